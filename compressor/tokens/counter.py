@@ -1,0 +1,114 @@
+"""The one way the package counts tokens: `counter_for(model)`. Loads vocabularies lazily; renders nothing.
+
+What one message costs (OpenAI cookbook, "How to count tokens with tiktoken"; the numbers are in models.py):
+
+    per_message + role + every text + every image + name (+1 for each participant's name)
+    + per_call + name + arguments for each tool call; a further call or result in the same message is a message again
+
+and a request costs its messages, what primes the reply, and its tool schemas (tools.py). Images: images.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from compressor.context import Context, Image, Turn
+from compressor.tokens.encodings import byte_pairs
+from compressor.tokens.files import find_file, load_file
+from compressor.tokens.images import image_formula
+from compressor.tokens.models import DEFAULT_MODEL, OPEN, Family, family_of
+from compressor.tokens.tokenizer import Offsets, Tokenizer
+from compressor.tokens.tools import tool_tokens
+
+
+class Counter:
+    """Counts for one model. Made by `counter_for`; safe to share between threads.
+
+    model: the model's name as given. name: where counts come from: "o200k_base", "cl100k_base", "hf:<file>",
+    "gguf:<file>" or "estimate:<family>". estimate: whether they are one. scale: tokens of the model per token of the
+    encoding underneath; 1.0 unless an estimate.
+    """
+
+    def __init__(self, model: str, family: Family, tokenizer: Tokenizer) -> None:
+        self.model = model
+        self.name = f"estimate:{family.name}" if family.estimate else tokenizer.name
+        self.estimate = family.estimate
+        self.scale = family.scale
+        self._family = family
+        self._tokenizer = tokenizer
+        self._known = tokenizer.known
+        self._image = image_formula(model, family.name)
+
+    def __repr__(self) -> str:
+        return f"<Counter {self.model!r}: {self.name}>"
+
+    def count(self, text: str) -> int:
+        """Tokens in a text. Remembered: the second time costs a dict lookup."""
+        count = self._known(text)
+        if count is None:
+            count = self._tokenizer.count(text)
+        return count if self.scale == 1.0 else math.ceil(count * self.scale)
+
+    def count_many(self, texts: Sequence[str]) -> list[int]:
+        """Tokens in each text."""
+        return [self.count(text) for text in texts]
+
+    def offsets(self, text: str) -> Offsets:
+        """[n + 1] int32: the character at which each token of the underlying encoding starts, then len(text).
+
+        Rises, not strictly: a token that starts inside a character has that character's offset. What a span costs is
+        the number of entries in it, times `scale`. The text's count is remembered, too.
+        """
+        return self._tokenizer.offsets(text)
+
+    def turn(self, turn: Turn, dialect: str) -> int:
+        """Tokens of one whole message. All dialects are billed alike by now; `dialect` names the one it came in."""
+        family = self._family
+        count = self.count
+        total = family.per_message + count(turn.role)
+        calls = 0
+        for slot in turn.slots:
+            if slot.kind == "image":
+                total += self._image(slot.image or Image())
+            else:
+                total += count(slot.text)
+                calls += slot.kind == "tool_call"
+        for text in turn.extras:
+            total += count(text)
+        calls = max(calls, len(turn.calls))  # a call without arguments has no slot, one of the old form no id
+        total += max(0, len(turn.extras) - calls) + calls * family.per_call
+        further = max(calls, len(turn.answers)) - 1
+        return total + further * (family.per_message + 1) if further > 0 else total
+
+    def context(self, context: Context) -> int:
+        """Tokens of the whole request: all messages, what primes the reply, and the tool schemas. Nothing costs 0."""
+        if not context.turns and not context.tools:
+            return 0
+        turns = sum(self.turn(turn, context.dialect) for turn in context.turns)
+        return turns + self._family.reply + self.tools(context.tools)
+
+    def image(self, image: Image) -> int:
+        """Tokens of one image by the provider's formula; of unknown size: the most it can be."""
+        return self._image(image)
+
+    def tools(self, tools: Sequence[Any] | None) -> int:
+        """Tokens of the tool schemas (in any provider's form); 0 for none."""
+        return tool_tokens(tools, self._family, self.count)
+
+
+@lru_cache(maxsize=256)
+def counter_for(model: str | None) -> Counter:
+    """The counter for a model: a name, with or without its provider, or the path of a tokenizer file
+    (`tokenizer.json`, a folder that holds one, a `.gguf`). None is gpt-4o.
+
+    An unknown name is never an error but an estimate. Raises `TokenizerError` for a file that is missing or corrupt,
+    `MissingExtra` for a GGUF file without llama-cpp-python.
+    """
+    model = model or DEFAULT_MODEL
+    if file := find_file(model):
+        return Counter(model, OPEN, load_file(file))
+    family = family_of(model)
+    return Counter(model, family, byte_pairs(family.encoding))
