@@ -1,0 +1,51 @@
+"""What a segmenter gives: a `Layout`, a text cut into units with what is needed to write it again from some of them.
+
+Layouts know structure. They know no query, no score, no budget and no message.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Spans = npt.NDArray[np.int32]  # [n, 2] character offsets into the source text
+Mask = npt.NDArray[np.bool_]  # [n]
+
+
+class Flag(IntFlag):
+    """What a unit is, as far as its text alone tells. A unit may carry several."""
+
+    NONE = 0
+    ERROR = 1  # an error, failure, exception or fatal line; the frame lines of a traceback's end
+    HEADER = 2  # heading, table header, file or hunk header: names what follows
+    SIGNATURE = 4  # a definition's first line (def, class, func, ...)
+    SUMMARY = 8  # a line that sums up (`3 failed, 10 passed`, `Found 66 matches`, totals)
+    COMMENT = 16  # comment or docstring
+    IMPORT = 32
+    NOISE = 64  # progress bars, passed tests, navigation and cookie text, separators, blank lines
+    WARNING = 128
+
+
+class Layout(Protocol):
+    """A text cut into units.
+
+    kind: "json", "log", "code", "diff", "table", "markdown", "html", "search", "trace", "prose", ...
+    spans: [n, 2] int32, in order, not overlapping: where each unit stands in the source text.
+    parents: [n] int32: the unit that has to be kept if this one is (a table's header, the enclosing def), or -1.
+        A parent always stands before its children.
+    flags: [n] uint16 of `Flag`.
+    """
+
+    kind: str
+    text: str
+    spans: Spans
+    parents: npt.NDArray[np.int32]
+    flags: npt.NDArray[np.uint16]
+
+    def render(self, keep: Mask) -> str:
+        """The text made of the kept units (ancestors of kept units are kept too), a visible `…` where a run of
+        units was left out. With everything kept: the source text, exactly."""
+        ...

@@ -1,0 +1,62 @@
+"""Where each plain value of a JSON text stands in it. A scanner for accounts and reports, not on the fast path."""
+
+from __future__ import annotations
+
+import json
+import re
+
+Step = str | int | tuple[()]
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.S)
+
+
+def leaf_spans(text: str) -> dict[tuple[Step, ...], tuple[int, int]]:
+    """Maps each leaf's path (keys and list indices) to its span in the text, its key included. Empty containers are
+    leaves. The values of an NDJSON text are numbered as if they stood in a list."""
+    out: dict[tuple[Step, ...], tuple[int, int]] = {}
+    path: list[Step] = []
+    open_at: list[tuple[str, int]] = []  # bracket, where its leaf would start if it stays empty
+    key_at: int | None = None
+    pending: str | None = None
+    lines = 0
+    tokens = list(_TOKEN.finditer(text))
+    several = _top_values(text) > 1
+    for i, match in enumerate(tokens):
+        token = match.group()
+        if not path and not open_at and several:
+            path.append(lines)
+            lines += 1
+        if token in "{[":
+            open_at.append((token, match.start() if key_at is None else key_at))
+            path.append(0 if token == "[" else "")
+            key_at = None
+        elif token in "}]":
+            bracket, start = open_at.pop()
+            path.pop()
+            if tokens[i - 1].group() == bracket and i:
+                out[tuple(path)] = (start, match.end())
+            if not open_at and several:
+                path.clear()
+        elif token == ",":
+            if open_at and open_at[-1][0] == "[":
+                step = path[-1]
+                path[-1] = step + 1 if isinstance(step, int) else 0
+        elif token == ":":
+            if pending is not None:
+                path[-1] = pending
+                pending = None
+        elif open_at and open_at[-1][0] == "{" and i + 1 < len(tokens) and tokens[i + 1].group() == ":":
+            pending = json.loads(token)
+            key_at = match.start()
+        else:
+            out[tuple(path)] = (match.start() if key_at is None else key_at, match.end())
+            key_at = None
+    return out
+
+
+def _top_values(text: str) -> int:
+    """How many values stand side by side at the top: more than one in NDJSON."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return 2
+    return 1

@@ -1,0 +1,176 @@
+"""Which programming language a text is in, by what produced it or by how it looks. Parses nothing."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_EXTENSIONS: dict[str, str] = {
+    ext: name
+    for name, exts in {
+        "python": "py pyi pyx pyw",
+        "javascript": "js jsx mjs cjs",
+        "typescript": "ts mts cts",
+        "tsx": "tsx",
+        "java": "java",
+        "go": "go",
+        "rust": "rs",
+        "c": "c h",
+        "cpp": "cc cpp cxx hpp hh hxx cu",
+        "csharp": "cs",
+        "kotlin": "kt kts",
+        "swift": "swift",
+        "scala": "scala",
+        "dart": "dart",
+        "php": "php",
+        "css": "css scss less",
+        "ruby": "rb rake gemspec",
+        "shell": "sh bash zsh",
+        "perl": "pl pm",
+        "r": "r",
+        "lua": "lua",
+        "sql": "sql",
+        "haskell": "hs",
+        "elixir": "ex exs",
+        "yaml": "yaml yml",
+        "toml": "toml",
+        "ini": "ini cfg conf",
+        "make": "mk",
+        "proto": "proto",
+        "terraform": "tf hcl",
+    }.items()
+    for ext in exts.split()
+}
+_NAMES = {name: name for name in _EXTENSIONS.values()} | {
+    "py": "python", "python3": "python", "js": "javascript", "jsx": "javascript", "ts": "typescript", "golang": "go",
+    "rs": "rust", "c++": "cpp", "cs": "csharp", "c#": "csharp", "sh": "shell", "bash": "shell", "zsh": "shell",
+    "rb": "ruby", "yml": "yaml", "kt": "kotlin", "makefile": "make", "dockerfile": "shell", "h": "c",
+}  # fmt: skip
+_FILE = re.compile(r"[\w@+-][\w.@+/-]{0,300}\.([A-Za-z]{1,6})(?![\w.])|(?:^|[/\s\"'])(Makefile|Dockerfile)\b")
+#: commands and tools that print a file as it is
+_READS = re.compile(
+    r"\b(?:open|cat|view|read|edit|create|head|tail|sed|nl|less|more|bat|show|goto|scroll|insert|str_replace|print|file|path|fetch)",
+    re.I,
+)
+_HINT_LENGTH = 2000  # characters of a hint that are looked at
+
+_LOOKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (name, re.compile(pattern, re.M))
+    for name, pattern in (
+        (
+            "python",
+            r"^[ \t]*(?:(?:async )?def \w+\(|class \w+[^\n{;]*:[ \t]*(?:#.*)?$|from [\w.]+ import |import [\w.]+(?: as \w+)?$"
+            r"|if __name__ ==|@\w[\w.]*(?:\(|$)|(?:elif|except|with|for|while|if) [^\n]*:$|(?:try|else|finally):$"
+            r"|return\b[^;\n]*$|self\.\w+ = [^;\n]*$|raise \w)",
+        ),
+        (
+            "typescript",
+            r"^[ \t]*(?:(?:export )?(?:interface|type|enum|abstract class|namespace) \w+|(?:public|private|protected|readonly) \w+[(:]"
+            r"|[^\n]*\w\??: (?:string|number|boolean|void|any|unknown)\b|import type )",
+        ),
+        (
+            "javascript",
+            r"^[ \t]*(?:(?:const|let|var) [\w{\[$][^\n]*=|(?:export |async )*function\b|export (?:default|const|class)|import [^\n]* from ['\"]"
+            r"|module\.exports|[^\n]*=> ?[{(]|[^\n]*\brequire\(['\"]|console\.\w+\(|\}\);?$)",
+        ),
+        (
+            "java",
+            r"^[ \t]*(?:package [\w.]+;|import (?:static )?[\w.*]+;|(?:public|private|protected)[\w<>\[\], ]* \w+ ?[({;=]|@Override"
+            r"|(?:public |final |abstract )*(?:class|interface|enum|record) \w+)",
+        ),
+        (
+            "go",
+            r"^[ \t]*(?:package \w+$|func [\w(]|import \($|type \w+ (?:struct|interface)|[^\n]*\w :?= [^\n]*[^;\n]$|if err != nil|defer )",
+        ),
+        (
+            "rust",
+            r"^[ \t]*(?:(?:pub(?:\(\w+\))? )?(?:async |unsafe )*(?:fn|struct|enum|impl|trait|mod|use)\b[^\n]*[{;(]|let (?:mut )?\w|#\[\w|match [^\n]*\{$"
+            r"|[^\n]*->[^\n]*\{$|[^\n]*::<)",
+        ),
+        (
+            "cpp",
+            r"^[ \t]*(?:#include <\w+>|namespace \w*|template ?<|using namespace|(?:public|private|protected):|class \w+[^;:\n]*[{:]"
+            r"|[^\n]*\bstd::|[^\n]*\w+::\w+\([^\n]*\)[^\n]*\{)",
+        ),
+        (
+            "c",
+            r"^[ \t]*(?:#(?:include [<\"]|define |ifn?def |endif)|(?:static |const |extern |inline |unsigned )*(?:void|int|char|long|size_t|struct \w+) [*\w]+ ?[(\[=;]"
+            r"|typedef |[^\n]*\w->\w)",
+        ),
+    )
+)
+
+
+def language_of(text: str, hint: str = "") -> str | None:
+    """The language's name ("python", "javascript", "typescript", "tsx", "java", "go", "rust", "c", "cpp", or one that
+    has no parser here), None if the text does not look like code. `hint`: a file name, a fence's info string, or the
+    tool call that produced the text; one that runs a file instead of printing it says nothing."""
+    named = hint_language(hint)
+    if named is None and text.startswith("[File: "):
+        named = hint_language(text[1:300].partition("\n")[0])
+    return named or looks_like(text)
+
+
+def hint_language(hint: str) -> str | None:
+    """The language a hint names, if it is one of a file that is shown rather than run."""
+    hint = hint[:_HINT_LENGTH].strip()
+    if not hint:
+        return None
+    plain = hint.strip("`").split(None, 1)[0].lower() if hint.strip("`") else ""
+    if plain in _NAMES and len(hint) < 40:
+        return _NAMES[plain]
+    m = _FILE.search(hint)
+    if m is None:
+        return None
+    if m.start() > 0 and not _READS.search(hint, 0, m.start() + 1):
+        return None
+    return _EXTENSIONS.get(m.group(1).lower()) if m.group(1) else _NAMES[m.group(2).lower()]
+
+
+#: what nearly every line of code in these languages ends or begins with; text without it is not looked at closer
+_CODELIKE = re.compile(
+    r"[;{}]\r?$|[)\]\w]:\r?$"
+    r"|^[ \t]*(?:\d+[:|]?[ \t]*)?(?:def|class|import|from|return|func|fn|let|const|var|public|private|package|use|self\.|#include)\b",
+    re.M,
+)
+_LOOKED_AT = 2500  # characters
+#: without any of these words a text is not in the language: cheaper to see than its patterns
+_NEEDS = {
+    "python": ("def ", "import ", "class ", "return", "self.", "elif ", "except"),
+    "typescript": ("interface ", ": string", ": number", ": boolean", "readonly ", "import type", "enum "),
+    "javascript": ("const ", "function", "=>", "require(", "console.", "let ", "var "),
+    "java": ("public ", "private ", "protected ", "import ", "class "),
+    "go": ("func ", ":=", "package ", "err != nil"),
+    "rust": ("fn ", "let ", "impl ", "::", "#["),
+    "cpp": ("#include <", "std::", "::", "template", "namespace "),
+    "c": ("#include", "#define", "->", "int ", "void ", "char ", "struct "),
+}
+
+
+def looks_like(text: str) -> str | None:
+    """The language of which the sample holds enough tell-tale lines, None if there is none."""
+    return _guess(text[:_LOOKED_AT])
+
+
+@lru_cache(maxsize=256)
+def _guess(sample: str) -> str | None:
+    lines = max(1, sample.count("\n") - sample.count("\n\n"))
+    if len(_CODELIKE.findall(sample)) < 0.15 * lines:
+        return None
+    best, most = None, 2.5
+    scores: dict[str, int] = {}
+    for name, pattern in _LOOKS:
+        if not any(word in sample for word in _NEEDS[name]):
+            continue
+        scores[name] = n = len(pattern.findall(sample))
+        if n > most:
+            best, most = name, n
+        if n > 0.5 * lines:
+            break
+    if best is None or most < 0.12 * lines:
+        return None
+    if best == "javascript" and scores.get("typescript", 0) >= 3:
+        return "typescript"
+    if best == "c" and scores.get("cpp", 0) >= 3:
+        return "cpp"
+    return best

@@ -1,0 +1,56 @@
+"""Where lines begin, and flags put on lines by regular expressions. Knows no kind of text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.uint16]
+
+
+def codepoints(text: str) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint32]:
+    """The text's code points, one array element a character; lone surrogates are allowed."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), np.uint8)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+
+
+def line_starts(text: str) -> Ints:
+    """[lines] offset of each line's first character. Only `\\n` ends a line. Empty for an empty text."""
+    if not text:
+        return np.zeros(0, np.int32)
+    ends = np.flatnonzero(codepoints(text) == 10).astype(np.int32) + 1
+    if len(ends) and ends[-1] == len(text):
+        ends = ends[:-1]
+    return np.concatenate((np.zeros(1, np.int32), ends))
+
+
+def flag_lines(text: str, starts: Ints, pattern: re.Pattern[str], flags: Mapping[str, int]) -> Flags:
+    """[units] the flag of the named group that matched at each unit's start (0 where nothing matches)."""
+    match = pattern.match
+    return np.array(
+        [flags[m.lastgroup] if (m := match(text, s)) and m.lastgroup else 0 for s in starts.tolist()], np.uint16
+    )
+
+
+def flag_words(text: str, starts: Ints, words: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """[units] which units hold one of the lower-case words, in any case. Several fast scans beat one slow pattern."""
+    low = text.lower()
+    found = np.zeros(len(starts), np.bool_)
+    if len(low) != len(text):  # some capitals have longer small letters: offsets would be off
+        low = text
+    hits: list[int] = []
+    for word in words:
+        at = low.find(word)
+        while at >= 0:
+            hits.append(at)
+            # on to the next line: one hit a line is enough
+            at = low.find("\n", at)
+            at = low.find(word, at) if at >= 0 else -1
+    if hits:
+        found[np.searchsorted(starts, np.array(hits, np.int32), "right") - 1] = True
+    return found

@@ -1,0 +1,104 @@
+"""Tables: CSV and TSV, markdown, psql and mysql output, aligned columns, and Python reprs of rows. A unit is a row.
+
+The header row is the parent of all rows under it. Columns are not cut.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from compressor.segments.base import Flag
+from compressor.segments.lines import Flags, Ints, flag_words, line_starts
+from compressor.segments.spans import SpanLayout, layout
+
+RULE = re.compile(r"[ \t]*(?=[^\n]*-{2})[|+ \t:=-]+(?:\r?\n|\Z)")  # |---|---|  ---+---  +----+
+_FOOT = re.compile(
+    r"[ \t|\"]*(?:(?P<count>\(\d+ rows?\)|\d+ rows? in set|\(\d+ rows? affected\)|\[\d+ rows x \d+ columns\])"
+    r"|(?P<total>(?:Grand )?[Tt]otals?\b|TOTAL\b|Sum\b|SUM\b|Average\b|Mean\b))"
+)
+_TROUBLE = ("error", "failed", "crashloop", "oomkilled", "evicted", "imagepull", "unhealthy")
+_REPR_ROW = re.compile(r"(?<=[)\]}]),\s(?=[(\[{])")
+
+
+def table(text: str, hint: str = "") -> SpanLayout:
+    """Layout "table"; markdown, box and ruled tables may stand among other lines, several in one text."""
+    lines = line_starts(text)
+    where = lines.tolist()
+    rules = [i for i, s in enumerate(where) if text[s] in "-+| \t=:" and RULE.match(text, s)]
+    if rules:
+        return _ruled(text, where, rules)
+    if len(where) < 3 and text.lstrip()[:2] in ("[(", "[{", "[[", "((", "{(", "(("):
+        return layout("table", text, [0, *(m.end() for m in _REPR_ROW.finditer(text))])
+    starts = np.array(where, np.int32)
+    if '"' in text:
+        starts = _records(text, starts)
+    n = len(starts)
+    flags = _flags(text, starts)
+    parents = np.zeros(n, np.int32)
+    head = next((i for i, s in enumerate(starts.tolist()) if text[s] not in "\r\n"), 0)
+    parents[: head + 1] = -1
+    parents[head + 1 :] = head
+    if n:
+        flags[head] = Flag.HEADER
+    return layout("table", text, starts, parents, flags, longest=4000)
+
+
+def _records(text: str, starts: Ints) -> Ints:
+    """Line starts at which a CSV record begins: not those inside a quoted field. All of them if quotes do not pair."""
+    ends = [*starts[1:].tolist(), len(text)]
+    odd = np.array([text.count('"', a, b) & 1 for a, b in zip(starts.tolist(), ends, strict=True)], np.int32)
+    inside = np.concatenate(([0], np.cumsum(odd)[:-1])) & 1
+    if (np.diff(np.flatnonzero(inside == 0)) > 60).any() or int(odd.sum()) & 1:
+        return starts
+    return starts[inside == 0]
+
+
+def _flags(text: str, starts: Ints) -> Flags:
+    flags = np.where(flag_words(text, starts, _TROUBLE), int(Flag.ERROR), 0).astype(np.uint16)
+    for i, s in enumerate(starts.tolist()):
+        if _FOOT.match(text, s):
+            flags[i] = Flag.SUMMARY
+        elif text[s] in "\r\n":
+            flags[i] = Flag.NOISE
+    return flags
+
+
+def _ruled(text: str, where: list[int], rules: list[int]) -> SpanLayout:
+    """Tables whose header is set off by a rule: header and rule(s) are one unit, closing rules are noise."""
+    size = len(where)
+    joined: set[int] = set()  # lines that continue the unit of the line before
+    heads: set[int] = set()  # first lines of headers
+    taken = -1
+    for i in rules:
+        if i <= taken:
+            continue
+        if text[where[i]] == "+":  # a box: its first three lines are +---+ | a | +---+
+            opens = not i or text[where[i - 1]] not in "|+"
+            if opens and i + 2 < size and text[where[i + 1]] == "|" and RULE.match(text, where[i + 2]):
+                heads.add(i)
+                joined.update((i + 1, i + 2))
+                taken = i + 2
+        elif i and i - 1 > taken and text[where[i - 1]] not in "\r\n" and not RULE.match(text, where[i - 1]):
+            heads.add(i - 1)
+            joined.add(i)
+            taken = i
+    units = [i for i in range(size) if i not in joined]
+    starts = np.array([where[i] for i in units], np.int32)
+    flags = _flags(text, starts)
+    parents = np.full(len(units), -1, np.int32)
+    rule = set(rules)
+    scope = -1
+    for k, i in enumerate(units):
+        s = where[i]
+        if i in heads:
+            scope, flags[k] = k, Flag.HEADER
+        elif i in rule:
+            flags[k] = Flag.NOISE
+            parents[k] = scope
+        elif text[s] in "\r\n":
+            scope = -1
+        else:
+            parents[k] = scope
+    return layout("table", text, starts, parents, flags, longest=4000)
