@@ -1,0 +1,98 @@
+"""How every store holds a value, and for how long. Knows no database.
+
+A stored value is one byte that says how it is packed (`R` raw, `Z` zstd), then the value.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from compressor.errors import StoreError
+
+if TYPE_CHECKING:
+    import zstandard
+
+DAY = 86_400.0
+TTL = 7 * DAY  # an agent's conversation is picked up again within a week or not at all
+MAX_KEY = 200  # characters
+RENEW_SECONDS = 60.0
+#: A tombstone (the memory that a key existed) outlives its value by this many TTLs ...
+TOMBSTONE_TTLS = 4
+#: ... and only this many are kept, the youngest, so that a busy store does not fill up with them.
+MAX_TOMBSTONES = 100_000
+
+_RAW, _ZSTD = b"R", b"Z"
+_MIN_PACK = 512  # bytes; below it zstd saves next to nothing
+
+
+class _Codecs(threading.local):
+    """zstd contexts are expensive to build and must not be shared between threads."""
+
+    def __init__(self) -> None:
+        import zstandard  # costs 15 ms to import, and many runs store nothing
+
+        self.compressor: zstandard.ZstdCompressor = zstandard.ZstdCompressor(level=3)
+        self.decompressor: zstandard.ZstdDecompressor = zstandard.ZstdDecompressor()
+        self.error: type[Exception] = zstandard.ZstdError
+
+
+_codecs: _Codecs | None = None
+
+
+def _local() -> _Codecs:
+    global _codecs
+    if _codecs is None:
+        _codecs = _Codecs()
+    return _codecs
+
+
+def pack(value: bytes) -> bytes:
+    """The stored form of a value: zstd level 3 from 512 bytes on, where that is smaller."""
+    if len(value) >= _MIN_PACK:
+        packed = _local().compressor.compress(value)
+        if len(packed) < len(value):
+            return _ZSTD + packed
+    return _RAW + value
+
+
+def unpack(stored: bytes, key: str) -> bytes:
+    """The value again. `StoreError` if the stored form is damaged; `key` is for the message."""
+    if stored[:1] == _RAW:
+        return stored[1:]
+    codecs = _local()
+    if stored[:1] == _ZSTD:
+        try:
+            return codecs.decompressor.decompress(memoryview(stored)[1:])
+        except codecs.error as exc:
+            raise StoreError(f"the stored value of {key!r} is damaged ({exc})") from exc
+    raise StoreError(f"the stored value of {key!r} is damaged (unknown packing)")
+
+
+def check_items(items: Mapping[str, bytes]) -> None:
+    """`StoreError` for a key that is too long or a value that is not bytes: nothing of the put is stored then."""
+    for key, value in items.items():
+        if not isinstance(key, str) or len(key) > MAX_KEY:
+            raise StoreError(f"a store key is a string of at most {MAX_KEY} characters, not {key!r:.80}")
+        if not isinstance(value, bytes):
+            raise StoreError(f"the value of {key!r} is {type(value).__name__}, not bytes")
+
+
+def check_limits(ttl: float, limit: int) -> None:
+    """`StoreError` unless both are positive."""
+    if not ttl > 0:
+        raise StoreError(f"a store's TTL is a positive number of seconds, not {ttl!r}")
+    if not limit > 0:
+        raise StoreError(f"a store's size limit is a positive number of bytes, not {limit!r}")
+
+
+def collision(key: str) -> StoreError:
+    return StoreError(f"key {key!r} already holds other bytes: a stored original is never overwritten")
+
+
+def too_large(need: int, limit: int) -> StoreError:
+    return StoreError(
+        f"the originals of this one call take {need:,} bytes, more than the store's limit of {limit:,}: "
+        "open the store with a larger `limit`"
+    )
