@@ -1,0 +1,120 @@
+"""A context on the table: its blocks, their drafts, and what the whole costs in its present state.
+
+Knows slots, turns and exact counts. Chooses nothing and renders no messages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+from compressor.analysis import layout_of
+from compressor.blocks import PINNED, Block
+from compressor.context import Context, Path, Slot
+from compressor.draft import Draft, stub_of
+from compressor.tokens import Counter
+
+Key = tuple[int, Path]
+
+
+class Board:
+    """`before` is the exact count of the untouched context, `drafts` the blocks that may be touched at the levels
+    opened so far, `removed` the messages left out whole."""
+
+    def __init__(self, context: Context, blocks: list[Block], counter: Counter, before: int) -> None:
+        self.context = context
+        self.blocks = blocks
+        self.counter = counter
+        self.before = before
+        self.drafts: list[Draft] = []
+        self.removed: set[int] = set()
+        self._slots: dict[Key, list[Block]] = defaultdict(list)
+        for block in blocks:
+            self._slots[block.slot.message, block.slot.path].append(block)
+        self._drafted: dict[Key, dict[int, Draft]] = {}
+
+    def open(self, level: int) -> None:
+        """Makes drafts of all blocks up to this level which are larger than the mark that could replace them."""
+        known = {d.block.number for d in self.drafts}
+        fresh = [b for b in self.blocks if b.level <= level and b.number not in known]
+        for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
+            block.tokens = tokens if block.slot.image is None else self.counter.image(block.slot.image)
+            original = block.text if block.slot.image is None else self._image_source(block.slot)
+            if self.counter.count(stub_of(block, original)) < block.tokens:
+                self.drafts.append(Draft(block, self.counter, layout_of(block.text, block.kind, block.asked), original))
+        self._keep_drafts(self.drafts)
+
+    def _keep_drafts(self, drafts: list[Draft]) -> None:
+        self.drafts = sorted(drafts, key=lambda d: d.block.number)
+        self._drafted = {}
+        for draft in self.drafts:
+            key = (draft.block.slot.message, draft.block.slot.path)
+            self._drafted.setdefault(key, {})[draft.block.number] = draft
+
+    def _image_source(self, slot: Slot) -> str:
+        part: Any = self.context.messages[slot.message]
+        for step in slot.path:
+            part = getattr(part, str(step)) if hasattr(part, str(step)) else part[step]
+        return json.dumps(part, ensure_ascii=False, default=str)
+
+    def measure(self) -> int:
+        """Exact tokens of the whole context as it stands. (A count is a sum over slots and fixed parts.)"""
+        total = self.before + sum(map(self._change, self._drafted))
+        return total - sum(map(self._turn_tokens, self.removed))
+
+    def _turn_tokens(self, message: int) -> int:
+        return self.counter.turn(self.context.turns[message], self.context.dialect)
+
+    def _change(self, key: Key) -> int:
+        """Tokens that a slot has gained (or lost, when negative)."""
+        slot = self._slots[key][0].slot
+        if slot.image is None:
+            return self.counter.count(self._text(key)) - self.counter.count(slot.text)
+        if all(d.action != "dropped" for d in self._drafted[key].values()):
+            return 0
+        return self.counter.count(self._text(key)) - self.counter.image(slot.image)
+
+    def edits(self) -> dict[Key, str]:
+        """The new text of every slot that changed."""
+        return {key: text for key in self._drafted if (text := self._text(key)) != self._slots[key][0].slot.text}
+
+    def _text(self, key: Key) -> str:
+        drafts = self._drafted[key]
+        return "".join([drafts[b.number].after if b.number in drafts else b.text for b in self._slots[key]])
+
+    def remove_rounds(self, budget: int) -> None:
+        """Leaves out whole tool rounds and single turns, oldest first, until the whole fits. What is pinned stays,
+        and so does every call or result that belongs to it."""
+        held = {b.slot.message for b in self.blocks if b.level == PINNED}
+        changes: dict[int, int] = defaultdict(int)
+        for key in self._drafted:
+            changes[key[0]] += self._change(key)
+        total = self.measure()
+        for group in _rounds(self.context):
+            if total <= budget:
+                break
+            if not held.intersection(group):
+                self.removed.update(group)
+                total -= sum(self._turn_tokens(i) + changes[i] for i in group)
+        self._keep_drafts([d for d in self.drafts if d.block.slot.message not in self.removed])
+
+
+def _rounds(context: Context) -> list[list[int]]:
+    """Turns in groups that can only go together: what an agent said and called in one step (some dialects write its
+    thinking, words and calls as separate items) and the results; any other turn alone."""
+    groups: list[list[int]] = []
+    callers: dict[str, list[int]] = {}
+    previous = ""
+    for turn in context.turns:
+        group = next((callers[a] for a in turn.answers if a in callers), None)
+        if group is None and groups and (turn.role == "tool" or turn.role == previous == "assistant"):
+            group = groups[-1]
+        if group is None:
+            group = []
+            groups.append(group)
+        group.append(turn.index)
+        for call in turn.calls:
+            callers[call] = group
+        previous = turn.role
+    return groups

@@ -1,0 +1,24 @@
+"""Reads a budget. Knows nothing of what it is spent on."""
+
+from __future__ import annotations
+
+import math
+
+from compressor.errors import InvalidBudget
+
+
+def tokens_of(budget: int | float, before: int) -> int:
+    """A budget in tokens: an int as it is, a float below 1 as a share of `before`, rounded down.
+
+    Raises InvalidBudget for anything else: a bool, NaN, zero, a negative number, a float of 1 or more that is not a
+    whole number.
+    """
+    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not math.isfinite(budget):
+        raise InvalidBudget(f"budget must be a number of tokens or a share in (0, 1), not {budget!r}")
+    if budget <= 0:
+        raise InvalidBudget(f"budget must be positive, not {budget!r}")
+    if isinstance(budget, float) and budget < 1:
+        return max(1, int(budget * before))
+    if int(budget) != budget:
+        raise InvalidBudget(f"budget {budget!r} is neither a whole number of tokens nor a share in (0, 1)")
+    return int(budget)

@@ -1,0 +1,165 @@
+"""Compresses a single text, or several documents to one text. Knows no messages.
+
+Documents share one mark, at the end of the text, which gives back all of them; a document of which nothing was worth
+keeping leaves no trace but its entry in `dropped`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from compressor.analysis import layout_of
+from compressor.blocks import MATERIAL, Block
+from compressor.budget import tokens_of
+from compressor.context import Slot
+from compressor.draft import Draft
+from compressor.errors import BudgetTooSmall, InvalidContext
+from compressor.guard import check
+from compressor.plan import Selection, fold_to_fit
+from compressor.refs import mark, ref_of
+from compressor.result import BlockReport, DocumentsResult, Dropped, TextResult
+from compressor.scoring.base import Query, Scorer
+from compressor.store.base import Store
+from compressor.tokens import Counter
+
+StoreOf = Callable[[], Store]
+
+
+def compress_text(
+    text: str, budget: int | float, query: str | None, counter: Counter, scorer: Scorer, store: StoreOf
+) -> TextResult:
+    """See `Compressor.compress_text`."""
+    if not isinstance(text, str):
+        raise InvalidContext(f"text must be a str, not {type(text).__name__}")
+    before = counter.count(text)
+    limit = tokens_of(budget, before)
+    pile = _Pile([_block(0, text, "")], counter, scorer, store, marks=True)
+    changed, warnings = pile.fit(query, before, limit, lambda: counter.count(pile.drafts[0].after))
+    after = pile.drafts[0].after
+    return TextResult(
+        tokens_before=before,
+        tokens_after=counter.count(after) if changed else before,
+        budget=limit,
+        warnings=warnings,
+        estimate=counter.estimate,
+        tokenizer=counter.name,
+        _dropped=pile.dropped,
+        _blocks=pile.blocks,
+        text=after,
+    )
+
+
+def compress_documents(
+    documents: Sequence[Mapping[str, Any] | str],
+    query: str | None,
+    budget: int | float,
+    counter: Counter,
+    scorer: Scorer,
+    store: StoreOf,
+) -> DocumentsResult:
+    """See `Compressor.compress_documents`."""
+    read = [_read(d, i) for i, d in enumerate(documents)]
+    titles = [title for title, _ in read]
+    whole = _joined(titles, [text for _, text in read])
+    before = counter.count(whole)
+    limit = tokens_of(budget, before)
+    pile = _Pile([_block(i, text, title) for i, (title, text) in enumerate(read)], counter, scorer, store, marks=False)
+    end = mark(ref_of(whole))
+
+    def text_now() -> str:
+        body = _joined(titles, [d.after for d in pile.drafts])
+        return f"{body}\n{end}" if body else end
+
+    changed, warnings = pile.fit(query, before, limit, lambda: counter.count(text_now()))
+    if changed:
+        store().put({ref_of(whole): whole.encode("utf-8", "surrogatepass")})
+    kept = [
+        {**(d if isinstance(d, Mapping) else {}), "title": title, "text": draft.after}
+        for d, title, draft in zip(documents, titles, pile.drafts, strict=True)
+        if draft.after
+    ]
+    return DocumentsResult(
+        tokens_before=before,
+        tokens_after=counter.count(text_now()) if changed else before,
+        budget=limit,
+        warnings=warnings,
+        estimate=counter.estimate,
+        tokenizer=counter.name,
+        _dropped=pile.dropped,
+        _blocks=pile.blocks,
+        text=text_now() if changed else whole,
+        documents=kept,
+    )
+
+
+def _read(document: Any, index: int) -> tuple[str, str]:
+    """Title and text of a document."""
+    if isinstance(document, str):
+        return "", document
+    if not isinstance(document, Mapping) or not isinstance(document.get("text"), str):
+        raise InvalidContext('a document must be a str or a mapping with a "text" str', index)
+    title = document.get("title") or ""
+    if not isinstance(title, str):
+        raise InvalidContext(f'a document\'s "title" must be a str, not {type(title).__name__}', index)
+    return title, document["text"]
+
+
+def _joined(titles: Sequence[str], texts: Sequence[str]) -> str:
+    return "\n\n".join(f"{t}: {x}" if t else x for t, x in zip(titles, texts, strict=True) if x)
+
+
+def _block(number: int, text: str, title: str) -> Block:
+    slot = Slot(number, ("text",), "document", text, name=title or None)
+    return Block(number, slot, "document", text, 0, len(text), MATERIAL, asked=title)
+
+
+class _Pile:
+    """Texts that share a budget."""
+
+    def __init__(self, blocks: list[Block], counter: Counter, scorer: Scorer, store: StoreOf, marks: bool) -> None:
+        self.counter, self.scorer, self.store = counter, scorer, store
+        self.drafts = [Draft(b, counter, layout_of(b.text, b.kind, ""), b.text, marks=marks) for b in blocks]
+        self.selection: Selection | None = None
+
+    def fit(self, query: str | None, before: int, budget: int, measure: Callable[[], int]) -> tuple[bool, list[str]]:
+        """Brings the drafts within the budget; whether anything changed, and warnings."""
+        if before <= budget:
+            return False, []
+        if not fold_to_fit(self.drafts, measure, budget):
+            self.selection = Selection(self.drafts, self.scorer, Query(((query, 1.0),) if query else ()))
+            if not self.selection.fit(measure, budget):
+                raise BudgetTooSmall(budget, measure(), "the mark that stands for the rest")
+        warnings = check(self.drafts, measure, budget)
+        cut = {d.ref: d.original for d in self.drafts if d.action in ("excerpt", "dropped")}
+        if cut:
+            self.store().put({k: v.encode("utf-8", "surrogatepass") for k, v in cut.items()})
+        return True, warnings
+
+    def dropped(self) -> list[Dropped]:
+        return [
+            Dropped(d.block.number, d.block.number, d.block.kind, place, reason, score, d.ref)
+            for d in self.drafts
+            if self.selection is not None and d.action in ("excerpt", "dropped")
+            for first, last, reason, score in self.selection.explain(d)
+            for place in d.places(first, last)
+        ]
+
+    def blocks(self) -> list[BlockReport]:
+        return [
+            BlockReport(
+                block=d.block.number,
+                message=d.block.number,
+                kind=d.block.kind,
+                name=d.block.slot.name,
+                action=d.action,
+                before=d.block.text,
+                after=d.after,
+                tokens_before=self.counter.count(d.block.text),
+                tokens_after=self.counter.count(d.after),
+                reason=d.reason,
+                layout=d.layout.kind,
+                ref=d.ref if d.action in ("excerpt", "dropped") else None,
+            )
+            for d in self.drafts
+        ]

@@ -1,0 +1,130 @@
+"""One block on its way through the pipeline: what it may become and what it becomes.
+
+Renders single blocks from masks. Knows no budget and does not choose what to keep.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from compressor.blocks import Block
+from compressor.folds import fold as fold_text
+from compressor.folds.json_fold import fold_parsed
+from compressor.refs import GAP, MARK_RE, json_mark, mark, ref_of
+from compressor.result import Action
+from compressor.segments.base import Layout, Mask
+from compressor.segments.json_layout import JsonLayout
+from compressor.tokens import Counter
+
+
+@dataclass
+class Draft:
+    """A block that may be touched. `after` and `action` are its present state."""
+
+    block: Block
+    counter: Counter
+    layout: Layout
+    original: str  # what the ref gives back; the block's text, or an image part as JSON
+    marks: bool = True  # whether a mark of its own stands where something was cut
+    after: str = ""
+    action: Action = "kept"
+    reason: str = ""
+    keep: Mask | None = None
+    _rendered: dict[bytes, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.after = self.block.text
+
+    @property
+    def is_json(self) -> bool:
+        return isinstance(self.layout, JsonLayout)
+
+    @property
+    def ref(self) -> str:
+        return ref_of(self.original)
+
+    @cached_property
+    def folded(self) -> str | None:
+        """The block's lossless form, if it has one that is shorter. Stands on its own: needs no other block."""
+        if self.block.kind in ("tool_call", "image"):
+            return None
+        if isinstance(self.layout, JsonLayout):
+            return fold_parsed(self.block.text, self.layout.parsed)
+        folded, names = fold_text(self.block.text)
+        return folded if names else None
+
+    def become(self, folded: str | None) -> None:
+        """Takes a lossless form, or with None the original again."""
+        self.after = self.block.text if folded is None else folded
+        self.action, self.reason = ("kept", "") if folded is None else ("folded", "lossless")
+
+    def set(self, keep: Mask) -> None:
+        """Takes the state in which exactly the units in `keep` (and their ancestors) are there."""
+        self.keep = keep
+        key = np.packbits(keep).tobytes()
+        text = self._rendered.get(key)
+        if text is None:
+            if len(self._rendered) > 8:
+                self._rendered.clear()
+            text = self._rendered[key] = self._render(keep)
+        self.after = text
+        if text == self.block.text:
+            self.action, self.reason = "kept", ""
+        elif keep.all():
+            self.action, self.reason = "folded", "lossless"
+        elif not keep.any():
+            self.action, self.reason = "dropped", "worth less than what was kept"
+        else:
+            self.action, self.reason = "excerpt", f"{int(keep.sum())} of {len(keep)} units kept"
+
+    def places(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Where the units [first, last) stand in the block's text, neighbours joined."""
+        if not isinstance(self.layout, JsonLayout):
+            return [(int(self.layout.spans[first, 0]), int(self.layout.spans[last - 1, 1]))]
+        spans = self.layout.source_spans
+        out: list[tuple[int, int]] = []
+        for start, end in sorted(s for u in range(first, last) for s in spans[u]):
+            if out and start - out[-1][1] <= 3:  # a comma and white space
+                out[-1] = (out[-1][0], max(end, out[-1][1]))
+            else:
+                out.append((start, end))
+        return out
+
+    def _render(self, keep: Mask) -> str:
+        if keep.all():
+            return self.folded or self.block.text
+        if not keep.any():
+            return stub_of(self.block, self.original) if self.marks else ""
+        text = self.layout.render(keep)
+        if not self.is_json:
+            text = fold_text(text)[0]
+        if self.marks:
+            text = seal_json(text, self.ref) if self.is_json else seal_text(text, self.ref)
+        return text if len(text) < len(self.block.text) else self.block.text
+
+
+def stub_of(block: Block, original: str) -> str:
+    """What is left when nothing of the block is kept: its mark (the old one, if it was cut before)."""
+    earlier = MARK_RE.findall(block.text)
+    ref = earlier[-1] if earlier else ref_of(original)
+    return json.dumps({"…": json_mark(ref)}, ensure_ascii=False) if block.kind == "tool_call" else mark(ref)
+
+
+def seal_text(text: str, ref: str) -> str:
+    """An excerpt with its mark on a line of its own, or at the end of a single line; a last gap becomes the mark."""
+    body = text.rstrip()
+    if body.endswith(GAP):
+        body = body[: -len(GAP)].rstrip()
+    return f"{body}{chr(10) if chr(10) in text else ' '}{mark(ref)}"
+
+
+def seal_json(text: str, ref: str) -> str:
+    """A JSON excerpt with its mark as last member or item, so that it still parses."""
+    close = text[-1]
+    empty = text[-2] in "{["
+    item = f'"…":"{json_mark(ref)}"' if close == "}" else f'"{json_mark(ref)}"'
+    return f"{text[:-1]}{'' if empty else ','}{item}{close}"

@@ -1,0 +1,142 @@
+"""The Compressor: the public calls, and the flow from messages to messages.
+
+parse -> segment -> fold -> score -> select -> guard -> render. Knows the order of the steps and the store; the steps
+themselves live in `dialects`, `segments`, `folds`, `scoring`, `reducers` and `guard`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from compressor.budget import tokens_of
+from compressor.dialects import detect
+from compressor.documents import compress_documents, compress_text
+from compressor.errors import CompressorError, InvalidContext
+from compressor.messages import Flow
+from compressor.result import DocumentsResult, Result, TextResult
+from compressor.scoring import make_scorer
+from compressor.scoring.base import Scorer
+from compressor.store import open_store
+from compressor.store.base import Store
+from compressor.tokens import counter_for
+
+MODES = ("call", "ingest", "compact")
+
+
+class Compressor:
+    """Compresses contexts to a hard token budget and gives every dropped byte back.
+
+    scorer: "fast" (the embedded default), or any object with the `Scorer` protocol.
+    store: None for the SQLite file in the user's cache folder, "memory", a path ending in .db, or a `Store`.
+
+    Safe to share between threads. Holds no state of its own but its store and caches.
+    """
+
+    def __init__(self, scorer: str | Scorer = "fast", store: str | Store | None = None) -> None:
+        self.scorer = make_scorer(scorer)
+        self._store_spec = store
+        self._store: Store | None = None if store is None or isinstance(store, str) else store
+
+    @property
+    def store(self) -> Store:
+        """The store, opened on first use."""
+        if self._store is None:
+            self._store = open_store(self._store_spec)
+        return self._store
+
+    def compress(
+        self,
+        messages: Sequence[Any],
+        budget: int | float,
+        model: str | None = None,
+        query: str | None = None,
+        tools: Sequence[Any] | None = None,
+        mode: str = "call",
+        system: str | Sequence[Any] | None = None,
+    ) -> Result:
+        """Compresses a context.
+
+        messages: OpenAI chat, OpenAI Responses, Anthropic or LangChain messages; never written to. What comes back is
+            in the same dialect, untouched messages are the same objects.
+        budget: tokens of the whole context as the provider counts them, or a share of it in (0, 1).
+        model: whose tokens to count; None counts as gpt-4o.
+        query: what the agent is after; read from the context if not given.
+        tools: the tool schemas sent along; they are counted in the budget and never changed.
+        mode: "call" (one context, one call), "ingest" (compress only the newest tool results; every earlier message
+            keeps its bytes, for the provider's prompt cache) or "compact" (like call, but for a history that many
+            calls will share: the task is the query, not the last turn).
+        system: Anthropic's separate system prompt, counted in the budget and never changed.
+
+        Raises InvalidContext, InvalidBudget, BudgetTooSmall, TokenizerError, StoreError.
+        """
+        if mode not in MODES:
+            raise CompressorError(f"unknown mode {mode!r}: use one of {', '.join(MODES)}")
+        lead = int(bool(system))
+        if system:
+            messages = [{"role": "system", "content": system}, *_listed(messages)]
+        try:
+            dialect = detect(messages, tools)
+            context = dialect.parse(messages, tools)
+        except InvalidContext as error:
+            raise error.moved(-lead) from None
+        counter = counter_for(model)
+        for turn in context.turns:  # these will be cut, so they are encoded once, with offsets, not counted first
+            for slot in turn.slots:
+                if slot.kind == "tool_result" and slot.text[:1] not in ("", "{", "["):
+                    counter.offsets(slot.text)
+        before = counter.context(context)
+        limit = tokens_of(budget, before)
+        share = isinstance(budget, float) and budget < 1
+        flow = Flow(context, dialect, counter, self.scorer, mode, query, lambda: self.store, share, lead)
+        return flow.run(before, limit)
+
+    def compress_text(
+        self, text: str, budget: int | float, query: str | None = None, model: str | None = None
+    ) -> TextResult:
+        """Compresses one text (a document, log, JSON, code, table, ...) to at most `budget` tokens."""
+        return compress_text(text, budget, query, counter_for(model), self.scorer, lambda: self.store)
+
+    def compress_documents(
+        self,
+        documents: Sequence[Mapping[str, Any] | str],
+        query: str | None = None,
+        budget: int | float = 0.25,
+        model: str | None = None,
+    ) -> DocumentsResult:
+        """Compresses documents (`{"title", "text"}` or strings) together to at most `budget` tokens of `.text`."""
+        return compress_documents(documents, query, budget, counter_for(model), self.scorer, lambda: self.store)
+
+    def expand(self, ref: str) -> str:
+        """The exact original behind a ref. Raises UnknownRef or ExpiredRef."""
+        return self.store.get(ref.strip()).decode("utf-8", "surrogatepass")
+
+    async def acompress(self, messages: Sequence[Any], budget: int | float, **options: Any) -> Result:
+        """`compress` in a worker thread, with the same options."""
+        return await asyncio.to_thread(self.compress, messages, budget, **options)
+
+    async def acompress_text(self, text: str, budget: int | float, **options: Any) -> TextResult:
+        """`compress_text` in a worker thread, with the same options."""
+        return await asyncio.to_thread(self.compress_text, text, budget, **options)
+
+    async def acompress_documents(
+        self, documents: Sequence[Mapping[str, Any] | str], **options: Any
+    ) -> DocumentsResult:
+        """`compress_documents` in a worker thread, with the same options."""
+        return await asyncio.to_thread(self.compress_documents, documents, **options)
+
+    async def aexpand(self, ref: str) -> str:
+        """`expand` in a worker thread."""
+        return await asyncio.to_thread(self.expand, ref)
+
+    def close(self) -> None:
+        """Closes the store, if it was opened."""
+        if self._store is not None:
+            self._store.close()
+
+
+def _listed(messages: Any) -> list[Any]:
+    if isinstance(messages, (str, bytes)) or not isinstance(messages, Sequence):
+        raise InvalidContext(f"messages must be a list, not {type(messages).__name__}")
+    return list(messages)

@@ -1,0 +1,133 @@
+"""Compresses the messages of one context: the flow from parsed turns to a proven result.
+
+Leaves choosing to `plan`, counting to `board`, writing to the dialect.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from compressor.account import list_blocks, list_dropped
+from compressor.blocks import HISTORY, SPEECH, blocks_of
+from compressor.board import Board
+from compressor.context import Context
+from compressor.dialects.base import Dialect
+from compressor.errors import BudgetTooSmall, RefError
+from compressor.guard import check
+from compressor.plan import Selection, fold_to_fit
+from compressor.refs import ref_of
+from compressor.result import Result
+from compressor.scoring.base import Scorer
+from compressor.scoring.query import query_of
+from compressor.segments import find_material
+from compressor.store.base import Store
+from compressor.tokens import Counter
+
+
+@dataclass
+class Flow:
+    """One call of `Compressor.compress`. `store` opens the store, `lead` messages at the front are not the caller's
+    and not given back, `share` says that the budget was a share."""
+
+    context: Context
+    dialect: Dialect
+    counter: Counter
+    scorer: Scorer
+    mode: str
+    query: str | None
+    store: Callable[[], Store]
+    share: bool
+    lead: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self, before: int, budget: int) -> Result:
+        """The result. The store is asked for only when there is something to keep."""
+        if before <= budget or (self.share and self._is_ours()):
+            return self._untouched(before, budget)
+        blocks = blocks_of(self.context, self.mode, find_material)
+        board = Board(self.context, blocks, self.counter, before)
+        board.open(SPEECH)
+        selection = None
+        if not fold_to_fit(board.drafts, board.measure, budget):
+            selection = self._select(board, budget)
+        self.warnings += check(board.drafts, board.measure, budget)
+        return self._proven(board, selection, budget)
+
+    def _select(self, board: Board, budget: int) -> Selection:
+        known = tuple(b.text for b in board.blocks if b.level >= SPEECH)
+        query = query_of(self.context, self.query, known, task_only=self.mode == "compact")
+        for attempt in ("marks", "history", "rounds"):
+            if attempt == "history":
+                board.open(HISTORY)
+            elif attempt == "rounds":
+                board.remove_rounds(budget)
+            selection = Selection(board.drafts, self.scorer, query)
+            if selection.fit(board.measure, budget):
+                if board.removed:
+                    self.warnings.append(
+                        f"{len(board.removed)} old messages were left out whole, because the budget has no room for "
+                        "their marks; result.dropped has their refs"
+                    )
+                return selection
+        what = (
+            "the messages before the newest tool results"
+            if self.mode == "ingest"
+            else ("system prompt, first and last user message, open tool round")
+        )
+        raise BudgetTooSmall(budget, board.measure(), what)
+
+    def _proven(self, board: Board, selection: Selection | None, budget: int) -> Result:
+        """Renders, and reads what was rendered again from scratch: that checks syntax of the dialect, pairs, count."""
+        messages = self.dialect.render(self.context, board.edits(), tuple(sorted(board.removed)))
+        after = self.counter.context(self.dialect.parse(messages, self.context.tools))
+        if after > budget:
+            raise BudgetTooSmall(budget, after, "the rendered context is larger than planned")
+        self._remember(board, messages)
+        return Result(
+            messages=messages[self.lead :],
+            tokens_before=board.before,
+            tokens_after=after,
+            budget=budget,
+            warnings=self.warnings,
+            estimate=self.counter.estimate,
+            tokenizer=self.counter.name,
+            _dropped=lambda: list_dropped(board, selection),
+            _blocks=lambda: list_blocks(board),
+        )
+
+    def _remember(self, board: Board, messages: list[Any]) -> None:
+        originals = {d.ref: d.original for d in board.drafts if d.action in ("excerpt", "dropped")}
+        for block in board.blocks:
+            if block.slot.message in board.removed and block.text:
+                originals[ref_of(block.text)] = block.text
+        if self.share:
+            originals[_fingerprint(messages)] = "compressed"
+        if originals:
+            self.store().put({k: v.encode("utf-8", "surrogatepass") for k, v in originals.items()})
+
+    def _is_ours(self) -> bool:
+        """Whether this very context is a result of ours: taking a share of it twice would change it."""
+        try:
+            self.store().get(_fingerprint(list(self.context.messages)))
+        except RefError:
+            return False
+        return True
+
+    def _untouched(self, before: int, budget: int) -> Result:
+        return Result(
+            messages=list(self.context.messages)[self.lead :],
+            tokens_before=before,
+            tokens_after=before,
+            budget=budget,
+            warnings=self.warnings,
+            estimate=self.counter.estimate,
+            tokenizer=self.counter.name,
+        )
+
+
+def _fingerprint(messages: list[Any]) -> str:
+    """The key under which a result is remembered."""
+    return "result:" + ref_of(json.dumps(messages, default=str, sort_keys=True))

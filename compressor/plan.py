@@ -1,0 +1,169 @@
+"""Spends the budget: folds what can be folded, then keeps the units that are worth their tokens.
+
+Works on blocks and an exact measure of the whole; knows no dialect, message object or store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.draft import Draft
+from compressor.folds import fold as fold_text
+from compressor.folds.repeats import Repeats
+from compressor.reducers.select import Ranking, rank
+from compressor.scoring.base import Query, Scorer, Scores, Source, Units
+from compressor.segments.base import Mask
+
+FOLD_REACH = 3.0  # shrinking of the pool beyond which folding alone is not tried: no real context folds that far
+DENSITY = 1.5  # tokens that folds save may stand denser than the text's average by at most this
+FIT_ROUNDS = 6
+REPEATED = 0.34  # novelty below which a dropped unit counts as said elsewhere
+FILL_REACH = 200  # units looked at to spend what is left
+GAP_COST = 2.0  # tokens of the mark between stretches that are not neighbours
+SLACK = 0.006  # share of the budget that may stay unspent rather than rendering once more
+
+Measure = Callable[[], int]
+
+
+def fold_to_fit(drafts: Sequence[Draft], measure: Measure, budget: int) -> bool:
+    """Folds as many blocks as the budget demands, those that save most first. True if the whole then fits; else
+    nothing is folded: what repeats an earlier block is then left to the selection, which knows what to keep of it."""
+    excess = measure() - budget
+    if excess > sum(d.block.tokens for d in drafts) * (1 - 1 / FOLD_REACH):
+        return False
+    folds = _folds(drafts)
+    promised = sum(d.block.tokens * (1 - len(text) / len(d.block.text)) for d, text in folds)
+    if promised * DENSITY < excess:
+        return False
+    saved = {id(d): d.block.tokens - d.counter.count(text) for d, text in folds}
+    for draft, text in sorted(folds, key=lambda f: (-saved[id(f[0])], f[0].block.number)):
+        if measure() <= budget:
+            return True
+        if saved[id(draft)] > 0:
+            draft.become(text)
+    if measure() <= budget:
+        return True
+    for draft, _ in folds:
+        draft.become(None)
+    return False
+
+
+def _folds(drafts: Sequence[Draft]) -> list[tuple[Draft, str]]:
+    """The shortest lossless form of each draft that has one: its own, or one that points to earlier tool results."""
+    repeats = Repeats()
+    ordinal = 0
+    out: list[tuple[Draft, str]] = []
+    for draft in drafts:
+        best = draft.folded
+        if draft.block.kind == "tool_result":
+            ordinal += 1
+            again = repeats.encode(draft.block.text)
+            if again is not None:
+                text = fold_text(again.text)[0]
+                best = text if best is None or len(text) < len(best) else best
+            repeats.add(ordinal, draft.block.text)
+        if best is not None:
+            out.append((draft, best))
+    return out
+
+
+class Selection:
+    """The pool's units in order of worth, and how much of that order the budget buys."""
+
+    def __init__(self, drafts: Sequence[Draft], scorer: Scorer, query: Query) -> None:
+        self.drafts = drafts
+        self.units = Units([Source(d.block.kind, d.layout, unit_costs(d), d.block.asked, d.block.age) for d in drafts])
+        self.scores: Scores = np.where(self.units.index.lengths > 0, scorer.score(query, self.units), 0)
+        self.ranking: Ranking = rank(self.scores, self.units)
+        self._cumulative = np.cumsum(self.units.costs[self.ranking.order], dtype=np.float64)
+
+    def take(self, chosen: npt.NDArray[np.int32]) -> None:
+        """Keeps exactly these units, and what glues neighbours among them."""
+        keep = np.zeros(len(self.units), np.bool_)
+        keep[chosen] = True
+        keep |= self._glue(keep)
+        starts = self.units.starts.tolist()
+        for draft, start, end in zip(self.drafts, starts, starts[1:], strict=False):
+            draft.set(keep[start:end])
+
+    def _glue(self, keep: Mask) -> Mask:
+        """Units without a word (blank lines, rules, lone brackets) between two kept ones of one source."""
+        empty: Mask = self.units.index.lengths == 0
+        if not empty.any():
+            return empty
+        n = len(keep)
+        at = np.arange(n)
+        before = np.maximum.accumulate(np.where(empty, -1, at))
+        after = np.minimum.accumulate(np.where(empty, n, at)[::-1])[::-1]
+        source = self.units.source_of
+        inside = empty & (before >= 0) & (after < n)
+        before, after = np.where(inside, before, 0), np.where(inside, after, 0)
+        joined: Mask = inside & keep[before] & keep[after] & (source[before] == source) & (source[after] == source)
+        return joined
+
+    def fit(self, measure: Measure, budget: int) -> bool:
+        """Takes as many units as the budget buys. False (and nothing but marks kept) if not even the marks fit."""
+        order = self.ranking.order
+        self.take(order[:0])
+        floor = measure()
+        if floor > budget:
+            return False
+        room, spare = float(budget - floor), budget - floor
+        best, high = 0, len(order)
+        for _ in range(FIT_ROUNDS):
+            count = min(high, int(np.searchsorted(self._cumulative, room, side="right")))
+            if count <= best:
+                break
+            self.take(order[:count])
+            total = measure()
+            if total <= budget:
+                best, spare = count, budget - total
+                if spare <= SLACK * budget:
+                    break
+                room += spare * 0.95
+            else:
+                high = count - 1
+                room -= (total - budget) * 1.05 + 1
+        self._fill(best, spare, measure, budget)
+        return True
+
+    def _fill(self, best: int, spare: int, measure: Measure, budget: int) -> None:
+        """Spends what the first `best` units left on later ones that are small enough."""
+        order, parents, costs = self.ranking.order, self.units.parents, self.units.costs
+        taken = set(order[:best].tolist())
+        extra: list[int] = []
+        for unit in order[best : best + FILL_REACH].tolist():
+            cost = float(costs[unit]) * 1.1 + GAP_COST
+            if cost <= spare and (parents[unit] < 0 or int(parents[unit]) in taken):
+                extra.append(unit)
+                taken.add(unit)
+                spare -= int(cost)
+        while True:
+            self.take(np.concatenate([order[:best], np.array(extra, np.int32)]))
+            if not extra or measure() <= budget:
+                return
+            del extra[len(extra) // 2 :]
+
+    def explain(self, draft: Draft) -> Iterable[tuple[int, int, str, float]]:
+        """Runs of a draft's dropped units: first and last + 1 unit, why, and their mean score."""
+        if draft.keep is None:
+            return
+        start = int(self.units.starts[self.drafts.index(draft)])
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], ~draft.keep, [False]]).astype(np.int8)))
+        for a, b in edges.reshape(-1, 2).tolist():
+            novelty = float(self.ranking.novelty[start + a : start + b].mean())
+            score = float(self.scores[start + a : start + b].mean())
+            yield a, b, "says what is kept elsewhere" if novelty < REPEATED else "worth less than what was kept", score
+
+
+def unit_costs(draft: Draft) -> npt.NDArray[np.float32]:
+    """Tokens of each unit, from one encoding of the whole text."""
+    if draft.block.kind == "image":
+        return np.array([draft.block.tokens], np.float32)
+    layout = draft.layout
+    offsets = draft.counter.offsets(layout.text)
+    at = np.searchsorted(offsets, layout.spans)
+    return ((at[:, 1] - at[:, 0]) * draft.counter.scale).astype(np.float32)

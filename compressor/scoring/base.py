@@ -1,0 +1,97 @@
+"""What a scorer is, and what it is shown. Scorers see units and a query; no message, budget, cache or store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.context import Kind
+from compressor.scoring.index import Index
+from compressor.segments.base import Layout
+
+Scores = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What the agent is after: texts with weights. `known` is text that stays in the context whatever happens."""
+
+    parts: tuple[tuple[str, float], ...] = ()
+    known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One block as a scorer sees it. `asked` is the call (or title) it answers; `age` counts blocks of the context
+    that came after it (0 = newest); `costs` are tokens per unit."""
+
+    kind: Kind
+    layout: Layout
+    costs: npt.NDArray[np.float32]
+    asked: str = ""
+    age: int = 0
+
+
+@dataclass
+class Units:
+    """All units of all sources, in order of the context. Unit arrays of several sources are laid end to end."""
+
+    sources: Sequence[Source]
+    starts: npt.NDArray[np.int32] = field(init=False)  # [len(sources) + 1] first unit of each source
+
+    def __post_init__(self) -> None:
+        sizes = [len(s.layout.spans) for s in self.sources]
+        self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def texts(self) -> list[str]:
+        """Every unit's text."""
+        return [s.layout.text[a:b] for s in self.sources for a, b in s.layout.spans.tolist()]
+
+    @cached_property
+    def source_of(self) -> npt.NDArray[np.int32]:
+        """[n] the source each unit belongs to."""
+        out: npt.NDArray[np.int32] = np.repeat(np.arange(len(self.sources), dtype=np.int32), np.diff(self.starts))
+        return out
+
+    @cached_property
+    def costs(self) -> npt.NDArray[np.float32]:
+        """[n] tokens, at least a quarter each so that nothing is free."""
+        costs = np.concatenate([*(s.costs for s in self.sources), np.zeros(0, np.float32)])
+        out: npt.NDArray[np.float32] = np.maximum(costs, np.float32(0.25))
+        return out
+
+    @cached_property
+    def flags(self) -> npt.NDArray[np.uint16]:
+        return np.concatenate([*(s.layout.flags for s in self.sources), np.zeros(0, np.uint16)])
+
+    @cached_property
+    def parents(self) -> npt.NDArray[np.int32]:
+        """[n] parent units numbered over all sources, -1 where there is none."""
+        shifted = [
+            np.where(s.layout.parents >= 0, s.layout.parents + start, -1)
+            for s, start in zip(self.sources, self.starts.tolist(), strict=False)
+        ]
+        return np.concatenate([*shifted, np.zeros(0, np.int32)]).astype(np.int32, copy=False)
+
+    @cached_property
+    def index(self) -> Index:
+        """The units' tokens, read once for the scorer and the reducer."""
+        return Index(self.texts())
+
+
+class Scorer(Protocol):
+    """E in X' = P(X, E(X)): rates units by how much a token of each is worth to the query."""
+
+    name: str
+
+    def score(self, query: Query, units: Units) -> Scores:
+        """[n] float32, not negative, comparable across sources: a priority per token spent, 0 = worthless here."""
+        ...

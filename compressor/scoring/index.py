@@ -1,0 +1,107 @@
+"""The tokens of many units as flat arrays: what lexical scoring and redundancy both start from.
+
+Tokens here are words and compound identifiers (`fields/__init__.py`, `HAT136`, `2024-05-20`), not model tokens. Scores
+nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+_CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+#: a CJK character, or a word with what glues identifiers, paths, dates, e-mails and numbers together
+TOKEN = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+(?:[./@#\-][^\W{_CJK}]+)*")
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_MEMO_LIMIT = 200_000
+
+# Classes of tokens, by what their form promises: how likely it is that an agent must repeat one exactly.
+WORD, NAME, NUMBER, IDENTIFIER, CODE, PATH = range(6)
+_CLASSES = re.compile(
+    r"""(?P<path>.*(?:/|@).*|[\w-]+\.[A-Za-z]\w{0,4})$
+      | (?P<code>(?=.*\d)(?=.*[A-Za-z_]).{4,}|\d{5,}|\d+(?:-\d+)+|(?=.*\d)[A-Za-z0-9]{3})$
+      | (?P<identifier>.*[A-Za-z0-9][_.\-][A-Za-z].*|_\w+|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*)$
+      | (?P<number>\d[\d.\-]*)$
+      | (?P<name>[A-Z].*)$""",
+    re.X | re.S,
+)
+_BY_NAME = {"path": PATH, "code": CODE, "identifier": IDENTIFIER, "number": NUMBER, "name": NAME}
+
+_memo: dict[str, tuple[int, tuple[str, ...]]] = {}
+
+
+def classify(token: str) -> tuple[int, tuple[str, ...]]:
+    """A token's class and its terms: lower-cased, stemmed parts by which a query can match it."""
+    known = _memo.get(token)
+    if known is None:
+        if len(_memo) > _MEMO_LIMIT:
+            _memo.clear()
+        known = _memo[token] = _classify(token[:200])
+    return known
+
+
+def _classify(token: str) -> tuple[int, tuple[str, ...]]:
+    if token.isalpha() and (token.islower() or token[1:].islower() or not token.isascii()):
+        return (WORD if token.islower() else NAME), (stem(token.lower()),)
+    if token.isdecimal():
+        return (CODE if len(token) > 4 else NUMBER), (token,)
+    match = _CLASSES.match(token)
+    kind = _BY_NAME[match.lastgroup or ""] if match else WORD
+    parts = [token] if kind in (WORD, NAME) else _PART.findall(token)
+    return kind, tuple(dict.fromkeys([stem(p.lower()) for p in parts]))
+
+
+def stem(word: str) -> str:
+    """A light English stem: plural and verb endings go. Words of other scripts and short ones stay as they are."""
+    n = len(word)
+    if n < 4 or not word.isascii():
+        return word
+    if word.endswith("'s"):
+        word = word[:-2]
+    if word.endswith("ies") and n > 4:
+        return word[:-3] + "y"
+    if word.endswith("sses"):
+        return word[:-2]
+    for ending in ("ing", "ed", "es", "s", "e", "ly"):
+        if word.endswith(ending) and n - len(ending) >= 3 and not word.endswith("ss"):
+            word = word[: -len(ending)]
+            return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls" else word
+    return word
+
+
+def terms(text: str) -> list[str]:
+    """All terms of a text, in order, with repetitions."""
+    return [t for token in TOKEN.findall(text) for t in classify(token)[1]]
+
+
+class Index:
+    """Tokens of units.
+
+    vocabulary: the distinct tokens, numbered in order of first use.
+    token, unit: [entries] int32; entry e says that token[e] stands in unit[e]. In order, repetitions included.
+    kinds: [vocabulary] class of each token.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        lists = [TOKEN.findall(t) for t in texts]
+        flat = [t for tokens in lists for t in tokens]
+        numbers: dict[str, int] = {}
+        self.token: npt.NDArray[np.int32] = np.array(
+            [numbers.setdefault(t, len(numbers)) for t in flat] or np.zeros(0), np.int32
+        )
+        self.lengths: npt.NDArray[np.int32] = np.array([len(x) for x in lists], np.int32)
+        self.unit: npt.NDArray[np.int32] = np.repeat(np.arange(len(lists), dtype=np.int32), self.lengths)
+        self.vocabulary = numbers
+        info = [classify(t) for t in numbers]
+        self.kinds: npt.NDArray[np.uint8] = np.array([k for k, _ in info], np.uint8)
+        self.terms = [t for _, t in info]
+
+    @property
+    def pairs(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Distinct (unit, token) pairs, by unit then token."""
+        keys = np.unique(self.unit.astype(np.int64) * max(1, len(self.vocabulary)) + self.token)
+        size = max(1, len(self.vocabulary))
+        return (keys // size).astype(np.int32), (keys % size).astype(np.int32)
