@@ -1,0 +1,57 @@
+"""`python -m benchmarks [--only sessions,qa] [--methods ours,masking] [--limit N]`: measures and writes `results/`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import facts, folds, plot, qa, speed, survival
+from benchmarks.data import folder
+from benchmarks.methods import DOCUMENTS, SESSIONS
+from benchmarks.report import Report, write_page
+
+Benchmark = Callable[[Path, int | None, list[str]], Report]
+BENCHMARKS: dict[str, Benchmark] = {
+    "sessions": survival.run,
+    "facts": facts.run,
+    "qa": qa.run,
+    "folds": folds.run,
+    "speed": speed.run,
+}
+
+
+def main() -> None:
+    """Runs the benchmarks asked for; without data it says so and succeeds."""
+    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *folds.METHODS]))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", default=os.environ.get("ONLY"), help=f"of {','.join(BENCHMARKS)}")
+    parser.add_argument("--methods", help=f"of {','.join(known)}")
+    parser.add_argument("--limit", type=int, default=os.environ.get("LIMIT"), help="cases a set, for a quick look")
+    args = parser.parse_args()
+    chosen = args.only.split(",") if args.only else list(BENCHMARKS)
+    methods = args.methods.split(",") if args.methods else known
+    if unknown := [n for n in chosen if n not in BENCHMARKS] + [m for m in methods if m not in known]:
+        parser.error(f"unknown: {', '.join(unknown)}")
+    root = folder()
+    if root is None:
+        print("benchmarks: no data: set COMPRESSOR_BENCH_DATA or put it in ../shared/data. Nothing measured.")
+        return
+    flags = (f" --limit {args.limit}" if args.limit else "") + (f' --methods "{args.methods}"' if args.methods else "")
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = cache  # the default store is a file in the user's cache: leave theirs alone
+        for name in chosen:
+            start = time.perf_counter()
+            report = BENCHMARKS[name](root, args.limit, methods)
+            path = report.write(f"python -m benchmarks --only {name}{flags}")
+            if name == "sessions":
+                plot.survival(report)
+            print(f"{report.markdown()}\n{path.name}: {time.perf_counter() - start:.0f} s\n", flush=True)
+    write_page(list(BENCHMARKS), {"sessions": plot.FILE})
+
+
+if __name__ == "__main__":
+    main()

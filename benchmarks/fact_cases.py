@@ -1,0 +1,164 @@
+"""Questions about one big tool output whose answer can be pointed at. Builds cases; compresses and scores nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data import read_text, records, sample
+from benchmarks.tokens import Message, count
+
+LEAST_TABLE = 200  # tokens a table must have, or an 8th of it holds no row
+LOG_WINDOW = 250  # log lines in one tool output
+VALUE = re.compile(r"(\S*\d\S*)")
+FAILED = re.compile(
+    r"^(?:.+ \.\.\. (?:FAIL|ERROR)|"
+    r"(?:FAIL|ERROR): .+|(?:FAILED|ERROR) \S+.*|E {3}.+|(?:\w+\.)*\w*(?:Error|Exception): .+|=+ .*\d+ failed.*)$",
+    re.MULTILINE,
+)
+
+
+@dataclass
+class Case:
+    """A context of one tool output and a question. A fact is there if all of its strings are in the tool output, as
+    whole words where `words` says so (a cell "5" is not kept by a "1995")."""
+
+    messages: list[Message]
+    facts: list[tuple[str, ...]]
+    needed: int  # tokens of the lines that hold the facts: a budget below it could not keep them all
+    words: bool = False
+
+
+def context(question: str, tool: str, arguments: dict[str, str], output: str) -> list[Message]:
+    """The shortest conversation that ends with the question."""
+    call = {"id": "call_1", "type": "function", "function": {"name": tool, "arguments": json.dumps(arguments)}}
+    return [
+        {"role": "system", "content": "You are a careful analyst. Answer from the tool output."},
+        {"role": "user", "content": "Load the data, I have a question about it."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "name": tool, "content": output},
+        {"role": "user", "content": question},
+    ]
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _names(header: list[str]) -> list[str]:
+    """Column names, made non-empty and unique."""
+    names: list[str] = []
+    for i, name in enumerate(map(_cell, header)):
+        name = name or f"column {i + 1}"
+        names.append(name if name not in names else f"{name} ({i + 1})")
+    return names
+
+
+def as_json(header: list[str], rows: list[list[str]]) -> str:
+    """One line: a list of records."""
+    names = _names(header)
+    return json.dumps([dict(zip(names, map(_cell, row), strict=False)) for row in rows], ensure_ascii=False)
+
+
+def as_text(header: list[str], rows: list[list[str]]) -> str:
+    """A markdown table."""
+    lines = [_names(header), ["---"] * len(header), *([_cell(c) for c in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _table_cases(asked: Iterator[tuple[str, list[str], list[str], list[list[str]]]], form: str) -> Iterator[Case]:
+    """`asked`: question, answers, header, rows. Only questions all of whose answers are cells of the table."""
+    for question, answers, header, rows in asked:
+        cells = {_cell(cell) for row in rows for cell in row}
+        wanted = tuple(_cell(answer) for answer in answers)
+        if not wanted or not all(answer and answer in cells for answer in wanted):
+            continue
+        output = as_json(header, rows) if form == "JSON" else as_text(header, rows)
+        if count(output) >= LEAST_TABLE:
+            yield Case(context(question, "query_table", {"table": "main"}, output), [wanted], 0, words=True)
+
+
+def wikitables(root: Path, form: str, limit: int) -> list[Case]:
+    """WikiTableQuestions (train part), as `form` "JSON" or "text"."""
+    here = root / "wikitablequestions"
+    tables = {t["context"]: t for t in records(here / "wtq-train-tables.jsonl.gz")}
+    questions = list(records(here / "wtq-train-questions.jsonl.gz"))
+
+    def asked() -> Iterator[tuple[str, list[str], list[str], list[list[str]]]]:
+        for q in sample(questions, 4 * limit):  # about half of them have small tables or answers that are no cells
+            table = tables[q["context"]]
+            yield q["utterance"], q["targetValue"].split("|"), table["header"], table["rows"]
+
+    return sample(list(_table_cases(asked(), form)), limit)
+
+
+def tatqa(root: Path, form: str, limit: int) -> list[Case]:
+    """TAT-QA (dev part): financial tables, questions answered by cells of them."""
+
+    def asked() -> Iterator[tuple[str, list[str], list[str], list[list[str]]]]:
+        for entry in records(root / "tatqa" / "tatqa-dev.jsonl.gz"):
+            header, *rows = entry["table"]["table"]
+            for q in entry["questions"]:
+                answers = q["answer"] if isinstance(q["answer"], list) else [str(q["answer"])]
+                yield q["question"], [a for a in map(str, answers) if a], header, rows
+
+    return sample(list(_table_cases(asked(), form)), limit)
+
+
+def _pieces(message: str) -> list[str]:
+    """The stretches of a message without digits, and its words with digits."""
+    return [piece.strip() for piece in VALUE.split(message) if piece.strip()]
+
+
+def alert_logs(root: Path, limit: int) -> list[Case]:
+    """BlueGene/L log lines in windows; facts are the lines its operators labelled as alerts.
+
+    The label column is not shown. A line counts by the words and the values of its message and the microseconds of
+    its time, so that a fold that writes a common prefix or the words of many lines once does no harm.
+    """
+    rows = list(csv.DictReader(io.StringIO(read_text(root / "loghub" / "BGL_2k.log_structured.csv.gz"))))
+    columns = ["Timestamp", "Date", "Node", "Time", "NodeRepeat", "Type", "Component", "Level", "Content"]
+    cases: list[Case] = []
+    for start in range(0, len(rows), LOG_WINDOW):
+        window = rows[start : start + LOG_WINDOW]
+        alerts = [row for row in window if row["Label"] != "-"]
+        lines = {row["LineId"]: " ".join(row[c] for c in columns) for row in window}
+        if alerts:
+            needed = sum(count(lines[row["LineId"]]) + 1 for row in alerts)
+            messages = context(
+                "Which lines report a failure?", "read_log", {"path": "bgl.log"}, "\n".join(lines.values())
+            )
+            cases.append(
+                Case(messages, [(*_pieces(a["Content"]), a["Time"].rsplit(".", 1)[1]) for a in alerts], needed)
+            )
+    return cases[:limit]
+
+
+def failing_tests(root: Path, limit: int) -> list[Case]:
+    """Recorded test runs; facts are the distinct lines that name a failed test or its error."""
+    cases: list[Case] = []
+    for path in sorted((root / "test_logs").glob("*.jsonl.gz")):
+        for log in records(path):
+            failed = list(dict.fromkeys(FAILED.findall(log["text"])))
+            if failed:
+                messages = context("Why did the tests fail?", "run_tests", {"command": "run tests"}, log["text"])
+                cases.append(Case(messages, [(line,) for line in failed], sum(count(x) + 1 for x in failed)))
+    return sample(cases, limit)
+
+
+def key_values(root: Path, limit: int) -> list[Case]:
+    """lost-in-the-middle's synthetic UUID pairs as one JSON object; the fact is the asked pair."""
+    cases: list[Case] = []
+    for path in sorted((root / "lost_in_the_middle").glob("kv-retrieval-*_keys.jsonl.gz")):
+        for entry in sample(list(records(path)), limit):
+            pairs: dict[str, Any] = dict(entry["ordered_kv_records"])
+            question = f'What is the value of the key "{entry["key"]}"?'
+            messages = context(question, "read_store", {"name": "pairs"}, json.dumps(pairs, indent=1))
+            cases.append(Case(messages, [(entry["key"], entry["value"])], 0))
+    return cases

@@ -1,0 +1,63 @@
+"""Our package and the baselines under one signature, usable from other rulers as `benchmarks.methods:ours_sessions`.
+
+A session method is `f(messages, budget, count) -> messages`, a document method `f(query, docs, budget, count) -> text`.
+Budgets are cl100k tokens of text without message overhead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from benchmarks import baselines
+from benchmarks.baselines import Count, Document
+from benchmarks.tokens import Message, text_of
+
+if TYPE_CHECKING:
+    from compressor import Compressor
+
+SessionMethod = Callable[[list[Message], int, Count], list[Message]]
+DocumentMethod = Callable[[str, Sequence[Document], int, Count], str]
+
+MODEL = "gpt-4"  # billed in cl100k, the rulers' unit
+AMPLE = 10**9  # a budget nothing exceeds
+
+
+@cache
+def ours() -> Compressor:
+    """The embedded default, made once: as an agent would hold it. Imported here, so that baselines run without us."""
+    from compressor import Compressor
+
+    return Compressor()
+
+
+def ours_sessions(messages: list[Message], budget: int, count: Count) -> list[Message]:
+    """`Compressor().compress` for a budget that leaves message overhead out.
+
+    We count that overhead as the provider bills it, so it is added to the budget first.
+    """
+    billed = ours().compress(messages, budget=AMPLE, model=MODEL).tokens_before
+    overhead = billed - sum(count(text_of(m)) for m in messages)
+    out: list[Message] = ours().compress(messages, budget=budget + overhead, model=MODEL).messages
+    return out
+
+
+def ours_docs(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
+    """`Compressor().compress_documents`; a plain text has no overhead, so `count` is not needed."""
+    out: str = ours().compress_documents(list(docs), query=query, budget=budget, model=MODEL).text
+    return out
+
+
+SESSIONS: dict[str, SessionMethod] = {
+    "ours": ours_sessions,
+    "masking": baselines.mask_old,
+    "head+tail": baselines.head_tail,
+    "BM25 lines": baselines.bm25_lines,
+    "specific lines": baselines.specific_lines,
+}
+DOCUMENTS: dict[str, DocumentMethod] = {
+    "ours": ours_docs,
+    "BM25 sentences": baselines.bm25_sentences,
+    "first sentences": baselines.first_sentences,
+}

@@ -1,0 +1,168 @@
+"""Time and memory, against tiktoken encoding the same texts in the same process. Medians of interleaved runs.
+
+Every run gets a context no run has seen, so no cache of texts, units or counts helps but where the table says so.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import methods
+from benchmarks.baselines import bm25_lines, head_tail
+from benchmarks.report import Report
+from benchmarks.speed_contexts import Supply
+from benchmarks.tokens import Message, budget_for, encoding, text_of, total
+
+SIZE = 20_000  # tokens of the context
+RESULT = 1_500  # tokens of the tool result that comes on top of it
+RUNS = 9
+SIZES = (20_000, 100_000, 500_000, 2_000_000)
+RATIO = 4.0
+OVERHEAD = 8  # tokens a message is billed beyond its text, tool names included; asking us would fill our caches
+
+#: What a process that compresses one context once holds at most, in kB; the context comes on stdin. Linux only:
+#: VmHWM belongs to this program, while getrusage's peak would start at that of the process that launched it.
+MEMORY = """
+import json, re, sys
+messages, budget = json.load(sys.stdin)
+if budget:
+    from compressor import Compressor
+    Compressor().compress(messages, budget=budget, model="gpt-4")
+print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+"""
+
+
+def budget_of(messages: list[Message]) -> int:
+    """Everything but tool output, overhead included, and a share of the tool output."""
+    return budget_for(messages, RATIO) + OVERHEAD * len(messages)
+
+
+def _ms(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def _encode(messages: list[Message]) -> Callable[[], None]:
+    """tiktoken over the texts of the context, one call a text, one thread."""
+    coder, texts = encoding(), [text_of(m) for m in messages]
+
+    def work() -> None:
+        for text in texts:
+            coder.encode_ordinary(text)
+
+    return work
+
+
+def _fresh_count() -> Callable[[str], int]:
+    """A counter that remembers what it has counted within one call, as any baseline would."""
+    coder, memo = encoding(), dict[str, int]()
+
+    def count(text: str) -> int:
+        if text not in memo:
+            memo[text] = len(coder.encode_ordinary(text))
+        return memo[text]
+
+    return count
+
+
+def one_shot(supply: Supply, runs: int) -> dict[str, list[float]]:
+    """Milliseconds of each way over fresh contexts, interleaved; "context" and "result" are their sizes in tokens."""
+    ours = methods.ours()
+    times: dict[str, list[float]] = {}
+
+    def note(what: str, value: float) -> None:
+        times.setdefault(what, []).append(value)
+
+    for run in range(runs + 1):  # the first run loads what is loaded lazily and is not counted
+        context, result = supply.context(SIZE), supply.tool_round(RESULT * 8 // 10, RESULT * 12 // 10)
+        budget, more = budget_of(context), [*context, *result]
+        found = {
+            "context": float(total(context)),
+            "result": float(total(result[1:])),
+            "tiktoken": _ms(_encode(context)),
+            "ours, one shot": _ms(partial(ours.compress, context, budget=budget, model=methods.MODEL)),
+            "BM25 lines": _ms(partial(bm25_lines, context, budget, _fresh_count())),
+            "head+tail": _ms(partial(head_tail, context, budget, _fresh_count())),
+        }
+        room = total(more) + OVERHEAD * len(more) - int(found["result"] * (1 - 1 / RATIO))
+        ours.compress(context, budget=methods.AMPLE, model=methods.MODEL, mode="ingest")
+        found["ours, one more result"] = _ms(
+            partial(ours.compress, more, budget=room, model=methods.MODEL, mode="ingest")
+        )
+        if run:
+            for what, value in found.items():
+                note(what, value)
+    return times
+
+
+def growth(supply: Supply, sizes: tuple[int, ...]) -> list[dict[str, float]]:
+    """One compression at each size, beside tiktoken over the same texts."""
+    rows = []
+    for size in sizes:
+        context = supply.context(size)
+        budget = budget_of(context)
+        tiktoken = _ms(_encode(context))
+        ours = _ms(partial(methods.ours().compress, context, budget=budget, model=methods.MODEL))
+        rows.append({"tokens": float(total(context)), "tiktoken": tiktoken, "ours": ours})
+    return rows
+
+
+def memory(context: list[Message], budget: int) -> float:
+    """Peak resident MB of a fresh process that compresses this context; budget 0: one that only holds it."""
+    given = json.dumps([context, budget])
+    done = subprocess.run([sys.executable, "-c", MEMORY], input=given, capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024
+
+
+def import_ms(runs: int = 5) -> float:
+    """`import compressor` over a bare interpreter's start, best of `runs` each, in milliseconds."""
+
+    def best(code: str) -> float:
+        command = [sys.executable, "-c", code]
+        return min(_ms(lambda: subprocess.run(command, check=True)) for _ in range(runs))
+
+    return best("import compressor") - best("pass")
+
+
+def run(root: Path, limit: int | None, methods_asked: list[str]) -> Report:
+    """All of it. `limit` caps the runs, and with it the largest context is 100k tokens. Needs our own method."""
+    rows: list[dict[str, Any]] = []
+    table = [["what", "median", "against tiktoken on the same texts"]]
+    if "ours" in methods_asked:
+        supply = Supply(root)
+        times = one_shot(supply, min(limit or RUNS, RUNS))
+        middle = {what: statistics.median(values) for what, values in times.items()}
+        rows.append({"what": "one shot", **times})
+        base = middle["tiktoken"]
+        for what in ("tiktoken", "ours, one shot", "ours, one more result", "BM25 lines", "head+tail"):
+            table.append([what, f"{middle[what]:.1f} ms", f"{middle[what] / base:.2f}×"])
+        table.append(["tokenising as a share of ours, one shot", f"{base / middle['ours, one shot']:.0%}", ""])
+        for row in growth(supply, SIZES[:2] if limit else SIZES):
+            rows.append({"what": "growth", **row})
+            per = 1e3 * row["ours"] / row["tokens"]
+            label = f"{row['tokens'] / 1e3:,.0f}k tokens, once"
+            table.append([label, f"{row['ours']:,.0f} ms ({per:.2f} ms/1k)", f"{row['ours'] / row['tiktoken']:.2f}×"])
+        context = supply.context(SIZE)
+        held = memory(context, 0)
+        peak = memory(context, budget_of(context))
+        rows.append({"what": "memory", "python_mb": held, "peak_mb": peak})
+        table.append(
+            ["peak memory of a process compressing 20k tokens", f"{peak:.0f} MB", f"bare Python {held:.0f} MB"]
+        )
+        imported = import_ms()
+        rows.append({"what": "import", "ms": imported})
+        table.append(["`import compressor`, over a bare start", f"{imported:.0f} ms", ""])
+    notes = [
+        f"A context of {SIZE:,} tokens stitched from recorded sessions, tool output cut {RATIO:g} times; and one new",
+        f"tool result of about {RESULT:,} tokens on top, in ingest mode. tiktoken: `encode_ordinary`, one thread.",
+    ]
+    return Report("speed", "Time and memory", notes, table, rows)

