@@ -12,10 +12,11 @@ from typing import Any
 from compressor.analysis import layout_of
 from compressor.blocks import PINNED, Block
 from compressor.context import Context, Path, Slot
-from compressor.draft import Draft, stub_of
+from compressor.draft import Draft
 from compressor.tokens import Counter
 
 Key = tuple[int, Path]
+_LEAST_STUB = 5  # tokens: no mark is shorter in any vocabulary, so no block of this size is worth a look
 
 
 class Board:
@@ -41,8 +42,11 @@ class Board:
         for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
             block.tokens = tokens if block.slot.image is None else self.counter.image(block.slot.image)
             original = block.text if block.slot.image is None else self._image_source(block.slot)
-            if self.counter.count(stub_of(block, original)) < block.tokens:
-                self.drafts.append(Draft(block, self.counter, layout_of(block.text, block.kind, block.asked), original))
+            if block.tokens > _LEAST_STUB:
+                layout = layout_of(block.text, block.kind, block.asked)
+                draft = Draft(block, self.counter, layout, original)
+                if draft.stub_tokens < block.tokens:
+                    self.drafts.append(draft)
         self._keep_drafts(self.drafts)
 
     def _keep_drafts(self, drafts: list[Draft]) -> None:

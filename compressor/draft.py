@@ -14,11 +14,13 @@ import numpy as np
 from compressor.blocks import Block
 from compressor.folds import fold as fold_text
 from compressor.folds.json_fold import fold_parsed
-from compressor.refs import GAP, MARK_RE, json_mark, mark, ref_of
+from compressor.refs import GAP, MARK_RE, REF_DIGITS, json_mark, mark, ref_of
 from compressor.result import Action
 from compressor.segments.base import Layout, Mask
 from compressor.segments.json_layout import JsonLayout
 from compressor.tokens import Counter
+
+_ANY_REF = "0" * REF_DIGITS
 
 
 @dataclass
@@ -46,6 +48,13 @@ class Draft:
     @property
     def ref(self) -> str:
         return ref_of(self.original)
+
+    @property
+    def stub_tokens(self) -> int:
+        """Tokens of what is left when nothing is kept. (All refs have as many digits, so any will do.)"""
+        if not self.marks:
+            return 0
+        return self.counter.count(_json_stub(_ANY_REF) if self.block.kind == "tool_call" else mark(_ANY_REF))
 
     @cached_property
     def folded(self) -> str | None:
@@ -83,8 +92,6 @@ class Draft:
 
     def places(self, first: int, last: int) -> list[tuple[int, int]]:
         """Where the units [first, last) stand in the block's text, neighbours joined."""
-        if not isinstance(self.layout, JsonLayout):
-            return [(int(self.layout.spans[first, 0]), int(self.layout.spans[last - 1, 1]))]
         spans = self.layout.source_spans
         out: list[tuple[int, int]] = []
         for start, end in sorted(s for u in range(first, last) for s in spans[u]):
@@ -111,7 +118,11 @@ def stub_of(block: Block, original: str) -> str:
     """What is left when nothing of the block is kept: its mark (the old one, if it was cut before)."""
     earlier = MARK_RE.findall(block.text)
     ref = earlier[-1] if earlier else ref_of(original)
-    return json.dumps({"…": json_mark(ref)}, ensure_ascii=False) if block.kind == "tool_call" else mark(ref)
+    return _json_stub(ref) if block.kind == "tool_call" else mark(ref)
+
+
+def _json_stub(ref: str) -> str:
+    return json.dumps({GAP: json_mark(ref)}, ensure_ascii=False)
 
 
 def seal_text(text: str, ref: str) -> str:

@@ -7,6 +7,7 @@ themselves live in `dialects`, `segments`, `folds`, `scoring`, `reducers` and `g
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from compressor.store import open_store
 from compressor.store.base import Store
 from compressor.tokens import counter_for
 
+_JSON = re.compile(r"\s*(?:\{|\[\s*[\[{\"\d])")  # cut by values, not by stretches of the text: offsets are of no use
 MODES = ("call", "ingest", "compact")
 
 
@@ -82,9 +84,9 @@ class Compressor:
         except InvalidContext as error:
             raise error.moved(-lead) from None
         counter = counter_for(model)
-        for turn in context.turns:  # these will be cut, so they are encoded once, with offsets, not counted first
+        for turn in context.turns:  # these may be cut, so they are encoded once, with offsets, not counted first
             for slot in turn.slots:
-                if slot.kind == "tool_result" and slot.text[:1] not in ("", "{", "["):
+                if slot.kind in ("tool_result", "assistant", "thinking") and not _JSON.match(slot.text):
                     counter.offsets(slot.text)
         before = counter.context(context)
         limit = tokens_of(budget, before)

@@ -13,6 +13,7 @@ import numpy as np
 from compressor.draft import Draft
 from compressor.refs import find_refs
 from compressor.segments.json_layout import JsonLayout
+from compressor.segments.spans import SpanLayout
 
 
 def check(drafts: Sequence[Draft], measure: Callable[[], int], budget: int) -> list[str]:
@@ -52,7 +53,7 @@ def mend_cuts(draft: Draft) -> None:
     Segmenters cut between words; only a text without any border (a line of a megabyte, say) is cut by length.
     """
     keep, layout = draft.keep, draft.layout
-    if keep is None or isinstance(layout, JsonLayout) or len(keep) < 2:
+    if keep is None or not isinstance(layout, SpanLayout) or len(keep) < 2:
         return
     text, spans = layout.text, layout.spans
     edges = np.flatnonzero(keep[1:] != keep[:-1])

@@ -57,7 +57,7 @@ class Flow:
         return self._proven(board, selection, budget)
 
     def _select(self, board: Board, budget: int) -> Selection:
-        known = tuple(b.text for b in board.blocks if b.level >= SPEECH)
+        known = tuple(b.text for b in board.blocks if b.level > SPEECH)
         query = query_of(self.context, self.query, known, task_only=self.mode == "compact")
         for attempt in ("marks", "history", "rounds"):
             if attempt == "history":

@@ -19,11 +19,13 @@ from compressor.segments.base import Mask
 
 FOLD_REACH = 3.0  # shrinking of the pool beyond which folding alone is not tried: no real context folds that far
 DENSITY = 1.5  # tokens that folds save may stand denser than the text's average by at most this
-FIT_ROUNDS = 6
+FIT_ROUNDS = 4
+SURE = 0.9  # share of the budget up to which the estimated cost of all marks is trusted
 REPEATED = 0.34  # novelty below which a dropped unit counts as said elsewhere
 FILL_REACH = 200  # units looked at to spend what is left
+TRIALS = 12  # units tried for real when there is little to choose from
 GAP_COST = 2.0  # tokens of the mark between stretches that are not neighbours
-SLACK = 0.006  # share of the budget that may stay unspent rather than rendering once more
+SLACK = 0.01  # share of the budget that may stay unspent rather than rendering once more
 
 Measure = Callable[[], int]
 
@@ -107,13 +109,19 @@ class Selection:
     def fit(self, measure: Measure, budget: int) -> bool:
         """Takes as many units as the budget buys. False (and nothing but marks kept) if not even the marks fit."""
         order = self.ranking.order
-        self.take(order[:0])
-        floor = measure()
-        if floor > budget:
-            return False
+        floor = budget + 1
+        if all(d.action == "kept" for d in self.drafts):
+            floor = measure() - sum(d.block.tokens - d.stub_tokens for d in self.drafts)
+        if floor > SURE * budget:  # too close to call by the estimate
+            self.take(order[:0])
+            floor = measure()
+            if floor > budget:
+                return False
         room, spare = float(budget - floor), budget - floor
         best, high = 0, len(order)
-        for _ in range(FIT_ROUNDS):
+        rounds = 0
+        while rounds < FIT_ROUNDS or (best == 0 and high > 0):
+            rounds += 1
             count = min(high, int(np.searchsorted(self._cumulative, room, side="right")))
             if count <= best:
                 break
@@ -123,10 +131,10 @@ class Selection:
                 best, spare = count, budget - total
                 if spare <= SLACK * budget:
                     break
-                room += spare * 0.95
+                room += spare * 0.9
             else:
                 high = count - 1
-                room -= (total - budget) * 1.05 + 1
+                room -= (total - budget) * 1.4 + 4  # gap marks make the last units dearer than they look
         self._fill(best, spare, measure, budget)
         return True
 
@@ -144,8 +152,26 @@ class Selection:
         while True:
             self.take(np.concatenate([order[:best], np.array(extra, np.int32)]))
             if not extra or measure() <= budget:
-                return
+                break
             del extra[len(extra) // 2 :]
+        if spare > 0 and len(order) - best <= FILL_REACH:
+            self._try_rest(best, extra, measure, budget)
+
+    def _try_rest(self, best: int, extra: list[int], measure: Measure, budget: int) -> None:
+        """Where there is little to choose from, estimates of single units mislead: tries the best of what is left for
+        real, with what must stand before it."""
+        order, parents = self.ranking.order, self.units.parents
+        chosen = [*order[:best].tolist(), *extra]
+        taken = set(chosen)
+        for unit in [u for u in order[best:].tolist() if u not in taken][:TRIALS]:
+            chain = [unit]
+            while (up := int(parents[chain[-1]])) >= 0 and up not in taken:
+                chain.append(up)
+            self.take(np.array([*chosen, *chain], np.int32))
+            if measure() <= budget:
+                chosen += chain
+                taken.update(chain)
+        self.take(np.array(chosen, np.int32))
 
     def explain(self, draft: Draft) -> Iterable[tuple[int, int, str, float]]:
         """Runs of a draft's dropped units: first and last + 1 unit, why, and their mean score."""
@@ -159,11 +185,29 @@ class Selection:
             yield a, b, "says what is kept elsewhere" if novelty < REPEATED else "worth less than what was kept", score
 
 
+#: tokens per character by what the character is: letters run together, digits come in threes, marks stand alone.
+#: Only the proportions count: costs are scaled to the exact count of the source.
+_DENSITY = np.full(256, 0.5, np.float32)
+_DENSITY[[*range(65, 91), *range(97, 123), 32]] = 0.22
+_DENSITY[48:58] = 0.4
+
+
 def unit_costs(draft: Draft) -> npt.NDArray[np.float32]:
-    """Tokens of each unit, from one encoding of the whole text."""
-    if draft.block.kind == "image":
-        return np.array([draft.block.tokens], np.float32)
-    layout = draft.layout
-    offsets = draft.counter.offsets(layout.text)
-    at = np.searchsorted(offsets, layout.spans)
+    """Tokens of each unit: counted, from the encoding of the whole text; where the units are not stretches of it (in
+    JSON and tables), estimated from its count."""
+    block, layout = draft.block, draft.layout
+    if block.kind == "image":
+        return np.array([block.tokens], np.float32)
+    if layout.text != block.text:
+        sums = np.concatenate([[0], np.cumsum(_density(layout.text), dtype=np.float64)])
+        tokens = block.tokens / max(float(_density(block.text).sum()), 1e-6)
+        estimated: npt.NDArray[np.float32] = np.diff(sums[layout.spans], axis=1)[:, 0].astype(np.float32)
+        estimated *= np.float32(tokens)
+        return estimated
+    at = np.searchsorted(draft.counter.offsets(layout.text), layout.spans)
     return ((at[:, 1] - at[:, 0]) * draft.counter.scale).astype(np.float32)
+
+
+def _density(text: str) -> npt.NDArray[np.float32]:
+    out: npt.NDArray[np.float32] = _DENSITY[np.frombuffer(text.encode("latin-1", "replace"), np.uint8)]
+    return out

@@ -82,6 +82,31 @@ class Units:
         return np.concatenate([*shifted, np.zeros(0, np.int32)]).astype(np.int32, copy=False)
 
     @cached_property
+    def columns(self) -> npt.NDArray[np.int32]:
+        """[n] the table column each unit belongs to, numbered over all sources as in `column_names`; -1 for none."""
+        parts: list[npt.NDArray[np.int32]] = []
+        first = 0
+        for s in self.sources:
+            found = s.layout.columns
+            parts.append(np.where(found >= 0, found + np.int32(first), np.int32(-1)))
+            first += len(s.layout.column_names)
+        return np.concatenate([*parts, np.zeros(0, np.int32)])
+
+    @cached_property
+    def column_names(self) -> list[str]:
+        """Names of all tables' columns, as JSON strings."""
+        return [name for s in self.sources for name in s.layout.column_names]
+
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int32]:
+        """[n] the unit that stands for each unit's record: the identity of its table row, or itself."""
+        out = np.arange(len(self), dtype=np.int32)
+        cell = np.flatnonzero((self.columns >= 0) & (self.parents >= 0))
+        cell = cell[self.columns[self.parents[cell]] >= 0]
+        out[cell] = self.parents[cell]
+        return out
+
+    @cached_property
     def index(self) -> Index:
         """The units' tokens, read once for the scorer and the reducer."""
         return Index(self.texts())

@@ -7,7 +7,9 @@ nothing.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,10 @@ import numpy.typing as npt
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 #: a CJK character, or a word with what glues identifiers, paths, dates, e-mails and numbers together
 TOKEN = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+(?:[./@#\-][^\W{_CJK}]+)*")
+_BORDER = "\x1e"  # ASCII's record separator
+_TOKEN_OR_BORDER = re.compile(f"{_BORDER}|{TOKEN.pattern}")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
 _MEMO_LIMIT = 200_000
 
 # Classes of tokens, by what their form promises: how likely it is that an agent must repeat one exactly.
@@ -34,7 +39,8 @@ _memo: dict[str, tuple[int, tuple[str, ...]]] = {}
 
 
 def classify(token: str) -> tuple[int, tuple[str, ...]]:
-    """A token's class and its terms: lower-cased, stemmed parts by which a query can match it."""
+    """A token's class and its terms: lower-cased, stemmed parts without accents by which a query can match it. `U.S.`
+    is one term."""
     known = _memo.get(token)
     if known is None:
         if len(_memo) > _MEMO_LIMIT:
@@ -45,13 +51,23 @@ def classify(token: str) -> tuple[int, tuple[str, ...]]:
 
 def _classify(token: str) -> tuple[int, tuple[str, ...]]:
     if token.isalpha() and (token.islower() or token[1:].islower() or not token.isascii()):
-        return (WORD if token.islower() else NAME), (stem(token.lower()),)
+        return (WORD if token.islower() else NAME), (stem(_plain(token.lower())),)
     if token.isdecimal():
         return (CODE if len(token) > 4 else NUMBER), (token,)
     match = _CLASSES.match(token)
     kind = _BY_NAME[match.lastgroup or ""] if match else WORD
-    parts = [token] if kind in (WORD, NAME) else _PART.findall(token)
-    return kind, tuple(dict.fromkeys([stem(p.lower()) for p in parts]))
+    if kind in (WORD, NAME):
+        parts = [token]
+    else:
+        parts = [token.replace(".", "")] if _INITIALS.fullmatch(token) else _PART.findall(token)
+    return kind, tuple(dict.fromkeys([stem(_plain(p.lower())) for p in parts]))
+
+
+def _plain(word: str) -> str:
+    """A word without accents."""
+    if word.isascii():
+        return word
+    return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c)) or word
 
 
 def stem(word: str) -> str:
@@ -86,20 +102,24 @@ class Index:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        lists = [TOKEN.findall(t) for t in texts]
-        flat = [t for tokens in lists for t in tokens]
-        numbers: dict[str, int] = {}
-        self.token: npt.NDArray[np.int32] = np.array(
-            [numbers.setdefault(t, len(numbers)) for t in flat] or np.zeros(0), np.int32
-        )
-        self.lengths: npt.NDArray[np.int32] = np.array([len(x) for x in lists], np.int32)
-        self.unit: npt.NDArray[np.int32] = np.repeat(np.arange(len(lists), dtype=np.int32), self.lengths)
-        self.vocabulary = numbers
+        # One pass over all texts, the borders found as tokens of their own, beats a pass for each of many short ones.
+        joined = _BORDER.join(texts)
+        if joined.count(_BORDER) != len(texts) - 1:
+            joined = _BORDER.join([t.replace(_BORDER, " ") for t in texts])
+        numbers: dict[str, int] = {_BORDER: 0}
+        found = np.array([numbers.setdefault(t, len(numbers)) for t in _TOKEN_OR_BORDER.findall(joined)], np.int32)
+        del numbers[_BORDER]
+        border = found == 0
+        unit = np.cumsum(border, dtype=np.int32)[~border]
+        self.token: npt.NDArray[np.int32] = found[~border] - 1
+        self.unit: npt.NDArray[np.int32] = unit
+        self.lengths: npt.NDArray[np.int32] = np.bincount(unit, minlength=len(texts)).astype(np.int32)
+        self.vocabulary = {t: n - 1 for t, n in numbers.items()}
         info = [classify(t) for t in numbers]
         self.kinds: npt.NDArray[np.uint8] = np.array([k for k, _ in info], np.uint8)
         self.terms = [t for _, t in info]
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Distinct (unit, token) pairs, by unit then token."""
         keys = np.unique(self.unit.astype(np.int64) * max(1, len(self.vocabulary)) + self.token)

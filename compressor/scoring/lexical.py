@@ -64,6 +64,11 @@ def matches(
     return units, term[np.repeat(start, repeat) + offsets], weights
 
 
+def ceiling(n: int, df: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> float:
+    """What a unit would score that held every query term again and again: the measure of how well the best one does."""
+    return float((np.log1p((n - df + 0.5) / (df + 0.5)) * weights).sum()) * (K1 + 1)
+
+
 def bm25(
     rows: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int32],

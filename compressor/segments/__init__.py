@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib
 
 from compressor.segments.base import Layout
-from compressor.segments.detect import detect
+from compressor.segments.detect import detect, detect_lines
 from compressor.segments.material import find_material
 from compressor.segments.spans import layout
 
 __all__ = ["detect", "find_material", "segment", "speech"]
 
-_HOME = {"markdown": "markup", "html": "markup"}
+_HOME = {"markdown": "markup"}
 
 
 def segment(text: str, hint: str = "") -> Layout:
-    """The layout of a text. `hint`: a file name, or the tool call that made it. Lossless: everything kept is the text."""
+    """The layout of a text. `hint`: a file name, or the tool call that made it. With all units kept it is the text."""
     if not text:
         return layout("prose", "", [])
     kind = detect(text, hint)
@@ -25,14 +25,19 @@ def segment(text: str, hint: str = "") -> Layout:
         found = json_layout(text, segment)
         if found is not None:
             return found
-        kind = "log" if "\n" in text else "prose"
+        kind = detect_lines(text, hint)
+    if kind == "table":
+        from compressor.segments.grid import grid
+
+        if (clean := grid(text)) is not None:
+            return clean
     module = importlib.import_module(f"compressor.segments.{_HOME.get(kind, kind)}")
     cut: Layout = getattr(module, kind)(text, hint)
     return cut
 
 
 def speech(text: str) -> Layout:
-    """The layout of what a user or an agent says: sentences, or markdown. Nothing is looked at closer: it is no data."""
+    """The layout of what a user or an agent says: sentences, or markdown. It is no data, so nothing else is tried."""
     if not text:
         return layout("prose", "", [])
     if "```" in text or "\n#" in text or text.startswith("#") or "\n|" in text:

@@ -5,6 +5,7 @@ Layouts know structure. They know no query, no score, no budget and no message.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntFlag
 from typing import Protocol
 
@@ -33,10 +34,13 @@ class Layout(Protocol):
     """A text cut into units.
 
     kind: "json", "log", "code", "diff", "table", "markdown", "html", "search", "trace", "prose", ...
-    spans: [n, 2] int32, in order, not overlapping: where each unit stands in the source text.
+    text: what `spans` refer to: the source text, or the units' own texts end to end where units are no stretches of it.
+    spans: [n, 2] int32, in order, not overlapping: where each unit stands in `text`.
     parents: [n] int32: the unit that has to be kept if this one is (a table's header, the enclosing def), or -1.
         A parent always stands before its children.
     flags: [n] uint16 of `Flag`.
+    columns: [n] int32, which column of a table a unit belongs to, an index into `column_names`; -1 outside tables. A
+        cell whose parent has a column, too, belongs to that unit's record.
     """
 
     kind: str
@@ -44,6 +48,17 @@ class Layout(Protocol):
     spans: Spans
     parents: npt.NDArray[np.int32]
     flags: npt.NDArray[np.uint16]
+
+    @property
+    def columns(self) -> npt.NDArray[np.int32]: ...
+
+    @property
+    def column_names(self) -> Sequence[str]: ...
+
+    @property
+    def source_spans(self) -> Sequence[Sequence[tuple[int, int]]]:
+        """For each unit the stretches of the source it stands for, in order. For accounts, not for the fast path."""
+        ...
 
     def render(self, keep: Mask) -> str:
         """The text made of the kept units (ancestors of kept units are kept too), a visible `…` where a run of

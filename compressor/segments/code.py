@@ -1,112 +1,120 @@
-"""Cuts source code into statements, also inside the line-numbered windows in which agents print files.
+"""Source code: a unit is a statement, or the first lines of one that has a body. Closing lines follow their openings.
 
-Tree-sitter where it knows the language and the text parses (`code_tree`); else lines and their indentation.
+Also windows of files as agents print them, with line numbers and `(12 more lines above)`; the numbers stay in the text.
 """
 
 from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from compressor.segments.base import Flag
+from compressor.segments.code_lines import line_rows
 from compressor.segments.code_tree import Rows, tree_rows
-from compressor.segments.languages import language_of
+from compressor.segments.languages import hint_language, looks_like
 from compressor.segments.lines import line_starts
 from compressor.segments.spans import SpanLayout, layout
 
-PARSED = 100_000  # characters; longer texts are cut by indentation, which is linear whatever they hold
-NESTED = 300  # brackets open at once, above which no parser is asked
+PARSED = 300_000  # characters; larger inputs are cut by their lines
+LONGEST_LINE = 2000  # characters; a file with longer ones is minified or data
+SHORTEST_RUN = 3  # numbered lines; fewer in a row are not worth parsing
+LONGEST = 6000  # characters of one unit
 
-_NUMBER = re.compile(r"[ \t]*\d+(?:[:|]|\t| (?= |\S|$))")
-_FRAME = re.compile(r"\[File: |\(\d+ more lines? (?:above|below)\)|\[.{0,80}\d+ lines(?: total)?\]|(?:Here's|This is) ")
-_SIGNATURE = re.compile(
-    r"[ \t]*(?:@\w|(?:export |default |public |private |protected |static |final |abstract |async |pub(?:\(\w+\))? "
-    r"|unsafe |inline |virtual |extern )*(?:def|class|function|func|fn|interface|struct|enum|trait|impl|type|namespace"
-    r"|module|package|template)\b|[\w:<>*&\[\], ]+\s[\w:~]+\([^;]*\)\s*(?:const\s*)?\{?\s*$)"
+#: a line number as file viewers print it, and nothing else: `12:`, `   12\t`, `12| `, `12→`
+NUMBER = re.compile(r"[ \t]{0,8}(\d{1,7})(?::(?!\d)|\t|[ ]?[|│][ ]?|→)")
+_AROUND = re.compile(
+    r"(?P<file>\[File: [^\n]*\]|(?:File|Path|Filename): [^\n]*|(?:Here's|Here is) the (?:result|content"
+    r"|snippet)[^\n]*|#+ [\w./-]+\.\w+\s*$)"
+    r"|(?P<more>\(\d+ more lines? (?:above|below)\)|\[?\.{3} ?[^\n]{0,40}lines?[^\n]{0,40})"
+    r"|(?P<error>[^\n]{0,80}(?:Error\b|ERROR|error:)|- [EFW]\d{3} )"
+    r"|(?P<noise>\s*$|[-=*#]{5,}\s*$)",
+    re.M,
 )
-_IMPORT = re.compile(r"[ \t]*(?:import\b|from \S+ import\b|#include\b|using\b|use\b|require\b|package\b)")
-_COMMENT = re.compile(r"[ \t]*(?:#(?!include|define|if|endif|else|pragma)|//|/\*|\*[ /]|--|\"\"\"|''')")
-_ERROR = re.compile(r"[ \t]*(?:Traceback|\w*Error: |ERROR|error:|fatal:|- E\d{3} )")
+_AROUND_FLAGS = {
+    "file": int(Flag.HEADER),
+    "more": int(Flag.SUMMARY),
+    "error": int(Flag.ERROR),
+    "noise": int(Flag.NOISE),
+}
 
 
 def code(text: str, hint: str = "") -> SpanLayout:
-    """Layout "code". Line numbers stay in their units; lines around a numbered window are units of their own."""
-    starts = line_starts(text).tolist()
-    lines = [text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
-    ends = [m.end() if (m := _NUMBER.match(line)) else 0 for line in lines]
-    windowed = sum(map(bool, ends)) >= 0.6 * len(lines)
-    body = [line[end:] for line, end in zip(lines, ends, strict=True)] if windowed else lines
-    inside = [i for i, end in enumerate(ends) if end] if windowed else list(range(len(lines)))
-    inner = _rows([body[i] for i in inside], text, hint)
-    rows = Rows()
-    place = {}
-    unit = 0
-    at = {inside[r]: u for u, r in enumerate(inner.rows)}
-    known = set(inside)
-    for i, line in enumerate(lines):
-        if i in at:
-            u = at[i]
-            parent, closes = inner.parents[u], inner.closes[u]
-            place[u] = unit
-            rows.add(i, place.get(parent, -1), inner.flags[u], place.get(closes, -1))
-            unit += 1
-        elif i not in known:
-            flag = Flag.HEADER if _FRAME.match(line) else Flag.ERROR if _ERROR.match(line) else Flag.NONE
-            rows.add(i, -1, flag)
-            unit += 1
-    return layout("code", text, [starts[r] for r in rows.rows], rows.parents, rows.flags, rows.closes)
+    """Layout "code"."""
+    if not text:
+        return layout("code", "", [])
+    starts = line_starts(text)
+    numbers = _numbers(text, starts.tolist())
+    if text.startswith("[File: ") or (len(numbers) > 1 and sum(n >= 0 for n in numbers) * 2 >= len(numbers)):
+        return _window(text, hint, starts.tolist(), numbers)
+    rows = _rows(text, hint_language(hint) or looks_like(text))
+    return layout("code", text, starts[rows.rows], rows.parents, rows.flags, rows.closes, LONGEST)
 
 
-def _rows(body: list[str], text: str, hint: str) -> Rows:
-    source = "".join(body)
-    language = language_of(text, hint) if _complete(source) else None
-    if language is not None:
-        found = tree_rows(source, language)
-        if found is not None:
-            return found
-    return _by_indentation(body)
+def _rows(source: str, language: str | None) -> Rows:
+    """The units of a piece of code, by rows."""
+    if language is not None and len(source) <= PARSED and not source[:1].isspace():
+        longest = max(map(len, source.split("\n")))
+        rows = tree_rows(source, language) if longest <= LONGEST_LINE else None
+        if rows is not None and rows.rows:
+            rows.rows[0] = 0
+            return rows
+    return line_rows(source, language)
 
 
-def _complete(source: str) -> bool:
-    """Whether a text may be a whole file or statement, and is no monster: parsing a window cut out of one costs as
-    much and finds errors only."""
-    first = source.lstrip("\r\n")[:1]
-    if len(source) > PARSED or not first or first in " \t})]":
-        return False
-    if any(source.count(a) != source.count(b) for a, b in ("()", "[]", "{}")):
-        return False
-    if source.count("(") + source.count("[") + source.count("{") < NESTED:
-        return True
-    depth = 0
-    for m in re.finditer(r"[\[({]|[\])}]", source):
-        depth += 1 if m.group() in "[({" else -1
-        if depth > NESTED:
-            return False
-    return True
+def _numbers(text: str, starts: list[int]) -> list[int]:
+    """The line numbers the lines begin with, -1 where there is none."""
+    match = NUMBER.match
+    return [int(m.group(1)) if (m := match(text, s)) else -1 for s in starts]
 
 
-def _by_indentation(body: list[str]) -> Rows:
-    """A unit a line; a line's parent is the nearest signature above it with less indentation."""
-    rows = Rows()
-    open_at: list[tuple[int, int]] = []  # indentation and unit of the signatures in force
-    for i, line in enumerate(body):
-        bare = line.strip()
-        indent = len(line) - len(line.lstrip())
-        if bare and bare[0] not in "})]":
-            while open_at and open_at[-1][0] >= indent:
-                open_at.pop()
-        parent = open_at[-1][1] if open_at else -1
-        flag = Flag.NONE
-        closes = -1
-        if not bare:
-            flag = Flag.NOISE
-        elif bare[0] in "})]" and len(bare) < 4:
-            closes = parent
-        elif _IMPORT.match(line):
-            flag = Flag.IMPORT
-        elif _COMMENT.match(line):
-            flag = Flag.COMMENT
-        elif _SIGNATURE.match(line):
-            flag = Flag.SIGNATURE
-            open_at.append((indent, i))
-        rows.add(i, parent, flag, closes)
-    return rows
+def _window(text: str, hint: str, starts: list[int], numbers: list[int]) -> SpanLayout:
+    """Runs of lines with consecutive numbers are code, under the last file heading; other lines are units."""
+    size = len(starts)
+    ends = [*starts[1:], len(text)]
+    units: list[int] = []
+    parents: list[int] = []
+    flags: list[int] = []
+    closes: list[int] = []
+    file, language = -1, hint_language(hint)
+    i = 0
+    while i < size:
+        if numbers[i] < 0:
+            m = _AROUND.match(text, starts[i])
+            kind = m.lastgroup if m else None
+            if kind == "file":
+                file = len(units)
+                language = hint_language(_path(text[starts[i] : ends[i]])) or language
+            units.append(i)
+            parents.append(-1 if kind == "file" or kind == "error" else file if kind else -1)
+            flags.append(_AROUND_FLAGS[kind] if kind else 0)
+            closes.append(-1)
+            i += 1
+            continue
+        j = i + 1
+        while j < size and numbers[j] == numbers[j - 1] + 1:
+            j += 1
+        if j - i < SHORTEST_RUN:
+            units += range(i, j)
+            parents += [file] * (j - i)
+            flags += [0] * (j - i)
+            closes += [-1] * (j - i)
+            i = j
+            continue
+        source = "\n".join(
+            [NUMBER.sub("", text[a:b].rstrip("\r\n"), count=1) for a, b in zip(starts[i:j], ends[i:j], strict=True)]
+        )
+        rows = _rows(source, language or looks_like(source))
+        base = len(units)
+        units += [i + row for row in rows.rows]
+        parents += [base + p if p >= 0 else file for p in rows.parents]
+        flags += rows.flags
+        closes += [base + c if c >= 0 else -1 for c in rows.closes]
+        i = j
+    return layout("code", text, np.array(starts, np.int32)[units], parents, flags, closes, LONGEST)
+
+
+def _path(line: str) -> str:
+    """The file name in a heading such as `[File: /x/y.py (12 lines total)]`."""
+    m = re.search(r"[\w./+@-]+\.\w{1,6}\b", line)
+    return m.group() if m else ""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import importlib
 import threading
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from compressor.segments.base import Flag
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from tree_sitter import Language, Node
 
 MAX_DEPTH = 48  # blocks in blocks; what is deeper stays in one unit
+MAX_NESTING = 200  # brackets in brackets; the parsers recurse in C and end the process when they run out of stack
+CHARACTERS_A_STEP = (
+    50  # the parser reports every 100 operations: code takes one per 70 characters or more, garbage per 30
+)
 LONG_DOCSTRING = 10  # rows; longer ones are cut at their blank lines
 
 
@@ -83,11 +89,17 @@ GRAMMARS: dict[str, Grammar] = {
         braces=False,
     ),
     "javascript": Grammar(
-        "tree_sitter_javascript", _set(_JS_BLOCKS), _set(_JS_SIGNATURES), _set("import_statement"), _set("switch_case switch_default")
+        "tree_sitter_javascript",
+        _set(_JS_BLOCKS),
+        _set(_JS_SIGNATURES),
+        _set("import_statement"),
+        _set("switch_case switch_default"),
     ),
     "java": Grammar(
         "tree_sitter_java",
-        _set("block class_body interface_body enum_body constructor_body switch_block annotation_type_body record_body"),
+        _set(
+            "block class_body interface_body enum_body constructor_body switch_block annotation_type_body record_body"
+        ),
         _set(
             "class_declaration interface_declaration enum_declaration record_declaration method_declaration "
             "constructor_declaration annotation_type_declaration"
@@ -113,7 +125,14 @@ GRAMMARS: dict[str, Grammar] = {
         _set("use_declaration extern_crate_declaration"),
         prefixes=_set("attribute_item inner_attribute_item"),
     ),
-    "c": Grammar("tree_sitter_c", _set(_C_BLOCKS), _set(_C_SIGNATURES), _set("preproc_include"), _set(_C_SECTIONS), _set(_C_CLOSED)),
+    "c": Grammar(
+        "tree_sitter_c",
+        _set(_C_BLOCKS),
+        _set(_C_SIGNATURES),
+        _set("preproc_include"),
+        _set(_C_SECTIONS),
+        _set(_C_CLOSED),
+    ),
     "cpp": Grammar(
         "tree_sitter_cpp",
         _set(_C_BLOCKS),
@@ -127,11 +146,14 @@ _TS = (_set(_JS_BLOCKS), _set(_JS_SIGNATURES), _set("import_statement"), _set("s
 GRAMMARS["typescript"] = Grammar("tree_sitter_typescript", *_TS, function="language_typescript")
 GRAMMARS["tsx"] = Grammar("tree_sitter_typescript", *_TS, function="language_tsx")
 
+_STEP = np.zeros(256, np.int8)
+_STEP[np.frombuffer(b"([{", np.uint8)] = 1
+_STEP[np.frombuffer(b")]}", np.uint8)] = -1
 _COMMENTS = _set("comment line_comment block_comment")
 _local = threading.local()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _language(name: str) -> Language:
     from tree_sitter import Language
 
@@ -144,16 +166,41 @@ def tree_rows(code: str, language: str) -> Rows | None:
     grammar = GRAMMARS.get(language)
     if grammar is None:
         return None
+    source = code.encode("utf-8", "surrogatepass")
+    if _nesting(source) > MAX_NESTING:
+        return None
+    root = _parse(source, language)
+    if root is None or root.has_error or not root.named_child_count:
+        return None
+    return _Walk(grammar, code).run(root)
+
+
+def _nesting(source: bytes) -> int:
+    """How deep brackets nest, those in strings included."""
+    return int(np.cumsum(_STEP[np.frombuffer(source, np.uint8)], dtype=np.int32).max(initial=0))
+
+
+def _parse(source: bytes, language: str) -> Node | None:
+    """The root of the syntax tree; None where the parser gets lost in error recovery, which may take it minutes."""
     from tree_sitter import Parser
 
     parsers: dict[str, Parser] = _local.__dict__.setdefault("parsers", {})  # a parser serves one thread
     parser = parsers.get(language)
     if parser is None:
         parser = parsers[language] = Parser(_language(language))
-    root = parser.parse(code.encode("utf-8", "surrogatepass")).root_node
-    if root.has_error or not root.named_child_count:
+    view = memoryview(source)
+    calls = 0
+
+    def lost(offset: int, has_error: bool) -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > 100 + offset // CHARACTERS_A_STEP
+
+    try:
+        return parser.parse(lambda offset, point: view[offset:], encoding="utf8", progress_callback=lost).root_node
+    except ValueError:  # how py-tree-sitter reports that `lost` said stop
+        parser.reset()
         return None
-    return _Walk(grammar, code).run(root)
 
 
 def _last_row(node: Node) -> int:
@@ -167,6 +214,7 @@ class _Walk:
         self.grammar = grammar
         self.lines = code.split("\n")
         self.out = Rows()
+        self.reach = -1  # the last row of the last statement: what begins on it belongs to that
         self.kinds = (
             dict.fromkeys(grammar.signatures, int(Flag.SIGNATURE))
             | dict.fromkeys(grammar.imports, int(Flag.IMPORT))
@@ -177,35 +225,45 @@ class _Walk:
         self.statements(root, -1, 0)
         return self.out
 
+    def add(self, row: int, parent: int, flag: int = 0, closes: int = -1) -> int:
+        return self.out.add(row, parent, flag, closes) if row > self.reach else len(self.out.rows) - 1
+
     def statements(self, holder: Node, parent: int, depth: int) -> None:
         """Units for the statements right under `holder`."""
-        add, kinds, prefixes = self.out.add, self.kinds, self.grammar.prefixes
+        add, kinds, prefixes = self.add, self.kinds, self.grammar.prefixes
+        comment = int(Flag.COMMENT)
         first = -1  # row of an attribute that belongs to the next statement
+        docstrings = not self.grammar.braces
         for node in holder.named_children:
             kind = node.type
-            row = first if first >= 0 else node.start_point[0]
+            begin = node.start_point[0]
+            row = first if first >= 0 else begin
             if kind in prefixes:
                 first = row
                 continue
+            if kind == "statement_list":  # Go: a node between a block and its statements
+                self.statements(node, parent, depth)
+                continue
             first = -1
-            end = _last_row(node)
+            end, column = node.end_point
+            if column == 0 and end > begin:
+                end -= 1
             flag = kinds.get(kind, 0)
-            if node.start_point[0] == end:
-                if kind == "expression_statement" and not self.grammar.braces and self._string(node):
-                    flag = Flag.COMMENT
-                add(row, parent, flag)
-            elif flag == Flag.COMMENT:
-                self._comment(add(row, parent, flag), node.start_point[0], end, parent)
-            elif kind == "expression_statement" and not self.grammar.braces and self._string(node):
-                self._comment(add(row, parent, Flag.COMMENT), node.start_point[0], end, parent)
-            else:
-                self._compound(node, add(row, parent, flag), parent, depth)
+            if docstrings and kind == "expression_statement" and self._string(node):
+                flag = comment
+            unit = add(row, parent, flag)
+            if begin < end:
+                if flag == comment:
+                    self._comment(unit, begin, end)
+                else:
+                    self._compound(node, unit, depth)
+            self.reach = max(self.reach, end)
 
     def _string(self, node: Node) -> bool:
         child = node.named_child(0)
         return child is not None and child.type in ("string", "concatenated_string")
 
-    def _comment(self, unit: int, row: int, end: int, parent: int) -> None:
+    def _comment(self, unit: int, row: int, end: int) -> None:
         """A long docstring or block comment, a unit a paragraph; its last row closes its first."""
         if end - row < LONG_DOCSTRING:
             return
@@ -214,7 +272,7 @@ class _Walk:
                 self.out.add(i + 1, unit, Flag.COMMENT)
         self.out.add(end, unit, Flag.COMMENT, closes=unit)
 
-    def _compound(self, node: Node, unit: int, parent: int, depth: int) -> None:
+    def _compound(self, node: Node, unit: int, depth: int) -> None:
         """The bodies of a statement of several rows whose first row is `unit`."""
         if depth >= MAX_DEPTH:
             return
@@ -242,7 +300,7 @@ class _Walk:
                     if self.out.closes[head] == unit and self.out.rows[head] == last:
                         self.out.closes[head], self.out.parents[head] = -1, unit  # closes one, opens one: balanced
                 else:
-                    head = self.out.add(row, unit)
+                    head = self.add(row, unit)
             if holder.type in self.grammar.signatures:
                 self.out.flags[head] |= Flag.SIGNATURE
             self.statements(block, head, depth + 1)
@@ -260,7 +318,7 @@ class _Walk:
 
     def _close(self, row: int, head: int, unit: int) -> None:
         """The row of a closing brace. If a statement of the body already holds it, that must stay with the head."""
-        closer = self.out.add(row, head, closes=unit)
+        closer = self.add(row, head, closes=unit)
         if closer <= head or self.out.closes[closer] == unit:
             return
         mate = self.out.closes[closer]

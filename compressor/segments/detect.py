@@ -1,84 +1,107 @@
-"""Finds what a text is, from a bounded sample of it. Cuts nothing.
+"""Finds what a text is, from a bounded sample of its lines. Cuts nothing.
 
-Kinds: "json", "code", "diff", "table", "markdown", "html", "search", "trace", "log", "prose".
+Kinds: "json" (NDJSON, too), "code", "diff", "table", "markdown", "html", "search", "trace", "log", "prose".
 """
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
+from compressor.segments.code import NUMBER
 from compressor.segments.languages import language_of
-from compressor.segments.search import GREP, LS, PATH, TREE
-from compressor.segments.table import RULE
+from compressor.segments.log import LOG_HEAD
+from compressor.segments.search import GREP, HEADING, LS, NUMBERED, PATH, TREE
+from compressor.segments.table import is_table
 
 SAMPLE = 4_000  # characters looked at in each of three places
+LINES = 40  # of each of them
 
-_DIFF = re.compile(r"^(?:diff --git |@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@|Index: |--- \S[^\n]*\n\+\+\+ \S)", re.M)
-_HTML = re.compile(r"<(?:!doctype html|html|head|body|div|p|span|table|ul|script|article|a href)\b", re.I)
-_TAG = re.compile(r"</?[a-z][a-z0-9]*\b[^<>\n]{0,300}>", re.I)
-_TRACE = re.compile(
-    r"^(?:[ \t|+]*Traceback \(most recent call last\):|=+ (?:test session starts|FAILURES|ERRORS|short test summary)"
-    r"|Exception in thread |panic: |thread '[^'\n]{0,200}' panicked at|\s+at \S+\(\S+:\d+\)|--- FAIL: |\[INFO\] -{20,}"
-    r"|(?:FAIL|ERROR): test|\S[^\n]{0,200} \.\.\. (?:ok|FAIL|ERROR|skipped)|test \S+ \.\.\. (?:ok|FAILED)"
-    r"|\S+::\S+ (?:PASSED|FAILED|ERROR|SKIPPED)|(?:PASS|FAIL)\s+\S+\.[jt]sx?\b)",
+_JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*(?:\{\s*[\"}]|[\[\]\"]|-?\d[\d.eE+-]{0,40}\s*[,\]]|true\b|false\b|null\b))")
+_DIFF = re.compile(r"^(?:diff --git |@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@|Index: \S|--- \S[^\n]*\n\+\+\+ \S)", re.M)
+_PAGE = re.compile(r"\s*(?:<\?xml\b|<!doctype html\b|<html\b|<head\b|<body\b)", re.I)
+_TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9:-]{0,30}(?:[ \t\n][^<>]{0,400})?/?>")
+_FAILS = re.compile(
+    r"^(?:[ \t|+]*Traceback \(most recent call last\):|={3,} (?:test session starts|FAILURES|ERRORS|short test summary)"
+    r"|Exception in thread |panic: |thread '[^'\n]{0,200}' panicked at|--- (?:FAIL|PASS): |=== RUN |(?:FAIL"
+    r"|ERROR): test"
+    r"|Ran \d+ tests? in |test result: |Tests run: \d|running \d+ tests?$|npm ERR! |\[(?:INFO|ERROR)\] -{20,}"
+    r"|(?:[\w.$]+\.)?\w{0,60}(?:Error|Exception): [^\n]*\n\s+at )",
     re.M,
 )
-_LOG = re.compile(
-    r"^(?:\W{0,3}\d{4}[-/.]\d\d[-/.]\d\d[T _]\d\d|\W{0,2}\d\d[-/]\d\d[-/ ]?\d{0,4}[ T:]\d\d:\d\d|\W{0,2}\d\d:\d\d:\d\d"
-    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\W{0,3}(?:[A-Z][a-z]{2} ){2}[ \d]\d \d\d:\d\d:\d\d"
-    r"|\W{0,3}(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|FATAL|CRITICAL|SEVERE)\b|[-A-Z]\S* \d{9,10} \d{4}\.\d\d\.\d\d"
-    r"|\d{1,3}(?:\.\d{1,3}){3} - |\d{6} \d{6} \d+ [A-Z]+|\d{13}\b|\[\d+\.\d+\] )",
-    re.M,
+_TESTED = re.compile(
+    r"[^\n]{1,200} \.\.\. (?:ok|FAIL|FAILED|ERROR|skipped)\b|\S{1,200}::\S{1,200} (?:PASSED|FAILED|ERROR|SKIPPED)"
+    r"|(?:PASSED|FAILED|ERROR|SKIPPED)(?: \[\d+\])? \S+(?:::|\.py)|(?:PASS|FAIL)\s+\S+|\s+[✓✔√✕✗✘×] \S|ok +\d* ?- "
+    r"|not ok \d"
+    r"|\S{1,200}\.py [.sxXFE]+\s*(?:\[ *\d+%\])?\s*$|\s+at (?:\S{1,200} \()?\S{1,300}:\d+|\[INFO\] "
 )
-_MARKDOWN = re.compile(r"^(?:#{1,6} \S|```|~~~|\s{0,3}[-*+] \[[ x]\] |[^\n]*\]\(https?://)", re.M)
-_CELLS = ("\t", "|", ";", ",")
+_MARKDOWN = re.compile(
+    r"(?P<strong>#{1,6} \S|```|~~~|[^\n]{0,200}\]\((?:https?://|#|/|\.))|(?P<weak>\s{0,3}(?:[-*+]|\d{1,2}\.) |>"
+    r"|[^\n]{0,120}\*\*\S)"
+)
 
 
 def detect(text: str, hint: str = "") -> str:
     """The kind of a text. `hint` is what is known of where it comes from: a file name, the tool call that made it."""
-    head = text[:SAMPLE].lstrip()
-    if not head:
-        return "prose"
-    if head[0] in "{[" and text.rstrip()[-1:] in ("}", "]"):
+    if _JSON.match(text) and text[-200:].rstrip()[-1:] in ("}", "]"):
         return "json"
-    middle = len(text) // 2
-    sample = text[:SAMPLE]
-    if len(text) > 3 * SAMPLE:
-        sample += "\n" + text[middle : middle + SAMPLE].partition("\n")[2] + "\n" + text[-SAMPLE:].partition("\n")[2]
-    lines = [line for line in sample.split("\n") if line.strip()]
+    return detect_lines(text, hint)
+
+
+def detect_lines(text: str, hint: str = "") -> str:
+    """As `detect`, for a text that is known not to be JSON."""
+    sample, lines = _sample(text)
     n = len(lines)
-    if n < 2:
-        return "html" if len(_TAG.findall(sample)) > 8 else "prose"
-    if _DIFF.search(sample):
-        return "diff"
-    if _HTML.search(sample) and len(_TAG.findall(sample)) > n / 3:
+    if not n:
+        return "prose"
+    if _PAGE.match(sample):
         return "html"
-    if len(_TRACE.findall(sample)) >= (1 if "Traceback" in sample or "FAIL" in sample else 3):
-        return "trace"
-    if len(_LOG.findall(sample)) > 0.4 * n:
+    if lines[0].startswith("[File: ") or _is_window(lines):
+        return "code"
+    if n == 1:
+        return "html" if len(_TAG.findall(sample)) > 8 else "table" if is_table(sample, lines) else "prose"
+    if ("@@" in sample or "\n+++ " in sample or "Index: " in sample) and _DIFF.search(sample):
+        return "diff"
+    if sum(1 for x in lines if LOG_HEAD.match(x)) > 0.4 * n:
         return "log"
+    if _FAILS.search(sample) or sum(1 for x in lines if _TESTED.match(x)) > max(2, 0.2 * n):
+        return "trace"
     listed = sum(1 for x in lines if GREP.match(x) or PATH.match(x) or LS.match(x) or TREE.match(x))
-    if listed > 0.5 * n or (listed > 1 and lines[0].startswith(("Found ", "Search result"))):
+    if listed and listed < n:  # ripgrep's form: a path, and the matches in that file below it
+        listed += sum(1 for x in lines if NUMBERED.match(x))
+    if listed > 0.5 * n or HEADING.match(lines[0]):
         return "search"
+    if "</" in sample and len(_TAG.findall(sample)) > 0.5 * n:
+        return "html"
+    marked = [m.lastgroup for x in lines if (m := _MARKDOWN.match(x))]
+    if marked.count("strong") > 1 and len(marked) > 0.15 * n and not hint.endswith((".py", ".sh", ".rb")):
+        return "markdown"
     if language_of(sample, hint):
         return "code"
-    if _is_table(sample, lines):
+    if is_table(sample, lines):
         return "table"
-    if _MARKDOWN.search(sample):
+    if "strong" in marked or len(marked) > 0.3 * n:
         return "markdown"
     return "prose" if _is_prose(lines) else "log"
 
 
-def _is_table(sample: str, lines: list[str]) -> bool:
-    if any(RULE.match(line + "\n") and len(line.strip()) > 3 for line in lines[:4]) and sample.count("\n") > 2:
-        return True
-    for cell in _CELLS:
-        counts = [line.count(cell) for line in lines[:40]]
-        first = counts[0]
-        if first >= (1 if cell in "\t|" else 2) and sum(c == first for c in counts) >= 0.8 * len(counts):
-            return len(lines) > 2
-    wide = [len(re.findall(r"\S(?: {2,}|\t)(?=\S)", line)) for line in lines[:40]]
-    return len(lines) > 2 and wide[0] >= 2 and sum(abs(w - wide[0]) <= 1 for w in wide) >= 0.8 * len(wide)
+def _sample(text: str) -> tuple[str, list[str]]:
+    """The beginning, middle and end of a text, and the lines with anything in them there."""
+    sample = text[:SAMPLE]
+    lines = [x for x in sample.split("\n")[:LINES] if x.strip()]
+    if len(text) > 3 * SAMPLE:
+        middle = len(text) // 2
+        for part in (text[middle : middle + SAMPLE], text[-SAMPLE:]):
+            part = part.partition("\n")[2]
+            sample += "\n" + part
+            lines += [x for x in part.split("\n")[: LINES // 2] if x.strip()]
+    return sample, lines
+
+
+def _is_window(lines: list[str]) -> bool:
+    """Whether most lines begin with line numbers that count up by one, as file viewers print them."""
+    found = [int(m.group(1)) if (m := NUMBER.match(x)) else -1 for x in lines]
+    return sum(b == a + 1 > 0 for a, b in pairwise(found)) * 2 >= max(4, len(lines))
 
 
 def _is_prose(lines: list[str]) -> bool:

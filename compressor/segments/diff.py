@@ -18,7 +18,8 @@ LONGEST_RUN = 24  # lines; longer runs are cut so that part of a large new file 
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _FILE = re.compile(r"(?:diff --git |diff -|Index: |index [0-9a-f]+\.\.)|--- \S")
 _FILE_MORE = re.compile(
-    r"(?:index |old mode|new mode|new file|deleted file|similarity|dissimilarity|rename |copy |--- |\+\+\+ |Binary files|={60})"
+    r"(?:index |old mode|new mode|new file|deleted file|similarity|dissimilarity|rename |copy |--- |\+\+\+ "
+    r"|Binary files|={60})"
 )
 _COMMIT = re.compile(r"commit [0-9a-f]{7,40}\b")
 

@@ -1,15 +1,15 @@
 """Cuts a JSON text into units and writes JSON again from some of them. Knows no query, score or budget.
 
-A unit is a member or item with a plain value, or one tier of a table's row. Tables keep their header once; a row's
-columns come in three tiers: identity (ids, numbers, dates, short codes) first, then ordinary fields, then long text,
-so that every record can keep its ids when its verbose fields go. Long strings are segmented in their own right.
-What `render` writes always parses: a `"…"` item stands where items or rows were left out.
+A unit is a member or item with a plain value; of a table's row its identity (all columns of ids, numbers, dates and
+short codes together) is one unit and every other cell another, so that every record can keep its ids when its verbose
+fields go. Tables keep their header once. Long strings are segmented in their own right. What `render` writes always
+parses: a `"…"` item stands where items, rows or cells were left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.folds.json_fold import Emitter, Parsed, needs_ascii, parse
+from compressor.folds.json_fold import ABSENT_CELL, Emitter, Parsed, needs_ascii, parse
 from compressor.folds.tables import table_of
 from compressor.refs import GAP
 from compressor.segments.base import Flag, Layout, Mask, Spans
 from compressor.segments.json_source import Step, leaf_spans
 
 LONG_TEXT = 400  # characters from which a string is segmented like a text of its own
+FEW_ROWS = 3  # kept rows up to which objects may be shorter than a table
 BULKY_CELL = 160  # mean characters from which a table's cells are too large to be kept or dropped whole
 _IDENTITY = re.compile(r'^"?[^"\s]*\d[^"\s]*"?$')
 _TROUBLE = ("error", "exception", "fail", "fatal", "denied", "traceback", "stderr")
@@ -63,8 +64,11 @@ class Group:
 
 @dataclass(slots=True)
 class Grid:
-    """A table. `tiers[t]` are the column indices of a tier; `units[t][r]` the unit of row r in it; `cells[t][r]` its
-    text. `rows` holds the rows' steps (index or key), `bounds` the group sizes of a list of lists of records."""
+    """A table. `tiers[t]` are the column indices of a tier: the first is identity, every further one a single column.
+
+    `units[t][r]` is the unit of row r in it and `cells[t][r]` its text, `columns[c][r]` are the cells one by one. `rows`
+    holds the rows' steps (index or key), `bounds` the group sizes of a list of lists of records.
+    """
 
     label: str
     step: Step
@@ -74,9 +78,14 @@ class Grid:
     tiers: list[list[int]]
     units: list[list[int]]
     cells: list[list[str]]
+    columns: list[list[str]]
     paths: list[tuple[str, ...]]
     rows: list[tuple[Step, ...]]
     bounds: list[int] | None
+
+    def row_cells(self, tier: int, row: int) -> list[str]:
+        """The cells of a row in a tier, one by one."""
+        return [self.columns[c][row] for c in self.tiers[tier]]
 
 
 Node = Leaf | Text | Group | Grid
@@ -102,7 +111,17 @@ class JsonLayout:
         )
         self.parents: npt.NDArray[np.int32] = np.array(builder.parents, np.int32)
         self.flags: npt.NDArray[np.uint16] = np.array(builder.flags, np.uint16)
+        self._columns: npt.NDArray[np.int32] = np.array(builder.columns, np.int32)
+        self._column_names = builder.column_names
         _flag_trouble(builder.fragments, self.text, ends, self.flags)
+
+    @property
+    def columns(self) -> npt.NDArray[np.int32]:
+        return self._columns
+
+    @property
+    def column_names(self) -> Sequence[str]:
+        return self._column_names
 
     def render(self, keep: Mask) -> str:
         """JSON text of the kept units. With everything kept: the source, exactly."""
@@ -159,11 +178,14 @@ class _Builder:
         self.fragments: list[str] = []
         self.parents: list[int] = []
         self.flags: list[int] = []
+        self.columns: list[int] = []
+        self.column_names: list[str] = []
 
-    def unit(self, fragment: str, parent: int = -1, flag: int = 0) -> int:
+    def unit(self, fragment: str, parent: int = -1, flag: int = 0, column: int = -1) -> int:
         self.fragments.append(fragment + ",")
         self.parents.append(parent)
         self.flags.append(flag)
+        self.columns.append(column)
         return len(self.parents) - 1
 
     def node(self, value: Any, label: str, step: Step) -> Node:
@@ -196,6 +218,7 @@ class _Builder:
             self.fragments.append(text[start:end])
             self.parents.append(parent + first if parent >= 0 else -1)
             self.flags.append(flag)
+            self.columns.append(-1)
         return Text(label, step, first, layout)
 
     def _grid(self, value: Any, label: str, step: Step) -> Grid | None:
@@ -216,18 +239,20 @@ class _Builder:
         sizes = [sum(map(len, c)) / height for c in columns]
         if not columns or any(s > BULKY_CELL for s in sizes):
             return None
-        tiers = [t for t in _tiers(names, columns, sizes) if t]
+        tiers = _tiers(names, columns, sizes)
         header = self.unit(f'"columns":[{",".join(names + constants)}]', flag=Flag.HEADER)
         units: list[list[int]] = [[] for _ in tiers]
         cells: list[list[str]] = [
             [",".join(row) for row in zip(*(columns[c] for c in tier), strict=True)] for tier in tiers
         ]
+        first = len(self.column_names)
+        self.column_names += [" ".join(names[c] for c in tier) for tier in tiers]
         for r in range(height):
             parent = header
             for t, texts in enumerate(cells):
-                units[t].append(self.unit(texts[r], parent))
+                units[t].append(self.unit(texts[r], parent, column=first + t))
                 parent = units[0][r]
-        return Grid(label, step, header, names, constants, tiers, units, cells, paths, rows, bounds)
+        return Grid(label, step, header, names, constants, tiers, units, cells, columns, paths, rows, bounds)
 
 
 def _flag_trouble(fragments: list[str], text: str, ends: npt.NDArray[np.int32], flags: npt.NDArray[np.uint16]) -> None:
@@ -259,20 +284,21 @@ def _split_header(entries: list[str], names: list[str]) -> tuple[list[str], list
 
 
 def _tiers(names: list[str], columns: list[list[str]], sizes: list[float]) -> list[list[int]]:
-    """Columns by how much they identify a record: ids, numbers, dates and short codes; ordinary; long."""
-    tiers: list[list[int]] = [[], [], []]
+    """Columns that identify a record (ids, numbers, dates, short codes, a first one that names the records) together,
+    then every other one alone."""
+    identity = []
+    rest = []
     for c, cells in enumerate(columns):
         sample = cells[:40]
-        identity = sum(1 for x in sample if _IDENTITY.match(x)) >= 0.5 * len(sample)
-        if (identity and sizes[c] <= 48) or names[c].startswith('"(key)'):
-            tiers[0].append(c)
-        elif sizes[c] > 48:
-            tiers[2].append(c)
+        exact = sum(1 for x in sample if _IDENTITY.match(x)) >= 0.5 * len(sample)
+        names_rows = not c and len(set(sample)) >= 0.8 * len(sample)
+        if ((exact or names_rows) and sizes[c] <= 48) or names[c].startswith('"(key)'):
+            identity.append(c)
         else:
-            tiers[1].append(c)
-    if not tiers[0]:
-        tiers[0] = [tiers[1].pop(0) if tiers[1] else tiers[2].pop(0)]
-    return tiers
+            rest.append(c)
+    if not identity:
+        identity.append(rest.pop(0))
+    return [identity, *([c] for c in rest)]
 
 
 def _with_gaps(items: Iterator[str | None]) -> Iterator[str]:
@@ -290,18 +316,30 @@ def _with_gaps(items: Iterator[str | None]) -> Iterator[str]:
 def _write_grid(grid: Grid, keep: list[bool]) -> str | None:
     used = [t for t, units in enumerate(grid.units) if any(keep[u] for u in units)]
     if not used:
-        return (
-            f'{grid.label}{{"columns":[{",".join(grid.names + grid.constants)}],"rows":[{_GAP_ITEM}]}}'
-            if (keep[grid.header_unit])
-            else None
-        )
+        if not keep[grid.header_unit]:
+            return None
+        return f'{grid.label}{{"columns":[{",".join(grid.names + grid.constants)}],"rows":[{_GAP_ITEM}]}}'
+    table = _as_table(grid, keep, used)
+    kept = sum(keep[u] for u in grid.units[0])
+    if kept > FEW_ROWS or grid.bounds is not None or grid.names[grid.tiers[0][0]].startswith('"(key)'):
+        return table
+    records = _as_records(grid, keep)
+    return records if len(records) < len(table) else table
+
+
+def _as_table(grid: Grid, keep: list[bool], used: list[int]) -> str:
+    """Header and rows. What most rows have comes first, so that gaps are at the end."""
+    kept = {t: sum(keep[u] for u in grid.units[t]) for t in used}
+    used = sorted(used, key=lambda t: (t > 0, -kept[t], t))
     rows: list[str | None] = []
     for r in range(len(grid.rows)):
         if not keep[grid.units[0][r]]:
             rows.append(None)
             continue
-        parts = [grid.cells[t][r] if keep[grid.units[t][r]] else None for t in used]
-        rows.append("[" + ",".join(_with_gaps(iter(parts))) + "]")
+        parts = [grid.cells[t][r] if keep[grid.units[t][r]] else _GAP_ITEM for t in used]
+        while len(parts) > 1 and parts[-1] is _GAP_ITEM:  # a row shorter than the header shows by itself that it is cut
+            parts.pop()
+        rows.append("[" + ",".join(parts) + "]")
     header = [grid.names[c] for t in used for c in grid.tiers[t]] + grid.constants
     if len(used) < len(grid.tiers):
         header.append(_GAP_ITEM)
@@ -313,6 +351,25 @@ def _write_grid(grid: Grid, keep: list[bool]) -> str | None:
         groups.append("[" + ",".join(_with_gaps(iter(rows[at : at + size]))) + "]")
         at += size
     return head + f'"groups":[{",".join(groups)}]}}'
+
+
+def _as_records(grid: Grid, keep: list[bool]) -> str:
+    """The kept rows as objects: shorter than header and rows when there are only a few."""
+    constants = [c[1:-1] for c in grid.constants]
+    records: list[str | None] = []
+    for r in range(len(grid.rows)):
+        if not keep[grid.units[0][r]]:
+            records.append(None)
+            continue
+        members = [
+            f"{grid.names[c]}:{cell}"
+            for t, tier in enumerate(grid.tiers)
+            if keep[grid.units[t][r]]
+            for c, cell in zip(tier, grid.row_cells(t, r), strict=True)
+            if cell != ABSENT_CELL
+        ]
+        records.append("{" + ",".join(members + constants) + "}")
+    return f"{grid.label}[{','.join(_with_gaps(iter(records)))}]"
 
 
 def _locate(

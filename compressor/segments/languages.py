@@ -46,10 +46,14 @@ _NAMES = {name: name for name in _EXTENSIONS.values()} | {
     "rs": "rust", "c++": "cpp", "cs": "csharp", "c#": "csharp", "sh": "shell", "bash": "shell", "zsh": "shell",
     "rb": "ruby", "yml": "yaml", "kt": "kotlin", "makefile": "make", "dockerfile": "shell", "h": "c",
 }  # fmt: skip
-_FILE = re.compile(r"[\w@+-][\w.@+/-]{0,300}\.([A-Za-z]{1,6})(?![\w.])|(?:^|[/\s\"'])(Makefile|Dockerfile)\b")
+_FILE = re.compile(
+    r"(?<![\w.@+~/-])[\w.@+~/-]{1,300}\.([A-Za-z]{1,6})(?![\w.])|(?<![\w.@+~/-])(?:[\w.@+~/-]{0,300}/)?(Makefile"
+    r"|Dockerfile)\b"
+)
 #: commands and tools that print a file as it is
 _READS = re.compile(
-    r"\b(?:open|cat|view|read|edit|create|head|tail|sed|nl|less|more|bat|show|goto|scroll|insert|str_replace|print|file|path|fetch)",
+    r"\b(?:open|cat|view|read|edit|create|head|tail|sed|nl|less|more|bat|show|goto|scroll|insert|str_replace|print"
+    r"|file|path|fetch)",
     re.I,
 )
 _HINT_LENGTH = 2000  # characters of a hint that are looked at
@@ -59,42 +63,50 @@ _LOOKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     for name, pattern in (
         (
             "python",
-            r"^[ \t]*(?:(?:async )?def \w+\(|class \w+[^\n{;]*:[ \t]*(?:#.*)?$|from [\w.]+ import |import [\w.]+(?: as \w+)?$"
+            r"^[ \t]*(?:(?:async )?def \w+\(|class \w+[^\n{;]*:[ \t]*(?:#.*)?$|from [\w.]+ import "
+            r"|import [\w.]+(?: as \w+)?$"
             r"|if __name__ ==|@\w[\w.]*(?:\(|$)|(?:elif|except|with|for|while|if) [^\n]*:$|(?:try|else|finally):$"
             r"|return\b[^;\n]*$|self\.\w+ = [^;\n]*$|raise \w)",
         ),
         (
             "typescript",
-            r"^[ \t]*(?:(?:export )?(?:interface|type|enum|abstract class|namespace) \w+|(?:public|private|protected|readonly) \w+[(:]"
+            r"^[ \t]*(?:(?:export )?(?:interface|type|enum|abstract class|namespace) \w+|(?:public|private|protected"
+            r"|readonly) \w+[(:]"
             r"|[^\n]*\w\??: (?:string|number|boolean|void|any|unknown)\b|import type )",
         ),
         (
             "javascript",
-            r"^[ \t]*(?:(?:const|let|var) [\w{\[$][^\n]*=|(?:export |async )*function\b|export (?:default|const|class)|import [^\n]* from ['\"]"
+            r"^[ \t]*(?:(?:const|let|var) [\w{\[$][^\n]*=|(?:export |async )*function\b|export (?:default|const"
+            r"|class)|import [^\n]* from ['\"]"
             r"|module\.exports|[^\n]*=> ?[{(]|[^\n]*\brequire\(['\"]|console\.\w+\(|\}\);?$)",
         ),
         (
             "java",
-            r"^[ \t]*(?:package [\w.]+;|import (?:static )?[\w.*]+;|(?:public|private|protected)[\w<>\[\], ]* \w+ ?[({;=]|@Override"
+            r"^[ \t]*(?:package [\w.]+;|import (?:static )?[\w.*]+;|(?:public|private"
+            r"|protected)[\w<>\[\], ]* \w+ ?[({;=]|@Override"
             r"|(?:public |final |abstract )*(?:class|interface|enum|record) \w+)",
         ),
         (
             "go",
-            r"^[ \t]*(?:package \w+$|func [\w(]|import \($|type \w+ (?:struct|interface)|[^\n]*\w :?= [^\n]*[^;\n]$|if err != nil|defer )",
+            r"^[ \t]*(?:package \w+$|func [\w(]|import \($|type \w+ (?:struct|interface)|[^\n]*\w :?= [^\n]*[^;\n]$"
+            r"|if err != nil|defer )",
         ),
         (
             "rust",
-            r"^[ \t]*(?:(?:pub(?:\(\w+\))? )?(?:async |unsafe )*(?:fn|struct|enum|impl|trait|mod|use)\b[^\n]*[{;(]|let (?:mut )?\w|#\[\w|match [^\n]*\{$"
+            r"^[ \t]*(?:(?:pub(?:\(\w+\))? )?(?:async |unsafe )*(?:fn|struct|enum|impl|trait|mod|use)\b[^\n]*[{;(]"
+            r"|let (?:mut )?\w|#\[\w|match [^\n]*\{$"
             r"|[^\n]*->[^\n]*\{$|[^\n]*::<)",
         ),
         (
             "cpp",
-            r"^[ \t]*(?:#include <\w+>|namespace \w*|template ?<|using namespace|(?:public|private|protected):|class \w+[^;:\n]*[{:]"
+            r"^[ \t]*(?:#include <\w+>|namespace \w*|template ?<|using namespace|(?:public|private|protected):"
+            r"|class \w+[^;:\n]*[{:]"
             r"|[^\n]*\bstd::|[^\n]*\w+::\w+\([^\n]*\)[^\n]*\{)",
         ),
         (
             "c",
-            r"^[ \t]*(?:#(?:include [<\"]|define |ifn?def |endif)|(?:static |const |extern |inline |unsigned )*(?:void|int|char|long|size_t|struct \w+) [*\w]+ ?[(\[=;]"
+            r"^[ \t]*(?:#(?:include [<\"]|define |ifn?def |endif)|(?:static |const |extern |inline "
+            r"|unsigned )*(?:void|int|char|long|size_t|struct \w+) [*\w]+ ?[(\[=;]"
             r"|typedef |[^\n]*\w->\w)",
         ),
     )
@@ -116,12 +128,10 @@ def hint_language(hint: str) -> str | None:
     hint = hint[:_HINT_LENGTH].strip()
     if not hint:
         return None
-    plain = hint.strip("`").split(None, 1)[0].lower() if hint.strip("`") else ""
-    if plain in _NAMES and len(hint) < 40:
-        return _NAMES[plain]
     m = _FILE.search(hint)
-    if m is None:
-        return None
+    if m is None:  # a fence's info string: `python`, `js {1,3}`
+        words = hint.lower().split(None, 1)
+        return _NAMES.get(words[0]) if len(hint) < 40 else None
     if m.start() > 0 and not _READS.search(hint, 0, m.start() + 1):
         return None
     return _EXTENSIONS.get(m.group(1).lower()) if m.group(1) else _NAMES[m.group(2).lower()]
@@ -130,7 +140,8 @@ def hint_language(hint: str) -> str | None:
 #: what nearly every line of code in these languages ends or begins with; text without it is not looked at closer
 _CODELIKE = re.compile(
     r"[;{}]\r?$|[)\]\w]:\r?$"
-    r"|^[ \t]*(?:\d+[:|]?[ \t]*)?(?:def|class|import|from|return|func|fn|let|const|var|public|private|package|use|self\.|#include)\b",
+    r"|^[ \t]*(?:\d+[:|]?[ \t]*)?(?:def|class|import|from|return|func|fn|let|const|var|public|private|package|use"
+    r"|self\.|#include)\b",
     re.M,
 )
 _LOOKED_AT = 2500  # characters

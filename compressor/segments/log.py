@@ -19,7 +19,7 @@ _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 #: What a log record's first line begins with: a time stamp, a level, or a logfmt key.
 LOG_HEAD = re.compile(
     r"(?:\S{1,60}\.log\S{0,60}[ \t]+|\S{1,40}[ \t]+\|[ \t])?(?:"
-    r"[-A-Z][A-Z0-9_]*[ \t]\d{10}[ \t]"  # BGL, Thunderbird: alert label, epoch
+    r"(?:[-A-Z][A-Z0-9_]*[ \t])?1\d{9}(?:\d{3}|\.\d+)?[ \t]"  # epoch; BGL, Thunderbird: after an alert label
     r"|[\[(<\"]?\d{4}[-/.]\d\d[-/.]\d\d(?:[T _,-]{1,3}\d\d?[:.h]\d\d|[ \t])"
     r"|[\[(<]?\d\d?[-/.]\d\d?(?:[-/.]\d{2,4})?[T ,]{1,2}\d\d?:\d\d"
     rf"|[\[(<]?(?:{_DAY},?[ \t]+)?{_MONTH}[ \t]+\d{{1,2}}(?:[ ,]+\d{{4}})?,?[ \t]+\d\d?:\d\d"
@@ -27,7 +27,8 @@ LOG_HEAD = re.compile(
     r"|[\[(<]?\d\d?:\d\d:\d\d(?:[.,]\d+)?[\])> \t-]"
     r"|\d{6}[ \t]\d{6}[ \t]\d+[ \t]|\d{8}-\d\d?:\d\d?:\d\d"  # HDFS, HealthApp
     r"|[IWEFD]\d{4}[ \t]\d\d:\d\d:\d\d|[VDIWEF]/[\w.$-]+[ \t]*[(:]"  # glog, logcat
-    r"|[\[<]?(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|FATAL|CRITICAL|SEVERE)[\]>]?(?:[:|][ \t]?|[ \t]+(?=[\[\w(-]))"
+    r"|[\[<]?(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|FATAL|CRITICAL|SEVERE)[\]>]?(?:[:|][ \t]?"
+    r"|[ \t]+(?=[\[\w(-]))"
     r"|(?:time|ts|timestamp|level|lvl)="
     r"|\d{1,3}(?:\.\d{1,3}){3}[ \t]\S+[ \t]\S+[ \t]\[\d\d/"  # web server access log
     r"|\[[ \t]*\d+\.\d{3,6}\][ \t]"  # kernel ring buffer
@@ -54,12 +55,14 @@ _LEVEL_WITHIN = 160  # characters of a line in which its level must stand
 
 def log(text: str, hint: str = "") -> SpanLayout:
     """Layout "log": a unit a line."""
+    if not text:
+        return layout("log", "", [])
     starts = line_starts(text)
     where = starts.tolist()
     match = LOG_HEAD.match
     head = np.fromiter((match(text, s) is not None for s in where), np.bool_, len(where))
     index = np.arange(len(where), dtype=np.int32)
-    parents = np.maximum.accumulate(np.where(head, index, np.int32(-1))) if len(where) else index
+    parents = np.maximum.accumulate(np.where(head, index, np.int32(-1)))
     parents = np.where(head, np.int32(-1), parents)
     if head.sum() * 20 < len(where):  # no format we know: nothing can be said about continuations
         parents = np.full(len(where), -1, np.int32)

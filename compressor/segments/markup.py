@@ -1,6 +1,6 @@
-"""Cuts markdown and HTML pages: headings rule their sections, tags are never cut. Validates and rewrites nothing.
+"""Markdown: headings rule their sections, paragraphs are cut at sentences, fenced code at statements, lists at items.
 
-An HTML page that was cut need not be valid HTML any more; what is left of it is its text, with the tags that stood in it.
+Rows of a table stand under its header. Validates and rewrites nothing.
 """
 
 from __future__ import annotations
@@ -9,135 +9,150 @@ import re
 
 from compressor.segments.base import Flag
 from compressor.segments.code import code
+from compressor.segments.lines import line_starts
 from compressor.segments.prose import sentence_starts
 from compressor.segments.spans import SpanLayout, layout
+from compressor.segments.table import RULE
 
-_BLOCK = re.compile(
-    r"^(?P<fence>(?P<ticks>```+|~~~+)(?P<info>[^\n`]*)\n(?:.*?\n)??(?P=ticks)[ \t]*$\n?)"
-    r"|^(?P<head>(?P<level>#{1,6}) [^\n]*\n?|[^\n#>*\-+|][^\n]*\n(?:=|-){3,}[ \t]*(?:\n|\Z))"
-    r"|^(?P<row>\|[^\n]*\n?)|^(?P<item>[ \t]*(?:[-*+]|\d+[.)]) [^\n]*\n?)|^(?P<blank>[ \t]*\n)",
-    re.M | re.S,
+_LINE = re.compile(
+    r"(?P<blank>[ \t]*\r?(?:\n|\Z))|(?P<fence> {0,3}(?:```+|~~~+))|(?P<head>#{1,6}[ \t])"
+    r"|(?P<under>(?:=+|-{2,})[ \t]*\r?(?:\n|\Z))|(?P<rule> {0,3}(?:[*_-][ \t]*){3,}\r?(?:\n|\Z))|(?P<row>[ \t]*\|)"
+    r"|(?P<item>(?P<indent>[ \t]*)(?:[-*+]|\d{1,3}[.)])[ \t])|(?P<noise>\[?!\[|<!--)"
 )
-
-_NOISY = ("script", "style", "nav", "footer", "aside", "noscript", "svg", "form", "iframe", "head")
-_NOISE = re.compile(rf"<(?P<tag>{'|'.join(_NOISY)})\b.*?(?:</(?P=tag)\s*>|\Z)|<!--.*?(?:-->|\Z)", re.S | re.I)
-_HEADING = re.compile(r"<h(?P<level>[1-6])\b[^>]*>.*?(?:</h(?P=level)\s*>|(?=<h[1-6]\b)|\Z)", re.S | re.I)
-_BORDER = re.compile(
-    r"(?=<(?:p|div|li|tr|br|section|article|main|table|ul|ol|dl|dt|dd|blockquote|pre|body|header|td|th)\b)"
-    r"|(?<=</p>)|(?<=</li>)|(?<=</tr>)|(?<=</div>)|\n(?=\s*\S)",
-    re.I,
-)
-_TAG = re.compile(r"<[^<>]{0,5000}>")
-_CHROME = re.compile(
-    r"cookie|subscribe|newsletter|sign in|log in|privacy policy|all rights reserved|advertisement", re.I
-)
-_SECTION_LIMIT = 20_000  # characters that one heading, script or comment may span
+_LONG = 240  # characters of a list item; longer ones are cut at sentences
 
 
 def markdown(text: str, hint: str = "") -> SpanLayout:
-    """Layout "markdown": headings are the parents of their sections, fenced code is cut by statements."""
-    starts: list[int] = []
-    parents: list[int] = []
-    flags: list[int] = []
-    scopes: list[tuple[int, int]] = []  # level and unit of the headings in force
-
-    def add(start: int, parent: int, flag: int = 0) -> int:
-        if starts and start <= starts[-1]:
-            return len(starts) - 1
-        starts.append(start)
-        parents.append(parent)
-        flags.append(flag)
-        return len(starts) - 1
-
-    def paragraphs(a: int, b: int) -> None:
-        parent = scopes[-1][1] if scopes else -1
-        for s in sentence_starts(text[a:b]):
-            add(a + s, parent)
-
-    at = 0
-    for m in _BLOCK.finditer(text):
-        if m.start() < at:
-            continue
-        if m.start() > at and text[at : m.start()].strip():
-            paragraphs(at, m.start())
-        at = m.end()
-        parent = scopes[-1][1] if scopes else -1
-        if m.group("head"):
-            level = len(m.group("level") or "#")
-            while scopes and scopes[-1][0] >= level:
-                scopes.pop()
-            unit = add(m.start(), scopes[-1][1] if scopes else -1, Flag.HEADER)
-            scopes.append((level, unit))
-        elif m.group("fence"):
-            inner = m.start("ticks") + len(m.group("ticks")) + len(m.group("info")) + 1
-            fence = add(m.start(), parent, Flag.HEADER)
-            block = code(text[inner : m.end()], m.group("info"))
-            first = len(starts)
-            for (a, _), p, f in zip(block.spans.tolist(), block.parents.tolist(), block.flags.tolist(), strict=True):
-                add(inner + a, p + first if p >= 0 else fence, f)
-        else:
-            add(m.start(), parent, Flag.NOISE if m.group("blank") else 0)
-    if at < len(text):
-        paragraphs(at, len(text))
-    return layout("markdown", text, starts or [0], parents or [-1], flags or [0])
+    """Layout "markdown"."""
+    if not text:
+        return layout("markdown", "", [])
+    page = _Page(text)
+    page.read(line_starts(text).tolist())
+    return layout("markdown", text, page.starts, page.parents, page.flags, page.closes)
 
 
-def html(text: str, hint: str = "") -> SpanLayout:
-    """Layout "html": scripts, navigation and the like are noise, headings rule what follows, text is cut at blocks and
-    sentences."""
-    marks: list[tuple[int, int, int, int]] = []  # start, end, flag, heading level
-    at = 0
-    for m in _NOISE.finditer(text):
-        marks.append((m.start(), m.end(), Flag.NOISE, 0))
-    noise = [(a, b) for a, b, _, _ in marks]
-    for m in _HEADING.finditer(text):
-        if m.end() - m.start() < _SECTION_LIMIT and not any(a <= m.start() < b for a, b in noise):
-            marks.append((m.start(), m.end(), Flag.HEADER, int(m.group("level"))))
-    starts: list[int] = []
-    parents: list[int] = []
-    flags: list[int] = []
-    scopes: list[tuple[int, int]] = []
-    for start, end, flag, level in [*sorted(marks), (len(text), len(text), 0, 0)]:
-        if start < at:
-            continue
-        parent = scopes[-1][1] if scopes else -1
-        for s in _cuts(text, at, start):
-            starts.append(s)
-            parents.append(parent)
-            flags.append(Flag.NONE)
-        if end > start:
-            while level and scopes and scopes[-1][0] >= level:
-                scopes.pop()
-            if level:
-                scopes.append((level, len(starts)))
-                parent = scopes[-2][1] if len(scopes) > 1 else -1
-            starts.append(start)
-            parents.append(parent)
-            flags.append(flag)
-        at = end
-    bounds = [*starts[1:], len(text)]
-    for i, (a, b) in enumerate(zip(starts, bounds, strict=True)):
-        bare = _TAG.sub("", text[a:b]).strip()
-        if not bare or (len(bare) < 200 and _CHROME.search(bare)):
-            flags[i] |= Flag.NOISE
-    return layout("html", text, starts or [0], parents or [-1], flags or [0], longest=4000)
+class _Page:
+    """The units found so far, and the headings and list items in force."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.starts: list[int] = []
+        self.parents: list[int] = []
+        self.flags: list[int] = []
+        self.closes: list[int] = []
+        self.scopes: list[tuple[int, int]] = []  # (level, unit) of the headings
+        self.items: list[tuple[int, int]] = []  # (indentation, unit) of the list items
+        self.table = -1
+
+    def add(self, start: int, parent: int, flag: int = 0, closes: int = -1) -> int:
+        self.starts.append(start)
+        self.parents.append(parent)
+        self.flags.append(flag)
+        self.closes.append(closes)
+        return len(self.starts) - 1
+
+    def scope(self) -> int:
+        return self.scopes[-1][1] if self.scopes else -1
+
+    def heading(self, start: int, level: int) -> None:
+        while self.scopes and self.scopes[-1][0] >= level:
+            self.scopes.pop()
+        self.scopes.append((level, self.add(start, self.scope(), Flag.HEADER)))
+
+    def sentences(self, a: int, b: int, parent: int) -> None:
+        for s in sentence_starts(self.text[a:b]):
+            self.add(a + s, parent)
+
+    def read(self, where: list[int]) -> None:
+        text = self.text
+        ends = [*where[1:], len(text)]
+        i, size = 0, len(where)
+        while i < size:
+            m = _LINE.match(text, where[i])
+            kind = m.lastgroup if m else None
+            kind = "item" if kind == "indent" else kind
+            if kind != "row":
+                self.table = -1
+            if kind not in ("item", "blank") and not text.startswith((" ", "\t"), where[i]):
+                self.items.clear()
+            if kind == "blank":
+                if not self.starts:
+                    self.add(where[i], -1, Flag.NOISE)
+                i += 1
+            elif kind == "fence" and m is not None:
+                i = self.fence(where, ends, i, m.group().strip())
+            elif kind == "head" and m is not None:
+                self.heading(where[i], len(m.group().rstrip()))
+                i += 1
+            elif kind == "row":
+                i = self.row(where, i)
+            elif kind in ("rule", "under", "noise"):
+                self.add(where[i], self.scope(), Flag.NOISE)
+                i += 1
+            else:
+                i = self.paragraph(where, ends, i, m if kind == "item" else None)
+
+    def paragraph(self, where: list[int], ends: list[int], i: int, item: re.Match[str] | None) -> int:
+        """A paragraph, a list item with the lines that continue it, or a heading that is underlined."""
+        j = i + 1
+        kind = None
+        while j < len(where):
+            m = _LINE.match(self.text, where[j])
+            kind = m.lastgroup if m else None
+            if kind is not None:
+                break
+            j += 1
+        start, end = where[i], ends[j - 1]
+        if kind == "under" and item is None and j == i + 1:
+            self.heading(start, 1 if self.text[where[j]] == "=" else 2)
+            return j + 1
+        if item is None:
+            self.sentences(start, end, self.items[-1][1] if self.items else self.scope())
+            return j
+        indent = len(item.group("indent").expandtabs(4))
+        while self.items and self.items[-1][0] >= indent:
+            self.items.pop()
+        unit = self.add(start, self.items[-1][1] if self.items else self.scope())
+        if end - start > _LONG:
+            for s in sentence_starts(self.text[start:end])[1:]:
+                self.add(start + s, unit)
+        self.items.append((indent, unit))
+        return j
+
+    def row(self, where: list[int], i: int) -> int:
+        if self.table >= 0:
+            self.add(where[i], self.table)
+            return i + 1
+        ruled = i + 1 < len(where) and RULE.match(self.text, where[i + 1]) is not None
+        self.table = self.add(where[i], self.scope(), Flag.HEADER if ruled else 0)
+        return i + 2 if ruled else i + 1
+
+    def fence(self, where: list[int], ends: list[int], i: int, ticks: str) -> int:
+        """A fenced block, closed by a line of as many ticks or by the end of the text."""
+        text = self.text
+        j = i + 1
+        while j < len(where) and not (
+            text.startswith(ticks, where[j] + _spaces(text, where[j]))
+            and not text[where[j] : ends[j]].strip(" \t\r\n" + ticks[0])
+        ):
+            j += 1
+        head = self.add(where[i], self.items[-1][1] if self.items else self.scope(), Flag.HEADER)
+        if j > i + 1:
+            inner = text[where[i + 1] : ends[j - 1]]
+            block = code(inner, text[where[i] : ends[i]].strip(" \t\r\n`~"))
+            first = len(self.starts)
+            closes = block.closes.tolist() if block.closes is not None else [-1] * len(block.spans)
+            for (a, _), parent, flag, mate in zip(
+                block.spans.tolist(), block.parents.tolist(), block.flags.tolist(), closes, strict=True
+            ):
+                self.add(
+                    where[i + 1] + a, parent + first if parent >= 0 else head, flag, mate + first if mate >= 0 else -1
+                )
+        if j < len(where):
+            self.add(where[j], head, 0, head)
+        return j + 1
 
 
-def _cuts(text: str, a: int, b: int) -> list[int]:
-    """Where the units of text[a:b] begin: at block tags, and at sentences outside tags."""
-    if a >= b:
-        return []
-    borders = sorted({a, *(m.end() for m in _BORDER.finditer(text, a, b) if a < m.end() < b)})
-    out: list[int] = []
-    tags = [m.span() for m in _TAG.finditer(text, a, b)]
-    t = 0
-    for start, end in zip(borders, [*borders[1:], b], strict=True):
-        out.append(start)
-        if end - start < 200:
-            continue
-        for s in sentence_starts(text[start:end])[1:]:
-            while t < len(tags) and tags[t][1] <= start + s:
-                t += 1
-            if t == len(tags) or not tags[t][0] < start + s < tags[t][1]:
-                out.append(start + s)
-    return out
+def _spaces(text: str, at: int) -> int:
+    """How many spaces, up to three, stand at `at`."""
+    return 3 if text.startswith("   ", at) else 2 if text.startswith("  ", at) else 1 if text.startswith(" ", at) else 0

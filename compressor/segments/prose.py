@@ -24,8 +24,9 @@ _BREAK = re.compile(
     r"|(?<=[.!?…؟۔])(?<![.!?…][.!?…])[.!?…]*[\"'”’»›)\]*_`]*[^\S\n]+(?=\S)(?P<stop>))"
 )
 _ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof sr jr st vs etc inc ltd co corp fig figs eq eqs no nos vol vols ed eds pp p cf al approx dept est "
-    "gen col lt sgt capt sen rep gov pres rev hon jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri "
+    "mr mrs ms dr prof sr jr st vs etc inc ltd co corp fig figs eq eqs no nos vol vols ed eds pp p cf al approx dept "
+    "est gen col lt sgt capt sen rep gov pres rev hon jan feb mar "
+    "apr jun jul aug sep sept oct nov dec mon tue wed thu fri "
     "ca resp viz op art sec ch nr bzw ggf vgl abb mme mlle av sra dra ing univ assn bros ave blvd rd mt ft".split()
 )
 _ITEM = re.compile(
@@ -47,7 +48,8 @@ _HEAD = re.compile(
 _TROUBLE_WORDS = ("error", "exception", "fatal", "traceback", "not found", "denied", "no such file", "panic", "warn")
 _TROUBLE = re.compile(
     r"\s*(?:[\w./<>-]{1,80}:[ \t]+)?(?:(?P<error>(?:[\w.]{0,80}(?:Error|Exception)|ERROR|error|[Ff]atal|FATAL"
-    r"|[Tt]raceback|[Cc]ommand not found|[Pp]ermission denied|[Nn]o such file|panic)\b)|(?P<warning>[Ww]arn(?:ing)?|WARN))"
+    r"|[Tt]raceback|[Cc]ommand not found|[Pp]ermission denied|[Nn]o such file|panic)\b)|(?P<warning>[Ww]arn(?:ing)?"
+    r"|WARN))"
 )
 _SCRIPTS_WITHOUT_STOPS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 
@@ -121,6 +123,8 @@ def clause_cuts(text: str, starts: list[int]) -> list[int]:
 def prose(text: str, hint: str = "") -> SpanLayout:
     """Layout "prose". `Title: x` lines and `Document [1](Title: x)` openings are headers of what follows them, a line
     that ends in a colon is the header of the list items after it."""
+    if not text:
+        return layout("prose", "", [])
     starts = clause_cuts(text, sentence_starts(text))
     found = _DOCUMENT.finditer(text) if any(word in text for word in _DOCUMENT_WORDS) else ()
     openings = np.array([m.span() for m in found if m.end() < len(text)], np.int32).reshape(-1, 2)

@@ -16,9 +16,17 @@ from compressor.segments.spans import SpanLayout, layout
 #: path:line:text and path-line-text
 GREP = re.compile(r"(?![ \t])(?:[A-Za-z]:)?[^\s:][^\n:]{0,250}?(?P<mark>[:-])\d+(?P=mark)")
 #: a line that is nothing but a path
-PATH = re.compile(r"(?:\d+[ \t]+)?(?:\.{0,2}/|[A-Za-z]:\\|[\w@.+-]+/)[^\n:*?\"<>|]{0,300}(?:\([^()\n]{0,40}\))?:?[ \t]*\r?(?:\n|\Z)")
+PATH = re.compile(
+    r"(?:\d+[ \t]+)?(?:\.{0,2}/|[A-Za-z]:\\|[\w@.+-]+/)[^\n:*?\"<>|]{0,300}(?:\([^()\n]{0,40}\))?:?[ \t]*\r?(?:\n|\Z)"
+)
 LS = re.compile(r"[-dlbcps][-rwxsStT]{9}[.+@]?[ \t]")
-TREE = re.compile(r"(?:[│|][ \t\u00a0]{0,3}|[ \t\u00a0]{4})*(?:├──|└──|\|--|`--|\+--)[ \t\u00a0]?")
+TREE = re.compile(r"(?:[│|][ \t\u00a0]{0,3}|[ \t\u00a0]{4})*(?:├──|└──|\|--|`--|\+--(?!-))[ \t\u00a0]?")
+#: the line that says what was searched for
+HEADING = re.compile(
+    r"(?:Found|Showing|Displaying)\s\d+\s[^\n]{0,120}?(?:match|result|file|occurrence|line|entr|hit)"
+    r"|No (?:matches|files|results)\b|\d+ (?:matches|results|files|hits) (?:found|in|for)\b"
+    r"|(?:Search )?[Rr]esults? (?:for|in)\b"
+)
 
 _LINE = re.compile(
     r"[ \t]*(?:(?P<head>(?:Found|Showing|Displaying)\s\d+\s[^\n]{0,120}?(?:match|result|file|occurrence|line|entr|hit)"
@@ -30,7 +38,8 @@ _LINE = re.compile(
     r"|(?P<warn>(?:find|grep|ls|rg):\s))"
 )
 _FLAGS = {"head": int(Flag.HEADER | Flag.SUMMARY), "sum": int(Flag.SUMMARY), "noise": int(Flag.NOISE)}
-_NUMBERED = re.compile(r"[ \t]*(?:Line[ \t]+)?\d+[:-]")
+#: a match under its file's name
+NUMBERED = re.compile(r"[ \t]*(?:Line[ \t]+)?\d+[:-]")
 
 
 def search(text: str, hint: str = "") -> SpanLayout:
@@ -65,7 +74,7 @@ def search(text: str, hint: str = "") -> SpanLayout:
                 file = -1
             elif file >= 0:
                 parents[i] = file
-        elif file >= 0 and _NUMBERED.match(text, s):
+        elif file >= 0 and NUMBERED.match(text, s):
             parents[i] = file
         elif i + 1 < n and _heading(text, s, where[i + 1]):
             file, flags[i] = i, Flag.HEADER
@@ -81,4 +90,4 @@ def _heading(text: str, at: int, following: int) -> bool:
         return True
     if not PATH.match(text, at):
         return False
-    return _NUMBERED.match(text, following) is not None or text[at:following].rstrip()[-1:] == ":"
+    return NUMBERED.match(text, following) is not None or text[at:following].rstrip()[-1:] == ":"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,19 @@ class SpanLayout:
     parents: npt.NDArray[np.int32]
     flags: npt.NDArray[np.uint16]
     closes: npt.NDArray[np.int32] | None = None
+
+    @property
+    def columns(self) -> npt.NDArray[np.int32]:
+        """No columns: rows are kept or left out whole."""
+        return np.full(len(self.spans), -1, np.int32)
+
+    @property
+    def column_names(self) -> Sequence[str]:
+        return ()
+
+    @property
+    def source_spans(self) -> Sequence[Sequence[tuple[int, int]]]:
+        return [[(a, b)] for a, b in self.spans.tolist()]
 
     def closure(self, keep: Mask) -> Mask:
         """[n] what is really kept if `keep` is: the ancestors and the closers of kept units with them."""
@@ -67,7 +81,7 @@ class SpanLayout:
         cuts.append(len(text))
         out: list[str] = []
         keeping = bool(kept[0])
-        for a, b in zip(cuts, cuts[1:], strict=False):
+        for a, b in pairwise(cuts):
             out.append(text[a:b] if keeping else _gap(text, a, b))
             keeping = not keeping
         return "".join(out)
@@ -153,4 +167,6 @@ def layout(
             marks = np.where(whole, marks[origin], marks[origin] & _LASTING).astype(np.uint16)
             if mates is not None:
                 mates = np.where(mates[origin] >= 0, place[mates[origin]], np.int32(-1)).astype(np.int32)
-    return SpanLayout(kind, text, np.stack((first, ends), axis=1) if n else np.zeros((0, 2), np.int32), up, marks, mates)
+    return SpanLayout(
+        kind, text, np.stack((first, ends), axis=1) if n else np.zeros((0, 2), np.int32), up, marks, mates
+    )

@@ -18,7 +18,8 @@ _LINE = re.compile(
     r"[ \t]*(?:(?P<blank>\r?(?:\n|\Z))|(?P<frame>(?:[|+][ \t]*)?File \"[^\"\n]*\", line \d+"
     r"|at (?:async )?[\w$.<>\[\]/ ]{0,200}[(:\w]|\d+: +\S{1,200}::))"
     # headings of a failing test's section, and of a traceback
-    r"|(?P<section>_{3,} \S.* _{3,}\s*$|(?:FAIL|ERROR): (?:test|\S{1,200} \()\S*|--- FAIL: | {0,4}● \S|goroutine \d+ \[)"
+    r"|(?P<section>_{3,} \S.* _{3,}\s*$|(?:FAIL|ERROR): (?:test|\S{1,200} \()\S*|--- FAIL: | {0,4}● \S"
+    r"|goroutine \d+ \[)"
     r"|(?P<traceback>[ \t|+]*(?:Exception Group )?Traceback \(most recent call last\):"
     r"|stack backtrace:|Exception in thread |thread '[^'\n]{0,200}' panicked at|panic: )"
     # what a run came to
@@ -49,7 +50,8 @@ _TROUBLE_WORDS = (
 )  # fmt: skip
 _TROUBLE = re.compile(
     r"(?P<error>\S{1,300}\.py:\d+: (?:\w{1,80}(?:Error|Exception|Failure)|in )"
-    r"|(?:[\w$.<>-]{1,200}[.:])?(?:\w{0,80}(?:Error|Exception|Failure|Interrupt|Exit|Fault)|error(?:\[E\d+\])?|fatal|FATAL)"
+    r"|(?:[\w$.<>-]{1,200}[.:])?(?:\w{0,80}(?:Error|Exception|Failure|Interrupt|Exit|Fault)|error(?:\[E\d+\])?|fatal"
+    r"|FATAL)"
     r"(?: \[[^\n]{0,60}\])?(?:[:(]|\s*$)|[^\s:]{1,200}:\d+:(?:\d+:)? (?:fatal )?error\b"
     r"|[^\n]{0,80}(?:command not found|No such file or directory))"
     r"|(?P<summary>[^\n]{0,120}(?:exit|Exit|Return)(?:ed)?(?: with)?(?: [Cc]ode| status):? ?-?[1-9])"
@@ -65,7 +67,14 @@ _FLAGS = {
     "warning": int(Flag.WARNING),
     "noise": int(Flag.NOISE),
 }
-_VERDICTS = {"PASSED": "noise", "SKIPPED": "noise", "XFAIL": "noise", "FAILED": "error", "ERROR": "error", "XPASS": "error"}
+_VERDICTS = {
+    "PASSED": "noise",
+    "SKIPPED": "noise",
+    "XFAIL": "noise",
+    "FAILED": "error",
+    "ERROR": "error",
+    "XPASS": "error",
+}
 _DOTTED = _VERDICTS | dict.fromkeys(("ok", "OK", "done", "skipped", "ignored"), "noise") | {"FAIL": "error"}
 _PYTHON_FRAME = re.compile(r"[ \t|+]*File \"")
 _NO_SOURCE = re.compile(r"[ \t|+]*(?:File \"|Traceback|During |\[Previous|The above|\r?\n)")
@@ -76,6 +85,8 @@ INNERMOST = 2  # frames nearest to the exception that count as part of the error
 
 def trace(text: str, hint: str = "") -> SpanLayout:
     """Layout "trace"."""
+    if not text:
+        return layout("trace", "", [])
     where = line_starts(text).tolist()
     trouble = flag_words(text, np.array(where, np.int32), _TROUBLE_WORDS).tolist()
     starts: list[int] = []

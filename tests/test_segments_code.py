@@ -1,0 +1,349 @@
+"""Code: statements stay whole, braces stay balanced, windows of files keep their numbers, garbage costs little."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from compressor.refs import GAP
+from compressor.segments.base import Flag
+from compressor.segments.code import code
+from compressor.segments.code_lines import line_rows
+from compressor.segments.code_tree import Rows, tree_rows
+from compressor.segments.languages import hint_language, looks_like
+
+PYTHON = '''\
+"""Doc."""
+import os
+
+@dec(
+    1)
+def foo(a,
+        b):
+    """One."""
+    x = {
+        1: 2,
+    }
+    if a:
+        return 1
+    elif b:
+        y = """
+text
+"""
+    else:
+        return 3
+    try:
+        pass
+    except ValueError:
+        z = 1
+
+class A(B):
+    x = 1
+    def m(self): return 2
+'''
+JAVASCRIPT = """\
+import x from 'y';
+export class A extends B {
+  constructor(a) {
+    super(a);
+  }
+}
+const f = async (a) => {
+  if (a) {
+    b();
+  } else if (c) {
+    d();
+  } else {
+    e();
+  }
+  switch (a) {
+    case 1:
+      foo();
+      break;
+  }
+};
+describe('x', () => {
+  it('y', () => {
+    z({
+      a: 1
+    });
+  });
+});
+for (;;) { if (q) {
+    w(); }}
+"""
+JAVA = """\
+package a.b;
+import java.util.*;
+/**
+ * Doc
+ */
+public class A {
+    private int x;
+    @Override
+    public int foo(int a)
+    {
+        if (a > 1)
+        {
+            return 1;
+        }
+        else
+        {
+            return 2;
+        }
+    }
+}
+"""
+GO = """\
+package main
+
+import (
+	"fmt"
+)
+
+type A struct {
+	X int
+}
+
+func (a *A) Foo(x int) error {
+	switch x {
+	case 1:
+		return nil
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	go func() {
+		x()
+	}()
+	return nil
+}
+"""
+RUST = """\
+use std::io;
+/// Doc
+#[derive(Debug)]
+pub struct A {
+    x: i32,
+}
+impl A {
+    #[inline]
+    pub fn f<'a>(&'a self) -> i32 {
+        match self.x {
+            1 => {
+                2
+            }
+            _ => 3,
+        }
+    }
+}
+"""
+C = """\
+#include <stdio.h>
+#ifdef FOO
+int y;
+#else
+int z;
+#endif
+static int foo(int a)
+{
+  for (;;) {
+    x(); }
+  do {
+    q();
+  } while (1);
+  return 0;
+}
+"""
+SOURCES = {
+    "python": PYTHON,
+    "javascript": JAVASCRIPT,
+    "typescript": JAVASCRIPT,
+    "java": JAVA,
+    "go": GO,
+    "rust": RUST,
+    "c": C,
+    "cpp": C,
+}
+
+
+def texts(source: str, rows: Rows) -> list[str]:
+    lines = source.splitlines(keepends=True)
+    return ["".join(lines[a:b]) for a, b in zip(rows.rows, [*rows.rows[1:], len(lines)], strict=True)]
+
+
+@pytest.mark.parametrize("language", SOURCES)
+def test_braces_stay_balanced_whatever_is_kept(language: str) -> None:
+    source = SOURCES[language]
+    assert tree_rows(source, language) is not None
+    found = code(source, language)
+    assert found.kind == "code"
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        out = found.render(random.random(len(found.spans)) < random.random())
+        for opening, closing in ("()", "[]", "{}"):
+            assert out.count(opening) == out.count(closing), out
+
+
+@pytest.mark.parametrize("language", ["javascript", "java", "go", "rust", "c"])
+def test_the_line_segmenter_keeps_braces_balanced_in_tidy_code(language: str) -> None:
+    source = SOURCES[language].split("for (;;) {")[0]
+    lines = source.splitlines(keepends=True)
+    rows = line_rows(source, language)
+    assert "".join(texts(source, rows)) == source and len(rows.rows) > len(lines) / 2
+    assert [p for i, p in enumerate(rows.parents) if p >= i] == []
+
+
+def test_python_statements_are_whole() -> None:
+    rows = tree_rows(PYTHON, "python")
+    assert rows is not None
+    units = texts(PYTHON, rows)
+    assert "@dec(\n    1)\ndef foo(a,\n        b):\n" in units
+    assert "    x = {\n        1: 2,\n    }\n" in units
+    assert '        y = """\ntext\n"""\n' in units
+    flags = {u.strip().split("\n")[0]: f for u, f in zip(units, rows.flags, strict=True)}
+    assert flags["@dec("] == flags["class A(B):"] == Flag.SIGNATURE
+    assert flags["import os"] == Flag.IMPORT and flags['"""Doc."""'] == flags['"""One."""'] == Flag.COMMENT
+    up = {u.strip(): units[p].strip() if p >= 0 else "" for u, p in zip(units, rows.parents, strict=True)}
+    assert up["return 3"] == "else:" and up["else:"] == up["elif b:"] == "if a:" and up["if a:"].startswith("@dec")
+
+
+def test_what_is_kept_of_python_still_parses() -> None:
+    source = inspect.getsource(textwrap)
+    found = code(source, "textwrap.py")
+    random = np.random.default_rng(1)
+    for _ in range(30):
+        out = found.render(random.random(len(found.spans)) < 0.3)
+        # a gap stands where statements stood: as a statement it must fit, except where a branch (`elif`) went
+        out = re.sub(rf"^( *){GAP}\n+(?=\1(?:elif|else)\b)", "", out, flags=re.M)
+        ast.parse(out.replace(GAP, "..."))
+
+
+def test_lines_and_tree_agree_on_python() -> None:
+    source = inspect.getsource(textwrap)
+    tree = tree_rows(source, "python")
+    lines = line_rows(source, "python")
+    assert tree is not None
+    assert len(set(tree.rows) & set(lines.rows)) > 0.9 * len(set(tree.rows) | set(lines.rows))
+
+
+def test_a_long_docstring_is_cut_at_its_paragraphs() -> None:
+    source = (
+        'def f():\n    """One.\n'
+        + "".join(f"\n    Paragraph {i}\n    more\n" for i in range(6))
+        + '    """\n    return 1\n'
+    )
+    for rows in (tree_rows(source, "python"), line_rows(source, "python")):
+        assert rows is not None
+        assert len(rows.rows) == 10
+        assert rows.closes[8] == 1 and rows.parents[3] == 1
+
+
+@pytest.mark.parametrize("number", ["{}:", "{:6d}\t", "{}| ", "{}→"])
+def test_windows_keep_their_numbers(number: str) -> None:
+    inside = PYTHON.split("\n")[7:23]
+    body = "".join(number.format(i) + line + "\n" for i, line in enumerate(inside, 8))
+    text = f"[File: /x/y.py (99 lines total)]\n(7 more lines above)\n{body}(76 more lines below)\nFile updated.\n"
+    found = code(text)
+    units = [text[a:b] for a, b in found.spans.tolist()]
+    assert units[0].startswith("[File") and found.flags[0] == Flag.HEADER
+    assert found.flags[1] == Flag.SUMMARY
+    assert any(u.count("\n") == 3 and "x = {" in u for u in units)
+    keep = np.array(["return 3" in u for u in units])
+    out = found.render(keep)
+    assert "[File: /x/y.py" in out and "return 3" in out and "else:" in out and "pass" not in out
+    assert found.render(np.ones(len(units), np.bool_)) == text
+
+
+def test_a_window_that_begins_in_a_docstring() -> None:
+    source = '        of the thing.\n        """\n        if x:\n            return """a"""\n        return 2\n'
+    units = [u.strip() for u in texts(source, line_rows(source, "python"))]
+    assert units[1:] == ["if x:", 'return """a"""', "return 2"]
+
+
+def test_an_unclosed_bracket_does_not_swallow_the_rest() -> None:
+    source = "class A:\n    x = foo(\n    def f(self):\n        return 1\n\n    def g(self):\n        return 2\n"
+    assert len(line_rows(source, "python").rows) == 6
+    source = "class A {\n  x = foo(\n  public f() {\n    return 1;\n  }\n}\n"
+    assert len(line_rows(source, "javascript").rows) >= 5
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "(" * 90_000,
+        "[{" * 45_000,
+        "x=>" * 30_000,
+        "a\n" * 45_000,
+        'f"{' * 30_000,
+        "x => \n" * 15_000,
+        "if (a) {} else " * 6_000,
+    ],
+    ids=lambda s: repr(s[:5]),
+)
+@pytest.mark.parametrize("language", ["python", "java", "c", "go"])
+def test_garbage_is_given_up_on_quickly(source: str, language: str) -> None:
+    start = time.thread_time()
+    code(source, language)
+    assert time.thread_time() - start < 2
+
+
+def test_deep_nesting() -> None:
+    source = "".join("    " * i + "if x:\n" for i in range(150)) + "    " * 150 + "y\n"
+    found = code(source, "python")
+    assert found.render(np.ones(len(found.spans), np.bool_)) == source
+    code("{" * 5000 + "}" * 5000, "javascript")
+
+
+def test_threads_do_not_share_parsers() -> None:
+    failures: list[int] = []
+
+    def work() -> None:
+        for _ in range(20):
+            rows = tree_rows(PYTHON, "python")
+            if rows is None or len(rows.rows) != expected:
+                failures.append(1)
+
+    first = tree_rows(PYTHON, "python")
+    assert first is not None
+    expected = len(first.rows)
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures
+
+
+@pytest.mark.parametrize(
+    ("hint", "language"),
+    [
+        ('{"command": "open django/utils/x.py\\n"}', "python"),
+        ("/a/b/c.py", "python"),
+        ("a.js", "javascript"),
+        ("python", "python"),
+        ("js {1,3}", "javascript"),
+        ("python reproduce.py", None),
+        ('{"command": "python reproduce.py"}', None),
+        ("cat Makefile", "make"),
+        ('{"path": "/src/x.rs"}', "rust"),
+        ("", None),
+        ('{"command": "grep -n foo a.py"}', None),
+        ("cat -n src/a.tsx | head", "tsx"),
+    ],
+)
+def test_hints(hint: str, language: str | None) -> None:
+    assert hint_language(hint) == language
+
+
+def test_looks() -> None:
+    for language in ("python", "javascript", "java", "go", "rust", "c"):
+        assert looks_like(SOURCES[language]) == language
+    assert looks_like("Some prose about a class of its own.\nIt imports nothing from anywhere.\n" * 5) is None
