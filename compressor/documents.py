@@ -119,6 +119,8 @@ class _Pile:
 
     def __init__(self, blocks: list[Block], counter: Counter, scorer: Scorer, store: StoreOf, marks: bool) -> None:
         self.counter, self.scorer, self.store = counter, scorer, store
+        for block in blocks:
+            block.tokens = counter.count(block.text)
         self.drafts = [Draft(b, counter, layout_of(b.text, b.kind, ""), b.text, marks=marks) for b in blocks]
         self.selection: Selection | None = None
 

@@ -127,14 +127,16 @@ class Selection:
                 break
             self.take(order[:count])
             total = measure()
+            # What an estimated token really costs: gap marks come on top, folding an excerpt takes some off.
+            rate = max(total - floor, 1) / max(float(self._cumulative[count - 1]), 1.0)
             if total <= budget:
                 best, spare = count, budget - total
-                if spare <= SLACK * budget:
+                if spare <= SLACK * budget or count == high:
                     break
-                room += spare * 0.9
+                room = max(room, (budget - floor) / rate * 0.995)
             else:
                 high = count - 1
-                room -= (total - budget) * 1.4 + 4  # gap marks make the last units dearer than they look
+                room = min(room, (budget - floor) / rate * 0.985)
         self._fill(best, spare, measure, budget)
         return True
 

@@ -73,6 +73,7 @@ def main() -> None:
     except ImportError:
         raise SystemExit("training needs torch: pip install torch (the package itself does not)") from None
     torch.set_num_threads(THREADS)
+    torch.use_deterministic_algorithms(True)
     folder = data.root()
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else PATH
     parts = arrays(vectors.train(data.pairs(folder), data.corpus(folder), SEED, torch))

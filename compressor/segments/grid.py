@@ -70,15 +70,17 @@ class GridLayout:
         return [" ".join(self._header[c] for c in tier) for tier in self._tiers]
 
     def render(self, keep: Mask) -> str:
-        """The table of the kept cells: columns nobody kept are gone, a row ends with its last kept cell, `…` stands for
-        other missing cells and for rows. With everything kept: the source, exactly."""
+        """The table of the kept cells. Columns nobody kept are gone, those with gaps come last, a row ends with its
+        last kept cell, `…` stands for other missing cells and for rows. With everything kept: the source, exactly."""
         if keep.all():
             return self.source
         grid = keep[1:].reshape(len(self._rows), len(self._tiers))
         alive: Mask = np.any(grid, axis=1)
-        used = [t for t in range(len(self._tiers)) if t == 0 or grid[:, t].any()]
+        kept = grid.sum(0).tolist()
+        used = [t for t in range(len(self._tiers)) if t == 0 or kept[t]]
         tier_of = {c: t for t in used for c in self._tiers[t]}
-        shown = sorted(tier_of)
+        # Columns that not every row has go last: a row then ends early instead of holding a gap.
+        shown = sorted(tier_of, key=lambda c: (tier_of[c] > 0 and kept[tier_of[c]] < kept[0], -kept[tier_of[c]], c))
         cut = len(shown) < len(self._header)
         lines = [self._line([self._header[c] for c in shown] + [GAP] * cut)] if keep[0] or alive.any() else []
         gap = False

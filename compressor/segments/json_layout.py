@@ -66,7 +66,7 @@ class Group:
 class Grid:
     """A table. `tiers[t]` are the column indices of a tier: the first is identity, every further one a single column.
 
-    `units[t][r]` is the unit of row r in it and `cells[t][r]` its text, `columns[c][r]` are the cells one by one. `rows`
+    `units[t][r]` is the unit of row r in it, `cells[t][r]` its text; `columns[c][r]` are the cells one by one. `rows`
     holds the rows' steps (index or key), `bounds` the group sizes of a list of lists of records.
     """
 
