@@ -45,7 +45,7 @@ class Draft:
     def is_json(self) -> bool:
         return isinstance(self.layout, JsonLayout)
 
-    @property
+    @cached_property
     def ref(self) -> str:
         return ref_of(self.original)
 
@@ -107,8 +107,6 @@ class Draft:
         if not keep.any():
             return stub_of(self.block, self.original) if self.marks else ""
         text = self.layout.render(keep)
-        if not self.is_json:
-            text = fold_text(text)[0]
         if self.marks:
             text = seal_json(text, self.ref) if self.is_json else seal_text(text, self.ref)
         return text if len(text) < len(self.block.text) else self.block.text

@@ -27,6 +27,9 @@ from compressor.store.base import Store
 from compressor.tokens import Counter
 
 
+RECENT = 12  # blocks
+
+
 @dataclass
 class Flow:
     """One call of `Compressor.compress`. `store` opens the store, `lead` messages at the front are not the caller's
@@ -51,13 +54,16 @@ class Flow:
         board = Board(self.context, blocks, self.counter, before)
         board.open(SPEECH)
         selection = None
-        if not fold_to_fit(board.drafts, board.measure, budget):
+        outputs = [b for b in blocks if b.kind == "tool_result"]
+        if not fold_to_fit(board.drafts, board.measure, budget, outputs):
             selection = self._select(board, budget)
         self.warnings += check(board.drafts, board.measure, budget)
         return self._proven(board, selection, budget)
 
     def _select(self, board: Board, budget: int) -> Selection:
-        known = tuple(b.text for b in board.blocks if b.level > SPEECH)
+        # In ingest mode everything before is known; what the agent and the user said last is enough to tell.
+        fixed = [b.text for b in board.blocks if b.level > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")]
+        known = tuple(fixed[-RECENT:] if self.mode == "ingest" else fixed)
         query = query_of(self.context, self.query, known, task_only=self.mode == "compact")
         for attempt in ("marks", "history", "rounds"):
             if attempt == "history":

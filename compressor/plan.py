@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from compressor.blocks import Block
 from compressor.draft import Draft
 from compressor.folds import fold as fold_text
 from compressor.folds.repeats import Repeats
@@ -17,26 +18,31 @@ from compressor.reducers.select import Ranking, rank
 from compressor.scoring.base import Query, Scorer, Scores, Source, Units
 from compressor.segments.base import Mask
 
-FOLD_REACH = 3.0  # shrinking of the pool beyond which folding alone is not tried: no real context folds that far
+FOLD_REACH = 2.5  # shrinking of the data beyond which folding alone is not tried: few real contexts fold that far
 DENSITY = 1.5  # tokens that folds save may stand denser than the text's average by at most this
 FIT_ROUNDS = 4
 SURE = 0.9  # share of the budget up to which the estimated cost of all marks is trusted
 REPEATED = 0.34  # novelty below which a dropped unit counts as said elsewhere
 FILL_REACH = 200  # units looked at to spend what is left
-TRIALS = 12  # units tried for real when there is little to choose from
+TIGHT = 200  # tokens for everything that can be chosen, up to which single units are tried for real, and
+TRIALS = 12  # how many of them
 GAP_COST = 2.0  # tokens of the mark between stretches that are not neighbours
-SLACK = 0.01  # share of the budget that may stay unspent rather than rendering once more
+SLACK = 0.02  # share of the budget that may stay unspent rather than rendering once more
 
 Measure = Callable[[], int]
 
 
-def fold_to_fit(drafts: Sequence[Draft], measure: Measure, budget: int) -> bool:
+def fold_to_fit(drafts: Sequence[Draft], measure: Measure, budget: int, outputs: Sequence[Block] = ()) -> bool:
     """Folds as many blocks as the budget demands, those that save most first. True if the whole then fits; else
-    nothing is folded: what repeats an earlier block is then left to the selection, which knows what to keep of it."""
+    nothing is folded: what repeats an earlier block is then left to the selection, which knows what to keep of it.
+
+    `outputs` are all tool results of the context in order, those without a draft included: a reader counts them.
+    """
     excess = measure() - budget
-    if excess > sum(d.block.tokens for d in drafts) * (1 - 1 / FOLD_REACH):
+    data = sum(d.block.tokens for d in drafts if d.block.kind in ("tool_result", "document"))
+    if excess > data * (1 - 1 / FOLD_REACH):
         return False
-    folds = _folds(drafts)
+    folds = _folds(drafts, outputs)
     promised = sum(d.block.tokens * (1 - len(text) / len(d.block.text)) for d, text in folds)
     if promised * DENSITY < excess:
         return False
@@ -53,23 +59,17 @@ def fold_to_fit(drafts: Sequence[Draft], measure: Measure, budget: int) -> bool:
     return False
 
 
-def _folds(drafts: Sequence[Draft]) -> list[tuple[Draft, str]]:
+def _folds(drafts: Sequence[Draft], outputs: Sequence[Block]) -> list[tuple[Draft, str]]:
     """The shortest lossless form of each draft that has one: its own, or one that points to earlier tool results."""
+    best = {d.block.number: d.folded for d in drafts}
     repeats = Repeats()
-    ordinal = 0
-    out: list[tuple[Draft, str]] = []
-    for draft in drafts:
-        best = draft.folded
-        if draft.block.kind == "tool_result":
-            ordinal += 1
-            again = repeats.encode(draft.block.text)
-            if again is not None:
-                text = fold_text(again.text)[0]
-                best = text if best is None or len(text) < len(best) else best
-            repeats.add(ordinal, draft.block.text)
-        if best is not None:
-            out.append((draft, best))
-    return out
+    for ordinal, block in enumerate(outputs, 1):
+        if block.number in best and (again := repeats.encode(block.text)) is not None:
+            joined = fold_text(again.text)[0]
+            own = best[block.number]
+            best[block.number] = joined if own is None or len(joined) < len(own) else own
+        repeats.add(ordinal, block.text)
+    return [(d, text) for d in drafts if (text := best[d.block.number]) is not None]
 
 
 class Selection:
@@ -137,10 +137,10 @@ class Selection:
             else:
                 high = count - 1
                 room = min(room, (budget - floor) / rate * 0.985)
-        self._fill(best, spare, measure, budget)
+        self._fill(best, spare, budget - floor, measure, budget)
         return True
 
-    def _fill(self, best: int, spare: int, measure: Measure, budget: int) -> None:
+    def _fill(self, best: int, spare: int, room: int, measure: Measure, budget: int) -> None:
         """Spends what the first `best` units left on later ones that are small enough."""
         order, parents, costs = self.ranking.order, self.units.parents, self.units.costs
         taken = set(order[:best].tolist())
@@ -156,12 +156,12 @@ class Selection:
             if not extra or measure() <= budget:
                 break
             del extra[len(extra) // 2 :]
-        if spare > 0 and len(order) - best <= FILL_REACH:
+        if spare > 0 and room <= TIGHT:
             self._try_rest(best, extra, measure, budget)
 
     def _try_rest(self, best: int, extra: list[int], measure: Measure, budget: int) -> None:
-        """Where there is little to choose from, estimates of single units mislead: tries the best of what is left for
-        real, with what must stand before it."""
+        """Where there is little room, estimates of single units mislead: tries the best of what is left for real, with
+        what must stand before it."""
         order, parents = self.ranking.order, self.units.parents
         chosen = [*order[:best].tolist(), *extra]
         taken = set(chosen)

@@ -75,22 +75,20 @@ class Units:
     @cached_property
     def parents(self) -> npt.NDArray[np.int32]:
         """[n] parent units numbered over all sources, -1 where there is none."""
-        shifted = [
-            np.where(s.layout.parents >= 0, s.layout.parents + start, -1)
-            for s, start in zip(self.sources, self.starts.tolist(), strict=False)
-        ]
-        return np.concatenate([*shifted, np.zeros(0, np.int32)]).astype(np.int32, copy=False)
+        own = np.concatenate([*(s.layout.parents for s in self.sources), np.zeros(0, np.int32)])
+        return np.where(own >= 0, own + self.starts[self.source_of], np.int32(-1))
 
     @cached_property
     def columns(self) -> npt.NDArray[np.int32]:
         """[n] the table column each unit belongs to, numbered over all sources as in `column_names`; -1 for none."""
-        parts: list[npt.NDArray[np.int32]] = []
+        out = np.full(len(self), -1, np.int32)
         first = 0
-        for s in self.sources:
-            found = s.layout.columns
-            parts.append(np.where(found >= 0, found + np.int32(first), np.int32(-1)))
-            first += len(s.layout.column_names)
-        return np.concatenate([*parts, np.zeros(0, np.int32)])
+        for s, start, stop in zip(self.sources, self.starts.tolist(), self.starts[1:].tolist(), strict=False):
+            if size := len(s.layout.column_names):
+                found = s.layout.columns
+                out[start:stop] = np.where(found >= 0, found + np.int32(first), np.int32(-1))
+                first += size
+        return out
 
     @cached_property
     def column_names(self) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.scoring.base import Query, Scores, Units
-from compressor.scoring.index import TOKEN, terms
+from compressor.scoring.index import terms, tokens_of
 from compressor.scoring.lexical import bm25, ceiling, matches, weighted_terms
 from compressor.scoring.relevance import relevance
 from compressor.segments.base import Flag
@@ -124,7 +124,7 @@ class FastScorer:
         index = units.index
         worth = np.array(self.weights.identity, np.float32)[index.kinds]
         vocabulary = index.vocabulary
-        known = [v for text in query.known for t in TOKEN.findall(text) if (v := vocabulary.get(t)) is not None]
+        known = [vocabulary[t] for text in query.known for t in tokens_of(text) & vocabulary.keys()]
         unit, token = index.pairs
         speech = np.array([s.kind in ("assistant", "thinking") for s in units.sources], np.bool_)
         said = np.zeros(len(worth), np.bool_)

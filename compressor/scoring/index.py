@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from compressor.memo import Memo
+
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 #: a CJK character, or a word with what glues identifiers, paths, dates, e-mails and numbers together
 TOKEN = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+(?:[./@#\-][^\W{_CJK}]+)*")
@@ -25,8 +27,9 @@ _MEMO_LIMIT = 200_000
 
 # Classes of tokens, by what their form promises: how likely it is that an agent must repeat one exactly.
 WORD, NAME, NUMBER, IDENTIFIER, CODE, PATH = range(6)
+#: of tokens without / and @, which are paths
 _CLASSES = re.compile(
-    r"""(?P<path>.*(?:/|@).*|[\w-]+\.[A-Za-z]\w{0,4})$
+    r"""(?P<path>[\w-]+\.[A-Za-z]\w{0,4})$
       | (?P<code>(?=.*\d)(?=.*[A-Za-z_]).{4,}|\d{5,}|\d+(?:-\d+)+|(?=.*\d)[A-Za-z0-9]{3})$
       | (?P<identifier>.*[A-Za-z0-9][_.\-][A-Za-z].*|_\w+|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*)$
       | (?P<number>\d[\d.\-]*)$
@@ -35,6 +38,7 @@ _CLASSES = re.compile(
 )
 _BY_NAME = {"path": PATH, "code": CODE, "identifier": IDENTIFIER, "number": NUMBER, "name": NAME}
 
+_tokens: Memo[frozenset[str]] = Memo()
 _memo: dict[str, tuple[int, tuple[str, ...]]] = {}
 
 
@@ -54,8 +58,11 @@ def _classify(token: str) -> tuple[int, tuple[str, ...]]:
         return (WORD if token.islower() else NAME), (stem(_plain(token.lower())),)
     if token.isdecimal():
         return (CODE if len(token) > 4 else NUMBER), (token,)
-    match = _CLASSES.match(token)
-    kind = _BY_NAME[match.lastgroup or ""] if match else WORD
+    if "/" in token or "@" in token:
+        kind = PATH
+    else:
+        match = _CLASSES.match(token)
+        kind = _BY_NAME[match.lastgroup or ""] if match else WORD
     if kind in (WORD, NAME):
         parts = [token]
     else:
@@ -73,7 +80,7 @@ def _plain(word: str) -> str:
 def stem(word: str) -> str:
     """A light English stem: plural and verb endings go. Words of other scripts and short ones stay as they are."""
     n = len(word)
-    if n < 4 or not word.isascii():
+    if n < 4 or word[-1] not in "gdsey" or not word.isascii():
         return word
     if word.endswith("'s"):
         word = word[:-2]
@@ -86,6 +93,15 @@ def stem(word: str) -> str:
             word = word[: -len(ending)]
             return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls" else word
     return word
+
+
+def tokens_of(text: str) -> frozenset[str]:
+    """The distinct tokens of a text. Remembered: a context's fixed texts come again with every call."""
+    found = _tokens.get(text)
+    if found is None:
+        found = frozenset(TOKEN.findall(text))
+        _tokens.put(text, found, 100 * len(found))
+    return found
 
 
 def terms(text: str) -> list[str]:

@@ -50,8 +50,7 @@ def relevance(query: Query, units: Units) -> tuple[Floats, npt.NDArray[np.bool_]
     out = np.zeros(len(units), np.float32)
     reads = np.array([s.kind == "document" and s.layout.kind in PROSE for s in units.sources], np.bool_)
     mask = reads[units.source_of]
-    asked = Asked.of(query)
-    if mask.any() and asked.terms:
+    if mask.any() and (asked := Asked.of(query)).terms:
         mine = np.flatnonzero(mask)
         model = words()
         odds = _network(features(asked, units, mine, model), model)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import numpy.typing as npt
 
-from compressor.tokens.cache import Memo
+from compressor.memo import Memo
 
 Offsets = npt.NDArray[np.int32]
 
