@@ -62,7 +62,9 @@ class Flow:
 
     def _select(self, board: Board, budget: int) -> Selection:
         # In ingest mode everything before is known; what the agent and the user said last is enough to tell.
-        fixed = [b.text for b in board.blocks if b.level > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")]
+        fixed = [
+            b.text for b in board.blocks if b.level > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")
+        ]
         known = tuple(fixed[-RECENT:] if self.mode == "ingest" else fixed)
         query = query_of(self.context, self.query, known, task_only=self.mode == "compact")
         for attempt in ("marks", "history", "rounds"):

@@ -11,6 +11,7 @@ from compressor.segments.spans import layout
 
 __all__ = ["detect", "find_material", "segment", "speech"]
 
+SHORT = 160  # characters of speech that stay or go together: a sentence or two
 _HOME = {"markdown": "markup"}
 
 
@@ -38,8 +39,8 @@ def segment(text: str, hint: str = "") -> Layout:
 
 def speech(text: str) -> Layout:
     """The layout of what a user or an agent says: sentences, or markdown. It is no data, so nothing else is tried."""
-    if not text:
-        return layout("prose", "", [])
+    if len(text) < SHORT:
+        return layout("prose", text, [0] if text else [])
     if "```" in text or "\n#" in text or text.startswith("#") or "\n|" in text:
         from compressor.segments.markup import markdown
 
