@@ -26,7 +26,6 @@ from compressor.segments import find_material
 from compressor.store.base import Store
 from compressor.tokens import Counter
 
-
 RECENT = 12  # blocks
 
 

@@ -21,8 +21,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from compressor.errors import TokenizerError
-from compressor.tokens import counter_for, encodings
 from compressor.memo import Memo
+from compressor.tokens import counter_for, encodings
 from compressor.tokens.encodings import byte_pairs
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
