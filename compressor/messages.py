@@ -26,7 +26,7 @@ from compressor.segments import find_material
 from compressor.store.base import Store
 from compressor.tokens import Counter
 
-RECENT = 12  # blocks
+RECENT = 8  # blocks whose words count as known in ingest mode
 
 
 @dataclass
@@ -47,8 +47,10 @@ class Flow:
 
     def run(self, before: int, budget: int) -> Result:
         """The result. The store is asked for only when there is something to keep."""
-        if before <= budget or (self.share and self._is_ours()):
+        if before <= budget:
             return self._untouched(before, budget)
+        if self.share and self._is_ours():
+            return self._untouched(before, before)
         blocks = blocks_of(self.context, self.mode, find_material)
         board = Board(self.context, blocks, self.counter, before)
         board.open(SPEECH)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from compressor.blocks import Block
 from compressor.draft import Draft
+from compressor.errors import CompressorError
 from compressor.folds import fold as fold_text
 from compressor.folds.repeats import Repeats
 from compressor.reducers.select import Ranking, rank
@@ -78,7 +79,7 @@ class Selection:
     def __init__(self, drafts: Sequence[Draft], scorer: Scorer, query: Query) -> None:
         self.drafts = drafts
         self.units = Units([Source(d.block.kind, d.layout, unit_costs(d), d.block.asked, d.block.age) for d in drafts])
-        self.scores: Scores = np.where(self.units.index.lengths > 0, scorer.score(query, self.units), 0)
+        self.scores: Scores = np.where(self.units.index.lengths > 0, _checked(scorer, query, self.units), 0)
         self.ranking: Ranking = rank(self.scores, self.units)
         self._cumulative = np.cumsum(self.units.costs[self.ranking.order], dtype=np.float64)
 
@@ -185,6 +186,15 @@ class Selection:
             novelty = float(self.ranking.novelty[start + a : start + b].mean())
             score = float(self.scores[start + a : start + b].mean())
             yield a, b, "says what is kept elsewhere" if novelty < REPEATED else "worth less than what was kept", score
+
+
+def _checked(scorer: Scorer, query: Query, units: Units) -> Scores:
+    """The scorer's scores; CompressorError if they are not one finite number a unit. (Scorers may be users' own.)"""
+    scores = np.asarray(scorer.score(query, units), np.float32)
+    if scores.shape != (len(units),) or not np.isfinite(scores).all():
+        name = getattr(scorer, "name", type(scorer).__name__)
+        raise CompressorError(f"scorer {name!r} must give one finite score a unit: {len(units)} units, {scores.shape}")
+    return scores
 
 
 #: tokens per character by what the character is: letters run together, digits come in threes, marks stand alone.

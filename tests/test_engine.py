@@ -8,6 +8,7 @@ import random
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 
 from compressor import (
@@ -20,6 +21,8 @@ from compressor import (
     UnknownRef,
 )
 from compressor.refs import find_refs
+from compressor.scoring import Query, Units
+from compressor.scoring.base import Scores
 from compressor.store.memory import MemoryStore
 from compressor.tokens import counter_for
 
@@ -206,6 +209,27 @@ def test_long_material_in_the_last_user_message_is_compressed_but_not_the_instru
     text = r.messages[0]["content"]
     assert text.startswith("Find the failure in this log and explain it.") and text.endswith("Answer in German.")
     assert "ERROR disk full on /dev/sda1" in text and r.tokens_after <= 400
+
+
+class Newest:
+    """A user's own scorer: later units first."""
+
+    name = "newest"
+
+    def __init__(self, broken: bool = False) -> None:
+        self.broken = broken
+
+    def score(self, query: Query, units: Units) -> Scores:
+        scores = np.arange(len(units), dtype=np.float32)
+        return scores * np.float32("nan") if self.broken else scores
+
+
+def test_a_scorer_of_ones_own() -> None:
+    log = "\n".join(f"line {i} says {i * 7919}" for i in range(500))
+    r = Compressor(scorer=Newest(), store="memory").compress_text(log, 200)
+    assert "line 499 " in r.text and "line 3 " not in r.text
+    with pytest.raises(CompressorError, match="finite"):
+        Compressor(scorer=Newest(broken=True), store="memory").compress_text(log, 200)
 
 
 # --- bad input -----------------------------------------------------------------------------------------------------
