@@ -10,13 +10,13 @@ from collections import defaultdict
 from typing import Any
 
 from compressor.analysis import layout_of
-from compressor.blocks import PINNED, Block
+from compressor.blocks import HISTORY, PINNED, Block
 from compressor.context import Context, Path, Slot
 from compressor.draft import Draft
 from compressor.tokens import Counter
 
 Key = tuple[int, Path]
-_LEAST_STUB = 5  # tokens: no mark is shorter in any vocabulary, so no block of this size is worth a look
+SMALL = 24  # tokens up to which a block is left alone as long as that is possible
 
 
 class Board:
@@ -36,13 +36,15 @@ class Board:
         self._drafted: dict[Key, dict[int, Draft]] = {}
 
     def open(self, level: int) -> None:
-        """Makes drafts of all blocks up to this level which are larger than the mark that could replace them."""
+        """Makes drafts of all blocks up to this level which are larger than the mark that could replace them; short ones
+        only when the last level is opened: a mark saves little there."""
+        least = SMALL if level < HISTORY else 0
         known = {d.block.number for d in self.drafts}
         fresh = [b for b in self.blocks if b.level <= level and b.number not in known]
         for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
             block.tokens = tokens if block.slot.image is None else self.counter.image(block.slot.image)
             original = block.text if block.slot.image is None else self._image_source(block.slot)
-            if block.tokens > _LEAST_STUB:
+            if block.tokens > least:
                 layout = layout_of(block.text, block.kind, block.asked)
                 draft = Draft(block, self.counter, layout, original)
                 if draft.stub_tokens < block.tokens:
