@@ -36,8 +36,8 @@ class Board:
         self._drafted: dict[Key, dict[int, Draft]] = {}
 
     def open(self, level: int) -> None:
-        """Makes drafts of all blocks up to this level which are larger than the mark that could replace them; short ones
-        only when the last level is opened: a mark saves little there."""
+        """Makes drafts of all blocks up to this level which are larger than the mark that could replace them; of short
+        ones, where a mark saves little, only when the last level is opened."""
         least = SMALL if level < HISTORY else 0
         known = {d.block.number for d in self.drafts}
         fresh = [b for b in self.blocks if b.level <= level and b.number not in known]
