@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
@@ -53,6 +53,8 @@ def test_names() -> None:
 @given(data=st.data())
 def test_detected_and_untouched(name: str, data: st.DataObject) -> None:
     messages = data.draw(_contexts(name))
+    if name == "anthropic":  # plain texts could be anyone's
+        assume(BY_NAME[name].matches(messages))
     before = _snapshot(messages)
     dialect = detect(messages)
     assert dialect is BY_NAME[name] and dialect.matches(messages)
