@@ -14,7 +14,7 @@ import numpy as np
 from compressor.blocks import Block
 from compressor.folds import fold as fold_text
 from compressor.folds.json_fold import fold_parsed
-from compressor.refs import GAP, MARK_RE, REF_DIGITS, json_mark, mark, ref_of
+from compressor.refs import GAP, REF_DIGITS, json_mark, mark, ref_of
 from compressor.result import Action
 from compressor.segments.base import Layout, Mask
 from compressor.segments.json_layout import JsonLayout
@@ -54,7 +54,7 @@ class Draft:
         """Tokens of what is left when nothing is kept. (All refs have as many digits, so any will do.)"""
         if not self.marks:
             return 0
-        return self.counter.count(_json_stub(_ANY_REF) if self.block.kind == "tool_call" else mark(_ANY_REF))
+        return self.counter.count(stub_of(self.block, _ANY_REF))
 
     @cached_property
     def folded(self) -> str | None:
@@ -105,17 +105,16 @@ class Draft:
         if keep.all():
             return self.folded or self.block.text
         if not keep.any():
-            return stub_of(self.block, self.original) if self.marks else ""
+            return stub_of(self.block, self.ref) if self.marks else ""
         text = self.layout.render(keep)
         if self.marks:
             text = seal_json(text, self.ref) if self.is_json else seal_text(text, self.ref)
         return text if len(text) < len(self.block.text) else self.block.text
 
 
-def stub_of(block: Block, original: str) -> str:
-    """What is left when nothing of the block is kept: its mark (the old one, if it was cut before)."""
-    earlier = MARK_RE.findall(block.text)
-    ref = earlier[-1] if earlier else ref_of(original)
+def stub_of(block: Block, ref: str) -> str:
+    """What is left when nothing of the block is kept. A block that was cut before gets a ref of its own like any other:
+    the mark inside it may be anyone's, and behind the new ref it is still there."""
     return _json_stub(ref) if block.kind == "tool_call" else mark(ref)
 
 
