@@ -35,19 +35,9 @@ def compress_text(
     before = counter.count(text)
     limit = tokens_of(budget, before)
     pile = _Pile([_block(0, text, "")], counter, scorer, store, marks=True)
-    changed, warnings = pile.fit(query, before, limit, lambda: counter.count(pile.drafts[0].after))
+    _, warnings = pile.fit(query, before, limit, lambda: counter.count(pile.drafts[0].after))
     after = pile.drafts[0].after
-    return TextResult(
-        tokens_before=before,
-        tokens_after=counter.count(after) if changed else before,
-        budget=limit,
-        warnings=warnings,
-        estimate=counter.estimate,
-        tokenizer=counter.name,
-        _dropped=pile.dropped,
-        _blocks=pile.blocks,
-        text=after,
-    )
+    return TextResult(**pile.account(before, counter.count(after), limit, warnings), text=after)
 
 
 def compress_documents(
@@ -79,18 +69,8 @@ def compress_documents(
         for d, title, draft in zip(documents, titles, pile.drafts, strict=True)
         if draft.after
     ]
-    return DocumentsResult(
-        tokens_before=before,
-        tokens_after=counter.count(text_now()) if changed else before,
-        budget=limit,
-        warnings=warnings,
-        estimate=counter.estimate,
-        tokenizer=counter.name,
-        _dropped=pile.dropped,
-        _blocks=pile.blocks,
-        text=text_now() if changed else whole,
-        documents=kept,
-    )
+    text = text_now() if changed else whole
+    return DocumentsResult(**pile.account(before, counter.count(text), limit, warnings), text=text, documents=kept)
 
 
 def _read(document: Any, index: int) -> tuple[str, str]:
@@ -137,6 +117,19 @@ class _Pile:
         if cut:
             self.store().put({k: v.encode("utf-8", "surrogatepass") for k, v in cut.items()})
         return True, warnings
+
+    def account(self, before: int, after: int, budget: int, warnings: list[str]) -> dict[str, Any]:
+        """What all results say, as their arguments."""
+        return {
+            "tokens_before": before,
+            "tokens_after": after,
+            "budget": budget,
+            "warnings": warnings,
+            "estimate": self.counter.estimate,
+            "tokenizer": self.counter.name,
+            "_dropped": self.dropped,
+            "_blocks": self.blocks,
+        }
 
     def dropped(self) -> list[Dropped]:
         return [
