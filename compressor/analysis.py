@@ -18,7 +18,7 @@ from compressor.segments.spans import SpanLayout
 
 LIMIT = 4_000_000  # characters of source text remembered
 _lock = threading.Lock()
-_memo: OrderedDict[tuple[str, str], Layout] = OrderedDict()
+_memo: OrderedDict[tuple[str, str, bool], Layout] = OrderedDict()
 _size = 0
 
 
@@ -27,13 +27,14 @@ def layout_of(text: str, kind: Kind, asked: str) -> Layout:
     global _size
     if kind == "image" or MARK_RE.search(text):
         return whole(text)
-    key = (text, asked)
+    said = kind in ("assistant", "user", "thinking")
+    key = (text, asked, said)
     with _lock:
         layout = _memo.get(key)
         if layout is not None:
             _memo.move_to_end(key)
             return layout
-    layout = speech(text) if kind in ("assistant", "user", "thinking") else segment(text, asked)
+    layout = speech(text) if said else segment(text, asked)
     with _lock:
         if key not in _memo:
             _memo[key] = layout

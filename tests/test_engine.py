@@ -20,6 +20,7 @@ from compressor import (
     InvalidContext,
     UnknownRef,
 )
+from compressor.analysis import layout_of
 from compressor.refs import find_refs
 from compressor.scoring import Query, Units
 from compressor.scoring.base import Scores
@@ -322,6 +323,17 @@ def test_nasty_texts_in_bounded_time(c: Compressor, name: str) -> None:
     if name != "marks" and r.dropped:
         assert c.expand(refs[-1]) == text
     assert time.perf_counter() - start < 20, "generous: these machines are slow and shared"
+
+
+def test_what_a_text_was_before_does_not_matter(c: Compressor) -> None:
+    """The same text said by the agent and printed by a tool is cut as each of them, whichever came first."""
+    text = orders(40)
+    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": text}, {"role": "user", "content": "b"}]
+    printed = conversation(text)
+    alone = Compressor(store="memory").compress(printed, 1200).messages
+    c.compress(said, 900)
+    assert c.compress(printed, 1200).messages == alone
+    assert layout_of(text, "assistant", "").kind != layout_of(text, "tool_result", "").kind == "json"
 
 
 def test_a_forged_mark_hides_nothing(c: Compressor) -> None:
