@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
-from compressor.blocks import PINNED
+from compressor.blocks import PINNED, Block
 from compressor.board import Board
+from compressor.draft import Draft
 from compressor.plan import Selection
 from compressor.refs import ref_of
-from compressor.result import Action, BlockReport, Dropped
+from compressor.result import BlockReport, Dropped
 
 NO_ROOM = "the budget has no room for the message's mark"
 
 
+def dropped_of(draft: Draft, selection: Selection | None) -> list[Dropped]:
+    """The stretches of one draft that are not in the output."""
+    block = draft.block
+    if selection is None or not draft.cut:
+        return []
+    return [
+        Dropped(
+            block.number,
+            block.slot.message,
+            block.kind,
+            (start + block.start, end + block.start),
+            reason,
+            score,
+            draft.ref,
+        )
+        for first, last, reason, score in selection.explain(draft)
+        for start, end in draft.places(first, last)
+    ]
+
+
+def report_of(draft: Draft) -> BlockReport:
+    """What became of one draft."""
+    block = draft.block
+    return BlockReport(
+        block=block.number,
+        message=block.slot.message,
+        kind=block.kind,
+        name=block.slot.name,
+        action=draft.action,
+        before=block.text,
+        after=draft.after,
+        tokens_before=block.tokens,
+        tokens_after=block.tokens if draft.action == "kept" else draft.counter.count(draft.after),
+        reason=draft.reason,
+        layout=draft.layout.kind,
+        ref=draft.ref if draft.cut else None,
+    )
+
+
 def list_dropped(board: Board, selection: Selection | None) -> list[Dropped]:
     """Every stretch that is not in the output, in order of the context."""
-    out = []
-    for draft in board.drafts:
-        block = draft.block
-        if selection is None or draft.action not in ("excerpt", "dropped"):
-            continue
-        for first, last, reason, score in selection.explain(draft):
-            for start, end in draft.places(first, last):
-                span = (start + block.start, end + block.start)
-                out.append(Dropped(block.number, block.slot.message, block.kind, span, reason, score, draft.ref))
+    out = [gone for draft in board.drafts for gone in dropped_of(draft, selection)]
     for block in board.blocks:
         if block.slot.message in board.removed and block.text:
             ref = ref_of(block.text)
@@ -33,34 +65,24 @@ def list_dropped(board: Board, selection: Selection | None) -> list[Dropped]:
 def list_blocks(board: Board) -> list[BlockReport]:
     """Every block and what became of it, in order of the context."""
     drafts = {d.block.number: d for d in board.drafts}
-    out = []
-    for b in board.blocks:
-        d = drafts.get(b.number)
-        image = b.slot.image
-        before = board.counter.count(b.text) if image is None else board.counter.image(image)
-        action: Action
-        if b.slot.message in board.removed:
-            action, after, tokens, reason = "dropped", "", 0, NO_ROOM
-        elif d is None:
-            action, after, tokens, reason = "pinned" if b.level == PINNED else "kept", b.text, before, b.reason
-        else:
-            action, after, reason = d.action, d.after, d.reason
-            tokens = before if action == "kept" else board.counter.count(after)
-        cut = action in ("excerpt", "dropped")
-        out.append(
-            BlockReport(
-                block=b.number,
-                message=b.slot.message,
-                kind=b.kind,
-                name=b.slot.name,
-                action=action,
-                before=b.text,
-                after=after,
-                tokens_before=before,
-                tokens_after=tokens,
-                reason=reason,
-                layout=d.layout.kind if d else "",
-                ref=(d.ref if d else ref_of(b.text)) if cut else None,
-            )
-        )
-    return out
+    return [report_of(drafts[b.number]) if b.number in drafts else _untouched(board, b) for b in board.blocks]
+
+
+def _untouched(board: Board, block: Block) -> BlockReport:
+    """The report of a block that no draft was made of, or whose message was left out whole."""
+    image = block.slot.image
+    before = board.counter.count(block.text) if image is None else board.counter.image(image)
+    gone = block.slot.message in board.removed
+    return BlockReport(
+        block=block.number,
+        message=block.slot.message,
+        kind=block.kind,
+        name=block.slot.name,
+        action="dropped" if gone else "pinned" if block.level == PINNED else "kept",
+        before=block.text,
+        after="" if gone else block.text,
+        tokens_before=before,
+        tokens_after=0 if gone else before,
+        reason=NO_ROOM if gone else block.reason,
+        ref=ref_of(block.text) if gone else None,
+    )

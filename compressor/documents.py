@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from compressor.account import dropped_of, report_of
 from compressor.analysis import layout_of
 from compressor.blocks import MATERIAL, Block
 from compressor.budget import tokens_of
@@ -21,6 +22,7 @@ from compressor.refs import mark, ref_of
 from compressor.result import BlockReport, DocumentsResult, Dropped, TextResult
 from compressor.scoring.base import Query, Scorer
 from compressor.store.base import Store
+from compressor.store.texts import put_texts
 from compressor.tokens import Counter
 
 StoreOf = Callable[[], Store]
@@ -61,9 +63,7 @@ def compress_documents(
         body = _joined(titles, [d.after for d in pile.drafts])
         return f"{body}\n{end}" if body else end
 
-    changed, warnings = pile.fit(query, before, limit, lambda: counter.count(text_now()))
-    if changed:
-        store().put({ref_of(whole): whole.encode("utf-8", "surrogatepass")})
+    changed, warnings = pile.fit(query, before, limit, lambda: counter.count(text_now()), whole)
     kept = [
         {**(d if isinstance(d, Mapping) else {}), "title": title, "text": draft.after}
         for d, title, draft in zip(documents, titles, pile.drafts, strict=True)
@@ -104,8 +104,11 @@ class _Pile:
         self.drafts = [Draft(b, counter, layout_of(b.text, b.kind, ""), b.text, marks=marks) for b in blocks]
         self.selection: Selection | None = None
 
-    def fit(self, query: str | None, before: int, budget: int, measure: Callable[[], int]) -> tuple[bool, list[str]]:
-        """Brings the drafts within the budget; whether anything changed, and warnings."""
+    def fit(
+        self, query: str | None, before: int, budget: int, measure: Callable[[], int], whole: str = ""
+    ) -> tuple[bool, list[str]]:
+        """Brings the drafts within the budget; whether anything changed, and warnings. Originals are stored, and with
+        them `whole`, what a mark for all of them stands for."""
         if before <= budget:
             return False, []
         if not fold_to_fit(self.drafts, measure, budget):
@@ -113,9 +116,9 @@ class _Pile:
             if not self.selection.fit(measure, budget):
                 raise BudgetTooSmall(budget, measure(), "the mark that stands for the rest")
         warnings = check(self.drafts, measure, budget)
-        cut = {d.ref: d.original for d in self.drafts if d.action in ("excerpt", "dropped")}
-        if cut:
-            self.store().put({k: v.encode("utf-8", "surrogatepass") for k, v in cut.items()})
+        cut = {d.ref: d.original for d in self.drafts if d.cut}
+        if cut or whole:
+            put_texts(self.store(), {**cut, **({ref_of(whole): whole} if whole else {})})
         return True, warnings
 
     def account(self, before: int, after: int, budget: int, warnings: list[str]) -> dict[str, Any]:
@@ -132,29 +135,7 @@ class _Pile:
         }
 
     def dropped(self) -> list[Dropped]:
-        return [
-            Dropped(d.block.number, d.block.number, d.block.kind, place, reason, score, d.ref)
-            for d in self.drafts
-            if self.selection is not None and d.action in ("excerpt", "dropped")
-            for first, last, reason, score in self.selection.explain(d)
-            for place in d.places(first, last)
-        ]
+        return [gone for draft in self.drafts for gone in dropped_of(draft, self.selection)]
 
     def blocks(self) -> list[BlockReport]:
-        return [
-            BlockReport(
-                block=d.block.number,
-                message=d.block.number,
-                kind=d.block.kind,
-                name=d.block.slot.name,
-                action=d.action,
-                before=d.block.text,
-                after=d.after,
-                tokens_before=self.counter.count(d.block.text),
-                tokens_after=self.counter.count(d.after),
-                reason=d.reason,
-                layout=d.layout.kind,
-                ref=d.ref if d.action in ("excerpt", "dropped") else None,
-            )
-            for d in self.drafts
-        ]
+        return [report_of(draft) for draft in self.drafts]

@@ -23,7 +23,7 @@ from compressor.tokens import Counter
 _ANY_REF = "0" * REF_DIGITS
 
 
-@dataclass
+@dataclass(eq=False)
 class Draft:
     """A block that may be touched. `after` and `action` are its present state."""
 
@@ -40,6 +40,11 @@ class Draft:
 
     def __post_init__(self) -> None:
         self.after = self.block.text
+
+    @property
+    def cut(self) -> bool:
+        """Whether something of the block is missing, and its original therefore has to be kept."""
+        return self.action in ("excerpt", "dropped")
 
     @property
     def is_json(self) -> bool:

@@ -21,6 +21,7 @@ from compressor.scoring import make_scorer
 from compressor.scoring.base import Scorer
 from compressor.store import open_store
 from compressor.store.base import Store
+from compressor.store.texts import get_text
 from compressor.tokens import counter_for
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[\[{\"\d])")  # cut by values, not by stretches of the text: offsets are of no use
@@ -112,7 +113,7 @@ class Compressor:
 
     def expand(self, ref: str) -> str:
         """The exact original behind a ref. Raises UnknownRef or ExpiredRef."""
-        return self.store.get(ref.strip()).decode("utf-8", "surrogatepass")
+        return get_text(self.store, ref.strip())
 
     async def acompress(self, messages: Sequence[Any], budget: int | float, **options: Any) -> Result:
         """`compress` in a worker thread, with the same options."""

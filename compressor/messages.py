@@ -24,6 +24,7 @@ from compressor.scoring.base import Scorer
 from compressor.scoring.query import query_of
 from compressor.segments import find_material
 from compressor.store.base import Store
+from compressor.store.texts import put_texts
 from compressor.tokens import Counter
 
 RECENT = 8  # blocks whose words count as known in ingest mode
@@ -108,14 +109,14 @@ class Flow:
         )
 
     def _remember(self, board: Board, messages: list[Any]) -> None:
-        originals = {d.ref: d.original for d in board.drafts if d.action in ("excerpt", "dropped")}
+        originals = {d.ref: d.original for d in board.drafts if d.cut}
         for block in board.blocks:
             if block.slot.message in board.removed and block.text:
                 originals[ref_of(block.text)] = block.text
         if self.share:
             originals[_fingerprint(messages)] = "compressed"
         if originals:
-            self.store().put({k: v.encode("utf-8", "surrogatepass") for k, v in originals.items()})
+            put_texts(self.store(), originals)
 
     def _is_ours(self) -> bool:
         """Whether this very context is a result of ours: taking a share of it twice would change it."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from compressor.context import Context, Path, Role, Slot, Turn
+from compressor.context import Context, Path, Role, Turn
 from compressor.dialects.base import Edits
 from compressor.dialects.parts import ANTHROPIC_PARTS, PARTS, Part, Reader, holds_foreign, part_types, read_content
 from compressor.dialects.reading import Reading, Rounds, Tag
-from compressor.dialects.wire import leaf, messages_of, plain, render, replaced, to_json
+from compressor.dialects.wire import messages_of, plain, render, to_json, write_parts
 from compressor.errors import InvalidContext
 
 _ROLES: tuple[Role, ...] = ("system", "user", "assistant")
@@ -55,11 +55,7 @@ class Anthropic:
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
-        return render(context, edits, drop, _write)
-
-
-def _write(message: Any, changes: list[tuple[Slot, str]]) -> dict[str, Any]:
-    return replaced(message, [(slot.path, leaf(slot, message, text, "text")) for slot, text in changes])
+        return render(context, edits, drop, write_parts)
 
 
 def _read(index: int, message: Any, rounds: Rounds) -> Turn:

@@ -130,6 +130,11 @@ def replaced(root: Any, values: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
     return result
 
 
+def write_parts(message: Any, changes: list[tuple[Slot, str]]) -> dict[str, Any]:
+    """A copy of a message with new texts, where a part's text is held as OpenAI chat and Anthropic hold it."""
+    return replaced(message, [(slot.path, leaf(slot, message, text, "text")) for slot, text in changes])
+
+
 def render(
     context: Context, edits: Edits, drop: Collection[int], write: Callable[[Any, list[tuple[Slot, str]]], Any]
 ) -> list[Any]:

@@ -1,4 +1,5 @@
-"""The embedded default scorer: lexical, structural and identity features, no model, no network.
+"""The embedded default scorer: lexical, structural and identity features; for running text in documents, a small model
+of our own (`relevance`). Numpy only, no network.
 
 What text similarity misses, structure shows: an agent repeats ids, paths and names of its tool outputs exactly, so a
 token's worth starts from how much of it is such strings, and from whether they already stand elsewhere.
@@ -74,7 +75,9 @@ class FastScorer:
         answers, read = relevance(query, units)
         out = self._identity(query, units) * (1 + w.recency * recency[units.source_of])
         out[read] *= w.read
-        relevant = np.where(read, w.answer * answers, self._relevance(query, units))
+        relevant = w.answer * answers
+        if not read.all():
+            relevant = np.where(read, relevant, self._relevance(query, units))
         out += (relevant + self._structure(query, units) + self._outliers(query, units)) / np.maximum(
             units.costs, 4.0
         ) ** w.length

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
@@ -27,14 +24,6 @@ def line_starts(text: str) -> Ints:
     if len(ends) and ends[-1] == len(text):
         ends = ends[:-1]
     return np.concatenate((np.zeros(1, np.int32), ends))
-
-
-def flag_lines(text: str, starts: Ints, pattern: re.Pattern[str], flags: Mapping[str, int]) -> Flags:
-    """[units] the flag of the named group that matched at each unit's start (0 where nothing matches)."""
-    match = pattern.match
-    return np.array(
-        [flags[m.lastgroup] if (m := match(text, s)) and m.lastgroup else 0 for s in starts.tolist()], np.uint16
-    )
 
 
 def flag_words(text: str, starts: Ints, words: tuple[str, ...]) -> npt.NDArray[np.bool_]:
