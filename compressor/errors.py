@@ -9,6 +9,9 @@ CompressorError
 │   ├── UnknownRef      nothing was ever stored under this ref here
 │   └── ExpiredRef      it was stored, and its time (or the store's size limit) has passed
 ├── StoreError          the store cannot be opened, read or written
+├── ModelError          a model file is missing, corrupt or of a kind we cannot run
+├── DeviceError         the device that was demanded is not there; `.device`
+├── Overloaded          a scoring worker's queue is full, or its deadline has passed
 └── MissingExtra        an optional dependency is not installed; the message says what to install
 """
 
@@ -74,6 +77,22 @@ class ExpiredRef(RefError):
 
 class StoreError(CompressorError):
     """The store cannot be opened, read or written."""
+
+
+class ModelError(CompressorError):
+    """A scoring model is missing, corrupt, of an architecture we cannot run, or gives numbers that are none."""
+
+
+class DeviceError(CompressorError):
+    """The device that was demanded is not there."""
+
+    def __init__(self, device: str, why: str) -> None:
+        super().__init__(f"device {device!r} cannot be used: {why}")
+        self.device = device
+
+
+class Overloaded(CompressorError):
+    """A scoring worker could not take the work: its queue is full, or the deadline passed before it came to it."""
 
 
 class MissingExtra(CompressorError, ImportError):

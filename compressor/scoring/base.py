@@ -39,9 +39,14 @@ class Source:
 
 @dataclass
 class Units:
-    """All units of all sources, in order of the context. Unit arrays of several sources are laid end to end."""
+    """All units of all sources, in order of the context. Unit arrays of several sources are laid end to end.
+
+    `room` is how many tokens of them can be kept, 0 where that is not known; only a scorer that shares its work between
+    models needs it. `notes` is what a scorer has to tell the user (a fallback taken): it ends up in the warnings."""
 
     sources: Sequence[Source]
+    room: float = 0.0
+    notes: list[str] = field(default_factory=list)
     starts: npt.NDArray[np.int32] = field(init=False)  # [len(sources) + 1] first unit of each source
 
     def __post_init__(self) -> None:
@@ -108,6 +113,19 @@ class Units:
     def index(self) -> Index:
         """The units' tokens, read once for the scorer and the reducer."""
         return Index(self.texts())
+
+
+class Reader(Protocol):
+    """A model that reads units against a query. What a unit's structure and identity are worth is not its business:
+    `FastScorer` adds that."""
+
+    name: str
+
+    def read(self, query: Query, units: Units, which: npt.NDArray[np.int64]) -> Scores:
+        """[len(which)] float32, how likely each of these units is to be worth keeping for the query: log-odds, or what
+        grows like them; only differences count. Blocks until they are there. Raises Overloaded when the worker cannot
+        do it in time, ModelError when the model fails."""
+        ...
 
 
 class Scorer(Protocol):
