@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+MODELS := $(VENV)/.stamp-models
 SOURCES := compressor agents tests benchmarks examples
 
-.PHONY: demo test check bench venv
+.PHONY: demo test check bench venv models
 
 demo: $(STAMP)  ## compress a recorded agent session, check what survived, write demo-report.html
 	$(BIN)/python examples/demo.py
 
-test: $(STAMP)  ## the quick tests; `make test ARGS='-m slow'` for the slow ones
+test: $(MODELS)  ## the quick tests, those of the model tiers included; `make test ARGS='-m slow'` for the slow ones
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP)  ## lint, format, types
@@ -18,14 +19,22 @@ check: $(STAMP)  ## lint, format, types
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
 
-bench: $(STAMP)  ## all tables, or `make bench ONLY=sessions,qa LIMIT=10`
+bench: $(MODELS)  ## all tables, or `make bench ONLY=sessions,qa LIMIT=10`
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(LIMIT),--limit $(LIMIT))
 
 venv: $(STAMP)
+
+models: $(MODELS)  ## what the model tiers need: torch, ONNX Runtime, llama.cpp
 
 # pip first: the pip that comes with an older Python can backtrack into failure on the extras.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -U pip
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+# llama-cpp-python is compiled here: without its multimodal and common parts, which we do not use, in a third of the time.
+$(MODELS): $(STAMP)
+	CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/.ci/llama.cmake" \
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,onnx,llama,training]'
 	touch $@

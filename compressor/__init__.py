@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 from compressor.errors import (
     BudgetTooSmall,
     CompressorError,
+    DeviceError,
     ExpiredRef,
     InvalidBudget,
     InvalidContext,
     MissingExtra,
+    ModelError,
+    Overloaded,
     RefError,
     StoreError,
     TokenizerError,
@@ -27,6 +30,7 @@ from compressor.result import BlockReport, DocumentsResult, Dropped, Result, Tex
 
 if TYPE_CHECKING:
     from compressor.engine import Compressor
+    from compressor.gate import Gate
 
 __version__ = "0.1.0"
 
@@ -35,12 +39,16 @@ __all__ = [
     "BudgetTooSmall",
     "Compressor",
     "CompressorError",
+    "DeviceError",
     "DocumentsResult",
     "Dropped",
     "ExpiredRef",
+    "Gate",
     "InvalidBudget",
     "InvalidContext",
     "MissingExtra",
+    "ModelError",
+    "Overloaded",
     "RefError",
     "Result",
     "StoreError",
@@ -56,4 +64,8 @@ def __getattr__(name: str) -> Any:
         from compressor.engine import Compressor
 
         return Compressor
+    if name == "Gate":
+        from compressor.gate import Gate
+
+        return Gate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

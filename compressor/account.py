@@ -10,6 +10,7 @@ from compressor.refs import ref_of
 from compressor.result import BlockReport, Dropped
 
 NO_ROOM = "the budget has no room for the message's mark"
+LITTLE = "words of little information"
 
 
 def dropped_of(draft: Draft, selection: Selection | None) -> list[Dropped]:
@@ -17,6 +18,12 @@ def dropped_of(draft: Draft, selection: Selection | None) -> list[Dropped]:
     block = draft.block
     if selection is None or not draft.cut:
         return []
+    gone = [
+        (place, reason, score)
+        for first, last, reason, score in selection.explain(draft)
+        for place in draft.places(first, last)
+    ]
+    gone += [(place, LITTLE, score) for place, score in selection.explain_words(draft)]
     return [
         Dropped(
             block.number,
@@ -27,8 +34,7 @@ def dropped_of(draft: Draft, selection: Selection | None) -> list[Dropped]:
             score,
             draft.ref,
         )
-        for first, last, reason, score in selection.explain(draft)
-        for start, end in draft.places(first, last)
+        for (start, end), reason, score in sorted(gone)
     ]
 
 

@@ -17,8 +17,13 @@ def tokens_of(budget: int | float, before: int) -> int:
         raise InvalidBudget(f"budget must be a number of tokens or a share in (0, 1), not {budget!r}")
     if budget <= 0:
         raise InvalidBudget(f"budget must be positive, not {budget!r}")
-    if isinstance(budget, float) and budget < 1:
+    if is_share(budget):
         return max(1, int(budget * before))
     if int(budget) != budget:
         raise InvalidBudget(f"budget {budget!r} is neither a whole number of tokens nor a share in (0, 1)")
     return int(budget)
+
+
+def is_share(budget: int | float) -> bool:
+    """Whether a valid budget is a share of what there is, not a number of tokens."""
+    return isinstance(budget, float) and budget < 1

@@ -135,6 +135,12 @@ def compress(
     mode: Annotated[
         Mode, typer.Option(help="call: for one call; ingest: newest results only; compact: history.")
     ] = Mode.call,
+    scorer: Annotated[
+        str, typer.Option(help="fast, embedding, pruner, perplexity or cascade, with a model: embedding:ORG/NAME.")
+    ] = "fast",
+    device: Annotated[
+        str | None, typer.Option(help="Where a model scorer runs: cuda, mps, cpu. [default: the best there is]")
+    ] = None,
     store: StoreOption = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Where to write the result; - for stdout.")] = "-",
     report: Annotated[str | None, typer.Option(help="Write an HTML page that shows what went, and why.")] = None,
@@ -158,7 +164,7 @@ def compress(
 
     from compressor import Compressor
 
-    work = _Work(Compressor(store=store), limit, model, query, mode.value)
+    work = _Work(Compressor(scorer, store, device), limit, model, query, mode.value)
     results: list[Result] | list[TextResult]
     if document.form == "text":
         results = [single := work.text(document.text)]

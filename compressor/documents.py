@@ -12,7 +12,8 @@ from typing import Any
 from compressor.account import dropped_of, report_of
 from compressor.analysis import layout_of
 from compressor.blocks import MATERIAL, Block
-from compressor.budget import tokens_of
+from compressor.budget import is_share, tokens_of
+from compressor.choice import Choice
 from compressor.context import Slot
 from compressor.draft import Draft
 from compressor.errors import BudgetTooSmall, InvalidContext
@@ -20,7 +21,7 @@ from compressor.guard import check
 from compressor.plan import Selection, fold_to_fit
 from compressor.refs import mark, ref_of
 from compressor.result import BlockReport, DocumentsResult, Dropped, TextResult
-from compressor.scoring.base import Query, Scorer
+from compressor.scoring.base import Query
 from compressor.store.base import Store
 from compressor.store.texts import put_texts
 from compressor.tokens import Counter
@@ -29,17 +30,22 @@ StoreOf = Callable[[], Store]
 
 
 def compress_text(
-    text: str, budget: int | float, query: str | None, counter: Counter, scorer: Scorer, store: StoreOf
+    text: str,
+    budget: int | float,
+    query: str | None,
+    counter: Counter,
+    choice: Choice,
+    store: StoreOf,
 ) -> TextResult:
     """See `Compressor.compress_text`."""
     if not isinstance(text, str):
         raise InvalidContext(f"text must be a str, not {type(text).__name__}")
     before = counter.count(text)
     limit = tokens_of(budget, before)
-    pile = _Pile([_block(0, text, "")], counter, scorer, store, marks=True)
-    _, warnings = pile.fit(query, before, limit, lambda: counter.count(pile.drafts[0].after))
+    pile = _Pile([_block(0, text, "")], counter, choice, store, marks=True)
+    pile.fit(query, before, limit, is_share(budget), lambda: counter.count(pile.drafts[0].after))
     after = pile.drafts[0].after
-    return TextResult(**pile.account(before, counter.count(after), limit, warnings), text=after)
+    return TextResult(**pile.account(before, counter.count(after), limit), text=after)
 
 
 def compress_documents(
@@ -47,7 +53,7 @@ def compress_documents(
     query: str | None,
     budget: int | float,
     counter: Counter,
-    scorer: Scorer,
+    choice: Choice,
     store: StoreOf,
 ) -> DocumentsResult:
     """See `Compressor.compress_documents`."""
@@ -56,21 +62,22 @@ def compress_documents(
     whole = _joined(titles, [text for _, text in read])
     before = counter.count(whole)
     limit = tokens_of(budget, before)
-    pile = _Pile([_block(i, text, title) for i, (title, text) in enumerate(read)], counter, scorer, store, marks=False)
-    end = mark(ref_of(whole))
+    pile = _Pile([_block(i, text, title) for i, (title, text) in enumerate(read)], counter, choice, store, marks=False)
+    ref = ref_of(whole)
 
     def text_now() -> str:
         body = _joined(titles, [d.after for d in pile.drafts])
+        end = mark(ref, any(d.gone is not None for d in pile.drafts))
         return f"{body}\n{end}" if body else end
 
-    changed, warnings = pile.fit(query, before, limit, lambda: counter.count(text_now()), whole)
+    changed = pile.fit(query, before, limit, is_share(budget), lambda: counter.count(text_now()), whole)
     kept = [
         {**(d if isinstance(d, Mapping) else {}), "title": title, "text": draft.after}
         for d, title, draft in zip(documents, titles, pile.drafts, strict=True)
         if draft.after
     ]
     text = text_now() if changed else whole
-    return DocumentsResult(**pile.account(before, counter.count(text), limit, warnings), text=text, documents=kept)
+    return DocumentsResult(**pile.account(before, counter.count(text), limit), text=text, documents=kept)
 
 
 def _read(document: Any, index: int) -> tuple[str, str]:
@@ -97,37 +104,50 @@ def _block(number: int, text: str, title: str) -> Block:
 class _Pile:
     """Texts that share a budget."""
 
-    def __init__(self, blocks: list[Block], counter: Counter, scorer: Scorer, store: StoreOf, marks: bool) -> None:
-        self.counter, self.scorer, self.store = counter, scorer, store
+    def __init__(
+        self,
+        blocks: list[Block],
+        counter: Counter,
+        choice: Choice,
+        store: StoreOf,
+        marks: bool,
+    ) -> None:
+        self.counter, self.choice, self.store = counter, choice, store
         for block in blocks:
             block.tokens = counter.count(block.text)
         self.drafts = [Draft(b, counter, layout_of(b.text, b.kind, ""), b.text, marks=marks) for b in blocks]
         self.selection: Selection | None = None
+        self.warnings: list[str] = []
 
     def fit(
-        self, query: str | None, before: int, budget: int, measure: Callable[[], int], whole: str = ""
-    ) -> tuple[bool, list[str]]:
-        """Brings the drafts within the budget; whether anything changed, and warnings. Originals are stored, and with
-        them `whole`, what a mark for all of them stands for."""
+        self, query: str | None, before: int, budget: int, share: bool, measure: Callable[[], int], whole: str = ""
+    ) -> bool:
+        """Brings the drafts within the budget; whether anything changed. Originals are stored, and with them `whole`,
+        what a mark for all of them stands for."""
         if before <= budget:
-            return False, []
+            return False
+        scorer, self.warnings = self.choice.of(before, budget, share)
+        if scorer is None:
+            return False
         if not fold_to_fit(self.drafts, measure, budget):
-            self.selection = Selection(self.drafts, self.scorer, Query(((query, 1.0),) if query else ()))
+            asked = Query(((query, 1.0),) if query else ())
+            self.selection = Selection(self.drafts, scorer, asked, before - budget, self.choice.words)
             if not self.selection.fit(measure, budget):
                 raise BudgetTooSmall(budget, measure(), "the mark that stands for the rest")
-        warnings = check(self.drafts, measure, budget)
+            self.warnings += self.selection.units.notes
+        self.warnings += check(self.drafts, measure, budget)
         cut = {d.ref: d.original for d in self.drafts if d.cut}
         if cut or whole:
             put_texts(self.store(), {**cut, **({ref_of(whole): whole} if whole else {})})
-        return True, warnings
+        return True
 
-    def account(self, before: int, after: int, budget: int, warnings: list[str]) -> dict[str, Any]:
-        """What all results say, as their arguments."""
+    def account(self, before: int, after: int, budget: int) -> dict[str, Any]:
+        """What all results say, as their arguments. A budget that the gate left unused was only a wish."""
         return {
             "tokens_before": before,
             "tokens_after": after,
-            "budget": budget,
-            "warnings": warnings,
+            "budget": max(budget, after),
+            "warnings": self.warnings,
             "estimate": self.counter.estimate,
             "tokenizer": self.counter.name,
             "_dropped": self.dropped,

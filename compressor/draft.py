@@ -14,10 +14,12 @@ import numpy as np
 from compressor.blocks import Block
 from compressor.folds import fold as fold_text
 from compressor.folds.json_fold import fold_parsed
+from compressor.reducers.words import Cuts
 from compressor.refs import GAP, REF_DIGITS, json_mark, mark, ref_of
 from compressor.result import Action
 from compressor.segments.base import Layout, Mask
 from compressor.segments.json_layout import JsonLayout
+from compressor.segments.spans import SpanLayout
 from compressor.tokens import Counter
 
 _ANY_REF = "0" * REF_DIGITS
@@ -36,6 +38,9 @@ class Draft:
     action: Action = "kept"
     reason: str = ""
     keep: Mask | None = None
+    cuts: Cuts | None = None  # words that may be left out of kept units,
+    short: Mask | None = None  # in which units they are,
+    gone: Cuts | None = None  # and which they are, if there are any
     _rendered: dict[bytes, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -76,10 +81,14 @@ class Draft:
         self.after = self.block.text if folded is None else folded
         self.action, self.reason = ("kept", "") if folded is None else ("folded", "lossless")
 
-    def set(self, keep: Mask) -> None:
-        """Takes the state in which exactly the units in `keep` (and their ancestors) are there."""
-        self.keep = keep
+    def set(self, keep: Mask, short: Mask | None = None) -> None:
+        """Takes the state in which exactly the units in `keep` (and their ancestors) are there, those in `short`
+        without the words that may go."""
+        self.keep, self.short, self.gone = keep, short, None
         key = np.packbits(keep).tobytes()
+        if self.cuts is not None and short is not None and len(gone := self.cuts.of(keep & short)):
+            self.gone = gone
+            key += np.packbits(keep & short).tobytes()
         text = self._rendered.get(key)
         if text is None:
             if len(self._rendered) > 8:
@@ -87,13 +96,15 @@ class Draft:
             text = self._rendered[key] = self._render(keep)
         self.after = text
         if text == self.block.text:
-            self.action, self.reason = "kept", ""
-        elif keep.all():
+            self.action, self.reason, self.gone = "kept", "", None
+        elif keep.all() and self.gone is None:
             self.action, self.reason = "folded", "lossless"
         elif not keep.any():
             self.action, self.reason = "dropped", "worth less than what was kept"
         else:
             self.action, self.reason = "excerpt", f"{int(keep.sum())} of {len(keep)} units kept"
+            if self.gone is not None:
+                self.reason += f", {len(self.gone)} words of them left out"
 
     def places(self, first: int, last: int) -> list[tuple[int, int]]:
         """Where the units [first, last) stand in the block's text, neighbours joined."""
@@ -107,13 +118,17 @@ class Draft:
         return out
 
     def _render(self, keep: Mask) -> str:
-        if keep.all():
+        if keep.all() and self.gone is None:
             return self.folded or self.block.text
         if not keep.any():
             return stub_of(self.block, self.ref) if self.marks else ""
-        text = self.layout.render(keep)
+        if self.gone is not None and isinstance(self.layout, SpanLayout):
+            text = self.layout.render(keep, self.gone.spans)
+        else:
+            text = self.layout.render(keep)
         if self.marks:
-            text = seal_json(text, self.ref) if self.is_json else seal_text(text, self.ref)
+            end = mark(self.ref, self.gone is not None)
+            text = seal_json(text, self.ref) if self.is_json else seal_text(text, end)
         return text if len(text) < len(self.block.text) else self.block.text
 
 
@@ -127,12 +142,12 @@ def _json_stub(ref: str) -> str:
     return json.dumps({GAP: json_mark(ref)}, ensure_ascii=False)
 
 
-def seal_text(text: str, ref: str) -> str:
+def seal_text(text: str, end: str) -> str:
     """An excerpt with its mark on a line of its own, or at the end of a single line; a last gap becomes the mark."""
     body = text.rstrip()
     if body.endswith(GAP):
         body = body[: -len(GAP)].rstrip()
-    return f"{body}{chr(10) if chr(10) in text else ' '}{mark(ref)}"
+    return f"{body}{chr(10) if chr(10) in text else ' '}{end}"
 
 
 def seal_json(text: str, ref: str) -> str:

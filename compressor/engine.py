@@ -6,22 +6,25 @@ themselves live in `dialects`, `segments`, `folds`, `scoring`, `reducers` and `g
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compressor.budget import tokens_of
+from compressor.budget import is_share, tokens_of
+from compressor.choice import Choice
 from compressor.dialects import detect
 from compressor.documents import compress_documents, compress_text
 from compressor.errors import CompressorError, InvalidContext
+from compressor.gate import Gate
 from compressor.messages import Flow
+from compressor.reducers.words import WordPruner
 from compressor.result import DocumentsResult, Result, TextResult
 from compressor.scoring import make_scorer
 from compressor.scoring.base import Scorer
 from compressor.store import open_store
 from compressor.store.base import Store
 from compressor.store.texts import get_text
+from compressor.threads import in_thread
 from compressor.tokens import counter_for
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[\[{\"\d])")  # cut by values, not by stretches of the text: offsets are of no use
@@ -31,16 +34,32 @@ MODES = ("call", "ingest", "compact")
 class Compressor:
     """Compresses contexts to a hard token budget and gives every dropped byte back.
 
-    scorer: "fast" (the embedded default), or any object with the `Scorer` protocol.
+    scorer: a tier ("fast", the embedded default, "embedding", "pruner", "perplexity" or "cascade"), a tier with a model
+        of your own ("embedding:org/name@revision", "perplexity:model.gguf"), or any object with the `Scorer` protocol.
+    device: where the tiers' models run: "cuda", "cuda:1", "mps", "cpu"; None takes COMPRESSOR_DEVICE or the best there
+        is. DeviceError if it is not there.
     store: None for the SQLite file in the user's cache folder, "memory", a path ending in .db, or a `Store`.
+    prune_words: leave words that say little out of sentences of tool results and documents, too, when that makes room
+        for more sentences; a `WordPruner` says how many. The mark then reads `[…words cut ref …]`.
+    gate: a `Gate` that says what a token is worth: where scoring costs more than it saves, a cheaper tier scores, and a
+        budget given as a share goes unused. Results then depend on time.
 
     Safe to share between threads. Holds no state of its own but its store and caches.
     """
 
-    def __init__(self, scorer: str | Scorer = "fast", store: str | Store | None = None) -> None:
-        self.scorer = make_scorer(scorer)
+    def __init__(
+        self,
+        scorer: str | Scorer = "fast",
+        store: str | Store | None = None,
+        device: str | None = None,
+        prune_words: bool | WordPruner = False,
+        gate: Gate | None = None,
+    ) -> None:
         self._store_spec = store
         self._store: Store | None = None if store is None or isinstance(store, str) else store
+        self.scorer = make_scorer(scorer, device, lambda: self.store)
+        words = WordPruner() if prune_words is True else prune_words or None
+        self._choice = Choice(self.scorer, gate, words)
 
     @property
     def store(self) -> Store:
@@ -91,15 +110,15 @@ class Compressor:
                     counter.offsets(slot.text)
         before = counter.context(context)
         limit = tokens_of(budget, before)
-        share = isinstance(budget, float) and budget < 1
-        flow = Flow(context, dialect, counter, self.scorer, mode, query, lambda: self.store, share, lead)
+        share = is_share(budget)
+        flow = Flow(context, dialect, counter, self._choice, mode, query, lambda: self.store, share, lead)
         return flow.run(before, limit)
 
     def compress_text(
         self, text: str, budget: int | float, query: str | None = None, model: str | None = None
     ) -> TextResult:
         """Compresses one text (a document, log, JSON, code, table, ...) to at most `budget` tokens."""
-        return compress_text(text, budget, query, counter_for(model), self.scorer, lambda: self.store)
+        return compress_text(text, budget, query, counter_for(model), self._choice, lambda: self.store)
 
     def compress_documents(
         self,
@@ -109,7 +128,7 @@ class Compressor:
         model: str | None = None,
     ) -> DocumentsResult:
         """Compresses documents (`{"title", "text"}` or strings) together to at most `budget` tokens of `.text`."""
-        return compress_documents(documents, query, budget, counter_for(model), self.scorer, lambda: self.store)
+        return compress_documents(documents, query, budget, counter_for(model), self._choice, lambda: self.store)
 
     def expand(self, ref: str) -> str:
         """The exact original behind a ref. Raises UnknownRef or ExpiredRef."""
@@ -117,21 +136,21 @@ class Compressor:
 
     async def acompress(self, messages: Sequence[Any], budget: int | float, **options: Any) -> Result:
         """`compress` in a worker thread, with the same options."""
-        return await asyncio.to_thread(self.compress, messages, budget, **options)
+        return await in_thread(self.compress, messages, budget, **options)
 
     async def acompress_text(self, text: str, budget: int | float, **options: Any) -> TextResult:
         """`compress_text` in a worker thread, with the same options."""
-        return await asyncio.to_thread(self.compress_text, text, budget, **options)
+        return await in_thread(self.compress_text, text, budget, **options)
 
     async def acompress_documents(
         self, documents: Sequence[Mapping[str, Any] | str], **options: Any
     ) -> DocumentsResult:
         """`compress_documents` in a worker thread, with the same options."""
-        return await asyncio.to_thread(self.compress_documents, documents, **options)
+        return await in_thread(self.compress_documents, documents, **options)
 
     async def aexpand(self, ref: str) -> str:
         """`expand` in a worker thread."""
-        return await asyncio.to_thread(self.expand, ref)
+        return await in_thread(self.expand, ref)
 
     def close(self) -> None:
         """Closes the store, if it was opened."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from compressor.draft import Draft
+from compressor.reducers.protected import is_word
 from compressor.refs import find_refs
 from compressor.segments.json_layout import JsonLayout
 from compressor.segments.spans import SpanLayout
@@ -27,6 +28,7 @@ def check(drafts: Sequence[Draft], measure: Callable[[], int], budget: int) -> l
         if problem is None:
             continue
         draft.after, draft.action, draft.reason = draft.block.text, "kept", f"guard: {problem}"
+        draft.gone = None
         outcome = "unchanged"
         if measure() > budget:
             draft.set(np.zeros(len(draft.layout.spans), np.bool_))
@@ -39,6 +41,8 @@ def fault(draft: Draft) -> str | None:
     """What is wrong with an excerpt, or None."""
     if draft.marks and draft.ref not in find_refs(draft.after):
         return "the excerpt has lost its mark"
+    if draft.gone is not None and not all(is_word(draft.block.text, a, b) for a, b in draft.gone.spans.tolist()):
+        return "a word would be cut in half"
     if isinstance(draft.layout, JsonLayout):
         try:
             json.loads(draft.after)
@@ -67,7 +71,7 @@ def mend_cuts(draft: Draft) -> None:
         mended = keep.copy()
         for i in bad:
             mended[i] = mended[i + 1] = False
-        draft.set(mended)
+        draft.set(mended, draft.short)
 
 
 def _solid(left: str, right: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from compressor.account import list_blocks, list_dropped
 from compressor.blocks import HISTORY, SPEECH, blocks_of
 from compressor.board import Board
+from compressor.choice import Choice
 from compressor.context import Context
 from compressor.dialects.base import Dialect
 from compressor.errors import BudgetTooSmall, RefError
@@ -38,7 +39,7 @@ class Flow:
     context: Context
     dialect: Dialect
     counter: Counter
-    scorer: Scorer
+    choice: Choice
     mode: str
     query: str | None
     store: Callable[[], Store]
@@ -52,17 +53,27 @@ class Flow:
             return self._untouched(before, budget)
         if self.share and self._is_ours():
             return self._untouched(before, before)
+        scorer, self.warnings = self.choice.of(before, budget, self.share, self._frozen())
+        if scorer is None:
+            return self._untouched(before, before)
         blocks = blocks_of(self.context, self.mode, find_material)
         board = Board(self.context, blocks, self.counter, before)
         board.open(SPEECH)
         selection = None
         outputs = [b for b in blocks if b.kind == "tool_result"]
         if not fold_to_fit(board.drafts, board.measure, budget, outputs):
-            selection = self._select(board, budget)
+            selection = self._select(board, budget, scorer)
         self.warnings += check(board.drafts, board.measure, budget)
         return self._proven(board, selection, budget)
 
-    def _select(self, board: Board, budget: int) -> Selection:
+    def _frozen(self) -> int:
+        """Tokens at the start whose bytes stay as they are: in `ingest` mode all but the newest tool results."""
+        if self.mode != "ingest" or self.choice.gate is None:
+            return 0
+        last = max((t.index for t in self.context.turns if t.role == "assistant"), default=-1)
+        return sum(self.counter.turn(t, self.context.dialect) for t in self.context.turns if t.index <= last)
+
+    def _select(self, board: Board, budget: int, scorer: Scorer) -> Selection:
         # In ingest mode everything before is known; what the agent and the user said last is enough to tell.
         fixed = [
             b.text for b in board.blocks if b.level > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")
@@ -74,13 +85,14 @@ class Flow:
                 board.open(HISTORY)
             elif attempt == "rounds":
                 board.remove_rounds(budget)
-            selection = Selection(board.drafts, self.scorer, query)
+            selection = Selection(board.drafts, scorer, query, board.measure() - budget, self.choice.words)
             if selection.fit(board.measure, budget):
                 if board.removed:
                     self.warnings.append(
                         f"{len(board.removed)} old messages were left out whole, because the budget has no room for "
                         "their marks; result.dropped has their refs"
                     )
+                self.warnings += selection.units.notes
                 return selection
         what = (
             "the messages before the newest tool results"

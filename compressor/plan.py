@@ -16,6 +16,7 @@ from compressor.errors import CompressorError
 from compressor.folds import fold as fold_text
 from compressor.folds.repeats import Repeats
 from compressor.reducers.select import Ranking, rank
+from compressor.reducers.words import WordPruner, weave
 from compressor.scoring.base import Query, Scorer, Scores, Source, Units
 from compressor.segments.base import Mask
 
@@ -28,6 +29,7 @@ FILL_REACH = 200  # units looked at to spend what is left
 TIGHT = 200  # tokens for everything that can be chosen, up to which single units are tried for real, and
 TRIALS = 12  # how many of them
 GAP_COST = 2.0  # tokens of the mark between stretches that are not neighbours
+DATA = ("tool_result", "document")  # blocks whose words may go; never what a user or an agent says
 SLACK = 0.02  # share of the budget that may stay unspent rather than rendering once more
 
 Measure = Callable[[], int]
@@ -74,23 +76,52 @@ def _folds(drafts: Sequence[Draft], outputs: Sequence[Block]) -> list[tuple[Draf
 
 
 class Selection:
-    """The pool's units in order of worth, and how much of that order the budget buys."""
+    """The pool's units in order of worth, and how much of that order the budget buys.
 
-    def __init__(self, drafts: Sequence[Draft], scorer: Scorer, query: Query) -> None:
+    `excess` is by how many tokens the whole is over its budget as it stands: some scorers want to know the room.
+    `words` chooses words that may be left out of kept sentences, None leaves all of them in."""
+
+    def __init__(
+        self, drafts: Sequence[Draft], scorer: Scorer, query: Query, excess: int, words: WordPruner | None = None
+    ) -> None:
         self.drafts = drafts
-        self.units = Units([Source(d.block.kind, d.layout, unit_costs(d), d.block.asked, d.block.age) for d in drafts])
+        sources = [Source(d.block.kind, d.layout, unit_costs(d), d.block.asked, d.block.age) for d in drafts]
+        self.units = Units(sources, room=max(1.0, sum(d.block.tokens for d in drafts) - excess))
         self.scores: Scores = np.where(self.units.index.lengths > 0, _checked(scorer, query, self.units), 0)
         self.ranking: Ranking = rank(self.scores, self.units)
-        self._cumulative = np.cumsum(self.units.costs[self.ranking.order], dtype=np.float64)
+        # What is chosen from: the units, and as numbers from len(units) on the words that may go from `_short`.
+        self._order, self._costs, self._parents = self.ranking.order, self.units.costs, self.units.parents
+        self._short = np.zeros(0, np.int32)
+        self.words = words
+        if words is not None:
+            self._split(words, query)
+        self._cumulative = np.cumsum(self._costs[self._order], dtype=np.float64)
+
+    def _split(self, words: WordPruner, query: Query) -> None:
+        """Makes two of each unit from which words can go: what is left of it, and those words."""
+        which = [i for i, d in enumerate(self.drafts) if d.block.kind == d.block.slot.kind and d.block.kind in DATA]
+        saved = np.zeros(len(self.units), np.float32)
+        for i, found in words.cuts(self.units, which, query).items():
+            draft, start = self.drafts[i], int(self.units.starts[i])
+            draft.cuts = found
+            size = len(draft.layout.spans)
+            offsets = draft.counter.offsets(draft.layout.text)
+            saved[start : start + size] = found.saved(offsets, size) * draft.counter.scale
+        self._short = np.flatnonzero(saved).astype(np.int32)
+        self._order = weave(self.ranking.order, self.ranking.priority(self.scores), self._short, words.worth)
+        self._costs = np.concatenate([np.maximum(self._costs - saved, 0.25), saved[self._short]])
+        self._parents = np.concatenate([self._parents, self._short])
 
     def take(self, chosen: npt.NDArray[np.int32]) -> None:
         """Keeps exactly these units, and what glues neighbours among them."""
-        keep = np.zeros(len(self.units), np.bool_)
-        keep[chosen] = True
-        keep |= self._glue(keep)
+        n = len(self.units)
+        taken = np.zeros(n + len(self._short), np.bool_)
+        taken[chosen] = True
+        keep, short = taken[:n] | self._glue(taken[:n]), np.zeros(n, np.bool_)
+        short[self._short] = ~taken[n:]
         starts = self.units.starts.tolist()
         for draft, start, end in zip(self.drafts, starts, starts[1:], strict=False):
-            draft.set(keep[start:end])
+            draft.set(keep[start:end], short[start:end])
 
     def _glue(self, keep: Mask) -> Mask:
         """Units without a word (blank lines, rules, lone brackets) between two kept ones of one source."""
@@ -109,7 +140,7 @@ class Selection:
 
     def fit(self, measure: Measure, budget: int) -> bool:
         """Takes as many units as the budget buys. False (and nothing but marks kept) if not even the marks fit."""
-        order = self.ranking.order
+        order = self._order
         floor = budget + 1
         if all(d.action == "kept" for d in self.drafts):
             floor = measure() - sum(d.block.tokens - d.stub_tokens for d in self.drafts)
@@ -143,7 +174,7 @@ class Selection:
 
     def _fill(self, best: int, spare: int, room: int, measure: Measure, budget: int) -> None:
         """Spends what the first `best` units left on later ones that are small enough."""
-        order, parents, costs = self.ranking.order, self.units.parents, self.units.costs
+        order, parents, costs = self._order, self._parents, self._costs
         taken = set(order[:best].tolist())
         extra: list[int] = []
         for unit in order[best : best + FILL_REACH].tolist():
@@ -163,10 +194,10 @@ class Selection:
     def _try_rest(self, best: int, extra: list[int], measure: Measure, budget: int) -> None:
         """Where there is little room, estimates of single units mislead: tries the best of what is left for real, with
         what must stand before it."""
-        order, parents = self.ranking.order, self.units.parents
+        order, parents = self._order, self._parents
         chosen = [*order[:best].tolist(), *extra]
         taken = set(chosen)
-        for unit in [u for u in order[best:].tolist() if u not in taken][:TRIALS]:
+        for unit in [u for u in order[best:].tolist() if u not in taken and u < len(self.units)][:TRIALS]:
             chain = [unit]
             while (up := int(parents[chain[-1]])) >= 0 and up not in taken:
                 chain.append(up)
@@ -186,6 +217,14 @@ class Selection:
             novelty = float(self.ranking.novelty[start + a : start + b].mean())
             score = float(self.scores[start + a : start + b].mean())
             yield a, b, "says what is kept elsewhere" if novelty < REPEATED else "worth less than what was kept", score
+
+    def explain_words(self, draft: Draft) -> Iterable[tuple[tuple[int, int], float]]:
+        """Words missing from a draft's kept units, neighbours together, and what a token of them was worth."""
+        if draft.gone is None or self.words is None:
+            return
+        start = int(self.units.starts[self.drafts.index(draft)])
+        for a, b, unit in draft.gone.runs():
+            yield (a, b), self.words.worth * float(self.scores[start + unit])
 
 
 def _checked(scorer: Scorer, query: Query, units: Units) -> Scores:

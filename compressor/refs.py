@@ -22,9 +22,10 @@ def ref_of(text: str) -> str:
     return f"{int.from_bytes(digest, 'big') % 10**REF_DIGITS:0{REF_DIGITS}d}"
 
 
-def mark(ref: str) -> str:
-    """The mark left in a text of which something was dropped."""
-    return f"[…cut ref {ref}]"
+def mark(ref: str, words: bool = False) -> str:
+    """The mark left in a text of which something was dropped; `words` says that words inside sentences are missing,
+    which nothing else shows."""
+    return f"[…words cut ref {ref}]" if words else f"[…cut ref {ref}]"
 
 
 def json_mark(ref: str) -> str:

@@ -27,6 +27,10 @@ class Ranking:
     order: npt.NDArray[np.int32]
     novelty: npt.NDArray[np.float32]
 
+    def priority(self, scores: Scores) -> npt.NDArray[np.float64]:
+        """[n] what units are ordered by: their scores, less where they repeat."""
+        return scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * self.novelty.astype(np.float64))
+
 
 def rank(scores: Scores, units: Units) -> Ranking:
     """The order in which units are worth their tokens.

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from compressor.scoring.base import Query, Scores, Units
 from compressor.scoring.index import terms, tokens_of
 from compressor.scoring.lexical import bm25, ceiling, matches, weighted_terms
-from compressor.scoring.relevance import relevance
+from compressor.scoring.relevance import answers, relevance
+from compressor.scoring.reuse import Match, reuse
 from compressor.segments.base import Flag
 
 _TROUBLE = re.compile(r"\b(?:fail|error|exception|crash|wrong|broke|bug|problem|issue|warn|fault|traceback)", re.I)
@@ -30,10 +31,12 @@ class Weights:
     """How much each feature counts. Chosen on the dev sessions and questions: `benchmarks/LOG.md`."""
 
     identity: tuple[float, ...] = (0.05, 0.2, 0.3, 1.0, 1.5, 1.5)  # per token, in the order of the index's classes
+    reuse: float = 0.25  # share, as an exponent, of the learned model in an exact string's worth
     known: float = 0.1  # what remains of an identity that stands in text which stays, or that the agent has used
     lexical: float = 4.0  # a unit that holds all of the query
     source: float = 1.0  # a source that does
     answer: float = 4.0  # the sentence of a document that most likely answers
+    match: float = 2.0  # what a model takes for the best match outside of documents
     read: float = 0.05  # factor on identity in documents that are read for an answer
     column: float = 2.0  # a table column that the query names
     strength: float = 0.5  # exponent on how much of the query the best unit holds: a vague query counts for little
@@ -67,17 +70,24 @@ class FastScorer:
 
     def score(self, query: Query, units: Units) -> Scores:
         """See `Scorer.score`."""
+        return self.weigh(query, units, *answers(query, units))
+
+    def weigh(
+        self, query: Query, units: Units, odds: Floats, read: npt.NDArray[np.bool_], match: Floats | None = None
+    ) -> Scores:
+        """`score` for a model's reading of the units: `odds` [n] log-odds that a unit holds the answer, of the units
+        `read` [n]; `match` [n] in [0, 1], how well each of the others matches the query, beside what its words say."""
         n = len(units)
         if n == 0:
             return np.zeros(0, np.float32)
         w = self.weights
         recency = np.exp(-np.array([s.age for s in units.sources], np.float32) / w.fade)
-        answers, read = relevance(query, units)
-        out = self._identity(query, units) * (1 + w.recency * recency[units.source_of])
+        relevant, found = self.match(query, units)
+        out = self._repeats(units, found) * (1 + w.recency * recency[units.source_of])
         out[read] *= w.read
-        relevant = w.answer * answers
-        if not read.all():
-            relevant = np.where(read, relevant, self._relevance(query, units))
+        relevant[read] = w.answer * relevance(odds[read])
+        if match is not None:
+            relevant += w.match * match
         out += (relevant + self._structure(query, units) + self._outliers(query, units)) / np.maximum(
             units.costs, 4.0
         ) ** w.length
@@ -121,41 +131,43 @@ class FastScorer:
             out = out[units.rows]
         return out
 
-    def _identity(self, query: Query, units: Units) -> Floats:
-        """[n] worth of the exact strings in a unit, per token of its cost; of a table's cells the column's mean, so
-        that columns stay or go together."""
-        index = units.index
-        worth = np.array(self.weights.identity, np.float32)[index.kinds]
-        vocabulary = index.vocabulary
-        known = [vocabulary[t] for text in query.known for t in tokens_of(text) & vocabulary.keys()]
-        unit, token = index.pairs
-        speech = np.array([s.kind in ("assistant", "thinking") for s in units.sources], np.bool_)
-        said = np.zeros(len(worth), np.bool_)
-        said[known] = True
-        said[token[speech[units.source_of[unit]]]] = True
-        worth[said] *= self.weights.known
-        total = np.bincount(unit, worth[token], len(units))
-        return column_means(total, units.costs, units.columns)
-
-    def _relevance(self, query: Query, units: Units) -> Floats:
-        """[n] how well a unit, its record, its column and its source match the query."""
+    def _repeats(self, units: Units, match: Match) -> Floats:
+        """[n] worth of the strings in a unit that the agent may have to repeat, per token of its cost; of a table's
+        cells the column's mean, so that columns stay or go together."""
         w = self.weights
+        unit, token = units.index.pairs
+        worth = np.array(w.identity, np.float32)[units.index.kinds]
+        worth[match.known | match.said] *= w.known
+        each = reuse(units, match) ** w.reuse * worth[token] ** (1 - w.reuse)
+        return column_means(np.bincount(unit, each, len(units)), units.costs, units.columns)
+
+    def match(self, query: Query, units: Units) -> tuple[Floats, Match]:
+        """[n] how well a unit, its record, its column and its source match the query, and what that was found from."""
+        w = self.weights
+        index = units.index
+        known = np.zeros(len(index.kinds), np.bool_)
+        known[[index.vocabulary[t] for text in query.known for t in tokens_of(text) & index.vocabulary.keys()]] = True
+        said = np.zeros(len(index.kinds), np.bool_)
+        speech = np.array([s.kind in ("assistant", "thinking") for s in units.sources], np.bool_)
+        unit, token = index.pairs
+        said[token[speech[units.source_of[unit]]]] = True
         wanted = weighted_terms(query.parts)
         if not wanted:
-            return np.zeros(len(units), np.float32)
-        hits, columns, weights = matches(units.index, wanted)
+            nothing = np.zeros(len(units), np.float32)
+            return nothing, Match(nothing, np.zeros(len(units.sources), np.float32), wanted, known, said)
+        hits, columns, weights = matches(index, wanted)
         rows = units.rows
-        record_lengths = np.bincount(rows, units.index.lengths, len(units)).astype(np.int32)
+        record_lengths = np.bincount(rows, index.lengths, len(units)).astype(np.int32)
         found = bm25(rows[hits].astype(np.int64), columns, weights, record_lengths)
         best = float(found.max())
         width = len(weights)
         df = np.bincount(np.unique(rows[hits].astype(np.int64) * width + columns) % width, minlength=width)
         strength = (best / max(ceiling(len(units), df, weights), 1e-6)) ** w.strength
-        found = spread(found / max(best, 1e-6), units, w.after, w.before, w.group)
-        out = w.lexical * found + w.source * self._sources(wanted, hits, columns, weights, units)[units.source_of]
+        found /= max(best, 1e-6)
+        sources = self._sources(wanted, hits, columns, weights, units)
+        out = w.lexical * spread(found, units, w.after, w.before, w.group) + w.source * sources[units.source_of]
         out += w.column * _named(wanted, units)
-        result: Floats = (strength * out).astype(np.float32)
-        return result
+        return (strength * out).astype(np.float32), Match(found, sources, wanted, known, said)
 
     def _sources(
         self,

@@ -39,18 +39,31 @@ _CLASSES = re.compile(
 _BY_NAME = {"path": PATH, "code": CODE, "identifier": IDENTIFIER, "number": NUMBER, "name": NAME}
 
 _tokens: Memo[frozenset[str]] = Memo()
-_memo: dict[str, tuple[int, tuple[str, ...]]] = {}
+_memo: dict[str, tuple[int, tuple[str, ...], int]] = {}
 
 
 def classify(token: str) -> tuple[int, tuple[str, ...]]:
     """A token's class and its terms: lower-cased, stemmed parts without accents by which a query can match it. `U.S.`
     is one term."""
+    return _classified(token)[:2]
+
+
+def _classified(token: str) -> tuple[int, tuple[str, ...], int]:
     known = _memo.get(token)
     if known is None:
         if len(_memo) > _MEMO_LIMIT:
             _memo.clear()
-        known = _memo[token] = _classify(token[:200])
+        known = _memo[token] = (*_classify(token[:200]), shape(token))
     return known
+
+
+def shape(token: str) -> int:
+    """What a token looks like, in bits: 0 a slash, 1 an underscore, 2 a point, 3 an @, 4 a hyphen, 5 begins with a
+    capital, 6 no small letter, 7 a digit, 8 digits only; 9 to 11 its length in steps of 4, up to 7."""
+    digit = any(map(str.isdigit, token))
+    bits = ("/" in token, "_" in token, "." in token, "@" in token, "-" in token, token[0].isupper(), token.isupper())
+    out = sum(bit << i for i, bit in enumerate((*bits, digit, digit and token.isdigit())))
+    return out | min(len(token) // 4, 7) << 9
 
 
 def _classify(token: str) -> tuple[int, tuple[str, ...]]:
@@ -115,6 +128,7 @@ class Index:
     vocabulary: the distinct tokens, numbered in order of first use.
     token, unit: [entries] int32; entry e says that token[e] stands in unit[e]. In order, repetitions included.
     kinds: [vocabulary] class of each token.
+    shapes: [vocabulary] its form in bits, see `shape`.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -131,9 +145,10 @@ class Index:
         self.unit: npt.NDArray[np.int32] = unit
         self.lengths: npt.NDArray[np.int32] = np.bincount(unit, minlength=len(texts)).astype(np.int32)
         self.vocabulary = {t: n - 1 for t, n in numbers.items()}
-        info = [classify(t) for t in numbers]
-        self.kinds: npt.NDArray[np.uint8] = np.array([k for k, _ in info], np.uint8)
-        self.terms = [t for _, t in info]
+        info = [_classified(t) for t in numbers]
+        self.kinds: npt.NDArray[np.uint8] = np.array([k for k, _, _ in info], np.uint8)
+        self.terms = [t for _, t, _ in info]
+        self.shapes: npt.NDArray[np.uint16] = np.array([s for _, _, s in info], np.uint16)
 
     @cached_property
     def pairs(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:

@@ -44,19 +44,30 @@ _MONTHS = frozenset(
 )
 
 
-def relevance(query: Query, units: Units) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """[n] float32 in [0, 1], the best unit 1, and [n] which units are running text: the rest is 0, as is everything
-    without a query."""
+def answers(query: Query, units: Units) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """[n] float32 log-odds that a unit holds the answer, and [n] which units are running text: the rest is 0. Without a
+    query there is no answer, and nothing is read."""
     out = np.zeros(len(units), np.float32)
-    reads = np.array([s.kind == "document" and s.layout.kind in PROSE for s in units.sources], np.bool_)
-    mask = reads[units.source_of]
+    mask = running_text(units)
     if mask.any() and (asked := Asked.of(query)).terms:
         mine = np.flatnonzero(mask)
         model = words()
-        odds = _network(features(asked, units, mine, model), model)
-        out[mine] = np.exp(SPREAD * (odds - odds.max()))
+        out[mine] = _network(features(asked, units, mine, model), model)
         return out, mask
     return out, np.zeros_like(mask)
+
+
+def running_text(units: Units) -> npt.NDArray[np.bool_]:
+    """[n] units of documents that are read as sentences."""
+    reads = np.array([s.kind == "document" and s.layout.kind in PROSE for s in units.sources], np.bool_)
+    mask: npt.NDArray[np.bool_] = reads[units.source_of]
+    return mask
+
+
+def relevance(odds: Floats) -> Floats:
+    """Log-odds as relevance in (0, 1], the best unit 1."""
+    best: Floats = np.exp(SPREAD * (odds - odds.max(initial=-np.inf)))
+    return best
 
 
 @dataclass(frozen=True, slots=True)

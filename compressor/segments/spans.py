@@ -70,10 +70,12 @@ class SpanLayout:
                 kept[fresh] = True
         return kept
 
-    def render(self, keep: Mask) -> str:
-        """The kept units, their ancestors and closers; `…` where a run of units with any text was left out."""
+    def render(self, keep: Mask, gone: Spans | None = None) -> str:
+        """The kept units, their ancestors and closers; `…` where a run of units with any text was left out. `gone`
+        [k, 2], in order, are stretches of them that are left out without a sign."""
         kept = self.closure(keep)
-        if kept.all():
+        holes = [] if gone is None else gone.tolist()
+        if kept.all() and not holes:
             return self.text
         text = self.text
         edges = np.concatenate(([0], np.flatnonzero(kept[1:] != kept[:-1]) + 1))
@@ -81,8 +83,16 @@ class SpanLayout:
         cuts.append(len(text))
         out: list[str] = []
         keeping = bool(kept[0])
+        holes.reverse()
         for a, b in pairwise(cuts):
-            out.append(text[a:b] if keeping else _gap(text, a, b))
+            if keeping:
+                while holes and holes[-1][0] < b:
+                    start, end = holes.pop()
+                    out.append(text[a:start])
+                    a = end
+                out.append(text[a:b])
+            else:
+                out.append(_gap(text, a, b))
             keeping = not keeping
         return "".join(out)
 

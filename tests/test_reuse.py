@@ -1,0 +1,83 @@
+"""What the reuse model promises: which strings it takes for those to come, on any text, and that damage is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compressor.errors import ModelError
+from compressor.scoring import FastScorer, Query, Source, Units, reuse
+from compressor.scoring.index import shape
+from compressor.segments import segment
+
+FLIGHTS = json.dumps(
+    [{"flight_number": f"HAT{100 + i}", "aisle_meals": i % 2 == 0, "comment": "on time as ever"} for i in range(20)]
+)
+
+
+def units_of(*texts: str, asked: str = "") -> Units:
+    layouts = [segment(t) for t in texts]
+    sources = [
+        Source("tool_result", x, np.maximum(np.diff(x.spans, axis=1)[:, 0] / 4, 1).astype(np.float32), asked, age)
+        for age, x in enumerate(reversed(layouts))
+    ]
+    return Units(sources[::-1])
+
+
+def worth(units: Units, query: str = "book the flight") -> dict[str, float]:
+    """The best place's worth of every token."""
+    _, match = FastScorer().match(Query(((query, 1.0),)), units)
+    found = reuse.reuse(units, match)
+    assert found.shape == (len(units.index.pairs[0]),) and found.dtype == np.float32
+    names = list(units.index.vocabulary)
+    out: dict[str, float] = {}
+    for token, value in zip(units.index.pairs[1].tolist(), found.tolist(), strict=True):
+        out[names[token]] = max(out.get(names[token], 0.0), value)
+    return out
+
+
+def test_ids_are_worth_more_than_words() -> None:
+    found = worth(units_of(FLIGHTS, asked='search_flights {"origin": "JFK"}'))
+    assert found["HAT107"] > 3 * found["ever"]
+
+
+def test_the_neighbourhood_of_a_match_counts() -> None:
+    lines = [f"{i}: value_{i} = compute_{i}(argument_{i})" for i in range(80)]
+    lines[40] = "40: def resolve_lookup(self):"
+    found = worth(units_of("\n".join(lines)), "fix resolve_lookup")
+    assert found["compute_42"] > found["compute_75"]
+
+
+def test_shape_says_what_a_token_looks_like() -> None:
+    assert shape("a/b") & 1 and shape("a_b") & 2 and shape("a.b") & 4 and shape("a@b") & 8 and shape("a-b") & 16
+    assert shape("Ab") >> 5 & 1 and shape("AB") >> 6 & 1 and shape("A1") >> 7 & 1 and shape("11") >> 8 & 1
+    assert shape("x" * 100) >> 9 == 7 and shape("xxx") >> 9 == 0
+
+
+@given(st.lists(st.text(max_size=60), max_size=4), st.text(max_size=20), st.text(max_size=20))
+@settings(max_examples=80, deadline=None)
+def test_any_text_gives_finite_numbers(texts: list[str], query: str, asked: str) -> None:
+    units = units_of(*texts, asked=asked)
+    if len(units):
+        assert all(np.isfinite(v) and v >= 0 for v in worth(units, query).values())
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "reuse.npz"
+    with pytest.raises(ModelError, match=r"reuse\.npz"):
+        reuse.network(path)
+    path.write_bytes(reuse.PATH.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="reinstall"):
+        reuse.network(path)
+    np.savez(path, version=np.array(99))
+    with pytest.raises(ModelError, match="version 99"):
+        reuse.network(path)
+    sound = dict(np.load(reuse.PATH))
+    np.savez(path, **{**sound, "by_unit": sound["by_unit"][:-1]})
+    with pytest.raises(ModelError, match="reinstall"):
+        reuse.network(path)
