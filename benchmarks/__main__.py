@@ -9,24 +9,28 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import facts, folds, plot, qa, speed, survival
+from benchmarks import facts, folds, plot, qa, speed, survival, throughput, tiers
+from benchmarks.columns import BASELINES
 from benchmarks.data import folder
-from benchmarks.methods import DOCUMENTS, SESSIONS
+from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
+WITHOUT_DATA = ("throughput",)
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
     "qa": qa.run,
     "folds": folds.run,
     "speed": speed.run,
+    "tiers": tiers.run,
+    "throughput": throughput.run,
 }
 
 
 def main() -> None:
     """Runs the benchmarks asked for; without data it says so and succeeds."""
-    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *folds.METHODS]))
+    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *folds.METHODS, *TIERS, *BASELINES]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default=os.environ.get("ONLY"), help=f"of {','.join(BENCHMARKS)}")
     parser.add_argument("--methods", help=f"of {','.join(known)}")
@@ -37,7 +41,7 @@ def main() -> None:
     if unknown := [n for n in chosen if n not in BENCHMARKS] + [m for m in methods if m not in known]:
         parser.error(f"unknown: {', '.join(unknown)}")
     root = folder()
-    if root is None:
+    if root is None and not set(chosen) <= set(WITHOUT_DATA):
         print("benchmarks: no data: set COMPRESSOR_BENCH_DATA or put it in ../shared/data. Nothing measured.")
         return
     flags = (f" --limit {args.limit}" if args.limit else "") + (f' --methods "{args.methods}"' if args.methods else "")
@@ -45,7 +49,7 @@ def main() -> None:
         os.environ["XDG_CACHE_HOME"] = cache  # the default store is a file in the user's cache: leave theirs alone
         for name in chosen:
             start = time.perf_counter()
-            report = BENCHMARKS[name](root, args.limit, methods)
+            report = BENCHMARKS[name](root or Path(), args.limit, methods)
             path = report.write(f"python -m benchmarks --only {name}{flags}")
             if name == "sessions":
                 plot.survival(report)

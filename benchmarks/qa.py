@@ -33,6 +33,11 @@ def cases(folder: Path, limit: int | None) -> list[Case]:
     return found
 
 
+def full_text(docs: list[Document]) -> str:
+    """The documents uncut, as methods write them: what the ratios are of."""
+    return "\n\n".join(doc["title"] + ": " + doc["text"] for doc in docs)
+
+
 def flat(text: str) -> str:
     """Lower case, white space as single spaces: how answers are compared."""
     return SPACE.sub(" ", text).lower()
@@ -43,7 +48,7 @@ def measure(method: DocumentMethod, asked: list[Case], ratio: float) -> dict[str
     kept = over = 0
     seconds = real = 0.0
     for question, answers, docs in asked:
-        full = count("\n\n".join(doc["title"] + ": " + doc["text"] for doc in docs))
+        full = count(full_text(docs))
         start = time.perf_counter()
         out = method(question, docs, int(full / ratio), count)
         seconds += time.perf_counter() - start
@@ -52,7 +57,7 @@ def measure(method: DocumentMethod, asked: list[Case], ratio: float) -> dict[str
         over += after > full / ratio * 1.01
         real += full / max(1, after)
     n = len(asked)
-    return {"kept": kept, "asked": n, "over": over, "real": real / n, "ms": 1e3 * seconds / n}
+    return {"kept": kept, "asked": n, "cases": n, "over": over, "real": real / n, "ms": 1e3 * seconds / n}
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:

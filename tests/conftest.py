@@ -5,9 +5,17 @@ HYPOTHESIS_PROFILE=search draws new ones, to look for what nobody has thought of
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 from hypothesis import settings
+
+# What tests keep between calls (stores, models converted for the CPU) is no business of the user's cache folder.
+if "COMPRESSOR_CACHE_DIR" not in os.environ:
+    os.environ["COMPRESSOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="compressor-tests-")
+    atexit.register(shutil.rmtree, os.environ["COMPRESSOR_CACHE_DIR"], ignore_errors=True)
 
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search", derandomize=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,7 +15,7 @@ from compressor.scoring import FastScorer, Mix, ModelScorer, Query, Units
 from compressor.scoring.base import Scores
 
 TEXT = " ".join(f"Sentence number {i} tells of the river and of ship {i * 37}." for i in range(200))
-MESSAGES = [
+MESSAGES: list[dict[str, Any]] = [
     {"role": "user", "content": "which ship?"},
     {
         "role": "assistant",
@@ -78,7 +80,7 @@ def test_the_pace_is_learned_from_calls_after_the_first() -> None:
 
 def test_a_frozen_prefix_counts_as_kept() -> None:
     messages = [*MESSAGES, {"role": "assistant", "content": "One moment."}, {"role": "user", "content": "And now?"}]
-    history = [*messages, MESSAGES[1] | {"content": None}, MESSAGES[2]]
+    history = [*messages, MESSAGES[1], MESSAGES[2]]
     gate = Gate(price=1e-3, cached=1.0, cached_price=0.1)
     result = Compressor(store="memory", gate=gate).compress(history, budget=0.7, mode="ingest")
     assert result.messages[:5] == history[:5]

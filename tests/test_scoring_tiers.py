@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from compressor import Compressor
 from compressor.context import Kind
 from compressor.errors import CompressorError, ModelError, Overloaded
+from compressor.reducers.select import rank
 from compressor.scoring import Band, FastScorer, Mix, ModelScorer, Query, Source, Units, make_scorer
 from compressor.scoring.base import Scores
 from compressor.segments.prose import prose
@@ -38,7 +39,7 @@ class Likes:
 
 def units_of(*texts: str, kind: Kind = "document", room: float = 0.0) -> Units:
     layouts = [prose(t) for t in texts]
-    return Units([Source(kind, x, np.diff(x.spans, axis=1)[:, 0].astype(np.float32) / 4) for x in layouts], room=room)
+    return Units([Source(kind, x, (np.diff(x.spans, axis=1)[:, 0] / 4).astype(np.float32)) for x in layouts], room=room)
 
 
 def scorer(reader: Likes, band: Band | None = None, mix: Mix | None = None) -> ModelScorer:
@@ -91,6 +92,23 @@ def test_notes_become_warnings_of_the_result() -> None:
     assert any("queue is full" in w for w in compressor.compress(messages, budget=120).warnings)
 
 
+class Sees(Likes):
+    """A reader that takes units with the same first word for the same."""
+
+    def vectors_of(self, units: Units, which: npt.NDArray[np.int64]) -> Scores:
+        firsts = [units.texts()[i].split()[0] for i in which]
+        return np.array([[f == name for name in sorted(set(firsts))] for f in firsts], np.float32)
+
+
+def test_vectors_tell_what_is_said_twice() -> None:
+    units = units_of("Fire took it. Water was far away. Fire burned all of the house.")
+    scores = scorer(Sees("F")).score(QUERY, units)
+    novelty = rank(scores, units).novelty
+    assert sorted(novelty.round(3).tolist()) == [0.0, 1.0, 1.0]
+    units.vectors = None
+    assert rank(scores, units).novelty.min() > 0.5
+
+
 def test_without_a_query_nothing_is_read() -> None:
     reader = Likes()
     units = units_of(TEXT)
@@ -102,12 +120,12 @@ def test_without_a_query_nothing_is_read() -> None:
 @settings(max_examples=40, deadline=None)
 def test_a_cascade_reads_only_what_is_near_the_line(room: float, copies: int) -> None:
     units = units_of(*(f"{TEXT} Number {i}." for i in range(copies)), room=room)
-    reader, band = Likes(), Band(0.25, 2.0)
+    reader, band = Likes(), Band(2.0, 30.0)
     cheap = FastScorer().score(QUERY, units)
     order = np.argsort(-cheap, kind="stable")
     begin = np.cumsum(units.costs[order]) - units.costs[order]
     scorer(reader, band).score(QUERY, units)
-    near = set(order[(begin >= 0.25 * room) & (begin < 2 * room)].tolist())
+    near = set(order[begin < max(2 * room, 30)].tolist())
     assert set(reader.seen) <= near and len(reader.seen) == len(near)
 
 

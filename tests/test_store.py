@@ -14,6 +14,7 @@ from store_tools import Clock, noise
 
 from compressor.errors import ExpiredRef, RefError, StoreError, UnknownRef
 from compressor.store import MemoryStore, SQLiteStore, Store, default_path, open_store, values
+from compressor.store.base import get_many
 
 Make = Callable[..., Store]
 
@@ -113,6 +114,30 @@ def test_ttl_slides_on_get_and_put(make: Make, clock: Clock) -> None:
         with pytest.raises(ExpiredRef):
             store.get(key)
     assert store.stats().size == 0
+
+
+def test_many_keys_at_once(make: Make, clock: Clock) -> None:
+    store = make(ttl=100.0, clock=clock)
+    stored = {f"k{i}": noise(i, 300 + i) for i in range(1_200)} | {"\ud800": b"x" * 900}
+    store.put(stored)
+    assert get_many(store, [*stored, "not there"]) == stored
+    assert get_many(store, []) == {}
+    clock.now += 60
+    assert set(get_many(store, ["k1", "k2", "k1"])) == {"k1", "k2"}
+    clock.now += 60
+    assert get_many(store, ["k1", "k2", "k3"]) == {"k1": stored["k1"], "k2": stored["k2"]}  # k3 was not renewed
+
+
+def test_many_keys_from_a_store_that_gives_one_at_a_time() -> None:
+    class Plain:
+        """As `Store` asks, and no more."""
+
+        held = MemoryStore()
+        put, get, stats, close = held.put, held.get, held.stats, held.close
+
+    store = Plain()
+    store.put({"a": b"1", "b": b"2"})
+    assert get_many(store, ["a", "x", "b"]) == {"a": b"1", "b": b"2"}
 
 
 def test_what_expired_may_be_stored_again(make: Make, clock: Clock) -> None:

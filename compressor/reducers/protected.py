@@ -22,20 +22,21 @@ KINDS = frozenset(("prose", "markdown", "html"))  # layouts of running text
 LEAST = 6  # words of a sentence from which words may go
 ENGLISH = 0.2  # share of words such as `the` from which a text is taken for English; half of that for a sentence
 
-NEGATIONS = frozenset(
-    "no not never none nor neither nobody nothing nowhere cannot cant dont doesnt didnt isnt wasnt wont without "
+_NEGATIONS = frozenset(
+    "no not never none nor neither nobody nothing nowhere cannot cant dont doesnt didnt isnt arent wasnt werent "
+    "wont wouldnt couldnt shouldnt havent hasnt hadnt without avoid avoids avoided unable forbidden prohibited banned "
     "unless except excluding exclude excludes excluded besides lack lacks lacked lacking absent false instead hardly "
     "scarcely barely rarely seldom nearly almost un non fail fails failed failing deny denies denied refuse "
     "refused".split()
 )
-NUMBERS = frozenset(
+_NUMBERS = frozenset(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands "
     "million millions billion billions trillion dozen dozens half quarter third fourth fifth sixth seventh eighth "
-    "ninth tenth first second last once twice double triple percent".split()
+    "ninth tenth first second last once twice double triple percent square cubic nautical metric".split()
 )
 #: words that limit, compare, oppose, set a condition or a direction: a sentence without them says something else
-LIMITS = frozenset(
+_LIMITS = frozenset(
     "all any both each every either few fewer fewest less lesser least more most many much several some enough only "
     "just even still yet already merely solely exactly about around approximately roughly up down over under above "
     "below if else whether or but although though however despite while whereas because since until till before after "
@@ -45,14 +46,17 @@ LIMITS = frozenset(
     "former formerly later earlier following preceding ago now then next previous when where who whom whose "
     "why how what too very".split()
 )
-#: what joins the parts of a name: `Lord of the Rings`, `Simon and Garfunkel`
-_JOINTS = frozenset("a an and as at by for from in of on or the to with".split())
+#: what joins the parts of a name: `Lord of the Rings`, `Simon and Garfunkel`, `Vincent van Gogh`
+_JOINTS = frozenset(
+    "a an and as at by for from in of on or the to with al bin da de del della den der des di do du el ibn la le ten "
+    "ter van von y zu".split()
+)
 _ENGLISH = frozenset(
     "a the of and to that which with for by from as on it this are were been have has had their its at an is was be "
     "will not or they these who when you your there".split()
 )
 
-WORD = re.compile(r"\S+")
+_WORD = re.compile(r"\S+")
 _END = re.compile(r"[.!?…][\"'”’»)\]*_]*\s*(?:</[^<>]*>\s*)*\Z")
 _HARD = re.compile(r"[\d_/\\@#=<>{}\[\]()|~^*+$%&€£¥°§]|^-+\w|\.\w|[a-z][A-Z]|n['’]t\b")
 _EDGES = "\"'“”‘’„«»`,.;:!?…"
@@ -69,6 +73,7 @@ _LINE = re.compile(r"^(?: {4}|\t|[ \t]*[>|#]| {0,3}\[[^\]\n]*\]:|[^|\n]*\|[^|\n]
 _BRACKETS = re.compile(r"\[[^\[\]\n]*\](?:\([^()\n]*\))?|\]\([^()\n]*\)")
 _QUOTED = re.compile(
     r"``[^`]*?''|`[^`]*(?:`|\Z)|“[^”]*(?:”|\Z)|„[^“”]*(?:[“”]|\Z)|«[^»]*(?:»|\Z)|「[^」]*(?:」|\Z)"
+    r"|&(?:quot|ldquo|laquo);[\s\S]*?(?:&(?:quot|rdquo|raquo);|\Z)"
     r"|‘(?:[^’]|’(?=\w))*(?:’|\Z)|(?<![^\s(\[{\"])'(?=\S)(?:[^'\n]|'(?=\w)|\n(?![ \t]*\n)){1,400}'(?!\w)"
 )
 
@@ -82,7 +87,7 @@ def loose(layout: SpanLayout) -> tuple[Spans, npt.NDArray[np.int32], int]:
     """The words of a text that may go: [k, 2] where they stand, each with the one space before it; [k] the unit of
     each; and how many words the text has in all."""
     text, spans = layout.text, layout.spans
-    found = [m.span() for m in WORD.finditer(text)] if layout.kind in KINDS else []
+    found = [m.span() for m in _WORD.finditer(text)] if layout.kind in KINDS else []
     at = np.array(found, np.int32).reshape(-1, 2)
     unit = np.searchsorted(spans[:, 0], at[:, 0], side="right").astype(np.int32) - 1
     known = np.array([_kind(text[a:b]) for a, b in found], np.int8)
@@ -117,11 +122,11 @@ def _kind(word: str) -> int:
 def _kind_of(word: str) -> int:
     core = word.strip(_EDGES)
     low = core.lower()
-    if low in NEGATIONS or _HARD.search(word) or any(part in NUMBERS for part in low.split("-")):
+    if low in _NEGATIONS or _HARD.search(word) or any(part in _NUMBERS for part in low.split("-")):
         return _HARD_WORD
     if core[:1].isupper():
         return _NAME if word.endswith(core) else _LAST_NAME
-    if not (word.isascii() and word.isalpha() and word.islower()) or word in LIMITS:
+    if not (word.isascii() and word.isalpha() and word.islower()) or word in _LIMITS:
         return _JOINT if word in _JOINTS else _STAYS
     if stem(word) not in words().numbers:  # perhaps an id
         return _STAYS

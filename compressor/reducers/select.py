@@ -17,6 +17,8 @@ from compressor.scoring.index import CODE, IDENTIFIER, NAME, NUMBER, PATH, WORD
 NOVELTY_WEIGHT = {WORD: 0.3, NAME: 0.6, NUMBER: 0.6, IDENTIFIER: 1.0, CODE: 1.5, PATH: 1.5}
 REPEAT_VALUE = 0.15  # what is left of a unit's score when everything in it is said elsewhere
 ROUNDS = 2  # re-ordering rounds
+ALIKE = 0.85  # cosine of a scorer's vectors from which units say the same the more, the nearer it is to 1
+NEAREST = 2_000  # units, the best ones, that are compared by vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ def rank(scores: Scores, units: Units) -> Ranking:
     A unit's priority is its score times its novelty: the weighted share of its tokens that no better unit has. That
     is maximal marginal relevance (Carbonell & Goldstein 1998) with token overlap as similarity, solved by a few
     rounds of sorting instead of one unit at a time. Ties go to the newer unit. Ancestors stand right before the
-    first of their descendants.
+    first of their descendants. Where a scorer has left vectors, what is too like a better unit
+    counts for less, too.
     """
     n = len(units)
     index = units.index
@@ -54,8 +57,23 @@ def rank(scores: Scores, units: Units) -> Ranking:
         fresh = np.bincount(unit, weight * (place[unit] == best[token]), n)
         novelty = np.where(total > 0, fresh / np.maximum(total, 1e-9), 1.0)
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
+    if units.vectors is not None:
+        novelty = np.minimum(novelty, _apart(units.vectors, _places(priority)))
+        priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
     place = lift(_places(priority), units.parents)
     return Ranking(np.lexsort((np.arange(n), place)).astype(np.int32), novelty.astype(np.float32))
+
+
+def _apart(vectors: npt.NDArray[np.float32], place: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """[n] 1 where no better unit's vector has a cosine above ALIKE, falling to 0 where one is the same."""
+    out = np.ones(len(place))
+    best = np.argsort(place)
+    best = best[vectors[best].any(1)][:NEAREST]
+    if len(best) > 1:
+        cosine = vectors[best] @ vectors[best].T
+        nearest = np.tril(cosine, -1).max(1)
+        out[best] = np.clip((1 - nearest) / (1 - ALIKE), 0.0, 1.0)
+    return out
 
 
 def _places(priority: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

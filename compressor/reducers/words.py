@@ -25,8 +25,9 @@ from compressor.segments.spans import SpanLayout
 KEEP = 0.75  # share of the words that stays: `benchmarks/LOG.md`
 WORTH = 0.5  # of a token of such words, next to the other tokens of their unit
 
-Ints = npt.NDArray[np.int32]
+_ARTICLES = frozenset(("a", "an", "the"))
 
+Ints = npt.NDArray[np.int32]
 
 #: Text -> [k, 2] where its pieces stand, in order, and [k] how much each says: surprisal, log-odds of being kept, ...
 #: Only the order of the numbers counts. May raise ModelError and Overloaded.
@@ -103,10 +104,11 @@ class WordPruner:
 
 
 def idf(found: Sequence[str]) -> Floats:
-    """[len(found)] how rare each word is in the corpus behind the shipped vectors."""
+    """[len(found)] how rare each word is in the corpus behind the shipped vectors; articles say nothing."""
     distinct = {word: i for i, word in enumerate(dict.fromkeys(found))}
     model = words()
     values = model.idf[model.rows([stem(word) for word in distinct])]
+    values[[word in _ARTICLES for word in distinct]] = 0
     out: Floats = values[[distinct[word] for word in found]]
     return out
 

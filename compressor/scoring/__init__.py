@@ -27,7 +27,7 @@ __all__ = [
 #: what a tier's reader and the fast tier's answer model count in documents
 MIXES = {
     "embedding": Mix(fast=0.5, model=0.5),
-    "pruner": Mix(fast=0.5, model=0.5),
+    "pruner": Mix(fast=0.4, model=0.5),
     "perplexity": Mix(fast=0.8, model=0.2),
 }
 TIERS = ("fast", *MIXES, "cascade")

@@ -42,11 +42,13 @@ class Units:
     """All units of all sources, in order of the context. Unit arrays of several sources are laid end to end.
 
     `room` is how many tokens of them can be kept, 0 where that is not known; only a scorer that shares its work between
-    models needs it. `notes` is what a scorer has to tell the user (a fallback taken): it ends up in the warnings."""
+    models needs it. What a scorer leaves behind: `notes`, what the user is to know (a fallback taken), ends up in the
+    warnings; `vectors` tells the reducer how alike units are: [n, d] of length 1, or 0 where there is none."""
 
     sources: Sequence[Source]
     room: float = 0.0
     notes: list[str] = field(default_factory=list)
+    vectors: npt.NDArray[np.float32] | None = None
     starts: npt.NDArray[np.int32] = field(init=False)  # [len(sources) + 1] first unit of each source
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ Knows no model; a `Reader` is one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,15 @@ Mask = npt.NDArray[np.bool_]
 READABLE = frozenset(("prose", "markdown", "html", "search", "whole"))
 
 
+@runtime_checkable
+class Encodes(Protocol):
+    """A reader whose vectors also tell how alike units are."""
+
+    def vectors_of(self, units: Units, which: Ints) -> Scores:
+        """[len(which), d] float32, of length 1 or 0."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Mix:
     """How a document sentence's log-odds are put together: `fast` x the fast tier's + `model` x the reader's. Chosen on
@@ -35,11 +45,11 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What is near the budget line: in the fast tier's order, units that begin after `low` and before `high` times the
-    room."""
+    """What can still make it: in the fast tier's order, units that begin before `high` times the room, or before
+    `least` tokens; the rest is clear. (Leaving out the top, too, lost answers at small budgets: benchmarks/LOG.md.)"""
 
-    low: float = 0.1
-    high: float = 4.0
+    high: float = 2.5
+    least: float = 1_500.0
 
 
 class ModelScorer:
@@ -76,7 +86,8 @@ class ModelScorer:
             order = np.argsort(-cheap, kind="stable")
             begin = np.empty(len(units), np.float64)
             begin[order] = np.cumsum(units.costs[order], dtype=np.float64) - units.costs[order]
-            wanted &= (begin >= self.band.low * units.room) & (begin < self.band.high * units.room)
+            high = max(self.band.high * units.room, self.band.least)
+            wanted &= begin < high
         return np.flatnonzero(wanted)
 
     def _read(self, query: Query, units: Units, which: Ints) -> Scores | None:
@@ -85,6 +96,10 @@ class ModelScorer:
             return None
         try:
             found = self.reader.read(query, units, which)
+            if isinstance(self.reader, Encodes):
+                vectors = self.reader.vectors_of(units, which)
+                units.vectors = np.zeros((len(units), vectors.shape[1]), np.float32)
+                units.vectors[which] = vectors
             if found.shape != which.shape or not np.isfinite(found).all():
                 raise ModelError(f"gave numbers that are none for {len(which)} units")
         except (Overloaded, ModelError) as error:
@@ -93,13 +108,10 @@ class ModelScorer:
         return found
 
     def _mixed(self, odds: Scores, text: Mask, which: Ints, found: Scores) -> Scores:
-        """[n] log-odds of document sentences. What the model did not read gets what it says on average of sentences
-        with such odds, by a line through those it read."""
+        """[n] log-odds of document sentences. What the model did not read was clear: it counts like the worst read."""
         if not len(which):
             return odds
-        x, y = odds[which].astype(np.float64), found.astype(np.float64)
-        slope = max(0.0, float(((x - x.mean()) * (y - y.mean())).mean() / max(float(x.var()), 1e-6)))
-        model = y.mean() + slope * (odds - x.mean())
-        model[which] = y
+        model = np.full(len(odds), found.min(), np.float32)
+        model[which] = found
         out: Scores = np.where(text, self.mix.fast * odds + self.mix.model * model, 0).astype(np.float32)
         return out

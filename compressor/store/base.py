@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
+
+from compressor.errors import RefError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +35,24 @@ class Store(Protocol):
     def stats(self) -> StoreStats: ...
 
     def close(self) -> None: ...
+
+
+class BatchStore(Store, Protocol):
+    """A store that reads many keys at once. `get_many` below does with any store."""
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The exact bytes of those keys that are there; renews their TTL."""
+        ...
+
+
+def get_many(store: Store, keys: Sequence[str]) -> dict[str, bytes]:
+    """The values of those keys that are there, in one go where the store can."""
+    many = getattr(store, "get_many", None)
+    if many is not None:
+        found: dict[str, bytes] = many(keys)
+        return found
+    out = {}
+    for key in keys:
+        with suppress(RefError):
+            out[key] = store.get(key)
+    return out

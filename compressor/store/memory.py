@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from compressor.errors import ExpiredRef, StoreError, UnknownRef
 from compressor.store import values
@@ -65,6 +65,16 @@ class MemoryStore:
             self._live[key] = (held[0], now)
             self._live.move_to_end(key)
         return values.unpack(held[0], key)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """See `BatchStore.get_many`."""
+        with self._lock:
+            now = self._sweep()
+            held = {key: self._live[key][0] for key in keys if key in self._live}
+            for key, stored in held.items():
+                self._live[key] = (stored, now)
+                self._live.move_to_end(key)
+        return {key: values.unpack(stored, key) for key, stored in held.items()}
 
     def stats(self) -> StoreStats:
         with self._lock:

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -125,6 +125,16 @@ class SQLiteStore:
                     db.execute(_RENEW, (now, _encode(key), now - self._ttl))
         return values.unpack(stored, key)
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """See `BatchStore.get_many`."""
+        with self._open() as db:
+            now = self._clock()
+            held = self._held(db, [_encode(key) for key in keys], now)
+            stale = [(now, key, now - self._ttl) for key, (used, _) in held.items() if used < now - self._grain]
+            if stale:
+                self._renew(db, stale)
+        return {(name := _decode(key)): values.unpack(stored, name) for key, (_, stored) in held.items()}
+
     def stats(self) -> StoreStats:
         with self._open() as db:
             entries, size = db.execute(
@@ -151,6 +161,17 @@ class SQLiteStore:
                 if value is not None and used >= now - self._ttl:
                     held[key] = (used, value)
         return held
+
+    def _renew(self, db: sqlite3.Connection, rows: list[tuple[float, bytes, float]]) -> None:
+        """One transaction; what a full disk or a busy database keeps from being renewed is still there now."""
+        try:
+            with suppress(sqlite3.OperationalError):
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany(_RENEW, rows)
+                db.execute("COMMIT")
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
 
     def _write(self, db: sqlite3.Connection, new: Mapping[bytes, bytes], held: Held, now: float) -> bool:
         """One transaction. False, with nothing written, if another process wrote or removed a key meanwhile."""

@@ -1,0 +1,137 @@
+"""The columns of the tiers' table: each tier of ours and the baselines, in every role they have.
+
+Measures nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks import baselines, pairs
+from benchmarks.methods import TIERS, DocumentMethod, SessionMethod, documents_by, sessions_by
+from compressor import Compressor, CompressorError
+from compressor.scoring import FastScorer, ModelScorer, Query, Scorer, Source, Units, make_scorer
+from compressor.scoring.base import Scores
+from compressor.scoring.fast import Weights
+from compressor.scoring.relevance import answers
+from compressor.segments.prose import prose
+
+NOT_RUN = "not run"
+
+
+class Once:
+    """A scorer that scores the same units once: the same case is cut at several ratios. Counts what it did."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer, self.name = scorer, scorer.name
+        self.fallbacks, self.scored, self.seconds = 0, 0, 0.0
+        self._known: dict[bytes, tuple[Scores, list[str], Scores | None]] = {}
+
+    def score(self, query: Query, units: Units) -> Scores:
+        """See `Scorer.score`."""
+        banded = isinstance(self.scorer, ModelScorer) and self.scorer.band
+        seen = [(s.kind, s.asked, s.age, s.layout.kind, s.layout.text) for s in units.sources]
+        key = hashlib.sha256(repr((query, seen, units.room if banded else 0)).encode()).digest()
+        if key not in self._known:
+            start = time.perf_counter()
+            scores = self.scorer.score(query, units)
+            self.seconds += time.perf_counter() - start
+            self.scored += 1
+            self._known[key] = scores, list(units.notes), units.vectors
+        scores, notes, units.vectors = self._known[key]
+        units.notes[:] = notes
+        self.fallbacks += bool(notes)
+        return scores
+
+
+@dataclass
+class Column:
+    """A tier or baseline. Roles: `sessions` and `documents` cut, `rate` rates the sentences of a passage, `alone` does
+    so by what the model itself says. None: it has no such role. lacks: why it cannot run here."""
+
+    label: str
+    sessions: SessionMethod | None = None
+    documents: DocumentMethod | None = None
+    rate: pairs.Rate | None = None
+    alone: pairs.Rate | None = None
+    scorer: Once | None = None
+    lacks: str = ""
+
+    def run(self, role: str, work: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """What `work` finds of it, with how often it fell back and the seconds its scorer took for what it had not
+        scored before; or {"state": why there is nothing}."""
+        method = getattr(self, role)
+        if self.lacks or method is None:
+            return {"state": NOT_RUN if self.lacks else "–"}
+        counts = self.scorer or Once(FastScorer())
+        fallbacks, scored, seconds = counts.fallbacks, counts.scored, counts.seconds
+        found = work(method)
+        return {
+            **found,
+            "fallbacks": counts.fallbacks - fallbacks,
+            "scored": counts.scored - scored,
+            "scoring_seconds": counts.seconds - seconds,
+        }
+
+
+def tier(label: str) -> Column:
+    """A tier of ours, tried on a sentence: what is broken shows before anything is measured."""
+    try:
+        scorer = make_scorer(TIERS[label])
+        layout = prose("It rained all day.")
+        units = Units([Source("document", layout, np.full(len(layout.spans), 5, np.float32))])
+        scorer.score(Query((("Did it rain?", 1.0),)), units)
+    except CompressorError as error:
+        return Column(label, lacks=str(error))
+    if units.notes:
+        return Column(label, lacks=units.notes[0])
+    once, w = Once(scorer), Weights()
+    compressor = Compressor(scorer=once, store="memory")
+    return Column(
+        label,
+        partial(sessions_by, compressor),
+        partial(documents_by, compressor),
+        pairs.of_units(lambda query, units: once.score(query, units) * np.maximum(units.costs, 4) ** w.length),
+        _alone(scorer),
+        once,
+    )
+
+
+def _alone(scorer: Scorer) -> pairs.Rate | None:
+    """The model's log-odds, without the fast tier's and without structure. A cascade has none of its own."""
+    if isinstance(scorer, FastScorer):
+        return pairs.of_units(lambda query, units: answers(query, units)[0])
+    if isinstance(scorer, ModelScorer) and not scorer.band:
+        reader = scorer.reader
+        return pairs.of_units(lambda query, units: reader.read(query, units, np.arange(len(units))))
+    return None
+
+
+def baseline(label: str) -> Column:
+    """BM25 or MiniLM's cosine, over lines and sentences."""
+    score = {"BM25": baselines.bm25, "MiniLM": baselines.minilm}[label.split()[0]]
+    try:
+        score("It rains.", ["It rained."])
+    except ImportError as error:
+        return Column(label, lacks=str(error))
+
+    def rate(question: str, passage: pairs.Passage) -> list[float]:
+        return score(question, passage.sentences)
+
+    sessions = None if score is baselines.minilm else baselines.bm25_lines  # a model over every line: too slow on CPU
+    return Column(label, sessions, partial(baselines.sentences_by, score=score), rate, rate)
+
+
+BASELINES = ("BM25", "MiniLM")
+
+
+def columns(methods: list[str]) -> list[Column]:
+    """Of all those asked for."""
+    return [*(tier(m) for m in TIERS if m in methods), *(baseline(m) for m in BASELINES if m in methods)]

@@ -1,0 +1,127 @@
+"""Evidence: do the sentences that people marked as needed for a question survive when its documents are cut?
+
+Multi-hop questions need all of theirs; of a meeting's relevant turns a share of the tokens counts. Exact, model-free.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.baselines import Document, sentences
+from benchmarks.data import records, sample
+from benchmarks.methods import DocumentMethod
+from benchmarks.qa import flat, full_text
+from benchmarks.tokens import count
+
+AROUND = 30  # characters on either side of an answer by which its sentence is recognised
+LEAST_WORDS = 5  # of a sentence of a meeting that counts: "Yeah ." stands everywhere
+WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question over documents. A fact is there if its text is; `titles` are of the documents that hold facts."""
+
+    question: str
+    documents: list[Document]
+    facts: tuple[str, ...]
+    titles: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> list[int]:
+        """Of each fact."""
+        return [count(fact) for fact in self.facts]
+
+    def fits(self, budget: int) -> bool:
+        """Whether the facts, each document's behind its title, could all be kept."""
+        return sum(self.tokens) + sum(count(title) + 2 for title in self.titles) <= budget
+
+
+def marked(path: Path) -> Iterator[Case]:
+    """2WikiMultihopQA's and HotpotQA's form: sentences with labels."""
+    for r in records(path):
+        found = [p for p in r["paragraphs"] if p["sentences"]]
+        documents = [{"title": p["title"], "text": " ".join(s.strip() for s in p["sentences"])} for p in found]
+        facts = [s.strip() for p in found for s, label in zip(p["sentences"], p["labels"], strict=True) if label]
+        yield Case(r["question"], documents, tuple(facts), tuple(p["title"] for p in found if any(p["labels"])))
+
+
+def hops(path: Path) -> Iterator[Case]:
+    """MuSiQue's form: each hop's answer, in the paragraph that gives it. The fact is the answer in its sentence."""
+    for r in records(path):
+        documents = [{"title": p["title"], "text": p["paragraph_text"]} for p in r["paragraphs"]]
+        facts = []
+        for hop in r["question_decomposition"]:
+            text = documents[hop["paragraph_support_idx"]]["text"]
+            answer = hop["answer"].lower()
+            held = [s for s in sentences(text) if answer in s.lower()]
+            facts.append(_around(held[0], answer) if held else hop["answer"])
+        titles = (documents[hop["paragraph_support_idx"]]["title"] for hop in r["question_decomposition"])
+        yield Case(r["question"], documents, tuple(facts), tuple(dict.fromkeys(titles)))
+
+
+def _around(sentence: str, answer: str) -> str:
+    at = sentence.lower().index(answer)
+    return sentence[max(0, at - AROUND) : at + len(answer) + AROUND].strip()
+
+
+def meetings(path: Path) -> Iterator[Case]:
+    """QMSum's form: a transcript as one document; the facts are the sentences of the turns that matter."""
+    for r in records(path):
+        turns = r["meeting_transcripts"]
+        text = "\n".join(f"{t['speaker']}: {t['content']}" for t in turns)
+        for asked in r["specific_query_list"]:
+            spans = [(int(a), int(b)) for a, b in asked["relevant_text_span"]]
+            wanted = [t["content"] for i, t in enumerate(turns) if any(a <= i <= b for a, b in spans)]
+            facts = [s for turn in wanted for s in sentences(turn) if len(WORD.findall(s)) >= LEAST_WORDS]
+            if facts:
+                yield Case(asked["query"], [{"title": "Meeting", "text": text}], tuple(facts))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A set of cases. whole: all facts of a case have to be there, else the share of their tokens counts; limit: cases
+    by default."""
+
+    name: str
+    cases: Callable[[Path], Iterable[Case]]
+    path: str
+    whole: bool
+    limit: int
+
+    def read(self, root: Path, limit: int | None) -> list[Case]:
+        """Its cases, evenly spread over the set."""
+        every = list(self.cases(root / self.path))
+        return sample(every, min(limit or self.limit, self.limit))
+
+
+RATIOS = (4.0, 8.0)
+TASKS = [
+    Task("2Wiki (trained on)", marked, "multihop/2wiki_train500.jsonl.gz", True, 60),
+    Task("HotpotQA", marked, "multihop/hotpot_dev_first100.jsonl.gz", True, 60),
+    Task("MuSiQue, an answer a hop", hops, "multihop/musique_train100.jsonl.gz", True, 60),
+    Task("QMSum, tokens of relevant turns", meetings, "qmsum/qmsum-val.jsonl.gz", False, 40),
+]
+
+
+def measure(method: DocumentMethod, cases: list[Case], ratio: float, whole: bool) -> dict[str, Any]:
+    """One method at one ratio, over the cases whose facts fit into the budget."""
+    kept = asked = over = used = found = facts = 0
+    for case in cases:
+        budget = int(count(full_text(case.documents)) / ratio)
+        if not case.fits(budget):
+            continue
+        out = method(case.question, case.documents, budget, count)
+        text = flat(out)
+        there = [flat(fact) in text for fact in case.facts]
+        kept += all(there) if whole else sum(n for n, held in zip(case.tokens, there, strict=True) if held)
+        asked += 1 if whole else sum(case.tokens)
+        over += count(out) > budget * 1.01
+        used += 1
+        found += sum(there)
+        facts += len(there)
+    return {"kept": kept, "asked": asked, "over": over, "cases": used, "facts_kept": found, "facts": facts}

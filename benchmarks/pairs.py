@@ -1,0 +1,121 @@
+"""Which sentences of a passage answer a question: how well a method's numbers tell them from the others, by themselves.
+
+Nothing is cut here. A method gives a number a sentence; the threshold that F1 needs is chosen on one half of the
+questions and used on the other. Area under the precision-recall curve is average precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.data import records, sample
+from compressor.analysis import layout_of
+from compressor.scoring import Query, Source, Units
+from compressor.tokens import counter_for
+
+Floats = npt.NDArray[np.float64]
+Rate = Callable[[str, "Passage"], Sequence[float] | npt.NDArray[np.floating]]
+LIMIT = 500
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A question, the sentences of a passage, and which of them hold the answer (none, where it has none)."""
+
+    question: str
+    title: str
+    sentences: tuple[str, ...]
+    labels: tuple[bool, ...]
+
+    def units(self) -> tuple[Query, Units, npt.NDArray[np.bool_]]:
+        """The passage as `compress_documents` shows it to a scorer, and [sentences, units] whether half of one at least
+        lies in the other: our own segmenter may cut elsewhere."""
+        text = " ".join(self.sentences)
+        layout = layout_of(text, "document", "")
+        counter = counter_for("gpt-4")
+        costs = np.array([counter.count(text[a:b]) for a, b in layout.spans.tolist()], np.float32)
+        ends = np.cumsum([len(sentence) + 1 for sentence in self.sentences])
+        spans = np.stack((np.append(0, ends[:-1]), ends), axis=1)[:, None]
+        common = np.minimum(spans[..., 1], layout.spans[:, 1]) - np.maximum(spans[..., 0], layout.spans[:, 0])
+        shared = 2 * common >= np.minimum(np.diff(spans)[..., 0], np.diff(layout.spans)[:, 0])
+        source = Source("document", layout, costs, asked=self.title)
+        return Query(((self.question, 1.0),)), Units([source], room=float(costs.sum()) / 4), shared
+
+
+def passages(root: Path, limit: int | None) -> list[Passage]:
+    """The dev pairs whose labels are sure, evenly spread."""
+    found = [
+        Passage(r["query"], _title(r), tuple(s.strip() for s in r["sentences"]), tuple(map(bool, r["labels"])))
+        for r in records(root / "pruner_pairs" / "dev.jsonl.gz")
+        if not r.get("ambiguous")
+    ]
+    return sample(found, min(limit or LIMIT, LIMIT))
+
+
+def _title(record: dict[str, str]) -> str:
+    """SQuAD's groups are article titles; the other sources write titles into the sentences or have none."""
+    return record["group"].replace("_", " ") if record["src"].startswith("squad") else ""
+
+
+def of_units(rate: Callable[[Query, Units], npt.NDArray[np.floating]]) -> Rate:
+    """A rating of units as one of sentences: a sentence is as good as the best of its units."""
+
+    def rated(_: str, passage: Passage) -> Floats:
+        query, units, shared = passage.units()
+        best: Floats = np.where(shared, rate(query, units), -np.inf).max(axis=1)
+        return best
+
+    return rated
+
+
+def measure(rate: Rate, asked: list[Passage]) -> dict[str, float]:
+    """f1 and area over the sentences of all questions together; within: mean average precision over the sentences of
+    each question that has an answer here."""
+    scores = [np.asarray(rate(p.question, p), np.float64) for p in asked]
+    labels = [np.array(p.labels, np.bool_) for p in asked]
+    halves = [
+        (np.concatenate(scores[half::2] or [np.zeros(0)]), np.concatenate(labels[half::2] or [np.zeros(0, np.bool_)]))
+        for half in (0, 1)
+    ]
+    counts = [_counts(*halves[1 - half], _threshold(*halves[half])) for half in (0, 1)]
+    hits, kept, wanted = np.sum(counts, axis=0).tolist()
+    within = [average_precision(s, y) for s, y in zip(scores, labels, strict=True) if y.any()]
+    return {
+        "f1": 2 * hits / max(1, kept + wanted),
+        "area": average_precision(np.concatenate(scores), np.concatenate(labels)),
+        "within": float(np.mean(within)) if within else 0.0,
+        "cases": len(asked),
+        "sentences": int(sum(map(len, labels))),
+    }
+
+
+def _counts(scores: Floats, labels: npt.NDArray[np.bool_], threshold: float) -> npt.NDArray[np.int64]:
+    """Right ones kept, kept, right ones."""
+    keep = scores >= threshold
+    return np.array([(keep & labels).sum(), keep.sum(), labels.sum()])
+
+
+def _threshold(scores: Floats, labels: npt.NDArray[np.bool_]) -> float:
+    """The score from which on keeping gives the best F1."""
+    if not len(scores):
+        return 0.0
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(labels[order])
+    f1 = 2 * hits / (np.arange(1, len(order) + 1) + max(1, labels.sum()))
+    last = np.append(ranked[1:] != ranked[:-1], True)  # equal scores are kept together
+    return float(ranked[np.argmax(np.where(last, f1, 0))])
+
+
+def average_precision(scores: Floats, labels: npt.NDArray[np.bool_]) -> float:
+    """The mean of precision at each right sentence, equal scores taken together. 0 where there is none."""
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    hits = np.cumsum(labels[order])[last]
+    gained = np.diff(hits, prepend=0)
+    return float((gained * hits / (last + 1)).sum() / max(1, labels.sum()))

@@ -1,0 +1,236 @@
+"""How fast each tier scores: tokens a second and latency with several requests at once, on the CPU and the GPU.
+
+Needs no data: requests are made of this repository's own documents, each sentence of each request different, so that
+nothing is remembered from one to the next. Says too whether a GPU's scores order units as the CPU's do.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.ceiling import Shape, ceilings, encoder_speed
+from benchmarks.data import REPOSITORY
+from benchmarks.methods import TIERS
+from benchmarks.report import Report
+from compressor import CompressorError
+from compressor.scoring import ModelScorer, Query, Scorer, Source, Units, make_scorer
+from compressor.scoring.device import choose, dtype_for
+from compressor.segments.prose import prose
+
+DOCUMENTS, SENTENCES = 20, 5  # of a request
+CHARACTERS = 3.7  # of a cl100k token in them: so a GPU machine needs no tokenizer for counting
+COMPARED = 3  # requests whose scores are compared with float32's on the CPU
+AT_ONCE = {"cpu": (1, 8), "gpu": (1, 8, 64)}
+REQUESTS = {1: 6, 8: 16, 64: 192}  # in all, by how many at once
+WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
+BLOCK = re.compile(r"\n(?:[-*] +|\s*\n)")
+
+
+def sentences() -> list[str]:
+    """Running text of the repository's documents: no headings, tables or code."""
+    paths = sorted(p for f in (".", "docs", "benchmarks", "compressor/models") for p in (REPOSITORY / f).glob("*.md"))
+    blocks = [b for path in paths for b in BLOCK.split(path.read_text(encoding="utf-8")) if b[:1].isalpha()]
+    layouts = [prose(" ".join(block.split())) for block in blocks]
+    found = [x.text[a:b].strip() for x in layouts for a, b in x.spans.tolist() if 40 <= b - a <= 400]
+    return [s for s in found if s.endswith(".")]
+
+
+def requests(seed: int) -> Iterator[tuple[Query, Units]]:
+    """A question and documents, without end; no two hold the same sentence."""
+    known, rng, number = sentences(), random.Random(seed), 0
+    while True:
+        sources = []
+        for _ in range(DOCUMENTS):
+            parts = []
+            for sentence in rng.choices(known, k=SENTENCES):
+                number += 1
+                parts.append(f"In case {seed}-{number}: {sentence}")
+            layout = prose(" ".join(parts))
+            costs = (np.diff(layout.spans)[:, 0] / CHARACTERS).astype(np.float32)
+            sources.append(Source("document", layout, costs, asked=f"Case {number}"))
+        query = Query(((f"Why is it that {rng.choice(known)[:60].rsplit(' ', 1)[0]}?", 1.0),))
+        yield query, Units(sources, room=sum(float(s.costs.sum()) for s in sources) / 4)
+
+
+@dataclass
+class Served:
+    """latencies in seconds; tokens (cl100k, of the documents) in all; seconds from first to last."""
+
+    latencies: list[float]
+    tokens: float
+    seconds: float
+    fallbacks: int
+
+    def row(self) -> dict[str, Any]:
+        cuts = statistics.quantiles(self.latencies, n=20, method="inclusive")
+        return {
+            "tokens_per_second": self.tokens / self.seconds,
+            "p50_ms": 1e3 * cuts[9],
+            "p95_ms": 1e3 * cuts[18],
+            "requests": len(self.latencies),
+            "fallbacks": self.fallbacks,
+        }
+
+
+def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, Units]]) -> Served:
+    """Scores the cases from `at_once` threads, each taking the next when it is done with one."""
+
+    def latency(case: tuple[Query, Units]) -> float:
+        start = time.perf_counter()
+        scorer.score(*case)
+        return time.perf_counter() - start
+
+    with ThreadPoolExecutor(at_once) as clients:
+        start = time.perf_counter()
+        latencies = list(clients.map(latency, cases))
+        seconds = time.perf_counter() - start
+    tokens = sum(float(units.costs.sum()) for _, units in cases)
+    return Served(latencies, tokens, seconds, sum(bool(units.notes) for _, units in cases))
+
+
+def ranks_agree(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:
+    """Spearman's rank correlation; equal numbers in the order they stand in."""
+    a, b = (np.argsort(np.argsort(x, kind="stable")) for x in (one, other))
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def said(scorer: Scorer, query: Query, units: Units) -> npt.NDArray[np.floating]:
+    """What the tier's model says of the units, or for a cascade, which does not read all of them, the scores."""
+    if isinstance(scorer, ModelScorer) and not scorer.band:
+        return scorer.reader.read(query, units, np.arange(len(units)))
+    return scorer.score(query, units)
+
+
+def measure(tier: str, device: str, limit: int | None) -> list[dict[str, Any]]:
+    """A tier on a device, one row for each number of requests at once. Raises CompressorError where it cannot run."""
+    scorer = make_scorer(tier, device=device)
+    supply = requests(0)
+    query, units = next(supply)
+    scorer.score(query, units)  # loads what is loaded on first use
+    if units.notes:
+        raise CompressorError(units.notes[0])
+    agreement = {}
+    if isinstance(scorer, ModelScorer):
+        cases = [next(supply) for _ in range(COMPARED)]
+        with plain_cpu():
+            expected = [said(make_scorer(tier, device="cpu"), *case) for case in cases]
+        pairs = zip((said(scorer, *case) for case in cases), expected, strict=True)
+        agreement = {"rank_correlation": min(ranks_agree(*pair) for pair in pairs)}
+    rows = []
+    for at_once in AT_ONCE["cpu" if device == "cpu" else "gpu"]:
+        cases = [next(supply) for _ in range(min(limit or REQUESTS[at_once], REQUESTS[at_once]))]
+        rows.append({"at_once": at_once, **serve(scorer, at_once, cases).row(), **agreement})
+    return rows
+
+
+@contextmanager
+def plain_cpu() -> Iterator[None]:
+    """Within, models are loaded again, and on the CPU in float32: what all else is compared with."""
+    with (
+        patch("compressor.scoring.onnx.available", lambda: False),
+        patch.dict("compressor.scoring.encoder._shared", clear=True),
+        patch.dict("compressor.scoring.pruner._shared", clear=True),
+    ):
+        yield
+
+
+def encoder(device: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The encoder by itself on a device, against what the device can do: rows, and the same in words."""
+    dtype = dtype_for(choose(device))
+    shape = Shape(batch=16 if device == "cpu" else 128)
+    speed = encoder_speed(device, dtype, shape)
+    rows, words = [], []
+    for ceiling in ceilings(device, dtype):
+        limit, most = ceiling.limit(shape, WIDTH[dtype])
+        rows.append(
+            {
+                "tier": "encoder alone",
+                "device": device,
+                "dtype": dtype,
+                "tokens_per_second": speed,
+                "flops_per_token": shape.flops,
+                "bytes_per_token": shape.bytes(WIDTH[dtype]),
+                "peak_flops": ceiling.flops,
+                "peak_bandwidth": ceiling.bandwidth,
+                "ceiling": ceiling.source,
+                "limit": limit,
+                "share": speed / most,
+            }
+        )
+        words.append(
+            f"*Encoder alone*, {device}, {dtype}, {shape.batch} sequences of {shape.tokens} tokens:"
+            f" {shape.flops / 1e6:.1f} MFLOP and {shape.bytes(WIDTH[dtype]) / 1e3:.0f} kB a token;"
+            f" {ceiling.source} {ceiling.flops / 1e12:.2f} TFLOP/s and {ceiling.bandwidth / 1e9:.0f} GB/s;"
+            f" the limit is {limit}, and {speed / most:.0%} of it are reached."
+        )
+    return rows, words
+
+
+def run(root: Path, limit: int | None, methods: list[str]) -> Report:
+    """Every tier on the CPU and on the GPU, if there is one. `limit` caps the requests. Needs no data."""
+    best = choose()
+    gpu = best.name if best.gpu else "GPU"
+    raw: list[dict[str, Any]] = []
+    table = [
+        [
+            "tier",
+            "device",
+            "at once",
+            "tokens/s",
+            "p50 ms",
+            "p95 ms",
+            "fell back",
+            "rank correlation with float32 on CPU",
+        ]
+    ]
+    notes = list(NOTES)
+    for label in (m for m in TIERS if m in methods):
+        for device in ("cpu", gpu) if TIERS[label] != "fast" else ("cpu",):
+            try:
+                if device == "GPU":
+                    raise CompressorError(best.why)
+                rows = measure(TIERS[label], device, limit)
+            except CompressorError as error:
+                raw.append({"tier": label, "device": device, "state": "not run", "why": str(error)})
+                table.append([label, device, "–", "not run", *"––––"])
+                notes.append(f"*{label}*, {device}, not run: {error}.")
+                continue
+            raw += [{"tier": label, "device": device, **row} for row in rows]
+            table += [_line(label, device, row) for row in rows]
+    for device in ("cpu", gpu):
+        if device != "GPU" and TORCH:
+            rows, words = encoder(device)
+            raw += rows
+            notes += words
+            table.append(["encoder alone", device, "–", f"{rows[0]['tokens_per_second']:,.0f}", *"––––"])
+    return Report("throughput", "Throughput of the tiers", notes, table, raw)
+
+
+def _line(label: str, device: str, row: dict[str, Any]) -> list[str]:
+    agreement = f"{row['rank_correlation']:.5f}" if "rank_correlation" in row else "–"
+    times = (f"{row[key]:,.0f}" for key in ("tokens_per_second", "p50_ms", "p95_ms"))
+    return [label, device, str(row["at_once"]), *times, str(row["fallbacks"]), agreement]
+
+
+TORCH = find_spec("torch") is not None
+NOTES = [
+    f"Requests of {DOCUMENTS} documents of {SENTENCES} sentences of this repository's own text, all different; whole",
+    f"scorers, in tokens of the documents ({CHARACTERS} characters, as cl100k's are there). *At once*: threads of one",
+    "process that ask again when answered. The last column is the lowest of a few requests. *Encoder alone*:",
+    "all-MiniLM-L6-v2's shape with random weights, on full batches; its bytes assume that every operation but",
+    "attention goes through memory.",
+]

@@ -1,0 +1,104 @@
+"""BERT (arXiv 1810.04805) with a head on every token and one on [CLS], as a plain torch module. Loads nothing.
+
+Written out, not taken from `transformers`, because importing that takes seconds and a module this small exports to ONNX
+as it stands. Needs torch: import it only where torch is there (`pruner_net.load` does).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of a BERT encoder, under the names of its config.json."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int
+    type_vocab_size: int
+    layer_norm_eps: float
+
+
+class Layer(nn.Module):  # type: ignore[misc, unused-ignore] # where torch is not installed
+    """Self-attention and feed-forward, each followed by residual and norm."""
+
+    def __init__(self, c: Config) -> None:
+        super().__init__()
+        self.heads = c.num_attention_heads
+        self.query = nn.Linear(c.hidden_size, c.hidden_size)
+        self.key = nn.Linear(c.hidden_size, c.hidden_size)
+        self.value = nn.Linear(c.hidden_size, c.hidden_size)
+        self.out = nn.Linear(c.hidden_size, c.hidden_size)
+        self.out_norm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
+        self.up = nn.Linear(c.hidden_size, c.intermediate_size)
+        self.down = nn.Linear(c.intermediate_size, c.hidden_size)
+        self.down_norm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """[b, t, d] -> [b, t, d]; mask [b, 1, 1, t] is True where there is a token."""
+        q, k, v = (p(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in (self.query, self.key, self.value))
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        x = self.out_norm(x + self.out(mixed.transpose(1, 2).flatten(2)))
+        out: torch.Tensor = self.down_norm(x + self.down(functional.gelu(self.up(x))))
+        return out
+
+
+class TokenClassifier(nn.Module):  # type: ignore[misc, unused-ignore]
+    """One logit a token (`keep`) and one a text (`document`, from the first token)."""
+
+    def __init__(self, c: Config) -> None:
+        super().__init__()
+        self.words = nn.Embedding(c.vocab_size, c.hidden_size)
+        self.positions = nn.Embedding(c.max_position_embeddings, c.hidden_size)
+        self.types = nn.Embedding(c.type_vocab_size, c.hidden_size)
+        self.norm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
+        self.layers = nn.ModuleList(Layer(c) for _ in range(c.num_hidden_layers))
+        self.keep = nn.Linear(c.hidden_size, 1)
+        self.document = nn.Linear(c.hidden_size, 1)
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """All [b, t] int64, attention_mask 1 where there is a token; to float32 logits [b, t] and [b]."""
+        at = torch.arange(input_ids.shape[1], device=input_ids.device)
+        x = self.norm(self.words(input_ids) + self.types(token_type_ids) + self.positions(at))
+        mask = attention_mask.bool()[:, None, None, :]
+        for layer in self.layers:
+            x = layer(x, mask)
+        return self.keep(x).squeeze(-1).float(), self.document(x[:, 0]).squeeze(-1).float()
+
+
+# A checkpoint's names, in the order they are replaced, and ours.
+NAMES = {
+    "embeddings.word_embeddings": "words",
+    "embeddings.position_embeddings": "positions",
+    "embeddings.token_type_embeddings": "types",
+    "embeddings.LayerNorm": "norm",
+    "encoder.layer.": "layers.",
+    "attention.self.": "",
+    "attention.output.dense": "out",
+    "attention.output.LayerNorm": "out_norm",
+    "intermediate.dense": "up",
+    "output.dense": "down",
+    "output.LayerNorm": "down_norm",
+}
+
+
+def renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A BERT checkpoint's encoder weights under our names; pooler and position ids left out."""
+    out = {}
+    for name, value in weights.items():
+        if name.startswith("pooler.") or name.endswith("position_ids"):
+            continue
+        for theirs, ours in NAMES.items():
+            name = name.replace(theirs, ours)
+        out[name] = value
+    return out

