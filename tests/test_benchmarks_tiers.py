@@ -19,7 +19,6 @@ from benchmarks.baselines import bm25
 from benchmarks.ceiling import Ceiling, Shape
 from benchmarks.columns import Column, Once
 from benchmarks.methods import TIERS
-from benchmarks.methods import TIERS
 from benchmarks.pairs import Passage, average_precision
 from benchmarks.tokens import count
 from compressor.errors import CompressorError, ModelError

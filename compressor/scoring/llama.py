@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A sequence: `prefix` and what follows, neither empty, and from which token of the latter on the nats are wanted."""
+    """A sequence: `prefix` and what follows, neither empty; and from which token of the latter nats are wanted."""
 
     prefix: Ids
     ids: Ids
