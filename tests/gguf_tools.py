@@ -1,4 +1,4 @@
-"""Tiny GGUF files with random weights, of the kinds the shipped model is not: SentencePiece vocabulary, other bodies."""
+"""Tiny GGUF files with random weights, of kinds the shipped model is not of: SentencePiece, recurrent, encoder."""
 
 from __future__ import annotations
 

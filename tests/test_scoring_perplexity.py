@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gguf_tools
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,6 @@ from compressor.errors import CompressorError, DeviceError, MissingExtra, ModelE
 from compressor.scoring import Query, Source, Units
 from compressor.scoring.device import Device
 from compressor.segments.prose import prose
-from tests import gguf_tools
 
 llama_cpp: Any = pytest.importorskip("llama_cpp")
 
