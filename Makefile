@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 MODELS := $(VENV)/.stamp-models
-SOURCES := compressor agents tests benchmarks examples
+SOURCES := compressor agents tests benchmarks examples training
 
 .PHONY: demo test check bench venv models
 
@@ -14,7 +14,7 @@ demo: $(STAMP)  ## compress a recorded agent session, check what survived, write
 test: $(MODELS)  ## the quick tests, those of the model tiers included; `make test ARGS='-m slow'` for the slow ones
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP)  ## lint, format, types
+check: $(MODELS)  ## lint, format, types
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)

@@ -9,14 +9,27 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import facts, folds, plot, qa, speed, survival, throughput, tiers
+from benchmarks import (
+    batching,
+    encoders,
+    facts,
+    folds,
+    lingua,
+    plot,
+    qa,
+    speed,
+    survival,
+    throughput,
+    tiers,
+    words,
+)
 from benchmarks.columns import BASELINES
 from benchmarks.data import folder
 from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
-WITHOUT_DATA = ("throughput",)
+WITHOUT_DATA = ("throughput", "batching")
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
@@ -25,7 +38,12 @@ BENCHMARKS: dict[str, Benchmark] = {
     "speed": speed.run,
     "tiers": tiers.run,
     "throughput": throughput.run,
+    "encoders": encoders.run,
+    "batching": batching.run,
+    "words": words.run,
+    "lingua": lingua.run,
 }
+USUAL = ("sessions", "facts", "qa", "folds", "speed")  # two minutes; the others take up to ten each, and the models
 
 
 def main() -> None:
@@ -36,7 +54,7 @@ def main() -> None:
     parser.add_argument("--methods", help=f"of {','.join(known)}")
     parser.add_argument("--limit", type=int, default=os.environ.get("LIMIT"), help="cases a set, for a quick look")
     args = parser.parse_args()
-    chosen = args.only.split(",") if args.only else list(BENCHMARKS)
+    chosen = args.only.split(",") if args.only else list(USUAL)
     methods = args.methods.split(",") if args.methods else known
     if unknown := [n for n in chosen if n not in BENCHMARKS] + [m for m in methods if m not in known]:
         parser.error(f"unknown: {', '.join(unknown)}")
