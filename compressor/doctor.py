@@ -182,7 +182,7 @@ def _device() -> Iterator[Check]:
 
 def _tiers() -> Iterator[Check]:
     """Whether each tier that reads with a model can run, as far as can be told without loading one."""
-    from compressor.scoring import onnx
+    from compressor.scoring import NEAR_THE_LINE, onnx
     from compressor.scoring.pruner_net import PACKAGE, PATH
 
     runs = "ONNX Runtime on the CPU, torch on a GPU" if onnx.available() else "torch"
@@ -190,10 +190,11 @@ def _tiers() -> Iterator[Check]:
     pruner = _ready("pruner", "models", packaged, f"{PATH.name} on all-MiniLM-L6-v2")
     if pruner.status == "ok" and not PATH.is_file():
         pruner = Check(pruner.name, "fail", f"{PATH} is missing", _install(""))
-    yield _ready("embedding", "models", (*packaged, "sentence_transformers"), f"all-MiniLM-L6-v2, {runs}")
+    encoder = _ready("embedding", "models", (*packaged, "sentence_transformers"), f"all-MiniLM-L6-v2, {runs}")
+    yield encoder
     yield pruner
     yield _ready("perplexity", "llama", ("llama_cpp",), "llama.cpp")
-    yield Check("cascade", pruner.status, "fast, then pruner", pruner.todo)
+    yield Check("cascade", encoder.status, f"fast, then {NEAR_THE_LINE}", encoder.todo)
 
 
 def _ready(tier: str, extra: str, modules: Sequence[str], detail: str) -> Check:
