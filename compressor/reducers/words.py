@@ -23,7 +23,7 @@ from compressor.segments.base import Mask, Spans
 from compressor.segments.spans import SpanLayout
 
 KEEP = 0.75  # share of the words that stays: `benchmarks/LOG.md`
-WORTH = 0.5  # of a token of such words, next to the other tokens of their unit
+WORTH = 0.3  # of a token of such words, next to the other tokens of their unit: the same
 
 _ARTICLES = frozenset(("a", "an", "the"))
 
