@@ -95,6 +95,17 @@ def told_apart(net: Net, held: Sequence[lm_data.Document], tokenizer: Tokenizer,
     return right / len(passages)
 
 
+def repeated(net: Net, held: Sequence[lm_data.Document], tokenizer: Tokenizer, torch: Any) -> tuple[float, float]:
+    """Nats a token of held-out passages when they are read, and when they are read again at once."""
+    rng = random.Random(SEED)
+    passages = [tokenizer.encode(p).ids for d in held for p in lm_data.passages_of(d.text, rng)]
+    rows = [p[: net.shape.context // 2 - 1] for p in rng.sample(passages, min(PAIRS, len(passages)))]
+    found = surprisals(net, [[0, *p, *p] for p in rows], torch)
+    first = np.concatenate([x[: len(p)] for x, p in zip(found, rows, strict=True)])
+    again = np.concatenate([x[len(p) :] for x, p in zip(found, rows, strict=True)])
+    return float(first.mean()), float(again.mean())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.lm", description=__doc__)
     parser.add_argument("path", nargs="?", type=Path, default=PATH, help="the GGUF to write")
@@ -123,6 +134,8 @@ def main() -> None:
     print(f"held out, bits a byte: {', '.join(f'{k} {v:.3f}' for k, v in bits(net, held, tokenizer, torch).items())}")
     print(f"  token frequencies alone {unigram(held, ids, tokenizer):.3f}, xz {packed(held):.3f}")
     print(f"held-out passages told apart by their hints: {told_apart(net, held, tokenizer, torch):.3f}")
+    first, again = repeated(net, held, tokenizer, torch)
+    print(f"held-out passages, nats a token: {first:.3f}; read again at once: {again:.3f}")
     print(f"{args.path}: {args.path.stat().st_size / 1e6:.2f} MB")
 
 

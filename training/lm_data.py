@@ -16,11 +16,13 @@ from pathlib import Path
 
 HELD_OUT = 20  # every 20th document of a set is kept for measuring
 PART = 20_000  # characters of a document cut from a book
-PASSAGE = 200, 900  # characters of a passage that a hint is given for, at least and about at most
-PLAIN = 0.5  # share of documents shown as they are, not in passages with hints
+PASSAGE = 150, 600  # characters of a passage, at least and about at most
+PLAIN = 0.4  # share of documents shown as they are, not in passages
+AGAIN = 0.15  # share of passages followed by a part of themselves
+STRETCH = 24  # words from which a hint is taken
+BEFORE = 0.5  # share of hints that stand before their passage
+MISLEADING = 0.25  # share of hints that belong to another passage
 RARE = 0.04  # share of rare words beyond which a paragraph is not worth reading
-MISLEADING = 0.4  # share of hints that belong to another passage
-
 PAGES = 3  # every third manual page is read: all of them would be half of the text
 
 #: how often a set is shown: encyclopaedic prose most
@@ -57,11 +59,11 @@ def split(documents: Sequence[Document]) -> tuple[list[Document], list[Document]
 
 
 def shown(documents: Sequence[Document], rng: random.Random) -> list[str]:
-    """What the model is shown, shuffled: documents as they are, and passages that follow a hint.
+    """What the model is shown, shuffled: documents as they are, and passages with a hint or a part of them.
 
-    A hint is a few words of the passage in the form of a question. With it, even a small model learns early to look
-    back at a question, which is all that is asked of it; a share of the hints is about something else, so that it
-    learns to tell. The two are divided by a line break, as `compressor.scoring.perplexity` divides them.
+    A hint is a few words of the passage in the form of a question, before it or after. So a small model learns early to
+    look back at a question or at what was said, which is all that is asked of it; a share of the hints is about
+    something else, so that it learns to tell. The two are divided by a line break, as the perplexity tier divides them.
     """
     out: list[str] = []
     passages: list[str] = []
@@ -72,8 +74,12 @@ def shown(documents: Sequence[Document], rng: random.Random) -> list[str]:
             else:
                 passages += passages_of(d.text, rng)
     for p in passages:
-        about = rng.choice(passages) if rng.random() < MISLEADING else p
-        out.append(f"{hint(about, rng)}\n{p}")
+        if rng.random() < AGAIN:
+            start = rng.randrange(len(p) // 2)
+            out.append(f"{p}\n{p[start : start + rng.randint(60, len(p))]}")
+            continue
+        asked = hint(rng.choice(passages) if rng.random() < MISLEADING else p, rng)
+        out.append(f"{asked}\n{p}" if rng.random() < BEFORE else f"{p}\n{asked}")
     rng.shuffle(out)
     return out
 
@@ -92,15 +98,17 @@ def passages_of(text: str, rng: random.Random) -> Iterator[str]:
 
 
 def hint(passage: str, rng: random.Random) -> str:
-    """Three to nine words of one stretch of the passage, in order, lower case, long words rather than short ones."""
+    """Three to nine words of one stretch of the passage, in order, long words rather than short ones; some in lower
+    case, some after a question word."""
     words = _WORD.findall(passage)
-    first = rng.randrange(max(1, len(words) - 24))
-    stretch = words[first : first + 24]
+    first = rng.randrange(max(1, len(words) - STRETCH))
+    stretch = words[first : first + STRETCH]
     wanted = rng.randint(3, 9)
     keys = [rng.random() ** (1 / min(len(w), 8)) for w in stretch]
-    best = sorted(sorted(range(len(stretch)), key=keys.__getitem__)[-wanted:])
-    start = f"{rng.choice(_ASKING)} " if rng.random() < 0.7 else ""
-    return start + " ".join(stretch[i].lower() for i in best)
+    found = [stretch[i] for i in sorted(sorted(range(len(stretch)), key=keys.__getitem__)[-wanted:])]
+    if rng.random() < 0.5:
+        found = [w.lower() for w in found]
+    return " ".join([rng.choice(_ASKING), *found] if rng.random() < 0.4 else found)
 
 
 def _texts(folder: Path) -> Iterator[tuple[str, str]]:
