@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from compressor.scoring.device import choose, dtype_for
+
 #: dense bf16 FLOP/s and bytes/s of data sheets (NVIDIA: H100 SXM, H200 SXM, A100 80 GB SXM)
 SHEETS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.04e12)}
 SQUARE = {"cpu": 2_048, "cuda": 8_192}  # side of the matrix product measured
@@ -44,44 +46,75 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Ceiling:
-    """FLOP/s and bytes/s of a device. source: where the numbers are from."""
+class Bound:
+    """An encoder on a device. tokens_per_second: measured; peak_*: FLOP/s and bytes/s of the device, from `source`;
+    flops, bytes: of a token."""
 
+    dtype: str
+    shape: str
+    tokens_per_second: float
     flops: float
-    bandwidth: float
+    bytes: float
+    peak_flops: float
+    peak_bandwidth: float
     source: str
 
-    def limit(self, shape: Shape, width: int) -> tuple[str, float]:
-        """What bounds the encoder, and the tokens a second it allows."""
-        arithmetic, memory = self.flops / shape.flops, self.bandwidth / shape.bytes(width)
-        return ("arithmetic", arithmetic) if arithmetic <= memory else ("memory", memory)
+    @property
+    def arithmetic(self) -> float:
+        """Tokens a second that arithmetic allows."""
+        return self.peak_flops / self.flops
+
+    @property
+    def memory(self) -> float:
+        """Tokens a second that memory allows."""
+        return self.peak_bandwidth / self.bytes
+
+    @property
+    def most(self) -> float:
+        return min(self.arithmetic, self.memory)
+
+    @property
+    def share(self) -> float:
+        """How much of that is reached."""
+        return self.tokens_per_second / self.most
+
+    def __str__(self) -> str:
+        limit = "arithmetic" if self.arithmetic <= self.memory else "memory"
+        return (
+            f"{self.dtype}, {self.shape}; {self.flops / 1e6:.1f} MFLOP and {self.bytes / 1e3:.0f} kB a token where all"
+            f" but attention goes through memory; {self.source} {self.peak_flops / 1e12:.2f} TFLOP/s and"
+            f" {self.peak_bandwidth / 1e9:.0f} GB/s. The limit is {limit}: {self.most:,.0f} tokens/s, of which"
+            f" {self.share:.0%} are reached."
+        )
 
 
-def ceilings(device: str, dtype: str) -> list[Ceiling]:
-    """As measured in this process; before it that of the data sheet, for a GPU that has one here."""
-    torch = import_module("torch")
-    found = [_measured(torch, device, getattr(torch, dtype))]
-    if device.startswith("cuda"):
-        name = torch.cuda.get_device_name(device)
-        found[:0] = [Ceiling(*SHEETS[key], f"data sheet of {key}") for key in SHEETS if key in name][:1]
-    return found
-
-
-def encoder_speed(device: str, dtype: str, shape: Shape) -> float:
-    """Tokens a second of our own BERT module of that shape, weights random: they do not change the time."""
+def bound(device: str) -> Bound:
+    """Our own BERT module of `Shape` on a device, against the device's data sheet, or what this process measures."""
     torch, bert = import_module("torch"), import_module("compressor.scoring.bert")
-    config = bert.Config(
-        shape.vocabulary, shape.hidden, shape.layers, shape.heads, shape.inner, max(512, shape.tokens), 2, 1e-12
-    )
-    module = bert.TokenClassifier(config).to(device=device, dtype=getattr(torch, dtype)).eval()
+    name = dtype_for(choose(device))
+    dtype, shape = getattr(torch, name), Shape(batch=16 if device == "cpu" else 128)
+    config = bert.Config(shape.vocabulary, shape.hidden, shape.layers, shape.heads, shape.inner, shape.tokens, 2, 1e-12)
+    module = bert.TokenClassifier(config).to(device=device, dtype=dtype).eval()
     ids = torch.randint(shape.vocabulary, (shape.batch, shape.tokens), device=device)
     rest = torch.ones_like(ids), torch.zeros_like(ids)
     with torch.inference_mode():
         seconds = _seconds(torch, device, lambda: module(ids, *rest))
-    return shape.batch * shape.tokens / seconds
+    peaks = _sheet(torch, device) or (*_measured(torch, device, dtype), "measured")
+    said = f"{shape.batch} sequences of {shape.tokens} tokens"
+    speed = shape.batch * shape.tokens / seconds
+    return Bound(name, said, speed, shape.flops, shape.bytes(dtype.itemsize), *peaks)
 
 
-def _measured(torch: Any, device: str, dtype: Any) -> Ceiling:
+def _sheet(torch: Any, device: str) -> tuple[float, float, str] | None:
+    """A known GPU's data sheet."""
+    if not device.startswith("cuda"):
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next(((*SHEETS[key], f"{key}'s data sheet has") for key in SHEETS if key in name), None)
+
+
+def _measured(torch: Any, device: str, dtype: Any) -> tuple[float, float]:
+    """FLOP/s of a large matrix product, bytes/s of a large copy, both ways counted."""
     kind = device.partition(":")[0]
     side, size = SQUARE.get(kind, SQUARE["cpu"]), COPY.get(kind, COPY["cpu"])
     a, b = (torch.randn(side, side, device=device, dtype=torch.float32).to(dtype) for _ in range(2))
@@ -89,7 +122,7 @@ def _measured(torch: Any, device: str, dtype: Any) -> Ceiling:
     source = torch.zeros(size, device=device, dtype=dtype)
     target = torch.empty_like(source)
     copy = _seconds(torch, device, lambda: target.copy_(source))
-    return Ceiling(2 * side**3 / product, 2 * size * source.element_size() / copy, "measured")
+    return 2 * side**3 / product, 2 * size * source.element_size() / copy
 
 
 def _seconds(torch: Any, device: str, work: Callable[[], object]) -> float:

@@ -101,10 +101,10 @@ class Task:
 
 RATIOS = (4.0, 8.0)
 TASKS = [
-    Task("2Wiki (trained on)", marked, "multihop/2wiki_train500.jsonl.gz", True, 60),
-    Task("HotpotQA", marked, "multihop/hotpot_dev_first100.jsonl.gz", True, 60),
-    Task("MuSiQue, an answer a hop", hops, "multihop/musique_train100.jsonl.gz", True, 60),
-    Task("QMSum, tokens of relevant turns", meetings, "qmsum/qmsum-val.jsonl.gz", False, 40),
+    Task("2Wiki (trained on)", marked, "multihop/2wiki_train500.jsonl.gz", True, 40),
+    Task("HotpotQA", marked, "multihop/hotpot_dev_first100.jsonl.gz", True, 40),
+    Task("MuSiQue, an answer a hop", hops, "multihop/musique_train100.jsonl.gz", True, 40),
+    Task("QMSum, tokens of relevant turns", meetings, "qmsum/qmsum-val.jsonl.gz", False, 12),
 ]
 
 

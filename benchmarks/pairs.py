@@ -20,7 +20,7 @@ from compressor.tokens import counter_for
 
 Floats = npt.NDArray[np.float64]
 Rate = Callable[[str, "Passage"], Sequence[float] | npt.NDArray[np.floating]]
-LIMIT = 500
+LIMIT = 300
 
 
 @dataclass(frozen=True)

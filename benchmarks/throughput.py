@@ -22,13 +22,13 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.ceiling import Shape, ceilings, encoder_speed
+from benchmarks.ceiling import bound
 from benchmarks.data import REPOSITORY
 from benchmarks.methods import TIERS
 from benchmarks.report import Report
 from compressor import CompressorError
 from compressor.scoring import ModelScorer, Query, Scorer, Source, Units, make_scorer
-from compressor.scoring.device import choose, dtype_for
+from compressor.scoring.device import choose
 from compressor.segments.prose import prose
 
 DOCUMENTS, SENTENCES = 20, 5  # of a request
@@ -36,7 +36,6 @@ CHARACTERS = 3.7  # of a cl100k token in them: so a GPU machine needs no tokeniz
 COMPARED = 3  # requests whose scores are compared with float32's on the CPU
 AT_ONCE = {"cpu": (1, 8), "gpu": (1, 8, 64)}
 REQUESTS = {1: 6, 8: 16, 64: 192}  # in all, by how many at once
-WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
 BLOCK = re.compile(r"\n(?:[-*] +|\s*\n)")
 
 
@@ -148,89 +147,58 @@ def plain_cpu() -> Iterator[None]:
         yield
 
 
-def encoder(device: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """The encoder by itself on a device, against what the device can do: rows, and the same in words."""
-    dtype = dtype_for(choose(device))
-    shape = Shape(batch=16 if device == "cpu" else 128)
-    speed = encoder_speed(device, dtype, shape)
-    rows, words = [], []
-    for ceiling in ceilings(device, dtype):
-        limit, most = ceiling.limit(shape, WIDTH[dtype])
-        rows.append(
-            {
-                "tier": "encoder alone",
-                "device": device,
-                "dtype": dtype,
-                "tokens_per_second": speed,
-                "flops_per_token": shape.flops,
-                "bytes_per_token": shape.bytes(WIDTH[dtype]),
-                "peak_flops": ceiling.flops,
-                "peak_bandwidth": ceiling.bandwidth,
-                "ceiling": ceiling.source,
-                "limit": limit,
-                "share": speed / most,
-            }
-        )
-        words.append(
-            f"*Encoder alone*, {device}, {dtype}, {shape.batch} sequences of {shape.tokens} tokens:"
-            f" {shape.flops / 1e6:.1f} MFLOP and {shape.bytes(WIDTH[dtype]) / 1e3:.0f} kB a token;"
-            f" {ceiling.source} {ceiling.flops / 1e12:.2f} TFLOP/s and {ceiling.bandwidth / 1e9:.0f} GB/s;"
-            f" the limit is {limit}, and {speed / most:.0%} of it are reached."
-        )
-    return rows, words
+HEAD = ["tier", "device", "at once", "tokens/s", "p50 ms", "p95 ms", "fell back", "order as float32", "of the limit"]
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     """Every tier on the CPU and on the GPU, if there is one. `limit` caps the requests. Needs no data."""
     best = choose()
-    gpu = best.name if best.gpu else "GPU"
+    devices = {"CPU": "cpu", "GPU": best.name if best.gpu else ""}
+    bounds = {device: bound(device) for device in devices.values() if device and TORCH}
     raw: list[dict[str, Any]] = []
-    table = [
-        [
-            "tier",
-            "device",
-            "at once",
-            "tokens/s",
-            "p50 ms",
-            "p95 ms",
-            "fell back",
-            "rank correlation with float32 on CPU",
-        ]
-    ]
-    notes = list(NOTES)
+    table, notes = [HEAD], list(NOTES)
     for label in (m for m in TIERS if m in methods):
-        for device in ("cpu", gpu) if TIERS[label] != "fast" else ("cpu",):
+        for name, device in devices.items():
+            if TIERS[label] == "fast" and name == "GPU":
+                continue
             try:
-                if device == "GPU":
+                if not device:
                     raise CompressorError(best.why)
                 rows = measure(TIERS[label], device, limit)
             except CompressorError as error:
-                raw.append({"tier": label, "device": device, "state": "not run", "why": str(error)})
-                table.append([label, device, "–", "not run", *"––––"])
-                notes.append(f"*{label}*, {device}, not run: {error}.")
+                raw.append({"tier": label, "device": name, "state": "not run", "why": str(error)})
+                table.append([label, name, "–", "not run", *"–––––"])
+                notes.append(f"*{label}*, {name}, not run: {error}.")
                 continue
-            raw += [{"tier": label, "device": device, **row} for row in rows]
-            table += [_line(label, device, row) for row in rows]
-    for device in ("cpu", gpu):
-        if device != "GPU" and TORCH:
-            rows, words = encoder(device)
-            raw += rows
-            notes += words
-            table.append(["encoder alone", device, "–", f"{rows[0]['tokens_per_second']:,.0f}", *"––––"])
+            for row in rows:
+                if device in bounds and TIERS[label] in ENCODERS:
+                    row["share"] = row["tokens_per_second"] / bounds[device].most
+                raw.append({"tier": label, "device": name, **row})
+                table.append(_line(label, name, row))
+    for name, device in devices.items():
+        if device in bounds:
+            row = vars(bounds[device]) | {"share": bounds[device].share}
+            raw.append({"tier": "encoder alone", "device": name, **row})
+            speed = f"{row['tokens_per_second']:,.0f}"
+            table.append(["encoder alone", name, "–", speed, *"––––", f"{row['share']:.0%}"])
+            notes.append(f"*Encoder alone*, {name}: {bounds[device]}")
     return Report("throughput", "Throughput of the tiers", notes, table, raw)
 
 
 def _line(label: str, device: str, row: dict[str, Any]) -> list[str]:
     agreement = f"{row['rank_correlation']:.5f}" if "rank_correlation" in row else "–"
+    share = f"{row['share']:.0%}" if "share" in row else "–"
     times = (f"{row[key]:,.0f}" for key in ("tokens_per_second", "p50_ms", "p95_ms"))
-    return [label, device, str(row["at_once"]), *times, str(row["fallbacks"]), agreement]
+    return [label, device, str(row["at_once"]), *times, str(row["fallbacks"]), agreement, share]
 
 
 TORCH = find_spec("torch") is not None
+ENCODERS = ("embedding", "pruner")  # the tiers that read every token with an encoder of the shape that was bounded
 NOTES = [
     f"Requests of {DOCUMENTS} documents of {SENTENCES} sentences of this repository's own text, all different; whole",
     f"scorers, in tokens of the documents ({CHARACTERS} characters, as cl100k's are there). *At once*: threads of one",
-    "process that ask again when answered. The last column is the lowest of a few requests. *Encoder alone*:",
-    "all-MiniLM-L6-v2's shape with random weights, on full batches; its bytes assume that every operation but",
-    "attention goes through memory.",
+    "process that ask again when answered. *Order as float32*: the lowest rank correlation with the model in float32",
+    "on the CPU, of a few requests. *Encoder alone*: all-MiniLM-L6-v2's shape with random weights in torch, on full",
+    "batches. *Of the limit*: tokens/s over what arithmetic or memory allow such an encoder at most, in that type of",
+    "numbers; int8, which the tiers use on a CPU, may pass float32's.",
 ]

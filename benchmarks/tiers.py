@@ -108,5 +108,6 @@ NOTES = [
     "of the questions) and area under precision-recall over all sentences, and average precision within a question",
     "that has an answer. *Model alone* is what the tier's model says, *tier* what the scorer makes of it. Seen in",
     "training: by the fast tier's word vectors 2Wiki, HotpotQA and the sentences (SQuAD), by the pruner 2Wiki;",
-    "MiniLM, on which `embedding` and the pruner stand, saw training questions of SQuAD and Natural Questions.",
+    "MiniLM, on which the embedding tier, the cascade and the pruner stand, saw training questions of SQuAD and",
+    "Natural Questions.",
 ]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from benchmarks import columns, evidence, pairs, throughput, tiers, unseen
 from benchmarks.baselines import bm25
-from benchmarks.ceiling import Ceiling, Shape
+from benchmarks.ceiling import Bound, Shape
 from benchmarks.columns import Column, Once
 from benchmarks.methods import TIERS
 from benchmarks.pairs import Passage, average_precision
@@ -249,9 +249,9 @@ def test_flops_are_those_of_the_module() -> None:
 
 
 def test_the_limit_is_the_lower_of_two() -> None:
-    shape = Shape()
-    assert Ceiling(shape.flops, 1e3 * shape.bytes(2), "").limit(shape, 2) == ("arithmetic", 1.0)
-    assert Ceiling(1e3 * shape.flops, shape.bytes(2), "").limit(shape, 2) == ("memory", 1.0)
+    busy = Bound("bfloat16", "one", 50, flops=10, bytes=10, peak_flops=1e3, peak_bandwidth=1e6, source="measured")
+    assert (busy.most, busy.share) == (100, 0.5) and "limit is arithmetic" in str(busy)
+    assert "limit is memory" in str(replace(busy, peak_bandwidth=1e2))
 
 
 def test_requests_are_the_same_every_time_and_share_no_sentence() -> None:
@@ -307,7 +307,7 @@ def test_without_a_gpu_its_column_says_not_run(monkeypatch: pytest.MonkeyPatch) 
     served = throughput.Served([0.1, 0.2], 100, 0.3, 0)
     monkeypatch.setattr(throughput, "measure", lambda *_: [{"at_once": 1, **served.row()}])
     report = throughput.run(Path(), 2, ["ours", "ours pruner"])
-    assert [row[:2] for row in report.table[1:]] == [["ours", "cpu"], ["ours pruner", "cpu"], ["ours pruner", "GPU"]]
+    assert [row[:2] for row in report.table[1:]] == [["ours", "CPU"], ["ours pruner", "CPU"], ["ours pruner", "GPU"]]
     assert report.table[3][3] == "not run" and report.rows[2]["state"] == "not run"
     assert "COMPRESSOR_DEVICE=cpu" in report.notes[-1] or "asked for" in report.notes[-1]
 
