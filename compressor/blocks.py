@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from compressor.context import Context, Kind, Slot, Turn
+from compressor.rounds import open_round
 
 #: When a block may be touched. Later levels open only when the earlier ones cannot reach the budget.
 PINNED, MATERIAL, SPEECH, HISTORY = 99, 0, 1, 2
+
+Find = Callable[[str], list[tuple[int, int]]]  # stretches [start, end) of a text, in order, not overlapping
+_Span = tuple[int, int, Kind, int, str]  # start, end, kind, level, reason
 
 
 @dataclass(slots=True)
@@ -31,9 +35,12 @@ class Block:
 def blocks_of(
     context: Context,
     mode: str,
-    find_material: Callable[[str], list[tuple[int, int]]],
+    find_material: Find,
+    pinned: Collection[int] = (),
+    find_constraints: Find | None = None,
 ) -> list[Block]:
-    """All blocks of a context, in order.
+    """All blocks of a context, in order. `pinned` are messages that stay as they are; what `find_constraints` finds in
+    user messages stays, too.
 
     Pinned: what is not editable, system text, the first and last user message (long material pasted into them is a
     block of its own and may be compressed), everything said or called in the open tool round. In mode "ingest" all
@@ -43,19 +50,21 @@ def blocks_of(
     users = [t.index for t in turns if t.role == "user"]
     ends = {users[0], users[-1]} if users else set()
     last_agent = max((t.index for t in turns if t.role == "assistant"), default=-1)
-    open_round = _open_round(turns)
+    opened = open_round(turns)
     asked = {
         s.call_id: f"{s.name or ''} {s.text}" for t in turns for s in t.slots if s.kind == "tool_call" and s.call_id
     }
     out: list[Block] = []
     for turn in turns:
         for slot in turn.slots:
-            level, reason = _level(slot, turn, ends, open_round)
+            level, reason = (PINNED, "pinned") if turn.index in pinned else _level(slot, turn, ends, opened)
             if mode == "ingest" and not (slot.kind == "tool_result" and turn.index > last_agent and slot.editable):
                 level, reason = PINNED, "prefix kept for the provider's cache"
             spans = [(0, len(slot.text), slot.kind, level, reason)]
-            if slot.kind == "user" and slot.editable and mode != "ingest":
+            if slot.kind == "user" and slot.editable and mode != "ingest" and turn.index not in pinned:
                 spans = _with_material(slot, level, reason, find_material)
+                if find_constraints is not None and level < PINNED:
+                    spans = _with_constraints(slot, spans, find_constraints)
             for start, end, kind, level, reason in spans:
                 out.append(
                     Block(
@@ -77,31 +86,12 @@ def blocks_of(
     return out
 
 
-def _open_round(turns: Sequence[Turn]) -> set[int]:
-    """Indices of the assistant turns of the round that has no assistant or user word after its results yet."""
-    out: set[int] = set()
-    for turn in reversed(turns):
-        if turn.role == "assistant":
-            if not turn.calls and out:
-                # Some dialects write thinking, words and calls of one step as separate items.
-                out.add(turn.index)
-                continue
-            if not turn.calls:
-                break
-            out.add(turn.index)
-        elif turn.role == "tool" and not out:
-            continue
-        else:
-            break
-    return out
-
-
-def _level(slot: Slot, turn: Turn, ends: set[int], open_round: set[int]) -> tuple[int, str]:
+def _level(slot: Slot, turn: Turn, ends: set[int], opened: set[int]) -> tuple[int, str]:
     if not slot.editable:
         return PINNED, "signed or not editable"
     if slot.kind == "system":
         return PINNED, "system prompt"
-    if turn.index in open_round:
+    if turn.index in opened:
         return PINNED, "open tool round"
     if turn.role == "user" and slot.kind in ("user", "image") and turn.index in ends:
         return PINNED, "first or last user message"
@@ -112,11 +102,25 @@ def _level(slot: Slot, turn: Turn, ends: set[int], open_round: set[int]) -> tupl
     return HISTORY, ""
 
 
-def _with_material(
-    slot: Slot, level: int, reason: str, find_material: Callable[[str], list[tuple[int, int]]]
-) -> list[tuple[int, int, Kind, int, str]]:
+def _with_constraints(slot: Slot, spans: list[_Span], find: Find) -> list[_Span]:
+    """The stretches of a user's own words that constrain the agent become spans that stay."""
+    out: list[_Span] = []
+    for start, end, kind, level, reason in spans:
+        found = find(slot.text[start:end]) if kind == slot.kind else []
+        at = start
+        for first, last in found:
+            if start + first > at:
+                out.append((at, start + first, kind, level, reason))
+            out.append((start + first, start + last, kind, PINNED, "a constraint of the user's"))
+            at = start + last
+        if at < end or not found:
+            out.append((at, end, kind, level, reason))
+    return out
+
+
+def _with_material(slot: Slot, level: int, reason: str, find_material: Find) -> list[_Span]:
     """The slot's text cut into instruction and pasted material."""
-    out: list[tuple[int, int, Kind, int, str]] = []
+    out: list[_Span] = []
     at = 0
     for start, end in find_material(slot.text):
         if start > at:

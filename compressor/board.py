@@ -13,6 +13,7 @@ from compressor.analysis import layout_of
 from compressor.blocks import HISTORY, PINNED, Block
 from compressor.context import Context, Path, Slot
 from compressor.draft import Draft
+from compressor.rounds import rounds_of
 from compressor.tokens import Counter
 
 Key = tuple[int, Path]
@@ -97,30 +98,10 @@ class Board:
         for key in self._drafted:
             changes[key[0]] += self._change(key)
         total = self.measure()
-        for group in _rounds(self.context):
+        for group in rounds_of(self.context.turns):
             if total <= budget:
                 break
             if not held.intersection(group):
                 self.removed.update(group)
                 total -= sum(self._turn_tokens(i) + changes[i] for i in group)
         self._keep_drafts([d for d in self.drafts if d.block.slot.message not in self.removed])
-
-
-def _rounds(context: Context) -> list[list[int]]:
-    """Turns in groups that can only go together: what an agent said and called in one step (some dialects write its
-    thinking, words and calls as separate items) and the results; any other turn alone."""
-    groups: list[list[int]] = []
-    callers: dict[str, list[int]] = {}
-    previous = ""
-    for turn in context.turns:
-        group = next((callers[a] for a in turn.answers if a in callers), None)
-        if group is None and groups and (turn.role == "tool" or turn.role == previous == "assistant"):
-            group = groups[-1]
-        if group is None:
-            group = []
-            groups.append(group)
-        group.append(turn.index)
-        for call in turn.calls:
-            callers[call] = group
-        previous = turn.role
-    return groups

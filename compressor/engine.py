@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compressor.budget import is_share, tokens_of
 from compressor.choice import Choice
@@ -26,6 +26,9 @@ from compressor.store.base import Store
 from compressor.store.texts import get_text
 from compressor.threads import in_thread
 from compressor.tokens import counter_for
+
+if TYPE_CHECKING:
+    from compressor.sessions import Policy, Session
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[\[{\"\d])")  # cut by values, not by stretches of the text: offsets are of no use
 MODES = ("call", "ingest", "compact")
@@ -60,6 +63,11 @@ class Compressor:
         self.scorer = make_scorer(scorer, device, lambda: self.store)
         words = WordPruner() if prune_words is True else prune_words or None
         self._choice = Choice(self.scorer, gate, words)
+
+    @property
+    def choice(self) -> Choice:
+        """Scorer, gate and pruner, for those who build on this compressor."""
+        return self._choice
 
     @property
     def store(self) -> Store:
@@ -133,6 +141,38 @@ class Compressor:
     def expand(self, ref: str) -> str:
         """The exact original behind a ref. Raises UnknownRef or ExpiredRef."""
         return get_text(self.store, ref.strip())
+
+    def session(
+        self,
+        id: str,
+        model: str | None = None,
+        budget: int | float | str | None = None,
+        policy: Policy | None = None,
+        tools: Sequence[Any] | None = None,
+        system: Any = None,
+        tenant: str = "",
+    ) -> Session:
+        """The session of that id: a new one, or the one that the store has, as it was left.
+
+        model: whose tokens, prices and window; None is gpt-4o. budget: hard limit of what is sent: tokens, a share of
+            the model's window (a float below 1), money a call ("$0.02"), None: 0.8 of the window.
+        policy: what is cut when. tools, system: the tool schemas and Anthropic's separate system prompt, counted.
+        tenant: sessions of different tenants have nothing in common, whatever their ids.
+
+        Raises InvalidBudget, StoreError.
+        """
+        from compressor.sessions import Session
+
+        return Session(self, id, model, budget, policy, tools, system, tenant)
+
+    def import_session(
+        self, data: Mapping[str, Any], id: str | None = None, tenant: str = "", **options: Any
+    ) -> Session:
+        """A session from what `Session.export` gave, under its old id or another; `options` as for `session`.
+        CompressorError if there is one of that id, or the data is none."""
+        from compressor.sessions.session import import_session
+
+        return import_session(self, data, id, tenant, options)
 
     async def acompress(self, messages: Sequence[Any], budget: int | float, **options: Any) -> Result:
         """`compress` in a worker thread, with the same options."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compressor.account import list_blocks, list_dropped
-from compressor.blocks import HISTORY, SPEECH, blocks_of
-from compressor.board import Board
+from compressor.blocks import HISTORY, SPEECH, Find, blocks_of
+from compressor.board import Board, Key
 from compressor.choice import Choice
 from compressor.context import Context
 from compressor.dialects.base import Dialect
@@ -34,7 +34,10 @@ RECENT = 8  # blocks whose words count as known in ingest mode
 @dataclass
 class Flow:
     """One call of `Compressor.compress`. `store` opens the store, `lead` messages at the front are not the caller's
-    and not given back, `share` says that the budget was a share."""
+    and not given back, `share` says that the budget was a share. `pinned` messages stay as they are, so do users'
+    words that `find_constraints` finds; `hints` are texts (with weights) that are worth having besides the query.
+
+    After `run`: `edits` and `removed`, what was done to which slot, and which messages were left out whole."""
 
     context: Context
     dialect: Dialect
@@ -45,7 +48,12 @@ class Flow:
     store: Callable[[], Store]
     share: bool
     lead: int = 0
+    pinned: frozenset[int] = frozenset()
+    find_constraints: Find | None = None
+    hints: tuple[tuple[str, float], ...] = ()
     warnings: list[str] = field(default_factory=list)
+    edits: dict[Key, str] = field(default_factory=dict)
+    removed: frozenset[int] = frozenset()
 
     def run(self, before: int, budget: int) -> Result:
         """The result. The store is asked for only when there is something to keep."""
@@ -56,7 +64,7 @@ class Flow:
         scorer, self.warnings = self.choice.of(before, budget, self.share, self._frozen())
         if scorer is None:
             return self._untouched(before, before)
-        blocks = blocks_of(self.context, self.mode, find_material)
+        blocks = blocks_of(self.context, self.mode, find_material, self.pinned, self.find_constraints)
         board = Board(self.context, blocks, self.counter, before)
         board.open(SPEECH)
         selection = None
@@ -79,7 +87,7 @@ class Flow:
             b.text for b in board.blocks if b.level > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")
         ]
         known = tuple(fixed[-RECENT:] if self.mode == "ingest" else fixed)
-        query = query_of(self.context, self.query, known, task_only=self.mode == "compact")
+        query = query_of(self.context, self.query, known, self.mode == "compact", self.hints)
         for attempt in ("marks", "history", "rounds"):
             if attempt == "history":
                 board.open(HISTORY)
@@ -103,7 +111,8 @@ class Flow:
 
     def _proven(self, board: Board, selection: Selection | None, budget: int) -> Result:
         """Renders, and reads what was rendered again from scratch: that checks syntax of the dialect, pairs, count."""
-        messages = self.dialect.render(self.context, board.edits(), tuple(sorted(board.removed)))
+        self.edits, self.removed = board.edits(), frozenset(board.removed)
+        messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.removed)))
         after = self.counter.context(self.dialect.parse(messages, self.context.tools))
         if after > budget:
             raise BudgetTooSmall(budget, after, "the rendered context is larger than planned")

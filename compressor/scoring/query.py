@@ -10,11 +10,18 @@ LAST_USER, LAST_ACTION, TASK = 1.0, 0.7, 0.4
 RECENT_CHARS = 4_000  # of one part: a query is an intention, not a document
 
 
-def query_of(context: Context, explicit: str | None, known: tuple[str, ...], task_only: bool = False) -> Query:
+def query_of(
+    context: Context,
+    explicit: str | None,
+    known: tuple[str, ...],
+    task_only: bool = False,
+    hints: tuple[tuple[str, float], ...] = (),
+) -> Query:
     """The query of a context: the caller's own, or the last user turn, the agent's last words and calls, and the task
-    (first user turn), weighted in that order; the task alone if `task_only`. `known` is passed on."""
+    (first user turn), weighted in that order; the task alone if `task_only`. `hints` (text, weight) are added, `known`
+    is passed on."""
     if explicit is not None and explicit.strip():
-        return Query(((explicit, 1.0),), known)
+        return Query(((explicit, 1.0), *hints), known)
     users = [t for t in context.turns if t.role == "user"]
     agents = [t for t in context.turns if t.role == "assistant"]
     parts: list[tuple[str, float]] = []
@@ -24,4 +31,4 @@ def query_of(context: Context, explicit: str | None, known: tuple[str, ...], tas
             for slot in turn.slots:
                 if slot.text and slot.kind not in ("tool_result", "image"):
                     parts.append((slot.text[:RECENT_CHARS], weight))
-    return Query(tuple(parts), known)
+    return Query((*parts, *hints), known)

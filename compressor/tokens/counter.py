@@ -83,6 +83,11 @@ class Counter:
         further = max(calls, len(turn.answers)) - 1
         return total + further * (family.per_message + 1) if further > 0 else total
 
+    @property
+    def reply(self) -> int:
+        """Tokens of what primes the answer."""
+        return self._family.reply
+
     def context(self, context: Context) -> int:
         """Tokens of the whole request: all messages, what primes the reply, and the tool schemas. Nothing costs 0."""
         if not context.turns and not context.tools:

@@ -1,0 +1,17 @@
+"""Sessions of long-running agents: what is sent stays byte-stable, and is compacted when that pays.
+
+session.py       a conversation in the store: restarts, several workers
+conversation.py  the same without a store of its own
+birth.py         tool results, once, when they are born
+compaction.py    the history, rarely
+economy.py       when
+archive.py, expand.py, recall.py  what was cut, and the way back to it
+"""
+
+from compressor.sessions.balance import Balance
+from compressor.sessions.conversation import Conversation
+from compressor.sessions.expand import ExpandTool
+from compressor.sessions.policy import Policy, ToolRule
+from compressor.sessions.session import Session
+
+__all__ = ["Balance", "Conversation", "ExpandTool", "Policy", "Session", "ToolRule"]

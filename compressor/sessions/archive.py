@@ -1,0 +1,175 @@
+"""What has left a session's view: its index, its place in the store, and who may read it again.
+
+A round that leaves is stored twice under refs: as a text for the agent to read, and as the exact messages. A page in
+the store lists the rounds of one compaction. Refs are granted to a scope (tenant and session): a ref alone opens
+nothing. Selects nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from compressor.context import Turn
+from compressor.errors import RefError, UnknownRef
+from compressor.refs import mark, ref_of
+from compressor.sessions import wire
+from compressor.sessions.kit import Kit
+from compressor.store.base import Store, StoreStats, get_many
+from compressor.store.texts import get_text, put_texts
+
+HEADING = "[index of earlier rounds that were cut from this conversation, oldest first; expand a ref to read one]"
+INDEX_SHARE = 0.15  # of the low-water mark; older lines become one
+LABEL = 90  # characters
+NAMES = {"tool_call": "call", "tool_result": "result", "system": "system", "user": "user", "document": "document"}
+
+
+def scope_of(tenant: str, session: str) -> str:
+    """The scope of a tenant's session: names of any length and kind in a short key."""
+    name = json.dumps([tenant, session]).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(name, digest_size=12).hexdigest()
+
+
+def grant(scope: str, ref: str) -> str:
+    """The key whose being there lets a scope read a ref."""
+    return f"grant:{scope}:{ref}"
+
+
+class Granting:
+    """A store that grants what is put into it to a scope."""
+
+    def __init__(self, store: Store, scope: str) -> None:
+        self._store, self._scope = store, scope
+
+    def put(self, items: Mapping[str, bytes]) -> None:
+        """See `Store.put`."""
+        self._store.put({**items, **{grant(self._scope, key): b"" for key in items}})
+
+    def get(self, key: str) -> bytes:
+        """See `Store.get`."""
+        return self._store.get(key)
+
+    def stats(self) -> StoreStats:
+        """See `Store.stats`."""
+        return self._store.stats()
+
+    def close(self) -> None:
+        """Closes nothing: the store is not this session's."""
+
+
+def read(store: Store, scopes: Sequence[str], ref: str) -> str:
+    """The text behind a ref that one of the scopes was granted. UnknownRef for any other; ExpiredRef if it is gone."""
+    found = get_many(store, [grant(scope, ref) for scope in scopes])
+    if not found:
+        store.get(grant(scopes[0], ref)) if scopes else None  # ExpiredRef if it once was granted
+        raise UnknownRef(ref)
+    return get_text(store, ref)
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A round that has left the view. `text` is what the agent reads, `messages` are the exact ones as JSON."""
+
+    label: str
+    text: str
+    messages: str
+
+    @property
+    def ref(self) -> str:
+        return ref_of(self.text)
+
+    @classmethod
+    def of(cls, turns: Iterable[Turn], messages: Sequence[Any]) -> Gone:
+        """Of a round's original turns and messages."""
+        parts, calls, said = [], [], ""
+        for turn in turns:
+            for slot in turn.slots:
+                name = f" {slot.name}" if slot.name else ""
+                kind = NAMES.get(slot.kind, slot.kind)
+                parts.append(f"[{kind}{name}]\n{slot.text or '(an image)'}")
+                if slot.kind == "tool_call":
+                    calls.append(f"{slot.name} {slot.text}")
+                elif not said and slot.kind in ("user", "assistant"):
+                    said = f"{slot.kind}: {slot.text}"
+            calls += [name for name in turn.extras if turn.calls and not any(s.kind == "tool_call" for s in turn.slots)]
+        label = " ".join((" + ".join(calls) or said or "a message").split())
+        label = label if len(label) <= LABEL else label[: LABEL - 1] + "…"
+        exact = json.dumps([wire.to_json(m) for m in messages], ensure_ascii=False)
+        return cls(label, "\n\n".join(parts), exact)
+
+
+@dataclass(frozen=True)
+class Index:
+    """The lines that stand for what has gone, oldest first. `older` is the ref of lines that had to make room, `rounds`
+    how many rounds those were; `pending` is what has to be stored for that."""
+
+    lines: tuple[str, ...] = ()
+    older: str = ""
+    rounds: int = 0
+    summary: str = ""
+    pending: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """What stands in the view."""
+        older = [f"{self.rounds} rounds before these {mark(self.older)}"] if self.older else []
+        return "\n".join([HEADING, *older, *self.lines, *([self.summary] if self.summary else [])])
+
+    def extended(self, gone: Sequence[Gone], kit: Kit) -> Index:
+        """With the lines of more rounds, the oldest lines moved behind one ref where there are too many."""
+        lines = [*self.lines, *(f"{g.label} {mark(g.ref)}" for g in gone)]
+        room = int(INDEX_SHARE * kit.policy.low)
+        keep = len(lines)
+        while keep and sum(kit.counter.count(line) + 1 for line in lines[len(lines) - keep :]) > room:
+            keep -= 1
+        if keep == len(lines):
+            return replace(self, lines=tuple(lines))
+        # Half of the room is left free, so that the first lines do not change with every round that goes.
+        while keep and sum(kit.counter.count(line) + 1 for line in lines[len(lines) - keep :]) > room // 2:
+            keep -= 1
+        moved = lines[: len(lines) - keep]
+        first = [f"{self.rounds} rounds before these {mark(self.older)}"] if self.older else []
+        page = "\n".join([*first, *moved])
+        return replace(
+            self,
+            lines=tuple(lines[len(lines) - keep :]),
+            older=ref_of(page),
+            rounds=self.rounds + len(moved),
+            pending={**self.pending, ref_of(page): page},
+        )
+
+
+def put_away(store: Store, gone: Sequence[Gone], index: Index) -> str | None:
+    """Stores rounds that have left, and the index's older lines; the ref of the page that lists them."""
+    items = dict(index.pending)
+    for g in gone:
+        items[g.ref] = g.text
+        items[ref_of(g.messages)] = g.messages
+    page = None
+    if gone:
+        listed = json.dumps([[g.ref, g.label, ref_of(g.messages)] for g in gone], ensure_ascii=False)
+        items[page := ref_of(listed)] = listed
+    if items:
+        put_texts(store, items)
+    return page
+
+
+def pages(store: Store, refs: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Ref, label and ref of the exact messages of every round on these pages that is still stored, oldest first."""
+    found = get_many(store, list(refs))
+    out: list[tuple[str, str, str]] = []
+    for ref in refs:
+        if ref in found:
+            out += [(r, label, exact) for r, label, exact in json.loads(found[ref])]
+    return out
+
+
+def texts(store: Store, refs: Sequence[str]) -> dict[str, str]:
+    """The texts of those refs that are still stored."""
+    with suppress(RefError):
+        return {ref: value.decode("utf-8", "surrogatepass") for ref, value in get_many(store, list(refs)).items()}
+    return {}

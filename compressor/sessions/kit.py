@@ -1,0 +1,70 @@
+"""What every step of a session works with, and the one way from messages to parsed turns. Holds no history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from compressor.choice import Choice
+from compressor.context import Context, Path, Turn
+from compressor.dialects import Dialect, detect
+from compressor.messages import Flow
+from compressor.prices import Price
+from compressor.reducers.constraints import find_constraints
+from compressor.sessions.policy import Policy
+from compressor.store.base import Store
+from compressor.tokens import Counter
+
+Edits = dict[Path, str]
+REGRET = 0.3  # weight of a text that was expanded before, next to the task's .4: `benchmarks/LOG.md`
+
+
+@dataclass
+class Kit:
+    """`store` opens the store that cut originals go to, `tools` are the schemas sent along."""
+
+    choice: Choice
+    counter: Counter
+    policy: Policy
+    price: Price
+    limit: int
+    store: Callable[[], Store]
+    tools: Sequence[Any] | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def parse(self, messages: Sequence[Any]) -> tuple[Dialect, Context]:
+        """InvalidContext for what a provider would refuse, but for calls at the end that have no result yet."""
+        dialect = detect(messages, self.tools)
+        return dialect, dialect.parse(messages, self.tools)
+
+    def render(self, messages: Sequence[Any], edits: Mapping[int, Edits]) -> list[Any]:
+        """The messages with edits by index; untouched ones are the same objects."""
+        dialect, context = self.parse(messages)
+        return dialect.render(context, {(i, path): text for i, own in edits.items() for path, text in own.items()})
+
+    def tokens(self, turn: Turn, context: Context) -> int:
+        """Tokens of one message."""
+        return self.counter.turn(turn, context.dialect)
+
+    def overhead(self) -> int:
+        """Tokens of a request besides its messages: what primes the reply, and the tool schemas."""
+        return self.counter.reply + self.counter.tools(self.tools)
+
+    def flow(self, messages: Sequence[Any], mode: str, pinned: frozenset[int], regrets: Sequence[str]) -> Flow:
+        """A compression of these messages, ready to run."""
+        dialect, context = self.parse(messages)
+        hints = tuple((text, REGRET) for text in regrets)
+        return Flow(
+            context,
+            dialect,
+            self.counter,
+            self.choice,
+            mode,
+            None,
+            self.store,
+            False,
+            pinned=pinned,
+            find_constraints=find_constraints,
+            hints=hints,
+        )

@@ -1,0 +1,52 @@
+"""Finds in what has left a session's view what answers a question, with the scorer that compresses. Keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from compressor.context import Turn
+from compressor.errors import BudgetTooSmall, CompressorError, InvalidBudget
+from compressor.refs import mark, ref_of
+from compressor.scoring.index import terms
+from compressor.sessions import archive
+from compressor.sessions.state import Entry, State
+
+if TYPE_CHECKING:
+    from compressor.engine import Compressor
+
+MOST = 200  # texts that are read closely; where there are more, those that share most words with the query
+
+
+def recall(
+    compressor: Compressor,
+    state: State,
+    cut: Sequence[tuple[Turn, Entry]],
+    query: str,
+    budget: int,
+    model: str | None,
+) -> str:
+    """See `Conversation.recall`. `cut` are the live messages of which the view shows less than all."""
+    if not query.strip():
+        raise CompressorError("recall needs a query: what should the older history say?")
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
+        raise InvalidBudget(f"recall's budget must be a positive number of tokens, not {budget!r}")
+    listed = archive.pages(compressor.store, state.pages)
+    labels = {ref: label for ref, label, _ in listed}
+    texts = archive.texts(compressor.store, list(labels))
+    documents = [{"title": f"{labels[ref]} {mark(ref)}", "text": text} for ref, text in texts.items()]
+    for turn, entry in cut:
+        for slot in turn.slots:
+            if slot.path in entry.edits and not entry.index:
+                documents.append({"title": f"{slot.name or slot.kind} {mark(ref_of(slot.text))}", "text": slot.text})
+    if len(documents) > MOST:
+        asked = set(terms(query))
+        shared = [len(asked.intersection(terms(f"{d['title']} {d['text']}"))) for d in documents]
+        best = sorted(range(len(documents)), key=lambda i: (-shared[i], -i))[:MOST]
+        documents = [documents[i] for i in sorted(best)]
+    if not documents:
+        return ""
+    try:
+        return compressor.compress_documents(documents, query=query, budget=budget, model=model).text
+    except BudgetTooSmall:
+        return ""

@@ -1,0 +1,328 @@
+"""A conversation kept in the store: it survives restarts, and several workers can serve it at once.
+
+Every change is one record in the store's journal, written only if nobody else has written since (compare-and-set); who
+comes second takes over what the first wrote and does its own change again. What is compressed is journaled as bytes,
+not as a recipe, so a session resumed anywhere gives the same view. Knows no compression.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from compressor.errors import CompressorError, RefError, StoreError
+from compressor.refs import find_refs
+from compressor.sessions import archive, wire
+from compressor.sessions.balance import Balance
+from compressor.sessions.conversation import Conversation
+from compressor.sessions.expand import ExpandTool
+from compressor.sessions.policy import Policy
+from compressor.sessions.state import VERSION, State
+from compressor.store.base import Journal
+from compressor.store.texts import put_texts
+from compressor.threads import in_thread
+
+if TYPE_CHECKING:
+    from compressor.engine import Compressor
+
+T = TypeVar("T")
+ATTEMPTS = 50  # times a change is done again because other workers were first
+
+
+class Session:
+    """A long-running agent conversation under an id. Made by `Compressor.session`.
+
+    Safe to share between threads and, where the store is (SQLite), between processes. Every method has an async twin
+    (`aappend`, `aview`, ...) that runs it in a worker thread. See `Conversation` for what the methods do; all of them
+    raise StoreError where the store cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        compressor: Compressor,
+        id: str,
+        model: str | None = None,
+        budget: int | float | str | None = None,
+        policy: Policy | None = None,
+        tools: Sequence[Any] | None = None,
+        system: Any = None,
+        tenant: str = "",
+    ) -> None:
+        if not isinstance(id, str) or not id:
+            raise CompressorError(f"a session needs an id, a string that is not empty, not {id!r}")
+        self.id, self.model, self.tenant = id, model, tenant
+        self._compressor = compressor
+        self._scope = archive.scope_of(tenant, id)
+        self._options: dict[str, Any] = {"model": model, "budget": budget, "policy": policy, "tools": tools}
+        self._system = system
+        self._lock = threading.RLock()
+        self._number = 0  # of the last record that is in here
+        self._data: dict[str, Any] = State(scopes=[self._scope]).head()
+        self._entries: list[Any] = []  # as JSON
+        self._messages: list[Any] = []  # as JSON, beside them
+        self._objects: list[Any] = []  # as the caller gave them, or made from the JSON
+        self._front: list[Any] = []  # system messages in front, as JSON
+        self._talk: Conversation = None  # type: ignore[assignment]  # made from the journal in a moment
+        self._talk = self._made()
+        self._run(lambda: None)
+
+    def append(self, *messages: Any, pin: bool = False) -> None:
+        """See `Conversation.append`."""
+        self._run(lambda: self._talk.append(*messages, pin=pin))
+
+    def follow(self, messages: Sequence[Any], system: Any = None, tools: Sequence[Any] | None = None) -> None:
+        """See `Conversation.follow`."""
+        self._run(lambda: self._talk.follow(messages, system, tools))
+
+    def pin(self, at: int) -> None:
+        """See `Conversation.pin`."""
+        self._run(lambda: self._talk.pin(at))
+
+    def usage(self, provider_usage: Any) -> None:
+        """See `Conversation.usage`."""
+        self._run(lambda: self._talk.usage(provider_usage))
+
+    def view(self) -> list[Any]:
+        """See `Conversation.view`."""
+        return self._run(lambda: self._talk.view())
+
+    def compact(self) -> bool:
+        """See `Conversation.compact`."""
+        return self._run(lambda: self._talk.compact())
+
+    def recall(self, query: str, budget: int = 1_000) -> str:
+        """See `Conversation.recall`."""
+        return self._run(lambda: self._talk.recall(query, budget))
+
+    def expand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
+        """See `Conversation.expand`."""
+        return self._run(lambda: self._talk.expand(ref, query, budget))
+
+    @property
+    def expand_tool(self) -> ExpandTool:
+        """See `Conversation.expand_tool`."""
+        return ExpandTool(self.expand)
+
+    def balance(self) -> Balance:
+        """See `Conversation.balance`."""
+        return self._run(lambda: self._talk.balance())
+
+    @property
+    def warnings(self) -> list[str]:
+        """What this object has seen happen that the user should know."""
+        return list(self._talk.warnings)
+
+    def fork(self, id: str) -> Session:
+        """A session of another id that begins with all of this one and goes its own way from here. CompressorError if
+        there is a session of that id."""
+        with self._lock:
+            return self._compressor.import_session(
+                self.export(originals=False), id, tenant=self.tenant, **self._given()
+            )
+
+    def export(self, originals: bool = True) -> dict[str, Any]:
+        """The session as JSON data, for `Compressor.import_session`. `originals`: with the texts behind its refs, so
+        that another store can give them back too."""
+        with self._lock:
+            self._run(lambda: None)
+            data = {"version": VERSION, "id": self.id, "model": self.model, "state": self._talk.state}
+            data |= {"front": self._front, "messages": self._messages}
+            return data | {"originals": self._originals() if originals else {}}
+
+    def close(self, forget: bool = False) -> None:
+        """Ends the use of this object; the session stays in the store until its time is over. `forget`: it goes now."""
+        if forget:
+            self._journal().drop_log(self._name)
+
+    async def aappend(self, *messages: Any, pin: bool = False) -> None:
+        """`append` in a worker thread."""
+        await in_thread(self.append, *messages, pin=pin)
+
+    async def afollow(self, messages: Sequence[Any], system: Any = None, tools: Sequence[Any] | None = None) -> None:
+        """`follow` in a worker thread."""
+        await in_thread(self.follow, messages, system, tools)
+
+    async def apin(self, at: int) -> None:
+        """`pin` in a worker thread."""
+        await in_thread(self.pin, at)
+
+    async def ausage(self, provider_usage: Any) -> None:
+        """`usage` in a worker thread."""
+        await in_thread(self.usage, provider_usage)
+
+    async def aview(self) -> list[Any]:
+        """`view` in a worker thread."""
+        return await in_thread(self.view)
+
+    async def acompact(self) -> bool:
+        """`compact` in a worker thread."""
+        return await in_thread(self.compact)
+
+    async def arecall(self, query: str, budget: int = 1_000) -> str:
+        """`recall` in a worker thread."""
+        return await in_thread(self.recall, query, budget)
+
+    async def aexpand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
+        """`expand` in a worker thread."""
+        return await in_thread(self.expand, ref, query, budget)
+
+    async def abalance(self) -> Balance:
+        """`balance` in a worker thread."""
+        return await in_thread(self.balance)
+
+    async def afork(self, id: str) -> Session:
+        """`fork` in a worker thread."""
+        return await in_thread(self.fork, id)
+
+    async def aexport(self, originals: bool = True) -> dict[str, Any]:
+        """`export` in a worker thread."""
+        return await in_thread(self.export, originals)
+
+    async def aclose(self, forget: bool = False) -> None:
+        """`close` in a worker thread."""
+        await in_thread(self.close, forget)
+
+    # -- the journal
+
+    @property
+    def _name(self) -> str:
+        return f"session:{self._scope}"
+
+    def _journal(self) -> Journal:
+        store = self._compressor.store
+        if not hasattr(store, "append_log"):
+            raise StoreError(
+                f"{type(store).__name__} cannot keep sessions: it has no journal (see Journal in store/base)"
+            )
+        return cast(Journal, store)
+
+    def _given(self) -> dict[str, Any]:
+        return {**{k: v for k, v in self._options.items() if k != "model"}, "model": self.model, "system": self._system}
+
+    def _made(self) -> Conversation:
+        """The conversation as the records have it."""
+        state = {**self._data, "entries": self._entries}
+        talk = Conversation(self._compressor, **self._options, state=state, system=self._system, scoped=self._scope)
+        if self._talk is not None:
+            talk.warnings.extend(self._talk.warnings)
+        talk.restore([wire.from_json(m) for m in self._front], list(self._objects))
+        return talk
+
+    def _run(self, change: Callable[[], T]) -> T:
+        """Does a change on the newest state and journals it; again, where another worker was first."""
+        with self._lock:
+            for _ in range(ATTEMPTS):
+                gone = self._catch_up()
+                try:
+                    result = change()
+                    if not self._talk.changed and not gone:
+                        return result
+                    record, fresh = self._record(gone)
+                    packed = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
+                    if self._journal().append_log(self._name, self._number, [packed], fresh=fresh):
+                        self._number += 1
+                        self._apply(record, self._talk.live)
+                        self._talk.saved()
+                        return result
+                except BaseException:
+                    self._talk = self._made()  # without what was half done
+                    raise
+                self._talk = self._made()
+        raise StoreError(f"session {self.id!r} is too busy: {ATTEMPTS} times another worker was first")
+
+    def _catch_up(self) -> bool:
+        """Takes over what others have written. True if the journal is gone and has to be written anew."""
+        try:
+            records = self._journal().read_log(self._name, after=self._number)
+        except RefError:
+            anew = self._number > 0
+            self._number = 0
+            return anew
+        for number, packed in records:
+            self._number = number
+            self._apply(json.loads(packed), None)
+        if records:
+            self._talk = self._made()
+        return False
+
+    def _record(self, whole: bool) -> tuple[dict[str, Any], bool]:
+        """What has changed since the last record, and whether nothing before it is needed any more."""
+        state = self._talk.state
+        entries = state.pop("entries")
+        live = self._talk.live
+        known = {entry["at"]: i for i, entry in enumerate(self._entries)}
+        moved = [e["at"] for e in entries[: len(self._entries)]] != [e["at"] for e in self._entries]
+        whole = whole or moved
+        changes = []
+        for i, (entry, message) in enumerate(zip(entries, live, strict=True)):
+            before = known.get(entry["at"])
+            same = before is not None and self._entries[before]["digest"] == entry["digest"]
+            if whole or not same or self._entries[cast(int, before)] != entry:
+                data = self._messages[cast(int, before)] if same else wire.to_json(message)
+                changes.append([i, entry, data])
+        front = [wire.to_json(m) for m in self._talk.head]
+        return {"state": state, "front": front, "count": len(entries), "changes": changes}, whole
+
+    def _apply(self, record: Mapping[str, Any], live: Sequence[Any] | None) -> None:
+        """Takes a record over. `live`: the messages as the caller gave them, if it is our own record."""
+        count = record["count"]
+        self._data, self._front = record["state"], record["front"]
+        for items in (self._entries, self._messages, self._objects):
+            del items[count:]
+        if live is None and any(i > len(self._entries) for i, _, _ in record["changes"]):
+            raise StoreError(f"the journal of session {self.id!r} is damaged: a record is missing")
+        for i, entry, data in record["changes"]:
+            made = None if live is not None else wire.from_json(data)
+            if i < len(self._entries):
+                self._entries[i], self._messages[i], self._objects[i] = entry, data, made
+            else:
+                self._entries.append(entry)
+                self._messages.append(data)
+                self._objects.append(made)
+        if live is not None:
+            self._objects = list(live)
+
+    def _take(self, state: State, front: list[Any], messages: list[Any], originals: Mapping[str, str]) -> None:
+        """Becomes a session that was exported."""
+        if self._number or len(messages) != len(state.entries):
+            why = f"there is a session {self.id!r} already" if self._number else "its messages do not go with its state"
+            raise CompressorError(f"the session cannot be imported: {why}")
+        if originals:
+            put_texts(archive.Granting(self._compressor.store, self._scope), originals)
+        state.scopes = list(dict.fromkeys([self._scope, *state.scopes]))
+        with self._lock:
+            data = state.to_json()
+            record = {"state": state.head(), "front": front, "count": len(messages)}
+            record["changes"] = [[i, e, m] for i, (e, m) in enumerate(zip(data["entries"], messages, strict=True))]
+            packed = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            if not self._journal().append_log(self._name, 0, [packed], fresh=True):
+                raise CompressorError(f"the session cannot be imported: there is a session {self.id!r} already")
+            self._catch_up()
+
+    def _originals(self) -> dict[str, str]:
+        store, state = self._compressor.store, State.from_json(self._talk.state)
+        refs = [r for e in state.entries for text in e.edits.values() for r in find_refs(text)]
+        refs += [*state.pages, *([state.older] if state.older else [])]
+        for ref, _, exact in archive.pages(store, state.pages):
+            refs += [ref, exact]
+        found = archive.texts(store, list(dict.fromkeys(refs)))
+        deeper = [r for text in found.values() for r in find_refs(text) if r not in found]
+        return found | archive.texts(store, deeper)
+
+
+def import_session(
+    compressor: Compressor, data: Mapping[str, Any], id: str | None, tenant: str, options: Mapping[str, Any]
+) -> Session:
+    """See `Compressor.import_session`."""
+    try:
+        state = State.from_json(data["state"])
+        front, messages, originals = list(data["front"]), list(data["messages"]), dict(data["originals"])
+        name = id or data["id"]
+        given = {"model": data["model"], **options}
+    except (KeyError, TypeError) as error:
+        raise CompressorError(f"this is no session: give what `Session.export` gave ({error!r})") from None
+    session = Session(compressor, name, tenant=tenant, **given)
+    session._take(state, front, messages, originals)
+    return session
