@@ -12,19 +12,21 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast, get_args
 
 from compressor.context import Turn
-from compressor.errors import RefError, UnknownRef
+from compressor.errors import ExpiredRef, RefError, UnknownRef
 from compressor.refs import mark, ref_of
 from compressor.sessions import wire
 from compressor.sessions.kit import Kit
 from compressor.store.base import Store, StoreStats, get_many
 from compressor.store.texts import get_text, put_texts
+from compressor.summaries.passage import Passage, PassageKind
 
 HEADING = "[index of earlier rounds that were cut from this conversation, oldest first; expand a ref to read one]"
 INDEX_SHARE = 0.15  # of the low-water mark; older lines become one
 LABEL = 90  # characters
+SPOKEN = get_args(PassageKind)
 NAMES = {"tool_call": "call", "tool_result": "result", "system": "system", "user": "user", "document": "document"}
 
 
@@ -63,34 +65,52 @@ class Granting:
 
 def read(store: Store, scopes: Sequence[str], ref: str) -> str:
     """The text behind a ref that one of the scopes was granted. UnknownRef for any other; ExpiredRef if it is gone."""
-    found = get_many(store, [grant(scope, ref) for scope in scopes])
-    if not found:
-        store.get(grant(scopes[0], ref)) if scopes else None  # ExpiredRef if it once was granted
-        raise UnknownRef(ref)
-    return get_text(store, ref)
+    if get_many(store, [grant(scope, ref) for scope in scopes]):
+        return get_text(store, ref)
+    raise ExpiredRef(ref) if any(_was_there(store, grant(scope, ref)) for scope in scopes) else UnknownRef(ref)
+
+
+def _was_there(store: Store, key: str) -> bool:
+    try:
+        store.get(key)
+    except UnknownRef:
+        return False
+    except ExpiredRef:
+        return True
+    return True
 
 
 @dataclass(frozen=True)
 class Gone:
-    """A round that has left the view. `text` is what the agent reads, `messages` are the exact ones as JSON."""
+    """A round that has left the view. `text` is what the agent reads, `messages` are the exact ones as JSON, `spoken`
+    kind, name and text of each stretch, for a summary."""
 
     label: str
     text: str
     messages: str
+    spoken: tuple[tuple[PassageKind, str | None, str], ...] = ()
 
     @property
     def ref(self) -> str:
         return ref_of(self.text)
 
+    @property
+    def passages(self) -> list[Passage]:
+        """What a summariser reads."""
+        return [Passage(text, kind, name, self.ref) for kind, name, text in self.spoken]
+
     @classmethod
     def of(cls, turns: Iterable[Turn], messages: Sequence[Any]) -> Gone:
         """Of a round's original turns and messages."""
         parts, calls, said = [], [], ""
+        spoken: list[tuple[PassageKind, str | None, str]] = []
         for turn in turns:
             for slot in turn.slots:
                 name = f" {slot.name}" if slot.name else ""
                 kind = NAMES.get(slot.kind, slot.kind)
                 parts.append(f"[{kind}{name}]\n{slot.text or '(an image)'}")
+                if slot.kind in SPOKEN and slot.text:
+                    spoken.append((cast(PassageKind, slot.kind), slot.name, slot.text))
                 if slot.kind == "tool_call":
                     calls.append(f"{slot.name} {slot.text}")
                 elif not said and slot.kind in ("user", "assistant"):
@@ -99,7 +119,7 @@ class Gone:
         label = " ".join((" + ".join(calls) or said or "a message").split())
         label = label if len(label) <= LABEL else label[: LABEL - 1] + "…"
         exact = json.dumps([wire.to_json(m) for m in messages], ensure_ascii=False)
-        return cls(label, "\n\n".join(parts), exact)
+        return cls(label, "\n\n".join(parts), exact, tuple(spoken))
 
 
 @dataclass(frozen=True)

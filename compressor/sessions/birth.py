@@ -24,6 +24,14 @@ FOLD_GAIN = 0.9  # a folded text has at most this share of the tokens
 SAME_FROM = 60  # tokens of a result that is told apart from an earlier one by a note
 
 
+_SAME = "[the same text as the result of call "
+
+
+def names_another(text: str) -> bool:
+    """Whether a text stands for another result in the view."""
+    return text.startswith(_SAME)
+
+
 def give_birth(
     kit: Kit, messages: Sequence[Any], results: Sequence[int], regrets: Sequence[str], earlier: Mapping[str, str]
 ) -> dict[int, Edits]:
@@ -58,7 +66,7 @@ def _small(kit: Kit, slot: Slot, earlier: Mapping[str, str]) -> tuple[str | None
     tokens = kit.counter.count(slot.text)
     if tokens >= SAME_FROM and slot.text in earlier:
         put_texts(kit.store(), {(ref := ref_of(slot.text)): slot.text})
-        return f"[the same text as the result of call {earlier[slot.text]}] {mark(ref)}", 0
+        return f"{_SAME}{earlier[slot.text]}] {mark(ref)}", 0
     folded, after = None, tokens
     if tokens >= FOLD_FROM:
         folded = lossless(slot.text)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from compressor.board import SMALL
-from compressor.context import Context, Slot, Turn
+from compressor.context import Slot, Turn
 from compressor.errors import BudgetTooSmall, CompressorError
 from compressor.reducers.constraints import find_constraints
 from compressor.refs import mark, ref_of
@@ -25,9 +25,11 @@ from compressor.rounds import rounds_of
 from compressor.sessions.archive import Gone, Index
 from compressor.sessions.kit import Edits, Kit
 from compressor.sessions.state import Entry
+from compressor.summaries import Summary
 
 REACH = 4.0  # times the low-water mark: originals older than these go without being looked at again
 GAIN = 0.9  # a compaction that leaves more than this share of the tokens is not worth a new prefix
+SUMMARY_SHARE = 0.15  # of the low-water mark, where there is a summariser
 EVER = ("system", "user")  # roles whose messages an index never stands in
 
 
@@ -39,13 +41,14 @@ class Outcome:
     gone: list[Gone]
     index: Index
     tokens: int
+    summary: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Compaction:
     """One compaction of `entries`, whose originals are `originals` (after `head`, the system prompt before them) and
-    which stand in the view as `views`. `index` is what has gone before."""
+    which stand in the view as `views`. `index` and `summary` are of what has gone before."""
 
     kit: Kit
     head: Sequence[Any]
@@ -54,6 +57,7 @@ class Compaction:
     views: Sequence[Any]
     index: Index
     regrets: Sequence[str]
+    summary: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         lead = len(self.head)
@@ -61,6 +65,7 @@ class Compaction:
         self.turns = [replace(turn, index=turn.index - lead) for turn in context.turns[lead:]]
         _, raw = self.kit.parse([*self.head, *self.originals])
         self.raw = [replace(turn, index=turn.index - lead) for turn in raw.turns[lead:]]
+        self.sizes = [self.kit.tokens(turn, raw) for turn in self.raw]
         users = [turn.index for turn in self.turns if turn.role == "user"]
         self.held = {i for i, entry in enumerate(self.entries) if entry.pinned} | {*users[:1], *users[-1:]}
         self.held |= {turn.index for turn in self.turns if turn.role == "system"}
@@ -75,7 +80,7 @@ class Compaction:
         for share in (self.kit.policy.recent, 0.0, None):  # None: even the newest results may be cut
             recent = set() if share is None else self._recent(int(share * low))
             try:
-                outcome = self._select(recent, min(limit, room))
+                outcome = self._select(recent, min(limit, room) - self._reserve)
             except BudgetTooSmall as error:
                 if share is None and error.needed <= limit:
                     outcome = self._select(recent, min(limit, error.needed + low // 4))
@@ -84,16 +89,59 @@ class Compaction:
                 elif share == 0.0 and error.needed + low // 4 <= limit:  # the open round alone is larger
                     outcome = self._select(recent, error.needed + low // 4)
             if outcome is not None and outcome.tokens <= limit:
-                return outcome if outcome.tokens <= GAIN * before else None
+                if outcome.tokens > GAIN * before:
+                    return None
+                return self._checked(self._summarized(outcome))
         needed = limit + 1 if outcome is None else outcome.tokens
         raise BudgetTooSmall(limit, needed, "system prompt, task, open round and the index of what has gone")
+
+    @property
+    def _reserve(self) -> int:
+        """Tokens for a summary."""
+        return int(SUMMARY_SHARE * self.kit.policy.low) if self.kit.policy.summarizer is not None else 0
+
+    def _summarized(self, outcome: Outcome) -> Outcome:
+        """With a summary of the rounds that leave behind the index, if there is something to write and to write on."""
+        summarizer = self.kit.policy.summarizer
+        at = next((i for i, entry in enumerate(outcome.entries) if entry.index), None)
+        if summarizer is None or at is None or not (outcome.gone or self.summary):
+            return outcome
+        summary = Summary.from_json(self.summary) if self.summary else None
+        if outcome.gone:
+            passages = [passage for gone in outcome.gone for passage in gone.passages]
+            summary = summarizer.update(summary, passages, self._reserve, self.kit.counter)
+            outcome.warnings += summary.warnings
+        assert summary is not None
+        outcome.summary = summary.to_json()
+        outcome.index = replace(outcome.index, summary=summary.text(self._reserve, self.kit.counter))
+        entry = outcome.entries[at]
+        ((path, text),) = entry.edits.items()
+        more = self.kit.counter.count(outcome.index.text) - self.kit.counter.count(text)
+        outcome.entries[at] = replace(entry, edits={path: outcome.index.text}, tokens=entry.tokens + more)
+        outcome.tokens += more
+        return outcome
+
+    def _checked(self, outcome: Outcome) -> Outcome:
+        """CompressorError if something is missing that had to stay: held messages and users' constraints."""
+        now = {entry.at: entry for entry in outcome.entries}
+        for i, old in enumerate(self.entries):
+            new = now.get(old.at)
+            if i in self.held and (new is None or new.edits != old.edits):
+                raise CompressorError(f"a compaction lost message {old.at}, which is pinned: please report this")
+            for slot in self.raw[i].slots:
+                if slot.kind != "user" or i in self.held:
+                    continue
+                left = "" if new is None else new.edits.get(slot.path, slot.text)
+                if not all(slot.text[a:b] in left for a, b in find_constraints(slot.text)):
+                    raise CompressorError(f"a compaction lost a constraint of message {old.at}: please report this")
+        return outcome
 
     def _total(self, entries: Iterable[Entry]) -> int:
         head = self._head_tokens()
         return head + sum(entry.tokens for entry in entries)
 
     def _head_tokens(self) -> int:
-        context = self.kit.parse(self.head)[1] if self.head else Context([], [], "")
+        context = self.kit.read(self.head)
         return self.kit.overhead() + sum(self.kit.tokens(turn, context) for turn in context.turns)
 
     def _recent(self, room: int) -> set[int]:
@@ -130,7 +178,7 @@ class Compaction:
             index = index.extended([self._gone(group) for group in lost], self.kit)
         entries = self._entries(kept, removed, edits, stay, carrier, index)
         left = [self._gone(group) for group in [*gone, *lost]]
-        return Outcome(entries, left, index, self._total(entries), warnings + notes)
+        return Outcome(entries, left, index, self._total(entries), warnings=warnings + notes)
 
     def _aged(self, older: list[list[int]]) -> list[list[int]]:
         """The rounds beyond reach, oldest first."""
@@ -218,7 +266,7 @@ class Compaction:
                 slot = _slot(self.turns[i])
                 assert slot is not None
                 now = {slot.path: index.text}
-            tokens = old.raw + sum(
+            tokens = self.sizes[i] + sum(
                 self.kit.counter.count(now[slot.path]) - self._tokens_of(slot)
                 for slot in self.raw[i].slots
                 if slot.path in now

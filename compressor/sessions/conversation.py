@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from compressor.billing import usage_of
+from compressor.dialects.signed import first_signed, without_finished_reasoning
 from compressor.errors import CompressorError, InvalidContext
 from compressor.prices import price_of
 from compressor.rounds import rounds_of
 from compressor.sessions import archive, economy, wire
 from compressor.sessions.archive import Granting, Index
 from compressor.sessions.balance import Balance
-from compressor.sessions.birth import give_birth
+from compressor.sessions.birth import give_birth, names_another
 from compressor.sessions.compaction import Compaction, Outcome
 from compressor.sessions.expand import ExpandTool, expand
 from compressor.sessions.kit import Kit
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from compressor.context import Context
     from compressor.engine import Compressor
 
+SUMMARY = 600  # tokens that a summariser is taken to write, at the prices of the session's model
 LOW_SHARE = 0.5  # of the budget: a compaction aims no higher
 
 
@@ -165,9 +168,17 @@ class Conversation:
         cold = tallies.at > 0 and self._clock() - tallies.at > price.ttl
         fresh = tallies.seen != self._state.count
         over = tokens > self._kit.limit
-        due = fresh and self._kit.policy.compact and economy.pays(price, tallies, tokens, after, self._fixed(), cold)
-        if (over or due) and self._compact():
+        extra = price.money(fresh=tokens - after, output=SUMMARY) if self._kit.policy.summarizer is not None else 0.0
+        due = (
+            fresh
+            and self._kit.policy.compact
+            and economy.pays(price, tallies, tokens, after, self._fixed(), cold, extra)
+        )
+        if over and self._bound():
+            self._kit.warnings.append("the budget forced a compaction inside a turn with signed reasoning")
+        if (over or (due and not self._bound())) and self._compact():
             tokens, after = self._tokens(), self._after()
+            tallies.money += extra
         if fresh:
             economy.note_call(price, tallies, self._raw(), tokens, after, cold)
             tallies.seen, tallies.at = self._state.count, self._clock()
@@ -262,9 +273,9 @@ class Conversation:
         self._dirty = True
 
     def _parsed(self) -> Context:
-        messages = [*self._system, *self._head, *self._live]
+        messages = [*self._system, *self._head, *self._bodies()]
         if self._memo is None or len(self._memo.messages) != len(messages):
-            self._memo = self._kit.parse(messages)[1]
+            self._memo = self._kit.read(messages)
         return self._memo
 
     def _raw_turns(self) -> list[Any]:
@@ -325,10 +336,7 @@ class Conversation:
             raise InvalidContext(f"tool call {min(missing)!r} has no result yet: append it before the view")
 
     def _head_tokens(self) -> int:
-        head = [*self._system, *self._head]
-        if not head:
-            return self._kit.overhead()
-        context = self._kit.parse(head)[1]
+        context = self._kit.read([*self._system, *self._head])
         return self._kit.overhead() + sum(self._kit.tokens(turn, context) for turn in context.turns)
 
     def _tokens(self) -> int:
@@ -354,22 +362,47 @@ class Conversation:
     def _rendered(self) -> list[Any]:
         lead = len(self._system)
         edits = {lead + len(self._head) + i: e.edits for i, e in enumerate(self._state.entries) if e.edits}
-        return self._kit.render([*self._system, *self._head, *self._live], edits)[lead:]
+        return self._kit.render([*self._system, *self._head, *self._bodies()], edits)[lead:]
+
+    def _bodies(self) -> list[Any]:
+        """The live messages, without the signed reasoning that a compaction has left out."""
+        if not any(entry.bare for entry in self._state.entries):
+            return self._live
+        bare = self._bare()
+        return [bare[i] if e.bare else self._live[i] for i, e in enumerate(self._state.entries)]
+
+    def _bare(self) -> list[Any]:
+        """The live messages without the reasoning of finished turns that their provider does not want back."""
+        dialect, _ = self._kit.parse(self._live)
+        left, _ = without_finished_reasoning(self._live, dialect)
+        # Where reasoning is an item of its own (Responses), it goes with its round.
+        return left if len(left) == len(self._live) else self._live
+
+    def _bound(self) -> bool:
+        """Whether the current turn holds signed reasoning: it vouches for all before it, so nothing there is rewritten
+        unless the budget leaves no choice."""
+        dialect, _ = self._kit.parse(self._live)
+        return first_signed(self._bare() if self._kit.policy.traces else self._live, dialect) is not None
 
     def _compact(self) -> bool:
         state = self._state
         index = Index(tuple(state.lines), state.older, state.rounds)
         head = [*self._system, *self._head]
-        views = self._rendered()[len(self._head) :]
-        outcome = Compaction(self._kit, head, state.entries, self._live, views, index, state.regrets).run(
+        bodies = self._bare() if self._kit.policy.traces else self._bodies()
+        bare = [a is not b for a, b in zip(bodies, self._live, strict=True)]
+        entries = [replace(entry, bare=bare[i]) for i, entry in enumerate(state.entries)]
+        lead = len(head)
+        edits = {lead + i: e.edits for i, e in enumerate(entries) if e.edits}
+        views = self._kit.render([*head, *bodies], edits)[lead:]
+        outcome = Compaction(self._kit, head, entries, bodies, views, index, state.regrets, state.summary).run(
             self._low(), self._kit.limit
         )
         if outcome is None:
             return False
-        self._commit(outcome, views)
+        self._commit(outcome)
         return True
 
-    def _commit(self, outcome: Outcome, views: list[Any]) -> None:
+    def _commit(self, outcome: Outcome) -> None:
         state, tallies = self._state, self._state.tallies
         page = archive.put_away(self._kit.store(), outcome.gone, outcome.index)
         if page is not None:
@@ -379,7 +412,7 @@ class Conversation:
         state.raw_gone += sum(entry.raw for entry in state.entries if entry.at not in stay)
         kept = self._head_tokens()
         for old, new in zip(state.entries, outcome.entries, strict=False):
-            if old.at != new.at or old.edits != new.edits:
+            if (old.at, old.edits, old.bare) != (new.at, new.edits, new.bare):
                 break
             kept += new.tokens
         live = dict(zip((entry.at for entry in state.entries), self._live, strict=True))
@@ -387,9 +420,14 @@ class Conversation:
         self._live = [live[entry.at] for entry in outcome.entries]
         self._memo = None
         self._kit.warnings += outcome.warnings
+        state.summary = outcome.summary
         tallies.kept, tallies.rent, tallies.low = kept, 0.0, outcome.tokens
         tallies.compactions += 1
         self._dirty = True
+        for entry in state.entries:
+            if any(map(names_another, entry.edits.values())):  # the result it names may have gone
+                entry.edits, entry.born, entry.tokens = {}, False, entry.raw
+        self._born()
 
 
 def _system(system: Any) -> list[Any]:

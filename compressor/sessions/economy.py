@@ -29,12 +29,15 @@ def prompt_money(price: Price, tokens: int, kept: int) -> float:
     return (cached * price.cached + (tokens - cached) * price.write) / 1e6
 
 
-def pays(price: Price, tallies: Tallies, tokens: int, after: int, fixed: int, cold: bool = False) -> bool:
+def pays(
+    price: Price, tallies: Tallies, tokens: int, after: int, fixed: int, cold: bool = False, extra: float = 0.0
+) -> bool:
     """Whether to compact now: a view of `tokens` to about `after`, the first `fixed` of which stay as they are. `cold`:
-    the provider's cache has forgotten the session, so that rewriting costs nothing extra."""
+    the provider's cache has forgotten the session, so that rewriting costs nothing extra. `extra`: dollars that the
+    compaction itself costs."""
     if tokens < HYSTERESIS * after:
         return False
-    loss = 0.0 if cold else (price.write - price.cached) * max(0, after - fixed) / 1e6
+    loss = extra + (0.0 if cold else (price.write - price.cached) * max(0, after - fixed) / 1e6)
     saving = price.cached * (tokens - after) / 1e6
     rent = tallies.rent + saving
     saved = tallies.raw_money - tallies.money

@@ -7,18 +7,20 @@ from then on. Chooses nothing to cut.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import BudgetTooSmall, CompressorError, ExpiredRef, InvalidBudget, UnknownRef
-from compressor.refs import find_refs
+from compressor.refs import REF_DIGITS
 from compressor.sessions import archive
 from compressor.sessions.state import State
 
 if TYPE_CHECKING:
     from compressor.engine import Compressor
 
+_REF = re.compile(rf"(?<!\d)\d{{{REF_DIGITS}}}(?!\d)")
 REGRETS = 8  # remembered a session, the newest
 REGRET_CHARS = 600  # of each: what it begins with, or what was asked of it
 NAME = "expand_context"
@@ -44,7 +46,7 @@ def expand(
     compressor: Compressor, state: State, ref: str, query: str | None, budget: int | None, model: str | None
 ) -> str:
     """See `Conversation.expand`."""
-    ref = next(iter(find_refs(ref)), ref.strip())  # a whole mark will do
+    ref = found[0] if (found := _REF.search(ref)) else ref.strip()  # a whole mark will do
     text = archive.read(compressor.store, state.scopes, ref)
     regret = query.strip() if query and query.strip() else text[:REGRET_CHARS]
     if regret not in state.regrets:

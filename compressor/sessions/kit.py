@@ -17,7 +17,7 @@ from compressor.store.base import Store
 from compressor.tokens import Counter
 
 Edits = dict[Path, str]
-REGRET = 0.3  # weight of a text that was expanded before, next to the task's .4: `benchmarks/LOG.md`
+REGRET = 0.7  # weight of a text that was asked for again: as much as the agent's last call (scoring/query.py)
 
 
 @dataclass
@@ -37,6 +37,10 @@ class Kit:
         """InvalidContext for what a provider would refuse, but for calls at the end that have no result yet."""
         dialect = detect(messages, self.tools)
         return dialect, dialect.parse(messages, self.tools)
+
+    def read(self, messages: Sequence[Any]) -> Context:
+        """The same without the dialect; no messages are an empty context."""
+        return self.parse(messages)[1] if messages else Context([], [], "", self.tools)
 
     def render(self, messages: Sequence[Any], edits: Mapping[int, Edits]) -> list[Any]:
         """The messages with edits by index; untouched ones are the same objects."""

@@ -51,7 +51,7 @@ class Policy:
 
     ingest: bool = True
     ingest_from: int = 600
-    ingest_share: float = 0.5
+    ingest_share: float = 0.7
     ingest_most: int = 4_000
     compact: bool = True
     low: int = 4_000

@@ -271,12 +271,12 @@ class Session:
         self._data, self._front = record["state"], record["front"]
         for items in (self._entries, self._messages, self._objects):
             del items[count:]
-        if live is None and any(i > len(self._entries) for i, _, _ in record["changes"]):
-            raise StoreError(f"the journal of session {self.id!r} is damaged: a record is missing")
         for i, entry, data in record["changes"]:
             made = None if live is not None else wire.from_json(data)
             if i < len(self._entries):
                 self._entries[i], self._messages[i], self._objects[i] = entry, data, made
+            elif i > len(self._entries):
+                raise StoreError(f"the journal of session {self.id!r} is damaged: a record is missing")
             else:
                 self._entries.append(entry)
                 self._messages.append(data)

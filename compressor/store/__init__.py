@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from compressor.errors import StoreError
-from compressor.store.base import Store, StoreStats
+from compressor.store.base import Journal, Store, StoreStats
 from compressor.store.memory import MemoryStore
 from compressor.store.sqlite import SQLiteStore
 
-__all__ = ["MemoryStore", "SQLiteStore", "Store", "StoreStats", "default_path", "open_store"]
+__all__ = ["Journal", "MemoryStore", "SQLiteStore", "Store", "StoreStats", "default_path", "open_store"]
 
 
 def default_path() -> str:

@@ -1,4 +1,4 @@
-"""What a store is: bytes under short keys, for a while. Knows nothing of contexts."""
+"""What a store is: bytes under short keys, and logs under names, for a while. Knows nothing of contexts or sessions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from compressor.errors import RefError
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """`entries` live values of `size` bytes together (as stored), under `limit` bytes; `where` names the place."""
+    """`entries` live values and `logs` live logs, of `size` bytes together (as stored), under `limit` bytes; `where`
+    names the place."""
 
     entries: int
     size: int
     limit: int
     where: str
+    logs: int = 0
 
 
 class Store(Protocol):
@@ -35,6 +37,46 @@ class Store(Protocol):
     def stats(self) -> StoreStats: ...
 
     def close(self) -> None: ...
+
+
+class Journal(Protocol):
+    """Append-only logs under names, with compare-and-set: who writes record n first has written it.
+
+    A log's records are numbered from 1. Its TTL slides: it ends that long after the log's last read or append. Logs
+    count in the size limit, but values go first, and a log that was used within the last hour never goes
+    (`values.LOG_IN_USE`): where that leaves too little, `StoreError`. Names are no keys: a log and a value may share
+    one. As safe from threads and processes as a `Store`; a process killed at any point has written all of a call or
+    nothing.
+    """
+
+    def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
+        """Records numbered above `after`, in order, with their numbers; renews the log's TTL. An empty list: nothing
+        new. `UnknownRef` if there never was such a log; `ExpiredRef` if it is gone (its time, the size limit,
+        `drop_log`), also where another was begun in its place and does not reach `after`.
+
+        Where the first number is not `after` + 1, what lies between went with a `fresh` append."""
+        ...
+
+    def append_log(
+        self,
+        name: str,
+        at: int,
+        records: Sequence[bytes],
+        *,
+        fresh: bool = False,
+        values: Mapping[str, bytes] | None = None,
+    ) -> bool:
+        """Writes `records` as numbers `at` + 1, `at` + 2, ... in one transaction, and with them `values` under the
+        rules of `Store.put`; renews the TTL.
+
+        False, and nothing is written, unless the log's last number is `at` (0: there is no log, or no more).
+        `fresh`: what the log held before these records is no longer needed and goes; the numbers go on. Without
+        records no log is begun; `at` counts all the same, and `fresh` and `values` do what they do."""
+        ...
+
+    def drop_log(self, name: str) -> None:
+        """Removes a log; nothing happens if there is none. Reading it is an `ExpiredRef` from then on."""
+        ...
 
 
 class BatchStore(Store, Protocol):

@@ -1,8 +1,12 @@
 """A store in one SQLite file: survives restarts, shared by all processes of a user. No server, no network.
 
-One table. A row whose `value` is NULL is a tombstone: it tells an expired ref from an unknown one. Triggers keep the
-totals, so that the size limit costs no scan. Write transactions are short: values are compared and compressed before
-one begins, and a transaction that finds it was overtaken starts again.
+One table of values; the logs are in journal.py, and schema.py makes the tables. A row whose `value` is NULL is a
+tombstone: it tells an expired ref from an unknown one. Triggers keep the totals, so that the size limit costs no scan.
+Write transactions are short: values are compared and compressed before one begins, and a transaction that finds it was
+overtaken starts again.
+
+What a call has written when it returns survives the end of the process, `kill -9` included. When the power goes, the
+last writes may be lost, whole transactions from the end, and the file stays sound: WAL with `synchronous = NORMAL`.
 """
 
 from __future__ import annotations
@@ -17,28 +21,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from compressor.errors import ExpiredRef, StoreError, UnknownRef
-from compressor.store import values
+from compressor.store import journal, values
 from compressor.store.base import StoreStats
+from compressor.store.schema import prepare, transaction
+from compressor.store.values import pack_log
 
 LIMIT = 512 * 2**20  # bytes; months of one developer's agents, and small beside any package cache
 BUSY_SECONDS = 10.0  # how long to wait for other processes' writes before giving up
 
-_APPLICATION = 0x41435250  # PRAGMA application_id: "ACRP"
-_VERSION = 1  # PRAGMA user_version
-_SCHEMA = (
-    "CREATE TABLE entries (key BLOB NOT NULL UNIQUE, used REAL NOT NULL, size INTEGER NOT NULL, value BLOB)",
-    "CREATE INDEX live ON entries (used, size) WHERE value IS NOT NULL",
-    "CREATE INDEX gone ON entries (used) WHERE value IS NULL",
-    "CREATE TABLE totals (size INTEGER NOT NULL, gone INTEGER NOT NULL)",
-    "INSERT INTO totals VALUES (0, 0)",
-    "CREATE TRIGGER added AFTER INSERT ON entries BEGIN UPDATE totals SET size = size + new.size; END",
-    "CREATE TRIGGER changed AFTER UPDATE OF value ON entries BEGIN UPDATE totals SET"
-    " size = size + new.size - old.size, gone = gone + (new.value IS NULL) - (old.value IS NULL); END",
-    "CREATE TRIGGER removed AFTER DELETE ON entries BEGIN UPDATE totals SET"
-    " size = size - old.size, gone = gone - (old.value IS NULL); END",
-    f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {_VERSION}",
-)
 # Writes a new value, or one over a tombstone or an expired value; changes nothing where a live one stands.
 _WRITE = """
 INSERT INTO entries (key, used, size, value) VALUES (?, ?, ?, ?) ON CONFLICT (key)
@@ -63,10 +53,11 @@ Held = dict[bytes, tuple[float, bytes]]  # key -> (last use, stored form) of liv
 
 
 class SQLiteStore:
-    """Values in the SQLite file at `path`, made on first use with mode 0600 (its folder with 0700).
+    """Values and logs in the SQLite file at `path`, made on first use with mode 0600 (its folder with 0700).
 
-    `ttl` seconds after its last put or get a value expires (uses are noted at a grain of `ttl`/100, at most a
-    minute). When more than `limit` bytes (as stored, that is compressed) are held, the least recently used values go.
+    `ttl` seconds after its last put or get a value expires, a log after its last append or read (uses are noted at a
+    grain of `ttl`/100, at most a minute). When more than `limit` bytes (as stored, that is compressed) are held, the
+    least recently used values go; when there are none left, the logs that nobody used for an hour.
     One object may be used from any thread, and before and after a fork.
     """
 
@@ -91,24 +82,60 @@ class SQLiteStore:
 
     def put(self, items: Mapping[str, bytes]) -> None:
         """See `Store.put`. `StoreError` also when the items alone exceed the limit; nothing is stored then."""
+        self._put(items, None)
+
+    def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
+        """See `Journal.read_log`."""
+        with self._open() as db:
+            now, key = self._clock(), _encode(name)
+            used, records = journal.read(db, name, key, after, now - self._ttl)
+            if used < now - self._grain:
+                with suppress(sqlite3.OperationalError):  # as in `get`
+                    journal.renew(db, key, now, now - self._ttl)
+        return [(number, values.unpack(record, name)) for number, record in records]
+
+    def append_log(
+        self,
+        name: str,
+        at: int,
+        records: Sequence[bytes],
+        *,
+        fresh: bool = False,
+        values: Mapping[str, bytes] | None = None,
+    ) -> bool:
+        """See `Journal.append_log`. `StoreError` also when there is no room; nothing is written then."""
+        return self._put(values or {}, journal.Append(_encode(name), at, pack_log(name, records), fresh))
+
+    def drop_log(self, name: str) -> None:
+        """See `Journal.drop_log`."""
+        with self._open() as db:
+            now, key = self._clock(), _encode(name)
+            if journal.last_number(db, key, now - self._ttl):
+                with transaction(db):
+                    journal.drop(db, key, now)
+
+    def _put(self, items: Mapping[str, bytes], log: journal.Append | None) -> bool:
+        """Values and log records in one transaction. False, with nothing written, if the log stands elsewhere."""
         values.check_items(items)
         raw = {_encode(key): value for key, value in items.items()}
         packed: dict[bytes, bytes] = {}
         with self._open() as db:
             while True:
                 now = self._clock()
+                if log is not None and journal.last_number(db, log.name, now - self._ttl) != log.at:
+                    return False
                 held = self._held(db, list(raw), now)
                 for key, (_, stored) in held.items():
                     if values.unpack(stored, _decode(key)) != raw[key]:
                         raise values.collision(_decode(key))
                 new = [key for key in raw if key not in held]
-                if not new and all(used >= now - self._grain for used, _ in held.values()):
-                    return
+                if log is None and not new and all(used >= now - self._grain for used, _ in held.values()):
+                    return True
                 for key in new:
                     if key not in packed:
                         packed[key] = values.pack(raw[key])
-                if self._write(db, {key: packed[key] for key in new}, held, now):
-                    return
+                if self._write(db, {key: packed[key] for key in new}, held, now, log):
+                    return True
 
     def get(self, key: str) -> bytes:
         with self._open() as db:
@@ -137,11 +164,13 @@ class SQLiteStore:
 
     def stats(self) -> StoreStats:
         with self._open() as db:
-            entries, size = db.execute(
-                "SELECT count(*), coalesce(sum(size), 0) FROM entries WHERE value IS NOT NULL AND used >= ?",
-                (self._clock() - self._ttl,),
-            ).fetchone()
-        return StoreStats(entries, size, self._limit, self.path)
+            (entries, size), (logs, log_size) = (
+                db.execute(
+                    f"SELECT count(*), coalesce(sum(size), 0) FROM {live} AND used >= ?", (self._clock() - self._ttl,)
+                ).fetchone()
+                for live in ("entries WHERE value IS NOT NULL", "logs WHERE last > 0")
+            )
+        return StoreStats(entries, size + log_size, self._limit, self.path, logs)
 
     def close(self) -> None:
         """Closes the file. Using the store afterwards is a `StoreError`."""
@@ -164,41 +193,45 @@ class SQLiteStore:
 
     def _renew(self, db: sqlite3.Connection, rows: list[tuple[float, bytes, float]]) -> None:
         """One transaction; what a full disk or a busy database keeps from being renewed is still there now."""
-        try:
-            with suppress(sqlite3.OperationalError):
-                db.execute("BEGIN IMMEDIATE")
-                db.executemany(_RENEW, rows)
-                db.execute("COMMIT")
-        finally:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+        with suppress(sqlite3.OperationalError), transaction(db):
+            db.executemany(_RENEW, rows)
 
-    def _write(self, db: sqlite3.Connection, new: Mapping[bytes, bytes], held: Held, now: float) -> bool:
-        """One transaction. False, with nothing written, if another process wrote or removed a key meanwhile."""
+    def _write(
+        self,
+        db: sqlite3.Connection,
+        new: Mapping[bytes, bytes],
+        held: Held,
+        now: float,
+        log: journal.Append | None = None,
+    ) -> bool:
+        """One transaction. False, with nothing written, if another process wrote or removed a key meanwhile, or wrote
+        the log."""
         expired = now - self._ttl
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(db):
             rows = [(key, now, len(stored), stored, expired) for key, stored in new.items()]
-            if not (_all(db, _WRITE, rows) and _all(db, _RENEW, [(now, key, expired) for key in held])):
+            if not (
+                _all(db, _WRITE, rows)
+                and _all(db, _RENEW, [(now, key, expired) for key in held])
+                and (log is None or journal.append(db, log, now, expired))
+            ):
                 db.execute("ROLLBACK")
                 return False
             db.execute(_EXPIRE, (now, expired))
+            journal.sweep(db, now, self._ttl)
             self._evict(db, {*new, *held}, now)
             db.execute(_FORGET_OLD, (now - values.TOMBSTONE_TTLS * self._ttl,))
             (gone,) = db.execute("SELECT gone FROM totals").fetchone()
             if gone > values.MAX_TOMBSTONES:
                 db.execute(_FORGET_MANY, (gone - values.MAX_TOMBSTONES,))
-            db.execute("COMMIT")
-        except BaseException:  # KeyboardInterrupt included: never leave a write lock behind
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
         return True
 
     def _evict(self, db: sqlite3.Connection, spare: set[bytes], now: float) -> None:
-        """Buries the least recently used values until the limit holds; never those in `spare`, just put."""
+        """Buries the least recently used until the limit holds: expired logs, then values, then logs of which nobody
+        has heard for an hour. Never the values in `spare`, just put."""
         (size,) = db.execute("SELECT size FROM totals").fetchone()
         excess = size - self._limit
+        if excess > 0:
+            excess -= journal.bury(db, now - self._ttl, now, excess)
         if excess <= 0:
             return
         buried: list[tuple[float, int]] = []
@@ -210,9 +243,11 @@ class SQLiteStore:
                 excess -= length
                 if excess <= 0:
                     break
-        else:
-            raise values.too_large(self._limit + excess, self._limit)
         db.executemany(_BURY, buried)
+        if excess > 0:  # a log's last use may have been noted a grain too early
+            excess -= journal.bury(db, now - values.LOG_IN_USE - self._grain, now, excess)
+        if excess > 0:
+            raise values.too_large(self._limit + excess, self._limit)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -267,39 +302,16 @@ def _connect(path: str) -> sqlite3.Connection:
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
-                _prepare(db, path)
+                prepare(db, path)
                 return db
             except sqlite3.OperationalError as exc:  # noqa: PERF203 - a retry
                 # Turning on WAL does not wait for other processes that open the file at the same moment.
                 if "locked" not in str(exc) or time.monotonic() > deadline:
                     raise
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
                 time.sleep(0.01)
     except BaseException:
         db.close()
         raise
-
-
-def _prepare(db: sqlite3.Connection, path: str) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    if application != _APPLICATION and db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
-        raise StoreError(f"{path} is another program's SQLite file: give the store a file of its own")
-    if version > _VERSION:
-        raise StoreError(
-            f"{path} was written by a newer version of agentic-compressor (schema {version}, this one reads "
-            f"{_VERSION}): upgrade, or set COMPRESSOR_CACHE_DIR to another folder"
-        )
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute(f"PRAGMA journal_size_limit = {16 * 2**20}")  # the WAL shrinks again after one large put
-    if version == 0:
-        db.execute("BEGIN IMMEDIATE")  # whoever comes second waits here and finds the schema made
-        if db.execute("PRAGMA user_version").fetchone() == (0,):
-            for statement in _SCHEMA:
-                db.execute(statement)
-        db.execute("COMMIT")
 
 
 def _explain(path: str, exc: Exception) -> str:

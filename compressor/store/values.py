@@ -1,4 +1,4 @@
-"""How every store holds a value, and for how long. Knows no database.
+"""How every store holds a value or a log's record, and for how long. Knows no database.
 
 A stored value is one byte that says how it is packed (`R` raw, `Z` zstd), then the value.
 """
@@ -6,7 +6,7 @@ A stored value is one byte that says how it is packed (`R` raw, `Z` zstd), then 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from compressor.errors import StoreError
@@ -18,6 +18,9 @@ DAY = 86_400.0
 TTL = 7 * DAY  # an agent's conversation is picked up again within a week or not at all
 MAX_KEY = 200  # characters
 RENEW_SECONDS = 60.0
+#: Seconds after a log's last use in which the size limit does not take it: its agent is at work, and a session that
+#: loses its state is worse off than one that loses an original.
+LOG_IN_USE = 3_600.0
 #: A tombstone (the memory that a key existed) outlives its value by this many TTLs ...
 TOMBSTONE_TTLS = 4
 #: ... and only this many are kept, the youngest, so that a busy store does not fill up with them.
@@ -73,10 +76,23 @@ def unpack(stored: bytes, key: str) -> bytes:
 def check_items(items: Mapping[str, bytes]) -> None:
     """`StoreError` for a key that is too long or a value that is not bytes: nothing of the put is stored then."""
     for key, value in items.items():
-        if not isinstance(key, str) or len(key) > MAX_KEY:
-            raise StoreError(f"a store key is a string of at most {MAX_KEY} characters, not {key!r:.80}")
+        _check_key(key, "store key")
         if not isinstance(value, bytes):
             raise StoreError(f"the value of {key!r} is {type(value).__name__}, not bytes")
+
+
+def pack_log(name: str, records: Sequence[bytes]) -> list[bytes]:
+    """The stored forms of a log's records. `StoreError` for a name that is too long or a record that is not bytes."""
+    _check_key(name, "log's name")
+    for record in records:
+        if not isinstance(record, bytes):
+            raise StoreError(f"a record of the log {name!r} is {type(record).__name__}, not bytes")
+    return [pack(record) for record in records]
+
+
+def _check_key(key: str, what: str) -> None:
+    if not isinstance(key, str) or len(key) > MAX_KEY:
+        raise StoreError(f"a {what} is a string of at most {MAX_KEY} characters, not {key!r:.80}")
 
 
 def check_limits(ttl: float, limit: int) -> None:
@@ -92,7 +108,8 @@ def collision(key: str) -> StoreError:
 
 
 def too_large(need: int, limit: int) -> StoreError:
+    """`need`: the bytes of what was to be stored, and of the logs that may not go for it."""
     return StoreError(
-        f"the originals of this one call take {need:,} bytes, more than the store's limit of {limit:,}: "
-        "open the store with a larger `limit`"
+        f"what this one call stores and the sessions in use take {need:,} bytes, more than the store's limit of "
+        f"{limit:,}: open the store with a larger `limit`"
     )
