@@ -16,6 +16,7 @@ from compressor.errors import CompressorError
 from compressor.folds import fold as fold_text
 from compressor.folds.repeats import Repeats
 from compressor.reducers.select import Ranking, rank
+from compressor.reducers.traces import weigh
 from compressor.reducers.words import WordPruner, weave
 from compressor.scoring.base import Query, Scorer, Scores, Source, Units
 from compressor.segments.base import Mask
@@ -87,7 +88,8 @@ class Selection:
         self.drafts = drafts
         sources = [Source(d.block.kind, d.layout, unit_costs(d), d.block.asked, d.block.age) for d in drafts]
         self.units = Units(sources, room=max(1.0, sum(d.block.tokens for d in drafts) - excess))
-        self.scores: Scores = np.where(self.units.index.lengths > 0, _checked(scorer, query, self.units), 0)
+        scores = weigh(_checked(scorer, query, self.units), self.units, query)
+        self.scores: Scores = np.where(self.units.index.lengths > 0, scores, 0)
         self.ranking: Ranking = rank(self.scores, self.units)
         # What is chosen from: the units, and as numbers from len(units) on the words that may go from `_short`.
         self._order, self._costs, self._parents = self.ranking.order, self.units.costs, self.units.parents

@@ -100,7 +100,7 @@ def test_prefix_stays_between_compactions_and_every_view_is_legal(c: Compressor)
 
 def test_tool_result_is_cut_at_birth_and_never_again_until_a_compaction(c: Compressor) -> None:
     session = c.session("a", policy=Policy(compact=False))
-    messages = conversation(3, sentences=120)
+    messages = conversation(3, sentences=200)
     session.append(*messages[:4])
     born = session.view()[3]
     assert (
@@ -181,7 +181,7 @@ def test_same_result_again_becomes_a_note(c: Compressor) -> None:
 
 
 def test_tool_rules(c: Compressor) -> None:
-    messages = conversation(1, sentences=150)
+    messages = conversation(1, sentences=200)
     kept = c.session("kept", policy=Policy(tools={"look": ToolRule(keep=True)}))
     kept.append(*messages)
     assert kept.view() == messages
@@ -196,10 +196,10 @@ def test_parallel_calls_are_born_together(c: Compressor) -> None:
     calls = [{"id": i, "type": "function", "function": {"name": "look", "arguments": "{}"}} for i in "xy"]
     session = c.session("a")
     session.append({"role": "user", "content": "Go."}, {"role": "assistant", "content": None, "tool_calls": calls})
-    session.append({"role": "tool", "tool_call_id": "x", "content": prose(1, 100)})
+    session.append({"role": "tool", "tool_call_id": "x", "content": prose(1, 150)})
     with pytest.raises(InvalidContext, match="'y' has no result"):
         session.view()
-    session.append({"role": "tool", "tool_call_id": "y", "content": prose(2, 100)})
+    session.append({"role": "tool", "tool_call_id": "y", "content": prose(2, 150)})
     assert len(find_refs(text(session.view()))) == 2
 
 
@@ -347,7 +347,7 @@ def test_conversation_state_is_json_and_enough(c: Compressor) -> None:
 
 def test_refs_belong_to_their_session(c: Compressor) -> None:
     session = c.session("a", tenant="one")
-    session.append(*conversation(1, sentences=150))
+    session.append(*conversation(1, sentences=200))
     (ref,) = find_refs(text(session.view()))
     assert session.expand(ref) == session.expand(f"[…cut ref {ref}]")
     for other in (c.session("b", tenant="one"), c.session("a", tenant="two")):
@@ -413,7 +413,7 @@ def test_recall_finds_what_left_the_view(c: Compressor) -> None:
 
 def test_expanding_is_regret(c: Compressor) -> None:
     session = c.session("a")
-    session.append(*conversation(1, sentences=150))
+    session.append(*conversation(1, sentences=200))
     (ref,) = find_refs(text(session.view()))
     whole = session.expand(ref)
     part = session.expand(ref, query="the walnut near the ferry", budget=120)
@@ -441,7 +441,7 @@ def test_regret_raises_what_is_like_it(c: Compressor) -> None:
 
 def test_expand_tool(c: Compressor) -> None:
     session = c.session("a")
-    session.append(*conversation(1, sentences=150))
+    session.append(*conversation(1, sentences=200))
     (ref,) = find_refs(text(session.view()))
     tool = session.expand_tool
     assert tool.answer({"ref": ref}) == tool.answer(json.dumps({"ref": ref})) == tool.answer(f'{{"ref": "{ref}"}}')
@@ -469,7 +469,7 @@ def test_expired_originals_are_named_so() -> None:
     now = [1_000.0]
     compressor = Compressor(store=MemoryStore(ttl=100, clock=lambda: now[0]))
     session = compressor.session("a")
-    session.append(*conversation(1, sentences=150))
+    session.append(*conversation(1, sentences=200))
     (ref,) = find_refs(text(session.view()))
     for _ in range(4):  # the session is used, its originals are not
         now[0] += 60

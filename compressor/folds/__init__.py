@@ -14,7 +14,7 @@ from compressor.folds.prefix import Prefix
 from compressor.folds.runs import Runs
 from compressor.folds.templates import Templates
 
-__all__ = ["FOLDS", "Fold", "fold", "unfold"]
+__all__ = ["FOLDS", "LITERAL", "Fold", "fold", "unfold"]
 
 #: In the order they are applied: equal lines go before lines of one template, whole paths before what is left of them.
 FOLDS: tuple[Fold, ...] = (Runs(), Templates(), Prefix(), Numbering())
@@ -23,7 +23,13 @@ _BY_NAME = {f.name: f for f in FOLDS}
 _SHORTEST = 120  # characters below which no fold earns its note
 
 
-def fold(text: str, count: Callable[[str], int] | None = None) -> tuple[str, tuple[str, ...]]:
+#: Those that leave every word, number and path of the text in it as it was, where an agent can copy it from.
+LITERAL: tuple[Fold, ...] = (Runs(), Templates())
+
+
+def fold(
+    text: str, count: Callable[[str], int] | None = None, folds: Sequence[Fold] = FOLDS
+) -> tuple[str, tuple[str, ...]]:
     """The text with every fold that makes it smaller, and the names of those folds, first applied first.
 
     `count` gives the tokens of a text; without it a fold's own estimate decides. Each fold proves on this very text
@@ -33,7 +39,7 @@ def fold(text: str, count: Callable[[str], int] | None = None) -> tuple[str, tup
         return text, ()
     names: list[str] = []
     size = count(text) if count else 0
-    for f in FOLDS:
+    for f in folds:
         folded = f.encode(text)
         if folded is None:
             continue

@@ -122,6 +122,11 @@ class Gone:
         return cls(label, "\n\n".join(parts), exact, tuple(spoken))
 
 
+def thought(text: str) -> Gone:
+    """Reasoning that was left out of a message which stays."""
+    return Gone("reasoning", text, json.dumps(text, ensure_ascii=False))
+
+
 @dataclass(frozen=True)
 class Index:
     """The lines that stand for what has gone, oldest first. `older` is the ref of lines that had to make room, `rounds`

@@ -12,7 +12,7 @@ from typing import Any
 from compressor.analysis import layout_of
 from compressor.context import Slot, Turn
 from compressor.errors import BudgetTooSmall
-from compressor.folds import fold
+from compressor.folds import LITERAL, fold
 from compressor.folds.json_fold import fold_parsed
 from compressor.refs import MARK_RE, mark, ref_of
 from compressor.segments.json_layout import JsonLayout
@@ -87,11 +87,12 @@ def target(kit: Kit, slot: Slot, tokens: int) -> int:
 
 
 def lossless(text: str) -> str | None:
-    """A text's own lossless form; None if it has none that is shorter. Needs no other text."""
+    """A text's own lossless form that still holds every path and line number for the agent to copy; None if it has none
+    that is shorter. Needs no other text."""
     layout = layout_of(text, "tool_result", "")
     if isinstance(layout, JsonLayout):
         return fold_parsed(text, layout.parsed)
-    folded, names = fold(text)
+    folded, names = fold(text, folds=LITERAL)
     return folded if names else None
 
 
@@ -104,5 +105,5 @@ def _cut(kit: Kit, messages: Sequence[Any], turn: Turn, excess: int, regrets: Se
         flow.run(before, before - excess)
     except BudgetTooSmall:
         return None
-    kit.warnings += flow.warnings
+    kit.warn(*flow.warnings)
     return {path: text for (index, path), text in flow.edits.items() if index == turn.index}

@@ -98,7 +98,7 @@ class Compaction:
     @property
     def _reserve(self) -> int:
         """Tokens for a summary."""
-        return int(SUMMARY_SHARE * self.kit.policy.low) if self.kit.policy.summarizer is not None else 0
+        return max(1, int(SUMMARY_SHARE * self.kit.policy.low)) if self.kit.policy.summarizer is not None else 0
 
     def _summarized(self, outcome: Outcome) -> Outcome:
         """With a summary of the rounds that leave behind the index, if there is something to write and to write on."""

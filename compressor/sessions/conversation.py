@@ -14,25 +14,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from compressor.billing import usage_of
-from compressor.dialects.signed import first_signed, without_finished_reasoning
 from compressor.errors import CompressorError, InvalidContext
 from compressor.prices import price_of
-from compressor.rounds import rounds_of
 from compressor.sessions import archive, economy, wire
-from compressor.sessions.archive import Granting, Index
+from compressor.sessions.archive import Gone, Granting, Index
 from compressor.sessions.balance import Balance
-from compressor.sessions.birth import give_birth, names_another
+from compressor.sessions.birth import names_another
 from compressor.sessions.compaction import Compaction, Outcome
 from compressor.sessions.expand import ExpandTool, expand
+from compressor.sessions.history import History, is_system, listed
 from compressor.sessions.kit import Kit
 from compressor.sessions.limits import limit_of
 from compressor.sessions.policy import Policy
 from compressor.sessions.recall import recall
-from compressor.sessions.state import Entry, State
+from compressor.sessions.state import State
 from compressor.tokens import counter_for
 
 if TYPE_CHECKING:
-    from compressor.context import Context
     from compressor.engine import Compressor
 
 SUMMARY = 600  # tokens that a summariser is taken to write, at the prices of the session's model
@@ -81,29 +79,28 @@ class Conversation:
             tools,
         )
         self._clock = clock
-        self._head: list[Any] = []  # system messages in front: the caller's, never compressed
-        self._live: list[Any] = []  # the originals of the state's entries
-        self._system = _system(system)
+        self._history = History(self._kit, self._state, system)
         self._dirty = False
-        self._memo: Context | None = None  # of what is live now
 
     # -- what the caller says
 
     def append(self, *messages: Any, pin: bool = False) -> None:
         """Adds messages, oldest first. `pin`: they stay in the view as they are. InvalidContext, and nothing is added,
         for what no provider would take."""
-        kept = len(self._live), len(self._head), self._state.count
+        history, state = self._history, self._state
+        kept = len(history.live), len(history.head), state.count
         try:
             for message in messages:
-                if not self._state.count and not self._live and _is_system(message):
+                if not history.live and is_system(message):
                     wire.digest(message)
-                    self._head.append(message)
+                    history.head.append(message)
                 else:
-                    self._add(message, wire.digest(message, self._last()), pin)
-            self._born()
+                    history.add(message, wire.digest(message, history.last), pin)
+            history.give_births()
         except CompressorError:
-            del self._live[kept[0] :], self._state.entries[kept[0] :], self._head[kept[1] :]
-            self._state.count, self._memo = kept[2], None
+            del history.live[kept[0] :], state.entries[kept[0] :], history.head[kept[1] :]
+            state.count = kept[2]
+            history.forget()
             raise
         self._dirty = self._dirty or bool(messages)
 
@@ -113,30 +110,31 @@ class Conversation:
         before, if given. InvalidContext as `append`."""
         if isinstance(messages, (str, bytes)) or not isinstance(messages, Sequence):
             raise InvalidContext(f"messages must be a list, not {type(messages).__name__}")
+        history, state = self._history, self._state
         if system is not None:
-            self._system = _system(system)
+            history.system = listed(system)
         if tools is not None:
             self._kit.tools = tools
-        lead = next((i for i, m in enumerate(messages) if not _is_system(m)), len(messages))
+        lead = next((i for i, m in enumerate(messages) if not is_system(m)), len(messages))
         rest = list(messages[lead:])
-        self._head = list(messages[:lead])
+        history.head = list(messages[:lead])
         chain, last = [], ""
         for message in rest:
             chain.append(last := wire.digest(message, last))
-        entries = self._state.entries
+        entries = state.entries
         known = len(entries)
         while known and not (
-            entries[known - 1].at < len(chain) and chain[entries[known - 1].at] == entries[known - 1].digest
+            entries[known - 1].at < len(rest) and chain[entries[known - 1].at] == entries[known - 1].digest
         ):
             known -= 1
+        history.live = [rest[entry.at] for entry in entries[:known]]
+        self._dirty = self._dirty or known < len(entries) or state.count < len(rest)
         if known < len(entries):
-            self._go_back(known)
-        self._live = [rest[entry.at] for entry in entries[:known]]
-        self._memo = None
-        for at in range(self._state.count, len(rest)):
-            self._add(rest[at], chain[at], False)
-        self._dirty = self._dirty or len(entries) > known
-        self._born()
+            history.go_back(known)
+        history.forget()
+        for at in range(state.count, len(rest)):
+            history.add(rest[at], chain[at])
+        history.give_births()
 
     def pin(self, at: int) -> None:
         """Message number `at` (from 0, system messages in front not counted) stays in the view from now on.
@@ -162,9 +160,9 @@ class Conversation:
         The same bytes as before, and what is new, unless a compaction is due.
 
         InvalidContext while a call has no result. BudgetTooSmall if what must stay is larger than the budget."""
-        self._ready()
+        self._history.check_ready()
         tallies, price = self._state.tallies, self._kit.price
-        tokens, after = self._tokens(), self._after()
+        tokens, after = self._history.tokens(), self._after()
         cold = tallies.at > 0 and self._clock() - tallies.at > price.ttl
         fresh = tallies.seen != self._state.count
         over = tokens > self._kit.limit
@@ -172,28 +170,30 @@ class Conversation:
         due = (
             fresh
             and self._kit.policy.compact
-            and economy.pays(price, tallies, tokens, after, self._fixed(), cold, extra)
+            and economy.pays(price, tallies, tokens, after, self._history.fixed_tokens(), cold, extra)
         )
-        if over and self._bound():
-            self._kit.warnings.append("the budget forced a compaction inside a turn with signed reasoning")
-        if (over or (due and not self._bound())) and self._compact():
-            tokens, after = self._tokens(), self._after()
+        if over and self._history.is_bound():
+            self._kit.warn("the budget forced a compaction inside a turn with signed reasoning")
+        if (over or (due and not self._history.is_bound())) and self._compact():
+            tokens, after = self._history.tokens(), self._after()
             tallies.money += extra
         if fresh:
-            economy.note_call(price, tallies, self._raw(), tokens, after, cold)
+            economy.note_call(price, tallies, self._history.raw_tokens(), tokens, after, cold)
             tallies.seen, tallies.at = self._state.count, self._clock()
             self._dirty = True
-        return self._rendered()
+        return self._history.rendered()
 
     def compact(self) -> bool:
         """Compacts now; whether that made the view smaller."""
-        self._ready()
+        self._history.check_ready()
         return self._compact()
 
     def recall(self, query: str, budget: int = 1_000) -> str:
         """What of the history that is not in the view any more answers the query, in at most `budget` tokens; "" if
         nothing is. Each stretch carries its ref."""
-        cut = [(turn, entry) for turn, entry in zip(self._raw_turns(), self._state.entries, strict=True) if entry.edits]
+        cut = [
+            (turn, entry) for turn, entry in zip(self._history.turns(), self._state.entries, strict=True) if entry.edits
+        ]
         return recall(self.compressor, self._state, cut, query, budget, self.model)
 
     def expand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
@@ -211,7 +211,7 @@ class Conversation:
 
     def balance(self) -> Balance:
         """What was sent, what it would have been without us, and the money for both."""
-        return Balance.of(self._state.tallies, self._kit.price, self._tokens() if self._live else 0)
+        return Balance.of(self._state.tallies, self._kit.price, self._history.tokens() if self._history.live else 0)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -233,18 +233,19 @@ class Conversation:
     @property
     def head(self) -> list[Any]:
         """The system messages in front."""
-        return self._head
+        return self._history.head
 
     @property
     def live(self) -> list[Any]:
         """The original messages of the state's entries."""
-        return self._live
+        return self._history.live
 
     def restore(self, head: list[Any], live: list[Any]) -> None:
         """Takes the messages that go with the state it was made from. CompressorError if they do not."""
         if len(live) != len(self._state.entries):
             raise CompressorError(f"{len(live)} messages do not go with a state of {len(self._state.entries)}")
-        self._head, self._live, self._memo = head, live, None
+        self._history.head, self._history.live = head, live
+        self._history.forget()
 
     def saved(self) -> None:
         """The state has been kept: from here on `changed` means since now."""
@@ -252,144 +253,12 @@ class Conversation:
 
     # -- inside
 
-    def _last(self) -> str:
-        return self._state.entries[-1].digest if self._state.entries else ""
-
-    def _add(self, message: Any, digest: str, pin: bool) -> None:
-        self._state.entries.append(Entry(self._state.count, digest, pinned=pin))
-        self._state.count += 1
-        self._live.append(message)
-        self._memo = None
-
-    def _go_back(self, known: int) -> None:
-        """Forgets the entries from `known` on. If that is all of them, what has gone belongs to another history."""
-        state = self._state
-        del state.entries[known:]
-        state.count = state.entries[-1].at + 1 if known else 0
-        state.tallies.kept = min(self._tokens(), state.tallies.last)
-        state.tallies.seen = -1
-        if not known:
-            state.pages, state.lines, state.older, state.rounds, state.raw_gone = [], [], "", 0, 0
-        self._dirty = True
-
-    def _parsed(self) -> Context:
-        messages = [*self._system, *self._head, *self._bodies()]
-        if self._memo is None or len(self._memo.messages) != len(messages):
-            self._memo = self._kit.read(messages)
-        return self._memo
-
-    def _raw_turns(self) -> list[Any]:
-        lead = len(self._system) + len(self._head)
-        return self._parsed().turns[lead:]
-
-    def _born(self) -> None:
-        """Counts new messages, and compresses the tool results of rounds that are complete."""
-        entries = self._state.entries
-        if all(entry.born for entry in entries) or not entries:
-            return
-        lead = len(self._system) + len(self._head)
-        context = self._parsed()
-        turns = context.turns[lead:]
-        for turn, entry in zip(turns, entries, strict=True):
-            if not entry.raw:
-                entry.raw = entry.tokens = self._kit.tokens(turn, context)
-        users = [i for i, turn in enumerate(turns) if turn.role == "user"]
-        earlier: dict[str, str] = {}
-        for group in rounds_of(turns):
-            members = [i - lead for i in group if i >= lead]
-            calls = {call for i in members for call in turns[i].calls}
-            answers = {answer for i in members for answer in turns[i].answers}
-            results = [i for i in members if turns[i].answers and not entries[i].born]
-            if results and calls <= answers and self._kit.policy.ingest:
-                before = [i for i in users if i < members[0]]
-                shown = sorted({*before[:1], *before[-1:], *members})
-                edits = give_birth(
-                    self._kit,
-                    [self._live[i] for i in shown],
-                    [shown.index(i) for i in results],
-                    self._state.regrets,
-                    earlier,
-                )
-                for k, own in edits.items():
-                    self._edit(shown[k], turns[shown[k]], own)
-            if calls <= answers:
-                for i in members:
-                    entries[i].born = True
-            for i in members:
-                if not entries[i].edits:
-                    earlier.update((s.text, s.call_id or "") for s in turns[i].slots if s.kind == "tool_result")
-
-    def _edit(self, i: int, turn: Any, edits: dict[Any, str]) -> None:
-        entry, count = self._state.entries[i], self._kit.counter.count
-        entry.edits = edits
-        entry.tokens = entry.raw + sum(count(edits[s.path]) - count(s.text) for s in turn.slots if s.path in edits)
-
-    def _ready(self) -> None:
-        """InvalidContext if this is nothing that can be sent."""
-        if not self._live:
-            raise InvalidContext("the session is empty: append a message first")
-        if len(self._live) != len(self._state.entries):
-            raise CompressorError("this conversation was made from a state: follow the messages first")
-        turns = self._raw_turns()
-        calls = {call for turn in turns for call in turn.calls}
-        if missing := calls - {answer for turn in turns for answer in turn.answers}:
-            raise InvalidContext(f"tool call {min(missing)!r} has no result yet: append it before the view")
-
-    def _head_tokens(self) -> int:
-        context = self._kit.read([*self._system, *self._head])
-        return self._kit.overhead() + sum(self._kit.tokens(turn, context) for turn in context.turns)
-
-    def _tokens(self) -> int:
-        return self._head_tokens() + sum(entry.tokens for entry in self._state.entries)
-
-    def _raw(self) -> int:
-        return self._head_tokens() + self._state.raw_gone + sum(entry.raw for entry in self._state.entries)
-
-    def _fixed(self) -> int:
-        """Tokens at the start that a compaction leaves as they are: system prompt and task."""
-        turns = self._raw_turns()
-        first = next((i for i, turn in enumerate(turns) if turn.role == "user"), -1)
-        return self._head_tokens() + sum(entry.tokens for entry in self._state.entries[: first + 1])
-
-    def _low(self) -> int:
-        fixed = self._fixed()
-        return max(1, min(self._kit.policy.low, int(LOW_SHARE * self._kit.limit), self._kit.limit - fixed))
-
-    def _after(self) -> int:
-        """What a compaction would leave, as far as can be told."""
-        return self._fixed() + self._low()
-
-    def _rendered(self) -> list[Any]:
-        lead = len(self._system)
-        edits = {lead + len(self._head) + i: e.edits for i, e in enumerate(self._state.entries) if e.edits}
-        return self._kit.render([*self._system, *self._head, *self._bodies()], edits)[lead:]
-
-    def _bodies(self) -> list[Any]:
-        """The live messages, without the signed reasoning that a compaction has left out."""
-        if not any(entry.bare for entry in self._state.entries):
-            return self._live
-        bare = self._bare()
-        return [bare[i] if e.bare else self._live[i] for i, e in enumerate(self._state.entries)]
-
-    def _bare(self) -> list[Any]:
-        """The live messages without the reasoning of finished turns that their provider does not want back."""
-        dialect, _ = self._kit.parse(self._live)
-        left, _ = without_finished_reasoning(self._live, dialect)
-        # Where reasoning is an item of its own (Responses), it goes with its round.
-        return left if len(left) == len(self._live) else self._live
-
-    def _bound(self) -> bool:
-        """Whether the current turn holds signed reasoning: it vouches for all before it, so nothing there is rewritten
-        unless the budget leaves no choice."""
-        dialect, _ = self._kit.parse(self._live)
-        return first_signed(self._bare() if self._kit.policy.traces else self._live, dialect) is not None
-
     def _compact(self) -> bool:
         state = self._state
         index = Index(tuple(state.lines), state.older, state.rounds)
-        head = [*self._system, *self._head]
-        bodies = self._bare() if self._kit.policy.traces else self._bodies()
-        bare = [a is not b for a, b in zip(bodies, self._live, strict=True)]
+        head = self._history.front
+        bodies = self._history.bare() if self._kit.policy.traces else self._history.bodies()
+        bare = [a is not b for a, b in zip(bodies, self._history.live, strict=True)]
         entries = [replace(entry, bare=bare[i]) for i, entry in enumerate(state.entries)]
         lead = len(head)
         edits = {lead + i: e.edits for i, e in enumerate(entries) if e.edits}
@@ -399,27 +268,29 @@ class Conversation:
         )
         if outcome is None:
             return False
-        self._commit(outcome)
+        new = {i for i, entry in enumerate(state.entries) if bare[i] and not entry.bare}
+        thoughts = [archive.thought(text) for text in self._history.reasoning(new)] if new else []
+        self._commit(outcome, thoughts)
         return True
 
-    def _commit(self, outcome: Outcome) -> None:
+    def _commit(self, outcome: Outcome, thoughts: list[Gone]) -> None:
         state, tallies = self._state, self._state.tallies
-        page = archive.put_away(self._kit.store(), outcome.gone, outcome.index)
+        page = archive.put_away(self._kit.store(), [*outcome.gone, *thoughts], outcome.index)
         if page is not None:
             state.pages.append(page)
         state.lines, state.older, state.rounds = list(outcome.index.lines), outcome.index.older, outcome.index.rounds
         stay = {entry.at for entry in outcome.entries}
         state.raw_gone += sum(entry.raw for entry in state.entries if entry.at not in stay)
-        kept = self._head_tokens()
+        kept = self._history.head_tokens()
         for old, new in zip(state.entries, outcome.entries, strict=False):
             if (old.at, old.edits, old.bare) != (new.at, new.edits, new.bare):
                 break
             kept += new.tokens
-        live = dict(zip((entry.at for entry in state.entries), self._live, strict=True))
+        live = dict(zip((entry.at for entry in state.entries), self._history.live, strict=True))
         state.entries = outcome.entries
-        self._live = [live[entry.at] for entry in outcome.entries]
-        self._memo = None
-        self._kit.warnings += outcome.warnings
+        self._history.live = [live[entry.at] for entry in outcome.entries]
+        self._history.forget()
+        self._kit.warn(*outcome.warnings)
         state.summary = outcome.summary
         tallies.kept, tallies.rent, tallies.low = kept, 0.0, outcome.tokens
         tallies.compactions += 1
@@ -427,15 +298,12 @@ class Conversation:
         for entry in state.entries:
             if any(map(names_another, entry.edits.values())):  # the result it names may have gone
                 entry.edits, entry.born, entry.tokens = {}, False, entry.raw
-        self._born()
+        self._history.give_births()
 
+    def _low(self) -> int:
+        fixed = self._history.fixed_tokens()
+        return max(1, min(self._kit.policy.low, int(LOW_SHARE * self._kit.limit), self._kit.limit - fixed))
 
-def _system(system: Any) -> list[Any]:
-    if isinstance(system, (str, list, tuple)) and system:
-        return [{"role": "system", "content": system}]
-    return [system] if system else []
-
-
-def _is_system(message: Any) -> bool:
-    role = message.get("role") if isinstance(message, Mapping) else getattr(message, "role", None)
-    return role in ("system", "developer") or getattr(message, "type", None) == "system"
+    def _after(self) -> int:
+        """What a compaction would leave, as far as can be told."""
+        return self._history.fixed_tokens() + self._low()

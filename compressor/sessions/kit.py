@@ -33,6 +33,10 @@ class Kit:
     tools: Sequence[Any] | None = None
     warnings: list[str] = field(default_factory=list)
 
+    def warn(self, *texts: str) -> None:
+        """Notes what the user should know, once."""
+        self.warnings += [text for text in dict.fromkeys(texts) if text not in self.warnings]
+
     def parse(self, messages: Sequence[Any]) -> tuple[Dialect, Context]:
         """InvalidContext for what a provider would refuse, but for calls at the end that have no result yet."""
         dialect = detect(messages, self.tools)

@@ -50,7 +50,7 @@ class Policy:
     """
 
     ingest: bool = True
-    ingest_from: int = 600
+    ingest_from: int = 1_000
     ingest_share: float = 0.7
     ingest_most: int = 4_000
     compact: bool = True

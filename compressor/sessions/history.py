@@ -1,0 +1,190 @@
+"""The live messages of a conversation and their entries: what comes in, what it counts, and how it stands in the view.
+
+Births tool results as their rounds complete. Knows no money and decides on no compaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compressor.context import Context, Turn
+from compressor.dialects.signed import first_signed, without_finished_reasoning
+from compressor.errors import CompressorError, InvalidContext
+from compressor.rounds import rounds_of
+from compressor.sessions.birth import give_birth
+from compressor.sessions.kit import Kit
+from compressor.sessions.state import Entry, State
+
+
+class History:
+    """`system` and `head` are system messages in front, which are the caller's and never compressed; `live` are the
+    originals of the state's entries."""
+
+    def __init__(self, kit: Kit, state: State, system: Any) -> None:
+        self.kit, self.state = kit, state
+        self.system = listed(system)
+        self.head: list[Any] = []
+        self.live: list[Any] = []
+        self._memo: Context | None = None  # of what is live now
+
+    def _last(self) -> str:
+        return self.state.entries[-1].digest if self.state.entries else ""
+
+    @property
+    def front(self) -> list[Any]:
+        """All system messages in front."""
+        return [*self.system, *self.head]
+
+    @property
+    def last(self) -> str:
+        """The digest of all there is."""
+        return self.state.entries[-1].digest if self.state.entries else ""
+
+    def add(self, message: Any, digest: str, pin: bool = False) -> None:
+        """Adds a message; `give_births` has to follow."""
+        self.state.entries.append(Entry(self.state.count, digest, pinned=pin))
+        self.state.count += 1
+        self.live.append(message)
+        self._memo = None
+
+    def go_back(self, known: int) -> None:
+        """Forgets the entries from `known` on. If that is all of them, what has gone belongs to another history."""
+        state = self.state
+        del state.entries[known:]
+        state.count = state.entries[-1].at + 1 if known else 0
+        state.tallies.kept = min(self.tokens(), state.tallies.last)
+        state.tallies.seen = -1
+        if not known:
+            state.pages, state.lines, state.older, state.rounds, state.raw_gone = [], [], "", 0, 0
+            state.summary = None
+
+    def forget(self) -> None:
+        """What was read from the live messages no longer holds: they have been exchanged."""
+        self._memo = None
+
+    def _parsed(self) -> Context:
+        messages = [*self.front, *self.bodies()]
+        if self._memo is None or len(self._memo.messages) != len(messages):
+            self._memo = self.kit.read(messages)
+        return self._memo
+
+    def turns(self) -> list[Turn]:
+        """The live messages as turns, counted from the system messages in front."""
+        return self._parsed().turns[len(self.front) :]
+
+    def give_births(self) -> None:
+        """Counts new messages, and compresses the tool results of rounds that are complete. InvalidContext for what no
+        provider would take."""
+        entries = self.state.entries
+        if all(entry.born for entry in entries) or not entries:
+            return
+        lead = len(self.front)
+        context = self._parsed()
+        turns = context.turns[lead:]
+        for turn, entry in zip(turns, entries, strict=True):
+            if not entry.raw:
+                entry.raw = entry.tokens = self.kit.tokens(turn, context)
+        users = [i for i, turn in enumerate(turns) if turn.role == "user"]
+        earlier: dict[str, str] = {}
+        for group in rounds_of(turns):
+            members = [i - lead for i in group if i >= lead]
+            calls = {call for i in members for call in turns[i].calls}
+            answers = {answer for i in members for answer in turns[i].answers}
+            results = [i for i in members if turns[i].answers and not (entries[i].born or entries[i].pinned)]
+            if results and calls <= answers and self.kit.policy.ingest:
+                before = [i for i in users if i < members[0]]
+                shown = sorted({*before[:1], *before[-1:], *members})
+                edits = give_birth(
+                    self.kit,
+                    [self.live[i] for i in shown],
+                    [shown.index(i) for i in results],
+                    self.state.regrets,
+                    earlier,
+                )
+                for k, own in edits.items():
+                    self._edit(shown[k], turns[shown[k]], own)
+            if calls <= answers:
+                for i in members:
+                    entries[i].born = True
+            for i in members:
+                if not entries[i].edits:
+                    earlier.update((s.text, s.call_id or "") for s in turns[i].slots if s.kind == "tool_result")
+
+    def _edit(self, i: int, turn: Any, edits: dict[Any, str]) -> None:
+        entry, count = self.state.entries[i], self.kit.counter.count
+        entry.edits = edits
+        entry.tokens = entry.raw + sum(count(edits[s.path]) - count(s.text) for s in turn.slots if s.path in edits)
+
+    def check_ready(self) -> None:
+        """InvalidContext if this is nothing that can be sent."""
+        if not self.live:
+            raise InvalidContext("the session is empty: append a message first")
+        if len(self.live) != len(self.state.entries):
+            raise CompressorError("this conversation was made from a state: follow the messages first")
+        turns = self.turns()
+        calls = {call for turn in turns for call in turn.calls}
+        if missing := calls - {answer for turn in turns for answer in turn.answers}:
+            raise InvalidContext(f"tool call {min(missing)!r} has no result yet: append it before the view")
+
+    def head_tokens(self) -> int:
+        """Tokens of a request without live messages: system messages, tool schemas, what primes the reply."""
+        context = self.kit.read(self.front)
+        return self.kit.overhead() + sum(self.kit.tokens(turn, context) for turn in context.turns)
+
+    def tokens(self) -> int:
+        """Tokens of the view."""
+        return self.head_tokens() + sum(entry.tokens for entry in self.state.entries)
+
+    def raw_tokens(self) -> int:
+        """Tokens of the whole history as it came in."""
+        return self.head_tokens() + self.state.raw_gone + sum(entry.raw for entry in self.state.entries)
+
+    def fixed_tokens(self) -> int:
+        """Tokens at the start that a compaction leaves as they are: system prompt and task."""
+        turns = self.turns()
+        first = next((i for i, turn in enumerate(turns) if turn.role == "user"), -1)
+        return self.head_tokens() + sum(entry.tokens for entry in self.state.entries[: first + 1])
+
+    def rendered(self) -> list[Any]:
+        """The view."""
+        edits = {len(self.front) + i: e.edits for i, e in enumerate(self.state.entries) if e.edits}
+        return self.kit.render([*self.front, *self.bodies()], edits)[len(self.system) :]
+
+    def bodies(self) -> list[Any]:
+        """The live messages, without the signed reasoning that a compaction has left out."""
+        if not any(entry.bare for entry in self.state.entries):
+            return self.live
+        bare = self.bare()
+        return [bare[i] if e.bare else self.live[i] for i, e in enumerate(self.state.entries)]
+
+    def bare(self) -> list[Any]:
+        """The live messages without the reasoning of finished turns that their provider does not want back."""
+        dialect, _ = self.kit.parse(self.live)
+        left, _ = without_finished_reasoning(self.live, dialect)
+        # Where reasoning is an item of its own (Responses), it goes with its round.
+        return left if len(left) == len(self.live) else self.live
+
+    def reasoning(self, at: set[int]) -> list[str]:
+        """The texts that `bare` leaves out of the live messages at these places."""
+        dialect, _ = self.kit.parse(self.live)
+        return [text for i, text in without_finished_reasoning(self.live, dialect)[1] if i in at]
+
+    def is_bound(self) -> bool:
+        """Whether the current turn holds signed reasoning: it vouches for all before it, so nothing there is rewritten
+        unless the budget leaves no choice."""
+        dialect, _ = self.kit.parse(self.live)
+        return first_signed(self.bare() if self.kit.policy.traces else self.live, dialect) is not None
+
+
+def listed(system: Any) -> list[Any]:
+    """A separate system prompt (a text, content blocks, a message) as messages."""
+    if isinstance(system, (str, list, tuple)) and system:
+        return [{"role": "system", "content": system}]
+    return [system] if system else []
+
+
+def is_system(message: Any) -> bool:
+    """Whether a message is the system's."""
+    role = message.get("role") if isinstance(message, Mapping) else getattr(message, "role", None)
+    return role in ("system", "developer") or getattr(message, "type", None) == "system"
