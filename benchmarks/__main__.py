@@ -15,8 +15,10 @@ from benchmarks import (
     facts,
     folds,
     lingua,
+    marathon,
     plot,
     qa,
+    runs,
     speed,
     survival,
     throughput,
@@ -42,13 +44,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     "batching": batching.run,
     "words": words.run,
     "lingua": lingua.run,
+    "runs": runs.run,
+    "marathon": marathon.run,
 }
 USUAL = ("sessions", "facts", "qa", "folds", "speed")  # two minutes; the others take up to ten each, and the models
 
 
 def main() -> None:
     """Runs the benchmarks asked for; without data it says so and succeeds."""
-    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *folds.METHODS, *TIERS, *BASELINES]))
+    sent = [method.name for method in runs.METHODS]
+    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *folds.METHODS, *TIERS, *BASELINES, *sent]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default=os.environ.get("ONLY"), help=f"of {','.join(BENCHMARKS)}")
     parser.add_argument("--methods", help=f"of {','.join(known)}")

@@ -7,7 +7,7 @@ themselves live in `dialects`, `segments`, `folds`, `scoring`, `reducers` and `g
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compressor.budget import is_share, tokens_of
@@ -85,6 +85,7 @@ class Compressor:
         tools: Sequence[Any] | None = None,
         mode: str = "call",
         system: str | Sequence[Any] | None = None,
+        pinned: Collection[int] = (),
     ) -> Result:
         """Compresses a context.
 
@@ -98,11 +99,16 @@ class Compressor:
             keeps its bytes, for the provider's prompt cache) or "compact" (like call, but for a history that many
             calls will share: the task is the query, not the last turn).
         system: Anthropic's separate system prompt, counted in the budget and never changed.
+        pinned: indices of messages that stay as they are, besides those that always do; negative ones count from the
+            end.
 
         Raises InvalidContext, InvalidBudget, BudgetTooSmall, TokenizerError, StoreError.
         """
         if mode not in MODES:
             raise CompressorError(f"unknown mode {mode!r}: use one of {', '.join(MODES)}")
+        count = len(_listed(messages))
+        if wrong := [i for i in pinned if isinstance(i, bool) or not isinstance(i, int) or not -count <= i < count]:
+            raise InvalidContext(f"pinned: there is no message {wrong[0]!r} among {count}")
         lead = int(bool(system))
         if system:
             messages = [{"role": "system", "content": system}, *_listed(messages)]
@@ -119,7 +125,8 @@ class Compressor:
         before = counter.context(context)
         limit = tokens_of(budget, before)
         share = is_share(budget)
-        flow = Flow(context, dialect, counter, self._choice, mode, query, lambda: self.store, share, lead)
+        stay = frozenset(lead + i % count for i in pinned)
+        flow = Flow(context, dialect, counter, self._choice, mode, query, lambda: self.store, share, lead, stay)
         return flow.run(before, limit)
 
     def compress_text(

@@ -105,7 +105,7 @@ class Flow:
         what = (
             "the messages before the newest tool results"
             if self.mode == "ingest"
-            else ("system prompt, first and last user message, open tool round")
+            else ("system prompt, first and last user message, open tool round, and what you pinned")
         )
         raise BudgetTooSmall(budget, board.measure(), what)
 

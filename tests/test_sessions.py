@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from compressor import (
     BudgetTooSmall,
@@ -23,6 +28,7 @@ from compressor.dialects import detect
 from compressor.refs import find_refs
 from compressor.sessions import Conversation, Policy, ToolRule
 from compressor.store import MemoryStore
+from compressor.summaries import summarizer
 from compressor.tokens import counter_for
 
 Message = dict[str, Any]
@@ -340,7 +346,13 @@ def test_conversation_state_is_json_and_enough(c: Compressor) -> None:
     again.follow(messages)
     talk.follow(messages)
     assert again.view() == talk.view()
-    for bad in ({}, {"version": 99}, {"version": 1, "entries": [{"nonsense": 1}]}, {"version": 1, "tallies": {"x": 1}}):
+    wrong: list[Any] = [
+        {},
+        {"version": 99},
+        {"version": 1, "entries": [{"nonsense": 1}]},
+        {"version": 1, "tallies": {"x": 1}},
+    ]
+    for bad in wrong:
         with pytest.raises(CompressorError):
             Conversation(c, state=bad)
 
@@ -532,3 +544,185 @@ def test_dialects(c: Compressor) -> None:
             p for m in view if isinstance(m.get("content"), list) for p in m["content"] if p.get("type") == "thinking"
         ]
         assert all(p == {"type": "thinking", "thinking": "hm " * 20, "signature": "sig"} for p in signed)
+
+
+def thinking(text: str) -> Message:
+    return {"type": "thinking", "thinking": text, "signature": "signed"}
+
+
+def claude_round(i: int, sentences: int = 40) -> list[Message]:
+    use = {"type": "tool_use", "id": f"t{i}", "name": "look", "input": {"page": i}}
+    result = {"type": "tool_result", "tool_use_id": f"t{i}", "content": prose(i, sentences)}
+    return [
+        {"role": "assistant", "content": [thinking(f"Secret plan {i}. " * 5), use]},
+        {"role": "user", "content": [result]},
+    ]
+
+
+def test_signed_reasoning_of_the_current_turn_stands_against_compaction(c: Compressor) -> None:
+    """Inside one turn nothing before a signed block is rewritten, however much that would save; after it, all is."""
+    talk = Conversation(c, model="claude-sonnet-4-5", scope="t")
+    talk.append({"role": "user", "content": "Find the copper."})
+    for i in range(60):
+        talk.append(*claude_round(i))
+        view = talk.view()
+    assert talk.balance().compactions == 0 and "Secret plan 0." in text(view)
+    talk.append({"role": "assistant", "content": "Page 7."}, {"role": "user", "content": "And the maple?"})
+    view = talk.view()
+    assert talk.balance().compactions == 1 and "Secret plan" not in text(view)
+    assert "Secret plan 59." in talk.recall("Secret plan 59", 400)  # not lost
+    again = Conversation(c, model="claude-sonnet-4-5", scope="t", state=talk.state)
+    again.restore(talk.head, talk.live)
+    assert again.view() == view
+    talk.append(*claude_round(60))
+    assert talk.view()[: len(view)] == view and "Secret plan 60." in text(talk.view())
+
+
+def test_hard_budget_goes_before_signed_reasoning_and_says_so(c: Compressor) -> None:
+    talk = Conversation(c, budget=4_000, scope="t")
+    talk.append({"role": "user", "content": "Find the copper."})
+    for i in range(30):
+        talk.append(*claude_round(i))
+        assert tokens(talk.view()) <= 4_000
+    assert any("signed reasoning" in warning for warning in talk.warnings)
+
+
+def test_note_of_a_repeat_does_not_outlive_what_it_names(c: Compressor) -> None:
+    messages = conversation(14)
+    messages[-1]["content"] = messages[3]["content"]
+    session = c.session("a", budget=100_000, policy=Policy(low=1_500))
+    session.append(*messages)
+    assert "the result of call c0" in session.view()[-1]["content"]
+    assert session.compact()
+    assert session.view()[-1]["content"] == messages[3]["content"]
+
+
+def test_summary_stands_in_the_index_and_is_kept(c: Compressor) -> None:
+    asked: list[str] = []
+
+    def writer(prompt: str) -> str:
+        asked.append(prompt)
+        return "Goal:\n- Find out where the copper is stored.\nFacts:\n- The vault 99887766 is in Atlantis.\n"
+
+    policy = Policy(low=2_000, summarizer=summarizer(writer))
+    session = c.session("a", budget=5_000, policy=policy)
+    replay(session, conversation(40))
+    (index,) = [m for m in session.view() if "index of earlier rounds" in (m["content"] or "")]
+    assert asked and "Summary of earlier messages" in index["content"] and index["role"] == "tool"
+    assert "99887766" not in index["content"]  # invented
+    assert tokens(session.view()) <= 5_000
+    assert c.session("a", budget=5_000, policy=policy).view() == session.view()
+
+
+def test_failing_summarizer_never_costs_the_view(c: Compressor) -> None:
+    def broken(prompt: str) -> str:
+        raise RuntimeError("no")
+
+    session = c.session("a", budget=5_000, policy=Policy(low=2_000, summarizer=summarizer(broken)))
+    for view in replay(session, conversation(30)):
+        assert tokens(view) <= 5_000
+    assert "Error" not in text(session.view()) and session.warnings
+
+
+def test_pinned_messages_of_compress(c: Compressor) -> None:
+    messages = conversation(6)
+    result = c.compress(messages, budget=2_000, pinned=[5, -3])
+    assert result.messages[5] is messages[5] and result.messages[-3] is messages[-3]
+    assert result.messages[7] != messages[7]
+    for wrong in ([99], [-99], ["5"], [True]):
+        with pytest.raises(InvalidContext, match="pinned"):
+            c.compress(messages, budget=2_000, pinned=wrong)  # type: ignore[arg-type]
+
+
+KILLED = """
+import sys
+from compressor import Compressor
+sys.path.insert(0, {tests!r})
+from test_sessions import conversation
+session = Compressor(store={path!r}).session("a", budget=4_000)
+for message in conversation(40):
+    if message["role"] == "assistant":
+        session.view()
+    session.append(message)
+    print(message.get("tool_call_id") or message["role"], flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [1, 9, 30])
+def test_killed_at_any_step_nothing_acknowledged_is_lost(tmp_path: Path, after: int) -> None:
+    """SIGKILL after so many acknowledged messages; a session that goes on from there gives the bytes of one that was
+    never interrupted."""
+    path, messages = str(tmp_path / "s.db"), conversation(40)
+    code = KILLED.format(tests=str(Path(__file__).parent), path=path)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for _ in range(after):
+            assert child.stdout.readline()
+        child.kill()
+    resumed = Compressor(store=path).session("a", budget=4_000)
+    count = resumed.export(originals=False)["state"]["count"] + 1  # and the system message
+    assert count >= after
+    twin = Compressor(store="memory").session("a", budget=4_000)
+    for message in messages[:count]:
+        if message["role"] == "assistant":
+            twin.view()
+        twin.append(message)
+    for message in messages[count:]:
+        if message["role"] == "assistant":
+            assert resumed.view() == twin.view()
+        resumed.append(message)
+        twin.append(message)
+    assert resumed.view() == twin.view()
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[list[Message]]:
+    """Steps of a conversation: user words, answers, rounds with several calls, of any length."""
+    steps: list[list[Message]] = [[{"role": "user", "content": draw(st.sampled_from(["Go on.", prose(1, 4)]))}]]
+    for i in range(draw(st.integers(1, 25))):
+        seed, size = draw(st.integers(0, 30)), draw(st.integers(1, 60))
+        match draw(st.integers(0, 3)):
+            case 0:
+                steps.append([{"role": "assistant", "content": prose(seed, 3)}])
+                steps.append([{"role": "user", "content": f"{prose(seed, 2)} You must keep vault {i} shut."}])
+            case _:
+                ids = [f"c{i}.{k}" for k in range(draw(st.integers(1, 3)))]
+                calls = [{"id": k, "type": "function", "function": {"name": "look", "arguments": "{}"}} for k in ids]
+                steps.append([{"role": "assistant", "content": None, "tool_calls": calls}])
+                steps.append([{"role": "tool", "tool_call_id": k, "content": prose(seed + len(k), size)} for k in ids])
+    return steps
+
+
+@given(histories(), st.sampled_from([2_500, 6_000, 50_000]), st.integers(0, 2**16))
+@settings(max_examples=40, deadline=None)
+def test_any_history(steps: list[list[Message]], budget: int, seed: int) -> None:
+    """Budget, pairs, constraints, prefix: whatever comes in, by append or follow, with restarts in between."""
+    compressor, rng = Compressor(store="memory"), random.Random(seed)
+    session = compressor.session("a", budget=budget, policy=Policy(low=1_500))
+    seen: list[Message] = []
+    last, compactions = "", 0
+    for step in steps:
+        seen += step
+        if rng.random() < 0.3:
+            session.follow(seen)
+        else:
+            session.append(*step)
+        if step[-1]["role"] == "assistant":
+            continue
+        try:
+            view = session.view()
+        except BudgetTooSmall as error:
+            assert error.needed > budget
+            return
+        detect(view).parse(view)
+        assert tokens(view) <= budget
+        sent = text(view)
+        for message in seen:
+            if message["role"] == "user" and "You must" in message["content"]:
+                assert message["content"][message["content"].index("You must") :] in sent
+        now = session.balance().compactions
+        assert now > compactions or sent.startswith(last)
+        last, compactions = sent[:-1], now
+        if rng.random() < 0.2:
+            session = compressor.session("a", budget=budget, policy=Policy(low=1_500))
+            assert session.view() == view
