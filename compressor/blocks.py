@@ -12,6 +12,7 @@ from compressor.rounds import open_round
 PINNED, MATERIAL, SPEECH, HISTORY = 99, 0, 1, 2
 
 Find = Callable[[str], list[tuple[int, int]]]  # stretches [start, end) of a text, in order, not overlapping
+FindIn = Callable[[int, str], list[tuple[int, int]]]  # the same, told which message it is of
 _Span = tuple[int, int, Kind, int, str]  # start, end, kind, level, reason
 
 
@@ -37,7 +38,7 @@ def blocks_of(
     mode: str,
     find_material: Find,
     pinned: Collection[int] = (),
-    find_constraints: Find | None = None,
+    find_constraints: FindIn | None = None,
 ) -> list[Block]:
     """All blocks of a context, in order. `pinned` are messages that stay as they are; what `find_constraints` finds in
     user messages stays, too.
@@ -102,11 +103,11 @@ def _level(slot: Slot, turn: Turn, ends: set[int], opened: set[int]) -> tuple[in
     return HISTORY, ""
 
 
-def _with_constraints(slot: Slot, spans: list[_Span], find: Find) -> list[_Span]:
+def _with_constraints(slot: Slot, spans: list[_Span], find: FindIn) -> list[_Span]:
     """The stretches of a user's own words that constrain the agent become spans that stay."""
     out: list[_Span] = []
     for start, end, kind, level, reason in spans:
-        found = find(slot.text[start:end]) if kind == slot.kind else []
+        found = find(slot.message, slot.text[start:end]) if kind == slot.kind else []
         at = start
         for first, last in found:
             if start + first > at:

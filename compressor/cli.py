@@ -1,4 +1,5 @@
-"""The command line: `compressor compress`, `expand`, `doctor`. Reads and writes files; the work is done elsewhere.
+"""The command line: `compressor compress`, `expand`, `replay`, `doctor`. Reads and writes files, and leaves the work to
+others.
 
 Results go to stdout, everything meant for people to stderr. Exit codes: 0 done, 1 other failure, 2 bad usage or input,
 3 the budget is too small, 4 unknown or expired ref, 5 the store failed, 130 interrupted, 141 the reader of stdout went.
@@ -198,6 +199,33 @@ def expand(
     from compressor.refs import find_refs
 
     _write(output, files.encode(Compressor(store=store).expand(next(iter(find_refs(ref)), ref))))
+
+
+@app.command()
+def replay(
+    file: Annotated[str, typer.Argument(help="A recorded session: messages or a request, JSON or JSONL; - for stdin.")],
+    budget: Annotated[
+        str | None, typer.Option("--budget", "-b", help="Tokens, a share of the window (50%) or money a call ($0.02).")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Whose tokens and prices. [default: the request's, else gpt-4o]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Bill a recorded session as it was, and as it would have been through a session of ours."""
+    from compressor import Compressor, files
+    from compressor.sessions import replay as bill
+
+    document = files.parse(_read(file), "stdin" if file == "-" else file)
+    if not document.cases:
+        raise InvalidContext(f"{file} holds plain text, not messages: there are no calls to bill")
+    limit = budget if budget is None or budget.strip().startswith("$") else _budget(budget)
+    for case in document.cases:
+        found = bill(
+            Compressor(store="memory"), case.messages, model or case.model, limit, None, case.tools, case.system
+        )
+        whole = {**asdict(found), "saved_share": found.saved_share}
+        typer.echo(json.dumps(whole, ensure_ascii=False) if as_json else found.report())
 
 
 @app.command()

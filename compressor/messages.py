@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compressor.account import list_blocks, list_dropped
-from compressor.blocks import HISTORY, SPEECH, Find, blocks_of
+from compressor.blocks import HISTORY, SPEECH, FindIn, blocks_of
 from compressor.board import Board, Key
 from compressor.choice import Choice
 from compressor.context import Context
@@ -49,7 +49,7 @@ class Flow:
     share: bool
     lead: int = 0
     pinned: frozenset[int] = frozenset()
-    find_constraints: Find | None = None
+    find_constraints: FindIn | None = None
     hints: tuple[tuple[str, float], ...] = ()
     warnings: list[str] = field(default_factory=list)
     edits: dict[Key, str] = field(default_factory=dict)

@@ -191,6 +191,11 @@ def test_tool_rules(c: Compressor) -> None:
     kept = c.session("kept", policy=Policy(tools={"look": ToolRule(keep=True)}))
     kept.append(*messages)
     assert kept.view() == messages
+    for i in range(30):
+        call = {"id": f"x{i}", "type": "function", "function": {"name": "read", "arguments": "{}"}}
+        kept.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        kept.append({"role": "tool", "tool_call_id": f"x{i}", "content": prose(i)})
+    assert kept.compact() and all(m in kept.view() for m in messages)
     most = c.session("most", policy=Policy(tools={"*": ToolRule(most=200)}))
     most.append(*messages)
     assert tokens(most.view()) < 300
@@ -509,9 +514,9 @@ def test_usage_is_reported(c: Compressor) -> None:
 def test_cold_cache_is_the_time_to_compact(c: Compressor) -> None:
     now = [0.0]
     talk = Conversation(c, model="claude-sonnet-4-5", scope="t", clock=lambda: now[0])
-    messages = conversation(14)
+    messages = conversation(26)
     now[0] = 1.0
-    talk.follow(messages[:26])
+    talk.follow(messages[:50])
     talk.view()
     assert talk.balance().compactions == 0
     now[0] += 3_600
@@ -590,7 +595,7 @@ def test_hard_budget_goes_before_signed_reasoning_and_says_so(c: Compressor) -> 
 def test_note_of_a_repeat_does_not_outlive_what_it_names(c: Compressor) -> None:
     messages = conversation(14)
     messages[-1]["content"] = messages[3]["content"]
-    session = c.session("a", budget=100_000, policy=Policy(low=1_500))
+    session = c.session("a", budget=100_000, policy=Policy(low=1_500, compact=False))
     session.append(*messages)
     assert "the result of call c0" in session.view()[-1]["content"]
     assert session.compact()

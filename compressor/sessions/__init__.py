@@ -5,6 +5,7 @@ conversation.py  the same without a store of its own
 birth.py         tool results, once, when they are born
 compaction.py    the history, rarely
 economy.py       when
+replay.py        the bill of a recorded session
 archive.py, expand.py, recall.py  what was cut, and the way back to it
 """
 
@@ -12,6 +13,7 @@ from compressor.sessions.balance import Balance
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.expand import ExpandTool
 from compressor.sessions.policy import Policy, ToolRule
+from compressor.sessions.replay import Replay, replay
 from compressor.sessions.session import Session
 
-__all__ = ["Balance", "Conversation", "ExpandTool", "Policy", "Session", "ToolRule"]
+__all__ = ["Balance", "Conversation", "ExpandTool", "Policy", "Replay", "Session", "ToolRule", "replay"]

@@ -168,9 +168,10 @@ class Index:
         )
 
 
-def put_away(store: Store, gone: Sequence[Gone], index: Index) -> str | None:
-    """Stores rounds that have left, and the index's older lines; the ref of the page that lists them."""
-    items = dict(index.pending)
+def put_away(store: Store, gone: Sequence[Gone], index: Index, originals: Mapping[str, str]) -> str | None:
+    """Stores rounds that have left, the index's older lines, and `originals` by ref; the ref of the page that lists the
+    rounds."""
+    items = {**index.pending, **originals}
     for g in gone:
         items[g.ref] = g.text
         items[ref_of(g.messages)] = g.messages

@@ -1,7 +1,8 @@
 """Compresses tool results once, when their round is complete, against the call that asked for them and the task.
 
 Works on one round at a time and sees nothing else of the history, so that it takes the same time at any length. Folds
-what can be folded without loss; cuts what is longer than the policy allows. Decides nothing later.
+what can be folded without loss; cuts what is longer than the policy allows; what the agent has asked back stays whole.
+Decides nothing later.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from compressor.folds import LITERAL, fold
 from compressor.folds.json_fold import fold_parsed
 from compressor.refs import MARK_RE, mark, ref_of
 from compressor.segments.json_layout import JsonLayout
+from compressor.sessions.expand import NAME
 from compressor.sessions.kit import Edits, Kit
 from compressor.store.texts import put_texts
 
@@ -44,7 +46,7 @@ def give_birth(
         edits: Edits = {}
         excess = 0
         for slot in turn.slots:
-            if slot.kind != "tool_result" or not slot.editable or MARK_RE.search(slot.text):
+            if slot.kind != "tool_result" or not slot.editable or MARK_RE.search(slot.text) or slot.name == NAME:
                 continue
             rule = kit.policy.rule(slot.name)
             if rule.keep:

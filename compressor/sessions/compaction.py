@@ -1,8 +1,10 @@
 """Re-selects a session's history down to a low-water mark: what stays verbatim, what is cut, what leaves the view.
 
-    pinned      system prompt, first and last user message, what the user pinned, users' constraints: as they are
+    pinned      system prompt, first and last user message, what the user pinned, results of tools that are kept: as
+                they are
     recent      the newest rounds, at least the open one: as they stand in the view
-    older       rounds before them: selected anew from their originals, with the task as the query
+    older       rounds before them: selected anew from their originals, with the task as the query; of users' words
+                only the newest as they are, of those before what they lay down
     gone        rounds older than that, or of which nothing was kept: a line in the index, the rest behind its ref
 
 History is cut between rounds only, so calls keep their results and signed thinking stays with its call. The index
@@ -19,11 +21,11 @@ from typing import Any
 from compressor.board import SMALL
 from compressor.context import Slot, Turn
 from compressor.errors import BudgetTooSmall, CompressorError
-from compressor.reducers.constraints import find_constraints
 from compressor.refs import mark, ref_of
 from compressor.rounds import rounds_of
 from compressor.sessions.archive import Gone, Index
 from compressor.sessions.kit import Edits, Kit
+from compressor.sessions.rules import RULES_SHARE, WORDS_SHARE, Rules
 from compressor.sessions.state import Entry
 from compressor.summaries import Summary
 
@@ -35,12 +37,14 @@ EVER = ("system", "user")  # roles whose messages an index never stands in
 
 @dataclass
 class Outcome:
-    """The entries that stay, with their new edits; the rounds that left; and the index of all that have."""
+    """The entries that stay, with their new edits; the rounds that left; the index of all that have; and what of the
+    originals still has to be stored, by ref."""
 
     entries: list[Entry]
     gone: list[Gone]
     index: Index
     tokens: int
+    originals: dict[str, str] = field(default_factory=dict)
     summary: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -68,8 +72,9 @@ class Compaction:
         self.sizes = [self.kit.tokens(turn, raw) for turn in self.raw]
         users = [turn.index for turn in self.turns if turn.role == "user"]
         self.held = {i for i, entry in enumerate(self.entries) if entry.pinned} | {*users[:1], *users[-1:]}
-        self.held |= {turn.index for turn in self.turns if turn.role == "system"}
+        self.held |= {turn.index for turn in self.turns if turn.role == "system" or self._is_kept(turn)}
         self.groups = rounds_of(self.turns)
+        self.rules = Rules.of(self.raw, self.held, self.kit.counter.count, int(RULES_SHARE * self.kit.policy.low))
 
     def run(self, low: int, limit: int) -> Outcome | None:
         """The outcome: about `low` tokens beyond what is held, at most `limit` in all. None if that saves too little.
@@ -91,6 +96,10 @@ class Compaction:
             if outcome is not None and outcome.tokens <= limit:
                 if outcome.tokens > GAIN * before:
                     return None
+                if self.rules.lost:
+                    outcome.warnings.append(
+                        f"{self.rules.lost} old constraints of users found no room; pin what must hold"
+                    )
                 return self._checked(self._summarized(outcome))
         needed = limit + 1 if outcome is None else outcome.tokens
         raise BudgetTooSmall(limit, needed, "system prompt, task, open round and the index of what has gone")
@@ -132,7 +141,7 @@ class Compaction:
                 if slot.kind != "user" or i in self.held:
                     continue
                 left = "" if new is None else new.edits.get(slot.path, slot.text)
-                if not all(slot.text[a:b] in left for a, b in find_constraints(slot.text)):
+                if not all(sentence in left for sentence in self.rules.sentences.get(i, ())):
                     raise CompressorError(f"a compaction lost a constraint of message {old.at}: please report this")
         return outcome
 
@@ -143,6 +152,11 @@ class Compaction:
     def _head_tokens(self) -> int:
         context = self.kit.read(self.head)
         return self.kit.overhead() + sum(self.kit.tokens(turn, context) for turn in context.turns)
+
+    def _is_kept(self, turn: Turn) -> bool:
+        """Whether a rule keeps a tool's results as they are."""
+        rule = self.kit.policy.rule
+        return any(slot.kind == "tool_result" and rule(slot.name).keep for slot in turn.slots)
 
     def _recent(self, room: int) -> set[int]:
         """The newest rounds that fit into `room`, the last one always."""
@@ -155,9 +169,10 @@ class Compaction:
         return out
 
     def _select(self, recent: set[int], budget: int) -> Outcome:
-        stay = recent | self.held
+        worn, originals = self._worn(recent)
+        stay = recent | self.held | worn.keys()
         older = [g for g in self.groups if not stay.intersection(g) and not any(self.entries[i].index for i in g)]
-        gone = self._aged(older)
+        gone = self._aged(older, recent)
         warnings: list[str] = []
         for last in (False, True):
             carrier = self._carrier(gone)
@@ -165,7 +180,11 @@ class Compaction:
                 gone = []
             kept = [i for group in self.groups if group not in gone or carrier in group for i in group]
             index = self.index.extended([self._gone(group) for group in gone], self.kit)
-            edits, removed, notes = self._flow(kept, stay, carrier, index, budget)
+            shown = {i: self.views[i] if i in stay else self.originals[i] for i in kept}
+            shown |= self._rendered(
+                {**worn, **({carrier: self._index_edit(carrier, index)} if carrier is not None else {})}
+            )
+            edits, removed, notes = self._flow(shown, {*stay, carrier}, budget)
             # Rounds of which nothing is left but marks say less, in more tokens, than a line of the index.
             empty = [g for g in older if g not in gone and self._is_empty(g, edits, removed)]
             if last or not empty:
@@ -176,22 +195,48 @@ class Compaction:
             warnings.append(f"{len(lost)} rounds were left out whole, and there was no place for a line about them")
         elif lost:
             index = index.extended([self._gone(group) for group in lost], self.kit)
-        entries = self._entries(kept, removed, edits, stay, carrier, index)
+        edits |= {i: dict(self.entries[i].edits) for i in stay} | worn
+        if carrier is not None:
+            edits[carrier] = self._index_edit(carrier, index)
+        entries = self._entries([i for i in kept if i not in removed], edits, carrier)
         left = [self._gone(group) for group in [*gone, *lost]]
-        return Outcome(entries, left, index, self._total(entries), warnings=warnings + notes)
+        return Outcome(entries, left, index, self._total(entries), originals, warnings=warnings + notes)
 
-    def _aged(self, older: list[list[int]]) -> list[list[int]]:
-        """The rounds beyond reach, oldest first."""
-        room = REACH * self.kit.policy.low
+    def _worn(self, recent: set[int]) -> tuple[dict[int, Edits], dict[str, str]]:
+        """Users' older words that lay something down, worn to that; and their originals by ref."""
+        edits: dict[int, Edits] = {}
+        originals: dict[str, str] = {}
+        for i in self._old_words(recent):
+            if i in self.rules.sentences:
+                edits[i], texts = self.rules.worn(self.raw[i])
+                originals |= texts
+        return edits, originals
+
+    def _old_words(self, recent: set[int]) -> list[int]:
+        """User messages beyond the newest that have room as they are."""
+        room = int(WORDS_SHARE * self.kit.policy.low)
+        out = []
+        for turn in reversed(self.raw):
+            if turn.role == "user" and turn.index not in recent | self.held:
+                room -= self.sizes[turn.index]
+                if room < 0:
+                    out.append(turn.index)
+        return out
+
+    def _aged(self, older: list[list[int]], recent: set[int]) -> list[list[int]]:
+        """The rounds beyond reach and users' old words that lay nothing down, oldest first."""
+        room, reached = REACH * self.kit.policy.low, 0
         for at in range(len(older) - 1, -1, -1):
             room -= sum(self.entries[i].raw for i in older[at])
             if room < 0:
-                return [group for group in older[: at + 1] if not self._obliges(group)]
-        return []
+                reached = at + 1
+                break
+        words = set(self._old_words(recent))
+        return [g for at, g in enumerate(older) if (at < reached or words.issuperset(g)) and not self._obliges(g)]
 
     def _obliges(self, group: list[int]) -> bool:
         """Whether a user lays something down in a round."""
-        return any(s.kind == "user" and find_constraints(s.text) for i in group for s in self.raw[i].slots)
+        return any(i in self.rules.sentences for i in group)
 
     def _carrier(self, gone: list[list[int]]) -> int | None:
         """The message in which the index stands: where it stood before, or else the oldest tool result that goes, or
@@ -206,16 +251,17 @@ class Compaction:
         return None
 
     def _flow(
-        self, kept: list[int], stay: set[int], carrier: int | None, index: Index, budget: int
+        self, shown: dict[int, Any], pinned: set[int | None], budget: int
     ) -> tuple[dict[int, Edits], set[int], list[str]]:
-        """Selects among what is kept; the edits by entry, the entries left out whole, and warnings."""
-        shown = {i: self.views[i] if i in stay else self.originals[i] for i in kept}
-        if carrier is not None:
-            shown[carrier] = self._with_index(carrier, index)
-        lead = len(self.head)
-        pinned = {lead + k for k, i in enumerate(kept) if i in stay or i == carrier}
-        messages = [*self.head, *(shown[i] for i in kept)]
-        flow = self.kit.flow(messages, "compact", frozenset(pinned), self.regrets)
+        """Selects among what is shown; the edits by entry, the entries left out whole, and warnings."""
+        lead, kept = len(self.head), list(shown)
+        flow = self.kit.flow(
+            [*self.head, *shown.values()],
+            "compact",
+            frozenset(lead + k for k, i in enumerate(kept) if i in pinned),
+            self.regrets,
+            lambda message, text: self.rules.find(kept[message - lead], text),
+        )
         flow.run(self.kit.counter.context(flow.context), budget)
         edits: dict[int, Edits] = {}
         for (at, path), text in flow.edits.items():
@@ -223,12 +269,16 @@ class Compaction:
         removed = {kept[at - lead] for at in flow.removed}
         return edits, removed, [w for w in flow.warnings if "left out whole" not in w]
 
-    def _with_index(self, carrier: int, index: Index) -> Any:
-        slot = _slot(self.turns[carrier])
+    def _rendered(self, edits: dict[int, Edits]) -> dict[int, Any]:
+        """Originals with edits, by entry."""
+        lead = len(self.head)
+        messages = self.kit.render([*self.head, *self.originals], {lead + i: own for i, own in edits.items()})
+        return {i: messages[lead + i] for i in edits}
+
+    def _index_edit(self, carrier: int, index: Index) -> Edits:
+        slot = _slot(self.raw[carrier])
         assert slot is not None
-        return self.kit.render([*self.head, *self.originals], {len(self.head) + carrier: {slot.path: index.text}})[
-            len(self.head) + carrier
-        ]
+        return {slot.path: index.text}
 
     def _is_empty(self, group: list[int], edits: dict[int, Edits], removed: set[int]) -> bool:
         if removed.issuperset(group):
@@ -247,33 +297,16 @@ class Compaction:
     def _gone(self, group: list[int]) -> Gone:
         return Gone.of([self.raw[i] for i in group], [self.originals[i] for i in group])
 
-    def _entries(
-        self,
-        kept: list[int],
-        removed: set[int],
-        edits: dict[int, Edits],
-        stay: set[int],
-        carrier: int | None,
-        index: Index,
-    ) -> list[Entry]:
+    def _entries(self, kept: list[int], edits: dict[int, Edits], carrier: int | None) -> list[Entry]:
         out = []
         for i in kept:
-            if i in removed:
-                continue
-            old = self.entries[i]
-            now = dict(old.edits) if i in stay else edits.get(i, {})
-            if i == carrier:
-                slot = _slot(self.turns[i])
-                assert slot is not None
-                now = {slot.path: index.text}
+            now = edits.get(i, {})
             tokens = self.sizes[i] + sum(
                 self.kit.counter.count(now[slot.path]) - self._tokens_of(slot)
                 for slot in self.raw[i].slots
                 if slot.path in now
             )
-            out.append(replace(old, edits=now, tokens=tokens, index=i == carrier))
-        if not out:
-            raise CompressorError("a compaction left nothing")
+            out.append(replace(self.entries[i], edits=now, tokens=tokens, index=i == carrier))
         return out
 
     def _tokens_of(self, slot: Slot) -> int:

@@ -19,7 +19,6 @@ from compressor.prices import price_of
 from compressor.sessions import archive, economy, wire
 from compressor.sessions.archive import Gone, Granting, Index
 from compressor.sessions.balance import Balance
-from compressor.sessions.birth import names_another
 from compressor.sessions.compaction import Compaction, Outcome
 from compressor.sessions.expand import ExpandTool, expand
 from compressor.sessions.history import History, is_system, listed
@@ -29,6 +28,7 @@ from compressor.sessions.policy import Policy
 from compressor.sessions.recall import recall
 from compressor.sessions.state import State
 from compressor.tokens import counter_for
+from compressor.tokens.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from compressor.engine import Compressor
@@ -62,7 +62,7 @@ class Conversation:
         clock: Callable[[], float] = time.time,
     ) -> None:
         policy = policy or Policy()
-        price = policy.prices or price_of(model)
+        price = policy.prices or price_of(model or DEFAULT_MODEL)
         self._state = State() if state is None else State.from_json(state)
         scope = archive.scope_of("", scope) if scoped is None else scoped
         if scope not in self._state.scopes:
@@ -81,6 +81,7 @@ class Conversation:
         self._clock = clock
         self._history = History(self._kit, self._state, system)
         self._dirty = False
+        self._followed: list[tuple[Any, str]] = []  # the last history followed, and its digests
 
     # -- what the caller says
 
@@ -118,9 +119,7 @@ class Conversation:
         lead = next((i for i, m in enumerate(messages) if not is_system(m)), len(messages))
         rest = list(messages[lead:])
         history.head = list(messages[:lead])
-        chain, last = [], ""
-        for message in rest:
-            chain.append(last := wire.digest(message, last))
+        chain = self._chain(rest)
         entries = state.entries
         known = len(entries)
         while known and not (
@@ -231,6 +230,11 @@ class Conversation:
     # -- for those who keep it
 
     @property
+    def kit(self) -> Kit:
+        """What it works with."""
+        return self._kit
+
+    @property
     def head(self) -> list[Any]:
         """The system messages in front."""
         return self._history.head
@@ -253,9 +257,24 @@ class Conversation:
 
     # -- inside
 
+    def _chain(self, messages: list[Any]) -> list[str]:
+        """The digest of the history up to and with each message. Messages that are the same LangChain objects as last
+        time, from the start, are not read again: dicts may have been written to, those are not."""
+        same = 0
+        for message, (known, _) in zip(messages, self._followed, strict=False):
+            if message is not known or isinstance(message, dict):
+                break
+            same += 1
+        chain = [digest for _, digest in self._followed[:same]]
+        for message in messages[same:]:
+            chain.append(wire.digest(message, chain[-1] if chain else ""))
+        self._followed = list(zip(messages, chain, strict=True))
+        return chain
+
     def _compact(self) -> bool:
         state = self._state
         index = Index(tuple(state.lines), state.older, state.rounds)
+        noted = self._history.without_notes()
         head = self._history.front
         bodies = self._history.bare() if self._kit.policy.traces else self._history.bodies()
         bare = [a is not b for a, b in zip(bodies, self._history.live, strict=True)]
@@ -267,6 +286,9 @@ class Conversation:
             self._low(), self._kit.limit
         )
         if outcome is None:
+            for i, entry in noted.items():
+                state.entries[i] = entry
+            state.tallies.low, state.tallies.rent = self._history.tokens(), 0.0  # not again before it has grown
             return False
         new = {i for i, entry in enumerate(state.entries) if bare[i] and not entry.bare}
         thoughts = [archive.thought(text) for text in self._history.reasoning(new)] if new else []
@@ -275,7 +297,7 @@ class Conversation:
 
     def _commit(self, outcome: Outcome, thoughts: list[Gone]) -> None:
         state, tallies = self._state, self._state.tallies
-        page = archive.put_away(self._kit.store(), [*outcome.gone, *thoughts], outcome.index)
+        page = archive.put_away(self._kit.store(), [*outcome.gone, *thoughts], outcome.index, outcome.originals)
         if page is not None:
             state.pages.append(page)
         state.lines, state.older, state.rounds = list(outcome.index.lines), outcome.index.older, outcome.index.rounds
@@ -295,15 +317,11 @@ class Conversation:
         tallies.kept, tallies.rent, tallies.low = kept, 0.0, outcome.tokens
         tallies.compactions += 1
         self._dirty = True
-        for entry in state.entries:
-            if any(map(names_another, entry.edits.values())):  # the result it names may have gone
-                entry.edits, entry.born, entry.tokens = {}, False, entry.raw
-        self._history.give_births()
 
     def _low(self) -> int:
         fixed = self._history.fixed_tokens()
         return max(1, min(self._kit.policy.low, int(LOW_SHARE * self._kit.limit), self._kit.limit - fixed))
 
     def _after(self) -> int:
-        """What a compaction would leave, as far as can be told."""
-        return self._history.fixed_tokens() + self._low()
+        """What a compaction would leave, as far as can be told: not less than the last one did."""
+        return max(self._history.fixed_tokens() + self._low(), self._state.tallies.low)

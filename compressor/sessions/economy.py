@@ -16,17 +16,18 @@ Knows prices and tokens; knows no messages.
 
 from __future__ import annotations
 
+from compressor.billing import rewrite_cost, saved_per_call
 from compressor.prices import Price
 from compressor.sessions.state import Tallies
 
-HYSTERESIS = 1.4  # a compaction must be expected to leave at most 1/HYSTERESIS of the tokens
+HYSTERESIS = 1.8  # a compaction must be expected to leave at most 1/HYSTERESIS of the tokens: `benchmarks/LOG.md`
 BOLD = 3.0
 
 
 def prompt_money(price: Price, tokens: int, kept: int) -> float:
     """Dollars for a prompt of which the first `kept` tokens were in the last one."""
     cached = kept if kept >= price.minimum else 0
-    return (cached * price.cached + (tokens - cached) * price.write) / 1e6
+    return price.money(cached=cached, written=tokens - cached)
 
 
 def pays(
@@ -37,8 +38,8 @@ def pays(
     compaction itself costs."""
     if tokens < HYSTERESIS * after:
         return False
-    loss = extra + (0.0 if cold else (price.write - price.cached) * max(0, after - fixed) / 1e6)
-    saving = price.cached * (tokens - after) / 1e6
+    loss = extra + rewrite_cost(price, max(0, after - fixed), warm=not cold)
+    saving = saved_per_call(price, tokens, after)
     rent = tallies.rent + saving
     saved = tallies.raw_money - tallies.money
     return rent >= loss and (saved + saving >= loss or rent >= BOLD * loss)
@@ -54,5 +55,5 @@ def note_call(price: Price, tallies: Tallies, raw: int, tokens: int, after: int,
     tallies.cached_tokens += kept if kept >= price.minimum else 0
     tallies.raw_money += prompt_money(price, raw, 0 if cold else min(tallies.raw_last, raw))
     tallies.money += prompt_money(price, tokens, kept)
-    tallies.rent += max(0.0, price.cached * (tokens - after) / 1e6)
+    tallies.rent += max(0.0, saved_per_call(price, tokens, after))
     tallies.raw_last, tallies.last, tallies.kept = raw, tokens, -1

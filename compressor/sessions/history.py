@@ -6,13 +6,14 @@ Births tool results as their rounds complete. Knows no money and decides on no c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from compressor.context import Context, Turn
 from compressor.dialects.signed import first_signed, without_finished_reasoning
 from compressor.errors import CompressorError, InvalidContext
 from compressor.rounds import rounds_of
-from compressor.sessions.birth import give_birth
+from compressor.sessions.birth import give_birth, names_another
 from compressor.sessions.kit import Kit
 from compressor.sessions.state import Entry, State
 
@@ -73,9 +74,9 @@ class History:
         """The live messages as turns, counted from the system messages in front."""
         return self._parsed().turns[len(self.front) :]
 
-    def give_births(self) -> None:
-        """Counts new messages, and compresses the tool results of rounds that are complete. InvalidContext for what no
-        provider would take."""
+    def give_births(self, notes: bool = True) -> None:
+        """Counts new messages, and compresses the tool results of rounds that are complete; `notes`: one that was there
+        before may become a note that says so. InvalidContext for what no provider would take."""
         entries = self.state.entries
         if all(entry.born for entry in entries) or not entries:
             return
@@ -108,8 +109,17 @@ class History:
                 for i in members:
                     entries[i].born = True
             for i in members:
-                if not entries[i].edits:
+                if notes and not entries[i].edits:
                     earlier.update((s.text, s.call_id or "") for s in turns[i].slots if s.kind == "tool_result")
+
+    def without_notes(self) -> dict[int, Entry]:
+        """Gives results that are notes about others a form of their own, because those may go; the old entries by
+        index."""
+        noted = {i: e for i, e in enumerate(self.state.entries) if any(map(names_another, e.edits.values()))}
+        for i, entry in noted.items():
+            self.state.entries[i] = replace(entry, edits={}, born=False, tokens=entry.raw)
+        self.give_births(notes=False)
+        return noted
 
     def _edit(self, i: int, turn: Any, edits: dict[Any, str]) -> None:
         entry, count = self.state.entries[i], self.kit.counter.count

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from compressor.blocks import FindIn
 from compressor.choice import Choice
 from compressor.context import Context, Path, Turn
 from compressor.dialects import Dialect, detect
 from compressor.messages import Flow
 from compressor.prices import Price
-from compressor.reducers.constraints import find_constraints
 from compressor.sessions.policy import Policy
 from compressor.store.base import Store
 from compressor.tokens import Counter
@@ -59,7 +59,14 @@ class Kit:
         """Tokens of a request besides its messages: what primes the reply, and the tool schemas."""
         return self.counter.reply + self.counter.tools(self.tools)
 
-    def flow(self, messages: Sequence[Any], mode: str, pinned: frozenset[int], regrets: Sequence[str]) -> Flow:
+    def flow(
+        self,
+        messages: Sequence[Any],
+        mode: str,
+        pinned: frozenset[int],
+        regrets: Sequence[str],
+        find_constraints: FindIn | None = None,
+    ) -> Flow:
         """A compression of these messages, ready to run."""
         dialect, context = self.parse(messages)
         hints = tuple((text, REGRET) for text in regrets)
