@@ -87,8 +87,11 @@ class Board:
         return {key: text for key in self._drafted if (text := self._text(key)) != self._slots[key][0].slot.text}
 
     def _text(self, key: Key) -> str:
-        drafts = self._drafted[key]
-        return "".join([drafts[b.number].after if b.number in drafts else b.text for b in self._slots[key]])
+        drafts, blocks = self._drafted[key], self._slots[key]
+        text = "".join([drafts[b.number].after if b.number in drafts else b.text for b in blocks])
+        if blocks[0].slot.kind == "tool_call" and text != blocks[0].slot.text:
+            return _as_dumped(text, blocks[0].slot.text)
+        return text
 
     def remove_rounds(self, budget: int) -> None:
         """Leaves out whole tool rounds and single turns, oldest first, until the whole fits. What is pinned stays,
@@ -105,3 +108,14 @@ class Board:
                 self.removed.update(group)
                 total -= sum(self._turn_tokens(i) + changes[i] for i in group)
         self._keep_drafts([d for d in self.drafts if d.block.slot.message not in self.removed])
+
+
+def _as_dumped(text: str, original: str) -> str:
+    """Arguments with the blanks that `json.dumps` writes, if the original has them: some dialects hold arguments as a
+    dict, which is then written, and counted, that way."""
+    try:
+        if json.dumps(json.loads(original), ensure_ascii=False) != original:
+            return text
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text

@@ -300,7 +300,7 @@ def test_many_threads_lose_nothing(c: Compressor) -> None:
 
 def test_follow_is_idempotent_and_goes_back(c: Compressor) -> None:
     messages = conversation(20)
-    session = c.session("a", budget=100_000)
+    session = c.session("a", policy=Policy(compact=False))
     session.follow(messages[:12])
     first = session.view()
     session.follow(messages[:12])
@@ -397,7 +397,8 @@ def test_export_and_import_into_another_store(c: Compressor) -> None:
         assert twin.expand(ref) == session.expand(ref)
     with pytest.raises(CompressorError, match="there is a session"):
         other.import_session(data)
-    for bad in ({}, {"state": {}}, {**data, "messages": []}):
+    broken: list[dict[str, Any]] = [{}, {"state": {}}, {**data, "messages": []}]
+    for bad in broken:
         with pytest.raises(CompressorError):
             other.import_session(bad, "x")
 
@@ -426,6 +427,19 @@ def test_recall_finds_what_left_the_view(c: Compressor) -> None:
     with pytest.raises(CompressorError):
         session.recall(" ")
     assert c.session("new").recall("anything") == ""
+
+
+def test_expanding_old_lines_of_the_index_with_a_question_answers_it(c: Compressor) -> None:
+    messages = conversation(60, sentences=10)
+    needle = "The vault code of the north gate is QX-4471-ZED."
+    messages[5]["content"] += f" {needle}"
+    session = c.session("a", budget=3_000, policy=Policy(low=1_200))
+    replay(session, messages)
+    (index,) = [m["content"] for m in session.view() if "index of earlier rounds" in (m["content"] or "")]
+    older = index.splitlines()[1]
+    assert "rounds before these" in older
+    assert needle in session.expand(older, query="What is the vault code of the north gate?", budget=300)
+    assert "look" in session.expand(older)
 
 
 def test_expanding_is_regret(c: Compressor) -> None:
@@ -731,3 +745,16 @@ def test_any_history(steps: list[list[Message]], budget: int, seed: int) -> None
         if rng.random() < 0.2:
             session = compressor.session("a", budget=budget, policy=Policy(low=1_500))
             assert session.view() == view
+
+
+def test_going_back_behind_what_has_gone_shows_nothing_of_it(c: Compressor) -> None:
+    """Two histories that begin alike: the index of the one is no business of the other."""
+    session = c.session("a", budget=3_000, policy=Policy(low=1_200))
+    messages = conversation(30)
+    session.follow(messages)
+    assert "index of earlier rounds" in text(session.view())
+    other = [*messages[:2], *conversation(3, seed=9)[2:]]
+    session.follow(other)
+    view = session.view()
+    assert "index of earlier rounds" not in text(view) and view[:2] == other[:2]
+    assert session.recall("page 0") == ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from typing import Any, cast, get_args
 
 from compressor.context import Turn
 from compressor.errors import ExpiredRef, RefError, UnknownRef
-from compressor.refs import mark, ref_of
+from compressor.refs import find_refs, mark, ref_of
 from compressor.sessions import wire
 from compressor.sessions.kit import Kit
 from compressor.store.base import Store, StoreStats, get_many
@@ -26,6 +27,7 @@ from compressor.summaries.passage import Passage, PassageKind
 HEADING = "[index of earlier rounds that were cut from this conversation, oldest first; expand a ref to read one]"
 INDEX_SHARE = 0.15  # of the low-water mark; older lines become one
 LABEL = 90  # characters
+_OLDER = re.compile(r"\d+ rounds before these \[")
 SPOKEN = get_args(PassageKind)
 NAMES = {"tool_call": "call", "tool_result": "result", "system": "system", "user": "user", "document": "document"}
 
@@ -166,6 +168,29 @@ class Index:
             rounds=self.rounds + len(moved),
             pending={**self.pending, ref_of(page): page},
         )
+
+
+def is_page(text: str) -> bool:
+    """Whether a text is lines of an index."""
+    return all(find_refs(line) for line in text.splitlines())
+
+
+def documents_of(store: Store, page: str) -> list[dict[str, str]]:
+    """The rounds that the lines of an index stand for, those behind older lines included, as documents, oldest first;
+    those that are no longer stored are left out."""
+    out: list[dict[str, str]] = []
+    while page:
+        lines = [(line, find_refs(line)[-1]) for line in page.splitlines()]
+        found = texts(store, [ref for _, ref in lines])
+        page = ""
+        here = []
+        for line, ref in lines:
+            if _OLDER.match(line):
+                page = found.get(ref, "")
+            elif ref in found:
+                here.append({"title": line, "text": found[ref]})
+        out = here + out
+    return out
 
 
 def put_away(store: Store, gone: Sequence[Gone], index: Index, originals: Mapping[str, str]) -> str | None:

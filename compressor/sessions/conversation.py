@@ -126,6 +126,8 @@ class Conversation:
             entries[known - 1].at < len(rest) and chain[entries[known - 1].at] == entries[known - 1].digest
         ):
             known -= 1
+        if 0 < known < len(entries) and entries[known - 1].at < state.gone_to:
+            known = 0  # what has gone may not belong to this history: nothing of it may show
         history.live = [rest[entry.at] for entry in entries[:known]]
         self._dirty = self._dirty or known < len(entries) or state.count < len(rest)
         if known < len(entries):
@@ -302,6 +304,7 @@ class Conversation:
             state.pages.append(page)
         state.lines, state.older, state.rounds = list(outcome.index.lines), outcome.index.older, outcome.index.rounds
         stay = {entry.at for entry in outcome.entries}
+        state.gone_to = max([state.gone_to, *(entry.at for entry in state.entries if entry.at not in stay)])
         state.raw_gone += sum(entry.raw for entry in state.entries if entry.at not in stay)
         kept = self._history.head_tokens()
         for old, new in zip(state.entries, outcome.entries, strict=False):

@@ -56,6 +56,9 @@ def expand(
         return text
     size = max(LEAST, budget) if budget is not None else MOST
     try:
+        if query and archive.is_page(text):  # lines of an index say where to look, not what is there
+            documents = archive.documents_of(compressor.store, text)
+            return compressor.compress_documents(documents, query=query, budget=size, model=model).text
         return compressor.compress_text(text, size, query=query, model=model).text
     except BudgetTooSmall:
         return text[:size]

@@ -58,7 +58,7 @@ class History:
         state.tallies.seen = -1
         if not known:
             state.pages, state.lines, state.older, state.rounds, state.raw_gone = [], [], "", 0, 0
-            state.summary = None
+            state.summary, state.gone_to = None, -1
 
     def forget(self) -> None:
         """What was read from the live messages no longer holds: they have been exchanged."""

@@ -54,7 +54,7 @@ class Policy:
     ingest_share: float = 0.7
     ingest_most: int = 4_000
     compact: bool = True
-    low: int = 4_000
+    low: int = 3_000
     recent: float = 0.5
     traces: bool = True
     tools: Mapping[str, ToolRule] = field(default_factory=dict)

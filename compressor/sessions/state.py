@@ -88,6 +88,7 @@ class State:
     count: int = 0
     entries: list[Entry] = field(default_factory=list)
     raw_gone: int = 0  # tokens of the originals of messages that have left the view
+    gone_to: int = -1  # number of the newest of them
     pages: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     older: str = ""

@@ -1,0 +1,288 @@
+"""The agent middleware: what the model is sent stays within a budget and byte-stable, and the graph's messages stay as
+they are. Decides nothing itself: `Conversation` does.
+
+Where the state lives. The view is made in `wrap_model_call`, and what a later call (or process) needs to say the same
+bytes again goes back with the model's answer, as a private field of the agent's state. So it is written in the same
+checkpoint as the answer it led to: a retry begins with the state before the failed call, an interrupt finds it saved, a
+fork from an earlier checkpoint has what was frozen by then. A node of our own (`before_model`) would show up in
+streams, and what it wrote would outlive a call that failed.
+
+Where tool results are compressed. As part of the view, too: the graph keeps what tools returned, for other middleware,
+for the user, and for a fork to compress otherwise. `ingest_at="tool"` does it in `wrap_tool_call` instead: checkpoints
+get smaller with it, and the original is in the compressor's store alone, until its time there is over.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, cast
+
+from langchain.agents.middleware.types import (
+    AgentMiddleware,
+    AgentState,
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelResponse,
+    PrivateStateAttr,
+    ToolCallRequest,
+)
+from langchain_core.exceptions import ContextOverflowError
+from langchain_core.messages import AIMessage, ToolMessage
+from langgraph.types import Command
+from typing_extensions import NotRequired, TypedDict
+
+from compressor import BudgetTooSmall, Compressor, CompressorError
+from compressor.prices import price_of
+from compressor.sessions import Balance, Conversation, Policy, ToolRule
+from compressor.sessions.archive import scope_of
+from compressor.sessions.expand import NAME
+from compressor.sessions.limits import limit_of
+from compressor.threads import in_thread
+from compressor_agents.langchain import expand as expansion
+from compressor_agents.langchain import requests
+from compressor_agents.langchain.guard import Guard
+from compressor_agents.langchain.rules import policy_of
+
+FIELD = "compressor"  # of the agent's state; a middleware with a name of its own adds it
+
+
+@dataclass
+class _Step:
+    """One model call: the conversation, and the request with its view."""
+
+    talk: Conversation
+    request: ModelRequest[Any]
+    thread: str | None
+    place: str
+
+
+class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
+    """Keeps what an agent sends to its model within a budget, without touching the agent's own messages.
+
+    budget: limit of a request (messages, system prompt and tool schemas): tokens, a share of the model's window (a
+        float below 1), money a call ("$0.02"), None: 0.8 of the window.
+    compressor: scores, counts and stores; None makes one with the embedded defaults (a SQLite store).
+    model: whose tokens, prices and window; None takes the name of the model that is called.
+    policy: what is cut when. tools: rules by tool name ("*": every other). only, never: names of the tools whose
+        results alone may be cut, and of those whose never are.
+    expand: give the agent the tool `expand_context`.
+    ingest_at: where tool results are compressed: "model", or "tool", which keeps the checkpoints small, too.
+    fail_open: an error of ours lets the request through as it was (a budget that is too small: the view without that
+        limit), with a logged warning and an entry in `warnings`. False raises it.
+    tenant: threads of different tenants open nothing of each other, whatever their ids, in one store.
+    name: needed for a second one in the same agent; has to stay the same as long as its threads are used.
+
+    One object may serve any number of agents, sub-agents and threads at once. InvalidBudget or CompressorError here for
+    options that make no sense.
+    """
+
+    def __init__(
+        self,
+        budget: int | float | str | None = None,
+        *,
+        compressor: Compressor | None = None,
+        model: str | None = None,
+        policy: Policy | None = None,
+        tools: Mapping[str, ToolRule] | None = None,
+        only: Collection[str] | None = None,
+        never: Collection[str] | None = None,
+        expand: bool = True,
+        ingest_at: Literal["model", "tool"] = "model",
+        fail_open: bool = True,
+        tenant: str = "",
+        name: str | None = None,
+    ) -> None:
+        super().__init__()
+        limit_of(budget, price_of(model))
+        self.policy = policy_of(policy, tools, only, never)
+        if ingest_at not in ("model", "tool"):
+            raise CompressorError(f'ingest_at is "model" or "tool", not {ingest_at!r}')
+        if ingest_at == "tool" and not self.policy.ingest:
+            raise CompressorError('ingest_at="tool" needs a policy that compresses tool results: Policy(ingest=True)')
+        self.budget, self.model, self.tenant = budget, model, tenant
+        self.compressor = compressor or Compressor()
+        self._ingest_at = ingest_at
+        self._name = name or type(self).__name__
+        self._field = f"{FIELD}_{name}" if name else FIELD
+        self._guard = Guard(fail_open, self._name)
+        self.tools = [expansion.make_tool(self._of_tool)] if expand else []
+        fields = {self._field: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]}
+        self.state_schema = cast(Any, TypedDict)("CompressorState", fields)
+
+    @property
+    def name(self) -> str:
+        """The middleware's name, unique in an agent."""
+        return self._name
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know, oldest first: failures that let a request through, fallbacks taken."""
+        return self._guard.warnings
+
+    def balance(self, thread: str | Mapping[str, Any] | None = None) -> Balance | None:
+        """What a thread cost, and what it would have cost untouched.
+
+        thread: an id, for a thread whose agent was called in this process (None: the last run without a checkpointer);
+            or an agent's state (`agent.get_state(config).values`), for any. None if nothing is known of it.
+        """
+        if isinstance(thread, Mapping):
+            state = thread.get(self._field)
+            return None if state is None else Conversation(self.compressor, self.model, state=state).balance()
+        return self._guard.balance(thread)
+
+    # -- model calls
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        """Calls the model with the view; see the module for why here."""
+        step = self._guard.run(self._step, request, *requests.thread(request.runtime))
+        if step is None:
+            return handler(request)
+        try:
+            response = handler(step.request)
+        except ContextOverflowError:  # the provider counts otherwise than we do
+            if self._guard.run(self._smaller, step) is None:
+                raise
+            response = handler(step.request)
+        return self._guard.run(self._kept, step, response) or response
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        """`wrap_model_call`, with our part of it in a worker thread."""
+        run, key = self._guard.run, requests.thread(request.runtime)
+        step = await in_thread(run, self._step, request, *key)
+        if step is None:
+            return await handler(request)
+        try:
+            response = await handler(step.request)
+        except ContextOverflowError:
+            if await in_thread(run, self._smaller, step) is None:
+                raise
+            response = await handler(step.request)
+        return await in_thread(run, self._kept, step, response) or response
+
+    def _step(self, request: ModelRequest[Any], thread: str | None, place: str) -> _Step | None:
+        if not request.messages:
+            return None
+        try:
+            return self._viewed(request, thread, place, self._budget(request.model))
+        except BudgetTooSmall as error:
+            if not self._guard.fail_open:
+                raise
+            self._guard.warn(f"{error}; the request goes out above its budget", thread)
+            return self._viewed(request, thread, place, None)
+
+    def _viewed(self, request: ModelRequest[Any], thread: str | None, place: str, budget: Any) -> _Step:
+        name = self.model or requests.model_name(request.model)
+        if self.tools and expansion.shadowed(request.tools):
+            self._guard.warn(f"another tool is called {NAME}: what was cut cannot be opened; rename it", thread)
+        talk = self._open(request.state, thread, place, name, budget)
+        expansion.replay(talk, request.messages, self._state(request.state).get("count", 0))
+        talk.follow(request.messages, request.system_message, requests.schemas(request))
+        return _Step(talk, request.override(messages=talk.view()), thread, place)
+
+    def _smaller(self, step: _Step) -> _Step | None:
+        """The step with a request that has been compacted; None if there is nothing left to cut."""
+        if not step.talk.compact():
+            return None
+        step.request = step.request.override(messages=step.talk.view())
+        return step
+
+    def _kept(self, step: _Step, response: ModelResponse[Any]) -> ExtendedModelResponse[Any] | None:
+        """The response with the state to keep; None if that has not changed."""
+        said = next((m for m in response.result if isinstance(m, AIMessage)), None)
+        if said is not None and said.usage_metadata:
+            self._guard.run(step.talk.usage, said.usage_metadata)
+        for text in step.talk.warnings:
+            self._guard.warn(text, step.thread)
+        if not step.place:
+            self._guard.note(step.thread, step.talk.balance())
+        if not step.talk.changed:
+            return None
+        return ExtendedModelResponse(response, Command(update={self._field: step.talk.state}))
+
+    # -- tool calls
+
+    def wrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
+    ) -> ToolMessage | Command[Any]:
+        """Runs the tool; compresses its result here if told to (see the module). Of a ToolMessage nothing but the
+        content changes; a Command passes as it is."""
+        key = requests.thread(request.runtime)
+        answer = self._guard.run(self._answered, request)
+        if answer is not None:
+            return answer
+        result = handler(request)
+        return self._guard.run(self._born, request, result, *key) or result
+
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
+    ) -> ToolMessage | Command[Any]:
+        """`wrap_tool_call`, with our part of it in a worker thread."""
+        run, key = self._guard.run, requests.thread(request.runtime)
+        answer: ToolMessage | None = await in_thread(run, self._answered, request)
+        if answer is not None:
+            return answer
+        result = await handler(request)
+        return await in_thread(run, self._born, request, result, *key) or result
+
+    def _answered(self, request: ToolCallRequest) -> ToolMessage | None:
+        """The answer to a call of the expand tool, where several of us are in the agent: all have registered one tool
+        of that name, and each opens only what is in its own store."""
+        if request.tool_call["name"] != NAME or not self.tools or not isinstance(request.state, Mapping):
+            return None
+        if sum(key == FIELD or str(key).startswith(f"{FIELD}_") for key in request.state) < 2:
+            return None
+        talk = self._of_tool(request.runtime)
+        if not expansion.knows(talk, request.tool_call["args"]):
+            return None
+        text = expansion.answer(talk, request.tool_call["args"])
+        return ToolMessage(text, name=NAME, tool_call_id=request.tool_call["id"])
+
+    def _born(self, request: ToolCallRequest, result: Any, thread: str | None, place: str) -> ToolMessage | None:
+        """The result as it is compressed at birth; None for one that stays as it is."""
+        if self._ingest_at != "tool" or not isinstance(result, ToolMessage) or result.status == "error":
+            return None
+        messages = requests.messages_of(request.state)
+        model = self.model or requests.answered_by(messages)
+        talk = self._open(request.state, thread, place, model, None, fresh=True)
+        talk.follow([*requests.task(messages), AIMessage("", tool_calls=[request.tool_call]), result])
+        content = talk.view()[-1].content
+        return None if content == result.content else result.model_copy(update={"content": content})
+
+    # -- conversations
+
+    def _of_tool(self, runtime: Any) -> Conversation:
+        """The conversation that a tool belongs to."""
+        model = self.model or requests.answered_by(requests.messages_of(runtime.state))
+        return self._open(runtime.state, *requests.thread(runtime), model, None)
+
+    def _open(
+        self, state: Any, thread: str | None, place: str, model: str | None, budget: Any, fresh: bool = False
+    ) -> Conversation:
+        """The conversation kept in an agent's state; `fresh`: an empty one that shares its refs."""
+        data = self._state(state)
+        if data and (thread is None or place):  # a sub-agent that keeps its state has another place in each run
+            scope = data["scopes"][0]
+        elif thread is not None:
+            scope = scope_of(self.tenant, json.dumps([thread, place]))
+        else:  # nobody else may open what is cut in a run that has no thread
+            scope = scope_of(self.tenant, f"run {uuid.uuid4().hex}")
+        given = None if fresh or not data else data
+        return Conversation(self.compressor, model, budget, self.policy, scoped=scope, state=given)
+
+    def _state(self, state: Any) -> dict[str, Any]:
+        found: dict[str, Any] | None = state.get(self._field) if isinstance(state, Mapping) else None
+        return found or {}
+
+    def _budget(self, model: Any) -> int | float | str | None:
+        """The budget, in tokens where LangChain knows the model's window."""
+        window = requests.window(model)
+        if window is None or isinstance(self.budget, str):
+            return self.budget
+        return limit_of(self.budget, replace(price_of(self.model), window=window))

@@ -1,0 +1,177 @@
+"""Long runs, billed: recorded sessions replayed step by step with every method, under three price tables.
+
+    from benchmarks.runs import TABLES, ours, replay, summary
+    outcomes = replay(recordings, ours(Policy(low=3_000)), TABLES["cached"])
+
+Shows what `runs_replay.py` measures.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import Report, share
+from benchmarks.runs_chains import chained, read, recorded
+from benchmarks.runs_methods import RAW, SIMPLE, ours
+from benchmarks.runs_peers import PEERS
+from benchmarks.runs_replay import TABLES, Outcome, measured, replay
+from compressor.billing import Bill
+
+__all__ = [
+    "METHODS",
+    "TABLES",
+    "Outcome",
+    "chained",
+    "measured",
+    "ours",
+    "read",
+    "recorded",
+    "replay",
+    "run",
+    "summary",
+]
+
+METHODS = [*SIMPLE, *PEERS, ours()]
+SLOW = {"long runs": 1, "sessions": 8}  # runs of a domain that methods which take minutes for one get
+
+
+def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str, Any]:
+    """One method's row over the same runs as `raw`, under the price of this key. Costs are shares of raw's.
+
+    money: sum over sum. tools: with the method's tool schemas billed. fetched: and with what it lacked fetched.
+    input: without the price of output. worst: the dearest run against its raw. above: runs dearer than raw by 0.01 %.
+    """
+    own = [o.bills[price].money for o in outcomes]
+    base = [o.bills[price].money for o in raw]
+    tools = [o.tools[price].money for o in outcomes]
+    ratios = [a / b for a, b in zip(own, base, strict=True)]
+    with_tools = [a / b for a, b in zip(tools, base, strict=True)]
+    calm = [r for o in outcomes for r in o.calm]
+    seconds = sorted(s for o in outcomes for s in o.seconds)
+    asked = sum(o.asked for o in outcomes)
+    steps = sum(o.steps for o in outcomes)
+    answers = sum(o.answers[price] for o in raw)
+    return {
+        "runs": len(outcomes),
+        "steps": steps,
+        "money": sum(own) / sum(base),
+        "tools": sum(tools) / sum(base),
+        "fetched": (sum(tools) + sum(o.expanded[price] for o in outcomes)) / sum(base),
+        "input": (sum(own) - answers) / (sum(base) - answers),
+        "worst": max(ratios),
+        "worst_tools": max(with_tools),
+        "above": sum(r > 1.0001 for r in ratios),
+        "above_tools": sum(r > 1.0001 for r in with_tools),
+        "asked": asked,
+        "seen": sum(o.seen for o in outcomes),
+        "near": sum(o.near for o in outcomes),
+        "reuse": statistics.fmean(calm) if calm else 1.0,
+        "reuse_least": min(calm, default=1.0),
+        "rewrites": 100 * sum(o.rewrites for o in outcomes) / max(1, steps),
+        "cache_share": sum((o.bills[price] for o in outcomes), Bill()).cache_share,
+        "longest": max(o.longest for o in outcomes),
+        "p50": seconds[len(seconds) // 2],
+        "p95": seconds[int(0.95 * (len(seconds) - 1))],
+    }
+
+
+def run(root: Path, limit: int | None, methods: list[str]) -> Report:
+    """Every domain, its sessions and its long runs. `limit` caps the sessions and the long runs of a domain (default:
+    all)."""
+    found: list[dict[str, Any]] = []
+    for domain, (sessions, long) in read(root / "sessions", limit).items():
+        for kind, recordings in (("long runs", long), ("sessions", sessions)):
+            raw: dict[str, list[Outcome]] = {}
+            for method in (m for m in METHODS if m is RAW or m.name in methods):
+                where = {"set": domain, "kind": kind, "method": method.name}
+                if method.lacks or not recordings:
+                    found.append({**where, "lacks": method.lacks or "no runs"})
+                    continue
+                outcomes = measured(recordings[: SLOW[kind] if method.slow else None], method)
+                raw = raw or outcomes
+                found += [{**where, "price": k, "outcomes": o, "raw": raw[k][: len(o)]} for k, o in outcomes.items()]
+    rows = summaries(found)
+    return Report("runs", "Long runs, billed", NOTES, table(rows), rows)
+
+
+def summaries(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was found with `summary` instead of the outcomes, after one more of each method for all domains together."""
+    every: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in (r for r in found if "outcomes" in r):
+        key = row["kind"], row["method"], row["price"]
+        one = every.setdefault(key, {**row, "set": "all", "outcomes": [], "raw": []})
+        one["outcomes"] += row["outcomes"]
+        one["raw"] += row["raw"]
+    out = []
+    for row in [*every.values(), *found]:
+        plain = {k: v for k, v in row.items() if k not in ("outcomes", "raw")}
+        out.append(plain | (summary(row["outcomes"], row["raw"], row["price"]) if "outcomes" in row else {}))
+    return out
+
+
+def table(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """What a reader sees: the long runs by domain, and the sessions together. The other rows are in the JSON."""
+    by = {(r["kind"], r["set"], r["method"], r.get("price")): r for r in rows}
+    places = [*(("long runs", name) for name in dict.fromkeys(r["set"] for r in rows)), ("sessions", "all")]
+    out = [HEAD]
+    for kind, name in places:
+        for method in dict.fromkeys(r["method"] for r in rows):
+            prices = {key: by[kind, name, method, key] for key in TABLES if (kind, name, method, key) in by}
+            gone = by.get((kind, name, method, None))
+            if prices:
+                runs = prices["cached"]["runs"]
+                out.append([f"{name}, {runs} {kind if runs > 1 else kind[:-1]}", method, *_cells(prices)])
+            elif gone:
+                out.append([f"{name}, {kind}", method, gone["lacks"], *["–"] * (len(HEAD) - 3)])
+    return out
+
+
+def _cells(rows: Mapping[str, Any]) -> list[str]:
+    c, w, n = rows["cached"], rows["writes"], rows["none"]
+    return [
+        _percent(c["money"]),
+        _percent(c["input"]),
+        _percent(c["fetched"]),
+        _percent(w["money"]),
+        _percent(n["money"]),
+        f"{_percent(max(r['worst'] for r in rows.values()))} ({sum(r['above'] for r in rows.values())})",
+        f"{share(c['seen'], c['asked'])} / {share(c['near'], c['asked'])}",
+        f"{c['reuse']:.3f}",
+        f"{c['rewrites']:.1f}",
+        f"{1e3 * c['p50']:.1f} / {1e3 * c['p95']:.1f}",
+    ]
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.1f} %"
+
+
+HEAD = [
+    "runs",
+    "method",
+    "cost",
+    "input only",
+    "tool and expands paid",
+    "writes 1.25×",
+    "no cache",
+    "worst run (above raw)",
+    "in view / + expand",
+    "prefix reuse",
+    "compactions / 100 steps",
+    "ms a step p50 / p95",
+]
+NOTES = [
+    "Recorded sessions replayed call by call; *long runs* are the tasks of one domain chained to 60,000 tokens and",
+    "more. Cost against sending everything as it is: input $3, output $15, cached reads $0.30 a million, cache writes",
+    "at the input price, the output being the recorded answers; *input only* leaves output out; *tool and expands",
+    "paid* adds the schema of our expand tool to every request, and an extra call for each needed string that was not",
+    "in view but one expand away. *Worst run*: over all three price tables, with how many runs came out above raw.",
+    "*In view*: strings that the agent's next tool call re-used. *Prefix reuse*: share of a request that the next one",
+    "begins with, byte for byte, outside compactions. Summaries are extracts of 1,000 tokens, billed as a model's at",
+    "the same prices; methods that wait for a full window get one of 32,000 tokens (summaries at 80 % of it,",
+    "LangChain's editing at half of it, as 100,000 is of 200,000; llmslim's budget is 80 % of it). At their defaults",
+    "LangChain's never act on these.",
+]

@@ -1,0 +1,226 @@
+"""What a run can be sent with, one view a step: everything as it is, ours, and what anyone would try first.
+
+A `Run` is one conversation in the hands of one method. The peers from other packages are in `runs_peers.py`. Bills
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.baselines import SPECIFIC, WORD, best_units, lines
+from benchmarks.methods import MODEL
+from benchmarks.tokens import Message, budget_for, count, text_of
+from compressor.folds.prefix import Prefix
+from compressor.prices import Price
+from compressor.refs import find_refs
+
+if TYPE_CHECKING:
+    from compressor.sessions import Policy
+
+TURNS = 10  # newest tool results that masking keeps, as JetBrains' study found best
+WINDOW = 32_000  # tokens; the methods that wait for a full window get one that these runs fill
+SUMMARY = 1_000  # tokens of a summary
+INSTRUCTION = 200  # tokens of the prompt that asks for one
+
+
+class Run:
+    """One conversation. A method overrides `step`.
+
+    calls: model calls of the method's own since they were last taken, as (prompt tokens, answer tokens).
+    rewrites: compactions until now. schema: tokens of tools that the method adds to every request.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.calls: list[tuple[int, int]] = []
+        self.rewrites = 0
+        self.schema = 0
+
+    def step(self, new: list[Message]) -> list[Any]:
+        """What to send after `new` messages came in."""
+        self.messages += new
+        return list(self.messages)
+
+    def wire(self, view: list[Any]) -> list[Message]:
+        """A view as OpenAI messages."""
+        return view
+
+    def behind(self, text: str) -> dict[str, str]:
+        """What one expand gives back: by ref, the originals of the refs that stand in a view's text."""
+        return {}
+
+    def unfolded(self, text: str) -> str:
+        """A view's text with what is folded in it written out, as its reader can do."""
+        return text
+
+
+@dataclass(frozen=True)
+class Method:
+    """`start` begins a conversation under a price. priced: its views depend on the price. slow: takes minutes for a
+    long run. lacks: why it cannot run."""
+
+    name: str
+    start: Callable[[Price], Run] = field(repr=False)
+    priced: bool = False
+    slow: bool = False
+    lacks: str = ""
+
+
+class Masking(Run):
+    """Observation masking: the tool results of the newest turns stay, each older one becomes a line."""
+
+    def step(self, new: list[Message]) -> list[Any]:
+        self.messages += new
+        tools = [i for i, m in enumerate(self.messages) if m["role"] == "tool"]
+        old = set(tools[:-TURNS])
+        return [self._masked(m) if i in old else m for i, m in enumerate(self.messages)]
+
+    def _masked(self, message: Message) -> Message:
+        note = f"Previous {text_of(message).count(chr(10)) + 1} lines omitted for brevity."
+        return {**message, "content": note} if count(note) < count(text_of(message)) else message
+
+
+class Summarising(Run):
+    """At 80 % of the window everything but the task and the newest rounds (30 % of the window) becomes a summary.
+
+    The summary is the most specific lines of what went: a stand-in for a model's, billed as a model's.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: list[Message] = []
+
+    def step(self, new: list[Message]) -> list[Any]:
+        self.live += new
+        if sum(count(text_of(m)) for m in self.live) >= 0.8 * WINDOW:
+            self._summarise()
+        return list(self.live)
+
+    def _summarise(self) -> None:
+        head = next((i for i, m in enumerate(self.live) if m["role"] == "user"), 0) + 1
+        cut, room = len(self.live), 0.3 * WINDOW
+        while cut > head and (room := room - count(text_of(self.live[cut - 1]))) >= 0:
+            cut -= 1
+        while cut < len(self.live) and self.live[cut]["role"] == "tool":
+            cut += 1
+        old = self.live[head:cut]
+        if not old:
+            return
+        text = extract("\n".join(map(text_of, old)), SUMMARY)
+        self.calls.append((INSTRUCTION + sum(count(text_of(m)) for m in old), count(text)))
+        summary = {"role": "user", "content": f"Summary of the conversation so far:\n{text}"}
+        self.live = [*self.live[:head], summary, *self.live[cut:]]
+        self.rewrites += 1
+
+
+def extract(text: str, budget: int) -> str:
+    """The lines densest in ids, numbers and paths, newer before older, within `budget` tokens, in their order."""
+    units = list(dict.fromkeys(lines(text)))
+    scores = [len(SPECIFIC.findall(u)) / (1 + count(u)) + 0.5 * k / len(units) for k, u in enumerate(units)]
+    used, kept = 0, []
+    for k in sorted(range(len(units)), key=lambda k: -scores[k]):
+        size = count(units[k]) + 1
+        if used + size <= budget:
+            used += size
+            kept.append(k)
+    return "\n".join(units[k] for k in sorted(kept))
+
+
+class Bm25(Run):
+    """Tool output cut 4 times, anew before every call, to the lines most like what was said last."""
+
+    RATIO = 4.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._index = Bm25Index()
+        self._parts: dict[str, list[str]] = {}
+
+    def step(self, new: list[Message]) -> list[Any]:
+        self.messages += new
+        budget = budget_for(self.messages, self.RATIO)
+        return best_units(self.messages, budget, count, self._index.score, self._split)
+
+    def _split(self, text: str) -> list[str]:
+        if text not in self._parts:
+            self._parts[text] = lines(text)
+        return self._parts[text]
+
+
+class Bm25Index:
+    """`baselines.bm25` for a list of units that only grows: what a unit says is worked out once."""
+
+    def __init__(self) -> None:
+        self._postings: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._lengths: list[int] = []
+
+    def score(self, query: str, units: Sequence[str]) -> list[float]:
+        """See `baselines.bm25`."""
+        for k in range(len(self._lengths), len(units)):
+            words = WORD.findall(units[k].lower())
+            self._lengths.append(len(words))
+            for word, times in Counter(words).items():
+                self._postings[word].append((k, times))
+        n = len(units)
+        mean = sum(self._lengths) / n or 1.0
+        scores = [0.0] * n
+        for word in sorted(set(WORD.findall(query.lower()))):
+            found = self._postings.get(word, ())
+            idf = math.log(1 + (n - len(found) + 0.5) / (len(found) + 0.5))
+            for k, times in found:
+                scores[k] += idf * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * self._lengths[k] / mean))
+        return scores
+
+
+class Ours(Run):
+    """A session of ours."""
+
+    def __init__(self, price: Price, policy: Policy | None = None) -> None:
+        from compressor import Compressor
+        from compressor.sessions import Policy
+
+        super().__init__()
+        policy = replace(policy or Policy(), prices=price)
+        self.session: Any = Compressor(store="memory").session("run", model=MODEL, policy=policy)
+        self.schema = count(json.dumps(self.session.expand_tool.schema("openai_chat")))
+        self._known: dict[str, str] = {}
+
+    def step(self, new: list[Message]) -> list[Any]:
+        for message in new:
+            self.session.append(message)
+        view: list[Any] = self.session.view()
+        return view
+
+    def wire(self, view: list[Any]) -> list[Message]:
+        self.rewrites = self.session.balance().compactions
+        return view
+
+    def behind(self, text: str) -> dict[str, str]:
+        refs = dict.fromkeys(find_refs(text))
+        for ref in refs:
+            if ref not in self._known:
+                self._known[ref] = self.session.expand(ref)
+        return {ref: self._known[ref] for ref in refs}
+
+    def unfolded(self, text: str) -> str:
+        return Prefix().decode(text)
+
+
+def ours(policy: Policy | None = None, name: str = "ours") -> Method:
+    """Our session under a policy; its prices are those of the replay."""
+    return Method(name, lambda price: Ours(price, policy), priced=True)
+
+
+RAW = Method("raw", lambda price: Run())
+SIMPLE = [
+    RAW,
+    Method("masking", lambda price: Masking()),
+    Method("summary at 80 %", lambda price: Summarising()),
+    Method("BM25 lines 4×", lambda price: Bm25()),
+]

@@ -1,0 +1,182 @@
+"""Two agents, a researcher and a writer, hand over messages that have a token budget each, and lose nothing by it.
+
+    python examples/two_agent_handoff.py
+    python examples/two_agent_handoff.py --budget 200
+
+The researcher has read four reports of about 2,800 tokens for each region. What it sends the writer about a region is
+those reports, cut to the budget against what the writer asked; the draft that comes back for checking has a budget,
+too. When the writer needs a detail that no message has, it expands the ref in the message, once: what comes back is the
+exact text that the researcher had, and of that the writer reads only what answers its question.
+
+Each agent has a `Compressor` of its own; all they share is the store, as two processes would. Both are scripted, with
+no framework and no model: what a model would read, they read with a regular expression.
+
+Exit code: 0; 1 if a message is over its budget, a figure is wrong, or the detail was not found; 2 for a budget that
+holds no message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from corpus import REGIONS, documents
+
+from compressor import Compressor, CompressorError
+from compressor.refs import find_refs
+from compressor.tokens import counter_for
+
+MODEL = "gpt-4o"  # whose tokens the budgets are
+QUESTION = "Water balance: how much of the water it pumped was lost?"
+DETAIL = "What is the serial number of {}'s main valve?"
+LOSS = re.compile(r"(\w+(?: \w+)?) lost ([\d.]+) % of the water")
+
+
+def tokens(text: str) -> int:
+    """Tokens of a text, counted apart from what the compressor says of it."""
+    return counter_for(MODEL).count(text)
+
+
+@dataclass
+class Channel:
+    """Carries messages between agents, and writes down what each cost."""
+
+    budget: int
+    sizes: list[int] = field(default_factory=list)
+    untouched: int = 0
+
+    def carry(self, way: str, text: str, whole: str) -> str:
+        """A message on its `way`; `whole` is what it would have been without a budget."""
+        self.sizes.append(tokens(text))
+        self.untouched += tokens(whole)
+        print(f"  {way:22} {tokens(whole):7,} -> {tokens(text):4,} tokens, budget {self.budget:,}")
+        return text
+
+    @property
+    def over(self) -> int:
+        """Messages that broke the budget."""
+        return sum(size > self.budget for size in self.sizes)
+
+
+class Researcher:
+    """Has read everything, and answers questions."""
+
+    def __init__(self, compressor: Compressor, channel: Channel) -> None:
+        self.compressor, self.channel = compressor, channel
+        self.read = documents()
+
+    def answer(self, region: str, question: str) -> str:
+        """What the reports of a region say to a question."""
+        found = [{"title": name, "text": text} for name, text in self.read.items() if name.startswith(region)]
+        made = self.compressor.compress_documents(found, question, self.channel.budget, MODEL)
+        whole = "\n\n".join(f"{document['title']}: {document['text']}" for document in found)
+        return self.channel.carry("researcher to writer", made.text, whole)
+
+    def check(self, draft: str) -> tuple[int, int]:
+        """How many losses a draft names, and how many of those stand in the reports."""
+        known = {match[0] for text in self.read.values() for match in LOSS.finditer(text)}
+        named = [match[0] for match in LOSS.finditer(draft)]
+        return len(named), sum(loss in known for loss in named)
+
+
+class Writer:
+    """Has read nothing but its messages, and writes the overview."""
+
+    def __init__(self, compressor: Compressor, channel: Channel) -> None:
+        self.compressor, self.channel = compressor, channel
+        self.messages: dict[str, str] = {}
+        self.expansions = 0
+
+    def draft(self) -> str:
+        """A paragraph a region, the worst station of all last."""
+        losses = self.losses()
+        parts = [
+            "This overview is drawn from the inspection reports of March 2026. It was written by a writer who has read "
+            "none of them, but only what a researcher said of them. The writer thanks the researcher for the quick "
+            "answers, asks for a check, and is sorry for the short notice. There is no hurry with the spelling."
+        ]
+        for region, message in self.messages.items():
+            found = sorted(((float(rate), name) for name, rate in LOSS.findall(message)), reverse=True)
+            said = "; ".join(f"{name} lost {rate} % of the water it pumped" for rate, name in found)
+            parts.append(f"In the {region}, {len(found)} stations were inspected. In order of what they lost: {said}.")
+        worst = max(losses, key=lambda name: losses[name])
+        return "\n\n".join([*parts, f"The worst of all, {worst}, needs a new main valve before the summer."])
+
+    def losses(self) -> dict[str, float]:
+        """All that the messages say, by station."""
+        return {name: float(rate) for message in self.messages.values() for name, rate in LOSS.findall(message)}
+
+    def send(self, draft: str) -> str:
+        """The draft for the researcher, its figures first."""
+        made = self.compressor.compress_text(draft, self.channel.budget, QUESTION, MODEL)
+        return self.channel.carry("writer to researcher", made.text, draft)
+
+    def look_up(self, station: str) -> str | None:
+        """The serial number of a station's valve: from a message, or else from what one of them was cut from."""
+        message = next(text for text in self.messages.values() if f"{station} lost" in text)
+        pattern = re.compile(rf"{station} pumping station.*?(MV-\d+)", re.S)
+        if (found := pattern.search(message)) is None:
+            (ref,) = find_refs(message)
+            original = self.compressor.expand(ref)
+            self.expansions += 1
+            report = next(part for part in re.split(r"\n\n(?=\w+-\d: )", original) if f"{station} lost" in part)
+            read = self.compressor.compress_text(report, self.channel.budget, DETAIL.format(station), MODEL).text
+            print(f"  expand {ref}: {tokens(original):,} tokens are there, the writer reads {tokens(read):,} of them")
+            found = re.search(r"(MV-\d+)", read)
+        return found[1] if found else None
+
+
+def handoff(budget: int, folder: Path) -> int:
+    """Has the two write an overview; the exit code."""
+    store, channel = str(folder / "shared.db"), Channel(budget)
+    theirs = [Compressor(store=store), Compressor(store=store)]
+    try:
+        researcher, writer = Researcher(theirs[0], channel), Writer(theirs[1], channel)
+        print(f"The writer asks about each region: {QUESTION}")
+        for region in REGIONS:
+            writer.messages[region] = researcher.answer(region, QUESTION)
+
+        if not (losses := writer.losses()):
+            print("The messages hold no figure: give them a larger budget.")
+            return 1
+
+        print("\nThe writer has a draft checked.")
+        draft = writer.draft()
+        named, right = researcher.check(writer.send(draft))
+        print(f"  figures that arrived: {named} of {len(losses)}, right: {right}")
+
+        worst = max(losses, key=lambda name: losses[name])
+        print(f"\nThe writer needs what nobody had asked for. {DETAIL.format(worst)}")
+        serial = writer.look_up(worst)
+        print(f"  {serial}")
+    finally:
+        for compressor in theirs:
+            compressor.close()
+
+    print(f"\nmessages           {len(channel.sizes)}, {channel.over} over the budget of {budget:,} tokens each")
+    print(f"tokens handed over {sum(channel.sizes):,}, untouched {channel.untouched:,}")
+    print(f"stations           {len(losses)} of {sum(map(len, REGIONS.values()))}")
+    print(f"expansions         {writer.expansions}")
+    true = any(f"serial number {serial}," in text for text in documents().values() if f"{worst} lost" in text)
+    return int(bool(channel.over) or right < named or not named or not true)
+
+
+def main() -> int:
+    """Runs the example."""
+    parser = argparse.ArgumentParser(description="Two agents and a token budget per message.")
+    parser.add_argument("--budget", type=int, default=300, help="tokens of a message at most (default: 300)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return handoff(options.budget, Path(folder))
+        except CompressorError as error:
+            print(f"A budget of {options.budget} tokens holds no message: {error}", file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
