@@ -1,0 +1,52 @@
+"""What tests of sessions share: made-up conversations, and views of them."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+from compressor.dialects import detect
+from compressor.tokens import counter_for
+
+Message = dict[str, Any]
+WORDS = "harbour lantern gravel orbit maple cobalt ferry pillar walnut signal meadow copper".split()
+
+
+def prose(seed: int, sentences: int = 30) -> str:
+    rng = random.Random(seed)
+    return " ".join(
+        f"The {rng.choice(WORDS)} near the {rng.choice(WORDS)} holds {rng.randrange(10**6)} units."
+        for _ in range(sentences)
+    )
+
+
+def conversation(rounds: int, seed: int = 0, sentences: int = 30) -> list[Message]:
+    """A task, then rounds of one tool call each."""
+    out: list[Message] = [
+        {"role": "system", "content": "You are a careful clerk."},
+        {"role": "user", "content": "Find out where the copper is stored. Never delete a record."},
+    ]
+    for i in range(rounds):
+        call = {"id": f"c{i}", "type": "function", "function": {"name": "look", "arguments": f'{{"page": {i}}}'}}
+        out.append({"role": "assistant", "content": f"Looking at page {i}.", "tool_calls": [call]})
+        out.append({"role": "tool", "tool_call_id": f"c{i}", "content": prose(1000 * seed + i, sentences)})
+    return out
+
+
+def text(messages: list[Any]) -> str:
+    return json.dumps(messages, ensure_ascii=False)
+
+
+def tokens(messages: list[Any], model: str = "gpt-4o") -> int:
+    return counter_for(model).context(detect(messages).parse(messages))
+
+
+def replay(session: Any, messages: list[Message]) -> list[list[Any]]:
+    """All views, one before each assistant message, and one at the end."""
+    views = []
+    for message in messages:
+        if message["role"] == "assistant":
+            views.append(session.view())
+        session.append(message)
+    return [*views, session.view()]

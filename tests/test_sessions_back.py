@@ -1,0 +1,141 @@
+"""The way back to what was cut: expand, recall, regret, whose refs are whose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from session_tools import WORDS, conversation, prose, replay, text
+
+from compressor import (
+    Compressor,
+    CompressorError,
+    ExpiredRef,
+    InvalidBudget,
+    UnknownRef,
+)
+from compressor.refs import find_refs
+from compressor.sessions import Policy, ToolRule
+from compressor.store import MemoryStore
+from compressor.tokens import counter_for
+
+
+@pytest.fixture
+def c() -> Iterator[Compressor]:
+    compressor = Compressor(store="memory")
+    yield compressor
+    compressor.close()
+
+
+def test_refs_belong_to_their_session(c: Compressor) -> None:
+    session = c.session("a", tenant="one")
+    session.append(*conversation(1, sentences=200))
+    (ref,) = find_refs(text(session.view()))
+    assert session.expand(ref) == session.expand(f"[…cut ref {ref}]")
+    for other in (c.session("b", tenant="one"), c.session("a", tenant="two")):
+        with pytest.raises(UnknownRef):
+            other.expand(ref)
+    fork = session.fork("c")
+    assert fork.expand(ref) == session.expand(ref) and fork.view() == session.view()
+    with pytest.raises(CompressorError, match="there is a session"):
+        session.fork("c")
+
+
+def test_recall_finds_what_left_the_view(c: Compressor) -> None:
+    messages = conversation(30)
+    needle = "The vault code of the north gate is QX-4471-ZED."
+    messages[5]["content"] = f"{prose(7)} {needle} {prose(8)}"
+    session = c.session("a", budget=3_000, policy=Policy(low=1_200))
+    replay(session, messages)
+    assert needle not in text(session.view())
+    found = session.recall("What is the vault code of the north gate?", budget=200)
+    assert needle in found and counter_for("gpt-4o").count(found) <= 200
+    assert find_refs(session.recall("vault code", budget=300))
+    with pytest.raises(InvalidBudget):
+        session.recall("x", budget=0)
+    with pytest.raises(CompressorError):
+        session.recall(" ")
+    assert c.session("new").recall("anything") == ""
+
+
+def test_expanding_old_lines_of_the_index_with_a_question_answers_it(c: Compressor) -> None:
+    messages = conversation(60, sentences=10)
+    needle = "The vault code of the north gate is QX-4471-ZED."
+    messages[5]["content"] += f" {needle}"
+    session = c.session("a", budget=3_000, policy=Policy(low=1_200))
+    replay(session, messages)
+    (index,) = [m["content"] for m in session.view() if "index of earlier rounds" in (m["content"] or "")]
+    older = index.splitlines()[1]
+    assert "rounds before these" in older
+    assert needle in session.expand(older, query="What is the vault code of the north gate?", budget=300)
+    assert "look" in session.expand(older)
+
+
+def test_expanding_is_regret(c: Compressor) -> None:
+    session = c.session("a")
+    session.append(*conversation(1, sentences=200))
+    (ref,) = find_refs(text(session.view()))
+    whole = session.expand(ref)
+    part = session.expand(ref, query="the walnut near the ferry", budget=120)
+    assert len(part) < len(whole) / 4 and counter_for("gpt-4o").count(part) <= 120
+    assert session.balance().expansions == 2
+    assert "the walnut near the ferry" in c.session("a").export()["state"]["regrets"]
+
+
+def test_regret_raises_what_is_like_it(c: Compressor) -> None:
+    """The same result is cut differently once the agent has shown what it misses."""
+
+    def shown(regret: str | None) -> str:
+        session = c.session(f"r{regret}", policy=Policy(tools={"look": ToolRule(most=200)}))
+        session.append(*conversation(1, sentences=60))
+        if regret:
+            session.expand(find_refs(text(session.view()))[0], query=regret, budget=100)
+        rows = "\n".join(f"row {i}: the {WORDS[i % 12]} costs {i * 37 % 1000} crowns" for i in range(150))
+        call = {"id": "n", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+        session.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        session.append({"role": "tool", "tool_call_id": "n", "content": rows})
+        return str(session.view()[-1]["content"])
+
+    assert shown("walnut").count("walnut") > shown(None).count("walnut")
+
+
+def test_expand_tool(c: Compressor) -> None:
+    session = c.session("a")
+    session.append(*conversation(1, sentences=200))
+    (ref,) = find_refs(text(session.view()))
+    tool = session.expand_tool
+    assert tool.answer({"ref": ref}) == tool.answer(json.dumps({"ref": ref})) == tool.answer(f'{{"ref": "{ref}"}}')
+    assert counter_for("gpt-4o").count(tool.answer({"ref": ref, "max_tokens": 100})) <= 100
+    assert "no ref" in tool.answer({"ref": "000000000000"})
+    wrong: list[Any] = [
+        None,
+        "",
+        "{",
+        {},
+        {"ref": ""},
+        {"ref": ref, "max_tokens": 0},
+        {"ref": ref, "max_tokens": "9"},
+        7,
+    ]
+    for arguments in wrong:
+        assert tool.answer(arguments).startswith("Not expanded")
+    assert tool.schema("openai_chat")["function"]["name"] == tool.schema("anthropic")["name"] == tool.name
+    assert tool.schema("openai_responses")["parameters"]["required"] == ["ref"]
+    with pytest.raises(CompressorError):
+        tool.schema("telepathy")
+
+
+def test_expired_originals_are_named_so() -> None:
+    now = [1_000.0]
+    compressor = Compressor(store=MemoryStore(ttl=100, clock=lambda: now[0]))
+    session = compressor.session("a")
+    session.append(*conversation(1, sentences=200))
+    (ref,) = find_refs(text(session.view()))
+    for _ in range(4):  # the session is used, its originals are not
+        now[0] += 60
+        session.view()
+    with pytest.raises(ExpiredRef):
+        session.expand(ref)
+    assert "Expired" in session.expand_tool.answer({"ref": ref})
