@@ -145,9 +145,13 @@ class Compressor:
         """Compresses documents (`{"title", "text"}` or strings) together to at most `budget` tokens of `.text`."""
         return compress_documents(documents, query, budget, counter_for(model), self._choice, lambda: self.store)
 
-    def expand(self, ref: str) -> str:
-        """The exact original behind a ref. Raises UnknownRef or ExpiredRef."""
-        return get_text(self.store, ref.strip())
+    def expand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
+        """The exact original behind a ref; with `query` or `budget` the part of it that matters, in at most `budget`
+        tokens (a quarter if only the query is given). Raises UnknownRef or ExpiredRef, InvalidBudget, BudgetTooSmall."""
+        text = get_text(self.store, ref.strip())
+        if budget is None and not (query and query.strip()):
+            return text
+        return self.compress_text(text, 0.25 if budget is None else budget, query=query).text
 
     def session(
         self,
@@ -195,9 +199,9 @@ class Compressor:
         """`compress_documents` in a worker thread, with the same options."""
         return await in_thread(self.compress_documents, documents, **options)
 
-    async def aexpand(self, ref: str) -> str:
+    async def aexpand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """`expand` in a worker thread."""
-        return await in_thread(self.expand, ref)
+        return await in_thread(self.expand, ref, query, budget)
 
     def close(self) -> None:
         """Closes the store, if it was opened."""

@@ -363,3 +363,12 @@ def test_cyclic_input_is_an_error_not_a_hang(c: Compressor) -> None:
     with pytest.raises(InvalidContext):
         c.compress([{"role": "user", "content": "hi"}], 5, tools=tools)
     assert c.compress([message], 1000).messages[0] is message
+
+
+def test_expand_gives_the_part_that_is_asked_for(c: Compressor) -> None:
+    text = "\n".join(f"Line {i}: the {'vault' if i == 77 else 'meadow'} holds {i * 31} crowns." for i in range(200))
+    (ref,) = find_refs(c.compress_text(text, 200).text)
+    assert c.expand(ref) == text
+    part = c.expand(ref, query="What does the vault hold?", budget=100)
+    assert "vault holds 2387" in part and len(part) < 600
+    assert len(c.expand(ref, query="vault")) < len(text) / 2
