@@ -1,5 +1,5 @@
-"""The command line: `compressor compress`, `expand`, `replay`, `doctor`. Reads and writes files, and leaves the work to
-others.
+"""The command line: `compressor compress`, `expand`, `replay`, `serve`, `doctor`. Reads and writes files, and leaves
+the work to others.
 
 Results go to stdout, everything meant for people to stderr. Exit codes: 0 done, 1 other failure, 2 bad usage or input,
 3 the budget is too small, 4 unknown or expired ref, 5 the store failed, 130 interrupted, 141 the reader of stdout went.
@@ -28,6 +28,7 @@ from compressor.errors import (
     RefError,
     StoreError,
 )
+from compressor.service.command import serve
 
 if TYPE_CHECKING:
     from compressor import Compressor
@@ -173,6 +174,7 @@ def compress(
     else:
         results = work.cases(document)
         data = document.dumps([result.messages for result in results])
+    work.compressor.close()  # a result whose originals could not be kept is none
     _write(output, data)
     if report:
         from compressor.report import render_html
@@ -245,6 +247,9 @@ def doctor(
 
         print_checks(checks)
     raise typer.Exit(0 if well else 1)
+
+
+app.command()(serve)
 
 
 class _Work:

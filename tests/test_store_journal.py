@@ -1,4 +1,7 @@
-"""Journals: logs in a store, the same behaviour in memory and in SQLite. The file: test_store_journal_file.py."""
+"""Journals: logs in a store, the same behaviour in memory, in SQLite and in Redis.
+
+What only a file has to survive is in test_store_journal_file.py, what only Redis has to in test_store_redis.py.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +11,38 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_tools import Clock, noise
+from store_tools import KINDS, LOCAL, Both, Clock, clock_for, make_store, noise
 
 from compressor.errors import ExpiredRef, StoreError, UnknownRef
 from compressor.store import MemoryStore, SQLiteStore, values
-from compressor.store.base import Journal, Store
 
 HOUR = 3600.0
-
-
-class Both(Store, Journal, Protocol):
-    """What every store of ours is."""
 
 
 Make = Callable[..., Both]
 
 
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock(kind: str) -> Clock:
+    return clock_for(kind)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+@pytest.fixture
+def make(kind: str, clock: Clock, tmp_path: Path) -> Iterator[Make]:
     made: list[Both] = []
 
-    def one(**options: object) -> Both:
-        store = MemoryStore(**options) if request.param == "memory" else SQLiteStore(tmp_path / "s.db", **options)  # type: ignore[arg-type]
+    def one(**options: Any) -> Both:
+        store = make_store(kind, tmp_path, **options)
         made.append(store)
         return store
 
@@ -231,6 +234,7 @@ def test_tombstones_are_forgotten(make: Make, clock: Clock) -> None:
         store.read_log("a")
 
 
+@pytest.mark.parametrize("kind", LOCAL)
 def test_tombstones_are_capped(make: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(values, "MAX_TOMBSTONES", 3)
     store = make(clock=clock)
@@ -249,6 +253,7 @@ def test_tombstones_are_capped(make: Make, clock: Clock, monkeypatch: pytest.Mon
 # --- size ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", LOCAL)
 def test_values_go_before_logs(make: Make, clock: Clock) -> None:
     store = make(limit=1000, clock=clock)
     assert store.append_log("old", 0, [noise(1, 299)])  # 300 bytes as stored
@@ -261,6 +266,7 @@ def test_values_go_before_logs(make: Make, clock: Clock) -> None:
     assert (store.stats().logs, store.stats().size) == (2, 700)
 
 
+@pytest.mark.parametrize("kind", LOCAL)
 def test_a_log_in_use_never_goes(make: Make, clock: Clock) -> None:
     store = make(limit=1000, clock=clock)
     for name in ("first", "read"):
@@ -288,6 +294,7 @@ def test_a_log_in_use_never_goes(make: Make, clock: Clock) -> None:
     assert (store.stats().logs, store.stats().size) == (2, 750)
 
 
+@pytest.mark.parametrize("kind", LOCAL)
 def test_the_oldest_log_goes_first_and_never_the_one_written(make: Make, clock: Clock) -> None:
     store = make(limit=1000, clock=clock)
     for name in "abc":
@@ -301,6 +308,7 @@ def test_the_oldest_log_goes_first_and_never_the_one_written(make: Make, clock: 
     assert store.read_log("c") == [(1, noise(1, 299))]
 
 
+@pytest.mark.parametrize("kind", LOCAL)
 def test_fresh_makes_room_for_itself(make: Make) -> None:
     store = make(limit=1000)
     assert store.append_log("a", 0, [noise(1, 499)])
@@ -313,6 +321,7 @@ def test_fresh_makes_room_for_itself(make: Make) -> None:
     assert store.get("k") == noise(2, 399)
 
 
+@pytest.mark.parametrize("kind", LOCAL)
 def test_an_append_never_evicts_its_own_values(make: Make) -> None:
     store = make(limit=1000)
     store.put({"old": noise(1, 399)})
@@ -323,6 +332,7 @@ def test_an_append_never_evicts_its_own_values(make: Make) -> None:
         store.get("other")
 
 
+@pytest.mark.parametrize("kind", LOCAL)
 def test_expired_logs_go_before_values(make: Make, clock: Clock) -> None:
     store = make(limit=1000, ttl=100.0, clock=clock)
     for n in range(20):
@@ -456,16 +466,19 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.parametrize("kinds", [LOCAL, ("redis",), ("cluster",), ("guarded",)])
 @settings(max_examples=60, deadline=None)
-@given(STEPS, st.lists(st.dictionaries(st.sampled_from("kl"), st.sampled_from([b"1", b"1", b"2"])), min_size=40))
-def test_as_the_model_says(steps: list[tuple[object, ...]], items: list[dict[str, bytes]]) -> None:
-    clock = Clock()
+@given(
+    steps=STEPS,
+    items=st.lists(st.dictionaries(st.sampled_from("kl"), st.sampled_from([b"1", b"1", b"2"])), min_size=40),
+)
+def test_as_the_model_says(
+    kinds: tuple[str, ...], steps: list[tuple[object, ...]], items: list[dict[str, bytes]]
+) -> None:
+    clock = clock_for(kinds[0])
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(values, "TOMBSTONE_TTLS", 1e9)
-        stores: list[Both] = [
-            MemoryStore(ttl=100.0, clock=clock),
-            SQLiteStore(Path(folder) / "s.db", ttl=100.0, clock=clock),
-        ]
+        stores = [make_store(kind, Path(folder), ttl=100.0, clock=clock) for kind in kinds]
         model = Model(clock, 100.0)
         for n, step in enumerate(steps):
             clock.now += 1.5  # more than the grain at which SQLite notes uses
@@ -490,7 +503,7 @@ def test_as_the_model_says(steps: list[tuple[object, ...]], items: list[dict[str
                 case ("get", str(key)):
                     expected = model.get(key)
                     got = [outcome(lambda: s.get(key)) for s in stores]  # noqa: B023
-            assert got == [expected, expected], step
+            assert got == [expected] * len(stores), step
             for store in stores:
                 stats = store.stats()
                 alive = [n for n in model.logs if model.last(n)]

@@ -6,10 +6,12 @@ import os
 
 from compressor.errors import StoreError
 from compressor.store.base import Journal, Store, StoreStats
+from compressor.store.guarded import GuardedStore
 from compressor.store.memory import MemoryStore
+from compressor.store.redis_client import SCHEMES
 from compressor.store.sqlite import SQLiteStore
 
-__all__ = ["Journal", "MemoryStore", "SQLiteStore", "Store", "StoreStats", "default_path", "open_store"]
+__all__ = ["GuardedStore", "Journal", "MemoryStore", "SQLiteStore", "Store", "StoreStats", "default_path", "open_store"]
 
 
 def default_path() -> str:
@@ -26,8 +28,9 @@ def open_store(spec: str | Store | None) -> Store:
     """A store from its name. Opens no file yet: that happens on first use.
 
     None: the user's own SQLite file (`default_path()`). `"memory"`: this process's memory.
-    `"sqlite:///path"` or a path ending in .db, .sqlite or .sqlite3: that SQLite file. A `Store`: itself.
-    Anything else is a `StoreError`.
+    `"sqlite:///path"` or a path ending in .db, .sqlite or .sqlite3: that SQLite file. `"redis://..."` and the like
+    (see `RedisStore`): that Redis, guarded, `MissingExtra` where redis-py is not installed.
+    A `Store`: itself. Anything else is a `StoreError`.
     """
     if spec is None:
         return SQLiteStore(default_path())
@@ -35,9 +38,13 @@ def open_store(spec: str | Store | None) -> Store:
         return spec
     if spec == "memory":
         return MemoryStore()
-    if spec.startswith(("redis://", "rediss://", "unix://")):
-        raise StoreError("the Redis store comes with the service release: until then use a SQLite file or 'memory'")
+    if spec.startswith(SCHEMES):
+        from compressor.store.redis import RedisStore
+
+        return GuardedStore(RedisStore(spec))
     path = spec.removeprefix("sqlite:///")
     if path and path != ":memory:" and (path != spec or spec.endswith((".db", ".sqlite", ".sqlite3"))):
         return SQLiteStore(path)
-    raise StoreError(f"unknown store {spec!r}: give 'memory', 'sqlite:///path', or a path that ends in .db or .sqlite")
+    raise StoreError(
+        f"unknown store {spec!r}: give 'memory', 'sqlite:///path', a path that ends in .db or .sqlite, or 'redis://host'"
+    )

@@ -32,9 +32,12 @@ _VERSION = len(_STEPS)  # PRAGMA user_version
 def prepare(db: sqlite3.Connection, path: str) -> None:
     """Sets the connection up, and makes the tables or brings them to this version, in one transaction. `StoreError` if
     the file is another program's or a newer version's."""
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    if application != _APPLICATION and db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+    # One statement, one moment: another process may be making the file right now.
+    version, application, tables = db.execute(
+        "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id),"
+        " (SELECT count(*) FROM sqlite_master)"
+    ).fetchone()
+    if application != _APPLICATION and tables:
         raise StoreError(f"{path} is another program's SQLite file: give the store a file of its own")
     if version > _VERSION:
         raise StoreError(
