@@ -147,7 +147,7 @@ class Compressor:
 
     def expand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """The exact original behind a ref; with `query` or `budget` the part of it that matters, in at most `budget`
-        tokens (a quarter if only the query is given). Raises UnknownRef or ExpiredRef, InvalidBudget, BudgetTooSmall."""
+        tokens (a quarter if only the query is given). UnknownRef, ExpiredRef; InvalidBudget, BudgetTooSmall."""
         text = get_text(self.store, ref.strip())
         if budget is None and not (query and query.strip()):
             return text
