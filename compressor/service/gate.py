@@ -1,0 +1,187 @@
+"""Where every request comes in: who is it, is it too much, where does it go, and what is told of it afterwards.
+
+Without keys everybody on this machine is one tenant, and a page in a browser is nobody: the Host header has to name the
+loopback address, which keeps out names that are made to point there. With keys no route is open but `/healthz` and
+`/readyz` to a caller on this very machine, which tell one word. Knows no bodies.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from typing import Any
+from uuid import uuid4
+
+from compressor.service.auth import Key, find
+from compressor.service.config import Config, is_loopback
+from compressor.service.limits import read_body
+from compressor.service.metrics import Metrics
+from compressor.service.problems import Refused, encoded, refusal
+from compressor.service.proxy import APIS, Broken, Proxy
+from compressor.service.tenants import LOCAL, Tenants
+from compressor.threads import in_thread
+
+log = logging.getLogger("compressor.service")
+_KEYED = re.compile(r"/k/([^/]+)(/.*)")
+_OWN = re.compile(r"/v1/(compress|compress/documents|examples|retrieve/[^/]+|sessions/[^/]+/[a-z]+)")
+_PROBES = ("/healthz", "/readyz")
+_BEARER = re.compile(rb"(?i)bearer\s+(\S+)")
+
+
+class Gate:
+    """An ASGI application. `api` answers our own routes, `proxy` what else is under /v1."""
+
+    def __init__(self, config: Config, tenants: Tenants, metrics: Metrics, api: Any, proxy: Proxy) -> None:
+        self._config, self._tenants, self._metrics = config, tenants, metrics
+        self._api, self._proxy = api, proxy
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serves a request."""
+        if scope["type"] == "lifespan":
+            await self._api(scope, receive, send)
+        elif scope["type"] == "http":
+            await _Visit(self, dict(scope), receive, send).serve()
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def key_of(self, scope: Any, keyed: str, proxied: bool) -> Key:
+        """Whose request it is. Refused: 401, and 403 for one that comes to an open service from elsewhere."""
+        headers = dict(scope["headers"])
+        if not self._config.keys:
+            host = headers.get(b"host", b"").decode("latin-1")
+            if not is_loopback(re.sub(r":\d+$", "", host)):
+                raise Refused(403, "forbidden", "without keys this service is only for its own machine: ask 127.0.0.1")
+            return Key(LOCAL, "", admin=True)
+        given = keyed or headers.get(b"x-compressor-key", b"").decode("latin-1")
+        theirs = [m[1].decode("latin-1") for m in [_BEARER.fullmatch(headers.get(b"authorization", b"").strip())] if m]
+        theirs.append(headers.get(b"x-api-key", b"").decode("latin-1"))
+        if proxied:
+            if any(one and find(self._config.keys, one) for one in theirs):
+                raise Refused(
+                    401, "misplaced_key", "a key of this service goes into x-compressor-key, or it would go on"
+                )
+        else:
+            given = given or next(filter(None, theirs), "")
+        key = find(self._config.keys, given) if given else None
+        if key is None:
+            why = "this key is not known" if given else "give your key in the header x-compressor-key"
+            raise Refused(401, "unauthorized", why, {"www-authenticate": "Bearer"})
+        return key
+
+    def probed(self, scope: Any) -> bool:
+        """Whether it is a probe from this machine, which needs no key."""
+        client = scope.get("client")
+        return bool(self._config.keys) and scope["path"] in _PROBES and client is not None and is_loopback(client[0])
+
+
+class _Visit:
+    """One request."""
+
+    def __init__(self, gate: Gate, scope: Any, receive: Any, send: Any) -> None:
+        self._gate, self._scope, self._receive, self._send = gate, scope, receive, send
+        self._id = uuid4().hex[:16]
+        self._status = 0
+        self._tenant = "-"
+        self._route = "other"
+
+    async def serve(self) -> None:
+        start = time.perf_counter()
+        try:
+            await self._enter()
+        except Broken as error:
+            log.warning("the provider's stream broke: %s", error)  # and so does ours: it is not ended
+        except Exception as error:
+            if not isinstance(error, Refused):
+                log.error("request %s failed: %s", self._id, type(error).__name__, exc_info=_bare(error))
+            if self._status:
+                return
+            await self._refuse(refusal(error))
+        finally:
+            took = time.perf_counter() - start
+            metrics = self._gate._metrics
+            metrics.requests.labels(self._tenant, self._route, str(self._status)).inc()
+            metrics.seconds.labels(self._tenant, self._route).observe(took)
+            log.info(
+                "request",
+                extra={
+                    "data": {
+                        "id": self._id,
+                        "tenant": self._tenant,
+                        "method": self._scope["method"],
+                        "route": self._route,
+                        "status": self._status,
+                        "ms": round(1000 * took, 2),
+                    }
+                },
+            )
+
+    async def _enter(self) -> None:
+        gate, scope = self._gate, self._scope
+        keyed = _KEYED.fullmatch(scope["path"])
+        if keyed:  # from here on nobody sees the key
+            scope["path"] = keyed[2]
+            raw = scope.get("raw_path") or b""
+            scope["raw_path"] = b"/" + raw.split(b"/", 3)[3] if raw.count(b"/") > 2 else keyed[2].encode()
+        path = scope["path"]
+        proxied = path.startswith("/v1/") and not _OWN.fullmatch(path)
+        if proxied:
+            self._route = path if path in APIS else "/v1/*"
+        if gate.probed(scope):
+            scope["compressor"] = None, b""
+            self._route = path
+            await gate._api(scope, self._receive, self._say)
+            return
+        key = gate.key_of(scope, keyed[1] if keyed else "", proxied)
+        self._tenant = key.tenant
+        tenant = gate._tenants.known(key.tenant) or await in_thread(gate._tenants.of, key.tenant)
+        tenant.turnstile.enter()
+        inside = gate._metrics.inside.labels(key.tenant)
+        inside.inc()
+        try:
+            body = await read_body(self._receive, scope["headers"], gate._config.body, gate._config.timeout)
+            scope["compressor"] = tenant, body
+            scope["compressor.admin"] = key.admin
+            if proxied:
+                await gate._proxy(scope, self._receive, self._say)
+            else:
+                try:
+                    await gate._api(scope, _Replay(body, self._receive), self._say)
+                finally:
+                    self._route = getattr(scope.get("route"), "path", "other")
+        finally:
+            inside.dec()
+            tenant.turnstile.leave()
+
+    async def _say(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            head = (b"x-compressor-request-id", self._id.encode())
+            message = {**message, "headers": [*message.get("headers", ()), head]}
+        await self._send(message)
+
+    async def _refuse(self, refused: Refused) -> None:
+        body = encoded(refused.body)
+        headers = {"content-type": "application/json", "content-length": str(len(body)), **refused.headers}
+        pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        await self._say({"type": "http.response.start", "status": refused.status, "headers": pairs})
+        await self._say({"type": "http.response.body", "body": body})
+
+
+class _Replay:
+    """Says the body again that was read already."""
+
+    def __init__(self, body: bytes, receive: Any) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Any:
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _bare(error: BaseException) -> BaseException:
+    """The error with its traceback and without its message, which may quote content."""
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

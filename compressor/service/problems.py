@@ -1,0 +1,96 @@
+"""What goes wrong, as an HTTP answer: {"error": {"type": "...", "message": "..."}}.
+
+Tells a client nothing about another tenant, and about what broke inside only that it did.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from compressor.errors import (
+    BudgetTooSmall,
+    CompressorError,
+    DeviceError,
+    ExpiredRef,
+    InvalidBudget,
+    InvalidContext,
+    MissingExtra,
+    ModelError,
+    Overloaded,
+    RefError,
+    StoreError,
+    TokenizerError,
+)
+
+#: The first that fits. What a client can mend is 4xx, what it can only wait for 503.
+STATUS: tuple[tuple[type[CompressorError], int], ...] = (
+    (InvalidContext, 400),
+    (InvalidBudget, 400),
+    (TokenizerError, 400),
+    (BudgetTooSmall, 422),
+    (ExpiredRef, 410),
+    (RefError, 404),
+    (Overloaded, 503),
+    (StoreError, 503),
+    (ModelError, 503),
+    (DeviceError, 503),
+    (MissingExtra, 501),
+    (CompressorError, 400),
+)
+#: Whose message is about this machine, and not for the client.
+_OURS = (StoreError, ModelError, DeviceError, TokenizerError)
+
+
+class Refused(Exception):
+    """A request that is not served."""
+
+    def __init__(self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.headers = status, kind, dict(headers or {})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The answer's JSON."""
+        return {"error": {"type": self.kind, "message": str(self)}}
+
+
+def refusal(error: BaseException) -> Refused:
+    """The answer to an error."""
+    if isinstance(error, Refused):
+        return error
+    if not isinstance(error, CompressorError):
+        return Refused(500, "internal_error", "the service failed; its log says more")
+    status = next(status for kind, status in STATUS if isinstance(error, kind))
+    kind = snake(type(error).__name__)
+    headers = {"retry-after": "1"} if status == 503 else {}
+    if isinstance(error, _OURS):
+        return Refused(status, kind, "not possible here now; the service's log says more", headers)
+    made = Refused(status, kind, str(error), headers)
+    if isinstance(error, BudgetTooSmall):
+        made = _Sized(status, kind, str(error), headers)
+        made.sizes = {"budget": error.budget, "needed": error.needed}
+    return made
+
+
+class _Sized(Refused):
+    sizes: dict[str, int]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"error": {**super().body["error"], **self.sizes}}
+
+
+def snake(name: str) -> str:
+    """`InvalidContext` is `invalid_context`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def encoded(data: Any) -> bytes:
+    """JSON data as bytes; lone surrogates, which UTF-8 has no form for, are escaped. ValueError for NaN, infinity."""
+    try:
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()

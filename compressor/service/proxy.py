@@ -1,0 +1,354 @@
+"""The provider's own API, with a compressor in the way: what a client sends goes on smaller, and what it gets is what
+it would have got.
+
+    body -> conversation -> upstream -> (expand calls are answered, and upstream asked again) -> client
+
+An error of ours lets the client's own request through. Chooses nothing to cut (`compressor_agents` and sessions do)
+and keeps nothing but connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+from compressor_agents.apis import Api, Chat, Json, Messages, Responses
+from compressor_agents.resolving import Call
+
+from compressor.errors import CompressorError, InvalidBudget
+from compressor.service.config import Config, budget_of
+from compressor.service.limits import parse
+from compressor.service.metrics import Metrics
+from compressor.service.problems import Refused, encoded, refusal
+from compressor.service.sse import Shaper, blocks
+from compressor.service.talks import WARNINGS, last_call
+from compressor.service.tenants import Tenant
+from compressor.service.upstream import Headers, Upstream, back, onward
+from compressor.threads import in_thread
+
+log = logging.getLogger("compressor.service")
+APIS: Mapping[str, Api] = {
+    "/v1/chat/completions": Chat(),
+    "/v1/responses": Responses(),
+    "/v1/messages": Messages(),
+}
+_REFUSED = (400, 413, 422)
+_AGAIN = (429, 500, 502, 503, 504, 529)
+_PAUSE = 1.0  # seconds before an inner round is tried again, once: the client cannot, in the middle of a stream
+
+
+class Broken(Exception):
+    """The provider's stream broke: the client's has to break too."""
+
+
+@dataclass
+class Exchange:
+    """One request and what became of it. `head`: our headers of the answer; `open`: the provider's answer at hand."""
+
+    tenant: Tenant
+    method: str
+    path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    send: Callable[[Any], Any]
+    api: Api | None = None
+    call: Call | None = None
+    given: Json = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    head: Headers = field(default_factory=list)
+    open: httpx.Response | None = None
+
+    @property
+    def heads(self) -> Headers:
+        """Our headers, with what went wrong."""
+        if not self.warnings:
+            return self.head
+        text = "not compressed: " + ", ".join(dict.fromkeys(self.warnings))
+        return [*self.head, (b"x-compressor-warning", text.encode("ascii", "replace"))]
+
+    def option(self, name: str) -> str:
+        """What a header of ours says, "" if there is none."""
+        wanted = f"x-compressor-{name}".encode()
+        return next((value.decode("latin-1").strip() for n, value in self.headers if n == wanted), "")
+
+
+class Proxy:
+    """An ASGI application for paths under /v1. `scope["compressor"]` has the tenant and the body."""
+
+    def __init__(self, config: Config, metrics: Metrics) -> None:
+        self._config, self._metrics = config, metrics
+        self._upstream = Upstream(config)
+
+    async def close(self) -> None:
+        """Closes the connections to the provider."""
+        await self._upstream.close()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        tenant, body = scope["compressor"]
+        raw = scope.get("raw_path") or scope["path"].encode()
+        path = raw.split(b"?")[0].decode("ascii", "replace")
+        if any(part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")):
+            raise Refused(400, "invalid_path", "a path with dots in it is not passed on")
+        exchange = Exchange(tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send)
+        work = asyncio.ensure_future(self._serve(exchange))
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                log.info("the client has gone, upstream is cancelled")
+        finally:
+            for task in (work, gone):
+                if not task.done():
+                    task.cancel()
+            await asyncio.gather(work, gone, return_exceptions=True)
+        if not work.cancelled() and (error := work.exception()) is not None:
+            raise error
+
+    async def _serve(self, exchange: Exchange) -> None:
+        start = time.perf_counter()
+        await self._prepare(exchange)
+        self._metrics.own.labels(exchange.tenant.name).observe(time.perf_counter() - start)
+        call = exchange.call
+        raw, compressed = exchange.body, False
+        if call is not None and call.body is not exchange.given:
+            try:
+                raw, compressed = encoded(call.body), True
+            except ValueError as error:  # such as a number that JSON has no form for
+                self._fell_back(exchange, type(error).__name__)
+                call = exchange.call = None
+        try:
+            response = await self._send(exchange, raw)
+            if compressed and call is not None and response.status_code in _REFUSED:
+                response, call = await self._as_it_was(exchange, call, response)
+            kind = response.headers.get("content-type", "")
+            if response.status_code >= 400:
+                self._metrics.upstream.labels(exchange.tenant.name, str(response.status_code)).inc()
+            if call is None or response.status_code != 200:
+                await self._relay(exchange, response)
+            elif kind.startswith("text/event-stream"):
+                await self._streamed(exchange, call, response)
+            elif kind.startswith("application/json"):
+                await self._whole(exchange, call, response)
+            else:
+                await self._relay(exchange, response)
+        finally:
+            if exchange.open is not None:
+                await exchange.open.aclose()
+
+    # -- before
+
+    async def _prepare(self, exchange: Exchange) -> None:
+        """Finds what to send. Never raises for what is ours: the request then goes out as it came."""
+        api = APIS.get(exchange.path) if exchange.method == "POST" else None
+        if api is None or exchange.option("off").lower() in ("1", "true", "yes"):
+            if exchange.path == "/v1/responses":
+                exchange.body = self._renamed(exchange)
+            return
+        exchange.api = api
+        WARNINGS.set(exchange.warnings)
+        try:
+            await asyncio.wait_for(in_thread(self._read, exchange, api), self._config.timeout)
+        except asyncio.TimeoutError:
+            exchange.call = None
+            self._fell_back(exchange, "timeout")
+        except Exception as error:
+            exchange.call = None
+            self._fell_back(exchange, refusal(error).kind, error)
+        if exchange.call is None:
+            exchange.body = self._renamed(exchange)
+        for warning in exchange.warnings:
+            self._metrics.fallbacks.labels(exchange.tenant.name, warning).inc()
+
+    def _read(self, exchange: Exchange, api: Api) -> None:
+        given = parse(exchange.body, self._config.depth)
+        if not isinstance(given, dict):
+            raise Refused(400, "no_object", "the body is no object")
+        session, budget = exchange.option("session"), exchange.option("budget")
+        try:
+            limit = budget_of(budget) if budget else None
+        except ValueError:
+            raise InvalidBudget("x-compressor-budget is tokens, a share or money") from None
+        exchange.given = given
+        talks = exchange.tenant.talks
+        call = talks.call(api, given, session, limit)
+        if call is None:
+            return
+        before, after = last_call(call.thread)
+        id, balance, saved = talks.account(call.thread)
+        exchange.call = call
+        exchange.head += [
+            (b"x-compressor-session", id.encode("ascii", "replace")),
+            (b"x-compressor-tokens-before", b"%d" % before),
+            (b"x-compressor-tokens-after", b"%d" % after),
+            (b"x-compressor-saved-money", b"%.6f" % balance.saved_money),
+        ]
+        self._metrics.compressed(exchange.tenant.name, before, after)
+        self._metrics.saved.labels(exchange.tenant.name).inc(saved)
+
+    def _renamed(self, exchange: Exchange) -> bytes:
+        """The body as it came, unless it continues a response that the client knows under another id."""
+        if b'"previous_response_id"' not in exchange.body:
+            return exchange.body
+        try:
+            given = exchange.given or parse(exchange.body, self._config.depth)
+            made = exchange.tenant.talks.renamed(given)
+            return exchange.body if made is given else encoded(made)
+        except (Refused, CompressorError, ValueError, AttributeError):
+            return exchange.body
+
+    def _fell_back(self, exchange: Exchange, reason: str, error: BaseException | None = None) -> None:
+        exchange.warnings.append(reason)
+        exchange.head = [pair for pair in exchange.head if pair[0] == b"x-compressor-session"]
+        if error is not None and not isinstance(error, (CompressorError, Refused)):
+            log.error("not compressed, sent as it was: %s", type(error).__name__, exc_info=_bare(error))
+
+    # -- asking
+
+    async def _send(self, exchange: Exchange, body: bytes) -> httpx.Response:
+        readable = exchange.call is not None
+        headers = onward(exchange.headers, readable)
+        try:
+            exchange.open = await self._upstream.send(exchange.method, exchange.path, exchange.query, headers, body)
+            return exchange.open
+        except Refused as error:
+            self._metrics.upstream.labels(exchange.tenant.name, error.kind).inc()
+            error.headers |= {name.decode(): value.decode() for name, value in exchange.heads}
+            raise
+
+    async def _again(self, exchange: Exchange, call: Call) -> httpx.Response:
+        """The next round inside a call; tried twice."""
+        self._metrics.expansions.labels(exchange.tenant.name).inc()
+        body = encoded(call.body)
+        for last in (False, True):
+            try:
+                response = await self._send(exchange, body)
+            except Refused:
+                if last:
+                    raise
+            else:
+                if last or response.status_code not in _AGAIN:
+                    return response
+                await response.aclose()
+            await asyncio.sleep(_PAUSE)
+        raise AssertionError("not reached")
+
+    async def _as_it_was(
+        self, exchange: Exchange, call: Call, response: httpx.Response
+    ) -> tuple[httpx.Response, Call | None]:
+        """The answer to the client's own request, where the provider has refused what was made of it."""
+        await response.aclose()
+        status = response.status_code
+        again = await self._send(exchange, exchange.body)
+        if again.status_code < 400:
+            call.refused(CompressorError(f"status {status}"))
+            self._metrics.fallbacks.labels(exchange.tenant.name, "refused by the provider").inc()
+            exchange.warnings.append("refused by the provider")
+        return again, None
+
+    # -- answering
+
+    async def _relay(self, exchange: Exchange, response: httpx.Response) -> None:
+        """The answer as it is, as it comes."""
+        headers = back(response.headers.raw, unpacked=False)
+        await self._start(exchange, response.status_code, headers)
+        try:
+            async for chunk in response.aiter_raw():
+                await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except httpx.HTTPError as error:
+            raise Broken(type(error).__name__) from None
+        await exchange.send({"type": "http.response.body", "body": b""})
+
+    async def _whole(self, exchange: Exchange, call: Call, response: httpx.Response) -> None:
+        """The answer in one piece, after as many rounds as it takes."""
+        while True:
+            body = await self._read_whole(exchange, response)
+            if response.status_code != 200:
+                break
+            try:
+                data = json.loads(body)
+                more = await in_thread(call.heard, data)
+            except Exception as error:
+                exchange.tenant.talks.failing.note(error)
+                if call.tool and call.tool.encode() in body:  # the client must not see that call: it knows no such tool
+                    response = await self._send(exchange, exchange.body)
+                    body = await self._read_whole(exchange, response)
+                break
+            if not more:
+                shown = call.visible(data)
+                body = body if shown is data else encoded(shown)
+                break
+            await response.aclose()
+            response = await self._again(exchange, call)
+        headers = [*back(response.headers.raw, unpacked=True), (b"content-length", b"%d" % len(body))]
+        await self._start(exchange, response.status_code, headers)
+        await exchange.send({"type": "http.response.body", "body": body})
+
+    async def _read_whole(self, exchange: Exchange, response: httpx.Response) -> bytes:
+        try:
+            return await response.aread()
+        except httpx.HTTPError as error:
+            kind = type(error).__name__
+            self._metrics.upstream.labels(exchange.tenant.name, kind).inc()
+            raise Refused(502, "upstream_broken", f"the provider's answer broke off ({kind})") from None
+
+    async def _streamed(self, exchange: Exchange, call: Call, response: httpx.Response) -> None:
+        """The answer as a stream, which goes on while expand calls are answered."""
+        shaper = Shaper(call, exchange.tenant.talks.failing)
+        await self._start(exchange, response.status_code, back(response.headers.raw, unpacked=True))
+
+        async def say(data: bytes) -> None:
+            if data:
+                await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
+
+        while True:
+            try:
+                async for block in blocks(response.aiter_bytes()):
+                    await say(shaper.feed(block))
+            except httpx.HTTPError as error:
+                self._metrics.upstream.labels(exchange.tenant.name, type(error).__name__).inc()
+                raise Broken(type(error).__name__) from None
+            try:
+                if not await in_thread(shaper.more):
+                    await say(shaper.finish())
+                    break
+                await response.aclose()
+                response = await self._again(exchange, call)
+            except Refused as error:
+                await say(shaper.failed(error.kind, str(error)))
+                break
+            if response.status_code != 200:
+                await say(shaper.failed("upstream_error", await _message(response)))
+                break
+        await exchange.send({"type": "http.response.body", "body": b""})
+
+    @staticmethod
+    async def _start(exchange: Exchange, status: int, headers: Headers) -> None:
+        await exchange.send({"type": "http.response.start", "status": status, "headers": [*headers, *exchange.heads]})
+
+
+async def _gone(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _message(response: httpx.Response) -> str:
+    """What a provider says is wrong, for a client that can only be told in the middle of its stream."""
+    try:
+        data = json.loads(await response.aread())
+        said = data["error"]["message"]
+    except (httpx.HTTPError, ValueError, TypeError, KeyError):
+        said = "the provider failed"
+    return f"{said} (status {response.status_code})"
+
+
+def _bare(error: BaseException) -> BaseException:
+    """The error with its traceback and without its message, which may quote content."""
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

@@ -1,0 +1,269 @@
+"""The HTTP API. Reads requests, asks the compressor in a worker thread, writes answers; computes nothing itself.
+
+`/v1/compress` and `/v1/retrieve` also have the fields that the compression hooks of LiteLLM and Portkey read:
+`tokens_saved`, `compression_ratio` (what is left, of 1) and `original_content`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.routing import APIRoute
+
+from compressor.errors import BudgetTooSmall, UnknownRef
+from compressor.refs import find_refs
+from compressor.result import DocumentsResult, Result
+from compressor.service import shapes
+from compressor.service.config import Config
+from compressor.service.limits import parse
+from compressor.service.metrics import Metrics
+from compressor.service.names import model_name
+from compressor.service.problems import Refused, encoded
+from compressor.service.talks import last_call
+from compressor.service.tenants import Tenant, Tenants
+from compressor.sessions import Session
+from compressor.sessions.expand import MOST
+from compressor.threads import in_thread
+
+T = TypeVar("T")
+_REF = re.compile(r"(?<!\d)\d{12}(?!\d)")
+_ASIDE = 100_000  # bytes of a body that is read in a thread of its own
+_WRONG: dict[int | str, dict[str, Any]] = {
+    code: {"model": shapes.Error, "description": text}
+    for code, text in {
+        400: "Not a context, budget or model.",
+        401: "No key, or an unknown one.",
+        413: "The body is too large.",
+        422: "The budget is too small, or a field is not what it has to be.",
+        429: "Too many requests; see retry-after.",
+        503: "Not possible now; see retry-after.",
+        504: "It took too long.",
+    }.items()
+}
+_GONE: dict[int | str, dict[str, Any]] = {
+    404: {"model": shapes.Error, "description": "Not known here."},
+    410: {"model": shapes.Error, "description": "Its time is over."},
+}
+Id = Annotated[str, Path(max_length=200, examples=["import-42"])]
+
+
+class Answer(Response):
+    """JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return encoded(content)
+
+
+class _Request(Request):
+    """Reads JSON within the limits."""
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            body, depth = await self.body(), self.app.state.config.depth
+            self._json = await in_thread(parse, body, depth) if len(body) > _ASIDE else parse(body, depth)
+        return self._json
+
+
+class _Route(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            limited = _Request(request.scope, request.receive)
+            if await limited.body():
+                await limited.json()  # here, where what is raised is not made another error of
+            return await handler(limited)
+
+        return handle
+
+
+def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
+    """All routes."""
+    routes = APIRouter(route_class=_Route)
+
+    async def work(function: Callable[..., T], *args: Any) -> T:
+        try:
+            return await asyncio.wait_for(in_thread(function, *args), config.timeout)
+        except asyncio.TimeoutError:
+            raise Refused(504, "timeout", f"this took longer than {config.timeout:g} s") from None
+
+    @routes.post("/v1/compress", responses=_WRONG, tags=["compress"])
+    async def compress(request: Request, asked: shapes.Compress) -> Answer:
+        """Compresses a context."""
+        tenant = _tenant(request)
+        made = await work(_compress if asked.budget is not None else _follow, tenant, asked, config)
+        metrics.compressed(tenant.name, made["tokens_before"], made["tokens_after"])
+        return Answer(made)
+
+    @routes.post("/v1/compress/documents", responses=_WRONG, tags=["compress"])
+    async def documents(request: Request, asked: shapes.Documents) -> Answer:
+        """Compresses documents to one text and to what is left of each."""
+        tenant = _tenant(request)
+        made = await work(_documents, tenant, asked, config)
+        metrics.compressed(tenant.name, made["tokens_before"], made["tokens_after"])
+        return Answer(made)
+
+    @routes.get("/v1/retrieve/{ref}", responses=_WRONG | _GONE, tags=["compress"])
+    async def retrieve(
+        request: Request,
+        ref: Annotated[str, Path(max_length=200, examples=["123456789012"])],
+        query: Annotated[str | None, Query(max_length=10_000, description="Gives only the part that matters.")] = None,
+        budget: Annotated[int | None, Query(ge=1, description="The most tokens to give back.")] = None,
+    ) -> Answer:
+        """The exact original behind a ref."""
+        text = await work(_retrieve, _tenant(request), ref, query, budget)
+        return Answer({"ref": ref, "hash": ref, "original_content": text})
+
+    @routes.post("/v1/sessions/{id}/append", responses=_WRONG, tags=["sessions"])
+    async def append(request: Request, id: Id, asked: shapes.Append) -> Answer:
+        """Adds messages to a session, which begins with its first."""
+
+        def run() -> dict[str, Any]:
+            session = _session(_tenant(request), id, asked, config, begin=True)
+            if asked.messages:
+                session.append(*asked.messages, pin=asked.pin)
+            if asked.usage:
+                session.usage(asked.usage)
+            return _balance(session)
+
+        return Answer(await work(run))
+
+    @routes.post("/v1/sessions/{id}/view", responses=_WRONG | _GONE, tags=["sessions"])
+    async def view(request: Request, id: Id, asked: shapes.View | None = None) -> Answer:
+        """What to send of a session now."""
+
+        def run() -> dict[str, Any]:
+            session = _session(_tenant(request), id, asked or shapes.View(), config)
+            messages = session.view()
+            return {"messages": messages, "warnings": session.warnings, **_balance(session)}
+
+        return Answer(await work(run))
+
+    @routes.post("/v1/sessions/{id}/recall", responses=_WRONG | _GONE, tags=["sessions"])
+    async def recall(request: Request, id: Id, asked: shapes.Recall) -> Answer:
+        """What has left a session's view and answers a question."""
+
+        def run() -> dict[str, Any]:
+            session = _session(_tenant(request), id, shapes.View(), config)
+            return {"id": id, "text": session.recall(asked.query, asked.budget)}
+
+        return Answer(await work(run))
+
+    @routes.post("/v1/sessions/{id}/expand", responses=_WRONG | _GONE, tags=["sessions"])
+    async def expand(request: Request, id: Id, asked: shapes.Expand) -> Answer:
+        """The original behind a ref of a session."""
+
+        def run() -> dict[str, Any]:
+            session = _session(_tenant(request), id, shapes.View(), config)
+            text = session.expand(asked.ref, asked.query, asked.budget)
+            return {"id": id, "ref": asked.ref, "original_content": text}
+
+        return Answer(await work(run))
+
+    @routes.get("/healthz", tags=["service"])
+    async def healthz() -> Answer:
+        """Whether the service runs."""
+        return Answer({"status": "ok"})
+
+    @routes.get("/readyz", responses={503: _WRONG[503]}, tags=["service"])
+    async def readyz() -> Answer:
+        """Whether it can serve: its store answers."""
+        await work(lambda: tenants.shared.store.stats())
+        return Answer({"status": "ready"})
+
+    @routes.get("/metrics", tags=["service"], response_class=Response)
+    async def exposition(request: Request) -> Response:
+        """Prometheus metrics: the tenant's own; all of them for a key with `admin`."""
+        of = None if request.scope["compressor.admin"] else _tenant(request).name
+        return Response(metrics.text(of), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return routes
+
+
+def _tenant(request: Request) -> Tenant:
+    tenant: Tenant = request.scope["compressor"][0]
+    return tenant
+
+
+def _compress(tenant: Tenant, asked: shapes.Compress, config: Config) -> dict[str, Any]:
+    assert asked.budget is not None
+    model = model_name(asked.model, config.models)
+    made = tenant.compressor.compress(
+        asked.messages, asked.budget, model, asked.query, asked.tools, asked.mode, asked.system, asked.pinned
+    )
+    return {"messages": made.messages, **_account(made, made.messages), "mode": asked.mode}
+
+
+def _follow(tenant: Tenant, asked: shapes.Compress, config: Config) -> dict[str, Any]:
+    """A history in the form its conversation was last sent in, so that the provider's cache still fits."""
+    if not asked.messages:
+        return {"messages": [], **_sizes(0, 0), "warnings": [], "refs": [], "mode": "conversation"}
+    thread, messages = tenant.talks.view(asked.messages, asked.model, asked.system, asked.tools)
+    before, after = last_call(thread)
+    tenant.talks.account(thread)
+    more = {"warnings": thread.conversation.warnings, "refs": _refs(messages), "mode": "conversation"}
+    return {"messages": messages, **_sizes(before, after), **more}
+
+
+def _documents(tenant: Tenant, asked: shapes.Documents, config: Config) -> dict[str, Any]:
+    model = model_name(asked.model, config.models)
+    made = tenant.compressor.compress_documents(asked.documents, asked.query, asked.budget, model)
+    return {"text": made.text, "documents": made.documents, **_account(made, made.text)}
+
+
+def _retrieve(tenant: Tenant, ref: str, query: str | None, budget: int | None) -> str:
+    found = _REF.search(ref)
+    if found is None:  # the store has other keys, which are nobody's refs
+        raise UnknownRef(ref)
+    text = tenant.compressor.expand(found[0])
+    if budget is None and not query:
+        return text
+    try:
+        return tenant.compressor.compress_text(text, budget or MOST, query).text
+    except BudgetTooSmall:
+        return text[: budget or MOST]
+
+
+def _session(tenant: Tenant, id: str, told: shapes.Told, config: Config, begin: bool = False) -> Session:
+    model = model_name(told.model, config.models)
+    budget = config.budget if told.budget is None and begin else told.budget
+    given = {"model": model, "budget": budget, "tools": told.tools, "system": told.system}
+    return tenant.sessions.of(id, given, begin)
+
+
+def _balance(session: Session) -> dict[str, Any]:
+    balance = session.balance()
+    more = {"saved_money": balance.saved_money, "cache_share": balance.cache_share}
+    return {"id": session.id, "balance": {**asdict(balance), **more}}
+
+
+def _account(made: Result | DocumentsResult, output: Any) -> dict[str, Any]:
+    return {
+        **_sizes(made.tokens_before, made.tokens_after),
+        "budget": made.budget,
+        "tokenizer": made.tokenizer,
+        "estimate": made.estimate,
+        "warnings": made.warnings,
+        "refs": _refs(output) if made.tokens_after < made.tokens_before else [],
+    }
+
+
+def _sizes(before: int, after: int) -> dict[str, Any]:
+    left = after / before if before else 1.0
+    return {
+        "tokens_before": before,
+        "tokens_after": after,
+        "tokens_saved": before - after,
+        "compression_ratio": round(left, 4),
+    }
+
+
+def _refs(output: Any) -> list[str]:
+    return list(dict.fromkeys(find_refs(encoded(output).decode())))

@@ -1,0 +1,154 @@
+"""Which conversation a proxied request belongs to: the session it names, or the one whose messages it extends.
+
+Builds on what the wrapped clients do (`compressor_agents`): a `Resolver` for each session, and for each first message.
+Keeps those used last. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+from compressor_agents.apis import Api, Json
+from compressor_agents.histories import Thread, Threads
+from compressor_agents.resolving import Call, Failing, Resolver
+
+from compressor.service.names import model_name
+from compressor.sessions.balance import Balance
+from compressor.sessions.wire import digest
+
+if TYPE_CHECKING:
+    from compressor.engine import Compressor
+    from compressor.service.config import Config
+    from compressor.service.sessions import Sessions
+
+log = logging.getLogger("compressor.service")
+#: What went wrong with the request at hand, for its answer's header: names only, no content.
+WARNINGS: ContextVar[list[str]] = ContextVar("WARNINGS")
+_SHOWN = {"refused": "refused by the provider", "raw response": "raw response"}
+
+
+class _Noted(Failing):
+    """Fails open, and says so where the request can see it. Messages may quote content: they are not logged."""
+
+    def note(self, error: BaseException) -> None:
+        self._say(type(error).__name__)
+
+    def tell(self, text: str, kind: str, error: BaseException | None = None) -> None:
+        self._say(_SHOWN.get(kind, "not one whole history"))
+
+    def _say(self, what: str) -> None:
+        warnings = WARNINGS.get([])
+        if what not in warnings:
+            warnings.append(what)
+        if what not in self._told:
+            self._told.add(what)
+            log.warning("sent as it was: %s", what)
+
+
+class _Threads(Threads):
+    """Threads that count by harmless names of models."""
+
+    def __init__(self, models: Mapping[str, str], *given: Any) -> None:
+        super().__init__(*given)
+        self._models = models
+
+    def of(self, messages: Sequence[Any], model: str | None, kind: str = "") -> Thread:
+        return super().of(messages, model_name(model, self._models), kind)
+
+
+class _Resolver(Resolver):
+    """A resolver that shares the names of responses with the tenant's others."""
+
+    def __init__(self, threads: Threads, failing: Failing, names: dict[str, str]) -> None:
+        super().__init__(threads)
+        self.failing, self._names = failing, names
+
+
+class Talks:
+    """One tenant's conversations. Safe to share between threads."""
+
+    def __init__(self, compressor: Compressor, sessions: Sessions, config: Config) -> None:
+        self._compressor, self._sessions, self._config = compressor, sessions, config
+        self._policy = config.session_policy()
+        self.failing = _Noted()
+        self._names: dict[str, str] = {}
+        self._known: OrderedDict[Any, _Resolver] = OrderedDict()
+        self._told: WeakKeyDictionary[Any, tuple[str, Balance]] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def call(self, api: Api, body: Json, session: str = "", budget: int | float | str | None = None) -> Call | None:
+        """What to send instead of a body; None if it has to go out as it is. Raises what is wrong with the session."""
+        return self._resolver(api, body, session, budget).call(api, body)
+
+    def renamed(self, body: Json) -> Json:
+        """A body that goes out as it is, but for the id of the response it continues; the same object if it has none of
+        ours."""
+        last = self._names.get(str(body.get("previous_response_id") or ""))
+        return {**body, "previous_response_id": last} if last else body
+
+    def view(
+        self, messages: Sequence[Any], model: Any, system: Any, tools: Sequence[Any] | None
+    ) -> tuple[Thread, list[Any]]:
+        """What to send of a whole history whose conversation is found by its messages. Raises what
+        `Conversation.view` raises."""
+        return self._by_message(messages, "view", None).threads.view(messages, model, "", system, tools)
+
+    def account(self, thread: Thread) -> tuple[str, Balance, float]:
+        """A conversation's id, its balance, and dollars saved since this was last asked."""
+        conversation = thread.conversation
+        balance: Balance = conversation.balance()
+        with self._lock:
+            known = self._told.get(conversation)
+            id = known[0] if known else getattr(conversation, "id", "") or f"auto-{uuid4().hex[:16]}"
+            self._told[conversation] = id, balance
+        if known is None:  # what a session saved before this process knew it is not this process's news
+            return id, balance, balance.saved_money if balance.calls <= 1 else 0.0
+        return id, balance, balance.saved_money - known[1].saved_money
+
+    def _resolver(self, api: Api, body: Json, session: str, budget: int | float | str | None) -> _Resolver:
+        budget = self._config.budget if budget is None else budget
+        if not session:
+            return self._by_message(api.history(body) if api.readable(body) else [], api.dialect, budget)
+        model = model_name(body.get("model"), self._config.models)
+        key = "session", session, api.dialect, model, budget
+        return self._kept(key, lambda: self._of_session(session, model, budget))
+
+    def _of_session(self, id: str, model: str | None, budget: int | float | str | None) -> _Resolver:
+        found = self._sessions.of(id, {"model": model, "budget": budget}, begin=True)
+        return self._made(budget, found)
+
+    def _by_message(self, messages: Sequence[Any], kind: str, budget: int | float | str | None) -> _Resolver:
+        """Histories that begin alike are looked for among each other only."""
+        first: Any = next(
+            (m for m in messages if not (isinstance(m, dict) and m.get("role") in ("system", "developer"))), {}
+        )
+        return self._kept((kind, budget, digest(first)), lambda: self._made(budget, None))
+
+    def _kept(self, key: Any, make: Callable[[], _Resolver]) -> _Resolver:
+        with self._lock:
+            found = self._known.get(key)
+        made = found or make()  # may read the store: not under the lock
+        with self._lock:
+            made = self._known.setdefault(key, made)
+            self._known.move_to_end(key)
+            while len(self._known) > self._config.conversations:
+                self._known.popitem(last=False)
+            return made
+
+    def _made(self, budget: int | float | str | None, session: Any) -> _Resolver:
+        threads = _Threads(self._config.models, self._compressor, budget, self._policy, session)
+        return _Resolver(threads, self.failing, self._names)
+
+
+def last_call(thread: Thread) -> tuple[int, int]:
+    """Tokens of a conversation's last request, as it would have been and as it was."""
+    conversation = thread.conversation
+    tallies = getattr(conversation, "_talk", conversation)._state.tallies  # Balance has only their sums
+    return tallies.raw_last, tallies.last
