@@ -171,17 +171,17 @@ class Index:
 
 
 def is_page(text: str) -> bool:
-    """Whether a text is lines of an index."""
+    """Whether a text is lines of an index, or looks like it: what a tool gives may imitate one."""
     return all(find_refs(line) for line in text.splitlines())
 
 
-def documents_of(store: Store, page: str) -> list[dict[str, str]]:
+def documents_of(store: Store, scopes: Sequence[str], page: str) -> list[dict[str, str]]:
     """The rounds that the lines of an index stand for, those behind older lines included, as documents, oldest first;
-    those that are no longer stored are left out."""
+    those that are no longer stored, or that none of the scopes was granted, are left out."""
     out: list[dict[str, str]] = []
-    while page:
+    while page and is_page(page):
         lines = [(line, find_refs(line)[-1]) for line in page.splitlines()]
-        found = texts(store, [ref for _, ref in lines])
+        found = granted(store, scopes, [ref for _, ref in lines])
         page = ""
         here = []
         for line, ref in lines:
@@ -217,6 +217,13 @@ def pages(store: Store, refs: Sequence[str]) -> list[tuple[str, str, str]]:
         if ref in found:
             out += [(r, label, exact) for r, label, exact in json.loads(found[ref])]
     return out
+
+
+def granted(store: Store, scopes: Sequence[str], refs: Sequence[str]) -> dict[str, str]:
+    """The texts of those refs that one of the scopes was granted and that are still stored. For refs found in texts:
+    any tool can write a mark."""
+    open_to = get_many(store, [grant(scope, ref) for scope in scopes for ref in refs])
+    return texts(store, [ref for ref in refs if any(grant(scope, ref) in open_to for scope in scopes)])
 
 
 def texts(store: Store, refs: Sequence[str]) -> dict[str, str]:

@@ -14,15 +14,17 @@ or system message. Decides how, not when; touches neither the state nor the stor
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from compressor.board import SMALL
-from compressor.context import Slot, Turn
+from compressor.context import Path, Slot, Turn
 from compressor.errors import BudgetTooSmall, CompressorError
 from compressor.refs import mark, ref_of
 from compressor.rounds import rounds_of
+from compressor.sessions import wire
 from compressor.sessions.archive import Gone, Index
 from compressor.sessions.kit import Edits, Kit
 from compressor.sessions.rules import RULES_SHARE, WORDS_SHARE, Rules
@@ -81,36 +83,44 @@ class Compaction:
         BudgetTooSmall if what must stay is larger than `limit`."""
         before = self._total(self.entries)
         room = self._total(self.entries[i] for i in self.held) + low
-        outcome = None
+        needed = limit + 1
         for share in (self.kit.policy.recent, 0.0, None):  # None: even the newest results may be cut
             recent = set() if share is None else self._recent(int(share * low))
-            try:
-                outcome = self._select(recent, min(limit, room) - self._reserve)
-            except BudgetTooSmall as error:
-                if share is None and error.needed <= limit:
-                    outcome = self._select(recent, min(limit, error.needed + low // 4))
-                elif share is None:
-                    raise
-                elif share == 0.0 and error.needed + low // 4 <= limit:  # the open round alone is larger
-                    outcome = self._select(recent, error.needed + low // 4)
+            outcome, needed = self._tried(recent, min(limit, room) - self._reserve)
+            more = needed + low // 4  # where the open round alone is larger
+            for wider in {0.0: [more], None: [min(limit, more), limit]}.get(share, []):
+                if outcome is None and needed <= wider <= limit:
+                    outcome, needed = self._tried(recent, wider)
             if outcome is not None and outcome.tokens <= limit:
-                if outcome.tokens > GAIN * before:
+                if outcome.tokens > GAIN * before and before <= limit:
                     return None
                 if self.rules.lost:
                     outcome.warnings.append(
                         f"{self.rules.lost} old constraints of users found no room; pin what must hold"
                     )
-                return self._checked(self._summarized(outcome))
-        needed = limit + 1 if outcome is None else outcome.tokens
-        raise BudgetTooSmall(limit, needed, "system prompt, task, open round and the index of what has gone")
+                return self._checked(self._summarized(outcome, limit))
+        what = "system prompt, task, open round, what is pinned and the index of what has gone"
+        raise BudgetTooSmall(limit, max(needed, limit + 1), what)
+
+    def _tried(self, recent: set[int], budget: int) -> tuple[Outcome | None, int]:
+        """The outcome and its tokens, or None and the tokens that it needs."""
+        try:
+            outcome = self._select(recent, budget)
+        except BudgetTooSmall as error:
+            return None, error.needed
+        return outcome, outcome.tokens
 
     @property
     def _reserve(self) -> int:
         """Tokens for a summary."""
         return max(1, int(SUMMARY_SHARE * self.kit.policy.low)) if self.kit.policy.summarizer is not None else 0
 
-    def _summarized(self, outcome: Outcome) -> Outcome:
-        """With a summary of the rounds that leave behind the index, if there is something to write and to write on."""
+    def _summarized(self, outcome: Outcome, limit: int) -> Outcome:
+        """With a summary of the rounds that leave behind the index, if there is something to write and to write on, and
+        room for it."""
+        plain = replace(outcome, entries=list(outcome.entries), summary=self.summary)
+        if outcome.tokens + self._reserve > limit:
+            return plain
         summarizer = self.kit.policy.summarizer
         at = next((i for i, entry in enumerate(outcome.entries) if entry.index), None)
         if summarizer is None or at is None or not (outcome.gone or self.summary):
@@ -124,11 +134,13 @@ class Compaction:
         outcome.summary = summary.to_json()
         outcome.index = replace(outcome.index, summary=summary.text(self._reserve, self.kit.counter))
         entry = outcome.entries[at]
-        ((path, text),) = entry.edits.items()
-        more = self.kit.counter.count(outcome.index.text) - self.kit.counter.count(text)
-        outcome.entries[at] = replace(entry, edits={path: outcome.index.text}, tokens=entry.tokens + more)
+        slot = _slot(self.raw[next(i for i, old in enumerate(self.entries) if old.at == entry.at)])
+        assert slot is not None
+        more = self.kit.counter.count(outcome.index.text) - self.kit.counter.count(entry.edits[slot.path])
+        edits = {**entry.edits, slot.path: outcome.index.text}
+        outcome.entries[at] = replace(entry, edits=edits, tokens=entry.tokens + more)
         outcome.tokens += more
-        return outcome
+        return outcome if outcome.tokens <= limit else plain
 
     def _checked(self, outcome: Outcome) -> Outcome:
         """CompressorError if something is missing that had to stay: held messages and users' constraints."""
@@ -171,8 +183,13 @@ class Compaction:
     def _select(self, recent: set[int], budget: int) -> Outcome:
         worn, originals = self._worn(recent)
         stay = recent | self.held | worn.keys()
+        # What has no text at all (an empty result, a recording) can be held only by its round.
+        stay |= {
+            i for group in self.groups for i in group if any(not self.raw[k].slots for k in self.held & set(group))
+        }
         older = [g for g in self.groups if not stay.intersection(g) and not any(self.entries[i].index for i in g)]
-        gone = self._aged(older, recent)
+        newest = self.groups[-1:]  # what the agent has just asked for may be cut, but never goes
+        gone = self._aged([g for g in older if g not in newest], recent)
         warnings: list[str] = []
         for last in (False, True):
             carrier = self._carrier(gone)
@@ -186,7 +203,7 @@ class Compaction:
             )
             edits, removed, notes = self._flow(shown, {*stay, carrier}, budget)
             # Rounds of which nothing is left but marks say less, in more tokens, than a line of the index.
-            empty = [g for g in older if g not in gone and self._is_empty(g, edits, removed)]
+            empty = [g for g in older if g not in [*gone, *newest] and self._is_empty(g, edits, removed)]
             if last or not empty:
                 break
             gone = [g for g in older if g in gone or g in empty]
@@ -198,6 +215,7 @@ class Compaction:
         edits |= {i: dict(self.entries[i].edits) for i in stay} | worn
         if carrier is not None:
             edits[carrier] = self._index_edit(carrier, index)
+            originals |= {ref: text for _, ref, text in self._beside(carrier)}
         entries = self._entries([i for i in kept if i not in removed], edits, carrier)
         left = [self._gone(group) for group in [*gone, *lost]]
         return Outcome(entries, left, index, self._total(entries), originals, warnings=warnings + notes)
@@ -267,6 +285,7 @@ class Compaction:
         for (at, path), text in flow.edits.items():
             edits.setdefault(kept[at - lead], {})[path] = text
         removed = {kept[at - lead] for at in flow.removed}
+        removed -= {i for group in self.groups if self.held.intersection(group) for i in group}
         return edits, removed, [w for w in flow.warnings if "left out whole" not in w]
 
     def _rendered(self, edits: dict[int, Edits]) -> dict[int, Any]:
@@ -278,7 +297,18 @@ class Compaction:
     def _index_edit(self, carrier: int, index: Index) -> Edits:
         slot = _slot(self.raw[carrier])
         assert slot is not None
-        return {slot.path: index.text}
+        return {slot.path: index.text} | {path: mark(ref) for path, ref, _ in self._beside(carrier)}
+
+    def _beside(self, carrier: int) -> list[tuple[Path, str, str]]:
+        """Path, ref and original of what else the message held in which the index stands (Anthropic's results of one
+        round share a message): all of it has gone."""
+        here, out = _slot(self.raw[carrier]), []
+        for slot in self.raw[carrier].slots:
+            if here is not None and slot.path != here.path and slot.kind in (here.kind, "image") and slot.editable:
+                text = slot.text or json.dumps(wire.to_json(self.originals[carrier]), ensure_ascii=False)
+                if self._tokens_of(slot) > SMALL:
+                    out.append((slot.path, ref_of(text), text))
+        return out
 
     def _is_empty(self, group: list[int], edits: dict[int, Edits], removed: set[int]) -> bool:
         if removed.issuperset(group):

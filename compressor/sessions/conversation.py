@@ -9,12 +9,13 @@ until a compaction rewrites it in one go. Knows no journal: `Session` adds it, f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from compressor.billing import usage_of
-from compressor.errors import CompressorError, InvalidContext
+from compressor.errors import BudgetTooSmall, CompressorError, InvalidContext
 from compressor.prices import price_of
 from compressor.sessions import archive, economy, wire
 from compressor.sessions.archive import Gone, Granting, Index
@@ -22,7 +23,7 @@ from compressor.sessions.balance import Balance
 from compressor.sessions.compaction import Compaction, Outcome
 from compressor.sessions.expand import ExpandTool, expand
 from compressor.sessions.history import History, is_system, listed
-from compressor.sessions.kit import Kit
+from compressor.sessions.kit import Kit, check_tools
 from compressor.sessions.limits import limit_of
 from compressor.sessions.policy import Policy
 from compressor.sessions.recall import recall
@@ -61,6 +62,11 @@ class Conversation:
         scoped: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        if model is not None and not isinstance(model, str):
+            raise CompressorError(f"a model is named by a string, not {model!r:.80}")
+        if policy is not None and not isinstance(policy, Policy):
+            raise CompressorError(f"a policy is a Policy(...), not {policy!r:.80}")
+        check_tools(tools)
         policy = policy or Policy()
         price = policy.prices or price_of(model or DEFAULT_MODEL)
         self._state = State() if state is None else State.from_json(state)
@@ -88,9 +94,8 @@ class Conversation:
     def append(self, *messages: Any, pin: bool = False) -> None:
         """Adds messages, oldest first. `pin`: they stay in the view as they are. InvalidContext, and nothing is added,
         for what no provider would take."""
-        history, state = self._history, self._state
-        kept = len(history.live), len(history.head), state.count
-        try:
+        history = self._history
+        with self._all_or_nothing():
             for message in messages:
                 if not history.live and is_system(message):
                     wire.digest(message)
@@ -98,19 +103,19 @@ class Conversation:
                 else:
                     history.add(message, wire.digest(message, history.last), pin)
             history.give_births()
-        except CompressorError:
-            del history.live[kept[0] :], state.entries[kept[0] :], history.head[kept[1] :]
-            state.count = kept[2]
-            history.forget()
-            raise
         self._dirty = self._dirty or bool(messages)
 
     def follow(self, messages: Sequence[Any], system: Any = None, tools: Sequence[Any] | None = None) -> None:
         """Takes the caller's whole history: adds what is new. Where it departs from what is known, it goes back to the
         common part; that nothing is new is fine. `system` (a separate system prompt) and `tools` replace those given
-        before, if given. InvalidContext as `append`."""
+        before, if given. InvalidContext, and nothing has changed, as `append`."""
+        check_tools(tools)
         if isinstance(messages, (str, bytes)) or not isinstance(messages, Sequence):
             raise InvalidContext(f"messages must be a list, not {type(messages).__name__}")
+        with self._all_or_nothing():
+            self._follow(messages, system, tools)
+
+    def _follow(self, messages: Sequence[Any], system: Any, tools: Sequence[Any] | None) -> None:
         history, state = self._history, self._state
         if system is not None:
             history.system = listed(system)
@@ -129,6 +134,8 @@ class Conversation:
         if 0 < known < len(entries) and entries[known - 1].at < state.gone_to:
             known = 0  # what has gone may not belong to this history: nothing of it may show
         history.live = [rest[entry.at] for entry in entries[:known]]
+        if known < len(entries) and not history.is_bare(history.live, entries[:known]):
+            known, history.live = 0, []  # a finished turn is the current one again, and its reasoning is wanted
         self._dirty = self._dirty or known < len(entries) or state.count < len(rest)
         if known < len(entries):
             history.go_back(known)
@@ -259,6 +266,24 @@ class Conversation:
 
     # -- inside
 
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """What fails leaves everything as it was."""
+        history, state, tools, dirty = self._history, self._state, self._kit.tools, self._dirty
+        was = {f.name: getattr(state, f.name) for f in fields(state)}
+        was["entries"] = [entry if entry.born else replace(entry) for entry in state.entries]
+        was["tallies"] = replace(state.tallies)
+        system, head, live = history.system, list(history.head), list(history.live)
+        try:
+            yield
+        except BaseException:
+            for name, value in was.items():
+                setattr(state, name, value)
+            history.system, history.head, history.live = system, head, live
+            self._kit.tools, self._dirty = tools, dirty
+            history.forget()
+            raise
+
     def _chain(self, messages: list[Any]) -> list[str]:
         """The digest of the history up to and with each message. Messages that are the same LangChain objects as last
         time, from the start, are not read again: dicts may have been written to, those are not."""
@@ -274,34 +299,57 @@ class Conversation:
         return chain
 
     def _compact(self) -> bool:
-        state = self._state
-        index = Index(tuple(state.lines), state.older, state.rounds)
-        noted = self._history.without_notes()
-        head = self._history.front
-        bodies = self._history.bare() if self._kit.policy.traces else self._history.bodies()
-        bare = [a is not b for a, b in zip(bodies, self._history.live, strict=True)]
-        entries = [replace(entry, bare=bare[i]) for i, entry in enumerate(state.entries)]
-        lead = len(head)
-        edits = {lead + i: e.edits for i, e in enumerate(entries) if e.edits}
-        views = self._kit.render([*head, *bodies], edits)[lead:]
-        outcome = Compaction(self._kit, head, entries, bodies, views, index, state.regrets, state.summary).run(
-            self._low(), self._kit.limit
-        )
+        fits = self._history.tokens() <= self._kit.limit
+        try:
+            with self._all_or_nothing():
+                return self._compacted()
+        except BudgetTooSmall:
+            if not fits:
+                raise
+            # What stands now fits, if only just; one more index would not.
+            self._state.tallies.low, self._state.tallies.rent = self._history.tokens(), 0.0
+            return False
+
+    def _compacted(self) -> bool:
+        state, history = self._state, self._history
+        noted = history.without_notes()
+        bodies = history.bare() if self._kit.policy.traces else history.bodies()
+        outcome = self._outcome(bodies)
+        live = dict(zip((entry.at for entry in state.entries), history.live, strict=True))
+        if outcome and not history.is_bare([live[entry.at] for entry in outcome.entries], outcome.entries):
+            bodies = history.live  # what ended a turn has gone, so its reasoning is wanted
+            outcome = self._outcome(bodies)
         if outcome is None:
             for i, entry in noted.items():
                 state.entries[i] = entry
             state.tallies.low, state.tallies.rent = self._history.tokens(), 0.0  # not again before it has grown
             return False
-        new = {i for i, entry in enumerate(state.entries) if bare[i] and not entry.bare}
-        thoughts = [archive.thought(text) for text in self._history.reasoning(new)] if new else []
+        new = {i for i, entry in enumerate(state.entries) if bodies[i] is not history.live[i] and not entry.bare}
+        thoughts = [archive.thought(text) for text in history.reasoning(new)] if new else []
         self._commit(outcome, thoughts)
         return True
+
+    def _outcome(self, bodies: list[Any]) -> Outcome | None:
+        """What a compaction makes of these forms of the live messages, with or without their signed reasoning."""
+        state, history, head = self._state, self._history, self._history.front
+        entries = []
+        for entry, body, message in zip(state.entries, bodies, history.live, strict=True):
+            # Where reasoning comes or goes, edits no longer know their places.
+            bare = body is not message
+            entries.append(entry if bare == entry.bare else replace(entry, bare=bare, edits={}))
+        lead = len(head)
+        edits = {lead + i: e.edits for i, e in enumerate(entries) if e.edits}
+        views = self._kit.render([*head, *bodies], edits)[lead:]
+        index = Index(tuple(state.lines), state.older, state.rounds)
+        return Compaction(self._kit, head, entries, bodies, views, index, state.regrets, state.summary).run(
+            self._low(), self._kit.limit
+        )
 
     def _commit(self, outcome: Outcome, thoughts: list[Gone]) -> None:
         state, tallies = self._state, self._state.tallies
         page = archive.put_away(self._kit.store(), [*outcome.gone, *thoughts], outcome.index, outcome.originals)
         if page is not None:
-            state.pages.append(page)
+            state.pages = [*state.pages, page]
         state.lines, state.older, state.rounds = list(outcome.index.lines), outcome.index.older, outcome.index.rounds
         stay = {entry.at for entry in outcome.entries}
         state.gone_to = max([state.gone_to, *(entry.at for entry in state.entries if entry.at not in stay)])

@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compressor.documents import compress_documents
 from compressor.errors import BudgetTooSmall, CompressorError, ExpiredRef, InvalidBudget, UnknownRef
 from compressor.refs import REF_DIGITS
 from compressor.sessions import archive
 from compressor.sessions.state import State
+from compressor.tokens import counter_for
 
 if TYPE_CHECKING:
     from compressor.engine import Compressor
@@ -46,9 +48,15 @@ def expand(
     compressor: Compressor, state: State, ref: str, query: str | None, budget: int | None, model: str | None
 ) -> str:
     """See `Conversation.expand`."""
+    if not isinstance(ref, str):
+        raise CompressorError(f"a ref is a string of {REF_DIGITS} digits, not {ref!r}")
+    if query is not None and not isinstance(query, str):
+        raise CompressorError(f"expand's query is a text, not {query!r}")
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
+        raise InvalidBudget(f"expand's budget must be a positive number of tokens, not {budget!r}")
     ref = found[0] if (found := _REF.search(ref)) else ref.strip()  # a whole mark will do
     text = archive.read(compressor.store, state.scopes, ref)
-    regret = query.strip() if query and query.strip() else text[:REGRET_CHARS]
+    regret = (query.strip() if query and query.strip() else text)[:REGRET_CHARS]
     if regret not in state.regrets:
         state.regrets = [*state.regrets, regret][-REGRETS:]
     state.tallies.expansions += 1
@@ -57,8 +65,11 @@ def expand(
     size = max(LEAST, budget) if budget is not None else MOST
     try:
         if query and archive.is_page(text):  # lines of an index say where to look, not what is there
-            documents = archive.documents_of(compressor.store, text)
-            return compressor.compress_documents(documents, query=query, budget=size, model=model).text
+            documents = archive.documents_of(compressor.store, state.scopes, text)
+            if documents:
+                store = archive.Granting(compressor.store, state.scopes[0])
+                counter = counter_for(model)
+                return compress_documents(documents, query, size, counter, compressor.choice, lambda: store).text
         return compressor.compress_text(text, size, query=query, model=model).text
     except BudgetTooSmall:
         return text[:size]
@@ -89,18 +100,18 @@ class ExpandTool:
         same call gives the same answer."""
         try:
             given = json.loads(arguments) if isinstance(arguments, str) else arguments
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return f'Not expanded: the arguments are no JSON ({error}). Give {{"ref": "123456789012"}}.'
         if not isinstance(given, Mapping) or not str(given.get("ref") or "").strip():
             return 'Not expanded: give the 12 digits of a mark, {"ref": "123456789012"}.'
         ref, query, most = str(given["ref"]), given.get("query"), given.get("max_tokens")
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-            return f"Not expanded: max_tokens must be a positive whole number, not {most!r}."
+            return f"Not expanded: max_tokens must be a positive whole number, not {most!r:.40}."
         try:
             return self.expand(ref, str(query) if query else None, most or MOST)
         except ExpiredRef:
-            return f"Expired: the text behind ref {ref} is no longer stored. Run the tool that gave it again."
+            return f"Expired: the text behind ref {ref:.40} is no longer stored. Run the tool that gave it again."
         except UnknownRef:
-            return f"Not expanded: there is no ref {ref} in this conversation. Copy the 12 digits of a mark."
+            return f"Not expanded: there is no ref {ref:.40} in this conversation. Copy the 12 digits of a mark."
         except (CompressorError, InvalidBudget) as error:
             return f"Not expanded: {error}"

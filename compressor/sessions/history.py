@@ -5,7 +5,7 @@ Births tool results as their rounds complete. Knows no money and decides on no c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -86,7 +86,8 @@ class History:
         for turn, entry in zip(turns, entries, strict=True):
             if not entry.raw:
                 entry.raw = entry.tokens = self.kit.tokens(turn, context)
-        users = [i for i, turn in enumerate(turns) if turn.role == "user"]
+        # A user's words beside results (Anthropic) would need the calls of those.
+        users = [i for i, turn in enumerate(turns) if turn.role == "user" and not turn.answers]
         earlier: dict[str, str] = {}
         for group in rounds_of(turns):
             members = [i - lead for i in group if i >= lead]
@@ -132,10 +133,11 @@ class History:
             raise InvalidContext("the session is empty: append a message first")
         if len(self.live) != len(self.state.entries):
             raise CompressorError("this conversation was made from a state: follow the messages first")
-        turns = self.turns()
-        calls = {call for turn in turns for call in turn.calls}
-        if missing := calls - {answer for turn in turns for answer in turn.answers}:
-            raise InvalidContext(f"tool call {min(missing)!r} has no result yet: append it before the view")
+        waiting: set[str] = set()
+        for turn in self.turns():  # in order: some providers use an id again in every round
+            waiting = waiting.union(turn.calls).difference(turn.answers)
+        if waiting:
+            raise InvalidContext(f"tool call {min(waiting)!r} has no result yet: append it before the view")
 
     def head_tokens(self) -> int:
         """Tokens of a request without live messages: system messages, tool schemas, what primes the reply."""
@@ -174,6 +176,14 @@ class History:
         left, _ = without_finished_reasoning(self.live, dialect)
         # Where reasoning is an item of its own (Responses), it goes with its round.
         return left if len(left) == len(self.live) else self.live
+
+    def is_bare(self, live: list[Any], entries: Sequence[Entry]) -> bool:
+        """Whether reasoning that has been left out of these messages may be missing there."""
+        if not any(entry.bare for entry in entries):
+            return True
+        dialect, _ = self.kit.parse(live)
+        left, _ = without_finished_reasoning(live, dialect)
+        return len(left) == len(live) and all(left[i] is not live[i] for i, e in enumerate(entries) if e.bare)
 
     def reasoning(self, at: set[int]) -> list[str]:
         """The texts that `bare` leaves out of the live messages at these places."""

@@ -10,6 +10,7 @@ from compressor.blocks import FindIn
 from compressor.choice import Choice
 from compressor.context import Context, Path, Turn
 from compressor.dialects import Dialect, detect
+from compressor.errors import CompressorError
 from compressor.messages import Flow
 from compressor.prices import Price
 from compressor.sessions.policy import Policy
@@ -83,3 +84,9 @@ class Kit:
             find_constraints=find_constraints,
             hints=hints,
         )
+
+
+def check_tools(tools: Any) -> None:
+    """CompressorError for tool schemas that are no list."""
+    if tools is not None and (isinstance(tools, (str, bytes)) or not isinstance(tools, Sequence)):
+        raise CompressorError(f"tools are a list of the schemas that are sent along, not {type(tools).__name__}")

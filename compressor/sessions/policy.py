@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,15 +18,15 @@ class ToolRule:
     """How results of one tool are treated.
 
     keep: never cut or fold them, neither at birth nor in a compaction. most: tokens a result may have after its birth,
-    instead of the policy's own rule. CompressorError for a `most` below 1.
+    instead of the policy's own rule. CompressorError for a `most` that is no whole number from 1 on.
     """
 
     keep: bool = False
     most: int | None = None
 
     def __post_init__(self) -> None:
-        if self.most is not None and self.most < 1:
-            raise CompressorError(f"a tool's results may have at least 1 token, not {self.most!r}")
+        if self.most is not None and not _is_count(self.most):
+            raise CompressorError(f"a tool's results may have a whole number of tokens, at least 1, not {self.most!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +62,25 @@ class Policy:
 
     def __post_init__(self) -> None:
         for name in ("ingest_from", "ingest_most", "low"):
-            if isinstance(getattr(self, name), bool) or not getattr(self, name) >= 1:
-                raise CompressorError(f"{name} must be a positive number of tokens, not {getattr(self, name)!r}")
+            if not _is_count(getattr(self, name)):
+                raise CompressorError(f"{name} must be a positive whole number of tokens, not {getattr(self, name)!r}")
         for name in ("ingest_share", "recent"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and 0 < value <= 1):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
                 raise CompressorError(f"{name} is a share in (0, 1], not {value!r}")
+        if not isinstance(self.tools, Mapping) or not all(isinstance(r, ToolRule) for r in self.tools.values()):
+            raise CompressorError(f'tools are rules by name, {{"search": ToolRule(most=500)}}, not {self.tools!r:.80}')
+        if self.prices is not None and not hasattr(self.prices, "cached"):
+            raise CompressorError(f"prices are a Price or None, not {self.prices!r:.80}")
+        if self.summarizer is not None and not hasattr(self.summarizer, "update"):
+            raise CompressorError(
+                f"a summarizer has an `update`: make one with `summarizer(...)`, not {self.summarizer!r:.80}"
+            )
 
     def rule(self, tool: str | None) -> ToolRule:
         """The rule for a tool's results."""
         return self.tools.get(tool or "", self.tools.get("*", ToolRule()))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from compressor.context import Turn
+from compressor.documents import compress_documents
 from compressor.errors import BudgetTooSmall, CompressorError, InvalidBudget
-from compressor.refs import mark, ref_of
+from compressor.refs import find_refs, mark, ref_of
 from compressor.scoring.index import terms
 from compressor.sessions import archive
 from compressor.sessions.state import Entry, State
+from compressor.store.texts import put_texts
+from compressor.tokens import counter_for
 
 if TYPE_CHECKING:
     from compressor.engine import Compressor
@@ -27,7 +30,7 @@ def recall(
     model: str | None,
 ) -> str:
     """See `Conversation.recall`. `cut` are the live messages of which the view shows less than all."""
-    if not query.strip():
+    if not isinstance(query, str) or not query.strip():
         raise CompressorError("recall needs a query: what should the older history say?")
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         raise InvalidBudget(f"recall's budget must be a positive number of tokens, not {budget!r}")
@@ -35,10 +38,12 @@ def recall(
     labels = {ref: label for ref, label, _ in listed}
     texts = archive.texts(compressor.store, list(labels))
     documents = [{"title": f"{labels[ref]} {mark(ref)}", "text": text} for ref, text in texts.items()]
+    own: dict[str, str] = {}  # not all of them are stored: what was folded without loss needed no ref
     for turn, entry in cut:
         for slot in turn.slots:
-            if slot.path in entry.edits and not entry.index:
-                documents.append({"title": f"{slot.name or slot.kind} {mark(ref_of(slot.text))}", "text": slot.text})
+            if slot.path in entry.edits and slot.text and not entry.index:
+                own[ref := ref_of(slot.text)] = slot.text
+                documents.append({"title": f"{slot.name or slot.kind} {mark(ref)}", "text": slot.text})
     if len(documents) > MOST:
         asked = set(terms(query))
         shared = [len(asked.intersection(terms(f"{d['title']} {d['text']}"))) for d in documents]
@@ -46,7 +51,12 @@ def recall(
         documents = [documents[i] for i in sorted(best)]
     if not documents:
         return ""
+    store = archive.Granting(compressor.store, state.scopes[0])
     try:
-        return compressor.compress_documents(documents, query=query, budget=budget, model=model).text
+        counter = counter_for(model)
+        text = compress_documents(documents, query, budget, counter, compressor.choice, lambda: store).text
     except BudgetTooSmall:
         return ""
+    if named := {ref: own[ref] for ref in find_refs(text) if ref in own}:
+        put_texts(store, named)
+    return text

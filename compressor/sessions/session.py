@@ -7,13 +7,15 @@ not as a recipe, so a session resumed anywhere gives the same view. Knows no com
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from compressor.errors import CompressorError, RefError, StoreError
-from compressor.refs import find_refs
+from compressor.refs import find_refs, ref_of
 from compressor.sessions import archive, wire
 from compressor.sessions.balance import Balance
 from compressor.sessions.conversation import Conversation
@@ -51,7 +53,9 @@ class Session:
         tenant: str = "",
     ) -> None:
         if not isinstance(id, str) or not id:
-            raise CompressorError(f"a session needs an id, a string that is not empty, not {id!r}")
+            raise CompressorError(f"a session needs an id, a string that is not empty, not {id!r:.80}")
+        if not isinstance(tenant, str):
+            raise CompressorError(f"a tenant is named by a string, not {tenant!r:.80}")
         self.id, self.model, self.tenant = id, model, tenant
         self._compressor = compressor
         self._scope = archive.scope_of(tenant, id)
@@ -59,11 +63,13 @@ class Session:
         self._system = system
         self._lock = threading.RLock()
         self._number = 0  # of the last record that is in here
+        self._tail = b""  # that record's hash
         self._data: dict[str, Any] = State(scopes=[self._scope]).head()
         self._entries: list[Any] = []  # as JSON
         self._messages: list[Any] = []  # as JSON, beside them
         self._objects: list[Any] = []  # as the caller gave them, or made from the JSON
         self._front: list[Any] = []  # system messages in front, as JSON
+        self._known_front: list[Any] = self._front  # the list that holds them as messages
         self._talk: Conversation = None  # type: ignore[assignment]  # made from the journal in a moment
         self._talk = self._made()
         self._run(lambda: None)
@@ -74,7 +80,11 @@ class Session:
 
     def follow(self, messages: Sequence[Any], system: Any = None, tools: Sequence[Any] | None = None) -> None:
         """See `Conversation.follow`."""
-        self._run(lambda: self._talk.follow(messages, system, tools))
+        with self._lock:
+            self._run(lambda: self._talk.follow(messages, system, tools))
+            # They are no part of the journal, and must outlast the taking over of what others have written.
+            self._system = self._system if system is None else system
+            self._options["tools"] = self._options["tools"] if tools is None else tools
 
     def pin(self, at: int) -> None:
         """See `Conversation.pin`."""
@@ -129,12 +139,16 @@ class Session:
             self._run(lambda: None)
             data = {"version": VERSION, "id": self.id, "model": self.model, "state": self._talk.state}
             data |= {"front": self._front, "messages": self._messages}
-            return data | {"originals": self._originals() if originals else {}}
+            return deepcopy(data) | {"originals": self._originals() if originals else {}}
 
     def close(self, forget: bool = False) -> None:
-        """Ends the use of this object; the session stays in the store until its time is over. `forget`: it goes now."""
+        """Ends the use of this object; the session stays in the store until its time is over. `forget`: it goes now,
+        and an object that is used again begins anew."""
         if forget:
-            self._journal().drop_log(self._name)
+            with self._lock:
+                self._journal().drop_log(self._name)
+                self._begin()
+                self._talk = self._made()
 
     async def aappend(self, *messages: Any, pin: bool = False) -> None:
         """`append` in a worker thread."""
@@ -208,6 +222,7 @@ class Session:
         if self._talk is not None:
             talk.warnings.extend(self._talk.warnings)
         talk.restore([wire.from_json(m) for m in self._front], list(self._objects))
+        self._known_front = talk.head
         return talk
 
     def _run(self, change: Callable[[], T]) -> T:
@@ -217,12 +232,12 @@ class Session:
                 gone = self._catch_up()
                 try:
                     result = change()
-                    if not self._talk.changed and not gone:
+                    if not self._talk.changed and not gone and not self._has_new_front():
                         return result
                     record, fresh = self._record(gone)
                     packed = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
                     if self._journal().append_log(self._name, self._number, [packed], fresh=fresh):
-                        self._number += 1
+                        self._number, self._tail = self._number + 1, _hash(packed)
                         self._apply(record, self._talk.live)
                         self._talk.saved()
                         return result
@@ -235,23 +250,41 @@ class Session:
     def _catch_up(self) -> bool:
         """Takes over what others have written. True if the journal is gone and has to be written anew."""
         try:
-            records = self._journal().read_log(self._name, after=self._number)
+            # With the record that is known: another log may have been begun in the place of one that is gone.
+            records = self._journal().read_log(self._name, after=max(0, self._number - 1))
+            if self._number and not (records and (records[0][0] > self._number or _hash(records[0][1]) == self._tail)):
+                self._begin()
+                records = self._journal().read_log(self._name)
         except RefError:
-            anew = self._number > 0
             self._number = 0
-            return anew
+            return bool(self._entries or self._front)
+        if records and records[0][0] == self._number:
+            del records[0]
         for number, packed in records:
-            self._number = number
             self._apply(json.loads(packed), None)
+            self._number, self._tail = number, _hash(packed)
         if records:
             self._talk = self._made()
         return False
+
+    def _begin(self) -> None:
+        """Holds nothing, as before the first record."""
+        self._number, self._tail = 0, b""
+        self._data = State(scopes=[self._scope]).head()
+        self._entries, self._messages, self._objects, self._front = [], [], [], []
+
+    def _has_new_front(self) -> bool:
+        """Whether the system messages in front are others than those journaled."""
+        if self._talk.head is self._known_front:
+            return False
+        return [wire.to_json(m) for m in self._talk.head] != self._front
 
     def _record(self, whole: bool) -> tuple[dict[str, Any], bool]:
         """What has changed since the last record, and whether nothing before it is needed any more."""
         state = self._talk.state
         entries = state.pop("entries")
         live = self._talk.live
+        whole = whole or not self._number
         known = {entry["at"]: i for i, entry in enumerate(self._entries)}
         moved = [e["at"] for e in entries[: len(self._entries)]] != [e["at"] for e in self._entries]
         whole = whole or moved
@@ -282,7 +315,7 @@ class Session:
                 self._messages.append(data)
                 self._objects.append(made)
         if live is not None:
-            self._objects = list(live)
+            self._objects, self._known_front = list(live), self._talk.head
 
     def _take(self, state: State, front: list[Any], messages: list[Any], originals: Mapping[str, str]) -> None:
         """Becomes a session that was exported."""
@@ -307,9 +340,16 @@ class Session:
         refs += [*state.pages, *([state.older] if state.older else [])]
         for ref, _, exact in archive.pages(store, state.pages):
             refs += [ref, exact]
-        found = archive.texts(store, list(dict.fromkeys(refs)))
-        deeper = [r for text in found.values() for r in find_refs(text) if r not in found]
-        return found | archive.texts(store, deeper)
+        found: dict[str, str] = {}
+        while refs := [ref for ref in dict.fromkeys(refs) if ref not in found]:
+            more = archive.granted(store, state.scopes, refs)
+            refs = [ref for text in more.values() for ref in find_refs(text)]
+            found |= more
+        return found
+
+
+def _hash(packed: bytes) -> bytes:
+    return hashlib.blake2b(packed, digest_size=16).digest()
 
 
 def import_session(
@@ -319,9 +359,13 @@ def import_session(
     try:
         state = State.from_json(data["state"])
         front, messages, originals = list(data["front"]), list(data["messages"]), dict(data["originals"])
-        name = id or data["id"]
+        name = data["id"] if id is None else id
         given = {"model": data["model"], **options}
-    except (KeyError, TypeError) as error:
+        for message in (*front, *messages):
+            wire.from_json(message)
+        if wrong := [ref for ref, text in originals.items() if not isinstance(text, str) or ref_of(text) != ref]:
+            raise ValueError(f"the original of {wrong[0]!r:.40} is another text")
+    except (KeyError, TypeError, ValueError) as error:
         raise CompressorError(f"this is no session: give what `Session.export` gave ({error!r})") from None
     session = Session(compressor, name, tenant=tenant, **given)
     session._take(state, front, messages, originals)

@@ -102,8 +102,8 @@ class State:
         return self.head() | {"entries": [entry.to_json() for entry in self.entries]}
 
     def head(self) -> dict[str, Any]:
-        """All but the entries."""
-        out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("entries", "tallies")}
+        """All but the entries. A copy: what is kept does not change with the state."""
+        out = {f.name: deepcopy(getattr(self, f.name)) for f in fields(self) if f.name not in ("entries", "tallies")}
         return {"version": VERSION, **out, "tallies": asdict(self.tallies)}
 
     @classmethod
@@ -119,6 +119,24 @@ class State:
         try:
             entries = [Entry.from_json(entry) for entry in known.pop("entries", ())]
             tallies = Tallies(**known.pop("tallies", {}))
-            return cls(**known, entries=entries, tallies=tallies)
+            state = cls(**known, entries=entries, tallies=tallies)
+            _check(state, tallies, *entries)
+            return state
         except (TypeError, AttributeError, ValueError) as error:
             raise CompressorError(f"this session's state is damaged: {error}") from None
+
+
+def _check(*parts: Any) -> None:
+    """TypeError for a number, text, list or dict that is something else."""
+    for part in parts:
+        for f in fields(part):
+            value, kind = getattr(part, f.name), str(f.type).split("[")[0]
+            known = None if value is None and str(f.type).endswith("None") else _KINDS.get(kind)
+            if known is not None and (not isinstance(value, known) or (kind != "bool" and isinstance(value, bool))):
+                raise TypeError(f"{f.name} is {value!r:.40}")
+        for name in ("scopes", "pages", "lines", "regrets"):
+            if not all(isinstance(item, str) for item in getattr(part, name, ())):
+                raise TypeError(f"{name} holds more than texts")
+
+
+_KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
