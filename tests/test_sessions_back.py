@@ -73,6 +73,18 @@ def test_expanding_old_lines_of_the_index_with_a_question_answers_it(c: Compress
     assert "look" in session.expand(older)
 
 
+def test_adopting_what_another_agent_sent(c: Compressor) -> None:
+    message = c.compress_text(prose(3, 200), 200).text
+    (ref,) = find_refs(message)
+    session = c.session("writer")
+    with pytest.raises(UnknownRef):
+        session.expand(ref)
+    assert session.adopt(message) == 1 and session.expand(ref) == prose(3, 200)
+    assert session.adopt("[…cut ref 000000000000]") == 0
+    with pytest.raises(UnknownRef):
+        c.session("reader").expand(ref)
+
+
 def test_expanding_is_regret(c: Compressor) -> None:
     session = c.session("a")
     session.append(*conversation(1, sentences=200))
@@ -81,6 +93,7 @@ def test_expanding_is_regret(c: Compressor) -> None:
     part = session.expand(ref, query="the walnut near the ferry", budget=120)
     assert len(part) < len(whole) / 4 and counter_for("gpt-4o").count(part) <= 120
     assert session.balance().expansions == 2
+    assert session.regrets() == [{"ref": ref, "query": None}, {"ref": ref, "query": "the walnut near the ferry"}]
     assert "the walnut near the ferry" in c.session("a").export()["state"]["regrets"]
 
 

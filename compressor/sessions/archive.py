@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
 
 from compressor.context import Turn
-from compressor.errors import ExpiredRef, RefError, UnknownRef
+from compressor.errors import ExpiredRef, RefError, StoreError, UnknownRef
 from compressor.refs import find_refs, mark, ref_of
 from compressor.sessions import wire
 from compressor.sessions.kit import Kit
@@ -224,6 +224,28 @@ def granted(store: Store, scopes: Sequence[str], refs: Sequence[str]) -> dict[st
     any tool can write a mark."""
     open_to = get_many(store, [grant(scope, ref) for scope in scopes for ref in refs])
     return texts(store, [ref for ref in refs if any(grant(scope, ref) in open_to for scope in scopes)])
+
+
+def note_regret(store: Store, scope: str, number: int, ref: str, query: str | None) -> None:
+    """Keeps expansion `number` of a session for whoever trains a scorer. Not worth an error."""
+    packed = json.dumps({"ref": ref, "query": query}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    with suppress(StoreError):
+        store.put({f"regret:{scope}:{number}": packed})
+
+
+def regrets(store: Store, scope: str, count: int) -> list[dict[str, Any]]:
+    """The first `count` expansions of a session that are still stored, oldest first: `ref`, and `query` or None."""
+    keys = [f"regret:{scope}:{number}" for number in range(1, count + 1)]
+    found = get_many(store, keys)
+    return [json.loads(found[key]) for key in keys if key in found]
+
+
+def adopt(store: Store, scope: str, refs: Sequence[str]) -> int:
+    """Grants a scope refs that are stored; how many."""
+    there = get_many(store, refs)
+    if there:
+        store.put({grant(scope, ref): b"" for ref in there})
+    return len(there)
 
 
 def texts(store: Store, refs: Sequence[str]) -> dict[str, str]:

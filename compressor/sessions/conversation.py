@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from compressor.billing import usage_of
 from compressor.errors import BudgetTooSmall, CompressorError, InvalidContext
 from compressor.prices import price_of
+from compressor.refs import find_refs
 from compressor.sessions import archive, economy, wire
 from compressor.sessions.archive import Gone, Granting, Index
 from compressor.sessions.balance import Balance
@@ -211,6 +212,15 @@ class Conversation:
         text = expand(self.compressor, self._state, ref, query, budget, self.model)
         self._dirty = True
         return text
+
+    def adopt(self, text: str) -> int:
+        """Lets this session expand the refs of the marks in a text, such as another agent's message; how many it found.
+        Only for texts of which you know who wrote the marks: never for what a tool has said."""
+        return archive.adopt(self.compressor.store, self._state.scopes[0], find_refs(text))
+
+    def regrets(self) -> list[dict[str, Any]]:
+        """What was expanded, oldest first: `ref`, and the `query` or None. Which cuts were wrong: data to train on."""
+        return archive.regrets(self.compressor.store, self._state.scopes[0], self._state.tallies.expansions)
 
     @property
     def expand_tool(self) -> ExpandTool:

@@ -60,6 +60,7 @@ def expand(
     if regret not in state.regrets:
         state.regrets = [*state.regrets, regret][-REGRETS:]
     state.tallies.expansions += 1
+    archive.note_regret(compressor.store, state.scopes[0], state.tallies.expansions, ref, query)
     if budget is None and not (query and query.strip()):
         return text
     size = max(LEAST, budget) if budget is not None else MOST

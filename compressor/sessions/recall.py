@@ -18,7 +18,8 @@ from compressor.tokens import counter_for
 if TYPE_CHECKING:
     from compressor.engine import Compressor
 
-MOST = 200  # texts that are read closely; where there are more, those that share most words with the query
+#: Texts, and characters of them, that are read closely; of more, those that share most words with the query.
+MOST, LONGEST = 200, 1_000_000
 
 
 def recall(
@@ -44,11 +45,7 @@ def recall(
             if slot.path in entry.edits and slot.text and not entry.index:
                 own[ref := ref_of(slot.text)] = slot.text
                 documents.append({"title": f"{slot.name or slot.kind} {mark(ref)}", "text": slot.text})
-    if len(documents) > MOST:
-        asked = set(terms(query))
-        shared = [len(asked.intersection(terms(f"{d['title']} {d['text']}"))) for d in documents]
-        best = sorted(range(len(documents)), key=lambda i: (-shared[i], -i))[:MOST]
-        documents = [documents[i] for i in sorted(best)]
+    documents = _nearest(documents, query)
     if not documents:
         return ""
     store = archive.Granting(compressor.store, state.scopes[0])
@@ -60,3 +57,18 @@ def recall(
     if named := {ref: own[ref] for ref in find_refs(text) if ref in own}:
         put_texts(store, named)
     return text
+
+
+def _nearest(documents: list[dict[str, str]], query: str) -> list[dict[str, str]]:
+    """As many documents as can be read closely, in their order; the first is taken whatever its length."""
+    if len(documents) <= MOST and sum(len(d["text"]) for d in documents) <= LONGEST:
+        return documents
+    asked = set(terms(query))
+    plain = [f"{d['title']} {d['text']}".lower() for d in documents]
+    shared = [sum(word in text for word in asked) for text in plain]  # parts of words will do, and take no time
+    taken, room = list[int](), LONGEST
+    for i in sorted(range(len(documents)), key=lambda i: (-shared[i], -i))[:MOST]:
+        if not taken or len(plain[i]) <= room:
+            taken.append(i)
+            room -= len(plain[i])
+    return [documents[i] for i in sorted(taken)]

@@ -110,6 +110,14 @@ class Session:
         """See `Conversation.expand`."""
         return self._run(lambda: self._talk.expand(ref, query, budget))
 
+    def adopt(self, text: str) -> int:
+        """See `Conversation.adopt`."""
+        return self._run(lambda: self._talk.adopt(text))
+
+    def regrets(self) -> list[dict[str, Any]]:
+        """See `Conversation.regrets`."""
+        return self._run(lambda: self._talk.regrets())
+
     @property
     def expand_tool(self) -> ExpandTool:
         """See `Conversation.expand_tool`."""
@@ -181,6 +189,14 @@ class Session:
     async def aexpand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """`expand` in a worker thread."""
         return await in_thread(self.expand, ref, query, budget)
+
+    async def aadopt(self, text: str) -> int:
+        """`adopt` in a worker thread."""
+        return await in_thread(self.adopt, text)
+
+    async def aregrets(self) -> list[dict[str, Any]]:
+        """`regrets` in a worker thread."""
+        return await in_thread(self.regrets)
 
     async def abalance(self) -> Balance:
         """`balance` in a worker thread."""
