@@ -48,6 +48,7 @@ def create_app(config: Config | None = None) -> Gate:
         description="Compresses what an agent is about to send, and gives every dropped byte back.",
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     api.state.config = config

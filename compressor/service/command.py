@@ -3,6 +3,7 @@ end. Serves nothing itself."""
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -84,6 +85,8 @@ def serve(
     app = create_app(settings)
     set_logging(settings.log)
     logging.getLogger("compressor.service").info("settings", extra={"data": settings.printable()})
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: no collection has to look at it again
     uvicorn.Server(uvicorn.Config(app, **server_options(settings))).run()
 
 

@@ -15,16 +15,17 @@ from uuid import uuid4
 
 from compressor.service.auth import Key, find
 from compressor.service.config import Config, is_loopback
+from compressor.service.exchange import Broken
 from compressor.service.limits import read_body
 from compressor.service.metrics import Metrics
-from compressor.service.problems import Refused, encoded, refusal
-from compressor.service.proxy import APIS, Broken, Proxy
+from compressor.service.problems import Refused, bare, encoded, refusal
+from compressor.service.proxy import APIS, Proxy
 from compressor.service.tenants import LOCAL, Tenants
 from compressor.threads import in_thread
 
 log = logging.getLogger("compressor.service")
 _KEYED = re.compile(r"/k/([^/]+)(/.*)")
-_OWN = re.compile(r"/v1/(compress|compress/documents|examples|retrieve/[^/]+|sessions/[^/]+/[a-z]+)")
+_OWN = re.compile(r"/v1/(compress|examples|retrieve|sessions)(/.*)?", re.DOTALL)  # never goes on
 _PROBES = ("/healthz", "/readyz")
 _BEARER = re.compile(rb"(?i)bearer\s+(\S+)")
 
@@ -93,7 +94,7 @@ class _Visit:
             log.warning("the provider's stream broke: %s", error)  # and so does ours: it is not ended
         except Exception as error:
             if not isinstance(error, Refused):
-                log.error("request %s failed: %s", self._id, type(error).__name__, exc_info=_bare(error))
+                log.error("request %s failed: %s", self._id, type(error).__name__, exc_info=bare(error))
             if self._status:
                 return
             await self._refuse(refusal(error))
@@ -121,20 +122,24 @@ class _Visit:
         keyed = _KEYED.fullmatch(scope["path"])
         if keyed:  # from here on nobody sees the key
             scope["path"] = keyed[2]
-            raw = scope.get("raw_path") or b""
-            scope["raw_path"] = b"/" + raw.split(b"/", 3)[3] if raw.count(b"/") > 2 else keyed[2].encode()
+            front = f"/k/{keyed[1]}/".encode()
+            if not scope["raw_path"].startswith(front):
+                raise Refused(400, "invalid_path", "the key in a path is not written as it is")
+            scope["raw_path"] = scope["raw_path"][len(front) - 1 :]
         path = scope["path"]
         proxied = path.startswith("/v1/") and not _OWN.fullmatch(path)
         if proxied:
             self._route = path if path in APIS else "/v1/*"
         if gate.probed(scope):
-            scope["compressor"] = None, b""
+            scope["compressor"] = None, b""  # they ask for neither
             self._route = path
             await gate._api(scope, self._receive, self._say)
             return
         key = gate.key_of(scope, keyed[1] if keyed else "", proxied)
         self._tenant = key.tenant
-        tenant = gate._tenants.known(key.tenant) or await in_thread(gate._tenants.of, key.tenant)
+        tenant = gate._tenants.known(key.tenant)
+        if tenant is None:
+            tenant = await in_thread(gate._tenants.of, key.tenant)  # opens the store
         tenant.turnstile.enter()
         inside = gate._metrics.inside.labels(key.tenant)
         inside.inc()
@@ -180,8 +185,3 @@ class _Replay:
             return await self._receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
-
-
-def _bare(error: BaseException) -> BaseException:
-    """The error with its traceback and without its message, which may quote content."""
-    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

@@ -94,3 +94,8 @@ def encoded(data: Any) -> bytes:
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except UnicodeEncodeError:
         return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+
+
+def bare(error: BaseException) -> BaseException:
+    """The error with its traceback and without its message, which may quote content: for the log."""
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

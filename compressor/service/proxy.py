@@ -10,27 +10,25 @@ and keeps nothing but connections.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
-from compressor_agents.apis import Api, Chat, Json, Messages, Responses
+from compressor_agents.apis import Api, Chat, Messages, Responses
 from compressor_agents.resolving import Call
 
 from compressor.errors import CompressorError, InvalidBudget
+from compressor.service.answers import Answers
 from compressor.service.config import Config, budget_of
+from compressor.service.exchange import Exchange
 from compressor.service.limits import parse
 from compressor.service.metrics import Metrics
-from compressor.service.problems import Refused, encoded, refusal
-from compressor.service.sse import Shaper, blocks
+from compressor.service.problems import Refused, bare, encoded, refusal
 from compressor.service.talks import WARNINGS, last_call
-from compressor.service.tenants import Tenant
-from compressor.service.upstream import Headers, Upstream, back, onward
+from compressor.service.upstream import Upstream, onward
 from compressor.threads import in_thread
 
 log = logging.getLogger("compressor.service")
@@ -40,44 +38,6 @@ APIS: Mapping[str, Api] = {
     "/v1/messages": Messages(),
 }
 _REFUSED = (400, 413, 422)
-_AGAIN = (429, 500, 502, 503, 504, 529)
-_PAUSE = 1.0  # seconds before an inner round is tried again, once: the client cannot, in the middle of a stream
-
-
-class Broken(Exception):
-    """The provider's stream broke: the client's has to break too."""
-
-
-@dataclass
-class Exchange:
-    """One request and what became of it. `head`: our headers of the answer; `open`: the provider's answer at hand."""
-
-    tenant: Tenant
-    method: str
-    path: str
-    query: bytes
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-    send: Callable[[Any], Any]
-    api: Api | None = None
-    call: Call | None = None
-    given: Json = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    head: Headers = field(default_factory=list)
-    open: httpx.Response | None = None
-
-    @property
-    def heads(self) -> Headers:
-        """Our headers, with what went wrong."""
-        if not self.warnings:
-            return self.head
-        text = "not compressed: " + ", ".join(dict.fromkeys(self.warnings))
-        return [*self.head, (b"x-compressor-warning", text.encode("ascii", "replace"))]
-
-    def option(self, name: str) -> str:
-        """What a header of ours says, "" if there is none."""
-        wanted = f"x-compressor-{name}".encode()
-        return next((value.decode("latin-1").strip() for n, value in self.headers if n == wanted), "")
 
 
 class Proxy:
@@ -86,6 +46,7 @@ class Proxy:
     def __init__(self, config: Config, metrics: Metrics) -> None:
         self._config, self._metrics = config, metrics
         self._upstream = Upstream(config)
+        self._answers = Answers(self._send, metrics)
 
     async def close(self) -> None:
         """Closes the connections to the provider."""
@@ -95,8 +56,10 @@ class Proxy:
         tenant, body = scope["compressor"]
         raw = scope.get("raw_path") or scope["path"].encode()
         path = raw.split(b"?")[0].decode("ascii", "replace")
-        if any(part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")):
-            raise Refused(400, "invalid_path", "a path with dots in it is not passed on")
+        if not path.startswith("/v1/") or any(
+            part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")
+        ):
+            raise Refused(400, "invalid_path", "a path with dots, or with another /v1, is not passed on")
         exchange = Exchange(tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send)
         work = asyncio.ensure_future(self._serve(exchange))
         gone = asyncio.ensure_future(_gone(receive))
@@ -132,13 +95,13 @@ class Proxy:
             if response.status_code >= 400:
                 self._metrics.upstream.labels(exchange.tenant.name, str(response.status_code)).inc()
             if call is None or response.status_code != 200:
-                await self._relay(exchange, response)
+                await self._answers.relay(exchange, response)
             elif kind.startswith("text/event-stream"):
-                await self._streamed(exchange, call, response)
+                await self._answers.streamed(exchange, call, response)
             elif kind.startswith("application/json"):
-                await self._whole(exchange, call, response)
+                await self._answers.whole(exchange, call, response)
             else:
-                await self._relay(exchange, response)
+                await self._answers.relay(exchange, response)
         finally:
             if exchange.open is not None:
                 await exchange.open.aclose()
@@ -208,7 +171,7 @@ class Proxy:
         exchange.warnings.append(reason)
         exchange.head = [pair for pair in exchange.head if pair[0] == b"x-compressor-session"]
         if error is not None and not isinstance(error, (CompressorError, Refused)):
-            log.error("not compressed, sent as it was: %s", type(error).__name__, exc_info=_bare(error))
+            log.error("not compressed, sent as it was: %s", type(error).__name__, exc_info=bare(error))
 
     # -- asking
 
@@ -223,23 +186,6 @@ class Proxy:
             error.headers |= {name.decode(): value.decode() for name, value in exchange.heads}
             raise
 
-    async def _again(self, exchange: Exchange, call: Call) -> httpx.Response:
-        """The next round inside a call; tried twice."""
-        self._metrics.expansions.labels(exchange.tenant.name).inc()
-        body = encoded(call.body)
-        for last in (False, True):
-            try:
-                response = await self._send(exchange, body)
-            except Refused:
-                if last:
-                    raise
-            else:
-                if last or response.status_code not in _AGAIN:
-                    return response
-                await response.aclose()
-            await asyncio.sleep(_PAUSE)
-        raise AssertionError("not reached")
-
     async def _as_it_was(
         self, exchange: Exchange, call: Call, response: httpx.Response
     ) -> tuple[httpx.Response, Call | None]:
@@ -253,102 +199,7 @@ class Proxy:
             exchange.warnings.append("refused by the provider")
         return again, None
 
-    # -- answering
-
-    async def _relay(self, exchange: Exchange, response: httpx.Response) -> None:
-        """The answer as it is, as it comes."""
-        headers = back(response.headers.raw, unpacked=False)
-        await self._start(exchange, response.status_code, headers)
-        try:
-            async for chunk in response.aiter_raw():
-                await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except httpx.HTTPError as error:
-            raise Broken(type(error).__name__) from None
-        await exchange.send({"type": "http.response.body", "body": b""})
-
-    async def _whole(self, exchange: Exchange, call: Call, response: httpx.Response) -> None:
-        """The answer in one piece, after as many rounds as it takes."""
-        while True:
-            body = await self._read_whole(exchange, response)
-            if response.status_code != 200:
-                break
-            try:
-                data = json.loads(body)
-                more = await in_thread(call.heard, data)
-            except Exception as error:
-                exchange.tenant.talks.failing.note(error)
-                if call.tool and call.tool.encode() in body:  # the client must not see that call: it knows no such tool
-                    response = await self._send(exchange, exchange.body)
-                    body = await self._read_whole(exchange, response)
-                break
-            if not more:
-                shown = call.visible(data)
-                body = body if shown is data else encoded(shown)
-                break
-            await response.aclose()
-            response = await self._again(exchange, call)
-        headers = [*back(response.headers.raw, unpacked=True), (b"content-length", b"%d" % len(body))]
-        await self._start(exchange, response.status_code, headers)
-        await exchange.send({"type": "http.response.body", "body": body})
-
-    async def _read_whole(self, exchange: Exchange, response: httpx.Response) -> bytes:
-        try:
-            return await response.aread()
-        except httpx.HTTPError as error:
-            kind = type(error).__name__
-            self._metrics.upstream.labels(exchange.tenant.name, kind).inc()
-            raise Refused(502, "upstream_broken", f"the provider's answer broke off ({kind})") from None
-
-    async def _streamed(self, exchange: Exchange, call: Call, response: httpx.Response) -> None:
-        """The answer as a stream, which goes on while expand calls are answered."""
-        shaper = Shaper(call, exchange.tenant.talks.failing)
-        await self._start(exchange, response.status_code, back(response.headers.raw, unpacked=True))
-
-        async def say(data: bytes) -> None:
-            if data:
-                await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
-
-        while True:
-            try:
-                async for block in blocks(response.aiter_bytes()):
-                    await say(shaper.feed(block))
-            except httpx.HTTPError as error:
-                self._metrics.upstream.labels(exchange.tenant.name, type(error).__name__).inc()
-                raise Broken(type(error).__name__) from None
-            try:
-                if not await in_thread(shaper.more):
-                    await say(shaper.finish())
-                    break
-                await response.aclose()
-                response = await self._again(exchange, call)
-            except Refused as error:
-                await say(shaper.failed(error.kind, str(error)))
-                break
-            if response.status_code != 200:
-                await say(shaper.failed("upstream_error", await _message(response)))
-                break
-        await exchange.send({"type": "http.response.body", "body": b""})
-
-    @staticmethod
-    async def _start(exchange: Exchange, status: int, headers: Headers) -> None:
-        await exchange.send({"type": "http.response.start", "status": status, "headers": [*headers, *exchange.heads]})
-
 
 async def _gone(receive: Any) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _message(response: httpx.Response) -> str:
-    """What a provider says is wrong, for a client that can only be told in the middle of its stream."""
-    try:
-        data = json.loads(await response.aread())
-        said = data["error"]["message"]
-    except (httpx.HTTPError, ValueError, TypeError, KeyError):
-        said = "the provider failed"
-    return f"{said} (status {response.status_code})"
-
-
-def _bare(error: BaseException) -> BaseException:
-    """The error with its traceback and without its message, which may quote content."""
-    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
