@@ -388,10 +388,15 @@ def test_the_reader_may_go_away() -> None:
 def test_interrupted() -> None:
     os.mkfifo("slow.json")
     command = [sys.executable, "-m", "compressor.cli", "compress", "slow.json", "-b", "50%"]
-    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )
     writer = os.open("slow.json", os.O_WRONLY)  # returns once the program reads
     program.send_signal(signal.SIGINT)
-    out, err = program.communicate()
+    out, err = program.communicate(timeout=60)
     os.close(writer)
     assert (program.returncode, out, err) == (130, b"", b"error: interrupted\n")
 

@@ -175,7 +175,11 @@ class Conversation:
         cold = tallies.at > 0 and self._clock() - tallies.at > price.ttl
         fresh = tallies.seen != self._state.count
         over = tokens > self._kit.limit
-        extra = price.money(fresh=tokens - after, output=SUMMARY) if self._kit.policy.summarizer is not None else 0.0
+        extra = (
+            price.money(fresh=max(0, tokens - after), output=SUMMARY)
+            if self._kit.policy.summarizer is not None
+            else 0.0
+        )
         due = (
             fresh
             and self._kit.policy.compact
