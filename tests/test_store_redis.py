@@ -421,6 +421,7 @@ def test_tls(tmp_path: Path) -> None:
 # --- clusters and sentinels ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_cluster_of_three(tmp_path: Path) -> None:
     """Values and logs on different nodes, and a slot that moves meanwhile."""
     nodes = [RedisServer(tmp_path / f"n{n}", slots) for n, slots in enumerate(("0-5000", "5001-11000", "11001-16383"))]
@@ -467,6 +468,7 @@ def _owns(node: RedisServer, slot: int) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_a_sentinel_names_the_new_master(tmp_path: Path) -> None:
     master = RedisServer(tmp_path / "m", requirepass="pw", masterauth="pw")
     replica = RedisServer(

@@ -18,6 +18,9 @@ from compressor.store import GuardedStore
 from compressor.store.breaker import Unavailable
 from compressor.store.redis import RedisStore
 
+pytestmark = pytest.mark.slow  # they wait for what does not come; CI runs them
+
+
 CALLS: dict[str, Callable[[Both], object]] = {
     "put": lambda store: store.put({"k": b"v"}),
     "get": lambda store: store.get("k"),

@@ -111,6 +111,7 @@ def test_resumed_after_the_servers_restart(server: RedisServer) -> None:
         compressor.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stalled", [False, True])
 def test_a_server_that_is_gone_costs_an_error_and_no_message(server: RedisServer, stalled: bool) -> None:
     """The caller follows the whole history: what an error left open is settled when the server is back."""
