@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from compressor.analysis import layout_of
@@ -93,10 +94,10 @@ class Board:
             return _as_dumped(text, blocks[0].slot.text)
         return text
 
-    def remove_rounds(self, budget: int) -> None:
-        """Leaves out whole tool rounds and single turns, oldest first, until the whole fits. What is pinned stays,
-        and so does every call or result that belongs to it."""
-        held = {b.slot.message for b in self.blocks if b.level == PINNED}
+    def remove_rounds(self, budget: int, pinned: Collection[int] = ()) -> None:
+        """Leaves out whole tool rounds and single turns, oldest first, until the whole fits. What is pinned stays (of
+        the messages `pinned` those without any text, too), and so does every call or result that belongs to it."""
+        held = {b.slot.message for b in self.blocks if b.level == PINNED}.union(pinned)
         changes: dict[int, int] = defaultdict(int)
         for key in self._drafted:
             changes[key[0]] += self._change(key)

@@ -92,7 +92,7 @@ class Flow:
             if attempt == "history":
                 board.open(HISTORY)
             elif attempt == "rounds":
-                board.remove_rounds(budget)
+                board.remove_rounds(budget, self.pinned)
             selection = Selection(board.drafts, scorer, query, board.measure() - budget, self.choice.words)
             if selection.fit(board.measure, budget):
                 if board.removed:

@@ -372,3 +372,16 @@ def test_expand_gives_the_part_that_is_asked_for(c: Compressor) -> None:
     part = c.expand(ref, query="What does the vault hold?", budget=100)
     assert "vault holds 2387" in part and len(part) < 600
     assert len(c.expand(ref, query="vault")) < len(text) / 2
+
+
+def test_pinned_messages_without_text_stay_when_rounds_go(c: Compressor) -> None:
+    call = {"id": "c0", "type": "function", "function": {"name": "ping", "arguments": "{}"}}
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "Go."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c0", "content": ""},
+    ]
+    for i in range(40):
+        messages += [{"role": "assistant", "content": f"Answer {i}."}, {"role": "user", "content": f"Question {i}?"}]
+    r = c.compress(messages, budget=150, pinned=[2])
+    assert messages[1] in r.messages and messages[2] in r.messages and len(r.messages) < 20
