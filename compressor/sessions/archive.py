@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
 
 from compressor.context import Turn
-from compressor.errors import ExpiredRef, RefError, StoreError, UnknownRef
+from compressor.errors import ExpiredRef, StoreError, UnknownRef
 from compressor.refs import find_refs, mark, ref_of
 from compressor.sessions import wire
 from compressor.sessions.kit import Kit
@@ -29,7 +29,7 @@ INDEX_SHARE = 0.15  # of the low-water mark; older lines become one
 LABEL = 90  # characters
 _OLDER = re.compile(r"\d+ rounds before these \[")
 SPOKEN = get_args(PassageKind)
-NAMES = {"tool_call": "call", "tool_result": "result", "system": "system", "user": "user", "document": "document"}
+NAMES = {"tool_call": "call", "tool_result": "result"}  # kinds that the agent knows by a shorter name
 
 
 def scope_of(tenant: str, session: str) -> str:
@@ -143,27 +143,30 @@ class Index:
     @property
     def text(self) -> str:
         """What stands in the view."""
-        older = [f"{self.rounds} rounds before these {mark(self.older)}"] if self.older else []
-        return "\n".join([HEADING, *older, *self.lines, *([self.summary] if self.summary else [])])
+        return "\n".join([HEADING, *self._first, *self.lines, *([self.summary] if self.summary else [])])
+
+    @property
+    def _first(self) -> list[str]:
+        """The line that stands for older ones, if there are any. `_OLDER` knows it again."""
+        return [f"{self.rounds} rounds before these {mark(self.older)}"] if self.older else []
 
     def extended(self, gone: Sequence[Gone], kit: Kit) -> Index:
         """With the lines of more rounds, the oldest lines moved behind one ref where there are too many."""
         lines = [*self.lines, *(f"{g.label} {mark(g.ref)}" for g in gone)]
         room = int(INDEX_SHARE * kit.policy.low)
-        keep = len(lines)
-        while keep and sum(kit.counter.count(line) + 1 for line in lines[len(lines) - keep :]) > room:
-            keep -= 1
-        if keep == len(lines):
+        sizes = [kit.counter.count(line) + 1 for line in lines]
+        if sum(sizes) <= room:
             return replace(self, lines=tuple(lines))
         # Half of the room is left free, so that the first lines do not change with every round that goes.
-        while keep and sum(kit.counter.count(line) + 1 for line in lines[len(lines) - keep :]) > room // 2:
-            keep -= 1
-        moved = lines[: len(lines) - keep]
-        first = [f"{self.rounds} rounds before these {mark(self.older)}"] if self.older else []
-        page = "\n".join([*first, *moved])
+        out, left = 0, sum(sizes)
+        while left > room // 2:
+            left -= sizes[out]
+            out += 1
+        moved = lines[:out]
+        page = "\n".join([*self._first, *moved])
         return replace(
             self,
-            lines=tuple(lines[len(lines) - keep :]),
+            lines=tuple(lines[out:]),
             older=ref_of(page),
             rounds=self.rounds + len(moved),
             pending={**self.pending, ref_of(page): page},
@@ -250,6 +253,4 @@ def adopt(store: Store, scope: str, refs: Sequence[str]) -> int:
 
 def texts(store: Store, refs: Sequence[str]) -> dict[str, str]:
     """The texts of those refs that are still stored."""
-    with suppress(RefError):
-        return {ref: value.decode("utf-8", "surrogatepass") for ref, value in get_many(store, list(refs)).items()}
-    return {}
+    return {ref: value.decode("utf-8", "surrogatepass") for ref, value in get_many(store, list(refs)).items()}

@@ -158,12 +158,7 @@ class Compaction:
         return outcome
 
     def _total(self, entries: Iterable[Entry]) -> int:
-        head = self._head_tokens()
-        return head + sum(entry.tokens for entry in entries)
-
-    def _head_tokens(self) -> int:
-        context = self.kit.read(self.head)
-        return self.kit.overhead() + sum(self.kit.tokens(turn, context) for turn in context.turns)
+        return self.kit.head_tokens(self.head) + sum(entry.tokens for entry in entries)
 
     def _is_kept(self, turn: Turn) -> bool:
         """Whether a rule keeps a tool's results as they are."""
@@ -306,7 +301,7 @@ class Compaction:
         for slot in self.raw[carrier].slots:
             if here is not None and slot.path != here.path and slot.kind in (here.kind, "image") and slot.editable:
                 text = slot.text or json.dumps(wire.to_json(self.originals[carrier]), ensure_ascii=False)
-                if self._tokens_of(slot) > SMALL:
+                if self.kit.slot_tokens(slot) > SMALL:
                     out.append((slot.path, ref_of(text), text))
         return out
 
@@ -331,16 +326,9 @@ class Compaction:
         out = []
         for i in kept:
             now = edits.get(i, {})
-            tokens = self.sizes[i] + sum(
-                self.kit.counter.count(now[slot.path]) - self._tokens_of(slot)
-                for slot in self.raw[i].slots
-                if slot.path in now
-            )
+            tokens = self.kit.edited_tokens(self.sizes[i], self.raw[i], now)
             out.append(replace(self.entries[i], edits=now, tokens=tokens, index=i == carrier))
         return out
-
-    def _tokens_of(self, slot: Slot) -> int:
-        return self.kit.counter.count(slot.text) if slot.image is None else self.kit.counter.image(slot.image)
 
 
 def _slot(turn: Turn) -> Slot | None:

@@ -185,9 +185,10 @@ class Conversation:
             and self._kit.policy.compact
             and economy.pays(price, tallies, tokens, after, self._history.fixed_tokens(), cold, extra)
         )
-        if over and self._history.is_bound():
+        bound = (over or due) and self._history.is_bound()
+        if over and bound:
             self._kit.warn("the budget forced a compaction inside a turn with signed reasoning")
-        if (over or (due and not self._history.is_bound())) and self._compact():
+        if (over or (due and not bound)) and self._compact():
             tokens, after = self._history.tokens(), self._after()
             tallies.money += extra
         if fresh:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from compressor.context import Context, Turn
-from compressor.dialects.signed import first_signed, without_finished_reasoning
+from compressor.dialects.signed import Removed, first_signed, without_finished_reasoning
 from compressor.errors import CompressorError, InvalidContext
 from compressor.rounds import rounds_of
 from compressor.sessions.birth import give_birth, names_another
@@ -123,9 +123,8 @@ class History:
         return noted
 
     def _edit(self, i: int, turn: Any, edits: dict[Any, str]) -> None:
-        entry, count = self.state.entries[i], self.kit.counter.count
-        entry.edits = edits
-        entry.tokens = entry.raw + sum(count(edits[s.path]) - count(s.text) for s in turn.slots if s.path in edits)
+        entry = self.state.entries[i]
+        entry.edits, entry.tokens = edits, self.kit.edited_tokens(entry.raw, turn, edits)
 
     def check_ready(self) -> None:
         """InvalidContext if this is nothing that can be sent."""
@@ -141,8 +140,7 @@ class History:
 
     def head_tokens(self) -> int:
         """Tokens of a request without live messages: system messages, tool schemas, what primes the reply."""
-        context = self.kit.read(self.front)
-        return self.kit.overhead() + sum(self.kit.tokens(turn, context) for turn in context.turns)
+        return self.kit.head_tokens(self.front)
 
     def tokens(self) -> int:
         """Tokens of the view."""
@@ -172,8 +170,7 @@ class History:
 
     def bare(self) -> list[Any]:
         """The live messages without the reasoning of finished turns that their provider does not want back."""
-        dialect, _ = self.kit.parse(self.live)
-        left, _ = without_finished_reasoning(self.live, dialect)
+        left, _ = self._without_reasoning(self.live)
         # Where reasoning is an item of its own (Responses), it goes with its round.
         return left if len(left) == len(self.live) else self.live
 
@@ -181,14 +178,16 @@ class History:
         """Whether reasoning that has been left out of these messages may be missing there."""
         if not any(entry.bare for entry in entries):
             return True
-        dialect, _ = self.kit.parse(live)
-        left, _ = without_finished_reasoning(live, dialect)
+        left, _ = self._without_reasoning(live)
         return len(left) == len(live) and all(left[i] is not live[i] for i, e in enumerate(entries) if e.bare)
 
     def reasoning(self, at: set[int]) -> list[str]:
         """The texts that `bare` leaves out of the live messages at these places."""
-        dialect, _ = self.kit.parse(self.live)
-        return [text for i, text in without_finished_reasoning(self.live, dialect)[1] if i in at]
+        return [text for i, text in self._without_reasoning(self.live)[1] if i in at]
+
+    def _without_reasoning(self, messages: list[Any]) -> tuple[list[Any], list[Removed]]:
+        dialect, _ = self.kit.parse(messages)
+        return without_finished_reasoning(messages, dialect)
 
     def is_bound(self) -> bool:
         """Whether the current turn holds signed reasoning: it vouches for all before it, so nothing there is rewritten

@@ -8,7 +8,7 @@ from typing import Any
 
 from compressor.blocks import FindIn
 from compressor.choice import Choice
-from compressor.context import Context, Path, Turn
+from compressor.context import Context, Path, Slot, Turn
 from compressor.dialects import Dialect, detect
 from compressor.errors import CompressorError
 from compressor.messages import Flow
@@ -56,9 +56,20 @@ class Kit:
         """Tokens of one message."""
         return self.counter.turn(turn, context.dialect)
 
-    def overhead(self) -> int:
-        """Tokens of a request besides its messages: what primes the reply, and the tool schemas."""
-        return self.counter.reply + self.counter.tools(self.tools)
+    def slot_tokens(self, slot: Slot) -> int:
+        """Tokens of one text or image."""
+        return self.counter.count(slot.text) if slot.image is None else self.counter.image(slot.image)
+
+    def edited_tokens(self, tokens: int, turn: Turn, edits: Edits) -> int:
+        """Tokens of a message of `tokens` once it is edited."""
+        changed = (slot for slot in turn.slots if slot.path in edits)
+        return tokens + sum(self.counter.count(edits[slot.path]) - self.slot_tokens(slot) for slot in changed)
+
+    def head_tokens(self, head: Sequence[Any]) -> int:
+        """Tokens of a request that has only these messages: with what primes the reply, and the tool schemas."""
+        context = self.read(head)
+        own = sum(self.tokens(turn, context) for turn in context.turns)
+        return own + self.counter.reply + self.counter.tools(self.tools)
 
     def flow(
         self,

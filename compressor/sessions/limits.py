@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 
+from compressor.budget import tokens_of
 from compressor.errors import InvalidBudget
 from compressor.prices import Price
 
@@ -31,10 +31,4 @@ def limit_of(budget: int | float | str | None, price: Price) -> int:
         if tokens < 1:
             raise InvalidBudget(f"budget {budget!r} buys no token of {price.name!r} at ${price.input} a million")
         return min(tokens, price.window)
-    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not math.isfinite(budget) or budget <= 0:
-        raise InvalidBudget(f"budget must be tokens, a share of the model's window or money, not {budget!r}")
-    if isinstance(budget, float) and budget < 1:
-        return max(1, int(budget * price.window))
-    if int(budget) != budget:
-        raise InvalidBudget(f"budget {budget!r} is neither a whole number of tokens nor a share of the window")
-    return int(budget)
+    return tokens_of(budget, price.window)

@@ -70,7 +70,7 @@ def replay(
     front = [{"role": "system", "content": system}] if isinstance(system, (str, list)) and system else []
     context = kit.parse([*front, *messages])[1]
     turns = context.turns[len(front) :]
-    head = [("head", kit.overhead() + sum(kit.tokens(turn, context) for turn in context.turns[: len(front)]))]
+    head = [("head", kit.head_tokens(front))]
     sizes = [kit.tokens(turn, context) for turn in turns]
     keys = [wire.digest(message) for message in messages]
     for at, turn in enumerate(turns):
