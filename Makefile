@@ -11,8 +11,8 @@ SOURCES := compressor agents tests benchmarks examples training
 demo: $(STAMP)  ## compress a recorded agent session, check what survived, write demo-report.html
 	$(BIN)/python examples/demo.py
 
-test: $(MODELS)  ## the quick tests, those of the model tiers included; `make test ARGS='-m slow'` for the slow ones
-	$(BIN)/python -m pytest $(ARGS)
+test: $(MODELS)  ## the quick tests, on both cores; `make test ARGS='-m slow'` for the slow ones, one at a time
+	$(BIN)/python -m pytest $(or $(ARGS),-n 2)
 
 check: $(MODELS)  ## lint, format, types
 	$(BIN)/ruff check $(SOURCES)

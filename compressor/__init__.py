@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from compressor.errors import (
     BudgetTooSmall,
     CompressorError,
+    Conflict,
     DeviceError,
     ExpiredRef,
     InvalidBudget,
@@ -39,6 +40,7 @@ __all__ = [
     "BudgetTooSmall",
     "Compressor",
     "CompressorError",
+    "Conflict",
     "DeviceError",
     "DocumentsResult",
     "Dropped",

@@ -8,6 +8,7 @@ CompressorError
 ├── RefError            `.ref`
 │   ├── UnknownRef      nothing was ever stored under this ref here
 │   └── ExpiredRef      it was stored, and its time (or the store's size limit) has passed
+├── Conflict            a session has other messages than the caller takes it to have; `.count`
 ├── StoreError          the store cannot be opened, read or written
 ├── ModelError          a model file is missing, corrupt or of a kind we cannot run
 ├── DeviceError         the device that was demanded is not there; `.device`
@@ -73,6 +74,14 @@ class ExpiredRef(RefError):
 
     def __init__(self, ref: str) -> None:
         super().__init__(f"ref {ref!r} has expired: its original is no longer stored", ref)
+
+
+class Conflict(CompressorError):
+    """A session has `count` messages, and not those that the caller takes it to have."""
+
+    def __init__(self, message: str, count: int) -> None:
+        super().__init__(message)
+        self.count = count
 
 
 class StoreError(CompressorError):

@@ -176,6 +176,7 @@ def test_every_error_of_ours_has_a_status() -> None:
         UnknownRef: UnknownRef("1"),
         ExpiredRef: ExpiredRef("1"),
         all_errors.BudgetTooSmall: all_errors.BudgetTooSmall(1, 2),
+        all_errors.Conflict: all_errors.Conflict("others", 2),
         all_errors.DeviceError: all_errors.DeviceError("cuda", "secret path"),
         all_errors.MissingExtra: all_errors.MissingExtra("torch", "models"),
         all_errors.RefError: all_errors.RefError("no", "1"),

@@ -3,8 +3,9 @@ name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -12,11 +13,32 @@ from prometheus_client.metrics_core import Metric
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One compression that the service did, for whoever counts: no content.
+
+    before, after: tokens. saved: net dollars by list prices. seconds: what it took here, without the provider. cache:
+    whether its result was known, being worked out by another, or worked out now; "" where results are not kept.
+    session: whose call it was, "" for a single one. warnings: the fallbacks taken."""
+
+    tenant: str
+    kind: Literal["call", "documents", "examples", "conversation", "session"]
+    before: int
+    after: int
+    saved: float = 0.0
+    seconds: float = 0.0
+    cache: Literal["", "hit", "waited", "miss"] = ""
+    tier: str = "fast"
+    session: str = ""
+    warnings: tuple[str, ...] = ()
+
+
 class Metrics:
     """One service's counters."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self.listeners: list[Callable[[Work], None]] = []
         given: Any = {"registry": self._registry, "namespace": "compressor"}
         self.requests = Counter("requests", "Requests answered.", ["tenant", "route", "status"], **given)
         self.seconds = Histogram(
@@ -40,12 +62,16 @@ class Metrics:
             "calls_without_savings", "Compressed calls that came out no smaller.", ["tenant"], **given
         )
 
-    def compressed(self, tenant: str, before: int, after: int) -> None:
-        """A context of `before` tokens went out with `after`."""
-        self.before.labels(tenant).inc(before)
-        self.after.labels(tenant).inc(after)
-        if after >= before:
-            self.unsaving.labels(tenant).inc()
+    def did(self, work: Work) -> None:
+        """Counts it, and tells those who listen."""
+        self.before.labels(work.tenant).inc(work.before)
+        self.after.labels(work.tenant).inc(work.after)
+        if work.saved:
+            self.saved.labels(work.tenant).inc(work.saved)
+        if work.after >= work.before:
+            self.unsaving.labels(work.tenant).inc()
+        for listener in self.listeners:
+            listener(work)
 
     def text(self, tenant: str | None = None) -> bytes:
         """The exposition format; of one tenant only, or of all."""

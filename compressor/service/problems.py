@@ -13,6 +13,7 @@ from typing import Any
 from compressor.errors import (
     BudgetTooSmall,
     CompressorError,
+    Conflict,
     DeviceError,
     ExpiredRef,
     InvalidBudget,
@@ -31,6 +32,7 @@ STATUS: tuple[tuple[type[CompressorError], int], ...] = (
     (InvalidBudget, 400),
     (TokenizerError, 400),
     (BudgetTooSmall, 422),
+    (Conflict, 409),
     (ExpiredRef, 410),
     (RefError, 404),
     (Overloaded, 503),
@@ -72,6 +74,9 @@ def refusal(error: BaseException) -> Refused:
     if isinstance(error, BudgetTooSmall):
         made = _Sized(status, kind, str(error), headers)
         made.sizes = {"budget": error.budget, "needed": error.needed}
+    if isinstance(error, Conflict):
+        made = _Sized(status, kind, str(error), headers)
+        made.sizes = {"count": error.count}
     return made
 
 

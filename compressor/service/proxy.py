@@ -25,7 +25,7 @@ from compressor.service.answers import Answers
 from compressor.service.config import Config, budget_of
 from compressor.service.exchange import Exchange
 from compressor.service.limits import parse
-from compressor.service.metrics import Metrics
+from compressor.service.metrics import Metrics, Work
 from compressor.service.problems import Refused, bare, encoded, refusal
 from compressor.service.talks import WARNINGS, last_call
 from compressor.service.upstream import Upstream, onward
@@ -131,6 +131,7 @@ class Proxy:
             self._metrics.fallbacks.labels(exchange.tenant.name, warning).inc()
 
     def _read(self, exchange: Exchange, api: Api) -> None:
+        start = time.perf_counter()
         given = parse(exchange.body, self._config.depth)
         if not isinstance(given, dict):
             raise Refused(400, "no_object", "the body is no object")
@@ -153,8 +154,8 @@ class Proxy:
             (b"x-compressor-tokens-after", b"%d" % after),
             (b"x-compressor-saved-money", b"%.6f" % balance.saved_money),
         ]
-        self._metrics.compressed(exchange.tenant.name, before, after)
-        self._metrics.saved.labels(exchange.tenant.name).inc(saved)
+        took = time.perf_counter() - start
+        self._metrics.did(Work(exchange.tenant.name, "conversation", before, after, saved, took, session=id))
 
     def _renamed(self, exchange: Exchange) -> bytes:
         """The body as it came, unless it continues a response that the client knows under another id."""

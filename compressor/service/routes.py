@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.routing import APIRoute
@@ -21,7 +22,7 @@ from compressor.result import DocumentsResult, Result
 from compressor.service import shapes
 from compressor.service.config import Config
 from compressor.service.limits import parse
-from compressor.service.metrics import Metrics
+from compressor.service.metrics import Metrics, Work
 from compressor.service.names import model_name
 from compressor.service.problems import Refused, encoded
 from compressor.service.talks import last_call
@@ -49,6 +50,7 @@ _GONE: dict[int | str, dict[str, Any]] = {
     404: {"model": shapes.Error, "description": "Not known here."},
     410: {"model": shapes.Error, "description": "Its time is over."},
 }
+_OTHERS: dict[int | str, dict[str, Any]] = {409: {"model": shapes.Error, "description": "It has other messages."}}
 Id = Annotated[str, Path(max_length=200, examples=["import-42"])]
 
 
@@ -98,16 +100,18 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
     async def compress(request: Request, asked: shapes.Compress) -> Answer:
         """Compresses a context."""
         tenant = _tenant(request)
+        start = time.perf_counter()
         made = await work(_compress if asked.budget is not None else _follow, tenant, asked, config)
-        metrics.compressed(tenant.name, made["tokens_before"], made["tokens_after"])
+        metrics.did(_work(tenant, "call" if asked.budget is not None else "conversation", made, start))
         return Answer(made)
 
     @routes.post("/v1/compress/documents", responses=_WRONG, tags=["compress"])
     async def documents(request: Request, asked: shapes.Documents) -> Answer:
         """Compresses documents to one text and to what is left of each."""
         tenant = _tenant(request)
+        start = time.perf_counter()
         made = await work(_documents, tenant, asked, config)
-        metrics.compressed(tenant.name, made["tokens_before"], made["tokens_after"])
+        metrics.did(_work(tenant, "documents", made, start))
         return Answer(made)
 
     @routes.get("/v1/retrieve/{ref}", responses=_WRONG | _GONE, tags=["compress"])
@@ -121,14 +125,14 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
         text = await work(_retrieve, _tenant(request), ref, query, budget)
         return Answer({"ref": ref, "hash": ref, "original_content": text})
 
-    @routes.post("/v1/sessions/{id}/append", responses=_WRONG, tags=["sessions"])
+    @routes.post("/v1/sessions/{id}/append", responses=_WRONG | _OTHERS, tags=["sessions"])
     async def append(request: Request, id: Id, asked: shapes.Append) -> Answer:
         """Adds messages to a session, which begins with its first."""
 
         def run() -> dict[str, Any]:
             session = _session(_tenant(request), id, asked, config, begin=True)
             if asked.messages:
-                session.append(*asked.messages, pin=asked.pin)
+                session.append(*asked.messages, pin=asked.pin, at=asked.at)
             if asked.usage:
                 session.usage(asked.usage)
             return _balance(session)
@@ -192,6 +196,13 @@ def _tenant(request: Request) -> Tenant:
     return tenant
 
 
+def _work(
+    tenant: Tenant, kind: Literal["call", "documents", "conversation"], made: dict[str, Any], start: float
+) -> Work:
+    sizes = made["tokens_before"], made["tokens_after"]
+    return Work(tenant.name, kind, *sizes, seconds=time.perf_counter() - start, warnings=tuple(made["warnings"]))
+
+
 def _compress(tenant: Tenant, asked: shapes.Compress, config: Config) -> dict[str, Any]:
     assert asked.budget is not None
     model = model_name(asked.model, config.models)
@@ -241,7 +252,7 @@ def _session(tenant: Tenant, id: str, told: shapes.Told, config: Config, begin: 
 def _balance(session: Session) -> dict[str, Any]:
     balance = session.balance()
     more = {"saved_money": balance.saved_money, "cache_share": balance.cache_share}
-    return {"id": session.id, "balance": {**asdict(balance), **more}}
+    return {"id": session.id, "count": session.count, "balance": {**asdict(balance), **more}}
 
 
 def _account(made: Result | DocumentsResult, output: Any) -> dict[str, Any]:

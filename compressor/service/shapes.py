@@ -76,6 +76,12 @@ class Append(Told):
     """Messages to add, oldest first, and the provider's usage of the last call, if it is known."""
 
     messages: list[Any] = Field(default=[], max_length=100_000)
+    at: StrictInt | None = Field(
+        default=None,
+        ge=0,
+        description="How many messages the session had (`count` of the last answer): with it an append that was not "
+        "answered can be sent again, and adds nothing twice. 409 if the session has others.",
+    )
     pin: StrictBool = False
     usage: dict[str, Any] | None = None
 

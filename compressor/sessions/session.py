@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from compressor.errors import CompressorError, RefError, StoreError
+from compressor.errors import CompressorError, Conflict, RefError, StoreError
 from compressor.refs import find_refs, ref_of
 from compressor.sessions import archive, wire
 from compressor.sessions.balance import Balance
@@ -74,9 +74,17 @@ class Session:
         self._talk = self._made()
         self._run(lambda: None)
 
-    def append(self, *messages: Any, pin: bool = False) -> None:
-        """See `Conversation.append`."""
-        self._run(lambda: self._talk.append(*messages, pin=pin))
+    def append(self, *messages: Any, pin: bool = False, at: int | None = None) -> None:
+        """See `Conversation.append`. `at`: how many messages the session has, as far as the caller knows (`count`).
+        What is there already is not added again, so an append that nobody answered can be sent again. Conflict if
+        others are there, or fewer."""
+        self._run(lambda: self._talk.append(*(messages if at is None else self._unsent(messages, at)), pin=pin))
+
+    @property
+    def count(self) -> int:
+        """Messages it has been given, those that have left the view included."""
+        with self._lock:
+            return len(self._front) + int(self._data["count"])
 
     def follow(self, messages: Sequence[Any], system: Any = None, tools: Sequence[Any] | None = None) -> None:
         """See `Conversation.follow`."""
@@ -158,9 +166,9 @@ class Session:
                 self._begin()
                 self._talk = self._made()
 
-    async def aappend(self, *messages: Any, pin: bool = False) -> None:
+    async def aappend(self, *messages: Any, pin: bool = False, at: int | None = None) -> None:
         """`append` in a worker thread."""
-        await in_thread(self.append, *messages, pin=pin)
+        await in_thread(self.append, *messages, pin=pin, at=at)
 
     async def afollow(self, messages: Sequence[Any], system: Any = None, tools: Sequence[Any] | None = None) -> None:
         """`follow` in a worker thread."""
@@ -215,6 +223,21 @@ class Session:
         await in_thread(self.close, forget)
 
     # -- the journal
+
+    def _unsent(self, messages: Sequence[Any], at: int) -> Sequence[Any]:
+        """Those of `messages`, numbered from `at`, that the session does not have yet."""
+        count = self.count
+        if not 0 <= at <= count:
+            raise Conflict(f"session {self.id!r} has {count} messages, not {at}", count)
+        known = dict(enumerate(self._front))
+        for entry, message in zip(self._entries, self._messages, strict=True):
+            known[len(self._front) + entry["at"]] = message
+        sent = messages[: count - at]
+        for number, message in enumerate(sent, at):
+            # What has left the view cannot be compared, and is not taken for the same.
+            if number not in known or wire.digest(message) != wire.digest(wire.from_json(known[number])):
+                raise Conflict(f"message {number} of session {self.id!r} is another one: it has {count}", count)
+        return messages[len(sent) :]
 
     @property
     def _name(self) -> str:
