@@ -18,9 +18,14 @@ CompressorError
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CompressorError(Exception):
-    """Base of all errors raised by this package."""
+    """Base of all errors raised by this package. They can be pickled: a pool's worker may raise one."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
 
 
 class InvalidContext(CompressorError, ValueError):
@@ -110,3 +115,10 @@ class MissingExtra(CompressorError, ImportError):
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed: pip install 'agentic-compressor[{extra}]'")
         self.extra = extra
+
+
+def _again(kind: type[CompressorError], args: tuple[Any, ...], fields: dict[str, Any]) -> CompressorError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
