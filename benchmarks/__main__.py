@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import (
     batching,
     encoders,
+    examples,
     facts,
     folds,
     lingua,
@@ -19,10 +20,14 @@ from benchmarks import (
     plot,
     qa,
     runs,
+    service_faults,
+    service_fuzz,
+    service_load,
     speed,
     survival,
     throughput,
     tiers,
+    tools,
     words,
 )
 from benchmarks.columns import BASELINES
@@ -31,7 +36,7 @@ from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
-WITHOUT_DATA = ("throughput", "batching")
+WITHOUT_DATA = ("throughput", "batching", "service_fuzz")
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
@@ -46,6 +51,11 @@ BENCHMARKS: dict[str, Benchmark] = {
     "lingua": lingua.run,
     "runs": runs.run,
     "marathon": marathon.run,
+    "service_load": service_load.run,
+    "service_faults": service_faults.run,
+    "service_fuzz": service_fuzz.run,
+    "examples": examples.run,
+    "tools": tools.run,
 }
 USUAL = ("sessions", "facts", "qa", "folds", "speed")  # two minutes; the others take up to ten each, and the models
 
@@ -53,10 +63,11 @@ USUAL = ("sessions", "facts", "qa", "folds", "speed")  # two minutes; the others
 def main() -> None:
     """Runs the benchmarks asked for; without data it says so and succeeds."""
     sent = [method.name for method in runs.METHODS]
+    sent += tools.METHODS
     known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *folds.METHODS, *TIERS, *BASELINES, *sent]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default=os.environ.get("ONLY"), help=f"of {','.join(BENCHMARKS)}")
-    parser.add_argument("--methods", help=f"of {','.join(known)}")
+    parser.add_argument("--methods", help=f"of {','.join(known)}".replace("%", "%%"))
     parser.add_argument("--limit", type=int, default=os.environ.get("LIMIT"), help="cases a set, for a quick look")
     args = parser.parse_args()
     chosen = args.only.split(",") if args.only else list(USUAL)

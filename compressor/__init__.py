@@ -32,6 +32,7 @@ from compressor.result import BlockReport, DocumentsResult, Dropped, Result, Tex
 if TYPE_CHECKING:
     from compressor.engine import Compressor
     from compressor.gate import Gate
+    from compressor.icl.bank import ExampleBank
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ __all__ = [
     "DeviceError",
     "DocumentsResult",
     "Dropped",
+    "ExampleBank",
     "ExpiredRef",
     "Gate",
     "InvalidBudget",
@@ -66,6 +68,10 @@ def __getattr__(name: str) -> Any:
         from compressor.engine import Compressor
 
         return Compressor
+    if name == "ExampleBank":
+        from compressor.icl.bank import ExampleBank
+
+        return ExampleBank
     if name == "Gate":
         from compressor.gate import Gate
 

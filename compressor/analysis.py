@@ -14,6 +14,7 @@ from compressor.context import Kind
 from compressor.refs import MARK_RE
 from compressor.segments import segment, speech
 from compressor.segments.base import Layout
+from compressor.segments.examples import examples_layout
 from compressor.segments.spans import SpanLayout
 
 LIMIT = 4_000_000  # characters of source text remembered
@@ -27,6 +28,8 @@ def layout_of(text: str, kind: Kind, asked: str) -> Layout:
     global _size
     if kind == "image" or MARK_RE.search(text):
         return whole(text)
+    if kind == "example":
+        return examples_layout(text)
     said = kind in ("assistant", "user", "thinking")
     key = (text, asked, said)
     with _lock:

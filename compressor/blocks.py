@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from compressor.context import Context, Kind, Slot, Turn
@@ -14,6 +14,7 @@ PINNED, MATERIAL, SPEECH, HISTORY = 99, 0, 1, 2
 Find = Callable[[str], list[tuple[int, int]]]  # stretches [start, end) of a text, in order, not overlapping
 FindIn = Callable[[int, str], list[tuple[int, int]]]  # the same, told which message it is of
 _Span = tuple[int, int, Kind, int, str]  # start, end, kind, level, reason
+_NONE: Mapping[int, int] = {}
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class Block:
     asked: str = ""
     age: int = 0
     tokens: int = 0
+    example: int = -1  # the number of the example that the whole message is half of: both halves stay or go
 
 
 def blocks_of(
@@ -39,16 +41,21 @@ def blocks_of(
     find_material: Find,
     pinned: Collection[int] = (),
     find_constraints: FindIn | None = None,
+    find_examples: FindIn | None = None,
+    examples: Mapping[int, int] = _NONE,
 ) -> list[Block]:
     """All blocks of a context, in order. `pinned` are messages that stay as they are; what `find_constraints` finds in
-    user messages stays, too.
+    user messages stays, too. Lists of examples that `find_examples` finds in system and user messages are blocks of
+    their own; `examples`: messages that are halves of an example, and its number.
 
     Pinned: what is not editable, system text, the first and last user message (long material pasted into them is a
     block of its own and may be compressed), everything said or called in the open tool round. In mode "ingest" all
     but the tool results after the last assistant turn is pinned, so that the prefix keeps its bytes.
     """
     turns = context.turns
-    users = [t.index for t in turns if t.role == "user"]
+    held = {examples[i] for i in pinned if i in examples}
+    examples = {} if mode == "ingest" else {i: n for i, n in examples.items() if n not in held}
+    users = [t.index for t in turns if t.role == "user" and t.index not in examples]
     ends = {users[0], users[-1]} if users else set()
     last_agent = max((t.index for t in turns if t.role == "assistant"), default=-1)
     opened = open_round(turns)
@@ -61,11 +68,15 @@ def blocks_of(
             level, reason = (PINNED, "pinned") if turn.index in pinned else _level(slot, turn, ends, opened)
             if mode == "ingest" and not (slot.kind == "tool_result" and turn.index > last_agent and slot.editable):
                 level, reason = PINNED, "prefix kept for the provider's cache"
-            spans = [(0, len(slot.text), slot.kind, level, reason)]
+            spans: list[_Span] = [(0, len(slot.text), slot.kind, level, reason)]
             if slot.kind == "user" and slot.editable and mode != "ingest" and turn.index not in pinned:
                 spans = _with_material(slot, level, reason, find_material)
                 if find_constraints is not None and level < PINNED:
                     spans = _with_constraints(slot, spans, find_constraints)
+            if slot.kind in ("system", "user") and slot.editable and mode != "ingest" and turn.index not in pinned:
+                spans = _with_examples(slot, spans, find_examples)
+            if turn.index in examples:
+                spans = [(0, len(slot.text), "example", MATERIAL, "")]
             for start, end, kind, level, reason in spans:
                 out.append(
                     Block(
@@ -78,6 +89,7 @@ def blocks_of(
                         level=level,
                         reason=reason,
                         asked=asked.get(slot.call_id or "", ""),
+                        example=examples.get(turn.index, -1),
                     )
                 )
     age = 0
@@ -115,6 +127,23 @@ def _with_constraints(slot: Slot, spans: list[_Span], find: FindIn) -> list[_Spa
             out.append((start + first, start + last, kind, PINNED, "a constraint of the user's"))
             at = start + last
         if at < end or not found:
+            out.append((at, end, kind, level, reason))
+    return out
+
+
+def _with_examples(slot: Slot, spans: list[_Span], find: FindIn | None) -> list[_Span]:
+    """Lists of examples in what is the prompt's own text become blocks of their own; material stays material."""
+    out: list[_Span] = []
+    found = find(slot.message, slot.text) if find is not None else []
+    for start, end, kind, level, reason in spans:
+        at = start
+        for first, last in found if kind == slot.kind else ():
+            if start <= first and last <= end:
+                if first > at:
+                    out.append((at, first, kind, level, reason))
+                out.append((first, last, "example", MATERIAL, ""))
+                at = last
+        if at < end or at == start:
             out.append((at, end, kind, level, reason))
     return out
 

@@ -32,6 +32,7 @@ class Board:
         self.before = before
         self.drafts: list[Draft] = []
         self.removed: set[int] = set()
+        self._examples: list[Draft] = []  # drafts of messages that are examples
         self._slots: dict[Key, list[Block]] = defaultdict(list)
         for block in blocks:
             self._slots[block.slot.message, block.slot.path].append(block)
@@ -46,15 +47,16 @@ class Board:
         for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
             block.tokens = tokens if block.slot.image is None else self.counter.image(block.slot.image)
             original = block.text if block.slot.image is None else self._image_source(block.slot)
-            if block.tokens > least:
+            if block.tokens > (least if block.example < 0 else 0):
                 layout = layout_of(block.text, block.kind, block.asked)
-                draft = Draft(block, self.counter, layout, original)
+                draft = Draft(block, self.counter, layout, original, marks=block.example < 0)
                 if draft.stub_tokens < block.tokens:
                     self.drafts.append(draft)
         self._keep_drafts(self.drafts)
 
     def _keep_drafts(self, drafts: list[Draft]) -> None:
         self.drafts = sorted(drafts, key=lambda d: d.block.number)
+        self._examples = [d for d in self.drafts if d.block.example >= 0]
         self._drafted = {}
         for draft in self.drafts:
             key = (draft.block.slot.message, draft.block.slot.path)
@@ -66,10 +68,17 @@ class Board:
             part = getattr(part, str(step)) if hasattr(part, str(step)) else part[step]
         return json.dumps(part, ensure_ascii=False, default=str)
 
+    @property
+    def gone(self) -> set[int]:
+        """Messages that go whole because they are examples that were not chosen: a mark in the place of an example
+        would be one itself."""
+        return {d.block.slot.message for d in self._examples if d.action == "dropped"}
+
     def measure(self) -> int:
         """Exact tokens of the whole context as it stands. (A count is a sum over slots and fixed parts.)"""
-        total = self.before + sum(map(self._change, self._drafted))
-        return total - sum(map(self._turn_tokens, self.removed))
+        gone = self.gone
+        total = self.before + sum(self._change(key) for key in self._drafted if key[0] not in gone)
+        return total - sum(map(self._turn_tokens, self.removed | gone))
 
     def _turn_tokens(self, message: int) -> int:
         return self.counter.turn(self.context.turns[message], self.context.dialect)
@@ -85,7 +94,9 @@ class Board:
 
     def edits(self) -> dict[Key, str]:
         """The new text of every slot that changed."""
-        return {key: text for key in self._drafted if (text := self._text(key)) != self._slots[key][0].slot.text}
+        gone = self.gone
+        keys = [key for key in self._drafted if key[0] not in gone]
+        return {key: text for key in keys if (text := self._text(key)) != self._slots[key][0].slot.text}
 
     def _text(self, key: Key) -> str:
         drafts, blocks = self._drafted[key], self._slots[key]
@@ -97,7 +108,7 @@ class Board:
     def remove_rounds(self, budget: int, pinned: Collection[int] = ()) -> None:
         """Leaves out whole tool rounds and single turns, oldest first, until the whole fits. What is pinned stays (of
         the messages `pinned` those without any text, too), and so does every call or result that belongs to it."""
-        held = {b.slot.message for b in self.blocks if b.level == PINNED}.union(pinned)
+        held = {b.slot.message for b in self.blocks if b.level == PINNED}.union(pinned, self.gone)
         changes: dict[int, int] = defaultdict(int)
         for key in self._drafted:
             changes[key[0]] += self._change(key)

@@ -1,5 +1,5 @@
-"""The command line: `compressor compress`, `expand`, `replay`, `serve`, `doctor`. Reads and writes files, and leaves
-the work to others.
+"""The command line: `compressor compress`, `expand`, `examples`, `replay`, `serve`, `healthcheck`, `mcp`, `doctor`.
+Reads and writes files, and leaves the work to others.
 
 Results go to stdout, everything meant for people to stderr. Exit codes: 0 done, 1 other failure, 2 bad usage or input,
 3 the budget is too small, 4 unknown or expired ref, 5 the store failed, 130 interrupted, 141 the reader of stdout went.
@@ -28,7 +28,8 @@ from compressor.errors import (
     RefError,
     StoreError,
 )
-from compressor.service.command import serve
+from compressor.icl.command import examples
+from compressor.service.command import healthcheck, serve
 
 if TYPE_CHECKING:
     from compressor import Compressor
@@ -249,7 +250,28 @@ def doctor(
     raise typer.Exit(0 if well else 1)
 
 
+@app.command()
+def mcp(
+    scorer: Annotated[str, typer.Option(help="fast, embedding, pruner, perplexity or cascade.")] = "fast",
+    device: Annotated[str | None, typer.Option(help="Where a model scorer runs: cuda, mps, cpu.")] = None,
+    store: StoreOption = None,
+) -> None:
+    """Serve compress, expand and stats to a desktop agent, over stdin and stdout (MCP)."""
+    from compressor import Compressor
+    from compressor.errors import MissingExtra
+
+    try:
+        from compressor.mcp_server import run
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "compressor":
+            raise
+        raise MissingExtra(error.name or "mcp", "mcp") from None
+    run(Compressor(scorer, store, device))
+
+
+app.command()(examples)
 app.command()(serve)
+app.command()(healthcheck)
 
 
 class _Work:

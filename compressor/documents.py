@@ -20,7 +20,7 @@ from compressor.errors import BudgetTooSmall, InvalidContext
 from compressor.guard import check
 from compressor.plan import Selection, fold_to_fit
 from compressor.refs import mark, ref_of
-from compressor.result import BlockReport, DocumentsResult, Dropped, TextResult
+from compressor.result import BlockReport, DocumentsResult, Dropped, Ground, TextResult
 from compressor.scoring.base import Query
 from compressor.store.base import Store
 from compressor.store.texts import put_texts
@@ -118,6 +118,7 @@ class _Pile:
         self.drafts = [Draft(b, counter, layout_of(b.text, b.kind, ""), b.text, marks=marks) for b in blocks]
         self.selection: Selection | None = None
         self.warnings: list[str] = []
+        self.ground = Ground()
 
     def fit(
         self, query: str | None, before: int, budget: int, share: bool, measure: Callable[[], int], whole: str = ""
@@ -136,9 +137,12 @@ class _Pile:
                 raise BudgetTooSmall(budget, measure(), "the mark that stands for the rest")
             self.warnings += self.selection.units.notes
         self.warnings += check(self.drafts, measure, budget)
-        cut = {d.ref: d.original for d in self.drafts if d.cut}
-        if cut or whole:
-            put_texts(self.store(), {**cut, **({ref_of(whole): whole} if whole else {})})
+        originals = {d.ref: d.original for d in self.drafts if d.cut}
+        if whole:
+            originals[ref_of(whole)] = whole
+        if originals:
+            put_texts(self.store(), originals)
+        self.ground = Ground(tuple(originals), passing=self.selection is not None and bool(self.selection.units.notes))
         return True
 
     def account(self, before: int, after: int, budget: int) -> dict[str, Any]:
@@ -150,6 +154,7 @@ class _Pile:
             "warnings": self.warnings,
             "estimate": self.counter.estimate,
             "tokenizer": self.counter.name,
+            "_ground": self.ground,
             "_dropped": self.dropped,
             "_blocks": self.blocks,
         }

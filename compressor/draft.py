@@ -69,7 +69,7 @@ class Draft:
     @cached_property
     def folded(self) -> str | None:
         """The block's lossless form, if it has one that is shorter. Stands on its own: needs no other block."""
-        if self.block.kind in ("tool_call", "image"):
+        if self.block.kind in ("tool_call", "image", "example"):
             return None
         if isinstance(self.layout, JsonLayout):
             return fold_parsed(self.block.text, self.layout.parsed)

@@ -7,10 +7,11 @@ themselves live in `dialects`, `segments`, `folds`, `scoring`, `reducers` and `g
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compressor.budget import is_share, tokens_of
+from compressor.caching import ResultCache, cached
 from compressor.choice import Choice
 from compressor.dialects import detect
 from compressor.documents import compress_documents, compress_text
@@ -28,7 +29,9 @@ from compressor.threads import in_thread
 from compressor.tokens import counter_for
 
 if TYPE_CHECKING:
+    from compressor.icl.result import ExamplesResult
     from compressor.sessions import Policy, Session
+    from compressor.toolsets import ToolsResult
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*[\[{\"\d])")  # cut by values, not by stretches of the text: offsets are of no use
 MODES = ("call", "ingest", "compact")
@@ -44,6 +47,8 @@ class Compressor:
     store: None for the SQLite file in the user's cache folder, "memory", a path ending in .db, or a `Store`.
     prune_words: leave words that say little out of sentences of tool results and documents, too, when that makes room
         for more sentences; a `WordPruner` says how many. The mark then reads `[…words cut ref …]`.
+    cache: keep results in the store, so that the same request is worked out once; see docs/caching.md. Not with a
+        gate, nor with a scorer that has no `identity`, nor for messages that are no JSON.
     gate: a `Gate` that says what a token is worth: where scoring costs more than it saves, a cheaper tier scores, and a
         budget given as a share goes unused. Results then depend on time.
 
@@ -57,12 +62,14 @@ class Compressor:
         device: str | None = None,
         prune_words: bool | WordPruner = False,
         gate: Gate | None = None,
+        cache: bool = False,
     ) -> None:
         self._store_spec = store
         self._store: Store | None = None if store is None or isinstance(store, str) else store
         self.scorer = make_scorer(scorer, device, lambda: self.store)
         words = WordPruner() if prune_words is True else prune_words or None
         self._choice = Choice(self.scorer, gate, words)
+        self.cache = ResultCache(lambda: self.store, self._choice) if cache else None
 
     @property
     def choice(self) -> Choice:
@@ -76,6 +83,7 @@ class Compressor:
             self._store = open_store(self._store_spec)
         return self._store
 
+    @cached
     def compress(
         self,
         messages: Sequence[Any],
@@ -126,15 +134,19 @@ class Compressor:
         limit = tokens_of(budget, before)
         share = is_share(budget)
         stay = frozenset(lead + i % count for i in pinned)
-        flow = Flow(context, dialect, counter, self._choice, mode, query, lambda: self.store, share, lead, stay)
+        flow = Flow(
+            context, dialect, counter, self._choice, mode, query, lambda: self.store, share, lead, stay, examples=True
+        )
         return flow.run(before, limit)
 
+    @cached
     def compress_text(
         self, text: str, budget: int | float, query: str | None = None, model: str | None = None
     ) -> TextResult:
         """Compresses one text (a document, log, JSON, code, table, ...) to at most `budget` tokens."""
         return compress_text(text, budget, query, counter_for(model), self._choice, lambda: self.store)
 
+    @cached
     def compress_documents(
         self,
         documents: Sequence[Mapping[str, Any] | str],
@@ -152,6 +164,66 @@ class Compressor:
         if budget is None and not (query and query.strip()):
             return text
         return self.compress_text(text, 0.25 if budget is None else budget, query=query).text
+
+    def select_tools(
+        self,
+        tools: Sequence[Any],
+        budget: int | float,
+        query: str | None = None,
+        messages: Sequence[Any] | None = None,
+        pinned: Collection[str] = (),
+        tool_choice: Any = None,
+        model: str | None = None,
+    ) -> ToolsResult:
+        """The tools that a call needs, within `budget` tokens (or a share of theirs): the likely ones whole or slimmed,
+        the others left out, each behind a ref.
+
+        tools: OpenAI chat or Responses, Anthropic or MCP schemas, or bare functions; never written to. What is no
+            function (web search, computer use) stays as it is. Every schema sent allows whatever the one given did.
+        query, messages: what the call is for; without either the order given decides. Tools called in `messages` stay.
+        pinned: names of tools that stay word for word; so do those that `tool_choice` forces.
+
+        Raises InvalidContext, InvalidBudget, BudgetTooSmall, TokenizerError, StoreError. `toolsets.ToolSet` keeps a
+        choice the same over an agent's calls.
+        """
+        from compressor.toolsets import select_tools
+
+        counter = counter_for(model)
+        return select_tools(
+            tools, budget, query, messages, pinned, tool_choice, counter, self.scorer, lambda: self.store
+        )
+
+    def select_examples(
+        self,
+        examples: Sequence[Any],
+        query: str | None = None,
+        budget: int | float = 0.25,
+        model: str | None = None,
+        template: str | Callable[[Any], str] | None = None,
+        method: str = "auto",
+        prune: bool = True,
+        order: str = "best last",
+    ) -> ExamplesResult:
+        """The in-context examples that teach most for a query, within `budget` tokens of the text that holds them.
+
+        examples: `{"input", "output"}` (or question, answer, label, ...; with `rationale` and `label` where there are
+            any), strings, lists of messages that end with an assistant's; any mapping or object with a template. Never
+            written to; shortened ones are copies.
+        budget: tokens, or a share of what all of them take. Examples of messages are counted as messages.
+        template: how one is written: "{question} => {answer}", or a function; None: a line of input and label each
+            where labels are repeated, else Q: and A:.
+        method: "classes" (every likely label is shown), "dpp" (relevance and diversity of the set), "mmr" or "top";
+            "auto" takes the first where labels are classes of texts, else the second.
+        prune: shorten reasoning at the borders of its steps where that makes room for more examples.
+        order: "best last" (next to the query), "best first" or "given".
+
+        No examples: an empty result. Raises InvalidContext, InvalidBudget, BudgetTooSmall (not one fits),
+        TokenizerError. `ExampleBank` keeps many.
+        """
+        from compressor.icl.select import select_examples
+
+        options: dict[str, Any] = {"template": template, "method": method, "prune": prune, "order": order}
+        return select_examples(examples, query, budget, counter_for(model), self.scorer, lambda: self.store, **options)
 
     def session(
         self,
@@ -198,6 +270,14 @@ class Compressor:
     ) -> DocumentsResult:
         """`compress_documents` in a worker thread, with the same options."""
         return await in_thread(self.compress_documents, documents, **options)
+
+    async def aselect_tools(self, tools: Sequence[Any], budget: int | float, **options: Any) -> ToolsResult:
+        """`select_tools` in a worker thread, with the same options."""
+        return await in_thread(self.select_tools, tools, budget, **options)
+
+    async def aselect_examples(self, examples: Sequence[Any], **options: Any) -> ExamplesResult:
+        """`select_examples` in a worker thread, with the same options."""
+        return await in_thread(self.select_examples, examples, **options)
 
     async def aexpand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """`expand` in a worker thread."""

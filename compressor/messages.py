@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from compressor.account import list_blocks, list_dropped
-from compressor.blocks import HISTORY, SPEECH, FindIn, blocks_of
+from compressor.blocks import HISTORY, SPEECH, Block, FindIn, blocks_of
 from compressor.board import Board, Key
 from compressor.choice import Choice
 from compressor.context import Context
 from compressor.dialects.base import Dialect
 from compressor.errors import BudgetTooSmall, RefError
+from compressor.example_turns import asked_besides, example_turns
 from compressor.guard import check
 from compressor.plan import Selection, fold_to_fit
 from compressor.refs import ref_of
-from compressor.result import Result
+from compressor.result import Ground, Result
 from compressor.scoring.base import Scorer
 from compressor.scoring.query import query_of
 from compressor.segments import find_material
+from compressor.segments.examples import find_examples
 from compressor.store.base import Store
+from compressor.store.breaker import Unavailable
 from compressor.store.texts import put_texts
 from compressor.tokens import Counter
 
+UNSURE = "the store is not available now: whether this context is a result of ours could not be looked up"
 RECENT = 8  # blocks whose words count as known in ingest mode
 
 
@@ -36,6 +40,7 @@ class Flow:
     """One call of `Compressor.compress`. `store` opens the store, `lead` messages at the front are not the caller's
     and not given back, `share` says that the budget was a share. `pinned` messages stay as they are, so do users'
     words that `find_constraints` finds; `hints` are texts (with weights) that are worth having besides the query.
+    `examples`: worked examples in the prompt may be left out, too.
 
     After `run`: `edits` and `removed`, what was done to which slot, and which messages were left out whole."""
 
@@ -51,6 +56,7 @@ class Flow:
     pinned: frozenset[int] = frozenset()
     find_constraints: FindIn | None = None
     hints: tuple[tuple[str, float], ...] = ()
+    examples: bool = False
     warnings: list[str] = field(default_factory=list)
     edits: dict[Key, str] = field(default_factory=dict)
     removed: frozenset[int] = frozenset()
@@ -59,12 +65,16 @@ class Flow:
         """The result. The store is asked for only when there is something to keep."""
         if before <= budget:
             return self._untouched(before, budget)
-        if self.share and self._is_ours():
-            return self._untouched(before, before)
+        own = _fingerprint(list(self.context.messages)) if self.share else ""
+        ours = self._has(own) if own else False
+        if ours:
+            return self._untouched(before, before, Ground((own,)))
         scorer, self.warnings = self.choice.of(before, budget, self.share, self._frozen())
+        if ours is None:
+            self.warnings.append(UNSURE)
         if scorer is None:
             return self._untouched(before, before)
-        blocks = blocks_of(self.context, self.mode, find_material, self.pinned, self.find_constraints)
+        blocks = self._blocks()
         board = Board(self.context, blocks, self.counter, before)
         board.open(SPEECH)
         selection = None
@@ -72,7 +82,16 @@ class Flow:
         if not fold_to_fit(board.drafts, board.measure, budget, outputs):
             selection = self._select(board, budget, scorer)
         self.warnings += check(board.drafts, board.measure, budget)
-        return self._proven(board, selection, budget)
+        notes = selection is not None and bool(selection.units.notes)
+        return self._proven(board, selection, budget, Ground((), own, notes or ours is None))
+
+    def _blocks(self) -> list[Block]:
+        find = self._find_examples if self.examples else None
+        turns = example_turns(self.context.turns, self.lead) if self.examples else {}
+        return blocks_of(self.context, self.mode, find_material, self.pinned, self.find_constraints, find, turns)
+
+    def _find_examples(self, message: int, text: str) -> list[tuple[int, int]]:
+        return [(found.start, found.end) for found in find_examples(text)] if message >= self.lead else []
 
     def _frozen(self) -> int:
         """Tokens at the start whose bytes stay as they are: in `ingest` mode all but the newest tool results."""
@@ -87,7 +106,8 @@ class Flow:
             b.text for b in board.blocks if b.level > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")
         ]
         known = tuple(fixed[-RECENT:] if self.mode == "ingest" else fixed)
-        query = query_of(self.context, self.query, known, self.mode == "compact", self.hints)
+        asked = self.query or asked_besides(board.blocks)
+        query = query_of(self.context, asked, known, self.mode == "compact", self.hints)
         for attempt in ("marks", "history", "rounds"):
             if attempt == "history":
                 board.open(HISTORY)
@@ -100,6 +120,10 @@ class Flow:
                         f"{len(board.removed)} old messages were left out whole, because the budget has no room for "
                         "their marks; result.dropped has their refs"
                     )
+                if board.gone:
+                    self.warnings.append(
+                        f"{len(board.gone)} messages of examples were left out whole; result.dropped has their refs"
+                    )
                 self.warnings += selection.units.notes
                 return selection
         what = (
@@ -109,14 +133,14 @@ class Flow:
         )
         raise BudgetTooSmall(budget, board.measure(), what)
 
-    def _proven(self, board: Board, selection: Selection | None, budget: int) -> Result:
+    def _proven(self, board: Board, selection: Selection | None, budget: int, ground: Ground) -> Result:
         """Renders, and reads what was rendered again from scratch: that checks syntax of the dialect, pairs, count."""
-        self.edits, self.removed = board.edits(), frozenset(board.removed)
+        self.edits, self.removed = board.edits(), frozenset(board.removed | board.gone)
         messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.removed)))
         after = self.counter.context(self.dialect.parse(messages, self.context.tools))
         if after > budget:
             raise BudgetTooSmall(budget, after, "the rendered context is larger than planned")
-        self._remember(board, messages)
+        needs = self._remember(board, messages)
         return Result(
             messages=messages[self.lead :],
             tokens_before=board.before,
@@ -125,11 +149,13 @@ class Flow:
             warnings=self.warnings,
             estimate=self.counter.estimate,
             tokenizer=self.counter.name,
+            _ground=replace(ground, needs=needs),
             _dropped=lambda: list_dropped(board, selection),
             _blocks=lambda: list_blocks(board),
         )
 
-    def _remember(self, board: Board, messages: list[Any]) -> None:
+    def _remember(self, board: Board, messages: list[Any]) -> tuple[str, ...]:
+        """Stores what the result needs; under which keys."""
         originals = {d.ref: d.original for d in board.drafts if d.cut}
         for block in board.blocks:
             if block.slot.message in board.removed and block.text:
@@ -138,16 +164,20 @@ class Flow:
             originals[_fingerprint(messages)] = "compressed"
         if originals:
             put_texts(self.store(), originals)
+        return tuple(originals)
 
-    def _is_ours(self) -> bool:
-        """Whether this very context is a result of ours: taking a share of it twice would change it."""
+    def _has(self, fingerprint: str) -> bool | None:
+        """Whether this very context is a result of ours: taking a share of it twice would change it. None: a remote
+        store cannot say so now."""
         try:
-            self.store().get(_fingerprint(list(self.context.messages)))
+            self.store().get(fingerprint)
         except RefError:
             return False
+        except Unavailable:
+            return None
         return True
 
-    def _untouched(self, before: int, budget: int) -> Result:
+    def _untouched(self, before: int, budget: int, ground: Ground | None = None) -> Result:
         return Result(
             messages=list(self.context.messages)[self.lead :],
             tokens_before=before,
@@ -156,6 +186,7 @@ class Flow:
             warnings=self.warnings,
             estimate=self.counter.estimate,
             tokenizer=self.counter.name,
+            _ground=ground or Ground(),
         )
 
 

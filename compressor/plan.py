@@ -97,7 +97,22 @@ class Selection:
         self.words = words
         if words is not None:
             self._split(words, query)
+        self._mates = self._joined()
         self._cumulative = np.cumsum(self._costs[self._order], dtype=np.float64)
+
+    def _joined(self) -> list[tuple[int, int]]:
+        """The blocks of one example that is several messages: its first carries the cost of all, the others follow it
+        (first unit, other unit)."""
+        firsts: dict[int, int] = {}
+        out: list[tuple[int, int]] = []
+        for draft, start in zip(self.drafts, self.units.starts.tolist(), strict=False):
+            if draft.block.example >= 0 and (first := firsts.setdefault(draft.block.example, start)) != start:
+                if not out:
+                    self._costs = self._costs.copy()
+                self._costs[first] += self._costs[start]
+                self._costs[start] = 0.25
+                out.append((first, start))
+        return out
 
     def _split(self, words: WordPruner, query: Query) -> None:
         """Makes two of each unit from which words can go: what is left of it, and those words."""
@@ -119,6 +134,8 @@ class Selection:
         n = len(self.units)
         taken = np.zeros(n + len(self._short), np.bool_)
         taken[chosen] = True
+        for first, other in self._mates:
+            taken[other] = taken[first]
         keep, short = taken[:n] | self._glue(taken[:n]), np.zeros(n, np.bool_)
         short[self._short] = ~taken[n:]
         starts = self.units.starts.tolist()

@@ -44,6 +44,16 @@ class BlockReport:
     ref: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a result stands on, for who would keep it. `needs`: keys of the store that have to be there, its originals
+    among them; `unless`: one that must not; `passing`: a fallback had a part in it that the next call may not need."""
+
+    needs: tuple[str, ...] = ()
+    unless: str = ""
+    passing: bool = False
+
+
 @dataclass
 class _Account:
     """Shared by all results: the balance and the explanation."""
@@ -54,6 +64,9 @@ class _Account:
     warnings: list[str] = field(default_factory=list)
     estimate: bool = False  # token counts come from a calibrated estimate, not from the model's own tokenizer
     tokenizer: str = ""
+    #: Where the compressor caches: whether this result was there, was being worked out by another, or was worked out.
+    cached: Literal["", "hit", "waited", "miss"] = ""
+    _ground: Ground = field(default=Ground(), repr=False)
     _dropped: Callable[[], list[Dropped]] = field(default=list, repr=False)
     _blocks: Callable[[], list[BlockReport]] = field(default=list, repr=False)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -15,6 +16,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 MOST = 64  # calls at once; more wait their turn
+
+#: Whom to tell how long a call waited its turn: for a "thread" or a "scorer", and seconds. Nobody by default.
+WAITED: contextvars.ContextVar[Callable[[str, float], None] | None] = contextvars.ContextVar("WAITED", default=None)
 
 
 @cache
@@ -24,5 +28,13 @@ def _pool() -> ThreadPoolExecutor:
 
 async def in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
     """`function(*args, **options)` in a worker thread, in the caller's context variables."""
-    run = contextvars.copy_context().run
-    return await asyncio.get_running_loop().run_in_executor(_pool(), partial(run, function, *args, **options))
+    run, tell = contextvars.copy_context().run, WAITED.get()
+    work = partial(run, function, *args, **options)
+    if tell is not None:
+        work = partial(_told, tell, time.perf_counter(), work)
+    return await asyncio.get_running_loop().run_in_executor(_pool(), work)
+
+
+def _told(tell: Callable[[str, float], None], since: float, work: Callable[[], T]) -> T:
+    tell("thread", time.perf_counter() - since)
+    return work()

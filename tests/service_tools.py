@@ -13,8 +13,8 @@ import uvicorn
 
 from compressor.service.app import create_app
 from compressor.service.auth import new_key
-from compressor.service.command import server_options
 from compressor.service.config import Config
+from compressor.service.serving import server_options
 
 
 class Service:

@@ -30,7 +30,7 @@ pytest.importorskip("prometheus_client")
 
 from service_tools import Service, error_of, two_tenants  # noqa: E402
 
-from compressor.service.sse import blocks  # noqa: E402
+from compressor.service.proxying.sse import blocks  # noqa: E402
 
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
 EXPAND = "expand_context"
@@ -174,7 +174,7 @@ def test_what_a_provider_refuses_goes_out_as_it_came(kind: str, stream: bool) ->
         assert one.ask(stream).text == "As ever."
         one.say("More.")
         assert one.ask(stream).text == "As ever."
-        assert service.metric("fallbacks_total", reason="refused by the provider") == 1
+        assert service.metric("fallbacks_total", reason="refused_by_provider") == 1
     assert [request.tools for request in server.requests] == [[EXPAND, "read_log"], ["read_log"], ["read_log"]]
 
 
@@ -387,7 +387,7 @@ def test_an_error_of_ours_lets_the_request_through(kind: str, stream: bool, monk
         monkeypatch.setattr(service.gate._tenants.of("local").talks, "call", lambda *_: 1 / 0)
         one.say("Thanks.")
         assert one.ask(stream).text == "Bye."
-        assert service.metric("fallbacks_total", reason="StoreError") == 1
+        assert service.metric("fallbacks_total", reason="store_error") == 1
         assert service.metric("fallbacks_total", reason="internal_error") == 1
     assert all(LOG.splitlines()[70] in sent(request) for request in server.requests[1:])
     assert [request.tools for request in server.requests[1:]] == [["read_log"]] * 2

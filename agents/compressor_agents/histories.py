@@ -1,7 +1,8 @@
 """Finds the conversation a history belongs to: the one whose messages it extends.
 
 A history that departs from a known conversation goes on from a copy of it, so that calls side by side do not disturb
-each other. Keeps the conversations seen last, so many at most, and nothing else.
+each other. Keeps the conversations seen last, so many at most, and nothing else. Messages that nobody writes to
+(`frozen`) and that are the same objects as last time are not read again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from compressor.sessions import archive
 from compressor.sessions.balance import Balance
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.expand import NAME
+from compressor.sessions.history import alike
 from compressor.sessions.policy import Policy, ToolRule
 from compressor.sessions.wire import digest
 from compressor.store.texts import put_texts
@@ -33,13 +35,14 @@ WHOLE = 1_000_000  # tokens that an expanded text may have at its birth: what wa
 
 @dataclass
 class Thread:
-    """One conversation as the caller has it. chain: digests of its messages; inner: what the caller did not see, by
-    the number of the message it stands before; offered: our tool is among the tools; refused: the provider did not
-    take what we made of it."""
+    """One conversation as the caller has it. chain: digests of its messages; messages: themselves, if frozen; inner:
+    what the caller did not see, by the number of the message it stands before; offered: our tool is among the tools;
+    refused: the provider did not take what we made of it."""
 
     conversation: Any
     key: str
     chain: list[str] = field(default_factory=list)
+    messages: Sequence[Any] = ()
     inner: dict[int, Inner] = field(default_factory=dict)
     offered: bool = False
     refused: bool = False
@@ -47,8 +50,9 @@ class Thread:
 
 
 class Threads:
-    """The conversations seen lately. session: the one all calls belong to: a `Session`, or an id; else they are told
-    apart by their messages. Safe to share between threads."""
+    """The conversations seen lately, `most` at a time. session: the one all calls belong to: a `Session`, or an id;
+    else they are told apart by their messages. frozen: nobody ever writes to the messages given. Safe to share
+    between threads."""
 
     def __init__(
         self,
@@ -56,6 +60,8 @@ class Threads:
         budget: int | float | str | None = None,
         policy: Policy | None = None,
         session: Any = None,
+        most: int = RECENT,
+        frozen: bool = False,
     ) -> None:
         if compressor is None:
             from compressor import Compressor
@@ -64,28 +70,26 @@ class Threads:
         policy = policy or Policy()
         self.compressor, self.budget = compressor, budget
         self.policy = replace(policy, tools={NAME: ToolRule(most=WHOLE), **policy.tools})
-        self._session = session
+        self._session, self._most, self._frozen = session, most, frozen
         self._recent: list[Thread] = []  # the newest last
         self._gone: list[Balance] = []
         self._lock = threading.Lock()
 
     def of(self, messages: Sequence[Any], model: str | None, kind: str = "") -> Thread:
         """The thread these messages go on; what its caller did not see is kept up to where they depart."""
-        lead = next((i for i, message in enumerate(messages) if not _is_system(message)), len(messages))
-        chain = ["system"] * lead
-        for message in messages[lead:]:
-            chain.append(digest(message, chain[-1] if chain else ""))
         key = f"{kind}:{model}"
         with self._lock:
+            chain = self._chain(messages)
             thread = self._known(chain, key) or self._forked(chain, key) or self._new(model, key)
             with thread.lock:
                 common = _common(thread.chain, chain)
                 thread.inner = {at: inner for at, inner in thread.inner.items() if at <= common}
                 thread.chain = chain
+                thread.messages = messages if self._frozen else ()
             self._recent = [one for one in self._recent if one is not thread] + [thread]
-            for old in self._recent[:-RECENT]:
+            for old in self._recent[: -self._most]:
                 self._gone.append(old.conversation.balance())
-            self._recent = self._recent[-RECENT:]
+            self._recent = self._recent[-self._most :]
             if len(self._gone) > RECENT:
                 self._gone = [total(self._gone)]
         return thread
@@ -104,6 +108,12 @@ class Threads:
             thread.conversation.follow(messages, system=system, tools=tools)
             return thread, thread.conversation.view()
 
+    def forget(self, thread: Thread) -> bool:
+        """Keeps nothing of a thread, not even what it cost; whether others are left."""
+        with self._lock:
+            self._recent = [one for one in self._recent if one is not thread]
+            return bool(self._recent)
+
     def balance(self) -> Balance:
         """The sum over all conversations. CompressorError before the first."""
         with self._lock:
@@ -111,6 +121,20 @@ class Threads:
         if not found:
             raise CompressorError("nothing has been sent yet, so there is no balance")
         return total(found)
+
+    def _chain(self, messages: Sequence[Any]) -> list[str]:
+        """The digest of the history up to and with each message; the same for all system messages in front."""
+        known = max(self._recent, key=lambda thread: alike(thread.messages, messages), default=None)
+        same = alike(known.messages, messages) if known else 0
+        chain = known.chain[:same] if known else []
+        if not chain or chain[-1] == "system":
+            for message in messages[same:]:
+                if not _is_system(message):
+                    break
+                chain.append("system")
+        for message in messages[len(chain) :]:
+            chain.append(digest(message, chain[-1] if chain else ""))
+        return chain
 
     def _known(self, chain: list[str], key: str) -> Thread | None:
         if self._session is not None:
@@ -129,7 +153,8 @@ class Threads:
         with near.lock:
             model, scope = near.conversation.model, uuid4().hex
             state = self._shared(near.conversation, common - chain.count("system"), scope)
-            made = Conversation(self.compressor, model, self.budget, self.policy, scope=scope, state=state)
+            options: dict[str, Any] = {"scope": scope, "state": state, "frozen": self._frozen}
+            made = Conversation(self.compressor, model, self.budget, self.policy, **options)
             return replace(near, conversation=made, inner=dict(near.inner), lock=threading.RLock())
 
     def _shared(self, conversation: Conversation, count: int, scope: str) -> dict[str, Any] | None:
@@ -153,7 +178,7 @@ class Threads:
     def _new(self, model: str | None, key: str) -> Thread:
         if self._session is None:
             scope = uuid4().hex
-            made: Any = Conversation(self.compressor, model, self.budget, self.policy, scope=scope)
+            made: Any = Conversation(self.compressor, model, self.budget, self.policy, scope=scope, frozen=self._frozen)
         elif isinstance(self._session, str):
             made = self.compressor.session(self._session, model=model, budget=self.budget, policy=self.policy)
         else:
@@ -162,10 +187,9 @@ class Threads:
 
 
 def total(balances: Sequence[Balance]) -> Balance:
-    """The sum of balances; of several models the name says so."""
-    sums = {
-        f.name: sum(getattr(one, f.name) for one in balances) for f in fields(Balance) if f.type in ("int", "float")
-    }
+    """The sum of balances; of several models the name says so. The last prompt is that of the last one."""
+    names = [f.name for f in fields(Balance) if f.type in ("int", "float") and f.name not in ("raw_last", "last")]
+    sums = {name: sum(getattr(one, name) for one in balances) for name in names}
     models = sorted({one.model for one in balances})
     return replace(balances[-1], model=", ".join(models), known=all(one.known for one in balances), **sums)
 

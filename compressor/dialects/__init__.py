@@ -21,7 +21,7 @@ from compressor.dialects.openai_responses import OpenAIResponses
 from compressor.dialects.wire import messages_of, plain
 from compressor.errors import InvalidContext
 
-__all__ = ["DIALECTS", "Dialect", "Edits", "detect"]
+__all__ = ["DIALECTS", "Dialect", "Edits", "detect", "goes_on"]
 
 _CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN = OpenAIChat(), OpenAIResponses(), Anthropic(), LangChain()
 _Any = OpenAIChat | OpenAIResponses | Anthropic | LangChain
@@ -55,6 +55,13 @@ def detect(messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Diale
         return _ANTHROPIC
     odd = next(index for index, message in enumerate(messages) if "role" not in (plain(message) or {}))
     raise InvalidContext("neither a message (it has no role) nor an item of a known type", odd)
+
+
+def goes_on(dialect: Dialect, messages: Sequence[Any]) -> bool:
+    """Whether these, after messages in which `dialect` was detected, surely leave it at that."""
+    own: Any = dialect
+    others = [other for other in (_RESPONSES, _ANTHROPIC) if other is not dialect]
+    return all(own.fits(one) and not any(other.shows(one) for other in others) for one in messages)
 
 
 def _misfit(messages: Sequence[Any], index: int, left: tuple[_Any, ...]) -> InvalidContext:

@@ -130,8 +130,17 @@ class Reader(Protocol):
         ...
 
 
+def identity_of(thing: object) -> str:
+    """What a scorer or reader says its scores depend on, "" if nothing."""
+    said = getattr(thing, "identity", "")
+    return said if isinstance(said, str) else ""
+
+
 class Scorer(Protocol):
-    """E in X' = P(X, E(X)): rates units by how much a token of each is worth to the query."""
+    """E in X' = P(X, E(X)): rates units by how much a token of each is worth to the query.
+
+    A scorer or reader may also have an `identity`: a text that changes whenever its scores could (its weights, its
+    settings, the device). Results of those that have none are not cached."""
 
     name: str
 

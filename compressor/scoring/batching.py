@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 from compressor.errors import CompressorError, ModelError, Overloaded
 from compressor.scoring.waiting import Call, Entry, Limits, Waiting
 from compressor.scoring.worker import worker_of
+from compressor.threads import WAITED
 
 __all__ = ["Lane", "LaneStats", "Limits"]
 
@@ -94,7 +95,7 @@ class Lane(Generic[Item, Out]):
                 return call.future.result()
             raise self._overloaded(call, seconds)
         finally:
-            self._close(call)
+            self._leave(call)
 
     async def amap(self, items: Sequence[Item], deadline: float | None = None) -> list[Out]:
         """`map` for asyncio: waits without blocking the event loop; a cancelled wait withdraws what was not begun."""
@@ -108,7 +109,7 @@ class Lane(Generic[Item, Out]):
             raise self._overloaded(call, seconds)
         finally:
             future.cancel()
-            self._close(call)
+            self._leave(call)
 
     def stats(self) -> LaneStats:
         """What the lane did, and what waits in it now."""
@@ -130,6 +131,12 @@ class Lane(Generic[Item, Out]):
             self._waiting.push(call)
             self._worker.changed.notify()
         return call
+
+    def _leave(self, call: Call) -> None:
+        """Ends a call, in its caller's own context, and tells who wants to know how long it waited."""
+        self._close(call)
+        if (tell := WAITED.get()) is not None:
+            tell("scorer", time.monotonic() - call.arrived if call.waited is None else call.waited)
 
     def _close(self, call: Call) -> None:
         """Ends a call, if it has not ended, and takes back what was not begun."""
@@ -167,9 +174,9 @@ class Lane(Generic[Item, Out]):
         if not full and left > 0 and now < self._crowded_until:
             return left
         batch = self._waiting.take(low, high)
-        for begun in {entry.call for entry in batch if not entry.call.started}:
-            begun.started = True
-            self._waits.append(now - begun.arrived)
+        for begun in {entry.call for entry in batch if entry.call.waited is None}:
+            begun.waited = now - begun.arrived
+            self._waits.append(begun.waited)
         return batch
 
     def serve(self, batch: list[Entry]) -> None:

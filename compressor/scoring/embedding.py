@@ -6,6 +6,7 @@ that another query over the same texts costs a matrix product. Loads no weights 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import MissingExtra
+from compressor.scoring import onnx
 from compressor.scoring.base import Query, Scores, Units
 from compressor.scoring.device import choose
 from compressor.scoring.encoder import Encoder, shared
@@ -48,6 +50,12 @@ class EmbeddingReader:
         self._files = find(model)
         self._vectors = vectors
 
+    @property
+    def identity(self) -> str:
+        """The model's files, the device, and what runs it there."""
+        runs = onnx.RECIPE if not self.device.gpu and onnx.available() else "torch"
+        return f"embedding:{self._files.digest}:{self.device.name}:{runs}"
+
     def read(self, query: Query, units: Units, which: Ints) -> Scores:
         """See `Reader.read`: SCALE x (cosine of unit and query + SOURCE x the best in its source). A query of
         several parts is their mean by weight. A unit without a word gets the lowest score there is."""
@@ -77,6 +85,16 @@ class EmbeddingReader:
             texts = [_text(units, unit) for unit in wanted[worded].tolist()]
             out[worded] = encoder.vectors(texts, self._vectors)
         return out
+
+    @property
+    def fingerprint(self) -> str:
+        """What a vector depends on but its text."""
+        return self._encoder().fingerprint
+
+    def embed(self, texts: Sequence[str], asked: bool = False, keep: bool = True) -> Floats:
+        """[n, d] float32 vectors of length 1 of any texts, 0 for one without a word. asked: these are queries; keep:
+        remember them in the store. Raises as `Reader.read`."""
+        return self._encoder().vectors(texts, self._vectors if keep else None, asked)
 
     def _encoder(self) -> Encoder:
         return shared(self._files, self.device)

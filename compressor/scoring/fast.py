@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from compressor.digests import digest_of
+from compressor.scoring import reuse as reuse_model
+from compressor.scoring import static
 from compressor.scoring.base import Query, Scores, Units
 from compressor.scoring.index import terms, tokens_of
 from compressor.scoring.lexical import bm25, ceiling, matches, weighted_terms
@@ -67,6 +70,11 @@ class FastScorer:
 
     def __init__(self, weights: Weights | None = None) -> None:
         self.weights = weights or Weights()
+
+    @property
+    def identity(self) -> str:
+        """Its weights, and the shipped models'."""
+        return f"fast:{self.weights}:{digest_of(reuse_model.PATH)}:{digest_of(static.PATH)}"
 
     def score(self, query: Query, units: Units) -> Scores:
         """See `Scorer.score`."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from compressor.digests import digest_of
 from compressor.scoring.base import Query, Scores, Units
 from compressor.scoring.llama import Item, LanguageModel, language_model
 from compressor.scoring.llama_file import TINY, check
@@ -43,6 +44,12 @@ class PerplexityReader:
         self.name = "perplexity"
         self.path = Path(model) if model else TINY
         self.device = check(self.path, device)
+
+    @property
+    def identity(self) -> str:
+        """The model's file and the device."""
+        file = digest_of(self.path)
+        return f"perplexity:{file}:{self.device.name}" if file else ""
 
     def read(self, query: Query, units: Units, which: npt.NDArray[np.int64]) -> Scores:
         """See `Reader.read`: the mean of a unit's tokens. A unit without a token gets the lowest score there is."""

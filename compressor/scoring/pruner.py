@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from compressor.digests import digest_of
 from compressor.memo import Memo
+from compressor.scoring import onnx
 from compressor.scoring.base import Query, Scores, Units
 from compressor.scoring.batching import Lane, Limits
 from compressor.scoring.checkpoints import load_checkpoint, locate
@@ -78,6 +80,13 @@ class PrunerReader:
             self._path = locate(model).absolute()
         else:
             self._own = Shared(model, self.device)
+
+    @property
+    def identity(self) -> str:
+        """The model's files, the device, and what runs it there; "" for a model that came as an object."""
+        files = digest_of(self._path) if self._path is not None else ""
+        runs = onnx.RECIPE if not self.device.gpu and onnx.available() else "torch"
+        return f"pruner:{files}:{self.device.name}:{runs}" if files else ""
 
     def read(self, query: Query, units: Units, which: npt.NDArray[np.int64]) -> Scores:
         """See `Reader.read`. A unit without a token gets the lowest score there is."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import ModelError, Overloaded
-from compressor.scoring.base import Query, Reader, Scores, Units
+from compressor.scoring.base import Query, Reader, Scores, Units, identity_of
 from compressor.scoring.fast import FastScorer
 from compressor.scoring.relevance import answers, relevance, running_text
 
@@ -60,6 +60,12 @@ class ModelScorer:
     ) -> None:
         self.name, self.reader, self.mix, self.band = name, reader, mix, band
         self.fast = fast or FastScorer()
+
+    @property
+    def identity(self) -> str:
+        """The reader's, with how it is mixed and banded; "" if the reader has none."""
+        read = identity_of(self.reader)
+        return f"{self.name}:{read}:{self.mix}:{self.band}:{self.fast.identity}" if read else ""
 
     def score(self, query: Query, units: Units) -> Scores:
         """See `Scorer.score`."""

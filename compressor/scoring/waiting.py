@@ -54,7 +54,7 @@ class Call:
     future: Future[list[Any]] = field(default_factory=Future)
     outs: dict[int, Any] = field(default_factory=dict)  # by place in `items`
     begun: set[int] = field(default_factory=set)  # places in `items`
-    started: bool = False  # its first batch has begun
+    waited: float | None = None  # seconds until its first batch began
     closed: bool = False  # answered, failed or withdrawn
     entries: list[Entry] = field(init=False)  # ascending in size; those begun leave when they come to the end
     tokens: int = field(init=False)

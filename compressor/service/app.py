@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import CompressorError, MissingExtra
+from compressor.errors import CompressorError, DeviceError, MissingExtra, ModelError, StoreError
 from compressor.service.config import Config
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
 
     from compressor.service.gate import Gate
+    from compressor.service.telemetry.metrics import Metrics
+    from compressor.service.tenants import Tenants
 
+FRESH = 5.0  # seconds
 log = logging.getLogger("compressor.service")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")  # in an error's message: names of sessions and refs
 
 
 def create_app(config: Config | None = None) -> Gate:
@@ -26,22 +33,39 @@ def create_app(config: Config | None = None) -> Gate:
     from fastapi import FastAPI
 
     from compressor import __version__
+    from compressor.service.dashboard.ledger import Ledger
+    from compressor.service.dashboard.routes import router as dashboard
     from compressor.service.gate import Gate
-    from compressor.service.metrics import Metrics
-    from compressor.service.proxy import Proxy
+    from compressor.service.proxying.proxy import Proxy
     from compressor.service.routes import router
+    from compressor.service.telemetry.metrics import Metrics
+    from compressor.service.telemetry.tracing import Tracing, wanted
     from compressor.service.tenants import Tenants
+    from compressor.threads import in_thread
 
     config = config or Config()
+    tracing = Tracing() if wanted(config.otel, os.environ) else None
     metrics, tenants = Metrics(), Tenants(config)
+    metrics.sources.append(lambda: _look(metrics, tenants))
+    ledger = Ledger(metrics, tenants.books)
     proxy = Proxy(config, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(_watch(metrics))
+        ledger.start()
         yield
+        watching.cancel()
+        if tracing is not None:
+            await in_thread(tracing.close)
         await proxy.close()
+        await in_thread(ledger.close)
         tenants.close()
 
+    # Newer versions have traces and logs of their own, which quote what went wrong. Older ones take this for a remark.
+    quiet: Any = {
+        "telemetry": dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
+    }
     api = FastAPI(
         title="Agentic compressor",
         version=__version__,
@@ -50,11 +74,29 @@ def create_app(config: Config | None = None) -> Gate:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        **quiet,
     )
-    api.state.config = config
+    api.state.config, api.state.draining = config, False
     api.include_router(router(config, tenants, metrics))
+    api.include_router(dashboard(config, ledger))
     _answer_errors(api)
-    return Gate(config, tenants, metrics, api, proxy)
+    return Gate(config, tenants, metrics, api, proxy, tracing)
+
+
+def _look(metrics: Metrics, tenants: Tenants) -> None:
+    """Takes the numbers of now that nobody tells."""
+    metrics.stored(tenants.health())
+    for tenant in tenants.all():
+        metrics.sessions.labels(tenant.name).set(tenant.live())
+
+
+async def _watch(metrics: Metrics) -> None:
+    """Takes them now and then, where another process may be asked for them."""
+    from compressor.threads import in_thread
+
+    while metrics.several:
+        await in_thread(metrics.refresh)
+        await asyncio.sleep(FRESH)
 
 
 def _answer_errors(api: FastAPI) -> None:
@@ -68,7 +110,9 @@ def _answer_errors(api: FastAPI) -> None:
         return Answer(refused.body, refused.status, headers=refused.headers)
 
     async def ours(_: Request, error: Exception) -> Response:
-        if not isinstance(error, Refused):
+        if isinstance(error, (StoreError, ModelError, DeviceError)):  # the client is only told that the log says more
+            log.warning("not possible now: %s: %s", type(error).__name__, _QUOTED.sub("'…'", str(error)))
+        elif not isinstance(error, Refused):
             log.info("refused: %s", type(error).__name__)
         return answer(refusal(error))
 

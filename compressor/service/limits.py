@@ -12,6 +12,7 @@ from compressor.service.problems import Refused
 
 Receive = Callable[[], Awaitable[Any]]
 Headers = Iterable[tuple[bytes, bytes]]
+MISSES = 60  # a minute: refs that a tenant may ask for and that there are not; more are guesses
 
 
 async def read_body(receive: Receive, headers: Headers, most: int, seconds: float) -> bytes:
@@ -23,6 +24,20 @@ async def read_body(receive: Receive, headers: Headers, most: int, seconds: floa
         return await asyncio.wait_for(_read(receive, most), seconds)
     except asyncio.TimeoutError:
         raise Refused(408, "timeout", f"the body did not arrive within {seconds:g} s") from None
+
+
+def check_framing(headers: Headers) -> None:
+    """Refused (400) for a body whose length is told in two ways: what stands in front of us may read the other one, and
+    take the rest for somebody's next request (RFC 9112, 6.1)."""
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
+        raise Refused(400, "ambiguous_length", "content-length or transfer-encoding, not both", {"connection": "close"})
+
+
+def check_plain(headers: Headers) -> None:
+    """Refused (415) for a body that is packed: how much comes out of it nobody can know before."""
+    for name, value in headers:
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise Refused(415, "encoded_body", "send the body as it is, without a content-encoding")
 
 
 async def _read(receive: Receive, most: int) -> bytes:
@@ -54,15 +69,20 @@ def parse(body: bytes, depth: int) -> Any:
     except ValueError as error:
         where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise Refused(400, "invalid_json", f"the body is no JSON{where}") from None
+    too_deep(data, depth)
+    return data
+
+
+def too_deep(data: Any, depth: int, told: int | None = None) -> None:
+    """Refused (400) for JSON data nested deeper than `depth`; the error says `told`, if given."""
     level: list[Any] = [data] if isinstance(data, (dict, list)) else []
     for _ in range(depth):
         if not level:
-            return data
+            return
         inside = (item.values() if isinstance(item, dict) else item for item in level)
         level = [value for values in inside for value in values if isinstance(value, (dict, list))]
     if level:
-        raise _too_deep(depth)
-    return data
+        raise _too_deep(depth if told is None else told)
 
 
 def _too_deep(depth: int) -> Refused:
@@ -82,6 +102,7 @@ class Turnstile:
     def __init__(self, concurrency: int, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._most, self._rate, self._clock = concurrency, rate, clock
         self._left, self._at = float(rate), clock()
+        self._misses, self._missed = float(MISSES), clock()
         self.inside = 0
 
     def enter(self) -> None:
@@ -96,6 +117,18 @@ class Turnstile:
                 raise _too_many(f"{self._rate:g} requests a minute", (1 - self._left) * 60 / self._rate)
             self._left -= 1
         self.inside += 1
+
+    def guess(self) -> None:
+        """Lets one in that asks for a ref. Refused (429) if too many of late were for none."""
+        now = self._clock()
+        self._misses = min(MISSES, self._misses + (now - self._missed) * MISSES / 60)
+        self._missed = now
+        if self._misses < 1:
+            raise _too_many(f"{MISSES} requests a minute for refs that there are not", 60 / MISSES)
+
+    def missed(self) -> None:
+        """There was no such ref."""
+        self._misses -= 1
 
     def leave(self) -> None:
         """One that was let in is gone."""

@@ -7,32 +7,33 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeVar
 
+from compressor_agents.histories import Thread
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
 from compressor.errors import BudgetTooSmall, UnknownRef
+from compressor.icl.result import ExamplesResult
 from compressor.refs import find_refs
 from compressor.result import DocumentsResult, Result
-from compressor.service import shapes
+from compressor.service import hooks, shapes
 from compressor.service.config import Config
 from compressor.service.limits import parse
-from compressor.service.metrics import Metrics, Work
 from compressor.service.names import model_name
 from compressor.service.problems import Refused, encoded
-from compressor.service.talks import last_call
+from compressor.service.talks import tallies_of
+from compressor.service.telemetry.metrics import Metrics, Work
+from compressor.service.telemetry.tracing import span
 from compressor.service.tenants import Tenant, Tenants
 from compressor.sessions import Session
 from compressor.sessions.expand import MOST
 from compressor.threads import in_thread
 
 T = TypeVar("T")
-_REF = re.compile(r"(?<!\d)\d{12}(?!\d)")
 _ASIDE = 100_000  # bytes of a body that is read in a thread of its own
 _WRONG: dict[int | str, dict[str, Any]] = {
     code: {"model": shapes.Error, "description": text}
@@ -55,12 +56,14 @@ Id = Annotated[str, Path(max_length=200, examples=["import-42"])]
 
 
 class Answer(Response):
-    """JSON."""
+    """JSON. Values that are bytes are JSON already; they come first."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return encoded(content)
+        done = {name: value for name, value in content.items() if isinstance(value, bytes)}
+        rest = encoded({name: value for name, value in content.items() if name not in done})
+        return b"{" + b"".join(b'"%s":%s,' % (name.encode(), value) for name, value in done.items()) + rest[1:]
 
 
 class _Request(Request):
@@ -92,7 +95,8 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
 
     async def work(function: Callable[..., T], *args: Any) -> T:
         try:
-            return await asyncio.wait_for(in_thread(function, *args), config.timeout)
+            with span("work", {"code.function.name": function.__name__.strip("_<>")}):
+                return await asyncio.wait_for(in_thread(function, *args), config.timeout)
         except asyncio.TimeoutError:
             raise Refused(504, "timeout", f"this took longer than {config.timeout:g} s") from None
 
@@ -101,7 +105,18 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
         """Compresses a context."""
         tenant = _tenant(request)
         start = time.perf_counter()
-        made = await work(_compress if asked.budget is not None else _follow, tenant, asked, config)
+        if asked.budget is not None:
+            made = await work(_compress, tenant, asked, config)
+        else:
+            try:
+                made = await work(_follow, tenant, asked, config)
+            except Exception as error:  # a gateway asks, and an agent waits for it: some answer 502 to our 4xx
+                if not all(isinstance(message, dict) for message in asked.messages):
+                    raise  # no gateway's
+                kind = hooks.fell_back(error)
+                metrics.fell_back(tenant.name, kind)
+                made = {"messages": asked.messages, **_sizes(0, 0), "warnings": [f"not compressed: {kind}"]}
+                made |= {"refs": [], "mode": "conversation"}
         metrics.did(_work(tenant, "call" if asked.budget is not None else "conversation", made, start))
         return Answer(made)
 
@@ -112,6 +127,15 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
         start = time.perf_counter()
         made = await work(_documents, tenant, asked, config)
         metrics.did(_work(tenant, "documents", made, start))
+        return Answer(made)
+
+    @routes.post("/v1/examples", responses=_WRONG, tags=["compress"])
+    async def examples(request: Request, asked: shapes.Examples) -> Answer:
+        """Chooses in-context examples."""
+        tenant = _tenant(request)
+        start = time.perf_counter()
+        made = await work(_examples, tenant, asked, config)
+        metrics.did(_work(tenant, "examples", made, start))
         return Answer(made)
 
     @routes.get("/v1/retrieve/{ref}", responses=_WRONG | _GONE, tags=["compress"])
@@ -144,8 +168,12 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
         """What to send of a session now."""
 
         def run() -> dict[str, Any]:
-            session = _session(_tenant(request), id, asked or shapes.View(), config)
+            tenant = _tenant(request)
+            session = _session(tenant, id, asked or shapes.View(), config)
+            start, known = time.perf_counter(), tallies_of(session).calls
             messages = session.view()
+            if tallies_of(session).calls > known:  # the same view again is no other call
+                metrics.did(_session_work(tenant, session, time.perf_counter() - start))
             return {"messages": messages, "warnings": session.warnings, **_balance(session)}
 
         return Answer(await work(run))
@@ -177,16 +205,18 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
         return Answer({"status": "ok"})
 
     @routes.get("/readyz", responses={503: _WRONG[503]}, tags=["service"])
-    async def readyz() -> Answer:
-        """Whether it can serve: its store answers."""
-        await work(lambda: tenants.shared.store.stats())
-        return Answer({"status": "ready"})
+    async def readyz(request: Request) -> Answer:
+        """Whether it can serve: its store answers. "degraded": its Redis does not; sessions are 503 until it does, all
+        else is served without it. 503 also while the service ends."""
+        if request.app.state.draining:
+            raise Refused(503, "draining", "this service is about to end: ask another")
+        return Answer({"status": "ready" if await work(tenants.ready) else "degraded"})
 
     @routes.get("/metrics", tags=["service"], response_class=Response)
     async def exposition(request: Request) -> Response:
         """Prometheus metrics: the tenant's own; all of them for a key with `admin`."""
         of = None if request.scope["compressor.admin"] else _tenant(request).name
-        return Response(metrics.text(of), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await work(metrics.text, of), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes
 
@@ -197,10 +227,21 @@ def _tenant(request: Request) -> Tenant:
 
 
 def _work(
-    tenant: Tenant, kind: Literal["call", "documents", "conversation"], made: dict[str, Any], start: float
+    tenant: Tenant, kind: Literal["call", "documents", "examples", "conversation"], made: dict[str, Any], start: float
 ) -> Work:
     sizes = made["tokens_before"], made["tokens_after"]
-    return Work(tenant.name, kind, *sizes, seconds=time.perf_counter() - start, warnings=tuple(made["warnings"]))
+    more: dict[str, Any] = {"session": made.get("session", ""), "refs": tuple(made["refs"])}
+    more |= {"cache": made.get("cached", ""), "tier": tenant.compressor.scorer.name}
+    saved, took = made.pop("_saved", 0.0), time.perf_counter() - start
+    return Work(tenant.name, kind, *sizes, saved, took, warnings=tuple(made["warnings"]), **more)
+
+
+def _session_work(tenant: Tenant, session: Session, seconds: float) -> Work:
+    thread = Thread(session, "")
+    id, balance, saved = tenant.talks.account(thread)
+    more: dict[str, Any] = {"billed": balance.billed_tokens, "billed_cached": balance.billed_cached, "session": id}
+    more |= {"tier": tenant.compressor.scorer.name, "warnings": tuple(session.warnings)}
+    return Work(tenant.name, "session", balance.raw_last, balance.last, saved, seconds, **more)
 
 
 def _compress(tenant: Tenant, asked: shapes.Compress, config: Config) -> dict[str, Any]:
@@ -209,7 +250,8 @@ def _compress(tenant: Tenant, asked: shapes.Compress, config: Config) -> dict[st
     made = tenant.compressor.compress(
         asked.messages, asked.budget, model, asked.query, asked.tools, asked.mode, asked.system, asked.pinned
     )
-    return {"messages": made.messages, **_account(made, made.messages), "mode": asked.mode}
+    messages = encoded(made.messages)  # here, in a thread of its own, and once
+    return {"messages": messages, **_account(made, messages), "mode": asked.mode}
 
 
 def _follow(tenant: Tenant, asked: shapes.Compress, config: Config) -> dict[str, Any]:
@@ -217,23 +259,35 @@ def _follow(tenant: Tenant, asked: shapes.Compress, config: Config) -> dict[str,
     if not asked.messages:
         return {"messages": [], **_sizes(0, 0), "warnings": [], "refs": [], "mode": "conversation"}
     thread, messages = tenant.talks.view(asked.messages, asked.model, asked.system, asked.tools)
-    before, after = last_call(thread)
-    tenant.talks.account(thread)
-    more = {"warnings": thread.conversation.warnings, "refs": _refs(messages), "mode": "conversation"}
-    return {"messages": messages, **_sizes(before, after), **more}
+    id, balance, saved = tenant.talks.account(thread)
+    messages, added = hooks.hashed(messages, thread.conversation.kit.counter.count)
+    more = {"warnings": thread.conversation.warnings, "refs": _refs(encoded(messages)), "mode": "conversation"}
+    sizes = _sizes(balance.raw_last, balance.last + added)
+    return {"messages": messages, **sizes, **more, "session": id, "_saved": saved}
 
 
 def _documents(tenant: Tenant, asked: shapes.Documents, config: Config) -> dict[str, Any]:
     model = model_name(asked.model, config.models)
     made = tenant.compressor.compress_documents(asked.documents, asked.query, asked.budget, model)
-    return {"text": made.text, "documents": made.documents, **_account(made, made.text)}
+    text = encoded(made.text)
+    return {"text": text, "documents": encoded(made.documents), **_account(made, text)}
+
+
+def _examples(tenant: Tenant, asked: shapes.Examples, config: Config) -> dict[str, Any]:
+    model, wish = model_name(asked.model, config.models), asked
+    made = tenant.compressor.select_examples(
+        wish.examples, wish.query, wish.budget, model, wish.template, wish.method, wish.prune, wish.order
+    )
+    chosen = {"examples": encoded(made.examples), "text": encoded(made.text), "messages": encoded(made.messages)}
+    refs = list(dict.fromkeys(gone.ref for gone in made.dropped))
+    return {**chosen, **_account(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs}
 
 
 def _retrieve(tenant: Tenant, ref: str, query: str | None, budget: int | None) -> str:
-    found = _REF.search(ref)
+    found = hooks.ref_in(ref)
     if found is None:  # the store has other keys, which are nobody's refs
         raise UnknownRef(ref)
-    text = tenant.compressor.expand(found[0])
+    text = tenant.compressor.expand(found)
     if budget is None and not query:
         return text
     try:
@@ -255,7 +309,7 @@ def _balance(session: Session) -> dict[str, Any]:
     return {"id": session.id, "count": session.count, "balance": {**asdict(balance), **more}}
 
 
-def _account(made: Result | DocumentsResult, output: Any) -> dict[str, Any]:
+def _account(made: Result | DocumentsResult | ExamplesResult, output: bytes) -> dict[str, Any]:
     return {
         **_sizes(made.tokens_before, made.tokens_after),
         "budget": made.budget,
@@ -263,6 +317,7 @@ def _account(made: Result | DocumentsResult, output: Any) -> dict[str, Any]:
         "estimate": made.estimate,
         "warnings": made.warnings,
         "refs": _refs(output) if made.tokens_after < made.tokens_before else [],
+        "cached": made.cached,
     }
 
 
@@ -276,5 +331,5 @@ def _sizes(before: int, after: int) -> dict[str, Any]:
     }
 
 
-def _refs(output: Any) -> list[str]:
-    return list(dict.fromkeys(find_refs(encoded(output).decode())))
+def _refs(output: bytes) -> list[str]:
+    return list(dict.fromkeys(find_refs(output.decode())))

@@ -40,13 +40,19 @@ class Sessions:
         with self._lock:
             known = self._open.get(id)
         if known is None or known[0] != options:
-            known = options, self._compressor.session(id, policy=self._policy, **options)  # reads the store
+            # Reads the store. What is in a request nobody writes to.
+            known = options, Session(self._compressor, id, policy=self._policy, frozen=True, **options)
         with self._lock:
             self._open[id] = known
             self._open.move_to_end(id)
             while len(self._open) > self._most:
                 self._open.popitem(last=False)
         return known[1]
+
+    def ids(self) -> set[str]:
+        """Of those that are at hand."""
+        with self._lock:
+            return set(self._open)
 
     def note(self, id: str, given: Mapping[str, Any], begin: bool) -> dict[str, Any]:
         """Keeps what a session is told; gives all that it has been told."""

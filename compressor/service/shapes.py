@@ -63,6 +63,35 @@ class Documents(_Shape):
     )
 
 
+class Examples(_Shape):
+    """In-context examples, of which those that teach most for a query are chosen."""
+
+    examples: list[StrictStr | dict[str, Any] | list[Any]] = Field(max_length=100_000)
+    query: StrictStr | None = None
+    budget: Budget = 0.25
+    model: StrictStr | None = None
+    template: StrictStr | None = Field(default=None, max_length=10_000, description='Such as "{question} => {answer}".')
+    method: Literal["auto", "classes", "dpp", "mmr", "top"] = "auto"
+    prune: StrictBool = True
+    order: Literal["best last", "best first", "given"] = "best last"
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {
+                    "examples": [
+                        {"input": "my card was stolen", "output": "lost_card"},
+                        {"input": "what do I owe", "output": "balance"},
+                    ],
+                    "query": "I lost my card",
+                    "budget": 20,
+                }
+            ]
+        },
+    )
+
+
 class Told(_Shape):
     """What a session is told; it keeps it, so that it need not be told again."""
 

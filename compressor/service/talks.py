@@ -1,7 +1,7 @@
 """Which conversation a proxied request belongs to: the session it names, or the one whose messages it extends.
 
 Builds on what the wrapped clients do (`compressor_agents`): a `Resolver` for each session, and for each first message.
-Keeps those used last. Knows no HTTP.
+Keeps the conversations used last, as many as the settings say by number and by bytes. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -20,7 +21,9 @@ from compressor_agents.histories import Thread, Threads
 from compressor_agents.resolving import Call, Failing, Resolver
 
 from compressor.service.names import model_name
+from compressor.service.proxying.bodies import Body, read
 from compressor.sessions.balance import Balance
+from compressor.sessions.state import Tallies
 from compressor.sessions.wire import digest
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("compressor.service")
 #: What went wrong with the request at hand, for its answer's header: names only, no content.
 WARNINGS: ContextVar[list[str]] = ContextVar("WARNINGS")
+CHARACTERS = 4  # of a token: what a history takes up that is not known as a body
 _SHOWN = {"refused": "refused by the provider", "raw response": "raw response"}
 
 
@@ -71,6 +75,16 @@ class _Resolver(Resolver):
         self.failing, self._names = failing, names
 
 
+@dataclass(eq=False)
+class _Kept:
+    """A conversation that is known, with the body it was last sent in and that body's size in bytes."""
+
+    thread: Thread
+    threads: Threads
+    body: Body | None
+    size: int
+
+
 class Talks:
     """One tenant's conversations. Safe to share between threads."""
 
@@ -80,12 +94,54 @@ class Talks:
         self.failing = _Noted()
         self._names: dict[str, str] = {}
         self._known: OrderedDict[Any, _Resolver] = OrderedDict()
-        self._told: WeakKeyDictionary[Any, tuple[str, Balance]] = WeakKeyDictionary()
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()  # by the thread's id, the newest last
+        self._bytes = 0  # of the bodies in there
+        self._first: dict[str, list[_Kept]] = {}  # by the text of their first message
+        self._told: WeakKeyDictionary[Any, tuple[str, Balance, Any]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def call(self, api: Api, body: Json, session: str = "", budget: int | float | str | None = None) -> Call | None:
+    def read(self, raw: bytes) -> Body:
+        """A request's body. Refused for what is none, or is not taken."""
+        return read(raw, self._config.depth, self._alike)
+
+    def call(self, api: Api, body: Body, session: str = "", budget: int | float | str | None = None) -> Call | None:
         """What to send instead of a body; None if it has to go out as it is. Raises what is wrong with the session."""
-        return self._resolver(api, body, session, budget).call(api, body)
+        resolver = self._resolver(api, body.data, session, budget)
+        call = resolver.call(api, body.data)
+        if call is not None:
+            self._keep(_Kept(call.thread, resolver.threads, body, len(body.text)))
+        return call
+
+    def _alike(self, first: str) -> list[Body]:
+        with self._lock:
+            return [kept.body for kept in self._first.get(first, ()) if kept.body is not None]
+
+    def _keep(self, kept: _Kept) -> None:
+        """Notes what was used last, and lets go of what is too much."""
+        gone = []
+        with self._lock:
+            self._let_go(id(kept.thread))
+            self._kept[id(kept.thread)] = kept
+            self._bytes += kept.size
+            if kept.body is not None and kept.body.first:
+                self._first.setdefault(kept.body.first, []).append(kept)
+            most, memory = self._config.conversations, self._config.memory
+            while len(self._kept) > 1 and (len(self._kept) > most or self._bytes > memory):
+                gone.append(self._let_go(next(iter(self._kept))))
+        for old in gone:  # not under the lock: theirs may be held by one that asks the store
+            if old is not None:
+                old.threads.forget(old.thread)
+
+    def _let_go(self, id: int) -> _Kept | None:
+        kept = self._kept.pop(id, None)
+        if kept is not None:
+            self._bytes -= kept.size
+            if kept.body is not None and kept.body.first:
+                alike = [one for one in self._first[kept.body.first] if one is not kept]
+                self._first[kept.body.first] = alike
+                if not alike:
+                    del self._first[kept.body.first]
+        return kept
 
     def renamed(self, body: Json) -> Json:
         """A body that goes out as it is, but for the id of the response it continues; the same object if it has none of
@@ -98,7 +154,10 @@ class Talks:
     ) -> tuple[Thread, list[Any]]:
         """What to send of a whole history whose conversation is found by its messages. Raises what
         `Conversation.view` raises."""
-        return self._by_message(messages, "view", None).threads.view(messages, model, "", system, tools)
+        threads = self._by_message(messages, "view", None).threads
+        thread, view = threads.view(messages, model, "", system, tools)
+        self._keep(_Kept(thread, threads, None, CHARACTERS * thread.conversation.balance().raw_last))
+        return thread, view
 
     def account(self, thread: Thread) -> tuple[str, Balance, float]:
         """A conversation's id, its balance, and dollars saved since this was last asked."""
@@ -107,10 +166,20 @@ class Talks:
         with self._lock:
             known = self._told.get(conversation)
             id = known[0] if known else getattr(conversation, "id", "") or f"auto-{uuid4().hex[:16]}"
-            self._told[conversation] = id, balance
+            self._told[conversation] = id, balance, thread.lock
         if known is None:  # what a session saved before this process knew it is not this process's news
             return id, balance, balance.saved_money if balance.calls <= 1 else 0.0
         return id, balance, balance.saved_money - known[1].saved_money
+
+    def balances(self) -> dict[str, Balance]:
+        """The balances of all conversations that are known here, as they were last asked for, by their ids."""
+        with self._lock:
+            return {id: balance for id, balance, _ in self._told.values()}
+
+    def find(self, id: str) -> tuple[Any, Any] | None:
+        """The conversation of that id and its lock, if it is known here."""
+        with self._lock:
+            return next(((talk, told[2]) for talk, told in self._told.items() if told[0] == id), None)
 
     def _resolver(self, api: Api, body: Json, session: str, budget: int | float | str | None) -> _Resolver:
         budget = self._config.budget if budget is None else budget
@@ -118,7 +187,7 @@ class Talks:
             return self._by_message(api.history(body) if api.readable(body) else [], api.dialect, budget)
         model = model_name(body.get("model"), self._config.models)
         key = "session", session, api.dialect, model, budget
-        return self._kept(key, lambda: self._of_session(session, model, budget))
+        return self._resolver_of(key, lambda: self._of_session(session, model, budget))
 
     def _of_session(self, id: str, model: str | None, budget: int | float | str | None) -> _Resolver:
         found = self._sessions.of(id, {"model": model, "budget": budget}, begin=True)
@@ -129,9 +198,9 @@ class Talks:
         first: Any = next(
             (m for m in messages if not (isinstance(m, dict) and m.get("role") in ("system", "developer"))), {}
         )
-        return self._kept((kind, budget, digest(first)), lambda: self._made(budget, None))
+        return self._resolver_of((kind, budget, digest(first)), lambda: self._made(budget, None))
 
-    def _kept(self, key: Any, make: Callable[[], _Resolver]) -> _Resolver:
+    def _resolver_of(self, key: Any, make: Callable[[], _Resolver]) -> _Resolver:
         with self._lock:
             found = self._known.get(key)
         made = found or make()  # may read the store: not under the lock
@@ -143,12 +212,12 @@ class Talks:
             return made
 
     def _made(self, budget: int | float | str | None, session: Any) -> _Resolver:
-        threads = _Threads(self._config.models, self._compressor, budget, self._policy, session)
+        most = self._config.conversations
+        threads = _Threads(self._config.models, self._compressor, budget, self._policy, session, most, True)
         return _Resolver(threads, self.failing, self._names)
 
 
-def last_call(thread: Thread) -> tuple[int, int]:
-    """Tokens of a conversation's last request, as it would have been and as it was."""
-    conversation = thread.conversation
-    tallies = getattr(conversation, "_talk", conversation)._state.tallies  # Balance has only their sums
-    return tallies.raw_last, tallies.last
+def tallies_of(conversation: Any) -> Tallies:
+    """Of a conversation or session, as this process knows it: nothing is read."""
+    tallies: Tallies = getattr(conversation, "_talk", conversation)._state.tallies
+    return tallies

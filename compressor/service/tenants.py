@@ -6,86 +6,20 @@ no HTTP.
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Mapping
 
 from compressor.engine import Compressor
-from compressor.errors import ExpiredRef, StoreError, UnknownRef
 from compressor.service.config import Config
 from compressor.service.limits import Turnstile
 from compressor.service.sessions import Sessions
+from compressor.service.stores import Stores
 from compressor.service.talks import Talks
-from compressor.store.base import Journal, Store, StoreStats, get_many
+from compressor.sessions.balance import Balance
+from compressor.store.base import Store
+from compressor.store.guarded import Health
 
 LOCAL = "local"  # whoever comes where no key is asked for
-
-
-class TenantStore:
-    """A tenant's part of a store: its keys and logs have names of their own there, so that no ref of another's is
-    found, and none can be taken either."""
-
-    def __init__(self, store: Store, tenant: str) -> None:
-        self._store = store
-        self._front = f"t{hashlib.blake2b(tenant.encode(), digest_size=8).hexdigest()}:"
-
-    def put(self, items: Mapping[str, bytes]) -> None:
-        """See `Store.put`."""
-        self._store.put({self._front + key: value for key, value in items.items()})
-
-    def get(self, key: str) -> bytes:
-        """See `Store.get`."""
-        try:
-            return self._store.get(self._front + key)
-        except ExpiredRef:
-            raise ExpiredRef(key) from None
-        except UnknownRef:
-            raise UnknownRef(key) from None
-
-    def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """See `BatchStore.get_many`."""
-        found = get_many(self._store, [self._front + key for key in keys])
-        return {key[len(self._front) :]: value for key, value in found.items()}
-
-    def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `Journal.read_log`."""
-        try:
-            return self._journal.read_log(self._front + name, after)
-        except ExpiredRef:
-            raise ExpiredRef(name) from None
-        except UnknownRef:
-            raise UnknownRef(name) from None
-
-    def append_log(
-        self,
-        name: str,
-        at: int,
-        records: Sequence[bytes],
-        *,
-        fresh: bool = False,
-        values: Mapping[str, bytes] | None = None,
-    ) -> bool:
-        """See `Journal.append_log`."""
-        own = {self._front + key: value for key, value in values.items()} if values else None
-        return self._journal.append_log(self._front + name, at, records, fresh=fresh, values=own)
-
-    def drop_log(self, name: str) -> None:
-        """See `Journal.drop_log`."""
-        self._journal.drop_log(self._front + name)
-
-    def stats(self) -> StoreStats:
-        """Those of the whole store."""
-        return self._store.stats()
-
-    def close(self) -> None:
-        """Closes nothing: the store is not this tenant's."""
-
-    @property
-    def _journal(self) -> Journal:
-        if not hasattr(self._store, "append_log"):
-            raise StoreError(f"{type(self._store).__name__} cannot keep sessions: it has no journal")
-        return cast(Journal, self._store)
 
 
 class Tenant:
@@ -97,19 +31,29 @@ class Tenant:
         self.talks = Talks(compressor, self.sessions, config)
         self.turnstile = Turnstile(config.concurrency, config.rate)
 
+    def live(self) -> int:
+        """Sessions and conversations that this process holds."""
+        return len(self.sessions.ids() | self.talks.balances().keys())
+
 
 class Tenants:
     """All of them, made when they first come. Safe to share between threads."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self.shared = Compressor(config.scorer, config.store, config.device)
+        self.stores = Stores(config)
+        self.shared = Compressor(config.scorer, self.stores.shared, config.device, cache=config.cache)
         self._known: dict[str, Tenant] = {}
         self._lock = threading.Lock()
 
     def known(self, name: str) -> Tenant | None:
         """The tenant of that name, if it has come before: without waiting for anything."""
         return self._known.get(name)
+
+    def all(self) -> list[Tenant]:
+        """Those that have come."""
+        with self._lock:
+            return list(self._known.values())
 
     def of(self, name: str) -> Tenant:
         """The tenant of that name. StoreError if the store cannot be opened."""
@@ -118,10 +62,26 @@ class Tenants:
             if found is None:
                 own = self.shared
                 if self._config.keys:
-                    own = Compressor(self.shared.scorer, TenantStore(self.shared.store, name))
+                    own = Compressor(self.shared.scorer, self.stores.of(name), cache=self._config.cache)
                 found = self._known[name] = Tenant(name, own, self._config)
             return found
 
+    def books(self, name: str) -> tuple[Store, Mapping[str, Balance]] | None:
+        """A tenant's store and its sessions' balances, if it has come before. StoreError as `of`."""
+        found = self._known.get(name)
+        return None if found is None else (found.compressor.store, found.talks.balances())
+
+    def ready(self) -> bool:
+        """Whether the store answers. False: it is a Redis that is away; requests are served, sessions are not.
+        StoreError for another store that cannot be used."""
+        return self.stores.answers()
+
+    def health(self) -> dict[str, Health]:
+        """How it is with each tenant's part of a Redis; nothing for other stores. Asks nobody."""
+        found = self.stores.health()
+        shared = found.pop("", None)  # with keys it has only vectors
+        return {LOCAL: shared} if shared and not self._config.keys else found
+
     def close(self) -> None:
-        """Closes the store."""
-        self.shared.close()
+        """Closes the store. StoreError where a Redis did not get everything that waited for it."""
+        self.stores.close()

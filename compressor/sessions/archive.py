@@ -85,12 +85,13 @@ def _was_there(store: Store, key: str) -> bool:
 @dataclass(frozen=True)
 class Gone:
     """A round that has left the view. `text` is what the agent reads, `messages` are the exact ones as JSON, `spoken`
-    kind, name and text of each stretch, for a summary."""
+    kind, name and text of each stretch, for a summary; `numbers` are the messages' in the whole history."""
 
     label: str
     text: str
     messages: str
     spoken: tuple[tuple[PassageKind, str | None, str], ...] = ()
+    numbers: tuple[int, ...] = ()
 
     @property
     def ref(self) -> str:
@@ -102,8 +103,8 @@ class Gone:
         return [Passage(text, kind, name, self.ref) for kind, name, text in self.spoken]
 
     @classmethod
-    def of(cls, turns: Iterable[Turn], messages: Sequence[Any]) -> Gone:
-        """Of a round's original turns and messages."""
+    def of(cls, turns: Iterable[Turn], messages: Sequence[Any], numbers: Sequence[int] = ()) -> Gone:
+        """Of a round's original turns and messages, and their numbers."""
         parts, calls, said = [], [], ""
         spoken: list[tuple[PassageKind, str | None, str]] = []
         for turn in turns:
@@ -121,7 +122,7 @@ class Gone:
         label = " ".join((" + ".join(calls) or said or "a message").split())
         label = label if len(label) <= LABEL else label[: LABEL - 1] + "…"
         exact = json.dumps([wire.to_json(m) for m in messages], ensure_ascii=False)
-        return cls(label, "\n\n".join(parts), exact, tuple(spoken))
+        return cls(label, "\n\n".join(parts), exact, tuple(spoken), tuple(numbers))
 
 
 def thought(text: str) -> Gone:
@@ -205,7 +206,7 @@ def put_away(store: Store, gone: Sequence[Gone], index: Index, originals: Mappin
         items[ref_of(g.messages)] = g.messages
     page = None
     if gone:
-        listed = json.dumps([[g.ref, g.label, ref_of(g.messages)] for g in gone], ensure_ascii=False)
+        listed = json.dumps([[g.ref, g.label, ref_of(g.messages), *g.numbers] for g in gone], ensure_ascii=False)
         items[page := ref_of(listed)] = listed
     if items:
         put_texts(store, items)
@@ -214,11 +215,16 @@ def put_away(store: Store, gone: Sequence[Gone], index: Index, originals: Mappin
 
 def pages(store: Store, refs: Sequence[str]) -> list[tuple[str, str, str]]:
     """Ref, label and ref of the exact messages of every round on these pages that is still stored, oldest first."""
+    return [(ref, label, exact) for ref, label, exact, _ in rounds(store, refs)]
+
+
+def rounds(store: Store, refs: Sequence[str]) -> list[tuple[str, str, str, list[int]]]:
+    """The same, with the numbers of the messages."""
     found = get_many(store, list(refs))
-    out: list[tuple[str, str, str]] = []
+    out: list[tuple[str, str, str, list[int]]] = []
     for ref in refs:
         if ref in found:
-            out += [(r, label, exact) for r, label, exact in json.loads(found[ref])]
+            out += [(r, label, exact, numbers) for r, label, exact, *numbers in json.loads(found[ref])]
     return out
 
 

@@ -13,9 +13,9 @@ class Balance:
     """Tokens of all prompts of a session so far, and their money in dollars, at list prices and with the provider's
     prompt cache. Answers cost the same either way and are left out.
 
-    raw_*: what it would have been untouched. cached_tokens: read from the cache, by our reckoning. billed_*: what the
-    provider said (`usage`), 0 where nobody told us. view: tokens of the view now. known: the model has
-    a price in the table.
+    raw_*: what it would have been untouched. raw_last, last: tokens of the last prompt alone. cached_tokens: read from
+    the cache, by our reckoning. billed_*: what the provider said (`usage`), 0 where nobody told us. view: tokens of the
+    view now. known: the model has a price in the table.
     """
 
     calls: int
@@ -31,6 +31,8 @@ class Balance:
     view: int
     model: str
     known: bool
+    raw_last: int = 0
+    last: int = 0
 
     @classmethod
     def of(cls, tallies: Tallies, price: Price, view: int) -> Balance:
@@ -49,6 +51,8 @@ class Balance:
             view,
             price.name,
             price.known,
+            tallies.raw_last,
+            tallies.last,
         )
 
     @property

@@ -259,7 +259,8 @@ class Compaction:
                 return i
         for role in ("tool", "assistant"):
             for i in (i for group in gone for i in group):
-                if self.turns[i].role == role and _slot(self.turns[i]) is not None:
+                # Of the original: in the view a text may stand where there are only images.
+                if self.raw[i].role == role and _slot(self.raw[i]) is not None:
                     return i
         return None
 
@@ -320,7 +321,8 @@ class Compaction:
         )
 
     def _gone(self, group: list[int]) -> Gone:
-        return Gone.of([self.raw[i] for i in group], [self.originals[i] for i in group])
+        numbers = [self.entries[i].at for i in group]
+        return Gone.of([self.raw[i] for i in group], [self.originals[i] for i in group], numbers)
 
     def _entries(self, kept: list[int], edits: dict[int, Edits], carrier: int | None) -> list[Entry]:
         out = []

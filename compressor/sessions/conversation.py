@@ -23,7 +23,7 @@ from compressor.sessions.archive import Gone, Granting, Index
 from compressor.sessions.balance import Balance
 from compressor.sessions.compaction import Compaction, Outcome
 from compressor.sessions.expand import ExpandTool, expand
-from compressor.sessions.history import History, is_system, listed
+from compressor.sessions.history import History, alike, is_system, listed
 from compressor.sessions.kit import Kit, check_tools
 from compressor.sessions.limits import limit_of
 from compressor.sessions.policy import Policy
@@ -46,6 +46,7 @@ class Conversation:
         (a float below 1), money a call ("$0.02"), None: 0.8 of the window. tools: the schemas sent along, counted.
     scope: who may expand its refs; two conversations with one scope share them (`scoped`: the same, made by
         `archive.scope_of`). state: an earlier `.state`; the messages that go with it come with `follow` or `restore`.
+    frozen: nobody ever writes to a message given: what is the same object as last time is not read again.
 
     Raises InvalidBudget, CompressorError for a state that is none. Not safe to share between threads.
     """
@@ -62,6 +63,7 @@ class Conversation:
         system: Any = None,
         scoped: str | None = None,
         clock: Callable[[], float] = time.time,
+        frozen: bool = False,
     ) -> None:
         if model is not None and not isinstance(model, str):
             raise CompressorError(f"a model is named by a string, not {model!r:.80}")
@@ -86,9 +88,10 @@ class Conversation:
             tools,
         )
         self._clock = clock
-        self._history = History(self._kit, self._state, system)
+        self._frozen = frozen
+        self._history = History(self._kit, self._state, system, frozen)
         self._dirty = False
-        self._followed: list[tuple[Any, str]] = []  # the last history followed, and its digests
+        self._followed: tuple[list[Any], list[str]] = [], []  # the last history, and its digests
 
     # -- what the caller says
 
@@ -118,10 +121,10 @@ class Conversation:
 
     def _follow(self, messages: Sequence[Any], system: Any, tools: Sequence[Any] | None) -> None:
         history, state = self._history, self._state
-        if system is not None:
+        if system is not None and not (self._frozen and listed(system) == history.system):
             history.system = listed(system)
-        if tools is not None:
-            self._kit.tools = tools
+        if tools is not None and not (self._frozen and list(tools) == self._kit.tools):
+            self._kit.tools = list(tools) if self._frozen else tools
         lead = next((i for i, m in enumerate(messages) if not is_system(m)), len(messages))
         rest = list(messages[lead:])
         history.head = list(messages[:lead])
@@ -300,17 +303,19 @@ class Conversation:
             raise
 
     def _chain(self, messages: list[Any]) -> list[str]:
-        """The digest of the history up to and with each message. Messages that are the same LangChain objects as last
-        time, from the start, are not read again: dicts may have been written to, those are not."""
-        same = 0
-        for message, (known, _) in zip(messages, self._followed, strict=False):
-            if message is not known or isinstance(message, dict):
-                break
-            same += 1
-        chain = [digest for _, digest in self._followed[:same]]
-        for message in messages[same:]:
-            chain.append(wire.digest(message, chain[-1] if chain else ""))
-        self._followed = list(zip(messages, chain, strict=True))
+        """The digest of the history up to and with each message. Messages that are the same objects as last time are
+        not read again, where nothing before them has changed: LangChain's, and those that nobody writes to."""
+        known, digests = self._followed
+        same = alike(known, messages)
+        if not self._frozen:
+            same = next((i for i, message in enumerate(messages[:same]) if isinstance(message, dict)), same)
+        chain = digests[:same]
+        for at in range(same, len(messages)):
+            if self._frozen and at < len(known) and messages[at] is known[at] and chain[at - 1] == digests[at - 1]:
+                chain.append(digests[at])
+            else:
+                chain.append(wire.digest(messages[at], chain[-1] if chain else ""))
+        self._followed = messages, chain
         return chain
 
     def _compact(self) -> bool:

@@ -1,6 +1,7 @@
 """The live messages of a conversation and their entries: what comes in, what it counts, and how it stands in the view.
 
-Births tool results as their rounds complete. Knows no money and decides on no compaction.
+Births tool results as their rounds complete. Where nobody writes to the messages (`frozen`), what was read, counted and
+rendered once is not done again. Knows no money and decides on no compaction.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from compressor.dialects.signed import Removed, first_signed, without_finished_r
 from compressor.errors import CompressorError, InvalidContext
 from compressor.rounds import rounds_of
 from compressor.sessions.birth import give_birth, names_another
-from compressor.sessions.kit import Kit
+from compressor.sessions.kit import Edits, Kit, Read
 from compressor.sessions.state import Entry, State
 
 
@@ -22,15 +23,14 @@ class History:
     """`system` and `head` are system messages in front, which are the caller's and never compressed; `live` are the
     originals of the state's entries."""
 
-    def __init__(self, kit: Kit, state: State, system: Any) -> None:
-        self.kit, self.state = kit, state
+    def __init__(self, kit: Kit, state: State, system: Any, frozen: bool = False) -> None:
+        self.kit, self.state, self._frozen = kit, state, frozen
         self.system = listed(system)
         self.head: list[Any] = []
         self.live: list[Any] = []
-        self._memo: Context | None = None  # of what is live now
-
-    def _last(self) -> str:
-        return self.state.entries[-1].digest if self.state.entries else ""
+        self._memo: Read | None = None  # of what is live now
+        self._head: tuple[list[Any], Any, int] | None = None  # system messages, tools, their tokens
+        self._shown: dict[int, tuple[Any, Edits, Any]] = {}  # by number: a message, its edits, what they made of it
 
     @property
     def front(self) -> list[Any]:
@@ -47,7 +47,7 @@ class History:
         self.state.entries.append(Entry(self.state.count, digest, pinned=pin))
         self.state.count += 1
         self.live.append(message)
-        self._memo = None
+        self.forget()
 
     def go_back(self, known: int) -> None:
         """Forgets the entries from `known` on. If that is all of them, what has gone belongs to another history."""
@@ -61,14 +61,24 @@ class History:
             state.summary, state.gone_to = None, -1
 
     def forget(self) -> None:
-        """What was read from the live messages no longer holds: they have been exchanged."""
-        self._memo = None
+        """What was read from the live messages no longer holds: they have been exchanged, or written to."""
+        if not self._frozen:
+            self._memo = self._head = None
+            self._shown = {}
+
+    def _read(self) -> Read:
+        messages = [*self.front, *self.bodies()]
+        known = self._memo
+        if known is not None and self._frozen:
+            same = alike(known.context.messages, messages)
+            if same < len(known.context.messages) or known.context.tools is not self.kit.tools:
+                known = None
+        if known is None or len(known.context.messages) != len(messages):
+            known = self._memo = self.kit.read_all(messages, known if self._frozen else None)
+        return known
 
     def _parsed(self) -> Context:
-        messages = [*self.front, *self.bodies()]
-        if self._memo is None or len(self._memo.messages) != len(messages):
-            self._memo = self.kit.read(messages)
-        return self._memo
+        return self._read().context if self.live or self.head or self.system else self.kit.read([])
 
     def turns(self) -> list[Turn]:
         """The live messages as turns, counted from the system messages in front."""
@@ -132,15 +142,19 @@ class History:
             raise InvalidContext("the session is empty: append a message first")
         if len(self.live) != len(self.state.entries):
             raise CompressorError("this conversation was made from a state: follow the messages first")
-        waiting: set[str] = set()
-        for turn in self.turns():  # in order: some providers use an id again in every round
-            waiting = waiting.union(turn.calls).difference(turn.answers)
+        waiting = self._read().waiting
         if waiting:
             raise InvalidContext(f"tool call {min(waiting)!r} has no result yet: append it before the view")
 
     def head_tokens(self) -> int:
         """Tokens of a request without live messages: system messages, tool schemas, what primes the reply."""
-        return self.kit.head_tokens(self.front)
+        front, known = self.front, self._head
+        if known and known[1] is self.kit.tools and len(known[0]) == len(front) == alike(known[0], front):
+            return known[2]
+        tokens = self.kit.head_tokens(front)
+        if self._frozen:
+            self._head = front, self.kit.tools, tokens
+        return tokens
 
     def tokens(self) -> int:
         """Tokens of the view."""
@@ -158,8 +172,26 @@ class History:
 
     def rendered(self) -> list[Any]:
         """The view."""
-        edits = {len(self.front) + i: e.edits for i, e in enumerate(self.state.entries) if e.edits}
-        return self.kit.render([*self.front, *self.bodies()], edits)[len(self.system) :]
+        lead, bodies, entries = len(self.front), self.bodies(), self.state.entries
+        messages = [*self.front, *bodies]
+        if not self._frozen:
+            return self.kit.render(messages, {lead + i: e.edits for i, e in enumerate(entries) if e.edits})[
+                len(self.system) :
+            ]
+        done = {}
+        for i, (entry, body) in enumerate(zip(entries, bodies, strict=True)):
+            known = self._shown.get(entry.at) if entry.edits else None
+            if known and known[0] is body and known[1] is entry.edits:
+                done[i] = known[2]
+        new = {i: e.edits for i, e in enumerate(entries) if e.edits and i not in done}
+        if new:
+            read = self._read()
+            paths = {(lead + i, path): text for i, own in new.items() for path, text in own.items()}
+            messages = read.dialect.render(read.context, paths)
+        for i, shown in done.items():
+            messages[lead + i] = shown
+        self._shown = {entries[i].at: (bodies[i], entries[i].edits, messages[lead + i]) for i in (*done, *new)}
+        return messages[len(self.system) :]
 
     def bodies(self) -> list[Any]:
         """The live messages, without the signed reasoning that a compaction has left out."""
@@ -194,6 +226,11 @@ class History:
         unless the budget leaves no choice."""
         dialect, _ = self.kit.parse(self.live)
         return first_signed(self.bare() if self.kit.policy.traces else self.live, dialect) is not None
+
+
+def alike(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many objects at the start are the same."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a is not b), min(len(one), len(other)))
 
 
 def listed(system: Any) -> list[Any]:

@@ -9,8 +9,8 @@ from typing import Any
 from compressor.blocks import FindIn
 from compressor.choice import Choice
 from compressor.context import Context, Path, Slot, Turn
-from compressor.dialects import Dialect, detect
-from compressor.errors import CompressorError
+from compressor.dialects import Dialect, detect, goes_on
+from compressor.errors import CompressorError, InvalidContext
 from compressor.messages import Flow
 from compressor.prices import Price
 from compressor.sessions.policy import Policy
@@ -19,6 +19,23 @@ from compressor.tokens import Counter
 
 Edits = dict[Path, str]
 REGRET = 0.7  # weight of a text that was asked for again: as much as the agent's last call (scoring/query.py)
+
+
+@dataclass(frozen=True)
+class Read:
+    """Messages as they were read. waiting: ids of the calls that have no result yet."""
+
+    dialect: Dialect
+    context: Context
+    waiting: frozenset[str]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what follows can be read alone: no call is open, and nothing stands for one that we do not see."""
+        turns = self.context.turns
+        legacy = bool(turns) and any(slot.kind == "tool_call" and not slot.call_id for slot in turns[-1].slots)
+        blind = self.dialect.name == "openai_responses" and not all(t.slots or t.extras or t.calls for t in turns)
+        return not (self.waiting or legacy or blind)
 
 
 @dataclass
@@ -46,6 +63,27 @@ class Kit:
     def read(self, messages: Sequence[Any]) -> Context:
         """The same without the dialect; no messages are an empty context."""
         return self.parse(messages)[1] if messages else Context([], [], "", self.tools)
+
+    def read_all(self, messages: Sequence[Any], known: Read | None = None) -> Read:
+        """The same with what else was found. `known`: what the same objects at the start were read as before; nobody
+        has written to them."""
+        if known is not None and known.context.tools is self.tools and known.is_whole:
+            count = len(known.context.messages)
+            rest = messages[count:]
+            if 0 < count < len(messages) and goes_on(known.dialect, rest):
+                try:
+                    turns = known.dialect.parse(rest, self.tools).turns
+                except InvalidContext:
+                    pass  # it is told below, with the right number
+                else:
+                    for turn in turns:
+                        turn.index += count
+                        for slot in turn.slots:
+                            slot.message += count
+                    whole = Context(messages, [*known.context.turns, *turns], known.dialect.name, self.tools)
+                    return Read(known.dialect, whole, _waiting(turns, known.waiting))
+        dialect, context = self.parse(messages)
+        return Read(dialect, context, _waiting(context.turns))
 
     def render(self, messages: Sequence[Any], edits: Mapping[int, Edits]) -> list[Any]:
         """The messages with edits by index; untouched ones are the same objects."""
@@ -95,6 +133,14 @@ class Kit:
             find_constraints=find_constraints,
             hints=hints,
         )
+
+
+def _waiting(turns: Sequence[Turn], before: frozenset[str] = frozenset()) -> frozenset[str]:
+    waiting = set(before)
+    for turn in turns:  # in order: some providers use an id again in every round
+        waiting.update(turn.calls)
+        waiting.difference_update(turn.answers)
+    return frozenset(waiting)
 
 
 def check_tools(tools: Any) -> None:

@@ -37,8 +37,8 @@ class Session:
     """A long-running agent conversation under an id. Made by `Compressor.session`.
 
     Safe to share between threads and, where the store is (SQLite), between processes. Every method has an async twin
-    (`aappend`, `aview`, ...) that runs it in a worker thread. See `Conversation` for what the methods do; all of them
-    raise StoreError where the store cannot be read or written.
+    (`aappend`, `aview`, ...) that runs it in a worker thread. See `Conversation` for what the methods do, and `frozen`
+    is; all methods raise StoreError where the store cannot be read or written.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Session:
         tools: Sequence[Any] | None = None,
         system: Any = None,
         tenant: str = "",
+        frozen: bool = False,
     ) -> None:
         if not isinstance(id, str) or not id:
             raise CompressorError(f"a session needs an id, a string that is not empty, not {id!r:.80}")
@@ -60,7 +61,7 @@ class Session:
         self._compressor = compressor
         self._scope = archive.scope_of(tenant, id)
         self._options: dict[str, Any] = {"model": model, "budget": budget, "policy": policy, "tools": tools}
-        self._system = system
+        self._system, self._frozen = system, frozen
         self._lock = threading.RLock()
         self._number = 0  # of the last record that is in here
         self._tail = b""  # that record's hash
@@ -257,7 +258,8 @@ class Session:
     def _made(self) -> Conversation:
         """The conversation as the records have it."""
         state = {**self._data, "entries": self._entries}
-        talk = Conversation(self._compressor, **self._options, state=state, system=self._system, scoped=self._scope)
+        more: dict[str, Any] = {"system": self._system, "scoped": self._scope, "frozen": self._frozen}
+        talk = Conversation(self._compressor, **self._options, state=state, **more)
         if self._talk is not None:
             talk.warnings.extend(self._talk.warnings)
         talk.restore([wire.from_json(m) for m in self._front], list(self._objects))
@@ -384,7 +386,8 @@ class Session:
             more = archive.granted(store, state.scopes, refs)
             refs = [ref for text in more.values() for ref in find_refs(text)]
             found |= more
-        return found
+        # A store that takes secrets out gives back another text than its ref says: no other store would take it.
+        return {ref: text for ref, text in found.items() if ref_of(text) == ref}
 
 
 def _hash(packed: bytes) -> bytes:

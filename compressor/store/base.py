@@ -79,6 +79,20 @@ class Journal(Protocol):
         ...
 
 
+class Leases(Protocol):
+    """Which of several processes does something: at most one at a time, for a while. Nothing is safe by it: a lease
+    may end before the work does."""
+
+    def lease(self, name: str, seconds: float) -> str | None:
+        """A token, if nobody has this lease, which is the caller's for so long; None if somebody has it. `StoreError`
+        where that cannot be told."""
+        ...
+
+    def release(self, name: str, token: str) -> None:
+        """Ends a lease early; nothing happens if it is not the one of this token."""
+        ...
+
+
 class BatchStore(Store, Protocol):
     """A store that reads many keys at once. `get_many` below does with any store."""
 

@@ -24,7 +24,7 @@ from typing import Literal, Protocol, TypeVar
 
 from compressor.errors import RefError, StoreError
 from compressor.store import values
-from compressor.store.base import BatchStore, Journal, StoreStats
+from compressor.store.base import BatchStore, Journal, Leases, StoreStats
 from compressor.store.breaker import Breaker, Unavailable
 from compressor.store.memory import MemoryStore
 from compressor.store.waiting import Waiting
@@ -36,7 +36,7 @@ PENDING = 16 * 2**20  # bytes of keys and values that wait to be written
 _SEEN = 50_000  # keys; for others the remote is asked
 
 
-class Remote(BatchStore, Journal, Protocol):
+class Remote(BatchStore, Journal, Leases, Protocol):
     """What can be guarded: it raises `Unavailable` when it cannot be used now."""
 
 
@@ -67,7 +67,7 @@ class GuardedStore:
     def __init__(
         self,
         remote: Remote,
-        local: MemoryStore | None = None,
+        local: BatchStore | None = None,
         *,
         ttl: float = values.TTL,
         breaker: Breaker | None = None,
@@ -78,7 +78,8 @@ class GuardedStore:
         values.check_limits(ttl, pending_limit)
         if not pause > 0:
             raise StoreError(f"a guarded store's pause is a positive number of seconds, not {pause!r}")
-        self._remote, self._local = remote, local if local is not None else MemoryStore(ttl=ttl, limit=LOCAL)
+        self._remote = remote
+        self._local: BatchStore = local if local is not None else MemoryStore(ttl=ttl, limit=LOCAL)
         self._breaker = breaker if breaker is not None else Breaker()
         self._pause, self._clock = pause, clock
         self._renew = min(ttl / 100, values.RENEW_SECONDS)
@@ -140,6 +141,16 @@ class GuardedStore:
         """See `Journal.drop_log`. `StoreError` at once while the breaker is open."""
         self._refuse_if_open()
         self._ask(lambda: self._remote.drop_log(name))
+
+    def lease(self, name: str, seconds: float) -> str | None:
+        """See `Leases.lease`. `StoreError` at once while the breaker is open."""
+        self._refuse_if_open()
+        return self._ask(lambda: self._remote.lease(name, seconds))
+
+    def release(self, name: str, token: str) -> None:
+        """See `Leases.release`. `StoreError` at once while the breaker is open."""
+        self._refuse_if_open()
+        self._ask(lambda: self._remote.release(name, token))
 
     def stats(self) -> StoreStats:
         """The remote's. `StoreError` at once while the breaker is open."""

@@ -130,6 +130,20 @@ class RedisStore:
         drop = self._client.script(redis_scripts.DROP, [*self._keys.log(name)], self._was - self._ttl)
         self._client.run(lambda client, _: replies.dropped(drop(client)))
 
+    def lease(self, name: str, seconds: float) -> str | None:
+        """See `Leases.lease`."""
+        self._check_open()
+        token = secrets.token_hex(16)
+        key, left = self._keys.lease(name), max(1, round(seconds * 1000))
+        take = self._client.script(redis_scripts.LEASE, [key], token, left)
+        return token if self._client.run(lambda client, _: replies.told(take(client))) else None
+
+    def release(self, name: str, token: str) -> None:
+        """See `Leases.release`."""
+        self._check_open()
+        end = self._client.script(redis_scripts.RELEASE, [self._keys.lease(name)], token)
+        self._client.run(lambda client, _: replies.told(end(client)))
+
     def stats(self) -> StoreStats:
         """What is there, counted: this goes through all keys of the server, in many small steps. `limit` is the
         server's `maxmemory` (0: none), for all that it holds."""

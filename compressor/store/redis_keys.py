@@ -4,6 +4,7 @@
     {prefix}:{schema version}:{tenant, or "-"}:{v:KEY}:was   its tombstone: empty, lives longer    string
     {prefix}:{schema version}:{tenant, or "-"}:{l:NAME}      a log: its head, then its records     list
     {prefix}:{schema version}:{tenant, or "-"}:{l:NAME}:was  its tombstone                         string
+    {prefix}:{schema version}:{tenant, or "-"}:{w:NAME}      a lease: its token, lives seconds     string
 
 The braces are in the names: they are Redis Cluster's hash tags. A tag never is empty, and ends at the first `}`, so
 that a thing and its tombstone share a slot whatever characters its key has. Values share none with logs: a value
@@ -35,6 +36,10 @@ class Keys:
     def log(self, name: str) -> tuple[bytes, bytes]:
         """A log's key and that of its tombstone."""
         return self._pair(b"l", name)
+
+    def lease(self, name: str) -> bytes:
+        """A lease's key."""
+        return self._pair(b"w", name)[0]
 
     @property
     def all_values(self) -> bytes:

@@ -55,6 +55,13 @@ def dropped(answer: Any) -> None:
         raise TypeError(f"{answer!r:.80} for a removal")
 
 
+def told(answer: Any) -> bool:
+    """Of LEASE and RELEASE: whether it was done."""
+    if answer not in (0, 1):
+        raise TypeError(f"{answer!r:.80} for a lease")
+    return bool(answer)
+
+
 def last_number(client: Any, key: bytes) -> int:
     """Of a log, 0 where there is none. Two commands: an append in between makes it a number that never was, which is
     as good as one that is out of date."""

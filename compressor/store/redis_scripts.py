@@ -50,6 +50,9 @@ READ gives a log's records.
 
 DROP removes a log: KEYS as READ, ARGV 1 the TTL of the tombstone; the answer is the number of logs removed.
 
+LEASE takes a lease, RELEASE ends it: KEYS 1 is the lease (string), ARGV 1 the token, and of LEASE ARGV 2 its TTL. The
+answer is 1 if the lease is this token's now, or was, and 0 if it is another's or nobody's.
+
 A user who may not do everything needs EVAL, EVALSHA, GET, SET, EXISTS, PEXPIRE, PTTL, DEL, LINDEX, LLEN, LRANGE, LSET
 and RPUSH on the store's keys; STRLEN, SCAN and INFO for its stats.
 
@@ -155,6 +158,22 @@ if redis.call('PTTL', log) < tonumber(ARGV[3]) then
 end
 local start = math.max(after + 1, first)
 return {start, redis.call('LRANGE', log, start - first + 1, -1)}
+"""
+)
+
+# Sent twice, because the first answer was lost, it finds its own token.
+LEASE = Script(
+    """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
+return 0
+"""
+)
+
+RELEASE = Script(
+    """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
 """
 )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from compressor.context import Context, Image, Turn
@@ -29,11 +30,11 @@ class Counter:
 
     model: the model's name as given. name: where counts come from: "o200k_base", "cl100k_base", "hf:<file>",
     "gguf:<file>" or "estimate:<family>". estimate: whether they are one. scale: tokens of the model per token of the
-    encoding underneath; 1.0 unless an estimate.
+    encoding underneath; 1.0 unless an estimate. file: that of the tokenizer, where it is one of the user's.
     """
 
-    def __init__(self, model: str, family: Family, tokenizer: Tokenizer) -> None:
-        self.model = model
+    def __init__(self, model: str, family: Family, tokenizer: Tokenizer, file: Path | None = None) -> None:
+        self.model, self.file = model, file
         self.name = f"estimate:{family.name}" if family.estimate else tokenizer.name
         self.estimate = family.estimate
         self.scale = family.scale
@@ -114,6 +115,6 @@ def counter_for(model: str | None) -> Counter:
     """
     model = model or DEFAULT_MODEL
     if file := find_file(model):
-        return Counter(model, OPEN, load_file(file))
+        return Counter(model, OPEN, load_file(file), file)
     family = family_of(model)
     return Counter(model, family, byte_pairs(family.encoding))

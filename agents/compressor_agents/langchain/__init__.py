@@ -2,6 +2,7 @@
 
     ContextCompressorMiddleware   keeps what an agent sends within a budget; its state lives with the checkpointer
     ContextDocumentCompressor     cuts retrieved documents to a budget
+    BudgetExampleSelector         chooses few-shot examples within a budget
     compressor_summarizer         a `summarizer=` for LangChain's own SummarizationMiddleware
 
 Needs the extra "langchain" (`MissingExtra` otherwise), but only once a name is used.
@@ -16,12 +17,14 @@ from compressor.errors import MissingExtra
 
 if TYPE_CHECKING:
     from compressor_agents.langchain.documents import ContextDocumentCompressor
+    from compressor_agents.langchain.examples import BudgetExampleSelector
     from compressor_agents.langchain.middleware import ContextCompressorMiddleware
     from compressor_agents.langchain.summarizer import compressor_summarizer
 
-__all__ = ["ContextCompressorMiddleware", "ContextDocumentCompressor", "compressor_summarizer"]
+__all__ = ["BudgetExampleSelector", "ContextCompressorMiddleware", "ContextDocumentCompressor", "compressor_summarizer"]
 
 _HOMES = {
+    "BudgetExampleSelector": "examples",
     "ContextCompressorMiddleware": "middleware",
     "ContextDocumentCompressor": "documents",
     "compressor_summarizer": "summarizer",

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, cast
 
 from langchain.agents.middleware.types import (
@@ -41,10 +41,13 @@ from compressor.sessions.archive import scope_of
 from compressor.sessions.expand import NAME
 from compressor.sessions.limits import limit_of
 from compressor.threads import in_thread
+from compressor.toolsets import find
 from compressor_agents.langchain import expand as expansion
 from compressor_agents.langchain import requests
+from compressor_agents.langchain.fewshot import FewShot
 from compressor_agents.langchain.guard import Guard
 from compressor_agents.langchain.rules import policy_of
+from compressor_agents.langchain.toolbox import Toolbox
 
 FIELD = "compressor"  # of the agent's state; a middleware with a name of its own adds it
 
@@ -57,6 +60,7 @@ class _Step:
     request: ModelRequest[Any]
     thread: str | None
     place: str
+    more: dict[str, Any] = field(default_factory=dict)  # what else of the agent's state has changed
 
 
 class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
@@ -69,6 +73,12 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     policy: what is cut when. tools: rules by tool name ("*": every other). only, never: names of the tools whose
         results alone may be cut, and of those whose never are.
     expand: give the agent the tool `expand_context`.
+    tools_budget: limit of the tool schemas alone: tokens, or a share of them. The tools that the task needs are listed,
+        slimmed where that is enough, and with them a tool `find_tool` for the others; all can be called at any time.
+        What is listed stays the same from call to call as far as it can. None lists all tools as they are.
+    pinned_tools: names of tools that are always listed, word for word.
+    examples_budget: limit of the worked examples in the system prompt and the messages that a conversation begins with:
+        tokens, or a share of them. Chosen once a thread, for its first request; they then stay. None keeps all.
     ingest_at: where tool results are compressed: "model", or "tool", which keeps the checkpoints small, too.
     fail_open: an error of ours lets the request through as it was (a budget that is too small: the view without that
         limit), with a logged warning and an entry in `warnings`. False raises it.
@@ -90,6 +100,9 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         only: Collection[str] | None = None,
         never: Collection[str] | None = None,
         expand: bool = True,
+        tools_budget: int | float | None = None,
+        pinned_tools: Collection[str] = (),
+        examples_budget: int | float | None = None,
         ingest_at: Literal["model", "tool"] = "model",
         fail_open: bool = True,
         tenant: str = "",
@@ -97,6 +110,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> None:
         super().__init__()
         limit_of(budget, price_of(model))
+        if tools_budget is not None and find.NAME not in (tools or {}):  # what it shows has to be read whole
+            tools = {**(tools or {}), find.NAME: ToolRule(keep=True)}
         self.policy = policy_of(policy, tools, only, never)
         if ingest_at not in ("model", "tool"):
             raise CompressorError(f'ingest_at is "model" or "tool", not {ingest_at!r}')
@@ -108,8 +123,20 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self._name = name or type(self).__name__
         self._field = f"{FIELD}_{name}" if name else FIELD
         self._guard = Guard(fail_open, self._name)
+        self._expands = expand
         self.tools = [expansion.make_tool(self._of_tool)] if expand else []
-        fields = {self._field: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]}
+        fields: dict[str, Any] = {self._field: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]}
+        self._fewshot: FewShot | None = None
+        if examples_budget is not None:
+            self._fewshot = FewShot(self.compressor, examples_budget)
+            self._examples_field = f"examples_of_{self._field}"
+            fields[self._examples_field] = fields[self._field]
+        self._toolbox: Toolbox | None = None
+        if tools_budget is not None:
+            self._toolbox = Toolbox(self.compressor, tools_budget, pinned_tools, model, self._guard)
+            self._tools_field = f"tools_of_{self._field}"
+            self.tools.append(self._toolbox.tool)
+            fields[self._tools_field] = fields[self._field]
         self.state_schema = cast(Any, TypedDict)("CompressorState", fields)
 
     @property
@@ -169,22 +196,47 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _step(self, request: ModelRequest[Any], thread: str | None, place: str) -> _Step | None:
         if not request.messages:
             return None
+        request, listed = self._guard.run(self._tooled, request) or (request, None)
         try:
-            return self._viewed(request, thread, place, self._budget(request.model))
+            step = self._viewed(request, thread, place, self._budget(request.model))
         except BudgetTooSmall as error:
             if not self._guard.fail_open:
                 raise
             self._guard.warn(f"{error}; the request goes out above its budget", thread)
-            return self._viewed(request, thread, place, None)
+            step = self._viewed(request, thread, place, None)
+        if listed is not None:
+            step.more[self._tools_field] = listed
+        return step
+
+    def _tooled(self, request: ModelRequest[Any]) -> tuple[ModelRequest[Any], dict[str, Any] | None] | None:
+        """The request with the tools it is to list, and their state if that has changed; None without a budget."""
+        if self._toolbox is None or not request.tools:
+            return None
+        state = self._held(request.state, self._tools_field)
+        tools, listed = self._toolbox.listed(request, state)
+        return request.override(tools=tools), None if listed == state else listed
 
     def _viewed(self, request: ModelRequest[Any], thread: str | None, place: str, budget: Any) -> _Step:
         name = self.model or requests.model_name(request.model)
-        if self.tools and expansion.shadowed(request.tools):
+        if self._expands and expansion.shadowed(request.tools):
             self._guard.warn(f"another tool is called {NAME}: what was cut cannot be opened; rename it", thread)
         talk = self._open(request.state, thread, place, name, budget)
+        request, shown = self._guard.run(self._shown, request, name, talk.state["scopes"][0]) or (request, None)
         expansion.replay(talk, request.messages, self._state(request.state).get("count", 0))
         talk.follow(request.messages, request.system_message, requests.schemas(request))
-        return _Step(talk, request.override(messages=talk.view()), thread, place)
+        step = _Step(talk, request.override(messages=talk.view()), thread, place)
+        step.more = {} if shown is None else {self._examples_field: shown}
+        return step
+
+    def _shown(
+        self, request: ModelRequest[Any], model: str | None, scope: str
+    ) -> tuple[ModelRequest[Any], dict[str, Any] | None] | None:
+        """The request with the examples it is to show, and their state if that has changed; None without a budget."""
+        if self._fewshot is None:
+            return None
+        state = self._held(request.state, self._examples_field)
+        request, shown = self._fewshot.cut(request, model, scope, state)
+        return request, None if shown == state else shown
 
     def _smaller(self, step: _Step) -> _Step | None:
         """The step with a request that has been compacted; None if there is nothing left to cut."""
@@ -202,9 +254,10 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             self._guard.warn(text, step.thread)
         if not step.place:
             self._guard.note(step.thread, step.talk.balance())
-        if not step.talk.changed:
-            return None
-        return ExtendedModelResponse(response, Command(update={self._field: step.talk.state}))
+        update = dict(step.more)
+        if step.talk.changed:
+            update[self._field] = step.talk.state
+        return ExtendedModelResponse(response, Command(update=update)) if update else None
 
     # -- tool calls
 
@@ -234,7 +287,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _answered(self, request: ToolCallRequest) -> ToolMessage | None:
         """The answer to a call of the expand tool, where several of us are in the agent: all have registered one tool
         of that name, and each opens only what is in its own store."""
-        if request.tool_call["name"] != NAME or not self.tools or not isinstance(request.state, Mapping):
+        if request.tool_call["name"] != NAME or not self._expands or not isinstance(request.state, Mapping):
             return None
         if sum(key == FIELD or str(key).startswith(f"{FIELD}_") for key in request.state) < 2:
             return None
@@ -277,7 +330,12 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return Conversation(self.compressor, model, budget, self.policy, scoped=scope, state=given)
 
     def _state(self, state: Any) -> dict[str, Any]:
-        found: dict[str, Any] | None = state.get(self._field) if isinstance(state, Mapping) else None
+        return self._held(state, self._field)
+
+    @staticmethod
+    def _held(state: Any, name: str) -> dict[str, Any]:
+        """A field of an agent's state that we have written; empty where we have not."""
+        found: dict[str, Any] | None = state.get(name) if isinstance(state, Mapping) else None
         return found or {}
 
     def _budget(self, model: Any) -> int | float | str | None:

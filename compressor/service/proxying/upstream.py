@@ -9,12 +9,13 @@ import httpx
 
 from compressor.service.config import Config
 from compressor.service.problems import Refused
+from compressor.service.telemetry.tracing import asking
 
 Headers = list[tuple[bytes, bytes]]
 OURS = b"x-compressor-"
 _HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding"
-    b" upgrade".split()
+    b" upgrade expect".split()  # what a client expects is told it here
 )
 
 
@@ -33,13 +34,27 @@ class Upstream:
         none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         self._client = httpx.AsyncClient(limits=limits, cookies=none, follow_redirects=False)
 
-    async def send(self, method: str, path: str, query: bytes, headers: Headers, body: bytes) -> httpx.Response:
+    async def send(
+        self, method: str, path: str, query: bytes, headers: Headers, body: bytes, model: str = ""
+    ) -> httpx.Response:
         """The provider's answer, whose body is not read yet. Refused: 502 where it cannot be reached, 504 where it is
-        too slow, 404 where there is none."""
+        too slow, 404 where there is none. model: what a trace says it was asked of."""
         base = self._config.upstream_of(path)
         if not base:
             raise Refused(404, "no_upstream", "nothing is proxied here: start the service with --upstream URL")
         url = f"{base}{path}" + (f"?{query.decode('ascii', 'replace')}" if query else "")
+        asked = asking(method, path, base, model)
+        if asked is None:
+            return await self._send(method, url, headers, body)
+        try:
+            response = await self._send(method, url, asked.headers(headers), body)
+        except BaseException as error:
+            asked.failed(error.kind if isinstance(error, Refused) else type(error).__name__)
+            raise
+        asked.answered(response)
+        return response
+
+    async def _send(self, method: str, url: str, headers: Headers, body: bytes) -> httpx.Response:
         try:
             request = httpx.Request(method, url, headers=headers, content=body, extensions={"timeout": self._timeout})
             return await self._client.send(request, stream=True, auth=httpx.Auth())

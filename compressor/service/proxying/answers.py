@@ -12,11 +12,11 @@ import httpx
 from compressor_agents.apis import Json
 from compressor_agents.resolving import Call
 
-from compressor.service.exchange import Broken, Exchange
-from compressor.service.metrics import Metrics
 from compressor.service.problems import Refused, encoded
-from compressor.service.sse import Shaper, blocks
-from compressor.service.upstream import Headers, back
+from compressor.service.proxying.exchange import Broken, Exchange
+from compressor.service.proxying.sse import Shaper, blocks
+from compressor.service.proxying.upstream import Headers, back
+from compressor.service.telemetry.metrics import Metrics
 from compressor.sessions import Conversation
 from compressor.threads import in_thread
 
@@ -112,7 +112,7 @@ class Answers:
     async def _again(self, exchange: Exchange, call: Call) -> httpx.Response:
         """The next round inside a call; tried twice."""
         self._metrics.expansions.labels(exchange.tenant.name).inc()
-        body = encoded(call.body)
+        body = exchange.written(call.body)
         for last in (False, True):
             try:
                 response = await self._ask(exchange, body)

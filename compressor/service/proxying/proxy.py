@@ -21,14 +21,15 @@ from compressor_agents.apis import Api, Chat, Messages, Responses
 from compressor_agents.resolving import Call
 
 from compressor.errors import CompressorError, InvalidBudget
-from compressor.service.answers import Answers
 from compressor.service.config import Config, budget_of
-from compressor.service.exchange import Exchange
 from compressor.service.limits import parse
-from compressor.service.metrics import Metrics, Work
-from compressor.service.problems import Refused, bare, encoded, refusal
-from compressor.service.talks import WARNINGS, last_call
-from compressor.service.upstream import Upstream, onward
+from compressor.service.problems import Refused, bare, refusal
+from compressor.service.proxying.answers import Answers
+from compressor.service.proxying.exchange import Exchange
+from compressor.service.proxying.upstream import Upstream, onward
+from compressor.service.talks import WARNINGS
+from compressor.service.telemetry.metrics import Metrics, Work
+from compressor.service.telemetry.tracing import span
 from compressor.threads import in_thread
 
 log = logging.getLogger("compressor.service")
@@ -38,6 +39,7 @@ APIS: Mapping[str, Api] = {
     "/v1/messages": Messages(),
 }
 _REFUSED = (400, 413, 422)
+_READABLE = ("", "identity", "gzip", "deflate")  # an answer packed otherwise, though not asked for, goes on as it is
 
 
 class Proxy:
@@ -60,6 +62,8 @@ class Proxy:
             part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")
         ):
             raise Refused(400, "invalid_path", "a path with dots, or with another /v1, is not passed on")
+        if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"]):
+            raise Refused(501, "no_websockets", "websockets are not passed on: ask the provider itself, or over HTTP")
         exchange = Exchange(tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send)
         work = asyncio.ensure_future(self._serve(exchange))
         gone = asyncio.ensure_future(_gone(receive))
@@ -83,7 +87,7 @@ class Proxy:
         raw, compressed = exchange.body, False
         if call is not None and call.body is not exchange.given:
             try:
-                raw, compressed = encoded(call.body), True
+                raw, compressed = exchange.written(call.body), True
             except ValueError as error:  # such as a number that JSON has no form for
                 self._fell_back(exchange, type(error).__name__)
                 call = exchange.call = None
@@ -94,7 +98,8 @@ class Proxy:
             kind = response.headers.get("content-type", "")
             if response.status_code >= 400:
                 self._metrics.upstream.labels(exchange.tenant.name, str(response.status_code)).inc()
-            if call is None or response.status_code != 200:
+            packed = response.headers.get("content-encoding", "identity").lower() not in _READABLE
+            if call is None or response.status_code != 200 or packed:
                 await self._answers.relay(exchange, response)
             elif kind.startswith("text/event-stream"):
                 await self._answers.streamed(exchange, call, response)
@@ -118,7 +123,8 @@ class Proxy:
         exchange.api = api
         WARNINGS.set(exchange.warnings)
         try:
-            await asyncio.wait_for(in_thread(self._read, exchange, api), self._config.timeout)
+            with span("work", {"code.function.name": "conversation"}):
+                await asyncio.wait_for(in_thread(self._read, exchange, api), self._config.timeout)
         except asyncio.TimeoutError:
             exchange.call = None
             self._fell_back(exchange, "timeout")
@@ -128,25 +134,22 @@ class Proxy:
         if exchange.call is None:
             exchange.body = self._renamed(exchange)
         for warning in exchange.warnings:
-            self._metrics.fallbacks.labels(exchange.tenant.name, warning).inc()
+            self._metrics.fell_back(exchange.tenant.name, warning)
 
     def _read(self, exchange: Exchange, api: Api) -> None:
         start = time.perf_counter()
-        given = parse(exchange.body, self._config.depth)
-        if not isinstance(given, dict):
-            raise Refused(400, "no_object", "the body is no object")
+        talks = exchange.tenant.talks
         session, budget = exchange.option("session"), exchange.option("budget")
         try:
             limit = budget_of(budget) if budget else None
         except ValueError:
             raise InvalidBudget("x-compressor-budget is tokens, a share or money") from None
-        exchange.given = given
-        talks = exchange.tenant.talks
-        call = talks.call(api, given, session, limit)
+        exchange.read = talks.read(exchange.body)
+        call = talks.call(api, exchange.read, session, limit)
         if call is None:
             return
-        before, after = last_call(call.thread)
         id, balance, saved = talks.account(call.thread)
+        before, after = balance.raw_last, balance.last
         exchange.call = call
         exchange.head += [
             (b"x-compressor-session", id.encode("ascii", "replace")),
@@ -155,7 +158,9 @@ class Proxy:
             (b"x-compressor-saved-money", b"%.6f" % balance.saved_money),
         ]
         took = time.perf_counter() - start
-        self._metrics.did(Work(exchange.tenant.name, "conversation", before, after, saved, took, session=id))
+        more: Any = {"billed": balance.billed_tokens, "billed_cached": balance.billed_cached, "session": id}
+        more["tier"] = exchange.tenant.compressor.scorer.name
+        self._metrics.did(Work(exchange.tenant.name, "conversation", before, after, saved, took, **more))
 
     def _renamed(self, exchange: Exchange) -> bytes:
         """The body as it came, unless it continues a response that the client knows under another id."""
@@ -164,7 +169,7 @@ class Proxy:
         try:
             given = exchange.given or parse(exchange.body, self._config.depth)
             made = exchange.tenant.talks.renamed(given)
-            return exchange.body if made is given else encoded(made)
+            return exchange.body if made is given else exchange.written(made)
         except (Refused, CompressorError, ValueError, AttributeError):
             return exchange.body
 
@@ -180,7 +185,10 @@ class Proxy:
         readable = exchange.call is not None
         headers = onward(exchange.headers, readable)
         try:
-            exchange.open = await self._upstream.send(exchange.method, exchange.path, exchange.query, headers, body)
+            model = str(exchange.given.get("model") or "")
+            exchange.open = await self._upstream.send(
+                exchange.method, exchange.path, exchange.query, headers, body, model
+            )
             return exchange.open
         except Refused as error:
             self._metrics.upstream.labels(exchange.tenant.name, error.kind).inc()
@@ -196,7 +204,7 @@ class Proxy:
         again = await self._send(exchange, exchange.body)
         if again.status_code < 400:
             call.refused(CompressorError(f"status {status}"))
-            self._metrics.fallbacks.labels(exchange.tenant.name, "refused by the provider").inc()
+            self._metrics.fell_back(exchange.tenant.name, "refused by the provider")
             exchange.warnings.append("refused by the provider")
         return again, None
 

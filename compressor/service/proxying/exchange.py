@@ -10,8 +10,10 @@ import httpx
 from compressor_agents.apis import Api, Json
 from compressor_agents.resolving import Call
 
+from compressor.service.problems import encoded
+from compressor.service.proxying.bodies import Body
+from compressor.service.proxying.upstream import Headers
 from compressor.service.tenants import Tenant
-from compressor.service.upstream import Headers
 
 
 class Broken(Exception):
@@ -20,7 +22,8 @@ class Broken(Exception):
 
 @dataclass
 class Exchange:
-    """One request and what became of it. `head`: our headers of the answer; `open`: the provider's answer at hand."""
+    """One request and what became of it. `read`: its body, if that was read; `head`: our headers of the answer; `open`:
+    the provider's answer at hand."""
 
     tenant: Tenant
     method: str
@@ -31,10 +34,19 @@ class Exchange:
     send: Callable[[Any], Any]
     api: Api | None = None
     call: Call | None = None
-    given: Json = field(default_factory=dict)
+    read: Body | None = None
     warnings: list[str] = field(default_factory=list)
     head: Headers = field(default_factory=list)
     open: httpx.Response | None = None
+
+    @property
+    def given(self) -> Json:
+        """The body as data; empty where it was not read."""
+        return {} if self.read is None else self.read.data
+
+    def written(self, made: Json) -> bytes:
+        """A copy of the body as it goes on. ValueError for what JSON has no form for."""
+        return encoded(made) if self.read is None else self.read.written(made)
 
     @property
     def heads(self) -> Headers:

@@ -1,0 +1,127 @@
+"""`python -m benchmarks.redaction`: what redaction takes out of recorded agent sessions, which hold no secret, and what
+it finds of secrets made up and written into the same sessions' texts. Writes `results/redaction.json`.
+
+False alarms: marks in the sessions as they are, and the strings that agents re-used later (`survival`'s atoms) that are
+no longer there. Found: each kind of secret, 200 times, behind a word of a recorded tool output and in the usual places
+(a shell line, JSON, JSON in JSON, YAML, a URL). "Without a form" are passwords that nobody could know for one, in a
+sentence: they are not found, and the number says so.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data import folder, records
+from compressor.redaction import kinds, redact, redact_json
+
+FILES = ("tau_airline", "tau_retail", "swe_demos", "swe_lite")
+EACH = 200
+WORD = string.ascii_letters + string.digits
+RESULT = Path(__file__).parent / "results" / "redaction.json"
+
+
+def secrets(pick: random.Random) -> dict[str, Callable[[], str]]:
+    """Makers of secrets, by kind."""
+
+    def of(size: int, letters: str = WORD) -> str:
+        return "".join(pick.choices(letters, k=size))
+
+    return {
+        "aws_key": lambda: "AKIA" + of(16, string.ascii_uppercase + "234567"),
+        "github_token": lambda: f"gh{pick.choice('pousr')}_{of(36)}",
+        "slack_token": lambda: f"xoxb-{of(12, string.digits)}-{of(24)}",
+        "stripe_key": lambda: f"sk_live_{of(24)}",
+        "google_key": lambda: f"AIza{of(35, WORD + '-_')}",
+        "api_key": lambda: f"sk-proj-{of(48, WORD + '-_')}",
+        "jwt": lambda: f"eyJ{of(33)}.{of(80, WORD + '-_')}.{of(43, WORD + '-_')}",
+        "private_key": lambda: (
+            f"-----BEGIN PRIVATE KEY-----\n{of(64)}\n{of(64)}\n{of(20)}==\n-----END PRIVATE KEY-----"
+        ),
+        "password in a URL": lambda: f"postgres://app:{of(12)}@db.internal:5432/main",
+        "bearer": lambda: f"Authorization: Bearer {of(40)}",
+        "password=": lambda: f"DB_PASSWORD={of(14)}",
+        "api_key:": lambda: f"api_key: '{of(32, '0123456789abcdef')}'",
+        "without a form": lambda: f"the door code is {of(10)} tonight",
+    }
+
+
+PLACES: dict[str, Callable[[str], str]] = {
+    "plain": lambda text: text,
+    "JSON": lambda text: json.dumps({"output": text, "id": 7}),
+    "JSON in JSON": lambda text: json.dumps({"arguments": json.dumps({"text": text})}),
+    "HTTP log": lambda text: f'10.0.0.1 - "GET /x?q=1" 200 ({text})',
+}
+
+
+def main() -> None:
+    """Runs it; without data it says so and succeeds."""
+    data = folder()
+    if data is None:
+        print("no data: set COMPRESSOR_BENCH_DATA")
+        return
+    sessions = [session for name in FILES for session in records(data / "sessions" / f"{name}.jsonl.gz")]
+    texts = [json.dumps(message, ensure_ascii=False) for session in sessions for message in session["messages"]]
+    start = time.perf_counter()
+    made = {level: [redact(text, level) for text in texts] for level in ("secrets", "all")}
+    took = time.perf_counter() - start
+    size = sum(map(len, texts))
+    result: dict[str, Any] = {
+        "sessions": len(sessions),
+        "characters": size,
+        "MB_per_s": round(2 * size / took / 1e6, 1),
+    }
+    result["marks"] = {level: dict(sum(map(kinds, out), Counter())) for level, out in made.items()}
+    result["atoms"] = _atoms(sessions)
+    result["found"] = _found(texts)
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+def _atoms(sessions: list[Any]) -> dict[str, int]:
+    """Strings that agents re-used, and how many of them still stand in the redacted session."""
+    counts = {"asked": 0, "secrets": 0, "all": 0}
+    for session in sessions:
+        whole = json.dumps(session["messages"], ensure_ascii=False)
+        there = {level: redact(whole, level) for level in ("secrets", "all")}
+        for probe in session["probes"]:
+            for atom in probe["atoms"]:
+                escaped = json.dumps(atom["text"], ensure_ascii=False)[1:-1]
+                if escaped in whole:
+                    counts["asked"] += 1
+                    for level, text in there.items():
+                        counts[level] += escaped in text
+    return counts
+
+
+def _found(texts: list[str]) -> dict[str, dict[str, float]]:
+    """The share of each kind that is gone, by place; the text around has to be there still, and JSON to be JSON."""
+    pick = random.Random(7)
+    out: dict[str, dict[str, float]] = {}
+    for kind, make in secrets(pick).items():
+        out[kind] = {}
+        for place, wrap in PLACES.items():
+            gone = 0
+            for _ in range(EACH):
+                front = json.loads(pick.choice(texts)).get("content") or "x"
+                front = front[:400] if isinstance(front, str) else "x"
+                secret = make()
+                text = redact_json(wrap(f"{front}\n{secret}\nand on"))
+                if "JSON" in place:
+                    json.loads(text)
+                core = max(secret.replace("\n", " ").replace("@", " ").replace("'", " ").split(), key=len).split(":")[
+                    -1
+                ]
+                gone += core.split("=")[-1] not in text
+            out[kind][place] = round(gone / EACH, 3)
+    return out
+
+
+if __name__ == "__main__":
+    main()

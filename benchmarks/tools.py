@@ -1,0 +1,199 @@
+"""Tool choice on function-calling cases: is the needed function still there when its list is cut r-fold, and may it
+still be called as the reference calls it?
+
+Every schema sent is checked against the metaschema of draft 2020-12, every reference call against the schema sent.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from benchmarks.report import Report, share
+from benchmarks.tool_cases import Case, own_lists, pooled
+from compressor import BudgetTooSmall, Compressor, CompressorError
+from compressor.analysis import whole
+from compressor.scoring.base import Query, Scorer, Source, Units
+from compressor.scoring.index import Index
+from compressor.scoring.lexical import bm25, matches, weighted_terms
+from compressor.scoring.tiers import ModelScorer
+from compressor.tokens import counter_for
+
+RATIOS = (2, 4, 8)
+MODEL = "gpt-4o"
+Tool = dict[str, Any]
+Method = Callable[[Case, int], list[Tool]]
+
+
+@dataclass(frozen=True)
+class Task:
+    name: str
+    cases: Callable[[Path, int], list[Case]]
+    limit: int
+
+
+TASKS = [
+    Task("64 tools", lambda root, n: pooled(root, 64, n), 300),
+    Task("256 tools", lambda root, n: pooled(root, 256, n), 40),
+    Task("own lists of 8 or more", lambda root, n: own_lists(root, 8, n), 200),
+]
+
+
+def _text(tool: Tool) -> str:
+    return f"{tool['function']['name']} {tool['function']['description']} {tool['function']['parameters']}"
+
+
+def _fill(case: Case, order: Sequence[int], budget: int) -> list[Tool]:
+    """Whole tools in this order as long as they fit; one that does not is passed over."""
+    counter = counter_for(MODEL)
+    frame = 2 * counter.tools(case.tools[:1]) - counter.tools([*case.tools[:1], *case.tools[:1]])
+    room = budget - frame
+    kept = set()
+    for i in order:
+        cost = counter.tools([case.tools[i]]) - frame
+        if cost <= room:
+            kept.add(i)
+            room -= cost
+    return [tool for i, tool in enumerate(case.tools) if i in kept]
+
+
+def bm25_tools(case: Case, budget: int) -> list[Tool]:
+    """Whole tools by BM25 over all their text."""
+    index = Index([_text(tool) for tool in case.tools])
+    scores = bm25(*matches(index, weighted_terms(((case.request, 1.0),))), index.lengths)
+    return _fill(case, np.argsort(-scores, kind="stable").tolist(), budget)
+
+
+def random_tools(case: Case, budget: int) -> list[Tool]:
+    """Whole tools in any order."""
+    order = list(range(len(case.tools)))
+    random.Random(case.request).shuffle(order)
+    return _fill(case, order, budget)
+
+
+def dense_tools(scorer: ModelScorer) -> Method:
+    """Whole tools by cosine of sentence vectors."""
+
+    def method(case: Case, budget: int) -> list[Tool]:
+        texts = [f"{t['function']['name']}: {t['function']['description']}" for t in case.tools]
+        units = Units([Source("document", whole(t), np.ones(1, np.float32)) for t in texts])
+        odds = scorer.reader.read(Query(((case.request, 1.0),)), units, np.arange(len(texts)))
+        return _fill(case, np.argsort(-odds, kind="stable").tolist(), budget)
+
+    return method
+
+
+def ours(scorer: str | Scorer = "fast") -> Method:
+    """`Compressor.select_tools`."""
+    compressor = Compressor(scorer=scorer, store="memory")
+
+    def method(case: Case, budget: int) -> list[Tool]:
+        return compressor.select_tools(case.tools, budget, query=case.request, model=MODEL).tools
+
+    return method
+
+
+def _methods(names: list[str]) -> tuple[dict[str, Method], list[str]]:
+    found: dict[str, Method] = {}
+    notes = []
+    for name in [n for n in METHODS if n in names]:
+        if name in ("ours (embedding)", "dense"):
+            try:
+                scorer = Compressor(scorer="embedding", store="memory").scorer
+            except CompressorError as error:
+                notes.append(f"{name}: not run ({error}).")
+                continue
+            assert isinstance(scorer, ModelScorer)
+            found[name] = dense_tools(scorer) if name == "dense" else ours(scorer)
+        else:
+            found[name] = {"ours": ours(), "BM25 tools": bm25_tools, "random tools": random_tools}[name]
+    return found, notes
+
+
+METHODS = ("ours", "ours (embedding)", "BM25 tools", "dense", "random tools")
+
+
+def measure(method: Method, cases: list[Case], ratio: float) -> dict[str, Any]:
+    """One method at one ratio. kept of asked: needed functions; refused of calls: reference calls that the whole schema
+    takes and the one sent does not; listed of named: their arguments that the schema sent still lists."""
+    counter = counter_for(MODEL)
+    row: dict[str, Any] = dict.fromkeys(
+        ("kept", "asked", "calls", "refused", "named", "listed", "invalid", "over", "none", "sent"), 0
+    )
+    seconds = 0.0
+    for case in cases:
+        budget = int(counter.tools(case.tools) / ratio)
+        start = time.perf_counter()
+        try:
+            sent = method(case, budget)
+        except BudgetTooSmall:
+            sent = []
+        seconds += time.perf_counter() - start
+        row["none"] += not sent
+        row["sent"] += len(sent)
+        row["over"] += counter.tools(sent) > budget
+        row["invalid"] += sum(not _valid(tool["function"]["parameters"]) for tool in sent)
+        given = {tool["function"]["name"]: tool["function"]["parameters"] for tool in case.tools}
+        left = {tool["function"]["name"]: tool["function"]["parameters"] for tool in sent}
+        row["asked"] += len(case.needed)
+        row["kept"] += len(case.needed & left.keys())
+        for name, arguments in case.calls:
+            if name not in left or not Draft202012Validator(given[name]).is_valid(arguments):
+                continue
+            row["calls"] += 1
+            row["refused"] += not Draft202012Validator(left[name]).is_valid(arguments)
+            row["named"] += len(arguments)
+            row["listed"] += len(arguments.keys() & left[name].get("properties", {}).keys())
+    return {**row, "cases": len(cases), "ms": 1e3 * seconds / max(1, len(cases))}
+
+
+def _valid(schema: Any) -> bool:
+    try:
+        Draft202012Validator.check_schema(schema)
+    except Exception:
+        return False
+    return True
+
+
+def run(root: Path, limit: int | None, methods: list[str]) -> Report:
+    """Every task, ratio and method. `limit` caps the cases of a task."""
+    chosen, notes = _methods(methods)
+    raw: list[dict[str, Any]] = []
+    table = [["tools", "cut by", "cases", *chosen, "arguments listed", "refused, invalid, over", "ms"]]
+    for task in TASKS:
+        cases = task.cases(root, min(limit or task.limit, task.limit))
+        for ratio in RATIOS:
+            found = {name: measure(method, cases, ratio) for name, method in chosen.items()}
+            raw += [{"task": task.name, "ratio": ratio, "method": name, **row} for name, row in found.items()]
+            first = next(iter(found.values()), None)
+            if first is not None:
+                faults = ", ".join(
+                    str(sum(row[key] for row in found.values())) for key in ("refused", "invalid", "over")
+                )
+                table.append(
+                    [task.name, f"{ratio}×", str(len(cases))]
+                    + [share(row["kept"], row["asked"]) for row in found.values()]
+                    + [share(first["listed"], first["named"]), faults, f"{first['ms']:.0f}"]
+                )
+    return Report(
+        "tools",
+        "Tool schemas",
+        [
+            "Berkeley Function Calling Leaderboard, single-turn suites: share of the needed functions that are sent",
+            "when the list of tools costs r times fewer tokens (gpt-4o). Pools: the case's own functions among others,",
+            "at random; and the cases' own lists of 8 functions or more. *arguments listed*: of the reference calls'",
+            "arguments, those that the schemas sent by the first method still list. *refused*: reference calls that",
+            "the whole schema takes and the one sent does not; *invalid*: schemas sent that are no JSON Schema (draft",
+            "2020-12); *over*: budgets broken; all methods together. ms: of the first method.",
+            *notes,
+        ],
+        table,
+        raw,
+    )

@@ -1,0 +1,71 @@
+"""Spends a budget on functions: which to send, each in which form. Knows chances and costs; reads no schema.
+
+A choice for each function from forms of rising cost, one budget over all (a multiple-choice knapsack): its fractional
+optimum goes step by step along each function's convex hull of cost and worth, the steepest step first; what no longer
+fits is passed over for what still does (H. Kellerer, U. Pferschy, D. Pisinger, Knapsack Problems, 2004, ch. 11).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: what a function is worth in each form, the barest first, the whole last: being there counts most
+LEAST, WHOLE = 0.75, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A function's forms. costs: tokens, the barest form first, the whole last. chance: how likely it is needed. must:
+    it may not go."""
+
+    costs: Sequence[int]
+    chance: float
+    must: bool = False
+
+
+def choose(options: Sequence[Option], room: int) -> list[int] | None:
+    """For each option the form taken, -1 for none. None where even the barest forms of what must stay do not fit."""
+    taken = [0 if option.must else -1 for option in options]
+    room -= sum(option.costs[0] for option in options if option.must)
+    if room < 0:
+        return None
+    steps: list[tuple[float, int, int]] = []
+
+    def offer(number: int) -> None:
+        step = _next(options[number], taken[number], room)
+        if step is not None:
+            heapq.heappush(steps, (-step[0], number, step[1]))
+
+    for number in range(len(options)):
+        offer(number)
+    while steps:
+        _, number, form = heapq.heappop(steps)
+        costs = options[number].costs
+        price = costs[form] - (costs[taken[number]] if taken[number] >= 0 else 0)
+        if price <= room:
+            taken[number] = form
+            room -= price
+        offer(number)  # of those there is still room for
+    return taken
+
+
+def _worth(option: Option, form: int) -> float:
+    if form < 0:
+        return 0.0
+    most = len(option.costs) - 1
+    return option.chance * (LEAST + (WHOLE - LEAST) * (form / most if most else 1.0))
+
+
+def _next(option: Option, taken: int, room: int) -> tuple[float, int] | None:
+    """The steepest step from the form taken that there is room for: worth a token, and the form it leads to."""
+    best: tuple[float, int] | None = None
+    now = option.costs[taken] if taken >= 0 else 0
+    for form in range(taken + 1, len(option.costs)):
+        if option.costs[form] - now > room:
+            break
+        rate = (_worth(option, form) - _worth(option, taken)) / max(option.costs[form] - now, 0.25)
+        if best is None or rate > best[0]:
+            best = rate, form
+    return best

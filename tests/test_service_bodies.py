@@ -1,0 +1,175 @@
+"""Bodies as text and as data; and that what is not read twice comes out as if it had been."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from session_tools import conversation as talk_of
+from strategies import anthropic_contexts, openai_chat_contexts, responses_contexts
+
+from compressor import Compressor, CompressorError, InvalidContext
+from compressor.service.limits import parse
+from compressor.service.problems import Refused, encoded
+from compressor.service.proxying.bodies import Body, read
+from compressor.sessions import Conversation, Policy
+
+DEPTH = 20
+JSON: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.text(max_size=5), inside, max_size=4),
+    max_leaves=12,
+)
+OBJECTS = st.dictionaries(st.sampled_from(["messages", "input", "tools", "model", "x", ""]), JSON | st.lists(JSON))
+
+
+def body(raw: bytes, *known: Body) -> Body:
+    return read(raw, DEPTH, lambda first: [one for one in known if one.first == first])
+
+
+@given(data=OBJECTS, wide=st.booleans(), escaped=st.booleans())
+def test_any_body_is_read_as_json_is_and_written_as_it_came(data: dict[str, Any], wide: bool, escaped: bool) -> None:
+    raw = json.dumps(data, ensure_ascii=escaped, indent=2 if wide else None).encode("utf-8", "surrogatepass")
+    one = body(b" " + raw + b"\r\n ")
+    assert one.data == data == json.loads(raw)
+    assert one.written(one.data) == b" " + raw + b"\r\n "
+    assert not data or one.written(dict(one.data)) == b" " + raw + b"\r\n "  # another dict of the same things
+
+
+@given(data=OBJECTS, other=OBJECTS, keep=st.lists(st.booleans(), min_size=8, max_size=8))
+def test_what_is_changed_is_written_anew_and_nothing_else(
+    data: dict[str, Any], other: dict[str, Any], keep: list[bool]
+) -> None:
+    one = body(encoded(data))
+    made = dict(one.data)
+    for key in ("messages", "input", "tools"):
+        if isinstance(made.get(key), list):
+            left = [item for item, kept in zip(made[key], keep, strict=False) if kept]
+            made[key] = [*left, {"new": key}, *left[::-1], *made[key]]
+    made.update(other)
+    assert json.loads(one.written(made)) == made
+    assert json.loads(one.written(other)) == other
+
+
+def test_numbers_escapes_and_double_keys_stay_as_they_are_written() -> None:
+    kept = '{"role": "user", "content": "\\u00e9 \\/ é", "n": 1.0, "n": 1e2, "big": 123456789012345678901234567890}'
+    raw = f'{{"x" :-0, "y":1.10,"messages": [ {kept} , {{"role":"user","content":"b"}}], "z": null}}'.encode()
+    one = body(raw)
+    made = {**one.data, "messages": [one.data["messages"][0], {"role": "user", "content": "c"}], "tools": []}
+    assert one.written(made).decode() == (
+        f'{{"x" :-0, "y":1.10,"messages": [{kept},{{"role":"user","content":"c"}}], "z": null,"tools":[]}}'
+    )
+
+
+BROKEN = [
+    b"",
+    b"{",
+    b"[]",
+    b"1",
+    b'{"a":1,}',
+    b'{"a" 1}',
+    b'{"a":1 "b":2}',
+    b'{"messages":[1 2]}',
+    b'{"messages":[1,]}',
+]
+BROKEN += [b'{"a":NaN}', b"{1:2}", b'{"a":1}x', b'{"messages":[', b'{"a":"\n"}', b"\xff", b'{"a":' + b"9" * 5000 + b"}"]
+
+
+@pytest.mark.parametrize("raw", BROKEN)
+def test_what_is_no_object_is_refused(raw: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        body(raw)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("key", ["messages", "x"])
+def test_depth_is_counted_from_the_whole_body(key: str) -> None:
+    def nested(levels: int) -> bytes:
+        return f'{{"{key}":'.encode() + b"[" * levels + b"]" * levels + b"}"
+
+    def outcome(reading: Callable[[bytes], Any], levels: int) -> str:
+        try:
+            return str(reading(nested(levels)) is not None)
+        except Refused as error:
+            return str(error)
+
+    for levels in (DEPTH - 1, DEPTH, DEPTH + 1, 100_000):
+        assert outcome(lambda raw: body(raw).data, levels) == outcome(lambda raw: parse(raw, DEPTH), levels)
+    with pytest.raises(Refused, match="nested 20 deep"):
+        body(nested(DEPTH + 1))
+
+
+def test_one_thing_said_twice_is_not_compressed() -> None:
+    with pytest.raises(Refused, match="twice"):
+        body(b'{"messages":[],"messages":[{}]}')
+
+
+@pytest.mark.parametrize("system", [True, False])
+def test_messages_of_an_earlier_body_are_the_same_objects(system: bool) -> None:
+    messages = [{"role": "system", "content": "Be kind."}] * system + talk_of(4)
+    old = body(encoded({"messages": messages[:-3], "model": "m"}))
+    longer = body(encoded({"model": "m", "messages": messages}), old)
+    count = len(messages) - 3
+    assert longer.data["messages"] == messages
+    assert all(a is b for a, b in zip(longer.data["messages"], old.data["messages"], strict=False))
+    shorter = body(encoded({"messages": messages[:3]}), old, longer)
+    assert shorter.data["messages"] == messages[:3] and shorter.data["messages"][2] is longer.data["messages"][2]
+    changed = [*messages[: count - 1], {"role": "user", "content": "Other \u0434."}]
+    forked = body(encoded({"messages": changed}), old, longer)
+    same = [a is b for a, b in zip(forked.data["messages"], old.data["messages"], strict=True)]
+    assert forked.data["messages"] == changed and same == [True] * (count - 1) + [False]
+    assert forked.written({**forked.data, "messages": changed[:2]}) == encoded({"messages": changed[:2]})
+    # Bytes decide, not what they mean.
+    spaced = body(json.dumps({"messages": messages}).encode(), longer)
+    assert spaced.data == {"messages": messages}
+    assert spaced.data["messages"][-1] is not longer.data["messages"][-1]
+
+
+def view_of(conversation: Conversation, messages: list[Any]) -> bytes:
+    try:
+        conversation.follow(messages, tools=[{}])
+        return encoded(conversation.view())
+    except CompressorError as error:
+        return f"{type(error).__name__}: {error}".encode()
+
+
+@pytest.mark.parametrize("contexts", [openai_chat_contexts, anthropic_contexts, responses_contexts])
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_history_that_nobody_writes_to_gives_the_same_views(contexts: Callable[[], Any], data: st.DataObject) -> None:
+    """Read piece by piece, from bytes, as the proxy does; and whole, from data, each time."""
+    context = data.draw(contexts())
+    low = data.draw(st.sampled_from([1, 50, 300]))
+    policy = Policy(low=low, ingest_from=data.draw(st.sampled_from([1, 50])), traces=data.draw(st.booleans()))
+    budget = data.draw(st.sampled_from([150, 400, 5_000]))
+    ends = [*sorted(data.draw(st.sets(st.integers(1, len(context)), max_size=6))), len(context)]
+    if data.draw(st.booleans()):
+        ends.append(max(1, len(context) // 2))
+    made = [
+        Conversation(Compressor(store="memory"), "gpt-4o", budget, policy, frozen=f, clock=lambda: 0.0)
+        for f in (False, True)
+    ]
+    known: list[Body] = []
+    for end in ends:
+        known.append(body(encoded({"messages": context[:end]}), *known))
+        plain = view_of(made[0], json.loads(encoded(context[:end])))
+        assert view_of(made[1], known[-1].data["messages"]) == plain
+        assert encoded(made[0].state) == encoded(made[1].state)
+        assert encoded(context[:end]) == encoded(known[-1].data["messages"])  # nobody has written to them
+
+
+def test_a_frozen_history_says_what_is_wrong_as_any_other() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    good = [{"role": "user", "content": "Go."}, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    good.append({"role": "tool", "tool_call_id": "c", "content": "done"})
+    one = Conversation(Compressor(store="memory"), frozen=True)
+    one.follow(good)
+    assert one.view() == good
+    with pytest.raises(InvalidContext, match="message 3"):
+        one.follow([*good, {"role": "tool", "tool_call_id": "d", "content": "who?"}])
+    one.follow([*good, {"role": "user", "content": "And?"}])
+    assert len(one.view()) == 4
