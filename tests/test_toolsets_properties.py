@@ -1,0 +1,165 @@
+"""What holds for every schema: whatever it allowed is still allowed, what is sent is valid, and the budget holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from compressor import BudgetTooSmall, Compressor
+from compressor.tokens import counter_for
+from compressor.toolsets.slim import forms
+from compressor.toolsets.tool import function_of
+
+ENGINE = Compressor(store="memory")
+_NAMES = st.sampled_from(["a", "b", "c", "title", "default", "properties", "number of items"])
+_WORDS = st.sampled_from(
+    ["", "A day.", "The first. The second, e.g. 3. It must be blue. " * 4, "x " * 200, "'m', 'n', 'o'"]
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["m", "n", "blue", ""]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _words(draw: Any, schema: dict[str, Any]) -> dict[str, Any]:
+    for key in draw(st.sets(st.sampled_from(["description", "title", "$comment"]))):
+        schema[key] = draw(_WORDS)
+    if draw(st.booleans()):
+        schema["default"] = draw(_VALUES)
+    if draw(st.integers(0, 5)) == 0:
+        schema["examples"] = [draw(_VALUES)]
+    return schema
+
+
+@st.composite
+def schemas(draw: Any, depth: int = 3) -> Any:
+    """A JSON Schema of most of the keywords that there are, turning and counting ones included."""
+    kinds = ["plain", "enum", "ref"] + (["object", "array", "object", "union", "turn"] if depth else [])
+    kind = draw(st.sampled_from(kinds))
+    inner = schemas(depth - 1) if depth else st.just({})
+    if kind == "plain":
+        return _words(draw, {"type": draw(st.sampled_from(["string", "integer", "boolean", ["string", "null"]]))})
+    if kind == "enum":
+        return _words(draw, {"enum": draw(st.lists(st.sampled_from(["m", "n", "o", 1]), min_size=1, unique=True))})
+    if kind == "ref":
+        return _words(draw, {"$ref": draw(st.sampled_from(["#/$defs/d", "#/$defs/e", "#/$defs/d", "#"]))})
+    if kind == "array":
+        return _words(draw, {"type": "array", "items": draw(inner), "maxItems": 2})
+    if kind == "union":
+        return _words(draw, {draw(st.sampled_from(["anyOf", "allOf"])): [draw(inner), draw(inner)]})
+    if kind == "turn":
+        turned: dict[str, Any] = {
+            "not": {"not": draw(inner)},
+            "oneOf": [draw(inner), draw(inner)],
+            "if": draw(inner),
+            "unevaluatedProperties": draw(st.booleans()),
+        }
+        key = draw(st.sampled_from(sorted(turned)))
+        return {"type": "object", "properties": {"a": draw(inner)}, key: turned[key], "then": {"required": ["a"]}}
+    return draw(objects(depth))
+
+
+@st.composite
+def objects(draw: Any, depth: int = 3) -> Any:
+    inner = schemas(depth - 1) if depth else st.just({"type": "string"})
+    properties = draw(st.dictionaries(_NAMES, inner, max_size=4))
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if properties and draw(st.booleans()):
+        schema["required"] = draw(st.lists(st.sampled_from(sorted(properties)), unique=True))
+    extra = draw(st.sampled_from([None, False, True, {"type": "string"}]))
+    if extra is not None:
+        schema["additionalProperties"] = extra
+    if draw(st.integers(0, 6)) == 0:
+        schema["patternProperties"] = {"^a": draw(inner)}
+    if draw(st.integers(0, 6)) == 0:
+        schema["dependentRequired"] = {"a": ["b"]}
+    return _words(draw, schema)
+
+
+@st.composite
+def roots(draw: Any) -> Any:
+    root = draw(objects(3))
+    root["$defs"] = {"d": draw(objects(1)), "e": draw(schemas(1))}
+    if draw(st.booleans()):  # as OpenAI's strict functions are
+        root["$defs"]["d"]["properties"]["again"] = {"$ref": "#/$defs/d"}
+    return root
+
+
+def _allows(schema: Any, value: Any) -> bool | None:
+    """Whether a schema takes a value; None where the validator itself runs in a circle ({"$ref": "#"})."""
+    try:
+        return bool(Draft202012Validator(schema).is_valid(value))
+    except RecursionError:
+        return None
+
+
+@st.composite
+def _near(draw: Any, root: Any) -> Any:
+    """Values that a schema is likely to take."""
+    if draw(st.integers(0, 4)) == 0:
+        return draw(_VALUES)
+    return _filled(draw, root, root, 4)
+
+
+def _filled(draw: Any, schema: Any, root: Any, depth: int) -> Any:
+    if not isinstance(schema, dict) or not depth:
+        return draw(_VALUES)
+    if "enum" in schema:
+        return draw(st.sampled_from(schema["enum"]))
+    if ref := schema.get("$ref"):
+        return _filled(draw, root if ref == "#" else root["$defs"][ref[-1]], root, depth - 1)
+    for key in ("anyOf", "allOf", "oneOf"):
+        if key in schema:
+            return _filled(draw, draw(st.sampled_from(schema[key])), root, depth - 1)
+    if schema.get("type") == "object":
+        names = [n for n in schema["properties"] if n in schema.get("required", ()) or draw(st.booleans())]
+        return {name: _filled(draw, schema["properties"][name], root, depth - 1) for name in names}
+    if schema.get("type") == "array":
+        return [_filled(draw, schema["items"], root, depth - 1) for _ in range(draw(st.integers(0, 1)))]
+    kind = schema.get("type")
+    known: dict[Any, Any] = {"string": "m", "integer": 1, "boolean": True}
+    return known.get(kind, "n") if isinstance(kind, str) else draw(_VALUES)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), roots(), st.booleans())
+def test_what_was_allowed_stays_allowed(data: Any, root: Any, strict: bool) -> None:
+    Draft202012Validator.check_schema(root)
+    given_ = json.dumps(root)
+    function = function_of({"name": "f", "description": "Does it.", "parameters": root, "strict": strict}, 0)
+    assert function is not None
+    made = [form["parameters"] for form in forms(function, {"blue"})]
+    assert json.dumps(root) == given_
+    values = [data.draw(_near(root)) for _ in range(4)]
+    for value in values:
+        if _allows(root, value) is True:
+            for schema in made:
+                assert _allows(schema, value) is not False, (value, schema)
+    for schema in made:
+        Draft202012Validator.check_schema(schema)
+        assert set(root.get("required", ())) <= set(schema["properties"])
+        assert schema.get("required") == root.get("required")
+        if strict:
+            assert set(schema["properties"]) == set(root["properties"])
+            assert schema.get("additionalProperties") == root.get("additionalProperties")
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(roots(), min_size=1, max_size=5), st.integers(1, 900), st.sampled_from(["gpt-4o", "claude-sonnet-4-5"]))
+def test_the_budget_holds_and_the_same_input_gives_the_same_bytes(found: Any, budget: int, model: str) -> None:
+    tools = [{"name": f"f{i}", "description": "Does it.", "input_schema": root} for i, root in enumerate(found)]
+    try:
+        one = ENGINE.select_tools(tools, budget, query="blue", model=model)
+    except BudgetTooSmall as error:
+        assert error.needed > budget
+        return
+    assert one.tokens_after == counter_for(model).tools(one.tools) <= max(budget, 0)
+    assert one.tools
+    two = Compressor(store="memory").select_tools(tools, budget, query="blue", model=model)
+    assert json.dumps(one.tools) == json.dumps(two.tools)
+    assert ENGINE.select_tools(one.tools, budget, query="blue", model=model).tools == one.tools
