@@ -2,8 +2,8 @@
 
     python -m benchmarks --only service_fuzz [--limit BODIES]
 
-One tenant sends them; another has sessions and originals, whose ids are among the paths and refs tried. No answer may
-be a 500 or hold a word of the other's. Needs no data.
+One tenant sends them, for its own session and originals and for those of another tenant. No answer may be a 500
+or hold a word of the other's. Needs no data.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         file.write(f"{kept.line()}\n{other.line()}\n")
         file.flush()
         with Serve("--store", "memory", "--keys", file.name, env={"COMPRESSOR_LOG": "error"}) as service:
-            known = _furnish(service.url, theirs)
+            known = [_furnish(service.url, mine, "heron", "own-1"), _furnish(service.url, theirs, CANARY, "import-42")]
             rows, memory = _fuzz(service, mine, known, limit or BODIES)
     head = ["operation", "requests", "2xx", "4xx", "503, 504", "500", "leaks"]
     table = [head]
@@ -48,26 +48,26 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     return Report("service_fuzz", "The service under generated requests", notes, table, rows)
 
 
-def _furnish(url: str, key: str) -> list[str]:
-    """The other tenant's session and originals; their ids."""
+def _furnish(url: str, key: str, word: str, id: str) -> list[str]:
+    """A tenant's session and originals, with a word in them; their ids."""
     import httpx
 
     with httpx.Client(base_url=url, headers={"x-compressor-key": key}, timeout=60) as http:
         log = "\n".join(
-            f"12:00:{n % 60:02d} {CANARY} worker {n} moved {n * 37} rows to shelf {n % 7}" for n in range(400)
+            f"12:00:{n % 60:02d} {word} worker {n} moved {n * 37} rows to shelf {n % 7}" for n in range(400)
         )
         call = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": "{}"}}
         messages = [
-            {"role": "user", "content": f"Look for {CANARY}."},
+            {"role": "user", "content": f"Look for {word}."},
             {"role": "assistant", "content": None, "tool_calls": [call]},
             {"role": "tool", "tool_call_id": "c1", "content": log},
         ]
         made = http.post("/v1/compress", json={"messages": messages, "budget": 800}).raise_for_status().json()
-        http.post("/v1/sessions/import-42/append", json={"messages": messages, "budget": 32_000}).raise_for_status()
-        return ["import-42", *made["refs"]]
+        http.post(f"/v1/sessions/{id}/append", json={"messages": messages, "budget": 32_000}).raise_for_status()
+        return [id, *made["refs"]]
 
 
-def _fuzz(service: Serve, key: str, known: list[str], bodies: int) -> tuple[list[dict[str, Any]], list[float]]:
+def _fuzz(service: Serve, key: str, known: list[list[str]], bodies: int) -> tuple[list[dict[str, Any]], list[float]]:
     import requests
     import schemathesis
     from schemathesis.core.result import Ok
@@ -87,8 +87,11 @@ def _fuzz(service: Serve, key: str, known: list[str], bodies: int) -> tuple[list
         number = 0
         for case in _cases(operation, fits, min(share, bodies - sent)):
             number += 1
-            if case.path_parameters and number % 3 == 0:
-                case.path_parameters = dict.fromkeys(case.path_parameters, known[number % len(known)])
+            if case.path_parameters and number % 3:  # the third: as it was generated
+                ids = known[number % 3 - 1]
+                case.path_parameters = {
+                    n: ids[number % len(ids)] if n in ("id", "ref") else v for n, v in case.path_parameters.items()
+                }
             answer = case.call(base_url=service.url, session=session, timeout=60)
             counts = seen[operation.label]
             counts["requests"] += 1

@@ -21,6 +21,7 @@ from compressor.engine import Compressor
 from compressor.errors import BudgetTooSmall, CompressorError, ExpiredRef, RefError, UnknownRef
 from compressor.refs import REF_DIGITS, find_refs
 from compressor.result import Result, TextResult
+from compressor.service.names import model_name
 from compressor.threads import in_thread
 from compressor.tokens import counter_for
 
@@ -35,7 +36,10 @@ READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_
 KEEPS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 Budget = Annotated[
-    float, Field(gt=0, description="Tokens of the result (2000), or a share of what it had before (0.25).")
+    float,
+    Field(
+        gt=0, allow_inf_nan=False, description="Tokens of the result (2000), or a share of what it had before (0.25)."
+    ),
 ]
 Query = Annotated[str | None, Field(description="What matters: what is kept is chosen by it.")]
 Model = Annotated[str | None, Field(description="Whose tokens to count, such as gpt-4o.")]
@@ -95,6 +99,7 @@ class Tools:
         if (text is None) == (messages is None):
             raise ToolError("give either `text` or `messages`")
         limit = budget if budget < 1 else int(budget)
+        model = model_name(model, {})  # no path: a text could ask for one
         result: TextResult | Result
         if text is not None:
             result = await self._do(lambda: self._compressor.compress_text(text, limit, query, model))

@@ -25,9 +25,10 @@ LEVELS: tuple[str, ...] = get_args(Level)
 #: What stands for a secret; group 1 is its kind.
 MARK_RE = re.compile(r"\[redacted:([a-z_]+)\]")
 
-# Not inside a word, and not the letter of an escape; but right behind an escape.
-_START = r"(?:(?<![A-Za-z0-9\\])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4}))"
-_START_RUN = r"(?:(?<![A-Za-z0-9_\\-])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4}))"
+# Not inside a word, and not the letter of an escape; but right behind an escape, or a backslash that is none.
+_BEHIND = r"(?<=\\)(?![nrtbfu])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4})"
+_START = rf"(?:(?<![A-Za-z0-9\\])|{_BEHIND})"
+_START_RUN = rf"(?:(?<![A-Za-z0-9_\\-])|{_BEHIND})"
 #: Kind -> texts of which one has to be there, and the form. From the issuers' documentation and gitleaks' rules.
 _FORMS: dict[str, tuple[tuple[str, ...], str]] = {
     "aws_key": (("AKIA", "ASIA", "ABIA", "ACCA"), r"A(?:KIA|SIA|BIA|CCA)[A-Z2-7]{16}(?![A-Za-z0-9])"),

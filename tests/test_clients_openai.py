@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ openai = pytest.importorskip("openai")
 pydantic = pytest.importorskip("pydantic")
 
 from compressor_agents.openai_client import wrap  # noqa: E402
+from compressor_agents.resolving import Call as Call_  # noqa: E402
 
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
 EXPAND = "expand_context"
@@ -113,6 +115,22 @@ def test_the_usage_of_all_calls_inside_is_added_up(talk_of: Any, stream: bool) -
     assert usage.get("prompt_tokens", usage.get("input_tokens")) == 500
     assert usage.get("completion_tokens", usage.get("output_tokens")) == 27
     assert usage["total_tokens"] == 527 and details["cached_tokens"] == 300
+
+
+def test_an_answer_is_not_lost_for_a_usage_that_nobody_knows(talk_of: Any, stream: bool) -> None:
+    talk_usage = {"tokens": 7}  # as some gateways have it
+    with ScriptedServer([READ, expand(), Reply("Code E-4711.")]) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        said = Call_.said
+
+        def told(call: Call_, turn: Any) -> bool:
+            return said(call, replace(turn, usage=talk_usage))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Call_, "said", told)
+            assert talk.ask(stream).text == "Code E-4711."
+    assert not server.problems and server.left == 0 and NEEDLE in sent(server.requests[2])
 
 
 def test_expanding_and_calling_in_one_turn_gives_the_caller_its_own_call(talk_of: Any, stream: bool) -> None:

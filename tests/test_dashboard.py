@@ -529,3 +529,12 @@ def test_a_browser_is_needed_where_models_are(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("COMPRESSOR_REQUIRE_MODELS", "1")
     with pytest.raises(pytest.fail.Exception):
         need_browser()
+
+
+def test_sessions_are_bounded_while_the_store_is_away() -> None:
+    now = 1e9
+    book = Ledger(Metrics(), lambda _: None, clock=lambda: now)
+    for i in range(5 * SESSIONS):
+        book.note(Work("red", "conversation", 10, 5, session=f"auto-{i}"))
+    kept = book._of("red")._open
+    assert len(kept.sessions) <= 2 * SESSIONS and kept.minutes[int(now // 60)][0] == 5 * SESSIONS

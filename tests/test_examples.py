@@ -12,12 +12,17 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run(name: str, folder: Path) -> str:
+def run(name: str, folder: Path, *args: str) -> str:
     """Output of an example, run in an empty folder with a cache of its own."""
     paths = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name)], cwd=folder, env=env, capture_output=True, text=True, encoding="utf-8"
+        [sys.executable, str(EXAMPLES / name), *args],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -41,6 +46,14 @@ def test_quickstart(tmp_path: Path) -> None:
     assert out.count("the asked row is there: True") == 2
     assert "original back: True" in out
     assert "original back: False" not in out
+
+
+def test_few_shot_classifier(tmp_path: Path) -> None:
+    out = run("few_shot_classifier.py", tmp_path, "--offline")
+    assert "intent among the examples: 7 of 7" in out
+    sizes = [(int(a), int(b)) for a, b in re.findall(r"(\d+) -> (\d+) tokens", out)]
+    assert len(sizes) == 7 and all(after <= 110 < before for before, after in sizes)
+    assert "no model asked" in out
 
 
 def test_the_shipped_session_is_small_and_attributed() -> None:

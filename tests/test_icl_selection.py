@@ -31,6 +31,8 @@ SOLVED = [
     for n, m, k in ((3, 12, 5), (4, 10, 7), (6, 8, 9), (2, 24, 3), (7, 7, 4))
 ]
 C = Compressor(store="memory")
+SAID = st.text(st.sampled_from("ab \n\t.1->é漢\ud800<|>"), max_size=30)
+ANSWERS = st.one_of(SAID, SAID.map(lambda text: f"{text * 2}\n1. So 2.\n3 = 4. b.\nThe answer is 7."))
 MODELS = (None, "gpt-3.5-turbo", "claude-sonnet-4-5", "qwen-2.5-72b")
 
 
@@ -59,9 +61,9 @@ def tokens_of(made: Any, model: str | None, shape: str) -> int:
     return max(sent, counter.count(made.text))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.tuples(st.text(max_size=40), st.text(min_size=1, max_size=30)), min_size=1, max_size=12),
+    st.lists(st.tuples(st.one_of(SAID, st.text(max_size=40)), ANSWERS), min_size=1, max_size=12),
     st.text(max_size=30),
     st.integers(1, 200),
     st.sampled_from(list(SHAPES)),
@@ -148,6 +150,14 @@ def test_repetitions_are_sent_once() -> None:
     bank = [*BANK[:2], *BANK[:2], dict(BANK[0])]
     made = C.select_examples(bank, "card", 25)
     assert len(made.examples) == len({json.dumps(e) for e in made.examples})
+
+
+def test_tokens_are_counted_in_the_order_sent() -> None:
+    """Two tokens more or less, by which of these stands first."""
+    bank = [{"input": a, "output": b} for a, b in (("bb.", "\nb\t"), ("a.", "a"), ("\t", "1"))]
+    for order in ("best last", "best first", "given"):
+        made = C.select_examples(bank, "ab 1", 16, method="top", order=order)
+        assert counter_for(None).count(made.text) == made.tokens_after <= 16
 
 
 def test_no_query_takes_what_is_typical() -> None:

@@ -155,3 +155,16 @@ def test_an_unknown_resource_is_an_error() -> None:
                 await client.read_resource(uri)
 
     asks(talk)
+
+
+def test_a_model_is_no_path_and_a_budget_no_infinity(tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+
+    async def run(client: Client) -> None:
+        for model in (str(file), "/etc/passwd"):  # neither looked for nor read
+            answer = await client.call_tool("compress", {"text": LOG, "budget": 500, "model": model})
+            assert not answer.is_error, text_of(answer)
+        answer = await client.call_tool("compress", {"text": LOG, "budget": float("inf")})
+        assert answer.is_error and "Traceback" not in text_of(answer)
+
+    asks(run)

@@ -61,6 +61,12 @@ def test_what_has_a_form_is_found_wherever_it_stands(kind: str, around: str) -> 
     assert redact(made) == made
 
 
+def test_a_backslash_that_is_no_escape_hides_nothing() -> None:
+    for kind, secret in SECRETS.items():
+        if secret[0] not in "nrtbfu":  # or nobody can tell whether the letter is the escape's
+            assert redact(f"login OFFICE\\{secret}, please") == f"login OFFICE\\[redacted:{kind}], please"
+
+
 @pytest.mark.parametrize("text", [BLOCK, BLOCK.replace("\n", "\\n"), BLOCK.replace("\n", "\r\n")])
 def test_private_keys(text: str) -> None:
     assert redact(f"a {text} b") == "a [redacted:private_key] b"

@@ -19,6 +19,8 @@ import pytest
 from client_tools import LOG, NEEDLE, TASK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis_tools import wait_for
+from scripted_server import Reply, ScriptedServer
 
 from compressor import CompressorError, ExpiredRef, InvalidContext, StoreError, UnknownRef
 from compressor import errors as all_errors
@@ -29,6 +31,7 @@ pytest.importorskip("prometheus_client")
 
 from service_tools import Service, error_of, two_tenants
 
+from compressor.service import connections, tenants
 from compressor.service.auth import Key, find, new_key, read_keys
 from compressor.service.config import Config, load
 from compressor.service.limits import Turnstile, parse
@@ -574,3 +577,83 @@ def test_the_command_serves_and_ends_when_told(tmp_path: Path) -> None:
     asked = [line for line in lines if line.get("route") == "/v1/compress"]
     assert asked and asked[0]["tenant"] == "team" and asked[0]["status"] == 200
     assert key not in said and kept.hash not in said and NEEDLE not in said
+
+
+def test_work_that_nobody_waits_for_takes_one_tenants_threads_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread cannot be ended: what was answered 504 counts until it is over."""
+    monkeypatch.setattr(tenants, "SHARE", 2)
+    keys, known = two_tenants()
+    with ScriptedServer([Reply("hello")]) as provider, Service(timeout=0.5, upstream=provider.url, **known) as service:
+        go = threading.Event()
+        red = service.gate._tenants.of("red")
+        monkeypatch.setattr(red.compressor, "compress", lambda *_: go.wait(10))
+        body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}], "budget": 50}
+        service.gate._tenants.of("blue").compressor.compress(body["messages"], 50)  # what a process loads once
+
+        def ask(name: str, path: str = "/v1/compress") -> Any:
+            return service.http.post(path, json=body, headers={"x-compressor-key": keys[name]})
+
+        with ThreadPoolExecutor(3) as pool:  # the third waits its turn, and never begins
+            assert {error_of(one) for one in pool.map(ask, ["red"] * 3)} == {"timeout"}
+        assert red.hands.left == 2
+        refused = ask("red")
+        assert refused.status_code == 503 and error_of(refused) == "overloaded" and refused.headers["retry-after"]
+        proxied = ask("red", "/v1/chat/completions")
+        assert proxied.status_code == 200 and "overloaded" in proxied.headers["x-compressor-warning"]
+        assert ask("blue").status_code == 200  # and the service itself answers, too
+        assert service.http.get("/readyz", headers={"x-compressor-key": keys["red"]}).status_code == 200
+        go.set()
+        wait_for(lambda: red.hands.left == 0)
+        monkeypatch.undo()
+        assert ask("red").status_code == 200
+
+
+def test_a_budget_that_makes_no_sense_is_not_kept(service: Service) -> None:
+    append = {"messages": [{"role": "user", "content": "hello"}]}
+    for budget in ("$abc", -5):
+        answer = service.http.post("/v1/sessions/senseless/append", json={**append, "budget": budget})
+        assert error_of(answer) == "invalid_budget"
+        assert service.http.post("/v1/sessions/senseless/view", json={}).status_code == 404  # nothing has begun
+    assert service.http.post("/v1/sessions/senseless/append", json=append).status_code == 200
+    assert service.http.post("/v1/sessions/senseless/view", json={"budget": "$abc"}).status_code == 400
+    assert service.http.post("/v1/sessions/senseless/view", json={}).status_code == 200
+
+
+def test_a_hundred_thousand_mistakes_hold_nobody_up(service: Service) -> None:
+    for path, body in (
+        ("/v1/compress/documents", {"documents": [1] * 100_000}),
+        ("/v1/examples", {"examples": [1] * 100_000}),
+        ("/v1/compress", {"messages": [], "pinned": ["x"] * 100_000}),
+    ):
+        start = time.perf_counter()
+        assert error_of(service.http.post(path, json=body)) == "invalid_request"
+        assert time.perf_counter() - start < 1.5  # it was five seconds, of everybody's
+
+
+def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD", 0.2)
+    whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    with Service() as service:
+        for said in (b"", whole[:9]):
+            with socket.create_connection(("127.0.0.1", service.config.port), 5) as slow:
+                slow.sendall(said)
+                assert slow.recv(1000) == b""
+        with socket.create_connection(("127.0.0.1", service.config.port), 5) as kept:
+            for _ in range(2):
+                kept.sendall(whole)
+                time.sleep(0.3)  # between two requests there is time
+                assert b" 200 " in kept.recv(1000)
+            kept.sendall(whole[:9])
+            while kept.recv(1000):
+                pass
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "STUCK", 0.2)
+    body = json.dumps({"messages": [{"no": "x" * 12_000_000}]}).encode()  # comes back as it is
+    with Service() as service, socket.socket() as stuck:
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect(("127.0.0.1", service.config.port))
+        head = b"POST /v1/compress HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        stuck.sendall(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        wait_for(lambda: not service._server.server_state.connections)

@@ -103,6 +103,11 @@ def test_depth_is_counted_from_the_whole_body(key: str) -> None:
         body(nested(DEPTH + 1))
 
 
+def test_a_body_takes_up_what_it_came_in() -> None:
+    for raw in ('{"a":"\u0434"}'.encode(), '{"a":"\u0434"}'.encode("utf-16"), b'\xef\xbb\xbf{"a":1}'):
+        assert body(raw).size == len(raw)
+
+
 def test_one_thing_said_twice_is_not_compressed() -> None:
     with pytest.raises(Refused, match="twice"):
         body(b'{"messages":[],"messages":[{}]}')
@@ -127,6 +132,19 @@ def test_messages_of_an_earlier_body_are_the_same_objects(system: bool) -> None:
     spaced = body(json.dumps({"messages": messages}).encode(), longer)
     assert spaced.data == {"messages": messages}
     assert spaced.data["messages"][-1] is not longer.data["messages"][-1]
+
+
+def test_what_stands_for_a_message_is_written_once() -> None:
+    messages, cut = talk_of(4), {"role": "tool", "tool_call_id": "c0", "content": "cut \u0434 \ud800"}
+    old = body(encoded({"messages": messages[:-2]}))
+    first = {**old.data, "messages": [*old.data["messages"][:3], cut, *old.data["messages"][4:]]}
+    assert json.loads(old.written(first)) == first
+    new = body(encoded({"messages": messages}), old)
+    made = {**new.data, "messages": [*new.data["messages"][:3], cut, *new.data["messages"][4:]]}
+    cut["content"] = "nobody writes to it, so nobody looks"
+    assert b"nobody" not in new.written(made) and json.loads(new.written(made))["messages"][4:] == messages[4:]
+    assert b"nobody" in new.written({**made, "messages": [dict(cut)]})
+    assert b"nobody" in new.written(made)  # what was not written last is not kept
 
 
 def view_of(conversation: Conversation, messages: list[Any]) -> bytes:

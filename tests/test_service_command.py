@@ -383,3 +383,11 @@ def test_every_address_of_a_name(tmp_path: Path) -> None:
     finally:
         for one in sockets:
             one.close()
+
+
+def test_secrets_that_would_be_kept_in_a_redis_are_said() -> None:
+    key = load(env={"COMPRESSOR_ENCRYPTION_KEYS": new_encryption_key()}).encryption_keys
+    assert Config(store="redis://localhost").keeps_secrets()
+    assert not Config(store="redis://localhost", encryption_keys=key).keeps_secrets()
+    assert not Config(store="redis://localhost", redact="off").keeps_secrets()  # who wants them kept knows it
+    assert not Config(store="memory").keeps_secrets()

@@ -41,7 +41,7 @@ from compressor.scoring.batching import Lane, Limits
 from compressor.service.config import Config, load
 from compressor.service.problems import snake
 from compressor.service.telemetry import logs, reasons
-from compressor.service.telemetry.metrics import Metrics, Work, quantile
+from compressor.service.telemetry.metrics import Metrics, Work
 from compressor.service.telemetry.saving import CALLS, ENOUGH
 from compressor.service.telemetry.tracing import Tracing, span, wanted
 from compressor.store.guarded import Health
@@ -294,20 +294,6 @@ def test_compression_that_saves_nothing_is_said_once() -> None:
     assert {sample.labels["tenant"]: sample.value for sample in found.samples} == {"red": 1, "blue": 1}
 
 
-def test_percentiles_are_prometheus_own() -> None:
-    assert quantile({}, 0.5) == 0.0
-    buckets = {0.1: 0.0, 0.2: 50.0, 0.4: 90.0, float("inf"): 100.0}
-    assert quantile(buckets, 0.25) == pytest.approx(0.15)  # half way into the bucket from 0.1 to 0.2
-    assert quantile(buckets, 0.9) == pytest.approx(0.4) and quantile(buckets, 0.99) == 0.4
-    metrics = Metrics()
-    for tenant, seconds in (("red", 0.003), ("blue", 3.0)):
-        for _ in range(100):
-            metrics.seconds.labels(tenant, "/v1/compress").observe(seconds)
-            metrics.seconds.labels(tenant, "/metrics").observe(50)
-    assert 0.0025 < metrics.latency("red")["p99"] <= 0.005 < metrics.latency()["p95"] <= 5
-    assert metrics.latency("nobody") == {"p50": 0.0, "p95": 0.0, "p99": 0.0}
-
-
 def test_waits_are_counted_for_threads_and_for_the_scorer() -> None:
     with Service() as service:
         service.http.post("/v1/compress", json={"messages": history(), "budget": 1500})
@@ -338,7 +324,8 @@ def test_waits_are_counted_for_threads_and_for_the_scorer() -> None:
 
 WORKER = """
 import sys
-from compressor.service.telemetry.metrics import Metrics, Work
+from compressor.service.telemetry.metrics import Metrics, Work, count_as
+count_as(int(sys.argv[2]))
 metrics = Metrics()
 metrics.did(Work("red", "call", 100, 40, saved=float(sys.argv[1]), seconds=0.01))
 metrics.did(Work("blue", "call", 10, 10))
@@ -348,7 +335,7 @@ metrics.seconds.labels("red", "/v1/compress").observe(0.02)
 print("up", flush=True)
 sys.stdin.readline()
 metrics.refresh()
-print(metrics.text(sys.argv[2] if len(sys.argv) > 2 else None).decode(), flush=True)
+print(metrics.text(sys.argv[3] if len(sys.argv) > 3 else None).decode(), flush=True)
 """
 
 
@@ -360,9 +347,13 @@ def test_several_processes_count_as_one(tmp_path: Path) -> None:
         "folder = prepare_multiprocess()\n"
         "def worker(*args): return subprocess.Popen([sys.executable, '-c', sys.argv[1], *args], text=True,\n"
         "    stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
-        "one, two, three = worker('1.5'), worker('-2.0'), worker('0.25', 'red')\n"
-        "for w in (one, two, three): assert w.stdout.readline() == 'up\\n'\n"
-        "one.kill(); one.wait(); worker_ended(one.pid)\n"
+        "one, two = worker('0.5', '0'), worker('-2.0', '1')\n"
+        "for w in (one, two): assert w.stdout.readline() == 'up\\n'\n"
+        "one.kill(); one.wait(); worker_ended(0)\n"
+        "files = sorted(os.listdir(folder))\n"
+        "three = worker('1.25', '0', 'red')\n"
+        "assert three.stdout.readline() == 'up\\n'\n"
+        "assert {f for f in os.listdir(folder) if 'live' not in f} <= set(files)  # it goes on in the dead one's\n"
         "out = [w.communicate('go\\n')[0] for w in (three, two)]\n"
         "print(json.dumps([folder, *out]))\n"
     )

@@ -7,7 +7,9 @@ import gzip
 import http.server
 import json
 import logging
+import re
 import socket
+import socketserver
 import statistics
 import threading
 import time
@@ -585,3 +587,69 @@ def test_usage_is_heard(kind: str, stream: bool) -> None:
         talk(kind, service, default_headers={"x-compressor-session": "u"}).ask(stream)
         balance = service.http.post("/v1/sessions/u/view", json={}).json()["balance"]
     assert (balance["billed_tokens"], balance["billed_cached"]) == (1000, 800)
+
+
+@contextmanager
+def leaving() -> Iterator[tuple[str, list[bytes]]]:
+    """A provider that answers the first request of each connection, and closes it when the next one comes: as if it had
+    done so while that was on its way. Gives its URL, and the requests it has heard."""
+    heard: list[bytes] = []
+
+    class Leaving(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for number in range(2):
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    if not (line := self.rfile.readline()):
+                        return
+                    head += line
+                heard.append(head.split(b" HTTP")[0])
+                self.rfile.read(
+                    int(dict(re.findall(rb"([\w-]+): (.*)\r\n", head.lower())).get(b"content-length", b"0"))
+                )
+                if number:
+                    return
+                self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Leaving) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", heard
+        server.shutdown()
+
+
+def test_a_connection_that_the_provider_has_closed_costs_no_request() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    with leaving() as (url, heard), Service(upstream=url) as service:
+        for _ in range(4):
+            assert service.http.post("/v1/chat/completions", json=body).status_code == 200
+        assert service.http.get("/v1/models").status_code == 200
+    with leaving() as (url, heard), Service(upstream=url) as service:  # a second time might not be the same
+        assert service.http.post("/v1/batches", json=body).status_code == 200
+        assert error_of(service.http.post("/v1/batches", json=body)) == "upstream_unreachable"
+        assert heard == [b"POST /v1/batches"] * 2
+
+
+def test_what_comes_too_late_is_not_told_as_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread of a compression that took too long comes to its end while the provider is still being asked."""
+    done = threading.Event()
+
+    def answer(_: Request) -> Reply:
+        assert done.wait(10)
+        return Reply("hello")
+
+    with proxied([answer], timeout=0.1) as (_, service):
+        talks = service.gate._tenants.of("local").talks
+        call = talks.call
+
+        def slow(*given: Any) -> Any:
+            time.sleep(0.3)
+            made = call(*given)
+            threading.Timer(0.1, done.set).start()
+            return made
+
+        monkeypatch.setattr(talks, "call", slow)
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+        headers = service.http.post("/v1/chat/completions", json=body).headers
+        assert "timeout" in headers["x-compressor-warning"] and not set(SENT) & set(headers)
+        assert service.metric("compressions_total") == 0

@@ -97,6 +97,22 @@ def test_expanding_is_regret(c: Compressor) -> None:
     assert "the walnut near the ferry" in c.session("a").export()["state"]["regrets"]
 
 
+def test_a_call_that_hands_over_what_was_cut_is_none_that_would_have_been_without_us(c: Compressor) -> None:
+    session = c.session("a")
+    session.append(*conversation(2, sentences=200))
+    ref, before = find_refs(text(session.view()))[0], session.balance()
+    call = {"id": "e", "type": "function", "function": {"name": "expand_context", "arguments": f'{{"ref": "{ref}"}}'}}
+    session.append({"role": "assistant", "content": None, "tool_calls": [call]})
+    session.append({"role": "tool", "tool_call_id": "e", "content": session.expand_tool.answer({"ref": ref})})
+    session.view()
+    after = session.balance()
+    assert (after.calls, after.raw_tokens, after.raw_money) == (before.calls + 1, before.raw_tokens, before.raw_money)
+    assert after.sent_tokens > 2 * before.sent_tokens and after.saved_money < before.saved_money
+    session.append({"role": "assistant", "content": "It is there."}, {"role": "user", "content": "And the walnut?"})
+    session.view()
+    assert session.balance().raw_tokens > after.raw_tokens + before.raw_last
+
+
 def test_regret_raises_what_is_like_it(c: Compressor) -> None:
     """The same result is cut differently once the agent has shown what it misses."""
 

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -205,6 +206,51 @@ def test_any_dialect(contexts: Callable[[], Any], data: st.DataObject) -> None:
         last, compactions = sent, now
         session = compressor.session("a", **options)
         assert [json.dumps(wire.to_json(m)) for m in session.view()] == sent
+
+
+def test_an_index_never_stands_where_there_is_no_text(c: Compressor) -> None:
+    """A picture that was cut is a text in the view; in the message there is none that the index could replace."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    for low in (1, 200, 400):
+        session, history = c.session(f"p{low}", budget=1_200, policy=Policy(low=low)), said("Find the copper.")
+        for i in range(10):
+            history += [called(f"c{i}"), result(f"c{i}", [picture])]
+            history += said(prose(i, 6)) if i > 4 else []
+            session.follow(history)
+            assert tokens(session.view()) <= 1_200
+        assert session.balance().compactions
+
+
+def test_a_long_system_prompt_is_journaled_once(c: Compressor) -> None:
+    """And one that came later, or is another one now, all the same."""
+    session, history = c.session("a"), said("one", "two", "three")
+    prompts = [{"role": "system", "content": prose(i, 400)} for i in range(3)]
+    for prompt in prompts[:2]:
+        session.append(prompt)
+    before = c.store.stats().size
+    for n in (1, 2, 3):
+        session.append(history[n - 1])
+        assert c.session("a").view() == session.view() == [*prompts[:2], *history[:n]]
+    assert c.store.stats().size - before < 6_000
+    session.follow([prompts[2], *history])
+    assert c.session("a").view() == session.view() == [prompts[2], *history]
+
+
+def test_a_session_whose_messages_nobody_writes_to_gives_the_same_views(c: Compressor) -> None:
+    """Two workers with one session, one of which begins anew now and then, and a history that changes on its way."""
+    for seed in range(3):
+        rng, history = random.Random(seed), conversation(12, seed)
+        plain, frozen = Session(c, f"plain{seed}", **TIGHT), [Session(c, f"f{seed}", **TIGHT, frozen=True)] * 2
+        for end in (4, 6, 10, 16, 10, 12, 20, 26):
+            if rng.random() < 0.3:
+                frozen[1] = Session(c, f"f{seed}", **TIGHT, frozen=True)
+            if rng.random() < 0.3:
+                history[5] = {**history[5], "content": prose(rng.randrange(99))}
+            one = rng.choice(frozen)
+            plain.follow(deepcopy(history[:end]))
+            one.follow(history[:end])
+            assert text(one.view()) == text(plain.view())
+            assert one.balance() == plain.balance()
 
 
 def test_reasoning_left_out_stays_out_only_where_its_turn_has_ended(c: Compressor) -> None:

@@ -5,6 +5,8 @@ What only a file has to survive is in test_store_file.py, what only Redis has to
 
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -297,6 +299,31 @@ def test_both_kinds_agree(steps: list[tuple[str, int]]) -> None:
             assert stores[0].stats().size == stores[1].stats().size <= 1000
         for store in stores:
             store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_can_use_a_store_that_another_thread_was_at_when_it_was_forked() -> None:
+    store, end = MemoryStore(), threading.Event()
+
+    held = {f"n{n}": noise(n, 3_000) for n in range(40)}
+
+    def again() -> None:
+        while not end.is_set():
+            store.put(held)
+
+    thread = threading.Thread(target=again, daemon=True)
+    thread.start()
+    try:
+        for _ in range(15):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(5)
+                store.get_many(["n0"])
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        end.set()
+        thread.join()
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

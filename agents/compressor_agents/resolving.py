@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from compressor.errors import CompressorError
 from compressor.refs import MARK_RE
 from compressor.sessions.expand import NAME
 from compressor_agents.apis import Api, Filter, Inner, Json, Turn
@@ -109,8 +110,8 @@ class Call:
         inner = self._inner
         inner.turns.append(turn)
         with self.thread.lock:
-            if turn.usage is not None:
-                self.thread.conversation.usage(turn.usage)
+            if turn.usage is not None:  # each response's is its own
+                self._note(turn.usage)
             if not turn.asked or not self.tool:
                 return self._over()
             rounds = len(inner.turns)
@@ -139,6 +140,16 @@ class Call:
         """The last response as the caller gets it; the same object if the caller may see everything."""
         return self.api.visible(response, self._inner, self.tool) if self._inner.hidden else response
 
+    def _note(self, usage: Json) -> None:
+        """Notes what one call used: no answer is lost for that, be it an unknown form or a store that is away."""
+        failing = self._resolver.failing
+        try:
+            self.thread.conversation.usage(usage)
+        except CompressorError as error:
+            if not failing.open:
+                raise
+            failing.tell(f"what a call used was not noted: {error}", "usage")
+
     def _over(self) -> bool:
         at = len(self._messages)
         self.thread.inner.pop(at, None)
@@ -152,9 +163,10 @@ class Call:
     def _restored(self) -> list[Json]:
         """The caller's history with what it did not see, from the end so that places stay."""
         whole = self._messages
-        for at in sorted(self.thread.inner, reverse=True):
+        inner = self.thread.inner.copy()  # another call of the same history may end meanwhile
+        for at in sorted(inner, reverse=True):
             if at < len(whole):
-                whole = [*whole[:at], *self.api.restored(whole[at:], self.thread.inner[at])]
+                whole = [*whole[:at], *self.api.restored(whole[at:], inner[at])]
         return whole
 
     def _written(self) -> Json:

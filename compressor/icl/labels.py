@@ -25,7 +25,7 @@ SMOOTH = 0.1  # what is added to every count of naive Bayes
 APART = 0.7  # how much better than chance (0; always right: 1) the nearest example's label has to be the right one
 TRIED = 32  # examples by which that is told
 FEW = 2  # examples of the likeliest class, before the next one gets its first
-SHORT = 0.02  # what a token costs of an example's typicality
+SHORT = 0.08  # what a token costs of an example's typicality
 
 
 class Classes:

@@ -84,22 +84,25 @@ class Selection:
             self.method = "classes" if self.pool.classes.apart else "dpp"
         relevance, odds = self._relevance(asked)
         taken = self._all(relevance, budget + spare)
-        if taken is None or self._tokens(taken) > budget:
+        if taken is None or self._tokens(self._arranged(taken)) > budget:
             ranked = self._ranked(relevance, odds, budget)
             taken = self._filled(ranked, budget + spare)
             if self.prune:
                 taken = self._pruned(taken, ranked, relevance, budget + spare)
-            while taken and self._tokens(taken) > budget:
+            while taken and self._tokens(self._arranged(taken)) > budget:  # what stands side by side matters, a little
                 taken.pop()
             if not taken:
                 taken = self._smallest(budget)
             if (large := int((self.costs > budget + spare).sum())) and large < len(self.pool):
                 self.warnings.append(f"{large} of {len(self.pool)} examples are larger than the budget by themselves")
-        if self.order == "given":
-            taken.sort(key=lambda t: t.row)
-        elif self.order == "best last":
-            taken.reverse()
+        taken = self._arranged(taken)
         return Chosen(taken, self._tokens(taken), relevance, self.warnings)
+
+    def _arranged(self, taken: list[Taken]) -> list[Taken]:
+        """The examples, which are taken best first, in the order in which to send them."""
+        if self.order == "given":
+            return sorted(taken, key=lambda t: t.row)
+        return taken[::-1] if self.order == "best last" else taken
 
     # -- what matters
 

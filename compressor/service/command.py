@@ -103,6 +103,10 @@ def serve(
     where = [_url(settings, one.getsockname()[0], one.getsockname()[1]) for one in sockets]
     logging.getLogger("compressor.service").info("settings", extra={"data": settings.printable()})
     logging.getLogger("compressor.service").info("listening", extra={"data": {"urls": where}})
+    if settings.keeps_secrets():
+        logging.getLogger("compressor.service").warning(
+            "secrets in messages of named sessions are kept in Redis as they came: give encryption keys (SECURITY.md)"
+        )
     _run(settings, partial(_settings, config, flags), sockets)
 
 

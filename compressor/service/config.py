@@ -158,6 +158,12 @@ class Config:
         except (TypeError, ValueError) as error:
             raise CompressorError(f"policy has the fields of sessions.Policy: {error}") from None
 
+    def keeps_secrets(self) -> bool:
+        """Whether secrets would stand in a Redis although they are to be taken out: journals of sessions are not
+        redacted, and nothing is encrypted."""
+        remote = self.store is not None and self.store.startswith(SCHEMES)
+        return remote and self.redact != "off" and self.encryption_keys is None
+
     def printable(self) -> dict[str, Any]:
         """Every setting as JSON data, without a secret: no key's hash, no password of a URL."""
         out: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -22,6 +22,7 @@ from compressor.refs import find_refs
 from compressor.result import DocumentsResult, Result
 from compressor.service import hooks, shapes
 from compressor.service.config import Config
+from compressor.service.hands import SHARE, Hands
 from compressor.service.limits import parse
 from compressor.service.names import model_name
 from compressor.service.problems import Refused, encoded
@@ -93,10 +94,12 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
     """All routes."""
     routes = APIRouter(route_class=_Route)
 
-    async def work(function: Callable[..., T], *args: Any) -> T:
+    own = Hands(SHARE, config.timeout)  # for what is asked of the service itself, however busy a tenant's are
+
+    async def work(hands: Hands, function: Callable[..., T], *args: Any) -> T:
         try:
             with span("work", {"code.function.name": function.__name__.strip("_<>")}):
-                return await asyncio.wait_for(in_thread(function, *args), config.timeout)
+                return await hands.work(function, *args)
         except asyncio.TimeoutError:
             raise Refused(504, "timeout", f"this took longer than {config.timeout:g} s") from None
 
@@ -106,10 +109,10 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
         tenant = _tenant(request)
         start = time.perf_counter()
         if asked.budget is not None:
-            made = await work(_compress, tenant, asked, config)
+            made = await work(tenant.hands, _compress, tenant, asked, config)
         else:
             try:
-                made = await work(_follow, tenant, asked, config)
+                made = await work(tenant.hands, _follow, tenant, asked, config)
             except Exception as error:  # a gateway asks, and an agent waits for it: some answer 502 to our 4xx
                 if not all(isinstance(message, dict) for message in asked.messages):
                     raise  # no gateway's
@@ -125,7 +128,7 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
         """Compresses documents to one text and to what is left of each."""
         tenant = _tenant(request)
         start = time.perf_counter()
-        made = await work(_documents, tenant, asked, config)
+        made = await work(tenant.hands, _documents, tenant, asked, config)
         metrics.did(_work(tenant, "documents", made, start))
         return Answer(made)
 
@@ -134,7 +137,7 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
         """Chooses in-context examples."""
         tenant = _tenant(request)
         start = time.perf_counter()
-        made = await work(_examples, tenant, asked, config)
+        made = await work(tenant.hands, _examples, tenant, asked, config)
         metrics.did(_work(tenant, "examples", made, start))
         return Answer(made)
 
@@ -146,7 +149,7 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
         budget: Annotated[int | None, Query(ge=1, description="The most tokens to give back.")] = None,
     ) -> Answer:
         """The exact original behind a ref."""
-        text = await work(_retrieve, _tenant(request), ref, query, budget)
+        text = await work(_tenant(request).hands, _retrieve, _tenant(request), ref, query, budget)
         return Answer({"ref": ref, "hash": ref, "original_content": text})
 
     @routes.post("/v1/sessions/{id}/append", responses=_WRONG | _OTHERS, tags=["sessions"])
@@ -161,7 +164,7 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
                 session.usage(asked.usage)
             return _balance(session)
 
-        return Answer(await work(run))
+        return Answer(await work(_tenant(request).hands, run))
 
     @routes.post("/v1/sessions/{id}/view", responses=_WRONG | _GONE, tags=["sessions"])
     async def view(request: Request, id: Id, asked: shapes.View | None = None) -> Answer:
@@ -176,7 +179,7 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
                 metrics.did(_session_work(tenant, session, time.perf_counter() - start))
             return {"messages": messages, "warnings": session.warnings, **_balance(session)}
 
-        return Answer(await work(run))
+        return Answer(await work(_tenant(request).hands, run))
 
     @routes.post("/v1/sessions/{id}/recall", responses=_WRONG | _GONE, tags=["sessions"])
     async def recall(request: Request, id: Id, asked: shapes.Recall) -> Answer:
@@ -186,7 +189,7 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
             session = _session(_tenant(request), id, shapes.View(), config)
             return {"id": id, "text": session.recall(asked.query, asked.budget)}
 
-        return Answer(await work(run))
+        return Answer(await work(_tenant(request).hands, run))
 
     @routes.post("/v1/sessions/{id}/expand", responses=_WRONG | _GONE, tags=["sessions"])
     async def expand(request: Request, id: Id, asked: shapes.Expand) -> Answer:
@@ -197,7 +200,7 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
             text = session.expand(asked.ref, asked.query, asked.budget)
             return {"id": id, "ref": asked.ref, "original_content": text}
 
-        return Answer(await work(run))
+        return Answer(await work(_tenant(request).hands, run))
 
     @routes.get("/healthz", tags=["service"])
     async def healthz() -> Answer:
@@ -210,13 +213,13 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
         else is served without it. 503 also while the service ends."""
         if request.app.state.draining:
             raise Refused(503, "draining", "this service is about to end: ask another")
-        return Answer({"status": "ready" if await work(tenants.ready) else "degraded"})
+        return Answer({"status": "ready" if await work(own, tenants.ready) else "degraded"})
 
     @routes.get("/metrics", tags=["service"], response_class=Response)
     async def exposition(request: Request) -> Response:
         """Prometheus metrics: the tenant's own; all of them for a key with `admin`."""
         of = None if request.scope["compressor.admin"] else _tenant(request).name
-        return Response(await work(metrics.text, of), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await work(own, metrics.text, of), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes
 

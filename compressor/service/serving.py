@@ -25,6 +25,7 @@ import uvicorn
 
 from compressor.errors import CompressorError, StoreError
 from compressor.service.config import Config
+from compressor.service.connections import KEEP_ALIVE, Connection
 
 if TYPE_CHECKING:
     from compressor.service.gate import Gate
@@ -157,6 +158,8 @@ def server_options(settings: Config) -> dict[str, Any]:
         "proxy_headers": False,  # who asks is who is connected, whatever a header says
         "server_header": False,
         "date_header": False,
+        "http": Connection,
+        "timeout_keep_alive": KEEP_ALIVE,
         "timeout_graceful_shutdown": math.ceil(settings.drain),
         "h11_max_incomplete_event_size": 65_536,
         "ws": "none",

@@ -14,10 +14,13 @@ from typing import Any, cast
 
 from compressor.engine import Compressor
 from compressor.errors import CompressorError, RefError, StoreError
+from compressor.prices import price_of
 from compressor.service.problems import Refused
 from compressor.sessions import Policy, Session
 from compressor.sessions.archive import scope_of
+from compressor.sessions.limits import limit_of
 from compressor.store.base import Journal
+from compressor.tokens.models import DEFAULT_MODEL
 
 LONGEST = 200  # characters of an id
 ATTEMPTS = 20
@@ -69,6 +72,8 @@ class Sessions:
             told = {**(known or {}), **new}
             if told == known:
                 return told
+            # What makes no sense is not kept, or no later call would make any.
+            limit_of(told.get("budget"), self._policy.prices or price_of(told.get("model") or DEFAULT_MODEL))
             if journal.append_log(name, number, [json.dumps(told).encode()], fresh=True):
                 return told
         raise StoreError(f"session {id!r} is told other things by too many at once")

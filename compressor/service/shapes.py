@@ -1,13 +1,14 @@
 """The bodies of the HTTP API, and an example of each. What is no field here is passed over, as gateways send more.
 
-Messages are any dialect's, so they are not described further: `compressor.dialects` reads them.
+Messages are any dialect's, so they are not described further: `compressor.dialects` reads them. The first thing that is
+wrong is enough: to list a hundred thousand would hold up everybody.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 Budget = StrictInt | StrictFloat
 Limit = StrictInt | StrictFloat | StrictStr
@@ -38,7 +39,7 @@ class Compress(_Shape):
     tools: list[Any] | None = None
     system: StrictStr | list[Any] | None = None
     mode: Literal["call", "ingest", "compact"] = "call"
-    pinned: list[StrictInt] = Field(default=[], max_length=100_000)
+    pinned: Annotated[list[StrictInt], FailFast()] = Field(default=[], max_length=100_000)
 
     model_config = ConfigDict(
         extra="ignore", json_schema_extra={"examples": [{"messages": _MESSAGES, "model": "gpt-4o", "budget": 4000}]}
@@ -48,7 +49,7 @@ class Compress(_Shape):
 class Documents(_Shape):
     """Documents that share a budget."""
 
-    documents: list[StrictStr | dict[str, Any]] = Field(max_length=100_000)
+    documents: Annotated[list[StrictStr | dict[str, Any]], FailFast()] = Field(max_length=100_000)
     query: StrictStr | None = None
     budget: Budget = 0.25
     model: StrictStr | None = None
@@ -66,7 +67,7 @@ class Documents(_Shape):
 class Examples(_Shape):
     """In-context examples, of which those that teach most for a query are chosen."""
 
-    examples: list[StrictStr | dict[str, Any] | list[Any]] = Field(max_length=100_000)
+    examples: Annotated[list[StrictStr | dict[str, Any] | list[Any]], FailFast()] = Field(max_length=100_000)
     query: StrictStr | None = None
     budget: Budget = 0.25
     model: StrictStr | None = None

@@ -35,7 +35,7 @@ log = logging.getLogger("compressor.service")
 #: What went wrong with the request at hand, for its answer's header: names only, no content.
 WARNINGS: ContextVar[list[str]] = ContextVar("WARNINGS")
 CHARACTERS = 4  # of a token: what a history takes up that is not known as a body
-_SHOWN = {"refused": "refused by the provider", "raw response": "raw response"}
+_SHOWN = {"refused": "refused by the provider", "raw response": "raw response", "usage": "usage not noted"}
 
 
 class _Noted(Failing):
@@ -109,7 +109,7 @@ class Talks:
         resolver = self._resolver(api, body.data, session, budget)
         call = resolver.call(api, body.data)
         if call is not None:
-            self._keep(_Kept(call.thread, resolver.threads, body, len(body.text)))
+            self._keep(_Kept(call.thread, resolver.threads, body, body.size))
         return call
 
     def _alike(self, first: str) -> list[Body]:

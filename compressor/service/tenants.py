@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from compressor.engine import Compressor
 from compressor.service.config import Config
+from compressor.service.hands import SHARE, Hands
 from compressor.service.limits import Turnstile
 from compressor.service.sessions import Sessions
 from compressor.service.stores import Stores
@@ -30,6 +31,7 @@ class Tenant:
         self.sessions = Sessions(compressor, config.session_policy(), config.conversations)
         self.talks = Talks(compressor, self.sessions, config)
         self.turnstile = Turnstile(config.concurrency, config.rate)
+        self.hands = Hands(SHARE, config.timeout)
 
     def live(self) -> int:
         """Sessions and conversations that this process holds."""

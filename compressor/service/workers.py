@@ -26,7 +26,7 @@ from compressor.errors import CompressorError
 from compressor.service.config import Config
 from compressor.service.serving import LATE, serve
 from compressor.service.telemetry.logs import set_logging
-from compressor.service.telemetry.metrics import prepare_multiprocess, worker_ended
+from compressor.service.telemetry.metrics import count_as, prepare_multiprocess, worker_ended
 
 TICK = 0.2  # seconds between two looks at signals
 YOUNG = 10.0  # seconds: a worker that dies earlier is replaced after a while only, doubled each time
@@ -36,11 +36,13 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 class Worker:
-    """One process. `ready`: whether it has accepted requests; `said`: why it failed, in its own words."""
+    """One process. `place`: its number among those at work; `ready`: whether it has accepted requests; `said`: why it
+    failed, in its own words."""
 
-    def __init__(self, load: Callable[[], Config], sockets: list[socket.socket]) -> None:
+    def __init__(self, load: Callable[[], Config], sockets: list[socket.socket], place: int) -> None:
+        self.place = place
         self.hears, says = _SPAWN.Pipe(duplex=False)
-        self.process = _SPAWN.Process(target=_work, args=(load, sockets, says), name="compressor-worker")
+        self.process = _SPAWN.Process(target=_work, args=(load, sockets, says, place), name="compressor-worker")
         self.began, self.ready, self.said = time.monotonic(), False, ""
         self.process.start()
         self.pid = self.process.pid or 0
@@ -71,7 +73,7 @@ class Supervisor:
         self._settings, self._load, self._sockets = settings, load, sockets
         self._workers: list[Worker] = []
         self._signals: list[int] = []
-        self._due: list[float] = []  # when a dead one is replaced
+        self._due: list[tuple[float, int]] = []  # when a dead one is replaced, and its place
         self._while = 0.0
         self._first: tuple[Worker, ...] = ()
         self._bad = ""
@@ -82,7 +84,7 @@ class Supervisor:
         numbers = prepare_multiprocess()
         before = {sig: signal.signal(sig, self._hear) for sig in (signal.SIGTERM, signal.SIGINT)}
         try:
-            self._workers = [Worker(self._load, self._sockets) for _ in range(self._settings.workers)]
+            self._workers = [Worker(self._load, self._sockets, place) for place in range(self._settings.workers)]
             self._first = tuple(self._workers)
             while not self._signals:
                 self._replace()
@@ -109,7 +111,7 @@ class Supervisor:
             worker.listen()
             worker.hears.close()
             self._workers.remove(worker)
-            worker_ended(worker.pid)
+            worker_ended(worker.place)
             self._ended(worker)
 
     def _ended(self, worker: Worker) -> None:
@@ -122,12 +124,12 @@ class Supervisor:
         young = time.monotonic() - worker.began < YOUNG
         self._while = min(max(2 * self._while, WHILE), WHILE_MOST) if young else 0.0
         log.error("worker %d: %s; replaced in %.1f s", worker.pid, worker.end, self._while)
-        self._due.append(time.monotonic() + self._while)
+        self._due.append((time.monotonic() + self._while, worker.place))
 
     def _replace(self) -> None:
-        for due in [due for due in self._due if due <= time.monotonic()]:
-            self._due.remove(due)
-            self._workers.append(Worker(self._load, self._sockets))
+        for due, place in [one for one in self._due if one[0] <= time.monotonic()]:
+            self._due.remove((due, place))
+            self._workers.append(Worker(self._load, self._sockets, place))
 
     def _end(self) -> None:
         """Has the workers drain. A second signal ends them."""
@@ -144,13 +146,14 @@ class Supervisor:
             raise CompressorError(f"the service did not end well: {self._bad}")
 
 
-def _work(load: Callable[[], Config], sockets: list[socket.socket], says: Any) -> None:
+def _work(load: Callable[[], Config], sockets: list[socket.socket], says: Any, place: int) -> None:
     """What a worker runs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
     try:
         settings = load()
         set_logging(settings.log)
+        count_as(place)
         serve(settings, sockets, lambda: says.send(True))
     except CompressorError as error:
         with suppress(OSError):

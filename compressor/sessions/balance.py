@@ -13,9 +13,9 @@ class Balance:
     """Tokens of all prompts of a session so far, and their money in dollars, at list prices and with the provider's
     prompt cache. Answers cost the same either way and are left out.
 
-    raw_*: what it would have been untouched. raw_last, last: tokens of the last prompt alone. cached_tokens: read from
-    the cache, by our reckoning. billed_*: what the provider said (`usage`), 0 where nobody told us. view: tokens of the
-    view now. known: the model has a price in the table.
+    raw_*: what it would have been untouched, without the calls that only hand over what was expanded. raw_last, last:
+    tokens of the last prompt alone. cached_tokens: read from the cache, by our reckoning. billed_*: what the provider
+    said (`usage`), 0 where nobody told us. view: tokens of the view now. known: the model has a price in the table.
     """
 
     calls: int

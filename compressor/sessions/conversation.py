@@ -195,7 +195,8 @@ class Conversation:
             tokens, after = self._history.tokens(), self._after()
             tallies.money += extra
         if fresh:
-            economy.note_call(price, tallies, self._history.raw_tokens(), tokens, after, cold)
+            raw, ours = self._history.raw_tokens(), self._history.ends_expanded()
+            economy.note_call(price, tallies, raw, tokens, after, cold, ours)
             tallies.seen, tallies.at = self._state.count, self._clock()
             self._dirty = True
         return self._history.rendered()

@@ -45,15 +45,19 @@ def pays(
     return rent >= loss and (saved + saving >= loss or rent >= BOLD * loss)
 
 
-def note_call(price: Price, tallies: Tallies, raw: int, tokens: int, after: int, cold: bool = False) -> None:
-    """Adds a call to the tallies: a prompt of `tokens` that would have had `raw`; a compaction would leave `after`."""
+def note_call(
+    price: Price, tallies: Tallies, raw: int, tokens: int, after: int, cold: bool = False, ours: bool = False
+) -> None:
+    """Adds a call to the tallies: a prompt of `tokens` that would have had `raw`; a compaction would leave `after`.
+    `ours`: it only hands over what had been cut, so untouched there would have been no such call."""
     kept = 0 if cold else (tallies.last if tallies.kept < 0 else min(tallies.kept, tallies.last))
     kept = min(kept, tokens)
     tallies.calls += 1
-    tallies.raw_tokens += raw
     tallies.sent_tokens += tokens
     tallies.cached_tokens += kept if kept >= price.minimum else 0
-    tallies.raw_money += prompt_money(price, raw, 0 if cold else min(tallies.raw_last, raw))
+    if not ours:
+        tallies.raw_tokens += raw
+        tallies.raw_money += prompt_money(price, raw, 0 if cold else min(tallies.raw_last, raw))
     tallies.money += prompt_money(price, tokens, kept)
     tallies.rent += max(0.0, saved_per_call(price, tokens, after))
     tallies.raw_last, tallies.last, tallies.kept = raw, tokens, -1

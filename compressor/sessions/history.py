@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from compressor.context import Context, Turn
@@ -15,6 +16,7 @@ from compressor.dialects.signed import Removed, first_signed, without_finished_r
 from compressor.errors import CompressorError, InvalidContext
 from compressor.rounds import rounds_of
 from compressor.sessions.birth import give_birth, names_another
+from compressor.sessions.expand import NAME
 from compressor.sessions.kit import Edits, Kit, Read
 from compressor.sessions.state import Entry, State
 
@@ -163,6 +165,11 @@ class History:
     def raw_tokens(self) -> int:
         """Tokens of the whole history as it came in."""
         return self.head_tokens() + self.state.raw_gone + sum(entry.raw for entry in self.state.entries)
+
+    def ends_expanded(self) -> bool:
+        """Whether nothing new stands at the end but what the agent has asked back."""
+        newest = list(takewhile(lambda turn: turn.answers, reversed(self.turns())))
+        return bool(newest) and all(t.slots and all(slot.name == NAME for slot in t.slots) for t in newest)
 
     def fixed_tokens(self) -> int:
         """Tokens at the start that a compaction leaves as they are: system prompt and task."""

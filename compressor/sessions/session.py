@@ -160,7 +160,8 @@ class Session:
 
     def close(self, forget: bool = False) -> None:
         """Ends the use of this object; the session stays in the store until its time is over. `forget`: it goes now,
-        and an object that is used again begins anew."""
+        and this object, used again, begins anew. Another worker's that is used again writes back what it knows, as it
+        does after an eviction; originals stay until their time is over."""
         if forget:
             with self._lock:
                 self._journal().drop_log(self._name)
@@ -336,13 +337,16 @@ class Session:
             if whole or not same or self._entries[cast(int, before)] != entry:
                 data = self._messages[cast(int, before)] if same else wire.to_json(message)
                 changes.append([i, entry, data])
+        record = {"state": state, "count": len(entries), "changes": changes}
         front = [wire.to_json(m) for m in self._talk.head]
-        return {"state": state, "front": front, "count": len(entries), "changes": changes}, whole
+        if whole or front != self._front:  # long system prompts would be most of the journal
+            record["front"] = front
+        return record, whole
 
     def _apply(self, record: Mapping[str, Any], live: Sequence[Any] | None) -> None:
         """Takes a record over. `live`: the messages as the caller gave them, if it is our own record."""
         count = record["count"]
-        self._data, self._front = record["state"], record["front"]
+        self._data, self._front = record["state"], record.get("front", self._front)
         for items in (self._entries, self._messages, self._objects):
             del items[count:]
         for i, entry, data in record["changes"]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,6 +59,7 @@ class MemoryStore:
         self._values: _Shelf[_Value] = _Shelf()
         self._logs: _Shelf[_Log] = _Shelf()
         self._closed = False
+        _stores.add(self)
 
     def put(self, items: Mapping[str, bytes]) -> None:
         """See `Store.put`. `StoreError` also when the items alone exceed the limit; nothing is stored then."""
@@ -230,3 +233,28 @@ class _Shelf(Generic[_Held]):
         forget = now - values.TOMBSTONE_TTLS * ttl
         while self.gone and (len(self.gone) > values.MAX_TOMBSTONES or next(iter(self.gone.values())) < forget):
             self.gone.popitem(last=False)
+
+
+_stores: weakref.WeakSet[MemoryStore] = weakref.WeakSet()
+_forking: list[MemoryStore] = []
+
+
+def _before_fork() -> None:
+    """Another thread may be at work: what it holds is whole in the child, and the lock is free there."""
+    for store in list(_stores):
+        store._lock.acquire()
+        _forking.append(store)
+
+
+def _after_in_parent() -> None:
+    while _forking:
+        _forking.pop()._lock.release()
+
+
+def _after_in_child() -> None:
+    while _forking:
+        _forking.pop()._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -2,8 +2,8 @@
 it can remove and bring back, but neither read nor forge nor move.
 
 Names stay readable: a ref is cut from a hash of its text, so who holds the database can check a guess of a whole text.
-Nothing notices that a log has lost its end, or is again what it was once. Knows no database and no way to encrypt
-(`keyring`).
+Nothing notices that a log has lost its end, or that a value, a log or one of its records is again what once stood under
+the same name. Knows no database and no way to encrypt (`keyring`).
 """
 
 from __future__ import annotations

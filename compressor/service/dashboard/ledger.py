@@ -18,7 +18,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 from compressor.errors import CompressorError, RefError, StoreError
-from compressor.service.dashboard.book import FIELDS, Book, bin_of
+from compressor.service.dashboard.book import FIELDS, SESSIONS, Book, bin_of
 from compressor.service.telemetry.metrics import Metrics, Work
 from compressor.sessions.balance import Balance
 from compressor.store.base import Journal
@@ -159,6 +159,8 @@ class _Tenant:
             row[bin_of(work.seconds)] += 1
             if work.session:
                 account = self._open.session(work.session, now)
+                if len(self._open.sessions) > 2 * SESSIONS:  # while the store is away nothing else takes them
+                    self._open.forget(now)
                 account["calls"] += 1
                 account["before"] += work.before
                 account["after"] += work.after

@@ -27,7 +27,6 @@ from compressor.service.tenants import Tenant
 from compressor.sessions import Session, wire
 from compressor.sessions.balance import Balance
 from compressor.sessions.state import State
-from compressor.threads import in_thread
 
 T = TypeVar("T")
 #: Seconds that each range covers, and those of one of its points.
@@ -58,9 +57,9 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
     """All routes."""
     routes = APIRouter()
 
-    async def work(function: Callable[..., T], *args: Any) -> T:
+    async def work(tenant: Tenant, function: Callable[..., T], *args: Any) -> T:
         try:
-            return await asyncio.wait_for(in_thread(function, *args), config.timeout)
+            return await tenant.hands.work(function, *args)
         except asyncio.TimeoutError:
             raise Refused(504, "timeout", f"this took longer than {config.timeout:g} s") from None
 
@@ -82,7 +81,7 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
     ) -> Answer:
         """What was done over time, by all workers: tokens, net dollars, cache, fallbacks, seconds that calls took."""
         tenant, (seconds, step) = _tenant(request), RANGES[range]
-        book, well = await work(ledger.book, tenant.name)
+        book, well = await work(tenant, ledger.book, tenant.name)
         now = time.time()
         made: dict[str, Any] = {"tenant": tenant.name, "now": now, "range": range, "step": step}
         made |= {"series": book.series(now, seconds, step), "total": book.total(now, seconds, step)}
@@ -95,7 +94,7 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
     async def sessions(request: Request) -> Answer:
         """The sessions and recognised conversations used last, newest first."""
         tenant = _tenant(request)
-        book, well = await work(ledger.book, tenant.name)
+        book, well = await work(tenant, ledger.book, tenant.name)
         now = time.time()
         newest = sorted(book.sessions.items(), key=lambda item: item[1]["last"], reverse=True)
         listed = [_line(tenant, id, account, now, config) for id, account in newest]
@@ -120,7 +119,7 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
             made |= {"count": anatomy.state.count, "messages": rows[:limit], "more": len(rows) > limit}
             return made | {"left": anatomy.left(), "missing": anatomy.missing}
 
-        return Answer(await work(run), headers=_PRIVATE)
+        return Answer(await work(_tenant(request), run), headers=_PRIVATE)
 
     @routes.get("/v1/sessions/{id}/messages/{number}", responses=_WRONG | _GONE, tags=["sessions"])
     async def message(
@@ -139,7 +138,7 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
             except UnknownRef:
                 raise Refused(404, "unknown_message", f"there is no message {number} any more, or not yet") from None
 
-        return Answer(await work(run), headers=_PRIVATE)
+        return Answer(await work(_tenant(request), run), headers=_PRIVATE)
 
     return routes
 

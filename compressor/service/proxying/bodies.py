@@ -24,7 +24,7 @@ _blank = re.compile(r"[ \t\n\r]*").match
 
 class Body:
     """An object in JSON. `data` is it; `text` its characters, "" where nothing is known of their places; `first` those
-    of its first message that is not the system's."""
+    of its first message that is not the system's; `size` the bytes it came in."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class Body:
         first: str = "",
         earlier: Body | None = None,
     ) -> None:
-        self.data, self.text, self.first = data, text, first
+        self.data, self.text, self.first, self.size = data, text, first, 0
         self._places, self._items = places, items
-        #: Items of other bodies' that were written last, by their ids, and as what.
+        #: Items that are not in here and were written last, by their ids, and what stands for them.
         self._new: dict[int, tuple[Any, str]] = {} if earlier is None else earlier._new
 
     def written(self, made: dict[str, Any]) -> bytes:
@@ -91,12 +91,14 @@ def read(raw: bytes, depth: int, alike: Callable[[str], Iterable[Body]]) -> Body
     what is no JSON or nested too deep, for what is no object, and for one that says a thing twice."""
     try:
         text = raw.decode("utf-8", "surrogatepass")
-        return _Reader(text, depth, alike).body()
+        made = _Reader(text, depth, alike).body()
     except (ValueError, IndexError, RecursionError):  # or it is in another encoding
         data = parse(raw, depth)
-    if not isinstance(data, dict):
-        raise Refused(400, "no_object", "the body is no object")
-    return Body(data, "", {}, {})
+        if not isinstance(data, dict):
+            raise Refused(400, "no_object", "the body is no object") from None
+        made = Body(data, "", {}, {})
+    made.size = len(raw)
+    return made
 
 
 class _Reader:

@@ -26,11 +26,10 @@ from compressor.service.limits import parse
 from compressor.service.problems import Refused, bare, refusal
 from compressor.service.proxying.answers import Answers
 from compressor.service.proxying.exchange import Exchange
-from compressor.service.proxying.upstream import Upstream, onward
+from compressor.service.proxying.upstream import Headers, Upstream, onward
 from compressor.service.talks import WARNINGS
 from compressor.service.telemetry.metrics import Metrics, Work
 from compressor.service.telemetry.tracing import span
-from compressor.threads import in_thread
 
 log = logging.getLogger("compressor.service")
 APIS: Mapping[str, Api] = {
@@ -124,19 +123,20 @@ class Proxy:
         WARNINGS.set(exchange.warnings)
         try:
             with span("work", {"code.function.name": "conversation"}):
-                await asyncio.wait_for(in_thread(self._read, exchange, api), self._config.timeout)
+                made = await exchange.tenant.hands.work(self._read, exchange, api)
+            if made is not None:  # here: the thread of one that took too long may still come to its end
+                exchange.call, exchange.head, work = made
+                self._metrics.did(work)
         except asyncio.TimeoutError:
-            exchange.call = None
             self._fell_back(exchange, "timeout")
         except Exception as error:
-            exchange.call = None
             self._fell_back(exchange, refusal(error).kind, error)
         if exchange.call is None:
             exchange.body = self._renamed(exchange)
         for warning in exchange.warnings:
             self._metrics.fell_back(exchange.tenant.name, warning)
 
-    def _read(self, exchange: Exchange, api: Api) -> None:
+    def _read(self, exchange: Exchange, api: Api) -> tuple[Call, Headers, Work] | None:
         start = time.perf_counter()
         talks = exchange.tenant.talks
         session, budget = exchange.option("session"), exchange.option("budget")
@@ -147,11 +147,10 @@ class Proxy:
         exchange.read = talks.read(exchange.body)
         call = talks.call(api, exchange.read, session, limit)
         if call is None:
-            return
+            return None
         id, balance, saved = talks.account(call.thread)
         before, after = balance.raw_last, balance.last
-        exchange.call = call
-        exchange.head += [
+        head = [
             (b"x-compressor-session", id.encode("ascii", "replace")),
             (b"x-compressor-tokens-before", b"%d" % before),
             (b"x-compressor-tokens-after", b"%d" % after),
@@ -160,7 +159,7 @@ class Proxy:
         took = time.perf_counter() - start
         more: Any = {"billed": balance.billed_tokens, "billed_cached": balance.billed_cached, "session": id}
         more["tier"] = exchange.tenant.compressor.scorer.name
-        self._metrics.did(Work(exchange.tenant.name, "conversation", before, after, saved, took, **more))
+        return call, head, Work(exchange.tenant.name, "conversation", before, after, saved, took, **more)
 
     def _renamed(self, exchange: Exchange) -> bytes:
         """The body as it came, unless it continues a response that the client knows under another id."""

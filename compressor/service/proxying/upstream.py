@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
@@ -12,6 +14,10 @@ from compressor.service.problems import Refused
 from compressor.service.telemetry.tracing import asking
 
 Headers = list[tuple[bytes, bytes]]
+IDLE = 4.0  # seconds that a connection is kept: uvicorn, and what is built on it, closes its own after 5
+CROSSED = 1.0  # seconds after which an end is none that was on its way before the request
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_ANSWERS = re.compile(r"/v1/(chat/completions|completions|responses|messages|embeddings|messages/count_tokens)(\?|$)")
 OURS = b"x-compressor-"
 _HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding"
@@ -28,11 +34,15 @@ class Upstream:
             config.upstream_timeout, connect=config.connect_timeout, pool=config.connect_timeout
         ).as_dict()
         limits = httpx.Limits(
-            max_connections=config.connections, max_keepalive_connections=config.connections // 4 or 1
+            max_connections=config.connections,
+            max_keepalive_connections=config.connections // 4 or 1,
+            keepalive_expiry=IDLE,
         )
         # Cookies of one client are none of another's.
         none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         self._client = httpx.AsyncClient(limits=limits, cookies=none, follow_redirects=False)
+        once = httpx.Limits(max_connections=config.connections, max_keepalive_connections=0)
+        self._fresh = httpx.AsyncClient(limits=once, cookies=none, follow_redirects=False)
 
     async def send(
         self, method: str, path: str, query: bytes, headers: Headers, body: bytes, model: str = ""
@@ -55,9 +65,23 @@ class Upstream:
         return response
 
     async def _send(self, method: str, url: str, headers: Headers, body: bytes) -> httpx.Response:
+        since, dialed = time.monotonic(), False
+
+        async def trace(event: str, _: object) -> None:
+            nonlocal dialed
+            dialed = dialed or event.startswith("connection.")
+
+        extensions = {"timeout": self._timeout, "trace": trace}
         try:
-            request = httpx.Request(method, url, headers=headers, content=body, extensions={"timeout": self._timeout})
-            return await self._client.send(request, stream=True, auth=httpx.Auth())
+            request = httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
+            try:
+                return await self._client.send(request, stream=True, auth=httpx.Auth())
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                # One that the provider closed while the request was on its way. It has not been read as far as one can
+                # know, so it is only sent again where a second time does no harm: an answer is written, nothing else.
+                if dialed or time.monotonic() - since > CROSSED or not (method in _SAFE or _ANSWERS.search(url)):
+                    raise
+                return await self._fresh.send(request, stream=True, auth=httpx.Auth())
         except httpx.TimeoutException as error:
             raise Refused(504, "upstream_timeout", f"the provider is too slow ({type(error).__name__})") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -68,6 +92,7 @@ class Upstream:
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.aclose()
+        await self._fresh.aclose()
 
 
 def onward(headers: Iterable[tuple[bytes, bytes]], readable: bool) -> Headers:

@@ -3,7 +3,7 @@ name. docs/observability.md says what each means.
 
 Where several processes serve one port, each writes its numbers into a file of a folder that they share, and whichever
 is asked gives the sum of all (prometheus_client's multiprocess mode): `prepare_multiprocess` before they start,
-`worker_ended` when one has ended.
+`count_as` in each, `worker_ended` when one has ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import platform
 import shutil
 import tempfile
 import threading
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from compressor import __version__
 from compressor.errors import CompressorError
-from compressor.service.telemetry.logs import CURRENT, QUIET
+from compressor.service.telemetry.logs import CURRENT
 from compressor.service.telemetry.reasons import reason
 from compressor.service.telemetry.saving import Savings
 from compressor.store.guarded import Health
@@ -197,16 +197,6 @@ class Metrics:
         self.refresh()
         return generate_latest(_Samples(self._shown, tenant))
 
-    def latency(self, tenant: str | None = None) -> dict[str, float]:
-        """Seconds that half, 95 % and 99 % of the requests took at most, since the start: {"p50", "p95", "p99"}. Read
-        from the histogram's buckets, so as coarse as they are; 0 where there were none. Probes are left out."""
-        sums: dict[float, float] = defaultdict(float)
-        for metric in _Samples(self._shown, tenant).collect():
-            for sample in metric.samples if metric.name == "compressor_request_seconds" else ():
-                if sample.name.endswith("_bucket") and sample.labels["route"] not in QUIET:
-                    sums[float(sample.labels["le"])] += sample.value
-        return {f"p{q}": quantile(sums, q / 100) for q in (50, 95, 99)}
-
     def _news(self, work: Work) -> tuple[Sequence[str], int, int]:
         """Warnings and billed tokens that were not there before: a session has its old ones too."""
         if not work.session:
@@ -226,21 +216,6 @@ class Metrics:
             self.unsaving_share.labels(tenant).set(unsaving)
 
 
-def quantile(buckets: Mapping[float, float], q: float) -> float:
-    """What a share `q` of the observations is at most, from cumulative buckets: Prometheus' `histogram_quantile`."""
-    bounds = sorted(buckets)
-    if not bounds or not (wanted := q * buckets[bounds[-1]]):
-        return 0.0
-    low, below = 0.0, 0.0
-    for bound in bounds:
-        if buckets[bound] >= wanted:
-            if bound == float("inf"):
-                break
-            return low + (bound - low) * (wanted - below) / (buckets[bound] - below)
-        low, below = bound, buckets[bound]
-    return low
-
-
 def prepare_multiprocess() -> str:
     """A fresh folder for the numbers of processes that are started from here on; its path. It goes when this process
     ends, which counts nothing itself."""
@@ -255,10 +230,16 @@ def _remove(folder: str, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def worker_ended(pid: int) -> None:
+def count_as(place: int) -> None:
+    """This process counts on in the file of that place, which is nobody else's: that of a process that has ended, where
+    it stands in for one. So there are no more files than places, however often processes die."""
+    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+
+
+def worker_ended(place: int) -> None:
     """Forgets what a process that has ended had at that moment; what it has counted stays."""
     if os.path.isdir(os.environ.get(_FOLDER, "")):
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(place)  # type: ignore[no-untyped-call]
 
 
 class _Samples:
