@@ -20,9 +20,11 @@ from benchmarks import (
     plot,
     qa,
     runs,
+    service_cache,
     service_faults,
     service_fuzz,
     service_load,
+    service_proxy,
     speed,
     survival,
     throughput,
@@ -36,7 +38,7 @@ from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
-WITHOUT_DATA = ("throughput", "batching", "service_fuzz")
+WITHOUT_DATA = ("throughput", "batching", "service_cache", "service_proxy", "service_fuzz")
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
@@ -52,6 +54,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "runs": runs.run,
     "marathon": marathon.run,
     "service_load": service_load.run,
+    "service_cache": service_cache.run,
+    "service_proxy": service_proxy.run,
     "service_faults": service_faults.run,
     "service_fuzz": service_fuzz.run,
     "examples": examples.run,

@@ -197,6 +197,7 @@ def test_every_error_of_ours_has_a_status() -> None:
 def test_a_path_is_no_route_and_a_method_is_no_other(service: Service) -> None:
     assert error_of(service.http.get("/nothing")) == "not_found"
     assert error_of(service.http.get("/v1/compress")) == "method_not_allowed"
+    assert [service.http.head(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
     assert error_of(service.http.get("/v1/retrieve/grant:x")) == "unknown_ref"
     assert error_of(service.http.get("/v1/models")) == "no_upstream"
     for path in (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ BAYES = 5.0  # weight of naive Bayes' mean log-likelihood of an n-gram
 SMOOTH = 0.1  # what is added to every count of naive Bayes
 APART = 0.7  # how much better than chance (0; always right: 1) the nearest example's label has to be the right one
 TRIED = 32  # examples by which that is told
+COMMON = 20  # n-grams of more than one in so many examples are not looked at, if they cannot be a class's own
 FEW = 2  # examples of the likeliest class, before the next one gets its first
 SHORT = 0.08  # what a token costs of an example's typicality
 
@@ -39,7 +41,7 @@ class Classes:
         has = np.flatnonzero(self.codes >= 0)
         order = has[np.argsort(self.codes[has], kind="stable")]
         self.members = np.split(order, np.cumsum(np.bincount(self.codes[has], minlength=len(numbers)))[:-1])
-        self._typical: dict[int, Floats] = {}
+        self._known: dict[tuple[int, bytes], Ints] = {}
         self._apart: bool | None = None
 
     @property
@@ -50,7 +52,7 @@ class Classes:
             self._apart = self._are_apart()
         return self._apart
 
-    @property
+    @cached_property
     def repeated(self) -> bool:
         """Whether most examples have a label, and labels have two examples on average."""
         labelled = sum(len(m) for m in self.members)
@@ -58,44 +60,58 @@ class Classes:
 
     def odds(self, cosines: Floats, hits: Hits, dense: Floats | None = None) -> Floats:
         """[classes] log-odds, up to a constant, that the query is of each class; there has to be one."""
-        mine = self.codes >= 0
-        codes, size = self.codes[mine], len(self.names)
-        out = np.log(np.bincount(codes, np.exp(LEXICAL * cosines[mine]), size))
+        size = len(self.names)
+        out = np.log(self._sums(np.exp(LEXICAL * cosines)))
         if dense is not None:
-            out += np.log(np.bincount(codes, np.exp(DENSE * dense[mine]), size))
+            out += np.log(self._sums(np.exp(DENSE * dense)))
         if hits.count:
-            code = self.codes[hits.row]
-            told = code >= 0
-            counts = np.bincount(hits.number[told] * size + code[told], minlength=hits.count * size)
-            likely = np.log(counts.reshape(-1, size) + SMOOTH).mean(0)
+            at = hits.number * (size + 1) + self._places[hits.row]
+            counts = np.bincount(at, minlength=hits.count * (size + 1)).reshape(-1, size + 1)[:, :size]
+            likely = np.log(counts + SMOOTH).mean(0)
             out += BAYES * (likely - np.log(self._held + SMOOTH * len(self._lexical.vocabulary)))
         return out.astype(np.float32)
 
     @cached_property
+    def common(self) -> int:
+        """In how many examples an n-gram has to stand to tell no class from another: twice those of the largest one."""
+        return max(len(self.codes) // COMMON, 2 * max(map(len, self.members), default=0))
+
+    @cached_property
+    def _places(self) -> Ints:
+        """[n] the class of each; what has none is in one behind the others."""
+        return np.where(self.codes >= 0, self.codes, len(self.names))
+
+    def _sums(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """[classes] the sum of [n] values over each."""
+        size = len(self.names)
+        return np.bincount(self._places, values, size + 1)[:size].astype(np.float64)
+
+    @cached_property
     def _held(self) -> npt.NDArray[np.float64]:
         """[classes] n-grams that the examples of each class hold together."""
-        mine = self.codes >= 0
-        sizes = np.array([len(doc) for doc in self._lexical.docs], np.float64)
-        return np.bincount(self.codes[mine], sizes[mine], len(self.names)).astype(np.float64)
+        return self._sums(np.array([len(doc) for doc in self._lexical.docs], np.float64))
 
     def order(self, odds: Floats, relevance: Floats, costs: Ints, most: int) -> list[Ints]:
         """At most so many classes, likeliest first, as what to show of each, best first.
 
-        Of the likeliest the examples nearest to the query; of the others, which are there in case, those most typical
-        of them and short: one that is near and of the wrong class misleads."""
-        out = []
-        for place, code in enumerate(np.argsort(-odds, kind="stable")[:most].tolist()):
-            rows = self.members[code]
-            worth = relevance[rows] if place == 0 else self.typical(code) - np.float32(SHORT) * costs[rows]
-            out.append(rows[np.argsort(-worth, kind="stable")])
-        return out
+        Of the likeliest the examples nearest to the query; of the others, which are there in case, the most typical
+        short one, and then by length: one that is near and of the wrong class misleads. `costs` [n] are tokens."""
+        first, *others = np.argsort(-odds, kind="stable")[:most].tolist()
+        rows = self.members[first]
+        return [rows[np.argsort(-relevance[rows], kind="stable")], *(self._shown(code, costs) for code in others)]
 
-    def typical(self, code: int) -> Floats:
-        """[members] the cosine of each example of a class with the mean of the class."""
-        known = self._typical.get(code)
+    def _shown(self, code: int, costs: Ints) -> Ints:
+        """A class's examples, for any query."""
+        rows = self.members[code]
+        own = costs[rows]
+        key = code, own.tobytes()  # tokens are another model's, or another template's
+        known = self._known.get(key)
         if known is None:
-            sums, own = self._lexical.sums(self.members[code])
-            known = self._typical[code] = (own @ sums / max(float(np.linalg.norm(sums)), 1e-9)).astype(np.float32)
+            sums, vectors = self._lexical.sums(rows)
+            typical = vectors @ sums / max(float(np.linalg.norm(sums)), 1e-9)
+            best = int(np.argmax(typical - np.float32(SHORT) * own))
+            own[best] = -1
+            known = self._known[key] = rows[np.argsort(own, kind="stable")]
         return known
 
     def _are_apart(self) -> bool:

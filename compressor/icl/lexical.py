@@ -86,9 +86,11 @@ class Lexical:
         at = np.minimum(np.searchsorted(self.vocabulary, features), len(self.vocabulary) - 1)
         return np.asarray(at[self.vocabulary[at] == features], np.int64)
 
-    def hits(self, features: Features) -> Hits:
-        """Where these n-grams stand."""
+    def hits(self, features: Features, most: int | None = None) -> Hits:
+        """Where these n-grams stand; without those that stand in more than `most` examples."""
         numbers = self.known(features)
+        if most is not None:
+            numbers = numbers[self._starts[numbers + 1] - self._starts[numbers] <= most]
         starts, stops = self._starts[numbers].tolist(), self._starts[numbers + 1].tolist()
         parts = [self._rows[a:b] for a, b in zip(starts, stops, strict=True)]
         rows = np.concatenate([*parts, np.zeros(0, np.int32)])

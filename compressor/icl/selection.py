@@ -117,10 +117,10 @@ class Selection:
             out[rows] = own @ sums / max(float(np.linalg.norm(sums)), 1e-9)
             sizes = np.array([len(m) for m in pool.classes.members], np.float32)
             return out, np.log(np.maximum(sizes, 1))
-        hits = pool.lexical.hits(features([asked])[0])
+        decides = self.method == "classes" and bool(pool.classes.names)
+        hits = pool.lexical.hits(features([asked])[0], pool.classes.common if decides else None)
         lexical = pool.lexical.cosines(hits)
         dense = self._dense(asked)
-        decides = self.method == "classes" and bool(pool.classes.names)
         odds = pool.classes.odds(lexical, hits, dense) if decides else np.zeros(0, np.float32)
         return (lexical if dense is None else (1 - DENSE) * lexical + DENSE * dense), odds
 
@@ -147,9 +147,7 @@ class Selection:
     def _by_class(self, relevance: Floats, odds: Floats, budget: int) -> list[Ints]:
         most = self._twice(budget)
         groups = self.pool.classes.order(odds, relevance, self.costs, most)
-        first = [groups[0][i:] for i in range(min(FEW, len(groups[0])))] if groups else []
-        rest = [np.concatenate([g[:1], g[1:][np.argsort(self.costs[g[1:]], kind="stable")]]) for g in groups[1:]]
-        out = [*first, *rest]
+        out = [*(groups[0][i:] for i in range(min(FEW, len(groups[0])))), *groups[1:]]
         if len(out) < most:  # all classes are shown, and there is room
             out += [np.array([row]) for row in self._by_relevance("dpp", relevance, budget)]
         return out

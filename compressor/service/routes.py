@@ -202,11 +202,13 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
 
         return Answer(await work(_tenant(request).hands, run))
 
+    @routes.head("/healthz", include_in_schema=False)  # as some balancers ask
     @routes.get("/healthz", tags=["service"])
     async def healthz() -> Answer:
         """Whether the service runs."""
         return Answer({"status": "ok"})
 
+    @routes.head("/readyz", include_in_schema=False)
     @routes.get("/readyz", responses={503: _WRONG[503]}, tags=["service"])
     async def readyz(request: Request) -> Answer:
         """Whether it can serve: its store answers. "degraded": its Redis does not; sessions are 503 until it does, all

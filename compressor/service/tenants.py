@@ -6,12 +6,13 @@ no HTTP.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Mapping
 
 from compressor.engine import Compressor
 from compressor.service.config import Config
-from compressor.service.hands import SHARE, Hands
+from compressor.service.hands import SHARE, SLOTS, Hands
 from compressor.service.limits import Turnstile
 from compressor.service.sessions import Sessions
 from compressor.service.stores import Stores
@@ -26,12 +27,12 @@ LOCAL = "local"  # whoever comes where no key is asked for
 class Tenant:
     """One tenant. `compressor` puts into its part of the store, and finds nothing elsewhere."""
 
-    def __init__(self, name: str, compressor: Compressor, config: Config) -> None:
+    def __init__(self, name: str, compressor: Compressor, config: Config, slots: asyncio.Semaphore | None) -> None:
         self.name, self.compressor = name, compressor
         self.sessions = Sessions(compressor, config.session_policy(), config.conversations)
         self.talks = Talks(compressor, self.sessions, config)
         self.turnstile = Turnstile(config.concurrency, config.rate)
-        self.hands = Hands(SHARE, config.timeout)
+        self.hands = Hands(SHARE, config.timeout, slots)
 
     def live(self) -> int:
         """Sessions and conversations that this process holds."""
@@ -45,6 +46,7 @@ class Tenants:
         self._config = config
         self.stores = Stores(config)
         self.shared = Compressor(config.scorer, self.stores.shared, config.device, cache=config.cache)
+        self._slots = asyncio.Semaphore(SLOTS) if config.scorer == "fast" else None
         self._known: dict[str, Tenant] = {}
         self._lock = threading.Lock()
 
@@ -65,7 +67,7 @@ class Tenants:
                 own = self.shared
                 if self._config.keys:
                     own = Compressor(self.shared.scorer, self.stores.of(name), cache=self._config.cache)
-                found = self._known[name] = Tenant(name, own, self._config)
+                found = self._known[name] = Tenant(name, own, self._config, self._slots)
             return found
 
     def books(self, name: str) -> tuple[Store, Mapping[str, Balance]] | None:
