@@ -86,9 +86,9 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     head = [
         "fault",
         "requests",
-        "right at once",
-        "right, asked again",
-        "passed on as it was",
+        "answered at once",
+        "asked again",
+        "error passed on",
         "wrong",
         "lost",
         "longest",
