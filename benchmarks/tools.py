@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator, SchemaError  # type: ignore[import-untyped]
 
 from benchmarks.report import Report, share
 from benchmarks.tool_cases import Case, own_lists, pooled
@@ -157,7 +157,7 @@ def measure(method: Method, cases: list[Case], ratio: float) -> dict[str, Any]:
 def _valid(schema: Any) -> bool:
     try:
         Draft202012Validator.check_schema(schema)
-    except Exception:
+    except SchemaError:
         return False
     return True
 

@@ -34,8 +34,8 @@ class Hands:
         self.left = 0  # threads at work for nobody
 
     async def work(self, function: Callable[..., T], *args: Any) -> T:
-        """`function(*args)` in a thread. asyncio.TimeoutError if it takes too long; Refused (503), at once, while all
-        threads are still at work on what took too long."""
+        """`function(*args)` in a thread. Refused: 504 if it takes too long; 503, at once, while all threads are still
+        at work on what took too long."""
         if self.left >= self._most:
             raise Refused(503, "overloaded", "earlier requests still keep all threads busy", {"retry-after": "5"})
         begun = False
@@ -58,7 +58,7 @@ class Hands:
                 else:
                     task.cancel()
         if not task.done():
-            raise asyncio.TimeoutError
+            raise Refused(504, "timeout", f"this took longer than {self._seconds:g} s")
         return task.result()
 
     async def _turn(self, run: Callable[[], T], slot: _Slot) -> T:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
@@ -97,11 +96,16 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
     own = Hands(SHARE, config.timeout)  # for what is asked of the service itself, however busy a tenant's are
 
     async def work(hands: Hands, function: Callable[..., T], *args: Any) -> T:
-        try:
-            with span("work", {"code.function.name": function.__name__.strip("_<>")}):
-                return await hands.work(function, *args)
-        except asyncio.TimeoutError:
-            raise Refused(504, "timeout", f"this took longer than {config.timeout:g} s") from None
+        with span("work", {"code.function.name": function.__name__.strip("_<>")}):
+            return await hands.work(function, *args)
+
+    async def answered(
+        request: Request, kind: Literal["documents", "examples"], function: Callable[..., dict[str, Any]], asked: Any
+    ) -> Answer:
+        tenant, start = _tenant(request), time.perf_counter()
+        out = await work(tenant.hands, function, tenant, asked, config)
+        metrics.did(_work(tenant, kind, out, start))
+        return Answer(out)
 
     @routes.post("/v1/compress", responses=_WRONG, tags=["compress"])
     async def compress(request: Request, asked: shapes.Compress) -> Answer:
@@ -126,20 +130,12 @@ def router(config: Config, tenants: Tenants, metrics: Metrics) -> APIRouter:
     @routes.post("/v1/compress/documents", responses=_WRONG, tags=["compress"])
     async def documents(request: Request, asked: shapes.Documents) -> Answer:
         """Compresses documents to one text and to what is left of each."""
-        tenant = _tenant(request)
-        start = time.perf_counter()
-        made = await work(tenant.hands, _documents, tenant, asked, config)
-        metrics.did(_work(tenant, "documents", made, start))
-        return Answer(made)
+        return await answered(request, "documents", _documents, asked)
 
     @routes.post("/v1/examples", responses=_WRONG, tags=["compress"])
     async def examples(request: Request, asked: shapes.Examples) -> Answer:
         """Chooses in-context examples."""
-        tenant = _tenant(request)
-        start = time.perf_counter()
-        made = await work(tenant.hands, _examples, tenant, asked, config)
-        metrics.did(_work(tenant, "examples", made, start))
-        return Answer(made)
+        return await answered(request, "examples", _examples, asked)
 
     @routes.get("/v1/retrieve/{ref}", responses=_WRONG | _GONE, tags=["compress"])
     async def retrieve(

@@ -10,7 +10,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from compressor.engine import Compressor
 from compressor.errors import CompressorError, RefError, StoreError
@@ -19,7 +19,7 @@ from compressor.service.problems import Refused
 from compressor.sessions import Policy, Session
 from compressor.sessions.archive import scope_of
 from compressor.sessions.limits import limit_of
-from compressor.store.base import Journal
+from compressor.store.base import journal_of
 from compressor.tokens.models import DEFAULT_MODEL
 
 LONGEST = 200  # characters of an id
@@ -59,7 +59,7 @@ class Sessions:
 
     def note(self, id: str, given: Mapping[str, Any], begin: bool) -> dict[str, Any]:
         """Keeps what a session is told; gives all that it has been told."""
-        journal, name = self._journal(), f"options:{scope_of('', id)}"
+        journal, name = journal_of(self._compressor.store), f"options:{scope_of('', id)}"
         new = {key: value for key, value in given.items() if value is not None}
         for _ in range(ATTEMPTS):
             try:
@@ -77,9 +77,3 @@ class Sessions:
             if journal.append_log(name, number, [json.dumps(told).encode()], fresh=True):
                 return told
         raise StoreError(f"session {id!r} is told other things by too many at once")
-
-    def _journal(self) -> Journal:
-        store = self._compressor.store
-        if not hasattr(store, "append_log"):
-            raise StoreError(f"{type(store).__name__} cannot keep sessions: it has no journal")
-        return cast(Journal, store)

@@ -11,12 +11,12 @@ import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from compressor.errors import ExpiredRef, StoreError, UnknownRef
+from compressor.errors import ExpiredRef, UnknownRef
 from compressor.service.config import Config
 from compressor.store import open_store
-from compressor.store.base import Journal, Store, StoreStats, get_many
+from compressor.store.base import Journal, Store, StoreStats, get_many, journal_of
 from compressor.store.breaker import Breaker, Unavailable
 from compressor.store.guarded import LOCAL, PENDING, GuardedStore, Health
 from compressor.store.memory import MemoryStore
@@ -99,9 +99,7 @@ class TenantStore:
 
     @property
     def _journal(self) -> Journal:
-        if not hasattr(self._store, "append_log"):
-            raise StoreError(f"{type(self._store).__name__} cannot keep sessions: it has no journal")
-        return cast(Journal, self._store)
+        return journal_of(self._store)
 
 
 class Stores:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.documents import compress_documents
 from compressor.errors import BudgetTooSmall, CompressorError, ExpiredRef, InvalidBudget, UnknownRef
+from compressor.function_schema import function_schema
 from compressor.refs import REF_DIGITS
 from compressor.sessions import archive
 from compressor.sessions.state import State
@@ -87,14 +88,7 @@ class ExpandTool:
 
     def schema(self, dialect: str = "openai_chat") -> dict[str, Any]:
         """The tool's schema for "openai_chat", "openai_responses" or "anthropic". CompressorError for another."""
-        named = {"name": self.name, "description": DESCRIPTION}
-        if dialect == "openai_chat":
-            return {"type": "function", "function": {**named, "parameters": PARAMETERS}}
-        if dialect == "openai_responses":
-            return {"type": "function", **named, "parameters": PARAMETERS}
-        if dialect == "anthropic":
-            return {**named, "input_schema": PARAMETERS}
-        raise CompressorError(f"no tool schema for {dialect!r}: use openai_chat, openai_responses or anthropic")
+        return function_schema(dialect, self.name, DESCRIPTION, PARAMETERS)
 
     def answer(self, arguments: Mapping[str, Any] | str | None) -> str:
         """What the model is told, whatever it called the tool with. Never raises: a model can only read an error. The

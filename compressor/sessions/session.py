@@ -22,7 +22,7 @@ from compressor.sessions.conversation import Conversation
 from compressor.sessions.expand import ExpandTool
 from compressor.sessions.policy import Policy
 from compressor.sessions.state import VERSION, State
-from compressor.store.base import Journal
+from compressor.store.base import journal_of
 from compressor.store.texts import put_texts
 from compressor.threads import in_thread
 
@@ -164,7 +164,7 @@ class Session:
         does after an eviction; originals stay until their time is over."""
         if forget:
             with self._lock:
-                self._journal().drop_log(self._name)
+                journal_of(self._compressor.store).drop_log(self._name)
                 self._begin()
                 self._talk = self._made()
 
@@ -245,14 +245,6 @@ class Session:
     def _name(self) -> str:
         return f"session:{self._scope}"
 
-    def _journal(self) -> Journal:
-        store = self._compressor.store
-        if not hasattr(store, "append_log"):
-            raise StoreError(
-                f"{type(store).__name__} cannot keep sessions: it has no journal (see Journal in store/base)"
-            )
-        return cast(Journal, store)
-
     def _given(self) -> dict[str, Any]:
         return {**{k: v for k, v in self._options.items() if k != "model"}, "model": self.model, "system": self._system}
 
@@ -278,7 +270,7 @@ class Session:
                         return result
                     record, fresh = self._record(gone)
                     packed = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
-                    if self._journal().append_log(self._name, self._number, [packed], fresh=fresh):
+                    if journal_of(self._compressor.store).append_log(self._name, self._number, [packed], fresh=fresh):
                         self._number, self._tail = self._number + 1, _hash(packed)
                         self._apply(record, self._talk.live)
                         self._talk.saved()
@@ -293,10 +285,10 @@ class Session:
         """Takes over what others have written. True if the journal is gone and has to be written anew."""
         try:
             # With the record that is known: another log may have been begun in the place of one that is gone.
-            records = self._journal().read_log(self._name, after=max(0, self._number - 1))
+            records = journal_of(self._compressor.store).read_log(self._name, after=max(0, self._number - 1))
             if self._number and not (records and (records[0][0] > self._number or _hash(records[0][1]) == self._tail)):
                 self._begin()
-                records = self._journal().read_log(self._name)
+                records = journal_of(self._compressor.store).read_log(self._name)
         except RefError:
             self._number = 0
             return bool(self._entries or self._front)
@@ -375,7 +367,7 @@ class Session:
             record = {"state": state.head(), "front": front, "count": len(messages)}
             record["changes"] = [[i, e, m] for i, (e, m) in enumerate(zip(data["entries"], messages, strict=True))]
             packed = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
-            if not self._journal().append_log(self._name, 0, [packed], fresh=True):
+            if not journal_of(self._compressor.store).append_log(self._name, 0, [packed], fresh=True):
                 raise CompressorError(f"the session cannot be imported: there is a session {self.id!r} already")
             self._catch_up()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
-from compressor.errors import RefError
+from compressor.errors import RefError, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +112,10 @@ def get_many(store: Store, keys: Sequence[str]) -> dict[str, bytes]:
         with suppress(RefError):
             out[key] = store.get(key)
     return out
+
+
+def journal_of(store: Store) -> Journal:
+    """The store's journal. StoreError for a store that has none, and so cannot keep sessions."""
+    if not hasattr(store, "append_log"):
+        raise StoreError(f"{type(store).__name__} cannot keep sessions: it has no journal (see Journal in store/base)")
+    return cast(Journal, store)

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from compressor.errors import ExpiredRef, RefError, StoreError, UnknownRef
 from compressor.redaction import MARK_RE, check_level, redact, redact_json
 from compressor.refs import REF_DIGITS
-from compressor.store.base import Journal, Store, StoreStats, get_many
+from compressor.store.base import Journal, Store, StoreStats, get_many, journal_of
 from compressor.store.breaker import Unavailable
 
 T = TypeVar("T")
@@ -132,9 +132,7 @@ class RedactingStore:
 
     @property
     def _journal(self) -> Journal:
-        if not hasattr(self._store, "append_log"):
-            raise StoreError(f"{type(self._store).__name__} cannot keep sessions: it has no journal")
-        return cast(Journal, self._store)
+        return journal_of(self._store)
 
 
 def _is_made_of(redacted: bytes, value: bytes) -> bool:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from compressor.errors import StoreError
 from compressor.store import values as forms
-from compressor.store.base import Journal, Store, StoreStats, get_many
+from compressor.store.base import Journal, Store, StoreStats, get_many, journal_of
 from compressor.store.breaker import Unavailable
 from compressor.store.keyring import Keyring, is_sealed
 
@@ -133,6 +133,4 @@ class SealedStore:
 
     @property
     def _journal(self) -> Journal:
-        if not hasattr(self._store, "append_log"):
-            raise StoreError(f"{type(self._store).__name__} cannot keep sessions: it has no journal")
-        return cast(Journal, self._store)
+        return journal_of(self._store)

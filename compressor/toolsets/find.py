@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from compressor.errors import CompressorError
+from compressor.function_schema import function_schema
 from compressor.scoring.base import Query
 from compressor.toolsets.pool import Pool
 from compressor.toolsets.tool import dumped
@@ -36,14 +37,7 @@ _CHARACTERS = 2_000  # of a question that are read
 
 def schema(dialect: str) -> dict[str, Any]:
     """The tool's schema for "openai_chat", "openai_responses" or "anthropic". CompressorError for another."""
-    named = {"name": NAME, "description": DESCRIPTION}
-    if dialect == "openai_chat":
-        return {"type": "function", "function": {**named, "parameters": PARAMETERS}}
-    if dialect == "openai_responses":
-        return {"type": "function", **named, "parameters": PARAMETERS}
-    if dialect == "anthropic":
-        return {**named, "input_schema": PARAMETERS}
-    raise CompressorError(f"no tool schema for {dialect!r}: use openai_chat, openai_responses or anthropic")
+    return function_schema(dialect, NAME, DESCRIPTION, PARAMETERS)
 
 
 def question_of(arguments: Mapping[str, Any] | str | None) -> str:

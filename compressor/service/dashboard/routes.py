@@ -7,7 +7,6 @@ script but its own.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -57,12 +56,6 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
     """All routes."""
     routes = APIRouter()
 
-    async def work(tenant: Tenant, function: Callable[..., T], *args: Any) -> T:
-        try:
-            return await tenant.hands.work(function, *args)
-        except asyncio.TimeoutError:
-            raise Refused(504, "timeout", f"this took longer than {config.timeout:g} s") from None
-
     def page(name: str) -> Callable[[], Any]:
         body = (files("compressor.service.dashboard") / "page" / (name or "index.html")).read_bytes()
 
@@ -81,7 +74,7 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
     ) -> Answer:
         """What was done over time, by all workers: tokens, net dollars, cache, fallbacks, seconds that calls took."""
         tenant, (seconds, step) = _tenant(request), RANGES[range]
-        book, well = await work(tenant, ledger.book, tenant.name)
+        book, well = await tenant.hands.work(ledger.book, tenant.name)
         now = time.time()
         made: dict[str, Any] = {"tenant": tenant.name, "now": now, "range": range, "step": step}
         made |= {"series": book.series(now, seconds, step), "total": book.total(now, seconds, step)}
@@ -94,7 +87,7 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
     async def sessions(request: Request) -> Answer:
         """The sessions and recognised conversations used last, newest first."""
         tenant = _tenant(request)
-        book, well = await work(tenant, ledger.book, tenant.name)
+        book, well = await tenant.hands.work(ledger.book, tenant.name)
         now = time.time()
         newest = sorted(book.sessions.items(), key=lambda item: item[1]["last"], reverse=True)
         listed = [_line(tenant, id, account, now, config) for id, account in newest]
@@ -119,7 +112,7 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
             made |= {"count": anatomy.state.count, "messages": rows[:limit], "more": len(rows) > limit}
             return made | {"left": anatomy.left(), "missing": anatomy.missing}
 
-        return Answer(await work(_tenant(request), run), headers=_PRIVATE)
+        return Answer(await _tenant(request).hands.work(run), headers=_PRIVATE)
 
     @routes.get("/v1/sessions/{id}/messages/{number}", responses=_WRONG | _GONE, tags=["sessions"])
     async def message(
@@ -138,7 +131,7 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
             except UnknownRef:
                 raise Refused(404, "unknown_message", f"there is no message {number} any more, or not yet") from None
 
-        return Answer(await work(_tenant(request), run), headers=_PRIVATE)
+        return Answer(await _tenant(request).hands.work(run), headers=_PRIVATE)
 
     return routes
 

@@ -127,8 +127,6 @@ class Proxy:
             if made is not None:  # here: the thread of one that took too long may still come to its end
                 exchange.call, exchange.head, work = made
                 self._metrics.did(work)
-        except asyncio.TimeoutError:
-            self._fell_back(exchange, "timeout")
         except Exception as error:
             self._fell_back(exchange, refusal(error).kind, error)
         if exchange.call is None:
