@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from client_tools import LOG, TASK
 
 from compressor.service.app import create_app
 from compressor.service.auth import new_key
@@ -69,3 +70,13 @@ def error_of(response: httpx.Response) -> str:
     body = response.json()
     assert set(body) == {"error"} and {"type", "message"} <= set(body["error"]), body
     return str(body["error"]["type"])
+
+
+def history(text: str = LOG) -> list[dict[str, Any]]:
+    """A task, a call and its result."""
+    call = {"id": "call_1", "type": "function", "function": {"name": "read_log", "arguments": "{}"}}
+    return [
+        {"role": "user", "content": TASK},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": text},
+    ]

@@ -24,12 +24,12 @@ from typing import Any
 
 import httpx
 import pytest
-from client_tools import LOG, TASK
+from client_tools import LOG
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
-from service_tools import Service, error_of, two_tenants
+from service_tools import Service, error_of, history, two_tenants
 
 from compressor.dialects.images import image_size
 from compressor.errors import CompressorError
@@ -45,15 +45,6 @@ from compressor.tokens import counter_for
 #: Put together here, so that no scanner has to warn of this file.
 SECRET = "sk-" + "proj-" + "".join(random.Random(3).choices(string.ascii_letters + string.digits, k=48))
 NAME = "PACEMAKER-4711"
-
-
-def history(text: str = LOG) -> list[dict[str, Any]]:
-    call = {"id": "call_1", "type": "function", "function": {"name": "read_log", "arguments": "{}"}}
-    return [
-        {"role": "user", "content": TASK},
-        {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "call_1", "content": text},
-    ]
 
 
 SPILLED = f"{NAME}\nexport OPENAI_API_KEY={SECRET}\n{LOG}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_tools import LOG, NEEDLE, TASK
+from client_tools import LOG, NEEDLE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis_tools import wait_for
@@ -30,6 +30,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from service_tools import Service, error_of, two_tenants
+from service_tools import history as a_task
 
 from compressor.service import connections, tenants
 from compressor.service.auth import Key, find, new_key, read_keys
@@ -43,13 +44,7 @@ from compressor.tokens.files import find_file
 
 
 def history(log: str = LOG) -> list[dict[str, Any]]:
-    call = {"id": "call_1", "type": "function", "function": {"name": "read_log", "arguments": "{}"}}
-    return [
-        {"role": "system", "content": "You are careful."},
-        {"role": "user", "content": TASK},
-        {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "call_1", "content": log},
-    ]
+    return [{"role": "system", "content": "You are careful."}, *a_task(log)]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,44 @@
+"""What the service says of itself, caught in tests."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+
+
+from compressor.service.telemetry import logs
+
+
+@contextmanager
+def lines(level: int = logging.DEBUG) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What the service writes in the meantime, as `compressor serve` would."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs._Lines())
+    logger = logging.getLogger("compressor.service")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+def wait_for(done: Callable[[], Any], seconds: float = 10) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := done()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.01)
+    return found
