@@ -1,6 +1,6 @@
 """What the service's result cache saves: the time of a hit and of a miss, and computations for requests that are alike.
 
-    python -m benchmarks.service_cache [--limit CALLS]
+    python -m benchmarks --only service_cache [--limit CALLS]
 
 `compressor serve` and redis-server are processes of their own on the loopback address, and so is the client, over a
 connection that stays open. A request is a context of some 20,000 tokens; every miss is another one. Needs no data.
@@ -8,11 +8,8 @@ connection that stays open. A request is a context of some 20,000 tokens; every 
 
 from __future__ import annotations
 
-import argparse
 import collections
-import http.client
 import json
-import socket
 import statistics
 import tempfile
 import threading
@@ -21,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Report
-from benchmarks.service_processes import RedisProcess, Serve
+from benchmarks.service_processes import Line, RedisProcess, Serve
 from benchmarks.service_proxy import LONG, Agent
 
 CALLS = 200
@@ -32,23 +29,15 @@ ALIKE = 100  # requests at once
 ENV = {"COMPRESSOR_CONCURRENCY": "1000"}
 
 
-class Line:
-    """A connection that stays open."""
+class Client:
+    """A line to a service, which reads its answers."""
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        self._connection.connect()
-        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._line = Line(port, "/v1/compress")
 
     def ask(self, body: bytes) -> tuple[float, dict[str, Any]]:
-        """Milliseconds, and the answer. RuntimeError for one that is none."""
-        start = time.perf_counter()
-        self._connection.request("POST", "/v1/compress", body, {"content-type": "application/json"})
-        response = self._connection.getresponse()
-        data = response.read()
-        took = 1000 * (time.perf_counter() - start)
-        if response.status != 200:
-            raise RuntimeError(f"status {response.status}: {data[:500]!r}")
+        """Milliseconds, and the answer."""
+        took, _, data = self._line.ask(body)
         return took, dict(json.loads(data))
 
 
@@ -63,7 +52,7 @@ def context(seed: int) -> bytes:
 
 def times(name: str, serve: Serve, calls: int, seed: int) -> list[dict[str, Any]]:
     """A row of misses and one of hits."""
-    line = Line(serve.port)
+    line = Client(serve.port)
     for number in range(WARM):
         line.ask(context(seed + number))
     seen: dict[str, list[float]] = collections.defaultdict(list)
@@ -95,10 +84,10 @@ def times(name: str, serve: Serve, calls: int, seed: int) -> list[dict[str, Any]
 def alike(name: str, ports: list[int], seed: int) -> dict[str, Any]:
     """`ALIKE` requests at once, over these services in turns."""
     body, gate = context(seed), threading.Barrier(ALIKE + 1)
-    lines = [Line(ports[number % len(ports)]) for number in range(ALIKE)]
+    lines = [Client(ports[number % len(ports)]) for number in range(ALIKE)]
     found: list[dict[str, Any]] = []
 
-    def ask(line: Line) -> None:
+    def ask(line: Client) -> None:
         gate.wait()
         found.append(line.ask(body)[1])
 
@@ -158,17 +147,3 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         "are all the same, each on a connection of its own, sent at once; their answers were the same to the byte."
     ]
     return Report("service_cache", "What the service's result cache saves", notes, table, rows)
-
-
-def main() -> None:
-    """Measures and writes `results/service_cache.json`."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.service_cache", description=__doc__)
-    parser.add_argument("--limit", type=int, help="hits measured in each store, for a quick look")
-    limit = parser.parse_args().limit
-    report = run(Path(), limit, [])
-    report.write("python -m benchmarks.service_cache" + (f" --limit {limit}" if limit else ""))
-    print(report.markdown())
-
-
-if __name__ == "__main__":
-    main()

@@ -25,8 +25,7 @@ from typing import Any
 
 from benchmarks.data import records
 from benchmarks.report import Report
-from benchmarks.service_faulty import faulty
-from benchmarks.service_processes import RedisProcess, Serve
+from benchmarks.service_processes import RedisProcess, Serve, provider
 from compressor import BudgetTooSmall, Compressor
 from compressor.refs import find_refs
 
@@ -283,7 +282,7 @@ def _check(client: Client, kept: Sequence[Sequence[str]]) -> None:
 
 def _upstream() -> list[dict[str, Any]]:
     with (
-        faulty() as port,
+        provider("benchmarks.service_faulty") as port,
         Serve(
             "--store", "memory", "--upstream", f"http://127.0.0.1:{port}/v1", env={"COMPRESSOR_UPSTREAM_TIMEOUT": "2"}
         ) as service,

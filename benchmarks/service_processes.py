@@ -1,11 +1,13 @@
-"""Processes for the service's benchmarks: `compressor serve` and redis-server, each on a free loopback port.
+"""Processes for the service's benchmarks: `compressor serve` and redis-server, each on a free loopback port, providers
+that print theirs, and a client's line to them.
 
-They can be killed, paused and started again. Measures nothing.
+They can be killed, paused and started again. Measures nothing but how long a request took.
 """
 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -16,6 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -167,3 +170,35 @@ class RedisProcess(Process):
             sock.sendall(f"*{len(words)}\r\n{line}".encode())
             return sock.recv(65_536).decode(errors="replace") or None
         return None
+
+
+@contextlib.contextmanager
+def provider(module: str) -> Iterator[int]:
+    """Runs a module that prints the port it listens on, and gives the port."""
+    with subprocess.Popen([sys.executable, "-m", module], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+class Line:
+    """A connection that stays open. path: where its requests go."""
+
+    def __init__(self, port: int, path: str) -> None:
+        self._path = path
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._connection.connect()
+        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, body: bytes) -> tuple[float, dict[str, str], bytes]:
+        """Milliseconds, the answer's headers and its body. RuntimeError for an answer that is none."""
+        start = time.perf_counter()
+        self._connection.request("POST", self._path, body, {"content-type": "application/json"})
+        response = self._connection.getresponse()
+        data = response.read()
+        took = 1000 * (time.perf_counter() - start)
+        if response.status != 200 or response.headers.get("x-compressor-warning"):
+            raise RuntimeError(f"status {response.status}: {response.headers} {data[:500]!r}")
+        return took, dict(response.headers), data

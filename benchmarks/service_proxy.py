@@ -1,6 +1,6 @@
 """What the proxy adds to a call: direct and through `compressor serve`, in turns, over connections that stay open.
 
-    python -m benchmarks.service_proxy [--limit CALLS]
+    python -m benchmarks --only service_proxy [--limit CALLS]
 
 Upstream, service and client are processes of their own on the loopback address; upstream answers at once. A history
 grows by a round with every call, as an agent's does. Needs no data: rounds are made up, and no two are alike.
@@ -8,25 +8,16 @@ grows by a round with every call, as an agent's does. Needs no data: rounds are 
 
 from __future__ import annotations
 
-import argparse
-import http.client
 import json
-import math
-import os
 import random
-import socket
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Report
-from benchmarks.service_upstream import upstream
+from benchmarks.service_processes import Line, Serve, provider
 
+PATH = "/v1/chat/completions"
 LENGTHS = (1, 81, 401, 1001)
 CALLS = 60  # measured at each length, after WARM
 WARM = 5
@@ -90,71 +81,19 @@ class Agent:
         return json.dumps(body | ({"tools": TOOLS} if tools else {}), ensure_ascii=False).encode()
 
 
-class Line:
-    """A connection that stays open."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self._connection.connect()
-        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def ask(self, body: bytes) -> tuple[float, dict[str, str]]:
-        """Seconds, and the answer's headers. RuntimeError for an answer that is none."""
-        start = time.perf_counter()
-        self._connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
-        response = self._connection.getresponse()
-        response.read()
-        took = time.perf_counter() - start
-        if response.status != 200 or response.headers.get("x-compressor-warning"):
-            raise RuntimeError(f"status {response.status}: {response.headers}")
-        return took, dict(response.headers)
+def _serve(port: int, compact: bool) -> Serve:
+    """A service in front of a port, with its log as it is by default."""
+    flags = ("--store", "memory", "--upstream", f"http://127.0.0.1:{port}/v1", "--budget", str(BUDGET))
+    return Serve(*flags, env={"COMPRESSOR_LOG": "info", "COMPRESSOR_POLICY": json.dumps({"compact": compact})})
 
 
-class Service:
-    """A service that runs: its port, and how long it has worked."""
-
-    def __init__(self, port: int, process: int) -> None:
-        self.port, self._process = port, process
-
-    def worked(self) -> float:
-        """Milliseconds of processor time so far; NaN where the system does not say. Counted in hundredths of a second,
-        so it says something over many calls."""
-        try:
-            told = Path(f"/proc/{self._process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        except OSError:
-            return math.nan
-        return 1000 * (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def service(port: int, compact: bool) -> Iterator[Service]:
-    """Runs `compressor serve` in front of a port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        own = int(free.getsockname()[1])
-    command = [sys.executable, "-m", "compressor.cli", "serve", "--port", str(own), "--store", "memory"]
-    command += ["--upstream", f"http://127.0.0.1:{port}/v1", "--budget", str(BUDGET)]
-    policy = {"COMPRESSOR_POLICY": json.dumps({"compact": compact})}
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, **policy}) as process:
-        try:
-            for _ in range(200):
-                try:
-                    socket.create_connection(("127.0.0.1", own), 1).close()
-                    break
-                except OSError:
-                    time.sleep(0.05)
-            yield Service(own, process.pid)
-        finally:
-            process.terminate()
-
-
-def measure(direct: Line, served: Service, seed: int, length: int, arm: dict[str, Any], calls: int) -> dict[str, Any]:
+def measure(direct: Line, served: Serve, seed: int, length: int, arm: dict[str, Any], calls: int) -> dict[str, Any]:
     """One history. Times are milliseconds."""
-    through = Line(served.port)
+    through = Line(served.port, PATH)
     agent = Agent(seed, arm["lines"])
     while len(agent.messages) < length:
         agent.step()
-    first, _ = through.ask(agent.body(arm["tools"]))
+    first, _, _ = through.ask(agent.body(arm["tools"]))
     plain: list[float] = []
     proxied: list[float] = []
     sizes: dict[str, str] = {}
@@ -166,13 +105,13 @@ def measure(direct: Line, served: Service, seed: int, length: int, arm: dict[str
             agent.messages[0] = {"role": "user", "content": f"Case {seed}.{number}: what is a lease?"}
         body = agent.body(arm["tools"])
         if number == WARM:
-            worked = served.worked()
+            worked = served.seconds()
         pair = [(plain, direct), (proxied, through)]
         for times, line in pair if number % 2 else pair[::-1]:
-            took, headers = line.ask(body)
+            took, headers, _ = line.ask(body)
             sizes = {n: v for n, v in headers.items() if n.startswith("x-compressor-tokens")} or sizes
             if number >= WARM:
-                times.append(1000 * took)
+                times.append(took)
         size = len(body)
     cuts = [statistics.quantiles(times, n=20, method="inclusive") for times in (plain, proxied)]
     return {
@@ -184,8 +123,8 @@ def measure(direct: Line, served: Service, seed: int, length: int, arm: dict[str
         "proxy_p95": cuts[1][18],
         "added_p50": statistics.median(p - d for p, d in zip(proxied, plain, strict=True)),
         "added_p95": cuts[1][18] - cuts[0][18],
-        "cpu": (served.worked() - worked) / calls,
-        "first_ms": 1000 * first,
+        "cpu": 1000 * (served.seconds() - worked) / calls,
+        "first_ms": first,
         "tokens_before": int(sizes["x-compressor-tokens-before"]),
         "tokens_after": int(sizes["x-compressor-tokens-after"]),
     }
@@ -195,8 +134,12 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     """All arms and lengths. `limit`: calls at each."""
     calls = limit or CALLS
     rows: list[dict[str, Any]] = []
-    with upstream() as port, service(port, True) as compacting, service(port, False) as still:
-        direct = Line(port)
+    with (
+        provider("benchmarks.service_upstream") as port,
+        _serve(port, True) as compacting,
+        _serve(port, False) as still,
+    ):
+        direct = Line(port, PATH)
         for number, (name, arm) in enumerate(ARMS.items()):
             served = compacting if arm["compact"] else still
             for length in LENGTHS:
@@ -220,17 +163,3 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         "call. First call: a history of which the service knows nothing yet.",
     ]
     return Report("service_proxy", "What the proxy adds to a call", notes, table, rows)
-
-
-def main() -> None:
-    """Measures and writes `results/service_proxy.json`."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.service_proxy", description=__doc__)
-    parser.add_argument("--limit", type=int, help="calls at each length, for a quick look")
-    limit = parser.parse_args().limit
-    report = run(Path(), limit, [])
-    report.write("python -m benchmarks.service_proxy" + (f" --limit {limit}" if limit else ""))
-    print(report.markdown())
-
-
-if __name__ == "__main__":
-    main()
