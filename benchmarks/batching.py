@@ -20,8 +20,8 @@ from typing import Any
 
 from benchmarks.data import records
 from benchmarks.report import Report
-from compressor.scoring.batching import Lane, Limits
-from compressor.scoring.device import Device, choose, dtype_for
+from compressor.scoring.runtime.batch_scheduler import Lane, Limits
+from compressor.scoring.runtime.device import Device, choose, dtype_for
 
 CALLERS = (1, 8, 64)
 REQUESTS = {1: 16, 8: 32, 64: 64}  # on a CPU, well under a minute in all

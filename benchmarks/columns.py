@@ -18,10 +18,10 @@ from benchmarks import baselines, pairs
 from benchmarks.methods import TIERS, DocumentMethod, SessionMethod, documents_by, sessions_by
 from compressor import Compressor, CompressorError
 from compressor.scoring import FastScorer, ModelScorer, Query, Scorer, Source, Units, make_scorer
+from compressor.scoring.answer_relevance import answers
 from compressor.scoring.base import Scores
-from compressor.scoring.fast import Weights
-from compressor.scoring.relevance import answers
-from compressor.segments.prose import prose
+from compressor.scoring.heuristic import Weights
+from compressor.text.segmenters.sentences import prose
 
 NOT_RUN = "not run"
 

@@ -23,11 +23,11 @@ import numpy.typing as npt
 
 from benchmarks import qa
 from benchmarks.report import Report
-from compressor.analysis import layout_of
-from compressor.scoring import onnx
-from compressor.scoring.device import choose, dtype_for
-from compressor.scoring.encoder import SAMPLES, Tokens, network
-from compressor.scoring.encoder_files import EncoderFiles, find
+from compressor.scoring.models.sentence_encoder import SAMPLES, Tokens, network
+from compressor.scoring.models.sentence_encoder_files import EncoderFiles, find
+from compressor.scoring.runtime import onnx_int8
+from compressor.scoring.runtime.device import choose, dtype_for
+from compressor.text.layout_cache import layout_of
 
 SENTENCES = 192
 ROUNDS = 4
@@ -88,8 +88,8 @@ def runtimes(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> Ite
 
     yield Runtime("torch float32", on_torch("cpu", "float32"))
     yield Runtime("torch bfloat16", on_torch("cpu", "bfloat16"))
-    if onnx.available():
-        made = onnx.session(files.digest, lambda: network(files), [example])
+    if onnx_int8.available():
+        made = onnx_int8.session(files.digest, lambda: network(files), [example])
         yield Runtime("ONNX int8, a sentence at a time (ours)", lambda ids, mask: made(ids, mask)[0])
         plain, int8 = _exported(files, example, folder)
         yield Runtime("ONNX float32", _on_onnx(plain))
@@ -121,16 +121,16 @@ def _exported(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> tu
 def _on_onnx(path: Path) -> Forward:
     runtime = import_module("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = onnx.cores()
+    options.intra_op_num_threads = onnx_int8.cores()
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda ids, mask: session.run(None, {"input_ids": ids, onnx.MASK: mask})[0]
+    return lambda ids, mask: session.run(None, {"input_ids": ids, onnx_int8.MASK: mask})[0]
 
 
 def _on_openvino(path: Path) -> Forward:
     openvino = import_module("openvino")
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": onnx.cores()})
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": onnx_int8.cores()})
     request = compiled.create_infer_request()
-    return lambda ids, mask: request.infer({"input_ids": ids, onnx.MASK: mask})[compiled.output(0)].copy()
+    return lambda ids, mask: request.infer({"input_ids": ids, onnx_int8.MASK: mask})[compiled.output(0)].copy()
 
 
 def ranks(vectors: Floats) -> Floats:
@@ -188,7 +188,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         missing.append(f"GPU: not run ({choose().why}).")
     mean = float(np.mean([len(window) for window in windows]))
     notes = [
-        f"all-MiniLM-L6-v2 over {len(texts)} sentences of {mean:.0f} tokens on average, {onnx.cores()} cores; best of",
+        f"all-MiniLM-L6-v2 over {len(texts)} sentences of {mean:.0f} tokens on average, {onnx_int8.cores()} cores; best of",
         f"{ROUNDS} interleaved rounds and of the batch sizes. Cosine, rank: agreement with torch float32. Last column:",
         "the least cosine between a sentence run alone and in a batch: below 1, a vector depends on its company.",
         *missing,

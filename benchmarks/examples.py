@@ -22,7 +22,7 @@ from benchmarks.examples_order import orders
 from benchmarks.examples_reasons import Case, reasons
 from benchmarks.report import Report, share
 from compressor import Compressor, CompressorError, ExampleBank
-from compressor.icl.dense import encoder_of
+from compressor.pipeline.examples.embeddings import encoder_of
 from compressor.tokens import counter_for
 
 Floats = npt.NDArray[np.float32]

@@ -18,7 +18,7 @@ FoldMethod = Callable[[list[str]], list[tuple[str, str]]]
 
 def ours(texts: list[str]) -> list[tuple[str, str]]:
     """The package's folds as the engine applies them: repeats of earlier outputs first, then the folds of one text."""
-    from compressor.folds.repeats import Repeats
+    from compressor.text.lossless.back_references import Repeats
 
     repeats, out = Repeats(), []
     for label, text in enumerate(texts, 1):
@@ -31,16 +31,16 @@ def ours(texts: list[str]) -> list[tuple[str, str]]:
 
 def _one_text(text: str) -> tuple[str, str]:
     """A text folded by itself, as JSON if it is that, and what unfolding gives back."""
-    from compressor.folds import fold, json_fold, unfold
+    from compressor.text.lossless import fold, json_tables, unfold
 
-    parsed = json_fold.parse(text)
+    parsed = json_tables.parse(text)
     if parsed is None:
         short, names = fold(text, count)
         return short, unfold(short, names)
-    folded, style = json_fold.fold_parsed(text, parsed), json_fold.style_of(text, parsed)
+    folded, style = json_tables.fold_parsed(text, parsed), json_tables.style_of(text, parsed)
     if folded is None or style is None:
         return text, text
-    return folded, json_fold.unfold(folded, style)
+    return folded, json_tables.unfold(folded, style)
 
 
 def minified(texts: list[str]) -> list[tuple[str, str]]:

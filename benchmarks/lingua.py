@@ -69,7 +69,7 @@ class Peer:
 @contextmanager
 def peers(python: str) -> Iterator[dict[str, DocumentMethod]]:
     """LLMLingua's two forms on our model."""
-    from compressor.scoring.llama_file import TINY
+    from compressor.scoring.models.gguf_loader import TINY
     from training.lm_files import write_folder
 
     with tempfile.TemporaryDirectory() as place:
@@ -90,7 +90,7 @@ def ours() -> Iterator[dict[str, DocumentMethod]]:
     file of its own, so that none finds remembered what another has computed."""
     from compressor import Compressor
     from compressor.scoring import MIXES, FastScorer, Mix, ModelScorer, Scorer
-    from compressor.scoring.llama_file import TINY
+    from compressor.scoring.models.gguf_loader import TINY
     from compressor.scoring.perplexity import PerplexityReader
 
     with tempfile.TemporaryDirectory() as place:

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.data import records, sample
-from compressor.analysis import layout_of
 from compressor.scoring import Query, Source, Units
+from compressor.text.layout_cache import layout_of
 from compressor.tokens import counter_for
 
 Floats = npt.NDArray[np.float64]

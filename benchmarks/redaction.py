@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import folder, records
-from compressor.redaction import kinds, redact, redact_json
+from compressor.text.redaction import kinds, redact, redact_json
 
 FILES = ("tau_airline", "tau_retail", "swe_demos", "swe_lite")
 EACH = 200

@@ -18,7 +18,7 @@ from benchmarks.runs_chains import chained, read, recorded
 from benchmarks.runs_methods import RAW, SIMPLE, ours
 from benchmarks.runs_peers import PEERS
 from benchmarks.runs_replay import TABLES, Outcome, measured, replay
-from compressor.billing import Bill
+from compressor.tokens.billing import Bill
 
 __all__ = [
     "METHODS",

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.baselines import SPECIFIC, WORD, best_units, lines
 from benchmarks.methods import MODEL
 from benchmarks.tokens import Message, budget_for, count, text_of
-from compressor.folds.prefix import Prefix
-from compressor.prices import Price
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
+from compressor.text.lossless.common_prefix import Prefix
+from compressor.tokens.pricing import Price
 
 if TYPE_CHECKING:
     from compressor.sessions import Policy

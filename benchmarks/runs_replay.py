@@ -1,7 +1,7 @@
 """Recorded runs sent again, call by call, with one method, and billed.
 
 Every assistant message of a recording is a model call; what stood before it is what the method had to send. The bill
-comes from a simulated prompt cache (`compressor.billing.Meter`), in cl100k tokens of text. Beside it: what of the
+comes from a simulated prompt cache (`compressor.tokens.billing.Meter`), in cl100k tokens of text. Beside it: what of the
 strings that the agent needed at its next step was in view, or one expand away, and how much of each request the
 provider had seen before.
 """
@@ -18,8 +18,8 @@ from benchmarks.runs_chains import Recorded
 from benchmarks.runs_methods import Method, Run
 from benchmarks.survival import LEAST
 from benchmarks.tokens import Message, count, text_of
-from compressor.billing import Bill, Meter
-from compressor.prices import Price
+from compressor.tokens.billing import Bill, Meter
+from compressor.tokens.pricing import Price
 
 #: Dollars per million tokens. Ratios are what matters: output 5 times input, as with Claude.
 TABLES = {

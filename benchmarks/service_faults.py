@@ -27,7 +27,7 @@ from benchmarks.data import records
 from benchmarks.report import Report
 from benchmarks.service_processes import RedisProcess, Serve, provider
 from compressor import BudgetTooSmall, Compressor
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 
 CLIENTS = 8
 SECONDS = 24

@@ -28,8 +28,8 @@ from benchmarks.methods import TIERS
 from benchmarks.report import Report
 from compressor import CompressorError
 from compressor.scoring import ModelScorer, Query, Scorer, Source, Units, make_scorer
-from compressor.scoring.device import choose
-from compressor.segments.prose import prose
+from compressor.scoring.runtime.device import choose
+from compressor.text.segmenters.sentences import prose
 
 DOCUMENTS, SENTENCES = 20, 5  # of a request
 CHARACTERS = 3.7  # of a cl100k token in them: so a GPU machine needs no tokenizer for counting
@@ -140,9 +140,9 @@ def measure(tier: str, device: str, limit: int | None) -> list[dict[str, Any]]:
 def plain_cpu() -> Iterator[None]:
     """Within, models are loaded again, and on the CPU in float32: what all else is compared with."""
     with (
-        patch("compressor.scoring.onnx.available", lambda: False),
-        patch.dict("compressor.scoring.encoder._shared", clear=True),
-        patch.dict("compressor.scoring.pruner._shared", clear=True),
+        patch("compressor.scoring.runtime.onnx_int8.available", lambda: False),
+        patch.dict("compressor.scoring.models.sentence_encoder._shared", clear=True),
+        patch.dict("compressor.scoring.token_classifier._shared", clear=True),
     ):
         yield
 

@@ -1,4 +1,4 @@
-"""Calibrates the estimate factors in compressor/tokens/models.py. Measures tokens only; changes nothing.
+"""Calibrates the estimate factors in compressor/tokens/model_families.py. Measures tokens only; changes nothing.
 
 For models whose tokenizer is not at hand at run time we count o200k tokens times a factor per family. This script
 measures that factor, kind of text by kind of text, for the tokenizers it finds installed:
@@ -27,7 +27,7 @@ from pathlib import Path
 
 import tiktoken
 
-from compressor.tokens.encodings import byte_pairs
+from compressor.tokens.openai_bpe import byte_pairs
 
 Length = Callable[[str], int]
 CL100K_LIKE = (

@@ -19,11 +19,11 @@ from jsonschema import Draft202012Validator, SchemaError  # type: ignore[import-
 from benchmarks.report import Report, share
 from benchmarks.tool_cases import Case, own_lists, pooled
 from compressor import BudgetTooSmall, Compressor, CompressorError
-from compressor.analysis import whole
 from compressor.scoring.base import Query, Scorer, Source, Units
-from compressor.scoring.index import Index
-from compressor.scoring.lexical import bm25, matches, weighted_terms
-from compressor.scoring.tiers import ModelScorer
+from compressor.scoring.bm25 import bm25, matches, weighted_terms
+from compressor.scoring.model_scorer import ModelScorer
+from compressor.scoring.token_index import Index
+from compressor.text.layout_cache import whole
 from compressor.tokens import counter_for
 
 RATIOS = (2, 4, 8)

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
-from compressor.scoring.static import Words, words
+from compressor.scoring.word_vectors import Words, words
 
 SEED = 1
 
@@ -38,5 +38,5 @@ def trained_on_even(root: Path) -> Words | None:
 def on_unseen(root: Path) -> Iterator[None]:
     """Within, the fast tier has that network."""
     found = trained_on_even(root)
-    with patch("compressor.scoring.relevance.words", lambda: found or words()):
+    with patch("compressor.scoring.answer_relevance.words", lambda: found or words()):
         yield

@@ -16,9 +16,9 @@ from benchmarks.qa import RATIOS, Case, cases, flat, full_text
 from benchmarks.report import Report, share
 from benchmarks.tokens import count
 from compressor import Compressor
-from compressor.account import LITTLE
-from compressor.reducers.words import WordPruner
-from compressor.segments import segment
+from compressor.pipeline.block_reports import LITTLE
+from compressor.pipeline.word_pruner import WordPruner
+from compressor.text.segmenters import segment
 
 ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 PUNCTUATION = re.compile(r"[^\w\s]")

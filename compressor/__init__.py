@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from compressor._version import __version__ as __version__
+from compressor.context.results import BlockReport, DocumentsResult, Dropped, Result, TextResult
 from compressor.errors import (
     BudgetTooSmall,
     CompressorError,
@@ -27,14 +29,11 @@ from compressor.errors import (
     TokenizerError,
     UnknownRef,
 )
-from compressor.result import BlockReport, DocumentsResult, Dropped, Result, TextResult
 
 if TYPE_CHECKING:
-    from compressor.engine import Compressor
-    from compressor.gate import Gate
-    from compressor.icl.bank import ExampleBank
-
-__version__ = "0.1.0"
+    from compressor.compressor import Compressor
+    from compressor.pipeline.cost_gate import Gate
+    from compressor.pipeline.examples.example_store import ExampleBank
 
 __all__ = [
     "BlockReport",
@@ -65,15 +64,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Loads the engine (and with it numpy and tiktoken) on first use, so that importing the package stays cheap."""
     if name == "Compressor":
-        from compressor.engine import Compressor
+        from compressor.compressor import Compressor
 
         return Compressor
     if name == "ExampleBank":
-        from compressor.icl.bank import ExampleBank
+        from compressor.pipeline.examples.example_store import ExampleBank
 
         return ExampleBank
     if name == "Gate":
-        from compressor.gate import Gate
+        from compressor.pipeline.cost_gate import Gate
 
         return Gate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from compressor import Compressor, CompressorError, InvalidContext, UnknownRef
-from compressor.prices import Price, price_of
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 from compressor.sessions import Policy
+from compressor.tokens.pricing import Price, price_of
 
 RECORDING = Path(__file__).parent / "data" / "coding_session.json"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from compressor import Compressor
-from compressor.report import render_html
+from compressor.cli.html_report import render_html
 from compressor.tokens import counter_for
 
 SESSION = Path(__file__).parent / "data" / "airline_session.json"

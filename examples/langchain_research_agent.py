@@ -33,7 +33,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
 from compressor import Compressor
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 from compressor.testing import ScriptedChatModel, call
 
 PROVIDERS = {  # by the variable that holds the key

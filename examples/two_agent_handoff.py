@@ -27,7 +27,7 @@ from pathlib import Path
 from corpus import REGIONS, documents
 
 from compressor import Compressor, CompressorError
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 from compressor.tokens import counter_for
 
 MODEL = "gpt-4o"  # whose tokens the budgets are

@@ -14,8 +14,8 @@ from client_tools import LOG, TASK
 
 from compressor.service.app import create_app
 from compressor.service.auth import new_key
-from compressor.service.config import Config
-from compressor.service.serving import server_options
+from compressor.service.settings import Config
+from compressor.service.uvicorn_server import server_options
 
 
 class Service:

@@ -6,7 +6,7 @@ import json
 import random
 from typing import Any
 
-from compressor.dialects import detect
+from compressor.context.formats import detect
 from compressor.tokens import counter_for
 
 Message = dict[str, Any]

@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 from typing import Any, Protocol
 
-from compressor.store import GuardedStore, MemoryStore, SQLiteStore
-from compressor.store.base import Journal, Store
-from compressor.store.redis import RedisStore
+from compressor.storage import GuardedStore, MemoryStore, SQLiteStore
+from compressor.storage.base import Journal, Store
+from compressor.storage.redis.store import RedisStore
 
 #: Stores that have a size limit of their own.
 LOCAL = ("memory", "sqlite")

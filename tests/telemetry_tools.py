@@ -16,7 +16,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 
-from compressor.service.telemetry import logs
+from compressor.service.telemetry import logging as logs
 
 
 @contextmanager

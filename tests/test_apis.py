@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from client_tools import ChatTalk, MessagesTalk, ResponsesTalk
-from compressor_agents.apis import Api, Chat, Inner, Messages, Responses, summed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_chat import ChatWire
 from scripted_messages import AnthropicWire
 from scripted_responses import ResponsesWire
 from scripted_wire import Call, Reply, Usage, refusal
+
+from compressor.providers import Api, Chat, Inner, Messages, Responses, summed
 
 openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")

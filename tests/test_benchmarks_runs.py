@@ -17,7 +17,7 @@ from benchmarks.runs_methods import RAW, SIMPLE, Bm25Index, Method, Run, Summari
 from benchmarks.runs_peers import PEERS, Editing, Summarization
 from benchmarks.runs_replay import TABLES, replay
 from benchmarks.tokens import Message, count, text_of, total
-from compressor.prices import Price
+from compressor.tokens.pricing import Price
 
 CENTS = Price.custom(3, 15, cached=0.3, name="cents", minimum=0)
 

@@ -23,9 +23,9 @@ from benchmarks.pairs import Passage, average_precision
 from benchmarks.tokens import count
 from compressor.errors import CompressorError, ModelError
 from compressor.scoring import FastScorer, Query, Units
+from compressor.scoring.answer_relevance import answers
 from compressor.scoring.base import Scores
-from compressor.scoring.relevance import answers
-from compressor.scoring.static import words
+from compressor.scoring.word_vectors import words
 
 PASSAGE = Passage(
     "When was Marie Curie born?",
@@ -236,7 +236,7 @@ def test_flops_are_those_of_the_module() -> None:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    from compressor.scoring import bert
+    from compressor.scoring.models import bert
 
     shape = Shape(tokens=32, batch=2, layers=2, hidden=64, inner=128, heads=4, vocabulary=100)
     module = bert.TokenClassifier(bert.Config(100, 64, 2, 4, 128, 64, 2, 1e-12)).eval()
@@ -292,13 +292,14 @@ def test_ranks_agree_or_not() -> None:
 
 
 def test_the_reference_is_loaded_apart() -> None:
-    from compressor.scoring import onnx, pruner
+    from compressor.scoring import token_classifier
+    from compressor.scoring.runtime import onnx_int8
 
-    before, key = onnx.available(), (Path("x"), "cpu")
+    before, key = onnx_int8.available(), (Path("x"), "cpu")
     with throughput.plain_cpu():
-        assert not onnx.available() and not pruner._shared
-        pruner._shared[key] = None  # type: ignore[assignment]
-    assert onnx.available() == before and key not in pruner._shared
+        assert not onnx_int8.available() and not token_classifier._shared
+        token_classifier._shared[key] = None  # type: ignore[assignment]
+    assert onnx_int8.available() == before and key not in token_classifier._shared
 
 
 def test_without_a_gpu_its_column_says_not_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.billing import Bill, Meter, break_even, rewrite_cost, saved_per_call, usage_of
 from compressor.errors import CompressorError
-from compressor.prices import Price, price_of
+from compressor.tokens.billing import Bill, Meter, break_even, rewrite_cost, saved_per_call, usage_of
+from compressor.tokens.pricing import Price, price_of
 
 amounts = st.floats(0, 100)
 prices = st.builds(

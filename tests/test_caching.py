@@ -19,16 +19,16 @@ from store_tools import Clock
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
 from compressor import BudgetTooSmall, Compressor, DocumentsResult, Gate, InvalidContext, Result, StoreError, TextResult
-from compressor.caching import AWAY
+from compressor.context.refs import find_refs
 from compressor.errors import MissingExtra, Overloaded
-from compressor.flights import Flights
-from compressor.refs import find_refs
+from compressor.pipeline.result_cache import AWAY
+from compressor.pipeline.single_flight import Flights
 from compressor.scoring import FastScorer, Mix, ModelScorer, make_scorer
 from compressor.scoring.base import Query, Scores, Units, identity_of
-from compressor.scoring.fast import Weights
-from compressor.scoring.llama_file import TINY
-from compressor.store import MemoryStore, SQLiteStore
-from compressor.store.base import StoreStats
+from compressor.scoring.heuristic import Weights
+from compressor.scoring.models.gguf_loader import TINY
+from compressor.storage import MemoryStore, SQLiteStore
+from compressor.storage.base import StoreStats
 
 Message = dict[str, Any]
 SLOW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
@@ -344,7 +344,7 @@ def test_an_error_is_everybodys_who_waited_and_nobodys_afterwards() -> None:
 
 
 def test_who_waits_for_one_that_does_not_come_back_does_it_himself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compressor.caching.WAIT", 0.1)
+    monkeypatch.setattr("compressor.pipeline.result_cache.WAIT", 0.1)
     scorer = Counted()
     c = Compressor(scorer, "memory", cache=True)
     assert c.cache is not None

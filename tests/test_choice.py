@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from compressor import Compressor, Gate
-from compressor.choice import Choice
-from compressor.gate import Pace
+from compressor.pipeline.cost_gate import Pace
+from compressor.pipeline.engine import Choice
 from compressor.scoring import FastScorer, Mix, ModelScorer, Query, Units
 from compressor.scoring.base import Scores
 

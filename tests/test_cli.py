@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from compressor import __version__
-from compressor.cli import app
-from compressor.files import decode, encode
-from compressor.scoring import device
+from compressor.cli.input_files import decode, encode
+from compressor.cli.main import app
+from compressor.scoring.runtime import device
 
 LOG = "".join(
     f"2024-05-01 12:{i // 60:02}:{i % 60:02} {'ERROR payment 7731 failed' if i == 77 else 'INFO request served'}"
@@ -260,7 +260,7 @@ def test_report_of_many() -> None:
 
 
 def test_unknown_and_expired_refs() -> None:
-    from compressor.store import SQLiteStore, default_path
+    from compressor.storage import SQLiteStore, default_path
 
     failed(run("expand", "123456789012"), 4, "123456789012", "--store")
     store = SQLiteStore(default_path(), clock=lambda: time.time() - 30 * 86_400)
@@ -366,7 +366,7 @@ def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys\nsys.argv = ['compressor', '--help']\nfrom compressor.cli import main\n"
         "try:\n    main()\nexcept SystemExit as e:\n    assert not e.code\n"
-        "heavy = {'numpy', 'tiktoken', 'sqlite3', 'compressor.engine'} & set(sys.modules)\nassert not heavy, heavy"
+        "heavy = {'numpy', 'tiktoken', 'sqlite3', 'compressor.compressor'} & set(sys.modules)\nassert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -403,7 +403,7 @@ def test_interrupted() -> None:
 
 def test_progress_shows_on_a_terminal_after_a_second() -> None:
     code = (
-        "import sys, time\nfrom compressor.balance import progress\n"
+        "import sys, time\nfrom compressor.cli.console import progress\n"
         "with progress(4) as advance:\n    advance()\n    time.sleep(float(sys.argv[1]))"
     )
     shown = {}

@@ -16,7 +16,7 @@ from compressor.sessions import Policy
 
 anthropic = pytest.importorskip("anthropic")
 
-from compressor_agents.anthropic_client import wrap  # noqa: E402
+from compressor_agents.anthropic import wrap  # noqa: E402
 
 EXPAND = "expand_context"
 READ = Reply("", [Call("read_log", {"path": "import.log"})])

@@ -20,8 +20,9 @@ from compressor.sessions import Policy
 openai = pytest.importorskip("openai")
 pydantic = pytest.importorskip("pydantic")
 
-from compressor_agents.openai_client import wrap  # noqa: E402
-from compressor_agents.resolving import Call as Call_  # noqa: E402
+from compressor_agents.openai import wrap  # noqa: E402
+
+from compressor.providers.expand_resolver import Call as Call_  # noqa: E402
 
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
 EXPAND = "expand_context"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
 from compressor import BudgetTooSmall, Compressor, Result
-from compressor.context import Context
-from compressor.dialects import detect
-from compressor.refs import MARK_RE, find_refs
-from compressor.store import open_store
+from compressor.context.formats import detect
+from compressor.context.model import Context
+from compressor.context.refs import MARK_RE, find_refs
+from compressor.storage import open_store
 from compressor.tokens import counter_for
 
 contexts = st.one_of(openai_chat_contexts(), anthropic_contexts(), responses_contexts(), langchain_contexts())

@@ -23,17 +23,17 @@ from redis_tools import RedisServer, free_port, wait_for
 from scripted_server import Reply, ScriptedServer
 
 from compressor import Compressor, StoreError
-from compressor.store import MemoryStore
+from compressor.storage import MemoryStore
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from service_tools import Service, error_of, two_tenants
 
-from compressor.service.dashboard import spans
-from compressor.service.dashboard.anatomy import Anatomy
-from compressor.service.dashboard.book import FIELDS, HOURS, MINUTES, SESSIONS, Book, bin_of, quantile
-from compressor.service.dashboard.ledger import NAME, WHOLE, Ledger
+from compressor.service.dashboard import text_alignment
+from compressor.service.dashboard.session_inspector import Anatomy
+from compressor.service.dashboard.time_series import FIELDS, HOURS, MINUTES, SESSIONS, Book, bin_of, quantile
+from compressor.service.dashboard.usage_recorder import NAME, WHOLE, Ledger
 from compressor.service.telemetry.metrics import Metrics, Work
 from compressor.sessions.state import State
 
@@ -174,7 +174,7 @@ def test_quantiles_lie_in_their_bucket() -> None:
 @given(st.text(st.sampled_from('ab1\n …{}",:[]'), max_size=80), st.data())
 def test_kept_spans_are_letter_for_letter_in_both(original: str, data: st.DataObject) -> None:
     left = data.draw(st.one_of(st.text(st.sampled_from('ab1\n …{}",:[]'), max_size=60), st.just(original)))
-    found = spans.kept_spans(original, left)
+    found = text_alignment.kept_spans(original, left)
     assert all(0 <= start < end <= len(original) for start, end in found)
     assert all(a[1] <= b[0] for a, b in pairwise(found))
     assert all(original[start:end] in left for start, end in found)

@@ -23,8 +23,8 @@ import yaml  # type: ignore[import-untyped]
 from redis_tools import free_port, need_redis, wait_for
 
 from compressor.service.auth import new_key
-from compressor.service.config import Config, load
-from compressor.store.keyring import new_encryption_key
+from compressor.service.settings import Config, load
+from compressor.storage.wrappers.encryption_keys import new_encryption_key
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = Path(sysconfig.get_path("scripts"))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from strategies import png
 
-from compressor.context import Image, Slot
-from compressor.dialects.anthropic import Anthropic
+from compressor.context.formats.anthropic import Anthropic
+from compressor.context.model import Image, Slot
 from compressor.errors import InvalidContext
 
 ANTHROPIC = Anthropic()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from compressor.dialects import DIALECTS, detect
+from compressor.context.formats import DIALECTS, detect
 from compressor.errors import InvalidContext
 
 USER = {"role": "user", "content": "hi"}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import png
 
-from compressor.dialects.images import image_size
+from compressor.context.formats.image_size import image_size
 
 
 def _encode(data: bytes) -> str:

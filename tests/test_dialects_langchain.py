@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from strategies import png
 
-from compressor.context import Image, Slot
-from compressor.dialects import detect
-from compressor.dialects.langchain import LangChain
+from compressor.context.formats import detect
+from compressor.context.formats.langchain import LangChain
+from compressor.context.model import Image, Slot
 from compressor.errors import InvalidContext
 
 messages_of = pytest.importorskip("langchain_core.messages")
@@ -207,7 +207,7 @@ def test_detected() -> None:
 
 def test_not_imported_unless_it_is() -> None:
     code = (
-        "import sys; from compressor.dialects import detect; m = [{'role': 'user', 'content': 'x'}];"
+        "import sys; from compressor.context.formats import detect; m = [{'role': 'user', 'content': 'x'}];"
         "detect(m).parse(m);"
         "print([n for n in sys.modules if n.startswith(('langchain', 'pydantic', 'openai', 'anthropic'))])"
     )

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from strategies import png
 
-from compressor.context import Image, Slot
-from compressor.dialects.openai_chat import OpenAIChat
+from compressor.context.formats.openai_chat import OpenAIChat
+from compressor.context.model import Image, Slot
 from compressor.errors import InvalidContext
 
 CHAT = OpenAIChat()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from strategies import png
 
-from compressor.context import Image, Slot
-from compressor.dialects.openai_responses import OpenAIResponses
+from compressor.context.formats.openai_responses import OpenAIResponses
+from compressor.context.model import Image, Slot
 from compressor.errors import InvalidContext
 
 RESPONSES = OpenAIResponses()

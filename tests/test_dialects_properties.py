@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
-from compressor.context import Slot
-from compressor.dialects import DIALECTS, Dialect, detect
+from compressor.context.formats import DIALECTS, Dialect, detect
+from compressor.context.model import Slot
 from compressor.errors import InvalidContext
 
 WIRE = {

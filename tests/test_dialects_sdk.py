@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import anthropic_contexts, openai_chat_contexts, responses_contexts
 
-from compressor.dialects import detect
+from compressor.context.formats import detect
 
 relaxed = settings(deadline=None, max_examples=15)
 

@@ -20,11 +20,11 @@ from compressor import (
     InvalidContext,
     UnknownRef,
 )
-from compressor.analysis import layout_of
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 from compressor.scoring import Query, Units
 from compressor.scoring.base import Scores
-from compressor.store.memory import MemoryStore
+from compressor.storage.memory import MemoryStore
+from compressor.text.layout_cache import layout_of
 from compressor.tokens import counter_for
 
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor import Compressor
-from compressor.dialects import detect
-from compressor.example_turns import example_turns
-from compressor.refs import find_refs
-from compressor.segments.examples import find_examples
+from compressor.context.formats import detect
+from compressor.context.refs import find_refs
+from compressor.text.few_shot_turns import example_turns
+from compressor.text.segmenters.few_shot import find_examples
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TOPICS = ["apples", "trains", "paint", "bread", "stars", "rivers", "clocks", "dogs", "maps", "shoes"]

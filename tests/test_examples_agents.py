@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from compressor.billing import Meter
-from compressor.dialects import detect
-from compressor.prices import price_of
+from compressor.context.formats import detect
 from compressor.tokens import counter_for
+from compressor.tokens.billing import Meter
+from compressor.tokens.pricing import price_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.folds import FOLDS, fold, unfold
-from compressor.folds.numbering import Numbering
-from compressor.folds.prefix import Prefix
-from compressor.folds.runs import Runs
+from compressor.text.lossless import FOLDS, fold, unfold
+from compressor.text.lossless.common_prefix import Prefix
+from compressor.text.lossless.line_numbers import Numbering
+from compressor.text.lossless.run_length import Runs
 
 CODE = ["def get(self):", "    return self.x", "", "    # 3 of them", "class A:", "        if x[0] == 1:", "\tpass"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from compressor.folds import fold, unfold
-from compressor.folds.repeats import Repeats
+from compressor.text.lossless import fold, unfold
+from compressor.text.lossless.back_references import Repeats
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the data sets are not here")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.folds import fold, unfold
-from compressor.folds.repeats import Folded, Repeats, Source
+from compressor.text.lossless import fold, unfold
+from compressor.text.lossless.back_references import Folded, Repeats, Source
 
 FILE = [f"    value_{i} = compute(argument_{i * 7 % 13}, {i})" if i % 5 else "" for i in range(400)]
 

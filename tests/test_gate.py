@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from compressor.errors import CompressorError
-from compressor.gate import FORGET, Gate, Pace, pick
+from compressor.pipeline.cost_gate import FORGET, Gate, Pace, pick
 
 amounts = st.floats(0, 1e-2)
 shares = st.floats(0, 1)

@@ -15,10 +15,10 @@ from redis_tools import RedisServer
 from test_icl_selection import BANK, SOLVED
 
 from compressor import Compressor, CompressorError, ExampleBank, InvalidContext, StoreError
-from compressor.icl import bank as module
-from compressor.icl import kept, pool
-from compressor.store import MemoryStore, SQLiteStore
-from compressor.store.base import Store, StoreStats
+from compressor.pipeline.examples import example_set, feature_cache
+from compressor.pipeline.examples import example_store as module
+from compressor.storage import MemoryStore, SQLiteStore
+from compressor.storage.base import Store, StoreStats
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
@@ -28,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     elif request.param == "sqlite":
         yield SQLiteStore(str(tmp_path / "bank.db"))
     else:
-        from compressor.store.redis import RedisStore
+        from compressor.storage.redis.store import RedisStore
 
         server = RedisServer(tmp_path)
         opened = RedisStore(f"redis://127.0.0.1:{server.port}/0")
@@ -90,7 +90,7 @@ def test_what_was_worked_out_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(module, "features", fail)
         again.__init__(store)  # type: ignore[misc]
-        patch.setattr(pool.Pool, "cost", fail)
+        patch.setattr(example_set.Pool, "cost", fail)
         assert again.select("balance", 60).text == text
 
 
@@ -99,7 +99,7 @@ def test_damaged_values_are_worked_out_again(value: bytes, monkeypatch: pytest.M
     whole = ExampleBank("memory")
     whole.add(BANK)
     want = whole.select("balance", 60).text
-    monkeypatch.setattr(kept, "get_many", lambda store, keys: dict.fromkeys(keys, value))
+    monkeypatch.setattr(feature_cache, "get_many", lambda store, keys: dict.fromkeys(keys, value))
     bank = ExampleBank("memory")
     bank.add(BANK)
     assert bank.select("balance", 60).text == want

@@ -12,7 +12,7 @@ from test_icl_selection import BANK, SOLVED
 from typer.testing import CliRunner, Result
 
 from compressor import Compressor, ExampleBank, InvalidBudget
-from compressor.cli import app
+from compressor.cli.main import app
 from compressor.tokens import counter_for
 
 

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor import InvalidContext
-from compressor.icl import dpp, mmr
-from compressor.icl.features import features, pack, unpack
-from compressor.icl.forms import form_of
-from compressor.icl.labels import Classes
-from compressor.icl.lexical import Lexical
-from compressor.icl.pruning import KEEP, shortened, steps_of, without
-from compressor.icl.shapes import read
-from compressor.icl.template import Template
+from compressor.pipeline.examples import dpp, mmr
+from compressor.pipeline.examples.answer_format import form_of
+from compressor.pipeline.examples.example import read
+from compressor.pipeline.examples.label_prior import Classes
+from compressor.pipeline.examples.ngram_features import features, pack, unpack
+from compressor.pipeline.examples.ngram_index import Lexical
+from compressor.pipeline.examples.rationale_pruning import KEEP, shortened, steps_of, without
+from compressor.pipeline.examples.template import Template
 from compressor.tokens import counter_for
 
 TEXTS = st.lists(st.text(max_size=30), max_size=12)

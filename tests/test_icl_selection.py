@@ -54,7 +54,7 @@ def tokens_of(made: Any, model: str | None, shape: str) -> int:
     counter = counter_for(model)
     if shape not in ("messages", "function"):
         return counter.count(made.text)
-    from compressor.dialects import detect
+    from compressor.context.formats import detect
 
     context = detect(made.messages, None).parse(made.messages, None)
     sent = sum(counter.turn(turn, context.dialect) for turn in context.turns)

@@ -23,8 +23,8 @@ from langchain_core.tools import tool
 from pydantic import ValidationError
 
 from compressor import Compressor, CompressorError, InvalidBudget
-from compressor.refs import find_refs
-from compressor.store.memory import MemoryStore
+from compressor.context.refs import find_refs
+from compressor.storage.memory import MemoryStore
 from compressor.testing import ScriptedChatModel, call
 from compressor.tokens import counter_for
 

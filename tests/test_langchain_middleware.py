@@ -35,9 +35,9 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.types import Command
 
 from compressor import Compressor, CompressorError, InvalidBudget
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
-from compressor.store.memory import MemoryStore
+from compressor.storage.memory import MemoryStore
 from compressor.testing import ScriptedChatModel, reuse
 
 

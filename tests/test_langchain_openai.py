@@ -17,7 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import SecretStr
 from scripted_server import Call, Reply, ScriptedServer
 
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 
 
 def _searches(rounds: int) -> list[Reply]:

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, RemoveMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 from compressor.sessions import Policy
 from compressor.testing import ScriptedChatModel
 

@@ -40,9 +40,9 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command
 
 from compressor import Compressor
-from compressor.refs import find_refs
-from compressor.store.memory import MemoryStore
-from compressor.summaries import summarizer
+from compressor.context.refs import find_refs
+from compressor.sessions.summaries import summarizer
+from compressor.storage.memory import MemoryStore
 from compressor.testing import Request, ScriptedChatModel, reuse
 
 BUDGET = 4_500

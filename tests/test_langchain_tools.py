@@ -23,7 +23,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, Field
 
 from compressor import BudgetTooSmall, Compressor, InvalidBudget
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 from compressor.testing import Request, ScriptedChatModel, call, reuse
 from compressor.tokens import counter_for
 

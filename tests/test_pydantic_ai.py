@@ -11,7 +11,7 @@ from client_tools import LOG, NEEDLE, TASK, ref_in
 from scripted_server import Call, Reply, Request, ScriptedServer
 
 from compressor import BudgetTooSmall, Compressor
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 from compressor.sessions import Policy
 
 pydantic_ai = pytest.importorskip("pydantic_ai")

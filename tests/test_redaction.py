@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor import Compressor
+from compressor.context.refs import ref_of
 from compressor.errors import CompressorError, ExpiredRef, StoreError, UnknownRef
-from compressor.redaction import kinds, redact, redact_json
-from compressor.refs import ref_of
-from compressor.store import MemoryStore, SQLiteStore
-from compressor.store.base import get_many
-from compressor.store.redacting import FRONT, RedactingStore
+from compressor.storage import MemoryStore, SQLiteStore
+from compressor.storage.base import get_many
+from compressor.storage.wrappers.redacting import FRONT, RedactingStore
+from compressor.text.redaction import kinds, redact, redact_json
 
 _R = random.Random(5)
 

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compressor import BudgetTooSmall, Compressor
-from compressor.account import LITTLE
+from compressor.context.refs import MARK_RE, find_refs
 from compressor.errors import ModelError
-from compressor.reducers.protected import loose
-from compressor.reducers.words import WordPruner, of_words, weave
-from compressor.refs import MARK_RE, find_refs
+from compressor.pipeline.block_reports import LITTLE
+from compressor.pipeline.protected_words import loose
+from compressor.pipeline.word_pruner import WordPruner, of_words, weave
 from compressor.scoring import Query, Source, Units
-from compressor.segments import segment
-from compressor.segments.spans import SpanLayout
+from compressor.text.segmenters import segment
+from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import counter_for
 
 ALL = WordPruner(keep=0.0, worth=0.0)  # everything that may go, from every sentence

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.context import Kind
+from compressor.context.model import Kind
 from compressor.errors import CompressorError
-from compressor.scoring import FastScorer, Query, Source, Units, static
-from compressor.scoring.relevance import answers, relevance
-from compressor.segments.prose import prose
+from compressor.scoring import FastScorer, Query, Source, Units, word_vectors
+from compressor.scoring.answer_relevance import answers, relevance
+from compressor.text.segmenters.sentences import prose
 
 DOCUMENTS = {
     "Marie Curie": "Marie Curie was a physicist. She was born in Warsaw on 7 November 1867. She won two Nobel Prizes.",
@@ -108,16 +108,16 @@ def test_is_quick() -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "words.npz"
     with pytest.raises(CompressorError, match=r"words\.npz"):
-        static.load(path)
+        word_vectors.load(path)
     path.write_bytes(b"not a zip file")
     with pytest.raises(CompressorError, match="reinstall"):
-        static.load(path)
-    path.write_bytes(static.PATH.read_bytes()[:5000])
+        word_vectors.load(path)
+    path.write_bytes(word_vectors.PATH.read_bytes()[:5000])
     with pytest.raises(CompressorError, match="reinstall"):
-        static.load(path)
+        word_vectors.load(path)
     np.savez(path, version=np.array(99))
     with pytest.raises(CompressorError, match="version 99"):
-        static.load(path)
-    np.savez(path, version=np.array(static.VERSION))
+        word_vectors.load(path)
+    np.savez(path, version=np.array(word_vectors.VERSION))
     with pytest.raises(CompressorError, match="reinstall"):
-        static.load(path)
+        word_vectors.load(path)

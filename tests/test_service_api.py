@@ -24,7 +24,7 @@ from scripted_server import Reply, ScriptedServer
 
 from compressor import CompressorError, ExpiredRef, InvalidContext, StoreError, UnknownRef
 from compressor import errors as all_errors
-from compressor.store import MemoryStore
+from compressor.storage import MemoryStore
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -32,15 +32,15 @@ pytest.importorskip("prometheus_client")
 from service_tools import Service, error_of, two_tenants
 from service_tools import history as a_task
 
-from compressor.service import connections, tenants
+from compressor.service import http_protocol, tenants
 from compressor.service.auth import Key, find, new_key, read_keys
-from compressor.service.config import Config, load
-from compressor.service.limits import Turnstile, parse
-from compressor.service.names import model_name
-from compressor.service.problems import STATUS, Refused, refusal
-from compressor.service.stores import TenantStore
+from compressor.service.http_errors import STATUS, Refused, refusal
+from compressor.service.model_names import model_name
+from compressor.service.request_limits import Turnstile, parse
+from compressor.service.settings import Config, load
+from compressor.service.tenant_storage import TenantStore
 from compressor.tokens import counter_for
-from compressor.tokens.files import find_file
+from compressor.tokens.tokenizer_files import find_file
 
 
 def history(log: str = LOG) -> list[dict[str, Any]]:
@@ -627,7 +627,7 @@ def test_a_hundred_thousand_mistakes_hold_nobody_up(service: Service) -> None:
 
 
 def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD", 0.2)
+    monkeypatch.setattr(http_protocol, "HEAD", 0.2)
     whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
     with Service() as service:
         for said in (b"", whole[:9]):
@@ -645,7 +645,7 @@ def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_client_that_takes_nothing_of_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "STUCK", 0.2)
+    monkeypatch.setattr(http_protocol, "STUCK", 0.2)
     body = json.dumps({"messages": [{"no": "x" * 12_000_000}]}).encode()  # comes back as it is
     with Service() as service, socket.socket() as stuck:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -13,9 +13,9 @@ from session_tools import conversation as talk_of
 from strategies import anthropic_contexts, openai_chat_contexts, responses_contexts
 
 from compressor import Compressor, CompressorError, InvalidContext
-from compressor.service.limits import parse
-from compressor.service.problems import Refused, encoded
-from compressor.service.proxying.bodies import Body, read
+from compressor.service.http_errors import Refused, encoded
+from compressor.service.proxy.request_body import Body, read
+from compressor.service.request_limits import parse
 from compressor.sessions import Conversation, Policy
 
 DEPTH = 20

@@ -26,10 +26,10 @@ from redis_tools import free_port, wait_for
 from service_tools import Service, two_tenants
 
 from compressor import CompressorError
-from compressor.cli import main
+from compressor.cli.main import main
 from compressor.service.auth import new_key
-from compressor.service.config import Config, load
-from compressor.store.keyring import new_encryption_key
+from compressor.service.settings import Config, load
+from compressor.storage.wrappers.encryption_keys import new_encryption_key
 
 LINES = 12  # of the slow answer
 LOG = "\n".join(f"2024-05-01 12:{i // 60:02d}:{i % 60:02d} worker {i} is doing fine" for i in range(600))
@@ -373,7 +373,7 @@ def test_settings_of_the_environment() -> None:
 
 def test_every_address_of_a_name(tmp_path: Path) -> None:
     """localhost may be an IPv6 address first, and clients ask the other."""
-    from compressor.service.serving import listen
+    from compressor.service.uvicorn_server import listen
 
     sockets = listen("localhost", 0)
     try:

@@ -77,7 +77,7 @@ def test_sizes_are_what_is_left_of_one(service: Service) -> None:
 
 
 def test_the_sizes_are_those_of_what_is_given_back(service: Service) -> None:
-    from compressor.dialects import detect
+    from compressor.context.formats import detect
     from compressor.tokens import counter_for
 
     body = litellm(service, HISTORY)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor import CompressorError, errors
-from compressor.caching import AWAY
+from compressor.pipeline.result_cache import AWAY
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -21,9 +21,10 @@ pytest.importorskip("prometheus_client")
 from service_tools import Service, history, two_tenants
 from telemetry_tools import lines, wait_for
 
-from compressor.service.config import Config, load
-from compressor.service.problems import snake
-from compressor.service.telemetry import logs, reasons
+from compressor.service.http_errors import snake
+from compressor.service.settings import Config, load
+from compressor.service.telemetry import logging as logs
+from compressor.service.telemetry import warning_categories
 
 SECRET = "sk-proj-" + "q7Zt0Xc9LmB2vR5kWy8NpJ4hGd6s"  # nobody's
 
@@ -121,16 +122,16 @@ def test_switches_are_read_from_the_environment() -> None:
     ],
 )
 def test_warnings_have_names(warning: str, name: str) -> None:
-    assert reasons.reason(warning) == name
+    assert warning_categories.reason(warning) == name
 
 
 @given(st.text(max_size=200))
 def test_reasons_are_a_closed_set(text: str) -> None:
-    assert reasons.reason(text) in reasons.ALL
+    assert warning_categories.reason(text) in warning_categories.ALL
 
 
 def test_every_error_of_ours_has_a_name() -> None:
     names = [
         name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CompressorError)
     ]
-    assert names and {reasons.reason(name) for name in names} == {snake(name) for name in names}
+    assert names and {warning_categories.reason(name) for name in names} == {snake(name) for name in names}

@@ -25,11 +25,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from service_tools import Service, history
 from telemetry_tools import lines, wait_for
 
-from compressor.scoring.batching import Lane, Limits
+from compressor.scoring.runtime.batch_scheduler import Lane, Limits
+from compressor.scoring.runtime.executor import WAITED
 from compressor.service.telemetry.metrics import Metrics, Work
-from compressor.service.telemetry.saving import CALLS, ENOUGH
-from compressor.store.guarded import Health
-from compressor.threads import WAITED
+from compressor.service.telemetry.no_savings_alert import CALLS, ENOUGH
+from compressor.storage.wrappers.resilient import Health
 
 DOCS = Path(__file__).parent.parent / "docs" / "observability.md"
 

@@ -32,7 +32,7 @@ pytest.importorskip("prometheus_client")
 
 from service_tools import Service, error_of, two_tenants  # noqa: E402
 
-from compressor.service.proxying.sse import blocks  # noqa: E402
+from compressor.service.proxy.sse import blocks  # noqa: E402
 
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
 EXPAND = "expand_context"

@@ -24,13 +24,13 @@ pytest.importorskip("prometheus_client")
 
 from service_tools import Service, error_of, two_tenants
 
-from compressor.caching import AWAY
-from compressor.service import stores
-from compressor.service.config import Config
-from compressor.service.stores import Stores
+from compressor.pipeline.result_cache import AWAY
+from compressor.service import tenant_storage
+from compressor.service.settings import Config
+from compressor.service.tenant_storage import Stores
 from compressor.service.tenants import LOCAL
-from compressor.store.keyring import Keyring, new_encryption_key
-from compressor.store.redis import RedisStore
+from compressor.storage.redis.store import RedisStore
+from compressor.storage.wrappers.encryption_keys import Keyring, new_encryption_key
 
 Message = dict[str, Any]
 
@@ -160,7 +160,7 @@ def test_without_a_cache_nothing_is_kept(url: str) -> None:
 
 
 def test_memory_in_front_of_redis_is_bounded_over_all_tenants(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "LOCAL", 300_000)
+    monkeypatch.setattr(tenant_storage, "LOCAL", 300_000)
     all_of_them = Stores(Config(store=url, keys=two_tenants()[1]["keys"]))
     values = {name: {str(i): noise(i, 50_000) for i in range(4)} for name in ("red", "blue", "ops")}
     for name, items in values.items():

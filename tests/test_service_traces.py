@@ -27,7 +27,7 @@ pytest.importorskip("prometheus_client")
 from service_tools import Service, history, two_tenants
 from telemetry_tools import lines, wait_for
 
-from compressor.service.telemetry import logs
+from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry.tracing import Tracing, span, wanted
 
 
@@ -228,7 +228,7 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_switched_off_it_costs_nothing() -> None:
     code = (
-        "import sys; from compressor.service.app import create_app; from compressor.service.config import Config\n"
+        "import sys; from compressor.service.app import create_app; from compressor.service.settings import Config\n"
         "create_app(Config(store='memory'))\n"
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
     )

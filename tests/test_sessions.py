@@ -19,8 +19,8 @@ from compressor import (
     InvalidBudget,
     InvalidContext,
 )
-from compressor.dialects import detect
-from compressor.refs import find_refs
+from compressor.context.formats import detect
+from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
 
 

@@ -16,9 +16,9 @@ from compressor import (
     InvalidBudget,
     UnknownRef,
 )
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
-from compressor.store import MemoryStore
+from compressor.storage import MemoryStore
 from compressor.tokens import counter_for
 
 

@@ -16,11 +16,11 @@ from session_tools import Message, conversation, prose, text, tokens
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
 from compressor import BudgetTooSmall, Compressor, CompressorError, InvalidContext, StoreError, UnknownRef
-from compressor.dialects import detect
-from compressor.refs import find_refs, mark, ref_of
-from compressor.sessions import Conversation, Policy, Session, ToolRule, wire
-from compressor.store import MemoryStore
-from compressor.summaries import summarizer
+from compressor.context.formats import detect, serialization
+from compressor.context.refs import find_refs, mark, ref_of
+from compressor.sessions import Conversation, Policy, Session, ToolRule
+from compressor.sessions.summaries import summarizer
+from compressor.storage import MemoryStore
 
 TIGHT: dict[str, Any] = {"budget": 3_000, "policy": Policy(low=1_200)}
 
@@ -125,7 +125,7 @@ def test_sdk_objects_inside_messages(c: Compressor) -> None:
         session.append(*said("Go."), *messages)
         view = session.view()
         resumed = c.session(name)
-        assert [wire.to_json(m) for m in view] == resumed.view() == json.loads(json.dumps(resumed.view()))
+        assert [serialization.to_json(m) for m in view] == resumed.view() == json.loads(json.dumps(resumed.view()))
         read = json.loads(json.dumps(resumed.view()))
         resumed.follow([*said("Go."), *messages])
         resumed.follow(read)
@@ -142,7 +142,7 @@ def test_langchain_artifacts_need_not_be_json(c: Compressor) -> None:
     (again,) = c.session("a").view()[2:]
     assert (again.content, again.status, again.artifact) == ("x", "error", None)
     chunk, whole = messages.AIMessageChunk("Hi."), messages.AIMessage("Hi.")
-    assert wire.digest(chunk) == wire.digest(whole)
+    assert serialization.digest(chunk) == serialization.digest(whole)
 
 
 def test_pinned_message_without_a_text_is_no_reason_to_fail(c: Compressor) -> None:
@@ -196,16 +196,16 @@ def test_any_dialect(contexts: Callable[[], Any], data: st.DataObject) -> None:
             assert error.needed > error.budget == options["budget"]
             continue
         except InvalidContext:
-            assert all(getattr(m, "type", None) == "system" or wire.digest(m) for m in messages)
+            assert all(getattr(m, "type", None) == "system" or serialization.digest(m) for m in messages)
             assert session.export()["messages"] == []  # nothing but system messages
             continue
         assert tokens(view) == session.balance().view <= options["budget"]
-        sent = [json.dumps(wire.to_json(m)) for m in view]
+        sent = [json.dumps(serialization.to_json(m)) for m in view]
         now = session.balance().compactions
         assert now > compactions or sent[: len(last)] == last
         last, compactions = sent, now
         session = compressor.session("a", **options)
-        assert [json.dumps(wire.to_json(m)) for m in session.view()] == sent
+        assert [json.dumps(serialization.to_json(m)) for m in session.view()] == sent
 
 
 def test_an_index_never_stands_where_there_is_no_text(c: Compressor) -> None:

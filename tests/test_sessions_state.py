@@ -18,7 +18,7 @@ from compressor import (
     CompressorError,
     InvalidContext,
 )
-from compressor.refs import find_refs
+from compressor.context.refs import find_refs
 from compressor.sessions import Conversation, Policy
 
 

@@ -11,9 +11,9 @@ from compressor import (
     Compressor,
     CompressorError,
 )
-from compressor.dialects import detect
+from compressor.context.formats import detect
 from compressor.sessions import Conversation, Policy
-from compressor.summaries import summarizer
+from compressor.sessions.summaries import summarizer
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
-from compressor.dialects import DIALECTS, Dialect, detect
-from compressor.dialects.signed import first_signed, without_finished_reasoning
+from compressor.context.formats import DIALECTS, Dialect, detect
+from compressor.context.formats.signed_reasoning import first_signed, without_finished_reasoning
 from compressor.errors import InvalidContext
 
 BY_NAME: dict[str, Dialect] = {dialect.name: dialect for dialect in DIALECTS}

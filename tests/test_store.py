@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from store_tools import KINDS, LOCAL, Clock, clock_for, make_store, noise
 
 from compressor.errors import ExpiredRef, RefError, StoreError, UnknownRef
-from compressor.store import MemoryStore, SQLiteStore, Store, default_path, open_store, values
-from compressor.store.base import get_many
+from compressor.storage import MemoryStore, SQLiteStore, Store, codec, default_path, open_store
+from compressor.storage.base import get_many
 
 Make = Callable[..., Store]
 
@@ -176,7 +176,7 @@ def test_tombstones_are_forgotten(make: Make, clock: Clock) -> None:
 
 @pytest.mark.parametrize("kind", LOCAL)
 def test_tombstones_are_capped(make: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(values, "MAX_TOMBSTONES", 3)
+    monkeypatch.setattr(codec, "MAX_TOMBSTONES", 3)
     store = make(ttl=100.0, clock=clock)
     for i in range(6):
         store.put({f"k{i}": b"v"})
@@ -194,7 +194,7 @@ def test_least_recently_used_goes_first(make: Make, clock: Clock) -> None:
     store = make(limit=1000, clock=clock)
     for i in range(9):
         store.put({f"k{i}": noise(i, 99)})  # 100 bytes each as stored
-        clock.now += values.RENEW_SECONDS + 1
+        clock.now += codec.RENEW_SECONDS + 1
     store.get("k0")
     clock.now += 1
     store.put({"k9": noise(9, 99)})

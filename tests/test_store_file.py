@@ -16,7 +16,7 @@ import pytest
 from store_tools import Clock, noise
 
 from compressor.errors import StoreError, UnknownRef
-from compressor.store import SQLiteStore, values
+from compressor.storage import SQLiteStore, codec
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_survives_a_restart_and_is_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert {stat.S_IMODE(p.stat().st_mode) for p in path.parent.iterdir()} == {0o600}
     store.close()
-    code = "import sys; from compressor.store import open_store; print(len(open_store(sys.argv[1]).get('a')))"
+    code = "import sys; from compressor.storage import open_store; print(len(open_store(sys.argv[1]).get('a')))"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == "9000\n"
 
@@ -67,7 +67,7 @@ def test_many_processes_make_and_write_one_file(tmp_path: Path) -> None:
 
 WRITER = """
 import itertools, sys
-from compressor.store import SQLiteStore
+from compressor.storage import SQLiteStore
 store = SQLiteStore(sys.argv[1], limit=200_000)
 for i in itertools.count(int(sys.argv[2])):
     store.put({f"{i}-{j}": f"{i} {j} ".encode() * 300 for j in range(20)})
@@ -125,7 +125,7 @@ def test_uses_are_noted_cheaply(tmp_path: Path, clock: Clock) -> None:
         return float(value)
 
     first = used()
-    clock.now += values.RENEW_SECONDS - 1
+    clock.now += codec.RENEW_SECONDS - 1
     store.get("a")
     store.put({"a": b"1"})
     assert used() == first
@@ -233,7 +233,7 @@ def test_files_that_are_not_ours(tmp_path: Path) -> None:
 
 
 def test_a_locked_file_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compressor.store.sqlite.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("compressor.storage.sqlite.store.BUSY_SECONDS", 0.1)
     store = SQLiteStore(tmp_path / "s.db", clock=(clock := Clock()))
     store.put({"a": b"1"})
     db = sqlite3.connect(store.path, isolation_level=None)

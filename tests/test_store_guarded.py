@@ -13,12 +13,12 @@ from redis_tools import RedisServer, shared_server, wait_for
 from store_tools import Clock, noise
 
 from compressor.errors import ExpiredRef, StoreError, UnknownRef
-from compressor.store import GuardedStore, MemoryStore
-from compressor.store.breaker import Breaker, NoRoom, Unavailable
-from compressor.store.guarded import Health
-from compressor.store.redis import RedisStore
-from compressor.store.redis_keys import Keys
-from compressor.store.waiting import Waiting
+from compressor.storage import GuardedStore, MemoryStore
+from compressor.storage.circuit_breaker import Breaker, NoRoom, Unavailable
+from compressor.storage.redis.keys import Keys
+from compressor.storage.redis.store import RedisStore
+from compressor.storage.wrappers.resilient import Health
+from compressor.storage.wrappers.write_behind import Waiting
 
 JOURNAL: list[Callable[[GuardedStore], object]] = [
     lambda store: store.append_log("log", 0, [b"1"]),

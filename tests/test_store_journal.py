@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from store_tools import KINDS, LOCAL, Both, Clock, clock_for, make_store, noise
 
 from compressor.errors import ExpiredRef, StoreError, UnknownRef
-from compressor.store import MemoryStore, SQLiteStore, values
+from compressor.storage import MemoryStore, SQLiteStore, codec
 
 HOUR = 3600.0
 
@@ -236,7 +236,7 @@ def test_tombstones_are_forgotten(make: Make, clock: Clock) -> None:
 
 @pytest.mark.parametrize("kind", LOCAL)
 def test_tombstones_are_capped(make: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(values, "MAX_TOMBSTONES", 3)
+    monkeypatch.setattr(codec, "MAX_TOMBSTONES", 3)
     store = make(clock=clock)
     for i in range(6):
         assert store.append_log(f"log{i}", 0, [b"1"])
@@ -286,7 +286,7 @@ def test_a_log_in_use_never_goes(make: Make, clock: Clock) -> None:
     for gone in (lambda: store.get("k"), lambda: store.read_log("third")):
         with pytest.raises(UnknownRef):
             gone()
-    clock.now += values.RENEW_SECONDS + 1
+    clock.now += codec.RENEW_SECONDS + 1
     store.put({"k": noise(3, 149)})  # "first" has rested long enough now, whatever the grain of noting uses
     with pytest.raises(ExpiredRef):
         store.read_log("first")
@@ -477,7 +477,7 @@ def test_as_the_model_says(
 ) -> None:
     clock = clock_for(kinds[0])
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(values, "TOMBSTONE_TTLS", 1e9)
+        patch.setattr(codec, "TOMBSTONE_TTLS", 1e9)
         stores = [make_store(kind, Path(folder), ttl=100.0, clock=clock) for kind in kinds]
         model = Model(clock, 100.0)
         for n, step in enumerate(steps):

@@ -18,7 +18,9 @@ import pytest
 from store_tools import Clock, noise
 
 from compressor.errors import ExpiredRef, StoreError, UnknownRef
-from compressor.store import SQLiteStore, journal, schema, values
+from compressor.storage import SQLiteStore, codec
+from compressor.storage.sqlite import log as journal
+from compressor.storage.sqlite import schema
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_a_log_written_meanwhile_by_another_process(tmp_path: Path, monkeypatch:
 WRITER = """
 import random, sys
 from compressor.errors import RefError
-from compressor.store import SQLiteStore
+from compressor.storage import SQLiteStore
 store = SQLiteStore(sys.argv[1])
 try:
     at = store.read_log("log")[-1][0]
@@ -194,7 +196,7 @@ def test_uses_are_noted_cheaply(tmp_path: Path, clock: Clock) -> None:
         return float(value)
 
     first = used()
-    clock.now += values.RENEW_SECONDS - 1
+    clock.now += codec.RENEW_SECONDS - 1
     store.read_log("log")
     assert used() == first
     clock.now += 2
@@ -204,7 +206,7 @@ def test_uses_are_noted_cheaply(tmp_path: Path, clock: Clock) -> None:
 
 
 def test_a_locked_file_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compressor.store.sqlite.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("compressor.storage.sqlite.store.BUSY_SECONDS", 0.1)
     store = SQLiteStore(tmp_path / "s.db", clock=(clock := Clock()))
     assert store.append_log("log", 0, [b"1"])
     db = sqlite3.connect(store.path, isolation_level=None)

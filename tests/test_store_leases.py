@@ -11,9 +11,10 @@ import pytest
 from redis_tools import RedisServer, shared_server
 
 from compressor.errors import StoreError
-from compressor.store import GuardedStore, redis_scripts
-from compressor.store.breaker import Breaker, Unavailable
-from compressor.store.redis import RedisStore
+from compressor.storage import GuardedStore
+from compressor.storage.circuit_breaker import Breaker, Unavailable
+from compressor.storage.redis import lua_scripts
+from compressor.storage.redis.store import RedisStore
 
 
 @pytest.fixture(params=[False, True], ids=["server", "cluster"])
@@ -70,13 +71,13 @@ def test_sent_twice_it_is_got_once() -> None:
     server = shared_server()
     server.admin.execute_command("FLUSHALL")
 
-    def run(script: redis_scripts.Script, *args: str) -> object:
+    def run(script: lua_scripts.Script, *args: str) -> object:
         return server.admin.execute_command("EVAL", script.text, 1, "{k}", *args)
 
-    assert [run(redis_scripts.LEASE, "mine", "60000") for _ in range(2)] == [1, 1]
-    assert run(redis_scripts.LEASE, "yours", "60000") == 0
-    assert run(redis_scripts.RELEASE, "yours") == 0
-    assert [run(redis_scripts.RELEASE, "mine") for _ in range(2)] == [1, 0]
+    assert [run(lua_scripts.LEASE, "mine", "60000") for _ in range(2)] == [1, 1]
+    assert run(lua_scripts.LEASE, "yours", "60000") == 0
+    assert run(lua_scripts.RELEASE, "yours") == 0
+    assert [run(lua_scripts.RELEASE, "mine") for _ in range(2)] == [1, 0]
 
 
 def test_behind_a_guard(tmp_path: Path) -> None:

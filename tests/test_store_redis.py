@@ -19,10 +19,10 @@ from redis_tools import ALL_SLOTS, RedisServer, free_port, missing, shared_serve
 from store_tools import noise
 
 from compressor.errors import ExpiredRef, MissingExtra, RefError, StoreError, UnknownRef
-from compressor.store import GuardedStore, open_store, values
-from compressor.store.breaker import NoRoom
-from compressor.store.redis import RedisStore
-from compressor.store.redis_keys import Keys
+from compressor.storage import GuardedStore, codec, open_store
+from compressor.storage.circuit_breaker import NoRoom
+from compressor.storage.redis.keys import Keys
+from compressor.storage.redis.store import RedisStore
 
 ODD = ["", "k", "ключ", "\ud800", "a\x00b", "}", "{", "{}", "a}b{c", "*", "[x]?\\", ":was", "x}:was", "k" * 200]
 
@@ -141,12 +141,12 @@ def test_uses_are_noted_cheaply(store: RedisStore, server: RedisServer) -> None:
     store.put({"k": b"v"})
     assert store.append_log("log", 0, [b"1"])
     value, log = Keys("acr", "").value("k")[0], Keys("acr", "").log("log")[0]
-    ttl = values.TTL * 1000
+    ttl = codec.TTL * 1000
 
     def left(key: bytes) -> int:
         return int(server.admin.execute_command("PTTL", key))
 
-    for seconds, renewed in ((values.RENEW_SECONDS - 5, False), (10, True)):
+    for seconds, renewed in ((codec.RENEW_SECONDS - 5, False), (10, True)):
         server.age(seconds)
         assert store.get("k") == b"v"
         assert store.read_log("log") == [(1, b"1")]
@@ -160,7 +160,7 @@ def test_uses_are_noted_cheaply(store: RedisStore, server: RedisServer) -> None:
 def test_a_value_in_another_stored_form_is_the_same_value(store: RedisStore, server: RedisServer) -> None:
     text = b"the same text, packed by another version of zstd " * 100
     other = b"Z" + zstandard.ZstdCompressor(level=19, write_checksum=True).compress(text)
-    assert other != values.pack(text)
+    assert other != codec.pack(text)
     server.admin.execute_command("SET", Keys("acr", "").value("k")[0], other, "PX", 50_000)
     store.put({"a": b"1", "k": text, "b": b"2"})
     assert store.append_log("log", 0, [b"1"], values={"c": b"3", "k": text})

@@ -14,9 +14,9 @@ from redis_tools import ALL_SLOTS, RedisServer, free_port, shared_server, wait_f
 from store_tools import Both, noise
 
 from compressor.errors import RefError, StoreError, UnknownRef
-from compressor.store import GuardedStore
-from compressor.store.breaker import Unavailable
-from compressor.store.redis import RedisStore
+from compressor.storage import GuardedStore
+from compressor.storage.circuit_breaker import Unavailable
+from compressor.storage.redis.store import RedisStore
 
 pytestmark = pytest.mark.slow  # they wait for what does not come; CI runs them
 

@@ -15,11 +15,11 @@ import pytest
 from redis_tools import RedisServer, shared_server, wait_for
 
 from compressor import Compressor, StoreError
-from compressor.refs import find_refs
-from compressor.store import GuardedStore
-from compressor.store.breaker import Breaker
-from compressor.store.redis import RedisStore
-from compressor.store.texts import get_text
+from compressor.context.refs import find_refs
+from compressor.storage import GuardedStore
+from compressor.storage.circuit_breaker import Breaker
+from compressor.storage.redis.store import RedisStore
+from compressor.storage.text_values import get_text
 
 Message = dict[str, Any]
 WORDS = "harbour lantern gravel orbit maple cobalt ferry pillar walnut signal meadow copper".split()

@@ -16,12 +16,19 @@ from store_tools import Both, clock_for, make_store
 
 from compressor import Compressor
 from compressor.errors import CompressorError, ExpiredRef, StoreError, UnknownRef
-from compressor.store import MemoryStore, SQLiteStore
-from compressor.store.base import get_many
-from compressor.store.keyring import MARK, Keyring, is_sealed, new_encryption_key, read_keyring, read_keyring_file
-from compressor.store.redis import RedisStore
-from compressor.store.sealed import SealedStore
-from compressor.store.vectors import VectorCache
+from compressor.scoring.vector_cache import VectorCache
+from compressor.storage import MemoryStore, SQLiteStore
+from compressor.storage.base import get_many
+from compressor.storage.redis.store import RedisStore
+from compressor.storage.wrappers.encrypted import SealedStore
+from compressor.storage.wrappers.encryption_keys import (
+    MARK,
+    Keyring,
+    is_sealed,
+    new_encryption_key,
+    read_keyring,
+    read_keyring_file,
+)
 
 OLD, NEW = new_encryption_key(), new_encryption_key()
 TEXT = b"patient 4711 has a pacemaker, model PX-9. " * 40

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compressor.context.refs import find_refs, ref_of
 from compressor.errors import CompressorError, InvalidBudget
-from compressor.refs import find_refs, ref_of
-from compressor.summaries import Line, Passage, Summary, summarizer
+from compressor.sessions.summaries import Line, Passage, Summary, summarizer
 from compressor.tokens import counter_for
 
 COUNTER = counter_for("gpt-4o")

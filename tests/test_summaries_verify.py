@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.summaries import Passage, summarizer
-from compressor.summaries.verify import Sources
+from compressor.sessions.summaries import Passage, summarizer
+from compressor.sessions.summaries.verification import Sources
 from compressor.tokens import counter_for
 
 COUNTER = counter_for("gpt-4o")

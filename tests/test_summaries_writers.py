@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from compressor.context.refs import ref_of
 from compressor.errors import CompressorError, MissingExtra, ModelError
-from compressor.refs import ref_of
-from compressor.summaries import Passage, Summarizer, Summary, summarizer
+from compressor.sessions.summaries import Passage, Summarizer, Summary, summarizer
 from compressor.tokens import counter_for
 
 COUNTER = counter_for("gpt-4o")
@@ -352,9 +352,9 @@ def test_the_tiny_model_writes_or_gives_way() -> None:
 def test_a_llama_of_the_callers_is_asked_and_stops_in_time(tmp_path: Path) -> None:
     import llama_cpp
 
-    from compressor.summaries.gguf import GgufWriter
-    from compressor.summaries.prompt import prompt_for
-    from compressor.summaries.writers import WriterError
+    from compressor.sessions.summaries.llm import WriterError
+    from compressor.sessions.summaries.llm_llama_cpp import GgufWriter
+    from compressor.sessions.summaries.prompt import prompt_for
 
     llama = llama_cpp.Llama(str(TINY), n_ctx=512, verbose=False)
     writer = GgufWriter(llama)

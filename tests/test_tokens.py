@@ -21,9 +21,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from compressor.errors import TokenizerError
-from compressor.memo import Memo
-from compressor.tokens import counter_for, encodings
-from compressor.tokens.encodings import byte_pairs
+from compressor.tokens import counter_for, openai_bpe
+from compressor.tokens.lru_cache import Memo
+from compressor.tokens.openai_bpe import byte_pairs
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
 MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30
@@ -45,7 +45,7 @@ def test_same_definition_as_tiktoken(name: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(public, "load_tiktoken_bpe", lambda url, expected_hash: {b"": expected_hash})
     theirs = getattr(public, name)()
     ours = byte_pairs(name).encoding
-    assert encodings._SPECS[name][0] == theirs["mergeable_ranks"][b""]
+    assert openai_bpe._SPECS[name][0] == theirs["mergeable_ranks"][b""]
     assert ours._special_tokens == theirs["special_tokens"]
     if inspect.getsource(public).count("++"):  # since tiktoken 0.8 or so; older patterns are equivalent but slower
         assert ours._pat_str == theirs["pat_str"]
@@ -99,13 +99,13 @@ def test_wrong_vocabulary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(TokenizerError, match="cannot read"):
-        encodings.BytePairs("o200k_base")
+        openai_bpe.BytePairs("o200k_base")
     file.write_bytes(b"\x1f\x8b\x08\x00broken")
     with pytest.raises(TokenizerError, match="cannot read"):
-        encodings.BytePairs("o200k_base")
+        openai_bpe.BytePairs("o200k_base")
     file.write_bytes(gzip.compress(b"IQ== 0\n"))
     with pytest.raises(TokenizerError, match="SHA-256"):
-        encodings.BytePairs("o200k_base")
+        openai_bpe.BytePairs("o200k_base")
 
 
 # --- counting
@@ -162,9 +162,9 @@ def test_ascii_tokens_are_slices(text: str) -> None:
 def test_pieces_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = MIXED + "plain words, and 12345 numbers\n\n  indented\n\tTAB /path/to=x\n/not/a/border\n" * 40
     whole = len(byte_pairs(name).encoding.encode_ordinary(text))
-    monkeypatch.setattr(encodings, "_AT_ONCE", 150)
-    monkeypatch.setattr(encodings, "_WINDOW", 100)
-    assert len(list(encodings._pieces(text))) > 20
+    monkeypatch.setattr(openai_bpe, "_AT_ONCE", 150)
+    monkeypatch.setattr(openai_bpe, "_WINDOW", 100)
+    assert len(list(openai_bpe._pieces(text))) > 20
     assert byte_pairs(name)._count(text) == whole
     assert len(byte_pairs(name)._offsets(text)) == whole + 1
 

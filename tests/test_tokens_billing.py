@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compressor.context import Context, Image, Slot, Turn
+from compressor.context.model import Context, Image, Slot, Turn
 from compressor.errors import InvalidContext
 from compressor.tokens import counter_for
 

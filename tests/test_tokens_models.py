@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from compressor.errors import MissingExtra, TokenizerError
 from compressor.tokens import Counter, counter_for
-from compressor.tokens.models import family_of
+from compressor.tokens.model_families import family_of
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
 MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30

@@ -11,9 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from compressor import BudgetTooSmall, Compressor, InvalidBudget, InvalidContext
+from compressor.pipeline.tools.schema_shrinking import forms
+from compressor.pipeline.tools.tool import function_of
 from compressor.tokens import counter_for
-from compressor.toolsets.slim import forms
-from compressor.toolsets.tool import function_of
 
 LONG = (
     "It works for every account that was opened after 2010. The answer holds a summary, too. Ask the user first. "

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from compressor import BudgetTooSmall, Compressor
+from compressor.pipeline.tools.schema_shrinking import forms
+from compressor.pipeline.tools.tool import function_of
 from compressor.tokens import counter_for
-from compressor.toolsets.slim import forms
-from compressor.toolsets.tool import function_of
 
 ENGINE = Compressor(store="memory")
 _NAMES = st.sampled_from(["a", "b", "c", "title", "default", "properties", "number of items"])

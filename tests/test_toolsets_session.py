@@ -10,8 +10,8 @@ from test_toolsets import chat, names
 from test_toolsets import tools as few
 
 from compressor import BudgetTooSmall, Compressor, CompressorError
+from compressor.pipeline.tools import ToolSet
 from compressor.tokens import counter_for
-from compressor.toolsets import ToolSet
 
 BUDGET = 620
 

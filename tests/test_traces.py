@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reasoning_traces import SAMPLES, UNSEEN, Sample
 
-import compressor.plan as plan
+import compressor.pipeline.budget_selector as plan
 from compressor import Compressor
-from compressor.reducers.phrases import Trace, kind_of
-from compressor.reducers.traces import traces, weigh
+from compressor.pipeline.reasoning_weights import traces, weigh
 from compressor.scoring.base import Query, Source, Units
-from compressor.segments import speech
-from compressor.segments.spans import layout
+from compressor.text.reasoning_phrases import Trace, kind_of
+from compressor.text.segmenters import speech
+from compressor.text.segmenters.span_layout import layout
 from compressor.tokens import counter_for
 
 KINDS = {

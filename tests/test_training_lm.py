@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compressor.scoring.device import Device
+from compressor.scoring.runtime.device import Device
 from training import lm_data
 
 torch: Any = pytest.importorskip("torch")
 pytest.importorskip("gguf")
 pytest.importorskip("llama_cpp")
 
-from compressor.scoring.llama import Item, LanguageModel  # noqa: E402
+from compressor.scoring.models.gguf_logprobs import Item, LanguageModel  # noqa: E402
 from training.lm import made_tokenizer, stream  # noqa: E402
 from training.lm_files import write_folder, write_gguf  # noqa: E402
 from training.lm_net import Net, Plan, Shape, batched, surprisals, train  # noqa: E402

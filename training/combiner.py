@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring import relevance
+from compressor.scoring import answer_relevance
 from compressor.scoring.base import Query, Source, Units
-from compressor.scoring.static import Words
-from compressor.segments.prose import prose
+from compressor.scoring.word_vectors import Words
+from compressor.text.segmenters.sentences import prose
 from training.data import Case, holding
 
 HIDDEN = 16
@@ -57,7 +57,9 @@ def see(case: Case, model: Words) -> Seen:
     ]
     units = Units(sources)
     labels = holding(tuple(units.texts()), case.answers)
-    x = relevance.features(relevance.Asked.of(Query(((case.query, 1.0),))), units, np.arange(len(units)), model)
+    x = answer_relevance.features(
+        answer_relevance.Asked.of(Query(((case.query, 1.0),))), units, np.arange(len(units)), model
+    )
     return Seen(x, np.array(labels, np.bool_))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compressor.segments.prose import prose
+from compressor.text.segmenters.sentences import prose
 
 SPACE = re.compile(r"\s+")
 DISTRACTORS = 19

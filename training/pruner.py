@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from compressor.scoring import pruner_net
+from compressor.scoring.models import bundled_pruner
 from training import data, pruner_agents, pruner_data
 from training.pruner_batches import Batch, Coder, Row, padded, plan
 
@@ -150,7 +150,7 @@ def save(path: Path, trained: dict[str, Any], about: dict[str, Any], torch: Any)
     safe = import_module("safetensors.torch")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    about = {"format": pruner_net.FORMAT, "base": pruner_net.BASE, "rank": RANK, **about}
+    about = {"format": bundled_pruner.FORMAT, "base": bundled_pruner.BASE, "rank": RANK, **about}
     # One string: safetensors writes several in any order, and two runs are to give the same bytes.
     safe.save_file(tensors, part, {"about": json.dumps(about)})
     part.chmod(0o644)  # safetensors writes files that only their owner can read
@@ -171,7 +171,7 @@ def train(
     rng = random.Random(seed)
     torch.manual_seed(seed)
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # it rules the CPU's, too
-    module, tokenizer = pruner_net.base(None)
+    module, tokenizer = bundled_pruner.base(None)
     trained = adapted(module, torch)
     with torch.no_grad():
         module.keep.bias.fill_(-2.0)  # about the share of tokens worth keeping
@@ -213,7 +213,7 @@ def _tensors(batches: list[list[list[Row]]], torch: Any) -> Iterator[Batch]:
 
 def main() -> None:
     ask = argparse.ArgumentParser(prog="python -m training.pruner", description=__doc__)
-    ask.add_argument("path", nargs="?", type=Path, default=pruner_net.PATH)
+    ask.add_argument("path", nargs="?", type=Path, default=bundled_pruner.PATH)
     ask.add_argument("--size", type=float, default=1.0, help="share of the training questions to use")
     ask.add_argument("--seed", type=int, default=SEED)
     ask.add_argument("--first", type=int, default=0, help="round to begin with, from what is in the file")
@@ -229,7 +229,7 @@ def main() -> None:
         raise SystemExit("training needs torch: pip install 'agentic-compressor[models]'") from None
     torch.set_num_threads(args.threads)
     torch.use_deterministic_algorithms(True)
-    reference = pruner_net.load("cpu", path=args.reference).module.requires_grad_(False) if args.reference else None
+    reference = bundled_pruner.load("cpu", path=args.reference).module.requires_grad_(False) if args.reference else None
     for number, (share, rate) in enumerate(ROUNDS[args.first :], args.first):
         seed = args.seed + number
         questions = groups(data.root(), random.Random(seed), share * args.size)

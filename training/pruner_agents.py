@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from compressor.scoring.base import Query
-from compressor.scoring.pruner_net import question
+from compressor.scoring.models.bundled_pruner import question
 from compressor.scoring.query import LAST_ACTION, LAST_USER, TASK
-from compressor.segments import segment
+from compressor.text.segmenters import segment
 from training.data import records
 from training.pruner_data import Document, Group
 

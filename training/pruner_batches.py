@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compressor.scoring.pruner_net import QUERY, TITLE
+from compressor.scoring.models.bundled_pruner import QUERY, TITLE
 from training.pruner_data import Document, Group
 
 LONGEST = 320  # tokens of a row; a longer text loses units at its ends

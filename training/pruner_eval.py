@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring import pruner_net
+from compressor.scoring.models import bundled_pruner
 from training import data, pruner_data
 from training.pruner import unit_means
 from training.pruner_batches import Coder, Row, padded
@@ -50,7 +50,7 @@ class Read:
         return out
 
 
-def read(pruner: pruner_net.Pruner, groups: Sequence[Group], torch: Any) -> list[Read]:
+def read(pruner: bundled_pruner.Pruner, groups: Sequence[Group], torch: Any) -> list[Read]:
     """Runs the model over each question's documents."""
     coder = Coder(pruner.tokenizer, pruner.window)
     out = []
@@ -130,7 +130,7 @@ def kept(found: Read, weight: float, ratio: float) -> bool:
     return False
 
 
-def report(pruner: pruner_net.Pruner, folder: Path, pairs: int, questions: int, torch: Any) -> list[str]:
+def report(pruner: bundled_pruner.Pruner, folder: Path, pairs: int, questions: int, torch: Any) -> list[str]:
     """The lines that `main` prints: a row for each weight of the document head."""
     dev = read(pruner, dev_pairs(folder, pairs), torch)
     natural = read(pruner, odd_questions(folder, questions), torch)
@@ -155,14 +155,14 @@ def report(pruner: pruner_net.Pruner, folder: Path, pairs: int, questions: int, 
 
 def main() -> None:
     ask = argparse.ArgumentParser(prog="python -m training.pruner_eval", description=__doc__)
-    ask.add_argument("path", nargs="?", type=Path, default=pruner_net.PATH)
+    ask.add_argument("path", nargs="?", type=Path, default=bundled_pruner.PATH)
     ask.add_argument("--pairs", type=int, default=600)
     ask.add_argument("--questions", type=int, default=100)
     ask.add_argument("--threads", type=int, default=2)
     args = ask.parse_args()
     torch = import_module("torch")
     torch.set_num_threads(args.threads)
-    for line in report(pruner_net.load("cpu", path=args.path), data.root(), args.pairs, args.questions, torch):
+    for line in report(bundled_pruner.load("cpu", path=args.path), data.root(), args.pairs, args.questions, torch):
         print(line, flush=True)
 
 

@@ -24,10 +24,10 @@ import numpy.typing as npt
 from benchmarks.methods import ours_sessions
 from benchmarks.survival import RATIOS, measure
 from compressor import Compressor
-from compressor.scoring import reuse
+from compressor.scoring import reuse_predictor
 from compressor.scoring.base import Query, Scores, Units
-from compressor.scoring.fast import FastScorer
-from compressor.scoring.index import TOKEN
+from compressor.scoring.heuristic import FastScorer
+from compressor.scoring.token_index import TOKEN
 from training import data
 from training.runs import Run, runs
 
@@ -90,7 +90,7 @@ def examples(run: Run) -> Iterator[Example]:
         new &= ~(match.known | match.said)
         wanted = new[token]
         if len(token) >= LEAST and wanted.any():
-            features = reuse.token_features(units, match), reuse.unit_features(units, match)
+            features = reuse_predictor.token_features(units, match), reuse_predictor.unit_features(units, match)
             yield Example(run.source, run.task, *features, (unit, token), wanted)
 
 
@@ -113,7 +113,7 @@ def _values(arguments: str) -> str:
     return "\n".join(out)
 
 
-def fit(chosen: list[Example], torch: Any, seed: int = SEED) -> reuse.Network:
+def fit(chosen: list[Example], torch: Any, seed: int = SEED) -> reuse_predictor.Network:
     """The network, trained on these examples."""
     generator = torch.Generator().manual_seed(seed)
     widths = chosen[0].token.shape[1], chosen[0].unit.shape[1]
@@ -137,7 +137,7 @@ def fit(chosen: list[Example], torch: Any, seed: int = SEED) -> reuse.Network:
             loss.backward()
             optimizer.step()
         schedule.step()
-    return reuse.Network(*(w.detach().numpy() for w in weights))
+    return reuse_predictor.Network(*(w.detach().numpy() for w in weights))
 
 
 def _loss(weights: list[Any], example: list[Any], torch: Any) -> Any:
@@ -151,11 +151,11 @@ def _loss(weights: list[Any], example: list[Any], torch: Any) -> Any:
     return (total - best).mean()
 
 
-def write(path: Path, network: reuse.Network) -> None:
+def write(path: Path, network: reuse_predictor.Network) -> None:
     """Writes the model, the same bytes for the same numbers."""
     arrays = {name: getattr(network, name).astype(np.float16) for name in ("by_token", "by_unit", "bias", "out")}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, array in {"version": np.array(reuse.VERSION), **arrays}.items():
+        for name, array in {"version": np.array(reuse_predictor.VERSION), **arrays}.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, array, allow_pickle=False)
             file.writestr(
@@ -163,7 +163,7 @@ def write(path: Path, network: reuse.Network) -> None:
             )
 
 
-def held_out(found: list[Example], torch: Any) -> list[reuse.Network]:
+def held_out(found: list[Example], torch: Any) -> list[reuse_predictor.Network]:
     """A network for each fold, trained on the tasks of the others."""
     return [fit([e for e in found if fold(e.task) != k], torch) for k in range(FOLDS)]
 
@@ -172,7 +172,7 @@ def fold(task: str) -> int:
     return zlib.crc32(task.encode()) % FOLDS
 
 
-def report(found: list[Example], networks: list[reuse.Network]) -> Iterator[str]:
+def report(found: list[Example], networks: list[reuse_predictor.Network]) -> Iterator[str]:
     """Of each set: the loss on tasks not trained on, in nats a string, against picking any string at random."""
     for source in SHARE:
         losses, even = [], []
@@ -185,21 +185,21 @@ def report(found: list[Example], networks: list[reuse.Network]) -> Iterator[str]
         yield f"{source}: {len(losses)} calls, {np.mean(losses):.2f} nats (at random {np.mean(even):.2f})"
 
 
-def survival(folder: Path, networks: list[reuse.Network]) -> Iterator[str]:
+def survival(folder: Path, networks: list[reuse_predictor.Network]) -> Iterator[str]:
     """Argument survival of the dev sessions, each by the network that has not seen its task; swe_lite by the first."""
-    shipped = reuse.network
+    shipped = reuse_predictor.network
     for name in ("tau_airline", "tau_retail", "swe_lite", "swe_demos"):
         kept, asked = [0, 0, 0], 0
         for session in data.records(folder / "sessions" / f"{name}.jsonl.gz"):
             parts = session["id"].split("-")
             task = "-".join(parts[:2]) if name.startswith("tau") else session["id"]
             network = networks[0 if name == "swe_lite" else fold(task)]
-            reuse.network = lambda path=reuse.PATH, network=network: network  # type: ignore[assignment]
+            reuse_predictor.network = lambda path=reuse_predictor.PATH, network=network: network  # type: ignore[assignment]
             tallies = [measure(ours_sessions, [session], ratio) for ratio in RATIOS]
             kept = [k + t.kept for k, t in zip(kept, tallies, strict=True)]
             asked += tallies[0].asked
         yield f"{name}: " + " / ".join(f"{k / asked:.3f}" for k in kept) + " of the strings kept at 2x / 4x / 8x"
-    reuse.network = shipped
+    reuse_predictor.network = shipped
 
 
 def main() -> None:
@@ -209,7 +209,7 @@ def main() -> None:
         raise SystemExit("training needs torch: pip install torch (the package itself does not)") from None
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else reuse.PATH
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else reuse_predictor.PATH
     folder = data.root()
     found = [e for run in runs(folder) for e in examples(run)]
     print(f"tasks not trained on ({FOLDS} folds):")

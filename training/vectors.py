@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring.index import TOKEN, classify
-from compressor.scoring.static import FIRST, RARE, SHAPES, outside
+from compressor.scoring.token_index import TOKEN, classify
+from compressor.scoring.word_vectors import FIRST, RARE, SHAPES, outside
 from training.data import Pair, Passage
 
 SIZE = 64

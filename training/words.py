@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring.static import PATH, VERSION, Words, load
+from compressor.scoring.word_vectors import PATH, VERSION, Words, load
 from training import combiner, data, vectors
 
 SEED = 20261122

@@ -16,11 +16,11 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import MissingExtra
-from compressor.sessions.balance import Balance
-from compressor.sessions.expand import DESCRIPTION, NAME, PARAMETERS
-from compressor.threads import in_thread
-from compressor_agents.histories import Thread, Threads
-from compressor_agents.resolving import Failing
+from compressor.providers.conversation_tracker import Thread, Threads
+from compressor.providers.expand_resolver import Failing
+from compressor.scoring.runtime.executor import in_thread
+from compressor.sessions.cost_report import Balance
+from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
 
 try:
     from agents.run_config import CallModelData, ModelInputData

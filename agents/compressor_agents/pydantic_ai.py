@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from compressor.context.formats.serialization import digest
 from compressor.errors import MissingExtra
-from compressor.sessions.balance import Balance
-from compressor.sessions.expand import DESCRIPTION, NAME, PARAMETERS
-from compressor.sessions.wire import digest
-from compressor.threads import in_thread
-from compressor_agents.histories import RECENT, Thread, Threads
-from compressor_agents.resolving import Failing
+from compressor.providers.conversation_tracker import RECENT, Thread, Threads
+from compressor.providers.expand_resolver import Failing
+from compressor.scoring.runtime.executor import in_thread
+from compressor.sessions.cost_report import Balance
+from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
 
 try:
     from pydantic_ai import RunContext, Tool

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from compressor.errors import CompressorError
 from compressor.scoring.base import Query, Reader, Scorer, Source, Units
-from compressor.scoring.fast import FastScorer
-from compressor.scoring.tiers import Band, Mix, ModelScorer
-from compressor.store.base import Store
+from compressor.scoring.heuristic import FastScorer
+from compressor.scoring.model_scorer import Band, Mix, ModelScorer
+from compressor.storage.base import Store
 
 __all__ = [
     "TIERS",
@@ -63,11 +63,11 @@ def make_scorer(scorer: str | Scorer, device: str | None = None, store: Callable
 def _reader(tier: str, model: str, device: str | None, store: Callable[[], Store] | None) -> Reader:
     if tier == "embedding":
         from compressor.scoring.embedding import EmbeddingReader
-        from compressor.store.vectors import VectorCache
+        from compressor.scoring.vector_cache import VectorCache
 
         return EmbeddingReader(model or None, device, VectorCache(store) if store else None)
     if tier == "pruner":
-        from compressor.scoring.pruner import PrunerReader
+        from compressor.scoring.token_classifier import PrunerReader
 
         return PrunerReader(model or None, device)
     from compressor.scoring.perplexity import PerplexityReader

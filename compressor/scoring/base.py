@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from compressor.context import Kind
-from compressor.scoring.index import Index
-from compressor.segments.base import Layout
+from compressor.context.model import Kind
+from compressor.scoring.token_index import Index
+from compressor.text.segmenters.base import Layout
 
 Scores = npt.NDArray[np.float32]
 

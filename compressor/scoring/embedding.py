@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import MissingExtra
-from compressor.scoring import onnx
 from compressor.scoring.base import Query, Scores, Units
-from compressor.scoring.device import choose
-from compressor.scoring.encoder import Encoder, shared
-from compressor.scoring.encoder_files import find
-from compressor.store.vectors import VectorCache
+from compressor.scoring.models.sentence_encoder import Encoder, shared
+from compressor.scoring.models.sentence_encoder_files import find
+from compressor.scoring.runtime import onnx_int8
+from compressor.scoring.runtime.device import choose
+from compressor.scoring.vector_cache import VectorCache
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -53,7 +53,7 @@ class EmbeddingReader:
     @property
     def identity(self) -> str:
         """The model's files, the device, and what runs it there."""
-        runs = onnx.RECIPE if not self.device.gpu and onnx.available() else "torch"
+        runs = onnx_int8.RECIPE if not self.device.gpu and onnx_int8.available() else "torch"
         return f"embedding:{self._files.digest}:{self.device.name}:{runs}"
 
     def read(self, query: Query, units: Units, which: Ints) -> Scores:

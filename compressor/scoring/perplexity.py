@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from compressor.digests import digest_of
 from compressor.scoring.base import Query, Scores, Units
-from compressor.scoring.llama import Item, LanguageModel, language_model
-from compressor.scoring.llama_file import TINY, check
-from compressor.scoring.llama_text import Tokens
-from compressor.scoring.pruner_net import question
-from compressor.scoring.windows import cut, owners
-from compressor.segments.base import Spans
+from compressor.scoring.models.bundled_pruner import question
+from compressor.scoring.models.gguf_loader import TINY, check
+from compressor.scoring.models.gguf_logprobs import Item, LanguageModel, language_model
+from compressor.scoring.models.gguf_tokenizer import Tokens
+from compressor.scoring.models.windowing import cut, owners
+from compressor.scoring.runtime.file_digest import digest_of
+from compressor.text.segmenters.base import Spans
 
 ASKED = 4  # the question may fill this part of a window
 STEP = 64  # tokens of plain text that windows have in common

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compressor.context import Context
+from compressor.context.model import Context
 from compressor.scoring.base import Query
 
 #: later parts of the agent's state say more about what it needs next

@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressorError, DeviceError, MissingExtra, ModelError, StoreError
-from compressor.service.config import Config
+from compressor.service.settings import Config
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
 
-    from compressor.service.gate import Gate
+    from compressor.service.request_handler import Gate
     from compressor.service.telemetry.metrics import Metrics
     from compressor.service.tenants import Tenants
 
@@ -32,16 +32,16 @@ def create_app(config: Config | None = None) -> Gate:
         _need(package)
     from fastapi import FastAPI
 
-    from compressor import __version__
-    from compressor.service.dashboard.ledger import Ledger
-    from compressor.service.dashboard.routes import router as dashboard
-    from compressor.service.gate import Gate
-    from compressor.service.proxying.proxy import Proxy
-    from compressor.service.routes import router
+    from compressor._version import __version__
+    from compressor.scoring.runtime.executor import in_thread
+    from compressor.service.api import router
+    from compressor.service.dashboard.api import router as dashboard
+    from compressor.service.dashboard.usage_recorder import Ledger
+    from compressor.service.proxy.proxy import Proxy
+    from compressor.service.request_handler import Gate
     from compressor.service.telemetry.metrics import Metrics
     from compressor.service.telemetry.tracing import Tracing, wanted
     from compressor.service.tenants import Tenants
-    from compressor.threads import in_thread
 
     config = config or Config()
     tracing = Tracing() if wanted(config.otel, os.environ) else None
@@ -92,7 +92,7 @@ def _look(metrics: Metrics, tenants: Tenants) -> None:
 
 async def _watch(metrics: Metrics) -> None:
     """Takes them now and then, where another process may be asked for them."""
-    from compressor.threads import in_thread
+    from compressor.scoring.runtime.executor import in_thread
 
     while metrics.several:
         await in_thread(metrics.refresh)
@@ -103,8 +103,8 @@ def _answer_errors(api: FastAPI) -> None:
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
-    from compressor.service.problems import Refused, refusal
-    from compressor.service.routes import Answer
+    from compressor.service.api import Answer
+    from compressor.service.http_errors import Refused, refusal
 
     def answer(refused: Refused) -> Response:
         return Answer(refused.body, refused.status, headers=refused.headers)

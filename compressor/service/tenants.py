@@ -10,16 +10,16 @@ import asyncio
 import threading
 from collections.abc import Mapping
 
-from compressor.engine import Compressor
-from compressor.service.config import Config
-from compressor.service.hands import SHARE, SLOTS, Hands
-from compressor.service.limits import Turnstile
-from compressor.service.sessions import Sessions
-from compressor.service.stores import Stores
-from compressor.service.talks import Talks
-from compressor.sessions.balance import Balance
-from compressor.store.base import Store
-from compressor.store.guarded import Health
+from compressor.compressor import Compressor
+from compressor.service.conversations import Talks
+from compressor.service.request_limits import Turnstile
+from compressor.service.session_registry import Sessions
+from compressor.service.settings import Config
+from compressor.service.tenant_executor import SHARE, SLOTS, Hands
+from compressor.service.tenant_storage import Stores
+from compressor.sessions.cost_report import Balance
+from compressor.storage.base import Store
+from compressor.storage.wrappers.resilient import Health
 
 LOCAL = "local"  # whoever comes where no key is asked for
 

@@ -9,11 +9,11 @@ replay.py        the bill of a recorded session
 archive.py, expand.py, recall.py  what was cut, and the way back to it
 """
 
-from compressor.sessions.balance import Balance
 from compressor.sessions.conversation import Conversation
-from compressor.sessions.expand import ExpandTool
+from compressor.sessions.cost_replay import Replay, replay
+from compressor.sessions.cost_report import Balance
+from compressor.sessions.expand_tool import ExpandTool
 from compressor.sessions.policy import Policy, ToolRule
-from compressor.sessions.replay import Replay, replay
 from compressor.sessions.session import Session
 
 __all__ = ["Balance", "Conversation", "ExpandTool", "Policy", "Replay", "Session", "ToolRule", "replay"]

@@ -15,14 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
 
-from compressor.context import Turn
+from compressor.context.formats import serialization
+from compressor.context.model import Turn
+from compressor.context.refs import find_refs, mark, ref_of
 from compressor.errors import ExpiredRef, StoreError, UnknownRef
-from compressor.refs import find_refs, mark, ref_of
-from compressor.sessions import wire
-from compressor.sessions.kit import Kit
-from compressor.store.base import Store, StoreStats, get_many
-from compressor.store.texts import get_text, put_texts
-from compressor.summaries.passage import Passage, PassageKind
+from compressor.sessions.runtime import Kit
+from compressor.sessions.summaries.passage import Passage, PassageKind
+from compressor.storage.base import Store, StoreStats, get_many
+from compressor.storage.text_values import get_text, put_texts
 
 HEADING = "[index of earlier rounds that were cut from this conversation, oldest first; expand a ref to read one]"
 INDEX_SHARE = 0.15  # of the low-water mark; older lines become one
@@ -121,7 +121,7 @@ class Gone:
             calls += [name for name in turn.extras if turn.calls and not any(s.kind == "tool_call" for s in turn.slots)]
         label = " ".join((" + ".join(calls) or said or "a message").split())
         label = label if len(label) <= LABEL else label[: LABEL - 1] + "…"
-        exact = json.dumps([wire.to_json(m) for m in messages], ensure_ascii=False)
+        exact = json.dumps([serialization.to_json(m) for m in messages], ensure_ascii=False)
         return cls(label, "\n\n".join(parts), exact, tuple(spoken), tuple(numbers))
 
 

@@ -19,17 +19,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from compressor.board import SMALL
-from compressor.context import Path, Slot, Turn
+from compressor.context.formats import serialization
+from compressor.context.model import Path, Slot, Turn
+from compressor.context.refs import mark, ref_of
+from compressor.context.tool_rounds import rounds_of
 from compressor.errors import BudgetTooSmall, CompressorError
-from compressor.refs import mark, ref_of
-from compressor.rounds import rounds_of
-from compressor.sessions import wire
+from compressor.pipeline.working_context import SMALL
 from compressor.sessions.archive import Gone, Index
-from compressor.sessions.kit import Edits, Kit
-from compressor.sessions.rules import RULES_SHARE, WORDS_SHARE, Rules
+from compressor.sessions.kept_constraints import RULES_SHARE, WORDS_SHARE, Rules
+from compressor.sessions.runtime import Edits, Kit
 from compressor.sessions.state import Entry
-from compressor.summaries import Summary
+from compressor.sessions.summaries import Summary
 
 REACH = 4.0  # times the low-water mark: originals older than these go without being looked at again
 GAIN = 0.9  # a compaction that leaves more than this share of the tokens is not worth a new prefix
@@ -301,7 +301,7 @@ class Compaction:
         here, out = _slot(self.raw[carrier]), []
         for slot in self.raw[carrier].slots:
             if here is not None and slot.path != here.path and slot.kind in (here.kind, "image") and slot.editable:
-                text = slot.text or json.dumps(wire.to_json(self.originals[carrier]), ensure_ascii=False)
+                text = slot.text or json.dumps(serialization.to_json(self.originals[carrier]), ensure_ascii=False)
                 if self.kit.slot_tokens(slot) > SMALL:
                     out.append((slot.path, ref_of(text), text))
         return out

@@ -14,26 +14,27 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from compressor.billing import usage_of
+from compressor.context.formats import serialization
+from compressor.context.refs import find_refs
 from compressor.errors import BudgetTooSmall, CompressorError, InvalidContext
-from compressor.prices import price_of
-from compressor.refs import find_refs
-from compressor.sessions import archive, economy, wire
+from compressor.sessions import archive, compaction_trigger
 from compressor.sessions.archive import Gone, Granting, Index
-from compressor.sessions.balance import Balance
 from compressor.sessions.compaction import Compaction, Outcome
-from compressor.sessions.expand import ExpandTool, expand
-from compressor.sessions.history import History, alike, is_system, listed
-from compressor.sessions.kit import Kit, check_tools
-from compressor.sessions.limits import limit_of
+from compressor.sessions.cost_report import Balance
+from compressor.sessions.expand_tool import ExpandTool, expand
+from compressor.sessions.message_history import History, alike, is_system, listed
 from compressor.sessions.policy import Policy
 from compressor.sessions.recall import recall
+from compressor.sessions.runtime import Kit, check_tools
 from compressor.sessions.state import State
 from compressor.tokens import counter_for
-from compressor.tokens.models import DEFAULT_MODEL
+from compressor.tokens.billing import usage_of
+from compressor.tokens.context_limit import limit_of
+from compressor.tokens.model_families import DEFAULT_MODEL
+from compressor.tokens.pricing import price_of
 
 if TYPE_CHECKING:
-    from compressor.engine import Compressor
+    from compressor.compressor import Compressor
 
 SUMMARY = 600  # tokens that a summariser is taken to write, at the prices of the session's model
 LOW_SHARE = 0.5  # of the budget: a compaction aims no higher
@@ -102,10 +103,10 @@ class Conversation:
         with self._all_or_nothing():
             for message in messages:
                 if not history.live and is_system(message):
-                    wire.digest(message)
+                    serialization.digest(message)
                     history.head.append(message)
                 else:
-                    history.add(message, wire.digest(message, history.last), pin)
+                    history.add(message, serialization.digest(message, history.last), pin)
             history.give_births()
         self._dirty = self._dirty or bool(messages)
 
@@ -186,7 +187,7 @@ class Conversation:
         due = (
             fresh
             and self._kit.policy.compact
-            and economy.pays(price, tallies, tokens, after, self._history.fixed_tokens(), cold, extra)
+            and compaction_trigger.pays(price, tallies, tokens, after, self._history.fixed_tokens(), cold, extra)
         )
         bound = (over or due) and self._history.is_bound()
         if over and bound:
@@ -196,7 +197,7 @@ class Conversation:
             tallies.money += extra
         if fresh:
             raw, ours = self._history.raw_tokens(), self._history.ends_expanded()
-            economy.note_call(price, tallies, raw, tokens, after, cold, ours)
+            compaction_trigger.note_call(price, tallies, raw, tokens, after, cold, ours)
             tallies.seen, tallies.at = self._state.count, self._clock()
             self._dirty = True
         return self._history.rendered()
@@ -315,7 +316,7 @@ class Conversation:
             if self._frozen and at < len(known) and messages[at] is known[at] and chain[at - 1] == digests[at - 1]:
                 chain.append(digests[at])
             else:
-                chain.append(wire.digest(messages[at], chain[-1] if chain else ""))
+                chain.append(serialization.digest(messages[at], chain[-1] if chain else ""))
         self._followed = messages, chain
         return chain
 

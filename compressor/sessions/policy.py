@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from compressor.errors import CompressorError
 
 if TYPE_CHECKING:
-    from compressor.prices import Price
-    from compressor.summaries import Summarizer
+    from compressor.sessions.summaries import Summarizer
+    from compressor.tokens.pricing import Price
 
 
 @dataclass(frozen=True, slots=True)

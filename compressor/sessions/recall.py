@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from compressor.context import Turn
-from compressor.documents import compress_documents
+from compressor.context.model import Turn
+from compressor.context.refs import find_refs, mark, ref_of
 from compressor.errors import BudgetTooSmall, CompressorError, InvalidBudget
-from compressor.refs import find_refs, mark, ref_of
-from compressor.scoring.index import terms
+from compressor.pipeline.documents import compress_documents
+from compressor.scoring.token_index import terms
 from compressor.sessions import archive
 from compressor.sessions.state import Entry, State
-from compressor.store.texts import put_texts
+from compressor.storage.text_values import put_texts
 from compressor.tokens import counter_for
 
 if TYPE_CHECKING:
-    from compressor.engine import Compressor
+    from compressor.compressor import Compressor
 
 #: Texts, and characters of them, that are read closely; of more, those that share most words with the query.
 MOST, LONGEST = 200, 1_000_000

@@ -14,20 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from compressor.context.formats import serialization
+from compressor.context.refs import find_refs, ref_of
 from compressor.errors import CompressorError, Conflict, RefError, StoreError
-from compressor.refs import find_refs, ref_of
-from compressor.sessions import archive, wire
-from compressor.sessions.balance import Balance
+from compressor.scoring.runtime.executor import in_thread
+from compressor.sessions import archive
 from compressor.sessions.conversation import Conversation
-from compressor.sessions.expand import ExpandTool
+from compressor.sessions.cost_report import Balance
+from compressor.sessions.expand_tool import ExpandTool
 from compressor.sessions.policy import Policy
 from compressor.sessions.state import VERSION, State
-from compressor.store.base import journal_of
-from compressor.store.texts import put_texts
-from compressor.threads import in_thread
+from compressor.storage.base import journal_of
+from compressor.storage.text_values import put_texts
 
 if TYPE_CHECKING:
-    from compressor.engine import Compressor
+    from compressor.compressor import Compressor
 
 T = TypeVar("T")
 ATTEMPTS = 50  # times a change is done again because other workers were first
@@ -237,7 +238,9 @@ class Session:
         sent = messages[: count - at]
         for number, message in enumerate(sent, at):
             # What has left the view cannot be compared, and is not taken for the same.
-            if number not in known or wire.digest(message) != wire.digest(wire.from_json(known[number])):
+            if number not in known or serialization.digest(message) != serialization.digest(
+                serialization.from_json(known[number])
+            ):
                 raise Conflict(f"message {number} of session {self.id!r} is another one: it has {count}", count)
         return messages[len(sent) :]
 
@@ -255,7 +258,7 @@ class Session:
         talk = Conversation(self._compressor, **self._options, state=state, **more)
         if self._talk is not None:
             talk.warnings.extend(self._talk.warnings)
-        talk.restore([wire.from_json(m) for m in self._front], list(self._objects))
+        talk.restore([serialization.from_json(m) for m in self._front], list(self._objects))
         self._known_front = talk.head
         return talk
 
@@ -311,7 +314,7 @@ class Session:
         """Whether the system messages in front are others than those journaled."""
         if self._talk.head is self._known_front:
             return False
-        return [wire.to_json(m) for m in self._talk.head] != self._front
+        return [serialization.to_json(m) for m in self._talk.head] != self._front
 
     def _record(self, whole: bool) -> tuple[dict[str, Any], bool]:
         """What has changed since the last record, and whether nothing before it is needed any more."""
@@ -327,10 +330,10 @@ class Session:
             before = known.get(entry["at"])
             same = before is not None and self._entries[before]["digest"] == entry["digest"]
             if whole or not same or self._entries[cast(int, before)] != entry:
-                data = self._messages[cast(int, before)] if same else wire.to_json(message)
+                data = self._messages[cast(int, before)] if same else serialization.to_json(message)
                 changes.append([i, entry, data])
         record = {"state": state, "count": len(entries), "changes": changes}
-        front = [wire.to_json(m) for m in self._talk.head]
+        front = [serialization.to_json(m) for m in self._talk.head]
         if whole or front != self._front:  # long system prompts would be most of the journal
             record["front"] = front
         return record, whole
@@ -342,7 +345,7 @@ class Session:
         for items in (self._entries, self._messages, self._objects):
             del items[count:]
         for i, entry, data in record["changes"]:
-            made = None if live is not None else wire.from_json(data)
+            made = None if live is not None else serialization.from_json(data)
             if i < len(self._entries):
                 self._entries[i], self._messages[i], self._objects[i] = entry, data, made
             elif i > len(self._entries):
@@ -400,7 +403,7 @@ def import_session(
         name = data["id"] if id is None else id
         given = {"model": data["model"], **options}
         for message in (*front, *messages):
-            wire.from_json(message)
+            serialization.from_json(message)
         if wrong := [ref for ref, text in originals.items() if not isinstance(text, str) or ref_of(text) != ref]:
             raise ValueError(f"the original of {wrong[0]!r:.40} is another text")
     except (KeyError, TypeError, ValueError) as error:

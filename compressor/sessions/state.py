@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from compressor.context import Path
+from compressor.context.model import Path
 from compressor.errors import CompressorError
 
 VERSION = 1

@@ -32,7 +32,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
-from compressor.dialects import detect
+from compressor.context.formats import detect
 from compressor.errors import CompressorError
 from compressor.tokens import Counter, counter_for
 

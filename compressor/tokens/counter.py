@@ -16,13 +16,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from compressor.context import Context, Image, Turn
-from compressor.tokens.encodings import byte_pairs
-from compressor.tokens.files import find_file, load_file
-from compressor.tokens.images import image_formula
-from compressor.tokens.models import DEFAULT_MODEL, OPEN, Family, family_of
-from compressor.tokens.tokenizer import Offsets, Tokenizer
-from compressor.tokens.tools import tool_tokens
+from compressor.context.model import Context, Image, Turn
+from compressor.tokens.base import Offsets, Tokenizer
+from compressor.tokens.image_tokens import image_formula
+from compressor.tokens.model_families import DEFAULT_MODEL, OPEN, Family, family_of
+from compressor.tokens.openai_bpe import byte_pairs
+from compressor.tokens.tokenizer_files import find_file, load_file
+from compressor.tokens.tool_tokens import tool_tokens
 
 
 class Counter:

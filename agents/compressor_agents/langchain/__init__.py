@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from compressor.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from compressor_agents.langchain.documents import ContextDocumentCompressor
-    from compressor_agents.langchain.examples import BudgetExampleSelector
+    from compressor_agents.langchain.document_compressor import ContextDocumentCompressor
+    from compressor_agents.langchain.example_selector import BudgetExampleSelector
     from compressor_agents.langchain.middleware import ContextCompressorMiddleware
     from compressor_agents.langchain.summarizer import compressor_summarizer
 

@@ -35,19 +35,19 @@ from langgraph.types import Command
 from typing_extensions import NotRequired, TypedDict
 
 from compressor import BudgetTooSmall, Compressor, CompressorError
-from compressor.prices import price_of
+from compressor.pipeline.tools import search_tool
+from compressor.scoring.runtime.executor import in_thread
 from compressor.sessions import Balance, Conversation, Policy, ToolRule
 from compressor.sessions.archive import scope_of
-from compressor.sessions.expand import NAME
-from compressor.sessions.limits import limit_of
-from compressor.threads import in_thread
-from compressor.toolsets import find
-from compressor_agents.langchain import expand as expansion
-from compressor_agents.langchain import requests
-from compressor_agents.langchain.fewshot import FewShot
-from compressor_agents.langchain.guard import Guard
-from compressor_agents.langchain.rules import policy_of
-from compressor_agents.langchain.toolbox import Toolbox
+from compressor.sessions.expand_tool import NAME
+from compressor.tokens.context_limit import limit_of
+from compressor.tokens.pricing import price_of
+from compressor_agents.langchain import expand_tool as expansion
+from compressor_agents.langchain import model_request
+from compressor_agents.langchain.fail_open import Guard
+from compressor_agents.langchain.prompt_examples import FewShot
+from compressor_agents.langchain.tool_policy import policy_of
+from compressor_agents.langchain.tool_selection import Toolbox
 
 FIELD = "compressor"  # of the agent's state; a middleware with a name of its own adds it
 
@@ -110,8 +110,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> None:
         super().__init__()
         limit_of(budget, price_of(model))
-        if tools_budget is not None and find.NAME not in (tools or {}):  # what it shows has to be read whole
-            tools = {**(tools or {}), find.NAME: ToolRule(keep=True)}
+        if tools_budget is not None and search_tool.NAME not in (tools or {}):  # what it shows has to be read whole
+            tools = {**(tools or {}), search_tool.NAME: ToolRule(keep=True)}
         self.policy = policy_of(policy, tools, only, never)
         if ingest_at not in ("model", "tool"):
             raise CompressorError(f'ingest_at is "model" or "tool", not {ingest_at!r}')
@@ -166,7 +166,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """Calls the model with the view; see the module for why here."""
-        step = self._guard.run(self._step, request, *requests.thread(request.runtime))
+        step = self._guard.run(self._step, request, *model_request.thread(request.runtime))
         if step is None:
             return handler(request)
         try:
@@ -181,7 +181,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """`wrap_model_call`, with our part of it in a worker thread."""
-        run, key = self._guard.run, requests.thread(request.runtime)
+        run, key = self._guard.run, model_request.thread(request.runtime)
         step = await in_thread(run, self._step, request, *key)
         if step is None:
             return await handler(request)
@@ -217,13 +217,13 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return request.override(tools=tools), None if listed == state else listed
 
     def _viewed(self, request: ModelRequest[Any], thread: str | None, place: str, budget: Any) -> _Step:
-        name = self.model or requests.model_name(request.model)
+        name = self.model or model_request.model_name(request.model)
         if self._expands and expansion.shadowed(request.tools):
             self._guard.warn(f"another tool is called {NAME}: what was cut cannot be opened; rename it", thread)
         talk = self._open(request.state, thread, place, name, budget)
         request, shown = self._guard.run(self._shown, request, name, talk.state["scopes"][0]) or (request, None)
         expansion.replay(talk, request.messages, self._state(request.state).get("count", 0))
-        talk.follow(request.messages, request.system_message, requests.schemas(request))
+        talk.follow(request.messages, request.system_message, model_request.schemas(request))
         step = _Step(talk, request.override(messages=talk.view()), thread, place)
         step.more = {} if shown is None else {self._examples_field: shown}
         return step
@@ -266,7 +266,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> ToolMessage | Command[Any]:
         """Runs the tool; compresses its result here if told to (see the module). Of a ToolMessage nothing but the
         content changes; a Command passes as it is."""
-        key = requests.thread(request.runtime)
+        key = model_request.thread(request.runtime)
         answer = self._guard.run(self._answered, request)
         if answer is not None:
             return answer
@@ -277,7 +277,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
         """`wrap_tool_call`, with our part of it in a worker thread."""
-        run, key = self._guard.run, requests.thread(request.runtime)
+        run, key = self._guard.run, model_request.thread(request.runtime)
         answer: ToolMessage | None = await in_thread(run, self._answered, request)
         if answer is not None:
             return answer
@@ -301,10 +301,10 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """The result as it is compressed at birth; None for one that stays as it is."""
         if self._ingest_at != "tool" or not isinstance(result, ToolMessage) or result.status == "error":
             return None
-        messages = requests.messages_of(request.state)
-        model = self.model or requests.answered_by(messages)
+        messages = model_request.messages_of(request.state)
+        model = self.model or model_request.answered_by(messages)
         talk = self._open(request.state, thread, place, model, None, fresh=True)
-        talk.follow([*requests.task(messages), AIMessage("", tool_calls=[request.tool_call]), result])
+        talk.follow([*model_request.task(messages), AIMessage("", tool_calls=[request.tool_call]), result])
         content = talk.view()[-1].content
         return None if content == result.content else result.model_copy(update={"content": content})
 
@@ -312,8 +312,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def _of_tool(self, runtime: Any) -> Conversation:
         """The conversation that a tool belongs to."""
-        model = self.model or requests.answered_by(requests.messages_of(runtime.state))
-        return self._open(runtime.state, *requests.thread(runtime), model, None)
+        model = self.model or model_request.answered_by(model_request.messages_of(runtime.state))
+        return self._open(runtime.state, *model_request.thread(runtime), model, None)
 
     def _open(
         self, state: Any, thread: str | None, place: str, model: str | None, budget: Any, fresh: bool = False
@@ -340,7 +340,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def _budget(self, model: Any) -> int | float | str | None:
         """The budget, in tokens where LangChain knows the model's window."""
-        window = requests.window(model)
+        window = model_request.window(model)
         if window is None or isinstance(self.budget, str):
             return self.budget
         return limit_of(self.budget, replace(price_of(self.model), window=window))

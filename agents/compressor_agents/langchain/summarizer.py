@@ -17,7 +17,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 
 from compressor import BudgetTooSmall, Compressor, CompressorError, InvalidContext
-from compressor.budget import is_share, tokens_of
+from compressor.context.budget import is_share, tokens_of
 from compressor.tokens import Counter, counter_for
 
 logger = logging.getLogger(__name__)

@@ -24,12 +24,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from compressor import __version__
+from compressor._version import __version__
 from compressor.errors import CompressorError
-from compressor.service.telemetry.logs import CURRENT
-from compressor.service.telemetry.reasons import reason
-from compressor.service.telemetry.saving import Savings
-from compressor.store.guarded import Health
+from compressor.service.telemetry.logging import CURRENT
+from compressor.service.telemetry.no_savings_alert import Savings
+from compressor.service.telemetry.warning_categories import reason
+from compressor.storage.wrappers.resilient import Health
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _SESSIONS = 4_096  # whose last work is remembered

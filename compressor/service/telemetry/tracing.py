@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from compressor.errors import CompressorError, MissingExtra
-from compressor.service.telemetry.logs import Record, known_method, pseudonym
+from compressor.service.telemetry.logging import Record, known_method, pseudonym
 
 log = logging.getLogger("compressor.service")
 CLOSING = 3.0  # seconds that the last spans have to be sent when the service ends
@@ -67,7 +67,7 @@ class Tracing:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError:
             raise MissingExtra("opentelemetry-sdk with its OTLP exporter", "otel") from None
-        from compressor import __version__
+        from compressor._version import __version__
 
         named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
         about = {"service.version": __version__, **({} if named else {"service.name": "agentic-compressor"})}
@@ -234,5 +234,5 @@ def _span(tracer: Any, name: str, attributes: Mapping[str, Any] | None) -> Itera
 
 
 def _stored(method: Callable[..., Any], name: str, store: str, *args: Any, **options: Any) -> Any:
-    with span(f"store {name}", {"db.operation.name": name, "compressor.store": store}):
+    with span(f"store {name}", {"db.operation.name": name, "compressor.storage": store}):
         return method(*args, **options)

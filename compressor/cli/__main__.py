@@ -1,0 +1,5 @@
+"""Runs the command line interface: `python -m compressor.cli`."""
+
+from compressor.cli.main import main
+
+main()

@@ -1,0 +1,102 @@
+"""Anthropic messages: `{"role", "content"}` with content blocks, and system messages in the list.
+
+The separate `system=` parameter is the caller's to put in front as `{"role": "system", "content": ...}`. Signed and
+redacted thinking is never edited; cache borders and `is_error` stay as they are; blocks of server tools pass through.
+Wire: https://docs.anthropic.com/en/api/messages (`MessageParam` in the SDK).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from compressor.context.formats.base import Edits
+from compressor.context.formats.content_parts import (
+    ANTHROPIC_PARTS,
+    PARTS,
+    Part,
+    Reader,
+    holds_foreign,
+    part_types,
+    read_content,
+)
+from compressor.context.formats.json_values import messages_of, plain, render, to_json, write_parts
+from compressor.context.formats.turn_builder import Reading, Rounds, Tag
+from compressor.context.model import Context, Path, Role, Turn
+from compressor.errors import InvalidContext
+
+_ROLES: tuple[Role, ...] = ("system", "user", "assistant")
+_OWN_PARTS = ANTHROPIC_PARTS - {"text", "image"}
+
+
+class Anthropic:
+    """The Anthropic messages dialect."""
+
+    name = "anthropic"
+
+    def fits(self, message: Any) -> bool:
+        """Whether one message can be ours. Never raises."""
+        item = plain(message)
+        return (
+            item is not None
+            and isinstance(item.get("role"), str)
+            and item["role"] in _ROLES
+            and not item.get("tool_calls")
+            and not item.get("function_call")
+            and not holds_foreign(item.get("content"), ANTHROPIC_PARTS)
+        )
+
+    def shows(self, message: Any) -> bool:
+        """Whether one message is likely nobody else's. Never raises."""
+        content = (plain(message) or {}).get("content")
+        if part_types(content) & _OWN_PARTS:
+            return True
+        parts = [part for part in content if isinstance(part, dict)] if isinstance(content, (list, tuple)) else ()
+        return any("cache_control" in part or (part.get("type") == "image" and "source" in part) for part in parts)
+
+    def matches(self, messages: Sequence[Any]) -> bool:
+        return any(map(self.shows, messages)) and all(map(self.fits, messages))
+
+    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
+        rounds = Rounds()
+        turns = [_read(index, message, rounds) for index, message in enumerate(messages_of(messages))]
+        return Context(messages, turns, self.name, tools)
+
+    def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
+        return render(context, edits, drop, write_parts)
+
+
+def _read(index: int, message: Any, rounds: Rounds) -> Turn:
+    item = plain(message)
+    if item is None:
+        raise InvalidContext(f"a message is a dict, got {type(message).__name__}", index)
+    role = item.get("role")
+    if role not in _ROLES:
+        raise InvalidContext(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
+    reading = Reading(index, role, rounds)
+    content = item.get("content")
+    if role != "user":
+        rounds.close()
+    read_content(reading, content, ("content",), Tag(role), _READERS)
+    if role == "user":
+        if reading.answers and part_types(content) == {"tool_result"}:
+            reading.role = "tool"
+        else:
+            rounds.close()
+    return reading.turn()
+
+
+def _tool_use(reading: Reading, part: Part, path: Path, tag: Tag) -> None:
+    if reading.role != "assistant":
+        raise reading.error("tool_use belongs into an assistant message")
+    tag = reading.call(part.get("id"), part.get("name"))
+    reading.text((*path, "input"), to_json(part.get("input"), reading.index), tag)
+
+
+def _tool_result(reading: Reading, part: Part, path: Path, tag: Tag) -> None:
+    if reading.role != "user":
+        raise reading.error("tool_result belongs into a user message")
+    read_content(reading, part.get("content"), (*path, "content"), reading.answer(part.get("tool_use_id")))
+
+
+_READERS: dict[str, Reader] = {**PARTS, "tool_use": _tool_use, "tool_result": _tool_result}

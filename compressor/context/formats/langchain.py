@@ -1,0 +1,175 @@
+"""LangChain messages (`langchain_core.messages`), without importing LangChain: its classes are known by name.
+
+Reads system, human, AI, tool, function and chat messages with string content, provider-native blocks or standard
+content blocks. An edited message is a `model_copy`, so id, metadata and artifact stay. A tool call's arguments, which
+LangChain may hold up to three times (`tool_calls`, content blocks, `additional_kwargs`), are edited everywhere alike.
+Tuples and dicts that LangChain would convert are not messages yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from compressor.context.formats.base import Edits
+from compressor.context.formats.content_parts import PARTS, Part, Reader, read_content
+from compressor.context.formats.json_values import from_json, leaf, messages_of, plain, render, replaced, to_json
+from compressor.context.formats.turn_builder import Reading, Rounds, Tag
+from compressor.context.model import Context, Kind, Path, Role, Slot, Turn
+from compressor.errors import InvalidContext
+
+_ROLES: dict[str, tuple[Role, Kind]] = {
+    "SystemMessage": ("system", "system"),
+    "HumanMessage": ("user", "user"),
+    "AIMessage": ("assistant", "assistant"),
+    "ToolMessage": ("tool", "tool_result"),
+    "FunctionMessage": ("tool", "tool_result"),
+}
+_CHAT_ROLES = {
+    "system": "SystemMessage",
+    "developer": "SystemMessage",
+    "user": "HumanMessage",
+    "human": "HumanMessage",
+    "assistant": "AIMessage",
+    "ai": "AIMessage",
+}
+#: Content blocks that hold a tool call -> (key of its id, key of its arguments).
+_CALL_BLOCKS = {
+    "tool_call": ("id", "args"),
+    "tool_use": ("id", "input"),
+    "function_call": ("call_id", "arguments"),
+}
+
+
+class LangChain:
+    """The LangChain dialect."""
+
+    name = "langchain"
+
+    def fits(self, message: Any) -> bool:
+        """Whether one message is ours. Never raises."""
+        return _class_of(message) is not None
+
+    def matches(self, messages: Sequence[Any]) -> bool:
+        return bool(messages) and all(map(self.fits, messages))
+
+    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
+        rounds = Rounds()
+        answered = {getattr(message, "tool_call_id", None) for message in messages_of(messages)} - {None}
+        turns = [_read(index, message, rounds, answered) for index, message in enumerate(messages)]
+        return Context(messages, turns, self.name, tools)
+
+    def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
+        return render(context, edits, drop, _write)
+
+
+_CLASSES: dict[Any, str | None] = {}  # a message's class -> what it is; looked up once per class
+
+
+def _class_of(message: Any) -> str | None:
+    """The name of the LangChain class that the message is an instance of; None if it is no LangChain message."""
+    cls = type(message)
+    if cls not in _CLASSES:
+        _CLASSES[cls] = _find_class(cls)
+    return _CLASSES[cls]
+
+
+def _find_class(cls: type) -> str | None:
+    for base in cls.__mro__:
+        if base.__module__.startswith("langchain_core.messages"):
+            if base.__name__ in _ROLES or base.__name__ in ("ChatMessage", "RemoveMessage"):
+                return base.__name__
+            if base.__name__ == "BaseMessage":
+                return cls.__name__
+    return None
+
+
+def _write(message: Any, changes: list[tuple[Slot, str]]) -> Any:
+    fields = {slot.path[0] for slot, _ in changes}
+    if any(slot.kind == "tool_call" for slot, _ in changes):
+        fields |= {"content", "additional_kwargs"}
+    root = {str(field): getattr(message, str(field)) for field in sorted(map(str, fields))}
+    values: list[tuple[Path, Any]] = []
+    for slot, text in changes:
+        value = leaf(slot, root, text, "text")
+        values.append((slot.path, value))
+        if slot.kind == "tool_call" and slot.call_id:
+            for path, holds_text in _mirrors(root, slot.call_id):
+                if path != slot.path:
+                    values.append((path, text if holds_text else from_json(text, slot.message)))
+    changed = replaced(root, values)
+    return message.model_copy(update={key: value for key, value in changed.items() if value is not root[key]})
+
+
+def _mirrors(root: dict[str, Any], call_id: str) -> Iterator[tuple[Path, bool]]:
+    """Where else a message holds the arguments of a call, and whether as JSON text."""
+    content = root["content"]
+    for i, block in enumerate(content if isinstance(content, list) else ()):
+        if isinstance(block, dict) and block.get("type") in _CALL_BLOCKS:
+            id_key, key = _CALL_BLOCKS[block["type"]]
+            if block.get(id_key) == call_id and key in block:
+                yield ("content", i, key), isinstance(block[key], str)
+    calls = root["additional_kwargs"].get("tool_calls")
+    for i, call in enumerate(calls if isinstance(calls, list) else ()):
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict) and call.get("id") == call_id and isinstance(function.get("arguments"), str):
+            yield ("additional_kwargs", "tool_calls", i, "function", "arguments"), True
+
+
+def _read(index: int, message: Any, rounds: Rounds, answered: set[Any]) -> Turn:
+    name = _class_of(message)
+    if name is None:
+        raise InvalidContext(
+            f"not a LangChain message but {type(message).__name__}: use convert_to_messages() first", index
+        )
+    if name == "RemoveMessage":
+        raise InvalidContext("a RemoveMessage changes a list of messages: apply it first (add_messages)", index)
+    if name == "ChatMessage":
+        name = _CHAT_ROLES.get(message.role, f"ChatMessage of role {message.role!r}")
+    if name not in _ROLES:
+        raise InvalidContext(f"a {name} cannot be sent to a model: use a system, human, AI or tool message", index)
+    role, kind = _ROLES[name]
+    reading = Reading(index, role, rounds)
+    if name == "ToolMessage":
+        tag = reading.answer(message.tool_call_id, message.name)
+    else:
+        rounds.close()
+        if name == "FunctionMessage":
+            tag = reading.answer_function(message.name)
+        else:
+            tag = Tag(kind)
+            reading.extra(message.name)
+    read_content(reading, message.content, ("content",), tag, _READERS, bare_strings=True)
+    if role == "assistant":
+        _read_calls(reading, message, answered)
+    return reading.turn()
+
+
+def _read_calls(reading: Reading, message: Any, answered: set[Any]) -> None:
+    calls = getattr(message, "tool_calls", ())
+    for i, call in enumerate(calls):
+        tag = reading.call(call.get("id"), call.get("name"))
+        reading.text(("tool_calls", i, "args"), to_json(call.get("args"), reading.index), tag)
+    for i, call in enumerate(getattr(message, "invalid_tool_calls", ())):
+        if call.get("id") in answered:  # some integrations send these too; then they have a result
+            tag = reading.call(call.get("id"), call.get("name"))
+            reading.text(("invalid_tool_calls", i, "args"), call.get("args") or "", tag)
+    for i, block in enumerate(message.content if isinstance(message.content, list) else ()):
+        if isinstance(block, dict) and block.get("type") in _CALL_BLOCKS:
+            id_key, key = _CALL_BLOCKS[block["type"]]
+            if block.get(id_key) in reading.calls:
+                continue
+            tag = reading.call(block.get(id_key), block.get("name"))
+            held = block.get(key)
+            reading.text(("content", i, key), held if isinstance(held, str) else to_json(held, reading.index), tag)
+    legacy = plain(message.additional_kwargs.get("function_call"))
+    if legacy is not None and not reading.calls:
+        path = ("additional_kwargs", "function_call", "arguments")
+        reading.text(path, legacy.get("arguments"), reading.call_function(legacy.get("name")))
+
+
+def _read_elsewhere(reading: Reading, part: Part, path: Path, tag: Tag) -> None:
+    """Tool calls in content are read beside `tool_calls`, which mostly holds them too."""
+
+
+_READERS: dict[str, Reader] = {**PARTS, **dict.fromkeys((*_CALL_BLOCKS, "invalid_tool_call"), _read_elsewhere)}

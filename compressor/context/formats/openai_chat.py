@@ -1,0 +1,108 @@
+"""OpenAI chat completions: `{"role", "content", "tool_calls", ...}`, and what else speaks it.
+
+Reads system, developer, user, assistant, tool and the legacy function messages. Unknown keys and part types pass
+through. The legacy function call has no id: it is paired by name, and its turns have no `calls` and `answers`.
+Wire: https://platform.openai.com/docs/api-reference/chat/create (`ChatCompletionMessageParam` in the SDK).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from compressor.context.formats.base import Edits
+from compressor.context.formats.content_parts import CHAT_PARTS, holds_foreign, read_content
+from compressor.context.formats.json_values import leaf_texts, messages_of, plain, render, to_json, write_parts
+from compressor.context.formats.turn_builder import Reading, Rounds, Tag
+from compressor.context.model import Context, Kind, Role, Turn
+from compressor.errors import InvalidContext
+
+_ROLES: dict[str, tuple[Role, Kind]] = {
+    "system": ("system", "system"),
+    "developer": ("system", "system"),
+    "user": ("user", "user"),
+    "assistant": ("assistant", "assistant"),
+    "tool": ("tool", "tool_result"),
+    "function": ("tool", "tool_result"),
+}
+_CALL_KEYS = {"function": "arguments", "custom": "input"}
+
+
+class OpenAIChat:
+    """The OpenAI chat completions dialect."""
+
+    name = "openai_chat"
+
+    def fits(self, message: Any) -> bool:
+        """Whether one message can be ours. Never raises."""
+        item = plain(message)
+        return (
+            item is not None
+            and isinstance(item.get("role"), str)
+            and item["role"] in _ROLES
+            and item.get("type") != "message"
+            and not holds_foreign(item.get("content"), CHAT_PARTS)
+        )
+
+    def matches(self, messages: Sequence[Any]) -> bool:
+        return bool(messages) and all(map(self.fits, messages))
+
+    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
+        rounds = Rounds()
+        turns = [_read(index, message, rounds) for index, message in enumerate(messages_of(messages))]
+        return Context(messages, turns, self.name, tools)
+
+    def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
+        return render(context, edits, drop, write_parts)
+
+
+def _read(index: int, message: Any, rounds: Rounds) -> Turn:
+    item = plain(message)
+    if item is None:
+        raise InvalidContext(f"a message is a dict, got {type(message).__name__}", index)
+    wire_role = item.get("role")
+    if not isinstance(wire_role, str) or wire_role not in _ROLES:
+        raise InvalidContext(f"unknown role {wire_role!r}: use one of {', '.join(_ROLES)}", index)
+    role, kind = _ROLES[wire_role]
+    reading = Reading(index, role, rounds)
+    if wire_role == "tool":
+        tag = reading.answer(item.get("tool_call_id"), item.get("name"))
+    else:
+        rounds.close()
+        if wire_role == "function":
+            tag = reading.answer_function(item.get("name"))
+        else:
+            tag = Tag(kind)
+            reading.extra(item.get("name"))
+    read_content(reading, item.get("content"), ("content",), tag)
+    if role == "assistant":
+        if item.get("refusal") is not None:
+            reading.text(("refusal",), item["refusal"], tag, editable=False)
+        _read_calls(reading, item)
+    return reading.turn()
+
+
+def _read_calls(reading: Reading, item: dict[str, Any]) -> None:
+    calls = item.get("tool_calls")
+    if calls is not None and not isinstance(calls, (list, tuple)):
+        raise reading.error(f"tool_calls must be a list, got {type(calls).__name__}")
+    for i, given in enumerate(calls or ()):
+        call = plain(given)
+        if call is None:
+            raise reading.error(f"tool call {i} must be a dict, got {type(given).__name__}")
+        kind = call.get("type") or "function"
+        function = plain(call.get(kind)) if isinstance(kind, str) else None
+        if function is None:
+            raise reading.error(f"tool call {i} has no {kind!r} with the tool's name and arguments")
+        tag = reading.call(call.get("id"), function.get("name"))
+        if kind in _CALL_KEYS:
+            key = _CALL_KEYS[kind]
+            held = function.get(key)
+            if isinstance(held, dict):  # as some local servers write it
+                held = to_json(held, reading.index)
+            reading.text(("tool_calls", i, kind, key), held, tag)
+        else:
+            reading.extras.extend(leaf_texts(function))
+    legacy = plain(item.get("function_call"))
+    if legacy is not None:
+        reading.text(("function_call", "arguments"), legacy.get("arguments"), reading.call_function(legacy.get("name")))

@@ -1,0 +1,169 @@
+"""OpenAI Responses input items; each item is one message.
+
+Reads messages (`{"role", "content"}` with or without a type), function and custom tool calls with their outputs, and
+reasoning items, which are never edited. Items run by the provider (searches, shells, MCP calls, compactions,
+references) pass through untouched; the text they hold is counted. Calls whose outputs are items of their own are
+paired also where we do not read them (computer, shell, patch).
+Wire: https://platform.openai.com/docs/api-reference/responses/create (`ResponseInputItemParam` in the SDK).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from compressor.context.formats.base import Edits
+from compressor.context.formats.content_parts import (
+    CHAT_PARTS,
+    RESPONSES_PARTS,
+    holds_foreign,
+    part_types,
+    read_content,
+    read_reasoning,
+)
+from compressor.context.formats.image_size import image_size
+from compressor.context.formats.json_values import leaf, leaf_texts, messages_of, plain, render, replaced
+from compressor.context.formats.turn_builder import Reading, Rounds, Tag
+from compressor.context.model import Context, Image, Kind, Role, Slot, Turn
+from compressor.errors import InvalidContext
+
+_ROLES: dict[str, tuple[Role, Kind]] = {
+    "system": ("system", "system"),
+    "developer": ("system", "system"),
+    "user": ("user", "user"),
+    "assistant": ("assistant", "assistant"),
+}
+#: Types of calls -> where the arguments stand, "" where they are not read.
+_CALLS = {
+    "function_call": "arguments",
+    "custom_tool_call": "input",
+    "computer_call": "",
+    "shell_call": "",
+    "apply_patch_call": "",
+}
+_OUTPUTS = {f"{kind}_output": key != "" for kind, key in _CALLS.items()}
+#: Item types by which the dialect is known. `parse` takes any type: what it cannot read passes through.
+_KNOWN = re.compile(
+    r"message|reasoning|item_reference|compaction\w*|\w+_call|\w+_call_output|mcp_\w+|tool_search_output|additional_tools"
+)
+_OWN_PARTS = RESPONSES_PARTS - CHAT_PARTS
+
+
+class OpenAIResponses:
+    """The OpenAI Responses dialect."""
+
+    name = "openai_responses"
+
+    def fits(self, message: Any) -> bool:
+        """Whether one item can be ours. Never raises."""
+        item = plain(message)
+        if item is None:
+            return False
+        kind = _type_of(item)
+        if kind == "message":
+            role = item.get("role")
+            ours = isinstance(role, str) and role in _ROLES
+            return ours and not item.get("tool_calls") and not holds_foreign(item.get("content"), RESPONSES_PARTS)
+        return kind is not None and ("role" not in item or _is_known(kind))
+
+    def shows(self, message: Any) -> bool:
+        """Whether one item can be nobody else's. Never raises."""
+        item = plain(message) or {}
+        kind = item.get("type")
+        return _is_known(kind) or bool(part_types(item.get("content")) & _OWN_PARTS)
+
+    def matches(self, messages: Sequence[Any]) -> bool:
+        return any(map(self.shows, messages)) and all(map(self.fits, messages))
+
+    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
+        rounds = Rounds()
+        referenced = False  # an item_reference may stand for a call: from there on, a result may lack its own
+        turns = []
+        last_input = -1
+        for index, message in enumerate(messages_of(messages)):
+            item = plain(message)
+            if item is None:
+                raise InvalidContext(f"an item is a dict, got {type(message).__name__}", index)
+            kind = _type_of(item)
+            if kind is None:
+                raise InvalidContext("an item needs a type or a role", index)
+            turn = _read(index, item, kind, rounds, referenced)
+            turns.append(turn)
+            referenced = referenced or kind == "item_reference"
+            if kind == "message" and turn.role != "assistant":
+                last_input = index
+        rounds.close(before=last_input)
+        return Context(messages, turns, self.name, tools)
+
+    def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
+        return render(context, edits, drop, _write)
+
+
+def _is_known(kind: Any) -> bool:
+    return isinstance(kind, str) and _KNOWN.fullmatch(kind) is not None
+
+
+def _write(message: Any, changes: list[tuple[Slot, str]]) -> dict[str, Any]:
+    return replaced(message, [(slot.path, leaf(slot, message, text, "input_text")) for slot, text in changes])
+
+
+def _type_of(item: dict[str, Any]) -> str | None:
+    """The item's type; a message needs none, nor does a reference, which is an id alone."""
+    kind = item.get("type")
+    if isinstance(kind, str) and kind:
+        return kind
+    if "role" in item:
+        return "message"
+    return "item_reference" if kind is None and isinstance(item.get("id"), str) else None
+
+
+def _read(index: int, item: dict[str, Any], kind: str, rounds: Rounds, referenced: bool) -> Turn:
+    if kind == "message":
+        return _read_message(index, item, rounds)
+    if kind in _CALLS:
+        reading = Reading(index, "assistant", rounds)
+        key = _CALLS[kind]
+        if key:
+            reading.text((key,), item.get(key), reading.call(item.get("call_id"), item.get("name")))
+        else:
+            reading.calls.append(rounds.call(item.get("call_id"), kind, index))
+            reading.extras.extend(leaf_texts(item))
+        return reading.turn()
+    if kind in _OUTPUTS:
+        reading = Reading(index, "tool", rounds)
+        call_id = item.get("call_id")
+        if referenced and isinstance(call_id, str) and call_id not in rounds.open:
+            tag = Tag("tool_result", None, call_id)
+        else:
+            tag = reading.answer(call_id, item.get("name"))
+        if _OUTPUTS[kind]:
+            read_content(reading, item.get("output"), ("output",), tag)
+        else:
+            _read_unedited(reading, item, tag)
+        return reading.turn()
+    reading = Reading(index, "assistant", rounds)
+    if kind == "reasoning":
+        read_reasoning(reading, item, (), Tag("thinking"))
+    elif kind not in ("item_reference", "image_generation_call"):  # the one is an id, the other holds a picture
+        reading.extras.extend(leaf_texts(item))
+    return reading.turn()
+
+
+def _read_message(index: int, item: dict[str, Any], rounds: Rounds) -> Turn:
+    role = item.get("role")
+    if not isinstance(role, str) or role not in _ROLES:
+        raise InvalidContext(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
+    reading = Reading(index, _ROLES[role][0], rounds)
+    read_content(reading, item.get("content"), ("content",), Tag(_ROLES[role][1]))
+    return reading.turn()
+
+
+def _read_unedited(reading: Reading, item: dict[str, Any], tag: Tag) -> None:
+    """The output of a computer, shell or patch call: its text is counted, its screenshot measured."""
+    output = plain(item.get("output")) or {}
+    if output.get("type") == "computer_screenshot":
+        width, height = image_size(output.get("image_url"))
+        reading.image(("output",), Image(width, height), tag, editable=False)
+    else:
+        reading.extras.extend(leaf_texts(item.get("output")))

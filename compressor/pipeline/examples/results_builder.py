@@ -1,0 +1,95 @@
+"""Turns a choice of examples into a result: copies of the shortened ones, messages, and where the rest is.
+
+Originals go to the store when somebody asks what was dropped: until then nobody has a ref to them, and a bank of tens
+of thousands would write most of itself with every query.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from compressor.context.refs import ref_of
+from compressor.context.results import Dropped
+from compressor.pipeline.examples.example import Example
+from compressor.pipeline.examples.example_set import Pool
+from compressor.pipeline.examples.rationale_pruning import Step, without
+from compressor.pipeline.examples.results import ExamplesResult
+from compressor.pipeline.examples.selector import Chosen
+from compressor.storage.base import Store
+from compressor.storage.text_values import put_texts
+from compressor.tokens import Counter
+
+
+def account(
+    chosen: Chosen,
+    pool: Pool,
+    given: Sequence[Any],
+    counter: Counter,
+    budget: int,
+    store: Callable[[], Store],
+) -> ExamplesResult:
+    """The result. `given`: the caller's objects, one for each of the pool's rows."""
+    examples: list[Any] = []
+    messages: list[dict[str, Any]] = []
+    spoken = True
+    for taken in chosen.taken:
+        example = pool.examples[taken.row]
+        home = without(example.text, taken.gone) if taken.gone else None
+        examples.append(given[taken.row] if home is None else example.with_text(home))
+        turns = example.turns(home)
+        spoken &= bool(turns)
+        messages += turns
+    whole = len(chosen.taken) == len(pool) and not any(t.gone for t in chosen.taken)
+    spare = counter.count(pool.template.separator)
+    before = chosen.tokens if whole else max(chosen.tokens, int(pool.costs(counter).sum()) - spare)
+    return ExamplesResult(
+        tokens_before=before,
+        tokens_after=chosen.tokens,
+        budget=budget,
+        warnings=chosen.warnings,
+        estimate=counter.estimate,
+        tokenizer=counter.name,
+        examples=examples,
+        text=pool.template.separator.join(t.text for t in chosen.taken),
+        messages=messages if spoken else [],
+        indices=[t.row for t in chosen.taken],
+        ids=[pool.ids[t.row] for t in chosen.taken] if pool.ids else [],
+        shortened=sorted(t.row for t in chosen.taken if t.gone),
+        considered=len(pool),
+        _dropped=lambda: _dropped(chosen, pool, store),
+    )
+
+
+def _dropped(chosen: Chosen, pool: Pool, store: Callable[[], Store]) -> list[Dropped]:
+    gone = {t.row: t.gone for t in chosen.taken}
+    texts: dict[str, str] = {}
+    out: list[Dropped] = []
+    for row, example in enumerate(pool.examples):
+        steps = gone.get(row)
+        if steps is not None and not steps:
+            continue
+        original = example.original(pool.texts[row])
+        ref = ref_of(original)
+        texts[ref] = original
+        score = float(chosen.relevance[row])
+        spans = [(0, len(original))] if steps is None else _spans(example, original, steps)
+        reason = "example not chosen" if steps is None else "step of reasoning left out"
+        out += [Dropped(row, row, "example", span, reason, score, ref) for span in spans]
+    if texts:
+        put_texts(store(), texts)
+    return out
+
+
+def _spans(example: Example, original: str, steps: Sequence[Step]) -> list[tuple[int, int]]:
+    """Where steps of the text at `home` stand in the original, which has that text as it is or as a JSON string."""
+    text = example.text
+    if original == text:
+        return sorted((s.start, s.end) for s in steps)
+
+    def escaped(part: str) -> int:
+        return len(json.dumps(part, ensure_ascii=False)) - 2
+
+    first = original.find(json.dumps(text, ensure_ascii=False)) + 1
+    return sorted((first + escaped(text[: s.start]), first + escaped(text[: s.end])) for s in steps)

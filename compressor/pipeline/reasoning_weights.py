@@ -1,0 +1,174 @@
+"""What the sentences of an agent's finished reasoning are, and what that makes them worth.
+
+A trace is mostly talk: plans that the calls after it carried out, the question said again, "wait, let me reconsider",
+the same thought a third time. What later steps need of it are decisions, results and failed attempts (arXiv 2502.12067
+cut such traces by 40 % at under 0.4 points). `traces` tells these apart by how English says them; `weigh` turns that
+into scores. Sentences in other languages are neutral unless they repeat: repeats are told by their words alone.
+
+Knows units and their scores; no message, budget or provider. Cuts nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.scoring.base import Query, Scores, Units
+from compressor.scoring.token_index import NAME, NUMBER, terms
+from compressor.text.reasoning_phrases import Trace, kind_of
+from compressor.text.segmenters.base import Flag
+
+SPEECH = ("assistant", "thinking")
+FACTOR = {Trace.REPEAT: 0.1, Trace.CONNECTIVE: 0.15, Trace.PLAN: 0.4}  # on the scorer's score; 1 for the others
+BONUS = {Trace.FAILED: 0.7, Trace.DECISION: 0.8, Trace.RESULT: 1.0}  # of a good sentence's score, added
+GOOD = 0.75  # quantile of the trace's scores that is a good sentence's
+SAME = 0.65  # share of a sentence's word pairs in a newer one from which on it is a repeat,
+SAME_FINDING = 0.85  # and of one that holds a decision, a result or a failed attempt
+BARE = 0.4  # factor on a neutral sentence without a number, name or identifier: what is no finding and names nothing
+LAST = 0.7  # bonus of the last sentence of a trace that is neither talk nor plan: what it came to
+LONG, SAYS = 8, 4  # sentences from which on a trace has such an end, and words from which on a sentence can be it
+NEWEST = 4_000  # sentences that are compared,
+POSTINGS = 6  # each with so many of the newest sentences that have a word pair
+SAID = 0.8  # share of a sentence's terms in a text that stays, such as the question, from which on it says that again
+SHORT = 2_000  # characters of such a text: a longer one has most terms by chance,
+FEW = 16  # and how many of them, the newest, are looked at
+
+
+def traces(units: Units, query: Query | None = None) -> npt.NDArray[np.uint8]:
+    """[n] the `Trace` of each unit of what an agent said or thought; NEUTRAL for all others. Takes time that grows
+    linearly with the units."""
+    out = np.full(len(units), Trace.NEUTRAL, np.uint8)
+    spoken = _spoken(units)
+    known = [text for text in query.known if len(text) <= SHORT] if query is not None else []
+    asked = [set(terms(text)) for text in known[-FEW:]]
+    headers = units.flags & np.uint16(Flag.HEADER)
+    for unit in spoken.tolist():
+        if headers[unit]:
+            continue
+        layout = units.sources[units.source_of[unit]].layout
+        start, end = layout.spans[unit - units.starts[units.source_of[unit]]].tolist()
+        text = layout.text[start:end]
+        kind = kind_of(text)
+        if kind == Trace.NEUTRAL and asked and _says_again(text, asked):
+            kind = Trace.CONNECTIVE
+        out[unit] = kind
+    out[_repeats(units, spoken, out)] = Trace.REPEAT
+    return out
+
+
+def weigh(scores: Scores, units: Units, query: Query | None = None) -> Scores:
+    """[n] the scores, in which findings of an agent's own words count for more and its talk for less. What is no
+    agent's word keeps its score."""
+    spoken = _spoken(units)
+    if not len(spoken):
+        return scores
+    kinds = traces(units, query)
+    factor, bonus = np.ones(len(Trace), np.float32), np.zeros(len(Trace), np.float32)
+    factor[list(FACTOR)] = list(FACTOR.values())
+    bonus[list(BONUS)] = list(BONUS.values())
+    factors, bonuses = factor[kinds], bonus[kinds]
+    names = np.bincount(units.index.unit[_exact(units)], minlength=len(units)) > 0
+    factors[(kinds == Trace.NEUTRAL) & ~names] = BARE
+    ends = _ends(units, kinds)
+    factors[ends], bonuses[ends] = 1, np.maximum(bonuses[ends], LAST)
+    own, worded = scores[spoken], units.index.lengths[spoken] > 0
+    good = float(np.quantile(own[worded], GOOD)) if worded.any() else 0.0
+    if good <= 0:  # the scorer sees nothing in the trace: its findings count as much as anything does
+        good = float(scores.mean())
+    out = scores.astype(np.float32, copy=True)
+    out[spoken] = own * factors[spoken] + np.float32(good) * bonuses[spoken] * worded
+    return out
+
+
+def _ends(units: Units, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """The unit with which each long trace ends, but for talk and plans."""
+    can_be = (kinds >= Trace.NEUTRAL) & (units.index.lengths >= SAYS)
+    out = []
+    for i, source in enumerate(units.sources):
+        start, stop = int(units.starts[i]), int(units.starts[i + 1])
+        if source.kind in SPEECH and stop - start >= LONG and (found := np.flatnonzero(can_be[start:stop])).size:
+            out.append(start + int(found[-1]))
+    return np.array(out, np.int64)
+
+
+def _spoken(units: Units) -> npt.NDArray[np.int64]:
+    """The units of what an agent said or thought."""
+    speech = np.array([s.kind in SPEECH for s in units.sources], np.bool_)
+    return np.flatnonzero(speech[units.source_of]) if speech.any() else np.zeros(0, np.int64)
+
+
+def _says_again(text: str, asked: Iterable[set[str]]) -> bool:
+    own = {t for t in terms(text) if len(t) > 3}
+    return len(own) > 3 and any(len(own & question) >= SAID * len(own) for question in asked)
+
+
+def _repeats(units: Units, spoken: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8]) -> list[int]:
+    """Units that a newer one repeats, by the share of their word pairs that it has. A number, name or identifier that
+    the newer one lacks makes a unit one of its own: `f(3) = 9` does not repeat `f(2) = 4`."""
+    n = len(units)
+    unit, pair, words = _pairs(units, spoken[-NEWEST:])
+    times = np.bincount(pair)
+    total = np.bincount(unit, minlength=n)
+    need = np.where(kinds > Trace.NEUTRAL, SAME_FINDING, SAME) * total
+    can = (np.bincount(unit[times[pair] > 1], minlength=n) >= need) & (total > 0)
+    tells = np.zeros(len(times), np.bool_)  # pairs by which some unit may be found to repeat another
+    tells[pair[can[unit]]] = True
+    chosen = (tells & (times > 1))[pair]
+    unit, pair = unit[chosen], pair[chosen]
+    postings: dict[int, list[int]] = {}
+    out: list[int] = []
+    starts, ends = np.flatnonzero(np.diff(unit, prepend=-1)), np.flatnonzero(np.diff(unit, append=-1)) + 1
+    for start, end in zip(starts[::-1].tolist(), ends[::-1].tolist(), strict=True):
+        this, pairs = int(unit[start]), pair[start:end].tolist()
+        if can[this]:
+            found = Counter(u for p in pairs for u in postings.get(p, ())).most_common(3)
+            like = [u for u, count in found if count >= need[this]]
+            if like and any(words(this, True) <= words(u, False) for u in like):
+                out.append(this)
+                continue  # the newest stands for all of them
+        for p in pairs:
+            have = postings.setdefault(p, [])
+            if len(have) < POSTINGS:
+                have.append(this)
+    return out
+
+
+def _pairs(
+    units: Units, which: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Callable[[int, bool], set[int]]]:
+    """Distinct (unit, pair of neighbouring words) of some units, in order of units and whatever the letters' case; and
+    what gives the words of a unit, or only its exact strings. How a unit begins is a pair only where it is short."""
+    index = units.index
+    mine = np.zeros(len(units), np.bool_)
+    mine[which] = True
+    at = np.flatnonzero(mine[index.unit])
+    names, used = list(index.vocabulary), np.unique(index.token[at])
+    same, lower = np.zeros(len(names), np.int64), dict[str, int]()
+    same[used] = [lower.setdefault(names[i].lower(), i) for i in used.tolist()]
+    unit, word = index.unit[at].astype(np.int64), same[index.token[at]]
+    first = np.diff(unit, prepend=-1) > 0
+    before = np.where(first, 0, np.roll(word, 1) + 1)
+    pair = np.unique(before * (len(same) + 1) + word, return_inverse=True)[1].reshape(-1)
+    keep = ~first | (index.lengths[unit] <= 2)
+    size = max(1, len(pair))
+    keys = np.unique(unit[keep] * size + pair[keep])
+    exact = _exact(units)
+    ends = np.cumsum(index.lengths)
+
+    def words(of: int, only_exact: bool) -> set[int]:
+        span = slice(int(ends[of] - index.lengths[of]), int(ends[of]))
+        tokens = index.token[span][exact[span]] if only_exact else index.token[span]
+        return set(same[tokens].tolist())
+
+    return keys // size, keys % size, words
+
+
+def _exact(units: Units) -> npt.NDArray[np.bool_]:
+    """[entries of the index] numbers, identifiers, and names that are not just a unit's first word."""
+    index = units.index
+    kinds = index.kinds[index.token]
+    out: npt.NDArray[np.bool_] = (kinds >= NUMBER) | ((kinds == NAME) & (np.diff(index.unit, prepend=-1) == 0))
+    return out

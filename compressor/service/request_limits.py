@@ -1,0 +1,139 @@
+"""How much a client may ask for: bytes, nesting, requests at a time and a minute. Knows no routes and no content."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NoReturn
+
+from compressor.service.http_errors import Refused
+
+Receive = Callable[[], Awaitable[Any]]
+Headers = Iterable[tuple[bytes, bytes]]
+MISSES = 60  # a minute: refs that a tenant may ask for and that there are not; more are guesses
+
+
+async def read_body(receive: Receive, headers: Headers, most: int, seconds: float) -> bytes:
+    """The whole body of a request. Refused: 413 beyond `most` bytes, 408 after `seconds`, 400 for one cut short."""
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit() and int(value) > most:
+            raise _too_large(most)
+    try:
+        return await asyncio.wait_for(_read(receive, most), seconds)
+    except asyncio.TimeoutError:
+        raise Refused(408, "timeout", f"the body did not arrive within {seconds:g} s") from None
+
+
+def check_framing(headers: Headers) -> None:
+    """Refused (400) for a body whose length is told in two ways: what stands in front of us may read the other one, and
+    take the rest for somebody's next request (RFC 9112, 6.1)."""
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
+        raise Refused(400, "ambiguous_length", "content-length or transfer-encoding, not both", {"connection": "close"})
+
+
+def check_plain(headers: Headers) -> None:
+    """Refused (415) for a body that is packed: how much comes out of it nobody can know before."""
+    for name, value in headers:
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise Refused(415, "encoded_body", "send the body as it is, without a content-encoding")
+
+
+async def _read(receive: Receive, most: int) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "disconnected", "the body was cut short")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise _too_large(most)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _too_large(most: int) -> Refused:
+    # The rest of the body is not read: the connection is of no further use.
+    return Refused(413, "too_large", f"a body may have {most} bytes", {"connection": "close"})
+
+
+def parse(body: bytes, depth: int) -> Any:
+    """A body as JSON data. Refused (400) for what is no JSON, for NaN and infinity, and for what is nested deeper than
+    `depth`."""
+    try:
+        data = json.loads(body, parse_constant=_no_number)
+    except RecursionError:
+        raise _too_deep(depth) from None
+    except ValueError as error:
+        where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise Refused(400, "invalid_json", f"the body is no JSON{where}") from None
+    too_deep(data, depth)
+    return data
+
+
+def too_deep(data: Any, depth: int, told: int | None = None) -> None:
+    """Refused (400) for JSON data nested deeper than `depth`; the error says `told`, if given."""
+    level: list[Any] = [data] if isinstance(data, (dict, list)) else []
+    for _ in range(depth):
+        if not level:
+            return
+        inside = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [value for values in inside for value in values if isinstance(value, (dict, list))]
+    if level:
+        raise _too_deep(depth if told is None else told)
+
+
+def _too_deep(depth: int) -> Refused:
+    return Refused(400, "too_deep", f"the body's JSON may be nested {depth} deep")
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+class Turnstile:
+    """Counts a tenant's requests. For one event loop.
+
+    concurrency: at a time. rate: a minute, 0: any; they may come all at once, then they have to wait.
+    """
+
+    def __init__(self, concurrency: int, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._rate, self._clock = concurrency, rate, clock
+        self._left, self._at = float(rate), clock()
+        self._misses, self._missed = float(MISSES), clock()
+        self.inside = 0
+
+    def enter(self) -> None:
+        """Lets one in. Refused (429) if it is too many."""
+        if self.inside >= self._most:
+            raise _too_many(f"{self._most} requests at a time", 1.0)
+        if self._rate:
+            now = self._clock()
+            self._left = min(self._rate, self._left + (now - self._at) * self._rate / 60)
+            self._at = now
+            if self._left < 1:
+                raise _too_many(f"{self._rate:g} requests a minute", (1 - self._left) * 60 / self._rate)
+            self._left -= 1
+        self.inside += 1
+
+    def guess(self) -> None:
+        """Lets one in that asks for a ref. Refused (429) if too many of late were for none."""
+        now = self._clock()
+        self._misses = min(MISSES, self._misses + (now - self._missed) * MISSES / 60)
+        self._missed = now
+        if self._misses < 1:
+            raise _too_many(f"{MISSES} requests a minute for refs that there are not", 60 / MISSES)
+
+    def missed(self) -> None:
+        """There was no such ref."""
+        self._misses -= 1
+
+    def leave(self) -> None:
+        """One that was let in is gone."""
+        self.inside -= 1
+
+
+def _too_many(what: str, wait: float) -> Refused:
+    return Refused(429, "too_many_requests", f"a tenant may make {what}", {"retry-after": str(max(1, round(wait)))})

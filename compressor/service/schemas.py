@@ -1,0 +1,159 @@
+"""The bodies of the HTTP API, and an example of each. What is no field here is passed over, as gateways send more.
+
+Messages are any dialect's, so they are not described further: `compressor.context.formats` reads them. The first thing that is
+wrong is enough: to list a hundred thousand would hold up everybody.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+Budget = StrictInt | StrictFloat
+Limit = StrictInt | StrictFloat | StrictStr
+_LOG: Any = "12:00:01 worker-1 started\n12:00:02 worker-2 started\n12:00:09 ERROR worker-1 gave up: E-4711"
+_MESSAGES: list[Any] = [
+    {"role": "user", "content": "Why did the import stop? Read the log."},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "read_log", "arguments": "{}"}}],
+    },
+    {"role": "tool", "tool_call_id": "call_1", "content": _LOG},
+]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+
+class Compress(_Shape):
+    """A whole context. With a budget it is cut to it, for one call; without one it is taken for a conversation's
+    history: tool results are cut once, when they are new, and stay byte-stable from then on."""
+
+    messages: list[Any] = Field(max_length=100_000)
+    model: StrictStr | None = None
+    budget: Budget | None = None
+    query: StrictStr | None = None
+    tools: list[Any] | None = None
+    system: StrictStr | list[Any] | None = None
+    mode: Literal["call", "ingest", "compact"] = "call"
+    pinned: Annotated[list[StrictInt], FailFast()] = Field(default=[], max_length=100_000)
+
+    model_config = ConfigDict(
+        extra="ignore", json_schema_extra={"examples": [{"messages": _MESSAGES, "model": "gpt-4o", "budget": 4000}]}
+    )
+
+
+class Documents(_Shape):
+    """Documents that share a budget."""
+
+    documents: Annotated[list[StrictStr | dict[str, Any]], FailFast()] = Field(max_length=100_000)
+    query: StrictStr | None = None
+    budget: Budget = 0.25
+    model: StrictStr | None = None
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {"documents": [{"title": "import.log", "text": _LOG}], "query": "why did it stop", "budget": 500}
+            ]
+        },
+    )
+
+
+class Examples(_Shape):
+    """In-context examples, of which those that teach most for a query are chosen."""
+
+    examples: Annotated[list[StrictStr | dict[str, Any] | list[Any]], FailFast()] = Field(max_length=100_000)
+    query: StrictStr | None = None
+    budget: Budget = 0.25
+    model: StrictStr | None = None
+    template: StrictStr | None = Field(default=None, max_length=10_000, description='Such as "{question} => {answer}".')
+    method: Literal["auto", "classes", "dpp", "mmr", "top"] = "auto"
+    prune: StrictBool = True
+    order: Literal["best last", "best first", "given"] = "best last"
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {
+                    "examples": [
+                        {"input": "my card was stolen", "output": "lost_card"},
+                        {"input": "what do I owe", "output": "balance"},
+                    ],
+                    "query": "I lost my card",
+                    "budget": 20,
+                }
+            ]
+        },
+    )
+
+
+class Told(_Shape):
+    """What a session is told; it keeps it, so that it need not be told again."""
+
+    model: StrictStr | None = None
+    budget: Limit | None = Field(default=None, description='Tokens, a share of the window below 1, or "$0.02" a call.')
+    tools: list[Any] | None = None
+    system: StrictStr | list[Any] | None = None
+
+
+class Append(Told):
+    """Messages to add, oldest first, and the provider's usage of the last call, if it is known."""
+
+    messages: list[Any] = Field(default=[], max_length=100_000)
+    at: StrictInt | None = Field(
+        default=None,
+        ge=0,
+        description="How many messages the session had (`count` of the last answer): with it an append that was not "
+        "answered can be sent again, and adds nothing twice. 409 if the session has others.",
+    )
+    pin: StrictBool = False
+    usage: dict[str, Any] | None = None
+
+    model_config = ConfigDict(
+        extra="ignore", json_schema_extra={"examples": [{"messages": _MESSAGES, "model": "gpt-4o", "budget": 32000}]}
+    )
+
+
+class View(Told):
+    """What to send now."""
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{}]})
+
+
+class Recall(_Shape):
+    """A question to what has left the view."""
+
+    query: StrictStr = Field(min_length=1)
+    budget: StrictInt = Field(default=1000, ge=1)
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"query": "which worker gave up"}]})
+
+
+class Expand(_Shape):
+    """A ref of the session, and what of its text is wanted."""
+
+    ref: StrictStr = Field(min_length=1, max_length=200)
+    query: StrictStr | None = None
+    budget: StrictInt | None = Field(default=None, ge=1)
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"ref": "123456789012"}]})
+
+
+class Error(BaseModel):
+    """What is wrong."""
+
+    class Inner(BaseModel):
+        type: str
+        message: str
+
+    error: Inner
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"error": {"type": "invalid_context", "message": "message 3: no role"}}]}
+    )

@@ -1,0 +1,93 @@
+"""Bills a recorded session under any policy: what its calls would have cost through a session, and as they were.
+
+Every answer of the agent was a call; before each the view is taken and billed with a simulated prompt cache
+(`billing.Meter`), and so is the untouched history. The recorded answers are taken as they are: an agent that had seen
+less might have gone another way. Compresses nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from compressor.context.formats import serialization
+from compressor.errors import InvalidContext
+from compressor.sessions.conversation import Conversation
+from compressor.sessions.policy import Policy
+from compressor.tokens.billing import Bill, Meter
+from compressor.tokens.model_families import DEFAULT_MODEL
+from compressor.tokens.pricing import Price, price_of
+
+if TYPE_CHECKING:
+    from compressor.compressor import Compressor
+    from compressor.sessions.runtime import Kit
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """raw, sent: the bills as recorded, and through a session. longest: tokens of the longest request. Answers are
+    billed in both."""
+
+    raw: Bill
+    sent: Bill
+    compactions: int
+    longest: int
+    price: Price
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def saved_share(self) -> float:
+        """Share of the money saved; negative where the session cost more."""
+        return 1 - self.sent.money / self.raw.money if self.raw.money else 0.0
+
+    def report(self) -> str:
+        """A few lines of plain text."""
+        guess = "" if self.price.known else " (a guess: the model is not in the price table)"
+        lines = [f"{self.raw.calls} calls at the prices of {self.price.name}{guess}"]
+        for name, bill in (("as recorded", self.raw), ("with a session", self.sent)):
+            share = f"{bill.cache_share:4.0%} from the cache"
+            lines.append(f"{name:>14}: {bill.prompt:>11,} prompt tokens, {share}, ${bill.money:.4f}")
+        lines.append(f"{self.saved_share:+.1%} saved, {self.compactions} compactions, longest request {self.longest:,}")
+        return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
+
+
+def replay(
+    compressor: Compressor,
+    messages: Sequence[Any],
+    model: str | None = None,
+    budget: int | float | str | None = None,
+    policy: Policy | None = None,
+    tools: Sequence[Any] | None = None,
+    system: Any = None,
+) -> Replay:
+    """Bills a recorded session; the arguments are those of `Compressor.session`. InvalidContext for what is no history,
+    or has no answer in it; BudgetTooSmall as `Session.view`."""
+    talk = Conversation(compressor, model, budget, policy, tools, "replay", None, system)
+    kit, price = talk.kit, (policy or Policy()).prices or price_of(model or DEFAULT_MODEL)
+    before, after = Meter(price), Meter(price)
+    raw, sent, longest = Bill(), Bill(), 0
+    front = [{"role": "system", "content": system}] if isinstance(system, (str, list)) and system else []
+    context = kit.parse([*front, *messages])[1]
+    turns = context.turns[len(front) :]
+    head = [("head", kit.head_tokens(front))]
+    sizes = [kit.tokens(turn, context) for turn in turns]
+    keys = [serialization.digest(message) for message in messages]
+    for at, turn in enumerate(turns):
+        if turn.role == "assistant" and at and turns[at - 1].role != "assistant":
+            answer = next((i for i in range(at, len(turns)) if turns[i].role != "assistant"), len(turns))
+            view = _parts(kit, talk.view(), front)
+            longest = max(longest, sum(size for _, size in [*head, *view]))
+            output = sum(sizes[at:answer])
+            raw += before.call([*head, *zip(keys[:at], sizes[:at], strict=True)], output)
+            sent += after.call([*head, *view], output)
+        talk.append(messages[at])
+    if not raw.calls:
+        raise InvalidContext("nothing to replay: there is no answer of an agent after a first message")
+    return Replay(raw, sent, talk.balance().compactions, longest, price, tuple(talk.warnings))
+
+
+def _parts(kit: Kit, view: list[Any], front: list[Any]) -> list[tuple[Hashable, int]]:
+    context = kit.parse([*front, *view])[1]
+    sizes = [kit.tokens(turn, context) for turn in context.turns[len(front) :]]
+    return [(serialization.digest(message), size) for message, size in zip(view, sizes, strict=True)]

@@ -1,0 +1,78 @@
+"""Where a line that a model wrote comes from: the passage or old line it shares most with. Decides whose words it gives
+and which ref stands behind it; verifies nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compressor.scoring.bm25 import STOP
+from compressor.scoring.token_index import terms
+from compressor.sessions.summaries.claims import claims
+from compressor.sessions.summaries.passage import Passage
+from compressor.sessions.summaries.summary import Line
+from compressor.sessions.summaries.verification import Sources
+
+GROUNDED = 0.5  # share of a line's words that its sources must have: less is no summary of them
+EXACT = 4.0  # what an exact string counts beside a word
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """ref, who: see `Line`. tool: it gives words of a tool, which are nobody's wish or decision."""
+
+    ref: str
+    who: str
+    tool: bool
+
+
+class Origins:
+    """All places a line may come from."""
+
+    def __init__(self, passages: Sequence[Passage], old: Sequence[Line]) -> None:
+        self._origins = [Origin(p.ref, p.who, p.kind == "tool_result") for p in passages]
+        self._origins += [Origin(line.ref, line.who, _of_tool(line.who)) for line in old]
+        texts = [p.text for p in passages] + [line.text for line in old]
+        self.sources = Sources(texts)
+        self._own = [Sources([t]) for t in texts]
+        self._terms = [frozenset(terms(t)) for t in texts]
+        self._all = frozenset[str]().union(*self._terms)
+        n = len(texts)
+        self._rare = {t: math.log1p(n / sum(t in own for own in self._terms)) for t in self._all}
+
+    def grounded(self, text: str) -> bool:
+        """Whether enough of the line's words are in the sources at all."""
+        said = _content(text)
+        return sum(t in self._all for t in said) >= GROUNDED * len(said) if said else False
+
+    def of(self, text: str) -> Origin:
+        """The origin that shares most with a line; of equals the first. A line with an exact string that only tools
+        gave is theirs, whoever else said the rest of it."""
+        said, exact = _content(text), claims(text)
+        shares = []
+        holds = []
+        for own, known in zip(self._own, self._terms, strict=True):
+            held = [own.holds(c) for c in exact]
+            holds.append(held)
+            shares.append(sum(self._rare[t] for t in said if t in known) + EXACT * sum(held))
+        best = max(range(len(shares)), key=lambda i: (shares[i], -i))
+        if self._origins[best].tool:
+            return self._origins[best]
+        tools = [i for i, o in enumerate(self._origins) if o.tool]
+        for c in range(len(exact)):
+            theirs = [i for i in tools if holds[i][c]]
+            others = any(h[c] for i, h in enumerate(holds) if not self._origins[i].tool)
+            if theirs and not others:
+                return self._origins[max(theirs, key=lambda i: (shares[i], -i))]
+        return self._origins[best]
+
+
+def _content(text: str) -> list[str]:
+    """The distinct terms of a line that say something."""
+    return [t for t in dict.fromkeys(terms(text)) if t not in STOP]
+
+
+def _of_tool(who: str) -> bool:
+    return who == "tool" or who.startswith("tool ")

@@ -1,0 +1,241 @@
+"""A summary without a model: the sentences and records that the fast tier rates best, in the section that their kind
+and words tell. The same passages give the same lines.
+
+Only what stands in the passages is written: sentences of what was said, and lines or excerpts of what tools gave.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.pipeline.ranking import rank
+from compressor.scoring.base import Query, Source, Units
+from compressor.scoring.heuristic import FastScorer
+from compressor.sessions.summaries.claims import claims
+from compressor.sessions.summaries.passage import Passage, clip, one_line
+from compressor.sessions.summaries.summary import Line
+from compressor.text.segmenters import SHORT, segment, speech
+from compressor.text.segmenters.base import Flag, Layout
+from compressor.text.segmenters.sentences import prose
+from compressor.text.segmenters.span_layout import layout
+from compressor.tokens import Counter
+
+LONGEST = 360  # characters of a line
+MOST = 300  # lines that compete for the budget
+#: what a section's lines are worth beside each other
+WORTH = {"goal": 4.0, "decisions": 1.6, "facts": 1.2, "failed": 1.4, "open": 1.8}
+EXACT = 1.3  # factor for lines with ids, numbers, paths
+PLAIN = 0.5  # factor for sentences that no cue speaks for
+CHATTER = 0.12  # factor for politeness and lead-ins
+GOALS = 0.4  # share of the budget that new goals may take; the least of more of them count like chatter
+SENTENCES = frozenset(("prose", "markdown", "log"))  # layouts whose units say something alone
+
+_ASKS = re.compile(
+    r"\b(?:please|must|mustn'?t|should|shouldn'?t|need|want|would like|don'?t|do not|never|always|only|make sure|"
+    r"ensure|fix|add|find|change|book|cancel|create|update|write|remove|implement|use|keep|without|at most|at least)\b",
+    re.I,
+)
+_CHATTER = re.compile(
+    r"\W*(?:(?:hi|hello|hey|ok(?:ay)?|sure|great|good|bye|perfect|alright|of course|certainly)\b[^.!?\d]{0,12}"
+    r"|(?:thanks?|thank you|you(?:'re| are) welcome|how can i (?:help|assist)|is there anything|if you (?:have|need)"
+    r"|(?:can|could) you (?:please )?(?:help|assist)|(?:please )?let me know)\b[^.!?\d]{0,90})[.!?:]?\W*|.{0,60}:\W*",
+    re.I | re.S,
+)
+_FAILED = re.compile(
+    r"\b(?:fail(?:s|ed|ing|ure)?|error|exception|traceback|(?:did|does|do)(?: not|n'?t) (?:work|help|exist|match)|"
+    r"crash(?:es|ed)?|timed out|refused|denied|not found|no such|cannot|broke(?:n)?|wrong|rejected)\b",
+    re.I,
+)
+_OPEN = re.compile(
+    r"\b(?:todo|to do|still|remain(?:s|ing)?|next|left to|pending|not yet|unclear|unknown|need(?:s)? to|have to|"
+    r"let me know|waiting)\b|\?\s*$",
+    re.I,
+)
+_DECIDED = re.compile(
+    r"\b(?:decid(?:e|ed)|choos(?:e|ing)|chose|instead|will use|going to|i'?ll|let'?s|let me|switch(?:ed|ing)?|"
+    r"therefore|so i|because|plan|approach|opted|keep(?:ing)?|better to)\b",
+    re.I,
+)
+_RESULT = re.compile(
+    r"\b(?:found|fixed|pass(?:es|ed)|confirm(?:s|ed)|done|created|changed|added|removed|updated|booked|cancel+ed|"
+    r"works|root cause|turns out|shows?|contains?|located|result|is in|equals|total)\b",
+    re.I,
+)
+
+
+class Rated:
+    """Passages cut into units, rated by the fast tier against what the user said. Empty passages have no units."""
+
+    def __init__(self, passages: Sequence[Passage], counter: Counter, aims: Sequence[str] = ()) -> None:
+        self.passages = passages
+        self._counter = counter
+        self.layouts = [_layout(p) for p in passages]
+        said = [p.text[:4000] for p in passages if p.kind == "user"]
+        self._query = Query(tuple((t, 0.7) for t in aims[-8:]) + tuple((t, 1.0) for t in said[-2:]))
+
+    @cached_property
+    def units(self) -> Units:
+        """All units of all passages; the newest passage is the last."""
+        n = len(self.passages)
+        sources = [
+            Source(p.kind, x, _costs(x, self._counter), p.name or "", n - 1 - i)
+            for i, (p, x) in enumerate(zip(self.passages, self.layouts, strict=True))
+        ]
+        return Units(sources)
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.int32]:
+        """[n] units, best first, parents before children."""
+        return rank(FastScorer().score(self._query, self.units), self.units).order if len(self.units) else _none()
+
+    def shortened(self, room: int) -> list[Passage]:
+        """The passages cut to about `room` tokens together, `…` for what is missing: for a model with a small window.
+        Those of which nothing is left go."""
+        units = self.units
+        if float(units.costs.sum()) <= room:
+            return list(self.passages)
+        spent = np.cumsum(units.costs[self.order]) <= room
+        keep = np.zeros(len(units), np.bool_)
+        keep[self.order[spent]] = True
+        out = []
+        for i, p in enumerate(self.passages):
+            mine = keep[units.starts[i] : units.starts[i + 1]]
+            if mine.any():
+                out.append(Passage(self.layouts[i].render(mine), p.kind, p.name, p.ref))
+        return out
+
+    def lines(self, budget: int, since: int, aimed: bool) -> list[tuple[str, Line]]:
+        """Lines with their sections, worth about twice the budget, in order of the passages. aimed: a goal is known, so
+        what the user says now is not all part of it."""
+        units = self.units
+        n = max(1, len(units))
+        place = np.empty(len(units), np.float64)
+        place[self.order] = np.arange(len(units)) / n
+        chosen = np.zeros(len(units), np.bool_)
+        spent = np.cumsum(np.minimum(units.costs[self.order], 120.0)) <= 2 * budget
+        chosen[self.order[spent][:MOST]] = True
+        out: list[tuple[str, Line]] = []
+        for i, p in enumerate(self.passages):
+            start, stop = int(units.starts[i]), int(units.starts[i + 1])
+            if start == stop or not p.text.strip():
+                continue
+            mine = np.flatnonzero(chosen[start:stop])
+            if not len(mine):  # the best of every passage competes, too
+                mine = np.array([int(np.argmin(place[start:stop]))])
+            told = self._sentences if p.kind != "tool_result" or self.layouts[i].kind in SENTENCES else self._excerpt
+            out += told(i, mine, place[start:stop], since, aimed)
+            aimed = aimed or p.kind == "user"
+        return self._limited(out, budget)
+
+    def _limited(self, lines: list[tuple[str, Line]], budget: int) -> list[tuple[str, Line]]:
+        """The lines, with a long message of the user's kept from taking all the room: what else it says counts less."""
+        goals = [i for i, (section, _) in enumerate(lines) if section == "goal"]
+        spent = 0
+        for i in sorted(goals, key=lambda i: (-lines[i][1].worth, i)):
+            section, line = lines[i]
+            spent += self._counter.count(line.text) + 8
+            if spent > GOALS * budget:
+                lines[i] = section, replace(line, worth=round(line.worth * CHATTER, 3))
+        return lines
+
+    def _sentences(
+        self, i: int, mine: npt.NDArray[np.intp], place: npt.NDArray[np.float64], since: int, aimed: bool
+    ) -> list[tuple[str, Line]]:
+        p, found = self.passages[i], self.layouts[i]
+        out = []
+        for u in mine.tolist():
+            a, b = found.spans[u].tolist()
+            text = clip(one_line(found.text[a:b]), LONGEST)
+            if any(c.isalnum() for c in text):
+                section, factor = _section(p, text, int(found.flags[u]), aimed)
+                out.append((section, _line(p, text, section, float(place[u]), factor, since)))
+        return out
+
+    def _excerpt(
+        self, i: int, mine: npt.NDArray[np.intp], place: npt.NDArray[np.float64], since: int, aimed: bool
+    ) -> list[tuple[str, Line]]:
+        """One line for a passage whose units say nothing alone: as many of the best as fit in it."""
+        p, found = self.passages[i], self.layouts[i]
+        best = mine[np.argsort(place[mine], kind="stable")]
+        keep = np.zeros(len(found.spans), np.bool_)
+        text = ""
+        for size in (len(best), *(s for s in (64, 32, 16, 8, 4, 2, 1) if s < len(best))):
+            keep[:] = False
+            keep[best[:size]] = True
+            text = one_line(found.render(keep))
+            if len(text) <= LONGEST:
+                break
+        text = clip(text, LONGEST)
+        if not any(c.isalnum() for c in text):
+            return []
+        wrong = bool((found.flags[keep] & Flag.ERROR).any())
+        section = "failed" if wrong else "facts"
+        return [(section, _line(p, text, section, float(place[best[0]]), 1.0, since))]
+
+
+def _none() -> npt.NDArray[np.int32]:
+    return np.zeros(0, np.int32)
+
+
+def _layout(p: Passage) -> Layout:
+    if not p.text.strip():
+        return layout("prose", "", [])
+    if p.kind == "tool_result":
+        return segment(p.text, p.name or "")
+    if p.kind == "tool_call":
+        return layout("prose", p.text, [0])
+    return prose(p.text) if len(p.text) < SHORT else speech(p.text)
+
+
+def _costs(found: Layout, counter: Counter) -> npt.NDArray[np.float32]:
+    """[units] tokens."""
+    at = np.searchsorted(counter.offsets(found.text), found.spans)
+    costs: npt.NDArray[np.float32] = ((at[:, 1] - at[:, 0]) * counter.scale).astype(np.float32)
+    return costs
+
+
+def _section(p: Passage, text: str, flags: int, aimed: bool) -> tuple[str, float]:
+    """The section of a sentence, and a factor on its worth."""
+    factor = CHATTER if p.kind != "tool_result" and _CHATTER.fullmatch(text.replace("’", "'")) else 1.0
+    if p.kind == "user":
+        if _ASKS.search(text):
+            return "goal", factor
+        if not aimed:
+            return "goal", factor * PLAIN
+        return ("open" if text.rstrip().endswith("?") else "facts"), factor
+    if p.kind == "tool_result":
+        return ("failed", 1.0) if flags & (Flag.ERROR | Flag.WARNING) else ("facts", 1.0)
+    if p.kind == "tool_call":
+        return "decisions", 0.6
+    for cue, section in ((_FAILED, "failed"), (_OPEN, "open"), (_RESULT, "facts"), (_DECIDED, "decisions")):
+        if cue.search(text):
+            return section, factor
+    return "facts", PLAIN * factor
+
+
+def _line(p: Passage, text: str, section: str, place: float, factor: float, since: int) -> Line:
+    return Line(text, p.ref, p.who, since, worth_of(section, text, factor * (1.2 - 0.8 * place)))
+
+
+def worth_of(section: str, text: str, factor: float = 1.0) -> float:
+    """What a line competes with for room."""
+    return round(WORTH[section] * factor * (EXACT if claims(text) else 1.0), 3)
+
+
+def raw_lines(passages: Sequence[Passage], since: int) -> list[tuple[str, Line]]:
+    """The beginning of every passage with any text at all: what is left where no unit says anything (punctuation,
+    one string of thousands of letters)."""
+    out = []
+    for p in passages:
+        text = one_line(p.text)
+        if text:
+            section = "goal" if p.kind == "user" else "facts"
+            cut = clip(text, LONGEST) or f"{text[: LONGEST - 1]}…"
+            out.append((section, Line(cut, p.ref, p.who, since, worth_of(section, cut))))
+    return out

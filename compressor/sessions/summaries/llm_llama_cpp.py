@@ -1,0 +1,131 @@
+"""A local model from a GGUF file, through llama-cpp-python's high-level class. One answer at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from compressor.errors import MissingExtra, ModelError
+from compressor.sessions.summaries.llm import Answer, WriterError
+from compressor.sessions.summaries.prompt import Prompt
+
+WINDOW = 8_192  # tokens at most, where the file is ours to open: a larger one costs memory
+FRAME = 32  # tokens of a chat template's own
+
+
+class GgufWriter:
+    """model: the file, loaded with the first answer, or a `llama_cpp.Llama` of the caller's, which must not be used by
+    another thread meanwhile. Raises MissingExtra, and ModelError for a file that is missing or none."""
+
+    def __init__(self, model: Any) -> None:
+        self._lock = threading.Lock()
+        self._llama: Any = None
+        self._path: Path | None = None
+        if isinstance(model, Path):
+            self._path, self.name = model, model.name
+            try:
+                with model.open("rb") as file:
+                    magic = file.read(4)
+            except OSError as e:
+                raise ModelError(f"cannot read the model {model}: {e.strerror}") from e
+            if magic != b"GGUF":
+                raise ModelError(f"{model} is not a GGUF file")
+            _llama_cpp()
+        else:
+            self._llama, self.name = model, Path(str(getattr(model, "model_path", "llama"))).name
+
+    def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
+        """See `Writer.room`. Loads the model: only it knows its window, and counts with its own vocabulary."""
+        with self._lock:
+            llama = self._loaded()
+        window = int(llama.n_ctx())
+        return window - self._answer_tokens(llama, answer) - FRAME, lambda text: len(_tokens(llama, text))
+
+    def write(self, prompt: Prompt, tokens: int, seconds: float) -> Answer:
+        """See `Writer.write`. Greedy; stops at its deadline between two tokens."""
+        end = time.monotonic() + seconds
+        if not self._lock.acquire(timeout=max(0.0, seconds)):
+            raise WriterError(f"{self.name} is still busy with an earlier answer")
+        try:
+            return self._write(prompt, tokens, end)
+        finally:
+            self._lock.release()
+
+    def _write(self, prompt: Prompt, tokens: int, end: float) -> Answer:
+        llama = self._loaded()
+        options = {"max_tokens": self._answer_tokens(llama, tokens), "temperature": 0.0, "stream": True}
+        llama.reset()
+        parts: list[str] = []
+        if (getattr(llama, "metadata", None) or {}).get("tokenizer.chat_template"):
+            messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
+            stream = llama.create_chat_completion(messages, **options)
+        else:
+            # A model without a template goes on with what it reads: the first heading sets it going.
+            parts.append("GOAL:\n-")
+            stream = llama.create_completion(f"{prompt.whole}\n{parts[0]}", **options)
+        why = None
+        for piece in stream:
+            if time.monotonic() > end:
+                stream.close()
+                raise WriterError(f"{self.name} was still writing when its time was over")
+            choice = piece["choices"][0]
+            parts.append((choice["delta"].get("content") if "delta" in choice else choice["text"]) or "")
+            why = choice.get("finish_reason") or why
+        return Answer("".join(parts), why == "length")
+
+    @staticmethod
+    def _answer_tokens(llama: Any, tokens: int) -> int:
+        return max(1, min(tokens, int(llama.n_ctx()) // 3))
+
+    def _loaded(self) -> Any:
+        if self._llama is None:
+            api = _llama_cpp()
+            try:
+                window = min(_trained(api, str(self._path)), WINDOW)
+                self._llama = api.Llama(str(self._path), n_ctx=window, n_gpu_layers=-1, verbose=False)
+            except (ValueError, RuntimeError, OSError) as e:
+                raise ModelError(f"llama.cpp cannot load {self._path}: {e}") from e
+        return self._llama
+
+
+def _trained(api: Any, path: str) -> int:
+    """Tokens the model was trained on at once, read without its weights."""
+    params = api.llama_model_default_params()
+    params.vocab_only = True
+    model = api.llama_model_load_from_file(path.encode(), params)
+    if not model:
+        raise ValueError("it is damaged, or of an architecture that this llama.cpp does not know")
+    try:
+        name = _metadata(api, model, "general.architecture")
+        trained = _metadata(api, model, f"{name}.context_length")
+    finally:
+        api.llama_model_free(model)
+    return int(trained) if trained.isdigit() and int(trained) > 0 else WINDOW
+
+
+def _metadata(api: Any, model: Any, key: str) -> str:
+    buffer = ctypes.create_string_buffer(256)
+    api.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
+    return buffer.value.decode("utf-8", "replace")
+
+
+def _tokens(llama: Any, text: str) -> list[int]:
+    found: list[int] = llama.tokenize(text.encode("utf-8", "replace"), add_bos=False)
+    return found
+
+
+def _llama_cpp() -> Any:
+    try:
+        api = importlib.import_module("llama_cpp")
+    except ImportError as e:
+        raise MissingExtra("llama-cpp-python", "llama") from e
+    logger = importlib.import_module("llama_cpp._logger").logger
+    if logger.level == logging.NOTSET:  # it would warn on stderr; a program that wants that sets the level
+        logger.setLevel(logging.ERROR)
+    return api

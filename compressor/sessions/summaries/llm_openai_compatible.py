@@ -1,0 +1,116 @@
+"""Any server that speaks OpenAI's /chat/completions, over httpx.
+
+httpx and not the openai package: that one retries twice by itself, which is no way to keep a deadline, and half of the
+servers that call themselves compatible answer in forms its types do not know. httpx comes with it anyway.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from compressor.errors import CompressorError, MissingExtra
+from compressor.sessions.summaries.llm import ROOM, Answer, WriterError, text_of
+from compressor.sessions.summaries.prompt import Prompt
+
+LARGEST = 2 << 20  # bytes of an answer
+#: what newer models want instead, tried once when the server complains about the name
+_OTHERWISE = (("max_tokens", "max_completion_tokens"), ("temperature", None))
+
+
+class EndpointWriter:
+    """url: "http://host/v1#model-name". key: None takes OPENAI_API_KEY; sent to that host only (redirects are not
+    followed), never part of a name, warning or error. CompressorError for a URL without a model, MissingExtra without
+    httpx."""
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        parts = urlsplit(url)
+        if not parts.hostname or not parts.fragment:
+            raise CompressorError("an OpenAI-compatible URL needs a host and a model: 'http://host/v1#model-name'")
+        if parts.username or parts.password:
+            raise CompressorError("pass the key as key= or OPENAI_API_KEY, not in the URL")
+        try:
+            self._httpx: Any = importlib.import_module("httpx")
+        except ImportError as e:
+            raise MissingExtra("httpx", "openai") from e
+        self._model = parts.fragment
+        self._url = parts._replace(fragment="", path=f"{parts.path.rstrip('/')}/chat/completions").geturl()
+        self._key = (key if key is not None else os.environ.get("OPENAI_API_KEY", "")).strip()
+        if not self._key.isascii() or any(c.isspace() or not c.isprintable() for c in self._key):
+            raise CompressorError("the API key has characters that no key has: check key= or OPENAI_API_KEY")
+        self.name = f"{self._model} at {parts.hostname}"
+
+    def __repr__(self) -> str:
+        return f"<EndpointWriter {self.name}>"
+
+    def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
+        """See `Writer.room`."""
+        return ROOM, count
+
+    def write(self, prompt: Prompt, tokens: int, seconds: float) -> Answer:
+        """See `Writer.write`."""
+        end = time.monotonic() + seconds
+        messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
+        body: dict[str, Any] = {"model": self._model, "messages": messages, "max_tokens": tokens, "temperature": 0}
+        for _ in range(len(_OTHERWISE) + 1):
+            status, data = self._post(body, end)
+            if status != 400 or not _adapted(body, data):
+                break
+        if status != 200:
+            raise WriterError(f"{self.name} answered {status}: {self._safe(data)}")
+        return _answer(data)
+
+    def _post(self, body: dict[str, Any], end: float) -> tuple[int, str]:
+        headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
+        left = end - time.monotonic()
+        if left <= 0:
+            raise WriterError("no time is left")
+        data = b""
+        try:
+            with (
+                self._httpx.Client(timeout=left, follow_redirects=False) as client,
+                client.stream("POST", self._url, json=body, headers=headers) as response,
+            ):
+                for chunk in response.iter_bytes():
+                    data += chunk
+                    if len(data) > LARGEST:
+                        raise WriterError(f"{self.name} answered with more than {LARGEST:,} bytes")
+                    if time.monotonic() > end:
+                        raise WriterError(f"{self.name} was still answering when its time was over")
+                return int(response.status_code), data.decode("utf-8", "replace")
+        except self._httpx.HTTPError as e:
+            raise WriterError(f"{self.name}: {self._safe(f'{type(e).__name__}: {e}')}") from None
+
+    def _safe(self, text: str) -> str:
+        """A stretch of what the server said, without our key, which some repeat."""
+        if self._key:
+            text = text.replace(self._key, "***")
+        return " ".join(text.split())[:200]
+
+
+def _adapted(body: dict[str, Any], complaint: str) -> bool:
+    """Changes the parameter that a server complains about; whether there was one."""
+    for name, other in _OTHERWISE:
+        if name in body and name in complaint:
+            value = body.pop(name)
+            if other is not None:
+                body[other] = value
+            return True
+    return False
+
+
+def _answer(data: str) -> Answer:
+    try:
+        choice = json.loads(data)["choices"][0]
+        message = choice["message"]
+        refusal, why, content = message.get("refusal"), choice.get("finish_reason"), message.get("content")
+    except (ValueError, LookupError, TypeError, AttributeError) as e:
+        raise WriterError(f"the server's answer is no chat completion: {data[:80]!r}") from e
+    if refusal or why == "content_filter":
+        raise WriterError("the model refused" if refusal else "the server's content filter took the answer")
+    return Answer("" if content is None else text_of(content), why == "length")

@@ -1,0 +1,70 @@
+"""The tables in the SQLite store's file, by version, and how a file comes to the newest. Reads and writes no entry."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from compressor.errors import StoreError
+from compressor.storage.sqlite import log
+
+_APPLICATION = 0x41435250  # PRAGMA application_id: "ACRP"
+_SCHEMA_1 = (
+    "CREATE TABLE entries (key BLOB NOT NULL UNIQUE, used REAL NOT NULL, size INTEGER NOT NULL, value BLOB)",
+    "CREATE INDEX live ON entries (used, size) WHERE value IS NOT NULL",
+    "CREATE INDEX gone ON entries (used) WHERE value IS NULL",
+    "CREATE TABLE totals (size INTEGER NOT NULL, gone INTEGER NOT NULL)",
+    "INSERT INTO totals VALUES (0, 0)",
+    "CREATE TRIGGER added AFTER INSERT ON entries BEGIN UPDATE totals SET size = size + new.size; END",
+    "CREATE TRIGGER changed AFTER UPDATE OF value ON entries BEGIN UPDATE totals SET"
+    " size = size + new.size - old.size, gone = gone + (new.value IS NULL) - (old.value IS NULL); END",
+    "CREATE TRIGGER removed AFTER DELETE ON entries BEGIN UPDATE totals SET"
+    " size = size - old.size, gone = gone - (old.value IS NULL); END",
+    f"PRAGMA application_id = {_APPLICATION}",
+)
+#: What makes each version of the schema from the one before. A process that has the file open goes on with its version,
+#: so a step adds and never takes away.
+_STEPS = (_SCHEMA_1, log.SCHEMA)
+_VERSION = len(_STEPS)  # PRAGMA user_version
+
+
+def prepare(db: sqlite3.Connection, path: str) -> None:
+    """Sets the connection up, and makes the tables or brings them to this version, in one transaction. `StoreError` if
+    the file is another program's or a newer version's."""
+    # One statement, one moment: another process may be making the file right now.
+    version, application, tables = db.execute(
+        "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id),"
+        " (SELECT count(*) FROM sqlite_master)"
+    ).fetchone()
+    if application != _APPLICATION and tables:
+        raise StoreError(f"{path} is another program's SQLite file: give the store a file of its own")
+    if version > _VERSION:
+        raise StoreError(
+            f"{path} was written by a newer version of agentic-compressor (schema {version}, this one reads "
+            f"{_VERSION}): upgrade, or set COMPRESSOR_CACHE_DIR to another folder"
+        )
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute(f"PRAGMA journal_size_limit = {16 * 2**20}")  # the WAL shrinks again after one large put
+    if version < _VERSION:
+        with transaction(db):  # whoever comes second waits here and finds the schema made
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            for step in _STEPS[version:]:
+                for statement in step:
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version = {max(version, _VERSION)}")
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """One that writes. Commits, if it is still open then; on any error (KeyboardInterrupt included) nothing is written,
+    and no lock is left behind."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        if db.in_transaction:
+            db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")

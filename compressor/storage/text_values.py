@@ -1,0 +1,17 @@
+"""Texts in a store of bytes: the one place that says how a text, lone surrogates included, is written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from compressor.storage.base import Store
+
+
+def put_texts(store: Store, texts: Mapping[str, str]) -> None:
+    """Stores all texts in one transaction."""
+    store.put({key: text.encode("utf-8", "surrogatepass") for key, text in texts.items()})
+
+
+def get_text(store: Store, key: str) -> str:
+    """The exact text. UnknownRef or ExpiredRef as `Store.get`."""
+    return store.get(key).decode("utf-8", "surrogatepass")

@@ -1,0 +1,1 @@
+"""Stores that wrap another store: resilience, encryption, redaction, write-behind."""

@@ -1,0 +1,150 @@
+"""A store that keeps no secret that has a form (`redaction`): texts behind refs are kept with `[redacted:kind]` in the
+place of each, so that is what an `expand` gives back.
+
+A ref is cut from a hash of the whole text, so a redacted text is not what its ref says. It is kept under a name of its
+own, `redacted:REF`: stores with other settings, or none, use the same database without finding other bytes than theirs.
+What was kept before redaction was switched on stays until its time is over. A finished compression (`caching`) with a
+secret in it is not kept at all: what comes out of a cache has to be what would have been worked out.
+
+Logs are passed on as they are: a session's journal holds what has to be sent again byte for byte. Encrypt them
+(`sealed`). So are vectors. Finds no secrets itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from compressor.context.refs import REF_DIGITS
+from compressor.errors import ExpiredRef, RefError, StoreError, UnknownRef
+from compressor.storage.base import Journal, Store, StoreStats, get_many, journal_of
+from compressor.storage.circuit_breaker import Unavailable
+from compressor.text.redaction import MARK_RE, check_level, redact, redact_json
+
+T = TypeVar("T")
+FRONT = "redacted:"
+_REF = re.compile(rf"\d{{{REF_DIGITS}}}", re.ASCII)
+_PASSED = ("health", "lease", "release")
+
+
+class RedactingStore:
+    """`store`, with secrets taken out of what is put into it.
+
+    level: "secrets"; "all", which takes card numbers and e-mail addresses out too; "off": takes nothing out, but finds
+    what was put in redacted."""
+
+    def __init__(self, store: Store, level: str = "secrets") -> None:
+        self._store, self._level = store, check_level(level)
+
+    def put(self, items: Mapping[str, bytes]) -> None:
+        """See `Store.put`."""
+        self._write(items, self._store.put)
+
+    def get(self, key: str) -> bytes:
+        """See `Store.get`: the text without secrets."""
+        try:
+            return self._store.get(key)
+        except RefError:
+            if not _REF.fullmatch(key):
+                raise
+            try:
+                return self._store.get(FRONT + key)
+            except ExpiredRef:
+                raise ExpiredRef(key) from None
+            except UnknownRef:
+                pass
+            raise
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """See `BatchStore.get_many`: the texts without secrets."""
+        found = get_many(self._store, keys)
+        left = [FRONT + key for key in keys if key not in found and _REF.fullmatch(key)]
+        if not left:
+            return found
+        return found | {key[len(FRONT) :]: value for key, value in get_many(self._store, left).items()}
+
+    def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
+        """See `Journal.read_log`."""
+        return self._journal.read_log(name, after)
+
+    def append_log(
+        self,
+        name: str,
+        at: int,
+        records: Sequence[bytes],
+        *,
+        fresh: bool = False,
+        values: Mapping[str, bytes] | None = None,
+    ) -> bool:
+        """See `Journal.append_log`. The records are kept as they are."""
+        journal = self._journal
+        return self._write(
+            values or {}, lambda items: journal.append_log(name, at, records, fresh=fresh, values=items or None)
+        )
+
+    def drop_log(self, name: str) -> None:
+        """See `Journal.drop_log`."""
+        self._journal.drop_log(name)
+
+    def stats(self) -> StoreStats:
+        """Those of the store."""
+        return self._store.stats()
+
+    def close(self) -> None:
+        """Closes the store."""
+        self._store.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _PASSED:  # by name: another way into the store would be a way past the redaction
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._store, name)
+
+    def _write(self, items: Mapping[str, bytes], write: Callable[[Mapping[str, bytes]], T]) -> T:
+        made = self._redacted(items)
+        try:
+            return write(made)
+        except Unavailable:
+            raise
+        except StoreError:
+            # Another level, or an older version's rules: what is there was made of the same text, and stays.
+            names = {key: items[key[len(FRONT) :]] for key in made if key.startswith(FRONT)}
+            there = get_many(self._store, list(names))
+            known = {key: held for key, held in there.items() if _is_made_of(held, names[key])}
+            if all(made[key] == held for key, held in known.items()):
+                raise
+            return write({**made, **known})
+
+    def _redacted(self, items: Mapping[str, bytes]) -> dict[str, bytes]:
+        out: dict[str, bytes] = {}
+        for key, value in items.items():
+            ref, result = _REF.fullmatch(key), key.startswith("cache:")
+            if self._level == "off" or not isinstance(value, bytes) or not (ref or result or key.startswith("regret:")):
+                out[key] = value
+                continue
+            text = value.decode("utf-8", "surrogatepass")
+            made = redact(text, self._level) if result else redact_json(text, self._level)
+            if made == text:
+                out[key] = value
+            elif not result:
+                out[FRONT + key if ref else key] = made.encode("utf-8", "surrogatepass")
+        return out
+
+    @property
+    def _journal(self) -> Journal:
+        return journal_of(self._store)
+
+
+def _is_made_of(redacted: bytes, value: bytes) -> bool:
+    """Whether one is the other but for its marks: what stands between them comes in the same order."""
+    text = value.decode("utf-8", "surrogatepass")
+    parts = MARK_RE.sub("\0", redacted.decode("utf-8", "surrogatepass")).split("\0")
+    if len(parts) < 2 or not text.startswith(parts[0]):
+        return False
+    at = len(parts[0])
+    for part in parts[1:-1]:
+        at = text.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return text.endswith(parts[-1]) and len(text) - len(parts[-1]) >= at

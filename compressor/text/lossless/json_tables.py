@@ -1,0 +1,278 @@
+"""Folds a JSON text into a shorter JSON text that says the same, and proves it. Drops nothing, scores nothing.
+
+Whitespace goes; a list of records becomes one header and rows:
+
+    {"columns":["id","price.low",{"status":"open"}],"rows":[[1,3.5],[2,"(absent)"]]}
+
+A column written as an object is the same in every row. `"(absent)"` is a key the record does not have, which is not
+null and not "". An object of records gets a first column `(key)`; `(key)=id` says that the key equals that column.
+A list of lists of records of one shape has `groups` of rows. The result is JSON again, readable without a key.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from json.encoder import encode_basestring as _quote
+from json.encoder import encode_basestring_ascii as _quote_ascii
+from math import isfinite
+from typing import Any
+
+from compressor.text.lossless.table_detection import ABSENT, Table, table_of
+
+ABSENT_CELL = '"(absent)"'
+KEY_COLUMN = "(key)"
+MAX_DEPTH = 100
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a JSON text was written: what `json.dumps` needs to write the same bytes again."""
+
+    indent: int | str | None
+    separators: tuple[str, str]
+    ascii: bool
+    lines: bool = False  # NDJSON: one value a line
+    head: str = ""  # whitespace around the value
+    tail: str = ""
+
+    def dump(self, value: Any) -> str:
+        if self.lines:
+            body = "\n".join(self._one(v) for v in value)
+        else:
+            body = self._one(value)
+        return self.head + body + self.tail
+
+    def _one(self, value: Any) -> str:
+        return json.dumps(value, indent=self.indent, separators=self.separators, ensure_ascii=self.ascii)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A JSON text's value; `lines` if it is NDJSON (the value is then the list of them)."""
+
+    value: Any
+    lines: bool
+
+
+def parse(text: str) -> Parsed | None:
+    """Reads a JSON or NDJSON text that holds an object or a list. None for anything else, or nested beyond reason."""
+    body = text.strip()
+    if not body or body[0] not in "{[":
+        return None
+    lines = False
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        rows = body.split("\n")
+        if len(rows) < 2 or not all(r[:1] in ("{", "[") for r in rows):
+            return None
+        try:
+            value = [json.loads(r) for r in rows]
+        except (ValueError, RecursionError):
+            return None
+        lines = True
+    if not isinstance(value, (dict, list)) or _too_deep(body):
+        return None
+    return Parsed(value, lines)
+
+
+def _too_deep(body: str) -> bool:
+    """Whether brackets (those inside strings counted too, which errs on the safe side) nest beyond MAX_DEPTH."""
+    if body.count("[") + body.count("{") < MAX_DEPTH:
+        return False
+    depth = 0
+    for m in re.finditer(r"[\[{]|[\]}]", body):
+        depth += 1 if m.group() in "[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+def style_of(text: str, parsed: Parsed) -> Style | None:
+    """The style that writes exactly this text again from its value, or None if there is none."""
+    body, value, lines = text.strip(), parsed.value, parsed.lines
+    start = text.index(body[0])
+    head, tail = text[:start], text[start + len(body) :]
+    ascii_only = "\\u" in body
+    indent: int | str | None = None
+    if "\n" in body and not lines:
+        m = re.match(r"[\[{]\n([ \t]+)", body)
+        if m is None:
+            return None
+        indent = m.group(1) if "\t" in m.group(1) else len(m.group(1))
+        tried = [(",", ": ")]
+    else:
+        tried = [(", ", ": "), (",", ":"), (",", ": ")]
+    for separators in tried:
+        style = Style(indent, separators, ascii_only, lines, head, tail)
+        try:
+            if style.dump(value) == text:
+                return style
+        except (ValueError, RecursionError):
+            return None
+    return None
+
+
+def fold_value(value: Any, ascii_only: bool = False) -> str:
+    """The folded JSON text of a value."""
+    return Emitter(ascii_only).emit(value)
+
+
+def needs_ascii(text: str) -> bool:
+    """Whether a JSON text holds lone surrogates, which must stay escaped."""
+    return _SURROGATE.search(text) is not None
+
+
+def fold(text: str) -> str | None:
+    """The folded form of a JSON text, or None where there is none that provably rebuilds it byte for byte."""
+    parsed = parse(text)
+    return None if parsed is None else fold_parsed(text, parsed)
+
+
+def fold_parsed(text: str, parsed: Parsed) -> str | None:
+    """`fold` for a text already parsed."""
+    folded = fold_value(parsed.value, needs_ascii(text))
+    if len(folded) >= len(text):
+        return None
+    style = style_of(text, parsed)
+    return folded if style is not None and unfold(folded, style) == text else None
+
+
+def unfold(folded: str, style: Style) -> str:
+    """The exact text that `fold` was given."""
+    return style.dump(unfold_value(json.loads(folded)))
+
+
+def scalar(value: Any) -> str:
+    """JSON text of a number, boolean or null. (`json.dumps` takes ten times as long for these.)"""
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if type(value) is int or (type(value) is float and isfinite(value)):
+        return repr(value)
+    return json.dumps(value)
+
+
+class Emitter:
+    """Writes values in the folded form. `quote` writes one string."""
+
+    def __init__(self, ascii_only: bool = False) -> None:
+        self.quote: Callable[[str], str] = _quote_ascii if ascii_only else _quote
+
+    def emit(self, value: Any) -> str:
+        kind = type(value)
+        if kind is str:
+            return self.quote(value)
+        if kind is dict:
+            if table := table_of(value):
+                return self._table(table)
+            return "{" + ",".join([f"{self.quote(k)}:{self.emit(v)}" for k, v in value.items()]) + "}"
+        if kind is list:
+            if table := table_of(value):
+                return self._table(table)
+            if groups := self._groups(value):
+                return groups
+            return "[" + ",".join([self.emit(v) for v in value]) + "]"
+        return scalar(value)
+
+    def cells(self, column: list[Any]) -> list[str]:
+        """A column's cells as JSON texts."""
+        return [ABSENT_CELL if v is ABSENT else self.emit(v) for v in column]
+
+    def header(self, table: Table) -> tuple[list[str], list[list[str]]]:
+        """Header entries and, for each entry that varies by row, its cells as texts."""
+        names: list[str] = []
+        columns: list[list[str]] = []
+        texts = [self.cells(c) for c in table.columns]
+        if table.keys is not None:
+            keys = [self.quote(k) for k in table.keys]
+            twin = next((n for n, t in zip(table.names, texts, strict=True) if t == keys), None)
+            names.append(self.quote(KEY_COLUMN if twin is None else f"{KEY_COLUMN}={twin}"))
+            columns.append(keys)
+        else:
+            twin = None
+        for name, cells in zip(table.names, texts, strict=True):
+            if name == twin:
+                # The column's place among the others must be known to rebuild the record.
+                names.append(self.quote(f"={KEY_COLUMN}"))
+            elif len(cells) > 2 and cells.count(cells[0]) == len(cells):
+                names.append(f"{{{self.quote(name)}:{cells[0]}}}")
+            else:
+                names.append(self.quote(name))
+                columns.append(cells)
+        return names, columns
+
+    def _table(self, table: Table) -> str:
+        names, columns = self.header(table)
+        if columns:
+            rows = ",".join(["[" + ",".join(row) + "]" for row in zip(*columns, strict=True)])
+        else:
+            rows = ",".join(["[]"] * table.height)
+        return f'{{"columns":[{",".join(names)}],"rows":[{rows}]}}'
+
+    def _groups(self, value: list[Any]) -> str | None:
+        """A list of lists of records of one shape: one header, the rows in groups."""
+        if len(value) < 2 or not all(type(v) is list and v and type(v[0]) is dict for v in value):
+            return None
+        table = table_of([r for group in value for r in group])
+        if table is None:
+            return None
+        names, columns = self.header(table)
+        rows = ["[" + ",".join(row) + "]" for row in zip(*columns, strict=True)] or ["[]"] * table.height
+        groups, at = [], 0
+        for group in value:
+            groups.append("[" + ",".join(rows[at : at + len(group)]) + "]")
+            at += len(group)
+        return f'{{"columns":[{",".join(names)}],"groups":[{",".join(groups)}]}}'
+
+
+def unfold_value(value: Any) -> Any:
+    """The value that was folded. Anything that only looks like a table is caught by `fold`'s comparison."""
+    if isinstance(value, list):
+        return [unfold_value(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"columns", "rows"}:
+        return _records(value["columns"], value["rows"])
+    if value.keys() == {"columns", "groups"}:
+        return [_records(value["columns"], g) for g in value["groups"]]
+    return {k: unfold_value(v) for k, v in value.items()}
+
+
+def _records(columns: list[Any], rows: list[Any]) -> Any:
+    keyed = next((c for c in columns if isinstance(c, str) and c.startswith(KEY_COLUMN)), None)
+    twin = keyed[len(KEY_COLUMN) + 1 :] if keyed and keyed != KEY_COLUMN else None
+    out: list[dict[str, Any]] = []
+    keys: list[str] = []
+    absent = ABSENT_CELL[1:-1]
+    for row in rows:
+        record: dict[str, Any] = {}
+        at = 0
+        for column in columns:
+            if isinstance(column, dict):
+                ((name, cell),) = column.items()
+                cell = unfold_value(cell)
+            elif column == keyed:
+                keys.append(row[at])
+                at += 1
+                continue
+            elif twin is not None and column == f"={KEY_COLUMN}":
+                name, cell = twin, keys[-1]
+            else:
+                name, cell = column, unfold_value(row[at])
+                at += 1
+            if cell != absent:
+                *path, last = name.split(".")
+                place = record
+                for part in path:
+                    place = place.setdefault(part, {})
+                place[last] = cell
+        out.append(record)
+    return dict(zip(keys, out, strict=True)) if keyed else out

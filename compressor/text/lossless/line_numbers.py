@@ -1,0 +1,194 @@
+"""Folds line-numbered windows (`12:code`, `    12\\tcode`, `12|code`, `12→code`): every tenth line keeps its number.
+
+    [lines numbered every 10]         The first line of a window, the first after a gap and every tenth keep the
+    147:    def get(self):            number, so that an agent that edits by line number still finds its way. A line
+            return self.x             without a number is one more than the line above it; where the numbering ends
+    [end of numbered lines]           before the text does, a note says so.
+
+Also tells `repeats` which lines of a text are numbered, and how. Knows nothing of what the lines say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from operator import add
+from typing import NamedTuple
+
+from compressor.context.refs import GAP
+from compressor.text.lossless.base import proven
+
+NOTE = "[lines numbered every 10]"
+END = "[end of numbered lines]"
+EVERY = 10
+
+# A line that ends a window without another word: a note that stands for lines of an earlier output (see `repeats`), or
+# the mark of a cut.
+_AGAIN = (
+    r"lines \d+-\d+ of tool result \d+ again(?:, now \d+-\d+)?|\d+ lines of tool result \d+ again, from its line \d+"
+)
+_BREAK = rf"(?:\[(?:{_AGAIN})\]|[ \t]*{GAP})(?=\r?\n|\r?\Z)"
+
+_DIGITS = 7
+_BLOCK = 256
+_NUMBER = re.compile(r"( {0,12})(0|[1-9]\d{0,6})( \||[:\t|→ ])")
+_PAIR = re.compile(rf"\n{_NUMBER.pattern}.*\n(?= {{0,12}}([1-9]\d{{0,6}})\3)")
+_PAIRS_TRIED = 64
+#: Content that could be taken for a number or a note once its own number is gone, and so keeps it.
+_SPEAKS = re.compile(rf"\n[ \t]*[\d\[{GAP}]")
+_SPEAKING = frozenset(f"0123456789[{GAP}")
+
+
+class Style(NamedTuple):
+    """How numbers are written: right-justified to `width` characters (0: not padded), then `sep`."""
+
+    width: int
+    sep: str
+
+    def heads(self, first: int, count: int) -> list[str]:
+        """What stands before the content of the lines numbered `first`, `first + 1`, ..."""
+        block, skip = divmod(first, _BLOCK)
+        out: list[str] = []
+        while len(out) < skip + count:
+            out += _heads(self, block)
+            block += 1
+        return out[skip : skip + count]
+
+
+@lru_cache(maxsize=128)  # files are read in windows, and read again: 10,000 numbers take 2 ms to write
+def _heads(style: Style, block: int) -> list[str]:
+    width, sep = style
+    return [f"{n:>{width}}{sep}" for n in range(block * _BLOCK, (block + 1) * _BLOCK)]
+
+
+class Window(NamedTuple):
+    """Lines `start` to `stop` of a text (0-based, half-open) are numbered `number`, `number + 1`, ..."""
+
+    start: int
+    stop: int
+    number: int
+
+
+def find_style(text: str) -> Style | None:
+    """The style of the first two lines (the very first aside) that are numbered one after the other, or None. Gives up
+    after 64 pairs of lines that begin with numbers and do not count up."""
+    for tried, m in enumerate(_PAIR.finditer(text)):
+        if int(m[4]) == int(m[2]) + 1:
+            return _style(m)
+        if tried == _PAIRS_TRIED:
+            break
+    return None
+
+
+def _style(m: re.Match[str]) -> Style:
+    return Style(len(m[1]) + len(m[2]) if m[1] else 0, m[3])
+
+
+@lru_cache(maxsize=64)
+def _number(style: Style) -> str:
+    """A regex source for a number exactly as the style writes it, in group 1."""
+    ways = [" " * (style.width - k) + (r"\d" if k == 1 else rf"[1-9]\d{{{k - 1}}}") for k in range(_DIGITS, 0, -1)]
+    return f"({'|'.join(ways)}){re.escape(style.sep)}"
+
+
+def windows(lines: list[str], style: Style) -> Iterator[Window]:
+    """All windows of a text, single numbered lines included, in order."""
+    match = re.compile(_number(style)).match
+    i, end = 0, len(lines)
+    while i < end:
+        m = match(lines[i])
+        if m is None:
+            i += 1
+            continue
+        number, j, step = int(m[1]), i + 1, 32
+        while j < end:
+            chunk = lines[j : j + step]
+            follows = list(map(str.startswith, chunk, style.heads(number + j - i, len(chunk))))
+            if not all(follows):
+                j += follows.index(False)
+                break
+            j += len(chunk)
+            step = 512
+        yield Window(i, j, number)
+        i = j
+
+
+def contents(lines: list[str], window: Window, style: Style) -> list[str]:
+    """The lines of a window without their numbers."""
+    out: list[str] = []
+    i, n = window.start, window.number
+    while i < window.stop:  # all numbers of as many digits at once
+        j = min(window.stop, i + 10 ** len(str(n)) - n)
+        k = max(style.width, len(str(n))) + len(style.sep)
+        out += [line[k:] for line in lines[i:j]]
+        i, n = j, n + j - i
+    return out
+
+
+class Numbering:
+    """The fold. One style a text; lines numbered in another stay as they are."""
+
+    name = "numbering"
+
+    def encode(self, text: str) -> str | None:
+        style = find_style(text)
+        if style is None or NOTE in text or END in text:
+            return None
+        lines = text.split("\n")
+        breaks = re.compile(_BREAK).match
+        out: list[str] = []
+        at = 0  # lines[:at] are written
+        for w in windows(lines, style):
+            if not out:
+                if w.stop - w.start == 1:
+                    continue
+                out += [*lines[:at], *lines[at : w.start], NOTE]
+            elif w.start > at:
+                if not breaks(lines[at]):
+                    out.append(END)
+                out += lines[at : w.start]
+            out += _thinned(lines, w, style)
+            at = w.stop
+        if not out:
+            return None
+        if at < len(lines):
+            if not breaks(lines[at]):
+                out.append(END)
+            out += lines[at:]
+        return proven(self, text, "\n".join(out))
+
+    def decode(self, folded: str) -> str:
+        before, _, body = f"\n{folded}".partition(f"\n{NOTE}\n")
+        m = _NUMBER.match(body)
+        if m is None:
+            return folded
+        style = _style(m)
+        marks = re.compile(rf"\n(?:{_number(style)}|({re.escape(END)}(?=\n|\Z))|{_BREAK})")
+        body = f"\n{body}"
+        found = list(marks.finditer(body))
+        stops = [m.start() for m in found[1:]] + [len(body)]
+        stretches = [_thick(body, mark, stop, style) for mark, stop in zip(found, stops, strict=True)]
+        return (before + "".join(stretches))[1:]
+
+
+def _thinned(lines: list[str], w: Window, style: Style) -> list[str]:
+    """The lines of a window, most of them without their numbers."""
+    full = lines[w.start : w.stop]
+    out = contents(lines, w, style)
+    out[0] = full[0]
+    tenth = -w.number % EVERY
+    out[tenth::EVERY] = full[tenth::EVERY]
+    if _SPEAKS.search("\n".join(out), len(out[0])):
+        for i, line in enumerate(out):
+            if line.lstrip(" \t")[:1] in _SPEAKING:
+                out[i] = full[i]
+    return out
+
+
+def _thick(body: str, mark: re.Match[str], stop: int, style: Style) -> str:
+    """The stretch from a mark to the next as it was, each line after a `\\n`."""
+    if mark[1] is None:
+        return body[mark.end() if mark[2] else mark.start() : stop]
+    first, *rest = body[mark.start() + 1 : stop].split("\n")
+    return "\n".join(["", first, *map(add, style.heads(int(mark[1]) + 1, len(rest)), rest)])

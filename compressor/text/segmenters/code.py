@@ -1,0 +1,120 @@
+"""Source code: a unit is a statement, or the first lines of one that has a body. Closing lines follow their openings.
+
+Also windows of files as agents print them, with line numbers and `(12 more lines above)`; the numbers stay in the text.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.code_lines import line_rows
+from compressor.text.segmenters.code_tree_sitter import Rows, tree_rows
+from compressor.text.segmenters.languages import hint_language, looks_like
+from compressor.text.segmenters.lines import line_starts
+from compressor.text.segmenters.span_layout import SpanLayout, layout
+
+PARSED = 300_000  # characters; larger inputs are cut by their lines
+LONGEST_LINE = 2000  # characters; a file with longer ones is minified or data
+SHORTEST_RUN = 3  # numbered lines; fewer in a row are not worth parsing
+LONGEST = 6000  # characters of one unit
+
+#: a line number as file viewers print it, and nothing else: `12:`, `   12\t`, `12| `, `12→`
+NUMBER = re.compile(r"[ \t]{0,8}(\d{1,7})(?::(?!\d)|\t|[ ]?[|│][ ]?|→)")
+_AROUND = re.compile(
+    r"(?P<file>\[File: [^\n]*\]|(?:File|Path|Filename): [^\n]*|(?:Here's|Here is) the (?:result|content"
+    r"|snippet)[^\n]*|#+ [\w./-]+\.\w+\s*$)"
+    r"|(?P<more>\(\d+ more lines? (?:above|below)\)|\[?\.{3} ?[^\n]{0,40}lines?[^\n]{0,40})"
+    r"|(?P<error>[^\n]{0,80}(?:Error\b|ERROR|error:)|- [EFW]\d{3} )"
+    r"|(?P<noise>\s*$|[-=*#]{5,}\s*$)",
+    re.M,
+)
+_AROUND_FLAGS = {
+    "file": int(Flag.HEADER),
+    "more": int(Flag.SUMMARY),
+    "error": int(Flag.ERROR),
+    "noise": int(Flag.NOISE),
+}
+
+
+def code(text: str, hint: str = "") -> SpanLayout:
+    """Layout "code"."""
+    if not text:
+        return layout("code", "", [])
+    starts = line_starts(text)
+    numbers = _numbers(text, starts.tolist())
+    if text.startswith("[File: ") or (len(numbers) > 1 and sum(n >= 0 for n in numbers) * 2 >= len(numbers)):
+        return _window(text, hint, starts.tolist(), numbers)
+    rows = _rows(text, hint_language(hint) or looks_like(text))
+    return layout("code", text, starts[rows.rows], rows.parents, rows.flags, rows.closes, LONGEST)
+
+
+def _rows(source: str, language: str | None) -> Rows:
+    """The units of a piece of code, by rows."""
+    if language is not None and len(source) <= PARSED and not source[:1].isspace():
+        longest = max(map(len, source.split("\n")))
+        rows = tree_rows(source, language) if longest <= LONGEST_LINE else None
+        if rows is not None and rows.rows:
+            rows.rows[0] = 0
+            return rows
+    return line_rows(source, language)
+
+
+def _numbers(text: str, starts: list[int]) -> list[int]:
+    """The line numbers the lines begin with, -1 where there is none."""
+    match = NUMBER.match
+    return [int(m.group(1)) if (m := match(text, s)) else -1 for s in starts]
+
+
+def _window(text: str, hint: str, starts: list[int], numbers: list[int]) -> SpanLayout:
+    """Runs of lines with consecutive numbers are code, under the last file heading; other lines are units."""
+    size = len(starts)
+    ends = [*starts[1:], len(text)]
+    units: list[int] = []
+    parents: list[int] = []
+    flags: list[int] = []
+    closes: list[int] = []
+    file, language = -1, hint_language(hint)
+    i = 0
+    while i < size:
+        if numbers[i] < 0:
+            m = _AROUND.match(text, starts[i])
+            kind = m.lastgroup if m else None
+            if kind == "file":
+                file = len(units)
+                language = hint_language(_path(text[starts[i] : ends[i]])) or language
+            units.append(i)
+            parents.append(-1 if kind == "file" or kind == "error" else file if kind else -1)
+            flags.append(_AROUND_FLAGS[kind] if kind else 0)
+            closes.append(-1)
+            i += 1
+            continue
+        j = i + 1
+        while j < size and numbers[j] == numbers[j - 1] + 1:
+            j += 1
+        if j - i < SHORTEST_RUN:
+            units += range(i, j)
+            parents += [file] * (j - i)
+            flags += [0] * (j - i)
+            closes += [-1] * (j - i)
+            i = j
+            continue
+        source = "\n".join(
+            [NUMBER.sub("", text[a:b].rstrip("\r\n"), count=1) for a, b in zip(starts[i:j], ends[i:j], strict=True)]
+        )
+        rows = _rows(source, language or looks_like(source))
+        base = len(units)
+        units += [i + row for row in rows.rows]
+        parents += [base + p if p >= 0 else file for p in rows.parents]
+        flags += rows.flags
+        closes += [base + c if c >= 0 else -1 for c in rows.closes]
+        i = j
+    return layout("code", text, np.array(starts, np.int32)[units], parents, flags, closes, LONGEST)
+
+
+def _path(line: str) -> str:
+    """The file name in a heading such as `[File: /x/y.py (12 lines total)]`."""
+    m = re.search(r"[\w./+@-]+\.\w{1,6}\b", line)
+    return m.group() if m else ""

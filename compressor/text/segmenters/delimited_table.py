@@ -1,0 +1,171 @@
+"""Cuts a delimited text table (markdown, CSV, TSV) into cells and writes a smaller table from some of them.
+
+Whole rows are not the grain here: a question about one column needs that column of every row, a question about one row
+all of its cells. Takes only texts that are one clean table and nothing else; `table` cuts all others by lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.context.refs import GAP
+from compressor.text.segmenters.base import Flag, Mask, Spans
+
+LEAST_ROWS = 3
+_RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\r?")
+_IDENTITY = re.compile(r"^\S*\d\S*$")
+LONG_CELL = 48  # mean characters above which a column does not count as identity
+
+Span = tuple[int, int]
+
+
+class GridLayout:
+    """A `Layout` of one text table. `text` is the units' own text, which `spans` refer to; `source` the original.
+
+    The identity columns of a row (ids, numbers, dates, codes, a first column that names the rows) are one unit, every
+    other cell is one of its own.
+    """
+
+    kind = "table"
+
+    def __init__(self, source: str, delimiter: str, header: list[Span], rows: list[list[Span]]) -> None:
+        self.source = source
+        self._delimiter = delimiter
+        self._header = [source[a:b] for a, b in header]
+        self._rows = rows
+        width = len(header)
+        cells = [[source[a:b] for a, b in row] for row in rows]
+        self._cells = cells
+        identity = [
+            c for c in range(width) if _identifies([row[c] for row in cells]) or (not c and _labels(cells))
+        ] or [0]
+        self._tiers = [identity, *([c] for c in range(width) if c not in identity)]
+        fragments = [delimiter.join(self._header) + "\n"]
+        parents, flags, columns = [-1], [int(Flag.HEADER)], [-1]
+        for row in cells:
+            first = len(fragments)
+            for t, tier in enumerate(self._tiers):
+                fragments.append(delimiter.join(row[c] for c in tier) + delimiter)
+                parents.append(first if t else 0)
+                flags.append(0)
+                columns.append(t)
+        ends = np.cumsum([len(f) for f in fragments])
+        self.text = "".join(fragments)
+        self.spans: Spans = np.stack([np.concatenate([[0], ends[:-1]]), ends], 1).astype(np.int32)
+        self.parents: npt.NDArray[np.int32] = np.array(parents, np.int32)
+        self.flags: npt.NDArray[np.uint16] = np.array(flags, np.uint16)
+        self._columns: npt.NDArray[np.int32] = np.array(columns, np.int32)
+
+    @property
+    def columns(self) -> npt.NDArray[np.int32]:
+        return self._columns
+
+    @property
+    def column_names(self) -> Sequence[str]:
+        return [" ".join(self._header[c] for c in tier) for tier in self._tiers]
+
+    def render(self, keep: Mask) -> str:
+        """The table of the kept cells. Columns nobody kept are gone, those with gaps come last, a row ends with its
+        last kept cell, `…` stands for other missing cells and for rows. With everything kept: the source, exactly."""
+        if keep.all():
+            return self.source
+        grid = keep[1:].reshape(len(self._rows), len(self._tiers))
+        alive: Mask = np.any(grid, axis=1)
+        kept = grid.sum(0).tolist()
+        used = [t for t in range(len(self._tiers)) if t == 0 or kept[t]]
+        tier_of = {c: t for t in used for c in self._tiers[t]}
+        # Columns that not every row has go last: a row then ends early instead of holding a gap.
+        shown = sorted(tier_of, key=lambda c: (tier_of[c] > 0 and kept[tier_of[c]] < kept[0], -kept[tier_of[c]], c))
+        cut = len(shown) < len(self._header)
+        lines = [self._line([self._header[c] for c in shown] + [GAP] * cut)] if keep[0] or alive.any() else []
+        gap = False
+        for r, row in enumerate(self._cells):
+            if not alive[r]:
+                if not gap:
+                    lines.append(GAP)
+                gap = True
+                continue
+            gap = False
+            # A row that is kept at all keeps its identity.
+            parts = [row[c] if tier_of[c] == 0 or grid[r, tier_of[c]] else GAP for c in shown]
+            while len(parts) > 1 and parts[-1] == GAP:  # a row shorter than the header shows by itself that it is cut
+                parts.pop()
+            lines.append(self._line(parts))
+        return "\n".join(lines)
+
+    def _line(self, parts: list[str]) -> str:
+        return f"| {' | '.join(parts)} |" if self._delimiter == "|" else self._delimiter.join(parts)
+
+    @cached_property
+    def source_spans(self) -> list[list[Span]]:
+        """For each unit the stretches of the source it stands for."""
+        out: list[list[Span]] = [[(0, self._rows[0][0][0])]]
+        for row in self._rows:
+            out += [[row[c] for c in tier if row[c][1] > row[c][0]] for tier in self._tiers]
+        return out
+
+
+def _identifies(cells: list[str]) -> bool:
+    sample = [c for c in cells[:40] if c]
+    exact = sum(1 for c in sample if _IDENTITY.match(c))
+    return bool(sample) and exact >= 0.5 * len(sample) and sum(map(len, sample)) <= LONG_CELL * len(sample)
+
+
+def _labels(cells: list[list[str]]) -> bool:
+    """Whether the first column names the rows: short texts, hardly two alike."""
+    names = [row[0] for row in cells[:40]]
+    return len(set(names)) >= 0.8 * len(names) and sum(map(len, names)) <= LONG_CELL * len(names)
+
+
+def grid(text: str) -> GridLayout | None:
+    """The layout of a text that is one clean table (every line the same number of cells, a header first), or None."""
+    lines: list[Span] = []
+    at = 0
+    for line in text.split("\n"):
+        stop = at + len(line.rstrip("\r"))
+        if line.strip():
+            lines.append((at, stop))
+        elif lines and at + 1 < len(text.rstrip()):
+            return None  # a blank line inside: more than one thing
+        at += len(line) + 1
+    if len(lines) < LEAST_ROWS + 1 or '"' in text or "\\|" in text:
+        return None
+    first = text[slice(*lines[0])]
+    delimiter = "|" if first.lstrip().startswith("|") else next((d for d in "\t;," if d in first), "")
+    if not delimiter:
+        return None
+    if delimiter == "|":
+        if not _RULE.fullmatch(text, *lines[1]):
+            return None
+        del lines[1]
+    rows = [_cells(text, a, b, delimiter) for a, b in lines]
+    width = len(rows[0])
+    if width < 2 or len(rows) < LEAST_ROWS + 1 or any(len(r) != width for r in rows):
+        return None
+    names = [text[a:b] for a, b in rows[0]]
+    if delimiter != "|" and (len(set(names)) != width or any(_IDENTITY.match(n) and n[0].isdigit() for n in names)):
+        return None  # the first line is a record, not a header
+    return GridLayout(text, delimiter, rows[0], rows[1:])
+
+
+def _cells(text: str, a: int, b: int, delimiter: str) -> list[Span]:
+    """Spans of a line's cells, white space around them left out."""
+    if delimiter == "|":
+        while a < b and text[a] in " \t":
+            a += 1
+        while b > a and text[b - 1] in " \t":
+            b -= 1
+        a += text[a : a + 1] == "|"
+        b -= b > a and text[b - 1] == "|"
+    out = []
+    start = a
+    for part in text[a:b].split(delimiter):
+        lead = len(part) - len(part.lstrip())
+        out.append((start + lead, start + max(lead, len(part.rstrip()))))
+        start += len(part) + 1
+    return out

@@ -1,0 +1,223 @@
+"""Finds lists of worked examples (few-shot prompts) in a prompt. Cuts nothing and scores nothing.
+
+Conservative: an instruction taken for an example could be cut, an example taken for an instruction only costs tokens.
+Three forms are unmistakable: elements `<example>…</example>` side by side; headings `Example 1`, `Example 2`, …; and
+pairs of labels (`Q:` and `A:`, `Input:` and `Output:`) again and again, if the words before them announce examples or
+the text ends in a question of the same form that nobody has answered. A FAQ or a pasted conversation is neither.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from compressor.text.segmenters.span_layout import SpanLayout, layout
+
+LEAST_TAGGED, LEAST = 2, 3  # examples that make a list
+ANNOUNCED = 400  # characters before a list in which it is announced
+
+_TAGS = "example|demonstration|few_shot_example|few-shot-example|shot|exemplar"
+_OPEN = re.compile(rf"<({_TAGS})(?:\s[^<>\n]{{0,200}})?>", re.I)
+_HEADING = re.compile(
+    r"^[ \t]*(?P<mark>#{1,6}[ \t]+|\*\*|\[)?Example[ \t]*#?[ \t]*(?P<number>\d{1,3})\b[^\n]{0,80}$", re.M
+)
+_PAIRS = {
+    "q": ("a",),
+    "question": ("answer",),
+    "problem": ("solution", "answer"),
+    "input": ("output",),
+    "text": ("label", "sentiment", "category", "intent", "class"),
+    "sentence": ("label", "sentiment", "category", "class"),
+    "review": ("sentiment", "label", "rating"),
+    "utterance": ("intent", "label"),
+    "query": ("intent", "label", "category", "sql"),
+    "user": ("assistant", "bot", "ai"),
+    "human": ("assistant", "ai"),
+}
+_DIALOGUE = ("user", "human")  # a conversation looks the same: only where it is announced
+_WORDS = "|".join(sorted({*_PAIRS, *(word for words in _PAIRS.values() for word in words)}, key=len, reverse=True))
+_LABEL = re.compile(rf"^[ \t]*(?:\*\*)?({_WORDS})(?:[ \t]*#?\d{{1,3}})?[ \t]*:(?:\*\*)?", re.M | re.I)
+_ANNOUNCES = re.compile(r"\b(?:examples?|demonstrations?|few[- ]shot|exemplars?)\b(?!\.\w|\()", re.I)
+_SAID = re.compile(r"[ \t]*[\w ]{1,20}:[ \t]*\S")  # a line of a conversation, or a field
+_NOT_ONE = re.compile(r"\b(?:for example|e\.g\.)", re.I)
+_INK = re.compile(r"\S")
+_BLANK = re.compile(r"\n[ \t]*\n")
+_NEXT_HEADING = re.compile(r"^(?:#{1,6}[ \t]|\*\*[^*\n]+\*\*[ \t]*$|</)", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """A list of examples: where each begins, and where the last one ends. What stands between two is white space or
+    a rule, and belongs to the one before."""
+
+    starts: tuple[int, ...]
+    end: int
+
+    @property
+    def start(self) -> int:
+        """Where the first one begins."""
+        return self.starts[0]
+
+
+def find_examples(text: str, alone: bool = False) -> list[Examples]:
+    """The lists of examples in a prompt, in order, not overlapping. `alone`: the text is known to be such a list and
+    nothing else. Linear in the text."""
+    low = text.lower()
+    if "example" not in low and ":" not in low and "<" not in low:
+        return []
+    found = [*_tagged(text), *_headed(text, alone), *_labelled(text, alone)]
+    out: list[Examples] = []
+    for one in found:  # the plainest form first
+        if all(one.end <= other.start or one.start >= other.end for other in out):
+            out.append(one)
+    return sorted(out, key=lambda one: one.start)
+
+
+def announces(text: str) -> bool:
+    """Whether a text speaks of worked examples; "for example" does not."""
+    return bool(_ANNOUNCES.search(_NOT_ONE.sub("", text)))
+
+
+def examples_layout(text: str) -> SpanLayout:
+    """The layout of a list: its examples, each kept or left out whole; anything else is one unit."""
+    found = find_examples(text, alone=True)
+    starts = found[0].starts if len(found) == 1 and found[0].start == 0 and found[0].end == len(text) else (0,)
+    return layout("example", text, np.array(starts, np.int32), longest=0)
+
+
+def _tagged(text: str) -> list[Examples]:
+    spans: list[tuple[int, int, str]] = []
+    low = text.lower() if len(text.lower()) == len(text) else text
+    at = 0
+    for match in _OPEN.finditer(text):
+        if match.start() < at:
+            continue
+        name = match.group(1).lower()
+        close = low.find(f"</{name}>", match.end())
+        if close < 0:
+            break
+        if _OPEN.search(text, match.end(), close):  # one inside another, or one that nobody has closed
+            return []
+        at = close + len(name) + 3
+        spans.append((match.start(), at, name))
+    return _runs(text, spans, LEAST_TAGGED)
+
+
+def _runs(text: str, spans: list[tuple[int, int, str]], least: int) -> list[Examples]:
+    """Neighbours of one kind with nothing but white space and rules between them."""
+    runs: list[list[tuple[int, int, str]]] = []
+    for span in spans:
+        last = runs[-1][-1] if runs else None
+        if last is not None and last[2] == span[2] and not text[last[1] : span[0]].strip(" \t\r\n-=*#_"):
+            runs[-1].append(span)
+        else:
+            runs.append([span])
+    return [Examples(tuple(a for a, _, _ in run), run[-1][1]) for run in runs if len(run) >= least]
+
+
+def _headed(text: str, alone: bool) -> list[Examples]:
+    """`Example 1 … Example 2 …`: numbered from 1 or 0, headings of one form, none left out."""
+    found = list(_HEADING.finditer(text))
+    out = []
+    for _, group in groupby(enumerate(found), lambda item: (int(item[1]["number"]) - item[0], item[1]["mark"] or "")):
+        heads = [match for _, match in group]
+        if len(heads) < LEAST - alone or int(heads[0]["number"]) > 1:
+            continue
+        starts = [match.start() for match in heads]
+        bodies = [text[a.end() : b.start()] for a, b in pairwise(heads)]
+        if not all(body.strip() for body in bodies):
+            continue
+        gaps = any(_BLANK.search(body.strip()) for body in bodies)
+        end = len(text) if alone else _end_of(text, heads[-1].end(), gaps)
+        if end is None:  # nothing tells where the last one ends: it stays
+            end = starts.pop()
+            end = _trimmed(text, end)
+        if len(starts) >= LEAST - 1:
+            out.append(Examples(tuple(starts), end))
+    return out
+
+
+def _end_of(text: str, at: int, gaps: bool) -> int | None:
+    """Where an example that begins before `at` ends: at a blank line, or at the next heading if examples have blank
+    lines inside; None where there is no telling."""
+    body = _ink(text, at)
+    stop = (_NEXT_HEADING if gaps else _BLANK).search(text, body)
+    if stop is None:
+        return None if gaps else _trimmed(text, len(text))
+    return _trimmed(text, stop.start())
+
+
+def _labelled(text: str, alone: bool) -> list[Examples]:
+    """Runs of question and answer, each with its label."""
+    found = list(_LABEL.finditer(text))
+    out: list[Examples] = []
+    i = 0
+    while i + 1 < len(found):
+        ask = found[i].group(1).lower()
+        reply = found[i + 1].group(1).lower()
+        if reply not in _PAIRS.get(ask, ()):
+            i += 1
+            continue
+        j = i
+        while (
+            j + 1 < len(found)
+            and found[j].group(1).lower() == ask
+            and found[j + 1].group(1).lower() == reply
+            and text[found[j].end() : found[j + 1].start()].strip()
+        ):
+            j += 2
+        one = _pairs(text, found[i:j], found[j] if j < len(found) else None, ask, alone)
+        if one is not None:
+            out.append(one)
+        i = max(j, i + 1)
+    return out
+
+
+def _pairs(
+    text: str, labels: list[re.Match[str]], after: re.Match[str] | None, ask: str, alone: bool
+) -> Examples | None:
+    starts = [match.start() for match in labels[::2]]
+    answers = [match.end() for match in labels[1::2]]
+    # The last pair is the question itself if nobody has answered it, or if one of its form stands behind it.
+    open_ = bool(answers) and _ink(text, answers[-1]) == len(text)
+    if open_:
+        end = _trimmed(text, starts[-1])
+        starts, answers = starts[:-1], answers[:-1]
+    elif after is not None and after.group(1).lower() == ask and _ink(text, answers[-1]) < after.start():
+        open_ = True
+        end = _trimmed(text, after.start())
+    elif alone:
+        end = len(text)
+    else:
+        blank = _BLANK.search(text, _ink(text, answers[-1]))
+        end = _trimmed(text, blank.start() if blank else len(text))
+    if len(starts) < LEAST or any(not text[a:b].strip() for a, b in zip(answers, [*starts[1:], end], strict=True)):
+        return None
+    if not (alone or _announced(text, starts[0]) or (open_ and ask not in _DIALOGUE)):
+        return None
+    return Examples(tuple(starts), end)
+
+
+def _ink(text: str, at: int) -> int:
+    """The place of the first character from `at` on that is no white space; the text's end if there is none."""
+    found = _INK.search(text, at)
+    return found.start() if found else len(text)
+
+
+def _trimmed(text: str, end: int) -> int:
+    """`end` without the white space before it."""
+    while end > 0 and text[end - 1].isspace():
+        end -= 1
+    return end
+
+
+def _announced(text: str, start: int) -> bool:
+    """Whether the paragraph before a list says that examples follow: its last line announces something."""
+    before = text[max(0, start - ANNOUNCED) : start].rstrip()
+    paragraph = _BLANK.split(before)[-1]
+    last = paragraph.rsplit("\n", 1)[-1].strip()
+    ends = last.endswith((":", ".", ">", "-", "=", "*")) or last.startswith("#")
+    return ends and not _SAID.match(last) and announces(paragraph)

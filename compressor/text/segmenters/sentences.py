@@ -1,0 +1,174 @@
+"""Sentences of running text in any language, and the header lines that stand over them.
+
+Also the last resort for texts of no known kind: short lines become units of their own. Finds no logs, code or tables.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.lines import Ints, flag_words
+from compressor.text.segmenters.span_layout import LONGEST, SpanLayout, layout
+
+WRAP = (48, 112)  # a line of this many characters without a full stop was broken by the margin, not on purpose
+CLAUSES = 240  # characters; scripts without full stops (Thai, Lao, Khmer) are cut at spaces into pieces this long
+
+# One class in front so that the scan runs at C speed; the look-behinds make every run of marks match only once.
+_BREAK = re.compile(
+    r"[\n.!?…؟۔।॥።。！？｡．։།။។]"
+    r"(?:(?<=\n)(?P<line>(?:[^\S\n]*\n)*)"
+    r"|(?<=[।॥።。！？｡．։།။។])[。！？]*[”’」』）》】\"')]*[^\S\n]*(?P<any>)"
+    r"|(?<=[.!?…؟۔])(?<![.!?…][.!?…])[.!?…]*[\"'”’»›)\]*_`]*[^\S\n]+(?=\S)(?P<stop>))"
+)
+_ABBREVIATIONS = frozenset(
+    "mr mrs ms dr prof sr jr st vs etc inc ltd co corp fig figs eq eqs no nos vol vols ed eds pp p cf al approx dept "
+    "est gen col lt sgt capt sen rep gov pres rev hon jan feb mar "
+    "apr jun jul aug sep sept oct nov dec mon tue wed thu fri "
+    "ca resp viz op art sec ch nr bzw ggf vgl abb mme mlle av sra dra ing univ assn bros ave blvd rd mt ft".split()
+)
+_ITEM = re.compile(
+    r"[ \t]*(?:[-*+•◦▪‣–]\s|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|#{1,6}\s|[>|]|[A-Z][\w .'-]{0,30}:(?:\s|$)|\[\d+\])"
+)
+_DOCUMENT_WORDS = ("Document", "Passage", "Doc", "Source", "Result", "Article", "Snippet")
+_DOCUMENT = re.compile(
+    rf"^[ \t]*(?:{'|'.join(_DOCUMENT_WORDS)})[ \t]*"
+    r"(?:\[\d+\]|\(\d+\)|#?\d+)[ \t]*"
+    r"(?:\(Title:(?:[^()\n]|\([^()\n]*\))*\)|:)?[ \t]*",
+    re.M,
+)
+_HEAD_LETTERS = frozenset("QTAISCDFULtaiscdful")
+_HEAD = re.compile(
+    r"(?:(?P<end>(?:Question|Query|Task|Answer|Instructions?)\b[^\n]{0,20}:)"
+    r"|(?P<head>(?:Title|Subject|Source|Section|Chapter|Abstract|Author|Date|From|To|Url|URL|Link|Topic)"
+    r"[ \t]?\d{0,3}:[^\n]{0,200}(?:\n|\Z)))"
+)
+_TROUBLE_WORDS = ("error", "exception", "fatal", "traceback", "not found", "denied", "no such file", "panic", "warn")
+_TROUBLE = re.compile(
+    r"\s*(?:[\w./<>-]{1,80}:[ \t]+)?(?:(?P<error>(?:[\w.]{0,80}(?:Error|Exception)|ERROR|error|[Ff]atal|FATAL"
+    r"|[Tt]raceback|[Cc]ommand not found|[Pp]ermission denied|[Nn]o such file|panic)\b)|(?P<warning>[Ww]arn(?:ing)?"
+    r"|WARN))"
+)
+_SCRIPTS_WITHOUT_STOPS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+
+
+def sentence_starts(text: str) -> list[int]:
+    """Offsets at which a sentence (or an intended line) begins, 0 first; [] for an empty text."""
+    if not text:
+        return []
+    starts = [0]
+    line = last = 0  # where the current line and the current sentence begin
+    size = len(text)
+    for m in _BREAK.finditer(text):
+        at, end, kind = m.start(), m.end(), m.lastgroup
+        if end >= size:
+            break
+        if kind == "line":
+            breaks = end > at + 1 or _breaks_line(text, line, at, end)
+            line = end
+        elif kind == "stop":
+            breaks = _ends_sentence(text, last, at, end)
+        else:
+            breaks = text[end] != "\n"
+        if breaks:
+            starts.append(end)
+            last = end
+    return starts
+
+
+def _breaks_line(text: str, line: int, at: int, end: int) -> bool:
+    """Whether the newline at `at` of the line begun at `line` was meant, rather than set by a margin."""
+    before = text[at - 1] if at else "\n"
+    width = (at - line) * (2 if before >= "\u2e80" else 1)
+    if not WRAP[0] <= width <= WRAP[1] or before in ".!?:;。！？\r":
+        return True
+    return _ITEM.match(text, end) is not None
+
+
+def _ends_sentence(text: str, last: int, at: int, end: int) -> bool:
+    """Whether the stop at `at` ends the sentence begun at `last`; text[end] is the next word's first letter."""
+    if text[end].islower():
+        return False
+    if text[at] != "." or text[at + 1] == ".":
+        return True
+    words = text[max(last, at - 14) : at].split()
+    word = words[-1].lstrip("([\"'“‘") if words else ""
+    if not word:
+        return False
+    if word.isdigit():  # "1. First" opens a list item, "in 1990. The" ends a sentence
+        return not (len(word) <= 3 and len(words) == 1 and at - last <= 8)
+    if len(word) == 1:
+        return not word.isalpha() or word.islower() or word >= "\u0370"
+    return word.lower() not in _ABBREVIATIONS and not (word[-2] == "." and word[-1].isalpha())
+
+
+def clause_cuts(text: str, starts: list[int]) -> list[int]:
+    """`starts` with long stretches of scripts that write no full stops cut at spaces."""
+    if text.isascii() or not _SCRIPTS_WITHOUT_STOPS.search(text):
+        return starts
+    out: list[int] = []
+    for a, b in zip(starts, [*starts[1:], len(text)], strict=False):
+        out.append(a)
+        while b - a > CLAUSES and _SCRIPTS_WITHOUT_STOPS.search(text, a, b):
+            cut = text.find(" ", a + CLAUSES // 2, min(b, a + LONGEST)) + 1
+            if not 0 < cut < b:
+                break
+            out.append(cut)
+            a = cut
+    return out
+
+
+def prose(text: str, hint: str = "") -> SpanLayout:
+    """Layout "prose". `Title: x` lines and `Document [1](Title: x)` openings are headers of what follows them, a line
+    that ends in a colon is the header of the list items after it."""
+    if not text:
+        return layout("prose", "", [])
+    starts = clause_cuts(text, sentence_starts(text))
+    found = _DOCUMENT.finditer(text) if any(word in text for word in _DOCUMENT_WORDS) else ()
+    openings = np.array([m.span() for m in found if m.end() < len(text)], np.int32).reshape(-1, 2)
+    if len(openings):
+        at = np.array(starts, np.int32)
+        of = np.searchsorted(openings[:, 0], at) - 1  # the last opening that begins before the sentence
+        at = at[(of < 0) | (at >= openings[of, 1])]  # no sentence begins inside an opening ("(Title: J. Doe)")
+        starts = np.unique(np.concatenate((at, openings.ravel()))).tolist()
+    documents = set(openings[:, 0].tolist())
+    parents, flags = _heads(text, starts, documents)
+    return layout("prose", text, starts, parents, flags)
+
+
+def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, list[int]]:
+    n = len(starts)
+    parents = np.full(n, -1, np.int32)
+    flags = [0] * n
+    trouble = flag_words(text, np.array(starts, np.int32), _TROUBLE_WORDS).tolist()
+    scope = lead = -1  # the header and the list's lead-in line that are in force
+    was_head = False
+    ends = [*starts[1:], len(text)]
+    for i, (a, b) in enumerate(zip(starts, ends, strict=True)):
+        if a in documents:
+            scope, lead, was_head, flags[i] = i, -1, True, Flag.HEADER
+            continue
+        m = _HEAD.match(text, a, b) if text[a] in _HEAD_LETTERS else None
+        if m and m.lastgroup == "head":
+            flags[i] = Flag.HEADER
+            if was_head:
+                parents[i] = scope
+            else:
+                scope = i
+            lead, was_head = -1, True
+            continue
+        if m:
+            scope = -1
+        was_head = False
+        parents[i] = scope
+        if lead >= 0 and _ITEM.match(text, a, b):
+            parents[i] = lead
+        elif text[max(a, b - 8) : b].rstrip()[-1:] == ":" and i + 1 < n and _ITEM.match(text, b):
+            lead, flags[i] = i, Flag.HEADER
+        else:
+            lead = -1
+        if trouble[i] and (t := _TROUBLE.match(text, a, b)):
+            flags[i] |= Flag.ERROR if t.lastgroup == "error" else Flag.WARNING
+    return parents, flags

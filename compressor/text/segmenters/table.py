@@ -1,0 +1,129 @@
+"""Tables: CSV and TSV, markdown, psql and mysql output, aligned columns, and Python reprs of rows. A unit is a row.
+
+The header row is the parent of all rows under it. Columns are not cut.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.lines import Flags, Ints, flag_words, line_starts
+from compressor.text.segmenters.span_layout import SpanLayout, layout
+
+#: |---|---|  ---+---  +----+
+RULE = re.compile(r"(?=[|+ \t:=-]{0,200}--)[|+ \t:=-]+(?:\r?\n|\Z)")
+LONGEST_RECORD = 60  # lines; a quoted field longer than that is a stray quote
+_FOOT = re.compile(
+    r"[ \t|\"]*(?:(?P<count>\(\d+ rows?\)|\d+ rows? in set|\(\d+ rows? affected\)|\[\d+ rows x \d+ columns\])"
+    r"|(?P<total>(?:Grand )?[Tt]otals?\b|TOTAL\b|Sum\b|SUM\b|Average\b|Mean\b))"
+)
+_QUOTED = re.compile(r'"[^"\n]*"')
+_GUTTER = re.compile(r"\S(?: {2,}|\t)(?=\S)")
+_TROUBLE = ("error", "failed", "crashloop", "oomkilled", "evicted", "imagepull", "unhealthy")
+_REPR = ("[(", "[{'", "[[", "((", "{(", "['", "{'")
+_REPR_ROW = re.compile(r"(?<=[)\]}]),\s(?=[(\[{])")
+
+
+def table(text: str, hint: str = "") -> SpanLayout:
+    """Layout "table"; markdown, box and ruled tables may stand among other lines, several in one text."""
+    if not text:
+        return layout("table", "", [])
+    lines = line_starts(text)
+    where = lines.tolist()
+    rules = [i for i, s in enumerate(where) if text[s] in "-+| \t=:" and RULE.match(text, s)]
+    if rules:
+        return _ruled(text, where, rules)
+    if len(where) < 3 and text.lstrip()[:3].startswith(_REPR):
+        return layout("table", text, [0, *(m.end() for m in _REPR_ROW.finditer(text))])
+    starts = np.array(where, np.int32)
+    if '"' in text:
+        starts = _records(text, starts)
+    n = len(starts)
+    flags = _flags(text, starts)
+    parents = np.zeros(n, np.int32)
+    head = next((i for i, s in enumerate(starts.tolist()) if text[s] not in "\r\n"), 0)
+    parents[: head + 1] = -1
+    parents[head + 1 :] = head
+    if n:
+        flags[head] = Flag.HEADER
+    return layout("table", text, starts, parents, flags, longest=4000)
+
+
+def is_table(sample: str, lines: list[str]) -> bool:
+    """Whether the lines with text of a sample look like rows: set off by a rule, or with as many cells each."""
+    if sample.lstrip()[:3].startswith(_REPR):
+        return _REPR_ROW.search(sample) is not None
+    if len(lines) < 3:
+        return False
+    if any(x.strip()[:1] in ("|", "+", "-") and "-" in x and RULE.match(x) and len(x.strip()) > 3 for x in lines[:4]):
+        return True
+    plain = [_QUOTED.sub("", line) for line in lines] if '"' in sample else lines
+    for cell in "\t|;,":
+        counts = [line.count(cell) for line in plain]
+        first = counts[0]
+        # a comma or semicolon a line may be prose; without a space after it, it is not
+        least = 1 if cell in "\t|" or not any(cell + " " in line for line in plain) else 2
+        if first >= least and sum(c == first for c in counts) >= 0.8 * len(counts):
+            return True
+    wide = [len(_GUTTER.findall(line)) for line in lines]
+    return wide[0] >= 2 and sum(abs(w - wide[0]) <= 1 for w in wide) >= 0.8 * len(wide)
+
+
+def _records(text: str, starts: Ints) -> Ints:
+    """Line starts at which a CSV record begins: not those inside a quoted field. All of them if quotes do not pair."""
+    ends = [*starts[1:].tolist(), len(text)]
+    odd = np.array([text.count('"', a, b) & 1 for a, b in zip(starts.tolist(), ends, strict=True)], np.int32)
+    outside = np.flatnonzero((np.cumsum(odd) - odd) & 1 == 0)
+    unpaired = int(odd.sum()) & 1 or bool((np.diff(outside) > LONGEST_RECORD).any())
+    return starts if unpaired else starts.take(outside)
+
+
+def _flags(text: str, starts: Ints) -> Flags:
+    flags = np.where(flag_words(text, starts, _TROUBLE), int(Flag.ERROR), 0).astype(np.uint16)
+    for i, s in enumerate(starts.tolist()):
+        if _FOOT.match(text, s):
+            flags[i] = Flag.SUMMARY
+        elif text[s] in "\r\n":
+            flags[i] = Flag.NOISE
+    return flags
+
+
+def _ruled(text: str, where: list[int], rules: list[int]) -> SpanLayout:
+    """Tables whose header is set off by a rule: a box's header and rules are one unit, other rules are noise."""
+    size = len(where)
+    joined: set[int] = set()  # lines that continue the unit of the line before
+    heads: set[int] = set()  # first lines of headers
+    taken = -1
+    for i in rules:
+        if i <= taken:
+            continue
+        if text[where[i]] == "+":  # a box: its first three lines are +---+ | a | +---+
+            opens = not i or text[where[i - 1]] not in "|+"
+            if opens and i + 2 < size and text[where[i + 1]] == "|" and RULE.match(text, where[i + 2]):
+                heads.add(i)
+                joined.update((i + 1, i + 2))
+                taken = i + 2
+        elif i and i - 1 > taken and text[where[i - 1]] not in "\r\n" and not RULE.match(text, where[i - 1]):
+            heads.add(i - 1)
+            taken = i
+    units = [i for i in range(size) if i not in joined]
+    starts = np.array([where[i] for i in units], np.int32)
+    flags = _flags(text, starts)
+    parents = np.full(len(units), -1, np.int32)
+    rule = set(rules)
+    scope = -1
+    for k, i in enumerate(units):
+        s = where[i]
+        if i in heads:
+            scope, flags[k] = k, Flag.HEADER
+        elif i in rule:
+            flags[k] = Flag.NOISE
+            parents[k] = scope
+        elif text[s] in "\r\n":
+            scope = -1
+        else:
+            parents[k] = scope
+    return layout("table", text, starts, parents, flags, longest=4000)

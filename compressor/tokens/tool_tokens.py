@@ -1,0 +1,107 @@
+"""What tool schemas cost in tokens. Calls no tool and checks no schema.
+
+* OpenAI models: the cookbook's formula ("How to count tokens with tiktoken", section 7), exact for flat schemas. What
+  it does not cover (nested schemas, defaults, formats, definitions, built-in tools) is added as compact JSON, which is
+  an upper bound.
+* Anthropic models: the schemas as compact JSON, plus the system prompt that switches tool use on: 346 tokens with
+  `tool_choice` auto (pricing page, Claude 3.7 to 4.6).
+* Others: the schemas as compact JSON, plus 120 tokens for the text that chat templates put around them (Qwen's is the
+  longest of the common ones).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from compressor.errors import InvalidContext
+from compressor.tokens.model_families import Family
+
+_ANTHROPIC_PROMPT = 346
+_TEMPLATE_PROMPT = 120
+_FUNC_INIT = {"o200k_base": 7, "cl100k_base": 10}
+_PROP_INIT = 3
+_PROP_KEY = 3
+_ENUM_INIT = -3
+_ENUM_ITEM = 3
+_FUNC_END = 12
+#: In a schema of parameters, what the formula covers or the API leaves out.
+_COVERED = {"type", "properties", "required", "additionalProperties", "$schema"}
+_PROPERTY_COVERED = {"type", "description", "enum"}
+
+Length = Callable[[str], int]
+
+
+def tool_tokens(tools: Sequence[Any] | None, family: Family, length: Length) -> int:
+    """Tokens of all schemas together; 0 for none. `length` counts a text.
+
+    A tool is a mapping in any provider's form, or an object with `name`, `description` and `args` (LangChain), a
+    pydantic model, or a function. Raises `InvalidContext` for a schema that is cyclic or nested too deeply.
+    """
+    if not tools:
+        return 0
+    schemas = [_schema(tool) for tool in tools]
+    if family.tools == "openai":
+        return sum(_openai(schema, _FUNC_INIT[family.encoding], length) for schema in schemas) + _FUNC_END
+    prompt = _ANTHROPIC_PROMPT if family.tools == "anthropic" else _TEMPLATE_PROMPT
+    return sum(length(_json(schema)) for schema in schemas) + prompt
+
+
+def _openai(schema: Mapping[str, Any], func_init: int, length: Length) -> int:
+    function = schema.get("function", schema)
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        return length(_json(schema))
+    parameters = function.get("parameters", function.get("input_schema"))
+    parameters = parameters if isinstance(parameters, Mapping) else {}
+    total = func_init + length(f"{function['name']}:{_sentence(function)}")
+    properties = parameters.get("properties")
+    properties = properties if isinstance(properties, Mapping) else {}
+    if properties:
+        total += _PROP_INIT
+    for name, value in properties.items():
+        total += _PROP_KEY + _property(str(name), value if isinstance(value, Mapping) else {"schema": value}, length)
+    additional = parameters.get("additionalProperties")
+    covered = _COVERED - {"additionalProperties"} if isinstance(additional, Mapping) else _COVERED
+    return total + _rest(parameters, covered, length)
+
+
+def _property(name: str, value: Mapping[str, Any], length: Length) -> int:
+    kind = value.get("type", "")
+    total = length(f"{name}:{kind if isinstance(kind, str) else _json(kind)}:{_sentence(value)}")
+    items = value.get("enum")
+    if isinstance(items, (list, tuple)):
+        total += _ENUM_INIT + sum(_ENUM_ITEM + length(i if isinstance(i, str) else _json(i)) for i in items)
+    return total + _rest(value, _PROPERTY_COVERED, length)
+
+
+def _rest(value: Mapping[str, Any], covered: set[str], length: Length) -> int:
+    rest = {key: item for key, item in value.items() if key not in covered}
+    return length(_json(rest)) if rest else 0
+
+
+def _sentence(value: Mapping[str, Any]) -> str:
+    text = value.get("description")
+    return text.removesuffix(".") if isinstance(text, str) else ""
+
+
+def _schema(tool: Any) -> Mapping[str, Any]:
+    if isinstance(tool, Mapping):
+        return tool
+    name = getattr(tool, "name", None) or getattr(tool, "__name__", None) or type(tool).__name__
+    about = getattr(tool, "description", None) or getattr(tool, "__doc__", None) or ""
+    args = getattr(tool, "args", None)
+    if not isinstance(args, Mapping):
+        describe = getattr(tool, "model_json_schema", None)
+        found = describe() if callable(describe) else {}
+        args = found.get("properties", {})
+    return {"name": str(name), "description": str(about), "parameters": {"type": "object", "properties": args}}
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except TypeError:  # a key that JSON has no form for
+        return repr(value)
+    except (ValueError, RecursionError) as error:
+        raise InvalidContext("a tool schema is cyclic or nested too deeply") from error
