@@ -20,8 +20,8 @@ from typing import Any
 
 from benchmarks.data import records
 from benchmarks.report import Report
-from compressor.scoring.runtime.batch_scheduler import Lane, Limits
-from compressor.scoring.runtime.device import Device, choose, dtype_for
+from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
+from compressor.scoring.runtime.device import Device, dtype_for, select_device
 
 CALLERS = (1, 8, 64)
 REQUESTS = {1: 16, 8: 32, 64: 64}  # on a CPU, well under a minute in all
@@ -29,7 +29,7 @@ FASTER = 16  # times as many requests on a GPU
 SENTENCES = 12  # of a request, at most
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 #: a GPU needs batches that fill it; on a CPU batches of 8 to 16 are the fastest
-GPU = Limits(batch_tokens=32_768, batch_items=512, batch_cost=4_096)
+GPU = BatchLimits(batch_tokens=32_768, batch_items=512, batch_cost=4_096)
 
 Ids = list[int]
 Answer = Callable[[list[Ids]], Sequence[Any]]
@@ -108,16 +108,16 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     """Both ways at each number of callers, on the device that would be chosen. `limit` caps the requests."""
     rows: list[dict[str, Any]] = []
     table = [["callers", "way", "items/s", "p50", "p95", "batches", "padding"]]
-    device = choose()
+    device = select_device()
     ids_of, compute = encoder(device)
     supply = itertools.cycle(requests_of(root, ids_of))
-    limits = replace(GPU if device.gpu else Limits(), deadline=None)
+    limits = replace(GPU if device.gpu else BatchLimits(), deadline=None)
     compute(next(supply))  # what is loaded on first use
     for callers in CALLERS:
         wanted = max(callers, min(limit or REQUESTS[callers], REQUESTS[callers])) * (FASTER if device.gpu else 1)
         requests = list(itertools.islice(supply, wanted))
         for way in ("alone", "gathered"):
-            lane = Lane(compute, len, device.name, limits, "MiniLM")
+            lane = BatchScheduler(compute, len, device.name, limits, "MiniLM")
             found = pressed(lane.map if way == "gathered" else one_by_one(lane.map), requests, callers)
             stats = lane.stats()
             made = {"batches": stats.batches, "padding": stats.padding}
@@ -126,7 +126,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
             cells = [f"{rate:,.0f}", f"{p50:,.0f} ms", f"{p95:,.0f} ms", f"{stats.batches:,}", f"{stats.padding:.0%}"]
             table.append([str(callers), way, *cells])
     notes = [
-        f"MiniLM-L6 on {device.name} ({device.why}), {dtype_for(device)}, requests of 1 to {SENTENCES} sentences; each",
+        f"MiniLM-L6 on {device.name} ({device.reason}), {dtype_for(device)}, requests of 1 to {SENTENCES} sentences; each",
         "caller sends its next request when it has its answer. alone: one request after another.",
     ]
     return Report("batching", "Gathering concurrent requests", notes, table, rows)

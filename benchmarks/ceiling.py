@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from compressor.scoring.runtime.device import choose, dtype_for
+from compressor.scoring.runtime.device import dtype_for, select_device
 
 #: dense bf16 FLOP/s and bytes/s of data sheets (NVIDIA: H100 SXM, H200 SXM, A100 80 GB SXM)
 SHEETS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.04e12)}
@@ -91,9 +91,11 @@ class Bound:
 def bound(device: str) -> Bound:
     """Our own BERT module of `Shape` on a device, against the device's data sheet, or what this process measures."""
     torch, bert = import_module("torch"), import_module("compressor.scoring.models.bert")
-    name = dtype_for(choose(device))
+    name = dtype_for(select_device(device))
     dtype, shape = getattr(torch, name), Shape(batch=16 if device == "cpu" else 128)
-    config = bert.Config(shape.vocabulary, shape.hidden, shape.layers, shape.heads, shape.inner, shape.tokens, 2, 1e-12)
+    config = bert.BertConfig(
+        shape.vocabulary, shape.hidden, shape.layers, shape.heads, shape.inner, shape.tokens, 2, 1e-12
+    )
     module = bert.TokenClassifier(config).to(device=device, dtype=dtype).eval()
     ids = torch.randint(shape.vocabulary, (shape.batch, shape.tokens), device=device)
     rest = torch.ones_like(ids), torch.zeros_like(ids)

@@ -17,11 +17,11 @@ import numpy as np
 from benchmarks import baselines, pairs
 from benchmarks.methods import TIERS, DocumentMethod, SessionMethod, documents_by, sessions_by
 from compressor import Compressor, CompressorError
-from compressor.scoring import FastScorer, ModelScorer, Query, Scorer, Source, Units, make_scorer
-from compressor.scoring.answer_relevance import answers
+from compressor.scoring import HeuristicScorer, ModelScorer, Query, Scorer, SourceBlock, UnitBatch, make_scorer
+from compressor.scoring.answer_relevance import answer_log_odds
 from compressor.scoring.base import Scores
-from compressor.scoring.heuristic import Weights
-from compressor.text.segmenters.sentences import prose
+from compressor.scoring.heuristic import HeuristicWeights
+from compressor.text.segmenters.sentences import segment_prose
 
 NOT_RUN = "not run"
 
@@ -34,11 +34,11 @@ class Once:
         self.fallbacks, self.scored, self.seconds = 0, 0, 0.0
         self._known: dict[bytes, tuple[Scores, list[str], Scores | None]] = {}
 
-    def score(self, query: Query, units: Units) -> Scores:
+    def score(self, query: Query, units: UnitBatch) -> Scores:
         """See `Scorer.score`."""
         banded = isinstance(self.scorer, ModelScorer) and self.scorer.band
-        seen = [(s.kind, s.asked, s.age, s.layout.kind, s.layout.text) for s in units.sources]
-        key = hashlib.sha256(repr((query, seen, units.room if banded else 0)).encode()).digest()
+        seen = [(s.kind, s.tool_call_text, s.age, s.layout.kind, s.layout.text) for s in units.sources]
+        key = hashlib.sha256(repr((query, seen, units.available_tokens if banded else 0)).encode()).digest()
         if key not in self._known:
             start = time.perf_counter()
             scores = self.scorer.score(query, units)
@@ -70,7 +70,7 @@ class Column:
         method = getattr(self, role)
         if self.lacks or method is None:
             return {"state": NOT_RUN if self.lacks else "–"}
-        counts = self.scorer or Once(FastScorer())
+        counts = self.scorer or Once(HeuristicScorer())
         fallbacks, scored, seconds = counts.fallbacks, counts.scored, counts.seconds
         found = work(method)
         return {
@@ -85,14 +85,14 @@ def tier(label: str) -> Column:
     """A tier of ours, tried on a sentence: what is broken shows before anything is measured."""
     try:
         scorer = make_scorer(TIERS[label])
-        layout = prose("It rained all day.")
-        units = Units([Source("document", layout, np.full(len(layout.spans), 5, np.float32))])
+        layout = segment_prose("It rained all day.")
+        units = UnitBatch([SourceBlock("document", layout, np.full(len(layout.spans), 5, np.float32))])
         scorer.score(Query((("Did it rain?", 1.0),)), units)
     except CompressorError as error:
         return Column(label, lacks=str(error))
     if units.notes:
         return Column(label, lacks=units.notes[0])
-    once, w = Once(scorer), Weights()
+    once, w = Once(scorer), HeuristicWeights()
     compressor = Compressor(scorer=once, store="memory")
     return Column(
         label,
@@ -106,11 +106,11 @@ def tier(label: str) -> Column:
 
 def _alone(scorer: Scorer) -> pairs.Rate | None:
     """The model's log-odds, without the fast tier's and without structure. A cascade has none of its own."""
-    if isinstance(scorer, FastScorer):
-        return pairs.of_units(lambda query, units: answers(query, units)[0])
+    if isinstance(scorer, HeuristicScorer):
+        return pairs.of_units(lambda query, units: answer_log_odds(query, units)[0])
     if isinstance(scorer, ModelScorer) and not scorer.band:
         reader = scorer.reader
-        return pairs.of_units(lambda query, units: reader.read(query, units, np.arange(len(units))))
+        return pairs.of_units(lambda query, units: reader.relevance(query, units, np.arange(len(units))))
     return None
 
 

@@ -23,11 +23,11 @@ import numpy.typing as npt
 
 from benchmarks import qa
 from benchmarks.report import Report
-from compressor.scoring.models.sentence_encoder import SAMPLES, Tokens, network
-from compressor.scoring.models.sentence_encoder_files import EncoderFiles, find
+from compressor.scoring.models.sentence_encoder import SAMPLES, WindowTokenizer, load_torch_module
+from compressor.scoring.models.sentence_encoder_files import EncoderFiles, resolve_encoder_files
 from compressor.scoring.runtime import onnx_int8
-from compressor.scoring.runtime.device import choose, dtype_for
-from compressor.text.layout_cache import layout_of
+from compressor.scoring.runtime.device import dtype_for, select_device
+from compressor.text.layout_cache import cached_layout
 
 SENTENCES = 192
 ROUNDS = 4
@@ -49,7 +49,7 @@ class Runtime:
     seconds: dict[int, float] = field(default_factory=dict)
     vectors: dict[int, Floats] = field(default_factory=dict)
 
-    def measure(self, tokens: Tokens, windows: list[Ints], size: int) -> None:
+    def measure(self, tokens: WindowTokenizer, windows: list[Ints], size: int) -> None:
         """All sentences once in batches of that size, the shortest first."""
         order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
         out: dict[int, Floats] = {}
@@ -68,7 +68,7 @@ def sentences(root: Path, limit: int) -> list[str]:
     out: list[str] = []
     for _, _, documents in qa.cases(root / "nq_multidoc", 1 + limit // 50):
         for document in documents:
-            layout = layout_of(document["text"], "document", "")
+            layout = cached_layout(document["text"], "document", "")
             out += [text for a, b in layout.spans.tolist() if len((text := layout.text[a:b]).split()) > 2]
     return out[:limit]
 
@@ -78,7 +78,7 @@ def runtimes(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> Ite
     torch = import_module("torch")
 
     def on_torch(device: str, dtype: str) -> Forward:
-        module = network(files).to(device=device, dtype=getattr(torch, dtype))
+        module = load_torch_module(files).to(device=device, dtype=getattr(torch, dtype))
 
         def forward(ids: Ints, mask: Ints) -> Any:
             with torch.inference_mode():
@@ -89,16 +89,18 @@ def runtimes(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> Ite
     yield Runtime("torch float32", on_torch("cpu", "float32"))
     yield Runtime("torch bfloat16", on_torch("cpu", "bfloat16"))
     if onnx_int8.available():
-        made = onnx_int8.session(files.digest, lambda: network(files), [example])
+        made = onnx_int8.load_or_convert(files.digest, lambda: load_torch_module(files), [example])
         yield Runtime("ONNX int8, a sentence at a time (ours)", lambda ids, mask: made(ids, mask)[0])
         plain, int8 = _exported(files, example, folder)
         yield Runtime("ONNX float32", _on_onnx(plain))
         yield Runtime("ONNX int8, in batches", _on_onnx(int8))
         if find_spec("openvino"):
             yield Runtime("OpenVINO, its own choice of type", _on_openvino(plain))
-    device = choose()
+    device = select_device()
     if device.gpu:
-        yield Runtime(f"torch {dtype_for(device)}, {device.why}", on_torch(device.name, dtype_for(device)), GPU_BATCHES)
+        yield Runtime(
+            f"torch {dtype_for(device)}, {device.reason}", on_torch(device.name, dtype_for(device)), GPU_BATCHES
+        )
 
 
 def _exported(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> tuple[Path, Path]:
@@ -109,7 +111,11 @@ def _exported(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> tu
     free = {0: torch.export.Dim("batch", max=4096), 1: torch.export.Dim("length", min=2, max=512)}
     two = {name: torch.from_numpy(np.concatenate([x, x])) for name, x in example.items()}
     program = torch.onnx.export(
-        network(files), kwargs=two, input_names=list(two), dynamic_shapes=dict.fromkeys(two, free), verbose=False
+        load_torch_module(files),
+        kwargs=two,
+        input_names=list(two),
+        dynamic_shapes=dict.fromkeys(two, free),
+        verbose=False,
     )
     program.save(str(folder / "plain.onnx"))
     quantization.quantize_dynamic(
@@ -121,14 +127,14 @@ def _exported(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> tu
 def _on_onnx(path: Path) -> Forward:
     runtime = import_module("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = onnx_int8.cores()
+    options.intra_op_num_threads = onnx_int8.available_cores()
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return lambda ids, mask: session.run(None, {"input_ids": ids, onnx_int8.MASK: mask})[0]
 
 
 def _on_openvino(path: Path) -> Forward:
     openvino = import_module("openvino")
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": onnx_int8.cores()})
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": onnx_int8.available_cores()})
     request = compiled.create_infer_request()
     return lambda ids, mask: request.infer({"input_ids": ids, onnx_int8.MASK: mask})[compiled.output(0)].copy()
 
@@ -157,8 +163,8 @@ def _row(runtime: Runtime, reference: Runtime, n: int) -> dict[str, Any]:
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     """All runtimes there are. `limit` caps the sentences. `methods` does not matter here."""
-    files = find(None)
-    tokens = Tokens(files)
+    files = resolve_encoder_files(None)
+    tokens = WindowTokenizer(files)
     texts = sentences(root, limit or SENTENCES)
     windows = [tokens.windows(text)[0] for text in texts]
     with tempfile.TemporaryDirectory() as folder:
@@ -184,11 +190,11 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         for row in rows
     ]
     missing = [] if find_spec("openvino") else ["OpenVINO: not run (not installed)."]
-    if not choose().gpu:
-        missing.append(f"GPU: not run ({choose().why}).")
+    if not select_device().gpu:
+        missing.append(f"GPU: not run ({select_device().reason}).")
     mean = float(np.mean([len(window) for window in windows]))
     notes = [
-        f"all-MiniLM-L6-v2 over {len(texts)} sentences of {mean:.0f} tokens on average, {onnx_int8.cores()} cores; best of",
+        f"all-MiniLM-L6-v2 over {len(texts)} sentences of {mean:.0f} tokens on average, {onnx_int8.available_cores()} cores; best of",
         f"{ROUNDS} interleaved rounds and of the batch sizes. Cosine, rank: agreement with torch float32. Last column:",
         "the least cosine between a sentence run alone and in a batch: below 1, a vector depends on its company.",
         *missing,

@@ -21,9 +21,9 @@ from benchmarks.data import records, sample
 from benchmarks.examples_order import orders
 from benchmarks.examples_reasons import Case, reasons
 from benchmarks.report import Report, share
-from compressor import Compressor, CompressorError, ExampleBank
-from compressor.pipeline.examples.embeddings import encoder_of
-from compressor.tokens import counter_for
+from compressor import Compressor, CompressorError, ExampleStore
+from compressor.pipeline.examples.embeddings import find_encoder
+from compressor.tokens import get_counter
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -96,7 +96,7 @@ def _labels(root: Path, limit: int | None) -> Iterator[dict[str, Any]]:
     bank = [{"input": r["text"], "output": r["intent"]} for r in records(root / "clinc150" / "train.jsonl.gz")]
     every = [Case(r["text"], r["intent"]) for r in records(root / "clinc150" / "val.jsonl.gz")]
     cases = sample(every, min(limit or QUERIES, QUERIES))
-    counter = counter_for(None)
+    counter = get_counter(None)
     lexical = Bm25([e["input"] for e in bank])
     bank_vectors, vectors = _encoded(bank, cases)
     costs = np.array([counter.count(_written(e) + "\n") for e in bank], np.int64)
@@ -144,7 +144,7 @@ def _tried(name: str, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def _ours(tier: str, bank: list[Example], cases: list[Case]) -> tuple[list[list[int]], list[float], float]:
     """Rows chosen for each query, its milliseconds, and those of CPU time of one on average."""
-    made = ExampleBank(Compressor(tier, store="memory"))
+    made = ExampleStore(Compressor(tier, store="memory"))
     made.add(bank)
     place = {(e["input"], e["output"]): row for row, e in reversed(list(enumerate(bank)))}
     for case in cases[:20]:
@@ -161,7 +161,7 @@ def _ours(tier: str, bank: list[Example], cases: list[Case]) -> tuple[list[list[
 
 def _encoded(bank: list[Example], cases: list[Case]) -> tuple[Floats | None, Floats | None]:
     try:
-        encoder = encoder_of(Compressor("embedding", store="memory").scorer)
+        encoder = find_encoder(Compressor("embedding", store="memory").scorer)
     except CompressorError:
         return None, None
     assert encoder is not None

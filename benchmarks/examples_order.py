@@ -16,7 +16,7 @@ import numpy as np
 
 import compressor
 from benchmarks.data import records, sample
-from compressor import Compressor, ExampleBank
+from compressor import Compressor, ExampleStore
 
 ORDERED = 300  # queries
 
@@ -31,7 +31,7 @@ def orders(root: Path, limit: int | None, budget: int) -> Iterator[dict[str, Any
     except ImportError:
         yield {"set": "order", "method": "tiny language model", "state": "not run"}
         return
-    made = ExampleBank(Compressor(store="memory"))
+    made = ExampleStore(Compressor(store="memory"))
     made.add(bank)
     found: dict[str, list[float]] = {name: [] for name in ("best last", "best first", "shuffled", "no examples")}
     for query, label in cases:

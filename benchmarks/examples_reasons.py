@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import records, sample
-from compressor import ExampleBank
-from compressor.tokens import counter_for
+from compressor import ExampleStore
+from compressor.tokens import get_counter
 
 Example = dict[str, str]
 BUDGET = 1_000
@@ -53,7 +53,7 @@ def _measured(
     bank: list[Example], kinds: list[str], cases: list[Case], intact: Callable[[Example, Example], bool], options: Any
 ) -> dict[str, Any]:
     """Examples of the query's kind per 1,000 tokens."""
-    chooser, counter = ExampleBank("memory"), counter_for(None)
+    chooser, counter = ExampleStore("memory"), get_counter(None)
     place = dict(zip(chooser.add(bank), range(len(bank)), strict=True))
     good = tokens = size = cut = whole = over = 0
     times: list[float] = []

@@ -18,9 +18,9 @@ FoldMethod = Callable[[list[str]], list[tuple[str, str]]]
 
 def ours(texts: list[str]) -> list[tuple[str, str]]:
     """The package's folds as the engine applies them: repeats of earlier outputs first, then the folds of one text."""
-    from compressor.text.lossless.back_references import Repeats
+    from compressor.text.lossless.back_references import BackReferenceCodec
 
-    repeats, out = Repeats(), []
+    repeats, out = BackReferenceCodec(), []
     for label, text in enumerate(texts, 1):
         found = repeats.encode(text)
         short, back = _one_text(found.text if found else text)
@@ -31,16 +31,16 @@ def ours(texts: list[str]) -> list[tuple[str, str]]:
 
 def _one_text(text: str) -> tuple[str, str]:
     """A text folded by itself, as JSON if it is that, and what unfolding gives back."""
-    from compressor.text.lossless import fold, json_tables, unfold
+    from compressor.text.lossless import decode_losslessly, encode_losslessly, json_tables
 
     parsed = json_tables.parse(text)
     if parsed is None:
-        short, names = fold(text, count)
-        return short, unfold(short, names)
-    folded, style = json_tables.fold_parsed(text, parsed), json_tables.style_of(text, parsed)
+        short, names = encode_losslessly(text, count)
+        return short, decode_losslessly(short, names)
+    folded, style = json_tables.encode_parsed(text, parsed), json_tables.detect_json_style(text, parsed)
     if folded is None or style is None:
         return text, text
-    return folded, json_tables.unfold(folded, style)
+    return folded, json_tables.decode(folded, style)
 
 
 def minified(texts: list[str]) -> list[tuple[str, str]]:

@@ -89,16 +89,16 @@ def ours() -> Iterator[dict[str, DocumentMethod]]:
     """What our scorers make of the same model: of its numbers alone, and of these beside the fast tier's. Each has a
     file of its own, so that none finds remembered what another has computed."""
     from compressor import Compressor
-    from compressor.scoring import MIXES, FastScorer, Mix, ModelScorer, Scorer
+    from compressor.scoring import BLEND_WEIGHTS, BlendWeights, HeuristicScorer, ModelScorer, Scorer
     from compressor.scoring.models.gguf_loader import TINY
-    from compressor.scoring.perplexity import PerplexityReader
+    from compressor.scoring.perplexity import PerplexityModel
 
     with tempfile.TemporaryDirectory() as place:
-        first, second = (PerplexityReader(shutil.copy(TINY, Path(place, name)), "cpu") for name in ("1.gguf", "2.gguf"))
+        first, second = (PerplexityModel(shutil.copy(TINY, Path(place, name)), "cpu") for name in ("1.gguf", "2.gguf"))
         made: dict[str, Scorer] = {
-            "ours, this model alone": ModelScorer("perplexity", first, Mix(fast=0, model=1)),
-            "ours, tier perplexity": ModelScorer("perplexity", second, MIXES["perplexity"]),
-            "ours, tier fast (no model)": FastScorer(),
+            "ours, this model alone": ModelScorer("perplexity", first, BlendWeights(fast=0, model=1)),
+            "ours, tier perplexity": ModelScorer("perplexity", second, BLEND_WEIGHTS["perplexity"]),
+            "ours, tier fast (no model)": HeuristicScorer(),
         }
         for scorer in made.values():  # loads the models
             Compressor(scorer=scorer).compress_documents(WARM, query="who?", budget=50)

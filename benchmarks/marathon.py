@@ -71,7 +71,7 @@ def child(messages: Path, store: Path, views: Path) -> None:
     for number in range(done, len(calls)):
         start = time.perf_counter()
         if number == done:
-            session.follow(history[: calls[number]])  # whatever of it the session has already
+            session.sync(history[: calls[number]])  # whatever of it the session has already
         else:
             session.append(*history[calls[number - 1] : calls[number]])
         view = session.view()

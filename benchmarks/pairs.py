@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.data import records, sample
-from compressor.scoring import Query, Source, Units
-from compressor.text.layout_cache import layout_of
-from compressor.tokens import counter_for
+from compressor.scoring import Query, SourceBlock, UnitBatch
+from compressor.text.layout_cache import cached_layout
+from compressor.tokens import get_counter
 
 Floats = npt.NDArray[np.float64]
 Rate = Callable[[str, "Passage"], Sequence[float] | npt.NDArray[np.floating]]
@@ -32,19 +32,19 @@ class Passage:
     sentences: tuple[str, ...]
     labels: tuple[bool, ...]
 
-    def units(self) -> tuple[Query, Units, npt.NDArray[np.bool_]]:
+    def units(self) -> tuple[Query, UnitBatch, npt.NDArray[np.bool_]]:
         """The passage as `compress_documents` shows it to a scorer, and [sentences, units] whether half of one at least
         lies in the other: our own segmenter may cut elsewhere."""
         text = " ".join(self.sentences)
-        layout = layout_of(text, "document", "")
-        counter = counter_for("gpt-4")
+        layout = cached_layout(text, "document", "")
+        counter = get_counter("gpt-4")
         costs = np.array([counter.count(text[a:b]) for a, b in layout.spans.tolist()], np.float32)
         ends = np.cumsum([len(sentence) + 1 for sentence in self.sentences])
         spans = np.stack((np.append(0, ends[:-1]), ends), axis=1)[:, None]
         common = np.minimum(spans[..., 1], layout.spans[:, 1]) - np.maximum(spans[..., 0], layout.spans[:, 0])
         shared = 2 * common >= np.minimum(np.diff(spans)[..., 0], np.diff(layout.spans)[:, 0])
-        source = Source("document", layout, costs, asked=self.title)
-        return Query(((self.question, 1.0),)), Units([source], room=float(costs.sum()) / 4), shared
+        source = SourceBlock("document", layout, costs, tool_call_text=self.title)
+        return Query(((self.question, 1.0),)), UnitBatch([source], available_tokens=float(costs.sum()) / 4), shared
 
 
 def passages(root: Path, limit: int | None) -> list[Passage]:
@@ -62,7 +62,7 @@ def _title(record: dict[str, str]) -> str:
     return record["group"].replace("_", " ") if record["src"].startswith("squad") else ""
 
 
-def of_units(rate: Callable[[Query, Units], npt.NDArray[np.floating]]) -> Rate:
+def of_units(rate: Callable[[Query, UnitBatch], npt.NDArray[np.floating]]) -> Rate:
     """A rating of units as one of sentences: a sentence is as good as the best of its units."""
 
     def rated(_: str, passage: Passage) -> Floats:

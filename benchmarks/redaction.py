@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import folder, records
-from compressor.text.redaction import kinds, redact, redact_json
+from compressor.text.redaction import count_redactions, redact, redact_json
 
 FILES = ("tau_airline", "tau_retail", "swe_demos", "swe_lite")
 EACH = 200
@@ -77,7 +77,7 @@ def main() -> None:
         "characters": size,
         "MB_per_s": round(2 * size / took / 1e6, 1),
     }
-    result["marks"] = {level: dict(sum(map(kinds, out), Counter())) for level, out in made.items()}
+    result["marks"] = {level: dict(sum(map(count_redactions, out), Counter())) for level, out in made.items()}
     result["atoms"] = _atoms(sessions)
     result["found"] = _found(texts)
     RESULT.write_text(json.dumps(result, indent=1) + "\n")

@@ -18,7 +18,7 @@ from benchmarks.runs_chains import chained, read, recorded
 from benchmarks.runs_methods import RAW, SIMPLE, ours
 from benchmarks.runs_peers import PEERS
 from benchmarks.runs_replay import TABLES, Outcome, measured, replay
-from compressor.tokens.billing import Bill
+from compressor.tokens.billing import CallUsage
 
 __all__ = [
     "METHODS",
@@ -44,9 +44,9 @@ def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str
     money: sum over sum. tools: with the method's tool schemas billed. fetched: and with what it lacked fetched.
     input: without the price of output. worst: the dearest run against its raw. above: runs dearer than raw by 0.01 %.
     """
-    own = [o.bills[price].money for o in outcomes]
-    base = [o.bills[price].money for o in raw]
-    tools = [o.tools[price].money for o in outcomes]
+    own = [o.bills[price].cost_usd for o in outcomes]
+    base = [o.bills[price].cost_usd for o in raw]
+    tools = [o.tools[price].cost_usd for o in outcomes]
     ratios = [a / b for a, b in zip(own, base, strict=True)]
     with_tools = [a / b for a, b in zip(tools, base, strict=True)]
     calm = [r for o in outcomes for r in o.calm]
@@ -71,7 +71,7 @@ def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str
         "reuse": statistics.fmean(calm) if calm else 1.0,
         "reuse_least": min(calm, default=1.0),
         "rewrites": 100 * sum(o.rewrites for o in outcomes) / max(1, steps),
-        "cache_share": sum((o.bills[price] for o in outcomes), Bill()).cache_share,
+        "cache_share": sum((o.bills[price] for o in outcomes), CallUsage()).cache_share,
         "longest": max(o.longest for o in outcomes),
         "p50": seconds[len(seconds) // 2],
         "p95": seconds[int(0.95 * (len(seconds) - 1))],
@@ -172,6 +172,6 @@ NOTES = [
     "*In view*: strings that the agent's next tool call re-used. *Prefix reuse*: share of a request that the next one",
     "begins with, byte for byte, outside compactions. Summaries are extracts of 1,000 tokens, billed as a model's at",
     "the same prices; methods that wait for a full window get one of 32,000 tokens (summaries at 80 % of it,",
-    "LangChain's editing at half of it, as 100,000 is of 200,000; llmslim's budget is 80 % of it). At their defaults",
-    "LangChain's never act on these.",
+    "LangChainFormat's editing at half of it, as 100,000 is of 200,000; llmslim's budget is 80 % of it). At their defaults",
+    "LangChainFormat's never act on these.",
 ]

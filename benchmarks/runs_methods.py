@@ -17,7 +17,7 @@ from benchmarks.baselines import SPECIFIC, WORD, best_units, lines
 from benchmarks.methods import MODEL
 from benchmarks.tokens import Message, budget_for, count, text_of
 from compressor.context.refs import find_refs
-from compressor.text.lossless.common_prefix import Prefix
+from compressor.text.lossless.common_prefix import CommonPrefixCodec
 from compressor.tokens.pricing import Price
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class Ours(Run):
         from compressor.sessions import Policy
 
         super().__init__()
-        policy = replace(policy or Policy(), prices=price)
+        policy = replace(policy or Policy(), pricing=price)
         self.session: Any = Compressor(store="memory").session("run", model=MODEL, policy=policy)
         self.schema = count(json.dumps(self.session.expand_tool.schema("openai_chat")))
         self._known: dict[str, str] = {}
@@ -198,7 +198,7 @@ class Ours(Run):
         return view
 
     def wire(self, view: list[Any]) -> list[Message]:
-        self.rewrites = self.session.balance().compactions
+        self.rewrites = self.session.cost_report().compactions
         return view
 
     def behind(self, text: str) -> dict[str, str]:
@@ -209,7 +209,7 @@ class Ours(Run):
         return {ref: self._known[ref] for ref in refs}
 
     def unfolded(self, text: str) -> str:
-        return Prefix().decode(text)
+        return CommonPrefixCodec().decode(text)
 
 
 def ours(policy: Policy | None = None, name: str = "ours") -> Method:

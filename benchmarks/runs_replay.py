@@ -18,13 +18,15 @@ from benchmarks.runs_chains import Recorded
 from benchmarks.runs_methods import Method, Run
 from benchmarks.survival import LEAST
 from benchmarks.tokens import Message, count, text_of
-from compressor.tokens.billing import Bill, Meter
+from compressor.tokens.billing import CallUsage, PromptCacheSimulator
 from compressor.tokens.pricing import Price
 
 #: Dollars per million tokens. Ratios are what matters: output 5 times input, as with Claude.
 TABLES = {
-    "cached": Price.custom(3, 15, cached=0.3, name="cached reads at 0.1×", window=200_000),
-    "writes": Price.custom(3, 15, cached=0.3, write=3.75, name="cached reads at 0.1×, writes at 1.25×", window=200_000),
+    "cached": Price.custom(3, 15, cache_read=0.3, name="cached reads at 0.1×", window=200_000),
+    "writes": Price.custom(
+        3, 15, cache_read=0.3, cache_write=3.75, name="cached reads at 0.1×, writes at 1.25×", window=200_000
+    ),
     "none": Price.custom(3, 15, name="no cache", window=200_000),
 }
 ASK = 40  # tokens of an agent's call of the expand tool
@@ -40,8 +42,8 @@ class Outcome:
     """
 
     run: str
-    bills: dict[str, Bill]
-    tools: dict[str, Bill]
+    bills: dict[str, CallUsage]
+    tools: dict[str, CallUsage]
     expanded: dict[str, float]
     answers: dict[str, float]
     steps: int = 0
@@ -61,23 +63,23 @@ class _Till:
 
     def __init__(self, price: Price, schema: int) -> None:
         self.price, self.schema = price, schema
-        self.meter, self.other = Meter(price), Meter(price)
-        self.bill, self.tools, self.expanded, self.answers = Bill(), Bill(), 0.0, 0.0
+        self.meter, self.other = PromptCacheSimulator(price), PromptCacheSimulator(price)
+        self.bill, self.tools, self.expanded, self.answers = CallUsage(), CallUsage(), 0.0, 0.0
 
     def call(self, parts: list[tuple[bytes, int]], output: int) -> None:
         self.bill += self.meter.call(parts, output)
         self.tools += self.other.call([(b"tools", self.schema), *parts], output)
-        self.answers += self.price.money(output=output)
+        self.answers += self.price.cost(output=output)
 
     def own(self, prompt: int, output: int) -> None:
         """A model call of the method's own: its prompt is new to the cache."""
-        bill = Bill(1, prompt, 0, 0, output).at(self.price)
+        bill = CallUsage(1, prompt, 0, 0, output).priced(self.price)
         self.bill += bill
         self.tools += bill
 
     def fetch(self, prompt: int, tokens: int) -> None:
         """One more call, that asks for a text, and the text."""
-        self.expanded += self.price.money(written=tokens + ASK, cached=prompt, output=ASK)
+        self.expanded += self.price.cost(cache_written=tokens + ASK, cached=prompt, output=ASK)
 
 
 def replay(

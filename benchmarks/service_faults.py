@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks.data import records
 from benchmarks.report import Report
 from benchmarks.service_processes import RedisProcess, Serve, provider
-from compressor import BudgetTooSmall, Compressor
+from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import find_refs
 
 CLIENTS = 8
@@ -354,7 +354,7 @@ def _cases(root: Path) -> list[Case]:
     for path in sorted((root / "sessions").glob("*.jsonl.gz")):
         for record in list(records(path))[:6]:
             body = {"messages": record["messages"], "model": "gpt-4o", "budget": 0.5}
-            with suppress(BudgetTooSmall):
+            with suppress(BudgetTooSmallError):
                 made = with_store.compress(**body)
                 refs = dict.fromkeys(find_refs(json.dumps(made.messages, ensure_ascii=False)))
                 out.append((body, json.loads(json.dumps(made.messages)), {r: with_store.expand(r) for r in refs}))

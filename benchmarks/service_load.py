@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.data import records
 from benchmarks.report import Report
 from benchmarks.service_processes import RedisProcess, Serve
-from compressor import BudgetTooSmall, Compressor
+from compressor import BudgetTooSmallError, Compressor
 from compressor.sessions import Session
 
 CLIENTS = 50
@@ -219,7 +219,7 @@ def _work(asks: list[list[Ask]], seconds: float) -> float:
     for path, body in given:
         if time.perf_counter() - start > seconds:
             break
-        with suppress(BudgetTooSmall):
+        with suppress(BudgetTooSmallError):
             _do(compressor, sessions, path.split("/"), body)
         done += 1
     return done / (time.perf_counter() - start)
@@ -233,7 +233,7 @@ def _do(compressor: Compressor, sessions: dict[str, Session], name: list[str], b
         sessions[name[-2]] = compressor.session(name[-2], model=body["model"], budget=body["budget"])
     session = sessions[name[-2]]
     if name[-1] == "append":
-        session.append(*body["messages"], at=body["at"])
+        session.append(*body["messages"], index=body["at"])
     else:
         session.view()
-    session.balance()
+    session.cost_report()

@@ -27,9 +27,9 @@ from benchmarks.data import REPOSITORY
 from benchmarks.methods import TIERS
 from benchmarks.report import Report
 from compressor import CompressorError
-from compressor.scoring import ModelScorer, Query, Scorer, Source, Units, make_scorer
-from compressor.scoring.runtime.device import choose
-from compressor.text.segmenters.sentences import prose
+from compressor.scoring import ModelScorer, Query, Scorer, SourceBlock, UnitBatch, make_scorer
+from compressor.scoring.runtime.device import select_device
+from compressor.text.segmenters.sentences import segment_prose
 
 DOCUMENTS, SENTENCES = 20, 5  # of a request
 CHARACTERS = 3.7  # of a cl100k token in them: so a GPU machine needs no tokenizer for counting
@@ -43,12 +43,12 @@ def sentences() -> list[str]:
     """Running text of the repository's documents: no headings, tables or code."""
     paths = sorted(p for f in (".", "docs", "benchmarks", "compressor/models") for p in (REPOSITORY / f).glob("*.md"))
     blocks = [b for path in paths for b in BLOCK.split(path.read_text(encoding="utf-8")) if b[:1].isalpha()]
-    layouts = [prose(" ".join(block.split())) for block in blocks]
+    layouts = [segment_prose(" ".join(block.split())) for block in blocks]
     found = [x.text[a:b].strip() for x in layouts for a, b in x.spans.tolist() if 40 <= b - a <= 400]
     return [s for s in found if s.endswith(".")]
 
 
-def requests(seed: int) -> Iterator[tuple[Query, Units]]:
+def requests(seed: int) -> Iterator[tuple[Query, UnitBatch]]:
     """A question and documents, without end; no two hold the same sentence."""
     known, rng, number = sentences(), random.Random(seed), 0
     while True:
@@ -58,11 +58,11 @@ def requests(seed: int) -> Iterator[tuple[Query, Units]]:
             for sentence in rng.choices(known, k=SENTENCES):
                 number += 1
                 parts.append(f"In case {seed}-{number}: {sentence}")
-            layout = prose(" ".join(parts))
+            layout = segment_prose(" ".join(parts))
             costs = (np.diff(layout.spans)[:, 0] / CHARACTERS).astype(np.float32)
-            sources.append(Source("document", layout, costs, asked=f"Case {number}"))
+            sources.append(SourceBlock("document", layout, costs, tool_call_text=f"Case {number}"))
         query = Query(((f"Why is it that {rng.choice(known)[:60].rsplit(' ', 1)[0]}?", 1.0),))
-        yield query, Units(sources, room=sum(float(s.costs.sum()) for s in sources) / 4)
+        yield query, UnitBatch(sources, available_tokens=sum(float(s.costs.sum()) for s in sources) / 4)
 
 
 @dataclass
@@ -85,10 +85,10 @@ class Served:
         }
 
 
-def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, Units]]) -> Served:
+def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, UnitBatch]]) -> Served:
     """Scores the cases from `at_once` threads, each taking the next when it is done with one."""
 
-    def latency(case: tuple[Query, Units]) -> float:
+    def latency(case: tuple[Query, UnitBatch]) -> float:
         start = time.perf_counter()
         scorer.score(*case)
         return time.perf_counter() - start
@@ -107,10 +107,10 @@ def ranks_agree(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) 
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def said(scorer: Scorer, query: Query, units: Units) -> npt.NDArray[np.floating]:
+def said(scorer: Scorer, query: Query, units: UnitBatch) -> npt.NDArray[np.floating]:
     """What the tier's model says of the units, or for a cascade, which does not read all of them, the scores."""
     if isinstance(scorer, ModelScorer) and not scorer.band:
-        return scorer.reader.read(query, units, np.arange(len(units)))
+        return scorer.reader.relevance(query, units, np.arange(len(units)))
     return scorer.score(query, units)
 
 
@@ -152,7 +152,7 @@ HEAD = ["tier", "device", "at once", "tokens/s", "p50 ms", "p95 ms", "fell back"
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     """Every tier on the CPU and on the GPU, if there is one. `limit` caps the requests. Needs no data."""
-    best = choose()
+    best = select_device()
     devices = {"CPU": "cpu", "GPU": best.name if best.gpu else ""}
     bounds = {device: bound(device) for device in devices.values() if device and TORCH}
     raw: list[dict[str, Any]] = []
@@ -163,7 +163,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
                 continue
             try:
                 if not device:
-                    raise CompressorError(best.why)
+                    raise CompressorError(best.reason)
                 rows = measure(TIERS[label], device, limit)
             except CompressorError as error:
                 raw.append({"tier": label, "device": name, "state": "not run", "why": str(error)})

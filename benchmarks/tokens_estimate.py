@@ -27,7 +27,7 @@ from pathlib import Path
 
 import tiktoken
 
-from compressor.tokens.openai_bpe import byte_pairs
+from compressor.tokens.openai_bpe import get_byte_pair_tokenizer
 
 Length = Callable[[str], int]
 CL100K_LIKE = (
@@ -65,7 +65,7 @@ def byte_pair(ranks: dict[bytes, int], pattern: str) -> Length:
 
 
 def tokenizers() -> Iterator[tuple[str, Length]]:
-    ours = byte_pairs("o200k_base").encoding
+    ours = get_byte_pair_tokenizer("o200k_base").encoding
     if file := package("llama_models", "llama3", "tokenizer.model"):
         yield "llama-3", byte_pair(ranks_of(file), CL100K_LIKE.replace("DIGITS", "{1,3}"))
     if file := package("llama_models", "llama4", "tokenizer.model"):
@@ -112,7 +112,7 @@ def strings(value: object) -> list[str]:
 
 def main(data: str, out: str) -> None:
     texts = {kind: list(samples(Path(data), patterns)) for kind, patterns in FILES.items()}
-    ours = byte_pairs("o200k_base").encoding
+    ours = get_byte_pair_tokenizer("o200k_base").encoding
     base = {kind: [len(ours.encode_ordinary(text)) for text in found] for kind, found in texts.items()}
     result: dict[str, dict[str, dict[str, float]]] = {}
     for name, length in tokenizers():

@@ -18,13 +18,13 @@ from jsonschema import Draft202012Validator, SchemaError  # type: ignore[import-
 
 from benchmarks.report import Report, share
 from benchmarks.tool_cases import Case, own_lists, pooled
-from compressor import BudgetTooSmall, Compressor, CompressorError
-from compressor.scoring.base import Query, Scorer, Source, Units
+from compressor import BudgetTooSmallError, Compressor, CompressorError
+from compressor.scoring.base import Query, Scorer, SourceBlock, UnitBatch
 from compressor.scoring.bm25 import bm25, matches, weighted_terms
 from compressor.scoring.model_scorer import ModelScorer
-from compressor.scoring.token_index import Index
-from compressor.text.layout_cache import whole
-from compressor.tokens import counter_for
+from compressor.scoring.token_index import TokenIndex
+from compressor.text.layout_cache import single_unit_layout
+from compressor.tokens import get_counter
 
 RATIOS = (2, 4, 8)
 MODEL = "gpt-4o"
@@ -52,12 +52,12 @@ def _text(tool: Tool) -> str:
 
 def _fill(case: Case, order: Sequence[int], budget: int) -> list[Tool]:
     """Whole tools in this order as long as they fit; one that does not is passed over."""
-    counter = counter_for(MODEL)
-    frame = 2 * counter.tools(case.tools[:1]) - counter.tools([*case.tools[:1], *case.tools[:1]])
+    counter = get_counter(MODEL)
+    frame = 2 * counter.count_tools(case.tools[:1]) - counter.count_tools([*case.tools[:1], *case.tools[:1]])
     room = budget - frame
     kept = set()
     for i in order:
-        cost = counter.tools([case.tools[i]]) - frame
+        cost = counter.count_tools([case.tools[i]]) - frame
         if cost <= room:
             kept.add(i)
             room -= cost
@@ -66,7 +66,7 @@ def _fill(case: Case, order: Sequence[int], budget: int) -> list[Tool]:
 
 def bm25_tools(case: Case, budget: int) -> list[Tool]:
     """Whole tools by BM25 over all their text."""
-    index = Index([_text(tool) for tool in case.tools])
+    index = TokenIndex([_text(tool) for tool in case.tools])
     scores = bm25(*matches(index, weighted_terms(((case.request, 1.0),))), index.lengths)
     return _fill(case, np.argsort(-scores, kind="stable").tolist(), budget)
 
@@ -83,8 +83,8 @@ def dense_tools(scorer: ModelScorer) -> Method:
 
     def method(case: Case, budget: int) -> list[Tool]:
         texts = [f"{t['function']['name']}: {t['function']['description']}" for t in case.tools]
-        units = Units([Source("document", whole(t), np.ones(1, np.float32)) for t in texts])
-        odds = scorer.reader.read(Query(((case.request, 1.0),)), units, np.arange(len(texts)))
+        units = UnitBatch([SourceBlock("document", single_unit_layout(t), np.ones(1, np.float32)) for t in texts])
+        odds = scorer.reader.relevance(Query(((case.request, 1.0),)), units, np.arange(len(texts)))
         return _fill(case, np.argsort(-odds, kind="stable").tolist(), budget)
 
     return method
@@ -123,22 +123,22 @@ METHODS = ("ours", "ours (embedding)", "BM25 tools", "dense", "random tools")
 def measure(method: Method, cases: list[Case], ratio: float) -> dict[str, Any]:
     """One method at one ratio. kept of asked: needed functions; refused of calls: reference calls that the whole schema
     takes and the one sent does not; listed of named: their arguments that the schema sent still lists."""
-    counter = counter_for(MODEL)
+    counter = get_counter(MODEL)
     row: dict[str, Any] = dict.fromkeys(
         ("kept", "asked", "calls", "refused", "named", "listed", "invalid", "over", "none", "sent"), 0
     )
     seconds = 0.0
     for case in cases:
-        budget = int(counter.tools(case.tools) / ratio)
+        budget = int(counter.count_tools(case.tools) / ratio)
         start = time.perf_counter()
         try:
             sent = method(case, budget)
-        except BudgetTooSmall:
+        except BudgetTooSmallError:
             sent = []
         seconds += time.perf_counter() - start
         row["none"] += not sent
         row["sent"] += len(sent)
-        row["over"] += counter.tools(sent) > budget
+        row["over"] += counter.count_tools(sent) > budget
         row["invalid"] += sum(not _valid(tool["function"]["parameters"]) for tool in sent)
         given = {tool["function"]["name"]: tool["function"]["parameters"] for tool in case.tools}
         left = {tool["function"]["name"]: tool["function"]["parameters"] for tool in sent}

@@ -14,13 +14,13 @@ from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
-from compressor.scoring.word_vectors import Words, words
+from compressor.scoring.word_vectors import WordVectors, load_word_vectors
 
 SEED = 1
 
 
 @cache
-def trained_on_even(root: Path) -> Words | None:
+def trained_on_even(root: Path) -> WordVectors | None:
     """The shipped vectors with a network fitted to the even-numbered questions; None without torch."""
     try:
         torch = import_module("torch")
@@ -28,7 +28,7 @@ def trained_on_even(root: Path) -> Words | None:
         return None
     from training import combiner, data
 
-    shipped = words()
+    shipped = load_word_vectors()
     seen = [combiner.see(case, shipped) for case in data.cases(root)[::2]]
     net = combiner.fit(seen, SEED, torch)
     return replace(shipped, mean=net.mean, scale=net.scale, layers=net.layers)
@@ -38,5 +38,5 @@ def trained_on_even(root: Path) -> Words | None:
 def on_unseen(root: Path) -> Iterator[None]:
     """Within, the fast tier has that network."""
     found = trained_on_even(root)
-    with patch("compressor.scoring.answer_relevance.words", lambda: found or words()):
+    with patch("compressor.scoring.answer_relevance.load_word_vectors", lambda: found or load_word_vectors()):
         yield

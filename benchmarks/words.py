@@ -18,7 +18,7 @@ from benchmarks.tokens import count
 from compressor import Compressor
 from compressor.pipeline.block_reports import LITTLE
 from compressor.pipeline.word_pruner import WordPruner
-from compressor.text.segmenters import segment
+from compressor.text.segmenters import segment_text
 
 ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 PUNCTUATION = re.compile(r"[^\w\s]")
@@ -54,7 +54,7 @@ def bare(text: str) -> str:
 
 def _holding(answers: list[str], texts: list[str]) -> list[str]:
     """The sentences that hold an accepted answer, flattened."""
-    layouts = [segment(text) for text in texts]
+    layouts = [segment_text(text) for text in texts]
     units = [flat(layout.text[a:b]).strip() for layout in layouts for a, b in layout.spans.tolist()]
     return [unit for unit in units if any(answer in unit for answer in answers)]
 

@@ -1,6 +1,6 @@
-"""Agentic context compressor: what an agent is about to send, cut to a hard token budget; every dropped byte one
-`expand` away.
+"""Agentic context compressor: cuts what an agent is about to send to a hard token budget, without losing a byte.
 
+Example:
     from compressor import Compressor
 
     result = Compressor().compress(messages, budget=4_000, model="gpt-4o")
@@ -9,70 +9,94 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from compressor._version import __version__ as __version__
 from compressor.context.results import BlockReport, DocumentsResult, Dropped, Result, TextResult
 from compressor.errors import (
+    BudgetError,
     BudgetTooSmall,
+    BudgetTooSmallError,
     CompressorError,
-    Conflict,
+    ContextError,
     DeviceError,
     ExpiredRef,
-    InvalidBudget,
-    InvalidContext,
-    MissingExtra,
+    ExpiredRefError,
+    MissingDependencyError,
     ModelError,
-    Overloaded,
+    QueueFullError,
     RefError,
+    SessionConflictError,
     StoreError,
     TokenizerError,
     UnknownRef,
+    UnknownRefError,
 )
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
-    from compressor.pipeline.cost_gate import Gate
-    from compressor.pipeline.examples.example_store import ExampleBank
+    from compressor.pipeline.examples.example_store import ExampleStore
+    from compressor.pipeline.examples.results import ExamplesResult
+    from compressor.pipeline.tools.results import ToolsResult
+    from compressor.pipeline.tools.stateful_toolset import ToolSet
+    from compressor.sessions.policy import Policy, ToolRule
+    from compressor.sessions.session import Session
+    from compressor.sessions.summaries.summarizer import summarizer
+    from compressor.tokens.pricing import Price
+
+#: Where each name is defined that is loaded on first use, so that importing the package stays cheap.
+_LAZY = {
+    "Compressor": "compressor.compressor",
+    "ExampleStore": "compressor.pipeline.examples.example_store",
+    "ExamplesResult": "compressor.pipeline.examples.results",
+    "Policy": "compressor.sessions.policy",
+    "Price": "compressor.tokens.pricing",
+    "Session": "compressor.sessions.session",
+    "ToolRule": "compressor.sessions.policy",
+    "ToolSet": "compressor.pipeline.tools.stateful_toolset",
+    "ToolsResult": "compressor.pipeline.tools.results",
+    "summarizer": "compressor.sessions.summaries.summarizer",
+}
 
 __all__ = [
     "BlockReport",
+    "BudgetError",
     "BudgetTooSmall",
+    "BudgetTooSmallError",
     "Compressor",
     "CompressorError",
-    "Conflict",
+    "ContextError",
     "DeviceError",
     "DocumentsResult",
     "Dropped",
-    "ExampleBank",
+    "ExampleStore",
+    "ExamplesResult",
     "ExpiredRef",
-    "Gate",
-    "InvalidBudget",
-    "InvalidContext",
-    "MissingExtra",
+    "ExpiredRefError",
+    "MissingDependencyError",
     "ModelError",
-    "Overloaded",
+    "Policy",
+    "Price",
+    "QueueFullError",
     "RefError",
     "Result",
+    "Session",
+    "SessionConflictError",
     "StoreError",
     "TextResult",
     "TokenizerError",
+    "ToolRule",
+    "ToolSet",
+    "ToolsResult",
     "UnknownRef",
+    "UnknownRefError",
+    "summarizer",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the engine (and with it numpy and tiktoken) on first use, so that importing the package stays cheap."""
-    if name == "Compressor":
-        from compressor.compressor import Compressor
-
-        return Compressor
-    if name == "ExampleBank":
-        from compressor.pipeline.examples.example_store import ExampleBank
-
-        return ExampleBank
-    if name == "Gate":
-        from compressor.pipeline.cost_gate import Gate
-
-        return Gate
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Loads a public name on first use."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

@@ -10,23 +10,23 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from compressor.context.budget import is_share, tokens_of
-from compressor.context.formats import detect
+from compressor.context.budget import is_fraction, resolve_budget
+from compressor.context.formats import detect_format
 from compressor.context.results import DocumentsResult, Result, TextResult
-from compressor.errors import CompressorError, InvalidContext
+from compressor.errors import CompressorError, ContextError
 from compressor.pipeline.cost_gate import Gate
 from compressor.pipeline.documents import compress_documents, compress_text
-from compressor.pipeline.engine import Choice
-from compressor.pipeline.messages import Flow
+from compressor.pipeline.engine import Engine
+from compressor.pipeline.messages import MessageCompression
 from compressor.pipeline.result_cache import ResultCache, cached
 from compressor.pipeline.word_pruner import WordPruner
 from compressor.scoring import make_scorer
 from compressor.scoring.base import Scorer
-from compressor.scoring.runtime.executor import in_thread
+from compressor.scoring.runtime.executor import run_in_thread
 from compressor.storage import open_store
-from compressor.storage.base import Store
+from compressor.storage.base import BlobStore
 from compressor.storage.text_values import get_text
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 if TYPE_CHECKING:
     from compressor.pipeline.examples.results import ExamplesResult
@@ -44,12 +44,12 @@ class Compressor:
         of your own ("embedding:org/name@revision", "perplexity:model.gguf"), or any object with the `Scorer` protocol.
     device: where the tiers' models run: "cuda", "cuda:1", "mps", "cpu"; None takes COMPRESSOR_DEVICE or the best there
         is. DeviceError if it is not there.
-    store: None for the SQLite file in the user's cache folder, "memory", a path ending in .db, or a `Store`.
+    store: None for the SQLite file in the user's cache folder, "memory", a path ending in .db, or a `BlobStore`.
     prune_words: leave words that say little out of sentences of tool results and documents, too, when that makes room
         for more sentences; a `WordPruner` says how many. The mark then reads `[…words cut ref …]`.
     cache: keep results in the store, so that the same request is worked out once; see docs/caching.md. Not with a
         gate, nor with a scorer that has no `identity`, nor for messages that are no JSON.
-    gate: a `Gate` that says what a token is worth: where scoring costs more than it saves, a cheaper tier scores, and a
+    gate: a `RequestHandler` that says what a token is worth: where scoring costs more than it saves, a cheaper tier scores, and a
         budget given as a share goes unused. Results then depend on time.
 
     Safe to share between threads. Holds no state of its own but its store and caches.
@@ -58,26 +58,26 @@ class Compressor:
     def __init__(
         self,
         scorer: str | Scorer = "fast",
-        store: str | Store | None = None,
+        store: str | BlobStore | None = None,
         device: str | None = None,
         prune_words: bool | WordPruner = False,
         gate: Gate | None = None,
         cache: bool = False,
     ) -> None:
         self._store_spec = store
-        self._store: Store | None = None if store is None or isinstance(store, str) else store
+        self._store: BlobStore | None = None if store is None or isinstance(store, str) else store
         self.scorer = make_scorer(scorer, device, lambda: self.store)
         words = WordPruner() if prune_words is True else prune_words or None
-        self._choice = Choice(self.scorer, gate, words)
-        self.cache = ResultCache(lambda: self.store, self._choice) if cache else None
+        self._engine = Engine(self.scorer, gate, words)
+        self.cache = ResultCache(lambda: self.store, self._engine) if cache else None
 
     @property
-    def choice(self) -> Choice:
+    def engine(self) -> Engine:
         """Scorer, gate and pruner, for those who build on this compressor."""
-        return self._choice
+        return self._engine
 
     @property
-    def store(self) -> Store:
+    def store(self) -> BlobStore:
         """The store, opened on first use."""
         if self._store is None:
             self._store = open_store(self._store_spec)
@@ -97,7 +97,7 @@ class Compressor:
     ) -> Result:
         """Compresses a context.
 
-        messages: OpenAI chat, OpenAI Responses, Anthropic or LangChain messages; never written to. What comes back is
+        messages: OpenAI chat, OpenAI Responses, Anthropic or LangChainFormat messages; never written to. What comes back is
             in the same dialect, untouched messages are the same objects.
         budget: tokens of the whole context as the provider counts them, or a share of it in (0, 1).
         model: whose tokens to count; None counts as gpt-4o.
@@ -110,32 +110,32 @@ class Compressor:
         pinned: indices of messages that stay as they are, besides those that always do; negative ones count from the
             end.
 
-        Raises InvalidContext, InvalidBudget, BudgetTooSmall, TokenizerError, StoreError.
+        Raises ContextError, BudgetError, BudgetTooSmallError, TokenizerError, StoreError.
         """
         if mode not in MODES:
             raise CompressorError(f"unknown mode {mode!r}: use one of {', '.join(MODES)}")
-        count = len(_listed(messages))
+        count = len(_as_list(messages))
         if wrong := [i for i in pinned if isinstance(i, bool) or not isinstance(i, int) or not -count <= i < count]:
-            raise InvalidContext(f"pinned: there is no message {wrong[0]!r} among {count}")
+            raise ContextError(f"pinned: there is no message {wrong[0]!r} among {count}")
         lead = int(bool(system))
         if system:
-            messages = [{"role": "system", "content": system}, *_listed(messages)]
+            messages = [{"role": "system", "content": system}, *_as_list(messages)]
         try:
-            dialect = detect(messages, tools)
+            dialect = detect_format(messages, tools)
             context = dialect.parse(messages, tools)
-        except InvalidContext as error:
-            raise error.moved(-lead) from None
-        counter = counter_for(model)
+        except ContextError as error:
+            raise error.with_index_offset(-lead) from None
+        counter = get_counter(model)
         for turn in context.turns:  # these may be cut, so they are encoded once, with offsets, not counted first
             for slot in turn.slots:
                 if slot.kind in ("tool_result", "assistant", "thinking") and not _JSON.match(slot.text):
                     counter.offsets(slot.text)
-        before = counter.context(context)
-        limit = tokens_of(budget, before)
-        share = is_share(budget)
+        before = counter.count_context(context)
+        limit = resolve_budget(budget, before)
+        share = is_fraction(budget)
         stay = frozenset(lead + i % count for i in pinned)
-        flow = Flow(
-            context, dialect, counter, self._choice, mode, query, lambda: self.store, share, lead, stay, examples=True
+        flow = MessageCompression(
+            context, dialect, counter, self._engine, mode, query, lambda: self.store, share, lead, stay, examples=True
         )
         return flow.run(before, limit)
 
@@ -144,7 +144,7 @@ class Compressor:
         self, text: str, budget: int | float, query: str | None = None, model: str | None = None
     ) -> TextResult:
         """Compresses one text (a document, log, JSON, code, table, ...) to at most `budget` tokens."""
-        return compress_text(text, budget, query, counter_for(model), self._choice, lambda: self.store)
+        return compress_text(text, budget, query, get_counter(model), self._engine, lambda: self.store)
 
     @cached
     def compress_documents(
@@ -155,11 +155,11 @@ class Compressor:
         model: str | None = None,
     ) -> DocumentsResult:
         """Compresses documents (`{"title", "text"}` or strings) together to at most `budget` tokens of `.text`."""
-        return compress_documents(documents, query, budget, counter_for(model), self._choice, lambda: self.store)
+        return compress_documents(documents, query, budget, get_counter(model), self._engine, lambda: self.store)
 
     def expand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """The exact original behind a ref; with `query` or `budget` the part of it that matters, in at most `budget`
-        tokens (a quarter if only the query is given). UnknownRef, ExpiredRef; InvalidBudget, BudgetTooSmall."""
+        tokens (a quarter if only the query is given). UnknownRefError, ExpiredRefError; BudgetError, BudgetTooSmallError."""
         text = get_text(self.store, ref.strip())
         if budget is None and not (query and query.strip()):
             return text
@@ -183,12 +183,12 @@ class Compressor:
         query, messages: what the call is for; without either the order given decides. Tools called in `messages` stay.
         pinned: names of tools that stay word for word; so do those that `tool_choice` forces.
 
-        Raises InvalidContext, InvalidBudget, BudgetTooSmall, TokenizerError, StoreError. `toolsets.ToolSet` keeps a
+        Raises ContextError, BudgetError, BudgetTooSmallError, TokenizerError, StoreError. `toolsets.ToolSet` keeps a
         choice the same over an agent's calls.
         """
         from compressor.pipeline.tools import select_tools
 
-        counter = counter_for(model)
+        counter = get_counter(model)
         return select_tools(
             tools, budget, query, messages, pinned, tool_choice, counter, self.scorer, lambda: self.store
         )
@@ -217,13 +217,13 @@ class Compressor:
         prune: shorten reasoning at the borders of its steps where that makes room for more examples.
         order: "best last" (next to the query), "best first" or "given".
 
-        No examples: an empty result. Raises InvalidContext, InvalidBudget, BudgetTooSmall (not one fits),
-        TokenizerError. `ExampleBank` keeps many.
+        No examples: an empty result. Raises ContextError, BudgetError, BudgetTooSmallError (not one fits),
+        TokenizerError. `ExampleStore` keeps many.
         """
         from compressor.pipeline.examples.select import select_examples
 
         options: dict[str, Any] = {"template": template, "method": method, "prune": prune, "order": order}
-        return select_examples(examples, query, budget, counter_for(model), self.scorer, lambda: self.store, **options)
+        return select_examples(examples, query, budget, get_counter(model), self.scorer, lambda: self.store, **options)
 
     def session(
         self,
@@ -242,7 +242,7 @@ class Compressor:
         policy: what is cut when. tools, system: the tool schemas and Anthropic's separate system prompt, counted.
         tenant: sessions of different tenants have nothing in common, whatever their ids.
 
-        Raises InvalidBudget, StoreError.
+        Raises BudgetError, StoreError.
         """
         from compressor.sessions import Session
 
@@ -251,7 +251,7 @@ class Compressor:
     def import_session(
         self, data: Mapping[str, Any], id: str | None = None, tenant: str = "", **options: Any
     ) -> Session:
-        """A session from what `Session.export` gave, under its old id or another; `options` as for `session`.
+        """A session from what `OnnxSession.export` gave, under its old id or another; `options` as for `session`.
         CompressorError if there is one of that id, or the data is none."""
         from compressor.sessions.session import import_session
 
@@ -259,29 +259,29 @@ class Compressor:
 
     async def acompress(self, messages: Sequence[Any], budget: int | float, **options: Any) -> Result:
         """`compress` in a worker thread, with the same options."""
-        return await in_thread(self.compress, messages, budget, **options)
+        return await run_in_thread(self.compress, messages, budget, **options)
 
     async def acompress_text(self, text: str, budget: int | float, **options: Any) -> TextResult:
         """`compress_text` in a worker thread, with the same options."""
-        return await in_thread(self.compress_text, text, budget, **options)
+        return await run_in_thread(self.compress_text, text, budget, **options)
 
     async def acompress_documents(
         self, documents: Sequence[Mapping[str, Any] | str], **options: Any
     ) -> DocumentsResult:
         """`compress_documents` in a worker thread, with the same options."""
-        return await in_thread(self.compress_documents, documents, **options)
+        return await run_in_thread(self.compress_documents, documents, **options)
 
     async def aselect_tools(self, tools: Sequence[Any], budget: int | float, **options: Any) -> ToolsResult:
         """`select_tools` in a worker thread, with the same options."""
-        return await in_thread(self.select_tools, tools, budget, **options)
+        return await run_in_thread(self.select_tools, tools, budget, **options)
 
     async def aselect_examples(self, examples: Sequence[Any], **options: Any) -> ExamplesResult:
         """`select_examples` in a worker thread, with the same options."""
-        return await in_thread(self.select_examples, examples, **options)
+        return await run_in_thread(self.select_examples, examples, **options)
 
     async def aexpand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """`expand` in a worker thread."""
-        return await in_thread(self.expand, ref, query, budget)
+        return await run_in_thread(self.expand, ref, query, budget)
 
     def close(self) -> None:
         """Closes the store, if it was opened."""
@@ -289,7 +289,7 @@ class Compressor:
             self._store.close()
 
 
-def _listed(messages: Any) -> list[Any]:
+def _as_list(messages: Any) -> list[Any]:
     if isinstance(messages, (str, bytes)) or not isinstance(messages, Sequence):
-        raise InvalidContext(f"messages must be a list, not {type(messages).__name__}")
+        raise ContextError(f"messages must be a list, not {type(messages).__name__}")
     return list(messages)

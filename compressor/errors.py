@@ -1,52 +1,76 @@
-"""Every error the package raises on purpose. Knows nothing else of the package.
+"""All exceptions that this package raises on purpose.
 
-CompressorError
-├── InvalidContext      the messages (or documents) cannot be read; `.index` names the message
-├── InvalidBudget       the budget is not a positive count of tokens or a share in (0, 1)
-├── BudgetTooSmall      what must stay is larger than the budget; `.budget`, `.needed`
-├── TokenizerError      a tokenizer file is missing, corrupt or of an unknown kind
-├── RefError            `.ref`
-│   ├── UnknownRef      nothing was ever stored under this ref here
-│   └── ExpiredRef      it was stored, and its time (or the store's size limit) has passed
-├── Conflict            a session has other messages than the caller takes it to have; `.count`
-├── StoreError          the store cannot be opened, read or written
-├── ModelError          a model file is missing, corrupt or of a kind we cannot run
-├── DeviceError         the device that was demanded is not there; `.device`
-├── Overloaded          a scoring worker's queue is full, or its deadline has passed
-└── MissingExtra        an optional dependency is not installed; the message says what to install
+    CompressorError
+    ├── ContextError             the messages or documents cannot be read; `.index` is the message to blame
+    ├── BudgetError              the budget is neither a positive number of tokens nor a fraction in (0, 1)
+    ├── BudgetTooSmallError      what must stay is larger than the budget; `.budget`, `.needed`
+    ├── TokenizerError           a tokenizer file is missing, corrupt or of an unknown kind
+    ├── RefError                 a ref cannot be expanded; `.ref`
+    │   ├── UnknownRefError      nothing was ever stored under this ref in this store
+    │   └── ExpiredRefError      its original was stored, and its TTL or the store's size limit has removed it
+    ├── SessionConflictError     a session holds other messages than the caller assumes; `.count`
+    ├── StoreError               the store cannot be opened, read or written
+    ├── ModelError               a model file is missing, corrupt or of a kind that cannot be run
+    ├── DeviceError              the requested device is not available; `.device`
+    ├── QueueFullError           the queue of a scoring worker is full, or its deadline has passed
+    └── MissingDependencyError   an optional dependency is not installed; the message says what to install
+
+The names without `Error` at the end are aliases. `BudgetTooSmall`, `UnknownRef` and `ExpiredRef` stay; the others will
+be removed after one release.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 
 class CompressorError(Exception):
-    """Base of all errors raised by this package. They can be pickled: a pool's worker may raise one."""
+    """Base class of all exceptions of this package. They can be pickled, so workers of a process pool may raise them.
+
+    Attributes:
+        code: A stable machine-readable name, used by the HTTP API and the metrics.
+    """
+
+    code: ClassVar[str] = "compressor_error"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), self.args, self.__dict__)
+        return _rebuild, (type(self), self.args, self.__dict__)
 
 
-class InvalidContext(CompressorError, ValueError):
-    """The input is not a context we can read. `index` is the offending message, if one is to blame."""
+class ContextError(CompressorError, ValueError):
+    """The input is not a context that can be read.
+
+    Attributes:
+        index: The index of the message to blame, or None.
+    """
+
+    code = "invalid_context"
 
     def __init__(self, message: str, index: int | None = None) -> None:
         super().__init__(message if index is None else f"message {index}: {message}")
         self.text = message
         self.index = index
 
-    def moved(self, by: int) -> InvalidContext:
-        """The same error about a list in which this message has another index."""
-        return self if by == 0 or self.index is None else InvalidContext(self.text, self.index + by)
+    def with_index_offset(self, by: int) -> ContextError:
+        """Returns the same error for a list in which the message stands `by` places later."""
+        return self if by == 0 or self.index is None else ContextError(self.text, self.index + by)
 
 
-class InvalidBudget(CompressorError, ValueError):
-    """The budget is neither a positive number of tokens nor a share in (0, 1)."""
+class BudgetError(CompressorError, ValueError):
+    """The budget is neither a positive number of tokens nor a fraction in (0, 1)."""
+
+    code = "invalid_budget"
 
 
-class BudgetTooSmall(CompressorError):
-    """What is pinned alone needs `needed` tokens, more than the `budget` given."""
+class BudgetTooSmallError(CompressorError):
+    """What must stay verbatim is larger than the budget.
+
+    Attributes:
+        budget: The budget in tokens.
+        needed: The tokens of what must stay.
+    """
+
+    code = "budget_too_small"
 
     def __init__(self, budget: int, needed: int, hint: str = "") -> None:
         text = f"budget of {budget} tokens is too small: what must stay needs {needed} tokens"
@@ -58,31 +82,49 @@ class BudgetTooSmall(CompressorError):
 class TokenizerError(CompressorError):
     """A tokenizer could not be loaded."""
 
+    code = "tokenizer_error"
+
 
 class RefError(CompressorError, LookupError):
-    """A ref could not be resolved."""
+    """A ref could not be expanded.
+
+    Attributes:
+        ref: The ref.
+    """
+
+    code = "ref_error"
 
     def __init__(self, message: str, ref: str) -> None:
         super().__init__(message)
         self.ref = ref
 
 
-class UnknownRef(RefError):
+class UnknownRefError(RefError):
     """Nothing was ever stored under this ref in this store."""
+
+    code = "unknown_ref"
 
     def __init__(self, ref: str) -> None:
         super().__init__(f"unknown ref {ref!r}: nothing was stored under it in this store", ref)
 
 
-class ExpiredRef(RefError):
+class ExpiredRefError(RefError):
     """The original was stored, but its TTL or the store's size limit has removed it."""
+
+    code = "expired_ref"
 
     def __init__(self, ref: str) -> None:
         super().__init__(f"ref {ref!r} has expired: its original is no longer stored", ref)
 
 
-class Conflict(CompressorError):
-    """A session has `count` messages, and not those that the caller takes it to have."""
+class SessionConflictError(CompressorError):
+    """A session holds other messages than the caller assumes.
+
+    Attributes:
+        count: The number of messages that the session holds.
+    """
+
+    code = "conflict"
 
     def __init__(self, message: str, count: int) -> None:
         super().__init__(message)
@@ -92,33 +134,61 @@ class Conflict(CompressorError):
 class StoreError(CompressorError):
     """The store cannot be opened, read or written."""
 
+    code = "store_error"
+
 
 class ModelError(CompressorError):
-    """A scoring model is missing, corrupt, of an architecture we cannot run, or gives numbers that are none."""
+    """A scoring model is missing, corrupt, of an unsupported architecture, or returned NaN or infinity."""
+
+    code = "model_error"
 
 
 class DeviceError(CompressorError):
-    """The device that was demanded is not there."""
+    """The requested device is not available.
 
-    def __init__(self, device: str, why: str) -> None:
-        super().__init__(f"device {device!r} cannot be used: {why}")
+    Attributes:
+        device: The name of the device.
+    """
+
+    code = "device_error"
+
+    def __init__(self, device: str, reason: str) -> None:
+        super().__init__(f"device {device!r} cannot be used: {reason}")
         self.device = device
 
 
-class Overloaded(CompressorError):
-    """A scoring worker could not take the work: its queue is full, or the deadline passed before it came to it."""
+class QueueFullError(CompressorError):
+    """A scoring worker did not take the work: its queue is full, or the deadline passed before the work started."""
+
+    code = "overloaded"
 
 
-class MissingExtra(CompressorError, ImportError):
-    """An optional dependency is missing."""
+class MissingDependencyError(CompressorError, ImportError):
+    """An optional dependency is not installed.
+
+    Attributes:
+        extra: The extra of this package that installs it.
+    """
+
+    code = "missing_dependency"
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed: pip install 'agentic-compressor[{extra}]'")
         self.extra = extra
 
 
-def _again(kind: type[CompressorError], args: tuple[Any, ...], fields: dict[str, Any]) -> CompressorError:
+def _rebuild(kind: type[CompressorError], args: tuple[Any, ...], fields: dict[str, Any]) -> CompressorError:
     error = kind.__new__(kind, *args)
     error.args = args
     error.__dict__.update(fields)
     return error
+
+
+BudgetTooSmall = BudgetTooSmallError
+UnknownRef = UnknownRefError
+ExpiredRef = ExpiredRefError
+InvalidContext = ContextError
+InvalidBudget = BudgetError
+Conflict = SessionConflictError
+Overloaded = QueueFullError
+MissingExtra = MissingDependencyError

@@ -23,10 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from compressor import Compressor, CompressorError, InvalidContext, UnknownRef
+from compressor import Compressor, CompressorError, ContextError, UnknownRefError
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy
-from compressor.tokens.pricing import Price, price_of
+from compressor.tokens.pricing import Price, find_price
 
 RECORDING = Path(__file__).parent / "data" / "coding_session.json"
 
@@ -34,27 +34,27 @@ Message = dict[str, Any]
 
 
 def load(path: Path) -> list[Message]:
-    """The messages of a recording. InvalidContext for a file that holds none, OSError for one that cannot be read."""
+    """The messages of a recording. ContextError for a file that holds none, OSError for one that cannot be read."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InvalidContext("this is no text in UTF-8; give OpenAI chat messages as JSON or JSONL") from None
+        raise ContextError("this is no text in UTF-8; give OpenAI chat messages as JSON or JSONL") from None
     try:
         found = json.loads(text)
     except ValueError as error:
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2 or not _is_json(lines[0]):
-            raise InvalidContext(f"this is no JSON ({error}); give OpenAI chat messages as JSON or JSONL") from None
+            raise ContextError(f"this is no JSON ({error}); give OpenAI chat messages as JSON or JSONL") from None
         found = _rows(lines)
     if isinstance(found, dict):
         found = found.get("messages", [found])
     if not isinstance(found, list):
-        raise InvalidContext(f"this holds no list of messages but {type(found).__name__}")
+        raise ContextError(f"this holds no list of messages but {type(found).__name__}")
     for number, message in enumerate(found):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise InvalidContext('this is no chat message: it needs a "role"', number)
+            raise ContextError('this is no chat message: it needs a "role"', number)
     if not any(message["role"] == "assistant" for message in found[1:]):
-        raise InvalidContext(f"nothing to replay: none of the {len(found)} messages is an answer of the assistant")
+        raise ContextError(f"nothing to replay: none of the {len(found)} messages is an answer of the assistant")
     return found
 
 
@@ -63,7 +63,7 @@ def _rows(lines: list[str]) -> list[Any]:
     rows = []
     for number, line in enumerate(lines, 1):
         if not _is_json(line):
-            raise InvalidContext(f"line {number} of the JSONL is no JSON: {line[:60]!r}")
+            raise ContextError(f"line {number} of the JSONL is no JSON: {line[:60]!r}")
         rows.append(json.loads(line))
     requests = [row["messages"] for row in rows if isinstance(row, dict) and isinstance(row.get("messages"), list)]
     return max(requests, key=len) if requests else rows
@@ -82,16 +82,16 @@ class Run:
 
     def __init__(self, compressor: Compressor, name: str, model: str, budget: int | None, price: Price) -> None:
         self.name = name
-        self.session = compressor.session(name, model, budget, Policy(prices=price))
-        self.balance = self.session.balance()
+        self.session = compressor.session(name, model, budget, Policy(pricing=price))
+        self.balance = self.session.cost_report()
         self.last: list[Any] = []
 
     def call(self) -> tuple[int, str]:
         """What the recorded agent's next call would be sent: its tokens untouched, and as sent, marked if compacted."""
         before, self.last = self.balance, self.session.view()
-        self.balance = self.session.balance()
+        self.balance = self.session.cost_report()
         mark = "*" if self.balance.compactions > before.compactions else " "
-        return self.balance.raw_tokens - before.raw_tokens, f"{self.balance.view:,}{mark}"
+        return self.balance.baseline_tokens - before.baseline_tokens, f"{self.balance.view_tokens:,}{mark}"
 
     def report(self) -> None:
         """Prints the balance, and whether the last view's marks open."""
@@ -100,14 +100,16 @@ class Run:
         behind = f"{sum(map(len, texts)):,} characters"
         print(f"\nWith {self.name}:")
         print(f"  {balance.calls} calls, {balance.compactions} compactions")
-        print(f"  tokens {balance.raw_tokens:,} raw, {balance.sent_tokens:,} sent")
-        print(f"  money ${balance.raw_money:.4f} raw, ${balance.sent_money:.4f} sent: {balance.saved_share:.0%} saved")
+        print(f"  tokens {balance.baseline_tokens:,} raw, {balance.actual_tokens:,} sent")
+        print(
+            f"  money ${balance.baseline_cost:.4f} raw, ${balance.actual_cost:.4f} sent: {balance.saved_fraction:.0%} saved"
+        )
         print(f"  marks in the last view: {len(refs)}, of which open: {len(texts)}, to {behind}")
 
     def _opened(self, ref: str) -> str | None:
         try:
             return self.session.expand(ref)
-        except UnknownRef:  # of a mark that the recording came with
+        except UnknownRefError:  # of a mark that the recording came with
             return None
 
 
@@ -119,8 +121,8 @@ def replay(runs: list[Run], messages: list[Message]) -> None:
             called = [run.call() for run in runs] if message["role"] == "assistant" and number else []
             for run in runs:
                 run.session.append(message)
-        except InvalidContext as error:
-            raise InvalidContext(error.text, number) from None
+        except ContextError as error:
+            raise ContextError(error.text, number) from None
         if called:
             calls += 1
             print(f"{calls:5} {called[0][0]:9,} {''.join(f'{sent:>11}' for _, sent in called)}  {_does(message)}")
@@ -135,9 +137,9 @@ def _does(message: Message) -> str:
 
 def prices(model: str) -> dict[str, Price]:
     """The model's own price, and the same without a prompt cache."""
-    own = price_of(model)
-    bare = replace(own, cached=own.input, write=own.input)
-    return {f"cached tokens at {own.cached / own.input:.2g} of the price": own, "no cache": bare}
+    own = find_price(model)
+    bare = replace(own, cache_read=own.input, cache_write=own.input)
+    return {f"cached tokens at {own.cache_read / own.input:.2g} of the price": own, "no cache": bare}
 
 
 def main() -> int:
@@ -164,7 +166,7 @@ def main() -> int:
     except CompressorError as error:
         print(f"{options.file}: {error}", file=sys.stderr)
         return 2
-    return int(any(run.balance.saved_money < 0 for run in runs))
+    return int(any(run.balance.saved_cost < 0 for run in runs))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 from compressor import Compressor
 from compressor.cli.html_report import render_html
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 SESSION = Path(__file__).parent / "data" / "airline_session.json"
 MODEL = "gpt-4o"
@@ -23,7 +23,7 @@ REPORT = Path("demo-report.html")
 def plan_budget(c: Compressor, messages: list[dict[str, Any]]) -> tuple[int, int, int]:
     """Tokens of the whole context, of its tool output, and a budget that leaves a quarter of the latter."""
     whole = c.compress(messages, budget=10**9, model=MODEL).tokens_before  # a budget nothing exceeds: only counts
-    tool = sum(counter_for(MODEL).count(m["content"]) for m in messages if m["role"] == "tool")
+    tool = sum(get_counter(MODEL).count(m["content"]) for m in messages if m["role"] == "tool")
     return whole, tool, whole - tool + tool // RATIO
 
 

@@ -12,7 +12,7 @@ import json
 import os
 from pathlib import Path
 
-from compressor import Compressor, ExampleBank
+from compressor import Compressor, ExampleStore
 
 DATA = Path(__file__).parent / "data" / "support_intents.jsonl"
 ASK = "Name the intent of the last message. Answer with the intent only.\n\n"
@@ -35,7 +35,7 @@ def main() -> None:
     args = parser.parse_args()
     asks = not args.offline and (args.model or os.environ.get("OPENAI_API_KEY"))
 
-    bank = ExampleBank(Compressor(store="memory"))
+    bank = ExampleStore(Compressor(store="memory"))
     bank.add([json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()])
     shown = right = 0
     for message, intent in MESSAGES:

@@ -1,4 +1,4 @@
-"""A LangChain agent reads sixteen reports, one after the other, and is later asked for a detail it has not noted.
+"""A LangChainFormat agent reads sixteen reports, one after the other, and is later asked for a detail it has not noted.
 
     python examples/langchain_research_agent.py                            # offline: a scripted model plays the agent
     python examples/langchain_research_agent.py --model openai:gpt-5-mini  # a real one: any name init_chat_model knows
@@ -135,7 +135,7 @@ def show(step: dict[str, Any]) -> None:
 
 def main() -> int:
     """Runs the example."""
-    parser = argparse.ArgumentParser(description="A LangChain research agent over a long session.")
+    parser = argparse.ArgumentParser(description="A LangChainFormat research agent over a long session.")
     parser.add_argument("--model", help='such as "openai:gpt-5-mini"; see init_chat_model')
     parser.add_argument("--offline", action="store_true", help="play the script even if a key is set")
     options = parser.parse_args()
@@ -159,12 +159,14 @@ def main() -> int:
         answers.append(values["messages"][-1].text)
         print(f"  {answers[-1]}")
 
-    balance = ours.balance(values)
+    balance = ours.cost_report(values)
     assert balance is not None
     print(f"\nmodel calls        {balance.calls}")
-    print(f"prompt tokens      {balance.raw_tokens:,} raw, {balance.sent_tokens:,} sent")
-    print(f"money for prompts  ${balance.raw_money:.4f} raw, ${balance.sent_money:.4f} sent: {balance.saved_share:.0%}")
-    print(f"from the cache     {balance.cache_share:.0%} of the tokens sent")
+    print(f"prompt tokens      {balance.baseline_tokens:,} raw, {balance.actual_tokens:,} sent")
+    print(
+        f"money for prompts  ${balance.baseline_cost:.4f} raw, ${balance.actual_cost:.4f} sent: {balance.saved_fraction:.0%}"
+    )
+    print(f"from the cache     {balance.cached_fraction:.0%} of the tokens sent")
     print(f"compactions        {balance.compactions}")
     print(f"expansions         {balance.expansions}")
     for message in values["messages"]:

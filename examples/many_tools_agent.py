@@ -1,4 +1,4 @@
-"""A LangChain agent with 72 tools lists the dozen that its task needs, and finds another when it needs one more.
+"""A LangChainFormat agent with 72 tools lists the dozen that its task needs, and finds another when it needs one more.
 
     python examples/many_tools_agent.py                            # offline: a scripted model plays the agent
     python examples/many_tools_agent.py --model openai:gpt-5-mini  # a real one: any name init_chat_model knows
@@ -34,7 +34,7 @@ from pydantic import Field, create_model
 
 from compressor import Compressor
 from compressor.testing import ScriptedChatModel, call
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 PROVIDERS = {  # by the variable that holds the key
     "OPENAI_API_KEY": ("langchain_openai", "openai:gpt-5-mini"),
@@ -116,7 +116,7 @@ def main() -> int:
     given = parser.parse_args()
     model = find_model(given.model, given.offline)
     tools = [make_tool(verb, thing) for thing in THINGS for verb in VERBS]
-    watch, count = Watch(), counter_for(None).tools
+    watch, count = Watch(), get_counter(None).count_tools
     ours = ContextCompressorMiddleware(tools_budget=BUDGET, compressor=Compressor(store="memory"))
     agent: Any = create_agent(model, tools, middleware=[ours, watch], checkpointer=InMemorySaver())
     said: list[Any] = []

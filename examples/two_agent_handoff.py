@@ -28,7 +28,7 @@ from corpus import REGIONS, documents
 
 from compressor import Compressor, CompressorError
 from compressor.context.refs import find_refs
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 MODEL = "gpt-4o"  # whose tokens the budgets are
 QUESTION = "Water balance: how much of the water it pumped was lost?"
@@ -38,7 +38,7 @@ LOSS = re.compile(r"(\w+(?: \w+)?) lost ([\d.]+) % of the water")
 
 def tokens(text: str) -> int:
     """Tokens of a text, counted apart from what the compressor says of it."""
-    return counter_for(MODEL).count(text)
+    return get_counter(MODEL).count(text)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What the tests of the LangChain middleware share: tools with long results, a script that uses them, and the checks
+"""What the tests of the LangChainFormat middleware share: tools with long results, a script that uses them, and the checks
 that a provider would make of what arrives."""
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from langchain_core.tools import tool
 
 from compressor import Compressor
 from compressor.sessions import Policy
-from compressor.testing import Request, ScriptedChatModel, reuse
+from compressor.testing import RecordedRequest, ScriptedChatModel, shared_prefix_tokens
 
 create_agent: Any = agents.create_agent  # its overloads want each input as its own TypedDict
-POLICY = Policy(ingest_from=600, ingest_share=0.5, low=4_000, recent=0.5)  # whatever the defaults will be
+POLICY = Policy(
+    tool_result_min_tokens=600, tool_result_keep_fraction=0.5, compaction_target_tokens=4_000, recent_fraction=0.5
+)  # whatever the defaults will be
 TASK = "Which pump leaks? Look at all of them. Never order parts above 300 EUR."
 
 
@@ -73,7 +75,7 @@ def thread(name: str = "t") -> Any:
     return {"configurable": {"thread_id": name}}
 
 
-def pairs(request: Request) -> None:
+def pairs(request: RecordedRequest) -> None:
     """Every call has its result right behind it, and every result its call."""
     waiting: list[str] = []
     for message in request.messages:
@@ -86,12 +88,12 @@ def pairs(request: Request) -> None:
     assert not waiting, f"no results for the calls {waiting}"
 
 
-def breaks(requests: Sequence[Request]) -> int:
+def breaks(requests: Sequence[RecordedRequest]) -> int:
     """How often a request does not begin with all of the one before."""
-    return sum(reuse(a, b) < len(a.wire) for a, b in pairwise(requests))
+    return sum(shared_prefix_tokens(a, b) < len(a.wire) for a, b in pairwise(requests))
 
 
-def check(requests: Sequence[Request], budget: int, compactions: int) -> None:
+def check(requests: Sequence[RecordedRequest], budget: int, compactions: int) -> None:
     """Pairs, budget, tool schemas, and prefixes that hold but for compactions."""
     for request in requests:
         pairs(request)

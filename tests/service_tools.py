@@ -14,7 +14,7 @@ from client_tools import LOG, TASK
 
 from compressor.service.app import create_app
 from compressor.service.auth import new_key
-from compressor.service.settings import Config
+from compressor.service.settings import Settings
 from compressor.service.uvicorn_server import server_options
 
 
@@ -26,7 +26,7 @@ class Service:
         self._listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._listening.bind(("127.0.0.1", 0))
         port = self._listening.getsockname()[1]
-        self.config = Config(**{"store": "memory", "drain": 1.0, "port": port, **settings})
+        self.config = Settings(**{"store": "memory", "shutdown_timeout": 1.0, "port": port, **settings})
         self.gate = create_app(self.config)
         self.url = f"http://127.0.0.1:{port}"
         self.http = httpx.Client(base_url=self.url, timeout=60)

@@ -6,8 +6,8 @@ import json
 import random
 from typing import Any
 
-from compressor.context.formats import detect
-from compressor.tokens import counter_for
+from compressor.context.formats import detect_format
+from compressor.tokens import get_counter
 
 Message = dict[str, Any]
 WORDS = "harbour lantern gravel orbit maple cobalt ferry pillar walnut signal meadow copper".split()
@@ -39,7 +39,7 @@ def text(messages: list[Any]) -> str:
 
 
 def tokens(messages: list[Any], model: str = "gpt-4o") -> int:
-    return counter_for(model).context(detect(messages).parse(messages))
+    return get_counter(model).count_context(detect_format(messages).parse(messages))
 
 
 def replay(session: Any, messages: list[Message]) -> list[list[Any]]:

@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 from typing import Any, Protocol
 
-from compressor.storage import GuardedStore, MemoryStore, SQLiteStore
-from compressor.storage.base import Journal, Store
+from compressor.storage import MemoryStore, ResilientStore, SQLiteStore
+from compressor.storage.base import AppendLog, BlobStore
 from compressor.storage.redis.store import RedisStore
 
 #: Stores that have a size limit of their own.
@@ -19,7 +19,7 @@ KINDS = (*LOCAL, *REMOTE)
 GRACE = 0.3
 
 
-class Both(Store, Journal, Protocol):
+class Both(BlobStore, AppendLog, Protocol):
     """What every store of ours is."""
 
 
@@ -56,7 +56,7 @@ def make_store(kind: str, folder: Path, ttl: float = 7 * 86_400.0, **options: An
     if kind != "guarded":
         return store
     timed: dict[str, Any] = {"ttl": ttl, **options}
-    return GuardedStore(store, MemoryStore(**timed), **timed)
+    return ResilientStore(store, MemoryStore(**timed), **timed)
 
 
 def noise(seed: int, size: int) -> bytes:

@@ -19,7 +19,14 @@ from scripted_messages import AnthropicWire
 from scripted_responses import ResponsesWire
 from scripted_wire import Call, Reply, Usage, refusal
 
-from compressor.providers import Api, Chat, Inner, Messages, Responses, summed
+from compressor.providers import (
+    AnthropicMessagesApi,
+    HiddenRounds,
+    OpenAIChatApi,
+    OpenAIResponsesApi,
+    ProviderApi,
+    sum_usage,
+)
 
 openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")
@@ -60,16 +67,22 @@ def message_event(data: dict[str, Any]) -> Any:
 
 
 APIS: dict[str, Any] = {
-    "chat": (Chat(), ChatWire(), ChatTalk, chat_event, lambda d: openai.types.chat.ChatCompletion.construct(**d)),
+    "chat": (
+        OpenAIChatApi(),
+        ChatWire(),
+        ChatTalk,
+        chat_event,
+        lambda d: openai.types.chat.ChatCompletion.construct(**d),
+    ),
     "responses": (
-        Responses(),
+        OpenAIResponsesApi(),
         ResponsesWire(),
         ResponsesTalk,
         response_event,
         lambda d: openai.types.responses.Response.construct(**d),
     ),
     "messages": (
-        Messages(),
+        AnthropicMessagesApi(),
         AnthropicWire(),
         MessagesTalk,
         message_event,
@@ -83,10 +96,10 @@ BODY: dict[str, Any] = {"model": "m", "stream_options": {"include_usage": True},
 @settings(max_examples=150, deadline=None)
 @given(replies=talks())
 def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(kind: str, replies: list[Reply]) -> None:
-    api: Api
+    api: ProviderApi
     api, wire, talk, event_of, whole_of = APIS[kind]
     usage = Usage(100, 30, 7)
-    stream, inner, out = api.filter(EXPAND), Inner(), []
+    stream, inner, out = api.filter(EXPAND), HiddenRounds(), []
     for number, reply in enumerate(replies, 1):
         if number > 1:
             last = inner.last
@@ -96,7 +109,7 @@ def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(ki
         streamed, whole = stream.turn(), wire.whole(reply, number, usage, BODY)
         turn = api.turn(whole, EXPAND)
         assert (streamed.asked, streamed.own, streamed.items) == (turn.asked, turn.own, turn.items)
-        assert summed([streamed.usage]) == turn.usage
+        assert sum_usage([streamed.usage]) == turn.usage
         inner.turns.append(turn)
     out += stream.finish()
     last = inner.last
@@ -106,7 +119,7 @@ def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(ki
     caller = talk(None)
     answer = caller.gather([event_of(event) for event in out])
     other = talk(None)
-    assert other.read(whole_of(api.visible(whole, inner, EXPAND))) == replace(answer, pieces=[])
+    assert other.read(whole_of(api.visible_turn(whole, inner, EXPAND))) == replace(answer, pieces=[])
     assert EXPAND not in [call[1] for call in answer.calls] and len(answer.calls) == len(last.own)
 
     for call in answer.calls:
@@ -117,7 +130,7 @@ def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(ki
     before = len(talk(None).history)
     rest = [item if isinstance(item, dict) else item.to_dict() for item in caller.history[before:]]
     rest = json.loads(json.dumps(rest, default=lambda o: o.to_dict()))
-    restored = api.restored(rest, inner) if rest else []
+    restored = api.with_hidden_rounds(rest, inner) if rest else []
     key = "input" if kind == "responses" else "messages"
     assert refusal(wire, {key: restored, "tools": []}) is None
     if inner.hidden and inner.rounds and rest:
@@ -129,7 +142,7 @@ def test_a_name_that_comes_in_pieces_is_known_when_it_is_whole() -> None:
         call = {"index": index, "id": f"c{index}", "function": {"name": name, "arguments": arguments}}
         return {"id": "x", "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]}
 
-    chunks = Chat().filter(EXPAND)
+    chunks = OpenAIChatApi().filter(EXPAND)
     assert chunks.feed(piece(0, "expand_")) == [] and chunks.feed(piece(0, "context")) == []
     assert chunks.feed(piece(0, "", '{"ref": "1"}')) == []
     assert chunks.feed(piece(1, "expand")) == []
@@ -158,5 +171,5 @@ def test_a_stream_without_expand_calls_passes_as_the_same_objects(kind: str) -> 
 def test_usage_is_added_up_field_by_field() -> None:
     one = {"a": 1, "details": {"cached": 2}, "tier": "default", "none": None}
     other = {"a": 10, "details": {"cached": 20, "new": 1}, "tier": "flex", "none": 3}
-    assert summed([one, None, other]) == {"a": 11, "details": {"cached": 22, "new": 1}, "tier": "flex", "none": 3}
-    assert summed([None]) is None
+    assert sum_usage([one, None, other]) == {"a": 11, "details": {"cached": 22, "new": 1}, "tier": "flex", "none": 3}
+    assert sum_usage([None]) is None

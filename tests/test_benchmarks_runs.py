@@ -19,7 +19,7 @@ from benchmarks.runs_replay import TABLES, replay
 from benchmarks.tokens import Message, count, text_of, total
 from compressor.tokens.pricing import Price
 
-CENTS = Price.custom(3, 15, cached=0.3, name="cents", minimum=0)
+CENTS = Price.custom(3, 15, cache_read=0.3, name="cents", min_cacheable_tokens=0)
 
 
 def call(number: int, argument: str) -> Message:
@@ -84,7 +84,7 @@ def test_raw_is_billed_as_worked_out_by_hand() -> None:
         prompt = total(recording.messages[:at])
         money += (before * 0.3 + (prompt - before) * 3 + count(text_of(message)) * 15) / 1e6
         before = prompt
-    assert outcome.bills["cents"].money == pytest.approx(money)
+    assert outcome.bills["cents"].cost_usd == pytest.approx(money)
     assert outcome.steps == sum(m["role"] == "assistant" for m in recording.messages)
     assert (outcome.seen, outcome.near) == (outcome.asked, outcome.asked) and outcome.asked == 3
     assert set(outcome.reuse) == {1.0} and not outcome.missed
@@ -124,11 +124,11 @@ def test_tool_schemas_and_own_calls_are_paid() -> None:
     raw = replay([recording], RAW, CENTS)[0]
     dear = replay([recording], Method("dear", lambda price: Dear()), CENTS)[0]
     own = raw.steps * (10_000 * 3 + 100 * 15) / 1e6
-    assert dear.bills["cents"].money == pytest.approx(raw.bills["cents"].money + own)
+    assert dear.bills["cents"].cost_usd == pytest.approx(raw.bills["cents"].cost_usd + own)
     runs_of = Method("with schema", lambda price: _with_schema(1_000))
     tools = replay([recording], runs_of, CENTS)[0]
     schema = (1_000 * 3 + (raw.steps - 1) * 1_000 * 0.3) / 1e6
-    assert tools.tools["cents"].money == pytest.approx(tools.bills["cents"].money + schema)
+    assert tools.tools["cents"].cost_usd == pytest.approx(tools.bills["cents"].cost_usd + schema)
 
 
 def _with_schema(tokens: int) -> Run:

@@ -22,10 +22,10 @@ from benchmarks.methods import TIERS
 from benchmarks.pairs import Passage, average_precision
 from benchmarks.tokens import count
 from compressor.errors import CompressorError, ModelError
-from compressor.scoring import FastScorer, Query, Units
-from compressor.scoring.answer_relevance import answers
+from compressor.scoring import HeuristicScorer, Query, UnitBatch
+from compressor.scoring.answer_relevance import answer_log_odds
 from compressor.scoring.base import Scores
-from compressor.scoring.word_vectors import words
+from compressor.scoring.word_vectors import load_word_vectors
 
 PASSAGE = Passage(
     "When was Marie Curie born?",
@@ -54,9 +54,9 @@ class Broken:
     name = "broken"
 
     def __init__(self) -> None:
-        self.fast, self.calls = FastScorer(), 0
+        self.fast, self.calls = HeuristicScorer(), 0
 
-    def score(self, query: Query, units: Units) -> Scores:
+    def score(self, query: Query, units: UnitBatch) -> Scores:
         self.calls += 1
         units.notes.append("broken: no model; scored by the fast tier instead")
         return self.fast.score(query, units)
@@ -115,7 +115,7 @@ def test_a_sentence_is_as_good_as_its_best_unit() -> None:
 
 
 def test_sentences_are_found_by_fast_and_by_words() -> None:
-    assert np.argmax(pairs.of_units(FastScorer().score)("", PASSAGE)) == 1
+    assert np.argmax(pairs.of_units(HeuristicScorer().score)("", PASSAGE)) == 1
     assert np.argmax(bm25(PASSAGE.question, PASSAGE.sentences)) == 1
 
 
@@ -169,7 +169,7 @@ def test_evidence_is_read_from_all_three_forms(tmp_path: Path) -> None:
 
 
 def test_a_tier_that_cannot_run_shows_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_: str) -> FastScorer:
+    def missing(_: str) -> HeuristicScorer:
         raise ModelError("no model at x")
 
     monkeypatch.setattr(columns, "make_scorer", missing)
@@ -220,12 +220,12 @@ def test_the_table_has_a_row_a_line_and_a_column_a_method(tmp_path: Path, monkey
 
 def test_the_network_of_the_even_questions_is_only_there_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     query, units, _ = PASSAGE.units()
-    other = replace(words(), mean=words().mean + 1)
+    other = replace(load_word_vectors(), mean=load_word_vectors().mean + 1)
     monkeypatch.setattr(unseen, "trained_on_even", lambda _: other)
-    before = answers(query, units)[0]
+    before = answer_log_odds(query, units)[0]
     with unseen.on_unseen(Path()):
-        assert not np.allclose(answers(query, units)[0], before)
-    assert (answers(query, units)[0] == before).all()
+        assert not np.allclose(answer_log_odds(query, units)[0], before)
+    assert (answer_log_odds(query, units)[0] == before).all()
 
 
 # -- throughput
@@ -239,7 +239,7 @@ def test_flops_are_those_of_the_module() -> None:
     from compressor.scoring.models import bert
 
     shape = Shape(tokens=32, batch=2, layers=2, hidden=64, inner=128, heads=4, vocabulary=100)
-    module = bert.TokenClassifier(bert.Config(100, 64, 2, 4, 128, 64, 2, 1e-12)).eval()
+    module = bert.TokenClassifier(bert.BertConfig(100, 64, 2, 4, 128, 64, 2, 1e-12)).eval()
     ids = torch.ones(2, 32, dtype=torch.int64)
     written_out = sdpa_kernel(SDPBackend.MATH)  # the counter does not know the CPU's fused attention
     with FlopCounterMode(display=False) as counter, torch.inference_mode(), written_out:
@@ -278,7 +278,7 @@ def test_an_error_in_a_request_is_not_lost() -> None:
     class Failing:
         name = "failing"
 
-        def score(self, query: Query, units: Units) -> Scores:
+        def score(self, query: Query, units: UnitBatch) -> Scores:
             raise ModelError("broken")
 
     with pytest.raises(ModelError):

@@ -11,12 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import CompressorError
-from compressor.tokens.billing import Bill, Meter, break_even, rewrite_cost, saved_per_call, usage_of
-from compressor.tokens.pricing import Price, price_of
+from compressor.tokens.billing import (
+    CallUsage,
+    PromptCacheSimulator,
+    break_even,
+    cache_rewrite_cost,
+    parse_provider_usage,
+    saved_per_call,
+)
+from compressor.tokens.pricing import Price, find_price
 
-amounts = st.floats(0, 100)
+amounts = st.floats(0, 100, allow_subnormal=False)
 prices = st.builds(
-    Price.custom, amounts, amounts, amounts, amounts, ttl=st.sampled_from([0, 10, 300]), minimum=st.integers(0, 60)
+    Price.custom,
+    amounts,
+    amounts,
+    amounts,
+    amounts,
+    cache_ttl_seconds=st.sampled_from([0, 10, 300]),
+    min_cacheable_tokens=st.integers(0, 60),
 )
 parts = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 40)), max_size=8)
 calls = st.lists(st.tuples(parts, st.integers(0, 50), st.integers(0, 20)), max_size=12)
@@ -30,53 +43,59 @@ def reference(price: Price, conversation: list[Any]) -> list[tuple[int, int, int
         tokens = [(key, size, i) for key, size in pieces for i in range(size)]
         ends = {sum(size for _, size in pieces[: i + 1]) for i in range(len(pieces))} | {0}
         same = 0
-        if last is not None and at - last[2] <= price.ttl:
+        if last is not None and at - last[2] <= price.cache_ttl_seconds:
             while same < min(len(tokens), len(last[0])) and tokens[same] == last[0][same]:
                 same += 1
             while same not in ends or same not in last[1]:
                 same -= 1
-        cached = same if same >= price.minimum else 0
+        cached = same if same >= price.min_cacheable_tokens else 0
         rest = len(tokens) - cached
-        out.append((rest, 0, cached) if len(tokens) < price.minimum else (0, rest, cached))
+        out.append((rest, 0, cached) if len(tokens) < price.min_cacheable_tokens else (0, rest, cached))
         last = (tokens, ends, at)
     return out
 
 
 @given(prices, calls)
 def test_any_conversation_as_the_reference_bills_it(price: Price, conversation: list[Any]) -> None:
-    meter, at, total = Meter(price), 0, Bill()
+    meter, at, total = PromptCacheSimulator(price), 0, CallUsage()
     expected = reference(price, conversation)
     for (pieces, output, pause), (fresh, written, cached) in zip(conversation, expected, strict=True):
         at += pause
         bill = meter.call(pieces, output, at)
-        assert (bill.fresh, bill.written, bill.cached, bill.output) == (fresh, written, cached, output)
+        assert (bill.uncached, bill.cache_written, bill.cached, bill.output) == (fresh, written, cached, output)
         assert bill.prompt == sum(size for _, size in pieces)
-        assert min(bill.fresh, bill.written, bill.cached) >= 0 and bill.money >= 0
+        assert min(bill.uncached, bill.cache_written, bill.cached) >= 0 and bill.cost_usd >= 0
         total += bill
     spent = [
-        (f * price.input + w * price.write + c * price.cached + output * price.output) / 1e6
+        (f * price.input + w * price.cache_write + c * price.cache_read + output * price.output) / 1e6
         for (f, w, c), (_, output, _) in zip(expected, conversation, strict=True)
     ]
     assert total.calls == len(conversation)
-    assert total.money == pytest.approx(sum(spent))
+    assert total.cost_usd == pytest.approx(sum(spent))
     assert 0 <= total.cache_share <= 1
 
 
 def test_a_growing_conversation() -> None:
-    meter = Meter(Price.custom(input=2, output=10, cached=0.2, write=2.5, minimum=1_000))
+    meter = PromptCacheSimulator(
+        Price.custom(input=2, output=10, cache_read=0.2, cache_write=2.5, min_cacheable_tokens=1_000)
+    )
     first = meter.call([("system", 900)], output=50)
-    assert (first.fresh, first.written, first.cached) == (900, 0, 0)
+    assert (first.uncached, first.cache_written, first.cached) == (900, 0, 0)
     second = meter.call([("system", 900), ("question", 200)])
-    assert (second.fresh, second.written, second.cached) == (0, 1_100, 0)  # 900 tokens were too few to be cached
+    assert (second.uncached, second.cache_written, second.cached) == (
+        0,
+        1_100,
+        0,
+    )  # 900 tokens were too few to be cached
     third = meter.call([("system", 900), ("question", 200), ("answer", 50)])
-    assert (third.written, third.cached) == (50, 1_100)
-    assert third.money == pytest.approx((50 * 2.5 + 1_100 * 0.2) / 1e6)
+    assert (third.cache_written, third.cached) == (50, 1_100)
+    assert third.cost_usd == pytest.approx((50 * 2.5 + 1_100 * 0.2) / 1e6)
     changed = meter.call([("system", 900), ("other", 200), ("answer", 50)])
-    assert (changed.written, changed.cached) == (1_150, 0)
+    assert (changed.cache_written, changed.cached) == (1_150, 0)
 
 
 def test_the_cache_dies() -> None:
-    meter = Meter(Price.custom(1, 1, 0.1, ttl=300, minimum=0))
+    meter = PromptCacheSimulator(Price.custom(1, 1, 0.1, cache_ttl_seconds=300, min_cacheable_tokens=0))
     pieces = [("a", 10)]
     meter.call(pieces, at=0)
     assert meter.call(pieces, at=300).cached == 10
@@ -86,7 +105,7 @@ def test_the_cache_dies() -> None:
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20))
 def test_memory_is_that_of_one_request(sizes: list[int]) -> None:
-    meter = Meter(price_of("gpt-4o"))
+    meter = PromptCacheSimulator(find_price("gpt-4o"))
     for size in sizes:
         meter.call([(i, 1) for i in range(size)])
         assert len(meter._last) == size
@@ -135,12 +154,12 @@ def as_object(value: Any) -> Any:
 @pytest.mark.parametrize(("usage", "expected"), USAGES)
 def test_usage_of_every_shape(usage: dict[str, Any], expected: tuple[int, int, int, int]) -> None:
     for given_as in (usage, as_object(usage)):
-        bill = usage_of(given_as)
-        assert (bill.calls, bill.fresh, bill.written, bill.cached, bill.output) == (1, *expected)
-        assert bill.money == 0
-    price = price_of("claude-sonnet-4-5")
+        bill = parse_provider_usage(given_as)
+        assert (bill.calls, bill.uncached, bill.cache_written, bill.cached, bill.output) == (1, *expected)
+        assert bill.cost_usd == 0
+    price = find_price("claude-sonnet-4-5")
     fresh, written, cached, output = expected
-    assert usage_of(usage, price).money == pytest.approx(price.money(fresh, written, cached, output))
+    assert parse_provider_usage(usage, price).cost_usd == pytest.approx(price.cost(fresh, written, cached, output))
 
 
 def test_usage_of_the_real_packages() -> None:
@@ -148,12 +167,12 @@ def test_usage_of_the_real_packages() -> None:
     chat = openai.CompletionUsage(
         prompt_tokens=100, completion_tokens=7, total_tokens=107, prompt_tokens_details={"cached_tokens": 60}
     )
-    assert usage_of(chat) == Bill(1, 40, 0, 60, 7)
+    assert parse_provider_usage(chat) == CallUsage(1, 40, 0, 60, 7)
     anthropic = pytest.importorskip("anthropic.types")
     usage = anthropic.Usage(
         input_tokens=10, output_tokens=7, cache_read_input_tokens=60, cache_creation_input_tokens=30
     )
-    assert usage_of(usage) == Bill(1, 10, 30, 60, 7)
+    assert parse_provider_usage(usage) == CallUsage(1, 10, 30, 60, 7)
     responses = pytest.importorskip("openai.types.responses")
     details = {"cached_tokens": 60, "cache_write_tokens": 0}
     usage = responses.ResponseUsage(
@@ -163,33 +182,33 @@ def test_usage_of_the_real_packages() -> None:
         input_tokens_details=details,
         output_tokens_details={"reasoning_tokens": 0},
     )
-    assert usage_of(usage) == Bill(1, 40, 0, 60, 7)
+    assert parse_provider_usage(usage) == CallUsage(1, 40, 0, 60, 7)
 
 
 @pytest.mark.parametrize("usage", [None, {}, 3, "usage", [], {"total_tokens": 3}, object()])
 def test_what_is_no_usage(usage: Any) -> None:
     with pytest.raises(CompressorError, match="usage object or dict"):
-        usage_of(usage)
+        parse_provider_usage(usage)
 
 
 @pytest.mark.parametrize("value", ["7", -1, 1.5, True])
 def test_tokens_that_are_none(value: Any) -> None:
     with pytest.raises(CompressorError, match="prompt_tokens must be a number"):
-        usage_of({"prompt_tokens": value})
+        parse_provider_usage({"prompt_tokens": value})
 
 
 def test_rewriting_pays_when_the_meter_says_so() -> None:
     """The closed form agrees with two conversations billed call by call."""
-    price = Price.custom(2, 10, 0.2, 2.5, minimum=0)
+    price = Price.custom(2, 10, 0.2, 2.5, min_cacheable_tokens=0)
     head, gone, tail = ("head", 1_000), ("gone", 8_000), ("tail", 2_000)
     calls = break_even(price, 11_000, 3_000, kept_after_first_change=2_000)
     assert calls == pytest.approx(2_000 * 2.3 / (8_000 * 0.2))
 
     def spent(n: int, rewritten: bool) -> float:
-        meter = Meter(price)
+        meter = PromptCacheSimulator(price)
         meter.call([head, gone, tail])
         pieces = [head, tail] if rewritten else [head, gone, tail]
-        return sum(meter.call(pieces).money for _ in range(n))
+        return sum(meter.call(pieces).cost_usd for _ in range(n))
 
     assert spent(math.floor(calls), True) > spent(math.floor(calls), False)
     assert spent(math.ceil(calls), True) < spent(math.ceil(calls), False)
@@ -197,9 +216,9 @@ def test_rewriting_pays_when_the_meter_says_so() -> None:
 
 @given(prices, st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_rewrites(price: Price, before: int, after: int, kept: int) -> None:
-    assert rewrite_cost(price, kept) >= 0
-    assert rewrite_cost(price, kept, warm=False) == 0
-    assert rewrite_cost(price, kept + 1) >= rewrite_cost(price, kept)
-    assert (saved_per_call(price, before, after) >= 0) == (before >= after or price.cached == 0)
+    assert cache_rewrite_cost(price, kept) >= 0
+    assert cache_rewrite_cost(price, kept, warm=False) == 0
+    assert cache_rewrite_cost(price, kept + 1) >= cache_rewrite_cost(price, kept)
+    assert (saved_per_call(price, before, after) >= 0) == (before >= after or price.cache_read == 0)
     assert break_even(price, before, after, kept) >= 0
     assert break_even(price, before, before, kept) == math.inf

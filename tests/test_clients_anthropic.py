@@ -11,12 +11,12 @@ import pytest
 from client_tools import LOG, NEEDLE, MessagesTalk, ref_in
 from scripted_server import Call, Fail, Reply, Request, ScriptedServer, Usage
 
-from compressor import BudgetTooSmall, Compressor, CompressorError
+from compressor import BudgetTooSmallError, Compressor, CompressorError
 from compressor.sessions import Policy
 
 anthropic = pytest.importorskip("anthropic")
 
-from compressor_agents.anthropic import wrap  # noqa: E402
+from compressor_agents.anthropic import with_compression  # noqa: E402
 
 EXPAND = "expand_context"
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
@@ -52,8 +52,8 @@ def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asynci
     def make(server: ScriptedServer, **options: Any) -> MessagesTalk:
         options = {"policy": STILL} | options
         if request.param == "async":
-            return MessagesTalk(wrap(plain(server, "AsyncAnthropic"), compressor, **options), loop)
-        return MessagesTalk(wrap(plain(server), compressor, **options))
+            return MessagesTalk(with_compression(plain(server, "AsyncAnthropic"), compressor, **options), loop)
+        return MessagesTalk(with_compression(plain(server), compressor, **options))
 
     return make
 
@@ -78,7 +78,7 @@ def test_a_long_result_is_cut_and_its_tool_is_there_from_the_first_call_on(talk_
     assert [request.tools for request in server.requests] == [[EXPAND, "read_log"]] * 3
     assert {request.body["system"] for request in server.requests} == {"You are careful."}
     assert len(sent(server.requests[1])) < 0.8 * len(LOG)
-    assert talk.client.balance().saved_money > 0 and talk.client.balance().billed_tokens > 0
+    assert talk.client.cost_report().saved_cost > 0 and talk.client.cost_report().billed_tokens > 0
 
 
 def test_an_expand_call_is_answered_inside_the_call(talk_of: Any, stream: bool) -> None:
@@ -98,7 +98,7 @@ def test_an_expand_call_is_answered_inside_the_call(talk_of: Any, stream: bool) 
     assert asked["content"][0]["signature"] == "sig2" and [b["type"] for b in answered["content"]] == ["tool_result"]
     last = server.requests[4].body["messages"][7]["content"]
     assert [(block["type"], block.get("signature")) for block in last] == [("thinking", "sig4"), ("text", None)]
-    assert talk.client.balance().expansions == 2
+    assert talk.client.cost_report().expansions == 2
 
 
 def test_the_usage_of_all_calls_inside_is_added_up(talk_of: Any, stream: bool) -> None:
@@ -180,15 +180,15 @@ def test_our_own_errors_let_the_original_through(talk_of: Any, stream: bool, cap
         talk = talk_of(server, budget=5)
         talk.read_log(stream)
         assert talk.ask(stream).text == "Done."
-    assert [request.tools for request in server.requests] == [["read_log"]] * 2 and "BudgetTooSmall" in caplog.text
-    with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmall):
+    assert [request.tools for request in server.requests] == [["read_log"]] * 2 and "BudgetTooSmallError" in caplog.text
+    with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
         talk_of(server, budget=5, fail_open=False).ask(stream)
 
 
 def test_borders_of_the_prompt_cache_may_move(compressor: Compressor) -> None:
     """Callers mark their newest message as the border of what is cached, and take the mark off the one before."""
     with ScriptedServer([READ, expand(), Reply("Done."), Reply("Bye.")], extends=None) as server:
-        talk = MessagesTalk(wrap(plain(server), compressor, policy=STILL))
+        talk = MessagesTalk(with_compression(plain(server), compressor, policy=STILL))
         talk.read_log()
         border = {"cache_control": {"type": "ephemeral"}}
         talk.history[-1]["content"][0] |= border
@@ -204,7 +204,7 @@ def test_borders_of_the_prompt_cache_may_move(compressor: Compressor) -> None:
 def test_the_sdks_own_streams_and_beta_messages_work(compressor: Compressor) -> None:
     script = [READ, expand("Looking."), Reply("Code E-4711."), expand(), Reply("Again.")]
     with ScriptedServer(script, extends=None) as server:
-        client = wrap(plain(server), compressor)
+        client = with_compression(plain(server), compressor)
         talk = MessagesTalk(client)
         talk.read_log()
         given: Any = {
@@ -226,7 +226,7 @@ def test_the_sdks_own_streams_and_beta_messages_work(compressor: Compressor) -> 
 def test_async_streams_of_the_sdk_work(compressor: Compressor) -> None:
     async def run(server: ScriptedServer) -> str:
         async with plain(server, "AsyncAnthropic") as original:
-            client = wrap(original, compressor)
+            client = with_compression(original, compressor)
             history: Any = [{"role": "user", "content": "Read the log."}]
             given: Any = {"model": "claude-sonnet-5", "max_tokens": 100, "tools": MessagesTalk(None).tools}
             first = await client.messages.create(messages=history, **given)
@@ -243,11 +243,11 @@ def test_async_streams_of_the_sdk_work(compressor: Compressor) -> None:
 def test_the_original_client_stays_as_it_is(compressor: Compressor) -> None:
     with ScriptedServer([Reply("One."), Reply("Two.")], extends=None) as server:
         client = plain(server)
-        wrapped = wrap(client, compressor)
+        wrapped = with_compression(client, compressor)
         assert isinstance(wrapped, anthropic.Anthropic)
         MessagesTalk(client).ask()
         MessagesTalk(wrapped.with_options(timeout=5)).ask()
     assert [request.tools for request in server.requests] == [["read_log"], [EXPAND, "read_log"]]
-    assert wrapped.balance().calls == 1
+    assert wrapped.cost_report().calls == 1
     with pytest.raises(CompressorError, match=r"anthropic\.Anthropic"):
-        wrap(object())  # type: ignore[type-var]
+        with_compression(object())  # type: ignore[type-var]

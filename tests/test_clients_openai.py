@@ -14,15 +14,15 @@ import pytest
 from client_tools import LOG, NEEDLE, TASK, ChatTalk, ResponsesTalk, Talk, ref_in
 from scripted_server import Call, Fail, Reply, Request, ScriptedServer, Usage
 
-from compressor import BudgetTooSmall, Compressor, CompressorError
+from compressor import BudgetTooSmallError, Compressor, CompressorError
 from compressor.sessions import Policy
 
 openai = pytest.importorskip("openai")
 pydantic = pytest.importorskip("pydantic")
 
-from compressor_agents.openai import wrap  # noqa: E402
+from compressor_agents.openai import with_compression  # noqa: E402
 
-from compressor.providers.expand_resolver import Call as Call_  # noqa: E402
+from compressor.providers.expand_resolver import ResolvedCall as Call_  # noqa: E402
 
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
 EXPAND = "expand_context"
@@ -59,7 +59,7 @@ def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asynci
 
     def make(server: ScriptedServer, **options: Any) -> Talk:
         options = {"policy": STILL} | options
-        client = wrap(plain(server, "AsyncOpenAI" if way else "OpenAI"), compressor, **options)
+        client = with_compression(plain(server, "AsyncOpenAI" if way else "OpenAI"), compressor, **options)
         return talk(client, loop if way else None)
 
     return make
@@ -84,7 +84,7 @@ def test_a_long_result_is_cut_and_its_tool_is_there_from_the_first_call_on(talk_
     assert not server.problems and server.left == 0
     assert [request.tools for request in server.requests] == [[EXPAND, "read_log"]] * 3
     assert len(sent(server.requests[1])) < 0.8 * len(LOG)
-    assert talk.client.balance().saved_money > 0 and talk.client.balance().billed_tokens > 0
+    assert talk.client.cost_report().saved_cost > 0 and talk.client.cost_report().billed_tokens > 0
 
 
 def test_an_expand_call_is_answered_inside_the_call(talk_of: Any, stream: bool) -> None:
@@ -101,7 +101,7 @@ def test_an_expand_call_is_answered_inside_the_call(talk_of: Any, stream: bool) 
     assert NEEDLE in sent(server.requests[2]) and sent(server.requests[3]).count("gave up") > 1
     assert sent(server.requests[4]).count("Let me look.") == 1
     assert EXPAND not in json.dumps([m if isinstance(m, dict) else m.to_dict() for m in talk.history])
-    assert talk.client.balance().expansions == 2
+    assert talk.client.cost_report().expansions == 2
 
 
 def test_the_usage_of_all_calls_inside_is_added_up(talk_of: Any, stream: bool) -> None:
@@ -123,13 +123,13 @@ def test_an_answer_is_not_lost_for_a_usage_that_nobody_knows(talk_of: Any, strea
     with ScriptedServer([READ, expand(), Reply("Code E-4711.")]) as server:
         talk = talk_of(server)
         talk.read_log(stream)
-        said = Call_.said
+        said = Call_.on_turn
 
         def told(call: Call_, turn: Any) -> bool:
             return said(call, replace(turn, usage=talk_usage))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Call_, "said", told)
+            patch.setattr(Call_, "on_turn", told)
             assert talk.ask(stream).text == "Code E-4711."
     assert not server.problems and server.left == 0 and NEEDLE in sent(server.requests[2])
 
@@ -192,7 +192,7 @@ def test_a_ref_of_another_conversation_is_not_answered(talk_of: Any) -> None:
 
 def test_text_is_passed_on_before_the_call_inside_is_made(compressor: Compressor) -> None:
     with ScriptedServer([READ, expand("Let me look at that log."), Reply("Code E-4711.")]) as server:
-        talk = ChatTalk(wrap(plain(server), compressor))
+        talk = ChatTalk(with_compression(plain(server), compressor))
         talk.read_log()
         seen = []
         for chunk in talk.request(stream=True):
@@ -204,7 +204,7 @@ def test_text_is_passed_on_before_the_call_inside_is_made(compressor: Compressor
 
 def test_a_stream_left_early_leaves_nothing_behind(compressor: Compressor) -> None:
     with ScriptedServer([READ, Reply("One two three four."), Reply("Whole.")]) as server:
-        talk = ChatTalk(wrap(plain(server), compressor))
+        talk = ChatTalk(with_compression(plain(server), compressor))
         talk.read_log()
         with talk.request(stream=True) as stream:
             assert isinstance(stream, openai.Stream) and stream.response.status_code == 200
@@ -220,7 +220,7 @@ def test_a_stream_that_breaks_raises_what_it_raises_without_us(compressor: Compr
         client = plain(server, max_retries=0)
         with pytest.raises(Exception) as without:
             ChatTalk(client).ask(stream=True)
-        talk = ChatTalk(wrap(client, compressor))
+        talk = ChatTalk(with_compression(client, compressor))
         talk.read_log()
         with pytest.raises(type(without.value)):
             talk.ask(stream=True)
@@ -268,8 +268,10 @@ def test_our_own_errors_let_the_original_through_and_are_logged_once(
         assert talk.ask(stream).text == "Done."
     assert [request.tools for request in server.requests] == [["read_log"]] * 2
     assert NEEDLE in sent(server.requests[1])
-    assert len([r for r in caplog.records if r.name == "compressor_agents"]) == 1 and "BudgetTooSmall" in caplog.text
-    with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmall):
+    assert (
+        len([r for r in caplog.records if r.name == "compressor_agents"]) == 1 and "BudgetTooSmallError" in caplog.text
+    )
+    with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
         talk_of(server, budget=5, fail_open=False).ask(stream)
 
 
@@ -280,12 +282,12 @@ def test_a_round_inside_that_is_larger_than_the_budget_goes_to_the_model_all_the
         talk = talk_of(server, budget=2_800)
         talk.read_log(stream)
         assert talk.ask(stream).text.endswith("Code E-4711.")
-    assert not server.problems and server.left == 0 and "BudgetTooSmall" in caplog.text
+    assert not server.problems and server.left == 0 and "BudgetTooSmallError" in caplog.text
 
 
 def test_without_tools_the_expand_tool_comes_with_the_first_ref_and_stays(compressor: Compressor) -> None:
     with ScriptedServer([Reply("Hello."), expand(), Reply("Code E-4711."), Reply("Bye.")], extends=None) as server:
-        talk = ChatTalk(wrap(plain(server), compressor))
+        talk = ChatTalk(with_compression(plain(server), compressor))
         talk.tools = []
         talk.ask()
         call = {"id": "call_a", "type": "function", "function": {"name": "read_log", "arguments": "{}"}}
@@ -309,14 +311,14 @@ def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(talk_of: Any, s
         Reply("Done."),
     ]
     with ScriptedServer(rounds, extends=None) as server:
-        talk = talk_of(server, budget=6_000, policy=Policy(low=2_000))
+        talk = talk_of(server, budget=6_000, policy=Policy(compaction_target_tokens=2_000))
         answer = talk.ask(stream)
         while answer.calls:
             talk.result(answer.calls[0][0], LOG.replace("worker", f"worker{len(talk.history)}"))
             answer = talk.ask(stream)
     assert answer.text == "Done." and not server.problems and server.left == 0
-    balance = talk.client.balance()
-    assert balance.compactions >= 1 and balance.sent_tokens < 0.5 * balance.raw_tokens
+    balance = talk.client.cost_report()
+    assert balance.compactions >= 1 and balance.actual_tokens < 0.5 * balance.baseline_tokens
 
 
 def test_expand_can_be_left_out(talk_of: Any) -> None:
@@ -329,7 +331,7 @@ def test_expand_can_be_left_out(talk_of: Any) -> None:
 
 def test_a_tool_of_that_name_is_the_callers_business(compressor: Compressor) -> None:
     with ScriptedServer([Reply("", [Call(EXPAND, {"ref": "1"})])]) as server:
-        talk = ChatTalk(wrap(plain(server), compressor))
+        talk = ChatTalk(with_compression(plain(server), compressor))
         own = json.loads(json.dumps(talk.tools[0]))
         own["function"]["name"] = EXPAND
         talk.tools = [own]
@@ -338,7 +340,7 @@ def test_a_tool_of_that_name_is_the_callers_business(compressor: Compressor) -> 
 
 def test_conversations_side_by_side_and_branches_do_not_disturb_each_other(compressor: Compressor) -> None:
     with ScriptedServer([READ, READ, READ, *[Reply("Done.")] * 5, expand(), Reply("Bye.")], extends="any") as server:
-        client = wrap(plain(server), compressor, policy=STILL)
+        client = with_compression(plain(server), compressor, policy=STILL)
         talks = [ChatTalk(client), ChatTalk(client), ChatTalk(client)]
         for talk, task in zip(talks[1:], ("Read about worker-3.", "Read about worker-4."), strict=True):
             talk.history[1] = {"role": "user", "content": task}
@@ -354,22 +356,22 @@ def test_conversations_side_by_side_and_branches_do_not_disturb_each_other(compr
         talks[0].say("And what was cut?")
         talks[0].ask()
     assert not server.problems and server.left == 0 and NEEDLE in sent(server.requests[-1])
-    assert client.balance().calls == 10 and client.balance().expansions == 1
+    assert client.cost_report().calls == 10 and client.cost_report().expansions == 1
 
 
 @pytest.mark.parametrize("compact", [False, True])
 def test_who_begins_with_the_same_words_gets_nothing_of_the_others(compressor: Compressor, compact: bool) -> None:
     """One client may serve many users, and many of them begin alike."""
     secret = LOG.replace("worker", "secret")
-    policy = Policy(low=1_500) if compact else STILL
+    policy = Policy(compaction_target_tokens=1_500) if compact else STILL
     reads = [Reply("", [Call("read_log", {"path": f"{i}"})]) for i in range(5)]
     with ScriptedServer([*reads, lambda r: Reply(ref_in(r))], extends=None) as server:
-        client = wrap(plain(server), compressor, budget=6_000 if compact else None, policy=policy)
+        client = with_compression(plain(server), compressor, budget=6_000 if compact else None, policy=policy)
         first = ChatTalk(client)
         for i in range(5):
             first.result(first.ask().calls[0][0], secret.replace("secret", f"secret{i}"))
         ref = first.ask().text
-    assert bool(client.balance().compactions) == compact
+    assert bool(client.cost_report().compactions) == compact
     with ScriptedServer([READ, Reply("", [Call(EXPAND, {"ref": ref})]), Reply("No.")], extends=None) as server:
         other = ChatTalk(client.with_options(base_url=server.url + "/v1"))
         other.read_log()
@@ -394,31 +396,31 @@ def test_threads_can_share_one_client(compressor: Compressor) -> None:
         return first + caller.ask().text
 
     with ScriptedServer([replies] * 32, extends="any") as server:
-        client = wrap(plain(server), compressor, policy=STILL)
+        client = with_compression(plain(server), compressor, policy=STILL)
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(talk, range(8))) == ["Done.Done."] * 8
     assert not server.problems and server.left == 0
-    assert client.balance().expansions == 8
+    assert client.cost_report().expansions == 8
 
 
 def test_all_calls_can_belong_to_one_session(compressor: Compressor) -> None:
     session = compressor.session("the-one", model="gpt-4o")
     with ScriptedServer([READ, Reply("Done."), Reply("Bye.")]) as server:
-        talk = ChatTalk(wrap(plain(server), compressor, session=session))
+        talk = ChatTalk(with_compression(plain(server), compressor, session=session))
         talk.read_log()
         talk.ask()
         talk.say("Thanks.")
-        talk.client = wrap(plain(server), compressor, session="the-one")  # as after a restart
+        talk.client = with_compression(plain(server), compressor, session="the-one")  # as after a restart
         talk.ask()
     assert not server.problems
-    assert session.balance().calls == 3
+    assert session.cost_report().calls == 3
 
 
 def test_the_original_client_and_everything_else_stay_as_they_are(compressor: Compressor) -> None:
     with ScriptedServer([Reply("One."), Reply("Two.")], extends=None) as server:
         client = plain(server, max_retries=1)
         client.chat.completions  # noqa: B018  # made, and kept, by the original
-        wrapped = wrap(client, compressor)
+        wrapped = with_compression(client, compressor)
         assert isinstance(wrapped, openai.OpenAI) and wrapped.base_url == client.base_url
         assert wrapped.max_retries == 1 and wrapped.with_options(max_retries=7).max_retries == 7
         ChatTalk(client).ask()
@@ -426,11 +428,11 @@ def test_the_original_client_and_everything_else_stay_as_they_are(compressor: Co
         with pytest.raises(openai.NotFoundError):
             wrapped.models.list()
     assert [request.tools for request in server.requests] == [["read_log"], [EXPAND, "read_log"]]
-    assert wrapped.balance().calls == 1
+    assert wrapped.cost_report().calls == 1
     with pytest.raises(CompressorError, match=r"openai\.OpenAI"):
-        wrap(object())  # type: ignore[type-var]
+        with_compression(object())  # type: ignore[type-var]
     with pytest.raises(CompressorError, match="nothing has been sent"):
-        wrap(client, compressor).balance()
+        with_compression(client, compressor).cost_report()
 
 
 def test_what_does_not_hold_its_history_goes_out_as_it_is(
@@ -438,7 +440,7 @@ def test_what_does_not_hold_its_history_goes_out_as_it_is(
 ) -> None:
     output = {"type": "function_call_output", "call_id": "call_1_0", "output": LOG}
     with ScriptedServer([Reply("One."), Reply("Two."), Reply("Three.")], extends=None) as server:
-        client = wrap(plain(server), compressor)
+        client = with_compression(plain(server), compressor)
         raw = client.chat.completions.with_raw_response.create(
             model="gpt-4o", messages=[{"role": "user", "content": TASK}]
         )
@@ -447,7 +449,7 @@ def test_what_does_not_hold_its_history_goes_out_as_it_is(
     assert NEEDLE in sent(server.requests[1]) and "raw response" in caplog.text
     server.requests.clear()
     with ScriptedServer([], extends=None) as server:
-        client = wrap(plain(server, max_retries=0), compressor)
+        client = with_compression(plain(server, max_retries=0), compressor)
         with pytest.raises(openai.BadRequestError):  # the scripted server keeps no responses
             client.responses.create(model="gpt-4o", previous_response_id="resp_1", input=[output])
     assert server.requests[0].body["input"] == [output]
@@ -455,7 +457,7 @@ def test_what_does_not_hold_its_history_goes_out_as_it_is(
 
 def test_a_response_can_be_continued_by_the_id_its_stream_showed(compressor: Compressor) -> None:
     with ScriptedServer([READ, expand(), Reply("Done."), Reply("Bye.")], extends=None) as server:
-        talk = ResponsesTalk(wrap(plain(server), compressor))
+        talk = ResponsesTalk(with_compression(plain(server), compressor))
         talk.read_log()
         events = list(talk.request(stream=True))
         assert {event.response.id for event in events if hasattr(event, "response")} == {"resp_2"}
@@ -467,7 +469,7 @@ def test_what_needs_no_change_goes_out_as_it_is(compressor: Compressor) -> None:
     function = {"name": "read_log", "parameters": {"type": "object", "properties": {}}}
     hello: Any = [{"role": "user", "content": "Hello."}]
     with ScriptedServer([Reply("One."), Reply("Two."), Reply("Three.")], extends=None) as server:
-        client = wrap(plain(server), compressor)
+        client = with_compression(plain(server), compressor)
         client.responses.create(model="gpt-4o", input="Hello.")
         client.chat.completions.create(model="gpt-4o", messages=hello, extra_body={"top_k": 3})
         client.chat.completions.create(model="gpt-4o", messages=hello, functions=[function])
@@ -476,7 +478,7 @@ def test_what_needs_no_change_goes_out_as_it_is(compressor: Compressor) -> None:
         {"model": "gpt-4o", "messages": hello, "top_k": 3},
         {"model": "gpt-4o", "messages": hello, "functions": [function]},
     ]
-    assert client.balance().calls == 2  # the last is the same conversation, asked again
+    assert client.cost_report().calls == 2  # the last is the same conversation, asked again
 
 
 class Verdict(pydantic.BaseModel):  # type: ignore[misc,name-defined]
@@ -489,7 +491,7 @@ def test_structured_output_and_the_sdks_own_streams_work(compressor: Compressor,
     verdict = Reply('{"code": "E-4711", "tries": 9}')
     strict = {"additionalProperties": False}
     with ScriptedServer([READ, expand(), verdict, expand(), verdict], extends=None) as server:
-        client = wrap(plain(server), compressor)
+        client = with_compression(plain(server), compressor)
         if kind == "chat":
             talk: Talk = ChatTalk(client)
             tool = talk.tools[0]
@@ -518,7 +520,7 @@ def test_structured_output_and_the_sdks_own_streams_work(compressor: Compressor,
 
 def test_reasoning_goes_back_sealed_where_nothing_is_stored(compressor: Compressor) -> None:
     with ScriptedServer([READ, expand(thinking="Hm."), Reply("Done.")]) as server:
-        client = wrap(plain(server), compressor, policy=Policy(compact=False))
+        client = with_compression(plain(server), compressor, policy=Policy(compact=False))
         talk = ResponsesTalk(client, store=False, include=["reasoning.encrypted_content"])
         talk.read_log()
         talk.ask()
@@ -530,7 +532,7 @@ def test_reasoning_goes_back_sealed_where_nothing_is_stored(compressor: Compress
 def test_a_policy_reaches_the_conversation(compressor: Compressor, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     with ScriptedServer([READ, Reply("Done.")]) as server:
-        talk = ChatTalk(wrap(plain(server), compressor, policy=Policy(ingest=False, compact=False)))
+        talk = ChatTalk(with_compression(plain(server), compressor, policy=Policy(ingest=False, compact=False)))
         talk.read_log()
         talk.ask()
     assert server.requests[1].messages[-1]["content"] == LOG and not caplog.records

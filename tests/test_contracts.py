@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
-from compressor import BudgetTooSmall, Compressor, Result
-from compressor.context.formats import detect
+from compressor import BudgetTooSmallError, Compressor, Result
+from compressor.context.formats import detect_format
 from compressor.context.model import Context
-from compressor.context.refs import MARK_RE, find_refs
+from compressor.context.refs import PLACEHOLDER_RE, find_refs
 from compressor.storage import open_store
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 contexts = st.one_of(openai_chat_contexts(), anthropic_contexts(), responses_contexts(), langchain_contexts())
 shares = st.floats(0.05, 0.95)
@@ -28,13 +28,13 @@ def plain(messages: list[Any]) -> str:
 
 
 def parsed(messages: list[Any]) -> Context:
-    return detect(messages).parse(messages)
+    return detect_format(messages).parse(messages)
 
 
 def compressed(c: Compressor, messages: list[Any], budget: int | float, **options: Any) -> Result | None:
     try:
         return c.compress(messages, budget, **options)
-    except BudgetTooSmall as error:
+    except BudgetTooSmallError as error:
         assert error.needed > error.budget
         return None
 
@@ -46,9 +46,9 @@ def test_budget_is_hard_and_counted_as_billed(messages: list[Any], share: float)
     r = compressed(c, messages, share)
     if r is None:
         return
-    counter = counter_for(None)
-    assert r.tokens_before == counter.context(parsed(messages))
-    assert r.tokens_after == counter.context(parsed(r.messages)) <= max(r.budget, 1)
+    counter = get_counter(None)
+    assert r.tokens_before == counter.count_context(parsed(messages))
+    assert r.tokens_after == counter.count_context(parsed(r.messages)) <= max(r.budget, 1)
     assert r.budget == max(1, int(share * r.tokens_before))
 
 
@@ -82,8 +82,8 @@ def test_pinned_stays_pairs_hold_and_roles_keep_their_text(messages: list[Any], 
     if r is None:
         return
     before, after = parsed(messages).turns, parsed(r.messages).turns  # parse refuses orphans of either kind
-    ids = [i for t in after for i in t.calls]
-    assert ids == [i for t in before for i in t.calls if i in set(ids)]
+    ids = [i for t in after for i in t.call_ids]
+    assert ids == [i for t in before for i in t.call_ids if i in set(ids)]
     assert [s.text for t in before if t.role == "system" for s in t.slots] == [
         s.text for t in after if t.role == "system" for s in t.slots
     ]
@@ -97,7 +97,7 @@ def test_pinned_stays_pairs_hold_and_roles_keep_their_text(messages: list[Any], 
     for t in after:
         for s in t.slots:
             if t.role in ("user", "system") and s.kind == "user" and s.text not in said:
-                assert MARK_RE.search(s.text)
+                assert PLACEHOLDER_RE.search(s.text)
 
 
 @SLOW
@@ -140,7 +140,7 @@ def test_ingest_touches_only_the_newest_tool_results(messages: list[Any], share:
     last = max((t.index for t in turns if t.role == "assistant"), default=-1)
     assert len(r.messages) == len(messages)
     for turn, old, new in zip(turns, messages, r.messages, strict=True):
-        assert old is new or (turn.index > last and turn.answers)
+        assert old is new or (turn.index > last and turn.result_call_ids)
 
 
 @pytest.mark.parametrize("name", ["memory", "sqlite"])

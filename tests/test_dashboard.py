@@ -31,27 +31,27 @@ pytest.importorskip("prometheus_client")
 from service_tools import Service, error_of, two_tenants
 
 from compressor.service.dashboard import text_alignment
-from compressor.service.dashboard.session_inspector import Anatomy
-from compressor.service.dashboard.time_series import FIELDS, HOURS, MINUTES, SESSIONS, Book, bin_of, quantile
-from compressor.service.dashboard.usage_recorder import NAME, WHOLE, Ledger
-from compressor.service.telemetry.metrics import Metrics, Work
-from compressor.sessions.state import State
+from compressor.service.dashboard.session_inspector import SessionInspector
+from compressor.service.dashboard.time_series import FIELDS, HOURS, MINUTES, SESSIONS, TimeSeries, bin_of, quantile
+from compressor.service.dashboard.usage_recorder import NAME, WHOLE, UsageRecorder
+from compressor.service.telemetry.metrics import CompressionEvent, Metrics
+from compressor.sessions.state import SessionState
 
 NOW = 1_800_000_000.0
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"><b>bold</b>\u202e"
 
 
-def work(tenant: str = "local", **given: Any) -> Work:
+def work(tenant: str = "local", **given: Any) -> CompressionEvent:
     told: dict[str, Any] = {"kind": "conversation", "before": 1000, "after": 400, "saved": 0.01, "seconds": 0.02}
-    return Work(tenant, **{**told, **given})
+    return CompressionEvent(tenant, **{**told, **given})
 
 
-def ledger(store: Any, now: list[float]) -> Ledger:
-    return Ledger(Metrics(), lambda _: (store, {}), clock=lambda: now[0])
+def ledger(store: Any, now: list[float]) -> UsageRecorder:
+    return UsageRecorder(Metrics(), lambda _: (store, {}), clock=lambda: now[0])
 
 
-def calls(one: Ledger) -> int:
-    book, _ = one.book("local")
+def calls(one: UsageRecorder) -> int:
+    book, _ = one.series("local")
     return sum(int(row[0]) for row in book.minutes.values())
 
 
@@ -62,13 +62,13 @@ def test_workers_add_up_and_a_new_one_knows_what_was_before() -> None:
     store, now = MemoryStore(), [NOW]
     one, other = ledger(store, now), ledger(store, now)
     for worker, session in ((one, "a"), (other, "a"), (other, "b")):
-        worker.note(work(session=session))
+        worker.record(work(session=session))
     one.flush()
     other.flush()
     now[0] += 10
     late = ledger(store, now)
     for worker in (one, other, late):
-        book, well = worker.book("local")
+        book, well = worker.series("local")
         assert well and calls(worker) == 3
         assert {id: account["calls"] for id, account in book.sessions.items()} == {"a": 2, "b": 1}
         assert book.sessions["a"]["before"] == 2000 and book.sessions["a"]["saved"] == pytest.approx(0.02)
@@ -100,15 +100,15 @@ class _Down(MemoryStore):
 def test_a_store_that_is_away_loses_nothing_and_nothing_counts_twice() -> None:
     store, now = _Down(), [NOW]
     one, other = ledger(store, now), ledger(store, now)
-    other.note(work())
+    other.record(work())
     other.flush()
     store.down = True
-    one.note(work())
+    one.record(work())
     one.flush()
-    book, well = one.book("local")
+    book, well = one.series("local")
     assert not well and sum(row[0] for row in book.minutes.values()) == 1
     store.down, store.lost = False, True
-    one.note(work())
+    one.record(work())
     one.flush()  # written, but nobody said so
     store.lost = False
     one.flush()
@@ -120,11 +120,11 @@ def test_a_store_that_is_away_loses_nothing_and_nothing_counts_twice() -> None:
 def test_a_lost_log_is_begun_again_with_all_that_is_known() -> None:
     store, now = MemoryStore(), [NOW]
     one, other = ledger(store, now), ledger(store, now)
-    one.note(work())
+    one.record(work())
     one.flush()
     assert calls(other) == 1
     store.drop_log(NAME)
-    other.note(work())
+    other.record(work())
     other.flush()
     now[0] += 10
     assert calls(one) == calls(other) == calls(ledger(store, now)) == 2
@@ -134,26 +134,26 @@ def test_the_log_stays_short_and_the_book_too() -> None:
     store, now = MemoryStore(), [NOW]
     one = ledger(store, now)
     for i in range(WHOLE + 20):
-        one.note(work(session=f"s{i}"))
+        one.record(work(session=f"s{i}"))
         one.flush()
         now[0] += 60 * 5
     assert len(store.read_log(NAME)) < 40
-    book, _ = ledger(store, now).book("local")
+    book, _ = ledger(store, now).series("local")
     assert len(book.sessions) == SESSIONS and f"s{WHOLE + 19}" in book.sessions
     assert sum(row[0] for row in book.hours.values()) == WHOLE + 20
     now[0] += 31 * 24 * 3600
-    book, _ = one.book("local")
+    book, _ = one.series("local")
     assert not book.minutes and not book.hours
 
 
 def test_a_book_forgets_by_the_minute_and_by_the_hour() -> None:
-    book, new = Book(), Book()
+    book, new = TimeSeries(), TimeSeries()
     for ago in (0, MINUTES - 1, MINUTES + 1, 60 * (HOURS - 1), 60 * (HOURS + 1)):
         new.row(int(NOW // 60) - ago)[0] += 1
     book.add(new)
     book.forget(NOW)
     assert len(book.minutes) == 2 and sum(row[0] for row in book.hours.values()) == 4
-    assert Book.from_json(json.loads(json.dumps(book.to_json()))) == book
+    assert TimeSeries.from_json(json.loads(json.dumps(book.to_json()))) == book
     points = book.series(NOW, 24 * 3600, 600)
     assert len(points) == 144 and points[-1]["calls"] == 1 and points[-1]["at"] <= NOW < points[-1]["at"] + 600
 
@@ -174,7 +174,7 @@ def test_quantiles_lie_in_their_bucket() -> None:
 @given(st.text(st.sampled_from('ab1\n …{}",:[]'), max_size=80), st.data())
 def test_kept_spans_are_letter_for_letter_in_both(original: str, data: st.DataObject) -> None:
     left = data.draw(st.one_of(st.text(st.sampled_from('ab1\n …{}",:[]'), max_size=60), st.just(original)))
-    found = text_alignment.kept_spans(original, left)
+    found = text_alignment.align_kept_spans(original, left)
     assert all(0 <= start < end <= len(original) for start, end in found)
     assert all(a[1] <= b[0] for a, b in pairwise(found))
     assert all(original[start:end] in left for start, end in found)
@@ -190,7 +190,9 @@ def test_every_message_of_a_session_is_accounted_for_and_comes_back_whole(name: 
         session.append(message)
     view = session.view()
     data = session.export(originals=False)
-    anatomy = Anatomy(compressor.store, "gpt-4o", data["front"], data["messages"], State.from_json(data["state"]))
+    anatomy = SessionInspector(
+        compressor.store, "gpt-4o", data["front"], data["messages"], SessionState.from_json(data["state"])
+    )
     rows = anatomy.rows()
     assert [row["number"] for row in rows] == list(range(-1, len(messages) - 1)) and not anatomy.missing
     actions = {row["action"] for row in rows}
@@ -239,11 +241,11 @@ def test_stats_and_sessions_are_what_was_done(service: Service) -> None:
     (call,) = stats["calls"]
     assert call["kind"] == "call" and call["after"] <= 3000 < call["before"] and call["refs"]
     listed = {one["id"]: one for one in service.http.get("/v1/sessions").json()["sessions"]}
-    balance = service.http.post("/v1/sessions/fix-timedelta/view", json={}).json()["balance"]
+    balance = service.http.post("/v1/sessions/fix-timedelta/view", json={}).json()["cost_report"]
     session = listed.pop("fix-timedelta")
     assert session["calls"] == balance["calls"] == 13 and session["model"] == "gpt-4o" and session["live"]
     assert session["saved"] == pytest.approx(balance["saved_money"], abs=1e-6)
-    assert (session["before"], session["after"]) == (balance["raw_tokens"], balance["sent_tokens"])
+    assert (session["before"], session["after"]) == (balance["baseline_tokens"], balance["actual_tokens"])
     ((id, proxied),) = listed.items()
     assert id.startswith("auto-") and proxied["calls"] == 3 and proxied["opens"]
     assert service.http.get(f"/v1/sessions/{id}/messages").json()["count"] == 7
@@ -533,8 +535,8 @@ def test_a_browser_is_needed_where_models_are(monkeypatch: pytest.MonkeyPatch) -
 
 def test_sessions_are_bounded_while_the_store_is_away() -> None:
     now = 1e9
-    book = Ledger(Metrics(), lambda _: None, clock=lambda: now)
+    book = UsageRecorder(Metrics(), lambda _: None, clock=lambda: now)
     for i in range(5 * SESSIONS):
-        book.note(Work("red", "conversation", 10, 5, session=f"auto-{i}"))
+        book.record(CompressionEvent("red", "conversation", 10, 5, session=f"auto-{i}"))
     kept = book._of("red")._open
     assert len(kept.sessions) <= 2 * SESSIONS and kept.minutes[int(now // 60)][0] == 5 * SESSIONS

@@ -23,7 +23,7 @@ import yaml  # type: ignore[import-untyped]
 from redis_tools import free_port, need_redis, wait_for
 
 from compressor.service.auth import new_key
-from compressor.service.settings import Config, load
+from compressor.service.settings import Settings, load
 from compressor.storage.wrappers.encryption_keys import new_encryption_key
 
 ROOT = Path(__file__).parent.parent
@@ -113,14 +113,14 @@ def test_every_service_is_confined(compose: dict[str, Any]) -> None:
 
 
 def test_the_settings_of_the_compose_file_exist(compose: dict[str, Any]) -> None:
-    known = {f"COMPRESSOR_{name.upper()}" for name in Config.__slots__} | FILES
+    known = {f"COMPRESSOR_{name.upper()}" for name in Settings.__slots__} | FILES
     for name, service in compose["services"].items():
         given = set(service.get("environment", ()))
         assert given <= known, name
     service = compose["services"]["compressor"]
     settings = {key: settled(str(value)) for key, value in service["environment"].items() if not key.endswith("_FILE")}
     read = load(env=settings)
-    assert float(service["stop_grace_period"].removesuffix("s")) > read.drain + read.linger + 10
+    assert float(service["stop_grace_period"].removesuffix("s")) > read.shutdown_timeout + read.shutdown_delay + 10
     variables = set(re.findall(r"\$\{(\w+):", (ROOT / "docker-compose.yml").read_text())) - {"LLAMA_IMAGE"}
     assert variables == set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from strategies import png
 
-from compressor.context.formats.anthropic import Anthropic
-from compressor.context.model import Image, Slot
-from compressor.errors import InvalidContext
+from compressor.context.formats.anthropic import AnthropicFormat
+from compressor.context.model import Image, TextSlot
+from compressor.errors import ContextError
 
-ANTHROPIC = Anthropic()
+ANTHROPIC = AnthropicFormat()
 CACHE = {"cache_control": {"type": "ephemeral"}}
 PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": png(64, 48)}}
 
@@ -80,21 +80,21 @@ MESSAGES: list[Any] = [
 def test_reads_everything() -> None:
     context = ANTHROPIC.parse(MESSAGES)
     assert [t.role for t in context.turns] == ["system", "user", "assistant", "tool", "assistant", "user", "assistant"]
-    assert context.turns[0].slots == [Slot(0, ("content", 0, "text"), "system", "Be brief.")]
+    assert context.turns[0].slots == [TextSlot(0, ("content", 0, "text"), "system", "Be brief.")]
     assert context.turns[1].slots == [
-        Slot(1, ("content", 0, "text"), "user", "Read this."),
-        Slot(1, ("content", 1), "image", image=Image(64, 48)),
-        Slot(1, ("content", 2), "image", image=Image()),
-        Slot(1, ("content", 3, "source", "data"), "document", "long"),
-        Slot(1, ("content", 4, "source", "content", 0, "text"), "document", "piece"),
-        Slot(1, ("content", 4, "source", "content", 1), "image", image=Image(64, 48)),
-        Slot(1, ("content", 6, "content", 0, "text"), "document", "found"),
+        TextSlot(1, ("content", 0, "text"), "user", "Read this."),
+        TextSlot(1, ("content", 1), "image", image=Image(64, 48)),
+        TextSlot(1, ("content", 2), "image", image=Image()),
+        TextSlot(1, ("content", 3, "source", "data"), "document", "long"),
+        TextSlot(1, ("content", 4, "source", "content", 0, "text"), "document", "piece"),
+        TextSlot(1, ("content", 4, "source", "content", 1), "image", image=Image(64, 48)),
+        TextSlot(1, ("content", 6, "content", 0, "text"), "document", "found"),
     ]
     assert context.turns[1].extras == ("T", "C", "S", "http://s")
     assert context.turns[2].slots == [
-        Slot(2, ("content", 0, "thinking"), "thinking", "Hm.", editable=False),
-        Slot(2, ("content", 2, "text"), "assistant", "I read."),
-        Slot(
+        TextSlot(2, ("content", 0, "thinking"), "thinking", "Hm.", editable=False),
+        TextSlot(2, ("content", 2, "text"), "assistant", "I read."),
+        TextSlot(
             2,
             ("content", 5, "input"),
             "tool_call",
@@ -102,14 +102,14 @@ def test_reads_everything() -> None:
             name="read",
             call_id="t1",
         ),
-        Slot(2, ("content", 6, "input"), "tool_call", "{}", name="shell", call_id="t2"),
+        TextSlot(2, ("content", 6, "input"), "tool_call", "{}", name="shell", call_id="t2"),
     ]
-    assert context.turns[2].calls == ("t1", "t2")
+    assert context.turns[2].call_ids == ("t1", "t2")
     assert context.turns[2].extras == ("web_search", "q", "W", "u", "read", "shell")
     assert context.turns[3].slots == [
-        Slot(3, ("content", 0, "content", 0, "text"), "tool_result", "out", name="shell", call_id="t2"),
-        Slot(3, ("content", 0, "content", 1), "image", name="shell", call_id="t2", image=Image(64, 48)),
-        Slot(
+        TextSlot(3, ("content", 0, "content", 0, "text"), "tool_result", "out", name="shell", call_id="t2"),
+        TextSlot(3, ("content", 0, "content", 1), "image", name="shell", call_id="t2", image=Image(64, 48)),
+        TextSlot(
             3,
             ("content", 0, "content", 2, "source", "data"),
             "tool_result",
@@ -117,12 +117,12 @@ def test_reads_everything() -> None:
             name="shell",
             call_id="t2",
         ),
-        Slot(3, ("content", 1, "content"), "tool_result", "failed", name="read", call_id="t1"),
+        TextSlot(3, ("content", 1, "content"), "tool_result", "failed", name="read", call_id="t1"),
     ]
-    assert context.turns[3].answers == ("t2", "t1")
-    assert context.turns[5].answers == ("t3",)
-    assert context.turns[5].slots == [Slot(5, ("content", 1, "text"), "user", "And now?")]
-    assert context.turns[6].slots == [Slot(6, ("content",), "assistant", "Done.")]
+    assert context.turns[3].result_call_ids == ("t2", "t1")
+    assert context.turns[5].result_call_ids == ("t3",)
+    assert context.turns[5].slots == [TextSlot(5, ("content", 1, "text"), "user", "And now?")]
+    assert context.turns[6].slots == [TextSlot(6, ("content",), "assistant", "Done.")]
 
 
 def test_edits() -> None:
@@ -175,11 +175,11 @@ BAD: list[tuple[list[Any], int, str]] = [
 
 @pytest.mark.parametrize(("messages", "index", "problem"), BAD)
 def test_refuses(messages: list[Any], index: int, problem: str) -> None:
-    with pytest.raises(InvalidContext) as caught:
+    with pytest.raises(ContextError) as caught:
         ANTHROPIC.parse(messages)
     assert caught.value.index == index and problem in str(caught.value)
 
 
 def test_signed_thinking_cannot_be_edited() -> None:
-    with pytest.raises(InvalidContext, match="nothing to edit"):
+    with pytest.raises(ContextError, match="nothing to edit"):
         ANTHROPIC.render(ANTHROPIC.parse(MESSAGES), {(2, ("content", 0, "thinking")): "x"})

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from compressor.context.formats import DIALECTS, detect
-from compressor.errors import InvalidContext
+from compressor.context.formats import MESSAGE_FORMATS, detect_format
+from compressor.errors import ContextError
 
 USER = {"role": "user", "content": "hi"}
 CALLING = {
@@ -45,16 +45,16 @@ DETECTED: list[tuple[str, list[Any]]] = [
 
 @pytest.mark.parametrize(("name", "messages"), DETECTED)
 def test_detects(name: str, messages: list[Any]) -> None:
-    dialect = detect(messages)
+    dialect = detect_format(messages)
     assert dialect.name == name and dialect.matches(messages)
     assert dialect.parse(messages).dialect == name
 
 
 def test_tools_decide_for_plain_messages() -> None:
-    assert detect([USER], tools=[{"name": "f", "input_schema": {}}]).name == "anthropic"
-    assert detect([USER], tools=[{"type": "function", "function": {"name": "f"}}]).name == "openai_chat"
-    assert detect([USER, CALLING], tools=[{"name": "f", "input_schema": {}}]).name == "openai_chat"
-    assert detect([USER], tools=["odd", None]).name == "openai_chat"
+    assert detect_format([USER], tools=[{"name": "f", "input_schema": {}}]).name == "anthropic"
+    assert detect_format([USER], tools=[{"type": "function", "function": {"name": "f"}}]).name == "openai_chat"
+    assert detect_format([USER, CALLING], tools=[{"name": "f", "input_schema": {}}]).name == "openai_chat"
+    assert detect_format([USER], tools=["odd", None]).name == "openai_chat"
 
 
 BAD: list[tuple[Any, int | None, str]] = [
@@ -80,19 +80,19 @@ BAD: list[tuple[Any, int | None, str]] = [
 
 @pytest.mark.parametrize(("messages", "index", "problem"), BAD)
 def test_refuses(messages: Any, index: int | None, problem: str) -> None:
-    with pytest.raises(InvalidContext) as caught:
-        detect(messages)
+    with pytest.raises(ContextError) as caught:
+        detect_format(messages)
     assert caught.value.index == index and problem in str(caught.value)
 
 
 @pytest.mark.parametrize("messages", [[], [3], [None], [{}], ["x"], [{"role": []}], [{"content": [3, {"type": []}]}]])
 def test_matches_never_raises(messages: list[Any]) -> None:
-    assert not any(dialect.matches(messages) for dialect in DIALECTS)
+    assert not any(dialect.matches(messages) for dialect in MESSAGE_FORMATS)
 
 
 def test_ten_thousand_messages_in_linear_time() -> None:
     messages: list[Any] = [USER, CALLING, TOOL] * 3334
     start = time.perf_counter()
-    context = detect(messages).parse(messages)
+    context = detect_format(messages).parse(messages)
     assert len(context.turns) == 10_002
     assert time.perf_counter() - start < 2  # about 35 ms; a loaded machine may be slow, quadratic code takes far longer

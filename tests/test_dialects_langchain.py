@@ -1,4 +1,4 @@
-"""LangChain messages: read from every class, edited as copies that keep everything else, never imported unasked."""
+"""LangChainFormat messages: read from every class, edited as copies that keep everything else, never imported unasked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from strategies import png
 
-from compressor.context.formats import detect
-from compressor.context.formats.langchain import LangChain
-from compressor.context.model import Image, Slot
-from compressor.errors import InvalidContext
+from compressor.context.formats import detect_format
+from compressor.context.formats.langchain import LangChainFormat
+from compressor.context.model import Image, TextSlot
+from compressor.errors import ContextError
 
 messages_of = pytest.importorskip("langchain_core.messages")
 AI, Human, System, Tool = (
@@ -22,7 +22,7 @@ AI, Human, System, Tool = (
     messages_of.SystemMessage,
     messages_of.ToolMessage,
 )
-LANGCHAIN = LangChain()
+LANGCHAIN = LangChainFormat()
 USAGE = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
 
 
@@ -67,29 +67,29 @@ def _conversation() -> list[Any]:
 def test_reads_everything() -> None:
     turns = LANGCHAIN.parse(_conversation()).turns
     assert [t.role for t in turns] == ["system", "user", "assistant", "tool", "tool", "assistant"]
-    assert turns[0].slots == [Slot(0, ("content",), "system", "Be brief.")]
+    assert turns[0].slots == [TextSlot(0, ("content",), "system", "Be brief.")]
     assert turns[1].slots == [
-        Slot(1, ("content", 0), "user", "Look."),
-        Slot(1, ("content", 1, "text"), "user", "Here:"),
-        Slot(1, ("content", 2), "image", image=Image(64, 48)),
-        Slot(1, ("content", 3), "image", image=Image()),
-        Slot(1, ("content", 4, "text"), "document", "a report"),
+        TextSlot(1, ("content", 0), "user", "Look."),
+        TextSlot(1, ("content", 1, "text"), "user", "Here:"),
+        TextSlot(1, ("content", 2), "image", image=Image(64, 48)),
+        TextSlot(1, ("content", 3), "image", image=Image()),
+        TextSlot(1, ("content", 4, "text"), "document", "a report"),
     ]
     assert turns[1].extras == ("bob", "T")
     assert turns[2].slots == [
-        Slot(2, ("content", 0, "thinking"), "thinking", "Hm.", editable=False),
-        Slot(2, ("content", 1, "reasoning"), "thinking", "So.", editable=False),
-        Slot(2, ("content", 2, "text"), "assistant", "I read."),
-        Slot(2, ("tool_calls", 0, "args"), "tool_call", '{"path": "ä"}', name="read", call_id="c1"),
-        Slot(2, ("tool_calls", 1, "args"), "tool_call", "{}", name="shell", call_id="c2"),
+        TextSlot(2, ("content", 0, "thinking"), "thinking", "Hm.", editable=False),
+        TextSlot(2, ("content", 1, "reasoning"), "thinking", "So.", editable=False),
+        TextSlot(2, ("content", 2, "text"), "assistant", "I read."),
+        TextSlot(2, ("tool_calls", 0, "args"), "tool_call", '{"path": "ä"}', name="read", call_id="c1"),
+        TextSlot(2, ("tool_calls", 1, "args"), "tool_call", "{}", name="shell", call_id="c2"),
     ]
-    assert turns[2].calls == ("c1", "c2") and turns[2].extras == ("read", "shell")
-    assert turns[3].slots == [Slot(3, ("content",), "tool_result", "out", name="shell", call_id="c2")]
+    assert turns[2].call_ids == ("c1", "c2") and turns[2].extras == ("read", "shell")
+    assert turns[3].slots == [TextSlot(3, ("content",), "tool_result", "out", name="shell", call_id="c2")]
     assert turns[4].slots == [
-        Slot(4, ("content", 0, "text"), "tool_result", "text of a", name="read", call_id="c1"),
-        Slot(4, ("content", 1), "tool_result", "tail", name="read", call_id="c1"),
+        TextSlot(4, ("content", 0, "text"), "tool_result", "text of a", name="read", call_id="c1"),
+        TextSlot(4, ("content", 1), "tool_result", "tail", name="read", call_id="c1"),
     ]
-    assert [t.answers for t in turns[3:5]] == [("c2",), ("c1",)]
+    assert [t.result_call_ids for t in turns[3:5]] == [("c2",), ("c1",)]
 
 
 def test_edits_keep_everything_else() -> None:
@@ -133,7 +133,7 @@ def test_standard_content_blocks_and_chunks() -> None:
 def test_calls_held_only_in_content() -> None:
     use = {"type": "tool_use", "id": "c", "name": "f", "input": {"a": 1}}
     context = LANGCHAIN.parse([AI([use]), Tool("ok", tool_call_id="c")])
-    assert context.turns[0].calls == ("c",)
+    assert context.turns[0].call_ids == ("c",)
     (edited, _) = LANGCHAIN.render(context, {(0, ("content", 0, "input")): "{}"})
     assert edited.content[0]["input"] == {}
 
@@ -141,9 +141,9 @@ def test_calls_held_only_in_content() -> None:
 def test_invalid_calls_count_if_answered() -> None:
     bad = {"type": "invalid_tool_call", "id": "c", "name": "f", "args": "{oops", "error": "x"}
     for unanswered in (bad, {**bad, "id": None}):
-        assert LANGCHAIN.parse([AI("", invalid_tool_calls=[unanswered]), Human("hi")]).turns[0].calls == ()
+        assert LANGCHAIN.parse([AI("", invalid_tool_calls=[unanswered]), Human("hi")]).turns[0].call_ids == ()
     context = LANGCHAIN.parse([AI("", invalid_tool_calls=[bad]), Tool("no", tool_call_id="c")])
-    assert context.turns[0].calls == ("c",) and context.turns[0].slots[0].text == "{oops"
+    assert context.turns[0].call_ids == ("c",) and context.turns[0].slots[0].text == "{oops"
 
 
 def test_chat_and_function_messages() -> None:
@@ -156,7 +156,7 @@ def test_chat_and_function_messages() -> None:
     ]
     context = LANGCHAIN.parse(messages)
     assert [t.role for t in context.turns] == ["user", "assistant", "tool", "assistant"]
-    assert context.turns[2].answers == () and context.turns[2].slots[0].name == "f"
+    assert context.turns[2].result_call_ids == () and context.turns[2].slots[0].name == "f"
     path = ("additional_kwargs", "function_call", "arguments")
     edited = LANGCHAIN.render(context, {(1, path): '{"a": 1}'})[1]
     assert edited.additional_kwargs["function_call"]["arguments"] == '{"a": 1}'
@@ -176,8 +176,8 @@ def test_subclasses() -> None:
 
 BAD: list[tuple[list[Any], int, str]] = [
     ([Human("a"), messages_of.RemoveMessage(id="x")], 1, "RemoveMessage"),
-    ([Human("a"), {"role": "user", "content": "x"}], 1, "not a LangChain message but dict"),
-    ([("human", "a")], 0, "not a LangChain message but tuple"),
+    ([Human("a"), {"role": "user", "content": "x"}], 1, "not a LangChainFormat message but dict"),
+    ([("human", "a")], 0, "not a LangChainFormat message but tuple"),
     ([messages_of.ChatMessage("x", role="robot")], 0, "role 'robot'"),
     ([Tool("x", tool_call_id="c")], 0, "tool result for 'c'"),
     ([AI("", tool_calls=[_call("c")]), Human("x")], 0, "'c' has no result"),
@@ -190,25 +190,25 @@ BAD: list[tuple[list[Any], int, str]] = [
 
 @pytest.mark.parametrize(("messages", "index", "problem"), BAD)
 def test_refuses(messages: list[Any], index: int, problem: str) -> None:
-    with pytest.raises(InvalidContext) as caught:
+    with pytest.raises(ContextError) as caught:
         LANGCHAIN.parse(messages)
     assert caught.value.index == index and problem in str(caught.value)
 
 
 def test_detected() -> None:
-    assert detect(_conversation()).name == "langchain"
-    with pytest.raises(InvalidContext) as caught:
-        detect([Human("a"), Human("b"), {"role": "user", "content": "x"}])
+    assert detect_format(_conversation()).name == "langchain"
+    with pytest.raises(ContextError) as caught:
+        detect_format([Human("a"), Human("b"), {"role": "user", "content": "x"}])
     assert caught.value.index == 2
-    with pytest.raises(InvalidContext) as caught:
-        detect([{"role": "user", "content": "x"}, Human("a")])
+    with pytest.raises(ContextError) as caught:
+        detect_format([{"role": "user", "content": "x"}, Human("a")])
     assert caught.value.index == 1
 
 
 def test_not_imported_unless_it_is() -> None:
     code = (
-        "import sys; from compressor.context.formats import detect; m = [{'role': 'user', 'content': 'x'}];"
-        "detect(m).parse(m);"
+        "import sys; from compressor.context.formats import detect_format; m = [{'role': 'user', 'content': 'x'}];"
+        "detect_format(m).parse(m);"
         "print([n for n in sys.modules if n.startswith(('langchain', 'pydantic', 'openai', 'anthropic'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from strategies import png
 
-from compressor.context.formats.openai_chat import OpenAIChat
-from compressor.context.model import Image, Slot
-from compressor.errors import InvalidContext
+from compressor.context.formats.openai_chat import OpenAIChatFormat
+from compressor.context.model import Image, TextSlot
+from compressor.errors import ContextError
 
-CHAT = OpenAIChat()
+CHAT = OpenAIChatFormat()
 
 
 def _call(call_id: str, name: str = "f", arguments: Any = "{}") -> dict[str, Any]:
@@ -60,28 +60,32 @@ def test_reads_everything() -> None:
     context = CHAT.parse(MESSAGES, tools=[{"type": "function"}])
     assert context.dialect == "openai_chat" and context.messages is MESSAGES and context.tools == [{"type": "function"}]
     assert [t.role for t in context.turns] == ["system", "user", "assistant", "tool", "tool", "assistant"]
-    assert context.turns[0].slots == [Slot(0, ("content",), "system", "Be brief.")]
+    assert context.turns[0].slots == [TextSlot(0, ("content",), "system", "Be brief.")]
     assert context.turns[0].extras == ("boss",)
     assert context.turns[1].slots == [
-        Slot(1, ("content", 0, "text"), "user", "What is this?"),
-        Slot(1, ("content", 1), "image", image=Image(64, 48, "low")),
-        Slot(1, ("content", 2), "image", image=Image(0, 0, "auto")),
+        TextSlot(1, ("content", 0, "text"), "user", "What is this?"),
+        TextSlot(1, ("content", 1), "image", image=Image(64, 48, "low")),
+        TextSlot(1, ("content", 2), "image", image=Image(0, 0, "auto")),
     ]
     assert context.turns[1].extras == ("counted", "too")
     assert context.turns[2].slots == [
-        Slot(2, ("content", 0, "text"), "assistant", "Let me see."),
-        Slot(2, ("content", 1, "refusal"), "assistant", "No.", editable=False),
-        Slot(2, ("refusal",), "assistant", "Not that.", editable=False),
-        Slot(2, ("tool_calls", 0, "function", "arguments"), "tool_call", '{"path": "a"}', name="read", call_id="c1"),
-        Slot(2, ("tool_calls", 1, "custom", "input"), "tool_call", "ls -l", name="shell", call_id="c2"),
+        TextSlot(2, ("content", 0, "text"), "assistant", "Let me see."),
+        TextSlot(2, ("content", 1, "refusal"), "assistant", "No.", editable=False),
+        TextSlot(2, ("refusal",), "assistant", "Not that.", editable=False),
+        TextSlot(
+            2, ("tool_calls", 0, "function", "arguments"), "tool_call", '{"path": "a"}', name="read", call_id="c1"
+        ),
+        TextSlot(2, ("tool_calls", 1, "custom", "input"), "tool_call", "ls -l", name="shell", call_id="c2"),
     ]
-    assert context.turns[2].calls == ("c1", "c2") and context.turns[2].extras == ("read", "shell")
+    assert context.turns[2].call_ids == ("c1", "c2") and context.turns[2].extras == ("read", "shell")
     assert context.turns[3].slots == [
-        Slot(3, ("content", 0, "text"), "tool_result", "total 0", name="shell", call_id="c2")
+        TextSlot(3, ("content", 0, "text"), "tool_result", "total 0", name="shell", call_id="c2")
     ]
-    assert context.turns[3].answers == ("c2",)
-    assert context.turns[4].slots == [Slot(4, ("content",), "tool_result", "text of a", name="reader", call_id="c1")]
-    assert context.turns[5].slots == [Slot(5, ("content",), "assistant", "Done.")]
+    assert context.turns[3].result_call_ids == ("c2",)
+    assert context.turns[4].slots == [
+        TextSlot(4, ("content",), "tool_result", "text of a", name="reader", call_id="c1")
+    ]
+    assert context.turns[5].slots == [TextSlot(5, ("content",), "assistant", "Done.")]
 
 
 def test_image_becomes_a_text_part() -> None:
@@ -105,7 +109,7 @@ def test_arguments_as_a_dict() -> None:
     path = context.turns[0].slots[0].path
     assert CHAT.render(context, {(0, path): '{"b": 2}'})[0]["tool_calls"][0]["function"]["arguments"] == {"b": 2}
     for bad in ("[1]", "{", "[" * 100_000):
-        with pytest.raises(InvalidContext) as caught:
+        with pytest.raises(ContextError) as caught:
             CHAT.render(context, {(0, path): bad})
         assert caught.value.index == 0
 
@@ -116,15 +120,15 @@ def test_legacy_functions_pair_by_name() -> None:
         {"role": "function", "name": "f", "content": "42"},
     ]
     context = CHAT.parse(messages)
-    assert [(t.role, t.calls, t.answers, t.extras) for t in context.turns] == [
+    assert [(t.role, t.call_ids, t.result_call_ids, t.extras) for t in context.turns] == [
         ("assistant", (), (), ("f",)),
         ("tool", (), (), ("f",)),
     ]
-    assert context.turns[0].slots == [Slot(0, ("function_call", "arguments"), "tool_call", "{}", name="f")]
-    assert context.turns[1].slots == [Slot(1, ("content",), "tool_result", "42", name="f")]
-    with pytest.raises(InvalidContext, match="function 'g'"):
+    assert context.turns[0].slots == [TextSlot(0, ("function_call", "arguments"), "tool_call", "{}", name="f")]
+    assert context.turns[1].slots == [TextSlot(1, ("content",), "tool_result", "42", name="f")]
+    with pytest.raises(ContextError, match="function 'g'"):
         CHAT.parse([messages[0], {"role": "function", "name": "g", "content": "42"}])
-    with pytest.raises(InvalidContext) as caught:
+    with pytest.raises(ContextError) as caught:
         CHAT.parse([*messages, messages[1]])
     assert caught.value.index == 2
 
@@ -176,21 +180,21 @@ BAD: list[tuple[list[Any], int | None, str]] = [
 
 @pytest.mark.parametrize(("messages", "index", "problem"), BAD)
 def test_refuses(messages: list[Any], index: int | None, problem: str) -> None:
-    with pytest.raises(InvalidContext) as caught:
+    with pytest.raises(ContextError) as caught:
         CHAT.parse(messages)
     assert caught.value.index == index and problem in str(caught.value)
 
 
 @pytest.mark.parametrize("messages", ["text", {"messages": []}, None, 3, b"x"])
 def test_refuses_what_is_no_list(messages: Any) -> None:
-    with pytest.raises(InvalidContext, match="a context is a list of messages"):
+    with pytest.raises(ContextError, match="a context is a list of messages"):
         CHAT.parse(messages)
 
 
 def test_refuses_edits_that_fit_nothing() -> None:
     context = CHAT.parse(MESSAGES)
     for edit in ((0, ("content", 3)), (2, ("refusal",)), (99, ("content",)), (-1, ("content",))):
-        with pytest.raises(InvalidContext):
+        with pytest.raises(ContextError):
             CHAT.render(context, {edit: "x"})
     assert CHAT.render(context, {(5, ("content",)): "x"}, drop={5}) == MESSAGES[:5]
 
@@ -204,7 +208,7 @@ def test_arguments_that_json_cannot_hold(deep: bool) -> None:
         node = node["a"]
     if not deep:
         node["a"] = held
-    with pytest.raises(InvalidContext, match="cannot be written as JSON"):
+    with pytest.raises(ContextError, match="cannot be written as JSON"):
         CHAT.parse([_calling(_call("c", arguments=held))])
     part = {"type": "brand_new", "held": held, "text": "counted"}
     assert CHAT.parse([{"role": "user", "content": [part]}]).turns[0].extras == ("counted",)

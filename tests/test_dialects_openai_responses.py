@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from strategies import png
 
-from compressor.context.formats.openai_responses import OpenAIResponses
-from compressor.context.model import Image, Slot
-from compressor.errors import InvalidContext
+from compressor.context.formats.openai_responses import OpenAIResponsesFormat
+from compressor.context.model import Image, TextSlot
+from compressor.errors import ContextError
 
-RESPONSES = OpenAIResponses()
+RESPONSES = OpenAIResponsesFormat()
 URL = "data:image/png;base64," + png(64, 48)
 
 
@@ -77,27 +77,27 @@ def test_reads_everything() -> None:
     context = RESPONSES.parse(ITEMS)
     roles = ["system", "user", *["assistant"] * 3, "tool", "tool", *["assistant"] * 6]
     assert [t.role for t in context.turns] == roles
-    assert context.turns[0].slots == [Slot(0, ("content",), "system", "Be brief.")]
+    assert context.turns[0].slots == [TextSlot(0, ("content",), "system", "Be brief.")]
     assert context.turns[1].slots == [
-        Slot(1, ("content", 0, "text"), "user", "Look."),
-        Slot(1, ("content", 1), "image", image=Image(64, 48, "high")),
+        TextSlot(1, ("content", 0, "text"), "user", "Look."),
+        TextSlot(1, ("content", 1), "image", image=Image(64, 48, "high")),
     ]
     assert context.turns[2].slots == [
-        Slot(2, ("summary", 0, "text"), "thinking", "Thinking.", editable=False),
-        Slot(2, ("content", 0, "text"), "thinking", "Raw.", editable=False),
+        TextSlot(2, ("summary", 0, "text"), "thinking", "Thinking.", editable=False),
+        TextSlot(2, ("content", 0, "text"), "thinking", "Raw.", editable=False),
     ]
-    assert context.turns[3].slots == [Slot(3, ("arguments",), "tool_call", "{}", name="read", call_id="c1")]
-    assert context.turns[4].slots == [Slot(4, ("input",), "tool_call", "ls", name="shell", call_id="c2")]
-    assert [t.calls for t in context.turns[3:5]] == [("c1",), ("c2",)]
-    assert context.turns[5].slots == [Slot(5, ("output",), "tool_result", "total 0", name="shell", call_id="c2")]
+    assert context.turns[3].slots == [TextSlot(3, ("arguments",), "tool_call", "{}", name="read", call_id="c1")]
+    assert context.turns[4].slots == [TextSlot(4, ("input",), "tool_call", "ls", name="shell", call_id="c2")]
+    assert [t.call_ids for t in context.turns[3:5]] == [("c1",), ("c2",)]
+    assert context.turns[5].slots == [TextSlot(5, ("output",), "tool_result", "total 0", name="shell", call_id="c2")]
     assert context.turns[6].slots == [
-        Slot(6, ("output", 0, "text"), "tool_result", "text of a", name="read", call_id="c1"),
-        Slot(6, ("output", 1), "image", name="read", call_id="c1", image=Image(64, 48)),
+        TextSlot(6, ("output", 0, "text"), "tool_result", "text of a", name="read", call_id="c1"),
+        TextSlot(6, ("output", 1), "image", name="read", call_id="c1", image=Image(64, 48)),
     ]
-    assert [t.answers for t in context.turns[5:7]] == [("c2",), ("c1",)]
+    assert [t.result_call_ids for t in context.turns[5:7]] == [("c2",), ("c1",)]
     assert context.turns[7].slots == [
-        Slot(7, ("content", 0, "text"), "assistant", "Done."),
-        Slot(7, ("content", 1, "refusal"), "assistant", "No more.", editable=False),
+        TextSlot(7, ("content", 0, "text"), "assistant", "Done."),
+        TextSlot(7, ("content", 1, "refusal"), "assistant", "No more.", editable=False),
     ]
     assert [t.slots for t in context.turns[8:]] == [[]] * 5
     assert [t.extras for t in context.turns[8:]] == [(), (), ("lookup", '{"q": 1}', "found", "s"), (), ("counted",)]
@@ -127,7 +127,7 @@ def test_computer_and_shell_calls_are_paired() -> None:
         {"type": "shell_call_output", "call_id": "c2", "output": [{"stdout": "a.txt", "stderr": ""}]},
     ]
     turns = RESPONSES.parse(items).turns
-    assert [(t.role, t.calls, t.answers) for t in turns[1:]] == [
+    assert [(t.role, t.call_ids, t.result_call_ids) for t in turns[1:]] == [
         ("assistant", ("c1",), ()),
         ("tool", (), ("c1",)),
         ("assistant", ("c2",), ()),
@@ -140,10 +140,10 @@ def test_computer_and_shell_calls_are_paired() -> None:
 
 def test_results_may_come_late_and_references_may_stand_for_calls() -> None:
     context = RESPONSES.parse([_call("a"), {"role": "assistant", "content": "wait"}, USER, _output("a"), USER])
-    assert context.turns[3].answers == ("a",)
+    assert context.turns[3].result_call_ids == ("a",)
     RESPONSES.parse([USER, _call("a"), _call("b"), _output("b")])
     (_, _, turn) = RESPONSES.parse([USER, {"type": "item_reference", "id": "fc_1"}, _output("a")]).turns
-    assert turn.answers == () and turn.slots[0].call_id == "a"
+    assert turn.result_call_ids == () and turn.slots[0].call_id == "a"
 
 
 BAD: list[tuple[list[Any], int, str]] = [
@@ -167,6 +167,6 @@ BAD: list[tuple[list[Any], int, str]] = [
 
 @pytest.mark.parametrize(("items", "index", "problem"), BAD)
 def test_refuses(items: list[Any], index: int, problem: str) -> None:
-    with pytest.raises(InvalidContext) as caught:
+    with pytest.raises(ContextError) as caught:
         RESPONSES.parse(items)
     assert caught.value.index == index and problem in str(caught.value)

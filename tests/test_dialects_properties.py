@@ -12,16 +12,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
-from compressor.context.formats import DIALECTS, Dialect, detect
-from compressor.context.model import Slot
-from compressor.errors import InvalidContext
+from compressor.context.formats import MESSAGE_FORMATS, MessageFormat, detect_format
+from compressor.context.model import TextSlot
+from compressor.errors import ContextError
 
 WIRE = {
     "openai_chat": openai_chat_contexts(),
     "openai_responses": responses_contexts(),
     "anthropic": anthropic_contexts(),
 }
-BY_NAME = {dialect.name: dialect for dialect in DIALECTS}
+BY_NAME = {dialect.name: dialect for dialect in MESSAGE_FORMATS}
 relaxed = settings(deadline=None, max_examples=25)
 
 
@@ -36,11 +36,11 @@ def _snapshot(messages: list[Any]) -> Any:
     return [m if isinstance(m, dict) else (type(m), m.model_dump()) for m in copy.deepcopy(messages)]
 
 
-def _facts(slot: Slot) -> tuple[Any, ...]:
+def _facts(slot: TextSlot) -> tuple[Any, ...]:
     return slot.message, slot.path, slot.kind, slot.text, slot.editable, slot.name, slot.call_id, slot.image
 
 
-def _new_text(slot: Slot) -> str:
+def _new_text(slot: TextSlot) -> str:
     return json.dumps({"cut": f"[{slot.message}]"}) if slot.kind == "tool_call" else f"[…{slot.message} é\r\n\x00]"
 
 
@@ -56,7 +56,7 @@ def test_detected_and_untouched(name: str, data: st.DataObject) -> None:
     if name == "anthropic":  # plain texts could be anyone's
         assume(BY_NAME[name].matches(messages))
     before = _snapshot(messages)
-    dialect = detect(messages)
+    dialect = detect_format(messages)
     assert dialect is BY_NAME[name] and dialect.matches(messages)
     context = dialect.parse(messages)
     rendered = dialect.render(context, {})
@@ -70,8 +70,8 @@ def test_detected_and_untouched(name: str, data: st.DataObject) -> None:
         for slot in turn.slots:
             assert slot.message == turn.index and bool(slot.text) != bool(slot.image)
             assert slot.kind not in ("tool_call", "tool_result") or (slot.name and slot.call_id)
-    called = [c for turn in context.turns for c in turn.calls]
-    answered = [a for turn in context.turns for a in turn.answers]
+    called = [c for turn in context.turns for c in turn.call_ids]
+    answered = [a for turn in context.turns for a in turn.result_call_ids]
     assert len(set(called)) == len(called) and set(answered) <= set(called) and len(set(answered)) == len(answered)
 
 
@@ -97,10 +97,10 @@ def test_one_edit_changes_one_text(name: str, data: st.DataObject) -> None:
     texts = [s.text for t in again.turns for s in t.slots if (s.message, s.path) in changed]
     assert texts == [new] and (len(changed) == 1 or slot.image)
     for old_turn, new_turn in zip(context.turns, again.turns, strict=True):
-        assert (old_turn.role, old_turn.calls, old_turn.answers, old_turn.extras) == (
+        assert (old_turn.role, old_turn.call_ids, old_turn.result_call_ids, old_turn.extras) == (
             new_turn.role,
-            new_turn.calls,
-            new_turn.answers,
+            new_turn.call_ids,
+            new_turn.result_call_ids,
             new_turn.extras,
         )
     if not slot.image:  # back again: exactly what it was
@@ -131,7 +131,7 @@ def test_dropping_whole_rounds(name: str, data: st.DataObject) -> None:
     messages = data.draw(_contexts(name))
     dialect = BY_NAME[name]
     context = dialect.parse(messages)
-    tools = {turn.index for turn in context.turns if turn.calls or turn.answers}
+    tools = {turn.index for turn in context.turns if turn.call_ids or turn.result_call_ids}
     kept = dialect.render(context, {}, drop=tools)
     assert [id(m) for m in kept] == [id(m) for i, m in enumerate(messages) if i not in tools]
     dialect.parse(kept)
@@ -153,16 +153,16 @@ _junk = st.recursive(
 @given(st.lists(st.dictionaries(_keys, _junk, max_size=6) | _junk, max_size=4))
 def test_junk_is_read_or_refused(messages: list[Any]) -> None:
     """Whatever comes, it is either a context that can be edited or a clear error."""
-    for dialect in DIALECTS:
+    for dialect in MESSAGE_FORMATS:
         dialect.matches(messages)
         try:
             context = dialect.parse(messages)
-        except InvalidContext:
+        except ContextError:
             continue
         edits = {(s.message, s.path): _new_text(s) for t in context.turns for s in t.slots if s.editable}
         dialect.render(context, edits)
-    with suppress(InvalidContext):
-        detect(messages)
+    with suppress(ContextError):
+        detect_format(messages)
 
 
 @pytest.mark.parametrize("name", WIRE)
@@ -170,7 +170,7 @@ def test_junk_is_read_or_refused(messages: list[Any]) -> None:
 @given(data=st.data())
 def test_json_round_trip(name: str, data: st.DataObject) -> None:
     messages = data.draw(_contexts(name))
-    dialect: Dialect = BY_NAME[name]
+    dialect: MessageFormat = BY_NAME[name]
     copied = json.loads(json.dumps(messages))
     first, second = dialect.parse(messages), dialect.parse(copied)
     assert [list(map(_facts, t.slots)) for t in first.turns] == [list(map(_facts, t.slots)) for t in second.turns]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import anthropic_contexts, openai_chat_contexts, responses_contexts
 
-from compressor.context.formats import detect
+from compressor.context.formats import detect_format
 
 relaxed = settings(deadline=None, max_examples=15)
 
@@ -36,7 +36,7 @@ def _validate(message_type: Any, messages: list[Any]) -> None:
 
 
 def _edited(messages: list[Any]) -> list[Any]:
-    dialect = detect(messages)
+    dialect = detect_format(messages)
     context = dialect.parse(messages)
     edits = {
         (s.message, s.path): '{"cut": 1}' if s.kind == "tool_call" else "[…cut ref 123456789012]"
@@ -93,9 +93,9 @@ def test_openai_response_objects() -> None:
         tool_calls=[types.ChatCompletionMessageFunctionToolCall.model_construct(**call)],
     )
     messages = [{"role": "user", "content": "x"}, answer, {"role": "tool", "tool_call_id": "c", "content": "ok"}]
-    dialect = detect(messages)
+    dialect = detect_format(messages)
     context = dialect.parse(messages)
-    assert dialect.name == "openai_chat" and context.turns[1].calls == ("c",)
+    assert dialect.name == "openai_chat" and context.turns[1].call_ids == ("c",)
     assert dialect.render(context, {})[1] is answer
     edited = dialect.render(context, {(1, ("content",)): "new"})[1]
     assert edited == {"role": "assistant", "content": "new", "refusal": None, "tool_calls": [call]}
@@ -112,7 +112,7 @@ def test_anthropic_response_objects() -> None:
     ]
     result = {"type": "tool_result", "tool_use_id": "t", "content": "ok"}
     messages = [{"role": "assistant", "content": blocks}, {"role": "user", "content": [result]}]
-    dialect = detect(messages)
+    dialect = detect_format(messages)
     context = dialect.parse(messages)
     assert dialect.name == "anthropic"
     assert [slot.text for slot in context.turns[0].slots] == ["hm", "hi", '{"a": 1}']
@@ -131,7 +131,7 @@ def test_openai_responses_objects() -> None:
         call,
         {"type": "function_call_output", "call_id": "c", "output": "ok"},
     ]
-    dialect = detect(messages)
+    dialect = detect_format(messages)
     context = dialect.parse(messages)
     assert dialect.name == "openai_responses" and context.turns[2].slots[0].name == "f"
     edited = dialect.render(context, {(1, ("arguments",)): '{"a": 1}'})[1]

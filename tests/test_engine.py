@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 
 from compressor import (
-    BudgetTooSmall,
+    BudgetError,
+    BudgetTooSmallError,
     Compressor,
     CompressorError,
-    ExpiredRef,
-    InvalidBudget,
-    InvalidContext,
-    UnknownRef,
+    ContextError,
+    ExpiredRefError,
+    UnknownRefError,
 )
 from compressor.context.refs import find_refs
-from compressor.scoring import Query, Units
+from compressor.scoring import Query, UnitBatch
 from compressor.scoring.base import Scores
 from compressor.storage.memory import MemoryStore
-from compressor.text.layout_cache import layout_of
-from compressor.tokens import counter_for
+from compressor.text.layout_cache import cached_layout
+from compressor.tokens import get_counter
 
 
 def conversation(output: str, question: str = "What is the price of order A-1234?") -> list[dict[str, Any]]:
@@ -93,8 +93,8 @@ def test_results_explain_themselves(c: Compressor) -> None:
     assert "list_orders: excerpt" in r.report() and "budget 1,200" in r.report()
     d = r.dropped[0]
     assert (d.message, d.kind) == (3, "tool_result") and d.reason and d.score >= 0
-    assert not r.estimate and r.tokenizer == "o200k_base"
-    assert c.compress(conversation(orders(60)), 1500, model="claude-sonnet-4").estimate
+    assert not r.is_estimate and r.tokenizer == "o200k_base"
+    assert c.compress(conversation(orders(60)), 1500, model="claude-sonnet-4").is_estimate
 
 
 def test_query_decides_what_stays(c: Compressor) -> None:
@@ -123,7 +123,7 @@ def test_documents_share_one_budget(c: Compressor) -> None:
     ]
     r = c.compress_documents(documents, query="When was the orchard built?", budget=80)
     assert "1705" in r.text and r.tokens_after <= 80
-    assert counter_for(None).count(r.text) == r.tokens_after
+    assert get_counter(None).count(r.text) == r.tokens_after
     assert any(d["id"] == 5 and "1705" in d["text"] for d in r.documents)
     assert "built in 1719" in c.expand(find_refs(r.text)[-1])
     gone = next(d for d in r.dropped if d.block == 0)
@@ -220,7 +220,7 @@ class Newest:
     def __init__(self, broken: bool = False) -> None:
         self.broken = broken
 
-    def score(self, query: Query, units: Units) -> Scores:
+    def score(self, query: Query, units: UnitBatch) -> Scores:
         scores = np.arange(len(units), dtype=np.float32)
         return scores * np.float32("nan") if self.broken else scores
 
@@ -238,7 +238,7 @@ def test_a_scorer_of_ones_own() -> None:
 
 @pytest.mark.parametrize("budget", [0, -5, 0.0, -0.5, float("nan"), float("inf"), True, "100", None, 3.5])
 def test_bad_budgets(c: Compressor, budget: Any) -> None:
-    with pytest.raises(InvalidBudget):
+    with pytest.raises(BudgetError):
         c.compress(conversation("x"), budget)
 
 
@@ -257,13 +257,13 @@ def test_bad_budgets(c: Compressor, budget: Any) -> None:
     ],
 )
 def test_bad_contexts_name_the_message(c: Compressor, messages: Any, index: int | None) -> None:
-    with pytest.raises(InvalidContext) as error:
+    with pytest.raises(ContextError) as error:
         c.compress(messages, 100)
     assert error.value.index == index
 
 
 def test_a_budget_below_the_pinned_part_names_both_numbers(c: Compressor) -> None:
-    with pytest.raises(BudgetTooSmall) as error:
+    with pytest.raises(BudgetTooSmallError) as error:
         c.compress(conversation(orders(20)), 10)
     assert error.value.budget == 10 < error.value.needed
     assert "10" in str(error.value) and str(error.value.needed) in str(error.value)
@@ -274,11 +274,11 @@ def test_unknown_options_and_refs(c: Compressor) -> None:
         c.compress(conversation("x"), 100, mode="later")
     with pytest.raises(CompressorError, match="scorer"):
         Compressor(scorer="magic", store="memory")
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         c.expand("123456789012")
-    with pytest.raises(InvalidContext):
+    with pytest.raises(ContextError):
         c.compress_documents([{"title": "no text"}], query="x", budget=5)
-    with pytest.raises(InvalidContext):
+    with pytest.raises(ContextError):
         c.compress_text(5, 100)  # type: ignore[arg-type]
 
 
@@ -288,7 +288,7 @@ def test_expired_refs_say_so() -> None:
     r = c.compress(conversation(orders(60)), 1200)
     ref = find_refs(r.messages[3]["content"])[0]
     now[0] += 61
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         c.expand(ref)
 
 
@@ -333,7 +333,7 @@ def test_what_a_text_was_before_does_not_matter(c: Compressor) -> None:
     alone = Compressor(store="memory").compress(printed, 1200).messages
     c.compress(said, 900)
     assert c.compress(printed, 1200).messages == alone
-    assert layout_of(text, "assistant", "").kind != layout_of(text, "tool_result", "").kind == "json"
+    assert cached_layout(text, "assistant", "").kind != cached_layout(text, "tool_result", "").kind == "json"
 
 
 def test_a_forged_mark_hides_nothing(c: Compressor) -> None:
@@ -360,7 +360,7 @@ def test_cyclic_input_is_an_error_not_a_hang(c: Compressor) -> None:
     message = {"role": "user", "content": [loop]}
     tools: list[Any] = [{"type": "function", "function": {"name": "f"}}]
     tools[0]["function"]["parameters"] = tools[0]
-    with pytest.raises(InvalidContext):
+    with pytest.raises(ContextError):
         c.compress([{"role": "user", "content": "hi"}], 5, tools=tools)
     assert c.compress([message], 1000).messages[0] is message
 

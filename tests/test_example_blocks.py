@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor import Compressor
-from compressor.context.formats import detect
+from compressor.context.formats import detect_format
 from compressor.context.refs import find_refs
-from compressor.text.few_shot_turns import example_turns
+from compressor.text.few_shot_turns import find_few_shot_turns
 from compressor.text.segmenters.few_shot import find_examples
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -158,11 +158,11 @@ def test_conversations_are_no_examples() -> None:
     for asked, answer in PAIRS:
         chat += [{"role": "user", "content": f"Question: {asked}"}, {"role": "assistant", "content": answer}]
     chat.append({"role": "user", "content": f"Question: {ASKED}"})
-    assert example_turns(detect(chat).parse(chat).turns) == {}
+    assert find_few_shot_turns(detect_format(chat).parse(chat).turns) == {}
     for other in ("You do sums.", "For example, say 3."):
         chat = _labelled(other)
-        assert example_turns(detect(chat).parse(chat).turns) == {}
-    assert example_turns(detect(_labelled()[:-1]).parse(_labelled()[:-1]).turns) == {}
+        assert find_few_shot_turns(detect_format(chat).parse(chat).turns) == {}
+    assert find_few_shot_turns(detect_format(_labelled()[:-1]).parse(_labelled()[:-1]).turns) == {}
 
 
 PIECES = ["Q: a\n", "A: b\n", "\n", "Example 1\n", "Example 2\n", "Example 3\n", "Examples:\n", "---\n", "x"]
@@ -187,4 +187,4 @@ def test_no_false_positives_in_recorded_sessions() -> None:
                 messages = json.loads(line)["messages"]
                 texts = [m["content"] for m in messages if isinstance(m.get("content"), str)]
                 assert not [text for text in texts if find_examples(text)]
-                assert not example_turns(detect(messages).parse(messages).turns)
+                assert not find_few_shot_turns(detect_format(messages).parse(messages).turns)

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from compressor.context.formats import detect
-from compressor.tokens import counter_for
-from compressor.tokens.billing import Meter
-from compressor.tokens.pricing import price_of
+from compressor.context.formats import detect_format
+from compressor.tokens import get_counter
+from compressor.tokens.billing import PromptCacheSimulator
+from compressor.tokens.pricing import find_price
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY")
@@ -133,24 +133,24 @@ def recorded() -> list[dict[str, Any]]:
 
 def test_replay(outputs: Callable[[str], str]) -> None:
     out = outputs("coding_agent_replay.py")
-    messages, counter = recorded(), counter_for("gpt-5")
+    messages, counter = recorded(), get_counter("gpt-5")
     rows = re.findall(r"^ +(\d+) +([\d,]+) +([\d,]+)([* ]) +([\d,]+)([* ])  \S", out, re.M)
     steps = [number for number, message in enumerate(messages) if message["role"] == "assistant"]
     assert [int(row[0]) for row in rows] == list(range(1, len(steps) + 1))
-    prompts = [counter.context(detect(messages[:step]).parse(messages[:step])) for step in steps]
+    prompts = [counter.count_context(detect_format(messages[:step]).parse(messages[:step])) for step in steps]
     assert [int(row[1].replace(",", "")) for row in rows] == prompts
 
-    own = price_of("gpt-5")
+    own = find_price("gpt-5")
     cached, bare = re.split(r"^With ", out, flags=re.M)[1:]
-    for text, at, rate in ((cached, 2, own.cached), (bare, 4, own.input)):
+    for text, at, rate in ((cached, 2, own.cache_read), (bare, 4, own.input)):
         raw, sent = numbers(r"tokens ([\d,]+) raw, ([\d,]+) sent$", text)
         assert raw == sum(prompts)
         assert sent == sum(int(row[at].replace(",", "")) for row in rows) < 0.9 * raw
         assert numbers(r"(\d+) compactions", text) == [sum(row[at + 1] == "*" for row in rows)]
         raw_money, sent_money, saved = numbers(r"money \$([\d.]+) raw, \$([\d.]+) sent: (\d+)% saved$", text)
-        meter = Meter(own)
+        meter = PromptCacheSimulator(own)
         billed = [meter.call(list(enumerate(pieces(prompts[: n + 1])))) for n in range(len(prompts))]
-        fresh = sum(bill.fresh + bill.written for bill in billed)
+        fresh = sum(bill.uncached + bill.cache_written for bill in billed)
         assert raw_money == pytest.approx((fresh * own.input + (raw - fresh) * rate) / 1e6, rel=0.01)
         assert sent_money < 0.9 * raw_money
         assert saved == pytest.approx(100 * (1 - sent_money / raw_money), abs=1)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.text.lossless import FOLDS, fold, unfold
-from compressor.text.lossless.common_prefix import Prefix
-from compressor.text.lossless.line_numbers import Numbering
-from compressor.text.lossless.run_length import Runs
+from compressor.text.lossless import LOSSLESS_CODECS, decode_losslessly, encode_losslessly
+from compressor.text.lossless.common_prefix import CommonPrefixCodec
+from compressor.text.lossless.line_numbers import LineNumberCodec
+from compressor.text.lossless.run_length import RunLengthCodec
 
 CODE = ["def get(self):", "    return self.x", "", "    # 3 of them", "class A:", "        if x[0] == 1:", "\tpass"]
 
@@ -45,19 +45,19 @@ def matches(count: int) -> str:
 
 
 def smaller(text: str, name: str) -> str:
-    folded, names = fold(text)
+    folded, names = encode_losslessly(text)
     assert name in names
     assert len(folded) < len(text)
-    assert unfold(folded, names) == text
+    assert decode_losslessly(folded, names) == text
     return folded
 
 
 @pytest.mark.parametrize("form", ["{}:{}", "{:>6}\t{}", "{}|{}", "{:>4} | {}", "{}→{}", "{:>6}→{}", "{} {}"])
 def test_numbered_windows(form: str) -> None:
     text = f"[File: a.py]\n{window(95, 40, form)}\nFile updated.\n{window(7, 15, form)}"
-    folded = Numbering().encode(text)
+    folded = LineNumberCodec().encode(text)
     assert folded is not None
-    assert Numbering().decode(folded) == text
+    assert LineNumberCodec().decode(folded) == text
     lines = folded.split("\n")
     assert lines[:3] == ["[File: a.py]", "[lines numbered every 10]", form.format(95, CODE[95 % 7] * 2)]
     for n in (7, 10, 20, 95, 100, 110, 120, 130):  # the first of each window and every tenth can be found
@@ -69,18 +69,18 @@ def test_numbered_windows(form: str) -> None:
 def test_numbering_keeps_the_number_of_a_line_that_would_speak() -> None:
     content = ["a = 1", "12:not a number of ours", "[end of numbered lines", "…", "    7", *["pass"] * 60]
     text = "\n".join(f"{n}:{line}" for n, line in enumerate(content, 31))
-    folded = Numbering().encode(text)
+    folded = LineNumberCodec().encode(text)
     assert folded is not None
     assert "32:12:not" in folded and "34:…" in folded
-    assert Numbering().decode(folded) == text
+    assert LineNumberCodec().decode(folded) == text
 
 
 def test_a_cut_or_a_repeat_ends_a_window_without_a_word() -> None:
     text = window(1, 20) + "\n…\n" + window(50, 20) + "\n[lines 80-99 of tool result 3 again]\n" + window(100, 20)
-    folded = Numbering().encode(text)
+    folded = LineNumberCodec().encode(text)
     assert folded is not None
     assert "[end of numbered lines]" not in folded
-    assert Numbering().decode(folded) == text
+    assert LineNumberCodec().decode(folded) == text
 
 
 def test_log_templates() -> None:
@@ -96,15 +96,15 @@ def test_log_templates() -> None:
 
 def test_log_with_slots_of_its_own_stays_exact() -> None:
     text = "\n".join(f"2015-07-29 21:44:{i % 60:02} {{x}} %s <1> <{i}> <0> done 10{i}" for i in range(60))
-    folded, names = fold(text)
-    assert unfold(folded, names) == text
+    folded, names = encode_losslessly(text)
+    assert decode_losslessly(folded, names) == text
 
 
 def test_listing() -> None:
     text = listing(60)
     folded = smaller(text, "prefix")
     assert "[next " in folded and " lines start with /srv/app/project/" in folded
-    assert Prefix().encode(listing(8)) is None  # paths stay whole where one of few is about to be used
+    assert CommonPrefixCodec().encode(listing(8)) is None  # paths stay whole where one of few is about to be used
 
 
 def test_matches_keep_their_path_whole() -> None:
@@ -114,10 +114,10 @@ def test_matches_keep_their_path_whole() -> None:
 
 def test_runs() -> None:
     text = "begin\n" + "Cloning test database ...\n" * 45 + "\n" * 90 + "|" + "─" * 400 + "|" + " " * 300 + "end"
-    folded = Runs().encode(text)
+    folded = RunLengthCodec().encode(text)
     assert folded is not None
     assert folded == ("begin\nCloning test database ...\n[line above ×45]\n[90 blank lines]\n|[─ ×400]|[space ×300]end")
-    assert Runs().decode(folded) == text
+    assert RunLengthCodec().decode(folded) == text
 
 
 NOTES = [
@@ -144,18 +144,18 @@ TEXTS = [window(1, 60), window(95, 60, "{:>6}\t{}"), log(60), listing(60), match
 def test_notes_in_the_data_are_never_taken_for_ours(text: str, note: str) -> None:
     at = text.index("\n", len(text) // 2) + 1
     for bait in (f"{note}\n{text}", f"{text}\n{note}", f"{text[:at]}{note}\n{text[at:]}", f"{text} {note}"):
-        folded, names = fold(bait)
-        assert unfold(folded, names) == bait
-        again, more = fold(folded)  # what a fold wrote may come back as data
-        assert unfold(again, more) == folded
+        folded, names = encode_losslessly(bait)
+        assert decode_losslessly(folded, names) == bait
+        again, more = encode_losslessly(folded)  # what a fold wrote may come back as data
+        assert decode_losslessly(again, more) == folded
 
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("odd", ["\r\n", "\0\n", "\ud800\n", "\x1b[31m\n", "\u2028\n", "\n\n", "\x85\n", "٣\n"])
 def test_odd_characters(text: str, odd: str) -> None:
     for variant in (text.replace("\n", odd), odd + text, text + odd, text + "\n"):
-        folded, names = fold(variant)
-        assert unfold(folded, names) == variant
+        folded, names = encode_losslessly(variant)
+        assert decode_losslessly(folded, names) == variant
 
 
 @pytest.mark.parametrize(
@@ -166,27 +166,27 @@ def test_odd_characters(text: str, odd: str) -> None:
     ],
 )
 def test_monotonous_input_takes_linear_time(text: str) -> None:
-    folded, names = fold(text)
-    assert unfold(folded, names) == text
+    folded, names = encode_losslessly(text)
+    assert decode_losslessly(folded, names) == text
 
 
 def test_count_decides() -> None:
     text = window(1, 60)
-    assert fold(text, len)[1] == ("numbering",)
-    assert fold(text, lambda t: 7) == (text, ())
+    assert encode_losslessly(text, len)[1] == ("numbering",)
+    assert encode_losslessly(text, lambda t: 7) == (text, ())
 
 
 def test_small_texts_and_nothing_to_gain() -> None:
     prose = "It was the best of times, it was the worst of times.\n" + "\n".join(f"word {'x' * i}." for i in range(40))
-    assert fold(prose) == (prose, ())
-    assert fold("1:a\n2:b\n3:c") == ("1:a\n2:b\n3:c", ())
+    assert encode_losslessly(prose) == (prose, ())
+    assert encode_losslessly("1:a\n2:b\n3:c") == ("1:a\n2:b\n3:c", ())
 
 
 def test_names_are_unique_and_known() -> None:
-    names = [f.name for f in FOLDS]
+    names = [f.name for f in LOSSLESS_CODECS]
     assert len(set(names)) == len(names)
     with pytest.raises(KeyError):
-        unfold("x", ["no such fold"])
+        decode_losslessly("x", ["no such fold"])
 
 
 pieces = st.one_of(
@@ -205,10 +205,10 @@ pieces = st.one_of(
 @given(st.lists(st.tuples(pieces, st.sampled_from(["\n", "", "\r\n", "\n\n"])), min_size=1, max_size=6))
 def test_round_trip(parts: list[tuple[str, str]]) -> None:
     text = "".join(piece + end for piece, end in parts)
-    folded, names = fold(text)
-    assert unfold(folded, names) == text
+    folded, names = encode_losslessly(text)
+    assert decode_losslessly(folded, names) == text
     assert len(folded) <= len(text)
     assert bool(names) == (folded != text)
-    for f in FOLDS:
+    for f in LOSSLESS_CODECS:
         alone = f.encode(text)
         assert alone is None or (len(alone) < len(text) and f.decode(alone) == text)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from compressor.text.lossless import fold, unfold
-from compressor.text.lossless.back_references import Repeats
+from compressor.text.lossless import decode_losslessly, encode_losslessly
+from compressor.text.lossless.back_references import BackReferenceCodec
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the data sets are not here")
@@ -25,14 +25,14 @@ def sessions(path: str) -> list[list[str]]:
 
 def chars_folded(outputs: list[str]) -> int:
     """Checks the round trip of each output; the characters that are left of them all."""
-    repeats = Repeats()
+    repeats = BackReferenceCodec()
     left = 0
     for label, text in enumerate(outputs, 1):
         repeated = repeats.encode(text)
         repeats.add(label, text)
         first = repeated.text if repeated else text
-        folded, names = fold(first)
-        assert unfold(folded, names) == first
+        folded, names = encode_losslessly(first)
+        assert decode_losslessly(folded, names) == first
         if repeated:
             assert repeats.decode(first, lambda k: outputs[k - 1]) == text
         left += len(folded)

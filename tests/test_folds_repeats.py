@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.text.lossless import fold, unfold
-from compressor.text.lossless.back_references import Folded, Repeats, Source
+from compressor.text.lossless import decode_losslessly, encode_losslessly
+from compressor.text.lossless.back_references import BackReferenceCodec, BackReferencedText, BackReferenceSource
 
 FILE = [f"    value_{i} = compute(argument_{i * 7 % 13}, {i})" if i % 5 else "" for i in range(400)]
 
@@ -16,14 +16,14 @@ def window(lines: list[str], first: int, last: int, form: str = "{}:{}") -> str:
     return "\n".join(form.format(n, lines[n - 1]) for n in range(first, last + 1))
 
 
-def after(*outputs: str) -> tuple[Repeats, dict[int, str]]:
-    repeats = Repeats()
+def after(*outputs: str) -> tuple[BackReferenceCodec, dict[int, str]]:
+    repeats = BackReferenceCodec()
     for label, text in enumerate(outputs, 1):
         repeats.add(label, text)
     return repeats, dict(enumerate(outputs, 1))
 
 
-def encoded(text: str, *outputs: str) -> Folded:
+def encoded(text: str, *outputs: str) -> BackReferencedText:
     repeats, originals = after(*outputs)
     folded = repeats.encode(text)
     assert folded is not None
@@ -35,7 +35,7 @@ def encoded(text: str, *outputs: str) -> Folded:
 
 def test_the_same_output_again() -> None:
     text = window(FILE, 1, 30)
-    assert encoded(text, "other", text) == Folded("[tool result 2 again]", (Source(2, 0, 30),))
+    assert encoded(text, "other", text) == BackReferencedText("[tool result 2 again]", (BackReferenceSource(2, 0, 30),))
     assert encoded(text, text, text).text == "[tool result 1 again]"
     assert after("short")[0].encode("short") is None
 
@@ -53,7 +53,7 @@ def test_a_window_again_after_an_edit(form: str) -> None:
         "[lines 152-199 of tool result 2 again, now 153-200]",
         "File updated.",
     ]
-    assert folded.sources == (Source(2, 10, 61), Source(2, 62, 110))
+    assert folded.sources == (BackReferenceSource(2, 10, 61), BackReferenceSource(2, 62, 110))
 
 
 def test_numbers_that_stand_twice_in_the_source() -> None:
@@ -88,10 +88,10 @@ def test_folds_of_one_text_go_on_top() -> None:
     repeats, originals = after(old)
     first = repeats.encode(new)
     assert first is not None
-    second, names = fold(first.text)
+    second, names = encode_losslessly(first.text)
     assert names == ("numbering",)
     assert "[end of numbered lines]" not in second
-    assert repeats.decode(unfold(second, names), originals.__getitem__) == new
+    assert repeats.decode(decode_losslessly(second, names), originals.__getitem__) == new
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_label_is_used_once() -> None:
 
 
 def test_endless_repetition_takes_linear_time() -> None:
-    repeats = Repeats()
+    repeats = BackReferenceCodec()
     text = "the very same line, again and again\n" * 20_000
     for label in range(1, 6):
         variant = f"{label}\n{text}{label}"
@@ -151,14 +151,14 @@ texts = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(texts, min_size=1, max_size=6))
 def test_round_trip(outputs: list[str]) -> None:
-    repeats = Repeats()
+    repeats = BackReferenceCodec()
     originals: dict[int, str] = {}
     for label, text in enumerate(outputs, 1):
         folded = repeats.encode(text)
         if folded is not None:
             assert len(folded.text) < len(text)
-            short, names = fold(folded.text)
-            assert repeats.decode(unfold(short, names), originals.__getitem__) == text
+            short, names = encode_losslessly(folded.text)
+            assert repeats.decode(decode_losslessly(short, names), originals.__getitem__) == text
             assert all(source.label < label for source in folded.sources)
         repeats.add(label, text)
         originals[label] = text

@@ -1,4 +1,4 @@
-"""The ways to examples from outside: the command line, HTTP, LangChain."""
+"""The ways to examples from outside: the command line, HTTP, LangChainFormat."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from test_icl_selection import BANK, SOLVED
 from typer.testing import CliRunner, Result
 
-from compressor import Compressor, ExampleBank, InvalidBudget
+from compressor import BudgetError, Compressor, ExampleStore
 from compressor.cli.main import app
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 
 def run(*args: str, given: bytes = b"") -> Result:
@@ -42,7 +42,7 @@ def test_the_command_gives_an_account(tmp_path: Path) -> None:
     done = run("-", "-q", query, "-b", "250", "--json", "--store", store, given=jsonl(SOLVED))
     assert done.exit_code == 0, done.output
     made = json.loads(done.stdout)
-    assert made["tokens_after"] == counter_for(None).count(made["text"]) <= 250 < made["tokens_before"]
+    assert made["tokens_after"] == get_counter(None).count(made["text"]) <= 250 < made["tokens_before"]
     assert [SOLVED[line - 1]["question"] for line in made["lines"]] == [e["question"] for e in made["examples"]]
     gone = made["shortened"][0]
     assert json.loads(Compressor(store=store).expand(gone["ref"])) == SOLVED[gone["block"]]
@@ -121,7 +121,7 @@ def test_langchain_prompts() -> None:
     assert "Intent: lost_card" in text
     assert selector.last is not None
     shown = text.removesuffix("\n\nMessage: i lost my card\nIntent:").strip()
-    assert shown == selector.last.text and counter_for(None).count(shown) == selector.last.tokens_after <= 60
+    assert shown == selector.last.text and get_counter(None).count(shown) == selector.last.tokens_after <= 60
     assert asyncio.run(prompt.aformat(message="i lost my card")) == text
     chat = FewShotChatMessagePromptTemplate(
         example_selector=BudgetExampleSelector(BANK, 60),
@@ -144,8 +144,8 @@ def test_langchain_examples_are_added_and_shortened() -> None:
     assert asyncio.run(selector.aselect_examples({"question": "How many pens are left?"})) == found
     assert selector.last is not None and selector.last.shortened
     assert all(set(example) == {"question", "answer"} for example in found)
-    shared = ExampleBank("memory", name="shared")
+    shared = ExampleStore("memory", name="shared")
     shared.add(BANK)
     assert BudgetExampleSelector(bank=shared, budget=40).select_examples({"q": "rain"})
-    with pytest.raises(InvalidBudget):
+    with pytest.raises(BudgetError):
         BudgetExampleSelector(BANK, 0)

@@ -11,48 +11,48 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor import InvalidContext
+from compressor import ContextError
 from compressor.pipeline.examples import dpp, mmr
-from compressor.pipeline.examples.answer_format import form_of
+from compressor.pipeline.examples.answer_format import answer_format
 from compressor.pipeline.examples.example import read
-from compressor.pipeline.examples.label_prior import Classes
-from compressor.pipeline.examples.ngram_features import features, pack, unpack
-from compressor.pipeline.examples.ngram_index import Lexical
-from compressor.pipeline.examples.rationale_pruning import KEEP, shortened, steps_of, without
-from compressor.pipeline.examples.template import Template
-from compressor.tokens import counter_for
+from compressor.pipeline.examples.label_prior import LabelModel
+from compressor.pipeline.examples.ngram_features import ngram_features, pack_features, unpack_features
+from compressor.pipeline.examples.ngram_index import NgramIndex
+from compressor.pipeline.examples.rationale_pruning import KEEP, shortened, split_steps, without
+from compressor.pipeline.examples.template import ExampleTemplate
+from compressor.tokens import get_counter
 
 TEXTS = st.lists(st.text(max_size=30), max_size=12)
 
 
 @given(TEXTS)
 def test_features_do_not_depend_on_company(texts: list[str]) -> None:
-    together = features(texts)
+    together = ngram_features(texts)
     assert len(together) == len(texts)
     for text, found in zip(texts, together, strict=True):
-        assert np.array_equal(found, features([text])[0])
+        assert np.array_equal(found, ngram_features([text])[0])
         assert np.array_equal(found, np.unique(found))
-    again = unpack(pack(together))
+    again = unpack_features(pack_features(together))
     assert again is not None
     assert all(np.array_equal(a, b) for a, b in itertools.zip_longest(together, again, fillvalue=np.zeros(1)))
 
 
-@pytest.mark.parametrize("data", [b"", b"abc", b"\x05\0\0\0", pack(features(["a b", "c"]))[:-4]])
+@pytest.mark.parametrize("data", [b"", b"abc", b"\x05\0\0\0", pack_features(ngram_features(["a b", "c"]))[:-4]])
 def test_damaged_features_are_told(data: bytes) -> None:
-    assert unpack(data) is None
+    assert unpack_features(data) is None
 
 
 def test_features_are_the_same_in_every_process() -> None:
-    assert features(["Lost my card"])[0][:3].tolist() == [183077667, 186555590, 216509046]
+    assert ngram_features(["Lost my card"])[0][:3].tolist() == [183077667, 186555590, 216509046]
 
 
 @given(TEXTS, TEXTS, st.data())
 def test_an_index_changed_is_the_index_made_anew(old: list[str], new: list[str], data: st.DataObject) -> None:
     gone = np.array([data.draw(st.booleans()) for _ in [*old, *new]], np.bool_)
-    index = Lexical(features(old)).added(features(new)).without(gone)
+    index = NgramIndex(ngram_features(old)).added(ngram_features(new)).without(gone)
     left = [t for t, out in zip([*old, *new], gone.tolist(), strict=True) if not out]
-    made = Lexical(features(left))
-    query = features(["lost card 42"])[0]
+    made = NgramIndex(ngram_features(left))
+    query = ngram_features(["lost card 42"])[0]
     for got, want in (
         (index.vocabulary, made.vocabulary),
         (index.lengths, made.lengths),
@@ -64,10 +64,10 @@ def test_an_index_changed_is_the_index_made_anew(old: list[str], new: list[str],
 
 def test_cosines_against_a_slow_reference() -> None:
     texts = ["freeze my account", "block my card now", "what is the weather", "", "my card"]
-    found = features(texts)
-    index = Lexical(found)
+    found = ngram_features(texts)
+    index = NgramIndex(found)
     weight = {int(k): 1 + np.log((1 + 5) / (1 + sum(k in f for f in found))) for f in found for k in f}
-    asked = features(["my card is gone"])[0]
+    asked = ngram_features(["my card is gone"])[0]
     length = np.sqrt(sum(weight[int(k)] ** 2 for k in asked if int(k) in weight))
     for row, f in enumerate(found):
         dot = sum(weight[int(k)] ** 2 for k in f if k in asked)
@@ -97,7 +97,7 @@ def test_greedy_rules_never_fail_on_bad_kernels(seed: int, k: int, kind: str, od
         quality[0] = np.nan
         kernel[0, -1] = np.inf
     with np.errstate(all="raise", under="ignore"):
-        for out in (dpp.greedy(kernel, quality, k), mmr.greedy(kernel, quality, k)):
+        for out in (dpp.select_dpp(kernel, quality, k), mmr.select_mmr(kernel, quality, k)):
             assert len(set(out)) == len(out) <= k
             if kind == "same" and not odd:
                 assert len(out) == 1
@@ -114,29 +114,31 @@ def test_dpp_takes_what_determinants_say() -> None:
         for _ in range(4):
             left = [i for i in range(6) if i not in picked]
             picked.append(max(left, key=lambda i: np.linalg.det(whole[np.ix_([*picked, i], [*picked, i])])))
-        assert dpp.greedy(kernel.astype(np.float32), quality, 4) == picked
+        assert dpp.select_dpp(kernel.astype(np.float32), quality, 4) == picked
 
 
 def test_an_aspect_counts_once() -> None:
     codes = np.array([0, 0, 1, -1])
-    picked = dpp.greedy(np.eye(4, dtype=np.float32), np.array([0.3, 0.29, 0.2, 0.28], np.float32), 4, [(codes, 1.0)])
+    picked = dpp.select_dpp(
+        np.eye(4, dtype=np.float32), np.array([0.3, 0.29, 0.2, 0.28], np.float32), 4, [(codes, 1.0)]
+    )
     assert picked == [0, 2, 1, 3]
 
 
 def test_classes_are_told_from_answers() -> None:
     cards = [f"my card {x}" for x in ("is lost", "was stolen", "is gone", "was taken")]
     weather = [f"weather in {x} today" for x in ("Rome", "Oslo", "Lima", "Bonn")]
-    index = Lexical(features([*cards, *weather]))
-    assert Classes(index, ["card"] * 4 + ["weather"] * 4).apart
-    assert not Classes(index, ["yes", "no"] * 4).apart
-    assert not Classes(index, ["card"] * 8).apart
-    assert not Classes(index, [""] * 8).apart
-    odds = Classes(index, ["card"] * 4 + ["weather"] * 4).odds(*_asked(index, "is it raining today"))
+    index = NgramIndex(ngram_features([*cards, *weather]))
+    assert LabelModel(index, ["card"] * 4 + ["weather"] * 4).apart
+    assert not LabelModel(index, ["yes", "no"] * 4).apart
+    assert not LabelModel(index, ["card"] * 8).apart
+    assert not LabelModel(index, [""] * 8).apart
+    odds = LabelModel(index, ["card"] * 4 + ["weather"] * 4).label_log_odds(*_asked(index, "is it raining today"))
     assert odds[1] > odds[0]
 
 
-def _asked(index: Lexical, query: str) -> tuple[Any, Any]:
-    hits = index.hits(features([query])[0])
+def _asked(index: NgramIndex, query: str) -> tuple[Any, Any]:
+    hits = index.hits(ngram_features([query])[0])
     return index.cosines(hits), hits
 
 
@@ -148,9 +150,9 @@ GSM = (
 
 def test_steps_that_nothing_takes_up_go_first() -> None:
     example = read({"question": "Tom has 3 boxes of 12 pens. He gives 6 away.", "answer": GSM}, 0)
-    steps = steps_of(example)
+    steps = split_steps(example)
     assert [GSM[s.start : s.end].strip() for s in steps] == [line.strip() for line in GSM.split("\n")[:3]]
-    gone = shortened(example, steps, counter_for(None).count)
+    gone = shortened(example, steps, get_counter(None).count)
     left = without(GSM, gone)
     assert "36 pens" in left and "nice to write" not in left
     assert left.endswith("He gives 6 away. That leaves 36 - 6 = 30.\n#### 30")
@@ -168,7 +170,7 @@ def test_steps_that_nothing_takes_up_go_first() -> None:
     ],
 )
 def test_what_may_be_the_answer_is_not_shortened(given: Any) -> None:
-    assert steps_of(read(given, 0)) == []
+    assert split_steps(read(given, 0)) == []
 
 
 @given(st.lists(st.text("ab 1.\n", min_size=1, max_size=30), min_size=1, max_size=8), st.booleans())
@@ -178,13 +180,13 @@ def test_what_is_left_is_a_subsequence_with_the_end(parts: list[str], closed: bo
         {"input": "q", "output": "7", "rationale": text} if closed else {"input": "q", "output": text}
     )
     example = read(given, 0)
-    steps = steps_of(example)
-    gone = shortened(example, steps, counter_for(None).count)
+    steps = split_steps(example)
+    gone = shortened(example, steps, get_counter(None).count)
     left = without(text, gone)
     assert left.endswith(text[steps[-1].end :] if steps else text)
     assert sum(s.end - s.start for s in gone) == len(text) - len(left)
     if gone:
-        assert sum(counter_for(None).count(text[s.start : s.end]) for s in gone) <= (1 - KEEP) * (len(text) + 9)
+        assert sum(get_counter(None).count(text[s.start : s.end]) for s in gone) <= (1 - KEEP) * (len(text) + 9)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ def test_what_is_left_is_a_subsequence_with_the_end(parts: list[str], closed: bo
 )
 def test_shapes(given: Any, asked: str, answer: str, label: str) -> None:
     example = read(given, 0)
-    assert (example.asked, example.answer, example.label) == (asked, answer, label)
+    assert (example.question, example.answer, example.label) == (asked, answer, label)
 
 
 @pytest.mark.parametrize(
@@ -220,28 +222,28 @@ def test_shapes(given: Any, asked: str, answer: str, label: str) -> None:
     ],
 )
 def test_what_is_no_example_is_named(given: Any) -> None:
-    with pytest.raises(InvalidContext, match="message 3") as caught:
+    with pytest.raises(ContextError, match="message 3") as caught:
         read(given, 3)
     assert caught.value.index == 3
 
 
 def test_templates() -> None:
     example = read({"frage": "wie?", "n": 3}, 0, templated=True)
-    assert Template("{frage} => {n}").render(example, 0) == "wie? => 3"
-    assert Template(lambda e: e["frage"]).render(example, 0) == "wie?"
-    with pytest.raises(InvalidContext, match="wants a field 'antwort'"):
-        Template("{frage} {antwort}").render(example, 1)
-    with pytest.raises(InvalidContext, match="KeyError"):
-        Template(lambda e: e["antwort"]).render(example, 1)
+    assert ExampleTemplate("{frage} => {n}").render(example, 0) == "wie? => 3"
+    assert ExampleTemplate(lambda e: e["frage"]).render(example, 0) == "wie?"
+    with pytest.raises(ContextError, match="wants a field 'antwort'"):
+        ExampleTemplate("{frage} {antwort}").render(example, 1)
+    with pytest.raises(ContextError, match="KeyError"):
+        ExampleTemplate(lambda e: e["antwort"]).render(example, 1)
     for bad in ("{", "no field", "{a.__class__}", "{a[0]}", "{a!r}", "{a:>9}", "{}", "{0}"):
-        with pytest.raises(InvalidContext):
-            Template(bad)
+        with pytest.raises(ContextError):
+            ExampleTemplate(bad)
 
 
 def test_forms() -> None:
     answers = ["42", "$3.50", "(B)", "Yes.", '{"a": 1}', "```x```", "- a\n- b", "a\nb", "Paris", ""]
     forms = ["number", "number", "choice", "verdict", "json", "code", "list", "steps", "line", ""]
-    assert [form_of(a) for a in answers] == forms
+    assert [answer_format(a) for a in answers] == forms
 
 
 @settings(max_examples=50)
@@ -249,7 +251,7 @@ def test_forms() -> None:
 def test_any_mapping_is_read_or_refused(given: dict[str, str]) -> None:
     try:
         example = read(given, 0)
-    except InvalidContext:
+    except ContextError:
         assert not {"input", "output"} <= set(given)
         return
     assert json.loads(example.original("")) == given

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor import BudgetTooSmall, Compressor, CompressorError, InvalidBudget, InvalidContext
-from compressor.tokens import counter_for
+from compressor import BudgetError, BudgetTooSmallError, Compressor, CompressorError, ContextError
+from compressor.tokens import get_counter
 
 INTENTS = {
     "lost_card": ["my card is gone", "i lost my card", "where is my card, i cannot find it", "card stolen in a bar"],
@@ -51,13 +51,13 @@ SHAPES: dict[str, tuple[Callable[[str, str], Any], Any]] = {
 
 
 def tokens_of(made: Any, model: str | None, shape: str) -> int:
-    counter = counter_for(model)
+    counter = get_counter(model)
     if shape not in ("messages", "function"):
         return counter.count(made.text)
-    from compressor.context.formats import detect
+    from compressor.context.formats import detect_format
 
-    context = detect(made.messages, None).parse(made.messages, None)
-    sent = sum(counter.turn(turn, context.dialect) for turn in context.turns)
+    context = detect_format(made.messages, None).parse(made.messages, None)
+    sent = sum(counter.count_turn(turn, context.dialect) for turn in context.turns)
     return max(sent, counter.count(made.text))
 
 
@@ -78,7 +78,7 @@ def test_the_budget_holds(
     before = copy.deepcopy(bank)
     try:
         made = C.select_examples(bank, query, budget, model, template, method)
-    except BudgetTooSmall as error:
+    except BudgetTooSmallError as error:
         assert error.needed > budget
         made = C.select_examples(bank, query, error.needed, model, template, method)
         assert made.examples
@@ -157,7 +157,7 @@ def test_tokens_are_counted_in_the_order_sent() -> None:
     bank = [{"input": a, "output": b} for a, b in (("bb.", "\nb\t"), ("a.", "a"), ("\t", "1"))]
     for order in ("best last", "best first", "given"):
         made = C.select_examples(bank, "ab 1", 16, method="top", order=order)
-        assert counter_for(None).count(made.text) == made.tokens_after <= 16
+        assert get_counter(None).count(made.text) == made.tokens_after <= 16
 
 
 def test_no_query_takes_what_is_typical() -> None:
@@ -170,25 +170,25 @@ def test_no_query_takes_what_is_typical() -> None:
 def test_no_examples_are_no_error() -> None:
     made = C.select_examples([], "x", 100)
     assert (made.examples, made.text, made.messages, made.tokens_after, made.dropped) == ([], "", [], 0, [])
-    with pytest.raises(InvalidBudget):
+    with pytest.raises(BudgetError):
         C.select_examples([], "x", 0)
 
 
 def test_wrong_calls_say_what_is_wrong() -> None:
-    with pytest.raises(InvalidBudget):
+    with pytest.raises(BudgetError):
         C.select_examples(BANK, "x", 0)
-    with pytest.raises(BudgetTooSmall, match="smallest example") as caught:
+    with pytest.raises(BudgetTooSmallError, match="smallest example") as caught:
         C.select_examples(BANK, "x", 2)
     assert C.select_examples(BANK, "x", caught.value.needed).examples
-    with pytest.raises(InvalidContext, match="list"):
+    with pytest.raises(ContextError, match="list"):
         C.select_examples("text", "x", 10)
-    with pytest.raises(InvalidContext, match="message 1"):
+    with pytest.raises(ContextError, match="message 1"):
         C.select_examples([BANK[0], 4], "x", 10)
-    with pytest.raises(InvalidContext, match="query"):
+    with pytest.raises(ContextError, match="query"):
         C.select_examples(BANK, 4, 10)  # type: ignore[arg-type]
     with pytest.raises(CompressorError, match="unknown 'best'"):
         C.select_examples(BANK, "x", 10, method="best")
-    with pytest.raises(InvalidContext, match="wants a field"):
+    with pytest.raises(ContextError, match="wants a field"):
         C.select_examples(BANK, "x", 10, template="{question}")
 
 

@@ -1,4 +1,4 @@
-"""LangChain's document compressor and the summarizer function, each driven by LangChain's own classes."""
+"""LangChainFormat's document compressor and the summarizer function, each driven by LangChainFormat's own classes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from pydantic import ValidationError
 
-from compressor import Compressor, CompressorError, InvalidBudget
+from compressor import BudgetError, Compressor, CompressorError
 from compressor.context.refs import find_refs
 from compressor.storage.memory import MemoryStore
 from compressor.testing import ScriptedChatModel, call
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 FILLER = "The weather in the valley was mild and the road was dry. Nobody came by on that day. "
 NAMES = ("north", "east", "south", "west")
@@ -52,7 +52,7 @@ def test_keeps_what_answers_within_the_budget() -> None:
     documents, engine = _documents(), Compressor(store="memory")
     kept = _compressor(compressor=engine, budget=120).compress_documents(documents, "Which pump leaks?")
     assert any("V-221" in document.page_content for document in kept)
-    assert sum(counter_for(None).count(document.page_content) for document in kept) <= 120
+    assert sum(get_counter(None).count(document.page_content) for document in kept) <= 120
     by_id = {document.id: document for document in documents}
     for document in kept:
         original = by_id[document.id]
@@ -134,7 +134,7 @@ def test_never_above_the_budget_never_out_of_order(texts: list[str], budget: int
     numbers = [document.metadata["n"] for document in kept]
     assert numbers == sorted(set(numbers))
     if any(a is not b for a, b in zip(kept, documents, strict=False)):
-        assert counter_for(None).count("\n\n".join(d.page_content for d in kept)) <= budget
+        assert get_counter(None).count("\n\n".join(d.page_content for d in kept)) <= budget
 
 
 # The summarizer
@@ -153,7 +153,7 @@ def _history(rounds: int = 6) -> list[Any]:
 def test_a_summary_keeps_the_budget_and_the_users_words(budget: int) -> None:
     engine = Compressor(store="memory")
     text = compressor_summarizer(budget, compressor=engine)(_history())
-    assert counter_for(None).count(text) <= budget
+    assert get_counter(None).count(text) <= budget
     assert "Never order parts above 300 EUR." in text
     refs = find_refs(text)
     assert refs
@@ -179,7 +179,7 @@ def test_an_earlier_summary_is_cut_again() -> None:
             additional_kwargs={"lc_source": "summarization"},
         )
         text = summarize([*([earlier] if step else []), *_history(4)])
-        assert counter_for(None).count(text) <= 300
+        assert get_counter(None).count(text) <= 300
         assert "Never order parts above 300 EUR." in text
 
 
@@ -188,7 +188,7 @@ def test_what_is_no_conversation_is_cut_as_text() -> None:
         [ToolMessage(FILLER * 20 + "Pump 4 leaks at valve V-221.", tool_call_id="nobody")]
     )
     assert text
-    assert counter_for(None).count(text) <= 120
+    assert get_counter(None).count(text) <= 120
 
 
 def test_a_summary_that_cannot_be_cut_is_whole(caplog: pytest.LogCaptureFixture) -> None:
@@ -201,7 +201,7 @@ def test_a_summary_that_cannot_be_cut_is_whole(caplog: pytest.LogCaptureFixture)
 
 def test_budgets_that_are_none_are_refused_at_once() -> None:
     for budget in (0, True, 1.5):
-        with pytest.raises(InvalidBudget):
+        with pytest.raises(BudgetError):
             compressor_summarizer(budget)  # type: ignore[arg-type]
     for budget in (0.5, 10):
         with pytest.raises(CompressorError):

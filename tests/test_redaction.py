@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor import Compressor
-from compressor.context.refs import ref_of
-from compressor.errors import CompressorError, ExpiredRef, StoreError, UnknownRef
+from compressor.context.refs import compute_ref
+from compressor.errors import CompressorError, ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import get_many
 from compressor.storage.wrappers.redacting import FRONT, RedactingStore
-from compressor.text.redaction import kinds, redact, redact_json
+from compressor.text.redaction import count_redactions, redact, redact_json
 
 _R = random.Random(5)
 
@@ -196,7 +196,7 @@ def test_json_stays_json_however_deep_it_is_escaped(parts: list[str], level: str
 
 
 SECRET = f"export API_KEY={SECRETS['api_key']}\n" + "\n".join(f"step {i} of the install is done" for i in range(40))
-REF, CLEAN = ref_of(SECRET), ref_of("clean")
+REF, CLEAN = compute_ref(SECRET), compute_ref("clean")
 
 
 def test_what_is_kept_behind_a_ref_has_no_secret_and_is_found() -> None:
@@ -209,7 +209,7 @@ def test_what_is_kept_behind_a_ref_has_no_secret_and_is_found() -> None:
     assert store.get_many([REF, CLEAN, "1" * 12]) == {REF: kept.encode(), CLEAN: b"clean"}
     assert get_many(inner, [REF]) == {} and inner.get(FRONT + REF) == kept.encode()
     assert store.get("vector:m:1") == b"\xff\xfe"
-    with pytest.raises(UnknownRef, match="'000000000000'"):
+    with pytest.raises(UnknownRefError, match="'000000000000'"):
         store.get("000000000000")
     for unfit in ({REF: "text"}, {"x" * 300: b""}):
         with pytest.raises(StoreError):
@@ -218,7 +218,7 @@ def test_what_is_kept_behind_a_ref_has_no_secret_and_is_found() -> None:
 
 def test_settings_may_change_and_nothing_holds_other_bytes() -> None:
     text = f"mail jo@mail.example {SECRETS['github_token']}".encode()
-    ref = ref_of(text.decode())
+    ref = compute_ref(text.decode())
     inner = MemoryStore()
     levels = {level: RedactingStore(inner, level) for level in ("secrets", "all", "off")}
     levels["secrets"].put({ref: text})
@@ -238,7 +238,7 @@ def test_a_time_that_is_over_is_said() -> None:
     store = RedactingStore(MemoryStore(ttl=10, clock=lambda: now[0]))
     store.put({REF: SECRET.encode()})
     now[0] = 20
-    with pytest.raises(ExpiredRef, match=f"'{REF}'"):
+    with pytest.raises(ExpiredRefError, match=f"'{REF}'"):
         store.get(REF)
 
 
@@ -255,7 +255,7 @@ def test_a_compressor_expands_what_has_no_secret(tmp_path: Path) -> None:
     compressor = Compressor(store=RedactingStore(SQLiteStore(tmp_path / "s.db")))
     made = compressor.compress_text(SECRET, 100)
     ref = made.refs[0] if hasattr(made, "refs") else made.dropped[0].ref
-    assert ref is not None and kinds(compressor.expand(ref)) == {"api_key": 1}
+    assert ref is not None and count_redactions(compressor.expand(ref)) == {"api_key": 1}
     session = compressor.session("s", budget=2_000)
     session.append({"role": "user", "content": "go on " * 400 + SECRET}, {"role": "user", "content": "and now?"})
     session.view()

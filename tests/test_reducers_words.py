@@ -10,16 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compressor import BudgetTooSmall, Compressor
-from compressor.context.refs import MARK_RE, find_refs
+from compressor import BudgetTooSmallError, Compressor
+from compressor.context.refs import PLACEHOLDER_RE, find_refs
 from compressor.errors import ModelError
 from compressor.pipeline.block_reports import LITTLE
-from compressor.pipeline.protected_words import loose
-from compressor.pipeline.word_pruner import WordPruner, of_words, weave
-from compressor.scoring import Query, Source, Units
-from compressor.text.segmenters import segment
+from compressor.pipeline.protected_words import find_removable_words
+from compressor.pipeline.word_pruner import WordPruner, max_per_word, merge_word_units
+from compressor.scoring import Query, SourceBlock, UnitBatch
+from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.span_layout import SpanLayout
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 ALL = WordPruner(keep=0.0, worth=0.0)  # everything that may go, from every sentence
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -87,9 +87,9 @@ def texts(draw: st.DrawFn, most: int = 8) -> tuple[str, list[str]]:
 
 def pruned(text: str, query: str = "", pruner: WordPruner = ALL) -> str:
     """A text of which every unit is kept, without the words that may go."""
-    layout = segment(text)
+    layout = segment_text(text)
     n = len(layout.spans)
-    units = Units([Source("document", layout, np.ones(n, np.float32))])
+    units = UnitBatch([SourceBlock("document", layout, np.ones(n, np.float32))])
     found = pruner.cuts(units, [0], Query(((query, 1.0),)))
     if not found:
         return text
@@ -109,7 +109,7 @@ def test_whole_words_go_and_what_is_protected_stays(made: tuple[str, list[str]])
     text, held = made
     after = pruned(text)
     assert is_part(after.split(), text.split()), "only whole words go, in place"
-    assert counter_for(None).count(after) <= counter_for(None).count(text)
+    assert get_counter(None).count(after) <= get_counter(None).count(text)
     for atom in held:
         assert after.count(atom) >= held.count(atom)
     for name in "isn't not never cannot without unless except no".split():
@@ -218,16 +218,16 @@ def test_a_model_that_fails_is_done_without_and_says_so() -> None:
 def test_a_word_says_what_its_best_piece_says() -> None:
     spans = np.array([[3, 7], [7, 10], [20, 24]], np.int32)
     pieces = np.array([[0, 3], [3, 5], [5, 7], [7, 10]], np.int32)
-    assert of_words(spans, pieces, np.array([5, 1, 2, 3], np.float32)).tolist() == [2.0, 3.0, np.inf]
+    assert max_per_word(spans, pieces, np.array([5, 1, 2, 3], np.float32)).tolist() == [2.0, 3.0, np.inf]
 
 
 def test_words_stand_in_the_order_behind_their_unit() -> None:
     order = np.array([2, 0, 1], np.int32)
     priority = np.array([4.0, 1.0, 8.0])
     grains = np.array([0, 2], np.int32)
-    assert weave(order, priority, grains, 0.4).tolist() == [2, 0, 4, 3, 1]
-    assert weave(order, priority, grains, 1.0).tolist() == [2, 4, 0, 3, 1]
-    assert weave(order, priority, grains, 0.0).tolist() == [2, 0, 1, 4, 3]
+    assert merge_word_units(order, priority, grains, 0.4).tolist() == [2, 0, 4, 3, 1]
+    assert merge_word_units(order, priority, grains, 1.0).tolist() == [2, 4, 0, 3, 1]
+    assert merge_word_units(order, priority, grains, 0.0).tolist() == [2, 0, 1, 4, 3]
 
 
 def speech(tool_text: str) -> list[dict[str, Any]]:
@@ -252,7 +252,7 @@ def test_messages(made: tuple[str, list[str]], share: float, pruner: WordPruner)
     c = Compressor(store="memory", prune_words=pruner)
     try:
         r = c.compress(messages, share)
-    except BudgetTooSmall:
+    except BudgetTooSmallError:
         return
     assert r.tokens_after <= r.budget
     assert r.messages[:3] == messages[:3], "what is said stays as it was said"
@@ -270,7 +270,8 @@ def test_messages(made: tuple[str, list[str]], share: float, pruner: WordPruner)
         assert c.expand(d.ref) == text
     if not r.warnings:
         assert is_part(
-            MARK_RE.sub("", after).replace("[…words ]", "").replace("[…]", "").replace("…", "").split(), text.split()
+            PLACEHOLDER_RE.sub("", after).replace("[…words ]", "").replace("[…]", "").replace("…", "").split(),
+            text.split(),
         )
 
 
@@ -281,19 +282,19 @@ def test_documents_and_texts(made: list[tuple[str, list[str]]], share: float) ->
     documents = [{"title": f"Part {i}", "text": text} for i, (text, _) in enumerate(made)]
     try:
         r = c.compress_documents(documents, query="What is the river?", budget=share)
-    except BudgetTooSmall:
+    except BudgetTooSmallError:
         return
-    assert r.tokens_after == counter_for(None).count(r.text) <= r.budget
+    assert r.tokens_after == get_counter(None).count(r.text) <= r.budget
     for d in r.dropped:
         assert c.expand(d.ref) == documents[d.block]["text"]
     if any(d.reason == LITTLE for d in r.dropped):
         assert "[…words cut ref" in r.text
     for document, (text, held) in zip(documents, made, strict=True):
-        one = c.compress_text(text, max(40, counter_for(None).count(text) * 3 // 4))
+        one = c.compress_text(text, max(40, get_counter(None).count(text) * 3 // 4))
         assert one.tokens_after <= max(one.budget, 1)
         for ref in find_refs(one.text):
             assert c.expand(ref) == document["text"]
-        if all(b.reason.startswith(f"{n} of {n} ") for b in one.blocks if (n := len(segment(text).spans))):
+        if all(b.reason.startswith(f"{n} of {n} ") for b in one.blocks if (n := len(segment_text(text).spans))):
             assert all(atom in one.text for atom in held), "every unit was kept"
 
 
@@ -302,7 +303,7 @@ def test_words_make_room_for_sentences_and_come_back_where_there_is_room() -> No
         f"The {w} of the city was the part of it that is known as the home of the people in the year {1900 + i}."
         for i, w in enumerate("river house building music school group film water".split())
     )
-    size = counter_for(None).count(text)
+    size = get_counter(None).count(text)
     plain, short = Compressor(store="memory"), Compressor(store="memory", prune_words=WordPruner(0.6, 0.0))
     years = [str(1900 + i) for i in range(8)]
     found = [sum(year in c.compress_text(text, size * 7 // 10).text for year in years) for c in (plain, short)]
@@ -333,7 +334,7 @@ def test_pasted_material_in_a_user_message_keeps_its_words() -> None:
 
 
 def test_loose_words_of_an_empty_text() -> None:
-    layout = segment("")
+    layout = segment_text("")
     assert isinstance(layout, SpanLayout)
-    spans, unit, size = loose(layout)
+    spans, unit, size = find_removable_words(layout)
     assert (spans.shape, len(unit), size) == ((0, 2), 0, 0)

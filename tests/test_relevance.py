@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from compressor.context.model import Kind
 from compressor.errors import CompressorError
-from compressor.scoring import FastScorer, Query, Source, Units, word_vectors
-from compressor.scoring.answer_relevance import answers, relevance
-from compressor.text.segmenters.sentences import prose
+from compressor.scoring import HeuristicScorer, Query, SourceBlock, UnitBatch, word_vectors
+from compressor.scoring.answer_relevance import answer_log_odds, relevance
+from compressor.text.segmenters.sentences import segment_prose
 
 DOCUMENTS = {
     "Marie Curie": "Marie Curie was a physicist. She was born in Warsaw on 7 November 1867. She won two Nobel Prizes.",
@@ -25,15 +25,15 @@ DOCUMENTS = {
 }
 
 
-def units_of(documents: dict[str, str], kind: Kind = "document") -> Units:
-    layouts = [prose(text) for text in documents.values()]
+def units_of(documents: dict[str, str], kind: Kind = "document") -> UnitBatch:
+    layouts = [segment_prose(text) for text in documents.values()]
     costs = [(np.diff(x.spans, axis=1)[:, 0] / 4).astype(np.float32) for x in layouts]
-    return Units([Source(kind, x, c, t) for x, c, t in zip(layouts, costs, documents, strict=True)])
+    return UnitBatch([SourceBlock(kind, x, c, t) for x, c, t in zip(layouts, costs, documents, strict=True)])
 
 
 def best(query: str) -> str:
     units = units_of(DOCUMENTS)
-    odds, read = answers(Query(((query, 1.0),)), units)
+    odds, read = answer_log_odds(Query(((query, 1.0),)), units)
     assert read.all()
     assert odds.dtype == np.float32
     assert float(relevance(odds).max()) == 1.0
@@ -56,19 +56,19 @@ def test_finds_the_sentence_that_answers(query: str, answer: str) -> None:
 def test_nothing_asked_nothing_relevant() -> None:
     units = units_of(DOCUMENTS)
     for query in (Query(), Query((("", 1.0),)), Query((("?!", 1.0),))):
-        odds, read = answers(query, units)
+        odds, read = answer_log_odds(query, units)
         assert not odds.any() and not read.any()
 
 
 def test_reads_documents_only() -> None:
-    odds, read = answers(Query((("marie curie", 1.0),)), units_of(DOCUMENTS, "tool_result"))
+    odds, read = answer_log_odds(Query((("marie curie", 1.0),)), units_of(DOCUMENTS, "tool_result"))
     assert not odds.any() and not read.any()
-    assert answers(Query((("x", 1.0),)), Units([]))[0].shape == (0,)
+    assert answer_log_odds(Query((("x", 1.0),)), UnitBatch([]))[0].shape == (0,)
 
 
 def test_is_deterministic() -> None:
     query = Query((("who won two nobel prizes", 1.0), ("physics", 0.4)))
-    first, second = (FastScorer().score(query, units_of(DOCUMENTS)) for _ in range(2))
+    first, second = (HeuristicScorer().score(query, units_of(DOCUMENTS)) for _ in range(2))
     assert np.array_equal(first, second)
 
 
@@ -80,7 +80,7 @@ def test_is_deterministic() -> None:
 )
 def test_any_text_gives_finite_scores(texts: list[str], query: str, title: str) -> None:
     units = units_of({f"{title}{i}": text for i, text in enumerate(texts)})
-    odds, read = answers(Query(((query, 1.0),)), units)
+    odds, read = answer_log_odds(Query(((query, 1.0),)), units)
     assert odds.shape == read.shape == (len(units),)
     assert np.isfinite(odds).all()
     score = relevance(odds)
@@ -92,16 +92,16 @@ def test_any_text_gives_finite_scores(texts: list[str], query: str, title: str) 
 )
 def test_odd_texts(text: str) -> None:
     units = units_of({"東京": text, "other": "Tokyo is the capital of Japan."})
-    odds, _ = answers(Query((("東京 capital \ud800", 1.0),)), units)
+    odds, _ = answer_log_odds(Query((("東京 capital \ud800", 1.0),)), units)
     assert np.isfinite(odds).all()
 
 
 def test_is_quick() -> None:
     units = units_of({f"{t} {i}": text * 3 for i in range(20) for t, text in DOCUMENTS.items()})
     query = Query((("when was marie curie born", 1.0),))
-    answers(query, units)
+    answer_log_odds(query, units)
     start = time.perf_counter()
-    answers(query, units)
+    answer_log_odds(query, units)
     assert time.perf_counter() - start < 0.5
 
 

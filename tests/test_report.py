@@ -78,7 +78,7 @@ def test_every_reason_and_the_balance_are_there() -> None:
         ],
         [drop(1, 11, 21), drop(1, 33, 46, "says the same as 'keep this'", 0.4)],
         warnings=["the tokenizer is an estimate"],
-        estimate=True,
+        is_estimate=True,
         tokenizer="calibrated",
     )
     page = Page(render_html(r, "a <title>"))
@@ -89,7 +89,7 @@ def test_every_reason_and_the_balance_are_there() -> None:
         "a <title>",
         f"{r.tokens_before:,}",
         f"{r.tokens_after:,}",
-        "estimate",
+        "is_estimate",
         "calibrated",
         "compressor expand 123456789012",
     ):

@@ -11,28 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor.errors import ModelError
-from compressor.scoring import FastScorer, Query, Source, Units, reuse_predictor
-from compressor.scoring.token_index import shape
-from compressor.text.segmenters import segment
+from compressor.scoring import HeuristicScorer, Query, SourceBlock, UnitBatch, reuse_predictor
+from compressor.scoring.token_index import token_shape
+from compressor.text.segmenters import segment_text
 
 FLIGHTS = json.dumps(
     [{"flight_number": f"HAT{100 + i}", "aisle_meals": i % 2 == 0, "comment": "on time as ever"} for i in range(20)]
 )
 
 
-def units_of(*texts: str, asked: str = "") -> Units:
-    layouts = [segment(t) for t in texts]
+def units_of(*texts: str, asked: str = "") -> UnitBatch:
+    layouts = [segment_text(t) for t in texts]
     sources = [
-        Source("tool_result", x, np.maximum(np.diff(x.spans, axis=1)[:, 0] / 4, 1).astype(np.float32), asked, age)
+        SourceBlock("tool_result", x, np.maximum(np.diff(x.spans, axis=1)[:, 0] / 4, 1).astype(np.float32), asked, age)
         for age, x in enumerate(reversed(layouts))
     ]
-    return Units(sources[::-1])
+    return UnitBatch(sources[::-1])
 
 
-def worth(units: Units, query: str = "book the flight") -> dict[str, float]:
+def worth(units: UnitBatch, query: str = "book the flight") -> dict[str, float]:
     """The best place's worth of every token."""
-    _, match = FastScorer().match(Query(((query, 1.0),)), units)
-    found = reuse_predictor.reuse(units, match)
+    _, match = HeuristicScorer().match(Query(((query, 1.0),)), units)
+    found = reuse_predictor.reuse_likelihood(units, match)
     assert found.shape == (len(units.index.pairs[0]),) and found.dtype == np.float32
     names = list(units.index.vocabulary)
     out: dict[str, float] = {}
@@ -54,9 +54,20 @@ def test_the_neighbourhood_of_a_match_counts() -> None:
 
 
 def test_shape_says_what_a_token_looks_like() -> None:
-    assert shape("a/b") & 1 and shape("a_b") & 2 and shape("a.b") & 4 and shape("a@b") & 8 and shape("a-b") & 16
-    assert shape("Ab") >> 5 & 1 and shape("AB") >> 6 & 1 and shape("A1") >> 7 & 1 and shape("11") >> 8 & 1
-    assert shape("x" * 100) >> 9 == 7 and shape("xxx") >> 9 == 0
+    assert (
+        token_shape("a/b") & 1
+        and token_shape("a_b") & 2
+        and token_shape("a.b") & 4
+        and token_shape("a@b") & 8
+        and token_shape("a-b") & 16
+    )
+    assert (
+        token_shape("Ab") >> 5 & 1
+        and token_shape("AB") >> 6 & 1
+        and token_shape("A1") >> 7 & 1
+        and token_shape("11") >> 8 & 1
+    )
+    assert token_shape("x" * 100) >> 9 == 7 and token_shape("xxx") >> 9 == 0
 
 
 @given(st.lists(st.text(max_size=60), max_size=4), st.text(max_size=20), st.text(max_size=20))

@@ -20,14 +20,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.errors import CompressorError, ModelError, Overloaded
+from compressor.errors import CompressorError, ModelError, QueueFullError
 from compressor.scoring.runtime import batch_scheduler, device_worker
-from compressor.scoring.runtime.batch_queue import Call, Waiting
-from compressor.scoring.runtime.batch_scheduler import Lane, Limits
+from compressor.scoring.runtime.batch_queue import BatchQueue, PendingRequest
+from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
 
 DEVICES = (f"test:{i}" for i in itertools.count())
 PATIENT = 10.0  # seconds after which a test that hangs fails
-WAIT = Limits(deadline=PATIENT)
+WAIT = BatchLimits(deadline=PATIENT)
 
 
 def double(batch: Sequence[int]) -> list[int]:
@@ -35,10 +35,10 @@ def double(batch: Sequence[int]) -> list[int]:
 
 
 def lane_of(
-    run: Callable[[Sequence[int]], Sequence[int]] = double, limits: Limits = WAIT, device: str | None = None
-) -> Lane[int, int]:
+    run: Callable[[Sequence[int]], Sequence[int]] = double, limits: BatchLimits = WAIT, device: str | None = None
+) -> BatchScheduler[int, int]:
     """A lane whose items are their own sizes."""
-    return Lane(run, lambda item: item, device or next(DEVICES), limits, "tiny")
+    return BatchScheduler(run, lambda item: item, device or next(DEVICES), limits, "tiny")
 
 
 class Held:
@@ -69,13 +69,13 @@ def until(true: Callable[[], bool]) -> None:
 
 sizes = st.lists(st.integers(1, 60), max_size=30)
 limits = st.builds(
-    Limits,
+    BatchLimits,
     batch_tokens=st.integers(1, 200),
     batch_items=st.integers(1, 8),
     queue_tokens=st.integers(1, 400),
-    gather=st.sampled_from([0.0, 0.001]),
+    max_wait=st.sampled_from([0.0, 0.001]),
     deadline=st.just(PATIENT),
-    padding=st.sampled_from([0.0, 0.25, 1.0]),
+    max_padding_fraction=st.sampled_from([0.0, 0.25, 1.0]),
     batch_cost=st.sampled_from([0, 10]),
 )
 
@@ -83,7 +83,7 @@ limits = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(sizes, min_size=1, max_size=8), limits)
 def test_every_caller_gets_its_outputs_in_order_and_no_batch_breaks_the_limits(
-    calls: list[list[int]], limits: Limits
+    calls: list[list[int]], limits: BatchLimits
 ) -> None:
     batches: list[list[int]] = []
 
@@ -99,7 +99,7 @@ def test_every_caller_gets_its_outputs_in_order_and_no_batch_breaks_the_limits(
         padded = max(batch) * len(batch)
         assert len(batch) <= limits.batch_items
         assert len(batch) == 1 or padded <= limits.batch_tokens
-        assert padded - sum(batch) <= max(limits.padding * padded, limits.batch_cost)
+        assert padded - sum(batch) <= max(limits.max_padding_fraction * padded, limits.batch_cost)
     stats = lane.stats()
     assert (stats.batches, stats.items, stats.tokens) == (len(batches), sum(map(len, calls)), sum(map(sum, calls)))
     assert (stats.waiting_items, stats.waiting_tokens) == (0, 0)
@@ -107,12 +107,12 @@ def test_every_caller_gets_its_outputs_in_order_and_no_batch_breaks_the_limits(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(sizes.filter(bool), min_size=1, max_size=12), limits)
-def test_nobody_starves(calls: list[list[int]], limits: Limits) -> None:
+def test_nobody_starves(calls: list[list[int]], limits: BatchLimits) -> None:
     """Every batch holds an item of the oldest call, however many calls of whatever size come after it."""
-    waiting = Waiting(limits)
+    waiting = BatchQueue(limits)
     open_calls = []
     for items in calls:
-        open_calls.append(Call(items, items, 0.0))
+        open_calls.append(PendingRequest(items, items, 0.0))
         waiting.push(open_calls[-1])
         begin(waiting, open_calls, limits)
     while open_calls:
@@ -120,7 +120,7 @@ def test_nobody_starves(calls: list[list[int]], limits: Limits) -> None:
     assert waiting.oldest() is None and waiting.size() == (0, 0)
 
 
-def begin(waiting: Waiting, open_calls: list[Call], limits: Limits) -> None:
+def begin(waiting: BatchQueue, open_calls: list[PendingRequest], limits: BatchLimits) -> None:
     oldest = waiting.oldest()
     assert oldest is open_calls[0]
     anchor = oldest.longest()
@@ -140,13 +140,13 @@ def test_similar_lengths_share_a_batch() -> None:
 def test_nothing_asked_is_nothing_run() -> None:
     lane = lane_of()
     assert lane.map([]) == [] and asyncio.run(lane.amap([])) == []
-    assert lane.stats() == batch_scheduler.LaneStats(0, 0, 0, 0.0, 0, 0, 0, 0.0, 0.0)
+    assert lane.stats() == batch_scheduler.BatchStats(0, 0, 0, 0.0, 0, 0, 0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("wrong", [{"batch_tokens": 0}, {"batch_items": 0}, {"gather": -1.0}, {"padding": 1.5}])
 def test_limits_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(CompressorError):
-        Limits(**wrong)  # type: ignore[arg-type]
+        BatchLimits(**wrong)  # type: ignore[arg-type]
 
 
 # -- gathering
@@ -195,7 +195,7 @@ def test_what_comes_while_a_batch_runs_shares_the_next_one() -> None:
 
 
 def test_a_caller_alone_pays_no_window() -> None:
-    lane = lane_of(limits=replace(WAIT, gather=5.0))
+    lane = lane_of(limits=replace(WAIT, max_wait=5.0))
     start = time.monotonic()
     assert lane.map([3]) == [6] and lane.map([4]) == [8]
     assert time.monotonic() - start < 2
@@ -206,13 +206,13 @@ def test_callers_in_company_wait_for_each_other_until_the_batch_is_full_or_the_w
 ) -> None:
     run = Held()
     run.go.release(3)
-    lane = lane_of(run, replace(WAIT, gather=5.0, batch_items=8))
+    lane = lane_of(run, replace(WAIT, max_wait=5.0, batch_items=8))
     monkeypatch.setattr(lane, "_crowded_until", float("inf"))
     start = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lane.map, [[1]] * 8)) == [[2]] * 8
     assert time.monotonic() - start < 4
-    lane.limits = replace(lane.limits, gather=0.02)
+    lane.limits = replace(lane.limits, max_wait=0.02)
     start = time.monotonic()
     assert lane.map([1]) == [2]
     assert 0.02 <= time.monotonic() - start < 2
@@ -326,7 +326,7 @@ def test_a_wrong_number_of_outputs_is_an_error(outs: list[int]) -> None:
 
 
 def test_an_error_of_size_is_the_callers() -> None:
-    lane: Lane[str, int] = Lane(lambda batch: [0], int, next(DEVICES), WAIT)
+    lane: BatchScheduler[str, int] = BatchScheduler(lambda batch: [0], int, next(DEVICES), WAIT)
     with pytest.raises(ValueError):
         lane.map(["x"])
     assert lane.stats().waiting_items == 0
@@ -338,7 +338,9 @@ def test_an_error_of_size_is_the_callers() -> None:
 def test_past_its_deadline_a_call_fails_and_what_was_not_begun_is_not_run() -> None:
     run = Held()
     lane = lane_of(run, replace(WAIT, batch_items=2))
-    with pytest.raises(Overloaded, match=r"tiny on test:\d+: not finished after 0.02 s: 0 of 6 items done; 4 items"):
+    with pytest.raises(
+        QueueFullError, match=r"tiny on test:\d+: not finished after 0.02 s: 0 of 6 items done; 4 items"
+    ):
         lane.map([7, 7, 7, 7, 7, 7], deadline=0.02)
     run.go.release(2)
     assert lane.map([9]) == [18]
@@ -348,9 +350,9 @@ def test_past_its_deadline_a_call_fails_and_what_was_not_begun_is_not_run() -> N
 
 def test_the_lanes_own_deadline_and_none() -> None:
     run = Held()
-    with pytest.raises(Overloaded):
-        lane_of(run, Limits(deadline=0.01)).map([1])
-    assert lane_of(limits=Limits(deadline=None)).map([1]) == [2]
+    with pytest.raises(QueueFullError):
+        lane_of(run, BatchLimits(deadline=0.01)).map([1])
+    assert lane_of(limits=BatchLimits(deadline=None)).map([1]) == [2]
     run.go.release()
 
 
@@ -360,7 +362,7 @@ def test_a_full_queue_makes_callers_wait_and_a_large_call_enters_an_empty_one() 
     with ThreadPoolExecutor(3) as pool:
         large = pool.submit(lane.map, [90, 91, 92])
         run.wait()
-        with pytest.raises(Overloaded, match="its turn did not come"):
+        with pytest.raises(QueueFullError, match="its turn did not come"):
             lane.map([1], deadline=0.01)
         later = pool.submit(lane.map, [20])
         until(lambda: lane.stats().waiting_items == 3)
@@ -411,7 +413,7 @@ def test_asyncio_deadline_errors_and_cancelling() -> None:
     lane = lane_of(run, replace(WAIT, batch_items=1))
 
     async def main() -> None:
-        with pytest.raises(Overloaded):
+        with pytest.raises(QueueFullError):
             await lane.amap([1, 2, 3], deadline=0.01)
         task = asyncio.create_task(lane.amap([4, 5]))
         await asyncio.sleep(0.01)
@@ -430,7 +432,9 @@ def test_asyncio_deadline_errors_and_cancelling() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(sizes, st.sampled_from([0.0, 0.001, 0.005, PATIENT])), min_size=1, max_size=16), limits)
-def test_deadlines_among_answers_leave_nothing_behind(calls: list[tuple[list[int], float]], limits: Limits) -> None:
+def test_deadlines_among_answers_leave_nothing_behind(
+    calls: list[tuple[list[int], float]], limits: BatchLimits
+) -> None:
     def run(batch: Sequence[int]) -> list[int]:
         time.sleep(0.0003)
         if len(batch) > 4:
@@ -447,14 +451,14 @@ def test_deadlines_among_answers_leave_nothing_behind(calls: list[tuple[list[int
             assert lane.map(items, deadline) == double(items) and 13 not in items
         except ModelError:
             assert 13 in items
-        except Overloaded:
+        except QueueFullError:
             assert deadline < PATIENT
 
     async def main() -> None:
         await asyncio.gather(*(asyncio.to_thread(ask, call) for call in calls), *map(brief, calls))
 
     async def brief(call: tuple[list[int], float]) -> None:
-        with contextlib.suppress(ModelError, Overloaded, asyncio.TimeoutError):
+        with contextlib.suppress(ModelError, QueueFullError, asyncio.TimeoutError):
             await asyncio.wait_for(lane.amap(call[0]), call[1])
 
     asyncio.run(main())
@@ -488,21 +492,22 @@ def test_a_worker_that_cannot_start_is_overloaded(monkeypatch: pytest.MonkeyPatc
     lane = lane_of()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(Overloaded, match="can't start new thread"):
+        with pytest.raises(QueueFullError, match="can't start new thread"):
             lane.map([1])
     assert lane.map([1]) == [2]
 
 
 START = """
 import os, sys, threading, time
-from compressor.errors import Overloaded
-from compressor.scoring.runtime.batch_scheduler import Lane, Limits
+from compressor.errors import QueueFullError
+from compressor.scoring.runtime.batch_scheduler import BatchScheduler
+from compressor.scoring.runtime.batch_queue import BatchLimits
 begun = threading.Event()
 def run(batch):
     begun.set()
     time.sleep(batch[0] / 1000)
     return batch
-lane = Lane(run, lambda item: item, "cpu", Limits())
+lane = BatchScheduler(run, lambda item: item, "cpu", BatchLimits())
 """
 
 
@@ -530,11 +535,11 @@ def test_the_interpreter_ends(code: str) -> None:
 def test_no_work_is_taken_when_the_interpreter_is_about_to_end() -> None:
     code = """
 import atexit
-from compressor.scoring import worker
+from compressor.scoring.runtime import device_worker as worker
 def late():
     try:
         lane.map([1])
-    except Overloaded as error:
+    except QueueFullError as error:
         print(error)
 atexit.unregister(worker._stop)
 atexit.register(late)

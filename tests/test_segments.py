@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.context.refs import GAP
-from compressor.text.segmenters import detect, find_material, segment, speech
-from compressor.text.segmenters.base import Flag, Layout
-from compressor.text.segmenters.span_layout import LONGEST, SpanLayout, hard_cuts, layout
+from compressor.context.refs import ELLIPSIS
+from compressor.text.segmenters import detect_content_type, find_pasted_content, segment_speech, segment_text
+from compressor.text.segmenters.base import SegmentedText, UnitFlag
+from compressor.text.segmenters.span_layout import LONGEST, SpanLayout, build_layout, length_splits
 
 MODULES = {name: name for name in ("prose", "log", "trace", "diff", "table", "search", "html", "code")} | {
     "markdown": "markdown",
@@ -24,15 +24,16 @@ MODULES = {name: name for name in ("prose", "log", "trace", "diff", "table", "se
     "search": "search_results",
 }
 
+FUNCTIONS = {"search": "search_results", "trace": "traceback"}
+
 
 def segmenter(kind: str) -> Callable[[str], SpanLayout]:
-    found: Callable[[str], SpanLayout] = getattr(
-        importlib.import_module(f"compressor.text.segmenters.{MODULES[kind]}"), kind
-    )
+    module = importlib.import_module(f"compressor.text.segmenters.{MODULES[kind]}")
+    found: Callable[[str], SpanLayout] = getattr(module, f"segment_{FUNCTIONS.get(kind, kind)}")
     return found
 
 
-def units(found: Layout) -> list[str]:
+def units(found: SegmentedText) -> list[str]:
     return [found.text[a:b] for a, b in found.spans.tolist()]
 
 
@@ -82,23 +83,23 @@ def test_every_segmenter_tiles_and_renders_any_text(kind: str, text: str, seed: 
     assert "".join(u for u, k in zip(units(found), found.closure(keep), strict=True) if k).strip() == "" or out
     assert (found.closure(keep) >= keep).all()
     assert found.render(found.closure(keep)) == out
-    assert found.render(np.zeros(n, np.bool_)).strip() in ("", GAP)
+    assert found.render(np.zeros(n, np.bool_)).strip() in ("", ELLIPSIS)
 
 
 @settings(max_examples=120, deadline=None)
 @given(text=TEXTS, hint=st.sampled_from(["", "a.py", "cat x.json", '{"command": "open a.js"}', "\ud800", "```"]))
 def test_segment_gives_the_text_back(text: str, hint: str) -> None:
-    found = segment(text, hint)
+    found = segment_text(text, hint)
     assert found.render(np.ones(len(found.spans), np.bool_)) == text
-    assert isinstance(detect(text, hint), str)
-    spoken = speech(text)
+    assert isinstance(detect_content_type(text, hint), str)
+    spoken = segment_speech(text)
     assert spoken.render(np.ones(len(spoken.spans), np.bool_)) == text
 
 
 @settings(max_examples=100, deadline=None)
 @given(text=TEXTS)
 def test_material_spans_are_ordered_and_long(text: str) -> None:
-    spans = find_material(text * 8)
+    spans = find_pasted_content(text * 8)
     assert all(b - a >= 800 for a, b in spans)
     assert all(b <= c for (_, b), (c, _) in pairwise(spans))
 
@@ -122,46 +123,46 @@ def test_time_is_linear_in_hostile_texts() -> None:
             found.render(np.arange(len(found.spans)) % 3 == 1)
             assert time.thread_time() - start < 1, (kind, piece)
         start = time.thread_time()
-        find_material(text)
+        find_pasted_content(text)
         assert time.thread_time() - start < 1, piece
     assert time.thread_time() - begun < 60
 
 
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "1" * 200_000, "word " * 200_000, "é" * 300_000], ids=len)
 def test_a_long_line_is_cut_into_pieces(text: str) -> None:
-    found = segment(text)
+    found = segment_text(text)
     assert found.render(np.ones(len(found.spans), np.bool_)) == text
     assert int((found.spans[:, 1] - found.spans[:, 0]).max()) <= 2000
 
 
 def test_hard_cuts_spare_numbers_urls_and_surrogate_pairs() -> None:
     text = "好" * 1150 + "https://example.com/" + "a" * 90 + "好" * 50
-    assert hard_cuts(text, 0, len(text)) == [1150]
+    assert length_splits(text, 0, len(text)) == [1150]
     text = "好" * 1196 + "12345.678" + "好" * 20
-    assert hard_cuts(text, 0, len(text)) == [1196]
+    assert length_splits(text, 0, len(text)) == [1196]
     pair = "\ud83d\ude00"
     text = "x" + pair * 1000
-    assert all((c - 1) % 2 == 0 for c in hard_cuts(text, 0, len(text)))
-    assert hard_cuts("ab " * 1000, 0, 3000)[0] == LONGEST
+    assert all((c - 1) % 2 == 0 for c in length_splits(text, 0, len(text)))
+    assert length_splits("ab " * 1000, 0, 3000)[0] == LONGEST
 
 
 def test_gaps() -> None:
     text = "one\n  two\n  three\n\nfour\n"
-    found = layout("log", text, [0, 4, 10, 19])
+    found = build_layout("log", text, [0, 4, 10, 19])
     assert found.render(np.array([True, False, False, True])) == "one\n  …\n\nfour\n"
     assert found.render(np.array([True, True, True, False])) == "one\n  two\n  three\n\n…\n"
-    said = layout("prose", "One. Two. Three.", [0, 5, 10])
+    said = build_layout("prose", "One. Two. Three.", [0, 5, 10])
     assert said.render(np.array([True, False, True])) == "One. … Three."
     assert said.render(np.array([False, True, False])) == "… Two. …"
     assert said.render(np.array([True, True, False])) == "One. Two. …"
-    blank = layout("log", "a\n\n\nb\n", [0, 2, 3, 4])
+    blank = build_layout("log", "a\n\n\nb\n", [0, 2, 3, 4])
     assert blank.render(np.array([True, False, False, True])) == "a\nb\n"
-    assert layout("log", "a\r\nb\r\nc\r\n", [0, 3, 6]).render(np.array([True, False, True])) == "a\r\n…\r\nc\r\n"
+    assert build_layout("log", "a\r\nb\r\nc\r\n", [0, 3, 6]).render(np.array([True, False, True])) == "a\r\n…\r\nc\r\n"
 
 
 def test_ancestors_and_closers_stay() -> None:
     text = "if {\nx\nif {\ny\n}\n}\n"
-    found = layout("code", text, [0, 5, 7, 12, 14, 16], [-1, 0, 0, 2, 2, 0], None, [-1, -1, -1, -1, 2, 0])
+    found = build_layout("code", text, [0, 5, 7, 12, 14, 16], [-1, 0, 0, 2, 2, 0], None, [-1, -1, -1, -1, 2, 0])
     keep = np.zeros(6, np.bool_)
     keep[3] = True
     assert found.render(keep) == "if {\n…\nif {\ny\n}\n}\n"
@@ -174,19 +175,19 @@ def test_ancestors_and_closers_stay() -> None:
 
 def test_a_deep_chain_of_parents_is_followed() -> None:
     n = 20_000
-    found = layout("search", "x\n" * n, np.arange(n) * 2, np.arange(n) - 1)
+    found = build_layout("search", "x\n" * n, np.arange(n) * 2, np.arange(n) - 1)
     keep = np.zeros(n, np.bool_)
     keep[-1] = True
     assert found.closure(keep).all()
 
 
 def test_pieces_keep_noise_but_not_errors() -> None:
-    flags = [int(Flag.ERROR | Flag.NOISE)]
-    found = layout("log", "x " * 2000, [0], None, flags)
-    assert found.flags.tolist() == [flags[0], *[int(Flag.NOISE)] * (len(found.spans) - 1)]
+    flags = [int(UnitFlag.ERROR | UnitFlag.NOISE)]
+    found = build_layout("log", "x " * 2000, [0], None, flags)
+    assert found.flags.tolist() == [flags[0], *[int(UnitFlag.NOISE)] * (len(found.spans) - 1)]
 
 
 def test_empty() -> None:
     for kind in MODULES:
         check(segmenter(kind)(""), "")
-    assert len(segment("").spans) == 0
+    assert len(segment_text("").spans) == 0

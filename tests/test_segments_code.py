@@ -12,11 +12,11 @@ import time
 import numpy as np
 import pytest
 
-from compressor.context.refs import GAP
-from compressor.text.segmenters.base import Flag
-from compressor.text.segmenters.code import code
-from compressor.text.segmenters.code_lines import line_rows
-from compressor.text.segmenters.code_tree_sitter import Rows, tree_rows
+from compressor.context.refs import ELLIPSIS
+from compressor.text.segmenters.base import UnitFlag
+from compressor.text.segmenters.code import segment_code
+from compressor.text.segmenters.code_lines import rows_by_indentation
+from compressor.text.segmenters.code_tree_sitter import CodeRows, rows_by_syntax_tree
 from compressor.text.segmenters.languages import hint_language, looks_like
 
 PYTHON = '''\
@@ -174,7 +174,7 @@ SOURCES = {
 }
 
 
-def texts(source: str, rows: Rows) -> list[str]:
+def texts(source: str, rows: CodeRows) -> list[str]:
     lines = source.splitlines(keepends=True)
     return ["".join(lines[a:b]) for a, b in zip(rows.rows, [*rows.rows[1:], len(lines)], strict=True)]
 
@@ -182,8 +182,8 @@ def texts(source: str, rows: Rows) -> list[str]:
 @pytest.mark.parametrize("language", SOURCES)
 def test_braces_stay_balanced_whatever_is_kept(language: str) -> None:
     source = SOURCES[language]
-    assert tree_rows(source, language) is not None
-    found = code(source, language)
+    assert rows_by_syntax_tree(source, language) is not None
+    found = segment_code(source, language)
     assert found.kind == "code"
     random = np.random.default_rng(0)
     for _ in range(200):
@@ -196,40 +196,40 @@ def test_braces_stay_balanced_whatever_is_kept(language: str) -> None:
 def test_the_line_segmenter_keeps_braces_balanced_in_tidy_code(language: str) -> None:
     source = SOURCES[language].split("for (;;) {")[0]
     lines = source.splitlines(keepends=True)
-    rows = line_rows(source, language)
+    rows = rows_by_indentation(source, language)
     assert "".join(texts(source, rows)) == source and len(rows.rows) > len(lines) / 2
     assert [p for i, p in enumerate(rows.parents) if p >= i] == []
 
 
 def test_python_statements_are_whole() -> None:
-    rows = tree_rows(PYTHON, "python")
+    rows = rows_by_syntax_tree(PYTHON, "python")
     assert rows is not None
     units = texts(PYTHON, rows)
     assert "@dec(\n    1)\ndef foo(a,\n        b):\n" in units
     assert "    x = {\n        1: 2,\n    }\n" in units
     assert '        y = """\ntext\n"""\n' in units
     flags = {u.strip().split("\n")[0]: f for u, f in zip(units, rows.flags, strict=True)}
-    assert flags["@dec("] == flags["class A(B):"] == Flag.SIGNATURE
-    assert flags["import os"] == Flag.IMPORT and flags['"""Doc."""'] == flags['"""One."""'] == Flag.COMMENT
+    assert flags["@dec("] == flags["class A(B):"] == UnitFlag.SIGNATURE
+    assert flags["import os"] == UnitFlag.IMPORT and flags['"""Doc."""'] == flags['"""One."""'] == UnitFlag.COMMENT
     up = {u.strip(): units[p].strip() if p >= 0 else "" for u, p in zip(units, rows.parents, strict=True)}
     assert up["return 3"] == "else:" and up["else:"] == up["elif b:"] == "if a:" and up["if a:"].startswith("@dec")
 
 
 def test_what_is_kept_of_python_still_parses() -> None:
     source = inspect.getsource(textwrap)
-    found = code(source, "textwrap.py")
+    found = segment_code(source, "textwrap.py")
     random = np.random.default_rng(1)
     for _ in range(30):
         out = found.render(random.random(len(found.spans)) < 0.3)
         # a gap stands where statements stood: as a statement it must fit, except where a branch (`elif`) went
-        out = re.sub(rf"^( *){GAP}\n+(?=\1(?:elif|else)\b)", "", out, flags=re.M)
-        ast.parse(out.replace(GAP, "..."))
+        out = re.sub(rf"^( *){ELLIPSIS}\n+(?=\1(?:elif|else)\b)", "", out, flags=re.M)
+        ast.parse(out.replace(ELLIPSIS, "..."))
 
 
 def test_lines_and_tree_agree_on_python() -> None:
     source = inspect.getsource(textwrap)
-    tree = tree_rows(source, "python")
-    lines = line_rows(source, "python")
+    tree = rows_by_syntax_tree(source, "python")
+    lines = rows_by_indentation(source, "python")
     assert tree is not None
     assert len(set(tree.rows) & set(lines.rows)) > 0.9 * len(set(tree.rows) | set(lines.rows))
 
@@ -240,7 +240,7 @@ def test_a_long_docstring_is_cut_at_its_paragraphs() -> None:
         + "".join(f"\n    Paragraph {i}\n    more\n" for i in range(6))
         + '    """\n    return 1\n'
     )
-    for rows in (tree_rows(source, "python"), line_rows(source, "python")):
+    for rows in (rows_by_syntax_tree(source, "python"), rows_by_indentation(source, "python")):
         assert rows is not None
         assert len(rows.rows) == 10
         assert rows.closes[8] == 1 and rows.parents[3] == 1
@@ -251,10 +251,10 @@ def test_windows_keep_their_numbers(number: str) -> None:
     inside = PYTHON.split("\n")[7:23]
     body = "".join(number.format(i) + line + "\n" for i, line in enumerate(inside, 8))
     text = f"[File: /x/y.py (99 lines total)]\n(7 more lines above)\n{body}(76 more lines below)\nFile updated.\n"
-    found = code(text)
+    found = segment_code(text)
     units = [text[a:b] for a, b in found.spans.tolist()]
-    assert units[0].startswith("[File") and found.flags[0] == Flag.HEADER
-    assert found.flags[1] == Flag.SUMMARY
+    assert units[0].startswith("[File") and found.flags[0] == UnitFlag.HEADER
+    assert found.flags[1] == UnitFlag.SUMMARY
     assert any(u.count("\n") == 3 and "x = {" in u for u in units)
     keep = np.array(["return 3" in u for u in units])
     out = found.render(keep)
@@ -264,15 +264,15 @@ def test_windows_keep_their_numbers(number: str) -> None:
 
 def test_a_window_that_begins_in_a_docstring() -> None:
     source = '        of the thing.\n        """\n        if x:\n            return """a"""\n        return 2\n'
-    units = [u.strip() for u in texts(source, line_rows(source, "python"))]
+    units = [u.strip() for u in texts(source, rows_by_indentation(source, "python"))]
     assert units[1:] == ["if x:", 'return """a"""', "return 2"]
 
 
 def test_an_unclosed_bracket_does_not_swallow_the_rest() -> None:
     source = "class A:\n    x = foo(\n    def f(self):\n        return 1\n\n    def g(self):\n        return 2\n"
-    assert len(line_rows(source, "python").rows) == 6
+    assert len(rows_by_indentation(source, "python").rows) == 6
     source = "class A {\n  x = foo(\n  public f() {\n    return 1;\n  }\n}\n"
-    assert len(line_rows(source, "javascript").rows) >= 5
+    assert len(rows_by_indentation(source, "javascript").rows) >= 5
 
 
 @pytest.mark.parametrize(
@@ -291,15 +291,15 @@ def test_an_unclosed_bracket_does_not_swallow_the_rest() -> None:
 @pytest.mark.parametrize("language", ["python", "java", "c", "go"])
 def test_garbage_is_given_up_on_quickly(source: str, language: str) -> None:
     start = time.thread_time()
-    code(source, language)
+    segment_code(source, language)
     assert time.thread_time() - start < 2
 
 
 def test_deep_nesting() -> None:
     source = "".join("    " * i + "if x:\n" for i in range(150)) + "    " * 150 + "y\n"
-    found = code(source, "python")
+    found = segment_code(source, "python")
     assert found.render(np.ones(len(found.spans), np.bool_)) == source
-    code("{" * 5000 + "}" * 5000, "javascript")
+    segment_code("{" * 5000 + "}" * 5000, "javascript")
 
 
 def test_threads_do_not_share_parsers() -> None:
@@ -307,11 +307,11 @@ def test_threads_do_not_share_parsers() -> None:
 
     def work() -> None:
         for _ in range(20):
-            rows = tree_rows(PYTHON, "python")
+            rows = rows_by_syntax_tree(PYTHON, "python")
             if rows is None or len(rows.rows) != expected:
                 failures.append(1)
 
-    first = tree_rows(PYTHON, "python")
+    first = rows_by_syntax_tree(PYTHON, "python")
     assert first is not None
     expected = len(first.rows)
     threads = [threading.Thread(target=work) for _ in range(4)]

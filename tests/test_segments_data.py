@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compressor.text.segmenters import find_material, segment
-from compressor.text.segmenters.base import Flag
-from compressor.text.segmenters.html import html
-from compressor.text.segmenters.log import log
-from compressor.text.segmenters.traceback import trace
+from compressor.text.segmenters import find_pasted_content, segment_text
+from compressor.text.segmenters.base import UnitFlag
+from compressor.text.segmenters.html import segment_html
+from compressor.text.segmenters.log import segment_log
+from compressor.text.segmenters.traceback import segment_traceback
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the data sets are not here")
@@ -45,13 +45,13 @@ def test_swe_agent_outputs() -> None:
     kinds: Counter[str] = Counter()
     for name in ("swe_demos", "swe_lite"):
         for hint, text in tool_outputs(name):
-            found = segment(text, hint)
+            found = segment_text(text, hint)
             n = len(found.spans)
             kinds[found.kind] += 1
             assert found.render(np.ones(n, np.bool_)) == text
             assert len(found.render(np.arange(n) % 2 == 0)) <= len(text) + 2 * n
             if text.startswith("[File: "):
-                assert found.kind == "code" and found.flags[0] & Flag.HEADER
+                assert found.kind == "code" and found.flags[0] & UnitFlag.HEADER
             if text.startswith("Found "):
                 assert found.kind == "search"
     assert kinds["code"] > 500 and kinds["search"] > 150 and kinds["diff"] > 80 and kinds["trace"] > 20
@@ -59,22 +59,22 @@ def test_swe_agent_outputs() -> None:
 
 def test_the_task_of_an_agent_is_no_material() -> None:
     for session in records("sessions/swe_lite.jsonl.gz"):
-        assert find_material(next(m["content"] for m in session["messages"] if m["role"] == "user")) == []
+        assert find_pasted_content(next(m["content"] for m in session["messages"] if m["role"] == "user")) == []
 
 
 def test_bgl_alerts_are_errors() -> None:
     with gzip.open(DATA / "loghub/BGL_2k.log.gz", "rt", newline="") as file:
-        found = log(file.read())
+        found = segment_log(file.read())
     with gzip.open(DATA / "loghub/BGL_2k.log_structured.csv.gz", "rt") as file:
         alerts = [row["Label"] != "-" for row in csv.DictReader(io.StringIO(file.read()))]
-    assert ((found.flags & Flag.ERROR) > 0).tolist() == alerts
+    assert ((found.flags & UnitFlag.ERROR) > 0).tolist() == alerts
 
 
 def test_logs_are_cut_by_lines() -> None:
     for path in sorted((DATA / "loghub").glob("*_2k.log.gz")):
         with gzip.open(path, "rt", newline="", errors="surrogateescape") as file:
             text = file.read()
-        found = segment(text)
+        found = segment_text(text)
         assert found.kind == "log", path.name
         assert abs(len(found.spans) - text.count("\n")) < 10
 
@@ -83,14 +83,14 @@ def test_failing_tests_are_errors_and_passed_ones_noise() -> None:
     for name in ("swebench_eval_logs", "codestory_eval_logs"):
         for record in records(f"test_logs/{name}.jsonl.gz"):
             text = record["text"]
-            found = trace(text)
+            found = segment_traceback(text)
             assert found.render(np.ones(len(found.spans), np.bool_)) == text
             for (a, b), flag in zip(found.spans.tolist(), found.flags.tolist(), strict=True):
                 unit = text[a:b]
                 if re.match(r"(?:FAIL|ERROR): test|FAILED \S+::", unit):
-                    assert flag & Flag.ERROR
+                    assert flag & UnitFlag.ERROR
                 elif re.match(r"test_\w+ \([\w.]+\) \.\.\. ok$", unit.strip()):
-                    assert flag & Flag.NOISE
+                    assert flag & UnitFlag.NOISE
 
 
 def test_pages_lose_their_furniture_and_keep_their_text() -> None:
@@ -101,12 +101,12 @@ def test_pages_lose_their_furniture_and_keep_their_text() -> None:
     size: list[float] = []
     for page in records("html_pages/article_extraction_181.jsonl.gz")[:60]:
         text = page["html"]
-        found = html(text)
+        found = segment_html(text)
         assert found.render(np.ones(len(found.spans), np.bool_)) == text
         signal = "".join(
             text[a:b]
             for (a, b), f in zip(found.spans.tolist(), found.flags.tolist(), strict=True)
-            if not f & Flag.NOISE
+            if not f & UnitFlag.NOISE
         )
         paragraphs = [p for p in map(letters, page["articleBody"].split("\n")) if len(p) > 20]
         said = letters(signal)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor import Compressor
-from compressor.text.segmenters import segment
-from compressor.text.segmenters.delimited_table import GridLayout, grid
+from compressor.text.segmenters import segment_text
+from compressor.text.segmenters.delimited_table import DelimitedTableLayout, segment_delimited_table
 
 MARKDOWN = """| name | city | price | remark |
 | --- | --- | ---: | --- |
@@ -24,7 +24,7 @@ cells = st.text(st.characters(blacklist_characters='|"\\\n\r\t;,', blacklist_cat
 @given(st.lists(st.lists(cells, min_size=3, max_size=3), min_size=4, max_size=12), st.randoms())
 def test_everything_kept_is_the_source_and_rows_stay_aligned(rows: list[list[str]], rng: object) -> None:
     text = "| a | b | c |\n|---|---|---|\n" + "".join(f"| {' | '.join(r)} |\n" for r in rows)
-    layout = grid(text)
+    layout = segment_delimited_table(text)
     if layout is None:
         return
     n = len(layout.spans)
@@ -36,8 +36,8 @@ def test_everything_kept_is_the_source_and_rows_stay_aligned(rows: list[list[str
 
 
 def test_one_column_of_every_row_can_stay() -> None:
-    layout = grid(MARKDOWN)
-    assert isinstance(layout, GridLayout)
+    layout = segment_delimited_table(MARKDOWN)
+    assert isinstance(layout, DelimitedTableLayout)
     names = list(layout.column_names)
     keep = (layout.columns < 0) | (layout.columns == 0) | (layout.columns == names.index("city"))
     assert layout.render(keep).split("\n") == [
@@ -50,7 +50,7 @@ def test_one_column_of_every_row_can_stay() -> None:
 
 
 def test_spans_point_at_the_cells() -> None:
-    layout = grid(MARKDOWN)
+    layout = segment_delimited_table(MARKDOWN)
     assert layout is not None
     for spans, (a, b) in zip(layout.source_spans[1:], layout.spans[1:].tolist(), strict=True):
         for start, end in spans:
@@ -58,11 +58,11 @@ def test_spans_point_at_the_cells() -> None:
 
 
 def test_what_is_no_clean_table_is_cut_by_lines() -> None:
-    assert grid("a,b\n1,2\n") is None
-    assert grid(MARKDOWN + "\nA remark below the table.\n") is None
-    assert grid("1,2,3\n4,5,6\n7,8,9\n1,1,1\n") is None, "no header"
-    assert grid(MARKDOWN.replace("| Bonn ", "")) is None, "a row is short"
-    assert segment('a,b\n"1,5",2\n3,4\n5,6\n').kind == "table"
+    assert segment_delimited_table("a,b\n1,2\n") is None
+    assert segment_delimited_table(MARKDOWN + "\nA remark below the table.\n") is None
+    assert segment_delimited_table("1,2,3\n4,5,6\n7,8,9\n1,1,1\n") is None, "no header"
+    assert segment_delimited_table(MARKDOWN.replace("| Bonn ", "")) is None, "a row is short"
+    assert segment_text('a,b\n"1,5",2\n3,4\n5,6\n').kind == "table"
 
 
 def test_the_asked_column_survives() -> None:

@@ -5,34 +5,34 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compressor.text.segmenters import detect, find_material, segment
-from compressor.text.segmenters.base import Flag, Layout
-from compressor.text.segmenters.diff import diff
-from compressor.text.segmenters.html import html
-from compressor.text.segmenters.log import log
-from compressor.text.segmenters.markdown import markdown
-from compressor.text.segmenters.search_results import search
-from compressor.text.segmenters.sentences import prose
-from compressor.text.segmenters.table import table
-from compressor.text.segmenters.traceback import trace
+from compressor.text.segmenters import detect_content_type, find_pasted_content, segment_text
+from compressor.text.segmenters.base import SegmentedText, UnitFlag
+from compressor.text.segmenters.diff import segment_diff
+from compressor.text.segmenters.html import segment_html
+from compressor.text.segmenters.log import segment_log
+from compressor.text.segmenters.markdown import segment_markdown
+from compressor.text.segmenters.search_results import segment_search_results
+from compressor.text.segmenters.sentences import segment_prose
+from compressor.text.segmenters.table import segment_table
+from compressor.text.segmenters.traceback import segment_traceback
 
 
-def units(found: Layout) -> list[str]:
+def units(found: SegmentedText) -> list[str]:
     return [found.text[a:b] for a, b in found.spans.tolist()]
 
 
-def flagged(found: Layout, flag: Flag) -> list[str]:
+def flagged(found: SegmentedText, flag: UnitFlag) -> list[str]:
     return [u for u, f in zip(units(found), found.flags.tolist(), strict=True) if f & flag]
 
 
-def parent_of(found: Layout, part: str) -> str:
+def parent_of(found: SegmentedText, part: str) -> str:
     """The parent of the unit that holds `part`, "" if it has none."""
     said = units(found)
     parent = int(found.parents[next(i for i, u in enumerate(said) if part in u)])
     return said[parent] if parent >= 0 else ""
 
 
-def only(found: Layout, part: str) -> str:
+def only(found: SegmentedText, part: str) -> str:
     """What is left when the unit that holds `part` is all that is asked for."""
     return found.render(np.array([part in u for u in units(found)]))
 
@@ -107,12 +107,12 @@ SAMPLES = {
 
 @pytest.mark.parametrize(("kind", "text"), [(k, t) for k, texts in SAMPLES.items() for t in texts])
 def test_detect(kind: str, text: str) -> None:
-    assert detect(text) == kind
+    assert detect_content_type(text) == kind
 
 
 def test_what_only_looks_like_json_is_cut_as_what_it_is() -> None:
-    assert segment("{'a': 1, 'b': None}").render(np.array([True])) == "{'a': 1, 'b': None}"
-    assert segment("[1] 2024-01-01 x\n[2] y]").kind != "json"
+    assert segment_text("{'a': 1, 'b': None}").render(np.array([True])) == "{'a': 1, 'b': None}"
+    assert segment_text("[1] 2024-01-01 x\n[2] y]").kind != "json"
 
 
 def test_prose_sentences() -> None:
@@ -120,38 +120,38 @@ def test_prose_sentences() -> None:
         'Dr. Smith et al. paid $3.50 in the U.S. "Really?" she asked. It was 1990. '
         "See https://a.b/c?d=e. J. Doe left! Yes."
     )
-    assert units(prose(text)) == [
+    assert units(segment_prose(text)) == [
         'Dr. Smith et al. paid $3.50 in the U.S. "Really?" she asked. ',
         "It was 1990. ",
         "See https://a.b/c?d=e. ",
         "J. Doe left! ",
         "Yes.",
     ]
-    assert units(prose("今天天气很好。我们去公园吧！“好吗？”当然。")) == [
+    assert units(segment_prose("今天天气很好。我们去公园吧！“好吗？”当然。")) == [
         "今天天气很好。",
         "我们去公园吧！",
         "“好吗？”",
         "当然。",
     ]
-    assert units(prose("هل أنت بخير؟ نعم. شكرا.")) == ["هل أنت بخير؟ ", "نعم. ", "شكرا."]
-    assert units(prose("यह एक वाक्य है। दूसरा वाक्य।")) == ["यह एक वाक्य है। ", "दूसरा वाक्य।"]
+    assert units(segment_prose("هل أنت بخير؟ نعم. شكرا.")) == ["هل أنت بخير؟ ", "نعم. ", "شكرا."]
+    assert units(segment_prose("यह एक वाक्य है। दूसरा वाक्य।")) == ["यह एक वाक्य है। ", "दूसरा वाक्य।"]
     thai = "สวัสดีครับ ผมชื่อสมชาย " * 40
-    assert max(map(len, units(prose(thai)))) < 300
+    assert max(map(len, units(segment_prose(thai)))) < 300
 
 
 def test_prose_lines_and_headers() -> None:
     wrapped = "This is a paragraph that an editor has wrapped at some seventy columns\nand that goes on here. End.\n"
-    assert len(units(prose(wrapped))) == 2
+    assert len(units(segment_prose(wrapped))) == 2
     text = "Title: A\nURL: x\nBody one. Body two.\nTitle: B\nBody three.\nTo do:\n- x\n- y\n"
-    found = prose(text)
-    assert flagged(found, Flag.HEADER) == ["Title: A\n", "URL: x\n", "Title: B\n", "To do:\n"]
+    found = segment_prose(text)
+    assert flagged(found, UnitFlag.HEADER) == ["Title: A\n", "URL: x\n", "Title: B\n", "To do:\n"]
     assert parent_of(found, "Body two") == "Title: A\n"
     assert parent_of(found, "Body three") == "Title: B\n"
     assert parent_of(found, "- y") == "To do:\n"
     docs = "Answer.\n\nDocument [1](Title: A. B (film)) One. Two.\nDocument [2](Title: C) Three.\n\nQuestion: who?"
-    assert only(prose(docs), "Two") == "…\n\nDocument [1](Title: A. B (film)) … Two.\n…"
-    assert parent_of(prose(docs), "who?") == ""
-    assert flagged(prose("Error executing query: Table 'x' doesn't exist"), Flag.ERROR)
+    assert only(segment_prose(docs), "Two") == "…\n\nDocument [1](Title: A. B (film)) … Two.\n…"
+    assert parent_of(segment_prose(docs), "who?") == ""
+    assert flagged(segment_prose("Error executing query: Table 'x' doesn't exist"), UnitFlag.ERROR)
 
 
 def test_log_levels_and_continuations() -> None:
@@ -160,10 +160,10 @@ def test_log_levels_and_continuations() -> None:
         "2024-01-01 10:00:02,1 WARN c\n2024-01-01 10:00:03,1 DEBUG heartbeat\n"
         "2024-01-01 10:00:04,1 INFO got exception\n"
     )
-    found = log(text)
-    assert "boom" in flagged(found, Flag.ERROR)[0]
-    assert [u[-3:] for u in flagged(found, Flag.WARNING)] == [" c\n", "on\n"]
-    assert "heartbeat" in flagged(found, Flag.NOISE)[0]
+    found = segment_log(text)
+    assert "boom" in flagged(found, UnitFlag.ERROR)[0]
+    assert [u[-3:] for u in flagged(found, UnitFlag.WARNING)] == [" c\n", "on\n"]
+    assert "heartbeat" in flagged(found, UnitFlag.NOISE)[0]
     assert "boom" in parent_of(found, "\tat z")
     assert "boom" in only(found, "\tat z")
 
@@ -171,20 +171,20 @@ def test_log_levels_and_continuations() -> None:
 @pytest.mark.parametrize(
     ("line", "flag"),
     [
-        ("[Sun Dec 04 05:04:03 2005] [error] mod_jk child in error state 7\n", Flag.ERROR),
-        ("[Sun Dec 04 05:04:03 2005] [notice] jk2_init() Found child 8763\n", Flag.NONE),
-        ("Dec 10 07:28:39 LabSZ sshd[24275]: Failed password for root\n", Flag.ERROR),
-        ("KERNDTLB 1117838570 2005.06.03 R02 2005-06-03 R02 RAS KERNEL INFO data TLB\n", Flag.ERROR),
-        ("- 1117838570 2005.06.03 R02 2005-06-03 R02 RAS KERNEL FATAL data TLB\n", Flag.WARNING),
-        ("03-17 16:13:46.145  2227  2227 E PhoneStatusBar: x\n", Flag.ERROR),
-        ("03-17 16:13:46.145  2227  2227 D PhoneStatusBar: x\n", Flag.NOISE),
-        ('1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] "GET /x HTTP/1.0" 503 2326\n', Flag.ERROR),
-        ("time=2024 level=warn msg=x\n", Flag.WARNING),
-        ('level=info msg="0 problems"\n', Flag.NONE),
+        ("[Sun Dec 04 05:04:03 2005] [error] mod_jk child in error state 7\n", UnitFlag.ERROR),
+        ("[Sun Dec 04 05:04:03 2005] [notice] jk2_init() Found child 8763\n", UnitFlag.NONE),
+        ("Dec 10 07:28:39 LabSZ sshd[24275]: Failed password for root\n", UnitFlag.ERROR),
+        ("KERNDTLB 1117838570 2005.06.03 R02 2005-06-03 R02 RAS KERNEL INFO data TLB\n", UnitFlag.ERROR),
+        ("- 1117838570 2005.06.03 R02 2005-06-03 R02 RAS KERNEL FATAL data TLB\n", UnitFlag.WARNING),
+        ("03-17 16:13:46.145  2227  2227 E PhoneStatusBar: x\n", UnitFlag.ERROR),
+        ("03-17 16:13:46.145  2227  2227 D PhoneStatusBar: x\n", UnitFlag.NOISE),
+        ('1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] "GET /x HTTP/1.0" 503 2326\n', UnitFlag.ERROR),
+        ("time=2024 level=warn msg=x\n", UnitFlag.WARNING),
+        ('level=info msg="0 problems"\n', UnitFlag.NONE),
     ],
 )
-def test_log_formats(line: str, flag: Flag) -> None:
-    assert Flag(int(log(line * 2).flags[0])) == flag
+def test_log_formats(line: str, flag: UnitFlag) -> None:
+    assert UnitFlag(int(segment_log(line * 2).flags[0])) == flag
 
 
 PYTEST = """\
@@ -210,12 +210,12 @@ FAILED tests/a.py::test_foo - assert 1 == 2
 
 
 def test_pytest_output() -> None:
-    found = trace(PYTEST)
-    errors = "".join(flagged(found, Flag.ERROR))
+    found = segment_traceback(PYTEST)
+    errors = "".join(flagged(found, UnitFlag.ERROR))
     for part in ("..F.", "assert x == 2", "E       assert", "a.py:12", "FAILED tests", "test_foo ___"):
         assert part in errors
-    assert "1 failed, 3 passed" in "".join(flagged(found, Flag.SUMMARY))
-    noise = "".join(flagged(found, Flag.NOISE))
+    assert "1 failed, 3 passed" in "".join(flagged(found, UnitFlag.SUMMARY))
+    noise = "".join(flagged(found, UnitFlag.NOISE))
     assert "tests/b.py ...." in noise and "PASSED" in noise and "F" not in noise
     assert "test_foo" in parent_of(found, "E       assert")
 
@@ -227,23 +227,23 @@ def test_tracebacks() -> None:
         '  File "/c.py", line 3, in h\n    raise X("x")\nmy.BadThing: x\n\n------\n'
         "Ran 19 tests in 0.5s\n\nFAILED (failures=1)\n"
     )
-    found = trace(python)
+    found = segment_traceback(python)
     assert '  File "/a.py", line 1, in f\n    foo()\n    ^^^^^\n' in units(found)
-    errors = flagged(found, Flag.ERROR)
+    errors = flagged(found, UnitFlag.ERROR)
     assert "my.BadThing: x\n" in errors and any("/c.py" in e for e in errors) and not any("/a.py" in e for e in errors)
     assert only(found, "/c.py").startswith("…\nFAIL: test_c (m.B)\n…\nTraceback")
     java = (
         'Exception in thread "main" a.B: c\n\tat a.c(B.java:1)\n\tat a.d(B.java:2)\n\tat a.e(B.java:3)\nCaused by: x\n'
     )
-    assert len(flagged(trace(java), Flag.ERROR)) == 4
+    assert len(flagged(segment_traceback(java), UnitFlag.ERROR)) == 4
     go = "panic: x\n\ngoroutine 1 [running]:\nmain.f(0x1)\n\t/a.go:12 +0x1d\nexit status 2\n"
-    assert "main.f(0x1)\n\t/a.go:12 +0x1d\n" in flagged(trace(go), Flag.ERROR)
+    assert "main.f(0x1)\n\t/a.go:12 +0x1d\n" in flagged(segment_traceback(go), UnitFlag.ERROR)
     rust = (
         "running 1 test\ntest a::b ... ok\nthread 'a::c' panicked at src/lib.rs:5:9:\nleft == right\n"
         "test result: FAILED. 1\n"
     )
-    assert "left == right" in flagged(trace(rust), Flag.ERROR)[0]
-    assert len(flagged(trace(rust), Flag.NOISE)) == 2
+    assert "left == right" in flagged(segment_traceback(rust), UnitFlag.ERROR)[0]
+    assert len(flagged(segment_traceback(rust), UnitFlag.NOISE)) == 2
 
 
 def test_diff() -> None:
@@ -252,7 +252,7 @@ def test_diff() -> None:
         "@@ -5,3 +5,3 @@ def f\n a\n-b\n+c\n \n"
         "@@ -126,2 +126,3 @@ class B:\n x\n--- z\n+++ z\n+q\n\\ No newline at end of file\n"
     )
-    found = diff(text)
+    found = segment_diff(text)
     assert "-b\n+c\n" in units(found)
     assert "--- z\n+++ z\n+q\n\\ No newline at end of file\n" in units(found)
     assert parent_of(found, "-b\n").startswith("@@ -5,3")
@@ -261,32 +261,34 @@ def test_diff() -> None:
 
 
 def test_tables() -> None:
-    found = table('id,name\n1,"a\nb"\n2,c\nTotal,3\n')
+    found = segment_table('id,name\n1,"a\nb"\n2,c\nTotal,3\n')
     assert units(found) == ["id,name\n", '1,"a\nb"\n', "2,c\n", "Total,3\n"]
-    assert parent_of(found, "2,c") == "id,name\n" and flagged(found, Flag.SUMMARY) == ["Total,3\n"]
-    found = table("See:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n\nEnd.\n")
+    assert parent_of(found, "2,c") == "id,name\n" and flagged(found, UnitFlag.SUMMARY) == ["Total,3\n"]
+    found = segment_table("See:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n\nEnd.\n")
     assert parent_of(found, "| 3") == "| a | b |\n" and parent_of(found, "End") == ""
-    assert "|---|---|\n" in flagged(found, Flag.NOISE)
-    found = table(" id | n\n----+---\n  1 | f\n(1 row)\n")
-    assert parent_of(found, "f") == " id | n\n" and flagged(found, Flag.SUMMARY) == ["(1 row)\n"]
+    assert "|---|---|\n" in flagged(found, UnitFlag.NOISE)
+    found = segment_table(" id | n\n----+---\n  1 | f\n(1 row)\n")
+    assert parent_of(found, "f") == " id | n\n" and flagged(found, UnitFlag.SUMMARY) == ["(1 row)\n"]
     box = "+----+----+\n"
-    found = table(f"{box}| id | nm |\n{box}|  1 | a  |\n|  2 | b  |\n{box}2 rows in set\n")
+    found = segment_table(f"{box}| id | nm |\n{box}|  1 | a  |\n|  2 | b  |\n{box}2 rows in set\n")
     assert parent_of(found, "| b") == f"{box}| id | nm |\n{box}"
-    found = table("NAME   STATUS\na-1    Running\nb-2    CrashLoopBackOff\n")
-    assert flagged(found, Flag.ERROR) == ["b-2    CrashLoopBackOff\n"]
-    assert units(table("[(1, 'a'), (2, 'b')]")) == ["[(1, 'a'), ", "(2, 'b')]"]
+    found = segment_table("NAME   STATUS\na-1    Running\nb-2    CrashLoopBackOff\n")
+    assert flagged(found, UnitFlag.ERROR) == ["b-2    CrashLoopBackOff\n"]
+    assert units(segment_table("[(1, 'a'), (2, 'b')]")) == ["[(1, 'a'), ", "(2, 'b')]"]
 
 
 def test_search() -> None:
-    found = search(
+    found = segment_search_results(
         'Found 2 matches for "X" in /b.py:\nLine 1:class X:\nLine 2: x=X,\nEnd of matches for "X" in /b.py\n'
     )
     assert only(found, "Line 2") == 'Found 2 matches for "X" in /b.py:\n…\nLine 2: x=X,\n…\n'
-    found = search("src/a.py\n12:foo\n--\n20:x\n\nsrc/b.py\n1:y\n")
+    found = segment_search_results("src/a.py\n12:foo\n--\n20:x\n\nsrc/b.py\n1:y\n")
     assert parent_of(found, "20:x") == "src/a.py\n" and parent_of(found, "1:y") == "src/b.py\n"
-    found = search(".\n├── a\n│   ├── b.py\n│   └── c\n│       └── d.py\n└── e\n")
+    found = segment_search_results(".\n├── a\n│   ├── b.py\n│   └── c\n│       └── d.py\n└── e\n")
     assert only(found, "d.py") == ".\n├── a\n│   …\n".replace("│   …", "…") + "│   └── c\n│       └── d.py\n…\n"
-    found = search("./x:\ntotal 12\n-rw-r--r-- 1 a b 12 Jan 1 x.py\n\n./y:\n-rw-r--r-- 1 a b 12 Jan 1 z.py\n")
+    found = segment_search_results(
+        "./x:\ntotal 12\n-rw-r--r-- 1 a b 12 Jan 1 x.py\n\n./y:\n-rw-r--r-- 1 a b 12 Jan 1 z.py\n"
+    )
     assert parent_of(found, "z.py") == "./y:\n"
 
 
@@ -296,7 +298,7 @@ def test_markdown() -> None:
         "| a | b |\n|---|---|\n| 1 | 2 |\n\n"
         "Under\n-----\nText.\n\n# U\nLast.\n"
     )
-    found = markdown(text)
+    found = segment_markdown(text)
     assert (
         parent_of(found, "Two") == "# T\n"
         and parent_of(found, "## S") == "# T\n"
@@ -317,8 +319,8 @@ PAGE = """<!DOCTYPE html><html><head><title>Cats</title><script>if (a < b) x("</
 
 def test_html() -> None:
     text = PAGE.format("A long sentence about cats and <b>what. They</b> eat stands here. " * 10)
-    found = html(text)
-    noise = "".join(flagged(found, Flag.NOISE))
+    found = segment_html(text)
+    noise = "".join(flagged(found, UnitFlag.NOISE))
     for part in ("x(", "Home", "We use cookies", "hidden", "All rights"):
         assert part in noise
     for part in ("Cats sleep", "Fish", "A long sentence"):
@@ -356,11 +358,11 @@ CODE = "".join(f"def f{i}(x):\n    return x + {i}\n\n\n" for i in range(40))
     ],
 )
 def test_material(text: str, material: str | None) -> None:
-    found = [text[a:b].strip() for a, b in find_material(text)]
+    found = [text[a:b].strip() for a, b in find_pasted_content(text)]
     assert found == ([material] if material else [])
 
 
 def test_numbered_documents_are_material_and_the_question_is_not() -> None:
     docs = "\n".join(f"Document [{i}](Title: T{i}) " + "Some text about it. " * 20 for i in range(1, 6))
     text = f"Write an answer using the documents.\n\n{docs}\n\nQuestion: who?\nAnswer:"
-    assert [text[a:b] for a, b in find_material(text)] == [docs]
+    assert [text[a:b] for a, b in find_pasted_content(text)] == [docs]

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from redis_tools import wait_for
 from scripted_server import Reply, ScriptedServer
 
-from compressor import CompressorError, ExpiredRef, InvalidContext, StoreError, UnknownRef
+from compressor import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
 from compressor import errors as all_errors
 from compressor.storage import MemoryStore
 
@@ -33,14 +33,14 @@ from service_tools import Service, error_of, two_tenants
 from service_tools import history as a_task
 
 from compressor.service import http_protocol, tenants
-from compressor.service.auth import Key, find, new_key, read_keys
-from compressor.service.http_errors import STATUS, Refused, refusal
-from compressor.service.model_names import model_name
-from compressor.service.request_limits import Turnstile, parse
-from compressor.service.settings import Config, load
-from compressor.service.tenant_storage import TenantStore
-from compressor.tokens import counter_for
-from compressor.tokens.tokenizer_files import find_file
+from compressor.service.auth import ApiKey, find, new_key, read_keys
+from compressor.service.http_errors import STATUS, HttpError, to_http_error
+from compressor.service.model_names import sanitize_model_name
+from compressor.service.request_limits import RateLimiter, parse
+from compressor.service.settings import Settings, load
+from compressor.service.tenant_storage import NamespacedStore
+from compressor.tokens import get_counter
+from compressor.tokens.tokenizer_files import find_tokenizer_file
 
 
 def history(log: str = LOG) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ def test_a_session_from_its_first_message_to_its_balance(service: Service) -> No
     for _ in range(3):
         service.http.post(f"{url}/append", json={"messages": more, "usage": usage})
     viewed = service.http.post(f"{url}/view").json()
-    assert viewed["balance"]["view"] <= 2400 and viewed["balance"]["billed_tokens"] == 300
+    assert viewed["cost_report"]["view_tokens"] <= 2400 and viewed["cost_report"]["billed_tokens"] == 300
     text = json.dumps(viewed["messages"])
     assert "cut ref" in text
     ref = text.split("cut ref ")[1][:12]
@@ -128,7 +128,7 @@ def test_what_a_session_was_told_holds_for_every_worker(tmp_path: Path) -> None:
     with Service(store=store) as one, Service(store=store) as other:
         one.http.post("/v1/sessions/s/append", json={"messages": history(), "model": "gpt-4o", "budget": 1800})
         seen = [running.http.post("/v1/sessions/s/view", json={}).json() for running in (one, other)]
-        assert seen[0]["messages"] == seen[1]["messages"] and seen[1]["balance"]["view"] <= 1800
+        assert seen[0]["messages"] == seen[1]["messages"] and seen[1]["cost_report"]["view_tokens"] <= 1800
         with ThreadPoolExecutor(8) as pool:
             bodies = [{"messages": [{"role": "user", "content": f"note {n}"}]} for n in range(16)]
             done = list(
@@ -171,21 +171,25 @@ def test_what_is_wrong_is_said_in_one_form(service: Service, body: bytes, status
 
 def test_every_error_of_ours_has_a_status() -> None:
     made = {
-        UnknownRef: UnknownRef("1"),
-        ExpiredRef: ExpiredRef("1"),
-        all_errors.BudgetTooSmall: all_errors.BudgetTooSmall(1, 2),
-        all_errors.Conflict: all_errors.Conflict("others", 2),
+        UnknownRefError: UnknownRefError("1"),
+        ExpiredRefError: ExpiredRefError("1"),
+        all_errors.BudgetTooSmallError: all_errors.BudgetTooSmallError(1, 2),
+        all_errors.SessionConflictError: all_errors.SessionConflictError("others", 2),
         all_errors.DeviceError: all_errors.DeviceError("cuda", "secret path"),
-        all_errors.MissingExtra: all_errors.MissingExtra("torch", "models"),
+        all_errors.MissingDependencyError: all_errors.MissingDependencyError("torch", "models"),
         all_errors.RefError: all_errors.RefError("no", "1"),
     }
     kinds = [kind for kind in vars(all_errors).values() if isinstance(kind, type) and issubclass(kind, CompressorError)]
     assert len(kinds) > 12
     for kind in kinds:
-        refused = refusal(made.get(kind) or kind("secret path"))
+        refused = to_http_error(made.get(kind) or kind("secret path"))
         assert 400 <= refused.status < 600 and refused.status != 500
-    assert "secret" not in str(refusal(StoreError("secret path"))) + str(refusal(made[all_errors.DeviceError]))
-    assert refusal(ZeroDivisionError("secret")).status == 500 and "secret" not in str(refusal(ValueError("secret")))
+    assert "secret" not in str(to_http_error(StoreError("secret path"))) + str(
+        to_http_error(made[all_errors.DeviceError])
+    )
+    assert to_http_error(ZeroDivisionError("secret")).status == 500 and "secret" not in str(
+        to_http_error(ValueError("secret"))
+    )
     assert len(STATUS) == len({kind for kind, _ in STATUS})
 
 
@@ -208,7 +212,7 @@ def test_a_path_is_no_route_and_a_method_is_no_other(service: Service) -> None:
 
 
 def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Service(body=20_000, timeout=1.0) as service:
+    with Service(max_body_bytes=20_000, timeout=1.0) as service:
         large = {"messages": [{"role": "user", "content": "x" * 30_000}], "budget": 50_000}
         assert error_of(service.http.post("/v1/compress", json=large)) == "too_large"
 
@@ -230,13 +234,13 @@ def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_tenant_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     keys, known = two_tenants()
-    with Service(concurrency=2, **known) as service:
+    with Service(max_concurrent_requests=2, **known) as service:
         inside, go = threading.Barrier(3), threading.Event()
 
         def slow(*_: Any) -> Any:
             inside.wait(10)
             go.wait(10)
-            raise InvalidContext("over")
+            raise ContextError("over")
 
         monkeypatch.setattr(service.gate._tenants.of("red").compressor, "compress", slow)
         body = {"messages": [{"role": "user", "content": "x"}], "budget": 50}
@@ -256,18 +260,18 @@ def test_a_tenant_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_minutes_requests_come_back_with_time() -> None:
     now = [0.0]
-    turnstile = Turnstile(10, 60, lambda: now[0])
+    turnstile = RateLimiter(10, 60, lambda: now[0])
     for _ in range(60):
-        turnstile.enter()
-        turnstile.leave()
-    with pytest.raises(Refused) as caught:
-        turnstile.enter()
+        turnstile.acquire()
+        turnstile.release()
+    with pytest.raises(HttpError) as caught:
+        turnstile.acquire()
     assert caught.value.status == 429
     now[0] += 2.0
-    turnstile.enter()
-    turnstile.enter()
-    with pytest.raises(Refused):
-        turnstile.enter()
+    turnstile.acquire()
+    turnstile.acquire()
+    with pytest.raises(HttpError):
+        turnstile.acquire()
 
 
 def test_no_route_is_open_where_there_are_keys() -> None:
@@ -294,9 +298,9 @@ def test_an_open_service_listens_to_its_own_machine_only(service: Service) -> No
     assert service.http.get("/openapi.json", headers={"host": "localhost:1"}).status_code == 200
     for host in ("0.0.0.0", "192.168.1.4", "example.org", "::"):
         with pytest.raises(CompressorError, match="without keys"):
-            Config(host=host)
-        assert Config(host=host, keys=(new_key("a")[1],)).host == host
-    assert Config(host="::1").host == "::1"
+            Settings(host=host)
+        assert Settings(host=host, keys=(new_key("a")[1],)).host == host
+    assert Settings(host="::1").host == "::1"
     command = [sys.executable, "-m", "compressor.cli", "serve", "--host", "0.0.0.0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "without keys" in done.stderr
@@ -329,7 +333,7 @@ def test_tenants_have_nothing_of_each_others() -> None:
 def test_a_tenant_cannot_take_a_ref_from_another() -> None:
     """Refs are short: who finds a text of the same ref must not keep another tenant from storing theirs."""
     whole = MemoryStore()
-    one, other = TenantStore(whole, "one"), TenantStore(whole, "other")
+    one, other = NamespacedStore(whole, "one"), NamespacedStore(whole, "other")
     one.put({"123456789012": b"a"})
     other.put({"123456789012": b"b"})
     assert (one.get("123456789012"), other.get("123456789012")) == (b"a", b"b")
@@ -338,9 +342,9 @@ def test_a_tenant_cannot_take_a_ref_from_another() -> None:
     assert one.read_log("s") == [(1, b"x")]
     one.drop_log("s")
     assert other.read_log("s") == [(1, b"y")]
-    with pytest.raises(ExpiredRef, match="'s'"):
+    with pytest.raises(ExpiredRefError, match="'s'"):
         one.read_log("s")
-    with pytest.raises(UnknownRef, match="'3'"):
+    with pytest.raises(UnknownRefError, match="'3'"):
         one.get("3")
 
 
@@ -348,7 +352,7 @@ def test_keys_are_kept_as_hashes_only() -> None:
     key, kept = new_key("team", admin=True)
     assert key not in repr(kept) and read_keys(f"# all\n\n{kept.line()} # mine", "f") == (kept,)
     assert find([kept], key) == kept and find([kept], key[:-1]) is None and find([], key) is None
-    weak = Key("t", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+    weak = ApiKey("t", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
     assert find([weak], "test") is None  # its hash is right, but it can be guessed
     for wrong in (key, f"team {key}", f"team sha256:{key}", "two words sha256:" + "0" * 64):
         with pytest.raises(CompressorError) as caught:
@@ -375,21 +379,21 @@ def test_a_model_is_a_name_and_never_a_path(service: Service, tmp_path: Path, mo
         " ./local",
     ]
     for one in inside:
-        name = model_name(one)
-        assert name is None or name == "" or find_file(name) is None, one
+        name = sanitize_model_name(one)
+        assert name is None or name == "" or find_tokenizer_file(name) is None, one
         body = {"messages": [{"role": "user", "content": "x"}], "model": one, "budget": 50}
         assert service.http.post("/v1/compress", json=body).status_code == 200, one
-    assert model_name("a", {"a": "/operator/tokenizer.json"}) == "/operator/tokenizer.json"
+    assert sanitize_model_name("a", {"a": "/operator/tokenizer.json"}) == "/operator/tokenizer.json"
     for name in ("gpt-4o", "openai/gpt-4o-mini", "claude-sonnet-5", "meta-llama/Llama-3.1-8B", "ft:gpt-4o:org::id"):
-        safe = model_name(name)
-        assert counter_for(safe).name == counter_for(name).name and counter_for(safe).scale == counter_for(name).scale
+        safe = sanitize_model_name(name)
+        assert get_counter(safe).name == get_counter(name).name and get_counter(safe).scale == get_counter(name).scale
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet=st.sampled_from("./\\~abc:-\x00 jsongufJSONGUF"), max_size=30))
 def test_no_name_is_a_path(name: str) -> None:
-    safe = model_name(name)
-    assert not safe or find_file(safe) is None
+    safe = sanitize_model_name(name)
+    assert not safe or find_tokenizer_file(safe) is None
 
 
 JSON = st.recursive(
@@ -436,7 +440,7 @@ def test_depth(data: Any, most: int) -> None:
 
     try:
         assert parse(json.dumps(data).encode(), most) == data and deep(data) <= most
-    except Refused as refused:
+    except HttpError as refused:
         assert refused.kind == "too_deep" and deep(data) > most
 
 
@@ -537,10 +541,12 @@ def test_settings_come_from_flags_then_the_environment_then_a_file(tmp_path: Pat
 
 
 def test_upstreams_by_path() -> None:
-    one = Config(upstream="https://api.one/v1/", upstream_anthropic="https://api.two")
+    one = Settings(upstream="https://api.one/v1/", upstream_anthropic="https://api.two")
     assert one.upstream_of("/v1/chat/completions") == "https://api.one"
     assert one.upstream_of("/v1/messages/count_tokens") == "https://api.two"
-    assert Config(upstream="http://x").upstream_of("/v1/messages") == "http://x" and not Config().upstream_of("/v1/x")
+    assert Settings(upstream="http://x").upstream_of("/v1/messages") == "http://x" and not Settings().upstream_of(
+        "/v1/x"
+    )
 
 
 def test_the_command_serves_and_ends_when_told(tmp_path: Path) -> None:
@@ -577,7 +583,7 @@ def test_the_command_serves_and_ends_when_told(tmp_path: Path) -> None:
 
 def test_work_that_nobody_waits_for_takes_one_tenants_threads_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread cannot be ended: what was answered 504 counts until it is over."""
-    monkeypatch.setattr(tenants, "SHARE", 2)
+    monkeypatch.setattr(tenants, "MAX_FRACTION_PER_TENANT", 2)
     keys, known = two_tenants()
     with ScriptedServer([Reply("hello")]) as provider, Service(timeout=0.5, upstream=provider.url, **known) as service:
         go = threading.Event()
@@ -591,7 +597,7 @@ def test_work_that_nobody_waits_for_takes_one_tenants_threads_only(monkeypatch: 
 
         with ThreadPoolExecutor(3) as pool:  # the third waits its turn, and never begins
             assert {error_of(one) for one in pool.map(ask, ["red"] * 3)} == {"timeout"}
-        assert red.hands.left == 2
+        assert red.executor.abandoned == 2
         refused = ask("red")
         assert refused.status_code == 503 and error_of(refused) == "overloaded" and refused.headers["retry-after"]
         proxied = ask("red", "/v1/chat/completions")
@@ -599,7 +605,7 @@ def test_work_that_nobody_waits_for_takes_one_tenants_threads_only(monkeypatch: 
         assert ask("blue").status_code == 200  # and the service itself answers, too
         assert service.http.get("/readyz", headers={"x-compressor-key": keys["red"]}).status_code == 200
         go.set()
-        wait_for(lambda: red.hands.left == 0)
+        wait_for(lambda: red.executor.abandoned == 0)
         monkeypatch.undo()
         assert ask("red").status_code == 200
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from session_tools import conversation as talk_of
 from strategies import anthropic_contexts, openai_chat_contexts, responses_contexts
 
-from compressor import Compressor, CompressorError, InvalidContext
-from compressor.service.http_errors import Refused, encoded
-from compressor.service.proxy.request_body import Body, read
+from compressor import Compressor, CompressorError, ContextError
+from compressor.service.http_errors import HttpError, json_bytes
+from compressor.service.proxy.request_body import RequestBody, read
 from compressor.service.request_limits import parse
 from compressor.sessions import Conversation, Policy
 
@@ -27,7 +27,7 @@ JSON: Any = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from(["messages", "input", "tools", "model", "x", ""]), JSON | st.lists(JSON))
 
 
-def body(raw: bytes, *known: Body) -> Body:
+def body(raw: bytes, *known: RequestBody) -> RequestBody:
     return read(raw, DEPTH, lambda first: [one for one in known if one.first == first])
 
 
@@ -44,7 +44,7 @@ def test_any_body_is_read_as_json_is_and_written_as_it_came(data: dict[str, Any]
 def test_what_is_changed_is_written_anew_and_nothing_else(
     data: dict[str, Any], other: dict[str, Any], keep: list[bool]
 ) -> None:
-    one = body(encoded(data))
+    one = body(json_bytes(data))
     made = dict(one.data)
     for key in ("messages", "input", "tools"):
         if isinstance(made.get(key), list):
@@ -81,7 +81,7 @@ BROKEN += [b'{"a":NaN}', b"{1:2}", b'{"a":1}x', b'{"messages":[', b'{"a":"\n"}',
 
 @pytest.mark.parametrize("raw", BROKEN)
 def test_what_is_no_object_is_refused(raw: bytes) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HttpError) as caught:
         body(raw)
     assert caught.value.status == 400
 
@@ -94,12 +94,12 @@ def test_depth_is_counted_from_the_whole_body(key: str) -> None:
     def outcome(reading: Callable[[bytes], Any], levels: int) -> str:
         try:
             return str(reading(nested(levels)) is not None)
-        except Refused as error:
+        except HttpError as error:
             return str(error)
 
     for levels in (DEPTH - 1, DEPTH, DEPTH + 1, 100_000):
         assert outcome(lambda raw: body(raw).data, levels) == outcome(lambda raw: parse(raw, DEPTH), levels)
-    with pytest.raises(Refused, match="nested 20 deep"):
+    with pytest.raises(HttpError, match="nested 20 deep"):
         body(nested(DEPTH + 1))
 
 
@@ -109,25 +109,25 @@ def test_a_body_takes_up_what_it_came_in() -> None:
 
 
 def test_one_thing_said_twice_is_not_compressed() -> None:
-    with pytest.raises(Refused, match="twice"):
+    with pytest.raises(HttpError, match="twice"):
         body(b'{"messages":[],"messages":[{}]}')
 
 
 @pytest.mark.parametrize("system", [True, False])
 def test_messages_of_an_earlier_body_are_the_same_objects(system: bool) -> None:
     messages = [{"role": "system", "content": "Be kind."}] * system + talk_of(4)
-    old = body(encoded({"messages": messages[:-3], "model": "m"}))
-    longer = body(encoded({"model": "m", "messages": messages}), old)
+    old = body(json_bytes({"messages": messages[:-3], "model": "m"}))
+    longer = body(json_bytes({"model": "m", "messages": messages}), old)
     count = len(messages) - 3
     assert longer.data["messages"] == messages
     assert all(a is b for a, b in zip(longer.data["messages"], old.data["messages"], strict=False))
-    shorter = body(encoded({"messages": messages[:3]}), old, longer)
+    shorter = body(json_bytes({"messages": messages[:3]}), old, longer)
     assert shorter.data["messages"] == messages[:3] and shorter.data["messages"][2] is longer.data["messages"][2]
     changed = [*messages[: count - 1], {"role": "user", "content": "Other \u0434."}]
-    forked = body(encoded({"messages": changed}), old, longer)
+    forked = body(json_bytes({"messages": changed}), old, longer)
     same = [a is b for a, b in zip(forked.data["messages"], old.data["messages"], strict=True)]
     assert forked.data["messages"] == changed and same == [True] * (count - 1) + [False]
-    assert forked.written({**forked.data, "messages": changed[:2]}) == encoded({"messages": changed[:2]})
+    assert forked.written({**forked.data, "messages": changed[:2]}) == json_bytes({"messages": changed[:2]})
     # Bytes decide, not what they mean.
     spaced = body(json.dumps({"messages": messages}).encode(), longer)
     assert spaced.data == {"messages": messages}
@@ -136,10 +136,10 @@ def test_messages_of_an_earlier_body_are_the_same_objects(system: bool) -> None:
 
 def test_what_stands_for_a_message_is_written_once() -> None:
     messages, cut = talk_of(4), {"role": "tool", "tool_call_id": "c0", "content": "cut \u0434 \ud800"}
-    old = body(encoded({"messages": messages[:-2]}))
+    old = body(json_bytes({"messages": messages[:-2]}))
     first = {**old.data, "messages": [*old.data["messages"][:3], cut, *old.data["messages"][4:]]}
     assert json.loads(old.written(first)) == first
-    new = body(encoded({"messages": messages}), old)
+    new = body(json_bytes({"messages": messages}), old)
     made = {**new.data, "messages": [*new.data["messages"][:3], cut, *new.data["messages"][4:]]}
     cut["content"] = "nobody writes to it, so nobody looks"
     assert b"nobody" not in new.written(made) and json.loads(new.written(made))["messages"][4:] == messages[4:]
@@ -149,8 +149,8 @@ def test_what_stands_for_a_message_is_written_once() -> None:
 
 def view_of(conversation: Conversation, messages: list[Any]) -> bytes:
     try:
-        conversation.follow(messages, tools=[{}])
-        return encoded(conversation.view())
+        conversation.sync(messages, tools=[{}])
+        return json_bytes(conversation.view())
     except CompressorError as error:
         return f"{type(error).__name__}: {error}".encode()
 
@@ -162,7 +162,11 @@ def test_a_history_that_nobody_writes_to_gives_the_same_views(contexts: Callable
     """Read piece by piece, from bytes, as the proxy does; and whole, from data, each time."""
     context = data.draw(contexts())
     low = data.draw(st.sampled_from([1, 50, 300]))
-    policy = Policy(low=low, ingest_from=data.draw(st.sampled_from([1, 50])), traces=data.draw(st.booleans()))
+    policy = Policy(
+        compaction_target_tokens=low,
+        tool_result_min_tokens=data.draw(st.sampled_from([1, 50])),
+        strip_reasoning=data.draw(st.booleans()),
+    )
     budget = data.draw(st.sampled_from([150, 400, 5_000]))
     ends = [*sorted(data.draw(st.sets(st.integers(1, len(context)), max_size=6))), len(context)]
     if data.draw(st.booleans()):
@@ -171,13 +175,13 @@ def test_a_history_that_nobody_writes_to_gives_the_same_views(contexts: Callable
         Conversation(Compressor(store="memory"), "gpt-4o", budget, policy, frozen=f, clock=lambda: 0.0)
         for f in (False, True)
     ]
-    known: list[Body] = []
+    known: list[RequestBody] = []
     for end in ends:
-        known.append(body(encoded({"messages": context[:end]}), *known))
-        plain = view_of(made[0], json.loads(encoded(context[:end])))
+        known.append(body(json_bytes({"messages": context[:end]}), *known))
+        plain = view_of(made[0], json.loads(json_bytes(context[:end])))
         assert view_of(made[1], known[-1].data["messages"]) == plain
-        assert encoded(made[0].state) == encoded(made[1].state)
-        assert encoded(context[:end]) == encoded(known[-1].data["messages"])  # nobody has written to them
+        assert json_bytes(made[0].state) == json_bytes(made[1].state)
+        assert json_bytes(context[:end]) == json_bytes(known[-1].data["messages"])  # nobody has written to them
 
 
 def test_a_frozen_history_says_what_is_wrong_as_any_other() -> None:
@@ -185,9 +189,9 @@ def test_a_frozen_history_says_what_is_wrong_as_any_other() -> None:
     good = [{"role": "user", "content": "Go."}, {"role": "assistant", "content": None, "tool_calls": [call]}]
     good.append({"role": "tool", "tool_call_id": "c", "content": "done"})
     one = Conversation(Compressor(store="memory"), frozen=True)
-    one.follow(good)
+    one.sync(good)
     assert one.view() == good
-    with pytest.raises(InvalidContext, match="message 3"):
-        one.follow([*good, {"role": "tool", "tool_call_id": "d", "content": "who?"}])
-    one.follow([*good, {"role": "user", "content": "And?"}])
+    with pytest.raises(ContextError, match="message 3"):
+        one.sync([*good, {"role": "tool", "tool_call_id": "d", "content": "who?"}])
+    one.sync([*good, {"role": "user", "content": "And?"}])
     assert len(one.view()) == 4

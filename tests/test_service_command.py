@@ -28,7 +28,7 @@ from service_tools import Service, two_tenants
 from compressor import CompressorError
 from compressor.cli.main import main
 from compressor.service.auth import new_key
-from compressor.service.settings import Config, load
+from compressor.service.settings import Settings, load
 from compressor.storage.wrappers.encryption_keys import new_encryption_key
 
 LINES = 12  # of the slow answer
@@ -368,7 +368,7 @@ def test_healthcheck(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 def test_settings_of_the_environment() -> None:
     env = {"COMPRESSOR_WORKERS": "3", "COMPRESSOR_LINGER": "1.5", "COMPRESSOR_DRAIN": "0"}
-    assert load(env=env) == Config(workers=3, linger=1.5, drain=0)
+    assert load(env=env) == Settings(workers=3, shutdown_delay=1.5, shutdown_timeout=0)
 
 
 def test_every_address_of_a_name(tmp_path: Path) -> None:
@@ -387,7 +387,9 @@ def test_every_address_of_a_name(tmp_path: Path) -> None:
 
 def test_secrets_that_would_be_kept_in_a_redis_are_said() -> None:
     key = load(env={"COMPRESSOR_ENCRYPTION_KEYS": new_encryption_key()}).encryption_keys
-    assert Config(store="redis://localhost").keeps_secrets()
-    assert not Config(store="redis://localhost", encryption_keys=key).keeps_secrets()
-    assert not Config(store="redis://localhost", redact="off").keeps_secrets()  # who wants them kept knows it
-    assert not Config(store="memory").keeps_secrets()
+    assert Settings(store="redis://localhost").warns_about_unencrypted_secrets()
+    assert not Settings(store="redis://localhost", encryption_keys=key).warns_about_unencrypted_secrets()
+    assert not Settings(
+        store="redis://localhost", redact="off"
+    ).warns_about_unencrypted_secrets()  # who wants them kept knows it
+    assert not Settings(store="memory").warns_about_unencrypted_secrets()

@@ -77,12 +77,12 @@ def test_sizes_are_what_is_left_of_one(service: Service) -> None:
 
 
 def test_the_sizes_are_those_of_what_is_given_back(service: Service) -> None:
-    from compressor.context.formats import detect
-    from compressor.tokens import counter_for
+    from compressor.context.formats import detect_format
+    from compressor.tokens import get_counter
 
     body = litellm(service, HISTORY)
-    context = detect(body["messages"]).parse(body["messages"])
-    assert hashes(body["messages"]) and body["tokens_after"] == counter_for("gpt-4o").context(context)
+    context = detect_format(body["messages"]).parse(body["messages"])
+    assert hashes(body["messages"]) and body["tokens_after"] == get_counter("gpt-4o").count_context(context)
 
 
 def test_what_was_cut_comes_back_by_its_hash(service: Service) -> None:
@@ -189,7 +189,7 @@ def test_a_failing_store_stops_no_gateway(service: Service, monkeypatch: pytest.
         monkeypatch.setattr(store, name, fails, raising=False)
     body = litellm(service, HISTORY)
     assert body["messages"] == HISTORY and body["warnings"]
-    monkeypatch.setattr(service.gate._tenants.of("local").talks, "view", lambda *_: 1 / 0)
+    monkeypatch.setattr(service.gate._tenants.of("local").conversations, "view", lambda *_: 1 / 0)
     assert litellm(service, HISTORY)["warnings"] == ["not compressed: internal_error"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor import CompressorError, errors
-from compressor.pipeline.result_cache import AWAY
+from compressor.pipeline.result_cache import STORE_UNAVAILABLE
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -21,8 +21,7 @@ pytest.importorskip("prometheus_client")
 from service_tools import Service, history, two_tenants
 from telemetry_tools import lines, wait_for
 
-from compressor.service.http_errors import snake
-from compressor.service.settings import Config, load
+from compressor.service.settings import Settings, load
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry import warning_categories
 
@@ -58,7 +57,7 @@ def test_a_request_is_one_line_with_what_was_done_and_no_content() -> None:
 
 @given(st.text(max_size=150))
 def test_nothing_that_a_client_sends_makes_a_second_line(sent: str) -> None:
-    record = logs.began(sent, sent.encode("latin-1", "replace"))
+    record = logs.start(sent, sent.encode("latin-1", "replace"))
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,99}", record.id)
     assert record.method in ("_OTHER", *logs._METHODS)
     written = logging.LogRecord("x", logging.INFO, "", 1, sent, None, None)
@@ -70,8 +69,8 @@ def test_nothing_that_a_client_sends_makes_a_second_line(sent: str) -> None:
 
 def test_ids_that_are_none_are_not_taken_over() -> None:
     for bad in ("", "a\nb", "a b", "x" * 101, "ä", "{{7*7}}", "-"):
-        assert len(logs.began("GET", bad.encode()).id) == 16
-    assert logs.began("GET", b"Root=1-67891233-abcdef012345678912345678").id.startswith("Root=1-")
+        assert len(logs.start("GET", bad.encode()).id) == 16
+    assert logs.start("GET", b"Root=1-67891233-abcdef012345678912345678").id.startswith("Root=1-")
 
 
 def test_content_is_logged_where_it_is_asked_for_without_secrets() -> None:
@@ -90,12 +89,12 @@ def test_content_is_logged_where_it_is_asked_for_without_secrets() -> None:
 
 def test_switches_are_read_from_the_environment() -> None:
     found = load(env={"COMPRESSOR_LOG_CONTENT": "true", "COMPRESSOR_OTEL": "0"})
-    assert found.log_content is True and found.otel is False and Config().otel is None
+    assert found.log_content is True and found.otel is False and Settings().otel is None
     for bad in ({"COMPRESSOR_OTEL": "maybe"}, {"COMPRESSOR_LOG_CONTENT": "2"}):
         with pytest.raises(CompressorError, match=next(iter(bad))):
             load(env=bad)
     with pytest.raises(CompressorError, match="log_content"):
-        Config(log_content="yes")  # type: ignore[arg-type]
+        Settings(log_content="yes")  # type: ignore[arg-type]
 
 
 # -- reasons
@@ -113,7 +112,7 @@ def test_switches_are_read_from_the_environment() -> None:
         ("summary by extraction, because gpt failed: TimeoutError", "summary_failed"),
         ("2 of 9 sentences were dropped: not in their source: x", "summary_corrected"),
         ("the budget forced a compaction inside a turn with signed reasoning", "forced_compaction"),
-        (AWAY, "cache_away"),
+        (STORE_UNAVAILABLE, "cache_away"),
         ("refused by the provider", "refused_by_provider"),
         ("StoreError", "store_error"),
         ("timeout", "timeout"),
@@ -122,16 +121,18 @@ def test_switches_are_read_from_the_environment() -> None:
     ],
 )
 def test_warnings_have_names(warning: str, name: str) -> None:
-    assert warning_categories.reason(warning) == name
+    assert warning_categories.categorize(warning) == name
 
 
 @given(st.text(max_size=200))
 def test_reasons_are_a_closed_set(text: str) -> None:
-    assert warning_categories.reason(text) in warning_categories.ALL
+    assert warning_categories.categorize(text) in warning_categories.ALL
 
 
 def test_every_error_of_ours_has_a_name() -> None:
     names = [
         name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CompressorError)
     ]
-    assert names and {warning_categories.reason(name) for name in names} == {snake(name) for name in names}
+    assert names and {warning_categories.categorize(name) for name in names} == {
+        kind.code for kind in map(vars(errors).get, names) if kind
+    }

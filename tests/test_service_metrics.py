@@ -25,11 +25,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from service_tools import Service, history
 from telemetry_tools import lines, wait_for
 
-from compressor.scoring.runtime.batch_scheduler import Lane, Limits
-from compressor.scoring.runtime.executor import WAITED
-from compressor.service.telemetry.metrics import Metrics, Work
+from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
+from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK
+from compressor.service.telemetry.metrics import CompressionEvent, Metrics
 from compressor.service.telemetry.no_savings_alert import CALLS, ENOUGH
-from compressor.storage.wrappers.resilient import Health
+from compressor.storage.wrappers.resilient import StoreHealth
 
 DOCS = Path(__file__).parent.parent / "docs" / "observability.md"
 
@@ -48,13 +48,17 @@ def busy() -> Metrics:
     metrics.expansions.labels("red").inc()
     metrics.upstream.labels("red", "503").inc()
     metrics.sessions.labels("red").set(3)
-    metrics.waited("thread", 0.01)
-    metrics.fell_back("red", "StoreError")
+    metrics.record_queue_wait("thread", 0.01)
+    metrics.record_fallback("red", "StoreError")
     for k in range(ENOUGH):
         warnings = ("something new",) * (k + 1)
-        metrics.did(Work("red", "session", 100, 60, 0.1, 0.01, "hit", "fast", "s", warnings, (), 100 * k, 40 * k))
-    metrics.did(Work("blue", "call", 100, 100, -0.5, 0.01, "miss", "mine"))
-    metrics.stored({"red": Health("open", 3, 1, 7, 2, "gone"), "blue": Health("open", 3, 1, 0, 0, "gone")})
+        metrics.record(
+            CompressionEvent("red", "session", 100, 60, 0.1, 0.01, "hit", "fast", "s", warnings, (), 100 * k, 40 * k)
+        )
+    metrics.record(CompressionEvent("blue", "call", 100, 100, -0.5, 0.01, "miss", "mine"))
+    metrics.record_store_health(
+        {"red": StoreHealth("open", 3, 1, 7, 2, "gone"), "blue": StoreHealth("open", 3, 1, 0, 0, "gone")}
+    )
     return metrics
 
 
@@ -115,10 +119,10 @@ def test_compression_that_saves_nothing_is_said_once() -> None:
     with lines() as seen:
         for k in range(3 * CALLS):
             if k % 2:
-                metrics.fell_back("red", "StoreError")
+                metrics.record_fallback("red", "StoreError")
             else:
-                metrics.did(Work("red", "call", 1000, 995))
-            metrics.did(Work("blue", "call", 1000, 100 if k == 150 else 1000))
+                metrics.record(CompressionEvent("red", "call", 1000, 995))
+            metrics.record(CompressionEvent("blue", "call", 1000, 100 if k == 150 else 1000))
         assert [(line["tenant"], line["level"]) for line in seen()] == [
             ("red", "warning"),
             ("blue", "warning"),
@@ -142,10 +146,10 @@ def test_waits_are_counted_for_threads_and_for_the_scorer() -> None:
         time.sleep(0.05)
         return list(items)
 
-    lane: Lane[int, int] = Lane(slow, lambda _: 1, "test-waits", Limits())
+    lane: BatchScheduler[int, int] = BatchScheduler(slow, lambda _: 1, "test-waits", BatchLimits())
 
     def ask() -> None:
-        WAITED.set(lambda queue, seconds: told.append((queue, seconds)))
+        QUEUE_WAIT_HOOK.set(lambda queue, seconds: told.append((queue, seconds)))
         lane.map([1])
 
     threads = [threading.Thread(target=ask) for _ in range(2)]
@@ -159,11 +163,11 @@ def test_waits_are_counted_for_threads_and_for_the_scorer() -> None:
 
 WORKER = """
 import sys
-from compressor.service.telemetry.metrics import Metrics, Work, count_as
-count_as(int(sys.argv[2]))
+from compressor.service.telemetry.metrics import CompressionEvent, Metrics, use_metrics_slot
+use_metrics_slot(int(sys.argv[2]))
 metrics = Metrics()
-metrics.did(Work("red", "call", 100, 40, saved=float(sys.argv[1]), seconds=0.01))
-metrics.did(Work("blue", "call", 10, 10))
+metrics.record(CompressionEvent("red", "call", 100, 40, saved=float(sys.argv[1]), seconds=0.01))
+metrics.record(CompressionEvent("blue", "call", 10, 10))
 metrics.inside.labels("red").inc(2)
 metrics.sessions.labels("red").set(5)
 metrics.seconds.labels("red", "/v1/compress").observe(0.02)

@@ -386,7 +386,7 @@ def test_an_error_of_ours_lets_the_request_through(kind: str, stream: bool, monk
         for name in ("put", "get", "read_log", "append_log"):
             monkeypatch.setattr(store, name, fails)
         assert one.ask(stream).text == "It stopped."
-        monkeypatch.setattr(service.gate._tenants.of("local").talks, "call", lambda *_: 1 / 0)
+        monkeypatch.setattr(service.gate._tenants.of("local").conversations, "call", lambda *_: 1 / 0)
         one.say("Thanks.")
         assert one.ask(stream).text == "Bye."
         assert service.metric("fallbacks_total", reason="store_error") == 1
@@ -440,7 +440,7 @@ def test_an_upstream_that_is_not_there_is_told_apart() -> None:
 
 def test_a_large_body_and_a_crooked_path_are_refused() -> None:
     answer = lambda handler: handler.say(200, b"{}", {})  # noqa: E731
-    with Upstream(answer) as upstream, Service(upstream=upstream.url, body=1000) as service:
+    with Upstream(answer) as upstream, Service(upstream=upstream.url, max_body_bytes=1000) as service:
         if True:
             response = service.http.post("/v1/chat/completions", content=b"x" * 1001)
             assert response.status_code == 413 and error_of(response) == "too_large"
@@ -515,7 +515,7 @@ def test_a_named_session_outlives_its_worker(tmp_path: Any) -> None:
             assert one.ask().text == "Bye."
             recalled = service.http.post("/v1/sessions/import-42/recall", json={"query": "which worker gave up"})
             assert NEEDLE in recalled.json()["text"]
-            balance = service.http.post("/v1/sessions/import-42/view", json={}).json()["balance"]
+            balance = service.http.post("/v1/sessions/import-42/view", json={}).json()["cost_report"]
             assert balance["calls"] == 3 and balance["saved_money"] > 0
     assert not server.problems
 
@@ -585,7 +585,7 @@ def test_usage_is_heard(kind: str, stream: bool) -> None:
     script = [Reply("Hello.", usage=Usage(1000, 800, 5))]
     with proxied(script) as (_, service):
         talk(kind, service, default_headers={"x-compressor-session": "u"}).ask(stream)
-        balance = service.http.post("/v1/sessions/u/view", json={}).json()["balance"]
+        balance = service.http.post("/v1/sessions/u/view", json={}).json()["cost_report"]
     assert (balance["billed_tokens"], balance["billed_cached"]) == (1000, 800)
 
 
@@ -639,8 +639,8 @@ def test_what_comes_too_late_is_not_told_as_done(monkeypatch: pytest.MonkeyPatch
         return Reply("hello")
 
     with proxied([answer], timeout=0.1) as (_, service):
-        talks = service.gate._tenants.of("local").talks
-        call = talks.call
+        talks = service.gate._tenants.of("local").conversations
+        call = talks.prepare
 
         def slow(*given: Any) -> Any:
             time.sleep(0.3)
@@ -648,7 +648,7 @@ def test_what_comes_too_late_is_not_told_as_done(monkeypatch: pytest.MonkeyPatch
             threading.Timer(0.1, done.set).start()
             return made
 
-        monkeypatch.setattr(talks, "call", slow)
+        monkeypatch.setattr(talks, "prepare", slow)
         body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
         headers = service.http.post("/v1/chat/completions", json=body).headers
         assert "timeout" in headers["x-compressor-warning"] and not set(SENT) & set(headers)

@@ -24,10 +24,10 @@ pytest.importorskip("prometheus_client")
 
 from service_tools import Service, error_of, two_tenants
 
-from compressor.pipeline.result_cache import AWAY
+from compressor.pipeline.result_cache import STORE_UNAVAILABLE
 from compressor.service import tenant_storage
-from compressor.service.settings import Config
-from compressor.service.tenant_storage import Stores
+from compressor.service.settings import Settings
+from compressor.service.tenant_storage import TenantStores
 from compressor.service.tenants import LOCAL
 from compressor.storage.redis.store import RedisStore
 from compressor.storage.wrappers.encryption_keys import Keyring, new_encryption_key
@@ -161,7 +161,7 @@ def test_without_a_cache_nothing_is_kept(url: str) -> None:
 
 def test_memory_in_front_of_redis_is_bounded_over_all_tenants(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tenant_storage, "LOCAL", 300_000)
-    all_of_them = Stores(Config(store=url, keys=two_tenants()[1]["keys"]))
+    all_of_them = TenantStores(Settings(store=url, keys=two_tenants()[1]["keys"]))
     values = {name: {str(i): noise(i, 50_000) for i in range(4)} for name in ("red", "blue", "ops")}
     for name, items in values.items():
         all_of_them.of(name).put(items)
@@ -178,7 +178,7 @@ def test_it_starts_without_its_redis_and_says_so() -> None:
         ready = service.http.get("/readyz")
         assert (ready.status_code, ready.json()) == (200, {"status": "degraded"})
         made = service.http.post("/v1/compress", json=asked()).json()
-        assert made["tokens_after"] <= 1500 and made["cached"] == "miss" and AWAY in made["warnings"]
+        assert made["tokens_after"] <= 1500 and made["cached"] == "miss" and STORE_UNAVAILABLE in made["warnings"]
         # What was cut is here until it can be written.
         assert service.http.get(f"/v1/retrieve/{made['refs'][0]}").json()["original_content"] == LOG
         assert service.gate._tenants.health()[LOCAL].failures > 0
@@ -191,7 +191,7 @@ def test_a_full_redis_costs_no_request(tmp_path: Path) -> None:
     server = RedisServer(tmp_path / "full", maxmemory="1mb", maxmemory_policy="noeviction")
     with Service(store=server.url) as service:
         made = [service.http.post("/v1/compress", json=asked(number)).json() for number in (1, 1, 2)]
-        assert all(one["cached"] == "miss" and AWAY in one["warnings"] for one in made)
+        assert all(one["cached"] == "miss" and STORE_UNAVAILABLE in one["warnings"] for one in made)
         assert service.http.get(f"/v1/retrieve/{made[0]['refs'][0]}").json()["original_content"] == LOG
         assert service.http.post("/v1/sessions/s/append", json={"messages": [said(1)]}).status_code == 503
         assert service.http.get("/readyz").json() == {"status": "ready"}  # it can be read
@@ -234,7 +234,7 @@ def test_redis_gone_and_back_in_the_middle(server: RedisServer, stalled: bool) -
             again = http.post("/v1/compress", json=asked(0)).json()
             assert again["messages"] == known["messages"] and again["cached"] == "hit"  # from this process's memory
             new = [http.post("/v1/compress", json=asked(number)).json() for number in range(1, 4)]
-            assert all(one["cached"] == "miss" and AWAY in one["warnings"] for one in new)
+            assert all(one["cached"] == "miss" and STORE_UNAVAILABLE in one["warnings"] for one in new)
             start = time.monotonic()
             http.post("/v1/compress", json=asked(4)).raise_for_status()
             assert time.monotonic() - start < 1  # nobody waits for what is known to be gone

@@ -19,7 +19,7 @@ import pytest
 from client_tools import LOG, TASK
 from scripted_server import Fail, Reply, ScriptedServer, Usage
 
-from compressor import CompressorError, MissingExtra
+from compressor import CompressorError, MissingDependencyError
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -202,7 +202,7 @@ def test_without_a_collector_requests_are_served_and_the_end_is_bounded(
         assert time.perf_counter() - start < 3
     otel("http://127.0.0.1:9")  # nobody there
     tracing = Tracing()
-    with tracing.request(logs.began("GET", b""), [(b"traceparent", b"nonsense")]), span("work"):
+    with tracing.request(logs.start("GET", b""), [(b"traceparent", b"nonsense")]), span("work"):
         pass
     start = time.perf_counter()
     tracing.close()
@@ -222,14 +222,14 @@ def test_when_traces_are_wanted() -> None:
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    with pytest.raises(MissingExtra, match=r"agentic-compressor\[otel\]"):
+    with pytest.raises(MissingDependencyError, match=r"agentic-compressor\[otel\]"):
         Service(otel=True)
 
 
 def test_switched_off_it_costs_nothing() -> None:
     code = (
-        "import sys; from compressor.service.app import create_app; from compressor.service.settings import Config\n"
-        "create_app(Config(store='memory'))\n"
+        "import sys; from compressor.service.app import create_app; from compressor.service.settings import Settings\n"
+        "create_app(Settings(store='memory'))\n"
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
     )
     env = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}

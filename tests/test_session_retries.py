@@ -9,40 +9,40 @@ import pytest
 from service_tools import Service, error_of
 from session_tools import conversation
 
-from compressor import Compressor, Conflict
+from compressor import Compressor, SessionConflictError
 from compressor.sessions import Policy
 
 
 def test_what_is_there_is_not_added_again() -> None:
     session = Compressor(store="memory").session("a")
     messages: list[Any] = [{"role": "system", "content": "Be short."}, *({"role": "user", "content": n} for n in "abc")]
-    session.append(*messages[:2], at=0)
+    session.append(*messages[:2], index=0)
     for _ in range(3):
-        session.append(*messages[:2], at=0)
-        session.append(*messages[1:3], at=1)  # part of it is there
+        session.append(*messages[:2], index=0)
+        session.append(*messages[1:3], index=1)  # part of it is there
     assert session.count == 3 and session.view() == messages[:3]
-    with pytest.raises(Conflict, match="has 3 messages, not 4") as caught:
-        session.append(messages[3], at=4)
+    with pytest.raises(SessionConflictError, match="has 3 messages, not 4") as caught:
+        session.append(messages[3], index=4)
     assert caught.value.count == 3
-    with pytest.raises(Conflict, match="message 2"):
-        session.append(messages[3], at=2)
-    with pytest.raises(Conflict):
-        session.append(messages[3], at=-1)
-    session.append(messages[3], at=3)
+    with pytest.raises(SessionConflictError, match="message 2"):
+        session.append(messages[3], index=2)
+    with pytest.raises(SessionConflictError):
+        session.append(messages[3], index=-1)
+    session.append(messages[3], index=3)
     assert session.view() == messages
 
 
 def test_what_has_left_the_view_is_not_taken_for_the_same() -> None:
     compressor = Compressor(store="memory")
-    session = compressor.session("a", budget=3_000, policy=Policy(low=1_200))
+    session = compressor.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
     history = conversation(40)
     for i in range(0, len(history), 4):
         for _ in range(2):
-            session.append(*history[i : i + 4], at=i)
+            session.append(*history[i : i + 4], index=i)
     session.view()
     assert session.count == len(history)
-    with pytest.raises(Conflict):
-        session.append(history[4], at=4)
+    with pytest.raises(SessionConflictError):
+        session.append(history[4], index=4)
 
 
 def test_many_workers_that_send_everything_twice() -> None:
@@ -52,7 +52,7 @@ def test_many_workers_that_send_everything_twice() -> None:
     for n in range(60):
         message = {"role": "user", "content": f"number {n}"}
         for _ in range(chance.randint(1, 3)):
-            chance.choice(workers).append(message, at=n)
+            chance.choice(workers).append(message, index=n)
     assert [m["content"] for m in workers[0].view()] == [f"number {n}" for n in range(60)]
 
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from session_tools import Message, conversation, prose, replay, text, tokens
 
 from compressor import (
-    BudgetTooSmall,
+    BudgetError,
+    BudgetTooSmallError,
     Compressor,
     CompressorError,
-    InvalidBudget,
-    InvalidContext,
+    ContextError,
 )
-from compressor.context.formats import detect
+from compressor.context.formats import detect_format
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
 
@@ -36,7 +36,7 @@ def test_small_history_goes_out_as_it_is(c: Compressor) -> None:
     session = c.session("a")
     session.append(*messages)
     view = session.view()
-    assert view == messages and session.balance().saved_money == 0
+    assert view == messages and session.cost_report().saved_cost == 0
     assert all(a is b for a, b in zip(view, messages, strict=True))
 
 
@@ -44,14 +44,14 @@ def test_prefix_stays_between_compactions_and_every_view_is_legal(c: Compressor)
     session = c.session("a", model="gpt-4o", budget=6_000)
     compactions, last = 0, ""
     for view in replay(session, conversation(40)):
-        detect(view).parse(view)  # pairs, order
+        detect_format(view).parse(view)  # pairs, order
         assert tokens(view) <= 6_000
         assert view[0]["content"] == "You are a careful clerk." and "Never delete a record." in view[1]["content"]
         sent = text(view)[:-1]
         if not sent.startswith(last):
             compactions += 1
         last = sent
-    assert 1 <= compactions <= session.balance().compactions <= 20
+    assert 1 <= compactions <= session.cost_report().compactions <= 20
 
 
 def test_tool_result_is_cut_at_birth_and_never_again_until_a_compaction(c: Compressor) -> None:
@@ -72,13 +72,13 @@ def test_view_is_idempotent(c: Compressor) -> None:
     session = c.session("a", budget=4_000)
     session.append(*conversation(12))
     first = session.view()
-    balance = session.balance()
-    assert session.view() == first and session.balance() == balance
+    balance = session.cost_report()
+    assert session.view() == first and session.cost_report() == balance
 
 
 def test_nothing_is_lost_by_compaction(c: Compressor) -> None:
     messages = conversation(40, sentences=20)
-    session = c.session("a", budget=4_000, policy=Policy(low=1_500))
+    session = c.session("a", budget=4_000, policy=Policy(compaction_target_tokens=1_500))
     replay(session, messages)
     shown = text(session.view())
     reached, todo = shown, find_refs(shown)
@@ -95,7 +95,7 @@ def test_nothing_is_lost_by_compaction(c: Compressor) -> None:
 
 
 def test_user_constraints_and_pins_survive(c: Compressor) -> None:
-    session = c.session("a", budget=3_000, policy=Policy(low=1_200))
+    session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
     session.append(*conversation(6))
     session.append({"role": "user", "content": "From now on, only use metric units. The weather is fine."})
     session.append({"role": "assistant", "content": "Understood."})
@@ -103,19 +103,19 @@ def test_user_constraints_and_pins_survive(c: Compressor) -> None:
     session.append(*[m for m in conversation(40, seed=1) if m["role"] in ("assistant", "tool")])
     session.compact()
     shown = text(session.view())
-    assert session.balance().compactions
+    assert session.cost_report().compactions
     assert "only use metric units." in shown and "My cat is called Willow." in shown
 
 
 def test_index_stands_in_a_tool_message(c: Compressor) -> None:
-    session = c.session("a", budget=3_000, policy=Policy(low=1_200))
+    session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
     replay(session, conversation(30))
     roles = [m["role"] for m in session.view() if "index of earlier rounds" in (m["content"] or "")]
     assert roles == ["tool"]
 
 
 def test_chat_without_tools_is_compacted_too(c: Compressor) -> None:
-    session = c.session("a", budget=3_000, policy=Policy(low=1_200))
+    session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
     for i in range(40):
         session.append({"role": "user", "content": f"Question {i}? {prose(i, 5)}"})
         assert tokens(session.view()) <= 3_000
@@ -138,7 +138,7 @@ def test_same_result_again_becomes_a_note(c: Compressor) -> None:
 
 def test_tool_rules(c: Compressor) -> None:
     messages = conversation(1, sentences=200)
-    kept = c.session("kept", policy=Policy(tools={"look": ToolRule(keep=True)}))
+    kept = c.session("kept", policy=Policy(tools={"look": ToolRule(never_compress=True)}))
     kept.append(*messages)
     assert kept.view() == messages
     for i in range(30):
@@ -146,11 +146,11 @@ def test_tool_rules(c: Compressor) -> None:
         kept.append({"role": "assistant", "content": None, "tool_calls": [call]})
         kept.append({"role": "tool", "tool_call_id": f"x{i}", "content": prose(i)})
     assert kept.compact() and all(m in kept.view() for m in messages)
-    most = c.session("most", policy=Policy(tools={"*": ToolRule(most=200)}))
+    most = c.session("most", policy=Policy(tools={"*": ToolRule(max_tokens=200)}))
     most.append(*messages)
     assert tokens(most.view()) < 300
     with pytest.raises(CompressorError):
-        ToolRule(most=0)
+        ToolRule(max_tokens=0)
 
 
 def test_parallel_calls_are_born_together(c: Compressor) -> None:
@@ -158,7 +158,7 @@ def test_parallel_calls_are_born_together(c: Compressor) -> None:
     session = c.session("a")
     session.append({"role": "user", "content": "Go."}, {"role": "assistant", "content": None, "tool_calls": calls})
     session.append({"role": "tool", "tool_call_id": "x", "content": prose(1, 150)})
-    with pytest.raises(InvalidContext, match="'y' has no result"):
+    with pytest.raises(ContextError, match="'y' has no result"):
         session.view()
     session.append({"role": "tool", "tool_call_id": "y", "content": prose(2, 150)})
     assert len(find_refs(text(session.view()))) == 2
@@ -170,10 +170,10 @@ def test_bad_messages_change_nothing(c: Compressor) -> None:
     before = session.view()
     bad: list[Any] = [{"role": "tool", "tool_call_id": "nobody", "content": "x"}, 7, {"content": "no role"}, {"a": {1}}]
     for message in bad:
-        with pytest.raises(InvalidContext):
+        with pytest.raises(ContextError):
             session.append({"role": "user", "content": "fine"}, message)
         assert session.view() == before
-    with pytest.raises(InvalidContext, match="empty"):
+    with pytest.raises(ContextError, match="empty"):
         c.session("b").view()
     with pytest.raises(CompressorError, match="id"):
         c.session("")
@@ -181,7 +181,7 @@ def test_bad_messages_change_nothing(c: Compressor) -> None:
 
 @pytest.mark.parametrize("budget", [0, -1, True, 1.5, "5", "$", "$0", float("nan")])
 def test_bad_budgets(c: Compressor, budget: Any) -> None:
-    with pytest.raises(InvalidBudget):
+    with pytest.raises(BudgetError):
         c.session("a", budget=budget)
 
 
@@ -196,14 +196,14 @@ def test_budget_as_share_and_money(c: Compressor) -> None:
 def test_impossible_budget_says_so(c: Compressor) -> None:
     session = c.session("a", budget=20)
     session.append(*conversation(1))
-    with pytest.raises(BudgetTooSmall):
+    with pytest.raises(BudgetTooSmallError):
         session.view()
 
 
 def test_note_of_a_repeat_does_not_outlive_what_it_names(c: Compressor) -> None:
     messages = conversation(14)
     messages[-1]["content"] = messages[3]["content"]
-    session = c.session("a", budget=100_000, policy=Policy(low=1_500, compact=False))
+    session = c.session("a", budget=100_000, policy=Policy(compaction_target_tokens=1_500, compact=False))
     session.append(*messages)
     assert "the result of call c0" in session.view()[-1]["content"]
     assert session.compact()
@@ -216,7 +216,7 @@ def test_pinned_messages_of_compress(c: Compressor) -> None:
     assert result.messages[5] is messages[5] and result.messages[-3] is messages[-3]
     assert result.messages[7] != messages[7]
     for wrong in ([99], [-99], ["5"], [True]):
-        with pytest.raises(InvalidContext, match="pinned"):
+        with pytest.raises(ContextError, match="pinned"):
             c.compress(messages, budget=2_000, pinned=wrong)  # type: ignore[arg-type]
 
 
@@ -243,31 +243,31 @@ def histories(draw: st.DrawFn) -> list[list[Message]]:
 def test_any_history(steps: list[list[Message]], budget: int, seed: int) -> None:
     """Budget, pairs, constraints, prefix: whatever comes in, by append or follow, with restarts in between."""
     compressor, rng = Compressor(store="memory"), random.Random(seed)
-    session = compressor.session("a", budget=budget, policy=Policy(low=1_500))
+    session = compressor.session("a", budget=budget, policy=Policy(compaction_target_tokens=1_500))
     seen: list[Message] = []
     last, compactions = "", 0
     for step in steps:
         seen += step
         if rng.random() < 0.3:
-            session.follow(seen)
+            session.sync(seen)
         else:
             session.append(*step)
         if step[-1]["role"] == "assistant":
             continue
         try:
             view = session.view()
-        except BudgetTooSmall as error:
+        except BudgetTooSmallError as error:
             assert error.needed > budget
             return
-        detect(view).parse(view)
+        detect_format(view).parse(view)
         assert tokens(view) <= budget
         sent = text(view)
         for message in seen:
             if message["role"] == "user" and "You must" in message["content"]:
                 assert message["content"][message["content"].index("You must") :] in sent
-        now = session.balance().compactions
+        now = session.cost_report().compactions
         assert now > compactions or sent.startswith(last)
         last, compactions = sent[:-1], now
         if rng.random() < 0.2:
-            session = compressor.session("a", budget=budget, policy=Policy(low=1_500))
+            session = compressor.session("a", budget=budget, policy=Policy(compaction_target_tokens=1_500))
             assert session.view() == view

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from session_tools import Message, conversation, prose, text, tokens
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
-from compressor import BudgetTooSmall, Compressor, CompressorError, InvalidContext, StoreError, UnknownRef
-from compressor.context.formats import detect, serialization
-from compressor.context.refs import find_refs, mark, ref_of
+from compressor import BudgetTooSmallError, Compressor, CompressorError, ContextError, StoreError, UnknownRefError
+from compressor.context.formats import detect_format, serialization
+from compressor.context.refs import compute_ref, find_refs, format_placeholder
 from compressor.sessions import Conversation, Policy, Session, ToolRule
 from compressor.sessions.summaries import summarizer
 from compressor.storage import MemoryStore
 
-TIGHT: dict[str, Any] = {"budget": 3_000, "policy": Policy(low=1_200)}
+TIGHT: dict[str, Any] = {"budget": 3_000, "policy": Policy(compaction_target_tokens=1_200)}
 
 
 @pytest.fixture
@@ -58,12 +58,12 @@ def test_call_ids_used_again_in_every_round(c: Compressor) -> None:
     session.append(*said("Find the copper."))
     for i in range(30):
         session.append(called("call_0", "call_1"))
-        with pytest.raises(InvalidContext, match="call_0"):
+        with pytest.raises(ContextError, match="call_0"):
             session.view()
         session.append(result("call_1", prose(i)), result("call_0", prose(100 + i)))
         view = session.view()
-        assert tokens(view) <= 3_000 and detect(view).parse(view)
-    assert session.balance().compactions and c.session("a", **TIGHT).view() == view
+        assert tokens(view) <= 3_000 and detect_format(view).parse(view)
+    assert session.cost_report().compactions and c.session("a", **TIGHT).view() == view
 
 
 def claude(i: int, results: list[str], words: str = "") -> list[Message]:
@@ -125,11 +125,15 @@ def test_sdk_objects_inside_messages(c: Compressor) -> None:
         session.append(*said("Go."), *messages)
         view = session.view()
         resumed = c.session(name)
-        assert [serialization.to_json(m) for m in view] == resumed.view() == json.loads(json.dumps(resumed.view()))
+        assert (
+            [serialization.serialize_message(m) for m in view]
+            == resumed.view()
+            == json.loads(json.dumps(resumed.view()))
+        )
         read = json.loads(json.dumps(resumed.view()))
-        resumed.follow([*said("Go."), *messages])
-        resumed.follow(read)
-        assert resumed.export()["state"]["count"] == 3 and resumed.balance().calls == 1
+        resumed.sync([*said("Go."), *messages])
+        resumed.sync(read)
+        assert resumed.export()["state"]["count"] == 3 and resumed.cost_report().calls == 1
 
 
 def test_langchain_artifacts_need_not_be_json(c: Compressor) -> None:
@@ -142,7 +146,7 @@ def test_langchain_artifacts_need_not_be_json(c: Compressor) -> None:
     (again,) = c.session("a").view()[2:]
     assert (again.content, again.status, again.artifact) == ("x", "error", None)
     chunk, whole = messages.AIMessageChunk("Hi."), messages.AIMessage("Hi.")
-    assert serialization.digest(chunk) == serialization.digest(whole)
+    assert serialization.chain_digest(chunk) == serialization.chain_digest(whole)
 
 
 def test_pinned_message_without_a_text_is_no_reason_to_fail(c: Compressor) -> None:
@@ -155,16 +159,16 @@ def test_pinned_message_without_a_text_is_no_reason_to_fail(c: Compressor) -> No
         session.append(called(f"c{i}"), result(f"c{i}", prose(i)))
         assert tokens(session.view()) <= 3_000
     view = session.view()
-    assert session.balance().compactions and view[0]["content"] == [audio] and result("p", "") in view
+    assert session.cost_report().compactions and view[0]["content"] == [audio] and result("p", "") in view
 
 
 def dropping(context: list[Any]) -> Iterator[list[Any]]:
     """All beginnings of a context in which every call has its result."""
     for end in range(1, len(context) + 1):
-        turns = detect(context[:end]).parse(context[:end]).turns
+        turns = detect_format(context[:end]).parse(context[:end]).turns
         waiting: set[str] = set()
         for turn in turns:
-            waiting = waiting.union(turn.calls).difference(turn.answers)
+            waiting = waiting.union(turn.call_ids).difference(turn.result_call_ids)
         if not waiting:
             yield context[:end]
 
@@ -175,7 +179,7 @@ POLICIES = st.builds(
     recent=st.sampled_from([0.01, 1.0]),
     ingest_from=st.sampled_from([1, 50]),
     ingest_share=st.sampled_from([0.01, 1.0]),
-    tools=st.sampled_from([{}, {"bash": ToolRule(keep=True)}, {"*": ToolRule(most=1)}]),
+    tools=st.sampled_from([{}, {"bash": ToolRule(never_compress=True)}, {"*": ToolRule(max_tokens=1)}]),
 )
 
 
@@ -189,36 +193,39 @@ def test_any_dialect(contexts: Callable[[], Any], data: st.DataObject) -> None:
     compressor = Compressor(store="memory")
     session, last, compactions = compressor.session("a", **options), list[str](), 0
     for messages in dropping(context):
-        session.follow(messages)
+        session.sync(messages)
         try:
             view = session.view()
-        except BudgetTooSmall as error:
+        except BudgetTooSmallError as error:
             assert error.needed > error.budget == options["budget"]
             continue
-        except InvalidContext:
-            assert all(getattr(m, "type", None) == "system" or serialization.digest(m) for m in messages)
+        except ContextError:
+            assert all(getattr(m, "type", None) == "system" or serialization.chain_digest(m) for m in messages)
             assert session.export()["messages"] == []  # nothing but system messages
             continue
-        assert tokens(view) == session.balance().view <= options["budget"]
-        sent = [json.dumps(serialization.to_json(m)) for m in view]
-        now = session.balance().compactions
+        assert tokens(view) == session.cost_report().view_tokens <= options["budget"]
+        sent = [json.dumps(serialization.serialize_message(m)) for m in view]
+        now = session.cost_report().compactions
         assert now > compactions or sent[: len(last)] == last
         last, compactions = sent, now
         session = compressor.session("a", **options)
-        assert [json.dumps(serialization.to_json(m)) for m in session.view()] == sent
+        assert [json.dumps(serialization.serialize_message(m)) for m in session.view()] == sent
 
 
 def test_an_index_never_stands_where_there_is_no_text(c: Compressor) -> None:
     """A picture that was cut is a text in the view; in the message there is none that the index could replace."""
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
     for low in (1, 200, 400):
-        session, history = c.session(f"p{low}", budget=1_200, policy=Policy(low=low)), said("Find the copper.")
+        session, history = (
+            c.session(f"p{low}", budget=1_200, policy=Policy(compaction_target_tokens=low)),
+            said("Find the copper."),
+        )
         for i in range(10):
             history += [called(f"c{i}"), result(f"c{i}", [picture])]
             history += said(prose(i, 6)) if i > 4 else []
-            session.follow(history)
+            session.sync(history)
             assert tokens(session.view()) <= 1_200
-        assert session.balance().compactions
+        assert session.cost_report().compactions
 
 
 def test_a_long_system_prompt_is_journaled_once(c: Compressor) -> None:
@@ -232,7 +239,7 @@ def test_a_long_system_prompt_is_journaled_once(c: Compressor) -> None:
         session.append(history[n - 1])
         assert c.session("a").view() == session.view() == [*prompts[:2], *history[:n]]
     assert c.store.stats().size - before < 6_000
-    session.follow([prompts[2], *history])
+    session.sync([prompts[2], *history])
     assert c.session("a").view() == session.view() == [prompts[2], *history]
 
 
@@ -247,17 +254,22 @@ def test_a_session_whose_messages_nobody_writes_to_gives_the_same_views(c: Compr
             if rng.random() < 0.3:
                 history[5] = {**history[5], "content": prose(rng.randrange(99))}
             one = rng.choice(frozen)
-            plain.follow(deepcopy(history[:end]))
-            one.follow(history[:end])
+            plain.sync(deepcopy(history[:end]))
+            one.sync(history[:end])
             assert text(one.view()) == text(plain.view())
-            assert one.balance() == plain.balance()
+            assert one.cost_report() == plain.cost_report()
 
 
 def test_reasoning_left_out_stays_out_only_where_its_turn_has_ended(c: Compressor) -> None:
     """What a compaction leaves may have lost the answer that ended a turn; edits know their places all the same."""
     for seed in range(12):
         rng = random.Random(seed)
-        talk = Conversation(c, budget=1_500, policy=Policy(low=rng.choice([1, 600]), ingest_from=1), scope=f"t{seed}")
+        talk = Conversation(
+            c,
+            budget=1_500,
+            policy=Policy(compaction_target_tokens=rng.choice([1, 600]), tool_result_min_tokens=1),
+            scope=f"t{seed}",
+        )
         talk.append(*said("Find the copper."))
         for i in range(14):
             thinking = {"type": "thinking", "thinking": "plan " * 10, "signature": "s"}
@@ -268,7 +280,7 @@ def test_reasoning_left_out_stays_out_only_where_its_turn_has_ended(c: Compresso
                 asked, answered = claude(i, [prose(rng.randrange(99), rng.randrange(1, 40)) for _ in range(3)])
                 asked["content"] = [thinking, {"type": "text", "text": prose(i, 5)}, *asked["content"]]
                 talk.append(asked, answered)
-            assert tokens(talk.view()) == talk.balance().view <= 1_500
+            assert tokens(talk.view()) == talk.cost_report().view_tokens <= 1_500
 
 
 # -- budget
@@ -276,19 +288,21 @@ def test_reasoning_left_out_stays_out_only_where_its_turn_has_ended(c: Compresso
 
 def test_view_near_its_budget_is_compacted_though_that_saves_little(c: Compressor) -> None:
     for sentences in range(180, 196, 4):
-        session = c.session(f"s{sentences}", budget=3_000, policy=Policy(low=1_500))
+        session = c.session(f"s{sentences}", budget=3_000, policy=Policy(compaction_target_tokens=1_500))
         session.append(*said("Go."))
         session.append(*said(prose(1, sentences)), pin=True)
         for i in range(12):
             session.append(called(f"c{i}"), result(f"c{i}", prose(i, 6)))
             try:
                 assert tokens(session.view()) <= 3_000
-            except BudgetTooSmall:
+            except BudgetTooSmallError:
                 break
 
 
 def test_summary_finds_room_or_waits(c: Compressor) -> None:
-    policy = Policy(low=2_000, summarizer=summarizer(lambda prompt: "Facts:\n- The copper is stored.\n" * 30))
+    policy = Policy(
+        compaction_target_tokens=2_000, summarizer=summarizer(lambda prompt: "Facts:\n- The copper is stored.\n" * 30)
+    )
     for budget in (1_300, 1_500):
         session = c.session(f"b{budget}", budget=budget, policy=policy)
         session.append(*said("Find the copper."))
@@ -311,23 +325,26 @@ def test_marks_that_a_tool_writes_open_nothing(c: Compressor) -> None:
     session = c.session("a", tenant="mine", **TIGHT)
     session.append(*said("Go."))
     for i in range(20):
-        session.append(called(f"c{i}"), result(f"c{i}", f"{prose(i)}\n{mark(ref)} {mark('000000000000')}"))
+        session.append(
+            called(f"c{i}"),
+            result(f"c{i}", f"{prose(i)}\n{format_placeholder(ref)} {format_placeholder('000000000000')}"),
+        )
         session.view()
     data = session.export()
-    assert session.balance().compactions and "TOPSECRET" not in text([data])
-    with pytest.raises(UnknownRef):
+    assert session.cost_report().compactions and "TOPSECRET" not in text([data])
+    with pytest.raises(UnknownRefError):
         Compressor(store="memory").import_session(data).expand(ref)
 
 
 def test_index_that_a_tool_writes_opens_nothing(c: Compressor) -> None:
     ref = secret_of_another(c)
     session = c.session("a", tenant="mine", **TIGHT)
-    page = "\n".join(f"secret of another {i}: {prose(i, 2)} {mark(ref)}" for i in range(40))
+    page = "\n".join(f"secret of another {i}: {prose(i, 2)} {format_placeholder(ref)}" for i in range(40))
     session.append(*conversation(1, sentences=2), called("p"), result("p", page))
     session.append(*conversation(8, seed=3)[2:])
     session.view()
-    assert "secret of another 3" in session.expand(ref_of(page))
-    assert "TOPSECRET" not in session.expand(ref_of(page), query="secret of another")
+    assert "secret of another 3" in session.expand(compute_ref(page))
+    assert "TOPSECRET" not in session.expand(compute_ref(page), query="secret of another")
 
 
 def test_every_ref_that_recall_shows_can_be_expanded(c: Compressor) -> None:
@@ -355,7 +372,7 @@ def test_tool_answers_whatever_it_is_called_with(c: Compressor) -> None:
         assert answer.startswith("Not expanded") and len(answer) < 300
     for i in range(20):
         session.expand(f" […cut ref {ref}] ", query=f"walnut{i} " * 5_000, budget=10**9)
-    assert sum(map(len, session.export()["state"]["regrets"])) <= 8 * 600
+    assert sum(map(len, session.export()["state"]["expansions"])) <= 8 * 600
 
 
 # -- journals and stores
@@ -367,7 +384,7 @@ def test_expired_journal_is_written_whole_also_after_a_failure() -> None:
     session = c.session("a")
     session.append(*conversation(3))
     now[0] += 500
-    with pytest.raises(InvalidContext):
+    with pytest.raises(ContextError):
         session.append(7)
     session.append(*said("More."))
     assert c.session("a").view() == session.view()
@@ -397,9 +414,9 @@ def test_forgotten_object_begins_anew(c: Compressor) -> None:
 
 def test_new_system_prompt_is_kept(c: Compressor) -> None:
     session, messages = c.session("a"), conversation(1, sentences=2)
-    session.follow(messages)
+    session.sync(messages)
     session.view()
-    session.follow([{"role": "system", "content": "Other."}, *messages[1:]])
+    session.sync([{"role": "system", "content": "Other."}, *messages[1:]])
     session.view()
     assert c.session("a").view()[0]["content"] == "Other."
 
@@ -407,12 +424,12 @@ def test_new_system_prompt_is_kept(c: Compressor) -> None:
 def test_system_and_tools_given_with_follow_count_also_after_a_failure(c: Compressor) -> None:
     session = c.session("a", model="claude-sonnet-4-5")
     tools = [{"name": "look", "description": "Looks. " * 50, "input_schema": {"type": "object", "properties": {}}}]
-    session.follow(said("Go."), system="Be brief. " * 200, tools=tools)
-    before = session.balance().view
-    with pytest.raises(InvalidContext):
-        session.follow([*said("Go."), 7])
+    session.sync(said("Go."), system="Be brief. " * 200, tools=tools)
+    before = session.cost_report().view_tokens
+    with pytest.raises(ContextError):
+        session.sync([*said("Go."), 7])
     c.session("a").append(*said("More."))
-    assert session.balance().view > before > 500
+    assert session.cost_report().view_tokens > before > 500
 
 
 def test_what_was_exported_or_kept_does_not_change(c: Compressor) -> None:
@@ -423,24 +440,24 @@ def test_what_was_exported_or_kept_does_not_change(c: Compressor) -> None:
     frozen = json.dumps(data)
     session.append(*conversation(20, seed=1)[2:])
     session.view()
-    assert json.dumps(data) == frozen and Compressor(store="memory").import_session(data).balance().calls == 1
+    assert json.dumps(data) == frozen and Compressor(store="memory").import_session(data).cost_report().calls == 1
     talk = Conversation(c, scope="t", **TIGHT)
-    talk.follow(conversation(20))
+    talk.sync(conversation(20))
     talk.view()
     state = talk.state
     frozen = json.dumps(state)
-    talk.follow(conversation(40))
+    talk.sync(conversation(40))
     talk.view()
     assert json.dumps(state) == frozen and talk.state["pages"] != state["pages"]
 
 
 def test_failed_follow_changes_nothing(c: Compressor) -> None:
     talk = Conversation(c, scope="t")
-    talk.follow(conversation(2))
+    talk.sync(conversation(2))
     view, state = talk.view(), talk.state
     for bad in ([{"a": {1}}], [*conversation(1), result("nobody", "x")], [*said("Other."), 7]):
-        with pytest.raises(InvalidContext):
-            talk.follow(bad, system="Other.")
+        with pytest.raises(ContextError):
+            talk.sync(bad, system="Other.")
         assert talk.state == state and talk.view() == view
 
 
@@ -472,7 +489,7 @@ def test_failing_store_costs_nothing_but_time() -> None:
         again(session.append, message)
         twin.append(message)
     pages = again(session.export)["state"]["pages"]
-    assert again(session.balance) == twin.balance() and len(pages) == len(set(pages)) > 1
+    assert again(session.cost_report) == twin.cost_report() and len(pages) == len(set(pages)) > 1
 
 
 # -- what is no argument
@@ -481,7 +498,14 @@ def test_failing_store_costs_nothing_but_time() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        *({"model": 7}, {"model": []}, {"policy": "x"}, {"policy": {"low": 1}}, {"tools": "x"}, {"tools": 7}),
+        *(
+            {"model": 7},
+            {"model": []},
+            {"policy": "x"},
+            {"policy": {"compaction_target_tokens": 1}},
+            {"tools": "x"},
+            {"tools": 7},
+        ),
         *({"budget": []}, {"tools": {"look": {}}}, {"tenant": 7}, {"id": 7}, {"id": ""}),
     ],
 )
@@ -493,7 +517,13 @@ def test_wrong_options(c: Compressor, options: Any) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        *({"low": "x"}, {"low": 1.5}, {"low": float("inf")}, {"ingest_share": "x"}, {"recent": None}),
+        *(
+            {"compaction_target_tokens": "x"},
+            {"compaction_target_tokens": 1.5},
+            {"compaction_target_tokens": float("inf")},
+            {"tool_result_keep_fraction": "x"},
+            {"recent_fraction": None},
+        ),
         *({"tools": "x"}, {"tools": {"look": 5}}, {"prices": "x"}, {"summarizer": 5}),
     ],
 )
@@ -515,15 +545,15 @@ def test_wrong_arguments(c: Compressor) -> None:
     wrong: list[Callable[[], Any]] = [
         lambda: session.append(m for m in said("x")),
         lambda: session.append(said("x")),
-        lambda: session.follow(m for m in said("x")),  # type: ignore[arg-type]
-        lambda: session.follow(said("x"), tools="x"),
+        lambda: session.sync(m for m in said("x")),  # type: ignore[arg-type]
+        lambda: session.sync(said("x"), tools="x"),
         lambda: session.expand(int(ref)),  # type: ignore[arg-type]
         lambda: session.expand(ref, query=7),  # type: ignore[arg-type]
         lambda: session.expand(ref, budget=0),
         lambda: session.expand(ref, budget="9"),  # type: ignore[arg-type]
         lambda: session.recall(None),  # type: ignore[arg-type]
         lambda: session.fork(""),
-        lambda: ToolRule(most="5"),  # type: ignore[arg-type]
+        lambda: ToolRule(max_tokens="5"),  # type: ignore[arg-type]
     ]
     before = session.export()
     for call in wrong:
@@ -547,7 +577,7 @@ def test_wrong_exports(c: Compressor) -> None:
         {**data, "model": []},
         {**data, "state": {**state, "count": "x"}},
         {**data, "state": {**state, "pages": 7}},
-        {**data, "state": {**state, "tallies": {"calls": "x"}}},
+        {**data, "state": {**state, "counters": {"calls": "x"}}},
     ]
     other = Compressor(store="memory")
     for bad in wrong:

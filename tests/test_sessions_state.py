@@ -16,7 +16,7 @@ from session_tools import Message, conversation, prose, replay, text
 from compressor import (
     Compressor,
     CompressorError,
-    InvalidContext,
+    ContextError,
 )
 from compressor.context.refs import find_refs
 from compressor.sessions import Conversation, Policy
@@ -46,7 +46,7 @@ def test_resumed_session_has_the_same_view(tmp_path: Any) -> None:
         twin.append(message)
         if message["role"] == "tool":
             assert resumed.view() == twin.view()
-    assert resumed.balance() == twin.balance()
+    assert resumed.cost_report() == twin.cost_report()
 
 
 def test_two_workers_on_one_session(tmp_path: Any) -> None:
@@ -121,16 +121,16 @@ def test_killed_at_any_step_nothing_acknowledged_is_lost(tmp_path: Path, after: 
 def test_follow_is_idempotent_and_goes_back(c: Compressor) -> None:
     messages = conversation(20)
     session = c.session("a", policy=Policy(compact=False))
-    session.follow(messages[:12])
+    session.sync(messages[:12])
     first = session.view()
-    session.follow(messages[:12])
+    session.sync(messages[:12])
     assert session.view() == first
-    session.follow(messages)
+    session.sync(messages)
     assert session.view()[:12] == first
     changed = [*messages[:10], {"role": "user", "content": "Forget that; where is the maple?"}]
-    session.follow(changed)
+    session.sync(changed)
     assert session.view()[:10] == first[:10] and session.view()[-1] == changed[-1]
-    session.follow([{"role": "user", "content": "A new history."}])
+    session.sync([{"role": "user", "content": "A new history."}])
     assert session.view() == [{"role": "user", "content": "A new history."}]
 
 
@@ -140,7 +140,7 @@ def test_follow_equals_append(c: Compressor) -> None:
     for i, message in enumerate(messages):
         by_append.append(message)
         if message["role"] == "tool":
-            by_follow.follow(messages[: i + 1])
+            by_follow.sync(messages[: i + 1])
             assert by_append.view() == by_follow.view()
 
 
@@ -154,20 +154,20 @@ def test_follow_does_not_mind_moving_cache_borders(c: Compressor) -> None:
 
     messages = [{"role": "user", "content": f"{i} {prose(i)}"} for i in range(3)]
     session = c.session("a")
-    session.follow(marked(messages[:2], 1))
-    session.follow(marked(messages, 2))
+    session.sync(marked(messages[:2], 1))
+    session.sync(marked(messages, 2))
     view = session.view()
     assert [("cache_control" in m["content"][0]) for m in view] == [False, False, True]
 
 
 def test_going_back_behind_what_has_gone_shows_nothing_of_it(c: Compressor) -> None:
     """Two histories that begin alike: the index of the one is no business of the other."""
-    session = c.session("a", budget=3_000, policy=Policy(low=1_200))
+    session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
     messages = conversation(30)
-    session.follow(messages)
+    session.sync(messages)
     assert "index of earlier rounds" in text(session.view())
     other = [*messages[:2], *conversation(3, seed=9)[2:]]
-    session.follow(other)
+    session.sync(other)
     view = session.view()
     assert "index of earlier rounds" not in text(view) and view[:2] == other[:2]
     assert session.recall("page 0") == ""
@@ -176,19 +176,19 @@ def test_going_back_behind_what_has_gone_shows_nothing_of_it(c: Compressor) -> N
 def test_conversation_state_is_json_and_enough(c: Compressor) -> None:
     messages = conversation(30)
     talk = Conversation(c, budget=4_000, scope="t")
-    talk.follow(messages[:30])
+    talk.sync(messages[:30])
     view, state = talk.view(), json.loads(json.dumps(talk.state))
     again = Conversation(c, budget=4_000, scope="t", state=state)
-    again.follow(messages[:30])
+    again.sync(messages[:30])
     assert again.view() == view and not again.changed
-    again.follow(messages)
-    talk.follow(messages)
+    again.sync(messages)
+    talk.sync(messages)
     assert again.view() == talk.view()
     wrong: list[Any] = [
         {},
         {"version": 99},
-        {"version": 1, "entries": [{"nonsense": 1}]},
-        {"version": 1, "tallies": {"x": 1}},
+        {"version": 1, "records": [{"nonsense": 1}]},
+        {"version": 1, "counters": {"x": 1}},
     ]
     for bad in wrong:
         with pytest.raises(CompressorError):
@@ -206,11 +206,11 @@ def test_forks_go_their_own_way(c: Compressor) -> None:
 
 
 def test_export_and_import_into_another_store(c: Compressor) -> None:
-    session = c.session("a", budget=4_000, policy=Policy(low=1_500))
+    session = c.session("a", budget=4_000, policy=Policy(compaction_target_tokens=1_500))
     replay(session, conversation(40))
     data = json.loads(json.dumps(session.export()))
     other = Compressor(store="memory")
-    twin = other.import_session(data, budget=4_000, policy=Policy(low=1_500))
+    twin = other.import_session(data, budget=4_000, policy=Policy(compaction_target_tokens=1_500))
     assert twin.view() == session.view() and twin.id == "a"
     for ref in find_refs(text(twin.view())):
         assert twin.expand(ref) == session.expand(ref)
@@ -227,5 +227,5 @@ def test_forgotten_session_starts_anew(c: Compressor) -> None:
     session.append({"role": "user", "content": "Hello."})
     session.close(forget=True)
     fresh = c.session("a")
-    with pytest.raises(InvalidContext, match="empty"):
+    with pytest.raises(ContextError, match="empty"):
         fresh.view()

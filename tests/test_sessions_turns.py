@@ -11,7 +11,7 @@ from compressor import (
     Compressor,
     CompressorError,
 )
-from compressor.context.formats import detect
+from compressor.context.formats import detect_format
 from compressor.sessions import Conversation, Policy
 from compressor.sessions.summaries import summarizer
 
@@ -27,15 +27,15 @@ def test_usage_is_reported(c: Compressor) -> None:
     session = c.session("a")
     session.append(*conversation(1))
     session.view()
-    session.usage({"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 60}})
-    session.usage(
+    session.record_usage({"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 60}})
+    session.record_usage(
         {"input_tokens": 10, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 0, "output_tokens": 1}
     )
-    balance = session.balance()
-    assert (balance.billed_tokens, balance.billed_cached, balance.cache_share) == (200, 150, 0.75)
+    balance = session.cost_report()
+    assert (balance.billed_tokens, balance.billed_cached, balance.cached_fraction) == (200, 150, 0.75)
     assert "calls" in balance.report()
     with pytest.raises(CompressorError):
-        session.usage("a lot")
+        session.record_usage("a lot")
 
 
 def test_cold_cache_is_the_time_to_compact(c: Compressor) -> None:
@@ -43,13 +43,13 @@ def test_cold_cache_is_the_time_to_compact(c: Compressor) -> None:
     talk = Conversation(c, model="claude-sonnet-4-5", scope="t", clock=lambda: now[0])
     messages = conversation(26)
     now[0] = 1.0
-    talk.follow(messages[:50])
+    talk.sync(messages[:50])
     talk.view()
-    assert talk.balance().compactions == 0
+    assert talk.cost_report().compactions == 0
     now[0] += 3_600
-    talk.follow(messages)
+    talk.sync(messages)
     talk.view()
-    assert talk.balance().compactions == 1
+    assert talk.cost_report().compactions == 1
 
 
 def test_dialects(c: Compressor) -> None:
@@ -66,11 +66,11 @@ def test_dialects(c: Compressor) -> None:
         responses.append({"type": "function_call", "call_id": f"t{i}", "name": "look", "arguments": f'{{"page": {i}}}'})
         responses.append({"type": "function_call_output", "call_id": f"t{i}", "output": result})
     for name, messages in (("anthropic", anthropic), ("responses", responses)):
-        session = c.session(name, budget=3_000, policy=Policy(low=1_200), system="Be brief.")
+        session = c.session(name, budget=3_000, policy=Policy(compaction_target_tokens=1_200), system="Be brief.")
         session.append(*messages)
         view = session.view()
-        assert session.balance().compactions == 1
-        detect(view).parse(view)
+        assert session.cost_report().compactions == 1
+        detect_format(view).parse(view)
         assert "index of earlier rounds" in text(view)
         signed = [
             p for m in view if isinstance(m.get("content"), list) for p in m["content"] if p.get("type") == "thinking"
@@ -98,10 +98,10 @@ def test_signed_reasoning_of_the_current_turn_stands_against_compaction(c: Compr
     for i in range(60):
         talk.append(*claude_round(i))
         view = talk.view()
-    assert talk.balance().compactions == 0 and "Secret plan 0." in text(view)
+    assert talk.cost_report().compactions == 0 and "Secret plan 0." in text(view)
     talk.append({"role": "assistant", "content": "Page 7."}, {"role": "user", "content": "And the maple?"})
     view = talk.view()
-    assert talk.balance().compactions == 1 and "Secret plan" not in text(view)
+    assert talk.cost_report().compactions == 1 and "Secret plan" not in text(view)
     assert "Secret plan 59." in talk.recall("Secret plan 59", 400)  # not lost
     again = Conversation(c, model="claude-sonnet-4-5", scope="t", state=talk.state)
     again.restore(talk.head, talk.live)
@@ -126,7 +126,7 @@ def test_summary_stands_in_the_index_and_is_kept(c: Compressor) -> None:
         asked.append(prompt)
         return "Goal:\n- Find out where the copper is stored.\nFacts:\n- The vault 99887766 is in Atlantis.\n"
 
-    policy = Policy(low=2_000, summarizer=summarizer(writer))
+    policy = Policy(compaction_target_tokens=2_000, summarizer=summarizer(writer))
     session = c.session("a", budget=5_000, policy=policy)
     replay(session, conversation(40))
     (index,) = [m for m in session.view() if "index of earlier rounds" in (m["content"] or "")]
@@ -140,7 +140,7 @@ def test_failing_summarizer_never_costs_the_view(c: Compressor) -> None:
     def broken(prompt: str) -> str:
         raise RuntimeError("no")
 
-    session = c.session("a", budget=5_000, policy=Policy(low=2_000, summarizer=summarizer(broken)))
+    session = c.session("a", budget=5_000, policy=Policy(compaction_target_tokens=2_000, summarizer=summarizer(broken)))
     for view in replay(session, conversation(30)):
         assert tokens(view) <= 5_000
     assert "Error" not in text(session.view()) and session.warnings

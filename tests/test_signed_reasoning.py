@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
-from compressor.context.formats import DIALECTS, Dialect, detect
-from compressor.context.formats.signed_reasoning import first_signed, without_finished_reasoning
-from compressor.errors import InvalidContext
+from compressor.context.formats import MESSAGE_FORMATS, MessageFormat, detect_format
+from compressor.context.formats.signed_reasoning import first_signed_index, strip_finished_reasoning
+from compressor.errors import ContextError
 
-BY_NAME: dict[str, Dialect] = {dialect.name: dialect for dialect in DIALECTS}
+BY_NAME: dict[str, MessageFormat] = {dialect.name: dialect for dialect in MESSAGE_FORMATS}
 ANTHROPIC, CHAT = BY_NAME["anthropic"], BY_NAME["openai_chat"]
 RESPONSES, LANGCHAIN = BY_NAME["openai_responses"], BY_NAME["langchain"]
 
@@ -47,33 +47,33 @@ def claude() -> list[dict[str, Any]]:
 
 def test_anthropic_finished_turns_lose_their_thinking_the_current_one_keeps_it() -> None:
     messages = claude()
-    left, removed = without_finished_reasoning(messages, ANTHROPIC)
+    left, removed = strip_finished_reasoning(messages, ANTHROPIC)
     assert [part["type"] for part in left[1]["content"]] == ["text", "tool_use"]
     assert left[3] == {"role": "assistant", "content": [{"type": "text", "text": "It has 20 °C."}]}
     assert [i for i, (a, b) in enumerate(zip(messages, left, strict=True)) if a is b] == [0, 2, 4, 5, 6]
     assert removed == [(1, "Paris first."), (3, json.dumps(redacted())), (3, "Warm.")]
     assert messages == claude()
-    assert ANTHROPIC.parse(left).turns[5].calls == ("toolu_2",)
-    assert (first_signed(messages, ANTHROPIC), first_signed(left, ANTHROPIC)) == (1, 5)
+    assert ANTHROPIC.parse(left).turns[5].call_ids == ("toolu_2",)
+    assert (first_signed_index(messages, ANTHROPIC), first_signed_index(left, ANTHROPIC)) == (1, 5)
 
 
 def test_anthropic_a_tool_loop_is_one_turn_even_with_a_word_of_the_user_among_the_results() -> None:
     messages = claude()[:3]
-    assert without_finished_reasoning(messages, ANTHROPIC) == (messages, [])
+    assert strip_finished_reasoning(messages, ANTHROPIC) == (messages, [])
     messages[2]["content"].append({"type": "text", "text": "Hurry up."})
-    assert without_finished_reasoning(messages, ANTHROPIC) == (messages, [])
+    assert strip_finished_reasoning(messages, ANTHROPIC) == (messages, [])
     messages.append({"role": "user", "content": "Please."})  # goes to the provider in one message with the result
-    assert without_finished_reasoning(messages, ANTHROPIC) == (messages, [])
+    assert strip_finished_reasoning(messages, ANTHROPIC) == (messages, [])
 
 
 def test_anthropic_no_gap_where_a_message_would_be_empty() -> None:
     messages = claude()
     messages[3]["content"] = [thinking("Warm."), {"type": "text", "text": " \n"}]
-    left, removed = without_finished_reasoning(messages, ANTHROPIC)
+    left, removed = strip_finished_reasoning(messages, ANTHROPIC)
     assert removed == [(1, "Paris first.")] and left[3] is messages[3]
     messages[1]["content"] = [thinking("Paris first.")]
     del messages[2]
-    assert without_finished_reasoning(messages, ANTHROPIC) == (messages, [])
+    assert strip_finished_reasoning(messages, ANTHROPIC) == (messages, [])
 
 
 def test_anthropic_objects_of_the_sdk() -> None:
@@ -95,7 +95,7 @@ def test_anthropic_objects_of_the_sdk() -> None:
         {"role": "assistant", "content": answer.content},
         {"role": "user", "content": "And 9?"},
     ]
-    left, removed = without_finished_reasoning(messages, ANTHROPIC)
+    left, removed = strip_finished_reasoning(messages, ANTHROPIC)
     assert removed == [(1, "Simple.")] and left[1]["content"] == [answer.content[1]]
 
 
@@ -123,7 +123,7 @@ def gpt() -> list[dict[str, Any]]:
 
 def test_responses_reasoning_goes_with_the_ids_that_tie_items_to_it() -> None:
     items = gpt()
-    left, removed = without_finished_reasoning(items, RESPONSES)
+    left, removed = strip_finished_reasoning(items, RESPONSES)
     assert [item.get("type", "message") for item in left] == [
         *("message", "function_call", "function_call_output", "message", "message"),
         *("reasoning", "function_call", "function_call_output"),
@@ -133,7 +133,7 @@ def test_responses_reasoning_goes_with_the_ids_that_tie_items_to_it() -> None:
     assert removed[0] == (1, "Look it up") and json.loads(removed[1][1])["id"] == "rs_2"
     assert items == gpt()
     RESPONSES.parse(left)
-    assert first_signed(items, RESPONSES) is None
+    assert first_signed_index(items, RESPONSES) is None
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,12 @@ def test_responses_reasoning_goes_with_the_ids_that_tie_items_to_it() -> None:
 def test_responses_reasoning_stays_where_an_item_cannot_lose_its_id(tied: dict[str, Any]) -> None:
     items = gpt()
     items.insert(2, tied)
-    assert without_finished_reasoning(items, RESPONSES) == (items, [])
+    assert strip_finished_reasoning(items, RESPONSES) == (items, [])
 
 
 def test_responses_a_call_answered_after_the_users_word_keeps_its_reasoning() -> None:
     items = [*gpt()[:3], {"role": "user", "content": "Well?"}, gpt()[3]]
-    assert without_finished_reasoning(items, RESPONSES) == (items, [])
+    assert strip_finished_reasoning(items, RESPONSES) == (items, [])
 
 
 def deepseek() -> list[dict[str, Any]]:
@@ -165,11 +165,11 @@ def deepseek() -> list[dict[str, Any]]:
 
 def test_chat_reasoning_goes_from_finished_turns_where_nothing_was_called() -> None:
     messages = deepseek()
-    left, removed = without_finished_reasoning(messages, CHAT)
+    left, removed = strip_finished_reasoning(messages, CHAT)
     assert left[1] == {"role": "assistant", "content": "9.8 is greater."} and removed == [(1, "Compare the tenths.")]
     assert left[3] is messages[3]
     messages[1]["content"] = ""
-    assert without_finished_reasoning(messages, CHAT) == (messages, [])
+    assert strip_finished_reasoning(messages, CHAT) == (messages, [])
 
 
 def test_chat_reasoning_stays_once_there_are_tools() -> None:
@@ -181,7 +181,7 @@ def test_chat_reasoning_stays_once_there_are_tools() -> None:
         {"role": "assistant", "reasoning_content": "Done.", "content": "3"},
         *deepseek(),
     ]
-    assert without_finished_reasoning(messages, CHAT) == (messages, [])
+    assert strip_finished_reasoning(messages, CHAT) == (messages, [])
 
 
 def test_langchain_by_the_rules_of_who_made_the_message() -> None:
@@ -205,7 +205,7 @@ def test_langchain_by_the_rules_of_who_made_the_message() -> None:
     ]
     for message, content in cases:
         messages = [HumanMessage("Is 7 prime?"), message, HumanMessage("And 9?")]
-        left, removed = without_finished_reasoning(messages, LANGCHAIN)
+        left, removed = strip_finished_reasoning(messages, LANGCHAIN)
         assert (left[0] is messages[0]) and (left[2] is messages[2])
         if content is None:
             assert left[1] is message and removed == []
@@ -214,7 +214,7 @@ def test_langchain_by_the_rules_of_who_made_the_message() -> None:
         assert "reasoning_content" not in left[1].additional_kwargs
         LANGCHAIN.parse(left)
         current = messages[:2]
-        assert without_finished_reasoning(current, LANGCHAIN) == (current, [])
+        assert strip_finished_reasoning(current, LANGCHAIN) == (current, [])
 
 
 def test_langchain_openai_then_sends_no_id_that_asks_for_reasoning() -> None:
@@ -232,7 +232,7 @@ def test_langchain_openai_then_sends_no_id_that_asks_for_reasoning() -> None:
     for first in (asked, in_v1):
         result = ToolMessage("20 °C", tool_call_id="call_1")
         messages = [HumanMessage("Paris?"), first, result, said, HumanMessage("Rome?")]
-        left, removed = without_finished_reasoning(messages, LANGCHAIN)
+        left, removed = strip_finished_reasoning(messages, LANGCHAIN)
         sent = base._construct_responses_api_input(left)
         assert [item.get("type", "message") for item in sent] == [
             *("message", "function_call", "function_call_output", "message", "message")
@@ -242,8 +242,8 @@ def test_langchain_openai_then_sends_no_id_that_asks_for_reasoning() -> None:
 
 
 def test_what_the_dialect_refuses_is_refused() -> None:
-    with pytest.raises(InvalidContext):
-        without_finished_reasoning([*claude(), {"role": "user", "content": "Stop."}, {"role": "narrator"}], ANTHROPIC)
+    with pytest.raises(ContextError):
+        strip_finished_reasoning([*claude(), {"role": "user", "content": "Stop."}, {"role": "narrator"}], ANTHROPIC)
 
 
 def is_user(dialect: str, message: Any) -> bool:
@@ -299,12 +299,12 @@ def snapshot(messages: Sequence[Any]) -> list[Any]:
 
 @given(contexts())
 def test_nothing_but_finished_reasoning_goes_and_what_is_left_is_sound(messages: list[Any]) -> None:
-    dialect = detect(messages)
+    dialect = detect_format(messages)
     before = snapshot(messages)
-    left, removed = without_finished_reasoning(messages, dialect)
+    left, removed = strip_finished_reasoning(messages, dialect)
     assert snapshot(messages) == before
     dialect.parse(left)
-    assert without_finished_reasoning(left, dialect) == (left, [])
+    assert strip_finished_reasoning(left, dialect) == (left, [])
 
     last = max((i for i, m in enumerate(messages) if is_user(dialect.name, m)), default=0)
     assert all(index < last for index, _ in removed)
@@ -332,10 +332,10 @@ def test_nothing_but_finished_reasoning_goes_and_what_is_left_is_sound(messages:
 
 @given(responses_contexts())
 def test_responses_no_id_is_left_without_its_reasoning(items: list[dict[str, Any]]) -> None:
-    dialect = detect(items)
+    dialect = detect_format(items)
     if dialect.name != "openai_responses":
         return
-    left, _ = without_finished_reasoning(items, dialect)
+    left, _ = strip_finished_reasoning(items, dialect)
     kept = {item["id"] for item in left if item.get("type") == "reasoning"}
     needs: dict[str, str] = {}  # as the API ties them: an item to the reasoning right before it
     for before, item in pairwise(items):

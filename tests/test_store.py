@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_tools import KINDS, LOCAL, Clock, clock_for, make_store, noise
 
-from compressor.errors import ExpiredRef, RefError, StoreError, UnknownRef
-from compressor.storage import MemoryStore, SQLiteStore, Store, codec, default_path, open_store
+from compressor.errors import ExpiredRefError, RefError, StoreError, UnknownRefError
+from compressor.storage import BlobStore, MemoryStore, SQLiteStore, codec, default_path, open_store
 from compressor.storage.base import get_many
 
-Make = Callable[..., Store]
+Make = Callable[..., BlobStore]
 
 
 @pytest.fixture(params=KINDS)
@@ -37,9 +37,9 @@ def clock(kind: str) -> Clock:
 
 @pytest.fixture
 def make(kind: str, clock: Clock, tmp_path: Path) -> Iterator[Make]:
-    made: list[Store] = []
+    made: list[BlobStore] = []
 
-    def one(**options: Any) -> Store:
+    def one(**options: Any) -> BlobStore:
         store = make_store(kind, tmp_path, **options)
         made.append(store)
         return store
@@ -77,7 +77,7 @@ def test_any_key(make: Make, key: str) -> None:
     store = make()
     store.put({key: b"v"})
     assert store.get(key) == b"v"
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.get(key[:-1] + "?")
 
 
@@ -87,7 +87,7 @@ def test_bad_items_store_nothing(make: Make) -> None:
         store.put({"fine": b"1", "k" * 201: b"v"})
     with pytest.raises(StoreError, match="not bytes"):
         store.put({"fine": b"1", "text": "v"})  # type: ignore[dict-item]
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.get("fine")
 
 
@@ -105,7 +105,7 @@ def test_no_key_is_overwritten(make: Make) -> None:
     with pytest.raises(StoreError, match="other bytes"):
         store.put({"b": b"new", "a": b"two"})
     assert store.get("a") == b"one"
-    with pytest.raises(UnknownRef):  # nothing of the refused put was stored
+    with pytest.raises(UnknownRefError):  # nothing of the refused put was stored
         store.get("b")
     assert store.stats().entries == 1
 
@@ -118,11 +118,11 @@ def test_ttl_slides_on_get_and_put(make: Make, clock: Clock) -> None:
         store.put({"put": b"2"})
         assert store.get("got") == b"1"
     assert store.stats().entries == 2
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.get("left")
     clock.now += 101
     for key in ("got", "put"):
-        with pytest.raises(ExpiredRef):
+        with pytest.raises(ExpiredRefError):
             store.get(key)
     assert store.stats().size == 0
 
@@ -141,7 +141,7 @@ def test_many_keys_at_once(make: Make, clock: Clock) -> None:
 
 def test_many_keys_from_a_store_that_gives_one_at_a_time() -> None:
     class Plain:
-        """As `Store` asks, and no more."""
+        """As `BlobStore` asks, and no more."""
 
         held = MemoryStore()
         put, get, stats, close = held.put, held.get, held.stats, held.close
@@ -166,11 +166,11 @@ def test_tombstones_are_forgotten(make: Make, clock: Clock) -> None:
     clock.now += 101
     store.put({"b": b"1"})  # buries a
     clock.now += 399
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.get("a")
     clock.now += 2
     store.put({"c": b"1"})
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.get("a")
 
 
@@ -183,9 +183,9 @@ def test_tombstones_are_capped(make: Make, clock: Clock, monkeypatch: pytest.Mon
         clock.now += 101
     for i in range(2):
         store.put({f"last{i}": b"v"})
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.get("k0")
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.get("k5")
 
 
@@ -201,7 +201,7 @@ def test_least_recently_used_goes_first(make: Make, clock: Clock) -> None:
     assert store.stats().size == 1000
     store.put({"k10": noise(10, 199)})
     for i in (1, 2):
-        with pytest.raises(ExpiredRef):
+        with pytest.raises(ExpiredRefError):
             store.get(f"k{i}")
     for i in (0, *range(3, 11)):
         store.get(f"k{i}")
@@ -215,7 +215,7 @@ def test_a_put_never_evicts_its_own_items(make: Make, clock: Clock) -> None:
     store.put({"other": noise(2, 399)})
     store.put({"new": noise(3, 499), "old": noise(1, 399)})  # the oldest value is part of this put
     assert store.get("old") == noise(1, 399)
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.get("other")
 
 
@@ -226,7 +226,7 @@ def test_more_than_the_limit_is_refused(make: Make) -> None:
     with pytest.raises(StoreError, match="limit of 1,000"):
         store.put({"b": noise(2, 600), "c": noise(3, 600)})
     assert store.get("a") == noise(1, 500)
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.get("b")
 
 
@@ -280,9 +280,9 @@ def test_both_kinds_agree(steps: list[tuple[str, int]]) -> None:
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         file = SQLiteStore(Path(folder) / "s.db", ttl=100.0, limit=1000, clock=clock)
-        stores: list[Store] = [MemoryStore(ttl=100.0, limit=1000, clock=clock), file]
+        stores: list[BlobStore] = [MemoryStore(ttl=100.0, limit=1000, clock=clock), file]
 
-        def outcome(store: Store, what: str, n: int) -> object:
+        def outcome(store: BlobStore, what: str, n: int) -> object:
             try:
                 if what == "get":
                     return store.get(f"k{n}")
@@ -333,12 +333,12 @@ def test_open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPRESSOR_CACHE_DIR", str(tmp_path / "cache"))
     default = open_store(None)
     default.put({"a": b"1"})
-    assert default.stats().where == default_path() == str(tmp_path / "cache" / "store.db")
+    assert default.stats().location == default_path() == str(tmp_path / "cache" / "store.db")
     default.close()
     monkeypatch.delenv("COMPRESSOR_CACHE_DIR")
     assert "agentic-compressor" in default_path()
     memory = open_store("memory")
-    assert memory.stats().where == "memory"
+    assert memory.stats().location == "memory"
     assert open_store(memory) is memory
     monkeypatch.chdir(tmp_path)
     for spec, path in [
@@ -348,7 +348,7 @@ def test_open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (f"{tmp_path}/z.db", "z.db"),
     ]:
         store = open_store(spec)
-        assert store.stats().where == str(tmp_path / path)
+        assert store.stats().location == str(tmp_path / path)
         store.close()
 
 

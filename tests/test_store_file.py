@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from store_tools import Clock, noise
 
-from compressor.errors import StoreError, UnknownRef
+from compressor.errors import StoreError, UnknownRefError
 from compressor.storage import SQLiteStore, codec
 
 
@@ -162,7 +162,7 @@ def test_removed_file_is_made_again(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         path.unlink()
     store.put({"b": b"2"})
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.get("a")
     store.close()
     again = SQLiteStore(tmp_path / "s.db")

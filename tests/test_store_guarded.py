@@ -12,15 +12,15 @@ import pytest
 from redis_tools import RedisServer, shared_server, wait_for
 from store_tools import Clock, noise
 
-from compressor.errors import ExpiredRef, StoreError, UnknownRef
-from compressor.storage import GuardedStore, MemoryStore
-from compressor.storage.circuit_breaker import Breaker, NoRoom, Unavailable
-from compressor.storage.redis.keys import Keys
+from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
+from compressor.storage import MemoryStore, ResilientStore
+from compressor.storage.circuit_breaker import CircuitBreaker, StoreFullError, StoreUnavailableError
+from compressor.storage.redis.keys import RedisKeys
 from compressor.storage.redis.store import RedisStore
-from compressor.storage.wrappers.resilient import Health
-from compressor.storage.wrappers.write_behind import Waiting
+from compressor.storage.wrappers.resilient import StoreHealth
+from compressor.storage.wrappers.write_behind import WriteBehindBuffer
 
-JOURNAL: list[Callable[[GuardedStore], object]] = [
+JOURNAL: list[Callable[[ResilientStore], object]] = [
     lambda store: store.append_log("log", 0, [b"1"]),
     lambda store: store.read_log("log"),
     lambda store: store.drop_log("log"),
@@ -42,9 +42,9 @@ def other(server: RedisServer) -> Iterator[RedisStore]:
     store.close()
 
 
-def guard(server: RedisServer, **options: object) -> GuardedStore:
-    given = {"pause": 0.2, "breaker": Breaker(3, 10.0)} | options
-    return GuardedStore(RedisStore(server.url, connect_timeout=0.2, timeout=0.3), **given)  # type: ignore[arg-type]
+def guard(server: RedisServer, **options: object) -> ResilientStore:
+    given = {"pause": 0.2, "breaker": CircuitBreaker(3, 10.0)} | options
+    return ResilientStore(RedisStore(server.url, connect_timeout=0.2, timeout=0.3), **given)  # type: ignore[arg-type]
 
 
 # --- gone, and back --------------------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ def test_stalled_and_back(server: RedisServer, other: RedisStore) -> None:
     store.put({"known": b"1"})
     other.put({"elsewhere": b"2"})
     assert store.append_log("log", 0, [b"1"])
-    assert store.health() == Health("closed", 0, 0, 0, 0, "")
+    assert store.health() == StoreHealth("closed", 0, 0, 0, 0, "")
     with server.stalled():
         start = time.monotonic()
         for i in range(3):
@@ -113,7 +113,7 @@ def test_killed_and_restarted(server: RedisServer, other: RedisStore) -> None:
 
 
 def test_no_record_before_the_values_that_wait(server: RedisServer, other: RedisStore) -> None:
-    store = guard(server, pause=1000.0, breaker=Breaker(100, 10.0))  # nobody writes behind but the append
+    store = guard(server, pause=1000.0, breaker=CircuitBreaker(100, 10.0))  # nobody writes behind but the append
     server.kill()
     many = {f"k{i}": noise(i, 30_000) for i in range(100)}  # several batches
     store.put(many)
@@ -138,7 +138,7 @@ def test_a_full_remote_keeps_the_breaker_closed(server: RedisServer, other: Redi
     assert "is full" in health.error
     assert other.get("known") == b"1"
     assert store.get("k3") == b"v"
-    with pytest.raises(NoRoom, match="is full"):
+    with pytest.raises(StoreFullError, match="is full"):
         store.append_log("log", 0, [b"1"])  # what it may refer to is not there
     server.admin.execute_command("CONFIG", "SET", "maxmemory", "0")
     wait_for(lambda: store.health().pending == 0)
@@ -158,7 +158,7 @@ def test_what_waits_is_bounded_and_what_goes_is_counted(server: RedisServer, oth
     server.start()
     wait_for(lambda: store.health().pending == 0)
     assert other.get("k49") == noise(49, 10_000)
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         other.get("k0")
     assert store.health().dropped == health.dropped
     store.close()
@@ -283,7 +283,7 @@ def test_what_is_here_is_not_asked_for_again() -> None:
     server = shared_server()
     server.admin.execute_command("FLUSHALL")
     clock = Clock()
-    store = GuardedStore(RedisStore(server.url), clock=clock)
+    store = ResilientStore(RedisStore(server.url), clock=clock)
     store.put({"k": b"v", "l": b"w"})
 
     def asked() -> int:
@@ -299,10 +299,10 @@ def test_what_is_here_is_not_asked_for_again() -> None:
     assert store.get("k") == b"v"
     assert store.get("k") == b"v"
     assert asked() == before + 1
-    server.admin.execute_command("DEL", *Keys("acr", "").value("k"))
+    server.admin.execute_command("DEL", *RedisKeys("acr", "").value("k"))
     clock.now += 61
     assert store.get("k") == b"v"  # evicted there, here still
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.get("never there")
     store.close()
 
@@ -310,12 +310,12 @@ def test_what_is_here_is_not_asked_for_again() -> None:
 def test_a_value_too_large_to_be_kept_here() -> None:
     server = shared_server()
     server.admin.execute_command("FLUSHALL")
-    store = GuardedStore(RedisStore(server.url), MemoryStore(limit=1000))
+    store = ResilientStore(RedisStore(server.url), MemoryStore(limit=1000))
     store.put({"large": noise(1, 5000), "small": b"v"})
     assert store.get("large") == noise(1, 5000)
     assert store.get_many(["large", "small"]) == {"large": noise(1, 5000), "small": b"v"}
-    server.admin.execute_command("DEL", Keys("acr", "").value("large")[0])
-    with pytest.raises(ExpiredRef):
+    server.admin.execute_command("DEL", RedisKeys("acr", "").value("large")[0])
+    with pytest.raises(ExpiredRefError):
         store.get("large")
     store.close()
 
@@ -323,46 +323,46 @@ def test_a_value_too_large_to_be_kept_here() -> None:
 @pytest.mark.parametrize("bad", [{"ttl": 0.0}, {"pause": 0.0}, {"pending_limit": 0}])
 def test_senseless_options(bad: dict[str, float]) -> None:
     with pytest.raises(StoreError, match="positive"):
-        GuardedStore(RedisStore("redis://localhost"), **bad)  # type: ignore[arg-type]
+        ResilientStore(RedisStore("redis://localhost"), **bad)  # type: ignore[arg-type]
 
 
 # --- the breaker and what waits --------------------------------------------------------------------------------------
 
 
 def test_a_breaker_opens_after_failures_in_a_row() -> None:
-    breaker = Breaker(3, 10.0)
+    breaker = CircuitBreaker(3, 10.0)
     for _ in range(5):
-        breaker.failed(Unavailable("away"))
-        breaker.failed(Unavailable("away"))
-        breaker.worked()
+        breaker.record_failure(StoreUnavailableError("away"))
+        breaker.record_failure(StoreUnavailableError("away"))
+        breaker.record_success()
     assert (breaker.is_open, breaker.failures, breaker.error) == (False, 10, "")
     for _ in range(10):
-        breaker.failed(NoRoom("full"))
+        breaker.record_failure(StoreFullError("full"))
     assert not breaker.is_open
     for _ in range(5):
-        breaker.failed(Unavailable("away"))
+        breaker.record_failure(StoreUnavailableError("away"))
     assert (breaker.is_open, breaker.opened, breaker.error) == (True, 1, "away")
-    breaker.worked()  # was on its way
+    breaker.record_success()  # was on its way
     assert breaker.is_open
-    breaker.worked(probe=True)
+    breaker.record_success(probe=True)
     assert (breaker.is_open, breaker.error) == (False, "")
-    breaker.failed(Unavailable("away"))
+    breaker.record_failure(StoreUnavailableError("away"))
     assert not breaker.is_open
 
 
 def test_a_breaker_forgets_old_failures() -> None:
-    breaker = Breaker(2, 0.05)
+    breaker = CircuitBreaker(2, 0.05)
     for _ in range(4):
-        breaker.failed(Unavailable("away"))
+        breaker.record_failure(StoreUnavailableError("away"))
         time.sleep(0.06)
     assert not breaker.is_open
     for bad in ((0, 1.0), (1, 0.0)):
         with pytest.raises(StoreError, match="positive"):
-            Breaker(*bad)
+            CircuitBreaker(*bad)
 
 
 def test_what_waits_goes_oldest_first() -> None:
-    waiting = Waiting(1000)
+    waiting = WriteBehindBuffer(1000)
     waiting.add({f"k{i}": b"" for i in range(10)})  # empty values take room too
     assert len(waiting) + waiting.dropped == 10
     assert 3 < len(waiting) < 6

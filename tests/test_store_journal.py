@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_tools import KINDS, LOCAL, Both, Clock, clock_for, make_store, noise
 
-from compressor.errors import ExpiredRef, StoreError, UnknownRef
+from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import MemoryStore, SQLiteStore, codec
 
 HOUR = 3600.0
@@ -72,12 +72,12 @@ def test_who_writes_record_n_first_has_written_it(make: Make) -> None:
     assert store.append_log("a", 0, [b"1", b"2"])
     for at in (0, 1, 3, -1):
         assert not store.append_log("a", at, [b"late"], values={f"late{at}": b"v"})
-        assert not store.append_log("a", at, [b"late"], fresh=True)
+        assert not store.append_log("a", at, [b"late"], truncate_before=True)
         assert not store.append_log("a", at, [])
-        with pytest.raises(UnknownRef):
+        with pytest.raises(UnknownRefError):
             store.get(f"late{at}")
     assert not store.append_log("not there", 1, [b"x"])
-    with pytest.raises(UnknownRef, match="not there"):
+    with pytest.raises(UnknownRefError, match="not there"):
         store.read_log("not there")
     assert store.read_log("a") == [(1, b"1"), (2, b"2")]
     assert store.stats().size == 4
@@ -85,12 +85,12 @@ def test_who_writes_record_n_first_has_written_it(make: Make) -> None:
 
 def test_fresh_drops_what_was_before_and_numbers_go_on(make: Make) -> None:
     store = make()
-    assert store.append_log("a", 0, [noise(1, 500)] * 3, fresh=True)
-    assert store.append_log("a", 3, [b"snapshot", b"next"], fresh=True)
+    assert store.append_log("a", 0, [noise(1, 500)] * 3, truncate_before=True)
+    assert store.append_log("a", 3, [b"snapshot", b"next"], truncate_before=True)
     assert store.read_log("a") == store.read_log("a", 3) == [(4, b"snapshot"), (5, b"next")]
     assert store.read_log("a", 4) == [(5, b"next")]
     assert store.stats().size == len(b"snapshot") + len(b"next") + 2
-    assert store.append_log("a", 5, [], fresh=True)
+    assert store.append_log("a", 5, [], truncate_before=True)
     assert store.read_log("a") == []
     assert store.stats().size == 0
     assert not store.append_log("a", 0, [b"x"])
@@ -102,7 +102,7 @@ def test_without_records_no_log_begins(make: Make) -> None:
     store = make()
     assert store.append_log("a", 0, [], values={"k": b"v"})
     assert store.get("k") == b"v"
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.read_log("a")
     assert store.stats().logs == 0
 
@@ -110,19 +110,19 @@ def test_without_records_no_log_begins(make: Make) -> None:
 def test_drop(make: Make) -> None:
     store = make()
     store.drop_log("never there")
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.read_log("never there")
     assert store.append_log("a", 0, [b"1", b"2"])
     assert store.append_log("b", 0, [b"1"])
     store.drop_log("a")
     store.drop_log("a")
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.read_log("a")
     assert (store.stats().logs, store.stats().size) == (1, 2)
     assert not store.append_log("a", 2, [b"3"])
     assert store.append_log("a", 0, [b"again"])
     assert store.read_log("a") == [(1, b"again")]
-    with pytest.raises(ExpiredRef):  # who knew two records must not believe that there is nothing new
+    with pytest.raises(ExpiredRefError):  # who knew two records must not believe that there is nothing new
         store.read_log("a", 2)
 
 
@@ -131,7 +131,7 @@ def test_any_name_and_no_key_is_in_the_way(make: Make, name: str) -> None:
     store = make()
     store.put({name: b"value"})
     assert store.append_log(name, 0, [b"record"])
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.read_log(name[:-1] + "?")
     assert store.read_log(name) == [(1, b"record")]
     store.drop_log(name)
@@ -146,7 +146,7 @@ def test_bad_names_and_records_write_nothing(make: Make) -> None:
         store.append_log("a", 0, [b"x", "text"])  # type: ignore[list-item]
     with pytest.raises(StoreError, match="not bytes"):
         store.append_log("a", 0, [b"x"], values={"fine": b"1", "text": "v"})  # type: ignore[dict-item]
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.read_log("a")
     assert store.stats().size == 0
 
@@ -184,13 +184,13 @@ def test_a_value_that_collides_leaves_nothing_of_the_records(make: Make) -> None
     before = store.stats()
     for fresh in (False, True):
         with pytest.raises(StoreError, match="other bytes"):
-            store.append_log("a", 1, [b"2"], fresh=fresh, values={"new": b"v", "k": b"two"})
+            store.append_log("a", 1, [b"2"], truncate_before=fresh, values={"new": b"v", "k": b"two"})
     with pytest.raises(StoreError, match="other bytes"):
         store.append_log("b", 0, [b"1"], values={"k": b"two"})
     assert store.read_log("a") == [(1, b"1")]
     assert store.stats() == before
     for gone in (lambda: store.get("new"), lambda: store.read_log("b")):
-        with pytest.raises(UnknownRef):
+        with pytest.raises(UnknownRefError):
             gone()
 
 
@@ -208,11 +208,11 @@ def test_ttl_slides_on_read_and_append(make: Make, clock: Clock) -> None:
         assert store.read_log("read", 1) == []
     assert not store.append_log("left", 1, [b"2"])
     assert store.stats().logs == 2
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.read_log("left")
     clock.now += 101
     for name in ("read", "written"):
-        with pytest.raises(ExpiredRef):
+        with pytest.raises(ExpiredRefError):
             store.read_log(name)
     assert (store.stats().logs, store.stats().size) == (0, 0)
     assert store.append_log("read", 0, [b"from one again"])  # its old record is not there any more
@@ -226,11 +226,11 @@ def test_tombstones_are_forgotten(make: Make, clock: Clock) -> None:
     clock.now += 101
     store.put({"b": b"1"})  # buries the log
     clock.now += 399
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.read_log("a")
     clock.now += 2
     store.put({"c": b"1"})
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.read_log("a")
 
 
@@ -244,9 +244,9 @@ def test_tombstones_are_capped(make: Make, clock: Clock, monkeypatch: pytest.Mon
         store.drop_log(f"log{i}")
     for i in range(2):
         store.put({f"last{i}": b"v"})
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.read_log("log0")
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.read_log("log5")
 
 
@@ -261,7 +261,7 @@ def test_values_go_before_logs(make: Make, clock: Clock) -> None:
     store.put({"young": noise(2, 399)})
     clock.now += 1
     assert store.append_log("new", 0, [noise(3, 399)])
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.get("young")
     assert (store.stats().logs, store.stats().size) == (2, 700)
 
@@ -284,11 +284,11 @@ def test_a_log_in_use_never_goes(make: Make, clock: Clock) -> None:
             refused()
     assert store.stats() == before
     for gone in (lambda: store.get("k"), lambda: store.read_log("third")):
-        with pytest.raises(UnknownRef):
+        with pytest.raises(UnknownRefError):
             gone()
     clock.now += codec.RENEW_SECONDS + 1
     store.put({"k": noise(3, 149)})  # "first" has rested long enough now, whatever the grain of noting uses
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.read_log("first")
     assert store.read_log("second") == [(1, noise(2, 299))]
     assert (store.stats().logs, store.stats().size) == (2, 750)
@@ -302,7 +302,7 @@ def test_the_oldest_log_goes_first_and_never_the_one_written(make: Make, clock: 
         clock.now += 100
     clock.now += 2 * HOUR
     assert store.append_log("a", 1, [noise(2, 199)])
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.read_log("b")
     assert [number for number, _ in store.read_log("a")] == [1, 2]
     assert store.read_log("c") == [(1, noise(1, 299))]
@@ -313,10 +313,10 @@ def test_fresh_makes_room_for_itself(make: Make) -> None:
     store = make(limit=1000)
     assert store.append_log("a", 0, [noise(1, 499)])
     store.put({"k": noise(2, 399)})
-    assert store.append_log("a", 1, [noise(3, 549)], fresh=True)
+    assert store.append_log("a", 1, [noise(3, 549)], truncate_before=True)
     assert store.get("k") == noise(2, 399)
     with pytest.raises(StoreError, match="limit of 1,000"):
-        store.append_log("a", 2, [noise(4, 1000)], fresh=True)
+        store.append_log("a", 2, [noise(4, 1000)], truncate_before=True)
     assert store.read_log("a") == [(2, noise(3, 549))]
     assert store.get("k") == noise(2, 399)
 
@@ -328,7 +328,7 @@ def test_an_append_never_evicts_its_own_values(make: Make) -> None:
     store.put({"other": noise(2, 399)})
     assert store.append_log("a", 0, [noise(3, 499)], values={"old": noise(1, 399)})
     assert store.get("old") == noise(1, 399)
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.get("other")
 
 
@@ -411,9 +411,9 @@ class Model:
 
     def read(self, name: str, after: int) -> object:
         if name not in self.logs:
-            return UnknownRef
+            return UnknownRefError
         if self.last(name) < max(after, 1):
-            return ExpiredRef
+            return ExpiredRefError
         _, last, records = self.logs[name]
         self.logs[name] = (self.clock.now, last, records)
         return [(n, record) for n, record in records.items() if n > after]
@@ -437,9 +437,9 @@ class Model:
 
     def get(self, key: str) -> object:
         if key not in self.values:
-            return UnknownRef
+            return UnknownRefError
         if self.values[key][0] < self.clock.now - self.ttl:
-            return ExpiredRef
+            return ExpiredRefError
         self.values[key] = (self.clock.now, self.values[key][1])
         return self.values[key][1]
 
@@ -449,7 +449,7 @@ def outcome(call: Callable[[], object]) -> object:
         return call()
     except StoreError:
         return StoreError
-    except (UnknownRef, ExpiredRef) as exc:
+    except (UnknownRefError, ExpiredRefError) as exc:
         return type(exc)
 
 
@@ -490,7 +490,7 @@ def test_as_the_model_says(
                     at, new, with_them = model.last(name) + off, [b"%d %d" % (n, i) for i in range(count)], items[n]
                     expected = model.append(name, at, new, fresh, with_them)
                     got = [
-                        outcome(lambda: s.append_log(name, at, new, fresh=fresh, values=with_them))  # noqa: B023
+                        outcome(lambda: s.append_log(name, at, new, truncate_before=fresh, values=with_them))  # noqa: B023
                         for s in stores
                     ]
                 case ("read", str(name), int(off)):
@@ -545,7 +545,7 @@ def test_both_kinds_agree_on_what_the_size_limit_takes(steps: list[tuple[str, in
                 return store.read_log(f"log{n}")
             if what == "drop":
                 return store.drop_log(f"log{n}")  # type: ignore[func-returns-value]
-            return store.append_log(f"log{n}", at.get(n, 0), [noise(size, 60 * size)], fresh=what == "fresh")
+            return store.append_log(f"log{n}", at.get(n, 0), [noise(size, 60 * size)], truncate_before=what == "fresh")
 
         for what, n, size in steps:
             clock.now += 100.0 + (size * 1000 if what == "wait" else 0)  # whole grains of SQLite's notes on uses

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from store_tools import Clock, noise
 
-from compressor.errors import ExpiredRef, StoreError, UnknownRef
+from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import SQLiteStore, codec
 from compressor.storage.sqlite import log as journal
 from compressor.storage.sqlite import schema
@@ -98,7 +98,7 @@ def test_a_log_written_meanwhile_by_another_process(tmp_path: Path, monkeypatch:
     assert not mine.append_log("log", 0, [b"mine"], values={"k": b"v"})
     assert overtaken == [False]
     assert mine.read_log("log") == [(1, b"other")]
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         mine.get("k")
     check(mine)
     mine.close()
@@ -119,7 +119,7 @@ while True:
     batch = at // 20
     body = random.Random(batch).randbytes(2000)
     records = [b"%d %d " % (batch, i) + body for i in range(20)]
-    assert store.append_log("log", at, records, fresh=batch % 10 == 0, values={f"{batch}": body})
+    assert store.append_log("log", at, records, truncate_before=batch % 10 == 0, values={f"{batch}": body})
     at += 20
     print(at, flush=True)
 """
@@ -151,7 +151,7 @@ def test_kill_9_while_appending(tmp_path: Path) -> None:
             batch, i = divmod(number, 20)
             assert at == number + 1
             assert record == b"%d %d " % (batch, i) + store.get(f"{batch}")
-        with pytest.raises(UnknownRef):
+        with pytest.raises(UnknownRefError):
             store.get(f"{reached // 20}")
         check(store)
     assert reached > 8 * 20
@@ -283,7 +283,7 @@ def test_a_file_of_version_1_is_upgraded(old: Path, tmp_path: Path, clock: Clock
     assert store.get("kept") == b"text " * 500
     assert version(old) == 2
     assert store.get("small") == b"2"
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.get("gone")
     assert store.append_log("log", 0, [b"1"], values={"new": b"v"})
     assert store.read_log("log") == [(1, b"1")]

@@ -11,8 +11,8 @@ import pytest
 from redis_tools import RedisServer, shared_server
 
 from compressor.errors import StoreError
-from compressor.storage import GuardedStore
-from compressor.storage.circuit_breaker import Breaker, Unavailable
+from compressor.storage import ResilientStore
+from compressor.storage.circuit_breaker import CircuitBreaker, StoreUnavailableError
 from compressor.storage.redis import lua_scripts
 from compressor.storage.redis.store import RedisStore
 
@@ -71,7 +71,7 @@ def test_sent_twice_it_is_got_once() -> None:
     server = shared_server()
     server.admin.execute_command("FLUSHALL")
 
-    def run(script: lua_scripts.Script, *args: str) -> object:
+    def run(script: lua_scripts.LuaScript, *args: str) -> object:
         return server.admin.execute_command("EVAL", script.text, 1, "{k}", *args)
 
     assert [run(lua_scripts.LEASE, "mine", "60000") for _ in range(2)] == [1, 1]
@@ -82,12 +82,14 @@ def test_sent_twice_it_is_got_once() -> None:
 
 def test_behind_a_guard(tmp_path: Path) -> None:
     server = RedisServer(tmp_path / "r")
-    store = GuardedStore(RedisStore(server.url, connect_timeout=0.2, timeout=0.3), breaker=Breaker(2, 10.0), pause=60)
+    store = ResilientStore(
+        RedisStore(server.url, connect_timeout=0.2, timeout=0.3), breaker=CircuitBreaker(2, 10.0), pause=60
+    )
     token = store.lease("a", 60)
     assert token and store.lease("a", 60) is None
     server.kill()
     for _ in range(2):
-        with pytest.raises(Unavailable):
+        with pytest.raises(StoreUnavailableError):
             store.release("a", token)
     start = time.monotonic()
     with pytest.raises(StoreError, match="given up"):

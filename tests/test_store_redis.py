@@ -18,10 +18,10 @@ import zstandard
 from redis_tools import ALL_SLOTS, RedisServer, free_port, missing, shared_server, wait_for
 from store_tools import noise
 
-from compressor.errors import ExpiredRef, MissingExtra, RefError, StoreError, UnknownRef
-from compressor.storage import GuardedStore, codec, open_store
-from compressor.storage.circuit_breaker import NoRoom
-from compressor.storage.redis.keys import Keys
+from compressor.errors import ExpiredRefError, MissingDependencyError, RefError, StoreError, UnknownRefError
+from compressor.storage import ResilientStore, codec, open_store
+from compressor.storage.circuit_breaker import StoreFullError
+from compressor.storage.redis.keys import RedisKeys
 from compressor.storage.redis.store import RedisStore
 
 ODD = ["", "k", "ключ", "\ud800", "a\x00b", "}", "{", "{}", "a}b{c", "*", "[x]?\\", ":was", "x}:was", "k" * 200]
@@ -50,7 +50,7 @@ def test_what_belongs_together_shares_a_slot() -> None:
     def slot(key: bytes) -> int:
         return int(admin.execute_command("CLUSTER", "KEYSLOT", key))
 
-    keys = Keys("acr", "team {1}")
+    keys = RedisKeys("acr", "team {1}")
     slots = set()
     for name in ODD:
         for value, was in (keys.value(name), keys.log(name)):
@@ -66,7 +66,7 @@ def test_no_two_things_have_one_key() -> None:
         for prefix in ("acr", "acr:1", "x")
         for tenant in tenants
         for name in ODD
-        for keys in [Keys(prefix, tenant)]
+        for keys in [RedisKeys(prefix, tenant)]
         for key in (*keys.value(name), *keys.log(name))
     ]
     assert len(made) == len(set(made)) == 3 * len(tenants) * len(ODD) * 4
@@ -85,9 +85,9 @@ def test_tenants_share_nothing(server: RedisServer) -> None:
     a.put({"k": b"a"})
     assert a.append_log("log", 0, [b"a"])
     for other in (b, none):
-        with pytest.raises(UnknownRef):
+        with pytest.raises(UnknownRefError):
             other.get("k")
-        with pytest.raises(UnknownRef):
+        with pytest.raises(UnknownRefError):
             other.read_log("log")
         other.drop_log("log")
     b.put({"k": b"b"})
@@ -108,7 +108,7 @@ def test_tenants_over_the_same_connections(server: RedisServer) -> None:
         with pytest.raises(StoreError, match="closed"):
             store.get("k")
     assert clients[0] == clients[-1]
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         first.get("k")
     again = RedisStore(server.url, tenant="t7")
     assert (again.get("k"), again.read_log("log")) == (b"7", [(1, b"7")])
@@ -129,19 +129,19 @@ def test_ttl_by_the_servers_clock(server: RedisServer) -> None:
         assert store.get("used") == b"1"
         assert store.read_log("used", 1) == []
     for gone in (lambda: store.get("left"), lambda: store.read_log("left")):
-        with pytest.raises(ExpiredRef):
+        with pytest.raises(ExpiredRefError):
             gone()
     assert (store.stats().entries, store.stats().logs) == (1, 1)
     wait_for(lambda: not server.names(), seconds=6)  # nothing is left behind
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.get("used")
 
 
 def test_uses_are_noted_cheaply(store: RedisStore, server: RedisServer) -> None:
     store.put({"k": b"v"})
     assert store.append_log("log", 0, [b"1"])
-    value, log = Keys("acr", "").value("k")[0], Keys("acr", "").log("log")[0]
-    ttl = codec.TTL * 1000
+    value, log = RedisKeys("acr", "").value("k")[0], RedisKeys("acr", "").log("log")[0]
+    ttl = codec.DEFAULT_TTL * 1000
 
     def left(key: bytes) -> int:
         return int(server.admin.execute_command("PTTL", key))
@@ -160,19 +160,19 @@ def test_uses_are_noted_cheaply(store: RedisStore, server: RedisServer) -> None:
 def test_a_value_in_another_stored_form_is_the_same_value(store: RedisStore, server: RedisServer) -> None:
     text = b"the same text, packed by another version of zstd " * 100
     other = b"Z" + zstandard.ZstdCompressor(level=19, write_checksum=True).compress(text)
-    assert other != codec.pack(text)
-    server.admin.execute_command("SET", Keys("acr", "").value("k")[0], other, "PX", 50_000)
+    assert other != codec.compress(text)
+    server.admin.execute_command("SET", RedisKeys("acr", "").value("k")[0], other, "PX", 50_000)
     store.put({"a": b"1", "k": text, "b": b"2"})
     assert store.append_log("log", 0, [b"1"], values={"c": b"3", "k": text})
     assert [store.get(key) for key in "akbc"] == [b"1", text, b"2", b"3"]
-    assert server.admin.execute_command("GET", Keys("acr", "").value("k")[0]) == other
-    assert server.admin.execute_command("PTTL", Keys("acr", "").value("k")[0]) > 100_000
+    assert server.admin.execute_command("GET", RedisKeys("acr", "").value("k")[0]) == other
+    assert server.admin.execute_command("PTTL", RedisKeys("acr", "").value("k")[0]) > 100_000
     with pytest.raises(StoreError, match="other bytes"):
         store.put({"k": text + b"!"})
 
 
 def test_what_is_not_ours_is_a_clear_error(store: RedisStore, server: RedisServer) -> None:
-    key = Keys("acr", "").value("k")[0]
+    key = RedisKeys("acr", "").value("k")[0]
     server.admin.execute_command("SET", key, b"Qwhat is that")
     for call in (lambda: store.get("k"), lambda: store.put({"k": b"v"})):
         with pytest.raises(StoreError, match="damaged"):
@@ -214,16 +214,16 @@ def test_what_is_evicted_is_gone_and_nothing_breaks(tmp_path: Path) -> None:
             outcome = type(gone)
         found[outcome] = found.get(outcome, 0) + 1
     assert found["there"] > 20
-    assert found[ExpiredRef] > 20
-    assert server.admin.execute_command("DEL", Keys("acr", "").log("log")[0]) == 1
-    with pytest.raises(ExpiredRef):
+    assert found[ExpiredRefError] > 20
+    assert server.admin.execute_command("DEL", RedisKeys("acr", "").log("log")[0]) == 1
+    with pytest.raises(ExpiredRefError):
         store.read_log("log")
-    server.admin.execute_command("DEL", *Keys("acr", "").log("log"))
-    with pytest.raises(UnknownRef):
+    server.admin.execute_command("DEL", *RedisKeys("acr", "").log("log"))
+    with pytest.raises(UnknownRefError):
         store.read_log("log")
     store.put({"v": b"1"})
-    server.admin.execute_command("DEL", *Keys("acr", "").value("v"))
-    with pytest.raises(UnknownRef):
+    server.admin.execute_command("DEL", *RedisKeys("acr", "").value("v"))
+    with pytest.raises(UnknownRefError):
         store.get("v")
     assert store.stats().limit == 4 * 2**20
     store.close()
@@ -237,16 +237,16 @@ def test_a_full_server_that_evicts_nothing_says_so(tmp_path: Path, cluster: bool
     store = RedisStore(server.url, ttl=1000.0)
     assert store.append_log("log", 0, [b"1"])
     put = 0
-    with pytest.raises(NoRoom, match=r"is full .*maxmemory") as error:
+    with pytest.raises(StoreFullError, match=r"is full .*maxmemory") as error:
         for put in range(1000):
             store.put({f"k{put}": noise(put, 20_000)})
     assert len(str(error.value)) < 300  # nothing of what is stored
     server.admin.execute_command("CONFIG", "SET", "maxmemory", "1mb")  # no room for small ones either
-    with pytest.raises(NoRoom):
+    with pytest.raises(StoreFullError):
         store.append_log("log", 1, [b"2"])
-    with pytest.raises(NoRoom):
-        store.append_log("log", 1, [b"2"], fresh=True, values={"new": noise(1, 50)})
-    with pytest.raises(NoRoom):
+    with pytest.raises(StoreFullError):
+        store.append_log("log", 1, [b"2"], truncate_before=True, values={"new": noise(1, 50)})
+    with pytest.raises(StoreFullError):
         store.append_log("other", 0, [b"1"], values={"new": b"v"})
     server.age(100)  # uses have to be noted, and cannot all be
     assert store.read_log("log") == [(1, b"1")]
@@ -257,7 +257,7 @@ def test_a_full_server_that_evicts_nothing_says_so(tmp_path: Path, cluster: bool
         with pytest.raises(RefError):
             absent()
     assert not store.append_log("log", 0, [b"late"])
-    assert store.append_log("log", 1, [b"2"], fresh=True)  # makes its own room
+    assert store.append_log("log", 1, [b"2"], truncate_before=True)  # makes its own room
     server.admin.execute_command("CONFIG", "SET", "maxmemory", "20mb")
     store.put({f"k{put}": noise(put, 20_000)})
     assert store.append_log("log", 2, [b"3"])
@@ -311,7 +311,7 @@ def test_many_processes_append_to_one_log(cluster: bool) -> None:
 def test_fork(cluster: bool) -> None:
     server = shared_server(cluster=cluster)
     server.admin.execute_command("FLUSHALL")
-    store = GuardedStore(RedisStore(server.url))
+    store = ResilientStore(RedisStore(server.url))
     store.put({"before": b"1"})
     child = os.fork()
     if child == 0:
@@ -334,16 +334,16 @@ def test_fork(cluster: bool) -> None:
 
 def test_open_store_gives_a_guarded_one(server: RedisServer) -> None:
     store = open_store(server.url)
-    assert isinstance(store, GuardedStore)
+    assert isinstance(store, ResilientStore)
     store.put({"a": b"1"})
     assert store.get("a") == b"1"
-    assert store.stats().where == server.url
+    assert store.stats().location == server.url
     store.close()
 
 
 def test_without_redis_py(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"agentic-compressor\[redis\]"):
+    with pytest.raises(MissingDependencyError, match=r"agentic-compressor\[redis\]"):
         open_store("redis://localhost")
 
 
@@ -380,10 +380,10 @@ def test_a_unix_socket_a_database_and_a_password(tmp_path: Path) -> None:
     ]
     stores[0].put({"k": b"v"})
     assert stores[1].get("k") == b"v"
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         stores[2].get("k")
     for store in stores:
-        assert "pass" not in store.stats().where
+        assert "pass" not in store.stats().location
         store.close()
     server.stop()
 
@@ -446,7 +446,7 @@ def test_a_cluster_of_three(tmp_path: Path) -> None:
     assert (store.stats().entries, store.stats().logs) == (230, 30)
     assert all(len(node.names()) > 50 for node in nodes)
     # An empty slot changes hands behind the client's back; its node then says MOVED.
-    key = Keys("acr", "").log("moving")[0]
+    key = RedisKeys("acr", "").log("moving")[0]
     slot = str(nodes[0].admin.execute_command("CLUSTER", "KEYSLOT", key))
     owner = next(n for n, node in enumerate(nodes) if _owns(node, int(slot)))
     heir = nodes[(owner + 1) % 3]

@@ -13,9 +13,9 @@ import pytest
 from redis_tools import ALL_SLOTS, RedisServer, free_port, shared_server, wait_for
 from store_tools import Both, noise
 
-from compressor.errors import RefError, StoreError, UnknownRef
-from compressor.storage import GuardedStore
-from compressor.storage.circuit_breaker import Unavailable
+from compressor.errors import RefError, StoreError, UnknownRefError
+from compressor.storage import ResilientStore
+from compressor.storage.circuit_breaker import StoreUnavailableError
 from compressor.storage.redis.store import RedisStore
 
 pytestmark = pytest.mark.slow  # they wait for what does not come; CI runs them
@@ -181,11 +181,11 @@ def test_an_append_whose_answer_was_lost_is_written_once(cutter: Cutter) -> None
     store = RedisStore(cutter.url)
     for i in range(0, 6, 2):
         cutter.armed = 1
-        assert store.append_log("log", i, [b"%d" % i, b"%d" % (i + 1)], fresh=i == 2, values={"k": b"v"})
+        assert store.append_log("log", i, [b"%d" % i, b"%d" % (i + 1)], truncate_before=i == 2, values={"k": b"v"})
         assert store.read_log("log", i) == [(i + 1, b"%d" % i), (i + 2, b"%d" % (i + 1))]
     assert cutter.cuts == 3
     cutter.armed = 3
-    with pytest.raises(Unavailable, match="cannot be reached"):  # it does not try for ever
+    with pytest.raises(StoreUnavailableError, match="cannot be reached"):  # it does not try for ever
         store.append_log("log", 6, [b"x"])
     assert cutter.cuts == 6
     store.close()
@@ -197,7 +197,7 @@ def test_an_append_whose_answer_was_lost_while_others_wrote(cutter: Cutter) -> N
     cutter.armed = 1
     assert store.append_log("log", 0, [b"mine"])
     assert store.read_log("log") == [(1, b"mine"), (2, b"other")]
-    cutter.meanwhile = lambda: other.append_log("log", 3, [b"other"], fresh=True)
+    cutter.meanwhile = lambda: other.append_log("log", 3, [b"other"], truncate_before=True)
     cutter.armed = 1
     with pytest.raises(StoreError, match="read the log"):  # it was written, and that is past finding out
         store.append_log("log", 2, [b"mine"])
@@ -244,7 +244,7 @@ def test_a_stalled_server_holds_no_call(call: str, cluster: bool, known: bool) -
         store.get_many(["k"])
     with server.stalled():
         start = time.monotonic()
-        with pytest.raises(Unavailable):
+        with pytest.raises(StoreUnavailableError):
             CALLS[call](store)
         # A cluster's client asks once more who has what, which has to connect and be answered.
         assert time.monotonic() - start < (0.5 + 0.2 if not cluster else 1.6)
@@ -263,14 +263,14 @@ def test_more_threads_than_redis_py_has_connections(server: RedisServer) -> None
         time.sleep(0.5)  # all of them wait
     for thread in threads:
         thread.join()
-    assert [type(outcome) for outcome in outcomes] == [UnknownRef] * 150
+    assert [type(outcome) for outcome in outcomes] == [UnknownRefError] * 150
     store.close()
 
 
 def test_what_was_sent_to_a_stalled_server_may_still_come(server: RedisServer) -> None:
     store = RedisStore(server.url, timeout=0.3)
     assert store.append_log("log", 0, [b"1"])
-    with server.stalled(), pytest.raises(Unavailable, match="may still come"):
+    with server.stalled(), pytest.raises(StoreUnavailableError, match="may still come"):
         store.append_log("log", 1, [b"2"])
     log = store.read_log("log")
     assert log in ([(1, b"1")], [(1, b"1"), (2, b"2")])
@@ -342,7 +342,7 @@ def test_nobody_there() -> None:
     start = time.monotonic()
     for name in CALLS:
         error = _outcome(store, name)
-        assert isinstance(error, Unavailable)
+        assert isinstance(error, StoreUnavailableError)
         assert "cannot be reached" in str(error)
         assert "secret" not in str(error)
     assert time.monotonic() - start < 3
@@ -357,12 +357,12 @@ def test_a_wrong_password(server: RedisServer) -> None:
         start = time.monotonic()
         for name in CALLS:
             error = _outcome(store, name)
-            assert isinstance(error, Unavailable)
+            assert isinstance(error, StoreUnavailableError)
             assert "refuses the login" in str(error)
             assert "wrong@" not in str(error)
         assert time.monotonic() - start < 2  # trying again is no use
         store.close()
-    guarded = GuardedStore(RedisStore(server.url.replace("127", ":right-soon@127")), pause=0.1)
+    guarded = ResilientStore(RedisStore(server.url.replace("127", ":right-soon@127")), pause=0.1)
     guarded.put({"k": b"v"})
     assert guarded.health().pending == 1
     server.admin.execute_command("CONFIG", "SET", "requirepass", "right-soon")
@@ -378,9 +378,9 @@ def test_a_user_who_may_not_write(server: RedisServer) -> None:
     owner, reader = RedisStore(server.url), RedisStore(server.url.replace("127", "reader:pw@127"))
     owner.put({"k": b"v"})
     assert reader.get("k") == b"v"
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         reader.get("l")
-    with pytest.raises(Unavailable, match=r"refuses the login .*permissions"):
+    with pytest.raises(StoreUnavailableError, match=r"refuses the login .*permissions"):
         reader.put({"l": b"v"})
     needed = "eval evalsha get set exists pexpire pttl del lindex llen lrange lset rpush strlen scan info"
     server.admin.execute_command(
@@ -389,7 +389,7 @@ def test_a_user_who_may_not_write(server: RedisServer) -> None:
     worker = RedisStore(server.url.replace("127", "worker:pw@127"))
     for i in range(2):
         worker.put({"l": b"v"})
-        assert worker.append_log("log", i, [b"1"], fresh=True, values={"m": b"v"})
+        assert worker.append_log("log", i, [b"1"], truncate_before=True, values={"m": b"v"})
     server.age(1000)  # uses are noted
     assert worker.get_many(["k", "l", "m"]) == {"k": b"v", "l": b"v", "m": b"v"}
     assert worker.read_log("log") == [(2, b"1")]

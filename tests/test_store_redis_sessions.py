@@ -16,8 +16,8 @@ from redis_tools import RedisServer, shared_server, wait_for
 
 from compressor import Compressor, StoreError
 from compressor.context.refs import find_refs
-from compressor.storage import GuardedStore
-from compressor.storage.circuit_breaker import Breaker
+from compressor.storage import ResilientStore
+from compressor.storage.circuit_breaker import CircuitBreaker
 from compressor.storage.redis.store import RedisStore
 from compressor.storage.text_values import get_text
 
@@ -57,7 +57,7 @@ def test_two_workers_on_one_session(cluster: bool) -> None:
         alone.append(message)
         if message["role"] == "tool":
             assert a.view() == b.view() == alone.view()
-    assert a.balance().compactions > 0
+    assert a.cost_report().compactions > 0
     refs = find_refs(json.dumps(a.view()))
     assert refs
     for ref in refs:
@@ -115,7 +115,7 @@ def test_resumed_after_the_servers_restart(server: RedisServer) -> None:
 @pytest.mark.parametrize("stalled", [False, True])
 def test_a_server_that_is_gone_costs_an_error_and_no_message(server: RedisServer, stalled: bool) -> None:
     """The caller follows the whole history: what an error left open is settled when the server is back."""
-    store = GuardedStore(RedisStore(server.url, timeout=0.4), pause=0.1, breaker=Breaker(2, 10.0))
+    store = ResilientStore(RedisStore(server.url, timeout=0.4), pause=0.1, breaker=CircuitBreaker(2, 10.0))
     compressor, memory = Compressor(store=store), Compressor(store="memory")
     session, alone = (each.session("s", budget=4_000) for each in (compressor, memory))
     messages = conversation(20)
@@ -129,7 +129,7 @@ def test_a_server_that_is_gone_costs_an_error_and_no_message(server: RedisServer
                     away.callback(server.start)
                 for _ in range(3):
                     with pytest.raises(StoreError):
-                        session.follow(messages[:end])
+                        session.sync(messages[:end])
                 # What needs no journal goes on, and its originals are here.
                 done = compressor.compress(messages[:21], budget=2_000)
                 originals = {ref: compressor.expand(ref) for ref in find_refs(json.dumps(done.messages))}
@@ -137,8 +137,8 @@ def test_a_server_that_is_gone_costs_an_error_and_no_message(server: RedisServer
             wait_for(lambda: store.health().state == "closed" and store.health().pending == 0)
             for ref, original in originals.items():
                 assert get_text(RedisStore(server.url), ref) == original
-        session.follow(messages[:end])
-        alone.follow(messages[:end])
+        session.sync(messages[:end])
+        alone.sync(messages[:end])
         assert session.view() == alone.view()
     assert store.health().opened == 4
     for ref in find_refs(json.dumps(alone.view())):

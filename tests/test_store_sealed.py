@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from store_tools import Both, clock_for, make_store
 
 from compressor import Compressor
-from compressor.errors import CompressorError, ExpiredRef, StoreError, UnknownRef
+from compressor.errors import CompressorError, ExpiredRefError, StoreError, UnknownRefError
 from compressor.scoring.vector_cache import VectorCache
 from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import get_many
 from compressor.storage.redis.store import RedisStore
-from compressor.storage.wrappers.encrypted import SealedStore
+from compressor.storage.wrappers.encrypted import EncryptedStore
 from compressor.storage.wrappers.encryption_keys import (
-    MARK,
+    ENCRYPTED_PREFIX,
     Keyring,
-    is_sealed,
+    is_encrypted,
     new_encryption_key,
     read_keyring,
     read_keyring_file,
@@ -50,8 +50,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[]
         store.close()
 
 
-def sealed(store: Any, *keys: str, **options: Any) -> SealedStore:
-    return SealedStore(store, Keyring(keys or [NEW]), **options)
+def sealed(store: Any, *keys: str, **options: Any) -> EncryptedStore:
+    return EncryptedStore(store, Keyring(keys or [NEW]), **options)
 
 
 def test_values_and_logs_come_back(make: Callable[[], Both]) -> None:
@@ -60,16 +60,16 @@ def test_values_and_logs_come_back(make: Callable[[], Both]) -> None:
     store.put({"a": TEXT, "c": b"\xff"})  # again, in one call with another
     assert store.get("a") == TEXT and store.get("empty") == b""
     assert get_many(store, ["a", "b", "c", "d"]) == {"a": TEXT, "b": b"R", "c": b"\xff"}
-    with pytest.raises(UnknownRef):
+    with pytest.raises(UnknownRefError):
         store.get("d")
     with pytest.raises(StoreError, match="other bytes"):
         store.put({"a": b"another"})
     assert store.append_log("log", 0, [b"one", TEXT], values={"v": b"value"})
     assert not store.append_log("log", 0, [b"late"])
-    assert store.append_log("log", 2, [b"three"], fresh=True)
+    assert store.append_log("log", 2, [b"three"], truncate_before=True)
     assert store.read_log("log") == [(3, b"three")] and store.get("v") == b"value"
     store.drop_log("log")
-    with pytest.raises(ExpiredRef):
+    with pytest.raises(ExpiredRefError):
         store.read_log("log")
     assert store.stats().entries >= 5
 
@@ -80,8 +80,8 @@ def test_nothing_of_it_can_be_read_in_the_database(make: Callable[[], Both]) -> 
     store.put({"a": TEXT, "same": TEXT})
     store.append_log("log", 0, [TEXT])
     kept = [inner.get("a"), inner.get("same"), inner.read_log("log")[0][1]]
-    assert all(b"pacemaker" not in one and is_sealed(one) for one in kept)
-    assert len({one[len(MARK) + 6 :][:12] for one in kept}) == 3  # three names, three nonces
+    assert all(b"pacemaker" not in one and is_encrypted(one) for one in kept)
+    assert len({one[len(ENCRYPTED_PREFIX) + 6 :][:12] for one in kept}) == 3  # three names, three nonces
     assert len(kept[0]) < len(TEXT) / 4  # packed before it was encrypted
 
 
@@ -138,20 +138,20 @@ def test_what_is_not_encrypted_is_taken_only_where_that_was_allowed(make: Callab
     assert open_.get("a") == TEXT
     open_.put({"a": TEXT, "b": TEXT})
     assert open_.append_log("log", 1, [b"two"]) and open_.read_log("log") == [(1, b"one"), (2, b"two")]
-    assert is_sealed(plain.get("b"))
+    assert is_encrypted(plain.get("b"))
 
 
 @given(st.binary(max_size=2_000), st.text(max_size=20), st.data())
 def test_any_flipped_bit_is_noticed(value: bytes, name: str, data: st.DataObject) -> None:
     ring, bound = Keyring([NEW]), name.encode("utf-8", "surrogatepass")
-    made = ring.seal(value, bound)
-    assert made == ring.seal(value, bound) and ring.open(made, bound, "it") == value
-    at = data.draw(st.integers(len(MARK), len(made) - 1))
+    made = ring.encrypt(value, bound)
+    assert made == ring.encrypt(value, bound) and ring.decrypt(made, bound, "it") == value
+    at = data.draw(st.integers(len(ENCRYPTED_PREFIX), len(made) - 1))
     broken = made[:at] + bytes([made[at] ^ 1 << data.draw(st.integers(0, 7))]) + made[at + 1 :]
     with pytest.raises(StoreError):
-        ring.open(broken, bound, "it")
+        ring.decrypt(broken, bound, "it")
     with pytest.raises(StoreError, match="tampered"):
-        ring.open(made, bound + b"x", "it")
+        ring.decrypt(made, bound + b"x", "it")
 
 
 def test_no_other_way_leads_into_the_store() -> None:
@@ -204,4 +204,4 @@ def test_a_compressor_keeps_nothing_that_can_be_read(tmp_path: Path) -> None:
     assert b"pacemaker" not in files and b"which worker" not in files and np.ones(8, np.float16).tobytes() not in files
     with closing(sqlite3.connect(path)) as db:
         kept = [value for (value,) in db.execute("SELECT value FROM entries WHERE value IS NOT NULL")]
-    assert kept and all(value[1:5] == MARK for value in kept)
+    assert kept and all(value[1:5] == ENCRYPTED_PREFIX for value in kept)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.sessions.summaries import Passage, summarizer
-from compressor.sessions.summaries.verification import Sources
-from compressor.tokens import counter_for
+from compressor.sessions.summaries.verification import SourceIndex
+from compressor.tokens import get_counter
 
-COUNTER = counter_for("gpt-4o")
+COUNTER = get_counter("gpt-4o")
 TEXTS = (
     "Fix the login bug in src/auth/login.py, order ORD-1234-X. Budget is 1,234,567 dollars; at most 3 retries, please. "
     'Contact jane.doe@example.com. See https://example.com/a/b?x=1 and v1.2.3. He said "the cache is stale". Dates: '
@@ -23,7 +23,7 @@ TEXTS = (
     "src/utils/token.py:12: raise TokenError(x)\nthree tests failed, 2.5x faster, 3/5 done; Python 3.10, HAT204; "
     "C:\\Users\\ann\\notes.txt; uuid 550e8400-e29b-41d4-a716-446655440000; commit 9fceb02d",
 )
-SOURCES = Sources(TEXTS)
+SOURCES = SourceIndex(TEXTS)
 
 FAITHFUL = (
     "The bug is in src/auth/login.py.",
@@ -139,13 +139,13 @@ def test_an_invented_string_is_caught(sentence: str) -> None:
 
 
 def test_lists_of_numbers_and_thousands_are_both_read() -> None:
-    packed = Sources(['{"a":[1,234],"b":12}'])
+    packed = SourceIndex(['{"a":[1,234],"b":12}'])
     assert not packed.missing("234 is in a, 12 in b.")
     assert packed.missing("12 is in a, 123 in b.")
 
 
 def test_a_long_text_is_checked_in_time() -> None:
-    long = Sources(["x" * 200_000 + " " + "a1," * 50_000 + "1," * 50_000 + "-" * 50_000 + "/1" * 20_000])
+    long = SourceIndex(["x" * 200_000 + " " + "a1," * 50_000 + "1," * 50_000 + "-" * 50_000 + "/1" * 20_000])
     assert long.missing("The id is HAT204 and 77 in src/a.py.")
 
 
@@ -169,7 +169,7 @@ wild = st.text(max_size=60)
 def test_what_stands_in_the_source_is_found_there(strings: list[str], words: list[str], data: st.DataObject) -> None:
     source = " ".join(w for pair in zip(strings, words * 6, strict=False) for w in pair)
     said = data.draw(st.sampled_from(strings))
-    assert Sources([source]).missing(f"{words[0].title()} {said}, {words[-1]}.") == []
+    assert SourceIndex([source]).missing(f"{words[0].title()} {said}, {words[-1]}.") == []
 
 
 @given(st.lists(exact, min_size=1, max_size=6), exact)
@@ -178,17 +178,17 @@ def test_what_does_not_is_missing(strings: list[str], said: str) -> None:
     alone = re.search(rf"(?<![\w.@/\-]){re.escape(said.lstrip('v'))}(?![\w@\-]|[./]\w)", source) is not None
     parts = [p for s in strings for p in re.split(r"[/.@]|::", s)]
     if not alone and said not in source and said not in parts:
-        assert Sources([source]).missing(f"It is {said} now.")
+        assert SourceIndex([source]).missing(f"It is {said} now.")
 
 
 @given(st.lists(wild, max_size=4), wild)
 def test_any_text_can_be_checked(sources: list[str], sentence: str) -> None:
-    found = Sources(sources)
+    found = SourceIndex(sources)
     assert all(not found.holds(c) for c in found.missing(sentence))
     plain = " ".join(sentence.split())
     if plain and not set(plain) & set("\"'`“”„‟«»″‘’‚‛′…") and "\\" not in plain:
         # A text holds its own strings: nothing is missing in a source that is the sentence itself.
-        assert [c.text for c in Sources([sentence]).missing(sentence)] == []
+        assert [c.text for c in SourceIndex([sentence]).missing(sentence)] == []
 
 
 @given(st.lists(st.lists(st.one_of(exact, word), min_size=2, max_size=8), min_size=1, max_size=5), st.data())

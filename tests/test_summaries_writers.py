@@ -1,4 +1,4 @@
-"""Who writes summaries, against the real packages: LangChain's own chat models, a local HTTP server that speaks
+"""Who writes summaries, against the real packages: LangChainFormat's own chat models, a local HTTP server that speaks
 /v1/chat/completions, llama.cpp with the shipped model."""
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
-from compressor.context.refs import ref_of
-from compressor.errors import CompressorError, MissingExtra, ModelError
+from compressor.context.refs import compute_ref
+from compressor.errors import CompressorError, MissingDependencyError, ModelError
 from compressor.sessions.summaries import Passage, Summarizer, Summary, summarizer
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
-COUNTER = counter_for("gpt-4o")
+COUNTER = get_counter("gpt-4o")
 TINY = Path(__file__).parents[1] / "compressor" / "models" / "tiny.gguf"
 SAID = "The order ORD-1234 was shipped on 2024-05-20 to Paris."
 HISTORY = [
-    Passage("Where is my order?", "user", None, ref_of("u")),
-    Passage(SAID, "tool_result", "orders", ref_of("t")),
+    Passage("Where is my order?", "user", None, compute_ref("u")),
+    Passage(SAID, "tool_result", "orders", compute_ref("t")),
 ]
 ANSWER = "GOAL:\n- The user wants to know where the order is.\nFACTS:\n- Order ORD-1234 was shipped on 2024-05-20."
 needs_httpx = pytest.mark.skipif(importlib.util.find_spec("httpx") is None, reason="httpx is not installed")
@@ -50,7 +50,7 @@ def late(seconds: float, value: Any) -> Any:
     return value
 
 
-# LangChain
+# LangChainFormat
 
 
 def chat_models() -> Any:
@@ -67,7 +67,7 @@ def test_a_langchain_model_writes() -> None:
     ):
         for summary in both(summarizer(model)):
             assert summary.written and summary.facts[0].text.startswith("Order ORD-1234")
-            assert summary.goal[0].who == "user" and summary.facts[0].who == "tool orders"
+            assert summary.goal[0].source_name == "user" and summary.facts[0].source_name == "tool orders"
 
 
 def test_a_message_of_blocks_gives_its_text_only() -> None:
@@ -352,18 +352,18 @@ def test_the_tiny_model_writes_or_gives_way() -> None:
 def test_a_llama_of_the_callers_is_asked_and_stops_in_time(tmp_path: Path) -> None:
     import llama_cpp
 
-    from compressor.sessions.summaries.llm import WriterError
-    from compressor.sessions.summaries.llm_llama_cpp import GgufWriter
-    from compressor.sessions.summaries.prompt import prompt_for
+    from compressor.sessions.summaries.llm import SummaryLLMError
+    from compressor.sessions.summaries.llm_llama_cpp import LlamaCppLLM
+    from compressor.sessions.summaries.prompt import build_prompt
 
     llama = llama_cpp.Llama(str(TINY), n_ctx=512, verbose=False)
-    writer = GgufWriter(llama)
-    prompt = prompt_for([], HISTORY, 40, short=True)
+    writer = LlamaCppLLM(llama)
+    prompt = build_prompt([], HISTORY, 40, short=True)
     answer = writer.write(prompt, 24, 30)
     assert len(answer.text) > 20 and answer == writer.write(prompt, 24, 30)  # greedy: the same again
     room, count = writer.room(COUNTER.count, 24)
     assert room == 512 - 24 - 32 and count("a b c") == len(llama.tokenize(b"a b c", add_bos=False))
-    with pytest.raises(WriterError):
+    with pytest.raises(SummaryLLMError):
         writer.write(prompt, 100, 0.0)
     assert writer.write(prompt, 24, 30) == answer  # and goes on as if nothing had been
     full = [Passage("word " * 3000, "assistant", None, "")]
@@ -400,10 +400,10 @@ def test_what_is_no_writer_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         summarizer("http://host/v1#m", key="sk-se cret")
     assert "cret" not in str(caught.value)
     monkeypatch.setitem(__import__("sys").modules, "httpx", None)
-    with pytest.raises(MissingExtra, match="openai"):
+    with pytest.raises(MissingDependencyError, match="openai"):
         summarizer("http://host/v1#m")
     monkeypatch.setitem(__import__("sys").modules, "llama_cpp", None)
-    with pytest.raises(MissingExtra, match="llama"):
+    with pytest.raises(MissingDependencyError, match="llama"):
         summarizer(f"gguf:{TINY}")
 
 

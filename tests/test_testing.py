@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.tools import tool
 
 from compressor import CompressorError
-from compressor.testing import ScriptedChatModel, call, reuse
+from compressor.testing import ScriptedChatModel, call, shared_prefix_tokens
 
 
 @tool
@@ -99,8 +99,8 @@ def test_bills_the_prefix_that_it_has_seen() -> None:
     assert first["input_token_details"] == {"cache_read": 0}
     assert again["input_token_details"]["cache_read"] >= 0.9 * first["input_tokens"]
     assert other["input_token_details"] == {"cache_read": 0}
-    assert reuse(model.requests[0], model.requests[1]) == 1
-    assert reuse(model.requests[0], model.requests[2]) == 0
+    assert shared_prefix_tokens(model.requests[0], model.requests[1]) == 1
+    assert shared_prefix_tokens(model.requests[0], model.requests[2]) == 0
 
 
 def test_reuse_sees_a_changed_tool_result() -> None:
@@ -109,8 +109,8 @@ def test_reuse_sees_a_changed_tool_result() -> None:
     for text in ("found", "found", "found!"):
         model.invoke([HumanMessage("h"), asked, ToolMessage(text, tool_call_id="c1")])
     one, two, three = model.requests
-    assert reuse(one, two) == 3
-    assert reuse(two, three) == 2
+    assert shared_prefix_tokens(one, two) == 3
+    assert shared_prefix_tokens(two, three) == 2
 
 
 def test_nothing_is_loaded_before_a_name_is_used() -> None:
@@ -125,10 +125,10 @@ for module, name, package in (
 ):
     try:
         getattr(module, name)
-    except compressor.MissingExtra as error:
+    except compressor.MissingDependencyError as error:
         assert package in str(error) and "[langchain]" in str(error), error
     else:
-        raise SystemExit(f"no MissingExtra for {name}")
+        raise SystemExit(f"no MissingDependencyError for {name}")
     try:
         module.nothing
     except AttributeError:

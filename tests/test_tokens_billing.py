@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from compressor.context.model import Context, Image, Slot, Turn
-from compressor.errors import InvalidContext
-from compressor.tokens import counter_for
+from compressor.context.model import Context, Image, TextSlot, Turn
+from compressor.errors import ContextError
+from compressor.tokens import get_counter
 
 WEATHER = {
     "name": "get_current_weather",
@@ -51,7 +51,7 @@ ASK = [
 
 def context(messages: list[tuple[str, str, str]], tools: list[Any] | None = None) -> Context:
     turns = [
-        Turn(i, role, [Slot(i, ("content",), "user", text)], extras=(name,) if name else ())  # type: ignore[arg-type]
+        Turn(i, role, [TextSlot(i, ("content",), "user", text)], extras=(name,) if name else ())  # type: ignore[arg-type]
         for i, (role, name, text) in enumerate(messages)
     ]
     return Context(messages, turns, "openai", tools)
@@ -63,7 +63,7 @@ def context(messages: list[tuple[str, str, str]], tools: list[Any] | None = None
 )
 def test_cookbook_messages(model: str, tokens: int) -> None:
     """OpenAI cookbook, How to count tokens with tiktoken, section 6: as counted by the API."""
-    assert counter_for(model).context(context(JARGON)) == tokens
+    assert get_counter(model).count_context(context(JARGON)) == tokens
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_cookbook_messages(model: str, tokens: int) -> None:
 @pytest.mark.parametrize("tool", [WEATHER_TOOL, WEATHER, {"type": "function", **WEATHER}])
 def test_cookbook_tools(model: str, tokens: int, tool: dict[str, Any]) -> None:
     """The same, section 7. The Responses API writes the same schema without the inner object."""
-    assert counter_for(model).context(context(ASK, [tool])) == tokens
+    assert get_counter(model).count_context(context(ASK, [tool])) == tokens
 
 
 def test_anthropic_tools() -> None:
@@ -87,60 +87,65 @@ def test_anthropic_tools() -> None:
         },
     }
     asked = context([("user", "", "What's the weather like in San Francisco?")], [tool])
-    assert 403 <= counter_for("claude-sonnet-4").context(asked) <= 403 * 1.2
+    assert 403 <= get_counter("claude-sonnet-4").count_context(asked) <= 403 * 1.2
 
 
 def test_empty_context_costs_nothing() -> None:
-    assert counter_for("gpt-4o").context(context([])) == 0
-    assert counter_for("gpt-4o").tools(None) == counter_for("gpt-4o").tools([]) == 0
+    assert get_counter("gpt-4o").count_context(context([])) == 0
+    assert get_counter("gpt-4o").count_tools(None) == get_counter("gpt-4o").count_tools([]) == 0
 
 
 def test_a_context_is_its_parts() -> None:
     for model in ("gpt-4o", "gpt-5", "claude-opus-5", "unknown"):
-        counter = counter_for(model)
+        counter = get_counter(model)
         whole = context(JARGON, [WEATHER_TOOL])
-        turns = sum(counter.turn(turn, "openai") for turn in whole.turns)
-        assert counter.context(whole) == turns + 3 + counter.tools(whole.tools)
+        turns = sum(counter.count_turn(turn, "openai") for turn in whole.turns)
+        assert counter.count_context(whole) == turns + 3 + counter.count_tools(whole.tools)
 
 
 def test_tool_calls() -> None:
-    counter = counter_for("gpt-4")
+    counter = get_counter("gpt-4")
     arguments = '{"city": "Paris"}'
-    one = Turn(0, "assistant", [Slot(0, ("a",), "tool_call", arguments)], calls=("1",), extras=("get_weather",))
+    one = Turn(0, "assistant", [TextSlot(0, ("a",), "tool_call", arguments)], call_ids=("1",), extras=("get_weather",))
     content = counter.count("assistant") + counter.count(arguments) + counter.count("get_weather")
-    assert counter.turn(one, "openai") == 3 + content + 3
-    old = Turn(0, "assistant", [Slot(0, ("a",), "tool_call", arguments)], extras=("get_weather",))
-    assert counter.turn(old, "openai") == counter.turn(one, "openai")
-    bare = Turn(0, "assistant", [], calls=("1",), extras=("get_weather",))
-    assert counter.turn(bare, "openai") == 3 + 1 + 3 + counter.count("get_weather")
-    two = Turn(0, "assistant", one.slots * 2, calls=("1", "2"), extras=("get_weather",) * 2)
-    assert counter.turn(two, "openai") >= 2 * counter.turn(one, "openai") - counter.count("assistant")
+    assert counter.count_turn(one, "openai") == 3 + content + 3
+    old = Turn(0, "assistant", [TextSlot(0, ("a",), "tool_call", arguments)], extras=("get_weather",))
+    assert counter.count_turn(old, "openai") == counter.count_turn(one, "openai")
+    bare = Turn(0, "assistant", [], call_ids=("1",), extras=("get_weather",))
+    assert counter.count_turn(bare, "openai") == 3 + 1 + 3 + counter.count("get_weather")
+    two = Turn(0, "assistant", one.slots * 2, call_ids=("1", "2"), extras=("get_weather",) * 2)
+    assert counter.count_turn(two, "openai") >= 2 * counter.count_turn(one, "openai") - counter.count("assistant")
 
 
 def test_results_of_one_message_are_billed_as_messages() -> None:
-    counter = counter_for("gpt-4o")
-    one = Turn(0, "tool", [Slot(0, (0,), "tool_result", "42")], answers=("1",))
-    both = Turn(0, "tool", [Slot(0, (0,), "tool_result", "42"), Slot(0, (1,), "tool_result", "42")], answers=("1", "2"))
-    assert counter.turn(both, "anthropic") == 2 * counter.turn(one, "openai")
+    counter = get_counter("gpt-4o")
+    one = Turn(0, "tool", [TextSlot(0, (0,), "tool_result", "42")], result_call_ids=("1",))
+    both = Turn(
+        0,
+        "tool",
+        [TextSlot(0, (0,), "tool_result", "42"), TextSlot(0, (1,), "tool_result", "42")],
+        result_call_ids=("1", "2"),
+    )
+    assert counter.count_turn(both, "anthropic") == 2 * counter.count_turn(one, "openai")
 
 
 # --- schemas
 
 
 def test_nested_schemas_cost_at_least_their_json() -> None:
-    counter = counter_for("gpt-4o")
+    counter = get_counter("gpt-4o")
     inner = {"type": "object", "properties": {"deep": {"type": "array", "items": {"type": "integer", "minimum": 3}}}}
     rest = '{"properties":{"deep":{"type":"array","items":{"type":"integer","minimum":3}}}}'
     flat = {"name": "f", "parameters": {"type": "object", "properties": {"x": {"type": "object"}}}}
     nested = {"name": "f", "parameters": {"type": "object", "properties": {"x": inner}}}
-    assert counter.tools([nested]) == counter.tools([flat]) + counter.count(rest)
+    assert counter.count_tools([nested]) == counter.count_tools([flat]) + counter.count(rest)
     more = {"name": "f", "parameters": {**nested["parameters"], "$defs": {"A": inner}}}  # type: ignore[dict-item]
-    assert counter.tools([more]) > counter.tools([nested])
-    assert counter.tools([{"type": "web_search", "size": "low"}]) > 10
+    assert counter.count_tools([more]) > counter.count_tools([nested])
+    assert counter.count_tools([{"type": "web_search", "size": "low"}]) > 10
 
 
 class Tool:
-    """The weather tool as a LangChain tool has it."""
+    """The weather tool as a LangChainFormat tool has it."""
 
     name = "get_current_weather"
     description = WEATHER["description"]
@@ -153,15 +158,15 @@ def get_current_weather(location: str) -> str:
 
 
 def test_tools_that_are_objects() -> None:
-    counter = counter_for("gpt-4o")
-    assert counter.tools([Tool()]) == counter.tools([WEATHER_TOOL])
-    assert 0 < counter.tools([get_current_weather]) < counter.tools([WEATHER_TOOL])
-    assert counter.tools([object()]) > 0
+    counter = get_counter("gpt-4o")
+    assert counter.count_tools([Tool()]) == counter.count_tools([WEATHER_TOOL])
+    assert 0 < counter.count_tools([get_current_weather]) < counter.count_tools([WEATHER_TOOL])
+    assert counter.count_tools([object()]) > 0
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4", "claude-3-opus", "qwen3"])
 def test_odd_schemas(model: str) -> None:
-    counter = counter_for(model)
+    counter = get_counter(model)
     odd: list[Any] = [
         {},
         {"name": 3},
@@ -172,15 +177,15 @@ def test_odd_schemas(model: str) -> None:
         {"name": "f\ud800", "parameters": {(1, 2): 3}},
     ]
     for tool in odd:
-        assert counter.tools([tool]) > 0
+        assert counter.count_tools([tool]) > 0
     cyclic: dict[str, Any] = {"type": "object"}
     cyclic["items"] = cyclic
     deep: Any = {}
     for _ in range(100_000):
         deep = {"items": deep}
     for schema in (cyclic, deep):
-        with pytest.raises(InvalidContext, match="cyclic or nested too deeply"):
-            counter.tools([{"name": "f", "parameters": {"type": "object", "properties": {"x": schema}}}])
+        with pytest.raises(ContextError, match="cyclic or nested too deeply"):
+            counter.count_tools([{"name": "f", "parameters": {"type": "object", "properties": {"x": schema}}}])
     while deep:  # taken apart by hand: the interpreter would do it by recursion
         deep = deep["items"]
 
@@ -230,22 +235,22 @@ def test_odd_schemas(model: str) -> None:
     ],
 )
 def test_images(model: str, width: int, height: int, detail: str, tokens: int) -> None:
-    assert counter_for(model).image(Image(width, height, detail)) == tokens
+    assert get_counter(model).count_image(Image(width, height, detail)) == tokens
 
 
 @pytest.mark.parametrize(
     "model", ["gpt-4o", "gpt-4.1-mini", "gpt-5.4", "gpt-5.5", "claude-3-opus", "gemini-2.5-pro", "x"]
 )
 def test_no_image_costs_more_than_one_of_unknown_size(model: str) -> None:
-    counter = counter_for(model)
+    counter = get_counter(model)
     for width, height in [(1, 1), (1, 100_000), (33, 31), (767, 769), (2048, 768), (5000, 4999), (100_000, 100_000)]:
         for detail in ("low", "auto", "high"):
-            assert 0 < counter.image(Image(width, height, detail)) <= counter.image(Image(0, 0, detail))
+            assert 0 < counter.count_image(Image(width, height, detail)) <= counter.count_image(Image(0, 0, detail))
 
 
 def test_images_in_a_message() -> None:
-    counter = counter_for("gpt-4o")
-    look = Slot(0, (0,), "user", "What is this?")
-    picture = Slot(0, (1,), "image", image=Image(1024, 1024, "high"))
-    plain, shown = (counter.turn(Turn(0, "user", slots), "openai") for slots in ([look], [look, picture]))
+    counter = get_counter("gpt-4o")
+    look = TextSlot(0, (0,), "user", "What is this?")
+    picture = TextSlot(0, (1,), "image", image=Image(1024, 1024, "high"))
+    plain, shown = (counter.count_turn(Turn(0, "user", slots), "openai") for slots in ([look], [look, picture]))
     assert shown == plain + 765

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.errors import MissingExtra, TokenizerError
-from compressor.tokens import Counter, counter_for
-from compressor.tokens.model_families import family_of
+from compressor.errors import MissingDependencyError, TokenizerError
+from compressor.tokens import TokenCounter, get_counter
+from compressor.tokens.model_families import find_family
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
 MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30
@@ -64,16 +64,16 @@ MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30
     ],
 )
 def test_names(model: str | None, name: str) -> None:
-    counter = counter_for(model)
+    counter = get_counter(model)
     assert counter.name == name
-    assert counter.estimate == name.startswith("estimate:")
-    assert (counter.scale == 1.0) == (not counter.estimate)
-    assert counter_for(model) is counter
+    assert counter.is_estimate == name.startswith("estimate:")
+    assert (counter.scale == 1.0) == (not counter.is_estimate)
+    assert get_counter(model) is counter
 
 
 def test_estimates_scale_up() -> None:
     text = '{"id": 12345, "name": "a value"}'
-    exact, estimate = counter_for("gpt-4o"), counter_for("claude-sonnet-4-5")
+    exact, estimate = get_counter("gpt-4o"), get_counter("claude-sonnet-4-5")
     assert estimate.count(text) == -(-exact.count(text) * 13 // 10)
     assert estimate.count_many([text, ""]) == [estimate.count(text), 0]
     assert estimate.offsets(text).tolist() == exact.offsets(text).tolist()
@@ -86,7 +86,7 @@ def test_factors_cover_what_was_measured() -> None:
     models |= {"llama-2 (mistral v1)": "llama-2", "claude-3.0": "claude-sonnet-4", "claude-4.7": "claude-opus-4-7"}
     assert measured.keys() == models.keys()
     for name, kinds in measured.items():
-        assert family_of(models[name]).scale >= max(kind["all"] for kind in kinds.values()), name
+        assert find_family(models[name]).scale >= max(kind["all"] for kind in kinds.values()), name
 
 
 # --- tokenizer files
@@ -116,9 +116,9 @@ def tokenizer_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tokenizer_file(tokenizer_json: Path) -> None:
     import tokenizers
 
-    counter = counter_for(str(tokenizer_json))
-    assert (counter.name, counter.estimate, counter.scale) == ("hf:tokenizer.json", False, 1.0)
-    assert counter_for(str(tokenizer_json.parent)).name == counter.name
+    counter = get_counter(str(tokenizer_json))
+    assert (counter.name, counter.is_estimate, counter.scale) == ("hf:tokenizer.json", False, 1.0)
+    assert get_counter(str(tokenizer_json.parent)).name == counter.name
     plain = tokenizers.Tokenizer.from_file(str(tokenizer_json))
     plain.no_truncation()
     plain.no_padding()
@@ -130,7 +130,7 @@ def test_tokenizer_file(tokenizer_json: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(text=ANY_TEXT)
 def test_tokenizer_file_offsets(tokenizer_json: Path, text: str) -> None:
-    counter = counter_for(str(tokenizer_json))
+    counter = get_counter(str(tokenizer_json))
     offsets = counter.offsets(text)
     assert len(offsets) == counter.count(text) + 1
     assert offsets[-1] == len(text)
@@ -144,10 +144,10 @@ def test_bad_tokenizer_files(tmp_path: Path) -> None:
     for content in (b"", b"{}", b'{"model": {"type": "BPE"', b"\xff\xfe\x00", b"[" * 100_000):
         corrupt.write_bytes(content)
         with pytest.raises(TokenizerError, match=re.escape(str(corrupt))):
-            counter_for(str(corrupt))
+            get_counter(str(corrupt))
     for missing in (str(tmp_path / "no.json"), "no/such.gguf", str(tmp_path / "nothing"), "./nothing", "~nobody-x/m"):
         with pytest.raises(TokenizerError, match="no tokenizer file"):
-            counter_for(missing)
+            get_counter(missing)
 
 
 class Llama:
@@ -175,14 +175,14 @@ def test_gguf_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "tiny.gguf"
     file.write_bytes(b"GGUF")
     monkeypatch.setitem(sys.modules, "llama_cpp", SimpleNamespace(Llama=Llama))
-    check_gguf(counter_for(str(file)))
+    check_gguf(get_counter(str(file)))
     (tmp_path / "bad.gguf").write_bytes(b"????")
     with pytest.raises(TokenizerError, match=r"bad\.gguf"):
-        counter_for(str(tmp_path / "bad.gguf"))
+        get_counter(str(tmp_path / "bad.gguf"))
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
     (tmp_path / "other.gguf").write_bytes(b"GGUF")
-    with pytest.raises(MissingExtra, match=r"agentic-compressor\[llama\]"):
-        counter_for(str(tmp_path / "other.gguf"))
+    with pytest.raises(MissingDependencyError, match=r"agentic-compressor\[llama\]"):
+        get_counter(str(tmp_path / "other.gguf"))
 
 
 def test_gguf() -> None:
@@ -190,11 +190,11 @@ def test_gguf() -> None:
     path = os.environ.get("COMPRESSOR_TEST_GGUF")
     if not path:
         pytest.skip("COMPRESSOR_TEST_GGUF names no GGUF file")
-    check_gguf(counter_for(path))
+    check_gguf(get_counter(path))
 
 
-def check_gguf(counter: Counter) -> None:
-    assert counter.name.startswith("gguf:") and not counter.estimate
+def check_gguf(counter: TokenCounter) -> None:
+    assert counter.name.startswith("gguf:") and not counter.is_estimate
     for text in ("", "some words", MIXED, "é🙂", "\ud83d x"):
         offsets: Any = counter.offsets(text)
         assert len(offsets) == counter.count(text) + 1

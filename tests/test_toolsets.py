@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from compressor import BudgetTooSmall, Compressor, InvalidBudget, InvalidContext
-from compressor.pipeline.tools.schema_shrinking import forms
-from compressor.pipeline.tools.tool import function_of
-from compressor.tokens import counter_for
+from compressor import BudgetError, BudgetTooSmallError, Compressor, ContextError
+from compressor.pipeline.tools.schema_shrinking import shrink_variants
+from compressor.pipeline.tools.tool import parse_function
+from compressor.tokens import get_counter
 
 LONG = (
     "It works for every account that was opened after 2010. The answer holds a summary, too. Ask the user first. "
@@ -74,7 +74,7 @@ def test_the_needed_tool_is_there_whole_and_the_budget_holds(engine: Compressor)
     given = tools()
     result = engine.select_tools(given, 400, query="What is the weather in Bonn today, station W-3?")
     assert "get_weather" in names(result.tools)
-    assert result.tokens_after == counter_for(None).tools(result.tools) <= 400 < result.tokens_before
+    assert result.tokens_after == get_counter(None).count_tools(result.tools) <= 400 < result.tokens_before
     assert names(result.tools) == [n for n in names(given) if n in names(result.tools)]
     assert (
         result.tools == engine.select_tools(given, 400, query="What is the weather in Bonn today, station W-3?").tools
@@ -101,12 +101,12 @@ def test_a_budget_that_is_large_enough_changes_nothing(engine: Compressor) -> No
 
 def test_slimmed_schemas_lose_what_harms_least_first(engine: Compressor) -> None:
     given = tools(1)
-    before = counter_for(None).tools(given)
+    before = get_counter(None).count_tools(given)
     seen = []
     for budget in range(before - 5, 0, -3):
         try:
             slim = engine.select_tools(given, budget, query="the invoice").tools[0]["function"]
-        except BudgetTooSmall:
+        except BudgetTooSmallError:
             break
         properties = slim["parameters"]["properties"]
         assert slim["parameters"]["required"] == ["number"] and "number" in properties
@@ -152,7 +152,7 @@ def test_pinned_called_and_forced_tools_stay(engine: Compressor) -> None:
     assert fates["get_car"] == fates["get_tax"] == "pinned"
     assert fates["get_lamp"] in ("slimmed", "kept") and fates["get_weather"] in ("slimmed", "kept")
     assert found.tools[names(found.tools).index("get_car")] is given[10]
-    with pytest.raises(BudgetTooSmall) as error:
+    with pytest.raises(BudgetTooSmallError) as error:
         engine.select_tools(given, 150, query="weather", pinned=["get_car", "get_tax"])
     assert error.value.budget == 150 < error.value.needed
 
@@ -166,7 +166,7 @@ def test_every_dialect_keeps_its_form(engine: Compressor) -> None:
     ):
         given = [make(tool["function"]) for tool in tools()]
         for model in ("gpt-4o", "claude-sonnet-4-5", "qwen3"):
-            before = counter_for(model).tools(given)
+            before = get_counter(model).count_tools(given)
             result = engine.select_tools(given, before // 3, query="the weather", model=model)
             assert "get_weather" in names(result.tools)
             assert result.tokens_after <= before // 3
@@ -247,18 +247,18 @@ def test_what_cannot_be_slimmed_goes_whole_with_a_warning(engine: Compressor) ->
 
 def test_bad_input(engine: Compressor) -> None:
     for given in (["x"], [None], [tools()[0], tools()[0]], [{"type": "function", "function": {"name": ""}}], "tools"):
-        with pytest.raises(InvalidContext):
+        with pytest.raises(ContextError):
             engine.select_tools(given, 100, query="x")
     cyclic: dict[str, Any] = {"type": "object", "properties": {}}
     cyclic["properties"]["again"] = cyclic
-    with pytest.raises(InvalidContext):
+    with pytest.raises(ContextError):
         engine.select_tools([{"name": "x", "parameters": cyclic}], 10, query="x")
     for budget in (0, -1, float("nan"), True):
-        with pytest.raises(InvalidBudget):
+        with pytest.raises(BudgetError):
             engine.select_tools(tools(), budget, query="x")
-    with pytest.raises(BudgetTooSmall):
+    with pytest.raises(BudgetTooSmallError):
         engine.select_tools(tools(), 5, query="x")
-    with pytest.raises(InvalidContext):
+    with pytest.raises(ContextError):
         engine.select_tools(tools(), 100, query="x", pinned=["no_such_tool"])
 
 
@@ -293,9 +293,9 @@ def test_keywords_that_turn_the_answer_round(schema: dict[str, Any], value: Any)
         "$defs": {"d": {"properties": {"x": {"type": "integer", "description": LONG}}, "title": LONG}},
     }
     assert Draft202012Validator(root).is_valid(value)
-    function = function_of({"name": "f", "description": LONG, "parameters": root}, 0)
+    function = parse_function({"name": "f", "description": LONG, "parameters": root}, 0)
     assert function is not None
-    made = forms(function, set())
+    made = shrink_variants(function, set())
     assert made
     for form in made:
         Draft202012Validator.check_schema(form["parameters"])

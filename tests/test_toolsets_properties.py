@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from compressor import BudgetTooSmall, Compressor
-from compressor.pipeline.tools.schema_shrinking import forms
-from compressor.pipeline.tools.tool import function_of
-from compressor.tokens import counter_for
+from compressor import BudgetTooSmallError, Compressor
+from compressor.pipeline.tools.schema_shrinking import shrink_variants
+from compressor.pipeline.tools.tool import parse_function
+from compressor.tokens import get_counter
 
 ENGINE = Compressor(store="memory")
 _NAMES = st.sampled_from(["a", "b", "c", "title", "default", "properties", "number of items"])
@@ -131,9 +131,9 @@ def _filled(draw: Any, schema: Any, root: Any, depth: int) -> Any:
 def test_what_was_allowed_stays_allowed(data: Any, root: Any, strict: bool) -> None:
     Draft202012Validator.check_schema(root)
     given_ = json.dumps(root)
-    function = function_of({"name": "f", "description": "Does it.", "parameters": root, "strict": strict}, 0)
+    function = parse_function({"name": "f", "description": "Does it.", "parameters": root, "strict": strict}, 0)
     assert function is not None
-    made = [form["parameters"] for form in forms(function, {"blue"})]
+    made = [form["parameters"] for form in shrink_variants(function, {"blue"})]
     assert json.dumps(root) == given_
     values = [data.draw(_near(root)) for _ in range(4)]
     for value in values:
@@ -155,10 +155,10 @@ def test_the_budget_holds_and_the_same_input_gives_the_same_bytes(found: Any, bu
     tools = [{"name": f"f{i}", "description": "Does it.", "input_schema": root} for i, root in enumerate(found)]
     try:
         one = ENGINE.select_tools(tools, budget, query="blue", model=model)
-    except BudgetTooSmall as error:
+    except BudgetTooSmallError as error:
         assert error.needed > budget
         return
-    assert one.tokens_after == counter_for(model).tools(one.tools) <= max(budget, 0)
+    assert one.tokens_after == get_counter(model).count_tools(one.tools) <= max(budget, 0)
     assert one.tools
     two = Compressor(store="memory").select_tools(tools, budget, query="blue", model=model)
     assert json.dumps(one.tools) == json.dumps(two.tools)

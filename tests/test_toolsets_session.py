@@ -9,9 +9,9 @@ import pytest
 from test_toolsets import chat, names
 from test_toolsets import tools as few
 
-from compressor import BudgetTooSmall, Compressor, CompressorError
+from compressor import BudgetTooSmallError, Compressor, CompressorError
 from compressor.pipeline.tools import ToolSet
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 BUDGET = 620
 
@@ -57,7 +57,7 @@ def test_the_bytes_stay_and_survive_the_process(engine: Compressor) -> None:
     state = json.loads(json.dumps(box.state))
     messages += [{"role": "assistant", "content": "Rain."}, user("Thanks a lot!")]
     assert json.dumps(make(Compressor(store="memory"), state).view(messages)) == first
-    assert counter_for(None).tools(json.loads(first)) <= BUDGET
+    assert get_counter(None).count_tools(json.loads(first)) <= BUDGET
     assert "find_tool" in first and "get_weather" in first and "get_tax" not in box.sent
 
 
@@ -70,7 +70,7 @@ def test_what_is_found_joins_at_the_end(engine: Compressor) -> None:
     messages += called("find_tool", answer, query="tax")
     second = box.view(messages)
     assert second[: len(first)] == first and names(second[len(first) :]) == ["get_tax"]
-    assert counter_for(None).tools(second) <= BUDGET
+    assert get_counter(None).count_tools(second) <= BUDGET
     assert answer == box.answer({"query": "tax"})
     assert box.view(messages) == second
     assert names(make(engine, box.state).view(messages)) == names(second)
@@ -94,8 +94,8 @@ def test_it_is_chosen_afresh_when_growing_no_longer_fits(engine: Compressor) -> 
     for number, thing in enumerate(("tax", "lamp", "car")):
         messages += called(f"get_{thing}", "ok", str(number))
         sent = box.view(messages)
-        assert f"get_{thing}" in names(sent) and counter_for(None).tools(sent) <= 420
-    with pytest.raises(BudgetTooSmall):
+        assert f"get_{thing}" in names(sent) and get_counter(None).count_tools(sent) <= 420
+    with pytest.raises(BudgetTooSmallError):
         make(engine, budget=120).view(messages)
 
 
@@ -132,7 +132,7 @@ def test_the_find_tool_speaks_every_dialect_and_never_raises(engine: Compressor)
     assert "get_weather" in box.answer({"query": "zzz qqq"})  # names what there is
     assert box.answer("no json") == box.answer(None) == box.answer({"query": 3}) != ""
     assert '"get_car"' in box.answer({"query": "get_car"})
-    assert counter_for(None).count(box.answer({"query": "looks up by number"})) < 2_500
+    assert get_counter(None).count(box.answer({"query": "looks up by number"})) < 2_500
 
 
 def test_pinned_native_and_options(engine: Compressor) -> None:

@@ -13,15 +13,15 @@ from reasoning_traces import SAMPLES, UNSEEN, Sample
 
 import compressor.pipeline.budget_selector as plan
 from compressor import Compressor
-from compressor.pipeline.reasoning_weights import traces, weigh
-from compressor.scoring.base import Query, Source, Units
-from compressor.text.reasoning_phrases import Trace, kind_of
-from compressor.text.segmenters import speech
-from compressor.text.segmenters.span_layout import layout
-from compressor.tokens import counter_for
+from compressor.pipeline.reasoning_weights import find_reasoning, reweight_reasoning
+from compressor.scoring.base import Query, SourceBlock, UnitBatch
+from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
+from compressor.text.segmenters import segment_speech
+from compressor.text.segmenters.span_layout import build_layout
+from compressor.tokens import get_counter
 
 KINDS = {
-    Trace.RESULT: [
+    ReasoningKind.RESULT: [
         "Therefore the invariant holds for every n.",
         "So the answer is 42.",
         "Final answer: 17 apples.",
@@ -32,7 +32,7 @@ KINDS = {
         "Your reservation HAT136 has been cancelled.",
         "Okay, so this means the lock is taken twice.",
     ],
-    Trace.DECISION: [
+    ReasoningKind.DECISION: [
         "I'll go with the second option.",
         "We decided to store the timestamps in UTC.",
         "Use a deque instead of a list.",
@@ -40,7 +40,7 @@ KINDS = {
         "Reading the file in chunks is the safest approach here.",
         "The user declined the travel insurance.",
     ],
-    Trace.FAILED: [
+    ReasoningKind.FAILED: [
         "I tried `pip install foo` but it failed with a resolver conflict.",
         "That does not work on Windows.",
         "The substitution x = 2t leads to a contradiction.",
@@ -48,14 +48,14 @@ KINDS = {
         "The request timed out again.",
         "We cannot import the module from there.",
     ],
-    Trace.PLAN: [
+    ReasoningKind.PLAN: [
         "First, I will read the configuration.",
         "Let's look at the router next.",
         "I should probably check the migrations.",
         "Now we need to find where the error is raised.",
         "Maybe I could use binary search.",
     ],
-    Trace.CONNECTIVE: [
+    ReasoningKind.CONNECTIVE: [
         "Wait, let me reconsider.",
         "Hmm.",
         "Okay, so...",
@@ -68,7 +68,7 @@ KINDS = {
         "I'm going in circles.",
         "Let me know if you need anything else!",
     ],
-    Trace.NEUTRAL: [
+    ReasoningKind.NEUTRAL: [
         "The file has 312 lines.",
         "If it fails, the caller sees None.",
         "If it fails, I'll retry with a longer timeout.",
@@ -82,12 +82,15 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in KINDS.items() for text in texts])
-def test_a_sentence_is_what_its_words_say(kind: Trace, text: str) -> None:
-    assert kind_of(text) == kind
+def test_a_sentence_is_what_its_words_say(kind: ReasoningKind, text: str) -> None:
+    assert classify_sentence(text) == kind
 
 
 def test_of_several_clauses_the_best_counts() -> None:
-    assert kind_of("Hmm, wait. Let me check. It failed with KeyError: 'id'. So I'll go with `.get`.") == Trace.DECISION
+    assert (
+        classify_sentence("Hmm, wait. Let me check. It failed with KeyError: 'id'. So I'll go with `.get`.")
+        == ReasoningKind.DECISION
+    )
 
 
 def test_a_supposition_is_no_finding() -> None:
@@ -96,23 +99,23 @@ def test_a_supposition_is_no_finding() -> None:
         "What if the build fails?",
         "I wonder whether the root cause is the cache.",
     ):
-        assert kind_of(text) < Trace.FAILED
+        assert classify_sentence(text) < ReasoningKind.FAILED
 
 
 @given(st.text(max_size=300))
 def test_any_text_has_a_kind(text: str) -> None:
-    assert kind_of(text) in set(Trace) - {Trace.REPEAT}
+    assert classify_sentence(text) in set(ReasoningKind) - {ReasoningKind.REPEAT}
 
 
-def units_of(*sentences: str, kind: str = "assistant") -> Units:
+def units_of(*sentences: str, kind: str = "assistant") -> UnitBatch:
     text = "".join(s + " " for s in sentences)
     starts = np.concatenate([[0], np.cumsum([len(s) + 1 for s in sentences])[:-1]]).tolist()
     costs = np.full(len(sentences), 10, np.float32)
-    return Units([Source(kind, layout("prose", text, starts), costs)])  # type: ignore[arg-type]
+    return UnitBatch([SourceBlock(kind, build_layout("prose", text, starts), costs)])  # type: ignore[arg-type]
 
 
 def repeated(*sentences: str) -> list[int]:
-    return [i for i, kind in enumerate(traces(units_of(*sentences))) if kind == Trace.REPEAT]
+    return [i for i, kind in enumerate(find_reasoning(units_of(*sentences))) if kind == ReasoningKind.REPEAT]
 
 
 def test_of_a_loop_the_last_round_is_left() -> None:
@@ -145,35 +148,45 @@ def test_other_values_make_other_sentences(sentences: tuple[str, str]) -> None:
 def test_what_stays_anyway_need_not_be_said_again() -> None:
     question = "Which of the warehouses in Rotterdam shipped the damaged pallets in March?"
     units = units_of("Warehouses in Rotterdam shipped damaged pallets in March.", "Dock 7 holds the reefers.")
-    assert traces(units, Query(known=(question,))).tolist() == [Trace.CONNECTIVE, Trace.NEUTRAL]
+    assert find_reasoning(units, Query(retained_text=(question,))).tolist() == [
+        ReasoningKind.CONNECTIVE,
+        ReasoningKind.NEUTRAL,
+    ]
 
 
 def test_only_the_agents_own_words_are_weighed() -> None:
     words = ("Wait, let me reconsider.", "Therefore it is the cache.", "Wait, let me reconsider.")
     scores = np.array([1, 2, 3], np.float32)
-    assert weigh(scores, units_of(*words, kind="tool_result"), None) is scores
-    weighed = weigh(scores, units_of(*words), None)
+    assert reweight_reasoning(scores, units_of(*words, kind="tool_result"), None) is scores
+    weighed = reweight_reasoning(scores, units_of(*words), None)
     assert weighed[0] < weighed[2] < weighed[1]
     assert scores.tolist() == [1, 2, 3]
 
 
 def test_a_scorer_that_sees_nothing_leaves_findings_on_top() -> None:
-    weighed = weigh(np.zeros(3, np.float32), units_of("Hmm, okay.", "The sky was grey.", "So the answer is 12."), None)
+    weighed = reweight_reasoning(
+        np.zeros(3, np.float32), units_of("Hmm, okay.", "The sky was grey.", "So the answer is 12."), None
+    )
     assert np.isfinite(weighed).all() and weighed.tolist() == [0, 0, 0]
 
 
 @given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=12), st.integers(0, 5))
 def test_weighed_scores_are_scores(sentences: list[str], seed: int) -> None:
-    units = Units([Source("thinking", speech(s), np.ones(len(speech(s).spans), np.float32)) for s in sentences])
+    units = UnitBatch(
+        [
+            SourceBlock("thinking", segment_speech(s), np.ones(len(segment_speech(s).spans), np.float32))
+            for s in sentences
+        ]
+    )
     scores = np.random.default_rng(seed).random(len(units)).astype(np.float32)
-    weighed = weigh(scores, units, None)
+    weighed = reweight_reasoning(scores, units, None)
     assert weighed.shape == scores.shape and weighed.dtype == np.float32
     assert np.isfinite(weighed).all() and (weighed >= 0).all()
 
 
 def cut(sample: Sample, share: float, mode: str = "call") -> str:
     """What is left of a trace for which `share` of its tokens are there."""
-    count = counter_for(None).count
+    count = get_counter(None).count
     ask = "Thanks. Now write that down for the team, please."
     talk = [(sample.task, "user"), (sample.trace, "assistant"), (ask, "user")]
     messages = [{"role": role, "content": text} for text, role in talk]
@@ -192,7 +205,7 @@ def survival(samples: Sequence[Sample], share: float, mode: str) -> float:
 @pytest.mark.parametrize("mode", ["call", "compact"])
 def test_at_a_third_findings_survive_far_more_often(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with_traces = survival(SAMPLES, 1 / 3, mode)
-    monkeypatch.setattr(plan, "weigh", lambda scores, units, query: scores)
+    monkeypatch.setattr(plan, "reweight_reasoning", lambda scores, units, query: scores)
     assert with_traces >= survival(SAMPLES, 1 / 3, mode) + 0.3
     assert with_traces >= 0.85
 
@@ -203,7 +216,7 @@ def test_findings_of_traces_that_the_rules_were_not_made_on_survive_more_often(
     mode: str, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_traces = survival(UNSEEN, share, mode)
-    monkeypatch.setattr(plan, "weigh", lambda scores, units, query: scores)
+    monkeypatch.setattr(plan, "reweight_reasoning", lambda scores, units, query: scores)
     assert with_traces > survival(UNSEEN, share, mode)
 
 
@@ -220,7 +233,7 @@ def test_time_grows_with_the_text_also_where_everything_repeats() -> None:
         units = units_of(*[f"Wait, maybe the {'left right upper lower'.split()[i % 4]} one is it." for i in range(n)])
         units.index.pairs  # noqa: B018  (read before, as the scorer does)
         start = time.perf_counter()
-        traces(units)
+        find_reasoning(units)
         return time.perf_counter() - start
 
     seconds(100)

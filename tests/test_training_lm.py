@@ -16,7 +16,7 @@ torch: Any = pytest.importorskip("torch")
 pytest.importorskip("gguf")
 pytest.importorskip("llama_cpp")
 
-from compressor.scoring.models.gguf_logprobs import Item, LanguageModel  # noqa: E402
+from compressor.scoring.models.gguf_logprobs import GgufLanguageModel, ScoredSequence  # noqa: E402
 from training.lm import made_tokenizer, stream  # noqa: E402
 from training.lm_files import write_folder, write_gguf  # noqa: E402
 from training.lm_net import Net, Plan, Shape, batched, surprisals, train  # noqa: E402
@@ -45,13 +45,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Net, Any]:
 
 def test_llama_cpp_cuts_and_foretells_as_torch_does(made: tuple[Path, Net, Any]) -> None:
     path, net, tokenizer = made
-    model = LanguageModel(path, Device("cpu", "a test"))
+    model = GgufLanguageModel(path, Device("cpu", "a test"))
     assert model.vocabulary.size == SHAPE.vocabulary
     assert model.window == SHAPE.context
     for text in TEXTS:
         ids = model.vocabulary.tokens(text).ids
         assert ids.tolist() == tokenizer.encode(text).ids
-        ours = model.nats([Item(model.vocabulary.start, ids[:60])])[0]
+        ours = model.token_nll([ScoredSequence(model.vocabulary.start, ids[:60])])[0]
         theirs = surprisals(net, [[0, *ids[:60].tolist()]], torch)[0]
         assert np.abs(ours - theirs).max() < 0.02  # half precision
         assert np.corrcoef(ours, theirs)[0, 1] > 0.999

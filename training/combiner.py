@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.scoring import answer_relevance
-from compressor.scoring.base import Query, Source, Units
-from compressor.scoring.word_vectors import Words
-from compressor.text.segmenters.sentences import prose
+from compressor.scoring.base import Query, SourceBlock, UnitBatch
+from compressor.scoring.word_vectors import WordVectors
+from compressor.text.segmenters.sentences import segment_prose
 from training.data import Case, holding
 
 HIDDEN = 16
@@ -48,17 +48,17 @@ class Network:
         return out
 
 
-def see(case: Case, model: Words) -> Seen:
+def see(case: Case, model: WordVectors) -> Seen:
     """A question's units as the runtime makes them."""
-    layouts = [prose(text) for _, text in case.documents]
+    layouts = [segment_prose(text) for _, text in case.documents]
     sources = [
-        Source("document", layout, np.ones(len(layout.spans), np.float32), title)
+        SourceBlock("document", layout, np.ones(len(layout.spans), np.float32), title)
         for layout, (title, _) in zip(layouts, case.documents, strict=True)
     ]
-    units = Units(sources)
+    units = UnitBatch(sources)
     labels = holding(tuple(units.texts()), case.answers)
     x = answer_relevance.features(
-        answer_relevance.Asked.of(Query(((case.query, 1.0),))), units, np.arange(len(units)), model
+        answer_relevance.QueryFeatures.from_query(Query(((case.query, 1.0),))), units, np.arange(len(units)), model
     )
     return Seen(x, np.array(labels, np.bool_))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compressor.text.segmenters.sentences import prose
+from compressor.text.segmenters.sentences import segment_prose
 
 SPACE = re.compile(r"\s+")
 DISTRACTORS = 19
@@ -65,7 +65,7 @@ def flat(text: str) -> str:
 
 
 def sentences(text: str) -> tuple[str, ...]:
-    layout = prose(text)
+    layout = segment_prose(text)
     return tuple(text[a:b] for a, b in layout.spans.tolist())
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from compressor.scoring.base import Query
-from compressor.scoring.models.bundled_pruner import question
+from compressor.scoring.models.bundled_pruner import build_query_text
 from compressor.scoring.query import LAST_ACTION, LAST_USER, TASK
-from compressor.text.segmenters import segment
+from compressor.text.segmenters import segment_text
 from training.data import records
 from training.pruner_data import Document, Group
 
@@ -100,16 +100,16 @@ def _steps(messages: Sequence[Message], source: str, rng: random.Random) -> Iter
 
 
 def _query(messages: Sequence[Message]) -> str:
-    """What `query_of` makes of them: last user turn, last action, task."""
+    """What `build_query` makes of them: last user turn, last action, task."""
     users = [str(m["content"]) for m in messages if m["role"] == "user"]
     last = next((m for m in reversed(messages) if m["role"] == "assistant"), {})
     action = f"{last.get('content') or ''} {_calls(last)}".strip()
-    return question(Query(((users[-1], LAST_USER), (action, LAST_ACTION), (users[0], TASK))))
+    return build_query_text(Query(((users[-1], LAST_USER), (action, LAST_ACTION), (users[0], TASK))))
 
 
 def _cut(text: str, asked: str, wanted: Sequence[str], rng: random.Random) -> Document | None:
     """A stretch of a tool output cut as the product cuts it, around a unit with one of the strings if there is one."""
-    layout = segment(text[:20_000], asked)
+    layout = segment_text(text[:20_000], asked)
     spans = layout.spans.tolist()
     if len(spans) < 2:
         return None
@@ -150,7 +150,7 @@ def _dialogues(folder: Path, rng: random.Random) -> Iterator[Group]:
                     fresh = [v for v in values if v in text and v not in asked]
                     document = _cut(text, asked, fresh, rng) if fresh else None
                     if document is not None:
-                        query = question(Query(((user, LAST_USER), (asked, LAST_ACTION), (task, TASK))))
+                        query = build_query_text(Query(((user, LAST_USER), (asked, LAST_ACTION), (task, TASK))))
                         yield Group(query, (document,), "sgd")
                 if frame.get("service_results"):
                     results.append((action, json.dumps(frame["service_results"])))
@@ -172,5 +172,7 @@ def _queries(folder: Path, rng: random.Random) -> Iterator[Group]:
             document = _cut(text, str(action), wanted, rng) if wanted else None
             if document is not None:
                 yield Group(
-                    question(Query(((r["query"], LAST_USER), (str(action), LAST_ACTION)))), (document,), "intercode"
+                    build_query_text(Query(((r["query"], LAST_USER), (str(action), LAST_ACTION)))),
+                    (document,),
+                    "intercode",
                 )

@@ -50,7 +50,7 @@ class Read:
         return out
 
 
-def read(pruner: bundled_pruner.Pruner, groups: Sequence[Group], torch: Any) -> list[Read]:
+def read(pruner: bundled_pruner.BundledPruner, groups: Sequence[Group], torch: Any) -> list[Read]:
     """Runs the model over each question's documents."""
     coder = Coder(pruner.tokenizer, pruner.window)
     out = []
@@ -130,7 +130,7 @@ def kept(found: Read, weight: float, ratio: float) -> bool:
     return False
 
 
-def report(pruner: bundled_pruner.Pruner, folder: Path, pairs: int, questions: int, torch: Any) -> list[str]:
+def report(pruner: bundled_pruner.BundledPruner, folder: Path, pairs: int, questions: int, torch: Any) -> list[str]:
     """The lines that `main` prints: a row for each weight of the document head."""
     dev = read(pruner, dev_pairs(folder, pairs), torch)
     natural = read(pruner, odd_questions(folder, questions), torch)

@@ -25,8 +25,8 @@ from benchmarks.methods import ours_sessions
 from benchmarks.survival import RATIOS, measure
 from compressor import Compressor
 from compressor.scoring import reuse_predictor
-from compressor.scoring.base import Query, Scores, Units
-from compressor.scoring.heuristic import FastScorer
+from compressor.scoring.base import Query, Scores, UnitBatch
+from compressor.scoring.heuristic import HeuristicScorer
 from compressor.scoring.token_index import TOKEN
 from training import data
 from training.runs import Run, runs
@@ -56,7 +56,7 @@ class Example:
 class _Seen(Exception):
     """Carries what the scorer was shown out of the compressor: nothing is to be compressed."""
 
-    def __init__(self, query: Query, units: Units) -> None:
+    def __init__(self, query: Query, units: UnitBatch) -> None:
         super().__init__()
         self.query, self.units = query, units
 
@@ -64,7 +64,7 @@ class _Seen(Exception):
 class _Spy:
     name = "spy"
 
-    def score(self, query: Query, units: Units) -> Scores:
+    def score(self, query: Query, units: UnitBatch) -> Scores:
         raise _Seen(query, units)
 
 
@@ -82,7 +82,7 @@ def examples(run: Run) -> Iterator[Example]:
             query, units = seen.query, seen.units
         if not len(units):
             continue
-        _, match = FastScorer().match(query, units)
+        _, match = HeuristicScorer().match(query, units)
         unit, token = units.index.pairs
         vocabulary = units.index.vocabulary
         new = np.zeros(len(vocabulary), np.bool_)
@@ -113,7 +113,7 @@ def _values(arguments: str) -> str:
     return "\n".join(out)
 
 
-def fit(chosen: list[Example], torch: Any, seed: int = SEED) -> reuse_predictor.Network:
+def fit(chosen: list[Example], torch: Any, seed: int = SEED) -> reuse_predictor.ReuseNetwork:
     """The network, trained on these examples."""
     generator = torch.Generator().manual_seed(seed)
     widths = chosen[0].token.shape[1], chosen[0].unit.shape[1]
@@ -137,7 +137,7 @@ def fit(chosen: list[Example], torch: Any, seed: int = SEED) -> reuse_predictor.
             loss.backward()
             optimizer.step()
         schedule.step()
-    return reuse_predictor.Network(*(w.detach().numpy() for w in weights))
+    return reuse_predictor.ReuseNetwork(*(w.detach().numpy() for w in weights))
 
 
 def _loss(weights: list[Any], example: list[Any], torch: Any) -> Any:
@@ -151,7 +151,7 @@ def _loss(weights: list[Any], example: list[Any], torch: Any) -> Any:
     return (total - best).mean()
 
 
-def write(path: Path, network: reuse_predictor.Network) -> None:
+def write(path: Path, network: reuse_predictor.ReuseNetwork) -> None:
     """Writes the model, the same bytes for the same numbers."""
     arrays = {name: getattr(network, name).astype(np.float16) for name in ("by_token", "by_unit", "bias", "out")}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
@@ -163,7 +163,7 @@ def write(path: Path, network: reuse_predictor.Network) -> None:
             )
 
 
-def held_out(found: list[Example], torch: Any) -> list[reuse_predictor.Network]:
+def held_out(found: list[Example], torch: Any) -> list[reuse_predictor.ReuseNetwork]:
     """A network for each fold, trained on the tasks of the others."""
     return [fit([e for e in found if fold(e.task) != k], torch) for k in range(FOLDS)]
 
@@ -172,7 +172,7 @@ def fold(task: str) -> int:
     return zlib.crc32(task.encode()) % FOLDS
 
 
-def report(found: list[Example], networks: list[reuse_predictor.Network]) -> Iterator[str]:
+def report(found: list[Example], networks: list[reuse_predictor.ReuseNetwork]) -> Iterator[str]:
     """Of each set: the loss on tasks not trained on, in nats a string, against picking any string at random."""
     for source in SHARE:
         losses, even = [], []
@@ -185,7 +185,7 @@ def report(found: list[Example], networks: list[reuse_predictor.Network]) -> Ite
         yield f"{source}: {len(losses)} calls, {np.mean(losses):.2f} nats (at random {np.mean(even):.2f})"
 
 
-def survival(folder: Path, networks: list[reuse_predictor.Network]) -> Iterator[str]:
+def survival(folder: Path, networks: list[reuse_predictor.ReuseNetwork]) -> Iterator[str]:
     """Argument survival of the dev sessions, each by the network that has not seen its task; swe_lite by the first."""
     shipped = reuse_predictor.network
     for name in ("tau_airline", "tau_retail", "swe_lite", "swe_demos"):

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring.token_index import TOKEN, classify
-from compressor.scoring.word_vectors import FIRST, RARE, SHAPES, outside
+from compressor.scoring.token_index import TOKEN, classify_token
+from compressor.scoring.word_vectors import FIRST, RARE, SHAPES, hash_bucket
 from training.data import Pair, Passage
 
 SIZE = 64
@@ -52,7 +52,7 @@ class Coder:
     def __init__(self, corpus: Sequence[Passage]) -> None:
         seen: Counter[str] = Counter()
         for p in corpus:
-            seen.update({t for s in (p.title, *p.sentences) for k in TOKEN.findall(s) for t in classify(k)[1]})
+            seen.update({t for s in (p.title, *p.sentences) for k in TOKEN.findall(s) for t in classify_token(k)[1]})
         self.vocabulary = [
             t for t, n in sorted(seen.items(), key=lambda x: (-x[1], x[0])) if n >= RAREST and not t.isdigit()
         ]
@@ -67,10 +67,12 @@ class Coder:
         """The first `most` terms; the same list for the same text."""
         found = self._memo.get((text, most))
         if found is None:
-            pairs = [(t, kind) for token in TOKEN.findall(text) for kind, ts in [classify(token)] for t in ts][:most]
+            pairs = [(t, kind) for token in TOKEN.findall(text) for kind, ts in [classify_token(token)] for t in ts][
+                :most
+            ]
             found = [
                 (
-                    r if (r := self.rows.get(t)) is not None else outside(t),
+                    r if (r := self.rows.get(t)) is not None else hash_bucket(t),
                     self.numbers.setdefault(t, len(self.numbers)),
                     k,
                 )

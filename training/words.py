@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring.word_vectors import PATH, VERSION, Words, load
+from compressor.scoring.word_vectors import PATH, VERSION, WordVectors, load
 from training import combiner, data, vectors
 
 SEED = 20261122
@@ -56,7 +56,7 @@ def with_network(parts: dict[str, npt.NDArray[Any]], net: combiner.Network | Non
     return {**parts, "mean": net.mean, "scale": net.scale, **layers}
 
 
-def write(path: Path, parts: dict[str, npt.NDArray[Any]]) -> Words:
+def write(path: Path, parts: dict[str, npt.NDArray[Any]]) -> WordVectors:
     """Writes a words file, the same bytes for the same arrays, and reads it back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:

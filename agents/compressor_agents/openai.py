@@ -2,7 +2,7 @@
 
     client = wrap(openai.OpenAI(), budget=32_000)
     client.chat.completions.create(model="gpt-4o", messages=history, tools=tools)   # as ever
-    print(client.balance().report())
+    print(client.cost_report().report())
 
 Chat completions and Responses: `create`, `parse`, `stream`, whole and streamed, sync and async. Everything else goes
 through as it is, and so does what does not hold its history (`previous_response_id`, `conversation`), several answers
@@ -14,34 +14,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from compressor.errors import CompressorError, MissingExtra
-from compressor.providers import Api, Chat, Responses
-from compressor.providers.conversation_tracker import Threads
-from compressor.providers.expand_resolver import Resolver
-from compressor_agents.sdk_clients import AsyncCompressing, SyncCompressing, compressing
+from compressor.errors import CompressorError, MissingDependencyError
+from compressor.providers import OpenAIChatApi, OpenAIResponsesApi, ProviderApi
+from compressor.providers.conversation_tracker import ConversationTracker
+from compressor.providers.expand_resolver import ExpandResolver
+from compressor_agents.sdk_clients import AsyncCompressionMixin, SyncCompressionMixin, make_client_class
 
 try:
     import openai
 except ImportError:
-    raise MissingExtra("openai", "openai") from None
+    raise MissingDependencyError("openai", "openai") from None
 
 if TYPE_CHECKING:
     from compressor import Compressor
     from compressor.sessions.policy import Policy
 
-_APIS: Mapping[str, Api] = {"/chat/completions": Chat(), "/responses": Responses()}
+_APIS: Mapping[str, ProviderApi] = {"/chat/completions": OpenAIChatApi(), "/responses": OpenAIResponsesApi()}
 Client = TypeVar("Client", openai.OpenAI, openai.AsyncOpenAI)
 
 
-class _Sync(SyncCompressing):
+class _SyncOpenAI(SyncCompressionMixin):
     apis = _APIS
 
 
-class _Async(AsyncCompressing):
+class _AsyncOpenAI(AsyncCompressionMixin):
     apis = _APIS
 
 
-def wrap(
+def with_compression(
     client: Client,
     compressor: Compressor | None = None,
     budget: int | float | str | None = None,
@@ -54,16 +54,16 @@ def wrap(
     share their connections.
 
     compressor: None makes one with defaults. budget: of each request: tokens, a share of the model's window (a float
-    below 1), "$0.02", None for 0.8 of the window. policy: what is cut when. session: a `Session` or an id, to which all
+    below 1), "$0.02", None for 0.8 of the window. policy: what is cut when. session: a `OnnxSession` or an id, to which all
     calls belong then; None: a history belongs to the conversation whose messages it extends. expand: whether the model
     is given the tool `expand_context` for what was cut; its calls are answered here, and the caller does not see them.
     fail_open: an error of ours is logged and the caller's own request sent; else it is raised.
 
     Beside its own methods the result has `balance()`. CompressorError for something that is no client.
     """
-    resolver = Resolver(Threads(compressor, budget, policy, session), expand, fail_open)
+    resolver = ExpandResolver(ConversationTracker(compressor, budget, policy, session), expand, fail_open)
     if isinstance(client, openai.AsyncOpenAI):
-        return compressing(client, _Async, resolver)
+        return make_client_class(client, _AsyncOpenAI, resolver)
     if isinstance(client, openai.OpenAI):
-        return compressing(client, _Sync, resolver)
+        return make_client_class(client, _SyncOpenAI, resolver)
     raise CompressorError(f"give an openai.OpenAI or openai.AsyncOpenAI, not {type(client).__name__}")

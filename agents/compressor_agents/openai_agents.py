@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import MissingExtra
-from compressor.providers.conversation_tracker import Thread, Threads
-from compressor.providers.expand_resolver import Failing
-from compressor.scoring.runtime.executor import in_thread
-from compressor.sessions.cost_report import Balance
+from compressor.errors import MissingDependencyError
+from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
+from compressor.providers.expand_resolver import FailOpen
+from compressor.scoring.runtime.executor import run_in_thread
+from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
 
 try:
@@ -27,7 +27,7 @@ try:
 
     from agents import FunctionTool
 except ImportError:
-    raise MissingExtra("openai-agents", "openai-agents") from None
+    raise MissingDependencyError("openai-agents", "openai-agents") from None
 
 if TYPE_CHECKING:
     from agents.tool_context import ToolContext
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from compressor.sessions.policy import Policy
 
 #: The thread of the run that is going on here, by its filter: the SDK calls filter and tools of a run in one context.
-_running: ContextVar[dict[int, Thread] | None] = ContextVar("compressor_threads", default=None)
+_running: ContextVar[dict[int, TrackedConversation] | None] = ContextVar("compressor_threads", default=None)
 
 
 class CompressorFilter:
@@ -45,7 +45,7 @@ class CompressorFilter:
 
     compressor: None makes one with defaults. model: whose tokens and prices; None takes each agent's own where it is
     given by name. budget: of each request: tokens, a share of the model's window (a float below 1), "$0.02", None for
-    0.8 of the window. policy: what is cut when. session: a `Session` or an id, to which all runs belong then.
+    0.8 of the window. policy: what is cut when. session: a `OnnxSession` or an id, to which all runs belong then.
     fail_open: an error of ours is logged once and the input goes through as it is; else the run fails with it.
     """
 
@@ -58,16 +58,16 @@ class CompressorFilter:
         session: Any = None,
         fail_open: bool = True,
     ) -> None:
-        self._threads = Threads(compressor, budget, policy, session)
-        self._failing = Failing(fail_open)
+        self._tracker = ConversationTracker(compressor, budget, policy, session)
+        self._failing = FailOpen(fail_open)
         self._model = model
 
     async def __call__(self, data: CallModelData[Any]) -> ModelInputData:
         """What the model gets to see. The items of which nothing was cut are the SDK's own objects."""
         given = data.model_data
         try:
-            thread, view = await in_thread(
-                self._threads.view,
+            thread, view = await run_in_thread(
+                self._tracker.view,
                 given.input,
                 self._model or _model(data.agent),
                 "openai_responses",
@@ -80,9 +80,9 @@ class CompressorFilter:
         _running.set({**(_running.get() or {}), id(self): thread})
         return ModelInputData(input=view, instructions=given.instructions)
 
-    def balance(self) -> Balance:
+    def cost_report(self) -> CostReport:
         """What all runs cost, and what they would have cost untouched. CompressorError before the first."""
-        return self._threads.balance()
+        return self._tracker.cost_report()
 
     def expand(self, arguments: str) -> str:
         """The expand tool's answer in the run that is going on. Never raises."""
@@ -97,7 +97,7 @@ def expand_tool(filter: CompressorFilter) -> FunctionTool:
     """The tool `expand_context` for the agents that run with this filter. It answers with texts of its run only."""
 
     async def answer(context: ToolContext[Any], arguments: str) -> str:
-        return await in_thread(filter.expand, arguments)
+        return await run_in_thread(filter.expand, arguments)
 
     return FunctionTool(NAME, DESCRIPTION, PARAMETERS, answer, strict_json_schema=False)
 

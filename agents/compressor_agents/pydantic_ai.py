@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from compressor.context.formats.serialization import digest
-from compressor.errors import MissingExtra
-from compressor.providers.conversation_tracker import RECENT, Thread, Threads
-from compressor.providers.expand_resolver import Failing
-from compressor.scoring.runtime.executor import in_thread
-from compressor.sessions.cost_report import Balance
+from compressor.context.formats.serialization import chain_digest
+from compressor.errors import MissingDependencyError
+from compressor.providers.conversation_tracker import RECENT, ConversationTracker, TrackedConversation
+from compressor.providers.expand_resolver import FailOpen
+from compressor.scoring.runtime.executor import run_in_thread
+from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
 
 try:
@@ -28,9 +28,9 @@ try:
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.toolsets import FunctionToolset
 except ImportError:
-    raise MissingExtra("pydantic-ai-slim", "pydantic-ai") from None
+    raise MissingDependencyError("pydantic-ai-slim", "pydantic-ai") from None
 
-from compressor_agents.pydantic_messages import to_dicts, to_messages
+from compressor_agents.pydantic_messages import from_anthropic, to_anthropic
 
 if TYPE_CHECKING:
     from pydantic_ai.models import ModelRequestContext
@@ -52,15 +52,15 @@ class HistoryProcessor:
         session: Any = None,
         fail_open: bool = True,
     ) -> None:
-        self._threads = Threads(compressor, budget, policy, session)
-        self._failing = Failing(fail_open)
+        self._tracker = ConversationTracker(compressor, budget, policy, session)
+        self._failing = FailOpen(fail_open)
         self._model = model
-        self._runs: dict[str | None, Thread] = {}  # by run id, the newest last
+        self._runs: dict[str | None, TrackedConversation] = {}  # by run id, the newest last
         self._views: dict[str, list[ModelMessage]] = {}  # what a view was made of, by the view's digest
 
     async def __call__(self, ctx: RunContext[Any], messages: list[ModelMessage]) -> list[ModelMessage]:
         """For `ProcessHistory`, which gives back what it was given the last time as the history."""
-        originals = await in_thread(self._originals, messages)
+        originals = await run_in_thread(self._originals, messages)
         view = await self.view(ctx, originals)
         self._views[_digests(view)[-1]] = originals
         while len(self._views) > RECENT:
@@ -73,18 +73,20 @@ class HistoryProcessor:
         """What to send of a whole history; messages of which nothing was cut are the same objects. system, tools:
         instructions and tool definitions sent along, counted."""
         try:
-            given = to_dicts(messages)
+            given = to_anthropic(messages)
             model = self._model or getattr(ctx.model, "model_name", None)
             schemas = [
                 {"name": tool.name, "description": tool.description or "", "input_schema": tool.parameters_json_schema}
                 for tool in tools
             ]
-            thread, view = await in_thread(self._threads.view, given, model, "anthropic", system=system, tools=schemas)
+            thread, view = await run_in_thread(
+                self._tracker.view, given, model, "anthropic", system=system, tools=schemas
+            )
             self._runs.pop(ctx.run_id, None)
             self._runs[ctx.run_id] = thread
             while len(self._runs) > RECENT:
                 self._runs.pop(next(iter(self._runs)))
-            return to_messages(view, given, messages)
+            return from_anthropic(view, given, messages)
         except Exception as error:
             self._failing.note(error)
             return list(messages)
@@ -94,7 +96,7 @@ class HistoryProcessor:
         """The tool `expand_context` for agents that run with this processor. It answers with texts of its run only."""
 
         async def expand_context(ctx: RunContext[Any], **arguments: Any) -> str:
-            return await in_thread(self._expand, ctx.run_id, arguments)
+            return await run_in_thread(self._expand, ctx.run_id, arguments)
 
         made: Tool[Any] = Tool.from_schema(expand_context, NAME, DESCRIPTION, PARAMETERS, takes_ctx=True)
         return made
@@ -104,11 +106,11 @@ class HistoryProcessor:
         thread = self._runs.get(ctx.run_id)
         if thread is not None:
             with thread.lock:
-                thread.conversation.usage(usage)
+                thread.conversation.record_usage(usage)
 
-    def balance(self) -> Balance:
+    def cost_report(self) -> CostReport:
         """What all runs cost, and what they would have cost untouched. CompressorError before the first."""
-        return self._threads.balance()
+        return self._tracker.cost_report()
 
     def _expand(self, run: str | None, arguments: dict[str, Any]) -> str:
         thread = self._runs.get(run)
@@ -141,7 +143,7 @@ def history_processor(
 
     compressor: None makes one with defaults. model: whose tokens and prices; None takes the run's own. budget: of each
     request: tokens, a share of the model's window (a float below 1), "$0.02", None for 0.8 of the window. policy: what
-    is cut when. session: a `Session` or an id, to which all runs belong then. fail_open: an error of ours is logged
+    is cut when. session: a `OnnxSession` or an id, to which all runs belong then. fail_open: an error of ours is logged
     once and the history goes through as it is; else the run fails with it.
     """
     return HistoryProcessor(compressor, model, budget, policy, session, fail_open)
@@ -164,9 +166,9 @@ class CompressHistory(AbstractCapability[Any]):
         self.processor = HistoryProcessor(compressor, model, budget, policy, session, fail_open)
         self._expand = expand
 
-    def balance(self) -> Balance:
+    def cost_report(self) -> CostReport:
         """What all runs cost, and what they would have cost untouched. CompressorError before the first."""
-        return self.processor.balance()
+        return self.processor.cost_report()
 
     def get_toolset(self) -> FunctionToolset[Any] | None:
         """The expand tool."""
@@ -194,6 +196,6 @@ def _digests(messages: Sequence[ModelMessage]) -> list[str]:
     """A digest for every prefix of a history."""
     links, last = [], ""
     for message in messages:
-        body = json.dumps([[{**b, "_at": ""} for b in d["content"]] for d in to_dicts([message])], default=str)
-        links.append(last := digest({"role": message.kind, "content": body}, last))
+        body = json.dumps([[{**b, "_at": ""} for b in d["content"]] for d in to_anthropic([message])], default=str)
+        links.append(last := chain_digest({"role": message.kind, "content": body}, last))
     return links

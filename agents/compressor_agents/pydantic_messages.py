@@ -17,7 +17,7 @@ Json = dict[str, Any]
 _UNREAD = "container_upload"  # a block type that the dialect passes by
 
 
-def to_dicts(messages: Sequence[ModelMessage]) -> list[Json]:
+def to_anthropic(messages: Sequence[ModelMessage]) -> list[Json]:
     """The messages as the compressor reads them."""
     found = []
     for m, message in enumerate(messages):
@@ -37,8 +37,8 @@ def to_dicts(messages: Sequence[ModelMessage]) -> list[Json]:
     return found
 
 
-def to_messages(view: Sequence[Json], given: Sequence[Json], messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """The messages that a view stands for. given: what `to_dicts` made of `messages`, of which it is a view."""
+def from_anthropic(view: Sequence[Json], given: Sequence[Json], messages: Sequence[ModelMessage]) -> list[ModelMessage]:
+    """The messages that a view stands for. given: what `to_anthropic` made of `messages`, of which it is a view."""
     known = {block["_at"]: block for body in given for block in body["content"]}
     kept: dict[int, dict[str, Json]] = {}
     for body in view:

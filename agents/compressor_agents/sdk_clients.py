@@ -1,4 +1,4 @@
-"""Puts a `Resolver` between an SDK client and its HTTP: the clients of openai and anthropic are made the same way.
+"""Puts a `ExpandResolver` between an SDK client and its HTTP: the clients of openai and anthropic are made the same way.
 
 Both send every request through their public `post`. A compressing client is an instance of a subclass of the caller's
 own client class that overrides `post` for the paths of the APIs we know; it shares everything else with the original,
@@ -12,17 +12,17 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from compressor.providers import Api, Json
-from compressor.providers.expand_resolver import Call, Resolver
-from compressor.scoring.runtime.executor import in_thread
-from compressor.sessions.cost_report import Balance
+from compressor.providers import Json, ProviderApi
+from compressor.providers.expand_resolver import ExpandResolver, ResolvedCall
+from compressor.scoring.runtime.executor import run_in_thread
+from compressor.sessions.cost_report import CostReport
 
 RAW = "X-Stainless-Raw-Response"  # the header by which the SDKs mark a request whose raw response is wanted
 _REFUSED = (400, 413, 422)
 _CLASSES: dict[tuple[type, type], type] = {}
 
 
-def compressing(client: Any, mixin: type, resolver: Resolver) -> Any:
+def make_client_class(client: Any, mixin: type, resolver: ExpandResolver) -> Any:
     """A client like `client` of a subclass of its class."""
     own = type(client)
     wrapped: Any = object.__new__(_subclass(own, mixin))
@@ -40,15 +40,15 @@ def _subclass(own: type, mixin: type) -> Any:
     return made
 
 
-class Compressing:
+class CompressionMixin:
     """What the compressing clients have in common. apis: by the path they are reached under."""
 
-    apis: Mapping[str, Api] = {}
-    _resolver: Resolver
+    apis: Mapping[str, ProviderApi] = {}
+    _resolver: ExpandResolver
 
-    def balance(self) -> Balance:
+    def cost_report(self) -> CostReport:
         """What all conversations of this client cost, and what they would have cost untouched."""
-        return self._resolver.threads.balance()
+        return self._resolver.tracker.cost_report()
 
     def copy(self, **options: Any) -> Any:
         """As the client's own; the copy compresses too, and knows the same conversations."""
@@ -58,7 +58,7 @@ class Compressing:
 
     with_options = copy
 
-    def _read(self, path: str, options: Mapping[str, Any], body: Any) -> tuple[Api, Json] | None:
+    def _read(self, path: str, options: Mapping[str, Any], body: Any) -> tuple[ProviderApi, Json] | None:
         """The request as JSON, if it is one we can read; None if it has to go out as it is."""
         api = self.apis.get(path)
         if api is None or not isinstance(body, Mapping):
@@ -71,8 +71,8 @@ class Compressing:
         return api, {key: _plain(value) for key, value in body.items() if not _missing(value)}
 
 
-class SyncCompressing(Compressing):
-    """For `OpenAI` and `Anthropic`."""
+class SyncCompressionMixin(CompressionMixin):
+    """For `OpenAI` and `AnthropicFormat`."""
 
     def post(self, path: str, *, body: Any = None, options: Any = None, stream: bool = False, **more: Any) -> Any:
         """As the client's own."""
@@ -94,7 +94,7 @@ class SyncCompressing(Compressing):
             if getattr(error, "status_code", None) not in _REFUSED or call.body == read[1]:
                 raise
             response = send(read[1])
-            call.refused(error)
+            call.on_rejection(error)
             return finished(response) if finished else response
         if stream:
             return _stand_in(response, _Sync, _events(self._resolver, call, response, send))
@@ -104,7 +104,7 @@ class SyncCompressing(Compressing):
         return finished(response) if finished else response
 
 
-class AsyncCompressing(Compressing):
+class AsyncCompressionMixin(CompressionMixin):
     """For `AsyncOpenAI` and `AsyncAnthropic`."""
 
     async def post(self, path: str, *, body: Any = None, options: Any = None, stream: bool = False, **more: Any) -> Any:
@@ -112,7 +112,7 @@ class AsyncCompressing(Compressing):
         plain = super().post  # type: ignore[misc]
         options = dict(options or {})
         read = self._read(path, options, body)
-        call = await in_thread(self._resolver.call, *read) if read else None
+        call = await run_in_thread(self._resolver.call, *read) if read else None
         if read is None or call is None:
             return await plain(path, body=self._resolver.renamed(body), options=options, stream=stream, **more)
         finished, key = options.pop("post_parser", None), options.get("idempotency_key")
@@ -127,39 +127,39 @@ class AsyncCompressing(Compressing):
             if getattr(error, "status_code", None) not in _REFUSED or call.body == read[1]:
                 raise
             response = await send(read[1])
-            call.refused(error)
+            call.on_rejection(error)
             return finished(response) if finished else response
         if stream:
             return _stand_in(response, _Async, _async_events(self._resolver, call, response, send))
-        while await in_thread(_more, self._resolver, call, response):
+        while await run_in_thread(_more, self._resolver, call, response):
             response = await send(call.body)
         response = _shown(self._resolver, call, response)
         return finished(response) if finished else response
 
 
-def _more(resolver: Resolver, call: Call, response: Any) -> bool:
+def _more(resolver: ExpandResolver, call: ResolvedCall, response: Any) -> bool:
     try:
-        return call.heard(_dumped(response))
+        return call.on_response(_dumped(response))
     except Exception as error:
         resolver.failing.note(error)
         return False
 
 
-def _shown(resolver: Resolver, call: Call, response: Any) -> Any:
+def _shown(resolver: ExpandResolver, call: ResolvedCall, response: Any) -> Any:
     """The last response as the caller gets it."""
     try:
         data = _dumped(response)
-        shown = call.visible(data)
+        shown = call.visible_turn(data)
         return response if shown is data else _made(type(response), shown, response)
     except Exception as error:
         resolver.failing.note(error)
         return response
 
 
-class _Shaper:
+class _EventAdapter:
     """Between SDK events and JSON, with the filter in the middle. An error of ours lets the rest through unfiltered."""
 
-    def __init__(self, resolver: Resolver, call: Call) -> None:
+    def __init__(self, resolver: ExpandResolver, call: ResolvedCall) -> None:
         self._resolver, self.call = resolver, call
         self._filter: Any = call.filter()
         self._types: dict[Any, Any] = {}
@@ -181,7 +181,7 @@ class _Shaper:
         if self._filter is None:
             return False
         try:
-            return self.call.said(self._filter.turn())
+            return self.call.on_turn(self._filter.turn())
         except Exception as error:
             self._resolver.failing.note(error)
             return False
@@ -194,8 +194,8 @@ class _Shaper:
         return _made(type(like), data, like)
 
 
-def _events(resolver: Resolver, call: Call, stream: Any, send: Any) -> Iterator[Any]:
-    shaper = _Shaper(resolver, call)
+def _events(resolver: ExpandResolver, call: ResolvedCall, stream: Any, send: Any) -> Iterator[Any]:
+    shaper = _EventAdapter(resolver, call)
     try:
         while True:
             for event in stream:
@@ -208,14 +208,14 @@ def _events(resolver: Resolver, call: Call, stream: Any, send: Any) -> Iterator[
         stream.close()
 
 
-async def _async_events(resolver: Resolver, call: Call, stream: Any, send: Any) -> AsyncIterator[Any]:
-    shaper = _Shaper(resolver, call)
+async def _async_events(resolver: ExpandResolver, call: ResolvedCall, stream: Any, send: Any) -> AsyncIterator[Any]:
+    shaper = _EventAdapter(resolver, call)
     try:
         while True:
             async for event in stream:
                 for shaped in shaper.feed(event):
                     yield shaped
-            if not await in_thread(shaper.more):
+            if not await run_in_thread(shaper.more):
                 break
             stream = await send(call.body)
         for shaped in shaper.finish():

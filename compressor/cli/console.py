@@ -20,7 +20,7 @@ _ROWS = 10  # blocks listed; those that saved most
 _MARKS = {"ok": ("ok", "green"), "off": ("off", "dim"), "warn": ("warn", "yellow"), "fail": ("FAIL", "bold red")}
 
 
-def print_balance(results: Sequence[Result | TextResult]) -> None:
+def print_summary(results: Sequence[Result | TextResult]) -> None:
     """Totals, the blocks that saved most, warnings; to stderr."""
     console = Console(stderr=True, highlight=False)
     before, after = sum(r.tokens_before for r in results), sum(r.tokens_after for r in results)
@@ -35,7 +35,7 @@ def print_balance(results: Sequence[Result | TextResult]) -> None:
     tokenizers = sorted({r.tokenizer for r in results if r.tokenizer})
     if tokenizers:
         line.append(f", counted with {_printable(', '.join(tokenizers))}", "dim")
-    if any(r.estimate for r in results):
+    if any(r.is_estimate for r in results):
         line.append(" (estimate)", "yellow")
     console.print(line)
     if before == after:
@@ -65,7 +65,7 @@ def _print_blocks(console: Console, blocks: Sequence[BlockReport]) -> None:
         console.print(Text(f"and {len(changed) - _ROWS:,} more blocks (--report shows all)", "dim"))
 
 
-def print_checks(checks: Sequence[Check]) -> None:
+def print_doctor_report(checks: Sequence[Check]) -> None:
     """The doctor's findings, to stdout."""
     console = Console(highlight=False)
     for check in checks:
@@ -75,8 +75,8 @@ def print_checks(checks: Sequence[Check]) -> None:
         table.add_column(width=12)
         table.add_column(overflow="fold")
         table.add_row(Text(mark, style), Text(check.name), Text(_printable(check.detail)))
-        if check.todo:
-            table.add_row("", "", Text(f"→ {_printable(check.todo)}", "dim" if check.status == "off" else style))
+        if check.fix:
+            table.add_row("", "", Text(f"→ {_printable(check.fix)}", "dim" if check.status == "off" else style))
         console.print(table)
 
 

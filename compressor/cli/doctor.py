@@ -25,7 +25,7 @@ EXTRAS = {
     "models": ("torch", "the embedding and pruner tiers"),
     "onnx": ("onnxruntime", "these tiers several times faster on the CPU"),
     "llama": ("llama_cpp", "the perplexity tier"),
-    "langchain": ("langchain_core", "LangChain messages and middleware"),
+    "langchain": ("langchain_core", "LangChainFormat messages and middleware"),
     "redis": ("redis", "a store shared between machines"),
     "service": ("uvicorn", "the HTTP service"),
 }
@@ -44,10 +44,10 @@ class Check:
     name: str
     status: Status
     detail: str
-    todo: str = ""
+    fix: str = ""
 
 
-def examine(store: str | None = None) -> list[Check]:
+def run_checks(store: str | None = None) -> list[Check]:
     """All checks. `store` as for `Compressor(store=...)`. Never raises: what fails is a check that failed."""
     steps: dict[str, Callable[[], Iterator[Check]]] = {
         "core": _core,
@@ -122,11 +122,11 @@ def _fast() -> Iterator[Check]:
 
 
 def _tokenizers() -> Iterator[Check]:
-    from compressor.tokens import counter_for
+    from compressor.tokens import get_counter
 
     wrong = []
     for model, expected in _SAMPLE_TOKENS.items():
-        counter = counter_for(model)
+        counter = get_counter(model)
         if (found := counter.count(_SAMPLE)) != expected:
             wrong.append(f"{counter.name} counts {found} tokens instead of {expected}")
     if wrong:
@@ -153,7 +153,7 @@ def _store(spec: str | None) -> Iterator[Check]:
         yield Check("store", "fail", what or todo, todo)
         return
     detail = (
-        f"{stats.where}: {stats.entries:,} entries, {stats.size / 2**20:.1f} of {stats.limit / 2**20:,.0f} MB;"
+        f"{stats.location}: {stats.entries:,} entries, {stats.size / 2**20:.1f} of {stats.limit / 2**20:,.0f} MB;"
         f" write {(written - start) * 1000:.1f} ms, read {(read - written) * 1000:.2f} ms"
     )
     if same:
@@ -165,24 +165,24 @@ def _store(spec: str | None) -> Iterator[Check]:
 def _device() -> Iterator[Check]:
     """What model tiers would run on, and whether there is a card that they cannot use."""
     from compressor.errors import DeviceError
-    from compressor.scoring.runtime.device import VARIABLE, choose
+    from compressor.scoring.runtime.device import VARIABLE, select_device
 
     try:
-        device = choose()
+        device = select_device()
     except DeviceError as error:
         yield Check("device", "warn", str(error), f"unset {VARIABLE}, or set it to what is there (auto, cpu)")
         return
     idle = not device.gpu and os.environ.get(VARIABLE, "auto") == "auto"
     if idle and (cards := _nvidia_smi()):
         todo = f"for model tiers on the GPU: {_install('models')} with a torch built for CUDA"
-        yield Check("device", "warn", f"{device.name}: {device.why}, but there is {cards}", todo)
+        yield Check("device", "warn", f"{device.name}: {device.reason}, but there is {cards}", todo)
     else:
-        yield Check("device", "ok", f"{device.name}: {device.why}")
+        yield Check("device", "ok", f"{device.name}: {device.reason}")
 
 
 def _tiers() -> Iterator[Check]:
     """Whether each tier that reads with a model can run, as far as can be told without loading one."""
-    from compressor.scoring import NEAR_THE_LINE
+    from compressor.scoring import CASCADE_WINDOW
     from compressor.scoring.models.bundled_pruner import PACKAGE, PATH
     from compressor.scoring.runtime import onnx_int8
 
@@ -195,7 +195,7 @@ def _tiers() -> Iterator[Check]:
     yield encoder
     yield pruner
     yield _ready("perplexity", "llama", ("llama_cpp",), "llama.cpp")
-    yield Check("cascade", encoder.status, f"fast, then {NEAR_THE_LINE}", encoder.todo)
+    yield Check("cascade", encoder.status, f"fast, then {CASCADE_WINDOW}", encoder.fix)
 
 
 def _ready(tier: str, extra: str, modules: Sequence[str], detail: str) -> Check:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compressor.errors import InvalidContext
+from compressor.errors import ContextError
 
 
 def examples(
@@ -45,12 +45,12 @@ def examples(
     written = template.replace("\\n", "\n").replace("\\t", "\t") if template else None
     try:
         made = compressor.select_examples(given, query, limit, model, written, **options)
-    except InvalidContext as error:
+    except ContextError as error:
         if error.index is None:
             raise
-        raise InvalidContext(f"{name}, line {lines[error.index]}: {error.text}") from None
+        raise ContextError(f"{name}, line {lines[error.index]}: {error.text}") from None
     if as_json:
-        names = ("tokens_before", "tokens_after", "budget", "tokenizer", "estimate", "warnings", "examples", "text")
+        names = ("tokens_before", "tokens_after", "budget", "tokenizer", "is_estimate", "warnings", "examples", "text")
         kept = set(made.indices)
         whole = {key: getattr(made, key) for key in names} | {
             "lines": [lines[i] for i in made.indices],
@@ -65,13 +65,13 @@ def examples(
 
 
 def read_jsonl(data: bytes, name: str) -> tuple[list[Any], list[int]]:
-    """The values of a JSONL file's lines and the lines' numbers; blank lines are passed over. InvalidContext names the
+    """The values of a JSONL file's lines and the lines' numbers; blank lines are passed over. ContextError names the
     first line that is no JSON."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise InvalidContext(f"{name}, line {line}: not UTF-8; save the file as UTF-8") from None
+        raise ContextError(f"{name}, line {line}: not UTF-8; save the file as UTF-8") from None
     values: list[Any] = []
     numbers: list[int] = []
     for number, row in enumerate(text.split("\n"), 1):
@@ -81,8 +81,8 @@ def read_jsonl(data: bytes, name: str) -> tuple[list[Any], list[int]]:
             values.append(json.loads(row))
         except json.JSONDecodeError as error:
             if number == 1 and row.strip() in ("[", "{"):
-                raise InvalidContext(f"{name} is one JSON value over several lines: give one example a line") from None
-            raise InvalidContext(
+                raise ContextError(f"{name} is one JSON value over several lines: give one example a line") from None
+            raise ContextError(
                 f"{name}, line {number}, column {error.colno}: not JSON ({error.msg}); each line holds one example, "
                 'such as {"input": "…", "output": "…"}'
             ) from None

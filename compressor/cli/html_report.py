@@ -100,7 +100,7 @@ def _balance(result: Result | TextResult | DocumentsResult) -> str:
         f"<p class=total><b>{result.tokens_before:,}</b> → <b>{result.tokens_after:,}</b> tokens"
         f" <span class=ratio>{result.ratio:.2f}×</span></p>\n"
         f"<p class=note>budget {result.budget:,} ({share:.0f}% used), {counted}"
-        f"{', an estimate' if result.estimate else ''}; {gone:,} tokens saved</p>\n"
+        f"{', an estimate' if result.is_estimate else ''}; {gone:,} tokens saved</p>\n"
         f"<div class=bar>{bar}</div>\n"
         "<p class=key><i class=pinned></i> pinned <i class=kept></i> kept <i class=folded></i> folded"
         " <i class=excerpt></i> excerpt sent <i class=gone></i> not sent</p>\n"

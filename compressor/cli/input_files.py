@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from compressor.errors import InvalidContext
+from compressor.errors import ContextError
 
-Form = Literal["text", "json", "lines", "batch"]
+InputKind = Literal["text", "json", "lines", "batch"]
 
 _AS_TEXT = "--text compresses it as plain text"
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RequestContext:
     """One context; `body` is the request that holds its messages under `key`, if there is one."""
 
     messages: Sequence[Any]
@@ -40,58 +40,58 @@ class Case:
         model = (self.body or {}).get("model")
         return model if isinstance(model, str) else None
 
-    def around(self, messages: Sequence[Any]) -> Any:
+    def rewrap(self, messages: Sequence[Any]) -> Any:
         """Other messages in this case's outer shape."""
         return messages if self.body is None else {**self.body, self.key: messages}
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class InputFile:
     """A file's content.
 
     form: "text" (`text`, no cases), "json" (one case), "lines" (one case, a message a line) or "batch" (a case a line).
     """
 
-    form: Form
+    kind: InputKind
     text: str = ""
-    cases: tuple[Case, ...] = ()
+    cases: tuple[RequestContext, ...] = ()
     indent: int | None = None
 
     def dumps(self, contexts: Sequence[Sequence[Any]]) -> bytes:
         """The file again with these messages in place of its own; one context for each case."""
-        wholes = [case.around(messages) for case, messages in zip(self.cases, contexts, strict=True)]
-        if self.form == "lines":
+        wholes = [case.rewrap(messages) for case, messages in zip(self.cases, contexts, strict=True)]
+        if self.kind == "lines":
             wholes = list(wholes[0])
         return b"".join(_json_bytes(whole, self.indent) for whole in wholes)
 
 
-def parse(data: bytes, name: str, as_text: bool = False) -> Document:
+def parse(data: bytes, name: str, as_text: bool = False) -> InputFile:
     """Finds out what the bytes of a file are. `name` tells JSON from other text where the content alone does not.
 
-    Raises `InvalidContext` for JSON that holds no messages, and for broken JSON in a file that claims to be JSON.
+    Raises `ContextError` for JSON that holds no messages, and for broken JSON in a file that claims to be JSON.
     """
     text = decode(data)
     stripped = text.lstrip("\ufeff").strip()
     claims_json = name.lower().endswith((".json", ".jsonl", ".ndjson"))
     if as_text or not (claims_json or stripped[:1] in ("[", "{")):
-        return Document("text", text)
+        return InputFile("text", text)
     if not _is_unicode(text):
         if claims_json:
-            raise InvalidContext(f"{name} is not UTF-8, as JSON has to be; {_AS_TEXT}")
-        return Document("text", text)
+            raise ContextError(f"{name} is not UTF-8, as JSON has to be; {_AS_TEXT}")
+        return InputFile("text", text)
     try:
         return _document(json.loads(stripped), name, 2 if "\n" in stripped else None)
     except RecursionError:
-        raise InvalidContext(f"{name} is nested too deeply to be read as JSON; {_AS_TEXT}") from None
-    except InvalidContext:
+        raise ContextError(f"{name} is nested too deeply to be read as JSON; {_AS_TEXT}") from None
+    except ContextError:
         raise
     except ValueError as error:
         lines = _json_lines(stripped)
         if lines:
             return _from_lines(lines, name)
         if claims_json:
-            raise InvalidContext(f"{name} is not valid JSON ({error}); {_AS_TEXT}") from None
-        return Document("text", text)
+            raise ContextError(f"{name} is not valid JSON ({error}); {_AS_TEXT}") from None
+        return InputFile("text", text)
 
 
 def decode(data: bytes) -> str:
@@ -118,24 +118,24 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _document(value: Any, name: str, indent: int | None) -> Document:
+def _document(value: Any, name: str, indent: int | None) -> InputFile:
     if isinstance(value, dict) and "role" in value and "messages" not in value:
-        return Document("lines", cases=(Case([value]),))  # a JSONL of one message
+        return InputFile("lines", cases=(RequestContext([value]),))  # a JSONL of one message
     case = _case(value)
     if case is None:
-        raise InvalidContext(f"{name} is JSON but holds no messages; {_AS_TEXT}")
-    return Document("json", cases=(case,), indent=indent)
+        raise ContextError(f"{name} is JSON but holds no messages; {_AS_TEXT}")
+    return InputFile("json", cases=(case,), indent=indent)
 
 
-def _case(value: Any) -> Case | None:
+def _case(value: Any) -> RequestContext | None:
     """A list of messages or a request body; None for other JSON."""
     if isinstance(value, list):
         looks_right = not value or any(isinstance(m, dict) and ("role" in m or "type" in m) for m in value)
-        return Case(value) if looks_right else None
+        return RequestContext(value) if looks_right else None
     if isinstance(value, dict):
         for key in ("messages", "input"):
             if isinstance(value.get(key), list):
-                return Case(value[key], value, key)
+                return RequestContext(value[key], value, key)
     return None
 
 
@@ -147,17 +147,17 @@ def _json_lines(text: str) -> list[Any]:
         return []
 
 
-def _from_lines(lines: list[Any], name: str) -> Document:
+def _from_lines(lines: list[Any], name: str) -> InputFile:
     cases = [_case(line) for line in lines]
     found = [case for case in cases if case is not None]
     if len(found) == len(lines):
-        return Document("batch", cases=tuple(found))
+        return InputFile("batch", cases=tuple(found))
     if not found and any(isinstance(line, dict) and ("role" in line or "type" in line) for line in lines):
-        return Document("lines", cases=(Case(lines),))
+        return InputFile("lines", cases=(RequestContext(lines),))
     if not found:
-        raise InvalidContext(f"{name} is JSONL but holds no messages; {_AS_TEXT}")
+        raise ContextError(f"{name} is JSONL but holds no messages; {_AS_TEXT}")
     bad = cases.index(None) + 1
-    raise InvalidContext(f"{name}: line {bad} is neither a list of messages nor a request body, as other lines are")
+    raise ContextError(f"{name}: line {bad} is neither a list of messages nor a request body, as other lines are")
 
 
 def _json_bytes(value: Any, indent: int | None) -> bytes:

@@ -22,24 +22,24 @@ from typer.core import TyperGroup
 from compressor.cli.examples import examples
 from compressor.cli.serve import healthcheck, serve
 from compressor.errors import (
-    BudgetTooSmall,
+    BudgetError,
+    BudgetTooSmallError,
     CompressorError,
-    ExpiredRef,
-    InvalidBudget,
-    InvalidContext,
+    ContextError,
+    ExpiredRefError,
     RefError,
     StoreError,
 )
 
 if TYPE_CHECKING:
     from compressor import Compressor
-    from compressor.cli.input_files import Case, Document
+    from compressor.cli.input_files import InputFile, RequestContext
     from compressor.context.results import Result, TextResult
 
 _CODES: tuple[tuple[type[CompressorError], int], ...] = (
-    (InvalidContext, 2),
-    (InvalidBudget, 2),
-    (BudgetTooSmall, 3),
+    (ContextError, 2),
+    (BudgetError, 2),
+    (BudgetTooSmallError, 3),
     (RefError, 4),
     (StoreError, 5),
     (CompressorError, 1),
@@ -54,9 +54,9 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except BudgetTooSmall as error:
+        except BudgetTooSmallError as error:
             _fail(3, f"{error}; give --budget {error.needed} or more")
-        except ExpiredRef as error:
+        except ExpiredRefError as error:
             _fail(4, f"{error}; compress the original again to get it back")
         except RefError as error:
             _fail(4, f"{error}; name the store it was compressed with by --store")
@@ -82,7 +82,7 @@ app = typer.Typer(
 )
 
 
-class Mode(str, Enum):
+class CompressMode(str, Enum):
     call = "call"
     ingest = "ingest"
     compact = "compact"
@@ -136,8 +136,8 @@ def compress(
     ] = None,
     query: Annotated[str | None, typer.Option(help="What matters. [default: read from the context]")] = None,
     mode: Annotated[
-        Mode, typer.Option(help="call: for one call; ingest: newest results only; compact: history.")
-    ] = Mode.call,
+        CompressMode, typer.Option(help="call: for one call; ingest: newest results only; compact: history.")
+    ] = CompressMode.call,
     scorer: Annotated[
         str, typer.Option(help="fast, embedding, pruner, perplexity or cascade, with a model: embedding:ORG/NAME.")
     ] = "fast",
@@ -162,14 +162,14 @@ def compress(
 
     limit = _budget(budget)
     document = input_files.parse(_read(file), "stdin" if file == "-" else file, text)
-    if report and document.form == "batch":
-        raise InvalidContext("--report shows one context, and this file holds one on each line")
+    if report and document.kind == "batch":
+        raise ContextError("--report shows one context, and this file holds one on each line")
 
     from compressor import Compressor
 
     work = _Work(Compressor(scorer, store, device), limit, model, query, mode.value)
     results: list[Result] | list[TextResult]
-    if document.form == "text":
+    if document.kind == "text":
         results = [single := work.text(document.text)]
         data = input_files.encode(single.text)
     else:
@@ -183,12 +183,12 @@ def compress(
         _write(report, render_html(results[0], f"{os.path.basename(file)} at {budget}").encode())
     if stats:
         accounts = [_account(result) for result in results]
-        whole = accounts if document.form == "batch" else accounts[0]
+        whole = accounts if document.kind == "batch" else accounts[0]
         _write(stats, json.dumps(whole, indent=2).encode() + b"\n")
     if not quiet:
-        from compressor.cli.console import print_balance
+        from compressor.cli.console import print_summary
 
-        print_balance(results)
+        print_summary(results)
 
 
 @app.command()
@@ -223,13 +223,13 @@ def replay(
 
     document = input_files.parse(_read(file), "stdin" if file == "-" else file)
     if not document.cases:
-        raise InvalidContext(f"{file} holds plain text, not messages: there are no calls to bill")
+        raise ContextError(f"{file} holds plain text, not messages: there are no calls to bill")
     limit = budget if budget is None or budget.strip().startswith("$") else _budget(budget)
     for case in document.cases:
         found = bill(
             Compressor(store="memory"), case.messages, model or case.model, limit, None, case.tools, case.system
         )
-        whole = {**asdict(found), "saved_share": found.saved_share}
+        whole = {**asdict(found), "saved_fraction": found.saved_fraction}
         typer.echo(json.dumps(whole, ensure_ascii=False) if as_json else found.report())
 
 
@@ -239,16 +239,16 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is installed and what works, and what to do about the rest."""
-    from compressor.cli.doctor import examine
+    from compressor.cli.doctor import run_checks
 
-    checks = examine(store)
+    checks = run_checks(store)
     well = not any(check.status == "fail" for check in checks)
     if as_json:
         typer.echo(json.dumps({"ok": well, "checks": [asdict(check) for check in checks]}, indent=2))
     else:
-        from compressor.cli.console import print_checks
+        from compressor.cli.console import print_doctor_report
 
-        print_checks(checks)
+        print_doctor_report(checks)
     raise typer.Exit(0 if well else 1)
 
 
@@ -260,14 +260,14 @@ def mcp(
 ) -> None:
     """Serve compress, expand and stats to a desktop agent, over stdin and stdout (MCP)."""
     from compressor import Compressor
-    from compressor.errors import MissingExtra
+    from compressor.errors import MissingDependencyError
 
     try:
         from compressor.cli.mcp_server import run
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "compressor":
             raise
-        raise MissingExtra(error.name or "mcp", "mcp") from None
+        raise MissingDependencyError(error.name or "mcp", "mcp") from None
     run(Compressor(scorer, store, device))
 
 
@@ -290,23 +290,23 @@ class _Work:
         with progress(None):
             return self.compressor.compress_text(text, budget=self.budget, query=self.query, model=self.model)
 
-    def cases(self, document: Document) -> list[Result]:
+    def cases(self, document: InputFile) -> list[Result]:
         from compressor.cli.console import progress
 
-        batch = document.form == "batch"
+        batch = document.kind == "batch"
         results = []
         with progress(len(document.cases) if batch else None) as advance:
             for number, case in enumerate(document.cases, 1):
                 try:
                     results.append(self.case(case))
-                except (InvalidContext, BudgetTooSmall) as error:
+                except (ContextError, BudgetTooSmallError) as error:
                     if batch:
                         error.args = (f"line {number}: {error}",)
                     raise
                 advance()
         return results
 
-    def case(self, case: Case) -> Result:
+    def case(self, case: RequestContext) -> Result:
         return self.compressor.compress(
             case.messages,
             budget=self.budget,
@@ -327,7 +327,7 @@ def _budget(text: str) -> int | float:
         return float(plain)
     if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)%", plain):
         return float(plain[:-1]) / 100
-    raise InvalidBudget(f"--budget {text!r} is neither a number of tokens (4000) nor a share (25% or 0.25)")
+    raise BudgetError(f"--budget {text!r} is neither a number of tokens (4000) nor a share (25% or 0.25)")
 
 
 def _account(result: Result | TextResult) -> dict[str, Any]:
@@ -337,7 +337,7 @@ def _account(result: Result | TextResult) -> dict[str, Any]:
         "ratio": round(result.ratio, 4),
         "budget": result.budget,
         "tokenizer": result.tokenizer,
-        "estimate": result.estimate,
+        "is_estimate": result.is_estimate,
         "warnings": result.warnings,
         "dropped": [asdict(d) for d in result.dropped],
     }

@@ -20,10 +20,10 @@ from compressor._version import __version__
 from compressor.compressor import Compressor
 from compressor.context.refs import REF_DIGITS, find_refs
 from compressor.context.results import Result, TextResult
-from compressor.errors import BudgetTooSmall, CompressorError, ExpiredRef, RefError, UnknownRef
-from compressor.scoring.runtime.executor import in_thread
-from compressor.service.model_names import model_name
-from compressor.tokens import counter_for
+from compressor.errors import BudgetTooSmallError, CompressorError, ExpiredRefError, RefError, UnknownRefError
+from compressor.scoring.runtime.executor import run_in_thread
+from compressor.service.model_names import sanitize_model_name
+from compressor.tokens import get_counter
 
 T = TypeVar("T")
 WHOLE = 4_000  # tokens that `expand` gives back without being asked for more: a whole log would fill the window again
@@ -45,7 +45,7 @@ Query = Annotated[str | None, Field(description="What matters: what is kept is c
 Model = Annotated[str | None, Field(description="Whose tokens to count, such as gpt-4o.")]
 
 
-class Compressed(BaseModel):
+class CompressOutput(BaseModel):
     """What `compress` answers: `text`, or `messages` where messages came."""
 
     text: str | None = None
@@ -56,7 +56,7 @@ class Compressed(BaseModel):
     warnings: list[str]
 
 
-class Expanded(BaseModel):
+class ExpandOutput(BaseModel):
     """What `expand` answers. `whole`: it is the exact original."""
 
     ref: str
@@ -64,7 +64,7 @@ class Expanded(BaseModel):
     whole: bool
 
 
-class Stats(BaseModel):
+class StatsOutput(BaseModel):
     """What `stats` answers: of this server since it started, and of its store."""
 
     calls: int
@@ -77,7 +77,7 @@ class Stats(BaseModel):
     store: str
 
 
-class Tools:
+class CompressorTools:
     """What the server does. Safe to share between requests."""
 
     def __init__(self, compressor: Compressor) -> None:
@@ -94,12 +94,12 @@ class Tools:
         ] = None,
         query: Query = None,
         model: Model = None,
-    ) -> Annotated[CallToolResult, Compressed]:
+    ) -> Annotated[CallToolResult, CompressOutput]:
         """Compress a text or a conversation to a budget of tokens. What is cut can be had back by its ref."""
         if (text is None) == (messages is None):
             raise ToolError("give either `text` or `messages`")
         limit = budget if budget < 1 else int(budget)
-        model = model_name(model, {})  # no path: a text could ask for one
+        model = sanitize_model_name(model, {})  # no path: a text could ask for one
         result: TextResult | Result
         if text is not None:
             result = await self._do(lambda: self._compressor.compress_text(text, limit, query, model))
@@ -108,7 +108,7 @@ class Tools:
         self._calls += 1
         self._before += result.tokens_before
         self._after += result.tokens_after
-        answer = Compressed(
+        answer = CompressOutput(
             text=result.text if isinstance(result, TextResult) else None,
             messages=None if isinstance(result, TextResult) else result.messages,
             tokens_before=result.tokens_before,
@@ -125,25 +125,25 @@ class Tools:
         budget: Annotated[
             int | None, Field(ge=1, description=f"The most tokens to give back; {WHOLE} if you do not say.")
         ] = None,
-    ) -> Annotated[CallToolResult, Expanded]:
+    ) -> Annotated[CallToolResult, ExpandOutput]:
         """Give back what was cut: the exact original, or the part of it that fits the budget and matters most."""
         name = next(iter(find_refs(ref)), ref.strip())
         most = WHOLE if budget is None else budget
 
-        def run() -> Expanded:
+        def run() -> ExpandOutput:
             text = self._compressor.expand(name)
-            if counter_for(None).count(text) <= most:
-                return Expanded(ref=name, text=text, whole=True)
-            return Expanded(ref=name, text=self._compressor.compress_text(text, most, query).text, whole=False)
+            if get_counter(None).count(text) <= most:
+                return ExpandOutput(ref=name, text=text, whole=True)
+            return ExpandOutput(ref=name, text=self._compressor.compress_text(text, most, query).text, whole=False)
 
         answer = await self._do(run)
         self._expansions += 1
         return _answer(answer, answer.text)
 
-    async def stats(self) -> Stats:
+    async def stats(self) -> StatsOutput:
         """What was saved since this server started, and what its store holds."""
         found = await self._do(lambda: self._compressor.store.stats())
-        return Stats(
+        return StatsOutput(
             calls=self._calls,
             tokens_before=self._before,
             tokens_after=self._after,
@@ -151,13 +151,13 @@ class Tools:
             originals=found.entries,
             bytes=found.size,
             limit=found.limit,
-            store=found.where,
+            store=found.location,
         )
 
     async def original(self, ref: str) -> str:
         """The exact text that a ref stands for."""
         try:
-            return await in_thread(self._compressor.expand, ref)
+            return await run_in_thread(self._compressor.expand, ref)
         except RefError as error:
             raise ResourceNotFoundError(str(error)) from None
         except CompressorError as error:
@@ -166,12 +166,12 @@ class Tools:
     async def _do(self, work: Callable[[], T]) -> T:
         """The work, in a thread; an error that the model can read and act on."""
         try:
-            return await in_thread(work)
-        except BudgetTooSmall as error:
+            return await run_in_thread(work)
+        except BudgetTooSmallError as error:
             raise ToolError(f"{error}; give a budget of {error.needed} or more") from None
-        except UnknownRef as error:
+        except UnknownRefError as error:
             raise ToolError(f"{error}; take the {REF_DIGITS} digits from a mark such as […cut ref …]") from None
-        except ExpiredRef as error:
+        except ExpiredRefError as error:
             raise ToolError(f"{error}; get the text again from where it came") from None
         except CompressorError as error:
             raise ToolError(str(error)) from None
@@ -181,7 +181,7 @@ class Tools:
 
 def make_server(compressor: Compressor) -> MCPServer[Any]:
     """A server for the SDK, over any of its transports."""
-    tools = Tools(compressor)
+    tools = CompressorTools(compressor)
     server: MCPServer[Any] = MCPServer(
         "agentic-compressor", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING"
     )

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from compressor.errors import CompressorError, MissingExtra
+from compressor.errors import CompressorError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from compressor.service.settings import Config
+    from compressor.service.settings import Settings
 
 ConfigOption = Annotated[str | None, typer.Option(help="A JSON file of settings; flags and COMPRESSOR_* go before it.")]
 
@@ -62,7 +62,7 @@ def serve(
 
     Point a client's base URL at it: `OpenAI(base_url="http://127.0.0.1:8787/v1")`.
     """
-    from compressor.errors import InvalidBudget
+    from compressor.errors import BudgetError
     from compressor.service.auth import new_key as made
     from compressor.service.settings import budget_of
 
@@ -78,12 +78,10 @@ def serve(
     try:
         limit = budget_of(budget) if budget else None
     except ValueError:
-        raise InvalidBudget(
-            f"--budget {budget!r} is neither tokens (4000) nor a share (50%) nor money ($0.02)"
-        ) from None
+        raise BudgetError(f"--budget {budget!r} is neither tokens (4000) nor a share (50%) nor money ($0.02)") from None
     flags: dict[str, Any] = {"port": port, "host": host, "upstream": upstream, "keys": keys, "workers": workers}
     flags |= {"upstream_anthropic": upstream_anthropic, "budget": limit, "scorer": scorer, "device": device}
-    flags |= {"store": store or redis_url, "drain": drain, "tls_cert": tls_cert, "tls_key": tls_key}
+    flags |= {"store": store or redis_url, "shutdown_timeout": drain, "tls_cert": tls_cert, "tls_key": tls_key}
     try:
         if store and redis_url:
             raise CompressorError("--redis-url and --store name the same thing: give one of them")
@@ -103,7 +101,7 @@ def serve(
     where = [_url(settings, one.getsockname()[0], one.getsockname()[1]) for one in sockets]
     logging.getLogger("compressor.service").info("settings", extra={"data": settings.printable()})
     logging.getLogger("compressor.service").info("listening", extra={"data": {"urls": where}})
-    if settings.keeps_secrets():
+    if settings.warns_about_unencrypted_secrets():
         logging.getLogger("compressor.service").warning(
             "secrets in messages of named sessions are kept in Redis as they came: give encryption keys (SECURITY.md)"
         )
@@ -157,13 +155,13 @@ def healthcheck(
         raise typer.Exit(1) from None
 
 
-def _settings(file: str | None, flags: dict[str, Any]) -> Config:
+def _settings(file: str | None, flags: dict[str, Any]) -> Settings:
     from compressor.service.settings import load
 
     return load(file or os.environ.get("COMPRESSOR_CONFIG"), os.environ, flags)
 
 
-def _run(settings: Config, again: Callable[[], Config], sockets: Sequence[socket.socket]) -> None:
+def _run(settings: Settings, again: Callable[[], Settings], sockets: Sequence[socket.socket]) -> None:
     """Until a signal ends it."""
     import signal
 
@@ -183,7 +181,7 @@ def _run(settings: Config, again: Callable[[], Config], sockets: Sequence[socket
             one.close()
 
 
-def _url(settings: Config, host: str, port: int) -> str:
+def _url(settings: Settings, host: str, port: int) -> str:
     return f"http{'s' if settings.tls_cert else ''}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
@@ -192,11 +190,11 @@ def _need(*packages: str) -> None:
 
     for package in packages:
         if importlib.util.find_spec(package) is None:
-            raise MissingExtra(package.replace("_", "-"), "service")
+            raise MissingDependencyError(package.replace("_", "-"), "service")
 
 
 def _refuse(error: CompressorError) -> NoReturn:
     """What was asked for cannot be had: one line, and the exit code of bad usage."""
     line = " ".join(str(error).split())
     typer.echo("error: " + "".join(c if c.isprintable() else "\ufffd" for c in line), err=True)
-    raise typer.Exit(1 if isinstance(error, MissingExtra) else 2)
+    raise typer.Exit(1 if isinstance(error, MissingDependencyError) else 2)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from compressor.context.model import Context, Kind, Slot, Turn
-from compressor.context.tool_rounds import open_round
+from compressor.context.model import Context, Kind, TextSlot, Turn
+from compressor.context.tool_rounds import open_tool_round
 
 #: When a block may be touched. Later levels open only when the earlier ones cannot reach the budget.
 PINNED, MATERIAL, SPEECH, HISTORY = 99, 0, 1, 2
 
-Find = Callable[[str], list[tuple[int, int]]]  # stretches [start, end) of a text, in order, not overlapping
-FindIn = Callable[[int, str], list[tuple[int, int]]]  # the same, told which message it is of
+SpanFinder = Callable[[str], list[tuple[int, int]]]  # stretches [start, end) of a text, in order, not overlapping
+SlotSpanFinder = Callable[[int, str], list[tuple[int, int]]]  # the same, told which message it is of
 _Span = tuple[int, int, Kind, int, str]  # start, end, kind, level, reason
 _NONE: Mapping[int, int] = {}
 
@@ -22,26 +22,26 @@ class Block:
     """A stretch `[start, end)` of a slot's text. `level` is when it may be touched, `reason` why it is pinned."""
 
     number: int
-    slot: Slot
+    slot: TextSlot
     kind: Kind
     text: str
     start: int
     end: int
-    level: int
+    priority: int
     reason: str = ""
-    asked: str = ""
+    tool_call_text: str = ""
     age: int = 0
     tokens: int = 0
     example: int = -1  # the number of the example that the whole message is half of: both halves stay or go
 
 
-def blocks_of(
+def split_into_blocks(
     context: Context,
     mode: str,
-    find_material: Find,
+    find_material: SpanFinder,
     pinned: Collection[int] = (),
-    find_constraints: FindIn | None = None,
-    find_examples: FindIn | None = None,
+    find_constraints: SlotSpanFinder | None = None,
+    find_examples: SlotSpanFinder | None = None,
     examples: Mapping[int, int] = _NONE,
 ) -> list[Block]:
     """All blocks of a context, in order. `pinned` are messages that stay as they are; what `find_constraints` finds in
@@ -58,14 +58,14 @@ def blocks_of(
     users = [t.index for t in turns if t.role == "user" and t.index not in examples]
     ends = {users[0], users[-1]} if users else set()
     last_agent = max((t.index for t in turns if t.role == "assistant"), default=-1)
-    opened = open_round(turns)
+    opened = open_tool_round(turns)
     asked = {
         s.call_id: f"{s.name or ''} {s.text}" for t in turns for s in t.slots if s.kind == "tool_call" and s.call_id
     }
     out: list[Block] = []
     for turn in turns:
         for slot in turn.slots:
-            level, reason = (PINNED, "pinned") if turn.index in pinned else _level(slot, turn, ends, opened)
+            level, reason = (PINNED, "pinned") if turn.index in pinned else _priority(slot, turn, ends, opened)
             if mode == "ingest" and not (slot.kind == "tool_result" and turn.index > last_agent and slot.editable):
                 level, reason = PINNED, "prefix kept for the provider's cache"
             spans: list[_Span] = [(0, len(slot.text), slot.kind, level, reason)]
@@ -86,20 +86,20 @@ def blocks_of(
                         text=slot.text[start:end],
                         start=start,
                         end=end,
-                        level=level,
+                        priority=level,
                         reason=reason,
-                        asked=asked.get(slot.call_id or "", ""),
+                        tool_call_text=asked.get(slot.call_id or "", ""),
                         example=examples.get(turn.index, -1),
                     )
                 )
     age = 0
     for block in reversed(out):
         block.age = age
-        age += block.level < PINNED
+        age += block.priority < PINNED
     return out
 
 
-def _level(slot: Slot, turn: Turn, ends: set[int], opened: set[int]) -> tuple[int, str]:
+def _priority(slot: TextSlot, turn: Turn, ends: set[int], opened: set[int]) -> tuple[int, str]:
     if not slot.editable:
         return PINNED, "signed or not editable"
     if slot.kind == "system":
@@ -115,7 +115,7 @@ def _level(slot: Slot, turn: Turn, ends: set[int], opened: set[int]) -> tuple[in
     return HISTORY, ""
 
 
-def _with_constraints(slot: Slot, spans: list[_Span], find: FindIn) -> list[_Span]:
+def _with_constraints(slot: TextSlot, spans: list[_Span], find: SlotSpanFinder) -> list[_Span]:
     """The stretches of a user's own words that constrain the agent become spans that stay."""
     out: list[_Span] = []
     for start, end, kind, level, reason in spans:
@@ -131,7 +131,7 @@ def _with_constraints(slot: Slot, spans: list[_Span], find: FindIn) -> list[_Spa
     return out
 
 
-def _with_examples(slot: Slot, spans: list[_Span], find: FindIn | None) -> list[_Span]:
+def _with_examples(slot: TextSlot, spans: list[_Span], find: SlotSpanFinder | None) -> list[_Span]:
     """Lists of examples in what is the prompt's own text become blocks of their own; material stays material."""
     out: list[_Span] = []
     found = find(slot.message, slot.text) if find is not None else []
@@ -148,7 +148,7 @@ def _with_examples(slot: Slot, spans: list[_Span], find: FindIn | None) -> list[
     return out
 
 
-def _with_material(slot: Slot, level: int, reason: str, find_material: Find) -> list[_Span]:
+def _with_material(slot: TextSlot, level: int, reason: str, find_material: SpanFinder) -> list[_Span]:
     """The slot's text cut into instruction and pasted material."""
     out: list[_Span] = []
     at = 0

@@ -1,7 +1,7 @@
 """The one internal form of what an agent is about to send. Holds data; parses, scores and renders nothing.
 
-A `Context` keeps the caller's own message objects untouched and, beside them, one `Turn` per message. A turn
-lists its `Slot`s: the texts (and images) that can be counted and, some of them, edited. Whoever renders takes a
+A `Context` keeps the caller's own message objects untouched and, beside them, one `ModelTurn` per message. A turn
+lists its `TextSlot`s: the texts (and images) that can be counted and, some of them, edited. Whoever renders takes a
 mapping from `(message, path)` to new text. What is not a slot, the caller's unknown keys included, never changes.
 """
 
@@ -26,7 +26,7 @@ class Image:
 
 
 @dataclass(slots=True)
-class Slot:
+class TextSlot:
     """One text (or image) inside a message.
 
     `path` is private to the dialect and unique within the message. `editable` text may be replaced; a slot that is
@@ -52,9 +52,9 @@ class Turn:
 
     index: int
     role: Role
-    slots: list[Slot] = field(default_factory=list)
-    calls: tuple[str, ...] = ()
-    answers: tuple[str, ...] = ()
+    slots: list[TextSlot] = field(default_factory=list)
+    call_ids: tuple[str, ...] = ()
+    result_call_ids: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
 
 

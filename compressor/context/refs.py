@@ -10,29 +10,29 @@ import hashlib
 import re
 
 REF_DIGITS = 12
-GAP = "…"
+ELLIPSIS = "…"
 
 #: Matches any mark of ours in any text; group 1 is the ref. In JSON the brackets are missing, hence not required.
-MARK_RE = re.compile(r"cut ref (\d{12})(?!\d)")
+PLACEHOLDER_RE = re.compile(r"cut ref (\d{12})(?!\d)")
 
 
-def ref_of(text: str) -> str:
+def compute_ref(text: str) -> str:
     """The ref of a text: 12 decimal digits (40 bits) of its BLAKE2b hash. Lone surrogates are allowed."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return f"{int.from_bytes(digest, 'big') % 10**REF_DIGITS:0{REF_DIGITS}d}"
 
 
-def mark(ref: str, words: bool = False) -> str:
+def format_placeholder(ref: str, words: bool = False) -> str:
     """The mark left in a text of which something was dropped; `words` says that words inside sentences are missing,
     which nothing else shows."""
     return f"[…words cut ref {ref}]" if words else f"[…cut ref {ref}]"
 
 
-def json_mark(ref: str) -> str:
+def format_json_placeholder(ref: str) -> str:
     """The mark as a JSON string's content: the value of a `"…"` member, or the last element of a list."""
     return f"cut ref {ref}"
 
 
 def find_refs(text: str) -> list[str]:
     """Refs of all marks in a text, in order."""
-    return MARK_RE.findall(text)
+    return PLACEHOLDER_RE.findall(text)

@@ -45,28 +45,28 @@ class BlockReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class CacheDependencies:
     """What a result stands on, for who would keep it. `needs`: keys of the store that have to be there, its originals
     among them; `unless`: one that must not; `passing`: a fallback had a part in it that the next call may not need."""
 
-    needs: tuple[str, ...] = ()
-    unless: str = ""
-    passing: bool = False
+    requires: tuple[str, ...] = ()
+    conflicts_with: str = ""
+    transient: bool = False
 
 
 @dataclass
-class _Account:
+class BaseResult:
     """Shared by all results: the balance and the explanation."""
 
     tokens_before: int
     tokens_after: int
     budget: int
     warnings: list[str] = field(default_factory=list)
-    estimate: bool = False  # token counts come from a calibrated estimate, not from the model's own tokenizer
+    is_estimate: bool = False  # token counts come from a calibrated estimate, not from the model's own tokenizer
     tokenizer: str = ""
     #: Where the compressor caches: whether this result was there, was being worked out by another, or was worked out.
     cached: Literal["", "hit", "waited", "miss"] = ""
-    _ground: Ground = field(default=Ground(), repr=False)
+    _cache_dependencies: CacheDependencies = field(default=CacheDependencies(), repr=False)
     _dropped: Callable[[], list[Dropped]] = field(default=list, repr=False)
     _blocks: Callable[[], list[BlockReport]] = field(default=list, repr=False)
 
@@ -87,7 +87,7 @@ class _Account:
 
     def report(self) -> str:
         """A few lines of plain text: the balance, then what happened to each changed block."""
-        about = " (estimate)" if self.estimate else ""
+        about = " (estimate)" if self.is_estimate else ""
         lines = [
             f"{self.tokens_before:,} -> {self.tokens_after:,} tokens{about}, {self.ratio:.2f}x, budget {self.budget:,}"
         ]
@@ -105,21 +105,21 @@ class _Account:
 
 
 @dataclass
-class Result(_Account):
+class Result(BaseResult):
     """A compressed context, in the caller's dialect and shape."""
 
     messages: Any = None
 
 
 @dataclass
-class TextResult(_Account):
+class TextResult(BaseResult):
     """A compressed text."""
 
     text: str = ""
 
 
 @dataclass
-class DocumentsResult(_Account):
+class DocumentsResult(BaseResult):
     """Compressed documents: one text to send, and the documents still in it with their remaining text."""
 
     text: str = ""

@@ -12,19 +12,21 @@ import numpy.typing as npt
 
 from compressor.context.blocks import Block
 from compressor.errors import CompressorError
-from compressor.pipeline.block_edit import Draft
+from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.ranking import Ranking, rank
-from compressor.pipeline.reasoning_weights import weigh
-from compressor.pipeline.word_pruner import WordPruner, weave
-from compressor.scoring.base import Query, Scorer, Scores, Source, Units
-from compressor.text.lossless import fold as fold_text
-from compressor.text.lossless.back_references import Repeats
+from compressor.pipeline.reasoning_weights import reweight_reasoning
+from compressor.pipeline.word_pruner import WordPruner, merge_word_units
+from compressor.scoring.base import Query, Scorer, Scores, SourceBlock, UnitBatch
+from compressor.text.lossless import encode_losslessly as fold_text
+from compressor.text.lossless.back_references import BackReferenceCodec
 from compressor.text.segmenters.base import Mask
 
-FOLD_REACH = 2.5  # shrinking of the data beyond which folding alone is not tried: few real contexts fold that far
+LOSSLESS_ATTEMPT_RATIO = (
+    2.5  # shrinking of the data beyond which folding alone is not tried: few real contexts fold that far
+)
 DENSITY = 1.5  # tokens that folds save may stand denser than the text's average by at most this
 FIT_ROUNDS = 4
-SURE = 0.9  # share of the budget up to which the estimated cost of all marks is trusted
+TRUSTED_UNIT_TOKENS = 0.9  # share of the budget up to which the estimated cost of all marks is trusted
 REPEATED = 0.34  # novelty below which a dropped unit counts as said elsewhere
 FILL_REACH = 200  # units looked at to spend what is left
 TIGHT = 200  # tokens for everything that can be chosen, up to which single units are tried for real, and
@@ -36,7 +38,9 @@ SLACK = 0.02  # share of the budget that may stay unspent rather than rendering 
 Measure = Callable[[], int]
 
 
-def fold_to_fit(drafts: Sequence[Draft], measure: Measure, budget: int, outputs: Sequence[Block] = ()) -> bool:
+def compress_losslessly(
+    drafts: Sequence[BlockEdit], measure: Measure, budget: int, outputs: Sequence[Block] = ()
+) -> bool:
     """Folds as many blocks as the budget demands, those that save most first. True if the whole then fits; else
     nothing is folded: what repeats an earlier block is then left to the selection, which knows what to keep of it.
 
@@ -44,7 +48,7 @@ def fold_to_fit(drafts: Sequence[Draft], measure: Measure, budget: int, outputs:
     """
     excess = measure() - budget
     data = sum(d.block.tokens for d in drafts if d.block.kind in ("tool_result", "document"))
-    if excess > data * (1 - 1 / FOLD_REACH):
+    if excess > data * (1 - 1 / LOSSLESS_ATTEMPT_RATIO):
         return False
     folds = _folds(drafts, outputs)
     promised = sum(d.block.tokens * (1 - len(text) / len(d.block.text)) for d, text in folds)
@@ -55,18 +59,18 @@ def fold_to_fit(drafts: Sequence[Draft], measure: Measure, budget: int, outputs:
         if measure() <= budget:
             return True
         if saved[id(draft)] > 0:
-            draft.become(text)
+            draft.apply_lossless(text)
     if measure() <= budget:
         return True
     for draft, _ in folds:
-        draft.become(None)
+        draft.apply_lossless(None)
     return False
 
 
-def _folds(drafts: Sequence[Draft], outputs: Sequence[Block]) -> list[tuple[Draft, str]]:
+def _folds(drafts: Sequence[BlockEdit], outputs: Sequence[Block]) -> list[tuple[BlockEdit, str]]:
     """The shortest lossless form of each draft that has one: its own, or one that points to earlier tool results."""
-    best = {d.block.number: d.folded for d in drafts}
-    repeats = Repeats()
+    best = {d.block.number: d.lossless_candidates for d in drafts}
+    repeats = BackReferenceCodec()
     for ordinal, block in enumerate(outputs, 1):
         if block.number in best and (again := repeats.encode(block.text)) is not None:
             joined = fold_text(again.text)[0]
@@ -76,19 +80,21 @@ def _folds(drafts: Sequence[Draft], outputs: Sequence[Block]) -> list[tuple[Draf
     return [(d, text) for d in drafts if (text := best[d.block.number]) is not None]
 
 
-class Selection:
+class BudgetSelector:
     """The pool's units in order of worth, and how much of that order the budget buys.
 
     `excess` is by how many tokens the whole is over its budget as it stands: some scorers want to know the room.
     `words` chooses words that may be left out of kept sentences, None leaves all of them in."""
 
     def __init__(
-        self, drafts: Sequence[Draft], scorer: Scorer, query: Query, excess: int, words: WordPruner | None = None
+        self, drafts: Sequence[BlockEdit], scorer: Scorer, query: Query, excess: int, words: WordPruner | None = None
     ) -> None:
         self.drafts = drafts
-        sources = [Source(d.block.kind, d.layout, unit_costs(d), d.block.asked, d.block.age) for d in drafts]
-        self.units = Units(sources, room=max(1.0, sum(d.block.tokens for d in drafts) - excess))
-        scores = weigh(_checked(scorer, query, self.units), self.units, query)
+        sources = [
+            SourceBlock(d.block.kind, d.layout, unit_costs(d), d.block.tool_call_text, d.block.age) for d in drafts
+        ]
+        self.units = UnitBatch(sources, available_tokens=max(1.0, sum(d.block.tokens for d in drafts) - excess))
+        scores = reweight_reasoning(_checked(scorer, query, self.units), self.units, query)
         self.scores: Scores = np.where(self.units.index.lengths > 0, scores, 0)
         self.ranking: Ranking = rank(self.scores, self.units)
         # What is chosen from: the units, and as numbers from len(units) on the words that may go from `_short`.
@@ -96,11 +102,11 @@ class Selection:
         self._short = np.zeros(0, np.int32)
         self.words = words
         if words is not None:
-            self._split(words, query)
-        self._mates = self._joined()
+            self._split_removable_words(words, query)
+        self._linked_units = self._link_example_messages()
         self._cumulative = np.cumsum(self._costs[self._order], dtype=np.float64)
 
-    def _joined(self) -> list[tuple[int, int]]:
+    def _link_example_messages(self) -> list[tuple[int, int]]:
         """The blocks of one example that is several messages: its first carries the cost of all, the others follow it
         (first unit, other unit)."""
         firsts: dict[int, int] = {}
@@ -114,35 +120,35 @@ class Selection:
                 out.append((first, start))
         return out
 
-    def _split(self, words: WordPruner, query: Query) -> None:
+    def _split_removable_words(self, words: WordPruner, query: Query) -> None:
         """Makes two of each unit from which words can go: what is left of it, and those words."""
         which = [i for i, d in enumerate(self.drafts) if d.block.kind == d.block.slot.kind and d.block.kind in DATA]
         saved = np.zeros(len(self.units), np.float32)
         for i, found in words.cuts(self.units, which, query).items():
             draft, start = self.drafts[i], int(self.units.starts[i])
-            draft.cuts = found
+            draft.removable_words = found
             size = len(draft.layout.spans)
             offsets = draft.counter.offsets(draft.layout.text)
             saved[start : start + size] = found.saved(offsets, size) * draft.counter.scale
         self._short = np.flatnonzero(saved).astype(np.int32)
-        self._order = weave(self.ranking.order, self.ranking.priority(self.scores), self._short, words.worth)
+        self._order = merge_word_units(self.ranking.order, self.ranking.priority(self.scores), self._short, words.worth)
         self._costs = np.concatenate([np.maximum(self._costs - saved, 0.25), saved[self._short]])
         self._parents = np.concatenate([self._parents, self._short])
 
-    def take(self, chosen: npt.NDArray[np.int32]) -> None:
+    def apply(self, chosen: npt.NDArray[np.int32]) -> None:
         """Keeps exactly these units, and what glues neighbours among them."""
         n = len(self.units)
         taken = np.zeros(n + len(self._short), np.bool_)
         taken[chosen] = True
-        for first, other in self._mates:
+        for first, other in self._linked_units:
             taken[other] = taken[first]
-        keep, short = taken[:n] | self._glue(taken[:n]), np.zeros(n, np.bool_)
+        keep, short = taken[:n] | self._join_gaps(taken[:n]), np.zeros(n, np.bool_)
         short[self._short] = ~taken[n:]
         starts = self.units.starts.tolist()
         for draft, start, end in zip(self.drafts, starts, starts[1:], strict=False):
-            draft.set(keep[start:end], short[start:end])
+            draft.apply_mask(keep[start:end], short[start:end])
 
-    def _glue(self, keep: Mask) -> Mask:
+    def _join_gaps(self, keep: Mask) -> Mask:
         """Units without a word (blank lines, rules, lone brackets) between two kept ones of one source."""
         empty: Mask = self.units.index.lengths == 0
         if not empty.any():
@@ -151,20 +157,20 @@ class Selection:
         at = np.arange(n)
         before = np.maximum.accumulate(np.where(empty, -1, at))
         after = np.minimum.accumulate(np.where(empty, n, at)[::-1])[::-1]
-        source = self.units.source_of
+        source = self.units.source_indices
         inside = empty & (before >= 0) & (after < n)
         before, after = np.where(inside, before, 0), np.where(inside, after, 0)
         joined: Mask = inside & keep[before] & keep[after] & (source[before] == source) & (source[after] == source)
         return joined
 
-    def fit(self, measure: Measure, budget: int) -> bool:
+    def solve(self, measure: Measure, budget: int) -> bool:
         """Takes as many units as the budget buys. False (and nothing but marks kept) if not even the marks fit."""
         order = self._order
         floor = budget + 1
         if all(d.action == "kept" for d in self.drafts):
-            floor = measure() - sum(d.block.tokens - d.stub_tokens for d in self.drafts)
-        if floor > SURE * budget:  # too close to call by the estimate
-            self.take(order[:0])
+            floor = measure() - sum(d.block.tokens - d.placeholder_tokens for d in self.drafts)
+        if floor > TRUSTED_UNIT_TOKENS * budget:  # too close to call by the estimate
+            self.apply(order[:0])
             floor = measure()
             if floor > budget:
                 return False
@@ -176,7 +182,7 @@ class Selection:
             count = min(high, int(np.searchsorted(self._cumulative, room, side="right")))
             if count <= best:
                 break
-            self.take(order[:count])
+            self.apply(order[:count])
             total = measure()
             # What an estimated token really costs: gap marks come on top, folding an excerpt takes some off.
             rate = max(total - floor, 1) / max(float(self._cumulative[count - 1]), 1.0)
@@ -203,7 +209,7 @@ class Selection:
                 taken.add(unit)
                 spare -= int(cost)
         while True:
-            self.take(np.concatenate([order[:best], np.array(extra, np.int32)]))
+            self.apply(np.concatenate([order[:best], np.array(extra, np.int32)]))
             if not extra or measure() <= budget:
                 break
             del extra[len(extra) // 2 :]
@@ -220,13 +226,13 @@ class Selection:
             chain = [unit]
             while (up := int(parents[chain[-1]])) >= 0 and up not in taken:
                 chain.append(up)
-            self.take(np.array([*chosen, *chain], np.int32))
+            self.apply(np.array([*chosen, *chain], np.int32))
             if measure() <= budget:
                 chosen += chain
                 taken.update(chain)
-        self.take(np.array(chosen, np.int32))
+        self.apply(np.array(chosen, np.int32))
 
-    def explain(self, draft: Draft) -> Iterable[tuple[int, int, str, float]]:
+    def explain(self, draft: BlockEdit) -> Iterable[tuple[int, int, str, float]]:
         """Runs of a draft's dropped units: first and last + 1 unit, why, and their mean score."""
         if draft.keep is None:
             return
@@ -237,16 +243,16 @@ class Selection:
             score = float(self.scores[start + a : start + b].mean())
             yield a, b, "says what is kept elsewhere" if novelty < REPEATED else "worth less than what was kept", score
 
-    def explain_words(self, draft: Draft) -> Iterable[tuple[tuple[int, int], float]]:
+    def explain_words(self, draft: BlockEdit) -> Iterable[tuple[tuple[int, int], float]]:
         """Words missing from a draft's kept units, neighbours together, and what a token of them was worth."""
-        if draft.gone is None or self.words is None:
+        if draft.removed_words is None or self.words is None:
             return
         start = int(self.units.starts[self.drafts.index(draft)])
-        for a, b, unit in draft.gone.runs():
+        for a, b, unit in draft.removed_words.runs():
             yield (a, b), self.words.worth * float(self.scores[start + unit])
 
 
-def _checked(scorer: Scorer, query: Query, units: Units) -> Scores:
+def _checked(scorer: Scorer, query: Query, units: UnitBatch) -> Scores:
     """The scorer's scores; CompressorError if they are not one finite number a unit. (Scorers may be users' own.)"""
     scores = np.asarray(scorer.score(query, units), np.float32)
     if scores.shape != (len(units),) or not np.isfinite(scores).all():
@@ -262,7 +268,7 @@ _DENSITY[[*range(65, 91), *range(97, 123), 32]] = 0.22
 _DENSITY[48:58] = 0.4
 
 
-def unit_costs(draft: Draft) -> npt.NDArray[np.float32]:
+def unit_costs(draft: BlockEdit) -> npt.NDArray[np.float32]:
     """Tokens of each unit: counted, from the encoding of the whole text; where the units are not stretches of it (in
     JSON and tables), estimated from its count."""
     block, layout = draft.block, draft.layout

@@ -1,7 +1,7 @@
 """The break-even gate: is compressing worth what it costs? Pure arithmetic; knows no engine, message or model.
 
 Scoring takes time, and only inside a window of context length, cut and hardware does it take less than it saves
-("Prompt Compression in the Wild", arXiv 2604.02985: at most 18 % end to end, a loss outside the window). A `Gate` is
+("Prompt Compression in the Wild", arXiv 2604.02985: at most 18 % end to end, a loss outside the window). A `RequestHandler` is
 told what a token is worth, `Pace` knows how long a tier takes here, and `pick` applies the rule:
 
 * tiers are tried from the dearest to the cheapest, and the first that pays for itself scores;
@@ -151,7 +151,7 @@ def pick(gate: Gate, tiers: Sequence[tuple[str, float]], before: int, after: int
     """Who scores, by the rule at the top of this file.
 
     tiers: name and predicted seconds, the one asked for first, the cheapest last; hard: the budget is a number of
-    tokens, not a share; before, after and kept: see `Gate.decide`.
+    tokens, not a share; before, after and kept: see `RequestHandler.decide`.
     """
     verdicts = [(tier, gate.decide(before, after, seconds, kept)) for tier, seconds in tiers]
     asked, first = verdicts[0]

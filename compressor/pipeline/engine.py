@@ -10,24 +10,24 @@ import time
 
 from compressor.pipeline.cost_gate import Gate, Pace, pick
 from compressor.pipeline.word_pruner import WordPruner
-from compressor.scoring.base import Query, Scorer, Scores, Units
+from compressor.scoring.base import Query, Scorer, Scores, UnitBatch
 from compressor.scoring.model_scorer import ModelScorer
 
 
-class Choice:
+class Engine:
     """Safe to share between threads. `words`: what leaves words out of kept sentences; None: nothing does."""
 
     def __init__(
         self, scorer: Scorer, gate: Gate | None = None, words: WordPruner | None = None, pace: Pace | None = None
     ) -> None:
-        self.gate, self.words = gate, words
+        self.gate, self.word_pruner = gate, words
         self.pace = pace or Pace()
-        self.scorer = scorer if gate is None else _Timed(scorer, self.pace)
+        self.scorer = scorer if gate is None else _ThroughputRecorder(scorer, self.pace)
         self._tiers = [self.scorer]
         if gate is not None and isinstance(scorer, ModelScorer):
-            self._tiers.append(_Timed(scorer.fast, self.pace))
+            self._tiers.append(_ThroughputRecorder(scorer.fast, self.pace))
 
-    def of(self, before: int, budget: int, share: bool, kept: int = 0) -> tuple[Scorer | None, list[str]]:
+    def pick_scorer(self, before: int, budget: int, share: bool, kept: int = 0) -> tuple[Scorer | None, list[str]]:
         """The scorer for a context of `before` tokens, None = it goes out as it is; and what to tell the user.
 
         share: the budget was a share, a wish that may go unused; kept: tokens at the start that keep their bytes."""
@@ -39,14 +39,14 @@ class Choice:
         return next((s for s in self._tiers if s.name == picked.tier), None), notes
 
 
-class _Timed:
+class _ThroughputRecorder:
     """A scorer that notes its pace. Its first call, which loads the model, does not count."""
 
     def __init__(self, scorer: Scorer, pace: Pace) -> None:
         self.name = scorer.name
         self._scorer, self._pace, self._warm = scorer, pace, False
 
-    def score(self, query: Query, units: Units) -> Scores:
+    def score(self, query: Query, units: UnitBatch) -> Scores:
         """See `Scorer.score`."""
         start = time.perf_counter()
         scores = self._scorer.score(query, units)

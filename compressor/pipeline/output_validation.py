@@ -11,47 +11,49 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from compressor.context.refs import find_refs
-from compressor.pipeline.block_edit import Draft
+from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.protected_words import is_word
 from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
 
 
-def check(drafts: Sequence[Draft], measure: Callable[[], int], budget: int) -> list[str]:
+def validate(drafts: Sequence[BlockEdit], measure: Callable[[], int], budget: int) -> list[str]:
     """Checks all changed drafts, undoes those that fail, and returns what happened as warnings."""
     warnings = []
     for draft in drafts:
         if draft.action != "excerpt":
             continue
-        mend_cuts(draft)
-        problem = fault(draft)
+        fix_word_splits(draft)
+        problem = find_fault(draft)
         if problem is None:
             continue
-        draft.after, draft.action, draft.reason = draft.block.text, "kept", f"guard: {problem}"
-        draft.gone = None
+        draft.text, draft.action, draft.reason = draft.block.text, "kept", f"guard: {problem}"
+        draft.removed_words = None
         outcome = "unchanged"
         if measure() > budget:
-            draft.set(np.zeros(len(draft.layout.spans), np.bool_))
+            draft.apply_mask(np.zeros(len(draft.layout.spans), np.bool_))
             outcome = "as its mark: unchanged it would not fit"
         warnings.append(f"block {draft.block.number} (message {draft.block.slot.message}): {problem}; sent {outcome}")
     return warnings
 
 
-def fault(draft: Draft) -> str | None:
+def find_fault(draft: BlockEdit) -> str | None:
     """What is wrong with an excerpt, or None."""
-    if draft.marks and draft.ref not in find_refs(draft.after):
+    if draft.has_placeholder and draft.ref not in find_refs(draft.text):
         return "the excerpt has lost its mark"
-    if draft.gone is not None and not all(is_word(draft.block.text, a, b) for a, b in draft.gone.spans.tolist()):
+    if draft.removed_words is not None and not all(
+        is_word(draft.block.text, a, b) for a, b in draft.removed_words.spans.tolist()
+    ):
         return "a word would be cut in half"
     if isinstance(draft.layout, JsonLayout):
         try:
-            json.loads(draft.after)
+            json.loads(draft.text)
         except ValueError:
             return "the JSON excerpt does not parse"
     return None
 
 
-def mend_cuts(draft: Draft) -> None:
+def fix_word_splits(draft: BlockEdit) -> None:
     """Leaves out both sides of a border inside a word, number or path when only one side was kept.
 
     Segmenters cut between words; only a text without any border (a line of a megabyte, say) is cut by length.
@@ -71,7 +73,7 @@ def mend_cuts(draft: Draft) -> None:
         mended = keep.copy()
         for i in bad:
             mended[i] = mended[i + 1] = False
-        draft.set(mended, draft.short)
+        draft.apply_mask(mended, draft.shortened_units)
 
 
 def _solid(left: str, right: str) -> bool:

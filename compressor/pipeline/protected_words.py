@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.scoring.token_index import stem
-from compressor.scoring.word_vectors import words
+from compressor.scoring.word_vectors import load_word_vectors
 from compressor.text.segmenters.base import Mask, Spans
 from compressor.text.segmenters.span_layout import SpanLayout
 
@@ -83,7 +83,7 @@ _kinds: dict[str, int] = {}
 _MEMO_LIMIT = 100_000
 
 
-def loose(layout: SpanLayout) -> tuple[Spans, npt.NDArray[np.int32], int]:
+def find_removable_words(layout: SpanLayout) -> tuple[Spans, npt.NDArray[np.int32], int]:
     """The words of a text that may go: [k, 2] where they stand, each with the one space before it; [k] the unit of
     each; and how many words the text has in all."""
     text, spans = layout.text, layout.spans
@@ -128,7 +128,7 @@ def _kind_of(word: str) -> int:
         return _NAME if word.endswith(core) else _LAST_NAME
     if not (word.isascii() and word.isalpha() and word.islower()) or word in _LIMITS:
         return _JOINT if word in _JOINTS else _STAYS
-    if stem(word) not in words().numbers:  # perhaps an id
+    if stem(word) not in load_word_vectors().numbers:  # perhaps an id
         return _STAYS
     return _LOOSE_JOINT if word in _JOINTS else _LOOSE
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring.base import Scores, Units
+from compressor.scoring.base import Scores, UnitBatch
 from compressor.scoring.token_index import CODE, IDENTIFIER, NAME, NUMBER, PATH, WORD
 
 #: What a token's presence contributes to a unit's novelty, by class. Exact strings count more than words.
 NOVELTY_WEIGHT = {WORD: 0.3, NAME: 0.6, NUMBER: 0.6, IDENTIFIER: 1.0, CODE: 1.5, PATH: 1.5}
 REPEAT_VALUE = 0.15  # what is left of a unit's score when everything in it is said elsewhere
-ROUNDS = 2  # re-ordering rounds
+MAX_ROUNDS = 2  # re-ordering rounds
 ALIKE = 0.85  # cosine of a scorer's vectors from which units say the same the more, the nearer it is to 1
 NEAREST = 2_000  # units, the best ones, that are compared by vectors
 
@@ -34,7 +34,7 @@ class Ranking:
         return scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * self.novelty.astype(np.float64))
 
 
-def rank(scores: Scores, units: Units) -> Ranking:
+def rank(scores: Scores, units: UnitBatch) -> Ranking:
     """The order in which units are worth their tokens.
 
     A unit's priority is its score times its novelty: the weighted share of its tokens that no better unit has. That
@@ -50,7 +50,7 @@ def rank(scores: Scores, units: Units) -> Ranking:
     total = np.bincount(unit, weight, n)
     priority = scores.astype(np.float64)
     novelty = np.ones(n)
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         place = _places(priority)
         best = np.full(len(index.kinds), n, np.int64)
         np.minimum.at(best, token, place[unit])
@@ -60,7 +60,7 @@ def rank(scores: Scores, units: Units) -> Ranking:
     if units.vectors is not None:
         novelty = np.minimum(novelty, _apart(units.vectors, _places(priority)))
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
-    place = lift(_places(priority), units.parents)
+    place = propagate_to_ancestors(_places(priority), units.parents)
     return Ranking(np.lexsort((np.arange(n), place)).astype(np.int32), novelty.astype(np.float32))
 
 
@@ -84,7 +84,7 @@ def _places(priority: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return out
 
 
-def lift(place: npt.NDArray[np.int64], parents: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+def propagate_to_ancestors(place: npt.NDArray[np.int64], parents: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """Places with every ancestor at least as good as its best descendant."""
     out: npt.NDArray[np.int64] = np.array(place)
     child = np.flatnonzero(parents >= 0)

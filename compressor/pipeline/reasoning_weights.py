@@ -16,14 +16,22 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring.base import Query, Scores, Units
+from compressor.scoring.base import Query, Scores, UnitBatch
 from compressor.scoring.token_index import NAME, NUMBER, terms
-from compressor.text.reasoning_phrases import Trace, kind_of
-from compressor.text.segmenters.base import Flag
+from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
+from compressor.text.segmenters.base import UnitFlag
 
 SPEECH = ("assistant", "thinking")
-FACTOR = {Trace.REPEAT: 0.1, Trace.CONNECTIVE: 0.15, Trace.PLAN: 0.4}  # on the scorer's score; 1 for the others
-BONUS = {Trace.FAILED: 0.7, Trace.DECISION: 0.8, Trace.RESULT: 1.0}  # of a good sentence's score, added
+FACTOR = {
+    ReasoningKind.REPEAT: 0.1,
+    ReasoningKind.CONNECTIVE: 0.15,
+    ReasoningKind.PLAN: 0.4,
+}  # on the scorer's score; 1 for the others
+BONUS = {
+    ReasoningKind.FAILED: 0.7,
+    ReasoningKind.DECISION: 0.8,
+    ReasoningKind.RESULT: 1.0,
+}  # of a good sentence's score, added
 GOOD = 0.75  # quantile of the trace's scores that is a good sentence's
 SAME = 0.65  # share of a sentence's word pairs in a newer one from which on it is a repeat,
 SAME_FINDING = 0.85  # and of one that holds a decision, a result or a failed attempt
@@ -37,41 +45,41 @@ SHORT = 2_000  # characters of such a text: a longer one has most terms by chanc
 FEW = 16  # and how many of them, the newest, are looked at
 
 
-def traces(units: Units, query: Query | None = None) -> npt.NDArray[np.uint8]:
-    """[n] the `Trace` of each unit of what an agent said or thought; NEUTRAL for all others. Takes time that grows
+def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[np.uint8]:
+    """[n] the `ReasoningKind` of each unit of what an agent said or thought; NEUTRAL for all others. Takes time that grows
     linearly with the units."""
-    out = np.full(len(units), Trace.NEUTRAL, np.uint8)
+    out = np.full(len(units), ReasoningKind.NEUTRAL, np.uint8)
     spoken = _spoken(units)
-    known = [text for text in query.known if len(text) <= SHORT] if query is not None else []
+    known = [text for text in query.retained_text if len(text) <= SHORT] if query is not None else []
     asked = [set(terms(text)) for text in known[-FEW:]]
-    headers = units.flags & np.uint16(Flag.HEADER)
+    headers = units.flags & np.uint16(UnitFlag.HEADER)
     for unit in spoken.tolist():
         if headers[unit]:
             continue
-        layout = units.sources[units.source_of[unit]].layout
-        start, end = layout.spans[unit - units.starts[units.source_of[unit]]].tolist()
+        layout = units.sources[units.source_indices[unit]].layout
+        start, end = layout.spans[unit - units.starts[units.source_indices[unit]]].tolist()
         text = layout.text[start:end]
-        kind = kind_of(text)
-        if kind == Trace.NEUTRAL and asked and _says_again(text, asked):
-            kind = Trace.CONNECTIVE
+        kind = classify_sentence(text)
+        if kind == ReasoningKind.NEUTRAL and asked and _says_again(text, asked):
+            kind = ReasoningKind.CONNECTIVE
         out[unit] = kind
-    out[_repeats(units, spoken, out)] = Trace.REPEAT
+    out[_repeats(units, spoken, out)] = ReasoningKind.REPEAT
     return out
 
 
-def weigh(scores: Scores, units: Units, query: Query | None = None) -> Scores:
+def reweight_reasoning(scores: Scores, units: UnitBatch, query: Query | None = None) -> Scores:
     """[n] the scores, in which findings of an agent's own words count for more and its talk for less. What is no
     agent's word keeps its score."""
     spoken = _spoken(units)
     if not len(spoken):
         return scores
-    kinds = traces(units, query)
-    factor, bonus = np.ones(len(Trace), np.float32), np.zeros(len(Trace), np.float32)
+    kinds = find_reasoning(units, query)
+    factor, bonus = np.ones(len(ReasoningKind), np.float32), np.zeros(len(ReasoningKind), np.float32)
     factor[list(FACTOR)] = list(FACTOR.values())
     bonus[list(BONUS)] = list(BONUS.values())
     factors, bonuses = factor[kinds], bonus[kinds]
     names = np.bincount(units.index.unit[_exact(units)], minlength=len(units)) > 0
-    factors[(kinds == Trace.NEUTRAL) & ~names] = BARE
+    factors[(kinds == ReasoningKind.NEUTRAL) & ~names] = BARE
     ends = _ends(units, kinds)
     factors[ends], bonuses[ends] = 1, np.maximum(bonuses[ends], LAST)
     own, worded = scores[spoken], units.index.lengths[spoken] > 0
@@ -83,9 +91,9 @@ def weigh(scores: Scores, units: Units, query: Query | None = None) -> Scores:
     return out
 
 
-def _ends(units: Units, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+def _ends(units: UnitBatch, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """The unit with which each long trace ends, but for talk and plans."""
-    can_be = (kinds >= Trace.NEUTRAL) & (units.index.lengths >= SAYS)
+    can_be = (kinds >= ReasoningKind.NEUTRAL) & (units.index.lengths >= SAYS)
     out = []
     for i, source in enumerate(units.sources):
         start, stop = int(units.starts[i]), int(units.starts[i + 1])
@@ -94,10 +102,10 @@ def _ends(units: Units, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return np.array(out, np.int64)
 
 
-def _spoken(units: Units) -> npt.NDArray[np.int64]:
+def _spoken(units: UnitBatch) -> npt.NDArray[np.int64]:
     """The units of what an agent said or thought."""
     speech = np.array([s.kind in SPEECH for s in units.sources], np.bool_)
-    return np.flatnonzero(speech[units.source_of]) if speech.any() else np.zeros(0, np.int64)
+    return np.flatnonzero(speech[units.source_indices]) if speech.any() else np.zeros(0, np.int64)
 
 
 def _says_again(text: str, asked: Iterable[set[str]]) -> bool:
@@ -105,14 +113,14 @@ def _says_again(text: str, asked: Iterable[set[str]]) -> bool:
     return len(own) > 3 and any(len(own & question) >= SAID * len(own) for question in asked)
 
 
-def _repeats(units: Units, spoken: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8]) -> list[int]:
+def _repeats(units: UnitBatch, spoken: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8]) -> list[int]:
     """Units that a newer one repeats, by the share of their word pairs that it has. A number, name or identifier that
     the newer one lacks makes a unit one of its own: `f(3) = 9` does not repeat `f(2) = 4`."""
     n = len(units)
     unit, pair, words = _pairs(units, spoken[-NEWEST:])
     times = np.bincount(pair)
     total = np.bincount(unit, minlength=n)
-    need = np.where(kinds > Trace.NEUTRAL, SAME_FINDING, SAME) * total
+    need = np.where(kinds > ReasoningKind.NEUTRAL, SAME_FINDING, SAME) * total
     can = (np.bincount(unit[times[pair] > 1], minlength=n) >= need) & (total > 0)
     tells = np.zeros(len(times), np.bool_)  # pairs by which some unit may be found to repeat another
     tells[pair[can[unit]]] = True
@@ -137,7 +145,7 @@ def _repeats(units: Units, spoken: npt.NDArray[np.int64], kinds: npt.NDArray[np.
 
 
 def _pairs(
-    units: Units, which: npt.NDArray[np.int64]
+    units: UnitBatch, which: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Callable[[int, bool], set[int]]]:
     """Distinct (unit, pair of neighbouring words) of some units, in order of units and whatever the letters' case; and
     what gives the words of a unit, or only its exact strings. How a unit begins is a pair only where it is short."""
@@ -166,7 +174,7 @@ def _pairs(
     return keys // size, keys % size, words
 
 
-def _exact(units: Units) -> npt.NDArray[np.bool_]:
+def _exact(units: UnitBatch) -> npt.NDArray[np.bool_]:
     """[entries of the index] numbers, identifiers, and names that are not just a unit's first word."""
     index = units.index
     kinds = index.kinds[index.token]

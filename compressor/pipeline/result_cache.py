@@ -6,7 +6,7 @@ touched as numbers: they come back as the caller's own objects. Nothing is kept 
 given out whose originals are not all there.
 
 Who asks for what is being worked out waits for it: in this process (`flights`), and for another process where the
-store has `Leases`. Compresses nothing itself.
+store has `LeaseStore`. Compresses nothing itself.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from compressor.context.results import DocumentsResult, Result, TextResult
 from compressor.errors import CompressorError, StoreError
-from compressor.pipeline.engine import Choice
-from compressor.pipeline.single_flight import Flights
-from compressor.scoring.base import identity_of
-from compressor.scoring.runtime.file_digest import digest_of
-from compressor.storage.base import Leases, Store, get_many
-from compressor.tokens import counter_for
+from compressor.pipeline.engine import Engine
+from compressor.pipeline.single_flight import SingleFlight
+from compressor.scoring.base import cache_identity
+from compressor.scoring.runtime.file_digest import file_digest
+from compressor.storage.base import BlobStore, LeaseStore, get_many
+from compressor.tokens import get_counter
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
@@ -39,11 +39,11 @@ R = TypeVar("R")
 AnyResult = Result | TextResult | DocumentsResult
 
 SCHEMA = 1
-LEASE = 10.0  # seconds a process has to work a result out, before another one does so too
-WAIT = 15.0  # seconds to wait for others, before working it out oneself
+LEASE_SECONDS = 10.0  # seconds a process has to work a result out, before another one does so too
+WAIT_SECONDS = 15.0  # seconds to wait for others, before working it out oneself
 FIRST, LONGEST = 0.005, 0.1  # seconds between two looks at what another process is at
-AWAY = "the store is not available now: this result was neither looked up in the cache nor kept there"
-_FIELDS = ("tokens_before", "tokens_after", "budget", "warnings", "estimate", "tokenizer")
+STORE_UNAVAILABLE = "the store is not available now: this result was neither looked up in the cache nor kept there"
+_FIELDS = ("tokens_before", "tokens_after", "budget", "warnings", "is_estimate", "tokenizer")
 _TEXT, _NESTED = {str}, {list, dict}
 _JSON = {str, int, float, bool, type(None), list, dict}
 
@@ -65,7 +65,7 @@ def cached(method: Callable[P, R]) -> Callable[P, R]:
         def compute(content: Any, **options: Any) -> Any:
             return cast("Callable[..., Any]", method)(compressor, content, **options)
 
-        return cast(R, compressor.cache.answer(kind, compute, content, dict(zip(names, rest, strict=True))))
+        return cast(R, compressor.cache.get_or_compute(kind, compute, content, dict(zip(names, rest, strict=True))))
 
     return call
 
@@ -73,11 +73,11 @@ def cached(method: Callable[P, R]) -> Callable[P, R]:
 class ResultCache:
     """The results of one compressor, in its store. Safe to share between threads and, with the store, processes."""
 
-    def __init__(self, store: Callable[[], Store], choice: Choice) -> None:
+    def __init__(self, store: Callable[[], BlobStore], choice: Engine) -> None:
         self._store, self._choice = store, choice
-        self._flights: Flights[bytes | None] = Flights()
+        self._flights: SingleFlight[bytes | None] = SingleFlight()
 
-    def answer(
+    def get_or_compute(
         self, kind: str, compute: Callable[..., AnyResult], content: Any, options: Mapping[str, Any]
     ) -> AnyResult:
         """What `compute(content, **options)` gives, looked up if possible. Raises what it raises, also where that was
@@ -91,15 +91,15 @@ class ResultCache:
                 return request.result(found, "hit")
         except StoreError:
             away = True
-        flight, mine = self._flights.join(request.key)
+        flight, mine = self._flights.begin(request.key)
         if mine:
-            return self._lead(request, away)
+            return self._compute_as_leader(request, away)
         with suppress(NotInTime):
-            if (data := flight.result(WAIT)) is not None:
+            if (data := flight.result(WAIT_SECONDS)) is not None:
                 return request.result(data, "waited")
         return self._compute(request, away)[0]
 
-    def _lead(self, request: _Request, away: bool) -> AnyResult:
+    def _compute_as_leader(self, request: _Request, away: bool) -> AnyResult:
         """Works it out for all threads of this process."""
         outcome: bytes | BaseException | None = None
         token = ""
@@ -117,19 +117,19 @@ class ResultCache:
             outcome = error
             raise
         finally:
-            self._flights.land(request.key, outcome)
+            self._flights.finish(request.key, outcome)
             if token:
                 with suppress(StoreError):
-                    cast(Leases, self._store()).release(request.key, token)
+                    cast(LeaseStore, self._store()).release(request.key, token)
 
     def _compute(self, request: _Request, away: bool) -> tuple[AnyResult, bytes | None]:
         """The result, and what others can read it from, which is kept if it may be."""
         result = request.compute(request.content, **request.options)
         result.cached = "miss"
         if away:
-            result.warnings.append(AWAY)
+            result.warnings.append(STORE_UNAVAILABLE)
         data = _packed(result, request.content)
-        if data is not None and not away and not result._ground.passing:
+        if data is not None and not away and not result._cache_dependencies.transient:
             with suppress(StoreError):  # it is only a cache
                 self._store().put({request.key: data})
         return result, data
@@ -156,12 +156,12 @@ class ResultCache:
         store = self._store()
         if not hasattr(store, "lease"):
             return self._find(key), ""
-        end, pause = time.monotonic() + WAIT, FIRST
+        end, pause = time.monotonic() + WAIT_SECONDS, FIRST
         while True:
-            token = cast(Leases, store).lease(key, LEASE) or ""
+            token = cast(LeaseStore, store).lease(key, LEASE_SECONDS) or ""
             found = self._find(key)  # behind the lease: who had it before us has kept the result by then
             if token and found is not None:
-                cast(Leases, store).release(key, token)
+                cast(LeaseStore, store).release(key, token)
             if found is not None:
                 return found, ""
             if token or time.monotonic() > end:
@@ -171,14 +171,14 @@ class ResultCache:
 
     @cached_property
     def _scorer(self) -> str:
-        return identity_of(self._choice.scorer)
+        return cache_identity(self._choice.scorer)
 
     def _request(
         self, kind: str, compute: Callable[..., AnyResult], content: Any, options: Mapping[str, Any]
     ) -> _Request | None:
         """None where the result is not to be cached: it depends on time, on a scorer or a pruner we know nothing of, or
         on objects that are no JSON."""
-        words = self._choice.words
+        words = self._choice.word_pruner
         if not self._scorer or self._choice.gate is not None or (words is not None and words.importance is not None):
             return None
         told: dict[str, Any] = {name: list(value) if type(value) is tuple else value for name, value in options.items()}
@@ -186,7 +186,7 @@ class ResultCache:
         if type(plain) not in (list, str):
             return None
         try:
-            counter = counter_for(told["model"])
+            counter = get_counter(told["model"])
             asked = json.dumps([plain, told], ensure_ascii=False, separators=(",", ":")).encode(
                 "utf-8", "surrogatepass"
             )
@@ -194,7 +194,7 @@ class ResultCache:
             return None  # it will say so itself
         if not _is_plain([plain, told]):  # afterwards: nothing runs in a circle here
             return None
-        file = digest_of(counter.file) if counter.file else "-"
+        file = file_digest(counter.file) if counter.file else "-"
         if not file:
             return None
         front = [SCHEMA, _version(), kind, self._scorer, repr(words), counter.name, file]
@@ -240,7 +240,7 @@ def _packed(result: AnyResult, content: Any) -> bytes | None:
         fields["text"] = result.text
         if isinstance(result, DocumentsResult):
             fields["documents"] = result.documents
-    head = json.dumps([result._ground.needs, result._ground.unless])
+    head = json.dumps([result._cache_dependencies.requires, result._cache_dependencies.conflicts_with])
     body = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     if json.loads(body) != fields:
         return None

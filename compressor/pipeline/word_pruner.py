@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compressor.errors import ModelError, Overloaded
-from compressor.pipeline.protected_words import loose
-from compressor.scoring.base import Query, Units
+from compressor.errors import ModelError, QueueFullError
+from compressor.pipeline.protected_words import find_removable_words
+from compressor.scoring.base import Query, UnitBatch
 from compressor.scoring.bm25 import weighted_terms
 from compressor.scoring.token_index import stem
-from compressor.scoring.word_vectors import Floats, words
+from compressor.scoring.word_vectors import Floats, load_word_vectors
 from compressor.text.segmenters.base import Mask, Spans
 from compressor.text.segmenters.span_layout import SpanLayout
 
@@ -35,7 +35,7 @@ Importance = Callable[[str], tuple[Spans, Floats]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cuts:
+class RemovableWords:
     """The words that can be left out of one text. spans: [k, 2], in order, each with the space before it; unit: [k]."""
 
     spans: Spans
@@ -44,10 +44,10 @@ class Cuts:
     def __len__(self) -> int:
         return len(self.spans)
 
-    def of(self, units: Mask) -> Cuts:
+    def for_units(self, units: Mask) -> RemovableWords:
         """The words of these units."""
         mine = units[self.unit]
-        return Cuts(self.spans[mine], self.unit[mine])
+        return RemovableWords(self.spans[mine], self.unit[mine])
 
     def runs(self) -> list[tuple[int, int, int]]:
         """Start and end of each run of neighbours, and its unit."""
@@ -68,25 +68,25 @@ class Cuts:
 class WordPruner:
     """keep: share of the words that stays, more where more is protected or asked for. worth: of a token of the other
     words, next to the tokens of their unit without them; below 1 the units chosen last are pruned, at 0 all of them.
-    importance: None for idf, which also stands in, with a note in `Units.notes`, for a model that fails."""
+    importance: None for idf, which also stands in, with a note in `UnitBatch.notes`, for a model that fails."""
 
     keep: float = KEEP
     worth: float = WORTH
     importance: Importance | None = None
 
-    def cuts(self, units: Units, sources: Sequence[int], query: Query) -> dict[int, Cuts]:
+    def cuts(self, units: UnitBatch, sources: Sequence[int], query: Query) -> dict[int, RemovableWords]:
         """The words that can go from each of these sources; sources without any left out."""
         layouts = {s: x for s in sources if isinstance(x := units.sources[s].layout, SpanLayout)}
-        found = {source: loose(layout) for source, layout in layouts.items()}
+        found = {source: find_removable_words(layout) for source, layout in layouts.items()}
         if not found:
             return {}
         texts = [[layouts[source].text[a + 1 : b] for a, b in spans.tolist()] for source, (spans, *_) in found.items()]
-        values = np.concatenate([idf(part) for part in texts])
+        values = np.concatenate([corpus_idf(part) for part in texts])
         if self.importance is not None:
             try:
-                parts = [of_words(found[s][0], *self.importance(layout.text)) for s, layout in layouts.items()]
+                parts = [max_per_word(found[s][0], *self.importance(layout.text)) for s, layout in layouts.items()]
                 values = np.concatenate(parts)
-            except (ModelError, Overloaded) as error:
+            except (ModelError, QueueFullError) as error:
                 units.notes.append(f"words: {error}; weighed by their idf instead")
         wanted = weighted_terms(query.parts)
         values[[stem(word) in wanted for part in texts for word in part]] = np.inf
@@ -97,23 +97,23 @@ class WordPruner:
         gone &= np.isfinite(values)
         ends = np.cumsum([len(part) for part in texts])
         return {
-            source: Cuts(spans[mine], unit[mine])
+            source: RemovableWords(spans[mine], unit[mine])
             for (source, (spans, unit, _)), mine in zip(found.items(), np.split(gone, ends[:-1]), strict=True)
             if mine.any()
         }
 
 
-def idf(found: Sequence[str]) -> Floats:
+def corpus_idf(found: Sequence[str]) -> Floats:
     """[len(found)] how rare each word is in the corpus behind the shipped vectors; articles say nothing."""
     distinct = {word: i for i, word in enumerate(dict.fromkeys(found))}
-    model = words()
+    model = load_word_vectors()
     values = model.idf[model.rows([stem(word) for word in distinct])]
     values[[word in _ARTICLES for word in distinct]] = 0
     out: Floats = values[[distinct[word] for word in found]]
     return out
 
 
-def of_words(spans: Spans, pieces: Spans, values: Floats) -> Floats:
+def max_per_word(spans: Spans, pieces: Spans, values: Floats) -> Floats:
     """[words] the most any piece of each word says; a word without a piece says everything."""
     out = np.full(len(spans), np.inf, np.float32)
     low = np.searchsorted(pieces[:, 1], spans[:, 0] + 1, side="right")
@@ -126,7 +126,7 @@ def of_words(spans: Spans, pieces: Spans, values: Floats) -> Floats:
     return out
 
 
-def weave(order: Ints, priority: npt.NDArray[np.floating], grains: Ints, worth: float = WORTH) -> Ints:
+def merge_word_units(order: Ints, priority: npt.NDArray[np.floating], grains: Ints, worth: float = WORTH) -> Ints:
     """An order of units, best first, with the words of units put in behind them: `grains` [m] are units of which words
     can go, and the words of grains[i] stand as number len(order) + i where units with `worth` of its priority are."""
     n = len(order)

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from compressor.providers.anthropic_messages import Messages
-from compressor.providers.base import Api, Filter, Inner, Json, Turn, summed
-from compressor.providers.openai_chat import Chat
-from compressor.providers.openai_responses import Responses
+from compressor.providers.anthropic_messages import AnthropicMessagesApi
+from compressor.providers.base import HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter, sum_usage
+from compressor.providers.openai_chat import OpenAIChatApi
+from compressor.providers.openai_responses import OpenAIResponsesApi
 
-__all__ = ["Api", "Chat", "Filter", "Inner", "Json", "Messages", "Responses", "Turn", "summed"]
+__all__ = [
+    "AnthropicMessagesApi",
+    "HiddenRounds",
+    "Json",
+    "ModelTurn",
+    "OpenAIChatApi",
+    "OpenAIResponsesApi",
+    "ProviderApi",
+    "StreamFilter",
+    "sum_usage",
+]

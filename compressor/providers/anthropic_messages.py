@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from compressor.providers.base import Filter, Inner, Json, Turn, summed
+from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, sum_usage
 
 _GROWS = {
     "text_delta": "text",
@@ -19,12 +19,12 @@ _GROWS = {
 }
 
 
-class Messages:
+class AnthropicMessagesApi:
     """`POST /v1/messages`."""
 
     dialect = "anthropic"
 
-    def readable(self, body: Json) -> bool:
+    def supports(self, body: Json) -> bool:
         return bool(isinstance(body.get("messages"), list) and body["messages"])
 
     def history(self, body: Json) -> list[Json]:
@@ -33,40 +33,40 @@ class Messages:
     def system(self, body: Json) -> list[Json]:
         return [{"role": "system", "content": body["system"]}] if body.get("system") else []
 
-    def written(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
+    def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
         result = {**body, "messages": list(messages)}
         if schema is not None:
             result["tools"] = [schema, *(body.get("tools") or ())]
         return result
 
-    def resent(self, body: Json, turn: Turn) -> list[Json]:
+    def build_original_request(self, body: Json, turn: ModelTurn) -> list[Json]:
         return turn.items
 
-    def forced(self, body: Json) -> Json:
+    def without_forced_tool(self, body: Json) -> Json:
         return body | {"tool_choice": {"type": "none"}} if len(body.get("tools") or ()) == 1 else body
 
-    def turn(self, response: Json, tool: str) -> Turn:
+    def turn(self, response: Json, tool: str) -> ModelTurn:
         blocks = [_sendable(block) for block in response.get("content") or ()]
         calls = [block for block in blocks if block.get("type") == "tool_use"]
         asked = [(call["id"], json.dumps(call.get("input") or {})) for call in calls if call.get("name") == tool]
         own = [call["id"] for call in calls if call.get("name") != tool]
-        return Turn([{"role": "assistant", "content": blocks}], asked, own, response.get("usage"))
+        return ModelTurn([{"role": "assistant", "content": blocks}], asked, own, response.get("usage"))
 
     def results(self, asked: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
         pairs = zip(asked, texts, strict=True)
         blocks = [{"type": "tool_result", "tool_use_id": call_id, "content": text} for (call_id, _), text in pairs]
         return [{"role": "user", "content": blocks}]
 
-    def visible(self, response: Json, inner: Inner, tool: str) -> Json:
+    def visible_turn(self, response: Json, inner: HiddenRounds, tool: str) -> Json:
         earlier = [block for turn in inner.turns[:-1] for block in _content(turn) if not _ours(block, tool)]
         content = [block for block in response.get("content") or () if not _ours(block, tool)]
         result = {**response, "content": [*earlier, *content]}
         if inner.last.asked and not inner.last.own and result.get("stop_reason") == "tool_use":
             result["stop_reason"] = "end_turn"
-        usage = summed([turn.usage for turn in inner.turns])
+        usage = sum_usage([turn.usage for turn in inner.turns])
         return result if usage is None else result | {"usage": usage}
 
-    def restored(self, rest: Sequence[Json], inner: Inner) -> list[Json]:
+    def with_hidden_rounds(self, rest: Sequence[Json], inner: HiddenRounds) -> list[Json]:
         first, after = dict(rest[0]), list(rest[1:])
         asked = {call_id for turn in inner.turns for call_id, _ in turn.asked}
         given = first.get("content")
@@ -91,11 +91,11 @@ class Messages:
             return list(rest)
         return [*inner.rounds, first, *after]
 
-    def filter(self, tool: str) -> Filter:
+    def filter(self, tool: str) -> StreamFilter:
         return _Events(tool)
 
 
-def _content(turn: Turn) -> list[Json]:
+def _content(turn: ModelTurn) -> list[Json]:
     content: list[Json] = turn.items[0]["content"]
     return content
 
@@ -142,15 +142,15 @@ class _Events:
         if kind == "message_delta":
             self._usage |= {k: v for k, v in (event.get("usage") or {}).items() if v is not None}
             if self._spent:
-                event = event | {"usage": summed([*self._spent, self._usage])}
+                event = event | {"usage": sum_usage([*self._spent, self._usage])}
         if kind in ("message_delta", "message_stop") and None in self._places.values():
             self._held.append(event)
             return []
         return [event]
 
-    def turn(self) -> Turn:
+    def turn(self) -> ModelTurn:
         response = {"content": [_closed(self._blocks[i]) for i in sorted(self._blocks)], "usage": self._usage or None}
-        turn = Messages().turn(response, self._tool)
+        turn = AnthropicMessagesApi().turn(response, self._tool)
         self._spent.append(turn.usage)
         self._stopped = bool(turn.asked) and not turn.own
         self._begin()

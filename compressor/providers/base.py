@@ -1,8 +1,8 @@
 """What one provider API has to say of itself, so that expand calls can be resolved inside a call.
 
-Everything here is plain JSON data, as it goes over the wire: no SDK, no HTTP, no compressor. An `Api` reads and
-writes request bodies and responses; a `Filter` turns the streams of several internal calls into the one stream that
-the caller sees; an `Inner` is what the caller did not see, to be put back into its later histories.
+Everything here is plain JSON data, as it goes over the wire: no SDK, no HTTP, no compressor. An `ProviderApi` reads and
+writes request bodies and responses; a `StreamFilter` turns the streams of several internal calls into the one stream that
+the caller sees; an `HiddenRounds` is what the caller did not see, to be put back into its later histories.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Turn:
+class ModelTurn:
     """What the model said in one call.
 
     items: that, as it has to stand in the next request. asked: its expand calls, as (call id, arguments). own: the ids
@@ -30,7 +30,7 @@ class Turn:
 
 
 @dataclass
-class Inner:
+class HiddenRounds:
     """What happened inside one call of the caller's: rounds that asked for nothing but texts, then the last turn.
 
     rounds: the items of those rounds with their answers; turns: the model's turns, the last one included;
@@ -38,11 +38,11 @@ class Inner:
     """
 
     rounds: list[Json] = field(default_factory=list)
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[ModelTurn] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
 
     @property
-    def last(self) -> Turn:
+    def last(self) -> ModelTurn:
         return self.turns[-1]
 
     @property
@@ -51,14 +51,14 @@ class Inner:
         return len(self.turns) > 1 or bool(self.last.asked)
 
 
-class Filter(Protocol):
+class StreamFilter(Protocol):
     """The caller's stream, made from one or several. Events that need no change are given back as the same objects."""
 
     def feed(self, event: Json) -> list[Json]:
         """An event of the current call; gives what the caller gets now."""
         ...
 
-    def turn(self) -> Turn:
+    def turn(self) -> ModelTurn:
         """What the current call has said, once its stream is over; what comes next is fed from a new call."""
         ...
 
@@ -67,12 +67,12 @@ class Filter(Protocol):
         ...
 
 
-class Api(Protocol):
+class ProviderApi(Protocol):
     """One provider API. `tool`: the expand tool's name."""
 
     dialect: str
 
-    def readable(self, body: Json) -> bool:
+    def supports(self, body: Json) -> bool:
         """Whether the body holds the whole history and asks for one answer."""
         ...
 
@@ -84,19 +84,19 @@ class Api(Protocol):
         """A system prompt that is held apart from the messages, as messages; else nothing."""
         ...
 
-    def written(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
+    def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
         """A copy of the body with these messages and, if given, the expand tool in front of the others."""
         ...
 
-    def resent(self, body: Json, turn: Turn) -> list[Json]:
+    def build_original_request(self, body: Json, turn: ModelTurn) -> list[Json]:
         """A turn's items as the next request of this kind may hold them."""
         ...
 
-    def forced(self, body: Json) -> Json:
+    def without_forced_tool(self, body: Json) -> Json:
         """A copy of a written body after which no expand call can come, where that takes no tool from the caller."""
         ...
 
-    def turn(self, response: Json, tool: str) -> Turn:
+    def turn(self, response: Json, tool: str) -> ModelTurn:
         """What a whole response says."""
         ...
 
@@ -104,21 +104,21 @@ class Api(Protocol):
         """The answers to expand calls, as items of the next request."""
         ...
 
-    def visible(self, response: Json, inner: Inner, tool: str) -> Json:
+    def visible_turn(self, response: Json, inner: HiddenRounds, tool: str) -> Json:
         """A copy of the last response as the caller gets it: what was said in all rounds, without expand calls."""
         ...
 
-    def restored(self, rest: Sequence[Json], inner: Inner) -> list[Json]:
+    def with_hidden_rounds(self, rest: Sequence[Json], inner: HiddenRounds) -> list[Json]:
         """What follows in the caller's history, from the answer on, with what it did not see put back. The same
         messages if they do not start with that answer."""
         ...
 
-    def filter(self, tool: str) -> Filter:
+    def filter(self, tool: str) -> StreamFilter:
         """A new filter for a stream."""
         ...
 
 
-def summed(usages: Sequence[Json | None]) -> Json | None:
+def sum_usage(usages: Sequence[Json | None]) -> Json | None:
     """The usage of several calls: numbers added up, anything else as the last call says."""
     total: Json | None = None
     for usage in usages:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from compressor.context.refs import MARK_RE
+from compressor.context.refs import PLACEHOLDER_RE
 from compressor.errors import CompressorError
-from compressor.providers import Api, Filter, Inner, Json, Turn
-from compressor.providers.conversation_tracker import Thread, Threads
+from compressor.providers import HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter
+from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
 from compressor.sessions.expand_tool import NAME
 
 log = logging.getLogger("compressor_agents")
@@ -21,7 +21,7 @@ NAMES = 1024  # responses known under another id
 _LAST = "\n\n[This was the last expansion for now. Answer with what you have.]"
 
 
-class Failing:
+class FailOpen:
     """Fail open: an error of ours is logged once of its kind, and the caller's own goes through."""
 
     def __init__(self, open: bool = True) -> None:
@@ -41,12 +41,14 @@ class Failing:
             log.warning(text, exc_info=error)
 
 
-class Resolver:
+class ExpandResolver:
     """Makes a `Call` of each request."""
 
-    def __init__(self, threads: Threads, expand: bool = True, fail_open: bool = True, rounds: int = ROUNDS) -> None:
-        self.threads, self.expand, self.rounds = threads, expand, rounds
-        self.failing = Failing(fail_open)
+    def __init__(
+        self, threads: ConversationTracker, expand: bool = True, fail_open: bool = True, rounds: int = ROUNDS
+    ) -> None:
+        self.tracker, self.expand, self.rounds = threads, expand, rounds
+        self.failing = FailOpen(fail_open)
         self._names: dict[str, str] = {}
 
     def name(self, shown: str, last: str) -> None:
@@ -60,27 +62,27 @@ class Resolver:
         last = self._names.get(body.get("previous_response_id") or "") if isinstance(body, dict) else None
         return {**body, "previous_response_id": last} if last else body
 
-    def call(self, api: Api, body: Json) -> Call | None:
+    def call(self, api: ProviderApi, body: Json) -> ResolvedCall | None:
         """What to send instead of `body`; None if it has to go out as it is."""
         try:
-            if not api.readable(body):
+            if not api.supports(body):
                 self.failing.tell("not compressed: the request does not hold one whole history", f"{api.dialect} body")
                 return None
-            thread = self.threads.of(api.history(body), body.get("model"), api.dialect)
-            return None if thread.refused else Call(self, api, body, thread)
+            thread = self.tracker.match(api.history(body), body.get("model"), api.dialect)
+            return None if thread.rejected_by_provider else ResolvedCall(self, api, body, thread)
         except Exception as error:
             self.failing.note(error)
             return None
 
 
-class Call:
+class ResolvedCall:
     """One call of the caller's and the calls inside it. `body` is what to send next, `first` what was sent first."""
 
-    def __init__(self, resolver: Resolver, api: Api, given: Json, thread: Thread) -> None:
-        self.api, self.thread = api, thread
+    def __init__(self, resolver: ExpandResolver, api: ProviderApi, given: Json, thread: TrackedConversation) -> None:
+        self.api, self.conversation = api, thread
         self._resolver, self._given = resolver, given
         self._messages = api.history(given)
-        self._inner = Inner()
+        self._inner = HiddenRounds()
         self._history = self._restored()
         theirs = [_name(tool) for tool in given.get("tools") or ()]
         ours = resolver.expand and NAME not in theirs and not given.get("functions")  # which go with no tools
@@ -88,28 +90,28 @@ class Call:
         self.first = self.body = self._written()
 
     @property
-    def inner(self) -> Inner:
+    def inner(self) -> HiddenRounds:
         """What happened so far."""
         return self._inner
 
-    def refused(self, error: BaseException) -> None:
+    def on_rejection(self, error: BaseException) -> None:
         """The provider does not take it: this conversation goes out untouched from now on."""
-        self.thread.refused = True
+        self.conversation.rejected_by_provider = True
         self._resolver.failing.tell(f"the provider refused a compressed request, sent as it was: {error}", "refused")
 
-    def filter(self) -> Filter:
+    def filter(self) -> StreamFilter:
         """A filter for the streams of this call."""
         return self.api.filter(self.tool)
 
-    def heard(self, response: Json) -> bool:
+    def on_response(self, response: Json) -> bool:
         """Takes a whole response; whether `body` has to be sent now to go on."""
-        return self.said(self.api.turn(response, self.tool))
+        return self.on_turn(self.api.turn(response, self.tool))
 
-    def said(self, turn: Turn) -> bool:
+    def on_turn(self, turn: ModelTurn) -> bool:
         """Takes what the model said; whether `body` has to be sent now to go on."""
         inner = self._inner
         inner.turns.append(turn)
-        with self.thread.lock:
+        with self.conversation.lock:
             if turn.usage is not None:  # each response's is its own
                 self._note(turn.usage)
             if not turn.asked or not self.tool:
@@ -117,7 +119,7 @@ class Call:
             rounds = len(inner.turns)
             if not turn.own and rounds > self._resolver.rounds:
                 return self._over()
-            answer = self.thread.conversation.expand_tool.answer
+            answer = self.conversation.conversation.expand_tool.answer
             texts = [answer(arguments) for _, arguments in turn.asked]
             if turn.own:
                 inner.answers = texts
@@ -125,26 +127,26 @@ class Call:
             last = rounds == self._resolver.rounds
             if last:
                 texts = [text + _LAST for text in texts]
-            more = [*self.api.resent(self._given, turn), *self.api.results(turn.asked, texts)]
+            more = [*self.api.build_original_request(self._given, turn), *self.api.results(turn.asked, texts)]
             inner.rounds += more
             try:
                 self.body = self._written()
             except Exception as error:  # such as an expansion larger than the budget: the model has asked for it
                 self._resolver.failing.note(error)
-                self.body = self.api.written(self.body, [*self.api.history(self.body), *more], None)
+                self.body = self.api.build_request(self.body, [*self.api.history(self.body), *more], None)
             if last:
-                self.body = self.api.forced(self.body)
+                self.body = self.api.without_forced_tool(self.body)
             return True
 
-    def visible(self, response: Json) -> Json:
+    def visible_turn(self, response: Json) -> Json:
         """The last response as the caller gets it; the same object if the caller may see everything."""
-        return self.api.visible(response, self._inner, self.tool) if self._inner.hidden else response
+        return self.api.visible_turn(response, self._inner, self.tool) if self._inner.hidden else response
 
     def _note(self, usage: Json) -> None:
         """Notes what one call used: no answer is lost for that, be it an unknown form or a store that is away."""
         failing = self._resolver.failing
         try:
-            self.thread.conversation.usage(usage)
+            self.conversation.conversation.record_usage(usage)
         except CompressorError as error:
             if not failing.open:
                 raise
@@ -152,42 +154,42 @@ class Call:
 
     def _over(self) -> bool:
         at = len(self._messages)
-        self.thread.inner.pop(at, None)
+        self.conversation.inner.pop(at, None)
         first, last = self._inner.turns[0].id, self._inner.last.id
         if first and last and first != last:
             self._resolver.name(first, last)
         if self._inner.rounds or self._inner.answers:
-            self.thread.inner[at] = self._inner
+            self.conversation.inner[at] = self._inner
         return False
 
     def _restored(self) -> list[Json]:
         """The caller's history with what it did not see, from the end so that places stay."""
         whole = self._messages
-        inner = self.thread.inner.copy()  # another call of the same history may end meanwhile
+        inner = self.conversation.inner.copy()  # another call of the same history may end meanwhile
         for at in sorted(inner, reverse=True):
             if at < len(whole):
-                whole = [*whole[:at], *self.api.restored(whole[at:], inner[at])]
+                whole = [*whole[:at], *self.api.with_hidden_rounds(whole[at:], inner[at])]
         return whole
 
     def _written(self) -> Json:
-        thread, api, given = self.thread, self.api, self._given
+        thread, api, given = self.conversation, self.api, self._given
         history = [*self._history, *self._inner.rounds]
         with thread.lock:
             conversation = thread.conversation
             schema = conversation.expand_tool.schema(api.dialect) if self.tool else None
             theirs = list(given.get("tools") or ())
-            tools = [schema, *theirs] if schema and (thread.offered or theirs) else theirs
+            tools = [schema, *theirs] if schema and (thread.tool_offered or theirs) else theirs
             system = api.system(given)
-            conversation.follow(history, system=system[0]["content"] if system else None, tools=tools)
+            conversation.sync(history, system=system[0]["content"] if system else None, tools=tools)
             view = conversation.view()
             # With tools of the caller's the tool is there from the first call on, or a cached prefix would break when
             # it came; without, it comes with the first mark, and stays.
-            thread.offered = thread.offered or bool(theirs) or any(map(_marked, view))
-        if not thread.offered:
+            thread.tool_offered = thread.tool_offered or bool(theirs) or any(map(_marked, view))
+        if not thread.tool_offered:
             self.tool, schema = "", None
             if view == self._messages:
                 return given
-        return api.written(given, view, schema)
+        return api.build_request(given, view, schema)
 
 
 def _name(tool: Any) -> Any:
@@ -196,7 +198,7 @@ def _name(tool: Any) -> Any:
 
 def _marked(message: Any) -> bool:
     if isinstance(message, str):
-        return MARK_RE.search(message) is not None
+        return PLACEHOLDER_RE.search(message) is not None
     if isinstance(message, dict):
         return any(map(_marked, message.values()))
     return isinstance(message, (list, tuple)) and any(map(_marked, message))

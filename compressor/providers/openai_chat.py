@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compressor.providers.base import Filter, Inner, Json, Turn, summed
+from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, sum_usage
 
 _BREAK = "\n\n"  # between texts of several rounds, which become one message
 
 
-class Chat:
+class OpenAIChatApi:
     """`POST /chat/completions`."""
 
     dialect = "openai_chat"
 
-    def readable(self, body: Json) -> bool:
+    def supports(self, body: Json) -> bool:
         return bool(isinstance(body.get("messages"), list) and body["messages"] and body.get("n") in (None, 1))
 
     def history(self, body: Json) -> list[Json]:
@@ -23,30 +23,30 @@ class Chat:
     def system(self, body: Json) -> list[Json]:
         return []
 
-    def written(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
+    def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
         result = {**body, "messages": list(messages)}
         if schema is not None:
             result["tools"] = [schema, *(body.get("tools") or ())]
         return result
 
-    def resent(self, body: Json, turn: Turn) -> list[Json]:
+    def build_original_request(self, body: Json, turn: ModelTurn) -> list[Json]:
         return turn.items
 
-    def forced(self, body: Json) -> Json:
+    def without_forced_tool(self, body: Json) -> Json:
         return body | {"tool_choice": "none"} if len(body.get("tools") or ()) == 1 else body
 
-    def turn(self, response: Json, tool: str) -> Turn:
+    def turn(self, response: Json, tool: str) -> ModelTurn:
         message = response["choices"][0]["message"]
         calls = message.get("tool_calls") or []
         asked = [(c["id"], c["function"].get("arguments") or "") for c in calls if _name(c) == tool]
         own = [c["id"] for c in calls if _name(c) != tool]
-        return Turn([_sendable(message)], asked, own, response.get("usage"))
+        return ModelTurn([_sendable(message)], asked, own, response.get("usage"))
 
     def results(self, asked: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
         pairs = zip(asked, texts, strict=True)
         return [{"role": "tool", "tool_call_id": call_id, "content": text} for (call_id, _), text in pairs]
 
-    def visible(self, response: Json, inner: Inner, tool: str) -> Json:
+    def visible_turn(self, response: Json, inner: HiddenRounds, tool: str) -> Json:
         choice = dict(response["choices"][0])
         message = dict(choice["message"])
         message["content"] = _joined([_text(turn) for turn in inner.turns]) or message.get("content")
@@ -59,10 +59,10 @@ class Chat:
             message["content"] = message["content"] or ""  # no provider takes back a message that holds nothing
         choice["message"] = message
         result = {**response, "choices": [choice, *response["choices"][1:]]}
-        usage = summed([turn.usage for turn in inner.turns])
+        usage = sum_usage([turn.usage for turn in inner.turns])
         return result if usage is None else result | {"usage": usage}
 
-    def restored(self, rest: Sequence[Json], inner: Inner) -> list[Json]:
+    def with_hidden_rounds(self, rest: Sequence[Json], inner: HiddenRounds) -> list[Json]:
         first = dict(rest[0])
         calls = list(first.get("tool_calls") or ())
         if first.get("role") != "assistant" or [call.get("id") for call in calls] != inner.last.own:
@@ -77,7 +77,7 @@ class Chat:
             answers = self.results(inner.last.asked, inner.answers)
         return [*inner.rounds, first, *answers, *rest[1:]]
 
-    def filter(self, tool: str) -> Filter:
+    def filter(self, tool: str) -> StreamFilter:
         return _Chunks(tool)
 
 
@@ -86,7 +86,7 @@ def _name(call: Json) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _text(turn: Turn) -> str:
+def _text(turn: ModelTurn) -> str:
     content = turn.items[0].get("content")
     return content if isinstance(content, str) else ""
 
@@ -143,7 +143,7 @@ class _Chunks:
             changed |= self._head
         if event.get("usage") is not None:
             self._usage = event["usage"]
-            changed["usage"] = summed([*self._spent, self._usage])
+            changed["usage"] = sum_usage([*self._spent, self._usage])
         choices = event.get("choices") or []
         over = not choices
         if choices:
@@ -160,12 +160,12 @@ class _Chunks:
             return []
         return [event if changed == event else changed]
 
-    def turn(self) -> Turn:
+    def turn(self) -> ModelTurn:
         calls = [self._calls[i] for i in sorted(self._calls)]
         message = _sendable(self._message | {"tool_calls": calls})
         asked = [(c["id"], c["function"]["arguments"]) for c in calls if _name(c) == self._tool]
         own = [c["id"] for c in calls if _name(c) != self._tool]
-        turn = Turn([message], asked, own, self._usage)
+        turn = ModelTurn([message], asked, own, self._usage)
         held = self._held
         self._spent.append(self._usage)
         self._round += 1

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from compressor.providers.base import Filter, Inner, Json, Turn, summed
+from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, sum_usage
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 _BEGINS = ("response.queued", "response.created", "response.in_progress")
 _ELSEWHERE = ("previous_response_id", "conversation", "prompt", "background", "context_management")
 
 
-class Responses:
+class OpenAIResponsesApi:
     """`POST /responses`."""
 
     dialect = "openai_responses"
 
-    def readable(self, body: Json) -> bool:
+    def supports(self, body: Json) -> bool:
         return bool(isinstance(body.get("input"), (str, list)) and body["input"]) and not any(
             body.get(key) for key in _ELSEWHERE
         )
@@ -33,13 +33,13 @@ class Responses:
     def system(self, body: Json) -> list[Json]:
         return [{"role": "system", "content": body["instructions"]}] if body.get("instructions") else []
 
-    def written(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
+    def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
         result = {**body, "input": list(messages)}
         if schema is not None:
             result["tools"] = [schema, *(body.get("tools") or ())]
         return result
 
-    def resent(self, body: Json, turn: Turn) -> list[Json]:
+    def build_original_request(self, body: Json, turn: ModelTurn) -> list[Json]:
         if body.get("store") is not False:
             return turn.items
         return [  # nothing is stored there: ids name nothing, and reasoning has to come sealed
@@ -48,27 +48,27 @@ class Responses:
             if item.get("type") != "reasoning" or item.get("encrypted_content")
         ]
 
-    def forced(self, body: Json) -> Json:
+    def without_forced_tool(self, body: Json) -> Json:
         return body | {"tool_choice": "none"} if len(body.get("tools") or ()) == 1 else body
 
-    def turn(self, response: Json, tool: str) -> Turn:
+    def turn(self, response: Json, tool: str) -> ModelTurn:
         items = response.get("output") or []
         asked = [(i["call_id"], i.get("arguments") or "") for i in items if _ours(i, tool)]
         own = [i["call_id"] for i in items if i.get("call_id") and not _ours(i, tool)]
-        return Turn([_sendable(item) for item in items], asked, own, response.get("usage"), response.get("id"))
+        return ModelTurn([_sendable(item) for item in items], asked, own, response.get("usage"), response.get("id"))
 
     def results(self, asked: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
         pairs = zip(asked, texts, strict=True)
         return [{"type": "function_call_output", "call_id": call_id, "output": text} for (call_id, _), text in pairs]
 
-    def visible(self, response: Json, inner: Inner, tool: str) -> Json:
+    def visible_turn(self, response: Json, inner: HiddenRounds, tool: str) -> Json:
         earlier = [item for turn in inner.turns[:-1] for item in turn.items if not _ours(item, tool)]
         output = [item for item in response.get("output") or () if not _ours(item, tool)]
         result = {**response, "id": inner.turns[0].id, "output": [*earlier, *output]}
-        usage = summed([turn.usage for turn in inner.turns])
+        usage = sum_usage([turn.usage for turn in inner.turns])
         return result if usage is None else result | {"usage": usage}
 
-    def restored(self, rest: Sequence[Json], inner: Inner) -> list[Json]:
+    def with_hidden_rounds(self, rest: Sequence[Json], inner: HiddenRounds) -> list[Json]:
         asked = {call_id for turn in inner.turns for call_id, _ in turn.asked}
         shown = [_said(i) for turn in inner.turns[:-1] for i in turn.items if i.get("call_id") not in asked]
         left = list(rest)
@@ -87,7 +87,7 @@ class Responses:
             left[after:after] = self.results(inner.last.asked, inner.answers)
         return [*inner.rounds, *left]
 
-    def filter(self, tool: str) -> Filter:
+    def filter(self, tool: str) -> StreamFilter:
         return _Events(tool)
 
 
@@ -122,12 +122,12 @@ class _Events:
     """The events of several calls as one stream: begun once, ended once, its items and events numbered on.
 
     The response that ends it has the id of the one that began it, as the SDK demands; `previous_response_id` has to
-    name the last one, though (`Resolver.renamed`).
+    name the last one, though (`ExpandResolver.renamed`).
     """
 
     def __init__(self, tool: str) -> None:
         self._tool = tool
-        self._turns: list[Turn] = []
+        self._turns: list[ModelTurn] = []
         self._places: dict[int, int | None] = {}  # None: an expand call, which the caller does not get
         self._sent = 0  # items the caller has got so far
         self._sequence = 0
@@ -159,8 +159,8 @@ class _Events:
         place = self._places[index]
         return [] if place is None else [self._numbered(event, {"output_index": place})]
 
-    def turn(self) -> Turn:
-        api = Responses()
+    def turn(self) -> ModelTurn:
+        api = OpenAIResponsesApi()
         response = {**self._response, "output": self._response.get("output") or self._items}
         turn = api.turn(response, self._tool)
         self._turns.append(turn)
@@ -174,11 +174,13 @@ class _Events:
         return [self._ended(event) for event in held]
 
     def _ended(self, event: Json) -> Json:
-        turn = Responses().turn(event["response"], self._tool)
+        turn = OpenAIResponsesApi().turn(event["response"], self._tool)
         if not self._turns and not turn.asked:
             return self._numbered(event, {})
-        inner = Inner(turns=[*self._turns, turn])
-        return self._numbered(event, {"response": Responses().visible(event["response"], inner, self._tool)})
+        inner = HiddenRounds(turns=[*self._turns, turn])
+        return self._numbered(
+            event, {"response": OpenAIResponsesApi().visible_turn(event["response"], inner, self._tool)}
+        )
 
     def _numbered(self, event: Json, values: Json) -> Json:
         if "sequence_number" in event:

@@ -14,10 +14,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring.base import Query, Units
+from compressor.scoring.base import Query, UnitBatch
 from compressor.scoring.bm25 import K1, STOP, B
-from compressor.scoring.token_index import CODE, NAME, NUMBER, TOKEN, classify, stem
-from compressor.scoring.word_vectors import RARE, Floats, Words, words
+from compressor.scoring.token_index import CODE, NAME, NUMBER, TOKEN, classify_token, stem
+from compressor.scoring.word_vectors import RARE, Floats, WordVectors, load_word_vectors
 
 Ints = npt.NDArray[np.int64]
 
@@ -44,23 +44,23 @@ _MONTHS = frozenset(
 )
 
 
-def answers(query: Query, units: Units) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def answer_log_odds(query: Query, units: UnitBatch) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """[n] float32 log-odds that a unit holds the answer, and [n] which units are running text: the rest is 0. Without a
     query there is no answer, and nothing is read."""
     out = np.zeros(len(units), np.float32)
     mask = running_text(units)
-    if mask.any() and (asked := Asked.of(query)).terms:
+    if mask.any() and (asked := QueryFeatures.from_query(query)).terms:
         mine = np.flatnonzero(mask)
-        model = words()
+        model = load_word_vectors()
         out[mine] = _network(features(asked, units, mine, model), model)
         return out, mask
     return out, np.zeros_like(mask)
 
 
-def running_text(units: Units) -> npt.NDArray[np.bool_]:
+def running_text(units: UnitBatch) -> npt.NDArray[np.bool_]:
     """[n] units of documents that are read as sentences."""
     reads = np.array([s.kind == "document" and s.layout.kind in PROSE for s in units.sources], np.bool_)
-    mask: npt.NDArray[np.bool_] = reads[units.source_of]
+    mask: npt.NDArray[np.bool_] = reads[units.source_indices]
     return mask
 
 
@@ -71,7 +71,7 @@ def relevance(odds: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryFeatures:
     """A query as the model reads it: distinct terms in order, `words` they come from (lower case), their weights."""
 
     terms: list[str]
@@ -79,25 +79,27 @@ class Asked:
     weights: Floats
 
     @staticmethod
-    def of(query: Query) -> Asked:
+    def from_query(query: Query) -> QueryFeatures:
         weights: dict[str, float] = {}
         tokens: list[str] = []
         for text, weight in sorted(query.parts, key=lambda p: -p[1]):
             for token in TOKEN.findall(text[:2000]):
-                for term in classify(token)[1]:
+                for term in classify_token(token)[1]:
                     if len(weights) < MOST_TERMS or term in weights:
                         weights[term] = max(weights.get(term, 0.0), weight)
                 tokens.append(token.replace(".", "").lower())
         top = max(weights.values(), default=1.0) or 1.0
-        return Asked(list(weights), tokens[: 2 * MOST_TERMS], np.array([w / top for w in weights.values()], np.float32))
+        return QueryFeatures(
+            list(weights), tokens[: 2 * MOST_TERMS], np.array([w / top for w in weights.values()], np.float32)
+        )
 
 
 class _Text:
     """The units' and the titles' terms, end to end: rows 0..n-1 are units, then one row a document."""
 
-    def __init__(self, units: Units, mine: Ints) -> None:
+    def __init__(self, units: UnitBatch, mine: Ints) -> None:
         index = units.index
-        sources, document = np.unique(units.source_of[mine], return_inverse=True)
+        sources, document = np.unique(units.source_indices[mine], return_inverse=True)
         self.n, self.documents = len(mine), len(sources)
         self.document = document
         place = np.full(len(units), -1, np.int64)
@@ -112,10 +114,10 @@ class _Text:
         extra: list[int] = []
         owner: list[int] = []
         for d, s in enumerate(sources.tolist()):
-            for token in TOKEN.findall(units.sources[s].asked[:LONGEST_TITLE]):
+            for token in TOKEN.findall(units.sources[s].tool_call_text[:LONGEST_TITLE]):
                 if (number := numbers.get(token)) is None:
                     number = numbers[token] = len(tokens)
-                    kind, found = classify(token)
+                    kind, found = classify_token(token)
                     tokens.append(token)
                     parts.append(found or ("",))
                     kinds.append(kind)
@@ -176,7 +178,7 @@ def _initial(token: str) -> int:
     return 0 if token in _SKIPPED else 32
 
 
-def _near(asked: Asked, text: _Text) -> tuple[Floats, Floats]:
+def _near(asked: QueryFeatures, text: _Text) -> tuple[Floats, Floats]:
     """[q, slots] 1 where a slot is the query's term, up to NEAR where it is another form of it; and the exact ones."""
     numbers = {t: i for i, t in enumerate(asked.terms)}
     forms: dict[str, set[int]] = {}  # other spellings of query terms
@@ -211,7 +213,7 @@ def _shared(a: str, b: str) -> int:
     return min(len(a), len(b))
 
 
-def features(asked: Asked, units: Units, mine: Ints, model: Words) -> Floats:
+def features(asked: QueryFeatures, units: UnitBatch, mine: Ints, model: WordVectors) -> Floats:
     """[len(mine), features] what the network sees of the units `mine`, which stand in order."""
     text = _Text(units, mine)
     n, document = text.n, text.document
@@ -275,7 +277,7 @@ def features(asked: Asked, units: Units, mine: Ints, model: Words) -> Floats:
     return np.stack([np.broadcast_to(np.asarray(x, np.float32), (n,)) for x in out], axis=1)
 
 
-def _answer_forms(asked: Asked, text: _Text, exact: Floats) -> list[npt.ArrayLike]:
+def _answer_forms(asked: QueryFeatures, text: _Text, exact: Floats) -> list[npt.ArrayLike]:
     """Names, numbers and dates that the query does not have, and whether it asks for them."""
     n = text.n
     new = ~(exact > 0).any(0)
@@ -323,7 +325,7 @@ def _unit(vectors: Floats) -> Floats:
     return out
 
 
-def _network(x: Floats, model: Words) -> Floats:
+def _network(x: Floats, model: WordVectors) -> Floats:
     first, first_bias, second, second_bias = model.layers
     out: Floats = np.tanh((x - model.mean) / model.scale @ first + first_bias) @ second + second_bias[0]
     return out

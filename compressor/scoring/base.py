@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.context.model import Kind
-from compressor.scoring.token_index import Index
-from compressor.text.segmenters.base import Layout
+from compressor.scoring.token_index import TokenIndex
+from compressor.text.segmenters.base import SegmentedText
 
 Scores = npt.NDArray[np.float32]
 
@@ -22,31 +22,31 @@ class Query:
     """What the agent is after: texts with weights. `known` is text that stays in the context whatever happens."""
 
     parts: tuple[tuple[str, float], ...] = ()
-    known: tuple[str, ...] = ()
+    retained_text: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceBlock:
     """One block as a scorer sees it. `asked` is the call (or title) it answers; `age` counts blocks of the context
     that came after it (0 = newest); `costs` are tokens per unit."""
 
     kind: Kind
-    layout: Layout
+    layout: SegmentedText
     costs: npt.NDArray[np.float32]
-    asked: str = ""
+    tool_call_text: str = ""
     age: int = 0
 
 
 @dataclass
-class Units:
+class UnitBatch:
     """All units of all sources, in order of the context. Unit arrays of several sources are laid end to end.
 
     `room` is how many tokens of them can be kept, 0 where that is not known; only a scorer that shares its work between
     models needs it. What a scorer leaves behind: `notes`, what the user is to know (a fallback taken), ends up in the
     warnings; `vectors` tells the reducer how alike units are: [n, d] of length 1, or 0 where there is none."""
 
-    sources: Sequence[Source]
-    room: float = 0.0
+    sources: Sequence[SourceBlock]
+    available_tokens: float = 0.0
     notes: list[str] = field(default_factory=list)
     vectors: npt.NDArray[np.float32] | None = None
     starts: npt.NDArray[np.int32] = field(init=False)  # [len(sources) + 1] first unit of each source
@@ -63,7 +63,7 @@ class Units:
         return [s.layout.text[a:b] for s in self.sources for a, b in s.layout.spans.tolist()]
 
     @cached_property
-    def source_of(self) -> npt.NDArray[np.int32]:
+    def source_indices(self) -> npt.NDArray[np.int32]:
         """[n] the source each unit belongs to."""
         out: npt.NDArray[np.int32] = np.repeat(np.arange(len(self.sources), dtype=np.int32), np.diff(self.starts))
         return out
@@ -83,7 +83,7 @@ class Units:
     def parents(self) -> npt.NDArray[np.int32]:
         """[n] parent units numbered over all sources, -1 where there is none."""
         own = np.concatenate([*(s.layout.parents for s in self.sources), np.zeros(0, np.int32)])
-        return np.where(own >= 0, own + self.starts[self.source_of], np.int32(-1))
+        return np.where(own >= 0, own + self.starts[self.source_indices], np.int32(-1))
 
     @cached_property
     def columns(self) -> npt.NDArray[np.int32]:
@@ -112,25 +112,25 @@ class Units:
         return out
 
     @cached_property
-    def index(self) -> Index:
+    def index(self) -> TokenIndex:
         """The units' tokens, read once for the scorer and the reducer."""
-        return Index(self.texts())
+        return TokenIndex(self.texts())
 
 
-class Reader(Protocol):
+class RelevanceModel(Protocol):
     """A model that reads units against a query. What a unit's structure and identity are worth is not its business:
-    `FastScorer` adds that."""
+    `HeuristicScorer` adds that."""
 
     name: str
 
-    def read(self, query: Query, units: Units, which: npt.NDArray[np.int64]) -> Scores:
+    def relevance(self, query: Query, units: UnitBatch, which: npt.NDArray[np.int64]) -> Scores:
         """[len(which)] float32, how likely each of these units is to be worth keeping for the query: log-odds, or what
         grows like them; only differences count. Blocks until they are there. Raises Overloaded when the worker cannot
         do it in time, ModelError when the model fails."""
         ...
 
 
-def identity_of(thing: object) -> str:
+def cache_identity(thing: object) -> str:
     """What a scorer or reader says its scores depend on, "" if nothing."""
     said = getattr(thing, "identity", "")
     return said if isinstance(said, str) else ""
@@ -144,6 +144,6 @@ class Scorer(Protocol):
 
     name: str
 
-    def score(self, query: Query, units: Units) -> Scores:
+    def score(self, query: Query, units: UnitBatch) -> Scores:
         """[n] float32, not negative, comparable across sources: a priority per token spent, 0 = worthless here."""
         ...

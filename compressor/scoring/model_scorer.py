@@ -2,8 +2,8 @@
 
 Without a band every sentence is read: the tiers `embedding`, `pruner` and `perplexity`. With one, the fast tier decides
 the clear units and the model reads those near the budget line: `cascade`. A model that cannot answer (queue full,
-deadline passed, broken, numbers that are none) is done without: the fast tier's scores stand and `Units.notes` says so.
-Knows no model; a `Reader` is one.
+deadline passed, broken, numbers that are none) is done without: the fast tier's scores stand and `UnitBatch.notes` says so.
+Knows no model; a `RelevanceModel` is one.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from compressor.errors import ModelError, Overloaded
-from compressor.scoring.answer_relevance import answers, relevance, running_text
-from compressor.scoring.base import Query, Reader, Scores, Units, identity_of
-from compressor.scoring.heuristic import FastScorer
+from compressor.errors import ModelError, QueueFullError
+from compressor.scoring.answer_relevance import answer_log_odds, relevance, running_text
+from compressor.scoring.base import Query, RelevanceModel, Scores, UnitBatch, cache_identity
+from compressor.scoring.heuristic import HeuristicScorer
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -26,16 +26,16 @@ READABLE = frozenset(("prose", "markdown", "html", "search", "whole"))
 
 
 @runtime_checkable
-class Encodes(Protocol):
+class HasEmbeddings(Protocol):
     """A reader whose vectors also tell how alike units are."""
 
-    def vectors_of(self, units: Units, which: Ints) -> Scores:
+    def vectors_of(self, units: UnitBatch, which: Ints) -> Scores:
         """[len(which), d] float32, of length 1 or 0."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
+class BlendWeights:
     """How a document sentence's log-odds are put together: `fast` x the fast tier's + `model` x the reader's. Chosen on
     the dev questions with out-of-fold odds of the fast tier: `benchmarks/LOG.md`."""
 
@@ -44,7 +44,7 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class CascadeWindow:
     """What can still make it: in the fast tier's order, units that begin before `high` times the room, or before
     `least` tokens; the rest is clear. (Leaving out the top, too, lost answers at small budgets: benchmarks/LOG.md.)"""
 
@@ -53,24 +53,29 @@ class Band:
 
 
 class ModelScorer:
-    """`Scorer` of a reader. Raises MissingExtra, ModelError and DeviceError when the reader is made, never later."""
+    """`Scorer` of a reader. Raises MissingDependencyError, ModelError and DeviceError when the reader is made, never later."""
 
     def __init__(
-        self, name: str, reader: Reader, mix: Mix, band: Band | None = None, fast: FastScorer | None = None
+        self,
+        name: str,
+        reader: RelevanceModel,
+        mix: BlendWeights,
+        band: CascadeWindow | None = None,
+        fast: HeuristicScorer | None = None,
     ) -> None:
         self.name, self.reader, self.mix, self.band = name, reader, mix, band
-        self.fast = fast or FastScorer()
+        self.fast = fast or HeuristicScorer()
 
     @property
     def identity(self) -> str:
         """The reader's, with how it is mixed and banded; "" if the reader has none."""
-        read = identity_of(self.reader)
+        read = cache_identity(self.reader)
         return f"{self.name}:{read}:{self.mix}:{self.band}:{self.fast.identity}" if read else ""
 
-    def score(self, query: Query, units: Units) -> Scores:
+    def score(self, query: Query, units: UnitBatch) -> Scores:
         """See `Scorer.score`."""
-        odds, text = answers(query, units)
-        cheap = self.fast.weigh(query, units, odds, text)
+        odds, text = answer_log_odds(query, units)
+        cheap = self.fast.reweight(query, units, odds, text)
         which = self._wanted(query, units, cheap)
         found = self._read(query, units, which)
         if found is None:
@@ -80,35 +85,35 @@ class ModelScorer:
         mixed = self._mixed(odds, text, which[mine], found[mine])
         match = np.zeros(len(units), np.float32)
         match[which[~mine]] = relevance(found[~mine])
-        return self.fast.weigh(query, units, mixed, text, match)
+        return self.fast.reweight(query, units, mixed, text, match)
 
-    def _wanted(self, query: Query, units: Units, cheap: Scores) -> Ints:
+    def _wanted(self, query: Query, units: UnitBatch, cheap: Scores) -> Ints:
         """The units the model is to read."""
         if not any(text.strip() for text, _ in query.parts):
             return np.zeros(0, np.int64)
         readable = np.array([s.layout.kind in READABLE and s.kind != "image" for s in units.sources], np.bool_)
-        wanted: Mask = readable[units.source_of] & (units.index.lengths > 0)
-        if self.band is not None and units.room:
+        wanted: Mask = readable[units.source_indices] & (units.index.lengths > 0)
+        if self.band is not None and units.available_tokens:
             order = np.argsort(-cheap, kind="stable")
             begin = np.empty(len(units), np.float64)
             begin[order] = np.cumsum(units.costs[order], dtype=np.float64) - units.costs[order]
-            high = max(self.band.high * units.room, self.band.least)
+            high = max(self.band.high * units.available_tokens, self.band.least)
             wanted &= begin < high
         return np.flatnonzero(wanted)
 
-    def _read(self, query: Query, units: Units, which: Ints) -> Scores | None:
+    def _read(self, query: Query, units: UnitBatch, which: Ints) -> Scores | None:
         """The reader's log-odds; None where the fast tier has to do."""
         if not len(which):
             return None
         try:
-            found = self.reader.read(query, units, which)
-            if isinstance(self.reader, Encodes):
+            found = self.reader.relevance(query, units, which)
+            if isinstance(self.reader, HasEmbeddings):
                 vectors = self.reader.vectors_of(units, which)
                 units.vectors = np.zeros((len(units), vectors.shape[1]), np.float32)
                 units.vectors[which] = vectors
             if found.shape != which.shape or not np.isfinite(found).all():
                 raise ModelError(f"gave numbers that are none for {len(which)} units")
-        except (Overloaded, ModelError) as error:
+        except (QueueFullError, ModelError) as error:
             units.notes.append(f"{self.name}: {error}; scored by the fast tier instead")
             return None
         return found

@@ -10,7 +10,7 @@ LAST_USER, LAST_ACTION, TASK = 1.0, 0.7, 0.4
 RECENT_CHARS = 4_000  # of one part: a query is an intention, not a document
 
 
-def query_of(
+def build_query(
     context: Context,
     explicit: str | None,
     known: tuple[str, ...],

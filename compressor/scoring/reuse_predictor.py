@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import ModelError
-from compressor.scoring.base import Units
-from compressor.scoring.token_index import terms, tokens_of
-from compressor.text.segmenters.base import Flag
+from compressor.scoring.base import UnitBatch
+from compressor.scoring.token_index import distinct_tokens, terms
+from compressor.text.segmenters.base import UnitFlag
 
 PATH = Path(__file__).parents[1] / "models" / "reuse.npz"
 VERSION = 1
@@ -39,7 +39,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class LexicalMatch:
     """What lexical matching has found. unit: [n] in [0, 1]; source: [sources]; wanted: query terms with weights;
     known: [vocabulary] tokens that stand in text which stays; said: [vocabulary] those the agent itself has written."""
 
@@ -51,7 +51,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class ReuseNetwork:
     """tanh(token @ by_token + unit @ by_unit + bias) @ out: one number a token in a unit."""
 
     by_token: Floats
@@ -69,7 +69,7 @@ class Network:
         return found
 
 
-def token_features(units: Units, match: Match) -> Floats:
+def token_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     """[vocabulary, features]."""
     index = units.index
     unit, token = index.pairs
@@ -78,7 +78,7 @@ def token_features(units: Units, match: Match) -> Floats:
     out = [(index.kinds == k).astype(np.float32) for k in range(6)]
     out += [(shapes >> b & 1).astype(np.float32) for b in range(SHAPE_BITS)]
     out.append((shapes >> SHAPE_BITS).astype(np.float32) / 7)
-    source = units.source_of[unit].astype(np.int64)
+    source = units.source_indices[unit].astype(np.int64)
     places = np.bincount(token, minlength=size)
     sources = np.bincount(np.unique(source * size + token) % max(size, 1), minlength=size)
     newest = np.full(size, 1e3, np.float32)
@@ -90,21 +90,23 @@ def token_features(units: Units, match: Match) -> Floats:
         matched[:] = [sum(get(t, 0.0) for t in ts) / len(ts) if ts else 0.0 for ts in index.terms]
     asked = np.zeros(size, np.float32)
     vocabulary = index.vocabulary
-    asked[[v for s in units.sources for t in tokens_of(s.asked) if (v := vocabulary.get(t)) is not None]] = 1
+    asked[
+        [v for s in units.sources for t in distinct_tokens(s.tool_call_text) if (v := vocabulary.get(t)) is not None]
+    ] = 1
     out += [np.log1p(places) / 4, np.log1p(sources) / 2, np.exp(-newest / 4), matched, matched >= 0.99, asked]
     out += [match.known, match.said]
     return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
 
 
-def unit_features(units: Units, match: Match) -> Floats:
+def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     """[n, features]."""
     n = len(units)
-    source = units.source_of
+    source = units.source_indices
     starts = units.starts
     flags = units.flags
     lengths = units.index.lengths.astype(np.float32)
     out: list[npt.ArrayLike] = [np.log1p(lengths) / 3]
-    out += [(flags & flag) > 0 for flag in Flag if flag]
+    out += [(flags & flag) > 0 for flag in UnitFlag if flag]
     kinds = [s.layout.kind for s in units.sources]
     out += [np.array([k == kind for k in kinds], np.bool_)[source] for kind in LAYOUTS]
     roles = [s.kind for s in units.sources]
@@ -122,7 +124,7 @@ def unit_features(units: Units, match: Match) -> Floats:
     out += [place / np.maximum(size - 1, 1), np.minimum(place, 8) / 8, np.minimum(size - 1 - place, 8) / 8]
     out += [np.log1p(size) / 6, ages == 0, np.exp(-ages / 2), np.exp(-ages / 8)]
     names, cells = _names(units)
-    arguments = {name for s in units.sources for name in _ARGUMENT.findall(s.asked)}
+    arguments = {name for s in units.sources for name in _ARGUMENT.findall(s.tool_call_text)}
     passed = np.array([not arguments.isdisjoint(found) for found in names])
     wanted = np.array([any(t in match.wanted for name in found for t in terms(name)) for found in names])
     ident = np.array([any(map(_IDENTITY.search, found)) for found in names])
@@ -130,13 +132,13 @@ def unit_features(units: Units, match: Match) -> Floats:
     return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
 
 
-def _names(units: Units) -> tuple[list[list[str]], npt.NDArray[np.int64]]:
+def _names(units: UnitBatch) -> tuple[list[list[str]], npt.NDArray[np.int64]]:
     """Names of columns and of members of JSON objects; and [n] which of them each unit has: none is the first."""
     index = units.index
     names: list[list[str]] = [[], *(_WORD.findall(name) for name in units.column_names)]
     out: npt.NDArray[np.int64] = (units.columns + 1).astype(np.int64)
     in_json = np.array([s.layout.kind == "json" for s in units.sources], np.bool_)
-    member = np.flatnonzero((out == 0) & in_json[units.source_of] & (index.lengths > 1))
+    member = np.flatnonzero((out == 0) & in_json[units.source_indices] & (index.lengths > 1))
     first = index.token[(np.cumsum(index.lengths) - index.lengths)[member]]
     tokens, which = np.unique(first, return_inverse=True)
     out[member] = len(names) + which
@@ -158,13 +160,13 @@ def _around(found: Floats, source: npt.NDArray[np.int32], starts: npt.NDArray[np
 
 
 @cache
-def network(path: Path = PATH) -> Network:
+def network(path: Path = PATH) -> ReuseNetwork:
     """The shipped model. ModelError if the file is missing, damaged or of another version."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if int(file["version"]) != VERSION:
                 raise ModelError(f"{path.name} has version {int(file['version'])}, this release reads {VERSION}")
-            found = Network(*(file[name].astype(np.float32) for name in ("by_token", "by_unit", "bias", "out")))
+            found = ReuseNetwork(*(file[name].astype(np.float32) for name in ("by_token", "by_unit", "bias", "out")))
             widths = len(found.by_token), len(found.by_unit), *found.by_unit.shape[1:], *found.by_token.shape[1:]
             if widths != (TOKEN_FEATURES, UNIT_FEATURES, len(found.bias), len(found.out)):
                 raise ValueError("arrays do not fit together")
@@ -173,7 +175,7 @@ def network(path: Path = PATH) -> Network:
     return found
 
 
-def reuse(units: Units, match: Match) -> Floats:
+def reuse_likelihood(units: UnitBatch, match: LexicalMatch) -> Floats:
     """[pairs] how many times likelier than the average of this context's strings one is to be repeated."""
     odds = network()(token_features(units, match), unit_features(units, match), units.index.pairs)
     out: Floats = np.exp(odds - odds.max(initial=0))

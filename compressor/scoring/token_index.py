@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from compressor.tokens.lru_cache import Memo
+from compressor.caches import TwoGenerationCache
 
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 #: a CJK character, or a word with what glues identifiers, paths, dates, e-mails and numbers together
@@ -38,11 +38,11 @@ _CLASSES = re.compile(
 )
 _BY_NAME = {"path": PATH, "code": CODE, "identifier": IDENTIFIER, "number": NUMBER, "name": NAME}
 
-_tokens: Memo[frozenset[str]] = Memo()
+_tokens: TwoGenerationCache[frozenset[str]] = TwoGenerationCache()
 _memo: dict[str, tuple[int, tuple[str, ...], int]] = {}
 
 
-def classify(token: str) -> tuple[int, tuple[str, ...]]:
+def classify_token(token: str) -> tuple[int, tuple[str, ...]]:
     """A token's class and its terms: lower-cased, stemmed parts without accents by which a query can match it. `U.S.`
     is one term."""
     return _classified(token)[:2]
@@ -53,11 +53,11 @@ def _classified(token: str) -> tuple[int, tuple[str, ...], int]:
     if known is None:
         if len(_memo) > _MEMO_LIMIT:
             _memo.clear()
-        known = _memo[token] = (*_classify(token[:200]), shape(token))
+        known = _memo[token] = (*_classify(token[:200]), token_shape(token))
     return known
 
 
-def shape(token: str) -> int:
+def token_shape(token: str) -> int:
     """What a token looks like, in bits: 0 a slash, 1 an underscore, 2 a point, 3 an @, 4 a hyphen, 5 begins with a
     capital, 6 no small letter, 7 a digit, 8 digits only; 9 to 11 its length in steps of 4, up to 7."""
     digit = any(map(str.isdigit, token))
@@ -108,7 +108,7 @@ def stem(word: str) -> str:
     return word
 
 
-def tokens_of(text: str) -> frozenset[str]:
+def distinct_tokens(text: str) -> frozenset[str]:
     """The distinct tokens of a text. Remembered: a context's fixed texts come again with every call."""
     found = _tokens.get(text)
     if found is None:
@@ -119,10 +119,10 @@ def tokens_of(text: str) -> frozenset[str]:
 
 def terms(text: str) -> list[str]:
     """All terms of a text, in order, with repetitions."""
-    return [t for token in TOKEN.findall(text) for t in classify(token)[1]]
+    return [t for token in TOKEN.findall(text) for t in classify_token(token)[1]]
 
 
-class Index:
+class TokenIndex:
     """Tokens of units.
 
     vocabulary: the distinct tokens, numbered in order of first use.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import StoreError
-from compressor.storage.base import Store, get_many
+from compressor.storage.base import BlobStore, get_many
 
 Vector = npt.NDArray[np.float16]
 
@@ -24,7 +24,7 @@ class VectorCache:
     `store` opens the store, on first use. A value is the vector's float16 bytes, little endian.
     """
 
-    def __init__(self, store: Callable[[], Store]) -> None:
+    def __init__(self, store: Callable[[], BlobStore]) -> None:
         self._store = store
 
     def get(self, fingerprint: str, texts: Sequence[str]) -> dict[str, Vector]:

@@ -26,11 +26,11 @@ RARE = 8.0  # idf of a word out of the vocabulary
 
 Floats = npt.NDArray[np.float32]
 _lock = threading.Lock()
-_loaded: Words | None = None
+_loaded: WordVectors | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class WordVectors:
     """Vectors of terms and what else the file holds.
 
     numbers: row of each term of the vocabulary. term, asked: [rows, d] vectors of terms, as texts and as queries use
@@ -51,17 +51,17 @@ class Words:
     def rows(self, terms: Sequence[str]) -> npt.NDArray[np.int32]:
         """[len(terms)] the row of each term; every term has one."""
         get = self.numbers.get
-        return np.array([r if (r := get(t)) is not None else outside(t) for t in terms], np.int32)
+        return np.array([r if (r := get(t)) is not None else hash_bucket(t) for t in terms], np.int32)
 
 
-def outside(term: str) -> int:
+def hash_bucket(term: str) -> int:
     """The row of a term that is not in the vocabulary."""
     if term.isdigit():
         return 0 if len(term) == 4 and term[0] in "12" else min(len(term), SHAPES - 1)
     return SHAPES + zlib.crc32(term[-3:].encode("utf-8", "surrogatepass")) % BUCKETS
 
 
-def words() -> Words:
+def load_word_vectors() -> WordVectors:
     """The shipped vectors, read once per process. CompressorError if the file is missing, damaged or too new."""
     global _loaded
     if _loaded is None:
@@ -71,7 +71,7 @@ def words() -> Words:
     return _loaded
 
 
-def load(path: Path) -> Words:
+def load(path: Path) -> WordVectors:
     """Reads a words file; see `words`."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -83,13 +83,13 @@ def load(path: Path) -> Words:
         raise CompressorError(f"cannot read the word vectors {path}: {e}; reinstall agentic-compressor") from e
 
 
-def _built(data: dict[str, npt.NDArray[np.generic]]) -> Words:
+def _built(data: dict[str, npt.NDArray[np.generic]]) -> WordVectors:
     vocabulary = data["vocabulary"].tobytes().decode("utf-8").split("\n")
     term = _floats(data["term"]) * _floats(data["term_scale"])[:, None]
     rows, d = term.shape
     asked = term.copy()
     asked[data["asked_rows"].astype(np.int64)] += _floats(data["asked"]) * _floats(data["asked_scale"])[:, None]
-    out = Words(
+    out = WordVectors(
         numbers={t: FIRST + i for i, t in enumerate(vocabulary)},
         term=term,
         asked=asked,

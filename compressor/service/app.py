@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import CompressorError, DeviceError, MissingExtra, ModelError, StoreError
-from compressor.service.settings import Config
+from compressor.errors import CompressorError, DeviceError, MissingDependencyError, ModelError, StoreError
+from compressor.service.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
 
-    from compressor.service.request_handler import Gate
+    from compressor.service.request_handler import RequestHandler
     from compressor.service.telemetry.metrics import Metrics
     from compressor.service.tenants import Tenants
 
@@ -25,29 +25,29 @@ log = logging.getLogger("compressor.service")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")  # in an error's message: names of sessions and refs
 
 
-def create_app(config: Config | None = None) -> Gate:
-    """The service. MissingExtra without the packages of the extra "service", DeviceError or ModelError for a scorer
+def create_app(config: Settings | None = None) -> RequestHandler:
+    """The service. MissingDependencyError without the packages of the extra "service", DeviceError or ModelError for a scorer
     that cannot be had."""
     for package in ("fastapi", "httpx", "prometheus_client"):
-        _need(package)
+        _require_package(package)
     from fastapi import FastAPI
 
     from compressor._version import __version__
-    from compressor.scoring.runtime.executor import in_thread
+    from compressor.scoring.runtime.executor import run_in_thread
     from compressor.service.api import router
     from compressor.service.dashboard.api import router as dashboard
-    from compressor.service.dashboard.usage_recorder import Ledger
+    from compressor.service.dashboard.usage_recorder import UsageRecorder
     from compressor.service.proxy.proxy import Proxy
-    from compressor.service.request_handler import Gate
+    from compressor.service.request_handler import RequestHandler
     from compressor.service.telemetry.metrics import Metrics
     from compressor.service.telemetry.tracing import Tracing, wanted
     from compressor.service.tenants import Tenants
 
-    config = config or Config()
+    config = config or Settings()
     tracing = Tracing() if wanted(config.otel, os.environ) else None
     metrics, tenants = Metrics(), Tenants(config)
-    metrics.sources.append(lambda: _look(metrics, tenants))
-    ledger = Ledger(metrics, tenants.books)
+    metrics.sources.append(lambda: _sample(metrics, tenants))
+    ledger = UsageRecorder(metrics, tenants.usage_source)
     proxy = Proxy(config, metrics)
 
     @asynccontextmanager
@@ -57,9 +57,9 @@ def create_app(config: Config | None = None) -> Gate:
         yield
         watching.cancel()
         if tracing is not None:
-            await in_thread(tracing.close)
+            await run_in_thread(tracing.close)
         await proxy.close()
-        await in_thread(ledger.close)
+        await run_in_thread(ledger.close)
         tenants.close()
 
     # Newer versions have traces and logs of their own, which quote what went wrong. Older ones take this for a remark.
@@ -80,22 +80,22 @@ def create_app(config: Config | None = None) -> Gate:
     api.include_router(router(config, tenants, metrics))
     api.include_router(dashboard(config, ledger))
     _answer_errors(api)
-    return Gate(config, tenants, metrics, api, proxy, tracing)
+    return RequestHandler(config, tenants, metrics, api, proxy, tracing)
 
 
-def _look(metrics: Metrics, tenants: Tenants) -> None:
+def _sample(metrics: Metrics, tenants: Tenants) -> None:
     """Takes the numbers of now that nobody tells."""
-    metrics.stored(tenants.health())
+    metrics.record_store_health(tenants.health())
     for tenant in tenants.all():
         metrics.sessions.labels(tenant.name).set(tenant.live())
 
 
 async def _watch(metrics: Metrics) -> None:
     """Takes them now and then, where another process may be asked for them."""
-    from compressor.scoring.runtime.executor import in_thread
+    from compressor.scoring.runtime.executor import run_in_thread
 
     while metrics.several:
-        await in_thread(metrics.refresh)
+        await run_in_thread(metrics.refresh)
         await asyncio.sleep(FRESH)
 
 
@@ -103,42 +103,44 @@ def _answer_errors(api: FastAPI) -> None:
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
-    from compressor.service.api import Answer
-    from compressor.service.http_errors import Refused, refusal
+    from compressor.service.api import JsonResponse
+    from compressor.service.http_errors import HttpError, to_http_error
 
-    def answer(refused: Refused) -> Response:
-        return Answer(refused.body, refused.status, headers=refused.headers)
+    def answer(refused: HttpError) -> Response:
+        return JsonResponse(refused.body, refused.status, headers=refused.headers)
 
     async def ours(_: Request, error: Exception) -> Response:
         if isinstance(error, (StoreError, ModelError, DeviceError)):  # the client is only told that the log says more
             log.warning("not possible now: %s: %s", type(error).__name__, _QUOTED.sub("'…'", str(error)))
-        elif not isinstance(error, Refused):
+        elif not isinstance(error, HttpError):
             log.info("refused: %s", type(error).__name__)
-        return answer(refusal(error))
+        return answer(to_http_error(error))
 
     async def broken(_: Request, error: Exception) -> Response:
-        return answer(refusal(error))  # it is raised again, and the gate logs it
+        return answer(to_http_error(error))  # it is raised again, and the gate logs it
 
     async def invalid(_: Request, error: Any) -> Response:
         wrong = error.errors()[0]  # without the input: it may be long, and is not ours to repeat
         where = ".".join(str(part) for part in wrong.get("loc", ()) if part != "body")
-        return answer(Refused(422, "invalid_request", f"{where or 'the body (application/json)'}: {wrong.get('msg')}"))
+        return answer(
+            HttpError(422, "invalid_request", f"{where or 'the body (application/json)'}: {wrong.get('msg')}")
+        )
 
     async def http(_: Request, error: Any) -> Response:
         kinds = {404: "not_found", 405: "method_not_allowed"}
         return answer(
-            Refused(error.status_code, kinds.get(error.status_code, "refused"), str(error.detail), error.headers)
+            HttpError(error.status_code, kinds.get(error.status_code, "refused"), str(error.detail), error.headers)
         )
 
     api.add_exception_handler(CompressorError, ours)
-    api.add_exception_handler(Refused, ours)
+    api.add_exception_handler(HttpError, ours)
     api.add_exception_handler(Exception, broken)
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(HTTPException, http)
 
 
-def _need(package: str) -> None:
+def _require_package(package: str) -> None:
     import importlib.util
 
     if importlib.util.find_spec(package) is None:
-        raise MissingExtra(package.replace("_", "-"), "service")
+        raise MissingDependencyError(package.replace("_", "-"), "service")

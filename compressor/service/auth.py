@@ -29,7 +29,7 @@ _LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s+sha256:([0-9a-fA-F]{64}
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ApiKey:
     """One key's hash (hex), whose it is, and whether its owner sees the metrics of all tenants."""
 
     tenant: str
@@ -41,15 +41,15 @@ class Key:
         return f"{self.tenant}\tsha256:{self.hash}" + ("\tadmin" if self.admin else "")
 
 
-def new_key(tenant: str, admin: bool = False) -> tuple[str, Key]:
+def new_key(tenant: str, admin: bool = False) -> tuple[str, ApiKey]:
     """A new key for a tenant, and what to keep of it. CompressorError for what is no tenant's name."""
     if not _LINE.fullmatch(f"{tenant} sha256:{'0' * 64}"):
         raise CompressorError(f"a tenant's name has 1 to 64 letters, digits and ._- in it, unlike {tenant!r}")
     key = PREFIX + secrets.token_urlsafe(32)
-    return key, Key(tenant, _hash(key), admin)
+    return key, ApiKey(tenant, _hash(key), admin)
 
 
-def read_keys(text: str, where: str) -> tuple[Key, ...]:
+def read_keys(text: str, where: str) -> tuple[ApiKey, ...]:
     """The keys of a file's text. CompressorError, which names the line and none of its content, for anything else."""
     found = []
     for number, line in enumerate(re.split(r"[\n;]", text), 1):
@@ -62,11 +62,11 @@ def read_keys(text: str, where: str) -> tuple[Key, ...]:
                 f"{where}, line {number}: a key stands there as `TENANT sha256:HASH`, never itself; "
                 "`compressor serve --new-key TENANT` makes one and its line"
             )
-        found.append(Key(match[1], match[2].lower(), bool(match[3])))
+        found.append(ApiKey(match[1], match[2].lower(), bool(match[3])))
     return tuple(found)
 
 
-def read_key_file(path: str) -> tuple[Key, ...]:
+def read_key_file(path: str) -> tuple[ApiKey, ...]:
     """The keys in a file. CompressorError if there is none to read, or no key in it."""
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -79,9 +79,9 @@ def read_key_file(path: str) -> tuple[Key, ...]:
     return keys
 
 
-def find(keys: Iterable[Key], given: str) -> Key | None:
+def find(keys: Iterable[ApiKey], given: str) -> ApiKey | None:
     """The key that was given, in a time that does not depend on what the known ones are."""
-    right: Key | None = None
+    right: ApiKey | None = None
     hashed = _hash(given)
     for key in keys:
         if hmac.compare_digest(key.hash, hashed):

@@ -12,39 +12,39 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from compressor.context.refs import MARK_RE, REF_DIGITS
+from compressor.context.refs import PLACEHOLDER_RE, REF_DIGITS
 from compressor.errors import CompressorError
-from compressor.service.http_errors import Refused, bare, refusal
+from compressor.service.http_errors import HttpError, to_http_error, without_message
 
 log = logging.getLogger("compressor.service")
 ZEROS = "0" * (24 - REF_DIGITS)
-_MARK = re.compile(MARK_RE.pattern + r"(?! hash=)")
+_MARK = re.compile(PLACEHOLDER_RE.pattern + r"(?! hash=)")
 _REF = re.compile(rf"(?<!\d)(?:{ZEROS})?(\d{{{REF_DIGITS}}})(?!\d)")
 
 
-def hashed(value: Any, count: Callable[[str], int]) -> tuple[Any, int]:
+def add_placeholder_hashes(value: Any, count: Callable[[str], int]) -> tuple[Any, int]:
     """JSON data whose marks have a hash too, and by how many tokens its texts are longer. What has no mark is the same
     object."""
     if isinstance(value, str):
         text = _MARK.sub(rf"\g<0> hash={ZEROS}\1", value)
         return (text, count(text) - count(value)) if text != value else (value, 0)
     if isinstance(value, dict):
-        pairs = {key: hashed(one, count) for key, one in value.items()}
+        pairs = {key: add_placeholder_hashes(one, count) for key, one in value.items()}
         made: Any = {key: one for key, (one, _) in pairs.items()}
         added = sum(more for _, more in pairs.values())
     elif isinstance(value, list):
-        items = [hashed(one, count) for one in value]
+        items = [add_placeholder_hashes(one, count) for one in value]
         made, added = [one for one, _ in items], sum(more for _, more in items)
     else:
         return value, 0
     return (made, added) if added else (value, 0)
 
 
-def fell_back(error: BaseException) -> str:
+def fallback_kind(error: BaseException) -> str:
     """The kind of an error that lets a history through as it came; what no client can have meant is logged."""
-    if not isinstance(error, (CompressorError, Refused)):
-        log.error("not compressed, given back as it was: %s", type(error).__name__, exc_info=bare(error))
-    return refusal(error).kind
+    if not isinstance(error, (CompressorError, HttpError)):
+        log.error("not compressed, given back as it was: %s", type(error).__name__, exc_info=without_message(error))
+    return to_http_error(error).kind
 
 
 def ref_in(text: str) -> str | None:

@@ -6,47 +6,46 @@ Tells a client nothing about another tenant, and about what broke inside only th
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from compressor.errors import (
-    BudgetTooSmall,
+    BudgetError,
+    BudgetTooSmallError,
     CompressorError,
-    Conflict,
+    ContextError,
     DeviceError,
-    ExpiredRef,
-    InvalidBudget,
-    InvalidContext,
-    MissingExtra,
+    ExpiredRefError,
+    MissingDependencyError,
     ModelError,
-    Overloaded,
+    QueueFullError,
     RefError,
+    SessionConflictError,
     StoreError,
     TokenizerError,
 )
 
 #: The first that fits. What a client can mend is 4xx, what it can only wait for 503.
 STATUS: tuple[tuple[type[CompressorError], int], ...] = (
-    (InvalidContext, 400),
-    (InvalidBudget, 400),
+    (ContextError, 400),
+    (BudgetError, 400),
     (TokenizerError, 400),
-    (BudgetTooSmall, 422),
-    (Conflict, 409),
-    (ExpiredRef, 410),
+    (BudgetTooSmallError, 422),
+    (SessionConflictError, 409),
+    (ExpiredRefError, 410),
     (RefError, 404),
-    (Overloaded, 503),
+    (QueueFullError, 503),
     (StoreError, 503),
     (ModelError, 503),
     (DeviceError, 503),
-    (MissingExtra, 501),
+    (MissingDependencyError, 501),
     (CompressorError, 400),
 )
 #: Whose message is about this machine, and not for the client.
 _OURS = (StoreError, ModelError, DeviceError, TokenizerError)
 
 
-class Refused(Exception):
+class HttpError(Exception):
     """A request that is not served."""
 
     def __init__(self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -59,28 +58,28 @@ class Refused(Exception):
         return {"error": {"type": self.kind, "message": str(self)}}
 
 
-def refusal(error: BaseException) -> Refused:
+def to_http_error(error: BaseException) -> HttpError:
     """The answer to an error."""
-    if isinstance(error, Refused):
+    if isinstance(error, HttpError):
         return error
     if not isinstance(error, CompressorError):
-        return Refused(500, "internal_error", "the service failed; its log says more")
+        return HttpError(500, "internal_error", "the service failed; its log says more")
     status = next(status for kind, status in STATUS if isinstance(error, kind))
-    kind = snake(type(error).__name__)
+    kind = error.code
     headers = {"retry-after": "1"} if status == 503 else {}
     if isinstance(error, _OURS):
-        return Refused(status, kind, "not possible here now; the service's log says more", headers)
-    made = Refused(status, kind, str(error), headers)
-    if isinstance(error, BudgetTooSmall):
+        return HttpError(status, kind, "not possible here now; the service's log says more", headers)
+    made = HttpError(status, kind, str(error), headers)
+    if isinstance(error, BudgetTooSmallError):
         made = _Sized(status, kind, str(error), headers)
         made.sizes = {"budget": error.budget, "needed": error.needed}
-    if isinstance(error, Conflict):
+    if isinstance(error, SessionConflictError):
         made = _Sized(status, kind, str(error), headers)
         made.sizes = {"count": error.count}
     return made
 
 
-class _Sized(Refused):
+class _Sized(HttpError):
     sizes: dict[str, int]
 
     @property
@@ -88,12 +87,7 @@ class _Sized(Refused):
         return {"error": {**super().body["error"], **self.sizes}}
 
 
-def snake(name: str) -> str:
-    """`InvalidContext` is `invalid_context`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-
-
-def encoded(data: Any) -> bytes:
+def json_bytes(data: Any) -> bytes:
     """JSON data as bytes; lone surrogates, which UTF-8 has no form for, are escaped. ValueError for NaN, infinity."""
     try:
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
@@ -101,6 +95,6 @@ def encoded(data: Any) -> bytes:
         return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
 
 
-def bare(error: BaseException) -> BaseException:
+def without_message(error: BaseException) -> BaseException:
     """The error with its traceback and without its message, which may quote content: for the log."""
     return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

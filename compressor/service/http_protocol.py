@@ -17,7 +17,7 @@ STUCK = 60.0
 KEEP_ALIVE = 75
 
 
-class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # which of two is known when it is imported
+class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # which of two is known when it is imported
     """One of them, for its whole life."""
 
     _head: asyncio.TimerHandle | None = None

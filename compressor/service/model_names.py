@@ -1,4 +1,4 @@
-"""Names of models as clients give them, made harmless: `counter_for` reads files, and a client's string is no path."""
+"""Names of models as clients give them, made harmless: `get_counter` reads files, and a client's string is no path."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from compressor.errors import InvalidContext
+from compressor.errors import ContextError
 
 LONGEST = 200  # characters
 _FILE = re.compile(r"\.(json|gguf)$", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def model_name(given: Any, known: Mapping[str, str] | None = None) -> str | None:
-    """The name to count and price by. None: none was given. InvalidContext for what is no name.
+def sanitize_model_name(given: Any, known: Mapping[str, str] | None = None) -> str | None:
+    """The name to count and price by. None: none was given. ContextError for what is no name.
 
     known: names and what stands for them, which may be a path: the operator's. Any other name loses what could make it
     one. A provider in front (`meta-llama/Llama-3`) stays a provider, for `:` is as good as `/` there.
@@ -22,7 +22,7 @@ def model_name(given: Any, known: Mapping[str, str] | None = None) -> str | None
     if given is None or given == "":
         return None
     if not isinstance(given, str) or len(given) > LONGEST:
-        raise InvalidContext(f"model must be a name of at most {LONGEST} characters")
+        raise ContextError(f"model must be a name of at most {LONGEST} characters")
     if known and given in known:
         return known[given]
     name = _CONTROL.sub("", given).replace("\\", ":").replace("/", ":").lstrip(".~: ")

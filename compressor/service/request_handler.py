@@ -14,13 +14,13 @@ from base64 import b64decode
 from contextlib import nullcontext
 from typing import Any
 
-from compressor.scoring.runtime.executor import WAITED, in_thread
-from compressor.service.auth import Key, find
-from compressor.service.http_errors import Refused, bare, encoded, refusal
-from compressor.service.proxy.exchange import Broken
+from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK, run_in_thread
+from compressor.service.auth import ApiKey, find
+from compressor.service.http_errors import HttpError, json_bytes, to_http_error, without_message
+from compressor.service.proxy.exchange import UpstreamStreamError
 from compressor.service.proxy.proxy import APIS, Proxy
-from compressor.service.request_limits import check_framing, check_plain, read_body
-from compressor.service.settings import Config, is_loopback
+from compressor.service.request_limits import read_body, reject_ambiguous_length, reject_encoded_body
+from compressor.service.settings import Settings, is_loopback
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.tracing import Tracing
@@ -37,12 +37,12 @@ _BEARER = re.compile(rb"(?i)bearer\s+(\S+)")
 _BASIC = re.compile(rb"(?i)basic\s+([A-Za-z0-9+/]+=*)")
 
 
-class Gate:
+class RequestHandler:
     """An ASGI application. `api` answers our own routes, `proxy` what else is under /v1."""
 
     def __init__(
         self,
-        config: Config,
+        config: Settings,
         tenants: Tenants,
         metrics: Metrics,
         api: Any,
@@ -57,28 +57,30 @@ class Gate:
         if scope["type"] == "lifespan":
             await self._api(scope, receive, send)
         elif scope["type"] == "http":
-            await _Visit(self, dict(scope), receive, send).serve()
+            await _RequestScope(self, dict(scope), receive, send).serve()
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def key_of(self, scope: Any, keyed: str, proxied: bool) -> Key:
+    def authenticate(self, scope: Any, keyed: str, proxied: bool) -> ApiKey:
         """Whose request it is. Refused: 401, and 403 for one that comes to an open service from elsewhere."""
         headers = dict(scope["headers"])
         if not self._config.keys:
             host = headers.get(b"host", b"").decode("latin-1")
             if not is_loopback(re.sub(r":\d+$", "", host)):
-                raise Refused(403, "forbidden", "without keys this service is only for its own machine: ask 127.0.0.1")
+                raise HttpError(
+                    403, "forbidden", "without keys this service is only for its own machine: ask 127.0.0.1"
+                )
             origin = headers.get(b"origin", b"http://localhost").decode("latin-1")
             page = _ORIGIN.fullmatch(origin)
             if page is None or not is_loopback(page[1]):  # a page cannot read what it is answered, but it can ask
-                raise Refused(403, "forbidden", "without keys this service is not for pages that come from elsewhere")
-            return Key(LOCAL, "", admin=True)
+                raise HttpError(403, "forbidden", "without keys this service is not for pages that come from elsewhere")
+            return ApiKey(LOCAL, "", admin=True)
         given = keyed or headers.get(b"x-compressor-key", b"").decode("latin-1")
         theirs = [m[1].decode("latin-1") for m in [_BEARER.fullmatch(headers.get(b"authorization", b"").strip())] if m]
         theirs.append(headers.get(b"x-api-key", b"").decode("latin-1"))
         if proxied:
             if any(one and find(self._config.keys, one) for one in theirs):
-                raise Refused(
+                raise HttpError(
                     401, "misplaced_key", "a key of this service goes into x-compressor-key, or it would go on"
                 )
         else:
@@ -89,7 +91,7 @@ class Gate:
         if key is None:
             why = "this key is not known" if given else "give your key in the header x-compressor-key"
             asks = 'Basic realm="compressor", charset="UTF-8"' if scope["path"] == "/" else "Bearer"
-            raise Refused(401, "unauthorized", why, {"www-authenticate": asks})
+            raise HttpError(401, "unauthorized", why, {"www-authenticate": asks})
         return key
 
     def drain(self) -> None:
@@ -102,19 +104,19 @@ class Gate:
         return bool(self._config.keys) and scope["path"] in _PROBES and client is not None and is_loopback(client[0])
 
 
-class _Visit:
+class _RequestScope:
     """One request."""
 
-    def __init__(self, gate: Gate, scope: Any, receive: Any, send: Any) -> None:
+    def __init__(self, gate: RequestHandler, scope: Any, receive: Any, send: Any) -> None:
         self._gate, self._scope, self._receive, self._send = gate, scope, receive, send
         asked = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        self._record = logs.began(scope["method"], asked)
+        self._record = logs.start(scope["method"], asked)
 
     async def serve(self) -> None:
         start = time.perf_counter()
         record, metrics, tracing = self._record, self._gate._metrics, self._gate._tracing
         logs.CURRENT.set(record)
-        WAITED.set(self._waited)
+        QUEUE_WAIT_HOOK.set(self._waited)
         traced = tracing is not None and self._scope["path"] not in logs.QUIET
         with tracing.request(record, self._scope["headers"]) if tracing and traced else nullcontext():
             try:
@@ -123,33 +125,35 @@ class _Visit:
                 took = time.perf_counter() - start
                 metrics.requests.labels(record.tenant, record.route, str(record.status)).inc()
                 metrics.seconds.labels(record.tenant, record.route).observe(took)
-                logs.ended(record, took)
+                logs.finish(record, took)
 
     async def _answer(self) -> None:
         try:
-            await self._enter()
-        except Broken as error:
+            await self._dispatch()
+        except UpstreamStreamError as error:
             log.warning("the provider's stream broke: %s", error)  # and so does ours: it is not ended
         except Exception as error:
-            if not isinstance(error, Refused):
-                log.error("request %s failed: %s", self._record.id, type(error).__name__, exc_info=bare(error))
+            if not isinstance(error, HttpError):
+                log.error(
+                    "request %s failed: %s", self._record.id, type(error).__name__, exc_info=without_message(error)
+                )
             if self._record.status:
                 return
-            await self._refuse(refusal(error))
+            await self._send_error(to_http_error(error))
 
     def _waited(self, queue: str, seconds: float) -> None:
         self._record.waited += seconds
-        self._gate._metrics.waited(queue, seconds)
+        self._gate._metrics.record_queue_wait(queue, seconds)
 
-    async def _enter(self) -> None:
+    async def _dispatch(self) -> None:
         gate, scope = self._gate, self._scope
-        check_framing(scope["headers"])  # before all else, and whoever asks
+        reject_ambiguous_length(scope["headers"])  # before all else, and whoever asks
         keyed = _KEYED.fullmatch(scope["path"])
         if keyed:  # from here on nobody sees the key
             scope["path"] = keyed[2]
             front = f"/k/{keyed[1]}/".encode()
             if not scope["raw_path"].startswith(front):
-                raise Refused(400, "invalid_path", "the key in a path is not written as it is")
+                raise HttpError(400, "invalid_path", "the key in a path is not written as it is")
             scope["raw_path"] = scope["raw_path"][len(front) - 1 :]
         path = scope["path"]
         proxied = path.startswith("/v1/") and not _OWN.fullmatch(path)
@@ -158,42 +162,42 @@ class _Visit:
         if gate.probed(scope):
             scope["compressor"] = None, b""  # they ask for neither
             self._record.route = path
-            await gate._api(scope, self._receive, self._say)
+            await gate._api(scope, self._receive, self._send_with_headers)
             return
-        key = gate.key_of(scope, keyed[1] if keyed else "", proxied)
+        key = gate.authenticate(scope, keyed[1] if keyed else "", proxied)
         self._record.tenant = key.tenant
         tenant = gate._tenants.known(key.tenant)
         if tenant is None:
-            tenant = await in_thread(gate._tenants.of, key.tenant)  # opens the store
+            tenant = await run_in_thread(gate._tenants.of, key.tenant)  # opens the store
             if gate._tracing is not None:
                 gate._tracing.watch(tenant.compressor.store)
-        tenant.turnstile.enter()
+        tenant.rate_limiter.acquire()
         inside = gate._metrics.inside.labels(key.tenant)
         inside.inc()
         try:
             if guess := bool(_GUESS.fullmatch(path)):
-                tenant.turnstile.guess()
+                tenant.rate_limiter.check_ref_lookups()
             if not proxied:
-                check_plain(scope["headers"])
-            body = await read_body(self._receive, scope["headers"], gate._config.body, gate._config.timeout)
+                reject_encoded_body(scope["headers"])
+            body = await read_body(self._receive, scope["headers"], gate._config.max_body_bytes, gate._config.timeout)
             if gate._config.log_content:
                 logs.content(self._record, body, redact)
             scope["compressor"] = tenant, body
             scope["compressor.admin"] = key.admin
             if proxied:
-                await gate._proxy(scope, self._receive, self._say)
+                await gate._proxy(scope, self._receive, self._send_with_headers)
             else:
                 try:
-                    await gate._api(scope, _Replay(body, self._receive), self._say)
+                    await gate._api(scope, _BufferedReceive(body, self._receive), self._send_with_headers)
                 finally:
                     self._record.route = getattr(scope.get("route"), "path", "other")
                 if guess and self._record.status == 404:
-                    tenant.turnstile.missed()
+                    tenant.rate_limiter.record_miss()
         finally:
             inside.dec()
-            tenant.turnstile.leave()
+            tenant.rate_limiter.release()
 
-    async def _say(self, message: Any) -> None:
+    async def _send_with_headers(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self._record.status = message["status"]
             message = {**message, "headers": [*(given := [*message.get("headers", ())]), *self._names(given)]}
@@ -209,15 +213,15 @@ class _Visit:
             out.append((b"x-compressor-trace-id", self._record.trace.encode()))
         return out
 
-    async def _refuse(self, refused: Refused) -> None:
-        body = encoded(refused.body)
+    async def _send_error(self, refused: HttpError) -> None:
+        body = json_bytes(refused.body)
         headers = {"content-type": "application/json", "content-length": str(len(body)), **refused.headers}
         pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
-        await self._say({"type": "http.response.start", "status": refused.status, "headers": pairs})
-        await self._say({"type": "http.response.body", "body": body})
+        await self._send_with_headers({"type": "http.response.start", "status": refused.status, "headers": pairs})
+        await self._send_with_headers({"type": "http.response.body", "body": body})
 
 
-class _Replay:
+class _BufferedReceive:
     """Says the body again that was read already."""
 
     def __init__(self, body: bytes, receive: Any) -> None:

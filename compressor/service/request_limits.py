@@ -8,36 +8,38 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NoReturn
 
-from compressor.service.http_errors import Refused
+from compressor.service.http_errors import HttpError
 
 Receive = Callable[[], Awaitable[Any]]
 Headers = Iterable[tuple[bytes, bytes]]
 MISSES = 60  # a minute: refs that a tenant may ask for and that there are not; more are guesses
 
 
-async def read_body(receive: Receive, headers: Headers, most: int, seconds: float) -> bytes:
+async def read_body(receive: Receive, headers: Headers, max_bytes: int, seconds: float) -> bytes:
     """The whole body of a request. Refused: 413 beyond `most` bytes, 408 after `seconds`, 400 for one cut short."""
     for name, value in headers:
-        if name == b"content-length" and value.isdigit() and int(value) > most:
-            raise _too_large(most)
+        if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
+            raise _too_large(max_bytes)
     try:
-        return await asyncio.wait_for(_read(receive, most), seconds)
+        return await asyncio.wait_for(_read(receive, max_bytes), seconds)
     except asyncio.TimeoutError:
-        raise Refused(408, "timeout", f"the body did not arrive within {seconds:g} s") from None
+        raise HttpError(408, "timeout", f"the body did not arrive within {seconds:g} s") from None
 
 
-def check_framing(headers: Headers) -> None:
+def reject_ambiguous_length(headers: Headers) -> None:
     """Refused (400) for a body whose length is told in two ways: what stands in front of us may read the other one, and
     take the rest for somebody's next request (RFC 9112, 6.1)."""
     if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
-        raise Refused(400, "ambiguous_length", "content-length or transfer-encoding, not both", {"connection": "close"})
+        raise HttpError(
+            400, "ambiguous_length", "content-length or transfer-encoding, not both", {"connection": "close"}
+        )
 
 
-def check_plain(headers: Headers) -> None:
+def reject_encoded_body(headers: Headers) -> None:
     """Refused (415) for a body that is packed: how much comes out of it nobody can know before."""
     for name, value in headers:
         if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            raise Refused(415, "encoded_body", "send the body as it is, without a content-encoding")
+            raise HttpError(415, "encoded_body", "send the body as it is, without a content-encoding")
 
 
 async def _read(receive: Receive, most: int) -> bytes:
@@ -45,7 +47,7 @@ async def _read(receive: Receive, most: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Refused(400, "disconnected", "the body was cut short")
+            raise HttpError(400, "disconnected", "the body was cut short")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:
@@ -54,9 +56,9 @@ async def _read(receive: Receive, most: int) -> bytes:
             return b"".join(parts)
 
 
-def _too_large(most: int) -> Refused:
+def _too_large(most: int) -> HttpError:
     # The rest of the body is not read: the connection is of no further use.
-    return Refused(413, "too_large", f"a body may have {most} bytes", {"connection": "close"})
+    return HttpError(413, "too_large", f"a body may have {most} bytes", {"connection": "close"})
 
 
 def parse(body: bytes, depth: int) -> Any:
@@ -68,12 +70,12 @@ def parse(body: bytes, depth: int) -> Any:
         raise _too_deep(depth) from None
     except ValueError as error:
         where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise Refused(400, "invalid_json", f"the body is no JSON{where}") from None
-    too_deep(data, depth)
+        raise HttpError(400, "invalid_json", f"the body is no JSON{where}") from None
+    check_depth(data, depth)
     return data
 
 
-def too_deep(data: Any, depth: int, told: int | None = None) -> None:
+def check_depth(data: Any, depth: int, told: int | None = None) -> None:
     """Refused (400) for JSON data nested deeper than `depth`; the error says `told`, if given."""
     level: list[Any] = [data] if isinstance(data, (dict, list)) else []
     for _ in range(depth):
@@ -85,15 +87,15 @@ def too_deep(data: Any, depth: int, told: int | None = None) -> None:
         raise _too_deep(depth if told is None else told)
 
 
-def _too_deep(depth: int) -> Refused:
-    return Refused(400, "too_deep", f"the body's JSON may be nested {depth} deep")
+def _too_deep(depth: int) -> HttpError:
+    return HttpError(400, "too_deep", f"the body's JSON may be nested {depth} deep")
 
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-class Turnstile:
+class RateLimiter:
     """Counts a tenant's requests. For one event loop.
 
     concurrency: at a time. rate: a minute, 0: any; they may come all at once, then they have to wait.
@@ -105,7 +107,7 @@ class Turnstile:
         self._misses, self._missed = float(MISSES), clock()
         self.inside = 0
 
-    def enter(self) -> None:
+    def acquire(self) -> None:
         """Lets one in. Refused (429) if it is too many."""
         if self.inside >= self._most:
             raise _too_many(f"{self._most} requests at a time", 1.0)
@@ -118,7 +120,7 @@ class Turnstile:
             self._left -= 1
         self.inside += 1
 
-    def guess(self) -> None:
+    def check_ref_lookups(self) -> None:
         """Lets one in that asks for a ref. Refused (429) if too many of late were for none."""
         now = self._clock()
         self._misses = min(MISSES, self._misses + (now - self._missed) * MISSES / 60)
@@ -126,14 +128,14 @@ class Turnstile:
         if self._misses < 1:
             raise _too_many(f"{MISSES} requests a minute for refs that there are not", 60 / MISSES)
 
-    def missed(self) -> None:
+    def record_miss(self) -> None:
         """There was no such ref."""
         self._misses -= 1
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """One that was let in is gone."""
         self.inside -= 1
 
 
-def _too_many(what: str, wait: float) -> Refused:
-    return Refused(429, "too_many_requests", f"a tenant may make {what}", {"retry-after": str(max(1, round(wait)))})
+def _too_many(what: str, wait: float) -> HttpError:
+    return HttpError(429, "too_many_requests", f"a tenant may make {what}", {"retry-after": str(max(1, round(wait)))})

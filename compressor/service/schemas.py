@@ -28,7 +28,7 @@ class _Shape(BaseModel):
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
 
 
-class Compress(_Shape):
+class CompressRequest(_Shape):
     """A whole context. With a budget it is cut to it, for one call; without one it is taken for a conversation's
     history: tool results are cut once, when they are new, and stay byte-stable from then on."""
 
@@ -46,7 +46,7 @@ class Compress(_Shape):
     )
 
 
-class Documents(_Shape):
+class DocumentsRequest(_Shape):
     """Documents that share a budget."""
 
     documents: Annotated[list[StrictStr | dict[str, Any]], FailFast()] = Field(max_length=100_000)
@@ -64,7 +64,7 @@ class Documents(_Shape):
     )
 
 
-class Examples(_Shape):
+class ExamplesRequest(_Shape):
     """In-context examples, of which those that teach most for a query are chosen."""
 
     examples: Annotated[list[StrictStr | dict[str, Any] | list[Any]], FailFast()] = Field(max_length=100_000)
@@ -93,7 +93,7 @@ class Examples(_Shape):
     )
 
 
-class Told(_Shape):
+class SessionOptions(_Shape):
     """What a session is told; it keeps it, so that it need not be told again."""
 
     model: StrictStr | None = None
@@ -102,7 +102,7 @@ class Told(_Shape):
     system: StrictStr | list[Any] | None = None
 
 
-class Append(Told):
+class AppendRequest(SessionOptions):
     """Messages to add, oldest first, and the provider's usage of the last call, if it is known."""
 
     messages: list[Any] = Field(default=[], max_length=100_000)
@@ -120,13 +120,13 @@ class Append(Told):
     )
 
 
-class View(Told):
+class ViewRequest(SessionOptions):
     """What to send now."""
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{}]})
 
 
-class Recall(_Shape):
+class RecallRequest(_Shape):
     """A question to what has left the view."""
 
     query: StrictStr = Field(min_length=1)
@@ -135,7 +135,7 @@ class Recall(_Shape):
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"query": "which worker gave up"}]})
 
 
-class Expand(_Shape):
+class ExpandRequest(_Shape):
     """A ref of the session, and what of its text is wanted."""
 
     ref: StrictStr = Field(min_length=1, max_length=200)
@@ -145,7 +145,7 @@ class Expand(_Shape):
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"ref": "123456789012"}]})
 
 
-class Error(BaseModel):
+class ErrorResponse(BaseModel):
     """What is wrong."""
 
     class Inner(BaseModel):

@@ -14,19 +14,19 @@ from typing import Any
 
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError, RefError, StoreError
-from compressor.service.http_errors import Refused
+from compressor.service.http_errors import HttpError
 from compressor.sessions import Policy, Session
-from compressor.sessions.archive import scope_of
-from compressor.storage.base import journal_of
-from compressor.tokens.context_limit import limit_of
+from compressor.sessions.archive import scope_id
+from compressor.storage.base import require_log
+from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.model_families import DEFAULT_MODEL
-from compressor.tokens.pricing import price_of
+from compressor.tokens.pricing import find_price
 
 LONGEST = 200  # characters of an id
 ATTEMPTS = 20
 
 
-class Sessions:
+class SessionRegistry:
     """Makes and finds sessions; keeps the objects of the `most` used last. Safe to share between threads."""
 
     def __init__(self, compressor: Compressor, policy: Policy, most: int) -> None:
@@ -59,7 +59,7 @@ class Sessions:
 
     def note(self, id: str, given: Mapping[str, Any], begin: bool) -> dict[str, Any]:
         """Keeps what a session is told; gives all that it has been told."""
-        journal, name = journal_of(self._compressor.store), f"options:{scope_of('', id)}"
+        journal, name = require_log(self._compressor.store), f"options:{scope_id('', id)}"
         new = {key: value for key, value in given.items() if value is not None}
         for _ in range(ATTEMPTS):
             try:
@@ -67,13 +67,15 @@ class Sessions:
                 known = json.loads(packed)
             except RefError:
                 if not begin:
-                    raise Refused(404, "unknown_session", f"there is no session {id!r}: append to begin it") from None
+                    raise HttpError(404, "unknown_session", f"there is no session {id!r}: append to begin it") from None
                 number, known = 0, None
             told = {**(known or {}), **new}
             if told == known:
                 return told
             # What makes no sense is not kept, or no later call would make any.
-            limit_of(told.get("budget"), self._policy.prices or price_of(told.get("model") or DEFAULT_MODEL))
-            if journal.append_log(name, number, [json.dumps(told).encode()], fresh=True):
+            resolve_context_limit(
+                told.get("budget"), self._policy.pricing or find_price(told.get("model") or DEFAULT_MODEL)
+            )
+            if journal.append_log(name, number, [json.dumps(told).encode()], truncate_before=True):
                 return told
         raise StoreError(f"session {id!r} is told other things by too many at once")

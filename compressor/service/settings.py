@@ -19,21 +19,21 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from compressor.errors import CompressorError
-from compressor.service.auth import Key, read_key_file, read_keys
+from compressor.service.auth import ApiKey, read_key_file, read_keys
 from compressor.sessions import Policy, ToolRule
 from compressor.sessions.expand_tool import NAME
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring, read_keyring, read_keyring_file
 from compressor.text.redaction import check_level
-from compressor.tokens.context_limit import limit_of
-from compressor.tokens.pricing import TYPICAL
+from compressor.tokens.context_limit import resolve_context_limit
+from compressor.tokens.pricing import DEFAULT_PRICE
 
 MEGABYTE = 2**20
 WHOLE = 1_000_000  # tokens
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class Settings:
     """All settings. CompressorError for those that make no sense, an open host without keys among them.
 
     host, port: where it listens. keys: who may use it; none: everybody who reaches the loopback address.
@@ -63,7 +63,7 @@ class Config:
 
     host: str = "127.0.0.1"
     port: int = 8787
-    keys: tuple[Key, ...] = ()
+    keys: tuple[ApiKey, ...] = ()
     store: str | None = None
     scorer: str = "fast"
     device: str | None = None
@@ -71,21 +71,21 @@ class Config:
     upstream: str = ""
     upstream_anthropic: str = ""
     models: Mapping[str, str] = field(default_factory=dict)
-    body: int = 32 * MEGABYTE  # what the providers themselves take at most
-    depth: int = 64
-    concurrency: int = 64
-    rate: int = 0
+    max_body_bytes: int = 32 * MEGABYTE  # what the providers themselves take at most
+    max_json_depth: int = 64
+    max_concurrent_requests: int = 64
+    requests_per_minute: int = 0
     timeout: float = 30.0
     upstream_timeout: float = 600.0  # the SDKs' own default
     connect_timeout: float = 10.0
-    connections: int = 512
+    max_connections: int = 512
     workers: int = 1
-    drain: float = 30.0
-    linger: float = 0.0
+    shutdown_timeout: float = 30.0
+    shutdown_delay: float = 0.0
     tls_cert: str | None = None
     tls_key: str | None = None
-    conversations: int = 1024
-    memory: int = 256 * MEGABYTE
+    max_conversations: int = 1024
+    max_conversation_bytes: int = 256 * MEGABYTE
     redact: str = "secrets"
     encryption_keys: Keyring | None = None
     encryption_read_plain: bool = False
@@ -96,7 +96,7 @@ class Config:
     otel: bool | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.keys, tuple) or not all(isinstance(key, Key) for key in self.keys):
+        if not isinstance(self.keys, tuple) or not all(isinstance(key, ApiKey) for key in self.keys):
             raise CompressorError("keys are those of a file of keys: give its path")
         absent = ("store", "device", "tls_cert", "tls_key")  # these may be None
         for name in ("host", "scorer", "upstream", "upstream_anthropic", *absent):
@@ -105,9 +105,18 @@ class Config:
                 raise CompressorError(f"{name} must be a text, not {type(value).__name__}")
         if not isinstance(self.models, Mapping) or not all(isinstance(v, str) for v in self.models.values()):
             raise CompressorError("models has a name or a path for each name of a model")
-        limit_of(self.budget, TYPICAL)  # InvalidBudget
+        resolve_context_limit(self.budget, DEFAULT_PRICE)  # BudgetError
         self.session_policy()
-        for name in ("port", "body", "depth", "concurrency", "connections", "conversations", "memory", "workers"):
+        for name in (
+            "port",
+            "max_body_bytes",
+            "max_json_depth",
+            "max_concurrent_requests",
+            "max_connections",
+            "max_conversations",
+            "max_conversation_bytes",
+            "workers",
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < (0 if name == "port" else 1):
                 raise CompressorError(f"{name} must be a positive whole number, not {value!r}")
@@ -117,9 +126,16 @@ class Config:
             raise CompressorError("several workers need a store that they share: a path ending in .db, or redis://...")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise CompressorError("tls_cert and tls_key go together: give both, or neither")
-        for name in ("timeout", "upstream_timeout", "connect_timeout", "drain", "linger", "rate"):
+        for name in (
+            "timeout",
+            "upstream_timeout",
+            "connect_timeout",
+            "shutdown_timeout",
+            "shutdown_delay",
+            "requests_per_minute",
+        ):
             value = getattr(self, name)
-            least = 0 if name in ("drain", "linger", "rate") else 0.001
+            least = 0 if name in ("shutdown_timeout", "shutdown_delay", "requests_per_minute") else 0.001
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < math.inf:
                 raise CompressorError(f"{name} must be a positive number, not {value!r}")
         for name in ("upstream", "upstream_anthropic"):
@@ -154,11 +170,11 @@ class Config:
         try:
             tools = {name: ToolRule(**rule) for name, rule in dict(self.policy.get("tools", {})).items()}
             # What the model asked for is not cut again.
-            return Policy(**{**self.policy, "tools": {NAME: ToolRule(most=WHOLE), **tools}})
+            return Policy(**{**self.policy, "tools": {NAME: ToolRule(max_tokens=WHOLE), **tools}})
         except (TypeError, ValueError) as error:
             raise CompressorError(f"policy has the fields of sessions.Policy: {error}") from None
 
-    def keeps_secrets(self) -> bool:
+    def warns_about_unencrypted_secrets(self) -> bool:
         """Whether secrets would stand in a Redis although they are to be taken out: journals of sessions are not
         redacted, and nothing is encrypted."""
         remote = self.store is not None and self.store.startswith(SCHEMES)
@@ -177,7 +193,7 @@ class Config:
 
 def load(
     file: str | None = None, env: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
-) -> Config:
+) -> Settings:
     """The settings. CompressorError for a file that cannot be read, names that do not exist and values that make no
     sense. `flags` that are None were not given."""
     given: dict[str, Any] = _from_file(file) if file else {}
@@ -206,7 +222,7 @@ def load(
     if isinstance(given.get("encryption_keys"), str):
         given["encryption_keys"] = read_keyring_file(given["encryption_keys"])
     try:
-        return Config(**given)
+        return Settings(**given)
     except (TypeError, ValueError) as error:
         if isinstance(error, CompressorError):
             raise
@@ -249,9 +265,19 @@ def _truth(text: str) -> bool:
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("host", "store", "scorer", "device", "upstream", "upstream_anthropic", "log", "redact"), str),
     **dict.fromkeys(("tls_cert", "tls_key"), str),
-    **dict.fromkeys(("port", "body", "depth", "concurrency", "rate", "connections"), int),
-    **dict.fromkeys(("conversations", "memory", "workers"), int),
-    **dict.fromkeys(("timeout", "upstream_timeout", "connect_timeout", "drain", "linger"), float),
+    **dict.fromkeys(
+        (
+            "port",
+            "max_body_bytes",
+            "max_json_depth",
+            "max_concurrent_requests",
+            "requests_per_minute",
+            "max_connections",
+        ),
+        int,
+    ),
+    **dict.fromkeys(("max_conversations", "max_conversation_bytes", "workers"), int),
+    **dict.fromkeys(("timeout", "upstream_timeout", "connect_timeout", "shutdown_timeout", "shutdown_delay"), float),
     **dict.fromkeys(("cache", "encryption_read_plain", "log_content", "otel"), _truth),
     "budget": budget_of,
     "models": _object,
@@ -266,7 +292,7 @@ def _from_file(path: str) -> dict[str, Any]:
         raise CompressorError(f"the file {path!r} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise CompressorError(f"the file {path!r} is no JSON: {error}") from None
-    known = {f.name for f in fields(Config)}
+    known = {f.name for f in fields(Settings)}
     if not isinstance(given, dict) or (unknown := given.keys() - known):
         names = ", ".join(sorted(unknown)) if isinstance(given, dict) else "it is no object"
         raise CompressorError(f"the file {path!r} has settings that do not exist: {names}")

@@ -23,9 +23,9 @@ from types import FrameType
 from typing import Any
 
 from compressor.errors import CompressorError
-from compressor.service.settings import Config
+from compressor.service.settings import Settings
 from compressor.service.telemetry.logging import set_logging
-from compressor.service.telemetry.metrics import count_as, prepare_multiprocess, worker_ended
+from compressor.service.telemetry.metrics import prepare_multiprocess, use_metrics_slot, worker_ended
 from compressor.service.uvicorn_server import LATE, serve
 
 TICK = 0.2  # seconds between two looks at signals
@@ -39,8 +39,8 @@ class Worker:
     """One process. `place`: its number among those at work; `ready`: whether it has accepted requests; `said`: why it
     failed, in its own words."""
 
-    def __init__(self, load: Callable[[], Config], sockets: list[socket.socket], place: int) -> None:
-        self.place = place
+    def __init__(self, load: Callable[[], Settings], sockets: list[socket.socket], place: int) -> None:
+        self.slot = place
         self.hears, says = _SPAWN.Pipe(duplex=False)
         self.process = _SPAWN.Process(target=_work, args=(load, sockets, says, place), name="compressor-worker")
         self.began, self.ready, self.said = time.monotonic(), False, ""
@@ -69,7 +69,7 @@ class Supervisor:
     """Keeps `settings.workers` workers at work on these sockets. Each reads the settings itself by `load`, which has to
     be importable: no key goes from process to process."""
 
-    def __init__(self, settings: Config, load: Callable[[], Config], sockets: list[socket.socket]) -> None:
+    def __init__(self, settings: Settings, load: Callable[[], Settings], sockets: list[socket.socket]) -> None:
         self._settings, self._load, self._sockets = settings, load, sockets
         self._workers: list[Worker] = []
         self._signals: list[int] = []
@@ -111,7 +111,7 @@ class Supervisor:
             worker.listen()
             worker.hears.close()
             self._workers.remove(worker)
-            worker_ended(worker.place)
+            worker_ended(worker.slot)
             self._ended(worker)
 
     def _ended(self, worker: Worker) -> None:
@@ -124,7 +124,7 @@ class Supervisor:
         young = time.monotonic() - worker.began < YOUNG
         self._while = min(max(2 * self._while, WHILE), WHILE_MOST) if young else 0.0
         log.error("worker %d: %s; replaced in %.1f s", worker.pid, worker.end, self._while)
-        self._due.append((time.monotonic() + self._while, worker.place))
+        self._due.append((time.monotonic() + self._while, worker.slot))
 
     def _replace(self) -> None:
         for due, place in [one for one in self._due if one[0] <= time.monotonic()]:
@@ -135,7 +135,7 @@ class Supervisor:
         """Has the workers drain. A second signal ends them."""
         for worker in self._workers:
             worker.process.terminate()
-        late = time.monotonic() + self._settings.linger + self._settings.drain + 2 * LATE
+        late = time.monotonic() + self._settings.shutdown_delay + self._settings.shutdown_timeout + 2 * LATE
         while self._workers and time.monotonic() < late:
             self._look()
             if len(self._signals) > 1:
@@ -146,14 +146,14 @@ class Supervisor:
             raise CompressorError(f"the service did not end well: {self._bad}")
 
 
-def _work(load: Callable[[], Config], sockets: list[socket.socket], says: Any, place: int) -> None:
+def _work(load: Callable[[], Settings], sockets: list[socket.socket], says: Any, place: int) -> None:
     """What a worker runs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
     try:
         settings = load()
         set_logging(settings.log)
-        count_as(place)
+        use_metrics_slot(place)
         serve(settings, sockets, lambda: says.send(True))
     except CompressorError as error:
         with suppress(OSError):

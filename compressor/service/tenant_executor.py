@@ -14,16 +14,16 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from compressor.scoring.runtime.executor import MOST, WAITED, in_thread
-from compressor.service.http_errors import Refused
+from compressor.scoring.runtime.executor import MAX_THREADS, QUEUE_WAIT_HOOK, run_in_thread
+from compressor.service.http_errors import HttpError
 
 T = TypeVar("T")
-SHARE = MOST // 2  # of the threads, that one tenant may have
+MAX_FRACTION_PER_TENANT = MAX_THREADS // 2  # of the threads, that one tenant may have
 SLOTS = 1
-PATIENCE = 0.25  # seconds a call has a slot for: a long one, or a slow store, holds nobody up
+SLOT_TIMEOUT = 0.25  # seconds a call has a slot for: a long one, or a slow store, holds nobody up
 
 
-class Hands:
+class TenantExecutor:
     """For one event loop. most: threads at a time; seconds: that a call may take, its turn included; slots: shared with
     the hands of others, None: as many as there are threads."""
 
@@ -31,13 +31,13 @@ class Hands:
         self._most, self._seconds = most, seconds
         self._slots = slots or asyncio.Semaphore(most)
         self._free = asyncio.Semaphore(most)
-        self.left = 0  # threads at work for nobody
+        self.abandoned = 0  # threads at work for nobody
 
-    async def work(self, function: Callable[..., T], *args: Any) -> T:
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
         """`function(*args)` in a thread. Refused: 504 if it takes too long; 503, at once, while all threads are still
         at work on what took too long."""
-        if self.left >= self._most:
-            raise Refused(503, "overloaded", "earlier requests still keep all threads busy", {"retry-after": "5"})
+        if self.abandoned >= self._most:
+            raise HttpError(503, "overloaded", "earlier requests still keep all threads busy", {"retry-after": "5"})
         begun = False
         slot = _Slot(self._slots)
 
@@ -53,23 +53,23 @@ class Hands:
             if not task.done():
                 if begun:
                     slot.free()
-                    self.left += 1
+                    self.abandoned += 1
                     task.add_done_callback(self._over)
                 else:
                     task.cancel()
         if not task.done():
-            raise Refused(504, "timeout", f"this took longer than {self._seconds:g} s")
+            raise HttpError(504, "timeout", f"this took longer than {self._seconds:g} s")
         return task.result()
 
     async def _turn(self, run: Callable[[], T], slot: _Slot) -> T:
-        tell, since = WAITED.get(), time.perf_counter()
+        tell, since = QUEUE_WAIT_HOOK.get(), time.perf_counter()
         async with self._free, slot:
             if tell is not None:
                 tell("tenant", time.perf_counter() - since)
-            return await in_thread(run)
+            return await run_in_thread(run)
 
     def _over(self, task: asyncio.Task[Any]) -> None:
-        self.left -= 1
+        self.abandoned -= 1
         if not task.cancelled():
             task.exception()  # nobody waits for this one either
 
@@ -83,7 +83,7 @@ class _Slot:
     async def __aenter__(self) -> None:
         await self._slots.acquire()
         self._held = True
-        self._timer = asyncio.get_running_loop().call_later(PATIENCE, self.free)
+        self._timer = asyncio.get_running_loop().call_later(SLOT_TIMEOUT, self.free)
 
     async def __aexit__(self, *_: object) -> None:
         self._timer.cancel()

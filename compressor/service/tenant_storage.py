@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from compressor.errors import ExpiredRef, UnknownRef
-from compressor.service.settings import Config
+from compressor.errors import ExpiredRefError, UnknownRefError
+from compressor.service.settings import Settings
 from compressor.storage import open_store
-from compressor.storage.base import Journal, Store, StoreStats, get_many, journal_of
-from compressor.storage.circuit_breaker import Breaker, Unavailable
+from compressor.storage.base import AppendLog, BlobStore, StoreStats, get_many, require_log
+from compressor.storage.circuit_breaker import CircuitBreaker, StoreUnavailableError
 from compressor.storage.memory import MemoryStore
 from compressor.storage.redis.client import SCHEMES
-from compressor.storage.wrappers.encrypted import SealedStore
+from compressor.storage.wrappers.encrypted import EncryptedStore
 from compressor.storage.wrappers.redacting import RedactingStore
-from compressor.storage.wrappers.resilient import LOCAL, PENDING, GuardedStore, Health
+from compressor.storage.wrappers.resilient import LOCAL, PENDING, ResilientStore, StoreHealth
 
 if TYPE_CHECKING:
     from compressor.storage.redis.store import RedisStore
@@ -30,34 +30,34 @@ if TYPE_CHECKING:
 LEAST_PENDING = 2**20  # bytes of a tenant's values that wait for a Redis that is away
 
 
-def protected(store: Store, config: Config, tenant: str = "") -> Store:
+def wrap_store(store: BlobStore, config: Settings, tenant: str = "") -> BlobStore:
     """What every tenant's store goes through, and the shared one: secrets are taken out, the rest is encrypted, bound
     to whose it is."""
     if config.encryption_keys:
-        store = SealedStore(store, config.encryption_keys, read_plain=config.encryption_read_plain, space=tenant)
+        store = EncryptedStore(store, config.encryption_keys, read_plain=config.encryption_read_plain, space=tenant)
     return RedactingStore(store, config.redact)
 
 
-class TenantStore:
+class NamespacedStore:
     """A tenant's part of a store: its keys and logs have names of their own there, so that no ref of another's is
     found, and none can be taken either."""
 
-    def __init__(self, store: Store, tenant: str) -> None:
+    def __init__(self, store: BlobStore, tenant: str) -> None:
         self._store = store
         self._front = f"t{hashlib.blake2b(tenant.encode(), digest_size=8).hexdigest()}:"
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `Store.put`."""
+        """See `BlobStore.put`."""
         self._store.put({self._front + key: value for key, value in items.items()})
 
     def get(self, key: str) -> bytes:
-        """See `Store.get`."""
+        """See `BlobStore.get`."""
         try:
             return self._store.get(self._front + key)
-        except ExpiredRef:
-            raise ExpiredRef(key) from None
-        except UnknownRef:
-            raise UnknownRef(key) from None
+        except ExpiredRefError:
+            raise ExpiredRefError(key) from None
+        except UnknownRefError:
+            raise UnknownRefError(key) from None
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `BatchStore.get_many`."""
@@ -65,29 +65,31 @@ class TenantStore:
         return {key[len(self._front) :]: value for key, value in found.items()}
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `Journal.read_log`."""
+        """See `AppendLog.read_log`."""
         try:
             return self._journal.read_log(self._front + name, after)
-        except ExpiredRef:
-            raise ExpiredRef(name) from None
-        except UnknownRef:
-            raise UnknownRef(name) from None
+        except ExpiredRefError:
+            raise ExpiredRefError(name) from None
+        except UnknownRefError:
+            raise UnknownRefError(name) from None
 
     def append_log(
         self,
         name: str,
-        at: int,
+        expected_last: int,
         records: Sequence[bytes],
         *,
-        fresh: bool = False,
+        truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """See `Journal.append_log`."""
+        """See `AppendLog.append_log`."""
         own = {self._front + key: value for key, value in values.items()} if values else None
-        return self._journal.append_log(self._front + name, at, records, fresh=fresh, values=own)
+        return self._journal.append_log(
+            self._front + name, expected_last, records, truncate_before=truncate_before, values=own
+        )
 
     def drop_log(self, name: str) -> None:
-        """See `Journal.drop_log`."""
+        """See `AppendLog.drop_log`."""
         self._journal.drop_log(self._front + name)
 
     def stats(self) -> StoreStats:
@@ -98,33 +100,33 @@ class TenantStore:
         """Closes nothing: the store is not this tenant's."""
 
     @property
-    def _journal(self) -> Journal:
-        return journal_of(self._store)
+    def _journal(self) -> AppendLog:
+        return require_log(self._store)
 
 
-class Stores:
-    """Opened as `config.store` says. Safe to share between threads. StoreError for what is no store, MissingExtra where
+class TenantStores:
+    """Opened as `config.store` says. Safe to share between threads. StoreError for what is no store, MissingDependencyError where
     redis-py is not installed."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Settings) -> None:
         self._config = config
         self._remote = _redis(config.store)
-        self._own: Store = self._remote or open_store(config.store)
-        self._guards: dict[str, GuardedStore] = {}
-        self._near, self._breaker = MemoryStore(limit=LOCAL), Breaker()
+        self._own: BlobStore = self._remote or open_store(config.store)
+        self._guards: dict[str, ResilientStore] = {}
+        self._near, self._breaker = MemoryStore(limit=LOCAL), CircuitBreaker()
         self._pending = max(LEAST_PENDING, PENDING // (1 + len({key.tenant for key in config.keys})))
         self._lock = threading.Lock()
         #: That of the service itself, and of whoever comes where no key is asked for.
-        self.shared = protected(self._guarded("", self._remote) if self._remote else self._own, config)
+        self.shared = wrap_store(self._guarded("", self._remote) if self._remote else self._own, config)
 
-    def of(self, tenant: str) -> Store:
+    def of(self, tenant: str) -> BlobStore:
         """A tenant's part; "" has the shared one."""
         if not tenant:
             return self.shared
-        own = self._guarded(tenant, self._remote) if self._remote else TenantStore(self._own, tenant)
-        return protected(own, self._config, tenant)
+        own = self._guarded(tenant, self._remote) if self._remote else NamespacedStore(self._own, tenant)
+        return wrap_store(own, self._config, tenant)
 
-    def health(self) -> dict[str, Health]:
+    def health(self) -> dict[str, StoreHealth]:
         """How it is with each tenant's part of a Redis, "" for the shared one; nothing for another store. `state`,
         `failures`, `opened` and `error` are the same for all. Asks nobody."""
         with self._lock:
@@ -139,7 +141,7 @@ class Stores:
             return True
         try:
             guard.get_many([""])
-        except Unavailable:
+        except StoreUnavailableError:
             return False
         return guard.health().state == "closed"
 
@@ -150,11 +152,11 @@ class Stores:
             for guard in self._guards.values():
                 closing.callback(guard.close)
 
-    def _guarded(self, tenant: str, remote: RedisStore) -> GuardedStore:
+    def _guarded(self, tenant: str, remote: RedisStore) -> ResilientStore:
         with self._lock:
             if tenant not in self._guards:
-                near = TenantStore(self._near, tenant)
-                self._guards[tenant] = GuardedStore(
+                near = NamespacedStore(self._near, tenant)
+                self._guards[tenant] = ResilientStore(
                     remote.for_tenant(tenant), near, breaker=self._breaker, pending_limit=self._pending
                 )
             return self._guards[tenant]

@@ -11,15 +11,15 @@ import threading
 from collections.abc import Mapping
 
 from compressor.compressor import Compressor
-from compressor.service.conversations import Talks
-from compressor.service.request_limits import Turnstile
-from compressor.service.session_registry import Sessions
-from compressor.service.settings import Config
-from compressor.service.tenant_executor import SHARE, SLOTS, Hands
-from compressor.service.tenant_storage import Stores
-from compressor.sessions.cost_report import Balance
-from compressor.storage.base import Store
-from compressor.storage.wrappers.resilient import Health
+from compressor.service.conversations import ConversationRegistry
+from compressor.service.request_limits import RateLimiter
+from compressor.service.session_registry import SessionRegistry
+from compressor.service.settings import Settings
+from compressor.service.tenant_executor import MAX_FRACTION_PER_TENANT, SLOTS, TenantExecutor
+from compressor.service.tenant_storage import TenantStores
+from compressor.sessions.cost_report import CostReport
+from compressor.storage.base import BlobStore
+from compressor.storage.wrappers.resilient import StoreHealth
 
 LOCAL = "local"  # whoever comes where no key is asked for
 
@@ -27,24 +27,24 @@ LOCAL = "local"  # whoever comes where no key is asked for
 class Tenant:
     """One tenant. `compressor` puts into its part of the store, and finds nothing elsewhere."""
 
-    def __init__(self, name: str, compressor: Compressor, config: Config, slots: asyncio.Semaphore | None) -> None:
+    def __init__(self, name: str, compressor: Compressor, config: Settings, slots: asyncio.Semaphore | None) -> None:
         self.name, self.compressor = name, compressor
-        self.sessions = Sessions(compressor, config.session_policy(), config.conversations)
-        self.talks = Talks(compressor, self.sessions, config)
-        self.turnstile = Turnstile(config.concurrency, config.rate)
-        self.hands = Hands(SHARE, config.timeout, slots)
+        self.sessions = SessionRegistry(compressor, config.session_policy(), config.max_conversations)
+        self.conversations = ConversationRegistry(compressor, self.sessions, config)
+        self.rate_limiter = RateLimiter(config.max_concurrent_requests, config.requests_per_minute)
+        self.executor = TenantExecutor(MAX_FRACTION_PER_TENANT, config.timeout, slots)
 
     def live(self) -> int:
         """Sessions and conversations that this process holds."""
-        return len(self.sessions.ids() | self.talks.balances().keys())
+        return len(self.sessions.ids() | self.conversations.cost_reports().keys())
 
 
 class Tenants:
     """All of them, made when they first come. Safe to share between threads."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Settings) -> None:
         self._config = config
-        self.stores = Stores(config)
+        self.stores = TenantStores(config)
         self.shared = Compressor(config.scorer, self.stores.shared, config.device, cache=config.cache)
         self._slots = asyncio.Semaphore(SLOTS) if config.scorer == "fast" else None
         self._known: dict[str, Tenant] = {}
@@ -70,17 +70,17 @@ class Tenants:
                 found = self._known[name] = Tenant(name, own, self._config, self._slots)
             return found
 
-    def books(self, name: str) -> tuple[Store, Mapping[str, Balance]] | None:
+    def usage_source(self, name: str) -> tuple[BlobStore, Mapping[str, CostReport]] | None:
         """A tenant's store and its sessions' balances, if it has come before. StoreError as `of`."""
         found = self._known.get(name)
-        return None if found is None else (found.compressor.store, found.talks.balances())
+        return None if found is None else (found.compressor.store, found.conversations.cost_reports())
 
     def ready(self) -> bool:
         """Whether the store answers. False: it is a Redis that is away; requests are served, sessions are not.
         StoreError for another store that cannot be used."""
         return self.stores.answers()
 
-    def health(self) -> dict[str, Health]:
+    def health(self) -> dict[str, StoreHealth]:
         """How it is with each tenant's part of a Redis; nothing for other stores. Asks nobody."""
         found = self.stores.health()
         shared = found.pop("", None)  # with keys it has only vectors

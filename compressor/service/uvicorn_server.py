@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from compressor.errors import CompressorError, StoreError
-from compressor.service.http_protocol import KEEP_ALIVE, Connection
-from compressor.service.settings import Config
+from compressor.service.http_protocol import KEEP_ALIVE, TimeoutHttpProtocol
+from compressor.service.settings import Settings
 
 if TYPE_CHECKING:
-    from compressor.service.request_handler import Gate
+    from compressor.service.request_handler import RequestHandler
 
 BACKLOG = 2048  # connections that wait to be taken
 LATE = 5.0  # seconds for what follows the drain: the store's last writes, threads that end
@@ -70,7 +70,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def check_tls(settings: Config) -> None:
+def check_tls(settings: Settings) -> None:
     """CompressorError if the certificate or its key cannot be read, or they are not of each other."""
     if not (settings.tls_cert and settings.tls_key):
         return
@@ -86,7 +86,7 @@ def _no_password() -> str:
     raise CompressorError("the TLS key has a password: give one without, in a file that only this user may read")
 
 
-def serve(settings: Config, sockets: list[socket.socket], ready: Callable[[], None] | None = None) -> None:
+def serve(settings: Settings, sockets: list[socket.socket], ready: Callable[[], None] | None = None) -> None:
     """Serves on these sockets until told to end, as one of several processes if `ready` is to be told when it accepts.
     Raises what `create_app` does, and StoreError if the store has lost what it still had to write."""
     from compressor.service.app import create_app
@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
     One of several processes hears SIGTERM only, and that only once: it gets what a terminal or systemd sends to all,
     and from its supervisor the same again."""
 
-    def __init__(self, app: Gate, settings: Config, ready: Callable[[], None] | None = None) -> None:
+    def __init__(self, app: RequestHandler, settings: Settings, ready: Callable[[], None] | None = None) -> None:
         options = server_options(settings)
         if ready is not None:
             # asyncio takes `backlog` connections at a time before any other process can: one leaves some for them.
@@ -123,7 +123,7 @@ class Server(uvicorn.Server):
             return
         if self._stops == math.inf:
             self._app.drain()
-            self._stops = time.monotonic() + self._settings.linger
+            self._stops = time.monotonic() + self._settings.shutdown_delay
         elif self._ready is None:
             os._exit(128 + sig)
 
@@ -143,14 +143,14 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends what has to end, and the process if that takes too long: a thread may be busy for minutes."""
         log.info("draining")
-        late = threading.Timer(self._settings.drain + LATE, lambda: os._exit(int(not self._ended)))
+        late = threading.Timer(self._settings.shutdown_timeout + LATE, lambda: os._exit(int(not self._ended)))
         late.daemon = True
         late.start()
         await super().shutdown(sockets)
         self._ended = True  # from here on nothing is lost
 
 
-def server_options(settings: Config) -> dict[str, Any]:
+def server_options(settings: Settings) -> dict[str, Any]:
     """What uvicorn is told. Its access log is off: a path may begin with a key; ours has the route only."""
     return {
         "access_log": False,
@@ -158,9 +158,9 @@ def server_options(settings: Config) -> dict[str, Any]:
         "proxy_headers": False,  # who asks is who is connected, whatever a header says
         "server_header": False,
         "date_header": False,
-        "http": Connection,
+        "http": TimeoutHttpProtocol,
         "timeout_keep_alive": KEEP_ALIVE,
-        "timeout_graceful_shutdown": math.ceil(settings.drain),
+        "timeout_graceful_shutdown": math.ceil(settings.shutdown_timeout),
         "h11_max_incomplete_event_size": 65_536,
         "ws": "none",
         "backlog": BACKLOG,

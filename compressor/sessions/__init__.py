@@ -10,10 +10,10 @@ archive.py, expand.py, recall.py  what was cut, and the way back to it
 """
 
 from compressor.sessions.conversation import Conversation
-from compressor.sessions.cost_replay import Replay, replay
-from compressor.sessions.cost_report import Balance
+from compressor.sessions.cost_replay import ReplayReport, replay
+from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool
 from compressor.sessions.policy import Policy, ToolRule
 from compressor.sessions.session import Session
 
-__all__ = ["Balance", "Conversation", "ExpandTool", "Policy", "Replay", "Session", "ToolRule", "replay"]
+__all__ = ["Conversation", "CostReport", "ExpandTool", "Policy", "ReplayReport", "Session", "ToolRule", "replay"]

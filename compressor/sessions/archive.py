@@ -17,73 +17,77 @@ from typing import Any, cast, get_args
 
 from compressor.context.formats import serialization
 from compressor.context.model import Turn
-from compressor.context.refs import find_refs, mark, ref_of
-from compressor.errors import ExpiredRef, StoreError, UnknownRef
-from compressor.sessions.runtime import Kit
+from compressor.context.refs import compute_ref, find_refs, format_placeholder
+from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
+from compressor.sessions.runtime import SessionRuntime
 from compressor.sessions.summaries.passage import Passage, PassageKind
-from compressor.storage.base import Store, StoreStats, get_many
+from compressor.storage.base import BlobStore, StoreStats, get_many
 from compressor.storage.text_values import get_text, put_texts
 
 HEADING = "[index of earlier rounds that were cut from this conversation, oldest first; expand a ref to read one]"
-INDEX_SHARE = 0.15  # of the low-water mark; older lines become one
+INDEX_FRACTION = 0.15  # of the low-water mark; older lines become one
 LABEL = 90  # characters
 _OLDER = re.compile(r"\d+ rounds before these \[")
 SPOKEN = get_args(PassageKind)
 NAMES = {"tool_call": "call", "tool_result": "result"}  # kinds that the agent knows by a shorter name
 
 
-def scope_of(tenant: str, session: str) -> str:
+def scope_id(tenant: str, session: str) -> str:
     """The scope of a tenant's session: names of any length and kind in a short key."""
     name = json.dumps([tenant, session]).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(name, digest_size=12).hexdigest()
 
 
-def grant(scope: str, ref: str) -> str:
+def grant_access(scope: str, ref: str) -> str:
     """The key whose being there lets a scope read a ref."""
     return f"grant:{scope}:{ref}"
 
 
-class Granting:
+class ScopedStore:
     """A store that grants what is put into it to a scope."""
 
-    def __init__(self, store: Store, scope: str) -> None:
+    def __init__(self, store: BlobStore, scope: str) -> None:
         self._store, self._scope = store, scope
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `Store.put`."""
-        self._store.put({**items, **{grant(self._scope, key): b"" for key in items}})
+        """See `BlobStore.put`."""
+        self._store.put({**items, **{grant_access(self._scope, key): b"" for key in items}})
 
     def get(self, key: str) -> bytes:
-        """See `Store.get`."""
+        """See `BlobStore.get`."""
         return self._store.get(key)
 
     def stats(self) -> StoreStats:
-        """See `Store.stats`."""
+        """See `BlobStore.stats`."""
         return self._store.stats()
 
     def close(self) -> None:
         """Closes nothing: the store is not this session's."""
 
 
-def read(store: Store, scopes: Sequence[str], ref: str) -> str:
-    """The text behind a ref that one of the scopes was granted. UnknownRef for any other; ExpiredRef if it is gone."""
-    if get_many(store, [grant(scope, ref) for scope in scopes]):
+def read(store: BlobStore, scopes: Sequence[str], ref: str) -> str:
+    """The text behind a ref that one of the scopes was granted. UnknownRefError for any other; ExpiredRefError if it is gone."""
+    if get_many(store, [grant_access(scope, ref) for scope in scopes]):
         return get_text(store, ref)
-    raise ExpiredRef(ref) if any(_was_there(store, grant(scope, ref)) for scope in scopes) else UnknownRef(ref)
+    raise (
+        ExpiredRefError(ref)
+        if any(_was_there(store, grant_access(scope, ref)) for scope in scopes)
+        else UnknownRefError(ref)
+    )
 
 
-def _was_there(store: Store, key: str) -> bool:
+def _was_there(store: BlobStore, key: str) -> bool:
     try:
         store.get(key)
-    except UnknownRef:
+    except UnknownRefError:
         return False
-    except ExpiredRef:
+    except ExpiredRefError:
         return True
     return True
 
 
 @dataclass(frozen=True)
-class Gone:
+class EvictedRound:
     """A round that has left the view. `text` is what the agent reads, `messages` are the exact ones as JSON, `spoken`
     kind, name and text of each stretch, for a summary; `numbers` are the messages' in the whole history."""
 
@@ -95,7 +99,7 @@ class Gone:
 
     @property
     def ref(self) -> str:
-        return ref_of(self.text)
+        return compute_ref(self.text)
 
     @property
     def passages(self) -> list[Passage]:
@@ -103,7 +107,7 @@ class Gone:
         return [Passage(text, kind, name, self.ref) for kind, name, text in self.spoken]
 
     @classmethod
-    def of(cls, turns: Iterable[Turn], messages: Sequence[Any], numbers: Sequence[int] = ()) -> Gone:
+    def of(cls, turns: Iterable[Turn], messages: Sequence[Any], numbers: Sequence[int] = ()) -> EvictedRound:
         """Of a round's original turns and messages, and their numbers."""
         parts, calls, said = [], [], ""
         spoken: list[tuple[PassageKind, str | None, str]] = []
@@ -118,20 +122,22 @@ class Gone:
                     calls.append(f"{slot.name} {slot.text}")
                 elif not said and slot.kind in ("user", "assistant"):
                     said = f"{slot.kind}: {slot.text}"
-            calls += [name for name in turn.extras if turn.calls and not any(s.kind == "tool_call" for s in turn.slots)]
+            calls += [
+                name for name in turn.extras if turn.call_ids and not any(s.kind == "tool_call" for s in turn.slots)
+            ]
         label = " ".join((" + ".join(calls) or said or "a message").split())
         label = label if len(label) <= LABEL else label[: LABEL - 1] + "…"
-        exact = json.dumps([serialization.to_json(m) for m in messages], ensure_ascii=False)
+        exact = json.dumps([serialization.serialize_message(m) for m in messages], ensure_ascii=False)
         return cls(label, "\n\n".join(parts), exact, tuple(spoken), tuple(numbers))
 
 
-def thought(text: str) -> Gone:
+def reasoning_text(text: str) -> EvictedRound:
     """Reasoning that was left out of a message which stays."""
-    return Gone("reasoning", text, json.dumps(text, ensure_ascii=False))
+    return EvictedRound("reasoning", text, json.dumps(text, ensure_ascii=False))
 
 
 @dataclass(frozen=True)
-class Index:
+class EvictionIndex:
     """The lines that stand for what has gone, oldest first. `older` is the ref of lines that had to make room, `rounds`
     how many rounds those were; `pending` is what has to be stored for that."""
 
@@ -149,12 +155,12 @@ class Index:
     @property
     def _first(self) -> list[str]:
         """The line that stands for older ones, if there are any. `_OLDER` knows it again."""
-        return [f"{self.rounds} rounds before these {mark(self.older)}"] if self.older else []
+        return [f"{self.rounds} rounds before these {format_placeholder(self.older)}"] if self.older else []
 
-    def extended(self, gone: Sequence[Gone], kit: Kit) -> Index:
+    def extended(self, gone: Sequence[EvictedRound], kit: SessionRuntime) -> EvictionIndex:
         """With the lines of more rounds, the oldest lines moved behind one ref where there are too many."""
-        lines = [*self.lines, *(f"{g.label} {mark(g.ref)}" for g in gone)]
-        room = int(INDEX_SHARE * kit.policy.low)
+        lines = [*self.lines, *(f"{g.label} {format_placeholder(g.ref)}" for g in gone)]
+        room = int(INDEX_FRACTION * kit.policy.compaction_target_tokens)
         sizes = [kit.counter.count(line) + 1 for line in lines]
         if sum(sizes) <= room:
             return replace(self, lines=tuple(lines))
@@ -168,9 +174,9 @@ class Index:
         return replace(
             self,
             lines=tuple(lines[out:]),
-            older=ref_of(page),
+            older=compute_ref(page),
             rounds=self.rounds + len(moved),
-            pending={**self.pending, ref_of(page): page},
+            pending={**self.pending, compute_ref(page): page},
         )
 
 
@@ -179,13 +185,13 @@ def is_page(text: str) -> bool:
     return all(find_refs(line) for line in text.splitlines())
 
 
-def documents_of(store: Store, scopes: Sequence[str], page: str) -> list[dict[str, str]]:
+def documents_of(store: BlobStore, scopes: Sequence[str], page: str) -> list[dict[str, str]]:
     """The rounds that the lines of an index stand for, those behind older lines included, as documents, oldest first;
     those that are no longer stored, or that none of the scopes was granted, are left out."""
     out: list[dict[str, str]] = []
     while page and is_page(page):
         lines = [(line, find_refs(line)[-1]) for line in page.splitlines()]
-        found = granted(store, scopes, [ref for _, ref in lines])
+        found = readable_texts(store, scopes, [ref for _, ref in lines])
         page = ""
         here = []
         for line, ref in lines:
@@ -197,28 +203,30 @@ def documents_of(store: Store, scopes: Sequence[str], page: str) -> list[dict[st
     return out
 
 
-def put_away(store: Store, gone: Sequence[Gone], index: Index, originals: Mapping[str, str]) -> str | None:
+def archive_rounds(
+    store: BlobStore, gone: Sequence[EvictedRound], index: EvictionIndex, originals: Mapping[str, str]
+) -> str | None:
     """Stores rounds that have left, the index's older lines, and `originals` by ref; the ref of the page that lists the
     rounds."""
     items = {**index.pending, **originals}
     for g in gone:
         items[g.ref] = g.text
-        items[ref_of(g.messages)] = g.messages
+        items[compute_ref(g.messages)] = g.messages
     page = None
     if gone:
-        listed = json.dumps([[g.ref, g.label, ref_of(g.messages), *g.numbers] for g in gone], ensure_ascii=False)
-        items[page := ref_of(listed)] = listed
+        listed = json.dumps([[g.ref, g.label, compute_ref(g.messages), *g.numbers] for g in gone], ensure_ascii=False)
+        items[page := compute_ref(listed)] = listed
     if items:
         put_texts(store, items)
     return page
 
 
-def pages(store: Store, refs: Sequence[str]) -> list[tuple[str, str, str]]:
+def list_pages(store: BlobStore, refs: Sequence[str]) -> list[tuple[str, str, str]]:
     """Ref, label and ref of the exact messages of every round on these pages that is still stored, oldest first."""
-    return [(ref, label, exact) for ref, label, exact, _ in rounds(store, refs)]
+    return [(ref, label, exact) for ref, label, exact, _ in list_rounds(store, refs)]
 
 
-def rounds(store: Store, refs: Sequence[str]) -> list[tuple[str, str, str, list[int]]]:
+def list_rounds(store: BlobStore, refs: Sequence[str]) -> list[tuple[str, str, str, list[int]]]:
     """The same, with the numbers of the messages."""
     found = get_many(store, list(refs))
     out: list[tuple[str, str, str, list[int]]] = []
@@ -228,35 +236,35 @@ def rounds(store: Store, refs: Sequence[str]) -> list[tuple[str, str, str, list[
     return out
 
 
-def granted(store: Store, scopes: Sequence[str], refs: Sequence[str]) -> dict[str, str]:
+def readable_texts(store: BlobStore, scopes: Sequence[str], refs: Sequence[str]) -> dict[str, str]:
     """The texts of those refs that one of the scopes was granted and that are still stored. For refs found in texts:
     any tool can write a mark."""
-    open_to = get_many(store, [grant(scope, ref) for scope in scopes for ref in refs])
-    return texts(store, [ref for ref in refs if any(grant(scope, ref) in open_to for scope in scopes)])
+    open_to = get_many(store, [grant_access(scope, ref) for scope in scopes for ref in refs])
+    return texts(store, [ref for ref in refs if any(grant_access(scope, ref) in open_to for scope in scopes)])
 
 
-def note_regret(store: Store, scope: str, number: int, ref: str, query: str | None) -> None:
+def record_expansion(store: BlobStore, scope: str, number: int, ref: str, query: str | None) -> None:
     """Keeps expansion `number` of a session for whoever trains a scorer. Not worth an error."""
     packed = json.dumps({"ref": ref, "query": query}, ensure_ascii=False).encode("utf-8", "surrogatepass")
     with suppress(StoreError):
         store.put({f"regret:{scope}:{number}": packed})
 
 
-def regrets(store: Store, scope: str, count: int) -> list[dict[str, Any]]:
+def list_expansions(store: BlobStore, scope: str, count: int) -> list[dict[str, Any]]:
     """The first `count` expansions of a session that are still stored, oldest first: `ref`, and `query` or None."""
     keys = [f"regret:{scope}:{number}" for number in range(1, count + 1)]
     found = get_many(store, keys)
     return [json.loads(found[key]) for key in keys if key in found]
 
 
-def adopt(store: Store, scope: str, refs: Sequence[str]) -> int:
+def share_refs(store: BlobStore, scope: str, refs: Sequence[str]) -> int:
     """Grants a scope refs that are stored; how many."""
     there = get_many(store, refs)
     if there:
-        store.put({grant(scope, ref): b"" for ref in there})
+        store.put({grant_access(scope, ref): b"" for ref in there})
     return len(there)
 
 
-def texts(store: Store, refs: Sequence[str]) -> dict[str, str]:
+def texts(store: BlobStore, refs: Sequence[str]) -> dict[str, str]:
     """The texts of those refs that are still stored."""
     return {ref: value.decode("utf-8", "surrogatepass") for ref, value in get_many(store, list(refs)).items()}

@@ -16,48 +16,48 @@ Knows prices and tokens; knows no messages.
 
 from __future__ import annotations
 
-from compressor.sessions.state import Tallies
-from compressor.tokens.billing import rewrite_cost, saved_per_call
+from compressor.sessions.state import SessionCounters
+from compressor.tokens.billing import cache_rewrite_cost, saved_per_call
 from compressor.tokens.pricing import Price
 
 HYSTERESIS = 1.8  # a compaction must be expected to leave at most 1/HYSTERESIS of the tokens: `benchmarks/LOG.md`
-BOLD = 3.0
+MAX_RENT_RATIO = 3.0
 
 
-def prompt_money(price: Price, tokens: int, kept: int) -> float:
+def prompt_cost(price: Price, tokens: int, kept: int) -> float:
     """Dollars for a prompt of which the first `kept` tokens were in the last one."""
-    cached = kept if kept >= price.minimum else 0
-    return price.money(cached=cached, written=tokens - cached)
+    cached = kept if kept >= price.min_cacheable_tokens else 0
+    return price.cost(cached=cached, cache_written=tokens - cached)
 
 
-def pays(
-    price: Price, tallies: Tallies, tokens: int, after: int, fixed: int, cold: bool = False, extra: float = 0.0
+def should_compact(
+    price: Price, counters: SessionCounters, tokens: int, after: int, fixed: int, cold: bool = False, extra: float = 0.0
 ) -> bool:
     """Whether to compact now: a view of `tokens` to about `after`, the first `fixed` of which stay as they are. `cold`:
     the provider's cache has forgotten the session, so that rewriting costs nothing extra. `extra`: dollars that the
     compaction itself costs."""
     if tokens < HYSTERESIS * after:
         return False
-    loss = extra + rewrite_cost(price, max(0, after - fixed), warm=not cold)
+    loss = extra + cache_rewrite_cost(price, max(0, after - fixed), warm=not cold)
     saving = saved_per_call(price, tokens, after)
-    rent = tallies.rent + saving
-    saved = tallies.raw_money - tallies.money
-    return rent >= loss and (saved + saving >= loss or rent >= BOLD * loss)
+    rent = counters.missed_savings + saving
+    saved = counters.baseline_cost - counters.actual_cost
+    return rent >= loss and (saved + saving >= loss or rent >= MAX_RENT_RATIO * loss)
 
 
-def note_call(
-    price: Price, tallies: Tallies, raw: int, tokens: int, after: int, cold: bool = False, ours: bool = False
+def record_call(
+    price: Price, counters: SessionCounters, raw: int, tokens: int, after: int, cold: bool = False, ours: bool = False
 ) -> None:
-    """Adds a call to the tallies: a prompt of `tokens` that would have had `raw`; a compaction would leave `after`.
+    """Adds a call to the counters: a prompt of `tokens` that would have had `raw`; a compaction would leave `after`.
     `ours`: it only hands over what had been cut, so untouched there would have been no such call."""
-    kept = 0 if cold else (tallies.last if tallies.kept < 0 else min(tallies.kept, tallies.last))
+    kept = 0 if cold else (counters.actual_last if counters.kept < 0 else min(counters.kept, counters.actual_last))
     kept = min(kept, tokens)
-    tallies.calls += 1
-    tallies.sent_tokens += tokens
-    tallies.cached_tokens += kept if kept >= price.minimum else 0
+    counters.calls += 1
+    counters.actual_tokens += tokens
+    counters.cached_tokens += kept if kept >= price.min_cacheable_tokens else 0
     if not ours:
-        tallies.raw_tokens += raw
-        tallies.raw_money += prompt_money(price, raw, 0 if cold else min(tallies.raw_last, raw))
-    tallies.money += prompt_money(price, tokens, kept)
-    tallies.rent += max(0.0, saved_per_call(price, tokens, after))
-    tallies.raw_last, tallies.last, tallies.kept = raw, tokens, -1
+        counters.baseline_tokens += raw
+        counters.baseline_cost += prompt_cost(price, raw, 0 if cold else min(counters.baseline_last, raw))
+    counters.actual_cost += prompt_cost(price, tokens, kept)
+    counters.missed_savings += max(0.0, saved_per_call(price, tokens, after))
+    counters.baseline_last, counters.actual_last, counters.kept = raw, tokens, -1

@@ -12,43 +12,45 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compressor.context.formats import serialization
-from compressor.errors import InvalidContext
+from compressor.errors import ContextError
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.policy import Policy
-from compressor.tokens.billing import Bill, Meter
+from compressor.tokens.billing import CallUsage, PromptCacheSimulator
 from compressor.tokens.model_families import DEFAULT_MODEL
-from compressor.tokens.pricing import Price, price_of
+from compressor.tokens.pricing import Price, find_price
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
-    from compressor.sessions.runtime import Kit
+    from compressor.sessions.runtime import SessionRuntime
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class ReplayReport:
     """raw, sent: the bills as recorded, and through a session. longest: tokens of the longest request. Answers are
     billed in both."""
 
-    raw: Bill
-    sent: Bill
+    baseline: CallUsage
+    actual: CallUsage
     compactions: int
     longest: int
     price: Price
     warnings: tuple[str, ...] = ()
 
     @property
-    def saved_share(self) -> float:
+    def saved_fraction(self) -> float:
         """Share of the money saved; negative where the session cost more."""
-        return 1 - self.sent.money / self.raw.money if self.raw.money else 0.0
+        return 1 - self.actual.cost_usd / self.baseline.cost_usd if self.baseline.cost_usd else 0.0
 
     def report(self) -> str:
         """A few lines of plain text."""
-        guess = "" if self.price.known else " (a guess: the model is not in the price table)"
-        lines = [f"{self.raw.calls} calls at the prices of {self.price.name}{guess}"]
-        for name, bill in (("as recorded", self.raw), ("with a session", self.sent)):
+        guess = "" if self.price.is_known else " (a guess: the model is not in the price table)"
+        lines = [f"{self.baseline.calls} calls at the prices of {self.price.name}{guess}"]
+        for name, bill in (("as recorded", self.baseline), ("with a session", self.actual)):
             share = f"{bill.cache_share:4.0%} from the cache"
-            lines.append(f"{name:>14}: {bill.prompt:>11,} prompt tokens, {share}, ${bill.money:.4f}")
-        lines.append(f"{self.saved_share:+.1%} saved, {self.compactions} compactions, longest request {self.longest:,}")
+            lines.append(f"{name:>14}: {bill.prompt:>11,} prompt tokens, {share}, ${bill.cost_usd:.4f}")
+        lines.append(
+            f"{self.saved_fraction:+.1%} saved, {self.compactions} compactions, longest request {self.longest:,}"
+        )
         return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
 
 
@@ -60,19 +62,19 @@ def replay(
     policy: Policy | None = None,
     tools: Sequence[Any] | None = None,
     system: Any = None,
-) -> Replay:
-    """Bills a recorded session; the arguments are those of `Compressor.session`. InvalidContext for what is no history,
-    or has no answer in it; BudgetTooSmall as `Session.view`."""
+) -> ReplayReport:
+    """Bills a recorded session; the arguments are those of `Compressor.session`. ContextError for what is no history,
+    or has no answer in it; BudgetTooSmallError as `OnnxSession.view`."""
     talk = Conversation(compressor, model, budget, policy, tools, "replay", None, system)
-    kit, price = talk.kit, (policy or Policy()).prices or price_of(model or DEFAULT_MODEL)
-    before, after = Meter(price), Meter(price)
-    raw, sent, longest = Bill(), Bill(), 0
+    kit, price = talk.runtime, (policy or Policy()).pricing or find_price(model or DEFAULT_MODEL)
+    before, after = PromptCacheSimulator(price), PromptCacheSimulator(price)
+    raw, sent, longest = CallUsage(), CallUsage(), 0
     front = [{"role": "system", "content": system}] if isinstance(system, (str, list)) and system else []
     context = kit.parse([*front, *messages])[1]
     turns = context.turns[len(front) :]
     head = [("head", kit.head_tokens(front))]
     sizes = [kit.tokens(turn, context) for turn in turns]
-    keys = [serialization.digest(message) for message in messages]
+    keys = [serialization.chain_digest(message) for message in messages]
     for at, turn in enumerate(turns):
         if turn.role == "assistant" and at and turns[at - 1].role != "assistant":
             answer = next((i for i in range(at, len(turns)) if turns[i].role != "assistant"), len(turns))
@@ -83,11 +85,11 @@ def replay(
             sent += after.call([*head, *view], output)
         talk.append(messages[at])
     if not raw.calls:
-        raise InvalidContext("nothing to replay: there is no answer of an agent after a first message")
-    return Replay(raw, sent, talk.balance().compactions, longest, price, tuple(talk.warnings))
+        raise ContextError("nothing to replay: there is no answer of an agent after a first message")
+    return ReplayReport(raw, sent, talk.cost_report().compactions, longest, price, tuple(talk.warnings))
 
 
-def _parts(kit: Kit, view: list[Any], front: list[Any]) -> list[tuple[Hashable, int]]:
+def _parts(kit: SessionRuntime, view: list[Any], front: list[Any]) -> list[tuple[Hashable, int]]:
     context = kit.parse([*front, *view])[1]
     sizes = [kit.tokens(turn, context) for turn in context.turns[len(front) :]]
-    return [(serialization.digest(message), size) for message, size in zip(view, sizes, strict=True)]
+    return [(serialization.chain_digest(message), size) for message, size in zip(view, sizes, strict=True)]

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.context.formats.function_schema import function_schema
 from compressor.context.refs import REF_DIGITS
-from compressor.errors import BudgetTooSmall, CompressorError, ExpiredRef, InvalidBudget, UnknownRef
+from compressor.errors import BudgetError, BudgetTooSmallError, CompressorError, ExpiredRefError, UnknownRefError
 from compressor.pipeline.documents import compress_documents
 from compressor.sessions import archive
-from compressor.sessions.state import State
-from compressor.tokens import counter_for
+from compressor.sessions.state import SessionState
+from compressor.tokens import get_counter
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
@@ -46,7 +46,7 @@ LEAST = 50  # tokens a query is answered with at least, so that its mark has roo
 
 
 def expand(
-    compressor: Compressor, state: State, ref: str, query: str | None, budget: int | None, model: str | None
+    compressor: Compressor, state: SessionState, ref: str, query: str | None, budget: int | None, model: str | None
 ) -> str:
     """See `Conversation.expand`."""
     if not isinstance(ref, str):
@@ -54,14 +54,14 @@ def expand(
     if query is not None and not isinstance(query, str):
         raise CompressorError(f"expand's query is a text, not {query!r}")
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
-        raise InvalidBudget(f"expand's budget must be a positive number of tokens, not {budget!r}")
+        raise BudgetError(f"expand's budget must be a positive number of tokens, not {budget!r}")
     ref = found[0] if (found := _REF.search(ref)) else ref.strip()  # a whole mark will do
     text = archive.read(compressor.store, state.scopes, ref)
     regret = (query.strip() if query and query.strip() else text)[:REGRET_CHARS]
-    if regret not in state.regrets:
-        state.regrets = [*state.regrets, regret][-REGRETS:]
-    state.tallies.expansions += 1
-    archive.note_regret(compressor.store, state.scopes[0], state.tallies.expansions, ref, query)
+    if regret not in state.expansions:
+        state.expansions = [*state.expansions, regret][-REGRETS:]
+    state.counters.expansions += 1
+    archive.record_expansion(compressor.store, state.scopes[0], state.counters.expansions, ref, query)
     if budget is None and not (query and query.strip()):
         return text
     size = max(LEAST, budget) if budget is not None else MOST
@@ -69,11 +69,11 @@ def expand(
         if query and archive.is_page(text):  # lines of an index say where to look, not what is there
             documents = archive.documents_of(compressor.store, state.scopes, text)
             if documents:
-                store = archive.Granting(compressor.store, state.scopes[0])
-                counter = counter_for(model)
-                return compress_documents(documents, query, size, counter, compressor.choice, lambda: store).text
+                store = archive.ScopedStore(compressor.store, state.scopes[0])
+                counter = get_counter(model)
+                return compress_documents(documents, query, size, counter, compressor.engine, lambda: store).text
         return compressor.compress_text(text, size, query=query, model=model).text
-    except BudgetTooSmall:
+    except BudgetTooSmallError:
         return text[:size]
 
 
@@ -104,9 +104,9 @@ class ExpandTool:
             return f"Not expanded: max_tokens must be a positive whole number, not {most!r:.40}."
         try:
             return self.expand(ref, str(query) if query else None, most or MOST)
-        except ExpiredRef:
+        except ExpiredRefError:
             return f"Expired: the text behind ref {ref:.40} is no longer stored. Run the tool that gave it again."
-        except UnknownRef:
+        except UnknownRefError:
             return f"Not expanded: there is no ref {ref:.40} in this conversation. Copy the 12 digits of a mark."
-        except (CompressorError, InvalidBudget) as error:
+        except (CompressorError, BudgetError) as error:
             return f"Not expanded: {error}"

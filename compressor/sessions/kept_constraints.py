@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from compressor.context.model import Turn
-from compressor.context.refs import mark, ref_of
+from compressor.context.refs import compute_ref, format_placeholder
 from compressor.sessions.runtime import Edits
-from compressor.text.segmenters import find_material
+from compressor.text.segmenters import find_pasted_content
 from compressor.text.user_constraints import find_constraints
 
 RULES_SHARE = 0.5  # of the low-water mark: room for constraints
@@ -20,14 +20,16 @@ WORDS_SHARE = 0.25  # of it: room for users' newest words as they were; of older
 
 
 @dataclass(frozen=True)
-class Rules:
+class ConstraintSet:
     """The sentences that stay, by index of the turn that said them; and how many found no room."""
 
     sentences: Mapping[int, Sequence[str]]
-    lost: int = 0
+    dropped_count: int = 0
 
     @classmethod
-    def of(cls, turns: Sequence[Turn], held: Collection[int], count: Callable[[str], int], room: int) -> Rules:
+    def from_turns(
+        cls, turns: Sequence[Turn], held: Collection[int], count: Callable[[str], int], room: int
+    ) -> ConstraintSet:
         """Of all turns, newest first, but for those `held`, which stay as they are; `room` in tokens."""
         found: dict[int, list[str]] = {}
         said = {_plain(sentence) for turn in turns if turn.index in held for sentence in _constraints(turn)}
@@ -49,7 +51,7 @@ class Rules:
         mine = self.sentences.get(index, ())
         return [(a, b) for a, b in find_constraints(text) if text[a:b] in mine] if mine else []
 
-    def worn(self, turn: Turn) -> tuple[Edits, dict[str, str]]:
+    def reduce_to_constraints(self, turn: Turn) -> tuple[Edits, dict[str, str]]:
         """The edits that leave only its constraints of a user's message, and the originals by ref."""
         edits: Edits = {}
         originals = {}
@@ -57,7 +59,7 @@ class Rules:
         for slot in turn.slots:
             if slot.kind == "user" and slot.editable and slot.text:
                 here = [sentence for sentence in mine if sentence in slot.text]
-                text = "\n".join([*here, mark(ref := ref_of(slot.text))])
+                text = "\n".join([*here, format_placeholder(ref := compute_ref(slot.text))])
                 if len(text) < len(slot.text):
                     edits[slot.path], originals[ref] = text, slot.text
         return edits, originals
@@ -74,7 +76,7 @@ def _constraints(turn: Turn) -> list[str]:
         if slot.kind != "user":
             continue
         at = 0
-        for start, end in [*find_material(slot.text), (len(slot.text), len(slot.text))]:
+        for start, end in [*find_pasted_content(slot.text), (len(slot.text), len(slot.text))]:
             own = slot.text[at:start]
             out += [own[a:b] for a, b in find_constraints(own)]
             at = end

@@ -11,26 +11,26 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
-from compressor.context.formats.signed_reasoning import Removed, first_signed, without_finished_reasoning
+from compressor.context.formats.signed_reasoning import Removed, first_signed_index, strip_finished_reasoning
 from compressor.context.model import Context, Turn
-from compressor.context.tool_rounds import rounds_of
-from compressor.errors import CompressorError, InvalidContext
+from compressor.context.tool_rounds import group_tool_rounds
+from compressor.errors import CompressorError, ContextError
 from compressor.sessions.expand_tool import NAME
-from compressor.sessions.runtime import Edits, Kit, Read
-from compressor.sessions.state import Entry, State
-from compressor.sessions.tool_result_ingest import give_birth, names_another
+from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
+from compressor.sessions.state import MessageRecord, SessionState
+from compressor.sessions.tool_result_ingest import ingest_tool_results, is_duplicate_note
 
 
-class History:
+class MessageHistory:
     """`system` and `head` are system messages in front, which are the caller's and never compressed; `live` are the
     originals of the state's entries."""
 
-    def __init__(self, kit: Kit, state: State, system: Any, frozen: bool = False) -> None:
-        self.kit, self.state, self._frozen = kit, state, frozen
-        self.system = listed(system)
+    def __init__(self, kit: SessionRuntime, state: SessionState, system: Any, frozen: bool = False) -> None:
+        self.runtime, self.state, self._frozen = kit, state, frozen
+        self.system = system_as_messages(system)
         self.head: list[Any] = []
         self.live: list[Any] = []
-        self._memo: Read | None = None  # of what is live now
+        self._memo: ParsedHistory | None = None  # of what is live now
         self._head: tuple[list[Any], Any, int] | None = None  # system messages, tools, their tokens
         self._shown: dict[int, tuple[Any, Edits, Any]] = {}  # by number: a message, its edits, what they made of it
 
@@ -42,152 +42,158 @@ class History:
     @property
     def last(self) -> str:
         """The digest of all there is."""
-        return self.state.entries[-1].digest if self.state.entries else ""
+        return self.state.records[-1].digest if self.state.records else ""
 
     def add(self, message: Any, digest: str, pin: bool = False) -> None:
         """Adds a message; `give_births` has to follow."""
-        self.state.entries.append(Entry(self.state.count, digest, pinned=pin))
+        self.state.records.append(MessageRecord(self.state.count, digest, pinned=pin))
         self.state.count += 1
         self.live.append(message)
-        self.forget()
+        self.invalidate_cache()
 
-    def go_back(self, known: int) -> None:
+    def truncate(self, known: int) -> None:
         """Forgets the entries from `known` on. If that is all of them, what has gone belongs to another history."""
         state = self.state
-        del state.entries[known:]
-        state.count = state.entries[-1].at + 1 if known else 0
-        state.tallies.kept = min(self.tokens(), state.tallies.last)
-        state.tallies.seen = -1
+        del state.records[known:]
+        state.count = state.records[-1].index + 1 if known else 0
+        state.counters.kept = min(self.tokens(), state.counters.actual_last)
+        state.counters.seen = -1
         if not known:
-            state.pages, state.lines, state.older, state.rounds, state.raw_gone = [], [], "", 0, 0
-            state.summary, state.gone_to = None, -1
+            state.pages, state.lines, state.older, state.rounds, state.evicted_tokens = [], [], "", 0, 0
+            state.summary, state.last_evicted = None, -1
 
-    def forget(self) -> None:
+    def invalidate_cache(self) -> None:
         """What was read from the live messages no longer holds: they have been exchanged, or written to."""
         if not self._frozen:
             self._memo = self._head = None
             self._shown = {}
 
-    def _read(self) -> Read:
-        messages = [*self.front, *self.bodies()]
+    def _read(self) -> ParsedHistory:
+        messages = [*self.front, *self.current_messages()]
         known = self._memo
         if known is not None and self._frozen:
-            same = alike(known.context.messages, messages)
-            if same < len(known.context.messages) or known.context.tools is not self.kit.tools:
+            same = common_prefix_length(known.context.messages, messages)
+            if same < len(known.context.messages) or known.context.tools is not self.runtime.tools:
                 known = None
         if known is None or len(known.context.messages) != len(messages):
-            known = self._memo = self.kit.read_all(messages, known if self._frozen else None)
+            known = self._memo = self.runtime.read_all(messages, known if self._frozen else None)
         return known
 
     def _parsed(self) -> Context:
-        return self._read().context if self.live or self.head or self.system else self.kit.read([])
+        return self._read().context if self.live or self.head or self.system else self.runtime.read([])
 
     def turns(self) -> list[Turn]:
         """The live messages as turns, counted from the system messages in front."""
         return self._parsed().turns[len(self.front) :]
 
-    def give_births(self, notes: bool = True) -> None:
+    def ingest_new_results(self, notes: bool = True) -> None:
         """Counts new messages, and compresses the tool results of rounds that are complete; `notes`: one that was there
-        before may become a note that says so. InvalidContext for what no provider would take."""
-        entries = self.state.entries
-        if all(entry.born for entry in entries) or not entries:
+        before may become a note that says so. ContextError for what no provider would take."""
+        entries = self.state.records
+        if all(entry.ingested for entry in entries) or not entries:
             return
         lead = len(self.front)
         context = self._parsed()
         turns = context.turns[lead:]
         for turn, entry in zip(turns, entries, strict=True):
-            if not entry.raw:
-                entry.raw = entry.tokens = self.kit.tokens(turn, context)
+            if not entry.raw_tokens:
+                entry.raw_tokens = entry.tokens = self.runtime.tokens(turn, context)
         # A user's words beside results (Anthropic) would need the calls of those.
-        users = [i for i, turn in enumerate(turns) if turn.role == "user" and not turn.answers]
+        users = [i for i, turn in enumerate(turns) if turn.role == "user" and not turn.result_call_ids]
         earlier: dict[str, str] = {}
-        for group in rounds_of(turns):
+        for group in group_tool_rounds(turns):
             members = [i - lead for i in group if i >= lead]
-            calls = {call for i in members for call in turns[i].calls}
-            answers = {answer for i in members for answer in turns[i].answers}
-            results = [i for i in members if turns[i].answers and not (entries[i].born or entries[i].pinned)]
-            if results and calls <= answers and self.kit.policy.ingest:
+            calls = {call for i in members for call in turns[i].call_ids}
+            answers = {answer for i in members for answer in turns[i].result_call_ids}
+            results = [
+                i for i in members if turns[i].result_call_ids and not (entries[i].ingested or entries[i].pinned)
+            ]
+            if results and calls <= answers and self.runtime.policy.ingest:
                 before = [i for i in users if i < members[0]]
                 shown = sorted({*before[:1], *before[-1:], *members})
-                edits = give_birth(
-                    self.kit,
+                edits = ingest_tool_results(
+                    self.runtime,
                     [self.live[i] for i in shown],
                     [shown.index(i) for i in results],
-                    self.state.regrets,
+                    self.state.expansions,
                     earlier,
                 )
                 for k, own in edits.items():
                     self._edit(shown[k], turns[shown[k]], own)
             if calls <= answers:
                 for i in members:
-                    entries[i].born = True
+                    entries[i].ingested = True
             for i in members:
                 if notes and not entries[i].edits:
                     earlier.update((s.text, s.call_id or "") for s in turns[i].slots if s.kind == "tool_result")
 
-    def without_notes(self) -> dict[int, Entry]:
+    def expand_duplicate_notes(self) -> dict[int, MessageRecord]:
         """Gives results that are notes about others a form of their own, because those may go; the old entries by
         index."""
-        noted = {i: e for i, e in enumerate(self.state.entries) if any(map(names_another, e.edits.values()))}
+        noted = {i: e for i, e in enumerate(self.state.records) if any(map(is_duplicate_note, e.edits.values()))}
         for i, entry in noted.items():
-            self.state.entries[i] = replace(entry, edits={}, born=False, tokens=entry.raw)
-        self.give_births(notes=False)
+            self.state.records[i] = replace(entry, edits={}, ingested=False, tokens=entry.raw_tokens)
+        self.ingest_new_results(notes=False)
         return noted
 
     def _edit(self, i: int, turn: Any, edits: dict[Any, str]) -> None:
-        entry = self.state.entries[i]
-        entry.edits, entry.tokens = edits, self.kit.edited_tokens(entry.raw, turn, edits)
+        entry = self.state.records[i]
+        entry.edits, entry.tokens = edits, self.runtime.edited_tokens(entry.raw_tokens, turn, edits)
 
     def check_ready(self) -> None:
-        """InvalidContext if this is nothing that can be sent."""
+        """ContextError if this is nothing that can be sent."""
         if not self.live:
-            raise InvalidContext("the session is empty: append a message first")
-        if len(self.live) != len(self.state.entries):
+            raise ContextError("the session is empty: append a message first")
+        if len(self.live) != len(self.state.records):
             raise CompressorError("this conversation was made from a state: follow the messages first")
-        waiting = self._read().waiting
+        waiting = self._read().pending_call_ids
         if waiting:
-            raise InvalidContext(f"tool call {min(waiting)!r} has no result yet: append it before the view")
+            raise ContextError(f"tool call {min(waiting)!r} has no result yet: append it before the view")
 
     def head_tokens(self) -> int:
         """Tokens of a request without live messages: system messages, tool schemas, what primes the reply."""
         front, known = self.front, self._head
-        if known and known[1] is self.kit.tools and len(known[0]) == len(front) == alike(known[0], front):
+        if (
+            known
+            and known[1] is self.runtime.tools
+            and len(known[0]) == len(front) == common_prefix_length(known[0], front)
+        ):
             return known[2]
-        tokens = self.kit.head_tokens(front)
+        tokens = self.runtime.head_tokens(front)
         if self._frozen:
-            self._head = front, self.kit.tools, tokens
+            self._head = front, self.runtime.tools, tokens
         return tokens
 
     def tokens(self) -> int:
         """Tokens of the view."""
-        return self.head_tokens() + sum(entry.tokens for entry in self.state.entries)
+        return self.head_tokens() + sum(entry.tokens for entry in self.state.records)
 
     def raw_tokens(self) -> int:
         """Tokens of the whole history as it came in."""
-        return self.head_tokens() + self.state.raw_gone + sum(entry.raw for entry in self.state.entries)
+        return self.head_tokens() + self.state.evicted_tokens + sum(entry.raw_tokens for entry in self.state.records)
 
     def ends_expanded(self) -> bool:
         """Whether nothing new stands at the end but what the agent has asked back."""
-        newest = list(takewhile(lambda turn: turn.answers, reversed(self.turns())))
+        newest = list(takewhile(lambda turn: turn.result_call_ids, reversed(self.turns())))
         return bool(newest) and all(t.slots and all(slot.name == NAME for slot in t.slots) for t in newest)
 
     def fixed_tokens(self) -> int:
         """Tokens at the start that a compaction leaves as they are: system prompt and task."""
         turns = self.turns()
         first = next((i for i, turn in enumerate(turns) if turn.role == "user"), -1)
-        return self.head_tokens() + sum(entry.tokens for entry in self.state.entries[: first + 1])
+        return self.head_tokens() + sum(entry.tokens for entry in self.state.records[: first + 1])
 
     def rendered(self) -> list[Any]:
         """The view."""
-        lead, bodies, entries = len(self.front), self.bodies(), self.state.entries
+        lead, bodies, entries = len(self.front), self.current_messages(), self.state.records
         messages = [*self.front, *bodies]
         if not self._frozen:
-            return self.kit.render(messages, {lead + i: e.edits for i, e in enumerate(entries) if e.edits})[
+            return self.runtime.render(messages, {lead + i: e.edits for i, e in enumerate(entries) if e.edits})[
                 len(self.system) :
             ]
         done = {}
         for i, (entry, body) in enumerate(zip(entries, bodies, strict=True)):
-            known = self._shown.get(entry.at) if entry.edits else None
+            known = self._shown.get(entry.index) if entry.edits else None
             if known and known[0] is body and known[1] is entry.edits:
                 done[i] = known[2]
         new = {i: e.edits for i, e in enumerate(entries) if e.edits and i not in done}
@@ -197,50 +203,55 @@ class History:
             messages = read.dialect.render(read.context, paths)
         for i, shown in done.items():
             messages[lead + i] = shown
-        self._shown = {entries[i].at: (bodies[i], entries[i].edits, messages[lead + i]) for i in (*done, *new)}
+        self._shown = {entries[i].index: (bodies[i], entries[i].edits, messages[lead + i]) for i in (*done, *new)}
         return messages[len(self.system) :]
 
-    def bodies(self) -> list[Any]:
+    def current_messages(self) -> list[Any]:
         """The live messages, without the signed reasoning that a compaction has left out."""
-        if not any(entry.bare for entry in self.state.entries):
+        if not any(entry.reasoning_stripped for entry in self.state.records):
             return self.live
-        bare = self.bare()
-        return [bare[i] if e.bare else self.live[i] for i, e in enumerate(self.state.entries)]
+        bare = self.strip_reasoning()
+        return [bare[i] if e.reasoning_stripped else self.live[i] for i, e in enumerate(self.state.records)]
 
-    def bare(self) -> list[Any]:
+    def strip_reasoning(self) -> list[Any]:
         """The live messages without the reasoning of finished turns that their provider does not want back."""
         left, _ = self._without_reasoning(self.live)
         # Where reasoning is an item of its own (Responses), it goes with its round.
         return left if len(left) == len(self.live) else self.live
 
-    def is_bare(self, live: list[Any], entries: Sequence[Entry]) -> bool:
+    def is_reasoning_stripped(self, live: list[Any], entries: Sequence[MessageRecord]) -> bool:
         """Whether reasoning that has been left out of these messages may be missing there."""
-        if not any(entry.bare for entry in entries):
+        if not any(entry.reasoning_stripped for entry in entries):
             return True
         left, _ = self._without_reasoning(live)
-        return len(left) == len(live) and all(left[i] is not live[i] for i, e in enumerate(entries) if e.bare)
+        return len(left) == len(live) and all(
+            left[i] is not live[i] for i, e in enumerate(entries) if e.reasoning_stripped
+        )
 
     def reasoning(self, at: set[int]) -> list[str]:
         """The texts that `bare` leaves out of the live messages at these places."""
         return [text for i, text in self._without_reasoning(self.live)[1] if i in at]
 
     def _without_reasoning(self, messages: list[Any]) -> tuple[list[Any], list[Removed]]:
-        dialect, _ = self.kit.parse(messages)
-        return without_finished_reasoning(messages, dialect)
+        dialect, _ = self.runtime.parse(messages)
+        return strip_finished_reasoning(messages, dialect)
 
-    def is_bound(self) -> bool:
+    def has_signed_current_turn(self) -> bool:
         """Whether the current turn holds signed reasoning: it vouches for all before it, so nothing there is rewritten
         unless the budget leaves no choice."""
-        dialect, _ = self.kit.parse(self.live)
-        return first_signed(self.bare() if self.kit.policy.traces else self.live, dialect) is not None
+        dialect, _ = self.runtime.parse(self.live)
+        return (
+            first_signed_index(self.strip_reasoning() if self.runtime.policy.strip_reasoning else self.live, dialect)
+            is not None
+        )
 
 
-def alike(one: Sequence[Any], other: Sequence[Any]) -> int:
+def common_prefix_length(one: Sequence[Any], other: Sequence[Any]) -> int:
     """How many objects at the start are the same."""
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a is not b), min(len(one), len(other)))
 
 
-def listed(system: Any) -> list[Any]:
+def system_as_messages(system: Any) -> list[Any]:
     """A separate system prompt (a text, content blocks, a message) as messages."""
     if isinstance(system, (str, list, tuple)) and system:
         return [{"role": "system", "content": system}]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from compressor.errors import CompressorError
+from compressor.tokens.pricing import Price
 
 if TYPE_CHECKING:
     from compressor.sessions.summaries import Summarizer
-    from compressor.tokens.pricing import Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,14 @@ class ToolRule:
     instead of the policy's own rule. CompressorError for a `most` that is no whole number from 1 on.
     """
 
-    keep: bool = False
-    most: int | None = None
+    never_compress: bool = False
+    max_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        if self.most is not None and not _is_count(self.most):
-            raise CompressorError(f"a tool's results may have a whole number of tokens, at least 1, not {self.most!r}")
+        if self.max_tokens is not None and not _is_count(self.max_tokens):
+            raise CompressorError(
+                f"a tool's results may have a whole number of tokens, at least 1, not {self.max_tokens!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +51,37 @@ class Policy:
     """
 
     ingest: bool = True
-    ingest_from: int = 1_000
-    ingest_share: float = 0.7
-    ingest_most: int = 4_000
+    tool_result_min_tokens: int = 1_000
+    tool_result_keep_fraction: float = 0.7
+    tool_result_max_tokens: int = 4_000
     compact: bool = True
-    low: int = 3_000
-    recent: float = 0.5
-    traces: bool = True
+    compaction_target_tokens: int = 3_000
+    recent_fraction: float = 0.5
+    strip_reasoning: bool = True
     tools: Mapping[str, ToolRule] = field(default_factory=dict)
-    prices: Price | None = None
+    pricing: Price | None = None
     summarizer: Summarizer | None = None
 
     def __post_init__(self) -> None:
-        for name in ("ingest_from", "ingest_most", "low"):
+        for name in ("tool_result_min_tokens", "tool_result_max_tokens", "compaction_target_tokens"):
             if not _is_count(getattr(self, name)):
                 raise CompressorError(f"{name} must be a positive whole number of tokens, not {getattr(self, name)!r}")
-        for name in ("ingest_share", "recent"):
+        for name in ("tool_result_keep_fraction", "recent_fraction"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-                raise CompressorError(f"{name} is a share in (0, 1], not {value!r}")
+                raise CompressorError(f"{name} is a fraction in (0, 1], not {value!r}")
         if not isinstance(self.tools, Mapping) or not all(isinstance(r, ToolRule) for r in self.tools.values()):
-            raise CompressorError(f'tools are rules by name, {{"search": ToolRule(most=500)}}, not {self.tools!r:.80}')
-        if self.prices is not None and not hasattr(self.prices, "cached"):
-            raise CompressorError(f"prices are a Price or None, not {self.prices!r:.80}")
+            raise CompressorError(
+                f'tools are rules by name, {{"search": ToolRule(max_tokens=500)}}, not {self.tools!r:.80}'
+            )
+        if self.pricing is not None and not isinstance(self.pricing, Price):
+            raise CompressorError(f"pricing must be a Price or None, not {self.pricing!r:.80}")
         if self.summarizer is not None and not hasattr(self.summarizer, "update"):
             raise CompressorError(
                 f"a summarizer has an `update`: make one with `summarizer(...)`, not {self.summarizer!r:.80}"
             )
 
-    def rule(self, tool: str | None) -> ToolRule:
+    def rule_for(self, tool: str | None) -> ToolRule:
         """The rule for a tool's results."""
         return self.tools.get(tool or "", self.tools.get("*", ToolRule()))
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from compressor.context.model import Turn
-from compressor.context.refs import find_refs, mark, ref_of
-from compressor.errors import BudgetTooSmall, CompressorError, InvalidBudget
+from compressor.context.refs import compute_ref, find_refs, format_placeholder
+from compressor.errors import BudgetError, BudgetTooSmallError, CompressorError
 from compressor.pipeline.documents import compress_documents
 from compressor.scoring.token_index import terms
 from compressor.sessions import archive
-from compressor.sessions.state import Entry, State
+from compressor.sessions.state import MessageRecord, SessionState
 from compressor.storage.text_values import put_texts
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
@@ -24,8 +24,8 @@ MOST, LONGEST = 200, 1_000_000
 
 def recall(
     compressor: Compressor,
-    state: State,
-    cut: Sequence[tuple[Turn, Entry]],
+    state: SessionState,
+    cut: Sequence[tuple[Turn, MessageRecord]],
     query: str,
     budget: int,
     model: str | None,
@@ -34,25 +34,25 @@ def recall(
     if not isinstance(query, str) or not query.strip():
         raise CompressorError("recall needs a query: what should the older history say?")
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
-        raise InvalidBudget(f"recall's budget must be a positive number of tokens, not {budget!r}")
-    listed = archive.pages(compressor.store, state.pages)
+        raise BudgetError(f"recall's budget must be a positive number of tokens, not {budget!r}")
+    listed = archive.list_pages(compressor.store, state.pages)
     labels = {ref: label for ref, label, _ in listed}
     texts = archive.texts(compressor.store, list(labels))
-    documents = [{"title": f"{labels[ref]} {mark(ref)}", "text": text} for ref, text in texts.items()]
+    documents = [{"title": f"{labels[ref]} {format_placeholder(ref)}", "text": text} for ref, text in texts.items()]
     own: dict[str, str] = {}  # not all of them are stored: what was folded without loss needed no ref
     for turn, entry in cut:
         for slot in turn.slots:
-            if slot.path in entry.edits and slot.text and not entry.index:
-                own[ref := ref_of(slot.text)] = slot.text
-                documents.append({"title": f"{slot.name or slot.kind} {mark(ref)}", "text": slot.text})
+            if slot.path in entry.edits and slot.text and not entry.holds_index:
+                own[ref := compute_ref(slot.text)] = slot.text
+                documents.append({"title": f"{slot.name or slot.kind} {format_placeholder(ref)}", "text": slot.text})
     documents = _nearest(documents, query)
     if not documents:
         return ""
-    store = archive.Granting(compressor.store, state.scopes[0])
+    store = archive.ScopedStore(compressor.store, state.scopes[0])
     try:
-        counter = counter_for(model)
-        text = compress_documents(documents, query, budget, counter, compressor.choice, lambda: store).text
-    except BudgetTooSmall:
+        counter = get_counter(model)
+        text = compress_documents(documents, query, budget, counter, compressor.engine, lambda: store).text
+    except BudgetTooSmallError:
         return ""
     if named := {ref: own[ref] for ref in find_refs(text) if ref in own}:
         put_texts(store, named)

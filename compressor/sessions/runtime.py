@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from compressor.context.blocks import FindIn
-from compressor.context.formats import Dialect, detect, goes_on
-from compressor.context.model import Context, Path, Slot, Turn
-from compressor.errors import CompressorError, InvalidContext
-from compressor.pipeline.engine import Choice
-from compressor.pipeline.messages import Flow
+from compressor.context.blocks import SlotSpanFinder
+from compressor.context.formats import MessageFormat, detect_format, is_continuation
+from compressor.context.model import Context, Path, TextSlot, Turn
+from compressor.errors import CompressorError, ContextError
+from compressor.pipeline.engine import Engine
+from compressor.pipeline.messages import MessageCompression
 from compressor.sessions.policy import Policy
-from compressor.storage.base import Store
-from compressor.tokens import Counter
+from compressor.storage.base import BlobStore
+from compressor.tokens import TokenCounter
 from compressor.tokens.pricing import Price
 
 Edits = dict[Path, str]
@@ -22,32 +22,32 @@ REGRET = 0.7  # weight of a text that was asked for again: as much as the agent'
 
 
 @dataclass(frozen=True)
-class Read:
+class ParsedHistory:
     """Messages as they were read. waiting: ids of the calls that have no result yet."""
 
-    dialect: Dialect
+    dialect: MessageFormat
     context: Context
-    waiting: frozenset[str]
+    pending_call_ids: frozenset[str]
 
     @property
-    def is_whole(self) -> bool:
+    def is_self_contained(self) -> bool:
         """Whether what follows can be read alone: no call is open, and nothing stands for one that we do not see."""
         turns = self.context.turns
         legacy = bool(turns) and any(slot.kind == "tool_call" and not slot.call_id for slot in turns[-1].slots)
-        blind = self.dialect.name == "openai_responses" and not all(t.slots or t.extras or t.calls for t in turns)
-        return not (self.waiting or legacy or blind)
+        blind = self.dialect.name == "openai_responses" and not all(t.slots or t.extras or t.call_ids for t in turns)
+        return not (self.pending_call_ids or legacy or blind)
 
 
 @dataclass
-class Kit:
+class SessionRuntime:
     """`store` opens the store that cut originals go to, `tools` are the schemas sent along."""
 
-    choice: Choice
-    counter: Counter
+    engine: Engine
+    counter: TokenCounter
     policy: Policy
     price: Price
     limit: int
-    store: Callable[[], Store]
+    store: Callable[[], BlobStore]
     tools: Sequence[Any] | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -55,25 +55,25 @@ class Kit:
         """Notes what the user should know, once."""
         self.warnings += [text for text in dict.fromkeys(texts) if text not in self.warnings]
 
-    def parse(self, messages: Sequence[Any]) -> tuple[Dialect, Context]:
-        """InvalidContext for what a provider would refuse, but for calls at the end that have no result yet."""
-        dialect = detect(messages, self.tools)
+    def parse(self, messages: Sequence[Any]) -> tuple[MessageFormat, Context]:
+        """ContextError for what a provider would refuse, but for calls at the end that have no result yet."""
+        dialect = detect_format(messages, self.tools)
         return dialect, dialect.parse(messages, self.tools)
 
     def read(self, messages: Sequence[Any]) -> Context:
         """The same without the dialect; no messages are an empty context."""
         return self.parse(messages)[1] if messages else Context([], [], "", self.tools)
 
-    def read_all(self, messages: Sequence[Any], known: Read | None = None) -> Read:
+    def read_all(self, messages: Sequence[Any], known: ParsedHistory | None = None) -> ParsedHistory:
         """The same with what else was found. `known`: what the same objects at the start were read as before; nobody
         has written to them."""
-        if known is not None and known.context.tools is self.tools and known.is_whole:
+        if known is not None and known.context.tools is self.tools and known.is_self_contained:
             count = len(known.context.messages)
             rest = messages[count:]
-            if 0 < count < len(messages) and goes_on(known.dialect, rest):
+            if 0 < count < len(messages) and is_continuation(known.dialect, rest):
                 try:
                     turns = known.dialect.parse(rest, self.tools).turns
-                except InvalidContext:
+                except ContextError:
                     pass  # it is told below, with the right number
                 else:
                     for turn in turns:
@@ -81,9 +81,9 @@ class Kit:
                         for slot in turn.slots:
                             slot.message += count
                     whole = Context(messages, [*known.context.turns, *turns], known.dialect.name, self.tools)
-                    return Read(known.dialect, whole, _waiting(turns, known.waiting))
+                    return ParsedHistory(known.dialect, whole, _waiting(turns, known.pending_call_ids))
         dialect, context = self.parse(messages)
-        return Read(dialect, context, _waiting(context.turns))
+        return ParsedHistory(dialect, context, _waiting(context.turns))
 
     def render(self, messages: Sequence[Any], edits: Mapping[int, Edits]) -> list[Any]:
         """The messages with edits by index; untouched ones are the same objects."""
@@ -92,11 +92,11 @@ class Kit:
 
     def tokens(self, turn: Turn, context: Context) -> int:
         """Tokens of one message."""
-        return self.counter.turn(turn, context.dialect)
+        return self.counter.count_turn(turn, context.dialect)
 
-    def slot_tokens(self, slot: Slot) -> int:
+    def slot_tokens(self, slot: TextSlot) -> int:
         """Tokens of one text or image."""
-        return self.counter.count(slot.text) if slot.image is None else self.counter.image(slot.image)
+        return self.counter.count(slot.text) if slot.image is None else self.counter.count_image(slot.image)
 
     def edited_tokens(self, tokens: int, turn: Turn, edits: Edits) -> int:
         """Tokens of a message of `tokens` once it is edited."""
@@ -107,39 +107,39 @@ class Kit:
         """Tokens of a request that has only these messages: with what primes the reply, and the tool schemas."""
         context = self.read(head)
         own = sum(self.tokens(turn, context) for turn in context.turns)
-        return own + self.counter.reply + self.counter.tools(self.tools)
+        return own + self.counter.count_reply_overhead + self.counter.count_tools(self.tools)
 
-    def flow(
+    def prepare_compression(
         self,
         messages: Sequence[Any],
         mode: str,
         pinned: frozenset[int],
         regrets: Sequence[str],
-        find_constraints: FindIn | None = None,
-    ) -> Flow:
+        find_constraints: SlotSpanFinder | None = None,
+    ) -> MessageCompression:
         """A compression of these messages, ready to run."""
         dialect, context = self.parse(messages)
         hints = tuple((text, REGRET) for text in regrets)
-        return Flow(
+        return MessageCompression(
             context,
             dialect,
             self.counter,
-            self.choice,
+            self.engine,
             mode,
             None,
             self.store,
             False,
             pinned=pinned,
             find_constraints=find_constraints,
-            hints=hints,
+            boosted_texts=hints,
         )
 
 
 def _waiting(turns: Sequence[Turn], before: frozenset[str] = frozenset()) -> frozenset[str]:
     waiting = set(before)
     for turn in turns:  # in order: some providers use an id again in every round
-        waiting.update(turn.calls)
-        waiting.difference_update(turn.answers)
+        waiting.update(turn.call_ids)
+        waiting.difference_update(turn.result_call_ids)
     return frozenset(waiting)
 
 

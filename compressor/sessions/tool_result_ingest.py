@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compressor.context.model import Slot, Turn
-from compressor.context.refs import MARK_RE, mark, ref_of
-from compressor.errors import BudgetTooSmall
+from compressor.context.model import TextSlot, Turn
+from compressor.context.refs import PLACEHOLDER_RE, compute_ref, format_placeholder
+from compressor.errors import BudgetTooSmallError
 from compressor.sessions.expand_tool import NAME
-from compressor.sessions.runtime import Edits, Kit
+from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.storage.text_values import put_texts
-from compressor.text.layout_cache import layout_of
-from compressor.text.lossless import LITERAL, fold
-from compressor.text.lossless.json_tables import fold_parsed
+from compressor.text.layout_cache import cached_layout
+from compressor.text.lossless import COPY_SAFE_CODECS, encode_losslessly
+from compressor.text.lossless.json_tables import encode_parsed
 from compressor.text.segmenters.json import JsonLayout
 
 FOLD_FROM = 100  # tokens below which a fold saves too little to be worth another notation
@@ -29,13 +29,17 @@ SAME_FROM = 60  # tokens of a result that is told apart from an earlier one by a
 _SAME = "[the same text as the result of call "
 
 
-def names_another(text: str) -> bool:
+def is_duplicate_note(text: str) -> bool:
     """Whether a text stands for another result in the view."""
     return text.startswith(_SAME)
 
 
-def give_birth(
-    kit: Kit, messages: Sequence[Any], results: Sequence[int], regrets: Sequence[str], earlier: Mapping[str, str]
+def ingest_tool_results(
+    kit: SessionRuntime,
+    messages: Sequence[Any],
+    results: Sequence[int],
+    regrets: Sequence[str],
+    earlier: Mapping[str, str],
 ) -> dict[int, Edits]:
     """The edits of the tool results at the indices `results` of `messages`: the task, what led to the round, and the
     round with all its results. `earlier`: texts of results that stand in the view -> the ids of their calls."""
@@ -46,10 +50,10 @@ def give_birth(
         edits: Edits = {}
         excess = 0
         for slot in turn.slots:
-            if slot.kind != "tool_result" or not slot.editable or MARK_RE.search(slot.text) or slot.name == NAME:
+            if slot.kind != "tool_result" or not slot.editable or PLACEHOLDER_RE.search(slot.text) or slot.name == NAME:
                 continue
-            rule = kit.policy.rule(slot.name)
-            if rule.keep:
+            rule = kit.policy.rule_for(slot.name)
+            if rule.never_compress:
                 edits, excess = {}, 0  # a message is pinned as a whole
                 break
             text, over = _small(kit, slot, earlier)
@@ -63,12 +67,12 @@ def give_birth(
     return out
 
 
-def _small(kit: Kit, slot: Slot, earlier: Mapping[str, str]) -> tuple[str | None, int]:
+def _small(kit: SessionRuntime, slot: TextSlot, earlier: Mapping[str, str]) -> tuple[str | None, int]:
     """A shorter text that says the same, if there is one, and by how many tokens it is still over what it may have."""
     tokens = kit.counter.count(slot.text)
     if tokens >= SAME_FROM and slot.text in earlier:
-        put_texts(kit.store(), {(ref := ref_of(slot.text)): slot.text})
-        return f"{_SAME}{earlier[slot.text]}] {mark(ref)}", 0
+        put_texts(kit.store(), {(ref := compute_ref(slot.text)): slot.text})
+        return f"{_SAME}{earlier[slot.text]}] {format_placeholder(ref)}", 0
     folded, after = None, tokens
     if tokens >= FOLD_FROM:
         folded = lossless(slot.text)
@@ -76,36 +80,40 @@ def _small(kit: Kit, slot: Slot, earlier: Mapping[str, str]) -> tuple[str | None
             after = short
         else:
             folded = None
-    most = target(kit, slot, tokens)
+    most = max_result_tokens(kit, slot, tokens)
     return folded, tokens - most if after > most else 0
 
 
-def target(kit: Kit, slot: Slot, tokens: int) -> int:
+def max_result_tokens(kit: SessionRuntime, slot: TextSlot, tokens: int) -> int:
     """How many tokens a result of that many may have."""
-    policy, rule = kit.policy, kit.policy.rule(slot.name)
-    if rule.most is not None:
-        return min(tokens, rule.most)
-    return min(tokens, policy.ingest_most, max(policy.ingest_from, int(policy.ingest_share * tokens)))
+    policy, rule = kit.policy, kit.policy.rule_for(slot.name)
+    if rule.max_tokens is not None:
+        return min(tokens, rule.max_tokens)
+    return min(
+        tokens,
+        policy.tool_result_max_tokens,
+        max(policy.tool_result_min_tokens, int(policy.tool_result_keep_fraction * tokens)),
+    )
 
 
 def lossless(text: str) -> str | None:
     """A text's own lossless form that still holds every path and line number for the agent to copy; None if it has none
     that is shorter. Needs no other text."""
-    layout = layout_of(text, "tool_result", "")
+    layout = cached_layout(text, "tool_result", "")
     if isinstance(layout, JsonLayout):
-        return fold_parsed(text, layout.parsed)
-    folded, names = fold(text, folds=LITERAL)
+        return encode_parsed(text, layout.parsed)
+    folded, names = encode_losslessly(text, folds=COPY_SAFE_CODECS)
     return folded if names else None
 
 
-def _cut(kit: Kit, messages: Sequence[Any], turn: Turn, excess: int, regrets: Sequence[str]) -> Edits | None:
+def _cut(kit: SessionRuntime, messages: Sequence[Any], turn: Turn, excess: int, regrets: Sequence[str]) -> Edits | None:
     """The edits of one message that is `excess` tokens too long; None if it cannot be cut."""
     others = frozenset(i for i in range(len(messages)) if i != turn.index)
-    flow = kit.flow(messages, "ingest", others, regrets)
-    before = kit.counter.context(flow.context)
+    flow = kit.prepare_compression(messages, "ingest", others, regrets)
+    before = kit.counter.count_context(flow.context)
     try:
         flow.run(before, before - excess)
-    except BudgetTooSmall:
+    except BudgetTooSmallError:
         return None
     kit.warn(*flow.warnings)
     return {path: text for (index, path), text in flow.edits.items() if index == turn.index}

@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 
 from compressor.errors import StoreError
-from compressor.storage.base import Journal, Store, StoreStats
+from compressor.storage.base import AppendLog, BlobStore, StoreStats
 from compressor.storage.memory import MemoryStore
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.sqlite.store import SQLiteStore
-from compressor.storage.wrappers.resilient import GuardedStore
+from compressor.storage.wrappers.resilient import ResilientStore
 
-__all__ = ["GuardedStore", "Journal", "MemoryStore", "SQLiteStore", "Store", "StoreStats", "default_path", "open_store"]
+__all__ = [
+    "AppendLog",
+    "BlobStore",
+    "MemoryStore",
+    "ResilientStore",
+    "SQLiteStore",
+    "StoreStats",
+    "default_path",
+    "open_store",
+]
 
 
 def default_path() -> str:
@@ -24,13 +33,13 @@ def default_path() -> str:
     return os.path.join(folder, "store.db")
 
 
-def open_store(spec: str | Store | None) -> Store:
+def open_store(spec: str | BlobStore | None) -> BlobStore:
     """A store from its name. Opens no file yet: that happens on first use.
 
     None: the user's own SQLite file (`default_path()`). `"memory"`: this process's memory.
     `"sqlite:///path"` or a path ending in .db, .sqlite or .sqlite3: that SQLite file. `"redis://..."` and the like
-    (see `RedisStore`): that Redis, guarded, `MissingExtra` where redis-py is not installed.
-    A `Store`: itself. Anything else is a `StoreError`.
+    (see `RedisStore`): that Redis, guarded, `MissingDependencyError` where redis-py is not installed.
+    A `BlobStore`: itself. Anything else is a `StoreError`.
     """
     if spec is None:
         return SQLiteStore(default_path())
@@ -41,7 +50,7 @@ def open_store(spec: str | Store | None) -> Store:
     if spec.startswith(SCHEMES):
         from compressor.storage.redis.store import RedisStore
 
-        return GuardedStore(RedisStore(spec))
+        return ResilientStore(RedisStore(spec))
     path = spec.removeprefix("sqlite:///")
     if path and path != ":memory:" and (path != spec or spec.endswith((".db", ".sqlite", ".sqlite3"))):
         return SQLiteStore(path)

@@ -18,11 +18,11 @@ class StoreStats:
     entries: int
     size: int
     limit: int
-    where: str
+    location: str
     logs: int = 0
 
 
-class Store(Protocol):
+class BlobStore(Protocol):
     """Keeps originals. Every method is safe from several threads; persistent stores from several processes too."""
 
     def put(self, items: Mapping[str, bytes]) -> None:
@@ -31,7 +31,7 @@ class Store(Protocol):
         ...
 
     def get(self, key: str) -> bytes:
-        """The exact bytes; renews the TTL. `UnknownRef` if never stored, `ExpiredRef` if gone."""
+        """The exact bytes; renews the TTL. `UnknownRefError` if never stored, `ExpiredRefError` if gone."""
         ...
 
     def stats(self) -> StoreStats: ...
@@ -39,19 +39,19 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-class Journal(Protocol):
+class AppendLog(Protocol):
     """Append-only logs under names, with compare-and-set: who writes record n first has written it.
 
     A log's records are numbered from 1. Its TTL slides: it ends that long after the log's last read or append. Logs
     count in the size limit, but values go first, and a log that was used within the last hour never goes
     (`values.LOG_IN_USE`): where that leaves too little, `StoreError`. Names are no keys: a log and a value may share
-    one. As safe from threads and processes as a `Store`; a process killed at any point has written all of a call or
+    one. As safe from threads and processes as a `BlobStore`; a process killed at any point has written all of a call or
     nothing.
     """
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
         """Records numbered above `after`, in order, with their numbers; renews the log's TTL. An empty list: nothing
-        new. `UnknownRef` if there never was such a log; `ExpiredRef` if it is gone (its time, the size limit,
+        new. `UnknownRefError` if there never was such a log; `ExpiredRefError` if it is gone (its time, the size limit,
         `drop_log`), also where another was begun in its place and does not reach `after`.
 
         Where the first number is not `after` + 1, what lies between went with a `fresh` append."""
@@ -60,14 +60,14 @@ class Journal(Protocol):
     def append_log(
         self,
         name: str,
-        at: int,
+        expected_last: int,
         records: Sequence[bytes],
         *,
-        fresh: bool = False,
+        truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
         """Writes `records` as numbers `at` + 1, `at` + 2, ... in one transaction, and with them `values` under the
-        rules of `Store.put`; renews the TTL.
+        rules of `BlobStore.put`; renews the TTL.
 
         False, and nothing is written, unless the log's last number is `at` (0: there is no log, or no more).
         `fresh`: what the log held before these records is no longer needed and goes; the numbers go on. Without
@@ -75,11 +75,11 @@ class Journal(Protocol):
         ...
 
     def drop_log(self, name: str) -> None:
-        """Removes a log; nothing happens if there is none. Reading it is an `ExpiredRef` from then on."""
+        """Removes a log; nothing happens if there is none. Reading it is an `ExpiredRefError` from then on."""
         ...
 
 
-class Leases(Protocol):
+class LeaseStore(Protocol):
     """Which of several processes does something: at most one at a time, for a while. Nothing is safe by it: a lease
     may end before the work does."""
 
@@ -93,7 +93,7 @@ class Leases(Protocol):
         ...
 
 
-class BatchStore(Store, Protocol):
+class BatchStore(BlobStore, Protocol):
     """A store that reads many keys at once. `get_many` below does with any store."""
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
@@ -101,7 +101,7 @@ class BatchStore(Store, Protocol):
         ...
 
 
-def get_many(store: Store, keys: Sequence[str]) -> dict[str, bytes]:
+def get_many(store: BlobStore, keys: Sequence[str]) -> dict[str, bytes]:
     """The values of those keys that are there, in one go where the store can."""
     many = getattr(store, "get_many", None)
     if many is not None:
@@ -114,8 +114,8 @@ def get_many(store: Store, keys: Sequence[str]) -> dict[str, bytes]:
     return out
 
 
-def journal_of(store: Store) -> Journal:
+def require_log(store: BlobStore) -> AppendLog:
     """The store's journal. StoreError for a store that has none, and so cannot keep sessions."""
     if not hasattr(store, "append_log"):
         raise StoreError(f"{type(store).__name__} cannot keep sessions: it has no journal (see Journal in store/base)")
-    return cast(Journal, store)
+    return cast(AppendLog, store)

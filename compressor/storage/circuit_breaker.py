@@ -1,6 +1,6 @@
 """Whether a remote store is asked at all: after several failures in a row it is not, until a probe says it works again.
 
-A remote store says that it cannot be used now with `Unavailable`. Starts nothing and asks nobody.
+A remote store says that it cannot be used now with `StoreUnavailableError`. Starts nothing and asks nobody.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from compressor.errors import StoreError
 FAILURES, WITHIN = 5, 10.0
 
 
-class Unavailable(StoreError):
+class StoreUnavailableError(StoreError):
     """A remote store cannot be used now. What was to be written may have been, or may still come."""
 
 
-class NoRoom(Unavailable):
+class StoreFullError(StoreUnavailableError):
     """It can be read, and has no room for more. No reason to stop asking it."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Closed (the normal state) until `failures` calls in a row, within so many seconds, have found the remote
     unavailable; then open. May be shared by the stores that use one server. Safe from several threads."""
 
@@ -40,20 +40,20 @@ class Breaker:
         self.error = ""
         _breakers.add(self)
 
-    def failed(self, error: Unavailable) -> None:
+    def record_failure(self, error: StoreUnavailableError) -> None:
         """A call found the remote unavailable."""
         now = time.monotonic()
         with self._lock:
             self.failures += 1
             self.error = str(error)
-            if isinstance(error, NoRoom):
+            if isinstance(error, StoreFullError):
                 return
             self._in_a_row = [*(t for t in self._in_a_row if t > now - self._within), now][-self._failures :]
             if len(self._in_a_row) >= self._failures and not self.is_open:
                 self.is_open = True
                 self.opened += 1
 
-    def worked(self, probe: bool = False) -> None:
+    def record_success(self, probe: bool = False) -> None:
         """A call was answered. Only a probe's closes the breaker: what was on its way when it opened says nothing."""
         if not self._in_a_row and not self.error:
             return
@@ -65,7 +65,7 @@ class Breaker:
                 self.error = ""
 
 
-_breakers: weakref.WeakSet[Breaker] = weakref.WeakSet()
+_breakers: weakref.WeakSet[CircuitBreaker] = weakref.WeakSet()
 
 
 def _after_in_child() -> None:

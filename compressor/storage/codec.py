@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import zstandard
 
 DAY = 86_400.0
-TTL = 7 * DAY  # an agent's conversation is picked up again within a week or not at all
+DEFAULT_TTL = 7 * DAY  # an agent's conversation is picked up again within a week or not at all
 MAX_KEY = 200  # characters
 RENEW_SECONDS = 60.0
 #: Seconds after a log's last use in which the size limit does not take it: its agent is at work, and a session that
@@ -51,7 +51,7 @@ def _local() -> _Codecs:
     return _codecs
 
 
-def pack(value: bytes) -> bytes:
+def compress(value: bytes) -> bytes:
     """The stored form of a value: zstd level 3 from 512 bytes on, where that is smaller."""
     if len(value) >= _MIN_PACK:
         packed = _local().compressor.compress(value)
@@ -60,7 +60,7 @@ def pack(value: bytes) -> bytes:
     return _RAW + value
 
 
-def unpack(stored: bytes, key: str) -> bytes:
+def decompress(stored: bytes, key: str) -> bytes:
     """The value again. `StoreError` if the stored form is damaged; `key` is for the message."""
     if stored[:1] == _RAW:
         return stored[1:]
@@ -73,7 +73,7 @@ def unpack(stored: bytes, key: str) -> bytes:
     raise StoreError(f"the stored value of {key!r} is damaged (unknown packing)")
 
 
-def check_items(items: Mapping[str, bytes]) -> None:
+def validate_items(items: Mapping[str, bytes]) -> None:
     """`StoreError` for a key that is too long or a value that is not bytes: nothing of the put is stored then."""
     for key, value in items.items():
         _check_key(key, "store key")
@@ -81,13 +81,13 @@ def check_items(items: Mapping[str, bytes]) -> None:
             raise StoreError(f"the value of {key!r} is {type(value).__name__}, not bytes")
 
 
-def pack_log(name: str, records: Sequence[bytes]) -> list[bytes]:
+def compress_log(name: str, records: Sequence[bytes]) -> list[bytes]:
     """The stored forms of a log's records. `StoreError` for a name that is too long or a record that is not bytes."""
     _check_key(name, "log's name")
     for record in records:
         if not isinstance(record, bytes):
             raise StoreError(f"a record of the log {name!r} is {type(record).__name__}, not bytes")
-    return [pack(record) for record in records]
+    return [compress(record) for record in records]
 
 
 def _check_key(key: str, what: str) -> None:
@@ -95,7 +95,7 @@ def _check_key(key: str, what: str) -> None:
         raise StoreError(f"a {what} is a string of at most {MAX_KEY} characters, not {key!r:.80}")
 
 
-def check_limits(ttl: float, limit: int) -> None:
+def validate_limits(ttl: float, limit: int) -> None:
     """`StoreError` unless both are positive."""
     if not ttl > 0:
         raise StoreError(f"a store's TTL is a positive number of seconds, not {ttl!r}")
@@ -103,11 +103,11 @@ def check_limits(ttl: float, limit: int) -> None:
         raise StoreError(f"a store's size limit is a positive number of bytes, not {limit!r}")
 
 
-def collision(key: str) -> StoreError:
+def collision_error(key: str) -> StoreError:
     return StoreError(f"key {key!r} already holds other bytes: a stored original is never overwritten")
 
 
-def too_large(need: int, limit: int) -> StoreError:
+def too_large_error(need: int, limit: int) -> StoreError:
     """`need`: the bytes of what was to be stored, and of the logs that may not go for it."""
     return StoreError(
         f"what this one call stores and the sessions in use take {need:,} bytes, more than the store's limit of "

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from compressor.errors import ExpiredRef, StoreError, UnknownRef
+from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import codec
 from compressor.storage.base import StoreStats
-from compressor.storage.codec import pack_log
+from compressor.storage.codec import compress_log
 
 LIMIT = 64 * 2**20  # bytes; a long conversation's originals, without being noticed in a service's memory
 
@@ -52,18 +52,20 @@ class MemoryStore:
     the logs that nobody used for an hour. Child processes see a copy of what was there at the fork.
     """
 
-    def __init__(self, *, ttl: float = codec.TTL, limit: int = LIMIT, clock: Callable[[], float] = time.time) -> None:
-        codec.check_limits(ttl, limit)
+    def __init__(
+        self, *, ttl: float = codec.DEFAULT_TTL, limit: int = LIMIT, clock: Callable[[], float] = time.time
+    ) -> None:
+        codec.validate_limits(ttl, limit)
         self._ttl, self._limit, self._clock = ttl, limit, clock
         self._lock = threading.Lock()
-        self._values: _Shelf[_Value] = _Shelf()
-        self._logs: _Shelf[_Log] = _Shelf()
+        self._values: _LruWithTombstones[_Value] = _LruWithTombstones()
+        self._logs: _LruWithTombstones[_Log] = _LruWithTombstones()
         self._closed = False
         _stores.add(self)
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `Store.put`. `StoreError` also when the items alone exceed the limit; nothing is stored then."""
-        codec.check_items(items)
+        """See `BlobStore.put`. `StoreError` also when the items alone exceed the limit; nothing is stored then."""
+        codec.validate_items(items)
         with self._lock:
             now = self._sweep()
             packed = self._pack(items)
@@ -73,45 +75,45 @@ class MemoryStore:
     def get(self, key: str) -> bytes:
         with self._lock:
             held = self._values.use(key, self._sweep())
-        return codec.unpack(held.stored, key)
+        return codec.decompress(held.stored, key)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `BatchStore.get_many`."""
         with self._lock:
             now = self._sweep()
             held = {key: self._values.use(key, now).stored for key in keys if key in self._values.live}
-        return {key: codec.unpack(stored, key) for key, stored in held.items()}
+        return {key: codec.decompress(stored, key) for key, stored in held.items()}
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `Journal.read_log`."""
+        """See `AppendLog.read_log`."""
         with self._lock:
             now = self._sweep()
             log = self._logs.live.get(name)
             if log is not None and log.last < after:
-                raise ExpiredRef(name)
+                raise ExpiredRefError(name)
             log = self._logs.use(name, now)
             start = max(after + 1, log.first)
             records = log.records[start - log.first :]
-        return [(number, codec.unpack(record, name)) for number, record in enumerate(records, start)]
+        return [(number, codec.decompress(record, name)) for number, record in enumerate(records, start)]
 
     def append_log(
         self,
         name: str,
-        at: int,
+        expected_last: int,
         records: Sequence[bytes],
         *,
-        fresh: bool = False,
+        truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """See `Journal.append_log`. `StoreError` also when there is no room; nothing is written then."""
-        return self._append(name, at, pack_log(name, records), fresh, values or {})
+        """See `AppendLog.append_log`. `StoreError` also when there is no room; nothing is written then."""
+        return self._append(name, expected_last, compress_log(name, records), truncate_before, values or {})
 
     def drop_log(self, name: str) -> None:
-        """See `Journal.drop_log`."""
+        """See `AppendLog.drop_log`."""
         with self._lock:
             now = self._sweep()
             if name in self._logs.live:
-                self._logs.bury(name, now)
+                self._logs.tombstone(name, now)
 
     def stats(self) -> StoreStats:
         with self._lock:
@@ -122,14 +124,14 @@ class MemoryStore:
         """Forgets everything. Using the store afterwards is a `StoreError`."""
         with self._lock:
             self._closed = True
-            self._values, self._logs = _Shelf(), _Shelf()
+            self._values, self._logs = _LruWithTombstones(), _LruWithTombstones()
 
     @property
     def _size(self) -> int:
         return self._values.size + self._logs.size
 
     def _append(self, name: str, at: int, packed: list[bytes], fresh: bool, items: Mapping[str, bytes]) -> bool:
-        codec.check_items(items)
+        codec.validate_items(items)
         with self._lock:
             now = self._sweep()
             log = self._logs.live.get(name)
@@ -154,9 +156,9 @@ class MemoryStore:
         for key, value in items.items():
             held = self._values.live.get(key)
             if held is None:
-                packed[key] = codec.pack(value)
-            elif codec.unpack(held.stored, key) != value:
-                raise codec.collision(key)
+                packed[key] = codec.compress(value)
+            elif codec.decompress(held.stored, key) != value:
+                raise codec.collision_error(key)
             else:
                 packed[key] = held.stored
         return packed
@@ -178,24 +180,24 @@ class MemoryStore:
         idle = [n for n, log in self._logs.live.items() if n != name and log.used < now - codec.LOG_IN_USE]
         free = sum(live[key].size for key in going) + sum(self._logs.live[n].size for n in idle)
         if excess > free:
-            raise codec.too_large(self._limit + excess - free, self._limit)
+            raise codec.too_large_error(self._limit + excess - free, self._limit)
         for shelf, names in ((self._values, going), (self._logs, idle)):
             for each in names:
                 if excess <= 0:
                     return
-                excess -= shelf.bury(each, now)
+                excess -= shelf.tombstone(each, now)
 
     def _sweep(self) -> float:
         """Buries what has expired, forgets old tombstones; returns the time."""
         if self._closed:
             raise StoreError("this store has been closed")
         now = self._clock()
-        self._values.sweep(now, self._ttl)
-        self._logs.sweep(now, self._ttl)
+        self._values.purge_expired(now, self._ttl)
+        self._logs.purge_expired(now, self._ttl)
         return now
 
 
-class _Shelf(Generic[_Held]):
+class _LruWithTombstones(Generic[_Held]):
     """Things by name and tombstones of those that went, both least recently used first. Knows no limit."""
 
     def __init__(self) -> None:
@@ -211,15 +213,15 @@ class _Shelf(Generic[_Held]):
         self.live.move_to_end(name)
 
     def use(self, name: str, now: float) -> _Held:
-        """`UnknownRef`, `ExpiredRef`."""
+        """`UnknownRefError`, `ExpiredRefError`."""
         held = self.live.get(name)
         if held is None:
-            raise ExpiredRef(name) if name in self.gone else UnknownRef(name)
+            raise ExpiredRefError(name) if name in self.gone else UnknownRefError(name)
         held.used = now
         self.live.move_to_end(name)
         return held
 
-    def bury(self, name: str, now: float) -> int:
+    def tombstone(self, name: str, now: float) -> int:
         """Leaves a tombstone; returns the bytes freed."""
         held = self.live.pop(name)
         self.size -= held.size
@@ -227,9 +229,9 @@ class _Shelf(Generic[_Held]):
         self.gone.move_to_end(name)
         return held.size
 
-    def sweep(self, now: float, ttl: float) -> None:
+    def purge_expired(self, now: float, ttl: float) -> None:
         while self.live and next(iter(self.live.values())).used < now - ttl:
-            self.bury(next(iter(self.live)), now)
+            self.tombstone(next(iter(self.live)), now)
         forget = now - codec.TOMBSTONE_TTLS * ttl
         while self.gone and (len(self.gone) > codec.MAX_TOMBSTONES or next(iter(self.gone.values())) < forget):
             self.gone.popitem(last=False)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compressor.storage.base import Store
+from compressor.storage.base import BlobStore
 
 
-def put_texts(store: Store, texts: Mapping[str, str]) -> None:
+def put_texts(store: BlobStore, texts: Mapping[str, str]) -> None:
     """Stores all texts in one transaction."""
     store.put({key: text.encode("utf-8", "surrogatepass") for key, text in texts.items()})
 
 
-def get_text(store: Store, key: str) -> str:
-    """The exact text. UnknownRef or ExpiredRef as `Store.get`."""
+def get_text(store: BlobStore, key: str) -> str:
+    """The exact text. UnknownRefError or ExpiredRefError as `BlobStore.get`."""
     return store.get(key).decode("utf-8", "surrogatepass")

@@ -1,6 +1,6 @@
 """A chat model that plays a script and remembers what it was sent. Calls nobody.
 
-What it was sent is kept twice: as LangChain messages, and as the JSON text of each OpenAI chat message (`wire`), which
+What it was sent is kept twice: as LangChainFormat messages, and as the JSON text of each OpenAI chat message (`wire`), which
 is what a provider's prompt cache compares. Usage is counted as a provider would bill it: the prefix that an earlier
 request had, byte for byte, is read from the cache.
 """
@@ -32,9 +32,9 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
-from compressor.context.formats import detect
+from compressor.context.formats import detect_format
 from compressor.errors import CompressorError
-from compressor.tokens import Counter, counter_for
+from compressor.tokens import TokenCounter, get_counter
 
 Reply = AIMessage | str | Exception
 Script = Sequence[Reply] | Callable[[list[BaseMessage]], Reply]
@@ -46,7 +46,7 @@ def call(tool: str, /, **arguments: Any) -> AIMessage:
 
 
 @dataclass(frozen=True)
-class Request:
+class RecordedRequest:
     """One request as it reached the model. `tools`: schemas in OpenAI's form; `settings`: what else was bound."""
 
     messages: list[BaseMessage]
@@ -61,11 +61,11 @@ class Request:
 
     def tokens(self, model: str | None = None) -> int:
         """Tokens of the whole request, by the package's own counter."""
-        context = detect(self.messages, self.tools).parse(self.messages, self.tools)
-        return counter_for(model).context(context)
+        context = detect_format(self.messages, self.tools).parse(self.messages, self.tools)
+        return get_counter(model).count_context(context)
 
 
-def reuse(before: Request, after: Request) -> int:
+def shared_prefix_tokens(before: RecordedRequest, after: RecordedRequest) -> int:
     """How many parts of `after.wire` stand at its start just as they stood in `before.wire`."""
     equal = 0
     for old, new in zip(before.wire, after.wire, strict=False):
@@ -76,7 +76,7 @@ def reuse(before: Request, after: Request) -> int:
 
 
 class ScriptedChatModel(BaseChatModel):
-    """A LangChain chat model that plays a script.
+    """A LangChainFormat chat model that plays a script.
 
     script: what it answers, call by call: messages, texts (an answer without calls), exceptions (raised). Or a function
         of the messages it was sent. A list that is used up: CompressorError.
@@ -87,7 +87,7 @@ class ScriptedChatModel(BaseChatModel):
 
     script: Any
     model_name: str = "gpt-4o"
-    requests: list[Request] = Field(default_factory=list)
+    requests: list[RecordedRequest] = Field(default_factory=list)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
     _cache: set[bytes] = PrivateAttr(default_factory=set)  # digests of all prefixes of all requests
 
@@ -103,7 +103,7 @@ class ScriptedChatModel(BaseChatModel):
 
     def _reply(self, messages: list[BaseMessage], stop: list[str] | None, settings: dict[str, Any]) -> AIMessage:
         tools = settings.pop("tools", [])
-        request = Request(list(messages), tools, settings | ({"stop": stop} if stop else {}))
+        request = RecordedRequest(list(messages), tools, settings | ({"stop": stop} if stop else {}))
         prefixes = _prefixes(request.wire)
         with self._lock:
             number = len(self.requests)
@@ -125,9 +125,9 @@ class ScriptedChatModel(BaseChatModel):
         said.response_metadata = {"model_name": self.model_name, **said.response_metadata}
         return said
 
-    def _usage(self, cached: int, request: Request, said: AIMessage) -> UsageMetadata:
+    def _usage(self, cached: int, request: RecordedRequest, said: AIMessage) -> UsageMetadata:
         """`cached`: how many parts of the request an earlier one began with."""
-        counter = counter_for(self.model_name)
+        counter = get_counter(self.model_name)
         total = request.tokens(self.model_name)
         sizes = counter.count_many(request.wire)
         read = total * sum(sizes[:cached]) // max(1, sum(sizes))
@@ -171,7 +171,7 @@ def _prefixes(wire: Sequence[str]) -> list[bytes]:
     return digests[1:]
 
 
-def _size(said: AIMessage, counter: Counter) -> int:
+def _size(said: AIMessage, counter: TokenCounter) -> int:
     return counter.count(said.text) + sum(counter.count(json.dumps(c["args"])) for c in said.tool_calls)
 
 

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from compressor.context.blocks import Block
 from compressor.context.model import Turn
 from compressor.scoring.query import RECENT_CHARS
-from compressor.text.segmenters.few_shot import announces
+from compressor.text.segmenters.few_shot import mentions_examples
 
-LEAST = 3  # labelled pairs; what is named is an example in any number
+MIN_EXAMPLES = 3  # labelled pairs; what is named is an example in any number
 _NAMES = ("example_user", "example_assistant")
 _LABEL = re.compile(r"\s*([A-Za-z][A-Za-z ]{0,19}?)(?: ?#?\d{1,3})?\s*:\s*\S")
 _QUESTIONS = ("q", "question", "input", "problem", "text", "sentence", "review", "utterance", "query", "example")
 
 
-def example_turns(turns: Sequence[Turn], lead: int = 0) -> dict[int, int]:
+def find_few_shot_turns(turns: Sequence[Turn], lead: int = 0) -> dict[int, int]:
     """For each message that is half of an example, the number of its example, in order; the first `lead` are none."""
     out: dict[int, int] = {}
     for first, second in [*_named(turns), *_labelled(turns)]:
@@ -31,7 +31,7 @@ def example_turns(turns: Sequence[Turn], lead: int = 0) -> dict[int, int]:
     return out
 
 
-def asked_besides(blocks: Sequence[Block]) -> str | None:
+def query_outside_examples(blocks: Sequence[Block]) -> str | None:
     """What the last user message asks for, where there are examples, whose words are not what is asked; else None."""
     if all(block.kind != "example" or block.slot.kind == "system" for block in blocks):
         return None
@@ -51,7 +51,7 @@ def _labelled(turns: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
     rest = [turn for turn in turns if turn.role != "system"]
     label, answer = (_label(rest[0]), _label(rest[1])) if len(rest) > 1 else ("", "")
     prompt = " ".join(slot.text for turn in turns if turn.role == "system" for slot in turn.slots)
-    if label not in _QUESTIONS or not answer or not announces(prompt):  # a chat by template looks the same
+    if label not in _QUESTIONS or not answer or not mentions_examples(prompt):  # a chat by template looks the same
         return []
     pairs: list[tuple[Turn, Turn]] = []
     while 2 * len(pairs) + 1 < len(rest):
@@ -60,7 +60,7 @@ def _labelled(turns: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
             break
         pairs.append((asked, reply))
     live = rest[2 * len(pairs)] if 2 * len(pairs) < len(rest) else None
-    if len(pairs) < LEAST or live is None or live.role != "user" or _label(live) != label:
+    if len(pairs) < MIN_EXAMPLES or live is None or live.role != "user" or _label(live) != label:
         return []
     return pairs
 
@@ -68,7 +68,12 @@ def _labelled(turns: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
 def _plain(turn: Turn) -> bool:
     """Whether a message is nothing but text that may be edited."""
     slots = turn.slots
-    return bool(slots) and not turn.calls and not turn.answers and all(s.editable and s.text.strip() for s in slots)
+    return (
+        bool(slots)
+        and not turn.call_ids
+        and not turn.result_call_ids
+        and all(s.editable and s.text.strip() for s in slots)
+    )
 
 
 def _label(turn: Turn) -> str:

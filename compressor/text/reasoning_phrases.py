@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 
-from compressor.tokens.lru_cache import Memo
+from compressor.caches import TwoGenerationCache
 
 
-class Trace(IntEnum):
+class ReasoningKind(IntEnum):
     """What a sentence of a trace is; of several that fit, the highest but for REPEAT, which is decided last."""
 
     REPEAT = 0  # a newer one says the same
@@ -23,7 +23,7 @@ class Trace(IntEnum):
     RESULT = 6
 
 
-ENOUGH = 1_000  # characters of a sentence that are read
+MIN_LENGTH = 1_000  # characters of a sentence that are read
 
 _CLAUSE = re.compile(r"(?<=[.!?:;…])\s+|\n+|\s+[—–]\s+")
 _BULLET = re.compile(r"(?:</?think(?:ing)?>|[\s>*#_`-]|\(?\d{1,3}[.)]\s)+")
@@ -111,20 +111,20 @@ _HYPOTHETICAL = re.compile(
     r"|to check|make sure|ensure|hopefully|probably)\b",
 )
 _BREAK = re.compile(r"[,;:]|\bbut\b|\bso\b")
-_kinds: Memo[Trace] = Memo()
+_kinds: TwoGenerationCache[ReasoningKind] = TwoGenerationCache()
 
 
-def kind_of(text: str) -> Trace:
+def classify_sentence(text: str) -> ReasoningKind:
     """What a sentence (or a few of them) is by its own words: the most that one of its clauses is; never REPEAT."""
     kind = _kinds.get(text)
     if kind is None:
-        plain = text[:ENOUGH].lower().replace("’", "'")
-        kind = max((_clause(c) for c in _CLAUSE.split(plain) if c.strip()), default=Trace.NEUTRAL)
+        plain = text[:MIN_LENGTH].lower().replace("’", "'")
+        kind = max((_clause(c) for c in _CLAUSE.split(plain) if c.strip()), default=ReasoningKind.NEUTRAL)
         _kinds.put(text, kind, 100 + len(text))
     return kind
 
 
-def _clause(text: str) -> Trace:
+def _clause(text: str) -> ReasoningKind:
     """What one clause is, given in small letters."""
     start = text
     if (m := _BULLET.match(start)) is not None:
@@ -133,21 +133,21 @@ def _clause(text: str) -> Trace:
     while (m := _OPENER.match(start)) is not None:
         start, opened = start[m.end() :], True
     if not start.strip(" .!?,:;"):
-        return Trace.CONNECTIVE  # nothing but "Okay." or "Hmm, wait", or nothing but marks
+        return ReasoningKind.CONNECTIVE  # nothing but "Okay." or "Hmm, wait", or nothing but marks
     if _TALK.match(start):
-        return Trace.CONNECTIVE
+        return ReasoningKind.CONNECTIVE
     asks = text.rstrip().endswith("?")
     if not asks:
-        for pattern, kind in ((_RESULT, Trace.RESULT), (_DECISION, Trace.DECISION)):
+        for pattern, kind in ((_RESULT, ReasoningKind.RESULT), (_DECISION, ReasoningKind.DECISION)):
             if _asserts(pattern, text):
                 return kind
     if _PLAN.match(start):
-        return Trace.PLAN  # "let's find the error" has found none
+        return ReasoningKind.PLAN  # "let's find the error" has found none
     if not asks and len(text.split()) > 1 and _asserts(_FAILED, text):
-        return Trace.FAILED
+        return ReasoningKind.FAILED
     if opened and len(start.split()) <= 2 and not any(map(str.isdigit, start)):
-        return Trace.CONNECTIVE
-    return Trace.PLAN if opened and asks else Trace.NEUTRAL
+        return ReasoningKind.CONNECTIVE
+    return ReasoningKind.PLAN if opened and asks else ReasoningKind.NEUTRAL
 
 
 def _asserts(pattern: re.Pattern[str], text: str) -> bool:

@@ -20,10 +20,10 @@ from typing import Any, Literal, get_args
 
 from compressor.errors import CompressorError
 
-Level = Literal["off", "secrets", "all"]
-LEVELS: tuple[str, ...] = get_args(Level)
+RedactionLevel = Literal["off", "secrets", "all"]
+LEVELS: tuple[str, ...] = get_args(RedactionLevel)
 #: What stands for a secret; group 1 is its kind.
-MARK_RE = re.compile(r"\[redacted:([a-z_]+)\]")
+REDACTION_RE = re.compile(r"\[redacted:([a-z_]+)\]")
 
 # Not inside a word, and not the letter of an escape; but right behind an escape, or a backslash that is none.
 _BEHIND = r"(?<=\\)(?![nrtbfu])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4})"
@@ -142,9 +142,9 @@ def redact_json(text: str, level: str = "secrets") -> str:
         return made
 
 
-def kinds(text: str) -> Counter[str]:
+def count_redactions(text: str) -> Counter[str]:
     """How many marks of which kinds are in a text."""
-    return Counter(MARK_RE.findall(text))
+    return Counter(REDACTION_RE.findall(text))
 
 
 def check_level(level: str) -> str:
@@ -154,7 +154,7 @@ def check_level(level: str) -> str:
     return level
 
 
-def is_random(value: str, least: float = 3.0) -> bool:
+def looks_random(value: str, least: float = 3.0) -> bool:
     """Whether a value looks made by a generator, or by someone who was told to mix: letters with digits, or both cases
     with signs; at least `least` bits a character (Shannon)."""
     lower, upper, digit = _LOWER.search(value), _UPPER.search(value), _DIGIT.search(value)
@@ -167,7 +167,7 @@ def is_random(value: str, least: float = 3.0) -> bool:
 
 def _token(match: re.Match[str]) -> str:
     kind = match.lastgroup
-    if kind in ("api_key", "slack_webhook") and not is_random(match[0]):
+    if kind in ("api_key", "slack_webhook") and not looks_random(match[0]):
         return match[0]  # such as the names of a style sheet's classes: sk-...
     return f"[redacted:{kind}]"
 
@@ -190,7 +190,7 @@ def _password(match: re.Match[str]) -> str:
 
 
 def _bearer(match: re.Match[str]) -> str:
-    if not is_random(match[3]):
+    if not looks_random(match[3]):
         return match[0]
     return f"{match[1]}{match[2]}[redacted:{'bearer_token' if match[1].lower() == 'bearer' else 'password'}]"
 
@@ -231,7 +231,7 @@ def _secret(match: re.Match[str], password: bool) -> str:
         value = value.rstrip(".:!?")
     elif " " in value and not password:
         return ""
-    return value if is_random(value, 2.5 if password else 3.0) else ""
+    return value if looks_random(value, 2.5 if password else 3.0) else ""
 
 
 def _card(match: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import numpy.typing as npt
 
-from compressor.tokens.lru_cache import Memo
+from compressor.caches import TwoGenerationCache
 
 Offsets = npt.NDArray[np.int32]
 
@@ -26,8 +26,8 @@ class Tokenizer(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._counts: Memo[int] = Memo()
-        self._spots: Memo[Offsets] = Memo()
+        self._counts: TwoGenerationCache[int] = TwoGenerationCache()
+        self._spots: TwoGenerationCache[Offsets] = TwoGenerationCache()
         self.known = self._counts.get
 
     @abstractmethod

@@ -17,44 +17,44 @@ from compressor.tokens.pricing import MILLION, Price
 
 
 @dataclass(frozen=True, slots=True)
-class Bill:
+class CallUsage:
     """What `calls` calls had and cost. Tokens of the prompts: `fresh` at the input price, `written` into the cache,
     `cached` read from it; of the answers: `output`. money: dollars."""
 
     calls: int = 0
-    fresh: int = 0
-    written: int = 0
+    uncached: int = 0
+    cache_written: int = 0
     cached: int = 0
     output: int = 0
-    money: float = 0.0
+    cost_usd: float = 0.0
 
-    def __add__(self, other: Bill) -> Bill:
-        return Bill(
+    def __add__(self, other: CallUsage) -> CallUsage:
+        return CallUsage(
             self.calls + other.calls,
-            self.fresh + other.fresh,
-            self.written + other.written,
+            self.uncached + other.uncached,
+            self.cache_written + other.cache_written,
             self.cached + other.cached,
             self.output + other.output,
-            self.money + other.money,
+            self.cost_usd + other.cost_usd,
         )
 
     @property
     def prompt(self) -> int:
         """All tokens of the prompts."""
-        return self.fresh + self.written + self.cached
+        return self.uncached + self.cache_written + self.cached
 
     @property
     def cache_share(self) -> float:
         """Share of the prompts' tokens that came from the cache; 0 without prompts."""
         return self.cached / self.prompt if self.prompt else 0.0
 
-    def at(self, price: Price) -> Bill:
+    def priced(self, price: Price) -> CallUsage:
         """The same tokens at a price."""
-        money = price.money(self.fresh, self.written, self.cached, self.output)
-        return Bill(self.calls, self.fresh, self.written, self.cached, self.output, money)
+        money = price.cost(self.uncached, self.cache_written, self.cached, self.output)
+        return CallUsage(self.calls, self.uncached, self.cache_written, self.cached, self.output, money)
 
 
-class Meter:
+class PromptCacheSimulator:
     """A provider's prompt cache for one conversation. Holds the last request's pieces and nothing of those before."""
 
     def __init__(self, price: Price) -> None:
@@ -62,7 +62,7 @@ class Meter:
         self._last: list[tuple[Hashable, int]] = []
         self._at = -math.inf
 
-    def call(self, parts: Sequence[tuple[Hashable, int]], output: int = 0, at: float = 0.0) -> Bill:
+    def call(self, parts: Sequence[tuple[Hashable, int]], output: int = 0, at: float = 0.0) -> CallUsage:
         """Bills one request.
 
         parts: its pieces in order, as (key that tells their bytes apart, tokens). output: tokens of the answer.
@@ -71,13 +71,13 @@ class Meter:
         where the whole prompt is below `minimum`.
         """
         prompt = sum(tokens for _, tokens in parts)
-        cached = self._common(parts) if at - self._at <= self.price.ttl else 0
-        if cached < self.price.minimum:
+        cached = self._common(parts) if at - self._at <= self.price.cache_ttl_seconds else 0
+        if cached < self.price.min_cacheable_tokens:
             cached = 0
         rest = prompt - cached
-        fresh, written = (rest, 0) if prompt < self.price.minimum else (0, rest)
+        fresh, written = (rest, 0) if prompt < self.price.min_cacheable_tokens else (0, rest)
         self._last, self._at = list(parts), at
-        return Bill(1, fresh, written, cached, output).at(self.price)
+        return CallUsage(1, fresh, written, cached, output).priced(self.price)
 
     def _common(self, parts: Sequence[tuple[Hashable, int]]) -> int:
         total = 0
@@ -88,12 +88,12 @@ class Meter:
         return total
 
 
-def usage_of(usage: Any, price: Price | None = None) -> Bill:
+def parse_provider_usage(usage: Any, price: Price | None = None) -> CallUsage:
     """One call's bill from the usage that a provider reports: a dict or an SDK object.
 
     Knows OpenAI chat (`prompt_tokens`; DeepSeek's `prompt_cache_hit_tokens` too), OpenAI Responses and Agents
     (`input_tokens` with `input_tokens_details`), Anthropic (`input_tokens` beside `cache_read_input_tokens` and
-    `cache_creation_input_tokens`), LangChain's `usage_metadata` (`input_token_details`), pydantic-ai
+    `cache_creation_input_tokens`), LangChainFormat's `usage_metadata` (`input_token_details`), pydantic-ai
     (`cache_read_tokens`, `cache_write_tokens`) and Gemini (`prompt_token_count`). Without a price `money` is 0.
     CompressorError for anything else.
     """
@@ -113,15 +113,15 @@ def usage_of(usage: Any, price: Price | None = None) -> Bill:
             f"{type(usage).__name__} is no usage we know: give the provider's usage object or dict, "
             "with prompt_tokens or input_tokens in it"
         )
-    return bill.at(price) if price else bill
+    return bill.priced(price) if price else bill
 
 
-def _input_tokens(usage: Any) -> Bill:
+def _input_tokens(usage: Any) -> CallUsage:
     """Anthropic's `input_tokens` are the uncached ones alone; everyone else's are all."""
     given, output = _tokens(usage, "input_tokens"), _tokens(usage, "output_tokens")
     if _has(usage, "cache_read_input_tokens") or _has(usage, "cache_creation_input_tokens"):
         written = _tokens(usage, "cache_creation_input_tokens")
-        return Bill(1, given, written, _tokens(usage, "cache_read_input_tokens"), output)
+        return CallUsage(1, given, written, _tokens(usage, "cache_read_input_tokens"), output)
     details = _get(usage, "input_tokens_details")
     if details is not None:
         return _split(given, _tokens(details, "cached_tokens"), _tokens(details, "cache_write_tokens"), output)
@@ -134,11 +134,11 @@ def _input_tokens(usage: Any) -> Bill:
     return _split(given, _tokens(usage, "cache_read_tokens"), _tokens(usage, "cache_write_tokens"), output)
 
 
-def _split(prompt: int, cached: int, written: int, output: int) -> Bill:
+def _split(prompt: int, cached: int, written: int, output: int) -> CallUsage:
     """cached and written are parts of the prompt; where more of them are reported than it has, the prompt wins."""
     cached = min(cached, prompt)
     written = min(written, prompt - cached)
-    return Bill(1, prompt - cached - written, written, cached, output)
+    return CallUsage(1, prompt - cached - written, written, cached, output)
 
 
 def _get(usage: Any, name: str) -> Any:
@@ -161,18 +161,18 @@ def _tokens(usage: Any, name: str) -> int:
 def saved_per_call(price: Price, before: int, after: int) -> float:
     """Dollars that every later call saves once a history of `before` tokens has become one of `after`: what went would
     have been read from the cache each time. Negative where the history grew."""
-    return (before - after) * price.cached / MILLION
+    return (before - after) * price.cache_read / MILLION
 
 
-def rewrite_cost(price: Price, kept_after_first_change: int, warm: bool = True) -> float:
+def cache_rewrite_cost(price: Price, kept_after_first_change: int, warm: bool = True) -> float:
     """Dollars that changing the history costs once: the tokens that stay behind the first change are written again
     instead of read. warm: whether the cache still lives; after its `ttl` all is written anyway: a rewrite is free."""
-    return max(0.0, kept_after_first_change * (price.write - price.cached) / MILLION) if warm else 0.0
+    return max(0.0, kept_after_first_change * (price.cache_write - price.cache_read) / MILLION) if warm else 0.0
 
 
 def break_even(price: Price, before: int, after: int, kept_after_first_change: int, warm: bool = True) -> float:
     """Calls, the next one included, after which a rewrite has paid for itself; infinite where it never does."""
-    saved, cost = saved_per_call(price, before, after), rewrite_cost(price, kept_after_first_change, warm)
+    saved, cost = saved_per_call(price, before, after), cache_rewrite_cost(price, kept_after_first_change, warm)
     if saved <= 0:
         return math.inf
     return cost / saved

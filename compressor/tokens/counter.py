@@ -1,4 +1,4 @@
-"""The one way the package counts tokens: `counter_for(model)`. Loads vocabularies lazily; renders nothing.
+"""The one way the package counts tokens: `get_counter(model)`. Loads vocabularies lazily; renders nothing.
 
 What one message costs (OpenAI cookbook, "How to count tokens with tiktoken"; the numbers are in models.py):
 
@@ -19,24 +19,24 @@ from typing import Any
 from compressor.context.model import Context, Image, Turn
 from compressor.tokens.base import Offsets, Tokenizer
 from compressor.tokens.image_tokens import image_formula
-from compressor.tokens.model_families import DEFAULT_MODEL, OPEN, Family, family_of
-from compressor.tokens.openai_bpe import byte_pairs
-from compressor.tokens.tokenizer_files import find_file, load_file
-from compressor.tokens.tool_tokens import tool_tokens
+from compressor.tokens.model_families import DEFAULT_MODEL, OPEN, ModelFamily, find_family
+from compressor.tokens.openai_bpe import get_byte_pair_tokenizer
+from compressor.tokens.tokenizer_files import find_tokenizer_file, load_tokenizer_file
+from compressor.tokens.tool_tokens import count_tool_tokens
 
 
-class Counter:
-    """Counts for one model. Made by `counter_for`; safe to share between threads.
+class TokenCounter:
+    """Counts for one model. Made by `get_counter`; safe to share between threads.
 
     model: the model's name as given. name: where counts come from: "o200k_base", "cl100k_base", "hf:<file>",
     "gguf:<file>" or "estimate:<family>". estimate: whether they are one. scale: tokens of the model per token of the
     encoding underneath; 1.0 unless an estimate. file: that of the tokenizer, where it is one of the user's.
     """
 
-    def __init__(self, model: str, family: Family, tokenizer: Tokenizer, file: Path | None = None) -> None:
+    def __init__(self, model: str, family: ModelFamily, tokenizer: Tokenizer, file: Path | None = None) -> None:
         self.model, self.file = model, file
-        self.name = f"estimate:{family.name}" if family.estimate else tokenizer.name
-        self.estimate = family.estimate
+        self.name = f"estimate:{family.name}" if family.is_estimate else tokenizer.name
+        self.is_estimate = family.is_estimate
         self.scale = family.scale
         self._family = family
         self._tokenizer = tokenizer
@@ -65,7 +65,7 @@ class Counter:
         """
         return self._tokenizer.offsets(text)
 
-    def turn(self, turn: Turn, dialect: str) -> int:
+    def count_turn(self, turn: Turn, dialect: str) -> int:
         """Tokens of one whole message. All dialects are billed alike by now; `dialect` names the one it came in."""
         family = self._family
         count = self.count
@@ -79,42 +79,42 @@ class Counter:
                 calls += slot.kind == "tool_call"
         for text in turn.extras:
             total += count(text)
-        calls = max(calls, len(turn.calls))  # a call without arguments has no slot, one of the old form no id
+        calls = max(calls, len(turn.call_ids))  # a call without arguments has no slot, one of the old form no id
         total += max(0, len(turn.extras) - calls) + calls * family.per_call
-        further = max(calls, len(turn.answers)) - 1
+        further = max(calls, len(turn.result_call_ids)) - 1
         return total + further * (family.per_message + 1) if further > 0 else total
 
     @property
-    def reply(self) -> int:
+    def count_reply_overhead(self) -> int:
         """Tokens of what primes the answer."""
         return self._family.reply
 
-    def context(self, context: Context) -> int:
+    def count_context(self, context: Context) -> int:
         """Tokens of the whole request: all messages, what primes the reply, and the tool schemas. Nothing costs 0."""
         if not context.turns and not context.tools:
             return 0
-        turns = sum(self.turn(turn, context.dialect) for turn in context.turns)
-        return turns + self._family.reply + self.tools(context.tools)
+        turns = sum(self.count_turn(turn, context.dialect) for turn in context.turns)
+        return turns + self._family.reply + self.count_tools(context.tools)
 
-    def image(self, image: Image) -> int:
+    def count_image(self, image: Image) -> int:
         """Tokens of one image by the provider's formula; of unknown size: the most it can be."""
         return self._image(image)
 
-    def tools(self, tools: Sequence[Any] | None) -> int:
+    def count_tools(self, tools: Sequence[Any] | None) -> int:
         """Tokens of the tool schemas (in any provider's form); 0 for none."""
-        return tool_tokens(tools, self._family, self.count)
+        return count_tool_tokens(tools, self._family, self.count)
 
 
 @lru_cache(maxsize=256)
-def counter_for(model: str | None) -> Counter:
+def get_counter(model: str | None) -> TokenCounter:
     """The counter for a model: a name, with or without its provider, or the path of a tokenizer file
     (`tokenizer.json`, a folder that holds one, a `.gguf`). None is gpt-4o.
 
     An unknown name is never an error but an estimate. Raises `TokenizerError` for a file that is missing or corrupt,
-    `MissingExtra` for a GGUF file without llama-cpp-python.
+    `MissingDependencyError` for a GGUF file without llama-cpp-python.
     """
     model = model or DEFAULT_MODEL
-    if file := find_file(model):
-        return Counter(model, OPEN, load_file(file), file)
-    family = family_of(model)
-    return Counter(model, family, byte_pairs(family.encoding))
+    if file := find_tokenizer_file(model):
+        return TokenCounter(model, OPEN, load_tokenizer_file(file), file)
+    family = find_family(model)
+    return TokenCounter(model, family, get_byte_pair_tokenizer(family.encoding))

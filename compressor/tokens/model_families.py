@@ -30,7 +30,7 @@ DEFAULT_MODEL = "gpt-4o"
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class ModelFamily:
     """Models that are counted alike.
 
     per_message, reply: tokens of the markup around one message, and of what primes the answer; the role is one more.
@@ -41,7 +41,7 @@ class Family:
     name: str
     encoding: Literal["o200k_base", "cl100k_base"] = "o200k_base"
     scale: float = 1.0
-    estimate: bool = True
+    is_estimate: bool = True
     per_message: int = 3
     reply: int = 3
     per_call: int = 10
@@ -51,35 +51,35 @@ class Family:
 #: per_message and reply: OpenAI cookbook, "How to count tokens with tiktoken", section 6.
 #: per_call: 3 for the GPT models before GPT-5 (hmarr/openai-chat-tokens, measured against the API); 10 for the
 #: reasoning models: `<|channel|>commentary to=functions. <|constrain|>json` of the published harmony format.
-_O200K = Family("o200k_base", estimate=False, per_call=3, tools="openai")
-_HARMONY = Family("o200k_base", estimate=False, tools="openai")
-_CL100K = Family("cl100k_base", encoding="cl100k_base", estimate=False, per_call=3, tools="openai")
+_O200K = ModelFamily("o200k_base", is_estimate=False, per_call=3, tools="openai")
+_HARMONY = ModelFamily("o200k_base", is_estimate=False, tools="openai")
+_CL100K = ModelFamily("cl100k_base", encoding="cl100k_base", is_estimate=False, per_call=3, tools="openai")
 
 #: Anthropic publishes no markup costs: the whole frame of a one-message request is 7 tokens (Claude 3 to 4.6) or 11
 #: (4.7) by `ctok`; with the role and the reply we count 4 + 2 + 3 and 6 + 2 + 3.
-_CLAUDE = Family("claude", scale=1.30, per_message=4, tools="anthropic")
-_CLAUDE_4_7 = Family("claude-4.7", scale=1.60, per_message=6, tools="anthropic")
+_CLAUDE = ModelFamily("claude", scale=1.30, per_message=4, tools="anthropic")
+_CLAUDE_4_7 = ModelFamily("claude-4.7", scale=1.60, per_message=6, tools="anthropic")
 
 #: Open models: ChatML's `<|im_start|>role\n` ... `<|im_end|>\n` is 5 with the role.
-OPEN = Family("open", estimate=False, per_message=4)
-_OTHER = Family("other", scale=1.40, per_message=4)
+OPEN = ModelFamily("open", is_estimate=False, per_message=4)
+_OTHER = ModelFamily("other", scale=1.40, per_message=4)
 
 _START = r"(?:^|[/.:])"  # a provider may stand before the name: openai/, azure/, openai:, openai.
 #: 4.7 and later, in either order of version and name: claude-opus-4-7, claude-5-sonnet; but not claude-opus-4-20250514
 _NEW_CLAUDE = r"claude-(?:[a-z]+-)?(?:4[-.](?:[7-9]|[1-9]\d)(?!\d)|(?:[5-9]|[1-9]\d)(?!\d))|claude-(?:mythos|fable)"
 #: First match wins.
-_FAMILIES: list[tuple[str, Family]] = [
+_FAMILIES: list[tuple[str, ModelFamily]] = [
     (_START + r"(?:gpt-?(?:4o|4\.?1|4\.5)(?![a-z0-9])|chatgpt-)", _O200K),
     (_START + r"(?:gpt-?5|gpt-oss|codex-mini|computer-use|o[134](?:$|-))", _HARMONY),
     (_START + r"(?:gpt-?4(?![0-9.])|gpt-?3\.?5|text-embedding-(?:3|ada))", _CL100K),
-    (_START + r"gpt-", Family("openai", scale=1.05, tools="openai")),
+    (_START + r"gpt-", ModelFamily("openai", scale=1.05, tools="openai")),
     (_NEW_CLAUDE, _CLAUDE_4_7),
     (r"claude", _CLAUDE),
-    (r"gemini|gemma", Family("gemini", scale=1.35)),
-    (r"llama[-_ v]*[34]", Family("llama", scale=1.05, per_message=4)),
-    (r"llama|vicuna|mixtral|mistral-7b|codestral-22b", Family("llama-2", scale=1.50, per_message=4)),
-    (r"mistral|ministral|codestral|devstral|magistral|pixtral", Family("mistral", scale=1.40, per_message=4)),
-    (r"qwen|qwq|qvq", Family("qwen", scale=1.35, per_message=4)),
+    (r"gemini|gemma", ModelFamily("gemini", scale=1.35)),
+    (r"llama[-_ v]*[34]", ModelFamily("llama", scale=1.05, per_message=4)),
+    (r"llama|vicuna|mixtral|mistral-7b|codestral-22b", ModelFamily("llama-2", scale=1.50, per_message=4)),
+    (r"mistral|ministral|codestral|devstral|magistral|pixtral", ModelFamily("mistral", scale=1.40, per_message=4)),
+    (r"qwen|qwq|qvq", ModelFamily("qwen", scale=1.35, per_message=4)),
 ]
 
 
@@ -91,7 +91,7 @@ def base_name(model: str) -> str:
     return name
 
 
-def family_of(model: str) -> Family:
+def find_family(model: str) -> ModelFamily:
     """The family of a model by its name. Never raises: an unknown name gets the conservative estimate "other"."""
     name = base_name(model)
     return next((family for pattern, family in _FAMILIES if re.search(pattern, name)), _OTHER)

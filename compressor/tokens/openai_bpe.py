@@ -52,22 +52,22 @@ _AT_ONCE = 400_000
 _BORDER = re.compile(r"(?<=\n)(?=[A-Za-z0-9])|(?<=[A-Za-z])(?= [A-Za-z])")
 _WINDOW = 20_000
 
-_loaded: dict[str, BytePairs] = {}
+_loaded: dict[str, BytePairTokenizer] = {}
 _lock = threading.Lock()
 
 
-def byte_pairs(name: str) -> BytePairs:
+def get_byte_pair_tokenizer(name: str) -> BytePairTokenizer:
     """The process-wide vocabulary of that name: "o200k_base" or "cl100k_base".
 
     Raises `TokenizerError` if its rank file is missing or is not the one tiktoken expects.
     """
     with _lock:
         if name not in _loaded:
-            _loaded[name] = BytePairs(name)
+            _loaded[name] = BytePairTokenizer(name)
         return _loaded[name]
 
 
-class BytePairs(Tokenizer):
+class BytePairTokenizer(Tokenizer):
     """One of OpenAI's vocabularies; `encoding` is the `tiktoken.Encoding`.
 
     A text of more than 400,000 characters is encoded piece by piece, cut where tokens end anyway; only a text without

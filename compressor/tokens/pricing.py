@@ -38,46 +38,57 @@ class Price:
     name: str
     input: float
     output: float
-    cached: float
-    write: float
-    ttl: float = 300.0
-    window: int = 128_000
+    cache_read: float
+    cache_write: float
+    cache_ttl_seconds: float = 300.0
+    max_input_tokens: int = 128_000
     output_window: int = 16_384
-    minimum: int = 1_024
-    known: bool = True
+    min_cacheable_tokens: int = 1_024
+    is_known: bool = True
 
     def __post_init__(self) -> None:
-        for field in ("input", "output", "cached", "write", "ttl", "window", "output_window", "minimum"):
+        for field in (
+            "input",
+            "output",
+            "cache_read",
+            "cache_write",
+            "cache_ttl_seconds",
+            "max_input_tokens",
+            "output_window",
+            "min_cacheable_tokens",
+        ):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
                 raise CompressorError(f"price {self.name!r}: {field} must be a number of at least 0, not {value!r}")
-        for field in ("window", "output_window"):
+        for field in ("max_input_tokens", "output_window"):
             if getattr(self, field) < 1:
                 raise CompressorError(f"price {self.name!r}: {field} must be at least 1 token")
-        if not isinstance(self.known, bool):
-            raise CompressorError(f"price {self.name!r}: known must be true or false, not {self.known!r}")
+        if not isinstance(self.is_known, bool):
+            raise CompressorError(f"price {self.name!r}: is_known must be true or false, not {self.is_known!r}")
 
     @classmethod
     def custom(
-        cls, input: float, output: float, cached: float | None = None, write: float | None = None, **more: Any
+        cls, input: float, output: float, cache_read: float | None = None, cache_write: float | None = None, **more: Any
     ) -> Price:
         """A price of one's own, dollars per million tokens. Without `cached` there is no cache discount, without
         `write` a cache write costs what input does. more: `name`, `ttl`, `window`, `output_window`, `minimum`.
         CompressorError for values that make no sense or names that do not exist."""
         return _made(
-            {"name": "custom", "cached": input if cached is None else cached, **more}
-            | {"input": input, "output": output, "write": input if write is None else write}
+            {"name": "custom", "cache_read": input if cache_read is None else cache_read, **more}
+            | {"input": input, "output": output, "cache_write": input if cache_write is None else cache_write}
         )
 
-    def money(self, fresh: float = 0, written: float = 0, cached: float = 0, output: float = 0) -> float:
+    def cost(self, uncached: float = 0, cache_written: float = 0, cached: float = 0, output: float = 0) -> float:
         """Dollars for so many tokens of each kind."""
-        total = fresh * self.input + written * self.write + cached * self.cached + output * self.output
+        total = (
+            uncached * self.input + cache_written * self.cache_write + cached * self.cache_read + output * self.output
+        )
         return total / MILLION
 
 
 #: For a name nobody has heard of: what a mid-size model of the two largest providers costs in November 2026, with their
 #: surcharge on cache writes, so that a rewrite of the history is not taken for cheaper than it may be.
-TYPICAL = Price("typical", input=2.0, output=10.0, cached=0.2, write=2.5, known=False)
+DEFAULT_PRICE = Price("typical", input=2.0, output=10.0, cache_read=0.2, cache_write=2.5, is_known=False)
 
 #: What may follow a name of the table without making it another model: dates, release stages, modes of the same price.
 _SAME = re.compile(r"\d{3,8}|v\d+|latest|preview|exp|experimental|beta|thinking|reasoning|non|instruct|chat|online|1m")
@@ -88,7 +99,7 @@ _VERSION_DOT = re.compile(r"(?<=\d)\.(?=\d)")
 _START = re.compile(r"[/.:]")
 
 
-def price_of(model: str | None, own: Mapping[str, Price] | None = None) -> Price:
+def find_price(model: str | None, own: Mapping[str, Price] | None = None) -> Price:
     """The price of a model by the longest name of the table that its name begins with, with or without a provider in
     front (`anthropic/claude-…`, `openai:gpt-…`, `us.anthropic.claude-…-v1:0`) and a date or `-latest` behind.
 
@@ -96,15 +107,15 @@ def price_of(model: str | None, own: Mapping[str, Price] | None = None) -> Price
     one of the table's (the nearest of its family is taken, or `TYPICAL`) or names a fine-tuned model. Never raises.
     """
     if not model or not model.strip():
-        return TYPICAL
+        return DEFAULT_PRICE
     tuned = model.strip().lower().startswith("ft:")
     name = base_name(model)
     for prices in (own, _table()):
         found = _longest(name, prices or {})
         if found is not None:
             price, same = found
-            return price if same and not tuned else replace(price, known=False)
-    return TYPICAL
+            return price if same and not tuned else replace(price, is_known=False)
+    return DEFAULT_PRICE
 
 
 def _longest(name: str, prices: Mapping[str, Price]) -> tuple[Price, bool] | None:
@@ -116,7 +127,7 @@ def _longest(name: str, prices: Mapping[str, Price]) -> tuple[Price, bool] | Non
             plain = _plain(key)
             behind = rest[len(plain) :]
             # a family's row (`qwen`) stands for every version of it (`qwen3`), another row for its own version only
-            if rest.startswith(plain) and not (_OTHER if price.known else _WORD).match(behind):
+            if rest.startswith(plain) and not (_OTHER if price.is_known else _WORD).match(behind):
                 best = max(best or (0, "", ""), (len(plain), key, behind))
     if best is None:
         return None

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compressor.errors import MissingExtra, TokenizerError
+from compressor.errors import MissingDependencyError, TokenizerError
 from compressor.tokens.base import Offsets, Tokenizer, characters
 
 if TYPE_CHECKING:
     import tokenizers
 
 
-def find_file(model: str) -> Path | None:
+def find_tokenizer_file(model: str) -> Path | None:
     """The tokenizer file a model's name stands for, or None if it is a name and not a path.
 
     A path ends in `.json` or `.gguf`, starts with `/`, `./`, `../` or `~`, or is a folder that holds a
@@ -37,12 +37,12 @@ def find_file(model: str) -> Path | None:
     return None
 
 
-def load_file(file: Path) -> Tokenizer:
-    """Reads the file. Raises `TokenizerError` if it is corrupt, `MissingExtra` for a GGUF without llama-cpp-python."""
-    return Gguf(file) if file.suffix == ".gguf" else HuggingFace(file)
+def load_tokenizer_file(file: Path) -> Tokenizer:
+    """Reads the file. Raises `TokenizerError` if it is corrupt, `MissingDependencyError` for a GGUF without llama-cpp-python."""
+    return GgufTokenizer(file) if file.suffix == ".gguf" else HuggingFaceTokenizer(file)
 
 
-class HuggingFace(Tokenizer):
+class HuggingFaceTokenizer(Tokenizer):
     """A `tokenizer.json` of the `tokenizers` library, without the special tokens it would add around a text."""
 
     def __init__(self, file: Path) -> None:
@@ -65,7 +65,7 @@ class HuggingFace(Tokenizer):
         return np.append(np.maximum.accumulate(at), np.int32(len(text)))
 
 
-class Gguf(Tokenizer):
+class GgufTokenizer(Tokenizer):
     """The tokenizer of a GGUF file, through llama-cpp-python; of the model only the vocabulary is loaded."""
 
     def __init__(self, file: Path) -> None:
@@ -73,7 +73,7 @@ class Gguf(Tokenizer):
         try:
             llama_cpp: Any = importlib.import_module("llama_cpp")
         except ImportError as error:
-            raise MissingExtra("llama-cpp-python", "llama") from error
+            raise MissingDependencyError("llama-cpp-python", "llama") from error
         try:
             self._llama: Any = llama_cpp.Llama(str(file), vocab_only=True, verbose=False)
         except (ValueError, RuntimeError, OSError, AssertionError) as error:

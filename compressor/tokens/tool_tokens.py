@@ -15,8 +15,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from compressor.errors import InvalidContext
-from compressor.tokens.model_families import Family
+from compressor.errors import ContextError
+from compressor.tokens.model_families import ModelFamily
 
 _ANTHROPIC_PROMPT = 346
 _TEMPLATE_PROMPT = 120
@@ -30,14 +30,14 @@ _FUNC_END = 12
 _COVERED = {"type", "properties", "required", "additionalProperties", "$schema"}
 _PROPERTY_COVERED = {"type", "description", "enum"}
 
-Length = Callable[[str], int]
+TokenLength = Callable[[str], int]
 
 
-def tool_tokens(tools: Sequence[Any] | None, family: Family, length: Length) -> int:
+def count_tool_tokens(tools: Sequence[Any] | None, family: ModelFamily, length: TokenLength) -> int:
     """Tokens of all schemas together; 0 for none. `length` counts a text.
 
-    A tool is a mapping in any provider's form, or an object with `name`, `description` and `args` (LangChain), a
-    pydantic model, or a function. Raises `InvalidContext` for a schema that is cyclic or nested too deeply.
+    A tool is a mapping in any provider's form, or an object with `name`, `description` and `args` (LangChainFormat), a
+    pydantic model, or a function. Raises `ContextError` for a schema that is cyclic or nested too deeply.
     """
     if not tools:
         return 0
@@ -48,7 +48,7 @@ def tool_tokens(tools: Sequence[Any] | None, family: Family, length: Length) -> 
     return sum(length(_json(schema)) for schema in schemas) + prompt
 
 
-def _openai(schema: Mapping[str, Any], func_init: int, length: Length) -> int:
+def _openai(schema: Mapping[str, Any], func_init: int, length: TokenLength) -> int:
     function = schema.get("function", schema)
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         return length(_json(schema))
@@ -66,7 +66,7 @@ def _openai(schema: Mapping[str, Any], func_init: int, length: Length) -> int:
     return total + _rest(parameters, covered, length)
 
 
-def _property(name: str, value: Mapping[str, Any], length: Length) -> int:
+def _property(name: str, value: Mapping[str, Any], length: TokenLength) -> int:
     kind = value.get("type", "")
     total = length(f"{name}:{kind if isinstance(kind, str) else _json(kind)}:{_sentence(value)}")
     items = value.get("enum")
@@ -75,7 +75,7 @@ def _property(name: str, value: Mapping[str, Any], length: Length) -> int:
     return total + _rest(value, _PROPERTY_COVERED, length)
 
 
-def _rest(value: Mapping[str, Any], covered: set[str], length: Length) -> int:
+def _rest(value: Mapping[str, Any], covered: set[str], length: TokenLength) -> int:
     rest = {key: item for key, item in value.items() if key not in covered}
     return length(_json(rest)) if rest else 0
 
@@ -104,4 +104,4 @@ def _json(value: Any) -> str:
     except TypeError:  # a key that JSON has no form for
         return repr(value)
     except (ValueError, RecursionError) as error:
-        raise InvalidContext("a tool schema is cyclic or nested too deeply") from error
+        raise ContextError("a tool schema is cyclic or nested too deeply") from error

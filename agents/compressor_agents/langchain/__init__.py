@@ -1,11 +1,11 @@
-"""The compressor in LangChain and LangGraph.
+"""The compressor in LangChainFormat and LangGraph.
 
     ContextCompressorMiddleware   keeps what an agent sends within a budget; its state lives with the checkpointer
     ContextDocumentCompressor     cuts retrieved documents to a budget
     BudgetExampleSelector         chooses few-shot examples within a budget
-    compressor_summarizer         a `summarizer=` for LangChain's own SummarizationMiddleware
+    compressor_summarizer         a `summarizer=` for LangChainFormat's own SummarizationMiddleware
 
-Needs the extra "langchain" (`MissingExtra` otherwise), but only once a name is used.
+Needs the extra "langchain" (`MissingDependencyError` otherwise), but only once a name is used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import MissingExtra
+from compressor.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from compressor_agents.langchain.document_compressor import ContextDocumentCompressor
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["BudgetExampleSelector", "ContextCompressorMiddleware", "ContextDocumentCompressor", "compressor_summarizer"]
 
 _HOMES = {
-    "BudgetExampleSelector": "examples",
+    "BudgetExampleSelector": "example_selector",
     "ContextCompressorMiddleware": "middleware",
-    "ContextDocumentCompressor": "documents",
+    "ContextDocumentCompressor": "document_compressor",
     "compressor_summarizer": "summarizer",
 }
 
@@ -41,5 +41,5 @@ def __getattr__(name: str) -> Any:
         package = (error.name or "").partition(".")[0]
         if package not in ("langchain", "langchain_core", "langgraph"):
             raise
-        raise MissingExtra(package.replace("_", "-"), "langchain") from error
+        raise MissingDependencyError(package.replace("_", "-"), "langchain") from error
     return getattr(module, name)

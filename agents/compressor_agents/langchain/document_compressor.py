@@ -1,4 +1,4 @@
-"""Cuts retrieved documents to a token budget, as a LangChain document compressor. Ranks and retrieves nothing.
+"""Cuts retrieved documents to a token budget, as a LangChainFormat document compressor. Ranks and retrieves nothing.
 
 ContextualCompressionRetriever(base_retriever=retriever, base_compressor=ContextDocumentCompressor(budget=2_000))
 """
@@ -14,9 +14,9 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, field_validator
 
 from compressor import Compressor, CompressorError
-from compressor.context.budget import tokens_of
+from compressor.context.budget import resolve_budget
 from compressor.context.results import DocumentsResult
-from compressor.scoring.runtime.executor import in_thread
+from compressor.scoring.runtime.executor import run_in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,9 @@ class ContextDocumentCompressor(BaseDocumentCompressor):
     @field_validator("budget", mode="before")
     @classmethod
     def _check(cls, budget: Any) -> Any:
-        tokens_of(budget, 1_000)  # an InvalidBudget now (pydantic makes it a ValidationError), not at the first query
+        resolve_budget(
+            budget, 1_000
+        )  # an BudgetError now (pydantic makes it a ValidationError), not at the first query
         return budget
 
     def compress_documents(
@@ -76,7 +78,7 @@ class ContextDocumentCompressor(BaseDocumentCompressor):
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
         """`compress_documents` in a worker thread."""
-        return await in_thread(self.compress_documents, documents, query, callbacks)
+        return await run_in_thread(self.compress_documents, documents, query, callbacks)
 
 
 def _title(document: Document) -> str:

@@ -1,4 +1,4 @@
-"""Few-shot examples within a token budget, as a LangChain example selector. Formats no prompt.
+"""Few-shot examples within a token budget, as a LangChainFormat example selector. Formats no prompt.
 
 selector = BudgetExampleSelector(examples, budget=600)
 FewShotPromptTemplate(example_selector=selector, example_prompt=..., suffix="Q: {question}", ...)
@@ -12,10 +12,10 @@ from typing import Any
 from langchain_core.example_selectors import BaseExampleSelector
 from langchain_core.prompts import BasePromptTemplate
 
-from compressor import Compressor, ExampleBank
-from compressor.context.budget import tokens_of
+from compressor import Compressor, ExampleStore
+from compressor.context.budget import resolve_budget
 from compressor.pipeline.examples.results import ExamplesResult
-from compressor.scoring.runtime.executor import in_thread
+from compressor.scoring.runtime.executor import run_in_thread
 
 
 class BudgetExampleSelector(BaseExampleSelector):
@@ -29,7 +29,7 @@ class BudgetExampleSelector(BaseExampleSelector):
     model, method, prune, order: as for `Compressor.select_examples`.
 
     Examples keep their fields; where reasoning was shortened they are copies. `last` is the newest choice, with its
-    tokens, what was dropped, and warnings. Raises InvalidBudget, InvalidContext, BudgetTooSmall.
+    tokens, what was dropped, and warnings. Raises BudgetError, ContextError, BudgetTooSmallError.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class BudgetExampleSelector(BaseExampleSelector):
         examples: Sequence[Mapping[str, Any]] = (),
         budget: int | float = 1_000,
         *,
-        bank: ExampleBank | None = None,
+        bank: ExampleStore | None = None,
         compressor: Compressor | None = None,
         example_prompt: BasePromptTemplate[Any] | None = None,
         input_keys: Sequence[str] | None = None,
@@ -46,9 +46,9 @@ class BudgetExampleSelector(BaseExampleSelector):
         prune: bool = True,
         order: str = "best last",
     ) -> None:
-        tokens_of(budget, 1_000)  # what is wrong with it shows now
+        resolve_budget(budget, 1_000)  # what is wrong with it shows now
         if bank is None:
-            bank = ExampleBank(
+            bank = ExampleStore(
                 Compressor(compressor.scorer if compressor is not None else "fast", store="memory"),
                 template=_writer(example_prompt) if example_prompt is not None else None,
             )
@@ -65,7 +65,7 @@ class BudgetExampleSelector(BaseExampleSelector):
 
     async def aadd_example(self, example: dict[str, str]) -> str:
         """`add_example` in a worker thread."""
-        return await in_thread(self.add_example, example)
+        return await run_in_thread(self.add_example, example)
 
     def select_examples(self, input_variables: dict[str, str]) -> list[dict[str, Any]]:
         """The chosen examples, in the order in which to send them."""
@@ -76,7 +76,7 @@ class BudgetExampleSelector(BaseExampleSelector):
 
     async def aselect_examples(self, input_variables: dict[str, str]) -> list[dict[str, Any]]:
         """`select_examples` in a worker thread."""
-        return await in_thread(self.select_examples, input_variables)
+        return await run_in_thread(self.select_examples, input_variables)
 
 
 def _writer(prompt: BasePromptTemplate[Any]) -> Callable[[Any], str]:

@@ -1,4 +1,4 @@
-"""The expand tool as LangChain runs it. Knows no budget and cuts nothing.
+"""The expand tool as LangChainFormat runs it. Knows no budget and cuts nothing.
 
 What a tool is given is the state of the agent that called it, so each thread, fork and sub-agent opens only what was
 cut from its own conversation.
@@ -14,8 +14,8 @@ from langchain.tools import ToolRuntime
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool
 
-from compressor import CompressorError, UnknownRef
-from compressor.scoring.runtime.executor import in_thread
+from compressor import CompressorError, UnknownRefError
+from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions import Conversation
 from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
 
@@ -34,7 +34,7 @@ def make_tool(open_: Open) -> BaseTool:
         query: Annotated[str | None, _ABOUT["query"]] = None,
         max_tokens: Annotated[int | None, _ABOUT["max_tokens"]] = None,
     ) -> str:
-        return answer(open_(runtime), {"ref": ref, "query": query, "max_tokens": max_tokens})
+        return answer_expand(open_(runtime), {"ref": ref, "query": query, "max_tokens": max_tokens})
 
     async def aexpand(
         ref: Annotated[str, _ABOUT["ref"]],
@@ -42,7 +42,7 @@ def make_tool(open_: Open) -> BaseTool:
         query: Annotated[str | None, _ABOUT["query"]] = None,
         max_tokens: Annotated[int | None, _ABOUT["max_tokens"]] = None,
     ) -> str:
-        return await in_thread(expand, ref, runtime, query, max_tokens)
+        return await run_in_thread(expand, ref, runtime, query, max_tokens)
 
     return StructuredTool.from_function(expand, aexpand, name=NAME, description=DESCRIPTION, metadata={OURS: True})
 
@@ -53,23 +53,23 @@ def shadowed(tools: Sequence[Any]) -> bool:
     return any(not (tool.metadata or {}).get(OURS) for tool in named)
 
 
-def answer(conversation: Conversation, arguments: Mapping[str, Any]) -> str:
+def answer_expand(conversation: Conversation, arguments: Mapping[str, Any]) -> str:
     """What the model is told. Never raises."""
     return conversation.expand_tool.answer(arguments)
 
 
-def knows(conversation: Conversation, arguments: Mapping[str, Any]) -> bool:
+def has_ref(conversation: Conversation, arguments: Mapping[str, Any]) -> bool:
     """Whether a ref was ever cut here."""
     try:
         conversation.expand(str(arguments.get("ref")))
-    except UnknownRef:
+    except UnknownRefError:
         return False
     except CompressorError:
         return True
     return True
 
 
-def replay(conversation: Conversation, messages: Sequence[AnyMessage], seen: int) -> None:
+def record_expansions(conversation: Conversation, messages: Sequence[AnyMessage], seen: int) -> None:
     """Notes the expansions among messages from number `seen` on (system messages in front not counted) as regret.
 
     A tool cannot: tools run side by side, and each would write its own state over the others'."""
@@ -78,4 +78,4 @@ def replay(conversation: Conversation, messages: Sequence[AnyMessage], seen: int
     for message in rest:
         for call in message.tool_calls if isinstance(message, AIMessage) else ():
             if call["name"] == NAME and call["id"] in answered:
-                answer(conversation, call["args"])
+                answer_expand(conversation, call["args"])

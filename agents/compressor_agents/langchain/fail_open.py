@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from langchain_core.runnables.config import var_child_runnable_config
 
 from compressor import CompressorError
-from compressor.sessions import Balance
+from compressor.sessions import CostReport
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ THREADS = 1_000  # balances kept, the newest
 WARNINGS = 100  # kept, the newest; each text once
 
 
-class Guard:
+class FailOpenGuard:
     """fail_open: errors become warnings. name: the middleware's, for the log."""
 
     def __init__(self, fail_open: bool, name: str) -> None:
@@ -32,7 +32,7 @@ class Guard:
         self.warnings: list[str] = []
         self._name = name
         self._lock = threading.Lock()
-        self._balances: OrderedDict[str | None, Balance] = OrderedDict()
+        self._balances: OrderedDict[str | None, CostReport] = OrderedDict()
         self._idle = False
 
     def run(self, function: Callable[..., T | None], *args: Any) -> T | None:
@@ -60,23 +60,23 @@ class Guard:
             "%s%s: %s", self._name, f", thread {thread}" if thread else "", text, exc_info=not known and error
         )
 
-    def note(self, thread: str | None, balance: Balance) -> None:
+    def note(self, thread: str | None, balance: CostReport) -> None:
         """Keeps a thread's balance. Says once if there is nothing in it."""
         with self._lock:
             self._balances[thread] = balance
             self._balances.move_to_end(thread)
             if len(self._balances) > THREADS:
                 self._balances.popitem(last=False)
-            idle = balance.calls >= PATIENCE and balance.sent_tokens >= balance.raw_tokens and not self._idle
+            idle = balance.calls >= PATIENCE and balance.actual_tokens >= balance.baseline_tokens and not self._idle
             self._idle = self._idle or idle
         if idle:
             self.warn(
-                f"enabled and saving nothing: {balance.calls} calls of {balance.sent_tokens:,} tokens went out as they "
+                f"enabled and saving nothing: {balance.calls} calls of {balance.actual_tokens:,} tokens went out as they "
                 "were: tool results are short or the policy keeps them",
                 thread,
             )
 
-    def balance(self, thread: str | None) -> Balance | None:
+    def cost_report(self, thread: str | None) -> CostReport | None:
         """The newest balance of a thread."""
         with self._lock:
             return self._balances.get(thread)

@@ -34,20 +34,20 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.types import Command
 from typing_extensions import NotRequired, TypedDict
 
-from compressor import BudgetTooSmall, Compressor, CompressorError
+from compressor import BudgetTooSmallError, Compressor, CompressorError
 from compressor.pipeline.tools import search_tool
-from compressor.scoring.runtime.executor import in_thread
-from compressor.sessions import Balance, Conversation, Policy, ToolRule
-from compressor.sessions.archive import scope_of
+from compressor.scoring.runtime.executor import run_in_thread
+from compressor.sessions import Conversation, CostReport, Policy, ToolRule
+from compressor.sessions.archive import scope_id
 from compressor.sessions.expand_tool import NAME
-from compressor.tokens.context_limit import limit_of
-from compressor.tokens.pricing import price_of
+from compressor.tokens.context_limit import resolve_context_limit
+from compressor.tokens.pricing import find_price
 from compressor_agents.langchain import expand_tool as expansion
 from compressor_agents.langchain import model_request
-from compressor_agents.langchain.fail_open import Guard
-from compressor_agents.langchain.prompt_examples import FewShot
-from compressor_agents.langchain.tool_policy import policy_of
-from compressor_agents.langchain.tool_selection import Toolbox
+from compressor_agents.langchain.fail_open import FailOpenGuard
+from compressor_agents.langchain.prompt_examples import PromptExampleTrimmer
+from compressor_agents.langchain.tool_policy import resolve_policy
+from compressor_agents.langchain.tool_selection import ToolSelection
 
 FIELD = "compressor"  # of the agent's state; a middleware with a name of its own adds it
 
@@ -56,7 +56,7 @@ FIELD = "compressor"  # of the agent's state; a middleware with a name of its ow
 class _Step:
     """One model call: the conversation, and the request with its view."""
 
-    talk: Conversation
+    conversation: Conversation
     request: ModelRequest[Any]
     thread: str | None
     place: str
@@ -85,7 +85,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     tenant: threads of different tenants open nothing of each other, whatever their ids, in one store.
     name: needed for a second one in the same agent; has to stay the same as long as its threads are used.
 
-    One object may serve any number of agents, sub-agents and threads at once. InvalidBudget or CompressorError here for
+    One object may serve any number of agents, sub-agents and threads at once. BudgetError or CompressorError here for
     options that make no sense.
     """
 
@@ -97,8 +97,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         model: str | None = None,
         policy: Policy | None = None,
         tools: Mapping[str, ToolRule] | None = None,
-        only: Collection[str] | None = None,
-        never: Collection[str] | None = None,
+        compress_only: Collection[str] | None = None,
+        never_compress: Collection[str] | None = None,
         expand: bool = True,
         tools_budget: int | float | None = None,
         pinned_tools: Collection[str] = (),
@@ -109,10 +109,10 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         name: str | None = None,
     ) -> None:
         super().__init__()
-        limit_of(budget, price_of(model))
+        resolve_context_limit(budget, find_price(model))
         if tools_budget is not None and search_tool.NAME not in (tools or {}):  # what it shows has to be read whole
-            tools = {**(tools or {}), search_tool.NAME: ToolRule(keep=True)}
-        self.policy = policy_of(policy, tools, only, never)
+            tools = {**(tools or {}), search_tool.NAME: ToolRule(never_compress=True)}
+        self.policy = resolve_policy(policy, tools, compress_only, never_compress)
         if ingest_at not in ("model", "tool"):
             raise CompressorError(f'ingest_at is "model" or "tool", not {ingest_at!r}')
         if ingest_at == "tool" and not self.policy.ingest:
@@ -122,18 +122,18 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self._ingest_at = ingest_at
         self._name = name or type(self).__name__
         self._field = f"{FIELD}_{name}" if name else FIELD
-        self._guard = Guard(fail_open, self._name)
+        self._guard = FailOpenGuard(fail_open, self._name)
         self._expands = expand
         self.tools = [expansion.make_tool(self._of_tool)] if expand else []
         fields: dict[str, Any] = {self._field: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]}
-        self._fewshot: FewShot | None = None
+        self._fewshot: PromptExampleTrimmer | None = None
         if examples_budget is not None:
-            self._fewshot = FewShot(self.compressor, examples_budget)
+            self._fewshot = PromptExampleTrimmer(self.compressor, examples_budget)
             self._examples_field = f"examples_of_{self._field}"
             fields[self._examples_field] = fields[self._field]
-        self._toolbox: Toolbox | None = None
+        self._toolbox: ToolSelection | None = None
         if tools_budget is not None:
-            self._toolbox = Toolbox(self.compressor, tools_budget, pinned_tools, model, self._guard)
+            self._toolbox = ToolSelection(self.compressor, tools_budget, pinned_tools, model, self._guard)
             self._tools_field = f"tools_of_{self._field}"
             self.tools.append(self._toolbox.tool)
             fields[self._tools_field] = fields[self._field]
@@ -149,7 +149,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """What the user should know, oldest first: failures that let a request through, fallbacks taken."""
         return self._guard.warnings
 
-    def balance(self, thread: str | Mapping[str, Any] | None = None) -> Balance | None:
+    def cost_report(self, thread: str | Mapping[str, Any] | None = None) -> CostReport | None:
         """What a thread cost, and what it would have cost untouched.
 
         thread: an id, for a thread whose agent was called in this process (None: the last run without a checkpointer);
@@ -157,8 +157,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """
         if isinstance(thread, Mapping):
             state = thread.get(self._field)
-            return None if state is None else Conversation(self.compressor, self.model, state=state).balance()
-        return self._guard.balance(thread)
+            return None if state is None else Conversation(self.compressor, self.model, state=state).cost_report()
+        return self._guard.cost_report(thread)
 
     # -- model calls
 
@@ -166,97 +166,97 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """Calls the model with the view; see the module for why here."""
-        step = self._guard.run(self._step, request, *model_request.thread(request.runtime))
+        step = self._guard.run(self._step, request, *model_request.thread_id(request.runtime))
         if step is None:
             return handler(request)
         try:
             response = handler(step.request)
         except ContextOverflowError:  # the provider counts otherwise than we do
-            if self._guard.run(self._smaller, step) is None:
+            if self._guard.run(self._shrink, step) is None:
                 raise
             response = handler(step.request)
-        return self._guard.run(self._kept, step, response) or response
+        return self._guard.run(self._save_state, step, response) or response
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """`wrap_model_call`, with our part of it in a worker thread."""
-        run, key = self._guard.run, model_request.thread(request.runtime)
-        step = await in_thread(run, self._step, request, *key)
+        run, key = self._guard.run, model_request.thread_id(request.runtime)
+        step = await run_in_thread(run, self._step, request, *key)
         if step is None:
             return await handler(request)
         try:
             response = await handler(step.request)
         except ContextOverflowError:
-            if await in_thread(run, self._smaller, step) is None:
+            if await run_in_thread(run, self._shrink, step) is None:
                 raise
             response = await handler(step.request)
-        return await in_thread(run, self._kept, step, response) or response
+        return await run_in_thread(run, self._save_state, step, response) or response
 
     def _step(self, request: ModelRequest[Any], thread: str | None, place: str) -> _Step | None:
         if not request.messages:
             return None
-        request, listed = self._guard.run(self._tooled, request) or (request, None)
+        request, listed = self._guard.run(self._with_tools, request) or (request, None)
         try:
-            step = self._viewed(request, thread, place, self._budget(request.model))
-        except BudgetTooSmall as error:
+            step = self._with_view(request, thread, place, self._budget(request.model))
+        except BudgetTooSmallError as error:
             if not self._guard.fail_open:
                 raise
             self._guard.warn(f"{error}; the request goes out above its budget", thread)
-            step = self._viewed(request, thread, place, None)
+            step = self._with_view(request, thread, place, None)
         if listed is not None:
             step.more[self._tools_field] = listed
         return step
 
-    def _tooled(self, request: ModelRequest[Any]) -> tuple[ModelRequest[Any], dict[str, Any] | None] | None:
+    def _with_tools(self, request: ModelRequest[Any]) -> tuple[ModelRequest[Any], dict[str, Any] | None] | None:
         """The request with the tools it is to list, and their state if that has changed; None without a budget."""
         if self._toolbox is None or not request.tools:
             return None
-        state = self._held(request.state, self._tools_field)
+        state = self._stored_value(request.state, self._tools_field)
         tools, listed = self._toolbox.listed(request, state)
         return request.override(tools=tools), None if listed == state else listed
 
-    def _viewed(self, request: ModelRequest[Any], thread: str | None, place: str, budget: Any) -> _Step:
+    def _with_view(self, request: ModelRequest[Any], thread: str | None, place: str, budget: Any) -> _Step:
         name = self.model or model_request.model_name(request.model)
         if self._expands and expansion.shadowed(request.tools):
             self._guard.warn(f"another tool is called {NAME}: what was cut cannot be opened; rename it", thread)
         talk = self._open(request.state, thread, place, name, budget)
-        request, shown = self._guard.run(self._shown, request, name, talk.state["scopes"][0]) or (request, None)
-        expansion.replay(talk, request.messages, self._state(request.state).get("count", 0))
-        talk.follow(request.messages, request.system_message, model_request.schemas(request))
+        request, shown = self._guard.run(self._with_examples, request, name, talk.state["scopes"][0]) or (request, None)
+        expansion.record_expansions(talk, request.messages, self._state(request.state).get("count", 0))
+        talk.sync(request.messages, request.system_message, model_request.tool_schemas(request))
         step = _Step(talk, request.override(messages=talk.view()), thread, place)
         step.more = {} if shown is None else {self._examples_field: shown}
         return step
 
-    def _shown(
+    def _with_examples(
         self, request: ModelRequest[Any], model: str | None, scope: str
     ) -> tuple[ModelRequest[Any], dict[str, Any] | None] | None:
         """The request with the examples it is to show, and their state if that has changed; None without a budget."""
         if self._fewshot is None:
             return None
-        state = self._held(request.state, self._examples_field)
+        state = self._stored_value(request.state, self._examples_field)
         request, shown = self._fewshot.cut(request, model, scope, state)
         return request, None if shown == state else shown
 
-    def _smaller(self, step: _Step) -> _Step | None:
+    def _shrink(self, step: _Step) -> _Step | None:
         """The step with a request that has been compacted; None if there is nothing left to cut."""
-        if not step.talk.compact():
+        if not step.conversation.compact():
             return None
-        step.request = step.request.override(messages=step.talk.view())
+        step.request = step.request.override(messages=step.conversation.view())
         return step
 
-    def _kept(self, step: _Step, response: ModelResponse[Any]) -> ExtendedModelResponse[Any] | None:
+    def _save_state(self, step: _Step, response: ModelResponse[Any]) -> ExtendedModelResponse[Any] | None:
         """The response with the state to keep; None if that has not changed."""
         said = next((m for m in response.result if isinstance(m, AIMessage)), None)
         if said is not None and said.usage_metadata:
-            self._guard.run(step.talk.usage, said.usage_metadata)
-        for text in step.talk.warnings:
+            self._guard.run(step.conversation.record_usage, said.usage_metadata)
+        for text in step.conversation.warnings:
             self._guard.warn(text, step.thread)
         if not step.place:
-            self._guard.note(step.thread, step.talk.balance())
+            self._guard.note(step.thread, step.conversation.cost_report())
         update = dict(step.more)
-        if step.talk.changed:
-            update[self._field] = step.talk.state
+        if step.conversation.changed:
+            update[self._field] = step.conversation.state
         return ExtendedModelResponse(response, Command(update=update)) if update else None
 
     # -- tool calls
@@ -266,25 +266,25 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> ToolMessage | Command[Any]:
         """Runs the tool; compresses its result here if told to (see the module). Of a ToolMessage nothing but the
         content changes; a Command passes as it is."""
-        key = model_request.thread(request.runtime)
-        answer = self._guard.run(self._answered, request)
+        key = model_request.thread_id(request.runtime)
+        answer = self._guard.run(self._answer_tool_call, request)
         if answer is not None:
             return answer
         result = handler(request)
-        return self._guard.run(self._born, request, result, *key) or result
+        return self._guard.run(self._ingest_result, request, result, *key) or result
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
         """`wrap_tool_call`, with our part of it in a worker thread."""
-        run, key = self._guard.run, model_request.thread(request.runtime)
-        answer: ToolMessage | None = await in_thread(run, self._answered, request)
+        run, key = self._guard.run, model_request.thread_id(request.runtime)
+        answer: ToolMessage | None = await run_in_thread(run, self._answer_tool_call, request)
         if answer is not None:
             return answer
         result = await handler(request)
-        return await in_thread(run, self._born, request, result, *key) or result
+        return await run_in_thread(run, self._ingest_result, request, result, *key) or result
 
-    def _answered(self, request: ToolCallRequest) -> ToolMessage | None:
+    def _answer_tool_call(self, request: ToolCallRequest) -> ToolMessage | None:
         """The answer to a call of the expand tool, where several of us are in the agent: all have registered one tool
         of that name, and each opens only what is in its own store."""
         if request.tool_call["name"] != NAME or not self._expands or not isinstance(request.state, Mapping):
@@ -292,19 +292,21 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if sum(key == FIELD or str(key).startswith(f"{FIELD}_") for key in request.state) < 2:
             return None
         talk = self._of_tool(request.runtime)
-        if not expansion.knows(talk, request.tool_call["args"]):
+        if not expansion.has_ref(talk, request.tool_call["args"]):
             return None
-        text = expansion.answer(talk, request.tool_call["args"])
+        text = expansion.answer_expand(talk, request.tool_call["args"])
         return ToolMessage(text, name=NAME, tool_call_id=request.tool_call["id"])
 
-    def _born(self, request: ToolCallRequest, result: Any, thread: str | None, place: str) -> ToolMessage | None:
+    def _ingest_result(
+        self, request: ToolCallRequest, result: Any, thread: str | None, place: str
+    ) -> ToolMessage | None:
         """The result as it is compressed at birth; None for one that stays as it is."""
         if self._ingest_at != "tool" or not isinstance(result, ToolMessage) or result.status == "error":
             return None
-        messages = model_request.messages_of(request.state)
+        messages = model_request.state_messages(request.state)
         model = self.model or model_request.answered_by(messages)
         talk = self._open(request.state, thread, place, model, None, fresh=True)
-        talk.follow([*model_request.task(messages), AIMessage("", tool_calls=[request.tool_call]), result])
+        talk.sync([*model_request.find_task(messages), AIMessage("", tool_calls=[request.tool_call]), result])
         content = talk.view()[-1].content
         return None if content == result.content else result.model_copy(update={"content": content})
 
@@ -312,8 +314,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def _of_tool(self, runtime: Any) -> Conversation:
         """The conversation that a tool belongs to."""
-        model = self.model or model_request.answered_by(model_request.messages_of(runtime.state))
-        return self._open(runtime.state, *model_request.thread(runtime), model, None)
+        model = self.model or model_request.answered_by(model_request.state_messages(runtime.state))
+        return self._open(runtime.state, *model_request.thread_id(runtime), model, None)
 
     def _open(
         self, state: Any, thread: str | None, place: str, model: str | None, budget: Any, fresh: bool = False
@@ -323,24 +325,24 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if data and (thread is None or place):  # a sub-agent that keeps its state has another place in each run
             scope = data["scopes"][0]
         elif thread is not None:
-            scope = scope_of(self.tenant, json.dumps([thread, place]))
+            scope = scope_id(self.tenant, json.dumps([thread, place]))
         else:  # nobody else may open what is cut in a run that has no thread
-            scope = scope_of(self.tenant, f"run {uuid.uuid4().hex}")
+            scope = scope_id(self.tenant, f"run {uuid.uuid4().hex}")
         given = None if fresh or not data else data
         return Conversation(self.compressor, model, budget, self.policy, scoped=scope, state=given)
 
     def _state(self, state: Any) -> dict[str, Any]:
-        return self._held(state, self._field)
+        return self._stored_value(state, self._field)
 
     @staticmethod
-    def _held(state: Any, name: str) -> dict[str, Any]:
+    def _stored_value(state: Any, name: str) -> dict[str, Any]:
         """A field of an agent's state that we have written; empty where we have not."""
         found: dict[str, Any] | None = state.get(name) if isinstance(state, Mapping) else None
         return found or {}
 
     def _budget(self, model: Any) -> int | float | str | None:
-        """The budget, in tokens where LangChain knows the model's window."""
-        window = model_request.window(model)
+        """The budget, in tokens where LangChainFormat knows the model's window."""
+        window = model_request.context_window(model)
         if window is None or isinstance(self.budget, str):
             return self.budget
-        return limit_of(self.budget, replace(price_of(self.model), window=window))
+        return resolve_context_limit(self.budget, replace(find_price(self.model), max_input_tokens=window))

@@ -1,4 +1,4 @@
-"""Reads from LangChain's objects what a conversation needs to know: model, window, tool schemas, task, thread."""
+"""Reads from LangChainFormat's objects what a conversation needs to know: model, window, tool schemas, task, thread."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def model_name(model: Any) -> str | None:
     return None
 
 
-def window(model: Any) -> int | None:
-    """Tokens of input that the model takes, if its LangChain profile says so."""
+def context_window(model: Any) -> int | None:
+    """Tokens of input that the model takes, if its LangChainFormat profile says so."""
     profile = getattr(model, "profile", None)
     size = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
     return size if isinstance(size, int) and size > 0 else None
 
 
-def schemas(request: ModelRequest[Any]) -> list[Any]:
+def tool_schemas(request: ModelRequest[Any]) -> list[Any]:
     """All schemas that go along with a request: its tools, and what a structured output adds to them."""
     tools: list[Any] = list(request.tools)
     form = request.response_format
@@ -37,18 +37,18 @@ def schemas(request: ModelRequest[Any]) -> list[Any]:
         return [*tools, form.to_model_kwargs()]
     if not isinstance(form, (ToolStrategy, AutoStrategy)):
         form = AutoStrategy(schema=form)
-    if isinstance(form, AutoStrategy):  # LangChain decides later how to send it; as a tool it is the longest
+    if isinstance(form, AutoStrategy):  # LangChainFormat decides later how to send it; as a tool it is the longest
         form = ToolStrategy(schema=form.schema)
     return [*tools, *(OutputToolBinding.from_schema_spec(spec).tool for spec in form.schema_specs)]
 
 
-def messages_of(state: Any) -> Sequence[AnyMessage]:
+def state_messages(state: Any) -> Sequence[AnyMessage]:
     """The messages of a state, whatever shape a graph gives it."""
     found = state.get("messages") if isinstance(state, Mapping) else state
     return found if isinstance(found, Sequence) else ()
 
 
-def task(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+def find_task(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     """The first and the last user message: what the agent is after."""
     users = [message for message in messages if isinstance(message, HumanMessage)]
     return [*users[:1], *users[1:][-1:]]
@@ -61,7 +61,7 @@ def answered_by(messages: Sequence[AnyMessage]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def thread(runtime: Any) -> tuple[str | None, str]:
+def thread_id(runtime: Any) -> tuple[str | None, str]:
     """Whose conversation a step belongs to: the thread's id (None: no checkpointer), and the place of its agent in
     there: "" for the outermost, else the namespace of the sub-agent, of which each run has its own."""
     info = getattr(runtime, "execution_info", None)

@@ -12,24 +12,24 @@ from langchain.agents.middleware.types import ModelRequest
 from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 
 from compressor import Compressor
-from compressor.context.budget import tokens_of
-from compressor.context.formats import detect
-from compressor.context.refs import ref_of
-from compressor.pipeline.messages import Flow
-from compressor.sessions.archive import Granting
-from compressor.text.few_shot_turns import example_turns
+from compressor.context.budget import resolve_budget
+from compressor.context.formats import detect_format
+from compressor.context.refs import compute_ref
+from compressor.pipeline.messages import MessageCompression
+from compressor.sessions.archive import ScopedStore
+from compressor.text.few_shot_turns import find_few_shot_turns
 from compressor.text.segmenters.few_shot import find_examples
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 _NOTHING: dict[str, Any] = {"prompt": None, "gone": []}
 
 
-class FewShot:
+class PromptExampleTrimmer:
     """budget: tokens of all worked examples in the system prompt and the messages that a conversation begins with, or a
     share of them."""
 
     def __init__(self, compressor: Compressor, budget: int | float) -> None:
-        tokens_of(budget, 1_000)  # an InvalidBudget now, not at the first call
+        resolve_budget(budget, 1_000)  # an BudgetError now, not at the first call
         self._compressor, self._budget = compressor, budget
 
     def cut(
@@ -42,8 +42,8 @@ class FewShot:
         at = state.get("at", [])
         shown = [messages[i] for i in at if i < len(messages)]
         if not state or state["of"] != _digest(prompt, shown):
-            context = detect([*lead, *messages]).parse([*lead, *messages])
-            at = [i - len(lead) for i in sorted(example_turns(context.turns, len(lead)))]
+            context = detect_format([*lead, *messages]).parse([*lead, *messages])
+            at = [i - len(lead) for i in sorted(find_few_shot_turns(context.turns, len(lead)))]
             shown = [messages[i] for i in at]
             lists = [s.text for t in context.turns[: len(lead)] for s in t.slots if find_examples(s.text)]
             chosen = self._chosen(lead, shown, messages, model, scope) if shown or lists else _NOTHING
@@ -62,22 +62,22 @@ class FewShot:
         if asked is None:
             return _NOTHING
         given: list[AnyMessage] = [*lead, *shown, asked]
-        counter, dialect = counter_for(model), detect(given)
+        counter, dialect = get_counter(model), detect_format(given)
         context = dialect.parse(given)
-        before = counter.context(context)
-        size = sum(counter.turn(context.turns[i], context.dialect) for i in range(len(lead), len(given) - 1))
+        before = counter.count_context(context)
+        size = sum(counter.count_turn(context.turns[i], context.dialect) for i in range(len(lead), len(given) - 1))
         for turn in context.turns[: len(lead)]:
             for slot in turn.slots:
                 size += sum(counter.count(slot.text[one.start : one.end]) for one in find_examples(slot.text))
-        limit = before - size + tokens_of(self._budget, size)
-        flow = Flow(
+        limit = before - size + resolve_budget(self._budget, size)
+        flow = MessageCompression(
             context,
             dialect,
             counter,
-            self._compressor.choice,
+            self._compressor.engine,
             "compact",
             None,
-            lambda: Granting(self._compressor.store, scope),
+            lambda: ScopedStore(self._compressor.store, scope),
             False,
             examples=True,
         )
@@ -87,4 +87,6 @@ class FewShot:
 
 
 def _digest(prompt: SystemMessage | None, shown: list[Any]) -> str:
-    return ref_of(json.dumps([prompt.content if prompt is not None else "", [message.content for message in shown]]))
+    return compute_ref(
+        json.dumps([prompt.content if prompt is not None else "", [message.content for message in shown]])
+    )

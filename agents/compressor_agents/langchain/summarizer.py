@@ -1,4 +1,4 @@
-"""A summary without a model, for LangChain's own SummarizationMiddleware. Calls nobody; knows no agent.
+"""A summary without a model, for LangChainFormat's own SummarizationMiddleware. Calls nobody; knows no agent.
 
     SummarizationMiddleware(model, trigger=("tokens", 20_000), summarizer=compressor_summarizer(budget=1_500),
                             trim_tokens_to_summarize=None)
@@ -16,9 +16,9 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 
-from compressor import BudgetTooSmall, Compressor, CompressorError, InvalidContext
-from compressor.context.budget import is_share, tokens_of
-from compressor.tokens import Counter, counter_for
+from compressor import BudgetTooSmallError, Compressor, CompressorError, ContextError
+from compressor.context.budget import is_fraction, resolve_budget
+from compressor.tokens import TokenCounter, get_counter
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +31,14 @@ def compressor_summarizer(
 ) -> Callable[[list[AnyMessage]], str]:
     """A function from messages to their extract of at most `budget` tokens, counted for `model` (None: gpt-4o).
 
-    It may be given as `summarizer=` for sync and async agents (LangChain runs it in a thread there). It never raises:
+    It may be given as `summarizer=` for sync and async agents (LangChainFormat runs it in a thread there). It never raises:
     what cannot be read as a conversation is cut as plain text, and what cannot be cut is returned whole, with a logged
-    warning. InvalidBudget here for a budget that is no number of tokens; CompressorError for less than 50, which hold
+    warning. BudgetError here for a budget that is no number of tokens; CompressorError for less than 50, which hold
     no summary.
     """
-    if is_share(budget):
+    if is_fraction(budget):
         raise CompressorError(f"a summary's budget is a number of tokens, not a share: {budget!r}")
-    limit = tokens_of(budget, 0)
+    limit = resolve_budget(budget, 0)
     if limit < 50:
         raise CompressorError(f"a summary needs a budget of at least 50 tokens, not {limit}")
     engine = compressor or Compressor()
@@ -55,19 +55,19 @@ def compressor_summarizer(
 
 
 def _summary(messages: Sequence[BaseMessage], limit: int, engine: Compressor, model: str | None) -> str:
-    counter = counter_for(model)
+    counter = get_counter(model)
     readable = [_demoted(message) for message in messages]
     whole = transcript(readable)
     if counter.count(whole) <= limit:
         return whole
     try:
         return _extract(readable, limit, engine, counter)
-    except (BudgetTooSmall, InvalidContext) as error:
+    except (BudgetTooSmallError, ContextError) as error:
         logger.info("summary from plain text: %s", error)
     return engine.compress_text(whole, limit, query=_task(messages), model=model).text
 
 
-def _extract(messages: list[BaseMessage], limit: int, engine: Compressor, counter: Counter) -> str:
+def _extract(messages: list[BaseMessage], limit: int, engine: Compressor, counter: TokenCounter) -> str:
     """The transcript of the compressed messages. The frame that a transcript needs is not a message's, hence tries."""
     budget = limit
     for _ in range(_TRIES):
@@ -77,7 +77,7 @@ def _extract(messages: list[BaseMessage], limit: int, engine: Compressor, counte
         if over <= 0:
             return text
         budget -= over + 8
-    raise BudgetTooSmall(limit, limit + over, "a transcript of what must stay")
+    raise BudgetTooSmallError(limit, limit + over, "a transcript of what must stay")
 
 
 def _demoted(message: BaseMessage) -> BaseMessage:

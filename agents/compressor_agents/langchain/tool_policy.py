@@ -12,7 +12,7 @@ from compressor.sessions.expand_tool import NAME
 _UNCUT = 1_000_000  # tokens: what was asked for is not cut again at once, only when it is old
 
 
-def policy_of(
+def resolve_policy(
     policy: Policy | None,
     tools: Mapping[str, ToolRule] | None,
     only: Collection[str] | None,
@@ -21,7 +21,7 @@ def policy_of(
     """The policy with rules for single tools. CompressorError where they contradict each other."""
     policy = policy or Policy()
     rules = {**policy.tools, **(tools or {})}
-    for label, names in (("only", only), ("never", never)):
+    for label, names in (("compress_only", only), ("never_compress", never)):
         if isinstance(names, str):
             raise CompressorError(f"{label} is a list of tool names: [{names!r}]")
     if both := set(only or ()) & set(never or ()):
@@ -29,12 +29,12 @@ def policy_of(
     if only is not None:
         if "*" in rules:
             raise CompressorError('`only` and a rule for "*" both say what happens to all other tools: give one')
-        rules["*"] = ToolRule(keep=True)
+        rules["*"] = ToolRule(never_compress=True)
         for name in only:
             rules.setdefault(name, ToolRule())
     for name in never or ():
-        if name in rules and not rules[name].keep:
+        if name in rules and not rules[name].never_compress:
             raise CompressorError(f"{name}: named in `never`, and has a rule of its own")
-        rules[name] = ToolRule(keep=True)
-    rules.setdefault(NAME, ToolRule(most=_UNCUT))
+        rules[name] = ToolRule(never_compress=True)
+    rules.setdefault(NAME, ToolRule(max_tokens=_UNCUT))
     return replace(policy, tools=rules)

@@ -17,27 +17,32 @@ from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from compressor import BudgetTooSmall, Compressor
-from compressor.context.budget import tokens_of
+from compressor import BudgetTooSmallError, Compressor
+from compressor.context.budget import resolve_budget
 from compressor.pipeline.tools import ToolSet
 from compressor.pipeline.tools.search_tool import DESCRIPTION, NAME, PARAMETERS
-from compressor.scoring.runtime.executor import in_thread
-from compressor.tokens import counter_for
+from compressor.scoring.runtime.executor import run_in_thread
+from compressor.tokens import get_counter
 from compressor_agents.langchain import model_request
 from compressor_agents.langchain.expand_tool import OURS
-from compressor_agents.langchain.fail_open import Guard
+from compressor_agents.langchain.fail_open import FailOpenGuard
 
 _ABOUT = PARAMETERS["properties"]["query"]["description"]
 _KNOWN = 2_000  # schemas of tools remembered, the newest
 
 
-class Toolbox:
+class ToolSelection:
     """budget: tokens of all schemas a request lists, or a share of them. pinned: names always listed, word for word."""
 
     def __init__(
-        self, compressor: Compressor, budget: int | float, pinned: Collection[str], model: str | None, guard: Guard
+        self,
+        compressor: Compressor,
+        budget: int | float,
+        pinned: Collection[str],
+        model: str | None,
+        guard: FailOpenGuard,
     ) -> None:
-        tokens_of(budget, 1_000)  # an InvalidBudget now, not at the first call
+        resolve_budget(budget, 1_000)  # an BudgetError now, not at the first call
         self._compressor, self._budget, self._model, self._guard = compressor, budget, model, guard
         self._pinned = {pinned} if isinstance(pinned, str) else set(pinned)
         self._lock = threading.Lock()
@@ -49,19 +54,19 @@ class Toolbox:
         provider's own tools are; what is slimmed is a schema in OpenAI's form, which every integration takes."""
         strict = _strict(request)
         model = self._model or model_request.model_name(request.model)
-        counter = counter_for(model)
+        counter = get_counter(model)
         rest = [tool for tool in request.tools if not (_is_ours(tool) and tool.name == NAME)]  # type: ignore[union-attr]
         others = [tool for tool in rest if not _is_ours(tool)]
         ours = [tool for tool in request.tools if _is_ours(tool)]
         wires = [self._wire(tool, strict) for tool in others]
         extra = [self._wire(tool, False) for tool in ours]
-        total = counter.tools([*extra, *wires])
-        limit = tokens_of(self._budget, total)
-        if not others or counter.tools([self._wire(tool, strict) for tool in rest]) <= limit:
+        total = counter.count_tools([*extra, *wires])
+        limit = resolve_budget(self._budget, total)
+        if not others or counter.count_tools([self._wire(tool, strict) for tool in rest]) <= limit:
             return rest, dict(state)
-        room = limit - (total - counter.tools(wires))
+        room = limit - (total - counter.count_tools(wires))
         if room < 1:
-            raise BudgetTooSmall(limit, total - counter.tools(wires), "the compressor's own tools")
+            raise BudgetTooSmallError(limit, total - counter.count_tools(wires), "the compressor's own tools")
         pinned = self._pinned_among(others, wires)
         box = ToolSet(self._compressor, wires, room, model, pinned, find=False, state=state)
         sent = box.view(request.messages, request.tool_choice)
@@ -110,7 +115,7 @@ class Toolbox:
             return self.answer(runtime.tools, query)
 
         async def afind_tool(query: Annotated[str, _ABOUT], runtime: ToolRuntime) -> str:
-            return await in_thread(find_tool, query, runtime)
+            return await run_in_thread(find_tool, query, runtime)
 
         return StructuredTool.from_function(
             find_tool, afind_tool, name=NAME, description=DESCRIPTION, metadata={OURS: True}
@@ -118,7 +123,7 @@ class Toolbox:
 
 
 def _strict(request: ModelRequest[Any]) -> bool:
-    """Whether a structured output may make LangChain bind all tools as strict: then all parameters must be listed."""
+    """Whether a structured output may make LangChainFormat bind all tools as strict: then all parameters must be listed."""
     form = request.response_format
     return (form is not None and not isinstance(form, ToolStrategy)) or bool(request.model_settings.get("strict"))
 

@@ -13,68 +13,73 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from compressor.context.formats.anthropic import Anthropic
-from compressor.context.formats.base import Dialect, Edits
-from compressor.context.formats.json_values import messages_of, plain
-from compressor.context.formats.langchain import LangChain
-from compressor.context.formats.openai_chat import OpenAIChat
-from compressor.context.formats.openai_responses import OpenAIResponses
-from compressor.errors import InvalidContext
+from compressor.context.formats.anthropic import AnthropicFormat
+from compressor.context.formats.base import Edits, MessageFormat
+from compressor.context.formats.json_values import as_message_list, to_plain_dict
+from compressor.context.formats.langchain import LangChainFormat
+from compressor.context.formats.openai_chat import OpenAIChatFormat
+from compressor.context.formats.openai_responses import OpenAIResponsesFormat
+from compressor.errors import ContextError
 
-__all__ = ["DIALECTS", "Dialect", "Edits", "detect", "goes_on"]
+__all__ = ["MESSAGE_FORMATS", "Edits", "MessageFormat", "detect_format", "is_continuation"]
 
-_CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN = OpenAIChat(), OpenAIResponses(), Anthropic(), LangChain()
-_Any = OpenAIChat | OpenAIResponses | Anthropic | LangChain
-DIALECTS: tuple[Dialect, ...] = (_CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN)
+_CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN = (
+    OpenAIChatFormat(),
+    OpenAIResponsesFormat(),
+    AnthropicFormat(),
+    LangChainFormat(),
+)
+_Any = OpenAIChatFormat | OpenAIResponsesFormat | AnthropicFormat | LangChainFormat
+MESSAGE_FORMATS: tuple[MessageFormat, ...] = (_CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN)
 
 
-def detect(messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Dialect:
+def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None) -> MessageFormat:
     """The dialect these messages are written in.
 
     Messages that any dialect could have written are OpenAI chat, or Anthropic if the tools have an `input_schema`.
-    `InvalidContext` for no messages at all, and naming the first message that does not go with those before it.
+    `ContextError` for no messages at all, and naming the first message that does not go with those before it.
     """
-    if not messages_of(messages):
-        raise InvalidContext("the context is empty: give at least one message")
+    if not as_message_list(messages):
+        raise ContextError("the context is empty: give at least one message")
     left: tuple[_Any, ...] = (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT)
     for index, message in enumerate(messages):
-        fitting = tuple(dialect for dialect in left if dialect.fits(message))
+        fitting = tuple(dialect for dialect in left if dialect.may_match(message))
         if not fitting:
-            raise _misfit(messages, index, left)
+            raise _first_mismatch(messages, index, left)
         left = fitting
     for dialect in left:
-        if isinstance(dialect, LangChain) or (
-            not isinstance(dialect, OpenAIChat) and any(map(dialect.shows, messages))
+        if isinstance(dialect, LangChainFormat) or (
+            not isinstance(dialect, OpenAIChatFormat) and any(map(dialect.is_evidence, messages))
         ):
             return dialect
-    if _ANTHROPIC in left and any("input_schema" in (plain(tool) or {}) for tool in tools or ()):
+    if _ANTHROPIC in left and any("input_schema" in (to_plain_dict(tool) or {}) for tool in tools or ()):
         return _ANTHROPIC
     if _CHAT in left:
         return _CHAT
     if _ANTHROPIC in left:
         return _ANTHROPIC
-    odd = next(index for index, message in enumerate(messages) if "role" not in (plain(message) or {}))
-    raise InvalidContext("neither a message (it has no role) nor an item of a known type", odd)
+    odd = next(index for index, message in enumerate(messages) if "role" not in (to_plain_dict(message) or {}))
+    raise ContextError("neither a message (it has no role) nor an item of a known type", odd)
 
 
-def goes_on(dialect: Dialect, messages: Sequence[Any]) -> bool:
+def is_continuation(dialect: MessageFormat, messages: Sequence[Any]) -> bool:
     """Whether these, after messages in which `dialect` was detected, surely leave it at that."""
     own: Any = dialect
     others = [other for other in (_RESPONSES, _ANTHROPIC) if other is not dialect]
-    return all(own.fits(one) and not any(other.shows(one) for other in others) for one in messages)
+    return all(own.may_match(one) and not any(other.is_evidence(one) for other in others) for one in messages)
 
 
-def _misfit(messages: Sequence[Any], index: int, left: tuple[_Any, ...]) -> InvalidContext:
+def _first_mismatch(messages: Sequence[Any], index: int, left: tuple[_Any, ...]) -> ContextError:
     message = messages[index]
-    own = [dialect.name for dialect in (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT) if dialect.fits(message)]
+    own = [dialect.name for dialect in (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT) if dialect.may_match(message)]
     if own:
         before = " or ".join(dialect.name for dialect in left)
-        return InvalidContext(f"is written in {' or '.join(own)}, but what stands before it in {before}", index)
+        return ContextError(f"is written in {' or '.join(own)}, but what stands before it in {before}", index)
     if _LANGCHAIN in left and index:
-        return InvalidContext(f"not a LangChain message like those before it but {type(message).__name__}", index)
-    item = plain(message)
+        return ContextError(f"not a LangChainFormat message like those before it but {type(message).__name__}", index)
+    item = to_plain_dict(message)
     if item is None:
-        return InvalidContext(f"a message is a dict or a LangChain message, got {type(message).__name__}", index)
+        return ContextError(f"a message is a dict or a LangChainFormat message, got {type(message).__name__}", index)
     if not isinstance(item.get("role"), str):
-        return InvalidContext("a message needs a role", index)
-    return InvalidContext(f"unknown role {item['role']!r}, or parts of several dialects in one message", index)
+        return ContextError("a message needs a role", index)
+    return ContextError(f"unknown role {item['role']!r}, or parts of several dialects in one message", index)

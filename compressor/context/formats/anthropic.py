@@ -16,68 +16,68 @@ from compressor.context.formats.content_parts import (
     PARTS,
     Part,
     Reader,
-    holds_foreign,
+    has_foreign_parts,
     part_types,
     read_content,
 )
-from compressor.context.formats.json_values import messages_of, plain, render, to_json, write_parts
-from compressor.context.formats.turn_builder import Reading, Rounds, Tag
+from compressor.context.formats.json_values import as_message_list, dump_arguments, render, to_plain_dict, write_parts
+from compressor.context.formats.turn_builder import PartLabel, ToolCallPairing, TurnBuilder
 from compressor.context.model import Context, Path, Role, Turn
-from compressor.errors import InvalidContext
+from compressor.errors import ContextError
 
 _ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 _OWN_PARTS = ANTHROPIC_PARTS - {"text", "image"}
 
 
-class Anthropic:
+class AnthropicFormat:
     """The Anthropic messages dialect."""
 
     name = "anthropic"
 
-    def fits(self, message: Any) -> bool:
+    def may_match(self, message: Any) -> bool:
         """Whether one message can be ours. Never raises."""
-        item = plain(message)
+        item = to_plain_dict(message)
         return (
             item is not None
             and isinstance(item.get("role"), str)
             and item["role"] in _ROLES
             and not item.get("tool_calls")
             and not item.get("function_call")
-            and not holds_foreign(item.get("content"), ANTHROPIC_PARTS)
+            and not has_foreign_parts(item.get("content"), ANTHROPIC_PARTS)
         )
 
-    def shows(self, message: Any) -> bool:
+    def is_evidence(self, message: Any) -> bool:
         """Whether one message is likely nobody else's. Never raises."""
-        content = (plain(message) or {}).get("content")
+        content = (to_plain_dict(message) or {}).get("content")
         if part_types(content) & _OWN_PARTS:
             return True
         parts = [part for part in content if isinstance(part, dict)] if isinstance(content, (list, tuple)) else ()
         return any("cache_control" in part or (part.get("type") == "image" and "source" in part) for part in parts)
 
     def matches(self, messages: Sequence[Any]) -> bool:
-        return any(map(self.shows, messages)) and all(map(self.fits, messages))
+        return any(map(self.is_evidence, messages)) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = Rounds()
-        turns = [_read(index, message, rounds) for index, message in enumerate(messages_of(messages))]
+        rounds = ToolCallPairing()
+        turns = [_read(index, message, rounds) for index, message in enumerate(as_message_list(messages))]
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
         return render(context, edits, drop, write_parts)
 
 
-def _read(index: int, message: Any, rounds: Rounds) -> Turn:
-    item = plain(message)
+def _read(index: int, message: Any, rounds: ToolCallPairing) -> Turn:
+    item = to_plain_dict(message)
     if item is None:
-        raise InvalidContext(f"a message is a dict, got {type(message).__name__}", index)
+        raise ContextError(f"a message is a dict, got {type(message).__name__}", index)
     role = item.get("role")
     if role not in _ROLES:
-        raise InvalidContext(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
-    reading = Reading(index, role, rounds)
+        raise ContextError(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
+    reading = TurnBuilder(index, role, rounds)
     content = item.get("content")
     if role != "user":
         rounds.close()
-    read_content(reading, content, ("content",), Tag(role), _READERS)
+    read_content(reading, content, ("content",), PartLabel(role), _READERS)
     if role == "user":
         if reading.answers and part_types(content) == {"tool_result"}:
             reading.role = "tool"
@@ -86,14 +86,14 @@ def _read(index: int, message: Any, rounds: Rounds) -> Turn:
     return reading.turn()
 
 
-def _tool_use(reading: Reading, part: Part, path: Path, tag: Tag) -> None:
+def _tool_use(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
     if reading.role != "assistant":
         raise reading.error("tool_use belongs into an assistant message")
     tag = reading.call(part.get("id"), part.get("name"))
-    reading.text((*path, "input"), to_json(part.get("input"), reading.index), tag)
+    reading.text((*path, "input"), dump_arguments(part.get("input"), reading.index), tag)
 
 
-def _tool_result(reading: Reading, part: Part, path: Path, tag: Tag) -> None:
+def _tool_result(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
     if reading.role != "user":
         raise reading.error("tool_result belongs into a user message")
     read_content(reading, part.get("content"), (*path, "content"), reading.answer(part.get("tool_use_id")))

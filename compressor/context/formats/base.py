@@ -11,7 +11,7 @@ from compressor.context.model import Context, Path
 Edits = Mapping[tuple[int, Path], str]
 
 
-class Dialect(Protocol):
+class MessageFormat(Protocol):
     """A wire form we parse and render without loss."""
 
     name: str
@@ -21,7 +21,7 @@ class Dialect(Protocol):
         ...
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        """Reads the messages. Raises `InvalidContext` naming the message index for what the provider would refuse:
+        """Reads the messages. Raises `ContextError` naming the message index for what the provider would refuse:
         a non-message, an unknown role, a tool result without its call, a call without its result."""
         ...
 

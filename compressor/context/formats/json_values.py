@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from compressor.context.formats.base import Edits
-from compressor.context.model import Context, Path, Slot
-from compressor.errors import InvalidContext
+from compressor.context.model import Context, Path, TextSlot
+from compressor.errors import ContextError
 
 #: Keys whose strings are handles or payloads, not text the model reads.
 _OPAQUE = re.compile(
@@ -24,7 +24,7 @@ _OPAQUE = re.compile(
 _CACHE_KEYS = ("cache_control", "prompt_cache_breakpoint")
 
 
-def plain(value: Any) -> dict[str, Any] | None:
+def to_plain_dict(value: Any) -> dict[str, Any] | None:
     """A dict as it is; a mapping or an SDK's pydantic model (`messages.append(response.choices[0].message)`) as the
     dict that the SDK would send; None for anything else."""
     if isinstance(value, dict):
@@ -37,11 +37,11 @@ def plain(value: Any) -> dict[str, Any] | None:
     return dumped if isinstance(dumped, dict) else None
 
 
-def messages_of(messages: Any) -> Sequence[Any]:
-    """The messages themselves; `InvalidContext` if they are no list."""
+def as_message_list(messages: Any) -> Sequence[Any]:
+    """The messages themselves; `ContextError` if they are no list."""
     if isinstance(messages, Sequence) and not isinstance(messages, (str, bytes, bytearray)):
         return messages
-    raise InvalidContext(f"a context is a list of messages, got {type(messages).__name__}")
+    raise ContextError(f"a context is a list of messages, got {type(messages).__name__}")
 
 
 def leaf_texts(value: Any) -> list[str]:
@@ -69,24 +69,24 @@ def _opaque(key: Any) -> bool:
     return isinstance(key, str) and _OPAQUE.fullmatch(key) is not None
 
 
-def to_json(arguments: Any, index: int) -> str:
-    """A tool call's arguments, given as a dict, as JSON text. `InvalidContext` if JSON cannot hold them."""
+def dump_arguments(arguments: Any, index: int) -> str:
+    """A tool call's arguments, given as a dict, as JSON text. `ContextError` if JSON cannot hold them."""
     if not isinstance(arguments, dict):
-        raise InvalidContext(f"tool call arguments must be a dict, got {type(arguments).__name__}", index)
+        raise ContextError(f"tool call arguments must be a dict, got {type(arguments).__name__}", index)
     try:
         return json.dumps(arguments, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidContext(f"tool call arguments cannot be written as JSON: {error}", index) from None
+        raise ContextError(f"tool call arguments cannot be written as JSON: {error}", index) from None
 
 
-def from_json(text: str, index: int) -> dict[str, Any]:
-    """The dict that edited arguments stand for; `InvalidContext` if they are no JSON object."""
+def load_arguments(text: str, index: int) -> dict[str, Any]:
+    """The dict that edited arguments stand for; `ContextError` if they are no JSON object."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidContext(f"edited tool call arguments are not JSON: {error}", index) from None
+        raise ContextError(f"edited tool call arguments are not JSON: {error}", index) from None
     if not isinstance(value, dict):
-        raise InvalidContext("edited tool call arguments must be a JSON object", index)
+        raise ContextError("edited tool call arguments must be a JSON object", index)
     return value
 
 
@@ -98,21 +98,21 @@ def _at(root: Any, path: Path) -> Any:
 
 def _open(node: Any) -> Any:
     """What can be indexed and copied: models become dicts."""
-    return node if isinstance(node, (dict, list, tuple)) else plain(node)
+    return node if isinstance(node, (dict, list, tuple)) else to_plain_dict(node)
 
 
-def leaf(slot: Slot, root: Any, text: str, text_type: str) -> Any:
+def slot_value(slot: TextSlot, root: Any, text: str, text_type: str) -> Any:
     """What has to stand at the slot's path so that it says `text`: a text part where an image stood, a dict where
     arguments are held as a dict, the text itself elsewhere."""
     if slot.kind == "image":
         part = _open(_at(root, slot.path))
         return {"type": text_type, "text": text} | {k: part[k] for k in _CACHE_KEYS if k in part}
     if slot.kind == "tool_call" and not isinstance(_at(root, slot.path), str):
-        return from_json(text, slot.message)
+        return load_arguments(text, slot.message)
     return text
 
 
-def replaced(root: Any, values: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
+def set_paths(root: Any, values: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
     """A copy of a message with the values put at the paths. Only the containers on the way are copied, each once."""
     result = dict(_open(root))
     copies: dict[Path, Any] = {}
@@ -130,17 +130,17 @@ def replaced(root: Any, values: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
     return result
 
 
-def write_parts(message: Any, changes: list[tuple[Slot, str]]) -> dict[str, Any]:
+def write_parts(message: Any, changes: list[tuple[TextSlot, str]]) -> dict[str, Any]:
     """A copy of a message with new texts, where a part's text is held as OpenAI chat and Anthropic hold it."""
-    return replaced(message, [(slot.path, leaf(slot, message, text, "text")) for slot, text in changes])
+    return set_paths(message, [(slot.path, slot_value(slot, message, text, "text")) for slot, text in changes])
 
 
 def render(
-    context: Context, edits: Edits, drop: Collection[int], write: Callable[[Any, list[tuple[Slot, str]]], Any]
+    context: Context, edits: Edits, drop: Collection[int], write: Callable[[Any, list[tuple[TextSlot, str]]], Any]
 ) -> list[Any]:
     """The context's messages without those in `drop`; `write` makes the copy of a message that has edits.
 
-    An edit to a text that is there already is none. `InvalidContext` for an edit that fits no editable slot.
+    An edit to a text that is there already is none. `ContextError` for an edit that fits no editable slot.
     """
     dropped = set(drop)
     wanted: dict[int, dict[Path, str]] = {}
@@ -155,11 +155,11 @@ def render(
         if texts:
             slots = {slot.path: slot for slot in turns[index].slots if slot.editable}
             if unknown := [path for path in texts if path not in slots]:
-                raise InvalidContext(f"nothing to edit at {unknown[0]}", index)
+                raise ContextError(f"nothing to edit at {unknown[0]}", index)
             changes = [(slots[p], text) for p, text in texts.items() if slots[p].image or slots[p].text != text]
             if changes:
                 message = write(message, changes)
         rendered.append(message)
     if lost := sorted(wanted.keys() - dropped):
-        raise InvalidContext("edited, but there is no such message", lost[0])
+        raise ContextError("edited, but there is no such message", lost[0])
     return rendered

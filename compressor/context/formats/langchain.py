@@ -1,9 +1,9 @@
-"""LangChain messages (`langchain_core.messages`), without importing LangChain: its classes are known by name.
+"""LangChainFormat messages (`langchain_core.messages`), without importing LangChainFormat: its classes are known by name.
 
 Reads system, human, AI, tool, function and chat messages with string content, provider-native blocks or standard
 content blocks. An edited message is a `model_copy`, so id, metadata and artifact stay. A tool call's arguments, which
-LangChain may hold up to three times (`tool_calls`, content blocks, `additional_kwargs`), are edited everywhere alike.
-Tuples and dicts that LangChain would convert are not messages yet.
+LangChainFormat may hold up to three times (`tool_calls`, content blocks, `additional_kwargs`), are edited everywhere alike.
+Tuples and dicts that LangChainFormat would convert are not messages yet.
 """
 
 from __future__ import annotations
@@ -13,10 +13,18 @@ from typing import Any
 
 from compressor.context.formats.base import Edits
 from compressor.context.formats.content_parts import PARTS, Part, Reader, read_content
-from compressor.context.formats.json_values import from_json, leaf, messages_of, plain, render, replaced, to_json
-from compressor.context.formats.turn_builder import Reading, Rounds, Tag
-from compressor.context.model import Context, Kind, Path, Role, Slot, Turn
-from compressor.errors import InvalidContext
+from compressor.context.formats.json_values import (
+    as_message_list,
+    dump_arguments,
+    load_arguments,
+    render,
+    set_paths,
+    slot_value,
+    to_plain_dict,
+)
+from compressor.context.formats.turn_builder import PartLabel, ToolCallPairing, TurnBuilder
+from compressor.context.model import Context, Kind, Path, Role, TextSlot, Turn
+from compressor.errors import ContextError
 
 _ROLES: dict[str, tuple[Role, Kind]] = {
     "SystemMessage": ("system", "system"),
@@ -41,21 +49,21 @@ _CALL_BLOCKS = {
 }
 
 
-class LangChain:
-    """The LangChain dialect."""
+class LangChainFormat:
+    """The LangChainFormat dialect."""
 
     name = "langchain"
 
-    def fits(self, message: Any) -> bool:
+    def may_match(self, message: Any) -> bool:
         """Whether one message is ours. Never raises."""
         return _class_of(message) is not None
 
     def matches(self, messages: Sequence[Any]) -> bool:
-        return bool(messages) and all(map(self.fits, messages))
+        return bool(messages) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = Rounds()
-        answered = {getattr(message, "tool_call_id", None) for message in messages_of(messages)} - {None}
+        rounds = ToolCallPairing()
+        answered = {getattr(message, "tool_call_id", None) for message in as_message_list(messages)} - {None}
         turns = [_read(index, message, rounds, answered) for index, message in enumerate(messages)]
         return Context(messages, turns, self.name, tools)
 
@@ -67,7 +75,7 @@ _CLASSES: dict[Any, str | None] = {}  # a message's class -> what it is; looked 
 
 
 def _class_of(message: Any) -> str | None:
-    """The name of the LangChain class that the message is an instance of; None if it is no LangChain message."""
+    """The name of the LangChainFormat class that the message is an instance of; None if it is no LangChainFormat message."""
     cls = type(message)
     if cls not in _CLASSES:
         _CLASSES[cls] = _find_class(cls)
@@ -84,20 +92,20 @@ def _find_class(cls: type) -> str | None:
     return None
 
 
-def _write(message: Any, changes: list[tuple[Slot, str]]) -> Any:
+def _write(message: Any, changes: list[tuple[TextSlot, str]]) -> Any:
     fields = {slot.path[0] for slot, _ in changes}
     if any(slot.kind == "tool_call" for slot, _ in changes):
         fields |= {"content", "additional_kwargs"}
     root = {str(field): getattr(message, str(field)) for field in sorted(map(str, fields))}
     values: list[tuple[Path, Any]] = []
     for slot, text in changes:
-        value = leaf(slot, root, text, "text")
+        value = slot_value(slot, root, text, "text")
         values.append((slot.path, value))
         if slot.kind == "tool_call" and slot.call_id:
             for path, holds_text in _mirrors(root, slot.call_id):
                 if path != slot.path:
-                    values.append((path, text if holds_text else from_json(text, slot.message)))
-    changed = replaced(root, values)
+                    values.append((path, text if holds_text else load_arguments(text, slot.message)))
+    changed = set_paths(root, values)
     return message.model_copy(update={key: value for key, value in changed.items() if value is not root[key]})
 
 
@@ -116,20 +124,20 @@ def _mirrors(root: dict[str, Any], call_id: str) -> Iterator[tuple[Path, bool]]:
             yield ("additional_kwargs", "tool_calls", i, "function", "arguments"), True
 
 
-def _read(index: int, message: Any, rounds: Rounds, answered: set[Any]) -> Turn:
+def _read(index: int, message: Any, rounds: ToolCallPairing, answered: set[Any]) -> Turn:
     name = _class_of(message)
     if name is None:
-        raise InvalidContext(
-            f"not a LangChain message but {type(message).__name__}: use convert_to_messages() first", index
+        raise ContextError(
+            f"not a LangChainFormat message but {type(message).__name__}: use convert_to_messages() first", index
         )
     if name == "RemoveMessage":
-        raise InvalidContext("a RemoveMessage changes a list of messages: apply it first (add_messages)", index)
+        raise ContextError("a RemoveMessage changes a list of messages: apply it first (add_messages)", index)
     if name == "ChatMessage":
         name = _CHAT_ROLES.get(message.role, f"ChatMessage of role {message.role!r}")
     if name not in _ROLES:
-        raise InvalidContext(f"a {name} cannot be sent to a model: use a system, human, AI or tool message", index)
+        raise ContextError(f"a {name} cannot be sent to a model: use a system, human, AI or tool message", index)
     role, kind = _ROLES[name]
-    reading = Reading(index, role, rounds)
+    reading = TurnBuilder(index, role, rounds)
     if name == "ToolMessage":
         tag = reading.answer(message.tool_call_id, message.name)
     else:
@@ -137,7 +145,7 @@ def _read(index: int, message: Any, rounds: Rounds, answered: set[Any]) -> Turn:
         if name == "FunctionMessage":
             tag = reading.answer_function(message.name)
         else:
-            tag = Tag(kind)
+            tag = PartLabel(kind)
             reading.extra(message.name)
     read_content(reading, message.content, ("content",), tag, _READERS, bare_strings=True)
     if role == "assistant":
@@ -145,11 +153,11 @@ def _read(index: int, message: Any, rounds: Rounds, answered: set[Any]) -> Turn:
     return reading.turn()
 
 
-def _read_calls(reading: Reading, message: Any, answered: set[Any]) -> None:
+def _read_calls(reading: TurnBuilder, message: Any, answered: set[Any]) -> None:
     calls = getattr(message, "tool_calls", ())
     for i, call in enumerate(calls):
         tag = reading.call(call.get("id"), call.get("name"))
-        reading.text(("tool_calls", i, "args"), to_json(call.get("args"), reading.index), tag)
+        reading.text(("tool_calls", i, "args"), dump_arguments(call.get("args"), reading.index), tag)
     for i, call in enumerate(getattr(message, "invalid_tool_calls", ())):
         if call.get("id") in answered:  # some integrations send these too; then they have a result
             tag = reading.call(call.get("id"), call.get("name"))
@@ -161,14 +169,16 @@ def _read_calls(reading: Reading, message: Any, answered: set[Any]) -> None:
                 continue
             tag = reading.call(block.get(id_key), block.get("name"))
             held = block.get(key)
-            reading.text(("content", i, key), held if isinstance(held, str) else to_json(held, reading.index), tag)
-    legacy = plain(message.additional_kwargs.get("function_call"))
+            reading.text(
+                ("content", i, key), held if isinstance(held, str) else dump_arguments(held, reading.index), tag
+            )
+    legacy = to_plain_dict(message.additional_kwargs.get("function_call"))
     if legacy is not None and not reading.calls:
         path = ("additional_kwargs", "function_call", "arguments")
         reading.text(path, legacy.get("arguments"), reading.call_function(legacy.get("name")))
 
 
-def _read_elsewhere(reading: Reading, part: Part, path: Path, tag: Tag) -> None:
+def _read_elsewhere(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
     """Tool calls in content are read beside `tool_calls`, which mostly holds them too."""
 
 

@@ -11,11 +11,18 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from compressor.context.formats.base import Edits
-from compressor.context.formats.content_parts import CHAT_PARTS, holds_foreign, read_content
-from compressor.context.formats.json_values import leaf_texts, messages_of, plain, render, to_json, write_parts
-from compressor.context.formats.turn_builder import Reading, Rounds, Tag
+from compressor.context.formats.content_parts import CHAT_PARTS, has_foreign_parts, read_content
+from compressor.context.formats.json_values import (
+    as_message_list,
+    dump_arguments,
+    leaf_texts,
+    render,
+    to_plain_dict,
+    write_parts,
+)
+from compressor.context.formats.turn_builder import PartLabel, ToolCallPairing, TurnBuilder
 from compressor.context.model import Context, Kind, Role, Turn
-from compressor.errors import InvalidContext
+from compressor.errors import ContextError
 
 _ROLES: dict[str, tuple[Role, Kind]] = {
     "system": ("system", "system"),
@@ -28,43 +35,43 @@ _ROLES: dict[str, tuple[Role, Kind]] = {
 _CALL_KEYS = {"function": "arguments", "custom": "input"}
 
 
-class OpenAIChat:
+class OpenAIChatFormat:
     """The OpenAI chat completions dialect."""
 
     name = "openai_chat"
 
-    def fits(self, message: Any) -> bool:
+    def may_match(self, message: Any) -> bool:
         """Whether one message can be ours. Never raises."""
-        item = plain(message)
+        item = to_plain_dict(message)
         return (
             item is not None
             and isinstance(item.get("role"), str)
             and item["role"] in _ROLES
             and item.get("type") != "message"
-            and not holds_foreign(item.get("content"), CHAT_PARTS)
+            and not has_foreign_parts(item.get("content"), CHAT_PARTS)
         )
 
     def matches(self, messages: Sequence[Any]) -> bool:
-        return bool(messages) and all(map(self.fits, messages))
+        return bool(messages) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = Rounds()
-        turns = [_read(index, message, rounds) for index, message in enumerate(messages_of(messages))]
+        rounds = ToolCallPairing()
+        turns = [_read(index, message, rounds) for index, message in enumerate(as_message_list(messages))]
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
         return render(context, edits, drop, write_parts)
 
 
-def _read(index: int, message: Any, rounds: Rounds) -> Turn:
-    item = plain(message)
+def _read(index: int, message: Any, rounds: ToolCallPairing) -> Turn:
+    item = to_plain_dict(message)
     if item is None:
-        raise InvalidContext(f"a message is a dict, got {type(message).__name__}", index)
+        raise ContextError(f"a message is a dict, got {type(message).__name__}", index)
     wire_role = item.get("role")
     if not isinstance(wire_role, str) or wire_role not in _ROLES:
-        raise InvalidContext(f"unknown role {wire_role!r}: use one of {', '.join(_ROLES)}", index)
+        raise ContextError(f"unknown role {wire_role!r}: use one of {', '.join(_ROLES)}", index)
     role, kind = _ROLES[wire_role]
-    reading = Reading(index, role, rounds)
+    reading = TurnBuilder(index, role, rounds)
     if wire_role == "tool":
         tag = reading.answer(item.get("tool_call_id"), item.get("name"))
     else:
@@ -72,7 +79,7 @@ def _read(index: int, message: Any, rounds: Rounds) -> Turn:
         if wire_role == "function":
             tag = reading.answer_function(item.get("name"))
         else:
-            tag = Tag(kind)
+            tag = PartLabel(kind)
             reading.extra(item.get("name"))
     read_content(reading, item.get("content"), ("content",), tag)
     if role == "assistant":
@@ -82,16 +89,16 @@ def _read(index: int, message: Any, rounds: Rounds) -> Turn:
     return reading.turn()
 
 
-def _read_calls(reading: Reading, item: dict[str, Any]) -> None:
+def _read_calls(reading: TurnBuilder, item: dict[str, Any]) -> None:
     calls = item.get("tool_calls")
     if calls is not None and not isinstance(calls, (list, tuple)):
         raise reading.error(f"tool_calls must be a list, got {type(calls).__name__}")
     for i, given in enumerate(calls or ()):
-        call = plain(given)
+        call = to_plain_dict(given)
         if call is None:
             raise reading.error(f"tool call {i} must be a dict, got {type(given).__name__}")
         kind = call.get("type") or "function"
-        function = plain(call.get(kind)) if isinstance(kind, str) else None
+        function = to_plain_dict(call.get(kind)) if isinstance(kind, str) else None
         if function is None:
             raise reading.error(f"tool call {i} has no {kind!r} with the tool's name and arguments")
         tag = reading.call(call.get("id"), function.get("name"))
@@ -99,10 +106,10 @@ def _read_calls(reading: Reading, item: dict[str, Any]) -> None:
             key = _CALL_KEYS[kind]
             held = function.get(key)
             if isinstance(held, dict):  # as some local servers write it
-                held = to_json(held, reading.index)
+                held = dump_arguments(held, reading.index)
             reading.text(("tool_calls", i, kind, key), held, tag)
         else:
             reading.extras.extend(leaf_texts(function))
-    legacy = plain(item.get("function_call"))
+    legacy = to_plain_dict(item.get("function_call"))
     if legacy is not None:
         reading.text(("function_call", "arguments"), legacy.get("arguments"), reading.call_function(legacy.get("name")))

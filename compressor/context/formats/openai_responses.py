@@ -17,16 +17,23 @@ from compressor.context.formats.base import Edits
 from compressor.context.formats.content_parts import (
     CHAT_PARTS,
     RESPONSES_PARTS,
-    holds_foreign,
+    has_foreign_parts,
     part_types,
     read_content,
     read_reasoning,
 )
 from compressor.context.formats.image_size import image_size
-from compressor.context.formats.json_values import leaf, leaf_texts, messages_of, plain, render, replaced
-from compressor.context.formats.turn_builder import Reading, Rounds, Tag
-from compressor.context.model import Context, Image, Kind, Role, Slot, Turn
-from compressor.errors import InvalidContext
+from compressor.context.formats.json_values import (
+    as_message_list,
+    leaf_texts,
+    render,
+    set_paths,
+    slot_value,
+    to_plain_dict,
+)
+from compressor.context.formats.turn_builder import PartLabel, ToolCallPairing, TurnBuilder
+from compressor.context.model import Context, Image, Kind, Role, TextSlot, Turn
+from compressor.errors import ContextError
 
 _ROLES: dict[str, tuple[Role, Kind]] = {
     "system": ("system", "system"),
@@ -50,44 +57,44 @@ _KNOWN = re.compile(
 _OWN_PARTS = RESPONSES_PARTS - CHAT_PARTS
 
 
-class OpenAIResponses:
+class OpenAIResponsesFormat:
     """The OpenAI Responses dialect."""
 
     name = "openai_responses"
 
-    def fits(self, message: Any) -> bool:
+    def may_match(self, message: Any) -> bool:
         """Whether one item can be ours. Never raises."""
-        item = plain(message)
+        item = to_plain_dict(message)
         if item is None:
             return False
         kind = _type_of(item)
         if kind == "message":
             role = item.get("role")
             ours = isinstance(role, str) and role in _ROLES
-            return ours and not item.get("tool_calls") and not holds_foreign(item.get("content"), RESPONSES_PARTS)
+            return ours and not item.get("tool_calls") and not has_foreign_parts(item.get("content"), RESPONSES_PARTS)
         return kind is not None and ("role" not in item or _is_known(kind))
 
-    def shows(self, message: Any) -> bool:
+    def is_evidence(self, message: Any) -> bool:
         """Whether one item can be nobody else's. Never raises."""
-        item = plain(message) or {}
+        item = to_plain_dict(message) or {}
         kind = item.get("type")
         return _is_known(kind) or bool(part_types(item.get("content")) & _OWN_PARTS)
 
     def matches(self, messages: Sequence[Any]) -> bool:
-        return any(map(self.shows, messages)) and all(map(self.fits, messages))
+        return any(map(self.is_evidence, messages)) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = Rounds()
+        rounds = ToolCallPairing()
         referenced = False  # an item_reference may stand for a call: from there on, a result may lack its own
         turns = []
         last_input = -1
-        for index, message in enumerate(messages_of(messages)):
-            item = plain(message)
+        for index, message in enumerate(as_message_list(messages)):
+            item = to_plain_dict(message)
             if item is None:
-                raise InvalidContext(f"an item is a dict, got {type(message).__name__}", index)
+                raise ContextError(f"an item is a dict, got {type(message).__name__}", index)
             kind = _type_of(item)
             if kind is None:
-                raise InvalidContext("an item needs a type or a role", index)
+                raise ContextError("an item needs a type or a role", index)
             turn = _read(index, item, kind, rounds, referenced)
             turns.append(turn)
             referenced = referenced or kind == "item_reference"
@@ -104,8 +111,8 @@ def _is_known(kind: Any) -> bool:
     return isinstance(kind, str) and _KNOWN.fullmatch(kind) is not None
 
 
-def _write(message: Any, changes: list[tuple[Slot, str]]) -> dict[str, Any]:
-    return replaced(message, [(slot.path, leaf(slot, message, text, "input_text")) for slot, text in changes])
+def _write(message: Any, changes: list[tuple[TextSlot, str]]) -> dict[str, Any]:
+    return set_paths(message, [(slot.path, slot_value(slot, message, text, "input_text")) for slot, text in changes])
 
 
 def _type_of(item: dict[str, Any]) -> str | None:
@@ -118,11 +125,11 @@ def _type_of(item: dict[str, Any]) -> str | None:
     return "item_reference" if kind is None and isinstance(item.get("id"), str) else None
 
 
-def _read(index: int, item: dict[str, Any], kind: str, rounds: Rounds, referenced: bool) -> Turn:
+def _read(index: int, item: dict[str, Any], kind: str, rounds: ToolCallPairing, referenced: bool) -> Turn:
     if kind == "message":
         return _read_message(index, item, rounds)
     if kind in _CALLS:
-        reading = Reading(index, "assistant", rounds)
+        reading = TurnBuilder(index, "assistant", rounds)
         key = _CALLS[kind]
         if key:
             reading.text((key,), item.get(key), reading.call(item.get("call_id"), item.get("name")))
@@ -131,10 +138,10 @@ def _read(index: int, item: dict[str, Any], kind: str, rounds: Rounds, reference
             reading.extras.extend(leaf_texts(item))
         return reading.turn()
     if kind in _OUTPUTS:
-        reading = Reading(index, "tool", rounds)
+        reading = TurnBuilder(index, "tool", rounds)
         call_id = item.get("call_id")
         if referenced and isinstance(call_id, str) and call_id not in rounds.open:
-            tag = Tag("tool_result", None, call_id)
+            tag = PartLabel("tool_result", None, call_id)
         else:
             tag = reading.answer(call_id, item.get("name"))
         if _OUTPUTS[kind]:
@@ -142,26 +149,26 @@ def _read(index: int, item: dict[str, Any], kind: str, rounds: Rounds, reference
         else:
             _read_unedited(reading, item, tag)
         return reading.turn()
-    reading = Reading(index, "assistant", rounds)
+    reading = TurnBuilder(index, "assistant", rounds)
     if kind == "reasoning":
-        read_reasoning(reading, item, (), Tag("thinking"))
+        read_reasoning(reading, item, (), PartLabel("thinking"))
     elif kind not in ("item_reference", "image_generation_call"):  # the one is an id, the other holds a picture
         reading.extras.extend(leaf_texts(item))
     return reading.turn()
 
 
-def _read_message(index: int, item: dict[str, Any], rounds: Rounds) -> Turn:
+def _read_message(index: int, item: dict[str, Any], rounds: ToolCallPairing) -> Turn:
     role = item.get("role")
     if not isinstance(role, str) or role not in _ROLES:
-        raise InvalidContext(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
-    reading = Reading(index, _ROLES[role][0], rounds)
-    read_content(reading, item.get("content"), ("content",), Tag(_ROLES[role][1]))
+        raise ContextError(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
+    reading = TurnBuilder(index, _ROLES[role][0], rounds)
+    read_content(reading, item.get("content"), ("content",), PartLabel(_ROLES[role][1]))
     return reading.turn()
 
 
-def _read_unedited(reading: Reading, item: dict[str, Any], tag: Tag) -> None:
+def _read_unedited(reading: TurnBuilder, item: dict[str, Any], tag: PartLabel) -> None:
     """The output of a computer, shell or patch call: its text is counted, its screenshot measured."""
-    output = plain(item.get("output")) or {}
+    output = to_plain_dict(item.get("output")) or {}
     if output.get("type") == "computer_screenshot":
         width, height = image_size(output.get("image_url"))
         reading.image(("output",), Image(width, height), tag, editable=False)

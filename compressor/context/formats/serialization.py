@@ -1,4 +1,4 @@
-"""Messages as JSON and back, and what tells one from another. Knows dicts, SDK objects and LangChain messages.
+"""Messages as JSON and back, and what tells one from another. Knows dicts, SDK objects and LangChainFormat messages.
 
 A digest leaves out what may differ between two sends of the same message: where prompt cache borders stand, ids and
 usage that a framework adds later. Knows no dialect's meaning.
@@ -10,12 +10,12 @@ import hashlib
 import json
 from typing import Any
 
-from compressor.context.formats.json_values import plain
-from compressor.errors import InvalidContext, MissingExtra
+from compressor.context.formats.json_values import to_plain_dict
+from compressor.errors import ContextError, MissingDependencyError
 
 DIGEST = 16  # hex digits
-_FLEETING = frozenset(("cache_control", "prompt_cache_breakpoint"))
-#: What makes a LangChain message what it is; ids, artifacts and metadata come and go.
+_TRANSIENT_KEYS = frozenset(("cache_control", "prompt_cache_breakpoint"))
+#: What makes a LangChainFormat message what it is; ids, artifacts and metadata come and go.
 _LANGCHAIN = ("type", "role", "content", "name", "tool_calls", "tool_call_id", "status", "additional_kwargs")
 _CHUNKS = {
     "AIMessageChunk": "ai",
@@ -25,32 +25,32 @@ _CHUNKS = {
 }
 
 
-def digest(message: Any, before: str = "") -> str:
-    """A short hash of a message that came after a history with the digest `before`. InvalidContext if it cannot be
+def chain_digest(message: Any, before: str = "") -> str:
+    """A short hash of a message that came after a history with the digest `before`. ContextError if it cannot be
     written as JSON."""
     item = _dict(message)
     try:
-        text = json.dumps(_lasting(item), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(_without_transient_keys(item), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidContext(f"a message that cannot be written as JSON: {error}") from None
+        raise ContextError(f"a message that cannot be written as JSON: {error}") from None
     return hashlib.blake2b((before + text).encode("utf-8", "surrogatepass"), digest_size=DIGEST // 2).hexdigest()
 
 
-def to_json(message: Any) -> Any:
-    """A message as JSON data. InvalidContext if it cannot be written so. A LangChain message's artifact that cannot is
+def serialize_message(message: Any) -> Any:
+    """A message as JSON data. ContextError if it cannot be written so. A LangChainFormat message's artifact that cannot is
     left out, and such metadata becomes text: no model reads them."""
     try:
         if _is_langchain(message):
             return {"langchain": _langchain_json(_langchain().message_to_dict(message))}
         return json.loads(json.dumps(_dict(message), default=_sdk))
-    except InvalidContext:
+    except ContextError:
         raise
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidContext(f"a message that cannot be written as JSON: {error}") from None
+        raise ContextError(f"a message that cannot be written as JSON: {error}") from None
 
 
-def from_json(data: Any) -> Any:
-    """The message again: SDK objects come back as dicts, LangChain messages as LangChain messages."""
+def deserialize_message(data: Any) -> Any:
+    """The message again: SDK objects come back as dicts, LangChainFormat messages as LangChainFormat messages."""
     if set(data) == {"langchain"}:
         return _langchain().messages_from_dict([data["langchain"]])[0]
     return data
@@ -65,7 +65,7 @@ def _langchain_json(data: dict[str, Any]) -> Any:
 
 def _sdk(value: Any) -> Any:
     """An SDK's object inside a dict, as in `{"role": "assistant", "content": response.content}`."""
-    found = plain(value)
+    found = to_plain_dict(value)
     if found is None:
         raise TypeError(f"{type(value).__name__} is no JSON")
     return found
@@ -77,19 +77,19 @@ def _dict(message: Any) -> Any:
         said = {key: getattr(message, key, None) for key in _LANGCHAIN}
         said["type"] = _CHUNKS.get(str(said["type"]), said["type"])
         return said | {"tool_calls": [[c.get("id"), c.get("name"), c.get("args")] for c in calls]}
-    item = plain(message)
+    item = to_plain_dict(message)
     if item is None:
-        raise InvalidContext(f"a message is a dict or a LangChain message, got {type(message).__name__}")
+        raise ContextError(f"a message is a dict or a LangChainFormat message, got {type(message).__name__}")
     return item
 
 
-def _lasting(value: Any) -> Any:
+def _without_transient_keys(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _lasting(v) for k, v in value.items() if k not in _FLEETING and v is not None}
+        return {k: _without_transient_keys(v) for k, v in value.items() if k not in _TRANSIENT_KEYS and v is not None}
     if isinstance(value, (list, tuple)):
-        return [_lasting(v) for v in value]
-    found = plain(value)
-    return value if found is None else _lasting(found)
+        return [_without_transient_keys(v) for v in value]
+    found = to_plain_dict(value)
+    return value if found is None else _without_transient_keys(found)
 
 
 def _is_langchain(message: Any) -> bool:
@@ -102,5 +102,5 @@ def _langchain() -> Any:
     try:
         from langchain_core import messages
     except ImportError:
-        raise MissingExtra("langchain-core", "langchain") from None
+        raise MissingDependencyError("langchain-core", "langchain") from None
     return messages

@@ -8,7 +8,7 @@ Anthropic: `thinking` and `redacted_thinking` of the current turn must come back
     blocks"; the API's own `clear_thinking_20251015` does it, .../context-editing). Models with preserved thinking check
     blocks against all that stood before them and against their neighbours: "It also fails if a thinking block between
     others was left out or moved" (.../preserved-thinking/prefix-checks). So the oldest go first and without a gap, and
-    who edits a message must leave no signed block behind it: see `first_signed`.
+    who edits a message must leave no signed block behind it: see `first_signed_index`.
 OpenAI Responses: the model uses reasoning within a turn and discards it after
     (https://cookbook.openai.com/examples/responses_api/reasoning_items); of earlier turns the API takes items without
     it only if they have no `id` that ties them to it ("Item 'msg_…' was provided without its required 'reasoning'
@@ -18,7 +18,7 @@ OpenAI-compatible (`reasoning_content`, `reasoning`, `reasoning_details`): DeepS
     tool call and refuses requests without that of turns with one, "in all subsequent requests"
     (https://api-docs.deepseek.com/guides/thinking_mode); users report that once there are tools, it asks for all of
     it. Others have a preserved thinking of their own. So it goes only where nothing was called at all.
-LangChain: messages that carry such blocks, by the rules of the provider that made them; Google's stay as they are.
+LangChainFormat: messages that carry such blocks, by the rules of the provider that made them; Google's stay as they are.
 
 No budget, store or score: whoever calls keeps what was left out.
 """
@@ -29,24 +29,24 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from compressor.context.formats.base import Dialect
-from compressor.context.formats.json_values import plain
+from compressor.context.formats.base import MessageFormat
+from compressor.context.formats.json_values import to_plain_dict
 from compressor.context.model import Turn
 
 Removed = tuple[int, str]  # index of the message it stood in, its text (JSON where it has no readable one)
 
 _THINKING = ("thinking", "redacted_thinking")
 _FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
-#: Items (Responses) and blocks (LangChain) that the API also takes without an id.
+#: Items (Responses) and blocks (LangChainFormat) that the API also takes without an id.
 _LOSE_ID = ("message", "function_call", "custom_tool_call", "text", "output_text", "refusal", "tool_call")
 
 
-def without_finished_reasoning(messages: Sequence[Any], dialect: Dialect) -> tuple[list[Any], list[Removed]]:
+def strip_finished_reasoning(messages: Sequence[Any], dialect: MessageFormat) -> tuple[list[Any], list[Removed]]:
     """The messages without the reasoning of finished turns that their provider does not want back, and what was left
     out, with indices into the messages given. A message from which nothing goes is the same object; reasoning that is
     an item of its own goes with its message, and a message that had nothing else stays as it is.
 
-    Raises InvalidContext for what the dialect does not take.
+    Raises ContextError for what the dialect does not take.
     """
     turns = dialect.parse(messages).turns
     end = _finished(turns)
@@ -67,7 +67,7 @@ def without_finished_reasoning(messages: Sequence[Any], dialect: Dialect) -> tup
     return out, removed
 
 
-def first_signed(messages: Sequence[Any], dialect: Dialect) -> int | None:
+def first_signed_index(messages: Sequence[Any], dialect: MessageFormat) -> int | None:
     """Index of the first message with reasoning that Anthropic signed, None if there is none. On models with preserved
     thinking, nothing before it may change: the API would refuse the request, or drop the reasoning."""
     split = {"anthropic": _anthropic, "langchain": _langchain_signed}.get(dialect.name)
@@ -83,11 +83,11 @@ def _finished(turns: Sequence[Turn]) -> int:
     end, after_results = 0, False
     waiting: set[str] = set()
     for turn in turns:
-        waiting |= set(turn.calls)
-        waiting -= set(turn.answers)
+        waiting |= set(turn.call_ids)
+        waiting -= set(turn.result_call_ids)
         if turn.role == "assistant":
             after_results = False
-        elif turn.role == "tool" or turn.answers:
+        elif turn.role == "tool" or turn.result_call_ids:
             after_results = True
         elif turn.role == "user" and not after_results and not waiting:
             end = turn.index
@@ -96,7 +96,7 @@ def _finished(turns: Sequence[Turn]) -> int:
 
 def _called(turns: Sequence[Turn]) -> bool:
     """Whether any tool was called."""
-    return any(t.calls or t.role == "tool" or any(s.kind == "tool_call" for s in t.slots) for t in turns)
+    return any(t.call_ids or t.role == "tool" or any(s.kind == "tool_call" for s in t.slots) for t in turns)
 
 
 #: What a message is without its reasoning (None if nothing would be left), and the reasoning; None if it has none.
@@ -125,7 +125,7 @@ def _oldest(out: list[Any], end: int, split: _Split, removed: list[Removed]) -> 
 
 
 def _anthropic(message: Any) -> _Found:
-    item = plain(message) or {}
+    item = to_plain_dict(message) or {}
     if item.get("role") != "assistant":
         return None
     found = _parts(item.get("content"), lambda part: part.get("type") in _THINKING)
@@ -141,16 +141,16 @@ def _parts(content: Any, goes: Callable[[dict[str, Any]], bool]) -> _Found:
     """Content parts without those that go (None if no more than blanks would be left), and their texts."""
     if not isinstance(content, (list, tuple)):
         return None
-    gone = [part for value in content if (part := plain(value)) is not None and goes(part)]
+    gone = [part for value in content if (part := to_plain_dict(value)) is not None and goes(part)]
     if not gone:
         return None
-    left = [value for value in content if (part := plain(value)) is None or not goes(part)]
+    left = [value for value in content if (part := to_plain_dict(value)) is None or not goes(part)]
     return (left if any(map(_says, left)) else None), [_text(part) for part in gone]
 
 
 def _says(value: Any) -> bool:
     """Whether a content part is more than blank text."""
-    part = plain(value)
+    part = to_plain_dict(value)
     text = value if part is None else part.get("text") if part.get("type") in ("text", "output_text") else "…"
     return not isinstance(text, str) or bool(text.strip())
 
@@ -164,13 +164,13 @@ def _text(part: dict[str, Any]) -> str:
     for key in ("content", "summary"):
         held = part.get(key)
         for value in held if isinstance(held, (list, tuple)) else ():
-            text = (plain(value) or {}).get("text")
+            text = (to_plain_dict(value) or {}).get("text")
             texts += [text] if isinstance(text, str) and text else []
     return "\n".join(texts) or json.dumps(part, ensure_ascii=False, default=str)
 
 
 def _chat(message: Any) -> _Found:
-    item = plain(message) or {}
+    item = to_plain_dict(message) or {}
     found = _fields(item) if item.get("role") == "assistant" else None
     if found is None:
         return None
@@ -188,7 +188,7 @@ def _fields(item: dict[str, Any]) -> _Found:
 
 def _without_items(items: list[Any], end: int) -> tuple[list[Any], list[Removed]]:
     """Responses: the reasoning items of whole turns, and the ids of what they led to."""
-    held = [plain(item) or {} for item in items]
+    held = [to_plain_dict(item) or {} for item in items]
     removed: list[Removed] = []
     bare: dict[int, dict[str, Any]] = {}
     start = 0
@@ -225,7 +225,7 @@ def _langchain_signed(message: Any) -> _Found:
 
 
 def _langchain_items(message: Any) -> _Found:
-    """OpenAI's reasoning in the content of a LangChain message, with the ids that tie the other blocks to it."""
+    """OpenAI's reasoning in the content of a LangChainFormat message, with the ids that tie the other blocks to it."""
     provider = _provider(message)
     if provider not in ("openai", "azure") or "__openai_function_call_ids__" in message.additional_kwargs:
         return None
@@ -240,7 +240,7 @@ def _langchain_items(message: Any) -> _Found:
 
 
 def _loose(part: Any) -> Any:
-    """A LangChain block without the id of the item it was; a `tool_call` has its call's as `id`, the item's beside."""
+    """A LangChainFormat block without the id of the item it was; a `tool_call` has its call's as `id`, the item's beside."""
     if not isinstance(part, dict):
         return part
     if part.get("type") == "tool_call":
@@ -259,7 +259,7 @@ def _langchain_fields(message: Any) -> _Found:
 
 
 def _provider(message: Any) -> str | None:
-    """Who made a LangChain AI message, as LangChain notes it ("" where it does not); None for other messages."""
+    """Who made a LangChainFormat AI message, as LangChainFormat notes it ("" where it does not); None for other messages."""
     if getattr(message, "type", None) not in ("ai", "AIMessageChunk"):
         return None
     named = message.response_metadata.get("model_provider")

@@ -1,6 +1,6 @@
 """A turn while it is being read, and the tool rounds around it: which calls are open, which result answers which.
 
-`Rounds` refuses what a provider would refuse: a result without its call, a call that never gets its result, one id
+`ToolCallPairing` refuses what a provider would refuse: a result without its call, a call that never gets its result, one id
 used twice at a time. When a round has to be over differs between dialects, so they say so (`close`).
 """
 
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from compressor.context.model import Image, Kind, Path, Role, Slot, Turn
-from compressor.errors import InvalidContext
+from compressor.context.model import Image, Kind, Path, Role, TextSlot, Turn
+from compressor.errors import ContextError
 
 
-class Tag(NamedTuple):
+class PartLabel(NamedTuple):
     """What the texts of one part of a message are."""
 
     kind: Kind
@@ -20,7 +20,7 @@ class Tag(NamedTuple):
     call_id: str | None = None
 
 
-class Rounds:
+class ToolCallPairing:
     """Pairs tool calls with their results while the messages are read in order."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Rounds:
         """Opens a call and gives its id."""
         key = self._id(call_id, "tool call", index)
         if key in self.open:
-            raise InvalidContext(f"tool call id {key!r} is used twice: give each call its own id", index)
+            raise ContextError(f"tool call id {key!r} is used twice: give each call its own id", index)
         self.open[key] = (index, name)
         return key
 
@@ -39,7 +39,7 @@ class Rounds:
         """Closes a call; gives its id and the tool's name."""
         key = self._id(call_id, "tool result", index)
         if key not in self.open:
-            raise InvalidContext(
+            raise ContextError(
                 f"tool result for {key!r}, which no call before it waits for: add the call or remove the result",
                 index,
             )
@@ -52,90 +52,90 @@ class Rounds:
     def answer_function(self, name: str, index: int) -> None:
         """Closes the legacy call of that name."""
         if not self._functions.get(name):
-            raise InvalidContext(
+            raise ContextError(
                 f"result of function {name!r}, which no function_call before it waits for: add the call or remove it",
                 index,
             )
         self._functions[name] -= 1
 
     def close(self, before: int | None = None) -> None:
-        """The calls made so far (or `before` a message) must have their results by now. `InvalidContext` names the
+        """The calls made so far (or `before` a message) must have their results by now. `ContextError` names the
         message whose call has none."""
         for call_id, (index, _) in self.open.items():
             if before is not None and index > before:
                 continue
-            raise InvalidContext(f"tool call {call_id!r} has no result: add its result or remove the call", index)
+            raise ContextError(f"tool call {call_id!r} has no result: add its result or remove the call", index)
 
     @staticmethod
     def _id(call_id: Any, what: str, index: int) -> str:
         if isinstance(call_id, str) and call_id:
             return call_id
-        raise InvalidContext(f"{what} without an id: ids pair calls with their results", index)
+        raise ContextError(f"{what} without an id: ids pair calls with their results", index)
 
 
-class Reading:
+class TurnBuilder:
     """Collects what one message holds. Texts that are empty are no slots."""
 
     __slots__ = ("answers", "calls", "extras", "index", "role", "rounds", "slots")
 
-    def __init__(self, index: int, role: Role, rounds: Rounds) -> None:
+    def __init__(self, index: int, role: Role, rounds: ToolCallPairing) -> None:
         self.index = index
         self.role: Role = role
         self.rounds = rounds
-        self.slots: list[Slot] = []
+        self.slots: list[TextSlot] = []
         self.calls: list[str] = []
         self.answers: list[str] = []
         self.extras: list[str] = []
 
-    def text(self, path: Path, text: Any, tag: Tag, editable: bool = True) -> None:
+    def text(self, path: Path, text: Any, tag: PartLabel, editable: bool = True) -> None:
         if not isinstance(text, str):
             raise self.error(f"{_dotted(path)} must be a string, got {type(text).__name__}")
         if text:
-            self.slots.append(Slot(self.index, path, tag[0], text, editable, tag[1], tag[2]))
+            self.slots.append(TextSlot(self.index, path, tag[0], text, editable, tag[1], tag[2]))
 
-    def image(self, path: Path, image: Image, tag: Tag, editable: bool = True) -> None:
-        self.slots.append(Slot(self.index, path, "image", "", editable, tag.name, tag.call_id, image))
+    def image(self, path: Path, image: Image, tag: PartLabel, editable: bool = True) -> None:
+        self.slots.append(TextSlot(self.index, path, "image", "", editable, tag.name, tag.call_id, image))
 
     def extra(self, text: Any) -> None:
         """A text that is billed and never edited. Anything but a text is no matter here."""
         if isinstance(text, str) and text:
             self.extras.append(text)
 
-    def call(self, call_id: Any, name: Any) -> Tag:
+    def call(self, call_id: Any, name: Any) -> PartLabel:
         """A tool call made here; gives the tag of its arguments."""
         name = self.tool_name(name)
         call_id = self.rounds.call(call_id, name, self.index)
         self.calls.append(call_id)
         self.extras.append(name)
-        return Tag("tool_call", name, call_id)
+        return PartLabel("tool_call", name, call_id)
 
-    def call_function(self, name: Any) -> Tag:
+    def call_function(self, name: Any) -> PartLabel:
         """A legacy call without an id."""
         name = self.tool_name(name)
         self.rounds.call_function(name)
         self.extras.append(name)
-        return Tag("tool_call", name)
+        return PartLabel("tool_call", name)
 
-    def answer(self, call_id: Any, name: Any = None) -> Tag:
+    def answer(self, call_id: Any, name: Any = None) -> PartLabel:
         """A tool result given here; gives the tag of its texts."""
         call_id, called = self.rounds.answer(call_id, self.index)
         self.answers.append(call_id)
-        return Tag("tool_result", name if isinstance(name, str) and name else called, call_id)
+        return PartLabel("tool_result", name if isinstance(name, str) and name else called, call_id)
 
-    def answer_function(self, name: Any) -> Tag:
+    def answer_function(self, name: Any) -> PartLabel:
         """A legacy result without an id."""
         name = self.tool_name(name)
         self.rounds.answer_function(name, self.index)
         self.extras.append(name)
-        return Tag("tool_result", name)
+        return PartLabel("tool_result", name)
 
     def tool_name(self, name: Any) -> str:
         if isinstance(name, str) and name:
             return name
         raise self.error("a tool call needs the name of its tool")
 
-    def error(self, problem: str) -> InvalidContext:
-        return InvalidContext(problem, self.index)
+    def error(self, problem: str) -> ContextError:
+        return ContextError(problem, self.index)
 
     def turn(self) -> Turn:
         return Turn(self.index, self.role, self.slots, tuple(self.calls), tuple(self.answers), tuple(self.extras))

@@ -6,5 +6,5 @@
     pool, selection, result     the examples at hand, the choice, its account
     bank                        examples that outlive the process
 
-`Compressor.select_examples` and `ExampleBank` are the doors. Knows nothing of contexts or sessions.
+`Compressor.select_examples` and `ExampleStore` are the doors. Knows nothing of contexts or sessions.
 """

@@ -10,7 +10,7 @@ _WORDS = frozenset(("yes", "no", "true", "false", "valid", "invalid"))
 _ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d+[.)])\s", re.M)
 
 
-def form_of(answer: str) -> str:
+def answer_format(answer: str) -> str:
     """ "number", "choice", "verdict", "json", "code", "list", "steps" (several lines), "line", or "" for no answer."""
     answer = answer.strip()
     if not answer:

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 EPSILON = 1e-6  # what is left of an example's own length, squared, from which on the chosen ones say all of it
 
 
-def greedy(
+def select_dpp(
     similarity: Floats,
     quality: Floats,
     most: int,

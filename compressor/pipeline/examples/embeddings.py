@@ -33,13 +33,13 @@ class TextEncoder(Protocol):
         ...
 
 
-def encoder_of(scorer: Scorer) -> TextEncoder | None:
+def find_encoder(scorer: Scorer) -> TextEncoder | None:
     """What embeds texts for a scorer, if anything does."""
     reader = getattr(scorer, "reader", None)
     return reader if isinstance(reader, TextEncoder) else None
 
 
-class Vectors:
+class EmbeddingMatrix:
     """[n, d] vectors of length 1, or 0, and where they are multiplied."""
 
     def __init__(self, rows: Floats, device: Device) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from compressor.errors import InvalidContext
+from compressor.errors import ContextError
 
 Shape = Literal["text", "fields", "messages", "object"]
 
@@ -39,33 +39,33 @@ class Example:
 
     given: Any
     shape: Shape
-    asked: str
+    question: str
     answer: str = ""
     label: str = ""
-    home: str | int | tuple[()] | None = None
+    rationale_field: str | int | tuple[()] | None = None
     reasoning: tuple[int, int] = (0, 0)
-    closed: bool = False  # the reasoning has a text to itself: no mark of an answer is needed to see its end
+    is_closed: bool = False  # the reasoning has a text to itself: no mark of an answer is needed to see its end
 
     @property
     def text(self) -> str:
         """The text of `home`."""
-        if self.home is None:
+        if self.rationale_field is None:
             return ""
         if self.shape == "text":
             return str(self.given)
-        if self.shape == "messages" and isinstance(self.home, int):
-            return str(self.given[self.home]["content"])
-        return str(self.given[self.home])
+        if self.shape == "messages" and isinstance(self.rationale_field, int):
+            return str(self.given[self.rationale_field]["content"])
+        return str(self.given[self.rationale_field])
 
     def with_text(self, text: str) -> Any:
         """A copy of what was given, with another text at `home`; the same shape."""
         if self.shape == "text":
             return text
-        if self.shape == "messages" and isinstance(self.home, int):
+        if self.shape == "messages" and isinstance(self.rationale_field, int):
             copies = list(self.given)
-            copies[self.home] = {**copies[self.home], "content": text}
+            copies[self.rationale_field] = {**copies[self.rationale_field], "content": text}
             return tuple(copies) if isinstance(self.given, tuple) else copies
-        return {**self.given, self.home: text}
+        return {**self.given, self.rationale_field: text}
 
     def turns(self, text: str | None = None) -> list[dict[str, Any]]:
         """It as messages, `text` at its `home`; the caller's own where it is messages; [] where it has no answer."""
@@ -74,11 +74,11 @@ class Example:
         if not self.answer:
             return []
         answer = self.answer
-        if self.closed:
+        if self.is_closed:
             answer = f"{self.text if text is None else text}\n{answer}"
         elif text is not None:
             answer = text[self.reasoning[0] :] if self.shape == "text" else text
-        return [{"role": "user", "content": self.asked.strip()}, {"role": "assistant", "content": answer.strip()}]
+        return [{"role": "user", "content": self.question.strip()}, {"role": "assistant", "content": answer.strip()}]
 
     def original(self, rendered: str) -> str:
         """What a ref to it gives back: a string itself, the JSON of anything else, or of what is none, how it was to be
@@ -92,7 +92,7 @@ class Example:
 
 
 def read(given: Any, index: int, templated: bool = False) -> Example:
-    """The example. InvalidContext names what is wrong with which; `templated`: a template says how it is written, so
+    """The example. ContextError names what is wrong with which; `templated`: a template says how it is written, so
     that its fields may have any names."""
     if isinstance(given, str):
         return _text(given)
@@ -102,7 +102,7 @@ def read(given: Any, index: int, templated: bool = False) -> Example:
         return _messages(given, index)
     if templated:
         return Example(given, "object", "")
-    raise InvalidContext(
+    raise ContextError(
         f"an example is a str, a mapping or a list of messages, not {type(given).__name__}; give a template for others",
         index,
     )
@@ -113,12 +113,12 @@ def string(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def id_of(given: Any, index: int) -> str:
-    """An id from what an example holds: 16 hexadecimal digits. InvalidContext for what cannot be written as JSON."""
+def example_id(given: Any, index: int) -> str:
+    """An id from what an example holds: 16 hexadecimal digits. ContextError for what cannot be written as JSON."""
     try:
         text = json.dumps(given, ensure_ascii=False, sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise InvalidContext(f"an example of a bank has to be JSON: {error}", index) from None
+        raise ContextError(f"an example of a bank has to be JSON: {error}", index) from None
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
@@ -139,7 +139,7 @@ def _fields(given: Mapping[str, Any], index: int, templated: bool) -> Example:
     asks = next((name for name in ASKS if name in given), None)
     answers = next((name for name in ANSWERS if name in given and name != asks), None)
     if (asks is None or answers is None) and not templated:
-        raise InvalidContext(
+        raise ContextError(
             f"an example has no input and output among {_names(given)}: name them so, or give a template", index
         )
     asked = string(given[asks]) if asks is not None else ""
@@ -148,7 +148,7 @@ def _fields(given: Mapping[str, Any], index: int, templated: bool) -> Example:
     label = string(given[said]) if said is not None else _label(answer)
     reasons = next((name for name in REASONS if isinstance(given.get(name), str)), None)
     if reasons is not None:
-        return Example(given, "fields", asked, answer, label, reasons, (0, len(given[reasons])), closed=True)
+        return Example(given, "fields", asked, answer, label, reasons, (0, len(given[reasons])), is_closed=True)
     if answers is not None and isinstance(given[answers], str):
         return Example(given, "fields", asked, answer, label, answers, (0, len(answer)))
     return Example(given, "fields", asked, answer, label)
@@ -159,15 +159,15 @@ def _messages(given: Sequence[Any], index: int) -> Example:
     last = -1
     for i, message in enumerate(given):
         if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-            raise InvalidContext('a list is an example only if it holds messages, each with a "role"', index)
+            raise ContextError('a list is an example only if it holds messages, each with a "role"', index)
         if not isinstance(message.get("content"), str):
-            raise InvalidContext(f'the "content" of message {i} of the example is no str', index)
+            raise ContextError(f'the "content" of message {i} of the example is no str', index)
         if message["role"] == "assistant":
             last = i
         else:
             asked.append(message["content"])
     if last < 0 or not asked:
-        raise InvalidContext("an example of messages has a user's and an assistant's", index)
+        raise ContextError("an example of messages has a user's and an assistant's", index)
     answer = given[last]["content"]
     return Example(given, "messages", "\n".join(asked), answer, _label(answer), last, (0, len(answer)))
 

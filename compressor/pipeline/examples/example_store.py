@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 
 from compressor.compressor import Compressor
-from compressor.errors import CompressorError, ExpiredRef, InvalidContext, StoreError, UnknownRef
-from compressor.pipeline.examples.example import Example, id_of, read
-from compressor.pipeline.examples.example_set import Array, Compute, Pool, asked_of
-from compressor.pipeline.examples.feature_cache import Batch, Kept, digest
-from compressor.pipeline.examples.ngram_features import Features, features
+from compressor.errors import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
+from compressor.pipeline.examples.example import Example, example_id, read
+from compressor.pipeline.examples.example_set import Array, Compute, ExampleSet, question_text
+from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCache, digest
+from compressor.pipeline.examples.ngram_features import Features, ngram_features
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.select import choose
-from compressor.pipeline.examples.template import Template, TemplateLike
-from compressor.scoring.runtime.executor import in_thread
-from compressor.storage.base import Journal, Store
-from compressor.tokens import counter_for
+from compressor.pipeline.examples.template import ExampleTemplate, TemplateLike
+from compressor.scoring.runtime.executor import run_in_thread
+from compressor.storage.base import AppendLog, BlobStore
+from compressor.tokens import get_counter
 
 RECORD = 1_000  # examples of one record of the log
 TRIES = 20  # that another process may be first with its record
@@ -33,7 +33,7 @@ WASTE = 1_000  # removed examples from which on the log is written anew, once th
 Record = dict[str, Any]  # {"add": [[id, example], ...]} or {"remove": [id, ...]}
 
 
-class ExampleBank:
+class ExampleStore:
     """A bank of examples. Safe to share between threads; processes see each other's changes when they change something
     themselves, or `refresh`.
 
@@ -41,12 +41,12 @@ class ExampleBank:
     name: which of the store's banks. template: as for `Compressor.select_examples`; it has to fit all examples.
 
     A bank that nobody has opened, changed or refreshed for the store's TTL (seven days) is gone from it. Examples have
-    to be JSON. Raises StoreError, InvalidContext, CompressorError.
+    to be JSON. Raises StoreError, ContextError, CompressorError.
     """
 
     def __init__(
         self,
-        where: Compressor | Store | str | None = None,
+        where: Compressor | BlobStore | str | None = None,
         name: str = "default",
         template: TemplateLike | None = None,
     ) -> None:
@@ -54,8 +54,8 @@ class ExampleBank:
         if not isinstance(name, str) or not 0 < len(name) <= 100:
             raise CompressorError("a bank's name is a string of 1 to 100 characters")
         self.name, self._template = name, template
-        self._writes = Template(template)  # what is wrong with a template shows now
-        self._kept = Kept(lambda: self.compressor.store)
+        self._writes = ExampleTemplate(template)  # what is wrong with a template shows now
+        self._kept = FeatureCache(lambda: self.compressor.store)
         self._lock = threading.RLock()
         self._at: int = 0  # the number of the last record that is applied
         self._clear()
@@ -73,20 +73,20 @@ class ExampleBank:
         return list(self._pool.ids)
 
     def get(self, id: str) -> Any:
-        """The example of that id. InvalidContext if there is none."""
+        """The example of that id. ContextError if there is none."""
         pool = self._pool
         if id not in pool.places:
-            raise InvalidContext(f"the bank {self.name!r} has no example {id!r}")
+            raise ContextError(f"the bank {self.name!r} has no example {id!r}")
         return pool.examples[pool.places[id]].given
 
     def add(self, examples: Sequence[Any], ids: Sequence[str] | None = None) -> list[str]:
         """Adds examples and gives their ids: your own, or made from what each holds, so that the same example is there
-        once. All are added or none: InvalidContext names the one that cannot be, also where its id has another."""
+        once. All are added or none: ContextError names the one that cannot be, also where its id has another."""
         if isinstance(examples, (str, bytes)) or not isinstance(examples, Sequence):
-            raise InvalidContext(f"examples must be a list, not {type(examples).__name__}")
+            raise ContextError(f"examples must be a list, not {type(examples).__name__}")
         if ids is not None and (len(ids) != len(examples) or not all(isinstance(i, str) and i for i in ids)):
-            raise InvalidContext("ids are strings that are not empty, one for each example")
-        contents = [id_of(example, i) for i, example in enumerate(examples)]
+            raise ContextError("ids are strings that are not empty, one for each example")
+        contents = [example_id(example, i) for i, example in enumerate(examples)]
         for i, example in enumerate(examples):
             self._writes.render(read(example, i, self._template is not None), i)
         named = list(ids) if ids is not None else contents
@@ -101,7 +101,7 @@ class ExampleBank:
     def remove(self, ids: Sequence[str]) -> int:
         """Removes examples; gives how many of the ids were there."""
         if isinstance(ids, str) or not all(isinstance(id, str) for id in ids):
-            raise InvalidContext("ids must be a list of strings")
+            raise ContextError("ids must be a list of strings")
         before: list[str] = []
 
         def records() -> list[Record]:
@@ -124,19 +124,19 @@ class ExampleBank:
         """The examples that teach most for a query; see `Compressor.select_examples`."""
         pool, compressor = self._pool, self.compressor  # a pool never changes
         options: dict[str, Any] = {"method": method, "prune": prune, "order": order}
-        scorer, counter = compressor.scorer, counter_for(model)
+        scorer, counter = compressor.scorer, get_counter(model)
         return choose(pool, pool.given, query, budget, counter, scorer, lambda: compressor.store, **options)
 
     async def aselect(self, query: str | None, budget: int | float, **options: Any) -> ExamplesResult:
         """`select` in a worker thread, with the same options."""
-        return await in_thread(self.select, query, budget, **options)
+        return await run_in_thread(self.select, query, budget, **options)
 
     def refresh(self) -> None:
         """Reads what others have added and removed since, and keeps the bank from expiring."""
         with self._lock:
             try:
                 found = self._journal.read_log(self._log, self._at)
-            except (UnknownRef, ExpiredRef):
+            except (UnknownRefError, ExpiredRefError):
                 self._at = 0  # it has expired under us: what we have is written again with the next change
                 return
             if found and found[0][0] != self._at + 1:
@@ -151,13 +151,13 @@ class ExampleBank:
         return f"examples:{self.name}"
 
     @property
-    def _journal(self) -> Journal:
+    def _journal(self) -> AppendLog:
         store: Any = self.compressor.store
         if not hasattr(store, "append_log"):
             raise StoreError(
                 f"{type(store).__name__} keeps no logs, which a bank needs: see compressor.storage.Journal"
             )
-        journal: Journal = store
+        journal: AppendLog = store
         return journal
 
     def _change(self, records: Callable[[], list[Record]]) -> None:
@@ -185,7 +185,7 @@ class ExampleBank:
             if added - len(self) < max(WASTE, len(self)):
                 return
             records = self._all()
-            if self._journal.append_log(self._log, self._at, [_dumped(r) for r in records], fresh=True):
+            if self._journal.append_log(self._log, self._at, [_dumped(r) for r in records], truncate_before=True):
                 at = self._at + len(records)
                 self._clear()
                 self._apply(records)
@@ -197,26 +197,26 @@ class ExampleBank:
         return [{"add": pairs[i : i + RECORD]} for i in range(0, max(1, len(pairs)), RECORD)]
 
     def _new(self, examples: Sequence[Any], named: Sequence[str], contents: Sequence[str]) -> list[list[Any]]:
-        """Those that are not there, with their ids. InvalidContext where an id has another example."""
+        """Those that are not there, with their ids. ContextError where an id has another example."""
         new: dict[str, int] = {}
         for i, (id, content) in enumerate(zip(named, contents, strict=True)):
             if id in self:
-                known = id_of(self.get(id), i)
+                known = example_id(self.get(id), i)
             else:
                 known = contents[new.setdefault(id, i)]
             if known != content:
-                raise InvalidContext(f"the id {id!r} has another example: remove that one first", i)
+                raise ContextError(f"the id {id!r} has another example: remove that one first", i)
         return [[id, examples[i]] for id, i in new.items()]
 
     # -- the state
 
     def _clear(self) -> None:
         self._at = 0
-        self._batches: list[Batch] = []
-        self._slots: dict[str, tuple[Batch, int]] = {}  # where each example stands in them
-        self._pool = Pool([], self._template, load=self._load)
+        self._batches: list[FeatureBatch] = []
+        self._slots: dict[str, tuple[FeatureBatch, int]] = {}  # where each example stands in them
+        self._pool = ExampleSet([], self._template, load=self._load)
 
-    def _load(self, pool: Pool, name: str, start: int, compute: Compute) -> Array:
+    def _load(self, pool: ExampleSet, name: str, start: int, compute: Compute) -> Array:
         return self._kept.column(pool, name, start, compute, list(self._batches))
 
     def _apply(self, records: Sequence[Record]) -> None:
@@ -224,7 +224,7 @@ class ExampleBank:
         added = [record["add"] for record in records if "add" in record]
         templated = self._template is not None
         batches = [[read(given, i, templated) for i, (_, given) in enumerate(pairs)] for pairs in added]
-        found = iter(self._kept.features([asked_of(batch, self._template) for batch in batches], features))
+        found = iter(self._kept.features([question_text(batch, self._template) for batch in batches], ngram_features))
         unread = iter(batches)
         new: dict[str, tuple[Example, Features]] = {}
         gone: set[str] = set()
@@ -236,7 +236,7 @@ class ExampleBank:
                 batch.ids[at] = None
             if "add" in record:
                 pairs = record["add"]
-                batch = Batch(digest([json.dumps(pairs)]), [id for id, _ in pairs])
+                batch = FeatureBatch(digest([json.dumps(pairs)]), [id for id, _ in pairs])
                 self._batches.append(batch)
                 self._slots |= {id: (batch, i) for i, (id, _) in enumerate(pairs)}
                 new |= {id: (example, next(found)) for (id, _), example in zip(pairs, next(unread), strict=True)}

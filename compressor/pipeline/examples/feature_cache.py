@@ -15,26 +15,26 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import StoreError
-from compressor.pipeline.examples.example_set import Compute, Pool
-from compressor.pipeline.examples.ngram_features import VERSION, Features, pack, unpack
-from compressor.storage.base import Store, get_many
+from compressor.pipeline.examples.example_set import Compute, ExampleSet
+from compressor.pipeline.examples.ngram_features import VERSION, Features, pack_features, unpack_features
+from compressor.storage.base import BlobStore, get_many
 
 Array = npt.NDArray[Any]
 _TYPES = {"i": "<i4", "f": "<f2"}  # of token counts, and of vectors, as `VectorCache` keeps them
 
 
 @dataclass
-class Batch:
+class FeatureBatch:
     """Examples added by one record. digest: of what they hold; ids: in order, None for one that has been removed."""
 
     digest: str
     ids: list[str | None]
 
 
-class Kept:
+class FeatureCache:
     """The cache of one store."""
 
-    def __init__(self, store: Callable[[], Store]) -> None:
+    def __init__(self, store: Callable[[], BlobStore]) -> None:
         self._store = store
 
     def features(self, texts: Sequence[list[str]], compute: Callable[[list[str]], list[Features]]) -> list[Features]:
@@ -44,15 +44,17 @@ class Kept:
         new: dict[str, bytes] = {}
         out: list[Features] = []
         for key, some in zip(keys, texts, strict=True):
-            found = unpack(stored[key]) if key in stored else None
+            found = unpack_features(stored[key]) if key in stored else None
             if found is None or len(found) != len(some):
                 found = compute(some)
-                new[key] = pack(found)
+                new[key] = pack_features(found)
             out += found
         self._write(new)
         return out
 
-    def column(self, pool: Pool, name: str, start: int, compute: Compute, batches: Sequence[Batch]) -> Array:
+    def column(
+        self, pool: ExampleSet, name: str, start: int, compute: Compute, batches: Sequence[FeatureBatch]
+    ) -> Array:
         """The values of a pool's rows from `start` on, [rows, ...]; see `pool.Load`."""
         rows = {id: row for row, id in enumerate(pool.ids) if row >= start}
         here = [batch for batch in batches if any(id in rows for id in batch.ids)]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.pipeline.examples.ngram_index import Hits, Lexical
+from compressor.pipeline.examples.ngram_index import NgramIndex, Postings
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -30,10 +30,10 @@ FEW = 2  # examples of the likeliest class, before the next one gets its first
 SHORT = 0.08  # what a token costs of an example's typicality
 
 
-class Classes:
+class LabelModel:
     """The labels of a bank's examples. codes: [n] the class of each, -1 for none."""
 
-    def __init__(self, lexical: Lexical, labels: Sequence[str]) -> None:
+    def __init__(self, lexical: NgramIndex, labels: Sequence[str]) -> None:
         self._lexical = lexical
         numbers: dict[str, int] = {}
         self.codes = np.array([numbers.setdefault(x, len(numbers)) if x else -1 for x in labels], np.int64)
@@ -58,7 +58,7 @@ class Classes:
         labelled = sum(len(m) for m in self.members)
         return len(self.names) > 1 and 2 * len(self.names) <= labelled and 2 * labelled >= len(self.codes)
 
-    def odds(self, cosines: Floats, hits: Hits, dense: Floats | None = None) -> Floats:
+    def label_log_odds(self, cosines: Floats, hits: Postings, dense: Floats | None = None) -> Floats:
         """[classes] log-odds, up to a constant, that the query is of each class; there has to be one."""
         size = len(self.names)
         out = np.log(self._sums(np.exp(LEXICAL * cosines)))

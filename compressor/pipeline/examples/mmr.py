@@ -13,7 +13,9 @@ Floats = npt.NDArray[np.float32]
 SHARE = 0.7  # of relevance
 
 
-def greedy(similarity: Floats, relevance: Floats, most: int, share: float = SHARE, same: float = 1 - 1e-6) -> list[int]:
+def select_mmr(
+    similarity: Floats, relevance: Floats, most: int, relevance_weight: float = SHARE, same: float = 1 - 1e-6
+) -> list[int]:
     """Indices in the order in which they are taken, at most `most`; ties go to the lower index. What is as good as the
     same (`same`) as a chosen one is never taken. Numbers that are none count as 0."""
     kernel = np.nan_to_num(similarity, nan=0.0, posinf=1.0, neginf=0.0)
@@ -22,7 +24,7 @@ def greedy(similarity: Floats, relevance: Floats, most: int, share: float = SHAR
     free = np.diagonal(kernel) > 0
     out: list[int] = []
     while len(out) < most and free.any():
-        gain = np.where(free, share * worth - (1 - share) * nearest, -np.inf)
+        gain = np.where(free, relevance_weight * worth - (1 - relevance_weight) * nearest, -np.inf)
         pick = int(np.argmax(gain))
         out.append(pick)
         free[pick] = False

@@ -26,7 +26,7 @@ _SALT = {n: np.uint64(0xC2B2AE3D27D4EB4F + 2 * n) for n in (1, 2, *SIZES)}
 _HIGH = np.uint64(32)
 
 
-def features(texts: Sequence[str]) -> list[Features]:
+def ngram_features(texts: Sequence[str]) -> list[Features]:
     """The distinct n-grams of each text as 32-bit hashes, sorted. The same in every process."""
     if not texts:
         return []
@@ -90,14 +90,14 @@ def _keys(owner: Wide, value: Wide) -> Wide:
     return out
 
 
-def pack(found: Sequence[Features]) -> bytes:
+def pack_features(found: Sequence[Features]) -> bytes:
     """Features of several texts as bytes."""
     sizes = np.array([len(f) for f in found], "<u4")
     flat = np.concatenate([*found, np.zeros(0, np.uint32)]).astype("<u4")
     return np.concatenate([np.array([len(found)], "<u4"), sizes, flat]).tobytes()
 
 
-def unpack(data: bytes) -> list[Features] | None:
+def unpack_features(data: bytes) -> list[Features] | None:
     """What `pack` has packed; None for anything else."""
     if len(data) < 4 or len(data) % 4:
         return None

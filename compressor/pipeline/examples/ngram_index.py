@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 
-class Hits:
+class Postings:
     """Where a query's n-grams stand: pairs of `number` (which of the query's `count` known n-grams) and `row`."""
 
     def __init__(self, number: Ints, row: npt.NDArray[np.int32], idf: Floats) -> None:
@@ -26,7 +26,7 @@ class Hits:
         self.count = len(idf)
 
 
-class Lexical:
+class NgramIndex:
     """N-grams of examples, by example and by n-gram. `docs` has each example's features."""
 
     def __init__(
@@ -40,20 +40,20 @@ class Lexical:
     def __len__(self) -> int:
         return len(self.docs)
 
-    def added(self, docs: Sequence[Features]) -> Lexical:
+    def added(self, docs: Sequence[Features]) -> NgramIndex:
         """The index with more examples behind the others."""
         if not docs:
             return self
         keys, rows = _entries(docs, len(self))
         at = np.searchsorted(self._keys, keys, side="right")
-        return Lexical([*self.docs, *docs], (np.insert(self._keys, at, keys), np.insert(self._rows, at, rows)))
+        return NgramIndex([*self.docs, *docs], (np.insert(self._keys, at, keys), np.insert(self._rows, at, rows)))
 
-    def without(self, gone: npt.NDArray[np.bool_]) -> Lexical:
+    def without(self, gone: npt.NDArray[np.bool_]) -> NgramIndex:
         """The index without the examples where `gone` [n] is true; the others move up."""
         stays = ~gone[self._rows]
         place = (np.cumsum(~gone) - 1).astype(np.int32)
         docs = [doc for doc, out in zip(self.docs, gone.tolist(), strict=True) if not out]
-        return Lexical(docs, (self._keys[stays], place[self._rows[stays]]))
+        return NgramIndex(docs, (self._keys[stays], place[self._rows[stays]]))
 
     @cached_property
     def _starts(self) -> Ints:
@@ -86,7 +86,7 @@ class Lexical:
         at = np.minimum(np.searchsorted(self.vocabulary, features), len(self.vocabulary) - 1)
         return np.asarray(at[self.vocabulary[at] == features], np.int64)
 
-    def hits(self, features: Features, most: int | None = None) -> Hits:
+    def hits(self, features: Features, most: int | None = None) -> Postings:
         """Where these n-grams stand; without those that stand in more than `most` examples."""
         numbers = self.known(features)
         if most is not None:
@@ -95,9 +95,9 @@ class Lexical:
         parts = [self._rows[a:b] for a, b in zip(starts, stops, strict=True)]
         rows = np.concatenate([*parts, np.zeros(0, np.int32)])
         which = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        return Hits(which, rows, self.idf[numbers])
+        return Postings(which, rows, self.idf[numbers])
 
-    def cosines(self, hits: Hits) -> Floats:
+    def cosines(self, hits: Postings) -> Floats:
         """[n] the cosine of each example with the query, 0 where they share nothing."""
         weights = hits.idf**2
         dots = np.bincount(hits.row, weights[hits.number], len(self))

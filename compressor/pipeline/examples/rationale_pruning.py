@@ -30,19 +30,19 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RationaleStep:
     """A stretch of the text at `home` that may go, and what it is worth to the rest."""
 
     start: int
     end: int
-    worth: float
+    score: float
 
 
-def steps_of(example: Example) -> list[Step]:
+def split_steps(example: Example) -> list[RationaleStep]:
     """The steps that may go, in order; none where reasoning cannot be told from the answer. The last step before the
     answer, and everything from there on, is never among them."""
     start, end = example.reasoning
-    if example.home is None or not 0 < end - start <= LONGEST:
+    if example.rationale_field is None or not 0 < end - start <= LONGEST:
         return []
     text = example.text
     body = text[start:end]
@@ -55,7 +55,7 @@ def steps_of(example: Example) -> list[Step]:
         final = max(i for i, at in enumerate(starts) if at <= marks[-1].start())
         while final and any(starts[final - 1] <= m.start() < starts[final] for m in marks):
             final -= 1
-    elif example.closed:
+    elif example.is_closed:
         final = len(starts) - 1  # the last step may say the answer, and the one before it leads there
     else:
         return []
@@ -66,12 +66,12 @@ def steps_of(example: Example) -> list[Step]:
     if last < 1:
         return []
     pieces = [body[a:b] for a, b in zip(starts, [*starts[1:], len(body)], strict=True)]
-    worths = _worths(f"{example.asked}", pieces, last, example.answer if example.closed else "")
+    worths = _worths(f"{example.question}", pieces, last, example.answer if example.is_closed else "")
     ends = [*starts[1:], len(body)]
-    return [Step(start + starts[i], start + ends[i], worths[i]) for i in range(last)]
+    return [RationaleStep(start + starts[i], start + ends[i], worths[i]) for i in range(last)]
 
 
-def without(text: str, steps: list[Step]) -> str:
+def without(text: str, steps: list[RationaleStep]) -> str:
     """The text without these steps."""
     out, at = [], 0
     for step in sorted(steps, key=lambda s: s.start):
@@ -80,15 +80,15 @@ def without(text: str, steps: list[Step]) -> str:
     return "".join([*out, text[at:]])
 
 
-def shortened(example: Example, steps: list[Step], count: Callable[[str], int]) -> list[Step]:
+def shortened(example: Example, steps: list[RationaleStep], count: Callable[[str], int]) -> list[RationaleStep]:
     """The steps to leave out so that the reasoning has about KEEP of its tokens, in the order in which they go: the
     least worth first, the earlier of equal ones."""
     text = example.text
     tokens = {step: count(text[step.start : step.end]) for step in steps}
     tail = count(text[steps[-1].end : example.reasoning[1]]) if steps else 0
     spare = (1 - KEEP) * (sum(tokens.values()) + tail)
-    gone: list[Step] = []
-    for step in sorted(steps, key=lambda s: (s.worth, s.start)):
+    gone: list[RationaleStep] = []
+    for step in sorted(steps, key=lambda s: (s.score, s.start)):
         if tokens[step] <= spare:
             gone.append(step)
             spare -= tokens[step]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from compressor.context.results import _Account
+from compressor.context.results import BaseResult
 
 
 @dataclass
-class ExamplesResult(_Account):
+class ExamplesResult(BaseResult):
     """The chosen examples, in the order in which to send them.
 
     examples: the caller's own objects; shortened ones are copies of the same shape. indices: where each stands among
@@ -30,7 +30,7 @@ class ExamplesResult(_Account):
 
     def report(self) -> str:
         """A few lines of plain text: the balance, how many of how many, warnings."""
-        about = " (estimate)" if self.estimate else ""
+        about = " (estimate)" if self.is_estimate else ""
         lines = [
             f"{self.tokens_before:,} -> {self.tokens_after:,} tokens{about}, {self.ratio:.2f}x, budget {self.budget:,}",
             f"  {len(self.examples):,} of {self.considered:,} examples, {len(self.shortened)} of them shortened",

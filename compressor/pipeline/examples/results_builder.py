@@ -10,25 +10,25 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from compressor.context.refs import ref_of
+from compressor.context.refs import compute_ref
 from compressor.context.results import Dropped
 from compressor.pipeline.examples.example import Example
-from compressor.pipeline.examples.example_set import Pool
-from compressor.pipeline.examples.rationale_pruning import Step, without
+from compressor.pipeline.examples.example_set import ExampleSet
+from compressor.pipeline.examples.rationale_pruning import RationaleStep, without
 from compressor.pipeline.examples.results import ExamplesResult
-from compressor.pipeline.examples.selector import Chosen
-from compressor.storage.base import Store
+from compressor.pipeline.examples.selector import SelectionResult
+from compressor.storage.base import BlobStore
 from compressor.storage.text_values import put_texts
-from compressor.tokens import Counter
+from compressor.tokens import TokenCounter
 
 
-def account(
-    chosen: Chosen,
-    pool: Pool,
+def build_examples_result(
+    chosen: SelectionResult,
+    pool: ExampleSet,
     given: Sequence[Any],
-    counter: Counter,
+    counter: TokenCounter,
     budget: int,
-    store: Callable[[], Store],
+    store: Callable[[], BlobStore],
 ) -> ExamplesResult:
     """The result. `given`: the caller's objects, one for each of the pool's rows."""
     examples: list[Any] = []
@@ -49,7 +49,7 @@ def account(
         tokens_after=chosen.tokens,
         budget=budget,
         warnings=chosen.warnings,
-        estimate=counter.estimate,
+        is_estimate=counter.is_estimate,
         tokenizer=counter.name,
         examples=examples,
         text=pool.template.separator.join(t.text for t in chosen.taken),
@@ -62,7 +62,7 @@ def account(
     )
 
 
-def _dropped(chosen: Chosen, pool: Pool, store: Callable[[], Store]) -> list[Dropped]:
+def _dropped(chosen: SelectionResult, pool: ExampleSet, store: Callable[[], BlobStore]) -> list[Dropped]:
     gone = {t.row: t.gone for t in chosen.taken}
     texts: dict[str, str] = {}
     out: list[Dropped] = []
@@ -71,7 +71,7 @@ def _dropped(chosen: Chosen, pool: Pool, store: Callable[[], Store]) -> list[Dro
         if steps is not None and not steps:
             continue
         original = example.original(pool.texts[row])
-        ref = ref_of(original)
+        ref = compute_ref(original)
         texts[ref] = original
         score = float(chosen.relevance[row])
         spans = [(0, len(original))] if steps is None else _spans(example, original, steps)
@@ -82,7 +82,7 @@ def _dropped(chosen: Chosen, pool: Pool, store: Callable[[], Store]) -> list[Dro
     return out
 
 
-def _spans(example: Example, original: str, steps: Sequence[Step]) -> list[tuple[int, int]]:
+def _spans(example: Example, original: str, steps: Sequence[RationaleStep]) -> list[tuple[int, int]]:
     """Where steps of the text at `home` stand in the original, which has that text as it is or as a JSON string."""
     text = example.text
     if original == text:

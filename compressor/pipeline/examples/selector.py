@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from compressor.errors import BudgetTooSmall, CompressorError, ModelError, Overloaded
+from compressor.errors import BudgetTooSmallError, CompressorError, ModelError, QueueFullError
 from compressor.pipeline.examples import dpp, mmr
 from compressor.pipeline.examples.embeddings import TextEncoder
-from compressor.pipeline.examples.example_set import Pool
+from compressor.pipeline.examples.example_set import ExampleSet
 from compressor.pipeline.examples.label_prior import FEW
-from compressor.pipeline.examples.ngram_features import features
-from compressor.pipeline.examples.rationale_pruning import KEEP, Step, without
-from compressor.tokens import Counter
+from compressor.pipeline.examples.ngram_features import ngram_features
+from compressor.pipeline.examples.rationale_pruning import KEEP, RationaleStep, without
+from compressor.tokens import TokenCounter
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -36,33 +36,33 @@ DENSE = 0.6  # share of an encoder's cosine in relevance and likeness, where the
 
 
 @dataclass
-class Taken:
+class PickedExample:
     """An example of the choice: its row, how it is written, its tokens, and the steps that it lacks."""
 
     row: int
     text: str
     cost: int
-    gone: list[Step] = field(default_factory=list)
+    gone: list[RationaleStep] = field(default_factory=list)
 
 
 @dataclass
-class Chosen:
+class SelectionResult:
     """A choice, in the order in which to send it. `tokens` are counted on all of it; `relevance` [n] of all rows."""
 
-    taken: list[Taken]
+    taken: list[PickedExample]
     tokens: int
     relevance: Floats
     warnings: list[str]
 
 
-class Selection:
-    """One query's choice from a pool. InvalidContext where the template does not fit an example; CompressorError for an
+class ExampleSelector:
+    """One query's choice from a pool. ContextError where the template does not fit an example; CompressorError for an
     unknown method or order."""
 
     def __init__(
         self,
-        pool: Pool,
-        counter: Counter,
+        pool: ExampleSet,
+        counter: TokenCounter,
         encoder: TextEncoder | None = None,
         method: str = "auto",
         prune: bool = True,
@@ -76,8 +76,8 @@ class Selection:
         self.costs = pool.costs(counter)
         self.warnings: list[str] = []
 
-    def choose(self, query: str | None, budget: int) -> Chosen:
-        """The choice within `budget` tokens. BudgetTooSmall if not even the smallest example fits."""
+    def choose(self, query: str | None, budget: int) -> SelectionResult:
+        """The choice within `budget` tokens. BudgetTooSmallError if not even the smallest example fits."""
         asked = (query or "").strip()
         spare = self.counter.count(self.pool.template.separator)  # the last one has none behind it
         if self.method == "auto":
@@ -96,9 +96,9 @@ class Selection:
             if (large := int((self.costs > budget + spare).sum())) and large < len(self.pool):
                 self.warnings.append(f"{large} of {len(self.pool)} examples are larger than the budget by themselves")
         taken = self._arranged(taken)
-        return Chosen(taken, self._tokens(taken), relevance, self.warnings)
+        return SelectionResult(taken, self._tokens(taken), relevance, self.warnings)
 
-    def _arranged(self, taken: list[Taken]) -> list[Taken]:
+    def _arranged(self, taken: list[PickedExample]) -> list[PickedExample]:
         """The examples, which are taken best first, in the order in which to send them."""
         if self.order == "given":
             return sorted(taken, key=lambda t: t.row)
@@ -118,10 +118,10 @@ class Selection:
             sizes = np.array([len(m) for m in pool.classes.members], np.float32)
             return out, np.log(np.maximum(sizes, 1))
         decides = self.method == "classes" and bool(pool.classes.names)
-        hits = pool.lexical.hits(features([asked])[0], pool.classes.common if decides else None)
+        hits = pool.lexical.hits(ngram_features([asked])[0], pool.classes.common if decides else None)
         lexical = pool.lexical.cosines(hits)
         dense = self._dense(asked)
-        odds = pool.classes.odds(lexical, hits, dense) if decides else np.zeros(0, np.float32)
+        odds = pool.classes.label_log_odds(lexical, hits, dense) if decides else np.zeros(0, np.float32)
         return (lexical if dense is None else (1 - DENSE) * lexical + DENSE * dense), odds
 
     def _dense(self, asked: str) -> Floats | None:
@@ -130,7 +130,7 @@ class Selection:
         try:
             vectors = self.pool.vectors(self.encoder)
             found = vectors.cosines(self.encoder.embed([asked], asked=True, keep=False)[0])
-        except (Overloaded, ModelError) as error:
+        except (QueueFullError, ModelError) as error:
             self.warnings.append(f"{self.encoder.name}: {error}; examples were chosen by their n-grams instead")
             self.encoder = None
             return None
@@ -159,12 +159,12 @@ class Selection:
             return list(map(int, rows))
         kernel = self._alike(rows)
         if method == "mmr":
-            picked = mmr.greedy(kernel, relevance[rows], size)
+            picked = mmr.select_mmr(kernel, relevance[rows], size)
         else:
             aspects = [(self.pool.forms[rows], NEW_FORM)]
             if self.pool.classes.repeated:  # else it favours those that have a label
                 aspects.append((self.pool.classes.codes[rows], NEW_LABEL))
-            picked = dpp.greedy(kernel, np.float32(QUALITY) * relevance[rows], size, aspects)
+            picked = dpp.select_dpp(kernel, np.float32(QUALITY) * relevance[rows], size, aspects)
         return [int(rows[i]) for i in picked]
 
     def _twice(self, budget: int) -> int:
@@ -177,22 +177,24 @@ class Selection:
             return kernel
         try:
             return (1 - DENSE) * kernel + DENSE * self.pool.vectors(self.encoder).gram(rows)
-        except (Overloaded, ModelError):  # said before
+        except (QueueFullError, ModelError):  # said before
             return kernel
 
     # -- filling the budget; rooms have the last separator in them
 
-    def _all(self, relevance: Floats, room: int) -> list[Taken] | None:
+    def _all(self, relevance: Floats, room: int) -> list[PickedExample] | None:
         """Every example, the most relevant first, if they all fit."""
         if int(self.costs.sum()) > room:
             return None
         return [self._whole(row) for row in np.argsort(-relevance, kind="stable").tolist()]
 
-    def _whole(self, row: int) -> Taken:
-        return Taken(row, self.pool.texts[row], int(self.costs[row]))
+    def _whole(self, row: int) -> PickedExample:
+        return PickedExample(row, self.pool.texts[row], int(self.costs[row]))
 
-    def _filled(self, ranked: list[Ints], room: int, cost: Callable[[int], Taken] | None = None) -> list[Taken]:
-        taken: list[Taken] = []
+    def _filled(
+        self, ranked: list[Ints], room: int, cost: Callable[[int], PickedExample] | None = None
+    ) -> list[PickedExample]:
+        taken: list[PickedExample] = []
         texts: set[str] = set()
         smallest = int(self.costs.min()) if cost is None else 1
         for rows in ranked:
@@ -211,13 +213,15 @@ class Selection:
                     break
         return taken
 
-    def _pruned(self, whole: list[Taken], ranked: list[Ints], relevance: Floats, room: int) -> list[Taken]:
+    def _pruned(
+        self, whole: list[PickedExample], ranked: list[Ints], relevance: Floats, room: int
+    ) -> list[PickedExample]:
         """More relevant examples with less reasoning each, if that makes room for any; then steps come back, the best
         example's first, as far as they fit."""
 
-        def lean(row: int) -> Taken:
-            found = self.pool.lean(row, self.counter)
-            return self._whole(row) if found is None else Taken(row, found[1], found[2], list(found[0]))
+        def lean(row: int) -> PickedExample:
+            found = self.pool.with_pruned_rationale(row, self.counter)
+            return self._whole(row) if found is None else PickedExample(row, found[1], found[2], list(found[0]))
 
         taken = self._filled(ranked, room, lean)
         if relevance[[t.row for t in taken]].sum() <= relevance[[t.row for t in whole]].sum():
@@ -238,24 +242,24 @@ class Selection:
                     this.text, this.cost, this.gone = text, cost, left
         return taken
 
-    def _smallest(self, budget: int) -> list[Taken]:
-        """One example, whichever fits; BudgetTooSmall if none does."""
-        best: Taken | None = None
+    def _smallest(self, budget: int) -> list[PickedExample]:
+        """One example, whichever fits; BudgetTooSmallError if none does."""
+        best: PickedExample | None = None
         needed = 0
         for row in np.argsort(self.costs, kind="stable")[:CANDIDATES].tolist():
             options = [self._whole(row)]
-            if self.prune and (found := self.pool.lean(row, self.counter)) is not None:
-                options.append(Taken(row, found[1], found[2], list(found[0])))
+            if self.prune and (found := self.pool.with_pruned_rationale(row, self.counter)) is not None:
+                options.append(PickedExample(row, found[1], found[2], list(found[0])))
             for option in options:
                 tokens = self._tokens([option])
                 needed = min(needed or tokens, tokens)
                 if tokens <= budget and best is None:
                     best = option
         if best is None:
-            raise BudgetTooSmall(budget, needed, "the smallest example")
+            raise BudgetTooSmallError(budget, needed, "the smallest example")
         return [best]
 
-    def _tokens(self, taken: list[Taken]) -> int:
+    def _tokens(self, taken: list[PickedExample]) -> int:
         """Tokens of the choice as it is sent."""
         if not taken:
             return 0

@@ -10,7 +10,7 @@ import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from compressor.errors import InvalidContext
+from compressor.errors import ContextError
 from compressor.pipeline.examples import example as shapes
 from compressor.pipeline.examples.example import Example
 
@@ -20,10 +20,10 @@ LINE, PAGE = "{input} -> {output}", "Q: {input}\nA: {output}"
 _ROLES = {"user": "Q", "assistant": "A"}
 
 
-class Template:
+class ExampleTemplate:
     """Writes examples. `given`: None for the defaults, a format string or a function of the caller's object.
 
-    `line` says that the default is the short one. InvalidContext for a format string that is none.
+    `line` says that the default is the short one. ContextError for a format string that is none.
     """
 
     def __init__(self, given: TemplateLike | None = None, line: bool = False) -> None:
@@ -41,7 +41,7 @@ class Template:
         return self.line if self.given is None else self.given
 
     def render(self, example: Example, index: int, text: str | None = None) -> str:
-        """The example as it is sent; `text`: with this text at its `home`. InvalidContext names the example (`index`)
+        """The example as it is sent; `text`: with this text at its `home`. ContextError names the example (`index`)
         that lacks a field."""
         given = example.given if text is None else example.with_text(text)
         if callable(self.given):
@@ -53,20 +53,20 @@ class Template:
         if example.shape == "messages":
             return "\n".join(f"{_ROLES.get(m['role'], m['role'])}: {m['content']}" for m in given)
         answer = example.answer
-        if text is not None and not example.closed:
+        if text is not None and not example.is_closed:
             answer = text
-        elif example.closed:
+        elif example.is_closed:
             answer = f"{text if text is not None else example.text}\n{answer}"
-        return f"{example.asked} -> {answer}" if self.line else f"Q: {example.asked}\nA: {answer}"
+        return f"{example.question} -> {answer}" if self.line else f"Q: {example.question}\nA: {answer}"
 
     def _called(self, given: Any, index: int) -> str:
         assert callable(self.given)
         try:
             out = self.given(given)
         except Exception as error:  # the caller's own code: whatever it raises is about this example
-            raise InvalidContext(f"the template failed on it: {type(error).__name__}: {error}", index) from error
+            raise ContextError(f"the template failed on it: {type(error).__name__}: {error}", index) from error
         if not isinstance(out, str):
-            raise InvalidContext(f"the template has to give a str, not {type(out).__name__}", index)
+            raise ContextError(f"the template has to give a str, not {type(out).__name__}", index)
         return out
 
     def _formatted(self, example: Example, given: Any, index: int) -> str:
@@ -75,16 +75,16 @@ class Template:
             fields = {"input": given, "text": given, "example": given}
         elif example.shape == "messages":
             user = "\n".join(m["content"] for m in given if m["role"] != "assistant")
-            fields = {"input": user, "output": given[example.home]["content"]}
+            fields = {"input": user, "output": given[example.rationale_field]["content"]}
         elif isinstance(given, Mapping):
-            fields = {"input": example.asked, "output": example.answer, **given}
+            fields = {"input": example.question, "output": example.answer, **given}
         out = []
         for literal, name in self._pieces:
             out.append(literal)
             if name is not None:
                 if name not in fields:
                     has = shapes._names(fields)
-                    raise InvalidContext(f"the template wants a field {name!r}, and the example has {has}", index)
+                    raise ContextError(f"the template wants a field {name!r}, and the example has {has}", index)
                 out.append(shapes.string(fields[name]))
         return "".join(out)
 
@@ -94,10 +94,10 @@ def _pieces(template: str) -> list[tuple[str, str | None]]:
     try:
         found = [(literal, name, spec, way) for literal, name, spec, way in string.Formatter().parse(template)]
     except ValueError as error:
-        raise InvalidContext(f"the template is no format string: {error}") from None
+        raise ContextError(f"the template is no format string: {error}") from None
     for _, name, spec, way in found:
         if name is not None and (not name.isidentifier() or spec or way):
-            raise InvalidContext(f"a template's fields are plain names such as {{input}}, not {{{name}}}")
+            raise ContextError(f"a template's fields are plain names such as {{input}}, not {{{name}}}")
     if not any(name for _, name, _, _ in found):
-        raise InvalidContext("the template has no field such as {input}")
+        raise ContextError("the template has no field such as {input}")
     return [(literal, name) for literal, name, _, _ in found]

@@ -12,39 +12,39 @@ from typing import Any
 
 import numpy as np
 
-from compressor.errors import BudgetTooSmall
+from compressor.errors import BudgetTooSmallError
 from compressor.pipeline.tools.json_schema import problem
-from compressor.pipeline.tools.knapsack import Option, choose
-from compressor.pipeline.tools.ranking import Ranker, chances
-from compressor.pipeline.tools.schema_shrinking import forms
-from compressor.pipeline.tools.tool import Function, functions_of
+from compressor.pipeline.tools.knapsack import VariantCosts, allocate
+from compressor.pipeline.tools.ranking import ToolRanker, need_probabilities
+from compressor.pipeline.tools.schema_shrinking import shrink_variants
+from compressor.pipeline.tools.tool import FunctionTool, parse_functions
 from compressor.scoring.base import Query, Scorer
 from compressor.scoring.bm25 import weighted_terms
-from compressor.tokens import Counter
+from compressor.tokens import TokenCounter
 
 Form = tuple[Any, int]  # a tool as it is sent, and its tokens
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ToolAllocation:
     """A choice. forms: for each tool what is sent, None for nothing. scores: relevance of each, 0 of native tools."""
 
     forms: list[Any | None]
     scores: list[float]
 
 
-class Pool:
+class ToolCatalog:
     """`tools` as given. functions: for each tool its function, None for a native one.
 
-    Raises InvalidContext as `functions_of` does."""
+    Raises ContextError as `parse_functions` does."""
 
-    def __init__(self, tools: Sequence[Any], counter: Counter, scorer: Scorer | None = None) -> None:
+    def __init__(self, tools: Sequence[Any], counter: TokenCounter, scorer: Scorer | None = None) -> None:
         self.tools = list(tools)
         self.counter = counter
-        self.functions = functions_of(self.tools)
+        self.functions = parse_functions(self.tools)
         self.warnings: list[str] = []
-        self.before = counter.tools(self.tools)
-        self.frame = 2 * counter.tools(self.tools[:1]) - counter.tools([*self.tools[:1], *self.tools[:1]])
+        self.before = counter.count_tools(self.tools)
+        self.frame = 2 * counter.count_tools(self.tools[:1]) - counter.count_tools([*self.tools[:1], *self.tools[:1]])
         self.costs = [self.cost(tool) for tool in self.tools]
         self.ours = [i for i, function in enumerate(self.functions) if function is not None]
         self.names = {f.name: i for i, f in enumerate(self.functions) if f is not None}
@@ -57,34 +57,34 @@ class Pool:
                 self.warnings.append(f"tool {function.name!r} is not slimmed: {fault}")
 
     @cached_property
-    def _ranker(self) -> Ranker:
-        return Ranker([function for function in self.functions if function is not None], self._scorer)
+    def _ranker(self) -> ToolRanker:
+        return ToolRanker([function for function in self.functions if function is not None], self._scorer)
 
     def cost(self, tool: Any) -> int:
         """Tokens of one tool among others."""
-        return self.counter.tools([tool]) - self.frame
+        return self.counter.count_tools([tool]) - self.frame
 
     def total(self, tools: Sequence[Any]) -> int:
         """Tokens of these tools together, as the provider counts them."""
-        return self.counter.tools(tools)
+        return self.counter.count_tools(tools)
 
     def scores(self, query: Query) -> list[float]:
         """Relevance of each tool."""
         found = iter(self._ranker.scores(query, self.warnings).tolist())
         return [next(found) if function is not None else 0.0 for function in self.functions]
 
-    def chances(self, scores: Sequence[float]) -> list[float]:
+    def need_probabilities(self, scores: Sequence[float]) -> list[float]:
         """How likely each tool is needed, by its score."""
-        found = iter(chances(np.array([scores[i] for i in self.ours])).tolist())
+        found = iter(need_probabilities(np.array([scores[i] for i in self.ours])).tolist())
         return [next(found) if function is not None else 0.0 for function in self.functions]
 
-    def forms(self, index: int, query: Query) -> list[Form]:
+    def shrink_variants(self, index: int, query: Query) -> list[Form]:
         """A function's forms in order of cost, the whole last; an invalid one has no other."""
         function = self.functions[index]
         out: list[Form] = [(self.tools[index], self.costs[index])]
         if function is None or index in self._broken:
             return out
-        for form in forms(function, weighted_terms(query.parts)):
+        for form in shrink_variants(function, weighted_terms(query.parts)):
             if (cost := self.cost(form)) < out[-1][1]:
                 out.append((form, cost))
         return out[::-1]
@@ -97,36 +97,38 @@ class Pool:
         must: Collection[str] = (),
         among: Collection[int] | None = None,
         taken: int | None = None,
-    ) -> Chosen:
+    ) -> ToolAllocation:
         """What is sent. whole: names that stay as they are; must: names that stay (a tool with a cache breakpoint does
         anyway). among: the functions to choose from, None for all; taken: tokens that are spent already, None for those
         of the native tools and what frames all.
 
-        BudgetTooSmall where what must stay does not fit, or where there is no room for any function."""
+        BudgetTooSmallError where what must stay does not fit, or where there is no room for any function."""
         scores = self.scores(query)
-        likely = self.chances(scores)
+        likely = self.need_probabilities(scores)
         spent = taken
         if spent is None:
             spent = self.frame + sum(c for c, f in zip(self.costs, self.functions, strict=True) if f is None)
         ours = self.ours if among is None else sorted(among)
-        lists = [[(self.tools[i], self.costs[i])] if self.named(i) in whole else self.forms(i, query) for i in ours]
+        lists = [
+            [(self.tools[i], self.costs[i])] if self.named(i) in whole else self.shrink_variants(i, query) for i in ours
+        ]
         held = [self.named(i) in whole or self.named(i) in must or "cache_control" in self.tools[i] for i in ours]
         options = [
-            Option([cost for _, cost in found], likely[i], stays)
+            VariantCosts([cost for _, cost in found], likely[i], stays)
             for i, found, stays in zip(ours, lists, held, strict=True)
         ]
-        picked = choose(options, budget - spent)
+        picked = allocate(options, budget - spent)
         if picked is None or (options and all(form < 0 for form in picked)):
             least = [o.costs[0] for o in options if o.must] or [min((o.costs[0] for o in options), default=0)]
-            raise BudgetTooSmall(budget, spent + sum(least), "pinned, forced, called and provider-native tools")
+            raise BudgetTooSmallError(budget, spent + sum(least), "pinned, forced, called and provider-native tools")
         out: list[Any | None] = [
             tool if f is None else None for tool, f in zip(self.tools, self.functions, strict=True)
         ]
         for i, found, form in zip(ours, lists, picked, strict=True):
             out[i] = found[form][0] if form >= 0 else None
-        return Chosen(out, scores)
+        return ToolAllocation(out, scores)
 
     def named(self, index: int) -> str:
         """The name of a function, "" of a native tool."""
-        function: Function | None = self.functions[index]
+        function: FunctionTool | None = self.functions[index]
         return function.name if function is not None else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from compressor.context.refs import GAP
+from compressor.context.refs import ELLIPSIS
 from compressor.scoring.bm25 import STOP
 from compressor.scoring.token_index import terms
 from compressor.text.segmenters.sentences import sentence_starts
@@ -49,7 +49,7 @@ def _clipped(text: str, characters: int) -> str:
     cut = max(head.rfind(mark) for mark in (", ", "; ", " - ", " (", ": "))
     if cut < characters // 2:
         cut = head.rfind(" ")
-    return f"{head[:cut].rstrip(' ,;:(-')}{GAP}" if cut > 0 else head + GAP
+    return f"{head[:cut].rstrip(' ,;:(-')}{ELLIPSIS}" if cut > 0 else head + ELLIPSIS
 
 
 def without_examples(text: str) -> str:
@@ -81,6 +81,6 @@ def shorter_listings(text: str) -> str:
     """Long listings after commas end after a few of their items, with a `…`."""
 
     def short(match: re.Match[str]) -> str:
-        return ",".join(match.group().split(",")[:_ITEMS]) + f", {GAP} "
+        return ",".join(match.group().split(",")[:_ITEMS]) + f", {ELLIPSIS} "
 
     return _LISTING.sub(short, text) if text.count(",") >= 12 else text

@@ -74,12 +74,12 @@ def parts(schema: Mapping[str, Any]) -> Iterator[Any]:
             yield value
 
 
-def everything(schema: Any, depth: int = DEEPEST) -> Iterator[Mapping[str, Any]]:
+def walk(schema: Any, depth: int = DEEPEST) -> Iterator[Mapping[str, Any]]:
     """A schema and all that stands in it, down to `depth` levels. Follows no `$ref`."""
     if isinstance(schema, Mapping) and depth >= 0:
         yield schema
         for part in parts(schema):
-            yield from everything(part, depth - 1)
+            yield from walk(part, depth - 1)
 
 
 def refs(value: Any) -> Iterator[str]:
@@ -95,19 +95,19 @@ def refs(value: Any) -> Iterator[str]:
             yield from refs(item)
 
 
-def turns(schema: Mapping[str, Any]) -> bool:
+def has_negation(schema: Mapping[str, Any]) -> bool:
     """Whether a keyword that turns the answer round stands anywhere in it."""
-    return any(key in part for part in everything(schema) for key in TURNING)
+    return any(key in part for part in walk(schema) for key in TURNING)
 
 
-def only_words(schema: Mapping[str, Any]) -> bool:
+def is_text_only(schema: Mapping[str, Any]) -> bool:
     """Whether nothing but words may go anywhere in it: something in it sees which properties others have looked at, or
     a ref leads to a place we do not follow."""
-    for part in everything(schema):
+    for part in walk(schema):
         if any(key in part for key in (*UNEVALUATED, "$dynamicRef", "$recursiveRef", "$id", "$anchor")):
             return True
     odd = {ref for ref in refs(schema) if defined(ref) is None}
-    return bool(odd - {"#"}) or (bool(odd) and turns(schema))
+    return bool(odd - {"#"}) or (bool(odd) and has_negation(schema))
 
 
 def defined(ref: str) -> tuple[str, str] | None:
@@ -119,7 +119,7 @@ def defined(ref: str) -> tuple[str, str] | None:
     return None
 
 
-def used(schema: Mapping[str, Any]) -> set[tuple[str, str]]:
+def used_definitions(schema: Mapping[str, Any]) -> set[tuple[str, str]]:
     """The definitions that are reached from outside of the definitions, over any number of refs."""
     homes = {key: schema.get(key, {}) for key in HOMES}
     found: set[tuple[str, str]] = set()
@@ -133,10 +133,10 @@ def used(schema: Mapping[str, Any]) -> set[tuple[str, str]]:
     return found
 
 
-def demanded(schema: Mapping[str, Any]) -> set[str]:
+def required_names(schema: Mapping[str, Any]) -> set[str]:
     """Names that any part of the schema demands: of properties that must not go."""
     names: set[str] = set()
-    for part in everything(schema):
+    for part in walk(schema):
         names.update(part.get("required", ()))
         for key in ("dependentRequired", "dependencies", "dependentSchemas"):
             more = part.get(key)

@@ -16,7 +16,7 @@ LEAST, WHOLE = 0.75, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class VariantCosts:
     """A function's forms. costs: tokens, the barest form first, the whole last. chance: how likely it is needed. must:
     it may not go."""
 
@@ -25,7 +25,7 @@ class Option:
     must: bool = False
 
 
-def choose(options: Sequence[Option], room: int) -> list[int] | None:
+def allocate(options: Sequence[VariantCosts], room: int) -> list[int] | None:
     """For each option the form taken, -1 for none. None where even the barest forms of what must stay do not fit."""
     taken = [0 if option.must else -1 for option in options]
     room -= sum(option.costs[0] for option in options if option.must)
@@ -51,14 +51,14 @@ def choose(options: Sequence[Option], room: int) -> list[int] | None:
     return taken
 
 
-def _worth(option: Option, form: int) -> float:
+def _worth(option: VariantCosts, form: int) -> float:
     if form < 0:
         return 0.0
     most = len(option.costs) - 1
     return option.chance * (LEAST + (WHOLE - LEAST) * (form / most if most else 1.0))
 
 
-def _next(option: Option, taken: int, room: int) -> tuple[float, int] | None:
+def _next(option: VariantCosts, taken: int, room: int) -> tuple[float, int] | None:
     """The steepest step from the form taken that there is room for: worth a token, and the form it leads to."""
     best: tuple[float, int] | None = None
     now = option.costs[taken] if taken >= 0 else 0

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.errors import ModelError, Overloaded
+from compressor.errors import ModelError, QueueFullError
 from compressor.pipeline.tools import json_schema as schemas
-from compressor.pipeline.tools.tool import Function
+from compressor.pipeline.tools.tool import FunctionTool
 from compressor.scoring.answer_relevance import relevance
-from compressor.scoring.base import Query, Scorer, Source, Units
+from compressor.scoring.base import Query, Scorer, SourceBlock, UnitBatch
 from compressor.scoring.bm25 import weighted_terms
 from compressor.scoring.model_scorer import ModelScorer
 from compressor.scoring.token_index import terms
-from compressor.scoring.word_vectors import Words, words
-from compressor.text.layout_cache import whole
+from compressor.scoring.word_vectors import WordVectors, load_word_vectors
+from compressor.text.layout_cache import single_unit_layout
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,10 +36,10 @@ SHARP = 8.0  # how fast probability falls with the score, and
 TAIL = 0.25  # the share of it that is spread over all functions by their rank
 
 
-class Ranker:
+class ToolRanker:
     """A list of functions, read once for any number of queries."""
 
-    def __init__(self, functions: Sequence[Function], scorer: Scorer | None = None) -> None:
+    def __init__(self, functions: Sequence[FunctionTool], scorer: Scorer | None = None) -> None:
         self.functions = functions
         self.reader = scorer.reader if isinstance(scorer, ModelScorer) else None
         self._bags = [_bag(function) for function in functions]
@@ -72,10 +72,12 @@ class Ranker:
         if self.reader is None:
             return None
         texts = [f"{function.name}: {function.description}" for function in self.functions]
-        units = Units([Source("document", whole(text), np.array([len(text) / 4], np.float32)) for text in texts])
+        units = UnitBatch(
+            [SourceBlock("document", single_unit_layout(text), np.array([len(text) / 4], np.float32)) for text in texts]
+        )
         try:
-            odds = self.reader.read(query, units, np.arange(len(texts)))
-        except (Overloaded, ModelError) as error:
+            odds = self.reader.relevance(query, units, np.arange(len(texts)))
+        except (QueueFullError, ModelError) as error:
             notes.append(f"{self.reader.name}: {error}; tools are ranked by their words instead")
             return None
         if odds.shape != (len(texts),) or not np.isfinite(odds).all():
@@ -85,14 +87,14 @@ class Ranker:
 
     def _alike(self, asked: Mapping[str, float]) -> Floats:
         """[functions] cosine of query and function as bags of word vectors, the best 1."""
-        model = words()
+        model = load_word_vectors()
         if self._vectors is None:
             self._vectors = np.stack([_vector(model, list(bag), list(bag.values()), False) for bag in self._bags])
         cosine = np.maximum(self._vectors @ _vector(model, list(asked), list(asked.values()), True), 0)
         return np.asarray(cosine / (cosine.max() or 1.0), np.float64)
 
 
-def chances(scores: Floats) -> Floats:
+def need_probabilities(scores: Floats) -> Floats:
     """[functions] how likely each is needed, by its score and rank: at most 1 together, never 0."""
     if not len(scores):
         return scores
@@ -104,7 +106,7 @@ def chances(scores: Floats) -> Floats:
     return out
 
 
-def _bag(function: Function) -> Counter[str]:
+def _bag(function: FunctionTool) -> Counter[str]:
     bag: Counter[str] = Counter()
     texts = [(NAME, function.name), (ABOUT, function.description), *((PARAMETER, t) for t in _texts(function.schema))]
     for worth, text in texts:
@@ -115,7 +117,7 @@ def _bag(function: Function) -> Counter[str]:
 
 def _texts(schema: Any) -> Iterator[str]:
     """Names, descriptions and values of all parameters."""
-    for part in schemas.everything(schema):
+    for part in schemas.walk(schema):
         properties = part.get("properties")
         yield from properties if isinstance(properties, Mapping) else ()
         if part is not schema and isinstance(about := part.get("description"), str):
@@ -124,7 +126,7 @@ def _texts(schema: Any) -> Iterator[str]:
         yield from (v for v in values if isinstance(v, str)) if isinstance(values, list) else ()
 
 
-def _vector(model: Words, found: list[str], weights: list[float], asked: bool) -> npt.NDArray[np.float32]:
+def _vector(model: WordVectors, found: list[str], weights: list[float], asked: bool) -> npt.NDArray[np.float32]:
     rows = model.rows(found)
     table = model.asked if asked else model.term
     out: npt.NDArray[np.float32] = (table[rows] * (model.bag[rows] * np.array(weights, np.float32))[:, None]).sum(0)

@@ -33,7 +33,7 @@ class ToolsResult:
     budget: int
     reports: list[ToolReport] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    estimate: bool = False  # token counts come from a calibrated estimate, not from the model's own tokenizer
+    is_estimate: bool = False  # token counts come from a calibrated estimate, not from the model's own tokenizer
     tokenizer: str = ""
 
     @property
@@ -48,7 +48,7 @@ class ToolsResult:
 
     def report(self) -> str:
         """A few lines of plain text: the balance, then each tool that was changed."""
-        about = " (estimate)" if self.estimate else ""
+        about = " (estimate)" if self.is_estimate else ""
         lines = [
             f"{self.tokens_before:,} -> {self.tokens_after:,} tokens{about}, {self.ratio:.2f}x, budget {self.budget:,}"
         ]

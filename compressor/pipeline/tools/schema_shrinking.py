@@ -19,12 +19,12 @@ from typing import Any
 
 from compressor.pipeline.tools import json_schema as schemas
 from compressor.pipeline.tools.description_shrinking import shorten, shorter_listings, without_examples, without_listing
-from compressor.pipeline.tools.tool import Function, dumped
+from compressor.pipeline.tools.tool import FunctionTool, dump_tool
 from compressor.scoring.token_index import terms
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class ShrinkLevel:
     """How much goes. about, each: sentences and characters of the function's description, and of each parameter's."""
 
     about: tuple[int, int]
@@ -37,25 +37,25 @@ class Level:
 
 
 LEVELS = (
-    Level(about=(4, 800), each=(3, 300)),
-    Level(about=(2, 300), each=(2, 160), examples=True),
-    Level(about=(2, 240), each=(1, 120), examples=True, defaults=True, unwanted=True),
-    Level(about=(1, 160), each=(1, 60), examples=True, defaults=True, unwanted=True, insides=True),
-    Level(about=(1, 60), each=(0, 0), examples=True, defaults=True, unwanted=True, insides=True, optional=True),
-    Level(about=(0, 0), each=(0, 0), examples=True, defaults=True, unwanted=True, insides=True, optional=True),
+    ShrinkLevel(about=(4, 800), each=(3, 300)),
+    ShrinkLevel(about=(2, 300), each=(2, 160), examples=True),
+    ShrinkLevel(about=(2, 240), each=(1, 120), examples=True, defaults=True, unwanted=True),
+    ShrinkLevel(about=(1, 160), each=(1, 60), examples=True, defaults=True, unwanted=True, insides=True),
+    ShrinkLevel(about=(1, 60), each=(0, 0), examples=True, defaults=True, unwanted=True, insides=True, optional=True),
+    ShrinkLevel(about=(0, 0), each=(0, 0), examples=True, defaults=True, unwanted=True, insides=True, optional=True),
 )
 _NOISE = ("title", "$comment")
 _EXAMPLES = ("examples", "example")
 
 
-def forms(function: Function, query: Collection[str]) -> list[dict[str, Any]]:
+def shrink_variants(function: FunctionTool, query: Collection[str]) -> list[dict[str, Any]]:
     """The slimmer forms of a function, the fullest first, each different from the one before. `query` are the query's
     terms: optional parameters that share one are wanted."""
     out: list[dict[str, Any]] = []
-    last = dumped(function.tool)
+    last = dump_tool(function.tool)
     for level in LEVELS:
         slimmed = _Slimmer(function, level, query).tool()
-        text = dumped(slimmed)
+        text = dump_tool(slimmed)
         if len(text) < len(last):
             out.append(slimmed)
             last = text
@@ -63,20 +63,20 @@ def forms(function: Function, query: Collection[str]) -> list[dict[str, Any]]:
 
 
 class _Slimmer:
-    def __init__(self, function: Function, level: Level, query: Collection[str]) -> None:
+    def __init__(self, function: FunctionTool, level: ShrinkLevel, query: Collection[str]) -> None:
         self.function, self.level, self.query = function, level, query
         root = function.schema if isinstance(function.schema, Mapping) else {}
-        self.wide = not function.strict and not schemas.only_words(root)
-        self.demanded = schemas.demanded(root) if self.wide else set()
+        self.wide = not function.strict and not schemas.is_text_only(root)
+        self.demanded = schemas.required_names(root) if self.wide else set()
         self.homes = {key: root.get(key, {}) for key in schemas.HOMES}
-        self.turns = schemas.turns(root)
+        self.turns = schemas.has_negation(root)
 
     def tool(self) -> dict[str, Any]:
         level, function = self.level, self.function
         about = self.text(function.description, level.about, clip=level.optional)
         root = self.of(function.schema, self.wide) if isinstance(function.schema, Mapping) else function.schema
         if self.wide and isinstance(root, dict):
-            alive = schemas.used(root)
+            alive = schemas.used_definitions(root)
             for key in schemas.HOMES:
                 if key in root:
                     root[key] = {name: value for name, value in root[key].items() if (key, name) in alive}

@@ -12,8 +12,8 @@ from typing import Any
 
 from compressor.context.formats.function_schema import function_schema
 from compressor.errors import CompressorError
-from compressor.pipeline.tools.catalog import Pool
-from compressor.pipeline.tools.tool import dumped
+from compressor.pipeline.tools.catalog import ToolCatalog
+from compressor.pipeline.tools.tool import dump_tool
 from compressor.scoring.base import Query
 
 NAME = "find_tool"
@@ -50,7 +50,7 @@ def question_of(arguments: Mapping[str, Any] | str | None) -> str:
     return query.strip()[:_CHARACTERS] if isinstance(query, str) else ""
 
 
-def found(pool: Pool, question: str) -> list[int]:
+def found(pool: ToolCatalog, question: str) -> list[int]:
     """The tools that answer a question, the best first: those it names, else those its words fit."""
     named = [i for name, i in pool.names.items() if name in question.replace(",", " ").split() or name == question]
     if named:
@@ -61,7 +61,7 @@ def found(pool: Pool, question: str) -> list[int]:
     return [i for i in order if best >= SOME and scores[i] >= LEAST * best]
 
 
-def answer(pool: Pool, arguments: Mapping[str, Any] | str | None) -> str:
+def answer(pool: ToolCatalog, arguments: Mapping[str, Any] | str | None) -> str:
     """What the model is told. Never raises: a model can only read an error."""
     question = question_of(arguments)
     if not question:
@@ -74,10 +74,10 @@ def answer(pool: Pool, arguments: Mapping[str, Any] | str | None) -> str:
             return f"No tool fits {question[:80]!r}. There are: {', '.join(names[:NAMED])}{more}."
         room, lines = TOKENS, []
         for i in places:
-            forms = pool.forms(i, Query(((question, 1.0),)))
+            forms = pool.shrink_variants(i, Query(((question, 1.0),)))
             form, cost = next((f for f in reversed(forms) if f[1] <= room), forms[0])
             if cost <= room:
-                lines.append(dumped(form))
+                lines.append(dump_tool(form))
                 room -= cost
         if not lines:
             names = [pool.named(i) for i in places]

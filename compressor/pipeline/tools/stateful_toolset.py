@@ -12,19 +12,19 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from compressor.context.budget import tokens_of
-from compressor.context.formats import detect
+from compressor.context.budget import resolve_budget
+from compressor.context.formats import detect_format
 from compressor.context.model import Context
-from compressor.context.refs import ref_of
-from compressor.errors import BudgetTooSmall, CompressorError
+from compressor.context.refs import compute_ref
+from compressor.errors import BudgetTooSmallError, CompressorError
 from compressor.pipeline.tools import search_tool
-from compressor.pipeline.tools.catalog import Pool
+from compressor.pipeline.tools.catalog import ToolCatalog
 from compressor.pipeline.tools.select import called_in, listed, pinned_names
-from compressor.pipeline.tools.tool import chosen_by, dumped
+from compressor.pipeline.tools.tool import dump_tool, forced_tool_names
 from compressor.scoring.base import Query
-from compressor.scoring.query import query_of
+from compressor.scoring.query import build_query
 from compressor.storage.text_values import put_texts
-from compressor.tokens import counter_for
+from compressor.tokens import get_counter
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
@@ -41,7 +41,7 @@ class ToolSet:
     find: whether `find_tool` is sent along where something is missing; its `answer` is for whoever runs the tools.
     state: what `state` gave in an earlier call or process: JSON.
 
-    Raises InvalidContext, InvalidBudget, TokenizerError, and CompressorError for a state that is none of ours.
+    Raises ContextError, BudgetError, TokenizerError, and CompressorError for a state that is none of ours.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class ToolSet:
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self._compressor = compressor
-        self._pool = Pool(listed(tools), counter_for(model), compressor.scorer)
-        self._limit = tokens_of(budget, self._pool.before)
+        self._pool = ToolCatalog(listed(tools), get_counter(model), compressor.scorer)
+        self._limit = resolve_budget(budget, self._pool.before)
         self._pinned = pinned_names(self._pool, pinned)
-        self._digest = ref_of(dumped([self._pool.tools, sorted(self._pinned), self._limit, find]))
+        self._digest = compute_ref(dump_tool([self._pool.tools, sorted(self._pinned), self._limit, find]))
         self._finder = find and bool(self._pool.ours)
         if state and state.get("version") != VERSION:
             raise CompressorError(f"a tool set's state of version {state.get('version')!r} cannot be read here")
@@ -82,18 +82,18 @@ class ToolSet:
     def view(self, messages: Sequence[Any], tool_choice: Any = None) -> list[Any]:
         """The tools to send along with these messages: the same objects and bytes as before wherever that can be.
 
-        Raises InvalidContext for messages that cannot be read, BudgetTooSmall, StoreError."""
+        Raises ContextError for messages that cannot be read, BudgetTooSmallError, StoreError."""
         pool = self._pool
         if pool.before <= self._limit:
             return list(pool.tools)
-        context = detect(messages, pool.tools).parse(messages) if messages else Context([], [], "")
-        whole = self._pinned | (chosen_by(tool_choice) & pool.names.keys())
+        context = detect_format(messages, pool.tools).parse(messages) if messages else Context([], [], "")
+        whole = self._pinned | (forced_tool_names(tool_choice) & pool.names.keys())
         must = called_in(context) & pool.names.keys()
         found = [name for name in self.state.get("found", []) if name in pool.names]
         self.state["found"] = list(dict.fromkeys([*found, *self._found_in(context)]))
         must = must.union(self.state["found"])
         turn = _turn(context)
-        query = query_of(context, None, ())
+        query = build_query(context, None, ())
         if self.state.get("digest") != self._digest or "forms" not in self.state:
             self._choose(query, whole, must)
         else:
@@ -111,7 +111,7 @@ class ToolSet:
 
     def _found_in(self, context: Context) -> list[str]:
         """Names of the tools that answered calls of `find_tool` have named."""
-        answered = {call for turn in context.turns for call in turn.answers}
+        answered = {call for turn in context.turns for call in turn.result_call_ids}
         out: list[str] = []
         for turn in context.turns:
             for slot in turn.slots:
@@ -123,7 +123,7 @@ class ToolSet:
     def _asked(self, query: Query) -> set[str]:
         """Names of the tools that a new request plainly needs."""
         pool = self._pool
-        likely = pool.chances(pool.scores(query)) if any(text.strip() for text, _ in query.parts) else []
+        likely = pool.need_probabilities(pool.scores(query)) if any(text.strip() for text, _ in query.parts) else []
         return {pool.named(i) for i in pool.ours if likely and likely[i] >= NEED}
 
     def _choose(self, query: Query, whole: Collection[str], must: Collection[str]) -> None:
@@ -132,9 +132,11 @@ class ToolSet:
             try:
                 chosen = self._pool.choose(query, int(self._limit * share) - finder, whole, must)
                 break
-            except BudgetTooSmall as error:
+            except BudgetTooSmallError as error:
                 if share == 1.0:
-                    raise BudgetTooSmall(self._limit, error.needed + finder, "what must stay of the tools") from None
+                    raise BudgetTooSmallError(
+                        self._limit, error.needed + finder, "what must stay of the tools"
+                    ) from None
         self._take({self._pool.named(i): i for i in self._pool.ours if chosen.forms[i] is not None}, chosen.forms, {})
 
     def _grow(self, query: Query, whole: Collection[str], missing: Collection[str]) -> bool:
@@ -144,7 +146,7 @@ class ToolSet:
         try:
             spent = pool.total(self._rendered())
             chosen = pool.choose(query, self._limit, whole, missing, among=places, taken=spent)
-        except BudgetTooSmall:
+        except BudgetTooSmallError:
             return False
         self._take({pool.named(i): i for i in sorted(places)}, chosen.forms, self.state["forms"])
         return True
@@ -155,9 +157,9 @@ class ToolSet:
         fresh = {name: None if forms[i] is pool.tools[i] else json.dumps(forms[i]) for name, i in places.items()}
         self.state["forms"] = {**kept, **fresh}
         sent = self.state["forms"]
-        gone = [dumped(pool.tools[i]) for name, i in pool.names.items() if sent.get(name, "") is not None]
+        gone = [dump_tool(pool.tools[i]) for name, i in pool.names.items() if sent.get(name, "") is not None]
         if gone:
-            put_texts(self._compressor.store, {ref_of(text): text for text in gone})
+            put_texts(self._compressor.store, {compute_ref(text): text for text in gone})
 
     def _rendered(self) -> list[Any]:
         """What is sent: native tools first where they stood, functions in the order chosen, `find_tool` before what was
@@ -182,4 +184,4 @@ def _turn(context: Context) -> str:
     """Which request of the user's this is."""
     users = [turn for turn in context.turns if turn.role == "user"]
     said = [slot.text for slot in users[-1].slots] if users else []
-    return ref_of(json.dumps([len(users), said]))
+    return compute_ref(json.dumps([len(users), said]))

@@ -2,7 +2,7 @@
 
 Knows the wire forms of functions (OpenAI chat and Responses, Anthropic, MCP, a bare `{"name", "parameters"}`). Whatever
 else stands in a list of tools (web search, computer use, tools whose loading is deferred) is the provider's own and
-has no `Function`. Shortens and judges nothing.
+has no `FunctionTool`. Shortens and judges nothing.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compressor.errors import InvalidContext
+from compressor.errors import ContextError
 
 _SCHEMA_KEYS = ("parameters", "input_schema", "inputSchema")
 _PLAIN_TYPES = (None, "function", "custom")  # Anthropic's own functions have the type "custom", or none
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionTool:
     """A function among the tools. `schema` is the caller's own object, or None where there is none; `outer` the key
     that wraps the function ("function" in OpenAI chat), `key` the one its schema stands under."""
 
@@ -47,10 +47,10 @@ class Function:
         return {key: inner if key == self.outer else value for key, value in self.tool.items()}
 
 
-def function_of(tool: Any, index: int) -> Function | None:
-    """The function, None for what is the provider's own. InvalidContext for what is no tool at all."""
+def parse_function(tool: Any, index: int) -> FunctionTool | None:
+    """The function, None for what is the provider's own. ContextError for what is no tool at all."""
     if not isinstance(tool, Mapping):
-        raise InvalidContext(f"tool {index}: give its schema as a dict, not {type(tool).__name__}")
+        raise ContextError(f"tool {index}: give its schema as a dict, not {type(tool).__name__}")
     if tool.get("type") not in _PLAIN_TYPES or tool.get("defer_loading"):
         return None
     outer = "function" if isinstance(tool.get("function"), Mapping) else ""
@@ -62,9 +62,9 @@ def function_of(tool: Any, index: int) -> Function | None:
     if not isinstance(name, str) or not name:
         if not key and not outer and tool.get("type") is None:
             return None  # {"functionDeclarations": [...]}, {"googleSearch": {}}
-        raise InvalidContext(f"tool {index}: a function needs a name")
+        raise ContextError(f"tool {index}: a function needs a name")
     about = inner.get("description")
-    return Function(
+    return FunctionTool(
         tool,
         name,
         about if isinstance(about, str) else "",
@@ -75,23 +75,21 @@ def function_of(tool: Any, index: int) -> Function | None:
     )
 
 
-def functions_of(tools: Sequence[Any]) -> list[Function | None]:
-    """The function of each tool. InvalidContext for a list that no provider would take: a tool that is none, a function
+def parse_functions(tools: Sequence[Any]) -> list[FunctionTool | None]:
+    """The function of each tool. ContextError for a list that no provider would take: a tool that is none, a function
     without a name, two of one name."""
-    found = [function_of(tool, index) for index, tool in enumerate(tools)]
+    found = [parse_function(tool, index) for index, tool in enumerate(tools)]
     seen: dict[str, int] = {}
     for index, function in enumerate(found):
         if function is not None and seen.setdefault(function.name, index) != index:
-            raise InvalidContext(
-                f"tools {seen[function.name]} and {index} are both called {function.name!r}: rename one"
-            )
+            raise ContextError(f"tools {seen[function.name]} and {index} are both called {function.name!r}: rename one")
     return found
 
 
-def chosen_by(tool_choice: Any) -> set[str]:
+def forced_tool_names(tool_choice: Any) -> set[str]:
     """Names of the functions that a `tool_choice` forces, in any provider's form; "auto" and the like name none."""
     if isinstance(tool_choice, str):
-        return {tool_choice}  # LangChain takes a bare name; no tool is called "auto"
+        return {tool_choice}  # LangChainFormat takes a bare name; no tool is called "auto"
     if not isinstance(tool_choice, Mapping):
         return set()
     inner = tool_choice.get("function")
@@ -100,13 +98,13 @@ def chosen_by(tool_choice: Any) -> set[str]:
     allowed = tool_choice.get("allowed_tools")
     listed = tool_choice.get("tools") or (allowed.get("tools") if isinstance(allowed, Mapping) else None)
     for entry in listed if isinstance(listed, Sequence) else ():
-        names |= chosen_by(entry)
+        names |= forced_tool_names(entry)
     return names
 
 
-def dumped(tool: Any) -> str:
-    """A tool as the JSON text that stands behind its ref. InvalidContext where it has none."""
+def dump_tool(tool: Any) -> str:
+    """A tool as the JSON text that stands behind its ref. ContextError where it has none."""
     try:
         return json.dumps(tool, ensure_ascii=False, default=str)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidContext(f"a tool has no JSON form: {error}") from error
+        raise ContextError(f"a tool has no JSON form: {error}") from error

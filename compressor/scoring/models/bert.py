@@ -14,7 +14,7 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True)
-class Config:
+class BertConfig:
     """Sizes of a BERT encoder, under the names of its config.json."""
 
     vocab_size: int
@@ -27,10 +27,10 @@ class Config:
     layer_norm_eps: float
 
 
-class Layer(nn.Module):  # type: ignore[misc, unused-ignore] # where torch is not installed
+class BertLayer(nn.Module):  # type: ignore[misc, unused-ignore] # where torch is not installed
     """Self-attention and feed-forward, each followed by residual and norm."""
 
-    def __init__(self, c: Config) -> None:
+    def __init__(self, c: BertConfig) -> None:
         super().__init__()
         self.heads = c.num_attention_heads
         self.query = nn.Linear(c.hidden_size, c.hidden_size)
@@ -54,13 +54,13 @@ class Layer(nn.Module):  # type: ignore[misc, unused-ignore] # where torch is no
 class TokenClassifier(nn.Module):  # type: ignore[misc, unused-ignore]
     """One logit a token (`keep`) and one a text (`document`, from the first token)."""
 
-    def __init__(self, c: Config) -> None:
+    def __init__(self, c: BertConfig) -> None:
         super().__init__()
         self.words = nn.Embedding(c.vocab_size, c.hidden_size)
         self.positions = nn.Embedding(c.max_position_embeddings, c.hidden_size)
         self.types = nn.Embedding(c.type_vocab_size, c.hidden_size)
         self.norm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
-        self.layers = nn.ModuleList(Layer(c) for _ in range(c.num_hidden_layers))
+        self.layers = nn.ModuleList(BertLayer(c) for _ in range(c.num_hidden_layers))
         self.keep = nn.Linear(c.hidden_size, 1)
         self.document = nn.Linear(c.hidden_size, 1)
 
@@ -92,7 +92,7 @@ NAMES = {
 }
 
 
-def renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def rename_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A BERT checkpoint's encoder weights under our names; pooler and position ids left out."""
     out = {}
     for name, value in weights.items():

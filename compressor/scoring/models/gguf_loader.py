@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compressor.errors import DeviceError, MissingExtra, ModelError
-from compressor.scoring.models.gguf_tokenizer import Vocabulary
-from compressor.scoring.runtime.device import Device, choose
+from compressor.errors import DeviceError, MissingDependencyError, ModelError
+from compressor.scoring.models.gguf_tokenizer import GgufVocabulary
+from compressor.scoring.runtime.device import Device, select_device
 
 TINY = Path(__file__).parents[2] / "models" / "tiny.gguf"
 WINDOW = 512  # tokens of one sequence, or fewer where the model was trained on fewer
@@ -29,21 +29,21 @@ ERROR = 4  # GGML_LOG_LEVEL_ERROR
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class GgufContext:
     """llama.cpp's interface, model and context. window: tokens of a sequence; tokens: of a pass; shares: whether
     sequences can share a prefix, which those of a recurrent model cannot."""
 
     api: Any
     model: Any
     context: Any
-    vocabulary: Vocabulary
+    vocabulary: GgufVocabulary
     window: int
     tokens: int
     shares: bool
 
 
-def opened(path: Path, device: Device) -> Opened:
-    """The model of a file. Raises MissingExtra and ModelError."""
+def open_gguf(path: Path, device: Device) -> GgufContext:
+    """The model of a file. Raises MissingDependencyError and ModelError."""
     api = _llama_cpp()
     with _quiet(api) as errors:
         model = _loaded(api, path, device, errors)
@@ -56,15 +56,15 @@ def opened(path: Path, device: Device) -> Opened:
             api.llama_model_free(model)
             raise
     shares = not (api.llama_model_is_recurrent(model) or api.llama_model_is_hybrid(model))
-    return Opened(api, model, context, vocabulary, window, tokens, shares)
+    return GgufContext(api, model, context, vocabulary, window, tokens, shares)
 
 
-def check(path: Path, device: str | None) -> Device:
-    """The device a model will run on, without loading it. Raises MissingExtra without llama-cpp-python, ModelError for
+def validate_gguf(path: Path, device: str | None) -> Device:
+    """The device a model will run on, without loading it. Raises MissingDependencyError without llama-cpp-python, ModelError for
     what is no GGUF file, DeviceError if the device is not there or llama.cpp was built without it."""
     _magic(path)
     api = _llama_cpp()
-    found = choose(device)
+    found = select_device(device)
     if found.gpu and not api.llama_supports_gpu_offload():
         why = "this build of llama-cpp-python has no GPU support (see its README for CMAKE_ARGS)"
         if device not in (None, "auto"):
@@ -77,7 +77,7 @@ def _llama_cpp() -> Any:
     try:
         return importlib.import_module("llama_cpp")
     except ImportError as e:
-        raise MissingExtra("llama-cpp-python", "llama") from e
+        raise MissingDependencyError("llama-cpp-python", "llama") from e
 
 
 def _magic(path: Path) -> None:
@@ -118,7 +118,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _vocabulary(api: Any, model: Any, path: Path) -> Vocabulary:
+def _vocabulary(api: Any, model: Any, path: Path) -> GgufVocabulary:
     vocab = api.llama_model_get_vocab(model)
     if api.llama_vocab_type(vocab) == api.LLAMA_VOCAB_TYPE_NONE:
         raise ModelError(f"{path} has no vocabulary")
@@ -126,7 +126,7 @@ def _vocabulary(api: Any, model: Any, path: Path) -> Vocabulary:
     causal = _metadata(api, model, f"{architecture}.attention.causal") != "false"
     if not causal or api.llama_model_has_encoder(model) or api.llama_model_is_diffusion(model):
         raise ModelError(f"{path} is no causal language model but a {architecture or 'model of no name'}")
-    return Vocabulary(api, vocab)
+    return GgufVocabulary(api, vocab)
 
 
 def _metadata(api: Any, model: Any, key: str) -> str:

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from compressor.caches import TwoGenerationCache
 from compressor.errors import ModelError
-from compressor.scoring.models.gguf_loader import SEQUENCES, opened
-from compressor.scoring.runtime.batch_scheduler import Lane, Limits
+from compressor.scoring.models.gguf_loader import SEQUENCES, open_gguf
+from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
 from compressor.scoring.runtime.device import Device
-from compressor.tokens.lru_cache import Memo
 
 ROWS = 1 << 20  # numbers whose exponentials are held at a time
 
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ScoredSequence:
     """A sequence: `prefix` and what follows, neither empty; and from which token of the latter nats are wanted."""
 
     prefix: Ids
@@ -42,20 +42,22 @@ class Item:
         return len(self.prefix) + len(self.ids)
 
 
-class LanguageModel:
+class GgufLanguageModel:
     """A loaded GGUF. Safe to share between threads: one pass at a time, in the device's worker.
 
     window: tokens of a sequence, prefix included, that fit. vocabulary: text to tokens and back.
     """
 
     def __init__(self, path: Path, device: Device) -> None:
-        self._opened = opened(path, device)
+        self._opened = open_gguf(path, device)
         self.name, self.vocabulary, self.window = path.name, self._opened.vocabulary, self._opened.window
-        limits = Limits(batch_tokens=self._opened.tokens, batch_items=SEQUENCES)
-        self._lane: Lane[Item, Floats] = Lane(self._pass, len, device.name, limits, path.name)
-        self._memo: Memo[Floats] = Memo()
+        limits = BatchLimits(batch_tokens=self._opened.tokens, batch_items=SEQUENCES)
+        self._lane: BatchScheduler[ScoredSequence, Floats] = BatchScheduler(
+            self._pass, len, device.name, limits, path.name
+        )
+        self._memo: TwoGenerationCache[Floats] = TwoGenerationCache()
 
-    def nats(self, items: Sequence[Item]) -> list[Floats]:
+    def token_nll(self, items: Sequence[ScoredSequence]) -> list[Floats]:
         """Per item [len(ids) - first] float32: -log p of each wanted token given all before it. Remembered by what
         was asked. Raises Overloaded, and ModelError if llama.cpp fails or a number is none."""
         keys = [_key(s) for s in items]
@@ -66,7 +68,7 @@ class LanguageModel:
             out[k] = v
         return [out[k] for k in keys]
 
-    def _pass(self, items: Sequence[Item]) -> list[Floats]:
+    def _pass(self, items: Sequence[ScoredSequence]) -> list[Floats]:
         api, context = self._opened.api, self._opened.context
         batch = _Batch(items, self._opened.shares)
         api.llama_memory_clear(api.llama_get_memory(context), False)
@@ -90,7 +92,7 @@ class _Batch:
     them (they are numbered in order). row, target: [wanted] the row of logits that foretells each wanted token, and it.
     """
 
-    def __init__(self, items: Sequence[Item], share: bool) -> None:
+    def __init__(self, items: Sequence[ScoredSequence], share: bool) -> None:
         groups: dict[object, list[int]] = {}
         for i, s in enumerate(items):
             groups.setdefault(s.prefix.tobytes() if share else i, []).append(i)
@@ -155,20 +157,20 @@ def _log_sums(logits: Floats) -> Floats:
     return out
 
 
-def _key(item: Item) -> str:
+def _key(item: ScoredSequence) -> str:
     sizes = np.array([len(item.prefix), item.first], np.int32)
     return hashlib.blake2b(np.concatenate([sizes, item.prefix, item.ids]).tobytes(), digest_size=16).hexdigest()
 
 
 _lock = threading.Lock()
-_models: dict[tuple[Path, str], LanguageModel] = {}
+_models: dict[tuple[Path, str], GgufLanguageModel] = {}
 
 
-def language_model(path: Path, device: Device) -> LanguageModel:
+def language_model(path: Path, device: Device) -> GgufLanguageModel:
     """The model of that file on that device, loaded once a process. ModelError if it cannot be; see `llama_file`."""
     key = path.resolve(), device.name
     if key not in _models:
         with _lock:
             if key not in _models:
-                _models[key] = LanguageModel(path, device)
+                _models[key] = GgufLanguageModel(path, device)
     return _models[key]

@@ -17,7 +17,7 @@ Ids = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class GgufTokens:
     """ids: [n]. ends: [n] where each token's characters end in the text; they begin where the token before ended. A
     character of several tokens belongs to the last of them, the others are empty."""
 
@@ -25,7 +25,7 @@ class Tokens:
     ends: Ids
 
 
-class Vocabulary:
+class GgufVocabulary:
     """The tokens of a loaded model. size: how many; start: the tokens to begin a text with, at least one."""
 
     def __init__(self, api: Any, vocab: Any) -> None:
@@ -36,7 +36,7 @@ class Vocabulary:
         found = [t for t in starts if 0 <= t < self.size][:1]
         self.start = np.array(found, np.int32) if found else self._ids(b"\n")
 
-    def tokens(self, text: str) -> Tokens:
+    def tokens(self, text: str) -> GgufTokens:
         """The text's tokens, without any that stand for no text. Lone surrogates are read as question marks."""
         ids: list[Ids] = []
         ends: list[Ids] = []
@@ -46,8 +46,8 @@ class Vocabulary:
             ids.append(part)
             ends.append(self._ends(part, data) + np.int32(start))
         if not ids:
-            return Tokens(np.zeros(0, np.int32), np.zeros(0, np.int32))
-        return Tokens(np.concatenate(ids), np.concatenate(ends))
+            return GgufTokens(np.zeros(0, np.int32), np.zeros(0, np.int32))
+        return GgufTokens(np.concatenate(ids), np.concatenate(ends))
 
     def _ids(self, data: bytes) -> Ids:
         def filled(size: int) -> Ids:

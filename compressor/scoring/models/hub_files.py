@@ -13,27 +13,27 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import MissingExtra, ModelError
-from compressor.scoring.models.pair_encoder import plain
+from compressor.errors import MissingDependencyError, ModelError
+from compressor.scoring.models.pair_encoder import bare_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-def need(package: str, called: str = "") -> None:
-    """MissingExtra if the package is not installed; `called`: its name where that is not its import's."""
+def require_package(package: str, called: str = "") -> None:
+    """MissingDependencyError if the package is not installed; `called`: its name where that is not its import's."""
     if find_spec(package) is None:
-        raise MissingExtra(called or package, "models")
+        raise MissingDependencyError(called or package, "models")
 
 
-def name_of(folder: Path) -> str:
+def checkpoint_name(folder: Path) -> str:
     """What a checkpoint is called: the folder's name, or the id behind a folder of the hub's cache."""
     if folder.parent.name == "snapshots":
         return folder.parents[1].name.removeprefix("models--").replace("--", "/")
     return folder.name
 
 
-def weights_of(folder: Path, names: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def load_weights(folder: Path, names: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """All weights of a checkpoint, of safetensors if there are any. names: what names begin with there and here,
     replaced in this order. ModelError if there are none, or they cannot be read."""
     torch, safe = import_module("torch"), import_module("safetensors")
@@ -56,17 +56,17 @@ def weights_of(folder: Path, names: Sequence[tuple[str, str]]) -> dict[str, Any]
     return out
 
 
-def tokenizer_of(folder: Path) -> Tokenizer:
+def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a checkpoint, from tokenizer.json, for only that form knows which characters a token stands for.
     ModelError if it cannot be read."""
     tokenizers = import_module("tokenizers")
     try:
-        return plain(tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")))
+        return bare_tokenizer(tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")))
     except Exception as error:  # tokenizers raises nothing more exact
         raise ModelError(f"tokenizer.json cannot be read: {error}") from error
 
 
-def json_of(path: Path) -> dict[str, Any]:
+def load_json(path: Path) -> dict[str, Any]:
     """The object in a file. ModelError if there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -78,8 +78,8 @@ def json_of(path: Path) -> dict[str, Any]:
 
 
 def download(name: str, revision: str | None) -> Path:
-    """A checkpoint's folder in the local cache of the hub, filled if need be. ModelError, MissingExtra."""
-    need("huggingface_hub")
+    """A checkpoint's folder in the local cache of the hub, filled if need be. ModelError, MissingDependencyError."""
+    require_package("huggingface_hub")
     fetch = import_module("huggingface_hub").snapshot_download
     try:
         folder = Path(fetch(name, revision=revision, allow_patterns=["*.json", "*.safetensors"]))

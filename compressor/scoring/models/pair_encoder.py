@@ -1,6 +1,6 @@
 """Models that read a query and a text together and say of every token of the text whether to keep it.
 
-`TokenModel` is what the pruner's reader asks of one; `PairModel` is the one implementation: a tokenizer with its
+`PairTokenClassifier` is what the pruner's reader asks of one; `PairClassifier` is the one implementation: a tokenizer with its
 special tokens, and a function that computes log-odds. Knows no units, windows or checkpoints.
 """
 
@@ -29,7 +29,7 @@ Pool = Literal["logit", "probability", "word"]
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedPair:
     """A query and a text as one sequence of tokens.
 
     ids, types: [t] int64, special tokens among them. first: where the text's own tokens begin. spans: [k, 2] int64, the
@@ -41,14 +41,14 @@ class Encoded:
     first: int
     spans: Ints
 
-    def part(self, start: int, stop: int) -> Encoded:
+    def part(self, start: int, stop: int) -> EncodedPair:
         """The same query with the tokens [start, stop) of the text."""
         a, b, end = self.first + start, self.first + stop, self.first + len(self.spans)
         ids, types = (np.concatenate([x[: self.first], x[a:b], x[end:]]) for x in (self.ids, self.types))
-        return Encoded(ids, types, self.first, self.spans[start:stop])
+        return EncodedPair(ids, types, self.first, self.spans[start:stop])
 
 
-class TokenModel(Protocol):
+class PairTokenClassifier(Protocol):
     """What the pruner reads with. window: tokens it reads at once. weight: of the document's log-odds in a unit's."""
 
     @property
@@ -60,18 +60,18 @@ class TokenModel(Protocol):
     @property
     def weight(self) -> float: ...
 
-    def encode(self, query: str, title: str, text: str) -> Encoded:
+    def encode(self, query: str, title: str, text: str) -> EncodedPair:
         """The whole of the text, however long; query and title cut to what the model takes of them."""
         ...
 
-    def run(self, batch: Sequence[Encoded]) -> list[tuple[Floats, float | None]]:
+    def run(self, batch: Sequence[EncodedPair]) -> list[tuple[Floats, float | None]]:
         """For each, [k] float32 log-odds of keeping the text's tokens, and those of the text being relevant (None from
         a model that does not say). None may be longer than the window. ModelError for numbers that are none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SpecialTokens:
     """Special tokens of a sequence, ids and types: `before` the query, `between` query and text, `after` the text; and
     the type of the text's own tokens."""
 
@@ -81,7 +81,7 @@ class Frame:
     text: int
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, pair: bool) -> Frame:
+    def of(cls, tokenizer: Tokenizer, pair: bool) -> SpecialTokens:
         """Read off what the tokenizer makes of two words, as a pair or, for models that take no query, one word."""
         found = tokenizer.encode("a", "b") if pair else tokenizer.encode("a")
         ids, types = np.array(found.ids, np.int64), np.array(found.type_ids, np.int64)
@@ -102,8 +102,8 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class PairModel:
-    """`TokenModel` of a tokenizer and a function. asks: tokens of the query, at most; 0 for a model that takes neither
+class PairClassifier:
+    """`PairTokenClassifier` of a tokenizer and a function. asks: tokens of the query, at most; 0 for a model that takes neither
     query nor title. titles: tokens of the title, at most."""
 
     name: str
@@ -111,28 +111,28 @@ class PairModel:
     pool: Pool
     weight: float
     tokenizer: Tokenizer
-    frame: Frame
+    frame: SpecialTokens
     forward: Forward
-    asks: int
-    titles: int
+    uses_query: int
+    uses_titles: int
     pad: int = 0
 
-    def encode(self, query: str, title: str, text: str) -> Encoded:
-        """See `TokenModel.encode`."""
+    def encode(self, query: str, title: str, text: str) -> EncodedPair:
+        """See `PairTokenClassifier.encode`."""
         body, spans = self._tokens(text)
         asked, named = body[:0], body[:0]
-        if self.asks:
-            asked = self._tokens(query)[0][: min(self.asks, self.window // 4)]
+        if self.uses_query:
+            asked = self._tokens(query)[0][: min(self.uses_query, self.window // 4)]
             # a line break after the title: a space to most tokenizers, and what others have learned to expect
-            named = self._tokens(title + "\n")[0][: min(self.titles, self.window // 8)] if title else named
+            named = self._tokens(title + "\n")[0][: min(self.uses_titles, self.window // 8)] if title else named
         frame = self.frame
         ids = [frame.before[0], asked, frame.between[0], named, body, frame.after[0]]
         kinds = [frame.before[1], asked * 0, frame.between[1], named * 0 + frame.text, body * 0 + frame.text]
         first = sum(map(len, ids[:4]))
-        return Encoded(np.concatenate(ids), np.concatenate([*kinds, frame.after[1]]), first, spans)
+        return EncodedPair(np.concatenate(ids), np.concatenate([*kinds, frame.after[1]]), first, spans)
 
-    def run(self, batch: Sequence[Encoded]) -> list[tuple[Floats, float | None]]:
-        """See `TokenModel.run`."""
+    def run(self, batch: Sequence[EncodedPair]) -> list[tuple[Floats, float | None]]:
+        """See `PairTokenClassifier.run`."""
         shape = len(batch), max(len(e.ids) for e in batch)
         if shape[1] > self.window:
             raise ModelError(f"{self.name} reads {self.window} tokens at once, not {shape[1]}")
@@ -156,7 +156,7 @@ class PairModel:
         return np.array(found.ids, np.int64), np.array(found.offsets, np.int64).reshape(-1, 2)
 
 
-def plain(tokenizer: Tokenizer) -> Tokenizer:
+def bare_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     """The tokenizer without its own cutting and padding, and blind to special tokens written out in a text."""
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -164,7 +164,7 @@ def plain(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
-def on_torch(module: Any, device: str) -> Forward:
+def wrap_torch(module: Any, device: str) -> Forward:
     """A torch module [b, t] x 3 -> ([b, t], [b] or None) as a function of arrays."""
     torch = import_module("torch")
 

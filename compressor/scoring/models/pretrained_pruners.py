@@ -21,7 +21,7 @@ from transformers import (
 Output = tuple[torch.Tensor, torch.Tensor | None]
 
 
-def odds(scores: torch.Tensor) -> torch.Tensor:
+def keep_log_odds(scores: torch.Tensor) -> torch.Tensor:
     """[..., 2] scores of dropping and keeping -> [...] float32 log-odds of keeping."""
     return scores[..., 1].float() - scores[..., 0].float()
 
@@ -33,7 +33,7 @@ class _LLMLingua2:
     """
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor, _: torch.Tensor) -> Output:
-        return odds(super().forward(ids, attention_mask=mask).logits), None  # type: ignore[misc]
+        return keep_log_odds(super().forward(ids, attention_mask=mask).logits), None  # type: ignore[misc]
 
 
 class LLMLingua2Bert(_LLMLingua2, BertForTokenClassification):  # type: ignore[misc, no-untyped-call, unused-ignore]
@@ -56,7 +56,7 @@ class Provence(DebertaV2ForSequenceClassification):  # type: ignore[misc, no-unt
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor, _: torch.Tensor) -> Output:
         hidden = self.deberta(ids, attention_mask=mask).last_hidden_state
-        return odds(self.token_classifier(hidden)), self.classifier(self.pooler(hidden))[:, 0]
+        return keep_log_odds(self.token_classifier(hidden)), self.classifier(self.pooler(hidden))[:, 0]
 
 
 class OpenProvence(ModernBertForSequenceClassification):  # type: ignore[misc, no-untyped-call, unused-ignore]
@@ -79,4 +79,4 @@ class OpenProvence(ModernBertForSequenceClassification):  # type: ignore[misc, n
         else:
             real = mask.unsqueeze(-1).to(normed.dtype)
             pooled = (normed * real).sum(1) / real.sum(1)
-        return odds(self.token_classifier(hidden)), self.classifier(self.head(pooled))[:, 0]
+        return keep_log_odds(self.token_classifier(hidden)), self.classifier(self.head(pooled))[:, 0]

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from compressor.caches import TwoGenerationCache
 from compressor.errors import ModelError
-from compressor.scoring.models.pair_encoder import Frame, plain
+from compressor.scoring.models.pair_encoder import SpecialTokens, bare_tokenizer
 from compressor.scoring.models.sentence_encoder_files import EncoderFiles
 from compressor.scoring.runtime import onnx_int8
-from compressor.scoring.runtime.batch_scheduler import Lane, Limits
+from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
 from compressor.scoring.runtime.device import Device, dtype_for
 from compressor.scoring.vector_cache import Vector, VectorCache
-from compressor.tokens.lru_cache import Memo
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -32,8 +32,8 @@ Forward = Callable[[Ints, Ints], Sequence[npt.NDArray[Any]]]
 
 REMEMBERED = 64 << 20  # bytes of texts and vectors that a process remembers: some 50,000 sentences
 ROUND = 16  # batches' worth of windows that are computed before the next are begun: what is done by then is kept
-TORCH_CPU = Limits()
-GPU = Limits(batch_tokens=65_536, batch_items=1_024, batch_cost=2_048)
+TORCH_CPU = BatchLimits()
+GPU = BatchLimits(batch_tokens=65_536, batch_items=1_024, batch_cost=2_048)
 #: what a model is tried on
 SAMPLES = (
     "The treaty, drafted over two winters, was signed on 4 March 1921 by envoys of both republics and renewed in 1936.",
@@ -42,7 +42,7 @@ SAMPLES = (
 )
 
 
-class Encoder:
+class SentenceEncoder:
     """Texts to vectors. Made by `shared`. Safe from several threads.
 
     `fingerprint` names everything that a vector depends on but its text: files, runtime, type.
@@ -50,24 +50,24 @@ class Encoder:
 
     def __init__(self, files: EncoderFiles, device: Device) -> None:
         self.name, self.device = files.name, device
-        self._memo: Memo[Vector] = Memo(REMEMBERED)
+        self._memo: TwoGenerationCache[Vector] = TwoGenerationCache(REMEMBERED)
         self._prompts = files.prompts
-        self._tokens = Tokens(files)
+        self._tokens = WindowTokenizer(files)
         example = [self._tokens.inputs(self._tokens.windows(text)) for text in SAMPLES]
         forward, kind, limits = _runtime(files, device, example)
         self._forward = forward
         self.fingerprint = f"{files.digest[:24]}-{kind}"
         self.size = len(self._run(self._tokens.windows(SAMPLES[0]))[0])
-        self._lane: Lane[Ints, Floats] = Lane(self._run, len, device.name, limits, self.name)
+        self._lane: BatchScheduler[Ints, Floats] = BatchScheduler(self._run, len, device.name, limits, self.name)
 
-    def vectors(self, texts: Sequence[str], cache: VectorCache | None = None, asked: bool = False) -> Floats:
+    def vectors(self, texts: Sequence[str], cache: VectorCache | None = None, is_query: bool = False) -> Floats:
         """[n, d] float32, of length 1; 0 for a text without tokens. A text longer than the model's window gets the mean
         of its windows. asked: these are queries, for models that tell them from texts.
 
         A vector is rounded to float16 before its first use, so that it is the same when it comes from the cache. Raises
         ModelError, and Overloaded when time runs out; what was computed by then is kept.
         """
-        wanted = [self._prompts[asked] + text for text in texts]
+        wanted = [self._prompts[is_query] + text for text in texts]
         found: dict[str, Vector] = {}
         for text in wanted:
             if text not in found and (vector := self._memo.get(text)) is not None:
@@ -120,27 +120,27 @@ class Encoder:
         return list(found / length)
 
 
-def shared(files: EncoderFiles, device: Device) -> Encoder:
+def get_encoder(files: EncoderFiles, device: Device) -> SentenceEncoder:
     """The encoder of these files on that device, the same one for the whole process; the first call loads it, and the
     first ever on a CPU converts it (half a minute at most, for small models)."""
     with _lock:
         if (files.digest, device.name) not in _shared:
-            _shared[files.digest, device.name] = Encoder(files, device)
+            _shared[files.digest, device.name] = SentenceEncoder(files, device)
         return _shared[files.digest, device.name]
 
 
-_shared: dict[tuple[str, str], Encoder] = {}
+_shared: dict[tuple[str, str], SentenceEncoder] = {}
 _lock = threading.Lock()
 
 
-class Tokens:
+class WindowTokenizer:
     """A model's tokenizer."""
 
     def __init__(self, files: EncoderFiles) -> None:
         tokenizers = import_module("tokenizers")
         try:
-            self._tokenizer = plain(tokenizers.Tokenizer.from_file(str(files.network / "tokenizer.json")))
-            frame = Frame.of(self._tokenizer, pair=False)
+            self._tokenizer = bare_tokenizer(tokenizers.Tokenizer.from_file(str(files.network / "tokenizer.json")))
+            frame = SpecialTokens.of(self._tokenizer, pair=False)
         except Exception as error:  # the library raises bare exceptions
             raise ModelError(f"{files.name}: tokenizer.json cannot be read: {error}") from error
         self._before = np.concatenate([frame.before[0], frame.between[0]])
@@ -165,18 +165,22 @@ class Tokens:
 
 def _runtime(
     files: EncoderFiles, device: Device, examples: Sequence[Mapping[str, Ints]]
-) -> tuple[Forward, str, Limits]:
+) -> tuple[Forward, str, BatchLimits]:
     """What runs the model, its kind, and what suits it."""
     if not device.gpu and onnx_int8.available():
         try:
-            made = onnx_int8.session(files.digest, lambda: network(files), examples)
+            made = onnx_int8.load_or_convert(files.digest, lambda: load_torch_module(files), examples)
             # A row's time does not depend on its batch: enough rows to keep all cores busy, no matter how long.
-            many = 8 * onnx_int8.cores()
-            return made, onnx_int8.RECIPE, Limits(batch_items=many, batch_tokens=many * files.window, padding=1.0)
+            many = 8 * onnx_int8.available_cores()
+            return (
+                made,
+                onnx_int8.CONVERSION_VERSION,
+                BatchLimits(batch_items=many, batch_tokens=many * files.window, max_padding_fraction=1.0),
+            )
         except ModelError:
             pass  # it does not take int8; a model that cannot be loaded says so again below
     torch, dtype = import_module("torch"), dtype_for(device)
-    module = network(files).to(device=device.name, dtype=getattr(torch, dtype))
+    module = load_torch_module(files).to(device=device.name, dtype=getattr(torch, dtype))
 
     def forward(ids: Ints, mask: Ints) -> Sequence[npt.NDArray[Any]]:
         with torch.inference_mode():
@@ -186,7 +190,7 @@ def _runtime(
     return forward, dtype, GPU if device.gpu else TORCH_CPU
 
 
-def network(files: EncoderFiles) -> Any:
+def load_torch_module(files: EncoderFiles) -> Any:
     """The model as one torch module of ids and mask, float32 on the CPU, in eval mode."""
     torch, package = import_module("torch"), import_module("sentence_transformers")
     try:

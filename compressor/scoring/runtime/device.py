@@ -18,14 +18,14 @@ class Device:
     """`name` as torch writes it: "cuda:0", "mps" or "cpu"; `why` this one, in a few words for the user."""
 
     name: str
-    why: str
+    reason: str
 
     @property
     def gpu(self) -> bool:
         return self.name != "cpu"
 
 
-def choose(wanted: str | None = None) -> Device:
+def select_device(wanted: str | None = None) -> Device:
     """The device to use: CUDA before MPS before CPU. `wanted` is "auto", "cpu", "cuda", "cuda:N" or "mps"; None: what
     the variable COMPRESSOR_DEVICE says, else "auto". DeviceError if the one asked for is not there."""
     asked = "asked for"

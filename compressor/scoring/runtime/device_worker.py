@@ -14,27 +14,27 @@ import time
 import weakref
 from typing import Any, Protocol
 
-from compressor.errors import Overloaded
+from compressor.errors import QueueFullError
 
 IDLE = 60.0  # seconds without work after which the thread ends; the next call starts another
 EXIT = 1.0  # seconds that the end of the interpreter waits for a batch that is being computed
 
 
-class Work(Protocol):
+class Pending(Protocol):
     """A call that waits; `arrived` is when it came, on the monotonic clock."""
 
     @property
     def arrived(self) -> float: ...
 
 
-class Lanes(Protocol):
+class Schedulable(Protocol):
     """What a worker asks of a lane. All but `serve` are called with the worker's lock held."""
 
     def reset(self) -> None:
         """Forgets all work: this is a forked child, and the parent does it."""
         ...
 
-    def oldest(self) -> Work | None:
+    def oldest(self) -> Pending | None:
         """The oldest call that still has something to begin."""
         ...
 
@@ -47,12 +47,12 @@ class Lanes(Protocol):
         ...
 
 
-class Worker:
+class DeviceWorker:
     """The one thread of a device, and `changed`, the lock of all its lanes."""
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self._lanes: weakref.WeakSet[Lanes] = weakref.WeakSet()
+        self._lanes: weakref.WeakSet[Schedulable] = weakref.WeakSet()
         self.reset()
 
     def reset(self) -> None:
@@ -63,7 +63,7 @@ class Worker:
         for lane in self._lanes:
             lane.reset()
 
-    def add(self, lane: Lanes) -> None:
+    def add(self, lane: Schedulable) -> None:
         """Serves this lane from now on, as long as somebody else holds it."""
         with self.changed:
             self._lanes.add(lane)
@@ -71,13 +71,13 @@ class Worker:
     def ensure(self) -> None:
         """Starts the thread if there is none. The lock is held. Raises Overloaded when that is impossible."""
         if self._closing:
-            raise Overloaded(f"{self.device}: the interpreter is about to end, no more work is taken")
+            raise QueueFullError(f"{self.device}: the interpreter is about to end, no more work is taken")
         if self._thread is None:
             thread = threading.Thread(target=self._work, name=f"compressor {self.device}", daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:
-                raise Overloaded(f"{self.device}: no worker thread could be started: {error}") from error
+                raise QueueFullError(f"{self.device}: no worker thread could be started: {error}") from error
             self._thread = thread
 
     def stop(self) -> None:
@@ -94,7 +94,7 @@ class Worker:
             lane.serve(batch)
             del lane, batch, found  # while it waits, the thread must not keep a model alive
 
-    def _next(self) -> tuple[Lanes, list[Any]] | None:
+    def _next(self) -> tuple[Schedulable, list[Any]] | None:
         """Waits for the next batch. None when the thread has to end."""
         with self.changed:
             while not self._closing:
@@ -111,17 +111,17 @@ class Worker:
             self._thread = None
             return None
 
-    def _oldest(self) -> tuple[Lanes, Work] | None:
+    def _oldest(self) -> tuple[Schedulable, Pending] | None:
         waiting = [(lane, call) for lane in self._lanes if (call := lane.oldest())]
         return min(waiting, key=lambda found: found[1].arrived, default=None)
 
 
-_workers: dict[str, Worker] = {}
+_workers: dict[str, DeviceWorker] = {}
 
 
-def worker_of(device: str) -> Worker:
+def get_worker(device: str) -> DeviceWorker:
     """The worker of this device in this process."""
-    return _workers.setdefault(device, Worker(device))
+    return _workers.setdefault(device, DeviceWorker(device))
 
 
 def _forget() -> None:

@@ -15,20 +15,22 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-MOST = 64  # calls at once; more wait their turn
+MAX_THREADS = 64  # calls at once; more wait their turn
 
 #: Whom to tell how long a call waited its turn: for a "thread" or a "scorer", and seconds. Nobody by default.
-WAITED: contextvars.ContextVar[Callable[[str, float], None] | None] = contextvars.ContextVar("WAITED", default=None)
+QUEUE_WAIT_HOOK: contextvars.ContextVar[Callable[[str, float], None] | None] = contextvars.ContextVar(
+    "WAITED", default=None
+)
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(MOST, "compressor")
+    return ThreadPoolExecutor(MAX_THREADS, "compressor")
 
 
-async def in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
+async def run_in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
     """`function(*args, **options)` in a worker thread, in the caller's context variables."""
-    run, tell = contextvars.copy_context().run, WAITED.get()
+    run, tell = contextvars.copy_context().run, QUEUE_WAIT_HOOK.get()
     work = partial(run, function, *args, **options)
     if tell is not None:
         work = partial(_told, tell, time.perf_counter(), work)

@@ -10,7 +10,7 @@ from pathlib import Path
 KINDS = (".json", ".txt", ".model", ".safetensors", ".bin", ".gguf", ".npz")  # of a folder's files, what is read
 
 
-def digest_of(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """Of a file's bytes, or of all that a folder has of `KINDS` with their names: 32 hexadecimal digits. "" where it
     cannot be read. As a model is loaded once, a file that changes later is not read again."""
     return _digest(path.absolute())

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.errors import MissingExtra, ModelError
+from compressor.errors import MissingDependencyError, ModelError
 
 PACKAGES = ("onnxruntime", "onnx", "onnxscript")
-MAKERS = ("torch", *PACKAGES)
-RECIPE = "int8-1"  # of the conversion below: another one gets another name
-AGREE = 0.97  # least cosine of what module and session give: below it, int8 does not suit the module
+EXPORT_PACKAGES = ("torch", *PACKAGES)
+CONVERSION_VERSION = "int8-1"  # of the conversion below: another one gets another name
+MIN_COSINE = 0.97  # least cosine of what module and session give: below it, int8 does not suit the module
 MASK = "attention_mask"
 LONGEST = 100_000  # tokens of a sequence, as far as the exported graph is concerned
 _DIGEST = 32  # bytes of sha256 before the model in a file
@@ -44,12 +44,12 @@ def available() -> bool:
     return all(find_spec(name) for name in PACKAGES)
 
 
-def cores() -> int:
+def available_cores() -> int:
     """CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Session:
+class OnnxSession:
     """A converted module, called with arrays as the module is with tensors. Safe from several threads."""
 
     def __init__(self, model: bytes) -> None:
@@ -70,7 +70,7 @@ class Session:
         mask = inputs[self.names.index(MASK)]
         lengths = mask.sum(1).tolist()
         items = [[x[i : i + 1, :n] for x in inputs] for i, n in enumerate(lengths)]
-        threads = min(cores(), len(items))
+        threads = min(available_cores(), len(items))
         if threads > 1:
             with ThreadPoolExecutor(threads) as pool:  # a thread costs 0.1 ms, a sequence several
                 found = list(pool.map(self.one, items))
@@ -91,27 +91,27 @@ def _padded(row: Array, length: int) -> Array:
     return np.concatenate([row, np.zeros((length - len(row), *row.shape[1:]), row.dtype)])
 
 
-def session(key: str, load: Callable[[], Module], examples: Sequence[Inputs]) -> Session:
+def load_or_convert(key: str, load: Callable[[], Module], examples: Sequence[Inputs]) -> OnnxSession:
     """The session of a module, from the user's cache folder, or converted now (seconds) and kept there.
 
     key: names the weights and whatever else decides what the module computes: a hash. load: gives the module, in eval
     mode, float32 and on the CPU; only called to convert. examples: inputs [1, t] by the names of `forward`'s arguments,
     "attention_mask" among them, on which module and session have to agree.
 
-    Raises MissingExtra; ModelError if the module cannot be converted or does not agree, which is remembered too.
+    Raises MissingDependencyError; ModelError if the module cannot be converted or does not agree, which is remembered too.
     """
     if not available():
-        raise MissingExtra(next(name for name in PACKAGES if not find_spec(name)), "onnx")
-    path = _folder() / f"{hashlib.sha256(f'{RECIPE}:{key}'.encode()).hexdigest()[:32]}.onnx"
+        raise MissingDependencyError(next(name for name in PACKAGES if not find_spec(name)), "onnx")
+    path = _folder() / f"{hashlib.sha256(f'{CONVERSION_VERSION}:{key}'.encode()).hexdigest()[:32]}.onnx"
     model = _read(path)
     if model is not None and not model.startswith(_REFUSED):
-        return Session(model)
+        return OnnxSession(model)
     if model is not None and model == _refusal():
         raise ModelError("this model cannot be run with int8 weights")
     module = load()
     try:
         model = _converted(module, examples[0])
-        made = Session(model)
+        made = OnnxSession(model)
         _compare(module, made, examples)
     except ModelError as error:
         if not isinstance(error.__cause__, (OSError, MemoryError)):  # those may go better next time
@@ -147,7 +147,7 @@ def _converted(module: Module, example: Inputs) -> bytes:
         raise ModelError(f"the model cannot be converted to ONNX: {type(error).__name__}: {error}") from error
 
 
-def _compare(module: Module, made: Session, examples: Sequence[Inputs]) -> None:
+def _compare(module: Module, made: OnnxSession, examples: Sequence[Inputs]) -> None:
     """ModelError unless session and module agree on each example."""
     torch = import_module("torch")
     for example in examples:
@@ -157,12 +157,12 @@ def _compare(module: Module, made: Session, examples: Sequence[Inputs]) -> None:
         a = np.concatenate([x.numpy().ravel() for x in wanted])
         b = np.concatenate([x.ravel() for x in made(*(example[name] for name in made.names))])
         cosine = float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
-        if not cosine >= AGREE:  # nor where it is NaN
+        if not cosine >= MIN_COSINE:  # nor where it is NaN
             raise ModelError(f"int8 weights change what the model says (cosine {cosine:.3f})")
 
 
 def _refusal() -> bytes:
-    return _REFUSED + ", ".join(f"{name} {import_module(name).__version__}" for name in MAKERS).encode()
+    return _REFUSED + ", ".join(f"{name} {import_module(name).__version__}" for name in EXPORT_PACKAGES).encode()
 
 
 def _folder() -> Path:

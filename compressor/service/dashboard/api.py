@@ -16,17 +16,17 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from compressor.context.formats import serialization
-from compressor.errors import UnknownRef
-from compressor.service.api import _GONE, _WRONG, Answer
-from compressor.service.dashboard.session_inspector import Anatomy
-from compressor.service.dashboard.usage_recorder import Ledger
-from compressor.service.http_errors import Refused
+from compressor.errors import UnknownRefError
+from compressor.service.api import _GONE, _WRONG, JsonResponse
+from compressor.service.dashboard.session_inspector import SessionInspector
+from compressor.service.dashboard.usage_recorder import UsageRecorder
+from compressor.service.http_errors import HttpError
 from compressor.service.session_registry import LONGEST
-from compressor.service.settings import Config
+from compressor.service.settings import Settings
 from compressor.service.tenants import Tenant
 from compressor.sessions import Session
-from compressor.sessions.cost_report import Balance
-from compressor.sessions.state import State
+from compressor.sessions.cost_report import CostReport
+from compressor.sessions.state import SessionState
 
 T = TypeVar("T")
 #: Seconds that each range covers, and those of one of its points.
@@ -53,7 +53,7 @@ _PRIVATE = {
 Id = Annotated[str, Path(max_length=LONGEST, examples=["import-42"], description="A session's id.")]
 
 
-def router(config: Config, ledger: Ledger) -> APIRouter:
+def router(config: Settings, ledger: UsageRecorder) -> APIRouter:
     """All routes."""
     routes = APIRouter()
 
@@ -72,27 +72,27 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
     async def stats(
         request: Request,
         range: Annotated[Literal["1h", "24h", "30d"], Query(description="How far back.")] = "1h",
-    ) -> Answer:
+    ) -> JsonResponse:
         """What was done over time, by all workers: tokens, net dollars, cache, fallbacks, seconds that calls took."""
         tenant, (seconds, step) = _tenant(request), RANGES[range]
-        book, well = await tenant.hands.work(ledger.book, tenant.name)
+        book, well = await tenant.executor.run(ledger.series, tenant.name)
         now = time.time()
         made: dict[str, Any] = {"tenant": tenant.name, "now": now, "range": range, "step": step}
         made |= {"series": book.series(now, seconds, step), "total": book.total(now, seconds, step)}
         live = sum(now - account["last"] <= LIVE for account in book.sessions.values())
         made |= {"store": _state(well), "sessions": {"known": len(book.sessions), "live": live}}
         made["calls"] = ledger.calls(tenant.name)
-        return Answer(made, headers=_PRIVATE)
+        return JsonResponse(made, headers=_PRIVATE)
 
     @routes.get("/v1/sessions", responses=_WRONG, tags=["sessions"])
-    async def sessions(request: Request) -> Answer:
+    async def sessions(request: Request) -> JsonResponse:
         """The sessions and recognised conversations used last, newest first."""
         tenant = _tenant(request)
-        book, well = await tenant.hands.work(ledger.book, tenant.name)
+        book, well = await tenant.executor.run(ledger.series, tenant.name)
         now = time.time()
         newest = sorted(book.sessions.items(), key=lambda item: item[1]["last"], reverse=True)
         listed = [_line(tenant, id, account, now, config) for id, account in newest]
-        return Answer({"now": now, "store": _state(well), "sessions": listed}, headers=_PRIVATE)
+        return JsonResponse({"now": now, "store": _state(well), "sessions": listed}, headers=_PRIVATE)
 
     @routes.get("/v1/sessions/{id}/messages", responses=_WRONG | _GONE, tags=["sessions"])
     async def messages(
@@ -100,20 +100,20 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
         id: Id,
         after: Annotated[int | None, Query(description="Only messages of larger numbers.")] = None,
         limit: Annotated[int, Query(ge=1, le=2000)] = 500,
-    ) -> Answer:
+    ) -> JsonResponse:
         """What became of every message of a session: a line for each. System messages have the numbers before 0."""
 
         def run() -> dict[str, Any]:
             tenant = _tenant(request)
             anatomy, balance, warnings = _open(tenant, id, config)
             rows = anatomy.rows(after, limit + 1)
-            more = {"saved_money": balance.saved_money, "cache_share": balance.cache_share}
+            more = {"saved_cost": balance.saved_cost, "cached_fraction": balance.cached_fraction}
             made: dict[str, Any] = {"id": id, "dialect": anatomy.dialect, "warnings": warnings}
-            made["balance"] = {**asdict(balance), **more}
+            made["cost_report"] = {**asdict(balance), **more}
             made |= {"count": anatomy.state.count, "messages": rows[:limit], "more": len(rows) > limit}
             return made | {"left": anatomy.left(), "missing": anatomy.missing}
 
-        return Answer(await _tenant(request).hands.work(run), headers=_PRIVATE)
+        return JsonResponse(await _tenant(request).executor.run(run), headers=_PRIVATE)
 
     @routes.get("/v1/sessions/{id}/messages/{number}", responses=_WRONG | _GONE, tags=["sessions"])
     async def message(
@@ -121,7 +121,7 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
         id: Id,
         number: int,
         original: Annotated[bool, Query(description="With the text of what is not in the view, too.")] = False,
-    ) -> Answer:
+    ) -> JsonResponse:
         """One message: its blocks, and of each what is kept and what was dropped, from the original's start to its
         end."""
 
@@ -129,10 +129,10 @@ def router(config: Config, ledger: Ledger) -> APIRouter:
             anatomy, _, _ = _open(_tenant(request), id, config)
             try:
                 return {"id": id, **anatomy.message(number, original)}
-            except UnknownRef:
-                raise Refused(404, "unknown_message", f"there is no message {number} any more, or not yet") from None
+            except UnknownRefError:
+                raise HttpError(404, "unknown_message", f"there is no message {number} any more, or not yet") from None
 
-        return Answer(await _tenant(request).hands.work(run), headers=_PRIVATE)
+        return JsonResponse(await _tenant(request).executor.run(run), headers=_PRIVATE)
 
     return routes
 
@@ -146,30 +146,33 @@ def _state(well: bool) -> str:
     return "ok" if well else "unreachable"
 
 
-def _line(tenant: Tenant, id: str, account: dict[str, Any], now: float, config: Config) -> dict[str, Any]:
+def _line(tenant: Tenant, id: str, account: dict[str, Any], now: float, config: Settings) -> dict[str, Any]:
     """A session in the list. One that was recognised by its messages is known to the worker that serves it only."""
-    known = config.workers > 1 or not id.startswith(AUTO) or tenant.talks.find(id) is not None
+    known = config.workers > 1 or not id.startswith(AUTO) or tenant.conversations.find(id) is not None
     return {"id": id, **account, "live": now - account["last"] <= LIVE, "opens": known}
 
 
-def _open(tenant: Tenant, id: str, config: Config) -> tuple[Anatomy, Balance, list[str]]:
-    """A session taken apart. UnknownRef or Refused (404) if there is none, or it is another worker's."""
-    found = tenant.talks.find(id)
+def _open(tenant: Tenant, id: str, config: Settings) -> tuple[SessionInspector, CostReport, list[str]]:
+    """A session taken apart. UnknownRefError or Refused (404) if there is none, or it is another worker's."""
+    found = tenant.conversations.find(id)
     if found is None and id.startswith(AUTO):
         why = f"no conversation {id!r} here; another worker may know it"
         if config.workers > 1:  # whose turn it is with the next connection
-            raise Refused(404, "other_worker", why, {"connection": "close"})
-        raise Refused(404, "unknown_session", why)
+            raise HttpError(404, "other_worker", why, {"connection": "close"})
+        raise HttpError(404, "unknown_session", why)
     if found is None or isinstance(found[0], Session):
         session = tenant.sessions.of(id, {})
-        data, balance, warnings = session.export(originals=False), session.balance(), session.warnings
+        data, balance, warnings = session.export(originals=False), session.cost_report(), session.warnings
         front, live, state, model = data["front"], data["messages"], data["state"], data["model"]
     else:
         talk, lock = found
         with lock:
             front, live = list(talk.head), list(talk.live)
-            state, model, balance, warnings = talk.state, talk.model, talk.balance(), list(talk.warnings)
-        front, live = [serialization.to_json(m) for m in front], [serialization.to_json(m) for m in live]
+            state, model, balance, warnings = talk.state, talk.model, talk.cost_report(), list(talk.warnings)
+        front, live = (
+            [serialization.serialize_message(m) for m in front],
+            [serialization.serialize_message(m) for m in live],
+        )
     policy = config.session_policy()
-    anatomy = Anatomy(tenant.compressor.store, model, front, live, State.from_json(state), policy)
+    anatomy = SessionInspector(tenant.compressor.store, model, front, live, SessionState.from_json(state), policy)
     return anatomy, balance, warnings

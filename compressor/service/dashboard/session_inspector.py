@@ -12,17 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from compressor.context.formats import detect
-from compressor.context.formats.signed_reasoning import without_finished_reasoning
-from compressor.context.model import Context, Slot, Turn
+from compressor.context.formats import detect_format
+from compressor.context.formats.signed_reasoning import strip_finished_reasoning
+from compressor.context.model import Context, TextSlot, Turn
 from compressor.context.refs import find_refs
-from compressor.errors import InvalidContext, UnknownRef
+from compressor.errors import ContextError, UnknownRefError
 from compressor.service.dashboard import text_alignment
 from compressor.sessions import Policy, archive
-from compressor.sessions.state import Entry, State
-from compressor.sessions.tool_result_ingest import names_another
-from compressor.storage.base import Store
-from compressor.tokens import counter_for
+from compressor.sessions.state import MessageRecord, SessionState
+from compressor.sessions.tool_result_ingest import is_duplicate_note
+from compressor.storage.base import BlobStore
+from compressor.tokens import get_counter
 
 PREVIEW = 160  # characters
 #: From what matters most to what matters least: a message is as its weightiest block is.
@@ -32,27 +32,27 @@ _LEFT = "its round left the view: a line of the index stands for it"
 
 
 @dataclass
-class Anatomy:
+class SessionInspector:
     """One session: `front` are the system messages before it, `live` the messages of the state's entries."""
 
-    store: Store
+    store: BlobStore
     model: str | None
     front: Sequence[Any]
     live: Sequence[Any]
-    state: State
+    state: SessionState
     policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
-        self._counter = counter_for(self.model)
-        self._entries = {entry.at: entry for entry in self.state.entries}
+        self._counter = get_counter(self.model)
+        self._entries = {entry.index: entry for entry in self.state.records}
         live = [*self.front, *self.live]
-        self.dialect = "" if not live else detect(live).name
-        originals = {entry.at: message for entry, message in zip(self.state.entries, self.live, strict=True)}
-        self._rounds = archive.rounds(self.store, self.state.pages)
+        self.dialect = "" if not live else detect_format(live).name
+        originals = {entry.index: message for entry, message in zip(self.state.records, self.live, strict=True)}
+        self._rounds = archive.list_rounds(self.store, self.state.pages)
         gone = self._gone(originals)
         try:
             self._read({**originals, **gone})
-        except InvalidContext:  # what has gone is of no use without all of it
+        except ContextError:  # what has gone is of no use without all of it
             self._read(originals)
         self.missing = [at for at in range(self.state.count) if at not in self._turns]
 
@@ -67,14 +67,14 @@ class Anatomy:
         return [{"label": label, "ref": ref} for ref, label, *_ in self._rounds]
 
     def message(self, number: int, original: bool = False) -> dict[str, Any]:
-        """A message with its blocks. `original`: with the texts of what is not in the view, too. UnknownRef if there is
+        """A message with its blocks. `original`: with the texts of what is not in the view, too. UnknownRefError if there is
         none of that number, or if it has left the view and is not stored any more."""
         if number not in self._turns:
-            raise UnknownRef(f"message {number}")
+            raise UnknownRefError(f"message {number}")
         entry = self._entries.get(number)
         turn = self._turns[number]
         blocks = [self._block(slot, entry, number < 0, original) for slot in turn.slots]
-        if entry is not None and entry.bare:
+        if entry is not None and entry.reasoning_stripped:
             blocks += [self._thought(slot, original) for slot in self._thoughts(number)]
         return {**self._row(number), "blocks": [{"block": i, **block} for i, block in enumerate(blocks)]}
 
@@ -85,15 +85,15 @@ class Anatomy:
         listed = [messages[at] for at in numbers]
         self._originals = dict(messages)
         whole = [*self.front, *listed]
-        if any(entry.bare for entry in self._entries.values()):
-            bare, _ = without_finished_reasoning(listed, detect(whole))
+        if any(entry.reasoning_stripped for entry in self._entries.values()):
+            bare, _ = strip_finished_reasoning(listed, detect_format(whole))
             if len(bare) == len(listed):
                 listed = [
-                    new if at in self._entries and self._entries[at].bare else old
+                    new if at in self._entries and self._entries[at].reasoning_stripped else old
                     for at, new, old in zip(numbers, bare, listed, strict=True)
                 ]
         whole = [*self.front, *listed]
-        self._context = detect(whole).parse(whole) if whole else Context([], [], "")
+        self._context = detect_format(whole).parse(whole) if whole else Context([], [], "")
         lead = len(self.front)
         self._turns = {
             (turn.index - lead if turn.index < lead else numbers[turn.index - lead]): turn
@@ -102,7 +102,7 @@ class Anatomy:
 
     def _gone(self, live: Mapping[int, Any]) -> dict[int, Any]:
         """The messages that have left the view and are still stored, by their numbers."""
-        found = archive.granted(self.store, self.state.scopes, [exact for _, _, exact, _ in self._rounds])
+        found = archive.readable_texts(self.store, self.state.scopes, [exact for _, _, exact, _ in self._rounds])
         gone: dict[int, Any] = {}
         for _, _, exact, numbers in self._rounds:
             data = json.loads(found.get(exact, "null"))
@@ -114,7 +114,7 @@ class Anatomy:
 
     def _row(self, number: int) -> dict[str, Any]:
         turn, entry = self._turns[number], self._entries.get(number)
-        size = self._counter.turn(turn, self._context.dialect)
+        size = self._counter.count_turn(turn, self._context.dialect)
         row: dict[str, Any] = {"number": number, "role": turn.role, "name": _name(turn), "preview": _preview(turn)}
         if number < 0:
             return {**row, "action": "kept", "reason": _HELD, "tokens_before": size, "tokens_after": size}
@@ -122,23 +122,23 @@ class Anatomy:
             return {**row, "action": "gone", "reason": _LEFT, "tokens_before": size, "tokens_after": 0}
         told = [self._told(slot, entry) for slot in turn.slots]
         action, reason = min(told, key=lambda one: ACTIONS.index(one[0]), default=("kept", ""))
-        if entry.bare and action == "kept":
+        if entry.reasoning_stripped and action == "kept":
             action, reason = "excerpt", "the reasoning of a finished turn left the view"
         if action == "dropped" and any(one[0] != "dropped" for one in told):
             action = "excerpt"
         if entry.pinned:
             reason = _HELD
-        sizes = {"tokens_before": entry.raw, "tokens_after": entry.tokens}
+        sizes = {"tokens_before": entry.raw_tokens, "tokens_after": entry.tokens}
         return {**row, "action": action, "reason": reason, **sizes}
 
-    def _told(self, slot: Slot, entry: Entry | None) -> tuple[str, str]:
+    def _told(self, slot: TextSlot, entry: MessageRecord | None) -> tuple[str, str]:
         """What was done with a text, and why."""
         after = slot.text if entry is None else entry.edits.get(slot.path, slot.text)
         if entry is None or after == slot.text:
             return "kept", ""
-        if names_another(after):
+        if is_duplicate_note(after):
             return "folded", "the same text stands in the view already, as another result"
-        if entry.index and after.startswith(archive.HEADING):
+        if entry.holds_index and after.startswith(archive.HEADING):
             what = "a summary and an index" if self.state.summary else "an index"
             return "index", f"{what} of the rounds that have left the view stands in the place of this text"
         if not text_alignment.is_cut(slot.text, after):
@@ -146,9 +146,9 @@ class Anatomy:
         dropped = text_alignment.is_gone(after)
         return ("dropped" if dropped else "excerpt"), self._why(slot)
 
-    def _why(self, slot: Slot) -> str:
+    def _why(self, slot: TextSlot) -> str:
         """The rule by which something of a text went."""
-        compactions = self.state.tallies.compactions
+        compactions = self.state.counters.compactions
         least = "it was worth less for the task than what is kept"
         if slot.kind == "user":
             return "older words of the user: what they lay down stays"
@@ -158,16 +158,16 @@ class Anatomy:
             return f"cut when it was new or in a compaction of the history: {least}"
         return f"cut when it was new, as it was long: {least}"
 
-    def _was_long(self, slot: Slot) -> bool:
+    def _was_long(self, slot: TextSlot) -> bool:
         """Whether a result was cut when it was new (`sessions.birth`)."""
-        most = self.policy.rule(slot.name).most
-        return self.policy.ingest and self._counter.count(slot.text) > (most or self.policy.ingest_from)
+        most = self.policy.rule_for(slot.name).max_tokens
+        return self.policy.ingest and self._counter.count(slot.text) > (most or self.policy.tool_result_min_tokens)
 
-    def _block(self, slot: Slot, entry: Entry | None, system: bool, original: bool) -> dict[str, Any]:
+    def _block(self, slot: TextSlot, entry: MessageRecord | None, system: bool, original: bool) -> dict[str, Any]:
         before = slot.text if slot.image is None else f"(an image, {slot.image.width} × {slot.image.height})"
         action, reason = self._told(slot, entry)
         after = slot.text if entry is None else entry.edits.get(slot.path, slot.text)
-        tokens = self._counter.count(slot.text) if slot.image is None else self._counter.image(slot.image)
+        tokens = self._counter.count(slot.text) if slot.image is None else self._counter.count_image(slot.image)
         if entry is None and not system:
             action, reason, after = "gone", _LEFT, ""
         if system or (entry is not None and entry.pinned):
@@ -189,7 +189,7 @@ class Anatomy:
     def _parts(self, before: str, after: str, original: bool) -> list[dict[str, Any]]:
         """The text from its start to its end: kept stretches as they are, what lies between as what was dropped."""
         out, at = [], 0
-        for start, end in [*text_alignment.kept_spans(before, after), (len(before), len(before))]:
+        for start, end in [*text_alignment.align_kept_spans(before, after), (len(before), len(before))]:
             text = before[at:start]
             core = text.strip()
             lead = len(text) - len(text.lstrip()) if core else len(text)
@@ -209,13 +209,13 @@ class Anatomy:
             del part["text"]
         return part
 
-    def _thoughts(self, number: int) -> list[Slot]:
+    def _thoughts(self, number: int) -> list[TextSlot]:
         """The reasoning that was left out of a message."""
         message = self._originals[number]
         whole = [*self.front, message]
-        return [slot for slot in detect(whole).parse(whole).turns[-1].slots if slot.kind == "thinking"]
+        return [slot for slot in detect_format(whole).parse(whole).turns[-1].slots if slot.kind == "thinking"]
 
-    def _thought(self, slot: Slot, original: bool) -> dict[str, Any]:
+    def _thought(self, slot: TextSlot, original: bool) -> dict[str, Any]:
         tokens = self._counter.count(slot.text)
         reason = "the reasoning of a finished turn left the view"
         made: dict[str, Any] = {"kind": slot.kind, "name": None, "action": "dropped", "reason": reason}
@@ -228,7 +228,7 @@ def _part(text: str, kind: str, count: Any) -> dict[str, Any]:
 
 
 def _name(turn: Turn) -> str:
-    names = [slot.name for slot in turn.slots if slot.name] or list(turn.extras if turn.calls else ())
+    names = [slot.name for slot in turn.slots if slot.name] or list(turn.extras if turn.call_ids else ())
     return ", ".join(dict.fromkeys(names))[:PREVIEW]
 
 

@@ -12,13 +12,13 @@ import re
 from collections import Counter
 from difflib import SequenceMatcher
 
-from compressor.context.refs import GAP, find_refs
+from compressor.context.refs import ELLIPSIS, find_refs
 
 Span = tuple[int, int]  # characters
 LONGEST = 400_000  # characters of an original beyond which no spans are looked for
 _SHORTEST = 3  # characters of a piece that is looked for in the whole text
 _MARK = r'\[…(?:words )?cut ref \d{12}\]|,?(?:"…":)?"cut ref \d{12}"|cut ref \d{12}'
-_CUT = re.compile(rf"{_MARK}|,?\"{GAP}\"|{GAP}")
+_CUT = re.compile(rf"{_MARK}|,?\"{ELLIPSIS}\"|{ELLIPSIS}")
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\w.+-]+|[^\w\s]')
 _SAYS = re.compile(r"\w")
 _GLUE = re.compile(r"[\s\[\]{}(),:;|\"]*")
@@ -34,7 +34,7 @@ def is_gone(left: str) -> bool:
     return not _SAYS.search(_CUT.sub("", left))
 
 
-def kept_spans(original: str, left: str) -> list[Span]:
+def align_kept_spans(original: str, left: str) -> list[Span]:
     """The stretches of the original that stand in what is left of it: in order, not overlapping."""
     if original == left:
         return [(0, len(original))] if original else []
@@ -130,7 +130,7 @@ def _joined(original: str, left: str, spans: list[Span]) -> list[Span]:
     out: list[Span] = []
     for start, end in spans:
         between = original[out[-1][1] : start] if out else ""
-        near = out and (between.strip() == GAP or _GLUE.fullmatch(between))
+        near = out and (between.strip() == ELLIPSIS or _GLUE.fullmatch(between))
         if near and original[out[-1][0] : end] in left:
             out[-1] = out[-1][0], end
         else:

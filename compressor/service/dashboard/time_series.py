@@ -21,16 +21,16 @@ SESSIONS = 200  # those used last
 _SUMS = ("calls", "before", "after", "saved")
 
 Row = list[float]
-Account = dict[str, Any]
+SessionUsage = dict[str, Any]
 
 
 @dataclass
-class Book:
+class TimeSeries:
     """Rows by minute and hour since the epoch, sessions' accounts by id."""
 
     minutes: dict[int, Row] = field(default_factory=dict)
     hours: dict[int, Row] = field(default_factory=dict)
-    sessions: dict[str, Account] = field(default_factory=dict)
+    sessions: dict[str, SessionUsage] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.minutes or self.hours or self.sessions)
@@ -39,13 +39,13 @@ class Book:
         """The row of a minute, to add to. For a book of single minutes: hours are made by `add`."""
         return self.minutes.setdefault(minute, [0.0] * WIDTH)
 
-    def session(self, id: str, at: float) -> Account:
+    def session(self, id: str, at: float) -> SessionUsage:
         """The account of a session that is used at a time, to add to."""
         found = self.sessions.setdefault(id, {"started": at, "last": at, **dict.fromkeys(_SUMS, 0)})
         found["last"] = max(found["last"], at)
         return found
 
-    def add(self, other: Book) -> None:
+    def add(self, other: TimeSeries) -> None:
         """Adds what another book has by the minute and of sessions; its minutes count for their hours, too."""
         for minute, row in other.minutes.items():
             _add(self.minutes, minute, row)
@@ -70,9 +70,9 @@ class Book:
             newest = sorted(self.sessions.items(), key=lambda item: item[1]["last"], reverse=True)[:SESSIONS]
             self.sessions = dict(newest)
 
-    def copy(self) -> Book:
+    def copy(self) -> TimeSeries:
         """Another of the same content, to write to."""
-        return Book(
+        return TimeSeries(
             {minute: list(row) for minute, row in self.minutes.items()},
             {hour: list(row) for hour, row in self.hours.items()},
             {id: dict(account) for id, account in self.sessions.items()},
@@ -87,7 +87,7 @@ class Book:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Book:
+    def from_json(cls, data: Mapping[str, Any]) -> TimeSeries:
         """The book again. KeyError, TypeError or ValueError for what is none."""
         return cls(
             {int(at): _long(row) for at, *row in data["minutes"]},
@@ -133,12 +133,12 @@ def readable(row: Row) -> dict[str, Any]:
     return out | {f"p{share}": quantile(counts, share / 100) for share in (50, 95, 99)}
 
 
-def quantile(counts: Sequence[float], share: float) -> float | None:
+def quantile(counts: Sequence[float], fraction: float) -> float | None:
     """Seconds that `share` of the calls took at most, by their counts in `SECONDS`, taken to lie evenly within each."""
     total = sum(counts)
     if not total:
         return None
-    left = share * total
+    left = fraction * total
     for i, count in enumerate(counts):
         if count and left <= count:
             if i == len(SECONDS):

@@ -18,10 +18,10 @@ from typing import Any, cast
 from uuid import uuid4
 
 from compressor.errors import CompressorError, RefError, StoreError
-from compressor.service.dashboard.time_series import FIELDS, SESSIONS, Book, bin_of
-from compressor.service.telemetry.metrics import Metrics, Work
-from compressor.sessions.cost_report import Balance
-from compressor.storage.base import Journal
+from compressor.service.dashboard.time_series import FIELDS, SESSIONS, TimeSeries, bin_of
+from compressor.service.telemetry.metrics import CompressionEvent, Metrics
+from compressor.sessions.cost_report import CostReport
+from compressor.storage.base import AppendLog
 
 log = logging.getLogger("compressor.service")
 EVERY = 30.0  # seconds between two writes
@@ -36,10 +36,10 @@ _CACHE = {"hit": "hits", "waited": "waited", "miss": "misses"}
 _AT = {name: i for i, name in enumerate(FIELDS)}
 
 #: A tenant's journal, and what is known of its sessions by their ids; None for a tenant that has not come yet.
-Look = Callable[[str], tuple[Any, Mapping[str, Balance]] | None]
+Look = Callable[[str], tuple[Any, Mapping[str, CostReport]] | None]
 
 
-class Ledger:
+class UsageRecorder:
     """All tenants'. Safe to share between threads."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
-        metrics.listeners.append(self.note)
+        metrics.listeners.append(self.record)
 
     def start(self) -> None:
         """Begins to write."""
@@ -66,7 +66,7 @@ class Ledger:
             self._thread.join()
         self._try()
 
-    def note(self, work: Work) -> None:
+    def record(self, work: CompressionEvent) -> None:
         """Takes a call that is done."""
         now = self._clock()
         self._of(work.tenant).note(work, now)
@@ -81,7 +81,7 @@ class Ledger:
             if journal is not None:
                 account.write(journal, known, self._clock())
 
-    def book(self, tenant: str) -> tuple[Book, bool]:
+    def series(self, tenant: str) -> tuple[TimeSeries, bool]:
         """All that is known of a tenant, from all workers, and whether the store answered. May wait for the store."""
         self._sample()
         journal, known = self._find(tenant)
@@ -98,7 +98,7 @@ class Ledger:
                 found = self._accounts.setdefault(tenant, _Tenant(self._worker))
         return found
 
-    def _find(self, tenant: str) -> tuple[Any, Mapping[str, Balance]]:
+    def _find(self, tenant: str) -> tuple[Any, Mapping[str, CostReport]]:
         try:
             return self._look(tenant) or (None, {})
         except CompressorError:  # a store that cannot be opened
@@ -140,7 +140,7 @@ class _Tenant:
         self._lock = threading.Lock()  # for what is in memory
         self._storing = threading.Lock()  # for who asks the store
         self._calls: deque[dict[str, Any]] = deque(maxlen=CALLS)
-        self._open, self._sealed, self._book = Book(), Book(), Book()
+        self._open, self._sealed, self._book = TimeSeries(), TimeSeries(), TimeSeries()
         self._sealed_as = 0  # the number of the sealed record among this worker's
         self._log, self._at, self._since = "", 0, 0  # the log that is read, up to which record, how many since a whole
         self._seen: dict[str, int] = {}
@@ -148,7 +148,7 @@ class _Tenant:
 
     # -- in memory
 
-    def note(self, work: Work, now: float) -> None:
+    def note(self, work: CompressionEvent, now: float) -> None:
         """Takes a call that is done."""
         with self._lock:
             row = self._open.row(int(now // 60))
@@ -178,13 +178,13 @@ class _Tenant:
             self._open.row(int(now // 60))[_AT[name]] += more
 
     def calls(self) -> list[dict[str, Any]]:
-        """See `Ledger.calls`."""
+        """See `UsageRecorder.calls`."""
         with self._lock:
             return list(reversed(self._calls))
 
     # -- in the store
 
-    def read(self, journal: Any, known: Mapping[str, Balance], now: float) -> tuple[Book, bool]:
+    def read(self, journal: Any, known: Mapping[str, CostReport], now: float) -> tuple[TimeSeries, bool]:
         """All there is, and whether the store answered."""
         well = True
         with self._storing:
@@ -202,13 +202,13 @@ class _Tenant:
         book.forget(now)
         return book, well
 
-    def write(self, journal: Any, known: Mapping[str, Balance], now: float) -> None:
+    def write(self, journal: Any, known: Mapping[str, CostReport], now: float) -> None:
         """Writes what is new, if the store answers."""
         with self._storing:
             with self._lock:
                 _describe(self._open, known)
                 if not self._sealed and self._open:
-                    self._sealed, self._open = self._open, Book()
+                    self._sealed, self._open = self._open, TimeSeries()
                     self._sealed_as += 1
             if not self._sealed:
                 return
@@ -234,7 +234,7 @@ class _Tenant:
         if whole:
             record["seen"] = seen
         packed = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        if not cast(Journal, journal).append_log(NAME, self._at, [packed], fresh=whole):
+        if not cast(AppendLog, journal).append_log(NAME, self._at, [packed], truncate_before=whole):
             return False
         self._take(self._at + 1, record)
         with self._lock:
@@ -247,10 +247,10 @@ class _Tenant:
             return
         try:
             # With the record that is known: another log may have been begun in the place of one that is gone.
-            records = cast(Journal, journal).read_log(NAME, after=max(0, self._at - 1))
+            records = cast(AppendLog, journal).read_log(NAME, after=max(0, self._at - 1))
             if self._at and not (records and json.loads(records[0][1]).get("log") == self._log):
                 self._at = 0
-                records = cast(Journal, journal).read_log(NAME)
+                records = cast(AppendLog, journal).read_log(NAME)
         except RefError:
             self._at, self._since = 0, 0  # what is in memory begins a new one
             return
@@ -260,7 +260,7 @@ class _Tenant:
 
     def _take(self, number: int, record: Mapping[str, Any]) -> None:
         try:
-            new = Book.from_json(record)
+            new = TimeSeries.from_json(record)
         except (KeyError, TypeError, ValueError):
             raise StoreError(f"the log {NAME!r} is damaged: drop it, and the dashboard begins anew") from None
         with self._lock:
@@ -275,15 +275,15 @@ class _Tenant:
                     self._seen.pop(next(iter(self._seen)))
             self._log, self._at = record["log"], number
             if self._sealed and self._seen.get(self._worker, 0) >= self._sealed_as:
-                self._sealed = Book()
+                self._sealed = TimeSeries()
 
 
-def _describe(book: Book, known: Mapping[str, Balance]) -> None:
+def _describe(book: TimeSeries, known: Mapping[str, CostReport]) -> None:
     """What sessions' balances say of them."""
     for id, account in book.sessions.items():
         if (balance := known.get(id)) is not None:
             account["model"] = balance.model
-            account["cache_share"] = round(balance.cache_share, 4)
+            account["cached_fraction"] = round(balance.cached_fraction, 4)
             account["compactions"] = balance.compactions
             account["expansions"] = balance.expansions
-            account["view"] = balance.view
+            account["view"] = balance.view_tokens

@@ -8,15 +8,15 @@ from typing import Any
 
 import httpx
 
-from compressor.providers import Api, Json
-from compressor.providers.expand_resolver import Call
-from compressor.service.http_errors import encoded
-from compressor.service.proxy.request_body import Body
+from compressor.providers import Json, ProviderApi
+from compressor.providers.expand_resolver import ResolvedCall
+from compressor.service.http_errors import json_bytes
+from compressor.service.proxy.request_body import RequestBody
 from compressor.service.proxy.upstream import Headers
 from compressor.service.tenants import Tenant
 
 
-class Broken(Exception):
+class UpstreamStreamError(Exception):
     """The provider's stream broke: the client's has to break too."""
 
 
@@ -32,9 +32,9 @@ class Exchange:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     send: Callable[[Any], Any]
-    api: Api | None = None
-    call: Call | None = None
-    read: Body | None = None
+    api: ProviderApi | None = None
+    call: ResolvedCall | None = None
+    read: RequestBody | None = None
     warnings: list[str] = field(default_factory=list)
     head: Headers = field(default_factory=list)
     open: httpx.Response | None = None
@@ -46,7 +46,7 @@ class Exchange:
 
     def written(self, made: Json) -> bytes:
         """A copy of the body as it goes on. ValueError for what JSON has no form for."""
-        return encoded(made) if self.read is None else self.read.written(made)
+        return json_bytes(made) if self.read is None else self.read.written(made)
 
     @property
     def heads(self) -> Headers:

@@ -18,24 +18,24 @@ from urllib.parse import unquote
 
 import httpx
 
-from compressor.errors import CompressorError, InvalidBudget
-from compressor.providers import Api, Chat, Messages, Responses
-from compressor.providers.expand_resolver import Call
+from compressor.errors import BudgetError, CompressorError
+from compressor.providers import AnthropicMessagesApi, OpenAIChatApi, OpenAIResponsesApi, ProviderApi
+from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service.conversations import WARNINGS
-from compressor.service.http_errors import Refused, bare, refusal
+from compressor.service.http_errors import HttpError, to_http_error, without_message
 from compressor.service.proxy.exchange import Exchange
-from compressor.service.proxy.responses import Answers
-from compressor.service.proxy.upstream import Headers, Upstream, onward
+from compressor.service.proxy.responses import ExpandLoop
+from compressor.service.proxy.upstream import Headers, Upstream, request_headers
 from compressor.service.request_limits import parse
-from compressor.service.settings import Config, budget_of
-from compressor.service.telemetry.metrics import Metrics, Work
+from compressor.service.settings import Settings, budget_of
+from compressor.service.telemetry.metrics import CompressionEvent, Metrics
 from compressor.service.telemetry.tracing import span
 
 log = logging.getLogger("compressor.service")
-APIS: Mapping[str, Api] = {
-    "/v1/chat/completions": Chat(),
-    "/v1/responses": Responses(),
-    "/v1/messages": Messages(),
+APIS: Mapping[str, ProviderApi] = {
+    "/v1/chat/completions": OpenAIChatApi(),
+    "/v1/responses": OpenAIResponsesApi(),
+    "/v1/messages": AnthropicMessagesApi(),
 }
 _REFUSED = (400, 413, 422)
 _READABLE = ("", "identity", "gzip", "deflate")  # an answer packed otherwise, though not asked for, goes on as it is
@@ -44,10 +44,10 @@ _READABLE = ("", "identity", "gzip", "deflate")  # an answer packed otherwise, t
 class Proxy:
     """An ASGI application for paths under /v1. `scope["compressor"]` has the tenant and the body."""
 
-    def __init__(self, config: Config, metrics: Metrics) -> None:
+    def __init__(self, config: Settings, metrics: Metrics) -> None:
         self._config, self._metrics = config, metrics
         self._upstream = Upstream(config)
-        self._answers = Answers(self._send, metrics)
+        self._expand_loop = ExpandLoop(self._send, metrics)
 
     async def close(self) -> None:
         """Closes the connections to the provider."""
@@ -60,9 +60,9 @@ class Proxy:
         if not path.startswith("/v1/") or any(
             part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")
         ):
-            raise Refused(400, "invalid_path", "a path with dots, or with another /v1, is not passed on")
+            raise HttpError(400, "invalid_path", "a path with dots, or with another /v1, is not passed on")
         if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"]):
-            raise Refused(501, "no_websockets", "websockets are not passed on: ask the provider itself, or over HTTP")
+            raise HttpError(501, "no_websockets", "websockets are not passed on: ask the provider itself, or over HTTP")
         exchange = Exchange(tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send)
         work = asyncio.ensure_future(self._serve(exchange))
         gone = asyncio.ensure_future(_gone(receive))
@@ -93,19 +93,19 @@ class Proxy:
         try:
             response = await self._send(exchange, raw)
             if compressed and call is not None and response.status_code in _REFUSED:
-                response, call = await self._as_it_was(exchange, call, response)
+                response, call = await self._forward_unchanged(exchange, call, response)
             kind = response.headers.get("content-type", "")
             if response.status_code >= 400:
                 self._metrics.upstream.labels(exchange.tenant.name, str(response.status_code)).inc()
             packed = response.headers.get("content-encoding", "identity").lower() not in _READABLE
             if call is None or response.status_code != 200 or packed:
-                await self._answers.relay(exchange, response)
+                await self._expand_loop.relay(exchange, response)
             elif kind.startswith("text/event-stream"):
-                await self._answers.streamed(exchange, call, response)
+                await self._expand_loop.streamed(exchange, call, response)
             elif kind.startswith("application/json"):
-                await self._answers.whole(exchange, call, response)
+                await self._expand_loop.whole(exchange, call, response)
             else:
-                await self._answers.relay(exchange, response)
+                await self._expand_loop.relay(exchange, response)
         finally:
             if exchange.open is not None:
                 await exchange.open.aclose()
@@ -123,85 +123,85 @@ class Proxy:
         WARNINGS.set(exchange.warnings)
         try:
             with span("work", {"code.function.name": "conversation"}):
-                made = await exchange.tenant.hands.work(self._read, exchange, api)
+                made = await exchange.tenant.executor.run(self._read, exchange, api)
             if made is not None:  # here: the thread of one that took too long may still come to its end
                 exchange.call, exchange.head, work = made
-                self._metrics.did(work)
+                self._metrics.record(work)
         except Exception as error:
-            self._fell_back(exchange, refusal(error).kind, error)
+            self._fell_back(exchange, to_http_error(error).kind, error)
         if exchange.call is None:
             exchange.body = self._renamed(exchange)
         for warning in exchange.warnings:
-            self._metrics.fell_back(exchange.tenant.name, warning)
+            self._metrics.record_fallback(exchange.tenant.name, warning)
 
-    def _read(self, exchange: Exchange, api: Api) -> tuple[Call, Headers, Work] | None:
+    def _read(self, exchange: Exchange, api: ProviderApi) -> tuple[ResolvedCall, Headers, CompressionEvent] | None:
         start = time.perf_counter()
-        talks = exchange.tenant.talks
+        talks = exchange.tenant.conversations
         session, budget = exchange.option("session"), exchange.option("budget")
         try:
             limit = budget_of(budget) if budget else None
         except ValueError:
-            raise InvalidBudget("x-compressor-budget is tokens, a share or money") from None
+            raise BudgetError("x-compressor-budget is tokens, a share or money") from None
         exchange.read = talks.read(exchange.body)
-        call = talks.call(api, exchange.read, session, limit)
+        call = talks.prepare(api, exchange.read, session, limit)
         if call is None:
             return None
-        id, balance, saved = talks.account(call.thread)
-        before, after = balance.raw_last, balance.last
+        id, balance, saved = talks.conversation_cost(call.conversation)
+        before, after = balance.baseline_last, balance.actual_last
         head = [
             (b"x-compressor-session", id.encode("ascii", "replace")),
             (b"x-compressor-tokens-before", b"%d" % before),
             (b"x-compressor-tokens-after", b"%d" % after),
-            (b"x-compressor-saved-money", b"%.6f" % balance.saved_money),
+            (b"x-compressor-saved-money", b"%.6f" % balance.saved_cost),
         ]
         took = time.perf_counter() - start
         more: Any = {"billed": balance.billed_tokens, "billed_cached": balance.billed_cached, "session": id}
         more["tier"] = exchange.tenant.compressor.scorer.name
-        return call, head, Work(exchange.tenant.name, "conversation", before, after, saved, took, **more)
+        return call, head, CompressionEvent(exchange.tenant.name, "conversation", before, after, saved, took, **more)
 
     def _renamed(self, exchange: Exchange) -> bytes:
         """The body as it came, unless it continues a response that the client knows under another id."""
         if b'"previous_response_id"' not in exchange.body:
             return exchange.body
         try:
-            given = exchange.given or parse(exchange.body, self._config.depth)
-            made = exchange.tenant.talks.renamed(given)
+            given = exchange.given or parse(exchange.body, self._config.max_json_depth)
+            made = exchange.tenant.conversations.map_response_id(given)
             return exchange.body if made is given else exchange.written(made)
-        except (Refused, CompressorError, ValueError, AttributeError):
+        except (HttpError, CompressorError, ValueError, AttributeError):
             return exchange.body
 
     def _fell_back(self, exchange: Exchange, reason: str, error: BaseException | None = None) -> None:
         exchange.warnings.append(reason)
         exchange.head = [pair for pair in exchange.head if pair[0] == b"x-compressor-session"]
-        if error is not None and not isinstance(error, (CompressorError, Refused)):
-            log.error("not compressed, sent as it was: %s", type(error).__name__, exc_info=bare(error))
+        if error is not None and not isinstance(error, (CompressorError, HttpError)):
+            log.error("not compressed, sent as it was: %s", type(error).__name__, exc_info=without_message(error))
 
     # -- asking
 
     async def _send(self, exchange: Exchange, body: bytes) -> httpx.Response:
         readable = exchange.call is not None
-        headers = onward(exchange.headers, readable)
+        headers = request_headers(exchange.headers, readable)
         try:
             model = str(exchange.given.get("model") or "")
             exchange.open = await self._upstream.send(
                 exchange.method, exchange.path, exchange.query, headers, body, model
             )
             return exchange.open
-        except Refused as error:
+        except HttpError as error:
             self._metrics.upstream.labels(exchange.tenant.name, error.kind).inc()
             error.headers |= {name.decode(): value.decode() for name, value in exchange.heads}
             raise
 
-    async def _as_it_was(
-        self, exchange: Exchange, call: Call, response: httpx.Response
-    ) -> tuple[httpx.Response, Call | None]:
+    async def _forward_unchanged(
+        self, exchange: Exchange, call: ResolvedCall, response: httpx.Response
+    ) -> tuple[httpx.Response, ResolvedCall | None]:
         """The answer to the client's own request, where the provider has refused what was made of it."""
         await response.aclose()
         status = response.status_code
         again = await self._send(exchange, exchange.body)
         if again.status_code < 400:
-            call.refused(CompressorError(f"status {status}"))
-            self._metrics.fell_back(exchange.tenant.name, "refused by the provider")
+            call.on_rejection(CompressorError(f"status {status}"))
+            self._metrics.record_fallback(exchange.tenant.name, "refused by the provider")
             exchange.warnings.append("refused by the provider")
         return again, None
 

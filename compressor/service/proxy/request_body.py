@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from compressor.service.http_errors import Refused, encoded
-from compressor.service.request_limits import parse, too_deep
+from compressor.service.http_errors import HttpError, json_bytes
+from compressor.service.request_limits import check_depth, parse
 
 Span = tuple[int, int]
 _LISTS = ("messages", "input", "tools")  # whose items are told apart
@@ -22,7 +22,7 @@ _TURNS = ("messages", "input")  # and are what an earlier body may have held
 _blank = re.compile(r"[ \t\n\r]*").match
 
 
-class Body:
+class RequestBody:
     """An object in JSON. `data` is it; `text` its characters, "" where nothing is known of their places; `first` those
     of its first message that is not the system's; `size` the bytes it came in."""
 
@@ -33,7 +33,7 @@ class Body:
         places: dict[str, Span],
         items: dict[str, list[Span]],
         first: str = "",
-        earlier: Body | None = None,
+        earlier: RequestBody | None = None,
     ) -> None:
         self.data, self.text, self.first, self.size = data, text, first, 0
         self._places, self._items = places, items
@@ -46,7 +46,7 @@ class Body:
         if made is self.data and self.text:
             return self.text.encode("utf-8", "surrogatepass")
         if not self.text or not self._places or any(key not in made for key in self._places):
-            return encoded(made)
+            return json_bytes(made)
         parts, at = [], 0
         new: dict[int, tuple[Any, str]] = {}
         for key, (start, stop) in self._places.items():
@@ -86,7 +86,7 @@ class Body:
         return f"[{','.join(parts)}]"
 
 
-def read(raw: bytes, depth: int, alike: Callable[[str], Iterable[Body]]) -> Body:
+def read(raw: bytes, depth: int, alike: Callable[[str], Iterable[RequestBody]]) -> RequestBody:
     """A body. `alike` gives earlier ones by the text of their first message that is not the system's. Refused (400) for
     what is no JSON or nested too deep, for what is no object, and for one that says a thing twice."""
     try:
@@ -95,20 +95,20 @@ def read(raw: bytes, depth: int, alike: Callable[[str], Iterable[Body]]) -> Body
     except (ValueError, IndexError, RecursionError):  # or it is in another encoding
         data = parse(raw, depth)
         if not isinstance(data, dict):
-            raise Refused(400, "no_object", "the body is no object") from None
-        made = Body(data, "", {}, {})
+            raise HttpError(400, "no_object", "the body is no object") from None
+        made = RequestBody(data, "", {}, {})
     made.size = len(raw)
     return made
 
 
 class _Reader:
-    def __init__(self, text: str, depth: int, alike: Callable[[str], Iterable[Body]]) -> None:
+    def __init__(self, text: str, depth: int, alike: Callable[[str], Iterable[RequestBody]]) -> None:
         self._text, self._depth, self._alike = text, depth, alike
         self._first = ""
-        self._known: Body | None = None
+        self._known: RequestBody | None = None
         self._value = json.JSONDecoder(parse_constant=_no_number).raw_decode
 
-    def body(self) -> Body:
+    def body(self) -> RequestBody:
         text = self._text
         data: dict[str, Any] = {}
         places: dict[str, Span] = {}
@@ -122,7 +122,7 @@ class _Reader:
             if not isinstance(key, str):
                 raise ValueError
             if key in data:
-                raise Refused(400, "invalid_json", "the body says a thing twice")
+                raise HttpError(400, "invalid_json", "the body says a thing twice")
             if key in _LISTS and text[start] == "[":
                 data[key], items[key], stop = self._list(key, start)
             else:
@@ -132,7 +132,7 @@ class _Reader:
             at = self._skip(stop)
         if self._skip(at + 1) != len(text):
             raise ValueError
-        return Body(data, text, places, items, self._first, self._known)
+        return RequestBody(data, text, places, items, self._first, self._known)
 
     def _list(self, key: str, start: int) -> tuple[list[Any], list[Span], int]:
         text = self._text
@@ -180,7 +180,7 @@ class _Reader:
 
     def _check(self, value: Any, inside: int) -> None:
         if isinstance(value, (dict, list)):
-            too_deep(value, self._depth - inside, self._depth)
+            check_depth(value, self._depth - inside, self._depth)
 
 
 def _shared(text: str, start: int, theirs: str, begin: int, spans: list[Span]) -> int:
@@ -202,7 +202,7 @@ def _is_system(item: Any) -> bool:
 
 
 def _json(value: Any) -> str:
-    return encoded(value).decode()
+    return json_bytes(value).decode()
 
 
 def _no_number(name: str) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from compressor.providers import Json
-from compressor.providers.expand_resolver import Call
-from compressor.scoring.runtime.executor import in_thread
-from compressor.service.http_errors import Refused, encoded
-from compressor.service.proxy.exchange import Broken, Exchange
-from compressor.service.proxy.sse import Shaper, blocks
-from compressor.service.proxy.upstream import Headers, back
+from compressor.providers.expand_resolver import ResolvedCall
+from compressor.scoring.runtime.executor import run_in_thread
+from compressor.service.http_errors import HttpError, json_bytes
+from compressor.service.proxy.exchange import Exchange, UpstreamStreamError
+from compressor.service.proxy.sse import SseRewriter, blocks
+from compressor.service.proxy.upstream import Headers, response_headers
 from compressor.service.telemetry.metrics import Metrics
 from compressor.sessions import Conversation
 
@@ -25,7 +25,7 @@ _AGAIN = (429, 500, 502, 503, 504, 529)
 _PAUSE = 1.0  # seconds before an inner round is tried again, once: the client cannot, in the middle of a stream
 
 
-class Answers:
+class ExpandLoop:
     """ask: sends a body upstream; gives the answer, whose body is not read yet."""
 
     def __init__(self, ask: Ask, metrics: Metrics) -> None:
@@ -33,16 +33,16 @@ class Answers:
 
     async def relay(self, exchange: Exchange, response: httpx.Response) -> None:
         """The answer as it is, as it comes."""
-        headers = back(response.headers.raw, unpacked=False)
+        headers = response_headers(response.headers.raw, unpacked=False)
         await self._start(exchange, response.status_code, headers)
         try:
             async for chunk in response.aiter_raw():
                 await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
         except httpx.HTTPError as error:
-            raise Broken(type(error).__name__) from None
+            raise UpstreamStreamError(type(error).__name__) from None
         await exchange.send({"type": "http.response.body", "body": b""})
 
-    async def whole(self, exchange: Exchange, call: Call, response: httpx.Response) -> None:
+    async def whole(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
         """The answer in one piece, after as many rounds as it takes."""
         while True:
             body = await self._read_whole(exchange, response)
@@ -52,18 +52,18 @@ class Answers:
                 data = json.loads(body)
                 more = await _heard(call, data)
             except Exception as error:
-                exchange.tenant.talks.failing.note(error)
+                exchange.tenant.conversations.failing.note(error)
                 if call.tool and call.tool.encode() in body:  # the client must not see that call: it knows no such tool
                     response = await self._ask(exchange, exchange.body)
                     body = await self._read_whole(exchange, response)
                 break
             if not more:
-                shown = call.visible(data)
-                body = body if shown is data else encoded(shown)
+                shown = call.visible_turn(data)
+                body = body if shown is data else json_bytes(shown)
                 break
             await response.aclose()
             response = await self._again(exchange, call)
-        headers = [*back(response.headers.raw, unpacked=True), (b"content-length", b"%d" % len(body))]
+        headers = [*response_headers(response.headers.raw, unpacked=True), (b"content-length", b"%d" % len(body))]
         await self._start(exchange, response.status_code, headers)
         await exchange.send({"type": "http.response.body", "body": body})
 
@@ -73,12 +73,12 @@ class Answers:
         except httpx.HTTPError as error:
             kind = type(error).__name__
             self._metrics.upstream.labels(exchange.tenant.name, kind).inc()
-            raise Refused(502, "upstream_broken", f"the provider's answer broke off ({kind})") from None
+            raise HttpError(502, "upstream_broken", f"the provider's answer broke off ({kind})") from None
 
-    async def streamed(self, exchange: Exchange, call: Call, response: httpx.Response) -> None:
+    async def streamed(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
         """The answer as a stream, which goes on while expand calls are answered."""
-        shaper = Shaper(call, exchange.tenant.talks.failing)
-        await self._start(exchange, response.status_code, back(response.headers.raw, unpacked=True))
+        shaper = SseRewriter(call, exchange.tenant.conversations.failing)
+        await self._start(exchange, response.status_code, response_headers(response.headers.raw, unpacked=True))
 
         async def say(data: bytes) -> None:
             if data:
@@ -90,14 +90,14 @@ class Answers:
                     await say(shaper.feed(block))
             except httpx.HTTPError as error:
                 self._metrics.upstream.labels(exchange.tenant.name, type(error).__name__).inc()
-                raise Broken(type(error).__name__) from None
+                raise UpstreamStreamError(type(error).__name__) from None
             try:
-                if not await in_thread(shaper.more):
+                if not await run_in_thread(shaper.needs_another_round):
                     await say(shaper.finish())
                     break
                 await response.aclose()
                 response = await self._again(exchange, call)
-            except Refused as error:
+            except HttpError as error:
                 await say(shaper.failed(error.kind, str(error)))
                 break
             if response.status_code != 200:
@@ -109,14 +109,14 @@ class Answers:
     async def _start(exchange: Exchange, status: int, headers: Headers) -> None:
         await exchange.send({"type": "http.response.start", "status": status, "headers": [*headers, *exchange.heads]})
 
-    async def _again(self, exchange: Exchange, call: Call) -> httpx.Response:
+    async def _again(self, exchange: Exchange, call: ResolvedCall) -> httpx.Response:
         """The next round inside a call; tried twice."""
         self._metrics.expansions.labels(exchange.tenant.name).inc()
         body = exchange.written(call.body)
         for last in (False, True):
             try:
                 response = await self._ask(exchange, body)
-            except Refused:
+            except HttpError:
                 if last:
                     raise
             else:
@@ -127,13 +127,13 @@ class Answers:
         raise AssertionError("not reached")
 
 
-async def _heard(call: Call, response: Json) -> bool:
-    """`Call.heard`, without the way to another thread and back where nothing is looked up and nobody is waited for."""
-    turn, thread = call.api.turn(response, call.tool), call.thread
+async def _heard(call: ResolvedCall, response: Json) -> bool:
+    """`Call.on_response`, without the way to another thread and back where nothing is looked up and nobody is waited for."""
+    turn, thread = call.api.turn(response, call.tool), call.conversation
     if turn.asked or not isinstance(thread.conversation, Conversation) or not thread.lock.acquire(blocking=False):
-        return await in_thread(call.said, turn)
+        return await run_in_thread(call.on_turn, turn)
     try:
-        return call.said(turn)
+        return call.on_turn(turn)
     finally:
         thread.lock.release()
 

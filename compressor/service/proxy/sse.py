@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from compressor.providers import Json
-from compressor.providers.expand_resolver import Call, Failing
-from compressor.service.http_errors import Refused
+from compressor.providers.expand_resolver import FailOpen, ResolvedCall
+from compressor.service.http_errors import HttpError
 
 _END = re.compile(rb"\r?\n\r?\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")
@@ -32,10 +32,10 @@ async def blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield buffer
 
 
-class Shaper:
+class SseRewriter:
     """What the caller gets of the streams of one call. An error of ours lets the rest through as it is."""
 
-    def __init__(self, call: Call, failing: Failing) -> None:
+    def __init__(self, call: ResolvedCall, failing: FailOpen) -> None:
         self._call, self._failing = call, failing
         self._filter: Any = call.filter()
         self._named = False
@@ -67,7 +67,7 @@ class Shaper:
             self._failing.note(error)
             return block
 
-    def more(self) -> bool:
+    def needs_another_round(self) -> bool:
         """Whether the call's `body` has to be sent now to go on. Refused if it should be, and cannot."""
         if self._filter is None or not self.ended:
             return False
@@ -75,13 +75,13 @@ class Shaper:
         turn = None
         try:
             turn = self._filter.turn()
-            if self._call.said(turn):
+            if self._call.on_turn(turn):
                 self._done = b""
                 return True
         except Exception as error:
             self._failing.note(error)
             if turn is None or turn.asked:
-                raise Refused(503, "expansion_failed", "what the model asked for could not be given to it") from None
+                raise HttpError(503, "expansion_failed", "what the model asked for could not be given to it") from None
         return False
 
     def finish(self) -> bytes:

@@ -9,9 +9,9 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from compressor.service.http_errors import Refused
-from compressor.service.settings import Config
-from compressor.service.telemetry.tracing import asking
+from compressor.service.http_errors import HttpError
+from compressor.service.settings import Settings
+from compressor.service.telemetry.tracing import upstream_span
 
 Headers = list[tuple[bytes, bytes]]
 IDLE = 4.0  # seconds that a connection is kept: uvicorn, and what is built on it, closes its own after 5
@@ -28,20 +28,20 @@ _HOP = frozenset(
 class Upstream:
     """Sends requests. `close` it in the end."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Settings) -> None:
         self._config = config
         self._timeout = httpx.Timeout(
             config.upstream_timeout, connect=config.connect_timeout, pool=config.connect_timeout
         ).as_dict()
         limits = httpx.Limits(
-            max_connections=config.connections,
-            max_keepalive_connections=config.connections // 4 or 1,
+            max_connections=config.max_connections,
+            max_keepalive_connections=config.max_connections // 4 or 1,
             keepalive_expiry=IDLE,
         )
         # Cookies of one client are none of another's.
         none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         self._client = httpx.AsyncClient(limits=limits, cookies=none, follow_redirects=False)
-        once = httpx.Limits(max_connections=config.connections, max_keepalive_connections=0)
+        once = httpx.Limits(max_connections=config.max_connections, max_keepalive_connections=0)
         self._fresh = httpx.AsyncClient(limits=once, cookies=none, follow_redirects=False)
 
     async def send(
@@ -51,15 +51,15 @@ class Upstream:
         too slow, 404 where there is none. model: what a trace says it was asked of."""
         base = self._config.upstream_of(path)
         if not base:
-            raise Refused(404, "no_upstream", "nothing is proxied here: start the service with --upstream URL")
+            raise HttpError(404, "no_upstream", "nothing is proxied here: start the service with --upstream URL")
         url = f"{base}{path}" + (f"?{query.decode('ascii', 'replace')}" if query else "")
-        asked = asking(method, path, base, model)
+        asked = upstream_span(method, path, base, model)
         if asked is None:
             return await self._send(method, url, headers, body)
         try:
             response = await self._send(method, url, asked.headers(headers), body)
         except BaseException as error:
-            asked.failed(error.kind if isinstance(error, Refused) else type(error).__name__)
+            asked.failed(error.kind if isinstance(error, HttpError) else type(error).__name__)
             raise
         asked.answered(response)
         return response
@@ -83,9 +83,9 @@ class Upstream:
                     raise
                 return await self._fresh.send(request, stream=True, auth=httpx.Auth())
         except httpx.TimeoutException as error:
-            raise Refused(504, "upstream_timeout", f"the provider is too slow ({type(error).__name__})") from None
+            raise HttpError(504, "upstream_timeout", f"the provider is too slow ({type(error).__name__})") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Refused(
+            raise HttpError(
                 502, "upstream_unreachable", f"the provider was not reached ({type(error).__name__})"
             ) from None
 
@@ -95,7 +95,7 @@ class Upstream:
         await self._fresh.aclose()
 
 
-def onward(headers: Iterable[tuple[bytes, bytes]], readable: bool) -> Headers:
+def request_headers(headers: Iterable[tuple[bytes, bytes]], readable: bool) -> Headers:
     """A client's headers as the provider gets them: without those of the connection, and without ours. `readable`: the
     answer has to come in a form that can be read here."""
     headers = list(headers)
@@ -109,7 +109,7 @@ def onward(headers: Iterable[tuple[bytes, bytes]], readable: bool) -> Headers:
     ]
 
 
-def back(headers: Iterable[tuple[bytes, bytes]], unpacked: bool) -> Headers:
+def response_headers(headers: Iterable[tuple[bytes, bytes]], unpacked: bool) -> Headers:
     """A provider's headers as the client gets them. `unpacked`: the body goes on in another form."""
     headers = [(name.lower(), value) for name, value in headers]
     gone = _HOP | _listed(headers) | ({b"content-length", b"content-encoding"} if unpacked else set())
@@ -117,5 +117,5 @@ def back(headers: Iterable[tuple[bytes, bytes]], unpacked: bool) -> Headers:
 
 
 def _listed(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
-    """What a `Connection` header says belongs to the connection."""
+    """What a `TimeoutHttpProtocol` header says belongs to the connection."""
     return {part.strip().lower() for n, v in headers if n.lower() == b"connection" for part in v.split(b",")}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from compressor.service.telemetry.metrics import Work
+    from compressor.service.telemetry.metrics import CompressionEvent
 
 log = logging.getLogger("compressor.service")
 QUIET = ("/healthz", "/readyz", "/metrics")  # asked every few seconds by machines: logged at debug, never traced
@@ -28,7 +28,7 @@ _METHODS = frozenset("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".spli
 
 
 @dataclass(slots=True)
-class Record:
+class RequestRecord:
     """What is known of one request. `waited`: seconds in queues; `trace`: the W3C trace id, "" without a trace."""
 
     id: str
@@ -36,7 +36,7 @@ class Record:
     tenant: str = "-"
     route: str = "other"
     status: int = 0
-    work: Work | None = None
+    work: CompressionEvent | None = None
     waited: float = 0.0
     trace: str = ""
     reasons: list[str] = field(default_factory=list)
@@ -66,14 +66,14 @@ class Record:
 
 
 #: The request at hand, in its task and in the threads that work for it.
-CURRENT: ContextVar[Record | None] = ContextVar("CURRENT", default=None)
+CURRENT: ContextVar[RequestRecord | None] = ContextVar("CURRENT", default=None)
 
 
-def began(method: str, asked: bytes) -> Record:
+def start(method: str, asked: bytes) -> RequestRecord:
     """A request's record. asked: its `x-request-id`, which is taken over if it is one, so that one id leads through
     all services."""
     known = _ID.fullmatch(asked.decode("latin-1"))
-    return Record(known[0] if known else uuid4().hex[:16], known_method(method))
+    return RequestRecord(known[0] if known else uuid4().hex[:16], known_method(method))
 
 
 def known_method(method: str) -> str:
@@ -81,7 +81,7 @@ def known_method(method: str) -> str:
     return method if method in _METHODS else "_OTHER"
 
 
-def ended(record: Record, seconds: float) -> None:
+def finish(record: RequestRecord, seconds: float) -> None:
     """Writes the request's line: an error for 5xx, a warning for 4xx."""
     level = logging.ERROR if record.status >= 500 else logging.WARNING if record.status >= 400 else logging.INFO
     if level == logging.INFO and record.route in QUIET:
@@ -90,7 +90,7 @@ def ended(record: Record, seconds: float) -> None:
         log.log(level, "request", extra={"data": record.data(seconds)})
 
 
-def content(record: Record, body: bytes, redact: Callable[[str], str]) -> None:
+def content(record: RequestRecord, body: bytes, redact: Callable[[str], str]) -> None:
     """Writes the beginning of a request's body, at debug level. `redact` takes secrets out of a text."""
     if body and log.isEnabledFor(logging.DEBUG):
         text = redact(body[: 10 * SHOWN].decode("utf-8", "replace"))  # first, or a cut secret would not be known as one

@@ -3,7 +3,7 @@ name. docs/observability.md says what each means.
 
 Where several processes serve one port, each writes its numbers into a file of a folder that they share, and whichever
 is asked gives the sum of all (prometheus_client's multiprocess mode): `prepare_multiprocess` before they start,
-`count_as` in each, `worker_ended` when one has ended.
+`use_metrics_slot` in each, `worker_ended` when one has ended.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from compressor._version import __version__
 from compressor.errors import CompressorError
 from compressor.service.telemetry.logging import CURRENT
-from compressor.service.telemetry.no_savings_alert import Savings
-from compressor.service.telemetry.warning_categories import reason
-from compressor.storage.wrappers.resilient import Health
+from compressor.service.telemetry.no_savings_alert import NoSavingsMonitor
+from compressor.service.telemetry.warning_categories import categorize
+from compressor.storage.wrappers.resilient import StoreHealth
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _SESSIONS = 4_096  # whose last work is remembered
@@ -38,7 +38,7 @@ _TIERS = frozenset(("fast", "embedding", "pruner", "perplexity", "cascade", "non
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class CompressionEvent:
     """One compression that the service did, for whoever counts: no content.
 
     before, after: tokens. saved: net dollars by list prices. seconds: what it took here, without the provider. cache:
@@ -74,10 +74,10 @@ class Metrics:
                 raise CompressorError(f"{_FOLDER} names no folder: {folder!r}; make it, or unset it")
             self._shown = CollectorRegistry()
             MultiProcessCollector(self._shown, folder)  # type: ignore[no-untyped-call]
-        self.listeners: list[Callable[[Work], None]] = []
+        self.listeners: list[Callable[[CompressionEvent], None]] = []
         self.sources: list[Callable[[], None]] = []
-        self._savings = Savings()
-        self._stored: dict[str, Health] = {}
+        self._savings = NoSavingsMonitor()
+        self._stored: dict[str, StoreHealth] = {}
         self._sessions: OrderedDict[tuple[str, str], tuple[int, int, int]] = OrderedDict()
         self._lock, self._refreshing = threading.Lock(), threading.Lock()
         given: Any = {"registry": self._registry, "namespace": "compressor"}
@@ -136,10 +136,10 @@ class Metrics:
         )
         build.labels(__version__, platform.python_version()).set(1)
 
-    def did(self, work: Work) -> None:
+    def record(self, work: CompressionEvent) -> None:
         """Counts it, and tells those who listen."""
         tenant, (warnings, billed, cached) = work.tenant, self._news(work)
-        reasons = [reason(warning) for warning in warnings]
+        reasons = [categorize(warning) for warning in warnings]
         tier = "fast" if "scorer_fell_back" in reasons else work.tier if work.tier in _TIERS else "other"
         self.compressions.labels(tenant, work.kind, tier).inc()
         self.took.labels(tenant, work.kind).observe(work.seconds)
@@ -157,26 +157,26 @@ class Metrics:
             self.unsaving.labels(tenant).inc()
         for why in reasons:
             self.warnings.labels(tenant, why).inc()
-        self._saw(tenant, 1 - work.after / work.before if work.before else 0.0, reasons)
+        self._observe(tenant, 1 - work.after / work.before if work.before else 0.0, reasons)
         if (record := CURRENT.get()) is not None:
             record.work = work
             record.warn(*reasons)
         for listener in self.listeners:
             listener(work)
 
-    def fell_back(self, tenant: str, warning: str) -> None:
+    def record_fallback(self, tenant: str, warning: str) -> None:
         """A request was sent as it was."""
-        why = reason(warning)
+        why = categorize(warning)
         self.fallbacks.labels(tenant, why).inc()
-        self._saw(tenant, 0.0, [why])
+        self._observe(tenant, 0.0, [why])
         if (record := CURRENT.get()) is not None:
             record.warn(why)
 
-    def waited(self, queue: str, seconds: float) -> None:
+    def record_queue_wait(self, queue: str, seconds: float) -> None:
         """A call waited its turn: for a "thread", or for the "scorer"."""
         self.waits.labels(queue).observe(seconds)
 
-    def stored(self, health: Mapping[str, Health]) -> None:
+    def record_store_health(self, health: Mapping[str, StoreHealth]) -> None:
         """How it is with each tenant's part of a remote store. Breaker and failures are the same for all."""
         self.breaker.set(any(now.state != "closed" for now in health.values()))
         last, self._stored = self._stored, dict(health)
@@ -197,7 +197,7 @@ class Metrics:
         self.refresh()
         return generate_latest(_Samples(self._shown, tenant))
 
-    def _news(self, work: Work) -> tuple[Sequence[str], int, int]:
+    def _news(self, work: CompressionEvent) -> tuple[Sequence[str], int, int]:
         """Warnings and billed tokens that were not there before: a session has its old ones too."""
         if not work.session:
             return work.warnings, 0, 0
@@ -211,8 +211,8 @@ class Metrics:
         billed = max(0, work.billed - known[1])
         return work.warnings[known[0] :], billed, min(max(0, work.billed_cached - known[2]), billed)
 
-    def _saw(self, tenant: str, share: float, reasons: list[str]) -> None:
-        if (unsaving := self._savings.saw(tenant, share, reasons)) is not None:
+    def _observe(self, tenant: str, share: float, reasons: list[str]) -> None:
+        if (unsaving := self._savings.observe(tenant, share, reasons)) is not None:
             self.unsaving_share.labels(tenant).set(unsaving)
 
 
@@ -230,7 +230,7 @@ def _remove(folder: str, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def count_as(place: int) -> None:
+def use_metrics_slot(place: int) -> None:
     """This process counts on in the file of that place, which is nobody else's: that of a process that has ended, where
     it stands in for one. So there are no more files than places, however often processes die."""
     values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]

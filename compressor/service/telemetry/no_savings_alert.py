@@ -18,14 +18,14 @@ ENOUGH = 20  # calls before a share of them says something
 LEAST = 0.01  # of a call's tokens, below which it counts as saving nothing
 
 
-class Savings:
+class NoSavingsMonitor:
     """Safe to share between threads."""
 
     def __init__(self) -> None:
         self._tenants: dict[str, _Last] = {}
         self._lock = threading.Lock()
 
-    def saw(self, tenant: str, share: float, reasons: Sequence[str]) -> float | None:
+    def observe(self, tenant: str, share: float, reasons: Sequence[str]) -> float | None:
         """A call that saved this share of its tokens, and what was in the way; gives the share of the tenant's last
         calls that saved nothing, None while there were too few."""
         with self._lock:

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from compressor.errors import CompressorError, MissingExtra
-from compressor.service.telemetry.logging import Record, known_method, pseudonym
+from compressor.errors import CompressorError, MissingDependencyError
+from compressor.service.telemetry.logging import RequestRecord, known_method, pseudonym
 
 log = logging.getLogger("compressor.service")
 CLOSING = 3.0  # seconds that the last spans have to be sent when the service ends
@@ -59,14 +59,14 @@ class Tracing:
     """One service's tracer. `close` it in the end."""
 
     def __init__(self) -> None:
-        """MissingExtra without the packages of the extra "otel"."""
+        """MissingDependencyError without the packages of the extra "otel"."""
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError:
-            raise MissingExtra("opentelemetry-sdk with its OTLP exporter", "otel") from None
+            raise MissingDependencyError("opentelemetry-sdk with its OTLP exporter", "otel") from None
         from compressor._version import __version__
 
         named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
@@ -77,7 +77,7 @@ class Tracing:
         self._tracer = self._provider.get_tracer("compressor.service", __version__)
         self._stores: set[int] = set()
 
-    def request(self, record: Record, headers: Headers) -> AbstractContextManager[None]:
+    def request(self, record: RequestRecord, headers: Headers) -> AbstractContextManager[None]:
         """The span of a request, around all that is done for it; what `record` has in the end becomes its
         attributes."""
         return _request(self._tracer, record, headers)
@@ -107,13 +107,13 @@ def span(name: str, attributes: Mapping[str, Any] | None = None) -> AbstractCont
     return _NOTHING if tracer is None else _span(tracer, name, attributes)
 
 
-def asking(method: str, path: str, url: str, model: str) -> Asking | None:
+def upstream_span(method: str, path: str, url: str, model: str) -> UpstreamSpan | None:
     """The span of a question to the provider; None where the request is not traced."""
     tracer = _TRACER.get()
-    return None if tracer is None else Asking(tracer, method, path, url, model)
+    return None if tracer is None else UpstreamSpan(tracer, method, path, url, model)
 
 
-class Asking:
+class UpstreamSpan:
     """From the question until the end of the answer. Named and described as OpenTelemetry's conventions for calls of
     generative models have it."""
 
@@ -179,7 +179,7 @@ class _Until(httpx.AsyncByteStream):
 
 
 @contextmanager
-def _request(tracer: Any, record: Record, headers: Headers) -> Iterator[None]:
+def _request(tracer: Any, record: RequestRecord, headers: Headers) -> Iterator[None]:
     from opentelemetry import context
     from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -203,7 +203,7 @@ def _request(tracer: Any, record: Record, headers: Headers) -> Iterator[None]:
         made.end()
 
 
-def _attributes(record: Record) -> dict[str, Any]:
+def _attributes(record: RequestRecord) -> dict[str, Any]:
     out: dict[str, Any] = {"http.request.method": record.method, "http.route": record.route}
     out |= {"http.response.status_code": record.status} if record.status else {}
     out |= {"compressor.tenant": record.tenant, "compressor.request_id": record.id}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from compressor.service.http_errors import snake
+from compressor import errors
 
 OTHER = "other"
 #: Nothing went wrong: a context was within its budget, or had nothing that could go.
@@ -31,16 +31,23 @@ _TEXTS: tuple[tuple[str, str], ...] = (
 #: Errors of ours by their class in snake case, or by what `problems.refusal` calls them.
 _KINDS = frozenset(
     "timeout internal_error no_object invalid_json too_deep invalid_context invalid_budget invalid_path unknown_session"
-    " budget_too_small tokenizer_error store_error model_error device_error missing_extra overloaded expired_ref"
+    " budget_too_small tokenizer_error store_error model_error device_error missing_dependency overloaded expired_ref"
     " unknown_ref ref_error conflict compressor_error".split()
 )
 #: All that `reason` gives, and NOTHING.
 ALL = frozenset({OTHER, NOTHING, *_KINDS, *(name for name, _ in _TEXTS)})
+#: The code of an error by the name of its class.
+_CODES = {
+    name: kind.code
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.CompressorError)
+}
 _FINDS = [(name, re.compile(text)) for name, text in _TEXTS]
 
 
-def reason(warning: str) -> str:
+def categorize(warning: str) -> str:
     """The name of what a warning, an error's class or its kind is about: one of `ALL`."""
-    if (kind := snake(warning)) in ALL:
+    kind = _CODES.get(warning, warning)
+    if kind in ALL:
         return kind
     return next((name for name, finds in _FINDS if finds.search(warning)), OTHER)

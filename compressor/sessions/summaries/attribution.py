@@ -12,31 +12,31 @@ from compressor.scoring.bm25 import STOP
 from compressor.scoring.token_index import terms
 from compressor.sessions.summaries.claims import claims
 from compressor.sessions.summaries.passage import Passage
-from compressor.sessions.summaries.summary import Line
-from compressor.sessions.summaries.verification import Sources
+from compressor.sessions.summaries.summary import SummaryLine
+from compressor.sessions.summaries.verification import SourceIndex
 
 GROUNDED = 0.5  # share of a line's words that its sources must have: less is no summary of them
 EXACT = 4.0  # what an exact string counts beside a word
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """ref, who: see `Line`. tool: it gives words of a tool, which are nobody's wish or decision."""
+class Attribution:
+    """ref, who: see `SummaryLine`. tool: it gives words of a tool, which are nobody's wish or decision."""
 
     ref: str
     who: str
     tool: bool
 
 
-class Origins:
+class Attributions:
     """All places a line may come from."""
 
-    def __init__(self, passages: Sequence[Passage], old: Sequence[Line]) -> None:
-        self._origins = [Origin(p.ref, p.who, p.kind == "tool_result") for p in passages]
-        self._origins += [Origin(line.ref, line.who, _of_tool(line.who)) for line in old]
+    def __init__(self, passages: Sequence[Passage], old: Sequence[SummaryLine]) -> None:
+        self._origins = [Attribution(p.ref, p.who, p.kind == "tool_result") for p in passages]
+        self._origins += [Attribution(line.ref, line.source_name, _of_tool(line.source_name)) for line in old]
         texts = [p.text for p in passages] + [line.text for line in old]
-        self.sources = Sources(texts)
-        self._own = [Sources([t]) for t in texts]
+        self.sources = SourceIndex(texts)
+        self._own = [SourceIndex([t]) for t in texts]
         self._terms = [frozenset(terms(t)) for t in texts]
         self._all = frozenset[str]().union(*self._terms)
         n = len(texts)
@@ -47,7 +47,7 @@ class Origins:
         said = _content(text)
         return sum(t in self._all for t in said) >= GROUNDED * len(said) if said else False
 
-    def of(self, text: str) -> Origin:
+    def for_text(self, text: str) -> Attribution:
         """The origin that shares most with a line; of equals the first. A line with an exact string that only tools
         gave is theirs, whoever else said the rest of it."""
         said, exact = _content(text), claims(text)

@@ -140,7 +140,7 @@ def _trimmed(piece: str) -> str:
 def _claim(word: str, after: str) -> Claim | None:
     number = NUMBER.fullmatch(word[1:] if word[0] == "#" else word)
     if number:
-        found = number_of(number, after)
+        found = parse_number(number, after)
         if found is not None:
             return Claim("number", *found)
     if any(c.isdigit() for c in word):
@@ -148,7 +148,7 @@ def _claim(word: str, after: str) -> Claim | None:
         return Claim("pair", key, value) if equals and key and value else Claim("exact", word)
     low = word.lower()
     if low in WORDS:
-        return None if low in _UNCOUNTED else Claim("number", WORDS[low], unit_of(after))
+        return None if low in _UNCOUNTED else Claim("number", WORDS[low], parse_unit(after))
     if low in _SLASHED or _INITIALS.fullmatch(word):
         return None
     key, equals, value = word.partition("=")
@@ -161,7 +161,7 @@ def _claim(word: str, after: str) -> Claim | None:
     return None
 
 
-def number_of(m: re.Match[str], after: str) -> tuple[str, str] | None:
+def parse_number(m: re.Match[str], after: str) -> tuple[str, str] | None:
     """(value, unit) of a match of `NUMBER`, the word after it given; None where it is an id (`20GX`)."""
     value = re.sub(r"[,_']", "", m["value"])
     if m["sign"] == "-":
@@ -173,9 +173,9 @@ def number_of(m: re.Match[str], after: str) -> tuple[str, str] | None:
         return value, UNITS.get(own.lower(), "")
     if m["money"]:
         return value, UNITS[m["money"]]
-    return value, unit_of(m["word"] or after)
+    return value, parse_unit(m["word"] or after)
 
 
-def unit_of(word: str) -> str:
+def parse_unit(word: str) -> str:
     """The unit a word names, in its first form; "" for none."""
     return UNITS.get(word.lower(), "")

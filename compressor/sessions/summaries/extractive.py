@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.pipeline.ranking import rank
-from compressor.scoring.base import Query, Source, Units
-from compressor.scoring.heuristic import FastScorer
+from compressor.scoring.base import Query, SourceBlock, UnitBatch
+from compressor.scoring.heuristic import HeuristicScorer
 from compressor.sessions.summaries.claims import claims
 from compressor.sessions.summaries.passage import Passage, clip, one_line
-from compressor.sessions.summaries.summary import Line
-from compressor.text.segmenters import SHORT, segment, speech
-from compressor.text.segmenters.base import Flag, Layout
-from compressor.text.segmenters.sentences import prose
-from compressor.text.segmenters.span_layout import layout
-from compressor.tokens import Counter
+from compressor.sessions.summaries.summary import SummaryLine
+from compressor.text.segmenters import SHORT, segment_speech, segment_text
+from compressor.text.segmenters.base import SegmentedText, UnitFlag
+from compressor.text.segmenters.sentences import segment_prose
+from compressor.text.segmenters.span_layout import build_layout
+from compressor.tokens import TokenCounter
 
 LONGEST = 360  # characters of a line
 MOST = 300  # lines that compete for the budget
@@ -69,10 +69,10 @@ _RESULT = re.compile(
 )
 
 
-class Rated:
+class ScoredPassages:
     """Passages cut into units, rated by the fast tier against what the user said. Empty passages have no units."""
 
-    def __init__(self, passages: Sequence[Passage], counter: Counter, aims: Sequence[str] = ()) -> None:
+    def __init__(self, passages: Sequence[Passage], counter: TokenCounter, aims: Sequence[str] = ()) -> None:
         self.passages = passages
         self._counter = counter
         self.layouts = [_layout(p) for p in passages]
@@ -80,19 +80,19 @@ class Rated:
         self._query = Query(tuple((t, 0.7) for t in aims[-8:]) + tuple((t, 1.0) for t in said[-2:]))
 
     @cached_property
-    def units(self) -> Units:
+    def units(self) -> UnitBatch:
         """All units of all passages; the newest passage is the last."""
         n = len(self.passages)
         sources = [
-            Source(p.kind, x, _costs(x, self._counter), p.name or "", n - 1 - i)
+            SourceBlock(p.kind, x, _costs(x, self._counter), p.name or "", n - 1 - i)
             for i, (p, x) in enumerate(zip(self.passages, self.layouts, strict=True))
         ]
-        return Units(sources)
+        return UnitBatch(sources)
 
     @cached_property
     def order(self) -> npt.NDArray[np.int32]:
         """[n] units, best first, parents before children."""
-        return rank(FastScorer().score(self._query, self.units), self.units).order if len(self.units) else _none()
+        return rank(HeuristicScorer().score(self._query, self.units), self.units).order if len(self.units) else _none()
 
     def shortened(self, room: int) -> list[Passage]:
         """The passages cut to about `room` tokens together, `…` for what is missing: for a model with a small window.
@@ -110,7 +110,7 @@ class Rated:
                 out.append(Passage(self.layouts[i].render(mine), p.kind, p.name, p.ref))
         return out
 
-    def lines(self, budget: int, since: int, aimed: bool) -> list[tuple[str, Line]]:
+    def lines(self, budget: int, since: int, aimed: bool) -> list[tuple[str, SummaryLine]]:
         """Lines with their sections, worth about twice the budget, in order of the passages. aimed: a goal is known, so
         what the user says now is not all part of it."""
         units = self.units
@@ -120,7 +120,7 @@ class Rated:
         chosen = np.zeros(len(units), np.bool_)
         spent = np.cumsum(np.minimum(units.costs[self.order], 120.0)) <= 2 * budget
         chosen[self.order[spent][:MOST]] = True
-        out: list[tuple[str, Line]] = []
+        out: list[tuple[str, SummaryLine]] = []
         for i, p in enumerate(self.passages):
             start, stop = int(units.starts[i]), int(units.starts[i + 1])
             if start == stop or not p.text.strip():
@@ -133,20 +133,20 @@ class Rated:
             aimed = aimed or p.kind == "user"
         return self._limited(out, budget)
 
-    def _limited(self, lines: list[tuple[str, Line]], budget: int) -> list[tuple[str, Line]]:
+    def _limited(self, lines: list[tuple[str, SummaryLine]], budget: int) -> list[tuple[str, SummaryLine]]:
         """The lines, with a long message of the user's kept from taking all the room: what else it says counts less."""
         goals = [i for i, (section, _) in enumerate(lines) if section == "goal"]
         spent = 0
-        for i in sorted(goals, key=lambda i: (-lines[i][1].worth, i)):
+        for i in sorted(goals, key=lambda i: (-lines[i][1].score, i)):
             section, line = lines[i]
             spent += self._counter.count(line.text) + 8
             if spent > GOALS * budget:
-                lines[i] = section, replace(line, worth=round(line.worth * CHATTER, 3))
+                lines[i] = section, replace(line, score=round(line.score * CHATTER, 3))
         return lines
 
     def _sentences(
         self, i: int, mine: npt.NDArray[np.intp], place: npt.NDArray[np.float64], since: int, aimed: bool
-    ) -> list[tuple[str, Line]]:
+    ) -> list[tuple[str, SummaryLine]]:
         p, found = self.passages[i], self.layouts[i]
         out = []
         for u in mine.tolist():
@@ -159,7 +159,7 @@ class Rated:
 
     def _excerpt(
         self, i: int, mine: npt.NDArray[np.intp], place: npt.NDArray[np.float64], since: int, aimed: bool
-    ) -> list[tuple[str, Line]]:
+    ) -> list[tuple[str, SummaryLine]]:
         """One line for a passage whose units say nothing alone: as many of the best as fit in it."""
         p, found = self.passages[i], self.layouts[i]
         best = mine[np.argsort(place[mine], kind="stable")]
@@ -174,7 +174,7 @@ class Rated:
         text = clip(text, LONGEST)
         if not any(c.isalnum() for c in text):
             return []
-        wrong = bool((found.flags[keep] & Flag.ERROR).any())
+        wrong = bool((found.flags[keep] & UnitFlag.ERROR).any())
         section = "failed" if wrong else "facts"
         return [(section, _line(p, text, section, float(place[best[0]]), 1.0, since))]
 
@@ -183,17 +183,17 @@ def _none() -> npt.NDArray[np.int32]:
     return np.zeros(0, np.int32)
 
 
-def _layout(p: Passage) -> Layout:
+def _layout(p: Passage) -> SegmentedText:
     if not p.text.strip():
-        return layout("prose", "", [])
+        return build_layout("prose", "", [])
     if p.kind == "tool_result":
-        return segment(p.text, p.name or "")
+        return segment_text(p.text, p.name or "")
     if p.kind == "tool_call":
-        return layout("prose", p.text, [0])
-    return prose(p.text) if len(p.text) < SHORT else speech(p.text)
+        return build_layout("prose", p.text, [0])
+    return segment_prose(p.text) if len(p.text) < SHORT else segment_speech(p.text)
 
 
-def _costs(found: Layout, counter: Counter) -> npt.NDArray[np.float32]:
+def _costs(found: SegmentedText, counter: TokenCounter) -> npt.NDArray[np.float32]:
     """[units] tokens."""
     at = np.searchsorted(counter.offsets(found.text), found.spans)
     costs: npt.NDArray[np.float32] = ((at[:, 1] - at[:, 0]) * counter.scale).astype(np.float32)
@@ -210,7 +210,7 @@ def _section(p: Passage, text: str, flags: int, aimed: bool) -> tuple[str, float
             return "goal", factor * PLAIN
         return ("open" if text.rstrip().endswith("?") else "facts"), factor
     if p.kind == "tool_result":
-        return ("failed", 1.0) if flags & (Flag.ERROR | Flag.WARNING) else ("facts", 1.0)
+        return ("failed", 1.0) if flags & (UnitFlag.ERROR | UnitFlag.WARNING) else ("facts", 1.0)
     if p.kind == "tool_call":
         return "decisions", 0.6
     for cue, section in ((_FAILED, "failed"), (_OPEN, "open"), (_RESULT, "facts"), (_DECIDED, "decisions")):
@@ -219,16 +219,16 @@ def _section(p: Passage, text: str, flags: int, aimed: bool) -> tuple[str, float
     return "facts", PLAIN * factor
 
 
-def _line(p: Passage, text: str, section: str, place: float, factor: float, since: int) -> Line:
-    return Line(text, p.ref, p.who, since, worth_of(section, text, factor * (1.2 - 0.8 * place)))
+def _line(p: Passage, text: str, section: str, place: float, factor: float, since: int) -> SummaryLine:
+    return SummaryLine(text, p.ref, p.who, since, line_score(section, text, factor * (1.2 - 0.8 * place)))
 
 
-def worth_of(section: str, text: str, factor: float = 1.0) -> float:
+def line_score(section: str, text: str, factor: float = 1.0) -> float:
     """What a line competes with for room."""
     return round(WORTH[section] * factor * (EXACT if claims(text) else 1.0), 3)
 
 
-def raw_lines(passages: Sequence[Passage], since: int) -> list[tuple[str, Line]]:
+def raw_lines(passages: Sequence[Passage], since: int) -> list[tuple[str, SummaryLine]]:
     """The beginning of every passage with any text at all: what is left where no unit says anything (punctuation,
     one string of thousands of letters)."""
     out = []
@@ -237,5 +237,5 @@ def raw_lines(passages: Sequence[Passage], since: int) -> list[tuple[str, Line]]
         if text:
             section = "goal" if p.kind == "user" else "facts"
             cut = clip(text, LONGEST) or f"{text[: LONGEST - 1]}…"
-            out.append((section, Line(cut, p.ref, p.who, since, worth_of(section, cut))))
+            out.append((section, SummaryLine(cut, p.ref, p.who, since, line_score(section, cut))))
     return out

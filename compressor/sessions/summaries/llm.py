@@ -1,4 +1,4 @@
-"""Who writes: one small interface over chat models of LangChain, OpenAI-compatible servers, GGUF files and functions.
+"""Who writes: one small interface over chat models of LangChainFormat, OpenAI-compatible servers, GGUF files and functions.
 
 A writer asks once and waits; deadlines, verification and what to do on failure are the summarizer's.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from compressor.errors import CompressorError
-from compressor.sessions.summaries.prompt import Prompt
+from compressor.sessions.summaries.prompt import SummaryPrompt
 
 ROOM = 24_000  # tokens of a prompt where the model's window is not known
 #: `nostream`: LangGraph keeps the model's tokens out of the stream of the agent's answer
@@ -23,19 +23,19 @@ _CUT = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _REFUSED = frozenset(("content_filter", "refusal", "SAFETY", "safety"))
 
 
-class WriterError(CompressorError):
+class SummaryLLMError(CompressorError):
     """The model could not be asked, or did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Completion:
     """What the model said. cut: it was stopped before its end."""
 
     text: str
-    cut: bool = False
+    is_truncated: bool = False
 
 
-class Writer(Protocol):
+class SummaryLLM(Protocol):
     """name: for warnings; holds no key."""
 
     name: str
@@ -45,21 +45,21 @@ class Writer(Protocol):
         caller's own counter."""
         ...
 
-    def write(self, prompt: Prompt, tokens: int, seconds: float) -> Answer:
+    def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
         """The answer, of about `tokens` tokens at most; tries to be over within `seconds`. Any exception is a
         failure."""
         ...
 
 
-class AsyncWriter(Writer, Protocol):
+class AsyncSummaryLLM(SummaryLLM, Protocol):
     """A writer that can wait without a thread."""
 
-    async def awrite(self, prompt: Prompt, tokens: int, seconds: float) -> Answer:
+    async def awrite(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
         """`write` for asyncio."""
         ...
 
 
-class FunctionWriter:
+class FunctionLLM:
     """A function from prompt to answer."""
 
     def __init__(self, function: Callable[[str], str]) -> None:
@@ -69,19 +69,19 @@ class FunctionWriter:
         self.name = getattr(function, "__name__", type(function).__name__)
 
     def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
-        """See `Writer.room`."""
+        """See `SummaryLLM.room`."""
         return ROOM, count
 
-    def write(self, prompt: Prompt, tokens: int, seconds: float) -> Answer:
-        """See `Writer.write`."""
+    def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
+        """See `SummaryLLM.write`."""
         text = self._function(prompt.whole)
         if not isinstance(text, str):
-            raise WriterError(f"{self.name} gave {type(text).__name__} instead of str")
-        return Answer(text)
+            raise SummaryLLMError(f"{self.name} gave {type(text).__name__} instead of str")
+        return Completion(text)
 
 
-class ChatModelWriter:
-    """A chat model of LangChain, or what is made of one (`model.with_retry()`, `prompt | model`-like runnables that
+class ChatModelLLM:
+    """A chat model of LangChainFormat, or what is made of one (`model.with_retry()`, `prompt | model`-like runnables that
     take messages). The answer's length is asked for in words only: no parameter for it is known to all models."""
 
     def __init__(self, model: Any) -> None:
@@ -90,7 +90,7 @@ class ChatModelWriter:
 
     @property
     def is_async(self) -> bool:
-        """Whether `ainvoke` really is; where it is not, LangChain's own thread would outlive a deadline as one that
+        """Whether `ainvoke` really is; where it is not, LangChainFormat's own thread would outlive a deadline as one that
         asyncio waits for, so ours is used."""
         from langchain_core.language_models import BaseChatModel, SimpleChatModel
 
@@ -102,42 +102,42 @@ class ChatModelWriter:
         return type(model)._agenerate not in (BaseChatModel._agenerate, SimpleChatModel._agenerate)
 
     def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
-        """See `Writer.room`. A model's profile tells its window."""
+        """See `SummaryLLM.room`. A model's profile tells its window."""
         profile = getattr(self._model, "profile", None)
         window = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
         return (min(ROOM, window - answer) if isinstance(window, int) and window > 0 else ROOM), count
 
-    def write(self, prompt: Prompt, tokens: int, seconds: float) -> Answer:
-        """See `Writer.write`."""
+    def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
+        """See `SummaryLLM.write`."""
         return _answer_of(self._model.invoke(_messages(prompt), config=dict(CONFIG)))
 
-    async def awrite(self, prompt: Prompt, tokens: int, seconds: float) -> Answer:
-        """See `AsyncWriter.awrite`."""
+    async def awrite(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
+        """See `AsyncSummaryLLM.awrite`."""
         return _answer_of(await self._model.ainvoke(_messages(prompt), config=dict(CONFIG)))
 
 
-def _messages(prompt: Prompt) -> list[tuple[str, str]]:
+def _messages(prompt: SummaryPrompt) -> list[tuple[str, str]]:
     return [("system", prompt.system), ("human", prompt.user)]
 
 
-def _answer_of(message: Any) -> Answer:
+def _answer_of(message: Any) -> Completion:
     """The text of an AIMessage: of blocks those of type text, no reasoning."""
     if isinstance(message, str):
-        return Answer(message)
+        return Completion(message)
     meta = getattr(message, "response_metadata", None) or {}
     why = next((str(meta[k]) for k in ("finish_reason", "stop_reason", "done_reason") if meta.get(k)), "")
     refusal = (getattr(message, "additional_kwargs", None) or {}).get("refusal")
     if refusal or why in _REFUSED:
-        raise WriterError(f"the model refused: {refusal or why}")
-    return Answer(text_of(getattr(message, "content", None)), why in _CUT)
+        raise SummaryLLMError(f"the model refused: {refusal or why}")
+    return Completion(text_of(getattr(message, "content", None)), why in _CUT)
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content: a string, or a list of blocks. WriterError for anything else."""
+    """The text of a message's content: a string, or a list of blocks. SummaryLLMError for anything else."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise WriterError(f"the model's answer is no text but {type(content).__name__}")
+        raise SummaryLLMError(f"the model's answer is no text but {type(content).__name__}")
     parts = []
     for block in content:
         if isinstance(block, str):
@@ -147,41 +147,41 @@ def text_of(content: Any) -> str:
     return "".join(parts)
 
 
-def make_writer(writer: Any, key: str | None = None) -> Writer | None:
+def make_llm(writer: Any, key: str | None = None) -> SummaryLLM | None:
     """The writer for what a user may give, see `summarizer`. CompressorError for what is none."""
     if writer is None:
         return None
     if isinstance(writer, str):
         if writer.startswith("gguf:"):
-            from compressor.sessions.summaries.llm_llama_cpp import GgufWriter
+            from compressor.sessions.summaries.llm_llama_cpp import LlamaCppLLM
 
-            return GgufWriter(Path(writer[5:]))
+            return LlamaCppLLM(Path(writer[5:]))
         if writer.startswith(("http://", "https://")):
-            from compressor.sessions.summaries.llm_openai_compatible import EndpointWriter
+            from compressor.sessions.summaries.llm_openai_compatible import OpenAICompatibleLLM
 
-            return EndpointWriter(writer, key)
+            return OpenAICompatibleLLM(writer, key)
         raise CompressorError(
             f"{writer[:60]!r} names no writer: use 'http://host/v1#model-name' or 'gguf:path/to/model.gguf', or pass a "
-            "LangChain chat model, a llama_cpp.Llama, a function or None"
+            "LangChainFormat chat model, a llama_cpp.Llama, a function or None"
         )
     # What is not imported yet cannot have made the object: nothing heavy is loaded to look at it.
     runnables = sys.modules.get("langchain_core.runnables.base")
     if runnables is not None and isinstance(writer, runnables.Runnable):
-        return ChatModelWriter(writer)
+        return ChatModelLLM(writer)
     llama = sys.modules.get("llama_cpp")
     if llama is not None and isinstance(writer, llama.Llama):
-        from compressor.sessions.summaries.llm_llama_cpp import GgufWriter
+        from compressor.sessions.summaries.llm_llama_cpp import LlamaCppLLM
 
-        return GgufWriter(writer)
+        return LlamaCppLLM(writer)
     if callable(writer):
-        return FunctionWriter(writer)
+        return FunctionLLM(writer)
     raise CompressorError(
-        f"{type(writer).__name__} is no writer: pass a LangChain chat model, a URL, 'gguf:path', a llama_cpp.Llama, a "
+        f"{type(writer).__name__} is no writer: pass a LangChainFormat chat model, a URL, 'gguf:path', a llama_cpp.Llama, a "
         "function from str to str, or None"
     )
 
 
-async def awrite(writer: AsyncWriter, prompt: Prompt, tokens: int, seconds: float) -> Answer:
+async def awrite(writer: AsyncSummaryLLM, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
     """`writer.awrite`, given up after `seconds` (TimeoutError) even if it does not listen to its cancellation."""
     task = asyncio.ensure_future(writer.awrite(prompt, tokens, seconds))
     try:
@@ -191,13 +191,13 @@ async def awrite(writer: AsyncWriter, prompt: Prompt, tokens: int, seconds: floa
             task.cancel()
             task.add_done_callback(_forget)
     if not done:
-        raise WriterError(f"no answer within {seconds:g} s")
+        raise SummaryLLMError(f"no answer within {seconds:g} s")
     if task.cancelled():
-        raise WriterError("the model's call was cancelled")
+        raise SummaryLLMError("the model's call was cancelled")
     return task.result()
 
 
-def _forget(task: asyncio.Future[Answer]) -> None:
+def _forget(task: asyncio.Future[Completion]) -> None:
     """Takes the exception of an abandoned call, which asyncio would complain about."""
     if not task.cancelled():
         task.exception()

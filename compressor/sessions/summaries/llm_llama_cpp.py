@@ -11,17 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compressor.errors import MissingExtra, ModelError
-from compressor.sessions.summaries.llm import Answer, WriterError
-from compressor.sessions.summaries.prompt import Prompt
+from compressor.errors import MissingDependencyError, ModelError
+from compressor.sessions.summaries.llm import Completion, SummaryLLMError
+from compressor.sessions.summaries.prompt import SummaryPrompt
 
 WINDOW = 8_192  # tokens at most, where the file is ours to open: a larger one costs memory
 FRAME = 32  # tokens of a chat template's own
 
 
-class GgufWriter:
+class LlamaCppLLM:
     """model: the file, loaded with the first answer, or a `llama_cpp.Llama` of the caller's, which must not be used by
-    another thread meanwhile. Raises MissingExtra, and ModelError for a file that is missing or none."""
+    another thread meanwhile. Raises MissingDependencyError, and ModelError for a file that is missing or none."""
 
     def __init__(self, model: Any) -> None:
         self._lock = threading.Lock()
@@ -41,23 +41,23 @@ class GgufWriter:
             self._llama, self.name = model, Path(str(getattr(model, "model_path", "llama"))).name
 
     def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
-        """See `Writer.room`. Loads the model: only it knows its window, and counts with its own vocabulary."""
+        """See `SummaryLLM.room`. Loads the model: only it knows its window, and counts with its own vocabulary."""
         with self._lock:
             llama = self._loaded()
         window = int(llama.n_ctx())
         return window - self._answer_tokens(llama, answer) - FRAME, lambda text: len(_tokens(llama, text))
 
-    def write(self, prompt: Prompt, tokens: int, seconds: float) -> Answer:
-        """See `Writer.write`. Greedy; stops at its deadline between two tokens."""
+    def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
+        """See `SummaryLLM.write`. Greedy; stops at its deadline between two tokens."""
         end = time.monotonic() + seconds
         if not self._lock.acquire(timeout=max(0.0, seconds)):
-            raise WriterError(f"{self.name} is still busy with an earlier answer")
+            raise SummaryLLMError(f"{self.name} is still busy with an earlier answer")
         try:
             return self._write(prompt, tokens, end)
         finally:
             self._lock.release()
 
-    def _write(self, prompt: Prompt, tokens: int, end: float) -> Answer:
+    def _write(self, prompt: SummaryPrompt, tokens: int, end: float) -> Completion:
         llama = self._loaded()
         options = {"max_tokens": self._answer_tokens(llama, tokens), "temperature": 0.0, "stream": True}
         llama.reset()
@@ -73,11 +73,11 @@ class GgufWriter:
         for piece in stream:
             if time.monotonic() > end:
                 stream.close()
-                raise WriterError(f"{self.name} was still writing when its time was over")
+                raise SummaryLLMError(f"{self.name} was still writing when its time was over")
             choice = piece["choices"][0]
             parts.append((choice["delta"].get("content") if "delta" in choice else choice["text"]) or "")
             why = choice.get("finish_reason") or why
-        return Answer("".join(parts), why == "length")
+        return Completion("".join(parts), why == "length")
 
     @staticmethod
     def _answer_tokens(llama: Any, tokens: int) -> int:
@@ -124,7 +124,7 @@ def _llama_cpp() -> Any:
     try:
         api = importlib.import_module("llama_cpp")
     except ImportError as e:
-        raise MissingExtra("llama-cpp-python", "llama") from e
+        raise MissingDependencyError("llama-cpp-python", "llama") from e
     logger = importlib.import_module("llama_cpp._logger").logger
     if logger.level == logging.NOTSET:  # it would warn on stderr; a program that wants that sets the level
         logger.setLevel(logging.ERROR)

@@ -14,18 +14,18 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from compressor.errors import CompressorError, MissingExtra
-from compressor.sessions.summaries.llm import ROOM, Answer, WriterError, text_of
-from compressor.sessions.summaries.prompt import Prompt
+from compressor.errors import CompressorError, MissingDependencyError
+from compressor.sessions.summaries.llm import ROOM, Completion, SummaryLLMError, text_of
+from compressor.sessions.summaries.prompt import SummaryPrompt
 
 LARGEST = 2 << 20  # bytes of an answer
 #: what newer models want instead, tried once when the server complains about the name
 _OTHERWISE = (("max_tokens", "max_completion_tokens"), ("temperature", None))
 
 
-class EndpointWriter:
+class OpenAICompatibleLLM:
     """url: "http://host/v1#model-name". key: None takes OPENAI_API_KEY; sent to that host only (redirects are not
-    followed), never part of a name, warning or error. CompressorError for a URL without a model, MissingExtra without
+    followed), never part of a name, warning or error. CompressorError for a URL without a model, MissingDependencyError without
     httpx."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
@@ -37,7 +37,7 @@ class EndpointWriter:
         try:
             self._httpx: Any = importlib.import_module("httpx")
         except ImportError as e:
-            raise MissingExtra("httpx", "openai") from e
+            raise MissingDependencyError("httpx", "openai") from e
         self._model = parts.fragment
         self._url = parts._replace(fragment="", path=f"{parts.path.rstrip('/')}/chat/completions").geturl()
         self._key = (key if key is not None else os.environ.get("OPENAI_API_KEY", "")).strip()
@@ -46,14 +46,14 @@ class EndpointWriter:
         self.name = f"{self._model} at {parts.hostname}"
 
     def __repr__(self) -> str:
-        return f"<EndpointWriter {self.name}>"
+        return f"<OpenAICompatibleLLM {self.name}>"
 
     def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
-        """See `Writer.room`."""
+        """See `SummaryLLM.room`."""
         return ROOM, count
 
-    def write(self, prompt: Prompt, tokens: int, seconds: float) -> Answer:
-        """See `Writer.write`."""
+    def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
+        """See `SummaryLLM.write`."""
         end = time.monotonic() + seconds
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
         body: dict[str, Any] = {"model": self._model, "messages": messages, "max_tokens": tokens, "temperature": 0}
@@ -62,14 +62,14 @@ class EndpointWriter:
             if status != 400 or not _adapted(body, data):
                 break
         if status != 200:
-            raise WriterError(f"{self.name} answered {status}: {self._safe(data)}")
+            raise SummaryLLMError(f"{self.name} answered {status}: {self._safe(data)}")
         return _answer(data)
 
     def _post(self, body: dict[str, Any], end: float) -> tuple[int, str]:
         headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
         left = end - time.monotonic()
         if left <= 0:
-            raise WriterError("no time is left")
+            raise SummaryLLMError("no time is left")
         data = b""
         try:
             with (
@@ -79,12 +79,12 @@ class EndpointWriter:
                 for chunk in response.iter_bytes():
                     data += chunk
                     if len(data) > LARGEST:
-                        raise WriterError(f"{self.name} answered with more than {LARGEST:,} bytes")
+                        raise SummaryLLMError(f"{self.name} answered with more than {LARGEST:,} bytes")
                     if time.monotonic() > end:
-                        raise WriterError(f"{self.name} was still answering when its time was over")
+                        raise SummaryLLMError(f"{self.name} was still answering when its time was over")
                 return int(response.status_code), data.decode("utf-8", "replace")
         except self._httpx.HTTPError as e:
-            raise WriterError(f"{self.name}: {self._safe(f'{type(e).__name__}: {e}')}") from None
+            raise SummaryLLMError(f"{self.name}: {self._safe(f'{type(e).__name__}: {e}')}") from None
 
     def _safe(self, text: str) -> str:
         """A stretch of what the server said, without our key, which some repeat."""
@@ -104,13 +104,13 @@ def _adapted(body: dict[str, Any], complaint: str) -> bool:
     return False
 
 
-def _answer(data: str) -> Answer:
+def _answer(data: str) -> Completion:
     try:
         choice = json.loads(data)["choices"][0]
         message = choice["message"]
         refusal, why, content = message.get("refusal"), choice.get("finish_reason"), message.get("content")
     except (ValueError, LookupError, TypeError, AttributeError) as e:
-        raise WriterError(f"the server's answer is no chat completion: {data[:80]!r}") from e
+        raise SummaryLLMError(f"the server's answer is no chat completion: {data[:80]!r}") from e
     if refusal or why == "content_filter":
-        raise WriterError("the model refused" if refusal else "the server's content filter took the answer")
-    return Answer("" if content is None else text_of(content), why == "length")
+        raise SummaryLLMError("the model refused" if refusal else "the server's content filter took the answer")
+    return Completion("" if content is None else text_of(content), why == "length")

@@ -10,27 +10,27 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 
 from compressor.scoring.token_index import terms
-from compressor.sessions.summaries.attribution import Origins
+from compressor.sessions.summaries.attribution import Attributions
 from compressor.sessions.summaries.claims import PLAIN, claims
-from compressor.sessions.summaries.extractive import worth_of
+from compressor.sessions.summaries.extractive import line_score
 from compressor.sessions.summaries.passage import Passage, clip, one_line
-from compressor.sessions.summaries.response_parser import Note, Notes
-from compressor.sessions.summaries.summary import Line
+from compressor.sessions.summaries.response_parser import DraftLine, DraftSummary
+from compressor.sessions.summaries.summary import SummaryLine
 from compressor.text.segmenters.sentences import sentence_starts
 
 LONGEST = 600  # characters of a line that a model wrote
 
-Sections = list[tuple[str, Line]]
+Sections = list[tuple[str, SummaryLine]]
 
 
-def proven(
-    notes: Notes, passages: Sequence[Passage], old: Sections, since: int
+def verify_lines(
+    notes: DraftSummary, passages: Sequence[Passage], old: Sections, since: int
 ) -> tuple[Sections, frozenset[int], list[str]]:
     """The verified lines of a model's notes; the indices of old lines that they drop or replace; warnings.
 
     A replaced line goes only if what replaces it holds. A goal in the user's words is not dropped, and replaced only by
     the user's words."""
-    origins = Origins(passages, [line for _, line in old])
+    origins = Attributions(passages, [line for _, line in old])
     lines: Sections = []
     gone: set[int] = set()
     sentences = dropped = strange = 0
@@ -67,20 +67,20 @@ def proven(
     return lines, frozenset(gone), warnings
 
 
-def merged(old: Sections, new: Sections, gone: Set[int]) -> Sections:
+def merge_lines(old: Sections, new: Sections, gone: Set[int]) -> Sections:
     """Old lines that stay, then new ones. What is said again, in the same words in any order, stands once, as
     new as its last saying."""
     out: Sections = []
     at: dict[tuple[str, frozenset[str], frozenset[str]], int] = {}
     for section, line in [x for i, x in enumerate(old) if i not in gone] + new:
-        key = line.who, frozenset(terms(line.text)), frozenset(c.text + c.unit for c in claims(line.text))
+        key = line.source_name, frozenset(terms(line.text)), frozenset(c.text + c.unit for c in claims(line.text))
         place = at.get(key)
         if place is None:
             at[key] = len(out)
             out.append((section, line))
         else:
             kept, known = out[place]
-            out[place] = kept, replace(known, since=max(known.since, line.since), worth=max(known.worth, line.worth))
+            out[place] = kept, replace(known, since=max(known.since, line.since), score=max(known.score, line.score))
     return out
 
 
@@ -93,17 +93,17 @@ def _sentences(text: str) -> Iterable[str]:
             yield sentence
 
 
-def _placed(note: Note, text: str, origins: Origins, since: int) -> tuple[str, Line]:
-    origin = origins.of(text)
+def _placed(note: DraftLine, text: str, origins: Attributions, since: int) -> tuple[str, SummaryLine]:
+    origin = origins.for_text(text)
     section = "facts" if origin.tool and note.section in ("goal", "decisions", "open") else note.section
-    return section, Line(text, origin.ref, origin.who, since, worth_of(section, text))
+    return section, SummaryLine(text, origin.ref, origin.who, since, line_score(section, text))
 
 
-def _replaces(note: Note, line: tuple[str, Line], old: Sections) -> bool:
+def _replaces(note: DraftLine, line: tuple[str, SummaryLine], old: Sections) -> bool:
     if not 1 <= note.replaces <= len(old):
         return False
-    return not _is_users_goal(old[note.replaces - 1]) or line[1].who == "user"
+    return not _is_users_goal(old[note.replaces - 1]) or line[1].source_name == "user"
 
 
-def _is_users_goal(line: tuple[str, Line]) -> bool:
-    return line[0] == "goal" and line[1].who == "user"
+def _is_users_goal(line: tuple[str, SummaryLine]) -> bool:
+    return line[0] == "goal" and line[1].source_name == "user"

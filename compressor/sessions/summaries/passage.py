@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from compressor.context.refs import GAP
+from compressor.context.refs import ELLIPSIS
 
 PassageKind = Literal["user", "assistant", "tool_call", "tool_result", "thinking"]
 
-_MARK = re.compile(rf"\[{GAP}(?:words )?cut ref \d{{12}}\]|\bcut ref \d{{12}}(?!\d)")
+_MARK = re.compile(rf"\[{ELLIPSIS}(?:words )?cut ref \d{{12}}\]|\bcut ref \d{{12}}(?!\d)")
 _NAME = re.compile(r"[^\w.\-]+")
 _UNSEEN = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\x00-\x08\x0e-\x1b\x7f]")
 _INSIDE = re.compile(r"[\w./@:\\\-%$#+=]")  # what ids, paths, numbers and URLs are made of
@@ -58,4 +58,4 @@ def clip(text: str, most: int) -> str:
         while at > max(cut, 0) and _INSIDE.match(text[at - 1]) and _INSIDE.match(text[at]):
             at -= 1
         cut = max(at, cut)
-    return head[:cut].rstrip() + GAP if cut > 0 else ""
+    return head[:cut].rstrip() + ELLIPSIS if cut > 0 else ""

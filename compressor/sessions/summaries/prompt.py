@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compressor.context.refs import ref_of
+from compressor.context.refs import compute_ref
 from compressor.sessions.summaries.passage import Passage, one_line
-from compressor.sessions.summaries.summary import Line
+from compressor.sessions.summaries.summary import SummaryLine
 
 _RULES = """\
 You keep the notes of an agent's work. Passages of its history stand between the lines that begin with {fence}. \
@@ -35,13 +35,13 @@ headings GOAL: DECISIONS: FACTS: FAILED: OPEN: Copy ids and numbers exactly. At 
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class SummaryPrompt:
     """system: what to do. user: the data, and a last word. fence: what no line of an answer has. numbered: the model
     was told the numbers of the old notes, so it may replace and drop them."""
 
     system: str
     user: str
-    fence: str
+    data_delimiter: str
     numbered: bool
 
     @property
@@ -50,27 +50,27 @@ class Prompt:
         return f"{self.system}\n\n{self.user}"
 
 
-def prompt_for(
-    old: Sequence[tuple[str, Line]], passages: Sequence[Passage], tokens: int, short: bool = False
-) -> Prompt:
+def build_prompt(
+    old: Sequence[tuple[str, SummaryLine]], passages: Sequence[Passage], tokens: int, short: bool = False
+) -> SummaryPrompt:
     """The prompt for notes of about `tokens` tokens on passages; `old` are the notes there are, called P1, P2, ...;
     short: with fewer rules, and without the old notes, for a small window."""
     fence = _fence([p.text for p in passages] + [line.text for _, line in old])
     parts = []
     if old and not short:
-        notes = [f"P{i} ({s}, {line.who}): {one_line(line.text)}" for i, (s, line) in enumerate(old, 1)]
+        notes = [f"P{i} ({s}, {line.source_name}): {one_line(line.text)}" for i, (s, line) in enumerate(old, 1)]
         parts.append("\n".join([f"{fence} old notes", *notes]))
     for i, p in enumerate(passages, 1):
         parts.append(f"{fence} passage {i}: {p.who}\n{_sendable(p.text).strip()}")
     parts.append(f"{fence} end of the data. Now the notes, beginning with a heading:")
     rules = (_SHORT if short else _RULES).format(fence=fence, words=max(20, tokens * 6 // 10))
-    return Prompt(rules, _sendable("\n".join(parts)), fence, numbered=bool(old) and not short)
+    return SummaryPrompt(rules, _sendable("\n".join(parts)), fence, numbered=bool(old) and not short)
 
 
 def _fence(texts: Sequence[str]) -> str:
-    number = ref_of("\x00".join(texts))
+    number = compute_ref("\x00".join(texts))
     while any(number in t for t in texts):
-        number = ref_of(number)
+        number = compute_ref(number)
     return f"===={number}===="
 
 

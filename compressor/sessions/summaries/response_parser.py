@@ -20,12 +20,12 @@ MOST = 20_000  # characters of notes
 MOST_LINES = 200
 
 
-class NoAnswer(CompressorError):
+class EmptySummaryError(CompressorError):
     """What the model gave is no summary: nothing, a refusal, or an error message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class DraftLine:
     """One line of an answer. replaces: the number of the old note it stands for, or 0."""
 
     section: str
@@ -34,10 +34,10 @@ class Note:
 
 
 @dataclass(slots=True)
-class Notes:
+class DraftSummary:
     """lines in order; dropped: numbers of old notes."""
 
-    lines: list[Note] = field(default_factory=list)
+    lines: list[DraftLine] = field(default_factory=list)
     dropped: set[int] = field(default_factory=set)
 
 
@@ -92,12 +92,12 @@ _FAILURE = re.compile(
 _SAYS_ERROR = frozenset(("error", "errors", "detail", "exception"))
 
 
-def read_answer(text: str, fence: str = "", cut: bool = False) -> Notes:
+def parse_response(text: str, fence: str = "", cut: bool = False) -> DraftSummary:
     """The notes in a model's answer. fence: the prompt's, echoed lines of which go. cut: the answer was cut off, so
-    its last line is not whole. NoAnswer says why there are none."""
+    its last line is not whole. EmptySummaryError says why there are none."""
     body = _plain(text)
     if not body:
-        raise NoAnswer("the model answered with no text")
+        raise EmptySummaryError("the model answered with no text")
     lines = [x for x in body.splitlines() if x.strip() and not _FENCE.match(x) and not (fence and fence in x)]
     if cut and len(lines) > 1:
         lines.pop()
@@ -107,11 +107,11 @@ def read_answer(text: str, fence: str = "", cut: bool = False) -> Notes:
     first = lines[0] if lines else ""
     for found, what in ((_REFUSAL, "refused"), (_FAILURE, "answered with an error message")):
         if not headed and found.match(first):
-            raise NoAnswer(f"the model {what}: {first.strip()[:120]!r}")
+            raise EmptySummaryError(f"the model {what}: {first.strip()[:120]!r}")
         notes.lines = [n for n in notes.lines if not (what == "refused" and found.match(n.text))]
     del notes.lines[MOST_LINES:]
     if not notes.lines and not notes.dropped:
-        raise NoAnswer("the model's answer has no notes in it")
+        raise EmptySummaryError("the model's answer has no notes in it")
     return notes
 
 
@@ -121,7 +121,7 @@ def _plain(text: str) -> str:
     return _SPECIAL.sub("", _FINAL.sub("", _THINKING_START.sub("", text))).strip()[:MOST]
 
 
-def _from_json(body: str) -> Notes | None:
+def _from_json(body: str) -> DraftSummary | None:
     inner = "\n".join(x for x in body.splitlines() if not _FENCE.match(x)).strip()
     if not inner.startswith("{"):
         return None
@@ -132,8 +132,8 @@ def _from_json(body: str) -> Notes | None:
     if not isinstance(data, dict):
         return None
     if _SAYS_ERROR & data.keys() and not any(str(k).lower() in SECTIONS for k in data):
-        raise NoAnswer(f"the model answered with an error message: {inner[:120]!r}")
-    notes = Notes()
+        raise EmptySummaryError(f"the model answered with an error message: {inner[:120]!r}")
+    notes = DraftSummary()
     for key, value in data.items():
         section = _BY_NAME.get(str(key).lower().replace("_", " ").strip(), "facts")
         for text in _strings(value):
@@ -155,12 +155,12 @@ def _strings(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def _from_lines(lines: list[str]) -> tuple[Notes, bool]:
+def _from_lines(lines: list[str]) -> tuple[DraftSummary, bool]:
     """The notes, and whether they stood under a heading."""
     found = [_heading(line) for line in lines]
     headed = any(found)
     bulleted = any(_BULLET.match(line) for line in lines)
-    notes, section, item = Notes(), "" if headed else "facts", ""
+    notes, section, item = DraftSummary(), "" if headed else "facts", ""
     for line, heading in zip(lines, found, strict=True):
         if heading or _CLOSING.match(line):
             _add(notes, section, item)
@@ -194,7 +194,7 @@ def _heading(line: str) -> tuple[str, str] | None:
     return section, m["rest"]
 
 
-def _add(notes: Notes, section: str, text: str) -> None:
+def _add(notes: DraftSummary, section: str, text: str) -> None:
     text = _BOLD.sub(r"\1", " ".join(text.split()))
     if not section or not text or (len(text) < 100 and _NOTHING.fullmatch(text)) or not any(c.isalnum() for c in text):
         return
@@ -203,6 +203,6 @@ def _add(notes: Notes, section: str, text: str) -> None:
         return
     old = _OLD.match(text)
     if old and text[old.end() :].strip():
-        notes.lines.append(Note(section, text[old.end() :].strip(), int(old[1])))
+        notes.lines.append(DraftLine(section, text[old.end() :].strip(), int(old[1])))
     else:
-        notes.lines.append(Note(section, text))
+        notes.lines.append(DraftLine(section, text))

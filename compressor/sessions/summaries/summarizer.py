@@ -13,46 +13,46 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from compressor.errors import CompressorError, InvalidBudget
-from compressor.sessions.summaries.extractive import Rated, raw_lines
+from compressor.errors import BudgetError, CompressorError
+from compressor.sessions.summaries.extractive import ScoredPassages, raw_lines
 from compressor.sessions.summaries.llm import (
-    Answer,
-    AsyncWriter,
-    ChatModelWriter,
-    Writer,
-    WriterError,
+    AsyncSummaryLLM,
+    ChatModelLLM,
+    Completion,
+    SummaryLLM,
+    SummaryLLMError,
     awrite,
-    make_writer,
+    make_llm,
 )
-from compressor.sessions.summaries.merge import merged, proven
+from compressor.sessions.summaries.merge import merge_lines, verify_lines
 from compressor.sessions.summaries.passage import Passage
-from compressor.sessions.summaries.prompt import Prompt, prompt_for
-from compressor.sessions.summaries.response_parser import read_answer
-from compressor.sessions.summaries.summary import Line, Summary, with_lines
-from compressor.sessions.summaries.timeouts import Calls
-from compressor.tokens import Counter
+from compressor.sessions.summaries.prompt import SummaryPrompt, build_prompt
+from compressor.sessions.summaries.response_parser import parse_response
+from compressor.sessions.summaries.summary import Summary, SummaryLine, with_lines
+from compressor.sessions.summaries.timeouts import DeadlineExecutor
+from compressor.tokens import TokenCounter
 
 LEAST_ROOM = 48  # tokens of passages below which it is not worth asking
-Sections = list[tuple[str, Line]]
+Sections = list[tuple[str, SummaryLine]]
 
 
 def summarizer(writer: Any, *, timeout: float = 30.0, tokens: int = 600, key: str | None = None) -> Summarizer:
     """A summarizer that writes with `writer`:
 
-    - any LangChain chat model;
+    - any LangChainFormat chat model;
     - "http://host/v1#model-name", an OpenAI-compatible server (`key`, or OPENAI_API_KEY; needs httpx);
     - "gguf:path/to/model.gguf" or a `llama_cpp.Llama` (needs llama-cpp-python);
     - a function from prompt to answer, str to str;
     - None: no model, everything is extracted.
 
     timeout: seconds an update may wait for the model. tokens: what is asked for as an answer. Raises CompressorError
-    for what is no writer or makes no sense, MissingExtra, ModelError.
+    for what is no writer or makes no sense, MissingDependencyError, ModelError.
     """
     if not 0 < timeout < float("inf"):
         raise CompressorError(f"timeout must be a positive number of seconds, not {timeout!r}")
     if isinstance(tokens, bool) or not tokens >= 1:
         raise CompressorError(f"tokens must be a positive number, not {tokens!r}")
-    return Summarizer(make_writer(writer, key), timeout, int(tokens))
+    return Summarizer(make_llm(writer, key), timeout, int(tokens))
 
 
 @dataclass(slots=True)
@@ -62,28 +62,30 @@ class _Job:
     previous: Summary
     passages: list[Passage]
     budget: int
-    counter: Counter
+    counter: TokenCounter
     since: int
     old: Sections
-    rated: Rated
+    rated: ScoredPassages
 
 
 class Summarizer:
     """Made by `summarizer`. Safe to share between threads and event loops; holds no summary."""
 
-    def __init__(self, writer: Writer | None, timeout: float, tokens: int) -> None:
+    def __init__(self, writer: SummaryLLM | None, timeout: float, tokens: int) -> None:
         self._writer, self._timeout, self._tokens = writer, timeout, tokens
-        self._calls = Calls()
+        self._calls = DeadlineExecutor()
 
     def __repr__(self) -> str:
         return f"<Summarizer {self._writer.name if self._writer else 'by extraction'}>"
 
-    def update(self, previous: Summary | None, passages: Sequence[Passage], budget: int, counter: Counter) -> Summary:
+    def update(
+        self, previous: Summary | None, passages: Sequence[Passage], budget: int, counter: TokenCounter
+    ) -> Summary:
         """The summary of all so far: previous lines and what is new in `passages`, which may be of any size; its
         `text(budget, counter)` leaves nothing out. Only the passages and the previous lines go to the model.
 
         Of previous lines go those that the model drops or replaces, and the oldest of little worth where the budget
-        has no room. Never fails for the model's sake: `.warnings` says what happened. InvalidBudget for a budget below
+        has no room. Never fails for the model's sake: `.warnings` says what happened. BudgetError for a budget below
         1 token.
         """
         job = _job(previous, passages, budget, counter)
@@ -101,7 +103,7 @@ class Summarizer:
             return self._extracted(job, e)
 
     async def aupdate(
-        self, previous: Summary | None, passages: Sequence[Passage], budget: int, counter: Counter
+        self, previous: Summary | None, passages: Sequence[Passage], budget: int, counter: TokenCounter
     ) -> Summary:
         """`update` for asyncio: awaits chat models that are async, all others in a thread."""
         job = _job(previous, passages, budget, counter)
@@ -113,8 +115,8 @@ class Summarizer:
             writer, start = self._writer, time.monotonic()
             prompt = await self._calls.arun(lambda _: self._prompt(writer, job), self._timeout)
             left = max(0.0, self._timeout - (time.monotonic() - start))
-            if isinstance(writer, ChatModelWriter) and writer.is_async:
-                answer = await awrite(cast(AsyncWriter, writer), prompt, self._tokens, left)
+            if isinstance(writer, ChatModelLLM) and writer.is_async:
+                answer = await awrite(cast(AsyncSummaryLLM, writer), prompt, self._tokens, left)
             else:
                 answer = await self._calls.arun(lambda seconds: writer.write(prompt, self._tokens, seconds), left)
             return await self._in_thread(lambda: self._written(job, answer, prompt))
@@ -124,39 +126,39 @@ class Summarizer:
 
     @staticmethod
     async def _in_thread(function: Callable[[], Summary]) -> Summary:
-        from compressor.scoring.runtime.executor import in_thread
+        from compressor.scoring.runtime.executor import run_in_thread
 
-        return await in_thread(function)
+        return await run_in_thread(function)
 
-    def _prompt(self, writer: Writer, job: _Job) -> Prompt:
+    def _prompt(self, writer: SummaryLLM, job: _Job) -> SummaryPrompt:
         """The prompt; passages that a small window does not hold are cut by the fast tier."""
         room, count = writer.room(job.counter.count, self._tokens)
         for short in (False, True):
-            prompt = prompt_for(job.old, job.passages, self._tokens, short)
-            bare = prompt_for(job.old, [replace(p, text="") for p in job.passages], self._tokens, short)
+            prompt = build_prompt(job.old, job.passages, self._tokens, short)
+            bare = build_prompt(job.old, [replace(p, text="") for p in job.passages], self._tokens, short)
             size = count(prompt.system) + count(prompt.user)
             space = room - count(bare.system) - count(bare.user)
             if size > room and space < LEAST_ROOM:
                 continue
             while size > room and space >= LEAST_ROOM:
-                prompt = prompt_for(job.old, job.rated.shortened(space), self._tokens, short)
+                prompt = build_prompt(job.old, job.rated.shortened(space), self._tokens, short)
                 size = count(prompt.system) + count(prompt.user)
                 space = min(space - max(0, size - room), space * 3 // 4)  # the model's tokens are not the counter's
             if size <= room:
                 return prompt
-        raise WriterError(f"the model's window is too small: {max(0, room)} tokens are left for the prompt")
+        raise SummaryLLMError(f"the model's window is too small: {max(0, room)} tokens are left for the prompt")
 
-    def _written(self, job: _Job, answer: Answer, prompt: Prompt) -> Summary:
-        notes = read_answer(answer.text, prompt.fence, answer.cut)
+    def _written(self, job: _Job, answer: Completion, prompt: SummaryPrompt) -> Summary:
+        notes = parse_response(answer.text, prompt.data_delimiter, answer.is_truncated)
         if not prompt.numbered:
             notes.lines, notes.dropped = [replace(n, replaces=0) for n in notes.lines], set()
-        lines, gone, warnings = proven(notes, job.passages, job.old, job.since)
+        lines, gone, warnings = verify_lines(notes, job.passages, job.old, job.since)
         if not lines:
             raise CompressorError("; ".join([*warnings, "nothing of the model's answer could be verified"]))
         if not job.previous.goal and not any(section == "goal" for section, _ in lines):
             extracted = job.rated.lines(job.budget, job.since, aimed=False)
-            lines = [x for x in extracted if x[0] == "goal" and x[1].who == "user"][:2] + lines
-        return self._fitted(job, merged(job.old, lines, gone), True, tuple(warnings))
+            lines = [x for x in extracted if x[0] == "goal" and x[1].source_name == "user"][:2] + lines
+        return self._fitted(job, merge_lines(job.old, lines, gone), True, tuple(warnings))
 
     def _extracted(self, job: _Job, error: Exception | None) -> Summary:
         warnings: tuple[str, ...] = ()
@@ -167,7 +169,7 @@ class Summarizer:
         lines = job.rated.lines(job.budget, job.since, aimed=bool(job.previous.goal))
         if not lines:
             lines = raw_lines(job.passages, job.since)
-        return self._fitted(job, merged(job.old, lines, frozenset()), False, warnings)
+        return self._fitted(job, merge_lines(job.old, lines, frozenset()), False, warnings)
 
     @staticmethod
     def _fitted(job: _Job, lines: Sections, written: bool, warnings: tuple[str, ...]) -> Summary:
@@ -179,14 +181,14 @@ def _short(text: str) -> str:
     return " ".join(text.split())[:240]
 
 
-def _job(previous: Summary | None, passages: Sequence[Passage], budget: int, counter: Counter) -> _Job | Summary:
+def _job(previous: Summary | None, passages: Sequence[Passage], budget: int, counter: TokenCounter) -> _Job | Summary:
     """The job, or the summary where there is nothing to do."""
     if isinstance(budget, bool) or not budget >= 1:
-        raise InvalidBudget(f"a summary needs a budget of at least 1 token, not {budget!r}")
+        raise BudgetError(f"a summary needs a budget of at least 1 token, not {budget!r}")
     before = previous or Summary()
     said = [p for p in passages if p.text.strip()]
     if not said:
         return replace(before, warnings=()).within(budget, counter)
     aims = [line.text for line in before.goal]
-    rated = Rated(said, counter, aims)
+    rated = ScoredPassages(said, counter, aims)
     return _Job(before, said, budget, counter, before.updates + 1, before.lines(), rated)

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from compressor.context.refs import mark
-from compressor.errors import CompressorError, InvalidBudget
+from compressor.context.refs import format_placeholder
+from compressor.errors import BudgetError, CompressorError
 from compressor.sessions.summaries.passage import clip, one_line
-from compressor.tokens import Counter
+from compressor.tokens import TokenCounter
 
 SECTIONS = ("goal", "decisions", "facts", "failed", "open")
 TITLES = {"goal": "Goal", "decisions": "Decisions", "facts": "Facts", "failed": "Failed", "open": "Open"}
@@ -28,15 +28,15 @@ _REF = re.compile(r"\d{12}")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SummaryLine:
     """One sentence or record. ref: of the passage it came from. who: whose words, see `Passage.who`. since: the update
     (1, 2, ...) that brought it or said it again; worth: what it competes with for room."""
 
     text: str
     ref: str = ""
-    who: str = "agent"
+    source_name: str = "agent"
     since: int = 0
-    worth: float = 1.0
+    score: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ class Summary:
     """goal, decisions, facts, failed, open: lines, oldest first. written: the newest of them were written by the model,
     not extracted. warnings: every fallback and every drop of the last update. updates: how many made it."""
 
-    goal: tuple[Line, ...] = ()
-    decisions: tuple[Line, ...] = ()
-    facts: tuple[Line, ...] = ()
-    failed: tuple[Line, ...] = ()
-    open: tuple[Line, ...] = ()
+    goal: tuple[SummaryLine, ...] = ()
+    decisions: tuple[SummaryLine, ...] = ()
+    facts: tuple[SummaryLine, ...] = ()
+    failed: tuple[SummaryLine, ...] = ()
+    open: tuple[SummaryLine, ...] = ()
     written: bool = False
     warnings: tuple[str, ...] = ()
     updates: int = 0
@@ -56,23 +56,23 @@ class Summary:
     def __bool__(self) -> bool:
         return any(getattr(self, section) for section in SECTIONS)
 
-    def lines(self) -> list[tuple[str, Line]]:
+    def lines(self) -> list[tuple[str, SummaryLine]]:
         """All lines with their sections, in order of rendering."""
         return [(section, line) for section in SECTIONS for line in getattr(self, section)]
 
-    def text(self, budget: int, counter: Counter) -> str:
+    def text(self, budget: int, counter: TokenCounter) -> str:
         """The summary in at most `budget` tokens; old lines of little worth are left out first. "" for no lines, or
-        where not a word of the best one fits. InvalidBudget below 1."""
+        where not a word of the best one fits. BudgetError below 1."""
         kept = self.within(budget, counter)
         out = _render(kept)
         if counter.count(out) <= budget:
             return out
         return max((_bare(line, budget, counter) for _, line in kept.lines()), key=len, default="")
 
-    def within(self, budget: int, counter: Counter) -> Summary:
+    def within(self, budget: int, counter: TokenCounter) -> Summary:
         """The summary without the lines that `text` leaves out; the best line always stays."""
         if isinstance(budget, bool) or not budget >= 1:
-            raise InvalidBudget(f"a summary needs a budget of at least 1 token, not {budget!r}")
+            raise BudgetError(f"a summary needs a budget of at least 1 token, not {budget!r}")
         lines = self.lines()
         order = sorted(range(len(lines)), key=lambda i: (self._value(*lines[i]), lines[i][1].since, i))
         low, high = 0, max(0, len(lines) - 1)  # how many of the first in `order` go
@@ -84,10 +84,10 @@ class Summary:
                 low = middle + 1
         return self._without(lines, order[:low])
 
-    def _value(self, section: str, line: Line) -> float:
-        return line.worth * (GOAL_FADE if section == "goal" else FADE) ** max(0, self.updates - line.since)
+    def _value(self, section: str, line: SummaryLine) -> float:
+        return line.score * (GOAL_FADE if section == "goal" else FADE) ** max(0, self.updates - line.since)
 
-    def _without(self, lines: list[tuple[str, Line]], gone: Iterable[int]) -> Summary:
+    def _without(self, lines: list[tuple[str, SummaryLine]], gone: Iterable[int]) -> Summary:
         out = frozenset(gone)
         return with_lines(self, [x for i, x in enumerate(lines) if i not in out]) if out else self
 
@@ -96,7 +96,7 @@ class Summary:
         out: dict[str, Any] = {"written": self.written, "warnings": list(self.warnings), "updates": self.updates}
         for section in SECTIONS:
             lines = getattr(self, section)
-            out[section] = [{f.name: getattr(line, f.name) for f in fields(Line)} for line in lines]
+            out[section] = [{f.name: getattr(line, f.name) for f in fields(SummaryLine)} for line in lines]
         return out
 
     @classmethod
@@ -111,23 +111,23 @@ class Summary:
         return cls(**sections, written=data.get("written") is True, warnings=warnings, updates=updates)
 
 
-def with_lines(summary: Summary, lines: Iterable[tuple[str, Line]]) -> Summary:
+def with_lines(summary: Summary, lines: Iterable[tuple[str, SummaryLine]]) -> Summary:
     """The summary with these lines, given with their sections, in place of its own."""
-    found: dict[str, list[Line]] = {section: [] for section in SECTIONS}
+    found: dict[str, list[SummaryLine]] = {section: [] for section in SECTIONS}
     for section, line in lines:
         found[section].append(line)
     own = {section: tuple(found[section]) for section in SECTIONS}
     return replace(summary, **own)  # type: ignore[arg-type]
 
 
-def _line(data: Mapping[str, Any]) -> Line:
+def _line(data: Mapping[str, Any]) -> SummaryLine:
     text, ref, who = (data.get(name, "") for name in ("text", "ref", "who"))
     if not (isinstance(text, str) and isinstance(ref, str) and isinstance(who, str)):
         raise ValueError("a line's text, ref and who are strings")
     worth = float(data.get("worth", 1.0))
     if not math.isfinite(worth):
         raise ValueError(f"a line's worth is a number, not {worth!r}")
-    return Line(text, ref, who, int(data.get("since", 0)), worth)
+    return SummaryLine(text, ref, who, int(data.get("since", 0)), worth)
 
 
 def _render(summary: Summary) -> str:
@@ -136,20 +136,20 @@ def _render(summary: Summary) -> str:
         return ""
     out = [HEAD]
     for section in SECTIONS:
-        lines: tuple[Line, ...] = getattr(summary, section)
+        lines: tuple[SummaryLine, ...] = getattr(summary, section)
         if lines:
             out.append(f"{TITLES[section]}:")
         for line, after in zip(lines, [*lines[1:], None], strict=False):
-            shown = f"- {one_line(line.who)}: {one_line(line.text)}"
+            shown = f"- {one_line(line.source_name)}: {one_line(line.text)}"
             if _REF.fullmatch(line.ref) and (after is None or after.ref != line.ref):
-                shown += f" {mark(line.ref)}"
+                shown += f" {format_placeholder(line.ref)}"
             out.append(shown)
     return "\n".join(out)
 
 
-def _bare(line: Line, budget: int, counter: Counter) -> str:
+def _bare(line: SummaryLine, budget: int, counter: TokenCounter) -> str:
     """A line without head and mark, clipped to the budget."""
-    who, text = one_line(line.who), one_line(line.text)
+    who, text = one_line(line.source_name), one_line(line.text)
     size = len(text)
     while size > 0:
         out = f"{who}: {clip(text, size)}"

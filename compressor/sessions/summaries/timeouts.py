@@ -22,11 +22,11 @@ MOST = 4
 POLL = 0.02  # seconds between two looks for a free place, in asyncio
 
 
-class TooLate(CompressorError):
+class SummaryTimeoutError(CompressorError):
     """The call was not over in its time."""
 
 
-class Calls:
+class DeadlineExecutor:
     """Runs calls, `most` at a time. Safe to share between threads and event loops."""
 
     def __init__(self, most: int = MOST) -> None:
@@ -34,14 +34,14 @@ class Calls:
         self._places = threading.BoundedSemaphore(most)
 
     def run(self, function: Callable[[float], T], seconds: float) -> T:
-        """What function(seconds left) returns or raises; TooLate after `seconds`."""
+        """What function(seconds left) returns or raises; SummaryTimeoutError after `seconds`."""
         end = time.monotonic() + seconds
         if not self._places.acquire(timeout=seconds):
             raise self._busy()
         try:
             return self._start(function, end).result(max(0.0, end - time.monotonic()))
         except FutureTimeout as e:
-            raise TooLate(f"no answer within {seconds:g} s") from e
+            raise SummaryTimeoutError(f"no answer within {seconds:g} s") from e
 
     async def arun(self, function: Callable[[float], T], seconds: float) -> T:
         """`run` for asyncio."""
@@ -54,11 +54,11 @@ class Calls:
         done, _ = await asyncio.wait({future}, timeout=max(0.0, end - time.monotonic()))
         if not done:
             future.cancel()
-            raise TooLate(f"no answer within {seconds:g} s")
+            raise SummaryTimeoutError(f"no answer within {seconds:g} s")
         return future.result()
 
-    def _busy(self) -> TooLate:
-        return TooLate(f"{self._most} earlier calls of the model are still running")
+    def _busy(self) -> SummaryTimeoutError:
+        return SummaryTimeoutError(f"{self._most} earlier calls of the model are still running")
 
     def _start(self, function: Callable[[float], T], end: float) -> Future[T]:
         """Starts the thread; it gives its place back when it is over, late or not."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
-from compressor.sessions.summaries.claims import NUMBER, PLAIN, STRICT, WORDS, Claim, claims, number_of, unit_of
+from compressor.sessions.summaries.claims import NUMBER, PLAIN, STRICT, WORDS, Claim, claims, parse_number, parse_unit
 
 _ESCAPES = re.compile(r"\\[nrtbf]|\\(?=[\"'/`])")
 _SPACED = re.compile(r"(?<![\w.,\-])\d{1,3}(?: \d{3})+(?![\w]|[.,]\d)")
@@ -28,7 +28,7 @@ _GAPS = re.compile(r"\s*(?:…|\.\.\.)\s*")
 _Whole = Callable[[str, int, int], bool]
 
 
-class Sources:
+class SourceIndex:
     """Texts that sentences are checked against. Holds them once; a check is a few scans."""
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -78,7 +78,7 @@ class Sources:
             if not _stands_alone(text, start + len(m["sign"]), end, bool(m["sign"])):
                 continue
             after = _NEXT.match(text, end)
-            found = number_of(m, after[1] if after else "")
+            found = parse_number(m, after[1] if after else "")
             if found is not None:
                 value, unit = found
                 out.setdefault(value if sign == m["sign"] else value.lstrip("-"), set()).add(unit)
@@ -91,7 +91,7 @@ class Sources:
             value = "2" if m[0] == "both" else WORDS.get(m[0].lower(), "")
             if value:
                 after = _NEXT.match(text, m.end())
-                out.setdefault(value, set()).add(unit_of(after[1]) if after else "")
+                out.setdefault(value, set()).add(parse_unit(after[1]) if after else "")
         return out
 
     def _number(self, value: str, unit: str) -> bool:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from compressor.errors import MissingExtra, StoreError
-from compressor.storage.circuit_breaker import NoRoom, Unavailable
+from compressor.errors import MissingDependencyError, StoreError
+from compressor.storage.circuit_breaker import StoreFullError, StoreUnavailableError
 
 if TYPE_CHECKING:
-    from compressor.storage.redis.lua_scripts import Script
+    from compressor.storage.redis.lua_scripts import LuaScript
 
 T = TypeVar("T")
 PORT, SENTINEL_PORT = 6379, 26379
@@ -30,7 +30,7 @@ _LOGIN = "NOAUTH|WRONGPASS|NOPERM|permissions|unauthenticated"
 _NO_ANSWER = (ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
-class Client:
+class RedisClient:
     """One Redis, Sentinel service or Redis Cluster, for any number of threads.
 
     connect_timeout, timeout: seconds for connecting, and for the server's answer to a command. retries: times a command
@@ -39,7 +39,7 @@ class Client:
 
     def __init__(self, url: str, *, connect_timeout: float, timeout: float, retries: int) -> None:
         if importlib.util.find_spec("redis") is None:
-            raise MissingExtra("redis", "redis")
+            raise MissingDependencyError("redis", "redis")
         parts = urlsplit(url)
         if "@" in parts.path + parts.query + parts.fragment and (parts.netloc or parts.scheme != "unix"):
             raise StoreError(
@@ -68,7 +68,7 @@ class Client:
     def run(self, ask: Callable[[Any, bool], T]) -> T:
         """What `ask(client, again)` gives; `again`: it may have been sent before.
 
-        `Unavailable` where the server cannot be reached, does not answer in time or refuses to serve, `NoRoom` where it
+        `StoreUnavailableError` where the server cannot be reached, does not answer in time or refuses to serve, `StoreFullError` where it
         is full, `StoreError` for other errors."""
         import redis  # takes a tenth of a second
 
@@ -87,7 +87,7 @@ class Client:
             time.sleep(_BACKOFF * 2**tried)
             tried += 1
 
-    def script(self, script: Script, keys: list[bytes], *args: bytes | str | int) -> Callable[[Any], Any]:
+    def script(self, script: LuaScript, keys: list[bytes], *args: bytes | str | int) -> Callable[[Any], Any]:
         """What runs a script on a client; its text is sent only where the server does not know it."""
 
         def call(client: Any) -> Any:
@@ -152,19 +152,21 @@ class Client:
         """One line: what is wrong with the server, and what to do."""
         text, where = str(error), f"the Redis at {self.where}"
         if isinstance(error, redis.TimeoutError):
-            return Unavailable(
+            return StoreUnavailableError(
                 f"{where} did not answer within {self._timeout:g} s ({text}); if this was a write, it may still come"
             )
         if text.startswith(("OOM", "command not allowed when used memory")):
-            return NoRoom(f"{where} is full ({text}): raise its maxmemory, or let it evict (maxmemory-policy)")
+            return StoreFullError(f"{where} is full ({text}): raise its maxmemory, or let it evict (maxmemory-policy)")
         if isinstance(error, redis.AuthenticationError) or re.search(_LOGIN, text):
-            return Unavailable(f"{where} refuses the login ({text}): check user and password in the store's URL")
+            return StoreUnavailableError(
+                f"{where} refuses the login ({text}): check user and password in the store's URL"
+            )
         if isinstance(error, (*_NO_ANSWER, redis.InvalidResponse)):
-            return Unavailable(
+            return StoreUnavailableError(
                 f"{where} answers what no Redis does ({type(error).__name__}: {text}): check the address"
             )
         if isinstance(error, (redis.ConnectionError, redis.exceptions.RedisClusterException, OSError)):
-            return Unavailable(f"{where} cannot be reached ({text}): check that it runs, and the address")
+            return StoreUnavailableError(f"{where} cannot be reached ({text}): check that it runs, and the address")
         if "WRONGTYPE" in text:
             return StoreError(f"{where} holds something else under a key of ours ({text}): use another prefix")
-        return Unavailable(f"{where} refuses to serve ({text})")
+        return StoreUnavailableError(f"{where} refuses to serve ({text})")

@@ -19,7 +19,7 @@ SCHEMA = 1  # what is written under other schema versions is not seen, and goes 
 _WAS = b":was"
 
 
-class Keys:
+class RedisKeys:
     """The keys of one tenant under a prefix. StoreError for what is no prefix or no tenant."""
 
     def __init__(self, prefix: str, tenant: str) -> None:

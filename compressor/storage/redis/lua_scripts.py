@@ -95,7 +95,7 @@ end
 """
 
 
-class Script:
+class LuaScript:
     """A script's text and the name that the server knows it by."""
 
     def __init__(self, text: str) -> None:
@@ -103,7 +103,7 @@ class Script:
         self.sha = hashlib.sha1(text.encode()).hexdigest()
 
 
-PUT = Script(
+PUT = LuaScript(
     _VALUES
     + """
 local found = clashes(0, #KEYS / 2, 2)
@@ -113,7 +113,7 @@ return {1}
 """
 )
 
-APPEND = Script(
+APPEND = LuaScript(
     _HEAD
     + _VALUES
     + """
@@ -145,7 +145,7 @@ return {1}
 )
 
 # Renewing may fail (a replica, a full disk) without keeping the records from the caller.
-READ = Script(
+READ = LuaScript(
     _HEAD
     + """
 local log, after = KEYS[1], tonumber(ARGV[4])
@@ -162,7 +162,7 @@ return {start, redis.call('LRANGE', log, start - first + 1, -1)}
 )
 
 # Sent twice, because the first answer was lost, it finds its own token.
-LEASE = Script(
+LEASE = LuaScript(
     """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
@@ -170,14 +170,14 @@ return 0
 """
 )
 
-RELEASE = Script(
+RELEASE = LuaScript(
     """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
 )
 
-DROP = Script(
+DROP = LuaScript(
     """
 local gone = redis.call('DEL', KEYS[1])
 if gone == 1 then redis.call('SET', KEYS[2], '', 'PX', ARGV[1]) end

@@ -23,23 +23,25 @@ def execute(pipe: Any) -> list[Any]:
     return answers
 
 
-def text(answer: Any) -> bytes | None:
+def parse_text(answer: Any) -> bytes | None:
     """A value's stored form."""
     if answer is not None and not isinstance(answer, bytes):
         raise TypeError(f"{type(answer).__name__} for a value")
     return answer
 
 
-def written(answer: Any) -> list[Any]:
+def parse_written(answer: Any) -> list[Any]:
     """Of PUT and APPEND."""
     if not isinstance(answer, list) or answer[0] not in (0, 1, 2, 3) or len(answer) % 2 != 1:
         raise TypeError(f"{answer!r:.80} for a write")
-    if not all(isinstance(number, int) for number in answer[1::2]) or not all(text(held) for held in answer[2::2]):
+    if not all(isinstance(number, int) for number in answer[1::2]) or not all(
+        parse_text(held) for held in answer[2::2]
+    ):
         raise TypeError(f"{answer!r:.80} for a write")
     return answer
 
 
-def log(answer: Any) -> int | tuple[int, list[bytes]]:
+def parse_log(answer: Any) -> int | tuple[int, list[bytes]]:
     """Of READ."""
     if answer in (0, 1):
         return int(answer)
@@ -49,13 +51,13 @@ def log(answer: Any) -> int | tuple[int, list[bytes]]:
     return start, records
 
 
-def dropped(answer: Any) -> None:
+def parse_dropped(answer: Any) -> None:
     """Of DROP."""
     if answer not in (0, 1):
         raise TypeError(f"{answer!r:.80} for a removal")
 
 
-def told(answer: Any) -> bool:
+def parse_bool(answer: Any) -> bool:
     """Of LEASE and RELEASE: whether it was done."""
     if answer not in (0, 1):
         raise TypeError(f"{answer!r:.80} for a lease")
@@ -97,7 +99,7 @@ def maxmemory(client: Any) -> int:
     return sum(int(node["maxmemory"]) for node in nodes)
 
 
-def check_same(key: str, value: bytes, stored: bytes) -> None:
+def verify_identical(key: str, value: bytes, stored: bytes) -> None:
     """`StoreError` where what is stored is another value. Stored forms may differ: zstd's versions pack differently."""
-    if codec.unpack(stored, key) != value:
-        raise codec.collision(key)
+    if codec.decompress(stored, key) != value:
+        raise codec.collision_error(key)

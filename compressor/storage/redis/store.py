@@ -4,7 +4,7 @@ redis_keys.py says how things are called, redis_scripts.py what is one step. Wha
 as safe as the server keeps it: with `appendonly yes` and `appendfsync always` it survives the server's end; with
 `everysec` the last two seconds may not, even of a server that was only killed; with neither nothing does. A failover to
 a replica may lose the last writes too. What is lost of a log is lost from its end, whole calls at a time. How much fits
-is the server's affair (`maxmemory`): what it evicts is an `ExpiredRef` while its tombstone is there, an `UnknownRef`
+is the server's affair (`maxmemory`): what it evicts is an `ExpiredRefError` while its tombstone is there, an `UnknownRefError`
 after that, and where it does not evict a write is a `StoreError` that says so. Tombstones are as many as there are keys
 in 5 TTLs, some 100 bytes each.
 
@@ -15,7 +15,7 @@ log's last number, then writes the values, and the records last. So no record th
 that was not written; what can happen is that values stay, until their TTL, of a call that was overtaken, cut off or
 refused half way.
 
-Times are the server's. A call that broke off because the connection did is sent again (see `Client`); an append knows
+Times are the server's. A call that broke off because the connection did is sent again (see `RedisClient`); an append knows
 by its mark whether it had been written. After a timeout nobody can know: read the log.
 """
 
@@ -26,14 +26,14 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compressor.errors import ExpiredRef, StoreError, UnknownRef
+from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import codec
 from compressor.storage.base import StoreStats
-from compressor.storage.codec import pack_log
+from compressor.storage.codec import compress_log
 from compressor.storage.redis import lua_scripts
 from compressor.storage.redis import responses as replies
-from compressor.storage.redis.client import Client
-from compressor.storage.redis.keys import Keys
+from compressor.storage.redis.client import RedisClient
+from compressor.storage.redis.keys import RedisKeys
 
 CONNECT_TIMEOUT, TIMEOUT = 0.5, 1.0  # seconds
 RETRIES = 2
@@ -61,14 +61,14 @@ class RedisStore:
         *,
         tenant: str = "",
         prefix: str = "acr",
-        ttl: float = codec.TTL,
+        ttl: float = codec.DEFAULT_TTL,
         connect_timeout: float = CONNECT_TIMEOUT,
         timeout: float = TIMEOUT,
         retries: int = RETRIES,
     ) -> None:
-        codec.check_limits(ttl, 1)
-        self._client = Client(url, connect_timeout=connect_timeout, timeout=timeout, retries=retries)
-        self._prefix, self._keys = prefix, Keys(prefix, tenant)
+        codec.validate_limits(ttl, 1)
+        self._client = RedisClient(url, connect_timeout=connect_timeout, timeout=timeout, retries=retries)
+        self._prefix, self._keys = prefix, RedisKeys(prefix, tenant)
         self._ttl = max(1, round(ttl * 1000))
         grain = round(min(ttl / 100, codec.RENEW_SECONDS) * 1000)
         self._stale = self._ttl - grain  # with less than this left, a use is noted
@@ -77,13 +77,13 @@ class RedisStore:
     def for_tenant(self, tenant: str) -> RedisStore:
         """Another tenant's, with this one's settings and over its connections. Closing it closes nothing else."""
         other = copy.copy(self)
-        other._keys = Keys(self._prefix, tenant)
+        other._keys = RedisKeys(self._prefix, tenant)
         other._closed, other._borrows = False, True
         return other
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `Store.put`; the module's text says what that means in Redis Cluster."""
-        codec.check_items(items)
+        """See `BlobStore.put`; the module's text says what that means in Redis Cluster."""
+        codec.validate_items(items)
         self._check_open()
         if self._client.cluster:
             self._put_apart(items)
@@ -93,55 +93,55 @@ class RedisStore:
     def get(self, key: str) -> bytes:
         stored, was = self._get([key])[key]
         if stored is None:
-            raise ExpiredRef(key) if was else UnknownRef(key)
-        return codec.unpack(stored, key)
+            raise ExpiredRefError(key) if was else UnknownRefError(key)
+        return codec.decompress(stored, key)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `BatchStore.get_many`."""
         found = self._get(keys)
-        return {key: codec.unpack(stored, key) for key, (stored, _) in found.items() if stored is not None}
+        return {key: codec.decompress(stored, key) for key, (stored, _) in found.items() if stored is not None}
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `Journal.read_log`."""
+        """See `AppendLog.read_log`."""
         self._check_open()
         read = self._client.script(lua_scripts.READ, [*self._keys.log(name)], self._ttl, self._was, self._stale, after)
-        answer = self._client.run(lambda client, _: replies.log(read(client)))
+        answer = self._client.run(lambda client, _: replies.parse_log(read(client)))
         if isinstance(answer, int):
-            raise ExpiredRef(name) if answer else UnknownRef(name)
+            raise ExpiredRefError(name) if answer else UnknownRefError(name)
         start, records = answer
-        return [(number, codec.unpack(record[_MARK:], name)) for number, record in enumerate(records, start)]
+        return [(number, codec.decompress(record[_MARK:], name)) for number, record in enumerate(records, start)]
 
     def append_log(
         self,
         name: str,
-        at: int,
+        expected_last: int,
         records: Sequence[bytes],
         *,
-        fresh: bool = False,
+        truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """See `Journal.append_log`; the module's text says what that means in Redis Cluster."""
-        return self._append(name, at, pack_log(name, records), fresh, values or {})
+        """See `AppendLog.append_log`; the module's text says what that means in Redis Cluster."""
+        return self._append(name, expected_last, compress_log(name, records), truncate_before, values or {})
 
     def drop_log(self, name: str) -> None:
-        """See `Journal.drop_log`."""
+        """See `AppendLog.drop_log`."""
         self._check_open()
         drop = self._client.script(lua_scripts.DROP, [*self._keys.log(name)], self._was - self._ttl)
-        self._client.run(lambda client, _: replies.dropped(drop(client)))
+        self._client.run(lambda client, _: replies.parse_dropped(drop(client)))
 
     def lease(self, name: str, seconds: float) -> str | None:
-        """See `Leases.lease`."""
+        """See `LeaseStore.lease`."""
         self._check_open()
         token = secrets.token_hex(16)
         key, left = self._keys.lease(name), max(1, round(seconds * 1000))
         take = self._client.script(lua_scripts.LEASE, [key], token, left)
-        return token if self._client.run(lambda client, _: replies.told(take(client))) else None
+        return token if self._client.run(lambda client, _: replies.parse_bool(take(client))) else None
 
     def release(self, name: str, token: str) -> None:
-        """See `Leases.release`."""
+        """See `LeaseStore.release`."""
         self._check_open()
         end = self._client.script(lua_scripts.RELEASE, [self._keys.lease(name)], token)
-        self._client.run(lambda client, _: replies.told(end(client)))
+        self._client.run(lambda client, _: replies.parse_bool(end(client)))
 
     def stats(self) -> StoreStats:
         """What is there, counted: this goes through all keys of the server, in many small steps. `limit` is the
@@ -181,7 +181,7 @@ class RedisStore:
                 answers = replies.execute(pipe)
             stale = []
             for key, stored, left, was in zip(chunk, answers[::3], answers[1::3], answers[2::3], strict=True):
-                out[key] = replies.text(stored), bool(was)
+                out[key] = replies.parse_text(stored), bool(was)
                 if stored is not None and int(left) < self._stale:
                     stale.append(key)
             if stale:
@@ -199,7 +199,7 @@ class RedisStore:
         return out
 
     def _append(self, name: str, at: int, packed: list[bytes], fresh: bool, items: Mapping[str, bytes]) -> bool:
-        codec.check_items(items)
+        codec.validate_items(items)
         self._check_open()
         keys = self._keys.log(name)
         if self._client.cluster and items:
@@ -213,11 +213,11 @@ class RedisStore:
         return self._write(lua_scripts.APPEND, items, [*keys], head)
 
     def _write(
-        self, script: lua_scripts.Script, items: Mapping[str, bytes], keys: list[bytes], head: list[Any]
+        self, script: lua_scripts.LuaScript, items: Mapping[str, bytes], keys: list[bytes], head: list[Any]
     ) -> bool:
         """Runs PUT or APPEND, as often as it takes to learn which values are there in another stored form."""
         names = list(items)
-        packed = {key: codec.pack(value) for key, value in items.items()}
+        packed = {key: codec.compress(value) for key, value in items.items()}
         all_keys = [*keys, *(each for key in names for each in self._keys.value(key))]
         for _ in range(_TURNS):
 
@@ -225,7 +225,7 @@ class RedisStore:
                 if head:
                     head[2] = int(again)
                 args = (self._ttl, self._was, *head, *packed.values())
-                return replies.written(self._client.script(script, all_keys, *args)(client))
+                return replies.parse_written(self._client.script(script, all_keys, *args)(client))
 
             code, *held = self._client.run(ask)
             if code in (0, 1):
@@ -234,19 +234,19 @@ class RedisStore:
                 raise StoreError("the connection broke during an append, and others have written since: read the log")
             for number, stored in zip(held[::2], held[1::2], strict=True):
                 key = names[number - 1]
-                replies.check_same(key, items[key], stored)
+                replies.verify_identical(key, items[key], stored)
                 packed[key] = stored
         raise self._busy()
 
     def _put_apart(self, items: Mapping[str, bytes]) -> None:
         """Writes values that are on different servers: compared first, then each in its own step."""
-        packed = {key: codec.pack(value) for key, value in items.items()}
+        packed = {key: codec.compress(value) for key, value in items.items()}
         left = list(packed)
         for _ in range(_TURNS):
             held = self._get(left)
             for key, (stored, _) in held.items():
                 if stored is not None:
-                    replies.check_same(key, items[key], stored)
+                    replies.verify_identical(key, items[key], stored)
             done: set[str] = set()
             for start in range(0, len(left), _CHUNK):
                 chunk = {key: None if held[key][0] is not None else packed[key] for key in left[start : start + _CHUNK]}

@@ -1,4 +1,4 @@
-"""Logs in the SQLite store's file: what `Journal` says, as SQL. Files and transactions are sqlite.py's.
+"""Logs in the SQLite store's file: what `AppendLog` says, as SQL. Files and transactions are sqlite.py's.
 
 Two tables. A row of `logs` whose `last` is 0 is a tombstone: it tells an expired log from an unknown one. `records` has
 its numbers in an index below the log's, so that neither an append nor a read touches the records before. Triggers keep
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from compressor.errors import ExpiredRef, UnknownRef
+from compressor.errors import ExpiredRefError, UnknownRefError
 from compressor.storage import codec
 
 SCHEMA = (
@@ -44,13 +44,13 @@ _SWEEP = 8  # logs; one may have thousands of records, and a write should not wa
 
 
 @dataclass(frozen=True, slots=True)
-class Append:
-    """What `Journal.append_log` was given: `name` encoded, `records` packed."""
+class PendingAppend:
+    """What `AppendLog.append_log` was given: `name` encoded, `records` packed."""
 
     name: bytes
-    at: int
+    expected_last: int
     records: list[bytes]
-    fresh: bool
+    truncate_before: bool
 
 
 def read(
@@ -58,17 +58,17 @@ def read(
 ) -> tuple[float, list[tuple[int, bytes]]]:
     """When the log was last used, and its records above `after`, packed. One statement, hence one moment's state.
 
-    `ref` is the name for the errors: `UnknownRef`, `ExpiredRef`."""
+    `ref` is the name for the errors: `UnknownRefError`, `ExpiredRefError`."""
     rows = db.execute(READ, (after, name)).fetchall()
     if not rows:
-        raise UnknownRef(ref)
+        raise UnknownRefError(ref)
     used, last, *_ = rows[0]
     if last == 0 or used < expired or last < after:
-        raise ExpiredRef(ref)
+        raise ExpiredRefError(ref)
     return used, [(number, record) for _, _, number, record in rows if number is not None]
 
 
-def renew(db: sqlite3.Connection, name: bytes, now: float, expired: float) -> None:
+def touch(db: sqlite3.Connection, name: bytes, now: float, expired: float) -> None:
     db.execute(_RENEW, (now, name, expired))
 
 
@@ -78,18 +78,18 @@ def last_number(db: sqlite3.Connection, name: bytes, expired: float) -> int:
     return 0 if row is None else int(row[0])
 
 
-def append(db: sqlite3.Connection, new: Append, now: float, expired: float) -> bool:
+def append(db: sqlite3.Connection, new: PendingAppend, now: float, expired: float) -> bool:
     """Within a transaction: writes the records. False, with nothing written, if the log's last number is not `at`."""
     row = db.execute("SELECT id, used, size, last FROM logs WHERE name = ?", (new.name,)).fetchone()
     log, used, size, last = row or (None, now, 0, 0)
     if used < expired:
         last = 0  # nobody has buried it yet
-    if last != new.at:
+    if last != new.expected_last:
         return False
     end = last + len(new.records)
     if end == 0:
         return True
-    if log is not None and (new.fresh or last == 0):
+    if log is not None and (new.truncate_before or last == 0):
         db.execute("DELETE FROM records WHERE log = ?", (log,))
         size = 0
     db.execute(_WRITE, (new.name, now, size + sum(map(len, new.records)), end))
@@ -106,7 +106,7 @@ def drop(db: sqlite3.Connection, name: bytes, now: float) -> None:
         _bury(db, row[0], now)
 
 
-def bury(db: sqlite3.Connection, before: float, now: float, need: int) -> int:
+def tombstone(db: sqlite3.Connection, before: float, now: float, need: int) -> int:
     """Within a transaction: buries logs last used before `before`, least recently used first, until that has freed
     `need` bytes. Returns how many it has freed."""
     freed, logs = 0, []
@@ -120,7 +120,7 @@ def bury(db: sqlite3.Connection, before: float, now: float, need: int) -> int:
     return freed
 
 
-def sweep(db: sqlite3.Connection, now: float, ttl: float) -> None:
+def purge_expired(db: sqlite3.Connection, now: float, ttl: float) -> None:
     """Within a transaction: buries what has expired, a few logs at a time, and forgets old tombstones."""
     for log, _ in db.execute(f"{_OLDEST} LIMIT {_SWEEP}", (now - ttl,)).fetchall():
         _bury(db, log, now)

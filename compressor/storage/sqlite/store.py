@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from compressor.errors import ExpiredRef, StoreError, UnknownRef
+from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import codec
 from compressor.storage.base import StoreStats
-from compressor.storage.codec import pack_log
+from compressor.storage.codec import compress_log
 from compressor.storage.sqlite import log as journal
 from compressor.storage.sqlite.schema import prepare, transaction
 
@@ -68,11 +68,11 @@ class SQLiteStore:
         self,
         path: str | os.PathLike[str],
         *,
-        ttl: float = codec.TTL,
+        ttl: float = codec.DEFAULT_TTL,
         limit: int = LIMIT,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        codec.check_limits(ttl, limit)
+        codec.validate_limits(ttl, limit)
         self.path = os.path.abspath(os.path.expanduser(path))
         self._ttl, self._limit, self._clock = ttl, limit, clock
         self._grain = min(ttl / 100, codec.RENEW_SECONDS)
@@ -82,59 +82,62 @@ class SQLiteStore:
         _stores.add(self)
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `Store.put`. `StoreError` also when the items alone exceed the limit; nothing is stored then."""
+        """See `BlobStore.put`. `StoreError` also when the items alone exceed the limit; nothing is stored then."""
         self._put(items, None)
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `Journal.read_log`."""
+        """See `AppendLog.read_log`."""
         with self._open() as db:
             now, key = self._clock(), _encode(name)
             used, records = journal.read(db, name, key, after, now - self._ttl)
             if used < now - self._grain:
                 with suppress(sqlite3.OperationalError):  # as in `get`
-                    journal.renew(db, key, now, now - self._ttl)
-        return [(number, codec.unpack(record, name)) for number, record in records]
+                    journal.touch(db, key, now, now - self._ttl)
+        return [(number, codec.decompress(record, name)) for number, record in records]
 
     def append_log(
         self,
         name: str,
-        at: int,
+        expected_last: int,
         records: Sequence[bytes],
         *,
-        fresh: bool = False,
+        truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """See `Journal.append_log`. `StoreError` also when there is no room; nothing is written then."""
-        return self._put(values or {}, journal.Append(_encode(name), at, pack_log(name, records), fresh))
+        """See `AppendLog.append_log`. `StoreError` also when there is no room; nothing is written then."""
+        return self._put(
+            values or {},
+            journal.PendingAppend(_encode(name), expected_last, compress_log(name, records), truncate_before),
+        )
 
     def drop_log(self, name: str) -> None:
-        """See `Journal.drop_log`."""
+        """See `AppendLog.drop_log`."""
         with self._open() as db:
             now, key = self._clock(), _encode(name)
             if journal.last_number(db, key, now - self._ttl):
                 with transaction(db):
                     journal.drop(db, key, now)
 
-    def _put(self, items: Mapping[str, bytes], log: journal.Append | None) -> bool:
+    def _put(self, items: Mapping[str, bytes], log: journal.PendingAppend | None) -> bool:
         """Values and log records in one transaction. False, with nothing written, if the log stands elsewhere."""
-        codec.check_items(items)
+        codec.validate_items(items)
         raw = {_encode(key): value for key, value in items.items()}
         packed: dict[bytes, bytes] = {}
         with self._open() as db:
             while True:
                 now = self._clock()
-                if log is not None and journal.last_number(db, log.name, now - self._ttl) != log.at:
+                if log is not None and journal.last_number(db, log.name, now - self._ttl) != log.expected_last:
                     return False
                 held = self._held(db, list(raw), now)
                 for key, (_, stored) in held.items():
-                    if codec.unpack(stored, _decode(key)) != raw[key]:
-                        raise codec.collision(_decode(key))
+                    if codec.decompress(stored, _decode(key)) != raw[key]:
+                        raise codec.collision_error(_decode(key))
                 new = [key for key in raw if key not in held]
                 if log is None and not new and all(used >= now - self._grain for used, _ in held.values()):
                     return True
                 for key in new:
                     if key not in packed:
-                        packed[key] = codec.pack(raw[key])
+                        packed[key] = codec.compress(raw[key])
                 if self._write(db, {key: packed[key] for key in new}, held, now, log):
                     return True
 
@@ -143,15 +146,15 @@ class SQLiteStore:
             now = self._clock()
             row = db.execute("SELECT used, value FROM entries WHERE key = ?", (_encode(key),)).fetchone()
             if row is None:
-                raise UnknownRef(key)
+                raise UnknownRefError(key)
             used, stored = row
             if stored is None or used < now - self._ttl:
-                raise ExpiredRef(key)
+                raise ExpiredRefError(key)
             if used < now - self._grain:
                 # The bytes are in hand: a full disk or a busy database must not keep them from the caller.
                 with suppress(sqlite3.OperationalError):
                     db.execute(_RENEW, (now, _encode(key), now - self._ttl))
-        return codec.unpack(stored, key)
+        return codec.decompress(stored, key)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `BatchStore.get_many`."""
@@ -161,7 +164,7 @@ class SQLiteStore:
             stale = [(now, key, now - self._ttl) for key, (used, _) in held.items() if used < now - self._grain]
             if stale:
                 self._renew(db, stale)
-        return {(name := _decode(key)): codec.unpack(stored, name) for key, (_, stored) in held.items()}
+        return {(name := _decode(key)): codec.decompress(stored, name) for key, (_, stored) in held.items()}
 
     def stats(self) -> StoreStats:
         with self._open() as db:
@@ -203,7 +206,7 @@ class SQLiteStore:
         new: Mapping[bytes, bytes],
         held: Held,
         now: float,
-        log: journal.Append | None = None,
+        log: journal.PendingAppend | None = None,
     ) -> bool:
         """One transaction. False, with nothing written, if another process wrote or removed a key meanwhile, or wrote
         the log."""
@@ -218,7 +221,7 @@ class SQLiteStore:
                 db.execute("ROLLBACK")
                 return False
             db.execute(_EXPIRE, (now, expired))
-            journal.sweep(db, now, self._ttl)
+            journal.purge_expired(db, now, self._ttl)
             self._evict(db, {*new, *held}, now)
             db.execute(_FORGET_OLD, (now - codec.TOMBSTONE_TTLS * self._ttl,))
             (gone,) = db.execute("SELECT gone FROM totals").fetchone()
@@ -232,7 +235,7 @@ class SQLiteStore:
         (size,) = db.execute("SELECT size FROM totals").fetchone()
         excess = size - self._limit
         if excess > 0:
-            excess -= journal.bury(db, now - self._ttl, now, excess)
+            excess -= journal.tombstone(db, now - self._ttl, now, excess)
         if excess <= 0:
             return
         buried: list[tuple[float, int]] = []
@@ -246,9 +249,9 @@ class SQLiteStore:
                     break
         db.executemany(_BURY, buried)
         if excess > 0:  # a log's last use may have been noted a grain too early
-            excess -= journal.bury(db, now - codec.LOG_IN_USE - self._grain, now, excess)
+            excess -= journal.tombstone(db, now - codec.LOG_IN_USE - self._grain, now, excess)
         if excess > 0:
-            raise codec.too_large(self._limit + excess, self._limit)
+            raise codec.too_large_error(self._limit + excess, self._limit)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -14,17 +14,17 @@ from typing import Any
 
 from compressor.errors import StoreError
 from compressor.storage import codec as forms
-from compressor.storage.base import Journal, Store, StoreStats, get_many, journal_of
-from compressor.storage.circuit_breaker import Unavailable
-from compressor.storage.wrappers.encryption_keys import Keyring, is_sealed
+from compressor.storage.base import AppendLog, BlobStore, StoreStats, get_many, require_log
+from compressor.storage.circuit_breaker import StoreUnavailableError
+from compressor.storage.wrappers.encryption_keys import Keyring, is_encrypted
 
 _PASSED = ("health", "lease", "release")
 
 
-class SealedStore:
+class EncryptedStore:
     """`store`, with all that goes into it packed (zstd) and then encrypted, each under its own name.
 
-        Compressor(store=SealedStore(open_store("redis://..."), Keyring([key])))
+        Compressor(store=EncryptedStore(open_store("redis://..."), Keyring([key])))
 
     keys: the first encrypts, all decrypt; a value that was written under a former key is readable, and can be put
     again, while that key is among them. read_plain: values that are not encrypted are given back as they are. That is
@@ -37,16 +37,16 @@ class SealedStore:
     leases) it does as before; what goes there has no content.
     """
 
-    def __init__(self, store: Store, keys: Keyring, *, read_plain: bool = False, space: str = "") -> None:
+    def __init__(self, store: BlobStore, keys: Keyring, *, read_plain: bool = False, space: str = "") -> None:
         self._store, self._keys, self._read_plain, self._space = store, keys, read_plain, space
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `Store.put`."""
-        forms.check_items(items)
+        """See `BlobStore.put`."""
+        forms.validate_items(items)
         sealed = {key: self._sealed(key, value) for key, value in items.items()}
         try:
             self._store.put(sealed)
-        except Unavailable:
+        except StoreUnavailableError:
             raise
         except StoreError:
             if (known := self._as_known(items, sealed)) == sealed:
@@ -54,7 +54,7 @@ class SealedStore:
             self._store.put(known)
 
     def get(self, key: str) -> bytes:
-        """See `Store.get`."""
+        """See `BlobStore.get`."""
         return self._opened(key, self._store.get(key))
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
@@ -62,35 +62,39 @@ class SealedStore:
         return {key: self._opened(key, stored) for key, stored in get_many(self._store, keys).items()}
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `Journal.read_log`."""
+        """See `AppendLog.read_log`."""
         records = self._journal.read_log(name, after)
         return [(number, self._opened(name, stored, number)) for number, stored in records]
 
     def append_log(
         self,
         name: str,
-        at: int,
+        expected_last: int,
         records: Sequence[bytes],
         *,
-        fresh: bool = False,
+        truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """See `Journal.append_log`."""
-        forms.check_items(values or {})
-        packed = forms.pack_log(name, records)
-        written = [self._keys.seal(record, self._name(name, at + i)) for i, record in enumerate(packed, 1)]
+        """See `AppendLog.append_log`."""
+        forms.validate_items(values or {})
+        packed = forms.compress_log(name, records)
+        written = [
+            self._keys.encrypt(record, self._name(name, expected_last + i)) for i, record in enumerate(packed, 1)
+        ]
         sealed = {key: self._sealed(key, value) for key, value in values.items()} if values else None
         try:
-            return self._journal.append_log(name, at, written, fresh=fresh, values=sealed)
-        except Unavailable:
+            return self._journal.append_log(
+                name, expected_last, written, truncate_before=truncate_before, values=sealed
+            )
+        except StoreUnavailableError:
             raise
         except StoreError:
             if not values or sealed is None or (known := self._as_known(values, sealed)) == sealed:
                 raise
-            return self._journal.append_log(name, at, written, fresh=fresh, values=known)
+            return self._journal.append_log(name, expected_last, written, truncate_before=truncate_before, values=known)
 
     def drop_log(self, name: str) -> None:
-        """See `Journal.drop_log`."""
+        """See `AppendLog.drop_log`."""
         self._journal.drop_log(name)
 
     def stats(self) -> StoreStats:
@@ -107,12 +111,12 @@ class SealedStore:
         return getattr(self._store, name)
 
     def _sealed(self, key: str, value: bytes) -> bytes:
-        return self._keys.seal(forms.pack(value), self._name(key))
+        return self._keys.encrypt(forms.compress(value), self._name(key))
 
     def _opened(self, key: str, stored: bytes, number: int = 0) -> bytes:
         what = f"record {number} of the log {key!r}" if number else f"the value of {key!r}"
-        if is_sealed(stored):
-            return forms.unpack(self._keys.open(stored, self._name(key, number), what), key)
+        if is_encrypted(stored):
+            return forms.decompress(self._keys.decrypt(stored, self._name(key, number), what), key)
         if self._read_plain:
             return stored
         raise StoreError(
@@ -132,5 +136,5 @@ class SealedStore:
         return json.dumps([self._space, "log" if number else "value", number, key]).encode()
 
     @property
-    def _journal(self) -> Journal:
-        return journal_of(self._store)
+    def _journal(self) -> AppendLog:
+        return require_log(self._store)

@@ -22,15 +22,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compressor.errors import CompressorError, MissingExtra, StoreError
+from compressor.errors import CompressorError, MissingDependencyError, StoreError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 PREFIX = "ek_"
-MARK = b"\xacs1\x00"
+ENCRYPTED_PREFIX = b"\xacs1\x00"
 _ID, _NONCE, _TAG = 6, 12, 16
-_HEAD = len(MARK) + _ID + _NONCE
+_HEAD = len(ENCRYPTED_PREFIX) + _ID + _NONCE
 _KEY = re.compile(rf"{PREFIX}([A-Za-z0-9_-]{{43}})")
 
 
@@ -43,7 +43,7 @@ class Keyring:
     """Keys that open what is sealed. The first one seals; the others, of former days, only open.
 
     keys: as `new_encryption_key` gives them. CompressorError, which repeats none of it, for what is no key;
-    MissingExtra without the package of the extra "encryption". Its `repr` and its `ids` tell no key.
+    MissingDependencyError without the package of the extra "encryption". Its `repr` and its `ids` tell no key.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -58,21 +58,21 @@ class Keyring:
         """What the keys are called, the one that seals first; nothing of a key can be told from it."""
         return tuple(dict.fromkeys([self._first.id.hex(), *(id.hex() for id in reversed(self._keys))]))
 
-    def seal(self, value: bytes, name: bytes) -> bytes:
+    def encrypt(self, value: bytes, name: bytes) -> bytes:
         """The value under the first key, bound to its name; the same bytes each time."""
-        return self._first.seal(value, name)
+        return self._first.encrypt(value, name)
 
-    def open(self, sealed: bytes, name: bytes, what: str) -> bytes:
+    def decrypt(self, sealed: bytes, name: bytes, what: str) -> bytes:
         """The value again. StoreError where its key is not here, or where it is not what was sealed under this name;
         `what` says in it what was read."""
-        key = self._keys.get(sealed[len(MARK) : len(MARK) + _ID])
+        key = self._keys.get(sealed[len(ENCRYPTED_PREFIX) : len(ENCRYPTED_PREFIX) + _ID])
         if key is None:
-            id = sealed[len(MARK) : len(MARK) + _ID].hex()
+            id = sealed[len(ENCRYPTED_PREFIX) : len(ENCRYPTED_PREFIX) + _ID].hex()
             raise StoreError(
                 f"{what} is encrypted with the key {id}, which is not among the encryption keys "
                 f"({', '.join(self.ids)}): keep a former key behind the new one until all that it encrypted has expired"
             )
-        value = key.open(sealed, name)
+        value = key.decrypt(sealed, name)
         if value is None:
             raise StoreError(
                 f"{what} has been tampered with, or moved here from another name: it is not what was encrypted there"
@@ -83,9 +83,9 @@ class Keyring:
         return f"Keyring({', '.join(self.ids)})"
 
 
-def is_sealed(stored: bytes) -> bool:
+def is_encrypted(stored: bytes) -> bool:
     """Whether it says that it is sealed."""
-    return stored.startswith(MARK) and len(stored) >= _HEAD + _TAG
+    return stored.startswith(ENCRYPTED_PREFIX) and len(stored) >= _HEAD + _TAG
 
 
 def read_keyring(text: str, where: str) -> Keyring:
@@ -119,12 +119,12 @@ class _Key:
         self._nonces = _derived(bits, b"nonces")
         self._cipher = _cipher(_derived(bits, b"encryption"))
 
-    def seal(self, value: bytes, name: bytes) -> bytes:
+    def encrypt(self, value: bytes, name: bytes) -> bytes:
         nonce = hmac.digest(self._nonces, len(name).to_bytes(8, "big") + name + value, "sha256")[:_NONCE]
-        head = MARK + self.id + nonce
+        head = ENCRYPTED_PREFIX + self.id + nonce
         return head + self._cipher.encrypt(nonce, value, head + name)
 
-    def open(self, sealed: bytes, name: bytes) -> bytes | None:
+    def decrypt(self, sealed: bytes, name: bytes) -> bytes | None:
         from cryptography.exceptions import InvalidTag
 
         head = sealed[:_HEAD]
@@ -142,7 +142,7 @@ def _cipher(bits: bytes) -> AESGCM:
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError:
-        raise MissingExtra("cryptography", "encryption") from None
+        raise MissingDependencyError("cryptography", "encryption") from None
     return AESGCM(bits)
 
 

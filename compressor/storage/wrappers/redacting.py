@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from compressor.context.refs import REF_DIGITS
-from compressor.errors import ExpiredRef, RefError, StoreError, UnknownRef
-from compressor.storage.base import Journal, Store, StoreStats, get_many, journal_of
-from compressor.storage.circuit_breaker import Unavailable
-from compressor.text.redaction import MARK_RE, check_level, redact, redact_json
+from compressor.errors import ExpiredRefError, RefError, StoreError, UnknownRefError
+from compressor.storage.base import AppendLog, BlobStore, StoreStats, get_many, require_log
+from compressor.storage.circuit_breaker import StoreUnavailableError
+from compressor.text.redaction import REDACTION_RE, check_level, redact, redact_json
 
 T = TypeVar("T")
 FRONT = "redacted:"
@@ -34,15 +34,15 @@ class RedactingStore:
     level: "secrets"; "all", which takes card numbers and e-mail addresses out too; "off": takes nothing out, but finds
     what was put in redacted."""
 
-    def __init__(self, store: Store, level: str = "secrets") -> None:
+    def __init__(self, store: BlobStore, level: str = "secrets") -> None:
         self._store, self._level = store, check_level(level)
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `Store.put`."""
+        """See `BlobStore.put`."""
         self._write(items, self._store.put)
 
     def get(self, key: str) -> bytes:
-        """See `Store.get`: the text without secrets."""
+        """See `BlobStore.get`: the text without secrets."""
         try:
             return self._store.get(key)
         except RefError:
@@ -50,9 +50,9 @@ class RedactingStore:
                 raise
             try:
                 return self._store.get(FRONT + key)
-            except ExpiredRef:
-                raise ExpiredRef(key) from None
-            except UnknownRef:
+            except ExpiredRefError:
+                raise ExpiredRefError(key) from None
+            except UnknownRefError:
                 pass
             raise
 
@@ -65,26 +65,29 @@ class RedactingStore:
         return found | {key[len(FRONT) :]: value for key, value in get_many(self._store, left).items()}
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `Journal.read_log`."""
+        """See `AppendLog.read_log`."""
         return self._journal.read_log(name, after)
 
     def append_log(
         self,
         name: str,
-        at: int,
+        expected_last: int,
         records: Sequence[bytes],
         *,
-        fresh: bool = False,
+        truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """See `Journal.append_log`. The records are kept as they are."""
+        """See `AppendLog.append_log`. The records are kept as they are."""
         journal = self._journal
         return self._write(
-            values or {}, lambda items: journal.append_log(name, at, records, fresh=fresh, values=items or None)
+            values or {},
+            lambda items: journal.append_log(
+                name, expected_last, records, truncate_before=truncate_before, values=items or None
+            ),
         )
 
     def drop_log(self, name: str) -> None:
-        """See `Journal.drop_log`."""
+        """See `AppendLog.drop_log`."""
         self._journal.drop_log(name)
 
     def stats(self) -> StoreStats:
@@ -104,7 +107,7 @@ class RedactingStore:
         made = self._redacted(items)
         try:
             return write(made)
-        except Unavailable:
+        except StoreUnavailableError:
             raise
         except StoreError:
             # Another level, or an older version's rules: what is there was made of the same text, and stays.
@@ -131,14 +134,14 @@ class RedactingStore:
         return out
 
     @property
-    def _journal(self) -> Journal:
-        return journal_of(self._store)
+    def _journal(self) -> AppendLog:
+        return require_log(self._store)
 
 
 def _is_made_of(redacted: bytes, value: bytes) -> bool:
     """Whether one is the other but for its marks: what stands between them comes in the same order."""
     text = value.decode("utf-8", "surrogatepass")
-    parts = MARK_RE.sub("\0", redacted.decode("utf-8", "surrogatepass")).split("\0")
+    parts = REDACTION_RE.sub("\0", redacted.decode("utf-8", "surrogatepass")).split("\0")
     if len(parts) < 2 or not text.startswith(parts[0]):
         return False
     at = len(parts[0])

@@ -24,10 +24,10 @@ from typing import Literal, Protocol, TypeVar
 
 from compressor.errors import RefError, StoreError
 from compressor.storage import codec
-from compressor.storage.base import BatchStore, Journal, Leases, StoreStats
-from compressor.storage.circuit_breaker import Breaker, Unavailable
+from compressor.storage.base import AppendLog, BatchStore, LeaseStore, StoreStats
+from compressor.storage.circuit_breaker import CircuitBreaker, StoreUnavailableError
 from compressor.storage.memory import MemoryStore
-from compressor.storage.wrappers.write_behind import Waiting
+from compressor.storage.wrappers.write_behind import WriteBehindBuffer
 
 T = TypeVar("T")
 PAUSE = 2.0  # seconds
@@ -36,12 +36,12 @@ PENDING = 16 * 2**20  # bytes of keys and values that wait to be written
 _SEEN = 50_000  # keys; for others the remote is asked
 
 
-class Remote(BatchStore, Journal, Leases, Protocol):
-    """What can be guarded: it raises `Unavailable` when it cannot be used now."""
+class RemoteStore(BatchStore, AppendLog, LeaseStore, Protocol):
+    """What can be guarded: it raises `StoreUnavailableError` when it cannot be used now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class StoreHealth:
     """How it is with a remote store. `failures`: calls that found it unavailable, since the start; `opened`: times that
     were too many; `pending`: values that wait to be written; `dropped`: values that were acknowledged and could not be
     written behind (too many waited, or the remote has other bytes); `error`: what the last failure said, "" when the
@@ -55,7 +55,7 @@ class Health:
     error: str
 
 
-class GuardedStore:
+class ResilientStore:
     """`remote`, guarded, with `local` in front of it (64 MB of this process's memory by default).
 
     ttl: the remote's, in seconds, which `local` should have too; a value that is here is read without asking the remote
@@ -66,24 +66,24 @@ class GuardedStore:
 
     def __init__(
         self,
-        remote: Remote,
+        remote: RemoteStore,
         local: BatchStore | None = None,
         *,
-        ttl: float = codec.TTL,
-        breaker: Breaker | None = None,
+        ttl: float = codec.DEFAULT_TTL,
+        breaker: CircuitBreaker | None = None,
         pause: float = PAUSE,
         pending_limit: int = PENDING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        codec.check_limits(ttl, pending_limit)
+        codec.validate_limits(ttl, pending_limit)
         if not pause > 0:
             raise StoreError(f"a guarded store's pause is a positive number of seconds, not {pause!r}")
         self._remote = remote
         self._local: BatchStore = local if local is not None else MemoryStore(ttl=ttl, limit=LOCAL)
-        self._breaker = breaker if breaker is not None else Breaker()
+        self._breaker = breaker if breaker is not None else CircuitBreaker()
         self._pause, self._clock = pause, clock
         self._renew = min(ttl / 100, codec.RENEW_SECONDS)
-        self._waiting = Waiting(pending_limit)
+        self._waiting = WriteBehindBuffer(pending_limit)
         self._seen: OrderedDict[str, float] = OrderedDict()  # when the remote was known to have it
         self._closed = False
         self._lock, self._end = threading.Lock(), threading.Event()
@@ -91,11 +91,11 @@ class GuardedStore:
         _stores.add(self)
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `Store.put`. Where the remote cannot be used the values are kept here, and written when it can be."""
-        codec.check_items(items)
+        """See `BlobStore.put`. Where the remote cannot be used the values are kept here, and written when it can be."""
+        codec.validate_items(items)
         if not self._is_open():
-            with suppress(Unavailable):
-                self._ask(lambda: self._remote.put(items))
+            with suppress(StoreUnavailableError):
+                self._call_remote(lambda: self._remote.put(items))
                 self._keep(items)
                 return
         self._local.put(items)
@@ -103,64 +103,68 @@ class GuardedStore:
         self._watch()
 
     def get(self, key: str) -> bytes:
-        """See `Store.get`. `StoreError` where only the remote may have it and cannot be used."""
-        found = self._near([key], all_of_it=self._is_open())
-        return found[key] if found else self._far([key], lambda: {key: self._remote.get(key)})[key]
+        """See `BlobStore.get`. `StoreError` where only the remote may have it and cannot be used."""
+        found = self._local_get([key], all_of_it=self._is_open())
+        return found[key] if found else self._remote_get([key], lambda: {key: self._remote.get(key)})[key]
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `BatchStore.get_many`. `StoreError` where only the remote may have one and cannot be used."""
-        found = self._near(keys, all_of_it=self._is_open())
+        found = self._local_get(keys, all_of_it=self._is_open())
         left = [key for key in dict.fromkeys(keys) if key not in found]
-        return found | self._far(left, lambda: self._remote.get_many(left)) if left else found
+        return found | self._remote_get(left, lambda: self._remote.get_many(left)) if left else found
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `Journal.read_log`. `StoreError` at once while the breaker is open."""
+        """See `AppendLog.read_log`. `StoreError` at once while the breaker is open."""
         self._refuse_if_open()
-        return self._ask(lambda: self._remote.read_log(name, after))
+        return self._call_remote(lambda: self._remote.read_log(name, after))
 
     def append_log(
         self,
         name: str,
-        at: int,
+        expected_last: int,
         records: Sequence[bytes],
         *,
-        fresh: bool = False,
+        truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """See `Journal.append_log`. `StoreError` at once while the breaker is open, and where values that wait to be
+        """See `AppendLog.append_log`. `StoreError` at once while the breaker is open, and where values that wait to be
         written still cannot be."""
         self._refuse_if_open()
         while batch := self._waiting.batch():
             self._write_behind(batch)
-        done = self._ask(lambda: self._remote.append_log(name, at, records, fresh=fresh, values=values))
+        done = self._call_remote(
+            lambda: self._remote.append_log(
+                name, expected_last, records, truncate_before=truncate_before, values=values
+            )
+        )
         if done and values:
             self._keep(values)
         return done
 
     def drop_log(self, name: str) -> None:
-        """See `Journal.drop_log`. `StoreError` at once while the breaker is open."""
+        """See `AppendLog.drop_log`. `StoreError` at once while the breaker is open."""
         self._refuse_if_open()
-        self._ask(lambda: self._remote.drop_log(name))
+        self._call_remote(lambda: self._remote.drop_log(name))
 
     def lease(self, name: str, seconds: float) -> str | None:
-        """See `Leases.lease`. `StoreError` at once while the breaker is open."""
+        """See `LeaseStore.lease`. `StoreError` at once while the breaker is open."""
         self._refuse_if_open()
-        return self._ask(lambda: self._remote.lease(name, seconds))
+        return self._call_remote(lambda: self._remote.lease(name, seconds))
 
     def release(self, name: str, token: str) -> None:
-        """See `Leases.release`. `StoreError` at once while the breaker is open."""
+        """See `LeaseStore.release`. `StoreError` at once while the breaker is open."""
         self._refuse_if_open()
-        self._ask(lambda: self._remote.release(name, token))
+        self._call_remote(lambda: self._remote.release(name, token))
 
     def stats(self) -> StoreStats:
         """The remote's. `StoreError` at once while the breaker is open."""
         self._refuse_if_open()
-        return self._ask(self._remote.stats)
+        return self._call_remote(self._remote.stats)
 
-    def health(self) -> Health:
+    def health(self) -> StoreHealth:
         """How it is with the remote, without asking it."""
         b, w = self._breaker, self._waiting
-        return Health("open" if b.is_open else "closed", b.failures, b.opened, len(w), w.dropped, b.error)
+        return StoreHealth("open" if b.is_open else "closed", b.failures, b.opened, len(w), w.dropped, b.error)
 
     def close(self) -> None:
         """Tries once to write what waits, counts the rest as dropped, and closes both stores. `StoreError` if there was
@@ -194,38 +198,38 @@ class GuardedStore:
             raise self._unavailable()
 
     def _unavailable(self) -> StoreError:
-        return Unavailable(f"the remote store is given up for some seconds: {self._breaker.error}")
+        return StoreUnavailableError(f"the remote store is given up for some seconds: {self._breaker.error}")
 
-    def _ask(self, call: Callable[[], T], probe: bool = False) -> T:
+    def _call_remote(self, call: Callable[[], T], probe: bool = False) -> T:
         """A call of the remote; what comes of it goes to the breaker."""
         try:
             result = call()
-        except Unavailable as error:
-            self._breaker.failed(error)
+        except StoreUnavailableError as error:
+            self._breaker.record_failure(error)
             raise
         except (RefError, StoreError):
-            self._breaker.worked(probe)
+            self._breaker.record_success(probe)
             raise
-        self._breaker.worked(probe)
+        self._breaker.record_success(probe)
         return result
 
-    def _far(self, keys: Sequence[str], read: Callable[[], dict[str, bytes]]) -> dict[str, bytes]:
+    def _remote_get(self, keys: Sequence[str], read: Callable[[], dict[str, bytes]]) -> dict[str, bytes]:
         """What the remote has of these, and what is here still of the others."""
         try:
             if self._breaker.is_open:
                 raise self._unavailable()
-            new = self._ask(read)
-        except (RefError, Unavailable):
-            found = self._near(keys, all_of_it=True)
+            new = self._call_remote(read)
+        except (RefError, StoreUnavailableError):
+            found = self._local_get(keys, all_of_it=True)
             if len(found) < len(keys):
                 raise
             return found
         self._keep(new)
-        return self._near([key for key in keys if key not in new], all_of_it=True) | new
+        return self._local_get([key for key in keys if key not in new], all_of_it=True) | new
 
     # -- this process
 
-    def _near(self, keys: Sequence[str], all_of_it: bool) -> dict[str, bytes]:
+    def _local_get(self, keys: Sequence[str], all_of_it: bool) -> dict[str, bytes]:
         """What is here of these; without `all_of_it` only what the remote need not be asked about."""
         since = self._clock() - self._renew
         found = self._waiting.find(keys)
@@ -246,10 +250,10 @@ class GuardedStore:
                 self._seen.popitem(last=False)
 
     def _write_behind(self, batch: Mapping[str, bytes]) -> None:
-        """Writes what waited. `Unavailable`: it waits on. What the remote refuses for good is dropped."""
+        """Writes what waited. `StoreUnavailableError`: it waits on. What the remote refuses for good is dropped."""
         try:
-            self._ask(lambda: self._remote.put(batch))
-        except Unavailable:
+            self._call_remote(lambda: self._remote.put(batch))
+        except StoreUnavailableError:
             raise
         except StoreError:
             if len(batch) == 1:
@@ -283,10 +287,10 @@ class GuardedStore:
                     return
 
     def _probe(self) -> None:
-        """`Unavailable` if it is."""
+        """`StoreUnavailableError` if it is."""
         try:
-            self._ask(lambda: self._remote.get_many([""]), probe=True)
-        except Unavailable:
+            self._call_remote(lambda: self._remote.get_many([""]), probe=True)
+        except StoreUnavailableError:
             raise
         except StoreError:
             pass  # an answer
@@ -297,7 +301,7 @@ class GuardedStore:
         self._waiting.after_fork()
 
 
-_stores: weakref.WeakSet[GuardedStore] = weakref.WeakSet()
+_stores: weakref.WeakSet[ResilientStore] = weakref.WeakSet()
 
 
 def _after_in_child() -> None:

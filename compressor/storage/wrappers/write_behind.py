@@ -10,7 +10,7 @@ _ENTRY = 200  # bytes that Python needs for a key and a value beside their own
 _BATCH = 2**20  # bytes written in one call
 
 
-class Waiting:
+class WriteBehindBuffer:
     """Values by key. `limit`: bytes of memory; for newer values the oldest are dropped. Safe from several threads."""
 
     def __init__(self, limit: int) -> None:

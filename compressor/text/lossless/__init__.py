@@ -8,27 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from compressor.text.lossless.base import Fold
-from compressor.text.lossless.common_prefix import Prefix
-from compressor.text.lossless.line_numbers import Numbering
-from compressor.text.lossless.log_templates import Templates
-from compressor.text.lossless.run_length import Runs
+from compressor.text.lossless.base import LosslessCodec
+from compressor.text.lossless.common_prefix import CommonPrefixCodec
+from compressor.text.lossless.line_numbers import LineNumberCodec
+from compressor.text.lossless.log_templates import LogTemplateCodec
+from compressor.text.lossless.run_length import RunLengthCodec
 
-__all__ = ["FOLDS", "LITERAL", "Fold", "fold", "unfold"]
+__all__ = ["COPY_SAFE_CODECS", "LOSSLESS_CODECS", "LosslessCodec", "decode_losslessly", "encode_losslessly"]
 
 #: In the order they are applied: equal lines go before lines of one template, whole paths before what is left of them.
-FOLDS: tuple[Fold, ...] = (Runs(), Templates(), Prefix(), Numbering())
+LOSSLESS_CODECS: tuple[LosslessCodec, ...] = (
+    RunLengthCodec(),
+    LogTemplateCodec(),
+    CommonPrefixCodec(),
+    LineNumberCodec(),
+)
 
-_BY_NAME = {f.name: f for f in FOLDS}
+_BY_NAME = {f.name: f for f in LOSSLESS_CODECS}
 _SHORTEST = 120  # characters below which no fold earns its note
 
 
 #: Those that leave every word, number and path of the text in it as it was, where an agent can copy it from.
-LITERAL: tuple[Fold, ...] = (Runs(), Templates())
+COPY_SAFE_CODECS: tuple[LosslessCodec, ...] = (RunLengthCodec(), LogTemplateCodec())
 
 
-def fold(
-    text: str, count: Callable[[str], int] | None = None, folds: Sequence[Fold] = FOLDS
+def encode_losslessly(
+    text: str, count: Callable[[str], int] | None = None, folds: Sequence[LosslessCodec] = LOSSLESS_CODECS
 ) -> tuple[str, tuple[str, ...]]:
     """The text with every fold that makes it smaller, and the names of those folds, first applied first.
 
@@ -53,7 +58,7 @@ def fold(
     return text, tuple(names)
 
 
-def unfold(folded: str, names: Sequence[str]) -> str:
+def decode_losslessly(folded: str, names: Sequence[str]) -> str:
     """The original of what `fold` returned. `KeyError` for a name that is no fold's."""
     for name in reversed(names):
         folded = _BY_NAME[name].decode(folded)

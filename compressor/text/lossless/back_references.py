@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 
-from compressor.text.lossless.line_numbers import Style, Window, contents, find_style, windows
+from compressor.text.lossless.line_numbers import LineNumberStyle, NumberedLines, contents, find_style, windows
 
 SHORTEST = 4  # lines in a run
 CANDIDATES = 8  # the newest places kept for each four lines: bounds the work where lines repeat without end
@@ -33,7 +33,7 @@ _WHOLE = re.compile(r"^\[tool result (\d{1,9}) again\](?=\n|\Z)", re.M)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class BackReferenceSource:
     """Where a folded stretch stands in full: lines `start` to `stop` (0-based, half-open, split at `\\n`) of the
     original text of tool result `label`."""
 
@@ -43,11 +43,11 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class BackReferencedText:
     """The folded text and, in order, what its notes stand for."""
 
     text: str
-    sources: tuple[Source, ...]
+    sources: tuple[BackReferenceSource, ...]
 
 
 class _Text:
@@ -64,19 +64,19 @@ class _Text:
     def starts(self) -> list[int]:
         return [w.start for w in self.windows]
 
-    def around(self, line: int) -> tuple[Window | None, int]:
+    def around(self, line: int) -> tuple[NumberedLines | None, int]:
         """The window that holds a line, if any, and where that window (or the stretch without one) stops."""
         k = bisect_right(self.starts, line)
         if k and line < self.windows[k - 1].stop:
             return self.windows[k - 1], self.windows[k - 1].stop
         return None, self.windows[k].start if k < len(self.windows) else len(self.lines)
 
-    def numbered(self, first: int, last: int) -> Window | None:
+    def numbered(self, first: int, last: int) -> NumberedLines | None:
         """The first window that holds the lines numbered `first` to `last`."""
         return next((w for w in self.windows if w.number <= first and last < w.number + w.stop - w.start), None)
 
 
-class Repeats:
+class BackReferenceCodec:
     """The tool outputs of one context, in order: `encode` each against those before it, then `add` it.
 
     Work and memory grow linearly with the text added.
@@ -86,7 +86,7 @@ class Repeats:
         self._texts: dict[int, _Text] = {}
         self._labels: dict[str, int] = {}  # whole texts to the first label that has them
         fresh = count().__next__
-        self._ids: defaultdict[Style | None, defaultdict[str, int]] = defaultdict(lambda: defaultdict(fresh))
+        self._ids: defaultdict[LineNumberStyle | None, defaultdict[str, int]] = defaultdict(lambda: defaultdict(fresh))
         self._all: list[int] = []  # line ids of all texts, each text closed by -1
         self._starts: list[int] = []  # where each text starts in _all
         self._order: list[int] = []  # labels, in step with _starts
@@ -112,21 +112,21 @@ class Repeats:
             newest[gram] = place
         older += [-1] * (len(self._all) - len(older))
 
-    def encode(self, text: str) -> Folded | None:
+    def encode(self, text: str) -> BackReferencedText | None:
         """The text with what earlier outputs hold replaced by notes, proven by decoding; None if that gains nothing."""
         if "tool result" in text and (_NOTE.search(text) or _WHOLE.search(text)):
             return None
         label = self._labels.get(text)
         if label is not None:
             note = f"[tool result {label} again]"
-            whole = Source(label, 0, len(self._texts[label].lines))
-            return Folded(note, (whole,)) if len(text) > 2 * len(note) else None
+            whole = BackReferenceSource(label, 0, len(self._texts[label].lines))
+            return BackReferencedText(note, (whole,)) if len(text) > 2 * len(note) else None
         if not self._newest:
             return None
         parsed, ids = self._parse(text)
         lines = parsed.lines
         out: list[str] = []
-        sources: list[Source] = []
+        sources: list[BackReferenceSource] = []
         done = i = 0
         grams = _grams(ids)
         get = self._newest.get
@@ -147,7 +147,7 @@ class Repeats:
         folded = "\n".join(out + lines[done:])
         if len(folded) >= len(text) or _decode(folded, self._texts.__getitem__) != text:
             return None
-        return Folded(folded, tuple(sources))
+        return BackReferencedText(folded, tuple(sources))
 
     def decode(self, folded: str, lookup: Callable[[int], str]) -> str:
         """The original of a folded text. `lookup` gives the original text of a tool result by its label."""
@@ -177,11 +177,11 @@ class Repeats:
         self._parsed = parsed, ids
         return self._parsed
 
-    def _longest(self, parsed: _Text, ids: list[int], i: int, place: int) -> tuple[Source, str]:
+    def _longest(self, parsed: _Text, ids: list[int], i: int, place: int) -> tuple[BackReferenceSource, str]:
         """The longest run that starts at line `i` and stands at `place` or an older one, the newest of those that tie,
         and its note. It stays within one window, or outside of any, here and there. It may be shorter than four."""
         window, stop = parsed.around(i)
-        best, note = Source(0, 0, 0), ""
+        best, note = BackReferenceSource(0, 0, 0), ""
         for _ in range(CANDIDATES):
             k = bisect_right(self._starts, place) - 1
             label, start = self._order[k], place - self._starts[k]
@@ -192,10 +192,10 @@ class Repeats:
                 shift = _number(window, i) - _number(there, start)
                 if there and text.numbered(_number(there, start), _number(there, start + size - 1)) == there:
                     note = _numbered_note(label, _number(there, start), size, shift)
-                    best = Source(label, start, start + size)
+                    best = BackReferenceSource(label, start, start + size)
                 elif not shift:
                     note = f"[{size} lines of tool result {label} again, from its line {start + 1}]"
-                    best = Source(label, start, start + size)
+                    best = BackReferenceSource(label, start, start + size)
             place = self._older[place]
             if place < 0:
                 break
@@ -206,7 +206,7 @@ def _grams(ids: list[int]) -> list[tuple[int, int, int, int]]:
     return list(zip(ids, ids[1:], ids[2:], ids[3:], strict=False))
 
 
-def _number(window: Window | None, line: int) -> int:
+def _number(window: NumberedLines | None, line: int) -> int:
     return window.number + line - window.start if window else 0
 
 
@@ -246,4 +246,4 @@ def _unfolded(m: re.Match[str], text_of: Callable[[int], _Text]) -> str:
     if now < 0:
         return "\n".join(text.lines[start:stop])
     heads = text.style.heads(now, stop - start)
-    return "\n".join(map(str.__add__, heads, contents(text.lines, Window(start, stop, first), text.style)))
+    return "\n".join(map(str.__add__, heads, contents(text.lines, NumberedLines(start, stop, first), text.style)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Fold(Protocol):
+class LosslessCodec(Protocol):
     """A reversible rewriting of one text. `name` is short, unique and stable."""
 
     name: str
@@ -23,6 +23,6 @@ class Fold(Protocol):
         ...
 
 
-def proven(fold: Fold, text: str, folded: str) -> str | None:
+def verified(fold: LosslessCodec, text: str, folded: str) -> str | None:
     """`folded` if it is shorter than `text` (in characters) and decodes to it, else None."""
     return folded if len(folded) < len(text) and fold.decode(folded) == text else None

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from compressor.text.lossless.base import proven
+from compressor.text.lossless.base import verified
 
 SHORTEST = 3  # lines in a group
 NOTE_COST = 32  # characters a note must earn: about what its eight tokens are worth in paths
@@ -27,7 +27,7 @@ _GATE = re.compile(r"\n([^\s:/]*[/:]).*\n\1.*\n\1")
 _HEAD = re.compile(r"^(?:([^\s:]+:)(?=\d+:)|([^\s:]*/))?", re.M)
 
 
-class Prefix:
+class CommonPrefixCodec:
     """The fold."""
 
     name = "prefix"
@@ -47,7 +47,7 @@ class Prefix:
             out.append(f"[next {stop - start} lines start with {prefix}]")
             out += [line[len(prefix) :] for line in lines[start:stop]]
             at = stop
-        return proven(self, text, "\n".join(out + lines[at:])) if at else None
+        return verified(self, text, "\n".join(out + lines[at:])) if at else None
 
     def decode(self, folded: str) -> str:
         out: list[str] = []

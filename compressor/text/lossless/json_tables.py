@@ -20,7 +20,7 @@ from json.encoder import encode_basestring_ascii as _quote_ascii
 from math import isfinite
 from typing import Any
 
-from compressor.text.lossless.table_detection import ABSENT, Table, table_of
+from compressor.text.lossless.table_detection import ABSENT, RecordTable, detect_table
 
 ABSENT_CELL = '"(absent)"'
 KEY_COLUMN = "(key)"
@@ -29,7 +29,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class JsonStyle:
     """How a JSON text was written: what `json.dumps` needs to write the same bytes again."""
 
     indent: int | str | None
@@ -51,14 +51,14 @@ class Style:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedJson:
     """A JSON text's value; `lines` if it is NDJSON (the value is then the list of them)."""
 
     value: Any
     lines: bool
 
 
-def parse(text: str) -> Parsed | None:
+def parse(text: str) -> ParsedJson | None:
     """Reads a JSON or NDJSON text that holds an object or a list. None for anything else, or nested beyond reason."""
     body = text.strip()
     if not body or body[0] not in "{[":
@@ -77,7 +77,7 @@ def parse(text: str) -> Parsed | None:
         lines = True
     if not isinstance(value, (dict, list)) or _too_deep(body):
         return None
-    return Parsed(value, lines)
+    return ParsedJson(value, lines)
 
 
 def _too_deep(body: str) -> bool:
@@ -92,7 +92,7 @@ def _too_deep(body: str) -> bool:
     return False
 
 
-def style_of(text: str, parsed: Parsed) -> Style | None:
+def detect_json_style(text: str, parsed: ParsedJson) -> JsonStyle | None:
     """The style that writes exactly this text again from its value, or None if there is none."""
     body, value, lines = text.strip(), parsed.value, parsed.lines
     start = text.index(body[0])
@@ -108,7 +108,7 @@ def style_of(text: str, parsed: Parsed) -> Style | None:
     else:
         tried = [(", ", ": "), (",", ":"), (",", ": ")]
     for separators in tried:
-        style = Style(indent, separators, ascii_only, lines, head, tail)
+        style = JsonStyle(indent, separators, ascii_only, lines, head, tail)
         try:
             if style.dump(value) == text:
                 return style
@@ -117,9 +117,9 @@ def style_of(text: str, parsed: Parsed) -> Style | None:
     return None
 
 
-def fold_value(value: Any, ascii_only: bool = False) -> str:
+def encode_value(value: Any, ascii_only: bool = False) -> str:
     """The folded JSON text of a value."""
-    return Emitter(ascii_only).emit(value)
+    return TableWriter(ascii_only).emit(value)
 
 
 def needs_ascii(text: str) -> bool:
@@ -127,24 +127,24 @@ def needs_ascii(text: str) -> bool:
     return _SURROGATE.search(text) is not None
 
 
-def fold(text: str) -> str | None:
+def encode(text: str) -> str | None:
     """The folded form of a JSON text, or None where there is none that provably rebuilds it byte for byte."""
     parsed = parse(text)
-    return None if parsed is None else fold_parsed(text, parsed)
+    return None if parsed is None else encode_parsed(text, parsed)
 
 
-def fold_parsed(text: str, parsed: Parsed) -> str | None:
+def encode_parsed(text: str, parsed: ParsedJson) -> str | None:
     """`fold` for a text already parsed."""
-    folded = fold_value(parsed.value, needs_ascii(text))
+    folded = encode_value(parsed.value, needs_ascii(text))
     if len(folded) >= len(text):
         return None
-    style = style_of(text, parsed)
-    return folded if style is not None and unfold(folded, style) == text else None
+    style = detect_json_style(text, parsed)
+    return folded if style is not None and decode(folded, style) == text else None
 
 
-def unfold(folded: str, style: Style) -> str:
+def decode(folded: str, style: JsonStyle) -> str:
     """The exact text that `fold` was given."""
-    return style.dump(unfold_value(json.loads(folded)))
+    return style.dump(decode_value(json.loads(folded)))
 
 
 def scalar(value: Any) -> str:
@@ -160,7 +160,7 @@ def scalar(value: Any) -> str:
     return json.dumps(value)
 
 
-class Emitter:
+class TableWriter:
     """Writes values in the folded form. `quote` writes one string."""
 
     def __init__(self, ascii_only: bool = False) -> None:
@@ -171,11 +171,11 @@ class Emitter:
         if kind is str:
             return self.quote(value)
         if kind is dict:
-            if table := table_of(value):
+            if table := detect_table(value):
                 return self._table(table)
             return "{" + ",".join([f"{self.quote(k)}:{self.emit(v)}" for k, v in value.items()]) + "}"
         if kind is list:
-            if table := table_of(value):
+            if table := detect_table(value):
                 return self._table(table)
             if groups := self._groups(value):
                 return groups
@@ -186,7 +186,7 @@ class Emitter:
         """A column's cells as JSON texts."""
         return [ABSENT_CELL if v is ABSENT else self.emit(v) for v in column]
 
-    def header(self, table: Table) -> tuple[list[str], list[list[str]]]:
+    def header(self, table: RecordTable) -> tuple[list[str], list[list[str]]]:
         """Header entries and, for each entry that varies by row, its cells as texts."""
         names: list[str] = []
         columns: list[list[str]] = []
@@ -209,7 +209,7 @@ class Emitter:
                 columns.append(cells)
         return names, columns
 
-    def _table(self, table: Table) -> str:
+    def _table(self, table: RecordTable) -> str:
         names, columns = self.header(table)
         if columns:
             rows = ",".join(["[" + ",".join(row) + "]" for row in zip(*columns, strict=True)])
@@ -221,7 +221,7 @@ class Emitter:
         """A list of lists of records of one shape: one header, the rows in groups."""
         if len(value) < 2 or not all(type(v) is list and v and type(v[0]) is dict for v in value):
             return None
-        table = table_of([r for group in value for r in group])
+        table = detect_table([r for group in value for r in group])
         if table is None:
             return None
         names, columns = self.header(table)
@@ -233,17 +233,17 @@ class Emitter:
         return f'{{"columns":[{",".join(names)}],"groups":[{",".join(groups)}]}}'
 
 
-def unfold_value(value: Any) -> Any:
+def decode_value(value: Any) -> Any:
     """The value that was folded. Anything that only looks like a table is caught by `fold`'s comparison."""
     if isinstance(value, list):
-        return [unfold_value(v) for v in value]
+        return [decode_value(v) for v in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {"columns", "rows"}:
         return _records(value["columns"], value["rows"])
     if value.keys() == {"columns", "groups"}:
         return [_records(value["columns"], g) for g in value["groups"]]
-    return {k: unfold_value(v) for k, v in value.items()}
+    return {k: decode_value(v) for k, v in value.items()}
 
 
 def _records(columns: list[Any], rows: list[Any]) -> Any:
@@ -258,7 +258,7 @@ def _records(columns: list[Any], rows: list[Any]) -> Any:
         for column in columns:
             if isinstance(column, dict):
                 ((name, cell),) = column.items()
-                cell = unfold_value(cell)
+                cell = decode_value(cell)
             elif column == keyed:
                 keys.append(row[at])
                 at += 1
@@ -266,7 +266,7 @@ def _records(columns: list[Any], rows: list[Any]) -> Any:
             elif twin is not None and column == f"={KEY_COLUMN}":
                 name, cell = twin, keys[-1]
             else:
-                name, cell = column, unfold_value(row[at])
+                name, cell = column, decode_value(row[at])
                 at += 1
             if cell != absent:
                 *path, last = name.split(".")

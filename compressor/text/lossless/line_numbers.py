@@ -16,8 +16,8 @@ from functools import lru_cache
 from operator import add
 from typing import NamedTuple
 
-from compressor.context.refs import GAP
-from compressor.text.lossless.base import proven
+from compressor.context.refs import ELLIPSIS
+from compressor.text.lossless.base import verified
 
 NOTE = "[lines numbered every 10]"
 END = "[end of numbered lines]"
@@ -28,7 +28,7 @@ EVERY = 10
 _AGAIN = (
     r"lines \d+-\d+ of tool result \d+ again(?:, now \d+-\d+)?|\d+ lines of tool result \d+ again, from its line \d+"
 )
-_BREAK = rf"(?:\[(?:{_AGAIN})\]|[ \t]*{GAP})(?=\r?\n|\r?\Z)"
+_BREAK = rf"(?:\[(?:{_AGAIN})\]|[ \t]*{ELLIPSIS})(?=\r?\n|\r?\Z)"
 
 _DIGITS = 7
 _BLOCK = 256
@@ -36,11 +36,11 @@ _NUMBER = re.compile(r"( {0,12})(0|[1-9]\d{0,6})( \||[:\t|→ ])")
 _PAIR = re.compile(rf"\n{_NUMBER.pattern}.*\n(?= {{0,12}}([1-9]\d{{0,6}})\3)")
 _PAIRS_TRIED = 64
 #: Content that could be taken for a number or a note once its own number is gone, and so keeps it.
-_SPEAKS = re.compile(rf"\n[ \t]*[\d\[{GAP}]")
-_SPEAKING = frozenset(f"0123456789[{GAP}")
+_SPEAKS = re.compile(rf"\n[ \t]*[\d\[{ELLIPSIS}]")
+_SPEAKING = frozenset(f"0123456789[{ELLIPSIS}")
 
 
-class Style(NamedTuple):
+class LineNumberStyle(NamedTuple):
     """How numbers are written: right-justified to `width` characters (0: not padded), then `sep`."""
 
     width: int
@@ -57,12 +57,12 @@ class Style(NamedTuple):
 
 
 @lru_cache(maxsize=128)  # files are read in windows, and read again: 10,000 numbers take 2 ms to write
-def _heads(style: Style, block: int) -> list[str]:
+def _heads(style: LineNumberStyle, block: int) -> list[str]:
     width, sep = style
     return [f"{n:>{width}}{sep}" for n in range(block * _BLOCK, (block + 1) * _BLOCK)]
 
 
-class Window(NamedTuple):
+class NumberedLines(NamedTuple):
     """Lines `start` to `stop` of a text (0-based, half-open) are numbered `number`, `number + 1`, ..."""
 
     start: int
@@ -70,7 +70,7 @@ class Window(NamedTuple):
     number: int
 
 
-def find_style(text: str) -> Style | None:
+def find_style(text: str) -> LineNumberStyle | None:
     """The style of the first two lines (the very first aside) that are numbered one after the other, or None. Gives up
     after 64 pairs of lines that begin with numbers and do not count up."""
     for tried, m in enumerate(_PAIR.finditer(text)):
@@ -81,18 +81,18 @@ def find_style(text: str) -> Style | None:
     return None
 
 
-def _style(m: re.Match[str]) -> Style:
-    return Style(len(m[1]) + len(m[2]) if m[1] else 0, m[3])
+def _style(m: re.Match[str]) -> LineNumberStyle:
+    return LineNumberStyle(len(m[1]) + len(m[2]) if m[1] else 0, m[3])
 
 
 @lru_cache(maxsize=64)
-def _number(style: Style) -> str:
+def _number(style: LineNumberStyle) -> str:
     """A regex source for a number exactly as the style writes it, in group 1."""
     ways = [" " * (style.width - k) + (r"\d" if k == 1 else rf"[1-9]\d{{{k - 1}}}") for k in range(_DIGITS, 0, -1)]
     return f"({'|'.join(ways)}){re.escape(style.sep)}"
 
 
-def windows(lines: list[str], style: Style) -> Iterator[Window]:
+def windows(lines: list[str], style: LineNumberStyle) -> Iterator[NumberedLines]:
     """All windows of a text, single numbered lines included, in order."""
     match = re.compile(_number(style)).match
     i, end = 0, len(lines)
@@ -110,11 +110,11 @@ def windows(lines: list[str], style: Style) -> Iterator[Window]:
                 break
             j += len(chunk)
             step = 512
-        yield Window(i, j, number)
+        yield NumberedLines(i, j, number)
         i = j
 
 
-def contents(lines: list[str], window: Window, style: Style) -> list[str]:
+def contents(lines: list[str], window: NumberedLines, style: LineNumberStyle) -> list[str]:
     """The lines of a window without their numbers."""
     out: list[str] = []
     i, n = window.start, window.number
@@ -126,7 +126,7 @@ def contents(lines: list[str], window: Window, style: Style) -> list[str]:
     return out
 
 
-class Numbering:
+class LineNumberCodec:
     """The fold. One style a text; lines numbered in another stay as they are."""
 
     name = "numbering"
@@ -156,7 +156,7 @@ class Numbering:
             if not breaks(lines[at]):
                 out.append(END)
             out += lines[at:]
-        return proven(self, text, "\n".join(out))
+        return verified(self, text, "\n".join(out))
 
     def decode(self, folded: str) -> str:
         before, _, body = f"\n{folded}".partition(f"\n{NOTE}\n")
@@ -172,7 +172,7 @@ class Numbering:
         return (before + "".join(stretches))[1:]
 
 
-def _thinned(lines: list[str], w: Window, style: Style) -> list[str]:
+def _thinned(lines: list[str], w: NumberedLines, style: LineNumberStyle) -> list[str]:
     """The lines of a window, most of them without their numbers."""
     full = lines[w.start : w.stop]
     out = contents(lines, w, style)
@@ -186,7 +186,7 @@ def _thinned(lines: list[str], w: Window, style: Style) -> list[str]:
     return out
 
 
-def _thick(body: str, mark: re.Match[str], stop: int, style: Style) -> str:
+def _thick(body: str, mark: re.Match[str], stop: int, style: LineNumberStyle) -> str:
     """The stretch from a mark to the next as it was, each line after a `\\n`."""
     if mark[1] is None:
         return body[mark.end() if mark[2] else mark.start() : stop]

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 from typing import NamedTuple
 
-from compressor.text.lossless.base import proven
+from compressor.text.lossless.base import verified
 
 NOTE = '[log lines by template: "A: x y" is A with <1> = x, <2> = y]'
 SHORTEST = 4  # lines of one template
@@ -39,7 +39,7 @@ _SAMPLE = 1500  # characters, about 15 lines
 _SHAPE = str.maketrans("123456789", "000000000")
 
 
-class Template(NamedTuple):
+class LogTemplate(NamedTuple):
     """`words` with `<1>`, `<2>`, ... where the values of the columns `slots` go; `rows` are the lines of its make."""
 
     words: str
@@ -47,7 +47,7 @@ class Template(NamedTuple):
     rows: list[int]
 
 
-class Templates:
+class LogTemplateCodec:
     """The fold."""
 
     name = "templates"
@@ -67,7 +67,7 @@ class Templates:
             values.append(pieces[at:to])
             makes[shape].append(i)
             at = to
-        found: list[Template] = []
+        found: list[LogTemplate] = []
         for shape, rows in makes.items():
             if len(rows) >= SHORTEST and _HOLE in shape:
                 found += _templates(shape.split(_HOLE), rows, values, lines)
@@ -79,7 +79,7 @@ class Templates:
                 of = values[i]
                 lines[i] = " ".join([f"{name}:", *[of[slot] for slot in slots]])
         folded = "\n".join(head + lines)
-        return proven(self, text, folded) if len(folded) <= (1 - SHARE) * len(text) else None
+        return verified(self, text, folded) if len(folded) <= (1 - SHARE) * len(text) else None
 
     def decode(self, folded: str) -> str:
         lines = folded.split("\n")
@@ -119,7 +119,7 @@ def _begins_alike(text: str) -> bool:
 
 def _templates(
     shape: Sequence[str], rows: list[int], values: Sequence[Sequence[str]], lines: Sequence[str]
-) -> Iterator[Template]:
+) -> Iterator[LogTemplate]:
     """The templates of all lines of one shape: one, or one for each frequent value of a column if that saves more."""
     columns = list(zip(*[values[i] for i in rows], strict=True))
     words, slots, written = [shape[0]], list[int](), 0
@@ -154,4 +154,4 @@ def _templates(
         return
     saved = sum(len(lines[i]) - 3 - sum(len(values[i][s]) + 1 for s in slots) for i in rows)
     if saved > len(sentence) + HEADER_COST and len(_SLOT.findall(sentence)) == written:
-        yield Template(sentence, slots, rows)
+        yield LogTemplate(sentence, slots, rows)

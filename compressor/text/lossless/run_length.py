@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from operator import eq
 
-from compressor.text.lossless.base import proven
+from compressor.text.lossless.base import verified
 
 SHORTEST = 3  # equal lines
 BLANK = 80  # blank lines
@@ -26,7 +26,7 @@ _WIDE = re.compile(rf"([^\n])\1{{{WIDE - 1},}}")
 _STRIDE = WIDE // 2
 
 
-class Runs:
+class RunLengthCodec:
     """The fold."""
 
     name = "runs"
@@ -56,7 +56,7 @@ class Runs:
             folded = _WIDE.sub(_shorten, folded)
         if folded is text or (("×" in text or "blank lines" in text) and _NOTES.search(text)):
             return None
-        return proven(self, text, folded)
+        return verified(self, text, folded)
 
     def decode(self, folded: str) -> str:
         out: list[str] = []

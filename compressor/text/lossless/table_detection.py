@@ -25,7 +25,7 @@ MIN_FILL = 0.6  # share of cells that must be there for ragged records to count 
 
 
 @dataclass(slots=True)
-class Table:
+class RecordTable:
     """`names[c]` is a column's dotted key path, `columns[c]` its cells (ABSENT where a record lacks it).
 
     `keys` holds the member names when the table was an object of objects, else None.
@@ -40,7 +40,7 @@ class Table:
         return len(self.columns[0]) if self.columns else 0
 
 
-def table_of(value: Any) -> Table | None:
+def detect_table(value: Any) -> RecordTable | None:
     """The table a list of records or an object of records holds, or None if it is no table or not worth one."""
     if type(value) is dict:
         if len(value) < 2 or not all(type(v) is dict for v in value.values()):
@@ -54,7 +54,7 @@ def table_of(value: Any) -> Table | None:
     return None
 
 
-def _of_records(records: Sequence[dict[str, Any]]) -> Table | None:
+def _of_records(records: Sequence[dict[str, Any]]) -> RecordTable | None:
     split = _columns(records)
     if split is None:
         return None
@@ -81,7 +81,7 @@ def _of_records(records: Sequence[dict[str, Any]]) -> Table | None:
             break
     if len(set(names)) != len(names):
         return None
-    return Table(names, columns)
+    return RecordTable(names, columns)
 
 
 def _columns(records: Sequence[Any], ragged: bool = True) -> tuple[list[str], list[list[Any]]] | None:

@@ -1,4 +1,4 @@
-"""What a segmenter gives: a `Layout`, a text cut into units with what is needed to write it again from some of them.
+"""What a segmenter gives: a `SegmentedText`, a text cut into units with what is needed to write it again from some of them.
 
 Layouts know structure. They know no query, no score, no budget and no message.
 """
@@ -16,7 +16,7 @@ Spans = npt.NDArray[np.int32]  # [n, 2] character offsets into the source text
 Mask = npt.NDArray[np.bool_]  # [n]
 
 
-class Flag(IntFlag):
+class UnitFlag(IntFlag):
     """What a unit is, as far as its text alone tells. A unit may carry several."""
 
     NONE = 0
@@ -30,7 +30,7 @@ class Flag(IntFlag):
     WARNING = 128
 
 
-class Layout(Protocol):
+class SegmentedText(Protocol):
     """A text cut into units.
 
     kind: "json", "log", "code", "diff", "table", "markdown", "html", "search", "trace", "prose", ...
@@ -38,7 +38,7 @@ class Layout(Protocol):
     spans: [n, 2] int32, in order, not overlapping: where each unit stands in `text`.
     parents: [n] int32: the unit that has to be kept if this one is (a table's header, the enclosing def), or -1.
         A parent always stands before its children.
-    flags: [n] uint16 of `Flag`.
+    flags: [n] uint16 of `UnitFlag`.
     columns: [n] int32, which column of a table a unit belongs to, an index into `column_names`; -1 outside tables. A
         cell whose parent has a column, too, belongs to that unit's record.
     """

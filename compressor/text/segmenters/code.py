@@ -9,12 +9,12 @@ import re
 
 import numpy as np
 
-from compressor.text.segmenters.base import Flag
-from compressor.text.segmenters.code_lines import line_rows
-from compressor.text.segmenters.code_tree_sitter import Rows, tree_rows
+from compressor.text.segmenters.base import UnitFlag
+from compressor.text.segmenters.code_lines import rows_by_indentation
+from compressor.text.segmenters.code_tree_sitter import CodeRows, rows_by_syntax_tree
 from compressor.text.segmenters.languages import hint_language, looks_like
 from compressor.text.segmenters.lines import line_starts
-from compressor.text.segmenters.span_layout import SpanLayout, layout
+from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 PARSED = 300_000  # characters; larger inputs are cut by their lines
 LONGEST_LINE = 2000  # characters; a file with longer ones is minified or data
@@ -32,34 +32,34 @@ _AROUND = re.compile(
     re.M,
 )
 _AROUND_FLAGS = {
-    "file": int(Flag.HEADER),
-    "more": int(Flag.SUMMARY),
-    "error": int(Flag.ERROR),
-    "noise": int(Flag.NOISE),
+    "file": int(UnitFlag.HEADER),
+    "more": int(UnitFlag.SUMMARY),
+    "error": int(UnitFlag.ERROR),
+    "noise": int(UnitFlag.NOISE),
 }
 
 
-def code(text: str, hint: str = "") -> SpanLayout:
+def segment_code(text: str, hint: str = "") -> SpanLayout:
     """Layout "code"."""
     if not text:
-        return layout("code", "", [])
+        return build_layout("code", "", [])
     starts = line_starts(text)
     numbers = _numbers(text, starts.tolist())
     if text.startswith("[File: ") or (len(numbers) > 1 and sum(n >= 0 for n in numbers) * 2 >= len(numbers)):
         return _window(text, hint, starts.tolist(), numbers)
     rows = _rows(text, hint_language(hint) or looks_like(text))
-    return layout("code", text, starts[rows.rows], rows.parents, rows.flags, rows.closes, LONGEST)
+    return build_layout("code", text, starts[rows.rows], rows.parents, rows.flags, rows.closes, LONGEST)
 
 
-def _rows(source: str, language: str | None) -> Rows:
+def _rows(source: str, language: str | None) -> CodeRows:
     """The units of a piece of code, by rows."""
     if language is not None and len(source) <= PARSED and not source[:1].isspace():
         longest = max(map(len, source.split("\n")))
-        rows = tree_rows(source, language) if longest <= LONGEST_LINE else None
+        rows = rows_by_syntax_tree(source, language) if longest <= LONGEST_LINE else None
         if rows is not None and rows.rows:
             rows.rows[0] = 0
             return rows
-    return line_rows(source, language)
+    return rows_by_indentation(source, language)
 
 
 def _numbers(text: str, starts: list[int]) -> list[int]:
@@ -111,7 +111,7 @@ def _window(text: str, hint: str, starts: list[int], numbers: list[int]) -> Span
         flags += rows.flags
         closes += [base + c if c >= 0 else -1 for c in rows.closes]
         i = j
-    return layout("code", text, np.array(starts, np.int32)[units], parents, flags, closes, LONGEST)
+    return build_layout("code", text, np.array(starts, np.int32)[units], parents, flags, closes, LONGEST)
 
 
 def _path(line: str) -> str:

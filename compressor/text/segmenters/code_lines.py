@@ -9,8 +9,8 @@ import re
 
 import numpy as np
 
-from compressor.text.segmenters.base import Flag
-from compressor.text.segmenters.code_tree_sitter import LONG_DOCSTRING, Rows
+from compressor.text.segmenters.base import UnitFlag
+from compressor.text.segmenters.code_tree_sitter import LONG_DOCSTRING, CodeRows
 
 _PYTHON_TOKENS = re.compile(
     r'"""[\s\S]*?(?:"""|\Z)|\'\'\'[\s\S]*?(?:\'\'\'|\Z)|"[^"\\\n]*(?:\\.[^"\\\n]*)*"?|\'[^\'\\\n]*(?:\\.[^\'\\\n]*)*\'?'
@@ -42,16 +42,16 @@ _CLOSER = re.compile(r"[})\]]|(?:end|fi|done|esac)\b")
 _BRANCH = re.compile(
     r"(?:\}\s*)?(?:else|elif|elsif|elseif|except|finally|catch|rescue|ensure|case|default|when)\b|\}.*[{(\[]\s*$"
 )
-_FLAGS = {"import": int(Flag.IMPORT), "signature": int(Flag.SIGNATURE), "comment": int(Flag.COMMENT)}
+_FLAGS = {"import": int(UnitFlag.IMPORT), "signature": int(UnitFlag.SIGNATURE), "comment": int(UnitFlag.COMMENT)}
 
 
-def line_rows(code: str, language: str | None) -> Rows:
+def rows_by_indentation(code: str, language: str | None) -> CodeRows:
     """The units of `code`, by rows (0-based, split at `\\n`). Never fails."""
     lines = code.split("\n")
     inside = _inside(code, lines, language)
     hash_comments = language in _HASH or language == "python"
     braces = language not in _INDENTED
-    out = Rows()
+    out = CodeRows()
     stack: list[tuple[int, int]] = []  # (indentation, unit) of the units that are open
     indents: list[int] = []
     decorated = -1  # indentation of a decorator whose definition is still to come
@@ -71,10 +71,10 @@ def line_rows(code: str, language: str | None) -> Rows:
         m = _HEAD.match(body)
         flag = _FLAGS[m.lastgroup] if m and m.lastgroup else 0
         if first == "#" and hash_comments:
-            flag = int(Flag.COMMENT)
+            flag = int(UnitFlag.COMMENT)
         elif braces and not flag and "(" in body and body.rstrip()[-1:] in "{)" and _C_FUNCTION.match(body):
             flag = (
-                int(Flag.SIGNATURE)
+                int(UnitFlag.SIGNATURE)
                 if body.rstrip()[-1] == "{" or lines[row + 1 : row + 2] == [line[:indent] + "{"]
                 else 0
             )
@@ -111,18 +111,18 @@ def line_rows(code: str, language: str | None) -> Rows:
 _CHAINED = 1 << 12  # only within this module: a branch (`else`) of the statement that is its parent
 
 
-def _paragraphs(out: Rows, lines: list[str], inside: list[int], row: int, unit: int, indents: list[int]) -> None:
+def _paragraphs(out: CodeRows, lines: list[str], inside: list[int], row: int, unit: int, indents: list[int]) -> None:
     """Cuts the long string or comment that begins at `row` at its blank lines; its last row closes its first."""
     end = row + 1
     while end < len(lines) and inside[end] == 2:
         end += 1
-    if end - row <= LONG_DOCSTRING or not out.flags[unit] & Flag.COMMENT:
+    if end - row <= LONG_DOCSTRING or not out.flags[unit] & UnitFlag.COMMENT:
         return
     for i in range(row + 1, end - 2):
         if not lines[i].strip() and lines[i + 1].strip():
-            out.add(i + 1, unit, Flag.COMMENT)
+            out.add(i + 1, unit, UnitFlag.COMMENT)
             indents.append(indents[unit])
-    out.add(end - 1, unit, Flag.COMMENT, closes=unit)
+    out.add(end - 1, unit, UnitFlag.COMMENT, closes=unit)
     indents.append(indents[unit])
 
 

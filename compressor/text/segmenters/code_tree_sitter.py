@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.base import UnitFlag
 
 if TYPE_CHECKING:
     from tree_sitter import Language, Node
@@ -27,7 +27,7 @@ LONG_DOCSTRING = 10  # rows; longer ones are cut at their blank lines
 
 
 @dataclass(slots=True)
-class Rows:
+class CodeRows:
     """Units as they grow: unit i begins at row rows[i]. parents, flags, closes: as in `SpanLayout`."""
 
     rows: list[int] = field(default_factory=list)
@@ -161,7 +161,7 @@ def _language(name: str) -> Language:
     return Language(getattr(importlib.import_module(grammar.module), grammar.function)())
 
 
-def tree_rows(code: str, language: str) -> Rows | None:
+def rows_by_syntax_tree(code: str, language: str) -> CodeRows | None:
     """The units of `code`, by rows (0-based, split at `\\n`); None without a grammar or if it does not parse."""
     grammar = GRAMMARS.get(language)
     if grammar is None:
@@ -213,15 +213,15 @@ class _Walk:
     def __init__(self, grammar: Grammar, code: str) -> None:
         self.grammar = grammar
         self.lines = code.split("\n")
-        self.out = Rows()
+        self.out = CodeRows()
         self.reach = -1  # the last row of the last statement: what begins on it belongs to that
         self.kinds = (
-            dict.fromkeys(grammar.signatures, int(Flag.SIGNATURE))
-            | dict.fromkeys(grammar.imports, int(Flag.IMPORT))
-            | dict.fromkeys(_COMMENTS, int(Flag.COMMENT))
+            dict.fromkeys(grammar.signatures, int(UnitFlag.SIGNATURE))
+            | dict.fromkeys(grammar.imports, int(UnitFlag.IMPORT))
+            | dict.fromkeys(_COMMENTS, int(UnitFlag.COMMENT))
         )
 
-    def run(self, root: Node) -> Rows:
+    def run(self, root: Node) -> CodeRows:
         self.statements(root, -1, 0)
         return self.out
 
@@ -231,7 +231,7 @@ class _Walk:
     def statements(self, holder: Node, parent: int, depth: int) -> None:
         """Units for the statements right under `holder`."""
         add, kinds, prefixes = self.add, self.kinds, self.grammar.prefixes
-        comment = int(Flag.COMMENT)
+        comment = int(UnitFlag.COMMENT)
         first = -1  # row of an attribute that belongs to the next statement
         docstrings = not self.grammar.braces
         for node in holder.named_children:
@@ -269,8 +269,8 @@ class _Walk:
             return
         for i in range(row + 1, end):
             if not self.lines[i].strip() and self.lines[i + 1].strip() and i + 1 < end:
-                self.out.add(i + 1, unit, Flag.COMMENT)
-        self.out.add(end, unit, Flag.COMMENT, closes=unit)
+                self.out.add(i + 1, unit, UnitFlag.COMMENT)
+        self.out.add(end, unit, UnitFlag.COMMENT, closes=unit)
 
     def _compound(self, node: Node, unit: int, depth: int) -> None:
         """The bodies of a statement of several rows whose first row is `unit`."""
@@ -302,7 +302,7 @@ class _Walk:
                 else:
                     head = self.add(row, unit)
             if holder.type in self.grammar.signatures:
-                self.out.flags[head] |= Flag.SIGNATURE
+                self.out.flags[head] |= UnitFlag.SIGNATURE
             self.statements(block, head, depth + 1)
             if self.grammar.braces:
                 self._close(end, head, unit)

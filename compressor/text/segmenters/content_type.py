@@ -41,14 +41,14 @@ _MARKDOWN = re.compile(
 )
 
 
-def detect(text: str, hint: str = "") -> str:
+def detect_content_type(text: str, hint: str = "") -> str:
     """The kind of a text. `hint` is what is known of where it comes from: a file name, the tool call that made it."""
     if _JSON.match(text) and text[-200:].rstrip()[-1:] in ("}", "]"):
         return "json"
-    return detect_lines(text, hint)
+    return detect_line_content_type(text, hint)
 
 
-def detect_lines(text: str, hint: str = "") -> str:
+def detect_line_content_type(text: str, hint: str = "") -> str:
     """As `detect`, for a text that is known not to be JSON."""
     sample, lines = _sample(text)
     n = len(lines)

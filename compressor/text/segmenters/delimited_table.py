@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from compressor.context.refs import GAP
-from compressor.text.segmenters.base import Flag, Mask, Spans
+from compressor.context.refs import ELLIPSIS
+from compressor.text.segmenters.base import Mask, Spans, UnitFlag
 
 LEAST_ROWS = 3
 _RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\r?")
@@ -24,8 +24,8 @@ LONG_CELL = 48  # mean characters above which a column does not count as identit
 Span = tuple[int, int]
 
 
-class GridLayout:
-    """A `Layout` of one text table. `text` is the units' own text, which `spans` refer to; `source` the original.
+class DelimitedTableLayout:
+    """A `SegmentedText` of one text table. `text` is the units' own text, which `spans` refer to; `source` the original.
 
     The identity columns of a row (ids, numbers, dates, codes, a first column that names the rows) are one unit, every
     other cell is one of its own.
@@ -46,7 +46,7 @@ class GridLayout:
         ] or [0]
         self._tiers = [identity, *([c] for c in range(width) if c not in identity)]
         fragments = [delimiter.join(self._header) + "\n"]
-        parents, flags, columns = [-1], [int(Flag.HEADER)], [-1]
+        parents, flags, columns = [-1], [int(UnitFlag.HEADER)], [-1]
         for row in cells:
             first = len(fragments)
             for t, tier in enumerate(self._tiers):
@@ -82,18 +82,20 @@ class GridLayout:
         # Columns that not every row has go last: a row then ends early instead of holding a gap.
         shown = sorted(tier_of, key=lambda c: (tier_of[c] > 0 and kept[tier_of[c]] < kept[0], -kept[tier_of[c]], c))
         cut = len(shown) < len(self._header)
-        lines = [self._line([self._header[c] for c in shown] + [GAP] * cut)] if keep[0] or alive.any() else []
+        lines = [self._line([self._header[c] for c in shown] + [ELLIPSIS] * cut)] if keep[0] or alive.any() else []
         gap = False
         for r, row in enumerate(self._cells):
             if not alive[r]:
                 if not gap:
-                    lines.append(GAP)
+                    lines.append(ELLIPSIS)
                 gap = True
                 continue
             gap = False
             # A row that is kept at all keeps its identity.
-            parts = [row[c] if tier_of[c] == 0 or grid[r, tier_of[c]] else GAP for c in shown]
-            while len(parts) > 1 and parts[-1] == GAP:  # a row shorter than the header shows by itself that it is cut
+            parts = [row[c] if tier_of[c] == 0 or grid[r, tier_of[c]] else ELLIPSIS for c in shown]
+            while (
+                len(parts) > 1 and parts[-1] == ELLIPSIS
+            ):  # a row shorter than the header shows by itself that it is cut
                 parts.pop()
             lines.append(self._line(parts))
         return "\n".join(lines)
@@ -122,7 +124,7 @@ def _labels(cells: list[list[str]]) -> bool:
     return len(set(names)) >= 0.8 * len(names) and sum(map(len, names)) <= LONG_CELL * len(names)
 
 
-def grid(text: str) -> GridLayout | None:
+def segment_delimited_table(text: str) -> DelimitedTableLayout | None:
     """The layout of a text that is one clean table (every line the same number of cells, a header first), or None."""
     lines: list[Span] = []
     at = 0
@@ -150,7 +152,7 @@ def grid(text: str) -> GridLayout | None:
     names = [text[a:b] for a, b in rows[0]]
     if delimiter != "|" and (len(set(names)) != width or any(_IDENTITY.match(n) and n[0].isdigit() for n in names)):
         return None  # the first line is a record, not a header
-    return GridLayout(text, delimiter, rows[0], rows[1:])
+    return DelimitedTableLayout(text, delimiter, rows[0], rows[1:])
 
 
 def _cells(text: str, a: int, b: int, delimiter: str) -> list[Span]:

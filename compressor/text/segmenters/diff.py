@@ -9,9 +9,9 @@ import re
 
 import numpy as np
 
-from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import line_starts
-from compressor.text.segmenters.span_layout import SpanLayout, layout
+from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 LONGEST_RUN = 24  # lines; longer runs are cut so that part of a large new file can stay
 
@@ -24,7 +24,7 @@ _FILE_MORE = re.compile(
 _COMMIT = re.compile(r"commit [0-9a-f]{7,40}\b")
 
 
-def diff(text: str, hint: str = "") -> SpanLayout:
+def segment_diff(text: str, hint: str = "") -> SpanLayout:
     """Layout "diff". Lines outside hunks (a commit message, a `--stat`) are units of their own."""
     starts = line_starts(text).tolist()
     size = len(starts)
@@ -61,7 +61,7 @@ def diff(text: str, hint: str = "") -> SpanLayout:
             hunk = len(units)
             units.append(s)
             parents.append(file)
-            flags.append(Flag.HEADER)
+            flags.append(UnitFlag.HEADER)
             old, new, run = int(m.group(1) or 1), int(m.group(2) or 1), "@"
         elif run == "h" and _FILE_MORE.match(text, s):
             continue
@@ -69,7 +69,7 @@ def diff(text: str, hint: str = "") -> SpanLayout:
             file, run = len(units), "h"
             units.append(s)
             parents.append(commit)
-            flags.append(Flag.HEADER)
+            flags.append(UnitFlag.HEADER)
         elif first == "\\" and run in ("c", " "):
             continue
         else:
@@ -78,6 +78,6 @@ def diff(text: str, hint: str = "") -> SpanLayout:
                 commit, file = len(units), -1
             units.append(s)
             parents.append(-1 if head else commit)
-            flags.append(Flag.HEADER if head else 0)
+            flags.append(UnitFlag.HEADER if head else 0)
             run = ""
-    return layout("diff", text, units, np.array(parents, np.int32), flags, longest=4000)
+    return build_layout("diff", text, units, np.array(parents, np.int32), flags, longest=4000)

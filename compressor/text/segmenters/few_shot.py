@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from compressor.text.segmenters.span_layout import SpanLayout, layout
+from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 LEAST_TAGGED, LEAST = 2, 3  # examples that make a list
 ANNOUNCED = 400  # characters before a list in which it is announced
@@ -49,7 +49,7 @@ _NEXT_HEADING = re.compile(r"^(?:#{1,6}[ \t]|\*\*[^*\n]+\*\*[ \t]*$|</)", re.M)
 
 
 @dataclass(frozen=True, slots=True)
-class Examples:
+class ExampleSpans:
     """A list of examples: where each begins, and where the last one ends. What stands between two is white space or
     a rule, and belongs to the one before."""
 
@@ -62,33 +62,33 @@ class Examples:
         return self.starts[0]
 
 
-def find_examples(text: str, alone: bool = False) -> list[Examples]:
+def find_examples(text: str, alone: bool = False) -> list[ExampleSpans]:
     """The lists of examples in a prompt, in order, not overlapping. `alone`: the text is known to be such a list and
     nothing else. Linear in the text."""
     low = text.lower()
     if "example" not in low and ":" not in low and "<" not in low:
         return []
     found = [*_tagged(text), *_headed(text, alone), *_labelled(text, alone)]
-    out: list[Examples] = []
+    out: list[ExampleSpans] = []
     for one in found:  # the plainest form first
         if all(one.end <= other.start or one.start >= other.end for other in out):
             out.append(one)
     return sorted(out, key=lambda one: one.start)
 
 
-def announces(text: str) -> bool:
+def mentions_examples(text: str) -> bool:
     """Whether a text speaks of worked examples; "for example" does not."""
     return bool(_ANNOUNCES.search(_NOT_ONE.sub("", text)))
 
 
-def examples_layout(text: str) -> SpanLayout:
+def segment_examples(text: str) -> SpanLayout:
     """The layout of a list: its examples, each kept or left out whole; anything else is one unit."""
     found = find_examples(text, alone=True)
     starts = found[0].starts if len(found) == 1 and found[0].start == 0 and found[0].end == len(text) else (0,)
-    return layout("example", text, np.array(starts, np.int32), longest=0)
+    return build_layout("example", text, np.array(starts, np.int32), longest=0)
 
 
-def _tagged(text: str) -> list[Examples]:
+def _tagged(text: str) -> list[ExampleSpans]:
     spans: list[tuple[int, int, str]] = []
     low = text.lower() if len(text.lower()) == len(text) else text
     at = 0
@@ -106,7 +106,7 @@ def _tagged(text: str) -> list[Examples]:
     return _runs(text, spans, LEAST_TAGGED)
 
 
-def _runs(text: str, spans: list[tuple[int, int, str]], least: int) -> list[Examples]:
+def _runs(text: str, spans: list[tuple[int, int, str]], least: int) -> list[ExampleSpans]:
     """Neighbours of one kind with nothing but white space and rules between them."""
     runs: list[list[tuple[int, int, str]]] = []
     for span in spans:
@@ -115,10 +115,10 @@ def _runs(text: str, spans: list[tuple[int, int, str]], least: int) -> list[Exam
             runs[-1].append(span)
         else:
             runs.append([span])
-    return [Examples(tuple(a for a, _, _ in run), run[-1][1]) for run in runs if len(run) >= least]
+    return [ExampleSpans(tuple(a for a, _, _ in run), run[-1][1]) for run in runs if len(run) >= least]
 
 
-def _headed(text: str, alone: bool) -> list[Examples]:
+def _headed(text: str, alone: bool) -> list[ExampleSpans]:
     """`Example 1 … Example 2 …`: numbered from 1 or 0, headings of one form, none left out."""
     found = list(_HEADING.finditer(text))
     out = []
@@ -136,7 +136,7 @@ def _headed(text: str, alone: bool) -> list[Examples]:
             end = starts.pop()
             end = _trimmed(text, end)
         if len(starts) >= LEAST - 1:
-            out.append(Examples(tuple(starts), end))
+            out.append(ExampleSpans(tuple(starts), end))
     return out
 
 
@@ -150,10 +150,10 @@ def _end_of(text: str, at: int, gaps: bool) -> int | None:
     return _trimmed(text, stop.start())
 
 
-def _labelled(text: str, alone: bool) -> list[Examples]:
+def _labelled(text: str, alone: bool) -> list[ExampleSpans]:
     """Runs of question and answer, each with its label."""
     found = list(_LABEL.finditer(text))
-    out: list[Examples] = []
+    out: list[ExampleSpans] = []
     i = 0
     while i + 1 < len(found):
         ask = found[i].group(1).lower()
@@ -178,7 +178,7 @@ def _labelled(text: str, alone: bool) -> list[Examples]:
 
 def _pairs(
     text: str, labels: list[re.Match[str]], after: re.Match[str] | None, ask: str, alone: bool
-) -> Examples | None:
+) -> ExampleSpans | None:
     starts = [match.start() for match in labels[::2]]
     answers = [match.end() for match in labels[1::2]]
     # The last pair is the question itself if nobody has answered it, or if one of its form stands behind it.
@@ -198,7 +198,7 @@ def _pairs(
         return None
     if not (alone or _announced(text, starts[0]) or (open_ and ask not in _DIALOGUE)):
         return None
-    return Examples(tuple(starts), end)
+    return ExampleSpans(tuple(starts), end)
 
 
 def _ink(text: str, at: int) -> int:
@@ -220,4 +220,4 @@ def _announced(text: str, start: int) -> bool:
     paragraph = _BLANK.split(before)[-1]
     last = paragraph.rsplit("\n", 1)[-1].strip()
     ends = last.endswith((":", ".", ">", "-", "=", "*")) or last.startswith("#")
-    return ends and not _SAID.match(last) and announces(paragraph)
+    return ends and not _SAID.match(last) and mentions_examples(paragraph)

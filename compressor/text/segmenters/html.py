@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.sentences import sentence_starts
-from compressor.text.segmenters.span_layout import SpanLayout, layout
+from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 # Every alternative takes what is never closed up to the end, so that no `<` is looked at twice.
 _TAG = re.compile(
@@ -41,10 +41,10 @@ _LONG = 240  # characters of one block of text; longer ones are cut at sentences
 _SHORT = 12  # characters; shorter stretches without text (`</div>`) stay with the text before them
 
 
-def html(text: str, hint: str = "") -> SpanLayout:
+def segment_html(text: str, hint: str = "") -> SpanLayout:
     """Layout "html"."""
     if not text:
-        return layout("html", "", [])
+        return build_layout("html", "", [])
     cuts, said, noisy, levels = _blocks(text)
     starts: list[int] = []
     parents: list[int] = []
@@ -54,28 +54,28 @@ def html(text: str, hint: str = "") -> SpanLayout:
     for i, (a, b) in enumerate(zip(cuts, ends, strict=True)):
         if not said[i]:
             # stretches without text are one unit, or too short to be one
-            if not starts or (b - a > _SHORT and not flags[-1] & Flag.NOISE):
+            if not starts or (b - a > _SHORT and not flags[-1] & UnitFlag.NOISE):
                 starts.append(a)
                 parents.append(-1)
-                flags.append(Flag.NOISE)
+                flags.append(UnitFlag.NOISE)
             continue
         parent = scopes[-1][1] if scopes else -1
         level = levels.get(i)
         if noisy[i]:
-            flag, parent = int(Flag.NOISE), -1
+            flag, parent = int(UnitFlag.NOISE), -1
         elif level is not None:
             while scopes and scopes[-1][0] >= level:
                 scopes.pop()
             parent = scopes[-1][1] if scopes else -1
             scopes.append((level, len(starts)))
-            flag = int(Flag.HEADER)
+            flag = int(UnitFlag.HEADER)
         else:
             flag = 0
         begins = [a] if level is not None or b - a <= _LONG else _sentences(text, a, b)
         starts += begins
         parents += [parent] * len(begins)
         flags += [flag] * len(begins)
-    return layout("html", text, starts, parents, flags, longest=0)
+    return build_layout("html", text, starts, parents, flags, longest=0)
 
 
 def _blocks(text: str) -> tuple[list[int], list[int], list[bool], dict[int, int]]:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.context.refs import GAP
-from compressor.text.lossless.json_tables import ABSENT_CELL, Emitter, Parsed, needs_ascii, parse
-from compressor.text.lossless.table_detection import table_of
-from compressor.text.segmenters.base import Flag, Layout, Mask, Spans
+from compressor.context.refs import ELLIPSIS
+from compressor.text.lossless.json_tables import ABSENT_CELL, ParsedJson, TableWriter, needs_ascii, parse
+from compressor.text.lossless.table_detection import detect_table
+from compressor.text.segmenters.base import Mask, SegmentedText, Spans, UnitFlag
 from compressor.text.segmenters.json_spans import Step, leaf_spans
 
 LONG_TEXT = 400  # characters from which a string is segmented like a text of its own
@@ -29,7 +29,7 @@ BULKY_CELL = 160  # mean characters from which a table's cells are too large to 
 _IDENTITY = re.compile(r'^"?[^"\s]*\d[^"\s]*"?$')
 _TROUBLE = ("error", "exception", "fail", "fatal", "denied", "traceback", "stderr")
 _UNTROUBLED = re.compile(r':(?:""|null|\[\]|\{\}|false|0|"0"|"ok"|"none"),$', re.I)
-_GAP_ITEM = f'"{GAP}"'
+_GAP_ITEM = f'"{ELLIPSIS}"'
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Text:
     label: str
     step: Step
     first: int
-    layout: Layout
+    layout: SegmentedText
 
 
 @dataclass(slots=True)
@@ -92,11 +92,11 @@ Node = Leaf | Text | Group | Grid
 
 
 class JsonLayout:
-    """A `Layout` of a JSON text. `text` is the units' own text, which `spans` refer to; `source` is the original."""
+    """A `SegmentedText` of a JSON text. `text` is the units' own text, which `spans` refer to; `source` is the original."""
 
     kind = "json"
 
-    def __init__(self, source: str, parsed: Parsed, segment: Callable[[str], Layout]) -> None:
+    def __init__(self, source: str, parsed: ParsedJson, segment: Callable[[str], SegmentedText]) -> None:
         self.source = source
         self.parsed = parsed
         builder = _Builder(needs_ascii(source), segment)
@@ -159,21 +159,21 @@ class JsonLayout:
         return out
 
 
-def json_layout(text: str, segment: Callable[[str], Layout] | None = None) -> JsonLayout | None:
+def json_layout(text: str, segment: Callable[[str], SegmentedText] | None = None) -> JsonLayout | None:
     """The layout of a JSON or NDJSON text, or None if it is neither. `segment` cuts long strings inside it."""
     parsed = parse(text)
     if parsed is None:
         return None
     if segment is None:
-        from compressor.text.segmenters import segment as default_segment
+        from compressor.text.segmenters import segment_text as default_segment
 
         segment = default_segment
     return JsonLayout(text, parsed, segment)
 
 
 class _Builder:
-    def __init__(self, ascii_only: bool, segment: Callable[[str], Layout]) -> None:
-        self.emitter = Emitter(ascii_only)
+    def __init__(self, ascii_only: bool, segment: Callable[[str], SegmentedText]) -> None:
+        self.emitter = TableWriter(ascii_only)
         self.segment = segment
         self.fragments: list[str] = []
         self.parents: list[int] = []
@@ -226,10 +226,10 @@ class _Builder:
         rows: list[tuple[Step, ...]]
         if type(value) is list and type(value[0]) is list and all(type(v) is list and v for v in value):
             bounds = [len(v) for v in value]
-            table = table_of([r for group in value for r in group])
+            table = detect_table([r for group in value for r in group])
             rows = [(g, i) for g, group in enumerate(value) for i in range(len(group))]
         else:
-            table = table_of(value)
+            table = detect_table(value)
             rows = [(k,) for k in value] if type(value) is dict else [(i,) for i in range(len(value))]
         if table is None:
             return None
@@ -240,7 +240,7 @@ class _Builder:
         if not columns or any(s > BULKY_CELL for s in sizes):
             return None
         tiers = _tiers(names, columns, sizes)
-        header = self.unit(f'"columns":[{",".join(names + constants)}]', flag=Flag.HEADER)
+        header = self.unit(f'"columns":[{",".join(names + constants)}]', flag=UnitFlag.HEADER)
         units: list[list[int]] = [[] for _ in tiers]
         cells: list[list[str]] = [
             [",".join(row) for row in zip(*(columns[c] for c in tier), strict=True)] for tier in tiers
@@ -265,7 +265,7 @@ def _flag_trouble(fragments: list[str], text: str, ends: npt.NDArray[np.int32], 
         while at >= 0:
             unit = int(np.searchsorted(ends, at, side="right"))
             if not _UNTROUBLED.search(fragments[unit]):
-                flags[unit] |= Flag.ERROR
+                flags[unit] |= UnitFlag.ERROR
             at = low.find(word, int(ends[unit]))
 
 

@@ -10,9 +10,9 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import Flags, flag_words, line_starts
-from compressor.text.segmenters.span_layout import SpanLayout, layout
+from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -40,7 +40,7 @@ _LEVEL = re.compile(
     r"INFO\b|NOTICE\b|ERROR|FATAL|FAILURE\b|CRITICAL|CRIT\b|SEVERE|EMERG|ALERT\b|PANIC|WARN|DEBUG|TRACE\b|VERBOSE\b"
     rf"|\[{_SMALL}|={_SMALL}|\"{_SMALL}|<{_SMALL}|:{_SMALL}\]"
 )
-_ERROR, _WARNING, _NOISE = int(Flag.ERROR), int(Flag.WARNING), int(Flag.NOISE)
+_ERROR, _WARNING, _NOISE = int(UnitFlag.ERROR), int(UnitFlag.WARNING), int(UnitFlag.NOISE)
 _LEVEL_FLAGS = {"info": 0, "noti": 0, "warn": _WARNING} | dict.fromkeys(("debu", "trac", "verb"), _NOISE)
 _LETTER = re.compile(r"(?:[-\d:., \t]{12,48}?[ \t](?P<letter>[VDIWEF])[ \t/]|(?P<first>[VDIWEF])(?:/|\d{4} ))")
 _LETTER_FLAGS = {"E": _ERROR, "F": _ERROR, "W": _WARNING, "I": 0, "D": _NOISE, "V": _NOISE}
@@ -53,10 +53,10 @@ TROUBLE = (
 _LEVEL_WITHIN = 160  # characters of a line in which its level must stand
 
 
-def log(text: str, hint: str = "") -> SpanLayout:
+def segment_log(text: str, hint: str = "") -> SpanLayout:
     """Layout "log": a unit a line."""
     if not text:
-        return layout("log", "", [])
+        return build_layout("log", "", [])
     starts = line_starts(text)
     where = starts.tolist()
     match = LOG_HEAD.match
@@ -66,7 +66,7 @@ def log(text: str, hint: str = "") -> SpanLayout:
     parents = np.where(head, np.int32(-1), parents)
     if head.sum() * 20 < len(where):  # no format we know: nothing can be said about continuations
         parents = np.full(len(where), -1, np.int32)
-    return layout("log", text, starts, parents, level_flags(text, starts, head), longest=2000)
+    return build_layout("log", text, starts, parents, level_flags(text, starts, head), longest=2000)
 
 
 def level_flags(text: str, starts: npt.NDArray[np.int32], head: npt.NDArray[np.bool_]) -> Flags:

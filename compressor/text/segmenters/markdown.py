@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 
-from compressor.text.segmenters.base import Flag
-from compressor.text.segmenters.code import code
+from compressor.text.segmenters.base import UnitFlag
+from compressor.text.segmenters.code import segment_code
 from compressor.text.segmenters.lines import line_starts
 from compressor.text.segmenters.sentences import sentence_starts
-from compressor.text.segmenters.span_layout import SpanLayout, layout
+from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 from compressor.text.segmenters.table import RULE
 
 _LINE = re.compile(
@@ -22,13 +22,13 @@ _LINE = re.compile(
 _LONG = 240  # characters of a list item; longer ones are cut at sentences
 
 
-def markdown(text: str, hint: str = "") -> SpanLayout:
+def segment_markdown(text: str, hint: str = "") -> SpanLayout:
     """Layout "markdown"."""
     if not text:
-        return layout("markdown", "", [])
+        return build_layout("markdown", "", [])
     page = _Page(text)
     page.read(line_starts(text).tolist())
-    return layout("markdown", text, page.starts, page.parents, page.flags, page.closes)
+    return build_layout("markdown", text, page.starts, page.parents, page.flags, page.closes)
 
 
 class _Page:
@@ -57,7 +57,7 @@ class _Page:
     def heading(self, start: int, level: int) -> None:
         while self.scopes and self.scopes[-1][0] >= level:
             self.scopes.pop()
-        self.scopes.append((level, self.add(start, self.scope(), Flag.HEADER)))
+        self.scopes.append((level, self.add(start, self.scope(), UnitFlag.HEADER)))
 
     def sentences(self, a: int, b: int, parent: int) -> None:
         for s in sentence_starts(self.text[a:b]):
@@ -77,7 +77,7 @@ class _Page:
                 self.items.clear()
             if kind == "blank":
                 if not self.starts:
-                    self.add(where[i], -1, Flag.NOISE)
+                    self.add(where[i], -1, UnitFlag.NOISE)
                 i += 1
             elif kind == "fence" and m is not None:
                 i = self.fence(where, ends, i, m.group().strip())
@@ -87,7 +87,7 @@ class _Page:
             elif kind == "row":
                 i = self.row(where, i)
             elif kind in ("rule", "under", "noise"):
-                self.add(where[i], self.scope(), Flag.NOISE)
+                self.add(where[i], self.scope(), UnitFlag.NOISE)
                 i += 1
             else:
                 i = self.paragraph(where, ends, i, m if kind == "item" else None)
@@ -124,7 +124,7 @@ class _Page:
             self.add(where[i], self.table)
             return i + 1
         ruled = i + 1 < len(where) and RULE.match(self.text, where[i + 1]) is not None
-        self.table = self.add(where[i], self.scope(), Flag.HEADER if ruled else 0)
+        self.table = self.add(where[i], self.scope(), UnitFlag.HEADER if ruled else 0)
         return i + 2 if ruled else i + 1
 
     def fence(self, where: list[int], ends: list[int], i: int, ticks: str) -> int:
@@ -136,10 +136,10 @@ class _Page:
             and not text[where[j] : ends[j]].strip(" \t\r\n" + ticks[0])
         ):
             j += 1
-        head = self.add(where[i], self.items[-1][1] if self.items else self.scope(), Flag.HEADER)
+        head = self.add(where[i], self.items[-1][1] if self.items else self.scope(), UnitFlag.HEADER)
         if j > i + 1:
             inner = text[where[i + 1] : ends[j - 1]]
-            block = code(inner, text[where[i] : ends[i]].strip(" \t\r\n`~"))
+            block = segment_code(inner, text[where[i] : ends[i]].strip(" \t\r\n`~"))
             first = len(self.starts)
             closes = block.closes.tolist() if block.closes is not None else [-1] * len(block.spans)
             for (a, _), parent, flag, mate in zip(

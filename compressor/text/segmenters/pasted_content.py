@@ -10,7 +10,7 @@ import json
 import re
 from itertools import pairwise
 
-from compressor.text.segmenters.content_type import detect
+from compressor.text.segmenters.content_type import detect_content_type
 from compressor.text.segmenters.log import LOG_HEAD
 
 SHORTEST = 800  # characters
@@ -35,7 +35,7 @@ _SENTENCE = re.compile(
 )
 
 
-def find_material(text: str) -> list[Span]:
+def find_pasted_content(text: str) -> list[Span]:
     """Spans of pasted material of at least `SHORTEST` characters, in order, not overlapping: what stands in fences or
     in tags such as `<document>` (without those), numbered document lists, JSON values, and runs of paragraphs that are
     plainly logs, diffs, tables, code, tracebacks or pages. Linear in the text."""
@@ -143,7 +143,7 @@ def _paragraphs(text: str, start: int, end: int) -> list[Span]:
 
 
 def _is_data(paragraph: str, kinds: frozenset[str]) -> bool:
-    kind = detect(paragraph)
+    kind = detect_content_type(paragraph)
     if kind == "log":  # also the name for lines of no known form
         lines = paragraph[:8000].split("\n")
         return sum(1 for line in lines if LOG_HEAD.match(line)) * 2 > len(lines)

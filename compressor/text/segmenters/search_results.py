@@ -9,9 +9,9 @@ import re
 
 import numpy as np
 
-from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import line_starts
-from compressor.text.segmenters.span_layout import SpanLayout, layout
+from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 #: path:line:text and path-line-text
 GREP = re.compile(r"(?![ \t])(?:[A-Za-z]:)?[^\s:][^\n:]{0,250}?(?P<mark>[:-])\d+(?P=mark)")
@@ -37,12 +37,12 @@ _LINE = re.compile(
     r"|(?P<noise>End of matches\b|--\s*\r?(?:\n|\Z)|\r?(?:\n|\Z))"
     r"|(?P<warn>(?:find|grep|ls|rg):\s))"
 )
-_FLAGS = {"head": int(Flag.HEADER | Flag.SUMMARY), "sum": int(Flag.SUMMARY), "noise": int(Flag.NOISE)}
+_FLAGS = {"head": int(UnitFlag.HEADER | UnitFlag.SUMMARY), "sum": int(UnitFlag.SUMMARY), "noise": int(UnitFlag.NOISE)}
 #: a match under its file's name
 NUMBERED = re.compile(r"[ \t]*(?:Line[ \t]+)?\d+[:-]")
 
 
-def search(text: str, hint: str = "") -> SpanLayout:
+def segment_search_results(text: str, hint: str = "") -> SpanLayout:
     """Layout "search": a unit a line."""
     starts = line_starts(text)
     where = starts.tolist()
@@ -67,7 +67,7 @@ def search(text: str, hint: str = "") -> SpanLayout:
             continue
         parents[i] = top
         if kind == "warn":
-            flags[i] = Flag.WARNING
+            flags[i] = UnitFlag.WARNING
         elif kind is not None:
             flags[i] = _FLAGS[kind]
             if text[s] in "\r\n":
@@ -77,11 +77,11 @@ def search(text: str, hint: str = "") -> SpanLayout:
         elif file >= 0 and NUMBERED.match(text, s):
             parents[i] = file
         elif i + 1 < n and _heading(text, s, where[i + 1]):
-            file, flags[i] = i, Flag.HEADER
+            file, flags[i] = i, UnitFlag.HEADER
             folders = [(0, i)]
         elif file >= 0 and text[where[file + 1] - 2 : where[file + 1] - 1] == ":":
             parents[i] = file
-    return layout("search", text, starts, parents, flags, longest=2000)
+    return build_layout("search", text, starts, parents, flags, longest=2000)
 
 
 def _heading(text: str, at: int, following: int) -> bool:

@@ -9,9 +9,9 @@ import re
 
 import numpy as np
 
-from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import Ints, flag_words
-from compressor.text.segmenters.span_layout import LONGEST, SpanLayout, layout
+from compressor.text.segmenters.span_layout import LONGEST, SpanLayout, build_layout
 
 WRAP = (48, 112)  # a line of this many characters without a full stop was broken by the margin, not on purpose
 CLAUSES = 240  # characters; scripts without full stops (Thai, Lao, Khmer) are cut at spaces into pieces this long
@@ -120,11 +120,11 @@ def clause_cuts(text: str, starts: list[int]) -> list[int]:
     return out
 
 
-def prose(text: str, hint: str = "") -> SpanLayout:
-    """Layout "prose". `Title: x` lines and `Document [1](Title: x)` openings are headers of what follows them, a line
+def segment_prose(text: str, hint: str = "") -> SpanLayout:
+    """Layout "prose". `Title: x` lines and `InputFile [1](Title: x)` openings are headers of what follows them, a line
     that ends in a colon is the header of the list items after it."""
     if not text:
-        return layout("prose", "", [])
+        return build_layout("prose", "", [])
     starts = clause_cuts(text, sentence_starts(text))
     found = _DOCUMENT.finditer(text) if any(word in text for word in _DOCUMENT_WORDS) else ()
     openings = np.array([m.span() for m in found if m.end() < len(text)], np.int32).reshape(-1, 2)
@@ -135,7 +135,7 @@ def prose(text: str, hint: str = "") -> SpanLayout:
         starts = np.unique(np.concatenate((at, openings.ravel()))).tolist()
     documents = set(openings[:, 0].tolist())
     parents, flags = _heads(text, starts, documents)
-    return layout("prose", text, starts, parents, flags)
+    return build_layout("prose", text, starts, parents, flags)
 
 
 def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, list[int]]:
@@ -148,11 +148,11 @@ def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, lis
     ends = [*starts[1:], len(text)]
     for i, (a, b) in enumerate(zip(starts, ends, strict=True)):
         if a in documents:
-            scope, lead, was_head, flags[i] = i, -1, True, Flag.HEADER
+            scope, lead, was_head, flags[i] = i, -1, True, UnitFlag.HEADER
             continue
         m = _HEAD.match(text, a, b) if text[a] in _HEAD_LETTERS else None
         if m and m.lastgroup == "head":
-            flags[i] = Flag.HEADER
+            flags[i] = UnitFlag.HEADER
             if was_head:
                 parents[i] = scope
             else:
@@ -166,9 +166,9 @@ def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, lis
         if lead >= 0 and _ITEM.match(text, a, b):
             parents[i] = lead
         elif text[max(a, b - 8) : b].rstrip()[-1:] == ":" and i + 1 < n and _ITEM.match(text, b):
-            lead, flags[i] = i, Flag.HEADER
+            lead, flags[i] = i, UnitFlag.HEADER
         else:
             lead = -1
         if trouble[i] and (t := _TROUBLE.match(text, a, b)):
-            flags[i] |= Flag.ERROR if t.lastgroup == "error" else Flag.WARNING
+            flags[i] |= UnitFlag.ERROR if t.lastgroup == "error" else UnitFlag.WARNING
     return parents, flags

@@ -1,4 +1,4 @@
-"""The one concrete `Layout`: a text tiled by units, and how it is written again from some of them.
+"""The one concrete `SegmentedText`: a text tiled by units, and how it is written again from some of them.
 
 Units tile the text: the first begins at 0, each ends where the next begins (separators belong to the unit before
 them), so everything kept gives the source back. This module knows no kind of text; the segmenters do.
@@ -14,13 +14,13 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from compressor.context.refs import GAP
-from compressor.text.segmenters.base import Flag, Mask, Spans
+from compressor.context.refs import ELLIPSIS
+from compressor.text.segmenters.base import Mask, Spans, UnitFlag
 
 LONGEST = 1200  # characters; longer units of prose and lines are cut into pieces
 
 # What is true of every piece of a unit; an error or a header is where it begins.
-_LASTING = np.uint16(Flag.NOISE | Flag.COMMENT | Flag.IMPORT)
+_LASTING = np.uint16(UnitFlag.NOISE | UnitFlag.COMMENT | UnitFlag.IMPORT)
 _INDENT = re.compile(r"[ \t]*")
 # What a cut may not fall into where there is no space to cut at: URLs, numbers and words, surrogate pairs.
 _ATOM = re.compile(
@@ -30,7 +30,7 @@ _ATOM = re.compile(
 
 @dataclass(slots=True, eq=False)
 class SpanLayout:
-    """See `Layout`. `closes[i] >= 0` says that unit i (a closing brace) is kept whenever unit closes[i] is."""
+    """See `SegmentedText`. `closes[i] >= 0` says that unit i (a closing brace) is kept whenever unit closes[i] is."""
 
     kind: str
     text: str
@@ -114,10 +114,10 @@ def _gap(text: str, a: int, b: int) -> str:
         lead = indent.group() if indent else ""
     else:
         lead = "" if text[a - 1].isspace() else " "
-    return lead + GAP + (end or (" " if b < len(text) else ""))
+    return lead + ELLIPSIS + (end or (" " if b < len(text) else ""))
 
 
-def hard_cuts(text: str, a: int, b: int, longest: int = LONGEST) -> list[int]:
+def length_splits(text: str, a: int, b: int, longest: int = LONGEST) -> list[int]:
     """Offsets inside (a, b) that cut text[a:b] into pieces of at most `longest` characters: after spaces, else between
     words, numbers and URLs, else anywhere but inside a surrogate pair. Linear in b - a."""
     cuts: list[int] = []
@@ -137,7 +137,7 @@ def hard_cuts(text: str, a: int, b: int, longest: int = LONGEST) -> list[int]:
     return cuts
 
 
-def layout(
+def build_layout(
     kind: str,
     text: str,
     starts: Sequence[int] | npt.NDArray[np.integer],
@@ -148,7 +148,7 @@ def layout(
 ) -> SpanLayout:
     """A layout of units that begin at `starts` (ascending; what stands before the first belongs to it).
 
-    parents, flags, closes: [n], see `Layout` and `SpanLayout`. Units above `longest` characters (0 = no limit) are
+    parents, flags, closes: [n], see `SegmentedText` and `SpanLayout`. Units above `longest` characters (0 = no limit) are
     cut into pieces that keep their unit's parent; an ERROR or HEADER flag stays with the first piece."""
     first = np.asarray(starts, np.int32)
     n = len(first)
@@ -164,7 +164,7 @@ def layout(
     if longest and n:
         long = np.flatnonzero(ends - first > longest)
         if len(long):
-            pieces = [hard_cuts(text, int(first[i]), int(ends[i]), longest) for i in long.tolist()]
+            pieces = [length_splits(text, int(first[i]), int(ends[i]), longest) for i in long.tolist()]
             counts = np.ones(n, np.int64)
             counts[long] += [len(p) for p in pieces]
             place = (np.cumsum(counts) - counts).astype(np.int32)  # old unit -> its first piece

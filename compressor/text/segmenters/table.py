@@ -9,9 +9,9 @@ import re
 
 import numpy as np
 
-from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import Flags, Ints, flag_words, line_starts
-from compressor.text.segmenters.span_layout import SpanLayout, layout
+from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 #: |---|---|  ---+---  +----+
 RULE = re.compile(r"(?=[|+ \t:=-]{0,200}--)[|+ \t:=-]+(?:\r?\n|\Z)")
@@ -27,17 +27,17 @@ _REPR = ("[(", "[{'", "[[", "((", "{(", "['", "{'")
 _REPR_ROW = re.compile(r"(?<=[)\]}]),\s(?=[(\[{])")
 
 
-def table(text: str, hint: str = "") -> SpanLayout:
+def segment_table(text: str, hint: str = "") -> SpanLayout:
     """Layout "table"; markdown, box and ruled tables may stand among other lines, several in one text."""
     if not text:
-        return layout("table", "", [])
+        return build_layout("table", "", [])
     lines = line_starts(text)
     where = lines.tolist()
     rules = [i for i, s in enumerate(where) if text[s] in "-+| \t=:" and RULE.match(text, s)]
     if rules:
         return _ruled(text, where, rules)
     if len(where) < 3 and text.lstrip()[:3].startswith(_REPR):
-        return layout("table", text, [0, *(m.end() for m in _REPR_ROW.finditer(text))])
+        return build_layout("table", text, [0, *(m.end() for m in _REPR_ROW.finditer(text))])
     starts = np.array(where, np.int32)
     if '"' in text:
         starts = _records(text, starts)
@@ -48,8 +48,8 @@ def table(text: str, hint: str = "") -> SpanLayout:
     parents[: head + 1] = -1
     parents[head + 1 :] = head
     if n:
-        flags[head] = Flag.HEADER
-    return layout("table", text, starts, parents, flags, longest=4000)
+        flags[head] = UnitFlag.HEADER
+    return build_layout("table", text, starts, parents, flags, longest=4000)
 
 
 def is_table(sample: str, lines: list[str]) -> bool:
@@ -82,12 +82,12 @@ def _records(text: str, starts: Ints) -> Ints:
 
 
 def _flags(text: str, starts: Ints) -> Flags:
-    flags = np.where(flag_words(text, starts, _TROUBLE), int(Flag.ERROR), 0).astype(np.uint16)
+    flags = np.where(flag_words(text, starts, _TROUBLE), int(UnitFlag.ERROR), 0).astype(np.uint16)
     for i, s in enumerate(starts.tolist()):
         if _FOOT.match(text, s):
-            flags[i] = Flag.SUMMARY
+            flags[i] = UnitFlag.SUMMARY
         elif text[s] in "\r\n":
-            flags[i] = Flag.NOISE
+            flags[i] = UnitFlag.NOISE
     return flags
 
 
@@ -118,12 +118,12 @@ def _ruled(text: str, where: list[int], rules: list[int]) -> SpanLayout:
     for k, i in enumerate(units):
         s = where[i]
         if i in heads:
-            scope, flags[k] = k, Flag.HEADER
+            scope, flags[k] = k, UnitFlag.HEADER
         elif i in rule:
-            flags[k] = Flag.NOISE
+            flags[k] = UnitFlag.NOISE
             parents[k] = scope
         elif text[s] in "\r\n":
             scope = -1
         else:
             parents[k] = scope
-    return layout("table", text, starts, parents, flags, longest=4000)
+    return build_layout("table", text, starts, parents, flags, longest=4000)

@@ -9,9 +9,9 @@ import re
 
 import numpy as np
 
-from compressor.text.segmenters.base import Flag
+from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import flag_words, line_starts
-from compressor.text.segmenters.span_layout import SpanLayout, layout
+from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 # Only alternatives that fail on their first characters: this runs on every line.
 _LINE = re.compile(
@@ -59,13 +59,13 @@ _TROUBLE = re.compile(
     re.M,
 )
 _FLAGS = {
-    "blank": int(Flag.NOISE),
-    "section": int(Flag.HEADER | Flag.ERROR),
-    "traceback": int(Flag.HEADER),
-    "summary": int(Flag.SUMMARY),
-    "error": int(Flag.ERROR),
-    "warning": int(Flag.WARNING),
-    "noise": int(Flag.NOISE),
+    "blank": int(UnitFlag.NOISE),
+    "section": int(UnitFlag.HEADER | UnitFlag.ERROR),
+    "traceback": int(UnitFlag.HEADER),
+    "summary": int(UnitFlag.SUMMARY),
+    "error": int(UnitFlag.ERROR),
+    "warning": int(UnitFlag.WARNING),
+    "noise": int(UnitFlag.NOISE),
 }
 _VERDICTS = {
     "PASSED": "noise",
@@ -83,10 +83,10 @@ _CARETS = re.compile(r"[ \t|]*[~^]+[~^ ]*\r?$", re.M)
 INNERMOST = 2  # frames nearest to the exception that count as part of the error
 
 
-def trace(text: str, hint: str = "") -> SpanLayout:
+def segment_traceback(text: str, hint: str = "") -> SpanLayout:
     """Layout "trace"."""
     if not text:
-        return layout("trace", "", [])
+        return build_layout("trace", "", [])
     where = line_starts(text).tolist()
     trouble = flag_words(text, np.array(where, np.int32), _TROUBLE_WORDS).tolist()
     starts: list[int] = []
@@ -140,7 +140,7 @@ def trace(text: str, hint: str = "") -> SpanLayout:
         starts.append(s)
         parents.append(parent)
         flags.append(flag)
-    return layout("trace", text, starts, np.array(parents, np.int32), flags, longest=2000)
+    return build_layout("trace", text, starts, np.array(parents, np.int32), flags, longest=2000)
 
 
 def _verdict(text: str, a: int, b: int) -> str:

@@ -119,7 +119,7 @@ function sessionRow(one, now, old) {
     h("span", { class: "n wide" }, `${brief(one.before)} → ${brief(one.after)}`, meter(share)),
     h("span", { class: "n share" }, one.before ? percent(less / one.before) : "–", h("small", {}, "saved")),
     h("span", { class: `n net ${one.saved < 0 ? "loss" : ""}` }, dollars(one.saved), h("small", {}, "net")),
-    h("span", { class: "n last" }, one.cache_share === undefined ? "–" : percent(one.cache_share), h("small", {}, "provider cache")),
+    h("span", { class: "n last" }, one.cached_fraction === undefined ? "–" : percent(one.cached_fraction), h("small", {}, "provider cache")),
   ];
   const row = old ?? h("div", { role: "listitem" });
   const inner = one.opens

@@ -75,9 +75,9 @@ export class Session {
     const facts = [
       ["model", b.model],
       ["calls", count(b.calls)],
-      ["tokens", `${brief(b.raw_tokens)} → ${brief(b.sent_tokens)}`],
-      ["saved", `${dollars(b.saved_money)}${b.raw_money ? ` (${percent(b.saved_money / b.raw_money)})` : ""}`],
-      ["provider cache", percent(b.cache_share)],
+      ["tokens", `${brief(b.baseline_tokens)} → ${brief(b.actual_tokens)}`],
+      ["saved", `${dollars(b.saved_cost)}${b.baseline_cost ? ` (${percent(b.saved_cost / b.baseline_cost)})` : ""}`],
+      ["provider cache", percent(b.cached_fraction)],
       ["view now", `${count(b.view)} tokens`],
       ["compactions", count(b.compactions)],
       ["expansions", count(b.expansions)],

@@ -1,0 +1,121 @@
+"""Bounded in-memory caches that threads can share: one for computed texts, one for everything else."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from cachetools import LRUCache
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: Bytes of remembered texts in one `TwoGenerationCache`, both generations together.
+DEFAULT_CACHE_BYTES = 32 << 20
+_ENTRY_BYTES = 120  # a dict entry and its value
+
+
+class LruCache(Generic[K, V]):
+    """Keeps the entries that were used last, up to `max_size`; safe to share between threads.
+
+    A wrapper of `cachetools.LRUCache` with a lock, because cachetools leaves locking to its users.
+
+    Args:
+        max_size: The number of entries, or, with `size_of`, the sum of their sizes.
+        size_of: Returns the size of a value. A value larger than `max_size` is not kept.
+    """
+
+    def __init__(self, max_size: float, size_of: Callable[[V], float] | None = None) -> None:
+        self._entries: LRUCache[K, V] = LRUCache(max_size, getsizeof=size_of)
+        self._lock = threading.RLock()
+
+    def get(self, key: K) -> V | None:
+        """Returns the value of `key` and marks it as used, or None."""
+        with self._lock:
+            return self._entries.get(key)
+
+    def put(self, key: K, value: V) -> None:
+        """Stores a value; the entries used longest ago make room for it."""
+        with self._lock:
+            try:
+                self._entries[key] = value
+            except ValueError:  # larger than the whole cache
+                self._entries.pop(key, None)
+
+    def get_or_create(self, key: K, create: Callable[[], V]) -> V:
+        """Returns the value of `key`; creates and stores it under the lock if it is missing."""
+        with self._lock:
+            value = self._entries.get(key)
+            if value is None:
+                value = create()
+                self.put(key, value)
+            return value
+
+    def pop(self, key: K) -> V | None:
+        """Removes an entry and returns its value, or None."""
+        with self._lock:
+            return self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """Removes all entries."""
+        with self._lock:
+            self._entries.clear()
+
+    def values(self) -> list[V]:
+        """Returns all values, the one used longest ago first."""
+        with self._lock:
+            return list(self._entries.values())
+
+    def __contains__(self, key: K) -> bool:
+        with self._lock:
+            return key in self._entries
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._entries)
+
+
+class TwoGenerationCache(Generic[V]):
+    """Remembers what was computed about texts, for about the `max_bytes` of texts that were used last.
+
+    Kept beside `LruCache` because it is read once per token count: a lookup is one dict access, with neither a lock nor
+    an order to maintain. Entries that are used move to the young generation. When that holds half of the limit, it
+    becomes the old generation, and the previous old one is dropped.
+
+    Args:
+        max_bytes: The size of both generations together.
+    """
+
+    def __init__(self, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+        self._half = max_bytes // 2
+        self._young: dict[str, V] = {}
+        self._old: dict[str, V] = {}
+        self._held = 0
+        self._lock = threading.Lock()
+
+    def get(self, text: str) -> V | None:
+        """Returns the value of `text`, or None."""
+        value = self._young.get(text)
+        if value is None:
+            value = self._old.get(text)
+            if value is not None:
+                self.put(text, value)
+        return value
+
+    def put(self, text: str, value: V, weight: int = 0) -> None:
+        """Stores the value of `text`; `weight` is the size of the value in bytes."""
+        size = sys.getsizeof(text) + _ENTRY_BYTES + weight
+        if size > self._half:
+            return
+        with self._lock:
+            if text in self._young:
+                return
+            if self._held + size > self._half:
+                self._old, self._young, self._held = self._young, {}, 0
+            self._young[text] = value
+            self._held += size
+
+    def __len__(self) -> int:
+        return len(self._young.keys() | self._old.keys())
