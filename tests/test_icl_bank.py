@@ -65,7 +65,7 @@ def test_processes_see_each_others_changes(store: BlobStore) -> None:
 
 
 def test_the_log_does_not_grow_without_end(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WASTE", 10)
+    monkeypatch.setattr(module, "MIN_REMOVED_FOR_REWRITE", 10)
     bank, other = ExampleStore(store), ExampleStore(store)
     for round in range(12):
         ids = bank.add([f"text {round} {i} -> x" for i in range(5)])

@@ -233,7 +233,7 @@ def test_a_broken_encoder_is_done_without() -> None:
         device = None
         fingerprint = "f"
 
-        def embed(self, texts: list[str], asked: bool = False, keep: bool = True) -> Any:
+        def embed(self, texts: list[str], is_query: bool = False, keep: bool = True) -> Any:
             raise ModelError("it is broken")
 
     class Scorer:

@@ -20,7 +20,7 @@ EPSILON = 1e-6  # what is left of an example's own length, squared, from which o
 def select_dpp(
     similarity: Floats,
     quality: Floats,
-    most: int,
+    max_count: int,
     aspects: Sequence[tuple[npt.NDArray[np.int64], float]] = (),
     epsilon: float = EPSILON,
 ) -> list[int]:
@@ -35,15 +35,15 @@ def select_dpp(
     Ties go to the lower index. Numbers that are none count as the lowest quality.
     """
     k = len(quality)
-    most = min(most, k)
+    max_count = min(max_count, k)
     score = 2.0 * np.nan_to_num(quality.astype(np.float64), nan=-1e3, posinf=1e3, neginf=-1e3)
     kernel = np.nan_to_num(similarity.astype(np.float64), nan=0.0, posinf=1.0, neginf=0.0)
     left = np.diagonal(kernel).copy()
-    basis = np.zeros((most, k))
+    basis = np.zeros((max_count, k))
     free = np.ones(k, np.bool_)
     new = [codes >= 0 for codes, _ in aspects]
     out: list[int] = []
-    while len(out) < most:
+    while len(out) < max_count:
         usable = free & (left > epsilon)
         if not usable.any():
             break

@@ -27,7 +27,7 @@ class TextEncoder(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
-    def embed(self, texts: list[str], asked: bool = False, keep: bool = True) -> Floats:
+    def embed(self, texts: list[str], is_query: bool = False, keep: bool = True) -> Floats:
         """[n, d] of length 1, 0 for a text without a word. asked: these are queries; keep: remember them in the
         store."""
         ...
@@ -56,8 +56,8 @@ class EmbeddingMatrix:
             found: Floats = (self._there @ self._torch.from_numpy(query).to(self._there.device)).cpu().numpy()
         return found
 
-    def gram(self, which: npt.NDArray[np.int64]) -> Floats:
+    def pairwise_cosines(self, rows: npt.NDArray[np.int64]) -> Floats:
         """[k, k] cosines of some with each other."""
-        some = self.rows[which]
+        some = self.rows[rows]
         out: Floats = some @ some.T
         return out

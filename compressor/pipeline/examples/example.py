@@ -18,12 +18,12 @@ from compressor.errors import ContextError
 Shape = Literal["text", "fields", "messages", "object"]
 
 #: names of a mapping's fields, the usual ones first
-ASKS = ("input", "question", "query", "text", "prompt", "problem", "instruction", "sentence", "x")
-ANSWERS = ("output", "answer", "target", "response", "completion", "label", "intent", "class", "y")
-REASONS = ("rationale", "reasoning", "cot", "explanation", "thought", "steps")
-LABELS = ("label", "intent", "class", "category")
+QUESTION_FIELDS = ("input", "question", "query", "text", "prompt", "problem", "instruction", "sentence", "x")
+ANSWER_FIELDS = ("output", "answer", "target", "response", "completion", "label", "intent", "class", "y")
+RATIONALE_FIELDS = ("rationale", "reasoning", "cot", "explanation", "thought", "steps")
+LABEL_FIELDS = ("label", "intent", "class", "category")
 
-LABEL = 80  # characters; a longer answer is no label
+MAX_LABEL_CHARS = 80  # characters; a longer answer is no label
 _ANSWERS_HERE = re.compile(r"^(?:A|Answer|Output|Assistant|Response|Solution|Label)[ \t]*[:：][ \t]*", re.M)
 _ARROW = re.compile(r"[ \t]*(?:->|=>|→|\t)[ \t]*")
 
@@ -44,7 +44,9 @@ class Example:
     label: str = ""
     rationale_field: str | int | tuple[()] | None = None
     reasoning: tuple[int, int] = (0, 0)
-    is_closed: bool = False  # the reasoning has a text to itself: no mark of an answer is needed to see its end
+    has_separate_rationale: bool = (
+        False  # the reasoning has a text to itself: no mark of an answer is needed to see its end
+    )
 
     @property
     def text(self) -> str:
@@ -67,20 +69,20 @@ class Example:
             return tuple(copies) if isinstance(self.given, tuple) else copies
         return {**self.given, self.rationale_field: text}
 
-    def turns(self, text: str | None = None) -> list[dict[str, Any]]:
+    def to_messages(self, text: str | None = None) -> list[dict[str, Any]]:
         """It as messages, `text` at its `home`; the caller's own where it is messages; [] where it has no answer."""
         if self.shape == "messages":
             return list(self.given if text is None else self.with_text(text))
         if not self.answer:
             return []
         answer = self.answer
-        if self.is_closed:
+        if self.has_separate_rationale:
             answer = f"{self.text if text is None else text}\n{answer}"
         elif text is not None:
             answer = text[self.reasoning[0] :] if self.shape == "text" else text
         return [{"role": "user", "content": self.question.strip()}, {"role": "assistant", "content": answer.strip()}]
 
-    def original(self, rendered: str) -> str:
+    def original_text(self, rendered: str) -> str:
         """What a ref to it gives back: a string itself, the JSON of anything else, or of what is none, how it was to be
         written."""
         if self.shape == "text":
@@ -91,7 +93,7 @@ class Example:
             return rendered
 
 
-def read(given: Any, index: int, templated: bool = False) -> Example:
+def parse_example(given: Any, index: int, templated: bool = False) -> Example:
     """The example. ContextError names what is wrong with which; `templated`: a template says how it is written, so
     that its fields may have any names."""
     if isinstance(given, str):
@@ -108,7 +110,7 @@ def read(given: Any, index: int, templated: bool = False) -> Example:
     )
 
 
-def string(value: Any) -> str:
+def field_text(value: Any) -> str:
     """A field as text: JSON for what is no string."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
@@ -136,19 +138,21 @@ def _text(given: str) -> Example:
 
 
 def _fields(given: Mapping[str, Any], index: int, templated: bool) -> Example:
-    asks = next((name for name in ASKS if name in given), None)
-    answers = next((name for name in ANSWERS if name in given and name != asks), None)
+    asks = next((name for name in QUESTION_FIELDS if name in given), None)
+    answers = next((name for name in ANSWER_FIELDS if name in given and name != asks), None)
     if (asks is None or answers is None) and not templated:
         raise ContextError(
-            f"an example has no input and output among {_names(given)}: name them so, or give a template", index
+            f"an example has no input and output among {list_fields(given)}: name them so, or give a template", index
         )
-    asked = string(given[asks]) if asks is not None else ""
-    answer = string(given[answers]) if answers is not None else ""
-    said = next((name for name in LABELS if name in given), None)
-    label = string(given[said]) if said is not None else _label(answer)
-    reasons = next((name for name in REASONS if isinstance(given.get(name), str)), None)
+    asked = field_text(given[asks]) if asks is not None else ""
+    answer = field_text(given[answers]) if answers is not None else ""
+    said = next((name for name in LABEL_FIELDS if name in given), None)
+    label = field_text(given[said]) if said is not None else _label(answer)
+    reasons = next((name for name in RATIONALE_FIELDS if isinstance(given.get(name), str)), None)
     if reasons is not None:
-        return Example(given, "fields", asked, answer, label, reasons, (0, len(given[reasons])), is_closed=True)
+        return Example(
+            given, "fields", asked, answer, label, reasons, (0, len(given[reasons])), has_separate_rationale=True
+        )
     if answers is not None and isinstance(given[answers], str):
         return Example(given, "fields", asked, answer, label, answers, (0, len(answer)))
     return Example(given, "fields", asked, answer, label)
@@ -175,9 +179,9 @@ def _messages(given: Sequence[Any], index: int) -> Example:
 def _label(answer: str) -> str:
     """An answer that may be a label: one short line."""
     answer = answer.strip()
-    return answer if len(answer) <= LABEL and "\n" not in answer else ""
+    return answer if len(answer) <= MAX_LABEL_CHARS and "\n" not in answer else ""
 
 
-def _names(given: Mapping[str, Any]) -> str:
+def list_fields(given: Mapping[str, Any]) -> str:
     names = [repr(name) for name in list(given)[:6]]
     return ", ".join(names) + (", …" if len(given) > 6 else "") if names else "no fields"

@@ -15,20 +15,20 @@ import numpy as np
 
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
-from compressor.pipeline.examples.example import Example, example_id, read
-from compressor.pipeline.examples.example_set import Array, Compute, ExampleSet, question_text
-from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCache, digest
+from compressor.pipeline.examples.example import Example, example_id, parse_example
+from compressor.pipeline.examples.example_set import Array, ComputeRows, ExampleSet, question_texts
+from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCache, digest_texts
 from compressor.pipeline.examples.ngram_features import Features, ngram_features
 from compressor.pipeline.examples.results import ExamplesResult
-from compressor.pipeline.examples.select import choose
+from compressor.pipeline.examples.select import select_from_set
 from compressor.pipeline.examples.template import ExampleTemplate, TemplateLike
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.storage.base import AppendLog, BlobStore
 from compressor.tokens import get_counter
 
-RECORD = 1_000  # examples of one record of the log
-TRIES = 20  # that another process may be first with its record
-WASTE = 1_000  # removed examples from which on the log is written anew, once they are also half of it
+MAX_RECORD_EXAMPLES = 1_000  # examples of one record of the log
+MAX_ATTEMPTS = 20  # that another process may be first with its record
+MIN_REMOVED_FOR_REWRITE = 1_000  # removed examples from which on the log is written anew, once they are also half of it
 
 Record = dict[str, Any]  # {"add": [[id, example], ...]} or {"remove": [id, ...]}
 
@@ -55,29 +55,29 @@ class ExampleStore:
             raise CompressorError("a bank's name is a string of 1 to 100 characters")
         self.name, self._template = name, template
         self._writes = ExampleTemplate(template)  # what is wrong with a template shows now
-        self._kept = FeatureCache(lambda: self.compressor.store)
+        self._feature_cache = FeatureCache(lambda: self.compressor.store)
         self._lock = threading.RLock()
-        self._at: int = 0  # the number of the last record that is applied
+        self._last_record: int = 0  # the number of the last record that is applied
         self._clear()
         self.refresh()
 
     def __len__(self) -> int:
-        return len(self._pool)
+        return len(self._set)
 
     def __contains__(self, id: object) -> bool:
-        return id in self._pool.places
+        return id in self._set.row_by_id
 
     @property
     def ids(self) -> list[str]:
         """Of all examples, in the order in which they were added."""
-        return list(self._pool.ids)
+        return list(self._set.ids)
 
     def get(self, id: str) -> Any:
         """The example of that id. ContextError if there is none."""
-        pool = self._pool
-        if id not in pool.places:
+        pool = self._set
+        if id not in pool.row_by_id:
             raise ContextError(f"the bank {self.name!r} has no example {id!r}")
-        return pool.examples[pool.places[id]].given
+        return pool.examples[pool.row_by_id[id]].given
 
     def add(self, examples: Sequence[Any], ids: Sequence[str] | None = None) -> list[str]:
         """Adds examples and gives their ids: your own, or made from what each holds, so that the same example is there
@@ -88,12 +88,12 @@ class ExampleStore:
             raise ContextError("ids are strings that are not empty, one for each example")
         contents = [example_id(example, i) for i, example in enumerate(examples)]
         for i, example in enumerate(examples):
-            self._writes.render(read(example, i, self._template is not None), i)
+            self._writes.render(parse_example(example, i, self._template is not None), i)
         named = list(ids) if ids is not None else contents
 
         def records() -> list[Record]:
-            new = self._new(examples, named, contents)
-            return [{"add": new[i : i + RECORD]} for i in range(0, len(new), RECORD)]
+            new = self._new_pairs(examples, named, contents)
+            return [{"add": new[i : i + MAX_RECORD_EXAMPLES]} for i in range(0, len(new), MAX_RECORD_EXAMPLES)]
 
         self._change(records)
         return named
@@ -109,7 +109,7 @@ class ExampleStore:
             return [{"remove": before}] if before else []
 
         self._change(records)
-        self._tidy()
+        self._rewrite_if_wasteful()
         return len(before)
 
     def select(
@@ -122,10 +122,10 @@ class ExampleStore:
         order: str = "best last",
     ) -> ExamplesResult:
         """The examples that teach most for a query; see `Compressor.select_examples`."""
-        pool, compressor = self._pool, self.compressor  # a pool never changes
+        pool, compressor = self._set, self.compressor  # a pool never changes
         options: dict[str, Any] = {"method": method, "prune": prune, "order": order}
         scorer, counter = compressor.scorer, get_counter(model)
-        return choose(pool, pool.given, query, budget, counter, scorer, lambda: compressor.store, **options)
+        return select_from_set(pool, pool.given, query, budget, counter, scorer, lambda: compressor.store, **options)
 
     async def aselect(self, query: str | None, budget: int | float, **options: Any) -> ExamplesResult:
         """`select` in a worker thread, with the same options."""
@@ -135,14 +135,14 @@ class ExampleStore:
         """Reads what others have added and removed since, and keeps the bank from expiring."""
         with self._lock:
             try:
-                found = self._journal.read_log(self._log, self._at)
+                found = self._append_log.read_log(self._log, self._last_record)
             except (UnknownRefError, ExpiredRefError):
-                self._at = 0  # it has expired under us: what we have is written again with the next change
+                self._last_record = 0  # it has expired under us: what we have is written again with the next change
                 return
-            if found and found[0][0] != self._at + 1:
+            if found and found[0][0] != self._last_record + 1:
                 self._clear()  # others have written it anew
             self._apply([json.loads(record) for _, record in found])
-            self._at = found[-1][0] if found else self._at
+            self._last_record = found[-1][0] if found else self._last_record
 
     # -- the log
 
@@ -151,7 +151,7 @@ class ExampleStore:
         return f"examples:{self.name}"
 
     @property
-    def _journal(self) -> AppendLog:
+    def _append_log(self) -> AppendLog:
         store: Any = self.compressor.store
         if not hasattr(store, "append_log"):
             raise StoreError(
@@ -163,14 +163,14 @@ class ExampleStore:
     def _change(self, records: Callable[[], list[Record]]) -> None:
         """Writes records and applies them; if others were first, works them out again."""
         with self._lock:
-            for _ in range(TRIES):
+            for _ in range(MAX_ATTEMPTS):
                 new = records()
                 if not new:
                     return
-                lost = self._at == 0 and len(self) > 0  # the log has expired
-                written = [*self._all(), *new] if lost else new
-                if self._journal.append_log(self._log, self._at, [_dumped(record) for record in written]):
-                    self._at += len(written)
+                lost = self._last_record == 0 and len(self) > 0  # the log has expired
+                written = [*self._to_records(), *new] if lost else new
+                if self._append_log.append_log(self._log, self._last_record, [_dumped(record) for record in written]):
+                    self._last_record += len(written)
                     self._apply([json.loads(_dumped(record)) for record in new])
                     return
                 if lost:
@@ -178,25 +178,27 @@ class ExampleStore:
                 self.refresh()
         raise StoreError(f"the bank {self.name!r} is written to by too many others at once: try again")
 
-    def _tidy(self) -> None:
+    def _rewrite_if_wasteful(self) -> None:
         """Writes the log anew where more than half of it is about examples that are gone."""
         with self._lock:
             added = sum(len(batch.ids) for batch in self._batches)
-            if added - len(self) < max(WASTE, len(self)):
+            if added - len(self) < max(MIN_REMOVED_FOR_REWRITE, len(self)):
                 return
-            records = self._all()
-            if self._journal.append_log(self._log, self._at, [_dumped(r) for r in records], truncate_before=True):
-                at = self._at + len(records)
+            records = self._to_records()
+            if self._append_log.append_log(
+                self._log, self._last_record, [_dumped(r) for r in records], truncate_before=True
+            ):
+                at = self._last_record + len(records)
                 self._clear()
                 self._apply(records)
-                self._at = at
+                self._last_record = at
 
-    def _all(self) -> list[Record]:
+    def _to_records(self) -> list[Record]:
         """The bank as records."""
-        pairs = [[id, given] for id, given in zip(self._pool.ids, self._pool.given, strict=True)]
-        return [{"add": pairs[i : i + RECORD]} for i in range(0, max(1, len(pairs)), RECORD)]
+        pairs = [[id, given] for id, given in zip(self._set.ids, self._set.given, strict=True)]
+        return [{"add": pairs[i : i + MAX_RECORD_EXAMPLES]} for i in range(0, max(1, len(pairs)), MAX_RECORD_EXAMPLES)]
 
-    def _new(self, examples: Sequence[Any], named: Sequence[str], contents: Sequence[str]) -> list[list[Any]]:
+    def _new_pairs(self, examples: Sequence[Any], named: Sequence[str], contents: Sequence[str]) -> list[list[Any]]:
         """Those that are not there, with their ids. ContextError where an id has another example."""
         new: dict[str, int] = {}
         for i, (id, content) in enumerate(zip(named, contents, strict=True)):
@@ -211,20 +213,22 @@ class ExampleStore:
     # -- the state
 
     def _clear(self) -> None:
-        self._at = 0
+        self._last_record = 0
         self._batches: list[FeatureBatch] = []
-        self._slots: dict[str, tuple[FeatureBatch, int]] = {}  # where each example stands in them
-        self._pool = ExampleSet([], self._template, load=self._load)
+        self._positions: dict[str, tuple[FeatureBatch, int]] = {}  # where each example stands in them
+        self._set = ExampleSet([], self._template, load=self._load)
 
-    def _load(self, pool: ExampleSet, name: str, start: int, compute: Compute) -> Array:
-        return self._kept.column(pool, name, start, compute, list(self._batches))
+    def _load(self, pool: ExampleSet, name: str, start: int, compute: ComputeRows) -> Array:
+        return self._feature_cache.column(pool, name, start, compute, list(self._batches))
 
     def _apply(self, records: Sequence[Record]) -> None:
         """Brings the pool up to date with new records, however many, in one go."""
         added = [record["add"] for record in records if "add" in record]
         templated = self._template is not None
-        batches = [[read(given, i, templated) for i, (_, given) in enumerate(pairs)] for pairs in added]
-        found = iter(self._kept.features([question_text(batch, self._template) for batch in batches], ngram_features))
+        batches = [[parse_example(given, i, templated) for i, (_, given) in enumerate(pairs)] for pairs in added]
+        found = iter(
+            self._feature_cache.features([question_texts(batch, self._template) for batch in batches], ngram_features)
+        )
         unread = iter(batches)
         new: dict[str, tuple[Example, Features]] = {}
         gone: set[str] = set()
@@ -232,18 +236,18 @@ class ExampleStore:
             for id in record.get("remove", ()):
                 if new.pop(id, None) is None:
                     gone.add(id)
-                batch, at = self._slots.pop(id)
+                batch, at = self._positions.pop(id)
                 batch.ids[at] = None
             if "add" in record:
                 pairs = record["add"]
-                batch = FeatureBatch(digest([json.dumps(pairs)]), [id for id, _ in pairs])
+                batch = FeatureBatch(digest_texts([json.dumps(pairs)]), [id for id, _ in pairs])
                 self._batches.append(batch)
-                self._slots |= {id: (batch, i) for i, (id, _) in enumerate(pairs)}
+                self._positions |= {id: (batch, i) for i, (id, _) in enumerate(pairs)}
                 new |= {id: (example, next(found)) for (id, _), example in zip(pairs, next(unread), strict=True)}
-        pool = self._pool
+        pool = self._set
         if gone:
             pool = pool.without(np.array([id in gone for id in pool.ids], np.bool_))
-        self._pool = pool.added([e for e, _ in new.values()], [f for _, f in new.values()], list(new))
+        self._set = pool.with_added([e for e, _ in new.values()], [f for _, f in new.values()], list(new))
 
 
 def _dumped(record: Record) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import StoreError
-from compressor.pipeline.examples.example_set import Compute, ExampleSet
+from compressor.pipeline.examples.example_set import ComputeRows, ExampleSet
 from compressor.pipeline.examples.ngram_features import VERSION, Features, pack_features, unpack_features
 from compressor.storage.base import BlobStore, get_many
 
@@ -39,7 +39,7 @@ class FeatureCache:
 
     def features(self, texts: Sequence[list[str]], compute: Callable[[list[str]], list[Features]]) -> list[Features]:
         """N-grams of the texts of several batches, end to end."""
-        keys = [f"examples-ngrams:{VERSION}:{digest(some)}" for some in texts]
+        keys = [f"examples-ngrams:{VERSION}:{digest_texts(some)}" for some in texts]
         stored = self._read(keys)
         new: dict[str, bytes] = {}
         out: list[Features] = []
@@ -53,12 +53,12 @@ class FeatureCache:
         return out
 
     def column(
-        self, pool: ExampleSet, name: str, start: int, compute: Compute, batches: Sequence[FeatureBatch]
+        self, pool: ExampleSet, name: str, start: int, compute: ComputeRows, batches: Sequence[FeatureBatch]
     ) -> Array:
         """The values of a pool's rows from `start` on, [rows, ...]; see `pool.Load`."""
         rows = {id: row for row, id in enumerate(pool.ids) if row >= start}
         here = [batch for batch in batches if any(id in rows for id in batch.ids)]
-        keys = [f"examples-values:{digest([name])}:{batch.digest}" for batch in here]
+        keys = [f"examples-values:{digest_texts([name])}:{batch.digest}" for batch in here]
         stored = {} if callable(pool.template.given) else self._read(keys)  # a function has no name that lasts
         out: dict[int, Array] = {}
         new: dict[str, bytes] = {}
@@ -90,7 +90,7 @@ class FeatureCache:
                 self._store().put({key: value})
 
 
-def digest(texts: Sequence[str]) -> str:
+def digest_texts(texts: Sequence[str]) -> str:
     """Of several texts, in order: 32 hexadecimal digits."""
     found = hashlib.blake2b(digest_size=16)
     for text in texts:

@@ -10,11 +10,15 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-SHARE = 0.7  # of relevance
+RELEVANCE_WEIGHT = 0.7  # of relevance
 
 
 def select_mmr(
-    similarity: Floats, relevance: Floats, most: int, relevance_weight: float = SHARE, same: float = 1 - 1e-6
+    similarity: Floats,
+    relevance: Floats,
+    max_count: int,
+    relevance_weight: float = RELEVANCE_WEIGHT,
+    max_similarity: float = 1 - 1e-6,
 ) -> list[int]:
     """Indices in the order in which they are taken, at most `most`; ties go to the lower index. What is as good as the
     same (`same`) as a chosen one is never taken. Numbers that are none count as 0."""
@@ -23,11 +27,11 @@ def select_mmr(
     nearest = np.zeros(len(worth))
     free = np.diagonal(kernel) > 0
     out: list[int] = []
-    while len(out) < most and free.any():
+    while len(out) < max_count and free.any():
         gain = np.where(free, relevance_weight * worth - (1 - relevance_weight) * nearest, -np.inf)
         pick = int(np.argmax(gain))
         out.append(pick)
         free[pick] = False
         nearest = np.maximum(nearest, kernel[pick])
-        free &= nearest < same
+        free &= nearest < max_similarity
     return out

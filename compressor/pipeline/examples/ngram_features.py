@@ -18,11 +18,11 @@ Features = npt.NDArray[np.uint32]
 Wide = npt.NDArray[np.uint64]
 
 VERSION = 1  # what is stored under another version is not read
-LONGEST = 4_000  # characters of a text that are read
-SIZES = (3, 4)  # characters in a row: 3 to 5 covered no more labels of clinc150, and took half as long again
+MAX_CHARS = 4_000  # characters of a text that are read
+CHAR_NGRAM_SIZES = (3, 4)  # characters in a row: 3 to 5 covered no more labels of clinc150, and took half as long again
 _EDGE = 0x1E  # stands between texts; below every letter
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_SALT = {n: np.uint64(0xC2B2AE3D27D4EB4F + 2 * n) for n in (1, 2, *SIZES)}
+_SALT = {n: np.uint64(0xC2B2AE3D27D4EB4F + 2 * n) for n in (1, 2, *CHAR_NGRAM_SIZES)}
 _HIGH = np.uint64(32)
 
 
@@ -32,7 +32,7 @@ def ngram_features(texts: Sequence[str]) -> list[Features]:
         return []
     if len(texts) > 1 << 20:
         raise ValueError("at most 1,048,576 texts at once")
-    short = [text[:LONGEST] for text in texts]
+    short = [text[:MAX_CHARS] for text in texts]
     found = np.unique(np.concatenate([*_words(short), *_characters(short)]))
     texts_of = (found >> _HIGH).astype(np.int64)
     ends = np.searchsorted(texts_of, np.arange(1, len(short)))
@@ -64,7 +64,7 @@ def _characters(texts: Sequence[str]) -> list[Wide]:
     edge = code == _EDGE
     owner = np.cumsum(edge).astype(np.uint64)
     out = []
-    for n in SIZES:
+    for n in CHAR_NGRAM_SIZES:
         count = len(code) - n + 1
         if count <= 0:
             continue

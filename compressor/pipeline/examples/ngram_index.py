@@ -40,7 +40,7 @@ class NgramIndex:
     def __len__(self) -> int:
         return len(self.docs)
 
-    def added(self, docs: Sequence[Features]) -> NgramIndex:
+    def with_added(self, docs: Sequence[Features]) -> NgramIndex:
         """The index with more examples behind the others."""
         if not docs:
             return self
@@ -48,11 +48,11 @@ class NgramIndex:
         at = np.searchsorted(self._keys, keys, side="right")
         return NgramIndex([*self.docs, *docs], (np.insert(self._keys, at, keys), np.insert(self._rows, at, rows)))
 
-    def without(self, gone: npt.NDArray[np.bool_]) -> NgramIndex:
+    def without(self, removed: npt.NDArray[np.bool_]) -> NgramIndex:
         """The index without the examples where `gone` [n] is true; the others move up."""
-        stays = ~gone[self._rows]
-        place = (np.cumsum(~gone) - 1).astype(np.int32)
-        docs = [doc for doc, out in zip(self.docs, gone.tolist(), strict=True) if not out]
+        stays = ~removed[self._rows]
+        place = (np.cumsum(~removed) - 1).astype(np.int32)
+        docs = [doc for doc, out in zip(self.docs, removed.tolist(), strict=True) if not out]
         return NgramIndex(docs, (self._keys[stays], place[self._rows[stays]]))
 
     @cached_property
@@ -79,40 +79,40 @@ class NgramIndex:
         out: Floats = np.sqrt(np.bincount(self._rows, square, len(self))).astype(np.float32)
         return out
 
-    def known(self, features: Features) -> Ints:
+    def vocabulary_indices(self, features: Features) -> Ints:
         """Numbers of those features that are in the vocabulary."""
         if not len(self.vocabulary):
             return np.zeros(0, np.int64)
         at = np.minimum(np.searchsorted(self.vocabulary, features), len(self.vocabulary) - 1)
         return np.asarray(at[self.vocabulary[at] == features], np.int64)
 
-    def hits(self, features: Features, most: int | None = None) -> Postings:
+    def find_postings(self, features: Features, max_frequency: int | None = None) -> Postings:
         """Where these n-grams stand; without those that stand in more than `most` examples."""
-        numbers = self.known(features)
-        if most is not None:
-            numbers = numbers[self._starts[numbers + 1] - self._starts[numbers] <= most]
+        numbers = self.vocabulary_indices(features)
+        if max_frequency is not None:
+            numbers = numbers[self._starts[numbers + 1] - self._starts[numbers] <= max_frequency]
         starts, stops = self._starts[numbers].tolist(), self._starts[numbers + 1].tolist()
         parts = [self._rows[a:b] for a, b in zip(starts, stops, strict=True)]
         rows = np.concatenate([*parts, np.zeros(0, np.int32)])
         which = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         return Postings(which, rows, self.idf[numbers])
 
-    def cosines(self, hits: Postings) -> Floats:
+    def cosines(self, postings: Postings) -> Floats:
         """[n] the cosine of each example with the query, 0 where they share nothing."""
-        weights = hits.idf**2
-        dots = np.bincount(hits.row, weights[hits.number], len(self))
+        weights = postings.idf**2
+        dots = np.bincount(postings.row, weights[postings.number], len(self))
         length = float(np.sqrt(weights.sum())) or 1.0
         out: Floats = (dots / np.maximum(self.lengths * length, 1e-9)).astype(np.float32)
         return out
 
-    def gram(self, rows: Ints) -> Floats:
+    def pairwise_cosines(self, rows: Ints) -> Floats:
         """[k, k] cosines of some examples with each other; 1 on the diagonal, but 0 for one without any n-gram."""
         matrix = self._matrix(rows, 2)  # an n-gram of one example only tells nothing of two
         out: Floats = np.clip(matrix @ matrix.T, 0.0, 1.0)
         np.fill_diagonal(out, (self.lengths[rows] > 0).astype(np.float32))
         return out
 
-    def sums(self, rows: Ints) -> tuple[Floats, Floats]:
+    def sum_vectors(self, rows: Ints) -> tuple[Floats, Floats]:
         """[u] the sum of some examples' vectors (of length 1), and [k, u] the vectors, over the n-grams they hold."""
         matrix = self._matrix(rows, 1)
         return matrix.sum(0), matrix

@@ -17,9 +17,9 @@ from compressor.scoring.bm25 import STOP
 from compressor.scoring.token_index import terms
 from compressor.text.segmenters.sentences import sentence_starts
 
-KEEP = 0.5  # share of the reasoning's tokens that stays at least, before there is room again
-LEAST = 3  # steps that reasoning has to have; the last one always stays
-LONGEST = 20_000  # characters of reasoning that are looked at; longer ones stay as they are
+KEEP_FRACTION = 0.5  # share of the reasoning's tokens that stays at least, before there is room again
+MIN_STEPS = 3  # steps that reasoning has to have; the last one always stays
+MAX_REASONING_CHARS = 20_000  # characters of reasoning that are looked at; longer ones stay as they are
 #: how an answer at the end of reasoning is introduced
 _FINAL = re.compile(
     r"####|\\boxed\{|\b(?:the|correct|final)[ \t]+(?:\w+[ \t]+)?answer\b|^[ \t]*answer\b"
@@ -42,12 +42,12 @@ def split_steps(example: Example) -> list[RationaleStep]:
     """The steps that may go, in order; none where reasoning cannot be told from the answer. The last step before the
     answer, and everything from there on, is never among them."""
     start, end = example.reasoning
-    if example.rationale_field is None or not 0 < end - start <= LONGEST:
+    if example.rationale_field is None or not 0 < end - start <= MAX_REASONING_CHARS:
         return []
     text = example.text
     body = text[start:end]
     starts = sentence_starts(body)
-    if len(starts) < LEAST:
+    if len(starts) < MIN_STEPS:
         return []
     marks = list(_FINAL.finditer(body))
     if marks:
@@ -55,7 +55,7 @@ def split_steps(example: Example) -> list[RationaleStep]:
         final = max(i for i, at in enumerate(starts) if at <= marks[-1].start())
         while final and any(starts[final - 1] <= m.start() < starts[final] for m in marks):
             final -= 1
-    elif example.is_closed:
+    elif example.has_separate_rationale:
         final = len(starts) - 1  # the last step may say the answer, and the one before it leads there
     else:
         return []
@@ -66,12 +66,12 @@ def split_steps(example: Example) -> list[RationaleStep]:
     if last < 1:
         return []
     pieces = [body[a:b] for a, b in zip(starts, [*starts[1:], len(body)], strict=True)]
-    worths = _worths(f"{example.question}", pieces, last, example.answer if example.is_closed else "")
+    worths = _score_steps(f"{example.question}", pieces, last, example.answer if example.has_separate_rationale else "")
     ends = [*starts[1:], len(body)]
     return [RationaleStep(start + starts[i], start + ends[i], worths[i]) for i in range(last)]
 
 
-def without(text: str, steps: list[RationaleStep]) -> str:
+def remove_steps(text: str, steps: list[RationaleStep]) -> str:
     """The text without these steps."""
     out, at = [], 0
     for step in sorted(steps, key=lambda s: s.start):
@@ -80,13 +80,15 @@ def without(text: str, steps: list[RationaleStep]) -> str:
     return "".join([*out, text[at:]])
 
 
-def shortened(example: Example, steps: list[RationaleStep], count: Callable[[str], int]) -> list[RationaleStep]:
+def choose_steps_to_remove(
+    example: Example, steps: list[RationaleStep], count: Callable[[str], int]
+) -> list[RationaleStep]:
     """The steps to leave out so that the reasoning has about KEEP of its tokens, in the order in which they go: the
     least worth first, the earlier of equal ones."""
     text = example.text
     tokens = {step: count(text[step.start : step.end]) for step in steps}
     tail = count(text[steps[-1].end : example.reasoning[1]]) if steps else 0
-    spare = (1 - KEEP) * (sum(tokens.values()) + tail)
+    spare = (1 - KEEP_FRACTION) * (sum(tokens.values()) + tail)
     gone: list[RationaleStep] = []
     for step in sorted(steps, key=lambda s: (s.score, s.start)):
         if tokens[step] <= spare:
@@ -95,7 +97,7 @@ def shortened(example: Example, steps: list[RationaleStep], count: Callable[[str
     return gone
 
 
-def _worths(asked: str, pieces: list[str], last: int, answer: str) -> list[float]:
+def _score_steps(asked: str, pieces: list[str], last: int, answer: str) -> list[float]:
     """What each of the first `last` steps is worth: what it finds that later steps take up. A step that says what the
     question says, or that nothing takes up, is worth next to nothing."""
     numbers = [set(_NUMBER.findall(piece)) for piece in pieces]

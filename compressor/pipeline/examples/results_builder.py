@@ -14,7 +14,7 @@ from compressor.context.refs import compute_ref
 from compressor.context.results import Dropped
 from compressor.pipeline.examples.example import Example
 from compressor.pipeline.examples.example_set import ExampleSet
-from compressor.pipeline.examples.rationale_pruning import RationaleStep, without
+from compressor.pipeline.examples.rationale_pruning import RationaleStep, remove_steps
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.selector import SelectionResult
 from compressor.storage.base import BlobStore
@@ -34,14 +34,14 @@ def build_examples_result(
     examples: list[Any] = []
     messages: list[dict[str, Any]] = []
     spoken = True
-    for taken in chosen.taken:
+    for taken in chosen.picked:
         example = pool.examples[taken.row]
-        home = without(example.text, taken.gone) if taken.gone else None
+        home = remove_steps(example.text, taken.removed_steps) if taken.removed_steps else None
         examples.append(given[taken.row] if home is None else example.with_text(home))
-        turns = example.turns(home)
+        turns = example.to_messages(home)
         spoken &= bool(turns)
         messages += turns
-    whole = len(chosen.taken) == len(pool) and not any(t.gone for t in chosen.taken)
+    whole = len(chosen.picked) == len(pool) and not any(t.removed_steps for t in chosen.picked)
     spare = counter.count(pool.template.separator)
     before = chosen.tokens if whole else max(chosen.tokens, int(pool.costs(counter).sum()) - spare)
     return ExamplesResult(
@@ -52,25 +52,25 @@ def build_examples_result(
         is_estimate=counter.is_estimate,
         tokenizer=counter.name,
         examples=examples,
-        text=pool.template.separator.join(t.text for t in chosen.taken),
+        text=pool.template.separator.join(t.text for t in chosen.picked),
         messages=messages if spoken else [],
-        indices=[t.row for t in chosen.taken],
-        ids=[pool.ids[t.row] for t in chosen.taken] if pool.ids else [],
-        shortened=sorted(t.row for t in chosen.taken if t.gone),
+        indices=[t.row for t in chosen.picked],
+        ids=[pool.ids[t.row] for t in chosen.picked] if pool.ids else [],
+        shortened=sorted(t.row for t in chosen.picked if t.removed_steps),
         considered=len(pool),
         _dropped=lambda: _dropped(chosen, pool, store),
     )
 
 
 def _dropped(chosen: SelectionResult, pool: ExampleSet, store: Callable[[], BlobStore]) -> list[Dropped]:
-    gone = {t.row: t.gone for t in chosen.taken}
+    gone = {t.row: t.removed_steps for t in chosen.picked}
     texts: dict[str, str] = {}
     out: list[Dropped] = []
     for row, example in enumerate(pool.examples):
         steps = gone.get(row)
         if steps is not None and not steps:
             continue
-        original = example.original(pool.texts[row])
+        original = example.original_text(pool.texts[row])
         ref = compute_ref(original)
         texts[ref] = original
         score = float(chosen.relevance[row])

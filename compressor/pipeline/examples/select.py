@@ -8,7 +8,7 @@ from typing import Any
 from compressor.context.budget import resolve_budget
 from compressor.errors import ContextError
 from compressor.pipeline.examples.embeddings import find_encoder
-from compressor.pipeline.examples.example_set import ExampleSet, example_set
+from compressor.pipeline.examples.example_set import ExampleSet, get_example_set
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.results_builder import build_examples_result
 from compressor.pipeline.examples.selector import ExampleSelector
@@ -31,10 +31,12 @@ def select_examples(
     """See `Compressor.select_examples`."""
     if isinstance(examples, (str, bytes)) or not isinstance(examples, Sequence):
         raise ContextError(f"examples must be a list, not {type(examples).__name__}")
-    return choose(example_set(examples, template), examples, query, budget, counter, scorer, store, **options)
+    return select_from_set(
+        get_example_set(examples, template), examples, query, budget, counter, scorer, store, **options
+    )
 
 
-def choose(
+def select_from_set(
     pool: ExampleSet,
     given: Sequence[Any],
     query: str | None,
@@ -51,5 +53,5 @@ def choose(
     limit = resolve_budget(budget, before)
     if not len(pool):
         return ExamplesResult(0, 0, limit, is_estimate=counter.is_estimate, tokenizer=counter.name)
-    chosen = ExampleSelector(pool, counter, find_encoder(scorer), **options).choose(query, limit)
+    chosen = ExampleSelector(pool, counter, find_encoder(scorer), **options).select(query, limit)
     return build_examples_result(chosen, pool, given, counter, limit, store)

@@ -16,9 +16,9 @@ from compressor.errors import BudgetTooSmallError, CompressorError, ModelError, 
 from compressor.pipeline.examples import dpp, mmr
 from compressor.pipeline.examples.embeddings import TextEncoder
 from compressor.pipeline.examples.example_set import ExampleSet
-from compressor.pipeline.examples.label_prior import FEW
+from compressor.pipeline.examples.label_prior import LIKELIEST_CLASS_EXAMPLES
 from compressor.pipeline.examples.ngram_features import ngram_features
-from compressor.pipeline.examples.rationale_pruning import KEEP, RationaleStep, without
+from compressor.pipeline.examples.rationale_pruning import KEEP_FRACTION, RationaleStep, remove_steps
 from compressor.tokens import TokenCounter
 
 Floats = npt.NDArray[np.float32]
@@ -28,11 +28,14 @@ METHODS = ("auto", "classes", "dpp", "mmr", "top")
 ORDERS = ("best last", "best first", "given")
 
 # Chosen on icl_math and bbh: benchmarks/LOG.md
-QUALITY = 6.0  # log-quality that a cosine of 1 counts in the DPP
-NEW_LABEL, NEW_FORM = 1.5, 0.2  # log-gain of an example that is the first of its label, and of its answer's form
-CANDIDATES = 100  # examples that the DPP and MMR look at, the most relevant ones, at least
-MOST_CANDIDATES = 400
-DENSE = 0.6  # share of an encoder's cosine in relevance and likeness, where there is one
+QUALITY_PER_COSINE = 6.0  # log-quality that a cosine of 1 counts in the DPP
+NEW_LABEL_GAIN, NEW_FORMAT_GAIN = (
+    1.5,
+    0.2,
+)  # log-gain of an example that is the first of its label, and of its answer's form
+MIN_CANDIDATES = 100  # examples that the DPP and MMR look at, the most relevant ones, at least
+MAX_CANDIDATES = 400
+DENSE_WEIGHT = 0.6  # share of an encoder's cosine in relevance and likeness, where there is one
 
 
 @dataclass
@@ -42,14 +45,14 @@ class PickedExample:
     row: int
     text: str
     cost: int
-    gone: list[RationaleStep] = field(default_factory=list)
+    removed_steps: list[RationaleStep] = field(default_factory=list)
 
 
 @dataclass
 class SelectionResult:
     """A choice, in the order in which to send it. `tokens` are counted on all of it; `relevance` [n] of all rows."""
 
-    taken: list[PickedExample]
+    picked: list[PickedExample]
     tokens: int
     relevance: Floats
     warnings: list[str]
@@ -76,12 +79,12 @@ class ExampleSelector:
         self.costs = pool.costs(counter)
         self.warnings: list[str] = []
 
-    def choose(self, query: str | None, budget: int) -> SelectionResult:
+    def select(self, query: str | None, budget: int) -> SelectionResult:
         """The choice within `budget` tokens. BudgetTooSmallError if not even the smallest example fits."""
         asked = (query or "").strip()
         spare = self.counter.count(self.pool.template.separator)  # the last one has none behind it
         if self.method == "auto":
-            self.method = "classes" if self.pool.classes.apart else "dpp"
+            self.method = "classes" if self.pool.label_model.is_predictable else "dpp"
         relevance, odds = self._relevance(asked)
         taken = self._all(relevance, budget + spare)
         if taken is None or self._tokens(self._arranged(taken)) > budget:
@@ -111,25 +114,27 @@ class ExampleSelector:
         counts."""
         pool = self.pool
         if not asked:
-            rows = _spread(len(pool), MOST_CANDIDATES)
+            rows = _spread(len(pool), MAX_CANDIDATES)
             out = np.zeros(len(pool), np.float32)
-            sums, own = pool.lexical.sums(rows)
+            sums, own = pool.ngram_index.sum_vectors(rows)
             out[rows] = own @ sums / max(float(np.linalg.norm(sums)), 1e-9)
-            sizes = np.array([len(m) for m in pool.classes.members], np.float32)
+            sizes = np.array([len(m) for m in pool.label_model.members], np.float32)
             return out, np.log(np.maximum(sizes, 1))
-        decides = self.method == "classes" and bool(pool.classes.names)
-        hits = pool.lexical.hits(ngram_features([asked])[0], pool.classes.common if decides else None)
-        lexical = pool.lexical.cosines(hits)
+        decides = self.method == "classes" and bool(pool.label_model.names)
+        hits = pool.ngram_index.find_postings(
+            ngram_features([asked])[0], pool.label_model.max_ngram_frequency if decides else None
+        )
+        lexical = pool.ngram_index.cosines(hits)
         dense = self._dense(asked)
-        odds = pool.classes.label_log_odds(lexical, hits, dense) if decides else np.zeros(0, np.float32)
-        return (lexical if dense is None else (1 - DENSE) * lexical + DENSE * dense), odds
+        odds = pool.label_model.label_log_odds(lexical, hits, dense) if decides else np.zeros(0, np.float32)
+        return (lexical if dense is None else (1 - DENSE_WEIGHT) * lexical + DENSE_WEIGHT * dense), odds
 
     def _dense(self, asked: str) -> Floats | None:
         if self.encoder is None:
             return None
         try:
             vectors = self.pool.vectors(self.encoder)
-            found = vectors.cosines(self.encoder.embed([asked], asked=True, keep=False)[0])
+            found = vectors.cosines(self.encoder.embed([asked], is_query=True, keep=False)[0])
         except (QueueFullError, ModelError) as error:
             self.warnings.append(f"{self.encoder.name}: {error}; examples were chosen by their n-grams instead")
             self.encoder = None
@@ -146,14 +151,14 @@ class ExampleSelector:
 
     def _by_class(self, relevance: Floats, odds: Floats, budget: int) -> list[Ints]:
         most = self._twice(budget)
-        groups = self.pool.classes.order(odds, relevance, self.costs, most)
-        out = [*(groups[0][i:] for i in range(min(FEW, len(groups[0])))), *groups[1:]]
+        groups = self.pool.label_model.rank_classes(odds, relevance, self.costs, most)
+        out = [*(groups[0][i:] for i in range(min(LIKELIEST_CLASS_EXAMPLES, len(groups[0])))), *groups[1:]]
         if len(out) < most:  # all classes are shown, and there is room
             out += [np.array([row]) for row in self._by_relevance("dpp", relevance, budget)]
         return out
 
     def _by_relevance(self, method: str, relevance: Floats, budget: int) -> list[int]:
-        size = min(len(self.pool), MOST_CANDIDATES, max(CANDIDATES, 2 * self._twice(budget)))
+        size = min(len(self.pool), MAX_CANDIDATES, max(MIN_CANDIDATES, 2 * self._twice(budget)))
         rows = _best(relevance, size)
         if method == "top":
             return list(map(int, rows))
@@ -161,10 +166,10 @@ class ExampleSelector:
         if method == "mmr":
             picked = mmr.select_mmr(kernel, relevance[rows], size)
         else:
-            aspects = [(self.pool.forms[rows], NEW_FORM)]
-            if self.pool.classes.repeated:  # else it favours those that have a label
-                aspects.append((self.pool.classes.codes[rows], NEW_LABEL))
-            picked = dpp.select_dpp(kernel, np.float32(QUALITY) * relevance[rows], size, aspects)
+            aspects = [(self.pool.answer_formats[rows], NEW_FORMAT_GAIN)]
+            if self.pool.label_model.is_repeated:  # else it favours those that have a label
+                aspects.append((self.pool.label_model.codes[rows], NEW_LABEL_GAIN))
+            picked = dpp.select_dpp(kernel, np.float32(QUALITY_PER_COSINE) * relevance[rows], size, aspects)
         return [int(rows[i]) for i in picked]
 
     def _twice(self, budget: int) -> int:
@@ -172,11 +177,11 @@ class ExampleSelector:
         return 1 + 2 * budget // max(1, int(np.median(self.costs)))
 
     def _alike(self, rows: Ints) -> Floats:
-        kernel = self.pool.lexical.gram(rows)
+        kernel = self.pool.ngram_index.pairwise_cosines(rows)
         if self.encoder is None:
             return kernel
         try:
-            return (1 - DENSE) * kernel + DENSE * self.pool.vectors(self.encoder).gram(rows)
+            return (1 - DENSE_WEIGHT) * kernel + DENSE_WEIGHT * self.pool.vectors(self.encoder).pairwise_cosines(rows)
         except (QueueFullError, ModelError):  # said before
             return kernel
 
@@ -201,7 +206,9 @@ class ExampleSelector:
             if room < smallest:
                 break
             for row in rows.tolist():
-                if self.costs[row] * (1.0 if cost is None else 1 - KEEP) > room:  # too large, however short it gets
+                if (
+                    self.costs[row] * (1.0 if cost is None else 1 - KEEP_FRACTION) > room
+                ):  # too large, however short it gets
                     continue
                 if self.pool.texts[row] in texts:
                     continue
@@ -228,25 +235,25 @@ class ExampleSelector:
             return whole
         room -= sum(t.cost for t in taken)
         for this in taken:
-            if this.gone and self.costs[this.row] - this.cost <= room:
+            if this.removed_steps and self.costs[this.row] - this.cost <= room:
                 room -= int(self.costs[this.row]) - this.cost
-                this.text, this.cost, this.gone = self.pool.texts[this.row], int(self.costs[this.row]), []
+                this.text, this.cost, this.removed_steps = self.pool.texts[this.row], int(self.costs[this.row]), []
         for this in taken:
-            for step in this.gone[::-1]:
-                left = [s for s in this.gone if s is not step]
+            for step in this.removed_steps[::-1]:
+                left = [s for s in this.removed_steps if s is not step]
                 if not left:
                     break
-                text, cost = self.pool.written(this.row, left, self.counter)
+                text, cost = self.pool.render_without(this.row, left, self.counter)
                 if cost - this.cost <= room:
                     room -= cost - this.cost
-                    this.text, this.cost, this.gone = text, cost, left
+                    this.text, this.cost, this.removed_steps = text, cost, left
         return taken
 
     def _smallest(self, budget: int) -> list[PickedExample]:
         """One example, whichever fits; BudgetTooSmallError if none does."""
         best: PickedExample | None = None
         needed = 0
-        for row in np.argsort(self.costs, kind="stable")[:CANDIDATES].tolist():
+        for row in np.argsort(self.costs, kind="stable")[:MIN_CANDIDATES].tolist():
             options = [self._whole(row)]
             if self.prune and (found := self.pool.with_pruned_rationale(row, self.counter)) is not None:
                 options.append(PickedExample(row, found[1], found[2], list(found[0])))
@@ -264,9 +271,11 @@ class ExampleSelector:
         if not taken:
             return 0
         tokens = self.counter.count(self.pool.template.separator.join(t.text for t in taken))
-        if not self.pool.chat:
+        if not self.pool.is_chat:
             return tokens
-        homes = [without(self.pool.examples[t.row].text, t.gone) if t.gone else None for t in taken]
+        homes = [
+            remove_steps(self.pool.examples[t.row].text, t.removed_steps) if t.removed_steps else None for t in taken
+        ]
         sent = [self.pool.message_cost(t.row, h, self.counter) for t, h in zip(taken, homes, strict=True)]
         return max(tokens, sum(sent))
 

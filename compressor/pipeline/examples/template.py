@@ -26,19 +26,19 @@ class ExampleTemplate:
     `line` says that the default is the short one. ContextError for a format string that is none.
     """
 
-    def __init__(self, given: TemplateLike | None = None, line: bool = False) -> None:
-        self.given, self.line = given, line
+    def __init__(self, given: TemplateLike | None = None, is_one_line: bool = False) -> None:
+        self.given, self.is_one_line = given, is_one_line
         self._pieces = _pieces(given) if isinstance(given, str) else []
 
     @property
     def separator(self) -> str:
         """What stands between two examples."""
-        return "\n" if self.given is None and self.line else "\n\n"
+        return "\n" if self.given is None and self.is_one_line else "\n\n"
 
     @property
     def key(self) -> object:
         """What tells templates apart."""
-        return self.line if self.given is None else self.given
+        return self.is_one_line if self.given is None else self.given
 
     def render(self, example: Example, index: int, text: str | None = None) -> str:
         """The example as it is sent; `text`: with this text at its `home`. ContextError names the example (`index`)
@@ -53,11 +53,11 @@ class ExampleTemplate:
         if example.shape == "messages":
             return "\n".join(f"{_ROLES.get(m['role'], m['role'])}: {m['content']}" for m in given)
         answer = example.answer
-        if text is not None and not example.is_closed:
+        if text is not None and not example.has_separate_rationale:
             answer = text
-        elif example.is_closed:
+        elif example.has_separate_rationale:
             answer = f"{text if text is not None else example.text}\n{answer}"
-        return f"{example.question} -> {answer}" if self.line else f"Q: {example.question}\nA: {answer}"
+        return f"{example.question} -> {answer}" if self.is_one_line else f"Q: {example.question}\nA: {answer}"
 
     def _called(self, given: Any, index: int) -> str:
         assert callable(self.given)
@@ -83,9 +83,9 @@ class ExampleTemplate:
             out.append(literal)
             if name is not None:
                 if name not in fields:
-                    has = shapes._names(fields)
+                    has = shapes.list_fields(fields)
                     raise ContextError(f"the template wants a field {name!r}, and the example has {has}", index)
-                out.append(shapes.string(fields[name]))
+                out.append(shapes.field_text(fields[name]))
         return "".join(out)
 
 

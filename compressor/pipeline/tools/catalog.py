@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from compressor.errors import BudgetTooSmallError
-from compressor.pipeline.tools.json_schema import problem
+from compressor.pipeline.tools.json_schema import find_problem
 from compressor.pipeline.tools.knapsack import VariantCosts, allocate
 from compressor.pipeline.tools.ranking import ToolRanker, need_probabilities
 from compressor.pipeline.tools.schema_shrinking import shrink_variants
@@ -22,14 +22,14 @@ from compressor.scoring.base import Query, Scorer
 from compressor.scoring.bm25 import weighted_terms
 from compressor.tokens import TokenCounter
 
-Form = tuple[Any, int]  # a tool as it is sent, and its tokens
+Variant = tuple[Any, int]  # a tool as it is sent, and its tokens
 
 
 @dataclass(frozen=True, slots=True)
 class ToolAllocation:
     """A choice. forms: for each tool what is sent, None for nothing. scores: relevance of each, 0 of native tools."""
 
-    forms: list[Any | None]
+    variants: list[Any | None]
     scores: list[float]
 
 
@@ -43,16 +43,18 @@ class ToolCatalog:
         self.counter = counter
         self.functions = parse_functions(self.tools)
         self.warnings: list[str] = []
-        self.before = counter.count_tools(self.tools)
-        self.frame = 2 * counter.count_tools(self.tools[:1]) - counter.count_tools([*self.tools[:1], *self.tools[:1]])
+        self.total_tokens = counter.count_tools(self.tools)
+        self.frame_tokens = 2 * counter.count_tools(self.tools[:1]) - counter.count_tools(
+            [*self.tools[:1], *self.tools[:1]]
+        )
         self.costs = [self.cost(tool) for tool in self.tools]
-        self.ours = [i for i, function in enumerate(self.functions) if function is not None]
-        self.names = {f.name: i for i, f in enumerate(self.functions) if f is not None}
+        self.function_indices = [i for i, function in enumerate(self.functions) if function is not None]
+        self.index_by_name = {f.name: i for i, f in enumerate(self.functions) if f is not None}
         self._scorer = scorer
         self._broken: set[int] = set()
-        for i in self.ours:
+        for i in self.function_indices:
             function = self.functions[i]
-            if function is not None and function.schema is not None and (fault := problem(function.schema)):
+            if function is not None and function.schema is not None and (fault := find_problem(function.schema)):
                 self._broken.add(i)
                 self.warnings.append(f"tool {function.name!r} is not slimmed: {fault}")
 
@@ -62,9 +64,9 @@ class ToolCatalog:
 
     def cost(self, tool: Any) -> int:
         """Tokens of one tool among others."""
-        return self.counter.count_tools([tool]) - self.frame
+        return self.counter.count_tools([tool]) - self.frame_tokens
 
-    def total(self, tools: Sequence[Any]) -> int:
+    def count_tokens(self, tools: Sequence[Any]) -> int:
         """Tokens of these tools together, as the provider counts them."""
         return self.counter.count_tools(tools)
 
@@ -75,13 +77,13 @@ class ToolCatalog:
 
     def need_probabilities(self, scores: Sequence[float]) -> list[float]:
         """How likely each tool is needed, by its score."""
-        found = iter(need_probabilities(np.array([scores[i] for i in self.ours])).tolist())
+        found = iter(need_probabilities(np.array([scores[i] for i in self.function_indices])).tolist())
         return [next(found) if function is not None else 0.0 for function in self.functions]
 
-    def shrink_variants(self, index: int, query: Query) -> list[Form]:
+    def shrink_variants(self, index: int, query: Query) -> list[Variant]:
         """A function's forms in order of cost, the whole last; an invalid one has no other."""
         function = self.functions[index]
-        out: list[Form] = [(self.tools[index], self.costs[index])]
+        out: list[Variant] = [(self.tools[index], self.costs[index])]
         if function is None or index in self._broken:
             return out
         for form in shrink_variants(function, weighted_terms(query.parts)):
@@ -89,14 +91,14 @@ class ToolCatalog:
                 out.append((form, cost))
         return out[::-1]
 
-    def choose(
+    def allocate(
         self,
         query: Query,
         budget: int,
-        whole: Collection[str] = (),
-        must: Collection[str] = (),
-        among: Collection[int] | None = None,
-        taken: int | None = None,
+        pinned: Collection[str] = (),
+        required: Collection[str] = (),
+        candidates: Collection[int] | None = None,
+        spent_tokens: int | None = None,
     ) -> ToolAllocation:
         """What is sent. whole: names that stay as they are; must: names that stay (a tool with a cache breakpoint does
         anyway). among: the functions to choose from, None for all; taken: tokens that are spent already, None for those
@@ -105,21 +107,25 @@ class ToolCatalog:
         BudgetTooSmallError where what must stay does not fit, or where there is no room for any function."""
         scores = self.scores(query)
         likely = self.need_probabilities(scores)
-        spent = taken
+        spent = spent_tokens
         if spent is None:
-            spent = self.frame + sum(c for c, f in zip(self.costs, self.functions, strict=True) if f is None)
-        ours = self.ours if among is None else sorted(among)
+            spent = self.frame_tokens + sum(c for c, f in zip(self.costs, self.functions, strict=True) if f is None)
+        ours = self.function_indices if candidates is None else sorted(candidates)
         lists = [
-            [(self.tools[i], self.costs[i])] if self.named(i) in whole else self.shrink_variants(i, query) for i in ours
+            [(self.tools[i], self.costs[i])] if self.function_name(i) in pinned else self.shrink_variants(i, query)
+            for i in ours
         ]
-        held = [self.named(i) in whole or self.named(i) in must or "cache_control" in self.tools[i] for i in ours]
+        held = [
+            self.function_name(i) in pinned or self.function_name(i) in required or "cache_control" in self.tools[i]
+            for i in ours
+        ]
         options = [
             VariantCosts([cost for _, cost in found], likely[i], stays)
             for i, found, stays in zip(ours, lists, held, strict=True)
         ]
         picked = allocate(options, budget - spent)
         if picked is None or (options and all(form < 0 for form in picked)):
-            least = [o.costs[0] for o in options if o.must] or [min((o.costs[0] for o in options), default=0)]
+            least = [o.costs[0] for o in options if o.is_required] or [min((o.costs[0] for o in options), default=0)]
             raise BudgetTooSmallError(budget, spent + sum(least), "pinned, forced, called and provider-native tools")
         out: list[Any | None] = [
             tool if f is None else None for tool, f in zip(self.tools, self.functions, strict=True)
@@ -128,7 +134,7 @@ class ToolCatalog:
             out[i] = found[form][0] if form >= 0 else None
         return ToolAllocation(out, scores)
 
-    def named(self, index: int) -> str:
+    def function_name(self, index: int) -> str:
         """The name of a function, "" of a native tool."""
         function: FunctionTool | None = self.functions[index]
         return function.name if function is not None else ""

@@ -61,7 +61,7 @@ def without_examples(text: str) -> str:
     return "".join([s for i, s in enumerate(found) if i == 0 or not _EXAMPLE.match(s)]).rstrip()
 
 
-def without_listing(text: str, values: Collection[str]) -> str:
+def without_enum_listing(text: str, values: Collection[str]) -> str:
     """Without the sentences that only list an enum's values, which the schema has, too; never without the first."""
     low = [v.lower() for v in values if isinstance(v, str) and v]
     if len(low) < 3 or sum(v in text.lower() for v in low) < 3:
@@ -77,7 +77,7 @@ def without_listing(text: str, values: Collection[str]) -> str:
     return "".join(out).rstrip()
 
 
-def shorter_listings(text: str) -> str:
+def shorten_listings(text: str) -> str:
     """Long listings after commas end after a few of their items, with a `…`."""
 
     def short(match: re.Match[str]) -> str:

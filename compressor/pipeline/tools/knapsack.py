@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: what a function is worth in each form, the barest first, the whole last: being there counts most
-LEAST, WHOLE = 0.75, 1.0
+BAREST_VALUE, FULL_VALUE = 0.75, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +21,20 @@ class VariantCosts:
     it may not go."""
 
     costs: Sequence[int]
-    chance: float
-    must: bool = False
+    probability: float
+    is_required: bool = False
 
 
-def allocate(options: Sequence[VariantCosts], room: int) -> list[int] | None:
+def allocate(options: Sequence[VariantCosts], budget: int) -> list[int] | None:
     """For each option the form taken, -1 for none. None where even the barest forms of what must stay do not fit."""
-    taken = [0 if option.must else -1 for option in options]
-    room -= sum(option.costs[0] for option in options if option.must)
-    if room < 0:
+    taken = [0 if option.is_required else -1 for option in options]
+    budget -= sum(option.costs[0] for option in options if option.is_required)
+    if budget < 0:
         return None
     steps: list[tuple[float, int, int]] = []
 
     def offer(number: int) -> None:
-        step = _next(options[number], taken[number], room)
+        step = _best_step(options[number], taken[number], budget)
         if step is not None:
             heapq.heappush(steps, (-step[0], number, step[1]))
 
@@ -44,28 +44,28 @@ def allocate(options: Sequence[VariantCosts], room: int) -> list[int] | None:
         _, number, form = heapq.heappop(steps)
         costs = options[number].costs
         price = costs[form] - (costs[taken[number]] if taken[number] >= 0 else 0)
-        if price <= room:
+        if price <= budget:
             taken[number] = form
-            room -= price
+            budget -= price
         offer(number)  # of those there is still room for
     return taken
 
 
-def _worth(option: VariantCosts, form: int) -> float:
+def _value(option: VariantCosts, form: int) -> float:
     if form < 0:
         return 0.0
     most = len(option.costs) - 1
-    return option.chance * (LEAST + (WHOLE - LEAST) * (form / most if most else 1.0))
+    return option.probability * (BAREST_VALUE + (FULL_VALUE - BAREST_VALUE) * (form / most if most else 1.0))
 
 
-def _next(option: VariantCosts, taken: int, room: int) -> tuple[float, int] | None:
+def _best_step(option: VariantCosts, taken: int, room: int) -> tuple[float, int] | None:
     """The steepest step from the form taken that there is room for: worth a token, and the form it leads to."""
     best: tuple[float, int] | None = None
     now = option.costs[taken] if taken >= 0 else 0
     for form in range(taken + 1, len(option.costs)):
         if option.costs[form] - now > room:
             break
-        rate = (_worth(option, form) - _worth(option, taken)) / max(option.costs[form] - now, 0.25)
+        rate = (_value(option, form) - _value(option, taken)) / max(option.costs[form] - now, 0.25)
         if best is None or rate > best[0]:
             best = rate, form
     return best

@@ -28,12 +28,12 @@ from compressor.text.layout_cache import single_unit_layout
 Floats = npt.NDArray[np.float64]
 
 # Chosen on bfcl: benchmarks/LOG.md
-NAME, ABOUT, PARAMETER = 3.0, 1.0, 0.5  # what a term counts by where it stands
+NAME_WEIGHT, DESCRIPTION_WEIGHT, PARAMETER_WEIGHT = 3.0, 1.0, 0.5  # what a term counts by where it stands
 K1, B = 1.2, 0.4
-VECTORS = 0.3  # worth of the shipped word vectors' best match, where the best of BM25 is 1
-MODEL = 1.0  # and of a tier's model
-SHARP = 8.0  # how fast probability falls with the score, and
-TAIL = 0.25  # the share of it that is spread over all functions by their rank
+WORD_VECTOR_WEIGHT = 0.3  # worth of the shipped word vectors' best match, where the best of BM25 is 1
+MODEL_WEIGHT = 1.0  # and of a tier's model
+SHARPNESS = 8.0  # how fast probability falls with the score, and
+TAIL_FRACTION = 0.25  # the share of it that is spread over all functions by their rank
 
 
 class ToolRanker:
@@ -51,7 +51,7 @@ class ToolRanker:
                 self._places.setdefault(term, []).append(place)
         self._vectors: npt.NDArray[np.float32] | None = None
 
-    def scores(self, query: Query, notes: list[str]) -> Floats:
+    def scores(self, query: Query, warnings: list[str]) -> Floats:
         """[functions] from 0; the best is 1 or more where anything matches at all. `notes` gets a fallback taken."""
         out = np.zeros(len(self.functions))
         asked = weighted_terms(query.parts)
@@ -64,8 +64,8 @@ class ToolRanker:
                 tf = self._bags[place][term]
                 out[place] += idf * tf * (K1 + 1) / (tf + self._norms[place])
         out /= out.max() or 1.0
-        read = self._read(query, notes)
-        return out + (MODEL * read if read is not None else VECTORS * self._alike(asked))
+        read = self._read(query, warnings)
+        return out + (MODEL_WEIGHT * read if read is not None else WORD_VECTOR_WEIGHT * self._alike(asked))
 
     def _read(self, query: Query, notes: list[str]) -> Floats | None:
         """[functions] in (0, 1] what the tier's model says of each."""
@@ -98,17 +98,21 @@ def need_probabilities(scores: Floats) -> Floats:
     """[functions] how likely each is needed, by its score and rank: at most 1 together, never 0."""
     if not len(scores):
         return scores
-    top = np.exp(SHARP * (scores / (scores.max() or 1.0) - 1))
+    top = np.exp(SHARPNESS * (scores / (scores.max() or 1.0) - 1))
     rank = np.empty(len(scores))
     rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
     tail = 1 / (2 + rank)
-    out: Floats = (1 - TAIL) * top / top.sum() + TAIL * tail / tail.sum()
+    out: Floats = (1 - TAIL_FRACTION) * top / top.sum() + TAIL_FRACTION * tail / tail.sum()
     return out
 
 
 def _bag(function: FunctionTool) -> Counter[str]:
     bag: Counter[str] = Counter()
-    texts = [(NAME, function.name), (ABOUT, function.description), *((PARAMETER, t) for t in _texts(function.schema))]
+    texts = [
+        (NAME_WEIGHT, function.name),
+        (DESCRIPTION_WEIGHT, function.description),
+        *((PARAMETER_WEIGHT, t) for t in _texts(function.schema)),
+    ]
     for worth, text in texts:
         for term in terms(text):
             bag[term] += worth  # type: ignore[assignment]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Fate = Literal["native", "pinned", "kept", "slimmed", "dropped"]
+ToolAction = Literal["native", "pinned", "kept", "slimmed", "dropped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class ToolReport:
 
     index: int
     name: str
-    action: Fate
+    action: ToolAction
     tokens_before: int
     tokens_after: int
     relevance: float = 0.0

@@ -18,7 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from compressor.pipeline.tools import json_schema as schemas
-from compressor.pipeline.tools.description_shrinking import shorten, shorter_listings, without_examples, without_listing
+from compressor.pipeline.tools.description_shrinking import (
+    shorten,
+    shorten_listings,
+    without_enum_listing,
+    without_examples,
+)
 from compressor.pipeline.tools.tool import FunctionTool, dump_tool
 from compressor.scoring.token_index import terms
 
@@ -27,22 +32,51 @@ from compressor.scoring.token_index import terms
 class ShrinkLevel:
     """How much goes. about, each: sentences and characters of the function's description, and of each parameter's."""
 
-    about: tuple[int, int]
-    each: tuple[int, int]
-    examples: bool = False
-    defaults: bool = False
-    unwanted: bool = False
-    insides: bool = False
-    optional: bool = False
+    description: tuple[int, int]
+    parameter_description: tuple[int, int]
+    drops_examples: bool = False
+    drops_defaults: bool = False
+    drops_unmatched: bool = False
+    drops_insides: bool = False
+    drops_optional: bool = False
 
 
 LEVELS = (
-    ShrinkLevel(about=(4, 800), each=(3, 300)),
-    ShrinkLevel(about=(2, 300), each=(2, 160), examples=True),
-    ShrinkLevel(about=(2, 240), each=(1, 120), examples=True, defaults=True, unwanted=True),
-    ShrinkLevel(about=(1, 160), each=(1, 60), examples=True, defaults=True, unwanted=True, insides=True),
-    ShrinkLevel(about=(1, 60), each=(0, 0), examples=True, defaults=True, unwanted=True, insides=True, optional=True),
-    ShrinkLevel(about=(0, 0), each=(0, 0), examples=True, defaults=True, unwanted=True, insides=True, optional=True),
+    ShrinkLevel(description=(4, 800), parameter_description=(3, 300)),
+    ShrinkLevel(description=(2, 300), parameter_description=(2, 160), drops_examples=True),
+    ShrinkLevel(
+        description=(2, 240),
+        parameter_description=(1, 120),
+        drops_examples=True,
+        drops_defaults=True,
+        drops_unmatched=True,
+    ),
+    ShrinkLevel(
+        description=(1, 160),
+        parameter_description=(1, 60),
+        drops_examples=True,
+        drops_defaults=True,
+        drops_unmatched=True,
+        drops_insides=True,
+    ),
+    ShrinkLevel(
+        description=(1, 60),
+        parameter_description=(0, 0),
+        drops_examples=True,
+        drops_defaults=True,
+        drops_unmatched=True,
+        drops_insides=True,
+        drops_optional=True,
+    ),
+    ShrinkLevel(
+        description=(0, 0),
+        parameter_description=(0, 0),
+        drops_examples=True,
+        drops_defaults=True,
+        drops_unmatched=True,
+        drops_insides=True,
+        drops_optional=True,
+    ),
 )
 _NOISE = ("title", "$comment")
 _EXAMPLES = ("examples", "example")
@@ -54,7 +88,7 @@ def shrink_variants(function: FunctionTool, query: Collection[str]) -> list[dict
     out: list[dict[str, Any]] = []
     last = dump_tool(function.tool)
     for level in LEVELS:
-        slimmed = _Slimmer(function, level, query).tool()
+        slimmed = _SchemaShrinker(function, level, query).shrink_tool()
         text = dump_tool(slimmed)
         if len(text) < len(last):
             out.append(slimmed)
@@ -62,56 +96,56 @@ def shrink_variants(function: FunctionTool, query: Collection[str]) -> list[dict
     return out
 
 
-class _Slimmer:
+class _SchemaShrinker:
     def __init__(self, function: FunctionTool, level: ShrinkLevel, query: Collection[str]) -> None:
         self.function, self.level, self.query = function, level, query
         root = function.schema if isinstance(function.schema, Mapping) else {}
-        self.wide = not function.strict and not schemas.is_text_only(root)
-        self.demanded = schemas.required_names(root) if self.wide else set()
-        self.homes = {key: root.get(key, {}) for key in schemas.HOMES}
-        self.turns = schemas.has_negation(root)
+        self.may_widen = not function.strict and not schemas.is_text_only(root)
+        self.required = schemas.required_names(root) if self.may_widen else set()
+        self.definitions = {key: root.get(key, {}) for key in schemas.DEFINITION_KEYWORDS}
+        self.has_negation = schemas.has_negation(root)
 
-    def tool(self) -> dict[str, Any]:
+    def shrink_tool(self) -> dict[str, Any]:
         level, function = self.level, self.function
-        about = self.text(function.description, level.about, clip=level.optional)
-        root = self.of(function.schema, self.wide) if isinstance(function.schema, Mapping) else function.schema
-        if self.wide and isinstance(root, dict):
+        about = self.shrink_text(function.description, level.description, clip=level.drops_optional)
+        root = self.shrink(function.schema, self.may_widen) if isinstance(function.schema, Mapping) else function.schema
+        if self.may_widen and isinstance(root, dict):
             alive = schemas.used_definitions(root)
-            for key in schemas.HOMES:
+            for key in schemas.DEFINITION_KEYWORDS:
                 if key in root:
                     root[key] = {name: value for name, value in root[key].items() if (key, name) in alive}
                     if not root[key]:
                         del root[key]
-        return function.written(about, root, not level.examples)
+        return function.replaced(about, root, not level.drops_examples)
 
-    def of(self, schema: Any, wide: bool) -> Any:
+    def shrink(self, schema: Any, wide: bool) -> Any:
         """A schema at this level; with `wide` False only words go."""
         if not isinstance(schema, Mapping):
             return schema
         level = self.level
         out: dict[str, Any] = {}
         for key, value in schema.items():
-            if (key in _NOISE and isinstance(value, str)) or (key in _EXAMPLES and level.examples):
+            if (key in _NOISE and isinstance(value, str)) or (key in _EXAMPLES and level.drops_examples):
                 continue
-            if key == "default" and level.defaults:
+            if key == "default" and level.drops_defaults:
                 continue
             if key == "description" and isinstance(value, str):
-                if value := self.text(value, level.each, schema.get("enum", ())):
+                if value := self.shrink_text(value, level.parameter_description, schema.get("enum", ())):
                     out[key] = value
             elif key == "properties":
-                out[key] = self.properties(schema, wide)
-            elif key in schemas.HOMES:
-                out[key] = {name: self.of(part, wide and not self.turns) for name, part in value.items()}
-            elif key in schemas.NAMED:
-                out[key] = {name: self.of(part, wide) for name, part in value.items()}
-            elif key in schemas.MANY or (key == "items" and isinstance(value, list)):
-                out[key] = [self.of(part, wide) for part in value]
-            elif key in schemas.ONE:
-                out[key] = self.of(value, wide)
+                out[key] = self.shrink_properties(schema, wide)
+            elif key in schemas.DEFINITION_KEYWORDS:
+                out[key] = {name: self.shrink(part, wide and not self.has_negation) for name, part in value.items()}
+            elif key in schemas.MAPPING_KEYWORDS:
+                out[key] = {name: self.shrink(part, wide) for name, part in value.items()}
+            elif key in schemas.LIST_KEYWORDS or (key == "items" and isinstance(value, list)):
+                out[key] = [self.shrink(part, wide) for part in value]
+            elif key in schemas.SINGLE_KEYWORDS:
+                out[key] = self.shrink(value, wide)
             elif key == "oneOf":
-                out[key] = [self.of(part, False) for part in value]
-            elif key in schemas.TURNING:
-                out[key] = self.of(value, False)
+                out[key] = [self.shrink(part, False) for part in value]
+            elif key in schemas.NEGATING_KEYWORDS:
+                out[key] = self.shrink(value, False)
             else:
                 out[key] = value
         left = out.get("properties")
@@ -119,20 +153,24 @@ class _Slimmer:
             del out["additionalProperties"]  # a parameter that is no longer listed is still allowed
         return out
 
-    def properties(self, schema: Mapping[str, Any], wide: bool) -> dict[str, Any]:
+    def shrink_properties(self, schema: Mapping[str, Any], wide: bool) -> dict[str, Any]:
         out: dict[str, Any] = {}
         level = self.level
         free = wide and not isinstance(schema.get("additionalProperties"), Mapping)
         for name, part in schema["properties"].items():
-            stays = not wide or name in self.demanded
-            if free and not stays and (level.optional or (level.unwanted and not self.wanted(name, part))):
+            stays = not wide or name in self.required
+            if (
+                free
+                and not stays
+                and (level.drops_optional or (level.drops_unmatched and not self.is_wanted(name, part)))
+            ):
                 continue
-            out[name] = self.of(part, wide)
-            if level.insides and not stays:
+            out[name] = self.shrink(part, wide)
+            if level.drops_insides and not stays:
                 out[name] = self.without_insides(out[name])
         return out
 
-    def wanted(self, name: str, schema: Any) -> bool:
+    def is_wanted(self, name: str, schema: Any) -> bool:
         """Whether the query says something that a parameter's name, or a value of its enum, says, too."""
         if not isinstance(schema, Mapping):
             return False
@@ -146,8 +184,8 @@ class _Slimmer:
         """An object or a list of which only that is said; anything else as it is."""
         if not isinstance(schema, Mapping):
             return schema
-        place = schemas.defined(schema["$ref"]) if "$ref" in schema else None
-        known = self.homes[place[0]].get(place[1]) if place else schema
+        place = schemas.parse_definition_ref(schema["$ref"]) if "$ref" in schema else None
+        known = self.definitions[place[0]].get(place[1]) if place else schema
         kind = known.get("type") if isinstance(known, Mapping) else None
         if kind == "object" and isinstance(known.get("properties"), Mapping):
             bare: dict[str, Any] = {"type": kind, "properties": {}}
@@ -157,10 +195,10 @@ class _Slimmer:
             return schema
         return {**bare, **{key: schema[key] for key in ("description",) if key in schema}}
 
-    def text(self, text: str, most: tuple[int, int], values: Collection[Any] = (), clip: bool = False) -> str:
-        text = without_listing(text, values)
-        if self.level.examples:
-            text = shorter_listings(without_examples(text))
+    def shrink_text(self, text: str, most: tuple[int, int], values: Collection[Any] = (), clip: bool = False) -> str:
+        text = without_enum_listing(text, values)
+        if self.level.drops_examples:
+            text = shorten_listings(without_examples(text))
         return shorten(text, *most, clip=clip)
 
 

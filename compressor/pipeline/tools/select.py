@@ -11,7 +11,7 @@ from compressor.context.model import Context
 from compressor.context.refs import compute_ref
 from compressor.errors import ContextError, RefError
 from compressor.pipeline.tools.catalog import ToolCatalog
-from compressor.pipeline.tools.results import Fate, ToolReport, ToolsResult
+from compressor.pipeline.tools.results import ToolAction, ToolReport, ToolsResult
 from compressor.pipeline.tools.tool import dump_tool, forced_tool_names
 from compressor.scoring.base import Query, Scorer
 from compressor.scoring.query import build_query
@@ -32,18 +32,18 @@ def select_tools(
     store: Callable[[], BlobStore],
 ) -> ToolsResult:
     """See `Compressor.select_tools`."""
-    pool = ToolCatalog(listed(tools), counter, scorer)
-    whole = pinned_names(pool, pinned) | (forced_tool_names(tool_choice) & pool.names.keys())
-    limit = resolve_budget(budget, pool.before)
+    pool = ToolCatalog(as_tool_list(tools), counter, scorer)
+    whole = pinned_names(pool, pinned) | (forced_tool_names(tool_choice) & pool.index_by_name.keys())
+    limit = resolve_budget(budget, pool.total_tokens)
     context = detect_format(messages, tools).parse(messages) if messages else None
-    if pool.before <= limit:
+    if pool.total_tokens <= limit:
         return build_result(pool, pool.tools, None, limit, whole)
     if is_fraction(budget) and is_own_output(pool.tools, store):
-        return build_result(pool, pool.tools, None, pool.before, whole)
-    wanted = query_for(context, query)
-    called = called_in(context) & pool.names.keys() if context is not None else set()
-    chosen = pool.choose(wanted, limit, whole, called)
-    result = build_result(pool, chosen.forms, chosen.scores, limit, whole)
+        return build_result(pool, pool.tools, None, pool.total_tokens, whole)
+    wanted = make_query(context, query)
+    called = called_names(context) & pool.index_by_name.keys() if context is not None else set()
+    chosen = pool.allocate(wanted, limit, whole, called)
+    result = build_result(pool, chosen.variants, chosen.scores, limit, whole)
     originals = {r.ref: dump_tool(pool.tools[r.index]) for r in result.reports if r.ref is not None}
     if is_fraction(budget):
         originals[fingerprint(result.tools)] = "chosen"
@@ -52,7 +52,7 @@ def select_tools(
     return result
 
 
-def listed(tools: Any) -> list[Any]:
+def as_tool_list(tools: Any) -> list[Any]:
     """The tools as a list; ContextError for what is none."""
     if tools is None:
         return []
@@ -64,19 +64,19 @@ def listed(tools: Any) -> list[Any]:
 def pinned_names(pool: ToolCatalog, pinned: Collection[str]) -> set[str]:
     """The pinned names; ContextError for one that no function has."""
     names = {pinned} if isinstance(pinned, str) else set(pinned)
-    if unknown := sorted(str(name) for name in names - pool.names.keys()):
-        raise ContextError(f"pinned: there is no tool called {unknown[0]!r} among {len(pool.names)}")
+    if unknown := sorted(str(name) for name in names - pool.index_by_name.keys()):
+        raise ContextError(f"pinned: there is no tool called {unknown[0]!r} among {len(pool.index_by_name)}")
     return names
 
 
-def query_for(context: Context | None, query: str | None) -> Query:
+def make_query(context: Context | None, query: str | None) -> Query:
     """The query of a choice: the caller's own, or what the messages ask for."""
     if context is not None:
         return build_query(context, query, ())
     return Query(((query, 1.0),) if query and query.strip() else ())
 
 
-def called_in(context: Context) -> set[str]:
+def called_names(context: Context) -> set[str]:
     """Every name that may be that of a tool called in these messages."""
     named = {slot.name for turn in context.turns for slot in turn.slots if slot.name}
     return named | {text for turn in context.turns for text in turn.extras}
@@ -89,7 +89,7 @@ def build_result(
     reports = []
     for i, (tool, form, function) in enumerate(zip(pool.tools, forms, pool.functions, strict=True)):
         name = function.name if function is not None else str(tool.get("name") or tool.get("type") or "")
-        fate: Fate = "kept"
+        fate: ToolAction = "kept"
         if function is None:
             fate = "native"
         elif form is None:
@@ -104,8 +104,8 @@ def build_result(
     sent = [form for form in forms if form is not None]
     return ToolsResult(
         tools=sent,
-        tokens_before=pool.before,
-        tokens_after=pool.total(sent),
+        tokens_before=pool.total_tokens,
+        tokens_after=pool.count_tokens(sent),
         budget=limit,
         reports=reports,
         warnings=list(dict.fromkeys(pool.warnings)),

@@ -27,24 +27,24 @@ class FunctionTool:
     name: str
     description: str
     schema: Any
-    outer: str
-    key: str
+    wrapper_key: str
+    schema_key: str
     strict: bool
 
-    def written(self, description: str, schema: Any, examples: bool = True) -> dict[str, Any]:
+    def replaced(self, description: str, schema: Any, examples: bool = True) -> dict[str, Any]:
         """The tool with another description and schema, all else as it was; an empty description leaves the key out.
         `examples`: whether the calls that Anthropic's `input_examples` show stay."""
         inner: dict[str, Any] = {}
-        for key, value in (self.tool[self.outer] if self.outer else self.tool).items():
+        for key, value in (self.tool[self.wrapper_key] if self.wrapper_key else self.tool).items():
             if key == "description":
                 value = description
-            elif key == self.key:
+            elif key == self.schema_key:
                 value = schema
             if not (key == "description" and not value) and not (key == "input_examples" and not examples):
                 inner[key] = value
-        if not self.outer:
+        if not self.wrapper_key:
             return inner
-        return {key: inner if key == self.outer else value for key, value in self.tool.items()}
+        return {key: inner if key == self.wrapper_key else value for key, value in self.tool.items()}
 
 
 def parse_function(tool: Any, index: int) -> FunctionTool | None:
