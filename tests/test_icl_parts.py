@@ -238,7 +238,7 @@ def test_templates() -> None:
     example = parse_example({"frage": "wie?", "n": 3}, 0, templated=True)
     assert ExampleTemplate("{frage} => {n}").render(example, 0) == "wie? => 3"
     assert ExampleTemplate(lambda e: e["frage"]).render(example, 0) == "wie?"
-    with pytest.raises(ContextError, match="wants a field 'antwort'"):
+    with pytest.raises(ContextError, match="has a field 'antwort'"):
         ExampleTemplate("{frage} {antwort}").render(example, 1)
     with pytest.raises(ContextError, match="KeyError"):
         ExampleTemplate(lambda e: e["antwort"]).render(example, 1)
