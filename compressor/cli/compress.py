@@ -34,7 +34,7 @@ def compress(
     budget: Annotated[str, typer.Option("--budget", "-b", help="Tokens (4000), or a fraction of them (25% or 0.25).")],
     model: ModelOption = None,
     query: Annotated[
-        str | None, typer.Option("--query", "-q", help="What matters. [default: read from the messages]")
+        str | None, typer.Option("--query", "-q", help="What matters. (default: read from the messages)")
     ] = None,
     mode: Annotated[
         CompressMode,

@@ -140,10 +140,10 @@ def _fast() -> Iterator[Check]:
     compressor = Compressor(store="memory")
     start = time.perf_counter()
     result = compressor.compress_text(text, budget=300, query="worker 42")
-    took = (time.perf_counter() - start) * 1000
+    milliseconds = (time.perf_counter() - start) * 1000
     refs = sorted({d.ref for d in result.dropped})
     is_restored = all(compressor.expand(ref) in text for ref in refs)
-    detail = f"{result.tokens_before:,} -> {result.tokens_after:,} tokens in {took:.0f} ms (first call)"
+    detail = f"{result.tokens_before:,} -> {result.tokens_after:,} tokens in {milliseconds:.0f} ms (first call)"
     if result.tokens_after <= 300 and refs and is_restored:
         yield Check("fast", "ok", detail)
     else:

@@ -18,7 +18,7 @@ def examples(
     file: Annotated[str, typer.Argument(help="JSONL with an example on each line; - for stdin.")],
     budget: Annotated[str, typer.Option("--budget", "-b", help="Tokens (400), or a fraction of all of them (25%).")],
     query: Annotated[
-        str | None, typer.Option("--query", "-q", help="The question that the prompt asks. [default: typical examples]")
+        str | None, typer.Option("--query", "-q", help="The question that the prompt asks. (default: typical examples)")
     ] = None,
     model: ModelOption = None,
     template: Annotated[
@@ -34,7 +34,7 @@ def examples(
     store: Annotated[
         str | None,
         typer.Option(
-            help="Where the originals of the refs in --json are stored. [default: a file in the user's cache folder]"
+            help="Where the originals of the refs in --json are stored. (default: a file in the user's cache folder)"
         ),
     ] = None,
 ) -> None:

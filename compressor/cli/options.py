@@ -11,18 +11,18 @@ from compressor.errors import BudgetError
 
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="The model whose tokens are counted. [default: the request's, else gpt-4o]"),
+    typer.Option("--model", "-m", help="The model whose tokens are counted. (default: the request's, else gpt-4o)"),
 ]
 OutputOption = Annotated[str, typer.Option("--output", "-o", help="The file to write the result to; - for stdout.")]
 StoreOption = Annotated[
     str | None,
     typer.Option(
         help="Where originals are stored: memory, a path ending in .db, or redis://host:6379/0. "
-        "[default: a file in the user's cache folder]"
+        "(default: a file in the user's cache folder)"
     ),
 ]
 DeviceOption = Annotated[
-    str | None, typer.Option(help="The device of a model scorer: cuda, mps or cpu. [default: the best one available]")
+    str | None, typer.Option(help="The device of a model scorer: cuda, mps or cpu. (default: the best one available)")
 ]
 
 

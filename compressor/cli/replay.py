@@ -29,7 +29,7 @@ def replay(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="The model whose tokens and prices count. [default: the request's, else gpt-4o]"
+            "--model", "-m", help="The model whose tokens and prices count. (default: the request's, else gpt-4o)"
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a conversation.")] = False,

@@ -115,8 +115,8 @@ class ExampleSet:
     def answer_formats(self) -> Ints:
         """The [n] formats of the answers as numbers; -1 for no answer."""
         numbers: dict[str, int] = {"": -1}
-        found = [answer_format(example.answer) for example in self.examples]
-        return np.array([numbers.setdefault(form, len(numbers) - 1) for form in found], np.int64)
+        names = [answer_format(example.answer) for example in self.examples]
+        return np.array([numbers.setdefault(name, len(numbers) - 1) for name in names], np.int64)
 
     @cached_property
     def template(self) -> ExampleTemplate:

@@ -232,10 +232,10 @@ class ExampleStore:
         new: dict[str, int] = {}
         for i, (id, content) in enumerate(zip(named, contents, strict=True)):
             if id in self:
-                known = example_id(self.get(id), i)
+                existing = example_id(self.get(id), i)
             else:
-                known = contents[new.setdefault(id, i)]
-            if known != content:
+                existing = contents[new.setdefault(id, i)]
+            if existing != content:
                 raise ContextError(
                     f"the id {id!r} belongs to another example: remove that one first, or use another id", i
                 )

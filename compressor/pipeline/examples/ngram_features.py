@@ -72,11 +72,11 @@ def _characters(texts: Sequence[str]) -> list[Wide]:
         if count <= 0:
             continue
         value = np.zeros(count, np.uint64)
-        whole = np.ones(count, np.bool_)
+        is_inside = np.ones(count, np.bool_)
         for i in range(n):
             value = value * _MIX + code[i : i + count]
-            whole &= ~edge[i : i + count]
-        out.append(_keys(owner[:count][whole], _mixed(value[whole], n)))
+            is_inside &= ~edge[i : i + count]
+        out.append(_keys(owner[:count][is_inside], _mixed(value[is_inside], n)))
     return out
 
 

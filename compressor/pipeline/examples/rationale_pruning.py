@@ -105,12 +105,12 @@ def choose_steps_to_remove(
     text = example.text
     tokens = {step: count(text[step.start : step.end]) for step in steps}
     tail = count(text[steps[-1].end : example.reasoning[1]]) if steps else 0
-    spare = (1 - KEEP_FRACTION) * (sum(tokens.values()) + tail)
+    remaining = (1 - KEEP_FRACTION) * (sum(tokens.values()) + tail)
     removed: list[RationaleStep] = []
     for step in sorted(steps, key=lambda s: (s.score, s.start)):
-        if tokens[step] <= spare:
+        if tokens[step] <= remaining:
             removed.append(step)
-            spare -= tokens[step]
+            remaining -= tokens[step]
     return removed
 
 

@@ -84,7 +84,7 @@ def _dropped(selection: SelectionResult, pool: ExampleSet, store: Callable[[], B
         texts[ref] = original
         score = float(selection.relevance[row])
         spans = [(0, len(original))] if steps is None else _spans(example, original, steps)
-        reason = "example not selection" if steps is None else "step of reasoning left out"
+        reason = "example not chosen" if steps is None else "step of reasoning left out"
         out += [Dropped(row, row, "example", span, reason, score, ref) for span in spans]
     if texts:
         put_texts(store(), texts)

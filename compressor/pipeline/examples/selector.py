@@ -279,13 +279,13 @@ class ExampleSelector:
                 this.text, this.cost, this.removed_steps = self.pool.texts[this.row], int(self.costs[this.row]), []
         for this in taken:
             for step in this.removed_steps[::-1]:
-                left = [s for s in this.removed_steps if s is not step]
-                if not left:
+                remaining_steps = [s for s in this.removed_steps if s is not step]
+                if not remaining_steps:
                     break
-                text, cost = self.pool.render_without(this.row, left, self.counter)
+                text, cost = self.pool.render_without(this.row, remaining_steps, self.counter)
                 if cost - this.cost <= remaining:
                     remaining -= cost - this.cost
-                    this.text, this.cost, this.removed_steps = text, cost, left
+                    this.text, this.cost, this.removed_steps = text, cost, remaining_steps
         return taken
 
     def _smallest(self, budget: int) -> list[PickedExample]:

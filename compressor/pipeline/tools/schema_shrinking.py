@@ -214,11 +214,11 @@ class _SchemaShrinker:
         if not isinstance(schema, Mapping):
             return schema
         place = schemas.parse_definition_ref(schema["$ref"]) if "$ref" in schema else None
-        known = self.definitions[place[0]].get(place[1]) if place else schema
-        kind = known.get("type") if isinstance(known, Mapping) else None
-        if kind == "object" and isinstance(known.get("properties"), Mapping):
+        target = self.definitions[place[0]].get(place[1]) if place else schema
+        kind = target.get("type") if isinstance(target, Mapping) else None
+        if kind == "object" and isinstance(target.get("properties"), Mapping):
             reduced: dict[str, Any] = {"type": kind, "properties": {}}
-        elif kind == "array" and (inner := _item_type(known.get("items"))):
+        elif kind == "array" and (inner := _item_type(target.get("items"))):
             reduced = {"type": kind, "items": {"type": inner, **({"properties": {}} if inner == "object" else {})}}
         else:
             return schema

@@ -201,19 +201,23 @@ class ToolSet:
     def _grow(self, query: Query, pinned: Collection[str], missing: Collection[str]) -> bool:
         """Adds tools at the end. Returns False if they do not fit."""
         pool = self._catalog
-        places = [pool.index_by_name[name] for name in missing]
+        positions = [pool.index_by_name[name] for name in missing]
         try:
             spent = pool.count_tokens(self._rendered())
-            chosen = pool.allocate(query, self._limit, pinned, missing, candidates=places, spent_tokens=spent)
+            chosen = pool.allocate(query, self._limit, pinned, missing, candidates=positions, spent_tokens=spent)
         except BudgetTooSmallError:
             return False
-        self._store_variants({pool.function_name(i): i for i in sorted(places)}, chosen.variants, self.state["forms"])
+        self._store_variants(
+            {pool.function_name(i): i for i in sorted(positions)}, chosen.variants, self.state["forms"]
+        )
         return True
 
-    def _store_variants(self, places: Mapping[str, int], forms: Sequence[Any | None], kept: Mapping[str, Any]) -> None:
+    def _store_variants(
+        self, positions: Mapping[str, int], variants: Sequence[Any | None], kept: Mapping[str, Any]
+    ) -> None:
         """Sends these from now on, after those in `kept`, and stores the schemas of what is not sent complete."""
         pool = self._catalog
-        new = {name: None if forms[i] is pool.tools[i] else json.dumps(forms[i]) for name, i in places.items()}
+        new = {name: None if variants[i] is pool.tools[i] else json.dumps(variants[i]) for name, i in positions.items()}
         self.state["forms"] = {**kept, **new}
         sent = self.state["forms"]
         originals = [
@@ -224,11 +228,11 @@ class ToolSet:
 
     def _rendered(self) -> list[Any]:
         """The tools to send: native tools, `find_tool`, then the functions in the order in which they were selected."""
-        pool, forms = self._catalog, self.state["forms"]
+        pool, variants = self._catalog, self.state["forms"]
         out = [pool.tools[i] for i, function in enumerate(pool.functions) if function is None]
         out += [self._search_tool_schema()] if self._search_tool_cost() else []
         return out + [
-            pool.tools[pool.index_by_name[n]] if form is None else json.loads(form) for n, form in forms.items()
+            pool.tools[pool.index_by_name[n]] if text is None else json.loads(text) for n, text in variants.items()
         ]
 
     def _search_tool_schema(self) -> dict[str, Any]:
