@@ -82,9 +82,8 @@ class FeatureCache:
         rows = {id: row for row, id in enumerate(pool.ids) if row >= start}
         here = [batch for batch in batches if any(id in rows for id in batch.ids)]
         keys = [f"examples-values:{digest_texts([name])}:{batch.digest}" for batch in here]
-        stored = (
-            {} if callable(pool.template.given) else self._read(keys)
-        )  # a function has no identity that other processes know
+        is_shareable = not callable(pool.template.given)  # a function has no identity that other processes know
+        stored = self._read(keys) if is_shareable else {}
         out: dict[int, Array] = {}
         new: dict[str, bytes] = {}
         for key, batch in zip(keys, here, strict=True):
@@ -95,7 +94,7 @@ class FeatureCache:
                 values = _unpack(new[key], len(mine))  # rounded as it will be when it is read from the store
             if values is not None:
                 out |= {row: values[i] for i, row in mine}
-        if not callable(pool.template.given):
+        if is_shareable:
             self._write(new)
         missing = [row for row in range(start, len(pool)) if row not in out]
         if missing or not out:
