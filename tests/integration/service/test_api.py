@@ -35,7 +35,7 @@ from compressor.service.http_errors import STATUS, HttpError, to_http_error
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import RateLimiter, parse
 from compressor.service.settings import Settings, load
-from compressor.service.tenant_storage import NamespacedStore
+from compressor.storage.wrappers.namespaced import NamespacedStore
 from compressor.tokens import get_counter
 from compressor.tokens.tokenizer_files import find_tokenizer_file
 from support.service_tools import Service, error_of, two_tenants
