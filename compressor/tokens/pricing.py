@@ -156,20 +156,17 @@ class Price:
         return total / MILLION
 
     def affordable_prompt_tokens(self, dollars: float) -> int:
-        """Returns the most uncached prompt tokens of one request that cost no more than `dollars`.
+        """Returns the most uncached prompt tokens that one request may have for `dollars`.
 
-        Raises:
-            CompressorError: The model's prompt tokens cost nothing.
+        At most `max_input_tokens`, and that for a model whose prompt tokens cost nothing.
         """
-        if self.input <= 0:
-            raise CompressorError(f"the prompt tokens of {self.name!r} cost nothing")
-        tokens = 0
+        tokens = 0.0
         ends = [*(tier.above_input_tokens for tier in self.tiers), math.inf]
         for rates, end in zip([self.rates(0), *self.tiers], ends, strict=True):
-            affordable = min(end, int(dollars * 1e6 / rates.input) if rates.input else math.inf)
+            affordable = min(end, dollars * 1e6 / rates.input) if rates.input else end
             if affordable > rates.above_input_tokens:
-                tokens = int(affordable) if affordable < math.inf else self.max_input_tokens
-        return tokens
+                tokens = affordable
+        return int(min(tokens, self.max_input_tokens))
 
 
 #: For unknown models: what a mid-size model of the two largest providers costs in November 2026, with their surcharge
