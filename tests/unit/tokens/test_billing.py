@@ -237,6 +237,10 @@ def test_the_meter_bills_long_prompts_at_their_tier() -> None:
     second = meter.call([("documents", 272_000), ("question", 1)], output=1_000)
     assert (second.cached, second.cache_written) == (272_000, 1)
     assert second.cost_usd == pytest.approx((272_000 * 0.5 + 1 * 5 + 1_000 * 22.5) / 1e6)
-    assert (first + second).priced(
-        meter.price
-    ).cost_usd < first.cost_usd + second.cost_usd  # the mean is below the tier
+
+
+def test_the_mean_prompt_decides_the_tier_of_a_sum() -> None:
+    price = find_price("gpt-5.4")
+    usage = CallUsage(calls=2, uncached=300_000, output=100)
+    assert usage.priced(price).cost_usd == pytest.approx((300_000 * 2.5 + 100 * 15) / 1e6)
+    assert CallUsage(1, 300_000).priced(price).cost_usd == pytest.approx(300_000 * 5 / 1e6)
