@@ -38,8 +38,8 @@ class Block:
 def split_into_blocks(
     context: Context,
     mode: str,
-    find_material: SpanFinder,
-    pinned: Collection[int] = (),
+    find_pasted: SpanFinder,
+    pinned_messages: Collection[int] = (),
     find_constraints: SlotSpanFinder | None = None,
     find_examples: SlotSpanFinder | None = None,
     examples: Mapping[int, int] = _NONE,
@@ -53,7 +53,7 @@ def split_into_blocks(
     but the tool results after the last assistant turn is pinned, so that the prefix keeps its bytes.
     """
     turns = context.turns
-    held = {examples[i] for i in pinned if i in examples}
+    held = {examples[i] for i in pinned_messages if i in examples}
     examples = {} if mode == "ingest" else {i: n for i, n in examples.items() if n not in held}
     users = [t.index for t in turns if t.role == "user" and t.index not in examples]
     ends = {users[0], users[-1]} if users else set()
@@ -65,15 +65,20 @@ def split_into_blocks(
     out: list[Block] = []
     for turn in turns:
         for slot in turn.slots:
-            level, reason = (PINNED, "pinned") if turn.index in pinned else _priority(slot, turn, ends, opened)
+            level, reason = (PINNED, "pinned") if turn.index in pinned_messages else _priority(slot, turn, ends, opened)
             if mode == "ingest" and not (slot.kind == "tool_result" and turn.index > last_agent and slot.editable):
                 level, reason = PINNED, "prefix kept for the provider's cache"
             spans: list[_Span] = [(0, len(slot.text), slot.kind, level, reason)]
-            if slot.kind == "user" and slot.editable and mode != "ingest" and turn.index not in pinned:
-                spans = _with_material(slot, level, reason, find_material)
+            if slot.kind == "user" and slot.editable and mode != "ingest" and turn.index not in pinned_messages:
+                spans = _with_material(slot, level, reason, find_pasted)
                 if find_constraints is not None and level < PINNED:
                     spans = _with_constraints(slot, spans, find_constraints)
-            if slot.kind in ("system", "user") and slot.editable and mode != "ingest" and turn.index not in pinned:
+            if (
+                slot.kind in ("system", "user")
+                and slot.editable
+                and mode != "ingest"
+                and turn.index not in pinned_messages
+            ):
                 spans = _with_examples(slot, spans, find_examples)
             if turn.index in examples:
                 spans = [(0, len(slot.text), "example", MATERIAL, "")]

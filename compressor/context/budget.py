@@ -7,7 +7,7 @@ import math
 from compressor.errors import BudgetError
 
 
-def resolve_budget(budget: int | float, before: int) -> int:
+def resolve_budget(budget: int | float, tokens_before: int) -> int:
     """A budget in tokens: an int as it is, a float below 1 as a share of `before`, rounded down.
 
     Raises BudgetError for anything else: a bool, NaN, zero, a negative number, a float of 1 or more that is not a
@@ -18,7 +18,7 @@ def resolve_budget(budget: int | float, before: int) -> int:
     if budget <= 0:
         raise BudgetError(f"budget must be positive, not {budget!r}")
     if is_fraction(budget):
-        return max(1, int(budget * before))
+        return max(1, int(budget * tokens_before))
     if int(budget) != budget:
         raise BudgetError(f"budget {budget!r} is neither a whole number of tokens nor a share in (0, 1)")
     return int(budget)

@@ -67,5 +67,5 @@ class Context:
 
     messages: Sequence[Any]
     turns: list[Turn]
-    dialect: str
+    format_name: str
     tools: Sequence[Any] | None = None

@@ -22,10 +22,10 @@ def compute_ref(text: str) -> str:
     return f"{int.from_bytes(digest, 'big') % 10**REF_DIGITS:0{REF_DIGITS}d}"
 
 
-def format_placeholder(ref: str, words: bool = False) -> str:
+def format_placeholder(ref: str, words_only: bool = False) -> str:
     """The mark left in a text of which something was dropped; `words` says that words inside sentences are missing,
     which nothing else shows."""
-    return f"[…words cut ref {ref}]" if words else f"[…cut ref {ref}]"
+    return f"[…words cut ref {ref}]" if words_only else f"[…cut ref {ref}]"
 
 
 def format_json_placeholder(ref: str) -> str:

@@ -100,7 +100,7 @@ class MessageCompression:
         if self.mode != "ingest" or self.engine.gate is None:
             return 0
         last = max((t.index for t in self.context.turns if t.role == "assistant"), default=-1)
-        return sum(self.counter.count_turn(t, self.context.dialect) for t in self.context.turns if t.index <= last)
+        return sum(self.counter.count_turn(t, self.context.format_name) for t in self.context.turns if t.index <= last)
 
     def _select(self, board: WorkingContext, budget: int, scorer: Scorer) -> BudgetSelector:
         # In ingest mode everything before is known; what the agent and the user said last is enough to tell.

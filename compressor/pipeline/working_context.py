@@ -81,7 +81,7 @@ class WorkingContext:
         return total - sum(map(self._turn_tokens, self.removed | gone))
 
     def _turn_tokens(self, message: int) -> int:
-        return self.counter.count_turn(self.context.turns[message], self.context.dialect)
+        return self.counter.count_turn(self.context.turns[message], self.context.format_name)
 
     def _change(self, key: Key) -> int:
         """Tokens that a slot has gained (or lost, when negative)."""

@@ -26,9 +26,9 @@ class Tokenizer(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._counts: TwoGenerationCache[int] = TwoGenerationCache()
-        self._spots: TwoGenerationCache[Offsets] = TwoGenerationCache()
-        self.known = self._counts.get
+        self._cached_counts: TwoGenerationCache[int] = TwoGenerationCache()
+        self._cached_offsets: TwoGenerationCache[Offsets] = TwoGenerationCache()
+        self.cached_count = self._cached_counts.get
 
     @abstractmethod
     def _count(self, text: str) -> int:
@@ -40,23 +40,23 @@ class Tokenizer(ABC):
 
     def count(self, text: str) -> int:
         """Tokens in a text. Remembered."""
-        count = self.known(text)
+        count = self.cached_count(text)
         if count is None:
             count = self._count(_clean(text))
-            self._counts.put(text, count)
+            self._cached_counts.put(text, count)
         return count
 
     def offsets(self, text: str) -> Offsets:
         """[tokens + 1] int32: the character each token starts in, in order, then the length of the text.
         Remembered, and the count with it: do not write to it."""
-        offsets = self._spots.get(text)
+        offsets = self._cached_offsets.get(text)
         if offsets is None:
             clean = _clean(text)
             offsets = self._offsets(clean)
             if clean is not text:
                 offsets = _origins(text)[offsets]
-            self._spots.put(text, offsets, offsets.nbytes)
-            self._counts.put(text, len(offsets) - 1)
+            self._cached_offsets.put(text, offsets, offsets.nbytes)
+            self._cached_counts.put(text, len(offsets) - 1)
         return offsets
 
 
@@ -80,7 +80,7 @@ def _origins(text: str) -> Offsets:
     return np.flatnonzero(~second).astype(np.int32)
 
 
-def characters(text: str, at: npt.NDArray[np.int32]) -> Offsets:
+def byte_to_character_offsets(text: str, at: npt.NDArray[np.int32]) -> Offsets:
     """Byte offsets into a text's UTF-8 as character offsets; one inside a character becomes that character's."""
     if text.isascii():
         return at

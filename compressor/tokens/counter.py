@@ -40,7 +40,7 @@ class TokenCounter:
         self.scale = family.scale
         self._family = family
         self._tokenizer = tokenizer
-        self._known = tokenizer.known
+        self._known = tokenizer.cached_count
         self._image = image_formula(model, family.name)
 
     def __repr__(self) -> str:
@@ -65,7 +65,7 @@ class TokenCounter:
         """
         return self._tokenizer.offsets(text)
 
-    def count_turn(self, turn: Turn, dialect: str) -> int:
+    def count_turn(self, turn: Turn, format_name: str) -> int:
         """Tokens of one whole message. All dialects are billed alike by now; `dialect` names the one it came in."""
         family = self._family
         count = self.count
@@ -85,7 +85,7 @@ class TokenCounter:
         return total + further * (family.per_message + 1) if further > 0 else total
 
     @property
-    def count_reply_overhead(self) -> int:
+    def reply_overhead(self) -> int:
         """Tokens of what primes the answer."""
         return self._family.reply
 
@@ -93,7 +93,7 @@ class TokenCounter:
         """Tokens of the whole request: all messages, what primes the reply, and the tool schemas. Nothing costs 0."""
         if not context.turns and not context.tools:
             return 0
-        turns = sum(self.count_turn(turn, context.dialect) for turn in context.turns)
+        turns = sum(self.count_turn(turn, context.format_name) for turn in context.turns)
         return turns + self._family.reply + self.count_tools(context.tools)
 
     def count_image(self, image: Image) -> int:

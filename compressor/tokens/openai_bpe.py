@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import TokenizerError
-from compressor.tokens.base import Offsets, Tokenizer, characters
+from compressor.tokens.base import Offsets, Tokenizer, byte_to_character_offsets
 
 #: name -> (SHA-256 of the rank file, split pattern, special tokens), as in tiktoken_ext/openai_public.py.
 _SPECS: dict[str, tuple[str, str, dict[str, int]]] = {
@@ -113,7 +113,7 @@ class BytePairTokenizer(Tokenizer):
         lengths = self._lengths[np.concatenate([self._tokens(piece) for piece in pieces])]
         at = np.zeros(len(lengths) + 1, np.int32)
         np.cumsum(lengths, out=at[1:])
-        return characters(text, at)
+        return byte_to_character_offsets(text, at)
 
 
 def _ranks(name: str) -> dict[bytes, int]:

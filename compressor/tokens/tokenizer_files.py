@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compressor.errors import MissingDependencyError, TokenizerError
-from compressor.tokens.base import Offsets, Tokenizer, characters
+from compressor.tokens.base import Offsets, Tokenizer, byte_to_character_offsets
 
 if TYPE_CHECKING:
     import tokenizers
@@ -102,4 +102,4 @@ class GgufTokenizer(Tokenizer):
         if at[-1] not in (0, size):
             at *= size / at[-1]
         at[-1] = size
-        return characters(text, np.floor(at).astype(np.int32))
+        return byte_to_character_offsets(text, np.floor(at).astype(np.int32))

@@ -62,10 +62,10 @@ def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None) -
     raise ContextError("neither a message (it has no role) nor an item of a known type", odd)
 
 
-def is_continuation(dialect: MessageFormat, messages: Sequence[Any]) -> bool:
+def is_continuation(message_format: MessageFormat, messages: Sequence[Any]) -> bool:
     """Whether these, after messages in which `dialect` was detected, surely leave it at that."""
-    own: Any = dialect
-    others = [other for other in (_RESPONSES, _ANTHROPIC) if other is not dialect]
+    own: Any = message_format
+    others = [other for other in (_RESPONSES, _ANTHROPIC) if other is not message_format]
     return all(own.may_match(one) and not any(other.is_evidence(one) for other in others) for one in messages)
 
 

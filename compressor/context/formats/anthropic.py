@@ -58,45 +58,45 @@ class AnthropicFormat:
         return any(map(self.is_evidence, messages)) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = ToolCallPairing()
-        turns = [_read(index, message, rounds) for index, message in enumerate(as_message_list(messages))]
+        pairing = ToolCallPairing()
+        turns = [_read(index, message, pairing) for index, message in enumerate(as_message_list(messages))]
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
         return render(context, edits, drop, write_parts)
 
 
-def _read(index: int, message: Any, rounds: ToolCallPairing) -> Turn:
+def _read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
     item = to_plain_dict(message)
     if item is None:
         raise ContextError(f"a message is a dict, got {type(message).__name__}", index)
     role = item.get("role")
     if role not in _ROLES:
         raise ContextError(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
-    reading = TurnBuilder(index, role, rounds)
+    builder = TurnBuilder(index, role, pairing)
     content = item.get("content")
     if role != "user":
-        rounds.close()
-    read_content(reading, content, ("content",), PartLabel(role), _READERS)
+        pairing.require_results()
+    read_content(builder, content, ("content",), PartLabel(role), _READERS)
     if role == "user":
-        if reading.answers and part_types(content) == {"tool_result"}:
-            reading.role = "tool"
+        if builder.result_call_ids and part_types(content) == {"tool_result"}:
+            builder.role = "tool"
         else:
-            rounds.close()
-    return reading.turn()
+            pairing.require_results()
+    return builder.build()
 
 
-def _tool_use(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
-    if reading.role != "assistant":
-        raise reading.error("tool_use belongs into an assistant message")
-    tag = reading.call(part.get("id"), part.get("name"))
-    reading.text((*path, "input"), dump_arguments(part.get("input"), reading.index), tag)
+def _tool_use(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    if builder.role != "assistant":
+        raise builder.error("tool_use belongs into an assistant message")
+    label = builder.add_call(part.get("id"), part.get("name"))
+    builder.add_text((*path, "input"), dump_arguments(part.get("input"), builder.index), label)
 
 
-def _tool_result(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
-    if reading.role != "user":
-        raise reading.error("tool_result belongs into a user message")
-    read_content(reading, part.get("content"), (*path, "content"), reading.answer(part.get("tool_use_id")))
+def _tool_result(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    if builder.role != "user":
+        raise builder.error("tool_result belongs into a user message")
+    read_content(builder, part.get("content"), (*path, "content"), builder.add_result(part.get("tool_use_id")))
 
 
 _READERS: dict[str, Reader] = {**PARTS, "tool_use": _tool_use, "tool_result": _tool_result}

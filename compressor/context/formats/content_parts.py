@@ -28,38 +28,38 @@ Reader = Callable[[TurnBuilder, Part, Path, PartLabel], None]
 
 
 def read_content(
-    reading: TurnBuilder,
+    builder: TurnBuilder,
     content: Any,
     path: Path,
-    tag: PartLabel,
+    label: PartLabel,
     readers: Mapping[str, Reader] | None = None,
-    bare_strings: bool = False,
+    allow_strings: bool = False,
 ) -> None:
     """Reads content given as a string, a list of parts or None. `bare_strings` allows strings in the list."""
     if isinstance(content, str):
-        reading.text(path, content, tag)
+        builder.add_text(path, content, label)
         return
     if content is None:
         return
     if not isinstance(content, (list, tuple)):
-        raise reading.error(f"{path[-1]} must be a string or a list of parts, got {type(content).__name__}")
+        raise builder.error(f"{path[-1]} must be a string or a list of parts, got {type(content).__name__}")
     readers = PARTS if readers is None else readers
     for i, item in enumerate(content):
         here = (*path, i)
-        if bare_strings and isinstance(item, str):
-            reading.text(here, item, tag)
+        if allow_strings and isinstance(item, str):
+            builder.add_text(here, item, label)
             continue
         part = to_plain_dict(item)
         if part is None:
-            raise reading.error(f"part {i} of {path[-1]} must be a dict, got {type(item).__name__}")
+            raise builder.error(f"part {i} of {path[-1]} must be a dict, got {type(item).__name__}")
         kind = part.get("type")
         if not isinstance(kind, str):
-            raise reading.error(f"part {i} of {path[-1]} has no type")
+            raise builder.error(f"part {i} of {path[-1]} has no type")
         reader = readers.get(kind)
         if reader is None:
-            reading.extras.extend(leaf_texts(part))
+            builder.extras.extend(leaf_texts(part))
         else:
-            reader(reading, part, here, tag)
+            reader(builder, part, here, label)
 
 
 def has_foreign_parts(content: Any, own: frozenset[str]) -> bool:
@@ -75,81 +75,83 @@ def part_types(content: Any) -> set[str]:
     return {kind for kind in kinds if isinstance(kind, str)}
 
 
-def _text(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
-    reading.text((*path, "text"), part.get("text"), tag)
+def _text(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    builder.add_text((*path, "text"), part.get("text"), label)
 
 
-def _refusal(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
-    reading.text((*path, "refusal"), part.get("refusal"), tag, editable=False)
+def _refusal(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    builder.add_text((*path, "refusal"), part.get("refusal"), label, editable=False)
 
 
-def _image_url(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
+def _image_url(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     """OpenAI chat nests `{"image_url": {"url", "detail"}}`, Responses does not."""
     inner = to_plain_dict(part.get("image_url"))
     url = inner.get("url") if inner else part.get("image_url")
-    _add_image(reading, path, tag, url, (inner or part).get("detail"))
+    _add_image(builder, path, label, url, (inner or part).get("detail"))
 
 
-def _image(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
+def _image(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     """Anthropic holds a `source`; LangChain `base64` or a `url` (`data` in its older form)."""
     source = to_plain_dict(part.get("source")) or part
-    _add_image(reading, path, tag, source.get("base64") or source.get("data") or source.get("url"), part.get("detail"))
+    _add_image(
+        builder, path, label, source.get("base64") or source.get("data") or source.get("url"), part.get("detail")
+    )
 
 
-def _add_image(reading: TurnBuilder, path: Path, tag: PartLabel, data: Any, detail: Any) -> None:
+def _add_image(builder: TurnBuilder, path: Path, label: PartLabel, data: Any, detail: Any) -> None:
     width, height = image_size(data)
-    reading.image(path, Image(width, height, detail if isinstance(detail, str) else "auto"), tag)
+    builder.add_image(path, Image(width, height, detail if isinstance(detail, str) else "auto"), label)
 
 
-def _document(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
+def _document(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     """Plain text and lists of text and images are read; PDFs and files are not."""
-    reading.extra(part.get("title"))
-    reading.extra(part.get("context"))
+    builder.add_extra(part.get("title"))
+    builder.add_extra(part.get("context"))
     source = to_plain_dict(part.get("source")) or {}
-    tag = _document_tag(tag)
+    label = _document_tag(label)
     if source.get("type") == "text":
-        reading.text((*path, "source", "data"), source.get("data"), tag)
+        builder.add_text((*path, "source", "data"), source.get("data"), label)
     elif source.get("type") == "content":
-        read_content(reading, source.get("content"), (*path, "source", "content"), tag)
+        read_content(builder, source.get("content"), (*path, "source", "content"), label)
 
 
-def _search_result(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
-    reading.extra(part.get("title"))
-    reading.extra(part.get("source"))
-    read_content(reading, part.get("content"), (*path, "content"), _document_tag(tag))
+def _search_result(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    builder.add_extra(part.get("title"))
+    builder.add_extra(part.get("source"))
+    read_content(builder, part.get("content"), (*path, "content"), _document_tag(label))
 
 
-def _text_plain(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
-    reading.extra(part.get("title"))
-    reading.extra(part.get("context"))
+def _text_plain(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    builder.add_extra(part.get("title"))
+    builder.add_extra(part.get("context"))
     if part.get("text") is not None:  # it may hold a URL or base64 instead
-        reading.text((*path, "text"), part["text"], _document_tag(tag))
+        builder.add_text((*path, "text"), part["text"], _document_tag(label))
 
 
-def _document_tag(tag: PartLabel) -> PartLabel:
+def _document_tag(label: PartLabel) -> PartLabel:
     """A document in a tool's result stays a tool result: text from tools never becomes anything else."""
-    return tag if tag.kind == "tool_result" else tag._replace(kind="document")
+    return label if label.kind == "tool_result" else label._replace(kind="document")
 
 
-def _thinking(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
+def _thinking(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     """Signed, so never edited; the provider refuses a changed block."""
-    reading.text((*path, "thinking"), part.get("thinking"), PartLabel("thinking"), editable=False)
+    builder.add_text((*path, "thinking"), part.get("thinking"), PartLabel("thinking"), editable=False)
 
 
-def read_reasoning(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
+def read_reasoning(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     """A reasoning item or block: its readable texts are counted, never edited; the encrypted ones are no text."""
-    tag = PartLabel("thinking")
+    label = PartLabel("thinking")
     if isinstance(part.get("reasoning"), str):  # LangChain
-        reading.text((*path, "reasoning"), part["reasoning"], tag, editable=False)
+        builder.add_text((*path, "reasoning"), part["reasoning"], label, editable=False)
     for key in ("summary", "content"):
         texts = part.get(key)
         for i, item in enumerate(texts if isinstance(texts, (list, tuple)) else ()):
             text = (to_plain_dict(item) or {}).get("text")
             if isinstance(text, str):
-                reading.text((*path, key, i, "text"), text, tag, editable=False)
+                builder.add_text((*path, key, i, "text"), text, label, editable=False)
 
 
-def _opaque(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
+def _opaque(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     """Audio, files and encrypted reasoning hold no text we could count."""
 
 

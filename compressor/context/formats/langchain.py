@@ -62,9 +62,9 @@ class LangChainFormat:
         return bool(messages) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = ToolCallPairing()
+        pairing = ToolCallPairing()
         answered = {getattr(message, "tool_call_id", None) for message in as_message_list(messages)} - {None}
-        turns = [_read(index, message, rounds, answered) for index, message in enumerate(messages)]
+        turns = [_read(index, message, pairing, answered) for index, message in enumerate(messages)]
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
@@ -124,7 +124,7 @@ def _mirrors(root: dict[str, Any], call_id: str) -> Iterator[tuple[Path, bool]]:
             yield ("additional_kwargs", "tool_calls", i, "function", "arguments"), True
 
 
-def _read(index: int, message: Any, rounds: ToolCallPairing, answered: set[Any]) -> Turn:
+def _read(index: int, message: Any, pairing: ToolCallPairing, answered: set[Any]) -> Turn:
     name = _class_of(message)
     if name is None:
         raise ContextError(
@@ -137,48 +137,48 @@ def _read(index: int, message: Any, rounds: ToolCallPairing, answered: set[Any])
     if name not in _ROLES:
         raise ContextError(f"a {name} cannot be sent to a model: use a system, human, AI or tool message", index)
     role, kind = _ROLES[name]
-    reading = TurnBuilder(index, role, rounds)
+    builder = TurnBuilder(index, role, pairing)
     if name == "ToolMessage":
-        tag = reading.answer(message.tool_call_id, message.name)
+        label = builder.add_result(message.tool_call_id, message.name)
     else:
-        rounds.close()
+        pairing.require_results()
         if name == "FunctionMessage":
-            tag = reading.answer_function(message.name)
+            label = builder.add_function_result(message.name)
         else:
-            tag = PartLabel(kind)
-            reading.extra(message.name)
-    read_content(reading, message.content, ("content",), tag, _READERS, bare_strings=True)
+            label = PartLabel(kind)
+            builder.add_extra(message.name)
+    read_content(builder, message.content, ("content",), label, _READERS, allow_strings=True)
     if role == "assistant":
-        _read_calls(reading, message, answered)
-    return reading.turn()
+        _read_calls(builder, message, answered)
+    return builder.build()
 
 
-def _read_calls(reading: TurnBuilder, message: Any, answered: set[Any]) -> None:
+def _read_calls(builder: TurnBuilder, message: Any, answered: set[Any]) -> None:
     calls = getattr(message, "tool_calls", ())
     for i, call in enumerate(calls):
-        tag = reading.call(call.get("id"), call.get("name"))
-        reading.text(("tool_calls", i, "args"), dump_arguments(call.get("args"), reading.index), tag)
+        label = builder.add_call(call.get("id"), call.get("name"))
+        builder.add_text(("tool_calls", i, "args"), dump_arguments(call.get("args"), builder.index), label)
     for i, call in enumerate(getattr(message, "invalid_tool_calls", ())):
         if call.get("id") in answered:  # some integrations send these too; then they have a result
-            tag = reading.call(call.get("id"), call.get("name"))
-            reading.text(("invalid_tool_calls", i, "args"), call.get("args") or "", tag)
+            label = builder.add_call(call.get("id"), call.get("name"))
+            builder.add_text(("invalid_tool_calls", i, "args"), call.get("args") or "", label)
     for i, block in enumerate(message.content if isinstance(message.content, list) else ()):
         if isinstance(block, dict) and block.get("type") in _CALL_BLOCKS:
             id_key, key = _CALL_BLOCKS[block["type"]]
-            if block.get(id_key) in reading.calls:
+            if block.get(id_key) in builder.call_ids:
                 continue
-            tag = reading.call(block.get(id_key), block.get("name"))
+            label = builder.add_call(block.get(id_key), block.get("name"))
             held = block.get(key)
-            reading.text(
-                ("content", i, key), held if isinstance(held, str) else dump_arguments(held, reading.index), tag
+            builder.add_text(
+                ("content", i, key), held if isinstance(held, str) else dump_arguments(held, builder.index), label
             )
     legacy = to_plain_dict(message.additional_kwargs.get("function_call"))
-    if legacy is not None and not reading.calls:
+    if legacy is not None and not builder.call_ids:
         path = ("additional_kwargs", "function_call", "arguments")
-        reading.text(path, legacy.get("arguments"), reading.call_function(legacy.get("name")))
+        builder.add_text(path, legacy.get("arguments"), builder.add_function_call(legacy.get("name")))
 
 
-def _read_elsewhere(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
+def _read_elsewhere(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     """Tool calls in content are read beside `tool_calls`, which mostly holds them too."""
 
 

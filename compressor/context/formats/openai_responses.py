@@ -84,7 +84,7 @@ class OpenAIResponsesFormat:
         return any(map(self.is_evidence, messages)) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = ToolCallPairing()
+        pairing = ToolCallPairing()
         referenced = False  # an item_reference may stand for a call: from there on, a result may lack its own
         turns = []
         last_input = -1
@@ -95,12 +95,12 @@ class OpenAIResponsesFormat:
             kind = _type_of(item)
             if kind is None:
                 raise ContextError("an item needs a type or a role", index)
-            turn = _read(index, item, kind, rounds, referenced)
+            turn = _read(index, item, kind, pairing, referenced)
             turns.append(turn)
             referenced = referenced or kind == "item_reference"
             if kind == "message" and turn.role != "assistant":
                 last_input = index
-        rounds.close(before=last_input)
+        pairing.require_results(before=last_input)
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
@@ -125,52 +125,52 @@ def _type_of(item: dict[str, Any]) -> str | None:
     return "item_reference" if kind is None and isinstance(item.get("id"), str) else None
 
 
-def _read(index: int, item: dict[str, Any], kind: str, rounds: ToolCallPairing, referenced: bool) -> Turn:
+def _read(index: int, item: dict[str, Any], kind: str, pairing: ToolCallPairing, referenced: bool) -> Turn:
     if kind == "message":
-        return _read_message(index, item, rounds)
+        return _read_message(index, item, pairing)
     if kind in _CALLS:
-        reading = TurnBuilder(index, "assistant", rounds)
+        builder = TurnBuilder(index, "assistant", pairing)
         key = _CALLS[kind]
         if key:
-            reading.text((key,), item.get(key), reading.call(item.get("call_id"), item.get("name")))
+            builder.add_text((key,), item.get(key), builder.add_call(item.get("call_id"), item.get("name")))
         else:
-            reading.calls.append(rounds.call(item.get("call_id"), kind, index))
-            reading.extras.extend(leaf_texts(item))
-        return reading.turn()
+            builder.call_ids.append(pairing.open_call(item.get("call_id"), kind, index))
+            builder.extras.extend(leaf_texts(item))
+        return builder.build()
     if kind in _OUTPUTS:
-        reading = TurnBuilder(index, "tool", rounds)
+        builder = TurnBuilder(index, "tool", pairing)
         call_id = item.get("call_id")
-        if referenced and isinstance(call_id, str) and call_id not in rounds.open:
-            tag = PartLabel("tool_result", None, call_id)
+        if referenced and isinstance(call_id, str) and call_id not in pairing.open_calls:
+            label = PartLabel("tool_result", None, call_id)
         else:
-            tag = reading.answer(call_id, item.get("name"))
+            label = builder.add_result(call_id, item.get("name"))
         if _OUTPUTS[kind]:
-            read_content(reading, item.get("output"), ("output",), tag)
+            read_content(builder, item.get("output"), ("output",), label)
         else:
-            _read_unedited(reading, item, tag)
-        return reading.turn()
-    reading = TurnBuilder(index, "assistant", rounds)
+            _read_unedited(builder, item, label)
+        return builder.build()
+    builder = TurnBuilder(index, "assistant", pairing)
     if kind == "reasoning":
-        read_reasoning(reading, item, (), PartLabel("thinking"))
+        read_reasoning(builder, item, (), PartLabel("thinking"))
     elif kind not in ("item_reference", "image_generation_call"):  # the one is an id, the other holds a picture
-        reading.extras.extend(leaf_texts(item))
-    return reading.turn()
+        builder.extras.extend(leaf_texts(item))
+    return builder.build()
 
 
-def _read_message(index: int, item: dict[str, Any], rounds: ToolCallPairing) -> Turn:
+def _read_message(index: int, item: dict[str, Any], pairing: ToolCallPairing) -> Turn:
     role = item.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise ContextError(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
-    reading = TurnBuilder(index, _ROLES[role][0], rounds)
-    read_content(reading, item.get("content"), ("content",), PartLabel(_ROLES[role][1]))
-    return reading.turn()
+    builder = TurnBuilder(index, _ROLES[role][0], pairing)
+    read_content(builder, item.get("content"), ("content",), PartLabel(_ROLES[role][1]))
+    return builder.build()
 
 
-def _read_unedited(reading: TurnBuilder, item: dict[str, Any], tag: PartLabel) -> None:
+def _read_unedited(builder: TurnBuilder, item: dict[str, Any], label: PartLabel) -> None:
     """The output of a computer, shell or patch call: its text is counted, its screenshot measured."""
     output = to_plain_dict(item.get("output")) or {}
     if output.get("type") == "computer_screenshot":
         width, height = image_size(output.get("image_url"))
-        reading.image(("output",), Image(width, height), tag, editable=False)
+        builder.add_image(("output",), Image(width, height), label, editable=False)
     else:
-        reading.extras.extend(leaf_texts(item.get("output")))
+        builder.extras.extend(leaf_texts(item.get("output")))

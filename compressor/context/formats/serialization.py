@@ -13,7 +13,7 @@ from typing import Any
 from compressor.context.formats.json_values import to_plain_dict
 from compressor.errors import ContextError, MissingDependencyError
 
-DIGEST = 16  # hex digits
+DIGEST_LENGTH = 16  # hex digits
 _TRANSIENT_KEYS = frozenset(("cache_control", "prompt_cache_breakpoint"))
 #: What makes a LangChain message what it is; ids, artifacts and metadata come and go.
 _LANGCHAIN = ("type", "role", "content", "name", "tool_calls", "tool_call_id", "status", "additional_kwargs")
@@ -25,7 +25,7 @@ _CHUNKS = {
 }
 
 
-def chain_digest(message: Any, before: str = "") -> str:
+def chain_digest(message: Any, previous_digest: str = "") -> str:
     """A short hash of a message that came after a history with the digest `before`. ContextError if it cannot be
     written as JSON."""
     item = _dict(message)
@@ -33,7 +33,9 @@ def chain_digest(message: Any, before: str = "") -> str:
         text = json.dumps(_without_transient_keys(item), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise ContextError(f"a message that cannot be written as JSON: {error}") from None
-    return hashlib.blake2b((before + text).encode("utf-8", "surrogatepass"), digest_size=DIGEST // 2).hexdigest()
+    return hashlib.blake2b(
+        (previous_digest + text).encode("utf-8", "surrogatepass"), digest_size=DIGEST_LENGTH // 2
+    ).hexdigest()
 
 
 def serialize_message(message: Any) -> Any:

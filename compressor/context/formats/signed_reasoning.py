@@ -41,24 +41,24 @@ _FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 _LOSE_ID = ("message", "function_call", "custom_tool_call", "text", "output_text", "refusal", "tool_call")
 
 
-def strip_finished_reasoning(messages: Sequence[Any], dialect: MessageFormat) -> tuple[list[Any], list[Removed]]:
+def strip_finished_reasoning(messages: Sequence[Any], message_format: MessageFormat) -> tuple[list[Any], list[Removed]]:
     """The messages without the reasoning of finished turns that their provider does not want back, and what was left
     out, with indices into the messages given. A message from which nothing goes is the same object; reasoning that is
     an item of its own goes with its message, and a message that had nothing else stays as it is.
 
     Raises ContextError for what the dialect does not take.
     """
-    turns = dialect.parse(messages).turns
+    turns = message_format.parse(messages).turns
     end = _finished(turns)
     out, removed = list(messages), list[Removed]()
-    if dialect.name == "openai_responses":
+    if message_format.name == "openai_responses":
         return _without_items(out, end)
-    if dialect.name == "anthropic":
+    if message_format.name == "anthropic":
         _oldest(out, end, _anthropic, removed)
-    elif dialect.name == "openai_chat":
+    elif message_format.name == "openai_chat":
         if not _called(turns):
             _each(out, end, _chat, removed)
-    elif dialect.name == "langchain":
+    elif message_format.name == "langchain":
         _oldest(out, end, _langchain_signed, removed)
         _each(out, end, _langchain_items, removed)
         if not _called(turns):
@@ -67,10 +67,10 @@ def strip_finished_reasoning(messages: Sequence[Any], dialect: MessageFormat) ->
     return out, removed
 
 
-def first_signed_index(messages: Sequence[Any], dialect: MessageFormat) -> int | None:
+def first_signed_index(messages: Sequence[Any], message_format: MessageFormat) -> int | None:
     """Index of the first message with reasoning that Anthropic signed, None if there is none. On models with preserved
     thinking, nothing before it may change: the API would refuse the request, or drop the reasoning."""
-    split = {"anthropic": _anthropic, "langchain": _langchain_signed}.get(dialect.name)
+    split = {"anthropic": _anthropic, "langchain": _langchain_signed}.get(message_format.name)
     for index, message in enumerate(messages):
         if split is not None and split(message) is not None:
             return index

@@ -1,4 +1,4 @@
-"""A turn while it is being read, and the tool rounds around it: which calls are open, which result answers which.
+"""A turn while it is being read, and the tool pairing around it: which calls are open, which result answers which.
 
 `ToolCallPairing` refuses what a provider would refuse: a result without its call, a call that never gets its result, one id
 used twice at a time. When a round has to be over differs between dialects, so they say so (`close`).
@@ -24,32 +24,32 @@ class ToolCallPairing:
     """Pairs tool calls with their results while the messages are read in order."""
 
     def __init__(self) -> None:
-        self.open: dict[str, tuple[int, str | None]] = {}  # id -> where it was called, the tool's name
+        self.open_calls: dict[str, tuple[int, str | None]] = {}  # id -> where it was called, the tool's name
         self._functions: dict[str, int] = {}  # the legacy calls without ids: name -> how many are open
 
-    def call(self, call_id: Any, name: str | None, index: int) -> str:
+    def open_call(self, call_id: Any, name: str | None, index: int) -> str:
         """Opens a call and gives its id."""
         key = self._id(call_id, "tool call", index)
-        if key in self.open:
+        if key in self.open_calls:
             raise ContextError(f"tool call id {key!r} is used twice: give each call its own id", index)
-        self.open[key] = (index, name)
+        self.open_calls[key] = (index, name)
         return key
 
-    def answer(self, call_id: Any, index: int) -> tuple[str, str | None]:
+    def close_call(self, call_id: Any, index: int) -> tuple[str, str | None]:
         """Closes a call; gives its id and the tool's name."""
         key = self._id(call_id, "tool result", index)
-        if key not in self.open:
+        if key not in self.open_calls:
             raise ContextError(
                 f"tool result for {key!r}, which no call before it waits for: add the call or remove the result",
                 index,
             )
-        return key, self.open.pop(key)[1]
+        return key, self.open_calls.pop(key)[1]
 
-    def call_function(self, name: str) -> None:
+    def open_function_call(self, name: str) -> None:
         """Opens a legacy call, known only by its function's name."""
         self._functions[name] = self._functions.get(name, 0) + 1
 
-    def answer_function(self, name: str, index: int) -> None:
+    def close_function_call(self, name: str, index: int) -> None:
         """Closes the legacy call of that name."""
         if not self._functions.get(name):
             raise ContextError(
@@ -58,10 +58,10 @@ class ToolCallPairing:
             )
         self._functions[name] -= 1
 
-    def close(self, before: int | None = None) -> None:
+    def require_results(self, before: int | None = None) -> None:
         """The calls made so far (or `before` a message) must have their results by now. `ContextError` names the
         message whose call has none."""
-        for call_id, (index, _) in self.open.items():
+        for call_id, (index, _) in self.open_calls.items():
             if before is not None and index > before:
                 continue
             raise ContextError(f"tool call {call_id!r} has no result: add its result or remove the call", index)
@@ -76,56 +76,56 @@ class ToolCallPairing:
 class TurnBuilder:
     """Collects what one message holds. Texts that are empty are no slots."""
 
-    __slots__ = ("answers", "calls", "extras", "index", "role", "rounds", "slots")
+    __slots__ = ("call_ids", "extras", "index", "pairing", "result_call_ids", "role", "slots")
 
-    def __init__(self, index: int, role: Role, rounds: ToolCallPairing) -> None:
+    def __init__(self, index: int, role: Role, pairing: ToolCallPairing) -> None:
         self.index = index
         self.role: Role = role
-        self.rounds = rounds
+        self.pairing = pairing
         self.slots: list[TextSlot] = []
-        self.calls: list[str] = []
-        self.answers: list[str] = []
+        self.call_ids: list[str] = []
+        self.result_call_ids: list[str] = []
         self.extras: list[str] = []
 
-    def text(self, path: Path, text: Any, tag: PartLabel, editable: bool = True) -> None:
+    def add_text(self, path: Path, text: Any, label: PartLabel, editable: bool = True) -> None:
         if not isinstance(text, str):
             raise self.error(f"{_dotted(path)} must be a string, got {type(text).__name__}")
         if text:
-            self.slots.append(TextSlot(self.index, path, tag[0], text, editable, tag[1], tag[2]))
+            self.slots.append(TextSlot(self.index, path, label[0], text, editable, label[1], label[2]))
 
-    def image(self, path: Path, image: Image, tag: PartLabel, editable: bool = True) -> None:
-        self.slots.append(TextSlot(self.index, path, "image", "", editable, tag.name, tag.call_id, image))
+    def add_image(self, path: Path, image: Image, label: PartLabel, editable: bool = True) -> None:
+        self.slots.append(TextSlot(self.index, path, "image", "", editable, label.name, label.call_id, image))
 
-    def extra(self, text: Any) -> None:
+    def add_extra(self, text: Any) -> None:
         """A text that is billed and never edited. Anything but a text is no matter here."""
         if isinstance(text, str) and text:
             self.extras.append(text)
 
-    def call(self, call_id: Any, name: Any) -> PartLabel:
-        """A tool call made here; gives the tag of its arguments."""
+    def add_call(self, call_id: Any, name: Any) -> PartLabel:
+        """A tool call made here; gives the label of its arguments."""
         name = self.tool_name(name)
-        call_id = self.rounds.call(call_id, name, self.index)
-        self.calls.append(call_id)
+        call_id = self.pairing.open_call(call_id, name, self.index)
+        self.call_ids.append(call_id)
         self.extras.append(name)
         return PartLabel("tool_call", name, call_id)
 
-    def call_function(self, name: Any) -> PartLabel:
+    def add_function_call(self, name: Any) -> PartLabel:
         """A legacy call without an id."""
         name = self.tool_name(name)
-        self.rounds.call_function(name)
+        self.pairing.open_function_call(name)
         self.extras.append(name)
         return PartLabel("tool_call", name)
 
-    def answer(self, call_id: Any, name: Any = None) -> PartLabel:
-        """A tool result given here; gives the tag of its texts."""
-        call_id, called = self.rounds.answer(call_id, self.index)
-        self.answers.append(call_id)
+    def add_result(self, call_id: Any, name: Any = None) -> PartLabel:
+        """A tool result given here; gives the label of its texts."""
+        call_id, called = self.pairing.close_call(call_id, self.index)
+        self.result_call_ids.append(call_id)
         return PartLabel("tool_result", name if isinstance(name, str) and name else called, call_id)
 
-    def answer_function(self, name: Any) -> PartLabel:
+    def add_function_result(self, name: Any) -> PartLabel:
         """A legacy result without an id."""
         name = self.tool_name(name)
-        self.rounds.answer_function(name, self.index)
+        self.pairing.close_function_call(name, self.index)
         self.extras.append(name)
         return PartLabel("tool_result", name)
 
@@ -137,8 +137,10 @@ class TurnBuilder:
     def error(self, problem: str) -> ContextError:
         return ContextError(problem, self.index)
 
-    def turn(self) -> Turn:
-        return Turn(self.index, self.role, self.slots, tuple(self.calls), tuple(self.answers), tuple(self.extras))
+    def build(self) -> Turn:
+        return Turn(
+            self.index, self.role, self.slots, tuple(self.call_ids), tuple(self.result_call_ids), tuple(self.extras)
+        )
 
 
 def _dotted(path: Path) -> str:

@@ -144,7 +144,7 @@ class ExampleSet:
             context = detect_format(messages, None).parse(messages, None)
         except ContextError as error:
             raise ContextError(f"its messages cannot be read: {error}", row) from None
-        return sum(counter.count_turn(turn, context.dialect) for turn in context.turns)
+        return sum(counter.count_turn(turn, context.format_name) for turn in context.turns)
 
     def vectors(self, encoder: TextEncoder) -> EmbeddingMatrix:
         """The examples' vectors: of what each asks, or of all of it where that cannot be told."""

@@ -47,7 +47,7 @@ DETECTED: list[tuple[str, list[Any]]] = [
 def test_detects(name: str, messages: list[Any]) -> None:
     dialect = detect_format(messages)
     assert dialect.name == name and dialect.matches(messages)
-    assert dialect.parse(messages).dialect == name
+    assert dialect.parse(messages).format_name == name
 
 
 def test_tools_decide_for_plain_messages() -> None:
