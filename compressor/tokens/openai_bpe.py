@@ -111,9 +111,9 @@ class BytePairTokenizer(Tokenizer):
     def _offsets(self, text: str) -> Offsets:
         pieces = [text] if len(text) <= _MAX_PIECE else _pieces(text)
         lengths = self._lengths[np.concatenate([self._tokens(piece) for piece in pieces])]
-        at = np.zeros(len(lengths) + 1, np.int32)
-        np.cumsum(lengths, out=at[1:])
-        return byte_to_character_offsets(text, at)
+        offsets = np.zeros(len(lengths) + 1, np.int32)
+        np.cumsum(lengths, out=offsets[1:])
+        return byte_to_character_offsets(text, offsets)
 
 
 def _ranks(name: str) -> dict[bytes, int]:

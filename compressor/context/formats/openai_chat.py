@@ -1,8 +1,8 @@
-"""OpenAI chat completions: `{"role", "content", "tool_calls", ...}`, and what else speaks it.
+"""Reads and writes OpenAI chat completions messages, `{"role", "content", "tool_calls", ...}`, which many APIs use.
 
-Reads system, developer, user, assistant, tool and the legacy function messages. Unknown keys and part types pass
-through. The legacy function call has no id: it is paired by name, and its turns have no `calls` and `answers`.
-Wire: https://platform.openai.com/docs/api-reference/chat/create (`ChatCompletionMessageParam` in the SDK).
+The roles are system, developer, user, assistant, tool and the legacy function. Unknown keys and part types pass
+through. A legacy function call has no id: it is paired by name, and its turns have no `call_ids` and `result_call_ids`.
+Reference: https://platform.openai.com/docs/api-reference/chat/create (`ChatCompletionMessageParam` in the SDK).
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _CALL_KEYS = {"function": "arguments", "custom": "input"}
 
 
 class OpenAIChatFormat:
-    """The OpenAI chat completions dialect."""
+    """The OpenAI chat completions format."""
 
     name = "openai_chat"
 
     def may_match(self, message: Any) -> bool:
-        """Whether one message can be ours. Never raises."""
+        """Returns whether one message may be of this format. Never raises."""
         item = to_plain_dict(message)
         return (
             item is not None
@@ -52,21 +52,24 @@ class OpenAIChatFormat:
         )
 
     def matches(self, messages: Sequence[Any]) -> bool:
+        """Returns whether these messages are written in this format. Never raises."""
         return bool(messages) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
+        """Reads the messages; raises ContextError for what the provider would reject."""
         pairing = ToolCallPairing()
         turns = [_read(index, message, pairing) for index, message in enumerate(as_message_list(messages))]
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
+        """Writes the messages again, with `edits` applied and those in `drop` left out."""
         return render(context, edits, drop, write_parts)
 
 
 def _read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
     item = to_plain_dict(message)
     if item is None:
-        raise ContextError(f"a message is a dict, got {type(message).__name__}", index)
+        raise ContextError(f"a message must be a dict, got {type(message).__name__}", index)
     wire_role = item.get("role")
     if not isinstance(wire_role, str) or wire_role not in _ROLES:
         raise ContextError(f"unknown role {wire_role!r}: use one of {', '.join(_ROLES)}", index)
@@ -100,7 +103,7 @@ def _read_calls(builder: TurnBuilder, item: dict[str, Any]) -> None:
         kind = call.get("type") or "function"
         function = to_plain_dict(call.get(kind)) if isinstance(kind, str) else None
         if function is None:
-            raise builder.error(f"tool call {i} has no {kind!r} with the tool's name and arguments")
+            raise builder.error(f"tool call {i} has no field {kind!r} with the tool's name and arguments")
         label = builder.add_call(call.get("id"), function.get("name"))
         if kind in _CALL_KEYS:
             key = _CALL_KEYS[kind]
