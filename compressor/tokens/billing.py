@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compressor.errors import CompressorError
-from compressor.tokens.pricing import MILLION, Price
+from compressor.tokens.price import MILLION, Price
 
 
 @dataclass(frozen=True, slots=True)

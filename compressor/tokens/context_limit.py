@@ -6,7 +6,7 @@ import re
 
 from compressor.context.budget import resolve_budget
 from compressor.errors import BudgetError
-from compressor.tokens.pricing import Price
+from compressor.tokens.price import Price
 
 #: Fraction of the model's window; the rest is for the answer, and for token counts that are estimates.
 DEFAULT_WINDOW_FRACTION = 0.8

@@ -10,8 +10,8 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from compressor.tokens.price import Price, PriceTier
 from compressor.tokens.price_data import FAMILY_ROWS, MODEL_ROWS, PriceRow, find_cache_terms, find_input_limit
-from compressor.tokens.pricing import Price, PriceTier
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
@@ -123,6 +123,7 @@ def _candidates(providers: list[Provider], host: str, name: str) -> list[Provide
 
 
 def _providers() -> list[Provider]:
+    # Imported here, because genai-prices takes 0.3 s to load and most processes never ask for a price.
     from genai_prices.data_snapshot import get_snapshot
 
     return get_snapshot().providers
