@@ -58,7 +58,11 @@ MESSAGES: list[Any] = [
 
 def test_reads_everything() -> None:
     context = CHAT.parse(MESSAGES, tools=[{"type": "function"}])
-    assert context.format_name == "openai_chat" and context.messages is MESSAGES and context.tools == [{"type": "function"}]
+    assert (
+        context.format_name == "openai_chat"
+        and context.messages is MESSAGES
+        and context.tools == [{"type": "function"}]
+    )
     assert [t.role for t in context.turns] == ["system", "user", "assistant", "tool", "tool", "assistant"]
     assert context.turns[0].slots == [TextSlot(0, ("content",), "system", "Be brief.")]
     assert context.turns[0].extras == ("boss",)
