@@ -38,7 +38,7 @@ def should_compact(
     compaction itself costs."""
     if tokens < HYSTERESIS * after:
         return False
-    loss = extra + cache_rewrite_cost(price, max(0, after - fixed), warm=not cold)
+    loss = extra + cache_rewrite_cost(price, max(0, after - fixed), warm=not cold, prompt_tokens=after)
     saving = saved_per_call(price, tokens, after)
     rent = counters.missed_savings + saving
     saved = counters.baseline_cost - counters.actual_cost

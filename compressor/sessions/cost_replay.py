@@ -46,7 +46,7 @@ class ReplayReport:
         guess = "" if self.price.is_known else " (a guess: the model is not in the price table)"
         lines = [f"{self.baseline.calls} calls at the prices of {self.price.name}{guess}"]
         for name, bill in (("as recorded", self.baseline), ("with a session", self.actual)):
-            share = f"{bill.cache_share:4.0%} from the cache"
+            share = f"{bill.cached_fraction:4.0%} from the cache"
             lines.append(f"{name:>14}: {bill.prompt:>11,} prompt tokens, {share}, ${bill.cost_usd:.4f}")
         lines.append(
             f"{self.saved_fraction:+.1%} saved, {self.compactions} compactions, longest request {self.longest:,}"

@@ -92,7 +92,7 @@ class SessionRuntime:
 
     def tokens(self, turn: Turn, context: Context) -> int:
         """Tokens of one message."""
-        return self.counter.count_turn(turn, context.dialect)
+        return self.counter.count_turn(turn, context.format_name)
 
     def slot_tokens(self, slot: TextSlot) -> int:
         """Tokens of one text or image."""
@@ -107,7 +107,7 @@ class SessionRuntime:
         """Tokens of a request that has only these messages: with what primes the reply, and the tool schemas."""
         context = self.read(head)
         own = sum(self.tokens(turn, context) for turn in context.turns)
-        return own + self.counter.count_reply_overhead + self.counter.count_tools(self.tools)
+        return own + self.counter.reply_overhead + self.counter.count_tools(self.tools)
 
     def prepare_compression(
         self,

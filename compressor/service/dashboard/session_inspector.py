@@ -114,7 +114,7 @@ class SessionInspector:
 
     def _row(self, number: int) -> dict[str, Any]:
         turn, entry = self._turns[number], self._entries.get(number)
-        size = self._counter.count_turn(turn, self._context.dialect)
+        size = self._counter.count_turn(turn, self._context.format_name)
         row: dict[str, Any] = {"number": number, "role": turn.role, "name": _name(turn), "preview": _preview(turn)}
         if number < 0:
             return {**row, "action": "kept", "reason": _HELD, "tokens_before": size, "tokens_after": size}
