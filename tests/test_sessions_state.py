@@ -180,7 +180,7 @@ def test_conversation_state_is_json_and_enough(c: Compressor) -> None:
     view, state = talk.view(), json.loads(json.dumps(talk.state))
     again = Conversation(c, budget=4_000, scope="t", state=state)
     again.sync(messages[:30])
-    assert again.view() == view and not again.changed
+    assert again.view() == view and not again.has_changes
     again.sync(messages)
     talk.sync(messages)
     assert again.view() == talk.view()

@@ -298,7 +298,7 @@ def test_old_lines_go_only_where_the_model_says_so() -> None:
 def test_what_is_said_again_stands_once() -> None:
     first = written(ANSWER)
     again = written(ANSWER, first)
-    assert texts(again) == texts(first) and {line.since for _, line in again.lines()} == {2}
+    assert texts(again) == texts(first) and {line.last_update for _, line in again.lines()} == {2}
 
 
 def test_nothing_new_asks_nobody() -> None:

@@ -228,7 +228,7 @@ def server() -> Iterator[Server]:
 
 @needs_httpx
 def test_an_openai_compatible_server_writes(server: Server) -> None:
-    for summary in both(summarizer(f"{server.url}#org/some-model", key="sk-secret", tokens=321)):
+    for summary in both(summarizer(f"{server.url}#org/some-model", api_key="sk-secret", max_tokens=321)):
         assert summary.written and summary.facts
     path, headers, body = server.seen[0]
     assert path == "/v1/chat/completions" and headers["authorization"] == "Bearer sk-secret"
@@ -284,7 +284,7 @@ def endless() -> Iterator[bytes]:
 )
 def test_a_server_that_fails(server: Server, status: int, data: bytes, why: str) -> None:
     server.script = lambda body: (status, data)
-    assert extracted(summarizer(f"{server.url}#m", key="").update(None, HISTORY, 300, COUNTER), why)
+    assert extracted(summarizer(f"{server.url}#m", api_key="").update(None, HISTORY, 300, COUNTER), why)
     assert len(server.seen) == 1  # no redirect followed, no retry
 
 
@@ -292,7 +292,7 @@ def test_a_server_that_fails(server: Server, status: int, data: bytes, why: str)
 @pytest.mark.parametrize("slow", [lambda body: late(3, (200, completion(ANSWER))), lambda body: (200, endless())])
 def test_a_server_that_stalls_or_dribbles(server: Server, slow: Any) -> None:
     server.script = slow
-    s = summarizer(f"{server.url}#m", timeout=0.3, key="")
+    s = summarizer(f"{server.url}#m", timeout=0.3, api_key="")
     start = time.monotonic()
     for summary in both(s):
         assert extracted(summary, "failed:")
@@ -315,23 +315,23 @@ def test_what_newer_models_want_is_tried_once(server: Server) -> None:
         return 200, completion(ANSWER)
 
     server.script = picky
-    assert summarizer(f"{server.url}#o3", key="").update(None, HISTORY, 300, COUNTER).written
+    assert summarizer(f"{server.url}#o3", api_key="").update(None, HISTORY, 300, COUNTER).written
     assert len(server.seen) == 3 and server.seen[-1][2]["max_completion_tokens"] == 600
     server.script = lambda body: (400, b"max_tokens, temperature: no")
-    assert extracted(summarizer(f"{server.url}#o3", key="").update(None, HISTORY, 300, COUNTER), "answered 400")
+    assert extracted(summarizer(f"{server.url}#o3", api_key="").update(None, HISTORY, 300, COUNTER), "answered 400")
 
 
 @needs_httpx
 def test_an_answer_that_was_cut_off_loses_its_last_line(server: Server) -> None:
     server.script = lambda body: (200, completion(f"{ANSWER}\n- The order was not", "length"))
-    summary = summarizer(f"{server.url}#m", key="").update(None, HISTORY, 300, COUNTER)
+    summary = summarizer(f"{server.url}#m", api_key="").update(None, HISTORY, 300, COUNTER)
     assert [x.text for x in summary.facts] == ["Order ORD-1234 was shipped on 2024-05-20."]
 
 
 @needs_httpx
 def test_text_that_utf8_cannot_write_is_sent_all_the_same(server: Server) -> None:
     odd = [*HISTORY, Passage("odd \ud800 text \x00 here", "tool_result", "t\ud800", "")]
-    assert summarizer(f"{server.url}#m", key="").update(None, odd, 300, COUNTER).written
+    assert summarizer(f"{server.url}#m", api_key="").update(None, odd, 300, COUNTER).written
 
 
 # llama.cpp
@@ -340,7 +340,7 @@ def test_text_that_utf8_cannot_write_is_sent_all_the_same(server: Server) -> Non
 @needs_llama
 def test_the_tiny_model_writes_or_gives_way() -> None:
     """It is far too small to summarise: what counts is that llama.cpp really ran and nothing unproven came out."""
-    s = summarizer(f"gguf:{TINY}", tokens=60)
+    s = summarizer(f"gguf:{TINY}", max_tokens=60)
     for summary in both(s):
         assert summary and "window is too small" not in " ".join(summary.warnings)
         for _, line in summary.lines():
@@ -361,13 +361,13 @@ def test_a_llama_of_the_callers_is_asked_and_stops_in_time(tmp_path: Path) -> No
     prompt = build_prompt([], HISTORY, 40, short=True)
     answer = writer.write(prompt, 24, 30)
     assert len(answer.text) > 20 and answer == writer.write(prompt, 24, 30)  # greedy: the same again
-    room, count = writer.room(COUNTER.count, 24)
+    room, count = writer.prompt_budget(COUNTER.count, 24)
     assert room == 512 - 24 - 32 and count("a b c") == len(llama.tokenize(b"a b c", add_bos=False))
     with pytest.raises(SummaryLLMError):
         writer.write(prompt, 100, 0.0)
     assert writer.write(prompt, 24, 30) == answer  # and goes on as if nothing had been
     full = [Passage("word " * 3000, "assistant", None, "")]
-    assert summarizer(llama, tokens=40).update(None, full, 100, COUNTER)
+    assert summarizer(llama, max_tokens=40).update(None, full, 100, COUNTER)
     llama.metadata["tokenizer.chat_template"] = "{{ messages }}"  # as models made for chat have one
     llama.chat_handler, llama.chat_format = None, "chatml"
     chat = writer.write(prompt, 12, 30)
@@ -397,7 +397,7 @@ def test_what_is_no_writer_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(CompressorError):
             summarizer(bad)
     with pytest.raises(CompressorError) as caught:
-        summarizer("http://host/v1#m", key="sk-se cret")
+        summarizer("http://host/v1#m", api_key="sk-se cret")
     assert "cret" not in str(caught.value)
     monkeypatch.setitem(__import__("sys").modules, "httpx", None)
     with pytest.raises(MissingDependencyError, match="openai"):

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 from compressor.errors import CompressorError
 from compressor.service.auth import ApiKey, read_key_file, read_keys
 from compressor.sessions import Policy, ToolRule
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring, read_keyring, read_keyring_file
 from compressor.text.redaction import check_level
@@ -170,7 +170,7 @@ class Settings:
         try:
             tools = {name: ToolRule(**rule) for name, rule in dict(self.policy.get("tools", {})).items()}
             # What the model asked for is not cut again.
-            return Policy(**{**self.policy, "tools": {NAME: ToolRule(max_tokens=WHOLE), **tools}})
+            return Policy(**{**self.policy, "tools": {TOOL_NAME: ToolRule(max_tokens=WHOLE), **tools}})
         except (TypeError, ValueError) as error:
             raise CompressorError(f"policy has the fields of sessions.Policy: {error}") from None
 

@@ -26,10 +26,10 @@ from compressor.storage.text_values import get_text, put_texts
 
 HEADING = "[index of earlier rounds that were cut from this conversation, oldest first; expand a ref to read one]"
 INDEX_FRACTION = 0.15  # of the low-water mark; older lines become one
-LABEL = 90  # characters
+MAX_LABEL_CHARS = 90  # characters
 _OLDER = re.compile(r"\d+ rounds before these \[")
-SPOKEN = get_args(PassageKind)
-NAMES = {"tool_call": "call", "tool_result": "result"}  # kinds that the agent knows by a shorter name
+PASSAGE_KINDS = get_args(PassageKind)
+DISPLAY_NAMES = {"tool_call": "call", "tool_result": "result"}  # kinds that the agent knows by a shorter name
 
 
 def scope_id(tenant: str, session: str) -> str:
@@ -65,18 +65,18 @@ class ScopedStore:
         """Closes nothing: the store is not this session's."""
 
 
-def read(store: BlobStore, scopes: Sequence[str], ref: str) -> str:
+def read_original(store: BlobStore, scopes: Sequence[str], ref: str) -> str:
     """The text behind a ref that one of the scopes was granted. UnknownRefError for any other; ExpiredRefError if it is gone."""
     if get_many(store, [grant_access(scope, ref) for scope in scopes]):
         return get_text(store, ref)
     raise (
         ExpiredRefError(ref)
-        if any(_was_there(store, grant_access(scope, ref)) for scope in scopes)
+        if any(_is_expired(store, grant_access(scope, ref)) for scope in scopes)
         else UnknownRefError(ref)
     )
 
 
-def _was_there(store: BlobStore, key: str) -> bool:
+def _is_expired(store: BlobStore, key: str) -> bool:
     try:
         store.get(key)
     except UnknownRefError:
@@ -93,9 +93,9 @@ class EvictedRound:
 
     label: str
     text: str
-    messages: str
-    spoken: tuple[tuple[PassageKind, str | None, str], ...] = ()
-    numbers: tuple[int, ...] = ()
+    messages_json: str
+    spans: tuple[tuple[PassageKind, str | None, str], ...] = ()
+    message_indices: tuple[int, ...] = ()
 
     @property
     def ref(self) -> str:
@@ -104,19 +104,19 @@ class EvictedRound:
     @property
     def passages(self) -> list[Passage]:
         """What a summariser reads."""
-        return [Passage(text, kind, name, self.ref) for kind, name, text in self.spoken]
+        return [Passage(text, kind, name, self.ref) for kind, name, text in self.spans]
 
     @classmethod
-    def of(cls, turns: Iterable[Turn], messages: Sequence[Any], numbers: Sequence[int] = ()) -> EvictedRound:
+    def from_turns(cls, turns: Iterable[Turn], messages: Sequence[Any], numbers: Sequence[int] = ()) -> EvictedRound:
         """Of a round's original turns and messages, and their numbers."""
         parts, calls, said = [], [], ""
         spoken: list[tuple[PassageKind, str | None, str]] = []
         for turn in turns:
             for slot in turn.slots:
                 name = f" {slot.name}" if slot.name else ""
-                kind = NAMES.get(slot.kind, slot.kind)
+                kind = DISPLAY_NAMES.get(slot.kind, slot.kind)
                 parts.append(f"[{kind}{name}]\n{slot.text or '(an image)'}")
-                if slot.kind in SPOKEN and slot.text:
+                if slot.kind in PASSAGE_KINDS and slot.text:
                     spoken.append((cast(PassageKind, slot.kind), slot.name, slot.text))
                 if slot.kind == "tool_call":
                     calls.append(f"{slot.name} {slot.text}")
@@ -126,7 +126,7 @@ class EvictedRound:
                 name for name in turn.extras if turn.call_ids and not any(s.kind == "tool_call" for s in turn.slots)
             ]
         label = " ".join((" + ".join(calls) or said or "a message").split())
-        label = label if len(label) <= LABEL else label[: LABEL - 1] + "…"
+        label = label if len(label) <= MAX_LABEL_CHARS else label[: MAX_LABEL_CHARS - 1] + "…"
         exact = json.dumps([serialization.serialize_message(m) for m in messages], ensure_ascii=False)
         return cls(label, "\n\n".join(parts), exact, tuple(spoken), tuple(numbers))
 
@@ -142,8 +142,8 @@ class EvictionIndex:
     how many rounds those were; `pending` is what has to be stored for that."""
 
     lines: tuple[str, ...] = ()
-    older: str = ""
-    rounds: int = 0
+    older_ref: str = ""
+    older_rounds: int = 0
     summary: str = ""
     pending: Mapping[str, str] = field(default_factory=dict)
 
@@ -155,13 +155,13 @@ class EvictionIndex:
     @property
     def _first(self) -> list[str]:
         """The line that stands for older ones, if there are any. `_OLDER` knows it again."""
-        return [f"{self.rounds} rounds before these {format_placeholder(self.older)}"] if self.older else []
+        return [f"{self.older_rounds} rounds before these {format_placeholder(self.older_ref)}"] if self.older_ref else []
 
-    def extended(self, gone: Sequence[EvictedRound], kit: SessionRuntime) -> EvictionIndex:
+    def with_rounds(self, evicted: Sequence[EvictedRound], runtime: SessionRuntime) -> EvictionIndex:
         """With the lines of more rounds, the oldest lines moved behind one ref where there are too many."""
-        lines = [*self.lines, *(f"{g.label} {format_placeholder(g.ref)}" for g in gone)]
-        room = int(INDEX_FRACTION * kit.policy.compaction_target_tokens)
-        sizes = [kit.counter.count(line) + 1 for line in lines]
+        lines = [*self.lines, *(f"{g.label} {format_placeholder(g.ref)}" for g in evicted)]
+        room = int(INDEX_FRACTION * runtime.policy.compaction_target_tokens)
+        sizes = [runtime.counter.count(line) + 1 for line in lines]
         if sum(sizes) <= room:
             return replace(self, lines=tuple(lines))
         # Half of the room is left free, so that the first lines do not change with every round that goes.
@@ -175,21 +175,21 @@ class EvictionIndex:
             self,
             lines=tuple(lines[out:]),
             older=compute_ref(page),
-            rounds=self.rounds + len(moved),
+            rounds=self.older_rounds + len(moved),
             pending={**self.pending, compute_ref(page): page},
         )
 
 
-def is_page(text: str) -> bool:
+def is_index_page(text: str) -> bool:
     """Whether a text is lines of an index, or looks like it: what a tool gives may imitate one."""
     return all(find_refs(line) for line in text.splitlines())
 
 
-def documents_of(store: BlobStore, scopes: Sequence[str], page: str) -> list[dict[str, str]]:
+def load_documents(store: BlobStore, scopes: Sequence[str], page: str) -> list[dict[str, str]]:
     """The rounds that the lines of an index stand for, those behind older lines included, as documents, oldest first;
     those that are no longer stored, or that none of the scopes was granted, are left out."""
     out: list[dict[str, str]] = []
-    while page and is_page(page):
+    while page and is_index_page(page):
         lines = [(line, find_refs(line)[-1]) for line in page.splitlines()]
         found = readable_texts(store, scopes, [ref for _, ref in lines])
         page = ""
@@ -204,17 +204,17 @@ def documents_of(store: BlobStore, scopes: Sequence[str], page: str) -> list[dic
 
 
 def archive_rounds(
-    store: BlobStore, gone: Sequence[EvictedRound], index: EvictionIndex, originals: Mapping[str, str]
+    store: BlobStore, evicted: Sequence[EvictedRound], index: EvictionIndex, originals: Mapping[str, str]
 ) -> str | None:
     """Stores rounds that have left, the index's older lines, and `originals` by ref; the ref of the page that lists the
     rounds."""
     items = {**index.pending, **originals}
-    for g in gone:
+    for g in evicted:
         items[g.ref] = g.text
-        items[compute_ref(g.messages)] = g.messages
+        items[compute_ref(g.messages_json)] = g.messages_json
     page = None
-    if gone:
-        listed = json.dumps([[g.ref, g.label, compute_ref(g.messages), *g.numbers] for g in gone], ensure_ascii=False)
+    if evicted:
+        listed = json.dumps([[g.ref, g.label, compute_ref(g.messages_json), *g.message_indices] for g in evicted], ensure_ascii=False)
         items[page := compute_ref(listed)] = listed
     if items:
         put_texts(store, items)
@@ -240,14 +240,14 @@ def readable_texts(store: BlobStore, scopes: Sequence[str], refs: Sequence[str])
     """The texts of those refs that one of the scopes was granted and that are still stored. For refs found in texts:
     any tool can write a mark."""
     open_to = get_many(store, [grant_access(scope, ref) for scope in scopes for ref in refs])
-    return texts(store, [ref for ref in refs if any(grant_access(scope, ref) in open_to for scope in scopes)])
+    return stored_texts(store, [ref for ref in refs if any(grant_access(scope, ref) in open_to for scope in scopes)])
 
 
-def record_expansion(store: BlobStore, scope: str, number: int, ref: str, query: str | None) -> None:
+def record_expansion(store: BlobStore, scope: str, count: int, ref: str, query: str | None) -> None:
     """Keeps expansion `number` of a session for whoever trains a scorer. Not worth an error."""
     packed = json.dumps({"ref": ref, "query": query}, ensure_ascii=False).encode("utf-8", "surrogatepass")
     with suppress(StoreError):
-        store.put({f"regret:{scope}:{number}": packed})
+        store.put({f"regret:{scope}:{count}": packed})
 
 
 def list_expansions(store: BlobStore, scope: str, count: int) -> list[dict[str, Any]]:
@@ -265,6 +265,6 @@ def share_refs(store: BlobStore, scope: str, refs: Sequence[str]) -> int:
     return len(there)
 
 
-def texts(store: BlobStore, refs: Sequence[str]) -> dict[str, str]:
+def stored_texts(store: BlobStore, refs: Sequence[str]) -> dict[str, str]:
     """The texts of those refs that are still stored."""
     return {ref: value.decode("utf-8", "surrogatepass") for ref, value in get_many(store, list(refs)).items()}

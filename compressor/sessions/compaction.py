@@ -26,14 +26,14 @@ from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import BudgetTooSmallError, CompressorError
 from compressor.pipeline.working_context import MIN_BLOCK_TOKENS
 from compressor.sessions.archive import EvictedRound, EvictionIndex
-from compressor.sessions.kept_constraints import RULES_SHARE, WORDS_SHARE, ConstraintSet
+from compressor.sessions.kept_constraints import CONSTRAINTS_FRACTION, USER_TEXT_FRACTION, ConstraintSet
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.sessions.state import MessageRecord
 from compressor.sessions.summaries import Summary
 
 MAX_RESELECT_RATIO = 4.0  # times the low-water mark: originals older than these go without being looked at again
-MIN_SAVING = 0.9  # a compaction that leaves more than this share of the tokens is not worth a new prefix
-SUMMARY_SHARE = 0.15  # of the low-water mark, where there is a summariser
+MAX_REMAINING_FRACTION = 0.9  # a compaction that leaves more than this share of the tokens is not worth a new prefix
+SUMMARY_FRACTION = 0.15  # of the low-water mark, where there is a summariser
 NEVER_HOST_ROLES = ("system", "user")  # roles whose messages an index never stands in
 
 
@@ -43,7 +43,7 @@ class CompactionResult:
     originals still has to be stored, by ref."""
 
     entries: list[MessageRecord]
-    gone: list[EvictedRound]
+    evicted: list[EvictedRound]
     index: EvictionIndex
     tokens: int
     originals: dict[str, str] = field(default_factory=dict)
@@ -56,55 +56,55 @@ class Compaction:
     """One compaction of `entries`, whose originals are `originals` (after `head`, the system prompt before them) and
     which stand in the view as `views`. `index` and `summary` are of what has gone before."""
 
-    kit: SessionRuntime
+    runtime: SessionRuntime
     head: Sequence[Any]
     entries: Sequence[MessageRecord]
     originals: Sequence[Any]
     views: Sequence[Any]
     index: EvictionIndex
-    regrets: Sequence[str]
+    expansions: Sequence[str]
     summary: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         lead = len(self.head)
-        _, context = self.kit.parse([*self.head, *self.views])
+        _, context = self.runtime.parse([*self.head, *self.views])
         self.turns = [replace(turn, index=turn.index - lead) for turn in context.turns[lead:]]
-        _, raw = self.kit.parse([*self.head, *self.originals])
-        self.raw = [replace(turn, index=turn.index - lead) for turn in raw.turns[lead:]]
-        self.sizes = [self.kit.tokens(turn, raw) for turn in self.raw]
+        _, raw = self.runtime.parse([*self.head, *self.originals])
+        self.original_turns = [replace(turn, index=turn.index - lead) for turn in raw.turns[lead:]]
+        self.original_tokens = [self.runtime.tokens(turn, raw) for turn in self.original_turns]
         users = [turn.index for turn in self.turns if turn.role == "user"]
-        self.held = {i for i, entry in enumerate(self.entries) if entry.pinned} | {*users[:1], *users[-1:]}
-        self.held |= {turn.index for turn in self.turns if turn.role == "system" or self._is_kept(turn)}
+        self.pinned_indices = {i for i, entry in enumerate(self.entries) if entry.pinned} | {*users[:1], *users[-1:]}
+        self.pinned_indices |= {turn.index for turn in self.turns if turn.role == "system" or self._is_never_compressed(turn)}
         self.groups = group_tool_rounds(self.turns)
-        self.rules = ConstraintSet.from_turns(
-            self.raw, self.held, self.kit.counter.count, int(RULES_SHARE * self.kit.policy.compaction_target_tokens)
+        self.constraints = ConstraintSet.from_turns(
+            self.original_turns, self.pinned_indices, self.runtime.counter.count, int(CONSTRAINTS_FRACTION * self.runtime.policy.compaction_target_tokens)
         )
 
     def run(self, target: int, limit: int) -> CompactionResult | None:
         """The outcome: about `low` tokens beyond what is held, at most `limit` in all. None if that saves too little.
         BudgetTooSmallError if what must stay is larger than `limit`."""
-        before = self._total(self.entries)
-        room = self._total(self.entries[i] for i in self.held) + target
+        before = self._total_tokens(self.entries)
+        room = self._total_tokens(self.entries[i] for i in self.pinned_indices) + target
         needed = limit + 1
-        for share in (self.kit.policy.recent_fraction, 0.0, None):  # None: even the newest results may be cut
-            recent = set() if share is None else self._recent(int(share * target))
-            outcome, needed = self._tried(recent, min(limit, room) - self._reserve)
+        for share in (self.runtime.policy.recent_fraction, 0.0, None):  # None: even the newest results may be cut
+            recent = set() if share is None else self._recent_indices(int(share * target))
+            outcome, needed = self._try_select(recent, min(limit, room) - self._summary_tokens)
             more = needed + target // 4  # where the open round alone is larger
             for wider in {0.0: [more], None: [min(limit, more), limit]}.get(share, []):
                 if outcome is None and needed <= wider <= limit:
-                    outcome, needed = self._tried(recent, wider)
+                    outcome, needed = self._try_select(recent, wider)
             if outcome is not None and outcome.tokens <= limit:
-                if outcome.tokens > MIN_SAVING * before and before <= limit:
+                if outcome.tokens > MAX_REMAINING_FRACTION * before and before <= limit:
                     return None
-                if self.rules.dropped_count:
+                if self.constraints.dropped_count:
                     outcome.warnings.append(
-                        f"{self.rules.dropped_count} old constraints of users found no room; pin what must hold"
+                        f"{self.constraints.dropped_count} old constraints of users found no room; pin what must hold"
                     )
-                return self._checked(self._summarized(outcome, limit))
+                return self._verified(self._with_summary(outcome, limit))
         what = "system prompt, task, open round, what is pinned and the index of what has gone"
         raise BudgetTooSmallError(limit, max(needed, limit + 1), what)
 
-    def _tried(self, recent: set[int], budget: int) -> tuple[CompactionResult | None, int]:
+    def _try_select(self, recent: set[int], budget: int) -> tuple[CompactionResult | None, int]:
         """The outcome and its tokens, or None and the tokens that it needs."""
         try:
             outcome = self._select(recent, budget)
@@ -113,80 +113,80 @@ class Compaction:
         return outcome, outcome.tokens
 
     @property
-    def _reserve(self) -> int:
+    def _summary_tokens(self) -> int:
         """Tokens for a summary."""
         return (
-            max(1, int(SUMMARY_SHARE * self.kit.policy.compaction_target_tokens))
-            if self.kit.policy.summarizer is not None
+            max(1, int(SUMMARY_FRACTION * self.runtime.policy.compaction_target_tokens))
+            if self.runtime.policy.summarizer is not None
             else 0
         )
 
-    def _summarized(self, outcome: CompactionResult, limit: int) -> CompactionResult:
+    def _with_summary(self, outcome: CompactionResult, limit: int) -> CompactionResult:
         """With a summary of the rounds that leave behind the index, if there is something to write and to write on, and
         room for it."""
         plain = replace(outcome, entries=list(outcome.entries), summary=self.summary)
-        if outcome.tokens + self._reserve > limit:
+        if outcome.tokens + self._summary_tokens > limit:
             return plain
-        summarizer = self.kit.policy.summarizer
+        summarizer = self.runtime.policy.summarizer
         at = next((i for i, entry in enumerate(outcome.entries) if entry.holds_index), None)
-        if summarizer is None or at is None or not (outcome.gone or self.summary):
+        if summarizer is None or at is None or not (outcome.evicted or self.summary):
             return outcome
         summary = Summary.from_json(self.summary) if self.summary else None
-        if outcome.gone:
-            passages = [passage for gone in outcome.gone for passage in gone.passages]
-            summary = summarizer.update(summary, passages, self._reserve, self.kit.counter)
+        if outcome.evicted:
+            passages = [passage for gone in outcome.evicted for passage in gone.passages]
+            summary = summarizer.update(summary, passages, self._summary_tokens, self.runtime.counter)
             outcome.warnings += summary.warnings
         assert summary is not None
         outcome.summary = summary.to_json()
-        outcome.index = replace(outcome.index, summary=summary.text(self._reserve, self.kit.counter))
+        outcome.index = replace(outcome.index, summary=summary.text(self._summary_tokens, self.runtime.counter))
         entry = outcome.entries[at]
-        slot = _slot(self.raw[next(i for i, old in enumerate(self.entries) if old.index == entry.index)])
+        slot = _index_slot(self.original_turns[next(i for i, old in enumerate(self.entries) if old.index == entry.index)])
         assert slot is not None
-        more = self.kit.counter.count(outcome.index.text) - self.kit.counter.count(entry.edits[slot.path])
+        more = self.runtime.counter.count(outcome.index.text) - self.runtime.counter.count(entry.edits[slot.path])
         edits = {**entry.edits, slot.path: outcome.index.text}
         outcome.entries[at] = replace(entry, edits=edits, tokens=entry.tokens + more)
         outcome.tokens += more
         return outcome if outcome.tokens <= limit else plain
 
-    def _checked(self, outcome: CompactionResult) -> CompactionResult:
+    def _verified(self, outcome: CompactionResult) -> CompactionResult:
         """CompressorError if something is missing that had to stay: held messages and users' constraints."""
         now = {entry.index: entry for entry in outcome.entries}
         for i, old in enumerate(self.entries):
             new = now.get(old.index)
-            if i in self.held and (new is None or new.edits != old.edits):
+            if i in self.pinned_indices and (new is None or new.edits != old.edits):
                 raise CompressorError(f"a compaction lost message {old.index}, which is pinned: please report this")
-            for slot in self.raw[i].slots:
-                if slot.kind != "user" or i in self.held:
+            for slot in self.original_turns[i].slots:
+                if slot.kind != "user" or i in self.pinned_indices:
                     continue
                 left = "" if new is None else new.edits.get(slot.path, slot.text)
-                if not all(sentence in left for sentence in self.rules.sentences.get(i, ())):
+                if not all(sentence in left for sentence in self.constraints.sentences.get(i, ())):
                     raise CompressorError(f"a compaction lost a constraint of message {old.index}: please report this")
         return outcome
 
-    def _total(self, entries: Iterable[MessageRecord]) -> int:
-        return self.kit.head_tokens(self.head) + sum(entry.tokens for entry in entries)
+    def _total_tokens(self, entries: Iterable[MessageRecord]) -> int:
+        return self.runtime.head_tokens(self.head) + sum(entry.tokens for entry in entries)
 
-    def _is_kept(self, turn: Turn) -> bool:
+    def _is_never_compressed(self, turn: Turn) -> bool:
         """Whether a rule keeps a tool's results as they are."""
-        rule = self.kit.policy.rule_for
+        rule = self.runtime.policy.rule_for
         return any(slot.kind == "tool_result" and rule(slot.name).never_compress for slot in turn.slots)
 
-    def _recent(self, room: int) -> set[int]:
+    def _recent_indices(self, available_tokens: int) -> set[int]:
         """The newest rounds that fit into `room`, the last one always."""
         out: set[int] = set()
         for group in reversed(self.groups):
-            room -= sum(self.entries[i].tokens for i in group)
-            if out and room < 0:
+            available_tokens -= sum(self.entries[i].tokens for i in group)
+            if out and available_tokens < 0:
                 break
             out.update(group)
         return out
 
     def _select(self, recent: set[int], budget: int) -> CompactionResult:
         worn, originals = self._reduce_to_constraints(recent)
-        stay = recent | self.held | worn.keys()
+        stay = recent | self.pinned_indices | worn.keys()
         # What has no text at all (an empty result, a recording) can be held only by its round.
         stay |= {
-            i for group in self.groups for i in group if any(not self.raw[k].slots for k in self.held & set(group))
+            i for group in self.groups for i in group if any(not self.original_turns[k].slots for k in self.pinned_indices & set(group))
         }
         older = [g for g in self.groups if not stay.intersection(g) and not any(self.entries[i].holds_index for i in g)]
         newest = self.groups[-1:]  # what the agent has just asked for may be cut, but never goes
@@ -197,12 +197,12 @@ class Compaction:
             if carrier is None:
                 gone = []
             kept = [i for group in self.groups if group not in gone or carrier in group for i in group]
-            index = self.index.extended([self._gone(group) for group in gone], self.kit)
+            index = self.index.with_rounds([self._evicted_round(group) for group in gone], self.runtime)
             shown = {i: self.views[i] if i in stay else self.originals[i] for i in kept}
-            shown |= self._rendered(
+            shown |= self._render(
                 {**worn, **({carrier: self._index_edit(carrier, index)} if carrier is not None else {})}
             )
-            edits, removed, notes = self._flow(shown, {*stay, carrier}, budget)
+            edits, removed, notes = self._select_text(shown, {*stay, carrier}, budget)
             # Rounds of which nothing is left but marks say less, in more tokens, than a line of the index.
             empty = [g for g in older if g not in [*gone, *newest] and self._is_empty(g, edits, removed)]
             if last or not empty:
@@ -212,39 +212,39 @@ class Compaction:
         if carrier is None and lost:
             warnings.append(f"{len(lost)} rounds were left out whole, and there was no place for a line about them")
         elif lost:
-            index = index.extended([self._gone(group) for group in lost], self.kit)
+            index = index.with_rounds([self._evicted_round(group) for group in lost], self.runtime)
         edits |= {i: dict(self.entries[i].edits) for i in stay} | worn
         if carrier is not None:
             edits[carrier] = self._index_edit(carrier, index)
             originals |= {ref: text for _, ref, text in self._adjacent_text(carrier)}
-        entries = self._entries([i for i in kept if i not in removed], edits, carrier)
-        left = [self._gone(group) for group in [*gone, *lost]]
-        return CompactionResult(entries, left, index, self._total(entries), originals, warnings=warnings + notes)
+        entries = self._new_records([i for i in kept if i not in removed], edits, carrier)
+        left = [self._evicted_round(group) for group in [*gone, *lost]]
+        return CompactionResult(entries, left, index, self._total_tokens(entries), originals, warnings=warnings + notes)
 
     def _reduce_to_constraints(self, recent: set[int]) -> tuple[dict[int, Edits], dict[str, str]]:
         """Users' older words that lay something down, worn to that; and their originals by ref."""
         edits: dict[int, Edits] = {}
         originals: dict[str, str] = {}
         for i in self._old_user_text(recent):
-            if i in self.rules.sentences:
-                edits[i], texts = self.rules.reduce_to_constraints(self.raw[i])
+            if i in self.constraints.sentences:
+                edits[i], texts = self.constraints.reduce_to_constraints(self.original_turns[i])
                 originals |= texts
         return edits, originals
 
     def _old_user_text(self, recent: set[int]) -> list[int]:
         """User messages beyond the newest that have room as they are."""
-        room = int(WORDS_SHARE * self.kit.policy.compaction_target_tokens)
+        room = int(USER_TEXT_FRACTION * self.runtime.policy.compaction_target_tokens)
         out = []
-        for turn in reversed(self.raw):
-            if turn.role == "user" and turn.index not in recent | self.held:
-                room -= self.sizes[turn.index]
+        for turn in reversed(self.original_turns):
+            if turn.role == "user" and turn.index not in recent | self.pinned_indices:
+                room -= self.original_tokens[turn.index]
                 if room < 0:
                     out.append(turn.index)
         return out
 
     def _demote(self, older: list[list[int]], recent: set[int]) -> list[list[int]]:
         """The rounds beyond reach and users' old words that lay nothing down, oldest first."""
-        room, reached = MAX_RESELECT_RATIO * self.kit.policy.compaction_target_tokens, 0
+        room, reached = MAX_RESELECT_RATIO * self.runtime.policy.compaction_target_tokens, 0
         for at in range(len(older) - 1, -1, -1):
             room -= sum(self.entries[i].raw_tokens for i in older[at])
             if room < 0:
@@ -257,7 +257,7 @@ class Compaction:
 
     def _has_constraint(self, group: list[int]) -> bool:
         """Whether a user lays something down in a round."""
-        return any(i in self.rules.sentences for i in group)
+        return any(i in self.constraints.sentences for i in group)
 
     def _index_host(self, gone: list[list[int]]) -> int | None:
         """The message in which the index stands: where it stood before, or else the oldest tool result that goes, or
@@ -268,38 +268,38 @@ class Compaction:
         for role in ("tool", "assistant"):
             for i in (i for group in gone for i in group):
                 # Of the original: in the view a text may stand where there are only images.
-                if self.raw[i].role == role and _slot(self.raw[i]) is not None:
+                if self.original_turns[i].role == role and _index_slot(self.original_turns[i]) is not None:
                     return i
         return None
 
-    def _flow(
+    def _select_text(
         self, shown: dict[int, Any], pinned: set[int | None], budget: int
     ) -> tuple[dict[int, Edits], set[int], list[str]]:
         """Selects among what is shown; the edits by entry, the entries left out whole, and warnings."""
         lead, kept = len(self.head), list(shown)
-        flow = self.kit.prepare_compression(
+        flow = self.runtime.prepare_compression(
             [*self.head, *shown.values()],
             "compact",
             frozenset(lead + k for k, i in enumerate(kept) if i in pinned),
-            self.regrets,
-            lambda message, text: self.rules.find(kept[message - lead], text),
+            self.expansions,
+            lambda message, text: self.constraints.find_spans(kept[message - lead], text),
         )
-        flow.run(self.kit.counter.count_context(flow.context), budget)
+        flow.run(self.runtime.counter.count_context(flow.context), budget)
         edits: dict[int, Edits] = {}
         for (at, path), text in flow.edits.items():
             edits.setdefault(kept[at - lead], {})[path] = text
         removed = {kept[at - lead] for at in flow.removed}
-        removed -= {i for group in self.groups if self.held.intersection(group) for i in group}
+        removed -= {i for group in self.groups if self.pinned_indices.intersection(group) for i in group}
         return edits, removed, [w for w in flow.warnings if "left out whole" not in w]
 
-    def _rendered(self, edits: dict[int, Edits]) -> dict[int, Any]:
+    def _render(self, edits: dict[int, Edits]) -> dict[int, Any]:
         """Originals with edits, by entry."""
         lead = len(self.head)
-        messages = self.kit.render([*self.head, *self.originals], {lead + i: own for i, own in edits.items()})
+        messages = self.runtime.render([*self.head, *self.originals], {lead + i: own for i, own in edits.items()})
         return {i: messages[lead + i] for i in edits}
 
     def _index_edit(self, carrier: int, index: EvictionIndex) -> Edits:
-        slot = _slot(self.raw[carrier])
+        slot = _index_slot(self.original_turns[carrier])
         assert slot is not None
         return {slot.path: index.text} | {
             path: format_placeholder(ref) for path, ref, _ in self._adjacent_text(carrier)
@@ -308,44 +308,44 @@ class Compaction:
     def _adjacent_text(self, carrier: int) -> list[tuple[Path, str, str]]:
         """Path, ref and original of what else the message held in which the index stands (Anthropic's results of one
         round share a message): all of it has gone."""
-        here, out = _slot(self.raw[carrier]), []
-        for slot in self.raw[carrier].slots:
+        here, out = _index_slot(self.original_turns[carrier]), []
+        for slot in self.original_turns[carrier].slots:
             if here is not None and slot.path != here.path and slot.kind in (here.kind, "image") and slot.editable:
                 text = slot.text or json.dumps(
                     serialization.serialize_message(self.originals[carrier]), ensure_ascii=False
                 )
-                if self.kit.slot_tokens(slot) > MIN_BLOCK_TOKENS:
+                if self.runtime.slot_tokens(slot) > MIN_BLOCK_TOKENS:
                     out.append((slot.path, compute_ref(text), text))
         return out
 
     def _is_empty(self, group: list[int], edits: dict[int, Edits], removed: set[int]) -> bool:
         if removed.issuperset(group):
             return True
-        turns = [self.raw[i] for i in group]
+        turns = [self.original_turns[i] for i in group]
         if any(turn.role in NEVER_HOST_ROLES for turn in turns):
             return False
         return all(
             edits.get(turn.index, {}).get(slot.path) == format_placeholder(compute_ref(slot.text))
-            or (slot.kind != "tool_result" and self.kit.counter.count(slot.text) <= MIN_BLOCK_TOKENS)
+            or (slot.kind != "tool_result" and self.runtime.counter.count(slot.text) <= MIN_BLOCK_TOKENS)
             for turn in turns
             for slot in turn.slots
             if slot.kind in ("tool_result", "assistant", "thinking")
         )
 
-    def _gone(self, group: list[int]) -> EvictedRound:
+    def _evicted_round(self, group: list[int]) -> EvictedRound:
         numbers = [self.entries[i].index for i in group]
-        return EvictedRound.of([self.raw[i] for i in group], [self.originals[i] for i in group], numbers)
+        return EvictedRound.from_turns([self.original_turns[i] for i in group], [self.originals[i] for i in group], numbers)
 
-    def _entries(self, kept: list[int], edits: dict[int, Edits], carrier: int | None) -> list[MessageRecord]:
+    def _new_records(self, kept: list[int], edits: dict[int, Edits], carrier: int | None) -> list[MessageRecord]:
         out = []
         for i in kept:
             now = edits.get(i, {})
-            tokens = self.kit.edited_tokens(self.sizes[i], self.raw[i], now)
+            tokens = self.runtime.edited_tokens(self.original_tokens[i], self.original_turns[i], now)
             out.append(replace(self.entries[i], edits=now, tokens=tokens, holds_index=i == carrier))
         return out
 
 
-def _slot(turn: Turn) -> TextSlot | None:
+def _index_slot(turn: Turn) -> TextSlot | None:
     """The text of a message in which an index can stand."""
     kind = "tool_result" if turn.role == "tool" else "assistant"
     return next((slot for slot in turn.slots if slot.kind == kind and slot.editable), None)

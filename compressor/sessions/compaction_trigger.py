@@ -24,40 +24,40 @@ HYSTERESIS = 1.8  # a compaction must be expected to leave at most 1/HYSTERESIS 
 MAX_RENT_RATIO = 3.0
 
 
-def prompt_cost(price: Price, tokens: int, kept: int) -> float:
+def prompt_cost(price: Price, tokens: int, unchanged_tokens: int) -> float:
     """Dollars for a prompt of which the first `kept` tokens were in the last one."""
-    cached = kept if kept >= price.min_cacheable_tokens else 0
+    cached = unchanged_tokens if unchanged_tokens >= price.min_cacheable_tokens else 0
     return price.cost(cached=cached, cache_written=tokens - cached)
 
 
 def should_compact(
-    price: Price, counters: SessionCounters, tokens: int, after: int, fixed: int, cold: bool = False, extra: float = 0.0
+    price: Price, counters: SessionCounters, tokens: int, tokens_after: int, fixed_tokens: int, cache_expired: bool = False, extra_cost: float = 0.0
 ) -> bool:
     """Whether to compact now: a view of `tokens` to about `after`, the first `fixed` of which stay as they are. `cold`:
     the provider's cache has forgotten the session, so that rewriting costs nothing extra. `extra`: dollars that the
     compaction itself costs."""
-    if tokens < HYSTERESIS * after:
+    if tokens < HYSTERESIS * tokens_after:
         return False
-    loss = extra + cache_rewrite_cost(price, max(0, after - fixed), warm=not cold)
-    saving = saved_per_call(price, tokens, after)
+    loss = extra_cost + cache_rewrite_cost(price, max(0, tokens_after - fixed_tokens), warm=not cache_expired)
+    saving = saved_per_call(price, tokens, tokens_after)
     rent = counters.missed_savings + saving
     saved = counters.baseline_cost - counters.actual_cost
     return rent >= loss and (saved + saving >= loss or rent >= MAX_RENT_RATIO * loss)
 
 
 def record_call(
-    price: Price, counters: SessionCounters, raw: int, tokens: int, after: int, cold: bool = False, ours: bool = False
+    price: Price, counters: SessionCounters, baseline_tokens: int, tokens: int, tokens_after: int, cache_expired: bool = False, is_expansion: bool = False
 ) -> None:
     """Adds a call to the counters: a prompt of `tokens` that would have had `raw`; a compaction would leave `after`.
     `ours`: it only hands over what had been cut, so untouched there would have been no such call."""
-    kept = 0 if cold else (counters.actual_last if counters.kept < 0 else min(counters.kept, counters.actual_last))
+    kept = 0 if cache_expired else (counters.actual_last if counters.unchanged_tokens < 0 else min(counters.unchanged_tokens, counters.actual_last))
     kept = min(kept, tokens)
     counters.calls += 1
     counters.actual_tokens += tokens
     counters.cached_tokens += kept if kept >= price.min_cacheable_tokens else 0
-    if not ours:
-        counters.baseline_tokens += raw
-        counters.baseline_cost += prompt_cost(price, raw, 0 if cold else min(counters.baseline_last, raw))
+    if not is_expansion:
+        counters.baseline_tokens += baseline_tokens
+        counters.baseline_cost += prompt_cost(price, baseline_tokens, 0 if cache_expired else min(counters.baseline_last, baseline_tokens))
     counters.actual_cost += prompt_cost(price, tokens, kept)
-    counters.missed_savings += max(0.0, saved_per_call(price, tokens, after))
-    counters.baseline_last, counters.actual_last, counters.kept = raw, tokens, -1
+    counters.missed_savings += max(0.0, saved_per_call(price, tokens, tokens_after))
+    counters.baseline_last, counters.actual_last, counters.unchanged_tokens = baseline_tokens, tokens, -1

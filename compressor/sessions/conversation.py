@@ -36,7 +36,7 @@ from compressor.tokens.pricing import find_price
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
 
-SUMMARY = 600  # tokens that a summariser is taken to write, at the prices of the session's model
+SUMMARY_OUTPUT_TOKENS = 600  # tokens that a summariser is taken to write, at the prices of the session's model
 MAX_TARGET_FRACTION = 0.5  # of the budget: a compaction aims no higher
 
 
@@ -62,7 +62,7 @@ class Conversation:
         scope: str = "",
         state: Mapping[str, Any] | None = None,
         system: Any = None,
-        scoped: str | None = None,
+        scope_id: str | None = None,
         clock: Callable[[], float] = time.time,
         frozen: bool = False,
     ) -> None:
@@ -74,7 +74,7 @@ class Conversation:
         policy = policy or Policy()
         price = policy.pricing or find_price(model or DEFAULT_MODEL)
         self._state = SessionState() if state is None else SessionState.from_json(state)
-        scope = archive.scope_id("", scope) if scoped is None else scoped
+        scope = archive.scope_id("", scope) if scope_id is None else scope_id
         if scope not in self._state.scopes:
             self._state.scopes.insert(0, scope)
         self.compressor = compressor
@@ -102,11 +102,11 @@ class Conversation:
         history = self._history
         with self._all_or_nothing():
             for message in messages:
-                if not history.live and is_system(message):
+                if not history.messages and is_system(message):
                     serialization.chain_digest(message)
                     history.head.append(message)
                 else:
-                    history.add(message, serialization.chain_digest(message, history.last), pin)
+                    history.add(message, serialization.chain_digest(message, history.last_digest), pin)
             history.ingest_new_results()
         self._dirty = self._dirty or bool(messages)
 
@@ -129,7 +129,7 @@ class Conversation:
         lead = next((i for i, m in enumerate(messages) if not is_system(m)), len(messages))
         rest = list(messages[lead:])
         history.head = list(messages[:lead])
-        chain = self._chain(rest)
+        chain = self._digests(rest)
         entries = state.records
         known = len(entries)
         while known and not (
@@ -138,9 +138,9 @@ class Conversation:
             known -= 1
         if 0 < known < len(entries) and entries[known - 1].index < state.last_evicted:
             known = 0  # what has gone may not belong to this history: nothing of it may show
-        history.live = [rest[entry.index] for entry in entries[:known]]
-        if known < len(entries) and not history.is_reasoning_stripped(history.live, entries[:known]):
-            known, history.live = 0, []  # a finished turn is the current one again, and its reasoning is wanted
+        history.messages = [rest[entry.index] for entry in entries[:known]]
+        if known < len(entries) and not history.is_reasoning_stripped(history.messages, entries[:known]):
+            known, history.messages = 0, []  # a finished turn is the current one again, and its reasoning is wanted
         self._dirty = self._dirty or known < len(entries) or state.count < len(rest)
         if known < len(entries):
             history.truncate(known)
@@ -149,12 +149,12 @@ class Conversation:
             history.add(rest[at], chain[at])
         history.ingest_new_results()
 
-    def pin(self, at: int) -> None:
+    def pin(self, index: int) -> None:
         """Message number `at` (from 0, system messages in front not counted) stays in the view from now on.
         CompressorError if it has left the view."""
-        entry = next((e for e in self._state.records if e.index == at), None)
+        entry = next((e for e in self._state.records if e.index == index), None)
         if entry is None:
-            raise CompressorError(f"message {at} is not in the view: recall it, or pin it when it is appended")
+            raise CompressorError(f"message {index} is not in the view: recall it, or pin it when it is appended")
         entry.pinned = self._dirty = True
 
     def record_usage(self, provider_usage: Any) -> None:
@@ -175,12 +175,12 @@ class Conversation:
         ContextError while a call has no result. BudgetTooSmallError if what must stay is larger than the budget."""
         self._history.check_ready()
         counters, price = self._state.counters, self._runtime.price
-        tokens, after = self._history.tokens(), self._after()
-        cold = counters.at > 0 and self._clock() - counters.at > price.cache_ttl_seconds
-        fresh = counters.seen != self._state.count
-        over = tokens > self._runtime.limit
+        tokens, after = self._history.tokens(), self._tokens_after_compaction()
+        cold = counters.last_call_time > 0 and self._clock() - counters.last_call_time > price.cache_ttl_seconds
+        fresh = counters.message_count != self._state.count
+        over = tokens > self._runtime.max_tokens
         extra = (
-            price.cost(uncached=max(0, tokens - after), output=SUMMARY)
+            price.cost(uncached=max(0, tokens - after), output=SUMMARY_OUTPUT_TOKENS)
             if self._runtime.policy.summarizer is not None
             else 0.0
         )
@@ -195,14 +195,14 @@ class Conversation:
         if over and bound:
             self._runtime.warn("the budget forced a compaction inside a turn with signed reasoning")
         if (over or (due and not bound)) and self._compact():
-            tokens, after = self._history.tokens(), self._after()
+            tokens, after = self._history.tokens(), self._tokens_after_compaction()
             counters.actual_cost += extra
         if fresh:
-            raw, ours = self._history.raw_tokens(), self._history.ends_expanded()
+            raw, ours = self._history.raw_tokens(), self._history.ends_with_expansion()
             compaction_trigger.record_call(price, counters, raw, tokens, after, cold, ours)
-            counters.seen, counters.at = self._state.count, self._clock()
+            counters.message_count, counters.last_call_time = self._state.count, self._clock()
             self._dirty = True
-        return self._history.rendered()
+        return self._history.render()
 
     def compact(self) -> bool:
         """Compacts now; whether that made the view smaller."""
@@ -242,7 +242,7 @@ class Conversation:
     def cost_report(self) -> CostReport:
         """What was sent, what it would have been without us, and the money for both."""
         return CostReport.from_counters(
-            self._state.counters, self._runtime.price, self._history.tokens() if self._history.live else 0
+            self._state.counters, self._runtime.price, self._history.tokens() if self._history.messages else 0
         )
 
     @property
@@ -251,7 +251,7 @@ class Conversation:
         return self._state.to_json()
 
     @property
-    def changed(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether the state differs from the one given at the start."""
         return self._dirty
 
@@ -273,18 +273,18 @@ class Conversation:
         return self._history.head
 
     @property
-    def live(self) -> list[Any]:
+    def messages(self) -> list[Any]:
         """The original messages of the state's entries."""
-        return self._history.live
+        return self._history.messages
 
-    def restore(self, head: list[Any], live: list[Any]) -> None:
+    def restore(self, head: list[Any], messages: list[Any]) -> None:
         """Takes the messages that go with the state it was made from. CompressorError if they do not."""
-        if len(live) != len(self._state.records):
-            raise CompressorError(f"{len(live)} messages do not go with a state of {len(self._state.records)}")
-        self._history.head, self._history.live = head, live
+        if len(messages) != len(self._state.records):
+            raise CompressorError(f"{len(messages)} messages do not go with a state of {len(self._state.records)}")
+        self._history.head, self._history.messages = head, messages
         self._history.invalidate_cache()
 
-    def saved(self) -> None:
+    def mark_saved(self) -> None:
         """The state has been kept: from here on `changed` means since now."""
         self._dirty = False
 
@@ -297,18 +297,18 @@ class Conversation:
         was = {f.name: getattr(state, f.name) for f in fields(state)}
         was["records"] = [entry if entry.ingested else replace(entry) for entry in state.records]
         was["counters"] = replace(state.counters)
-        system, head, live = history.system, list(history.head), list(history.live)
+        system, head, live = history.system, list(history.head), list(history.messages)
         try:
             yield
         except BaseException:
             for name, value in was.items():
                 setattr(state, name, value)
-            history.system, history.head, history.live = system, head, live
+            history.system, history.head, history.messages = system, head, live
             self._runtime.tools, self._dirty = tools, dirty
             history.invalidate_cache()
             raise
 
-    def _chain(self, messages: list[Any]) -> list[str]:
+    def _digests(self, messages: list[Any]) -> list[str]:
         """The digest of the history up to and with each message. Messages that are the same objects as last time are
         not read again, where nothing before them has changed: LangChainFormat's, and those that nobody writes to."""
         known, digests = self._synced
@@ -325,7 +325,7 @@ class Conversation:
         return chain
 
     def _compact(self) -> bool:
-        fits = self._history.tokens() <= self._runtime.limit
+        fits = self._history.tokens() <= self._runtime.max_tokens
         try:
             with self._all_or_nothing():
                 return self._compacted()
@@ -344,11 +344,11 @@ class Conversation:
         noted = history.expand_duplicate_notes()
         bodies = history.strip_reasoning() if self._runtime.policy.strip_reasoning else history.current_messages()
         outcome = self._outcome(bodies)
-        live = dict(zip((entry.index for entry in state.records), history.live, strict=True))
+        live = dict(zip((entry.index for entry in state.records), history.messages, strict=True))
         if outcome and not history.is_reasoning_stripped(
             [live[entry.index] for entry in outcome.entries], outcome.entries
         ):
-            bodies = history.live  # what ended a turn has gone, so its reasoning is wanted
+            bodies = history.messages  # what ended a turn has gone, so its reasoning is wanted
             outcome = self._outcome(bodies)
         if outcome is None:
             for i, entry in noted.items():
@@ -361,9 +361,9 @@ class Conversation:
         new = {
             i
             for i, entry in enumerate(state.records)
-            if bodies[i] is not history.live[i] and not entry.reasoning_stripped
+            if bodies[i] is not history.messages[i] and not entry.reasoning_stripped
         }
-        thoughts = [archive.reasoning_text(text) for text in history.reasoning(new)] if new else []
+        thoughts = [archive.reasoning_text(text) for text in history.removed_reasoning(new)] if new else []
         self._commit(outcome, thoughts)
         return True
 
@@ -371,7 +371,7 @@ class Conversation:
         """What a compaction makes of these forms of the live messages, with or without their signed reasoning."""
         state, history, head = self._state, self._history, self._history.front
         entries = []
-        for entry, body, message in zip(state.records, bodies, history.live, strict=True):
+        for entry, body, message in zip(state.records, bodies, history.messages, strict=True):
             # Where reasoning comes or goes, edits no longer know their places.
             bare = body is not message
             entries.append(
@@ -380,19 +380,19 @@ class Conversation:
         lead = len(head)
         edits = {lead + i: e.edits for i, e in enumerate(entries) if e.edits}
         views = self._runtime.render([*head, *bodies], edits)[lead:]
-        index = EvictionIndex(tuple(state.lines), state.older, state.rounds)
+        index = EvictionIndex(tuple(state.index_lines), state.older_ref, state.older_rounds)
         return Compaction(self._runtime, head, entries, bodies, views, index, state.expansions, state.summary).run(
-            self._compaction_target(), self._runtime.limit
+            self._compaction_target(), self._runtime.max_tokens
         )
 
     def _commit(self, outcome: CompactionResult, thoughts: list[EvictedRound]) -> None:
         state, counters = self._state, self._state.counters
         page = archive.archive_rounds(
-            self._runtime.store(), [*outcome.gone, *thoughts], outcome.index, outcome.originals
+            self._runtime.open_store(), [*outcome.evicted, *thoughts], outcome.index, outcome.originals
         )
         if page is not None:
-            state.pages = [*state.pages, page]
-        state.lines, state.older, state.rounds = list(outcome.index.lines), outcome.index.older, outcome.index.rounds
+            state.page_refs = [*state.page_refs, page]
+        state.index_lines, state.older_ref, state.older_rounds = list(outcome.index.lines), outcome.index.older_ref, outcome.index.older_rounds
         stay = {entry.index for entry in outcome.entries}
         state.last_evicted = max(
             [state.last_evicted, *(entry.index for entry in state.records if entry.index not in stay)]
@@ -403,13 +403,13 @@ class Conversation:
             if (old.index, old.edits, old.reasoning_stripped) != (new.index, new.edits, new.reasoning_stripped):
                 break
             kept += new.tokens
-        live = dict(zip((entry.index for entry in state.records), self._history.live, strict=True))
+        live = dict(zip((entry.index for entry in state.records), self._history.messages, strict=True))
         state.records = outcome.entries
-        self._history.live = [live[entry.index] for entry in outcome.entries]
+        self._history.messages = [live[entry.index] for entry in outcome.entries]
         self._history.invalidate_cache()
         self._runtime.warn(*outcome.warnings)
         state.summary = outcome.summary
-        counters.kept, counters.missed_savings, counters.last_compaction_tokens = kept, 0.0, outcome.tokens
+        counters.unchanged_tokens, counters.missed_savings, counters.last_compaction_tokens = kept, 0.0, outcome.tokens
         counters.compactions += 1
         self._dirty = True
 
@@ -419,12 +419,12 @@ class Conversation:
             1,
             min(
                 self._runtime.policy.compaction_target_tokens,
-                int(MAX_TARGET_FRACTION * self._runtime.limit),
-                self._runtime.limit - fixed,
+                int(MAX_TARGET_FRACTION * self._runtime.max_tokens),
+                self._runtime.max_tokens - fixed,
             ),
         )
 
-    def _after(self) -> int:
+    def _tokens_after_compaction(self) -> int:
         """What a compaction would leave, as far as can be told: not less than the last one did."""
         return max(
             self._history.fixed_tokens() + self._compaction_target(), self._state.counters.last_compaction_tokens

@@ -32,7 +32,7 @@ class ReplayReport:
     baseline: CallUsage
     actual: CallUsage
     compactions: int
-    longest: int
+    longest_request: int
     price: Price
     warnings: tuple[str, ...] = ()
 
@@ -49,7 +49,7 @@ class ReplayReport:
             share = f"{bill.cache_share:4.0%} from the cache"
             lines.append(f"{name:>14}: {bill.prompt:>11,} prompt tokens, {share}, ${bill.cost_usd:.4f}")
         lines.append(
-            f"{self.saved_fraction:+.1%} saved, {self.compactions} compactions, longest request {self.longest:,}"
+            f"{self.saved_fraction:+.1%} saved, {self.compactions} compactions, longest request {self.longest_request:,}"
         )
         return "\n".join([*lines, *(f"warning: {w}" for w in self.warnings)])
 
@@ -65,31 +65,31 @@ def replay(
 ) -> ReplayReport:
     """Bills a recorded session; the arguments are those of `Compressor.session`. ContextError for what is no history,
     or has no answer in it; BudgetTooSmallError as `OnnxSession.view`."""
-    talk = Conversation(compressor, model, budget, policy, tools, "replay", None, system)
-    kit, price = talk.runtime, (policy or Policy()).pricing or find_price(model or DEFAULT_MODEL)
+    conversation = Conversation(compressor, model, budget, policy, tools, "replay", None, system)
+    runtime, price = conversation.runtime, (policy or Policy()).pricing or find_price(model or DEFAULT_MODEL)
     before, after = PromptCacheSimulator(price), PromptCacheSimulator(price)
     raw, sent, longest = CallUsage(), CallUsage(), 0
     front = [{"role": "system", "content": system}] if isinstance(system, (str, list)) and system else []
-    context = kit.parse([*front, *messages])[1]
+    context = runtime.parse([*front, *messages])[1]
     turns = context.turns[len(front) :]
-    head = [("head", kit.head_tokens(front))]
-    sizes = [kit.tokens(turn, context) for turn in turns]
+    head = [("head", runtime.head_tokens(front))]
+    sizes = [runtime.tokens(turn, context) for turn in turns]
     keys = [serialization.chain_digest(message) for message in messages]
     for at, turn in enumerate(turns):
         if turn.role == "assistant" and at and turns[at - 1].role != "assistant":
             answer = next((i for i in range(at, len(turns)) if turns[i].role != "assistant"), len(turns))
-            view = _parts(kit, talk.view(), front)
+            view = _parts(runtime, conversation.view(), front)
             longest = max(longest, sum(size for _, size in [*head, *view]))
             output = sum(sizes[at:answer])
             raw += before.call([*head, *zip(keys[:at], sizes[:at], strict=True)], output)
             sent += after.call([*head, *view], output)
-        talk.append(messages[at])
+        conversation.append(messages[at])
     if not raw.calls:
         raise ContextError("nothing to replay: there is no answer of an agent after a first message")
-    return ReplayReport(raw, sent, talk.cost_report().compactions, longest, price, tuple(talk.warnings))
+    return ReplayReport(raw, sent, conversation.cost_report().compactions, longest, price, tuple(conversation.warnings))
 
 
-def _parts(kit: SessionRuntime, view: list[Any], front: list[Any]) -> list[tuple[Hashable, int]]:
-    context = kit.parse([*front, *view])[1]
-    sizes = [kit.tokens(turn, context) for turn in context.turns[len(front) :]]
+def _parts(runtime: SessionRuntime, view: list[Any], front: list[Any]) -> list[tuple[Hashable, int]]:
+    context = runtime.parse([*front, *view])[1]
+    sizes = [runtime.tokens(turn, context) for turn in context.turns[len(front) :]]
     return [(serialization.chain_digest(message), size) for message, size in zip(view, sizes, strict=True)]

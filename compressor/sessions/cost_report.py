@@ -35,7 +35,7 @@ class CostReport:
     actual_last: int = 0
 
     @classmethod
-    def from_counters(cls, counters: SessionCounters, price: Price, view: int) -> CostReport:
+    def from_counters(cls, counters: SessionCounters, price: Price, view_tokens: int) -> CostReport:
         """From a session's counters."""
         return cls(
             counters.calls,
@@ -48,7 +48,7 @@ class CostReport:
             counters.expansions,
             counters.billed_tokens,
             counters.billed_cached,
-            view,
+            view_tokens,
             price.name,
             price.is_known,
             counters.baseline_last,

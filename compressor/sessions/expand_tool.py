@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from compressor.compressor import Compressor
 
 _REF = re.compile(rf"(?<!\d)\d{{{REF_DIGITS}}}(?!\d)")
-REGRETS = 8  # remembered a session, the newest
-REGRET_CHARS = 600  # of each: what it begins with, or what was asked of it
-NAME = "expand_context"
+MAX_EXPANSIONS = 8  # remembered a session, the newest
+MAX_EXPANSION_CHARS = 600  # of each: what it begins with, or what was asked of it
+TOOL_NAME = "expand_context"
 DESCRIPTION = (
     "Gives back text that was cut from this conversation to save room. Where something was cut stands a mark with its "
     "ref, such as […cut ref 123456789012]. Use it when the missing text may hold what you need."
@@ -41,8 +41,8 @@ PARAMETERS: dict[str, Any] = {
     "required": ["ref"],
     "additionalProperties": False,
 }
-MOST = 4_000  # tokens the tool gives back unless asked for more: a whole log would fill the view again
-LEAST = 50  # tokens a query is answered with at least, so that its mark has room
+DEFAULT_MAX_TOKENS = 4_000  # tokens the tool gives back unless asked for more: a whole log would fill the view again
+MIN_EXCERPT_TOKENS = 50  # tokens a query is answered with at least, so that its mark has room
 
 
 def expand(
@@ -56,18 +56,18 @@ def expand(
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
         raise BudgetError(f"expand's budget must be a positive number of tokens, not {budget!r}")
     ref = found[0] if (found := _REF.search(ref)) else ref.strip()  # a whole mark will do
-    text = archive.read(compressor.store, state.scopes, ref)
-    regret = (query.strip() if query and query.strip() else text)[:REGRET_CHARS]
+    text = archive.read_original(compressor.store, state.scopes, ref)
+    regret = (query.strip() if query and query.strip() else text)[:MAX_EXPANSION_CHARS]
     if regret not in state.expansions:
-        state.expansions = [*state.expansions, regret][-REGRETS:]
+        state.expansions = [*state.expansions, regret][-MAX_EXPANSIONS:]
     state.counters.expansions += 1
     archive.record_expansion(compressor.store, state.scopes[0], state.counters.expansions, ref, query)
     if budget is None and not (query and query.strip()):
         return text
-    size = max(LEAST, budget) if budget is not None else MOST
+    size = max(MIN_EXCERPT_TOKENS, budget) if budget is not None else DEFAULT_MAX_TOKENS
     try:
-        if query and archive.is_page(text):  # lines of an index say where to look, not what is there
-            documents = archive.documents_of(compressor.store, state.scopes, text)
+        if query and archive.is_index_page(text):  # lines of an index say where to look, not what is there
+            documents = archive.load_documents(compressor.store, state.scopes, text)
             if documents:
                 store = archive.ScopedStore(compressor.store, state.scopes[0])
                 counter = get_counter(model)
@@ -84,7 +84,7 @@ class ExpandTool:
     expand: as `Conversation.expand`."""
 
     expand: Callable[[str, str | None, int | None], str]
-    name: str = NAME
+    name: str = TOOL_NAME
 
     def schema(self, dialect: str = "openai_chat") -> dict[str, Any]:
         """The tool's schema for "openai_chat", "openai_responses" or "anthropic". CompressorError for another."""
@@ -103,7 +103,7 @@ class ExpandTool:
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             return f"Not expanded: max_tokens must be a positive whole number, not {most!r:.40}."
         try:
-            return self.expand(ref, str(query) if query else None, most or MOST)
+            return self.expand(ref, str(query) if query else None, most or DEFAULT_MAX_TOKENS)
         except ExpiredRefError:
             return f"Expired: the text behind ref {ref:.40} is no longer stored. Run the tool that gave it again."
         except UnknownRefError:

@@ -15,8 +15,8 @@ from compressor.sessions.runtime import Edits
 from compressor.text.segmenters import find_pasted_content
 from compressor.text.user_constraints import find_constraints
 
-RULES_SHARE = 0.5  # of the low-water mark: room for constraints
-WORDS_SHARE = 0.25  # of it: room for users' newest words as they were; of older ones the constraints stay
+CONSTRAINTS_FRACTION = 0.5  # of the low-water mark: room for constraints
+USER_TEXT_FRACTION = 0.25  # of it: room for users' newest words as they were; of older ones the constraints stay
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,25 @@ class ConstraintSet:
 
     @classmethod
     def from_turns(
-        cls, turns: Sequence[Turn], held: Collection[int], count: Callable[[str], int], room: int
+        cls, turns: Sequence[Turn], pinned_indices: Collection[int], count_tokens: Callable[[str], int], max_tokens: int
     ) -> ConstraintSet:
         """Of all turns, newest first, but for those `held`, which stay as they are; `room` in tokens."""
         found: dict[int, list[str]] = {}
-        said = {_plain(sentence) for turn in turns if turn.index in held for sentence in _constraints(turn)}
+        said = {_plain(sentence) for turn in turns if turn.index in pinned_indices for sentence in _constraints(turn)}
         lost = 0
         for turn in reversed(turns):
             for sentence in reversed(_constraints(turn)):
                 if (plain := _plain(sentence)) in said:
                     continue
                 said.add(plain)
-                room -= count(sentence)
-                if room < 0:
+                max_tokens -= count_tokens(sentence)
+                if max_tokens < 0:
                     lost += 1
                 else:
                     found.setdefault(turn.index, []).insert(0, sentence)
         return cls(found, lost)
 
-    def find(self, index: int, text: str) -> list[tuple[int, int]]:
+    def find_spans(self, index: int, text: str) -> list[tuple[int, int]]:
         """Where a stretch of a turn's text says what stays."""
         mine = self.sentences.get(index, ())
         return [(a, b) for a, b in find_constraints(text) if text[a:b] in mine] if mine else []

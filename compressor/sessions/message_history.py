@@ -15,7 +15,7 @@ from compressor.context.formats.signed_reasoning import Removed, first_signed_in
 from compressor.context.model import Context, Turn
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import CompressorError, ContextError
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
 from compressor.sessions.state import MessageRecord, SessionState
 from compressor.sessions.tool_result_ingest import ingest_tool_results, is_duplicate_note
@@ -25,14 +25,14 @@ class MessageHistory:
     """`system` and `head` are system messages in front, which are the caller's and never compressed; `live` are the
     originals of the state's entries."""
 
-    def __init__(self, kit: SessionRuntime, state: SessionState, system: Any, frozen: bool = False) -> None:
-        self.runtime, self.state, self._frozen = kit, state, frozen
+    def __init__(self, runtime: SessionRuntime, state: SessionState, system: Any, frozen: bool = False) -> None:
+        self.runtime, self.state, self._frozen = runtime, state, frozen
         self.system = system_as_messages(system)
         self.head: list[Any] = []
-        self.live: list[Any] = []
-        self._memo: ParsedHistory | None = None  # of what is live now
-        self._head: tuple[list[Any], Any, int] | None = None  # system messages, tools, their tokens
-        self._shown: dict[int, tuple[Any, Edits, Any]] = {}  # by number: a message, its edits, what they made of it
+        self.messages: list[Any] = []
+        self._parsed_history: ParsedHistory | None = None  # of what is live now
+        self._head_tokens: tuple[list[Any], Any, int] | None = None  # system messages, tools, their tokens
+        self._rendered: dict[int, tuple[Any, Edits, Any]] = {}  # by number: a message, its edits, what they made of it
 
     @property
     def front(self) -> list[Any]:
@@ -40,7 +40,7 @@ class MessageHistory:
         return [*self.system, *self.head]
 
     @property
-    def last(self) -> str:
+    def last_digest(self) -> str:
         """The digest of all there is."""
         return self.state.records[-1].digest if self.state.records else ""
 
@@ -48,45 +48,45 @@ class MessageHistory:
         """Adds a message; `give_births` has to follow."""
         self.state.records.append(MessageRecord(self.state.count, digest, pinned=pin))
         self.state.count += 1
-        self.live.append(message)
+        self.messages.append(message)
         self.invalidate_cache()
 
-    def truncate(self, known: int) -> None:
+    def truncate(self, count: int) -> None:
         """Forgets the entries from `known` on. If that is all of them, what has gone belongs to another history."""
         state = self.state
-        del state.records[known:]
-        state.count = state.records[-1].index + 1 if known else 0
-        state.counters.kept = min(self.tokens(), state.counters.actual_last)
-        state.counters.seen = -1
-        if not known:
-            state.pages, state.lines, state.older, state.rounds, state.evicted_tokens = [], [], "", 0, 0
+        del state.records[count:]
+        state.count = state.records[-1].index + 1 if count else 0
+        state.counters.unchanged_tokens = min(self.tokens(), state.counters.actual_last)
+        state.counters.message_count = -1
+        if not count:
+            state.page_refs, state.index_lines, state.older_ref, state.older_rounds, state.evicted_tokens = [], [], "", 0, 0
             state.summary, state.last_evicted = None, -1
 
     def invalidate_cache(self) -> None:
         """What was read from the live messages no longer holds: they have been exchanged, or written to."""
         if not self._frozen:
-            self._memo = self._head = None
-            self._shown = {}
+            self._parsed_history = self._head_tokens = None
+            self._rendered = {}
 
     def _read(self) -> ParsedHistory:
         messages = [*self.front, *self.current_messages()]
-        known = self._memo
+        known = self._parsed_history
         if known is not None and self._frozen:
             same = common_prefix_length(known.context.messages, messages)
             if same < len(known.context.messages) or known.context.tools is not self.runtime.tools:
                 known = None
         if known is None or len(known.context.messages) != len(messages):
-            known = self._memo = self.runtime.read_all(messages, known if self._frozen else None)
+            known = self._parsed_history = self.runtime.read_all(messages, known if self._frozen else None)
         return known
 
     def _parsed(self) -> Context:
-        return self._read().context if self.live or self.head or self.system else self.runtime.read([])
+        return self._read().context if self.messages or self.head or self.system else self.runtime.read([])
 
     def turns(self) -> list[Turn]:
         """The live messages as turns, counted from the system messages in front."""
         return self._parsed().turns[len(self.front) :]
 
-    def ingest_new_results(self, notes: bool = True) -> None:
+    def ingest_new_results(self, deduplicate: bool = True) -> None:
         """Counts new messages, and compresses the tool results of rounds that are complete; `notes`: one that was there
         before may become a note that says so. ContextError for what no provider would take."""
         entries = self.state.records
@@ -113,7 +113,7 @@ class MessageHistory:
                 shown = sorted({*before[:1], *before[-1:], *members})
                 edits = ingest_tool_results(
                     self.runtime,
-                    [self.live[i] for i in shown],
+                    [self.messages[i] for i in shown],
                     [shown.index(i) for i in results],
                     self.state.expansions,
                     earlier,
@@ -124,7 +124,7 @@ class MessageHistory:
                 for i in members:
                     entries[i].ingested = True
             for i in members:
-                if notes and not entries[i].edits:
+                if deduplicate and not entries[i].edits:
                     earlier.update((s.text, s.call_id or "") for s in turns[i].slots if s.kind == "tool_result")
 
     def expand_duplicate_notes(self) -> dict[int, MessageRecord]:
@@ -133,7 +133,7 @@ class MessageHistory:
         noted = {i: e for i, e in enumerate(self.state.records) if any(map(is_duplicate_note, e.edits.values()))}
         for i, entry in noted.items():
             self.state.records[i] = replace(entry, edits={}, ingested=False, tokens=entry.raw_tokens)
-        self.ingest_new_results(notes=False)
+        self.ingest_new_results(deduplicate=False)
         return noted
 
     def _edit(self, i: int, turn: Any, edits: dict[Any, str]) -> None:
@@ -142,9 +142,9 @@ class MessageHistory:
 
     def check_ready(self) -> None:
         """ContextError if this is nothing that can be sent."""
-        if not self.live:
+        if not self.messages:
             raise ContextError("the session is empty: append a message first")
-        if len(self.live) != len(self.state.records):
+        if len(self.messages) != len(self.state.records):
             raise CompressorError("this conversation was made from a state: follow the messages first")
         waiting = self._read().pending_call_ids
         if waiting:
@@ -152,7 +152,7 @@ class MessageHistory:
 
     def head_tokens(self) -> int:
         """Tokens of a request without live messages: system messages, tool schemas, what primes the reply."""
-        front, known = self.front, self._head
+        front, known = self.front, self._head_tokens
         if (
             known
             and known[1] is self.runtime.tools
@@ -161,7 +161,7 @@ class MessageHistory:
             return known[2]
         tokens = self.runtime.head_tokens(front)
         if self._frozen:
-            self._head = front, self.runtime.tools, tokens
+            self._head_tokens = front, self.runtime.tools, tokens
         return tokens
 
     def tokens(self) -> int:
@@ -172,10 +172,10 @@ class MessageHistory:
         """Tokens of the whole history as it came in."""
         return self.head_tokens() + self.state.evicted_tokens + sum(entry.raw_tokens for entry in self.state.records)
 
-    def ends_expanded(self) -> bool:
+    def ends_with_expansion(self) -> bool:
         """Whether nothing new stands at the end but what the agent has asked back."""
         newest = list(takewhile(lambda turn: turn.result_call_ids, reversed(self.turns())))
-        return bool(newest) and all(t.slots and all(slot.name == NAME for slot in t.slots) for t in newest)
+        return bool(newest) and all(t.slots and all(slot.name == TOOL_NAME for slot in t.slots) for t in newest)
 
     def fixed_tokens(self) -> int:
         """Tokens at the start that a compaction leaves as they are: system prompt and task."""
@@ -183,7 +183,7 @@ class MessageHistory:
         first = next((i for i, turn in enumerate(turns) if turn.role == "user"), -1)
         return self.head_tokens() + sum(entry.tokens for entry in self.state.records[: first + 1])
 
-    def rendered(self) -> list[Any]:
+    def render(self) -> list[Any]:
         """The view."""
         lead, bodies, entries = len(self.front), self.current_messages(), self.state.records
         messages = [*self.front, *bodies]
@@ -193,7 +193,7 @@ class MessageHistory:
             ]
         done = {}
         for i, (entry, body) in enumerate(zip(entries, bodies, strict=True)):
-            known = self._shown.get(entry.index) if entry.edits else None
+            known = self._rendered.get(entry.index) if entry.edits else None
             if known and known[0] is body and known[1] is entry.edits:
                 done[i] = known[2]
         new = {i: e.edits for i, e in enumerate(entries) if e.edits and i not in done}
@@ -203,34 +203,34 @@ class MessageHistory:
             messages = read.dialect.render(read.context, paths)
         for i, shown in done.items():
             messages[lead + i] = shown
-        self._shown = {entries[i].index: (bodies[i], entries[i].edits, messages[lead + i]) for i in (*done, *new)}
+        self._rendered = {entries[i].index: (bodies[i], entries[i].edits, messages[lead + i]) for i in (*done, *new)}
         return messages[len(self.system) :]
 
     def current_messages(self) -> list[Any]:
         """The live messages, without the signed reasoning that a compaction has left out."""
         if not any(entry.reasoning_stripped for entry in self.state.records):
-            return self.live
+            return self.messages
         bare = self.strip_reasoning()
-        return [bare[i] if e.reasoning_stripped else self.live[i] for i, e in enumerate(self.state.records)]
+        return [bare[i] if e.reasoning_stripped else self.messages[i] for i, e in enumerate(self.state.records)]
 
     def strip_reasoning(self) -> list[Any]:
         """The live messages without the reasoning of finished turns that their provider does not want back."""
-        left, _ = self._without_reasoning(self.live)
+        left, _ = self._without_reasoning(self.messages)
         # Where reasoning is an item of its own (Responses), it goes with its round.
-        return left if len(left) == len(self.live) else self.live
+        return left if len(left) == len(self.messages) else self.messages
 
-    def is_reasoning_stripped(self, live: list[Any], entries: Sequence[MessageRecord]) -> bool:
+    def is_reasoning_stripped(self, messages: list[Any], entries: Sequence[MessageRecord]) -> bool:
         """Whether reasoning that has been left out of these messages may be missing there."""
         if not any(entry.reasoning_stripped for entry in entries):
             return True
-        left, _ = self._without_reasoning(live)
-        return len(left) == len(live) and all(
-            left[i] is not live[i] for i, e in enumerate(entries) if e.reasoning_stripped
+        left, _ = self._without_reasoning(messages)
+        return len(left) == len(messages) and all(
+            left[i] is not messages[i] for i, e in enumerate(entries) if e.reasoning_stripped
         )
 
-    def reasoning(self, at: set[int]) -> list[str]:
+    def removed_reasoning(self, indices: set[int]) -> list[str]:
         """The texts that `bare` leaves out of the live messages at these places."""
-        return [text for i, text in self._without_reasoning(self.live)[1] if i in at]
+        return [text for i, text in self._without_reasoning(self.messages)[1] if i in indices]
 
     def _without_reasoning(self, messages: list[Any]) -> tuple[list[Any], list[Removed]]:
         dialect, _ = self.runtime.parse(messages)
@@ -239,9 +239,9 @@ class MessageHistory:
     def has_signed_current_turn(self) -> bool:
         """Whether the current turn holds signed reasoning: it vouches for all before it, so nothing there is rewritten
         unless the budget leaves no choice."""
-        dialect, _ = self.runtime.parse(self.live)
+        dialect, _ = self.runtime.parse(self.messages)
         return (
-            first_signed_index(self.strip_reasoning() if self.runtime.policy.strip_reasoning else self.live, dialect)
+            first_signed_index(self.strip_reasoning() if self.runtime.policy.strip_reasoning else self.messages, dialect)
             is not None
         )
 

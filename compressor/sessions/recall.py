@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from compressor.compressor import Compressor
 
 #: Texts, and characters of them, that are read closely; of more, those that share most words with the query.
-MOST, LONGEST = 200, 1_000_000
+MAX_DOCUMENTS, MAX_DOCUMENT_CHARS = 200, 1_000_000
 
 
 def recall(
     compressor: Compressor,
     state: SessionState,
-    cut: Sequence[tuple[Turn, MessageRecord]],
+    edited: Sequence[tuple[Turn, MessageRecord]],
     query: str,
     budget: int,
     model: str | None,
@@ -35,12 +35,12 @@ def recall(
         raise CompressorError("recall needs a query: what should the older history say?")
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         raise BudgetError(f"recall's budget must be a positive number of tokens, not {budget!r}")
-    listed = archive.list_pages(compressor.store, state.pages)
+    listed = archive.list_pages(compressor.store, state.page_refs)
     labels = {ref: label for ref, label, _ in listed}
-    texts = archive.texts(compressor.store, list(labels))
+    texts = archive.stored_texts(compressor.store, list(labels))
     documents = [{"title": f"{labels[ref]} {format_placeholder(ref)}", "text": text} for ref, text in texts.items()]
     own: dict[str, str] = {}  # not all of them are stored: what was folded without loss needed no ref
-    for turn, entry in cut:
+    for turn, entry in edited:
         for slot in turn.slots:
             if slot.path in entry.edits and slot.text and not entry.holds_index:
                 own[ref := compute_ref(slot.text)] = slot.text
@@ -61,13 +61,13 @@ def recall(
 
 def _nearest(documents: list[dict[str, str]], query: str) -> list[dict[str, str]]:
     """As many documents as can be read closely, in their order; the first is taken whatever its length."""
-    if len(documents) <= MOST and sum(len(d["text"]) for d in documents) <= LONGEST:
+    if len(documents) <= MAX_DOCUMENTS and sum(len(d["text"]) for d in documents) <= MAX_DOCUMENT_CHARS:
         return documents
     asked = set(terms(query))
     plain = [f"{d['title']} {d['text']}".lower() for d in documents]
     shared = [sum(word in text for word in asked) for text in plain]  # parts of words will do, and take no time
-    taken, room = list[int](), LONGEST
-    for i in sorted(range(len(documents)), key=lambda i: (-shared[i], -i))[:MOST]:
+    taken, room = list[int](), MAX_DOCUMENT_CHARS
+    for i in sorted(range(len(documents)), key=lambda i: (-shared[i], -i))[:MAX_DOCUMENTS]:
         if not taken or len(plain[i]) <= room:
             taken.append(i)
             room -= len(plain[i])

@@ -18,7 +18,7 @@ from compressor.tokens import TokenCounter
 from compressor.tokens.pricing import Price
 
 Edits = dict[Path, str]
-REGRET = 0.7  # weight of a text that was asked for again: as much as the agent's last call (scoring/query.py)
+EXPANSION_WEIGHT = 0.7  # weight of a text that was asked for again: as much as the agent's last call (scoring/query.py)
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class SessionRuntime:
     counter: TokenCounter
     policy: Policy
     price: Price
-    limit: int
-    store: Callable[[], BlobStore]
+    max_tokens: int
+    open_store: Callable[[], BlobStore]
     tools: Sequence[Any] | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -64,15 +64,15 @@ class SessionRuntime:
         """The same without the dialect; no messages are an empty context."""
         return self.parse(messages)[1] if messages else Context([], [], "", self.tools)
 
-    def read_all(self, messages: Sequence[Any], known: ParsedHistory | None = None) -> ParsedHistory:
+    def read_all(self, messages: Sequence[Any], previous: ParsedHistory | None = None) -> ParsedHistory:
         """The same with what else was found. `known`: what the same objects at the start were read as before; nobody
         has written to them."""
-        if known is not None and known.context.tools is self.tools and known.is_self_contained:
-            count = len(known.context.messages)
+        if previous is not None and previous.context.tools is self.tools and previous.is_self_contained:
+            count = len(previous.context.messages)
             rest = messages[count:]
-            if 0 < count < len(messages) and is_continuation(known.dialect, rest):
+            if 0 < count < len(messages) and is_continuation(previous.dialect, rest):
                 try:
-                    turns = known.dialect.parse(rest, self.tools).turns
+                    turns = previous.dialect.parse(rest, self.tools).turns
                 except ContextError:
                     pass  # it is told below, with the right number
                 else:
@@ -80,10 +80,10 @@ class SessionRuntime:
                         turn.index += count
                         for slot in turn.slots:
                             slot.message += count
-                    whole = Context(messages, [*known.context.turns, *turns], known.dialect.name, self.tools)
-                    return ParsedHistory(known.dialect, whole, _waiting(turns, known.pending_call_ids))
+                    whole = Context(messages, [*previous.context.turns, *turns], previous.dialect.name, self.tools)
+                    return ParsedHistory(previous.dialect, whole, _pending_call_ids(turns, previous.pending_call_ids))
         dialect, context = self.parse(messages)
-        return ParsedHistory(dialect, context, _waiting(context.turns))
+        return ParsedHistory(dialect, context, _pending_call_ids(context.turns))
 
     def render(self, messages: Sequence[Any], edits: Mapping[int, Edits]) -> list[Any]:
         """The messages with edits by index; untouched ones are the same objects."""
@@ -114,12 +114,12 @@ class SessionRuntime:
         messages: Sequence[Any],
         mode: str,
         pinned: frozenset[int],
-        regrets: Sequence[str],
+        expansions: Sequence[str],
         find_constraints: SlotSpanFinder | None = None,
     ) -> MessageCompression:
         """A compression of these messages, ready to run."""
         dialect, context = self.parse(messages)
-        hints = tuple((text, REGRET) for text in regrets)
+        hints = tuple((text, EXPANSION_WEIGHT) for text in expansions)
         return MessageCompression(
             context,
             dialect,
@@ -127,7 +127,7 @@ class SessionRuntime:
             self.engine,
             mode,
             None,
-            self.store,
+            self.open_store,
             False,
             pinned=pinned,
             find_constraints=find_constraints,
@@ -135,7 +135,7 @@ class SessionRuntime:
         )
 
 
-def _waiting(turns: Sequence[Turn], before: frozenset[str] = frozenset()) -> frozenset[str]:
+def _pending_call_ids(turns: Sequence[Turn], before: frozenset[str] = frozenset()) -> frozenset[str]:
     waiting = set(before)
     for turn in turns:  # in order: some providers use an id again in every round
         waiting.update(turn.call_ids)

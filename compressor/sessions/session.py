@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from compressor.compressor import Compressor
 
 T = TypeVar("T")
-ATTEMPTS = 50  # times a change is done again because other workers were first
+MAX_ATTEMPTS = 50  # times a change is done again because other workers were first
 
 
 class Session:
@@ -98,9 +98,9 @@ class Session:
             self._system = self._system if system is None else system
             self._options["tools"] = self._options["tools"] if tools is None else tools
 
-    def pin(self, at: int) -> None:
+    def pin(self, index: int) -> None:
         """See `Conversation.pin`."""
-        self._run(lambda: self._conversation.pin(at))
+        self._run(lambda: self._conversation.pin(index))
 
     def record_usage(self, provider_usage: Any) -> None:
         """See `Conversation.record_usage`."""
@@ -269,11 +269,11 @@ class Session:
     def _run(self, change: Callable[[], T]) -> T:
         """Does a change on the newest state and journals it; again, where another worker was first."""
         with self._lock:
-            for _ in range(ATTEMPTS):
+            for _ in range(MAX_ATTEMPTS):
                 gone = self._catch_up()
                 try:
                     result = change()
-                    if not self._conversation.changed and not gone and not self._has_new_front():
+                    if not self._conversation.has_changes and not gone and not self._has_new_front():
                         return result
                     record, fresh = self._record(gone)
                     packed = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -281,14 +281,14 @@ class Session:
                         self._name, self._number, [packed], truncate_before=fresh
                     ):
                         self._number, self._tail = self._number + 1, _hash(packed)
-                        self._apply(record, self._conversation.live)
-                        self._conversation.saved()
+                        self._apply(record, self._conversation.messages)
+                        self._conversation.mark_saved()
                         return result
                 except BaseException:
                     self._conversation = self._made()  # without what was half done
                     raise
                 self._conversation = self._made()
-        raise StoreError(f"session {self.id!r} is too busy: {ATTEMPTS} times another worker was first")
+        raise StoreError(f"session {self.id!r} is too busy: {MAX_ATTEMPTS} times another worker was first")
 
     def _catch_up(self) -> bool:
         """Takes over what others have written. True if the journal is gone and has to be written anew."""
@@ -326,7 +326,7 @@ class Session:
         """What has changed since the last record, and whether nothing before it is needed any more."""
         state = self._conversation.state
         entries = state.pop("records")
-        live = self._conversation.live
+        live = self._conversation.messages
         whole = whole or not self._number
         known = {entry["index"]: i for i, entry in enumerate(self._entries)}
         moved = [e["index"] for e in entries[: len(self._entries)]] != [e["index"] for e in self._entries]
@@ -383,8 +383,8 @@ class Session:
     def _originals(self) -> dict[str, str]:
         store, state = self._compressor.store, SessionState.from_json(self._conversation.state)
         refs = [r for e in state.records for text in e.edits.values() for r in find_refs(text)]
-        refs += [*state.pages, *([state.older] if state.older else [])]
-        for ref, _, exact in archive.list_pages(store, state.pages):
+        refs += [*state.page_refs, *([state.older_ref] if state.older_ref else [])]
+        for ref, _, exact in archive.list_pages(store, state.page_refs):
             refs += [ref, exact]
         found: dict[str, str] = {}
         while refs := [ref for ref in dict.fromkeys(refs) if ref not in found]:

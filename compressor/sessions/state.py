@@ -73,11 +73,11 @@ class SessionCounters:
     actual_cost: float = 0.0
     baseline_last: int = 0  # tokens of the last request, as it would have been
     actual_last: int = 0  # and as it was
-    kept: int = -1  # tokens at its start that the next request will begin with; -1: all of it
+    unchanged_tokens: int = -1  # tokens at its start that the next request will begin with; -1: all of it
     missed_savings: float = 0.0
     last_compaction_tokens: int = 0
-    seen: int = -1
-    at: float = 0.0
+    message_count: int = -1
+    last_call_time: float = 0.0
     compactions: int = 0
     expansions: int = 0
     billed_tokens: int = 0  # as the provider said
@@ -96,10 +96,10 @@ class SessionState:
     records: list[MessageRecord] = field(default_factory=list)
     evicted_tokens: int = 0  # tokens of the originals of messages that have left the view
     last_evicted: int = -1  # number of the newest of them
-    pages: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    older: str = ""
-    rounds: int = 0
+    page_refs: list[str] = field(default_factory=list)
+    index_lines: list[str] = field(default_factory=list)
+    older_ref: str = ""
+    older_rounds: int = 0
     expansions: list[str] = field(default_factory=list)
     summary: dict[str, Any] | None = None
     counters: SessionCounters = field(default_factory=SessionCounters)

@@ -48,7 +48,7 @@ class SessionInspector:
         live = [*self.front, *self.live]
         self.dialect = "" if not live else detect_format(live).name
         originals = {entry.index: message for entry, message in zip(self.state.records, self.live, strict=True)}
-        self._rounds = archive.list_rounds(self.store, self.state.pages)
+        self._rounds = archive.list_rounds(self.store, self.state.page_refs)
         gone = self._gone(originals)
         try:
             self._read({**originals, **gone})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: typographic forms that models write for plain ones; offsets stay
-PLAIN = str.maketrans(
+PLAIN_CHARACTERS = str.maketrans(
     dict.fromkeys("‐‑‒–−﹣－", "-")
     | dict.fromkeys("“”„‟«»″", '"')
     | dict.fromkeys("‘’‚‛′", "'")
@@ -58,9 +58,9 @@ _SAME = (
 )
 UNITS = {form: forms.split()[0] for forms in _SAME for form in forms.split()}
 #: units that change the number itself: they must stand beside it in the source, too
-STRICT = frozenset("% k m bn x".split())
+MAGNITUDE_UNITS = frozenset("% k m bn x".split())
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-WORDS = {word: str(i) for i, word in enumerate(f"{_SMALL} seventeen eighteen nineteen twenty".split())} | {
+NUMBER_WORDS = {word: str(i) for i, word in enumerate(f"{_SMALL} seventeen eighteen nineteen twenty".split())} | {
     "thirty": "30",
     "forty": "40",
     "fifty": "50",
@@ -108,9 +108,9 @@ class Claim:
     unit: str = ""
 
 
-def claims(sentence: str) -> list[Claim]:
+def find_claims(sentence: str) -> list[Claim]:
     """Everything in a sentence that its source must hold, in order of kinds, each once."""
-    text = sentence.translate(PLAIN)
+    text = sentence.translate(PLAIN_CHARACTERS)
     out: dict[Claim, None] = {}
     for m in _QUOTE.finditer(text):
         content = (m[1] or m[2] or m[3]).strip(" .,;:!?")
@@ -147,8 +147,8 @@ def _claim(word: str, after: str) -> Claim | None:
         key, equals, value = word.partition("=")
         return Claim("pair", key, value) if equals and key and value else Claim("exact", word)
     low = word.lower()
-    if low in WORDS:
-        return None if low in _UNCOUNTED else Claim("number", WORDS[low], parse_unit(after))
+    if low in NUMBER_WORDS:
+        return None if low in _UNCOUNTED else Claim("number", NUMBER_WORDS[low], parse_unit(after))
     if low in _SLASHED or _INITIALS.fullmatch(word):
         return None
     key, equals, value = word.partition("=")

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 from compressor.errors import CompressorError
 from compressor.sessions.summaries.prompt import SummaryPrompt
 
-ROOM = 24_000  # tokens of a prompt where the model's window is not known
+DEFAULT_PROMPT_TOKENS = 24_000  # tokens of a prompt where the model's window is not known
 #: `nostream`: LangGraph keeps the model's tokens out of the stream of the agent's answer
-CONFIG: Mapping[str, Any] = {"tags": ["nostream"], "run_name": "compressor_summary", "metadata": {"purpose": "summary"}}
-_CUT = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
+INVOKE_CONFIG: Mapping[str, Any] = {"tags": ["nostream"], "run_name": "compressor_summary", "metadata": {"purpose": "summary"}}
+_TRUNCATED = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _REFUSED = frozenset(("content_filter", "refusal", "SAFETY", "safety"))
 
 
@@ -40,12 +40,12 @@ class SummaryLLM(Protocol):
 
     name: str
 
-    def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
+    def prompt_budget(self, count: Callable[[str], int], answer_tokens: int) -> tuple[int, Callable[[str], int]]:
         """How many tokens a prompt may have beside an answer of so many, and how to count them; `count` is the
         caller's own counter."""
         ...
 
-    def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
+    def write(self, prompt: SummaryPrompt, max_tokens: int, seconds: float) -> Completion:
         """The answer, of about `tokens` tokens at most; tries to be over within `seconds`. Any exception is a
         failure."""
         ...
@@ -68,13 +68,13 @@ class FunctionLLM:
         self._function = function
         self.name = getattr(function, "__name__", type(function).__name__)
 
-    def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
+    def prompt_budget(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
         """See `SummaryLLM.room`."""
-        return ROOM, count
+        return DEFAULT_PROMPT_TOKENS, count
 
     def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
         """See `SummaryLLM.write`."""
-        text = self._function(prompt.whole)
+        text = self._function(prompt.as_text)
         if not isinstance(text, str):
             raise SummaryLLMError(f"{self.name} gave {type(text).__name__} instead of str")
         return Completion(text)
@@ -101,26 +101,26 @@ class ChatModelLLM:
             return False
         return type(model)._agenerate not in (BaseChatModel._agenerate, SimpleChatModel._agenerate)
 
-    def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
+    def prompt_budget(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
         """See `SummaryLLM.room`. A model's profile tells its window."""
         profile = getattr(self._model, "profile", None)
         window = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
-        return (min(ROOM, window - answer) if isinstance(window, int) and window > 0 else ROOM), count
+        return (min(DEFAULT_PROMPT_TOKENS, window - answer) if isinstance(window, int) and window > 0 else DEFAULT_PROMPT_TOKENS), count
 
     def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
         """See `SummaryLLM.write`."""
-        return _answer_of(self._model.invoke(_messages(prompt), config=dict(CONFIG)))
+        return _completion(self._model.invoke(_messages(prompt), config=dict(INVOKE_CONFIG)))
 
     async def awrite(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
         """See `AsyncSummaryLLM.awrite`."""
-        return _answer_of(await self._model.ainvoke(_messages(prompt), config=dict(CONFIG)))
+        return _completion(await self._model.ainvoke(_messages(prompt), config=dict(INVOKE_CONFIG)))
 
 
 def _messages(prompt: SummaryPrompt) -> list[tuple[str, str]]:
     return [("system", prompt.system), ("human", prompt.user)]
 
 
-def _answer_of(message: Any) -> Completion:
+def _completion(message: Any) -> Completion:
     """The text of an AIMessage: of blocks those of type text, no reasoning."""
     if isinstance(message, str):
         return Completion(message)
@@ -129,10 +129,10 @@ def _answer_of(message: Any) -> Completion:
     refusal = (getattr(message, "additional_kwargs", None) or {}).get("refusal")
     if refusal or why in _REFUSED:
         raise SummaryLLMError(f"the model refused: {refusal or why}")
-    return Completion(text_of(getattr(message, "content", None)), why in _CUT)
+    return Completion(content_text(getattr(message, "content", None)), why in _TRUNCATED)
 
 
-def text_of(content: Any) -> str:
+def content_text(content: Any) -> str:
     """The text of a message's content: a string, or a list of blocks. SummaryLLMError for anything else."""
     if isinstance(content, str):
         return content
@@ -147,36 +147,36 @@ def text_of(content: Any) -> str:
     return "".join(parts)
 
 
-def make_llm(writer: Any, key: str | None = None) -> SummaryLLM | None:
+def make_llm(llm: Any, api_key: str | None = None) -> SummaryLLM | None:
     """The writer for what a user may give, see `summarizer`. CompressorError for what is none."""
-    if writer is None:
+    if llm is None:
         return None
-    if isinstance(writer, str):
-        if writer.startswith("gguf:"):
+    if isinstance(llm, str):
+        if llm.startswith("gguf:"):
             from compressor.sessions.summaries.llm_llama_cpp import LlamaCppLLM
 
-            return LlamaCppLLM(Path(writer[5:]))
-        if writer.startswith(("http://", "https://")):
+            return LlamaCppLLM(Path(llm[5:]))
+        if llm.startswith(("http://", "https://")):
             from compressor.sessions.summaries.llm_openai_compatible import OpenAICompatibleLLM
 
-            return OpenAICompatibleLLM(writer, key)
+            return OpenAICompatibleLLM(llm, api_key)
         raise CompressorError(
-            f"{writer[:60]!r} names no writer: use 'http://host/v1#model-name' or 'gguf:path/to/model.gguf', or pass a "
+            f"{llm[:60]!r} names no writer: use 'http://host/v1#model-name' or 'gguf:path/to/model.gguf', or pass a "
             "LangChainFormat chat model, a llama_cpp.Llama, a function or None"
         )
     # What is not imported yet cannot have made the object: nothing heavy is loaded to look at it.
     runnables = sys.modules.get("langchain_core.runnables.base")
-    if runnables is not None and isinstance(writer, runnables.Runnable):
-        return ChatModelLLM(writer)
+    if runnables is not None and isinstance(llm, runnables.Runnable):
+        return ChatModelLLM(llm)
     llama = sys.modules.get("llama_cpp")
-    if llama is not None and isinstance(writer, llama.Llama):
+    if llama is not None and isinstance(llm, llama.Llama):
         from compressor.sessions.summaries.llm_llama_cpp import LlamaCppLLM
 
-        return LlamaCppLLM(writer)
-    if callable(writer):
-        return FunctionLLM(writer)
+        return LlamaCppLLM(llm)
+    if callable(llm):
+        return FunctionLLM(llm)
     raise CompressorError(
-        f"{type(writer).__name__} is no writer: pass a LangChainFormat chat model, a URL, 'gguf:path', a llama_cpp.Llama, a "
+        f"{type(llm).__name__} is no writer: pass a LangChainFormat chat model, a URL, 'gguf:path', a llama_cpp.Llama, a "
         "function from str to str, or None"
     )
 

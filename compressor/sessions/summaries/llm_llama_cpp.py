@@ -15,8 +15,8 @@ from compressor.errors import MissingDependencyError, ModelError
 from compressor.sessions.summaries.llm import Completion, SummaryLLMError
 from compressor.sessions.summaries.prompt import SummaryPrompt
 
-WINDOW = 8_192  # tokens at most, where the file is ours to open: a larger one costs memory
-FRAME = 32  # tokens of a chat template's own
+MAX_WINDOW_TOKENS = 8_192  # tokens at most, where the file is ours to open: a larger one costs memory
+TEMPLATE_TOKENS = 32  # tokens of a chat template's own
 
 
 class LlamaCppLLM:
@@ -40,12 +40,12 @@ class LlamaCppLLM:
         else:
             self._llama, self.name = model, Path(str(getattr(model, "model_path", "llama"))).name
 
-    def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
+    def prompt_budget(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
         """See `SummaryLLM.room`. Loads the model: only it knows its window, and counts with its own vocabulary."""
         with self._lock:
-            llama = self._loaded()
+            llama = self._load()
         window = int(llama.n_ctx())
-        return window - self._answer_tokens(llama, answer) - FRAME, lambda text: len(_tokens(llama, text))
+        return window - self._answer_tokens(llama, answer) - TEMPLATE_TOKENS, lambda text: len(_tokens(llama, text))
 
     def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
         """See `SummaryLLM.write`. Greedy; stops at its deadline between two tokens."""
@@ -58,7 +58,7 @@ class LlamaCppLLM:
             self._lock.release()
 
     def _write(self, prompt: SummaryPrompt, tokens: int, end: float) -> Completion:
-        llama = self._loaded()
+        llama = self._load()
         options = {"max_tokens": self._answer_tokens(llama, tokens), "temperature": 0.0, "stream": True}
         llama.reset()
         parts: list[str] = []
@@ -68,7 +68,7 @@ class LlamaCppLLM:
         else:
             # A model without a template goes on with what it reads: the first heading sets it going.
             parts.append("GOAL:\n-")
-            stream = llama.create_completion(f"{prompt.whole}\n{parts[0]}", **options)
+            stream = llama.create_completion(f"{prompt.as_text}\n{parts[0]}", **options)
         why = None
         for piece in stream:
             if time.monotonic() > end:
@@ -83,18 +83,18 @@ class LlamaCppLLM:
     def _answer_tokens(llama: Any, tokens: int) -> int:
         return max(1, min(tokens, int(llama.n_ctx()) // 3))
 
-    def _loaded(self) -> Any:
+    def _load(self) -> Any:
         if self._llama is None:
             api = _llama_cpp()
             try:
-                window = min(_trained(api, str(self._path)), WINDOW)
+                window = min(_trained_window(api, str(self._path)), MAX_WINDOW_TOKENS)
                 self._llama = api.Llama(str(self._path), n_ctx=window, n_gpu_layers=-1, verbose=False)
             except (ValueError, RuntimeError, OSError) as e:
                 raise ModelError(f"llama.cpp cannot load {self._path}: {e}") from e
         return self._llama
 
 
-def _trained(api: Any, path: str) -> int:
+def _trained_window(api: Any, path: str) -> int:
     """Tokens the model was trained on at once, read without its weights."""
     params = api.llama_model_default_params()
     params.vocab_only = True
@@ -106,7 +106,7 @@ def _trained(api: Any, path: str) -> int:
         trained = _metadata(api, model, f"{name}.context_length")
     finally:
         api.llama_model_free(model)
-    return int(trained) if trained.isdigit() and int(trained) > 0 else WINDOW
+    return int(trained) if trained.isdigit() and int(trained) > 0 else MAX_WINDOW_TOKENS
 
 
 def _metadata(api: Any, model: Any, key: str) -> str:

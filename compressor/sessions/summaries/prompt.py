@@ -42,32 +42,32 @@ class SummaryPrompt:
     system: str
     user: str
     data_delimiter: str
-    numbered: bool
+    has_note_numbers: bool
 
     @property
-    def whole(self) -> str:
+    def as_text(self) -> str:
         """For models that take one text."""
         return f"{self.system}\n\n{self.user}"
 
 
 def build_prompt(
-    old: Sequence[tuple[str, SummaryLine]], passages: Sequence[Passage], tokens: int, short: bool = False
+    old: Sequence[tuple[str, SummaryLine]], passages: Sequence[Passage], max_tokens: int, short: bool = False
 ) -> SummaryPrompt:
     """The prompt for notes of about `tokens` tokens on passages; `old` are the notes there are, called P1, P2, ...;
     short: with fewer rules, and without the old notes, for a small window."""
-    fence = _fence([p.text for p in passages] + [line.text for _, line in old])
+    fence = _data_delimiter([p.text for p in passages] + [line.text for _, line in old])
     parts = []
     if old and not short:
         notes = [f"P{i} ({s}, {line.source_name}): {one_line(line.text)}" for i, (s, line) in enumerate(old, 1)]
         parts.append("\n".join([f"{fence} old notes", *notes]))
     for i, p in enumerate(passages, 1):
-        parts.append(f"{fence} passage {i}: {p.who}\n{_sendable(p.text).strip()}")
+        parts.append(f"{fence} passage {i}: {p.speaker}\n{_sendable(p.text).strip()}")
     parts.append(f"{fence} end of the data. Now the notes, beginning with a heading:")
-    rules = (_SHORT if short else _RULES).format(fence=fence, words=max(20, tokens * 6 // 10))
-    return SummaryPrompt(rules, _sendable("\n".join(parts)), fence, numbered=bool(old) and not short)
+    rules = (_SHORT if short else _RULES).format(fence=fence, words=max(20, max_tokens * 6 // 10))
+    return SummaryPrompt(rules, _sendable("\n".join(parts)), fence, has_note_numbers=bool(old) and not short)
 
 
-def _fence(texts: Sequence[str]) -> str:
+def _data_delimiter(texts: Sequence[str]) -> str:
     number = compute_ref("\x00".join(texts))
     while any(number in t for t in texts):
         number = compute_ref(number)

@@ -15,8 +15,8 @@ from typing import Any
 from compressor.errors import CompressorError
 from compressor.sessions.summaries.summary import SECTIONS
 
-LONGEST = 400_000  # characters of an answer that are read, its thinking included
-MOST = 20_000  # characters of notes
+MAX_RESPONSE_CHARS = 400_000  # characters of an answer that are read, its thinking included
+MAX_SUMMARY_CHARS = 20_000  # characters of notes
 MOST_LINES = 200
 
 
@@ -92,14 +92,14 @@ _FAILURE = re.compile(
 _SAYS_ERROR = frozenset(("error", "errors", "detail", "exception"))
 
 
-def parse_response(text: str, fence: str = "", cut: bool = False) -> DraftSummary:
+def parse_response(text: str, data_delimiter: str = "", is_truncated: bool = False) -> DraftSummary:
     """The notes in a model's answer. fence: the prompt's, echoed lines of which go. cut: the answer was cut off, so
     its last line is not whole. EmptySummaryError says why there are none."""
     body = _plain(text)
     if not body:
         raise EmptySummaryError("the model answered with no text")
-    lines = [x for x in body.splitlines() if x.strip() and not _FENCE.match(x) and not (fence and fence in x)]
-    if cut and len(lines) > 1:
+    lines = [x for x in body.splitlines() if x.strip() and not _FENCE.match(x) and not (data_delimiter and data_delimiter in x)]
+    if is_truncated and len(lines) > 1:
         lines.pop()
     notes, headed = _from_json(body), True
     if notes is None:
@@ -117,8 +117,8 @@ def parse_response(text: str, fence: str = "", cut: bool = False) -> DraftSummar
 
 def _plain(text: str) -> str:
     """What is left without reasoning and special tokens."""
-    text = _THINKING_END.sub("", text[:LONGEST].replace("\r\n", "\n"))
-    return _SPECIAL.sub("", _FINAL.sub("", _THINKING_START.sub("", text))).strip()[:MOST]
+    text = _THINKING_END.sub("", text[:MAX_RESPONSE_CHARS].replace("\r\n", "\n"))
+    return _SPECIAL.sub("", _FINAL.sub("", _THINKING_START.sub("", text))).strip()[:MAX_SUMMARY_CHARS]
 
 
 def _from_json(body: str) -> DraftSummary | None:

@@ -32,11 +32,11 @@ from compressor.sessions.summaries.summary import Summary, SummaryLine, with_lin
 from compressor.sessions.summaries.timeouts import DeadlineExecutor
 from compressor.tokens import TokenCounter
 
-LEAST_ROOM = 48  # tokens of passages below which it is not worth asking
+MIN_PASSAGE_TOKENS = 48  # tokens of passages below which it is not worth asking
 Sections = list[tuple[str, SummaryLine]]
 
 
-def summarizer(writer: Any, *, timeout: float = 30.0, tokens: int = 600, key: str | None = None) -> Summarizer:
+def summarizer(llm: Any, *, timeout: float = 30.0, max_tokens: int = 600, api_key: str | None = None) -> Summarizer:
     """A summarizer that writes with `writer`:
 
     - any LangChainFormat chat model;
@@ -50,33 +50,33 @@ def summarizer(writer: Any, *, timeout: float = 30.0, tokens: int = 600, key: st
     """
     if not 0 < timeout < float("inf"):
         raise CompressorError(f"timeout must be a positive number of seconds, not {timeout!r}")
-    if isinstance(tokens, bool) or not tokens >= 1:
-        raise CompressorError(f"tokens must be a positive number, not {tokens!r}")
-    return Summarizer(make_llm(writer, key), timeout, int(tokens))
+    if isinstance(max_tokens, bool) or not max_tokens >= 1:
+        raise CompressorError(f"tokens must be a positive number, not {max_tokens!r}")
+    return Summarizer(make_llm(llm, api_key), timeout, int(max_tokens))
 
 
 @dataclass(slots=True)
-class _Job:
+class _UpdateJob:
     """One update on its way. old: the previous lines, numbered as in the prompt. since: the number of this update."""
 
     previous: Summary
     passages: list[Passage]
     budget: int
     counter: TokenCounter
-    since: int
+    update: int
     old: Sections
-    rated: ScoredPassages
+    scored: ScoredPassages
 
 
 class Summarizer:
     """Made by `summarizer`. Safe to share between threads and event loops; holds no summary."""
 
-    def __init__(self, writer: SummaryLLM | None, timeout: float, tokens: int) -> None:
-        self._writer, self._timeout, self._tokens = writer, timeout, tokens
+    def __init__(self, llm: SummaryLLM | None, timeout: float, max_tokens: int) -> None:
+        self._llm, self._timeout, self._max_tokens = llm, timeout, max_tokens
         self._calls = DeadlineExecutor()
 
     def __repr__(self) -> str:
-        return f"<Summarizer {self._writer.name if self._writer else 'by extraction'}>"
+        return f"<Summarizer {self._llm.name if self._llm else 'by extraction'}>"
 
     def update(
         self, previous: Summary | None, passages: Sequence[Passage], budget: int, counter: TokenCounter
@@ -88,41 +88,41 @@ class Summarizer:
         has no room. Never fails for the model's sake: `.warnings` says what happened. BudgetError for a budget below
         1 token.
         """
-        job = _job(previous, passages, budget, counter)
+        job = _make_job(previous, passages, budget, counter)
         if isinstance(job, Summary):
             return job
-        if self._writer is None:
-            return self._extracted(job, None)
+        if self._llm is None:
+            return self._extract(job, None)
         try:
-            writer, start = self._writer, time.monotonic()
-            prompt = self._calls.run(lambda _: self._prompt(writer, job), self._timeout)
+            writer, start = self._llm, time.monotonic()
+            prompt = self._calls.run(lambda _: self._build_prompt(writer, job), self._timeout)
             left = max(0.0, self._timeout - (time.monotonic() - start))
-            answer = self._calls.run(lambda seconds: writer.write(prompt, self._tokens, seconds), left)
-            return self._written(job, answer, prompt)
+            answer = self._calls.run(lambda seconds: writer.write(prompt, self._max_tokens, seconds), left)
+            return self._from_completion(job, answer, prompt)
         except Exception as e:
-            return self._extracted(job, e)
+            return self._extract(job, e)
 
     async def aupdate(
         self, previous: Summary | None, passages: Sequence[Passage], budget: int, counter: TokenCounter
     ) -> Summary:
         """`update` for asyncio: awaits chat models that are async, all others in a thread."""
-        job = _job(previous, passages, budget, counter)
+        job = _make_job(previous, passages, budget, counter)
         if isinstance(job, Summary):
             return job
-        if self._writer is None:
-            return await self._in_thread(lambda: self._extracted(job, None))
+        if self._llm is None:
+            return await self._in_thread(lambda: self._extract(job, None))
         try:
-            writer, start = self._writer, time.monotonic()
-            prompt = await self._calls.arun(lambda _: self._prompt(writer, job), self._timeout)
+            writer, start = self._llm, time.monotonic()
+            prompt = await self._calls.arun(lambda _: self._build_prompt(writer, job), self._timeout)
             left = max(0.0, self._timeout - (time.monotonic() - start))
             if isinstance(writer, ChatModelLLM) and writer.is_async:
-                answer = await awrite(cast(AsyncSummaryLLM, writer), prompt, self._tokens, left)
+                answer = await awrite(cast(AsyncSummaryLLM, writer), prompt, self._max_tokens, left)
             else:
-                answer = await self._calls.arun(lambda seconds: writer.write(prompt, self._tokens, seconds), left)
-            return await self._in_thread(lambda: self._written(job, answer, prompt))
+                answer = await self._calls.arun(lambda seconds: writer.write(prompt, self._max_tokens, seconds), left)
+            return await self._in_thread(lambda: self._from_completion(job, answer, prompt))
         except Exception as error:
             failed = error
-            return await self._in_thread(lambda: self._extracted(job, failed))
+            return await self._in_thread(lambda: self._extract(job, failed))
 
     @staticmethod
     async def _in_thread(function: Callable[[], Summary]) -> Summary:
@@ -130,50 +130,50 @@ class Summarizer:
 
         return await run_in_thread(function)
 
-    def _prompt(self, writer: SummaryLLM, job: _Job) -> SummaryPrompt:
+    def _build_prompt(self, writer: SummaryLLM, job: _UpdateJob) -> SummaryPrompt:
         """The prompt; passages that a small window does not hold are cut by the fast tier."""
-        room, count = writer.room(job.counter.count, self._tokens)
+        room, count = writer.prompt_budget(job.counter.count, self._max_tokens)
         for short in (False, True):
-            prompt = build_prompt(job.old, job.passages, self._tokens, short)
-            bare = build_prompt(job.old, [replace(p, text="") for p in job.passages], self._tokens, short)
+            prompt = build_prompt(job.old, job.passages, self._max_tokens, short)
+            bare = build_prompt(job.old, [replace(p, text="") for p in job.passages], self._max_tokens, short)
             size = count(prompt.system) + count(prompt.user)
             space = room - count(bare.system) - count(bare.user)
-            if size > room and space < LEAST_ROOM:
+            if size > room and space < MIN_PASSAGE_TOKENS:
                 continue
-            while size > room and space >= LEAST_ROOM:
-                prompt = build_prompt(job.old, job.rated.shortened(space), self._tokens, short)
+            while size > room and space >= MIN_PASSAGE_TOKENS:
+                prompt = build_prompt(job.old, job.scored.shorten(space), self._max_tokens, short)
                 size = count(prompt.system) + count(prompt.user)
                 space = min(space - max(0, size - room), space * 3 // 4)  # the model's tokens are not the counter's
             if size <= room:
                 return prompt
         raise SummaryLLMError(f"the model's window is too small: {max(0, room)} tokens are left for the prompt")
 
-    def _written(self, job: _Job, answer: Completion, prompt: SummaryPrompt) -> Summary:
+    def _from_completion(self, job: _UpdateJob, answer: Completion, prompt: SummaryPrompt) -> Summary:
         notes = parse_response(answer.text, prompt.data_delimiter, answer.is_truncated)
-        if not prompt.numbered:
+        if not prompt.has_note_numbers:
             notes.lines, notes.dropped = [replace(n, replaces=0) for n in notes.lines], set()
-        lines, gone, warnings = verify_lines(notes, job.passages, job.old, job.since)
+        lines, gone, warnings = verify_lines(notes, job.passages, job.old, job.update)
         if not lines:
             raise CompressorError("; ".join([*warnings, "nothing of the model's answer could be verified"]))
         if not job.previous.goal and not any(section == "goal" for section, _ in lines):
-            extracted = job.rated.lines(job.budget, job.since, aimed=False)
+            extracted = job.scored.lines(job.budget, job.update, has_goal=False)
             lines = [x for x in extracted if x[0] == "goal" and x[1].source_name == "user"][:2] + lines
-        return self._fitted(job, merge_lines(job.old, lines, gone), True, tuple(warnings))
+        return self._fit(job, merge_lines(job.old, lines, gone), True, tuple(warnings))
 
-    def _extracted(self, job: _Job, error: Exception | None) -> Summary:
+    def _extract(self, job: _UpdateJob, error: Exception | None) -> Summary:
         warnings: tuple[str, ...] = ()
-        if error is not None and self._writer is not None:
+        if error is not None and self._llm is not None:
             said = str(error) or type(error).__name__
             kind = "" if isinstance(error, CompressorError) else f"{type(error).__name__}: "
-            warnings = (f"summary by extraction, because {self._writer.name} failed: {kind}{_short(said)}",)
-        lines = job.rated.lines(job.budget, job.since, aimed=bool(job.previous.goal))
+            warnings = (f"summary by extraction, because {self._llm.name} failed: {kind}{_short(said)}",)
+        lines = job.scored.lines(job.budget, job.update, has_goal=bool(job.previous.goal))
         if not lines:
-            lines = raw_lines(job.passages, job.since)
-        return self._fitted(job, merge_lines(job.old, lines, frozenset()), False, warnings)
+            lines = raw_lines(job.passages, job.update)
+        return self._fit(job, merge_lines(job.old, lines, frozenset()), False, warnings)
 
     @staticmethod
-    def _fitted(job: _Job, lines: Sections, written: bool, warnings: tuple[str, ...]) -> Summary:
-        whole = with_lines(Summary(written=written, warnings=warnings, updates=job.since), lines)
+    def _fit(job: _UpdateJob, lines: Sections, written: bool, warnings: tuple[str, ...]) -> Summary:
+        whole = with_lines(Summary(written=written, warnings=warnings, updates=job.update), lines)
         return whole.within(job.budget, job.counter)
 
 
@@ -181,7 +181,7 @@ def _short(text: str) -> str:
     return " ".join(text.split())[:240]
 
 
-def _job(previous: Summary | None, passages: Sequence[Passage], budget: int, counter: TokenCounter) -> _Job | Summary:
+def _make_job(previous: Summary | None, passages: Sequence[Passage], budget: int, counter: TokenCounter) -> _UpdateJob | Summary:
     """The job, or the summary where there is nothing to do."""
     if isinstance(budget, bool) or not budget >= 1:
         raise BudgetError(f"a summary needs a budget of at least 1 token, not {budget!r}")
@@ -191,4 +191,4 @@ def _job(previous: Summary | None, passages: Sequence[Passage], budget: int, cou
         return replace(before, warnings=()).within(budget, counter)
     aims = [line.text for line in before.goal]
     rated = ScoredPassages(said, counter, aims)
-    return _Job(before, said, budget, counter, before.updates + 1, before.lines(), rated)
+    return _UpdateJob(before, said, budget, counter, before.updates + 1, before.lines(), rated)

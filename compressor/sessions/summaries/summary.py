@@ -19,10 +19,10 @@ from compressor.sessions.summaries.passage import clip, one_line
 from compressor.tokens import TokenCounter
 
 SECTIONS = ("goal", "decisions", "facts", "failed", "open")
-TITLES = {"goal": "Goal", "decisions": "Decisions", "facts": "Facts", "failed": "Failed", "open": "Open"}
-HEAD = "[Summary of earlier messages: notes on who said what, no instructions]"
+SECTION_TITLES = {"goal": "Goal", "decisions": "Decisions", "facts": "Facts", "failed": "Failed", "open": "Open"}
+HEADING = "[Summary of earlier messages: notes on who said what, no instructions]"
 #: share of its worth that a line keeps with each further update; what the user wants holds longer than what was found
-FADE, GOAL_FADE = 0.85, 0.98
+DECAY, GOAL_DECAY = 0.85, 0.98
 
 _REF = re.compile(r"\d{12}")
 
@@ -35,7 +35,7 @@ class SummaryLine:
     text: str
     ref: str = ""
     source_name: str = "agent"
-    since: int = 0
+    last_update: int = 0
     score: float = 1.0
 
 
@@ -67,14 +67,14 @@ class Summary:
         out = _render(kept)
         if counter.count(out) <= budget:
             return out
-        return max((_bare(line, budget, counter) for _, line in kept.lines()), key=len, default="")
+        return max((_clipped_line(line, budget, counter) for _, line in kept.lines()), key=len, default="")
 
     def within(self, budget: int, counter: TokenCounter) -> Summary:
         """The summary without the lines that `text` leaves out; the best line always stays."""
         if isinstance(budget, bool) or not budget >= 1:
             raise BudgetError(f"a summary needs a budget of at least 1 token, not {budget!r}")
         lines = self.lines()
-        order = sorted(range(len(lines)), key=lambda i: (self._value(*lines[i]), lines[i][1].since, i))
+        order = sorted(range(len(lines)), key=lambda i: (self._value(*lines[i]), lines[i][1].last_update, i))
         low, high = 0, max(0, len(lines) - 1)  # how many of the first in `order` go
         while low < high:
             middle = (low + high) // 2
@@ -85,7 +85,7 @@ class Summary:
         return self._without(lines, order[:low])
 
     def _value(self, section: str, line: SummaryLine) -> float:
-        return line.score * (GOAL_FADE if section == "goal" else FADE) ** max(0, self.updates - line.since)
+        return line.score * (GOAL_DECAY if section == "goal" else DECAY) ** max(0, self.updates - line.last_update)
 
     def _without(self, lines: list[tuple[str, SummaryLine]], gone: Iterable[int]) -> Summary:
         out = frozenset(gone)
@@ -134,11 +134,11 @@ def _render(summary: Summary) -> str:
     """Head, titles, lines. Lines in a row with the same ref share one mark, behind the last of them."""
     if not summary:
         return ""
-    out = [HEAD]
+    out = [HEADING]
     for section in SECTIONS:
         lines: tuple[SummaryLine, ...] = getattr(summary, section)
         if lines:
-            out.append(f"{TITLES[section]}:")
+            out.append(f"{SECTION_TITLES[section]}:")
         for line, after in zip(lines, [*lines[1:], None], strict=False):
             shown = f"- {one_line(line.source_name)}: {one_line(line.text)}"
             if _REF.fullmatch(line.ref) and (after is None or after.ref != line.ref):
@@ -147,7 +147,7 @@ def _render(summary: Summary) -> str:
     return "\n".join(out)
 
 
-def _bare(line: SummaryLine, budget: int, counter: TokenCounter) -> str:
+def _clipped_line(line: SummaryLine, budget: int, counter: TokenCounter) -> str:
     """A line without head and mark, clipped to the budget."""
     who, text = one_line(line.source_name), one_line(line.text)
     size = len(text)

@@ -18,7 +18,7 @@ from typing import TypeVar
 from compressor.errors import CompressorError
 
 T = TypeVar("T")
-MOST = 4
+MAX_CONCURRENT_CALLS = 4
 POLL = 0.02  # seconds between two looks for a free place, in asyncio
 
 
@@ -29,9 +29,9 @@ class SummaryTimeoutError(CompressorError):
 class DeadlineExecutor:
     """Runs calls, `most` at a time. Safe to share between threads and event loops."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._places = threading.BoundedSemaphore(most)
+    def __init__(self, max_concurrent: int = MAX_CONCURRENT_CALLS) -> None:
+        self._most = max_concurrent
+        self._places = threading.BoundedSemaphore(max_concurrent)
 
     def run(self, function: Callable[[float], T], seconds: float) -> T:
         """What function(seconds left) returns or raises; SummaryTimeoutError after `seconds`."""
@@ -70,7 +70,7 @@ class DeadlineExecutor:
                 result = context.run(function, max(0.0, end - time.monotonic()))
             except BaseException as e:  # a writer that raises SystemExit has failed, the process has not
                 self._places.release()
-                told = _told(e)
+                told = _as_call_error(e)
                 _settle(future, lambda: future.set_exception(told))
             else:
                 self._places.release()
@@ -84,7 +84,7 @@ class DeadlineExecutor:
         return future
 
 
-def _told(error: BaseException) -> Exception:
+def _as_call_error(error: BaseException) -> Exception:
     # What asyncio and TimeoutError mean to the caller, they do not mean here: the call itself has failed.
     if isinstance(error, Exception) and not isinstance(error, (TimeoutError, FutureTimeout, StopIteration)):
         return error

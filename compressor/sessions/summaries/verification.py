@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
-from compressor.sessions.summaries.claims import NUMBER, PLAIN, STRICT, WORDS, Claim, claims, parse_number, parse_unit
+from compressor.sessions.summaries.claims import NUMBER, PLAIN_CHARACTERS, MAGNITUDE_UNITS, NUMBER_WORDS, Claim, find_claims, parse_number, parse_unit
 
 _ESCAPES = re.compile(r"\\[nrtbf]|\\(?=[\"'/`])")
 _SPACED = re.compile(r"(?<![\w.,\-])\d{1,3}(?: \d{3})+(?![\w]|[.,]\d)")
@@ -32,14 +32,14 @@ class SourceIndex:
     """Texts that sentences are checked against. Holds them once; a check is a few scans."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        plain = [t.translate(PLAIN) for t in texts]
+        plain = [t.translate(PLAIN_CHARACTERS) for t in texts]
         # Text inside JSON strings is read as it stands and without its escapes.
         plain += [_ESCAPES.sub(" ", t) for t in plain if "\\" in t]
         self.text = " \x1e ".join(" ".join(t.split()) for t in plain)
 
     def missing(self, sentence: str) -> list[Claim]:
         """The claims of a sentence that are in none of the sources."""
-        return [c for c in claims(sentence) if not self.holds(c)]
+        return [c for c in find_claims(sentence) if not self.holds(c)]
 
     def holds(self, claim: Claim) -> bool:
         """Whether a claim is in the sources: a number with its unit (thousands separators do not matter, nor does a
@@ -88,7 +88,7 @@ class SourceIndex:
         for m in _SPACED.finditer(text):
             out.setdefault(m[0].replace(" ", ""), set()).add("")
         for m in _WORD.finditer(text):
-            value = "2" if m[0] == "both" else WORDS.get(m[0].lower(), "")
+            value = "2" if m[0] == "both" else NUMBER_WORDS.get(m[0].lower(), "")
             if value:
                 after = _NEXT.match(text, m.end())
                 out.setdefault(value, set()).add(parse_unit(after[1]) if after else "")
@@ -98,7 +98,7 @@ class SourceIndex:
         units = self._numbers.get(value)
         if units is None:
             return False
-        return not unit or unit in units or (units == {""} and unit not in STRICT)
+        return not unit or unit in units or (units == {""} and unit not in MAGNITUDE_UNITS)
 
     def _quote(self, content: str) -> bool:
         content = " ".join(content.split())
