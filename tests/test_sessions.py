@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from session_tools import Message, conversation, prose, replay, text, tokens
+from session_tools import SESSION_KINDS, Message, compressor_of_sessions, conversation, prose, replay, text, tokens
 
 from compressor import (
     BudgetError,
@@ -24,9 +24,9 @@ from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
 
 
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
+@pytest.fixture(params=SESSION_KINDS)
+def c(request: pytest.FixtureRequest) -> Iterator[Compressor]:
+    compressor = compressor_of_sessions(request.param)
     yield compressor
     compressor.close()
 

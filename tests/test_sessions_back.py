@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from session_tools import WORDS, conversation, prose, replay, text
+from session_tools import SESSION_KINDS, WORDS, compressor_of_sessions, conversation, prose, replay, text
 
 from compressor import (
     BudgetError,
@@ -22,9 +22,9 @@ from compressor.storage import MemoryStore
 from compressor.tokens import get_counter
 
 
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
+@pytest.fixture(params=SESSION_KINDS)
+def c(request: pytest.FixtureRequest) -> Iterator[Compressor]:
+    compressor = compressor_of_sessions(request.param)
     yield compressor
     compressor.close()
 

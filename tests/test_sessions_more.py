@@ -175,10 +175,10 @@ def dropping(context: list[Any]) -> Iterator[list[Any]]:
 
 POLICIES = st.builds(
     Policy,
-    low=st.sampled_from([1, 50, 300]),
-    recent=st.sampled_from([0.01, 1.0]),
-    ingest_from=st.sampled_from([1, 50]),
-    ingest_share=st.sampled_from([0.01, 1.0]),
+    compaction_target_tokens=st.sampled_from([1, 50, 300]),
+    recent_fraction=st.sampled_from([0.01, 1.0]),
+    tool_result_min_tokens=st.sampled_from([1, 50]),
+    tool_result_keep_fraction=st.sampled_from([0.01, 1.0]),
     tools=st.sampled_from([{}, {"bash": ToolRule(never_compress=True)}, {"*": ToolRule(max_tokens=1)}]),
 )
 
@@ -448,7 +448,7 @@ def test_what_was_exported_or_kept_does_not_change(c: Compressor) -> None:
     frozen = json.dumps(state)
     talk.sync(conversation(40))
     talk.view()
-    assert json.dumps(state) == frozen and talk.state["pages"] != state["pages"]
+    assert json.dumps(state) == frozen and talk.state["page_refs"] != state["page_refs"]
 
 
 def test_failed_follow_changes_nothing(c: Compressor) -> None:
@@ -488,7 +488,7 @@ def test_failing_store_costs_nothing_but_time() -> None:
             assert again(session.view) == twin.view()
         again(session.append, message)
         twin.append(message)
-    pages = again(session.export)["state"]["pages"]
+    pages = again(session.export)["state"]["page_refs"]
     assert again(session.cost_report) == twin.cost_report() and len(pages) == len(set(pages)) > 1
 
 
@@ -524,7 +524,7 @@ def test_wrong_options(c: Compressor, options: Any) -> None:
             {"tool_result_keep_fraction": "x"},
             {"recent_fraction": None},
         ),
-        *({"tools": "x"}, {"tools": {"look": 5}}, {"prices": "x"}, {"summarizer": 5}),
+        *({"tools": "x"}, {"tools": {"look": 5}}, {"pricing": "x"}, {"summarizer": 5}),
     ],
 )
 def test_wrong_policies(options: Any) -> None:
@@ -576,7 +576,7 @@ def test_wrong_exports(c: Compressor) -> None:
         {**data, "originals": ["abc"]},
         {**data, "model": []},
         {**data, "state": {**state, "count": "x"}},
-        {**data, "state": {**state, "pages": 7}},
+        {**data, "state": {**state, "page_refs": 7}},
         {**data, "state": {**state, "counters": {"calls": "x"}}},
     ]
     other = Compressor(store="memory")

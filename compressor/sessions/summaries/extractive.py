@@ -128,7 +128,11 @@ class ScoredPassages:
             mine = np.flatnonzero(chosen[start:stop])
             if not len(mine):  # the best of every passage competes, too
                 mine = np.array([int(np.argmin(place[start:stop]))])
-            told = self._sentences if p.kind != "tool_result" or self.layouts[i].kind in SENTENCE_LAYOUTS else self._excerpt
+            told = (
+                self._sentences
+                if p.kind != "tool_result" or self.layouts[i].kind in SENTENCE_LAYOUTS
+                else self._excerpt
+            )
             out += told(i, mine, place[start:stop], update, has_goal)
             has_goal = has_goal or p.kind == "user"
         return self._limited(out, budget)

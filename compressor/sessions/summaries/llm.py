@@ -18,7 +18,11 @@ from compressor.sessions.summaries.prompt import SummaryPrompt
 
 DEFAULT_PROMPT_TOKENS = 24_000  # tokens of a prompt where the model's window is not known
 #: `nostream`: LangGraph keeps the model's tokens out of the stream of the agent's answer
-INVOKE_CONFIG: Mapping[str, Any] = {"tags": ["nostream"], "run_name": "compressor_summary", "metadata": {"purpose": "summary"}}
+INVOKE_CONFIG: Mapping[str, Any] = {
+    "tags": ["nostream"],
+    "run_name": "compressor_summary",
+    "metadata": {"purpose": "summary"},
+}
 _TRUNCATED = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _REFUSED = frozenset(("content_filter", "refusal", "SAFETY", "safety"))
 
@@ -105,7 +109,11 @@ class ChatModelLLM:
         """See `SummaryLLM.room`. A model's profile tells its window."""
         profile = getattr(self._model, "profile", None)
         window = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
-        return (min(DEFAULT_PROMPT_TOKENS, window - answer) if isinstance(window, int) and window > 0 else DEFAULT_PROMPT_TOKENS), count
+        return (
+            min(DEFAULT_PROMPT_TOKENS, window - answer)
+            if isinstance(window, int) and window > 0
+            else DEFAULT_PROMPT_TOKENS
+        ), count
 
     def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
         """See `SummaryLLM.write`."""

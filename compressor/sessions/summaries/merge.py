@@ -80,7 +80,10 @@ def merge_lines(old: Sections, new: Sections, dropped: Set[int]) -> Sections:
             out.append((section, line))
         else:
             kept, known = out[place]
-            out[place] = kept, replace(known, since=max(known.last_update, line.last_update), score=max(known.score, line.score))
+            out[place] = (
+                kept,
+                replace(known, since=max(known.last_update, line.last_update), score=max(known.score, line.score)),
+            )
     return out
 
 

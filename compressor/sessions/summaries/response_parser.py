@@ -98,7 +98,11 @@ def parse_response(text: str, data_delimiter: str = "", is_truncated: bool = Fal
     body = _plain(text)
     if not body:
         raise EmptySummaryError("the model answered with no text")
-    lines = [x for x in body.splitlines() if x.strip() and not _FENCE.match(x) and not (data_delimiter and data_delimiter in x)]
+    lines = [
+        x
+        for x in body.splitlines()
+        if x.strip() and not _FENCE.match(x) and not (data_delimiter and data_delimiter in x)
+    ]
     if is_truncated and len(lines) > 1:
         lines.pop()
     notes, headed = _from_json(body), True

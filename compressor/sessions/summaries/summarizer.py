@@ -181,7 +181,9 @@ def _short(text: str) -> str:
     return " ".join(text.split())[:240]
 
 
-def _make_job(previous: Summary | None, passages: Sequence[Passage], budget: int, counter: TokenCounter) -> _UpdateJob | Summary:
+def _make_job(
+    previous: Summary | None, passages: Sequence[Passage], budget: int, counter: TokenCounter
+) -> _UpdateJob | Summary:
     """The job, or the summary where there is nothing to do."""
     if isinstance(budget, bool) or not budget >= 1:
         raise BudgetError(f"a summary needs a budget of at least 1 token, not {budget!r}")

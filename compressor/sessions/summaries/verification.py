@@ -12,7 +12,16 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
-from compressor.sessions.summaries.claims import NUMBER, PLAIN_CHARACTERS, MAGNITUDE_UNITS, NUMBER_WORDS, Claim, find_claims, parse_number, parse_unit
+from compressor.sessions.summaries.claims import (
+    MAGNITUDE_UNITS,
+    NUMBER,
+    NUMBER_WORDS,
+    PLAIN_CHARACTERS,
+    Claim,
+    find_claims,
+    parse_number,
+    parse_unit,
+)
 
 _ESCAPES = re.compile(r"\\[nrtbf]|\\(?=[\"'/`])")
 _SPACED = re.compile(r"(?<![\w.,\-])\d{1,3}(?: \d{3})+(?![\w]|[.,]\d)")
