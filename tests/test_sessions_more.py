@@ -532,6 +532,24 @@ def test_wrong_policies(options: Any) -> None:
         Policy(**options)
 
 
+def test_a_policy_from_plain_data() -> None:
+    data = {"compaction_target_tokens": 500, "tools": {"look": {"never_compress": True}, "*": ToolRule(max_tokens=9)}}
+    tools = {"look": ToolRule(never_compress=True), "*": ToolRule(max_tokens=9)}
+    assert Policy.from_dict(data) == Policy(compaction_target_tokens=500, tools=tools)
+    with pytest.raises(CompressorError, match=r"Policy has no field 'low'; its fields are ingest, .*recent_fraction"):
+        Policy.from_dict({"low": 1})
+    with pytest.raises(CompressorError, match="ToolRule has no field 'keep'; its fields are never_compress, max_tok"):
+        Policy.from_dict({"tools": {"look": {"keep": True}}})
+    for wrong in (None, [], {"tools": {"look": 5}}, {"tools": 5}, {1: 2}):
+        with pytest.raises(CompressorError):
+            Policy.from_dict(wrong)  # type: ignore[arg-type]
+
+
+def test_a_dict_is_no_policy(c: Compressor) -> None:
+    with pytest.raises(CompressorError, match="policy must be a Policy, such as"):
+        c.session("a", policy={"low": 1})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("id", ["a/b", "../x", "ü\ud800", "x" * 10**5, "\0", " "])
 def test_any_text_is_an_id(c: Compressor, id: str) -> None:
     c.session(id, tenant=id).append(*said("Hello."))

@@ -20,7 +20,7 @@ def _in_thread(
     """Returns the method of `AsyncSession` that runs this method of `Session` in a worker thread."""
 
     @wraps(method)
-    async def call(self: AsyncSession, *args: P.args, **options: P.kwargs) -> R:
+    async def call(self: AsyncSession, /, *args: P.args, **options: P.kwargs) -> R:
         # Looked up on the object, so that a subclass of `Session` is called as it is.
         bound: Callable[..., R] = getattr(self.session, method.__name__)
         return await run_in_thread(bound, *args, **options)

@@ -172,7 +172,8 @@ class MessageHistory:
             raise ContextError("the session is empty: append a message first")
         if len(self.messages) != len(self.state.records):
             raise CompressorError(
-                "this conversation was made from a state and does not have its messages yet: call `sync` or `restore` first"
+                "this conversation was made from a state and does not have its messages yet: call `sync` or "
+                "`restore` first"
             )
         pending = self._read().pending_call_ids
         if pending:

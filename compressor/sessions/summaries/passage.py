@@ -1,4 +1,4 @@
-"""A stretch of the history that leaves the view, and how its words become a line of a summary. Judges nothing."""
+"""Defines a stretch of the history that leaves the view, and how its words become a line of a summary."""
 
 from __future__ import annotations
 
@@ -18,8 +18,14 @@ _INSIDE = re.compile(r"[\w./@:\\\-%$#+=]")  # what ids, paths, numbers and URLs 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """text: the words. kind: who spoke. name: the tool's, for calls and results. ref: gives the original back, ""
-    where there is none."""
+    """A stretch of the history.
+
+    Attributes:
+        text: The words.
+        kind: Whose words they are.
+        name: The tool's name, for calls and results.
+        ref: The ref of the original, or "".
+    """
 
     text: str
     kind: PassageKind
@@ -28,7 +34,7 @@ class Passage:
 
     @property
     def speaker(self) -> str:
-        """Whose words these are, as a rendered summary says it: "user", "agent", "agent called x", "tool x"."""
+        """Returns whose words these are, as a summary shows it: "user", "agent", "agent called x" or "tool x"."""
         name = _NAME.sub("_", self.name or "")[:48]
         if self.kind == "tool_result":
             return f"tool {name}" if name else "tool"
@@ -38,14 +44,18 @@ class Passage:
 
 
 def one_line(text: str) -> str:
-    """The text as one line without marks of ours (a line has its own) and without characters that cannot be seen:
-    what a tool wrote can neither begin a line of its own nor pass for a mark."""
+    """Returns the text as one line, without placeholders and without invisible characters.
+
+    What a tool wrote can therefore neither start a line of its own nor pass for a placeholder.
+    """
     return " ".join(_UNSEEN.sub(" ", _PLACEHOLDER.sub(" ", text)).split())
 
 
 def clip(text: str, max_chars: int) -> str:
-    """At most `most` characters, cut at a space, else between strings that must stay whole, and `…`; "" where even
-    the first of them is longer."""
+    """Returns at most `max_chars` characters, with `…` at the end if something is missing.
+
+    The text is cut at a space, or else between strings that must stay whole. "" if even the first of them is too long.
+    """
     if len(text) <= max_chars:
         return text
     head = text[: max(0, max_chars - 1)]
