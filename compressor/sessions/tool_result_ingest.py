@@ -114,7 +114,7 @@ def lossless(text: str) -> str | None:
     layout = cached_layout(text, "tool_result", "")
     if isinstance(layout, JsonLayout):
         return encode_parsed(text, layout.parsed)
-    encoded, names = encode_losslessly(text, folds=COPY_SAFE_CODECS)
+    encoded, names = encode_losslessly(text, codecs=COPY_SAFE_CODECS)
     return encoded if names else None
 
 
