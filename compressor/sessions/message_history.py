@@ -243,8 +243,8 @@ class MessageHistory:
         """Returns the live messages without the signed reasoning that a compaction has removed."""
         if not any(entry.reasoning_stripped for entry in self.state.records):
             return self.messages
-        bare = self.strip_reasoning()
-        return [bare[i] if e.reasoning_stripped else self.messages[i] for i, e in enumerate(self.state.records)]
+        stripped = self.strip_reasoning()
+        return [stripped[i] if e.reasoning_stripped else self.messages[i] for i, e in enumerate(self.state.records)]
 
     def strip_reasoning(self) -> list[Any]:
         """Returns the live messages without the reasoning of finished turns that their provider does not need."""

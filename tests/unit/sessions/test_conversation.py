@@ -540,9 +540,10 @@ def test_a_policy_from_plain_data() -> None:
         Policy.from_dict({"low": 1})
     with pytest.raises(CompressorError, match="ToolRule has no field 'keep'; its fields are never_compress, max_tok"):
         Policy.from_dict({"tools": {"look": {"keep": True}}})
-    for wrong in (None, [], {"tools": {"look": 5}}, {"tools": 5}, {1: 2}):
+    wrong: list[Any] = [None, [], {"tools": {"look": 5}}, {"tools": 5}, {1: 2}]
+    for bad in wrong:
         with pytest.raises(CompressorError):
-            Policy.from_dict(wrong)  # type: ignore[arg-type]
+            Policy.from_dict(bad)
 
 
 def test_a_dict_is_no_policy(c: Compressor) -> None:
