@@ -31,7 +31,7 @@ from compressor.service.telemetry.tracing import span
 from compressor.service.tenant_executor import MAX_FRACTION_PER_TENANT, TenantExecutor
 from compressor.service.tenants import Tenant, Tenants
 from compressor.sessions import Session
-from compressor.sessions.expand_tool import MOST
+from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
 
 T = TypeVar("T")
 _ASIDE = 100_000  # bytes of a body that is read in a thread of its own
@@ -300,9 +300,9 @@ def _retrieve(tenant: Tenant, ref: str, query: str | None, budget: int | None) -
     if budget is None and not query:
         return text
     try:
-        return tenant.compressor.compress_text(text, budget or MOST, query).text
+        return tenant.compressor.compress_text(text, budget or DEFAULT_MAX_TOKENS, query).text
     except BudgetTooSmallError:
-        return text[: budget or MOST]
+        return text[: budget or DEFAULT_MAX_TOKENS]
 
 
 def _session(tenant: Tenant, id: str, told: schemas.SessionOptions, config: Settings, begin: bool = False) -> Session:

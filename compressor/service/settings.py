@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 from compressor.errors import CompressorError
 from compressor.service.auth import ApiKey, read_key_file, read_keys
 from compressor.sessions import Policy, ToolRule
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring, read_keyring, read_keyring_file
 from compressor.text.redaction import check_level
@@ -167,12 +167,9 @@ class Settings:
 
     def session_policy(self) -> Policy:
         """The policy of all sessions. CompressorError if it makes no sense."""
-        try:
-            tools = {name: ToolRule(**rule) for name, rule in dict(self.policy.get("tools", {})).items()}
-            # What the model asked for is not cut again.
-            return Policy(**{**self.policy, "tools": {NAME: ToolRule(max_tokens=WHOLE), **tools}})
-        except (TypeError, ValueError) as error:
-            raise CompressorError(f"policy has the fields of sessions.Policy: {error}") from None
+        policy = Policy.from_dict(self.policy)
+        # Text that the model has expanded is not cut again.
+        return replace(policy, tools={TOOL_NAME: ToolRule(max_tokens=WHOLE), **policy.tools})
 
     def warns_about_unencrypted_secrets(self) -> bool:
         """Whether secrets would stand in a Redis although they are to be taken out: journals of sessions are not

@@ -19,6 +19,7 @@ from compressor.context.refs import find_refs
 from compressor.errors import ContextError, UnknownRefError
 from compressor.service.dashboard import text_alignment
 from compressor.sessions import Policy, archive
+from compressor.sessions.evicted_rounds import HEADING
 from compressor.sessions.state import MessageRecord, SessionState
 from compressor.sessions.tool_result_ingest import is_duplicate_note
 from compressor.storage.base import BlobStore
@@ -48,7 +49,7 @@ class SessionInspector:
         live = [*self.front, *self.live]
         self.dialect = "" if not live else detect_format(live).name
         originals = {entry.index: message for entry, message in zip(self.state.records, self.live, strict=True)}
-        self._rounds = archive.list_rounds(self.store, self.state.pages)
+        self._rounds = archive.list_rounds(self.store, self.state.page_refs)
         gone = self._gone(originals)
         try:
             self._read({**originals, **gone})
@@ -138,7 +139,7 @@ class SessionInspector:
             return "kept", ""
         if is_duplicate_note(after):
             return "folded", "the same text stands in the view already, as another result"
-        if entry.holds_index and after.startswith(archive.HEADING):
+        if entry.holds_index and after.startswith(HEADING):
             what = "a summary and an index" if self.state.summary else "an index"
             return "index", f"{what} of the rounds that have left the view stands in the place of this text"
         if not text_alignment.is_cut(slot.text, after):

@@ -106,10 +106,14 @@ def test_switches_are_read_from_the_environment() -> None:
         ("gate: costs more than it saves; sent as it was", "gate"),
         ("block 3 (message 7): the JSON excerpt does not parse; sent unchanged", "guard"),
         ("12 old messages were left out whole, because the budget has no room for their marks", "rounds_left_out"),
-        ("3 rounds were left out whole, and there was no place for a line about them", "rounds_left_out"),
-        ("2 old constraints of users found no room; pin what must hold", "constraints_lost"),
-        ("summary by extraction, because gpt failed: TimeoutError", "summary_failed"),
-        ("2 of 9 sentences were dropped: not in their source: x", "summary_corrected"),
+        ("3 tool rounds were left out whole, and no message could hold an index line for them", "rounds_left_out"),
+        (
+            "2 of the users' old constraints were removed because they exceed the tokens reserved for constraints; "
+            "pin the messages that must stay",
+            "constraints_lost",
+        ),
+        ("the summary was extracted because gpt failed: TimeoutError", "summary_failed"),
+        ("2 of 9 sentences were dropped: their source does not have 'x'", "summary_corrected"),
         ("the budget forced a compaction inside a turn with signed reasoning", "forced_compaction"),
         (STORE_UNAVAILABLE, "cache_away"),
         ("refused by the provider", "refused_by_provider"),

@@ -331,7 +331,7 @@ def test_tenants_keys_and_conversations(named: bool) -> None:
             blue.client = blue.client.with_options(default_headers=more)
         answer = blue.ask()
         blue.result(answer.calls[0][0], LOG.replace("worker", "agent"))
-        assert "there is no ref" in blue.ask().text
+        assert "has no ref" in blue.ask().text
         assert (
             service.http.get(f"/v1/retrieve/{stolen[0]}", headers={"x-compressor-key": keys["blue"]}).status_code == 404
         )

@@ -21,7 +21,7 @@ def test_what_is_there_is_not_added_again() -> None:
         session.append(*messages[:2], index=0)
         session.append(*messages[1:3], index=1)  # part of it is there
     assert session.count == 3 and session.view() == messages[:3]
-    with pytest.raises(SessionConflictError, match="has 3 messages, not 4") as caught:
+    with pytest.raises(SessionConflictError, match="has 3 messages, so `index` cannot be 4") as caught:
         session.append(messages[3], index=4)
     assert caught.value.count == 3
     with pytest.raises(SessionConflictError, match="message 2"):

@@ -21,7 +21,7 @@ def test_the_whole_prompt_decides_the_tier() -> None:
 
 def test_the_cost_report_has_the_tiers() -> None:
     counters = SessionCounters()
-    record_call(PRICE, counters, raw=300_000, tokens=100_000, after=50_000)
+    record_call(PRICE, counters, raw=300_000, tokens=100_000, tokens_after=50_000)
     report = CostReport.from_counters(counters, PRICE, 100_000)
     assert report.baseline_cost == pytest.approx(300_000 * 7.5 / 1e6)
     assert report.actual_cost == pytest.approx(100_000 * 3.75 / 1e6)
@@ -31,5 +31,5 @@ def test_leaving_a_tier_pays_sooner() -> None:
     counters = SessionCounters(missed_savings=0.3, baseline_cost=1.0)
     loss = 109_000 * (3.75 - 0.3) / 1e6
     assert 0.3 + 110_000 * 0.3 / 1e6 < loss < 0.3 + (220_000 * 0.6 - 110_000 * 0.3) / 1e6
-    assert should_compact(PRICE, counters, tokens=220_000, after=110_000, fixed=1_000)
-    assert not should_compact(FLAT, counters, tokens=220_000, after=110_000, fixed=1_000)
+    assert should_compact(PRICE, counters, tokens=220_000, tokens_after=110_000, fixed_tokens=1_000)
+    assert not should_compact(FLAT, counters, tokens=220_000, tokens_after=110_000, fixed_tokens=1_000)

@@ -21,12 +21,21 @@ from compressor import (
 from compressor.context.formats import detect_format
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
-from support.session_tools import Message, conversation, prose, replay, text, tokens
+from support.session_tools import (
+    SESSION_KINDS,
+    Message,
+    compressor_of_sessions,
+    conversation,
+    prose,
+    replay,
+    text,
+    tokens,
+)
 
 
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
+@pytest.fixture(params=SESSION_KINDS)
+def c(request: pytest.FixtureRequest) -> Iterator[Compressor]:
+    compressor = compressor_of_sessions(request.param)
     yield compressor
     compressor.close()
 
