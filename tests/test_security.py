@@ -36,7 +36,8 @@ from compressor.errors import CompressorError
 from compressor.service import auth
 from compressor.service.http_errors import HttpError
 from compressor.service.request_limits import MISSES, RateLimiter
-from compressor.service.settings import Settings, load
+from compressor.service.settings import Settings
+from compressor.service.settings_sources import load
 from compressor.storage import codec
 from compressor.storage.redis.store import RedisStore
 from compressor.storage.wrappers.encryption_keys import ENCRYPTED_PREFIX, Keyring, new_encryption_key

@@ -37,7 +37,8 @@ from compressor.service.auth import ApiKey, find, new_key, read_keys
 from compressor.service.http_errors import STATUS, HttpError, to_http_error
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import RateLimiter, parse
-from compressor.service.settings import Settings, load
+from compressor.service.settings import Settings
+from compressor.service.settings_sources import load
 from compressor.service.tenant_storage import NamespacedStore
 from compressor.tokens import get_counter
 from compressor.tokens.tokenizer_files import find_tokenizer_file
@@ -529,7 +530,7 @@ def test_settings_come_from_flags_then_the_environment_then_a_file(tmp_path: Pat
             load(path, environment)
     for bad in (
         {"upstream": "ftp://x"},
-        {"body": 0},
+        {"max_body_bytes": 0},
         {"timeout": -1},
         {"port": "x"},
         {"log": "loud"},

@@ -21,7 +21,8 @@ pytest.importorskip("prometheus_client")
 from service_tools import Service, history, two_tenants
 from telemetry_tools import lines, wait_for
 
-from compressor.service.settings import Settings, load
+from compressor.service.settings import Settings
+from compressor.service.settings_sources import load
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry import warning_categories
 
@@ -94,7 +95,7 @@ def test_switches_are_read_from_the_environment() -> None:
         with pytest.raises(CompressorError, match=next(iter(bad))):
             load(env=bad)
     with pytest.raises(CompressorError, match="log_content"):
-        Settings(log_content="yes")  # type: ignore[arg-type]
+        Settings(log_content="yes")
 
 
 # -- reasons

@@ -27,7 +27,7 @@ from compressor.service.proxy.exchange import Exchange
 from compressor.service.proxy.responses import ExpandLoop
 from compressor.service.proxy.upstream import Headers, Upstream, request_headers
 from compressor.service.request_limits import parse
-from compressor.service.settings import Settings, budget_of
+from compressor.service.settings import Settings, parse_budget
 from compressor.service.telemetry.metrics import CompressionEvent, Metrics
 from compressor.service.telemetry.tracing import span
 
@@ -139,7 +139,7 @@ class Proxy:
         talks = exchange.tenant.conversations
         session, budget = exchange.option("session"), exchange.option("budget")
         try:
-            limit = budget_of(budget) if budget else None
+            limit = parse_budget(budget) if budget else None
         except ValueError:
             raise BudgetError("x-compressor-budget is tokens, a share or money") from None
         exchange.read = talks.read(exchange.body)
