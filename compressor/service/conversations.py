@@ -62,7 +62,7 @@ class _Threads(ConversationTracker):
         super().__init__(*given)
         self._models = models
 
-    def of(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
+    def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
         return super().match(messages, sanitize_model_name(model, self._models), kind)
 
 
@@ -220,5 +220,5 @@ class ConversationRegistry:
 
 def counters_of(conversation: Any) -> SessionCounters:
     """Of a conversation or session, as this process knows it: nothing is read."""
-    tallies: SessionCounters = getattr(conversation, "_conversation", conversation)._state.tallies
+    tallies: SessionCounters = getattr(conversation, "_conversation", conversation)._state.counters
     return tallies
