@@ -32,7 +32,15 @@ from service_tools import Service, error_of, two_tenants
 
 from compressor.service.dashboard import text_alignment
 from compressor.service.dashboard.session_inspector import SessionInspector
-from compressor.service.dashboard.time_series import FIELDS, HOURS, MINUTES, SESSIONS, TimeSeries, bin_of, quantile
+from compressor.service.dashboard.time_series import (
+    FIELDS,
+    HOURS,
+    MINUTES,
+    SESSIONS,
+    TimeSeries,
+    duration_column,
+    quantile,
+)
 from compressor.service.dashboard.usage_recorder import NAME, WHOLE, UsageRecorder
 from compressor.service.telemetry.metrics import CompressionEvent, Metrics
 from compressor.sessions.state import SessionState
@@ -151,7 +159,7 @@ def test_a_book_forgets_by_the_minute_and_by_the_hour() -> None:
     for ago in (0, MINUTES - 1, MINUTES + 1, 60 * (HOURS - 1), 60 * (HOURS + 1)):
         new.row(int(NOW // 60) - ago)[0] += 1
     book.add(new)
-    book.forget(NOW)
+    book.prune(NOW)
     assert len(book.minutes) == 2 and sum(row[0] for row in book.hours.values()) == 4
     assert TimeSeries.from_json(json.loads(json.dumps(book.to_json()))) == book
     points = book.series(NOW, 24 * 3600, 600)
@@ -159,9 +167,9 @@ def test_a_book_forgets_by_the_minute_and_by_the_hour() -> None:
 
 
 def test_quantiles_lie_in_their_bucket() -> None:
-    row = [0.0] * (bin_of(10**6) + 1)
+    row = [0.0] * (duration_column(10**6) + 1)
     for taken in [0.002] * 90 + [0.2] * 9 + [1e6]:
-        row[bin_of(taken)] += 1
+        row[duration_column(taken)] += 1
     counts = row[len(FIELDS) :]
     assert 0.001 < (quantile(counts, 0.5) or 0) <= 0.0025 < 0.1 < (quantile(counts, 0.95) or 0) <= 0.25
     assert quantile(counts, 1.0) == 300 and quantile([0.0] * 17, 0.5) is None
@@ -244,7 +252,7 @@ def test_stats_and_sessions_are_what_was_done(service: Service) -> None:
     balance = service.http.post("/v1/sessions/fix-timedelta/view", json={}).json()["cost_report"]
     session = listed.pop("fix-timedelta")
     assert session["calls"] == balance["calls"] == 13 and session["model"] == "gpt-4o" and session["live"]
-    assert session["saved"] == pytest.approx(balance["saved_money"], abs=1e-6)
+    assert session["saved"] == pytest.approx(balance["saved_cost"], abs=1e-6)
     assert (session["before"], session["after"]) == (balance["baseline_tokens"], balance["actual_tokens"])
     ((id, proxied),) = listed.items()
     assert id.startswith("auto-") and proxied["calls"] == 3 and proxied["opens"]

@@ -33,7 +33,7 @@ from service_tools import Service, error_of, two_tenants
 from service_tools import history as a_task
 
 from compressor.service import http_protocol, tenants
-from compressor.service.auth import ApiKey, find, new_key, read_keys
+from compressor.service.auth import ApiKey, find_key, new_key, read_keys
 from compressor.service.http_errors import STATUS, HttpError, to_http_error
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import RateLimiter, parse
@@ -227,7 +227,7 @@ def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             slow.settimeout(10)
             assert b" 408 " in slow.recv(1000)
         monkeypatch.setattr(
-            service.gate._tenants.of("local").compressor, "compress", lambda *_: time.sleep(2), raising=True
+            service.gate._tenants.get("local").compressor, "compress", lambda *_: time.sleep(2), raising=True
         )
         small = {"messages": [{"role": "user", "content": "x"}], "budget": 50}
         assert error_of(service.http.post("/v1/compress", json=small)) == "timeout"
@@ -243,7 +243,7 @@ def test_a_tenant_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
             go.wait(10)
             raise ContextError("over")
 
-        monkeypatch.setattr(service.gate._tenants.of("red").compressor, "compress", slow)
+        monkeypatch.setattr(service.gate._tenants.get("red").compressor, "compress", slow)
         body = {"messages": [{"role": "user", "content": "x"}], "budget": 50}
 
         def ask(name: str) -> Any:
@@ -352,9 +352,9 @@ def test_a_tenant_cannot_take_a_ref_from_another() -> None:
 def test_keys_are_kept_as_hashes_only() -> None:
     key, kept = new_key("team", admin=True)
     assert key not in repr(kept) and read_keys(f"# all\n\n{kept.line()} # mine", "f") == (kept,)
-    assert find([kept], key) == kept and find([kept], key[:-1]) is None and find([], key) is None
+    assert find_key([kept], key) == kept and find_key([kept], key[:-1]) is None and find_key([], key) is None
     weak = ApiKey("t", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
-    assert find([weak], "test") is None  # its hash is right, but it can be guessed
+    assert find_key([weak], "test") is None  # its hash is right, but it can be guessed
     for wrong in (key, f"team {key}", f"team sha256:{key}", "two words sha256:" + "0" * 64):
         with pytest.raises(CompressorError) as caught:
             read_keys(wrong, "the file")
@@ -472,7 +472,7 @@ def test_a_bug_of_ours_is_500_and_its_content_is_in_no_log(
         def fails(*_: Any, **__: Any) -> Any:
             raise ZeroDivisionError(body["messages"])
 
-        monkeypatch.setattr(service.gate._tenants.of("local").compressor, "compress", fails)
+        monkeypatch.setattr(service.gate._tenants.get("local").compressor, "compress", fails)
         answer = service.http.post("/v1/compress", json=body)
         assert answer.status_code == 500 and error_of(answer) == "internal_error"
         assert service.http.get("/healthz").status_code == 200
@@ -588,10 +588,10 @@ def test_work_that_nobody_waits_for_takes_one_tenants_threads_only(monkeypatch: 
     keys, known = two_tenants()
     with ScriptedServer([Reply("hello")]) as provider, Service(timeout=0.5, upstream=provider.url, **known) as service:
         go = threading.Event()
-        red = service.gate._tenants.of("red")
+        red = service.gate._tenants.get("red")
         monkeypatch.setattr(red.compressor, "compress", lambda *_: go.wait(10))
         body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}], "budget": 50}
-        service.gate._tenants.of("blue").compressor.compress(body["messages"], 50)  # what a process loads once
+        service.gate._tenants.get("blue").compressor.compress(body["messages"], 50)  # what a process loads once
 
         def ask(name: str, path: str = "/v1/compress") -> Any:
             return service.http.post(path, json=body, headers={"x-compressor-key": keys[name]})

@@ -351,7 +351,7 @@ def test_many_conversations_side_by_side_keep_their_prefixes() -> None:
                 got = json.loads(upstream.seen[-1][1])["messages"]
                 assert len(got) == len(messages) and got[: len(sent[i])] == sent[i]
                 sent[i] = got
-        talks = service.gate._tenants.of("local").conversations
+        talks = service.gate._tenants.get("local").conversations
         assert len(talks._kept) == len(agents) and talks._bytes == sum(kept.size for kept in talks._kept.values())
 
 
@@ -360,7 +360,7 @@ def test_what_is_known_is_bounded() -> None:
         Raw(answer(GOOD)) as upstream,
         Service(upstream=upstream.url, max_conversations=8, max_conversation_bytes=20_000) as service,
     ):
-        talks = service.gate._tenants.of("local").conversations
+        talks = service.gate._tenants.get("local").conversations
         for i in range(40):
             text = f"Case {i}: " + "what is this? " * (i * 20)
             ask(service, request(json.dumps({"messages": [{"role": "user", "content": text}]}).encode()))

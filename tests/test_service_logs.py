@@ -58,7 +58,7 @@ def test_a_request_is_one_line_with_what_was_done_and_no_content() -> None:
 
 @given(st.text(max_size=150))
 def test_nothing_that_a_client_sends_makes_a_second_line(sent: str) -> None:
-    record = logs.start(sent, sent.encode("latin-1", "replace"))
+    record = logs.start_record(sent, sent.encode("latin-1", "replace"))
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,99}", record.id)
     assert record.method in ("_OTHER", *logs._METHODS)
     written = logging.LogRecord("x", logging.INFO, "", 1, sent, None, None)
@@ -70,8 +70,8 @@ def test_nothing_that_a_client_sends_makes_a_second_line(sent: str) -> None:
 
 def test_ids_that_are_none_are_not_taken_over() -> None:
     for bad in ("", "a\nb", "a b", "x" * 101, "ä", "{{7*7}}", "-"):
-        assert len(logs.start("GET", bad.encode()).id) == 16
-    assert logs.start("GET", b"Root=1-67891233-abcdef012345678912345678").id.startswith("Root=1-")
+        assert len(logs.start_record("GET", bad.encode()).id) == 16
+    assert logs.start_record("GET", b"Root=1-67891233-abcdef012345678912345678").id.startswith("Root=1-")
 
 
 def test_content_is_logged_where_it_is_asked_for_without_secrets() -> None:
@@ -85,7 +85,9 @@ def test_content_is_logged_where_it_is_asked_for_without_secrets() -> None:
         shown = [line["body"] for line in found if line["event"] == "content"]
         assert len(shown) == (asked and level == logging.DEBUG)
         assert SECRET not in json.dumps(found)
-        assert all("quick brown" in one and "[redacted:" in one and len(one) == logs.SHOWN + 1 for one in shown)
+        assert all(
+            "quick brown" in one and "[redacted:" in one and len(one) == logs.MAX_CONTENT_CHARS + 1 for one in shown
+        )
 
 
 def test_switches_are_read_from_the_environment() -> None:

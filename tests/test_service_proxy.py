@@ -32,7 +32,7 @@ pytest.importorskip("prometheus_client")
 
 from service_tools import Service, error_of, two_tenants  # noqa: E402
 
-from compressor.service.proxy.sse import blocks  # noqa: E402
+from compressor.service.proxy.sse import split_events  # noqa: E402
 
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
 EXPAND = "expand_context"
@@ -386,7 +386,7 @@ def test_an_error_of_ours_lets_the_request_through(kind: str, stream: bool, monk
         for name in ("put", "get", "read_log", "append_log"):
             monkeypatch.setattr(store, name, fails)
         assert one.ask(stream).text == "It stopped."
-        monkeypatch.setattr(service.gate._tenants.of("local").conversations, "call", lambda *_: 1 / 0)
+        monkeypatch.setattr(service.gate._tenants.get("local").conversations, "call", lambda *_: 1 / 0)
         one.say("Thanks.")
         assert one.ask(stream).text == "Bye."
         assert service.metric("fallbacks_total", reason="store_error") == 1
@@ -516,7 +516,7 @@ def test_a_named_session_outlives_its_worker(tmp_path: Any) -> None:
             recalled = service.http.post("/v1/sessions/import-42/recall", json={"query": "which worker gave up"})
             assert NEEDLE in recalled.json()["text"]
             balance = service.http.post("/v1/sessions/import-42/view", json={}).json()["cost_report"]
-            assert balance["calls"] == 3 and balance["saved_money"] > 0
+            assert balance["calls"] == 3 and balance["saved_cost"] > 0
     assert not server.problems
 
 
@@ -550,7 +550,7 @@ def test_events_come_out_as_they_went_in(size: int) -> None:
             for at in range(0, len(whole), size):
                 yield whole[at : at + size]
 
-        return [block async for block in blocks(chunks())]
+        return [block async for block in split_events(chunks())]
 
     found = asyncio.run(run())
     assert b"".join(found) == whole and len(found) == 6
@@ -639,7 +639,7 @@ def test_what_comes_too_late_is_not_told_as_done(monkeypatch: pytest.MonkeyPatch
         return Reply("hello")
 
     with proxied([answer], timeout=0.1) as (_, service):
-        talks = service.gate._tenants.of("local").conversations
+        talks = service.gate._tenants.get("local").conversations
         call = talks.prepare
 
         def slow(*given: Any) -> Any:

@@ -21,7 +21,7 @@ from compressor.pipeline.examples.results import ExamplesResult
 from compressor.providers.conversation_tracker import TrackedConversation
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.service import gateway_compat, schemas
-from compressor.service.conversations import counters_of
+from compressor.service.conversations import get_counters
 from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import parse
@@ -159,7 +159,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         def run() -> dict[str, Any]:
             session = _session(_tenant(request), id, asked, config, begin=True)
             if asked.messages:
-                session.append(*asked.messages, pin=asked.pin, index=asked.at)
+                session.append(*asked.messages, pin=asked.pin, index=asked.index)
             if asked.usage:
                 session.record_usage(asked.usage)
             return _balance(session)
@@ -173,9 +173,9 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         def run() -> dict[str, Any]:
             tenant = _tenant(request)
             session = _session(tenant, id, asked or schemas.ViewRequest(), config)
-            start, known = time.perf_counter(), counters_of(session).calls
+            start, known = time.perf_counter(), get_counters(session).calls
             messages = session.view()
-            if counters_of(session).calls > known:  # the same view again is no other call
+            if get_counters(session).calls > known:  # the same view again is no other call
                 metrics.record(_session_work(tenant, session, time.perf_counter() - start))
             return {"messages": messages, "warnings": session.warnings, **_balance(session)}
 
@@ -293,7 +293,7 @@ def _examples(tenant: Tenant, asked: schemas.ExamplesRequest, config: Settings) 
 
 
 def _retrieve(tenant: Tenant, ref: str, query: str | None, budget: int | None) -> str:
-    found = gateway_compat.ref_in(ref)
+    found = gateway_compat.extract_ref(ref)
     if found is None:  # the store has other keys, which are nobody's refs
         raise UnknownRefError(ref)
     text = tenant.compressor.expand(found)
@@ -309,7 +309,7 @@ def _session(tenant: Tenant, id: str, told: schemas.SessionOptions, config: Sett
     model = sanitize_model_name(told.model, config.models)
     budget = config.budget if told.budget is None and begin else told.budget
     given = {"model": model, "budget": budget, "tools": told.tools, "system": told.system}
-    return tenant.sessions.of(id, given, begin)
+    return tenant.sessions.get(id, given, begin)
 
 
 def _balance(session: Session) -> dict[str, Any]:

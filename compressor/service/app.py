@@ -40,11 +40,11 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     from compressor.service.proxy.proxy import Proxy
     from compressor.service.request_handler import RequestHandler
     from compressor.service.telemetry.metrics import Metrics
-    from compressor.service.telemetry.tracing import Tracing, wanted
+    from compressor.service.telemetry.tracing import Tracing, is_enabled
     from compressor.service.tenants import Tenants
 
     config = config or Settings()
-    tracing = Tracing() if wanted(config.otel, os.environ) else None
+    tracing = Tracing() if is_enabled(config.otel, os.environ) else None
     metrics, tenants = Metrics(), Tenants(config)
     metrics.sources.append(lambda: _sample(metrics, tenants))
     ledger = UsageRecorder(metrics, tenants.usage_source)
@@ -86,15 +86,15 @@ def create_app(config: Settings | None = None) -> RequestHandler:
 def _sample(metrics: Metrics, tenants: Tenants) -> None:
     """Takes the numbers of now that nobody tells."""
     metrics.record_store_health(tenants.health())
-    for tenant in tenants.all():
-        metrics.sessions.labels(tenant.name).set(tenant.live())
+    for tenant in tenants.list():
+        metrics.sessions.labels(tenant.name).set(tenant.count_open())
 
 
 async def _watch(metrics: Metrics) -> None:
     """Takes them now and then, where another process may be asked for them."""
     from compressor.scoring.runtime.executor import run_in_thread
 
-    while metrics.several:
+    while metrics.is_multiprocess:
         await run_in_thread(metrics.refresh)
         await asyncio.sleep(FRESH)
 

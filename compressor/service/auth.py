@@ -23,8 +23,8 @@ from pathlib import Path
 
 from compressor.errors import CompressorError
 
-PREFIX = "ck_"
-SHORTEST = 32  # characters of a key
+KEY_PREFIX = "ck_"
+MIN_KEY_LENGTH = 32  # characters of a key
 _LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s+sha256:([0-9a-fA-F]{64})(?:\s+(admin))?")
 
 
@@ -45,7 +45,7 @@ def new_key(tenant: str, admin: bool = False) -> tuple[str, ApiKey]:
     """A new key for a tenant, and what to keep of it. CompressorError for what is no tenant's name."""
     if not _LINE.fullmatch(f"{tenant} sha256:{'0' * 64}"):
         raise CompressorError(f"a tenant's name has 1 to 64 letters, digits and ._- in it, unlike {tenant!r}")
-    key = PREFIX + secrets.token_urlsafe(32)
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
     return key, ApiKey(tenant, _hash(key), admin)
 
 
@@ -79,14 +79,14 @@ def read_key_file(path: str) -> tuple[ApiKey, ...]:
     return keys
 
 
-def find(keys: Iterable[ApiKey], given: str) -> ApiKey | None:
+def find_key(keys: Iterable[ApiKey], given: str) -> ApiKey | None:
     """The key that was given, in a time that does not depend on what the known ones are."""
     right: ApiKey | None = None
     hashed = _hash(given)
     for key in keys:
         if hmac.compare_digest(key.hash, hashed):
             right = key
-    return right if len(given) >= SHORTEST else None
+    return right if len(given) >= MIN_KEY_LENGTH else None
 
 
 def _hash(key: str) -> str:

@@ -21,7 +21,7 @@ from compressor.providers import Json, ProviderApi
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
 from compressor.providers.expand_resolver import ExpandResolver, FailOpen, ResolvedCall
 from compressor.service.model_names import sanitize_model_name
-from compressor.service.proxy.request_body import RequestBody, read
+from compressor.service.proxy.request_body import RequestBody, read_body
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("compressor.service")
 #: What went wrong with the request at hand, for its answer's header: names only, no content.
 WARNINGS: ContextVar[list[str]] = ContextVar("WARNINGS")
-CHARACTERS = 4  # of a token: what a history takes up that is not known as a body
+BYTES_PER_TOKEN = 4  # of a token: what a history takes up that is not known as a body
 _SHOWN = {"refused": "refused by the provider", "raw response": "raw response", "usage": "usage not noted"}
 
 
@@ -90,7 +90,7 @@ class ConversationRegistry:
     def __init__(self, compressor: Compressor, sessions: SessionRegistry, config: Settings) -> None:
         self._compressor, self._sessions, self._config = compressor, sessions, config
         self._policy = config.session_policy()
-        self.failing = _LoggedFailures()
+        self.fail_open = _LoggedFailures()
         self._names: dict[str, str] = {}
         self._known: OrderedDict[Any, _Resolver] = OrderedDict()
         self._kept: OrderedDict[int, _Kept] = OrderedDict()  # by the thread's id, the newest last
@@ -101,7 +101,7 @@ class ConversationRegistry:
 
     def read(self, raw: bytes) -> RequestBody:
         """A request's body. Refused for what is none, or is not taken."""
-        return read(raw, self._config.max_json_depth, self._alike)
+        return read_body(raw, self._config.max_json_depth, self._alike)
 
     def prepare(
         self, api: ProviderApi, body: RequestBody, session: str = "", budget: int | float | str | None = None
@@ -157,7 +157,7 @@ class ConversationRegistry:
         `Conversation.view` raises."""
         threads = self._by_message(messages, "view", None).tracker
         thread, view = threads.view(messages, model, "", system, tools)
-        self._keep(_Kept(thread, threads, None, CHARACTERS * thread.conversation.cost_report().baseline_last))
+        self._keep(_Kept(thread, threads, None, BYTES_PER_TOKEN * thread.conversation.cost_report().baseline_last))
         return thread, view
 
     def conversation_cost(self, thread: TrackedConversation) -> tuple[str, CostReport, float]:
@@ -191,7 +191,7 @@ class ConversationRegistry:
         return self._resolver_of(key, lambda: self._of_session(session, model, budget))
 
     def _of_session(self, id: str, model: str | None, budget: int | float | str | None) -> _Resolver:
-        found = self._sessions.of(id, {"model": model, "budget": budget}, begin=True)
+        found = self._sessions.get(id, {"model": model, "budget": budget}, begin=True)
         return self._made(budget, found)
 
     def _by_message(self, messages: Sequence[Any], kind: str, budget: int | float | str | None) -> _Resolver:
@@ -215,10 +215,10 @@ class ConversationRegistry:
     def _made(self, budget: int | float | str | None, session: Any) -> _Resolver:
         most = self._config.max_conversations
         threads = _Threads(self._config.models, self._compressor, budget, self._policy, session, most, True)
-        return _Resolver(threads, self.failing, self._names)
+        return _Resolver(threads, self.fail_open, self._names)
 
 
-def counters_of(conversation: Any) -> SessionCounters:
+def get_counters(conversation: Any) -> SessionCounters:
     """Of a conversation or session, as this process knows it: nothing is read."""
     tallies: SessionCounters = getattr(conversation, "_conversation", conversation)._state.counters
     return tallies

@@ -47,7 +47,7 @@ def fallback_kind(error: BaseException) -> str:
     return to_http_error(error).kind
 
 
-def ref_in(text: str) -> str | None:
+def extract_ref(text: str) -> str | None:
     """The ref that a ref, a hash or a mark names; None if there is none."""
     found = _REF.search(text)
     return found[1] if found else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from compressor.errors import ContextError
 
-LONGEST = 200  # characters
+MAX_NAME_LENGTH = 200  # characters
 _FILE = re.compile(r"\.(json|gguf)$", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -21,8 +21,8 @@ def sanitize_model_name(given: Any, known: Mapping[str, str] | None = None) -> s
     """
     if given is None or given == "":
         return None
-    if not isinstance(given, str) or len(given) > LONGEST:
-        raise ContextError(f"model must be a name of at most {LONGEST} characters")
+    if not isinstance(given, str) or len(given) > MAX_NAME_LENGTH:
+        raise ContextError(f"model must be a name of at most {MAX_NAME_LENGTH} characters")
     if known and given in known:
         return known[given]
     name = _CONTROL.sub("", given).replace("\\", ":").replace("/", ":").lstrip(".~: ")

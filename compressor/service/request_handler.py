@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK, run_in_thread
-from compressor.service.auth import ApiKey, find
+from compressor.service.auth import ApiKey, find_key
 from compressor.service.http_errors import HttpError, json_bytes, to_http_error, without_message
 from compressor.service.proxy.exchange import UpstreamStreamError
 from compressor.service.proxy.proxy import APIS, Proxy
@@ -24,7 +24,7 @@ from compressor.service.settings import Settings, is_loopback
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.tracing import Tracing
-from compressor.service.tenants import LOCAL, Tenants
+from compressor.service.tenants import LOCAL_TENANT, Tenants
 from compressor.text.redaction import redact
 
 log = logging.getLogger("compressor.service")
@@ -74,12 +74,12 @@ class RequestHandler:
             page = _ORIGIN.fullmatch(origin)
             if page is None or not is_loopback(page[1]):  # a page cannot read what it is answered, but it can ask
                 raise HttpError(403, "forbidden", "without keys this service is not for pages that come from elsewhere")
-            return ApiKey(LOCAL, "", admin=True)
+            return ApiKey(LOCAL_TENANT, "", admin=True)
         given = keyed or headers.get(b"x-compressor-key", b"").decode("latin-1")
         theirs = [m[1].decode("latin-1") for m in [_BEARER.fullmatch(headers.get(b"authorization", b"").strip())] if m]
         theirs.append(headers.get(b"x-api-key", b"").decode("latin-1"))
         if proxied:
-            if any(one and find(self._config.keys, one) for one in theirs):
+            if any(one and find_key(self._config.keys, one) for one in theirs):
                 raise HttpError(
                     401, "misplaced_key", "a key of this service goes into x-compressor-key, or it would go on"
                 )
@@ -87,7 +87,7 @@ class RequestHandler:
             if scope["method"] == "GET":  # a browser sends it unasked: nothing may be done with it but reading
                 theirs.append(_password(headers.get(b"authorization", b"")))
             given = given or next(filter(None, theirs), "")
-        key = find(self._config.keys, given) if given else None
+        key = find_key(self._config.keys, given) if given else None
         if key is None:
             why = "this key is not known" if given else "give your key in the header x-compressor-key"
             asks = 'Basic realm="compressor", charset="UTF-8"' if scope["path"] == "/" else "Bearer"
@@ -98,7 +98,7 @@ class RequestHandler:
         """The service is about to end: from now on `/readyz` says so."""
         self._api.state.draining = True
 
-    def probed(self, scope: Any) -> bool:
+    def is_probe(self, scope: Any) -> bool:
         """Whether it is a probe from this machine, which needs no key."""
         client = scope.get("client")
         return bool(self._config.keys) and scope["path"] in _PROBES and client is not None and is_loopback(client[0])
@@ -110,22 +110,22 @@ class _RequestScope:
     def __init__(self, gate: RequestHandler, scope: Any, receive: Any, send: Any) -> None:
         self._gate, self._scope, self._receive, self._send = gate, scope, receive, send
         asked = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        self._record = logs.start(scope["method"], asked)
+        self._record = logs.start_record(scope["method"], asked)
 
     async def serve(self) -> None:
         start = time.perf_counter()
         record, metrics, tracing = self._record, self._gate._metrics, self._gate._tracing
-        logs.CURRENT.set(record)
+        logs.CURRENT_RECORD.set(record)
         QUEUE_WAIT_HOOK.set(self._waited)
-        traced = tracing is not None and self._scope["path"] not in logs.QUIET
+        traced = tracing is not None and self._scope["path"] not in logs.PROBE_ROUTES
         with tracing.request(record, self._scope["headers"]) if tracing and traced else nullcontext():
             try:
                 await self._answer()
             finally:
                 took = time.perf_counter() - start
                 metrics.requests.labels(record.tenant, record.route, str(record.status)).inc()
-                metrics.seconds.labels(record.tenant, record.route).observe(took)
-                logs.finish(record, took)
+                metrics.request_seconds.labels(record.tenant, record.route).observe(took)
+                logs.log_request(record, took)
 
     async def _answer(self) -> None:
         try:
@@ -142,7 +142,7 @@ class _RequestScope:
             await self._send_error(to_http_error(error))
 
     def _waited(self, queue: str, seconds: float) -> None:
-        self._record.waited += seconds
+        self._record.queue_seconds += seconds
         self._gate._metrics.record_queue_wait(queue, seconds)
 
     async def _dispatch(self) -> None:
@@ -159,20 +159,20 @@ class _RequestScope:
         proxied = path.startswith("/v1/") and not _OWN.fullmatch(path)
         if proxied:
             self._record.route = path if path in APIS else "/v1/*"
-        if gate.probed(scope):
+        if gate.is_probe(scope):
             scope["compressor"] = None, b""  # they ask for neither
             self._record.route = path
             await gate._api(scope, self._receive, self._send_with_headers)
             return
         key = gate.authenticate(scope, keyed[1] if keyed else "", proxied)
         self._record.tenant = key.tenant
-        tenant = gate._tenants.known(key.tenant)
+        tenant = gate._tenants.find(key.tenant)
         if tenant is None:
-            tenant = await run_in_thread(gate._tenants.of, key.tenant)  # opens the store
+            tenant = await run_in_thread(gate._tenants.get, key.tenant)  # opens the store
             if gate._tracing is not None:
-                gate._tracing.watch(tenant.compressor.store)
+                gate._tracing.trace_store(tenant.compressor.store)
         tenant.rate_limiter.acquire()
-        inside = gate._metrics.inside.labels(key.tenant)
+        inside = gate._metrics.in_flight.labels(key.tenant)
         inside.inc()
         try:
             if guess := bool(_GUESS.fullmatch(path)):
@@ -181,7 +181,7 @@ class _RequestScope:
                 reject_encoded_body(scope["headers"])
             body = await read_body(self._receive, scope["headers"], gate._config.max_body_bytes, gate._config.timeout)
             if gate._config.log_content:
-                logs.content(self._record, body, redact)
+                logs.log_content(self._record, body, redact)
             scope["compressor"] = tenant, body
             scope["compressor.admin"] = key.admin
             if proxied:

@@ -12,18 +12,18 @@ from compressor.service.http_errors import HttpError
 
 Receive = Callable[[], Awaitable[Any]]
 Headers = Iterable[tuple[bytes, bytes]]
-MISSES = 60  # a minute: refs that a tenant may ask for and that there are not; more are guesses
+MAX_MISSES_PER_MINUTE = 60  # a minute: refs that a tenant may ask for and that there are not; more are guesses
 
 
-async def read_body(receive: Receive, headers: Headers, max_bytes: int, seconds: float) -> bytes:
+async def read_body(receive: Receive, headers: Headers, max_bytes: int, timeout: float) -> bytes:
     """The whole body of a request. Refused: 413 beyond `most` bytes, 408 after `seconds`, 400 for one cut short."""
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
             raise _too_large(max_bytes)
     try:
-        return await asyncio.wait_for(_read(receive, max_bytes), seconds)
+        return await asyncio.wait_for(_read(receive, max_bytes), timeout)
     except asyncio.TimeoutError:
-        raise HttpError(408, "timeout", f"the body did not arrive within {seconds:g} s") from None
+        raise HttpError(408, "timeout", f"the body did not arrive within {timeout:g} s") from None
 
 
 def reject_ambiguous_length(headers: Headers) -> None:
@@ -75,7 +75,7 @@ def parse(body: bytes, depth: int) -> Any:
     return data
 
 
-def check_depth(data: Any, depth: int, told: int | None = None) -> None:
+def check_depth(data: Any, depth: int, shown_depth: int | None = None) -> None:
     """Refused (400) for JSON data nested deeper than `depth`; the error says `told`, if given."""
     level: list[Any] = [data] if isinstance(data, (dict, list)) else []
     for _ in range(depth):
@@ -84,7 +84,7 @@ def check_depth(data: Any, depth: int, told: int | None = None) -> None:
         inside = (item.values() if isinstance(item, dict) else item for item in level)
         level = [value for values in inside for value in values if isinstance(value, (dict, list))]
     if level:
-        raise _too_deep(depth if told is None else told)
+        raise _too_deep(depth if shown_depth is None else shown_depth)
 
 
 def _too_deep(depth: int) -> HttpError:
@@ -104,12 +104,12 @@ class RateLimiter:
     def __init__(self, concurrency: int, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._most, self._rate, self._clock = concurrency, rate, clock
         self._left, self._at = float(rate), clock()
-        self._misses, self._missed = float(MISSES), clock()
-        self.inside = 0
+        self._misses, self._missed = float(MAX_MISSES_PER_MINUTE), clock()
+        self.in_flight = 0
 
     def acquire(self) -> None:
         """Lets one in. Refused (429) if it is too many."""
-        if self.inside >= self._most:
+        if self.in_flight >= self._most:
             raise _too_many(f"{self._most} requests at a time", 1.0)
         if self._rate:
             now = self._clock()
@@ -118,15 +118,17 @@ class RateLimiter:
             if self._left < 1:
                 raise _too_many(f"{self._rate:g} requests a minute", (1 - self._left) * 60 / self._rate)
             self._left -= 1
-        self.inside += 1
+        self.in_flight += 1
 
     def check_ref_lookups(self) -> None:
         """Lets one in that asks for a ref. Refused (429) if too many of late were for none."""
         now = self._clock()
-        self._misses = min(MISSES, self._misses + (now - self._missed) * MISSES / 60)
+        self._misses = min(MAX_MISSES_PER_MINUTE, self._misses + (now - self._missed) * MAX_MISSES_PER_MINUTE / 60)
         self._missed = now
         if self._misses < 1:
-            raise _too_many(f"{MISSES} requests a minute for refs that there are not", 60 / MISSES)
+            raise _too_many(
+                f"{MAX_MISSES_PER_MINUTE} requests a minute for refs that there are not", 60 / MAX_MISSES_PER_MINUTE
+            )
 
     def record_miss(self) -> None:
         """There was no such ref."""
@@ -134,7 +136,7 @@ class RateLimiter:
 
     def release(self) -> None:
         """One that was let in is gone."""
-        self.inside -= 1
+        self.in_flight -= 1
 
 
 def _too_many(what: str, wait: float) -> HttpError:

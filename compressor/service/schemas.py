@@ -106,7 +106,7 @@ class AppendRequest(SessionOptions):
     """Messages to add, oldest first, and the provider's usage of the last call, if it is known."""
 
     messages: list[Any] = Field(default=[], max_length=100_000)
-    at: StrictInt | None = Field(
+    index: StrictInt | None = Field(
         default=None,
         ge=0,
         description="How many messages the session had (`count` of the last answer): with it an append that was not "

@@ -22,7 +22,7 @@ from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.model_families import DEFAULT_MODEL
 from compressor.tokens.pricing import find_price
 
-LONGEST = 200  # characters of an id
+MAX_ID_LENGTH = 200  # characters of an id
 ATTEMPTS = 20
 
 
@@ -34,12 +34,12 @@ class SessionRegistry:
         self._open: OrderedDict[str, tuple[dict[str, Any], Session]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, id: str, given: Mapping[str, Any], begin: bool = False) -> Session:
+    def get(self, id: str, given: Mapping[str, Any], begin: bool = False) -> Session:
         """The session of that id, with what it was told before and is told now. Refused (404) if there is none, unless
         this is to `begin` it; CompressorError for what is no id."""
-        if not id or len(id) > LONGEST or not id.isprintable():
-            raise CompressorError(f"a session's id has 1 to {LONGEST} printable characters")
-        options = self.note(id, given, begin)
+        if not id or len(id) > MAX_ID_LENGTH or not id.isprintable():
+            raise CompressorError(f"a session's id has 1 to {MAX_ID_LENGTH} printable characters")
+        options = self.merge_options(id, given, begin)
         with self._lock:
             known = self._open.get(id)
         if known is None or known[0] != options:
@@ -52,12 +52,12 @@ class SessionRegistry:
                 self._open.popitem(last=False)
         return known[1]
 
-    def ids(self) -> set[str]:
+    def open_ids(self) -> set[str]:
         """Of those that are at hand."""
         with self._lock:
             return set(self._open)
 
-    def note(self, id: str, given: Mapping[str, Any], begin: bool) -> dict[str, Any]:
+    def merge_options(self, id: str, given: Mapping[str, Any], begin: bool) -> dict[str, Any]:
         """Keeps what a session is told; gives all that it has been told."""
         journal, name = require_log(self._compressor.store), f"options:{scope_id('', id)}"
         new = {key: value for key, value in given.items() if value is not None}

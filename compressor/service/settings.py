@@ -160,7 +160,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Takes the given values only: `load` combines the sources, because its errors name where a value is from."""
         return (init_settings,)
@@ -211,8 +211,8 @@ class Settings(BaseSettings):
             problems.append("tls_cert and tls_key belong together: set both or neither")
         if not self.keys and not is_loopback(self.host):
             problems.append(
-                f"without keys the service listens only on the loopback address, not on {self.host!r}: give --keys FILE "
-                "(`compressor serve --new-key TENANT` makes a key), or --host 127.0.0.1"
+                f"without keys the service listens only on the loopback address, not on {self.host!r}: "
+                "give --keys FILE (`compressor serve --new-key TENANT` makes a key), or --host 127.0.0.1"
             )
         if problems:
             raise ValueError("; ".join(problems))

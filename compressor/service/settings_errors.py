@@ -51,8 +51,8 @@ def describe_errors(error: ValidationError, values: Mapping[str, Any], names: Ma
 def redact_url(url: str | None) -> str | None:
     """Returns a URL without its user, password and query.
 
-    A password may contain any character, quoted or not. So nothing before the last `@` is shown, and nothing at all of a
-    URL that can be parsed in two ways.
+    A password may contain any character, quoted or not. So nothing before the last `@` is shown, and nothing of a URL
+    that can be parsed in two ways.
     """
     if not url or "://" not in url:
         return url

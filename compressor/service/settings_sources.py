@@ -81,7 +81,7 @@ def read_config_file(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb"):
             pass  # the sources ignore a file that is missing
-        given = source(Settings, **{keyword: path})()
+        given: dict[str, Any] = source(Settings, **{keyword: path})()
     except OSError as error:
         raise CompressorError(f"Cannot read the config file {path!r}: {error.strerror}") from None
     except ImportError as error:

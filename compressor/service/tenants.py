@@ -21,7 +21,7 @@ from compressor.sessions.cost_report import CostReport
 from compressor.storage.base import BlobStore
 from compressor.storage.wrappers.resilient import StoreHealth
 
-LOCAL = "local"  # whoever comes where no key is asked for
+LOCAL_TENANT = "local"  # whoever comes where no key is asked for
 
 
 class Tenant:
@@ -34,9 +34,9 @@ class Tenant:
         self.rate_limiter = RateLimiter(config.max_concurrent_requests, config.requests_per_minute)
         self.executor = TenantExecutor(MAX_FRACTION_PER_TENANT, config.timeout, slots)
 
-    def live(self) -> int:
+    def count_open(self) -> int:
         """Sessions and conversations that this process holds."""
-        return len(self.sessions.ids() | self.conversations.cost_reports().keys())
+        return len(self.sessions.open_ids() | self.conversations.cost_reports().keys())
 
 
 class Tenants:
@@ -50,16 +50,16 @@ class Tenants:
         self._known: dict[str, Tenant] = {}
         self._lock = threading.Lock()
 
-    def known(self, name: str) -> Tenant | None:
+    def find(self, name: str) -> Tenant | None:
         """The tenant of that name, if it has come before: without waiting for anything."""
         return self._known.get(name)
 
-    def all(self) -> list[Tenant]:
+    def list(self) -> list[Tenant]:
         """Those that have come."""
         with self._lock:
             return list(self._known.values())
 
-    def of(self, name: str) -> Tenant:
+    def get(self, name: str) -> Tenant:
         """The tenant of that name. StoreError if the store cannot be opened."""
         with self._lock:
             found = self._known.get(name)
@@ -84,7 +84,7 @@ class Tenants:
         """How it is with each tenant's part of a Redis; nothing for other stores. Asks nobody."""
         found = self.stores.health()
         shared = found.pop("", None)  # with keys it has only vectors
-        return {LOCAL: shared} if shared and not self._config.keys else found
+        return {LOCAL_TENANT: shared} if shared and not self._config.keys else found
 
     def close(self) -> None:
         """Closes the store. StoreError where a Redis did not get everything that waited for it."""

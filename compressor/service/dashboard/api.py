@@ -21,7 +21,7 @@ from compressor.service.api import _GONE, _WRONG, JsonResponse
 from compressor.service.dashboard.session_inspector import SessionInspector
 from compressor.service.dashboard.usage_recorder import UsageRecorder
 from compressor.service.http_errors import HttpError
-from compressor.service.session_registry import LONGEST
+from compressor.service.session_registry import MAX_ID_LENGTH
 from compressor.service.settings import Settings
 from compressor.service.tenants import Tenant
 from compressor.sessions import Session
@@ -50,7 +50,7 @@ _PRIVATE = {
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
 }
-Id = Annotated[str, Path(max_length=LONGEST, examples=["import-42"], description="A session's id.")]
+Id = Annotated[str, Path(max_length=MAX_ID_LENGTH, examples=["import-42"], description="A session's id.")]
 
 
 def router(config: Settings, ledger: UsageRecorder) -> APIRouter:
@@ -111,7 +111,7 @@ def router(config: Settings, ledger: UsageRecorder) -> APIRouter:
             made: dict[str, Any] = {"id": id, "dialect": anatomy.dialect, "warnings": warnings}
             made["cost_report"] = {**asdict(balance), **more}
             made |= {"count": anatomy.state.count, "messages": rows[:limit], "more": len(rows) > limit}
-            return made | {"left": anatomy.left(), "missing": anatomy.missing}
+            return made | {"left": anatomy.evicted_rounds(), "missing": anatomy.missing}
 
         return JsonResponse(await _tenant(request).executor.run(run), headers=_PRIVATE)
 
@@ -161,7 +161,7 @@ def _open(tenant: Tenant, id: str, config: Settings) -> tuple[SessionInspector, 
             raise HttpError(404, "other_worker", why, {"connection": "close"})
         raise HttpError(404, "unknown_session", why)
     if found is None or isinstance(found[0], Session):
-        session = tenant.sessions.of(id, {})
+        session = tenant.sessions.get(id, {})
         data, balance, warnings = session.export(originals=False), session.cost_report(), session.warnings
         front, live, state, model = data["front"], data["messages"], data["state"], data["model"]
     else:

@@ -37,17 +37,19 @@ class SessionInspector:
 
     store: BlobStore
     model: str | None
-    front: Sequence[Any]
-    live: Sequence[Any]
+    system_messages: Sequence[Any]
+    live_messages: Sequence[Any]
     state: SessionState
     policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
         self._counter = get_counter(self.model)
         self._entries = {entry.index: entry for entry in self.state.records}
-        live = [*self.front, *self.live]
+        live = [*self.system_messages, *self.live_messages]
         self.dialect = "" if not live else detect_format(live).name
-        originals = {entry.index: message for entry, message in zip(self.state.records, self.live, strict=True)}
+        originals = {
+            entry.index: message for entry, message in zip(self.state.records, self.live_messages, strict=True)
+        }
         self._rounds = archive.list_rounds(self.store, self.state.pages)
         gone = self._gone(originals)
         try:
@@ -62,7 +64,7 @@ class SessionInspector:
         numbers = sorted(number for number in self._turns if after is None or number > after)
         return [self._row(number) for number in numbers[:most]]
 
-    def left(self) -> list[dict[str, Any]]:
+    def evicted_rounds(self) -> list[dict[str, Any]]:
         """The rounds that have left the view, in the order in which they did, each with the ref of its text."""
         return [{"label": label, "ref": ref} for ref, label, *_ in self._rounds]
 
@@ -84,7 +86,7 @@ class SessionInspector:
         numbers = sorted(messages)
         listed = [messages[at] for at in numbers]
         self._originals = dict(messages)
-        whole = [*self.front, *listed]
+        whole = [*self.system_messages, *listed]
         if any(entry.reasoning_stripped for entry in self._entries.values()):
             bare, _ = strip_finished_reasoning(listed, detect_format(whole))
             if len(bare) == len(listed):
@@ -92,9 +94,9 @@ class SessionInspector:
                     new if at in self._entries and self._entries[at].reasoning_stripped else old
                     for at, new, old in zip(numbers, bare, listed, strict=True)
                 ]
-        whole = [*self.front, *listed]
+        whole = [*self.system_messages, *listed]
         self._context = detect_format(whole).parse(whole) if whole else Context([], [], "")
-        lead = len(self.front)
+        lead = len(self.system_messages)
         self._turns = {
             (turn.index - lead if turn.index < lead else numbers[turn.index - lead]): turn
             for turn in self._context.turns
@@ -143,7 +145,7 @@ class SessionInspector:
             return "index", f"{what} of the rounds that have left the view stands in the place of this text"
         if not text_alignment.is_cut(slot.text, after):
             return "folded", "lossless: the same in a shorter form"
-        dropped = text_alignment.is_gone(after)
+        dropped = text_alignment.is_fully_dropped(after)
         return ("dropped" if dropped else "excerpt"), self._why(slot)
 
     def _why(self, slot: TextSlot) -> str:
@@ -203,7 +205,7 @@ class SessionInspector:
 
     def _part(self, text: str, kind: str, original: bool, after: str = "") -> dict[str, Any]:
         part = _part(text, kind, self._counter.count)
-        if kind == "dropped" and after and text_alignment.same_elsewhere(text, after):
+        if kind == "dropped" and after and text_alignment.is_repeated(text, after):
             part["reason"] = "what is kept says it, too"
         if kind in ("dropped", "folded") and not original:
             del part["text"]
@@ -212,7 +214,7 @@ class SessionInspector:
     def _thoughts(self, number: int) -> list[TextSlot]:
         """The reasoning that was left out of a message."""
         message = self._originals[number]
-        whole = [*self.front, message]
+        whole = [*self.system_messages, message]
         return [slot for slot in detect_format(whole).parse(whole).turns[-1].slots if slot.kind == "thinking"]
 
     def _thought(self, slot: TextSlot, original: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def is_cut(original: str, left: str) -> bool:
     return bool(set(find_refs(left)) - set(find_refs(original)))
 
 
-def is_gone(left: str) -> bool:
+def is_fully_dropped(left: str) -> bool:
     """Whether nothing but marks is left."""
     return not _SAYS.search(_CUT.sub("", left))
 
@@ -38,7 +38,7 @@ def align_kept_spans(original: str, left: str) -> list[Span]:
     """The stretches of the original that stand in what is left of it: in order, not overlapping."""
     if original == left:
         return [(0, len(original))] if original else []
-    if len(original) > LONGEST or is_gone(left):
+    if len(original) > LONGEST or is_fully_dropped(left):
         return []
     found = _looked_for(original, left)
     spans = _apart(found)
@@ -138,7 +138,7 @@ def _joined(original: str, left: str, spans: list[Span]) -> list[Span]:
     return out
 
 
-def same_elsewhere(text: str, left: str) -> bool:
+def is_repeated(text: str, left: str) -> bool:
     """Whether what was cut is said in what is left, too."""
     text = " ".join(text.split())
     return len(text) >= 20 and text in " ".join(left.split())

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from compressor.service.telemetry.metrics import SECONDS
+from compressor.service.telemetry.metrics import DURATION_BUCKETS
 
 FIELDS = ("calls", "before", "after", "saved", "hits", "waited", "misses", "fallbacks", "expansions")
-WIDTH = len(FIELDS) + len(SECONDS) + 1
+WIDTH = len(FIELDS) + len(DURATION_BUCKETS) + 1
 MINUTES = 24 * 60  # that are kept,
 HOURS = 30 * 24  # and hours
 SESSIONS = 200  # those used last
@@ -60,7 +60,7 @@ class TimeSeries:
             ends = {"started": min(old["started"], new["started"]), "last": max(old["last"], new["last"])}
             self.sessions[id] = {**newest, **sums, **ends}
 
-    def forget(self, now: float) -> None:
+    def prune(self, now: float) -> None:
         """Drops what is too old to be kept, and sessions beyond the most."""
         first = int(now // 60) - MINUTES
         self.minutes = {minute: row for minute, row in self.minutes.items() if minute > first}
@@ -106,7 +106,7 @@ class TimeSeries:
                 _add(sums, point, row)
         blank = [0.0] * WIDTH
         points = range(last - seconds // step + 1, last + 1)
-        return [{"at": point * step, **readable(sums.get(point, blank))} for point in points]
+        return [{"at": point * step, **named_values(sums.get(point, blank))} for point in points]
 
     def total(self, now: float, seconds: int, step: int) -> dict[str, Any]:
         """The sum of a series."""
@@ -116,15 +116,15 @@ class TimeSeries:
         for at, row in rows.items():
             if last - seconds // step < at * unit // step <= last:
                 out = [a + b for a, b in zip(out, row, strict=True)]
-        return readable(out)
+        return named_values(out)
 
 
-def bin_of(seconds: float) -> int:
+def duration_column(seconds: float) -> int:
     """Where in a row a call is counted that took so long."""
-    return len(FIELDS) + next((i for i, most in enumerate(SECONDS) if seconds <= most), len(SECONDS))
+    return len(FIELDS) + next((i for i, most in enumerate(DURATION_BUCKETS) if seconds <= most), len(DURATION_BUCKETS))
 
 
-def readable(row: Row) -> dict[str, Any]:
+def named_values(row: Row) -> dict[str, Any]:
     """A row by names, with the quantiles of how long calls took, in seconds: None where there were none."""
     out: dict[str, Any] = {
         name: round(value, 8) if name == "saved" else int(value) for name, value in zip(FIELDS, row, strict=False)
@@ -141,12 +141,12 @@ def quantile(counts: Sequence[float], fraction: float) -> float | None:
     left = fraction * total
     for i, count in enumerate(counts):
         if count and left <= count:
-            if i == len(SECONDS):
+            if i == len(DURATION_BUCKETS):
                 break
-            low = SECONDS[i - 1] if i else 0.0
-            return round(low + (SECONDS[i] - low) * left / count, 6)
+            low = DURATION_BUCKETS[i - 1] if i else 0.0
+            return round(low + (DURATION_BUCKETS[i] - low) * left / count, 6)
         left -= count
-    return float(SECONDS[-1])
+    return float(DURATION_BUCKETS[-1])
 
 
 def _add(rows: dict[int, Row], at: int, row: Row) -> None:

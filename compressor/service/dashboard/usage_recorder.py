@@ -18,7 +18,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 from compressor.errors import CompressorError, RefError, StoreError
-from compressor.service.dashboard.time_series import FIELDS, SESSIONS, TimeSeries, bin_of
+from compressor.service.dashboard.time_series import FIELDS, SESSIONS, TimeSeries, duration_column
 from compressor.service.telemetry.metrics import CompressionEvent, Metrics
 from compressor.sessions.cost_report import CostReport
 from compressor.storage.base import AppendLog
@@ -152,23 +152,28 @@ class _Tenant:
         """Takes a call that is done."""
         with self._lock:
             row = self._open.row(int(now // 60))
-            for name, value in (("calls", 1), ("before", work.before), ("after", work.after), ("saved", work.saved)):
+            for name, value in (
+                ("calls", 1),
+                ("before", work.tokens_before),
+                ("after", work.tokens_after),
+                ("saved", work.saved),
+            ):
                 row[_AT[name]] += value
             if work.cache:
                 row[_AT[_CACHE[work.cache]]] += 1
-            row[bin_of(work.seconds)] += 1
+            row[duration_column(work.seconds)] += 1
             if work.session:
                 account = self._open.session(work.session, now)
                 if len(self._open.sessions) > 2 * SESSIONS:  # while the store is away nothing else takes them
-                    self._open.forget(now)
+                    self._open.prune(now)
                 account["calls"] += 1
-                account["before"] += work.before
-                account["after"] += work.after
+                account["before"] += work.tokens_before
+                account["after"] += work.tokens_after
                 account["saved"] += work.saved
                 if work.warnings:
                     account["warnings"] = [warning[:200] for warning in work.warnings[:5]]
             elif work.kind not in SEVERAL:
-                call = {"at": now, "kind": work.kind, "before": work.before, "after": work.after}
+                call = {"at": now, "kind": work.kind, "before": work.tokens_before, "after": work.tokens_after}
                 more = {"seconds": round(work.seconds, 6), "cache": work.cache, "tier": work.tier}
                 self._calls.append({**call, **more, "refs": list(work.refs), "warnings": list(work.warnings)})
 
@@ -199,7 +204,7 @@ class _Tenant:
                 book = self._book.copy()
                 book.add(self._sealed)
                 book.add(self._open)
-        book.forget(now)
+        book.prune(now)
         return book, well
 
     def write(self, journal: Any, known: Mapping[str, CostReport], now: float) -> None:
@@ -228,7 +233,7 @@ class _Tenant:
         if whole:
             new = self._book.copy()
             new.add(self._sealed)
-            new.forget(now)
+            new.prune(now)
         name = self._log if self._at else uuid4().hex[:12]
         record = {"log": name, "worker": self._worker, "number": self._sealed_as, **new.to_json()}
         if whole:
@@ -238,7 +243,7 @@ class _Tenant:
             return False
         self._take(self._at + 1, record)
         with self._lock:
-            self._book.forget(now)
+            self._book.prune(now)
         return True
 
     def _catch_up(self, journal: Any) -> None:

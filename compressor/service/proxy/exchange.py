@@ -34,29 +34,29 @@ class Exchange:
     send: Callable[[Any], Any]
     api: ProviderApi | None = None
     call: ResolvedCall | None = None
-    read: RequestBody | None = None
+    request_body: RequestBody | None = None
     warnings: list[str] = field(default_factory=list)
-    head: Headers = field(default_factory=list)
-    open: httpx.Response | None = None
+    response_headers: Headers = field(default_factory=list)
+    response: httpx.Response | None = None
 
     @property
-    def given(self) -> Json:
+    def data(self) -> Json:
         """The body as data; empty where it was not read."""
-        return {} if self.read is None else self.read.data
+        return {} if self.request_body is None else self.request_body.data
 
-    def written(self, made: Json) -> bytes:
+    def encode(self, made: Json) -> bytes:
         """A copy of the body as it goes on. ValueError for what JSON has no form for."""
-        return json_bytes(made) if self.read is None else self.read.written(made)
+        return json_bytes(made) if self.request_body is None else self.request_body.encode(made)
 
     @property
-    def heads(self) -> Headers:
+    def all_response_headers(self) -> Headers:
         """Our headers, with what went wrong."""
         if not self.warnings:
-            return self.head
+            return self.response_headers
         text = "not compressed: " + ", ".join(dict.fromkeys(self.warnings))
-        return [*self.head, (b"x-compressor-warning", text.encode("ascii", "replace"))]
+        return [*self.response_headers, (b"x-compressor-warning", text.encode("ascii", "replace"))]
 
-    def option(self, name: str) -> str:
+    def get_option(self, name: str) -> str:
         """What a header of ours says, "" if there is none."""
         wanted = f"x-compressor-{name}".encode()
         return next((value.decode("latin-1").strip() for n, value in self.headers if n == wanted), "")

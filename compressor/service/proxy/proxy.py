@@ -81,12 +81,12 @@ class Proxy:
     async def _serve(self, exchange: Exchange) -> None:
         start = time.perf_counter()
         await self._prepare(exchange)
-        self._metrics.own.labels(exchange.tenant.name).observe(time.perf_counter() - start)
+        self._metrics.overhead.labels(exchange.tenant.name).observe(time.perf_counter() - start)
         call = exchange.call
         raw, compressed = exchange.body, False
-        if call is not None and call.body is not exchange.given:
+        if call is not None and call.body is not exchange.data:
             try:
-                raw, compressed = exchange.written(call.body), True
+                raw, compressed = exchange.encode(call.body), True
             except ValueError as error:  # such as a number that JSON has no form for
                 self._fell_back(exchange, type(error).__name__)
                 call = exchange.call = None
@@ -96,26 +96,26 @@ class Proxy:
                 response, call = await self._forward_unchanged(exchange, call, response)
             kind = response.headers.get("content-type", "")
             if response.status_code >= 400:
-                self._metrics.upstream.labels(exchange.tenant.name, str(response.status_code)).inc()
+                self._metrics.upstream_errors.labels(exchange.tenant.name, str(response.status_code)).inc()
             packed = response.headers.get("content-encoding", "identity").lower() not in _READABLE
             if call is None or response.status_code != 200 or packed:
                 await self._expand_loop.relay(exchange, response)
             elif kind.startswith("text/event-stream"):
-                await self._expand_loop.streamed(exchange, call, response)
+                await self._expand_loop.send_stream(exchange, call, response)
             elif kind.startswith("application/json"):
-                await self._expand_loop.whole(exchange, call, response)
+                await self._expand_loop.send_whole(exchange, call, response)
             else:
                 await self._expand_loop.relay(exchange, response)
         finally:
-            if exchange.open is not None:
-                await exchange.open.aclose()
+            if exchange.response is not None:
+                await exchange.response.aclose()
 
     # -- before
 
     async def _prepare(self, exchange: Exchange) -> None:
         """Finds what to send. Never raises for what is ours: the request then goes out as it came."""
         api = APIS.get(exchange.path) if exchange.method == "POST" else None
-        if api is None or exchange.option("off").lower() in ("1", "true", "yes"):
+        if api is None or exchange.get_option("off").lower() in ("1", "true", "yes"):
             if exchange.path == "/v1/responses":
                 exchange.body = self._renamed(exchange)
             return
@@ -125,7 +125,7 @@ class Proxy:
             with span("work", {"code.function.name": "conversation"}):
                 made = await exchange.tenant.executor.run(self._read, exchange, api)
             if made is not None:  # here: the thread of one that took too long may still come to its end
-                exchange.call, exchange.head, work = made
+                exchange.call, exchange.response_headers, work = made
                 self._metrics.record(work)
         except Exception as error:
             self._fell_back(exchange, to_http_error(error).kind, error)
@@ -137,13 +137,13 @@ class Proxy:
     def _read(self, exchange: Exchange, api: ProviderApi) -> tuple[ResolvedCall, Headers, CompressionEvent] | None:
         start = time.perf_counter()
         talks = exchange.tenant.conversations
-        session, budget = exchange.option("session"), exchange.option("budget")
+        session, budget = exchange.get_option("session"), exchange.get_option("budget")
         try:
             limit = parse_budget(budget) if budget else None
         except ValueError:
             raise BudgetError("x-compressor-budget is tokens, a share or money") from None
-        exchange.read = talks.read(exchange.body)
-        call = talks.prepare(api, exchange.read, session, limit)
+        exchange.request_body = talks.read(exchange.body)
+        call = talks.prepare(api, exchange.request_body, session, limit)
         if call is None:
             return None
         id, balance, saved = talks.conversation_cost(call.conversation)
@@ -164,15 +164,15 @@ class Proxy:
         if b'"previous_response_id"' not in exchange.body:
             return exchange.body
         try:
-            given = exchange.given or parse(exchange.body, self._config.max_json_depth)
+            given = exchange.data or parse(exchange.body, self._config.max_json_depth)
             made = exchange.tenant.conversations.map_response_id(given)
-            return exchange.body if made is given else exchange.written(made)
+            return exchange.body if made is given else exchange.encode(made)
         except (HttpError, CompressorError, ValueError, AttributeError):
             return exchange.body
 
     def _fell_back(self, exchange: Exchange, reason: str, error: BaseException | None = None) -> None:
         exchange.warnings.append(reason)
-        exchange.head = [pair for pair in exchange.head if pair[0] == b"x-compressor-session"]
+        exchange.response_headers = [pair for pair in exchange.response_headers if pair[0] == b"x-compressor-session"]
         if error is not None and not isinstance(error, (CompressorError, HttpError)):
             log.error("not compressed, sent as it was: %s", type(error).__name__, exc_info=without_message(error))
 
@@ -182,14 +182,14 @@ class Proxy:
         readable = exchange.call is not None
         headers = request_headers(exchange.headers, readable)
         try:
-            model = str(exchange.given.get("model") or "")
-            exchange.open = await self._upstream.send(
+            model = str(exchange.data.get("model") or "")
+            exchange.response = await self._upstream.send(
                 exchange.method, exchange.path, exchange.query, headers, body, model
             )
-            return exchange.open
+            return exchange.response
         except HttpError as error:
-            self._metrics.upstream.labels(exchange.tenant.name, error.kind).inc()
-            error.headers |= {name.decode(): value.decode() for name, value in exchange.heads}
+            self._metrics.upstream_errors.labels(exchange.tenant.name, error.kind).inc()
+            error.headers |= {name.decode(): value.decode() for name, value in exchange.all_response_headers}
             raise
 
     async def _forward_unchanged(

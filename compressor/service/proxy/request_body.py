@@ -40,7 +40,7 @@ class RequestBody:
         #: Items that are not in here and were written last, by their ids, and what stands for them.
         self._new: dict[int, tuple[Any, str]] = {} if earlier is None else earlier._new
 
-    def written(self, made: dict[str, Any]) -> bytes:
+    def encode(self, made: dict[str, Any]) -> bytes:
         """A copy of `data` as JSON: what in it is the same object stands in the same characters. ValueError for what
         JSON has no form for."""
         if made is self.data and self.text:
@@ -86,7 +86,7 @@ class RequestBody:
         return f"[{','.join(parts)}]"
 
 
-def read(raw: bytes, depth: int, alike: Callable[[str], Iterable[RequestBody]]) -> RequestBody:
+def read_body(raw: bytes, depth: int, alike: Callable[[str], Iterable[RequestBody]]) -> RequestBody:
     """A body. `alike` gives earlier ones by the text of their first message that is not the system's. Refused (400) for
     what is no JSON or nested too deep, for what is no object, and for one that says a thing twice."""
     try:

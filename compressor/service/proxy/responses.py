@@ -15,7 +15,7 @@ from compressor.providers.expand_resolver import ResolvedCall
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.proxy.exchange import Exchange, UpstreamStreamError
-from compressor.service.proxy.sse import SseRewriter, blocks
+from compressor.service.proxy.sse import SseRewriter, split_events
 from compressor.service.proxy.upstream import Headers, response_headers
 from compressor.service.telemetry.metrics import Metrics
 from compressor.sessions import Conversation
@@ -42,7 +42,7 @@ class ExpandLoop:
             raise UpstreamStreamError(type(error).__name__) from None
         await exchange.send({"type": "http.response.body", "body": b""})
 
-    async def whole(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
+    async def send_whole(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
         """The answer in one piece, after as many rounds as it takes."""
         while True:
             body = await self._read_whole(exchange, response)
@@ -52,7 +52,7 @@ class ExpandLoop:
                 data = json.loads(body)
                 more = await _heard(call, data)
             except Exception as error:
-                exchange.tenant.conversations.failing.note(error)
+                exchange.tenant.conversations.fail_open.note(error)
                 if call.tool and call.tool.encode() in body:  # the client must not see that call: it knows no such tool
                     response = await self._ask(exchange, exchange.body)
                     body = await self._read_whole(exchange, response)
@@ -72,12 +72,12 @@ class ExpandLoop:
             return await response.aread()
         except httpx.HTTPError as error:
             kind = type(error).__name__
-            self._metrics.upstream.labels(exchange.tenant.name, kind).inc()
+            self._metrics.upstream_errors.labels(exchange.tenant.name, kind).inc()
             raise HttpError(502, "upstream_broken", f"the provider's answer broke off ({kind})") from None
 
-    async def streamed(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
+    async def send_stream(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
         """The answer as a stream, which goes on while expand calls are answered."""
-        shaper = SseRewriter(call, exchange.tenant.conversations.failing)
+        shaper = SseRewriter(call, exchange.tenant.conversations.fail_open)
         await self._start(exchange, response.status_code, response_headers(response.headers.raw, unpacked=True))
 
         async def say(data: bytes) -> None:
@@ -86,10 +86,10 @@ class ExpandLoop:
 
         while True:
             try:
-                async for block in blocks(response.aiter_bytes()):
+                async for block in split_events(response.aiter_bytes()):
                     await say(shaper.feed(block))
             except httpx.HTTPError as error:
-                self._metrics.upstream.labels(exchange.tenant.name, type(error).__name__).inc()
+                self._metrics.upstream_errors.labels(exchange.tenant.name, type(error).__name__).inc()
                 raise UpstreamStreamError(type(error).__name__) from None
             try:
                 if not await run_in_thread(shaper.needs_another_round):
@@ -98,21 +98,23 @@ class ExpandLoop:
                 await response.aclose()
                 response = await self._again(exchange, call)
             except HttpError as error:
-                await say(shaper.failed(error.kind, str(error)))
+                await say(shaper.error_event(error.kind, str(error)))
                 break
             if response.status_code != 200:
-                await say(shaper.failed("upstream_error", await _message(response)))
+                await say(shaper.error_event("upstream_error", await _message(response)))
                 break
         await exchange.send({"type": "http.response.body", "body": b""})
 
     @staticmethod
     async def _start(exchange: Exchange, status: int, headers: Headers) -> None:
-        await exchange.send({"type": "http.response.start", "status": status, "headers": [*headers, *exchange.heads]})
+        await exchange.send(
+            {"type": "http.response.start", "status": status, "headers": [*headers, *exchange.all_response_headers]}
+        )
 
     async def _again(self, exchange: Exchange, call: ResolvedCall) -> httpx.Response:
         """The next round inside a call; tried twice."""
         self._metrics.expansions.labels(exchange.tenant.name).inc()
-        body = exchange.written(call.body)
+        body = exchange.encode(call.body)
         for last in (False, True):
             try:
                 response = await self._ask(exchange, body)

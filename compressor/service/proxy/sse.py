@@ -19,7 +19,7 @@ _LINE = re.compile(rb"\r\n|\n|\r")
 _LAST = ("message_stop", "response.completed", "response.incomplete", "response.failed")
 
 
-async def blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def split_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The events of a stream, each with the blank line that ends it."""
     buffer, seen = b"", 0
     async for chunk in chunks:
@@ -89,7 +89,7 @@ class SseRewriter:
         held = self._filter.finish() if self._filter is not None else []
         return b"".join(map(self._packed, held)) + self._done
 
-    def failed(self, kind: str, message: str) -> bytes:
+    def error_event(self, kind: str, message: str) -> bytes:
         """An error in the middle of the stream, in the form the SDKs raise."""
         error = {"type": kind, "message": message}
         if not self._named:

@@ -59,9 +59,9 @@ class Upstream:
         try:
             response = await self._send(method, url, asked.headers(headers), body)
         except BaseException as error:
-            asked.failed(error.kind if isinstance(error, HttpError) else type(error).__name__)
+            asked.on_error(error.kind if isinstance(error, HttpError) else type(error).__name__)
             raise
-        asked.answered(response)
+        asked.on_response(response)
         return response
 
     async def _send(self, method: str, url: str, headers: Headers, body: bytes) -> httpx.Response:

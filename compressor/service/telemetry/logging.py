@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from compressor.service.telemetry.metrics import CompressionEvent
 
 log = logging.getLogger("compressor.service")
-QUIET = ("/healthz", "/readyz", "/metrics")  # asked every few seconds by machines: logged at debug, never traced
-SHOWN = 2_000  # characters of content that a line may show
+PROBE_ROUTES = ("/healthz", "/readyz", "/metrics")  # asked every few seconds by machines: logged at debug, never traced
+MAX_CONTENT_CHARS = 2_000  # characters of content that a line may show
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,99}")
 _METHODS = frozenset("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".split())
 
@@ -37,7 +37,7 @@ class RequestRecord:
     route: str = "other"
     status: int = 0
     work: CompressionEvent | None = None
-    waited: float = 0.0
+    queue_seconds: float = 0.0
     trace: str = ""
     reasons: list[str] = field(default_factory=list)
 
@@ -49,10 +49,14 @@ class RequestRecord:
         """The line's fields. Times are milliseconds."""
         out: dict[str, Any] = {"id": self.id, "tenant": self.tenant, "method": self.method, "route": self.route}
         out |= {"status": self.status, "ms": round(1000 * seconds, 2)}
-        if self.waited >= 0.001:
-            out["wait_ms"] = round(1000 * self.waited, 2)
+        if self.queue_seconds >= 0.001:
+            out["wait_ms"] = round(1000 * self.queue_seconds, 2)
         if (work := self.work) is not None:
-            out |= {"tokens_before": work.before, "tokens_after": work.after, "saved": round(work.saved, 6)}
+            out |= {
+                "tokens_before": work.tokens_before,
+                "tokens_after": work.tokens_after,
+                "saved": round(work.saved, 6),
+            }
             out["tier"] = work.tier
             if work.cache:
                 out["cache"] = work.cache
@@ -66,10 +70,10 @@ class RequestRecord:
 
 
 #: The request at hand, in its task and in the threads that work for it.
-CURRENT: ContextVar[RequestRecord | None] = ContextVar("CURRENT", default=None)
+CURRENT_RECORD: ContextVar[RequestRecord | None] = ContextVar("CURRENT", default=None)
 
 
-def start(method: str, asked: bytes) -> RequestRecord:
+def start_record(method: str, asked: bytes) -> RequestRecord:
     """A request's record. asked: its `x-request-id`, which is taken over if it is one, so that one id leads through
     all services."""
     known = _ID.fullmatch(asked.decode("latin-1"))
@@ -81,21 +85,23 @@ def known_method(method: str) -> str:
     return method if method in _METHODS else "_OTHER"
 
 
-def finish(record: RequestRecord, seconds: float) -> None:
+def log_request(record: RequestRecord, seconds: float) -> None:
     """Writes the request's line: an error for 5xx, a warning for 4xx."""
     level = logging.ERROR if record.status >= 500 else logging.WARNING if record.status >= 400 else logging.INFO
-    if level == logging.INFO and record.route in QUIET:
+    if level == logging.INFO and record.route in PROBE_ROUTES:
         level = logging.DEBUG
     if log.isEnabledFor(level):
         log.log(level, "request", extra={"data": record.data(seconds)})
 
 
-def content(record: RequestRecord, body: bytes, redact: Callable[[str], str]) -> None:
+def log_content(record: RequestRecord, body: bytes, redact: Callable[[str], str]) -> None:
     """Writes the beginning of a request's body, at debug level. `redact` takes secrets out of a text."""
     if body and log.isEnabledFor(logging.DEBUG):
-        text = redact(body[: 10 * SHOWN].decode("utf-8", "replace"))  # first, or a cut secret would not be known as one
-        more = "…" if len(text) > SHOWN or len(body) > 10 * SHOWN else ""
-        log.debug("content", extra={"data": {"id": record.id, "body": text[:SHOWN] + more}})
+        text = redact(
+            body[: 10 * MAX_CONTENT_CHARS].decode("utf-8", "replace")
+        )  # first, or a cut secret would not be known as one
+        more = "…" if len(text) > MAX_CONTENT_CHARS or len(body) > 10 * MAX_CONTENT_CHARS else ""
+        log.debug("content", extra={"data": {"id": record.id, "body": text[:MAX_CONTENT_CHARS] + more}})
 
 
 def pseudonym(tenant: str, session: str) -> str:

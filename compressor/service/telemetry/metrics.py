@@ -26,12 +26,12 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from compressor._version import __version__
 from compressor.errors import CompressorError
-from compressor.service.telemetry.logging import CURRENT
+from compressor.service.telemetry.logging import CURRENT_RECORD
 from compressor.service.telemetry.no_savings_alert import NoSavingsMonitor
 from compressor.service.telemetry.warning_categories import categorize
 from compressor.storage.wrappers.resilient import StoreHealth
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _SESSIONS = 4_096  # whose last work is remembered
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _TIERS = frozenset(("fast", "embedding", "pruner", "perplexity", "cascade", "none"))
@@ -49,8 +49,8 @@ class CompressionEvent:
 
     tenant: str
     kind: Literal["call", "documents", "examples", "conversation", "session"]
-    before: int
-    after: int
+    tokens_before: int
+    tokens_after: int
     saved: float = 0.0
     seconds: float = 0.0
     cache: Literal["", "hit", "waited", "miss"] = ""
@@ -58,7 +58,7 @@ class CompressionEvent:
     session: str = ""
     warnings: tuple[str, ...] = ()
     refs: tuple[str, ...] = ()
-    billed: int = 0
+    billed_tokens: int = 0
     billed_cached: int = 0
 
 
@@ -68,7 +68,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = self._shown = CollectorRegistry()
         #: Whether other processes count, too: then the sources have to be asked now and then, for whoever is shown us.
-        self.several = bool(folder := os.environ.get(_FOLDER))
+        self.is_multiprocess = bool(folder := os.environ.get(_FOLDER))
         if folder:
             if not os.path.isdir(folder):
                 raise CompressorError(f"{_FOLDER} names no folder: {folder!r}; make it, or unset it")
@@ -81,25 +81,25 @@ class Metrics:
         self._sessions: OrderedDict[tuple[str, str], tuple[int, int, int]] = OrderedDict()
         self._lock, self._refreshing = threading.Lock(), threading.Lock()
         given: Any = {"registry": self._registry, "namespace": "compressor"}
-        timed: Any = {**given, "buckets": SECONDS}
+        timed: Any = {**given, "buckets": DURATION_BUCKETS}
         live: Any = {**given, "multiprocess_mode": "livesum"}
         self.requests = Counter("requests", "Requests answered.", ["tenant", "route", "status"], **given)
-        self.seconds = Histogram("request_seconds", "Until the answer was over.", ["tenant", "route"], **timed)
-        self.own = Histogram(
+        self.request_seconds = Histogram("request_seconds", "Until the answer was over.", ["tenant", "route"], **timed)
+        self.overhead = Histogram(
             "overhead_seconds", "What the proxy itself took before it asked upstream.", ["tenant"], **timed
         )
-        self.waits = Histogram(
+        self.queue_waits = Histogram(
             "queue_wait_seconds", "Until a call's turn came, by what it waited for.", ["queue"], **timed
         )
-        self.inside = Gauge("requests_in_flight", "Requests under way.", ["tenant"], **live)
+        self.in_flight = Gauge("requests_in_flight", "Requests under way.", ["tenant"], **live)
         self.compressions = Counter("compressions", "Contexts compressed.", ["tenant", "kind", "tier"], **given)
-        self.took = Histogram(
+        self.compression_seconds = Histogram(
             "compression_seconds", "A compression, without the provider.", ["tenant", "kind"], **timed
         )
-        self.results = Counter("result_cache", "Results asked of the cache.", ["tenant", "outcome"], **given)
-        self.before = Counter("tokens_before", "Tokens of contexts as they came.", ["tenant"], **given)
-        self.after = Counter("tokens_after", "Tokens of contexts as they went.", ["tenant"], **given)
-        self.billed = Counter(
+        self.result_cache = Counter("result_cache", "Results asked of the cache.", ["tenant", "outcome"], **given)
+        self.tokens_before = Counter("tokens_before", "Tokens of contexts as they came.", ["tenant"], **given)
+        self.tokens_after = Counter("tokens_after", "Tokens of contexts as they went.", ["tenant"], **given)
+        self.billed_tokens = Counter(
             "provider_prompt_tokens", "Prompt tokens that the provider billed.", ["tenant", "cached"], **given
         )
         # Two that only rise, so that a restart is none of a loss; and what is left of them.
@@ -115,9 +115,13 @@ class Metrics:
         self.fallbacks = Counter("fallbacks", "Requests sent as they were, and why.", ["tenant", "reason"], **given)
         self.warnings = Counter("warnings", "What compressions warned of.", ["tenant", "reason"], **given)
         self.expansions = Counter("expansions", "Expand rounds resolved inside calls.", ["tenant"], **given)
-        self.upstream = Counter("upstream_errors", "Upstream errors, by status or kind.", ["tenant", "kind"], **given)
-        self.unsaving = Counter("calls_without_savings", "Compressions that came out no smaller.", ["tenant"], **given)
-        self.unsaving_share = Gauge(
+        self.upstream_errors = Counter(
+            "upstream_errors", "Upstream errors, by status or kind.", ["tenant", "kind"], **given
+        )
+        self.calls_without_savings = Counter(
+            "calls_without_savings", "Compressions that came out no smaller.", ["tenant"], **given
+        )
+        self.no_savings_fraction = Gauge(
             "unsaving_calls_ratio",
             "Share of a tenant's last calls (100 at most) that saved less than 1 % or nothing.",
             ["tenant"],
@@ -125,7 +129,7 @@ class Metrics:
             **given,
         )
         self.sessions = Gauge("sessions_open", "Sessions and conversations held in memory.", ["tenant"], **live)
-        self.breaker = Gauge("store_breaker_open", "Processes whose breaker before the store is open.", **live)
+        self.circuit_open = Gauge("store_breaker_open", "Processes whose breaker before the store is open.", **live)
         self.pending = Gauge("store_pending_values", "Values that wait to be written to the store.", ["tenant"], **live)
         self.dropped = Counter(
             "store_dropped_values", "Values that could not be written to the store.", ["tenant"], **given
@@ -142,23 +146,23 @@ class Metrics:
         reasons = [categorize(warning) for warning in warnings]
         tier = "fast" if "scorer_fell_back" in reasons else work.tier if work.tier in _TIERS else "other"
         self.compressions.labels(tenant, work.kind, tier).inc()
-        self.took.labels(tenant, work.kind).observe(work.seconds)
-        self.before.labels(tenant).inc(work.before)
-        self.after.labels(tenant).inc(work.after)
+        self.compression_seconds.labels(tenant, work.kind).observe(work.seconds)
+        self.tokens_before.labels(tenant).inc(work.tokens_before)
+        self.tokens_after.labels(tenant).inc(work.tokens_after)
         if work.cache:
-            self.results.labels(tenant, work.cache).inc()
+            self.result_cache.labels(tenant, work.cache).inc()
         self.saved.labels(tenant).inc(work.saved)
         self.gained.labels(tenant).inc(max(0.0, work.saved))  # of both, or one could not be compared with the other
         self.lost.labels(tenant).inc(max(0.0, -work.saved))
         if billed:
-            self.billed.labels(tenant, "yes").inc(cached)
-            self.billed.labels(tenant, "no").inc(billed - cached)
-        if work.after >= work.before:
-            self.unsaving.labels(tenant).inc()
+            self.billed_tokens.labels(tenant, "yes").inc(cached)
+            self.billed_tokens.labels(tenant, "no").inc(billed - cached)
+        if work.tokens_after >= work.tokens_before:
+            self.calls_without_savings.labels(tenant).inc()
         for why in reasons:
             self.warnings.labels(tenant, why).inc()
-        self._observe(tenant, 1 - work.after / work.before if work.before else 0.0, reasons)
-        if (record := CURRENT.get()) is not None:
+        self._observe(tenant, 1 - work.tokens_after / work.tokens_before if work.tokens_before else 0.0, reasons)
+        if (record := CURRENT_RECORD.get()) is not None:
             record.work = work
             record.warn(*reasons)
         for listener in self.listeners:
@@ -169,16 +173,16 @@ class Metrics:
         why = categorize(warning)
         self.fallbacks.labels(tenant, why).inc()
         self._observe(tenant, 0.0, [why])
-        if (record := CURRENT.get()) is not None:
+        if (record := CURRENT_RECORD.get()) is not None:
             record.warn(why)
 
     def record_queue_wait(self, queue: str, seconds: float) -> None:
         """A call waited its turn: for a "thread", or for the "scorer"."""
-        self.waits.labels(queue).observe(seconds)
+        self.queue_waits.labels(queue).observe(seconds)
 
     def record_store_health(self, health: Mapping[str, StoreHealth]) -> None:
         """How it is with each tenant's part of a remote store. Breaker and failures are the same for all."""
-        self.breaker.set(any(now.state != "closed" for now in health.values()))
+        self.circuit_open.set(any(now.state != "closed" for now in health.values()))
         last, self._stored = self._stored, dict(health)
         failures = max((now.failures for now in health.values()), default=0)
         self.failures.inc(max(0, failures - max((then.failures for then in last.values()), default=0)))
@@ -203,17 +207,17 @@ class Metrics:
             return work.warnings, 0, 0
         with self._lock:
             known = self._sessions.pop((work.tenant, work.session), None)
-            self._sessions[work.tenant, work.session] = len(work.warnings), work.billed, work.billed_cached
+            self._sessions[work.tenant, work.session] = len(work.warnings), work.billed_tokens, work.billed_cached
             if len(self._sessions) > _SESSIONS:
                 self._sessions.popitem(last=False)
         if known is None:  # what was billed before this process knew it is not this process's news
             return work.warnings, 0, 0
-        billed = max(0, work.billed - known[1])
+        billed = max(0, work.billed_tokens - known[1])
         return work.warnings[known[0] :], billed, min(max(0, work.billed_cached - known[2]), billed)
 
     def _observe(self, tenant: str, share: float, reasons: list[str]) -> None:
         if (unsaving := self._savings.observe(tenant, share, reasons)) is not None:
-            self.unsaving_share.labels(tenant).set(unsaving)
+            self.no_savings_fraction.labels(tenant).set(unsaving)
 
 
 def prepare_multiprocess() -> str:

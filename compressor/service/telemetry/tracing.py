@@ -24,7 +24,7 @@ from compressor.errors import CompressorError, MissingDependencyError
 from compressor.service.telemetry.logging import RequestRecord, known_method, pseudonym
 
 log = logging.getLogger("compressor.service")
-CLOSING = 3.0  # seconds that the last spans have to be sent when the service ends
+FLUSH_TIMEOUT = 3.0  # seconds that the last spans have to be sent when the service ends
 LONGEST = 100  # characters of a client's word for a model
 _OPERATIONS = ("put", "get", "get_many", "read_log", "append_log", "drop_log")
 _PROVIDERS = {"/v1/chat/completions": "openai", "/v1/responses": "openai", "/v1/messages": "anthropic"}
@@ -36,7 +36,7 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 Headers = list[tuple[bytes, bytes]]
 
 
-def wanted(otel: bool | None, env: Mapping[str, str]) -> bool:
+def is_enabled(otel: bool | None, env: Mapping[str, str]) -> bool:
     """Whether traces are to be sent: `Config.otel`, or where that says nothing, the environment. CompressorError for a
     way to send them that there is not."""
     exporter = env.get("OTEL_TRACES_EXPORTER", "").strip().lower()
@@ -82,7 +82,7 @@ class Tracing:
         attributes."""
         return _request(self._tracer, record, headers)
 
-    def watch(self, store: Any) -> None:
+    def trace_store(self, store: Any) -> None:
         """From here on every call of this store is a span."""
         if id(store) in self._stores:
             return
@@ -96,7 +96,7 @@ class Tracing:
         # The SDK's own shutdown waits half a minute for a collector that is gone.
         ending = threading.Thread(target=self._provider.shutdown, name="compressor-traces", daemon=True)
         ending.start()
-        ending.join(CLOSING)
+        ending.join(FLUSH_TIMEOUT)
         if ending.is_alive():
             log.warning("the last traces could not be sent")
 
@@ -141,7 +141,7 @@ class UpstreamSpan:
         kept = [(name, value) for name, value in headers if name not in _PARENTS]
         return kept + [(name.encode(), value.encode()) for name, value in carrier.items()]
 
-    def answered(self, response: httpx.Response) -> None:
+    def on_response(self, response: httpx.Response) -> None:
         """The answer has begun; the span ends when it is closed."""
         self._span.set_attribute("http.response.status_code", response.status_code)
         if response.status_code >= 400:
@@ -149,7 +149,7 @@ class UpstreamSpan:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _Until(response.stream, self._span.end)
 
-    def failed(self, kind: str) -> None:
+    def on_error(self, kind: str) -> None:
         """There is no answer, for this kind of error."""
         self._fail(kind)
         self._span.end()
@@ -210,7 +210,7 @@ def _attributes(record: RequestRecord) -> dict[str, Any]:
     if record.reasons:
         out["compressor.warnings"] = record.reasons
     if (work := record.work) is not None:
-        out |= {"compressor.tokens.before": work.before, "compressor.tokens.after": work.after}
+        out |= {"compressor.tokens.before": work.tokens_before, "compressor.tokens.after": work.tokens_after}
         out |= {"compressor.saved_dollars": work.saved, "compressor.tier": work.tier}
         if work.cache:
             out["compressor.cache"] = work.cache
