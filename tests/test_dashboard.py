@@ -42,7 +42,8 @@ from compressor.service.dashboard.time_series import (
     quantile,
 )
 from compressor.service.dashboard.usage_recorder import NAME, WHOLE, UsageRecorder
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics
+from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.sessions.state import SessionState
 
 NOW = 1_800_000_000.0

@@ -496,12 +496,12 @@ def test_openapi_has_every_route_with_an_example(service: Service) -> None:
     }
     assert set(described["paths"]) == wanted
     shapes = described["components"]["schemas"]
-    for name in ("Compress", "Documents", "Examples", "Append", "View", "Recall", "Expand", "Error"):
+    for name in ("CompressRequest", "DocumentsRequest", "ExamplesRequest", "AppendRequest", "ViewRequest", "RecallRequest", "ExpandRequest", "ErrorResponse"):
         assert shapes[name]["examples"], name
     for path, name in (
-        ("/v1/compress", "Compress"),
-        ("/v1/compress/documents", "Documents"),
-        ("/v1/examples", "Examples"),
+        ("/v1/compress", "CompressRequest"),
+        ("/v1/compress/documents", "DocumentsRequest"),
+        ("/v1/examples", "ExamplesRequest"),
     ):
         assert service.http.post(path, json=shapes[name]["examples"][0]).status_code == 200
     assert service.http.get("/docs").status_code == 404
@@ -584,7 +584,7 @@ def test_the_command_serves_and_ends_when_told(tmp_path: Path) -> None:
 
 def test_work_that_nobody_waits_for_takes_one_tenants_threads_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread cannot be ended: what was answered 504 counts until it is over."""
-    monkeypatch.setattr(tenants, "MAX_FRACTION_PER_TENANT", 2)
+    monkeypatch.setattr(tenants, "MAX_THREADS_PER_TENANT", 2)
     keys, known = two_tenants()
     with ScriptedServer([Reply("hello")]) as provider, Service(timeout=0.5, upstream=provider.url, **known) as service:
         go = threading.Event()

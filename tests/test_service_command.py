@@ -261,7 +261,7 @@ def test_https(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         service.process.terminate()
         assert service.ends() == 0
     assert run(monkeypatch, "serve", "--tls-key", cert) == 2
-    assert "cannot be used" in capsys.readouterr().err
+    assert "Cannot use" in capsys.readouterr().err
 
 
 def run(patch: pytest.MonkeyPatch, *words: str) -> int:
@@ -291,14 +291,14 @@ def test_what_cannot_be_had_is_one_line(
             (["--port", port, "--store", "memory"], "in use"),
             (["--port", "70000"], "65535"),
             (["--host", "no.such.host.invalid", "--keys", str(mine)], "TENANT"),
-            (["--keys", str(tmp_path / "none")], "cannot be read"),
-            (["--config", str(tmp_path / "none")], "cannot be read"),
+            (["--keys", str(tmp_path / "none")], "Cannot read"),
+            (["--config", str(tmp_path / "none")], "Cannot read"),
             (["--config", str(bad)], "prot"),
             (["--upstream", "ftp://user:secret@host"], "base URL"),
             (["--workers", "2", "--store", "memory"], "share"),
             (["--workers", "0"], "minimum is 1"),
             (["--tls-cert", str(mine)], "together"),
-            (["--tls-cert", str(mine), "--tls-key", str(mine)], "cannot be used"),
+            (["--tls-cert", str(mine), "--tls-key", str(mine)], "Cannot use"),
             (["--tls-cert", str(tmp_path / "none"), "--tls-key", str(mine)], "No such file"),
             (["--store", "a.db", "--redis-url", "redis://h"], "one of them"),
             (["--shutdown-timeout", "-1"], "--shutdown-timeout=-1"),
@@ -349,7 +349,7 @@ def test_the_password_comes_from_a_file(tmp_path: Path) -> None:
     for kept in ("redis://:own@h", "memory", "/data/store.db"):
         assert store(kept) == kept
     file.unlink()
-    with pytest.raises(CompressorError, match="cannot be read"):
+    with pytest.raises(CompressorError, match="Cannot read"):
         store("redis://h")
 
 

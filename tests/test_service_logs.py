@@ -24,6 +24,7 @@ from telemetry_tools import lines, wait_for
 from compressor.service.settings import Settings
 from compressor.service.settings_sources import load
 from compressor.service.telemetry import logging as logs
+from compressor.service.telemetry import records
 from compressor.service.telemetry import warning_categories
 
 SECRET = "sk-proj-" + "q7Zt0Xc9LmB2vR5kWy8NpJ4hGd6s"  # nobody's
@@ -48,7 +49,7 @@ def test_a_request_is_one_line_with_what_was_done_and_no_content() -> None:
     assert compressed["id"] == "trace-me/42" and compressed["tenant"] == "red" and compressed["status"] == 200
     assert (compressed["tokens_before"], compressed["tokens_after"]) == (made["tokens_before"], made["tokens_after"])
     assert compressed["route"] == "/v1/compress" and compressed["tier"] == "fast" and compressed["ms"] > 0
-    assert viewed["session"] == logs.pseudonym("red", "alices-divorce") != logs.pseudonym("blue", "alices-divorce")
+    assert viewed["session"] == records.pseudonym("red", "alices-divorce") != logs.pseudonym("blue", "alices-divorce")
     levels = [line["level"] for line in (compressed, missing, probe, stranger)]
     assert levels == ["info", "warning", "debug", "warning"]
     assert stranger["tenant"] == "-" and stranger["status"] == 401
@@ -60,10 +61,10 @@ def test_a_request_is_one_line_with_what_was_done_and_no_content() -> None:
 def test_nothing_that_a_client_sends_makes_a_second_line(sent: str) -> None:
     record = logs.start_record(sent, sent.encode("latin-1", "replace"))
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,99}", record.id)
-    assert record.method in ("_OTHER", *logs._METHODS)
+    assert record.method in ("_OTHER", *records._METHODS)
     written = logging.LogRecord("x", logging.INFO, "", 1, sent, None, None)
     written.data = {**record.data(0.1), "route": sent}
-    line = logs._Lines().format(written)
+    line = logs.JsonFormatter().format(written)
     assert line.isascii() and line.isprintable() and len(line.splitlines()) == 1
     assert json.loads(line)["route"] == sent
 
@@ -107,15 +108,15 @@ def test_switches_are_read_from_the_environment() -> None:
     ("warning", "name"),
     [
         ("pruner: pruner on cpu: not finished after 2 s; scored by the fast tier instead", "scorer_fell_back"),
-        ("gate: costs more than it saves; sent as it was", "gate"),
-        ("block 3 (message 7): the JSON excerpt does not parse; sent unchanged", "guard"),
+        ("gate: costs more than it saves; sent as it was", "cost_gate"),
+        ("block 3 (message 7): the JSON excerpt does not parse; sent unchanged", "output_validation"),
         ("12 old messages were left out whole, because the budget has no room for their marks", "rounds_left_out"),
         ("3 rounds were left out whole, and there was no place for a line about them", "rounds_left_out"),
-        ("2 old constraints of users found no room; pin what must hold", "constraints_lost"),
+        ("2 old constraints of users found no room; pin what must hold", "constraints_dropped"),
         ("summary by extraction, because gpt failed: TimeoutError", "summary_failed"),
         ("2 of 9 sentences were dropped: not in their source: x", "summary_corrected"),
         ("the budget forced a compaction inside a turn with signed reasoning", "forced_compaction"),
-        (STORE_UNAVAILABLE, "cache_away"),
+        (STORE_UNAVAILABLE, "cache_unavailable"),
         ("refused by the provider", "refused_by_provider"),
         ("StoreError", "store_error"),
         ("timeout", "timeout"),

@@ -27,7 +27,8 @@ from telemetry_tools import lines, wait_for
 
 from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics
+from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.telemetry.no_savings_alert import WINDOW_CALLS, MIN_CALLS
 from compressor.storage.wrappers.resilient import StoreHealth
 
@@ -163,7 +164,8 @@ def test_waits_are_counted_for_threads_and_for_the_scorer() -> None:
 
 WORKER = """
 import sys
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics, use_metrics_slot
+from compressor.service.telemetry.metrics import Metrics, use_metrics_slot
+from compressor.service.telemetry.records import CompressionEvent
 use_metrics_slot(int(sys.argv[2]))
 metrics = Metrics()
 metrics.record(CompressionEvent("red", "call", 100, 40, saved=float(sys.argv[1]), seconds=0.01))

@@ -386,7 +386,7 @@ def test_an_error_of_ours_lets_the_request_through(kind: str, stream: bool, monk
         for name in ("put", "get", "read_log", "append_log"):
             monkeypatch.setattr(store, name, fails)
         assert one.ask(stream).text == "It stopped."
-        monkeypatch.setattr(service.gate._tenants.get("local").conversations, "call", lambda *_: 1 / 0)
+        monkeypatch.setattr(service.gate._tenants.get("local").conversations, "prepare", lambda *_: 1 / 0)
         one.say("Thanks.")
         assert one.ask(stream).text == "Bye."
         assert service.metric("fallbacks_total", reason="store_error") == 1

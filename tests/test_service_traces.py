@@ -27,7 +27,7 @@ pytest.importorskip("prometheus_client")
 from service_tools import Service, history, two_tenants
 from telemetry_tools import lines, wait_for
 
-from compressor.service.telemetry import logging as logs
+from compressor.service.telemetry import records
 from compressor.service.telemetry.tracing import Tracing, span, is_enabled
 
 
@@ -116,7 +116,7 @@ def test_a_proxied_request_is_one_trace_from_the_caller_to_the_provider(otel: Ca
     about = values_of(servers[0].attributes)
     assert about["compressor.tenant"] == "red" and about["http.response.status_code"] == 200
     assert about["compressor.tokens.after"] < about["compressor.tokens.before"]
-    assert about["gen_ai.conversation.id"] == logs.pseudonym("red", "alices-divorce")
+    assert about["gen_ai.conversation.id"] == records.pseudonym("red", "alices-divorce")
     works = [one for one in spans if one.name == "work"]
     calls = [one for one in spans if one.name == "chat gpt-4o"]
     assert len(works) == len(calls) == 2

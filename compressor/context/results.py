@@ -65,7 +65,7 @@ class BaseResult:
     is_estimate: bool = False  # token counts come from a calibrated estimate, not from the model's own tokenizer
     tokenizer: str = ""
     #: Where the compressor caches: whether this result was there, was being worked out by another, or was worked out.
-    cached: Literal["", "hit", "waited", "miss"] = ""
+    cached: Literal["", "hit", "coalesced", "miss"] = ""
     _cache_dependencies: CacheDependencies = field(default=CacheDependencies(), repr=False)
     _dropped: Callable[[], list[Dropped]] = field(default=list, repr=False)
     _blocks: Callable[[], list[BlockReport]] = field(default=list, repr=False)

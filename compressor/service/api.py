@@ -26,9 +26,10 @@ from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import parse
 from compressor.service.settings import Settings
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics
+from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.telemetry.tracing import span
-from compressor.service.tenant_executor import MAX_FRACTION_PER_TENANT, TenantExecutor
+from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, TenantExecutor
 from compressor.service.tenants import Tenant, Tenants
 from compressor.sessions import Session
 from compressor.sessions.expand_tool import MOST
@@ -96,7 +97,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
     routes = APIRouter(route_class=_Route)
 
     own = TenantExecutor(
-        MAX_FRACTION_PER_TENANT, config.timeout
+        MAX_THREADS_PER_TENANT, config.timeout
     )  # for what is asked of the service itself, however busy a tenant's are
 
     async def work(hands: TenantExecutor, function: Callable[..., T], *args: Any) -> T:

@@ -15,7 +15,7 @@ from compressor.service.conversations import ConversationRegistry
 from compressor.service.request_limits import RateLimiter
 from compressor.service.session_registry import SessionRegistry
 from compressor.service.settings import Settings
-from compressor.service.tenant_executor import MAX_FRACTION_PER_TENANT, SLOTS, TenantExecutor
+from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, SLOTS, TenantExecutor
 from compressor.service.tenant_storage import TenantStores
 from compressor.sessions.cost_report import CostReport
 from compressor.storage.base import BlobStore
@@ -32,7 +32,7 @@ class Tenant:
         self.sessions = SessionRegistry(compressor, config.session_policy(), config.max_conversations)
         self.conversations = ConversationRegistry(compressor, self.sessions, config)
         self.rate_limiter = RateLimiter(config.max_concurrent_requests, config.requests_per_minute)
-        self.executor = TenantExecutor(MAX_FRACTION_PER_TENANT, config.timeout, slots)
+        self.executor = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout, slots)
 
     def count_open(self) -> int:
         """Sessions and conversations that this process holds."""

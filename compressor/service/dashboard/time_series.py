@@ -12,7 +12,7 @@ from typing import Any
 
 from compressor.service.telemetry.metrics import DURATION_BUCKETS
 
-FIELDS = ("calls", "before", "after", "saved", "hits", "waited", "misses", "fallbacks", "expansions")
+FIELDS = ("calls", "before", "after", "saved", "hits", "coalesced", "misses", "fallbacks", "expansions")
 WIDTH = len(FIELDS) + len(DURATION_BUCKETS) + 1
 MINUTES = 24 * 60  # that are kept,
 HOURS = 30 * 24  # and hours

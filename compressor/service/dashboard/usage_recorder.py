@@ -19,7 +19,8 @@ from uuid import uuid4
 
 from compressor.errors import CompressorError, RefError, StoreError
 from compressor.service.dashboard.time_series import FIELDS, SESSIONS, TimeSeries, duration_column
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics
+from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.sessions.cost_report import CostReport
 from compressor.storage.base import AppendLog
 
@@ -32,7 +33,7 @@ CALLS = 50  # single calls that are remembered, here only
 WORKERS = 64  # whose last records are remembered
 SEVERAL = ("conversation", "session")  # kinds of work that belong to more than one call
 NAME = "ledger:1"  # of the log, with the form of its records
-_CACHE = {"hit": "hits", "waited": "waited", "miss": "misses"}
+_CACHE = {"hit": "hits", "coalesced": "coalesced", "miss": "misses"}
 _AT = {name: i for i, name in enumerate(FIELDS)}
 
 #: A tenant's journal, and what is known of its sessions by their ids; None for a tenant that has not come yet.

@@ -28,7 +28,8 @@ from compressor.service.proxy.responses import ExpandLoop
 from compressor.service.proxy.upstream import Headers, Upstream, request_headers
 from compressor.service.request_limits import parse
 from compressor.service.settings import Settings, parse_budget
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics
+from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.telemetry.tracing import span
 
 log = logging.getLogger("compressor.service")

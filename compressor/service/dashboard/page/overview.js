@@ -25,7 +25,7 @@ export class Overview {
     });
     this.tokens = new Chart("Tokens", "area", [{ key: "after", label: "sent", tone: "blue" }, { key: "less", label: "saved", tone: "green" }], (v) => (v === null ? "–" : brief(v)), "nothing sent yet");
     this.money = new Chart("Net money saved", "bars", [{ key: "saved", label: "saved", tone: "green" }], (v) => (v === null ? "–" : dollars(v)), "nothing saved yet");
-    this.cache = new Chart("Result cache", "bars", [{ key: "hits", label: "hits", tone: "green" }, { key: "waited", label: "shared", tone: "blue" }, { key: "misses", label: "computed", tone: "grey" }], (v) => (v === null ? "–" : brief(v)), "no cached calls yet");
+    this.cache = new Chart("Result cache", "bars", [{ key: "hits", label: "hits", tone: "green" }, { key: "coalesced", label: "shared", tone: "blue" }, { key: "misses", label: "computed", tone: "grey" }], (v) => (v === null ? "–" : brief(v)), "no cached calls yet");
     this.latency = new Chart("Time added by the compressor", "lines", [{ key: "p50", label: "p50", tone: "blue" }, { key: "p95", label: "p95", tone: "amber" }, { key: "p99", label: "p99", tone: "red" }], seconds, "no calls yet");
     this.sessions = h("div", { class: "rows", role: "list" });
     this.sessionsNote = h("p", { class: "quiet" });
@@ -60,8 +60,8 @@ export class Overview {
     this.number("money", dollars(total.saved), total.saved < 0 ? "costs more than it saves" : "at list prices", total.saved < 0);
     const perCall = total.calls ? `${brief(total.before / total.calls)} tokens each` : "in this range";
     this.number("calls", brief(total.calls), total.fallbacks ? `${plural(total.fallbacks, "fallback")}` : perCall, total.fallbacks > 0);
-    const looked = total.hits + total.waited + total.misses;
-    this.number("hits", looked ? percent((total.hits + total.waited) / looked) : "–", looked ? `of ${brief(looked)} looked up` : "no cached calls");
+    const looked = total.hits + total.coalesced + total.misses;
+    this.number("hits", looked ? percent((total.hits + total.coalesced) / looked) : "–", looked ? `of ${brief(looked)} looked up` : "no cached calls");
     this.number("latency", seconds(total.p50), `p95 ${seconds(total.p95)} · p99 ${seconds(total.p99)}`);
     this.number("live", count(stats.sessions.live), `${count(stats.sessions.known)} known`);
     const points = stats.series.map((p) => ({ ...p, less: p.before - p.after }));
@@ -144,7 +144,7 @@ function callRow(call, now, old) {
     return old;
   }
   const kinds = { call: "context", documents: "documents", examples: "examples" };
-  const caches = { hit: "cache hit", waited: "shared", miss: "computed", "": "" };
+  const caches = { hit: "cache hit", coalesced: "shared", miss: "computed", "": "" };
   const share = call.before ? call.after / call.before : 1;
   const below = h("div", { class: "below" });
   const refs = call.refs.map((ref, i) =>
