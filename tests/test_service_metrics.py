@@ -109,9 +109,9 @@ def test_what_is_counted() -> None:
     assert value("compressor_warnings_total", tenant="red", reason="other") == MIN_CALLS
     assert value("compressor_provider_prompt_tokens_total", tenant="red", cached="yes") == 40 * (MIN_CALLS - 1)
     assert value("compressor_provider_prompt_tokens_total", tenant="red", cached="no") == 60 * (MIN_CALLS - 1)
-    assert value("compressor_store_breaker_open") == 1 and value("compressor_store_failures_total") == 3
+    assert value("compressor_store_circuit_open") == 1 and value("compressor_store_failures_total") == 3
     assert value("compressor_store_dropped_values_total", tenant="red") == 2
-    assert value("compressor_unsaving_calls_ratio", tenant="red") == pytest.approx(1 / (MIN_CALLS + 1))
+    assert value("compressor_calls_without_savings_ratio", tenant="red") == pytest.approx(1 / (MIN_CALLS + 1))
     assert value("compressor_calls_without_savings_total", tenant="blue") == 1
 
 
@@ -130,7 +130,7 @@ def test_compression_that_saves_nothing_is_said_once() -> None:
             ("blue", "warning"),  # for it had saved something since
         ]
         assert seen()[0]["reasons"] == {"nothing_to_cut": 50, "store_error": 50} and seen()[0]["calls"] == WINDOW_CALLS
-    found = families(metrics.text().decode())["compressor_unsaving_calls_ratio"]
+    found = families(metrics.text().decode())["compressor_calls_without_savings_ratio"]
     assert {sample.labels["tenant"]: sample.value for sample in found.samples} == {"red": 1, "blue": 1}
 
 
@@ -229,18 +229,18 @@ def test_a_store_that_is_away_shows(tmp_path: Path) -> None:
     with Service(store=redis.url) as service:
         body = {"messages": history(), "model": "gpt-4o", "budget": 1500}
         assert service.http.post("/v1/compress", json=body).status_code == 200
-        assert "compressor_store_breaker_open 0.0" in service.http.get("/metrics").text
+        assert "compressor_store_circuit_open 0.0" in service.http.get("/metrics").text
         redis.stop()
 
         def is_open() -> bool:
             service.http.post("/v1/compress", json={**body, "query": str(time.monotonic())})
-            return "compressor_store_breaker_open 1.0" in service.http.get("/metrics").text
+            return "compressor_store_circuit_open 1.0" in service.http.get("/metrics").text
 
         wait_for(is_open, 20)
         assert 'compressor_store_pending_values{tenant="local"} 0.0' not in service.http.get("/metrics").text
         assert service.metric("store_failures_total") >= 1
         redis.start()
-        wait_for(lambda: "compressor_store_breaker_open 0.0" in service.http.get("/metrics").text, 20)
+        wait_for(lambda: "compressor_store_circuit_open 0.0" in service.http.get("/metrics").text, 20)
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ READ = Reply("", [Call("read_log", {"path": "import.log"})])
 EXPAND = "expand_context"
 STILL = {"compact": False}  # where a test asks whether every request extends the one before it
 TALKS: dict[str, type[Talk]] = {"chat": ChatTalk, "responses": ResponsesTalk, "messages": MessagesTalk}
-SENT = ("x-compressor-tokens-before", "x-compressor-tokens-after", "x-compressor-saved-money", "x-compressor-session")
+SENT = ("x-compressor-tokens-before", "x-compressor-tokens-after", "x-compressor-saved-usd", "x-compressor-session")
 
 
 def expand(text: str = "", *more: Call) -> Any:
@@ -252,7 +252,7 @@ def test_bytes_and_headers_of_what_is_not_cut_are_the_same() -> None:
         ours = {"x-compressor-session": "s1", "connection": "keep-alive, x-hop", "x-hop": "1", "accept": "*/*"}
         response = service.http.post("/v1/chat/completions?a=1&b=%20", content=body, headers=asked | ours)
         again = httpx.post(f"{service.url}/v1/chat/completions", content=body, headers=asked)
-        off = service.http.post("/v1/chat/completions", content=body, headers=asked | {"x-compressor-off": "1"})
+        off = service.http.post("/v1/chat/completions", content=body, headers=asked | {"x-compressor-bypass": "1"})
         other = service.http.post("/v1/embeddings", content=b"\x00any", headers=asked)
         service.http.request("DELETE", "/v1/files/f%2F1", headers=asked)
     method, path, headers, got = upstream.seen[0]
@@ -280,7 +280,7 @@ def test_the_balance_is_in_the_headers() -> None:
             model="gpt-4o", messages=one.history, tools=one.tools
         )
         before, after = (int(raw.headers[f"x-compressor-tokens-{name}"]) for name in ("before", "after"))
-        assert after < 0.8 * before and float(raw.headers["x-compressor-saved-money"]) > 0
+        assert after < 0.8 * before and float(raw.headers["x-compressor-saved-usd"]) > 0
         assert raw.headers["x-compressor-session"].startswith("auto-")
 
 
@@ -295,7 +295,7 @@ def test_a_request_may_say_its_budget_or_that_it_is_left_alone() -> None:
     with proxied(script, extends=None) as (server, service):
         chat = client("chat", service.url).chat.completions.with_raw_response
         sizes, heads = [], []
-        for headers in ({}, {"x-compressor-budget": "1200"}, {"x-compressor-off": "1"}, {"x-compressor-budget": "x"}):
+        for headers in ({}, {"x-compressor-budget": "1200"}, {"x-compressor-bypass": "1"}, {"x-compressor-budget": "x"}):
             raw = chat.create(model="gpt-4o", messages=messages, extra_headers=headers)
             sizes.append(len(sent(server.requests[-1])))
             heads.append(raw.headers)

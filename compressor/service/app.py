@@ -86,7 +86,7 @@ def create_app(config: Settings | None = None) -> RequestHandler:
 def _sample(metrics: Metrics, tenants: Tenants) -> None:
     """Takes the numbers of now that nobody tells."""
     metrics.record_store_health(tenants.health())
-    for tenant in tenants.list():
+    for tenant in tenants.list_created():
         metrics.sessions.labels(tenant.name).set(tenant.count_open())
 
 

@@ -54,7 +54,9 @@ def is_enabled(otel: bool | None, env: Mapping[str, str]) -> bool:
     if otel is False or disabled or not (otel or named):
         return False
     if exporter not in ("", "otlp"):
-        raise CompressorError(f"OTEL_TRACES_EXPORTER={exporter!r} is not supported: use otlp, or none to send no traces")
+        raise CompressorError(
+            f"OTEL_TRACES_EXPORTER={exporter!r} is not supported: use otlp, or none to send no traces"
+        )
     protocol = env.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or env.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
     if protocol not in ("", "http/protobuf"):
         raise CompressorError(
@@ -141,14 +143,21 @@ class UpstreamSpan:
         from opentelemetry.trace import SpanKind
 
         parts = urlsplit(url)
-        attributes: dict[str, Any] = {"http.request.method": known_method(method), "server.address": parts.hostname or ""}
+        attributes: dict[str, Any] = {
+            "http.request.method": known_method(method),
+            "server.address": parts.hostname or "",
+        }
         if parts.port:
             attributes["server.port"] = parts.port
         name = "upstream"
         if method == "POST" and (provider := _PROVIDERS.get(path)):
             model = model[:MAX_MODEL_CHARS]
             name = f"chat {model}".strip()
-            attributes |= {"gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": model}
+            attributes |= {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": provider,
+                "gen_ai.request.model": model,
+            }
         self._span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
     def headers(self, headers: Headers) -> Headers:
