@@ -107,7 +107,7 @@ class RequestHandler:
                 raise HttpError(
                     401,
                     "misplaced_key",
-                    "Send the key of this service in the header x-compressor-key: other headers are forwarded to the provider",
+                    "Send the key of this service in x-compressor-key: other headers are forwarded to the provider",
                 )
         else:
             if scope["method"] == "GET":  # a browser sends it unasked, so it may only read

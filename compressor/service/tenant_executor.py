@@ -3,9 +3,9 @@
 A thread cannot be ended. So work that was abandoned (it took too long, or its client has gone) counts against the
 tenant's limit until it is over, and one tenant's slow work cannot take the threads of the others.
 
-Python computes in one thread at a time. Dozens of threads that want to compute only make each other, and the event loop,
-wait (half the requests a second: benchmarks/LOG.md, 2026-11-23). So where the work is Python's own, all tenants share
-`slots`, first come first served. Model scorers batch the work of many threads, and need no slots.
+Python computes in one thread at a time. Dozens of threads that want to compute only make each other, and the event
+loop, wait (half the requests a second: benchmarks/LOG.md, 2026-11-23). So where the work is Python's own, all tenants
+share `slots`, first come first served. Model scorers batch the work of many threads, and need no slots.
 """
 
 from __future__ import annotations

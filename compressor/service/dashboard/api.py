@@ -17,7 +17,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from compressor.context.formats import serialization
 from compressor.errors import UnknownRefError
-from compressor.service.api import _GONE, _WRONG, JsonResponse
+from compressor.service.api import ERROR_RESPONSES, REF_RESPONSES, JsonResponse
 from compressor.service.dashboard.session_inspector import SessionInspector
 from compressor.service.dashboard.usage_recorder import UsageRecorder
 from compressor.service.http_errors import HttpError
@@ -68,7 +68,7 @@ def router(config: Settings, ledger: UsageRecorder) -> APIRouter:
     for name in _FILES:
         routes.add_api_route(f"/{name}", page(name), methods=["GET"], include_in_schema=False)
 
-    @routes.get("/v1/stats", responses=_WRONG, tags=["dashboard"])
+    @routes.get("/v1/stats", responses=ERROR_RESPONSES, tags=["dashboard"])
     async def stats(
         request: Request,
         range: Annotated[Literal["1h", "24h", "30d"], Query(description="How far back.")] = "1h",
@@ -84,7 +84,7 @@ def router(config: Settings, ledger: UsageRecorder) -> APIRouter:
         made["calls"] = ledger.calls(tenant.name)
         return JsonResponse(made, headers=_PRIVATE)
 
-    @routes.get("/v1/sessions", responses=_WRONG, tags=["sessions"])
+    @routes.get("/v1/sessions", responses=ERROR_RESPONSES, tags=["sessions"])
     async def sessions(request: Request) -> JsonResponse:
         """The sessions and recognised conversations used last, newest first."""
         tenant = _tenant(request)
@@ -94,7 +94,7 @@ def router(config: Settings, ledger: UsageRecorder) -> APIRouter:
         listed = [_line(tenant, id, account, now, config) for id, account in newest]
         return JsonResponse({"now": now, "store": _state(well), "sessions": listed}, headers=_PRIVATE)
 
-    @routes.get("/v1/sessions/{id}/messages", responses=_WRONG | _GONE, tags=["sessions"])
+    @routes.get("/v1/sessions/{id}/messages", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
     async def messages(
         request: Request,
         id: Id,
@@ -115,7 +115,7 @@ def router(config: Settings, ledger: UsageRecorder) -> APIRouter:
 
         return JsonResponse(await _tenant(request).executor.run(run), headers=_PRIVATE)
 
-    @routes.get("/v1/sessions/{id}/messages/{number}", responses=_WRONG | _GONE, tags=["sessions"])
+    @routes.get("/v1/sessions/{id}/messages/{number}", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
     async def message(
         request: Request,
         id: Id,
