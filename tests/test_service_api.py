@@ -496,7 +496,8 @@ def test_openapi_has_every_route_with_an_example(service: Service) -> None:
     }
     assert set(described["paths"]) == wanted
     shapes = described["components"]["schemas"]
-    for name in ("CompressRequest", "DocumentsRequest", "ExamplesRequest", "AppendRequest", "ViewRequest", "RecallRequest", "ExpandRequest", "ErrorResponse"):
+    names = "Compress Documents Examples Append View Recall Expand"
+    for name in (*(f"{name}Request" for name in names.split()), "ErrorResponse"):
         assert shapes[name]["examples"], name
     for path, name in (
         ("/v1/compress", "CompressRequest"),

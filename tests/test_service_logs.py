@@ -24,8 +24,7 @@ from telemetry_tools import lines, wait_for
 from compressor.service.settings import Settings
 from compressor.service.settings_sources import load
 from compressor.service.telemetry import logging as logs
-from compressor.service.telemetry import records
-from compressor.service.telemetry import warning_categories
+from compressor.service.telemetry import records, warning_categories
 
 SECRET = "sk-proj-" + "q7Zt0Xc9LmB2vR5kWy8NpJ4hGd6s"  # nobody's
 

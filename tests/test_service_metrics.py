@@ -28,8 +28,8 @@ from telemetry_tools import lines, wait_for
 from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK
 from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.no_savings_alert import MIN_CALLS, WINDOW_CALLS
 from compressor.service.telemetry.records import CompressionEvent
-from compressor.service.telemetry.no_savings_alert import WINDOW_CALLS, MIN_CALLS
 from compressor.storage.wrappers.resilient import StoreHealth
 
 DOCS = Path(__file__).parent.parent / "docs" / "observability.md"

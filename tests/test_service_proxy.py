@@ -295,7 +295,12 @@ def test_a_request_may_say_its_budget_or_that_it_is_left_alone() -> None:
     with proxied(script, extends=None) as (server, service):
         chat = client("chat", service.url).chat.completions.with_raw_response
         sizes, heads = [], []
-        for headers in ({}, {"x-compressor-budget": "1200"}, {"x-compressor-bypass": "1"}, {"x-compressor-budget": "x"}):
+        for headers in (
+            {},
+            {"x-compressor-budget": "1200"},
+            {"x-compressor-bypass": "1"},
+            {"x-compressor-budget": "x"},
+        ):
             raw = chat.create(model="gpt-4o", messages=messages, extra_headers=headers)
             sizes.append(len(sent(server.requests[-1])))
             heads.append(raw.headers)

@@ -210,7 +210,7 @@ def test_redis_gone_and_back_in_the_middle(server: RedisServer, stalled: bool) -
 
         def append(number: int) -> int:
             """Until it is taken: `at` says what the client believes to be there, so that none is there twice."""
-            answer = http.post("/v1/sessions/s/append", json={"messages": [said(number)], "at": len(acknowledged)})
+            answer = http.post("/v1/sessions/s/append", json={"messages": [said(number)], "index": len(acknowledged)})
             if answer.status_code == 200:
                 acknowledged.append(said(number))
             elif answer.status_code == 503:

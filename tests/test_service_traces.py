@@ -28,7 +28,8 @@ from service_tools import Service, history, two_tenants
 from telemetry_tools import lines, wait_for
 
 from compressor.service.telemetry import records
-from compressor.service.telemetry.tracing import Tracing, span, is_enabled
+from compressor.service.telemetry.logging import start_record
+from compressor.service.telemetry.tracing import Tracing, is_enabled, span
 
 
 class Collector:
@@ -202,7 +203,7 @@ def test_without_a_collector_requests_are_served_and_the_end_is_bounded(
         assert time.perf_counter() - start < 3
     otel("http://127.0.0.1:9")  # nobody there
     tracing = Tracing()
-    with tracing.request(logs.start_record("GET", b""), [(b"traceparent", b"nonsense")]), span("work"):
+    with tracing.request(start_record("GET", b""), [(b"traceparent", b"nonsense")]), span("work"):
         pass
     start = time.perf_counter()
     tracing.close()

@@ -108,7 +108,7 @@ def serve(
     log.info("listening", extra={"data": {"urls": urls}})
     if settings.warns_about_unencrypted_secrets():
         log.warning(
-            "Redis stores the messages of named sessions unredacted, secrets included: set encryption keys (SECURITY.md)"
+            "Redis stores the messages of named sessions with their secrets: set encryption keys (see SECURITY.md)"
         )
     _run(settings, partial(_load_settings, config, flags), sockets)
 

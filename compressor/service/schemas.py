@@ -116,7 +116,7 @@ class AppendRequest(SessionOptions):
     index: StrictInt | None = Field(
         default=None,
         ge=0,
-        description="The index of the first message, which is the `count` of the last response. With it, an append whose "
+        description="The index of the first message: the `count` of the last response. With it, an append whose "
         "response was lost can be repeated safely. 409 if the session has other messages.",
     )
     pin: StrictBool = False

@@ -85,7 +85,7 @@ def read_config_file(path: str) -> dict[str, Any]:
     except OSError as error:
         raise CompressorError(f"Cannot read the config file {path!r}: {error.strerror}") from None
     except ImportError as error:
-        raise CompressorError(f"Reading the config file {path!r} needs the package {error.name}: install it") from None
+        raise CompressorError(f"Cannot read the config file {path!r}: {error}") from None
     except Exception as error:  # the parsers share no base class; their messages may quote a secret
         where = getattr(error, "lineno", None) or getattr(getattr(error, "problem_mark", None), "line", None)
         line = f" (line {where})" if where is not None else ""
