@@ -51,7 +51,13 @@ HOSTILE = "<script>document.title='taken'</script><img src=x onerror=\"document.
 
 
 def work(tenant: str = "local", **given: Any) -> CompressionEvent:
-    told: dict[str, Any] = {"kind": "conversation", "before": 1000, "after": 400, "saved": 0.01, "seconds": 0.02}
+    told: dict[str, Any] = {
+        "kind": "conversation",
+        "tokens_before": 1000,
+        "tokens_after": 400,
+        "saved": 0.01,
+        "seconds": 0.02,
+    }
     return CompressionEvent(tenant, **{**told, **given})
 
 

@@ -635,7 +635,7 @@ def test_a_hundred_thousand_mistakes_hold_nobody_up(service: Service) -> None:
 
 
 def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD", 0.2)
+    monkeypatch.setattr(http_protocol, "HEADER_TIMEOUT", 0.2)
     whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
     with Service() as service:
         for said in (b"", whole[:9]):
@@ -653,7 +653,7 @@ def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_client_that_takes_nothing_of_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "STUCK", 0.2)
+    monkeypatch.setattr(http_protocol, "WRITE_TIMEOUT", 0.2)
     body = json.dumps({"messages": [{"no": "x" * 12_000_000}]}).encode()  # comes back as it is
     with Service() as service, socket.socket() as stuck:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -99,7 +99,7 @@ def test_depth_is_counted_from_the_whole_body(key: str) -> None:
 
     for levels in (DEPTH - 1, DEPTH, DEPTH + 1, 100_000):
         assert outcome(lambda raw: body(raw).data, levels) == outcome(lambda raw: parse(raw, DEPTH), levels)
-    with pytest.raises(HttpError, match="nested 20 deep"):
+    with pytest.raises(HttpError, match="limit: 20 levels"):
         body(nested(DEPTH + 1))
 
 

@@ -48,7 +48,9 @@ def test_a_request_is_one_line_with_what_was_done_and_no_content() -> None:
     assert compressed["id"] == "trace-me/42" and compressed["tenant"] == "red" and compressed["status"] == 200
     assert (compressed["tokens_before"], compressed["tokens_after"]) == (made["tokens_before"], made["tokens_after"])
     assert compressed["route"] == "/v1/compress" and compressed["tier"] == "fast" and compressed["ms"] > 0
-    assert viewed["session"] == records.pseudonym("red", "alices-divorce") != logs.pseudonym("blue", "alices-divorce")
+    assert (
+        viewed["session"] == records.pseudonym("red", "alices-divorce") != records.pseudonym("blue", "alices-divorce")
+    )
     levels = [line["level"] for line in (compressed, missing, probe, stranger)]
     assert levels == ["info", "warning", "debug", "warning"]
     assert stranger["tenant"] == "-" and stranger["status"] == 401

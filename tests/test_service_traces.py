@@ -188,7 +188,7 @@ def test_our_own_api_is_traced_and_probes_are_not(otel: Callable[..., None], mon
 def test_without_a_collector_requests_are_served_and_the_end_is_bounded(
     otel: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compressor.service.telemetry.tracing.CLOSING", 0.3)
+    monkeypatch.setattr("compressor.service.telemetry.tracing.FLUSH_TIMEOUT", 0.3)
     with socket.socket() as deaf:  # takes connections, and never answers
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()

@@ -121,9 +121,8 @@ class ConversationRegistry:
         self._response_ids: dict[str, str] = {}
         self._resolvers: LruCache[Any, _SharedResolver] = LruCache(config.max_conversations)
         # Not an `LruCache`: an evicted conversation has to be forgotten by its tracker as well.
-        self._cached: OrderedDict[int, _CachedConversation] = (
-            OrderedDict()
-        )  # by id of the conversation, the newest last
+        # By object id of the conversation, the newest last.
+        self._cached: OrderedDict[int, _CachedConversation] = OrderedDict()
         self._cached_bytes = 0
         self._by_first_message: dict[str, list[_CachedConversation]] = {}
         self._reports: WeakKeyDictionary[Any, tuple[str, CostReport, Any]] = WeakKeyDictionary()

@@ -119,7 +119,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Port = 8787
-    keys: Annotated[tuple[InstanceOf[ApiKey], ...], NoDecode] = Field(default=(), repr=False)
+    keys: Annotated[tuple[InstanceOf[ApiKey], ...], NoDecode] = ()
     store: str | None = None
     scorer: str = "fast"
     device: str | None = None
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     max_conversations: Count = 1024
     max_conversation_bytes: Count = 256 * MEGABYTE
     redact: str = "secrets"
-    encryption_keys: Annotated[InstanceOf[Keyring] | None, NoDecode] = Field(default=None, repr=False)
+    encryption_keys: Annotated[InstanceOf[Keyring] | None, NoDecode] = None
     encryption_read_plain: StrictBool = False
     cache: StrictBool = True
     policy: Annotated[dict[str, Any], NoDecode, BeforeValidator(_parse_json)] = {}
@@ -157,6 +157,9 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise CompressorError(describe_errors(error, values, _names or {})) from None
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        return [*self.printable().items()]  # without secrets
 
     @classmethod
     def settings_customise_sources(

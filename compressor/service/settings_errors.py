@@ -44,7 +44,10 @@ def describe_errors(error: ValidationError, values: Mapping[str, Any], names: Ma
         reason = _REASONS.get(one["type"], one["msg"])
         if one["type"] == "value_error":
             reason = str(one["ctx"]["error"])
-        lines.append(f"{_subject(one['loc'], values, names)} {reason.format(**one.get('ctx', {}))}".strip())
+        hide = one["type"] == "extra_forbidden"  # what stands under a wrong name may be a secret
+        lines.append(
+            f"{_subject(one['loc'], {} if hide else values, names)} {reason.format(**one.get('ctx', {}))}".strip()
+        )
     return "; ".join(dict.fromkeys(lines))
 
 

@@ -87,8 +87,9 @@ def read_config_file(path: str) -> dict[str, Any]:
     except ImportError as error:
         raise CompressorError(f"Cannot read the config file {path!r}: {error}") from None
     except Exception as error:  # the parsers share no base class; their messages may quote a secret
-        where = getattr(error, "lineno", None) or getattr(getattr(error, "problem_mark", None), "line", None)
-        line = f" (line {where})" if where is not None else ""
+        mark = getattr(error, "problem_mark", None)  # of YAML, which counts from 0
+        number = mark.line + 1 if mark else getattr(error, "lineno", None)
+        line = f" (line {number})" if number else ""
         kind = suffix[1:].upper() if suffix in _FILES else "JSON"
         raise CompressorError(f"The config file {path!r} is not a valid {kind} object{line}") from None
     if unknown := given.keys() - Settings.model_fields.keys():
