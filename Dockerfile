@@ -6,8 +6,8 @@
 #                         set its index with --build-arg PIP_EXTRA_INDEX_URL=...
 #
 # The root file system may be read-only: state goes to the volume /data, temporary files to /tmp. The service listens on
-# all addresses of the container, so it needs keys to start (COMPRESSOR_KEYS_FILE). tests/test_deployment.py runs the
-# commands of this file.
+# all addresses of the container, so it needs keys to start (COMPRESSOR_KEYS_FILE).
+# tests/integration/deployment/test_deployment.py runs the commands of this file.
 
 FROM python:3.12-slim AS build-cpu
 ARG EXTRAS=service,redis,encryption,otel,mcp
