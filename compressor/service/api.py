@@ -112,7 +112,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         with span("work", {"code.function.name": function.__name__.strip("_<>")}):
             return await executor.run(function, *args)
 
-    async def answered(
+    async def respond(
         request: Request, kind: Literal["documents", "examples"], function: Callable[..., dict[str, Any]], body: Any
     ) -> JsonResponse:
         tenant, start = _tenant(request), time.perf_counter()
@@ -143,12 +143,12 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
     @routes.post("/v1/compress/documents", responses=ERROR_RESPONSES, tags=["compress"])
     async def documents(request: Request, body: schemas.DocumentsRequest) -> JsonResponse:
         """Compresses documents, to one text and to one shorter text each."""
-        return await answered(request, "documents", _documents, body)
+        return await respond(request, "documents", _documents, body)
 
     @routes.post("/v1/examples", responses=ERROR_RESPONSES, tags=["compress"])
     async def examples(request: Request, body: schemas.ExamplesRequest) -> JsonResponse:
         """Selects in-context examples."""
-        return await answered(request, "examples", _examples, body)
+        return await respond(request, "examples", _examples, body)
 
     @routes.get("/v1/retrieve/{ref}", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["compress"])
     async def retrieve(

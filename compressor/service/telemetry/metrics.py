@@ -142,9 +142,8 @@ class Metrics:
         if event.cache:
             self.result_cache.labels(tenant, event.cache).inc()
         self.saved.labels(tenant).inc(event.saved)
-        self.gained.labels(tenant).inc(
-            max(0.0, event.saved)
-        )  # always both, so that the two series have the same labels
+        # Both are always set, so that the two series have the same labels.
+        self.gained.labels(tenant).inc(max(0.0, event.saved))
         self.lost.labels(tenant).inc(max(0.0, -event.saved))
         if billed:
             self.billed_tokens.labels(tenant, "yes").inc(cached)
