@@ -104,7 +104,7 @@ class BaseResult:
     warnings: list[str] = field(default_factory=list)
     is_estimate: bool = False
     tokenizer: str = ""
-    cached: Literal["", "hit", "waited", "miss"] = ""
+    cached: Literal["", "hit", "coalesced", "miss"] = ""
     _cache_dependencies: CacheDependencies = field(default=CacheDependencies(), repr=False)
     _dropped: Callable[[], list[Dropped]] = field(default=list, repr=False)
     _blocks: Callable[[], list[BlockReport]] = field(default=list, repr=False)

@@ -59,8 +59,8 @@ def test_many_workers_that_send_everything_twice() -> None:
 def test_over_http() -> None:
     with Service() as service:
         for _ in range(3):
-            body = {"messages": [{"role": "user", "content": "one"}], "at": 0}
+            body = {"messages": [{"role": "user", "content": "one"}], "index": 0}
             answer = service.http.post("/v1/sessions/s/append", json=body)
             assert answer.json()["count"] == 1
-        answer = service.http.post("/v1/sessions/s/append", json={**body, "at": 7})
+        answer = service.http.post("/v1/sessions/s/append", json={**body, "index": 7})
         assert (answer.status_code, error_of(answer), answer.json()["error"]["count"]) == (409, "conflict", 1)

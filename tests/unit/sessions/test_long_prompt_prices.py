@@ -21,7 +21,7 @@ def test_the_whole_prompt_decides_the_tier() -> None:
 
 def test_the_cost_report_has_the_tiers() -> None:
     counters = SessionCounters()
-    record_call(PRICE, counters, raw=300_000, tokens=100_000, tokens_after=50_000)
+    record_call(PRICE, counters, baseline_tokens=300_000, tokens=100_000, tokens_after=50_000)
     report = CostReport.from_counters(counters, PRICE, 100_000)
     assert report.baseline_cost == pytest.approx(300_000 * 7.5 / 1e6)
     assert report.actual_cost == pytest.approx(100_000 * 3.75 / 1e6)
