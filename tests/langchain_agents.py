@@ -15,7 +15,7 @@ from langchain_core.tools import tool
 
 from compressor import Compressor
 from compressor.sessions import Policy
-from compressor.testing import RecordedRequest, ScriptedChatModel, shared_prefix_tokens
+from compressor.testing import RecordedRequest, ScriptedChatModel, count_shared_parts
 
 create_agent: Any = agents.create_agent  # its overloads want each input as its own TypedDict
 POLICY = Policy(
@@ -90,7 +90,7 @@ def pairs(request: RecordedRequest) -> None:
 
 def breaks(requests: Sequence[RecordedRequest]) -> int:
     """How often a request does not begin with all of the one before."""
-    return sum(shared_prefix_tokens(a, b) < len(a.wire) for a, b in pairwise(requests))
+    return sum(count_shared_parts(a, b) < len(a.wire) for a, b in pairwise(requests))
 
 
 def check(requests: Sequence[RecordedRequest], budget: int, compactions: int) -> None:

@@ -38,7 +38,7 @@ from compressor import BudgetError, Compressor, CompressorError
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
 from compressor.storage.memory import MemoryStore
-from compressor.testing import ScriptedChatModel, shared_prefix_tokens
+from compressor.testing import ScriptedChatModel, count_shared_parts
 
 
 def _agent(model: Any, ours: ContextCompressorMiddleware, *tools: Any, **options: Any) -> Any:
@@ -226,7 +226,7 @@ def test_a_history_that_is_edited() -> None:
     agent.update_state(thread(), {"messages": [RemoveMessage(id=m.id) for m in gone]})
     agent.invoke({"messages": "And pump 9?"}, thread())
     kept, now = model.requests[3], model.requests[5]
-    assert shared_prefix_tokens(kept, now) == len(kept.wire), "what was frozen before the edit holds"
+    assert count_shared_parts(kept, now) == len(kept.wire), "what was frozen before the edit holds"
     assert '"c3"' not in "".join(now.wire)
     pairs(now)
     agent.update_state(thread(), {"messages": [RemoveMessage(id=REMOVE_ALL_MESSAGES), HumanMessage("Anew.")]})

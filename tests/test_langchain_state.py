@@ -43,7 +43,7 @@ from compressor import Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions.summaries import summarizer
 from compressor.storage.memory import MemoryStore
-from compressor.testing import RecordedRequest, ScriptedChatModel, shared_prefix_tokens
+from compressor.testing import RecordedRequest, ScriptedChatModel, count_shared_parts
 
 BUDGET = 4_500
 
@@ -160,7 +160,7 @@ def test_a_fork_goes_its_own_way() -> None:
     forked = agent.update_state(point.config, {"messages": [HumanMessage("Look at pump 70 instead.")]})
     again = ScriptedChatModel(script=_script(70, 3))
     _agent(again, middleware(BUDGET), saver).invoke(None, forked)
-    assert shared_prefix_tokens(model.requests[3], again.requests[0]) == len(model.requests[3].wire)
+    assert count_shared_parts(model.requests[3], again.requests[0]) == len(model.requests[3].wire)
     for request in again.requests:
         pairs(request)
     assert "c70" in _texts(again.requests[-1])

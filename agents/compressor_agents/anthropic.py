@@ -17,7 +17,7 @@ from compressor.errors import CompressorError, MissingDependencyError
 from compressor.providers import AnthropicMessagesApi, ProviderApi
 from compressor.providers.conversation_tracker import ConversationTracker
 from compressor.providers.expand_resolver import ExpandResolver
-from compressor_agents.sdk_clients import AsyncCompressionMixin, SyncCompressionMixin, make_client_class
+from compressor_agents.sdk_clients import AsyncCompressionMixin, SyncCompressionMixin, make_compressing_client
 
 try:
     import anthropic
@@ -65,7 +65,7 @@ def with_compression(
     """
     resolver = ExpandResolver(ConversationTracker(compressor, budget, policy, session), expand, fail_open)
     if isinstance(client, anthropic.AsyncAnthropic):
-        return make_client_class(client, _AsyncAnthropic, resolver)
+        return make_compressing_client(client, _AsyncAnthropic, resolver)
     if isinstance(client, anthropic.Anthropic):
-        return make_client_class(client, _SyncAnthropic, resolver)
+        return make_compressing_client(client, _SyncAnthropic, resolver)
     raise CompressorError(f"give an anthropic.Anthropic or anthropic.AsyncAnthropic, not {type(client).__name__}")

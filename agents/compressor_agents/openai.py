@@ -18,7 +18,7 @@ from compressor.errors import CompressorError, MissingDependencyError
 from compressor.providers import OpenAIChatApi, OpenAIResponsesApi, ProviderApi
 from compressor.providers.conversation_tracker import ConversationTracker
 from compressor.providers.expand_resolver import ExpandResolver
-from compressor_agents.sdk_clients import AsyncCompressionMixin, SyncCompressionMixin, make_client_class
+from compressor_agents.sdk_clients import AsyncCompressionMixin, SyncCompressionMixin, make_compressing_client
 
 try:
     import openai
@@ -63,7 +63,7 @@ def with_compression(
     """
     resolver = ExpandResolver(ConversationTracker(compressor, budget, policy, session), expand, fail_open)
     if isinstance(client, openai.AsyncOpenAI):
-        return make_client_class(client, _AsyncOpenAI, resolver)
+        return make_compressing_client(client, _AsyncOpenAI, resolver)
     if isinstance(client, openai.OpenAI):
-        return make_client_class(client, _SyncOpenAI, resolver)
+        return make_compressing_client(client, _SyncOpenAI, resolver)
     raise CompressorError(f"give an openai.OpenAI or openai.AsyncOpenAI, not {type(client).__name__}")

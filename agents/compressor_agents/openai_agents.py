@@ -75,7 +75,7 @@ class CompressorFilter:
                 tools=_schemas(data.agent.tools),
             )
         except Exception as error:
-            self._failing.note(error)
+            self._failing.handle(error)
             return given
         _running.set({**(_running.get() or {}), id(self): thread})
         return ModelInputData(input=view, instructions=given.instructions)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.context.formats.serialization import chain_digest
 from compressor.errors import MissingDependencyError
-from compressor.providers.conversation_tracker import RECENT, ConversationTracker, TrackedConversation
+from compressor.providers.conversation_tracker import MAX_CONVERSATIONS, ConversationTracker, TrackedConversation
 from compressor.providers.expand_resolver import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.cost_report import CostReport
@@ -63,7 +63,7 @@ class HistoryProcessor:
         originals = await run_in_thread(self._originals, messages)
         view = await self.view(ctx, originals)
         self._views[_digests(view)[-1]] = originals
-        while len(self._views) > RECENT:
+        while len(self._views) > MAX_CONVERSATIONS:
             self._views.pop(next(iter(self._views)))
         return view
 
@@ -84,11 +84,11 @@ class HistoryProcessor:
             )
             self._runs.pop(ctx.run_id, None)
             self._runs[ctx.run_id] = thread
-            while len(self._runs) > RECENT:
+            while len(self._runs) > MAX_CONVERSATIONS:
                 self._runs.pop(next(iter(self._runs)))
             return from_anthropic(view, given, messages)
         except Exception as error:
-            self._failing.note(error)
+            self._failing.handle(error)
             return list(messages)
 
     @property
@@ -101,7 +101,7 @@ class HistoryProcessor:
         made: Tool[Any] = Tool.from_schema(expand_context, NAME, DESCRIPTION, PARAMETERS, takes_ctx=True)
         return made
 
-    def used(self, ctx: RunContext[Any], usage: Any) -> None:
+    def record_usage(self, ctx: RunContext[Any], usage: Any) -> None:
         """Notes what the provider says a call of this run used."""
         thread = self._runs.get(ctx.run_id)
         if thread is not None:
@@ -127,7 +127,7 @@ class HistoryProcessor:
                     if link in self._views:
                         return [*self._views[link], *messages[n:]]
             except Exception as error:
-                self._failing.note(error)
+                self._failing.handle(error)
         return messages
 
 
@@ -188,7 +188,7 @@ class CompressHistory(AbstractCapability[Any]):
         self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
     ) -> ModelResponse:
         """The response as it is; its usage is noted."""
-        self.processor.used(ctx, response.usage)
+        self.processor.record_usage(ctx, response.usage)
         return response
 
 

@@ -22,7 +22,7 @@ _REFUSED = (400, 413, 422)
 _CLASSES: dict[tuple[type, type], type] = {}
 
 
-def make_client_class(client: Any, mixin: type, resolver: ExpandResolver) -> Any:
+def make_compressing_client(client: Any, mixin: type, resolver: ExpandResolver) -> Any:
     """A client like `client` of a subclass of its class."""
     own = type(client)
     wrapped: Any = object.__new__(_subclass(own, mixin))
@@ -64,7 +64,7 @@ class CompressionMixin:
         if api is None or not isinstance(body, Mapping):
             return None
         if RAW in (options.get("headers") or {}):
-            self._resolver.failing.tell("not compressed: a raw response was asked for", "raw response")
+            self._resolver.fail_open.warn_once("not compressed: a raw response was asked for", "raw response")
             return None
         if options.get("extra_json"):
             body = {**body, **options["extra_json"]}
@@ -79,13 +79,13 @@ class SyncCompressionMixin(CompressionMixin):
         plain = super().post  # type: ignore[misc]
         options = dict(options or {})
         read = self._read(path, options, body)
-        call = self._resolver.call(*read) if read else None
+        call = self._resolver.resolve(*read) if read else None
         if read is None or call is None:
-            return plain(path, body=self._resolver.renamed(body), options=options, stream=stream, **more)
+            return plain(path, body=self._resolver.with_latest_response_id(body), options=options, stream=stream, **more)
         finished, key = options.pop("post_parser", None), options.get("idempotency_key")
 
         def send(body: Json) -> Any:
-            given = options | {"extra_json": None, "idempotency_key": key if body is call.first else None}
+            given = options | {"extra_json": None, "idempotency_key": key if body is call.first_body else None}
             return plain(path, body=body, options=given, stream=stream, **more)
 
         try:
@@ -112,13 +112,13 @@ class AsyncCompressionMixin(CompressionMixin):
         plain = super().post  # type: ignore[misc]
         options = dict(options or {})
         read = self._read(path, options, body)
-        call = await run_in_thread(self._resolver.call, *read) if read else None
+        call = await run_in_thread(self._resolver.resolve, *read) if read else None
         if read is None or call is None:
-            return await plain(path, body=self._resolver.renamed(body), options=options, stream=stream, **more)
+            return await plain(path, body=self._resolver.with_latest_response_id(body), options=options, stream=stream, **more)
         finished, key = options.pop("post_parser", None), options.get("idempotency_key")
 
         async def send(body: Json) -> Any:
-            given = options | {"extra_json": None, "idempotency_key": key if body is call.first else None}
+            given = options | {"extra_json": None, "idempotency_key": key if body is call.first_body else None}
             return await plain(path, body=body, options=given, stream=stream, **more)
 
         try:
@@ -141,7 +141,7 @@ def _more(resolver: ExpandResolver, call: ResolvedCall, response: Any) -> bool:
     try:
         return call.on_response(_dumped(response))
     except Exception as error:
-        resolver.failing.note(error)
+        resolver.fail_open.handle(error)
         return False
 
 
@@ -152,7 +152,7 @@ def _shown(resolver: ExpandResolver, call: ResolvedCall, response: Any) -> Any:
         shown = call.visible_turn(data)
         return response if shown is data else _made(type(response), shown, response)
     except Exception as error:
-        resolver.failing.note(error)
+        resolver.fail_open.handle(error)
         return response
 
 
@@ -161,7 +161,7 @@ class _EventAdapter:
 
     def __init__(self, resolver: ExpandResolver, call: ResolvedCall) -> None:
         self._resolver, self.call = resolver, call
-        self._filter: Any = call.filter()
+        self._filter: Any = call.make_stream_filter()
         self._types: dict[Any, Any] = {}
 
     def feed(self, event: Any) -> list[Any]:
@@ -174,20 +174,20 @@ class _EventAdapter:
             return [event if one is data else self._event(one) for one in out]
         except Exception as error:
             self._filter = None
-            self._resolver.failing.note(error)
+            self._resolver.fail_open.handle(error)
             return [event]
 
     def more(self) -> bool:
         if self._filter is None:
             return False
         try:
-            return self.call.on_turn(self._filter.turn())
+            return self.call.on_turn(self._filter.end_call())
         except Exception as error:
-            self._resolver.failing.note(error)
+            self._resolver.fail_open.handle(error)
             return False
 
     def finish(self) -> list[Any]:
-        return [self._event(one) for one in self._filter.finish()] if self._filter is not None else []
+        return [self._event(one) for one in self._filter.flush()] if self._filter is not None else []
 
     def _event(self, data: Json) -> Any:
         like = self._types[data.get("type")]

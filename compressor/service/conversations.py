@@ -40,18 +40,18 @@ _SHOWN = {"refused": "refused by the provider", "raw response": "raw response", 
 class _LoggedFailures(FailOpen):
     """Fails open, and says so where the request can see it. Messages may quote content: they are not logged."""
 
-    def note(self, error: BaseException) -> None:
+    def handle(self, error: BaseException) -> None:
         self._say(type(error).__name__)
 
-    def tell(self, text: str, kind: str, error: BaseException | None = None) -> None:
+    def warn_once(self, text: str, kind: str, error: BaseException | None = None) -> None:
         self._say(_SHOWN.get(kind, "not one whole history"))
 
     def _say(self, what: str) -> None:
         warnings = WARNINGS.get([])
         if what not in warnings:
             warnings.append(what)
-        if what not in self._told:
-            self._told.add(what)
+        if what not in self._logged_kinds:
+            self._logged_kinds.add(what)
             log.warning("sent as it was: %s", what)
 
 
@@ -62,7 +62,7 @@ class _Threads(ConversationTracker):
         super().__init__(*given)
         self._models = models
 
-    def of(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
+    def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
         return super().match(messages, sanitize_model_name(model, self._models), kind)
 
 
@@ -71,7 +71,7 @@ class _Resolver(ExpandResolver):
 
     def __init__(self, threads: ConversationTracker, failing: FailOpen, names: dict[str, str]) -> None:
         super().__init__(threads)
-        self.failing, self._names = failing, names
+        self.fail_open, self._latest_ids = failing, names
 
 
 @dataclass(eq=False)
@@ -108,9 +108,9 @@ class ConversationRegistry:
     ) -> ResolvedCall | None:
         """What to send instead of a body; None if it has to go out as it is. Raises what is wrong with the session."""
         resolver = self._resolver(api, body.data, session, budget)
-        call = resolver.call(api, body.data)
+        call = resolver.resolve(api, body.data)
         if call is not None:
-            self._keep(_Kept(call.conversation, resolver.tracker, body, body.size))
+            self._keep(_Kept(call.tracked, resolver.tracker, body, body.size))
         return call
 
     def _alike(self, first: str) -> list[RequestBody]:
@@ -185,7 +185,7 @@ class ConversationRegistry:
     def _resolver(self, api: ProviderApi, body: Json, session: str, budget: int | float | str | None) -> _Resolver:
         budget = self._config.budget if budget is None else budget
         if not session:
-            return self._by_message(api.history(body) if api.supports(body) else [], api.dialect, budget)
+            return self._by_message(api.read_messages(body) if api.supports(body) else [], api.dialect, budget)
         model = sanitize_model_name(body.get("model"), self._config.models)
         key = "session", session, api.dialect, model, budget
         return self._resolver_of(key, lambda: self._of_session(session, model, budget))

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from compressor.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from compressor.testing.chat import RecordedRequest, ScriptedChatModel, call, shared_prefix_tokens
+    from compressor.testing.chat import RecordedRequest, ScriptedChatModel, call, count_shared_parts
 
-__all__ = ["RecordedRequest", "ScriptedChatModel", "call", "shared_prefix_tokens"]
+__all__ = ["RecordedRequest", "ScriptedChatModel", "call", "count_shared_parts"]
 
 
 def __getattr__(name: str) -> Any:

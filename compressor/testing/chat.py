@@ -65,7 +65,7 @@ class RecordedRequest:
         return get_counter(model).count_context(context)
 
 
-def shared_prefix_tokens(before: RecordedRequest, after: RecordedRequest) -> int:
+def count_shared_parts(before: RecordedRequest, after: RecordedRequest) -> int:
     """How many parts of `after.wire` stand at its start just as they stood in `before.wire`."""
     equal = 0
     for old, new in zip(before.wire, after.wire, strict=False):

@@ -21,7 +21,7 @@ from compressor.scoring.runtime.executor import run_in_thread
 logger = logging.getLogger(__name__)
 
 #: Key in a document's metadata: the refs that give its original text back (`compressor.expand(ref)`).
-REFS = "compressor_refs"
+REFS_KEY = "compressor_refs"
 
 
 class ContextDocumentCompressor(BaseDocumentCompressor):
@@ -94,7 +94,7 @@ def _documents(documents: Sequence[Document], result: DocumentsResult) -> list[D
         document = documents[number]
         if entry["text"] != document.page_content:
             ref = refs[number]
-            metadata = {**document.metadata, REFS: [ref]} if ref else dict(document.metadata)
+            metadata = {**document.metadata, REFS_KEY: [ref]} if ref else dict(document.metadata)
             document = document.model_copy(update={"page_content": entry["text"], "metadata": metadata})
         kept.append(document)
     return kept

@@ -37,7 +37,7 @@ class BudgetExampleSelector(BaseExampleSelector):
         examples: Sequence[Mapping[str, Any]] = (),
         budget: int | float = 1_000,
         *,
-        bank: ExampleStore | None = None,
+        example_store: ExampleStore | None = None,
         compressor: Compressor | None = None,
         example_prompt: BasePromptTemplate[Any] | None = None,
         input_keys: Sequence[str] | None = None,
@@ -47,21 +47,21 @@ class BudgetExampleSelector(BaseExampleSelector):
         order: str = "best last",
     ) -> None:
         resolve_budget(budget, 1_000)  # what is wrong with it shows now
-        if bank is None:
-            bank = ExampleStore(
+        if example_store is None:
+            example_store = ExampleStore(
                 Compressor(compressor.scorer if compressor is not None else "fast", store="memory"),
                 template=_writer(example_prompt) if example_prompt is not None else None,
             )
-        self.bank, self.budget, self.model = bank, budget, model
+        self.example_store, self.budget, self.model = example_store, budget, model
         self.input_keys = None if input_keys is None else list(input_keys)
         self._options: dict[str, Any] = {"method": method, "prune": prune, "order": order}
-        self.last: ExamplesResult | None = None
+        self.last_result: ExamplesResult | None = None
         if examples:
-            self.bank.add([dict(example) for example in examples])
+            self.example_store.add([dict(example) for example in examples])
 
     def add_example(self, example: dict[str, str]) -> str:
         """Adds an example; gives its id. The same one is there once."""
-        return self.bank.add([example])[0]
+        return self.example_store.add([example])[0]
 
     async def aadd_example(self, example: dict[str, str]) -> str:
         """`add_example` in a worker thread."""
@@ -71,8 +71,8 @@ class BudgetExampleSelector(BaseExampleSelector):
         """The chosen examples, in the order in which to send them."""
         keys = sorted(input_variables) if self.input_keys is None else self.input_keys
         query = "\n".join(str(input_variables[key]) for key in keys if key in input_variables)
-        self.last = self.bank.select(query, self.budget, self.model, **self._options)
-        return [dict(example) for example in self.last.examples]
+        self.last_result = self.example_store.select(query, self.budget, self.model, **self._options)
+        return [dict(example) for example in self.last_result.examples]
 
     async def aselect_examples(self, input_variables: dict[str, str]) -> list[dict[str, Any]]:
         """`select_examples` in a worker thread."""

@@ -19,13 +19,13 @@ from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions import Conversation
 from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
 
-Open = Callable[[Any], Conversation]
+ConversationOpener = Callable[[Any], Conversation]
 
-OURS = "compressor"  # in the tool's metadata
+TOOL_METADATA_KEY = "compressor"  # in the tool's metadata
 _ABOUT = {name: about["description"] for name, about in PARAMETERS["properties"].items()}
 
 
-def make_tool(open_: Open) -> BaseTool:
+def make_expand_tool(open_: ConversationOpener) -> BaseTool:
     """The tool. `open_` gives the conversation that belongs to a tool's runtime."""
 
     def expand(
@@ -44,13 +44,13 @@ def make_tool(open_: Open) -> BaseTool:
     ) -> str:
         return await run_in_thread(expand, ref, runtime, query, max_tokens)
 
-    return StructuredTool.from_function(expand, aexpand, name=NAME, description=DESCRIPTION, metadata={OURS: True})
+    return StructuredTool.from_function(expand, aexpand, name=NAME, description=DESCRIPTION, metadata={TOOL_METADATA_KEY: True})
 
 
-def shadowed(tools: Sequence[Any]) -> bool:
+def is_name_taken(tools: Sequence[Any]) -> bool:
     """Whether a tool of the user's has our tool's name, and with it its calls."""
     named = [tool for tool in tools if isinstance(tool, BaseTool) and tool.name == NAME]
-    return any(not (tool.metadata or {}).get(OURS) for tool in named)
+    return any(not (tool.metadata or {}).get(TOOL_METADATA_KEY) for tool in named)
 
 
 def answer_expand(conversation: Conversation, arguments: Mapping[str, Any]) -> str:

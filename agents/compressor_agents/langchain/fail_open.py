@@ -19,9 +19,9 @@ from compressor.sessions import CostReport
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-PATIENCE = 20  # calls after which a thread that saves nothing is reported
-THREADS = 1_000  # balances kept, the newest
-WARNINGS = 100  # kept, the newest; each text once
+IDLE_WARNING_CALLS = 20  # calls after which a thread that saves nothing is reported
+MAX_REPORTS = 1_000  # balances kept, the newest
+MAX_WARNINGS = 100  # kept, the newest; each text once
 
 
 class FailOpenGuard:
@@ -54,20 +54,20 @@ class FailOpenGuard:
         with self._lock:
             if text in self.warnings:
                 return
-            self.warnings[:] = [*self.warnings[1 - WARNINGS :], text]
+            self.warnings[:] = [*self.warnings[1 - MAX_WARNINGS :], text]
         known = error is None or isinstance(error, CompressorError)
         logger.warning(
             "%s%s: %s", self._name, f", thread {thread}" if thread else "", text, exc_info=not known and error
         )
 
-    def note(self, thread: str | None, balance: CostReport) -> None:
+    def record_report(self, thread: str | None, balance: CostReport) -> None:
         """Keeps a thread's balance. Says once if there is nothing in it."""
         with self._lock:
             self._balances[thread] = balance
             self._balances.move_to_end(thread)
-            if len(self._balances) > THREADS:
+            if len(self._balances) > MAX_REPORTS:
                 self._balances.popitem(last=False)
-            idle = balance.calls >= PATIENCE and balance.actual_tokens >= balance.baseline_tokens and not self._idle
+            idle = balance.calls >= IDLE_WARNING_CALLS and balance.actual_tokens >= balance.baseline_tokens and not self._idle
             self._idle = self._idle or idle
         if idle:
             self.warn(

@@ -124,7 +124,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self._field = f"{FIELD}_{name}" if name else FIELD
         self._guard = FailOpenGuard(fail_open, self._name)
         self._expands = expand
-        self.tools = [expansion.make_tool(self._of_tool)] if expand else []
+        self.tools = [expansion.make_expand_tool(self._of_tool)] if expand else []
         fields: dict[str, Any] = {self._field: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]}
         self._fewshot: PromptExampleTrimmer | None = None
         if examples_budget is not None:
@@ -166,7 +166,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """Calls the model with the view; see the module for why here."""
-        step = self._guard.run(self._step, request, *model_request.thread_id(request.runtime))
+        step = self._guard.run(self._step, request, *model_request.thread_and_namespace(request.runtime))
         if step is None:
             return handler(request)
         try:
@@ -181,7 +181,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """`wrap_model_call`, with our part of it in a worker thread."""
-        run, key = self._guard.run, model_request.thread_id(request.runtime)
+        run, key = self._guard.run, model_request.thread_and_namespace(request.runtime)
         step = await run_in_thread(run, self._step, request, *key)
         if step is None:
             return await handler(request)
@@ -213,12 +213,12 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if self._toolbox is None or not request.tools:
             return None
         state = self._stored_value(request.state, self._tools_field)
-        tools, listed = self._toolbox.listed(request, state)
+        tools, listed = self._toolbox.select(request, state)
         return request.override(tools=tools), None if listed == state else listed
 
     def _with_view(self, request: ModelRequest[Any], thread: str | None, place: str, budget: Any) -> _Step:
         name = self.model or model_request.model_name(request.model)
-        if self._expands and expansion.shadowed(request.tools):
+        if self._expands and expansion.is_name_taken(request.tools):
             self._guard.warn(f"another tool is called {NAME}: what was cut cannot be opened; rename it", thread)
         talk = self._open(request.state, thread, place, name, budget)
         request, shown = self._guard.run(self._with_examples, request, name, talk.state["scopes"][0]) or (request, None)
@@ -253,7 +253,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         for text in step.conversation.warnings:
             self._guard.warn(text, step.thread)
         if not step.place:
-            self._guard.note(step.thread, step.conversation.cost_report())
+            self._guard.record_report(step.thread, step.conversation.cost_report())
         update = dict(step.more)
         if step.conversation.changed:
             update[self._field] = step.conversation.state
@@ -266,7 +266,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> ToolMessage | Command[Any]:
         """Runs the tool; compresses its result here if told to (see the module). Of a ToolMessage nothing but the
         content changes; a Command passes as it is."""
-        key = model_request.thread_id(request.runtime)
+        key = model_request.thread_and_namespace(request.runtime)
         answer = self._guard.run(self._answer_tool_call, request)
         if answer is not None:
             return answer
@@ -277,7 +277,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
         """`wrap_tool_call`, with our part of it in a worker thread."""
-        run, key = self._guard.run, model_request.thread_id(request.runtime)
+        run, key = self._guard.run, model_request.thread_and_namespace(request.runtime)
         answer: ToolMessage | None = await run_in_thread(run, self._answer_tool_call, request)
         if answer is not None:
             return answer
@@ -304,7 +304,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if self._ingest_at != "tool" or not isinstance(result, ToolMessage) or result.status == "error":
             return None
         messages = model_request.state_messages(request.state)
-        model = self.model or model_request.answered_by(messages)
+        model = self.model or model_request.last_answer_model(messages)
         talk = self._open(request.state, thread, place, model, None, fresh=True)
         talk.sync([*model_request.find_task(messages), AIMessage("", tool_calls=[request.tool_call]), result])
         content = talk.view()[-1].content
@@ -314,8 +314,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def _of_tool(self, runtime: Any) -> Conversation:
         """The conversation that a tool belongs to."""
-        model = self.model or model_request.answered_by(model_request.state_messages(runtime.state))
-        return self._open(runtime.state, *model_request.thread_id(runtime), model, None)
+        model = self.model or model_request.last_answer_model(model_request.state_messages(runtime.state))
+        return self._open(runtime.state, *model_request.thread_and_namespace(runtime), model, None)
 
     def _open(
         self, state: Any, thread: str | None, place: str, model: str | None, budget: Any, fresh: bool = False

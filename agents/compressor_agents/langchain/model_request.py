@@ -54,14 +54,14 @@ def find_task(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     return [*users[:1], *users[1:][-1:]]
 
 
-def answered_by(messages: Sequence[AnyMessage]) -> str | None:
+def last_answer_model(messages: Sequence[AnyMessage]) -> str | None:
     """The model that wrote the last answer, as far as the answer tells."""
     said = next((message for message in reversed(messages) if isinstance(message, AIMessage)), None)
     name = said.response_metadata.get("model_name") if said is not None else None
     return name if isinstance(name, str) else None
 
 
-def thread_id(runtime: Any) -> tuple[str | None, str]:
+def thread_and_namespace(runtime: Any) -> tuple[str | None, str]:
     """Whose conversation a step belongs to: the thread's id (None: no checkpointer), and the place of its agent in
     there: "" for the outermost, else the namespace of the sub-agent, of which each run has its own."""
     info = getattr(runtime, "execution_info", None)

@@ -49,7 +49,7 @@ def compressor_summarizer(
             return _summary(messages, limit, engine, model)
         except Exception as error:
             logger.warning("a summary goes uncompressed: %s: %s", type(error).__name__, error)
-            return transcript(messages)
+            return format_transcript(messages)
 
     return summarize
 
@@ -57,7 +57,7 @@ def compressor_summarizer(
 def _summary(messages: Sequence[BaseMessage], limit: int, engine: Compressor, model: str | None) -> str:
     counter = get_counter(model)
     readable = [_demoted(message) for message in messages]
-    whole = transcript(readable)
+    whole = format_transcript(readable)
     if counter.count(whole) <= limit:
         return whole
     try:
@@ -72,7 +72,7 @@ def _extract(messages: list[BaseMessage], limit: int, engine: Compressor, counte
     budget = limit
     for _ in range(_TRIES):
         result = engine.compress(messages, budget, model=counter.model, mode="compact")
-        text = transcript(result.messages)
+        text = format_transcript(result.messages)
         over = counter.count(text) - limit
         if over <= 0:
             return text
@@ -92,7 +92,7 @@ def _task(messages: Sequence[BaseMessage]) -> str | None:
     return asked[-1] if asked else None
 
 
-def transcript(messages: Sequence[BaseMessage]) -> str:
+def format_transcript(messages: Sequence[BaseMessage]) -> str:
     """Messages as text: who said what, which tool was called with what and what came back."""
     names: dict[str | None, str] = {}
     parts: list[str] = []

@@ -24,7 +24,7 @@ from compressor.pipeline.tools.search_tool import DESCRIPTION, NAME, PARAMETERS
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.tokens import get_counter
 from compressor_agents.langchain import model_request
-from compressor_agents.langchain.expand_tool import OURS
+from compressor_agents.langchain.expand_tool import TOOL_METADATA_KEY
 from compressor_agents.langchain.fail_open import FailOpenGuard
 
 _ABOUT = PARAMETERS["properties"]["query"]["description"]
@@ -49,7 +49,7 @@ class ToolSelection:
         self._wires: OrderedDict[tuple[int, bool], tuple[Any, Any]] = OrderedDict()
         self.tool = self._find_tool()
 
-    def listed(self, request: ModelRequest[Any], state: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def select(self, request: ModelRequest[Any], state: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """The tools that a request lists, and the state to keep. What is listed whole is the agent's own object, and a
         provider's own tools are; what is slimmed is a schema in OpenAI's form, which every integration takes."""
         strict = _strict(request)
@@ -76,7 +76,7 @@ class ToolSelection:
         listed = [own[id(form)] if id(form) in own else _loose(form, strict) for form in sent]
         return [*ours, *listed], box.state
 
-    def answer(self, tools: Sequence[Any], query: str) -> str:
+    def answer_search(self, tools: Sequence[Any], query: str) -> str:
         """What the model is told for a call of `find_tool` in an agent of these tools."""
         others = [tool for tool in tools if not _is_ours(tool)]
         if not others:
@@ -112,13 +112,13 @@ class ToolSelection:
 
     def _find_tool(self) -> BaseTool:
         def find_tool(query: Annotated[str, _ABOUT], runtime: ToolRuntime) -> str:
-            return self.answer(runtime.tools, query)
+            return self.answer_search(runtime.tools, query)
 
         async def afind_tool(query: Annotated[str, _ABOUT], runtime: ToolRuntime) -> str:
             return await run_in_thread(find_tool, query, runtime)
 
         return StructuredTool.from_function(
-            find_tool, afind_tool, name=NAME, description=DESCRIPTION, metadata={OURS: True}
+            find_tool, afind_tool, name=NAME, description=DESCRIPTION, metadata={TOOL_METADATA_KEY: True}
         )
 
 
@@ -136,7 +136,7 @@ def _loose(form: dict[str, Any], strict: bool) -> dict[str, Any]:
 
 
 def _is_ours(tool: Any) -> bool:
-    return isinstance(tool, BaseTool) and bool((tool.metadata or {}).get(OURS))
+    return isinstance(tool, BaseTool) and bool((tool.metadata or {}).get(TOOL_METADATA_KEY))
 
 
 def _name(wire: Mapping[str, Any]) -> str:

@@ -146,7 +146,7 @@ class Proxy:
         call = talks.prepare(api, exchange.read, session, limit)
         if call is None:
             return None
-        id, balance, saved = talks.conversation_cost(call.conversation)
+        id, balance, saved = talks.conversation_cost(call.tracked)
         before, after = balance.baseline_last, balance.actual_last
         head = [
             (b"x-compressor-session", id.encode("ascii", "replace")),

@@ -37,7 +37,7 @@ class SseRewriter:
 
     def __init__(self, call: ResolvedCall, failing: FailOpen) -> None:
         self._call, self._failing = call, failing
-        self._filter: Any = call.filter()
+        self._filter: Any = call.make_stream_filter()
         self._named = False
         self._done = b""
         self.ended = False  # the stream at hand has come to its end, and did not just stop
@@ -64,7 +64,7 @@ class SseRewriter:
             return b"".join(block if one is data else self._packed(one) for one in out)
         except Exception as error:
             self._filter = None
-            self._failing.note(error)
+            self._failing.handle(error)
             return block
 
     def needs_another_round(self) -> bool:
@@ -74,19 +74,19 @@ class SseRewriter:
         self.ended = False
         turn = None
         try:
-            turn = self._filter.turn()
+            turn = self._filter.end_call()
             if self._call.on_turn(turn):
                 self._done = b""
                 return True
         except Exception as error:
-            self._failing.note(error)
-            if turn is None or turn.asked:
+            self._failing.handle(error)
+            if turn is None or turn.expand_calls:
                 raise HttpError(503, "expansion_failed", "what the model asked for could not be given to it") from None
         return False
 
     def finish(self) -> bytes:
         """What was held back, once no further request is made."""
-        held = self._filter.finish() if self._filter is not None else []
+        held = self._filter.flush() if self._filter is not None else []
         return b"".join(map(self._packed, held)) + self._done
 
     def failed(self, kind: str, message: str) -> bytes:
