@@ -44,7 +44,9 @@ def make_expand_tool(open_: ConversationOpener) -> BaseTool:
     ) -> str:
         return await run_in_thread(expand, ref, runtime, query, max_tokens)
 
-    return StructuredTool.from_function(expand, aexpand, name=NAME, description=DESCRIPTION, metadata={TOOL_METADATA_KEY: True})
+    return StructuredTool.from_function(
+        expand, aexpand, name=NAME, description=DESCRIPTION, metadata={TOOL_METADATA_KEY: True}
+    )
 
 
 def is_name_taken(tools: Sequence[Any]) -> bool:

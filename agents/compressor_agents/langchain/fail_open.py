@@ -67,7 +67,11 @@ class FailOpenGuard:
             self._balances.move_to_end(thread)
             if len(self._balances) > MAX_REPORTS:
                 self._balances.popitem(last=False)
-            idle = balance.calls >= IDLE_WARNING_CALLS and balance.actual_tokens >= balance.baseline_tokens and not self._idle
+            idle = (
+                balance.calls >= IDLE_WARNING_CALLS
+                and balance.actual_tokens >= balance.baseline_tokens
+                and not self._idle
+            )
             self._idle = self._idle or idle
         if idle:
             self.warn(
