@@ -159,16 +159,15 @@ def main() -> int:
         answers.append(values["messages"][-1].text)
         print(f"  {answers[-1]}")
 
-    balance = ours.cost_report(values)
-    assert balance is not None
-    print(f"\nmodel calls        {balance.calls}")
-    print(f"prompt tokens      {balance.baseline_tokens:,} raw, {balance.actual_tokens:,} sent")
+    report = ours.cost_report(values)
+    print(f"\nmodel calls        {report.calls}")
+    print(f"prompt tokens      {report.baseline_tokens:,} raw, {report.actual_tokens:,} sent")
     print(
-        f"money for prompts  ${balance.baseline_cost:.4f} raw, ${balance.actual_cost:.4f} sent: {balance.saved_fraction:.0%}"
+        f"money for prompts  ${report.baseline_cost:.4f} raw, ${report.actual_cost:.4f} sent: {report.saved_fraction:.0%}"
     )
-    print(f"from the cache     {balance.cached_fraction:.0%} of the tokens sent")
-    print(f"compactions        {balance.compactions}")
-    print(f"expansions         {balance.expansions}")
+    print(f"from the cache     {report.cached_fraction:.0%} of the tokens sent")
+    print(f"compactions        {report.compactions}")
+    print(f"expansions         {report.expansions}")
     for message in values["messages"]:
         if isinstance(message, ToolMessage) and message.name == "expand_context":
             print(f"expanded           {' '.join(message.text.split())}")
@@ -180,7 +179,7 @@ def main() -> int:
     right = [str(leak_rate(worst)) in answers[0] and worst in answers[0], valve(worst) in answers[1]]
     print(f"right answers      {sum(right)} of {len(right)}")
     scripted = isinstance(model, ScriptedChatModel)
-    return int(scripted and not (all(right) and balance.expansions))
+    return int(scripted and not (all(right) and report.expansions))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from compressor.context.budget import resolve_budget
 from compressor.errors import BudgetError, CompressorError
 from compressor.providers.conversation_tracker import ConversationTracker
 from compressor.sessions.policy import Policy
@@ -23,20 +24,30 @@ def check_policy(policy: Any) -> None:
         )
 
 
-def check_budget(budget: Any, model: str | None = None, name: str = "budget") -> None:
+def check_budget(budget: Any, model: str | None = None) -> None:
     """Raises BudgetError for a budget that no model can have.
 
     Args:
         budget: Tokens, a fraction of the model's window below 1, dollars such as "$0.02", or None.
         model: The model whose price turns dollars into tokens.
-        name: The name of the option, for the message.
     """
+    _reject_one(budget, "budget")
+    resolve_context_limit(budget, find_price(model))
+
+
+def check_token_budget(name: str, budget: Any) -> None:
+    """Raises BudgetError for anything but tokens, a fraction below 1 and None."""
+    if budget is not None:
+        _reject_one(budget, name)
+        resolve_budget(budget, 1_000)
+
+
+def _reject_one(budget: Any, name: str) -> None:
     if isinstance(budget, float) and budget == 1:
         raise BudgetError(
             f"{name}=1.0 would be one token; give whole tokens, such as {name}=12_000, "
             f"or a fraction below 1, such as {name}=0.8"
         )
-    resolve_context_limit(budget, find_price(model))
 
 
 def make_tracker(

@@ -54,7 +54,6 @@ def test_keeps_a_budget_and_the_prefix() -> None:
     model, ours = scripted(14), middleware(5_000)
     out = _agent(model, ours).invoke({"messages": TASK}, thread())
     balance = ours.cost_report("t")
-    assert balance is not None
     assert balance.compactions >= 1
     check(model.requests, 5_000, balance.compactions)
     assert balance.calls == 15
@@ -89,7 +88,6 @@ def test_parallel_calls() -> None:
     model, ours = ScriptedChatModel(script=[*script, "None leaks."]), middleware(4_000)
     _agent(model, ours).invoke({"messages": TASK}, thread())
     balance = ours.cost_report("t")
-    assert balance is not None
     check(model.requests, 4_000, balance.compactions)
 
 
@@ -100,7 +98,6 @@ def test_several_turns_of_one_thread() -> None:
     agent.invoke({"messages": TASK}, thread())
     agent.invoke({"messages": "And which is slow?"}, thread())
     balance = ours.cost_report("t")
-    assert balance is not None
     check(model.requests, 5_000, balance.compactions)
     assert balance.calls == 12
 
@@ -118,7 +115,6 @@ def test_without_a_checkpointer() -> None:
     model, ours = scripted(8), middleware(4_000)
     _agent(model, ours, checkpointer=None).invoke({"messages": TASK})
     balance = ours.cost_report()
-    assert balance is not None
     assert balance.calls == 9
     check(model.requests, 4_000, balance.compactions)
 
@@ -134,7 +130,6 @@ def test_system_prompt_and_tool_schemas_count() -> None:
     agent = _agent(model, ours, search, lookup, system_prompt="Be brief, and careful with valves. " * 80)
     agent.invoke({"messages": TASK}, thread())
     balance = ours.cost_report("t")
-    assert balance is not None
     check(model.requests, 4_000, balance.compactions)
 
 
@@ -208,7 +203,6 @@ def test_budgets_in_shares_and_money() -> None:
         model.profile = profile  # type: ignore[assignment]
         _agent(model, ours).invoke({"messages": TASK}, thread())
         balance = ours.cost_report("t")
-        assert balance is not None
         assert balance.compactions
         check(model.requests, 4_000, balance.compactions)
 
@@ -249,7 +243,6 @@ def test_an_error_before_the_model_answers_leaves_no_trace() -> None:
     assert wires[5] == wires[6]
     assert wires[7] == wires[8]
     balance = ours.cost_report("t")
-    assert balance is not None
     assert balance.calls == 7, "calls that failed are not billed"
     check(model.requests, 4_000, balance.compactions)
 
@@ -265,7 +258,6 @@ def test_fallback_models(inside: bool) -> None:
     stack: list[Any] = [ours, fallback] if inside else [fallback, ours]
     create_agent(first, [search], middleware=stack, checkpointer=InMemorySaver()).invoke({"messages": TASK}, thread())
     balance = ours.cost_report("t")
-    assert balance is not None
     check(second.requests, 5_000, balance.compactions)
     counted = [r.tokens("claude-sonnet-4-5") for r in second.requests]
     assert inside or max(counted) <= 5_000, "the budget is of the model that is called"
@@ -300,7 +292,6 @@ def test_a_request_that_the_provider_finds_too_long_is_compacted_and_sent_again(
         assert short.tokens() < 0.9 * long.tokens()
         pairs(short)
         balance = ours.cost_report("t")
-        assert balance is not None
         assert balance.compactions == breaks(model.requests) >= 1
 
 
@@ -358,7 +349,7 @@ def test_fails_open(is_async: bool, caplog: pytest.LogCaptureFixture) -> None:
     assert [m.content for m in model.requests[-1].messages[1:]] == [m.content for m in out["messages"][:-1]]
     assert len(ours.warnings) == 1
     assert "disk full" in ours.warnings[0]
-    assert len([r for r in caplog.records if "goes through as it was" in r.message]) == 1
+    assert len([r for r in caplog.records if "it was sent unchanged" in r.message]) == 1
 
 
 def test_raises_if_told_to() -> None:
@@ -374,7 +365,6 @@ def test_a_budget_that_is_too_small_is_left_aside_but_the_prefix_is_not() -> Non
     assert "budget of 120 tokens is too small" in ours.warnings[0]
     assert breaks(model.requests) == 0
     balance = ours.cost_report("t")
-    assert balance is not None
     assert balance.actual_tokens < 0.7 * balance.baseline_tokens
 
 

@@ -140,7 +140,6 @@ def test_a_fork_sees_what_was_frozen_by_then() -> None:
     agent = _agent(model, ours, saver)
     agent.invoke({"messages": TASK}, thread())
     balance = ours.cost_report("t")
-    assert balance is not None
     assert balance.compactions
     check(model.requests, BUDGET, balance.compactions)
     points = [s for s in agent.get_state_history(thread()) if s.next == ("model",)]
@@ -191,7 +190,6 @@ def test_interrupts_for_a_human(decision: str) -> None:
     agent.invoke(Command(resume={"decisions": [made]}), thread())
     sent = [*model.requests, *fresh.requests]
     balance = other.cost_report("t")
-    assert balance is not None
     check(sent, BUDGET, balance.compactions)
     told = _texts(fresh.requests[-1])["c7"]
     assert told.endswith({"approve": "ordered: part 9", "edit": "ordered: part 10"}.get(decision, ""))
@@ -219,7 +217,6 @@ def test_streams_hold_nothing_of_ours() -> None:
         else:
             chunks = list(agent.stream({"messages": TASK}, thread(), stream_mode=modes))
         balance = ours.cost_report("t")
-        assert balance is not None
         assert balance.compactions
         said = "".join(m.content for mode, (m, _) in ((k, v) for k, v in chunks if k == "messages") if m.type != "tool")
         assert said == "No pump leaks at all."
@@ -306,7 +303,6 @@ def test_the_agent_opens_what_was_cut() -> None:
         assert not find_refs(_texts(model.requests[-1])["x1"]), "what was asked for is not cut again at once"
         check(model.requests, 20_000, 0)
         balance = ours.cost_report("t")
-        assert balance is not None
         assert balance.expansions == 2
 
 
@@ -425,7 +421,6 @@ def test_sub_agents(shared: bool) -> None:
         assert model.requests[0].messages[0].text.startswith("Look at pump")
     check(outer.requests, BUDGET, 0)
     balance = ours.cost_report("t")
-    assert balance is not None
     assert balance.calls == 4, "a thread's balance is its outermost agent's"
     ref = _ref(inner[0], next(iter(_texts(inner[0].requests[-1]))))
     again = ScriptedChatModel(script=[expand(ref), "ok"])
@@ -490,7 +485,6 @@ def test_one_object_serves_many_threads_at_once() -> None:
     asyncio.run(run())
     for i, model in enumerate(models):
         balance = ours.cost_report(str(i))
-        assert balance is not None
         check(model.requests, BUDGET, balance.compactions)
         assert [r.wire for r in model.requests] == [r.wire for r in models[0].requests]
 
@@ -517,7 +511,6 @@ def test_structured_output_by_a_tool() -> None:
     assert out["structured_response"] == Verdict(pump=4)
     assert sorted(t["function"]["name"] for t in model.requests[0].tools) == ["Verdict", "expand_context", "search"]
     balance = ours.cost_report("t")
-    assert balance is not None
     assert balance.compactions
     check(model.requests, 3_000, balance.compactions)
     assert model.requests[0].settings["tool_choice"] == "any"
@@ -540,5 +533,4 @@ def test_structured_output_by_the_provider() -> None:
     assert out["structured_response"] == Verdict(pump=4)
     assert model.requests[0].settings["response_format"]["type"] == "json_schema"
     balance = ours.cost_report("t")
-    assert balance is not None
     check(model.requests, 3_000, balance.compactions)

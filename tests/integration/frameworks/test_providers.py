@@ -103,12 +103,19 @@ def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(ki
     for number, reply in enumerate(replies, 1):
         if number > 1:
             last = inner.last
-            inner.items += [*last.items, *api.build_expand_results(last.expand_calls, ["text"] * len(last.expand_calls))]
+            inner.items += [
+                *last.items,
+                *api.build_expand_results(last.expand_calls, ["text"] * len(last.expand_calls)),
+            ]
         for event in wire.events(reply, number, usage, BODY):
             out += stream.feed(event)
         streamed, whole = stream.end_call(), wire.whole(reply, number, usage, BODY)
         turn = api.parse_turn(whole, EXPAND)
-        assert (streamed.expand_calls, streamed.caller_call_ids, streamed.items) == (turn.expand_calls, turn.caller_call_ids, turn.items)
+        assert (streamed.expand_calls, streamed.caller_call_ids, streamed.items) == (
+            turn.expand_calls,
+            turn.caller_call_ids,
+            turn.items,
+        )
         assert sum_usage([streamed.usage]) == turn.usage
         inner.turns.append(turn)
     out += stream.flush()
