@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from compressor.errors import MissingDependencyError
 from compressor.providers import AnthropicMessagesApi, ProviderApi
 from compressor_agents.sdk_clients import compress_client
+from compressor_agents.sdk_names import refuse_to_shadow
 
+refuse_to_shadow(__name__, "anthropic")
 try:
     import anthropic
 except ImportError:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from compressor.errors import MissingDependencyError
 from compressor.providers import OpenAIChatApi, OpenAIResponsesApi, ProviderApi
 from compressor_agents.sdk_clients import compress_client
+from compressor_agents.sdk_names import refuse_to_shadow
 
+refuse_to_shadow(__name__, "openai")
 try:
     import openai
 except ImportError:

@@ -19,17 +19,19 @@ from compressor.providers.expand_resolver import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
+from compressor_agents.options import make_tracker
+from compressor_agents.sdk_names import refuse_to_shadow
 
+refuse_to_shadow(__name__, "pydantic_ai")
 try:
     from pydantic_ai import RunContext, Tool
     from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.toolsets import FunctionToolset
+
+    from compressor_agents.pydantic_messages import from_anthropic, to_anthropic
 except ImportError:
     raise MissingDependencyError("pydantic-ai-slim", "pydantic-ai") from None
-
-from compressor_agents.options import make_tracker
-from compressor_agents.pydantic_messages import from_anthropic, to_anthropic
 
 if TYPE_CHECKING:
     from pydantic_ai.models import ModelRequestContext

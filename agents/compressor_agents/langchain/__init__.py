@@ -14,12 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import MissingDependencyError
+from compressor_agents.sdk_names import refuse_to_shadow
 
 if TYPE_CHECKING:
     from compressor_agents.langchain.document_compressor import ContextDocumentCompressor
     from compressor_agents.langchain.example_selector import BudgetExampleSelector
     from compressor_agents.langchain.middleware import ContextCompressorMiddleware
     from compressor_agents.langchain.summarizer import compressor_summarizer
+
+refuse_to_shadow(__name__, "langchain")
 
 __all__ = ["BudgetExampleSelector", "ContextCompressorMiddleware", "ContextDocumentCompressor", "compressor_summarizer"]
 
