@@ -53,11 +53,11 @@ def _results(out: dict[str, Any]) -> list[Any]:
 def test_keeps_a_budget_and_the_prefix() -> None:
     model, ours = scripted(14), middleware(5_000)
     out = _agent(model, ours).invoke({"messages": TASK}, thread())
-    balance = ours.cost_report("t")
-    assert balance.compactions >= 1
-    check(model.requests, 5_000, balance.compactions)
-    assert balance.calls == 15
-    assert balance.actual_tokens < 0.6 * balance.baseline_tokens
+    report = ours.cost_report("t")
+    assert report.compactions >= 1
+    check(model.requests, 5_000, report.compactions)
+    assert report.calls == 15
+    assert report.actual_tokens < 0.6 * report.baseline_tokens
     assert "expand_context" in [t["function"]["name"] for t in model.requests[0].tools]
     assert all("Never order parts above 300 EUR." in r.messages[1].content for r in model.requests)
     assert ours.warnings == []
@@ -87,8 +87,8 @@ def test_parallel_calls() -> None:
     script = [both(ask(2 * i), ask(2 * i + 1)) for i in range(6)]
     model, ours = ScriptedChatModel(script=[*script, "None leaks."]), middleware(4_000)
     _agent(model, ours).invoke({"messages": TASK}, thread())
-    balance = ours.cost_report("t")
-    check(model.requests, 4_000, balance.compactions)
+    report = ours.cost_report("t")
+    check(model.requests, 4_000, report.compactions)
 
 
 def test_several_turns_of_one_thread() -> None:
@@ -97,9 +97,9 @@ def test_several_turns_of_one_thread() -> None:
     agent = _agent(model, ours)
     agent.invoke({"messages": TASK}, thread())
     agent.invoke({"messages": "And which is slow?"}, thread())
-    balance = ours.cost_report("t")
-    check(model.requests, 5_000, balance.compactions)
-    assert balance.calls == 12
+    report = ours.cost_report("t")
+    check(model.requests, 5_000, report.compactions)
+    assert report.calls == 12
 
 
 def test_threads_do_not_meet() -> None:
@@ -108,15 +108,17 @@ def test_threads_do_not_meet() -> None:
         model = scripted(3)
         _agent(model, ours, checkpointer=saver).invoke({"messages": TASK}, thread(name))
         assert len(model.requests[0].messages) == 2
-    assert ours.cost_report("a") == ours.cost_report("b") != ours.cost_report("c")
+    assert ours.cost_report("a") == ours.cost_report("b")
+    with pytest.raises(CompressorError, match="thread .c."):
+        ours.cost_report("c")
 
 
 def test_without_a_checkpointer() -> None:
     model, ours = scripted(8), middleware(4_000)
     _agent(model, ours, checkpointer=None).invoke({"messages": TASK})
-    balance = ours.cost_report()
-    assert balance.calls == 9
-    check(model.requests, 4_000, balance.compactions)
+    report = ours.cost_report()
+    assert report.calls == 9
+    check(model.requests, 4_000, report.compactions)
 
 
 def test_system_prompt_and_tool_schemas_count() -> None:
@@ -129,8 +131,8 @@ def test_system_prompt_and_tool_schemas_count() -> None:
     model, ours = scripted(8), middleware(4_000)
     agent = _agent(model, ours, search, lookup, system_prompt="Be brief, and careful with valves. " * 80)
     agent.invoke({"messages": TASK}, thread())
-    balance = ours.cost_report("t")
-    check(model.requests, 4_000, balance.compactions)
+    report = ours.cost_report("t")
+    check(model.requests, 4_000, report.compactions)
 
 
 def test_a_system_prompt_that_changes_costs_no_history() -> None:
@@ -202,9 +204,9 @@ def test_budgets_in_shares_and_money() -> None:
         model, ours = scripted(10), middleware(budget)
         model.profile = profile  # type: ignore[assignment]
         _agent(model, ours).invoke({"messages": TASK}, thread())
-        balance = ours.cost_report("t")
-        assert balance.compactions
-        check(model.requests, 4_000, balance.compactions)
+        report = ours.cost_report("t")
+        assert report.compactions
+        check(model.requests, 4_000, report.compactions)
 
 
 # Messages that are taken back, and others' middleware
@@ -242,9 +244,9 @@ def test_an_error_before_the_model_answers_leaves_no_trace() -> None:
     wires = [r.wire for r in model.requests]
     assert wires[5] == wires[6]
     assert wires[7] == wires[8]
-    balance = ours.cost_report("t")
-    assert balance.calls == 7, "calls that failed are not billed"
-    check(model.requests, 4_000, balance.compactions)
+    report = ours.cost_report("t")
+    assert report.calls == 7, "calls that failed are not billed"
+    check(model.requests, 4_000, report.compactions)
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -257,8 +259,8 @@ def test_fallback_models(inside: bool) -> None:
     ours, fallback = middleware(5_000), ModelFallbackMiddleware(second)
     stack: list[Any] = [ours, fallback] if inside else [fallback, ours]
     create_agent(first, [search], middleware=stack, checkpointer=InMemorySaver()).invoke({"messages": TASK}, thread())
-    balance = ours.cost_report("t")
-    check(second.requests, 5_000, balance.compactions)
+    report = ours.cost_report("t")
+    check(second.requests, 5_000, report.compactions)
     counted = [r.tokens("claude-sonnet-4-5") for r in second.requests]
     assert inside or max(counted) <= 5_000, "the budget is of the model that is called"
 
@@ -291,8 +293,8 @@ def test_a_request_that_the_provider_finds_too_long_is_compacted_and_sent_again(
         long, short = model.requests[-2:]
         assert short.tokens() < 0.9 * long.tokens()
         pairs(short)
-        balance = ours.cost_report("t")
-        assert balance.compactions == breaks(model.requests) >= 1
+        report = ours.cost_report("t")
+        assert report.compactions == breaks(model.requests) >= 1
 
 
 def test_one_that_cannot_be_compacted_fails_as_it_would() -> None:
@@ -364,8 +366,8 @@ def test_a_budget_that_is_too_small_is_left_aside_but_the_prefix_is_not() -> Non
     assert out["messages"][-1].content == "None leaks."
     assert "budget of 120 tokens is too small" in ours.warnings[0]
     assert breaks(model.requests) == 0
-    balance = ours.cost_report("t")
-    assert balance.actual_tokens < 0.7 * balance.baseline_tokens
+    report = ours.cost_report("t")
+    assert report.actual_tokens < 0.7 * report.baseline_tokens
 
 
 def test_a_damaged_state_fails_open() -> None:

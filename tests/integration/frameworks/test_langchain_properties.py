@@ -66,5 +66,5 @@ def test_whatever_an_agent_does(turns: list[Any], budget: int, where: str, remov
     for request in model.requests:
         pairs(request)
         assert small or request.tokens() <= budget
-    balance = ours.cost_report("t")
-    assert breaks(model.requests) <= balance.compactions + removed
+    report = ours.cost_report("t")
+    assert breaks(model.requests) <= report.compactions + removed

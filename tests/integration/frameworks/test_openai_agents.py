@@ -66,8 +66,8 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     answers = [item["output"] for item in result.to_input_list() if item.get("type") == "function_call_output"]
     assert answers[0] == LOG and NEEDLE in answers[1]  # what the SDK keeps is the original
     assert "there is no ref" not in answers[1]
-    balance = compress.cost_report()
-    assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
+    report = compress.cost_report()
+    assert report.calls == 5 and report.expansions == 1 and report.actual_tokens < report.baseline_tokens
 
 
 def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: Compressor) -> None:

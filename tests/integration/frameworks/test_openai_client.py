@@ -242,8 +242,8 @@ def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(talk_of: Any, s
             talk.result(answer.calls[0][0], LOG.replace("worker", f"worker{len(talk.history)}"))
             answer = talk.ask(stream)
     assert answer.text == "Done." and not server.problems and server.left == 0
-    balance = talk.client.cost_report()
-    assert balance.compactions >= 1 and balance.actual_tokens < 0.5 * balance.baseline_tokens
+    report = talk.client.cost_report()
+    assert report.compactions >= 1 and report.actual_tokens < 0.5 * report.baseline_tokens
 
 
 def test_expand_can_be_left_out(talk_of: Any) -> None:

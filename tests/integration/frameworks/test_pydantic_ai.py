@@ -83,9 +83,9 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     assert len(sent(server.requests[1])) < 0.8 * len(LOG) and NEEDLE in sent(server.requests[2])
     answers = returns(again)
     assert answers[0] == LOG and NEEDLE in answers[1] and answers[2] == LOG  # what pydantic-ai keeps is the original
-    balance = compress.cost_report()
-    assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
-    assert balance.billed_tokens > 0 or stream
+    report = compress.cost_report()
+    assert report.calls == 5 and report.expansions == 1 and report.actual_tokens < report.baseline_tokens
+    assert report.billed_tokens > 0 or stream
 
 
 def test_a_history_processor_works_where_it_writes_back(model_of: Any, compressor: Compressor) -> None:
@@ -113,8 +113,8 @@ def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(model_of: Any, 
         result = run(agent, TASK)
     assert result.output == "Done." and not server.problems and server.left == 0
     assert len(returns(result.all_messages())) == 7
-    balance = compress.cost_report()
-    assert balance.compactions >= 1 and balance.actual_tokens < 0.6 * balance.baseline_tokens
+    report = compress.cost_report()
+    assert report.compactions >= 1 and report.actual_tokens < 0.6 * report.baseline_tokens
 
 
 def test_runs_at_once_expand_only_their_own(compressor: Compressor) -> None:

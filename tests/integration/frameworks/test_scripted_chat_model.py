@@ -31,7 +31,7 @@ def test_plays_a_list_in_order_and_says_when_it_is_over() -> None:
     assert model.invoke("And?").content == "Four."
     with pytest.raises(ValueError, match="no"):
         model.invoke("Well?")
-    with pytest.raises(CompressorError, match="3 replies, and this is request 4"):
+    with pytest.raises(CompressorError, match="3 replies, but this is request 4"):
         model.invoke("Hm?")
 
 
