@@ -229,7 +229,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         except BudgetTooSmallError as error:
             if not self._guard.fail_open:
                 raise
-            self._guard.warn(f"{error}; the request goes out above its budget", thread_id)
+            self._guard.warn(f"{error}; the request is sent above its budget", thread_id)
             step = self._with_view(request, thread_id, namespace, None)
         if tool_state is not None:
             step.state_update[self._tools_field] = tool_state
@@ -353,9 +353,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> Conversation:
         """Returns the conversation kept in an agent's state, or with `fresh` an empty one that shares its refs."""
         data = self._state(state)
-        if data and (
-            thread_id is None or namespace
-        ):  # a sub-agent that keeps its state has another namespace in each run
+        # A sub-agent that keeps its state has another namespace in each run, so the state names the scope.
+        if data and (thread_id is None or namespace):
             scope = data["scopes"][0]
         elif thread_id is not None:
             scope = scope_id(self.tenant, json.dumps([thread_id, namespace]))

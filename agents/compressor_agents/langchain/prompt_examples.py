@@ -22,7 +22,7 @@ from compressor.text.few_shot_turns import find_few_shot_turns
 from compressor.text.segmenters.few_shot import find_examples
 from compressor.tokens import get_counter
 
-_NO_CHANGE: dict[str, Any] = {"prompt": None, "gone": []}
+_NO_CHANGE: dict[str, Any] = {"prompt": None, "dropped": []}
 
 
 class PromptExampleTrimmer:
@@ -50,16 +50,16 @@ class PromptExampleTrimmer:
         prompt, messages = request.system_message, list(request.messages)
         system = [prompt] if prompt is not None else []
         # A longer conversation may look like more examples, so known examples are only looked for at their old places.
-        indexes = state.get("at", [])
+        indexes = state.get("indexes", [])
         examples = [messages[i] for i in indexes if i < len(messages)]
-        if not state or state["of"] != _digest(prompt, examples):
+        if state.get("digest") != _digest(prompt, examples):
             context = detect_format([*system, *messages]).parse([*system, *messages])
             indexes = [i - len(system) for i in sorted(find_few_shot_turns(context.turns, len(system)))]
             examples = [messages[i] for i in indexes]
             lists = [s.text for t in context.turns[: len(system)] for s in t.slots if find_examples(s.text)]
             choice = self._choose(system, examples, messages, model, scope) if examples or lists else _NO_CHANGE
-            state = {"of": _digest(prompt, examples), "at": indexes, **choice}
-        dropped = {id(examples[i]) for i in state["gone"]}
+            state = {"digest": _digest(prompt, examples), "indexes": indexes, **choice}
+        dropped = {id(examples[i]) for i in state["dropped"]}
         if prompt is not None and state["prompt"] is not None:
             prompt = prompt.model_copy(update={"content": state["prompt"]})
         remaining = [message for message in messages if id(message) not in dropped]
@@ -94,7 +94,7 @@ class PromptExampleTrimmer:
         )
         result = compression.run(before, limit)
         prompt = result.messages[0].content if system and result.messages[0].content != system[0].content else None
-        return {"prompt": prompt, "gone": sorted(i - len(system) for i in compression.removed)}
+        return {"prompt": prompt, "dropped": sorted(i - len(system) for i in compression.removed)}
 
 
 def _digest(prompt: SystemMessage | None, examples: list[Any]) -> str:
