@@ -53,7 +53,8 @@ class ExpandLoop:
                 more = await _heard(call, data)
             except Exception as error:
                 exchange.tenant.conversations.failing.handle(error)
-                if call.tool_name and call.tool_name.encode() in body:  # the client must not see that call: it knows no such tool
+                # The client must not see that call, because it does not know the tool.
+                if call.tool_name and call.tool_name.encode() in body:
                     response = await self._ask(exchange, exchange.body)
                     body = await self._read_whole(exchange, response)
                 break
@@ -130,7 +131,11 @@ class ExpandLoop:
 async def _heard(call: ResolvedCall, response: Json) -> bool:
     """`Call.on_response`, without the way to another thread and back where nothing is looked up and nobody is waited for."""
     turn, thread = call.api.parse_turn(response, call.tool_name), call.tracked
-    if turn.expand_calls or not isinstance(thread.conversation, Conversation) or not thread.lock.acquire(blocking=False):
+    if (
+        turn.expand_calls
+        or not isinstance(thread.conversation, Conversation)
+        or not thread.lock.acquire(blocking=False)
+    ):
         return await run_in_thread(call.on_turn, turn)
     try:
         return call.on_turn(turn)
