@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from compressor import BudgetTooSmallError, Compressor
-from compressor.sessions import Policy
+from support.client_scenarios import NO_COMPACTION, READ, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK, ref_in
 from support.scripted_server import Call, Reply, Request, ScriptedServer
 
@@ -18,25 +18,14 @@ openai = pytest.importorskip("openai")
 
 from compressor_agents.openai_agents import CompressorFilter, expand_tool  # noqa: E402
 
-READ = Reply("", [Call("read_log", {"path": "import.log"})])
 LOOP = asyncio.new_event_loop()  # one for all: clients keep their connections
-STILL = Policy(compact=False)
 agents.set_tracing_disabled(True)
-
-
-def expand(text: str = "", *more: Call) -> Any:
-    return lambda r: Reply(text, [Call("expand_context", {"ref": ref_in(r)}), *more])
 
 
 @agents.function_tool  # type: ignore[untyped-decorator,unused-ignore]
 def read_log(path: str) -> str:
     """Reads a log."""
     return LOG
-
-
-@pytest.fixture(scope="module")
-def compressor() -> Compressor:
-    return Compressor(store="memory")
 
 
 @pytest.fixture(params=["chat", "responses"])
@@ -63,13 +52,8 @@ def run(agent: Any, given: Any, compress: Any, stream: bool = False, **options: 
     return LOOP.run_until_complete(go())
 
 
-def sent(request: Request) -> str:
-    return json.dumps(request.messages, ensure_ascii=False)
-
-
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compressor, stream: bool) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     with ScriptedServer([READ, expand("Hm."), READ, Reply("Code E-4711."), Reply("Bye.")]) as server:
         tools = [read_log, expand_tool(compress)]
         agent = agents.Agent(name="a", instructions="You are careful.", model=model_of(server), tools=tools)
@@ -82,12 +66,12 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     answers = [item["output"] for item in result.to_input_list() if item.get("type") == "function_call_output"]
     assert answers[0] == LOG and NEEDLE in answers[1]  # what the SDK keeps is the original
     assert "has no ref" not in answers[1]
-    balance = compress.cost_report()
-    assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
+    report = compress.cost_report()
+    assert report.calls == 5 and report.expansions == 1 and report.actual_tokens < report.baseline_tokens
 
 
 def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     script = [READ, Reply("", [Call("transfer_to_writer", {})]), expand(), Reply("Report.")]
     with ScriptedServer(script, extends=None) as server:
         model = model_of(server)
@@ -102,7 +86,7 @@ def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: C
 
 
 def test_an_agent_used_as_a_tool_has_a_conversation_of_its_own(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     script = [READ, Reply("", [Call("ask", {"input": "Check it."})]), READ, expand(), Reply("Checked."), expand()]
     with ScriptedServer([*script, Reply("Done.")], extends="any") as server:
         model = model_of(server)
@@ -115,7 +99,7 @@ def test_an_agent_used_as_a_tool_has_a_conversation_of_its_own(model_of: Any, co
 
 
 def test_runs_at_once_expand_only_their_own(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
 
     def replies(request: Request) -> Reply:
         text = sent(request)
@@ -139,7 +123,7 @@ def test_runs_at_once_expand_only_their_own(model_of: Any, compressor: Compresso
 
 
 def test_a_session_of_the_sdk_keeps_the_originals(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     with ScriptedServer([READ, Reply("Stopped."), Reply("Bye.")]) as server:
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log, expand_tool(compress)])
         session = agents.SQLiteSession("s")
@@ -155,7 +139,7 @@ def test_our_own_errors_let_the_input_through(
     with ScriptedServer([READ, Reply("Done.")]) as server:
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log])
         assert run(agent, TASK, CompressorFilter(compressor, budget=5)).final_output == "Done."
-    assert NEEDLE in sent(server.requests[1]) and caplog.text.count("not compressed") == 1
+    assert NEEDLE in sent(server.requests[1]) and caplog.text.count("sent unchanged") == 1
     with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
         run(
             agents.Agent(name="a", model=model_of(server)), TASK, CompressorFilter(compressor, None, 5, fail_open=False)
