@@ -9,8 +9,8 @@ from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.budget_selector import BudgetSelector
 from compressor.pipeline.working_context import WorkingContext
 
-NO_ROOM = "the budget has no room for the message's mark"
-LITTLE = "words of little information"
+NO_SPACE_FOR_PLACEHOLDER = "the budget has no room for the message's mark"
+LOW_INFORMATION_WORDS = "words of little information"
 
 
 def dropped_spans(draft: BlockEdit, selection: BudgetSelector | None) -> list[Dropped]:
@@ -23,7 +23,7 @@ def dropped_spans(draft: BlockEdit, selection: BudgetSelector | None) -> list[Dr
         for first, last, reason, score in selection.explain(draft)
         for place in draft.source_spans(first, last)
     ]
-    gone += [(place, LITTLE, score) for place, score in selection.explain_words(draft)]
+    gone += [(place, LOW_INFORMATION_WORDS, score) for place, score in selection.explain_words(draft)]
     return [
         Dropped(
             block.number,
@@ -59,18 +59,18 @@ def block_report(draft: BlockEdit) -> BlockReport:
 
 def list_dropped(board: WorkingContext, selection: BudgetSelector | None) -> list[Dropped]:
     """Every stretch that is not in the output, in order of the context."""
-    out = [gone for draft in board.drafts for gone in dropped_spans(draft, selection)]
+    out = [gone for draft in board.block_edits for gone in dropped_spans(draft, selection)]
     for block in board.blocks:
-        if block.slot.message in board.removed and block.text:
+        if block.slot.message in board.evicted and block.text:
             ref = compute_ref(block.text)
             span = (block.start, block.end)
-            out.append(Dropped(block.number, block.slot.message, block.kind, span, NO_ROOM, 0.0, ref))
+            out.append(Dropped(block.number, block.slot.message, block.kind, span, NO_SPACE_FOR_PLACEHOLDER, 0.0, ref))
     return sorted(out, key=lambda d: (d.block, d.span))
 
 
 def list_blocks(board: WorkingContext) -> list[BlockReport]:
     """Every block and what became of it, in order of the context."""
-    drafts = {d.block.number: d for d in board.drafts}
+    drafts = {d.block.number: d for d in board.block_edits}
     return [block_report(drafts[b.number]) if b.number in drafts else _untouched(board, b) for b in board.blocks]
 
 
@@ -78,7 +78,7 @@ def _untouched(board: WorkingContext, block: Block) -> BlockReport:
     """The report of a block that no draft was made of, or whose message was left out whole."""
     image = block.slot.image
     before = board.counter.count(block.text) if image is None else board.counter.count_image(image)
-    gone = block.slot.message in board.removed
+    gone = block.slot.message in board.evicted
     return BlockReport(
         block=block.number,
         message=block.slot.message,
@@ -89,6 +89,6 @@ def _untouched(board: WorkingContext, block: Block) -> BlockReport:
         after="" if gone else block.text,
         tokens_before=before,
         tokens_after=0 if gone else before,
-        reason=NO_ROOM if gone else block.reason,
+        reason=NO_SPACE_FOR_PLACEHOLDER if gone else block.reason,
         ref=compute_ref(block.text) if gone else None,
     )

@@ -21,25 +21,25 @@ from compressor.text.lossless import encode_losslessly as fold_text
 from compressor.text.lossless.back_references import BackReferenceCodec
 from compressor.text.segmenters.base import Mask
 
-LOSSLESS_ATTEMPT_RATIO = (
+MAX_LOSSLESS_RATIO = (
     2.5  # shrinking of the data beyond which folding alone is not tried: few real contexts fold that far
 )
-DENSITY = 1.5  # tokens that folds save may stand denser than the text's average by at most this
-FIT_ROUNDS = 4
-TRUSTED_UNIT_TOKENS = 0.9  # share of the budget up to which the estimated cost of all marks is trusted
-REPEATED = 0.34  # novelty below which a dropped unit counts as said elsewhere
-FILL_REACH = 200  # units looked at to spend what is left
-TIGHT = 200  # tokens for everything that can be chosen, up to which single units are tried for real, and
-TRIALS = 12  # how many of them
-GAP_COST = 2.0  # tokens of the mark between stretches that are not neighbours
-DATA = ("tool_result", "document")  # blocks whose words may go; never what a user or an agent says
-SLACK = 0.02  # share of the budget that may stay unspent rather than rendering once more
+LOSSLESS_TOKEN_DENSITY = 1.5  # tokens that folds save may stand denser than the text's average by at most this
+MAX_SOLVE_ROUNDS = 4
+TRUSTED_ESTIMATE_FRACTION = 0.9  # share of the budget up to which the estimated cost of all marks is trusted
+REDUNDANT_NOVELTY = 0.34  # novelty below which a dropped unit counts as said elsewhere
+MAX_FILL_CANDIDATES = 200  # units looked at to spend what is left
+SMALL_BUDGET_TOKENS = 200  # tokens for everything that can be chosen, up to which single units are tried for real, and
+MAX_EXACT_TRIALS = 12  # how many of them
+GAP_TOKENS = 2.0  # tokens of the mark between stretches that are not neighbours
+WORD_PRUNED_KINDS = ("tool_result", "document")  # blocks whose words may go; never what a user or an agent says
+ACCEPTED_UNUSED_FRACTION = 0.02  # share of the budget that may stay unspent rather than rendering once more
 
-Measure = Callable[[], int]
+CountTokens = Callable[[], int]
 
 
 def compress_losslessly(
-    drafts: Sequence[BlockEdit], measure: Measure, budget: int, outputs: Sequence[Block] = ()
+    drafts: Sequence[BlockEdit], measure: CountTokens, budget: int, outputs: Sequence[Block] = ()
 ) -> bool:
     """Folds as many blocks as the budget demands, those that save most first. True if the whole then fits; else
     nothing is folded: what repeats an earlier block is then left to the selection, which knows what to keep of it.
@@ -48,11 +48,11 @@ def compress_losslessly(
     """
     excess = measure() - budget
     data = sum(d.block.tokens for d in drafts if d.block.kind in ("tool_result", "document"))
-    if excess > data * (1 - 1 / LOSSLESS_ATTEMPT_RATIO):
+    if excess > data * (1 - 1 / MAX_LOSSLESS_RATIO):
         return False
     folds = _folds(drafts, outputs)
     promised = sum(d.block.tokens * (1 - len(text) / len(d.block.text)) for d, text in folds)
-    if promised * DENSITY < excess:
+    if promised * LOSSLESS_TOKEN_DENSITY < excess:
         return False
     saved = {id(d): d.block.tokens - d.counter.count(text) for d, text in folds}
     for draft, text in sorted(folds, key=lambda f: (-saved[id(f[0])], f[0].block.number)):
@@ -89,7 +89,7 @@ class BudgetSelector:
     def __init__(
         self, drafts: Sequence[BlockEdit], scorer: Scorer, query: Query, excess: int, words: WordPruner | None = None
     ) -> None:
-        self.drafts = drafts
+        self.block_edits = drafts
         sources = [
             SourceBlock(d.block.kind, d.layout, unit_costs(d), d.block.tool_call_text, d.block.age) for d in drafts
         ]
@@ -100,7 +100,7 @@ class BudgetSelector:
         # What is chosen from: the units, and as numbers from len(units) on the words that may go from `_short`.
         self._order, self._costs, self._parents = self.ranking.order, self.units.costs, self.units.parents
         self._short = np.zeros(0, np.int32)
-        self.words = words
+        self.word_pruner = words
         if words is not None:
             self._split_removable_words(words, query)
         self._linked_units = self._link_example_messages()
@@ -111,7 +111,7 @@ class BudgetSelector:
         (first unit, other unit)."""
         firsts: dict[int, int] = {}
         out: list[tuple[int, int]] = []
-        for draft, start in zip(self.drafts, self.units.starts.tolist(), strict=False):
+        for draft, start in zip(self.block_edits, self.units.starts.tolist(), strict=False):
             if draft.block.example >= 0 and (first := firsts.setdefault(draft.block.example, start)) != start:
                 if not out:
                     self._costs = self._costs.copy()
@@ -122,16 +122,16 @@ class BudgetSelector:
 
     def _split_removable_words(self, words: WordPruner, query: Query) -> None:
         """Makes two of each unit from which words can go: what is left of it, and those words."""
-        which = [i for i, d in enumerate(self.drafts) if d.block.kind == d.block.slot.kind and d.block.kind in DATA]
+        which = [i for i, d in enumerate(self.block_edits) if d.block.kind == d.block.slot.kind and d.block.kind in WORD_PRUNED_KINDS]
         saved = np.zeros(len(self.units), np.float32)
-        for i, found in words.cuts(self.units, which, query).items():
-            draft, start = self.drafts[i], int(self.units.starts[i])
+        for i, found in words.removable_words(self.units, which, query).items():
+            draft, start = self.block_edits[i], int(self.units.starts[i])
             draft.removable_words = found
             size = len(draft.layout.spans)
             offsets = draft.counter.offsets(draft.layout.text)
-            saved[start : start + size] = found.saved(offsets, size) * draft.counter.scale
+            saved[start : start + size] = found.saved_tokens(offsets, size) * draft.counter.scale
         self._short = np.flatnonzero(saved).astype(np.int32)
-        self._order = merge_word_units(self.ranking.order, self.ranking.priority(self.scores), self._short, words.worth)
+        self._order = merge_word_units(self.ranking.order, self.ranking.priority(self.scores), self._short, words.word_value)
         self._costs = np.concatenate([np.maximum(self._costs - saved, 0.25), saved[self._short]])
         self._parents = np.concatenate([self._parents, self._short])
 
@@ -145,7 +145,7 @@ class BudgetSelector:
         keep, short = taken[:n] | self._join_gaps(taken[:n]), np.zeros(n, np.bool_)
         short[self._short] = ~taken[n:]
         starts = self.units.starts.tolist()
-        for draft, start, end in zip(self.drafts, starts, starts[1:], strict=False):
+        for draft, start, end in zip(self.block_edits, starts, starts[1:], strict=False):
             draft.apply_mask(keep[start:end], short[start:end])
 
     def _join_gaps(self, keep: Mask) -> Mask:
@@ -163,13 +163,13 @@ class BudgetSelector:
         joined: Mask = inside & keep[before] & keep[after] & (source[before] == source) & (source[after] == source)
         return joined
 
-    def solve(self, measure: Measure, budget: int) -> bool:
+    def solve(self, measure: CountTokens, budget: int) -> bool:
         """Takes as many units as the budget buys. False (and nothing but marks kept) if not even the marks fit."""
         order = self._order
         floor = budget + 1
-        if all(d.action == "kept" for d in self.drafts):
-            floor = measure() - sum(d.block.tokens - d.placeholder_tokens for d in self.drafts)
-        if floor > TRUSTED_UNIT_TOKENS * budget:  # too close to call by the estimate
+        if all(d.action == "kept" for d in self.block_edits):
+            floor = measure() - sum(d.block.tokens - d.placeholder_tokens for d in self.block_edits)
+        if floor > TRUSTED_ESTIMATE_FRACTION * budget:  # too close to call by the estimate
             self.apply(order[:0])
             floor = measure()
             if floor > budget:
@@ -177,7 +177,7 @@ class BudgetSelector:
         room, spare = float(budget - floor), budget - floor
         best, high = 0, len(order)
         rounds = 0
-        while rounds < FIT_ROUNDS or (best == 0 and high > 0):
+        while rounds < MAX_SOLVE_ROUNDS or (best == 0 and high > 0):
             rounds += 1
             count = min(high, int(np.searchsorted(self._cumulative, room, side="right")))
             if count <= best:
@@ -188,7 +188,7 @@ class BudgetSelector:
             rate = max(total - floor, 1) / max(float(self._cumulative[count - 1]), 1.0)
             if total <= budget:
                 best, spare = count, budget - total
-                if spare <= SLACK * budget or count == high:
+                if spare <= ACCEPTED_UNUSED_FRACTION * budget or count == high:
                     break
                 room = max(room, (budget - floor) / rate * 0.995)
             else:
@@ -197,13 +197,13 @@ class BudgetSelector:
         self._fill(best, spare, budget - floor, measure, budget)
         return True
 
-    def _fill(self, best: int, spare: int, room: int, measure: Measure, budget: int) -> None:
+    def _fill(self, best: int, spare: int, room: int, measure: CountTokens, budget: int) -> None:
         """Spends what the first `best` units left on later ones that are small enough."""
         order, parents, costs = self._order, self._parents, self._costs
         taken = set(order[:best].tolist())
         extra: list[int] = []
-        for unit in order[best : best + FILL_REACH].tolist():
-            cost = float(costs[unit]) * 1.1 + GAP_COST
+        for unit in order[best : best + MAX_FILL_CANDIDATES].tolist():
+            cost = float(costs[unit]) * 1.1 + GAP_TOKENS
             if cost <= spare and (parents[unit] < 0 or int(parents[unit]) in taken):
                 extra.append(unit)
                 taken.add(unit)
@@ -213,16 +213,16 @@ class BudgetSelector:
             if not extra or measure() <= budget:
                 break
             del extra[len(extra) // 2 :]
-        if spare > 0 and room <= TIGHT:
+        if spare > 0 and room <= SMALL_BUDGET_TOKENS:
             self._try_rest(best, extra, measure, budget)
 
-    def _try_rest(self, best: int, extra: list[int], measure: Measure, budget: int) -> None:
+    def _try_rest(self, best: int, extra: list[int], measure: CountTokens, budget: int) -> None:
         """Where there is little room, estimates of single units mislead: tries the best of what is left for real, with
         what must stand before it."""
         order, parents = self._order, self._parents
         chosen = [*order[:best].tolist(), *extra]
         taken = set(chosen)
-        for unit in [u for u in order[best:].tolist() if u not in taken and u < len(self.units)][:TRIALS]:
+        for unit in [u for u in order[best:].tolist() if u not in taken and u < len(self.units)][:MAX_EXACT_TRIALS]:
             chain = [unit]
             while (up := int(parents[chain[-1]])) >= 0 and up not in taken:
                 chain.append(up)
@@ -236,20 +236,20 @@ class BudgetSelector:
         """Runs of a draft's dropped units: first and last + 1 unit, why, and their mean score."""
         if draft.keep is None:
             return
-        start = int(self.units.starts[self.drafts.index(draft)])
+        start = int(self.units.starts[self.block_edits.index(draft)])
         edges = np.flatnonzero(np.diff(np.concatenate([[False], ~draft.keep, [False]]).astype(np.int8)))
         for a, b in edges.reshape(-1, 2).tolist():
             novelty = float(self.ranking.novelty[start + a : start + b].mean())
             score = float(self.scores[start + a : start + b].mean())
-            yield a, b, "says what is kept elsewhere" if novelty < REPEATED else "worth less than what was kept", score
+            yield a, b, "says what is kept elsewhere" if novelty < REDUNDANT_NOVELTY else "worth less than what was kept", score
 
     def explain_words(self, draft: BlockEdit) -> Iterable[tuple[tuple[int, int], float]]:
         """Words missing from a draft's kept units, neighbours together, and what a token of them was worth."""
-        if draft.removed_words is None or self.words is None:
+        if draft.removed_words is None or self.word_pruner is None:
             return
-        start = int(self.units.starts[self.drafts.index(draft)])
+        start = int(self.units.starts[self.block_edits.index(draft)])
         for a, b, unit in draft.removed_words.runs():
-            yield (a, b), self.words.worth * float(self.scores[start + unit])
+            yield (a, b), self.word_pruner.word_value * float(self.scores[start + unit])
 
 
 def _checked(scorer: Scorer, query: Query, units: UnitBatch) -> Scores:

@@ -31,8 +31,8 @@ from compressor.text.segmenters import find_pasted_content
 from compressor.text.segmenters.few_shot import find_examples
 from compressor.tokens import TokenCounter
 
-UNSURE = "the store is not available now: whether this context is a result of ours could not be looked up"
-RECENT = 8  # blocks whose words count as known in ingest mode
+STORE_LOOKUP_FAILED = "the store is not available now: whether this context is a result of ours could not be looked up"
+MAX_RETAINED_BLOCKS = 8  # blocks whose words count as known in ingest mode
 
 
 @dataclass
@@ -59,7 +59,7 @@ class MessageCompression:
     examples: bool = False
     warnings: list[str] = field(default_factory=list)
     edits: dict[Key, str] = field(default_factory=dict)
-    removed: frozenset[int] = frozenset()
+    evicted: frozenset[int] = frozenset()
 
     def run(self, before: int, budget: int) -> Result:
         """The result. The store is asked for only when there is something to keep."""
@@ -71,17 +71,17 @@ class MessageCompression:
             return self._untouched(before, before, CacheDependencies((own,)))
         scorer, self.warnings = self.engine.pick_scorer(before, budget, self.is_fraction, self._cached_prefix_tokens())
         if ours is None:
-            self.warnings.append(UNSURE)
+            self.warnings.append(STORE_LOOKUP_FAILED)
         if scorer is None:
             return self._untouched(before, before)
         blocks = self._blocks()
         board = WorkingContext(self.context, blocks, self.counter, before)
-        board.unlock(SPEECH)
+        board.unlock_priority(SPEECH)
         selection = None
         outputs = [b for b in blocks if b.kind == "tool_result"]
-        if not compress_losslessly(board.drafts, board.count_tokens, budget, outputs):
+        if not compress_losslessly(board.block_edits, board.count_tokens, budget, outputs):
             selection = self._select(board, budget, scorer)
-        self.warnings += validate(board.drafts, board.count_tokens, budget)
+        self.warnings += validate(board.block_edits, board.count_tokens, budget)
         notes = selection is not None and bool(selection.units.notes)
         return self._render_and_verify(board, selection, budget, CacheDependencies((), own, notes or ours is None))
 
@@ -107,21 +107,21 @@ class MessageCompression:
         fixed = [
             b.text for b in board.blocks if b.priority > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")
         ]
-        known = tuple(fixed[-RECENT:] if self.mode == "ingest" else fixed)
+        known = tuple(fixed[-MAX_RETAINED_BLOCKS:] if self.mode == "ingest" else fixed)
         asked = self.query or query_outside_examples(board.blocks)
         query = build_query(self.context, asked, known, self.mode == "compact", self.boosted_texts)
         for attempt in ("marks", "history", "rounds"):
             if attempt == "history":
-                board.unlock(HISTORY)
+                board.unlock_priority(HISTORY)
             elif attempt == "rounds":
                 board.evict_tool_rounds(budget, self.pinned)
             selection = BudgetSelector(
-                board.drafts, scorer, query, board.count_tokens() - budget, self.engine.word_pruner
+                board.block_edits, scorer, query, board.count_tokens() - budget, self.engine.word_pruner
             )
             if selection.solve(board.count_tokens, budget):
-                if board.removed:
+                if board.evicted:
                     self.warnings.append(
-                        f"{len(board.removed)} old messages were left out whole, because the budget has no room for "
+                        f"{len(board.evicted)} old messages were left out whole, because the budget has no room for "
                         "their marks; result.dropped has their refs"
                     )
                 if board.dropped_example_messages:
@@ -141,8 +141,8 @@ class MessageCompression:
         self, board: WorkingContext, selection: BudgetSelector | None, budget: int, ground: CacheDependencies
     ) -> Result:
         """Renders, and reads what was rendered again from scratch: that checks syntax of the dialect, pairs, count."""
-        self.edits, self.removed = board.edits(), frozenset(board.removed | board.dropped_example_messages)
-        messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.removed)))
+        self.edits, self.evicted = board.edits(), frozenset(board.evicted | board.dropped_example_messages)
+        messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.evicted)))
         after = self.counter.count_context(self.dialect.parse(messages, self.context.tools))
         if after > budget:
             raise BudgetTooSmallError(budget, after, "the rendered context is larger than planned")
@@ -162,9 +162,9 @@ class MessageCompression:
 
     def _store_originals(self, board: WorkingContext, messages: list[Any]) -> tuple[str, ...]:
         """Stores what the result needs; under which keys."""
-        originals = {d.ref: d.original for d in board.drafts if d.is_lossy}
+        originals = {d.ref: d.original for d in board.block_edits if d.is_lossy}
         for block in board.blocks:
-            if block.slot.message in board.removed and block.text:
+            if block.slot.message in board.evicted and block.text:
                 originals[compute_ref(block.text)] = block.text
         if self.is_fraction:
             originals[_fingerprint(messages)] = "compressed"

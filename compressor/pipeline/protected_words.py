@@ -18,9 +18,9 @@ from compressor.scoring.word_vectors import load_word_vectors
 from compressor.text.segmenters.base import Mask, Spans
 from compressor.text.segmenters.span_layout import SpanLayout
 
-KINDS = frozenset(("prose", "markdown", "html"))  # layouts of running text
-LEAST = 6  # words of a sentence from which words may go
-ENGLISH = 0.2  # share of words such as `the` from which a text is taken for English; half of that for a sentence
+PROSE_LAYOUTS = frozenset(("prose", "markdown", "html"))  # layouts of running text
+MIN_SENTENCE_WORDS = 6  # words of a sentence from which words may go
+MIN_ENGLISH_FRACTION = 0.2  # share of words such as `the` from which a text is taken for English; half of that for a sentence
 
 _NEGATIONS = frozenset(
     "no not never none nor neither nobody nothing nowhere cannot cant dont doesnt didnt isnt arent wasnt werent "
@@ -87,7 +87,7 @@ def find_removable_words(layout: SpanLayout) -> tuple[Spans, npt.NDArray[np.int3
     """The words of a text that may go: [k, 2] where they stand, each with the one space before it; [k] the unit of
     each; and how many words the text has in all."""
     text, spans = layout.text, layout.spans
-    found = [m.span() for m in _WORD.finditer(text)] if layout.kind in KINDS else []
+    found = [m.span() for m in _WORD.finditer(text)] if layout.kind in PROSE_LAYOUTS else []
     at = np.array(found, np.int32).reshape(-1, 2)
     unit = np.searchsorted(spans[:, 0], at[:, 0], side="right").astype(np.int32) - 1
     known = np.array([_kind(text[a:b]) for a, b in found], np.int8)
@@ -159,10 +159,10 @@ def _sentences(layout: SpanLayout, unit: npt.NDArray[np.int32], english: Mask) -
     text = layout.text
     n = len(layout.spans)
     size = np.bincount(unit, minlength=n)
-    if english.sum() < ENGLISH * len(unit):
+    if english.sum() < MIN_ENGLISH_FRACTION * len(unit):
         return np.zeros(n, np.bool_)
-    said = np.bincount(unit[english], minlength=n) >= ENGLISH / 2 * size
-    out: Mask = (size >= LEAST) & (layout.flags == 0) & said
+    said = np.bincount(unit[english], minlength=n) >= MIN_ENGLISH_FRACTION / 2 * size
+    out: Mask = (size >= MIN_SENTENCE_WORDS) & (layout.flags == 0) & said
     for i in np.flatnonzero(out).tolist():
         a, b = layout.spans[i].tolist()
         out[i] = _END.search(text, max(a, b - 80), b) is not None

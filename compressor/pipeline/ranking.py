@@ -16,9 +16,9 @@ from compressor.scoring.token_index import CODE, IDENTIFIER, NAME, NUMBER, PATH,
 #: What a token's presence contributes to a unit's novelty, by class. Exact strings count more than words.
 NOVELTY_WEIGHT = {WORD: 0.3, NAME: 0.6, NUMBER: 0.6, IDENTIFIER: 1.0, CODE: 1.5, PATH: 1.5}
 REPEAT_VALUE = 0.15  # what is left of a unit's score when everything in it is said elsewhere
-MAX_ROUNDS = 2  # re-ordering rounds
-ALIKE = 0.85  # cosine of a scorer's vectors from which units say the same the more, the nearer it is to 1
-NEAREST = 2_000  # units, the best ones, that are compared by vectors
+REORDER_ROUNDS = 2  # re-ordering rounds
+SIMILAR_COSINE = 0.85  # cosine of a scorer's vectors from which units say the same the more, the nearer it is to 1
+MAX_COMPARED_UNITS = 2_000  # units, the best ones, that are compared by vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
     total = np.bincount(unit, weight, n)
     priority = scores.astype(np.float64)
     novelty = np.ones(n)
-    for _ in range(MAX_ROUNDS):
+    for _ in range(REORDER_ROUNDS):
         place = _places(priority)
         best = np.full(len(index.kinds), n, np.int64)
         np.minimum.at(best, token, place[unit])
@@ -68,11 +68,11 @@ def _apart(vectors: npt.NDArray[np.float32], place: npt.NDArray[np.int64]) -> np
     """[n] 1 where no better unit's vector has a cosine above ALIKE, falling to 0 where one is the same."""
     out = np.ones(len(place))
     best = np.argsort(place)
-    best = best[vectors[best].any(1)][:NEAREST]
+    best = best[vectors[best].any(1)][:MAX_COMPARED_UNITS]
     if len(best) > 1:
         cosine = vectors[best] @ vectors[best].T
         nearest = np.tril(cosine, -1).max(1)
-        out[best] = np.clip((1 - nearest) / (1 - ALIKE), 0.0, 1.0)
+        out[best] = np.clip((1 - nearest) / (1 - SIMILAR_COSINE), 0.0, 1.0)
     return out
 
 

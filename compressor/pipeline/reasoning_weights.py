@@ -21,28 +21,28 @@ from compressor.scoring.token_index import NAME, NUMBER, terms
 from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
 from compressor.text.segmenters.base import UnitFlag
 
-SPEECH = ("assistant", "thinking")
-FACTOR = {
+AGENT_KINDS = ("assistant", "thinking")
+SCORE_FACTORS = {
     ReasoningKind.REPEAT: 0.1,
     ReasoningKind.CONNECTIVE: 0.15,
     ReasoningKind.PLAN: 0.4,
 }  # on the scorer's score; 1 for the others
-BONUS = {
+SCORE_BONUSES = {
     ReasoningKind.FAILED: 0.7,
     ReasoningKind.DECISION: 0.8,
     ReasoningKind.RESULT: 1.0,
 }  # of a good sentence's score, added
-GOOD = 0.75  # quantile of the trace's scores that is a good sentence's
-SAME = 0.65  # share of a sentence's word pairs in a newer one from which on it is a repeat,
-SAME_FINDING = 0.85  # and of one that holds a decision, a result or a failed attempt
-BARE = 0.4  # factor on a neutral sentence without a number, name or identifier: what is no finding and names nothing
-LAST = 0.7  # bonus of the last sentence of a trace that is neither talk nor plan: what it came to
-LONG, SAYS = 8, 4  # sentences from which on a trace has such an end, and words from which on a sentence can be it
-NEWEST = 4_000  # sentences that are compared,
-POSTINGS = 6  # each with so many of the newest sentences that have a word pair
-SAID = 0.8  # share of a sentence's terms in a text that stays, such as the question, from which on it says that again
-SHORT = 2_000  # characters of such a text: a longer one has most terms by chance,
-FEW = 16  # and how many of them, the newest, are looked at
+GOOD_QUANTILE = 0.75  # quantile of the trace's scores that is a good sentence's
+REPEAT_OVERLAP = 0.65  # share of a sentence's word pairs in a newer one from which on it is a repeat,
+FINDING_REPEAT_OVERLAP = 0.85  # and of one that holds a decision, a result or a failed attempt
+UNSPECIFIC_FACTOR = 0.4  # factor on a neutral sentence without a number, name or identifier: what is no finding and names nothing
+CONCLUSION_BONUS = 0.7  # bonus of the last sentence of a trace that is neither talk nor plan: what it came to
+MIN_TRACE_SENTENCES, MIN_CONCLUSION_WORDS = 8, 4  # sentences from which on a trace has such an end, and words from which on a sentence can be it
+MAX_COMPARED_SENTENCES = 4_000  # sentences that are compared,
+MAX_POSTINGS = 6  # each with so many of the newest sentences that have a word pair
+RESTATED_OVERLAP = 0.8  # share of a sentence's terms in a text that stays, such as the question, from which on it says that again
+MAX_RETAINED_CHARS = 2_000  # characters of such a text: a longer one has most terms by chance,
+MAX_RETAINED_TEXTS = 16  # and how many of them, the newest, are looked at
 
 
 def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[np.uint8]:
@@ -50,8 +50,8 @@ def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[
     linearly with the units."""
     out = np.full(len(units), ReasoningKind.NEUTRAL, np.uint8)
     spoken = _spoken(units)
-    known = [text for text in query.retained_text if len(text) <= SHORT] if query is not None else []
-    asked = [set(terms(text)) for text in known[-FEW:]]
+    known = [text for text in query.retained_text if len(text) <= MAX_RETAINED_CHARS] if query is not None else []
+    asked = [set(terms(text)) for text in known[-MAX_RETAINED_TEXTS:]]
     headers = units.flags & np.uint16(UnitFlag.HEADER)
     for unit in spoken.tolist():
         if headers[unit]:
@@ -75,15 +75,15 @@ def reweight_reasoning(scores: Scores, units: UnitBatch, query: Query | None = N
         return scores
     kinds = find_reasoning(units, query)
     factor, bonus = np.ones(len(ReasoningKind), np.float32), np.zeros(len(ReasoningKind), np.float32)
-    factor[list(FACTOR)] = list(FACTOR.values())
-    bonus[list(BONUS)] = list(BONUS.values())
+    factor[list(SCORE_FACTORS)] = list(SCORE_FACTORS.values())
+    bonus[list(SCORE_BONUSES)] = list(SCORE_BONUSES.values())
     factors, bonuses = factor[kinds], bonus[kinds]
     names = np.bincount(units.index.unit[_exact(units)], minlength=len(units)) > 0
-    factors[(kinds == ReasoningKind.NEUTRAL) & ~names] = BARE
+    factors[(kinds == ReasoningKind.NEUTRAL) & ~names] = UNSPECIFIC_FACTOR
     ends = _ends(units, kinds)
-    factors[ends], bonuses[ends] = 1, np.maximum(bonuses[ends], LAST)
+    factors[ends], bonuses[ends] = 1, np.maximum(bonuses[ends], CONCLUSION_BONUS)
     own, worded = scores[spoken], units.index.lengths[spoken] > 0
-    good = float(np.quantile(own[worded], GOOD)) if worded.any() else 0.0
+    good = float(np.quantile(own[worded], GOOD_QUANTILE)) if worded.any() else 0.0
     if good <= 0:  # the scorer sees nothing in the trace: its findings count as much as anything does
         good = float(scores.mean())
     out = scores.astype(np.float32, copy=True)
@@ -93,34 +93,34 @@ def reweight_reasoning(scores: Scores, units: UnitBatch, query: Query | None = N
 
 def _ends(units: UnitBatch, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """The unit with which each long trace ends, but for talk and plans."""
-    can_be = (kinds >= ReasoningKind.NEUTRAL) & (units.index.lengths >= SAYS)
+    can_be = (kinds >= ReasoningKind.NEUTRAL) & (units.index.lengths >= MIN_CONCLUSION_WORDS)
     out = []
     for i, source in enumerate(units.sources):
         start, stop = int(units.starts[i]), int(units.starts[i + 1])
-        if source.kind in SPEECH and stop - start >= LONG and (found := np.flatnonzero(can_be[start:stop])).size:
+        if source.kind in AGENT_KINDS and stop - start >= MIN_TRACE_SENTENCES and (found := np.flatnonzero(can_be[start:stop])).size:
             out.append(start + int(found[-1]))
     return np.array(out, np.int64)
 
 
 def _spoken(units: UnitBatch) -> npt.NDArray[np.int64]:
     """The units of what an agent said or thought."""
-    speech = np.array([s.kind in SPEECH for s in units.sources], np.bool_)
+    speech = np.array([s.kind in AGENT_KINDS for s in units.sources], np.bool_)
     return np.flatnonzero(speech[units.source_indices]) if speech.any() else np.zeros(0, np.int64)
 
 
 def _says_again(text: str, asked: Iterable[set[str]]) -> bool:
     own = {t for t in terms(text) if len(t) > 3}
-    return len(own) > 3 and any(len(own & question) >= SAID * len(own) for question in asked)
+    return len(own) > 3 and any(len(own & question) >= RESTATED_OVERLAP * len(own) for question in asked)
 
 
 def _repeats(units: UnitBatch, spoken: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8]) -> list[int]:
     """Units that a newer one repeats, by the share of their word pairs that it has. A number, name or identifier that
     the newer one lacks makes a unit one of its own: `f(3) = 9` does not repeat `f(2) = 4`."""
     n = len(units)
-    unit, pair, words = _pairs(units, spoken[-NEWEST:])
+    unit, pair, words = _pairs(units, spoken[-MAX_COMPARED_SENTENCES:])
     times = np.bincount(pair)
     total = np.bincount(unit, minlength=n)
-    need = np.where(kinds > ReasoningKind.NEUTRAL, SAME_FINDING, SAME) * total
+    need = np.where(kinds > ReasoningKind.NEUTRAL, FINDING_REPEAT_OVERLAP, REPEAT_OVERLAP) * total
     can = (np.bincount(unit[times[pair] > 1], minlength=n) >= need) & (total > 0)
     tells = np.zeros(len(times), np.bool_)  # pairs by which some unit may be found to repeat another
     tells[pair[can[unit]]] = True
@@ -139,7 +139,7 @@ def _repeats(units: UnitBatch, spoken: npt.NDArray[np.int64], kinds: npt.NDArray
                 continue  # the newest stands for all of them
         for p in pairs:
             have = postings.setdefault(p, [])
-            if len(have) < POSTINGS:
+            if len(have) < MAX_POSTINGS:
                 have.append(this)
     return out
 

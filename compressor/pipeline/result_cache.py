@@ -38,10 +38,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 AnyResult = Result | TextResult | DocumentsResult
 
-SCHEMA = 1
+FORMAT_VERSION = 1
 LEASE_SECONDS = 10.0  # seconds a process has to work a result out, before another one does so too
 WAIT_SECONDS = 15.0  # seconds to wait for others, before working it out oneself
-FIRST, LONGEST = 0.005, 0.1  # seconds between two looks at what another process is at
+MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.005, 0.1  # seconds between two looks at what another process is at
 STORE_UNAVAILABLE = "the store is not available now: this result was neither looked up in the cache nor kept there"
 _FIELDS = ("tokens_before", "tokens_after", "budget", "warnings", "is_estimate", "tokenizer")
 _TEXT, _NESTED = {str}, {list, dict}
@@ -156,7 +156,7 @@ class ResultCache:
         store = self._store()
         if not hasattr(store, "lease"):
             return self._find(key), ""
-        end, pause = time.monotonic() + WAIT_SECONDS, FIRST
+        end, pause = time.monotonic() + WAIT_SECONDS, MIN_POLL_SECONDS
         while True:
             token = cast(LeaseStore, store).lease(key, LEASE_SECONDS) or ""
             found = self._find(key)  # behind the lease: who had it before us has kept the result by then
@@ -167,7 +167,7 @@ class ResultCache:
             if token or time.monotonic() > end:
                 return None, token
             time.sleep(pause)
-            pause = min(LONGEST, 1.5 * pause)
+            pause = min(MAX_POLL_SECONDS, 1.5 * pause)
 
     @cached_property
     def _scorer(self) -> str:
@@ -197,10 +197,10 @@ class ResultCache:
         file = file_digest(counter.file) if counter.file else "-"
         if not file:
             return None
-        front = [SCHEMA, _version(), kind, self._scorer, repr(words), counter.name, file]
+        front = [FORMAT_VERSION, _version(), kind, self._scorer, repr(words), counter.name, file]
         digest = hashlib.blake2b(json.dumps(front).encode() + b"\n", digest_size=32)
         digest.update(asked)
-        return _Request(f"cache:{SCHEMA}:{digest.hexdigest()}", compute, content, options, asked)
+        return _Request(f"cache:{FORMAT_VERSION}:{digest.hexdigest()}", compute, content, options, asked)
 
 
 @dataclass(frozen=True, slots=True)

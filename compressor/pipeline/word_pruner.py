@@ -22,8 +22,8 @@ from compressor.scoring.word_vectors import Floats, load_word_vectors
 from compressor.text.segmenters.base import Mask, Spans
 from compressor.text.segmenters.span_layout import SpanLayout
 
-KEEP = 0.75  # share of the words that stays: `benchmarks/LOG.md`
-WORTH = 0.3  # of a token of such words, next to the other tokens of their unit: the same
+KEEP_FRACTION = 0.75  # share of the words that stays: `benchmarks/LOG.md`
+WORD_VALUE = 0.3  # of a token of such words, next to the other tokens of their unit: the same
 
 _ARTICLES = frozenset(("a", "an", "the"))
 
@@ -39,29 +39,29 @@ class RemovableWords:
     """The words that can be left out of one text. spans: [k, 2], in order, each with the space before it; unit: [k]."""
 
     spans: Spans
-    unit: Ints
+    units: Ints
 
     def __len__(self) -> int:
         return len(self.spans)
 
     def for_units(self, units: Mask) -> RemovableWords:
         """The words of these units."""
-        mine = units[self.unit]
-        return RemovableWords(self.spans[mine], self.unit[mine])
+        mine = units[self.units]
+        return RemovableWords(self.spans[mine], self.units[mine])
 
     def runs(self) -> list[tuple[int, int, int]]:
         """Start and end of each run of neighbours, and its unit."""
         out: list[tuple[int, int, int]] = []
-        for (start, end), unit in zip(self.spans.tolist(), self.unit.tolist(), strict=True):
+        for (start, end), unit in zip(self.spans.tolist(), self.units.tolist(), strict=True):
             if out and out[-1][1] == start:
                 start = out.pop()[0]
             out.append((start, end, unit))
         return out
 
-    def saved(self, offsets: Ints, units: int) -> Floats:
+    def saved_tokens(self, offsets: Ints, units: int) -> Floats:
         """[units] tokens that go with the words; `offsets` are where the tokens of the text begin."""
         at = np.searchsorted(offsets, self.spans)
-        return np.bincount(self.unit, at[:, 1] - at[:, 0], units).astype(np.float32)
+        return np.bincount(self.units, at[:, 1] - at[:, 0], units).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,11 @@ class WordPruner:
     words, next to the tokens of their unit without them; below 1 the units chosen last are pruned, at 0 all of them.
     importance: None for idf, which also stands in, with a note in `UnitBatch.notes`, for a model that fails."""
 
-    keep: float = KEEP
-    worth: float = WORTH
+    keep_fraction: float = KEEP_FRACTION
+    word_value: float = WORD_VALUE
     importance: Importance | None = None
 
-    def cuts(self, units: UnitBatch, sources: Sequence[int], query: Query) -> dict[int, RemovableWords]:
+    def removable_words(self, units: UnitBatch, sources: Sequence[int], query: Query) -> dict[int, RemovableWords]:
         """The words that can go from each of these sources; sources without any left out."""
         layouts = {s: x for s in sources if isinstance(x := units.sources[s].layout, SpanLayout)}
         found = {source: find_removable_words(layout) for source, layout in layouts.items()}
@@ -93,7 +93,7 @@ class WordPruner:
         # Of equals the later goes: a word said again says less.
         order = np.lexsort((-np.arange(len(values)), values))
         gone = np.zeros(len(values), np.bool_)
-        gone[order[: int((1 - self.keep) * sum(size for *_, size in found.values()))]] = True
+        gone[order[: int((1 - self.keep_fraction) * sum(size for *_, size in found.values()))]] = True
         gone &= np.isfinite(values)
         ends = np.cumsum([len(part) for part in texts])
         return {
@@ -126,7 +126,7 @@ def max_per_word(spans: Spans, pieces: Spans, values: Floats) -> Floats:
     return out
 
 
-def merge_word_units(order: Ints, priority: npt.NDArray[np.floating], grains: Ints, worth: float = WORTH) -> Ints:
+def merge_word_units(order: Ints, priority: npt.NDArray[np.floating], grains: Ints, worth: float = WORD_VALUE) -> Ints:
     """An order of units, best first, with the words of units put in behind them: `grains` [m] are units of which words
     can go, and the words of grains[i] stand as number len(order) + i where units with `worth` of its priority are."""
     n = len(order)

@@ -30,20 +30,20 @@ class WorkingContext:
         self.blocks = blocks
         self.counter = counter
         self.before = before
-        self.drafts: list[BlockEdit] = []
-        self.removed: set[int] = set()
+        self.block_edits: list[BlockEdit] = []
+        self.evicted: set[int] = set()
         self._examples: list[BlockEdit] = []  # drafts of messages that are examples
         self._slots: dict[Key, list[Block]] = defaultdict(list)
         for block in blocks:
             self._slots[block.slot.message, block.slot.path].append(block)
         self._drafted: dict[Key, dict[int, BlockEdit]] = {}
 
-    def unlock(self, level: int) -> None:
+    def unlock_priority(self, priority: int) -> None:
         """Makes drafts of all blocks up to this level which are larger than the mark that could replace them; of short
         ones, where a mark saves little, only when the last level is opened."""
-        least = MIN_BLOCK_TOKENS if level < HISTORY else 0
-        known = {d.block.number for d in self.drafts}
-        fresh = [b for b in self.blocks if b.priority <= level and b.number not in known]
+        least = MIN_BLOCK_TOKENS if priority < HISTORY else 0
+        known = {d.block.number for d in self.block_edits}
+        fresh = [b for b in self.blocks if b.priority <= priority and b.number not in known]
         for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
             block.tokens = tokens if block.slot.image is None else self.counter.count_image(block.slot.image)
             original = block.text if block.slot.image is None else self._image_source(block.slot)
@@ -51,14 +51,14 @@ class WorkingContext:
                 layout = cached_layout(block.text, block.kind, block.tool_call_text)
                 draft = BlockEdit(block, self.counter, layout, original, has_placeholder=block.example < 0)
                 if draft.placeholder_tokens < block.tokens:
-                    self.drafts.append(draft)
-        self._keep_drafts(self.drafts)
+                    self.block_edits.append(draft)
+        self._keep_drafts(self.block_edits)
 
     def _keep_drafts(self, drafts: list[BlockEdit]) -> None:
-        self.drafts = sorted(drafts, key=lambda d: d.block.number)
-        self._examples = [d for d in self.drafts if d.block.example >= 0]
+        self.block_edits = sorted(drafts, key=lambda d: d.block.number)
+        self._examples = [d for d in self.block_edits if d.block.example >= 0]
         self._drafted = {}
-        for draft in self.drafts:
+        for draft in self.block_edits:
             key = (draft.block.slot.message, draft.block.slot.path)
             self._drafted.setdefault(key, {})[draft.block.number] = draft
 
@@ -78,7 +78,7 @@ class WorkingContext:
         """Exact tokens of the whole context as it stands. (A count is a sum over slots and fixed parts.)"""
         gone = self.dropped_example_messages
         total = self.before + sum(self._change(key) for key in self._drafted if key[0] not in gone)
-        return total - sum(map(self._turn_tokens, self.removed | gone))
+        return total - sum(map(self._turn_tokens, self.evicted | gone))
 
     def _turn_tokens(self, message: int) -> int:
         return self.counter.count_turn(self.context.turns[message], self.context.dialect)
@@ -119,9 +119,9 @@ class WorkingContext:
             if total <= budget:
                 break
             if not held.intersection(group):
-                self.removed.update(group)
+                self.evicted.update(group)
                 total -= sum(self._turn_tokens(i) + changes[i] for i in group)
-        self._keep_drafts([d for d in self.drafts if d.block.slot.message not in self.removed])
+        self._keep_drafts([d for d in self.block_edits if d.block.slot.message not in self.evicted])
 
 
 def _as_dumped(text: str, original: str) -> str:
