@@ -15,6 +15,7 @@ from langchain_core.prompts import BasePromptTemplate
 from compressor import Compressor, ExampleStore
 from compressor.context.budget import resolve_budget
 from compressor.pipeline.examples.results import ExamplesResult
+from compressor.pipeline.examples.selector import ExampleMethod, ExampleOrder
 from compressor.scoring.runtime.executor import run_in_thread
 
 
@@ -42,9 +43,9 @@ class BudgetExampleSelector(BaseExampleSelector):
         example_prompt: BasePromptTemplate[Any] | None = None,
         input_keys: Sequence[str] | None = None,
         model: str | None = None,
-        method: str = "auto",
+        method: ExampleMethod = "auto",
         prune: bool = True,
-        order: str = "best last",
+        order: ExampleOrder = "most_relevant_last",
     ) -> None:
         resolve_budget(budget, 1_000)  # what is wrong with it shows now
         if bank is None:

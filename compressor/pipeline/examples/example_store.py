@@ -9,19 +9,22 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from compressor.compressor import Compressor
+from compressor.context.budget import Budget
 from compressor.errors import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
+from compressor.pipeline.engine import Engine, HasEngine, resolve_engine
 from compressor.pipeline.examples.example import Example, example_id, read
 from compressor.pipeline.examples.example_set import Array, Compute, ExampleSet, question_text
 from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCache, digest
 from compressor.pipeline.examples.ngram_features import Features, ngram_features
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.select import choose
+from compressor.pipeline.examples.selector import ExampleMethod, ExampleOrder
 from compressor.pipeline.examples.template import ExampleTemplate, TemplateLike
+from compressor.scoring import HeuristicScorer
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.storage.base import AppendLog, BlobStore
 from compressor.tokens import get_counter
@@ -37,7 +40,8 @@ class ExampleStore:
     """A bank of examples. Safe to share between threads; processes see each other's changes when they change something
     themselves, or `refresh`.
 
-    where: a `Compressor` (its store, scorer and device), a store or its name; None is the user's own SQLite file.
+    engine: a `Compressor` or an `Engine`, whose store and scorer are used; or a store or its name, as for `Compressor`.
+        None is the user's own SQLite file.
     name: which of the store's banks. template: as for `Compressor.select_examples`; it has to fit all examples.
 
     A bank that nobody has opened, changed or refreshed for the store's TTL (seven days) is gone from it. Examples have
@@ -46,16 +50,16 @@ class ExampleStore:
 
     def __init__(
         self,
-        where: Compressor | BlobStore | str | None = None,
+        engine: HasEngine | Engine | BlobStore | str | None = None,
         name: str = "default",
         template: TemplateLike | None = None,
     ) -> None:
-        self.compressor = where if isinstance(where, Compressor) else Compressor(store=where)
+        self.engine = _open_engine(engine)
         if not isinstance(name, str) or not 0 < len(name) <= 100:
             raise CompressorError("a bank's name is a string of 1 to 100 characters")
         self.name, self._template = name, template
         self._writes = ExampleTemplate(template)  # what is wrong with a template shows now
-        self._kept = FeatureCache(lambda: self.compressor.store)
+        self._kept = FeatureCache(lambda: self.engine.store)
         self._lock = threading.RLock()
         self._at: int = 0  # the number of the last record that is applied
         self._clear()
@@ -115,19 +119,19 @@ class ExampleStore:
     def select(
         self,
         query: str | None,
-        budget: int | float,
+        budget: Budget,
         model: str | None = None,
-        method: str = "auto",
+        method: ExampleMethod = "auto",
         prune: bool = True,
-        order: str = "best last",
+        order: ExampleOrder = "most_relevant_last",
     ) -> ExamplesResult:
         """The examples that teach most for a query; see `Compressor.select_examples`."""
-        pool, compressor = self._pool, self.compressor  # a pool never changes
+        pool, engine = self._pool, self.engine  # a pool never changes
         options: dict[str, Any] = {"method": method, "prune": prune, "order": order}
-        scorer, counter = compressor.scorer, get_counter(model)
-        return choose(pool, pool.given, query, budget, counter, scorer, lambda: compressor.store, **options)
+        counter = get_counter(model)
+        return choose(pool, pool.given, query, budget, counter, engine.scorer, lambda: engine.store, **options)
 
-    async def aselect(self, query: str | None, budget: int | float, **options: Any) -> ExamplesResult:
+    async def aselect(self, query: str | None, budget: Budget, **options: Any) -> ExamplesResult:
         """`select` in a worker thread, with the same options."""
         return await run_in_thread(self.select, query, budget, **options)
 
@@ -152,7 +156,7 @@ class ExampleStore:
 
     @property
     def _journal(self) -> AppendLog:
-        store: Any = self.compressor.store
+        store: Any = self.engine.store
         if not hasattr(store, "append_log"):
             raise StoreError(
                 f"{type(store).__name__} keeps no logs, which a bank needs: see compressor.storage.Journal"
@@ -244,6 +248,13 @@ class ExampleStore:
         if gone:
             pool = pool.without(np.array([id in gone for id in pool.ids], np.bool_))
         self._pool = pool.added([e for e, _ in new.values()], [f for _, f in new.values()], list(new))
+
+
+def _open_engine(source: HasEngine | Engine | BlobStore | str | None) -> Engine:
+    """Returns the engine of a compressor, or a new one with the default scorer for a store."""
+    if isinstance(source, Engine) or hasattr(source, "engine"):
+        return resolve_engine(cast("Engine | HasEngine", source))
+    return Engine(HeuristicScorer(), None, cast("BlobStore | str | None", source))
 
 
 def _dumped(record: Record) -> bytes:

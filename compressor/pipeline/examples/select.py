@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from compressor.context.budget import resolve_budget
+from compressor.context.budget import Budget, resolve_budget
 from compressor.errors import ContextError
 from compressor.pipeline.examples.embeddings import find_encoder
 from compressor.pipeline.examples.example_set import ExampleSet, example_set
@@ -21,7 +21,7 @@ from compressor.tokens import TokenCounter
 def select_examples(
     examples: Sequence[Any],
     query: str | None,
-    budget: int | float,
+    budget: Budget,
     counter: TokenCounter,
     scorer: Scorer,
     store: Callable[[], BlobStore],
@@ -38,7 +38,7 @@ def choose(
     pool: ExampleSet,
     given: Sequence[Any],
     query: str | None,
-    budget: int | float,
+    budget: Budget,
     counter: TokenCounter,
     scorer: Scorer,
     store: Callable[[], BlobStore],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,8 @@ from compressor.tokens import TokenCounter
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-METHODS = ("auto", "classes", "dpp", "mmr", "top")
-ORDERS = ("best last", "best first", "given")
+ExampleMethod = Literal["auto", "classes", "dpp", "mmr", "top"]
+ExampleOrder = Literal["most_relevant_last", "most_relevant_first", "given"]
 
 # Chosen on icl_math and bbh: benchmarks/LOG.md
 QUALITY = 6.0  # log-quality that a cosine of 1 counts in the DPP
@@ -64,11 +65,11 @@ class ExampleSelector:
         pool: ExampleSet,
         counter: TokenCounter,
         encoder: TextEncoder | None = None,
-        method: str = "auto",
+        method: ExampleMethod = "auto",
         prune: bool = True,
-        order: str = "best last",
+        order: ExampleOrder = "most_relevant_last",
     ) -> None:
-        for given, known in ((method, METHODS), (order, ORDERS)):
+        for given, known in ((method, get_args(ExampleMethod)), (order, get_args(ExampleOrder))):
             if given not in known:
                 raise CompressorError(f"unknown {given!r}: use one of {', '.join(known)}")
         self.pool, self.counter, self.encoder = pool, counter, encoder
@@ -102,7 +103,7 @@ class ExampleSelector:
         """The examples, which are taken best first, in the order in which to send them."""
         if self.order == "given":
             return sorted(taken, key=lambda t: t.row)
-        return taken[::-1] if self.order == "best last" else taken
+        return taken[::-1] if self.order == "most_relevant_last" else taken
 
     # -- what matters
 

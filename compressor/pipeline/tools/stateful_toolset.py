@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from compressor.context.budget import resolve_budget
+from compressor.context.budget import Budget, resolve_budget
 from compressor.context.formats import detect_format
 from compressor.context.model import Context
 from compressor.context.refs import compute_ref
 from compressor.errors import BudgetTooSmallError, CompressorError
+from compressor.pipeline.engine import Engine, HasEngine, resolve_engine
 from compressor.pipeline.tools import search_tool
 from compressor.pipeline.tools.catalog import ToolCatalog
 from compressor.pipeline.tools.select import called_in, listed, pinned_names
@@ -25,9 +26,6 @@ from compressor.scoring.base import Query
 from compressor.scoring.query import build_query
 from compressor.storage.text_values import put_texts
 from compressor.tokens import get_counter
-
-if TYPE_CHECKING:
-    from compressor.compressor import Compressor
 
 VERSION = 1
 LOW = 0.85  # share of the budget that a fresh choice takes, so that it has room to grow
@@ -46,16 +44,16 @@ class ToolSet:
 
     def __init__(
         self,
-        compressor: Compressor,
+        compressor: HasEngine | Engine,
         tools: Sequence[Any],
-        budget: int | float,
+        budget: Budget,
         model: str | None = None,
         pinned: Collection[str] = (),
         find: bool = True,
         state: Mapping[str, Any] | None = None,
     ) -> None:
-        self._compressor = compressor
-        self._pool = ToolCatalog(listed(tools), get_counter(model), compressor.scorer)
+        self._engine = resolve_engine(compressor)
+        self._pool = ToolCatalog(listed(tools), get_counter(model), self._engine.scorer)
         self._limit = resolve_budget(budget, self._pool.before)
         self._pinned = pinned_names(self._pool, pinned)
         self._digest = compute_ref(dump_tool([self._pool.tools, sorted(self._pinned), self._limit, find]))
@@ -159,7 +157,7 @@ class ToolSet:
         sent = self.state["forms"]
         gone = [dump_tool(pool.tools[i]) for name, i in pool.names.items() if sent.get(name, "") is not None]
         if gone:
-            put_texts(self._compressor.store, {compute_ref(text): text for text in gone})
+            put_texts(self._engine.store, {compute_ref(text): text for text in gone})
 
     def _rendered(self) -> list[Any]:
         """What is sent: native tools first where they stood, functions in the order chosen, `find_tool` before what was

@@ -16,7 +16,6 @@ NOTHING = "nothing_to_cut"
 #: The reason, and what the warnings have in them that it stands for. The first that fits.
 _TEXTS: tuple[tuple[str, str], ...] = (
     ("scorer_fell_back", r"scored by the fast tier instead"),
-    ("gate", r"^gate: "),
     ("guard", r"^block \d+ \(message \d+\): "),
     ("rounds_left_out", r"were left out whole"),
     ("constraints_lost", r"old constraints? of users found no room"),
