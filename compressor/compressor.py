@@ -30,7 +30,7 @@ from compressor.tokens import get_counter
 if TYPE_CHECKING:
     from compressor.pipeline.examples.example_store import ExampleStore
     from compressor.pipeline.examples.results import ExamplesResult
-    from compressor.pipeline.examples.selector import ExampleMethod, ExampleOrder
+    from compressor.pipeline.examples.selector import ExampleOrder
     from compressor.pipeline.tools import ToolsResult
     from compressor.sessions import Policy, Session
     from compressor.sessions.async_session import AsyncSession
@@ -46,7 +46,7 @@ def _make_async_session_twin(
     opens = make_async_twin(method)
 
     @wraps(opens)
-    async def twin(self: Compressor, *args: P.args, **options: P.kwargs) -> AsyncSession:
+    async def twin(self: Compressor, /, *args: P.args, **options: P.kwargs) -> AsyncSession:
         from compressor.sessions.async_session import AsyncSession
 
         return AsyncSession(await opens(self, *args, **options))
@@ -55,7 +55,7 @@ def _make_async_session_twin(
 
 
 class Compressor:
-    """Compresses contexts to a hard token budget and keeps every original, so that `expand` can return it.
+    r"""Compresses contexts to a hard token budget and keeps every original, so that `expand` can return it.
 
     A compressor may be shared between threads. Its only state is its store and its caches.
 
@@ -64,7 +64,7 @@ class Compressor:
 
     Example:
         >>> compressor = Compressor(store="memory")
-        >>> log = "\\n".join(f"step {i}: ok" for i in range(500)) + "\\nstep 500: error, disk full"
+        >>> log = "\n".join(f"step {i}: ok" for i in range(500)) + "\nstep 500: error, disk full"
         >>> result = compressor.compress_text(log, budget=60, query="What failed?")
         >>> result.tokens_after <= 60, "disk full" in result.text
         (True, True)
@@ -307,7 +307,7 @@ class Compressor:
         budget: Budget = 0.25,
         model: str | None = None,
         template: str | Callable[[Any], str] | None = None,
-        method: ExampleMethod = "auto",
+        method: str = "auto",
         prune: bool = True,
         order: ExampleOrder = "most_relevant_last",
     ) -> ExamplesResult:
@@ -395,7 +395,7 @@ class Compressor:
         return Session(self, id, model, budget, policy, tools, system, tenant)
 
     def import_session(
-        self, data: Mapping[str, Any], id: str | None = None, tenant: str = "", **options: Any
+        self, /, data: Mapping[str, Any], id: str | None = None, tenant: str = "", **options: Any
     ) -> Session:
         """Makes a session from the data that `Session.export` returned.
 

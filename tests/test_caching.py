@@ -27,6 +27,7 @@ from compressor import (
     StoreError,
     TextResult,
 )
+from compressor.compressor import Mode
 from compressor.context.refs import find_refs
 from compressor.errors import MissingDependencyError, QueueFullError
 from compressor.pipeline.result_cache import STORE_UNAVAILABLE
@@ -90,7 +91,7 @@ json_contexts = st.one_of(openai_chat_contexts(), anthropic_contexts(), response
 
 @SLOW
 @given(json_contexts, st.floats(0.05, 0.95) | st.integers(50, 2000), st.sampled_from(("call", "compact", "ingest")))
-def test_a_hit_is_what_would_have_been_computed(messages: list[Message], budget: int | float, mode: str) -> None:
+def test_a_hit_is_what_would_have_been_computed(messages: list[Message], budget: int | float, mode: Mode) -> None:
     c, alone = Compressor(store="memory", cache=True), Compressor(store="memory")
 
     def outcome(c: Compressor, messages: list[Message]) -> Result | str:

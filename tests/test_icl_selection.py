@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor import BudgetError, BudgetTooSmallError, Compressor, CompressorError, ContextError
+from compressor.pipeline.examples.selector import ExampleOrder
 from compressor.tokens import get_counter
 
 INTENTS = {
@@ -109,7 +110,7 @@ def test_likely_labels_are_all_shown() -> None:
 
 
 @pytest.mark.parametrize("order", ["most_relevant_last", "most_relevant_first", "given"])
-def test_order(order: str) -> None:
+def test_order(order: ExampleOrder) -> None:
     made = C.select_examples(BANK, "alarm at eight please", 60, order=order)
     place = [e["output"] for e in made.examples]
     assert place[{"most_relevant_last": -1, "most_relevant_first": 0}.get(order, place.index("alarm"))] == "alarm"

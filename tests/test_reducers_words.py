@@ -212,7 +212,7 @@ def test_a_model_that_fails_is_done_without_and_says_so() -> None:
     text = "The river of the city was the home of the people that made the music of the school in the year. " * 9
     r = Compressor(store="memory", prune_words=WordPruner(importance=importance)).compress_text(text, 0.6)
     assert r.text == Compressor(store="memory", prune_words=True).compress_text(text, 0.6).text
-    assert r.warnings == ["words: no memory left; weighed by their idf instead"]
+    assert r.warnings == ["words: no memory left; their idf was used instead"]
 
 
 def test_a_word_says_what_its_best_piece_says() -> None:

@@ -21,12 +21,12 @@ def make_async_twin(
     The method is looked up by name at each call, so the twin of an overridden method runs the override.
 
     Args:
-        method: A method `name` of a class. Its twin is to be assigned to `aname` in the same class.
+        method: A method of a class, say `read`. Assign its twin to `aread` in the same class.
     """
     name = method.__name__
 
     @wraps(method)
-    async def twin(self: Self, *args: P.args, **options: P.kwargs) -> R:
+    async def twin(self: Self, /, *args: P.args, **options: P.kwargs) -> R:
         return await run_in_thread(getattr(self, name), *args, **options)
 
     twin.__name__ = f"a{name}"

@@ -1,7 +1,7 @@
 """Compresses the messages of one context.
 
-`compress_messages` parses them, `MessageCompression` runs the steps: it edits blocks until the budget holds, renders the
-result, parses it again to prove format, pairs and token count, and stores the originals.
+`compress_messages` parses them. `MessageCompression` runs the steps: it edits blocks until the budget holds, renders
+the result, parses it again to prove its format, its call pairs and its token count, and stores the originals.
 """
 
 from __future__ import annotations

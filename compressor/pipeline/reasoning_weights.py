@@ -213,7 +213,7 @@ def _pairs(
 
 
 def _exact(units: UnitBatch) -> npt.NDArray[np.bool_]:
-    """Returns which index entries are numbers, identifiers, or names other than a unit's first word, shape [entries]."""
+    """Returns which index entries are numbers, identifiers, or names that are not a unit's first word."""
     index = units.index
     kinds = index.kinds[index.token]
     out: npt.NDArray[np.bool_] = (kinds >= NUMBER) | ((kinds == NAME) & (np.diff(index.unit, prepend=-1) == 0))

@@ -15,7 +15,7 @@ from langchain_core.prompts import BasePromptTemplate
 from compressor import Compressor, ExampleStore
 from compressor.context.budget import resolve_budget
 from compressor.pipeline.examples.results import ExamplesResult
-from compressor.pipeline.examples.selector import ExampleMethod, ExampleOrder
+from compressor.pipeline.examples.selector import ExampleOrder
 from compressor.scoring.runtime.executor import run_in_thread
 
 
@@ -43,7 +43,7 @@ class BudgetExampleSelector(BaseExampleSelector):
         example_prompt: BasePromptTemplate[Any] | None = None,
         input_keys: Sequence[str] | None = None,
         model: str | None = None,
-        method: ExampleMethod = "auto",
+        method: str = "auto",
         prune: bool = True,
         order: ExampleOrder = "most_relevant_last",
     ) -> None:

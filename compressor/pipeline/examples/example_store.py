@@ -22,7 +22,7 @@ from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCach
 from compressor.pipeline.examples.ngram_features import Features, ngram_features
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.select import choose
-from compressor.pipeline.examples.selector import ExampleMethod, ExampleOrder
+from compressor.pipeline.examples.selector import ExampleOrder
 from compressor.pipeline.examples.template import ExampleTemplate, TemplateLike
 from compressor.scoring import HeuristicScorer
 from compressor.scoring.runtime.executor import run_in_thread
@@ -121,7 +121,7 @@ class ExampleStore:
         query: str | None,
         budget: Budget,
         model: str | None = None,
-        method: ExampleMethod = "auto",
+        method: str = "auto",
         prune: bool = True,
         order: ExampleOrder = "most_relevant_last",
     ) -> ExamplesResult:
@@ -254,7 +254,7 @@ def _open_engine(source: HasEngine | Engine | BlobStore | str | None) -> Engine:
     """Returns the engine of a compressor, or a new one with the default scorer for a store."""
     if isinstance(source, Engine) or hasattr(source, "engine"):
         return resolve_engine(cast("Engine | HasEngine", source))
-    return Engine(HeuristicScorer(), None, cast("BlobStore | str | None", source))
+    return Engine(HeuristicScorer(), None, source)
 
 
 def _dumped(record: Record) -> bytes:

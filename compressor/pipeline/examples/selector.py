@@ -25,7 +25,7 @@ from compressor.tokens import TokenCounter
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-ExampleMethod = Literal["auto", "classes", "dpp", "mmr", "top"]
+METHODS = ("auto", "classes", "dpp", "mmr", "top")
 ExampleOrder = Literal["most_relevant_last", "most_relevant_first", "given"]
 
 # Chosen on icl_math and bbh: benchmarks/LOG.md
@@ -65,11 +65,11 @@ class ExampleSelector:
         pool: ExampleSet,
         counter: TokenCounter,
         encoder: TextEncoder | None = None,
-        method: ExampleMethod = "auto",
+        method: str = "auto",
         prune: bool = True,
         order: ExampleOrder = "most_relevant_last",
     ) -> None:
-        for given, known in ((method, get_args(ExampleMethod)), (order, get_args(ExampleOrder))):
+        for given, known in ((method, METHODS), (order, get_args(ExampleOrder))):
             if given not in known:
                 raise CompressorError(f"unknown {given!r}: use one of {', '.join(known)}")
         self.pool, self.counter, self.encoder = pool, counter, encoder
