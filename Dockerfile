@@ -6,7 +6,7 @@
 #                         name their index by --build-arg PIP_EXTRA_INDEX_URL=...
 #
 # The root file system may be read-only: state goes to the volume /data, temporary files to /tmp. It listens on all
-# addresses of the container, so it does not start without keys (COMPRESSOR_KEYS_FILE). tests/test_deployment.py runs
+# addresses of the container, so it does not start without keys (COMPRESSOR_KEYS_FILE). tests/integration/deployment/test_deployment.py runs
 # the commands of this file.
 
 FROM python:3.12-slim AS build-cpu

@@ -23,11 +23,11 @@ from compressor.tokens.pricing import Price
 
 #: Dollars per million tokens. Ratios are what matters: output 5 times input, as with Claude.
 TABLES = {
-    "cached": Price.custom(3, 15, cache_read=0.3, name="cached reads at 0.1×", window=200_000),
+    "cached": Price.custom(3, 15, cache_read=0.3, name="cached reads at 0.1×", max_input_tokens=200_000),
     "writes": Price.custom(
-        3, 15, cache_read=0.3, cache_write=3.75, name="cached reads at 0.1×, writes at 1.25×", window=200_000
+        3, 15, cache_read=0.3, cache_write=3.75, name="cached reads at 0.1×, writes at 1.25×", max_input_tokens=200_000
     ),
-    "none": Price.custom(3, 15, name="no cache", window=200_000),
+    "none": Price.custom(3, 15, name="no cache", max_input_tokens=200_000),
 }
 ASK = 40  # tokens of an agent's call of the expand tool
 

@@ -26,7 +26,7 @@ from compressor.pipeline.budget_selector import BudgetSelector, compress_lossles
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.output_validation import validate
 from compressor.pipeline.working_context import Key, WorkingContext
-from compressor.scoring.query import build_query
+from compressor.scoring.query import RECENT_CHARS, build_query
 from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import StoreUnavailableError
 from compressor.storage.text_values import put_texts
@@ -179,7 +179,7 @@ class MessageCompression:
             b.text for b in working.blocks if b.priority > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")
         ]
         retained = tuple(fixed[-MAX_RETAINED_BLOCKS:] if self.mode == "ingest" else fixed)
-        question = self.query or query_outside_examples(working.blocks)
+        question = self.query or query_outside_examples(working.blocks, RECENT_CHARS)
         query = build_query(self.context, question, retained, self.mode == "compact", self.boosted_texts)
         for attempt in ("placeholders", "history", "rounds"):
             if attempt == "history":
@@ -224,9 +224,9 @@ class MessageCompression:
             return f"{hint}; the tool schemas alone are {schemas} tokens: select_tools makes them fewer"
         turn = self.context.turns[largest]
         name = "the system prompt" if largest < self.system_offset else f"message {largest - self.system_offset}"
-        slot = max(turn.slots, key=lambda s: len(s.text), default=None)
-        if slot is None or any(s.image for s in turn.slots):
-            remedy = "its images cannot be made smaller here"
+        images = sum(self.counter.count_image(slot.image) for slot in turn.slots if slot.image is not None)
+        if 2 * images > sizes[largest]:
+            remedy = "send a smaller image"
         else:
             remedy = "make its text shorter first, with compress_text or compress_documents"
         return f"{hint}; the largest is {name} ({turn.role}, {sizes[largest]} tokens): {remedy}"

@@ -1,0 +1,64 @@
+"""The examples run as a user would run them, and say what they promise."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from support.paths import EXAMPLES
+
+
+def run(name: str, folder: Path, *args: str) -> str:
+    """Output of an example, run in an empty folder with a cache of its own."""
+    paths = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
+    env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *args],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_demo(tmp_path: Path) -> None:
+    out = run("demo.py", tmp_path)
+    needed = json.loads((EXAMPLES / "data" / "airline_session.json").read_text(encoding="utf-8"))["needed"]
+    for fact in needed:
+        assert fact["text"] in out
+    assert f"of {len(needed)} are still there" in out
+    before, after = re.findall(r"^([\d,]+) -> ([\d,]+) tokens", out, re.M)[0]
+    assert int(after.replace(",", "")) < 0.75 * int(before.replace(",", "")), "the demo has to cut something"
+    exact, refs = map(int, re.findall(r"exact original: (\d+) of (\d+)", out)[0])
+    assert exact == refs > 0
+    assert "<html" in (tmp_path / "demo-report.html").read_text(encoding="utf-8").lower()
+
+
+def test_quickstart(tmp_path: Path) -> None:
+    out = run("quickstart.py", tmp_path)
+    assert out.count("the asked row is there: True") == 2
+    assert "original back: True" in out
+    assert "original back: False" not in out
+
+
+def test_few_shot_classifier(tmp_path: Path) -> None:
+    out = run("few_shot_classifier.py", tmp_path, "--offline")
+    assert "intent among the examples: 7 of 7" in out
+    sizes = [(int(a), int(b)) for a, b in re.findall(r"(\d+) -> (\d+) tokens", out)]
+    assert len(sizes) == 7 and all(after <= 110 < before for before, after in sizes)
+    assert "no model asked" in out
+
+
+def test_the_shipped_session_is_small_and_attributed() -> None:
+    data = EXAMPLES / "data"
+    assert (data / "airline_session.json").stat().st_size < 100_000
+    notice = (data / "README.md").read_text(encoding="utf-8")
+    assert "tau-bench" in notice
+    assert "Copyright (c) 2024 Sierra" in notice

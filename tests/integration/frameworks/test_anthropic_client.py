@@ -1,0 +1,253 @@
+"""The wrapped Anthropic clients against a real local server: messages, whole and streamed, thinking included."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from compressor import BudgetTooSmallError, Compressor, CompressorError
+from compressor.sessions import Policy
+from support.client_tools import LOG, NEEDLE, MessagesTalk, ref_in
+from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer, Usage
+
+anthropic = pytest.importorskip("anthropic")
+
+from compressor_agents.anthropic import with_compression  # noqa: E402
+
+EXPAND = "expand_context"
+READ = Reply("", [Call("read_log", {"path": "import.log"})])
+STILL = Policy(compact=False)
+
+
+def expand(text: str = "", *more: Call, query: str | None = None, thinking: str = "") -> Any:
+    """A reply that expands the first ref in sight."""
+    wanted = {"query": query} if query else {}
+    return lambda r: Reply(text, [Call(EXPAND, {"ref": ref_in(r), **wanted}), *more], thinking)
+
+
+@pytest.fixture(scope="module")
+def compressor() -> Compressor:
+    return Compressor(store="memory")
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
+def plain(server: ScriptedServer, kind: str = "Anthropic", **options: Any) -> Any:
+    return getattr(anthropic, kind)(base_url=server.url, api_key="any", **options)
+
+
+@pytest.fixture(params=["sync", "async"])
+def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asyncio.AbstractEventLoop) -> Any:
+    """Makes a caller over a wrapped client for a server."""
+
+    def make(server: ScriptedServer, **options: Any) -> MessagesTalk:
+        options = {"policy": STILL} | options
+        if request.param == "async":
+            return MessagesTalk(with_compression(plain(server, "AsyncAnthropic"), compressor, **options), loop)
+        return MessagesTalk(with_compression(plain(server), compressor, **options))
+
+    return make
+
+
+@pytest.fixture(params=[False, True], ids=["whole", "stream"])
+def stream(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def sent(request: Request) -> str:
+    return json.dumps(request.messages, ensure_ascii=False)
+
+
+def test_a_long_result_is_cut_and_its_tool_is_there_from_the_first_call_on(talk_of: Any, stream: bool) -> None:
+    with ScriptedServer([READ, Reply("It stopped."), Reply("Bye.")]) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        assert talk.ask(stream).text == "It stopped."
+        talk.say("Thanks.")
+        assert talk.ask(stream).text == "Bye."
+    assert not server.problems and server.left == 0
+    assert [request.tools for request in server.requests] == [[EXPAND, "read_log"]] * 3
+    assert {request.body["system"] for request in server.requests} == {"You are careful."}
+    assert len(sent(server.requests[1])) < 0.8 * len(LOG)
+    assert talk.client.cost_report().saved_cost > 0 and talk.client.cost_report().billed_tokens > 0
+
+
+def test_an_expand_call_is_answered_inside_the_call(talk_of: Any, stream: bool) -> None:
+    first = expand("Let me look.", thinking="The mark hides it.")
+    script = [READ, first, expand(query="gave up"), Reply("Code E-4711.", thinking="Clear."), Reply("Bye.")]
+    with ScriptedServer(script) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        answer = talk.ask(stream)
+        assert answer.calls == [] and answer.reason == "end_turn" and answer.text == "Let me look.Code E-4711."
+        talk.say("Thanks.")
+        assert talk.ask(stream).text == "Bye."
+    assert not server.problems and server.left == 0
+    assert NEEDLE in sent(server.requests[2]) and sent(server.requests[4]).count("Let me look.") == 1
+    asked, answered = server.requests[4].body["messages"][3:5]
+    assert [block["type"] for block in asked["content"]] == ["thinking", "text", "tool_use"]
+    assert asked["content"][0]["signature"] == "sig2" and [b["type"] for b in answered["content"]] == ["tool_result"]
+    last = server.requests[4].body["messages"][7]["content"]
+    assert [(block["type"], block.get("signature")) for block in last] == [("thinking", "sig4"), ("text", None)]
+    assert talk.client.cost_report().expansions == 2
+
+
+def test_the_usage_of_all_calls_inside_is_added_up(talk_of: Any, stream: bool) -> None:
+    def asks(request: Request) -> Reply:
+        return Reply("", [Call(EXPAND, {"ref": ref_in(request)})], usage=Usage(100, 50, 10))
+
+    with ScriptedServer([READ, asks, asks, Reply("Done.", usage=Usage(300, 200, 7))]) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        usage = talk.ask(stream).usage
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"], usage["output_tokens"]) == (200, 300, 27)
+
+
+def test_expanding_and_calling_in_one_turn_gives_the_caller_its_own_call(talk_of: Any, stream: bool) -> None:
+    own = Call("read_log", {"path": "other.log"})
+    script = [READ, expand("Both.", own, thinking="Hm."), Reply("", [own]), Reply("Done."), Reply("Bye.")]
+    with ScriptedServer(script) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        answer = talk.ask(stream)
+        assert [(name, json.loads(given)) for _, name, given in answer.calls] == [("read_log", {"path": "other.log"})]
+        assert answer.text == "Both." and answer.reason == "tool_use"
+        talk.result(answer.calls[0][0], "nothing there")
+        answer = talk.ask(stream)
+        talk.result(answer.calls[0][0], "nothing there either")
+        assert talk.ask(stream).text == "Done."
+        talk.say("Thanks.")
+        assert talk.ask(stream).text == "Bye."
+    assert not server.problems and server.left == 0
+    turn, results = server.requests[2].body["messages"][3:5]
+    assert [block["type"] for block in turn["content"]] == ["thinking", "text", "tool_use", "tool_use"]
+    assert NEEDLE in json.dumps(results["content"][0]) and results["content"][1]["content"] == "nothing there"
+
+
+def test_own_calls_after_an_expansion_keep_it_in_the_history(talk_of: Any, stream: bool) -> None:
+    with ScriptedServer([READ, expand("Looking."), READ, Reply("Done.")]) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        answer = talk.ask(stream)
+        assert [call[1] for call in answer.calls] == ["read_log"] and answer.text == "Looking."
+        talk.result(answer.calls[0][0], "empty")
+        assert talk.ask(stream).text == "Done."
+    assert not server.problems and NEEDLE in sent(server.requests[3])
+
+
+def test_rounds_are_bounded(talk_of: Any, stream: bool) -> None:
+    with ScriptedServer([READ, *[expand() for _ in range(4)], expand("Hm.")]) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        answer = talk.ask(stream)
+    assert (answer.calls, answer.text, answer.reason) == ([], "Hm.", "end_turn")
+    assert len(server.requests) == 6 and "last expansion" in sent(server.requests[5]) and not server.problems
+
+
+def test_errors_are_the_callers_and_refusals_go_out_again_as_they_were(
+    talk_of: Any, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ScriptedServer([READ, Fail(500), expand(), Fail(529), Reply("Done."), *[Fail(429)] * 3]) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        assert talk.ask(stream).text == "Done."
+        talk.say("Thanks.")
+        with pytest.raises(anthropic.RateLimitError):
+            talk.ask(stream)
+    assert not server.problems
+
+    def no_tools_please(request: Request) -> Reply | Fail:
+        return Fail(400, "unknown tool") if EXPAND in request.tools else READ
+
+    with ScriptedServer([no_tools_please, no_tools_please, Reply("Done.")], extends=None) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        assert talk.ask(stream).text == "Done."
+    assert "unknown tool" in caplog.text and LOG.splitlines()[30] in sent(server.requests[2])
+
+
+def test_our_own_errors_let_the_original_through(talk_of: Any, stream: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with ScriptedServer([READ, Reply("Done.")]) as server:
+        talk = talk_of(server, budget=5)
+        talk.read_log(stream)
+        assert talk.ask(stream).text == "Done."
+    assert [request.tools for request in server.requests] == [["read_log"]] * 2 and "BudgetTooSmallError" in caplog.text
+    with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
+        talk_of(server, budget=5, fail_open=False).ask(stream)
+
+
+def test_borders_of_the_prompt_cache_may_move(compressor: Compressor) -> None:
+    """Callers mark their newest message as the border of what is cached, and take the mark off the one before."""
+    with ScriptedServer([READ, expand(), Reply("Done."), Reply("Bye.")], extends=None) as server:
+        talk = MessagesTalk(with_compression(plain(server), compressor, policy=STILL))
+        talk.read_log()
+        border = {"cache_control": {"type": "ephemeral"}}
+        talk.history[-1]["content"][0] |= border
+        talk.ask()
+        del talk.history[-2]["content"][0]["cache_control"]
+        talk.history.append({"role": "user", "content": [{"type": "text", "text": "Thanks."} | border]})
+        talk.ask()
+    before, after = server.requests[2].body["messages"], server.requests[3].body["messages"]
+    assert before[2]["content"][0].pop("cache_control") == after[-1]["content"][0].pop("cache_control")
+    assert after[: len(before)] == before and not server.problems
+
+
+def test_the_sdks_own_streams_and_beta_messages_work(compressor: Compressor) -> None:
+    script = [READ, expand("Looking."), Reply("Code E-4711."), expand(), Reply("Again.")]
+    with ScriptedServer(script, extends=None) as server:
+        client = with_compression(plain(server), compressor)
+        talk = MessagesTalk(client)
+        talk.read_log()
+        given: Any = {
+            "model": "claude-sonnet-5",
+            "max_tokens": 100,
+            "system": "You are careful.",
+            "messages": talk.history,
+            "tools": talk.tools,
+        }
+        with client.messages.stream(**given) as stream:
+            made = [(text, len(server.requests)) for text in stream.text_stream]
+            message = stream.get_final_message()
+        beta = client.beta.messages.create(**given)
+    assert made == [("Looking.", 2), ("Code ", 3), ("E-4711.", 3)]
+    assert [block.type for block in message.content] == ["text", "text"] and message.stop_reason == "end_turn"
+    assert beta.content[0].text == "Again." and not server.problems
+
+
+def test_async_streams_of_the_sdk_work(compressor: Compressor) -> None:
+    async def run(server: ScriptedServer) -> str:
+        async with plain(server, "AsyncAnthropic") as original:
+            client = with_compression(original, compressor)
+            history: Any = [{"role": "user", "content": "Read the log."}]
+            given: Any = {"model": "claude-sonnet-5", "max_tokens": 100, "tools": MessagesTalk(None).tools}
+            first = await client.messages.create(messages=history, **given)
+            result = {"type": "tool_result", "tool_use_id": first.content[0].id, "content": LOG}
+            history += [{"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
+            async with client.messages.stream(messages=history, **given) as stream:
+                return str(await stream.get_final_text())
+
+    with ScriptedServer([READ, expand(), Reply("Code E-4711.")]) as server:
+        assert asyncio.run(run(server)) == "Code E-4711."
+    assert not server.problems and len(server.requests) == 3
+
+
+def test_the_original_client_stays_as_it_is(compressor: Compressor) -> None:
+    with ScriptedServer([Reply("One."), Reply("Two.")], extends=None) as server:
+        client = plain(server)
+        wrapped = with_compression(client, compressor)
+        assert isinstance(wrapped, anthropic.Anthropic)
+        MessagesTalk(client).ask()
+        MessagesTalk(wrapped.with_options(timeout=5)).ask()
+    assert [request.tools for request in server.requests] == [["read_log"], [EXPAND, "read_log"]]
+    assert wrapped.cost_report().calls == 1
+    with pytest.raises(CompressorError, match=r"anthropic\.Anthropic"):
+        with_compression(object())  # type: ignore[type-var]

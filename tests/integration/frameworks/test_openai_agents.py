@@ -1,0 +1,166 @@
+"""The filter and the tool for the OpenAI Agents SDK, with its real Runner against a real local server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from compressor import BudgetTooSmallError, Compressor
+from compressor.sessions import Policy
+from support.client_tools import LOG, NEEDLE, TASK, ref_in
+from support.scripted_server import Call, Reply, Request, ScriptedServer
+
+agents = pytest.importorskip("agents")
+openai = pytest.importorskip("openai")
+
+from compressor_agents.openai_agents import CompressorFilter, expand_tool  # noqa: E402
+
+READ = Reply("", [Call("read_log", {"path": "import.log"})])
+LOOP = asyncio.new_event_loop()  # one for all: clients keep their connections
+STILL = Policy(compact=False)
+agents.set_tracing_disabled(True)
+
+
+def expand(text: str = "", *more: Call) -> Any:
+    return lambda r: Reply(text, [Call("expand_context", {"ref": ref_in(r)}), *more])
+
+
+@agents.function_tool  # type: ignore[untyped-decorator,unused-ignore]
+def read_log(path: str) -> str:
+    """Reads a log."""
+    return LOG
+
+
+@pytest.fixture(scope="module")
+def compressor() -> Compressor:
+    return Compressor(store="memory")
+
+
+@pytest.fixture(params=["chat", "responses"])
+def model_of(request: pytest.FixtureRequest) -> Any:
+    def make(server: ScriptedServer) -> Any:
+        client = openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0)
+        if request.param == "chat":
+            return agents.OpenAIChatCompletionsModel("gpt-4o", client)
+        return agents.OpenAIResponsesModel("gpt-4o", client)
+
+    return make
+
+
+def run(agent: Any, given: Any, compress: Any, stream: bool = False, **options: Any) -> Any:
+    async def go() -> Any:
+        config = agents.RunConfig(call_model_input_filter=compress)
+        if not stream:
+            return await agents.Runner.run(agent, given, run_config=config, **options)
+        result = agents.Runner.run_streamed(agent, given, run_config=config, **options)
+        async for _ in result.stream_events():
+            pass
+        return result
+
+    return LOOP.run_until_complete(go())
+
+
+def sent(request: Request) -> str:
+    return json.dumps(request.messages, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compressor, stream: bool) -> None:
+    compress = CompressorFilter(compressor, policy=STILL)
+    with ScriptedServer([READ, expand("Hm."), READ, Reply("Code E-4711."), Reply("Bye.")]) as server:
+        tools = [read_log, expand_tool(compress)]
+        agent = agents.Agent(name="a", instructions="You are careful.", model=model_of(server), tools=tools)
+        result = run(agent, TASK, compress, stream)
+        assert result.final_output == "Code E-4711."
+        again = [*result.to_input_list(), {"role": "user", "content": "Thanks."}]
+        assert run(agent, again, compress, stream).final_output == "Bye."
+    assert not server.problems and server.left == 0
+    assert len(sent(server.requests[1])) < 0.8 * len(LOG)
+    answers = [item["output"] for item in result.to_input_list() if item.get("type") == "function_call_output"]
+    assert answers[0] == LOG and NEEDLE in answers[1]  # what the SDK keeps is the original
+    assert "there is no ref" not in answers[1]
+    balance = compress.cost_report()
+    assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
+
+
+def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: Compressor) -> None:
+    compress = CompressorFilter(compressor, policy=STILL)
+    script = [READ, Reply("", [Call("transfer_to_writer", {})]), expand(), Reply("Report.")]
+    with ScriptedServer(script, extends=None) as server:
+        model = model_of(server)
+        writer = agents.Agent(name="writer", instructions="Write.", model=model, tools=[expand_tool(compress)])
+        reader = agents.Agent(name="reader", instructions="Read.", model=model, tools=[read_log], handoffs=[writer])
+        result = run(reader, TASK, compress)
+    assert result.final_output == "Report." and result.last_agent.name == "writer"
+    assert not server.problems and server.left == 0 and NEEDLE in sent(server.requests[3])
+    before, after = (json.loads(sent(server.requests[i])) for i in (1, 2))
+    assert after[1 : len(before)] == before[1:]  # all but the instructions
+    assert compress.cost_report().calls == 4
+
+
+def test_an_agent_used_as_a_tool_has_a_conversation_of_its_own(model_of: Any, compressor: Compressor) -> None:
+    compress = CompressorFilter(compressor, policy=STILL)
+    script = [READ, Reply("", [Call("ask", {"input": "Check it."})]), READ, expand(), Reply("Checked."), expand()]
+    with ScriptedServer([*script, Reply("Done.")], extends="any") as server:
+        model = model_of(server)
+        inner = agents.Agent(name="inner", model=model, tools=[read_log, expand_tool(compress)])
+        asking = inner.as_tool("ask", "Asks.", run_config=agents.RunConfig(call_model_input_filter=compress))
+        outer = agents.Agent(name="outer", model=model, tools=[read_log, asking, expand_tool(compress)])
+        assert run(outer, TASK, compress).final_output == "Done."
+    assert not [p for p in server.problems if "departs at the tools" not in p] and server.left == 0
+    assert NEEDLE in sent(server.requests[4]) and "there is no ref" not in sent(server.requests[6])
+
+
+def test_runs_at_once_expand_only_their_own(model_of: Any, compressor: Compressor) -> None:
+    compress = CompressorFilter(compressor, policy=STILL)
+
+    def replies(request: Request) -> Reply:
+        text = sent(request)
+        rounds = text.count('"tool"') + text.count('"function_call_output"')
+        if rounds == 0:
+            return READ
+        return Reply("", [Call("expand_context", {"ref": ref_in(request)})]) if rounds == 1 else Reply("Done.")
+
+    async def both(agent: Any) -> list[Any]:
+        config = agents.RunConfig(call_model_input_filter=compress)
+        tasks = [agents.Runner.run(agent, f"{TASK} {i}", run_config=config) for i in range(4)]
+        return await asyncio.gather(*tasks)
+
+    with ScriptedServer([replies] * 12, extends=None) as server:
+        agent = agents.Agent(name="a", model=model_of(server), tools=[read_log, expand_tool(compress)])
+        results = LOOP.run_until_complete(both(agent))
+    assert [result.final_output for result in results] == ["Done."] * 4 and not server.problems
+    for result in results:
+        outputs = [i["output"] for i in result.to_input_list() if i.get("type") == "function_call_output"]
+        assert NEEDLE in outputs[1]
+
+
+def test_a_session_of_the_sdk_keeps_the_originals(model_of: Any, compressor: Compressor) -> None:
+    compress = CompressorFilter(compressor, policy=STILL)
+    with ScriptedServer([READ, Reply("Stopped."), Reply("Bye.")]) as server:
+        agent = agents.Agent(name="a", model=model_of(server), tools=[read_log, expand_tool(compress)])
+        session = agents.SQLiteSession("s")
+        run(agent, TASK, compress, session=session)
+        assert run(agent, "Thanks.", compress, session=session).final_output == "Bye."
+        items: Any = LOOP.run_until_complete(session.get_items())
+    assert not server.problems and LOG in [item.get("output") for item in items]
+
+
+def test_our_own_errors_let_the_input_through(
+    model_of: Any, compressor: Compressor, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ScriptedServer([READ, Reply("Done.")]) as server:
+        agent = agents.Agent(name="a", model=model_of(server), tools=[read_log])
+        assert run(agent, TASK, CompressorFilter(compressor, budget=5)).final_output == "Done."
+    assert NEEDLE in sent(server.requests[1]) and caplog.text.count("not compressed") == 1
+    with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
+        run(
+            agents.Agent(name="a", model=model_of(server)), TASK, CompressorFilter(compressor, None, 5, fail_open=False)
+        )
+
+
+def test_the_tool_alone_says_that_it_has_no_conversation(compressor: Compressor) -> None:
+    assert CompressorFilter(compressor).expand('{"ref": "123456789012"}').startswith("Not expanded")

@@ -1,0 +1,175 @@
+"""Streams against whole answers: whatever is said in however many rounds, the caller gets the same from both.
+
+The events and bodies come from the scripted server's wire forms, the streams are read by the callers of
+`client_tools.py`; no HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compressor.providers import (
+    AnthropicMessagesApi,
+    HiddenRounds,
+    OpenAIChatApi,
+    OpenAIResponsesApi,
+    ProviderApi,
+    sum_usage,
+)
+from support.client_tools import ChatTalk, MessagesTalk, ResponsesTalk
+from support.scripted_chat import ChatWire
+from support.scripted_messages import AnthropicWire
+from support.scripted_responses import ResponsesWire
+from support.scripted_wire import Call, Reply, Usage, refusal
+
+openai = pytest.importorskip("openai")
+anthropic = pytest.importorskip("anthropic")
+
+EXPAND = "expand_context"
+TEXTS = st.sampled_from(["", "Yes.", "One two  three\nfour ", "…", " x", "{}"])
+ARGUMENTS = st.dictionaries(st.sampled_from(["ref", "query", "path"]), st.sampled_from(["1", "ä b", ""]), max_size=2)
+ASKS = st.builds(Call, st.just(EXPAND), ARGUMENTS)
+OWN = st.builds(Call, st.sampled_from(["read_log", "expand", "expand_context_too", "e"]), ARGUMENTS)
+
+
+@st.composite
+def talks(draw: st.DrawFn) -> list[Reply]:
+    """Rounds that only expand, then one with whatever; it says something, or its message would hold nothing."""
+    rounds = [
+        Reply(draw(TEXTS), draw(st.lists(ASKS, min_size=1, max_size=2)), draw(st.sampled_from(["", "Hm. So."])))
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+    calls = draw(st.lists(st.one_of(OWN, ASKS), max_size=4))
+    text = draw(TEXTS.filter(str.strip)) if not any(call.name != EXPAND for call in calls) else draw(TEXTS)
+    return [*rounds, Reply(text, calls, draw(st.sampled_from(["", "Well."])))]
+
+
+def chat_event(data: dict[str, Any]) -> Any:
+    return openai.types.chat.ChatCompletionChunk.construct(**data)
+
+
+def response_event(data: dict[str, Any]) -> Any:
+    from openai._models import construct_type
+
+    return construct_type(value=data, type_=openai.types.responses.ResponseStreamEvent)
+
+
+def message_event(data: dict[str, Any]) -> Any:
+    from anthropic._models import construct_type
+
+    return construct_type(value=data, type_=anthropic.types.RawMessageStreamEvent)
+
+
+APIS: dict[str, Any] = {
+    "chat": (
+        OpenAIChatApi(),
+        ChatWire(),
+        ChatTalk,
+        chat_event,
+        lambda d: openai.types.chat.ChatCompletion.construct(**d),
+    ),
+    "responses": (
+        OpenAIResponsesApi(),
+        ResponsesWire(),
+        ResponsesTalk,
+        response_event,
+        lambda d: openai.types.responses.Response.construct(**d),
+    ),
+    "messages": (
+        AnthropicMessagesApi(),
+        AnthropicWire(),
+        MessagesTalk,
+        message_event,
+        lambda d: anthropic.types.Message.construct(**d),
+    ),
+}
+BODY: dict[str, Any] = {"model": "m", "stream_options": {"include_usage": True}, "messages": [], "input": []}
+
+
+@pytest.mark.parametrize("kind", list(APIS))
+@settings(max_examples=150, deadline=None)
+@given(replies=talks())
+def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(kind: str, replies: list[Reply]) -> None:
+    api: ProviderApi
+    api, wire, talk, event_of, whole_of = APIS[kind]
+    usage = Usage(100, 30, 7)
+    stream, inner, out = api.filter(EXPAND), HiddenRounds(), []
+    for number, reply in enumerate(replies, 1):
+        if number > 1:
+            last = inner.last
+            inner.rounds += [*last.items, *api.results(last.asked, ["text"] * len(last.asked))]
+        for event in wire.events(reply, number, usage, BODY):
+            out += stream.feed(event)
+        streamed, whole = stream.turn(), wire.whole(reply, number, usage, BODY)
+        turn = api.turn(whole, EXPAND)
+        assert (streamed.asked, streamed.own, streamed.items) == (turn.asked, turn.own, turn.items)
+        assert sum_usage([streamed.usage]) == turn.usage
+        inner.turns.append(turn)
+    out += stream.finish()
+    last = inner.last
+    if last.own and last.asked:
+        inner.answers = ["text"] * len(last.asked)
+
+    caller = talk(None)
+    answer = caller.gather([event_of(event) for event in out])
+    other = talk(None)
+    assert other.read(whole_of(api.visible_turn(whole, inner, EXPAND))) == replace(answer, pieces=[])
+    assert EXPAND not in [call[1] for call in answer.calls] and len(answer.calls) == len(last.own)
+
+    for call in answer.calls:
+        caller.result(call[0], "done")
+    if kind == "messages" and len(answer.calls) > 1:  # all results go into one message
+        results = [caller.history.pop() for _ in answer.calls][::-1]
+        caller.history.append({"role": "user", "content": [r["content"][0] for r in results]})
+    before = len(talk(None).history)
+    rest = [item if isinstance(item, dict) else item.to_dict() for item in caller.history[before:]]
+    rest = json.loads(json.dumps(rest, default=lambda o: o.to_dict()))
+    restored = api.with_hidden_rounds(rest, inner) if rest else []
+    key = "input" if kind == "responses" else "messages"
+    assert refusal(wire, {key: restored, "tools": []}) is None
+    if inner.hidden and inner.rounds and rest:
+        assert restored[: len(inner.rounds)] == inner.rounds
+
+
+def test_a_name_that_comes_in_pieces_is_known_when_it_is_whole() -> None:
+    def piece(index: int, name: str, arguments: str = "") -> dict[str, Any]:
+        call = {"index": index, "id": f"c{index}", "function": {"name": name, "arguments": arguments}}
+        return {"id": "x", "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]}
+
+    chunks = OpenAIChatApi().filter(EXPAND)
+    assert chunks.feed(piece(0, "expand_")) == [] and chunks.feed(piece(0, "context")) == []
+    assert chunks.feed(piece(0, "", '{"ref": "1"}')) == []
+    assert chunks.feed(piece(1, "expand")) == []
+    out = chunks.feed(piece(1, "", "{}"))
+    calls = out[0]["choices"][0]["delta"]["tool_calls"]
+    assert [call["index"] for call in calls] == [0, 0] and calls[0]["function"]["name"] == "expand"
+    assert chunks.feed(piece(2, "exp")) == []
+    end: dict[str, Any] = {"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+    assert chunks.feed(end) == []
+    turn = chunks.turn()
+    assert turn.asked == [("c0", '{"ref": "1"}')] and turn.own == ["c1", "c2"]
+    (last,) = chunks.finish()
+    assert last["choices"][0]["delta"]["tool_calls"][0]["index"] == 1
+    assert last["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("kind", list(APIS))
+def test_a_stream_without_expand_calls_passes_as_the_same_objects(kind: str) -> None:
+    api, wire, *_ = APIS[kind]
+    stream = api.filter(EXPAND)
+    for event in wire.events(Reply("Hi there.", [Call("read_log", {"a": 1})], "Hm."), 1, Usage(1, 0, 1), BODY):
+        assert [one is event for one in stream.feed(event)] == [True]
+    assert stream.turn().asked == [] and stream.finish() == []
+
+
+def test_usage_is_added_up_field_by_field() -> None:
+    one = {"a": 1, "details": {"cached": 2}, "tier": "default", "none": None}
+    other = {"a": 10, "details": {"cached": 20, "new": 1}, "tier": "flex", "none": 3}
+    assert sum_usage([one, None, other]) == {"a": 11, "details": {"cached": 22, "new": 1}, "tier": "flex", "none": 3}
+    assert sum_usage([None]) is None

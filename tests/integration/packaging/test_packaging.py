@@ -1,0 +1,93 @@
+"""What is shipped, how it is named and how fast it is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import compressor
+from support.paths import ROOT
+
+IMPORT_MS = 150
+
+PUBLIC = [
+    "BlockReport",
+    "BudgetError",
+    "BudgetTooSmall",
+    "BudgetTooSmallError",
+    "Compressor",
+    "CompressorError",
+    "ContextError",
+    "DeviceError",
+    "DocumentsResult",
+    "Dropped",
+    "ExampleStore",
+    "ExamplesResult",
+    "ExpiredRef",
+    "ExpiredRefError",
+    "MissingDependencyError",
+    "ModelError",
+    "Policy",
+    "Price",
+    "QueueFullError",
+    "RefError",
+    "Result",
+    "Session",
+    "SessionConflictError",
+    "StoreError",
+    "TextResult",
+    "TokenizerError",
+    "ToolRule",
+    "ToolSet",
+    "ToolsResult",
+    "UnknownRef",
+    "UnknownRefError",
+    "summarizer",
+]
+
+
+def test_the_public_names_are_pinned() -> None:
+    assert sorted(compressor.__all__) == PUBLIC
+    for name in compressor.__all__:
+        assert hasattr(compressor, name)
+
+
+def test_agents_is_no_package() -> None:
+    """`agents` is the import name of the OpenAI Agents SDK."""
+    assert not (ROOT / "agents" / "__init__.py").exists()
+    assert (ROOT / "agents" / "compressor_agents" / "__init__.py").is_file()
+
+
+def started_ms(code: str) -> float:
+    """Wall time of the fastest of five interpreters that run `code`."""
+    command = [sys.executable, "-c", code]
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run(command, cwd=ROOT, check=True)
+        times.append(time.perf_counter() - start)
+    return 1e3 * min(times)
+
+
+def test_import_is_quick() -> None:
+    assert started_ms("import compressor") - started_ms("pass") < IMPORT_MS
+
+
+def test_the_heavy_things_are_not_imported() -> None:
+    code = "import sys, compressor; print(*sorted({'torch', 'tiktoken', 'langchain_core'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not done.stdout.strip()
+
+
+def test_the_wheel_holds_both_packages_and_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"compressor/__init__.py", "compressor/py.typed", "compressor_agents/__init__.py"} <= set(names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    info = next(name.split("/")[0] for name in names if ".dist-info/" in name)
+    assert {name.split("/")[0] for name in names} == {"compressor", "compressor_agents", info}

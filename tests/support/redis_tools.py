@@ -1,0 +1,173 @@
+"""Real Redis servers for tests, each on a free port in a folder of its own, and a clock that ages what they hold.
+
+Where there is no redis-server (or valkey-server) the tests are skipped; with COMPRESSOR_REQUIRE_MODELS set they fail.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib.util
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from support.store_tools import Clock
+
+ALL_SLOTS = "0-16383"
+
+
+def need_redis() -> str:
+    """The server's program."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is None or importlib.util.find_spec("redis") is None:
+        missing("a Redis server and client are needed: apt-get install redis-server, pip install redis")
+    return found
+
+
+def missing(said: str) -> NoReturn:
+    if os.environ.get("COMPRESSOR_REQUIRE_MODELS"):
+        pytest.fail(said)
+    pytest.skip(said)
+
+
+def free_port() -> int:
+    """Below 50,000: a cluster's nodes talk 10,000 above. Never Redis's own, where one may be at work."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 50_000)
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+
+
+class RedisServer:
+    """A server in `folder`, with redis.conf's options as keywords: maxmemory="2mb".
+
+    slots: those of its own, in a cluster; "" is no cluster. config: a file it is to keep, which makes it a sentinel."""
+
+    def __init__(self, folder: Path, slots: str = "", config: str = "", **options: str) -> None:
+        self.program, self.folder, self.config = need_redis(), folder, config
+        if slots:
+            options["cluster_enabled"] = "yes"
+        self.options = {"save": "", "loglevel": "warning"} | {k.replace("_", "-"): v for k, v in options.items()}
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.stop)  # a test that fails leaves none behind
+        self.start()
+        if slots:
+            self.admin.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots.split("-"))
+            if slots == ALL_SLOTS:
+                wait_for(lambda: b"cluster_state:ok" in self.admin.execute_command("CLUSTER INFO"))
+
+    @property
+    def url(self) -> str:
+        return f"redis{'+cluster' if 'cluster-enabled' in self.options else ''}://127.0.0.1:{self.port}"
+
+    @functools.cached_property
+    def admin(self) -> Any:
+        """A client of its own, that knows no store."""
+        import redis
+
+        client = redis.Redis(port=self.port, password=self.options.get("requirepass"), protocol=2)
+        client.response_callbacks.clear()
+        return client
+
+    def start(self) -> None:
+        options = [word for name, value in self.options.items() for word in (f"--{name}", value)]
+        self.folder.mkdir(exist_ok=True)
+        with open(self.folder / "log", "ab") as log:
+            kind = [self.config, "--sentinel"] if self.config else []
+            command = [self.program, *kind, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+            self.process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
+        process = self.process
+
+        def ready() -> bool:
+            if process.poll() is not None:
+                raise RuntimeError((self.folder / "log").read_text())
+            with suppress(Exception):
+                return bool(self.admin.execute_command("PING"))
+            return False
+
+        wait_for(ready)
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.send_signal(signal.SIGCONT)
+            self.process.wait()
+            self.process = None
+
+    def kill(self) -> None:
+        """As when the machine's memory runs out."""
+        self.stop(signal.SIGKILL)
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """It accepts connections, and answers nothing."""
+        self.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.send(signal.SIGCONT)
+
+    def names(self) -> list[bytes]:
+        return list(self.admin.execute_command("KEYS", "*"))
+
+    def age(self, seconds: float) -> None:
+        """What `seconds` would do to everything that has a TTL."""
+        for key in self.names():
+            left = self.admin.execute_command("PTTL", key)
+            if left >= 0:
+                self.admin.execute_command("PEXPIRE", key, left - round(seconds * 1000))
+
+
+class ServerClock(Clock):
+    """Setting it forward ages what the servers hold, in no time."""
+
+    _now = 0.0
+
+    def __init__(self, *servers: RedisServer) -> None:
+        self._servers: tuple[RedisServer, ...] = ()
+        super().__init__()
+        self._servers = servers
+
+    @property
+    def now(self) -> float:
+        return self._now
+
+    @now.setter
+    def now(self, value: float) -> None:
+        for server in self._servers:
+            server.age(value - self._now)
+        self._now = value
+
+
+@functools.cache
+def shared_server(cluster: bool = False) -> RedisServer:
+    """One for all tests of a run. Flush it first."""
+    folder = Path(tempfile.mkdtemp(prefix="compressor-redis-"))
+    server = RedisServer(folder, slots=ALL_SLOTS if cluster else "")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return server
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 15.0) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
