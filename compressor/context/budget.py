@@ -14,13 +14,13 @@ Budget: TypeAlias = int | float | str
 _PERCENTAGE = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*%\s*")
 
 
-def resolve_budget(budget: Budget, before: int) -> int:
+def resolve_budget(budget: Budget, tokens_before: int) -> int:
     """Returns a budget in tokens.
 
     Args:
         budget: An int is a number of tokens. A float below 1 and a percentage such as "25%" are a fraction of
-            `before`, rounded down, but at least one token.
-        before: The tokens of the input.
+            `tokens_before`, rounded down, but at least one token.
+        tokens_before: The tokens of the input.
 
     Raises:
         BudgetError: The budget is anything else, such as a bool, NaN, zero, a negative number or 1.5.
@@ -32,7 +32,7 @@ def resolve_budget(budget: Budget, before: int) -> int:
     if budget <= 0:
         raise BudgetError(f"budget must be positive, not {budget!r}")
     if is_fraction(budget):
-        return max(1, int(budget * before))
+        return max(1, int(budget * tokens_before))
     if isinstance(budget, float) and budget == 1:
         raise BudgetError("budget 1.0 is ambiguous: write 1 for one token, or a fraction below 1")
     if int(budget) != budget:

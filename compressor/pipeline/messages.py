@@ -112,7 +112,7 @@ class MessageCompression:
         examples: Whether worked examples in the prompt may be left out.
         warnings: What the caller should know.
         edits: After `run`: the new text of each changed slot.
-        evicted: After `run`: indices of the messages that were left out whole.
+        removed: After `run`: indices of the messages that were left out whole.
     """
 
     context: Context
@@ -130,7 +130,7 @@ class MessageCompression:
     examples: bool = False
     warnings: list[str] = field(default_factory=list)
     edits: dict[Key, str] = field(default_factory=dict)
-    evicted: frozenset[int] = frozenset()
+    removed: frozenset[int] = frozenset()
 
     def run(self, before: int, budget: int) -> Result:
         """Returns the result.
@@ -236,8 +236,8 @@ class MessageCompression:
     ) -> Result:
         """Renders the result and parses it anew, which proves its format, its call pairs and its token count."""
         self.edits = working.edits()
-        self.evicted = frozenset(working.evicted | working.dropped_example_messages)
-        messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.evicted)))
+        self.removed = frozenset(working.evicted | working.dropped_example_messages)
+        messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.removed)))
         after = self.counter.count_context(self.dialect.parse(messages, self.context.tools))
         if after > budget:
             raise BudgetTooSmallError(budget, after, "the rendered context is larger than planned")

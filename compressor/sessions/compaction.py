@@ -288,7 +288,7 @@ class Compaction:
         edits: dict[int, Edits] = {}
         for (at, path), text in flow.edits.items():
             edits.setdefault(kept[at - lead], {})[path] = text
-        removed = {kept[at - lead] for at in flow.evicted}
+        removed = {kept[at - lead] for at in flow.removed}
         removed -= {i for group in self.groups if self.held.intersection(group) for i in group}
         return edits, removed, [w for w in flow.warnings if "left out whole" not in w]
 

@@ -19,13 +19,12 @@ def resolve_context_limit(budget: int | float | str | None, price: Price) -> int
     """
     if budget is None:
         return int(DEFAULT_WINDOW_FRACTION * price.max_input_tokens)
-    if isinstance(budget, str) and not budget.strip().endswith("%"):
+    if isinstance(budget, str) and budget.strip().endswith("%"):
+        return resolve_budget(budget, price.max_input_tokens)
+    if isinstance(budget, str):
         found = _MONEY.fullmatch(budget.strip())
         if found is None:
-            raise BudgetError(
-                f'budget {budget!r} cannot be read: give tokens (4000), a fraction of the window (0.5 or "50%"), '
-                'or the cost of a call ("$0.02")'
-            )
+            raise BudgetError(f'budget {budget!r} is no money: write "$0.02", or give tokens or a share of the window')
         if price.input <= 0:
             raise BudgetError(f"budget {budget!r}: {price.name!r} has no price: give tokens or a share of the window")
         tokens = int(float(found[1]) * 1e6 / price.input)

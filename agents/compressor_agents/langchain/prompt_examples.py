@@ -83,7 +83,7 @@ class PromptExampleTrimmer:
         )
         result = flow.run(before, limit)
         prompt = result.messages[0].content if lead and result.messages[0].content != lead[0].content else None
-        return {"prompt": prompt, "gone": sorted(i - len(lead) for i in flow.evicted)}
+        return {"prompt": prompt, "gone": sorted(i - len(lead) for i in flow.removed)}
 
 
 def _digest(prompt: SystemMessage | None, shown: list[Any]) -> str:

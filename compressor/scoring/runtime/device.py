@@ -56,6 +56,19 @@ def select_device(wanted: str | None = None) -> Device:
     return Device("cpu", no_cuda)
 
 
+def dtype_for(device: Device) -> str:
+    """The name of the torch type to compute in: bfloat16 on GPUs that have it in hardware, float16 on other GPUs,
+    float32 on CPU (what is faster there is for each model's benchmark to say)."""
+    if not device.gpu:
+        return "float32"
+    if device.name == "mps":
+        return "float16"
+    torch = _torch()
+    assert torch is not None  # the device was found by it
+    hardware = torch.version.hip or torch.cuda.get_device_properties(device.name).major >= 8  # Ampere was the first
+    return "bfloat16" if hardware else "float16"
+
+
 def parse_device(wanted: str | None) -> tuple[str, str]:
     """Returns the kind and the number of a device name. Does not look whether the device is there.
 
@@ -68,19 +81,6 @@ def parse_device(wanted: str | None) -> tuple[str, str]:
     if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
         raise DeviceError(wanted or "", "unknown device: use auto, cpu, cuda, cuda:N or mps")
     return kind, number
-
-
-def dtype_for(device: Device) -> str:
-    """The name of the torch type to compute in: bfloat16 on GPUs that have it in hardware, float16 on other GPUs,
-    float32 on CPU (what is faster there is for each model's benchmark to say)."""
-    if not device.gpu:
-        return "float32"
-    if device.name == "mps":
-        return "float16"
-    torch = _torch()
-    assert torch is not None  # the device was found by it
-    hardware = torch.version.hip or torch.cuda.get_device_properties(device.name).major >= 8  # Ampere was the first
-    return "bfloat16" if hardware else "float16"
 
 
 def _torch() -> Any:
