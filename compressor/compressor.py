@@ -6,6 +6,7 @@ whole conversation).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, get_args
@@ -75,7 +76,7 @@ class Compressor:
     def __init__(
         self,
         scorer: str | Scorer = "fast",
-        store: str | BlobStore | None = None,
+        store: str | os.PathLike[str] | BlobStore | None = None,
         device: str | None = None,
         prune_words: bool | WordPruner = False,
         cache: bool = False,
@@ -85,8 +86,8 @@ class Compressor:
         Args:
             scorer: A tier ("fast", "embedding", "pruner", "perplexity" or "cascade"), a tier with a model
                 ("embedding:org/name@revision", "perplexity:model.gguf"), or an object with the `Scorer` protocol.
-            store: None for the SQLite file in the user's cache folder, "memory", a path that ends in .db, a
-                "redis://" URL, or a `BlobStore`.
+            store: None for the SQLite file in the user's cache folder, "memory", a path that ends in .db, .sqlite or
+                .sqlite3, a "redis://" URL, or a `BlobStore`.
             device: Where a tier's model runs: "cuda", "cuda:1", "mps", "cpu" or "auto". None reads COMPRESSOR_DEVICE,
                 else takes the best device there is.
             prune_words: Whether to leave words of little information out of kept sentences of tool results and
@@ -95,10 +96,10 @@ class Compressor:
                 scorer that has an `identity`, and for messages that are plain JSON.
 
         Raises:
-            CompressorError: The scorer is unknown.
+            CompressorError: The scorer is unknown or not a scorer.
             DeviceError: The device is unknown. A known device that this machine lacks is found when a model is loaded.
             MissingDependencyError: The store needs a package that is not installed.
-            StoreError: The store is unknown.
+            StoreError: The store is unknown or not a store.
         """
         parse_device(device)
         words = WordPruner() if prune_words is True else prune_words or None

@@ -19,6 +19,7 @@ from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import TokenCounter
 
+LOW_SCORE = "scored lower than what was kept"
 _ANY_REF = "0" * REF_DIGITS
 
 
@@ -122,7 +123,7 @@ class BlockEdit:
         elif keep.all() and self.removed_words is None:
             self.action, self.reason = "folded", "lossless"
         elif not keep.any():
-            self.action, self.reason = "dropped", "worth less than what was kept"
+            self.action, self.reason = "dropped", LOW_SCORE
         else:
             self.action, self.reason = "excerpt", f"{int(keep.sum())} of {len(keep)} units kept"
             if self.removed_words is not None:

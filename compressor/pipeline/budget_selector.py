@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from compressor.context.blocks import Block
 from compressor.errors import CompressorError
-from compressor.pipeline.block_edit import BlockEdit
+from compressor.pipeline.block_edit import LOW_SCORE, BlockEdit
 from compressor.pipeline.ranking import Ranking, rank
 from compressor.pipeline.reasoning_weights import reweight_reasoning
 from compressor.pipeline.word_pruner import WordPruner, merge_word_units
@@ -36,8 +36,9 @@ MAX_SOLVE_ROUNDS = 4
 #: because the estimate is too coarse to tell whether they fit.
 TRUSTED_ESTIMATE_FRACTION = 0.9
 
-#: A dropped unit with less novelty than this is reported as said elsewhere: most of it stands in better units.
+#: A dropped unit with less novelty than this is reported as redundant: most of it stands in units of a better rank.
 REDUNDANT_NOVELTY = 0.34
+REDUNDANT = "repeats what better units say"
 
 #: The number of later units that are looked at to spend what the best ones left: farther down little is worth having.
 MAX_FILL_CANDIDATES = 200
@@ -310,7 +311,7 @@ class BudgetSelector:
         for a, b in edges.reshape(-1, 2).tolist():
             novelty = float(self.ranking.novelty[start + a : start + b].mean())
             score = float(self.scores[start + a : start + b].mean())
-            reason = "says what is kept elsewhere" if novelty < REDUNDANT_NOVELTY else "worth less than what was kept"
+            reason = REDUNDANT if novelty < REDUNDANT_NOVELTY else LOW_SCORE
             yield a, b, reason, score
 
     def explain_words(self, edit: BlockEdit) -> Iterable[tuple[tuple[int, int], float]]:

@@ -5,8 +5,10 @@ Sessions, tool sets and example stores are built on an `Engine`, so none of them
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
+from compressor.errors import CompressorError, StoreError
 from compressor.pipeline.word_pruner import WordPruner
 from compressor.scoring.base import Scorer
 from compressor.storage import open_store
@@ -23,11 +25,32 @@ class Engine:
     """
 
     def __init__(
-        self, scorer: Scorer, word_pruner: WordPruner | None = None, store: str | BlobStore | None = None
+        self,
+        scorer: Scorer,
+        word_pruner: WordPruner | None = None,
+        store: str | os.PathLike[str] | BlobStore | None = None,
     ) -> None:
+        """Makes an engine.
+
+        Args:
+            scorer: An object with the `Scorer` protocol.
+            word_pruner: Chooses words to leave out of kept sentences, or None.
+            store: A `BlobStore`, or the name or path of one, as for `Compressor`.
+
+        Raises:
+            CompressorError: `scorer` is not a scorer.
+            MissingDependencyError: The store needs a package that is not installed.
+            StoreError: `store` is not a store, nor the name of one.
+        """
+        if not callable(getattr(scorer, "score", None)):
+            raise CompressorError(f"scorer must be the name of a tier or an object with score(), not {scorer!r:.80}")
+        if isinstance(store, os.PathLike):
+            store = os.fspath(store)
+        if not (store is None or isinstance(store, str) or (hasattr(store, "get") and hasattr(store, "put"))):
+            raise StoreError(f"store must be a name, a path or a BlobStore, not {type(store).__name__}")
         self.scorer = scorer
         self.word_pruner = word_pruner
-        self.store = open_store(store)
+        self.store: BlobStore = open_store(store)
 
 
 class HasEngine(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,6 +134,8 @@ def test_an_async_session_is_the_same_session(c: Compressor) -> None:
         (lambda c: Compressor(device="gpu"), DeviceError, "use auto, cpu, cuda, cuda:N or mps"),
         (lambda c: Compressor(device=0), DeviceError, "is a str"),  # type: ignore[arg-type]
         (lambda c: Compressor(store="postgres://x"), StoreError, "postgres"),
+        (lambda c: Compressor(store={}), StoreError, "not dict"),  # type: ignore[arg-type]
+        (lambda c: Compressor(scorer=5), CompressorError, "an object with score"),  # type: ignore[arg-type]
     ],
 )
 @pytest.mark.parametrize("cache", [False, True])
@@ -141,6 +144,12 @@ def test_a_wrong_argument_is_a_clear_error(
 ) -> None:
     with pytest.raises(kind, match=text):
         call(Compressor(store="memory", cache=cache))
+
+
+def test_a_store_may_be_a_path(tmp_path: Path) -> None:
+    result = Compressor(store=tmp_path / "a.db").compress_text(TEXT, 100)
+    again = Compressor(store=str(tmp_path / "a.db"))
+    assert again.expand(result.dropped[0].ref) == TEXT
 
 
 def test_expand_takes_the_whole_placeholder(c: Compressor) -> None:

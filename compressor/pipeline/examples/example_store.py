@@ -7,6 +7,7 @@ that share a store share their banks. What is dear to work out lies beside it (`
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -50,7 +51,7 @@ class ExampleStore:
 
     def __init__(
         self,
-        engine: HasEngine | Engine | BlobStore | str | None = None,
+        engine: HasEngine | Engine | BlobStore | os.PathLike[str] | str | None = None,
         name: str = "default",
         template: TemplateLike | None = None,
     ) -> None:
@@ -250,7 +251,7 @@ class ExampleStore:
         self._pool = pool.added([e for e, _ in new.values()], [f for _, f in new.values()], list(new))
 
 
-def _open_engine(source: HasEngine | Engine | BlobStore | str | None) -> Engine:
+def _open_engine(source: HasEngine | Engine | BlobStore | os.PathLike[str] | str | None) -> Engine:
     """Returns the engine of a compressor, or a new one with the default scorer for a store."""
     if isinstance(source, Engine) or hasattr(source, "engine"):
         return resolve_engine(cast("Engine | HasEngine", source))
