@@ -79,7 +79,7 @@ class ExamplesRequest(_Body):
     )
     method: Literal["auto", "classes", "dpp", "mmr", "top"] = "auto"
     prune: StrictBool = True
-    order: Literal["best last", "best first", "given"] = "best last"
+    order: Literal["most_relevant_last", "most_relevant_first", "given"] = "most_relevant_last"
 
     model_config = ConfigDict(
         extra="ignore",

@@ -26,6 +26,8 @@ def resolve_context_limit(budget: int | float | str | None, price: Price) -> int
     """
     if budget is None:
         return int(DEFAULT_WINDOW_FRACTION * price.max_input_tokens)
+    if isinstance(budget, str) and budget.strip().endswith("%"):
+        return resolve_budget(budget, price.max_input_tokens)
     if isinstance(budget, str):
         found = _DOLLARS.fullmatch(budget.strip())
         if found is None:

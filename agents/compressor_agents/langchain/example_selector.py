@@ -10,6 +10,7 @@ from langchain_core.prompts import BasePromptTemplate
 
 from compressor import Compressor, ExampleStore
 from compressor.pipeline.examples.results import ExamplesResult
+from compressor.pipeline.examples.selector import ExampleOrder
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor_agents.options import check_token_budget
 
@@ -55,7 +56,7 @@ class BudgetExampleSelector(BaseExampleSelector):
         model: str | None = None,
         method: str = "auto",
         prune: bool = True,
-        order: str = "best last",
+        order: ExampleOrder = "most_relevant_last",
     ) -> None:
         check_token_budget("budget", budget)
         if example_store is None:

@@ -31,9 +31,7 @@ def select_device(wanted: str | None = None) -> Device:
     asked = "asked for"
     if wanted is None and (wanted := os.environ.get(VARIABLE)):
         asked = f"{VARIABLE}={wanted}"
-    kind, _, number = (wanted or "auto").strip().lower().partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise DeviceError(wanted or "", "no such device: there are auto, cpu, cuda, cuda:N and mps")
+    kind, number = parse_device(wanted)
     if kind == "cpu":
         return Device("cpu", asked)
     torch = _torch()
@@ -69,6 +67,20 @@ def dtype_for(device: Device) -> str:
     assert torch is not None  # the device was found by it
     hardware = torch.version.hip or torch.cuda.get_device_properties(device.name).major >= 8  # Ampere was the first
     return "bfloat16" if hardware else "float16"
+
+
+def parse_device(wanted: str | None) -> tuple[str, str]:
+    """Returns the kind and the number of a device name. Does not look whether the device is there.
+
+    Raises:
+        DeviceError: The name is not "auto", "cpu", "cuda", "cuda:N" or "mps".
+    """
+    if wanted is not None and not isinstance(wanted, str):
+        raise DeviceError(str(wanted), 'the name of a device is a str, such as "cpu" or "cuda:1"')
+    kind, _, number = (wanted or "auto").strip().lower().partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise DeviceError(wanted or "", "unknown device: use auto, cpu, cuda, cuda:N or mps")
+    return kind, number
 
 
 def _torch() -> Any:

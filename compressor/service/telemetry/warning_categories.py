@@ -16,7 +16,6 @@ NOTHING = "nothing_to_cut"
 #: Each category, and a pattern of its warnings. The first match counts.
 _TEXTS: tuple[tuple[str, str], ...] = (
     ("scorer_fell_back", r"scored by the fast tier instead"),
-    ("cost_gate", r"^gate: "),
     ("output_validation", r"^block \d+ \(message \d+\): "),
     ("rounds_left_out", r"were left out whole"),
     ("constraints_dropped", r"users. old constraints were removed"),

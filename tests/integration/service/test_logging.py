@@ -108,7 +108,6 @@ def test_switches_are_read_from_the_environment() -> None:
     ("warning", "name"),
     [
         ("pruner: pruner on cpu: not finished after 2 s; scored by the fast tier instead", "scorer_fell_back"),
-        ("gate: costs more than it saves; sent as it was", "cost_gate"),
         ("block 3 (message 7): the JSON excerpt does not parse; sent unchanged", "output_validation"),
         ("12 old messages were left out whole, because the budget has no room for their marks", "rounds_left_out"),
         ("3 tool rounds were left out whole, and no message could hold an index line for them", "rounds_left_out"),

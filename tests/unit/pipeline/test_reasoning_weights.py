@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import compressor.pipeline.budget_selector as plan
 from compressor import Compressor
+from compressor.compressor import Mode
 from compressor.pipeline.reasoning_weights import find_reasoning, reweight_reasoning
 from compressor.scoring.base import Query, SourceBlock, UnitBatch
 from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
@@ -184,7 +185,7 @@ def test_weighed_scores_are_scores(sentences: list[str], seed: int) -> None:
     assert np.isfinite(weighed).all() and (weighed >= 0).all()
 
 
-def cut(sample: Sample, share: float, mode: str = "call") -> str:
+def cut(sample: Sample, share: float, mode: Mode = "call") -> str:
     """What is left of a trace for which `share` of its tokens are there."""
     count = get_counter(None).count
     ask = "Thanks. Now write that down for the team, please."
@@ -196,14 +197,14 @@ def cut(sample: Sample, share: float, mode: str = "call") -> str:
     return left
 
 
-def survival(samples: Sequence[Sample], share: float, mode: str) -> float:
+def survival(samples: Sequence[Sample], share: float, mode: Mode) -> float:
     """The share of the needed sentences that is left."""
     found = [n in left for s in samples for left in [cut(s, share, mode)] for n in s.needed]
     return sum(found) / len(found)
 
 
 @pytest.mark.parametrize("mode", ["call", "compact"])
-def test_at_a_third_findings_survive_far_more_often(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_a_third_findings_survive_far_more_often(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     with_traces = survival(SAMPLES, 1 / 3, mode)
     monkeypatch.setattr(plan, "reweight_reasoning", lambda scores, units, query: scores)
     assert with_traces >= survival(SAMPLES, 1 / 3, mode) + 0.3
@@ -213,7 +214,7 @@ def test_at_a_third_findings_survive_far_more_often(mode: str, monkeypatch: pyte
 @pytest.mark.parametrize("mode", ["call", "compact"])
 @pytest.mark.parametrize("share", [0.6, 1 / 3])
 def test_findings_of_traces_that_the_rules_were_not_made_on_survive_more_often(
-    mode: str, share: float, monkeypatch: pytest.MonkeyPatch
+    mode: Mode, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_traces = survival(UNSEEN, share, mode)
     monkeypatch.setattr(plan, "reweight_reasoning", lambda scores, units, query: scores)

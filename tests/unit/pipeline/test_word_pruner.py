@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import PLACEHOLDER_RE, find_refs
 from compressor.errors import ModelError
-from compressor.pipeline.block_reports import LITTLE
+from compressor.pipeline.block_reports import LOW_INFORMATION_WORDS
 from compressor.pipeline.protected_words import find_removable_words
 from compressor.pipeline.word_pruner import WordPruner, max_per_word, merge_word_units
 from compressor.scoring import Query, SourceBlock, UnitBatch
@@ -21,7 +21,7 @@ from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import get_counter
 
-ALL = WordPruner(keep=0.0, worth=0.0)  # everything that may go, from every sentence
+ALL = WordPruner(keep_fraction=0.0, word_value=0.0)  # everything that may go, from every sentence
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 PLAIN = (
@@ -90,7 +90,7 @@ def pruned(text: str, query: str = "", pruner: WordPruner = ALL) -> str:
     layout = segment_text(text)
     n = len(layout.spans)
     units = UnitBatch([SourceBlock("document", layout, np.ones(n, np.float32))])
-    found = pruner.cuts(units, [0], Query(((query, 1.0),)))
+    found = pruner.removable_words(units, [0], Query(((query, 1.0),)))
     if not found:
         return text
     assert isinstance(layout, SpanLayout)
@@ -212,7 +212,7 @@ def test_a_model_that_fails_is_done_without_and_says_so() -> None:
     text = "The river of the city was the home of the people that made the music of the school in the year. " * 9
     r = Compressor(store="memory", prune_words=WordPruner(importance=importance)).compress_text(text, 0.6)
     assert r.text == Compressor(store="memory", prune_words=True).compress_text(text, 0.6).text
-    assert r.warnings == ["words: no memory left; weighed by their idf instead"]
+    assert r.warnings == ["words: no memory left; their idf was used instead"]
 
 
 def test_a_word_says_what_its_best_piece_says() -> None:
@@ -263,7 +263,7 @@ def test_messages(made: tuple[str, list[str]], share: float, pruner: WordPruner)
         assert c.compress(r.messages, budget).messages == r.messages
     for ref in find_refs(after):
         assert c.expand(ref) == text
-    gone = [d for d in r.dropped if d.reason == LITTLE]
+    gone = [d for d in r.dropped if d.reason == LOW_INFORMATION_WORDS]
     assert bool(gone) == ("[…words cut ref" in after)
     for d in gone:
         assert all(word.isalpha() and word.islower() for word in text[slice(*d.span)].split())
@@ -287,7 +287,7 @@ def test_documents_and_texts(made: list[tuple[str, list[str]]], share: float) ->
     assert r.tokens_after == get_counter(None).count(r.text) <= r.budget
     for d in r.dropped:
         assert c.expand(d.ref) == documents[d.block]["text"]
-    if any(d.reason == LITTLE for d in r.dropped):
+    if any(d.reason == LOW_INFORMATION_WORDS for d in r.dropped):
         assert "[…words cut ref" in r.text
     for document, (text, held) in zip(documents, made, strict=True):
         one = c.compress_text(text, max(40, get_counter(None).count(text) * 3 // 4))
@@ -316,7 +316,7 @@ def test_words_make_room_for_sentences_and_come_back_where_there_is_room() -> No
 def test_it_is_off_unless_asked_for() -> None:
     text = "The river of the city was the home of the people that made the music of the school in the year. " * 9
     r = Compressor(store="memory").compress_text(text, 0.5)
-    assert "words cut" not in r.text and all(d.reason != LITTLE for d in r.dropped)
+    assert "words cut" not in r.text and all(d.reason != LOW_INFORMATION_WORDS for d in r.dropped)
     assert "words cut" in Compressor(store="memory", prune_words=True).compress_text(text, 0.5).text
 
 
@@ -330,7 +330,7 @@ def test_pasted_material_in_a_user_message_keeps_its_words() -> None:
     ]
     r = Compressor(store="memory", prune_words=ALL).compress(messages, 0.5)
     assert r.tokens_after <= r.budget < r.tokens_before
-    assert all(d.reason != LITTLE for d in r.dropped)
+    assert all(d.reason != LOW_INFORMATION_WORDS for d in r.dropped)
 
 
 def test_loose_words_of_an_empty_text() -> None:

@@ -17,6 +17,7 @@ from compressor.pipeline.examples import example_set, feature_cache
 from compressor.pipeline.examples import example_store as module
 from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import BlobStore, StoreStats
+from compressor.storage.text_values import get_text
 from support.labelled_examples import BANK, SOLVED
 from support.redis_tools import RedisServer
 
@@ -48,7 +49,7 @@ def test_a_bank_is_there_again(store: BlobStore) -> None:
     assert again.get("mine") == "a -> b" and ids[0] not in again
     assert again.select("i lost my card", 60).text == made.text
     assert [again.get(id) for id in made.ids] == made.examples
-    assert bank.compressor.expand(made.dropped[0].ref)
+    assert get_text(bank.engine.store, made.dropped[0].ref)
     assert ExampleStore(store, "another").ids == []
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor import BudgetError, BudgetTooSmallError, Compressor, CompressorError, ContextError
+from compressor.pipeline.examples.selector import ExampleOrder
 from compressor.tokens import get_counter
 from support.labelled_examples import BANK, INTENTS, SOLVED
 
@@ -94,11 +95,11 @@ def test_likely_labels_are_all_shown() -> None:
     assert len(made.messages) == 2 * len(made.examples)
 
 
-@pytest.mark.parametrize("order", ["best last", "best first", "given"])
-def test_order(order: str) -> None:
+@pytest.mark.parametrize("order", ["most_relevant_last", "most_relevant_first", "given"])
+def test_order(order: ExampleOrder) -> None:
     made = C.select_examples(BANK, "alarm at eight please", 60, order=order)
     place = [e["output"] for e in made.examples]
-    assert place[{"best last": -1, "best first": 0}.get(order, place.index("alarm"))] == "alarm"
+    assert place[{"most_relevant_last": -1, "most_relevant_first": 0}.get(order, place.index("alarm"))] == "alarm"
     if order == "given":
         assert made.indices == sorted(made.indices)
 
@@ -141,7 +142,7 @@ def test_repetitions_are_sent_once() -> None:
 def test_tokens_are_counted_in_the_order_sent() -> None:
     """Two tokens more or less, by which of these stands first."""
     bank = [{"input": a, "output": b} for a, b in (("bb.", "\nb\t"), ("a.", "a"), ("\t", "1"))]
-    for order in ("best last", "best first", "given"):
+    for order in ("most_relevant_last", "most_relevant_first", "given"):
         made = C.select_examples(bank, "ab 1", 16, method="top", order=order)
         assert get_counter(None).count(made.text) == made.tokens_after <= 16
 

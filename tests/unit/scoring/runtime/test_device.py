@@ -76,10 +76,10 @@ def test_the_best_there_is(
         (torch_with(mps=True), "cuda", "built without CUDA"),
         (None, "cuda", "torch is not installed"),
         (None, "mps", "torch is not installed"),
-        (torch_with(cards=1), "gpu", "no such device"),
-        (torch_with(cards=1), "cuda:x", "no such device"),
-        (torch_with(cards=1), "cuda:-1", "no such device"),
-        (torch_with(cards=1), "cpu:0", "no such device"),
+        (torch_with(cards=1), "gpu", "unknown device"),
+        (torch_with(cards=1), "cuda:x", "unknown device"),
+        (torch_with(cards=1), "cuda:-1", "unknown device"),
+        (torch_with(cards=1), "cpu:0", "unknown device"),
     ],
 )
 def test_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch, torch: Any, wanted: str, why: str) -> None:
