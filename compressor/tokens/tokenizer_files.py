@@ -5,15 +5,15 @@ Chat templates are not applied: `model_families.py` has what a message costs bey
 
 from __future__ import annotations
 
-import importlib
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compressor.errors import MissingDependencyError, TokenizerError
+from compressor.errors import TokenizerError
 from compressor.tokens.base import Offsets, Tokenizer, byte_to_character_offsets
+from compressor.tokens.llama_cpp_library import load_llama_cpp
 
 if TYPE_CHECKING:
     import tokenizers
@@ -84,10 +84,7 @@ class GgufTokenizer(Tokenizer):
 
     def __init__(self, file: Path) -> None:
         super().__init__(f"gguf:{file.name}")
-        try:
-            llama_cpp: Any = importlib.import_module("llama_cpp")
-        except ImportError as error:
-            raise MissingDependencyError("llama-cpp-python", "llama") from error
+        llama_cpp = load_llama_cpp()
         try:
             self._llama: Any = llama_cpp.Llama(str(file), vocab_only=True, verbose=False)
         except (ValueError, RuntimeError, OSError, AssertionError) as error:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
-import importlib
-import logging
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compressor.errors import MissingDependencyError, ModelError
+from compressor.errors import ModelError
 from compressor.sessions.summaries.llm import Completion, SummaryLLMError
 from compressor.sessions.summaries.prompt import SummaryPrompt
+from compressor.tokens.llama_cpp_library import check_gguf_file, load_llama_cpp, read_metadata
 
 MAX_WINDOW_TOKENS = 8_192  # of a model that is loaded from a file here: a larger window costs memory
 TEMPLATE_TOKENS = 32  # that a chat template adds
@@ -38,14 +36,8 @@ class LlamaCppLLM:
         self._path: Path | None = None
         if isinstance(model, Path):
             self._path, self.name = model, model.name
-            try:
-                with model.open("rb") as file:
-                    magic = file.read(4)
-            except OSError as e:
-                raise ModelError(f"the model {model} cannot be read: {e.strerror}") from e
-            if magic != b"GGUF":
-                raise ModelError(f"{model} is not a GGUF file")
-            _llama_cpp()
+            check_gguf_file(model)
+            load_llama_cpp()
         else:
             self._llama, self.name = model, Path(str(getattr(model, "model_path", "llama"))).name
 
@@ -99,7 +91,7 @@ class LlamaCppLLM:
 
     def _load(self) -> Any:
         if self._llama is None:
-            api = _llama_cpp()
+            api = load_llama_cpp()
             try:
                 window = min(_trained_window(api, str(self._path)), MAX_WINDOW_TOKENS)
                 self._llama = api.Llama(str(self._path), n_ctx=window, n_gpu_layers=-1, verbose=False)
@@ -116,30 +108,13 @@ def _trained_window(api: Any, path: str) -> int:
     if not model:
         raise ValueError("the file is damaged, or its architecture is unknown to this llama.cpp")
     try:
-        name = _metadata(api, model, "general.architecture")
-        trained = _metadata(api, model, f"{name}.context_length")
+        name = read_metadata(api, model, "general.architecture")
+        trained = read_metadata(api, model, f"{name}.context_length")
     finally:
         api.llama_model_free(model)
     return int(trained) if trained.isdigit() and int(trained) > 0 else MAX_WINDOW_TOKENS
 
 
-def _metadata(api: Any, model: Any, key: str) -> str:
-    buffer = ctypes.create_string_buffer(256)
-    api.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
-    return buffer.value.decode("utf-8", "replace")
-
-
 def _tokens(llama: Any, text: str) -> list[int]:
     found: list[int] = llama.tokenize(text.encode("utf-8", "replace"), add_bos=False)
     return found
-
-
-def _llama_cpp() -> Any:
-    try:
-        api = importlib.import_module("llama_cpp")
-    except ImportError as e:
-        raise MissingDependencyError("llama-cpp-python", "llama") from e
-    logger = importlib.import_module("llama_cpp._logger").logger
-    if logger.level == logging.NOTSET:  # else it warns on stderr; a program that wants this sets the level
-        logger.setLevel(logging.ERROR)
-    return api

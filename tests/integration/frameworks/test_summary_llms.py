@@ -21,10 +21,9 @@ from compressor.context.refs import compute_ref
 from compressor.errors import CompressorError, MissingDependencyError, ModelError
 from compressor.sessions.summaries import Passage, Summarizer, Summary, summarizer
 from compressor.tokens import get_counter
-from support.paths import ROOT
+from support.gguf_tools import TINY
 
 COUNTER = get_counter("gpt-4o")
-TINY = ROOT / "compressor" / "models" / "tiny.gguf"
 SAID = "The order ORD-1234 was shipped on 2024-05-20 to Paris."
 HISTORY = [
     Passage("Where is my order?", "user", None, compute_ref("u")),

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from support.client_tools import NEEDLE, TASK, MessagesTalk, ref_in
-from support.paths import ROOT
+from support.paths import TESTS
 from support.scripted_server import Call, Reply, ScriptedServer
 from support.session_tools import prose
 
@@ -27,7 +27,7 @@ for name in ("llama_cpp", "starlette_context", "pydantic_settings", "sse_starlet
     pytest.importorskip(name)
 
 pytestmark = pytest.mark.slow
-MODEL = ROOT / "compressor" / "models" / "tiny.gguf"
+MODEL = TESTS / "data" / "tiny.gguf"
 WINDOW = 2048  # tokens
 SENT = ("x-compressor-session", "x-compressor-tokens-before", "x-compressor-tokens-after", "x-compressor-saved-usd")
 

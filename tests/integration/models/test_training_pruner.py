@@ -141,7 +141,7 @@ def test_unit_means() -> None:
     assert pruner.unit_means(token, unit, 3, torch).tolist() == [2.0, 0.0, 5.0]
 
 
-@pytest.mark.skipif(importlib.util.find_spec(bundled_pruner.PACKAGE) is None, reason="no base model")
+@pytest.mark.skipif(importlib.util.find_spec(bundled_pruner.BASE_PACKAGE) is None, reason="no base model")
 def test_a_short_run_writes_what_it_trained(tmp_path: Path) -> None:
     """The merged file answers as the side paths did, and two runs give the same bytes."""
     texts = ["Anna lives in Rome.", "The sky is blue.", "Bread is made of flour."]
@@ -169,7 +169,7 @@ def test_a_short_run_writes_what_it_trained(tmp_path: Path) -> None:
     assert paths[0].stat().st_mode & 0o044 == 0o044
     assert all(t.detach().abs().max().item() > 0 for name, t in kept.items() if name.endswith(".b"))
     merged = bundled_pruner.load("cpu", path=paths[0]).module
-    batch = padded([Coder(bundled_pruner.base(None)[1]).rows(groups[0])], torch)
+    batch = padded([Coder(bundled_pruner.load_base(None)[1]).rows(groups[0])], torch)
     with torch.no_grad():
         for part in batch.parts:
             for a, b in zip(modules[0](*part), merged(*part), strict=True):

@@ -33,9 +33,9 @@ from compressor.pipeline.single_flight import SingleFlight
 from compressor.scoring import BlendWeights, HeuristicScorer, ModelScorer, make_scorer
 from compressor.scoring.base import Query, Scores, UnitBatch, cache_identity
 from compressor.scoring.heuristic import HeuristicWeights
-from compressor.scoring.models.gguf_loader import TINY
 from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import StoreStats
+from support.gguf_tools import TINY
 from support.store_tools import Clock
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
@@ -428,7 +428,7 @@ def test_a_process_that_died_is_not_waited_for_longer_than_its_lease(
     assert store.asked > 5 and scorer.calls == 1 and not store.held
 
 
-@pytest.mark.parametrize("tier", ["fast", "embedding", "pruner", "perplexity", "cascade", "cascade:pruner"])
+@pytest.mark.parametrize("tier", ["fast", "embedding", "pruner", f"perplexity:{TINY}", "cascade", "cascade:pruner"])
 def test_every_tier_says_what_its_scores_depend_on(tier: str) -> None:
     try:
         mine, again = make_scorer(tier, "cpu"), make_scorer(tier, "cpu")

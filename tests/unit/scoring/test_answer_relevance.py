@@ -108,16 +108,16 @@ def test_is_quick() -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "words.npz"
     with pytest.raises(CompressorError, match=r"words\.npz"):
-        word_vectors.load(path)
+        word_vectors.read_word_vectors(path)
     path.write_bytes(b"not a zip file")
     with pytest.raises(CompressorError, match="reinstall"):
-        word_vectors.load(path)
+        word_vectors.read_word_vectors(path)
     path.write_bytes(word_vectors.PATH.read_bytes()[:5000])
     with pytest.raises(CompressorError, match="reinstall"):
-        word_vectors.load(path)
+        word_vectors.read_word_vectors(path)
     np.savez(path, version=np.array(99))
     with pytest.raises(CompressorError, match="version 99"):
-        word_vectors.load(path)
+        word_vectors.read_word_vectors(path)
     np.savez(path, version=np.array(word_vectors.VERSION))
     with pytest.raises(CompressorError, match="reinstall"):
-        word_vectors.load(path)
+        word_vectors.read_word_vectors(path)

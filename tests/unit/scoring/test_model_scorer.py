@@ -85,7 +85,7 @@ def test_numbers_that_are_none_are_not_believed(value: float) -> None:
     units = units_of(TEXT)
     found = scorer(Likes(value=value)).score(QUERY, units)
     assert np.array_equal(found, HeuristicScorer().score(QUERY, units))
-    assert "numbers" in units.notes[0]
+    assert "NaN" in units.notes[0]
 
 
 def test_notes_become_warnings_of_the_result() -> None:

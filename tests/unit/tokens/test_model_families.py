@@ -175,7 +175,11 @@ def test_gguf_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """How we call llama-cpp-python; `test_gguf` runs the real one where there is one."""
     file = tmp_path / "tiny.gguf"
     file.write_bytes(b"GGUF")
-    monkeypatch.setitem(sys.modules, "llama_cpp", SimpleNamespace(Llama=Llama))
+    monkeypatch.setitem(
+        sys.modules,
+        "llama_cpp",
+        SimpleNamespace(Llama=Llama, llama_log_callback=lambda f: f, llama_log_set=lambda *_: None),
+    )
     check_gguf(get_counter(str(file)))
     (tmp_path / "bad.gguf").write_bytes(b"????")
     with pytest.raises(TokenizerError, match=r"bad\.gguf"):

@@ -45,16 +45,16 @@ def given(monkeypatch: pytest.MonkeyPatch, torch: Any) -> None:
     [
         (torch_with(cards=2), None, "cuda:0", "Card of cuda:0, torch 2.13.0"),
         (torch_with(cards=2), "auto", "cuda:0", "Card of cuda:0"),
-        (torch_with(cards=2), "cuda", "cuda:0", "asked for"),
+        (torch_with(cards=2), "cuda", "cuda:0", "as requested"),
         (torch_with(cards=2), " CUDA:1 ", "cuda:1", "Card of cuda:1"),
-        (torch_with(cards=1), "cpu", "cpu", "asked for"),
+        (torch_with(cards=1), "cpu", "cpu", "as requested"),
         (torch_with(cards=1, mps=True), "mps", "mps", "Apple GPU"),
         (torch_with(cards=1, mps=True), None, "cuda:0", "Card"),
         (torch_with(mps=True), None, "mps", "Apple GPU, torch 2.13.0"),
         (torch_with(), None, "cpu", "torch 2.13.0 was built without CUDA"),
         (torch_with(built="13.0"), None, "cpu", "torch 2.13.0 finds no CUDA device"),
         (None, None, "cpu", "torch is not installed"),
-        (None, "cpu", "cpu", "asked for"),
+        (None, "cpu", "cpu", "as requested"),
     ],
 )
 def test_the_best_there_is(
@@ -69,7 +69,7 @@ def test_the_best_there_is(
 @pytest.mark.parametrize(
     ("torch", "wanted", "why"),
     [
-        (torch_with(cards=2), "cuda:2", "the highest is cuda:1"),
+        (torch_with(cards=2), "cuda:2", "the last device is cuda:1"),
         (torch_with(cards=2), "mps", "no Apple GPU"),
         (torch_with(), "cuda", "built without CUDA"),
         (torch_with(built="13.0"), "cuda:0", "finds no CUDA device"),
