@@ -7,8 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from compressor import BudgetTooSmallError, Compressor, Result
 from compressor.context.formats import detect_format
@@ -16,6 +14,7 @@ from compressor.context.model import Context
 from compressor.context.refs import PLACEHOLDER_RE, find_refs
 from compressor.storage import open_store
 from compressor.tokens import get_counter
+from support.property_tests import HealthCheck, given, settings, st
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
 contexts = st.one_of(openai_chat_contexts(), anthropic_contexts(), responses_contexts(), langchain_contexts())

@@ -16,13 +16,12 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor, StoreError
 from compressor.storage import MemoryStore
 from support.dashboard_tools import DESK, PHONE, Visit, chromium, drive, need_browser, recorded
 from support.paths import ROOT
+from support.property_tests import given, settings, st
 from support.redis_tools import RedisServer, free_port, wait_for
 from support.scripted_server import Reply, ScriptedServer
 

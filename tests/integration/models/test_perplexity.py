@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import CompressorError, DeviceError, MissingDependencyError, ModelError
 from compressor.scoring import Query, SourceBlock, UnitBatch
 from compressor.scoring.runtime.device import Device
 from compressor.text.segmenters.sentences import segment_prose
 from support import gguf_tools
+from support.property_tests import given, settings, st
 
 llama_cpp: Any = pytest.importorskip("llama_cpp")
 

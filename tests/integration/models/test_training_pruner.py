@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+
+from support.property_tests import given, st
 
 pytest.importorskip("torch")
 pytest.importorskip("safetensors.torch")

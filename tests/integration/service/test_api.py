@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from compressor import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
 from compressor import errors as all_errors
 from compressor.storage import MemoryStore
 from support.client_tools import LOG, NEEDLE
+from support.property_tests import HealthCheck, given, settings, st
 from support.redis_tools import wait_for
 from support.scripted_server import Reply, ScriptedServer
 

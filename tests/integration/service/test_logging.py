@@ -8,12 +8,11 @@ import re
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor import CompressorError, errors
 from compressor.pipeline.result_cache import STORE_UNAVAILABLE
 from support.client_tools import TASK
+from support.property_tests import given, st
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")

@@ -7,11 +7,10 @@ import time
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.cli.html_report import render_html
 from compressor.context.results import Action, BlockReport, Dropped, Result, TextResult
+from support.property_tests import given, settings, st
 
 VOID = {"meta", "input", "i", "tr", "th", "td"}  # without end tags here, or (i) checked by the others
 

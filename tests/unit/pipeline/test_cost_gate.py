@@ -6,11 +6,10 @@ import threading
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import CompressorError
 from compressor.pipeline.cost_gate import FORGET, Gate, Pace, pick
+from support.property_tests import assume, given, settings, st
 
 amounts = st.floats(0, 1e-2)
 shares = st.floats(0, 1)

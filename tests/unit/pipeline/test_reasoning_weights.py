@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import compressor.pipeline.budget_selector as plan
 from compressor import Compressor
@@ -18,6 +16,7 @@ from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
 from compressor.text.segmenters import segment_speech
 from compressor.text.segmenters.span_layout import build_layout
 from compressor.tokens import get_counter
+from support.property_tests import given, st
 from support.reasoning_traces import SAMPLES, UNSEEN, Sample
 
 KINDS = {

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from compressor import (
     BudgetTooSmallError,
@@ -36,6 +34,7 @@ from compressor.scoring.heuristic import HeuristicWeights
 from compressor.scoring.models.gguf_loader import TINY
 from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import StoreStats
+from support.property_tests import HealthCheck, given, settings, st
 from support.store_tools import Clock
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 

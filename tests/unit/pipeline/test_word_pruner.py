@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import PLACEHOLDER_RE, find_refs
@@ -20,6 +18,7 @@ from compressor.scoring import Query, SourceBlock, UnitBatch
 from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import get_counter
+from support.property_tests import HealthCheck, given, settings, st
 
 ALL = WordPruner(keep=0.0, worth=0.0)  # everything that may go, from every sentence
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

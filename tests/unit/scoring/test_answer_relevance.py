@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.model import Kind
 from compressor.errors import CompressorError
 from compressor.scoring import HeuristicScorer, Query, SourceBlock, UnitBatch, word_vectors
 from compressor.scoring.answer_relevance import answer_log_odds, relevance
 from compressor.text.segmenters.sentences import segment_prose
+from support.property_tests import given, settings, st
 
 DOCUMENTS = {
     "Marie Curie": "Marie Curie was a physicist. She was born in Warsaw on 7 November 1867. She won two Nobel Prizes.",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.context.model import Kind
@@ -24,6 +22,7 @@ from compressor.scoring import (
 )
 from compressor.scoring.base import Scores
 from compressor.text.segmenters.sentences import segment_prose
+from support.property_tests import given, settings, st
 
 TEXT = "The mill was built in 1790. It ground corn for the town. The owner was Anna Berg. A fire destroyed it in 1871."
 QUERY = Query((("who owned the mill", 1.0),))

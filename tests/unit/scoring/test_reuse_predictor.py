@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import ModelError
 from compressor.scoring import HeuristicScorer, Query, SourceBlock, UnitBatch, reuse_predictor
 from compressor.scoring.token_index import token_shape
 from compressor.text.segmenters import segment_text
+from support.property_tests import given, settings, st
 
 FLIGHTS = json.dumps(
     [{"flight_number": f"HAT{100 + i}", "aisle_meals": i % 2 == 0, "comment": "on time as ever"} for i in range(20)]

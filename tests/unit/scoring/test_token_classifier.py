@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.model import Kind
 from compressor.errors import DeviceError, ModelError
@@ -25,6 +23,7 @@ from compressor.scoring.runtime.device import Device
 from compressor.scoring.token_classifier import CPU, GPU, STRETCH, SharedClassifier, TokenClassifierModel
 from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.sentences import segment_prose
+from support.property_tests import given, settings, st
 
 ASKED = Query((("where is Ann", 0.4), ("who is Bob", 1.0)))
 

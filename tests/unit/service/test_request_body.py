@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor, CompressorError, ContextError
 from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.proxy.request_body import RequestBody, read
 from compressor.service.request_limits import parse
 from compressor.sessions import Conversation, Policy
+from support.property_tests import given, settings, st
 from support.session_tools import conversation as talk_of
 from support.strategies import anthropic_contexts, openai_chat_contexts, responses_contexts
 

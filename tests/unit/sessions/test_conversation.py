@@ -10,8 +10,6 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import BudgetTooSmallError, Compressor, CompressorError, ContextError, StoreError, UnknownRefError
 from compressor.context.formats import detect_format, serialization
@@ -19,6 +17,7 @@ from compressor.context.refs import compute_ref, find_refs, format_placeholder
 from compressor.sessions import Conversation, Policy, Session, ToolRule
 from compressor.sessions.summaries import summarizer
 from compressor.storage import MemoryStore
+from support.property_tests import given, settings, st
 from support.session_tools import Message, conversation, prose, text, tokens
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 

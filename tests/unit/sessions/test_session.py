@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import (
     BudgetError,
@@ -21,6 +19,7 @@ from compressor import (
 from compressor.context.formats import detect_format
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
+from support.property_tests import given, settings, st
 from support.session_tools import Message, conversation, prose, replay, text, tokens
 
 

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import MemoryStore, SQLiteStore, codec
+from support.property_tests import given, settings, st
 from support.store_tools import KINDS, LOCAL, Both, Clock, clock_for, make_store, noise
 
 HOUR = 3600.0

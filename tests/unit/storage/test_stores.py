@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import ExpiredRefError, RefError, StoreError, UnknownRefError
 from compressor.storage import BlobStore, MemoryStore, SQLiteStore, codec, default_path, open_store
 from compressor.storage.base import get_many
+from support.property_tests import given, settings, st
 from support.store_tools import KINDS, LOCAL, Clock, clock_for, make_store, noise
 
 Make = Callable[..., BlobStore]

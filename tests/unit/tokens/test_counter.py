@@ -17,13 +17,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from compressor.caches import TwoGenerationCache
 from compressor.errors import TokenizerError
 from compressor.tokens import get_counter, openai_bpe
 from compressor.tokens.openai_bpe import get_byte_pair_tokenizer
+from support.property_tests import example, given, settings, st
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
 MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30

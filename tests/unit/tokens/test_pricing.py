@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor.errors import CompressorError
 from compressor.tokens.pricing import DEFAULT_PRICE, PATH, Price, find_price, load_prices
+from support.property_tests import given, st
 
 
 @pytest.mark.parametrize(

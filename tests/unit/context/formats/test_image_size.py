@@ -8,10 +8,9 @@ import os
 import struct
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.formats.image_size import image_size
+from support.property_tests import given, settings, st
 from support.strategies import png
 
 

@@ -9,12 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor.context.formats import MESSAGE_FORMATS, MessageFormat, detect_format
 from compressor.context.formats.signed_reasoning import first_signed_index, strip_finished_reasoning
 from compressor.errors import ContextError
+from support.property_tests import given, st
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
 BY_NAME: dict[str, MessageFormat] = {dialect.name: dialect for dialect in MESSAGE_FORMATS}

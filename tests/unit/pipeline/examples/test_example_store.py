@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor, CompressorError, ContextError, ExampleStore, StoreError
 from compressor.pipeline.examples import example_set, feature_cache
@@ -18,6 +16,7 @@ from compressor.pipeline.examples import example_store as module
 from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import BlobStore, StoreStats
 from support.labelled_examples import BANK, SOLVED
+from support.property_tests import given, settings, st
 from support.redis_tools import RedisServer
 
 

@@ -8,13 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from compressor import BudgetError, BudgetTooSmallError, Compressor, ContextError
 from compressor.pipeline.tools.schema_shrinking import shrink_variants
 from compressor.pipeline.tools.tool import parse_function
 from compressor.tokens import get_counter
-from support.tool_schemas import LONG, chat, names, tools
+from support.tool_schemas import LONG, chat, names, schema_validator, tools
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ def test_slimmed_schemas_lose_what_harms_least_first(engine: Compressor) -> None
             break
         properties = slim["parameters"]["properties"]
         assert slim["parameters"]["required"] == ["number"] and "number" in properties
-        Draft202012Validator.check_schema(slim["parameters"])
+        schema_validator().check_schema(slim["parameters"])
         seen.append(
             (
                 "title" in properties["number"],
@@ -178,7 +177,7 @@ def test_schemas_with_refs_and_cycles(engine: Compressor) -> None:
     tool = {"type": "function", "function": {"name": "plant", "description": LONG, "parameters": parameters}}
     for share in (0.8, 0.5, 0.3):
         slim = engine.select_tools([tool], share, query="a tree").tools[0]["function"]["parameters"]
-        validator = Draft202012Validator(slim)
+        validator = schema_validator()(slim)
         validator.check_schema(slim)
         assert validator.is_valid({"root": {"name": "a", "children": [{"name": "b"}]}, "spare": {"x": "y"}})
         assert not validator.is_valid({"root": {}})
@@ -244,11 +243,11 @@ def test_keywords_that_turn_the_answer_round(schema: dict[str, Any], value: Any)
         **schema,
         "$defs": {"d": {"properties": {"x": {"type": "integer", "description": LONG}}, "title": LONG}},
     }
-    assert Draft202012Validator(root).is_valid(value)
+    assert schema_validator()(root).is_valid(value)
     function = parse_function({"name": "f", "description": LONG, "parameters": root}, 0)
     assert function is not None
     made = shrink_variants(function, set())
     assert made
     for form in made:
-        Draft202012Validator.check_schema(form["parameters"])
-        assert Draft202012Validator(form["parameters"]).is_valid(value)
+        schema_validator().check_schema(form["parameters"])
+        assert schema_validator()(form["parameters"]).is_valid(value)

@@ -17,13 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import CompressorError, ModelError, QueueFullError
 from compressor.scoring.runtime import batch_scheduler, device_worker
 from compressor.scoring.runtime.batch_queue import BatchQueue, PendingRequest
 from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
+from support.property_tests import given, settings, st
 
 DEVICES = (f"test:{i}" for i in itertools.count())
 PATIENT = 10.0  # seconds after which a test that hangs fails

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.refs import compute_ref, find_refs
 from compressor.errors import BudgetError, CompressorError
 from compressor.sessions.summaries import Passage, Summary, SummaryLine, summarizer
 from compressor.tokens import get_counter
+from support.property_tests import given, settings, st
 
 COUNTER = get_counter("gpt-4o")
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor.sessions.summaries import Passage, summarizer
 from compressor.sessions.summaries.verification import SourceIndex
 from compressor.tokens import get_counter
+from support.property_tests import given, st
 
 COUNTER = get_counter("gpt-4o")
 TEXTS = (

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.errors import CompressorError, ExpiredRefError, StoreError, UnknownRefError
@@ -28,6 +26,7 @@ from compressor.storage.wrappers.encryption_keys import (
     read_keyring,
     read_keyring_file,
 )
+from support.property_tests import given, st
 from support.store_tools import Both, clock_for, make_store
 
 OLD, NEW = new_encryption_key(), new_encryption_key()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.text.lossless import decode_losslessly, encode_losslessly
 from compressor.text.lossless.back_references import BackReferenceCodec, BackReferencedText, BackReferenceSource
+from support.property_tests import given, settings, st
 
 FILE = [f"    value_{i} = compute(argument_{i * 7 % 13}, {i})" if i % 5 else "" for i in range(400)]
 

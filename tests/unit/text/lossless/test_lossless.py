@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.text.lossless import LOSSLESS_CODECS, decode_losslessly, encode_losslessly
 from compressor.text.lossless.common_prefix import CommonPrefixCodec
 from compressor.text.lossless.line_numbers import LineNumberCodec
 from compressor.text.lossless.run_length import RunLengthCodec
+from support.property_tests import given, settings, st
 
 CODE = ["def get(self):", "    return self.x", "", "    # 3 of them", "class A:", "        if x[0] == 1:", "\tpass"]
 

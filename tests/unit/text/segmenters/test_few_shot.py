@@ -7,8 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.context.formats import detect_format
@@ -16,6 +14,7 @@ from compressor.context.refs import find_refs
 from compressor.text.few_shot_turns import find_few_shot_turns
 from compressor.text.segmenters.few_shot import find_examples
 from support.paths import SHARED_DATA as DATA
+from support.property_tests import given, settings, st
 
 TOPICS = ["apples", "trains", "paint", "bread", "stars", "rivers", "clocks", "dogs", "maps", "shoes"]
 PAIRS = [

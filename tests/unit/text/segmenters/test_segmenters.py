@@ -9,13 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters import detect_content_type, find_pasted_content, segment_speech, segment_text
 from compressor.text.segmenters.base import SegmentedText, UnitFlag
 from compressor.text.segmenters.span_layout import LONGEST, SpanLayout, build_layout, length_splits
+from support.property_tests import given, settings, st
 
 MODULES = {name: name for name in ("prose", "log", "trace", "diff", "table", "search", "html", "code")} | {
     "markdown": "markdown",
