@@ -1,6 +1,6 @@
-"""Journals: logs in a store, the same behaviour in memory, in SQLite and in Redis.
+"""Journals: logs in a store, the same behaviour in memory and in SQLite (in Redis: tests/integration/redis).
 
-What only a file has to survive is in test_store_journal_file.py, what only Redis has to in test_store_redis.py.
+What only a file has to survive is in sqlite/test_log.py, what only Redis has to in test_redis_store.py.
 """
 
 from __future__ import annotations
@@ -9,45 +9,20 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import MemoryStore, SQLiteStore, codec
 from support.property_tests import given, settings, st
-from support.store_tools import KINDS, LOCAL, Both, Clock, clock_for, make_store, noise
+from support.store_tools import LOCAL, Both, Clock, clock_for, make_store, noise
 
 HOUR = 3600.0
 
 
 Make = Callable[..., Both]
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def clock(kind: str) -> Clock:
-    return clock_for(kind)
-
-
-@pytest.fixture
-def make(kind: str, clock: Clock, tmp_path: Path) -> Iterator[Make]:
-    made: list[Both] = []
-
-    def one(**options: Any) -> Both:
-        store = make_store(kind, tmp_path, **options)
-        made.append(store)
-        return store
-
-    yield one
-    for store in made:
-        store.close()
 
 
 # --- compare and set -------------------------------------------------------------------------------------------------
@@ -465,7 +440,6 @@ STEPS = st.lists(
 )
 
 
-@pytest.mark.parametrize("kinds", [LOCAL, ("redis",), ("cluster",), ("guarded",)])
 @settings(max_examples=60, deadline=None)
 @given(
     steps=STEPS,

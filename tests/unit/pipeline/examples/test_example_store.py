@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +16,11 @@ from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import BlobStore, StoreStats
 from support.labelled_examples import BANK, SOLVED
 from support.property_tests import given, settings, st
-from support.redis_tools import RedisServer
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-    elif request.param == "sqlite":
-        yield SQLiteStore(str(tmp_path / "bank.db"))
-    else:
-        from compressor.storage.redis.store import RedisStore
-
-        server = RedisServer(tmp_path)
-        opened = RedisStore(f"redis://127.0.0.1:{server.port}/0")
-        yield opened
-        opened.close()
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    return MemoryStore() if request.param == "memory" else SQLiteStore(str(tmp_path / "bank.db"))
 
 
 def test_a_bank_is_there_again(store: BlobStore) -> None:

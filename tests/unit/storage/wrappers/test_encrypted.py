@@ -29,14 +29,16 @@ from compressor.storage.wrappers.encryption_keys import (
 from support.property_tests import given, st
 from support.store_tools import Both, clock_for, make_store
 
+pytest.importorskip("cryptography")
+
 OLD, NEW = new_encryption_key(), new_encryption_key()
 TEXT = b"patient 4711 has a pacemaker, model PX-9. " * 40
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", pytest.param("cluster", marks=pytest.mark.slow), "guarded"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Both]]:
+@pytest.fixture
+def make(kind: str, tmp_path: Path) -> Iterator[Callable[[], Both]]:
     """Makes stores that share what they hold."""
-    kind, made = request.param, list[Both]()
+    made = list[Both]()
     clock_for(kind)
 
     def one() -> Both:
