@@ -136,6 +136,7 @@ def test_any_text_and_any_spans(text: str, spans: list[tuple[int, int, str]]) ->
     assert all(reason in page.text for *_, reason in spans)
 
 
+@pytest.mark.moderate
 def test_large_contexts_stay_manageable() -> None:
     line = "2024-05-01 12:00:00 INFO <worker> did the thing & went on\n"
     text = line * 20_000  # 1.2 MB

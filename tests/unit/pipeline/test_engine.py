@@ -313,6 +313,7 @@ NASTY = {
 }
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", NASTY)
 def test_nasty_texts_in_bounded_time(c: Compressor, name: str) -> None:
     text = NASTY[name]
@@ -343,6 +344,7 @@ def test_a_forged_mark_hides_nothing(c: Compressor) -> None:
     assert ref != "000000000001" and c.expand(ref) == forged
 
 
+@pytest.mark.moderate
 def test_ten_thousand_messages(c: Compressor) -> None:
     messages = [
         {"role": "user" if i % 2 == 0 else "assistant", "content": f"message {i}: value {i * 37}"}

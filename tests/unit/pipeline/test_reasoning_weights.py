@@ -201,6 +201,7 @@ def survival(samples: Sequence[Sample], share: float, mode: str) -> float:
     return sum(found) / len(found)
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("mode", ["call", "compact"])
 def test_at_a_third_findings_survive_far_more_often(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with_traces = survival(SAMPLES, 1 / 3, mode)
@@ -209,6 +210,7 @@ def test_at_a_third_findings_survive_far_more_often(mode: str, monkeypatch: pyte
     assert with_traces >= 0.85
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("mode", ["call", "compact"])
 @pytest.mark.parametrize("share", [0.6, 1 / 3])
 def test_findings_of_traces_that_the_rules_were_not_made_on_survive_more_often(
@@ -227,6 +229,7 @@ def test_final_results_survive_a_cut_by_forty_percent_and_one_to_a_third(sample:
         assert all(text in left for text in sample.final)
 
 
+@pytest.mark.moderate
 def test_time_grows_with_the_text_also_where_everything_repeats() -> None:
     def seconds(n: int) -> float:
         units = units_of(*[f"Wait, maybe the {'left right upper lower'.split()[i % 4]} one is it." for i in range(n)])

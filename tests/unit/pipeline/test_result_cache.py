@@ -123,6 +123,7 @@ def test_objects_that_are_no_json_are_computed(messages: list[Any], budget: floa
         assert [c.compress(messages, budget).cached for _ in range(2)] == ["", ""]
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("budget", [900, 0.3])
 def test_texts_and_documents(budget: int | float) -> None:
     c, alone = Compressor(store="memory", cache=True), Compressor(store="memory")
@@ -153,6 +154,7 @@ def test_what_a_caller_does_to_a_result_is_his_own_affair() -> None:
     assert again.cached == "hit" and json.dumps(again.messages) == before and not again.warnings
 
 
+@pytest.mark.moderate
 def test_every_option_and_every_byte_counts() -> None:
     c = Compressor(store="memory", cache=True)
     tool = {"type": "function", "function": {"name": "read", "parameters": {"type": "object"}}}
@@ -329,6 +331,7 @@ def at_once(n: int, ask: Callable[[int], Any]) -> list[Any]:
     return out
 
 
+@pytest.mark.moderate
 def test_requests_at_once_cost_one_computation() -> None:
     scorer = Counted(0.2)
     c = Compressor(scorer, "memory", cache=True)
@@ -341,6 +344,7 @@ def test_requests_at_once_cost_one_computation() -> None:
     assert len({id(r.messages[3]) for r in found}) == 16
 
 
+@pytest.mark.moderate
 def test_an_error_is_everybodys_who_waited_and_nobodys_afterwards() -> None:
     scorer = Counted(0.2)
     scorer.fails = ValueError("a bug")
@@ -397,6 +401,7 @@ def workers() -> Iterator[tuple[Leased, Counted, list[Compressor]]]:
     yield store, scorer, [Compressor(scorer, store, cache=True) for _ in range(4)]
 
 
+@pytest.mark.moderate
 def test_processes_wait_for_each_other(workers: tuple[Leased, Counted, list[Compressor]]) -> None:
     store, scorer, compressors = workers
     found = at_once(16, lambda i: compressors[i % 4].compress(context(), 900))
@@ -404,6 +409,7 @@ def test_processes_wait_for_each_other(workers: tuple[Leased, Counted, list[Comp
     assert not store.held
 
 
+@pytest.mark.moderate
 def test_the_next_process_takes_over_from_one_that_failed(workers: tuple[Leased, Counted, list[Compressor]]) -> None:
     store, scorer, compressors = workers
     scorer.fails = ValueError("a bug")
@@ -411,6 +417,7 @@ def test_the_next_process_takes_over_from_one_that_failed(workers: tuple[Leased,
     assert scorer.calls == 4 and all(isinstance(error, ValueError) for error in found) and not store.held
 
 
+@pytest.mark.moderate
 def test_a_process_that_died_is_not_waited_for_longer_than_its_lease(
     workers: tuple[Leased, Counted, list[Compressor]],
 ) -> None:

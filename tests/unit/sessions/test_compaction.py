@@ -91,6 +91,7 @@ def claude_round(i: int, sentences: int = 40) -> list[Message]:
     ]
 
 
+@pytest.mark.moderate
 def test_signed_reasoning_of_the_current_turn_stands_against_compaction(c: Compressor) -> None:
     """Inside one turn nothing before a signed block is rewritten, however much that would save; after it, all is."""
     talk = Conversation(c, model="claude-sonnet-4-5", scope="t")
@@ -110,6 +111,7 @@ def test_signed_reasoning_of_the_current_turn_stands_against_compaction(c: Compr
     assert talk.view()[: len(view)] == view and "Secret plan 60." in text(talk.view())
 
 
+@pytest.mark.moderate
 def test_hard_budget_goes_before_signed_reasoning_and_says_so(c: Compressor) -> None:
     talk = Conversation(c, budget=4_000, scope="t")
     talk.append({"role": "user", "content": "Find the copper."})
@@ -119,6 +121,7 @@ def test_hard_budget_goes_before_signed_reasoning_and_says_so(c: Compressor) -> 
     assert any("signed reasoning" in warning for warning in talk.warnings)
 
 
+@pytest.mark.moderate
 def test_summary_stands_in_the_index_and_is_kept(c: Compressor) -> None:
     asked: list[str] = []
 

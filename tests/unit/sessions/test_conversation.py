@@ -51,6 +51,7 @@ def words_of(session: Session) -> list[str]:
 # -- messages
 
 
+@pytest.mark.moderate
 def test_call_ids_used_again_in_every_round(c: Compressor) -> None:
     """As some providers do it: "call_0" is answered once, and called again."""
     session = c.session("a", **TIGHT)
@@ -80,6 +81,7 @@ def test_words_beside_results_are_no_message_of_their_own(c: Compressor) -> None
     assert len(find_refs(text(session.view()))) == 3
 
 
+@pytest.mark.moderate
 def test_results_that_share_a_message_with_the_index_are_gone_too(c: Compressor) -> None:
     session = c.session("a", **TIGHT)
     session.append(*said("Find the copper."))
@@ -211,6 +213,7 @@ def test_any_dialect(contexts: Callable[[], Any], data: st.DataObject) -> None:
         assert [json.dumps(serialization.serialize_message(m)) for m in session.view()] == sent
 
 
+@pytest.mark.moderate
 def test_an_index_never_stands_where_there_is_no_text(c: Compressor) -> None:
     """A picture that was cut is a text in the view; in the message there is none that the index could replace."""
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
@@ -259,6 +262,7 @@ def test_a_session_whose_messages_nobody_writes_to_gives_the_same_views(c: Compr
             assert one.cost_report() == plain.cost_report()
 
 
+@pytest.mark.moderate
 def test_reasoning_left_out_stays_out_only_where_its_turn_has_ended(c: Compressor) -> None:
     """What a compaction leaves may have lost the answer that ended a turn; edits know their places all the same."""
     for seed in range(12):
@@ -298,6 +302,7 @@ def test_view_near_its_budget_is_compacted_though_that_saves_little(c: Compresso
                 break
 
 
+@pytest.mark.moderate
 def test_summary_finds_room_or_waits(c: Compressor) -> None:
     policy = Policy(
         compaction_target_tokens=2_000, summarizer=summarizer(lambda prompt: "Facts:\n- The copper is stored.\n" * 30)
@@ -460,6 +465,7 @@ def test_failed_follow_changes_nothing(c: Compressor) -> None:
         assert talk.state == state and talk.view() == view
 
 
+@pytest.mark.moderate
 def test_failing_store_costs_nothing_but_time() -> None:
     """Whatever call fails, it can be made again, and the session goes on as one whose store never failed."""
     store, rng = MemoryStore(), random.Random(1)

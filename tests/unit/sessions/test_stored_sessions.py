@@ -30,6 +30,7 @@ def c() -> Iterator[Compressor]:
     compressor.close()
 
 
+@pytest.mark.moderate
 def test_resumed_session_has_the_same_view(tmp_path: Any) -> None:
     path = str(tmp_path / "s.db")
     messages = conversation(30)
@@ -92,6 +93,7 @@ for message in conversation(40):
 """
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("after", [1, 9, 30])
 def test_killed_at_any_step_nothing_acknowledged_is_lost(tmp_path: Path, after: int) -> None:
     """SIGKILL after so many acknowledged messages; a session that goes on from there gives the bytes of one that was

@@ -275,6 +275,7 @@ def test_both_kinds_agree(steps: list[tuple[str, int]]) -> None:
             store.close()
 
 
+@pytest.mark.moderate
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_can_use_a_store_that_another_thread_was_at_when_it_was_forked() -> None:
     store, end = MemoryStore(), threading.Event()

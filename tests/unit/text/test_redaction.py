@@ -151,6 +151,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_no_text_takes_long(piece: str) -> None:
     """Twice the text takes about twice the time: 60 kB of it far under a second on any machine."""

@@ -68,6 +68,7 @@ def test_one_vocabulary_in_a_process() -> None:
     assert len(set(map(id, found))) == 1
 
 
+@pytest.mark.moderate
 def test_offline_and_nothing_written(tmp_path: Path) -> None:
     code = (
         "import socket\n"
@@ -80,6 +81,7 @@ def test_offline_and_nothing_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.moderate
 def test_import_is_light_and_first_use_quick() -> None:
     code = (
         "import sys, time\n"
@@ -170,6 +172,7 @@ def test_pieces_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert len(get_byte_pair_tokenizer(name)._offsets(text)) == whole + 1
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", VOCABULARIES)
 @pytest.mark.parametrize(
     "text", [" " * 1_000_000, "\t" * 1_000_000 + "x", "x" * 200_000, "日" * 200_000, "ab1/" * 50_000]

@@ -164,6 +164,7 @@ def test_tools_that_are_objects() -> None:
     assert counter.count_tools([object()]) > 0
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4", "claude-3-opus", "qwen3"])
 def test_odd_schemas(model: str) -> None:
     counter = get_counter(model)

@@ -158,6 +158,7 @@ def test_an_empty_bank_chooses_nothing() -> None:
     assert (made.examples, made.tokens_after) == ([], 0)
 
 
+@pytest.mark.moderate
 def test_threads() -> None:
     bank = ExampleStore("memory")
     bank.add(BANK)

@@ -108,6 +108,7 @@ def test_pinned_called_and_forced_tools_stay(engine: Compressor) -> None:
     assert error.value.budget == 150 < error.value.needed
 
 
+@pytest.mark.moderate
 def test_every_dialect_keeps_its_form(engine: Compressor) -> None:
     for make in (
         lambda f: {"type": "function", **f},

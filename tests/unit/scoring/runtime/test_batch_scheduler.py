@@ -515,6 +515,7 @@ def script(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENT)
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize(
     "code",
     [
@@ -531,6 +532,7 @@ def test_the_interpreter_ends(code: str) -> None:
     assert time.monotonic() - start < 6
 
 
+@pytest.mark.moderate
 def test_no_work_is_taken_when_the_interpreter_is_about_to_end() -> None:
     code = """
 import atexit
@@ -549,6 +551,7 @@ lane.map([1])
     assert "about to end" in done.stdout, done.stderr
 
 
+@pytest.mark.moderate
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_makes_its_own_worker() -> None:
     code = """

@@ -182,6 +182,7 @@ def test_whatever_the_writer_raises_the_summary_is_extracted(error: BaseExceptio
         assert not summary.written and summary and type(error).__name__ in summary.warnings[0]
 
 
+@pytest.mark.moderate
 def test_a_timeout_is_one_and_the_calls_left_behind_are_few() -> None:
     release, running = threading.Event(), threading.Semaphore(0)
 
@@ -362,6 +363,7 @@ def test_a_huge_history_is_extracted_quickly_and_a_string_without_spaces_too() -
     assert alone.text(200, COUNTER)
 
 
+@pytest.mark.moderate
 def test_a_small_window_gets_a_part_of_the_passages() -> None:
     seen: list[str] = []
 

@@ -143,6 +143,7 @@ def test_lists_of_numbers_and_thousands_are_both_read() -> None:
     assert packed.missing("12 is in a, 123 in b.")
 
 
+@pytest.mark.moderate
 def test_a_long_text_is_checked_in_time() -> None:
     long = SourceIndex(["x" * 200_000 + " " + "a1," * 50_000 + "1," * 50_000 + "-" * 50_000 + "/1" * 20_000])
     assert long.missing("The id is HAT204 and 77 in src/a.py.")

@@ -63,6 +63,7 @@ def _append_many(path: str, writer: int, rounds: int, start: Barrier) -> None:
     store.close()
 
 
+@pytest.mark.moderate
 def test_many_processes_append_to_one_log(tmp_path: Path) -> None:
     path = str(tmp_path / "s.db")
     fork = multiprocessing.get_context("fork")
@@ -125,6 +126,7 @@ while True:
 """
 
 
+@pytest.mark.moderate
 def test_kill_9_while_appending(tmp_path: Path) -> None:
     """Every acknowledged append is there whole, with its value; of the one that was under way, all or nothing."""
     path = str(tmp_path / "s.db")
@@ -205,6 +207,7 @@ def test_uses_are_noted_cheaply(tmp_path: Path, clock: Clock) -> None:
     store.close()
 
 
+@pytest.mark.moderate
 def test_a_locked_file_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.storage.sqlite.store.BUSY_SECONDS", 0.1)
     store = SQLiteStore(tmp_path / "s.db", clock=(clock := Clock()))

@@ -75,6 +75,7 @@ for i in itertools.count(int(sys.argv[2])):
 """
 
 
+@pytest.mark.moderate
 def test_kill_9_while_writing_loses_nothing_confirmed(tmp_path: Path) -> None:
     path = str(tmp_path / "s.db")
     for start in (0, 100_000):
@@ -232,6 +233,7 @@ def test_files_that_are_not_ours(tmp_path: Path) -> None:
         SQLiteStore(path).put({"a": b"1"})
 
 
+@pytest.mark.moderate
 def test_a_locked_file_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.storage.sqlite.store.BUSY_SECONDS", 0.1)
     store = SQLiteStore(tmp_path / "s.db", clock=(clock := Clock()))

@@ -119,6 +119,7 @@ def test_a_label_is_used_once() -> None:
         repeats.add(1, "b")
 
 
+@pytest.mark.moderate
 def test_endless_repetition_takes_linear_time() -> None:
     repeats = BackReferenceCodec()
     text = "the very same line, again and again\n" * 20_000

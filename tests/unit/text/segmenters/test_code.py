@@ -275,6 +275,7 @@ def test_an_unclosed_bracket_does_not_swallow_the_rest() -> None:
     assert len(rows_by_indentation(source, "javascript").rows) >= 5
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize(
     "source",
     [

@@ -111,6 +111,7 @@ REPEATED = [
 ]  # fmt: skip
 
 
+@pytest.mark.moderate
 def test_time_is_linear_in_hostile_texts() -> None:
     """20 KB of any one thing: no segmenter may take more than a second, and all of them together only a few."""
     begun = time.thread_time()
@@ -172,6 +173,7 @@ def test_ancestors_and_closers_stay() -> None:
         found.render(np.ones(3, np.bool_))
 
 
+@pytest.mark.moderate
 def test_a_deep_chain_of_parents_is_followed() -> None:
     n = 20_000
     found = build_layout("search", "x\n" * n, np.arange(n) * 2, np.arange(n) - 1)
