@@ -172,6 +172,6 @@ NOTES = [
     "*In view*: strings that the agent's next tool call re-used. *Prefix reuse*: share of a request that the next one",
     "begins with, byte for byte, outside compactions. Summaries are extracts of 1,000 tokens, billed as a model's at",
     "the same prices; methods that wait for a full window get one of 32,000 tokens (summaries at 80 % of it,",
-    "LangChainFormat's editing at half of it, as 100,000 is of 200,000; llmslim's budget is 80 % of it). At their defaults",
-    "LangChainFormat's never act on these.",
+    "LangChain's editing at half of it, as 100,000 is of 200,000; llmslim's budget is 80 % of it). At their defaults",
+    "LangChain's never act on these.",
 ]

@@ -1,4 +1,4 @@
-"""Other packages as they come: LangChainFormat's two middlewares, called with a scripted model, and llmslim.
+"""Other packages as they come: LangChain's two middlewares, called with a scripted model, and llmslim.
 
 What is not installed says so in its column. Bills nothing.
 """
@@ -14,7 +14,7 @@ from benchmarks.tokens import Message, count, encoding, text_of
 
 
 class LangChain(Run):
-    """Messages as LangChainFormat's; each keeps the id of the recorded one, so that what is untouched keeps its bytes."""
+    """Messages as LangChain's; each keeps the id of the recorded one, so that what is untouched keeps its bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class LangChain(Run):
         self.state: list[Any] = []
 
     def take(self, new: list[Message]) -> None:
-        """Adds messages to the agent's state; the system prompt stands outside of it, as in LangChainFormat's agents."""
+        """Adds messages to the agent's state; the system prompt stands outside of it, as in LangChain's agents."""
         from langchain_core.messages import convert_to_messages
 
         for message, converted in zip(new, convert_to_messages(new), strict=True):
@@ -93,7 +93,7 @@ class Editing(LangChain):
 
 
 def scripted(calls: list[tuple[int, int]]) -> Any:
-    """A LangChainFormat chat model that answers a request for a summary by extraction, and notes what it was asked."""
+    """A LangChain chat model that answers a request for a summary by extraction, and notes what it was asked."""
     from langchain_core.language_models.chat_models import BaseChatModel
     from langchain_core.messages import AIMessage
     from langchain_core.outputs import ChatGeneration, ChatResult
@@ -149,8 +149,8 @@ def _method(name: str, package: str, make: Any, slow: bool = False) -> Method:
 
 PEERS = [
     _method("llmslim", "llmslim", LlmSlim, slow=True),
-    _method("LangChainFormat summarization", "langchain", lambda: Summarization(int(0.8 * WINDOW))),
-    _method("LangChainFormat summarization (default)", "langchain", lambda: Summarization(None)),
-    _method("LangChainFormat context editing", "langchain", lambda: Editing(WINDOW // 2)),
-    _method("LangChainFormat context editing (default)", "langchain", lambda: Editing(None)),
+    _method("LangChain summarization", "langchain", lambda: Summarization(int(0.8 * WINDOW))),
+    _method("LangChain summarization (default)", "langchain", lambda: Summarization(None)),
+    _method("LangChain context editing", "langchain", lambda: Editing(WINDOW // 2)),
+    _method("LangChain context editing (default)", "langchain", lambda: Editing(None)),
 ]

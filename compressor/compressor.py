@@ -97,7 +97,7 @@ class Compressor:
     ) -> Result:
         """Compresses a context.
 
-        messages: OpenAI chat, OpenAI Responses, Anthropic or LangChainFormat messages; never written to. What comes back is
+        messages: OpenAI chat, OpenAI Responses, Anthropic or LangChain messages; never written to. What comes back is
             in the same dialect, untouched messages are the same objects.
         budget: tokens of the whole context as the provider counts them, or a share of it in (0, 1).
         model: whose tokens to count; None counts as gpt-4o.

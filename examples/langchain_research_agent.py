@@ -1,4 +1,4 @@
-"""A LangChainFormat agent reads sixteen reports, one after the other, and is later asked for a detail it has not noted.
+"""A LangChain agent reads sixteen reports, one after the other, and is later asked for a detail it has not noted.
 
     python examples/langchain_research_agent.py                            # offline: a scripted model plays the agent
     python examples/langchain_research_agent.py --model openai:gpt-5-mini  # a real one: any name init_chat_model knows
@@ -135,7 +135,7 @@ def show(step: dict[str, Any]) -> None:
 
 def main() -> int:
     """Runs the example."""
-    parser = argparse.ArgumentParser(description="A LangChainFormat research agent over a long session.")
+    parser = argparse.ArgumentParser(description="A LangChain research agent over a long session.")
     parser.add_argument("--model", help='such as "openai:gpt-5-mini"; see init_chat_model')
     parser.add_argument("--offline", action="store_true", help="play the script even if a key is set")
     options = parser.parse_args()

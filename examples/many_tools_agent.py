@@ -1,4 +1,4 @@
-"""A LangChainFormat agent with 72 tools lists the dozen that its task needs, and finds another when it needs one more.
+"""A LangChain agent with 72 tools lists the dozen that its task needs, and finds another when it needs one more.
 
     python examples/many_tools_agent.py                            # offline: a scripted model plays the agent
     python examples/many_tools_agent.py --model openai:gpt-5-mini  # a real one: any name init_chat_model knows

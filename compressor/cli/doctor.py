@@ -25,7 +25,7 @@ EXTRAS = {
     "models": ("torch", "the embedding and pruner tiers"),
     "onnx": ("onnxruntime", "these tiers several times faster on the CPU"),
     "llama": ("llama_cpp", "the perplexity tier"),
-    "langchain": ("langchain_core", "LangChainFormat messages and middleware"),
+    "langchain": ("langchain_core", "LangChain messages and middleware"),
     "redis": ("redis", "a store shared between machines"),
     "service": ("uvicorn", "the HTTP service"),
 }

@@ -22,7 +22,7 @@ from compressor.pipeline.engine import Engine
 from compressor.pipeline.output_validation import validate
 from compressor.pipeline.working_context import Key, WorkingContext
 from compressor.scoring.base import Scorer
-from compressor.scoring.query import build_query
+from compressor.scoring.query import RECENT_CHARS, build_query
 from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import StoreUnavailableError
 from compressor.storage.text_values import put_texts
@@ -108,7 +108,7 @@ class MessageCompression:
             b.text for b in board.blocks if b.priority > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")
         ]
         known = tuple(fixed[-RECENT:] if self.mode == "ingest" else fixed)
-        asked = self.query or query_outside_examples(board.blocks)
+        asked = self.query or query_outside_examples(board.blocks, RECENT_CHARS)
         query = build_query(self.context, asked, known, self.mode == "compact", self.boosted_texts)
         for attempt in ("marks", "history", "rounds"):
             if attempt == "history":

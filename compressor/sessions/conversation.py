@@ -310,7 +310,7 @@ class Conversation:
 
     def _chain(self, messages: list[Any]) -> list[str]:
         """The digest of the history up to and with each message. Messages that are the same objects as last time are
-        not read again, where nothing before them has changed: LangChainFormat's, and those that nobody writes to."""
+        not read again, where nothing before them has changed: LangChain's, and those that nobody writes to."""
         known, digests = self._synced
         same = common_prefix_length(known, messages)
         if not self._frozen:

@@ -22,7 +22,7 @@ __all__ = ["RecordedRequest", "ScriptedChatModel", "call", "shared_prefix_tokens
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the fakes, and with them LangChainFormat, on first use."""
+    """Loads the fakes, and with them LangChain, on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -1,6 +1,6 @@
 """A chat model that plays a script and remembers what it was sent. Calls nobody.
 
-What it was sent is kept twice: as LangChainFormat messages, and as the JSON text of each OpenAI chat message (`wire`), which
+What it was sent is kept twice: as LangChain messages, and as the JSON text of each OpenAI chat message (`wire`), which
 is what a provider's prompt cache compares. Usage is counted as a provider would bill it: the prefix that an earlier
 request had, byte for byte, is read from the cache.
 """
@@ -76,7 +76,7 @@ def shared_prefix_tokens(before: RecordedRequest, after: RecordedRequest) -> int
 
 
 class ScriptedChatModel(BaseChatModel):
-    """A LangChainFormat chat model that plays a script.
+    """A LangChain chat model that plays a script.
 
     script: what it answers, call by call: messages, texts (an answer without calls), exceptions (raised). Or a function
         of the messages it was sent. A list that is used up: CompressorError.

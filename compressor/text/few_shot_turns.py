@@ -1,8 +1,8 @@
-"""Finds worked examples that are written as messages of their own. Knows turns; cuts nothing.
+"""Finds few-shot examples that are written as messages of their own.
 
-Conservative, as `segments.examples` is: messages named `example_user` and `example_assistant` (OpenAI's convention), or
-labelled pairs (`Q: …` answered by `A: …`) at the start of a conversation whose system prompt speaks of examples, and
-whose live question has the same label.
+The rules are conservative, as in `segmenters.few_shot`. An example is a pair of messages named `example_user` and
+`example_assistant` (OpenAI's convention), or a labelled pair (`Q: …` answered by `A: …`) at the start of a conversation
+whose system prompt mentions examples and whose live question has the same label.
 """
 
 from __future__ import annotations
@@ -12,17 +12,24 @@ from collections.abc import Sequence
 
 from compressor.context.blocks import Block
 from compressor.context.model import Turn
-from compressor.scoring.query import RECENT_CHARS
 from compressor.text.segmenters.few_shot import mentions_examples
 
-MIN_EXAMPLES = 3  # labelled pairs; what is named is an example in any number
+MIN_EXAMPLES = 3  # labelled pairs; named messages are examples in any number
 _NAMES = ("example_user", "example_assistant")
 _LABEL = re.compile(r"\s*([A-Za-z][A-Za-z ]{0,19}?)(?: ?#?\d{1,3})?\s*:\s*\S")
 _QUESTIONS = ("q", "question", "input", "problem", "text", "sentence", "review", "utterance", "query", "example")
 
 
 def find_few_shot_turns(turns: Sequence[Turn], lead: int = 0) -> dict[int, int]:
-    """For each message that is half of an example, the number of its example, in order; the first `lead` are none."""
+    """Maps each message that is half of an example to the number of its example.
+
+    Args:
+        turns: All turns of the context.
+        lead: Messages with an index below this are never examples.
+
+    Returns:
+        Example numbers from 0, by message index.
+    """
     out: dict[int, int] = {}
     for first, second in [*_named(turns), *_labelled(turns)]:
         if first.index >= lead and _plain(first) and _plain(second):
@@ -31,27 +38,37 @@ def find_few_shot_turns(turns: Sequence[Turn], lead: int = 0) -> dict[int, int]:
     return out
 
 
-def query_outside_examples(blocks: Sequence[Block]) -> str | None:
-    """What the last user message asks for, where there are examples, whose words are not what is asked; else None."""
+def query_outside_examples(blocks: Sequence[Block], max_chars: int) -> str | None:
+    """Returns what the last user message asks for if the context holds examples, whose words are not the question.
+
+    Args:
+        blocks: All blocks of the context.
+        max_chars: The query is the last `max_chars` characters of the message.
+
+    Returns:
+        The query, or None if there are no examples or the message has no text of its own.
+    """
     if all(block.kind != "example" or block.slot.kind == "system" for block in blocks):
         return None
-    said = [block for block in blocks if block.slot.kind == "user" and block.kind == "user"]
-    text = "".join(block.text for block in said if block.slot.message == said[-1].slot.message)
-    return text[-RECENT_CHARS:] if text.strip() else None
+    spoken = [block for block in blocks if block.slot.kind == "user" and block.kind == "user"]
+    text = "".join(block.text for block in spoken if block.slot.message == spoken[-1].slot.message)
+    return text[-max_chars:] if text.strip() else None
 
 
 def _named(turns: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
-    """Neighbours called example_user and example_assistant."""
+    """Neighbouring messages named example_user and example_assistant."""
     names = [next((text for text in turn.extras if text in _NAMES), "") for turn in turns]
     return [(turns[i], turns[i + 1]) for i in range(len(turns) - 1) if (names[i], names[i + 1]) == _NAMES]
 
 
 def _labelled(turns: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
-    """Questions and answers before the first message that is neither, if that is a question of the same label."""
+    """The labelled pairs at the start, if the first message after them is a question with the same label."""
     rest = [turn for turn in turns if turn.role != "system"]
     label, answer = (_label(rest[0]), _label(rest[1])) if len(rest) > 1 else ("", "")
     prompt = " ".join(slot.text for turn in turns if turn.role == "system" for slot in turn.slots)
-    if label not in _QUESTIONS or not answer or not mentions_examples(prompt):  # a chat by template looks the same
+    if (
+        label not in _QUESTIONS or not answer or not mentions_examples(prompt)
+    ):  # a chat that follows a template looks the same
         return []
     pairs: list[tuple[Turn, Turn]] = []
     while 2 * len(pairs) + 1 < len(rest):
@@ -66,7 +83,7 @@ def _labelled(turns: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
 
 
 def _plain(turn: Turn) -> bool:
-    """Whether a message is nothing but text that may be edited."""
+    """Whether a message holds only text that may be edited."""
     slots = turn.slots
     return (
         bool(slots)

@@ -1,6 +1,6 @@
-"""What a sentence of an agent's reasoning is, by how English says it: a result, decision, failed attempt, plan or talk.
+"""Classifies sentences of an agent's reasoning by English phrases: result, decision, failed attempt, plan or filler.
 
-Rules about words, readable as such. They do not understand: what they miss is neutral, and so are other languages.
+These are rules about words. A sentence that no rule matches is neutral, and so are other languages.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from compressor.caches import TwoGenerationCache
 
 
 class ReasoningKind(IntEnum):
-    """What a sentence of a trace is; of several that fit, the highest but for REPEAT, which is decided last."""
+    """The kinds of sentences. If several fit, the highest wins, except for REPEAT, which is decided last."""
 
-    REPEAT = 0  # a newer one says the same
+    REPEAT = 0  # a newer sentence says the same
     CONNECTIVE = 1
     PLAN = 2
     NEUTRAL = 3
@@ -23,7 +23,7 @@ class ReasoningKind(IntEnum):
     RESULT = 6
 
 
-MIN_LENGTH = 1_000  # characters of a sentence that are read
+MAX_READ_CHARS = 1_000  # characters of a sentence that are read
 
 _CLAUSE = re.compile(r"(?<=[.!?:;…])\s+|\n+|\s+[—–]\s+")
 _BULLET = re.compile(r"(?:</?think(?:ing)?>|[\s>*#_`-]|\(?\d{1,3}[.)]\s)+")
@@ -32,7 +32,7 @@ _OPENER = re.compile(
     r"again|great|perfect|good|sure|yes|no|yeah|indeed|next|first(?:ly)?|second(?:ly)?|finally|"
     r"let'?s see|let me see|i (?:think|guess|suppose|believe|feel)(?: that| like)?(?= \w+ \w+ \w+))\b[\s,.!…—-]*",
 )
-#: what the agent says about its thinking, the task as it was given, and to be polite; at the start of a clause
+#: Talk about the thinking itself, repetitions of the task and politeness, at the start of a clause.
 _TALK = re.compile(
     r"""(?:i\ (?:really\ )?(?:need|have|want|should|must)\ (?:to\ )?|let\ (?:me|us)\ |let'?s\ |i'?(?:ll|\ will)\ |
         (?:just\ )?to\ )
@@ -115,17 +115,17 @@ _kinds: TwoGenerationCache[ReasoningKind] = TwoGenerationCache()
 
 
 def classify_sentence(text: str) -> ReasoningKind:
-    """What a sentence (or a few of them) is by its own words: the most that one of its clauses is; never REPEAT."""
+    """Returns the kind of a sentence (or a few of them): the highest kind of its clauses, never REPEAT."""
     kind = _kinds.get(text)
     if kind is None:
-        plain = text[:MIN_LENGTH].lower().replace("’", "'")
+        plain = text[:MAX_READ_CHARS].lower().replace("’", "'")
         kind = max((_clause(c) for c in _CLAUSE.split(plain) if c.strip()), default=ReasoningKind.NEUTRAL)
         _kinds.put(text, kind, 100 + len(text))
     return kind
 
 
 def _clause(text: str) -> ReasoningKind:
-    """What one clause is, given in small letters."""
+    """The kind of one clause in lower case."""
     start = text
     if (m := _BULLET.match(start)) is not None:
         start = start[m.end() :]
@@ -133,7 +133,7 @@ def _clause(text: str) -> ReasoningKind:
     while (m := _OPENER.match(start)) is not None:
         start, opened = start[m.end() :], True
     if not start.strip(" .!?,:;"):
-        return ReasoningKind.CONNECTIVE  # nothing but "Okay." or "Hmm, wait", or nothing but marks
+        return ReasoningKind.CONNECTIVE  # only "Okay." or "Hmm, wait", or only punctuation
     if _TALK.match(start):
         return ReasoningKind.CONNECTIVE
     asks = text.rstrip().endswith("?")
@@ -151,7 +151,7 @@ def _clause(text: str) -> ReasoningKind:
 
 
 def _asserts(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether the pattern stands in a clause that says so, rather than supposes it."""
+    """Whether a match of the pattern is stated rather than supposed."""
     for m in pattern.finditer(text):
         before = _BREAK.split(text[: m.start()])[-1]
         if not _HYPOTHETICAL.search(before):

@@ -1,6 +1,6 @@
-"""Finds what users lay down for the whole of a conversation: never, always, must, only, at most. Knows no messages.
+"""Finds the rules that users state for a whole conversation: never, always, must, only, at most.
 
-By words of obligation in English: precise rather than complete. What has to hold for certain is better pinned.
+It looks for English words of obligation and is precise rather than complete. Pin a rule that must certainly hold.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from compressor.text.segmenters.sentences import sentence_starts
 
-LONGEST = 400  # characters; a longer sentence is material, not a rule
+MAX_RULE_CHARS = 400  # a longer sentence is material, not a rule
 _OBLIGATION = re.compile(
     r"\b(?:never|always|must(?: not|n't)?|under no circumstances|at all costs|make sure|be sure|ensure|remember to"
     r"|no (?:more|less|fewer|later) than|at (?:most|least)|not allowed|forbidden|mandatory|required to|unless i"
@@ -22,11 +22,14 @@ _QUESTION = re.compile(r"\?\s*$")
 
 
 def find_constraints(text: str) -> list[tuple[int, int]]:
-    """Sentences [start, end) that oblige the agent, in order; surrounding blanks belong to the next stretch."""
+    """Returns the sentences that oblige the agent, as character ranges [start, end) in order.
+
+    Blanks around a sentence belong to the text between the ranges.
+    """
     starts = [*sentence_starts(text), len(text)]
     out = []
     for start, end in pairwise(starts):
         sentence = text[start:end].strip()
-        if 0 < len(sentence) <= LONGEST and _OBLIGATION.search(sentence) and not _QUESTION.search(sentence):
+        if 0 < len(sentence) <= MAX_RULE_CHARS and _OBLIGATION.search(sentence) and not _QUESTION.search(sentence):
             out.append((start, start + len(text[start:end].rstrip())))
     return out

@@ -93,7 +93,7 @@ def parse_provider_usage(usage: Any, price: Price | None = None) -> CallUsage:
 
     Knows OpenAI chat (`prompt_tokens`; DeepSeek's `prompt_cache_hit_tokens` too), OpenAI Responses and Agents
     (`input_tokens` with `input_tokens_details`), Anthropic (`input_tokens` beside `cache_read_input_tokens` and
-    `cache_creation_input_tokens`), LangChainFormat's `usage_metadata` (`input_token_details`), pydantic-ai
+    `cache_creation_input_tokens`), LangChain's `usage_metadata` (`input_token_details`), pydantic-ai
     (`cache_read_tokens`, `cache_write_tokens`) and Gemini (`prompt_token_count`). Without a price `money` is 0.
     CompressorError for anything else.
     """

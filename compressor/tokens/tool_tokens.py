@@ -36,7 +36,7 @@ TokenLength = Callable[[str], int]
 def count_tool_tokens(tools: Sequence[Any] | None, family: ModelFamily, length: TokenLength) -> int:
     """Tokens of all schemas together; 0 for none. `length` counts a text.
 
-    A tool is a mapping in any provider's form, or an object with `name`, `description` and `args` (LangChainFormat), a
+    A tool is a mapping in any provider's form, or an object with `name`, `description` and `args` (LangChain), a
     pydantic model, or a function. Raises `ContextError` for a schema that is cyclic or nested too deeply.
     """
     if not tools:

@@ -1,4 +1,4 @@
-"""What the tests of the LangChainFormat middleware share: tools with long results, a script that uses them, and the checks
+"""What the tests of the LangChain middleware share: tools with long results, a script that uses them, and the checks
 that a provider would make of what arrives."""
 
 from __future__ import annotations

@@ -300,7 +300,7 @@ def anthropic_contexts(draw: st.DrawFn) -> list[Message]:
 
 @st.composite
 def langchain_contexts(draw: st.DrawFn) -> list[Any]:
-    """LangChainFormat messages."""
+    """LangChain messages."""
     from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
     def content(given: str | list[Piece] | None) -> Any:

@@ -1,9 +1,9 @@
-"""The compressor in LangChainFormat and LangGraph.
+"""The compressor in LangChain and LangGraph.
 
     ContextCompressorMiddleware   keeps what an agent sends within a budget; its state lives with the checkpointer
     ContextDocumentCompressor     cuts retrieved documents to a budget
     BudgetExampleSelector         chooses few-shot examples within a budget
-    compressor_summarizer         a `summarizer=` for LangChainFormat's own SummarizationMiddleware
+    compressor_summarizer         a `summarizer=` for LangChain's own SummarizationMiddleware
 
 Needs the extra "langchain" (`MissingDependencyError` otherwise), but only once a name is used.
 """

@@ -1,4 +1,4 @@
-"""Cuts retrieved documents to a token budget, as a LangChainFormat document compressor. Ranks and retrieves nothing.
+"""Cuts retrieved documents to a token budget, as a LangChain document compressor. Ranks and retrieves nothing.
 
 ContextualCompressionRetriever(base_retriever=retriever, base_compressor=ContextDocumentCompressor(budget=2_000))
 """

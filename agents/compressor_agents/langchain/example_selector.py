@@ -1,4 +1,4 @@
-"""Few-shot examples within a token budget, as a LangChainFormat example selector. Formats no prompt.
+"""Few-shot examples within a token budget, as a LangChain example selector. Formats no prompt.
 
 selector = BudgetExampleSelector(examples, budget=600)
 FewShotPromptTemplate(example_selector=selector, example_prompt=..., suffix="Q: {question}", ...)

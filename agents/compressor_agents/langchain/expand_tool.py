@@ -1,4 +1,4 @@
-"""The expand tool as LangChainFormat runs it. Knows no budget and cuts nothing.
+"""The expand tool as LangChain runs it. Knows no budget and cuts nothing.
 
 What a tool is given is the state of the agent that called it, so each thread, fork and sub-agent opens only what was
 cut from its own conversation.

@@ -341,7 +341,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return found or {}
 
     def _budget(self, model: Any) -> int | float | str | None:
-        """The budget, in tokens where LangChainFormat knows the model's window."""
+        """The budget, in tokens where LangChain knows the model's window."""
         window = model_request.context_window(model)
         if window is None or isinstance(self.budget, str):
             return self.budget

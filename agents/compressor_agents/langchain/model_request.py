@@ -1,4 +1,4 @@
-"""Reads from LangChainFormat's objects what a conversation needs to know: model, window, tool schemas, task, thread."""
+"""Reads from LangChain's objects what a conversation needs to know: model, window, tool schemas, task, thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def model_name(model: Any) -> str | None:
 
 
 def context_window(model: Any) -> int | None:
-    """Tokens of input that the model takes, if its LangChainFormat profile says so."""
+    """Tokens of input that the model takes, if its LangChain profile says so."""
     profile = getattr(model, "profile", None)
     size = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
     return size if isinstance(size, int) and size > 0 else None
@@ -37,7 +37,7 @@ def tool_schemas(request: ModelRequest[Any]) -> list[Any]:
         return [*tools, form.to_model_kwargs()]
     if not isinstance(form, (ToolStrategy, AutoStrategy)):
         form = AutoStrategy(schema=form)
-    if isinstance(form, AutoStrategy):  # LangChainFormat decides later how to send it; as a tool it is the longest
+    if isinstance(form, AutoStrategy):  # LangChain decides later how to send it; as a tool it is the longest
         form = ToolStrategy(schema=form.schema)
     return [*tools, *(OutputToolBinding.from_schema_spec(spec).tool for spec in form.schema_specs)]
 

@@ -1,4 +1,4 @@
-"""A summary without a model, for LangChainFormat's own SummarizationMiddleware. Calls nobody; knows no agent.
+"""A summary without a model, for LangChain's own SummarizationMiddleware. Calls nobody; knows no agent.
 
     SummarizationMiddleware(model, trigger=("tokens", 20_000), summarizer=compressor_summarizer(budget=1_500),
                             trim_tokens_to_summarize=None)
@@ -31,7 +31,7 @@ def compressor_summarizer(
 ) -> Callable[[list[AnyMessage]], str]:
     """A function from messages to their extract of at most `budget` tokens, counted for `model` (None: gpt-4o).
 
-    It may be given as `summarizer=` for sync and async agents (LangChainFormat runs it in a thread there). It never raises:
+    It may be given as `summarizer=` for sync and async agents (LangChain runs it in a thread there). It never raises:
     what cannot be read as a conversation is cut as plain text, and what cannot be cut is returned whole, with a logged
     warning. BudgetError here for a budget that is no number of tokens; CompressorError for less than 50, which hold
     no summary.

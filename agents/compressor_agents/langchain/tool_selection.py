@@ -123,7 +123,7 @@ class ToolSelection:
 
 
 def _strict(request: ModelRequest[Any]) -> bool:
-    """Whether a structured output may make LangChainFormat bind all tools as strict: then all parameters must be listed."""
+    """Whether a structured output may make LangChain bind all tools as strict: then all parameters must be listed."""
     form = request.response_format
     return (form is not None and not isinstance(form, ToolStrategy)) or bool(request.model_settings.get("strict"))
 

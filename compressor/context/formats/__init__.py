@@ -76,10 +76,10 @@ def _first_mismatch(messages: Sequence[Any], index: int, left: tuple[_Any, ...])
         before = " or ".join(dialect.name for dialect in left)
         return ContextError(f"is written in {' or '.join(own)}, but what stands before it in {before}", index)
     if _LANGCHAIN in left and index:
-        return ContextError(f"not a LangChainFormat message like those before it but {type(message).__name__}", index)
+        return ContextError(f"not a LangChain message like those before it but {type(message).__name__}", index)
     item = to_plain_dict(message)
     if item is None:
-        return ContextError(f"a message is a dict or a LangChainFormat message, got {type(message).__name__}", index)
+        return ContextError(f"a message is a dict or a LangChain message, got {type(message).__name__}", index)
     if not isinstance(item.get("role"), str):
         return ContextError("a message needs a role", index)
     return ContextError(f"unknown role {item['role']!r}, or parts of several dialects in one message", index)

@@ -91,7 +91,7 @@ def _image_url(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> 
 
 
 def _image(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
-    """Anthropic holds a `source`; LangChainFormat `base64` or a `url` (`data` in its older form)."""
+    """Anthropic holds a `source`; LangChain `base64` or a `url` (`data` in its older form)."""
     source = to_plain_dict(part.get("source")) or part
     _add_image(reading, path, tag, source.get("base64") or source.get("data") or source.get("url"), part.get("detail"))
 
@@ -139,7 +139,7 @@ def _thinking(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> N
 def read_reasoning(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
     """A reasoning item or block: its readable texts are counted, never edited; the encrypted ones are no text."""
     tag = PartLabel("thinking")
-    if isinstance(part.get("reasoning"), str):  # LangChainFormat
+    if isinstance(part.get("reasoning"), str):  # LangChain
         reading.text((*path, "reasoning"), part["reasoning"], tag, editable=False)
     for key in ("summary", "content"):
         texts = part.get(key)

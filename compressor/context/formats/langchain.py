@@ -1,9 +1,9 @@
-"""LangChainFormat messages (`langchain_core.messages`), without importing LangChainFormat: its classes are known by name.
+"""LangChain messages (`langchain_core.messages`), without importing LangChain: its classes are known by name.
 
 Reads system, human, AI, tool, function and chat messages with string content, provider-native blocks or standard
 content blocks. An edited message is a `model_copy`, so id, metadata and artifact stay. A tool call's arguments, which
-LangChainFormat may hold up to three times (`tool_calls`, content blocks, `additional_kwargs`), are edited everywhere alike.
-Tuples and dicts that LangChainFormat would convert are not messages yet.
+LangChain may hold up to three times (`tool_calls`, content blocks, `additional_kwargs`), are edited everywhere alike.
+Tuples and dicts that LangChain would convert are not messages yet.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _CALL_BLOCKS = {
 
 
 class LangChainFormat:
-    """The LangChainFormat dialect."""
+    """The LangChain dialect."""
 
     name = "langchain"
 
@@ -75,7 +75,7 @@ _CLASSES: dict[Any, str | None] = {}  # a message's class -> what it is; looked 
 
 
 def _class_of(message: Any) -> str | None:
-    """The name of the LangChainFormat class that the message is an instance of; None if it is no LangChainFormat message."""
+    """The name of the LangChain class that the message is an instance of; None if it is no LangChain message."""
     cls = type(message)
     if cls not in _CLASSES:
         _CLASSES[cls] = _find_class(cls)
@@ -128,7 +128,7 @@ def _read(index: int, message: Any, rounds: ToolCallPairing, answered: set[Any])
     name = _class_of(message)
     if name is None:
         raise ContextError(
-            f"not a LangChainFormat message but {type(message).__name__}: use convert_to_messages() first", index
+            f"not a LangChain message but {type(message).__name__}: use convert_to_messages() first", index
         )
     if name == "RemoveMessage":
         raise ContextError("a RemoveMessage changes a list of messages: apply it first (add_messages)", index)

@@ -1,4 +1,4 @@
-"""Messages as JSON and back, and what tells one from another. Knows dicts, SDK objects and LangChainFormat messages.
+"""Messages as JSON and back, and what tells one from another. Knows dicts, SDK objects and LangChain messages.
 
 A digest leaves out what may differ between two sends of the same message: where prompt cache borders stand, ids and
 usage that a framework adds later. Knows no dialect's meaning.
@@ -15,7 +15,7 @@ from compressor.errors import ContextError, MissingDependencyError
 
 DIGEST = 16  # hex digits
 _TRANSIENT_KEYS = frozenset(("cache_control", "prompt_cache_breakpoint"))
-#: What makes a LangChainFormat message what it is; ids, artifacts and metadata come and go.
+#: What makes a LangChain message what it is; ids, artifacts and metadata come and go.
 _LANGCHAIN = ("type", "role", "content", "name", "tool_calls", "tool_call_id", "status", "additional_kwargs")
 _CHUNKS = {
     "AIMessageChunk": "ai",
@@ -37,7 +37,7 @@ def chain_digest(message: Any, before: str = "") -> str:
 
 
 def serialize_message(message: Any) -> Any:
-    """A message as JSON data. ContextError if it cannot be written so. A LangChainFormat message's artifact that cannot is
+    """A message as JSON data. ContextError if it cannot be written so. A LangChain message's artifact that cannot is
     left out, and such metadata becomes text: no model reads them."""
     try:
         if _is_langchain(message):
@@ -50,7 +50,7 @@ def serialize_message(message: Any) -> Any:
 
 
 def deserialize_message(data: Any) -> Any:
-    """The message again: SDK objects come back as dicts, LangChainFormat messages as LangChainFormat messages."""
+    """The message again: SDK objects come back as dicts, LangChain messages as LangChain messages."""
     if set(data) == {"langchain"}:
         return _langchain().messages_from_dict([data["langchain"]])[0]
     return data
@@ -79,7 +79,7 @@ def _dict(message: Any) -> Any:
         return said | {"tool_calls": [[c.get("id"), c.get("name"), c.get("args")] for c in calls]}
     item = to_plain_dict(message)
     if item is None:
-        raise ContextError(f"a message is a dict or a LangChainFormat message, got {type(message).__name__}")
+        raise ContextError(f"a message is a dict or a LangChain message, got {type(message).__name__}")
     return item
 
 

@@ -18,7 +18,7 @@ OpenAI-compatible (`reasoning_content`, `reasoning`, `reasoning_details`): DeepS
     tool call and refuses requests without that of turns with one, "in all subsequent requests"
     (https://api-docs.deepseek.com/guides/thinking_mode); users report that once there are tools, it asks for all of
     it. Others have a preserved thinking of their own. So it goes only where nothing was called at all.
-LangChainFormat: messages that carry such blocks, by the rules of the provider that made them; Google's stay as they are.
+LangChain: messages that carry such blocks, by the rules of the provider that made them; Google's stay as they are.
 
 No budget, store or score: whoever calls keeps what was left out.
 """
@@ -37,7 +37,7 @@ Removed = tuple[int, str]  # index of the message it stood in, its text (JSON wh
 
 _THINKING = ("thinking", "redacted_thinking")
 _FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
-#: Items (Responses) and blocks (LangChainFormat) that the API also takes without an id.
+#: Items (Responses) and blocks (LangChain) that the API also takes without an id.
 _LOSE_ID = ("message", "function_call", "custom_tool_call", "text", "output_text", "refusal", "tool_call")
 
 
@@ -225,7 +225,7 @@ def _langchain_signed(message: Any) -> _Found:
 
 
 def _langchain_items(message: Any) -> _Found:
-    """OpenAI's reasoning in the content of a LangChainFormat message, with the ids that tie the other blocks to it."""
+    """OpenAI's reasoning in the content of a LangChain message, with the ids that tie the other blocks to it."""
     provider = _provider(message)
     if provider not in ("openai", "azure") or "__openai_function_call_ids__" in message.additional_kwargs:
         return None
@@ -240,7 +240,7 @@ def _langchain_items(message: Any) -> _Found:
 
 
 def _loose(part: Any) -> Any:
-    """A LangChainFormat block without the id of the item it was; a `tool_call` has its call's as `id`, the item's beside."""
+    """A LangChain block without the id of the item it was; a `tool_call` has its call's as `id`, the item's beside."""
     if not isinstance(part, dict):
         return part
     if part.get("type") == "tool_call":
@@ -259,7 +259,7 @@ def _langchain_fields(message: Any) -> _Found:
 
 
 def _provider(message: Any) -> str | None:
-    """Who made a LangChainFormat AI message, as LangChainFormat notes it ("" where it does not); None for other messages."""
+    """Who made a LangChain AI message, as LangChain notes it ("" where it does not); None for other messages."""
     if getattr(message, "type", None) not in ("ai", "AIMessageChunk"):
         return None
     named = message.response_metadata.get("model_provider")

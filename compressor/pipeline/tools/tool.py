@@ -89,7 +89,7 @@ def parse_functions(tools: Sequence[Any]) -> list[FunctionTool | None]:
 def forced_tool_names(tool_choice: Any) -> set[str]:
     """Names of the functions that a `tool_choice` forces, in any provider's form; "auto" and the like name none."""
     if isinstance(tool_choice, str):
-        return {tool_choice}  # LangChainFormat takes a bare name; no tool is called "auto"
+        return {tool_choice}  # LangChain takes a bare name; no tool is called "auto"
     if not isinstance(tool_choice, Mapping):
         return set()
     inner = tool_choice.get("function")

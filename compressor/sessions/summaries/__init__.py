@@ -2,7 +2,7 @@
 
 from compressor.sessions.summaries import Passage, summarizer
 
-s = summarizer("http://localhost:8000/v1#qwen3-8b")       # a LangChainFormat chat model, "gguf:path", a function, None
+s = summarizer("http://localhost:8000/v1#qwen3-8b")       # a LangChain chat model, "gguf:path", a function, None
 summary = s.update(None, [Passage("Fix the login bug.", "user", None, ref)], 400, counter_for("gpt-4o"))
 summary.text(400, counter_for("gpt-4o")), summary.written, summary.warnings
 """

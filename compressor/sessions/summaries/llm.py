@@ -1,4 +1,4 @@
-"""Who writes: one small interface over chat models of LangChainFormat, OpenAI-compatible servers, GGUF files and functions.
+"""Who writes: one small interface over chat models of LangChain, OpenAI-compatible servers, GGUF files and functions.
 
 A writer asks once and waits; deadlines, verification and what to do on failure are the summarizer's.
 """
@@ -81,7 +81,7 @@ class FunctionLLM:
 
 
 class ChatModelLLM:
-    """A chat model of LangChainFormat, or what is made of one (`model.with_retry()`, `prompt | model`-like runnables that
+    """A chat model of LangChain, or what is made of one (`model.with_retry()`, `prompt | model`-like runnables that
     take messages). The answer's length is asked for in words only: no parameter for it is known to all models."""
 
     def __init__(self, model: Any) -> None:
@@ -90,7 +90,7 @@ class ChatModelLLM:
 
     @property
     def is_async(self) -> bool:
-        """Whether `ainvoke` really is; where it is not, LangChainFormat's own thread would outlive a deadline as one that
+        """Whether `ainvoke` really is; where it is not, LangChain's own thread would outlive a deadline as one that
         asyncio waits for, so ours is used."""
         from langchain_core.language_models import BaseChatModel, SimpleChatModel
 
@@ -162,7 +162,7 @@ def make_llm(writer: Any, key: str | None = None) -> SummaryLLM | None:
             return OpenAICompatibleLLM(writer, key)
         raise CompressorError(
             f"{writer[:60]!r} names no writer: use 'http://host/v1#model-name' or 'gguf:path/to/model.gguf', or pass a "
-            "LangChainFormat chat model, a llama_cpp.Llama, a function or None"
+            "LangChain chat model, a llama_cpp.Llama, a function or None"
         )
     # What is not imported yet cannot have made the object: nothing heavy is loaded to look at it.
     runnables = sys.modules.get("langchain_core.runnables.base")
@@ -176,7 +176,7 @@ def make_llm(writer: Any, key: str | None = None) -> SummaryLLM | None:
     if callable(writer):
         return FunctionLLM(writer)
     raise CompressorError(
-        f"{type(writer).__name__} is no writer: pass a LangChainFormat chat model, a URL, 'gguf:path', a llama_cpp.Llama, a "
+        f"{type(writer).__name__} is no writer: pass a LangChain chat model, a URL, 'gguf:path', a llama_cpp.Llama, a "
         "function from str to str, or None"
     )
 

@@ -39,7 +39,7 @@ Sections = list[tuple[str, SummaryLine]]
 def summarizer(writer: Any, *, timeout: float = 30.0, tokens: int = 600, key: str | None = None) -> Summarizer:
     """A summarizer that writes with `writer`:
 
-    - any LangChainFormat chat model;
+    - any LangChain chat model;
     - "http://host/v1#model-name", an OpenAI-compatible server (`key`, or OPENAI_API_KEY; needs httpx);
     - "gguf:path/to/model.gguf" or a `llama_cpp.Llama` (needs llama-cpp-python);
     - a function from prompt to answer, str to str;

@@ -1,7 +1,7 @@
-"""Lossless folds of text: what a text says twice is said once, and `unfold` gives every character back.
+"""Lossless codecs: a text that repeats itself is written shorter, and decoding returns every character.
 
-`fold` applies the folds of one text (`FOLDS`, in order). `repeats` works across the tool outputs of a context and goes
-first; `json_fold` folds JSON, which `fold` leaves to it. Folds know no budget: they make a text smaller or leave it.
+`encode_losslessly` applies the codecs for one text (`LOSSLESS_CODECS`, in order). `back_references` works across the tool
+outputs of a context and is applied first; `json_tables` encodes JSON, which the codecs for text leave alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from compressor.text.lossless.run_length import RunLengthCodec
 
 __all__ = ["COPY_SAFE_CODECS", "LOSSLESS_CODECS", "LosslessCodec", "decode_losslessly", "encode_losslessly"]
 
-#: In the order they are applied: equal lines go before lines of one template, whole paths before what is left of them.
+#: In the order of application: equal lines before lines of one template, whole paths before their remainders.
 LOSSLESS_CODECS: tuple[LosslessCodec, ...] = (
     RunLengthCodec(),
     LogTemplateCodec(),
@@ -24,42 +24,54 @@ LOSSLESS_CODECS: tuple[LosslessCodec, ...] = (
     LineNumberCodec(),
 )
 
-_BY_NAME = {f.name: f for f in LOSSLESS_CODECS}
-_SHORTEST = 120  # characters below which no fold earns its note
+_BY_NAME = {codec.name: codec for codec in LOSSLESS_CODECS}
+_MIN_CHARS = 120  # in a shorter text no codec saves more than its note costs
 
-
-#: Those that leave every word, number and path of the text in it as it was, where an agent can copy it from.
+#: The codecs that leave every word, number and path in one piece, so that an agent can copy it.
 COPY_SAFE_CODECS: tuple[LosslessCodec, ...] = (RunLengthCodec(), LogTemplateCodec())
 
 
 def encode_losslessly(
-    text: str, count: Callable[[str], int] | None = None, folds: Sequence[LosslessCodec] = LOSSLESS_CODECS
+    text: str, count: Callable[[str], int] | None = None, codecs: Sequence[LosslessCodec] = LOSSLESS_CODECS
 ) -> tuple[str, tuple[str, ...]]:
-    """The text with every fold that makes it smaller, and the names of those folds, first applied first.
+    """Applies every codec that makes a text smaller. Each codec verifies that decoding returns this very text.
 
-    `count` gives the tokens of a text; without it a fold's own estimate decides. Each fold proves on this very text
-    that decoding gives it back.
+    Args:
+        text: Any text.
+        count: Counts the tokens of a text. Without it, each codec's own estimate decides.
+        codecs: The codecs, in the order of application.
+
+    Returns:
+        The encoded text and the names of the codecs applied, in order.
     """
-    if len(text) < _SHORTEST:
+    if len(text) < _MIN_CHARS:
         return text, ()
     names: list[str] = []
     size = count(text) if count else 0
-    for f in folds:
-        folded = f.encode(text)
-        if folded is None:
+    for codec in codecs:
+        encoded = codec.encode(text)
+        if encoded is None:
             continue
         if count:
-            smaller = count(folded)
+            smaller = count(encoded)
             if smaller >= size:
                 continue
             size = smaller
-        text = folded
-        names.append(f.name)
+        text = encoded
+        names.append(codec.name)
     return text, tuple(names)
 
 
-def decode_losslessly(folded: str, names: Sequence[str]) -> str:
-    """The original of what `fold` returned. `KeyError` for a name that is no fold's."""
+def decode_losslessly(encoded: str, names: Sequence[str]) -> str:
+    """Returns the original of a text that `encode_losslessly` returned.
+
+    Args:
+        encoded: The encoded text.
+        names: The names of the codecs, as returned with it.
+
+    Raises:
+        KeyError: A name is not the name of a codec.
+    """
     for name in reversed(names):
-        folded = _BY_NAME[name].decode(folded)
-    return folded
+        encoded = _BY_NAME[name].decode(encoded)
+    return encoded

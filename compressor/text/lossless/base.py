@@ -1,7 +1,7 @@
-"""What a fold is: a text written shorter in a way that can be undone exactly. Knows no message, query, score or budget.
+"""The interface of a lossless codec: it writes one text shorter in a way that can be undone exactly.
 
-Folded text must explain itself to a language model: what was taken out is named by a short note in square brackets on
-a line of its own. A text that already holds lines like a fold's notes is not folded by it.
+Encoded text must explain itself to a language model: a short note in square brackets, on a line of its own, says what
+was taken out. A codec leaves a text alone that already holds lines like its notes.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from typing import Protocol
 
 
 class LosslessCodec(Protocol):
-    """A reversible rewriting of one text. `name` is short, unique and stable."""
+    """Rewrites one text reversibly.
+
+    Attributes:
+        name: A short, unique and stable name.
+    """
 
     name: str
 
     def encode(self, text: str) -> str | None:
-        """The folded text, proven by `decode` to give back `text` exactly, or None: nothing to gain, or no proof."""
+        """Returns the encoded text, verified to decode to `text` exactly, or None if nothing is gained or it fails."""
         ...
 
-    def decode(self, folded: str) -> str:
-        """The exact original of a text that `encode` returned."""
+    def decode(self, encoded: str) -> str:
+        """Returns the exact original of a text that `encode` returned."""
         ...
 
 
-def verified(fold: LosslessCodec, text: str, folded: str) -> str | None:
-    """`folded` if it is shorter than `text` (in characters) and decodes to it, else None."""
-    return folded if len(folded) < len(text) and fold.decode(folded) == text else None
+def verified(codec: LosslessCodec, text: str, encoded: str) -> str | None:
+    """Returns `encoded` if it has fewer characters than `text` and decodes to it, else None."""
+    return encoded if len(encoded) < len(text) and codec.decode(encoded) == text else None

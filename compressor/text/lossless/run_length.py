@@ -1,4 +1,4 @@
-"""Folds what is said many times over in one place: equal lines, blank lines, rulers and padding.
+"""Writes runs once, with a count: equal lines, blank lines, rulers and padding.
 
     Cloning test database ...          [90 blank lines]          |[= ×400]|
     [line above ×45]
@@ -13,25 +13,26 @@ from operator import eq
 
 from compressor.text.lossless.base import verified
 
-SHORTEST = 3  # equal lines
-BLANK = 80  # blank lines
-WIDE = 160  # equal characters
+MIN_EQUAL_LINES = 3
+MIN_BLANK_LINES = 80
+MIN_EQUAL_CHARS = 160
 NOTE_COST = 16  # characters that equal lines must save: about what the note's five tokens are worth
 
 _NOTES = re.compile(r"^\[line above ×\d+\]$|^\[\d+ blank lines\]$|\[(?:.|space) ×\d+\]", re.M)
 _LINES = re.compile(r"\[line above ×(\d{1,9})\]\Z")
 _BLANKS = re.compile(r"\[(\d{1,9}) blank lines\]\Z")
 _CHARS = re.compile(r"\[(.|space) ×(\d{1,9})\]")
-_WIDE = re.compile(rf"([^\n])\1{{{WIDE - 1},}}")
-_STRIDE = WIDE // 2
+_WIDE = re.compile(rf"([^\n])\1{{{MIN_EQUAL_CHARS - 1},}}")
+_STRIDE = MIN_EQUAL_CHARS // 2
 
 
 class RunLengthCodec:
-    """The fold."""
+    """Writes runs of equal lines, blank lines and characters once."""
 
     name = "runs"
 
     def encode(self, text: str) -> str | None:
+        """See `LosslessCodec.encode`."""
         lines = text.split("\n")
         same = list(map(eq, lines, lines[1:]))
         out: list[str] = []
@@ -46,7 +47,11 @@ class RunLengthCodec:
             except ValueError:
                 stop = len(lines)
             line, size = lines[i], stop - i
-            if (size >= SHORTEST and (size - 1) * (len(line) + 1) > NOTE_COST) if line else size >= BLANK:
+            if (
+                (size >= MIN_EQUAL_LINES and (size - 1) * (len(line) + 1) > NOTE_COST)
+                if line
+                else size >= MIN_BLANK_LINES
+            ):
                 out += lines[at:i]
                 out += [line, f"[line above ×{size}]"] if line else [f"[{size} blank lines]"]
                 at = stop
@@ -58,9 +63,10 @@ class RunLengthCodec:
             return None
         return verified(self, text, folded)
 
-    def decode(self, folded: str) -> str:
+    def decode(self, encoded: str) -> str:
+        """See `LosslessCodec.decode`."""
         out: list[str] = []
-        for line in _CHARS.sub(_lengthen, folded).split("\n"):
+        for line in _CHARS.sub(_lengthen, encoded).split("\n"):
             if line[:1] == "[":
                 m = _LINES.match(line)
                 if m and out:
@@ -75,7 +81,7 @@ class RunLengthCodec:
 
 
 def _wide(text: str) -> bool:
-    """Whether a character stands `WIDE` times in a row: any such run holds two neighbours of every `_STRIDE`-th."""
+    """Whether a character occurs `MIN_EQUAL_CHARS` times in a row; such a run holds two samples, `_STRIDE` apart."""
     sample = text[::_STRIDE]
     pairs = enumerate(map(eq, sample, sample[1:]))
     return any(equal and text.startswith(sample[i] * _STRIDE, i * _STRIDE) for i, equal in pairs)

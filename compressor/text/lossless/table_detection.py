@@ -1,4 +1,4 @@
-"""Finds the table in a list of JSON records. Knows values and columns; writes no JSON and drops nothing.
+"""Finds the table in a list of JSON records.
 
 A table is a list of objects of (nearly) one shape, or an object whose values are such objects. Nested objects of one
 shape become dotted columns. `None` is never used for a missing cell: JSON's own null is a value like any other.
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 
 class _Absent:
-    """The cell of a record that lacks the column's key. Distinct from null, "" and everything else."""
+    """The cell of a record that lacks the column's key; distinct from null, "" and every other value."""
 
     def __repr__(self) -> str:
         return "ABSENT"
@@ -21,14 +21,17 @@ class _Absent:
 
 ABSENT: Final = _Absent()
 MAX_FLATTEN = 3  # levels of nested objects turned into dotted columns
-MIN_FILL = 0.6  # share of cells that must be there for ragged records to count as one table
+MIN_FILL = 0.6  # fraction of cells that must exist for ragged records to count as one table
 
 
 @dataclass(slots=True)
 class RecordTable:
-    """`names[c]` is a column's dotted key path, `columns[c]` its cells (ABSENT where a record lacks it).
+    """A list of records, column by column.
 
-    `keys` holds the member names when the table was an object of objects, else None.
+    Attributes:
+        names: The dotted key path of each column.
+        columns: The cells of each column, ABSENT where a record lacks the key.
+        keys: The member names if the table was an object of objects, else None.
     """
 
     names: list[str]
@@ -37,11 +40,12 @@ class RecordTable:
 
     @property
     def height(self) -> int:
+        """The number of rows."""
         return len(self.columns[0]) if self.columns else 0
 
 
 def detect_table(value: Any) -> RecordTable | None:
-    """The table a list of records or an object of records holds, or None if it is no table or not worth one."""
+    """Returns the table of a list or an object of records, or None if it has no common shape or a table saves nothing."""
     if type(value) is dict:
         if len(value) < 2 or not all(type(v) is dict for v in value.values()):
             return None

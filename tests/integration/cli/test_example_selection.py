@@ -1,4 +1,4 @@
-"""The ways to examples from outside: the command line, HTTP, LangChainFormat."""
+"""The ways to examples from outside: the command line, HTTP, LangChain."""
 
 from __future__ import annotations
 

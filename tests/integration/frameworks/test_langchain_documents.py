@@ -1,4 +1,4 @@
-"""LangChainFormat's document compressor and the summarizer function, each driven by LangChainFormat's own classes."""
+"""LangChain's document compressor and the summarizer function, each driven by LangChain's own classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LangChainFormat messages: read from every class, edited as copies that keep everything else, never imported unasked."""
+"""LangChain messages: read from every class, edited as copies that keep everything else, never imported unasked."""
 
 from __future__ import annotations
 
@@ -176,8 +176,8 @@ def test_subclasses() -> None:
 
 BAD: list[tuple[list[Any], int, str]] = [
     ([Human("a"), messages_of.RemoveMessage(id="x")], 1, "RemoveMessage"),
-    ([Human("a"), {"role": "user", "content": "x"}], 1, "not a LangChainFormat message but dict"),
-    ([("human", "a")], 0, "not a LangChainFormat message but tuple"),
+    ([Human("a"), {"role": "user", "content": "x"}], 1, "not a LangChain message but dict"),
+    ([("human", "a")], 0, "not a LangChain message but tuple"),
     ([messages_of.ChatMessage("x", role="robot")], 0, "role 'robot'"),
     ([Tool("x", tool_call_id="c")], 0, "tool result for 'c'"),
     ([AI("", tool_calls=[_call("c")]), Human("x")], 0, "'c' has no result"),

@@ -1,4 +1,4 @@
-"""The middleware in real agents of LangChainFormat, with a model that plays a script and checks what it is sent."""
+"""The middleware in real agents of LangChain, with a model that plays a script and checks what it is sent."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_budgets_that_are_none_are_refused_at_once(budget: Any) -> None:
 
 
 def test_budgets_in_shares_and_money() -> None:
-    """4,000 tokens each: a share of a window of 8,000 that LangChainFormat's profile names, and $0.01 at $2.50 a million."""
+    """4,000 tokens each: a share of a window of 8,000 that LangChain's profile names, and $0.01 at $2.50 a million."""
     for budget, profile in ((0.5, {"max_input_tokens": 8_000}), ("$0.01", None), (None, {"max_input_tokens": 5_000})):
         model, ours = scripted(10), middleware(budget)
         model.profile = profile  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""The middleware's tools budget in real agents of LangChainFormat: what is listed, what stays, what can be found."""
+"""The middleware's tools budget in real agents of LangChain: what is listed, what stays, what can be found."""
 
 from __future__ import annotations
 

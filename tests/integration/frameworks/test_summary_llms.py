@@ -1,4 +1,4 @@
-"""Who writes summaries, against the real packages: LangChainFormat's own chat models, a local HTTP server that speaks
+"""Who writes summaries, against the real packages: LangChain's own chat models, a local HTTP server that speaks
 /v1/chat/completions, llama.cpp with the shipped model."""
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def late(seconds: float, value: Any) -> Any:
     return value
 
 
-# LangChainFormat
+# LangChain
 
 
 def chat_models() -> Any:

@@ -145,7 +145,7 @@ def test_nested_schemas_cost_at_least_their_json() -> None:
 
 
 class Tool:
-    """The weather tool as a LangChainFormat tool has it."""
+    """The weather tool as a LangChain tool has it."""
 
     name = "get_current_weather"
     description = WEATHER["description"]
