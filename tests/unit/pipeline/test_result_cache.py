@@ -238,6 +238,7 @@ def test_results_of_a_fallback_are_not_kept() -> None:
 # --- originals -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_no_ref_of_a_hit_dangles_and_hits_keep_originals_alive(kind: str, tmp_path: Path) -> None:
     clock = Clock()
@@ -436,6 +437,7 @@ def test_a_process_that_died_is_not_waited_for_longer_than_its_lease(
     assert store.asked > 5 and scorer.calls == 1 and not store.held
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("tier", ["fast", "embedding", "pruner", "perplexity", "cascade", "cascade:pruner"])
 def test_every_tier_says_what_its_scores_depend_on(tier: str) -> None:
     try:

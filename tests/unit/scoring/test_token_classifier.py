@@ -322,6 +322,7 @@ DOCUMENTS = {
 }
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize(
     ("query", "answer"),
     [
@@ -339,6 +340,7 @@ def test_the_shipped_model_puts_what_answers_first_or_second(
     assert any(answer in text for text in best)
 
 
+@pytest.mark.moderate
 def test_the_shipped_model_reads_any_length_and_padding_changes_nothing(shipped: TokenClassifierModel) -> None:
     unit = "word " * 700 + "end."  # longer than a window of 512 tokens
     units = _units(f"{SHORT} {unit} {SHORT}", SHORT, LONG * 3)

@@ -154,6 +154,7 @@ def view_of(conversation: Conversation, messages: list[Any]) -> bytes:
         return f"{type(error).__name__}: {error}".encode()
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("contexts", [openai_chat_contexts, anthropic_contexts, responses_contexts])
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)

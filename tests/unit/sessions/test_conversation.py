@@ -245,6 +245,7 @@ def test_a_long_system_prompt_is_journaled_once(c: Compressor) -> None:
     assert c.session("a").view() == session.view() == [prompts[2], *history]
 
 
+@pytest.mark.moderate
 def test_a_session_whose_messages_nobody_writes_to_gives_the_same_views(c: Compressor) -> None:
     """Two workers with one session, one of which begins anew now and then, and a history that changes on its way."""
     for seed in range(3):
@@ -289,6 +290,7 @@ def test_reasoning_left_out_stays_out_only_where_its_turn_has_ended(c: Compresso
 # -- budget
 
 
+@pytest.mark.moderate
 def test_view_near_its_budget_is_compacted_though_that_saves_little(c: Compressor) -> None:
     for sentences in range(180, 196, 4):
         session = c.session(f"s{sentences}", budget=3_000, policy=Policy(compaction_target_tokens=1_500))

@@ -137,6 +137,7 @@ def test_follow_is_idempotent_and_goes_back(c: Compressor) -> None:
     assert session.view() == [{"role": "user", "content": "A new history."}]
 
 
+@pytest.mark.moderate
 def test_follow_equals_append(c: Compressor) -> None:
     messages = conversation(30)
     by_append, by_follow = c.session("a", budget=4_000), c.session("b", budget=4_000)
@@ -208,6 +209,7 @@ def test_forks_go_their_own_way(c: Compressor) -> None:
     assert c.session("b", budget=4_000).view() == fork.view()
 
 
+@pytest.mark.moderate
 def test_export_and_import_into_another_store(c: Compressor) -> None:
     session = c.session("a", budget=4_000, policy=Policy(compaction_target_tokens=1_500))
     replay(session, conversation(40))

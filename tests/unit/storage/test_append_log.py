@@ -100,6 +100,7 @@ def test_drop(make: Make) -> None:
         store.read_log("a", 2)
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", ["", "сессия", "\ud800", "a\x00b", "n" * 200, "' OR 1=1 --"])
 def test_any_name_and_no_key_is_in_the_way(make: Make, name: str) -> None:
     store = make()
@@ -350,6 +351,7 @@ def test_many_threads_on_one_log(make: Make) -> None:
         assert [i for w, i, part in records if w == writer and part == 0] == list(range(40))
 
 
+@pytest.mark.moderate
 def test_a_long_log_costs_no_more_than_a_short_one(make: Make) -> None:
     """Appends of 2 KB and reads of the newest records, on logs of 10 and of 2,000: the same within three times."""
     store = make()
@@ -440,6 +442,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.moderate
 @settings(max_examples=60, deadline=None)
 @given(
     steps=STEPS,
@@ -491,6 +494,7 @@ def test_as_the_model_says(
             store.close()
 
 
+@pytest.mark.moderate
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

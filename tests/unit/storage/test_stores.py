@@ -247,6 +247,7 @@ def test_many_threads(make: Make) -> None:
     assert store.stats().entries == 30 + 6 * 30
 
 
+@pytest.mark.moderate
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["put", "get", "wait"]), st.integers(0, 12)), max_size=30))
 def test_both_kinds_agree(steps: list[tuple[str, int]]) -> None:

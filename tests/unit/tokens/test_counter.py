@@ -38,6 +38,7 @@ def run(code: str, **env: str) -> str:
 # --- the vocabularies
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_same_definition_as_tiktoken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     public = importlib.import_module("tiktoken_ext.openai_public")

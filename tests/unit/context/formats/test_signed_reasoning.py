@@ -75,6 +75,7 @@ def test_anthropic_no_gap_where_a_message_would_be_empty() -> None:
     assert strip_finished_reasoning(messages, ANTHROPIC) == (messages, [])
 
 
+@pytest.mark.moderate
 def test_anthropic_objects_of_the_sdk() -> None:
     anthropic = pytest.importorskip("anthropic")
     answer = anthropic.types.Message.model_validate(
@@ -216,6 +217,7 @@ def test_langchain_by_the_rules_of_who_made_the_message() -> None:
         assert strip_finished_reasoning(current, LANGCHAIN) == (current, [])
 
 
+@pytest.mark.moderate
 def test_langchain_openai_then_sends_no_id_that_asks_for_reasoning() -> None:
     base = pytest.importorskip("langchain_openai.chat_models.base")
     from langchain_core.messages import AIMessage, HumanMessage, ToolMessage

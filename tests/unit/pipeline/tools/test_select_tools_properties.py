@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from compressor import BudgetTooSmallError, Compressor
 from compressor.pipeline.tools.schema_shrinking import shrink_variants
 from compressor.pipeline.tools.tool import parse_function
@@ -147,6 +149,7 @@ def test_what_was_allowed_stays_allowed(data: Any, root: Any, strict: bool) -> N
             assert schema.get("additionalProperties") == root.get("additionalProperties")
 
 
+@pytest.mark.moderate
 @settings(max_examples=12, deadline=None)
 @given(st.lists(roots(), min_size=1, max_size=5), st.integers(1, 900), st.sampled_from(["gpt-4o", "claude-sonnet-4-5"]))
 def test_the_budget_holds_and_the_same_input_gives_the_same_bytes(found: Any, budget: int, model: str) -> None:

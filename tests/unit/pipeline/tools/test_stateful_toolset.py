@@ -87,6 +87,7 @@ def test_it_grows_by_what_a_new_request_plainly_needs_or_is_called(engine: Compr
     assert {"get_lamp", "get_tax", "get_weather"} <= set(names(box.view(messages)))
 
 
+@pytest.mark.moderate
 def test_it_is_chosen_afresh_when_growing_no_longer_fits(engine: Compressor) -> None:
     box = make(engine, budget=420)
     messages = [user("What is the weather at station W-3?")]

@@ -476,6 +476,7 @@ def test_the_thread_ends_when_idle_and_starts_again(monkeypatch: pytest.MonkeyPa
         until(lambda: lane._worker._thread is None)
 
 
+@pytest.mark.moderate
 def test_a_worker_keeps_no_model_alive() -> None:
     lane = lane_of()
     lane.map([2])

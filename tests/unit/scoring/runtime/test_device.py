@@ -117,6 +117,7 @@ def test_what_it_computes_in(monkeypatch: pytest.MonkeyPatch, torch: Any, name: 
     assert dtype_for(Device(name, "")) == dtype
 
 
+@pytest.mark.moderate
 def test_the_real_one() -> None:
     """Whatever it is here, it is there when asked for by its name."""
     found = select_device()

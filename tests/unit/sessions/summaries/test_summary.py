@@ -117,6 +117,7 @@ def test_a_model_that_only_invents_gives_way_to_extraction() -> None:
     assert "could be verified" in summary.warnings[0] and "ZZ-9999" in summary.warnings[0]
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize(
     "answer",
     [

@@ -305,6 +305,7 @@ def _upgrade(path: str, writer: int) -> None:
     store.close()
 
 
+@pytest.mark.moderate
 def test_several_processes_upgrade_one_file(old: Path) -> None:
     fork = multiprocessing.get_context("fork")
     writers = [fork.Process(target=_upgrade, args=(str(old), n)) for n in range(4)]

@@ -47,6 +47,7 @@ def _write_many(path: str, writer: int, rounds: int) -> None:
     store.close()
 
 
+@pytest.mark.moderate
 def test_many_processes_make_and_write_one_file(tmp_path: Path) -> None:
     path = str(tmp_path / "s.db")
     spawn = multiprocessing.get_context("fork")

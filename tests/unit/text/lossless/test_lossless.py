@@ -138,6 +138,7 @@ NOTES = [
 TEXTS = [window(1, 60), window(95, 60, "{:>6}\t{}"), log(60), listing(60), matches(40), "a\n" * 300 + "=" * 500]
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("note", NOTES)
 @pytest.mark.parametrize("text", TEXTS)
 def test_notes_in_the_data_are_never_taken_for_ours(text: str, note: str) -> None:
@@ -157,6 +158,7 @@ def test_odd_characters(text: str, odd: str) -> None:
         assert decode_losslessly(folded, names) == variant
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize(
     "text",
     [

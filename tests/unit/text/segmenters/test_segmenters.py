@@ -70,6 +70,7 @@ TEXTS = st.one_of(
 )
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("kind", MODULES)
 @settings(max_examples=120, deadline=None)
 @given(text=TEXTS, seed=st.integers(0, 2**32 - 1))
