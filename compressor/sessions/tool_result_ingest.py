@@ -102,7 +102,7 @@ def lossless(text: str) -> str | None:
     layout = cached_layout(text, "tool_result", "")
     if isinstance(layout, JsonLayout):
         return encode_parsed(text, layout.parsed)
-    folded, names = encode_losslessly(text, folds=COPY_SAFE_CODECS)
+    folded, names = encode_losslessly(text, codecs=COPY_SAFE_CODECS)
     return folded if names else None
 
 

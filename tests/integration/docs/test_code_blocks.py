@@ -1,10 +1,10 @@
 """The Python code in README.md and docs/ runs as it is written.
 
-The blocks of a page run in order and share their names, as if a reader typed them one after another. A page can hold two
-comments that readers do not see:
+The blocks of a page run in order and share their names, as if a reader typed them one after another. A page can hold
+two comments that readers do not see:
 
 * `<!-- no-run: why -->` on the line before a block: the block is not run.
-* `<!-- run-first`, lines of Python, `-->`: code that runs at this point, such as made-up data for the blocks that follow.
+* `<!-- run-first`, lines of Python, `-->`: code that runs at this point, such as data for the blocks that follow.
 """
 
 from __future__ import annotations
