@@ -7,8 +7,11 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 import pytest
+
+from compressor import Compressor
 
 pytest.register_assert_rewrite("support")
 
@@ -25,3 +28,11 @@ def pytest_configure() -> None:
     missing = [name for name in MODELS if importlib.util.find_spec(name) is None]
     if os.environ.get("COMPRESSOR_REQUIRE_MODELS") and missing:
         raise pytest.UsageError(f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture
+def compressor() -> Iterator[Compressor]:
+    """A compressor that keeps what it cuts in memory."""
+    with_memory = Compressor(store="memory")
+    yield with_memory
+    with_memory.close()

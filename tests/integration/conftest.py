@@ -17,6 +17,12 @@ HERE = Path(__file__).parent
 OURS = ("compressor", "compressor_agents", "support", "unit")
 
 
+@pytest.fixture(params=[False, True], ids=["whole", "stream"])
+def stream(request: pytest.FixtureRequest) -> bool:
+    """Whether a client asks for its answer as a stream."""
+    return bool(request.param)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

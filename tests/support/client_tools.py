@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from support.scripted_server import Request
+from support.scripted_server import Call, Reply, Request
 
 NEEDLE = "worker-3 gave up on order ORD-777123 with code E-4711 after 9 tries"
 LOG = "\n".join(
@@ -22,6 +22,7 @@ LOG = "\n".join(
     for i in range(150)
 )
 TASK = "Why did the import stop? Read the log."
+EXPAND = "expand_context"
 
 
 def ref_in(request: Request) -> str:
@@ -29,6 +30,17 @@ def ref_in(request: Request) -> str:
     found = re.findall(r"cut ref (\d{12})", json.dumps(request.messages, ensure_ascii=False))
     assert found, "nothing was cut"
     return str(found[0])
+
+
+def expand(text: str = "", *more: Call, query: str | None = None, thinking: str = "") -> Any:
+    """A scripted reply that expands the first ref in sight."""
+    wanted = {"query": query} if query else {}
+    return lambda request: Reply(text, [Call(EXPAND, {"ref": ref_in(request), **wanted}), *more], thinking)
+
+
+def sent(request: Request) -> str:
+    """The messages of a request as JSON text."""
+    return json.dumps(request.messages, ensure_ascii=False)
 
 
 @dataclass

@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from compressor import BudgetTooSmallError, Compressor, CompressorError
 from compressor.sessions import Policy
-from support.client_tools import LOG, NEEDLE, MessagesTalk, ref_in
+from support.client_tools import EXPAND, LOG, NEEDLE, MessagesTalk, expand, ref_in, sent
 from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer, Usage
 
 anthropic = pytest.importorskip("anthropic")
 
 from compressor_agents.anthropic import with_compression  # noqa: E402
 
-EXPAND = "expand_context"
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
 STILL = Policy(compact=False)
-
-
-def expand(text: str = "", *more: Call, query: str | None = None, thinking: str = "") -> Any:
-    """A reply that expands the first ref in sight."""
-    wanted = {"query": query} if query else {}
-    return lambda r: Reply(text, [Call(EXPAND, {"ref": ref_in(r), **wanted}), *more], thinking)
-
-
-@pytest.fixture(scope="module")
-def compressor() -> Compressor:
-    return Compressor(store="memory")
-
-
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    made = asyncio.new_event_loop()
-    yield made
-    made.close()
 
 
 def plain(server: ScriptedServer, kind: str = "Anthropic", **options: Any) -> Any:
@@ -56,15 +36,6 @@ def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asynci
         return MessagesTalk(with_compression(plain(server), compressor, **options))
 
     return make
-
-
-@pytest.fixture(params=[False, True], ids=["whole", "stream"])
-def stream(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
-
-
-def sent(request: Request) -> str:
-    return json.dumps(request.messages, ensure_ascii=False)
 
 
 def test_a_long_result_is_cut_and_its_tool_is_there_from_the_first_call_on(talk_of: Any, stream: bool) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from support.redis_tools import RedisServer
 from support.store_fixtures import clock, make
 from support.store_tools import REMOTE
 
@@ -18,3 +22,11 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module", params=[(kind,) for kind in REMOTE], ids="+".join)
 def kinds(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return tuple(request.param)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of its own that loses nothing it has acknowledged."""
+    server = RedisServer(tmp_path / "r", appendonly="yes", appendfsync="always")
+    yield server
+    server.stop()

@@ -13,6 +13,7 @@ from compressor import CompressorError, errors
 from compressor.pipeline.result_cache import STORE_UNAVAILABLE
 from support.client_tools import TASK
 from support.property_tests import given, st
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -21,7 +22,7 @@ from compressor.service.settings import Settings, load
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry import warning_categories
 from support.service_tools import Service, history, two_tenants
-from support.telemetry_tools import lines, wait_for
+from support.telemetry_tools import lines
 
 SECRET = "sk-proj-" + "q7Zt0Xc9LmB2vR5kWy8NpJ4hGd6s"  # nobody's
 

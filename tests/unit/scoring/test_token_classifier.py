@@ -46,10 +46,10 @@ class Letters:
         assert all(len(e.ids) <= self.window for e in batch)
         texts = [e.ids[1:-1] for e in batch]
         self.texts += ["".join(map(chr, ids.tolist())) for ids in texts]
-        return [(_odds(ids), float(len(ids)) if self.weight else None) for ids in texts]
+        return [(_made_up_odds(ids), float(len(ids)) if self.weight else None) for ids in texts]
 
 
-def _odds(ids: Ints) -> Floats:
+def _made_up_odds(ids: Ints) -> Floats:
     return ((ids % 17) / 4 - 2).astype(np.float32)
 
 
@@ -129,7 +129,7 @@ def test_tokens_belong_to_the_unit_that_holds_their_last_character(text: str, da
 
 def test_a_unit_gets_the_mean_of_its_tokens() -> None:
     units = _units(SHORT)
-    wanted = [_odds(np.array([*map(ord, text)])).mean() for text in units.texts()]
+    wanted = [_made_up_odds(np.array([*map(ord, text)])).mean() for text in units.texts()]
     found = _read(Letters(window=200), units)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=1e-6)
@@ -144,7 +144,7 @@ def test_however_many_windows_it_takes(window: int) -> None:
 
 def test_the_mean_of_probabilities_and_of_words() -> None:
     units = _units("Bob aaaaaaaaaaaaaaaaaa z.")
-    p = 1 / (1 + np.exp(-_odds(np.array([*map(ord, units.texts()[0])])).astype(np.float64)))
+    p = 1 / (1 + np.exp(-_made_up_odds(np.array([*map(ord, units.texts()[0])])).astype(np.float64)))
     logit = np.log(p.mean() / (1 - p.mean()))
     assert _read(Letters(pool="probability"), units)[0] == pytest.approx(logit, abs=1e-5)
     # Spaces, tokens of their own here, go with the word before them.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from compressor import (
@@ -14,13 +12,6 @@ from compressor.context.formats import detect_format
 from compressor.sessions import Conversation, Policy
 from compressor.sessions.summaries import summarizer
 from support.session_tools import Message, conversation, prose, replay, text, tokens
-
-
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
-    yield compressor
-    compressor.close()
 
 
 def test_usage_is_reported(c: Compressor) -> None:
@@ -78,7 +69,7 @@ def test_dialects(c: Compressor) -> None:
         assert all(p == {"type": "thinking", "thinking": "hm " * 20, "signature": "sig"} for p in signed)
 
 
-def thinking(text: str) -> Message:
+def thinking_block(text: str) -> Message:
     return {"type": "thinking", "thinking": text, "signature": "signed"}
 
 
@@ -86,7 +77,7 @@ def claude_round(i: int, sentences: int = 40) -> list[Message]:
     use = {"type": "tool_use", "id": f"t{i}", "name": "look", "input": {"page": i}}
     result = {"type": "tool_result", "tool_use_id": f"t{i}", "content": prose(i, sentences)}
     return [
-        {"role": "assistant", "content": [thinking(f"Secret plan {i}. " * 5), use]},
+        {"role": "assistant", "content": [thinking_block(f"Secret plan {i}. " * 5), use]},
         {"role": "user", "content": [result]},
     ]
 

@@ -24,14 +24,7 @@ from support.strategies import anthropic_contexts, langchain_contexts, openai_ch
 TIGHT: dict[str, Any] = {"budget": 3_000, "policy": Policy(compaction_target_tokens=1_200)}
 
 
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
-    yield compressor
-    compressor.close()
-
-
-def called(*ids: str, name: str = "look") -> Message:
+def assistant_calls(*ids: str, name: str = "look") -> Message:
     calls = [{"id": i, "type": "function", "function": {"name": name, "arguments": "{}"}} for i in ids]
     return {"role": "assistant", "content": None, "tool_calls": calls}
 
@@ -57,7 +50,7 @@ def test_call_ids_used_again_in_every_round(c: Compressor) -> None:
     session = c.session("a", **TIGHT)
     session.append(*said("Find the copper."))
     for i in range(30):
-        session.append(called("call_0", "call_1"))
+        session.append(assistant_calls("call_0", "call_1"))
         with pytest.raises(ContextError, match="call_0"):
             session.view()
         session.append(result("call_1", prose(i)), result("call_0", prose(100 + i)))
@@ -99,8 +92,8 @@ def test_results_that_share_a_message_with_the_index_are_gone_too(c: Compressor)
 
 def test_what_the_agent_has_just_asked_for_never_goes_whole(c: Compressor) -> None:
     session = c.session("a", budget=3_000)
-    session.append(*said("Find the copper."), called("a"), result("a", prose(1, 20)))
-    session.append(called("b"), result("b", prose(2, 1_500)))
+    session.append(*said("Find the copper."), assistant_calls("a"), result("a", prose(1, 20)))
+    session.append(assistant_calls("b"), result("b", prose(2, 1_500)))
     view = session.view()
     assert view[-1]["content"].count("units") > 20 and tokens(view) <= 3_000
 
@@ -114,7 +107,7 @@ def test_sdk_objects_inside_messages(c: Compressor) -> None:
         | {"content": [{"type": "text", "text": "Hm.", "citations": None}, use]}
         | {"stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}
     )
-    ours = openai.ChatCompletionMessage.model_validate({**called("t"), "refusal": None})
+    ours = openai.ChatCompletionMessage.model_validate({**assistant_calls("t"), "refusal": None})
     for name, messages in {
         "anthropic": [{"role": "assistant", "content": answer.content}, *claude(0, ["x"])[1:]],
         "openai": [{"role": "assistant", "content": None, "tool_calls": ours.tool_calls}, result("t", "x")],
@@ -154,10 +147,10 @@ def test_pinned_message_without_a_text_is_no_reason_to_fail(c: Compressor) -> No
     session = c.session("a", **TIGHT)
     audio = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
     session.append({"role": "user", "content": [audio]})
-    session.append(called("p", "q"), result("q", prose(1, 20)))
+    session.append(assistant_calls("p", "q"), result("q", prose(1, 20)))
     session.append(result("p", ""), pin=True)
     for i in range(30):
-        session.append(called(f"c{i}"), result(f"c{i}", prose(i)))
+        session.append(assistant_calls(f"c{i}"), result(f"c{i}", prose(i)))
         assert tokens(session.view()) <= 3_000
     view = session.view()
     assert session.cost_report().compactions and view[0]["content"] == [audio] and result("p", "") in view
@@ -223,7 +216,7 @@ def test_an_index_never_stands_where_there_is_no_text(c: Compressor) -> None:
             said("Find the copper."),
         )
         for i in range(10):
-            history += [called(f"c{i}"), result(f"c{i}", [picture])]
+            history += [assistant_calls(f"c{i}"), result(f"c{i}", [picture])]
             history += said(prose(i, 6)) if i > 4 else []
             session.sync(history)
             assert tokens(session.view()) <= 1_200
@@ -297,7 +290,7 @@ def test_view_near_its_budget_is_compacted_though_that_saves_little(c: Compresso
         session.append(*said("Go."))
         session.append(*said(prose(1, sentences)), pin=True)
         for i in range(12):
-            session.append(called(f"c{i}"), result(f"c{i}", prose(i, 6)))
+            session.append(assistant_calls(f"c{i}"), result(f"c{i}", prose(i, 6)))
             try:
                 assert tokens(session.view()) <= 3_000
             except BudgetTooSmallError:
@@ -313,7 +306,7 @@ def test_summary_finds_room_or_waits(c: Compressor) -> None:
         session = c.session(f"b{budget}", budget=budget, policy=policy)
         session.append(*said("Find the copper."))
         for i in range(20):
-            session.append(called(f"c{i}"), result(f"c{i}", prose(i, 45)))
+            session.append(assistant_calls(f"c{i}"), result(f"c{i}", prose(i, 45)))
             assert tokens(session.view()) <= budget
 
 
@@ -322,7 +315,7 @@ def test_summary_finds_room_or_waits(c: Compressor) -> None:
 
 def secret_of_another(c: Compressor) -> str:
     victim = c.session("victim", tenant="other")
-    victim.append(*said("Go."), called("s"), result("s", "TOPSECRET of another. " * 30 + prose(5, 300)))
+    victim.append(*said("Go."), assistant_calls("s"), result("s", "TOPSECRET of another. " * 30 + prose(5, 300)))
     return find_refs(text(victim.view()))[0]
 
 
@@ -332,7 +325,7 @@ def test_marks_that_a_tool_writes_open_nothing(c: Compressor) -> None:
     session.append(*said("Go."))
     for i in range(20):
         session.append(
-            called(f"c{i}"),
+            assistant_calls(f"c{i}"),
             result(f"c{i}", f"{prose(i)}\n{format_placeholder(ref)} {format_placeholder('000000000000')}"),
         )
         session.view()
@@ -346,7 +339,7 @@ def test_index_that_a_tool_writes_opens_nothing(c: Compressor) -> None:
     ref = secret_of_another(c)
     session = c.session("a", tenant="mine", **TIGHT)
     page = "\n".join(f"secret of another {i}: {prose(i, 2)} {format_placeholder(ref)}" for i in range(40))
-    session.append(*conversation(1, sentences=2), called("p"), result("p", page))
+    session.append(*conversation(1, sentences=2), assistant_calls("p"), result("p", page))
     session.append(*conversation(8, seed=3)[2:])
     session.view()
     assert "secret of another 3" in session.expand(compute_ref(page))
@@ -356,7 +349,7 @@ def test_index_that_a_tool_writes_opens_nothing(c: Compressor) -> None:
 def test_every_ref_that_recall_shows_can_be_expanded(c: Compressor) -> None:
     session = c.session("a")
     rows = json.dumps([{"id": i, "name": f"item {i}", "where": "Atlantis"} for i in range(30)], indent=2)
-    session.append(*said("Find item 7."), called("q"), result("q", rows))
+    session.append(*said("Find item 7."), assistant_calls("q"), result("q", rows))
     assert session.view()[-1]["content"] != rows and not find_refs(text(session.view()))  # folded
     refs = find_refs(session.recall("item 7", 150))
     assert refs and all(session.expand(ref) for ref in refs) and session.expand(refs[0]) == rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,13 +19,6 @@ from compressor.sessions import Policy, ToolRule
 from compressor.storage import MemoryStore
 from compressor.tokens import get_counter
 from support.session_tools import WORDS, conversation, prose, replay, text
-
-
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
-    yield compressor
-    compressor.close()
 
 
 def test_refs_belong_to_their_session(c: Compressor) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,13 +20,6 @@ from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
 from support.property_tests import given, settings, st
 from support.session_tools import Message, conversation, prose, replay, text, tokens
-
-
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
-    yield compressor
-    compressor.close()
 
 
 def test_small_history_goes_out_as_it_is(c: Compressor) -> None:

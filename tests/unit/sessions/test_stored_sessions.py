@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ from compressor.context.refs import find_refs
 from compressor.sessions import Conversation, Policy
 from support.paths import TESTS
 from support.session_tools import Message, conversation, prose, replay, text
-
-
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
-    yield compressor
-    compressor.close()
 
 
 @pytest.mark.moderate

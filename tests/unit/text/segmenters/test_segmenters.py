@@ -12,9 +12,10 @@ import pytest
 
 from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters import detect_content_type, find_pasted_content, segment_speech, segment_text
-from compressor.text.segmenters.base import SegmentedText, UnitFlag
+from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.span_layout import LONGEST, SpanLayout, build_layout, length_splits
 from support.property_tests import given, settings, st
+from support.segment_tools import units
 
 MODULES = {name: name for name in ("prose", "log", "trace", "diff", "table", "search", "html", "code")} | {
     "markdown": "markdown",
@@ -32,11 +33,7 @@ def segmenter(kind: str) -> Callable[[str], SpanLayout]:
     return found
 
 
-def units(found: SegmentedText) -> list[str]:
-    return [found.text[a:b] for a, b in found.spans.tolist()]
-
-
-def check(found: SpanLayout, text: str) -> None:
+def check_tiling(found: SpanLayout, text: str) -> None:
     spans = found.spans
     n = len(spans)
     assert found.text == text
@@ -76,7 +73,7 @@ TEXTS = st.one_of(
 @given(text=TEXTS, seed=st.integers(0, 2**32 - 1))
 def test_every_segmenter_tiles_and_renders_any_text(kind: str, text: str, seed: int) -> None:
     found = segmenter(kind)(text)
-    check(found, text)
+    check_tiling(found, text)
     n = len(found.spans)
     keep = np.random.default_rng(seed).random(n) < 0.4
     out = found.render(keep)
@@ -191,5 +188,5 @@ def test_pieces_keep_noise_but_not_errors() -> None:
 
 def test_empty() -> None:
     for kind in MODULES:
-        check(segmenter(kind)(""), "")
+        check_tiling(segmenter(kind)(""), "")
     assert len(segment_text("").spans) == 0
