@@ -166,7 +166,7 @@ def _encoded(bank: list[Example], cases: list[Case]) -> tuple[Floats | None, Flo
         return None, None
     assert encoder is not None
     rows = [encoder.embed([e["input"] for e in bank[i : i + 500]], keep=False) for i in range(0, len(bank), 500)]
-    return np.concatenate(rows), encoder.embed([c.query for c in cases], asked=True, keep=False)
+    return np.concatenate(rows), encoder.embed([c.query for c in cases], is_query=True, keep=False)
 
 
 def _written(example: Example) -> str:

@@ -1,1 +1,1 @@
-"""The command line interface."""
+"""The command line interface: one module for each larger command, and what the commands share."""

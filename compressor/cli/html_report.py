@@ -1,33 +1,45 @@
-"""The HTML page that shows what a call kept, folded and dropped, and why. Reads a result; decides and stores nothing.
+"""Renders an HTML page that shows what a call kept, encoded losslessly and dropped, and why.
 
-One file without script or external resource. Everything in a context is untrusted: it is escaped, control and bidi
-characters are made visible, and the page's own policy forbids scripts should anything slip through.
+The page is one file without scripts or external resources. Everything in a context is untrusted: it is escaped, control
+and bidi characters are made visible, and the content security policy of the page forbids scripts in case something
+slips through.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import cache
 from html import escape
+from importlib import resources
 
-from compressor.cli.html_report_css import CSS
 from compressor.context.results import BlockReport, DocumentsResult, Dropped, Result, TextResult
 
 Span = tuple[int, int, str, float, float]  # start, end, reason, lowest and highest score
 
-# What is shown of a long context: enough to judge every decision, small enough for a phone to open.
+# Limits for long contexts: enough to judge every decision, small enough for a phone to open.
 _PAGE_CHARS = 3_000_000
 _BLOCK_CHARS = 30_000
-_LONG_RUN = 1_200  # characters; longer runs of one kind are folded away ...
-_ENDS = 300  # ... but for this much at either end
+_LONG_RUN = 1_200  # characters; of a longer run only the ends are visible until it is unfolded
+_RUN_END = 300  # characters at either end of a long run
 
-_ODD = re.compile("\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_UNPRINTABLE = re.compile(
+    "\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def render_html(result: Result | TextResult | DocumentsResult, title: str = "Compression report") -> str:
-    """The page, as text that can always be encoded as UTF-8."""
+    """Renders the report of one result.
+
+    Args:
+        result: The result of `compress`, `compress_text` or `compress_documents`.
+        title: The heading of the page.
+
+    Returns:
+        The page, as text that can always be encoded as UTF-8.
+    """
     dropped: dict[int, list[Dropped]] = defaultdict(list)
     reasons: dict[str, list[int]] = {}  # reason -> [number in the legend, spans, characters]
     for d in result.dropped:
@@ -41,8 +53,8 @@ def render_html(result: Result | TextResult | DocumentsResult, title: str = "Com
         "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n",
         f'<meta http-equiv=Content-Security-Policy content="{_POLICY}">\n',
         '<meta name=viewport content="width=device-width, initial-scale=1">\n',
-        f"<title>{_text(title)}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n<h1>{_text(title)}</h1>\n",
-        _balance(result),
+        f"<title>{_text(title)}</title>\n<style>\n{_css()}</style>\n</head>\n<body>\n<h1>{_text(title)}</h1>\n",
+        _totals(result),
         _legend(reasons),
         _table(result.blocks),
         "<input type=checkbox id=changed><label for=changed>only what changed</label>\n" if result.blocks else "",
@@ -53,54 +65,59 @@ def render_html(result: Result | TextResult | DocumentsResult, title: str = "Com
     return "".join(parts)
 
 
+@cache
+def _css() -> str:
+    return resources.files("compressor.cli").joinpath("report.css").read_text(encoding="utf-8")
+
+
 def _cap(lengths: list[int]) -> int:
-    """How many characters of a block are shown: short blocks leave their share of the page to long ones."""
-    left = _PAGE_CHARS
+    """How many characters of a block are shown: long blocks may use what short blocks leave of the page."""
+    remaining = _PAGE_CHARS
     for i, length in enumerate(sorted(lengths)):
-        share = left // (len(lengths) - i)
-        if length > share:
-            return max(_ENDS, min(_BLOCK_CHARS, share))
-        left -= length
+        fair_part = remaining // (len(lengths) - i)
+        if length > fair_part:
+            return max(_RUN_END, min(_BLOCK_CHARS, fair_part))
+        remaining -= length
     return _BLOCK_CHARS
 
 
 def _text(text: str) -> str:
-    """Text as HTML text or attribute: escaped, and every character one that UTF-8 and a browser can show."""
-    return escape(_ODD.sub(_visible, text))
+    """Escapes text for HTML, and replaces characters that UTF-8 or a browser cannot show."""
+    return escape(_UNPRINTABLE.sub(_visible, text))
 
 
 def _visible(match: re.Match[str]) -> str:
-    odd = match[0]
-    if odd == "\r\n":
+    char = match[0]
+    if char == "\r\n":
         return "\n"
-    return chr(0x2400 + ord(odd)) if odd < " " else "\ufffd"
+    return chr(0x2400 + ord(char)) if char < " " else "\ufffd"
 
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * min(1.0, part / max(1, whole)):.1f}%"
 
 
-def _balance(result: Result | TextResult | DocumentsResult) -> str:
-    """Totals, one stacked bar of the whole input, warnings."""
+def _totals(result: Result | TextResult | DocumentsResult) -> str:
+    """Token totals, a stacked bar of the whole input, and warnings."""
     after: dict[str, int] = defaultdict(int)
     for block in result.blocks:
         after[block.action] += block.tokens_after
     whole = result.tokens_before
-    gone = max(0, result.tokens_before - result.tokens_after)
+    saved = max(0, result.tokens_before - result.tokens_after)
     bar = "".join(
         f'<i class="{action}" style="width:{_percent(after[action], whole)}"'
         f' title="{action}: {after[action]:,} tokens"></i>'
         for action in ("pinned", "kept", "folded", "excerpt")
         if after[action]
     )
-    share = 100 * result.tokens_after / result.budget if result.budget else 0.0
+    used = 100 * result.tokens_after / result.budget if result.budget else 0.0
     counted = f"counted with {_text(result.tokenizer)}" if result.tokenizer else "counted"
     warnings = "".join(f"<li>{_text(warning)}</li>" for warning in result.warnings)
     return (
         f"<p class=total><b>{result.tokens_before:,}</b> → <b>{result.tokens_after:,}</b> tokens"
         f" <span class=ratio>{result.ratio:.2f}×</span></p>\n"
-        f"<p class=note>budget {result.budget:,} ({share:.0f}% used), {counted}"
-        f"{', an estimate' if result.is_estimate else ''}; {gone:,} tokens saved</p>\n"
+        f"<p class=note>budget {result.budget:,} ({used:.0f}% used), {counted}"
+        f"{', an estimate' if result.is_estimate else ''}; {saved:,} tokens saved</p>\n"
         f"<div class=bar>{bar}</div>\n"
         "<p class=key><i class=pinned></i> pinned <i class=kept></i> kept <i class=folded></i> folded"
         " <i class=excerpt></i> excerpt sent <i class=gone></i> not sent</p>\n"
@@ -116,14 +133,14 @@ def _legend(reasons: dict[str, list[int]]) -> str:
         for reason, (number, spans, chars) in reasons.items()
     )
     return (
-        f"<details{' open' if len(reasons) <= 12 else ''}><summary>Why things went</summary>\n"
+        f"<details{' open' if len(reasons) <= 12 else ''}><summary>Why text was dropped</summary>\n"
         f"<table><tr><th><th>reason<th class=n>spans<th class=n>characters\n{rows}</table></details>\n"
     )
 
 
 def _table(blocks: list[BlockReport]) -> str:
     if not blocks:
-        return "<p class=note>What was given fits the budget and is sent as it was.</p>\n"
+        return "<p class=note>The input fits the budget and is sent unchanged.</p>\n"
     largest = max((block.tokens_before for block in blocks), default=0)
     rows = "".join(
         f'<tr class="{_same(b)}"><td class=n><a href="#b{b.block}">{b.block}</a><td>{_name(b)}<td>{b.action}'
@@ -169,12 +186,12 @@ def _block(block: BlockReport, dropped: list[Dropped], numbers: dict[str, int], 
         f"<h2>#{block.block} {_name(block)} <span class=note>message {block.message}{layout}</span>"
         f' <span class="tag {block.action}">{block.action}</span>'
         f" <span class=note>{block.tokens_before:,} → {block.tokens_after:,} tokens</span></h2>\n"
-        f"{why}<div class=text>{_marked(block, spans, numbers, cap)}</div>\n{sent}</section>\n"
+        f"{why}<div class=text>{_with_dropped_spans(block, spans, numbers, cap)}</div>\n{sent}</section>\n"
     )
 
 
 def _spans(text: str, dropped: list[Dropped]) -> list[Span]:
-    """In order, within the text, not overlapping; neighbours that went for the same reason become one."""
+    """The spans in order, clipped to the text, without overlaps; neighbours with the same reason are merged."""
     spans: list[Span] = []
     for d in sorted(dropped, key=lambda d: d.span):
         start, end = max(0, d.span[0], spans[-1][1] if spans else 0), min(len(text), d.span[1])
@@ -188,8 +205,8 @@ def _spans(text: str, dropped: list[Dropped]) -> list[Span]:
     return spans
 
 
-def _marked(block: BlockReport, spans: list[Span], numbers: dict[str, int], cap: int) -> str:
-    """The block's original text with what was dropped marked, up to `cap` characters of it."""
+def _with_dropped_spans(block: BlockReport, spans: list[Span], numbers: dict[str, int], cap: int) -> str:
+    """The original text of a block, up to `cap` characters, with the dropped spans struck out."""
     text, shown = block.before, min(len(block.before), cap)
     plain = "folded" if block.action == "folded" else "kept"
     parts: list[str] = []
@@ -210,15 +227,15 @@ def _marked(block: BlockReport, spans: list[Span], numbers: dict[str, int], cap:
     return "".join(parts) + _rest(text, shown)
 
 
-def _run(text: str, what: str) -> str:
-    """A run of text of one kind; the middle of a long one is folded away."""
+def _run(text: str, kind: str) -> str:
+    """A run of text of one kind; the middle of a long one is collapsed."""
     if len(text) <= _LONG_RUN:
-        return f"<span class={what}>{_text(text)}</span>"
-    middle = text[_ENDS:-_ENDS]
+        return f"<span class={kind}>{_text(text)}</span>"
+    middle = text[_RUN_END:-_RUN_END]
     return (
-        f"<span class={what}>{_text(text[:_ENDS])}</span>"
-        f"<details class={what}><summary>{len(middle):,} more characters {what}</summary>{_text(middle)}</details>"
-        f"<span class={what}>{_text(text[-_ENDS:])}</span>"
+        f"<span class={kind}>{_text(text[:_RUN_END])}</span>"
+        f"<details class={kind}><summary>{len(middle):,} more characters {kind}</summary>{_text(middle)}</details>"
+        f"<span class={kind}>{_text(text[-_RUN_END:])}</span>"
     )
 
 

@@ -1,10 +1,10 @@
-"""In-context examples, chosen for what they teach, within a token budget of their own.
+"""Selects in-context examples that teach most for a query, within a token budget of their own.
 
-    shapes, template, pruning   what an example is, how it is written, what of it may be left out
-    features, lexical, dense    how alike texts are: word and character n-grams, and an encoder's vectors
-    labels, dpp, mmr            which examples teach most together
-    pool, selection, result     the examples at hand, the choice, its account
-    bank                        examples that outlive the process
+    example, template, rationale_pruning    what an example is, how it is written, which steps may be left out
+    ngram_features, ngram_index, embeddings how similar texts are: n-grams, and vectors of an encoder
+    label_prior, dpp, mmr                   which examples teach most together
+    example_set, selector, results          the examples, the selection, its result
+    example_store, feature_cache            examples that outlive the process, and what was computed about them
 
-`Compressor.select_examples` and `ExampleStore` are the doors. Knows nothing of contexts or sessions.
+The entry points are `Compressor.select_examples` and `ExampleStore`.
 """

@@ -1,4 +1,4 @@
-"""What an answer looks like, roughly: a format that examples can show. Reads no meaning."""
+"""Classifies what an answer looks like, because examples also teach the format of answers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import re
 
 _NUMBER = re.compile(r"[-+$€£]?\s?\d[\d,.]*\s?%?")
 _CHOICE = re.compile(r"\(?[A-Za-z]\)?[.)]?")
-_WORDS = frozenset(("yes", "no", "true", "false", "valid", "invalid"))
+_VERDICTS = frozenset(("yes", "no", "true", "false", "valid", "invalid"))
 _ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d+[.)])\s", re.M)
 
 
 def answer_format(answer: str) -> str:
-    """ "number", "choice", "verdict", "json", "code", "list", "steps" (several lines), "line", or "" for no answer."""
+    """Returns the format of an answer.
+
+    Returns:
+        "number", "choice" (A, B, ...), "verdict" (yes, no, valid, ...), "json", "code", "list", "steps" (several
+        lines), "line" (anything else on one line), or "" for an empty answer.
+    """
     answer = answer.strip()
     if not answer:
         return ""
@@ -19,7 +24,7 @@ def answer_format(answer: str) -> str:
         return "number"
     if _CHOICE.fullmatch(answer):
         return "choice"
-    if answer.lower().rstrip(".") in _WORDS:
+    if answer.lower().rstrip(".") in _VERDICTS:
         return "verdict"
     if answer[0] in "{[" and answer[-1] in "}]":
         return "json"

@@ -1,7 +1,7 @@
-"""Examples at hand, with what has been worked out about them: how they are written, n-grams, classes, tokens, vectors.
+"""Holds examples with everything that was computed about them: texts, n-grams, labels, token counts, vectors.
 
-A pool never changes: what adds or removes examples gives a new one that shares what the old one knows, so that a reader
-needs no lock. Chooses nothing; `bank` keeps what a pool knows in a store.
+An `ExampleSet` is immutable: adding or removing examples makes a new set that shares what the old one has computed, so
+readers need no lock.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -17,217 +16,243 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from compressor.caches import LruCache
 from compressor.context.formats import detect_format
 from compressor.errors import ContextError
 from compressor.pipeline.examples.answer_format import answer_format
 from compressor.pipeline.examples.embeddings import EmbeddingMatrix, TextEncoder
-from compressor.pipeline.examples.example import Example, read
+from compressor.pipeline.examples.example import Example, parse_example
 from compressor.pipeline.examples.label_prior import LabelModel
 from compressor.pipeline.examples.ngram_features import Features, ngram_features
 from compressor.pipeline.examples.ngram_index import NgramIndex
-from compressor.pipeline.examples.rationale_pruning import RationaleStep, shortened, split_steps, without
+from compressor.pipeline.examples.rationale_pruning import (
+    RationaleStep,
+    choose_steps_to_remove,
+    remove_steps,
+    split_steps,
+)
 from compressor.pipeline.examples.template import ExampleTemplate, TemplateLike
 from compressor.tokens import TokenCounter
 
 Ints = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
-#: works out the values of some rows, [len(rows), ...]
-Compute = Callable[[list[int]], Array]
-#: gives those of a pool's rows from `start` on, by a name; it may know them from before
-Load = Callable[["ExampleSet", str, int, Compute], Array]
+#: Computes the values of some rows, [len(rows), ...].
+ComputeRows = Callable[[list[int]], Array]
+#: Returns the values of a set's rows from `start` on, cached under a name or computed by the function.
+LoadColumn = Callable[["ExampleSet", str, int, ComputeRows], Array]
 
-REMEMBERED = 4  # lists of examples that a process remembers, so that another query over the same ones is quick
-_LEAN = 2_000  # shortened examples that a pool remembers
+#: Sets that a process remembers, so that another query over the same examples is fast.
+MAX_CACHED_SETS = 4
+_MAX_PRUNED = 2_000  # shortened examples that a set remembers
 
 
 class ExampleSet:
-    """Examples, in order. `template`: None, a format string or a function; see `Template`. `ids`: of a bank's."""
+    """An immutable list of examples.
+
+    Args:
+        examples: The examples.
+        template: How they are written: None, a format string or a function, as for `ExampleTemplate`.
+        ngram_index: The index of their n-grams; computed if None.
+        load: Where computed columns come from; by default they are computed.
+        columns: Columns that are known already, by name and key.
+        ids: The ids of the examples in an `ExampleStore`.
+    """
 
     def __init__(
         self,
         examples: Sequence[Example],
         template: TemplateLike | None = None,
         lexical: NgramIndex | None = None,
-        load: Load | None = None,
+        load: LoadColumn | None = None,
         columns: dict[Any, Array] | None = None,
         ids: Sequence[str] = (),
     ) -> None:
         self.examples, self.ids = list(examples), list(ids)
         self._given = template
-        self.lexical = (
-            lexical if lexical is not None else NgramIndex(ngram_features(question_text(self.examples, template)))
+        self.ngram_index = (
+            lexical if lexical is not None else NgramIndex(ngram_features(question_texts(self.examples, template)))
         )
-        self._load = load or _computed
+        self._load = load or _compute_rows
         self._columns = columns if columns is not None else {}
         self._lock = threading.RLock()
         self._vectors: dict[str, EmbeddingMatrix] = {}
-        self._lean: OrderedDict[tuple[str, int], tuple[list[RationaleStep], str, int]] = OrderedDict()
+        self._pruned: LruCache[tuple[str, int], tuple[list[RationaleStep], str, int]] = LruCache(_MAX_PRUNED)
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def added(self, examples: Sequence[Example], found: Sequence[Features], ids: Sequence[str]) -> ExampleSet:
-        """The pool with more examples behind the others: their n-grams, and their ids."""
+    def with_added(self, examples: Sequence[Example], features: Sequence[Features], ids: Sequence[str]) -> ExampleSet:
+        """Returns a set with more examples at the end, given with their n-grams and ids."""
         with self._lock:
             columns = dict(self._columns)
-        every, lexical = [*self.examples, *examples], self.lexical.added(found)
-        return ExampleSet(every, self._given, lexical, self._load, columns, [*self.ids, *ids])
+        all_examples, index = [*self.examples, *examples], self.ngram_index.with_added(features)
+        return ExampleSet(all_examples, self._given, index, self._load, columns, [*self.ids, *ids])
 
-    def without(self, gone: npt.NDArray[np.bool_]) -> ExampleSet:
-        """The pool without the examples where `gone` is true."""
+    def without(self, removed: npt.NDArray[np.bool_]) -> ExampleSet:
+        """Returns a set without the examples for which `removed` [n] is true."""
         with self._lock:
-            columns = {key: column[~gone[: len(column)]] for key, column in self._columns.items()}
-        left = [example for example, out in zip(self.examples, gone.tolist(), strict=True) if not out]
-        ids = [id for id, out in zip(self.ids, gone.tolist(), strict=True) if not out]
-        return ExampleSet(left, self._given, self.lexical.without(gone), self._load, columns, ids)
+            columns = {key: column[~removed[: len(column)]] for key, column in self._columns.items()}
+        remaining = [example for example, out in zip(self.examples, removed.tolist(), strict=True) if not out]
+        ids = [id for id, out in zip(self.ids, removed.tolist(), strict=True) if not out]
+        return ExampleSet(remaining, self._given, self.ngram_index.without(removed), self._load, columns, ids)
 
     @cached_property
     def given(self) -> list[Any]:
-        """[n] the objects that were given."""
+        """The [n] objects that the caller gave."""
         return [example.given for example in self.examples]
 
     @cached_property
-    def places(self) -> dict[str, int]:
-        """Where each id stands."""
+    def row_by_id(self) -> dict[str, int]:
+        """The row of each id."""
         return {id: row for row, id in enumerate(self.ids)}
 
     @cached_property
-    def classes(self) -> LabelModel:
-        return LabelModel(self.lexical, [example.label for example in self.examples])
+    def label_model(self) -> LabelModel:
+        """The labels of the examples."""
+        return LabelModel(self.ngram_index, [example.label for example in self.examples])
 
     @cached_property
-    def forms(self) -> Ints:
-        """[n] a number for what each answer looks like; -1 where there is none."""
+    def answer_formats(self) -> Ints:
+        """The [n] formats of the answers as numbers; -1 for no answer."""
         numbers: dict[str, int] = {"": -1}
-        found = [answer_format(example.answer) for example in self.examples]
-        return np.array([numbers.setdefault(form, len(numbers) - 1) for form in found], np.int64)
+        names = [answer_format(example.answer) for example in self.examples]
+        return np.array([numbers.setdefault(name, len(numbers) - 1) for name in names], np.int64)
 
     @cached_property
     def template(self) -> ExampleTemplate:
-        """How these examples are written: by default a line each if all are such, with labels that are repeated."""
+        """How the examples are written. The default is one line each for short questions with repeated labels."""
         short = self._given is None and all(
-            e.shape == "fields" and e.label and not e.is_closed and "\n" not in e.question and "\n" not in e.answer
+            e.shape == "fields"
+            and e.label
+            and not e.has_separate_rationale
+            and "\n" not in e.question
+            and "\n" not in e.answer
             for e in self.examples
         )
-        return ExampleTemplate(self._given, short and self.classes.repeated)
+        return ExampleTemplate(self._given, short and self.label_model.is_repeated)
 
     @cached_property
-    def chat(self) -> bool:
-        """Whether examples are messages, which are sent and counted as such."""
+    def is_chat(self) -> bool:
+        """Whether all examples are lists of messages, which are sent and counted as messages."""
         return bool(self.examples) and all(example.shape == "messages" for example in self.examples)
 
     @cached_property
     def texts(self) -> list[str]:
-        """[n] the examples as they are written. ContextError where the template does not fit one."""
+        """The [n] examples as they are written. Raises ContextError if the template does not fit one."""
         render = self.template.render
         return [render(example, i) for i, example in enumerate(self.examples)]
 
     def costs(self, counter: TokenCounter) -> Ints:
-        """[n] tokens of each example with the separator behind it."""
+        """Returns the [n] tokens of each example, including the separator after it."""
 
         def compute(rows: list[int]) -> Array:
             return np.array([self.cost(row, self.texts[row], None, counter) for row in rows], np.int64)
 
-        about = (self.template.key, self.chat)
+        about = (self.template.key, self.is_chat)
         return self._column(f"tokens:{counter.name}:{counter.scale}:{about!r}", about, compute)
 
-    def cost(self, row: int, text: str, home: str | None, counter: TokenCounter) -> int:
-        """Tokens of an example written as `text`, with the separator; `home`: its text there, if it is shortened."""
-        cost = counter.count(text + self.template.separator)
-        return max(cost, self.message_cost(row, home, counter)) if self.chat else cost
+    def cost(self, row: int, text: str, pruned_text: str | None, counter: TokenCounter) -> int:
+        """Returns the tokens of an example with the separator.
 
-    def message_cost(self, row: int, home: str | None, counter: TokenCounter) -> int:
-        """Tokens of an example's messages, with what is around each."""
+        Args:
+            row: The row of the example.
+            text: The example as it is written.
+            pruned_text: The shortened text of its rationale field, or None if it is not shortened.
+            counter: Counts the tokens.
+        """
+        cost = counter.count(text + self.template.separator)
+        return max(cost, self.message_cost(row, pruned_text, counter)) if self.is_chat else cost
+
+    def message_cost(self, row: int, pruned_text: str | None, counter: TokenCounter) -> int:
+        """Returns the tokens of the messages of an example, including the markup around each message."""
         example = self.examples[row]
-        messages = list(example.given if home is None else example.with_text(home))
+        messages = list(example.given if pruned_text is None else example.with_text(pruned_text))
         try:
             context = detect_format(messages, None).parse(messages, None)
         except ContextError as error:
-            raise ContextError(f"its messages cannot be read: {error}", row) from None
+            raise ContextError(f"the messages of the example cannot be read: {error}", row) from None
         return sum(counter.count_turn(turn, context.dialect) for turn in context.turns)
 
     def vectors(self, encoder: TextEncoder) -> EmbeddingMatrix:
-        """The examples' vectors: of what each asks, or of all of it where that cannot be told."""
+        """Returns the vectors of the questions, or of the whole example if its question is unknown."""
         with self._lock:
-            known = self._vectors.get(encoder.fingerprint)
-            if known is None:
+            cached = self._vectors.get(encoder.fingerprint)
+            if cached is None:
 
                 def compute(rows: list[int]) -> Array:
                     return encoder.embed([self.examples[r].question or self.texts[r] for r in rows], keep=False)
 
                 rows = self._column(f"vectors:{encoder.fingerprint}", (), compute)
-                known = self._vectors[encoder.fingerprint] = EmbeddingMatrix(rows.astype(np.float32), encoder.device)
-        return known
+                cached = self._vectors[encoder.fingerprint] = EmbeddingMatrix(rows.astype(np.float32), encoder.device)
+        return cached
 
     def with_pruned_rationale(self, row: int, counter: TokenCounter) -> tuple[list[RationaleStep], str, int] | None:
-        """An example with less of its reasoning: what goes, in the order in which it does, how it is then written, and
-        its tokens. None where nothing can go."""
+        """Shortens the reasoning of an example.
+
+        Returns:
+            The removed steps in the order in which they were removed, the shortened example as it is written, and its
+            tokens. None if no step can be removed.
+        """
         key = counter.name, row
-        with self._lock:
-            known = self._lean.get(key)
-        if known is None:
+        pruned = self._pruned.get(key)
+        if pruned is None:
             example = self.examples[row]
-            gone = shortened(example, split_steps(example), counter.count)
-            text, cost = self.written(row, gone, counter) if gone else ("", 0)
-            known = gone, text, cost
-            with self._lock:
-                self._lean[key] = known
-                while len(self._lean) > _LEAN:
-                    self._lean.popitem(last=False)
-        return known if known[0] else None
+            steps = choose_steps_to_remove(example, split_steps(example), counter.count)
+            text, cost = self.render_without(row, steps, counter) if steps else ("", 0)
+            pruned = steps, text, cost
+            self._pruned.put(key, pruned)
+        return pruned if pruned[0] else None
 
-    def written(self, row: int, gone: list[RationaleStep], counter: TokenCounter) -> tuple[str, int]:
-        """An example without some steps, as it is written, and its tokens."""
+    def render_without(self, row: int, steps: list[RationaleStep], counter: TokenCounter) -> tuple[str, int]:
+        """Returns an example without some steps of its reasoning, as it is written, and its tokens."""
         example = self.examples[row]
-        home = without(example.text, gone)
-        text = self.template.render(example, row, home)
-        return text, self.cost(row, text, home, counter)
+        pruned_text = remove_steps(example.text, steps)
+        text = self.template.render(example, row, pruned_text)
+        return text, self.cost(row, text, pruned_text, counter)
 
-    def _column(self, name: str, about: object, compute: Compute) -> Array:
-        """[n, ...] values of all rows, of which only those that are new are worked out."""
-        key = name, about
+    def _column(self, name: str, variant: object, compute: ComputeRows) -> Array:
+        """The [n, ...] values of all rows; only those of new rows are computed."""
+        key = name, variant
         with self._lock:
-            known = self._columns.get(key)
-            start = 0 if known is None else len(known)
-            if known is None or start < len(self):
+            column = self._columns.get(key)
+            start = 0 if column is None else len(column)
+            if column is None or start < len(self):
                 new = self._load(self, name, start, compute)
-                known = new if known is None else np.concatenate([known, new])
-                self._columns[key] = known
-        return known
+                column = new if column is None else np.concatenate([column, new])
+                self._columns[key] = column
+        return column
 
 
-def question_text(examples: Sequence[Example], template: TemplateLike | None) -> list[str]:
-    """What examples ask, by which a query finds them; all of one of which that cannot be told."""
-    written = ExampleTemplate(template)
-    return [e.question or written.render(e, i) for i, e in enumerate(examples)]
+def question_texts(examples: Sequence[Example], template: TemplateLike | None) -> list[str]:
+    """Returns the texts that queries are compared with: questions, or whole examples if their question is unknown."""
+    renderer = ExampleTemplate(template)
+    return [e.question or renderer.render(e, i) for i, e in enumerate(examples)]
 
 
-def example_set(given: Sequence[Any], template: TemplateLike | None) -> ExampleSet:
-    """The pool of a list of examples; another list that holds the same gets the same pool. ContextError names what is
-    no example."""
+def get_example_set(given: Sequence[Any], template: TemplateLike | None) -> ExampleSet:
+    """Returns the set of a list of examples. Another list with equal content gets the same set.
+
+    Raises:
+        ContextError: If an entry is not an example; `index` is its position.
+    """
     try:
         text = json.dumps(given, ensure_ascii=False)
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), template
     except (TypeError, ValueError):
-        return _read(given, template)  # what cannot be compared is read again
-    with _lock:
-        pool = _pools.pop(key, None)
-    if pool is None:
-        pool = _read(given, template)
-    with _lock:
-        _pools[key] = pool
-        while len(_pools) > REMEMBERED:
-            _pools.popitem(last=False)
-    return pool
+        return _build_set(given, template)  # objects that are not JSON cannot be compared, so they are not cached
+    examples = _cache.get(key)
+    if examples is None:
+        examples = _build_set(given, template)
+        _cache.put(key, examples)
+    return examples
 
 
-def _read(given: Sequence[Any], template: TemplateLike | None) -> ExampleSet:
-    return ExampleSet([read(example, i, template is not None) for i, example in enumerate(given)], template)
+def _build_set(given: Sequence[Any], template: TemplateLike | None) -> ExampleSet:
+    return ExampleSet([parse_example(example, i, template is not None) for i, example in enumerate(given)], template)
 
 
-def _computed(pool: ExampleSet, name: str, start: int, compute: Compute) -> Array:
+def _compute_rows(pool: ExampleSet, name: str, start: int, compute: ComputeRows) -> Array:
     return compute(list(range(start, len(pool))))
 
 
-_pools: OrderedDict[tuple[bytes, TemplateLike | None], ExampleSet] = OrderedDict()
-_lock = threading.Lock()
+_cache: LruCache[tuple[bytes, TemplateLike | None], ExampleSet] = LruCache(MAX_CACHED_SETS)

@@ -1,7 +1,7 @@
-"""Examples that outlive the process: added, removed and chosen from by the thousands.
+"""Stores examples that outlive the process, by the tens of thousands, and selects from them.
 
-A bank is a log in a store (memory, SQLite or Redis): records of examples added and of ids removed, so that processes
-that share a store share their banks. What is dear to work out lies beside it (`kept`).
+An example store is a log in a store (memory, SQLite or Redis): records of examples added and of ids removed. Processes
+that share the store share its examples. What is expensive to compute about them is cached beside the log.
 """
 
 from __future__ import annotations
@@ -15,33 +15,47 @@ import numpy as np
 
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
-from compressor.pipeline.examples.example import Example, example_id, read
-from compressor.pipeline.examples.example_set import Array, Compute, ExampleSet, question_text
-from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCache, digest
+from compressor.pipeline.examples.example import Example, example_id, parse_example
+from compressor.pipeline.examples.example_set import Array, ComputeRows, ExampleSet, question_texts
+from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCache, digest_texts
 from compressor.pipeline.examples.ngram_features import Features, ngram_features
 from compressor.pipeline.examples.results import ExamplesResult
-from compressor.pipeline.examples.select import choose
+from compressor.pipeline.examples.select import select_from_set
 from compressor.pipeline.examples.template import ExampleTemplate, TemplateLike
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.storage.base import AppendLog, BlobStore
 from compressor.tokens import get_counter
 
-RECORD = 1_000  # examples of one record of the log
-TRIES = 20  # that another process may be first with its record
-WASTE = 1_000  # removed examples from which on the log is written anew, once they are also half of it
+MAX_RECORD_EXAMPLES = 1_000  # examples in one record of the log
+MAX_ATTEMPTS = 20  # to append a record while other processes append theirs
+#: The log is rewritten once it holds this many removed examples, and they are at least half of it.
+MIN_REMOVED_FOR_REWRITE = 1_000
 
 Record = dict[str, Any]  # {"add": [[id, example], ...]} or {"remove": [id, ...]}
 
 
 class ExampleStore:
-    """A bank of examples. Safe to share between threads; processes see each other's changes when they change something
-    themselves, or `refresh`.
+    r"""A named collection of examples in a store.
 
-    where: a `Compressor` (its store, scorer and device), a store or its name; None is the user's own SQLite file.
-    name: which of the store's banks. template: as for `Compressor.select_examples`; it has to fit all examples.
+    It is safe to share between threads. Processes see each other's changes when they change something themselves or
+    call `refresh`. Examples that nobody has opened, changed or refreshed for the TTL of the store (seven days) expire.
 
-    A bank that nobody has opened, changed or refreshed for the store's TTL (seven days) is gone from it. Examples have
-    to be JSON. Raises StoreError, ContextError, CompressorError.
+    Args:
+        where: A `Compressor`, whose store, scorer and device are used, a store or its name; None is the user's own
+            SQLite file.
+        name: The name of the collection; a store can hold several.
+        template: How examples are written, as for `Compressor.select_examples`. It must fit all examples.
+
+    Raises:
+        StoreError: If the store cannot be opened or read, or keeps no logs.
+        ContextError: If the template is invalid or does not fit an example.
+        CompressorError: If the name is invalid.
+
+    Example:
+        >>> store = ExampleStore("memory")
+        >>> ids = store.add([{"input": "2 + 2", "output": "4"}, {"input": "capital of France", "output": "Paris"}])
+        >>> store.select("3 + 4", budget=20).text
+        'Q: 2 + 2\nA: 4'
     """
 
     def __init__(
@@ -52,54 +66,69 @@ class ExampleStore:
     ) -> None:
         self.compressor = where if isinstance(where, Compressor) else Compressor(store=where)
         if not isinstance(name, str) or not 0 < len(name) <= 100:
-            raise CompressorError("a bank's name is a string of 1 to 100 characters")
+            raise CompressorError("the name of an example store must be a string of 1 to 100 characters")
         self.name, self._template = name, template
-        self._writes = ExampleTemplate(template)  # what is wrong with a template shows now
-        self._kept = FeatureCache(lambda: self.compressor.store)
+        self._writes = ExampleTemplate(template)  # raises now if the template is invalid
+        self._feature_cache = FeatureCache(lambda: self.compressor.store)
         self._lock = threading.RLock()
-        self._at: int = 0  # the number of the last record that is applied
+        self._last_record: int = 0  # the number of the last record that was applied
         self._clear()
         self.refresh()
 
     def __len__(self) -> int:
-        return len(self._pool)
+        return len(self._set)
 
     def __contains__(self, id: object) -> bool:
-        return id in self._pool.places
+        return id in self._set.row_by_id
 
     @property
     def ids(self) -> list[str]:
-        """Of all examples, in the order in which they were added."""
-        return list(self._pool.ids)
+        """The ids of all examples, in the order in which they were added."""
+        return list(self._set.ids)
 
     def get(self, id: str) -> Any:
-        """The example of that id. ContextError if there is none."""
-        pool = self._pool
-        if id not in pool.places:
-            raise ContextError(f"the bank {self.name!r} has no example {id!r}")
-        return pool.examples[pool.places[id]].given
+        """Returns the example with an id. Raises ContextError if there is none."""
+        pool = self._set
+        if id not in pool.row_by_id:
+            raise ContextError(f"the example store {self.name!r} has no example with the id {id!r}")
+        return pool.examples[pool.row_by_id[id]].given
 
     def add(self, examples: Sequence[Any], ids: Sequence[str] | None = None) -> list[str]:
-        """Adds examples and gives their ids: your own, or made from what each holds, so that the same example is there
-        once. All are added or none: ContextError names the one that cannot be, also where its id has another."""
+        """Adds examples: all of them, or none if one is invalid.
+
+        Args:
+            examples: The examples; they must be JSON.
+            ids: Their ids. By default an id is made from the content, so that equal examples are stored once.
+
+        Returns:
+            The ids of the examples.
+
+        Raises:
+            ContextError: If an example is invalid, or if its id belongs to another example.
+            StoreError: If the store cannot be written.
+        """
         if isinstance(examples, (str, bytes)) or not isinstance(examples, Sequence):
             raise ContextError(f"examples must be a list, not {type(examples).__name__}")
         if ids is not None and (len(ids) != len(examples) or not all(isinstance(i, str) and i for i in ids)):
-            raise ContextError("ids are strings that are not empty, one for each example")
+            raise ContextError("ids must be non-empty strings, one for each example")
         contents = [example_id(example, i) for i, example in enumerate(examples)]
         for i, example in enumerate(examples):
-            self._writes.render(read(example, i, self._template is not None), i)
+            self._writes.render(parse_example(example, i, self._template is not None), i)
         named = list(ids) if ids is not None else contents
 
         def records() -> list[Record]:
-            new = self._new(examples, named, contents)
-            return [{"add": new[i : i + RECORD]} for i in range(0, len(new), RECORD)]
+            new = self._new_pairs(examples, named, contents)
+            return [{"add": new[i : i + MAX_RECORD_EXAMPLES]} for i in range(0, len(new), MAX_RECORD_EXAMPLES)]
 
         self._change(records)
         return named
 
     def remove(self, ids: Sequence[str]) -> int:
-        """Removes examples; gives how many of the ids were there."""
+        """Removes examples. Unknown ids are ignored.
+
+        Returns:
+            The number of examples removed.
+        """
         if isinstance(ids, str) or not all(isinstance(id, str) for id in ids):
             raise ContextError("ids must be a list of strings")
         before: list[str] = []
@@ -109,7 +138,7 @@ class ExampleStore:
             return [{"remove": before}] if before else []
 
         self._change(records)
-        self._tidy()
+        self._rewrite_if_wasteful()
         return len(before)
 
     def select(
@@ -121,28 +150,28 @@ class ExampleStore:
         prune: bool = True,
         order: str = "best last",
     ) -> ExamplesResult:
-        """The examples that teach most for a query; see `Compressor.select_examples`."""
-        pool, compressor = self._pool, self.compressor  # a pool never changes
+        """Selects the examples that teach most for a query; the arguments are those of `Compressor.select_examples`."""
+        pool, compressor = self._set, self.compressor  # a set is immutable, so no lock is needed
         options: dict[str, Any] = {"method": method, "prune": prune, "order": order}
         scorer, counter = compressor.scorer, get_counter(model)
-        return choose(pool, pool.given, query, budget, counter, scorer, lambda: compressor.store, **options)
+        return select_from_set(pool, pool.given, query, budget, counter, scorer, lambda: compressor.store, **options)
 
     async def aselect(self, query: str | None, budget: int | float, **options: Any) -> ExamplesResult:
-        """`select` in a worker thread, with the same options."""
+        """Runs `select` in a worker thread, with the same options."""
         return await run_in_thread(self.select, query, budget, **options)
 
     def refresh(self) -> None:
-        """Reads what others have added and removed since, and keeps the bank from expiring."""
+        """Reads what other processes have added and removed, and keeps the examples from expiring."""
         with self._lock:
             try:
-                found = self._journal.read_log(self._log, self._at)
+                found = self._append_log.read_log(self._log, self._last_record)
             except (UnknownRefError, ExpiredRefError):
-                self._at = 0  # it has expired under us: what we have is written again with the next change
+                self._last_record = 0  # the log has expired; the next change writes it again
                 return
-            if found and found[0][0] != self._at + 1:
-                self._clear()  # others have written it anew
+            if found and found[0][0] != self._last_record + 1:
+                self._clear()  # another process has rewritten the log
             self._apply([json.loads(record) for _, record in found])
-            self._at = found[-1][0] if found else self._at
+            self._last_record = found[-1][0] if found else self._last_record
 
     # -- the log
 
@@ -151,99 +180,105 @@ class ExampleStore:
         return f"examples:{self.name}"
 
     @property
-    def _journal(self) -> AppendLog:
+    def _append_log(self) -> AppendLog:
         store: Any = self.compressor.store
         if not hasattr(store, "append_log"):
             raise StoreError(
-                f"{type(store).__name__} keeps no logs, which a bank needs: see compressor.storage.Journal"
+                f"{type(store).__name__} cannot hold examples: it has no logs (see compressor.storage.AppendLog)"
             )
         journal: AppendLog = store
         return journal
 
     def _change(self, records: Callable[[], list[Record]]) -> None:
-        """Writes records and applies them; if others were first, works them out again."""
+        """Appends records and applies them. If another process was first, makes them again from the new state."""
         with self._lock:
-            for _ in range(TRIES):
+            for _ in range(MAX_ATTEMPTS):
                 new = records()
                 if not new:
                     return
-                lost = self._at == 0 and len(self) > 0  # the log has expired
-                written = [*self._all(), *new] if lost else new
-                if self._journal.append_log(self._log, self._at, [_dumped(record) for record in written]):
-                    self._at += len(written)
+                lost = self._last_record == 0 and len(self) > 0  # the log has expired, so all of it is written
+                written = [*self._to_records(), *new] if lost else new
+                if self._append_log.append_log(self._log, self._last_record, [_dumped(record) for record in written]):
+                    self._last_record += len(written)
                     self._apply([json.loads(_dumped(record)) for record in new])
                     return
                 if lost:
-                    self._clear()  # others have begun it anew
+                    self._clear()  # another process has written the log again first
                 self.refresh()
-        raise StoreError(f"the bank {self.name!r} is written to by too many others at once: try again")
+        raise StoreError(f"too many processes are writing to the example store {self.name!r} at once: try again")
 
-    def _tidy(self) -> None:
-        """Writes the log anew where more than half of it is about examples that are gone."""
+    def _rewrite_if_wasteful(self) -> None:
+        """Rewrites the log if at least half of its examples have been removed."""
         with self._lock:
             added = sum(len(batch.ids) for batch in self._batches)
-            if added - len(self) < max(WASTE, len(self)):
+            if added - len(self) < max(MIN_REMOVED_FOR_REWRITE, len(self)):
                 return
-            records = self._all()
-            if self._journal.append_log(self._log, self._at, [_dumped(r) for r in records], truncate_before=True):
-                at = self._at + len(records)
+            records = self._to_records()
+            if self._append_log.append_log(
+                self._log, self._last_record, [_dumped(r) for r in records], truncate_before=True
+            ):
+                at = self._last_record + len(records)
                 self._clear()
                 self._apply(records)
-                self._at = at
+                self._last_record = at
 
-    def _all(self) -> list[Record]:
-        """The bank as records."""
-        pairs = [[id, given] for id, given in zip(self._pool.ids, self._pool.given, strict=True)]
-        return [{"add": pairs[i : i + RECORD]} for i in range(0, max(1, len(pairs)), RECORD)]
+    def _to_records(self) -> list[Record]:
+        """All examples as records."""
+        pairs = [[id, given] for id, given in zip(self._set.ids, self._set.given, strict=True)]
+        return [{"add": pairs[i : i + MAX_RECORD_EXAMPLES]} for i in range(0, max(1, len(pairs)), MAX_RECORD_EXAMPLES)]
 
-    def _new(self, examples: Sequence[Any], named: Sequence[str], contents: Sequence[str]) -> list[list[Any]]:
-        """Those that are not there, with their ids. ContextError where an id has another example."""
+    def _new_pairs(self, examples: Sequence[Any], named: Sequence[str], contents: Sequence[str]) -> list[list[Any]]:
+        """Pairs of id and example for new examples. Raises ContextError if an id belongs to another example."""
         new: dict[str, int] = {}
         for i, (id, content) in enumerate(zip(named, contents, strict=True)):
             if id in self:
-                known = example_id(self.get(id), i)
+                existing = example_id(self.get(id), i)
             else:
-                known = contents[new.setdefault(id, i)]
-            if known != content:
-                raise ContextError(f"the id {id!r} has another example: remove that one first", i)
+                existing = contents[new.setdefault(id, i)]
+            if existing != content:
+                raise ContextError(
+                    f"the id {id!r} belongs to another example: remove that one first, or use another id", i
+                )
         return [[id, examples[i]] for id, i in new.items()]
 
     # -- the state
 
     def _clear(self) -> None:
-        self._at = 0
+        self._last_record = 0
         self._batches: list[FeatureBatch] = []
-        self._slots: dict[str, tuple[FeatureBatch, int]] = {}  # where each example stands in them
-        self._pool = ExampleSet([], self._template, load=self._load)
+        self._positions: dict[str, tuple[FeatureBatch, int]] = {}  # the batch and position of each example
+        self._set = ExampleSet([], self._template, load=self._load)
 
-    def _load(self, pool: ExampleSet, name: str, start: int, compute: Compute) -> Array:
-        return self._kept.column(pool, name, start, compute, list(self._batches))
+    def _load(self, pool: ExampleSet, name: str, start: int, compute: ComputeRows) -> Array:
+        return self._feature_cache.column(pool, name, start, compute, list(self._batches))
 
     def _apply(self, records: Sequence[Record]) -> None:
-        """Brings the pool up to date with new records, however many, in one go."""
+        """Updates the set with any number of records at once."""
         added = [record["add"] for record in records if "add" in record]
         templated = self._template is not None
-        batches = [[read(given, i, templated) for i, (_, given) in enumerate(pairs)] for pairs in added]
-        found = iter(self._kept.features([question_text(batch, self._template) for batch in batches], ngram_features))
+        batches = [[parse_example(given, i, templated) for i, (_, given) in enumerate(pairs)] for pairs in added]
+        found = iter(
+            self._feature_cache.features([question_texts(batch, self._template) for batch in batches], ngram_features)
+        )
         unread = iter(batches)
         new: dict[str, tuple[Example, Features]] = {}
-        gone: set[str] = set()
+        removed: set[str] = set()
         for record in records:
             for id in record.get("remove", ()):
                 if new.pop(id, None) is None:
-                    gone.add(id)
-                batch, at = self._slots.pop(id)
-                batch.ids[at] = None
+                    removed.add(id)
+                batch, position = self._positions.pop(id)
+                batch.ids[position] = None
             if "add" in record:
                 pairs = record["add"]
-                batch = FeatureBatch(digest([json.dumps(pairs)]), [id for id, _ in pairs])
+                batch = FeatureBatch(digest_texts([json.dumps(pairs)]), [id for id, _ in pairs])
                 self._batches.append(batch)
-                self._slots |= {id: (batch, i) for i, (id, _) in enumerate(pairs)}
+                self._positions |= {id: (batch, i) for i, (id, _) in enumerate(pairs)}
                 new |= {id: (example, next(found)) for (id, _), example in zip(pairs, next(unread), strict=True)}
-        pool = self._pool
-        if gone:
-            pool = pool.without(np.array([id in gone for id in pool.ids], np.bool_))
-        self._pool = pool.added([e for e, _ in new.values()], [f for _, f in new.values()], list(new))
+        pool = self._set
+        if removed:
+            pool = pool.without(np.array([id in removed for id in pool.ids], np.bool_))
+        self._set = pool.with_added([e for e, _ in new.values()], [f for _, f in new.values()], list(new))
 
 
 def _dumped(record: Record) -> bytes:

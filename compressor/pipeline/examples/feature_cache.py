@@ -1,6 +1,7 @@
-"""What is dear to work out about a bank's examples, packed by record in the store: n-grams, token counts, vectors.
+"""Caches what is expensive to compute about stored examples: n-grams, token counts and vectors.
 
-A cache, not an account: what cannot be read or written is worked out again, so no store error leaves this module.
+Values are packed by record of the example store's log. Values that cannot be read are computed again, so no store error
+leaves this module.
 """
 
 from __future__ import annotations
@@ -15,31 +16,45 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import StoreError
-from compressor.pipeline.examples.example_set import Compute, ExampleSet
+from compressor.pipeline.examples.example_set import ComputeRows, ExampleSet
 from compressor.pipeline.examples.ngram_features import VERSION, Features, pack_features, unpack_features
 from compressor.storage.base import BlobStore, get_many
 
 Array = npt.NDArray[Any]
-_TYPES = {"i": "<i4", "f": "<f2"}  # of token counts, and of vectors, as `VectorCache` keeps them
+_TYPES = {"i": "<i4", "f": "<f2"}  # of token counts; of vectors, as `VectorCache` stores them
 
 
 @dataclass
 class FeatureBatch:
-    """Examples added by one record. digest: of what they hold; ids: in order, None for one that has been removed."""
+    """The examples that one record of the log has added.
+
+    Attributes:
+        digest: The digest of the record.
+        ids: The ids of the examples in order; None for one that was removed.
+    """
 
     digest: str
     ids: list[str | None]
 
 
 class FeatureCache:
-    """The cache of one store."""
+    """The cache in one store.
+
+    Args:
+        store: Returns the store.
+    """
 
     def __init__(self, store: Callable[[], BlobStore]) -> None:
         self._store = store
 
     def features(self, texts: Sequence[list[str]], compute: Callable[[list[str]], list[Features]]) -> list[Features]:
-        """N-grams of the texts of several batches, end to end."""
-        keys = [f"examples-ngrams:{VERSION}:{digest(some)}" for some in texts]
+        """Returns the n-grams of the texts of several batches, concatenated.
+
+        Args:
+            texts: The texts of each batch.
+            compute: Computes the n-grams of texts that are not cached.
+        """
+        keys = [f"examples-ngrams:{VERSION}:{digest_texts(some)}" for some in texts]
         stored = self._read(keys)
         new: dict[str, bytes] = {}
         out: list[Features] = []
@@ -53,28 +68,37 @@ class FeatureCache:
         return out
 
     def column(
-        self, pool: ExampleSet, name: str, start: int, compute: Compute, batches: Sequence[FeatureBatch]
+        self, pool: ExampleSet, name: str, start: int, compute: ComputeRows, batches: Sequence[FeatureBatch]
     ) -> Array:
-        """The values of a pool's rows from `start` on, [rows, ...]; see `pool.Load`."""
+        """Returns the values of a set's rows from `start` on, [rows, ...].
+
+        Args:
+            pool: The set of examples.
+            name: The name of the values.
+            start: The first row.
+            compute: Computes the values of rows that are not cached.
+            batches: The batches that the rows are from.
+        """
         rows = {id: row for row, id in enumerate(pool.ids) if row >= start}
         here = [batch for batch in batches if any(id in rows for id in batch.ids)]
-        keys = [f"examples-values:{digest([name])}:{batch.digest}" for batch in here]
-        stored = {} if callable(pool.template.given) else self._read(keys)  # a function has no name that lasts
+        keys = [f"examples-values:{digest_texts([name])}:{batch.digest}" for batch in here]
+        is_shareable = not callable(pool.template.given)  # a function has no identity that other processes know
+        stored = self._read(keys) if is_shareable else {}
         out: dict[int, Array] = {}
         new: dict[str, bytes] = {}
         for key, batch in zip(keys, here, strict=True):
             mine = [(i, rows[id]) for i, id in enumerate(batch.ids) if id in rows]
-            values = _unpacked(stored.get(key, b""), len(batch.ids))
+            values = _unpack(stored.get(key, b""), len(batch.ids))
             if values is None and len(mine) == len(batch.ids):
-                new[key] = _packed(compute([row for _, row in mine]))
-                values = _unpacked(new[key], len(mine))  # as it will come from the store
+                new[key] = _pack(compute([row for _, row in mine]))
+                values = _unpack(new[key], len(mine))  # rounded as it will be when it is read from the store
             if values is not None:
                 out |= {row: values[i] for i, row in mine}
-        if not callable(pool.template.given):
+        if is_shareable:
             self._write(new)
-        left = [row for row in range(start, len(pool)) if row not in out]
-        if left or not out:
-            out |= dict(zip(left, made := compute(left), strict=True))
+        missing = [row for row in range(start, len(pool)) if row not in out]
+        if missing or not out:
+            out |= dict(zip(missing, made := compute(missing), strict=True))
             if not out:
                 return made
         return np.stack([out[row] for row in range(start, len(pool))])
@@ -90,25 +114,25 @@ class FeatureCache:
                 self._store().put({key: value})
 
 
-def digest(texts: Sequence[str]) -> str:
-    """Of several texts, in order: 32 hexadecimal digits."""
-    found = hashlib.blake2b(digest_size=16)
+def digest_texts(texts: Sequence[str]) -> str:
+    """Returns the digest of several texts in order: 32 hexadecimal digits."""
+    hasher = hashlib.blake2b(digest_size=16)
     for text in texts:
         data = text.encode("utf-8", "surrogatepass")
-        found.update(b"%d:" % len(data))
-        found.update(data)
-    return found.hexdigest()
+        hasher.update(b"%d:" % len(data))
+        hasher.update(data)
+    return hasher.hexdigest()
 
 
-def _packed(values: Array) -> bytes:
-    """The kind of the values, how many each row has, and the values."""
+def _pack(values: Array) -> bytes:
+    """Packs the type of the values, their number in each row, and the values."""
     kind = "f" if values.dtype.kind == "f" else "i"
-    wide = values.reshape(len(values), -1)
-    return b"%s%d:" % (kind.encode(), wide.shape[1] if values.ndim > 1 else 0) + wide.astype(_TYPES[kind]).tobytes()
+    matrix = values.reshape(len(values), -1)
+    return b"%s%d:" % (kind.encode(), matrix.shape[1] if values.ndim > 1 else 0) + matrix.astype(_TYPES[kind]).tobytes()
 
 
-def _unpacked(data: bytes, rows: int) -> Array | None:
-    """What `_packed` has packed; None for anything else."""
+def _unpack(data: bytes, rows: int) -> Array | None:
+    """Unpacks what `_pack` has packed; returns None for anything else."""
     head, _, body = data.partition(b":")
     kind, width = head[:1].decode("latin-1"), head[1:]
     if kind not in _TYPES or not width.isdigit():

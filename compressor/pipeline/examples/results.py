@@ -1,4 +1,4 @@
-"""What a choice of examples gives back. Computes nothing."""
+"""The result of a selection of examples."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from compressor.context.results import BaseResult
 
 @dataclass
 class ExamplesResult(BaseResult):
-    """The chosen examples, in the order in which to send them.
+    """The selected examples, in the order in which to send them.
 
-    examples: the caller's own objects; shortened ones are copies of the same shape. indices: where each stands among
-    those given; ids: of a bank, each one's id. text: all of them as they are written, which is what is counted (of
-    messages, the messages). messages: the same as messages of a user and an assistant, where that is possible.
-    shortened: indices of those whose reasoning was shortened. `dropped` is what is not there, one entry for each
-    example or step: `block` is the example's index, `ref` gives all of the example back (a string as it was, anything
-    else as JSON, into which `span` points). The originals are stored when `dropped` is first read: StoreError then.
+    `dropped` has an entry for each example that was not selected and for each step that was removed: `block` is the
+    index of the example, `ref` expands to the whole example (a string itself, JSON of other objects), and `span` points
+    into that text. The originals are stored when `dropped` is first read, which may raise StoreError.
+
+    Attributes:
+        examples: The caller's own objects; shortened ones are copies of the same shape.
+        text: All of them as they are written. Its tokens are counted, or those of the messages for examples that are
+            messages.
+        messages: The same as user and assistant messages; empty if an answer is unknown.
+        indices: The positions of the examples among those given.
+        ids: Their ids in an `ExampleStore`; empty otherwise.
+        shortened: The indices of those whose reasoning was shortened.
+        considered: The number of examples that were given.
     """
 
     examples: list[Any] = field(default_factory=list)
@@ -29,10 +36,10 @@ class ExamplesResult(BaseResult):
     considered: int = 0
 
     def report(self) -> str:
-        """A few lines of plain text: the balance, how many of how many, warnings."""
-        about = " (estimate)" if self.is_estimate else ""
+        """Returns a few lines of plain text: tokens before and after, how many examples were selected, warnings."""
+        note = " (estimate)" if self.is_estimate else ""
         lines = [
-            f"{self.tokens_before:,} -> {self.tokens_after:,} tokens{about}, {self.ratio:.2f}x, budget {self.budget:,}",
+            f"{self.tokens_before:,} -> {self.tokens_after:,} tokens{note}, {self.ratio:.2f}x, budget {self.budget:,}",
             f"  {len(self.examples):,} of {self.considered:,} examples, {len(self.shortened)} of them shortened",
         ]
         return "\n".join([*lines, *(f"  warning: {w}" for w in self.warnings)])

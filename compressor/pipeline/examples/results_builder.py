@@ -1,7 +1,7 @@
-"""Turns a choice of examples into a result: copies of the shortened ones, messages, and where the rest is.
+"""Turns a selection of examples into a result: copies of shortened examples, messages, and refs to what was dropped.
 
-Originals go to the store when somebody asks what was dropped: until then nobody has a ref to them, and a bank of tens
-of thousands would write most of itself with every query.
+Originals are stored when `dropped` is first read. Before that nobody has a ref to them, and an example store with tens
+of thousands of examples would otherwise write most of itself with every query.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from compressor.context.refs import compute_ref
 from compressor.context.results import Dropped
 from compressor.pipeline.examples.example import Example
 from compressor.pipeline.examples.example_set import ExampleSet
-from compressor.pipeline.examples.rationale_pruning import RationaleStep, without
+from compressor.pipeline.examples.rationale_pruning import RationaleStep, remove_steps
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.selector import SelectionResult
 from compressor.storage.base import BlobStore
@@ -23,57 +23,66 @@ from compressor.tokens import TokenCounter
 
 
 def build_examples_result(
-    chosen: SelectionResult,
+    selection: SelectionResult,
     pool: ExampleSet,
     given: Sequence[Any],
     counter: TokenCounter,
     budget: int,
     store: Callable[[], BlobStore],
 ) -> ExamplesResult:
-    """The result. `given`: the caller's objects, one for each of the pool's rows."""
+    """Builds the result of a selection.
+
+    Args:
+        selection: What was selected.
+        pool: The examples it was selected from.
+        given: The caller's objects, one for each example of `pool`.
+        counter: Counts the tokens.
+        budget: The budget in tokens.
+        store: Returns the store for the originals of what was dropped.
+    """
     examples: list[Any] = []
     messages: list[dict[str, Any]] = []
-    spoken = True
-    for taken in chosen.taken:
-        example = pool.examples[taken.row]
-        home = without(example.text, taken.gone) if taken.gone else None
-        examples.append(given[taken.row] if home is None else example.with_text(home))
-        turns = example.turns(home)
-        spoken &= bool(turns)
+    all_have_messages = True
+    for picked in selection.picked:
+        example = pool.examples[picked.row]
+        pruned_text = remove_steps(example.text, picked.removed_steps) if picked.removed_steps else None
+        examples.append(given[picked.row] if pruned_text is None else example.with_text(pruned_text))
+        turns = example.to_messages(pruned_text)
+        all_have_messages &= bool(turns)
         messages += turns
-    whole = len(chosen.taken) == len(pool) and not any(t.gone for t in chosen.taken)
-    spare = counter.count(pool.template.separator)
-    before = chosen.tokens if whole else max(chosen.tokens, int(pool.costs(counter).sum()) - spare)
+    is_complete = len(selection.picked) == len(pool) and not any(t.removed_steps for t in selection.picked)
+    last_separator = counter.count(pool.template.separator)
+    before = selection.tokens if is_complete else max(selection.tokens, int(pool.costs(counter).sum()) - last_separator)
     return ExamplesResult(
         tokens_before=before,
-        tokens_after=chosen.tokens,
+        tokens_after=selection.tokens,
         budget=budget,
-        warnings=chosen.warnings,
+        warnings=selection.warnings,
         is_estimate=counter.is_estimate,
         tokenizer=counter.name,
         examples=examples,
-        text=pool.template.separator.join(t.text for t in chosen.taken),
-        messages=messages if spoken else [],
-        indices=[t.row for t in chosen.taken],
-        ids=[pool.ids[t.row] for t in chosen.taken] if pool.ids else [],
-        shortened=sorted(t.row for t in chosen.taken if t.gone),
+        text=pool.template.separator.join(t.text for t in selection.picked),
+        messages=messages if all_have_messages else [],
+        indices=[t.row for t in selection.picked],
+        ids=[pool.ids[t.row] for t in selection.picked] if pool.ids else [],
+        shortened=sorted(t.row for t in selection.picked if t.removed_steps),
         considered=len(pool),
-        _dropped=lambda: _dropped(chosen, pool, store),
+        _dropped=lambda: _dropped(selection, pool, store),
     )
 
 
-def _dropped(chosen: SelectionResult, pool: ExampleSet, store: Callable[[], BlobStore]) -> list[Dropped]:
-    gone = {t.row: t.gone for t in chosen.taken}
+def _dropped(selection: SelectionResult, pool: ExampleSet, store: Callable[[], BlobStore]) -> list[Dropped]:
+    removed_steps = {t.row: t.removed_steps for t in selection.picked}
     texts: dict[str, str] = {}
     out: list[Dropped] = []
     for row, example in enumerate(pool.examples):
-        steps = gone.get(row)
+        steps = removed_steps.get(row)
         if steps is not None and not steps:
             continue
-        original = example.original(pool.texts[row])
+        original = example.original_text(pool.texts[row])
         ref = compute_ref(original)
         texts[ref] = original
-        score = float(chosen.relevance[row])
+        score = float(selection.relevance[row])
         spans = [(0, len(original))] if steps is None else _spans(example, original, steps)
         reason = "example not chosen" if steps is None else "step of reasoning left out"
         out += [Dropped(row, row, "example", span, reason, score, ref) for span in spans]
@@ -83,7 +92,7 @@ def _dropped(chosen: SelectionResult, pool: ExampleSet, store: Callable[[], Blob
 
 
 def _spans(example: Example, original: str, steps: Sequence[RationaleStep]) -> list[tuple[int, int]]:
-    """Where steps of the text at `home` stand in the original, which has that text as it is or as a JSON string."""
+    """Where steps are in the original, which holds the text of the rationale field as it is or as a JSON string."""
     text = example.text
     if original == text:
         return sorted((s.start, s.end) for s in steps)

@@ -1,4 +1,4 @@
-"""`Compressor.select_examples`: reads the examples, has them chosen, gives the account."""
+"""Selects examples from a list or from a set: the implementation of `Compressor.select_examples`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from compressor.context.budget import resolve_budget
 from compressor.errors import ContextError
 from compressor.pipeline.examples.embeddings import find_encoder
-from compressor.pipeline.examples.example_set import ExampleSet, example_set
+from compressor.pipeline.examples.example_set import ExampleSet, get_example_set
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.results_builder import build_examples_result
 from compressor.pipeline.examples.selector import ExampleSelector
@@ -28,13 +28,31 @@ def select_examples(
     template: TemplateLike | None = None,
     **options: Any,
 ) -> ExamplesResult:
-    """See `Compressor.select_examples`."""
+    """Selects examples from a list; see `Compressor.select_examples`.
+
+    Args:
+        examples: The caller's examples.
+        query: The question that the prompt asks, or None for typical examples.
+        budget: Tokens, or a fraction of the tokens of all examples.
+        counter: Counts the tokens.
+        scorer: Its model compares texts if it can embed them.
+        store: Returns the store for the originals of what is dropped.
+        template: How examples are written.
+        **options: `method`, `prune` and `order` of `ExampleSelector`.
+
+    Raises:
+        ContextError: If `examples` is not a list of examples, or the query is not a string.
+        BudgetError: If the budget is invalid.
+        BudgetTooSmallError: If not even the smallest example fits.
+    """
     if isinstance(examples, (str, bytes)) or not isinstance(examples, Sequence):
         raise ContextError(f"examples must be a list, not {type(examples).__name__}")
-    return choose(example_set(examples, template), examples, query, budget, counter, scorer, store, **options)
+    return select_from_set(
+        get_example_set(examples, template), examples, query, budget, counter, scorer, store, **options
+    )
 
 
-def choose(
+def select_from_set(
     pool: ExampleSet,
     given: Sequence[Any],
     query: str | None,
@@ -44,12 +62,28 @@ def choose(
     store: Callable[[], BlobStore],
     **options: Any,
 ) -> ExamplesResult:
-    """A choice from a pool, with its account."""
+    """Selects examples from a set that exists already.
+
+    Args:
+        pool: The set.
+        given: The caller's objects, one for each example of `pool`.
+        query: As for `select_examples`, like the arguments below.
+        budget: Tokens, or a fraction of the tokens of all examples.
+        counter: Counts the tokens.
+        scorer: Its model compares texts if it can embed them.
+        store: Returns the store for the originals of what is dropped.
+        **options: `method`, `prune` and `order` of `ExampleSelector`.
+
+    Raises:
+        ContextError: If the query is not a string.
+        BudgetError: If the budget is invalid.
+        BudgetTooSmallError: If not even the smallest example fits.
+    """
     if query is not None and not isinstance(query, str):
         raise ContextError(f"query must be a str, not {type(query).__name__}")
     before = int(pool.costs(counter).sum()) if len(pool) else 0
     limit = resolve_budget(budget, before)
     if not len(pool):
         return ExamplesResult(0, 0, limit, is_estimate=counter.is_estimate, tokenizer=counter.name)
-    chosen = ExampleSelector(pool, counter, find_encoder(scorer), **options).choose(query, limit)
-    return build_examples_result(chosen, pool, given, counter, limit, store)
+    selection = ExampleSelector(pool, counter, find_encoder(scorer), **options).select(query, limit)
+    return build_examples_result(selection, pool, given, counter, limit, store)

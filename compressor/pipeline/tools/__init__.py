@@ -1,7 +1,7 @@
-"""Tool schemas under a budget of their own: which functions a turn needs, and how little of the others will do.
+"""Fits tool schemas into a token budget of their own: selects the tools that a turn needs and shortens the others.
 
-select_tools   one choice for one call (`Compressor.select_tools`)
-ToolSet        a choice that stays the same over an agent's calls, with a tool that finds what was left out
+select_tools   selects tools for one call (`Compressor.select_tools`)
+ToolSet        keeps a selection stable over the calls of an agent, and offers a tool that finds what was left out
 """
 
 from __future__ import annotations

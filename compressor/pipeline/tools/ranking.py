@@ -1,8 +1,9 @@
-"""How likely each function is the one a turn needs. Reads functions and a query; chooses nothing.
+"""Estimates how likely a turn needs each function.
 
-BM25F (S. Robertson, H. Zaragoza, The Probabilistic Relevance Framework, 2009, section 3.6): one bag of terms a
-function, in which a term of the name counts more than one of a parameter's description. Names are split at case and
-underscores. Beside it stands the tier's model, if the compressor has one, or the shipped word vectors.
+The base is BM25F (S. Robertson, H. Zaragoza, The Probabilistic Relevance Framework, 2009, section 3.6): one bag of
+terms for each function, in which a term of the name counts more than one of a parameter's description. Names are split
+at case changes and underscores. The relevance model of the scorer is added if it has one, otherwise the shipped word
+vectors.
 """
 
 from __future__ import annotations
@@ -28,16 +29,21 @@ from compressor.text.layout_cache import single_unit_layout
 Floats = npt.NDArray[np.float64]
 
 # Chosen on bfcl: benchmarks/LOG.md
-NAME, ABOUT, PARAMETER = 3.0, 1.0, 0.5  # what a term counts by where it stands
+NAME_WEIGHT, DESCRIPTION_WEIGHT, PARAMETER_WEIGHT = 3.0, 1.0, 0.5  # weight of a term by where it occurs
 K1, B = 1.2, 0.4
-VECTORS = 0.3  # worth of the shipped word vectors' best match, where the best of BM25 is 1
-MODEL = 1.0  # and of a tier's model
-SHARP = 8.0  # how fast probability falls with the score, and
-TAIL = 0.25  # the share of it that is spread over all functions by their rank
+WORD_VECTOR_WEIGHT = 0.3  # of the best match by word vectors, if the best match by BM25F is 1
+MODEL_WEIGHT = 1.0  # of the relevance model
+SHARPNESS = 8.0  # how fast the probability falls with the score
+TAIL_FRACTION = 0.25  # the fraction of the probability that is spread over all functions by rank
 
 
 class ToolRanker:
-    """A list of functions, read once for any number of queries."""
+    """Ranks a list of functions for any number of queries.
+
+    Args:
+        functions: The functions.
+        scorer: Its relevance model is used, if it has one.
+    """
 
     def __init__(self, functions: Sequence[FunctionTool], scorer: Scorer | None = None) -> None:
         self.functions = functions
@@ -51,24 +57,34 @@ class ToolRanker:
                 self._places.setdefault(term, []).append(place)
         self._vectors: npt.NDArray[np.float32] | None = None
 
-    def scores(self, query: Query, notes: list[str]) -> Floats:
-        """[functions] from 0; the best is 1 or more where anything matches at all. `notes` gets a fallback taken."""
+    def scores(self, query: Query, warnings: list[str]) -> Floats:
+        """Scores the functions.
+
+        Args:
+            query: What the turn is about.
+            warnings: A list that gets a message if the relevance model fails and terms alone decide.
+
+        Returns:
+            [functions] scores from 0; the best is 1 or more if anything matches.
+        """
         out = np.zeros(len(self.functions))
-        asked = weighted_terms(query.parts)
-        if not len(out) or not asked:
+        query_terms = weighted_terms(query.parts)
+        if not len(out) or not query_terms:
             return out
-        for term, weight in asked.items():
+        for term, weight in query_terms.items():
             places = self._places.get(term, [])
             idf = np.log1p((len(out) - len(places) + 0.5) / (len(places) + 0.5)) * weight
             for place in places:
                 tf = self._bags[place][term]
                 out[place] += idf * tf * (K1 + 1) / (tf + self._norms[place])
         out /= out.max() or 1.0
-        read = self._read(query, notes)
-        return out + (MODEL * read if read is not None else VECTORS * self._alike(asked))
+        by_model = self._model_scores(query, warnings)
+        if by_model is not None:
+            return out + MODEL_WEIGHT * by_model
+        return out + WORD_VECTOR_WEIGHT * self._vector_scores(query_terms)
 
-    def _read(self, query: Query, notes: list[str]) -> Floats | None:
-        """[functions] in (0, 1] what the tier's model says of each."""
+    def _model_scores(self, query: Query, warnings: list[str]) -> Floats | None:
+        """The [functions] scores of the relevance model in (0, 1], or None without one or if it fails."""
         if self.reader is None:
             return None
         texts = [f"{function.name}: {function.description}" for function in self.functions]
@@ -78,57 +94,61 @@ class ToolRanker:
         try:
             odds = self.reader.relevance(query, units, np.arange(len(texts)))
         except (QueueFullError, ModelError) as error:
-            notes.append(f"{self.reader.name}: {error}; tools are ranked by their words instead")
+            warnings.append(f"{self.reader.name}: {error}; tools are ranked by their terms instead")
             return None
         if odds.shape != (len(texts),) or not np.isfinite(odds).all():
-            notes.append(f"{self.reader.name}: gave numbers that are none; tools are ranked by their words instead")
+            warnings.append(f"{self.reader.name} returned NaN or infinity; tools are ranked by their terms instead")
             return None
         return relevance(odds).astype(np.float64)
 
-    def _alike(self, asked: Mapping[str, float]) -> Floats:
-        """[functions] cosine of query and function as bags of word vectors, the best 1."""
+    def _vector_scores(self, query_terms: Mapping[str, float]) -> Floats:
+        """The [functions] cosines of query and function as bags of word vectors, scaled so that the best is 1."""
         model = load_word_vectors()
         if self._vectors is None:
             self._vectors = np.stack([_vector(model, list(bag), list(bag.values()), False) for bag in self._bags])
-        cosine = np.maximum(self._vectors @ _vector(model, list(asked), list(asked.values()), True), 0)
+        cosine = np.maximum(self._vectors @ _vector(model, list(query_terms), list(query_terms.values()), True), 0)
         return np.asarray(cosine / (cosine.max() or 1.0), np.float64)
 
 
 def need_probabilities(scores: Floats) -> Floats:
-    """[functions] how likely each is needed, by its score and rank: at most 1 together, never 0."""
+    """Turns [functions] scores into probabilities by score and rank: their sum is 1, and none is 0."""
     if not len(scores):
         return scores
-    top = np.exp(SHARP * (scores / (scores.max() or 1.0) - 1))
+    top = np.exp(SHARPNESS * (scores / (scores.max() or 1.0) - 1))
     rank = np.empty(len(scores))
     rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
     tail = 1 / (2 + rank)
-    out: Floats = (1 - TAIL) * top / top.sum() + TAIL * tail / tail.sum()
+    out: Floats = (1 - TAIL_FRACTION) * top / top.sum() + TAIL_FRACTION * tail / tail.sum()
     return out
 
 
 def _bag(function: FunctionTool) -> Counter[str]:
     bag: Counter[str] = Counter()
-    texts = [(NAME, function.name), (ABOUT, function.description), *((PARAMETER, t) for t in _texts(function.schema))]
-    for worth, text in texts:
+    texts = [
+        (NAME_WEIGHT, function.name),
+        (DESCRIPTION_WEIGHT, function.description),
+        *((PARAMETER_WEIGHT, t) for t in _texts(function.schema)),
+    ]
+    for weight, text in texts:
         for term in terms(text):
-            bag[term] += worth  # type: ignore[assignment]
+            bag[term] += weight  # type: ignore[assignment]
     return bag
 
 
 def _texts(schema: Any) -> Iterator[str]:
-    """Names, descriptions and values of all parameters."""
+    """The names, descriptions and enum values of all parameters."""
     for part in schemas.walk(schema):
         properties = part.get("properties")
         yield from properties if isinstance(properties, Mapping) else ()
-        if part is not schema and isinstance(about := part.get("description"), str):
-            yield about
+        if part is not schema and isinstance(description := part.get("description"), str):
+            yield description
         values = part.get("enum")
         yield from (v for v in values if isinstance(v, str)) if isinstance(values, list) else ()
 
 
-def _vector(model: WordVectors, found: list[str], weights: list[float], asked: bool) -> npt.NDArray[np.float32]:
+def _vector(model: WordVectors, found: list[str], weights: list[float], is_query: bool) -> npt.NDArray[np.float32]:
     rows = model.rows(found)
-    table = model.asked if asked else model.term
+    table = model.asked if is_query else model.term
     out: npt.NDArray[np.float32] = (table[rows] * (model.bag[rows] * np.array(weights, np.float32))[:, None]).sum(0)
     length = float(np.linalg.norm(out))
     return out / np.float32(length) if length else out

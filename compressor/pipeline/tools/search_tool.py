@@ -1,7 +1,7 @@
-"""The tool `find_tool`: an agent looks for what was left out of its tools. Knows the list; sends and remembers nothing.
+"""The tool `find_tool`, with which an agent searches the tools that were left out of its list.
 
-An answer depends on the list and the question alone, so the same question gives the same answer whatever has happened
-in between, and what an agent has found can be read again from the questions in its history.
+An answer depends only on the tools and the question. So the same question always has the same answer, and what an agent
+has found can be reconstructed from the questions in its history.
 """
 
 from __future__ import annotations
@@ -27,61 +27,70 @@ PARAMETERS: dict[str, Any] = {
     "required": ["query"],
     "additionalProperties": False,
 }
-MATCHES = 3  # tools in one answer
-TOKENS = 2_000  # and their tokens together; of a larger tool its largest form that fits is given
-SOME = 0.5  # relevance of a match: without a word in common it stays below
-LEAST = 0.35  # and of further matches, as a share of the best one's
-NAMED = 40  # names in the answer where nothing fits
-_CHARACTERS = 2_000  # of a question that are read
+MAX_MATCHES = 3  # tools in one answer
+MAX_ANSWER_TOKENS = 2_000  # of these tools together; a larger tool is shown in its longest variant that fits
+MIN_RELEVANCE = 0.5  # of the best match; tools without a common term stay below it
+MIN_RELATIVE_RELEVANCE = 0.35  # of further matches, as a fraction of the best one
+MAX_LISTED_NAMES = 40  # in the answer if no tool matches
+_MAX_QUESTION_CHARS = 2_000  # the rest of a question is ignored
 
 
-def schema(dialect: str) -> dict[str, Any]:
-    """The tool's schema for "openai_chat", "openai_responses" or "anthropic". CompressorError for another."""
-    return function_schema(dialect, NAME, DESCRIPTION, PARAMETERS)
+def schema(message_format: str) -> dict[str, Any]:
+    """Returns the schema of the tool.
+
+    Args:
+        message_format: "openai_chat", "openai_responses" or "anthropic".
+
+    Raises:
+        CompressorError: For another format.
+    """
+    return function_schema(message_format, NAME, DESCRIPTION, PARAMETERS)
 
 
-def question_of(arguments: Mapping[str, Any] | str | None) -> str:
-    """The question in a call's arguments, "" if there is none."""
+def parse_question(arguments: Mapping[str, Any] | str | None) -> str:
+    """Returns the question in the arguments of a call, "" if there is none."""
     try:
         given = json.loads(arguments) if isinstance(arguments, str) else arguments
     except (ValueError, RecursionError):
         return ""
     query = given.get("query") if isinstance(given, Mapping) else None
-    return query.strip()[:_CHARACTERS] if isinstance(query, str) else ""
+    return query.strip()[:_MAX_QUESTION_CHARS] if isinstance(query, str) else ""
 
 
-def found(pool: ToolCatalog, question: str) -> list[int]:
-    """The tools that answer a question, the best first: those it names, else those its words fit."""
-    named = [i for name, i in pool.names.items() if name in question.replace(",", " ").split() or name == question]
+def find_tools(pool: ToolCatalog, question: str) -> list[int]:
+    """Returns the positions of the tools that match a question, the best first: by name, else by terms."""
+    named = [
+        i for name, i in pool.index_by_name.items() if name in question.replace(",", " ").split() or name == question
+    ]
     if named:
-        return named[:MATCHES]
+        return named[:MAX_MATCHES]
     scores = pool.scores(Query(((question, 1.0),)))
-    order = sorted(pool.ours, key=lambda i: -scores[i])[:MATCHES]
+    order = sorted(pool.function_indices, key=lambda i: -scores[i])[:MAX_MATCHES]
     best = scores[order[0]] if order else 0.0
-    return [i for i in order if best >= SOME and scores[i] >= LEAST * best]
+    return [i for i in order if best >= MIN_RELEVANCE and scores[i] >= MIN_RELATIVE_RELEVANCE * best]
 
 
-def answer(pool: ToolCatalog, arguments: Mapping[str, Any] | str | None) -> str:
-    """What the model is told. Never raises: a model can only read an error."""
-    question = question_of(arguments)
+def answer_search(pool: ToolCatalog, arguments: Mapping[str, Any] | str | None) -> str:
+    """Answers a call of the tool. It never raises, because the model should read what is wrong."""
+    question = parse_question(arguments)
     if not question:
-        return 'Nothing was looked for: say what you need to do, {"query": "send an e-mail"}.'
+        return 'The query is missing. Say what you need to do, e.g. {"query": "send an e-mail"}.'
     try:
-        places = found(pool, question)
+        places = find_tools(pool, question)
         if not places:
-            names = list(pool.names)
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            return f"No tool fits {question[:80]!r}. There are: {', '.join(names[:NAMED])}{more}."
-        room, lines = TOKENS, []
+            names = list(pool.index_by_name)
+            more = f" and {len(names) - MAX_LISTED_NAMES} more" if len(names) > MAX_LISTED_NAMES else ""
+            return f"No tool matches {question[:80]!r}. Available tools: {', '.join(names[:MAX_LISTED_NAMES])}{more}."
+        remaining, lines = MAX_ANSWER_TOKENS, []
         for i in places:
-            forms = pool.shrink_variants(i, Query(((question, 1.0),)))
-            form, cost = next((f for f in reversed(forms) if f[1] <= room), forms[0])
-            if cost <= room:
-                lines.append(dump_tool(form))
-                room -= cost
+            variants = pool.shrink_variants(i, Query(((question, 1.0),)))
+            variant, cost = next((v for v in reversed(variants) if v[1] <= remaining), variants[0])
+            if cost <= remaining:
+                lines.append(dump_tool(variant))
+                remaining -= cost
         if not lines:
-            names = [pool.named(i) for i in places]
-            return f"These fit, and are too large to show: {', '.join(names)}. Call one to have it listed."
+            names = [pool.function_name(i) for i in places]
+            return f"These tools match, but are too large to show: {', '.join(names)}. Call one to have it listed."
         return "You can call these from your next step on:\n" + "\n".join(lines)
     except CompressorError as error:
-        return f"Nothing was found: {error}"
+        return f"The search failed: {error}"

@@ -1,4 +1,4 @@
-"""Chooses the tools that one call needs: `Compressor.select_tools`. Pure: remembers originals, nothing else."""
+"""Selects the tools that one call needs: the implementation of `Compressor.select_tools`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compressor.context.model import Context
 from compressor.context.refs import compute_ref
 from compressor.errors import ContextError, RefError
 from compressor.pipeline.tools.catalog import ToolCatalog
-from compressor.pipeline.tools.results import Fate, ToolReport, ToolsResult
+from compressor.pipeline.tools.results import ToolAction, ToolReport, ToolsResult
 from compressor.pipeline.tools.tool import dump_tool, forced_tool_names
 from compressor.scoring.base import Query, Scorer
 from compressor.scoring.query import build_query
@@ -31,19 +31,37 @@ def select_tools(
     scorer: Scorer,
     store: Callable[[], BlobStore],
 ) -> ToolsResult:
-    """See `Compressor.select_tools`."""
-    pool = ToolCatalog(listed(tools), counter, scorer)
-    whole = pinned_names(pool, pinned) | (forced_tool_names(tool_choice) & pool.names.keys())
-    limit = resolve_budget(budget, pool.before)
+    """Selects tools within a budget; see `Compressor.select_tools`.
+
+    Args:
+        tools: The tools, in any provider's format.
+        budget: Tokens, or a fraction of the tokens of all tools.
+        query: What the call is about; None reads it from `messages`.
+        messages: The messages of the call.
+        pinned: Names of tools that are sent unchanged.
+        tool_choice: The `tool_choice` of the request; tools that it forces are sent unchanged.
+        counter: Counts the tokens.
+        scorer: Its model ranks the tools, if it has one.
+        store: Returns the store for the schemas of what is shortened or dropped.
+
+    Raises:
+        ContextError: If the tools or messages are invalid.
+        BudgetError: If the budget is invalid.
+        BudgetTooSmallError: If what must be sent does not fit.
+        StoreError: If the store cannot be written.
+    """
+    pool = ToolCatalog(as_tool_list(tools), counter, scorer)
+    unchanged = pinned_names(pool, pinned) | (forced_tool_names(tool_choice) & pool.index_by_name.keys())
+    limit = resolve_budget(budget, pool.total_tokens)
     context = detect_format(messages, tools).parse(messages) if messages else None
-    if pool.before <= limit:
-        return build_result(pool, pool.tools, None, limit, whole)
+    if pool.total_tokens <= limit:
+        return build_result(pool, pool.tools, None, limit, unchanged)
     if is_fraction(budget) and is_own_output(pool.tools, store):
-        return build_result(pool, pool.tools, None, pool.before, whole)
-    wanted = query_for(context, query)
-    called = called_in(context) & pool.names.keys() if context is not None else set()
-    chosen = pool.choose(wanted, limit, whole, called)
-    result = build_result(pool, chosen.forms, chosen.scores, limit, whole)
+        return build_result(pool, pool.tools, None, pool.total_tokens, unchanged)
+    tool_query = make_query(context, query)
+    called = called_names(context) & pool.index_by_name.keys() if context is not None else set()
+    chosen = pool.allocate(tool_query, limit, unchanged, called)
+    result = build_result(pool, chosen.variants, chosen.scores, limit, unchanged)
     originals = {r.ref: dump_tool(pool.tools[r.index]) for r in result.reports if r.ref is not None}
     if is_fraction(budget):
         originals[fingerprint(result.tools)] = "chosen"
@@ -52,8 +70,8 @@ def select_tools(
     return result
 
 
-def listed(tools: Any) -> list[Any]:
-    """The tools as a list; ContextError for what is none."""
+def as_tool_list(tools: Any) -> list[Any]:
+    """Returns the tools as a list, [] for None. Raises ContextError for other values."""
     if tools is None:
         return []
     if isinstance(tools, (str, bytes)) or not isinstance(tools, Sequence):
@@ -62,50 +80,62 @@ def listed(tools: Any) -> list[Any]:
 
 
 def pinned_names(pool: ToolCatalog, pinned: Collection[str]) -> set[str]:
-    """The pinned names; ContextError for one that no function has."""
+    """Returns the pinned names. Raises ContextError for a name that no function has."""
     names = {pinned} if isinstance(pinned, str) else set(pinned)
-    if unknown := sorted(str(name) for name in names - pool.names.keys()):
-        raise ContextError(f"pinned: there is no tool called {unknown[0]!r} among {len(pool.names)}")
+    if unknown := sorted(str(name) for name in names - pool.index_by_name.keys()):
+        raise ContextError(f"pinned: none of the {len(pool.index_by_name)} tools is called {unknown[0]!r}")
     return names
 
 
-def query_for(context: Context | None, query: str | None) -> Query:
-    """The query of a choice: the caller's own, or what the messages ask for."""
+def make_query(context: Context | None, query: str | None) -> Query:
+    """Returns the caller's query, or one that is built from the messages."""
     if context is not None:
         return build_query(context, query, ())
     return Query(((query, 1.0),) if query and query.strip() else ())
 
 
-def called_in(context: Context) -> set[str]:
-    """Every name that may be that of a tool called in these messages."""
+def called_names(context: Context) -> set[str]:
+    """Returns every name in the messages that may be the name of a called tool."""
     named = {slot.name for turn in context.turns for slot in turn.slots if slot.name}
     return named | {text for turn in context.turns for text in turn.extras}
 
 
 def build_result(
-    pool: ToolCatalog, forms: Sequence[Any | None], scores: Sequence[float] | None, limit: int, whole: Collection[str]
+    pool: ToolCatalog,
+    variants: Sequence[Any | None],
+    scores: Sequence[float] | None,
+    limit: int,
+    pinned: Collection[str],
 ) -> ToolsResult:
-    """The result of sending these forms."""
+    """Builds the result of a selection.
+
+    Args:
+        pool: The tools.
+        variants: For each tool what is sent, None for nothing.
+        scores: The relevance of each tool, or None.
+        limit: The budget in tokens.
+        pinned: Names of the pinned tools.
+    """
     reports = []
-    for i, (tool, form, function) in enumerate(zip(pool.tools, forms, pool.functions, strict=True)):
+    for i, (tool, variant, function) in enumerate(zip(pool.tools, variants, pool.functions, strict=True)):
         name = function.name if function is not None else str(tool.get("name") or tool.get("type") or "")
-        fate: Fate = "kept"
+        action: ToolAction = "kept"
         if function is None:
-            fate = "native"
-        elif form is None:
-            fate = "dropped"
-        elif form is not tool:
-            fate = "slimmed"
-        elif name in whole:
-            fate = "pinned"
-        after = 0 if form is None else pool.costs[i] if form is tool else pool.cost(form)
-        ref = compute_ref(dump_tool(tool)) if fate in ("dropped", "slimmed") else None
-        reports.append(ToolReport(i, name, fate, pool.costs[i], after, scores[i] if scores else 0.0, ref))
-    sent = [form for form in forms if form is not None]
+            action = "native"
+        elif variant is None:
+            action = "dropped"
+        elif variant is not tool:
+            action = "slimmed"
+        elif name in pinned:
+            action = "pinned"
+        after = 0 if variant is None else pool.costs[i] if variant is tool else pool.cost(variant)
+        ref = compute_ref(dump_tool(tool)) if action in ("dropped", "slimmed") else None
+        reports.append(ToolReport(i, name, action, pool.costs[i], after, scores[i] if scores else 0.0, ref))
+    sent = [variant for variant in variants if variant is not None]
     return ToolsResult(
         tools=sent,
-        tokens_before=pool.before,
-        tokens_after=pool.total(sent),
+        tokens_before=pool.total_tokens,
+        tokens_after=pool.count_tokens(sent),
         budget=limit,
         reports=reports,
         warnings=list(dict.fromkeys(pool.warnings)),
@@ -115,12 +145,12 @@ def build_result(
 
 
 def fingerprint(tools: Sequence[Any]) -> str:
-    """The key under which a choice is remembered, so that a share of it is not taken twice."""
+    """Returns the key under which a selection is remembered, so that a fraction is not applied to it twice."""
     return "tools:" + compute_ref(dump_tool(list(tools)))
 
 
 def is_own_output(tools: Sequence[Any], store: Callable[[], BlobStore]) -> bool:
-    """Whether these very tools are a choice of ours."""
+    """Whether these tools are the result of an earlier selection."""
     try:
         store().get(fingerprint(tools))
     except RefError:

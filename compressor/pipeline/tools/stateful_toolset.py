@@ -1,16 +1,16 @@
-"""The tools of one agent over many calls: a choice that keeps its bytes until it must change. Calls no model.
+"""Selects the tools of one agent over many calls, and keeps their bytes stable until they must change.
 
-Providers put the tools before everything else, so one byte changed there makes a whole conversation be read anew. What
-is chosen therefore stays, in its forms and its order, and grows only at its end: by what the agent has looked for with
-`find_tool`, called, or what a new request of the user's plainly needs. It is chosen afresh when what has to come no
-longer fits, when the tools themselves change, and at `compact`.
+Providers put the tools before everything else, so one changed byte invalidates the prompt cache of the whole
+conversation. A selection therefore stays, in its variants and its order, and grows only at its end: by tools that the
+agent has found with `find_tool` or called, or that a new user request clearly needs. A new selection is made when the
+additions no longer fit, when the tools themselves change, and after `compact`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from compressor.context.budget import resolve_budget
 from compressor.context.formats import detect_format
@@ -19,34 +19,58 @@ from compressor.context.refs import compute_ref
 from compressor.errors import BudgetTooSmallError, CompressorError
 from compressor.pipeline.tools import search_tool
 from compressor.pipeline.tools.catalog import ToolCatalog
-from compressor.pipeline.tools.select import called_in, listed, pinned_names
+from compressor.pipeline.tools.select import as_tool_list, called_names, pinned_names
 from compressor.pipeline.tools.tool import dump_tool, forced_tool_names
-from compressor.scoring.base import Query
+from compressor.scoring.base import Query, Scorer
 from compressor.scoring.query import build_query
+from compressor.storage.base import BlobStore
 from compressor.storage.text_values import put_texts
 from compressor.tokens import get_counter
 
-if TYPE_CHECKING:
-    from compressor.compressor import Compressor
+STATE_VERSION = 1
+INITIAL_BUDGET_FRACTION = 0.85  # of the budget, used by a new selection, so that it can grow
+MIN_NEED_PROBABILITY = 0.3  # from which a new user request adds a tool that is not sent yet
 
-VERSION = 1
-LOW = 0.85  # share of the budget that a fresh choice takes, so that it has room to grow
-NEED = 0.3  # how likely a tool that is not sent must be needed, for a new request to add it
+
+class ScorerAndStore(Protocol):
+    """What a tool set uses of a `Compressor`."""
+
+    @property
+    def scorer(self) -> Scorer:
+        """Ranks the tools."""
+        ...
+
+    @property
+    def store(self) -> BlobStore:
+        """Keeps the schemas of what is shortened or dropped."""
+        ...
 
 
 class ToolSet:
-    """The tools sent along with an agent's calls, within `budget` tokens (or a share of theirs).
+    """The tools that are sent with the calls of one agent, within a token budget.
 
-    tools: all the agent has, as for `Compressor.select_tools`. pinned: names of tools that stay word for word.
-    find: whether `find_tool` is sent along where something is missing; its `answer` is for whoever runs the tools.
-    state: what `state` gave in an earlier call or process: JSON.
+    Attributes:
+        state: The selection as JSON, from which another process can continue.
 
-    Raises ContextError, BudgetError, TokenizerError, and CompressorError for a state that is none of ours.
+    Args:
+        compressor: Its scorer ranks the tools, and its store keeps the schemas of what is shortened or dropped.
+        tools: All tools of the agent, as for `Compressor.select_tools`.
+        budget: Tokens, or a fraction of the tokens of all tools.
+        model: The model whose tokens are counted.
+        pinned: Names of tools that are sent unchanged.
+        find: Whether `find_tool` is sent if something is missing. Calls of it are answered by `answer`.
+        state: The `state` of an earlier tool set, to continue with its selection.
+
+    Raises:
+        ContextError: If the tools are invalid, or no tool has a pinned name.
+        BudgetError: If the budget is invalid.
+        TokenizerError: If the model is a tokenizer file that cannot be read.
+        CompressorError: If the state is from an unknown version.
     """
 
     def __init__(
         self,
-        compressor: Compressor,
+        compressor: ScorerAndStore,
         tools: Sequence[Any],
         budget: int | float,
         model: str | None = None,
@@ -55,133 +79,175 @@ class ToolSet:
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self._compressor = compressor
-        self._pool = ToolCatalog(listed(tools), get_counter(model), compressor.scorer)
-        self._limit = resolve_budget(budget, self._pool.before)
-        self._pinned = pinned_names(self._pool, pinned)
-        self._digest = compute_ref(dump_tool([self._pool.tools, sorted(self._pinned), self._limit, find]))
-        self._finder = find and bool(self._pool.ours)
-        if state and state.get("version") != VERSION:
-            raise CompressorError(f"a tool set's state of version {state.get('version')!r} cannot be read here")
-        # forms: by name, in the order sent: the JSON of what is sent, or None for a tool as it is.
-        self.state: dict[str, Any] = {"version": VERSION, **(json.loads(json.dumps(state)) if state else {})}
+        self._catalog = ToolCatalog(as_tool_list(tools), get_counter(model), compressor.scorer)
+        self._limit = resolve_budget(budget, self._catalog.total_tokens)
+        self._pinned = pinned_names(self._catalog, pinned)
+        self._digest = compute_ref(dump_tool([self._catalog.tools, sorted(self._pinned), self._limit, find]))
+        self._offers_search = find and bool(self._catalog.function_indices)
+        if state and state.get("version") != STATE_VERSION:
+            raise CompressorError(
+                f"the state of a tool set has the unknown version {state.get('version')!r}: it must be {STATE_VERSION}"
+            )
+        # "forms": by name, in the order sent, the JSON of a shortened tool, or None for one that is sent unchanged.
+        self.state: dict[str, Any] = {"version": STATE_VERSION, **(json.loads(json.dumps(state)) if state else {})}
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know: schemas that cannot be slimmed, fallbacks taken."""
-        return list(dict.fromkeys(self._pool.warnings))
+        """What the user should know: schemas that cannot be shortened, fallbacks."""
+        return list(dict.fromkeys(self._catalog.warnings))
 
     @property
     def sent(self) -> list[str]:
-        """Names of the functions sent, in order; of all before the first `view`."""
-        return list(self.state.get("forms", self._pool.names))
+        """The names of the functions that are sent, in order; those of all functions before the first `view`."""
+        return list(self.state.get("forms", self._catalog.index_by_name))
 
     def compact(self) -> None:
-        """Lets the next view choose afresh: for the moment at which the provider's cache is lost anyway."""
+        """Lets the next `view` make a new selection. Call it when the provider's prompt cache is lost anyway."""
         self.state.pop("forms", None)
 
     def view(self, messages: Sequence[Any], tool_choice: Any = None) -> list[Any]:
-        """The tools to send along with these messages: the same objects and bytes as before wherever that can be.
+        """Returns the tools to send with these messages, with the same bytes as before if possible.
 
-        Raises ContextError for messages that cannot be read, BudgetTooSmallError, StoreError."""
-        pool = self._pool
-        if pool.before <= self._limit:
+        Args:
+            messages: The messages of the call.
+            tool_choice: The `tool_choice` of the request; tools that it forces are sent unchanged.
+
+        Raises:
+            ContextError: If the messages cannot be read.
+            BudgetTooSmallError: If what must be sent does not fit.
+            StoreError: If the store cannot be written.
+        """
+        pool = self._catalog
+        if pool.total_tokens <= self._limit:
             return list(pool.tools)
         context = detect_format(messages, pool.tools).parse(messages) if messages else Context([], [], "")
-        whole = self._pinned | (forced_tool_names(tool_choice) & pool.names.keys())
-        must = called_in(context) & pool.names.keys()
-        found = [name for name in self.state.get("found", []) if name in pool.names]
+        unchanged = self._pinned | (forced_tool_names(tool_choice) & pool.index_by_name.keys())
+        required = called_names(context) & pool.index_by_name.keys()
+        found = [name for name in self.state.get("found", []) if name in pool.index_by_name]
         self.state["found"] = list(dict.fromkeys([*found, *self._found_in(context)]))
-        must = must.union(self.state["found"])
-        turn = _turn(context)
+        required = required.union(self.state["found"])
+        request = _request_id(context)
         query = build_query(context, None, ())
         if self.state.get("digest") != self._digest or "forms" not in self.state:
-            self._choose(query, whole, must)
+            self._allocate(query, unchanged, required)
         else:
-            asked = self._asked(query) if turn != self.state.get("turn") else set()
-            missing = (whole | must | asked) - self.state["forms"].keys()
-            if missing and not self._grow(query, whole, missing):
-                self._choose(query, whole, must | asked)
-        self.state["turn"], self.state["digest"] = turn, self._digest
+            needed = self._newly_needed(query) if request != self.state.get("turn") else set()
+            missing = (unchanged | required | needed) - self.state["forms"].keys()
+            if missing and not self._grow(query, unchanged, missing):
+                self._allocate(query, unchanged, required | needed)
+        self.state["turn"], self.state["digest"] = request, self._digest
         return self._rendered()
 
     def answer(self, arguments: Mapping[str, Any] | str | None) -> str:
-        """What the model is told for a call of `find_tool`: the full schemas of the tools that fit. Never raises; the
-        same call gives the same answer. What it names is sent along from the next `view` on."""
-        return search_tool.answer(self._pool, arguments)
+        """Answers a call of `find_tool` with the complete schemas of the tools that match.
+
+        It never raises, and the same call always has the same answer. The tools in the answer are sent from the next
+        `view` on.
+
+        Args:
+            arguments: The arguments of the call, as JSON or as a mapping.
+        """
+        return search_tool.answer_search(self._catalog, arguments)
 
     def _found_in(self, context: Context) -> list[str]:
-        """Names of the tools that answered calls of `find_tool` have named."""
+        """The names of the tools that were found by answered calls of `find_tool`."""
         answered = {call for turn in context.turns for call in turn.result_call_ids}
         out: list[str] = []
         for turn in context.turns:
             for slot in turn.slots:
                 if slot.kind == "tool_call" and slot.name == search_tool.NAME and slot.call_id in answered:
-                    question = search_tool.question_of(slot.text)
-                    out += [self._pool.named(i) for i in search_tool.found(self._pool, question)] if question else []
+                    question = search_tool.parse_question(slot.text)
+                    out += (
+                        [self._catalog.function_name(i) for i in search_tool.find_tools(self._catalog, question)]
+                        if question
+                        else []
+                    )
         return out
 
-    def _asked(self, query: Query) -> set[str]:
-        """Names of the tools that a new request plainly needs."""
-        pool = self._pool
-        likely = pool.need_probabilities(pool.scores(query)) if any(text.strip() for text, _ in query.parts) else []
-        return {pool.named(i) for i in pool.ours if likely and likely[i] >= NEED}
+    def _newly_needed(self, query: Query) -> set[str]:
+        """The names of the tools that a new user request clearly needs."""
+        pool = self._catalog
+        probabilities = (
+            pool.need_probabilities(pool.scores(query)) if any(text.strip() for text, _ in query.parts) else []
+        )
+        return {
+            pool.function_name(i)
+            for i in pool.function_indices
+            if probabilities and probabilities[i] >= MIN_NEED_PROBABILITY
+        }
 
-    def _choose(self, query: Query, whole: Collection[str], must: Collection[str]) -> None:
-        finder = self._finder_cost()
-        for share in (LOW, 1.0):
+    def _allocate(self, query: Query, pinned: Collection[str], required: Collection[str]) -> None:
+        """Makes a new selection."""
+        search_cost = self._search_tool_cost()
+        for fraction in (INITIAL_BUDGET_FRACTION, 1.0):
             try:
-                chosen = self._pool.choose(query, int(self._limit * share) - finder, whole, must)
+                chosen = self._catalog.allocate(query, int(self._limit * fraction) - search_cost, pinned, required)
                 break
             except BudgetTooSmallError as error:
-                if share == 1.0:
+                if fraction == 1.0:
                     raise BudgetTooSmallError(
-                        self._limit, error.needed + finder, "what must stay of the tools"
+                        self._limit, error.needed + search_cost, "the tools that must be sent"
                     ) from None
-        self._take({self._pool.named(i): i for i in self._pool.ours if chosen.forms[i] is not None}, chosen.forms, {})
+        self._store_variants(
+            {
+                self._catalog.function_name(i): i
+                for i in self._catalog.function_indices
+                if chosen.variants[i] is not None
+            },
+            chosen.variants,
+            {},
+        )
 
-    def _grow(self, query: Query, whole: Collection[str], missing: Collection[str]) -> bool:
-        """Adds tools at the end; False where there is no room."""
-        pool = self._pool
-        places = [pool.names[name] for name in missing]
+    def _grow(self, query: Query, pinned: Collection[str], missing: Collection[str]) -> bool:
+        """Adds tools at the end. Returns False if they do not fit."""
+        pool = self._catalog
+        positions = [pool.index_by_name[name] for name in missing]
         try:
-            spent = pool.total(self._rendered())
-            chosen = pool.choose(query, self._limit, whole, missing, among=places, taken=spent)
+            spent = pool.count_tokens(self._rendered())
+            chosen = pool.allocate(query, self._limit, pinned, missing, candidates=positions, spent_tokens=spent)
         except BudgetTooSmallError:
             return False
-        self._take({pool.named(i): i for i in sorted(places)}, chosen.forms, self.state["forms"])
+        self._store_variants(
+            {pool.function_name(i): i for i in sorted(positions)}, chosen.variants, self.state["forms"]
+        )
         return True
 
-    def _take(self, places: Mapping[str, int], forms: Sequence[Any | None], kept: Mapping[str, Any]) -> None:
-        """Sends these from now on, after those in `kept`, and remembers what is not sent whole."""
-        pool = self._pool
-        fresh = {name: None if forms[i] is pool.tools[i] else json.dumps(forms[i]) for name, i in places.items()}
-        self.state["forms"] = {**kept, **fresh}
+    def _store_variants(
+        self, positions: Mapping[str, int], variants: Sequence[Any | None], kept: Mapping[str, Any]
+    ) -> None:
+        """Sends these from now on, after those in `kept`, and stores the schemas of what is not sent complete."""
+        pool = self._catalog
+        new = {name: None if variants[i] is pool.tools[i] else json.dumps(variants[i]) for name, i in positions.items()}
+        self.state["forms"] = {**kept, **new}
         sent = self.state["forms"]
-        gone = [dump_tool(pool.tools[i]) for name, i in pool.names.items() if sent.get(name, "") is not None]
-        if gone:
-            put_texts(self._compressor.store, {compute_ref(text): text for text in gone})
+        originals = [
+            dump_tool(pool.tools[i]) for name, i in pool.index_by_name.items() if sent.get(name, "") is not None
+        ]
+        if originals:
+            put_texts(self._compressor.store, {compute_ref(text): text for text in originals})
 
     def _rendered(self) -> list[Any]:
-        """What is sent: native tools first where they stood, functions in the order chosen, `find_tool` before what was
-        added later."""
-        pool, forms = self._pool, self.state["forms"]
+        """The tools to send: native tools, `find_tool`, then the functions in the order in which they were selected."""
+        pool, variants = self._catalog, self.state["forms"]
         out = [pool.tools[i] for i, function in enumerate(pool.functions) if function is None]
-        out += [self._finder_schema()] if self._finder_cost() else []
-        return out + [pool.tools[pool.names[n]] if form is None else json.loads(form) for n, form in forms.items()]
+        out += [self._search_tool_schema()] if self._search_tool_cost() else []
+        return out + [
+            pool.tools[pool.index_by_name[n]] if text is None else json.loads(text) for n, text in variants.items()
+        ]
 
-    def _finder_schema(self) -> dict[str, Any]:
-        first = self._pool.functions[self._pool.ours[0]]
-        if first is not None and first.key == "input_schema":
+    def _search_tool_schema(self) -> dict[str, Any]:
+        first = self._catalog.functions[self._catalog.function_indices[0]]
+        if first is not None and first.schema_key == "input_schema":
             return search_tool.schema("anthropic")
-        return search_tool.schema("openai_chat" if first is not None and first.outer else "openai_responses")
+        return search_tool.schema("openai_chat" if first is not None and first.wrapper_key else "openai_responses")
 
-    def _finder_cost(self) -> int:
-        named = search_tool.NAME in self._pool.names  # the caller's own, or ours that they have listed themselves
-        return self._pool.cost(self._finder_schema()) if self._finder and not named else 0
+    def _search_tool_cost(self) -> int:
+        named = search_tool.NAME in self._catalog.index_by_name  # the caller has a tool of this name, or lists ours
+        return self._catalog.cost(self._search_tool_schema()) if self._offers_search and not named else 0
 
 
-def _turn(context: Context) -> str:
-    """Which request of the user's this is."""
+def _request_id(context: Context) -> str:
+    """Identifies the last user request."""
     users = [turn for turn in context.turns if turn.role == "user"]
-    said = [slot.text for slot in users[-1].slots] if users else []
-    return compute_ref(json.dumps([len(users), said]))
+    texts = [slot.text for slot in users[-1].slots] if users else []
+    return compute_ref(json.dumps([len(users), texts]))

@@ -20,7 +20,7 @@ from compressor.scoring.heuristic import HeuristicScorer
 from compressor.sessions.summaries.claims import claims
 from compressor.sessions.summaries.passage import Passage, clip, one_line
 from compressor.sessions.summaries.summary import SummaryLine
-from compressor.text.segmenters import SHORT, segment_speech, segment_text
+from compressor.text.segmenters import MAX_SINGLE_UNIT_CHARS, segment_speech, segment_text
 from compressor.text.segmenters.base import SegmentedText, UnitFlag
 from compressor.text.segmenters.sentences import segment_prose
 from compressor.text.segmenters.span_layout import build_layout
@@ -190,7 +190,7 @@ def _layout(p: Passage) -> SegmentedText:
         return segment_text(p.text, p.name or "")
     if p.kind == "tool_call":
         return build_layout("prose", p.text, [0])
-    return segment_prose(p.text) if len(p.text) < SHORT else segment_speech(p.text)
+    return segment_prose(p.text) if len(p.text) < MAX_SINGLE_UNIT_CHARS else segment_speech(p.text)
 
 
 def _costs(found: SegmentedText, counter: TokenCounter) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Lossless codecs: a text that repeats itself is written shorter, and decoding returns every character.
 
-`encode_losslessly` applies the codecs for one text (`LOSSLESS_CODECS`, in order). `back_references` works across the tool
-outputs of a context and is applied first; `json_tables` encodes JSON, which the codecs for text leave alone.
+`encode_losslessly` applies the codecs for one text (`LOSSLESS_CODECS`, in order). `back_references` works across the
+tool outputs of a context and is applied first; `json_tables` encodes JSON, which the codecs for text leave alone.
 """
 
 from __future__ import annotations

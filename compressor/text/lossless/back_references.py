@@ -1,13 +1,12 @@
-"""Folds what an earlier tool output of the same context already says: a file printed again after an edit, a test run
-twice, a listing asked for again.
+"""Replaces what an earlier tool output of the same context already holds by a note, for example a file printed again.
 
     [tool result 7 again]                                       all of it
     [lines 290-340 of tool result 7 again]                      lines with these printed numbers
     [lines 286-336 of tool result 7 again, now 290-340]         the same lines, numbered anew
     [12 lines of tool result 7 again, from its line 30]         lines without numbers, counted from 1
 
-Tool results are counted from 1 in the context, and the notes mean their original text, whatever was folded there.
-Only whole lines are matched, four or more in a row. Knows nothing of messages; works before the folds of one text.
+Tool results are counted from 1 in the context, and a note means their original text, however that was encoded. Only
+whole lines are matched, four or more in a row. This codec is applied before those for one text.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from itertools import count
 
 from compressor.text.lossless.line_numbers import LineNumberStyle, NumberedLines, contents, find_style, windows
 
-SHORTEST = 4  # lines in a run
-CANDIDATES = 8  # the newest places kept for each four lines: bounds the work where lines repeat without end
-WORTH = 80  # characters, indentation aside, that a run must have: a note is 12 to 20 tokens
+MIN_LINES = 4  # lines in a run
+MAX_CANDIDATES = 8  # the newest places kept for each four lines; bounds the work where lines repeat without end
+MIN_RUN_CHARS = 80  # characters without indentation that a run must have: a note takes 12 to 20 tokens
 
 _NUMBERED = r"\[lines (\d{1,7})-(\d{1,7}) of tool result (\d{1,9}) again(?:, now (\d{1,7})-\d{1,7})?\]"
 _PLAIN = r"\[(\d{1,9}) lines of tool result (\d{1,9}) again, from its line (\d{1,9})\]"
@@ -34,8 +33,13 @@ _WHOLE = re.compile(r"^\[tool result (\d{1,9}) again\](?=\n|\Z)", re.M)
 
 @dataclass(frozen=True, slots=True)
 class BackReferenceSource:
-    """Where a folded stretch stands in full: lines `start` to `stop` (0-based, half-open, split at `\\n`) of the
-    original text of tool result `label`."""
+    r"""Where a replaced run stands in full.
+
+    Attributes:
+        label: The number of the tool result, from 1.
+        start: The first line of its original text, from 0, split at `\\n`.
+        stop: The line after the last.
+    """
 
     label: int
     start: int
@@ -44,7 +48,7 @@ class BackReferenceSource:
 
 @dataclass(frozen=True, slots=True)
 class BackReferencedText:
-    """The folded text and, in order, what its notes stand for."""
+    """An encoded text and the sources of its notes, in order."""
 
     text: str
     sources: tuple[BackReferenceSource, ...]
@@ -77,7 +81,7 @@ class _Text:
 
 
 class BackReferenceCodec:
-    """The tool outputs of one context, in order: `encode` each against those before it, then `add` it.
+    """Encodes the tool outputs of one context in order: `encode` each against those before it, then `add` it.
 
     Work and memory grow linearly with the text added.
     """
@@ -95,7 +99,7 @@ class BackReferenceCodec:
         self._parsed: tuple[_Text, list[int]] | None = None  # by `encode`, for the `add` that follows
 
     def add(self, label: int, text: str) -> None:
-        """Registers the original text of tool result `label`. A label is used once (`ValueError`)."""
+        """Registers the original text of tool result `label`; raises ValueError if the label was used before."""
         if label in self._texts:
             raise ValueError(f"tool result {label} was added before")
         parsed, ids = self._parse(text)
@@ -113,7 +117,7 @@ class BackReferenceCodec:
         older += [-1] * (len(self._all) - len(older))
 
     def encode(self, text: str) -> BackReferencedText | None:
-        """The text with what earlier outputs hold replaced by notes, proven by decoding; None if that gains nothing."""
+        """Returns the text with notes for repeated lines, verified by decoding, or None if nothing is gained."""
         if "tool result" in text and (_NOTE.search(text) or _WHOLE.search(text)):
             return None
         label = self._labels.get(text)
@@ -137,8 +141,8 @@ class BackReferenceCodec:
                 continue
             source, note = self._longest(parsed, ids, i, place)
             size = source.stop - source.start
-            if size < SHORTEST or sum(map(len, map(str.strip, lines[i : i + size]))) < WORTH:
-                i += max(1, size - SHORTEST + 1)
+            if size < MIN_LINES or sum(map(len, map(str.strip, lines[i : i + size]))) < MIN_RUN_CHARS:
+                i += max(1, size - MIN_LINES + 1)
                 continue
             out += lines[done:i]
             out.append(note)
@@ -149,8 +153,8 @@ class BackReferenceCodec:
             return None
         return BackReferencedText(folded, tuple(sources))
 
-    def decode(self, folded: str, lookup: Callable[[int], str]) -> str:
-        """The original of a folded text. `lookup` gives the original text of a tool result by its label."""
+    def decode(self, encoded: str, lookup: Callable[[int], str]) -> str:
+        """Returns the original of an encoded text; `lookup` returns the original text of a tool result by its label."""
         texts: dict[int, _Text] = {}
 
         def text_of(label: int) -> _Text:
@@ -158,7 +162,7 @@ class BackReferenceCodec:
                 texts[label] = _Text(lookup(label))
             return texts[label]
 
-        return _decode(folded, text_of)
+        return _decode(encoded, text_of)
 
     def _parse(self, text: str) -> tuple[_Text, list[int]]:
         """The text and an id for each line; the id of a numbered line is that of its content in its style."""
@@ -178,11 +182,14 @@ class BackReferenceCodec:
         return self._parsed
 
     def _longest(self, parsed: _Text, ids: list[int], i: int, place: int) -> tuple[BackReferenceSource, str]:
-        """The longest run that starts at line `i` and stands at `place` or an older one, the newest of those that tie,
-        and its note. It stays within one window, or outside of any, here and there. It may be shorter than four."""
+        """The longest run from line `i` on that also stands at `place` or an older place, and its note.
+
+        Of equally long runs the newest wins. A run stays within one window, or outside of all, in both texts. It may be
+        shorter than `MIN_LINES`.
+        """
         window, stop = parsed.around(i)
         best, note = BackReferenceSource(0, 0, 0), ""
-        for _ in range(CANDIDATES):
+        for _ in range(MAX_CANDIDATES):
             k = bisect_right(self._starts, place) - 1
             label, start = self._order[k], place - self._starts[k]
             text = self._texts[label]
@@ -216,11 +223,11 @@ def _numbered_note(label: int, first: int, size: int, shift: int) -> str:
     return f"[lines {first}-{last} of tool result {label} again{now}]"
 
 
-def _common(a: list[int], i: int, b: list[int], j: int, most: int) -> int:
-    """How many elements from a[i] on equal those from b[j] on, at most `most`."""
+def _common(a: list[int], i: int, b: list[int], j: int, limit: int) -> int:
+    """How many elements from a[i] on equal those from b[j] on, at most `limit`."""
     size = 0
-    while size < most:
-        step = min(64, most - size)
+    while size < limit:
+        step = min(64, limit - size)
         x, y = a[i + size : i + size + step], b[j + size : j + size + step]
         if x != y:
             return size + next(k for k, (p, q) in enumerate(zip(x, y, strict=True)) if p != q)

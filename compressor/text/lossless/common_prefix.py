@@ -5,9 +5,9 @@
     sql/compiler.py                                      48:class DatabaseError(Error):
     sql/where.py
 
-Groups are not nested, and are chosen to save the most characters. A path that an agent is about to use should stay in one
-piece, so folders are taken out of long listings only, where most lines will not be used. Lines of logs are the task of
-`log_templates`.
+Groups are not nested, and are chosen to save the most characters. A path that an agent is about to use should stay in
+one piece, so folders are taken out of long listings only, where most lines will not be used. Lines of logs are the task
+of `log_templates`.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class CommonPrefixCodec:
 def groups(heads: list[str], folders: bool) -> list[tuple[int, int, str]]:
     """Returns the disjoint runs of lines that save the most characters.
 
-    The shared prefixes of neighbours span a tree of runs, in which a deeper run shares more. From the leaves up, each run
-    is taken whole or left to the best of its parts. Linear in the lines, apart from the comparisons of paths.
+    The shared prefixes of neighbours span a tree of runs, in which a deeper run shares more. From the leaves up, each
+    run is taken whole or left to the best of its parts. Linear in the lines, apart from the comparisons of paths.
 
     Args:
         heads: The path at the start of each line, or "".

@@ -1,12 +1,12 @@
-"""Folds a JSON text into a shorter JSON text that says the same, and proves it. Drops nothing, scores nothing.
+"""Writes a JSON text as a shorter JSON text with the same meaning, and verifies it.
 
-Whitespace goes; a list of records becomes one header and rows:
+Whitespace goes, and a list of records becomes one header and rows:
 
     {"columns":["id","price.low",{"status":"open"}],"rows":[[1,3.5],[2,"(absent)"]]}
 
-A column written as an object is the same in every row. `"(absent)"` is a key the record does not have, which is not
-null and not "". An object of records gets a first column `(key)`; `(key)=id` says that the key equals that column.
-A list of lists of records of one shape has `groups` of rows. The result is JSON again, readable without a key.
+A column written as an object is the same in every row. `"(absent)"` is a key that the record does not have, which is
+neither null nor "". An object of records gets a first column `(key)`; `(key)=id` says that the key equals that column.
+A list of lists of records of one shape has `groups` of rows. The result is JSON again and needs no explanation.
 """
 
 from __future__ import annotations
@@ -30,16 +30,26 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class JsonStyle:
-    """How a JSON text was written: what `json.dumps` needs to write the same bytes again."""
+    """How a JSON text was written, so that `json.dumps` can write the same bytes again.
+
+    Attributes:
+        indent: The indentation.
+        separators: The separators of items and of keys.
+        ascii: Whether other characters were escaped.
+        lines: True for NDJSON, one value a line.
+        head: The whitespace before the value.
+        tail: The whitespace after it.
+    """
 
     indent: int | str | None
     separators: tuple[str, str]
     ascii: bool
-    lines: bool = False  # NDJSON: one value a line
-    head: str = ""  # whitespace around the value
+    lines: bool = False
+    head: str = ""
     tail: str = ""
 
     def dump(self, value: Any) -> str:
+        """Writes a value in this style."""
         if self.lines:
             body = "\n".join(self._one(v) for v in value)
         else:
@@ -52,14 +62,19 @@ class JsonStyle:
 
 @dataclass(frozen=True, slots=True)
 class ParsedJson:
-    """A JSON text's value; `lines` if it is NDJSON (the value is then the list of them)."""
+    """The value of a JSON text.
+
+    Attributes:
+        value: The value, or the list of the values of NDJSON.
+        lines: Whether the text is NDJSON.
+    """
 
     value: Any
     lines: bool
 
 
 def parse(text: str) -> ParsedJson | None:
-    """Reads a JSON or NDJSON text that holds an object or a list. None for anything else, or nested beyond reason."""
+    """Parses a JSON or NDJSON text with an object or a list; returns None for anything else or if nested too deep."""
     body = text.strip()
     if not body or body[0] not in "{[":
         return None
@@ -93,7 +108,7 @@ def _too_deep(body: str) -> bool:
 
 
 def detect_json_style(text: str, parsed: ParsedJson) -> JsonStyle | None:
-    """The style that writes exactly this text again from its value, or None if there is none."""
+    """Returns the style that writes exactly this text again from its value, or None if there is none."""
     body, value, lines = text.strip(), parsed.value, parsed.lines
     start = text.index(body[0])
     head, tail = text[:start], text[start + len(body) :]
@@ -118,23 +133,23 @@ def detect_json_style(text: str, parsed: ParsedJson) -> JsonStyle | None:
 
 
 def encode_value(value: Any, ascii_only: bool = False) -> str:
-    """The folded JSON text of a value."""
+    """Returns the encoded JSON text of a value."""
     return TableWriter(ascii_only).emit(value)
 
 
 def needs_ascii(text: str) -> bool:
-    """Whether a JSON text holds lone surrogates, which must stay escaped."""
+    """Returns whether a JSON text holds lone surrogates, which must stay escaped."""
     return _SURROGATE.search(text) is not None
 
 
 def encode(text: str) -> str | None:
-    """The folded form of a JSON text, or None where there is none that provably rebuilds it byte for byte."""
+    """Returns the encoded form of a JSON text, or None if it does not decode to the same bytes."""
     parsed = parse(text)
     return None if parsed is None else encode_parsed(text, parsed)
 
 
 def encode_parsed(text: str, parsed: ParsedJson) -> str | None:
-    """`fold` for a text already parsed."""
+    """Encodes a text that is parsed already; see `encode`."""
     folded = encode_value(parsed.value, needs_ascii(text))
     if len(folded) >= len(text):
         return None
@@ -143,12 +158,12 @@ def encode_parsed(text: str, parsed: ParsedJson) -> str | None:
 
 
 def decode(folded: str, style: JsonStyle) -> str:
-    """The exact text that `fold` was given."""
+    """Returns the exact text that `encode` was given."""
     return style.dump(decode_value(json.loads(folded)))
 
 
 def scalar(value: Any) -> str:
-    """JSON text of a number, boolean or null. (`json.dumps` takes ten times as long for these.)"""
+    """Returns the JSON text of a number, boolean or null; `json.dumps` takes ten times as long for these."""
     if value is None:
         return "null"
     if value is True:
@@ -161,12 +176,17 @@ def scalar(value: Any) -> str:
 
 
 class TableWriter:
-    """Writes values in the folded form. `quote` writes one string."""
+    """Writes values in the encoded form.
+
+    Attributes:
+        quote: Writes one string.
+    """
 
     def __init__(self, ascii_only: bool = False) -> None:
         self.quote: Callable[[str], str] = _quote_ascii if ascii_only else _quote
 
     def emit(self, value: Any) -> str:
+        """Returns the JSON text of a value, with tables where they fit."""
         kind = type(value)
         if kind is str:
             return self.quote(value)
@@ -183,11 +203,11 @@ class TableWriter:
         return scalar(value)
 
     def cells(self, column: list[Any]) -> list[str]:
-        """A column's cells as JSON texts."""
+        """Returns the cells of a column as JSON texts."""
         return [ABSENT_CELL if v is ABSENT else self.emit(v) for v in column]
 
     def header(self, table: RecordTable) -> tuple[list[str], list[list[str]]]:
-        """Header entries and, for each entry that varies by row, its cells as texts."""
+        """Returns the header entries and, for each entry that varies by row, its cells as texts."""
         names: list[str] = []
         columns: list[list[str]] = []
         texts = [self.cells(c) for c in table.columns]
@@ -234,7 +254,7 @@ class TableWriter:
 
 
 def decode_value(value: Any) -> Any:
-    """The value that was folded. Anything that only looks like a table is caught by `fold`'s comparison."""
+    """Returns the value that was encoded. Data that only looks like a table is caught by the comparison in `encode`."""
     if isinstance(value, list):
         return [decode_value(v) for v in value]
     if not isinstance(value, dict):

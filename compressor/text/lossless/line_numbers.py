@@ -1,11 +1,13 @@
-"""Folds line-numbered windows (`12:code`, `    12\\tcode`, `12|code`, `12→code`): every tenth line keeps its number.
+r"""Leaves out most numbers of numbered lines (`12:code`, `    12\\tcode`, `12|code`, `12→code`).
+
+Every tenth line keeps its number.
 
     [lines numbered every 10]         The first line of a window, the first after a gap and every tenth keep the
     147:    def get(self):            number, so that an agent that edits by line number still finds its way. A line
             return self.x             without a number is one more than the line above it; where the numbering ends
     [end of numbered lines]           before the text does, a note says so.
 
-Also tells `repeats` which lines of a text are numbered, and how. Knows nothing of what the lines say.
+`back_references` uses this module to find which lines of a text are numbered, and how.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ NOTE = "[lines numbered every 10]"
 END = "[end of numbered lines]"
 EVERY = 10
 
-# A line that ends a window without another word: a note that stands for lines of an earlier output (see `repeats`), or
-# the mark of a cut.
+# A line that ends a window without a note: a note for lines of an earlier output (see `back_references`), or the sign
+# of a cut.
 _AGAIN = (
     r"lines \d+-\d+ of tool result \d+ again(?:, now \d+-\d+)?|\d+ lines of tool result \d+ again, from its line \d+"
 )
@@ -35,19 +37,24 @@ _BLOCK = 256
 _NUMBER = re.compile(r"( {0,12})(0|[1-9]\d{0,6})( \||[:\t|→ ])")
 _PAIR = re.compile(rf"\n{_NUMBER.pattern}.*\n(?= {{0,12}}([1-9]\d{{0,6}})\3)")
 _PAIRS_TRIED = 64
-#: Content that could be taken for a number or a note once its own number is gone, and so keeps it.
+#: Content that could be taken for a number or a note without its own number, which it therefore keeps.
 _SPEAKS = re.compile(rf"\n[ \t]*[\d\[{ELLIPSIS}]")
 _SPEAKING = frozenset(f"0123456789[{ELLIPSIS}")
 
 
 class LineNumberStyle(NamedTuple):
-    """How numbers are written: right-justified to `width` characters (0: not padded), then `sep`."""
+    """How line numbers are written.
+
+    Attributes:
+        width: The characters to which numbers are right-justified, or 0.
+        sep: The text after the number.
+    """
 
     width: int
     sep: str
 
     def heads(self, first: int, count: int) -> list[str]:
-        """What stands before the content of the lines numbered `first`, `first + 1`, ..."""
+        """Returns the number prefixes of `count` lines from number `first` on."""
         block, skip = divmod(first, _BLOCK)
         out: list[str] = []
         while len(out) < skip + count:
@@ -63,7 +70,13 @@ def _heads(style: LineNumberStyle, block: int) -> list[str]:
 
 
 class NumberedLines(NamedTuple):
-    """Lines `start` to `stop` of a text (0-based, half-open) are numbered `number`, `number + 1`, ..."""
+    """A run of lines with consecutive numbers.
+
+    Attributes:
+        start: The first line, from 0.
+        stop: The line after the last.
+        number: The number of the first line.
+    """
 
     start: int
     stop: int
@@ -71,8 +84,10 @@ class NumberedLines(NamedTuple):
 
 
 def find_style(text: str) -> LineNumberStyle | None:
-    """The style of the first two lines (the very first aside) that are numbered one after the other, or None. Gives up
-    after 64 pairs of lines that begin with numbers and do not count up."""
+    """Returns the style of the first two lines with consecutive numbers, or None.
+
+    The very first line is not looked at. The search ends after 64 pairs of lines whose numbers do not count up.
+    """
     for tried, m in enumerate(_PAIR.finditer(text)):
         if int(m[4]) == int(m[2]) + 1:
             return _style(m)
@@ -93,7 +108,7 @@ def _number(style: LineNumberStyle) -> str:
 
 
 def windows(lines: list[str], style: LineNumberStyle) -> Iterator[NumberedLines]:
-    """All windows of a text, single numbered lines included, in order."""
+    """Yields all runs of numbered lines in order, single lines included."""
     match = re.compile(_number(style)).match
     i, end = 0, len(lines)
     while i < end:
@@ -132,6 +147,7 @@ class LineNumberCodec:
     name = "numbering"
 
     def encode(self, text: str) -> str | None:
+        """See `LosslessCodec.encode`."""
         style = find_style(text)
         if style is None or NOTE in text or END in text:
             return None
@@ -158,11 +174,12 @@ class LineNumberCodec:
             out += lines[at:]
         return verified(self, text, "\n".join(out))
 
-    def decode(self, folded: str) -> str:
-        before, _, body = f"\n{folded}".partition(f"\n{NOTE}\n")
+    def decode(self, encoded: str) -> str:
+        """See `LosslessCodec.decode`."""
+        before, _, body = f"\n{encoded}".partition(f"\n{NOTE}\n")
         m = _NUMBER.match(body)
         if m is None:
-            return folded
+            return encoded
         style = _style(m)
         marks = re.compile(rf"\n(?:{_number(style)}|({re.escape(END)}(?=\n|\Z))|{_BREAK})")
         body = f"\n{body}"
@@ -187,7 +204,7 @@ def _thinned(lines: list[str], w: NumberedLines, style: LineNumberStyle) -> list
 
 
 def _thick(body: str, mark: re.Match[str], stop: int, style: LineNumberStyle) -> str:
-    """The stretch from a mark to the next as it was, each line after a `\\n`."""
+    r"""The stretch from a mark to the next as it was, each line after a `\\n`."""
     if mark[1] is None:
         return body[mark.end() if mark[2] else mark.start() : stop]
     first, *rest = body[mark.start() + 1 : stop].split("\n")

@@ -1,4 +1,4 @@
-"""Folds log lines of one make: the words they share once, then the values of each line, in the order of the log.
+"""Writes the words that log lines share once, then the values of each line, in the order of the log.
 
     [log lines by template: "A: x y" is A with <1> = x, <2> = y]
     [A: 2015-07-29 <1> - INFO  [main:Server@595] - Established session <2> for client <3>]
@@ -6,9 +6,11 @@
     2015-07-29 21:34:46,001 - ERROR [main:Server@180] - Unexpected Exception:
     A: 21:34:48,285 0x14ed93111f2002b /10.10.34.22:47073
 
-A value is a piece without spaces that holds a digit. A value that all lines of a template have stays in its words; so
-does one that many have (a date, say), in a template of their own. Lines without a template stay as they are. Touches
-only texts whose lines begin alike (a time, a host) and of which it saves a good share.
+A value is a piece without spaces that holds a digit. A value that all lines of a template have stays in its words; one
+that many have (a date, say) stays in the words of a template of its own. Lines without a template stay as they are.
+Only texts whose lines begin alike (a time, a host), and of which enough is saved, are encoded.
+
+This is our own code because drain3 clusters lines but cannot give the exact text back.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from typing import NamedTuple
 from compressor.text.lossless.base import verified
 
 NOTE = '[log lines by template: "A: x y" is A with <1> = x, <2> = y]'
-SHORTEST = 4  # lines of one template
-SHARE = 0.15  # of the text that must be saved: a folded log is harder to read
+MIN_LINES = 4  # lines of one template
+MIN_SAVED_FRACTION = 0.15  # of the text that must be saved: an encoded log is harder to read
 HEADER_COST = 8  # characters of a template's line beside its words
 
 _HOLE = "\0"
@@ -40,7 +42,13 @@ _SHAPE = str.maketrans("123456789", "000000000")
 
 
 class LogTemplate(NamedTuple):
-    """`words` with `<1>`, `<2>`, ... where the values of the columns `slots` go; `rows` are the lines of its make."""
+    """A template of log lines.
+
+    Attributes:
+        words: The shared text with `<1>`, `<2>`, ... in place of values.
+        slots: The columns of the values.
+        rows: The indices of its lines.
+    """
 
     words: str
     slots: list[int]
@@ -48,11 +56,12 @@ class LogTemplate(NamedTuple):
 
 
 class LogTemplateCodec:
-    """The fold."""
+    """Writes the shared words of log lines once."""
 
     name = "templates"
 
     def encode(self, text: str) -> str | None:
+        """See `LosslessCodec.encode`."""
         if _HOLE in text or NOTE in text or not _begins_alike(text):
             return None
         lines = text.split("\n")
@@ -69,7 +78,7 @@ class LogTemplateCodec:
             at = to
         found: list[LogTemplate] = []
         for shape, rows in makes.items():
-            if len(rows) >= SHORTEST and _HOLE in shape:
+            if len(rows) >= MIN_LINES and _HOLE in shape:
                 found += _templates(shape.split(_HOLE), rows, values, lines)
         found.sort(key=lambda t: t.rows[0])
         head = [NOTE]
@@ -79,12 +88,13 @@ class LogTemplateCodec:
                 of = values[i]
                 lines[i] = " ".join([f"{name}:", *[of[slot] for slot in slots]])
         folded = "\n".join(head + lines)
-        return verified(self, text, folded) if len(folded) <= (1 - SHARE) * len(text) else None
+        return verified(self, text, folded) if len(folded) <= (1 - MIN_SAVED_FRACTION) * len(text) else None
 
-    def decode(self, folded: str) -> str:
-        lines = folded.split("\n")
+    def decode(self, encoded: str) -> str:
+        """See `LosslessCodec.decode`."""
+        lines = encoded.split("\n")
         if lines[0] != NOTE:
-            return folded
+            return encoded
         formats: dict[str, tuple[str, int]] = {}
         at = 1
         for name, line in zip(_NAMES, lines[1:], strict=False):
@@ -107,11 +117,13 @@ class LogTemplateCodec:
 
 
 def _begins_alike(text: str) -> bool:
-    """Whether two fifths of the lines in the middle of a text begin alike, digits aside, with four digits or more: it
-    is a log. The gutter of a numbered file does not count: it is followed by spaces, or by something else each time."""
+    """Whether two fifths of the lines in the middle of a text begin alike, digits aside, with four digits or more.
+
+    It is a log. The gutter of a numbered file does not count: it is followed by spaces, or by something else each time.
+    """
     middle = max(0, (len(text) - _SAMPLE) // 2)
     starts = _STARTS.findall(text, middle, middle + _SAMPLE)
-    if len(starts) < SHORTEST:
+    if len(starts) < MIN_LINES:
         return False
     shape, count = Counter("\n".join(starts).translate(_SHAPE).split("\n")).most_common(1)[0]
     return count >= 0.4 * len(starts) and shape.count("0") >= 4 and "   " not in shape
@@ -141,7 +153,7 @@ def _templates(
             continue
         gain = len(sentence) + HEADER_COST
         for value, n in counts.items():
-            gain += n * (len(value) + 1) - len(sentence) - HEADER_COST if n >= SHORTEST else -n * len(sentence)
+            gain += n * (len(value) + 1) - len(sentence) - HEADER_COST if n >= MIN_LINES else -n * len(sentence)
         if gain > best:
             best, by = gain, c
     if by >= 0:
@@ -149,7 +161,7 @@ def _templates(
         for i, value in zip(rows, columns[by], strict=True):
             parts[value].append(i)
         for part in parts.values():
-            if len(part) >= SHORTEST:
+            if len(part) >= MIN_LINES:
                 yield from _templates(shape, part, values, lines)
         return
     saved = sum(len(lines[i]) - 3 - sum(len(values[i][s]) + 1 for s in slots) for i in rows)

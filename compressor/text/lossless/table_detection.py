@@ -45,7 +45,7 @@ class RecordTable:
 
 
 def detect_table(value: Any) -> RecordTable | None:
-    """Returns the table of a list or an object of records, or None if it has no common shape or a table saves nothing."""
+    """Returns the table of a list or object of records, or None if it has no common shape or saves nothing."""
     if type(value) is dict:
         if len(value) < 2 or not all(type(v) is dict for v in value.values()):
             return None

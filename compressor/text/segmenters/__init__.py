@@ -1,4 +1,4 @@
-"""Segmenters: find what a text is and cut it into units. `base.Layout` is what they give."""
+"""Segmenters find the content type of a text and divide it into units; each returns a `SegmentedText`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compressor.text.segmenters.span_layout import build_layout
 
 __all__ = ["detect_content_type", "find_pasted_content", "segment_speech", "segment_text"]
 
-SHORT = 160  # characters of speech that stay or go together: a sentence or two
+MAX_SINGLE_UNIT_CHARS = 160  # speech up to this length, a sentence or two, is one unit
 #: The module and the function for each content type: loaded on first use.
 _SEGMENTERS = {
     "code": ("code", "segment_code"),
@@ -27,7 +27,15 @@ _SEGMENTERS = {
 
 
 def segment_text(text: str, hint: str = "") -> SegmentedText:
-    """The layout of a text. `hint`: a file name, or the tool call that made it. With all units kept it is the text."""
+    """Divides a text into units by its content type.
+
+    Args:
+        text: Any text.
+        hint: A file name, or the tool call that produced the text.
+
+    Returns:
+        The units. Rendering all of them gives the text.
+    """
     if not text:
         return build_layout("prose", "", [])
     kind = detect_content_type(text, hint)
@@ -50,8 +58,8 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
 
 
 def segment_speech(text: str) -> SegmentedText:
-    """The layout of what a user or an agent says: sentences, or markdown. It is no data, so nothing else is tried."""
-    if len(text) < SHORT:
+    """Divides what a user or an agent says into sentences or, if it looks like markdown, into blocks of markdown."""
+    if len(text) < MAX_SINGLE_UNIT_CHARS:
         return build_layout("prose", text, [0] if text else [])
     if "```" in text or "\n#" in text or text.startswith("#") or "\n|" in text:
         from compressor.text.segmenters.markdown import segment_markdown

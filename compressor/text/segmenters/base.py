@@ -1,7 +1,4 @@
-"""What a segmenter gives: a `SegmentedText`, a text cut into units with what is needed to write it again from some of them.
-
-Layouts know structure. They know no query, no score, no budget and no message.
-"""
+"""The result of a segmenter: `SegmentedText`, a text divided into units that can be written again from some of them."""
 
 from __future__ import annotations
 
@@ -17,11 +14,11 @@ Mask = npt.NDArray[np.bool_]  # [n]
 
 
 class UnitFlag(IntFlag):
-    """What a unit is, as far as its text alone tells. A unit may carry several."""
+    """What a unit is, judged by its text alone. A unit may carry several flags."""
 
     NONE = 0
     ERROR = 1  # an error, failure, exception or fatal line; the frame lines of a traceback's end
-    HEADER = 2  # heading, table header, file or hunk header: names what follows
+    HEADER = 2  # heading, table header, file or hunk header: it names what follows
     SIGNATURE = 4  # a definition's first line (def, class, func, ...)
     SUMMARY = 8  # a line that sums up (`3 failed, 10 passed`, `Found 66 matches`, totals)
     COMMENT = 16  # comment or docstring
@@ -31,16 +28,16 @@ class UnitFlag(IntFlag):
 
 
 class SegmentedText(Protocol):
-    """A text cut into units.
+    """A text divided into n units.
 
-    kind: "json", "log", "code", "diff", "table", "markdown", "html", "search", "trace", "prose", ...
-    text: what `spans` refer to: the source text, or the units' own texts end to end where units are no stretches of it.
-    spans: [n, 2] int32, in order, not overlapping: where each unit stands in `text`.
-    parents: [n] int32: the unit that has to be kept if this one is (a table's header, the enclosing def), or -1.
-        A parent always stands before its children.
-    flags: [n] uint16 of `UnitFlag`.
-    columns: [n] int32, which column of a table a unit belongs to, an index into `column_names`; -1 outside tables. A
-        cell whose parent has a column, too, belongs to that unit's record.
+    Attributes:
+        kind: "json", "log", "code", "diff", "table", "markdown", "html", "search", "trace", "prose", ...
+        text: The text that `spans` refer to: the source text, or the texts of the units end to end where a unit is not
+            one range of the source.
+        spans: [n, 2] int32, in order and without overlap: the place of each unit in `text`.
+        parents: [n] int32: the unit that must be kept if this one is (a table's header, the enclosing def), or -1. A
+            parent always comes before its children.
+        flags: [n] uint16 of `UnitFlag`.
     """
 
     kind: str
@@ -50,17 +47,30 @@ class SegmentedText(Protocol):
     flags: npt.NDArray[np.uint16]
 
     @property
-    def columns(self) -> npt.NDArray[np.int32]: ...
+    def columns(self) -> npt.NDArray[np.int32]:
+        """[n] the index into `column_names` of each unit's column, -1 outside tables.
+
+        A cell whose parent has a column as well belongs to the record of that unit.
+        """
+        ...
 
     @property
-    def column_names(self) -> Sequence[str]: ...
+    def column_names(self) -> Sequence[str]:
+        """The names of the columns."""
+        ...
 
     @property
     def source_spans(self) -> Sequence[Sequence[tuple[int, int]]]:
-        """For each unit the stretches of the source it stands for, in order. For accounts, not for the fast path."""
+        """The ranges of the source that each unit stands for, in order. For reports; too slow for the main path."""
         ...
 
     def render(self, keep: Mask) -> str:
-        """The text made of the kept units (ancestors of kept units are kept too), a visible `…` where a run of
-        units was left out. With everything kept: the source text, exactly."""
+        """Writes the text from the kept units and their ancestors, with a visible `…` for each run left out.
+
+        Args:
+            keep: [n] which units are kept.
+
+        Returns:
+            The text; the exact source text if everything is kept.
+        """
         ...

@@ -16,12 +16,12 @@ from compressor.text.segmenters.languages import hint_language, looks_like
 from compressor.text.segmenters.lines import line_starts
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
-PARSED = 300_000  # characters; larger inputs are cut by their lines
-LONGEST_LINE = 2000  # characters; a file with longer ones is minified or data
-SHORTEST_RUN = 3  # numbered lines; fewer in a row are not worth parsing
-LONGEST = 6000  # characters of one unit
+MAX_PARSED_CHARS = 300_000  # larger inputs are divided by their lines
+MAX_LINE_CHARS = 2000  # a file with longer lines is minified or data
+MIN_NUMBERED_LINES = 3  # shorter runs of numbered lines are not parsed
+MAX_UNIT_CHARS = 6000
 
-#: a line number as file viewers print it, and nothing else: `12:`, `   12\t`, `12| `, `12→`
+#: A line number as file viewers print it: `12:`, `   12\t`, `12| `, `12→`
 NUMBER = re.compile(r"[ \t]{0,8}(\d{1,7})(?::(?!\d)|\t|[ ]?[|│][ ]?|→)")
 _AROUND = re.compile(
     r"(?P<file>\[File: [^\n]*\]|(?:File|Path|Filename): [^\n]*|(?:Here's|Here is) the (?:result|content"
@@ -40,7 +40,7 @@ _AROUND_FLAGS = {
 
 
 def segment_code(text: str, hint: str = "") -> SpanLayout:
-    """Layout "code"."""
+    """Divides source code into statements, and listings of code with line numbers into their runs."""
     if not text:
         return build_layout("code", "", [])
     starts = line_starts(text)
@@ -48,14 +48,14 @@ def segment_code(text: str, hint: str = "") -> SpanLayout:
     if text.startswith("[File: ") or (len(numbers) > 1 and sum(n >= 0 for n in numbers) * 2 >= len(numbers)):
         return _window(text, hint, starts.tolist(), numbers)
     rows = _rows(text, hint_language(hint) or looks_like(text))
-    return build_layout("code", text, starts[rows.rows], rows.parents, rows.flags, rows.closes, LONGEST)
+    return build_layout("code", text, starts[rows.rows], rows.parents, rows.flags, rows.closes, MAX_UNIT_CHARS)
 
 
 def _rows(source: str, language: str | None) -> CodeRows:
-    """The units of a piece of code, by rows."""
-    if language is not None and len(source) <= PARSED and not source[:1].isspace():
+    """The units of a piece of code, by rows: by syntax tree if it parses, else by indentation."""
+    if language is not None and len(source) <= MAX_PARSED_CHARS and not source[:1].isspace():
         longest = max(map(len, source.split("\n")))
-        rows = rows_by_syntax_tree(source, language) if longest <= LONGEST_LINE else None
+        rows = rows_by_syntax_tree(source, language) if longest <= MAX_LINE_CHARS else None
         if rows is not None and rows.rows:
             rows.rows[0] = 0
             return rows
@@ -63,7 +63,7 @@ def _rows(source: str, language: str | None) -> CodeRows:
 
 
 def _numbers(text: str, starts: list[int]) -> list[int]:
-    """The line numbers the lines begin with, -1 where there is none."""
+    """[lines] the number that each line begins with, or -1."""
     match = NUMBER.match
     return [int(m.group(1)) if (m := match(text, s)) else -1 for s in starts]
 
@@ -94,7 +94,7 @@ def _window(text: str, hint: str, starts: list[int], numbers: list[int]) -> Span
         j = i + 1
         while j < size and numbers[j] == numbers[j - 1] + 1:
             j += 1
-        if j - i < SHORTEST_RUN:
+        if j - i < MIN_NUMBERED_LINES:
             units += range(i, j)
             parents += [file] * (j - i)
             flags += [0] * (j - i)
@@ -111,7 +111,7 @@ def _window(text: str, hint: str, starts: list[int], numbers: list[int]) -> Span
         flags += rows.flags
         closes += [base + c if c >= 0 else -1 for c in rows.closes]
         i = j
-    return build_layout("code", text, np.array(starts, np.int32)[units], parents, flags, closes, LONGEST)
+    return build_layout("code", text, np.array(starts, np.int32)[units], parents, flags, closes, MAX_UNIT_CHARS)
 
 
 def _path(line: str) -> str:

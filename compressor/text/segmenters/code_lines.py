@@ -46,7 +46,7 @@ _FLAGS = {"import": int(UnitFlag.IMPORT), "signature": int(UnitFlag.SIGNATURE), 
 
 
 def rows_by_indentation(code: str, language: str | None) -> CodeRows:
-    """The units of `code`, by rows (0-based, split at `\\n`). Never fails."""
+    r"""The units of `code`, by rows (0-based, split at `\\n`). Never fails."""
     lines = code.split("\n")
     inside = _inside(code, lines, language)
     hash_comments = language in _HASH or language == "python"
@@ -88,7 +88,7 @@ def rows_by_indentation(code: str, language: str | None) -> CodeRows:
         closes = -1
         if sibling >= 0:
             if _BRANCH.match(body):
-                # a chain's later branches stand under its first
+                # later branches of a chain are children of the first
                 parent = out.parents[sibling] if out.flags[sibling] & _CHAINED else sibling
                 flag |= _CHAINED
             elif _CLOSER.match(body):
@@ -127,8 +127,10 @@ def _paragraphs(out: CodeRows, lines: list[str], inside: list[int], row: int, un
 
 
 def _inside(code: str, lines: list[str], language: str | None) -> list[int]:
-    """For each row, what its first character stands in: 0 a statement, 1 a bracket, 2 a string or comment that began
-    on an earlier row; 3 = 0, with a string or comment of several rows beginning on it."""
+    """[rows] where each row begins: 0 in a statement, 1 in a bracket, 2 in a string or comment from an earlier row.
+
+    3 is 0 with a string or comment of several rows that begins on the row.
+    """
     if language in _INDENTED and language != "python":
         return [0] * len(lines)
     python = language == "python"
@@ -171,7 +173,8 @@ def _inside(code: str, lines: list[str], language: str | None) -> list[int]:
 def _tail_of_docstring(code: str) -> int:
     """Where the string ends in which a window of Python begins; 0 if it begins in code.
 
-    An odd number of triple quotes means that one string is cut; the first quotes tell on which side."""
+    An odd number of triple quotes means that one string is cut; the first quotes tell on which side.
+    """
     marks = list(re.finditer('"""', code))
     if len(marks) % 2 == 0:
         return 0

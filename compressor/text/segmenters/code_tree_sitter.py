@@ -18,8 +18,8 @@ from compressor.text.segmenters.base import UnitFlag
 if TYPE_CHECKING:
     from tree_sitter import Language, Node
 
-MAX_DEPTH = 48  # blocks in blocks; what is deeper stays in one unit
-MAX_NESTING = 200  # brackets in brackets; the parsers recurse in C and end the process when they run out of stack
+MAX_DEPTH = 48  # nested blocks; deeper ones stay in one unit
+MAX_NESTING = 200  # nested brackets; the parsers recurse in C and crash the process if the stack overflows
 CHARACTERS_A_STEP = (
     50  # the parser reports every 100 operations: code takes one per 70 characters or more, garbage per 30
 )
@@ -48,9 +48,12 @@ class CodeRows:
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """How a language's trees read. `blocks` hold statements between an opening and a closing row (Python: without
-    those), `sections` hold statements after a first row (`case x:`), `closed` ones end with a row of their own (`#if`
-    with its `#endif`), `prefixes` belong to what follows them."""
+    """How a language's trees read.
+
+    `blocks` hold statements between an opening and a closing row (Python: without those), `sections` hold statements
+    after a first row (`case x:`), `closed` ones end with a row of their own (`#if` with its `#endif`), `prefixes`
+    belong to what follows them.
+    """
 
     module: str
     blocks: frozenset[str]
@@ -162,7 +165,7 @@ def _language(name: str) -> Language:
 
 
 def rows_by_syntax_tree(code: str, language: str) -> CodeRows | None:
-    """The units of `code`, by rows (0-based, split at `\\n`); None without a grammar or if it does not parse."""
+    r"""The units of `code`, by rows (0-based, split at `\\n`); None without a grammar or if it does not parse."""
     grammar = GRAMMARS.get(language)
     if grammar is None:
         return None

@@ -1,6 +1,6 @@
-"""Finds what a text is, from a bounded sample of its lines. Cuts nothing.
+"""Detects the content type of a text from a bounded sample of its lines.
 
-Kinds: "json" (NDJSON, too), "code", "diff", "table", "markdown", "html", "search", "trace", "log", "prose".
+The types are "json" (with NDJSON), "code", "diff", "table", "markdown", "html", "search", "trace", "log" and "prose".
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from compressor.text.segmenters.log import LOG_HEAD
 from compressor.text.segmenters.search_results import GREP, HEADING, LS, NUMBERED, PATH, TREE
 from compressor.text.segmenters.table import is_table
 
-SAMPLE = 4_000  # characters looked at in each of three places
-LINES = 40  # of each of them
+SAMPLE_CHARS = 4_000  # characters read in each of three places
+SAMPLE_LINES = 40  # lines read of each
 
 _JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*(?:\{\s*[\"}]|[\[\]\"]|-?\d[\d.eE+-]{0,40}\s*[,\]]|true\b|false\b|null\b))")
 _DIFF = re.compile(r"^(?:diff --git |@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@|Index: \S|--- \S[^\n]*\n\+\+\+ \S)", re.M)
@@ -42,14 +42,19 @@ _MARKDOWN = re.compile(
 
 
 def detect_content_type(text: str, hint: str = "") -> str:
-    """The kind of a text. `hint` is what is known of where it comes from: a file name, the tool call that made it."""
+    """Returns the content type of a text.
+
+    Args:
+        text: Any text.
+        hint: A file name, or the tool call that produced the text.
+    """
     if _JSON.match(text) and text[-200:].rstrip()[-1:] in ("}", "]"):
         return "json"
     return detect_line_content_type(text, hint)
 
 
 def detect_line_content_type(text: str, hint: str = "") -> str:
-    """As `detect`, for a text that is known not to be JSON."""
+    """Returns the content type of a text that is known not to be JSON; see `detect_content_type`."""
     sample, lines = _sample(text)
     n = len(lines)
     if not n:
@@ -67,7 +72,7 @@ def detect_line_content_type(text: str, hint: str = "") -> str:
     if _FAILS.search(sample) or sum(1 for x in lines if _TESTED.match(x)) > max(2, 0.2 * n):
         return "trace"
     listed = sum(1 for x in lines if GREP.match(x) or PATH.match(x) or LS.match(x) or TREE.match(x))
-    if listed and listed < n:  # ripgrep's form: a path, and the matches in that file below it
+    if listed and listed < n:  # ripgrep prints a path and, below it, the matches in that file
         listed += sum(1 for x in lines if NUMBERED.match(x))
     if listed > 0.5 * n or HEADING.match(lines[0]):
         return "search"
@@ -86,15 +91,15 @@ def detect_line_content_type(text: str, hint: str = "") -> str:
 
 
 def _sample(text: str) -> tuple[str, list[str]]:
-    """The beginning, middle and end of a text, and the lines with anything in them there."""
-    sample = text[:SAMPLE]
-    lines = [x for x in sample.split("\n")[:LINES] if x.strip()]
-    if len(text) > 3 * SAMPLE:
+    """The beginning, middle and end of a text, and the lines there that are not blank."""
+    sample = text[:SAMPLE_CHARS]
+    lines = [x for x in sample.split("\n")[:SAMPLE_LINES] if x.strip()]
+    if len(text) > 3 * SAMPLE_CHARS:
         middle = len(text) // 2
-        for part in (text[middle : middle + SAMPLE], text[-SAMPLE:]):
+        for part in (text[middle : middle + SAMPLE_CHARS], text[-SAMPLE_CHARS:]):
             part = part.partition("\n")[2]
             sample += "\n" + part
-            lines += [x for x in part.split("\n")[: LINES // 2] if x.strip()]
+            lines += [x for x in part.split("\n")[: SAMPLE_LINES // 2] if x.strip()]
     return sample, lines
 
 
@@ -105,6 +110,6 @@ def _is_window(lines: list[str]) -> bool:
 
 
 def _is_prose(lines: list[str]) -> bool:
-    """Whether most of the text stands in lines that read like sentences or paragraphs."""
-    said = sum(len(x) for x in lines if len(x) > 100 or x.rstrip()[-1:] in '.!?。！？:"”')
-    return said > 0.5 * sum(map(len, lines))
+    """Whether most of the text is in lines that read like sentences or paragraphs."""
+    prose = sum(len(x) for x in lines if len(x) > 100 or x.rstrip()[-1:] in '.!?。！？:"”')
+    return prose > 0.5 * sum(map(len, lines))

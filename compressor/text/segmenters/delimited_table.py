@@ -16,7 +16,7 @@ import numpy.typing as npt
 from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters.base import Mask, Spans, UnitFlag
 
-LEAST_ROWS = 3
+MIN_ROWS = 3
 _RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\r?")
 _IDENTITY = re.compile(r"^\S*\d\S*$")
 LONG_CELL = 48  # mean characters above which a column does not count as identity
@@ -25,7 +25,9 @@ Span = tuple[int, int]
 
 
 class DelimitedTableLayout:
-    """A `SegmentedText` of one text table. `text` is the units' own text, which `spans` refer to; `source` the original.
+    """A `SegmentedText` of one text table.
+
+    `text` is the units' own text, which `spans` refer to; `source` the original.
 
     The identity columns of a row (ids, numbers, dates, codes, a first column that names the rows) are one unit, every
     other cell is one of its own.
@@ -63,15 +65,20 @@ class DelimitedTableLayout:
 
     @property
     def columns(self) -> npt.NDArray[np.int32]:
+        """[n] the index into `column_names` of each unit's column; see `SegmentedText.columns`."""
         return self._columns
 
     @property
     def column_names(self) -> Sequence[str]:
+        """The names of the columns."""
         return [" ".join(self._header[c] for c in tier) for tier in self._tiers]
 
     def render(self, keep: Mask) -> str:
-        """The table of the kept cells. Columns nobody kept are gone, those with gaps come last, a row ends with its
-        last kept cell, `…` stands for other missing cells and for rows. With everything kept: the source, exactly."""
+        """The table of the kept cells.
+
+        Columns nobody kept are gone, those with gaps come last, a row ends with its last kept cell, `…` stands for
+        other missing cells and for rows. With everything kept: the source, exactly.
+        """
         if keep.all():
             return self.source
         grid = keep[1:].reshape(len(self._rows), len(self._tiers))
@@ -105,7 +112,7 @@ class DelimitedTableLayout:
 
     @cached_property
     def source_spans(self) -> list[list[Span]]:
-        """For each unit the stretches of the source it stands for."""
+        """The ranges of the source that each unit stands for."""
         out: list[list[Span]] = [[(0, self._rows[0][0][0])]]
         for row in self._rows:
             out += [[row[c] for c in tier if row[c][1] > row[c][0]] for tier in self._tiers]
@@ -119,13 +126,13 @@ def _identifies(cells: list[str]) -> bool:
 
 
 def _labels(cells: list[list[str]]) -> bool:
-    """Whether the first column names the rows: short texts, hardly two alike."""
+    """Whether the first column names the rows: short texts that rarely repeat."""
     names = [row[0] for row in cells[:40]]
     return len(set(names)) >= 0.8 * len(names) and sum(map(len, names)) <= LONG_CELL * len(names)
 
 
 def segment_delimited_table(text: str) -> DelimitedTableLayout | None:
-    """The layout of a text that is one clean table (every line the same number of cells, a header first), or None."""
+    """Divides a clean table (a header, and the same number of cells in every line) into cells, or returns None."""
     lines: list[Span] = []
     at = 0
     for line in text.split("\n"):
@@ -133,9 +140,9 @@ def segment_delimited_table(text: str) -> DelimitedTableLayout | None:
         if line.strip():
             lines.append((at, stop))
         elif lines and at + 1 < len(text.rstrip()):
-            return None  # a blank line inside: more than one thing
+            return None  # a blank line inside: this is not one table
         at += len(line) + 1
-    if len(lines) < LEAST_ROWS + 1 or '"' in text or "\\|" in text:
+    if len(lines) < MIN_ROWS + 1 or '"' in text or "\\|" in text:
         return None
     first = text[slice(*lines[0])]
     delimiter = "|" if first.lstrip().startswith("|") else next((d for d in "\t;," if d in first), "")
@@ -147,7 +154,7 @@ def segment_delimited_table(text: str) -> DelimitedTableLayout | None:
         del lines[1]
     rows = [_cells(text, a, b, delimiter) for a, b in lines]
     width = len(rows[0])
-    if width < 2 or len(rows) < LEAST_ROWS + 1 or any(len(r) != width for r in rows):
+    if width < 2 or len(rows) < MIN_ROWS + 1 or any(len(r) != width for r in rows):
         return None
     names = [text[a:b] for a, b in rows[0]]
     if delimiter != "|" and (len(set(names)) != width or any(_IDENTITY.match(n) and n[0].isdigit() for n in names)):

@@ -13,7 +13,7 @@ from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import line_starts
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
-LONGEST_RUN = 24  # lines; longer runs are cut so that part of a large new file can stay
+MAX_RUN_LINES = 24  # longer runs are split, so that a part of a large new file can stay
 
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _FILE = re.compile(r"(?:diff --git |diff -|Index: |index [0-9a-f]+\.\.)|--- \S")
@@ -25,14 +25,14 @@ _COMMIT = re.compile(r"commit [0-9a-f]{7,40}\b")
 
 
 def segment_diff(text: str, hint: str = "") -> SpanLayout:
-    """Layout "diff". Lines outside hunks (a commit message, a `--stat`) are units of their own."""
+    """Divides a unified diff into units; lines outside hunks (a commit message, a `--stat`) are units of their own."""
     starts = line_starts(text).tolist()
     size = len(starts)
     units: list[int] = []
     parents: list[int] = []
     flags: list[int] = []
     commit = file = hunk = -1
-    old = new = 0  # lines of the hunk still to come
+    old = new = 0  # lines of the hunk that are still to come
     run, length = "", 0  # what the unit at the end holds: "h"eader, "c"hange, " " context
     for i, s in enumerate(starts):
         first = text[s]
@@ -49,7 +49,7 @@ def segment_diff(text: str, hint: str = "") -> SpanLayout:
                 old = new = 0
                 kind = ""
             if kind:
-                if kind != run or length >= LONGEST_RUN:
+                if kind != run or length >= MAX_RUN_LINES:
                     units.append(s)
                     parents.append(hunk)
                     flags.append(0)
@@ -80,4 +80,4 @@ def segment_diff(text: str, hint: str = "") -> SpanLayout:
             parents.append(-1 if head else commit)
             flags.append(UnitFlag.HEADER if head else 0)
             run = ""
-    return build_layout("diff", text, units, np.array(parents, np.int32), flags, longest=4000)
+    return build_layout("diff", text, units, np.array(parents, np.int32), flags, max_chars=4000)

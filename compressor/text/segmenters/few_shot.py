@@ -1,9 +1,10 @@
-"""Finds lists of worked examples (few-shot prompts) in a prompt. Cuts nothing and scores nothing.
+"""Finds lists of few-shot examples in a prompt.
 
-Conservative: an instruction taken for an example could be cut, an example taken for an instruction only costs tokens.
-Three forms are unmistakable: elements `<example>…</example>` side by side; headings `Example 1`, `Example 2`, …; and
-pairs of labels (`Q:` and `A:`, `Input:` and `Output:`) again and again, if the words before them announce examples or
-the text ends in a question of the same form that nobody has answered. A FAQ or a pasted conversation is neither.
+The rules are conservative: an instruction taken for an example could be cut, while an example taken for an instruction
+only costs tokens. Three notations are recognised: adjacent elements `<example>…</example>`; headings `Example 1`,
+`Example 2`, …; and repeated pairs of labels (`Q:` and `A:`, `Input:` and `Output:`) if the words before them announce
+examples or the text ends with an unanswered question in the same notation. A FAQ or a pasted conversation does not
+match.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
-LEAST_TAGGED, LEAST = 2, 3  # examples that make a list
-ANNOUNCED = 400  # characters before a list in which it is announced
+MIN_TAGGED_EXAMPLES, MIN_EXAMPLES = 2, 3  # examples that make a list
+ANNOUNCEMENT_CHARS = 400  # characters before a list that may announce it
 
 _TAGS = "example|demonstration|few_shot_example|few-shot-example|shot|exemplar"
 _OPEN = re.compile(rf"<({_TAGS})(?:\s[^<>\n]{{0,200}})?>", re.I)
@@ -37,7 +38,7 @@ _PAIRS = {
     "user": ("assistant", "bot", "ai"),
     "human": ("assistant", "ai"),
 }
-_DIALOGUE = ("user", "human")  # a conversation looks the same: only where it is announced
+_DIALOGUE = ("user", "human")  # a conversation looks the same, so the list must be announced
 _WORDS = "|".join(sorted({*_PAIRS, *(word for words in _PAIRS.values() for word in words)}, key=len, reverse=True))
 _LABEL = re.compile(rf"^[ \t]*(?:\*\*)?({_WORDS})(?:[ \t]*#?\d{{1,3}})?[ \t]*:(?:\*\*)?", re.M | re.I)
 _ANNOUNCES = re.compile(r"\b(?:examples?|demonstrations?|few[- ]shot|exemplars?)\b(?!\.\w|\()", re.I)
@@ -50,42 +51,50 @@ _NEXT_HEADING = re.compile(r"^(?:#{1,6}[ \t]|\*\*[^*\n]+\*\*[ \t]*$|</)", re.M)
 
 @dataclass(frozen=True, slots=True)
 class ExampleSpans:
-    """A list of examples: where each begins, and where the last one ends. What stands between two is white space or
-    a rule, and belongs to the one before."""
+    """The place of a list of examples. White space and rules between two belong to the one before.
+
+    Attributes:
+        starts: The offset of each example.
+        end: The end of the last one.
+    """
 
     starts: tuple[int, ...]
     end: int
 
     @property
     def start(self) -> int:
-        """Where the first one begins."""
+        """The offset of the first example."""
         return self.starts[0]
 
 
 def find_examples(text: str, alone: bool = False) -> list[ExampleSpans]:
-    """The lists of examples in a prompt, in order, not overlapping. `alone`: the text is known to be such a list and
-    nothing else. Linear in the text."""
+    """Returns the lists of examples in a prompt, in order and without overlap. Linear in the text.
+
+    Args:
+        text: The prompt.
+        alone: Whether the text is known to be one such list and nothing else.
+    """
     low = text.lower()
     if "example" not in low and ":" not in low and "<" not in low:
         return []
     found = [*_tagged(text), *_headed(text, alone), *_labelled(text, alone)]
     out: list[ExampleSpans] = []
-    for one in found:  # the plainest form first
+    for one in found:  # the clearest notation first
         if all(one.end <= other.start or one.start >= other.end for other in out):
             out.append(one)
     return sorted(out, key=lambda one: one.start)
 
 
 def mentions_examples(text: str) -> bool:
-    """Whether a text speaks of worked examples; "for example" does not."""
+    """Returns whether a text mentions examples; "for example" does not count."""
     return bool(_ANNOUNCES.search(_NOT_ONE.sub("", text)))
 
 
 def segment_examples(text: str) -> SpanLayout:
-    """The layout of a list: its examples, each kept or left out whole; anything else is one unit."""
+    """Divides a list into its examples; any other text is one unit."""
     found = find_examples(text, alone=True)
     starts = found[0].starts if len(found) == 1 and found[0].start == 0 and found[0].end == len(text) else (0,)
-    return build_layout("example", text, np.array(starts, np.int32), longest=0)
+    return build_layout("example", text, np.array(starts, np.int32), max_chars=0)
 
 
 def _tagged(text: str) -> list[ExampleSpans]:
@@ -99,15 +108,15 @@ def _tagged(text: str) -> list[ExampleSpans]:
         close = low.find(f"</{name}>", match.end())
         if close < 0:
             break
-        if _OPEN.search(text, match.end(), close):  # one inside another, or one that nobody has closed
+        if _OPEN.search(text, match.end(), close):  # nested elements, or one that is not closed
             return []
         at = close + len(name) + 3
         spans.append((match.start(), at, name))
-    return _runs(text, spans, LEAST_TAGGED)
+    return _runs(text, spans, MIN_TAGGED_EXAMPLES)
 
 
-def _runs(text: str, spans: list[tuple[int, int, str]], least: int) -> list[ExampleSpans]:
-    """Neighbours of one kind with nothing but white space and rules between them."""
+def _runs(text: str, spans: list[tuple[int, int, str]], min_count: int) -> list[ExampleSpans]:
+    """Runs of elements of one kind with only white space and rules between them."""
     runs: list[list[tuple[int, int, str]]] = []
     for span in spans:
         last = runs[-1][-1] if runs else None
@@ -115,7 +124,7 @@ def _runs(text: str, spans: list[tuple[int, int, str]], least: int) -> list[Exam
             runs[-1].append(span)
         else:
             runs.append([span])
-    return [ExampleSpans(tuple(a for a, _, _ in run), run[-1][1]) for run in runs if len(run) >= least]
+    return [ExampleSpans(tuple(a for a, _, _ in run), run[-1][1]) for run in runs if len(run) >= min_count]
 
 
 def _headed(text: str, alone: bool) -> list[ExampleSpans]:
@@ -124,7 +133,7 @@ def _headed(text: str, alone: bool) -> list[ExampleSpans]:
     out = []
     for _, group in groupby(enumerate(found), lambda item: (int(item[1]["number"]) - item[0], item[1]["mark"] or "")):
         heads = [match for _, match in group]
-        if len(heads) < LEAST - alone or int(heads[0]["number"]) > 1:
+        if len(heads) < MIN_EXAMPLES - alone or int(heads[0]["number"]) > 1:
             continue
         starts = [match.start() for match in heads]
         bodies = [text[a.end() : b.start()] for a, b in pairwise(heads)]
@@ -132,17 +141,19 @@ def _headed(text: str, alone: bool) -> list[ExampleSpans]:
             continue
         gaps = any(_BLANK.search(body.strip()) for body in bodies)
         end = len(text) if alone else _end_of(text, heads[-1].end(), gaps)
-        if end is None:  # nothing tells where the last one ends: it stays
+        if end is None:  # the end of the last example is unknown, so it is left out of the list
             end = starts.pop()
             end = _trimmed(text, end)
-        if len(starts) >= LEAST - 1:
+        if len(starts) >= MIN_EXAMPLES - 1:
             out.append(ExampleSpans(tuple(starts), end))
     return out
 
 
 def _end_of(text: str, at: int, gaps: bool) -> int | None:
-    """Where an example that begins before `at` ends: at a blank line, or at the next heading if examples have blank
-    lines inside; None where there is no telling."""
+    """The end of an example that begins before `at`, or None if it cannot be told.
+
+    It is a blank line, or the next heading if the examples contain blank lines.
+    """
     body = _ink(text, at)
     stop = (_NEXT_HEADING if gaps else _BLANK).search(text, body)
     if stop is None:
@@ -181,7 +192,7 @@ def _pairs(
 ) -> ExampleSpans | None:
     starts = [match.start() for match in labels[::2]]
     answers = [match.end() for match in labels[1::2]]
-    # The last pair is the question itself if nobody has answered it, or if one of its form stands behind it.
+    # The last pair is the question itself if it has no answer, or if another question follows it.
     open_ = bool(answers) and _ink(text, answers[-1]) == len(text)
     if open_:
         end = _trimmed(text, starts[-1])
@@ -194,7 +205,9 @@ def _pairs(
     else:
         blank = _BLANK.search(text, _ink(text, answers[-1]))
         end = _trimmed(text, blank.start() if blank else len(text))
-    if len(starts) < LEAST or any(not text[a:b].strip() for a, b in zip(answers, [*starts[1:], end], strict=True)):
+    if len(starts) < MIN_EXAMPLES or any(
+        not text[a:b].strip() for a, b in zip(answers, [*starts[1:], end], strict=True)
+    ):
         return None
     if not (alone or _announced(text, starts[0]) or (open_ and ask not in _DIALOGUE)):
         return None
@@ -202,7 +215,7 @@ def _pairs(
 
 
 def _ink(text: str, at: int) -> int:
-    """The place of the first character from `at` on that is no white space; the text's end if there is none."""
+    """The offset of the first character from `at` on that is not white space, or the end of the text."""
     found = _INK.search(text, at)
     return found.start() if found else len(text)
 
@@ -216,7 +229,7 @@ def _trimmed(text: str, end: int) -> int:
 
 def _announced(text: str, start: int) -> bool:
     """Whether the paragraph before a list says that examples follow: its last line announces something."""
-    before = text[max(0, start - ANNOUNCED) : start].rstrip()
+    before = text[max(0, start - ANNOUNCEMENT_CHARS) : start].rstrip()
     paragraph = _BLANK.split(before)[-1]
     last = paragraph.rsplit("\n", 1)[-1].strip()
     ends = last.endswith((":", ".", ">", "-", "=", "*")) or last.startswith("#")

@@ -35,14 +35,14 @@ _CHROME_NAMES = re.compile(
     re.I,
 )
 _NAMED = frozenset(("div", "section", "ul", "header", "form"))
-_FURNITURE = 0.2  # share of a page's text that one piece of furniture can hold
+_FURNITURE = 0.2  # fraction of a page's text that one navigation element may hold
 _LEVELS = {"title": 0, "h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 _LONG = 240  # characters of one block of text; longer ones are cut at sentences
 _SHORT = 12  # characters; shorter stretches without text (`</div>`) stay with the text before them
 
 
 def segment_html(text: str, hint: str = "") -> SpanLayout:
-    """Layout "html"."""
+    """Divides an HTML page into blocks of text with the tags around them."""
     if not text:
         return build_layout("html", "", [])
     cuts, said, noisy, levels = _blocks(text)
@@ -75,12 +75,14 @@ def segment_html(text: str, hint: str = "") -> SpanLayout:
         starts += begins
         parents += [parent] * len(begins)
         flags += [flag] * len(begins)
-    return build_layout("html", text, starts, parents, flags, longest=0)
+    return build_layout("html", text, starts, parents, flags, max_chars=0)
 
 
 def _blocks(text: str) -> tuple[list[int], list[int], list[bool], dict[int, int]]:
-    """Where block elements begin and end; per stretch between: its characters of text, whether it is page furniture,
-    its heading level."""
+    """Where block elements begin and end.
+
+    Per stretch between: its characters of text, whether it is page furniture, its heading level.
+    """
     cuts, said = [0], [0]
     levels: dict[int, int] = {}
     regions: list[tuple[int, int]] = []  # stretches that are page furniture by name
@@ -130,7 +132,9 @@ def _blocks(text: str) -> tuple[list[int], list[int], list[bool], dict[int, int]
     noisy = [False] * len(cuts)
     furniture = _FURNITURE * sum(said)
     for first, end in regions:
-        if sum(said[first:end]) <= furniture:  # what holds much of the page's text is its body, whatever it is called
+        if (
+            sum(said[first:end]) <= furniture
+        ):  # an element that holds much of the page's text is its body, whatever its name
             noisy[first:end] = [True] * (end - first)
     return cuts, said, noisy, levels
 

@@ -23,7 +23,7 @@ from compressor.text.lossless.table_detection import detect_table
 from compressor.text.segmenters.base import Mask, SegmentedText, Spans, UnitFlag
 from compressor.text.segmenters.json_spans import Step, leaf_spans
 
-LONG_TEXT = 400  # characters from which a string is segmented like a text of its own
+LONG_TEXT = 400  # characters from which a string is divided like a text of its own
 FEW_ROWS = 3  # kept rows up to which objects may be shorter than a table
 BULKY_CELL = 160  # mean characters from which a table's cells are too large to be kept or dropped whole
 _IDENTITY = re.compile(r'^"?[^"\s]*\d[^"\s]*"?$')
@@ -44,7 +44,7 @@ class Leaf:
 
 @dataclass(slots=True)
 class Text:
-    """A long string with a layout of its own, whose units start at `first`."""
+    """A long string with units of its own, which start at unit `first`."""
 
     label: str
     step: Step
@@ -92,7 +92,7 @@ Node = Leaf | Text | Group | Grid
 
 
 class JsonLayout:
-    """A `SegmentedText` of a JSON text. `text` is the units' own text, which `spans` refer to; `source` is the original."""
+    """A `SegmentedText` of a JSON text; `text` holds the texts of the units, `source` is the original."""
 
     kind = "json"
 
@@ -117,14 +117,16 @@ class JsonLayout:
 
     @property
     def columns(self) -> npt.NDArray[np.int32]:
+        """[n] the index into `column_names` of each unit's column; see `SegmentedText.columns`."""
         return self._columns
 
     @property
     def column_names(self) -> Sequence[str]:
+        """The names of the columns."""
         return self._column_names
 
     def render(self, keep: Mask) -> str:
-        """JSON text of the kept units. With everything kept: the source, exactly."""
+        """Writes JSON from the kept units; the exact source if everything is kept."""
         if keep.all():
             return self.source
         kept = keep.copy()
@@ -152,7 +154,7 @@ class JsonLayout:
 
     @cached_property
     def source_spans(self) -> list[list[tuple[int, int]]]:
-        """For each unit the stretches of the source it stands for (in order; keys included)."""
+        """The ranges of the source that each unit stands for, in order, keys included."""
         places = leaf_spans(self.source)
         out: list[list[tuple[int, int]]] = [[] for _ in range(len(self.spans))]
         _locate(self._root, (), places, out)
@@ -160,7 +162,12 @@ class JsonLayout:
 
 
 def json_layout(text: str, segment: Callable[[str], SegmentedText] | None = None) -> JsonLayout | None:
-    """The layout of a JSON or NDJSON text, or None if it is neither. `segment` cuts long strings inside it."""
+    """Divides a JSON or NDJSON text into units, or returns None if it is neither.
+
+    Args:
+        text: The text.
+        segment: Divides long strings inside it.
+    """
     parsed = parse(text)
     if parsed is None:
         return None
@@ -258,7 +265,7 @@ class _Builder:
 def _flag_trouble(fragments: list[str], text: str, ends: npt.NDArray[np.int32], flags: npt.NDArray[np.uint16]) -> None:
     """Flags members and rows that speak of failure, unless the member says there was none."""
     low = text.lower()
-    if len(low) != len(text):  # a few capitals grow when lowered
+    if len(low) != len(text):  # a few capitals have a longer lower case
         return
     for word in _TROUBLE:
         at = low.find(word)
@@ -284,8 +291,10 @@ def _split_header(entries: list[str], names: list[str]) -> tuple[list[str], list
 
 
 def _tiers(names: list[str], columns: list[list[str]], sizes: list[float]) -> list[list[int]]:
-    """Columns that identify a record (ids, numbers, dates, short codes, a first one that names the records) together,
-    then every other one alone."""
+    """The columns that identify a record together, then each other column alone.
+
+    Identifying are ids, numbers, dates, short codes, and a first column that names the records.
+    """
     identity = []
     rest = []
     for c, cells in enumerate(columns):
@@ -302,7 +311,7 @@ def _tiers(names: list[str], columns: list[list[str]], sizes: list[float]) -> li
 
 
 def _with_gaps(items: Iterator[str | None]) -> Iterator[str]:
-    """Items, with one gap mark for each run of missing ones."""
+    """Items, with one `…` for each run of missing ones."""
     gap = False
     for item in items:
         if item is not None:

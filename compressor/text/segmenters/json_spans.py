@@ -1,4 +1,4 @@
-"""Where each plain value of a JSON text stands in it. A scanner for accounts and reports, not on the fast path."""
+"""Finds the place of each plain value in a JSON text, for reports; too slow for the main path."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.S)
 
 
 def leaf_spans(text: str) -> dict[tuple[Step, ...], tuple[int, int]]:
-    """Maps each leaf's path (keys and list indices) to its span in the text, its key included. Empty containers are
-    leaves. The values of an NDJSON text are numbered as if they stood in a list."""
+    """Maps the path of each leaf (keys and list indices) to its span in the text, including its key.
+
+    Empty containers are leaves. The values of an NDJSON text are numbered as in a list.
+    """
     out: dict[tuple[Step, ...], tuple[int, int]] = {}
     path: list[Step] = []
     open_at: list[tuple[str, int]] = []  # bracket, where its leaf would start if it stays empty
@@ -54,7 +56,7 @@ def leaf_spans(text: str) -> dict[tuple[Step, ...], tuple[int, int]]:
 
 
 def _top_values(text: str) -> int:
-    """How many values stand side by side at the top: more than one in NDJSON."""
+    """Returns the number of top-level values: more than one in NDJSON."""
     try:
         json.loads(text)
     except ValueError:

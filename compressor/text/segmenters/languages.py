@@ -1,4 +1,4 @@
-"""Which programming language a text is in, by what produced it or by how it looks. Parses nothing."""
+"""Detects the programming language of a text by the command that produced it or by telling lines."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _FILE = re.compile(
     r"(?<![\w.@+~/-])[\w.@+~/-]{1,300}\.([A-Za-z]{1,6})(?![\w.])|(?<![\w.@+~/-])(?:[\w.@+~/-]{0,300}/)?(Makefile"
     r"|Dockerfile)\b"
 )
-#: commands and tools that print a file as it is
+#: Commands and tools that print a file as it is.
 _READS = re.compile(
     r"\b(?:open|cat|view|read|edit|create|head|tail|sed|nl|less|more|bat|show|goto|scroll|insert|str_replace|print"
     r"|file|path|fetch)",
@@ -114,9 +114,17 @@ _LOOKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 
 def language_of(text: str, hint: str = "") -> str | None:
-    """The language's name ("python", "javascript", "typescript", "tsx", "java", "go", "rust", "c", "cpp", or one that
-    has no parser here), None if the text does not look like code. `hint`: a file name, a fence's info string, or the
-    tool call that produced the text; one that runs a file instead of printing it says nothing."""
+    """Returns the name of the programming language of a text.
+
+    Args:
+        text: Any text.
+        hint: A file name, the info string of a fence, or the tool call that produced the text. A call that runs a file
+            instead of printing it is ignored.
+
+    Returns:
+        "python", "javascript", "typescript", "tsx", "java", "go", "rust", "c", "cpp" or a language without a parser
+        here; None if the text does not look like code.
+    """
     named = hint_language(hint)
     if named is None and text.startswith("[File: "):
         named = hint_language(text[1:300].partition("\n")[0])
@@ -124,7 +132,7 @@ def language_of(text: str, hint: str = "") -> str | None:
 
 
 def hint_language(hint: str) -> str | None:
-    """The language a hint names, if it is one of a file that is shown rather than run."""
+    """The language that a hint names if it is about a file that is printed rather than run."""
     hint = hint[:_HINT_LENGTH].strip()
     if not hint:
         return None
@@ -137,7 +145,7 @@ def hint_language(hint: str) -> str | None:
     return _EXTENSIONS.get(m.group(1).lower()) if m.group(1) else _NAMES[m.group(2).lower()]
 
 
-#: what nearly every line of code in these languages ends or begins with; text without it is not looked at closer
+#: What nearly every line of code in these languages ends or begins with; text without it is not examined.
 _CODELIKE = re.compile(
     r"[;{}]\r?$|[)\]\w]:\r?$"
     r"|^[ \t]*(?:\d+[:|]?[ \t]*)?(?:def|class|import|from|return|func|fn|let|const|var|public|private|package|use"
@@ -145,7 +153,7 @@ _CODELIKE = re.compile(
     re.M,
 )
 _LOOKED_AT = 2500  # characters
-#: without any of these words a text is not in the language: cheaper to see than its patterns
+#: A text without any of these words is not in the language; this is cheaper to test than the patterns.
 _NEEDS = {
     "python": ("def ", "import ", "class ", "return", "self.", "elif ", "except"),
     "typescript": ("interface ", ": string", ": number", ": boolean", "readonly ", "import type", "enum "),
@@ -159,7 +167,7 @@ _NEEDS = {
 
 
 def looks_like(text: str) -> str | None:
-    """The language of which the sample holds enough tell-tale lines, None if there is none."""
+    """The language of which the sample holds enough telling lines, or None."""
     return _guess(text[:_LOOKED_AT])
 
 

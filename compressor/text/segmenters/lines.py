@@ -1,4 +1,4 @@
-"""Where lines begin, and flags put on lines by regular expressions. Knows no kind of text."""
+"""Finds where lines begin and which lines hold certain words."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Flags = npt.NDArray[np.uint16]
 
 
 def codepoints(text: str) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint32]:
-    """The text's code points, one array element a character; lone surrogates are allowed."""
+    """Returns the code points of a text, one element a character; lone surrogates are allowed."""
     if text.isascii():
         return np.frombuffer(text.encode("ascii"), np.uint8)
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
 
 
 def line_starts(text: str) -> Ints:
-    """[lines] offset of each line's first character. Only `\\n` ends a line. Empty for an empty text."""
+    """Returns [lines] the offset of each line's first character. Only a line feed ends a line."""
     if not text:
         return np.zeros(0, np.int32)
     ends = np.flatnonzero(codepoints(text) == 10).astype(np.int32) + 1
@@ -27,17 +27,20 @@ def line_starts(text: str) -> Ints:
 
 
 def flag_words(text: str, starts: Ints, words: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    """[units] which units hold one of the lower-case words, in any case. Several fast scans beat one slow pattern."""
+    """Returns [units] whether a unit holds one of the lower-case words, in any case.
+
+    Several fast scans are quicker than one slow pattern.
+    """
     low = text.lower()
     found = np.zeros(len(starts), np.bool_)
-    if len(low) != len(text):  # some capitals have longer small letters: offsets would be off
+    if len(low) != len(text):  # some capitals have a longer lower case, which would shift the offsets
         low = text
     hits: list[int] = []
     for word in words:
         at = low.find(word)
         while at >= 0:
             hits.append(at)
-            # on to the next line: one hit a line is enough
+            # one hit a line is enough
             at = low.find("\n", at)
             at = low.find(word, at) if at >= 0 else -1
     if hits:

@@ -16,7 +16,7 @@ from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-#: What a log record's first line begins with: a time stamp, a level, or a logfmt key.
+#: The beginning of a log record's first line: a time stamp, a level, or a logfmt key.
 LOG_HEAD = re.compile(
     r"(?:\S{1,60}\.log\S{0,60}[ \t]+|\S{1,40}[ \t]+\|[ \t])?(?:"
     r"(?:[-A-Z][A-Z0-9_]*[ \t])?1\d{9}(?:\d{3}|\.\d+)?[ \t]"  # epoch; BGL, Thunderbird: after an alert label
@@ -50,11 +50,11 @@ TROUBLE = (
     "error", "fail", "exception", "fatal", "panic", "denied", "refused", "segfault", "killed", "abort", "unable to",
     "cannot", "timed out", "timeout", "corrupt", "unreachable", "traceback", "caused by:",
 )  # fmt: skip
-_LEVEL_WITHIN = 160  # characters of a line in which its level must stand
+_LEVEL_WITHIN = 160  # characters of a line in which its level is looked for
 
 
 def segment_log(text: str, hint: str = "") -> SpanLayout:
-    """Layout "log": a unit a line."""
+    """Divides a log into lines; lines that continue a record are children of its first line."""
     if not text:
         return build_layout("log", "", [])
     starts = line_starts(text)
@@ -64,13 +64,13 @@ def segment_log(text: str, hint: str = "") -> SpanLayout:
     index = np.arange(len(where), dtype=np.int32)
     parents = np.maximum.accumulate(np.where(head, index, np.int32(-1)))
     parents = np.where(head, np.int32(-1), parents)
-    if head.sum() * 20 < len(where):  # no format we know: nothing can be said about continuations
+    if head.sum() * 20 < len(where):  # an unknown format: continuation lines cannot be recognised
         parents = np.full(len(where), -1, np.int32)
-    return build_layout("log", text, starts, parents, level_flags(text, starts, head), longest=2000)
+    return build_layout("log", text, starts, parents, level_flags(text, starts, head), max_chars=2000)
 
 
 def level_flags(text: str, starts: npt.NDArray[np.int32], head: npt.NDArray[np.bool_]) -> Flags:
-    """[lines] ERROR, WARNING or NOISE by each line's level word, or by its words where it has none."""
+    """Returns [lines] ERROR, WARNING or NOISE by the level of each line, or by its words if it has none."""
     n = len(starts)
     flags = np.zeros(n, np.uint16)
     if not n:
@@ -93,7 +93,7 @@ def level_flags(text: str, starts: npt.NDArray[np.int32], head: npt.NDArray[np.b
     flags[told & ~levelled] = _ERROR
     flags[told & levelled & (flags == 0)] = _WARNING
     if head.any() and _ALERT.match(text, int(starts[head][0])):
-        # the label is the operators' own verdict: it beats the level
+        # the label is the operators' own verdict, so it overrides the level
         for i in np.flatnonzero(head).tolist():
             m = _ALERT.match(text, int(starts[i]))
             if m and m.group(1) != "-":

@@ -23,7 +23,7 @@ _LONG = 240  # characters of a list item; longer ones are cut at sentences
 
 
 def segment_markdown(text: str, hint: str = "") -> SpanLayout:
-    """Layout "markdown"."""
+    """Divides markdown into headings, sentences of paragraphs, list items, table rows and fenced blocks."""
     if not text:
         return build_layout("markdown", "", [])
     page = _Page(text)
@@ -32,7 +32,7 @@ def segment_markdown(text: str, hint: str = "") -> SpanLayout:
 
 
 class _Page:
-    """The units found so far, and the headings and list items in force."""
+    """The units found so far, and the open headings and list items."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -154,5 +154,5 @@ class _Page:
 
 
 def _spaces(text: str, at: int) -> int:
-    """How many spaces, up to three, stand at `at`."""
+    """The number of spaces at `at`, at most three."""
     return 3 if text.startswith("   ", at) else 2 if text.startswith("  ", at) else 1 if text.startswith(" ", at) else 0

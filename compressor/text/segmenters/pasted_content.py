@@ -13,8 +13,8 @@ from itertools import pairwise
 from compressor.text.segmenters.content_type import detect_content_type
 from compressor.text.segmenters.log import LOG_HEAD
 
-SHORTEST = 800  # characters
-JSON_TRIES = 8  # places at which a JSON value is looked for; broken ones cost a scan each
+MIN_CHARS = 800
+MAX_JSON_TRIES = 8  # places at which a JSON value is tried; each broken one costs a scan
 
 Span = tuple[int, int]
 
@@ -27,7 +27,7 @@ _TAG = re.compile(rf"<({_TAGS})\b[^<>\n]{{0,200}}>", re.I)
 _DOCUMENT = re.compile(r"^[ \t]*(?:Document|Passage|Source|Doc)[ \t]*(?:\[\d+\]|\(\d+\)|#?\d+[ \t]*[:(])", re.M)
 _BLANK = re.compile(r"\n[ \t]*\n\s*")
 _JSON_LINE = re.compile(r"^[ \t]*(?=\{\s*[\"}]|\[\s*[\[{\"\d-])", re.M)
-_CERTAIN = frozenset(("json", "log", "diff", "table", "html"))  # what no instruction is ever written as
+_CERTAIN = frozenset(("json", "log", "diff", "table", "html"))  # no instruction is ever written like this
 _LIKELY = _CERTAIN | {"trace", "code", "search"}
 _SENTENCE = re.compile(
     r"^(?:[A-Z][\w'’,-]*(?: [\w'’\"`(),/.:-]+){4}|(?!from |import |return |raise |package )[a-z]+(?: [a-z']+){4,}$)",
@@ -36,10 +36,12 @@ _SENTENCE = re.compile(
 
 
 def find_pasted_content(text: str) -> list[Span]:
-    """Spans of pasted material of at least `SHORTEST` characters, in order, not overlapping: what stands in fences or
-    in tags such as `<document>` (without those), numbered document lists, JSON values, and runs of paragraphs that are
-    plainly logs, diffs, tables, code, tracebacks or pages. Linear in the text."""
-    if len(text) < SHORTEST:
+    """Spans of pasted material of at least `MIN_CHARS` characters, in order, not overlapping.
+
+    What stands in fences or in tags such as `<document>` (without those), numbered document lists, JSON values, and
+    runs of paragraphs that are plainly logs, diffs, tables, code, tracebacks or pages. Linear in the text.
+    """
+    if len(text) < MIN_CHARS:
         return []
     found = _outermost(_fenced(text) + _tagged(text))
     found = _outermost(found + _documents(text) + _values(text, found))
@@ -55,7 +57,7 @@ def _outermost(spans: list[Span]) -> list[Span]:
     """The spans that are long enough, those inside or across others left out."""
     out: list[Span] = []
     for a, b in sorted(spans, key=lambda s: (s[0], -s[1])):
-        if b - a >= SHORTEST and (not out or a >= out[-1][1]):
+        if b - a >= MIN_CHARS and (not out or a >= out[-1][1]):
             out.append((a, b))
     return out
 
@@ -112,7 +114,7 @@ def _values(text: str, found: list[Span]) -> list[Span]:
             end = decoder.raw_decode(text, m.end())[1]
         except (ValueError, RecursionError):
             tries += 1
-            if tries >= JSON_TRIES:
+            if tries >= MAX_JSON_TRIES:
                 break
             continue
         out.append((m.end(), end))
@@ -121,8 +123,8 @@ def _values(text: str, found: list[Span]) -> list[Span]:
 
 
 def _paragraphs(text: str, start: int, end: int) -> list[Span]:
-    """Runs of paragraphs between `start` and `end` that are data by their look."""
-    if end - start < SHORTEST:
+    """Runs of paragraphs between `start` and `end` that look like data."""
+    if end - start < MIN_CHARS:
         return []
     edges = [start, *(m.end() for m in _BLANK.finditer(text, start, end) if m.end() < end), end]
     runs: list[Span] = []
@@ -132,22 +134,24 @@ def _paragraphs(text: str, start: int, end: int) -> list[Span]:
             continue
         a += len(text[a:b]) - len(text[a:b].lstrip())
         b = a + len(paragraph)
-        outer = not text[:a].strip() or not text[b:].strip()  # a message's first and last words are its instruction
+        outer = (
+            not text[:a].strip() or not text[b:].strip()
+        )  # the first and last words of a message are its instruction
         if not _is_data(paragraph, _CERTAIN if outer else _LIKELY):
             continue
         if runs and not text[runs[-1][1] : a].strip():
             runs[-1] = (runs[-1][0], b)
         else:
             runs.append((a, b))
-    return [(a, b) for a, b in runs if b - a >= SHORTEST]
+    return [(a, b) for a, b in runs if b - a >= MIN_CHARS]
 
 
 def _is_data(paragraph: str, kinds: frozenset[str]) -> bool:
     kind = detect_content_type(paragraph)
-    if kind == "log":  # also the name for lines of no known form
+    if kind == "log":  # "log" is also the name for lines in no known format
         lines = paragraph[:8000].split("\n")
         return sum(1 for line in lines if LOG_HEAD.match(line)) * 2 > len(lines)
-    # an issue that quotes code and errors is no material: one sentence in it and it stays whole
+    # an issue that quotes code and errors is not material: with one sentence in it, it stays whole
     if kind == "json" or (kind == "html" and paragraph[0] == "<"):
         return True
     return kind in kinds and _SENTENCE.search(paragraph) is None

@@ -13,15 +13,15 @@ from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import line_starts
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
-#: path:line:text and path-line-text
+#: `path:line:text` and `path-line-text`.
 GREP = re.compile(r"(?![ \t])(?:[A-Za-z]:)?[^\s:][^\n:]{0,250}?(?P<mark>[:-])\d+(?P=mark)")
-#: a line that is nothing but a path
+#: A line that holds only a path.
 PATH = re.compile(
     r"(?:\d+[ \t]+)?(?:\.{0,2}/|[A-Za-z]:\\|[\w@.+-]+/)[^\n:*?\"<>|]{0,300}(?:\([^()\n]{0,40}\))?:?[ \t]*\r?(?:\n|\Z)"
 )
 LS = re.compile(r"[-dlbcps][-rwxsStT]{9}[.+@]?[ \t]")
 TREE = re.compile(r"(?:[│|][ \t\u00a0]{0,3}|[ \t\u00a0]{4})*(?:├──|└──|\|--|`--|\+--(?!-))[ \t\u00a0]?")
-#: the line that says what was searched for
+#: The line that says what was searched for.
 HEADING = re.compile(
     r"(?:Found|Showing|Displaying)\s\d+\s[^\n]{0,120}?(?:match|result|file|occurrence|line|entr|hit)"
     r"|No (?:matches|files|results)\b|\d+ (?:matches|results|files|hits) (?:found|in|for)\b"
@@ -38,18 +38,18 @@ _LINE = re.compile(
     r"|(?P<warn>(?:find|grep|ls|rg):\s))"
 )
 _FLAGS = {"head": int(UnitFlag.HEADER | UnitFlag.SUMMARY), "sum": int(UnitFlag.SUMMARY), "noise": int(UnitFlag.NOISE)}
-#: a match under its file's name
+#: A match below the name of its file.
 NUMBERED = re.compile(r"[ \t]*(?:Line[ \t]+)?\d+[:-]")
 
 
 def segment_search_results(text: str, hint: str = "") -> SpanLayout:
-    """Layout "search": a unit a line."""
+    """Divides search results or a listing into lines, under the file or folder they belong to."""
     starts = line_starts(text)
     where = starts.tolist()
     n = len(where)
     parents = np.full(n, -1, np.int32)
     flags = np.zeros(n, np.uint16)
-    top = file = -1  # the `Found ...` line and the heading in force
+    top = file = -1  # the `Found ...` line and the current heading
     folders: list[tuple[int, int]] = []  # (depth, unit) of the open branches of a tree
     for i, s in enumerate(where):
         if branch := TREE.match(text, s):
@@ -81,7 +81,7 @@ def segment_search_results(text: str, hint: str = "") -> SpanLayout:
             folders = [(0, i)]
         elif file >= 0 and text[where[file + 1] - 2 : where[file + 1] - 1] == ":":
             parents[i] = file
-    return build_layout("search", text, starts, parents, flags, longest=2000)
+    return build_layout("search", text, starts, parents, flags, max_chars=2000)
 
 
 def _heading(text: str, at: int, following: int) -> bool:

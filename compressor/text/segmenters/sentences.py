@@ -11,10 +11,10 @@ import numpy as np
 
 from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import Ints, flag_words
-from compressor.text.segmenters.span_layout import LONGEST, SpanLayout, build_layout
+from compressor.text.segmenters.span_layout import MAX_UNIT_CHARS, SpanLayout, build_layout
 
-WRAP = (48, 112)  # a line of this many characters without a full stop was broken by the margin, not on purpose
-CLAUSES = 240  # characters; scripts without full stops (Thai, Lao, Khmer) are cut at spaces into pieces this long
+WRAP = (48, 112)  # a line of this length without a full stop was wrapped at the margin, not ended on purpose
+MAX_CLAUSE_CHARS = 240  # scripts without full stops (Thai, Lao, Khmer) are split at spaces into pieces this long
 
 # One class in front so that the scan runs at C speed; the look-behinds make every run of marks match only once.
 _BREAK = re.compile(
@@ -55,11 +55,11 @@ _SCRIPTS_WITHOUT_STOPS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
 
 
 def sentence_starts(text: str) -> list[int]:
-    """Offsets at which a sentence (or an intended line) begins, 0 first; [] for an empty text."""
+    """Returns the offsets at which a sentence (or an intended line) begins, 0 first; [] for an empty text."""
     if not text:
         return []
     starts = [0]
-    line = last = 0  # where the current line and the current sentence begin
+    line = last = 0  # the beginnings of the current line and sentence
     size = len(text)
     for m in _BREAK.finditer(text):
         at, end, kind = m.start(), m.end(), m.lastgroup
@@ -79,7 +79,7 @@ def sentence_starts(text: str) -> list[int]:
 
 
 def _breaks_line(text: str, line: int, at: int, end: int) -> bool:
-    """Whether the newline at `at` of the line begun at `line` was meant, rather than set by a margin."""
+    """Whether the newline at `at` of the line that begins at `line` is intended rather than wrapping."""
     before = text[at - 1] if at else "\n"
     width = (at - line) * (2 if before >= "\u2e80" else 1)
     if not WRAP[0] <= width <= WRAP[1] or before in ".!?:;。！？\r":
@@ -105,14 +105,14 @@ def _ends_sentence(text: str, last: int, at: int, end: int) -> bool:
 
 
 def clause_cuts(text: str, starts: list[int]) -> list[int]:
-    """`starts` with long stretches of scripts that write no full stops cut at spaces."""
+    """Splits long ranges of scripts that write no full stops at spaces; returns all starts."""
     if text.isascii() or not _SCRIPTS_WITHOUT_STOPS.search(text):
         return starts
     out: list[int] = []
     for a, b in zip(starts, [*starts[1:], len(text)], strict=False):
         out.append(a)
-        while b - a > CLAUSES and _SCRIPTS_WITHOUT_STOPS.search(text, a, b):
-            cut = text.find(" ", a + CLAUSES // 2, min(b, a + LONGEST)) + 1
+        while b - a > MAX_CLAUSE_CHARS and _SCRIPTS_WITHOUT_STOPS.search(text, a, b):
+            cut = text.find(" ", a + MAX_CLAUSE_CHARS // 2, min(b, a + MAX_UNIT_CHARS)) + 1
             if not 0 < cut < b:
                 break
             out.append(cut)
@@ -121,8 +121,11 @@ def clause_cuts(text: str, starts: list[int]) -> list[int]:
 
 
 def segment_prose(text: str, hint: str = "") -> SpanLayout:
-    """Layout "prose". `Title: x` lines and `InputFile [1](Title: x)` openings are headers of what follows them, a line
-    that ends in a colon is the header of the list items after it."""
+    """Divides running text into sentences.
+
+    `Title: x` lines and `Document [1](Title: x)` openings are headers of the text after them, and a line that ends in a
+    colon is the header of the list items after it.
+    """
     if not text:
         return build_layout("prose", "", [])
     starts = clause_cuts(text, sentence_starts(text))
@@ -143,7 +146,7 @@ def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, lis
     parents = np.full(n, -1, np.int32)
     flags = [0] * n
     trouble = flag_words(text, np.array(starts, np.int32), _TROUBLE_WORDS).tolist()
-    scope = lead = -1  # the header and the list's lead-in line that are in force
+    scope = lead = -1  # the current header and the current lead-in line of a list
     was_head = False
     ends = [*starts[1:], len(text)]
     for i, (a, b) in enumerate(zip(starts, ends, strict=True)):

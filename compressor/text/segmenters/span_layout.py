@@ -1,7 +1,7 @@
-"""The one concrete `SegmentedText`: a text tiled by units, and how it is written again from some of them.
+"""The `SegmentedText` of most segmenters: units that tile the text.
 
-Units tile the text: the first begins at 0, each ends where the next begins (separators belong to the unit before
-them), so everything kept gives the source back. This module knows no kind of text; the segmenters do.
+The first unit begins at 0, and each ends where the next begins (separators belong to the unit before them), so keeping
+everything gives the source back.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy.typing as npt
 from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters.base import Mask, Spans, UnitFlag
 
-LONGEST = 1200  # characters; longer units of prose and lines are cut into pieces
+MAX_UNIT_CHARS = 1200  # longer units of prose and lines are split
 
-# What is true of every piece of a unit; an error or a header is where it begins.
+# Flags that hold for every piece of a split unit; an error or a header holds for its first piece only.
 _LASTING = np.uint16(UnitFlag.NOISE | UnitFlag.COMMENT | UnitFlag.IMPORT)
 _INDENT = re.compile(r"[ \t]*")
-# What a cut may not fall into where there is no space to cut at: URLs, numbers and words, surrogate pairs.
+# What a split may not fall into if there is no space to split at: URLs, numbers, words, surrogate pairs.
 _ATOM = re.compile(
     r"https?://[^\s\"'<>]+|\d[\d.,:]*\d|[A-Za-z0-9_]+|[\ud800-\udbff][\udc00-\udfff]|[\s\S][\u0300-\u036f\ufe0f\u200d]*"
 )
@@ -30,7 +30,11 @@ _ATOM = re.compile(
 
 @dataclass(slots=True, eq=False)
 class SpanLayout:
-    """See `SegmentedText`. `closes[i] >= 0` says that unit i (a closing brace) is kept whenever unit closes[i] is."""
+    """A text tiled by units; see `SegmentedText`.
+
+    Attributes:
+        closes: [n] or None. If `closes[i] >= 0`, unit i (a closing brace) is kept whenever unit `closes[i]` is.
+    """
 
     kind: str
     text: str
@@ -41,19 +45,21 @@ class SpanLayout:
 
     @property
     def columns(self) -> npt.NDArray[np.int32]:
-        """No columns: rows are kept or left out whole."""
+        """[n] of -1: there are no columns, because rows are kept or dropped whole."""
         return np.full(len(self.spans), -1, np.int32)
 
     @property
     def column_names(self) -> Sequence[str]:
+        """Empty."""
         return ()
 
     @property
     def source_spans(self) -> Sequence[Sequence[tuple[int, int]]]:
+        """One range a unit: its own span."""
         return [[(a, b)] for a, b in self.spans.tolist()]
 
     def closure(self, keep: Mask) -> Mask:
-        """[n] what is really kept if `keep` is: the ancestors and the closers of kept units with them."""
+        """Returns [n] the kept units together with their ancestors and closers; raises ValueError for a wrong shape."""
         kept = np.array(keep, np.bool_)
         if kept.shape != (len(self.spans),):
             raise ValueError(f"keep has shape {kept.shape}, the layout has {len(self.spans)} units")
@@ -70,11 +76,15 @@ class SpanLayout:
                 kept[fresh] = True
         return kept
 
-    def render(self, keep: Mask, gone: Spans | None = None) -> str:
-        """The kept units, their ancestors and closers; `…` where a run of units with any text was left out. `gone`
-        [k, 2], in order, are stretches of them that are left out without a sign."""
+    def render(self, keep: Mask, removed: Spans | None = None) -> str:
+        """Writes the kept units, their ancestors and closers, with `…` for each run of units that was left out.
+
+        Args:
+            keep: [n] which units are kept.
+            removed: [k, 2] character ranges inside kept units, in order, that are left out without a sign.
+        """
         kept = self.closure(keep)
-        holes = [] if gone is None else gone.tolist()
+        holes = [] if removed is None else removed.tolist()
         if kept.all() and not holes:
             return self.text
         text = self.text
@@ -98,7 +108,7 @@ class SpanLayout:
 
 
 def _gap(text: str, a: int, b: int) -> str:
-    """What stands for text[a:b]: a line of its own where whole lines went, else an inline mark."""
+    """The sign for the dropped text[a:b]: a line of its own if whole lines were dropped, else an inline `…`."""
     run = text[a:b]
     body = run.rstrip()
     tail = run[len(body) :]
@@ -117,12 +127,15 @@ def _gap(text: str, a: int, b: int) -> str:
     return lead + ELLIPSIS + (end or (" " if b < len(text) else ""))
 
 
-def length_splits(text: str, a: int, b: int, longest: int = LONGEST) -> list[int]:
-    """Offsets inside (a, b) that cut text[a:b] into pieces of at most `longest` characters: after spaces, else between
-    words, numbers and URLs, else anywhere but inside a surrogate pair. Linear in b - a."""
+def length_splits(text: str, a: int, b: int, max_chars: int = MAX_UNIT_CHARS) -> list[int]:
+    """Returns offsets inside (a, b) that split text[a:b] into pieces of at most `max_chars` characters.
+
+    It splits after spaces, else between words, numbers and URLs, else anywhere except inside a surrogate pair. Linear
+    in b - a.
+    """
     cuts: list[int] = []
-    while b - a > longest:
-        stop = a + longest
+    while b - a > max_chars:
+        stop = a + max_chars
         window = text[a:stop]
         cut = a + max(window.rfind("\n"), window.rfind(" "), window.rfind("\t")) + 1
         if cut <= a:
@@ -144,12 +157,21 @@ def build_layout(
     parents: Sequence[int] | npt.NDArray[np.integer] | None = None,
     flags: Sequence[int] | npt.NDArray[np.integer] | None = None,
     closes: Sequence[int] | npt.NDArray[np.integer] | None = None,
-    longest: int = LONGEST,
+    max_chars: int = MAX_UNIT_CHARS,
 ) -> SpanLayout:
-    """A layout of units that begin at `starts` (ascending; what stands before the first belongs to it).
+    """Builds a layout from the offsets at which units begin.
 
-    parents, flags, closes: [n], see `SegmentedText` and `SpanLayout`. Units above `longest` characters (0 = no limit) are
-    cut into pieces that keep their unit's parent; an ERROR or HEADER flag stays with the first piece."""
+    Args:
+        kind: The content type.
+        text: The text.
+        starts: [n] ascending offsets; text before the first belongs to the first unit.
+        parents: [n] see `SegmentedText`.
+        flags: [n] see `SegmentedText`.
+        closes: [n] see `SpanLayout`.
+        max_chars: Longer units are split (0: never). Pieces keep the parent of their unit; an ERROR or HEADER flag
+            stays
+            with the first piece.
+    """
     first = np.asarray(starts, np.int32)
     n = len(first)
     if n:
@@ -161,10 +183,10 @@ def build_layout(
     if mates is not None and not (mates >= 0).any():
         mates = None
     ends = np.append(first[1:], np.int32(len(text))).astype(np.int32) if n else first
-    if longest and n:
-        long = np.flatnonzero(ends - first > longest)
+    if max_chars and n:
+        long = np.flatnonzero(ends - first > max_chars)
         if len(long):
-            pieces = [length_splits(text, int(first[i]), int(ends[i]), longest) for i in long.tolist()]
+            pieces = [length_splits(text, int(first[i]), int(ends[i]), max_chars) for i in long.tolist()]
             counts = np.ones(n, np.int64)
             counts[long] += [len(p) for p in pieces]
             place = (np.cumsum(counts) - counts).astype(np.int32)  # old unit -> its first piece

@@ -15,7 +15,7 @@ from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 #: |---|---|  ---+---  +----+
 RULE = re.compile(r"(?=[|+ \t:=-]{0,200}--)[|+ \t:=-]+(?:\r?\n|\Z)")
-LONGEST_RECORD = 60  # lines; a quoted field longer than that is a stray quote
+MAX_RECORD_LINES = 60  # a longer quoted field is taken for a stray quote
 _FOOT = re.compile(
     r"[ \t|\"]*(?:(?P<count>\(\d+ rows?\)|\d+ rows? in set|\(\d+ rows? affected\)|\[\d+ rows x \d+ columns\])"
     r"|(?P<total>(?:Grand )?[Tt]otals?\b|TOTAL\b|Sum\b|SUM\b|Average\b|Mean\b))"
@@ -28,7 +28,7 @@ _REPR_ROW = re.compile(r"(?<=[)\]}]),\s(?=[(\[{])")
 
 
 def segment_table(text: str, hint: str = "") -> SpanLayout:
-    """Layout "table"; markdown, box and ruled tables may stand among other lines, several in one text."""
+    """Divides tables into rows. Markdown, box and ruled tables may stand among other lines, several in one text."""
     if not text:
         return build_layout("table", "", [])
     lines = line_starts(text)
@@ -49,11 +49,11 @@ def segment_table(text: str, hint: str = "") -> SpanLayout:
     parents[head + 1 :] = head
     if n:
         flags[head] = UnitFlag.HEADER
-    return build_layout("table", text, starts, parents, flags, longest=4000)
+    return build_layout("table", text, starts, parents, flags, max_chars=4000)
 
 
 def is_table(sample: str, lines: list[str]) -> bool:
-    """Whether the lines with text of a sample look like rows: set off by a rule, or with as many cells each."""
+    """Returns whether the lines of a sample look like rows: below a rule, or with equally many cells."""
     if sample.lstrip()[:3].startswith(_REPR):
         return _REPR_ROW.search(sample) is not None
     if len(lines) < 3:
@@ -77,7 +77,7 @@ def _records(text: str, starts: Ints) -> Ints:
     ends = [*starts[1:].tolist(), len(text)]
     odd = np.array([text.count('"', a, b) & 1 for a, b in zip(starts.tolist(), ends, strict=True)], np.int32)
     outside = np.flatnonzero((np.cumsum(odd) - odd) & 1 == 0)
-    unpaired = int(odd.sum()) & 1 or bool((np.diff(outside) > LONGEST_RECORD).any())
+    unpaired = int(odd.sum()) & 1 or bool((np.diff(outside) > MAX_RECORD_LINES).any())
     return starts if unpaired else starts.take(outside)
 
 
@@ -126,4 +126,4 @@ def _ruled(text: str, where: list[int], rules: list[int]) -> SpanLayout:
             scope = -1
         else:
             parents[k] = scope
-    return build_layout("table", text, starts, parents, flags, longest=4000)
+    return build_layout("table", text, starts, parents, flags, max_chars=4000)

@@ -22,7 +22,7 @@ _LINE = re.compile(
     r"|goroutine \d+ \[)"
     r"|(?P<traceback>[ \t|+]*(?:Exception Group )?Traceback \(most recent call last\):"
     r"|stack backtrace:|Exception in thread |thread '[^'\n]{0,200}' panicked at|panic: )"
-    # what a run came to
+    # the outcome of a run
     r"|(?P<summary>=+ .*\b(?:passed|failed|errors?|skipped|warnings?|no tests ran|deselected)\b.*=+\s*$"
     r"|=+ (?:short test summary|slowest)|Ran \d+ tests?\b|(?:OK|FAILED)(?: \([^\n]{0,80}\))?\s*$|test result: "
     r"|(?:Tests|Test Suites|Snapshots|Test Files):? +\d| {0,8}\d+ (?:passing|failing|pending)\b"
@@ -80,11 +80,11 @@ _PYTHON_FRAME = re.compile(r"[ \t|+]*File \"")
 _NO_SOURCE = re.compile(r"[ \t|+]*(?:File \"|Traceback|During |\[Previous|The above|\r?\n)")
 _NAMED = re.compile(r"test\w* \([\w.<>-]{1,300}\)\s*$", re.M)  # unittest -v: the docstring and the verdict follow
 _CARETS = re.compile(r"[ \t|]*[~^]+[~^ ]*\r?$", re.M)
-INNERMOST = 2  # frames nearest to the exception that count as part of the error
+INNERMOST_FRAMES = 2  # frames next to the exception that count as part of the error
 
 
 def segment_traceback(text: str, hint: str = "") -> SpanLayout:
-    """Layout "trace"."""
+    """Divides tracebacks and test output into lines and stack frames."""
     if not text:
         return build_layout("trace", "", [])
     where = line_starts(text).tolist()
@@ -95,7 +95,7 @@ def segment_traceback(text: str, hint: str = "") -> SpanLayout:
     section = call = -1  # the failing test's heading, the traceback's first line
     frames: list[int] = []  # units of the frames of the traceback being read
     above = True  # frames follow the exception's line (Java, JavaScript, Go), so the first are the innermost
-    after = ""  # what the line before was, where that decides whose line this one is
+    after = ""  # the kind of the line before, if it decides where this one belongs
     for i, (s, e) in enumerate(zip(where, [*where[1:], len(text)], strict=True)):
         if after and _continues(text, s, after):
             if after == "name":
@@ -109,7 +109,7 @@ def segment_traceback(text: str, hint: str = "") -> SpanLayout:
         kind = (m.lastgroup or "") if m else _verdict(text, s, e)
         if not kind:
             if call >= 0 and not above and text[s] not in " \t|":
-                kind = "error"  # a Python traceback ends with its exception, whatever that is called
+                kind = "error"  # a Python traceback ends with its exception, whatever its name
             elif e < len(text) and text.startswith("\t/", e):
                 kind = "frame"  # Go: the function's line, then the file's
             elif _NAMED.match(text, s):
@@ -120,7 +120,7 @@ def segment_traceback(text: str, hint: str = "") -> SpanLayout:
             parent = call if call >= 0 else section
             python = _PYTHON_FRAME.match(text, s) is not None
             after = "python" if python else "path"
-            if not python and above and len(frames) < INNERMOST:
+            if not python and above and len(frames) < INNERMOST_FRAMES:
                 flag |= _FLAGS["error"]
             frames.append(len(starts))
         elif kind == "section":
@@ -132,7 +132,7 @@ def segment_traceback(text: str, hint: str = "") -> SpanLayout:
                 flag |= _FLAGS["error"]
                 after = "name" if text.startswith("thread '", s) else ""
         elif kind == "error":
-            for frame in [] if above else frames[-INNERMOST:]:
+            for frame in [] if above else frames[-INNERMOST_FRAMES:]:
                 flags[frame] |= _FLAGS["error"]
             call, frames, above = -1, [], True
         elif kind == "summary" or (kind == "noise" and text[s] == "="):
@@ -140,7 +140,7 @@ def segment_traceback(text: str, hint: str = "") -> SpanLayout:
         starts.append(s)
         parents.append(parent)
         flags.append(flag)
-    return build_layout("trace", text, starts, np.array(parents, np.int32), flags, longest=2000)
+    return build_layout("trace", text, starts, np.array(parents, np.int32), flags, max_chars=2000)
 
 
 def _verdict(text: str, a: int, b: int) -> str:

@@ -20,6 +20,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from compressor import __version__
+from compressor.cli import doctor
 from compressor.cli.input_files import decode, encode
 from compressor.cli.main import app
 from compressor.scoring.runtime import device
@@ -103,7 +104,7 @@ def test_a_list_of_messages() -> None:
 
 
 def test_an_anthropic_body_keeps_its_shape() -> None:
-    out = json.loads(good(run("compress", save("c.json", ANTHROPIC), "-b", "2000", "-q")).stdout)
+    out = json.loads(good(run("compress", save("c.json", ANTHROPIC), "-b", "2000", "--quiet")).stdout)
     assert list(out) == list(ANTHROPIC)
     assert {k: v for k, v in out.items() if k != "messages"} == {k: v for k, v in ANTHROPIC.items() if k != "messages"}
     assert len(out["messages"]) == len(ANTHROPIC["messages"])
@@ -121,14 +122,14 @@ def test_a_responses_body() -> None:
             {"role": "user", "content": "And which order was it?"},
         ],
     }
-    out = json.loads(good(run("compress", save("c.json", body), "-b", "1500", "-q")).stdout)
+    out = json.loads(good(run("compress", save("c.json", body), "-b", "1500", "--quiet")).stdout)
     assert list(out) == list(body) and out["instructions"] == body["instructions"]
     assert len(out["input"]) == 4 and len(out["input"][2]["output"]) < len(LOG) / 2
 
 
 def test_jsonl_of_messages() -> None:
     lines = "".join(json.dumps(m) + "\n" for m in MESSAGES)
-    out = good(run("compress", "-", "-b", "1500", "-q", data=lines)).stdout.splitlines()
+    out = good(run("compress", "-", "-b", "1500", "--quiet", data=lines)).stdout.splitlines()
     assert [json.loads(line)["role"] for line in out] == [m["role"] for m in MESSAGES]
     assert json.loads(out[0]) == MESSAGES[0]
 
@@ -158,19 +159,69 @@ def test_what_fits_is_given_back_unchanged() -> None:
     result = good(run("compress", save("c.json", MESSAGES), "-b", "100000"))
     assert json.loads(result.stdout) == MESSAGES
     assert "unchanged" in result.stderr
-    data = b"\xef\xbb\xbfshort \xff\xfe\x00 text\r\nno newline at the end"
-    assert good(run("compress", "-", "-b", "1000", "-q", data=data)).stdout_bytes == data
+    data = b"\xef\xbb\xbfshort \xff\xfe text\r\nno newline at the end"
+    assert good(run("compress", "-", "-b", "1000", "--quiet", data=data)).stdout_bytes == data
 
 
-def test_json_that_is_no_context_needs_to_be_called_text() -> None:
-    records = save("r.json", [{"id": i, "name": f"item {i}", "note": "quite ordinary " * 5} for i in range(100)])
-    failed(run("compress", records, "-b", "500"), 2, "no messages", "--text")
-    assert len(good(run("compress", records, "-b", "500", "--text", "-q")).stdout) < 4000
+@pytest.mark.parametrize("data", [b"text \x00 and a NUL", bytes(range(1, 256)) * 9], ids=["nul", "random"])
+def test_binary_input_is_refused_unless_it_is_called_text(data: bytes) -> None:
+    failed(run("compress", "-", "-b", "1000", data=data), 2, "binary", "--text")
+    assert good(run("compress", "-", "-b", "1000000", "--text", "--quiet", data=data)).stdout_bytes == data
+
+
+def test_text_in_other_encodings_and_with_escapes_is_not_binary() -> None:
+    for data in ("über".encode("latin-1") * 50, "привет ".encode("koi8-r") * 50, b"\x1b[31mred\x1b[0m\n" * 50):
+        assert good(run("compress", "-", "-b", "100000", "--quiet", data=data)).stdout_bytes == data
+    good(run("compress", "-", "-b", "1000", data="schön".encode("utf-16")))
+
+
+RECORDS = [{"id": i, "role": "user", "type": "person", "note": "quite ordinary " * 5} for i in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("api.json", json.dumps({"users": RECORDS}), "JSON without messages"),
+        ("list.json", json.dumps(RECORDS), "JSON without messages"),
+        ("slack.json", json.dumps({"ok": True, "messages": [{"type": "message", "text": "hi"}]}), "JSON without"),
+        ("input.json", json.dumps({"input": RECORDS}), "JSON without messages"),
+        ("log.jsonl", "".join(json.dumps(record) + "\n" for record in RECORDS), "JSONL without messages"),
+        ("work.ipynb", json.dumps({"nbformat": 4, "cells": [{"cell_type": "code"}], "x": RECORDS}), "a notebook"),
+    ],
+)
+def test_json_without_messages_is_compressed_as_text(name: str, content: str, what: str) -> None:
+    Path(name).write_text(content)
+    result = good(run("compress", name, "-b", "500"))
+    assert result.stderr.startswith(f"note: {name} is {what}")
+    assert len(result.stdout) < 4000
+    quiet = good(run("compress", name, "-b", "500", "--quiet"))
+    assert quiet.stdout == result.stdout and quiet.stderr == ""
+    assert good(run("compress", name, "-b", "500", "--text", "--quiet")).stdout == result.stdout
+    failed(run("replay", name), 2, "recorded conversation", what, "messages")
+
+
+def test_replay_says_what_it_needs_and_what_was_saved() -> None:
+    Path("app.log").write_text(LOG)
+    failed(run("replay", "app.log"), 2, "plain text", "list of messages")
+    saved = json.loads(good(run("replay", save("c.json", MESSAGES), "--json")).stdout)
+    assert 0 <= saved["saved_fraction"] < 1
+
+
+def test_an_unknown_model_is_one_line_of_warning() -> None:
+    result = good(run("compress", save("c.json", MESSAGES), "-b", "3000", "-m", "no-such-model-9"))
+    assert result.stderr.count("no-such-model-9") == 1 and "are estimates" in result.stderr
+    for model in ("gpt-4o", "claude-sonnet-4-5"):
+        assert "unknown" not in good(run("compress", "c.json", "-b", "3000", "-m", model)).stderr
+
+
+def test_short_options_mean_the_same_everywhere() -> None:
+    query = good(run("compress", "-", "-b", "25%", "-q", "payment 7731", data=LOG))
+    assert "payment 7731 failed" in query.stdout and "tokens" in query.stderr
 
 
 def test_lone_surrogates_survive() -> None:
     messages = [{"role": "user", "content": "odd \ud800 text"}]
-    out = good(run("compress", save("c.json", messages), "-b", "500", "-q")).stdout
+    out = good(run("compress", save("c.json", messages), "-b", "500", "--quiet")).stdout
     assert json.loads(out) == messages
 
 
@@ -180,7 +231,7 @@ def test_lone_surrogates_survive() -> None:
 def test_files_are_written_whole() -> None:
     path = save("c.json", MESSAGES)
     os.chmod(path, 0o600)
-    result = good(run("compress", path, "-b", "1500", "-o", path, "--report", "r.html", "--stats", "s.json", "-q"))
+    result = good(run("compress", path, "-b", "1500", "-o", path, "--report", "r.html", "--stats", "s.json", "--quiet"))
     assert result.output == ""
     assert len(json.loads(Path(path).read_text())) == len(MESSAGES)
     assert os.stat(path).st_mode & 0o777 == 0o600
@@ -195,14 +246,14 @@ def test_files_are_written_whole() -> None:
 
 
 def test_expand_to_a_file_and_from_a_whole_mark() -> None:
-    text = good(run("compress", "-", "-b", "0.2", "-q", data=LOG)).stdout
+    text = good(run("compress", "-", "-b", "0.2", "--quiet", data=LOG)).stdout
     marks = re.findall(r"\[?…?cut ref \d{12}\]?", text)
     good(run("expand", marks[0], "-o", "original.log"))
     assert Path("original.log").read_bytes() == LOG.encode()
 
 
 def test_a_store_of_ones_own() -> None:
-    text = good(run("compress", "-", "-b", "20%", "-q", "--store", "mine.db", data=LOG)).stdout
+    text = good(run("compress", "-", "-b", "20%", "--quiet", "--store", "mine.db", data=LOG)).stdout
     ref = re.findall(r"cut ref (\d{12})", text)[0]
     failed(run("expand", ref), 4, ref, "--store")
     assert good(run("expand", ref, "--store", "mine.db")).stdout == LOG
@@ -225,7 +276,6 @@ def test_budget_too_small() -> None:
     [
         ("[]", ["empty"]),
         ('{"role": "user", "content": ', ["not valid JSON", "--text"]),
-        ('{"nothing": 1}', ["no messages"]),
         ('[{"role": "user", "content": "a"}, 7]', ["message 1"]),
         ('[{"role": "nobody", "content": "a"}]', ["message 0"]),
         ('[{"role": "tool", "tool_call_id": "x", "content": "a"}]', ["message 0"]),
@@ -250,7 +300,7 @@ def test_bytes_that_are_no_json() -> None:
 def test_unreadable_and_unwritable_files() -> None:
     failed(run("compress", "missing.json", "-b", "500"), 2, "missing.json")
     failed(run("compress", ".", "-b", "500"), 2, "directory")
-    failed(run("compress", save("c.json", MESSAGES), "-b", "1500", "-o", "no/such/out.json"), 2, "no/such")
+    failed(run("compress", save("c.json", MESSAGES), "-b", "1500", "-o", "no/such/out.json"), 2, "no/such/out.json:")
 
 
 def test_report_of_many() -> None:
@@ -271,7 +321,7 @@ def test_unknown_and_expired_refs() -> None:
 def test_store_errors() -> None:
     Path("bad.db").write_bytes(b"no database at all" * 99)
     failed(run("expand", "123456789012", "--store", "bad.db"), 5, "bad.db", "delete")
-    gone = run("compress", save("c.json", MESSAGES), "-b", "1500", "-q", "--store", "redis://127.0.0.1:1")
+    gone = run("compress", save("c.json", MESSAGES), "-b", "1500", "--quiet", "--store", "redis://127.0.0.1:1")
     failed(gone, 5, "never written", "127.0.0.1")
 
 
@@ -285,11 +335,27 @@ def test_doctor() -> None:
     for name in ("core", "fast", "tokenizers", "store"):
         assert checks[name]["status"] == "ok", checks[name]
     assert str(Path("cache").absolute()) in checks["store"]["detail"]
-    assert {"[models]", "[onnx]", "[llama]", "[langchain]", "[redis]", "[service]", "import name"} <= set(checks)
+    project = Path(__file__).parents[3].joinpath("pyproject.toml").read_text()
+    table = project.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    extras = set(re.findall(r"^([\w-]+) = \[", table, re.M)) - {"dev", "training"}
+    assert {"models", "openai", "mcp"} < extras
+    assert {name for name in checks if name.startswith("[")} == {f"[{extra}]" for extra in extras}
     assert {"device", "embedding", "pruner", "perplexity", "cascade"} <= set(checks)
     assert all(check["fix"] for check in report["checks"] if check["status"] != "ok")
-    table = good(run("doctor")).stdout
-    assert all(name in table for name in checks)
+    shown = good(run("doctor")).stdout
+    assert all(name in shown for name in checks)
+
+
+def test_doctor_names_the_packages_that_an_extra_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "redis" else version(name))
+    checks = {check["name"]: check for check in json.loads(good(run("doctor", "--json")).stdout)["checks"]}
+    assert checks["[redis]"]["status"] == checks["[all]"]["status"] == "off"
+    assert "redis" in checks["[redis]"]["detail"] and "'agentic-compressor[redis]'" in checks["[redis]"]["fix"]
+
+
+def test_doctor_help_says_that_it_opens_the_store() -> None:
+    assert "store is opened" in " ".join(good(run("doctor", "--help")).stdout.split())
 
 
 def test_doctor_without_the_model_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +411,7 @@ def test_doctor_sees_the_import_clash(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_as_a_program() -> None:
     done = shell("--version")
     assert (done.returncode, done.stdout.decode().strip()) == (0, f"compressor {__version__}")
-    done = shell("compress", "-", "-b", "50%", "-q", data=LOG.encode())
+    done = shell("compress", "-", "-b", "50%", "--quiet", data=LOG.encode())
     assert done.returncode == 0 and done.stderr == b"" and len(done.stdout) < len(LOG)
     for args in (
         ["compress"],
@@ -357,6 +423,8 @@ def test_as_a_program() -> None:
         done = shell(*args)
         assert done.returncode == 2
         assert done.stderr.startswith(b"error: ") and done.stderr.count(b"\n") == 1
+    done = shell("compress", "x", "-b", "5", "--mode", "odd")
+    assert b"'odd' is not one of" in done.stderr and b"Value error" not in done.stderr
     done = shell("expand", "123456789012")
     assert done.returncode == 4 and done.stderr.startswith(b"error: ") and b"Traceback" not in done.stderr
 
@@ -372,9 +440,26 @@ def test_help_loads_nothing_heavy() -> None:
     assert all(command in done.stdout for command in ("compress", "expand", "doctor"))
 
 
+@pytest.mark.parametrize("package", ["compressor", "compressor.cli"])
+def test_runs_as_a_module(package: str) -> None:
+    done = subprocess.run([sys.executable, "-m", package, "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, f"compressor {__version__}")
+
+
+def test_on_a_terminal_the_summary_starts_on_a_line_of_its_own() -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "compressor", "compress", "-", "-b", "1000"]
+    done = subprocess.run(command, input=b"no newline at the end", stdout=theirs, stderr=theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0
+    assert re.search(r"no newline at the end\r?\n", shown)
+
+
 def test_the_reader_may_go_away() -> None:
     big = save("big.json", [{"role": "user", "content": "hello " * 200_000}])
-    command = [sys.executable, "-m", "compressor.cli", "compress", big, "-b", "9000000", "-q"]
+    command = [sys.executable, "-m", "compressor.cli", "compress", big, "-b", "9000000", "--quiet"]
     program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert program.stdout is not None and program.stderr is not None
     program.stdout.read(10)

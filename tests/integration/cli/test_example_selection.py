@@ -52,7 +52,7 @@ def test_the_command_gives_an_account(tmp_path: Path) -> None:
     ("given", "code", "said"),
     [
         (b'{"input": "a", "output": "b"}\n{"input": 1,\n', 2, "stdin, line 2, column"),
-        (b'{"input": "a", "output": "b"}\n\n{"foo": 1}\n', 2, "stdin, line 3: an example has no input and output"),
+        (b'{"input": "a", "output": "b"}\n\n{"foo": 1}\n', 2, "stdin, line 3: the example has no input and output"),
         (b"hello\n", 2, "line 1, column 1: not JSON"),
         (b"[\n1]\n", 2, "one JSON value over several lines"),
         (b'"a"\n"\xff"\n', 2, "line 2: not UTF-8"),

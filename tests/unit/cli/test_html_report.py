@@ -67,7 +67,7 @@ def drop(n: int, start: int, end: int, reason: str = "low relevance", score: flo
     return Dropped(n, n, "tool_result", (start, end), reason, score, "123456789012")
 
 
-def test_every_reason_and_the_balance_are_there() -> None:
+def test_every_reason_and_the_totals_are_there() -> None:
     text = "keep this. drop that. keep more. and this too."
     r = made_result(
         [
@@ -88,7 +88,7 @@ def test_every_reason_and_the_balance_are_there() -> None:
         "a <title>",
         f"{r.tokens_before:,}",
         f"{r.tokens_after:,}",
-        "is_estimate",
+        "an estimate",
         "calibrated",
         "compressor expand 123456789012",
     ):
@@ -161,7 +161,7 @@ def test_long_runs_fold_away_without_loss() -> None:
 
 def test_empty_and_text_results() -> None:
     page = Page(render_html(TextResult(0, 0, 10)))
-    assert "Nothing was dropped" in page.text and "sent as it was" in page.text
+    assert "Nothing was dropped" in page.text and "is sent unchanged" in page.text
     page = Page(
         render_html(TextResult(0, 0, 10, _blocks=lambda: [block(0, "", "", "kept", name=None, reason="", ref=None)]))
     )

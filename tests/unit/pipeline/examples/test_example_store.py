@@ -52,7 +52,7 @@ def test_processes_see_each_others_changes(store: BlobStore) -> None:
 
 
 def test_the_log_does_not_grow_without_end(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WASTE", 10)
+    monkeypatch.setattr(module, "MIN_REMOVED_FOR_REWRITE", 10)
     bank, other = ExampleStore(store), ExampleStore(store)
     for round in range(12):
         ids = bank.add([f"text {round} {i} -> x" for i in range(5)])
@@ -121,13 +121,13 @@ def test_what_cannot_be_added_adds_nothing() -> None:
     assert len(bank) == 0
     bank.add([BANK[0]], ["a"])
     assert bank.add([BANK[0]], ["a"]) == ["a"]
-    with pytest.raises(ContextError, match="'a' has another example"):
+    with pytest.raises(ContextError, match="'a' belongs to another example"):
         bank.add([BANK[1]], ["a"])
     bank.remove(["a"])
     bank.add([BANK[1]], ["a"])
     assert bank.get("a") == BANK[1]
     assert bank.select("card", 50).examples == [BANK[1]]
-    with pytest.raises(ContextError, match="no example 'b'"):
+    with pytest.raises(ContextError, match="no example with the id 'b'"):
         bank.get("b")
     with pytest.raises(ContextError):
         bank.remove("a")
@@ -145,7 +145,7 @@ def test_wrong_banks() -> None:
 
         def close(self) -> None: ...
 
-    with pytest.raises(StoreError, match="keeps no logs"):
+    with pytest.raises(StoreError, match="cannot hold examples"):
         ExampleStore(Plain())
     with pytest.raises(CompressorError, match="name"):
         ExampleStore("memory", name="")

@@ -171,16 +171,16 @@ def test_wrong_calls_say_what_is_wrong() -> None:
         C.select_examples([BANK[0], 4], "x", 10)
     with pytest.raises(ContextError, match="query"):
         C.select_examples(BANK, 4, 10)  # type: ignore[arg-type]
-    with pytest.raises(CompressorError, match="unknown 'best'"):
+    with pytest.raises(CompressorError, match="unknown method 'best'"):
         C.select_examples(BANK, "x", 10, method="best")
-    with pytest.raises(ContextError, match="wants a field"):
+    with pytest.raises(ContextError, match="has a field"):
         C.select_examples(BANK, "x", 10, template="{question}")
 
 
 def test_an_example_larger_than_the_budget_is_passed_over() -> None:
     made = C.select_examples([*BANK, {"input": "my card " * 200, "output": "lost_card"}], "my card", 40)
     assert made.tokens_after <= 40
-    assert made.warnings == ["1 of 17 examples are larger than the budget by themselves"]
+    assert made.warnings == ["1 of 17 examples are each larger than the budget"]
 
 
 def test_a_share_of_all() -> None:
@@ -218,7 +218,7 @@ def test_a_broken_encoder_is_done_without() -> None:
         device = None
         fingerprint = "f"
 
-        def embed(self, texts: list[str], asked: bool = False, keep: bool = True) -> Any:
+        def embed(self, texts: list[str], is_query: bool = False, keep: bool = True) -> Any:
             raise ModelError("it is broken")
 
     class Scorer:

@@ -12,11 +12,16 @@ import pytest
 from compressor import ContextError
 from compressor.pipeline.examples import dpp, mmr
 from compressor.pipeline.examples.answer_format import answer_format
-from compressor.pipeline.examples.example import read
+from compressor.pipeline.examples.example import parse_example
 from compressor.pipeline.examples.label_prior import LabelModel
 from compressor.pipeline.examples.ngram_features import ngram_features, pack_features, unpack_features
 from compressor.pipeline.examples.ngram_index import NgramIndex
-from compressor.pipeline.examples.rationale_pruning import KEEP, shortened, split_steps, without
+from compressor.pipeline.examples.rationale_pruning import (
+    KEEP_FRACTION,
+    choose_steps_to_remove,
+    remove_steps,
+    split_steps,
+)
 from compressor.pipeline.examples.template import ExampleTemplate
 from compressor.tokens import get_counter
 from support.property_tests import given, settings, st
@@ -48,15 +53,15 @@ def test_features_are_the_same_in_every_process() -> None:
 @given(TEXTS, TEXTS, st.data())
 def test_an_index_changed_is_the_index_made_anew(old: list[str], new: list[str], data: st.DataObject) -> None:
     gone = np.array([data.draw(st.booleans()) for _ in [*old, *new]], np.bool_)
-    index = NgramIndex(ngram_features(old)).added(ngram_features(new)).without(gone)
+    index = NgramIndex(ngram_features(old)).with_added(ngram_features(new)).without(gone)
     left = [t for t, out in zip([*old, *new], gone.tolist(), strict=True) if not out]
     made = NgramIndex(ngram_features(left))
     query = ngram_features(["lost card 42"])[0]
     for got, want in (
         (index.vocabulary, made.vocabulary),
         (index.lengths, made.lengths),
-        (index.cosines(index.hits(query)), made.cosines(made.hits(query))),
-        (index.gram(np.arange(len(left))), made.gram(np.arange(len(left)))),
+        (index.cosines(index.find_postings(query)), made.cosines(made.find_postings(query))),
+        (index.pairwise_cosines(np.arange(len(left))), made.pairwise_cosines(np.arange(len(left)))),
     ):
         assert np.allclose(got, want)
 
@@ -71,7 +76,7 @@ def test_cosines_against_a_slow_reference() -> None:
     for row, f in enumerate(found):
         dot = sum(weight[int(k)] ** 2 for k in f if k in asked)
         own = np.sqrt(sum(weight[int(k)] ** 2 for k in f)) or 1.0
-        assert index.cosines(index.hits(asked))[row] == pytest.approx(dot / own / length, abs=1e-5)
+        assert index.cosines(index.find_postings(asked))[row] == pytest.approx(dot / own / length, abs=1e-5)
 
 
 def _kernel(seed: int, k: int, kind: str) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -128,16 +133,16 @@ def test_classes_are_told_from_answers() -> None:
     cards = [f"my card {x}" for x in ("is lost", "was stolen", "is gone", "was taken")]
     weather = [f"weather in {x} today" for x in ("Rome", "Oslo", "Lima", "Bonn")]
     index = NgramIndex(ngram_features([*cards, *weather]))
-    assert LabelModel(index, ["card"] * 4 + ["weather"] * 4).apart
-    assert not LabelModel(index, ["yes", "no"] * 4).apart
-    assert not LabelModel(index, ["card"] * 8).apart
-    assert not LabelModel(index, [""] * 8).apart
+    assert LabelModel(index, ["card"] * 4 + ["weather"] * 4).is_predictable
+    assert not LabelModel(index, ["yes", "no"] * 4).is_predictable
+    assert not LabelModel(index, ["card"] * 8).is_predictable
+    assert not LabelModel(index, [""] * 8).is_predictable
     odds = LabelModel(index, ["card"] * 4 + ["weather"] * 4).label_log_odds(*_asked(index, "is it raining today"))
     assert odds[1] > odds[0]
 
 
 def _asked(index: NgramIndex, query: str) -> tuple[Any, Any]:
-    hits = index.hits(ngram_features([query])[0])
+    hits = index.find_postings(ngram_features([query])[0])
     return index.cosines(hits), hits
 
 
@@ -148,11 +153,11 @@ GSM = (
 
 
 def test_steps_that_nothing_takes_up_go_first() -> None:
-    example = read({"question": "Tom has 3 boxes of 12 pens. He gives 6 away.", "answer": GSM}, 0)
+    example = parse_example({"question": "Tom has 3 boxes of 12 pens. He gives 6 away.", "answer": GSM}, 0)
     steps = split_steps(example)
     assert [GSM[s.start : s.end].strip() for s in steps] == [line.strip() for line in GSM.split("\n")[:3]]
-    gone = shortened(example, steps, get_counter(None).count)
-    left = without(GSM, gone)
+    gone = choose_steps_to_remove(example, steps, get_counter(None).count)
+    left = remove_steps(GSM, gone)
     assert "36 pens" in left and "nice to write" not in left
     assert left.endswith("He gives 6 away. That leaves 36 - 6 = 30.\n#### 30")
     assert example.with_text(left) == {**example.given, "answer": left}
@@ -169,7 +174,7 @@ def test_steps_that_nothing_takes_up_go_first() -> None:
     ],
 )
 def test_what_may_be_the_answer_is_not_shortened(given: Any) -> None:
-    assert split_steps(read(given, 0)) == []
+    assert split_steps(parse_example(given, 0)) == []
 
 
 @given(st.lists(st.text("ab 1.\n", min_size=1, max_size=30), min_size=1, max_size=8), st.booleans())
@@ -178,14 +183,16 @@ def test_what_is_left_is_a_subsequence_with_the_end(parts: list[str], closed: bo
     given: dict[str, Any] = (
         {"input": "q", "output": "7", "rationale": text} if closed else {"input": "q", "output": text}
     )
-    example = read(given, 0)
+    example = parse_example(given, 0)
     steps = split_steps(example)
-    gone = shortened(example, steps, get_counter(None).count)
-    left = without(text, gone)
+    gone = choose_steps_to_remove(example, steps, get_counter(None).count)
+    left = remove_steps(text, gone)
     assert left.endswith(text[steps[-1].end :] if steps else text)
     assert sum(s.end - s.start for s in gone) == len(text) - len(left)
     if gone:
-        assert sum(get_counter(None).count(text[s.start : s.end]) for s in gone) <= (1 - KEEP) * (len(text) + 9)
+        assert sum(get_counter(None).count(text[s.start : s.end]) for s in gone) <= (1 - KEEP_FRACTION) * (
+            len(text) + 9
+        )
 
 
 @pytest.mark.parametrize(
@@ -202,7 +209,7 @@ def test_what_is_left_is_a_subsequence_with_the_end(parts: list[str], closed: bo
     ],
 )
 def test_shapes(given: Any, asked: str, answer: str, label: str) -> None:
-    example = read(given, 0)
+    example = parse_example(given, 0)
     assert (example.question, example.answer, example.label) == (asked, answer, label)
 
 
@@ -222,15 +229,15 @@ def test_shapes(given: Any, asked: str, answer: str, label: str) -> None:
 )
 def test_what_is_no_example_is_named(given: Any) -> None:
     with pytest.raises(ContextError, match="message 3") as caught:
-        read(given, 3)
+        parse_example(given, 3)
     assert caught.value.index == 3
 
 
 def test_templates() -> None:
-    example = read({"frage": "wie?", "n": 3}, 0, templated=True)
+    example = parse_example({"frage": "wie?", "n": 3}, 0, templated=True)
     assert ExampleTemplate("{frage} => {n}").render(example, 0) == "wie? => 3"
     assert ExampleTemplate(lambda e: e["frage"]).render(example, 0) == "wie?"
-    with pytest.raises(ContextError, match="wants a field 'antwort'"):
+    with pytest.raises(ContextError, match="has a field 'antwort'"):
         ExampleTemplate("{frage} {antwort}").render(example, 1)
     with pytest.raises(ContextError, match="KeyError"):
         ExampleTemplate(lambda e: e["antwort"]).render(example, 1)
@@ -249,8 +256,8 @@ def test_forms() -> None:
 @given(st.dictionaries(st.sampled_from(["input", "output", "note"]), st.text(max_size=20), min_size=1))
 def test_any_mapping_is_read_or_refused(given: dict[str, str]) -> None:
     try:
-        example = read(given, 0)
+        example = parse_example(given, 0)
     except ContextError:
         assert not {"input", "output"} <= set(given)
         return
-    assert json.loads(example.original("")) == given
+    assert json.loads(example.original_text("")) == given

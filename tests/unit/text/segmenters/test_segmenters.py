@@ -13,7 +13,7 @@ import pytest
 from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters import detect_content_type, find_pasted_content, segment_speech, segment_text
 from compressor.text.segmenters.base import UnitFlag
-from compressor.text.segmenters.span_layout import LONGEST, SpanLayout, build_layout, length_splits
+from compressor.text.segmenters.span_layout import MAX_UNIT_CHARS, SpanLayout, build_layout, length_splits
 from support.property_tests import given, settings, st
 from support.segment_tools import units
 
@@ -141,7 +141,7 @@ def test_hard_cuts_spare_numbers_urls_and_surrogate_pairs() -> None:
     pair = "\ud83d\ude00"
     text = "x" + pair * 1000
     assert all((c - 1) % 2 == 0 for c in length_splits(text, 0, len(text)))
-    assert length_splits("ab " * 1000, 0, 3000)[0] == LONGEST
+    assert length_splits("ab " * 1000, 0, 3000)[0] == MAX_UNIT_CHARS
 
 
 def test_gaps() -> None:
