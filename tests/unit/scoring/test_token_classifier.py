@@ -29,7 +29,7 @@ ASKED = Query((("where is Ann", 0.4), ("who is Bob", 1.0)))
 
 
 class Letters:
-    """A `PairTokenClassifier` that can be followed by hand: a token a character, log-odds by letter, a document's by length."""
+    """A `PairTokenClassifier` to follow by hand: a token a character, log-odds by letter, a document's by length."""
 
     def __init__(self, window: int = 40, pool: Pool = "logit", weight: float = 0.0) -> None:
         self.name, self.window, self.pool, self.weight = "letters", window, pool, weight

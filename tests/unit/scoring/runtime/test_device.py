@@ -126,5 +126,8 @@ def test_the_real_one() -> None:
 
 @pytest.mark.moderate
 def test_asking_for_the_cpu_does_not_import_torch() -> None:
-    code = "import sys; from compressor.scoring.runtime.device import select_device; select_device('cpu'); assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from compressor.scoring.runtime.device import select_device; "
+        "select_device('cpu'); assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
