@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 
+import pytest
+
 from support.paths import ROOT
 
 
+@pytest.mark.moderate
 def test_public_class_names_are_unique() -> None:
     """A class name means one thing in both packages, so that a search for it finds one definition."""
     where: defaultdict[str, list[str]] = defaultdict(list)

@@ -431,6 +431,7 @@ def test_system_and_tools_given_with_follow_count_also_after_a_failure(c: Compre
     assert session.cost_report().view_tokens > before > 500
 
 
+@pytest.mark.moderate
 def test_what_was_exported_or_kept_does_not_change(c: Compressor) -> None:
     session = c.session("a", **TIGHT)
     session.append(*conversation(20))

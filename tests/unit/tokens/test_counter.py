@@ -51,6 +51,7 @@ def test_same_definition_as_tiktoken(name: str, monkeypatch: pytest.MonkeyPatch)
         assert ours._pat_str == theirs["pat_str"]
 
 
+@pytest.mark.moderate
 def test_published_examples() -> None:
     ours = get_byte_pair_tokenizer("cl100k_base").encoding
     assert ours.encode("tiktoken is great!") == [83, 1609, 5963, 374, 2294, 0]

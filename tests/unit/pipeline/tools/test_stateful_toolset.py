@@ -113,6 +113,7 @@ def test_whatever_fits_goes_as_it_is(compressor: Compressor) -> None:
     assert box.sent == names(given)
 
 
+@pytest.mark.moderate
 def test_the_find_tool_speaks_every_dialect_and_never_raises(compressor: Compressor) -> None:
     chats = many_tools()
     anthropic = [
