@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from compressor.pipeline.examples.results import ExamplesResult
     from compressor.pipeline.tools.results import ToolsResult
     from compressor.pipeline.tools.stateful_toolset import ToolSet
+    from compressor.sessions.async_session import AsyncSession
     from compressor.sessions.policy import Policy, ToolRule
     from compressor.sessions.session import Session
     from compressor.sessions.summaries.summarizer import summarizer
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 #: Where each name is defined that is loaded on first use, so that importing the package stays cheap.
 _LAZY = {
     "Compressor": "compressor.compressor",
+    "AsyncSession": "compressor.sessions.async_session",
     "ExampleStore": "compressor.pipeline.examples.example_store",
     "ExamplesResult": "compressor.pipeline.examples.results",
     "Policy": "compressor.sessions.policy",
@@ -60,6 +62,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "AsyncSession",
     "BlockReport",
     "BudgetError",
     "BudgetTooSmall",

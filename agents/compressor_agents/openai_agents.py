@@ -20,7 +20,7 @@ from compressor.providers.conversation_tracker import ConversationTracker, Track
 from compressor.providers.expand_resolver import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
+from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME
 
 try:
     from agents.run_config import CallModelData, ModelInputData
@@ -99,7 +99,7 @@ def expand_tool(filter: CompressorFilter) -> FunctionTool:
     async def answer(context: ToolContext[Any], arguments: str) -> str:
         return await run_in_thread(filter.expand, arguments)
 
-    return FunctionTool(NAME, DESCRIPTION, PARAMETERS, answer, strict_json_schema=False)
+    return FunctionTool(TOOL_NAME, DESCRIPTION, PARAMETERS, answer, strict_json_schema=False)
 
 
 def _model(agent: Any) -> str | None:

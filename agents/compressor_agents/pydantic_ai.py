@@ -20,7 +20,7 @@ from compressor.providers.conversation_tracker import RECENT, ConversationTracke
 from compressor.providers.expand_resolver import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
+from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME
 
 try:
     from pydantic_ai import RunContext, Tool
@@ -98,7 +98,7 @@ class HistoryProcessor:
         async def expand_context(ctx: RunContext[Any], **arguments: Any) -> str:
             return await run_in_thread(self._expand, ctx.run_id, arguments)
 
-        made: Tool[Any] = Tool.from_schema(expand_context, NAME, DESCRIPTION, PARAMETERS, takes_ctx=True)
+        made: Tool[Any] = Tool.from_schema(expand_context, TOOL_NAME, DESCRIPTION, PARAMETERS, takes_ctx=True)
         return made
 
     def used(self, ctx: RunContext[Any], usage: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compressor.context.blocks import PINNED, Block
+from compressor.context.blocks import Block, Priority
 from compressor.context.refs import compute_ref
 from compressor.context.results import BlockReport, Dropped
 from compressor.pipeline.block_edit import BlockEdit
@@ -84,7 +84,7 @@ def _untouched(board: WorkingContext, block: Block) -> BlockReport:
         message=block.slot.message,
         kind=block.kind,
         name=block.slot.name,
-        action="dropped" if gone else "pinned" if block.priority == PINNED else "kept",
+        action="dropped" if gone else "pinned" if block.priority == Priority.PINNED else "kept",
         before=block.text,
         after="" if gone else block.text,
         tokens_before=before,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from compressor.context.blocks import MATERIAL, Block
+from compressor.context.blocks import Block, Priority
 from compressor.context.budget import is_fraction, resolve_budget
 from compressor.context.model import TextSlot
 from compressor.context.refs import compute_ref, format_placeholder
@@ -100,7 +100,7 @@ def _joined(titles: Sequence[str], texts: Sequence[str]) -> str:
 
 def _block(number: int, text: str, title: str) -> Block:
     slot = TextSlot(number, ("text",), "document", text, name=title or None)
-    return Block(number, slot, "document", text, 0, len(text), MATERIAL, tool_call_text=title)
+    return Block(number, slot, "document", text, 0, len(text), Priority.TOOL_OUTPUT, tool_call_text=title)
 
 
 class _TextBatch:

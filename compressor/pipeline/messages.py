@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from compressor.context.blocks import HISTORY, SPEECH, Block, SlotSpanFinder, split_into_blocks
+from compressor.context.blocks import Block, Priority, SlotSpanFinder, split_into_blocks
 from compressor.context.formats.base import MessageFormat
 from compressor.context.model import Context
 from compressor.context.refs import compute_ref
@@ -76,7 +76,7 @@ class MessageCompression:
             return self._untouched(before, before)
         blocks = self._blocks()
         board = WorkingContext(self.context, blocks, self.counter, before)
-        board.unlock(SPEECH)
+        board.unlock(Priority.ASSISTANT)
         selection = None
         outputs = [b for b in blocks if b.kind == "tool_result"]
         if not compress_losslessly(board.drafts, board.count_tokens, budget, outputs):
@@ -100,19 +100,21 @@ class MessageCompression:
         if self.mode != "ingest" or self.engine.gate is None:
             return 0
         last = max((t.index for t in self.context.turns if t.role == "assistant"), default=-1)
-        return sum(self.counter.count_turn(t, self.context.dialect) for t in self.context.turns if t.index <= last)
+        return sum(self.counter.count_turn(t, self.context.format_name) for t in self.context.turns if t.index <= last)
 
     def _select(self, board: WorkingContext, budget: int, scorer: Scorer) -> BudgetSelector:
         # In ingest mode everything before is known; what the agent and the user said last is enough to tell.
         fixed = [
-            b.text for b in board.blocks if b.priority > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")
+            b.text
+            for b in board.blocks
+            if b.priority > Priority.ASSISTANT and (self.mode != "ingest" or b.kind != "tool_result")
         ]
         known = tuple(fixed[-RECENT:] if self.mode == "ingest" else fixed)
         asked = self.query or query_outside_examples(board.blocks, RECENT_CHARS)
         query = build_query(self.context, asked, known, self.mode == "compact", self.boosted_texts)
         for attempt in ("marks", "history", "rounds"):
             if attempt == "history":
-                board.unlock(HISTORY)
+                board.unlock(Priority.HISTORY)
             elif attempt == "rounds":
                 board.evict_tool_rounds(budget, self.pinned)
             selection = BudgetSelector(

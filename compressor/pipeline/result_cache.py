@@ -96,7 +96,7 @@ class ResultCache:
             return self._compute_as_leader(request, away)
         with suppress(NotInTime):
             if (data := flight.result(WAIT_SECONDS)) is not None:
-                return request.result(data, "waited")
+                return request.result(data, "coalesced")
         return self._compute(request, away)[0]
 
     def _compute_as_leader(self, request: _Request, away: bool) -> AnyResult:
@@ -110,7 +110,7 @@ class ResultCache:
                 except StoreError:
                     away = True
             if isinstance(outcome, bytes):
-                return request.result(outcome, "waited")
+                return request.result(outcome, "coalesced")
             result, outcome = self._compute(request, away)
             return result
         except Exception as error:
@@ -213,7 +213,7 @@ class _Request:
     options: Mapping[str, Any]
     asked: bytes
 
-    def result(self, data: bytes, how: Literal["hit", "waited"]) -> AnyResult:
+    def result(self, data: bytes, how: Literal["hit", "coalesced"]) -> AnyResult:
         """The result again. What became of each block was not kept: it is worked out again when it is asked for."""
         asked, compute = self.asked, self.compute  # as it was asked: the messages may be changed by then
 

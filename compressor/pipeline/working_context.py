@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
 
-from compressor.context.blocks import HISTORY, PINNED, Block
+from compressor.context.blocks import Block, Priority
 from compressor.context.model import Context, Path, TextSlot
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.pipeline.block_edit import BlockEdit
@@ -41,7 +41,7 @@ class WorkingContext:
     def unlock(self, level: int) -> None:
         """Makes drafts of all blocks up to this level which are larger than the mark that could replace them; of short
         ones, where a mark saves little, only when the last level is opened."""
-        least = MIN_BLOCK_TOKENS if level < HISTORY else 0
+        least = MIN_BLOCK_TOKENS if level < Priority.HISTORY else 0
         known = {d.block.number for d in self.drafts}
         fresh = [b for b in self.blocks if b.priority <= level and b.number not in known]
         for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
@@ -81,7 +81,7 @@ class WorkingContext:
         return total - sum(map(self._turn_tokens, self.removed | gone))
 
     def _turn_tokens(self, message: int) -> int:
-        return self.counter.count_turn(self.context.turns[message], self.context.dialect)
+        return self.counter.count_turn(self.context.turns[message], self.context.format_name)
 
     def _change(self, key: Key) -> int:
         """Tokens that a slot has gained (or lost, when negative)."""
@@ -108,7 +108,7 @@ class WorkingContext:
     def evict_tool_rounds(self, budget: int, pinned: Collection[int] = ()) -> None:
         """Leaves out whole tool rounds and single turns, oldest first, until the whole fits. What is pinned stays (of
         the messages `pinned` those without any text, too), and so does every call or result that belongs to it."""
-        held = {b.slot.message for b in self.blocks if b.priority == PINNED}.union(
+        held = {b.slot.message for b in self.blocks if b.priority == Priority.PINNED}.union(
             pinned, self.dropped_example_messages
         )
         changes: dict[int, int] = defaultdict(int)

@@ -21,7 +21,7 @@ from compressor.providers import HiddenRounds
 from compressor.sessions import archive
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.sessions.message_history import common_prefix_length
 from compressor.sessions.policy import Policy, ToolRule
 from compressor.storage.text_values import put_texts
@@ -69,7 +69,7 @@ class ConversationTracker:
             compressor = Compressor()
         policy = policy or Policy()
         self.compressor, self.budget = compressor, budget
-        self.policy = replace(policy, tools={NAME: ToolRule(max_tokens=WHOLE), **policy.tools})
+        self.policy = replace(policy, tools={TOOL_NAME: ToolRule(max_tokens=WHOLE), **policy.tools})
         self._session, self._most, self._frozen = session, most, frozen
         self._recent: list[TrackedConversation] = []  # the newest last
         self._gone: list[CostReport] = []
@@ -171,7 +171,7 @@ class ConversationTracker:
         for _, text in [edit for entry in entries for edit in entry.get("edits", ())]:
             for ref in find_refs(text):
                 with suppress(RefError):
-                    original = archive.read(store, state["scopes"], ref)
+                    original = archive.read_original(store, state["scopes"], ref)
                     put_texts(archive.ScopedStore(store, archive.scope_id("", scope)), {ref: original})
         return {"version": state["version"], "count": count, "records": entries}
 

@@ -13,7 +13,7 @@ from compressor.context.refs import PLACEHOLDER_RE
 from compressor.errors import CompressorError
 from compressor.providers import HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 
 log = logging.getLogger("compressor_agents")
 ROUNDS = 4  # expand rounds inside one call of the caller's
@@ -85,8 +85,8 @@ class ResolvedCall:
         self._inner = HiddenRounds()
         self._history = self._restored()
         theirs = [_name(tool) for tool in given.get("tools") or ()]
-        ours = resolver.expand and NAME not in theirs and not given.get("functions")  # which go with no tools
-        self.tool = NAME if ours else ""
+        ours = resolver.expand and TOOL_NAME not in theirs and not given.get("functions")  # which go with no tools
+        self.tool = TOOL_NAME if ours else ""
         self.first = self.body = self._written()
 
     @property

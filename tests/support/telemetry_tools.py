@@ -23,7 +23,7 @@ def lines(level: int = logging.DEBUG) -> Iterator[Callable[[], list[dict[str, An
     """What the service writes in the meantime, as `compressor serve` would."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(logs._Lines())
+    handler.setFormatter(logs.JsonFormatter())
     logger = logging.getLogger("compressor.service")
     before = logger.level
     logger.addHandler(handler)

@@ -17,7 +17,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 from compressor import CompressorError, UnknownRefError
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions import Conversation
-from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
+from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME
 
 Open = Callable[[Any], Conversation]
 
@@ -44,12 +44,12 @@ def make_tool(open_: Open) -> BaseTool:
     ) -> str:
         return await run_in_thread(expand, ref, runtime, query, max_tokens)
 
-    return StructuredTool.from_function(expand, aexpand, name=NAME, description=DESCRIPTION, metadata={OURS: True})
+    return StructuredTool.from_function(expand, aexpand, name=TOOL_NAME, description=DESCRIPTION, metadata={OURS: True})
 
 
 def shadowed(tools: Sequence[Any]) -> bool:
     """Whether a tool of the user's has our tool's name, and with it its calls."""
-    named = [tool for tool in tools if isinstance(tool, BaseTool) and tool.name == NAME]
+    named = [tool for tool in tools if isinstance(tool, BaseTool) and tool.name == TOOL_NAME]
     return any(not (tool.metadata or {}).get(OURS) for tool in named)
 
 
@@ -77,5 +77,5 @@ def record_expansions(conversation: Conversation, messages: Sequence[AnyMessage]
     answered = {message.tool_call_id for message in rest if isinstance(message, ToolMessage)}
     for message in rest:
         for call in message.tool_calls if isinstance(message, AIMessage) else ():
-            if call["name"] == NAME and call["id"] in answered:
+            if call["name"] == TOOL_NAME and call["id"] in answered:
                 answer_expand(conversation, call["args"])

@@ -39,7 +39,7 @@ from compressor.pipeline.tools import search_tool
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions import Conversation, CostReport, Policy, ToolRule
 from compressor.sessions.archive import scope_id
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.pricing import find_price
 from compressor_agents.langchain import expand_tool as expansion
@@ -219,7 +219,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _with_view(self, request: ModelRequest[Any], thread: str | None, place: str, budget: Any) -> _Step:
         name = self.model or model_request.model_name(request.model)
         if self._expands and expansion.shadowed(request.tools):
-            self._guard.warn(f"another tool is called {NAME}: what was cut cannot be opened; rename it", thread)
+            self._guard.warn(f"another tool is called {TOOL_NAME}: what was cut cannot be opened; rename it", thread)
         talk = self._open(request.state, thread, place, name, budget)
         request, shown = self._guard.run(self._with_examples, request, name, talk.state["scopes"][0]) or (request, None)
         expansion.record_expansions(talk, request.messages, self._state(request.state).get("count", 0))
@@ -255,7 +255,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if not step.place:
             self._guard.note(step.thread, step.conversation.cost_report())
         update = dict(step.more)
-        if step.conversation.changed:
+        if step.conversation.has_changes:
             update[self._field] = step.conversation.state
         return ExtendedModelResponse(response, Command(update=update)) if update else None
 
@@ -287,7 +287,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _answer_tool_call(self, request: ToolCallRequest) -> ToolMessage | None:
         """The answer to a call of the expand tool, where several of us are in the agent: all have registered one tool
         of that name, and each opens only what is in its own store."""
-        if request.tool_call["name"] != NAME or not self._expands or not isinstance(request.state, Mapping):
+        if request.tool_call["name"] != TOOL_NAME or not self._expands or not isinstance(request.state, Mapping):
             return None
         if sum(key == FIELD or str(key).startswith(f"{FIELD}_") for key in request.state) < 2:
             return None
@@ -295,7 +295,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if not expansion.has_ref(talk, request.tool_call["args"]):
             return None
         text = expansion.answer_expand(talk, request.tool_call["args"])
-        return ToolMessage(text, name=NAME, tool_call_id=request.tool_call["id"])
+        return ToolMessage(text, name=TOOL_NAME, tool_call_id=request.tool_call["id"])
 
     def _ingest_result(
         self, request: ToolCallRequest, result: Any, thread: str | None, place: str
@@ -329,7 +329,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         else:  # nobody else may open what is cut in a run that has no thread
             scope = scope_id(self.tenant, f"run {uuid.uuid4().hex}")
         given = None if fresh or not data else data
-        return Conversation(self.compressor, model, budget, self.policy, scoped=scope, state=given)
+        return Conversation(self.compressor, model, budget, self.policy, scope_id=scope, state=given)
 
     def _state(self, state: Any) -> dict[str, Any]:
         return self._stored_value(state, self._field)

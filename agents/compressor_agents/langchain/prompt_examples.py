@@ -65,7 +65,7 @@ class PromptExampleTrimmer:
         counter, dialect = get_counter(model), detect_format(given)
         context = dialect.parse(given)
         before = counter.count_context(context)
-        size = sum(counter.count_turn(context.turns[i], context.dialect) for i in range(len(lead), len(given) - 1))
+        size = sum(counter.count_turn(context.turns[i], context.format_name) for i in range(len(lead), len(given) - 1))
         for turn in context.turns[: len(lead)]:
             for slot in turn.slots:
                 size += sum(counter.count(slot.text[one.start : one.end]) for one in find_examples(slot.text))

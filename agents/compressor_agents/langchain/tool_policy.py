@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from compressor import CompressorError
 from compressor.sessions import Policy, ToolRule
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 
 _UNCUT = 1_000_000  # tokens: what was asked for is not cut again at once, only when it is old
 
@@ -36,5 +36,5 @@ def resolve_policy(
         if name in rules and not rules[name].never_compress:
             raise CompressorError(f"{name}: named in `never`, and has a rule of its own")
         rules[name] = ToolRule(never_compress=True)
-    rules.setdefault(NAME, ToolRule(max_tokens=_UNCUT))
+    rules.setdefault(TOOL_NAME, ToolRule(max_tokens=_UNCUT))
     return replace(policy, tools=rules)

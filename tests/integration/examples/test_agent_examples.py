@@ -186,7 +186,7 @@ BAD = {
     "bad role": (json.dumps([USER, {"role": "wizard", "content": "x"}, ANSWER]).encode(), "message 1: unknown role"),
     "orphan": (
         json.dumps([USER, ANSWER, {"role": "tool", "tool_call_id": "c9", "content": "x"}]).encode(),
-        "message 2: tool result for 'c9'",
+        "message 2: the tool result for 'c9' has no call",
     ),
     "bad calls": (json.dumps([USER, {**ANSWER, "tool_calls": 7}]).encode(), "message 1: tool_calls must be a list"),
     "bad content": (json.dumps([{"role": "user", "content": {"a": 1}}, ANSWER]).encode(), "message 0: content must be"),

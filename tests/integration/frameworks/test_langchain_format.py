@@ -176,13 +176,13 @@ def test_subclasses() -> None:
 
 BAD: list[tuple[list[Any], int, str]] = [
     ([Human("a"), messages_of.RemoveMessage(id="x")], 1, "RemoveMessage"),
-    ([Human("a"), {"role": "user", "content": "x"}], 1, "not a LangChain message but dict"),
-    ([("human", "a")], 0, "not a LangChain message but tuple"),
+    ([Human("a"), {"role": "user", "content": "x"}], 1, "a dict is not a LangChain message"),
+    ([("human", "a")], 0, "a tuple is not a LangChain message"),
     ([messages_of.ChatMessage("x", role="robot")], 0, "role 'robot'"),
     ([Tool("x", tool_call_id="c")], 0, "tool result for 'c'"),
     ([AI("", tool_calls=[_tool_call("c")]), Human("x")], 0, "'c' has no result"),
     ([AI("", tool_calls=[_tool_call("c"), _tool_call("c")])], 0, "used twice"),
-    ([AI("", tool_calls=[_tool_call(None)])], 0, "without an id"),
+    ([AI("", tool_calls=[_tool_call(None)])], 0, "has no id"),
     ([AI("", tool_calls=[_tool_call("c", a=object())])], 0, "cannot be written as JSON"),
     ([messages_of.FunctionMessage("42", name="f")], 0, "function 'f'"),
 ]

@@ -68,7 +68,7 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     assert len(sent(server.requests[1])) < 0.8 * len(LOG)
     answers = [item["output"] for item in result.to_input_list() if item.get("type") == "function_call_output"]
     assert answers[0] == LOG and NEEDLE in answers[1]  # what the SDK keeps is the original
-    assert "there is no ref" not in answers[1]
+    assert "has no ref" not in answers[1]
     balance = compress.cost_report()
     assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
 
@@ -98,7 +98,7 @@ def test_an_agent_used_as_a_tool_has_a_conversation_of_its_own(model_of: Any, co
         outer = agents.Agent(name="outer", model=model, tools=[read_log, asking, expand_tool(compress)])
         assert run_agent(outer, TASK, compress).final_output == "Done."
     assert not [p for p in server.problems if "departs at the tools" not in p] and server.left == 0
-    assert NEEDLE in sent(server.requests[4]) and "there is no ref" not in sent(server.requests[6])
+    assert NEEDLE in sent(server.requests[4]) and "has no ref" not in sent(server.requests[6])
 
 
 def test_runs_at_once_expand_only_their_own(model_of: Any, compressor: Compressor) -> None:

@@ -158,7 +158,7 @@ def test_a_ref_of_another_conversation_is_not_answered(talk_of: Any) -> None:
         answer = other.ask()
         other.result(answer.calls[0][0], "short")
         assert other.ask().text == "No."
-    assert "there is no ref" in sent(server.requests[2]) and NEEDLE not in sent(server.requests[2])
+    assert "has no ref" in sent(server.requests[2]) and NEEDLE not in sent(server.requests[2])
 
 
 def test_text_is_passed_on_before_the_call_inside_is_made(compressor: Compressor) -> None:
@@ -347,7 +347,7 @@ def test_who_begins_with_the_same_words_gets_nothing_of_the_others(compressor: C
         other = ChatTalk(client.with_options(base_url=server.url + "/v1"))
         other.read_log()
         assert other.ask().text == "No."
-    assert "there is no ref" in sent(server.requests[2])
+    assert "has no ref" in sent(server.requests[2])
     assert "secret" not in "".join(map(sent, server.requests)) and "index of earlier" not in sent(server.requests[1])
 
 

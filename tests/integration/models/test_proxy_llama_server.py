@@ -29,7 +29,7 @@ for name in ("llama_cpp", "starlette_context", "pydantic_settings", "sse_starlet
 pytestmark = pytest.mark.slow
 MODEL = ROOT / "compressor" / "models" / "tiny.gguf"
 WINDOW = 2048  # tokens
-SENT = ("x-compressor-session", "x-compressor-tokens-before", "x-compressor-tokens-after", "x-compressor-saved-money")
+SENT = ("x-compressor-session", "x-compressor-tokens-before", "x-compressor-tokens-after", "x-compressor-saved-usd")
 
 
 @contextmanager

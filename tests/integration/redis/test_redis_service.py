@@ -27,7 +27,7 @@ from compressor.pipeline.result_cache import STORE_UNAVAILABLE
 from compressor.service import tenant_storage
 from compressor.service.settings import Settings
 from compressor.service.tenant_storage import TenantStores
-from compressor.service.tenants import LOCAL
+from compressor.service.tenants import LOCAL_TENANT
 from compressor.storage.redis.store import RedisStore
 from compressor.storage.wrappers.encryption_keys import Keyring, new_encryption_key
 from support.service_tools import Service, error_of, two_tenants
@@ -181,7 +181,7 @@ def test_it_starts_without_its_redis_and_says_so() -> None:
         assert made["tokens_after"] <= 1500 and made["cached"] == "miss" and STORE_UNAVAILABLE in made["warnings"]
         # What was cut is here until it can be written.
         assert service.http.get(f"/v1/retrieve/{made['refs'][0]}").json()["original_content"] == LOG
-        assert service.gate._tenants.health()[LOCAL].failures > 0
+        assert service.gate._tenants.health()[LOCAL_TENANT].failures > 0
         share = service.http.post("/v1/compress", json=compress_request(budget=0.5))
         assert share.status_code == 200 and share.json()["warnings"]
         service.gate._tenants.stores._guards[""]._waiting.drop()  # or the end of the service would be an error
@@ -214,7 +214,7 @@ def test_redis_gone_and_back_in_the_middle(server: RedisServer, stalled: bool) -
         def append(number: int) -> int:
             """Until it is taken: `at` says what the client believes to be there, so that none is there twice."""
             answer = http.post(
-                "/v1/sessions/s/append", json={"messages": [user_message(number)], "at": len(acknowledged)}
+                "/v1/sessions/s/append", json={"messages": [user_message(number)], "index": len(acknowledged)}
             )
             if answer.status_code == 200:
                 acknowledged.append(user_message(number))
@@ -244,10 +244,10 @@ def test_redis_gone_and_back_in_the_middle(server: RedisServer, stalled: bool) -
             http.post("/v1/compress", json=compress_request(4)).raise_for_status()
             assert time.monotonic() - start < 1  # nobody waits for what is known to be gone
             assert http.get("/readyz").json() == {"status": "degraded"}
-            assert service.gate._tenants.health()[LOCAL].state == "open"
+            assert service.gate._tenants.health()[LOCAL_TENANT].state == "open"
             assert append(3) == 503
         wait_for(lambda: bool(http.get("/readyz").json() == {"status": "ready"}))
-        wait_for(lambda: service.gate._tenants.health()[LOCAL].pending == 0)
+        wait_for(lambda: service.gate._tenants.health()[LOCAL_TENANT].pending == 0)
         for number in range(3, 6):
             assert append(number) in (200, 409)
         assert http.post("/v1/sessions/s/view", json={}).json()["messages"] == acknowledged

@@ -29,12 +29,13 @@ pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from compressor.service import http_protocol, tenants
-from compressor.service.auth import ApiKey, find, new_key, read_keys
+from compressor.service.auth import ApiKey, find_key, new_key, read_keys
 from compressor.service.http_errors import STATUS, HttpError, to_http_error
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import RateLimiter, parse
-from compressor.service.settings import Settings, load
-from compressor.service.tenant_storage import NamespacedStore
+from compressor.service.settings import Settings
+from compressor.service.settings_sources import load
+from compressor.storage.wrappers.namespaced import NamespacedStore
 from compressor.tokens import get_counter
 from compressor.tokens.tokenizer_files import find_tokenizer_file
 from support.service_tools import Service, error_of, two_tenants
@@ -224,7 +225,7 @@ def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             slow.settimeout(10)
             assert b" 408 " in slow.recv(1000)
         monkeypatch.setattr(
-            service.gate._tenants.of("local").compressor, "compress", lambda *_: time.sleep(2), raising=True
+            service.gate._tenants.get("local").compressor, "compress", lambda *_: time.sleep(2), raising=True
         )
         small = {"messages": [{"role": "user", "content": "x"}], "budget": 50}
         assert error_of(service.http.post("/v1/compress", json=small)) == "timeout"
@@ -240,7 +241,7 @@ def test_a_tenant_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
             go.wait(10)
             raise ContextError("over")
 
-        monkeypatch.setattr(service.gate._tenants.of("red").compressor, "compress", slow)
+        monkeypatch.setattr(service.gate._tenants.get("red").compressor, "compress", slow)
         body = {"messages": [{"role": "user", "content": "x"}], "budget": 50}
 
         def ask(name: str) -> Any:
@@ -349,9 +350,9 @@ def test_a_tenant_cannot_take_a_ref_from_another() -> None:
 def test_keys_are_kept_as_hashes_only() -> None:
     key, kept = new_key("team", admin=True)
     assert key not in repr(kept) and read_keys(f"# all\n\n{kept.line()} # mine", "f") == (kept,)
-    assert find([kept], key) == kept and find([kept], key[:-1]) is None and find([], key) is None
+    assert find_key([kept], key) == kept and find_key([kept], key[:-1]) is None and find_key([], key) is None
     weak = ApiKey("t", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
-    assert find([weak], "test") is None  # its hash is right, but it can be guessed
+    assert find_key([weak], "test") is None  # its hash is right, but it can be guessed
     for wrong in (key, f"team {key}", f"team sha256:{key}", "two words sha256:" + "0" * 64):
         with pytest.raises(CompressorError) as caught:
             read_keys(wrong, "the file")
@@ -469,7 +470,7 @@ def test_a_bug_of_ours_is_500_and_its_content_is_in_no_log(
         def fails(*_: Any, **__: Any) -> Any:
             raise ZeroDivisionError(body["messages"])
 
-        monkeypatch.setattr(service.gate._tenants.of("local").compressor, "compress", fails)
+        monkeypatch.setattr(service.gate._tenants.get("local").compressor, "compress", fails)
         answer = service.http.post("/v1/compress", json=body)
         assert answer.status_code == 500 and error_of(answer) == "internal_error"
         assert service.http.get("/healthz").status_code == 200
@@ -493,12 +494,13 @@ def test_openapi_has_every_route_with_an_example(service: Service) -> None:
     }
     assert set(described["paths"]) == wanted
     shapes = described["components"]["schemas"]
-    for name in ("Compress", "Documents", "Examples", "Append", "View", "Recall", "Expand", "Error"):
+    names = "Compress Documents Examples Append View Recall Expand"
+    for name in (*(f"{name}Request" for name in names.split()), "ErrorResponse"):
         assert shapes[name]["examples"], name
     for path, name in (
-        ("/v1/compress", "Compress"),
-        ("/v1/compress/documents", "Documents"),
-        ("/v1/examples", "Examples"),
+        ("/v1/compress", "CompressRequest"),
+        ("/v1/compress/documents", "DocumentsRequest"),
+        ("/v1/examples", "ExamplesRequest"),
     ):
         assert service.http.post(path, json=shapes[name]["examples"][0]).status_code == 200
     assert service.http.get("/docs").status_code == 404
@@ -527,7 +529,7 @@ def test_settings_come_from_flags_then_the_environment_then_a_file(tmp_path: Pat
             load(path, environment)
     for bad in (
         {"upstream": "ftp://x"},
-        {"body": 0},
+        {"max_body_bytes": 0},
         {"timeout": -1},
         {"port": "x"},
         {"log": "loud"},
@@ -581,14 +583,14 @@ def test_the_command_serves_and_ends_when_told(tmp_path: Path) -> None:
 
 def test_work_that_nobody_waits_for_takes_one_tenants_threads_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread cannot be ended: what was answered 504 counts until it is over."""
-    monkeypatch.setattr(tenants, "MAX_FRACTION_PER_TENANT", 2)
+    monkeypatch.setattr(tenants, "MAX_THREADS_PER_TENANT", 2)
     keys, known = two_tenants()
     with ScriptedServer([Reply("hello")]) as provider, Service(timeout=0.5, upstream=provider.url, **known) as service:
         go = threading.Event()
-        red = service.gate._tenants.of("red")
+        red = service.gate._tenants.get("red")
         monkeypatch.setattr(red.compressor, "compress", lambda *_: go.wait(10))
         body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}], "budget": 50}
-        service.gate._tenants.of("blue").compressor.compress(body["messages"], 50)  # what a process loads once
+        service.gate._tenants.get("blue").compressor.compress(body["messages"], 50)  # what a process loads once
 
         def ask(name: str, path: str = "/v1/compress") -> Any:
             return service.http.post(path, json=body, headers={"x-compressor-key": keys[name]})
@@ -631,7 +633,7 @@ def test_a_hundred_thousand_mistakes_hold_nobody_up(service: Service) -> None:
 
 
 def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD", 0.2)
+    monkeypatch.setattr(http_protocol, "HEADER_TIMEOUT", 0.2)
     whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
     with Service() as service:
         for said in (b"", whole[:9]):
@@ -649,7 +651,7 @@ def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_client_that_takes_nothing_of_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "STUCK", 0.2)
+    monkeypatch.setattr(http_protocol, "WRITE_TIMEOUT", 0.2)
     body = json.dumps({"messages": [{"no": "x" * 12_000_000}]}).encode()  # comes back as it is
     with Service() as service, socket.socket() as stuck:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -352,8 +352,10 @@ def test_many_conversations_side_by_side_keep_their_prefixes() -> None:
                 got = json.loads(upstream.seen[-1][1])["messages"]
                 assert len(got) == len(messages) and got[: len(sent[i])] == sent[i]
                 sent[i] = got
-        talks = service.gate._tenants.of("local").conversations
-        assert len(talks._kept) == len(agents) and talks._bytes == sum(kept.size for kept in talks._kept.values())
+        talks = service.gate._tenants.get("local").conversations
+        assert len(talks._cached) == len(agents) and talks._cached_bytes == sum(
+            one.size for one in talks._cached.values()
+        )
 
 
 def test_what_is_known_is_bounded() -> None:
@@ -361,11 +363,11 @@ def test_what_is_known_is_bounded() -> None:
         Raw(answer(GOOD)) as upstream,
         Service(upstream=upstream.url, max_conversations=8, max_conversation_bytes=20_000) as service,
     ):
-        talks = service.gate._tenants.of("local").conversations
+        talks = service.gate._tenants.get("local").conversations
         for i in range(40):
             text = f"Case {i}: " + "what is this? " * (i * 20)
             ask_raw(service, request(json.dumps({"messages": [{"role": "user", "content": text}]}).encode()))
-            assert len(talks._kept) <= 8 and len(talks._known) <= 8
-            assert talks._bytes <= 20_000 or len(talks._kept) == 1
-            assert talks._bytes == sum(kept.size for kept in talks._kept.values())
-            assert sum(map(len, talks._first.values())) == len(talks._kept)
+            assert len(talks._cached) <= 8 and len(talks._resolvers) <= 8
+            assert talks._cached_bytes <= 20_000 or len(talks._cached) == 1
+            assert talks._cached_bytes == sum(one.size for one in talks._cached.values())
+            assert sum(map(len, talks._by_first_message.values())) == len(talks._cached)

@@ -339,7 +339,7 @@ def test_requests_at_once_cost_one_computation() -> None:
     asked = [context() for _ in range(16)]
     found = at_once(16, lambda i: c.compress(asked[i], 900))
     assert scorer.calls == 1
-    assert sorted(r.cached for r in found) == ["miss"] + ["waited"] * 15
+    assert sorted(r.cached for r in found) == ["coalesced"] * 15 + ["miss"]
     assert all(same(r, found[0]) for r in found[:3]) and len({json.dumps(r.messages) for r in found}) == 1
     assert all(r.messages[0] is asked[i][0] for i, r in enumerate(found))  # everybody's own objects
     assert len({id(r.messages[3]) for r in found}) == 16
@@ -406,7 +406,7 @@ def workers() -> Iterator[tuple[Leased, Counted, list[Compressor]]]:
 def test_processes_wait_for_each_other(workers: tuple[Leased, Counted, list[Compressor]]) -> None:
     store, scorer, compressors = workers
     found = at_once(16, lambda i: compressors[i % 4].compress(context(), 900))
-    assert scorer.calls == 1 and sorted(r.cached for r in found) == ["miss"] + ["waited"] * 15
+    assert scorer.calls == 1 and sorted(r.cached for r in found) == ["coalesced"] * 15 + ["miss"]
     assert not store.held
 
 

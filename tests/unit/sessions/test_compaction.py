@@ -96,7 +96,7 @@ def test_signed_reasoning_of_the_current_turn_stands_against_compaction(c: Compr
     assert talk.cost_report().compactions == 1 and "Secret plan" not in text(view)
     assert "Secret plan 59." in talk.recall("Secret plan 59", 400)  # not lost
     again = Conversation(c, model="claude-sonnet-4-5", scope="t", state=talk.state)
-    again.restore(talk.head, talk.live)
+    again.restore(talk.head, talk.messages)
     assert again.view() == view
     talk.append(*claude_round(60))
     assert talk.view()[: len(view)] == view and "Secret plan 60." in text(talk.view())

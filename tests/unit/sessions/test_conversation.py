@@ -169,10 +169,10 @@ def dropping(context: list[Any]) -> Iterator[list[Any]]:
 
 POLICIES = st.builds(
     Policy,
-    low=st.sampled_from([1, 50, 300]),
-    recent=st.sampled_from([0.01, 1.0]),
-    ingest_from=st.sampled_from([1, 50]),
-    ingest_share=st.sampled_from([0.01, 1.0]),
+    compaction_target_tokens=st.sampled_from([1, 50, 300]),
+    recent_fraction=st.sampled_from([0.01, 1.0]),
+    tool_result_min_tokens=st.sampled_from([1, 50]),
+    tool_result_keep_fraction=st.sampled_from([0.01, 1.0]),
     tools=st.sampled_from([{}, {"bash": ToolRule(never_compress=True)}, {"*": ToolRule(max_tokens=1)}]),
 )
 
@@ -448,7 +448,7 @@ def test_what_was_exported_or_kept_does_not_change(c: Compressor) -> None:
     frozen = json.dumps(state)
     talk.sync(conversation(40))
     talk.view()
-    assert json.dumps(state) == frozen and talk.state["pages"] != state["pages"]
+    assert json.dumps(state) == frozen and talk.state["page_refs"] != state["page_refs"]
 
 
 def test_failed_follow_changes_nothing(c: Compressor) -> None:
@@ -489,7 +489,7 @@ def test_failing_store_costs_nothing_but_time() -> None:
             assert again(session.view) == twin.view()
         again(session.append, message)
         twin.append(message)
-    pages = again(session.export)["state"]["pages"]
+    pages = again(session.export)["state"]["page_refs"]
     assert again(session.cost_report) == twin.cost_report() and len(pages) == len(set(pages)) > 1
 
 
@@ -525,12 +525,31 @@ def test_wrong_options(c: Compressor, options: Any) -> None:
             {"tool_result_keep_fraction": "x"},
             {"recent_fraction": None},
         ),
-        *({"tools": "x"}, {"tools": {"look": 5}}, {"prices": "x"}, {"summarizer": 5}),
+        *({"tools": "x"}, {"tools": {"look": 5}}, {"pricing": "x"}, {"summarizer": 5}),
     ],
 )
 def test_wrong_policies(options: Any) -> None:
     with pytest.raises(CompressorError):
         Policy(**options)
+
+
+def test_a_policy_from_plain_data() -> None:
+    data = {"compaction_target_tokens": 500, "tools": {"look": {"never_compress": True}, "*": ToolRule(max_tokens=9)}}
+    tools = {"look": ToolRule(never_compress=True), "*": ToolRule(max_tokens=9)}
+    assert Policy.from_dict(data) == Policy(compaction_target_tokens=500, tools=tools)
+    with pytest.raises(CompressorError, match=r"Policy has no field 'low'; its fields are ingest, .*recent_fraction"):
+        Policy.from_dict({"low": 1})
+    with pytest.raises(CompressorError, match="ToolRule has no field 'keep'; its fields are never_compress, max_tok"):
+        Policy.from_dict({"tools": {"look": {"keep": True}}})
+    wrong: list[Any] = [None, [], {"tools": {"look": 5}}, {"tools": 5}, {1: 2}]
+    for bad in wrong:
+        with pytest.raises(CompressorError):
+            Policy.from_dict(bad)
+
+
+def test_a_dict_is_no_policy(c: Compressor) -> None:
+    with pytest.raises(CompressorError, match="policy must be a Policy, such as"):
+        c.session("a", policy={"low": 1})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("id", ["a/b", "../x", "ü\ud800", "x" * 10**5, "\0", " "])
@@ -577,7 +596,7 @@ def test_wrong_exports(c: Compressor) -> None:
         {**data, "originals": ["abc"]},
         {**data, "model": []},
         {**data, "state": {**state, "count": "x"}},
-        {**data, "state": {**state, "pages": 7}},
+        {**data, "state": {**state, "page_refs": 7}},
         {**data, "state": {**state, "counters": {"calls": "x"}}},
     ]
     other = Compressor(store="memory")

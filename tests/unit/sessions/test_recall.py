@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,11 +15,19 @@ from compressor import (
     ExpiredRefError,
     UnknownRefError,
 )
-from compressor.context.refs import find_refs
+from compressor.context.refs import find_refs, format_placeholder
 from compressor.sessions import Policy, ToolRule
+from compressor.sessions.expand_tool import DESCRIPTION
 from compressor.storage import MemoryStore
 from compressor.tokens import get_counter
-from support.session_tools import WORDS, conversation, prose, replay, text
+from support.session_tools import SESSION_KINDS, WORDS, compressor_of_sessions, conversation, prose, replay, text
+
+
+@pytest.fixture(params=SESSION_KINDS)
+def c(request: pytest.FixtureRequest) -> Iterator[Compressor]:
+    compressor = compressor_of_sessions(request.param)
+    yield compressor
+    compressor.close()
 
 
 def test_refs_belong_to_their_session(c: Compressor) -> None:
@@ -166,3 +175,7 @@ def test_expired_originals_are_named_so() -> None:
     with pytest.raises(ExpiredRefError):
         session.expand(ref)
     assert "Expired" in session.expand_tool.answer({"ref": ref})
+
+
+def test_the_tools_description_shows_a_real_placeholder() -> None:
+    assert format_placeholder("123456789012") in DESCRIPTION

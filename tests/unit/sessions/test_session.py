@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +20,23 @@ from compressor.context.formats import detect_format
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
 from support.property_tests import given, settings, st
-from support.session_tools import Message, conversation, prose, replay, text, tokens
+from support.session_tools import (
+    SESSION_KINDS,
+    Message,
+    compressor_of_sessions,
+    conversation,
+    prose,
+    replay,
+    text,
+    tokens,
+)
+
+
+@pytest.fixture(params=SESSION_KINDS)
+def c(request: pytest.FixtureRequest) -> Iterator[Compressor]:
+    compressor = compressor_of_sessions(request.param)
+    yield compressor
+    compressor.close()
 
 
 def test_small_history_goes_out_as_it_is(c: Compressor) -> None:

@@ -244,9 +244,9 @@ def test_a_time_that_is_over_is_said() -> None:
 
 def test_a_result_with_a_secret_is_not_kept_and_a_log_is_as_it_was() -> None:
     store = RedactingStore(MemoryStore())
-    store.put({"cache:1:a": b"[]\n" + SECRET.encode(), "cache:1:b": b"[]\nfine", "regret:s:1": SECRET.encode()})
+    store.put({"cache:1:a": b"[]\n" + SECRET.encode(), "cache:1:b": b"[]\nfine", "expansion:s:1": SECRET.encode()})
     assert store.get_many(["cache:1:a", "cache:1:b"]) == {"cache:1:b": b"[]\nfine"}
-    assert SECRETS["api_key"].encode() not in store.get("regret:s:1")
+    assert SECRETS["api_key"].encode() not in store.get("expansion:s:1")
     store.append_log("session:x", 0, [SECRET.encode()])
     assert store.read_log("session:x") == [(1, SECRET.encode())]
 

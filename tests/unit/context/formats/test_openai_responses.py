@@ -147,8 +147,8 @@ def test_results_may_come_late_and_references_may_stand_for_calls() -> None:
 
 
 BAD: list[tuple[list[Any], int, str]] = [
-    (["hi"], 0, "an item is a dict"),
-    ([USER, {}], 1, "needs a type or a role"),
+    (["hi"], 0, "an item must be a dict"),
+    ([USER, {}], 1, "neither a type nor a role"),
     ([{"type": "message", "content": "x"}], 0, "unknown role None"),
     ([{"role": "tool", "content": "x"}], 0, "unknown role 'tool'"),
     ([{"role": "user", "content": 3}], 0, "content must be"),
@@ -157,11 +157,11 @@ BAD: list[tuple[list[Any], int, str]] = [
     ([_output("a"), _function_call("a")], 0, "tool result for 'a'"),
     ([USER, _function_call("a"), USER], 1, "'a' has no result"),
     ([_function_call("a"), _function_call("a")], 1, "used twice"),
-    ([{"type": "function_call", "name": "f", "arguments": "{}"}], 0, "without an id"),
-    ([{"type": "function_call", "call_id": "a", "arguments": "{}"}], 0, "name of its tool"),
+    ([{"type": "function_call", "name": "f", "arguments": "{}"}], 0, "has no id"),
+    ([{"type": "function_call", "call_id": "a", "arguments": "{}"}], 0, "no tool name"),
     ([{"type": "function_call", "call_id": "a", "name": "f", "arguments": {}}], 0, "arguments must be a string"),
     ([_function_call("a"), _output("a", {"x": 1})], 1, "output must be a string or a list"),
-    ([_function_call("a"), {"type": "function_call_output", "output": "x"}], 1, "without an id"),
+    ([_function_call("a"), {"type": "function_call_output", "output": "x"}], 1, "has no id"),
 ]
 
 

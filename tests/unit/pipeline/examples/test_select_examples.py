@@ -42,7 +42,7 @@ def tokens_of(made: Any, model: str | None, shape: str) -> int:
     from compressor.context.formats import detect_format
 
     context = detect_format(made.messages, None).parse(made.messages, None)
-    sent = sum(counter.count_turn(turn, context.dialect) for turn in context.turns)
+    sent = sum(counter.count_turn(turn, context.format_name) for turn in context.turns)
     return max(sent, counter.count(made.text))
 
 
