@@ -58,10 +58,10 @@ class _LoggedFailures(FailOpen):
         super().__init__()
         self._logged: set[str] = set()
 
-    def note(self, error: BaseException) -> None:
+    def handle(self, error: BaseException) -> None:
         self._warn(type(error).__name__)
 
-    def tell(self, text: str, kind: str, error: BaseException | None = None) -> None:
+    def warn_once(self, text: str, kind: str, error: BaseException | None = None) -> None:
         self._warn(_WARNING_NAMES.get(kind, "not one whole history"))
 
     def _warn(self, name: str) -> None:
@@ -89,7 +89,7 @@ class _SharedResolver(ExpandResolver):
 
     def __init__(self, tracker: ConversationTracker, failing: FailOpen, names: dict[str, str]) -> None:
         super().__init__(tracker)
-        self.failing, self._names = failing, names
+        self.fail_open, self._latest_ids = failing, names
 
 
 @dataclass(eq=False)
@@ -143,9 +143,9 @@ class ConversationRegistry:
             CompressorError: The session or its options are not valid.
         """
         resolver = self._find_resolver(api, body.data, session, budget)
-        call = resolver.call(api, body.data)
+        call = resolver.resolve(api, body.data)
         if call is not None:
-            self._cache(_CachedConversation(call.conversation, resolver.tracker, body, body.size))
+            self._cache(_CachedConversation(call.tracked, resolver.tracker, body, body.size))
         return call
 
     def similar_bodies(self, first: str) -> list[Any]:
@@ -233,7 +233,9 @@ class ConversationRegistry:
     ) -> _SharedResolver:
         budget = self._config.budget if budget is None else budget
         if not session:
-            return self._find_resolver_by_message(api.history(body) if api.supports(body) else [], api.dialect, budget)
+            return self._find_resolver_by_message(
+                api.read_messages(body) if api.supports(body) else [], api.dialect, budget
+            )
         model = sanitize_model_name(body.get("model"), self._config.models)
         key = "session", session, api.dialect, model, budget
         return self._get_or_create(key, lambda: self._make_session_resolver(session, model, budget))

@@ -1,7 +1,7 @@
-"""What the tests of the wrapped clients share: a long tool result, and one way to talk through the three APIs.
+"""Provides a long tool result, and callers that hold a conversation through each of the three APIs.
 
-A `Talk` is a caller as callers are: it appends what it gets to its history and sends all of it again. It reads streams
-event by event. Knows SDK objects only as far as a caller would.
+A `Talk` does what a caller of an SDK does: it appends each answer to its history and sends the whole history again. It
+reads streams event by event.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from support.scripted_server import Call, Reply, Request
+from support.scripted_server import Request
 
 NEEDLE = "worker-3 gave up on order ORD-777123 with code E-4711 after 9 tries"
 LOG = "\n".join(
@@ -22,30 +22,21 @@ LOG = "\n".join(
     for i in range(150)
 )
 TASK = "Why did the import stop? Read the log."
-EXPAND = "expand_context"
 
 
 def ref_in(request: Request) -> str:
-    """The first ref in what the model can see."""
+    """Returns the first ref that the model can see."""
     found = re.findall(r"cut ref (\d{12})", json.dumps(request.messages, ensure_ascii=False))
     assert found, "nothing was cut"
     return str(found[0])
 
 
-def expand(text: str = "", *more: Call, query: str | None = None, thinking: str = "") -> Any:
-    """A scripted reply that expands the first ref in sight."""
-    wanted = {"query": query} if query else {}
-    return lambda request: Reply(text, [Call(EXPAND, {"ref": ref_in(request), **wanted}), *more], thinking)
-
-
-def sent(request: Request) -> str:
-    """The messages of a request as JSON text."""
-    return json.dumps(request.messages, ensure_ascii=False)
-
-
 @dataclass
 class Answer:
-    """What the caller got. calls: id, name, arguments. pieces: the text deltas, if it was a stream."""
+    """What the caller received.
+
+    `calls` are (id, name, arguments), `pieces` the text deltas of a stream.
+    """
 
     text: str
     calls: list[tuple[str, str, str]]
@@ -55,7 +46,7 @@ class Answer:
 
 
 class Talk:
-    """A caller. client: a sync or an async one."""
+    """Calls a synchronous client, or with a loop an asynchronous one."""
 
     def __init__(self, client: Any, loop: asyncio.AbstractEventLoop | None = None, **options: Any) -> None:
         self.client, self.loop, self.options = client, loop, options
@@ -67,7 +58,7 @@ class Talk:
         raise NotImplementedError
 
     def request(self, stream: bool) -> Any:
-        """What the client's method gives."""
+        """Returns the response of the client's method."""
         raise NotImplementedError
 
     def read(self, response: Any) -> Answer:

@@ -157,7 +157,7 @@ class Proxy:
         call = conversations.prepare(api, exchange.request_body, session, limit)
         if call is None:
             return None
-        id, report, saved = conversations.conversation_cost(call.conversation)
+        id, report, saved = conversations.conversation_cost(call.tracked)
         before, after = report.baseline_last, report.actual_last
         headers = [
             (b"x-compressor-session", id.encode("ascii", "replace")),

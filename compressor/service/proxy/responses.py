@@ -63,9 +63,9 @@ class ExpandLoop:
                 data = json.loads(body)
                 again = await _handle_response(call, data)
             except Exception as error:
-                exchange.tenant.conversations.fail_open.note(error)
+                exchange.tenant.conversations.fail_open.handle(error)
                 if (
-                    call.tool and call.tool.encode() in body
+                    call.tool_name and call.tool_name.encode() in body
                 ):  # the client does not know that tool, so it must not see the call
                     response = await self._ask(exchange, exchange.body)
                     body = await self._read_whole(exchange, response)
@@ -148,8 +148,12 @@ class ExpandLoop:
 
 async def _handle_response(call: ResolvedCall, response: Json) -> bool:
     """Calls `on_response`; uses another thread only if it has to look something up or to wait for a lock."""
-    turn, tracked = call.api.turn(response, call.tool), call.conversation
-    if turn.asked or not isinstance(tracked.conversation, Conversation) or not tracked.lock.acquire(blocking=False):
+    turn, tracked = call.api.parse_turn(response, call.tool_name), call.tracked
+    if (
+        turn.expand_calls
+        or not isinstance(tracked.conversation, Conversation)
+        or not tracked.lock.acquire(blocking=False)
+    ):
         return await run_in_thread(call.on_turn, turn)
     try:
         return call.on_turn(turn)

@@ -45,7 +45,7 @@ class SseRewriter:
 
     def __init__(self, call: ResolvedCall, failing: FailOpen) -> None:
         self._call, self._failing = call, failing
-        self._filter: Any = call.filter()
+        self._filter: Any = call.make_stream_filter()
         self._named = False
         self._done = b""
         self.ended = False
@@ -72,7 +72,7 @@ class SseRewriter:
             return b"".join(block if one is data else self._encode(one) for one in out)
         except Exception as error:
             self._filter = None
-            self._failing.note(error)
+            self._failing.handle(error)
             return block
 
     def needs_another_round(self) -> bool:
@@ -86,13 +86,13 @@ class SseRewriter:
         self.ended = False
         turn = None
         try:
-            turn = self._filter.turn()
+            turn = self._filter.end_call()
             if self._call.on_turn(turn):
                 self._done = b""
                 return True
         except Exception as error:
-            self._failing.note(error)
-            if turn is None or turn.asked:
+            self._failing.handle(error)
+            if turn is None or turn.expand_calls:
                 raise HttpError(
                     503, "expansion_failed", "The text that the model asked for could not be expanded"
                 ) from None
@@ -100,7 +100,7 @@ class SseRewriter:
 
     def finish(self) -> bytes:
         """Returns the bytes that were held back, when there is no further round."""
-        held_back = self._filter.finish() if self._filter is not None else []
+        held_back = self._filter.flush() if self._filter is not None else []
         return b"".join(map(self._encode, held_back)) + self._done
 
     def error_event(self, kind: str, message: str) -> bytes:

@@ -119,9 +119,11 @@ def test_langchain_prompts() -> None:
     )
     text = prompt.format(message="i lost my card")
     assert "Intent: lost_card" in text
-    assert selector.last is not None
+    assert selector.last_result is not None
     shown = text.removesuffix("\n\nMessage: i lost my card\nIntent:").strip()
-    assert shown == selector.last.text and get_counter(None).count(shown) == selector.last.tokens_after <= 60
+    assert (
+        shown == selector.last_result.text and get_counter(None).count(shown) == selector.last_result.tokens_after <= 60
+    )
     assert asyncio.run(prompt.aformat(message="i lost my card")) == text
     chat = FewShotChatMessagePromptTemplate(
         example_selector=BudgetExampleSelector(BANK, 60),
@@ -139,13 +141,13 @@ def test_langchain_examples_are_added_and_shortened() -> None:
 
     selector = BudgetExampleSelector(SOLVED[:1], 250, input_keys=["question"])
     ids = [selector.add_example(example) for example in SOLVED]
-    assert asyncio.run(selector.aadd_example(SOLVED[2])) == ids[2] and len(selector.bank) == len(SOLVED)
+    assert asyncio.run(selector.aadd_example(SOLVED[2])) == ids[2] and len(selector.example_store) == len(SOLVED)
     found = selector.select_examples({"question": "How many pens are left?", "history": "sunshine " * 50})
     assert asyncio.run(selector.aselect_examples({"question": "How many pens are left?"})) == found
-    assert selector.last is not None and selector.last.shortened
+    assert selector.last_result is not None and selector.last_result.shortened
     assert all(set(example) == {"question", "answer"} for example in found)
     shared = ExampleStore("memory", name="shared")
     shared.add(BANK)
-    assert BudgetExampleSelector(bank=shared, budget=40).select_examples({"q": "rain"})
+    assert BudgetExampleSelector(example_store=shared, budget=40).select_examples({"q": "rain"})
     with pytest.raises(BudgetError):
         BudgetExampleSelector(BANK, 0)

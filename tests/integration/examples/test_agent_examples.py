@@ -57,7 +57,7 @@ def test_research_agent(outputs: Callable[[str], str]) -> None:
     assert made.count("read_document") == made.count("take_note") == len(STATIONS)
     raw, sent = numbers(r"^prompt tokens +([\d,]+) raw, ([\d,]+) sent$", out)
     assert sent < 0.5 * raw
-    raw_money, sent_money, saved = numbers(r"^money for prompts +\$([\d.]+) raw, \$([\d.]+) sent: (\d+)%$", out)
+    raw_money, sent_money, saved = numbers(r"^cost of prompts +\$([\d.]+) raw, \$([\d.]+) sent: (\d+)%$", out)
     assert sent_money < 0.7 * raw_money
     assert saved == pytest.approx(100 * (1 - sent_money / raw_money), abs=1)
     (cached,) = numbers(r"^from the cache +(\d+)% of", out)
@@ -103,7 +103,7 @@ def test_research_agent_with_a_real_client(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", ["nonsense", "openai:gpt-5-mini"])
 def test_research_agent_without_the_model(tmp_path: Path, model: str) -> None:
     pytest.importorskip("langchain_openai")
-    assert f"The model '{model}' cannot be had" in run_example(
+    assert f"The model '{model}' could not be loaded" in run_example(
         "langchain_research_agent.py", tmp_path, "--model", model, code=2
     )
 

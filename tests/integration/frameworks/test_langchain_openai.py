@@ -60,11 +60,10 @@ def test_every_request_extends_the_one_before(way: str, responses: bool) -> None
         assert len(server.requests) == 6
         assert server.requests[0].tools == ["expand_context", "search"]
         assert agent.get_state(thread()).values["messages"][-1].text == "No pump leaks."
-    balance = ours.cost_report("t")
-    assert balance is not None
-    assert balance.actual_tokens < 0.8 * balance.baseline_tokens
-    assert balance.billed_tokens > 0
-    assert balance.cached_fraction > 0.4
+    report = ours.cost_report("t")
+    assert report.actual_tokens < 0.8 * report.baseline_tokens
+    assert report.billed_tokens > 0
+    assert report.cached_fraction > 0.4
     assert ours.warnings == []
 
 
@@ -73,10 +72,9 @@ def test_compactions_are_all_that_departs() -> None:
     with ScriptedServer([*_searches(12), Reply("No pump leaks.")]) as server:
         _agent_over_http(server.url, ours, False).invoke({"messages": TASK}, thread())
         problems = server.problems
-    balance = ours.cost_report("t")
-    assert balance is not None
-    assert balance.compactions
-    assert len(problems) == balance.compactions
+    report = ours.cost_report("t")
+    assert report.compactions
+    assert len(problems) == report.compactions
     assert all("not an extension" in problem for problem in problems)
 
 

@@ -30,7 +30,7 @@ from compressor import Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions.summaries import summarizer
 from compressor.storage.memory import MemoryStore
-from compressor.testing import RecordedRequest, ScriptedChatModel, shared_prefix_tokens
+from compressor.testing import RecordedRequest, ScriptedChatModel, count_shared_parts
 from support.langchain_agents import (
     POLICY,
     TASK,
@@ -139,10 +139,9 @@ def test_a_fork_sees_what_was_frozen_by_then() -> None:
     saver, model, ours = InMemorySaver(), ScriptedChatModel(script=_script(0, 10)), middleware(BUDGET)
     agent = _saved_agent(model, ours, saver)
     agent.invoke({"messages": TASK}, thread())
-    balance = ours.cost_report("t")
-    assert balance is not None
-    assert balance.compactions
-    check(model.requests, BUDGET, balance.compactions)
+    report = ours.cost_report("t")
+    assert report.compactions
+    check(model.requests, BUDGET, report.compactions)
     points = [s for s in agent.get_state_history(thread()) if s.next == ("model",)]
     assert len(points) == 11
     for number, point in enumerate(reversed(points)):
@@ -162,7 +161,7 @@ def test_a_fork_goes_its_own_way() -> None:
     forked = agent.update_state(point.config, {"messages": [HumanMessage("Look at pump 70 instead.")]})
     again = ScriptedChatModel(script=_script(70, 3))
     _saved_agent(again, middleware(BUDGET), saver).invoke(None, forked)
-    assert shared_prefix_tokens(model.requests[3], again.requests[0]) == len(model.requests[3].wire)
+    assert count_shared_parts(model.requests[3], again.requests[0]) == len(model.requests[3].wire)
     for request in again.requests:
         pairs(request)
     assert "c70" in _texts(again.requests[-1])
@@ -190,9 +189,8 @@ def test_interrupts_for_a_human(decision: str) -> None:
     agent = _saved_agent(fresh, other, saver, human, tools=[search, order])
     agent.invoke(Command(resume={"decisions": [made]}), thread())
     sent = [*model.requests, *fresh.requests]
-    balance = other.cost_report("t")
-    assert balance is not None
-    check(sent, BUDGET, balance.compactions)
+    report = other.cost_report("t")
+    check(sent, BUDGET, report.compactions)
     told = _texts(fresh.requests[-1])["c7"]
     assert told.endswith({"approve": "ordered: part 9", "edit": "ordered: part 10"}.get(decision, ""))
     assert ("ordered" in told) == (decision != "reject")
@@ -218,9 +216,8 @@ def test_streams_hold_nothing_of_ours() -> None:
             chunks = asyncio.run(run())
         else:
             chunks = list(agent.stream({"messages": TASK}, thread(), stream_mode=modes))
-        balance = ours.cost_report("t")
-        assert balance is not None
-        assert balance.compactions
+        report = ours.cost_report("t")
+        assert report.compactions
         said = "".join(m.content for mode, (m, _) in ((k, v) for k, v in chunks if k == "messages") if m.type != "tool")
         assert said == "No pump leaks at all."
         arguments = "".join(
@@ -305,9 +302,8 @@ def test_the_agent_opens_what_was_cut() -> None:
         assert len(part) < 0.3 * len(whole)
         assert not find_refs(_texts(model.requests[-1])["x1"]), "what was asked for is not cut again at once"
         check(model.requests, 20_000, 0)
-        balance = ours.cost_report("t")
-        assert balance is not None
-        assert balance.expansions == 2
+        report = ours.cost_report("t")
+        assert report.expansions == 2
 
 
 def test_each_thread_opens_only_its_own() -> None:
@@ -428,9 +424,8 @@ def test_sub_agents(shared: bool) -> None:
         assert len(model.requests) == 5
         assert model.requests[0].messages[0].text.startswith("Look at pump")
     check(outer.requests, BUDGET, 0)
-    balance = ours.cost_report("t")
-    assert balance is not None
-    assert balance.calls == 4, "a thread's balance is its outermost agent's"
+    report = ours.cost_report("t")
+    assert report.calls == 4, "a thread's balance is its outermost agent's"
     ref = _ref(inner[0], next(iter(_texts(inner[0].requests[-1]))))
     again = ScriptedChatModel(script=[expand_call(ref), "ok"])
     (text,) = _answers(_saved_agent(again, ours, saver, tools=[search, delegate]).invoke({"messages": "?"}, thread()))
@@ -493,9 +488,8 @@ def test_one_object_serves_many_threads_at_once() -> None:
 
     asyncio.run(run())
     for i, model in enumerate(models):
-        balance = ours.cost_report(str(i))
-        assert balance is not None
-        check(model.requests, BUDGET, balance.compactions)
+        report = ours.cost_report(str(i))
+        check(model.requests, BUDGET, report.compactions)
         assert [r.wire for r in model.requests] == [r.wire for r in models[0].requests]
 
 
@@ -520,10 +514,9 @@ def test_structured_output_by_a_tool() -> None:
     out = agent.invoke({"messages": TASK}, thread())
     assert out["structured_response"] == Verdict(pump=4)
     assert sorted(t["function"]["name"] for t in model.requests[0].tools) == ["Verdict", "expand_context", "search"]
-    balance = ours.cost_report("t")
-    assert balance is not None
-    assert balance.compactions
-    check(model.requests, 3_000, balance.compactions)
+    report = ours.cost_report("t")
+    assert report.compactions
+    check(model.requests, 3_000, report.compactions)
     assert model.requests[0].settings["tool_choice"] == "any"
 
 
@@ -543,6 +536,5 @@ def test_structured_output_by_the_provider() -> None:
     out = agent.invoke({"messages": TASK}, thread())
     assert out["structured_response"] == Verdict(pump=4)
     assert model.requests[0].settings["response_format"]["type"] == "json_schema"
-    balance = ours.cost_report("t")
-    assert balance is not None
-    check(model.requests, 3_000, balance.compactions)
+    report = ours.cost_report("t")
+    check(model.requests, 3_000, report.compactions)

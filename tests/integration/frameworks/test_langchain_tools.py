@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 
 from compressor import BudgetError, BudgetTooSmallError, Compressor
 from compressor.context.refs import find_refs
-from compressor.testing import RecordedRequest, ScriptedChatModel, call, shared_prefix_tokens
+from compressor.testing import RecordedRequest, ScriptedChatModel, call, count_shared_parts
 from compressor.tokens import get_counter
 from support.langchain_agents import create_agent, middleware, thread
 
@@ -83,7 +83,7 @@ def test_the_tools_needed_are_listed_within_the_budget_and_stay() -> None:
     assert all(get_counter("gpt-4o").count_tools(r.tools) <= BUDGET for r in model.requests)
     assert {_schemas(r) for r in model.requests} == {_schemas(first)}
     for before, after in zip(model.requests, model.requests[1:], strict=False):
-        assert shared_prefix_tokens(before, after) == len(before.wire)
+        assert count_shared_parts(before, after) == len(before.wire)
 
 
 def test_a_tool_that_is_found_is_listed_and_runs() -> None:
@@ -247,7 +247,7 @@ def test_examples_in_the_system_prompt_are_chosen_once_and_stay() -> None:
     assert opened == "\n\n".join(SUMS)
     assert set(out) == {"messages"}
     for before, after in zip(model.requests, model.requests[1:], strict=False):
-        assert shared_prefix_tokens(before, after) == len(before.wire)
+        assert count_shared_parts(before, after) == len(before.wire)
 
 
 def test_examples_that_are_messages_are_chosen_once_and_stay() -> None:
@@ -265,7 +265,7 @@ def test_examples_that_are_messages_are_chosen_once_and_stay() -> None:
     halves = [(q, a) for q, a in zip(left[:-1:2], left[1:-1:2], strict=True)]
     assert all([q, a] in pairs for q, a in halves) and any("pump" in q for q, _ in halves)
     for before, after in zip(model.requests, model.requests[1:], strict=False):
-        assert shared_prefix_tokens(before, after) == len(before.wire)
+        assert count_shared_parts(before, after) == len(before.wire)
     assert ours.warnings == []
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from compressor import BudgetTooSmallError, Compressor
-from compressor.sessions import Policy
-from support.client_tools import LOG, NEEDLE, TASK, expand, ref_in, sent
+from support.client_scenarios import NO_COMPACTION, READ, expand, sent
+from support.client_tools import LOG, NEEDLE, TASK, ref_in
 from support.scripted_server import Call, Reply, Request, ScriptedServer
 
 agents = pytest.importorskip("agents")
@@ -18,9 +18,7 @@ openai = pytest.importorskip("openai")
 
 from compressor_agents.openai_agents import CompressorFilter, expand_tool  # noqa: E402
 
-READ = Reply("", [Call("read_log", {"path": "import.log"})])
 LOOP = asyncio.new_event_loop()  # one for all: clients keep their connections
-STILL = Policy(compact=False)
 agents.set_tracing_disabled(True)
 
 
@@ -54,9 +52,8 @@ def run_agent(agent: Any, given: Any, compress: Any, stream: bool = False, **opt
     return LOOP.run_until_complete(go())
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compressor, stream: bool) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     with ScriptedServer([READ, expand("Hm."), READ, Reply("Code E-4711."), Reply("Bye.")]) as server:
         tools = [read_log, expand_tool(compress)]
         agent = agents.Agent(name="a", instructions="You are careful.", model=model_of(server), tools=tools)
@@ -69,12 +66,12 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     answers = [item["output"] for item in result.to_input_list() if item.get("type") == "function_call_output"]
     assert answers[0] == LOG and NEEDLE in answers[1]  # what the SDK keeps is the original
     assert "has no ref" not in answers[1]
-    balance = compress.cost_report()
-    assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
+    report = compress.cost_report()
+    assert report.calls == 5 and report.expansions == 1 and report.actual_tokens < report.baseline_tokens
 
 
 def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     script = [READ, Reply("", [Call("transfer_to_writer", {})]), expand(), Reply("Report.")]
     with ScriptedServer(script, extends=None) as server:
         model = model_of(server)
@@ -89,7 +86,7 @@ def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: C
 
 
 def test_an_agent_used_as_a_tool_has_a_conversation_of_its_own(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     script = [READ, Reply("", [Call("ask", {"input": "Check it."})]), READ, expand(), Reply("Checked."), expand()]
     with ScriptedServer([*script, Reply("Done.")], extends="any") as server:
         model = model_of(server)
@@ -102,7 +99,7 @@ def test_an_agent_used_as_a_tool_has_a_conversation_of_its_own(model_of: Any, co
 
 
 def test_runs_at_once_expand_only_their_own(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
 
     def replies(request: Request) -> Reply:
         text = sent(request)
@@ -126,7 +123,7 @@ def test_runs_at_once_expand_only_their_own(model_of: Any, compressor: Compresso
 
 
 def test_a_session_of_the_sdk_keeps_the_originals(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     with ScriptedServer([READ, Reply("Stopped."), Reply("Bye.")]) as server:
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log, expand_tool(compress)])
         session = agents.SQLiteSession("s")
@@ -142,7 +139,7 @@ def test_our_own_errors_let_the_input_through(
     with ScriptedServer([READ, Reply("Done.")]) as server:
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log])
         assert run_agent(agent, TASK, CompressorFilter(compressor, budget=5)).final_output == "Done."
-    assert NEEDLE in sent(server.requests[1]) and caplog.text.count("not compressed") == 1
+    assert NEEDLE in sent(server.requests[1]) and caplog.text.count("sent unchanged") == 1
     with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
         run_agent(
             agents.Agent(name="a", model=model_of(server)), TASK, CompressorFilter(compressor, None, 5, fail_open=False)

@@ -13,18 +13,17 @@ import pytest
 
 from compressor import BudgetTooSmallError, Compressor, CompressorError
 from compressor.sessions import Policy
-from support.client_tools import EXPAND, LOG, NEEDLE, TASK, ChatTalk, ResponsesTalk, Talk, expand, ref_in, sent
-from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer, Usage
+from support import client_scenarios as scenarios
+from support.client_scenarios import EXPAND, NO_COMPACTION, READ, expand, sent
+from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, ResponsesTalk, Talk, ref_in
+from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer
 
 openai = pytest.importorskip("openai")
 pydantic = pytest.importorskip("pydantic")
 
 from compressor_agents.openai import with_compression  # noqa: E402
 
-from compressor.providers.expand_resolver import ResolvedCall as Call_  # noqa: E402
-
-READ = Reply("", [Call("read_log", {"path": "import.log"})])
-STILL = Policy(compact=False)  # where a test asks whether every request extends the one before it
+from compressor.providers.expand_resolver import ResolvedCall  # noqa: E402
 
 
 def plain_openai(server: ScriptedServer, kind: str = "OpenAI", **options: Any) -> Any:
@@ -38,7 +37,7 @@ def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asynci
     talk = {"chat": ChatTalk, "responses": ResponsesTalk}[kind]
 
     def make(server: ScriptedServer, **options: Any) -> Talk:
-        options = {"policy": STILL} | options
+        options = {"policy": NO_COMPACTION} | options
         client = with_compression(plain_openai(server, "AsyncOpenAI" if way else "OpenAI"), compressor, **options)
         return talk(client, loop if way else None)
 
@@ -46,93 +45,48 @@ def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asynci
 
 
 def test_a_long_result_is_cut_and_its_tool_is_there_from_the_first_call_on(talk_of: Any, stream: bool) -> None:
-    with ScriptedServer([READ, Reply("It stopped."), Reply("Bye.")]) as server:
-        talk = talk_of(server)
-        talk.read_log(stream)
-        assert talk.ask(stream).text == "It stopped."
-        talk.say("Thanks.")
-        assert talk.ask(stream).text == "Bye."
-    assert not server.problems and server.left == 0
-    assert [request.tools for request in server.requests] == [[EXPAND, "read_log"]] * 3
-    assert len(sent(server.requests[1])) < 0.8 * len(LOG)
-    assert talk.client.cost_report().saved_cost > 0 and talk.client.cost_report().billed_tokens > 0
+    scenarios.play_long_result(talk_of, stream)
 
 
 def test_an_expand_call_is_answered_inside_the_call(talk_of: Any, stream: bool) -> None:
-    script = [READ, expand("Let me look."), expand(query="gave up"), Reply("Code E-4711."), Reply("Bye.")]
-    with ScriptedServer(script) as server:
-        talk = talk_of(server)
-        talk.read_log(stream)
-        answer = talk.ask(stream)
-        assert answer.calls == [] and answer.reason in ("stop", "completed")
-        assert answer.text.startswith("Let me look.") and answer.text.endswith("Code E-4711.")
-        talk.say("Thanks.")
-        assert talk.ask(stream).text == "Bye."
-    assert not server.problems and server.left == 0
-    assert NEEDLE in sent(server.requests[2]) and sent(server.requests[3]).count("gave up") > 1
-    assert sent(server.requests[4]).count("Let me look.") == 1
+    talk, answer, requests = scenarios.play_two_expansions(talk_of, stream)
+    assert answer.reason in ("stop", "completed")
+    assert sent(requests[3]).count("gave up") > 1
     assert EXPAND not in json.dumps([m if isinstance(m, dict) else m.to_dict() for m in talk.history])
-    assert talk.client.cost_report().expansions == 2
 
 
 def test_the_usage_of_all_calls_inside_is_added_up(talk_of: Any, stream: bool) -> None:
-    def asks(request: Request) -> Reply:
-        return Reply("", [Call(EXPAND, {"ref": ref_in(request)})], usage=Usage(100, 50, 10))
-
-    with ScriptedServer([READ, asks, asks, Reply("Done.", usage=Usage(300, 200, 7))]) as server:
-        talk = talk_of(server)
-        talk.read_log(stream)
-        usage = talk.ask(stream).usage
+    usage = scenarios.play_usage(talk_of, stream)
     details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
     assert usage.get("prompt_tokens", usage.get("input_tokens")) == 500
     assert usage.get("completion_tokens", usage.get("output_tokens")) == 27
-    assert usage["total_tokens"] == 527 and details["cached_tokens"] == 300
+    assert usage["total_tokens"] == 527 and details is not None and details["cached_tokens"] == 300
 
 
 def test_an_answer_is_not_lost_for_a_usage_that_nobody_knows(talk_of: Any, stream: bool) -> None:
-    talk_usage = {"tokens": 7}  # as some gateways have it
+    unknown_usage = {"tokens": 7}  # as some gateways have it
     with ScriptedServer([READ, expand(), Reply("Code E-4711.")]) as server:
         talk = talk_of(server)
         talk.read_log(stream)
-        said = Call_.on_turn
+        on_turn = ResolvedCall.on_turn
 
-        def told(call: Call_, turn: Any) -> bool:
-            return said(call, replace(turn, usage=talk_usage))
+        def with_unknown_usage(call: ResolvedCall, turn: Any) -> bool:
+            return on_turn(call, replace(turn, usage=unknown_usage))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Call_, "on_turn", told)
+            patch.setattr(ResolvedCall, "on_turn", with_unknown_usage)
             assert talk.ask(stream).text == "Code E-4711."
     assert not server.problems and server.left == 0 and NEEDLE in sent(server.requests[2])
 
 
 def test_expanding_and_calling_in_one_turn_gives_the_caller_its_own_call(talk_of: Any, stream: bool) -> None:
-    own = Call("read_log", {"path": "other.log"})
-    script = [READ, expand("Both.", own), Reply("", [own]), Reply("Done."), Reply("Bye.")]
-    with ScriptedServer(script) as server:
-        talk = talk_of(server)
-        talk.read_log(stream)
-        answer = talk.ask(stream)
-        assert [(name, json.loads(given)) for _, name, given in answer.calls] == [("read_log", {"path": "other.log"})]
-        assert answer.text == "Both." and answer.reason in ("tool_calls", "completed")
-        talk.result(answer.calls[0][0], "nothing there")
-        answer = talk.ask(stream)
-        talk.result(answer.calls[0][0], "nothing there either")
-        assert talk.ask(stream).text == "Done."
-        talk.say("Thanks.")
-        assert talk.ask(stream).text == "Bye."
-    assert not server.problems and server.left == 0
-    assert NEEDLE in sent(server.requests[2]) and "nothing there" in sent(server.requests[2])
+    answer, requests = scenarios.play_expansion_beside_own_call(talk_of, stream)
+    assert answer.reason in ("tool_calls", "completed")
+    assert NEEDLE in sent(requests[2]) and "nothing there" in sent(requests[2])
 
 
 def test_own_calls_after_an_expansion_keep_it_in_the_history(talk_of: Any, stream: bool) -> None:
-    with ScriptedServer([READ, expand("Looking.", thinking="Hm."), READ, Reply("Done.")]) as server:
-        talk = talk_of(server)
-        talk.read_log(stream)
-        answer = talk.ask(stream)
-        assert [call[1] for call in answer.calls] == ["read_log"] and answer.text == "Looking."
-        talk.result(answer.calls[0][0], "empty")
-        assert talk.ask(stream).text == "Done."
-    assert not server.problems and NEEDLE in sent(server.requests[3])
+    scenarios.play_own_call_after_expansion(talk_of, stream, "Hm.")
 
 
 def test_rounds_are_bounded(talk_of: Any, stream: bool) -> None:
@@ -288,8 +242,8 @@ def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(talk_of: Any, s
             talk.result(answer.calls[0][0], LOG.replace("worker", f"worker{len(talk.history)}"))
             answer = talk.ask(stream)
     assert answer.text == "Done." and not server.problems and server.left == 0
-    balance = talk.client.cost_report()
-    assert balance.compactions >= 1 and balance.actual_tokens < 0.5 * balance.baseline_tokens
+    report = talk.client.cost_report()
+    assert report.compactions >= 1 and report.actual_tokens < 0.5 * report.baseline_tokens
 
 
 def test_expand_can_be_left_out(talk_of: Any) -> None:
@@ -311,7 +265,7 @@ def test_a_tool_of_that_name_is_the_callers_business(compressor: Compressor) -> 
 
 def test_conversations_side_by_side_and_branches_do_not_disturb_each_other(compressor: Compressor) -> None:
     with ScriptedServer([READ, READ, READ, *[Reply("Done.")] * 5, expand(), Reply("Bye.")], extends="any") as server:
-        client = with_compression(plain_openai(server), compressor, policy=STILL)
+        client = with_compression(plain_openai(server), compressor, policy=NO_COMPACTION)
         talks = [ChatTalk(client), ChatTalk(client), ChatTalk(client)]
         for talk, task in zip(talks[1:], ("Read about worker-3.", "Read about worker-4."), strict=True):
             talk.history[1] = {"role": "user", "content": task}
@@ -334,7 +288,7 @@ def test_conversations_side_by_side_and_branches_do_not_disturb_each_other(compr
 def test_who_begins_with_the_same_words_gets_nothing_of_the_others(compressor: Compressor, compact: bool) -> None:
     """One client may serve many users, and many of them begin alike."""
     secret = LOG.replace("worker", "secret")
-    policy = Policy(compaction_target_tokens=1_500) if compact else STILL
+    policy = Policy(compaction_target_tokens=1_500) if compact else NO_COMPACTION
     reads = [Reply("", [Call("read_log", {"path": f"{i}"})]) for i in range(5)]
     with ScriptedServer([*reads, lambda r: Reply(ref_in(r))], extends=None) as server:
         client = with_compression(plain_openai(server), compressor, budget=6_000 if compact else None, policy=policy)
@@ -367,7 +321,7 @@ def test_threads_can_share_one_client(compressor: Compressor) -> None:
         return first + caller.ask().text
 
     with ScriptedServer([replies] * 32, extends="any") as server:
-        client = with_compression(plain_openai(server), compressor, policy=STILL)
+        client = with_compression(plain_openai(server), compressor, policy=NO_COMPACTION)
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(talk, range(8))) == ["Done.Done."] * 8
     assert not server.problems and server.left == 0
@@ -402,7 +356,7 @@ def test_the_original_client_and_everything_else_stay_as_they_are(compressor: Co
     assert wrapped.cost_report().calls == 1
     with pytest.raises(CompressorError, match=r"openai\.OpenAI"):
         with_compression(object())  # type: ignore[type-var]
-    with pytest.raises(CompressorError, match="nothing has been sent"):
+    with pytest.raises(CompressorError, match="no request has been sent"):
         with_compression(client, compressor).cost_report()
 
 

@@ -11,7 +11,8 @@ import pytest
 from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy
-from support.client_tools import EXPAND, LOG, NEEDLE, TASK, expand, sent
+from support.client_scenarios import EXPAND, NO_COMPACTION, READ, expand, sent
+from support.client_tools import LOG, NEEDLE, TASK
 from support.scripted_server import Call, Reply, ScriptedServer
 
 pydantic_ai = pytest.importorskip("pydantic_ai")
@@ -37,8 +38,6 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel  # n
 from pydantic_ai.models.test import TestModel  # noqa: E402
 from pydantic_ai.providers.openai import OpenAIProvider  # noqa: E402
 
-READ = Reply("", [Call("read_log", {"path": "import.log"})])
-STILL = Policy(compact=False)
 LOOP = asyncio.new_event_loop()  # one for all: clients keep their connections
 
 
@@ -73,9 +72,8 @@ def returns(messages: list[ModelMessage]) -> list[Any]:
     return [part.content for message in messages for part in message.parts if isinstance(part, ToolReturnPart)]
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compressor, stream: bool) -> None:
-    compress = CompressHistory(compressor, policy=STILL)
+    compress = CompressHistory(compressor, policy=NO_COMPACTION)
     with ScriptedServer([READ, expand(), READ, Reply("Code E-4711."), Reply("Bye.")]) as server:
         agent = Agent(model_of(server), instructions="Be careful.", tools=[read_log], capabilities=[compress])
         history = run_agent_on(agent, TASK, stream).all_messages()
@@ -85,13 +83,13 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     assert len(sent(server.requests[1])) < 0.8 * len(LOG) and NEEDLE in sent(server.requests[2])
     answers = returns(again)
     assert answers[0] == LOG and NEEDLE in answers[1] and answers[2] == LOG  # what pydantic-ai keeps is the original
-    balance = compress.cost_report()
-    assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
-    assert balance.billed_tokens > 0 or stream
+    report = compress.cost_report()
+    assert report.calls == 5 and report.expansions == 1 and report.actual_tokens < report.baseline_tokens
+    assert report.billed_tokens > 0 or stream
 
 
 def test_a_history_processor_works_where_it_writes_back(model_of: Any, compressor: Compressor) -> None:
-    processor = history_processor(compressor, policy=STILL)
+    processor = history_processor(compressor, policy=NO_COMPACTION)
     script = [READ, Reply("", [Call("read_log", {"path": "b"})]), expand(), Reply("Code E-4711."), Reply("Bye.")]
     with ScriptedServer(script) as server:
         tools: list[Any] = [read_log, processor.expand_tool]
@@ -115,12 +113,12 @@ def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(model_of: Any, 
         result = run_agent_on(agent, TASK)
     assert result.output == "Done." and not server.problems and server.left == 0
     assert len(returns(result.all_messages())) == 7
-    balance = compress.cost_report()
-    assert balance.compactions >= 1 and balance.actual_tokens < 0.6 * balance.baseline_tokens
+    report = compress.cost_report()
+    assert report.compactions >= 1 and report.actual_tokens < 0.6 * report.baseline_tokens
 
 
 def test_runs_at_once_expand_only_their_own(compressor: Compressor) -> None:
-    compress = CompressHistory(compressor, policy=STILL)
+    compress = CompressHistory(compressor, policy=NO_COMPACTION)
 
     async def model(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         await asyncio.sleep(0.01)
@@ -157,7 +155,7 @@ def test_our_own_errors_let_the_history_through(compressor: Compressor, caplog: 
     for compress in (CompressHistory(compressor, budget=5), ProcessHistory(history_processor(compressor, budget=5))):
         caplog.clear()
         agent = Agent(FunctionModel(model), tools=[read_log], capabilities=[compress])
-        assert run_agent_on(agent, TASK).output == LOG and caplog.text.count("not compressed") == 1
+        assert run_agent_on(agent, TASK).output == LOG and caplog.text.count("sent unchanged") == 1
     strict = CompressHistory(compressor, budget=5, fail_open=False)
     with pytest.raises(BudgetTooSmallError):
         run_agent_on(Agent(FunctionModel(model), capabilities=[strict]), TASK)

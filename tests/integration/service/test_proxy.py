@@ -22,19 +22,8 @@ import httpx
 import pytest
 
 from compressor import StoreError
-from support.client_tools import (
-    EXPAND,
-    LOG,
-    NEEDLE,
-    TASK,
-    ChatTalk,
-    MessagesTalk,
-    ResponsesTalk,
-    Talk,
-    expand,
-    ref_in,
-    sent,
-)
+from support.client_scenarios import EXPAND, expand, sent
+from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, MessagesTalk, ResponsesTalk, Talk, ref_in
 from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer, Usage
 
 openai = pytest.importorskip("openai")
