@@ -25,6 +25,7 @@ from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.sessions.message_history import common_prefix_length
 from compressor.sessions.policy import Policy, ToolRule
 from compressor.storage.text_values import put_texts
+from compressor.storage.wrappers.scoped import ScopedStore
 
 if TYPE_CHECKING:
     from compressor import Compressor
@@ -214,7 +215,7 @@ class ConversationTracker:
             for ref in find_refs(text):
                 with suppress(RefError):
                     original = archive.read_original(store, state["scopes"], ref)
-                    put_texts(archive.ScopedStore(store, archive.scope_id("", scope)), {ref: original})
+                    put_texts(ScopedStore(store, archive.scope_id("", scope)), {ref: original})
         return {"version": state["version"], "count": count, "records": entries}
 
     def _create(self, model: str | None, key: str) -> TrackedConversation:

@@ -16,8 +16,9 @@ from typing import Any
 from compressor.context.refs import compute_ref, find_refs
 from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.sessions.evicted_rounds import EvictedRound, EvictionIndex
-from compressor.storage.base import BlobStore, StoreStats, get_many
+from compressor.storage.base import BlobStore, get_many
 from compressor.storage.text_values import get_text, put_texts
+from compressor.storage.wrappers.scoped import grant_key
 
 _OLDER = re.compile(r"\d+ rounds before these \[")
 
@@ -26,33 +27,6 @@ def scope_id(tenant: str, session: str) -> str:
     """Returns a short key for a tenant's session. Names may be of any length and have any characters."""
     name = json.dumps([tenant, session]).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(name, digest_size=12).hexdigest()
-
-
-def grant_access(scope: str, ref: str) -> str:
-    """Returns the store key whose presence lets a scope read a ref."""
-    return f"grant:{scope}:{ref}"
-
-
-class ScopedStore:
-    """A store that grants a scope everything that is put into it."""
-
-    def __init__(self, store: BlobStore, scope: str) -> None:
-        self._store, self._scope = store, scope
-
-    def put(self, items: Mapping[str, bytes]) -> None:
-        """Stores items and grants them to the scope."""
-        self._store.put({**items, **{grant_access(self._scope, key): b"" for key in items}})
-
-    def get(self, key: str) -> bytes:
-        """Reads an item, see `BlobStore.get`."""
-        return self._store.get(key)
-
-    def stats(self) -> StoreStats:
-        """Returns the store's statistics."""
-        return self._store.stats()
-
-    def close(self) -> None:
-        """Does nothing, because others use the store, too."""
 
 
 def read_original(store: BlobStore, scopes: Sequence[str], ref: str) -> str:
@@ -67,11 +41,11 @@ def read_original(store: BlobStore, scopes: Sequence[str], ref: str) -> str:
         UnknownRefError: None of the scopes was granted the ref.
         ExpiredRefError: One of them was, but its time is over.
     """
-    if get_many(store, [grant_access(scope, ref) for scope in scopes]):
+    if get_many(store, [grant_key(scope, ref) for scope in scopes]):
         return get_text(store, ref)
     raise (
         ExpiredRefError(ref)
-        if any(_has_existed(store, grant_access(scope, ref)) for scope in scopes)
+        if any(_has_existed(store, grant_key(scope, ref)) for scope in scopes)
         else UnknownRefError(ref)
     )
 
@@ -156,8 +130,8 @@ def readable_texts(store: BlobStore, scopes: Sequence[str], refs: Sequence[str])
 
     Use this for refs parsed from text, because tools can forge placeholders.
     """
-    granted = get_many(store, [grant_access(scope, ref) for scope in scopes for ref in refs])
-    return stored_texts(store, [ref for ref in refs if any(grant_access(scope, ref) in granted for scope in scopes)])
+    granted = get_many(store, [grant_key(scope, ref) for scope in scopes for ref in refs])
+    return stored_texts(store, [ref for ref in refs if any(grant_key(scope, ref) in granted for scope in scopes)])
 
 
 def stored_texts(store: BlobStore, refs: Sequence[str]) -> dict[str, str]:
@@ -195,5 +169,5 @@ def share_refs(store: BlobStore, scope: str, refs: Sequence[str]) -> int:
     """Grants a scope those of the refs that are stored, and returns how many these are."""
     stored = get_many(store, refs)
     if stored:
-        store.put({grant_access(scope, ref): b"" for ref in stored})
+        store.put({grant_key(scope, ref): b"" for ref in stored})
     return len(stored)

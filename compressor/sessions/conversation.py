@@ -17,7 +17,6 @@ from compressor.context.formats import serialization
 from compressor.context.refs import find_refs
 from compressor.errors import CompressorError, ContextError
 from compressor.sessions import archive, compaction_trigger
-from compressor.sessions.archive import ScopedStore
 from compressor.sessions.compactor import Compactor
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool, expand
@@ -27,6 +26,7 @@ from compressor.sessions.recall import recall
 from compressor.sessions.rollback import rollback_on_error
 from compressor.sessions.runtime import CompressorLike, SessionRuntime, check_tools
 from compressor.sessions.state import SessionState
+from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
 from compressor.tokens.billing import parse_provider_usage
 from compressor.tokens.context_limit import resolve_context_limit

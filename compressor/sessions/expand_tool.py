@@ -19,6 +19,7 @@ from compressor.pipeline.documents import compress_documents, compress_text
 from compressor.sessions import archive
 from compressor.sessions.runtime import CompressorLike
 from compressor.sessions.state import SessionState
+from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
 
 _REF = re.compile(rf"(?<!\d)\d{{{REF_DIGITS}}}(?!\d)")
@@ -75,7 +76,7 @@ def expand(
         ):  # index lines say where to look, so the rounds themselves are searched
             documents = archive.load_documents(compressor.store, state.scopes, text)
             if documents:
-                store = archive.ScopedStore(compressor.store, state.scopes[0])
+                store = ScopedStore(compressor.store, state.scopes[0])
                 return compress_documents(documents, query, size, counter, compressor.engine, lambda: store).text
         return compress_text(text, size, query, counter, compressor.engine, lambda: compressor.store).text
     except BudgetTooSmallError:

@@ -13,6 +13,7 @@ from compressor.sessions import archive
 from compressor.sessions.runtime import CompressorLike
 from compressor.sessions.state import MessageRecord, SessionState
 from compressor.storage.text_values import put_texts
+from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
 
 # Bounds on what is scored closely. Of more texts, those that have most words in common with the query are taken.
@@ -58,7 +59,7 @@ def recall(
     documents = _most_similar(documents, query)
     if not documents:
         return ""
-    store = archive.ScopedStore(compressor.store, state.scopes[0])
+    store = ScopedStore(compressor.store, state.scopes[0])
     try:
         counter = get_counter(model)
         text = compress_documents(documents, query, budget, counter, compressor.engine, lambda: store).text

@@ -23,6 +23,7 @@ from compressor.sessions.session_export import ExportedSession, collect_original
 from compressor.sessions.session_journal import SessionJournal
 from compressor.sessions.state import VERSION, SessionState
 from compressor.storage.text_values import put_texts
+from compressor.storage.wrappers.scoped import ScopedStore
 
 T = TypeVar("T")
 MAX_ATTEMPTS = 50  # times a change is applied again because another worker was first
@@ -281,7 +282,7 @@ class Session:
         if not self._journal.is_empty:
             raise exists
         if exported.originals:
-            put_texts(archive.ScopedStore(self._compressor.store, self._scope), exported.originals)
+            put_texts(ScopedStore(self._compressor.store, self._scope), exported.originals)
         state = exported.state
         state.scopes = list(dict.fromkeys([self._scope, *state.scopes]))
         with self._lock:

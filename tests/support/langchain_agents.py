@@ -52,7 +52,7 @@ def both(first: AIMessage, second: AIMessage) -> AIMessage:
     return AIMessage("", tool_calls=[*first.tool_calls, *second.tool_calls])
 
 
-def expand(ref: str, call_id: str = "x1", **more: Any) -> AIMessage:
+def expand_call(ref: str, call_id: str = "x1", **more: Any) -> AIMessage:
     """An assistant message that calls the expand tool."""
     call = {"name": "expand_context", "args": {"ref": ref, **more}, "id": call_id, "type": "tool_call"}
     return AIMessage("", tool_calls=[call])

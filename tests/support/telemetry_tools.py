@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,11 +33,3 @@ def lines(level: int = logging.DEBUG) -> Iterator[Callable[[], list[dict[str, An
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-
-
-def wait_for(done: Callable[[], Any], seconds: float = 10) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := done()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.01)
-    return found

@@ -17,7 +17,7 @@ from compressor.context.budget import resolve_budget
 from compressor.context.formats import detect_format
 from compressor.context.refs import compute_ref
 from compressor.pipeline.messages import MessageCompression
-from compressor.sessions.archive import ScopedStore
+from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.text.few_shot_turns import find_few_shot_turns
 from compressor.text.segmenters.few_shot import find_examples
 from compressor.tokens import get_counter

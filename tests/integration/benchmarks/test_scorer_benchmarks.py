@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchmarks import columns, evidence, pairs, throughput, tiers, unseen
 from benchmarks.baselines import bm25
@@ -26,6 +24,7 @@ from compressor.scoring import HeuristicScorer, Query, UnitBatch
 from compressor.scoring.answer_relevance import answer_log_odds
 from compressor.scoring.base import Scores
 from compressor.scoring.word_vectors import load_word_vectors
+from support.property_tests import given, st
 
 PASSAGE = Passage(
     "When was Marie Curie born?",

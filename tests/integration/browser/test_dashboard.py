@@ -16,15 +16,16 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor, StoreError
 from compressor.storage import MemoryStore
-from support.dashboard_tools import DESK, PHONE, Visit, chromium, drive, need_browser, recorded
+from support.dashboard_tools import DESK, PHONE, Visit, chromium, drive, need_browser
+from support.example_files import recorded
 from support.paths import ROOT
-from support.redis_tools import RedisServer, free_port, wait_for
+from support.property_tests import given, settings, st
+from support.redis_tools import RedisServer, free_port
 from support.scripted_server import Reply, ScriptedServer
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -65,7 +66,7 @@ def ledger(store: Any, now: list[float]) -> UsageRecorder:
     return UsageRecorder(Metrics(), lambda _: (store, {}), clock=lambda: now[0])
 
 
-def calls(one: UsageRecorder) -> int:
+def count_calls(one: UsageRecorder) -> int:
     book, _ = one.series("local")
     return sum(int(row[0]) for row in book.minutes.values())
 
@@ -84,7 +85,7 @@ def test_workers_add_up_and_a_new_one_knows_what_was_before() -> None:
     late = ledger(store, now)
     for worker in (one, other, late):
         book, well = worker.series("local")
-        assert well and calls(worker) == 3
+        assert well and count_calls(worker) == 3
         assert {id: account["calls"] for id, account in book.sessions.items()} == {"a": 2, "b": 1}
         assert book.sessions["a"]["before"] == 2000 and book.sessions["a"]["saved"] == pytest.approx(0.02)
         total = book.total(NOW, 3600, 60)
@@ -129,7 +130,7 @@ def test_a_store_that_is_away_loses_nothing_and_nothing_counts_twice() -> None:
     one.flush()
     one.flush()
     now[0] += 10
-    assert calls(one) == calls(other) == 3
+    assert count_calls(one) == count_calls(other) == 3
 
 
 def test_a_lost_log_is_begun_again_with_all_that_is_known() -> None:
@@ -137,12 +138,12 @@ def test_a_lost_log_is_begun_again_with_all_that_is_known() -> None:
     one, other = ledger(store, now), ledger(store, now)
     one.record(work())
     one.flush()
-    assert calls(other) == 1
+    assert count_calls(other) == 1
     store.drop_log(LOG_NAME)
     other.record(work())
     other.flush()
     now[0] += 10
-    assert calls(one) == calls(other) == calls(ledger(store, now)) == 2
+    assert count_calls(one) == count_calls(other) == count_calls(ledger(store, now)) == 2
 
 
 def test_the_log_stays_short_and_the_book_too() -> None:

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from compressor import __version__
@@ -26,6 +24,7 @@ from compressor.cli import doctor
 from compressor.cli.input_files import decode, encode
 from compressor.cli.main import app
 from compressor.scoring.runtime import device
+from support.property_tests import given, st
 
 LOG = "".join(
     f"2024-05-01 12:{i // 60:02}:{i % 60:02} {'ERROR payment 7731 failed' if i == 77 else 'INFO request served'}"

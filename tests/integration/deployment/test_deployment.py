@@ -26,7 +26,8 @@ from compressor.service.settings import Settings
 from compressor.service.settings_sources import load
 from compressor.storage.wrappers.encryption_keys import new_encryption_key
 from support.paths import ROOT
-from support.redis_tools import free_port, need_redis, wait_for
+from support.redis_tools import free_port, need_redis
+from support.waiting import wait_for
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 NOBODY = 10001  # the Dockerfile's user

@@ -11,8 +11,6 @@ import pytest
 pytest.importorskip("langchain")
 
 from compressor_agents.langchain import ContextDocumentCompressor, compressor_summarizer
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from langchain.agents.middleware import SummarizationMiddleware
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
@@ -27,6 +25,7 @@ from compressor.storage.memory import MemoryStore
 from compressor.testing import ScriptedChatModel, call
 from compressor.tokens import get_counter
 from support.langchain_agents import create_agent
+from support.property_tests import given, settings, st
 
 FILLER = "The weather in the valley was mild and the road was dry. Nobody came by on that day. "
 NAMES = ("north", "east", "south", "west")

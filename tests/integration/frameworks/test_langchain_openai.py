@@ -24,7 +24,7 @@ def _searches(rounds: int) -> list[Reply]:
     return [Reply(calls=[Call("search", {"query": f"pump {i}"})]) for i in range(rounds)]
 
 
-def _agent(url: str, ours: Any, responses: bool) -> Any:
+def _agent_over_http(url: str, ours: Any, responses: bool) -> Any:
     model = ChatOpenAI(
         model="gpt-4o",
         base_url=f"{url}/v1",
@@ -41,7 +41,7 @@ def _agent(url: str, ours: Any, responses: bool) -> Any:
 def test_every_request_extends_the_one_before(way: str, responses: bool) -> None:
     ours = middleware(20_000)
     with ScriptedServer([*_searches(5), Reply("No pump leaks.")]) as server:
-        agent, given = _agent(server.url, ours, responses), {"messages": TASK}
+        agent, given = _agent_over_http(server.url, ours, responses), {"messages": TASK}
         if way == "invoke":
             agent.invoke(given, thread())
         elif way == "ainvoke":
@@ -70,7 +70,7 @@ def test_every_request_extends_the_one_before(way: str, responses: bool) -> None
 def test_compactions_are_all_that_departs() -> None:
     ours = middleware(3_500)
     with ScriptedServer([*_searches(12), Reply("No pump leaks.")]) as server:
-        _agent(server.url, ours, False).invoke({"messages": TASK}, thread())
+        _agent_over_http(server.url, ours, False).invoke({"messages": TASK}, thread())
         problems = server.problems
     report = ours.cost_report("t")
     assert report.compactions
@@ -85,6 +85,6 @@ def test_the_model_opens_what_was_cut() -> None:
 
     ours = middleware(20_000)
     with ScriptedServer([*_searches(1), ask_back, Reply("ok")]) as server:
-        out = _agent(server.url, ours, False).invoke({"messages": TASK}, thread())
+        out = _agent_over_http(server.url, ours, False).invoke({"messages": TASK}, thread())
         assert server.problems == []
     assert out["messages"][-2].content == log_of("pump 0")

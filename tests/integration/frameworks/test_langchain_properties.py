@@ -8,8 +8,6 @@ import pytest
 
 pytest.importorskip("langchain")
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, RemoveMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -18,6 +16,7 @@ from compressor.context.refs import find_refs
 from compressor.sessions import Policy
 from compressor.testing import ScriptedChatModel
 from support.langchain_agents import breaks, create_agent, log_of, middleware, pairs, thread
+from support.property_tests import given, settings, st
 
 
 @tool

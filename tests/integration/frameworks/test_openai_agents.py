@@ -39,7 +39,7 @@ def model_of(request: pytest.FixtureRequest) -> Any:
     return make
 
 
-def run(agent: Any, given: Any, compress: Any, stream: bool = False, **options: Any) -> Any:
+def run_agent(agent: Any, given: Any, compress: Any, stream: bool = False, **options: Any) -> Any:
     async def go() -> Any:
         config = agents.RunConfig(call_model_input_filter=compress)
         if not stream:
@@ -57,10 +57,10 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     with ScriptedServer([READ, expand("Hm."), READ, Reply("Code E-4711."), Reply("Bye.")]) as server:
         tools = [read_log, expand_tool(compress)]
         agent = agents.Agent(name="a", instructions="You are careful.", model=model_of(server), tools=tools)
-        result = run(agent, TASK, compress, stream)
+        result = run_agent(agent, TASK, compress, stream)
         assert result.final_output == "Code E-4711."
         again = [*result.to_input_list(), {"role": "user", "content": "Thanks."}]
-        assert run(agent, again, compress, stream).final_output == "Bye."
+        assert run_agent(agent, again, compress, stream).final_output == "Bye."
     assert not server.problems and server.left == 0
     assert len(sent(server.requests[1])) < 0.8 * len(LOG)
     answers = [item["output"] for item in result.to_input_list() if item.get("type") == "function_call_output"]
@@ -77,7 +77,7 @@ def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: C
         model = model_of(server)
         writer = agents.Agent(name="writer", instructions="Write.", model=model, tools=[expand_tool(compress)])
         reader = agents.Agent(name="reader", instructions="Read.", model=model, tools=[read_log], handoffs=[writer])
-        result = run(reader, TASK, compress)
+        result = run_agent(reader, TASK, compress)
     assert result.final_output == "Report." and result.last_agent.name == "writer"
     assert not server.problems and server.left == 0 and NEEDLE in sent(server.requests[3])
     before, after = (json.loads(sent(server.requests[i])) for i in (1, 2))
@@ -93,7 +93,7 @@ def test_an_agent_used_as_a_tool_has_a_conversation_of_its_own(model_of: Any, co
         inner = agents.Agent(name="inner", model=model, tools=[read_log, expand_tool(compress)])
         asking = inner.as_tool("ask", "Asks.", run_config=agents.RunConfig(call_model_input_filter=compress))
         outer = agents.Agent(name="outer", model=model, tools=[read_log, asking, expand_tool(compress)])
-        assert run(outer, TASK, compress).final_output == "Done."
+        assert run_agent(outer, TASK, compress).final_output == "Done."
     assert not [p for p in server.problems if "departs at the tools" not in p] and server.left == 0
     assert NEEDLE in sent(server.requests[4]) and "has no ref" not in sent(server.requests[6])
 
@@ -127,8 +127,8 @@ def test_a_session_of_the_sdk_keeps_the_originals(model_of: Any, compressor: Com
     with ScriptedServer([READ, Reply("Stopped."), Reply("Bye.")]) as server:
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log, expand_tool(compress)])
         session = agents.SQLiteSession("s")
-        run(agent, TASK, compress, session=session)
-        assert run(agent, "Thanks.", compress, session=session).final_output == "Bye."
+        run_agent(agent, TASK, compress, session=session)
+        assert run_agent(agent, "Thanks.", compress, session=session).final_output == "Bye."
         items: Any = LOOP.run_until_complete(session.get_items())
     assert not server.problems and LOG in [item.get("output") for item in items]
 
@@ -138,10 +138,10 @@ def test_our_own_errors_let_the_input_through(
 ) -> None:
     with ScriptedServer([READ, Reply("Done.")]) as server:
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log])
-        assert run(agent, TASK, CompressorFilter(compressor, budget=5)).final_output == "Done."
+        assert run_agent(agent, TASK, CompressorFilter(compressor, budget=5)).final_output == "Done."
     assert NEEDLE in sent(server.requests[1]) and caplog.text.count("sent unchanged") == 1
     with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
-        run(
+        run_agent(
             agents.Agent(name="a", model=model_of(server)), TASK, CompressorFilter(compressor, None, 5, fail_open=False)
         )
 

@@ -26,7 +26,7 @@ from compressor_agents.openai import with_compression  # noqa: E402
 from compressor.providers.expand_resolver import ResolvedCall  # noqa: E402
 
 
-def plain(server: ScriptedServer, kind: str = "OpenAI", **options: Any) -> Any:
+def plain_openai(server: ScriptedServer, kind: str = "OpenAI", **options: Any) -> Any:
     return getattr(openai, kind)(base_url=server.url + "/v1", api_key="any", **options)
 
 
@@ -38,7 +38,7 @@ def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asynci
 
     def make(server: ScriptedServer, **options: Any) -> Talk:
         options = {"policy": NO_COMPACTION} | options
-        client = with_compression(plain(server, "AsyncOpenAI" if way else "OpenAI"), compressor, **options)
+        client = with_compression(plain_openai(server, "AsyncOpenAI" if way else "OpenAI"), compressor, **options)
         return talk(client, loop if way else None)
 
     return make
@@ -117,7 +117,7 @@ def test_a_ref_of_another_conversation_is_not_answered(talk_of: Any) -> None:
 
 def test_text_is_passed_on_before_the_call_inside_is_made(compressor: Compressor) -> None:
     with ScriptedServer([READ, expand("Let me look at that log."), Reply("Code E-4711.")]) as server:
-        talk = ChatTalk(with_compression(plain(server), compressor))
+        talk = ChatTalk(with_compression(plain_openai(server), compressor))
         talk.read_log()
         seen = []
         for chunk in talk.request(stream=True):
@@ -129,7 +129,7 @@ def test_text_is_passed_on_before_the_call_inside_is_made(compressor: Compressor
 
 def test_a_stream_left_early_leaves_nothing_behind(compressor: Compressor) -> None:
     with ScriptedServer([READ, Reply("One two three four."), Reply("Whole.")]) as server:
-        talk = ChatTalk(with_compression(plain(server), compressor))
+        talk = ChatTalk(with_compression(plain_openai(server), compressor))
         talk.read_log()
         with talk.request(stream=True) as stream:
             assert isinstance(stream, openai.Stream) and stream.response.status_code == 200
@@ -142,7 +142,7 @@ def test_a_stream_left_early_leaves_nothing_behind(compressor: Compressor) -> No
 def test_a_stream_that_breaks_raises_what_it_raises_without_us(compressor: Compressor) -> None:
     broken = Reply("One two three four five six.", breaks_after=3)
     with ScriptedServer([broken, READ, broken, Reply("Again.")], extends=None) as server:
-        client = plain(server, max_retries=0)
+        client = plain_openai(server, max_retries=0)
         with pytest.raises(Exception) as without:
             ChatTalk(client).ask(stream=True)
         talk = ChatTalk(with_compression(client, compressor))
@@ -212,7 +212,7 @@ def test_a_round_inside_that_is_larger_than_the_budget_goes_to_the_model_all_the
 
 def test_without_tools_the_expand_tool_comes_with_the_first_ref_and_stays(compressor: Compressor) -> None:
     with ScriptedServer([Reply("Hello."), expand(), Reply("Code E-4711."), Reply("Bye.")], extends=None) as server:
-        talk = ChatTalk(with_compression(plain(server), compressor))
+        talk = ChatTalk(with_compression(plain_openai(server), compressor))
         talk.tools = []
         talk.ask()
         call = {"id": "call_a", "type": "function", "function": {"name": "read_log", "arguments": "{}"}}
@@ -256,7 +256,7 @@ def test_expand_can_be_left_out(talk_of: Any) -> None:
 
 def test_a_tool_of_that_name_is_the_callers_business(compressor: Compressor) -> None:
     with ScriptedServer([Reply("", [Call(EXPAND, {"ref": "1"})])]) as server:
-        talk = ChatTalk(with_compression(plain(server), compressor))
+        talk = ChatTalk(with_compression(plain_openai(server), compressor))
         own = json.loads(json.dumps(talk.tools[0]))
         own["function"]["name"] = EXPAND
         talk.tools = [own]
@@ -265,7 +265,7 @@ def test_a_tool_of_that_name_is_the_callers_business(compressor: Compressor) -> 
 
 def test_conversations_side_by_side_and_branches_do_not_disturb_each_other(compressor: Compressor) -> None:
     with ScriptedServer([READ, READ, READ, *[Reply("Done.")] * 5, expand(), Reply("Bye.")], extends="any") as server:
-        client = with_compression(plain(server), compressor, policy=NO_COMPACTION)
+        client = with_compression(plain_openai(server), compressor, policy=NO_COMPACTION)
         talks = [ChatTalk(client), ChatTalk(client), ChatTalk(client)]
         for talk, task in zip(talks[1:], ("Read about worker-3.", "Read about worker-4."), strict=True):
             talk.history[1] = {"role": "user", "content": task}
@@ -291,7 +291,7 @@ def test_who_begins_with_the_same_words_gets_nothing_of_the_others(compressor: C
     policy = Policy(compaction_target_tokens=1_500) if compact else NO_COMPACTION
     reads = [Reply("", [Call("read_log", {"path": f"{i}"})]) for i in range(5)]
     with ScriptedServer([*reads, lambda r: Reply(ref_in(r))], extends=None) as server:
-        client = with_compression(plain(server), compressor, budget=6_000 if compact else None, policy=policy)
+        client = with_compression(plain_openai(server), compressor, budget=6_000 if compact else None, policy=policy)
         first = ChatTalk(client)
         for i in range(5):
             first.result(first.ask().calls[0][0], secret.replace("secret", f"secret{i}"))
@@ -321,7 +321,7 @@ def test_threads_can_share_one_client(compressor: Compressor) -> None:
         return first + caller.ask().text
 
     with ScriptedServer([replies] * 32, extends="any") as server:
-        client = with_compression(plain(server), compressor, policy=NO_COMPACTION)
+        client = with_compression(plain_openai(server), compressor, policy=NO_COMPACTION)
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(talk, range(8))) == ["Done.Done."] * 8
     assert not server.problems and server.left == 0
@@ -331,11 +331,11 @@ def test_threads_can_share_one_client(compressor: Compressor) -> None:
 def test_all_calls_can_belong_to_one_session(compressor: Compressor) -> None:
     session = compressor.session("the-one", model="gpt-4o")
     with ScriptedServer([READ, Reply("Done."), Reply("Bye.")]) as server:
-        talk = ChatTalk(with_compression(plain(server), compressor, session=session))
+        talk = ChatTalk(with_compression(plain_openai(server), compressor, session=session))
         talk.read_log()
         talk.ask()
         talk.say("Thanks.")
-        talk.client = with_compression(plain(server), compressor, session="the-one")  # as after a restart
+        talk.client = with_compression(plain_openai(server), compressor, session="the-one")  # as after a restart
         talk.ask()
     assert not server.problems
     assert session.cost_report().calls == 3
@@ -343,7 +343,7 @@ def test_all_calls_can_belong_to_one_session(compressor: Compressor) -> None:
 
 def test_the_original_client_and_everything_else_stay_as_they_are(compressor: Compressor) -> None:
     with ScriptedServer([Reply("One."), Reply("Two.")], extends=None) as server:
-        client = plain(server, max_retries=1)
+        client = plain_openai(server, max_retries=1)
         client.chat.completions  # noqa: B018  # made, and kept, by the original
         wrapped = with_compression(client, compressor)
         assert isinstance(wrapped, openai.OpenAI) and wrapped.base_url == client.base_url
@@ -365,7 +365,7 @@ def test_what_does_not_hold_its_history_goes_out_as_it_is(
 ) -> None:
     output = {"type": "function_call_output", "call_id": "call_1_0", "output": LOG}
     with ScriptedServer([Reply("One."), Reply("Two."), Reply("Three.")], extends=None) as server:
-        client = with_compression(plain(server), compressor)
+        client = with_compression(plain_openai(server), compressor)
         raw = client.chat.completions.with_raw_response.create(
             model="gpt-4o", messages=[{"role": "user", "content": TASK}]
         )
@@ -374,7 +374,7 @@ def test_what_does_not_hold_its_history_goes_out_as_it_is(
     assert NEEDLE in sent(server.requests[1]) and "raw response" in caplog.text
     server.requests.clear()
     with ScriptedServer([], extends=None) as server:
-        client = with_compression(plain(server, max_retries=0), compressor)
+        client = with_compression(plain_openai(server, max_retries=0), compressor)
         with pytest.raises(openai.BadRequestError):  # the scripted server keeps no responses
             client.responses.create(model="gpt-4o", previous_response_id="resp_1", input=[output])
     assert server.requests[0].body["input"] == [output]
@@ -382,7 +382,7 @@ def test_what_does_not_hold_its_history_goes_out_as_it_is(
 
 def test_a_response_can_be_continued_by_the_id_its_stream_showed(compressor: Compressor) -> None:
     with ScriptedServer([READ, expand(), Reply("Done."), Reply("Bye.")], extends=None) as server:
-        talk = ResponsesTalk(with_compression(plain(server), compressor))
+        talk = ResponsesTalk(with_compression(plain_openai(server), compressor))
         talk.read_log()
         events = list(talk.request(stream=True))
         assert {event.response.id for event in events if hasattr(event, "response")} == {"resp_2"}
@@ -394,7 +394,7 @@ def test_what_needs_no_change_goes_out_as_it_is(compressor: Compressor) -> None:
     function = {"name": "read_log", "parameters": {"type": "object", "properties": {}}}
     hello: Any = [{"role": "user", "content": "Hello."}]
     with ScriptedServer([Reply("One."), Reply("Two."), Reply("Three.")], extends=None) as server:
-        client = with_compression(plain(server), compressor)
+        client = with_compression(plain_openai(server), compressor)
         client.responses.create(model="gpt-4o", input="Hello.")
         client.chat.completions.create(model="gpt-4o", messages=hello, extra_body={"top_k": 3})
         client.chat.completions.create(model="gpt-4o", messages=hello, functions=[function])
@@ -416,7 +416,7 @@ def test_structured_output_and_the_sdks_own_streams_work(compressor: Compressor,
     verdict = Reply('{"code": "E-4711", "tries": 9}')
     strict = {"additionalProperties": False}
     with ScriptedServer([READ, expand(), verdict, expand(), verdict], extends=None) as server:
-        client = with_compression(plain(server), compressor)
+        client = with_compression(plain_openai(server), compressor)
         if kind == "chat":
             talk: Talk = ChatTalk(client)
             tool = talk.tools[0]
@@ -445,7 +445,7 @@ def test_structured_output_and_the_sdks_own_streams_work(compressor: Compressor,
 
 def test_reasoning_goes_back_sealed_where_nothing_is_stored(compressor: Compressor) -> None:
     with ScriptedServer([READ, expand(thinking="Hm."), Reply("Done.")]) as server:
-        client = with_compression(plain(server), compressor, policy=Policy(compact=False))
+        client = with_compression(plain_openai(server), compressor, policy=Policy(compact=False))
         talk = ResponsesTalk(client, store=False, include=["reasoning.encrypted_content"])
         talk.read_log()
         talk.ask()
@@ -457,7 +457,7 @@ def test_reasoning_goes_back_sealed_where_nothing_is_stored(compressor: Compress
 def test_a_policy_reaches_the_conversation(compressor: Compressor, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     with ScriptedServer([READ, Reply("Done.")]) as server:
-        talk = ChatTalk(with_compression(plain(server), compressor, policy=Policy(ingest=False, compact=False)))
+        talk = ChatTalk(with_compression(plain_openai(server), compressor, policy=Policy(ingest=False, compact=False)))
         talk.read_log()
         talk.ask()
     assert server.requests[1].messages[-1]["content"] == LOG and not caplog.records

@@ -11,8 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.providers import (
     AnthropicMessagesApi,
@@ -23,6 +21,7 @@ from compressor.providers import (
     sum_usage,
 )
 from support.client_tools import ChatTalk, MessagesTalk, ResponsesTalk
+from support.property_tests import given, settings, st
 from support.scripted_chat import ChatWire
 from support.scripted_messages import AnthropicWire
 from support.scripted_responses import ResponsesWire

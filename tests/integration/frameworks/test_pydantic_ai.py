@@ -56,7 +56,7 @@ def model_of(request: pytest.FixtureRequest) -> Any:
     return make
 
 
-def run(agent: Any, task: str, stream: bool = False, history: Any = None) -> Any:
+def run_agent_on(agent: Any, task: str, stream: bool = False, history: Any = None) -> Any:
     async def go() -> Any:
         if not stream:
             return await agent.run(task, message_history=history)
@@ -76,8 +76,8 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     compress = CompressHistory(compressor, policy=NO_COMPACTION)
     with ScriptedServer([READ, expand(), READ, Reply("Code E-4711."), Reply("Bye.")]) as server:
         agent = Agent(model_of(server), instructions="Be careful.", tools=[read_log], capabilities=[compress])
-        history = run(agent, TASK, stream).all_messages()
-        again = run(agent, "Thanks.", stream, history).all_messages()
+        history = run_agent_on(agent, TASK, stream).all_messages()
+        again = run_agent_on(agent, "Thanks.", stream, history).all_messages()
     assert not server.problems and server.left == 0
     assert {tuple(sorted(request.tools)) for request in server.requests} == {(EXPAND, "read_log")}
     assert len(sent(server.requests[1])) < 0.8 * len(LOG) and NEEDLE in sent(server.requests[2])
@@ -94,8 +94,8 @@ def test_a_history_processor_works_where_it_writes_back(model_of: Any, compresso
     with ScriptedServer(script) as server:
         tools: list[Any] = [read_log, processor.expand_tool]
         agent: Any = Agent(model_of(server), tools=tools, capabilities=[ProcessHistory(processor)])
-        history = run(agent, TASK).all_messages()
-        run(agent, "Thanks.", history=history)
+        history = run_agent_on(agent, TASK).all_messages()
+        run_agent_on(agent, "Thanks.", history=history)
     assert not server.problems and server.left == 0
     assert find_refs(returns(history)[0]) and NEEDLE in sent(server.requests[3])
     assert processor.cost_report().calls == 5
@@ -110,7 +110,7 @@ def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(model_of: Any, 
     calls = [Reply("", [Call("read_part", {"part": i})]) for i in range(6)]
     with ScriptedServer([*calls[:4], expand("Hm."), *calls[4:], Reply("Done.")], extends=None) as server:
         agent = Agent(model_of(server), tools=[read_part], capabilities=[compress])
-        result = run(agent, TASK)
+        result = run_agent_on(agent, TASK)
     assert result.output == "Done." and not server.problems and server.left == 0
     assert len(returns(result.all_messages())) == 7
     report = compress.cost_report()
@@ -139,12 +139,12 @@ def test_runs_at_once_expand_only_their_own(compressor: Compressor) -> None:
 
 def test_pydantic_ais_test_model_calls_every_tool(compressor: Compressor) -> None:
     agent = Agent(TestModel(), tools=[read_log], capabilities=[CompressHistory(compressor)])
-    result = run(agent, TASK)
+    result = run_agent_on(agent, TASK)
     assert {part.tool_name for m in result.all_messages() for part in m.parts if isinstance(part, ToolReturnPart)} == {
         "read_log",
         EXPAND,
     }
-    assert run(Agent(TestModel(), capabilities=[CompressHistory(compressor, expand=False)]), TASK).output
+    assert run_agent_on(Agent(TestModel(), capabilities=[CompressHistory(compressor, expand=False)]), TASK).output
 
 
 def test_our_own_errors_let_the_history_through(compressor: Compressor, caplog: pytest.LogCaptureFixture) -> None:
@@ -155,10 +155,10 @@ def test_our_own_errors_let_the_history_through(compressor: Compressor, caplog: 
     for compress in (CompressHistory(compressor, budget=5), ProcessHistory(history_processor(compressor, budget=5))):
         caplog.clear()
         agent = Agent(FunctionModel(model), tools=[read_log], capabilities=[compress])
-        assert run(agent, TASK).output == LOG and caplog.text.count("sent unchanged") == 1
+        assert run_agent_on(agent, TASK).output == LOG and caplog.text.count("sent unchanged") == 1
     strict = CompressHistory(compressor, budget=5, fail_open=False)
     with pytest.raises(BudgetTooSmallError):
-        run(Agent(FunctionModel(model), capabilities=[strict]), TASK)
+        run_agent_on(Agent(FunctionModel(model), capabilities=[strict]), TASK)
 
 
 def test_parts_of_which_nothing_was_cut_stay_the_same_objects() -> None:

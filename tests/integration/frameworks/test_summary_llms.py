@@ -34,7 +34,7 @@ needs_httpx = pytest.mark.skipif(importlib.util.find_spec("httpx") is None, reas
 needs_llama = pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama-cpp-python is missing")
 
 
-def both(s: Summarizer) -> Iterator[Summary]:
+def both_ways(s: Summarizer) -> Iterator[Summary]:
     """The summary of the history, and again from a thread of asyncio's."""
     yield s.update(None, HISTORY, 300, COUNTER)
     yield asyncio.run(asyncio.to_thread(s.update, None, HISTORY, 300, COUNTER))
@@ -65,7 +65,7 @@ def test_a_langchain_model_writes() -> None:
         fake.FakeListChatModel(responses=[ANSWER]).with_retry(),
         fake.FakeListChatModel(responses=[ANSWER]).bind(stop=["x"]),
     ):
-        for summary in both(summarizer(model)):
+        for summary in both_ways(summarizer(model)):
             assert summary.written and summary.facts[0].text.startswith("Order ORD-1234")
             assert summary.goal[0].source_name == "user" and summary.facts[0].source_name == "tool orders"
 
@@ -88,13 +88,13 @@ def test_a_message_of_blocks_gives_its_text_only() -> None:
 def test_a_langchain_model_that_fails_or_stalls() -> None:
     fake = chat_models()
     broken = fake.FakeListChatModel(responses=["GOAL:"], error_on_chunk_number=0)
-    for summary in both(summarizer(broken)):
+    for summary in both_ways(summarizer(broken)):
         assert extracted(summary, "FakeListChatModel failed")
-    for summary in both(summarizer(fake.GenericFakeChatModel(messages=iter([])))):
+    for summary in both_ways(summarizer(fake.GenericFakeChatModel(messages=iter([])))):
         assert extracted(summary, "GenericFakeChatModel failed")
     slow = summarizer(fake.FakeListChatModel(responses=[ANSWER], sleep=3), timeout=0.2)
     start = time.monotonic()
-    for summary in both(slow):
+    for summary in both_ways(slow):
         assert extracted(summary, "no answer within")
     assert time.monotonic() - start < 2.5
 
@@ -188,7 +188,7 @@ def server() -> Iterator[Server]:
 
 @needs_httpx
 def test_an_openai_compatible_server_writes(server: Server) -> None:
-    for summary in both(summarizer(f"{server.url}#org/some-model", api_key="sk-secret", max_tokens=321)):
+    for summary in both_ways(summarizer(f"{server.url}#org/some-model", api_key="sk-secret", max_tokens=321)):
         assert summary.written and summary.facts
     path, headers, body = server.seen[0]
     assert path == "/v1/chat/completions" and headers["authorization"] == "Bearer sk-secret"
@@ -205,7 +205,7 @@ def test_the_key_comes_from_the_environment_and_is_told_nobody(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-from-env\n")
     server.script = lambda body: (401, b"Incorrect API key provided: sk-from-env.")
     s = summarizer(f"{server.url}#m")
-    for summary in both(s):
+    for summary in both_ways(s):
         assert extracted(summary, "m at 127.0.0.1 answered 401: Incorrect API key provided: ***.")
     assert server.seen[0][1]["authorization"] == "Bearer sk-from-env"
     assert "sk-from-env" not in caplog.text + repr(s) + repr(vars(s)["_llm"])
@@ -254,7 +254,7 @@ def test_a_server_that_stalls_or_dribbles(server: Server, slow: Any) -> None:
     server.script = slow
     s = summarizer(f"{server.url}#m", timeout=0.3, api_key="")
     start = time.monotonic()
-    for summary in both(s):
+    for summary in both_ways(s):
         assert extracted(summary, "failed:")
     assert time.monotonic() - start < 2
 
@@ -301,7 +301,7 @@ def test_text_that_utf8_cannot_write_is_sent_all_the_same(server: Server) -> Non
 def test_the_tiny_model_writes_or_gives_way() -> None:
     """It is far too small to summarise: what counts is that llama.cpp really ran and nothing unproven came out."""
     s = summarizer(f"gguf:{TINY}", max_tokens=60)
-    for summary in both(s):
+    for summary in both_ways(s):
         assert summary and "window is too small" not in " ".join(summary.warnings)
         for _, line in summary.lines():
             assert line.text and "ORD-9999" not in line.text
@@ -368,6 +368,6 @@ def test_what_is_no_writer_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_function_that_gives_no_text() -> None:
-    for summary in both(summarizer(lambda prompt: 7)):
+    for summary in both_ways(summarizer(lambda prompt: 7)):
         assert extracted(summary, "returned int")
     gc.collect()

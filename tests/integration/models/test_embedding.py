@@ -65,7 +65,7 @@ def forgetful(minilm: SentenceEncoder) -> None:
     minilm._cache = TwoGenerationCache(sentence_encoder.CACHE_BYTES)
 
 
-def units_of(*texts: str, titles: tuple[str, ...] = ()) -> UnitBatch:
+def document_units(*texts: str, titles: tuple[str, ...] = ()) -> UnitBatch:
     sources = []
     for i, text in enumerate(texts):
         layout = cached_layout(text, "document", "")
@@ -74,7 +74,7 @@ def units_of(*texts: str, titles: tuple[str, ...] = ()) -> UnitBatch:
     return UnitBatch(sources)
 
 
-def everything(units: UnitBatch) -> Any:
+def each_unit(units: UnitBatch) -> Any:
     return np.arange(len(units))
 
 
@@ -188,8 +188,8 @@ def test_other_bytes_under_the_same_key_do_no_harm() -> None:
 
 
 def test_what_is_asked_for_comes_first(reader: EmbeddingModel) -> None:
-    units = units_of(SALT, MOON)
-    odds = reader.relevance(asked("How many grams are in a litre of sea water?"), units, everything(units))
+    units = document_units(SALT, MOON)
+    odds = reader.relevance(asked("How many grams are in a litre of sea water?"), units, each_unit(units))
     assert odds.dtype == np.float32 and odds.shape == (4,)
     assert units.texts()[int(odds.argmax())].startswith("Sea water")
     assert odds[:2].min() > odds[2:].max()
@@ -199,37 +199,37 @@ def test_what_is_asked_for_comes_first(reader: EmbeddingModel) -> None:
 
 def test_a_title_is_read_with_its_units(reader: EmbeddingModel) -> None:
     text = "It was founded in 1907. It closed in 1950."
-    units = units_of(text, text, titles=("Leeds tram depot", "Vienna opera"))
-    odds = reader.relevance(asked("When was the opera in Vienna founded?"), units, everything(units))
+    units = document_units(text, text, titles=("Leeds tram depot", "Vienna opera"))
+    odds = reader.relevance(asked("When was the opera in Vienna founded?"), units, each_unit(units))
     assert odds.argmax() == 2
 
 
 def test_parts_of_a_query_count_by_their_weight(reader: EmbeddingModel) -> None:
-    units = units_of(SALT, MOON)
+    units = document_units(SALT, MOON)
     for salt, moon, best in ((1.0, 0.2, 0), (0.2, 1.0, 1)):
         query = Query((("salt in sea water", salt), ("the far side of the Moon", moon), ("", 1.0)))
-        odds = reader.relevance(query, units, everything(units))
+        odds = reader.relevance(query, units, each_unit(units))
         assert units.source_indices[int(odds.argmax())] == best
 
 
 def test_nothing_to_read(reader: EmbeddingModel) -> None:
-    units = units_of(SALT)
+    units = document_units(SALT)
     assert reader.relevance(asked("salt"), units, np.zeros(0, np.int64)).shape == (0,)
-    assert not reader.relevance(Query(), units, everything(units)).any()
-    assert not reader.relevance(Query((("  ", 1.0), ("salt", 0.0))), units, everything(units)).any()
-    assert reader.vectors_of(units_of("")).shape[1] == 384
+    assert not reader.relevance(Query(), units, each_unit(units)).any()
+    assert not reader.relevance(Query((("  ", 1.0), ("salt", 0.0))), units, each_unit(units)).any()
+    assert reader.vectors_of(document_units("")).shape[1] == 384
 
 
 def test_units_without_a_word(reader: EmbeddingModel) -> None:
-    units = units_of(SALT, "***", "\U0001f98a")
+    units = document_units(SALT, "***", "\U0001f98a")
     vectors = reader.vectors_of(units)
     assert not vectors[units.index.lengths == 0].any()
-    odds = reader.relevance(asked("salt"), units, everything(units))
+    odds = reader.relevance(asked("salt"), units, each_unit(units))
     assert np.isfinite(odds).all() and odds.argmax() < 2
 
 
 def test_likeness_of_units(reader: EmbeddingModel) -> None:
-    vectors = reader.vectors_of(units_of(MOON, MOON.replace("days", "nights"), SALT))
+    vectors = reader.vectors_of(document_units(MOON, MOON.replace("days", "nights"), SALT))
     assert vectors[0] @ vectors[2] > 0.8 > 0.3 > vectors[0] @ vectors[4]
 
 
@@ -392,9 +392,9 @@ def with_another_tokenizer(folder: Path) -> None:
 def test_a_model_that_cannot_be_loaded(tmp_path: Path, spoil: Callable[[Path], None], says: str) -> None:
     folder = copied(tmp_path)
     spoil(folder)
-    units = units_of(SALT)
+    units = document_units(SALT)
     with pytest.raises(ModelError, match=says):
-        EmbeddingModel(folder, device="cpu").relevance(asked("salt"), units, everything(units))
+        EmbeddingModel(folder, device="cpu").relevance(asked("salt"), units, each_unit(units))
 
 
 def test_nothing_there() -> None:

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import CompressorError, DeviceError, MissingDependencyError, ModelError
 from compressor.scoring import Query, SourceBlock, UnitBatch, make_scorer
@@ -19,6 +17,7 @@ from compressor.scoring.runtime.device import Device
 from compressor.text.segmenters.sentences import segment_prose
 from support import gguf_tools
 from support.gguf_tools import TINY
+from support.property_tests import given, settings, st
 
 llama_cpp: Any = pytest.importorskip("llama_cpp")
 
@@ -43,7 +42,7 @@ def reader() -> PerplexityModel:
     return PerplexityModel(TINY, device="cpu")
 
 
-def units_of(*texts: str, title: str = "") -> UnitBatch:
+def prose_units(*texts: str, title: str = "") -> UnitBatch:
     layouts = [segment_prose(text) for text in texts]
     return UnitBatch([SourceBlock("document", x, np.ones(len(x.spans), np.float32), title) for x in layouts])
 
@@ -130,7 +129,7 @@ def test_what_is_common_surprises_less(model: GgufLanguageModel) -> None:
 
 
 def test_a_long_text_is_read_in_windows(reader: PerplexityModel, model: GgufLanguageModel) -> None:
-    long, short = units_of(TEXT * 30), units_of(TEXT)
+    long, short = prose_units(TEXT * 30), prose_units(TEXT)
     assert len(model.vocabulary.tokens(TEXT * 30).ids) > 3 * model.window
     odds = reader.relevance(Query(), long, np.arange(len(long)))
     assert np.isfinite(odds).all()
@@ -139,7 +138,7 @@ def test_a_long_text_is_read_in_windows(reader: PerplexityModel, model: GgufLang
 
 def test_the_question_raises_what_it_asks_for(reader: PerplexityModel) -> None:
     query = Query((("Marie Curie Nobel Prize in physics", 1.0),))
-    units = units_of(TEXT)
+    units = prose_units(TEXT)
     odds = reader.relevance(query, units, np.arange(len(units)))
     assert odds.dtype == np.float32 and odds.shape == (len(units),)
     assert np.isfinite(odds).all()
@@ -148,7 +147,7 @@ def test_the_question_raises_what_it_asks_for(reader: PerplexityModel) -> None:
 
 def test_reads_the_wanted_units_only_and_the_same_every_time(reader: PerplexityModel) -> None:
     query = Query((("who won", 1.0), ("context", 0.4)))
-    units = units_of(TEXT, TEXT[40:] * 20, title="Physics")
+    units = prose_units(TEXT, TEXT[40:] * 20, title="Physics")
     everything = reader.relevance(query, units, np.arange(len(units)))
     some = np.array([len(units) - 1, 2, 0])
     assert np.array_equal(reader.relevance(query, units, some), everything[some])
@@ -157,13 +156,13 @@ def test_reads_the_wanted_units_only_and_the_same_every_time(reader: PerplexityM
 
 
 def test_without_a_question_surprise_counts(reader: PerplexityModel) -> None:
-    units = units_of("The quick zebra xylophone quartz jinxed. It was one of the most of the time of the day.")
+    units = prose_units("The quick zebra xylophone quartz jinxed. It was one of the most of the time of the day.")
     odds = reader.relevance(Query(), units, np.arange(2))
     assert odds[0] > odds[1]
 
 
 def test_a_unit_without_tokens(reader: PerplexityModel) -> None:
-    units = units_of("", "A sentence of words.")
+    units = prose_units("", "A sentence of words.")
     odds = reader.relevance(Query((("words", 1.0),)), units, np.arange(len(units)))
     assert np.isfinite(odds).all()
 
@@ -171,7 +170,7 @@ def test_a_unit_without_tokens(reader: PerplexityModel) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=3), st.text(max_size=40), st.text(max_size=20))
 def test_any_text_gives_finite_numbers(texts: list[str], query: str, title: str) -> None:
-    units = units_of(*texts, title=title)
+    units = prose_units(*texts, title=title)
     odds = PerplexityModel(TINY, device="cpu").relevance(Query(((query, 1.0),)), units, np.arange(len(units)))
     assert odds.shape == (len(units),)
     assert np.isfinite(odds).all()
@@ -179,7 +178,7 @@ def test_any_text_gives_finite_numbers(texts: list[str], query: str, title: str)
 
 def test_threads_share_one_model(reader: PerplexityModel) -> None:
     query = Query((("born", 1.0),))
-    sets = [units_of(f"Text number {i}. " + TEXT) for i in range(6)]
+    sets = [prose_units(f"Text number {i}. " + TEXT) for i in range(6)]
     alone = [GgufLanguageModel(TINY, CPU) for _ in range(1)]
     out: list[Any] = [None] * 6
 

@@ -32,7 +32,7 @@ TINY = {
 }
 
 
-def inputs(*lengths: int) -> tuple[Any, Any, Any]:
+def pair_inputs(*lengths: int) -> tuple[Any, Any, Any]:
     """Rows of random tokens, padded to the longest."""
     shape = len(lengths), max(lengths)
     ids = torch.randint(1, TINY["vocab_size"], shape, generator=torch.Generator().manual_seed(1))
@@ -58,7 +58,7 @@ def test_is_bert() -> None:
     reference = transformers.BertModel(transformers.BertConfig(**TINY), add_pooling_layer=False).eval()
     module = tiny()
     module.load_state_dict({**module.state_dict(), **bert.rename_weights(reference.state_dict())})
-    ids, mask, types = inputs(9, 14, 3)
+    ids, mask, types = pair_inputs(9, 14, 3)
     with torch.no_grad():
         hidden = reference(ids, attention_mask=mask, token_type_ids=types).last_hidden_state
         keep, document = module(ids, mask, types)
@@ -68,7 +68,7 @@ def test_is_bert() -> None:
 
 def test_padding_changes_nothing() -> None:
     module = tiny()
-    ids, mask, types = inputs(5, 20)
+    ids, mask, types = pair_inputs(5, 20)
     with torch.no_grad():
         keep, document = module(ids, mask, types)
         alone, alone_document = module(ids[:1, :5], mask[:1, :5], types[:1, :5])
@@ -169,10 +169,10 @@ def test_exports_to_onnx(tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     module, path = tiny(), tmp_path / "x.onnx"
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=TINY["max_position_embeddings"])}
-    torch.onnx.export(module, inputs(7, 5), path, dynamo=True, dynamic_shapes=(axes, axes, axes))
+    torch.onnx.export(module, pair_inputs(7, 5), path, dynamo=True, dynamic_shapes=(axes, axes, axes))
     session = runtime.InferenceSession(path)
     for lengths in ((12, 3, 20), (1, 2)):
-        arrays = inputs(*lengths)
+        arrays = pair_inputs(*lengths)
         with torch.no_grad():
             expected = module(*arrays)
         names = [i.name for i in session.get_inputs()]

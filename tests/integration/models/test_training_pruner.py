@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+
+from support.property_tests import given, st
 
 pytest.importorskip("torch")
 pytest.importorskip("safetensors.torch")
@@ -182,7 +182,7 @@ def test_near_finds_passages_by_words() -> None:
     assert near.best("quantum", 2) == []
 
 
-def call(name: str, **arguments: str) -> dict[str, Any]:
+def tool_call(name: str, **arguments: str) -> dict[str, Any]:
     function = {"name": name, "arguments": json.dumps(arguments)}
     return {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": function}]}
 
@@ -191,10 +191,10 @@ def test_agent_labels_are_what_later_calls_use() -> None:
     bookings = json.dumps([{"id": "HAT136", "price": 50}, {"id": "HAT039", "price": 80}, {"id": "HAT200", "price": 9}])
     messages = [
         {"role": "user", "content": "Cancel my cheaper flight please"},
-        call("list_flights", user="mia_li_3668"),
+        tool_call("list_flights", user="mia_li_3668"),
         {"role": "tool", "content": bookings},
         {"role": "user", "content": "Yes"},
-        call("cancel", flight="HAT039"),
+        tool_call("cancel", flight="HAT039"),
     ]
     (group,) = pruner_agents._steps(messages, "x", random.Random(0))
     (document,) = group.documents

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from compressor import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
 from compressor import errors as all_errors
 from compressor.storage import MemoryStore
 from support.client_tools import LOG, NEEDLE
-from support.redis_tools import wait_for
+from support.property_tests import HealthCheck, given, settings, st
 from support.scripted_server import Reply, ScriptedServer
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -43,7 +42,7 @@ from support.service_tools import Service, error_of, two_tenants
 from support.service_tools import history as a_task
 
 
-def history(log: str = LOG) -> list[dict[str, Any]]:
+def careful_history(log: str = LOG) -> list[dict[str, Any]]:
     return [{"role": "system", "content": "You are careful."}, *a_task(log)]
 
 
@@ -54,13 +53,13 @@ def service() -> Iterator[Service]:
 
 
 def test_a_context_is_compressed_to_its_budget_and_every_byte_comes_back(service: Service) -> None:
-    answer = service.http.post("/v1/compress", json={"messages": history(), "model": "gpt-4o", "budget": 1500})
+    answer = service.http.post("/v1/compress", json={"messages": careful_history(), "model": "gpt-4o", "budget": 1500})
     made = answer.json()
     assert answer.status_code == 200, made
     assert made["tokens_after"] <= 1500 < made["tokens_before"]
     assert made["tokens_saved"] == made["tokens_before"] - made["tokens_after"]
     assert made["compression_ratio"] == pytest.approx(made["tokens_after"] / made["tokens_before"], abs=1e-4)
-    assert made["messages"][:3] == history()[:3] and NEEDLE in made["messages"][3]["content"]
+    assert made["messages"][:3] == careful_history()[:3] and NEEDLE in made["messages"][3]["content"]
     (ref,) = made["refs"]
     assert service.http.get(f"/v1/retrieve/{ref}").json()["original_content"] == LOG
     part = service.http.get(f"/v1/retrieve/{ref}", params={"query": "worker-3 gave up", "budget": 300}).json()
@@ -69,9 +68,9 @@ def test_a_context_is_compressed_to_its_budget_and_every_byte_comes_back(service
 
 def test_a_gateways_hook_gets_a_history_whose_bytes_stay(service: Service) -> None:
     """{messages, model} and nothing else, with the key as a bearer, is what LiteLLM's guardrail sends."""
-    first = service.http.post("/v1/compress", json={"messages": history(), "model": "gpt-4o"}).json()
+    first = service.http.post("/v1/compress", json={"messages": careful_history(), "model": "gpt-4o"}).json()
     assert first["tokens_after"] < first["tokens_before"] and first["refs"]
-    longer = [*history(), {"role": "assistant", "content": "It stopped."}, {"role": "user", "content": "Sure?"}]
+    longer = [*careful_history(), {"role": "assistant", "content": "It stopped."}, {"role": "user", "content": "Sure?"}]
     second = service.http.post("/v1/compress", json={"messages": longer, "model": "gpt-4o"}).json()
     assert second["messages"][:4] == first["messages"] and second["messages"][4:] == longer[4:]
     again = service.http.post("/v1/compress", json={"messages": longer, "model": "gpt-4o"}).json()
@@ -103,10 +102,10 @@ def test_a_session_from_its_first_message_to_its_balance(service: Service) -> No
     for asked in ("view", "recall", "expand"):
         body = {"query": "x"} if asked == "recall" else {"ref": "123456789012"}
         assert error_of(service.http.post(f"{url}/{asked}", json=body)) == "unknown_session"
-    told = {"messages": history()[:2], "model": "gpt-4o", "budget": 2400}
+    told = {"messages": careful_history()[:2], "model": "gpt-4o", "budget": 2400}
     assert service.http.post(f"{url}/append", json=told).status_code == 200
-    assert service.http.post(f"{url}/view", json={}).json()["messages"] == history()[:2]
-    service.http.post(f"{url}/append", json={"messages": history()[2:]})
+    assert service.http.post(f"{url}/view", json={}).json()["messages"] == careful_history()[:2]
+    service.http.post(f"{url}/append", json={"messages": careful_history()[2:]})
     usage = {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105}
     more = [{"role": "assistant", "content": "It stopped."}, {"role": "user", "content": "Who?"}]
     for _ in range(3):
@@ -126,7 +125,7 @@ def test_a_session_from_its_first_message_to_its_balance(service: Service) -> No
 def test_what_a_session_was_told_holds_for_every_worker(tmp_path: Path) -> None:
     store = str(tmp_path / "store.db")
     with Service(store=store) as one, Service(store=store) as other:
-        one.http.post("/v1/sessions/s/append", json={"messages": history(), "model": "gpt-4o", "budget": 1800})
+        one.http.post("/v1/sessions/s/append", json={"messages": careful_history(), "model": "gpt-4o", "budget": 1800})
         seen = [running.http.post("/v1/sessions/s/view", json={}).json() for running in (one, other)]
         assert seen[0]["messages"] == seen[1]["messages"] and seen[1]["cost_report"]["view_tokens"] <= 1800
         with ThreadPoolExecutor(8) as pool:
@@ -310,14 +309,14 @@ def test_tenants_have_nothing_of_each_others() -> None:
     keys, known = two_tenants()
     with Service(**known) as service:
         red, blue, ops = ({"x-compressor-key": keys[name]} for name in ("red", "blue", "ops"))
-        body = {"messages": history(), "model": "gpt-4o", "budget": 1500}
+        body = {"messages": careful_history(), "model": "gpt-4o", "budget": 1500}
         ref = service.http.post("/v1/compress", json=body, headers=red).json()["refs"][0]
         assert service.http.get(f"/v1/retrieve/{ref}", headers=red).json()["original_content"] == LOG
         theirs = service.http.get(f"/v1/retrieve/{ref}", headers=blue)
         never = service.http.get("/v1/retrieve/000000000000", headers=blue)
         assert theirs.status_code == never.status_code == 404
         assert theirs.text.replace(ref, "") == never.text.replace("000000000000", "")
-        service.http.post("/v1/sessions/s/append", json={"messages": history()}, headers=red)
+        service.http.post("/v1/sessions/s/append", json={"messages": careful_history()}, headers=red)
         for asked in ({"query": "x"}, {"ref": ref}):
             path = "recall" if "query" in asked else "expand"
             assert error_of(service.http.post(f"/v1/sessions/s/{path}", json=asked, headers=blue)) == "unknown_session"
@@ -453,7 +452,7 @@ def test_a_store_that_fails_is_503_and_not_ready(monkeypatch: pytest.MonkeyPatch
 
         for name in ("put", "stats", "read_log"):
             monkeypatch.setattr(store, name, fails)
-        body = {"messages": history(), "model": "gpt-4o", "budget": 1500}
+        body = {"messages": careful_history(), "model": "gpt-4o", "budget": 1500}
         answers = [service.http.post("/v1/compress", json=body), service.http.get("/readyz")]
         answers.append(service.http.post("/v1/sessions/s/append", json={"messages": []}))
         for answer in answers:
@@ -568,7 +567,7 @@ def test_the_command_serves_and_ends_when_told(tmp_path: Path) -> None:
                     break
             except httpx.HTTPError:
                 time.sleep(0.1)
-        body = {"messages": history(), "budget": 1500}
+        body = {"messages": careful_history(), "budget": 1500}
         answer = httpx.post(f"http://127.0.0.1:{port}/k/{key}/v1/compress", json=body, timeout=30)
         assert answer.status_code == 200 and answer.json()["tokens_after"] <= 1500
     finally:

@@ -8,12 +8,12 @@ import re
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor import CompressorError, errors
 from compressor.pipeline.result_cache import STORE_UNAVAILABLE
 from support.client_tools import TASK
+from support.property_tests import given, st
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -23,7 +23,7 @@ from compressor.service.settings_sources import load
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry import records, warning_categories
 from support.service_tools import Service, history, two_tenants
-from support.telemetry_tools import lines, wait_for
+from support.telemetry_tools import lines
 
 SECRET = "sk-proj-" + "q7Zt0Xc9LmB2vR5kWy8NpJ4hGd6s"  # nobody's
 

@@ -18,6 +18,7 @@ import pytest
 
 from compressor import CompressorError
 from support.paths import ROOT
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -31,7 +32,7 @@ from compressor.service.telemetry.no_savings_alert import MIN_CALLS, WINDOW_CALL
 from compressor.service.telemetry.records import CompressionEvent
 from compressor.storage.wrappers.resilient import StoreHealth
 from support.service_tools import Service, history
-from support.telemetry_tools import lines, wait_for
+from support.telemetry_tools import lines
 
 DOCS = ROOT / "docs" / "observability.md"
 

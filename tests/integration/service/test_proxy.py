@@ -22,6 +22,7 @@ import httpx
 import pytest
 
 from compressor import StoreError
+from support.client_scenarios import EXPAND, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, MessagesTalk, ResponsesTalk, Talk, ref_in
 from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer, Usage
 
@@ -34,15 +35,9 @@ from compressor.service.proxy.sse import split_events  # noqa: E402
 from support.service_tools import Service, error_of, two_tenants  # noqa: E402
 
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
-EXPAND = "expand_context"
 STILL = {"compact": False}  # where a test asks whether every request extends the one before it
 TALKS: dict[str, type[Talk]] = {"chat": ChatTalk, "responses": ResponsesTalk, "messages": MessagesTalk}
 SENT = ("x-compressor-tokens-before", "x-compressor-tokens-after", "x-compressor-saved-usd", "x-compressor-session")
-
-
-def expand(text: str = "", *more: Call) -> Any:
-    """A reply that expands the first ref in sight."""
-    return lambda r: Reply(text, [Call(EXPAND, {"ref": ref_in(r)}), *more])
 
 
 def client(kind: str, url: str, **options: Any) -> Any:
@@ -64,17 +59,8 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=[False, True], ids=["whole", "stream"])
-def stream(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
-
-
 def talk(kind: str, service: Service, **options: Any) -> Talk:
     return TALKS[kind](client(kind, service.url, **options))
-
-
-def sent(request: Request) -> str:
-    return json.dumps(request.messages, ensure_ascii=False)
 
 
 def test_a_long_result_goes_on_smaller(kind: str, stream: bool) -> None:

@@ -425,7 +425,7 @@ def test_every_claim_names_a_test_that_there_is() -> None:
 # --- images
 
 
-def png(width: int, height: int, data: bytes = b"") -> bytes:
+def png_bytes(width: int, height: int, data: bytes = b"") -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
 
@@ -438,19 +438,19 @@ def url(data: bytes, kind: str = "png") -> str:
 
 
 IMAGES: dict[str, Callable[[], str]] = {
-    "a bomb": lambda: url(png(60_000, 60_000, zlib.compress(b"\x00" * 10_000_000))),
-    "the largest": lambda: url(png(2**32 - 1, 2**32 - 1)),
-    "a line": lambda: url(png(2**32 - 1, 1)),
-    "none": lambda: url(png(0, 0)),
-    "cut short": lambda: url(png(100, 100)[:20]),
+    "a bomb": lambda: url(png_bytes(60_000, 60_000, zlib.compress(b"\x00" * 10_000_000))),
+    "the largest": lambda: url(png_bytes(2**32 - 1, 2**32 - 1)),
+    "a line": lambda: url(png_bytes(2**32 - 1, 1)),
+    "none": lambda: url(png_bytes(0, 0)),
+    "cut short": lambda: url(png_bytes(100, 100)[:20]),
     "no base64": lambda: "data:image/png;base64,%%%%" + "\udc80" * 50,
-    "base64 of base64": lambda: url(base64.b64encode(base64.b64encode(png(9, 9)))),
+    "base64 of base64": lambda: url(base64.b64encode(base64.b64encode(png_bytes(9, 9)))),
     "a data URL in one": lambda: "data:image/png;base64," * 40_000,
     "JPEG fill bytes": lambda: url(b"\xff\xd8" + b"\xff" * 1_000_000, "jpeg"),
     "JPEG pieces of nothing": lambda: url(b"\xff\xd8" + b"\xff\xe0\x00\x00" * 250_000, "jpeg"),
     "JPEG small pieces": lambda: url(b"\xff\xd8" + b"\xff\xe0\x00\x02" * 250_000, "jpeg"),
     "a GIF's largest": lambda: url(b"GIF89a" + b"\xff" * 8, "gif"),
-    "megabytes": lambda: url(png(100, 100, b"\x01" * 3_000_000)),
+    "megabytes": lambda: url(png_bytes(100, 100, b"\x01" * 3_000_000)),
     "no image at all": lambda: "file:///etc/passwd",
     "another machine": lambda: "http://169.254.169.254/latest/meta-data/x.png",
 }

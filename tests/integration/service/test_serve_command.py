@@ -29,8 +29,9 @@ from compressor.service.auth import new_key
 from compressor.service.settings import Settings
 from compressor.service.settings_sources import load
 from compressor.storage.wrappers.encryption_keys import new_encryption_key
-from support.redis_tools import free_port, wait_for
+from support.redis_tools import free_port
 from support.service_tools import Service, two_tenants
+from support.waiting import wait_for
 
 LINES = 12  # of the slow answer
 LOG = "\n".join(f"2024-05-01 12:{i // 60:02d}:{i % 60:02d} worker {i} is doing fine" for i in range(600))
@@ -257,14 +258,14 @@ def test_https(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         monkeypatch.setenv("COMPRESSOR_PORT", str(service.port))
         monkeypatch.setenv("COMPRESSOR_TLS_CERT", cert)
         monkeypatch.setenv("COMPRESSOR_TLS_KEY", key)
-        assert run(monkeypatch, "healthcheck") == 0 and capsys.readouterr().out == "ready\n"
+        assert run_main(monkeypatch, "healthcheck") == 0 and capsys.readouterr().out == "ready\n"
         service.process.terminate()
         assert service.ends() == 0
-    assert run(monkeypatch, "serve", "--tls-key", cert) == 2
+    assert run_main(monkeypatch, "serve", "--tls-key", cert) == 2
     assert "Cannot use" in capsys.readouterr().err
 
 
-def run(patch: pytest.MonkeyPatch, *words: str) -> int:
+def run_main(patch: pytest.MonkeyPatch, *words: str) -> int:
     """The command's exit code, in this process."""
     patch.setattr(sys, "argv", ["compressor", *words])
     with pytest.raises(SystemExit) as ended:
@@ -304,7 +305,7 @@ def test_what_cannot_be_had_is_one_line(
             (["--shutdown-timeout", "-1"], "--shutdown-timeout=-1"),
             (["--budget", "much"], "neither"),
         ):
-            assert run(monkeypatch, "serve", *words) == 2, words
+            assert run_main(monkeypatch, "serve", *words) == 2, words
             said = capsys.readouterr()
             assert not said.out and said.err.startswith("error: ") and said.err.count("\n") == 1, said
             assert why in said.err and "secret" not in said.err, said.err
@@ -328,7 +329,7 @@ def test_no_secret_is_printed(
         "redis://:hu?sh-8@host",
         "redis://h/0?password=hush@9",
     ):
-        assert run(monkeypatch, "serve", "--show", "--store", store) == 0
+        assert run_main(monkeypatch, "serve", "--show", "--store", store) == 0
         said = capsys.readouterr().out
         shown = json.loads(said)
         assert shown["store"].startswith(store.split("://")[0]) and shown["upstream"] == "https://***@host/v1"
@@ -357,14 +358,14 @@ def test_healthcheck(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     _, known = two_tenants()
     with Service(**known) as service:
         for words in (["--url", service.url], ["--url", service.url, "--live"]):
-            assert run(monkeypatch, "healthcheck", *words) == 0
+            assert run_main(monkeypatch, "healthcheck", *words) == 0
         assert capsys.readouterr().out == "ready\nok\n"
         monkeypatch.setenv("COMPRESSOR_PORT", service.url.rpartition(":")[2])
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # a probe of this machine asks no proxy
-        assert run(monkeypatch, "healthcheck") == 0 and capsys.readouterr().out == "ready\n"
+        assert run_main(monkeypatch, "healthcheck") == 0 and capsys.readouterr().out == "ready\n"
         service.gate.drain()
-        assert run(monkeypatch, "healthcheck") == 1 and "503" in capsys.readouterr().err
-    assert run(monkeypatch, "healthcheck") == 1 and "does not answer" in capsys.readouterr().err
+        assert run_main(monkeypatch, "healthcheck") == 1 and "503" in capsys.readouterr().err
+    assert run_main(monkeypatch, "healthcheck") == 1 and "does not answer" in capsys.readouterr().err
 
 
 def test_settings_of_the_environment() -> None:

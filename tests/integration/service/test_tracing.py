@@ -20,6 +20,7 @@ import pytest
 from compressor import CompressorError, MissingDependencyError
 from support.client_tools import LOG, TASK
 from support.scripted_server import Fail, Reply, ScriptedServer, Usage
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -28,7 +29,7 @@ from compressor.service.telemetry import records
 from compressor.service.telemetry.logging import start_record
 from compressor.service.telemetry.tracing import Tracing, is_enabled, span
 from support.service_tools import Service, history, two_tenants
-from support.telemetry_tools import lines, wait_for
+from support.telemetry_tools import lines
 
 
 class Collector:

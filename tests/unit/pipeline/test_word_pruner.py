@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import PLACEHOLDER_RE, find_refs
@@ -20,6 +18,7 @@ from compressor.scoring import Query, SourceBlock, UnitBatch
 from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import get_counter
+from support.property_tests import HealthCheck, given, settings, st
 
 ALL = WordPruner(keep_fraction=0.0, word_value=0.0)  # everything that may go, from every sentence
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -79,7 +78,7 @@ def sentences(draw: st.DrawFn) -> tuple[str, list[str]]:
 
 
 @st.composite
-def texts(draw: st.DrawFn, most: int = 8) -> tuple[str, list[str]]:
+def worded_texts(draw: st.DrawFn, most: int = 8) -> tuple[str, list[str]]:
     found = draw(st.lists(sentences(), min_size=1, max_size=most))
     gaps = [draw(st.sampled_from((" ", " ", "\n\n"))) for _ in found]
     return "".join(s + g for (s, _), g in zip(found, gaps, strict=True)).rstrip(), [a for _, h in found for a in h]
@@ -104,7 +103,7 @@ def is_part(small: list[str], large: list[str]) -> bool:
 
 
 @SLOW
-@given(texts())
+@given(worded_texts())
 def test_whole_words_go_and_what_is_protected_stays(made: tuple[str, list[str]]) -> None:
     text, held = made
     after = pruned(text)
@@ -245,7 +244,7 @@ def speech(tool_text: str) -> list[dict[str, Any]]:
 
 
 @SLOW
-@given(texts(20), st.floats(0.3, 0.95), st.sampled_from((ALL, WordPruner(), WordPruner(0.6, 0.2))))
+@given(worded_texts(20), st.floats(0.3, 0.95), st.sampled_from((ALL, WordPruner(), WordPruner(0.6, 0.2))))
 def test_messages(made: tuple[str, list[str]], share: float, pruner: WordPruner) -> None:
     text, _ = made
     messages = speech(text)
@@ -276,7 +275,7 @@ def test_messages(made: tuple[str, list[str]], share: float, pruner: WordPruner)
 
 
 @SLOW
-@given(st.lists(texts(6), min_size=1, max_size=4), st.floats(0.1, 0.95))
+@given(st.lists(worded_texts(6), min_size=1, max_size=4), st.floats(0.1, 0.95))
 def test_documents_and_texts(made: list[tuple[str, list[str]]], share: float) -> None:
     c = Compressor(store="memory", prune_words=ALL)
     documents = [{"title": f"Part {i}", "text": text} for i, (text, _) in enumerate(made)]

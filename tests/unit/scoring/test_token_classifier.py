@@ -10,8 +10,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.model import Kind
 from compressor.errors import DeviceError, ModelError
@@ -28,12 +26,13 @@ from compressor.scoring.token_classifier import (
 )
 from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.sentences import segment_prose
+from support.property_tests import given, settings, st
 
 ASKED = Query((("where is Ann", 0.4), ("who is Bob", 1.0)))
 
 
 class Letters:
-    """A `PairTokenClassifier` that can be followed by hand: a token a character, log-odds by letter, a document's by length."""
+    """A `PairTokenClassifier` to follow by hand: a token a character, log-odds by letter, a document's by length."""
 
     def __init__(self, window: int = 40, pool: Pool = "logit", weight: float = 0.0) -> None:
         self.name, self.window, self.pool, self.weight = "letters", window, pool, weight
@@ -50,10 +49,10 @@ class Letters:
         assert all(len(e.ids) <= self.window for e in batch)
         texts = [e.ids[1:-1] for e in batch]
         self.texts += ["".join(map(chr, ids.tolist())) for ids in texts]
-        return [(_odds(ids), float(len(ids)) if self.weight else None) for ids in texts]
+        return [(_made_up_odds(ids), float(len(ids)) if self.weight else None) for ids in texts]
 
 
-def _odds(ids: Ints) -> Floats:
+def _made_up_odds(ids: Ints) -> Floats:
     return ((ids % 17) / 4 - 2).astype(np.float32)
 
 
@@ -133,7 +132,7 @@ def test_tokens_belong_to_the_unit_that_holds_their_last_character(text: str, da
 
 def test_a_unit_gets_the_mean_of_its_tokens() -> None:
     units = _units(SHORT)
-    wanted = [_odds(np.array([*map(ord, text)])).mean() for text in units.texts()]
+    wanted = [_made_up_odds(np.array([*map(ord, text)])).mean() for text in units.texts()]
     found = _read(Letters(window=200), units)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=1e-6)
@@ -148,7 +147,7 @@ def test_however_many_windows_it_takes(window: int) -> None:
 
 def test_the_mean_of_probabilities_and_of_words() -> None:
     units = _units("Bob aaaaaaaaaaaaaaaaaa z.")
-    p = 1 / (1 + np.exp(-_odds(np.array([*map(ord, units.texts()[0])])).astype(np.float64)))
+    p = 1 / (1 + np.exp(-_made_up_odds(np.array([*map(ord, units.texts()[0])])).astype(np.float64)))
     logit = np.log(p.mean() / (1 - p.mean()))
     assert _read(Letters(pool="probability"), units)[0] == pytest.approx(logit, abs=1e-5)
     # Spaces, tokens of their own here, go with the word before them.
@@ -321,6 +320,7 @@ DOCUMENTS = {
 }
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize(
     ("query", "answer"),
     [
@@ -338,6 +338,7 @@ def test_the_shipped_model_puts_what_answers_first_or_second(
     assert any(answer in text for text in best)
 
 
+@pytest.mark.moderate
 def test_the_shipped_model_reads_any_length_and_padding_changes_nothing(shipped: TokenClassifierModel) -> None:
     unit = "word " * 700 + "end."  # longer than a window of 512 tokens
     units = _units(f"{SHORT} {unit} {SHORT}", SHORT, LONG * 3)

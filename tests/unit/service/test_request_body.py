@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor, CompressorError, ContextError
 from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.proxy.request_body import RequestBody, read_body
 from compressor.service.request_limits import parse
 from compressor.sessions import Conversation, Policy
+from support.property_tests import given, settings, st
 from support.session_tools import conversation as talk_of
 from support.strategies import anthropic_contexts, openai_chat_contexts, responses_contexts
 
@@ -155,6 +154,7 @@ def view_of(conversation: Conversation, messages: list[Any]) -> bytes:
         return f"{type(error).__name__}: {error}".encode()
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("contexts", [openai_chat_contexts, anthropic_contexts, responses_contexts])
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)

@@ -44,6 +44,7 @@ def test_refs_belong_to_their_session(c: Compressor) -> None:
         session.fork("c")
 
 
+@pytest.mark.moderate
 def test_recall_finds_what_left_the_view(c: Compressor) -> None:
     messages = conversation(30)
     needle = "The vault code of the north gate is QX-4471-ZED."
@@ -61,6 +62,7 @@ def test_recall_finds_what_left_the_view(c: Compressor) -> None:
     assert c.session("new").recall("anything") == ""
 
 
+@pytest.mark.moderate
 def test_expanding_old_lines_of_the_index_with_a_question_answers_it(c: Compressor) -> None:
     messages = conversation(60, sentences=10)
     needle = "The vault code of the north gate is QX-4471-ZED."

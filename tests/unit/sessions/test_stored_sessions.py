@@ -7,7 +7,6 @@ import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,7 @@ from support.paths import TESTS
 from support.session_tools import Message, conversation, prose, replay, text
 
 
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
-    yield compressor
-    compressor.close()
-
-
+@pytest.mark.moderate
 def test_resumed_session_has_the_same_view(tmp_path: Any) -> None:
     path = str(tmp_path / "s.db")
     messages = conversation(30)
@@ -94,6 +87,7 @@ for message in conversation(40):
 """
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("after", [1, 9, 30])
 def test_killed_at_any_step_nothing_acknowledged_is_lost(tmp_path: Path, after: int) -> None:
     """SIGKILL after so many acknowledged messages; a session that goes on from there gives the bytes of one that was
@@ -137,6 +131,7 @@ def test_follow_is_idempotent_and_goes_back(c: Compressor) -> None:
     assert session.view() == [{"role": "user", "content": "A new history."}]
 
 
+@pytest.mark.moderate
 def test_follow_equals_append(c: Compressor) -> None:
     messages = conversation(30)
     by_append, by_follow = c.session("a", budget=4_000), c.session("b", budget=4_000)
@@ -209,6 +204,7 @@ def test_forks_go_their_own_way(c: Compressor) -> None:
     assert c.session("b", budget=4_000).view() == fork.view()
 
 
+@pytest.mark.moderate
 def test_export_and_import_into_another_store(c: Compressor) -> None:
     session = c.session("a", budget=4_000, policy=Policy(compaction_target_tokens=1_500))
     replay(session, conversation(40))

@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.context.refs import compute_ref
@@ -19,6 +17,7 @@ from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import get_many
 from compressor.storage.wrappers.redacting import FRONT, RedactingStore
 from compressor.text.redaction import count_redactions, redact, redact_json
+from support.property_tests import given, st
 
 _R = random.Random(5)
 
@@ -152,6 +151,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_no_text_takes_long(piece: str) -> None:
     """Twice the text takes about twice the time: 60 kB of it far under a second on any machine."""

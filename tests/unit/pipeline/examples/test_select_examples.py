@@ -9,13 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import BudgetError, BudgetTooSmallError, Compressor, CompressorError, ContextError
 from compressor.pipeline.examples.selector import ExampleOrder
 from compressor.tokens import get_counter
 from support.labelled_examples import BANK, INTENTS, SOLVED
+from support.property_tests import given, settings, st
 
 C = Compressor(store="memory")
 SAID = st.text(st.sampled_from("ab \n\t.1->é漢\ud800<|>"), max_size=30)

@@ -15,13 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import CompressorError, ModelError, QueueFullError
 from compressor.scoring.runtime import batch_scheduler, device_worker
 from compressor.scoring.runtime.batch_queue import BatchQueue, PendingRequest
 from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
+from support.property_tests import given, settings, st
 
 DEVICES = (f"test:{i}" for i in itertools.count())
 PATIENT = 10.0  # seconds after which a test that hangs fails
@@ -433,6 +432,7 @@ def test_the_thread_ends_when_idle_and_starts_again(monkeypatch: pytest.MonkeyPa
         until(lambda: lane._worker._thread is None)
 
 
+@pytest.mark.moderate
 def test_a_worker_keeps_no_model_alive() -> None:
     lane = lane_of()
     lane.map([2])
@@ -472,6 +472,7 @@ def script(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENT)
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize(
     "code",
     [
@@ -488,6 +489,7 @@ def test_the_interpreter_ends(code: str) -> None:
     assert time.monotonic() - start < 6
 
 
+@pytest.mark.moderate
 def test_no_work_is_taken_when_the_interpreter_is_about_to_end() -> None:
     code = """
 import atexit
@@ -506,6 +508,7 @@ lane.map([1])
     assert "is ending" in done.stdout, done.stderr
 
 
+@pytest.mark.moderate
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_makes_its_own_worker() -> None:
     code = """

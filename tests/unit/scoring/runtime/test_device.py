@@ -117,12 +117,17 @@ def test_what_it_computes_in(monkeypatch: pytest.MonkeyPatch, torch: Any, name: 
     assert dtype_for(Device(name, "")) == dtype
 
 
+@pytest.mark.moderate
 def test_the_real_one() -> None:
     """Whatever it is here, it is there when asked for by its name."""
     found = select_device()
     assert select_device(found.name).name == found.name
 
 
+@pytest.mark.moderate
 def test_asking_for_the_cpu_does_not_import_torch() -> None:
-    code = "import sys; from compressor.scoring.runtime.device import select_device; select_device('cpu'); assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from compressor.scoring.runtime.device import select_device; "
+        "select_device('cpu'); assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
