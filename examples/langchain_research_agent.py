@@ -23,7 +23,6 @@ import sys
 from collections.abc import Callable, Generator
 from typing import Any
 
-from compressor_agents.langchain import ContextCompressorMiddleware
 from corpus import REGIONS, documents, leak_rate, valve
 from langchain.agents import create_agent
 from langchain.chat_models import init_chat_model
@@ -35,6 +34,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from compressor import Compressor
 from compressor.context.refs import find_refs
 from compressor.testing import ScriptedChatModel, call
+from compressor_agents.langchain import ContextCompressorMiddleware
 
 PROVIDERS = {  # by the variable that holds the key
     "OPENAI_API_KEY": ("langchain_openai", "openai:gpt-5-mini"),

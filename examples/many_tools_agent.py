@@ -21,7 +21,6 @@ import os
 import sys
 from typing import Any
 
-from compressor_agents.langchain import ContextCompressorMiddleware
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
 from langchain.chat_models import init_chat_model
@@ -35,6 +34,7 @@ from pydantic import Field, create_model
 from compressor import Compressor
 from compressor.testing import ScriptedChatModel, call
 from compressor.tokens import get_counter
+from compressor_agents.langchain import ContextCompressorMiddleware
 
 PROVIDERS = {  # by the variable that holds the key
     "OPENAI_API_KEY": ("langchain_openai", "openai:gpt-5-mini"),

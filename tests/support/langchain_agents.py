@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from compressor_agents.langchain import ContextCompressorMiddleware
 from langchain import agents
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
@@ -15,6 +14,7 @@ from langchain_core.tools import tool
 from compressor import Compressor
 from compressor.sessions import Policy
 from compressor.testing import RecordedRequest, ScriptedChatModel, count_shared_parts
+from compressor_agents.langchain import ContextCompressorMiddleware
 
 create_agent: Any = agents.create_agent  # its overloads want each input as its own TypedDict
 POLICY = Policy(

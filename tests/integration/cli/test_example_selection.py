@@ -99,7 +99,6 @@ def test_http() -> None:
 
 def test_langchain_prompts() -> None:
     pytest.importorskip("langchain_core")
-    from compressor_agents.langchain import BudgetExampleSelector
     from langchain_core.example_selectors import BaseExampleSelector
     from langchain_core.prompts import (
         ChatPromptTemplate,
@@ -107,6 +106,8 @@ def test_langchain_prompts() -> None:
         FewShotPromptTemplate,
         PromptTemplate,
     )
+
+    from compressor_agents.langchain import BudgetExampleSelector
 
     written = PromptTemplate.from_template("Message: {input}\nIntent: {output}")
     selector = BudgetExampleSelector(BANK, 60, example_prompt=written)

@@ -10,7 +10,6 @@ import pytest
 
 pytest.importorskip("langchain")
 
-from compressor_agents.langchain import ContextDocumentCompressor, compressor_summarizer
 from langchain.agents.middleware import SummarizationMiddleware
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
@@ -24,6 +23,7 @@ from compressor.context.refs import find_refs
 from compressor.storage.memory import MemoryStore
 from compressor.testing import ScriptedChatModel, call
 from compressor.tokens import get_counter
+from compressor_agents.langchain import ContextDocumentCompressor, compressor_summarizer
 from support.langchain_agents import create_agent
 from support.property_tests import given, settings, st
 

@@ -11,7 +11,6 @@ import pytest
 
 pytest.importorskip("langchain")
 
-from compressor_agents.langchain import ContextCompressorMiddleware
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import HumanMessage, RemoveMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
@@ -24,6 +23,7 @@ from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
 from compressor.storage.memory import MemoryStore
 from compressor.testing import ScriptedChatModel, count_shared_parts
+from compressor_agents.langchain import ContextCompressorMiddleware
 from support.langchain_agents import (
     POLICY,
     TASK,
@@ -266,8 +266,9 @@ def test_fallback_models(inside: bool) -> None:
 
 
 def test_beside_langchains_own_summarization() -> None:
-    from compressor_agents.langchain import compressor_summarizer
     from langchain.agents.middleware import SummarizationMiddleware
+
+    from compressor_agents.langchain import compressor_summarizer
 
     model, ours = scripted(12), middleware(9_000)
     summarize: Any = SummarizationMiddleware(

@@ -21,9 +21,8 @@ from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer
 openai = pytest.importorskip("openai")
 pydantic = pytest.importorskip("pydantic")
 
-from compressor_agents.openai import with_compression  # noqa: E402
-
 from compressor.providers.expand_resolver import ResolvedCall  # noqa: E402
+from compressor_agents.openai import with_compression  # noqa: E402
 
 
 def plain_openai(server: ScriptedServer, kind: str = "OpenAI", **options: Any) -> Any:

@@ -10,15 +10,15 @@ from compressor import BudgetError, Compressor, CompressorError, Policy, ToolRul
 
 pytest.importorskip("langchain")
 
+from langchain.agents import create_agent
+from langgraph.checkpoint.memory import InMemorySaver
+
+from compressor.testing import ScriptedChatModel
 from compressor_agents.langchain import (
     BudgetExampleSelector,
     ContextCompressorMiddleware,
     ContextDocumentCompressor,
 )
-from langchain.agents import create_agent
-from langgraph.checkpoint.memory import InMemorySaver
-
-from compressor.testing import ScriptedChatModel
 
 
 def _middleware(**options: Any) -> ContextCompressorMiddleware:

@@ -18,8 +18,6 @@ from support.scripted_server import Call, Reply, ScriptedServer
 pydantic_ai = pytest.importorskip("pydantic_ai")
 openai = pytest.importorskip("openai")
 
-from compressor_agents.pydantic_ai import CompressHistory, history_processor  # noqa: E402
-from compressor_agents.pydantic_messages import from_anthropic, to_anthropic  # noqa: E402
 from pydantic_ai import Agent, BinaryContent  # noqa: E402
 from pydantic_ai.capabilities import ProcessHistory  # noqa: E402
 from pydantic_ai.messages import (  # noqa: E402
@@ -37,6 +35,9 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel  # noqa: E402
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel  # noqa: E402
 from pydantic_ai.models.test import TestModel  # noqa: E402
 from pydantic_ai.providers.openai import OpenAIProvider  # noqa: E402
+
+from compressor_agents.pydantic_ai import CompressHistory, history_processor  # noqa: E402
+from compressor_agents.pydantic_messages import from_anthropic, to_anthropic  # noqa: E402
 
 LOOP = asyncio.new_event_loop()  # one for all: clients keep their connections
 

@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import compressor_agents
 import pytest
+
+import compressor_agents
 
 MODULES = ("openai", "anthropic", "pydantic_ai", "langchain")
 
