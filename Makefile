@@ -9,16 +9,23 @@ FAST := $(VENV)/.stamp-fast
 STAMP := $(VENV)/.stamp
 MODELS := $(VENV)/.stamp-models
 SOURCES := compressor agents tests benchmarks examples training
-# Two processes where pytest-xdist is installed, as it is after `make venv`.
-PARALLEL = $(shell $(BIN)/python -c "import xdist" 2>/dev/null && echo -n 2)
+# `make test-fast` runs the unit tests in two halves at once, so that it needs no pytest-xdist.
+FAST_PYTEST = HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -m "not slow and not moderate"
+FAST_HALF := $(addprefix tests/unit/,cli context scoring storage text tokens)
 
-.PHONY: demo test-fast test test-all check bench venv models
+.PHONY: demo test-fast test-fast-1 test-fast-2 test test-all check bench venv models
 
 demo: $(BASE)  ## compress a recorded agent session, check what survived, write demo-report.html
 	$(BIN)/python examples/demo.py
 
 test-fast: $(FAST)  ## the unit tests that take no time: the base install and pytest are enough
-	HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest $(PARALLEL) tests/unit -m "not slow and not moderate"
+	$(MAKE) --no-print-directory -j2 test-fast-1 test-fast-2
+
+test-fast-1: $(FAST)
+	$(FAST_PYTEST) $(FAST_HALF)
+
+test-fast-2: $(FAST)
+	$(FAST_PYTEST) tests/unit $(addprefix --ignore=,$(FAST_HALF))
 
 test: $(STAMP)  ## the quick tests, on both cores; what needs models, Redis or Chromium is skipped where these are missing
 	$(BIN)/python -m pytest $(or $(ARGS),-n 2)

@@ -67,6 +67,7 @@ def c() -> Iterator[Compressor]:
 
 
 @pytest.mark.parametrize("name", TWINS)
+@pytest.mark.moderate
 def test_an_async_twin_returns_what_its_method_returns(c: Compressor, name: str) -> None:
     args, options, content = TWINS[name]
     if name == "expand":
@@ -159,6 +160,7 @@ def test_expand_takes_the_whole_placeholder(c: Compressor) -> None:
     assert c.expand(placeholder) == c.expand(f" {result.dropped[0].ref}\n") == TEXT
 
 
+@pytest.mark.moderate
 def test_a_percentage_is_a_fraction_everywhere(c: Compressor) -> None:
     assert c.compress(MESSAGES, "30%").messages == c.compress(MESSAGES, 0.3).messages
     assert c.compress_text(TEXT, " 12.5 % ").text == c.compress_text(TEXT, 0.125).text

@@ -87,7 +87,7 @@ def test_every_metric_parses_follows_the_conventions_and_is_documented() -> None
 def test_a_tenant_sees_its_own_numbers_only() -> None:
     metrics = busy()
     mine = metrics.text("red").decode()
-    assert 'tenant="red"' in mine and "blue" not in mine and "store_breaker" not in mine and "build_info" not in mine
+    assert 'tenant="red"' in mine and "blue" not in mine and "store_circuit" not in mine and "build_info" not in mine
     assert all(sample.labels["tenant"] == "red" for family in families(mine).values() for sample in family.samples)
     assert families(metrics.text("nobody").decode()) == {}
 

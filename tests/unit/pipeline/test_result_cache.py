@@ -354,6 +354,7 @@ def test_an_error_is_everybodys_who_waited_and_nobodys_afterwards() -> None:
     assert c.compress(context(), 900).cached == "miss"
 
 
+@pytest.mark.moderate
 def test_who_waits_for_one_that_does_not_come_back_does_it_himself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.pipeline.result_cache.WAIT_SECONDS", 0.1)
     scorer = Counted()

@@ -253,6 +253,7 @@ def test_a_window_is_computed_once() -> None:
     assert model.texts[ran:] == ["Something new."]
 
 
+@pytest.mark.moderate
 def test_many_threads_get_what_one_gets() -> None:
     texts = [LONG[i : i + 300 + 37 * i] for i in range(12)]
     alone = [_read(Letters(60), _units(text)) for text in texts]

@@ -184,6 +184,7 @@ def test_a_history_that_nobody_writes_to_gives_the_same_views(contexts: Callable
         assert json_bytes(context[:end]) == json_bytes(known[-1].data["messages"])  # nobody has written to them
 
 
+@pytest.mark.moderate
 def test_a_frozen_history_says_what_is_wrong_as_any_other() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     good = [{"role": "user", "content": "Go."}, {"role": "assistant", "content": None, "tool_calls": [call]}]

@@ -130,6 +130,7 @@ def test_summary_stands_in_the_index_and_is_kept(c: Compressor) -> None:
     assert c.session("a", budget=5_000, policy=policy).view() == session.view()
 
 
+@pytest.mark.moderate
 def test_failing_summarizer_never_costs_the_view(c: Compressor) -> None:
     def broken(prompt: str) -> str:
         raise RuntimeError("no")

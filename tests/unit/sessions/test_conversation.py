@@ -90,6 +90,7 @@ def test_results_that_share_a_message_with_the_index_are_gone_too(c: Compressor)
     assert originals == [prose(k, 25) for k in range(1, 5)]
 
 
+@pytest.mark.moderate
 def test_what_the_agent_has_just_asked_for_never_goes_whole(c: Compressor) -> None:
     session = c.session("a", budget=3_000)
     session.append(*said("Find the copper."), assistant_calls("a"), result("a", prose(1, 20)))
@@ -143,6 +144,7 @@ def test_langchain_artifacts_need_not_be_json(c: Compressor) -> None:
     assert serialization.chain_digest(chunk) == serialization.chain_digest(whole)
 
 
+@pytest.mark.moderate
 def test_pinned_message_without_a_text_is_no_reason_to_fail(c: Compressor) -> None:
     session = c.session("a", **TIGHT)
     audio = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}

@@ -117,6 +117,7 @@ def test_user_constraints_and_pins_survive(c: Compressor) -> None:
     assert "only use metric units." in shown and "My cat is called Willow." in shown
 
 
+@pytest.mark.moderate
 def test_index_stands_in_a_tool_message(c: Compressor) -> None:
     session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
     replay(session, conversation(30))
@@ -147,6 +148,7 @@ def test_same_result_again_becomes_a_note(c: Compressor) -> None:
     assert session.expand(view[5]["content"]) == messages[3]["content"]
 
 
+@pytest.mark.moderate
 def test_tool_rules(c: Compressor) -> None:
     messages = conversation(1, sentences=200)
     kept = c.session("kept", policy=Policy(tools={"look": ToolRule(never_compress=True)}))

@@ -45,6 +45,7 @@ def test_resumed_session_has_the_same_view(tmp_path: Any) -> None:
     assert resumed.cost_report() == twin.cost_report()
 
 
+@pytest.mark.moderate
 def test_two_workers_on_one_session(tmp_path: Any) -> None:
     path = str(tmp_path / "s.db")
     a, b = (Compressor(store=path).session("a", budget=4_000) for _ in range(2))

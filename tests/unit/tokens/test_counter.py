@@ -98,6 +98,7 @@ def test_import_is_light_and_first_use_quick() -> None:
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
+@pytest.mark.moderate
 def test_a_filled_tiktoken_cache_is_preferred(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = openai_bpe._read_packaged(name)
     url = f"https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
@@ -111,6 +112,7 @@ def test_a_filled_tiktoken_cache_is_preferred(name: str, tmp_path: Path, monkeyp
     assert openai_bpe.BytePairTokenizer(name).count("hello world") == 2
 
 
+@pytest.mark.moderate
 def test_a_damaged_tiktoken_cache_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
     (tmp_path / hashlib.sha1(url.encode()).hexdigest()).write_bytes(b"IQ== 0\n")

@@ -223,6 +223,7 @@ def test_bad_tiers(tiers: Any, says: str) -> None:
         Price.custom(1, 2, tiers=tiers)
 
 
+@pytest.mark.moderate
 def test_importing_the_package_loads_no_price_library() -> None:
     code = (
         "import sys, compressor, compressor.tokens.pricing\n"

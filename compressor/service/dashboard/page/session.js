@@ -114,7 +114,7 @@ export class Session {
       this.list.children[i].hidden = !fits(m);
       shown += fits(m);
     });
-    this.counted.textContent = shown === this.rows.length ? plural(left, "message") : `${count(shown)} of ${plural(this.rows.length, "message")}`;
+    this.counted.textContent = shown === this.rows.length ? plural(this.rows.length, "message") : `${count(shown)} of ${plural(this.rows.length, "message")}`;
     const total = this.rows.reduce((sum, m) => sum + Math.max(1, m.tokens_before), 0);
     this.strip.replaceChildren(
       ...this.rows.map((m, i) => {

@@ -143,6 +143,7 @@ def test_no_summary_is_made_of_silence_refusals_and_errors(answer: str) -> None:
     assert texts(summary) == texts(summarizer(None).update(None, HISTORY, 600, COUNTER))
 
 
+@pytest.mark.moderate
 def test_an_answer_made_to_take_long_does_not() -> None:
     nasty = [
         "<think>" * 50_000,
@@ -342,6 +343,7 @@ def test_any_history_within_any_budget(history: list[tuple[str, str, str | None]
             assert roomy.text(2_000, COUNTER)
 
 
+@pytest.mark.moderate
 def test_a_huge_history_is_extracted_quickly_and_a_string_without_spaces_too() -> None:
     rows = json.dumps([{"id": f"ID{i}", "price": i / 4, "status": "open" if i % 7 else "failed"} for i in range(3000)])
     new = [

@@ -19,6 +19,7 @@ from compressor.storage import SQLiteStore, codec
 from support.store_tools import Clock, noise
 
 
+@pytest.mark.moderate
 def test_survives_a_restart_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "new" / "s.db"
     store = SQLiteStore(path)
