@@ -66,7 +66,7 @@ class Tenants:
             if found is None:
                 own = self.shared
                 if self._config.keys:
-                    own = Compressor(self.shared.scorer, self.stores.of(name), cache=self._config.cache)
+                    own = Compressor(self.shared.scorer, self.stores.for_tenant(name), cache=self._config.cache)
                 found = self._known[name] = Tenant(name, own, self._config, self._slots)
             return found
 
@@ -78,7 +78,7 @@ class Tenants:
     def ready(self) -> bool:
         """Whether the store answers. False: it is a Redis that is away; requests are served, sessions are not.
         StoreError for another store that cannot be used."""
-        return self.stores.answers()
+        return self.stores.is_reachable()
 
     def health(self) -> dict[str, StoreHealth]:
         """How it is with each tenant's part of a Redis; nothing for other stores. Asks nobody."""

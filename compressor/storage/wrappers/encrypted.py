@@ -36,9 +36,9 @@ class EncryptedStore(StoreWrapper):
     leases) it does as before; what goes there has no content.
     """
 
-    def __init__(self, store: BlobStore, keys: Keyring, *, read_plain: bool = False, space: str = "") -> None:
+    def __init__(self, store: BlobStore, keys: Keyring, *, read_plain: bool = False, namespace: str = "") -> None:
         super().__init__(store)
-        self._keys, self._read_plain, self._space = keys, read_plain, space
+        self._keys, self._read_plain, self._space = keys, read_plain, namespace
 
     def put(self, items: Mapping[str, bytes]) -> None:
         """See `BlobStore.put`."""

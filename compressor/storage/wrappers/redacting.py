@@ -25,7 +25,7 @@ from compressor.storage.wrappers.base import LogAppend, StoreWrapper
 from compressor.text.redaction import REDACTION_RE, check_level, redact, redact_json
 
 T = TypeVar("T")
-FRONT = "redacted:"
+REDACTED_PREFIX = "redacted:"
 _REF = re.compile(rf"\d{{{REF_DIGITS}}}", re.ASCII)
 
 
@@ -51,7 +51,7 @@ class RedactingStore(StoreWrapper):
             if not _REF.fullmatch(key):
                 raise
             try:
-                return self._store.get(FRONT + key)
+                return self._store.get(REDACTED_PREFIX + key)
             except ExpiredRefError:
                 raise ExpiredRefError(key) from None
             except UnknownRefError:
@@ -61,10 +61,10 @@ class RedactingStore(StoreWrapper):
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `BatchStore.get_many`: the texts without secrets."""
         found = get_many(self._store, keys)
-        left = [FRONT + key for key in keys if key not in found and _REF.fullmatch(key)]
+        left = [REDACTED_PREFIX + key for key in keys if key not in found and _REF.fullmatch(key)]
         if not left:
             return found
-        return found | {key[len(FRONT) :]: value for key, value in get_many(self._store, left).items()}
+        return found | {key[len(REDACTED_PREFIX) :]: value for key, value in get_many(self._store, left).items()}
 
     def _append(self, append: LogAppend) -> bool:
         log = self._log
@@ -78,7 +78,7 @@ class RedactingStore(StoreWrapper):
             raise
         except StoreError:
             # Another level, or an older version's rules: what is there was made of the same text, and stays.
-            names = {key: items[key[len(FRONT) :]] for key in made if key.startswith(FRONT)}
+            names = {key: items[key[len(REDACTED_PREFIX) :]] for key in made if key.startswith(REDACTED_PREFIX)}
             there = get_many(self._store, list(names))
             known = {key: held for key, held in there.items() if _is_made_of(held, names[key])}
             if all(made[key] == held for key, held in known.items()):
@@ -97,7 +97,7 @@ class RedactingStore(StoreWrapper):
             if made == text:
                 out[key] = value
             elif not result:
-                out[FRONT + key if ref else key] = made.encode("utf-8", "surrogatepass")
+                out[REDACTED_PREFIX + key if ref else key] = made.encode("utf-8", "surrogatepass")
         return out
 
 

@@ -30,9 +30,9 @@ from compressor.storage.memory import MemoryStore
 from compressor.storage.wrappers.write_behind import WriteBehindBuffer
 
 T = TypeVar("T")
-PAUSE = 2.0  # seconds
-LOCAL = 64 * 2**20  # bytes of values, packed, in front of the remote
-PENDING = 16 * 2**20  # bytes of keys and values that wait to be written
+PROBE_INTERVAL = 2.0  # seconds
+LOCAL_BYTES = 64 * 2**20  # bytes of values, packed, in front of the remote
+MAX_PENDING_BYTES = 16 * 2**20  # bytes of keys and values that wait to be written
 _SEEN = 50_000  # keys; for others the remote is asked
 
 
@@ -71,19 +71,19 @@ class ResilientStore:
         *,
         ttl: float = codec.DEFAULT_TTL,
         breaker: CircuitBreaker | None = None,
-        pause: float = PAUSE,
-        pending_limit: int = PENDING,
+        probe_interval: float = PROBE_INTERVAL,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        codec.validate_limits(ttl, pending_limit)
-        if not pause > 0:
-            raise StoreError(f"a guarded store's pause is a positive number of seconds, not {pause!r}")
+        codec.validate_limits(ttl, max_pending_bytes)
+        if not probe_interval > 0:
+            raise StoreError(f"a guarded store's pause is a positive number of seconds, not {probe_interval!r}")
         self._remote = remote
-        self._local: BatchStore = local if local is not None else MemoryStore(ttl=ttl, limit=LOCAL)
+        self._local: BatchStore = local if local is not None else MemoryStore(ttl=ttl, limit=LOCAL_BYTES)
         self._breaker = breaker if breaker is not None else CircuitBreaker()
-        self._pause, self._clock = pause, clock
+        self._pause, self._clock = probe_interval, clock
         self._renew = min(ttl / 100, codec.RENEW_SECONDS)
-        self._waiting = WriteBehindBuffer(pending_limit)
+        self._pending = WriteBehindBuffer(max_pending_bytes)
         self._seen: OrderedDict[str, float] = OrderedDict()  # when the remote was known to have it
         self._closed = False
         self._lock, self._end = threading.Lock(), threading.Event()
@@ -99,7 +99,7 @@ class ResilientStore:
                 self._keep(items)
                 return
         self._local.put(items)
-        self._waiting.add(items)
+        self._pending.add(items)
         self._watch()
 
     def get(self, key: str) -> bytes:
@@ -130,7 +130,7 @@ class ResilientStore:
         """See `AppendLog.append_log`. `StoreError` at once while the breaker is open, and where values that wait to be
         written still cannot be."""
         self._refuse_if_open()
-        while batch := self._waiting.batch():
+        while batch := self._pending.next_batch():
             self._write_behind(batch)
         done = self._call_remote(
             lambda: self._remote.append_log(
@@ -163,7 +163,7 @@ class ResilientStore:
 
     def health(self) -> StoreHealth:
         """How it is with the remote, without asking it."""
-        b, w = self._breaker, self._waiting
+        b, w = self._breaker, self._pending
         return StoreHealth("open" if b.is_open else "closed", b.failures, b.opened, len(w), w.dropped, b.error)
 
     def close(self) -> None:
@@ -175,9 +175,9 @@ class ResilientStore:
         self._end.set()
         if not was:
             with suppress(StoreError):
-                while batch := self._waiting.batch():
+                while batch := self._pending.next_batch():
                     self._write_behind(batch)
-            lost = self._waiting.drop()
+            lost = self._pending.drop_all()
         self._remote.close()
         self._local.close()
         if lost:
@@ -232,7 +232,7 @@ class ResilientStore:
     def _local_get(self, keys: Sequence[str], all_of_it: bool) -> dict[str, bytes]:
         """What is here of these; without `all_of_it` only what the remote need not be asked about."""
         since = self._clock() - self._renew
-        found = self._waiting.find(keys)
+        found = self._pending.find(keys)
         with self._lock:
             rest = [key for key in keys if all_of_it or self._seen.get(key, since) > since]
         return self._local.get_many([key for key in rest if key not in found]) | found
@@ -257,18 +257,18 @@ class ResilientStore:
             raise
         except StoreError:
             if len(batch) == 1:
-                self._waiting.settle(batch, dropped=True)
+                self._pending.settle(batch, dropped=True)
                 return
             for key, value in batch.items():
                 self._write_behind({key: value})
         else:
-            self._waiting.settle(batch)
+            self._pending.settle(batch)
 
     # -- the thread
 
     def _watch(self) -> None:
         """Begins the thread where there is something to wait for."""
-        if not (self._waiting or self._breaker.is_open):
+        if not (self._pending or self._breaker.is_open):
             return
         with self._lock:
             if (self._thread is None or not self._thread.is_alive()) and not self._closed:
@@ -279,10 +279,10 @@ class ResilientStore:
         while not self._end.wait(self._pause):
             with suppress(StoreError):
                 self._probe()
-                while batch := self._waiting.batch():
+                while batch := self._pending.next_batch():
                     self._write_behind(batch)
             with self._lock:
-                if not (self._waiting or self._breaker.is_open):
+                if not (self._pending or self._breaker.is_open):
                     self._thread = None
                     return
 
@@ -298,7 +298,7 @@ class ResilientStore:
     def _after_fork(self) -> None:
         """In the child: the old locks' holders and the thread do not exist here."""
         self._lock, self._end, self._thread = threading.Lock(), threading.Event(), None
-        self._waiting.after_fork()
+        self._pending.after_fork()
 
 
 _stores: weakref.WeakSet[ResilientStore] = weakref.WeakSet()

@@ -42,7 +42,7 @@ class WriteBehindBuffer:
         with self._lock:
             return {key: self._values[key] for key in keys if key in self._values}
 
-    def batch(self) -> dict[str, bytes]:
+    def next_batch(self) -> dict[str, bytes]:
         """The oldest, some megabyte of them; at least one, if any waits."""
         out: dict[str, bytes] = {}
         size = 0
@@ -62,7 +62,7 @@ class WriteBehindBuffer:
                     self._remove(key)
                     self.dropped += dropped
 
-    def drop(self) -> int:
+    def drop_all(self) -> int:
         """Nothing waits any more; how many values that cost."""
         with self._lock:
             lost = len(self._values)

@@ -83,7 +83,7 @@ def test_sent_twice_it_is_got_once() -> None:
 def test_behind_a_guard(tmp_path: Path) -> None:
     server = RedisServer(tmp_path / "r")
     store = ResilientStore(
-        RedisStore(server.url, connect_timeout=0.2, timeout=0.3), breaker=CircuitBreaker(2, 10.0), pause=60
+        RedisStore(server.url, connect_timeout=0.2, timeout=0.3), breaker=CircuitBreaker(2, 10.0), probe_interval=60
     )
     token = store.lease("a", 60)
     assert token and store.lease("a", 60) is None

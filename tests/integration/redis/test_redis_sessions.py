@@ -115,7 +115,7 @@ def test_resumed_after_the_servers_restart(server: RedisServer) -> None:
 @pytest.mark.parametrize("stalled", [False, True])
 def test_a_server_that_is_gone_costs_an_error_and_no_message(server: RedisServer, stalled: bool) -> None:
     """The caller follows the whole history: what an error left open is settled when the server is back."""
-    store = ResilientStore(RedisStore(server.url, timeout=0.4), pause=0.1, breaker=CircuitBreaker(2, 10.0))
+    store = ResilientStore(RedisStore(server.url, timeout=0.4), probe_interval=0.1, breaker=CircuitBreaker(2, 10.0))
     compressor, memory = Compressor(store=store), Compressor(store="memory")
     session, alone = (each.session("s", budget=4_000) for each in (compressor, memory))
     messages = conversation(20)

@@ -1,4 +1,4 @@
-"""The Redis store: its keys, its scripts, a full server, several processes. What breaks: test_store_redis_faults.py."""
+"""The Redis store: its keys, its scripts, a full server, several processes. Faults are in test_redis_faults.py."""
 
 from __future__ import annotations
 
@@ -356,7 +356,7 @@ def test_without_redis_py(monkeypatch: pytest.MonkeyPatch) -> None:
         ("redis+cluster://:pw?secret@localhost:1", "percent-encode"),
         ("unix://:pw/secret@/tmp/redis.sock", "percent-encode"),
         ("redis+cluster://:pw@a b:c", "names no host"),
-        ("redis://:secret@localhost:1/?decode_responses=1", "no Redis store's URL"),
+        ("redis://:secret@localhost:1/?decode_responses=1", "not the URL of a Redis store"),
         ("redis://:secret@localhost:port", "cannot be used: .*[Pp]ort"),
         ("redis://:secret@localhost?sokcet_timeout=3", "cannot be used: .*sokcet_timeout"),
     ],

@@ -43,7 +43,7 @@ def other(server: RedisServer) -> Iterator[RedisStore]:
 
 
 def guard(server: RedisServer, **options: object) -> ResilientStore:
-    given = {"pause": 0.2, "breaker": CircuitBreaker(3, 10.0)} | options
+    given = {"probe_interval": 0.2, "breaker": CircuitBreaker(3, 10.0)} | options
     return ResilientStore(RedisStore(server.url, connect_timeout=0.2, timeout=0.3), **given)  # type: ignore[arg-type]
 
 
@@ -113,7 +113,7 @@ def test_killed_and_restarted(server: RedisServer, other: RedisStore) -> None:
 
 
 def test_no_record_before_the_values_that_wait(server: RedisServer, other: RedisStore) -> None:
-    store = guard(server, pause=1000.0, breaker=CircuitBreaker(100, 10.0))  # nobody writes behind but the append
+    store = guard(server, probe_interval=1000.0, breaker=CircuitBreaker(100, 10.0))  # nobody writes behind but the append
     server.kill()
     many = {f"k{i}": noise(i, 30_000) for i in range(100)}  # several batches
     store.put(many)
@@ -147,7 +147,7 @@ def test_a_full_remote_keeps_the_breaker_closed(server: RedisServer, other: Redi
 
 
 def test_what_waits_is_bounded_and_what_goes_is_counted(server: RedisServer, other: RedisStore) -> None:
-    store = guard(server, pending_limit=100_000)
+    store = guard(server, max_pending_bytes=100_000)
     server.kill()
     for i in range(50):
         store.put({f"k{i}": noise(i, 10_000)})
@@ -178,14 +178,14 @@ def test_other_bytes_meanwhile_do_not_stop_the_rest(server: RedisServer, other: 
 
 
 def test_closing_writes_what_waits(server: RedisServer, other: RedisStore) -> None:
-    store = guard(server, pause=1000.0)
+    store = guard(server, probe_interval=1000.0)
     server.kill()
     store.put({"k": b"v"})
     server.start()
     store.close()
     assert other.get("k") == b"v"
     assert store.health().dropped == 0
-    lost = guard(server, pause=1000.0)
+    lost = guard(server, probe_interval=1000.0)
     server.kill()
     lost.put({"l": b"v"})
     with pytest.raises(StoreError, match="1 values were never written"):
@@ -218,7 +218,7 @@ def test_a_child_writes_behind_what_waited(server: RedisServer, other: RedisStor
 
 def test_many_threads_while_it_comes_and_goes(server: RedisServer, other: RedisStore) -> None:
     """What was put is readable here at once and everywhere in the end; journals lose and double nothing."""
-    store = guard(server, pause=0.05)
+    store = guard(server, probe_interval=0.05)
     end = threading.Event()
     put: list[set[str]] = [set() for _ in range(4)]
     appended: list[dict[int, bytes]] = [{} for _ in range(4)]
@@ -320,7 +320,7 @@ def test_a_value_too_large_to_be_kept_here() -> None:
     store.close()
 
 
-@pytest.mark.parametrize("bad", [{"ttl": 0.0}, {"pause": 0.0}, {"pending_limit": 0}])
+@pytest.mark.parametrize("bad", [{"ttl": 0.0}, {"probe_interval": 0.0}, {"max_pending_bytes": 0}])
 def test_senseless_options(bad: dict[str, float]) -> None:
     with pytest.raises(StoreError, match="positive"):
         ResilientStore(RedisStore("redis://localhost"), **bad)  # type: ignore[arg-type]
@@ -366,13 +366,13 @@ def test_what_waits_goes_oldest_first() -> None:
     waiting.add({f"k{i}": b"" for i in range(10)})  # empty values take room too
     assert len(waiting) + waiting.dropped == 10
     assert 3 < len(waiting) < 6
-    assert list(waiting.batch())[-1] == "k9"
+    assert list(waiting.next_batch())[-1] == "k9"
     waiting.add({"k9": b"new"})
     assert waiting.find(["k9", "k0"]) == {"k9": b"new"}
     waiting.settle({"k9": b"old"})  # written before it was replaced
     assert waiting.find(["k9"]) == {"k9": b"new"}
     dropped = waiting.dropped
-    waiting.settle(waiting.batch())
+    waiting.settle(waiting.next_batch())
     assert (len(waiting), waiting.dropped) == (0, dropped)
     waiting.add({"large": b"x" * 2000})
     assert (len(waiting), waiting.dropped) == (0, dropped + 1)

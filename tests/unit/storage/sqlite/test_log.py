@@ -225,11 +225,11 @@ def test_a_locked_file_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_many_expired_logs_are_buried_a_few_at_a_time(tmp_path: Path, clock: Clock) -> None:
     store = SQLiteStore(tmp_path / "s.db", ttl=100.0, clock=clock)
-    for n in range(journal._SWEEP * 2 + 1):
+    for n in range(journal._PURGE_BATCH * 2 + 1):
         assert store.append_log(f"log{n}", 0, [noise(n, 100)])
     clock.now += 101
     assert (store.stats().logs, store.stats().size) == (0, 0)
-    for left in (journal._SWEEP + 1, 1, 0):
+    for left in (journal._PURGE_BATCH + 1, 1, 0):
         store.put({f"k{left}": b"v"})
         db = sqlite3.connect(store.path)
         assert db.execute("SELECT count(*) FROM records").fetchone() == (left,)
