@@ -184,7 +184,9 @@ def test_it_starts_without_its_redis_and_says_so() -> None:
         assert service.gate._tenants.health()[LOCAL].failures > 0
         share = service.http.post("/v1/compress", json=asked(budget=0.5))
         assert share.status_code == 200 and share.json()["warnings"]
-        service.gate._tenants.stores._resilient_stores[""]._pending.drop_all()  # or the end of the service would be an error
+        service.gate._tenants.stores._resilient_stores[
+            ""
+        ]._pending.drop_all()  # or the end of the service would be an error
 
 
 def test_a_full_redis_costs_no_request(tmp_path: Path) -> None:
