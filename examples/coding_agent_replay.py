@@ -138,8 +138,9 @@ def _does(message: Message) -> str:
 def prices(model: str) -> dict[str, Price]:
     """The model's own price, and the same without a prompt cache."""
     own = find_price(model)
-    bare = replace(own, cache_read=own.input, cache_write=own.input)
-    return {f"cached tokens at {own.cache_read / own.input:.2g} of the price": own, "no cache": bare}
+    tiers = tuple(replace(tier, cache_read=tier.input, cache_write=tier.input) for tier in own.tiers)
+    uncached = replace(own, cache_read=own.input, cache_write=own.input, tiers=tiers)
+    return {f"cached tokens at {own.cache_read / own.input:.2g} of the price": own, "no cache": uncached}
 
 
 def main() -> int:

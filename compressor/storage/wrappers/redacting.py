@@ -92,7 +92,11 @@ class RedactingStore(StoreWrapper):
         out: dict[str, bytes] = {}
         for key, value in items.items():
             ref, result = _REF.fullmatch(key), key.startswith("cache:")
-            if self._level == "off" or not isinstance(value, bytes) or not (ref or result or key.startswith("regret:")):
+            if (
+                self._level == "off"
+                or not isinstance(value, bytes)
+                or not (ref or result or key.startswith("expansion:"))
+            ):
                 out[key] = value
                 continue
             text = value.decode("utf-8", "surrogatepass")
