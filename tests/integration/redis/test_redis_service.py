@@ -1,4 +1,4 @@
-"""The service on a real Redis: shared between services, kept apart between tenants, gone and back."""
+"""The service on a real Redis: shared by services, separate for tenants, unavailable and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions kept in Redis: several workers, and a server that goes away in the middle."""
+"""Sessions stored in Redis: several workers, and a server that goes away in the middle."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_server_that_is_gone_costs_an_error_and_no_message(server: RedisServer
                 for _ in range(3):
                     with pytest.raises(StoreError):
                         session.sync(messages[:end])
-                # What needs no journal goes on, and its originals are here.
+                # Calls that need no log go on, and their originals are local.
                 done = compressor.compress(messages[:21], budget=2_000)
                 originals = {ref: compressor.expand(ref) for ref in find_refs(json.dumps(done.messages))}
                 assert originals

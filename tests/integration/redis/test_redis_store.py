@@ -45,7 +45,7 @@ def store(server: RedisServer) -> Iterator[RedisStore]:
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 
-def test_what_belongs_together_shares_a_slot() -> None:
+def test_a_value_or_log_shares_a_slot_with_its_tombstone() -> None:
     admin = shared_server(cluster=True).admin
 
     def slot(key: bytes) -> int:
@@ -172,7 +172,7 @@ def test_a_value_in_another_stored_form_is_the_same_value(store: RedisStore, ser
         store.put({"k": text + b"!"})
 
 
-def test_what_is_not_ours_is_a_clear_error(store: RedisStore, server: RedisServer) -> None:
+def test_foreign_content_is_a_clear_error(store: RedisStore, server: RedisServer) -> None:
     key = RedisKeys("acr", "").value("k")[0]
     server.admin.execute_command("SET", key, b"Qwhat is that")
     for call in (lambda: store.get("k"), lambda: store.put({"k": b"v"})):
@@ -340,7 +340,7 @@ def test_fork(cluster: bool) -> None:
 # --- how it is opened ------------------------------------------------------------------------------------------------
 
 
-def test_open_store_gives_a_guarded_one(server: RedisServer) -> None:
+def test_open_store_returns_a_resilient_store_for_redis(server: RedisServer) -> None:
     store = open_store(server.url)
     assert isinstance(store, ResilientStore)
     store.put({"a": b"1"})

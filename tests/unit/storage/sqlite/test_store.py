@@ -1,4 +1,4 @@
-"""The SQLite store: what only a file has to survive."""
+"""SQLiteStore: the tests that only a file needs."""
 
 from __future__ import annotations
 
