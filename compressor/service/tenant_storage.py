@@ -1,8 +1,8 @@
-"""The service's store, and each tenant's part of it.
+"""The store of the service and the part of it that each tenant has.
 
-A file or this process's memory is shared, with names of each tenant's own. In a Redis each tenant has keys of its own;
-what is shared are the connections, the breaker that says whether Redis is there, and the memory in front of it, which
-is bounded over all tenants. Knows no HTTP, no keys of the service and no compressor.
+In a file or in memory, the tenants share one store in which each has a namespace. In Redis each tenant has keys of its
+own; the tenants share the connections, the circuit breaker, and the local cache, so that its size is bounded for all of
+them together.
 """
 
 from __future__ import annotations
@@ -20,78 +20,106 @@ from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encrypted import EncryptedStore
 from compressor.storage.wrappers.namespaced import NamespacedStore
 from compressor.storage.wrappers.redacting import RedactingStore
-from compressor.storage.wrappers.resilient import LOCAL, PENDING, ResilientStore, StoreHealth
+from compressor.storage.wrappers.resilient import LOCAL_BYTES, MAX_PENDING_BYTES, ResilientStore, StoreHealth
 
 if TYPE_CHECKING:
     from compressor.storage.redis.store import RedisStore
 
-LEAST_PENDING = 2**20  # bytes of a tenant's values that wait for a Redis that is away
+MIN_PENDING_BYTES = 2**20  # of each tenant's values that are queued while Redis is unavailable
 
 
-def wrap_store(store: BlobStore, config: Settings, tenant: str = "") -> BlobStore:
-    """What every tenant's store goes through, and the shared one: secrets are taken out, the rest is encrypted, bound
-    to whose it is."""
-    if config.encryption_keys:
-        store = EncryptedStore(store, config.encryption_keys, read_plain=config.encryption_read_plain, space=tenant)
-    return RedactingStore(store, config.redact)
+def wrap_store(store: BlobStore, settings: Settings, tenant: str = "") -> BlobStore:
+    """Wraps a store as the settings say: secrets are redacted, and the rest is encrypted and bound to the tenant.
+
+    Args:
+        store: The store.
+        settings: The settings of the service.
+        tenant: The name of the tenant; "" for the shared store.
+    """
+    if settings.encryption_keys:
+        store = EncryptedStore(
+            store, settings.encryption_keys, read_plain=settings.encryption_read_plain, namespace=tenant
+        )
+    return RedactingStore(store, settings.redact)
 
 
 class TenantStores:
-    """Opened as `config.store` says. Safe to share between threads. StoreError for what is no store, MissingDependencyError where
-    redis-py is not installed."""
+    """Opens the store of the service and the stores of its tenants. Safe to share between threads.
 
-    def __init__(self, config: Settings) -> None:
-        self._config = config
-        self._remote = _redis(config.store)
-        self._own: BlobStore = self._remote or open_store(config.store)
-        self._guards: dict[str, ResilientStore] = {}
-        self._near, self._breaker = MemoryStore(limit=LOCAL), CircuitBreaker()
-        self._pending = max(LEAST_PENDING, PENDING // (1 + len({key.tenant for key in config.keys})))
+    Args:
+        settings: The settings of the service.
+
+    Attributes:
+        shared: The store of the service itself, and of clients that need no API key.
+
+    Raises:
+        StoreError: If the settings name no valid store.
+        MissingDependencyError: If redis-py is needed and not installed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._remote = _redis(settings.store)
+        self._base: BlobStore = self._remote or open_store(settings.store)
+        self._resilient_stores: dict[str, ResilientStore] = {}
+        self._local, self._breaker = MemoryStore(limit=LOCAL_BYTES), CircuitBreaker()
+        self._pending = max(MIN_PENDING_BYTES, MAX_PENDING_BYTES // (1 + len({key.tenant for key in settings.keys})))
         self._lock = threading.Lock()
-        #: That of the service itself, and of whoever comes where no key is asked for.
-        self.shared = wrap_store(self._guarded("", self._remote) if self._remote else self._own, config)
+        self.shared = wrap_store(self._resilient_store("", self._remote) if self._remote else self._base, settings)
 
-    def of(self, tenant: str) -> BlobStore:
-        """A tenant's part; "" has the shared one."""
+    def for_tenant(self, tenant: str) -> BlobStore:
+        """Returns the store of a tenant, or the shared one for ""."""
         if not tenant:
             return self.shared
-        own = self._guarded(tenant, self._remote) if self._remote else NamespacedStore(self._own, tenant)
-        return wrap_store(own, self._config, tenant)
+        own = self._resilient_store(tenant, self._remote) if self._remote else NamespacedStore(self._base, tenant)
+        return wrap_store(own, self._settings, tenant)
 
     def health(self) -> dict[str, StoreHealth]:
-        """How it is with each tenant's part of a Redis, "" for the shared one; nothing for another store. `state`,
-        `failures`, `opened` and `error` are the same for all. Asks nobody."""
-        with self._lock:
-            return {tenant: guard.health() for tenant, guard in self._guards.items()}
+        """Returns the state of Redis by tenant ("" for the shared store), without calling it.
 
-    def answers(self) -> bool:
-        """Whether the store can be used now: False for a Redis that is away, without which the service does what it
-        can. StoreError for another store that cannot be used."""
-        guard = self._guards.get("")
-        if guard is None:
+        The result is empty for any other kind of store. `state`, `failures`, `opened` and `error` are the same for all
+        tenants.
+        """
+        with self._lock:
+            return {tenant: store.health() for tenant, store in self._resilient_stores.items()}
+
+    def is_reachable(self) -> bool:
+        """Returns whether the store can be used now.
+
+        False means that Redis is unavailable, in which case the service goes on without it.
+
+        Raises:
+            StoreError: If another kind of store cannot be used.
+        """
+        resilient = self._resilient_stores.get("")
+        if resilient is None:
             self.shared.stats()
             return True
         try:
-            guard.get_many([""])
+            resilient.get_many([""])
         except StoreUnavailableError:
             return False
-        return guard.health().state == "closed"
+        return resilient.health().state == "closed"
 
     def close(self) -> None:
-        """Writes what still waits, and closes all. StoreError where a Redis did not get everything."""
-        with ExitStack() as closing:  # closes the others, too, where one fails
-            closing.callback(self._own.close)
-            for guard in self._guards.values():
-                closing.callback(guard.close)
+        """Writes the values that are still queued, and closes all stores.
 
-    def _guarded(self, tenant: str, remote: RedisStore) -> ResilientStore:
+        Raises:
+            StoreError: If values could not be written to Redis.
+        """
+        with ExitStack() as closing:  # which closes the other stores even if one fails
+            closing.callback(self._base.close)
+            for store in self._resilient_stores.values():
+                closing.callback(store.close)
+
+    def _resilient_store(self, tenant: str, remote: RedisStore) -> ResilientStore:
         with self._lock:
-            if tenant not in self._guards:
-                near = NamespacedStore(self._near, tenant)
-                self._guards[tenant] = ResilientStore(
-                    remote.for_tenant(tenant), near, breaker=self._breaker, pending_limit=self._pending
+            if tenant not in self._resilient_stores:
+                local = NamespacedStore(self._local, tenant)
+                self._resilient_stores[tenant] = ResilientStore(
+                    remote.for_tenant(tenant), local, breaker=self._breaker, max_pending_bytes=self._pending
                 )
-            return self._guards[tenant]
+            return self._resilient_stores[tenant]
 
 
 def _redis(spec: str | None) -> RedisStore | None:

@@ -85,7 +85,7 @@ class Tenants:
             if found is None:
                 own = self.shared
                 if self._config.keys:
-                    own = Compressor(self.shared.scorer, self.stores.of(name), cache=self._config.cache)
+                    own = Compressor(self.shared.scorer, self.stores.for_tenant(name), cache=self._config.cache)
                 found = self._tenants[name] = Tenant(name, own, self._config, self._slots)
             return found
 
@@ -103,7 +103,7 @@ class Tenants:
         Raises:
             StoreError: Another store cannot be used.
         """
-        return self.stores.answers()
+        return self.stores.is_reachable()
 
     def health(self) -> dict[str, StoreHealth]:
         """Returns the health of each tenant's part of a Redis; nothing for other stores. Does no I/O."""

@@ -1,4 +1,4 @@
-"""Stores keep the originals that refs lead back to. `open_store` finds one by its name; base.py says what one is."""
+"""Stores hold the originals behind refs. `open_store` opens one by its name; base.py defines the protocols."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ __all__ = [
 
 
 def default_path() -> str:
-    """The user's own store file: in `COMPRESSOR_CACHE_DIR` if that is set, else in the platform's cache folder."""
+    """Returns the path of the user's own store file.
+
+    It is in `COMPRESSOR_CACHE_DIR` if that is set, else in the cache folder of the platform.
+    """
     folder = os.environ.get("COMPRESSOR_CACHE_DIR")
     if not folder:
         from platformdirs import user_cache_dir  # costs 20 ms to import
@@ -34,12 +37,17 @@ def default_path() -> str:
 
 
 def open_store(spec: str | BlobStore | None) -> BlobStore:
-    """A store from its name. Opens no file yet: that happens on first use.
+    """Returns the store that a name describes. A file or connection is opened on first use, not here.
 
-    None: the user's own SQLite file (`default_path()`). `"memory"`: this process's memory.
-    `"sqlite:///path"` or a path ending in .db, .sqlite or .sqlite3: that SQLite file. `"redis://..."` and the like
-    (see `RedisStore`): that Redis, guarded, `MissingDependencyError` where redis-py is not installed.
-    A `BlobStore`: itself. Anything else is a `StoreError`.
+    Args:
+        spec: None for the user's own SQLite file (`default_path()`); "memory" for the memory of this process;
+            "sqlite:///path", or a path that ends in .db, .sqlite or .sqlite3, for a SQLite file; "redis://..." (all
+            forms are listed at `RedisStore`) for a Redis server behind a `ResilientStore`. A `BlobStore` is returned
+            as it is.
+
+    Raises:
+        StoreError: If the name describes no store.
+        MissingDependencyError: If redis-py is needed and not installed.
     """
     if spec is None:
         return SQLiteStore(default_path())
@@ -55,5 +63,5 @@ def open_store(spec: str | BlobStore | None) -> BlobStore:
     if path and path != ":memory:" and (path != spec or spec.endswith((".db", ".sqlite", ".sqlite3"))):
         return SQLiteStore(path)
     raise StoreError(
-        f"unknown store {spec!r}: give 'memory', 'sqlite:///path', a path that ends in .db or .sqlite, or 'redis://host'"
+        f"unknown store {spec!r}: use 'memory', 'sqlite:///path', a path that ends in .db or .sqlite, or 'redis://host'"
     )

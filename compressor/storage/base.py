@@ -1,4 +1,4 @@
-"""What a store is: bytes under short keys, and logs under names, for a while. Knows nothing of contexts or sessions."""
+"""The protocols of a store: values under short keys, append-only logs, and leases."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from compressor.errors import RefError, StoreError
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """`entries` live values and `logs` live logs, of `size` bytes together (as stored), under `limit` bytes; `where`
-    names the place."""
+    """What a store holds.
+
+    Attributes:
+        entries: The number of values that have not expired.
+        size: The bytes of values and logs together, in their stored (compressed) form.
+        limit: The largest `size` in bytes; 0 means that the store has no limit.
+        location: The place of the store: a path, a URL without password, or "memory".
+        logs: The number of logs that have not expired.
+    """
 
     entries: int
     size: int
@@ -23,38 +30,67 @@ class StoreStats:
 
 
 class BlobStore(Protocol):
-    """Keeps originals. Every method is safe from several threads; persistent stores from several processes too."""
+    """Stores values (the originals) under keys, each until its TTL ends.
+
+    Every method is safe to call from several threads. Persistent stores are safe to use from several processes too.
+    """
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """Stores all items in one transaction, renewing those already there. A key is never overwritten with other
-        bytes: `StoreError` (content-derived keys make that a collision)."""
+        """Stores all items in one transaction and renews the TTL of those that are already stored.
+
+        Args:
+            items: The values by key.
+
+        Raises:
+            StoreError: If a key already holds other bytes, because a value is never overwritten. Keys are derived from
+                content, so this is a hash collision.
+        """
         ...
 
     def get(self, key: str) -> bytes:
-        """The exact bytes; renews the TTL. `UnknownRefError` if never stored, `ExpiredRefError` if gone."""
+        """Returns the exact bytes and renews their TTL.
+
+        Raises:
+            UnknownRefError: If the key was never stored.
+            ExpiredRefError: If the value has expired or was evicted.
+        """
         ...
 
-    def stats(self) -> StoreStats: ...
+    def stats(self) -> StoreStats:
+        """Returns what the store holds."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Releases files and connections. A closed store raises StoreError."""
+        ...
 
 
 class AppendLog(Protocol):
-    """Append-only logs under names, with compare-and-set: who writes record n first has written it.
+    """Stores append-only logs under names, with compare-and-append: the first writer of record n wins.
 
-    A log's records are numbered from 1. Its TTL slides: it ends that long after the log's last read or append. Logs
-    count in the size limit, but values go first, and a log that was used within the last hour never goes
-    (`values.LOG_IN_USE`): where that leaves too little, `StoreError`. Names are no keys: a log and a value may share
-    one. As safe from threads and processes as a `BlobStore`; a process killed at any point has written all of a call or
-    nothing.
+    The records of a log are numbered from 1. The TTL of a log is renewed by every read and append. Logs count towards
+    the size limit, but values are evicted first, and a log that was used within the last hour (`codec.LOG_IN_USE`) is
+    never evicted; if that leaves too little space, the call raises StoreError. Logs and values have separate names, so
+    a log and a value may share one. Threads and processes may share a log as they may share a `BlobStore`. A process
+    that is killed at any point has written either all of a call or nothing.
     """
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """Records numbered above `after`, in order, with their numbers; renews the log's TTL. An empty list: nothing
-        new. `UnknownRefError` if there never was such a log; `ExpiredRefError` if it is gone (its time, the size limit,
-        `drop_log`), also where another was begun in its place and does not reach `after`.
+        """Returns the records after a number, in order, and renews the TTL of the log.
 
-        Where the first number is not `after` + 1, what lies between went with a `fresh` append."""
+        Args:
+            name: The name of the log.
+            after: The number of the last record that the caller has.
+
+        Returns:
+            Pairs of number and record; an empty list if there are no new records. If the first number is not
+            `after + 1`, a `truncate_before` append has removed the records between them.
+
+        Raises:
+            UnknownRefError: If there never was such a log.
+            ExpiredRefError: If the log has expired, was evicted or was dropped; also if a new log has taken its place
+                and has fewer than `after` records.
+        """
         ...
 
     def append_log(
@@ -66,46 +102,61 @@ class AppendLog(Protocol):
         truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """Writes `records` as numbers `at` + 1, `at` + 2, ... in one transaction, and with them `values` under the
-        rules of `BlobStore.put`; renews the TTL.
+        """Appends records in one transaction, and stores values with them; renews the TTL of the log.
 
-        False, and nothing is written, unless the log's last number is `at` (0: there is no log, or no more).
-        `fresh`: what the log held before these records is no longer needed and goes; the numbers go on. Without
-        records no log is begun; `at` counts all the same, and `fresh` and `values` do what they do."""
+        Args:
+            name: The name of the log.
+            expected_last: The number of the last record, as the caller knows it; 0 if there is no log.
+            records: The records, which get the numbers `expected_last + 1` and up. An empty sequence starts no log,
+                but `expected_last`, `truncate_before` and `values` have their usual effect.
+            truncate_before: Whether the older records are no longer needed and are removed. The numbering continues.
+            values: Values to store in the same transaction, as `BlobStore.put` stores them.
+
+        Returns:
+            False, with nothing written, if the last number of the log is not `expected_last`.
+        """
         ...
 
     def drop_log(self, name: str) -> None:
-        """Removes a log; nothing happens if there is none. Reading it is an `ExpiredRefError` from then on."""
+        """Removes a log, so that reading it raises ExpiredRefError. Does nothing if there is no such log."""
         ...
 
 
 class LeaseStore(Protocol):
-    """Which of several processes does something: at most one at a time, for a while. Nothing is safe by it: a lease
-    may end before the work does."""
+    """Advisory locks with a TTL.
+
+    They save duplicate work of several processes, but do not guarantee exclusion: a lease may end before the work does.
+    """
 
     def lease(self, name: str, seconds: float) -> str | None:
-        """A token, if nobody has this lease, which is the caller's for so long; None if somebody has it. `StoreError`
-        where that cannot be told."""
+        """Takes a lease for some seconds.
+
+        Returns:
+            The token of the lease, or None if somebody else holds it.
+
+        Raises:
+            StoreError: If the store cannot tell.
+        """
         ...
 
     def release(self, name: str, token: str) -> None:
-        """Ends a lease early; nothing happens if it is not the one of this token."""
+        """Ends a lease early. Does nothing if the lease has another token."""
         ...
 
 
 class BatchStore(BlobStore, Protocol):
-    """A store that reads many keys at once. `get_many` below does with any store."""
+    """A store that reads many keys at once. `get_many` below works with any store."""
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """The exact bytes of those keys that are there; renews their TTL."""
+        """Returns the exact bytes of the keys that are stored, and renews their TTL."""
         ...
 
 
 def get_many(store: BlobStore, keys: Sequence[str]) -> dict[str, bytes]:
-    """The values of those keys that are there, in one go where the store can."""
-    many = getattr(store, "get_many", None)
-    if many is not None:
-        found: dict[str, bytes] = many(keys)
+    """Returns the values of the keys that are stored, in one call if the store supports it."""
+    read_batch = getattr(store, "get_many", None)
+    if read_batch is not None:
+        found: dict[str, bytes] = read_batch(keys)
         return found
     out = {}
     for key in keys:
@@ -115,7 +166,14 @@ def get_many(store: BlobStore, keys: Sequence[str]) -> dict[str, bytes]:
 
 
 def require_log(store: BlobStore) -> AppendLog:
-    """The store's journal. StoreError for a store that has none, and so cannot keep sessions."""
+    """Returns the store as an `AppendLog`.
+
+    Raises:
+        StoreError: If the store has no logs, and so cannot hold sessions.
+    """
     if not hasattr(store, "append_log"):
-        raise StoreError(f"{type(store).__name__} cannot keep sessions: it has no journal (see Journal in store/base)")
+        raise StoreError(
+            f"{type(store).__name__} cannot store sessions because it has no logs: use a store that implements "
+            "AppendLog (compressor.storage.base)"
+        )
     return cast(AppendLog, store)

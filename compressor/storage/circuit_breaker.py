@@ -1,6 +1,7 @@
-"""Whether a remote store is asked at all: after several failures in a row it is not, until a probe says it works again.
+"""A circuit breaker: it stops calls to a remote store after several failures in a row, until a probe succeeds.
 
-A remote store says that it cannot be used now with `StoreUnavailableError`. Starts nothing and asks nobody.
+It is own code rather than pybreaker or purgatory, because it must work in forked children, only a probe may close it,
+and a store that is merely full must not open it. It only counts: `ResilientStore` makes the calls and the probes.
 """
 
 from __future__ import annotations
@@ -12,56 +13,70 @@ import weakref
 
 from compressor.errors import StoreError
 
-FAILURES, WITHIN = 5, 10.0
+MAX_FAILURES, WINDOW_SECONDS = 5, 10.0
 
 
 class StoreUnavailableError(StoreError):
-    """A remote store cannot be used now. What was to be written may have been, or may still come."""
+    """A remote store cannot be used now. A write may have been done, or may still be done later."""
 
 
 class StoreFullError(StoreUnavailableError):
-    """It can be read, and has no room for more. No reason to stop asking it."""
+    """A remote store can be read but is full. This does not open the circuit breaker."""
 
 
 class CircuitBreaker:
-    """Closed (the normal state) until `failures` calls in a row, within so many seconds, have found the remote
-    unavailable; then open. May be shared by the stores that use one server. Safe from several threads."""
+    """Opens after several failed calls in a row, and closes when a probe succeeds. Safe from several threads.
 
-    def __init__(self, failures: int = FAILURES, within: float = WITHIN) -> None:
-        if failures < 1 or not within > 0:
-            raise StoreError("a breaker's number of failures and its time are positive")
-        self._failures, self._within = failures, within
-        self._in_a_row: list[float] = []
+    Stores that use the same server may share one breaker.
+
+    Args:
+        max_failures: The number of failed calls in a row that opens the breaker.
+        window: The seconds within which these failures must happen.
+
+    Attributes:
+        failures: The number of calls that found the remote unavailable, since the start.
+        opened: The number of times that the breaker opened, since the start.
+        is_open: Whether calls must not be made.
+        error: The message of the last failure; "" if the remote has worked since.
+    """
+
+    def __init__(self, max_failures: int = MAX_FAILURES, window: float = WINDOW_SECONDS) -> None:
+        if max_failures < 1 or not window > 0:
+            raise StoreError("a circuit breaker needs at least 1 failure to open, within a positive number of seconds")
+        self._max_failures, self._window = max_failures, window
+        self._recent_failures: list[float] = []
         self._lock = threading.Lock()
-        #: Calls that found the remote unavailable, and how often that made it open, since the start.
         self.failures, self.opened = 0, 0
         self.is_open = False
-        #: What the last failure said; "" when the remote has worked since.
         self.error = ""
         _breakers.add(self)
 
     def record_failure(self, error: StoreUnavailableError) -> None:
-        """A call found the remote unavailable."""
+        """Records a call that found the remote unavailable."""
         now = time.monotonic()
         with self._lock:
             self.failures += 1
             self.error = str(error)
             if isinstance(error, StoreFullError):
                 return
-            self._in_a_row = [*(t for t in self._in_a_row if t > now - self._within), now][-self._failures :]
-            if len(self._in_a_row) >= self._failures and not self.is_open:
+            recent = [*(t for t in self._recent_failures if t > now - self._window), now]
+            self._recent_failures = recent[-self._max_failures :]
+            if len(self._recent_failures) >= self._max_failures and not self.is_open:
                 self.is_open = True
                 self.opened += 1
 
     def record_success(self, probe: bool = False) -> None:
-        """A call was answered. Only a probe's closes the breaker: what was on its way when it opened says nothing."""
-        if not self._in_a_row and not self.error:
+        """Records a call that the remote answered.
+
+        Only a probe closes an open breaker: other calls may have been sent before it opened.
+        """
+        if not self._recent_failures and not self.error:
             return
         with self._lock:
             if probe:
                 self.is_open = False
             if not self.is_open:
-                self._in_a_row.clear()
+                self._recent_failures.clear()
                 self.error = ""
 
 
@@ -70,7 +85,7 @@ _breakers: weakref.WeakSet[CircuitBreaker] = weakref.WeakSet()
 
 def _after_in_child() -> None:
     for breaker in list(_breakers):
-        breaker._lock = threading.Lock()  # who held the old one does not exist here
+        breaker._lock = threading.Lock()  # the thread that held the old one does not exist here
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,6 +1,6 @@
-"""How every store holds a value or a log's record, and for how long. Knows no database.
+"""The stored form of values and log records, and the limits that all stores share.
 
-A stored value is one byte that says how it is packed (`R` raw, `Z` zstd), then the value.
+The stored form is one byte that names the encoding (`R` raw, `Z` zstd), followed by the value.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
     import zstandard
 
 DAY = 86_400.0
-DEFAULT_TTL = 7 * DAY  # an agent's conversation is picked up again within a week or not at all
+DEFAULT_TTL = 7 * DAY  # a conversation with an agent is resumed within a week or not at all
 MAX_KEY = 200  # characters
+#: The longest time, in seconds, after which a repeated use renews a TTL again.
 RENEW_SECONDS = 60.0
-#: Seconds after a log's last use in which the size limit does not take it: its agent is at work, and a session that
-#: loses its state is worse off than one that loses an original.
+#: A log is not evicted for this many seconds after its last use: its agent is probably still working, and losing the
+#: state of a session is worse than losing an original.
 LOG_IN_USE = 3_600.0
-#: A tombstone (the memory that a key existed) outlives its value by this many TTLs ...
+#: A tombstone (the record that a key existed) outlives its value by this many TTLs.
 TOMBSTONE_TTLS = 4
-#: ... and only this many are kept, the youngest, so that a busy store does not fill up with them.
+#: Only this many tombstones are kept, the newest, so that they do not fill a busy store.
 MAX_TOMBSTONES = 100_000
 
 _RAW, _ZSTD = b"R", b"Z"
-_MIN_PACK = 512  # bytes; below it zstd saves next to nothing
+_MIN_ZSTD_BYTES = 512  # zstd saves next to nothing on shorter values
 
 
 class _Codecs(threading.local):
-    """zstd contexts are expensive to build and must not be shared between threads."""
+    """The zstd contexts of one thread: they are expensive to build and must not be shared between threads."""
 
     def __init__(self) -> None:
         import zstandard  # costs 15 ms to import, and many runs store nothing
@@ -44,7 +45,7 @@ class _Codecs(threading.local):
 _codecs: _Codecs | None = None
 
 
-def _local() -> _Codecs:
+def _thread_codecs() -> _Codecs:
     global _codecs
     if _codecs is None:
         _codecs = _Codecs()
@@ -52,29 +53,41 @@ def _local() -> _Codecs:
 
 
 def compress(value: bytes) -> bytes:
-    """The stored form of a value: zstd level 3 from 512 bytes on, where that is smaller."""
-    if len(value) >= _MIN_PACK:
-        packed = _local().compressor.compress(value)
+    """Returns the stored form of a value: zstd level 3 for values of 512 bytes or more, if that is smaller."""
+    if len(value) >= _MIN_ZSTD_BYTES:
+        packed = _thread_codecs().compressor.compress(value)
         if len(packed) < len(value):
             return _ZSTD + packed
     return _RAW + value
 
 
 def decompress(stored: bytes, key: str) -> bytes:
-    """The value again. `StoreError` if the stored form is damaged; `key` is for the message."""
+    """Returns the value of a stored form.
+
+    Args:
+        stored: What `compress` returned.
+        key: The key of the value, for the error message.
+
+    Raises:
+        StoreError: If the stored form is damaged.
+    """
     if stored[:1] == _RAW:
         return stored[1:]
-    codecs = _local()
+    codecs = _thread_codecs()
     if stored[:1] == _ZSTD:
         try:
             return codecs.decompressor.decompress(memoryview(stored)[1:])
         except codecs.error as exc:
             raise StoreError(f"the stored value of {key!r} is damaged ({exc})") from exc
-    raise StoreError(f"the stored value of {key!r} is damaged (unknown packing)")
+    raise StoreError(f"the stored value of {key!r} is damaged (unknown encoding)")
 
 
 def validate_items(items: Mapping[str, bytes]) -> None:
-    """`StoreError` for a key that is too long or a value that is not bytes: nothing of the put is stored then."""
+    """Checks the items of a put before any of them is stored.
+
+    Raises:
+        StoreError: If a key is too long or a value is not bytes.
+    """
     for key, value in items.items():
         _check_key(key, "store key")
         if not isinstance(value, bytes):
@@ -82,8 +95,12 @@ def validate_items(items: Mapping[str, bytes]) -> None:
 
 
 def compress_log(name: str, records: Sequence[bytes]) -> list[bytes]:
-    """The stored forms of a log's records. `StoreError` for a name that is too long or a record that is not bytes."""
-    _check_key(name, "log's name")
+    """Returns the stored forms of log records.
+
+    Raises:
+        StoreError: If the name is too long or a record is not bytes.
+    """
+    _check_key(name, "log name")
     for record in records:
         if not isinstance(record, bytes):
             raise StoreError(f"a record of the log {name!r} is {type(record).__name__}, not bytes")
@@ -92,24 +109,30 @@ def compress_log(name: str, records: Sequence[bytes]) -> list[bytes]:
 
 def _check_key(key: str, what: str) -> None:
     if not isinstance(key, str) or len(key) > MAX_KEY:
-        raise StoreError(f"a {what} is a string of at most {MAX_KEY} characters, not {key!r:.80}")
+        raise StoreError(f"a {what} must be a string of at most {MAX_KEY} characters, not {key!r:.80}")
 
 
 def validate_limits(ttl: float, limit: int) -> None:
-    """`StoreError` unless both are positive."""
+    """Raises StoreError unless both numbers are positive."""
     if not ttl > 0:
-        raise StoreError(f"a store's TTL is a positive number of seconds, not {ttl!r}")
+        raise StoreError(f"the TTL of a store must be a positive number of seconds, not {ttl!r}")
     if not limit > 0:
-        raise StoreError(f"a store's size limit is a positive number of bytes, not {limit!r}")
+        raise StoreError(f"the size limit of a store must be a positive number of bytes, not {limit!r}")
 
 
 def collision_error(key: str) -> StoreError:
+    """Returns the error of a put that would overwrite a value."""
     return StoreError(f"key {key!r} already holds other bytes: a stored original is never overwritten")
 
 
 def too_large_error(need: int, limit: int) -> StoreError:
-    """`need`: the bytes of what was to be stored, and of the logs that may not go for it."""
+    """Returns the error of a call that does not fit into the store.
+
+    Args:
+        need: The bytes of the new items and of the logs that must not be evicted for them.
+        limit: The size limit of the store in bytes.
+    """
     return StoreError(
-        f"what this one call stores and the sessions in use take {need:,} bytes, more than the store's limit of "
-        f"{limit:,}: open the store with a larger `limit`"
+        f"the new items and the sessions in use take {need:,} bytes, which is over the store's limit of {limit:,}: "
+        "open the store with a larger `limit`"
     )

@@ -1,4 +1,4 @@
-"""A store in this process's memory: fast, and gone with the process. Touches no file."""
+"""A store in the memory of this process: fast, and lost when the process ends."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from compressor.storage import codec
 from compressor.storage.base import StoreStats
 from compressor.storage.codec import compress_log
 
-LIMIT = 64 * 2**20  # bytes; a long conversation's originals, without being noticed in a service's memory
+LIMIT = 64 * 2**20  # bytes; holds the originals of a long conversation and is small beside a service
 
 
 @dataclass(slots=True)
 class _Value:
-    stored: bytes  # as packed
-    used: float
+    stored: bytes  # the stored form
+    used: float  # the time of the last use
 
     @property
     def size(self) -> int:
@@ -32,7 +32,7 @@ class _Value:
 @dataclass(slots=True)
 class _Log:
     first: int  # the number of records[0]
-    records: list[bytes]  # as packed
+    records: list[bytes]  # in their stored form
     size: int
     used: float
 
@@ -41,15 +41,17 @@ class _Log:
         return self.first + len(self.records) - 1
 
 
-_Held = TypeVar("_Held", _Value, _Log)
+_Entry = TypeVar("_Entry", _Value, _Log)
 
 
 class MemoryStore:
-    """Values and logs in dicts, least recently used first.
+    """Stores values and logs in dicts. A forked child has a copy of what was stored at the fork.
 
-    `ttl` seconds after its last put or get a value expires, a log after its last append or read. When more than
-    `limit` bytes (as stored, that is compressed) are held, the least recently used values go; when there are none left
-    the logs that nobody used for an hour. Child processes see a copy of what was there at the fork.
+    Args:
+        ttl: The seconds after the last use (a put, get, append or read) at which a value or log expires.
+        limit: The largest size in bytes, in stored (compressed) form. Above it the least recently used values are
+            evicted first, then logs that nobody used for an hour.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -64,30 +66,31 @@ class MemoryStore:
         _stores.add(self)
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `BlobStore.put`. `StoreError` also when the items alone exceed the limit; nothing is stored then."""
+        """See `BlobStore.put`. Also raises StoreError, with nothing stored, if the items alone exceed the limit."""
         codec.validate_items(items)
         with self._lock:
-            now = self._sweep()
-            packed = self._pack(items)
-            self._make_room(packed, 0, 0, now)
+            now = self._purge_expired()
+            packed = self._compress(items)
+            self._evict(packed, 0, now)
             self._put(packed, now)
 
     def get(self, key: str) -> bytes:
+        """See `BlobStore.get`."""
         with self._lock:
-            held = self._values.use(key, self._sweep())
-        return codec.decompress(held.stored, key)
+            value = self._values.use(key, self._purge_expired())
+        return codec.decompress(value.stored, key)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `BatchStore.get_many`."""
         with self._lock:
-            now = self._sweep()
-            held = {key: self._values.use(key, now).stored for key in keys if key in self._values.live}
-        return {key: codec.decompress(stored, key) for key, stored in held.items()}
+            now = self._purge_expired()
+            found = {key: self._values.use(key, now).stored for key in keys if key in self._values.live}
+        return {key: codec.decompress(stored, key) for key, stored in found.items()}
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
         """See `AppendLog.read_log`."""
         with self._lock:
-            now = self._sweep()
+            now = self._purge_expired()
             log = self._logs.live.get(name)
             if log is not None and log.last < after:
                 raise ExpiredRefError(name)
@@ -105,23 +108,24 @@ class MemoryStore:
         truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """See `AppendLog.append_log`. `StoreError` also when there is no room; nothing is written then."""
+        """See `AppendLog.append_log`. Also raises StoreError, with nothing written, if it does not fit the limit."""
         return self._append(name, expected_last, compress_log(name, records), truncate_before, values or {})
 
     def drop_log(self, name: str) -> None:
         """See `AppendLog.drop_log`."""
         with self._lock:
-            now = self._sweep()
+            now = self._purge_expired()
             if name in self._logs.live:
                 self._logs.tombstone(name, now)
 
     def stats(self) -> StoreStats:
+        """See `BlobStore.stats`."""
         with self._lock:
-            self._sweep()
+            self._purge_expired()
             return StoreStats(len(self._values.live), self._size, self._limit, "memory", len(self._logs.live))
 
     def close(self) -> None:
-        """Forgets everything. Using the store afterwards is a `StoreError`."""
+        """Drops everything. A closed store raises StoreError."""
         with self._lock:
             self._closed = True
             self._values, self._logs = _LruWithTombstones(), _LruWithTombstones()
@@ -130,65 +134,67 @@ class MemoryStore:
     def _size(self) -> int:
         return self._values.size + self._logs.size
 
-    def _append(self, name: str, at: int, packed: list[bytes], fresh: bool, items: Mapping[str, bytes]) -> bool:
+    def _append(
+        self, name: str, expected_last: int, packed: list[bytes], truncate: bool, items: Mapping[str, bytes]
+    ) -> bool:
         codec.validate_items(items)
         with self._lock:
-            now = self._sweep()
+            now = self._purge_expired()
             log = self._logs.live.get(name)
-            if at != (0 if log is None else log.last):
+            if expected_last != (0 if log is None else log.last):
                 return False
-            new = self._pack(items)
-            less = log.size if log is not None and fresh else 0
-            more = sum(map(len, packed))
-            self._make_room(new, more, less, now, name)
+            new = self._compress(items)
+            freed = log.size if log is not None and truncate else 0
+            added = sum(map(len, packed))
+            self._evict(new, added - freed, now, name)
             self._put(new, now)
             if log is not None or packed:
-                kept = [] if log is None or fresh else log.records
-                first = at + 1 if log is None or fresh else log.first
-                size = (0 if log is None else log.size) - less + more
-                kept.extend(packed)  # in place: an append costs the same however long the log is
-                self._logs.put(name, _Log(first, kept, size, now))
+                records = [] if log is None or truncate else log.records
+                first = expected_last + 1 if log is None or truncate else log.first
+                size = (0 if log is None else log.size) - freed + added
+                records.extend(packed)  # in place, so that the cost does not grow with the log
+                self._logs.put(name, _Log(first, records, size, now))
         return True
 
-    def _pack(self, items: Mapping[str, bytes]) -> dict[str, bytes]:
-        """The items' stored forms. `StoreError` where a key holds other bytes."""
+    def _compress(self, items: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Returns the stored forms of the items; raises StoreError if a key holds other bytes."""
         packed: dict[str, bytes] = {}
         for key, value in items.items():
-            held = self._values.live.get(key)
-            if held is None:
+            current = self._values.live.get(key)
+            if current is None:
                 packed[key] = codec.compress(value)
-            elif codec.decompress(held.stored, key) != value:
+            elif codec.decompress(current.stored, key) != value:
                 raise codec.collision_error(key)
             else:
-                packed[key] = held.stored
+                packed[key] = current.stored
         return packed
 
     def _put(self, packed: Mapping[str, bytes], now: float) -> None:
         for key, stored in packed.items():
             self._values.put(key, _Value(stored, now))
 
-    def _make_room(
-        self, packed: Mapping[str, bytes], more: int, less: int, now: float, name: str | None = None
-    ) -> None:
-        """Buries what has to go for these values, and for `more` bytes of the log `name` in place of `less`: values
-        first. `StoreError`, with nothing buried, where that is not enough."""
+    def _evict(self, packed: Mapping[str, bytes], log_growth: int, now: float, name: str | None = None) -> None:
+        """Evicts what is needed to store these values and to let the log `name` grow: values first, then idle logs.
+
+        Raises StoreError, with nothing evicted, if that does not free enough.
+        """
         live = self._values.live
-        excess = self._size + sum(len(s) for key, s in packed.items() if key not in live) + more - less - self._limit
+        excess = self._size + sum(len(s) for key, s in packed.items() if key not in live) + log_growth - self._limit
         if excess <= 0:
             return
-        going = [key for key in live if key not in packed]
+        evictable = [key for key in live if key not in packed]
         idle = [n for n, log in self._logs.live.items() if n != name and log.used < now - codec.LOG_IN_USE]
-        free = sum(live[key].size for key in going) + sum(self._logs.live[n].size for n in idle)
+        free = sum(live[key].size for key in evictable) + sum(self._logs.live[n].size for n in idle)
         if excess > free:
             raise codec.too_large_error(self._limit + excess - free, self._limit)
-        for shelf, names in ((self._values, going), (self._logs, idle)):
+        for entries, names in ((self._values, evictable), (self._logs, idle)):
             for each in names:
                 if excess <= 0:
                     return
-                excess -= shelf.tombstone(each, now)
+                excess -= entries.tombstone(each, now)
 
-    def _sweep(self) -> float:
-        """Buries what has expired, forgets old tombstones; returns the time."""
+    def _purge_expired(self) -> float:
+        """Replaces expired entries by tombstones, drops old tombstones, and returns the time."""
         if self._closed:
             raise StoreError("this store has been closed")
         now = self._clock()
@@ -197,44 +203,51 @@ class MemoryStore:
         return now
 
 
-class _LruWithTombstones(Generic[_Held]):
-    """Things by name and tombstones of those that went, both least recently used first. Knows no limit."""
+class _LruWithTombstones(Generic[_Entry]):
+    """Entries by name and the tombstones of removed ones, both in the order of last use.
+
+    This is not `compressor.caches.LruCache`: the store reads the entries in their order to expire them, and decides
+    itself which ones a limit evicts.
+    """
 
     def __init__(self) -> None:
-        self.live: OrderedDict[str, _Held] = OrderedDict()
-        self.gone: OrderedDict[str, float] = OrderedDict()  # name -> when it went
+        self.live: OrderedDict[str, _Entry] = OrderedDict()
+        self.tombstones: OrderedDict[str, float] = OrderedDict()  # name -> when the entry was removed
         self.size = 0
 
-    def put(self, name: str, held: _Held) -> None:
-        """In the place of what is there."""
-        self.size += held.size - (self.live[name].size if name in self.live else 0)
-        self.gone.pop(name, None)
-        self.live[name] = held
+    def put(self, name: str, entry: _Entry) -> None:
+        """Stores an entry, in place of a former one of this name."""
+        self.size += entry.size - (self.live[name].size if name in self.live else 0)
+        self.tombstones.pop(name, None)
+        self.live[name] = entry
         self.live.move_to_end(name)
 
-    def use(self, name: str, now: float) -> _Held:
-        """`UnknownRefError`, `ExpiredRefError`."""
-        held = self.live.get(name)
-        if held is None:
-            raise ExpiredRefError(name) if name in self.gone else UnknownRefError(name)
-        held.used = now
+    def use(self, name: str, now: float) -> _Entry:
+        """Returns an entry and notes its use; raises UnknownRefError or ExpiredRefError if there is none."""
+        entry = self.live.get(name)
+        if entry is None:
+            raise ExpiredRefError(name) if name in self.tombstones else UnknownRefError(name)
+        entry.used = now
         self.live.move_to_end(name)
-        return held
+        return entry
 
     def tombstone(self, name: str, now: float) -> int:
-        """Leaves a tombstone; returns the bytes freed."""
-        held = self.live.pop(name)
-        self.size -= held.size
-        self.gone[name] = now
-        self.gone.move_to_end(name)
-        return held.size
+        """Replaces an entry by a tombstone; returns the bytes that this frees."""
+        entry = self.live.pop(name)
+        self.size -= entry.size
+        self.tombstones[name] = now
+        self.tombstones.move_to_end(name)
+        return entry.size
 
     def purge_expired(self, now: float, ttl: float) -> None:
+        """Replaces expired entries by tombstones, and drops old or surplus tombstones."""
         while self.live and next(iter(self.live.values())).used < now - ttl:
             self.tombstone(next(iter(self.live)), now)
-        forget = now - codec.TOMBSTONE_TTLS * ttl
-        while self.gone and (len(self.gone) > codec.MAX_TOMBSTONES or next(iter(self.gone.values())) < forget):
-            self.gone.popitem(last=False)
+        oldest = now - codec.TOMBSTONE_TTLS * ttl
+        while self.tombstones and (
+            len(self.tombstones) > codec.MAX_TOMBSTONES or next(iter(self.tombstones.values())) < oldest
+        ):
+            self.tombstones.popitem(last=False)
 
 
 _stores: weakref.WeakSet[MemoryStore] = weakref.WeakSet()
@@ -242,7 +255,7 @@ _forking: list[MemoryStore] = []
 
 
 def _before_fork() -> None:
-    """Another thread may be at work: what it holds is whole in the child, and the lock is free there."""
+    """Takes all locks, so that no other thread is in the middle of a change when the child gets its copy."""
     for store in list(_stores):
         store._lock.acquire()
         _forking.append(store)

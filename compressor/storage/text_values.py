@@ -1,4 +1,4 @@
-"""Texts in a store of bytes: the one place that says how a text, lone surrogates included, is written and read."""
+"""Writes and reads texts in a store of bytes, lone surrogates included."""
 
 from __future__ import annotations
 
@@ -13,5 +13,9 @@ def put_texts(store: BlobStore, texts: Mapping[str, str]) -> None:
 
 
 def get_text(store: BlobStore, key: str) -> str:
-    """The exact text. UnknownRefError or ExpiredRefError as `BlobStore.get`."""
+    """Returns the exact text.
+
+    Raises:
+        RefError: As `BlobStore.get`: UnknownRefError or ExpiredRefError.
+    """
     return store.get(key).decode("utf-8", "surrogatepass")

@@ -13,7 +13,7 @@ from compressor.storage.redis.store import RedisStore
 #: Stores that have a size limit of their own.
 LOCAL = ("memory", "sqlite")
 #: In a Redis server, in a cluster, and with a guard in front.
-REMOTE = ("redis", "cluster", "guarded")
+REMOTE = ("redis", "cluster", "resilient")
 KINDS = (*LOCAL, *REMOTE)
 #: Seconds of grace on TTLs in Redis, whose own clock goes on while a test sets its own. Less than any step of a test.
 GRACE = 0.3
@@ -53,7 +53,7 @@ def make_store(kind: str, folder: Path, ttl: float = 7 * 86_400.0, **options: An
     ttl += GRACE if ttl > GRACE else 0
     # A busy machine is no test of timeouts.
     store = RedisStore(shared_server(cluster=kind == "cluster").url, ttl=ttl, timeout=10.0, connect_timeout=5.0)
-    if kind != "guarded":
+    if kind != "resilient":
         return store
     timed: dict[str, Any] = {"ttl": ttl, **options}
     return ResilientStore(store, MemoryStore(**timed), **timed)

@@ -1,1 +1,1 @@
-"""The shared store: Redis, alone, clustered or behind Sentinel."""
+"""The store in Redis, which several machines share: one server, Redis Cluster or Sentinel."""

@@ -1,63 +1,63 @@
-"""The Redis store's Lua scripts. Each runs as one step: all of it or nothing, and nothing else in between.
+"""The Lua scripts of the Redis store. Each runs as one atomic step.
 
-What is refused is refused at the first write, so a server that is full (`maxmemory`) or read-only has written nothing
-of a script; a full one does not refuse a `fresh` append without values, which begins by making room. All times are
-milliseconds. Every script may be run twice with the same effect as once.
+A script that is refused is refused at its first write, so a server that is full (`maxmemory`) or read-only has written
+nothing of it. The exception is an append with `truncate_before` and without values: a full server accepts it, because
+it begins by freeing memory. All times are milliseconds. Every script has the same effect if it is run twice.
 
-PUT writes values that share a server.
+PUT writes values that are on one server.
 
 | KEYS            |                                    | ARGV      |                                              |
 |-----------------|------------------------------------|-----------|----------------------------------------------|
 | 2i - 1          | value i (string)                   | 1         | TTL of a value                               |
 | 2i              | its tombstone (string)             | 2         | TTL of a tombstone                           |
-|                 |                                    | 2 + i     | value i, packed                              |
+|                 |                                    | 2 + i     | value i in its stored form                   |
 
-    {1}                         written, or renewed where it was there
+    {1}                         written; the TTL of values that were already there is renewed
     {2, i, stored, j, ...}      nothing is written: values i, j, ... are there in another stored form
 
-APPEND writes records if the log's last number is `at`, and with them values (none in Redis Cluster: other slots).
+APPEND writes records if the last number of the log is `expected_last`, and values with them (none in Redis Cluster,
+where they have other slots).
 
 | KEYS            |                                    | ARGV      |                                              |
 |-----------------|------------------------------------|-----------|----------------------------------------------|
 | 1               | the log (list)                     | 1, 2      | as PUT                                       |
-| 2               | its tombstone (string)             | 3         | `at`                                         |
-| 2i + 1, 2i + 2  | value i and its tombstone          | 4         | "1": what the log held before goes           |
-|                 |                                    | 5         | "1": this call was sent before, and its      |
-|                 |                                    |           | answer was lost                              |
-|                 |                                    | 6         | bytes of the records, without their marks    |
+| 2               | its tombstone (string)             | 3         | `expected_last`                              |
+| 2i + 1, 2i + 2  | value i and its tombstone          | 4         | "1": older records are removed               |
+|                 |                                    | 5         | "1": this call may have been sent before,    |
+|                 |                                    |           | and its answer was lost                      |
+|                 |                                    | 6         | bytes of the records, without their call IDs |
 |                 |                                    | 7         | n, the number of records                     |
-|                 |                                    | 8 ... 7+n | the records: 8 bytes that mark the call, then|
-|                 |                                    |           | the record, packed                           |
-|                 |                                    | 7 + n + i | value i, packed                              |
+|                 |                                    | 8 ... 7+n | the records: 8 bytes of call ID, then the    |
+|                 |                                    |           | stored form of the record                    |
+|                 |                                    | 7 + n + i | value i in its stored form                   |
 
-    {1}                         written (also: by the same call when it was sent before)
-    {0}                         nothing is written: the log's last number is another
+    {1}                         written, now or when the same call was sent before
+    {0}                         nothing is written: the last number of the log is another
     {2, i, stored, j, ...}      as PUT
-    {3}                         sent before, and whether it was written then can no longer be told
+    {3}                         the call was sent before; whether it was written then is no longer known
 
-READ gives a log's records.
+READ returns the records of a log.
 
 | KEYS            |                                    | ARGV      |                                              |
 |-----------------|------------------------------------|-----------|----------------------------------------------|
 | 1               | the log (list)                     | 1, 2      | as PUT                                       |
-| 2               | its tombstone (string)             | 3         | the TTL is renewed where less than this is   |
-|                 |                                    |           | left                                         |
+| 2               | its tombstone (string)             | 3         | the TTL is renewed if less than this is left |
 |                 |                                    | 4         | `after`                                      |
 
     0                           there never was such a log
-    1                           it is gone, or does not reach `after`
-    {n, {record, ...}}          the records from number n on, with their marks
+    1                           the log has expired or was dropped, or does not reach `after`
+    {n, {record, ...}}          the records from number n on, with their call IDs
 
-DROP removes a log: KEYS as READ, ARGV 1 the TTL of the tombstone; the answer is the number of logs removed.
+DROP removes a log. KEYS are those of READ, ARGV 1 is the TTL of the tombstone. The answer is 1 if there was a log.
 
-LEASE takes a lease, RELEASE ends it: KEYS 1 is the lease (string), ARGV 1 the token, and of LEASE ARGV 2 its TTL. The
-answer is 1 if the lease is this token's now, or was, and 0 if it is another's or nobody's.
+LEASE takes a lease and RELEASE ends it. KEYS 1 is the lease (string), ARGV 1 the token; ARGV 2 of LEASE is its TTL. The
+answer is 1 if the lease now belongs, or belonged, to this token, and 0 if it belongs to another or to nobody.
 
-A user who may not do everything needs EVAL, EVALSHA, GET, SET, EXISTS, PEXPIRE, PTTL, DEL, LINDEX, LLEN, LRANGE, LSET
-and RPUSH on the store's keys; STRLEN, SCAN and INFO for its stats.
+A restricted user needs EVAL, EVALSHA, GET, SET, EXISTS, PEXPIRE, PTTL, DEL, LINDEX, LLEN, LRANGE, LSET and RPUSH on the
+keys of the store, and STRLEN, SCAN and INFO for its stats.
 
-A log is one list, so that eviction takes it whole: first its head, "F S" (F the number of the first record that is
-there, S the bytes of the records), then the records.
+A log is one list, so that Redis evicts all of it or nothing: first its head, "F S" (F is the number of the first record
+in it, S the bytes of the records), then the records.
 """
 
 from __future__ import annotations
@@ -96,7 +96,12 @@ end
 
 
 class LuaScript:
-    """A script's text and the name that the server knows it by."""
+    """A Lua script.
+
+    Attributes:
+        text: The source of the script.
+        sha: The SHA-1 of the source, by which the server knows the script.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -117,12 +122,12 @@ APPEND = LuaScript(
     _HEAD
     + _VALUES
     + """
-local log, at, n = KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[7])
+local log, expected, n = KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[7])
 local first, size, last = head(log)
-if at ~= last then
-  if ARGV[5] == '1' and n > 0 and last > at then
-    if at + 1 < first then return {3} end
-    if redis.call('LINDEX', log, at + 2 - first) == ARGV[8] then return {1} end
+if expected ~= last then
+  if ARGV[5] == '1' and n > 0 and last > expected then
+    if expected + 1 < first then return {3} end
+    if redis.call('LINDEX', log, expected + 2 - first) == ARGV[8] then return {1} end
   end
   return {0}
 end
@@ -132,7 +137,7 @@ if #found > 1 then return found end
 write(2, values, 7 + n)
 if last == 0 and n == 0 then return {1} end
 if last == 0 or ARGV[4] == '1' then
-  first, size = at + 1, 0
+  first, size = expected + 1, 0
   redis.call('DEL', log)
   redis.call('RPUSH', log, '')
 end
@@ -144,7 +149,7 @@ return {1}
 """
 )
 
-# Renewing may fail (a replica, a full disk) without keeping the records from the caller.
+# Renewing the TTL may fail (a replica, a full disk); the caller gets the records all the same.
 READ = LuaScript(
     _HEAD
     + """
@@ -161,7 +166,7 @@ return {start, redis.call('LRANGE', log, start - first + 1, -1)}
 """
 )
 
-# Sent twice, because the first answer was lost, it finds its own token.
+# If it is sent again because the first answer was lost, it finds its own token.
 LEASE = LuaScript(
     """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
@@ -179,8 +184,8 @@ return 0
 
 DROP = LuaScript(
     """
-local gone = redis.call('DEL', KEYS[1])
-if gone == 1 then redis.call('SET', KEYS[2], '', 'PX', ARGV[1]) end
-return gone
+local removed = redis.call('DEL', KEYS[1])
+if removed == 1 then redis.call('SET', KEYS[2], '', 'PX', ARGV[1]) end
+return removed
 """
 )

@@ -1,22 +1,21 @@
-"""A store in Redis (or Valkey): shared between machines. One server, Sentinel, or Redis Cluster.
+"""A store in Redis (or Valkey), which several machines share: one server, Sentinel, or Redis Cluster.
 
-redis_keys.py says how things are called, redis_scripts.py what is one step. What a call has written when it returns is
-as safe as the server keeps it: with `appendonly yes` and `appendfsync always` it survives the server's end; with
-`everysec` the last two seconds may not, even of a server that was only killed; with neither nothing does. A failover to
-a replica may lose the last writes too. What is lost of a log is lost from its end, whole calls at a time. How much fits
-is the server's affair (`maxmemory`): what it evicts is an `ExpiredRefError` while its tombstone is there, an `UnknownRefError`
-after that, and where it does not evict a write is a `StoreError` that says so. Tombstones are as many as there are keys
-in 5 TTLs, some 100 bytes each.
+keys.py names the keys, lua_scripts.py has the atomic steps. A write is as durable as the server makes it: with
+`appendonly yes` and `appendfsync always` it survives the end of the server; with `everysec` the last two seconds may be
+lost, even if the server was only killed; with neither, nothing survives. A failover to a replica may lose the last
+writes too. A log always loses whole calls from its end. The size limit is that of the server (`maxmemory`): reading an
+evicted value raises ExpiredRefError while its tombstone exists, UnknownRefError after that; if the server does not
+evict, a write raises StoreFullError. There is one tombstone, of some 100 bytes, for each key of the last 5 TTLs.
 
-On one server a call is one step: all its values, and a log's records with them, or nothing. In Redis Cluster a step
-ends at a hash slot. A log and what is known of it share one, so compare-and-set is what it is elsewhere; of values,
-each has its own. There a `put` first compares all its values and then writes them, and an append first looks at the
-log's last number, then writes the values, and the records last. So no record that was acknowledged refers to a value
-that was not written; what can happen is that values stay, until their TTL, of a call that was overtaken, cut off or
-refused half way.
+On one server, a call is one atomic step: all its values, and the records of a log with them, or nothing. In Redis
+Cluster a step ends at a hash slot. A log and its tombstone share a slot, so compare-and-append works as elsewhere, but
+each value has a slot of its own. There, a `put` first compares all its values and then writes them; an append first
+checks the last number of the log, then writes the values, and writes the records last. So an acknowledged record never
+refers to a value that was not written. The values of a call that lost a race, broke off or was refused half way may
+stay until their TTL ends.
 
-Times are the server's. A call that broke off because the connection did is sent again (see `RedisClient`); an append knows
-by its mark whether it had been written. After a timeout nobody can know: read the log.
+All times are those of the server. A call whose connection broke is sent again (see `RedisClient`); the call ID in front
+of each record tells an append whether it was already written. After a timeout nobody can know: read the log.
 """
 
 from __future__ import annotations
@@ -30,29 +29,39 @@ from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import codec
 from compressor.storage.base import StoreStats
 from compressor.storage.codec import compress_log
-from compressor.storage.redis import lua_scripts
-from compressor.storage.redis import responses as replies
+from compressor.storage.redis import lua_scripts, responses
 from compressor.storage.redis.client import RedisClient
 from compressor.storage.redis.keys import RedisKeys
 
 CONNECT_TIMEOUT, TIMEOUT = 0.5, 1.0  # seconds
 RETRIES = 2
-_MARK = 8  # bytes in front of a record that say which call wrote it
+_CALL_ID_BYTES = 8  # in front of each record; they identify the call that wrote it
 _CHUNK = 500  # keys in one round trip
-_TURNS = 10  # times a write is done again because other writers were in between
-_LONGEST = 2**62  # ms; Redis counts in 64 bits
+_MAX_ATTEMPTS = 10  # of a write that other writers interfere with
+_MAX_TTL_MS = 2**62  # Redis counts in 64 bits
 
 
 class RedisStore:
-    """Values and logs under `prefix` and `tenant` in the Redis at `url`. Connects on first use.
+    """Stores values and logs in Redis. Connects on first use.
 
-    url: redis://[[user]:password@]host[:port][/db], rediss:// (TLS), unix://path, redis+sentinel://host[:port],.../service[/db]
-    and redis+cluster://host[:port],...; the latter two with rediss+ for TLS too. Options of redis-py (`?ssl_ca_certs=`)
-    go behind the first three; `ssl_...` behind all, `sentinel_username` and `sentinel_password` where that applies.
-    `ttl` seconds after its last put or get a value expires, a log after its last append or read (uses are noted at a
-    grain of `ttl`/100, at most a minute). `connect_timeout` and `timeout`: seconds for connecting (the look-up of the
-    host's name is the system's affair) and for each answer; what takes longer is a `StoreError`.
     One object may be used from any thread, and before and after a fork.
+
+    Args:
+        url: redis://[[user]:password@]host[:port][/db], rediss:// (TLS), unix://path,
+            redis+sentinel://host[:port],.../service[/db] or redis+cluster://host[:port],...; the latter two with
+            rediss+ for TLS too. Options of redis-py (`?ssl_ca_certs=`) may follow the first three forms; `ssl_...`
+            all of them; `sentinel_username` and `sentinel_password` that of Sentinel.
+        tenant: The tenant whose keys these are; "" for the shared ones.
+        prefix: The first part of all keys.
+        ttl: The seconds after the last use (a put, get, append or read) at which a value or log expires. Uses are
+            noted at most every `ttl`/100 or 60 seconds, whichever is shorter.
+        connect_timeout: The seconds to wait for a connection. The system limits the lookup of the host name.
+        timeout: The seconds to wait for each answer.
+        retries: How often a command is sent again after a broken connection.
+
+    Raises:
+        StoreError: If an argument cannot be used.
+        MissingDependencyError: If redis-py is not installed.
     """
 
     def __init__(
@@ -71,45 +80,49 @@ class RedisStore:
         self._prefix, self._keys = prefix, RedisKeys(prefix, tenant)
         self._ttl = max(1, round(ttl * 1000))
         grain = round(min(ttl / 100, codec.RENEW_SECONDS) * 1000)
-        self._stale = self._ttl - grain  # with less than this left, a use is noted
-        self._closed = self._borrows = False
+        self._renew_below = self._ttl - grain  # a use renews the TTL if less than this is left
+        self._closed = self._shares_connections = False
 
     def for_tenant(self, tenant: str) -> RedisStore:
-        """Another tenant's, with this one's settings and over its connections. Closing it closes nothing else."""
+        """Returns the store of another tenant with the same settings and connections; closing it leaves those open."""
         other = copy.copy(self)
         other._keys = RedisKeys(self._prefix, tenant)
-        other._closed, other._borrows = False, True
+        other._closed, other._shares_connections = False, True
         return other
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `BlobStore.put`; the module's text says what that means in Redis Cluster."""
+        """See `BlobStore.put`; the docstring of the module says how it differs in Redis Cluster."""
         codec.validate_items(items)
         self._check_open()
         if self._client.cluster:
-            self._put_apart(items)
+            self._put_across_slots(items)
         elif items:
             self._write(lua_scripts.PUT, items, [], [])
 
     def get(self, key: str) -> bytes:
-        stored, was = self._get([key])[key]
+        """See `BlobStore.get`."""
+        stored, has_tombstone = self._read_values([key])[key]
         if stored is None:
-            raise ExpiredRefError(key) if was else UnknownRefError(key)
+            raise ExpiredRefError(key) if has_tombstone else UnknownRefError(key)
         return codec.decompress(stored, key)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `BatchStore.get_many`."""
-        found = self._get(keys)
+        found = self._read_values(keys)
         return {key: codec.decompress(stored, key) for key, (stored, _) in found.items() if stored is not None}
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
         """See `AppendLog.read_log`."""
         self._check_open()
-        read = self._client.script(lua_scripts.READ, [*self._keys.log(name)], self._ttl, self._was, self._stale, after)
-        answer = self._client.run(lambda client, _: replies.parse_log(read(client)))
+        args = (self._ttl, self._tombstone_ttl, self._renew_below, after)
+        read = self._client.script(lua_scripts.READ, [*self._keys.log(name)], *args)
+        answer = self._client.run(lambda client, _: responses.parse_log(read(client)))
         if isinstance(answer, int):
             raise ExpiredRefError(name) if answer else UnknownRefError(name)
         start, records = answer
-        return [(number, codec.decompress(record[_MARK:], name)) for number, record in enumerate(records, start)]
+        return [
+            (number, codec.decompress(record[_CALL_ID_BYTES:], name)) for number, record in enumerate(records, start)
+        ]
 
     def append_log(
         self,
@@ -120,55 +133,57 @@ class RedisStore:
         truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """See `AppendLog.append_log`; the module's text says what that means in Redis Cluster."""
+        """See `AppendLog.append_log`; the docstring of the module says how it differs in Redis Cluster."""
         return self._append(name, expected_last, compress_log(name, records), truncate_before, values or {})
 
     def drop_log(self, name: str) -> None:
         """See `AppendLog.drop_log`."""
         self._check_open()
-        drop = self._client.script(lua_scripts.DROP, [*self._keys.log(name)], self._was - self._ttl)
-        self._client.run(lambda client, _: replies.parse_dropped(drop(client)))
+        drop = self._client.script(lua_scripts.DROP, [*self._keys.log(name)], self._tombstone_ttl - self._ttl)
+        self._client.run(lambda client, _: responses.parse_dropped(drop(client)))
 
     def lease(self, name: str, seconds: float) -> str | None:
         """See `LeaseStore.lease`."""
         self._check_open()
         token = secrets.token_hex(16)
-        key, left = self._keys.lease(name), max(1, round(seconds * 1000))
-        take = self._client.script(lua_scripts.LEASE, [key], token, left)
-        return token if self._client.run(lambda client, _: replies.parse_bool(take(client))) else None
+        key, ttl = self._keys.lease(name), max(1, round(seconds * 1000))
+        take = self._client.script(lua_scripts.LEASE, [key], token, ttl)
+        return token if self._client.run(lambda client, _: responses.parse_bool(take(client))) else None
 
     def release(self, name: str, token: str) -> None:
         """See `LeaseStore.release`."""
         self._check_open()
         end = self._client.script(lua_scripts.RELEASE, [self._keys.lease(name)], token)
-        self._client.run(lambda client, _: replies.parse_bool(end(client)))
+        self._client.run(lambda client, _: responses.parse_bool(end(client)))
 
     def stats(self) -> StoreStats:
-        """What is there, counted: this goes through all keys of the server, in many small steps. `limit` is the
-        server's `maxmemory` (0: none), for all that it holds."""
+        """See `BlobStore.stats`. Counts all keys of the server, in many small steps.
+
+        `limit` is the `maxmemory` of the server, for everything that it holds.
+        """
         self._check_open()
-        sizes = self._client.run(lambda client, _: replies.value_sizes(client, self._keys.all_values))
-        logs = self._client.run(lambda client, _: replies.log_sizes(client, self._keys.all_logs))
-        limit = self._client.run(lambda client, _: replies.maxmemory(client))
-        return StoreStats(len(sizes), sum(sizes) + sum(logs), limit, self._client.where, len(logs))
+        sizes = self._client.run(lambda client, _: responses.value_sizes(client, self._keys.all_values))
+        logs = self._client.run(lambda client, _: responses.log_sizes(client, self._keys.all_logs))
+        limit = self._client.run(lambda client, _: responses.maxmemory(client))
+        return StoreStats(len(sizes), sum(sizes) + sum(logs), limit, self._client.location, len(logs))
 
     def close(self) -> None:
-        """Closes the connections. Using the store afterwards is a `StoreError`."""
+        """Closes the connections. A closed store raises StoreError."""
         self._closed = True
-        if not self._borrows:
+        if not self._shares_connections:
             self._client.close()
 
     @property
-    def _was(self) -> int:
-        """A tombstone's TTL, from the last use."""
-        return min(_LONGEST, round((1 + codec.TOMBSTONE_TTLS) * self._ttl))
+    def _tombstone_ttl(self) -> int:
+        """The TTL of a tombstone in milliseconds, from the last use on."""
+        return min(_MAX_TTL_MS, round((1 + codec.TOMBSTONE_TTLS) * self._ttl))
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StoreError(f"the store {self._client.where} has been closed")
+            raise StoreError(f"the store {self._client.location} has been closed")
 
-    def _get(self, keys: Sequence[str]) -> dict[str, tuple[bytes | None, bool]]:
-        """For each key its stored form and whether there is a tombstone; renews what is there."""
+    def _read_values(self, keys: Sequence[str]) -> dict[str, tuple[bytes | None, bool]]:
+        """Returns for each key its stored form and whether it has a tombstone; renews the TTL of what is there."""
         self._check_open()
         names = {key: self._keys.value(key) for key in keys}
         out: dict[str, tuple[bytes | None, bool]] = {}
@@ -176,20 +191,20 @@ class RedisStore:
         def read(client: Any, chunk: list[str]) -> None:
             with client.pipeline(transaction=False) as pipe:
                 for key in chunk:
-                    value, was = names[key]
-                    pipe.get(value), pipe.pttl(value), pipe.exists(was)
-                answers = replies.execute(pipe)
+                    value, tombstone = names[key]
+                    pipe.get(value), pipe.pttl(value), pipe.exists(tombstone)
+                answers = responses.execute(pipe)
             stale = []
-            for key, stored, left, was in zip(chunk, answers[::3], answers[1::3], answers[2::3], strict=True):
-                out[key] = replies.parse_text(stored), bool(was)
-                if stored is not None and int(left) < self._stale:
+            for key, stored, ttl, tombstone in zip(chunk, answers[::3], answers[1::3], answers[2::3], strict=True):
+                out[key] = responses.parse_value(stored), bool(tombstone)
+                if stored is not None and int(ttl) < self._renew_below:
                     stale.append(key)
             if stale:
                 with client.pipeline(transaction=False) as pipe:
                     for key in stale:
-                        value, was = names[key]
-                        pipe.pexpire(value, self._ttl), pipe.set(was, b"", px=self._was)
-                    # The bytes are in hand: a full or read-only server must not keep them from the caller.
+                        value, tombstone = names[key]
+                        pipe.pexpire(value, self._ttl), pipe.set(tombstone, b"", px=self._tombstone_ttl)
+                    # The values are read already, so a full or read-only server must not make this call fail.
                     pipe.execute(raise_on_error=False)
 
         unique = list(names)
@@ -198,77 +213,88 @@ class RedisStore:
             self._client.run(lambda client, _, chunk=chunk: read(client, chunk))  # type: ignore[misc]
         return out
 
-    def _append(self, name: str, at: int, packed: list[bytes], fresh: bool, items: Mapping[str, bytes]) -> bool:
+    def _append(
+        self, name: str, expected_last: int, packed: list[bytes], truncate: bool, items: Mapping[str, bytes]
+    ) -> bool:
         codec.validate_items(items)
         self._check_open()
         keys = self._keys.log(name)
         if self._client.cluster and items:
-            if self._client.run(lambda client, _: replies.last_number(client, keys[0])) != at:
+            if self._client.run(lambda client, _: responses.last_number(client, keys[0])) != expected_last:
                 return False
-            self._put_apart(items)
+            self._put_across_slots(items)
             items = {}
-        mark = secrets.token_bytes(_MARK)
+        call_id = secrets.token_bytes(_CALL_ID_BYTES)
         size = sum(map(len, packed))
-        head = [at, int(fresh), 0, size, len(packed), *(mark + record for record in packed)]
+        head = [expected_last, int(truncate), 0, size, len(packed), *(call_id + record for record in packed)]
         return self._write(lua_scripts.APPEND, items, [*keys], head)
 
     def _write(
         self, script: lua_scripts.LuaScript, items: Mapping[str, bytes], keys: list[bytes], head: list[Any]
     ) -> bool:
-        """Runs PUT or APPEND, as often as it takes to learn which values are there in another stored form."""
+        """Runs PUT or APPEND, again if a value is already there in another stored form, which is then used."""
         names = list(items)
         packed = {key: codec.compress(value) for key, value in items.items()}
         all_keys = [*keys, *(each for key in names for each in self._keys.value(key))]
-        for _ in range(_TURNS):
+        for _ in range(_MAX_ATTEMPTS):
 
-            def ask(client: Any, again: bool) -> list[Any]:
+            def write(client: Any, sent_before: bool) -> list[Any]:
                 if head:
-                    head[2] = int(again)
-                args = (self._ttl, self._was, *head, *packed.values())
-                return replies.parse_written(self._client.script(script, all_keys, *args)(client))
+                    head[2] = int(sent_before)
+                args = (self._ttl, self._tombstone_ttl, *head, *packed.values())
+                return responses.parse_written(self._client.script(script, all_keys, *args)(client))
 
-            code, *held = self._client.run(ask)
+            code, *existing = self._client.run(write)
             if code in (0, 1):
                 return bool(code)
             if code == 3:
-                raise StoreError("the connection broke during an append, and others have written since: read the log")
-            for number, stored in zip(held[::2], held[1::2], strict=True):
+                raise StoreError(
+                    "the connection broke during an append, and other writers have appended since, so it is unknown "
+                    "whether this append was written: read the log"
+                )
+            for number, stored in zip(existing[::2], existing[1::2], strict=True):
                 key = names[number - 1]
-                replies.verify_identical(key, items[key], stored)
+                responses.verify_identical(key, items[key], stored)
                 packed[key] = stored
-        raise self._busy()
+        raise self._contention_error()
 
-    def _put_apart(self, items: Mapping[str, bytes]) -> None:
-        """Writes values that are on different servers: compared first, then each in its own step."""
+    def _put_across_slots(self, items: Mapping[str, bytes]) -> None:
+        """Writes values of different slots: compares all of them first, then writes each in a step of its own."""
         packed = {key: codec.compress(value) for key, value in items.items()}
-        left = list(packed)
-        for _ in range(_TURNS):
-            held = self._get(left)
-            for key, (stored, _) in held.items():
+        remaining = list(packed)
+        for _ in range(_MAX_ATTEMPTS):
+            existing = self._read_values(remaining)
+            for key, (stored, _) in existing.items():
                 if stored is not None:
-                    replies.verify_identical(key, items[key], stored)
+                    responses.verify_identical(key, items[key], stored)
             done: set[str] = set()
-            for start in range(0, len(left), _CHUNK):
-                chunk = {key: None if held[key][0] is not None else packed[key] for key in left[start : start + _CHUNK]}
-                done |= self._client.run(lambda client, _, chunk=chunk: self._set(client, chunk))  # type: ignore[misc]
-            # What was written or removed by others since it was compared is compared and written in the next turn.
-            left = [key for key in left if key not in done]
-            if not left:
+            for start in range(0, len(remaining), _CHUNK):
+                keys = remaining[start : start + _CHUNK]
+                chunk = {key: None if existing[key][0] is not None else packed[key] for key in keys}
+                done |= self._client.run(lambda client, _, chunk=chunk: self._write_chunk(client, chunk))  # type: ignore[misc]
+            # Values that others wrote or removed since the comparison are compared and written in the next round.
+            remaining = [key for key in remaining if key not in done]
+            if not remaining:
                 return
-        raise self._busy()
+        raise self._contention_error()
 
-    def _set(self, client: Any, chunk: Mapping[str, bytes | None]) -> set[str]:
-        """Writes values that were not there, renews the others (None); those for which that was so still."""
+    def _write_chunk(self, client: Any, chunk: Mapping[str, bytes | None]) -> set[str]:
+        """Writes the values that were missing and renews the others (None).
+
+        Returns the keys that were still missing, or still there, as `chunk` says.
+        """
         with client.pipeline(transaction=False) as pipe:
             for key, stored in chunk.items():
-                value, was = self._keys.value(key)
-                pipe.set(was, b"", px=self._was)
+                value, tombstone = self._keys.value(key)
+                pipe.set(tombstone, b"", px=self._tombstone_ttl)
                 if stored is None:
                     pipe.pexpire(value, self._ttl)
                 else:
                     pipe.set(value, stored, px=self._ttl, nx=True)
-            answers = replies.execute(pipe)
+            answers = responses.execute(pipe)
         return {key for key, done in zip(chunk, answers[1::2], strict=True) if done}
 
-    def _busy(self) -> StoreError:
-        return StoreError(f"the store {self._client.where} is too busy: {_TURNS} times another writer was in between")
+    def _contention_error(self) -> StoreError:
+        return StoreError(
+            f"the store {self._client.location} is too busy: other writers interfered {_MAX_ATTEMPTS} times; try again"
+        )

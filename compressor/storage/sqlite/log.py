@@ -1,8 +1,8 @@
-"""Logs in the SQLite store's file: what `AppendLog` says, as SQL. Files and transactions are sqlite.py's.
+"""The logs in the file of the SQLite store: the operations of `AppendLog` as SQL, inside the store's transactions.
 
-Two tables. A row of `logs` whose `last` is 0 is a tombstone: it tells an expired log from an unknown one. `records` has
-its numbers in an index below the log's, so that neither an append nor a read touches the records before. Triggers keep
-the totals that the store's values are counted in too.
+There are two tables. A row of `logs` whose `last` is 0 is a tombstone: it tells an expired log from an unknown one.
+`records` has an index on log and number, so neither an append nor a read touches older records. Triggers keep the
+totals, which also count the values of the store.
 """
 
 from __future__ import annotations
@@ -31,21 +31,30 @@ SELECT logs.used, logs.last, records.number, records.record
 FROM logs LEFT JOIN records ON records.log = logs.id AND records.number > ? WHERE logs.name = ? ORDER BY records.number
 """
 _RENEW = "UPDATE logs SET used = ? WHERE name = ? AND last > 0 AND used >= ?"
-# Over a tombstone, an expired log or a live one: which it was, `append` has looked up.
+# Also replaces a tombstone, an expired log or a live one; `append` has looked up which it is.
 _WRITE = """
 INSERT INTO logs (name, used, size, last) VALUES (?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET used = excluded.used, size = excluded.size, last = excluded.last
 """
 _OLDEST = "SELECT id, size FROM logs WHERE last > 0 AND used < ? ORDER BY used, id"
-_BURY = "UPDATE logs SET last = 0, size = 0, used = ? WHERE id = ?"
-_FORGET_OLD = "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE last = 0 AND used < ? ORDER BY used LIMIT 1000)"
-_FORGET_MANY = "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE last = 0 ORDER BY used LIMIT ?)"
-_SWEEP = 8  # logs; one may have thousands of records, and a write should not wait for more
+_TOMBSTONE = "UPDATE logs SET last = 0, size = 0, used = ? WHERE id = ?"
+_DELETE_OLD_TOMBSTONES = (
+    "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE last = 0 AND used < ? ORDER BY used LIMIT 1000)"
+)
+_DELETE_SURPLUS_TOMBSTONES = "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE last = 0 ORDER BY used LIMIT ?)"
+_PURGE_BATCH = 8  # logs; each may have thousands of records, and a write should not wait for many
 
 
 @dataclass(frozen=True, slots=True)
 class PendingAppend:
-    """What `AppendLog.append_log` was given: `name` encoded, `records` packed."""
+    """The arguments of one `AppendLog.append_log`.
+
+    Attributes:
+        name: The encoded name of the log.
+        expected_last: The number that the last record of the log must have.
+        records: The records in their stored form.
+        truncate_before: Whether the older records are removed.
+    """
 
     name: bytes
     expected_last: int
@@ -56,9 +65,22 @@ class PendingAppend:
 def read(
     db: sqlite3.Connection, ref: str, name: bytes, after: int, expired: float
 ) -> tuple[float, list[tuple[int, bytes]]]:
-    """When the log was last used, and its records above `after`, packed. One statement, hence one moment's state.
+    """Reads a log in one statement, and so in a consistent state.
 
-    `ref` is the name for the errors: `UnknownRefError`, `ExpiredRefError`."""
+    Args:
+        db: The connection.
+        ref: The name of the log, for the errors.
+        name: The encoded name.
+        after: The number of the last record that the caller has.
+        expired: Logs that were last used before this time have expired.
+
+    Returns:
+        The time of the last use, and the records after `after` in their stored form, each with its number.
+
+    Raises:
+        UnknownRefError: If there never was such a log.
+        ExpiredRefError: If the log has expired, was dropped, or has fewer than `after` records.
+    """
     rows = db.execute(READ, (after, name)).fetchall()
     if not rows:
         raise UnknownRefError(ref)
@@ -69,21 +91,26 @@ def read(
 
 
 def touch(db: sqlite3.Connection, name: bytes, now: float, expired: float) -> None:
+    """Renews the TTL of a log."""
     db.execute(_RENEW, (now, name, expired))
 
 
 def last_number(db: sqlite3.Connection, name: bytes, expired: float) -> int:
-    """The number of the log's last record; 0 if there is no such log, or no more."""
+    """Returns the number of the last record of a log; 0 if there is no log or it has expired."""
     row = db.execute("SELECT last FROM logs WHERE name = ? AND used >= ?", (name, expired)).fetchone()
     return 0 if row is None else int(row[0])
 
 
 def append(db: sqlite3.Connection, new: PendingAppend, now: float, expired: float) -> bool:
-    """Within a transaction: writes the records. False, with nothing written, if the log's last number is not `at`."""
+    """Writes records within the caller's transaction.
+
+    Returns:
+        False, with nothing written, if the last number of the log is not `expected_last`.
+    """
     row = db.execute("SELECT id, used, size, last FROM logs WHERE name = ?", (new.name,)).fetchone()
     log, used, size, last = row or (None, now, 0, 0)
     if used < expired:
-        last = 0  # nobody has buried it yet
+        last = 0  # no tombstone has replaced it yet
     if last != new.expected_last:
         return False
     end = last + len(new.records)
@@ -100,15 +127,24 @@ def append(db: sqlite3.Connection, new: PendingAppend, now: float, expired: floa
 
 
 def drop(db: sqlite3.Connection, name: bytes, now: float) -> None:
-    """Within a transaction: leaves a tombstone of the log, if it is there."""
+    """Replaces a log by a tombstone, if there is one, within the caller's transaction."""
     row = db.execute("SELECT id FROM logs WHERE name = ? AND last > 0", (name,)).fetchone()
     if row is not None:
-        _bury(db, row[0], now)
+        _tombstone_log(db, row[0], now)
 
 
 def tombstone(db: sqlite3.Connection, before: float, now: float, need: int) -> int:
-    """Within a transaction: buries logs last used before `before`, least recently used first, until that has freed
-    `need` bytes. Returns how many it has freed."""
+    """Replaces logs by tombstones within the caller's transaction, least recently used first, until enough is freed.
+
+    Args:
+        db: The connection.
+        before: Only logs that were last used before this time are removed.
+        now: The time.
+        need: The bytes to free.
+
+    Returns:
+        The bytes that were freed.
+    """
     freed, logs = 0, []
     for log, size in db.execute(_OLDEST, (before,)):
         if freed >= need:
@@ -116,20 +152,20 @@ def tombstone(db: sqlite3.Connection, before: float, now: float, need: int) -> i
         logs.append(log)
         freed += size
     for log in logs:
-        _bury(db, log, now)
+        _tombstone_log(db, log, now)
     return freed
 
 
 def purge_expired(db: sqlite3.Connection, now: float, ttl: float) -> None:
-    """Within a transaction: buries what has expired, a few logs at a time, and forgets old tombstones."""
-    for log, _ in db.execute(f"{_OLDEST} LIMIT {_SWEEP}", (now - ttl,)).fetchall():
-        _bury(db, log, now)
-    db.execute(_FORGET_OLD, (now - codec.TOMBSTONE_TTLS * ttl,))
-    (gone,) = db.execute("SELECT gone_logs FROM totals").fetchone()
-    if gone > codec.MAX_TOMBSTONES:
-        db.execute(_FORGET_MANY, (gone - codec.MAX_TOMBSTONES,))
+    """Replaces a few expired logs by tombstones and deletes old tombstones, within the caller's transaction."""
+    for log, _ in db.execute(f"{_OLDEST} LIMIT {_PURGE_BATCH}", (now - ttl,)).fetchall():
+        _tombstone_log(db, log, now)
+    db.execute(_DELETE_OLD_TOMBSTONES, (now - codec.TOMBSTONE_TTLS * ttl,))
+    (tombstones,) = db.execute("SELECT gone_logs FROM totals").fetchone()
+    if tombstones > codec.MAX_TOMBSTONES:
+        db.execute(_DELETE_SURPLUS_TOMBSTONES, (tombstones - codec.MAX_TOMBSTONES,))
 
 
-def _bury(db: sqlite3.Connection, log: int, now: float) -> None:
+def _tombstone_log(db: sqlite3.Connection, log: int, now: float) -> None:
     db.execute("DELETE FROM records WHERE log = ?", (log,))
-    db.execute(_BURY, (now, log))
+    db.execute(_TOMBSTONE, (now, log))

@@ -1,4 +1,4 @@
-"""The tables in the SQLite store's file, by version, and how a file comes to the newest. Reads and writes no entry."""
+"""The tables in the file of the SQLite store, by version, and the migration of a file to the newest version."""
 
 from __future__ import annotations
 
@@ -23,22 +23,29 @@ _SCHEMA_1 = (
     " size = size - old.size, gone = gone - (old.value IS NULL); END",
     f"PRAGMA application_id = {_APPLICATION}",
 )
-#: What makes each version of the schema from the one before. A process that has the file open goes on with its version,
-#: so a step adds and never takes away.
+#: The statements that make each version of the schema from the one before. A step only adds, because processes that
+#: have the file open go on using their own version.
 _STEPS = (_SCHEMA_1, log.SCHEMA)
 _VERSION = len(_STEPS)  # PRAGMA user_version
 
 
 def prepare(db: sqlite3.Connection, path: str) -> None:
-    """Sets the connection up, and makes the tables or brings them to this version, in one transaction. `StoreError` if
-    the file is another program's or a newer version's."""
-    # One statement, one moment: another process may be making the file right now.
+    """Configures a connection, and creates or migrates the tables in one transaction.
+
+    Args:
+        db: The connection.
+        path: The path of the file, for error messages.
+
+    Raises:
+        StoreError: If the file belongs to another program or to a newer version.
+    """
+    # One statement reads a consistent state, even if another process is creating the file right now.
     version, application, tables = db.execute(
         "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id),"
         " (SELECT count(*) FROM sqlite_master)"
     ).fetchone()
     if application != _APPLICATION and tables:
-        raise StoreError(f"{path} is another program's SQLite file: give the store a file of its own")
+        raise StoreError(f"{path} is the SQLite file of another program: give the store a file of its own")
     if version > _VERSION:
         raise StoreError(
             f"{path} was written by a newer version of agentic-compressor (schema {version}, this one reads "
@@ -48,7 +55,7 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute(f"PRAGMA journal_size_limit = {16 * 2**20}")  # the WAL shrinks again after one large put
     if version < _VERSION:
-        with transaction(db):  # whoever comes second waits here and finds the schema made
+        with transaction(db):  # a second process waits here, and then finds the schema complete
             (version,) = db.execute("PRAGMA user_version").fetchone()
             for step in _STEPS[version:]:
                 for statement in step:
@@ -58,8 +65,10 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """One that writes. Commits, if it is still open then; on any error (KeyboardInterrupt included) nothing is written,
-    and no lock is left behind."""
+    """Runs a block as a write transaction, and commits it if it is still open at the end.
+
+    After any error (KeyboardInterrupt included) nothing is written and no lock is left behind.
+    """
     db.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -1,12 +1,13 @@
-"""A store in one SQLite file: survives restarts, shared by all processes of a user. No server, no network.
+"""A store in one SQLite file: it survives restarts and is shared by all processes of a user, without a server.
 
-One table of values; the logs are in journal.py, and schema.py makes the tables. A row whose `value` is NULL is a
-tombstone: it tells an expired ref from an unknown one. Triggers keep the totals, so that the size limit costs no scan.
-Write transactions are short: values are compared and compressed before one begins, and a transaction that finds it was
-overtaken starts again.
+It uses sqlite3 directly rather than diskcache or SQLAlchemy, because it needs hand-written short transactions and
+diskcache stores pickles. schema.py makes the tables, log.py has the logs, and values are in one table here. A row whose
+`value` is NULL is a tombstone: it tells an expired ref from an unknown one. Triggers keep the totals, so the size limit
+needs no scan. Write transactions are short: values are compared and compressed before one begins, and a transaction
+that finds that another process was faster starts again.
 
-What a call has written when it returns survives the end of the process, `kill -9` included. When the power goes, the
-last writes may be lost, whole transactions from the end, and the file stays sound: WAL with `synchronous = NORMAL`.
+A finished write survives the end of the process, even `kill -9`. After a power cut the last transactions may be lost,
+whole ones from the end, but the file stays sound: WAL with `synchronous = NORMAL`.
 """
 
 from __future__ import annotations
@@ -24,42 +25,48 @@ from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import codec
 from compressor.storage.base import StoreStats
 from compressor.storage.codec import compress_log
-from compressor.storage.sqlite import log as journal
+from compressor.storage.sqlite import log as log_table
 from compressor.storage.sqlite.schema import prepare, transaction
 
-LIMIT = 512 * 2**20  # bytes; months of one developer's agents, and small beside any package cache
+LIMIT = 512 * 2**20  # bytes; enough for months of one developer's agents, and small beside a package cache
 BUSY_SECONDS = 10.0  # how long to wait for other processes' writes before giving up
 
-# Writes a new value, or one over a tombstone or an expired value; changes nothing where a live one stands.
+# Writes a value, also over a tombstone or an expired value, but never over a live one.
 _WRITE = """
 INSERT INTO entries (key, used, size, value) VALUES (?, ?, ?, ?) ON CONFLICT (key)
 DO UPDATE SET used = excluded.used, size = excluded.size, value = excluded.value WHERE value IS NULL OR used < ?
 """
 _RENEW = "UPDATE entries SET used = ? WHERE key = ? AND value IS NOT NULL AND used >= ?"
-_BURY = "UPDATE entries SET value = NULL, size = 0, used = ? WHERE rowid = ?"
+_TOMBSTONE = "UPDATE entries SET value = NULL, size = 0, used = ? WHERE rowid = ?"
 _EXPIRE = """
 UPDATE entries SET value = NULL, size = 0, used = ? WHERE rowid IN
   (SELECT rowid FROM entries WHERE value IS NOT NULL AND used < ? ORDER BY used LIMIT 1000)
 """
-_FORGET_OLD = """
+_DELETE_OLD_TOMBSTONES = """
 DELETE FROM entries WHERE rowid IN
   (SELECT rowid FROM entries WHERE value IS NULL AND used < ? ORDER BY used LIMIT 1000)
 """
-_FORGET_MANY = """
+_DELETE_SURPLUS_TOMBSTONES = """
 DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE value IS NULL ORDER BY used LIMIT ?)
 """
-_CHUNK = 500  # keys per SELECT; old SQLite allows 999 parameters
+_CHUNK = 500  # keys per SELECT; old versions of SQLite allow 999 parameters
 
-Held = dict[bytes, tuple[float, bytes]]  # key -> (last use, stored form) of live values
+LiveValues = dict[bytes, tuple[float, bytes]]  # key -> (last use, stored form) of live values
 
 
 class SQLiteStore:
-    """Values and logs in the SQLite file at `path`, made on first use with mode 0600 (its folder with 0700).
+    """Stores values and logs in a SQLite file. One object may be used from any thread, and before and after a fork.
 
-    `ttl` seconds after its last put or get a value expires, a log after its last append or read (uses are noted at a
-    grain of `ttl`/100, at most a minute). When more than `limit` bytes (as stored, that is compressed) are held, the
-    least recently used values go; when there are none left, the logs that nobody used for an hour.
-    One object may be used from any thread, and before and after a fork.
+    Args:
+        path: The file, created on first use with mode 0600 (its folder with 0700).
+        ttl: The seconds after the last use (a put, get, append or read) at which a value or log expires. Uses are
+            noted at most every `ttl`/100 or 60 seconds, whichever is shorter.
+        limit: The largest size in bytes, in stored (compressed) form. Above it the least recently used values are
+            evicted first, then logs that nobody used for an hour.
+        clock: Returns the time in seconds.
+
+    Attributes:
+        path: The absolute path of the file.
     """
 
     _connection: sqlite3.Connection | None = None
@@ -82,17 +89,17 @@ class SQLiteStore:
         _stores.add(self)
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `BlobStore.put`. `StoreError` also when the items alone exceed the limit; nothing is stored then."""
+        """See `BlobStore.put`. Also raises StoreError, with nothing stored, if the items alone exceed the limit."""
         self._put(items, None)
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
         """See `AppendLog.read_log`."""
         with self._open() as db:
             now, key = self._clock(), _encode(name)
-            used, records = journal.read(db, name, key, after, now - self._ttl)
+            used, records = log_table.read(db, name, key, after, now - self._ttl)
             if used < now - self._grain:
                 with suppress(sqlite3.OperationalError):  # as in `get`
-                    journal.touch(db, key, now, now - self._ttl)
+                    log_table.touch(db, key, now, now - self._ttl)
         return [(number, codec.decompress(record, name)) for number, record in records]
 
     def append_log(
@@ -104,44 +111,51 @@ class SQLiteStore:
         truncate_before: bool = False,
         values: Mapping[str, bytes] | None = None,
     ) -> bool:
-        """See `AppendLog.append_log`. `StoreError` also when there is no room; nothing is written then."""
+        """See `AppendLog.append_log`. Also raises StoreError, with nothing written, if it does not fit the limit."""
         return self._put(
             values or {},
-            journal.PendingAppend(_encode(name), expected_last, compress_log(name, records), truncate_before),
+            log_table.PendingAppend(_encode(name), expected_last, compress_log(name, records), truncate_before),
         )
 
     def drop_log(self, name: str) -> None:
         """See `AppendLog.drop_log`."""
         with self._open() as db:
             now, key = self._clock(), _encode(name)
-            if journal.last_number(db, key, now - self._ttl):
+            if log_table.last_number(db, key, now - self._ttl):
                 with transaction(db):
-                    journal.drop(db, key, now)
+                    log_table.drop(db, key, now)
 
-    def _put(self, items: Mapping[str, bytes], log: journal.PendingAppend | None) -> bool:
-        """Values and log records in one transaction. False, with nothing written, if the log stands elsewhere."""
+    def _put(self, items: Mapping[str, bytes], append: log_table.PendingAppend | None) -> bool:
+        """Writes values and log records in one transaction.
+
+        Returns False, with nothing written, if the last number of the log is not the expected one.
+        """
         codec.validate_items(items)
         raw = {_encode(key): value for key, value in items.items()}
         packed: dict[bytes, bytes] = {}
         with self._open() as db:
             while True:
                 now = self._clock()
-                if log is not None and journal.last_number(db, log.name, now - self._ttl) != log.expected_last:
+                if (
+                    append is not None
+                    and log_table.last_number(db, append.name, now - self._ttl) != append.expected_last
+                ):
                     return False
-                held = self._held(db, list(raw), now)
-                for key, (_, stored) in held.items():
+                live = self._live_values(db, list(raw), now)
+                for key, (_, stored) in live.items():
                     if codec.decompress(stored, _decode(key)) != raw[key]:
                         raise codec.collision_error(_decode(key))
-                new = [key for key in raw if key not in held]
-                if log is None and not new and all(used >= now - self._grain for used, _ in held.values()):
+                new = [key for key in raw if key not in live]
+                if append is None and not new and all(used >= now - self._grain for used, _ in live.values()):
                     return True
                 for key in new:
                     if key not in packed:
                         packed[key] = codec.compress(raw[key])
-                if self._write(db, {key: packed[key] for key in new}, held, now, log):
+                if self._write(db, {key: packed[key] for key in new}, live, now, append):
                     return True
 
     def get(self, key: str) -> bytes:
+        """See `BlobStore.get`."""
         with self._open() as db:
             now = self._clock()
             row = db.execute("SELECT used, value FROM entries WHERE key = ?", (_encode(key),)).fetchone()
@@ -151,7 +165,7 @@ class SQLiteStore:
             if stored is None or used < now - self._ttl:
                 raise ExpiredRefError(key)
             if used < now - self._grain:
-                # The bytes are in hand: a full disk or a busy database must not keep them from the caller.
+                # The value is read already, so a full disk or a busy database must not make this call fail.
                 with suppress(sqlite3.OperationalError):
                     db.execute(_RENEW, (now, _encode(key), now - self._ttl))
         return codec.decompress(stored, key)
@@ -160,24 +174,25 @@ class SQLiteStore:
         """See `BatchStore.get_many`."""
         with self._open() as db:
             now = self._clock()
-            held = self._held(db, [_encode(key) for key in keys], now)
-            stale = [(now, key, now - self._ttl) for key, (used, _) in held.items() if used < now - self._grain]
+            live = self._live_values(db, [_encode(key) for key in keys], now)
+            stale = [(now, key, now - self._ttl) for key, (used, _) in live.items() if used < now - self._grain]
             if stale:
                 self._renew(db, stale)
-        return {(name := _decode(key)): codec.decompress(stored, name) for key, (_, stored) in held.items()}
+        return {(name := _decode(key)): codec.decompress(stored, name) for key, (_, stored) in live.items()}
 
     def stats(self) -> StoreStats:
+        """See `BlobStore.stats`."""
         with self._open() as db:
             (entries, size), (logs, log_size) = (
                 db.execute(
-                    f"SELECT count(*), coalesce(sum(size), 0) FROM {live} AND used >= ?", (self._clock() - self._ttl,)
+                    f"SELECT count(*), coalesce(sum(size), 0) FROM {rows} AND used >= ?", (self._clock() - self._ttl,)
                 ).fetchone()
-                for live in ("entries WHERE value IS NOT NULL", "logs WHERE last > 0")
+                for rows in ("entries WHERE value IS NOT NULL", "logs WHERE last > 0")
             )
         return StoreStats(entries, size + log_size, self._limit, self.path, logs)
 
     def close(self) -> None:
-        """Closes the file. Using the store afterwards is a `StoreError`."""
+        """Closes the file. A closed store raises StoreError."""
         with self._lock:
             self._closed = True
             self._disconnect()
@@ -185,18 +200,20 @@ class SQLiteStore:
     def __del__(self) -> None:
         self._disconnect()
 
-    def _held(self, db: sqlite3.Connection, keys: list[bytes], now: float) -> Held:
-        held: Held = {}
+    def _live_values(self, db: sqlite3.Connection, keys: list[bytes], now: float) -> LiveValues:
+        live: LiveValues = {}
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
-            marks = ",".join("?" * len(chunk))
-            for key, used, value in db.execute(f"SELECT key, used, value FROM entries WHERE key IN ({marks})", chunk):
+            placeholders = ",".join("?" * len(chunk))
+            for key, used, value in db.execute(
+                f"SELECT key, used, value FROM entries WHERE key IN ({placeholders})", chunk
+            ):
                 if value is not None and used >= now - self._ttl:
-                    held[key] = (used, value)
-        return held
+                    live[key] = (used, value)
+        return live
 
     def _renew(self, db: sqlite3.Connection, rows: list[tuple[float, bytes, float]]) -> None:
-        """One transaction; what a full disk or a busy database keeps from being renewed is still there now."""
+        """Renews values in one transaction. A full disk or a busy database is no error: the values are still there."""
         with suppress(sqlite3.OperationalError), transaction(db):
             db.executemany(_RENEW, rows)
 
@@ -204,64 +221,69 @@ class SQLiteStore:
         self,
         db: sqlite3.Connection,
         new: Mapping[bytes, bytes],
-        held: Held,
+        live: LiveValues,
         now: float,
-        log: journal.PendingAppend | None = None,
+        append: log_table.PendingAppend | None = None,
     ) -> bool:
-        """One transaction. False, with nothing written, if another process wrote or removed a key meanwhile, or wrote
-        the log."""
+        """Writes in one transaction.
+
+        Returns False, with nothing written, if another process has meanwhile written or removed a key, or appended to
+        the log.
+        """
         expired = now - self._ttl
         with transaction(db):
             rows = [(key, now, len(stored), stored, expired) for key, stored in new.items()]
             if not (
                 _all(db, _WRITE, rows)
-                and _all(db, _RENEW, [(now, key, expired) for key in held])
-                and (log is None or journal.append(db, log, now, expired))
+                and _all(db, _RENEW, [(now, key, expired) for key in live])
+                and (append is None or log_table.append(db, append, now, expired))
             ):
                 db.execute("ROLLBACK")
                 return False
             db.execute(_EXPIRE, (now, expired))
-            journal.purge_expired(db, now, self._ttl)
-            self._evict(db, {*new, *held}, now)
-            db.execute(_FORGET_OLD, (now - codec.TOMBSTONE_TTLS * self._ttl,))
-            (gone,) = db.execute("SELECT gone FROM totals").fetchone()
-            if gone > codec.MAX_TOMBSTONES:
-                db.execute(_FORGET_MANY, (gone - codec.MAX_TOMBSTONES,))
+            log_table.purge_expired(db, now, self._ttl)
+            self._evict(db, {*new, *live}, now)
+            db.execute(_DELETE_OLD_TOMBSTONES, (now - codec.TOMBSTONE_TTLS * self._ttl,))
+            (tombstones,) = db.execute("SELECT gone FROM totals").fetchone()
+            if tombstones > codec.MAX_TOMBSTONES:
+                db.execute(_DELETE_SURPLUS_TOMBSTONES, (tombstones - codec.MAX_TOMBSTONES,))
         return True
 
     def _evict(self, db: sqlite3.Connection, spare: set[bytes], now: float) -> None:
-        """Buries the least recently used until the limit holds: expired logs, then values, then logs of which nobody
-        has heard for an hour. Never the values in `spare`, just put."""
+        """Evicts the least recently used until the limit holds: expired logs, then values, then logs idle for an hour.
+
+        The values in `spare`, which were just put, are never evicted.
+        """
         (size,) = db.execute("SELECT size FROM totals").fetchone()
         excess = size - self._limit
         if excess > 0:
-            excess -= journal.tombstone(db, now - self._ttl, now, excess)
+            excess -= log_table.tombstone(db, now - self._ttl, now, excess)
         if excess <= 0:
             return
-        buried: list[tuple[float, int]] = []
+        evicted: list[tuple[float, int]] = []
         for rowid, key, length in db.execute(
             "SELECT rowid, key, size FROM entries WHERE value IS NOT NULL ORDER BY used, rowid"
         ):
             if key not in spare:
-                buried.append((now, rowid))
+                evicted.append((now, rowid))
                 excess -= length
                 if excess <= 0:
                     break
-        db.executemany(_BURY, buried)
-        if excess > 0:  # a log's last use may have been noted a grain too early
-            excess -= journal.tombstone(db, now - codec.LOG_IN_USE - self._grain, now, excess)
+        db.executemany(_TOMBSTONE, evicted)
+        if excess > 0:  # the noted last use of a log may be up to `_grain` too early
+            excess -= log_table.tombstone(db, now - codec.LOG_IN_USE - self._grain, now, excess)
         if excess > 0:
             raise codec.too_large_error(self._limit + excess, self._limit)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for one thread at a time; SQLite's errors become a `StoreError` that names the file."""
+        """Yields the connection to one thread at a time; SQLite errors become a StoreError that names the file."""
         with self._lock:
             if self._closed:
                 raise StoreError(f"the store {self.path} has been closed")
             try:
                 if self._connection is None or self._inode != _inode(self.path):
-                    self._disconnect()  # the file was removed or replaced: writing on would go nowhere
+                    self._disconnect()  # the file was removed or replaced, so what is written to it would be lost
                     self._connection = _connect(self.path)
                     self._inode = _inode(self.path)
                 yield self._connection
@@ -276,7 +298,7 @@ class SQLiteStore:
 
 
 def _encode(key: str) -> bytes:
-    """Keys are BLOBs: SQLite's TEXT takes neither lone surrogates nor, safely, NUL."""
+    """Encodes a key as a BLOB, because TEXT of SQLite holds no lone surrogates and is unsafe with NUL."""
     return key.encode("utf-8", "surrogatepass")
 
 
@@ -285,7 +307,7 @@ def _decode(key: bytes) -> str:
 
 
 def _all(db: sqlite3.Connection, sql: str, rows: list[tuple[Any, ...]]) -> bool:
-    """Runs the statement for every row; whether each changed its row."""
+    """Runs a statement for every row; returns whether every run changed its row."""
     return not rows or db.executemany(sql, rows).rowcount == len(rows)
 
 
@@ -299,7 +321,7 @@ def _inode(path: str) -> tuple[int, int] | None:
 
 def _connect(path: str) -> sqlite3.Connection:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    # SQLite gives its -wal and -shm files the mode of the database, so it is enough to make that one privately.
+    # SQLite gives its -wal and -shm files the mode of the database, so only that one needs a private mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -309,7 +331,7 @@ def _connect(path: str) -> sqlite3.Connection:
                 prepare(db, path)
                 return db
             except sqlite3.OperationalError as exc:  # noqa: PERF203 - a retry
-                # Turning on WAL does not wait for other processes that open the file at the same moment.
+                # Switching to WAL does not wait for other processes that open the file at the same moment.
                 if "locked" not in str(exc) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
@@ -319,7 +341,7 @@ def _connect(path: str) -> sqlite3.Connection:
 
 
 def _explain(path: str, exc: Exception) -> str:
-    """One line: what is wrong with the file, and what to do."""
+    """Says in one line what is wrong with the file and what to do."""
     text = str(exc)
     elsewhere = "set COMPRESSOR_CACHE_DIR to a folder that can be written, or use store='memory'"
     if isinstance(exc, sqlite3.DatabaseError) and any(s in text for s in ("not a database", "malformed", "corrupt")):
@@ -336,9 +358,9 @@ _forking: list[SQLiteStore] = []
 
 
 def _before_fork() -> None:
-    """A connection carried across a fork corrupts its database (SQLite's locks belong to the process): close it first.
+    """Closes all connections: one that is carried across a fork corrupts its database, as locks belong to the process.
 
-    Parent and child both open a new one when they need it. Holding the locks keeps other threads out meanwhile.
+    Parent and child both open a new one when they need it. The locks keep other threads out meanwhile.
     """
     for store in list(_stores):
         store._lock.acquire()
@@ -354,7 +376,7 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     while _forking:
-        _forking.pop()._lock = threading.Lock()  # threads that waited for the old one do not exist here
+        _forking.pop()._lock = threading.Lock()  # the threads that waited for the old one do not exist here
 
 
 if hasattr(os, "register_at_fork"):

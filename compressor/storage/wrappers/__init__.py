@@ -1,1 +1,1 @@
-"""Stores that wrap another store: resilience, encryption, redaction, write-behind."""
+"""Stores that wrap another store to add resilience, encryption, redaction, namespaces or scopes."""

@@ -1,4 +1,4 @@
-"""The base class of stores that wrap another store: it forwards everything, and subclasses override what they change."""
+"""The base class of stores that wrap another store: it forwards all calls, and subclasses override some of them."""
 
 from __future__ import annotations
 

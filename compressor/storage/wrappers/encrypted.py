@@ -1,9 +1,9 @@
-"""A store whose values and logs are encrypted: whoever reads the database sees names and sizes only, whoever writes to
-it can remove and bring back, but neither read nor forge nor move.
+"""A store that encrypts its values and logs.
 
-Names stay readable: a ref is cut from a hash of its text, so who holds the database can check a guess of a whole text.
-Nothing notices that a log has lost its end, or that a value, a log or one of its records is again what once stood under
-the same name. Knows no database and no way to encrypt (`keyring`).
+Someone who reads the database sees only names and sizes. Someone who writes to it can remove or restore content, but
+cannot read, forge or move it. Names stay readable: a ref is cut from a hash of its text, so a reader can check a guess
+of a whole text. Two changes are not noticed: the end of a log is cut off, or a value, log or record is replaced by a
+former one of the same name.
 """
 
 from __future__ import annotations
@@ -21,24 +21,29 @@ from compressor.storage.wrappers.encryption_keys import Keyring, is_encrypted
 
 
 class EncryptedStore(StoreWrapper):
-    """`store`, with all that goes into it packed (zstd) and then encrypted, each under its own name.
+    """Compresses (zstd) and encrypts what is put into a store, each value bound to its name.
 
-        Compressor(store=EncryptedStore(open_store("redis://..."), Keyring([key])))
+    Args:
+        store: The store that gets the encrypted content. Leases and health are passed on; they have no content.
+        keys: The first key encrypts, all keys decrypt. A value that was written with a former key can be read, and put
+            again, as long as that key is among them.
+        read_plain: Whether values that are not encrypted are returned as they are, rather than raise StoreError. Use it
+            only after encryption was switched on, until older values have expired: meanwhile anyone who can write to
+            the database can insert content.
+        namespace: The owner of this part of the database (the name of a tenant), so that content cannot be moved to
+            another one.
 
-    keys: the first encrypts, all decrypt; a value that was written under a former key is readable, and can be put
-    again, while that key is among them. read_plain: values that are not encrypted are given back as they are. That is
-    for the days after encryption was switched on, until what was there before has expired; as long as it is so, whoever
-    can write to the database can put in what he likes. Without it they are a StoreError.
+    Raises:
+        StoreError: From reads, if a key is missing or content was tampered with.
 
-    space: whose part of the database the store is (a tenant's name), so that nothing can be moved from one to another.
-
-    StoreError also for a key that is missing and for what was tampered with. What else the store can do (its health,
-    leases) it does as before; what goes there has no content.
+    Example:
+        >>> store = EncryptedStore(open_store("redis://localhost"), Keyring([key]))
+        >>> compressor = Compressor(store=store)
     """
 
-    def __init__(self, store: BlobStore, keys: Keyring, *, read_plain: bool = False, space: str = "") -> None:
+    def __init__(self, store: BlobStore, keys: Keyring, *, read_plain: bool = False, namespace: str = "") -> None:
         super().__init__(store)
-        self._keys, self._read_plain, self._space = keys, read_plain, space
+        self._keys, self._read_plain, self._namespace = keys, read_plain, namespace
 
     def put(self, items: Mapping[str, bytes]) -> None:
         """See `BlobStore.put`."""
@@ -49,9 +54,9 @@ class EncryptedStore(StoreWrapper):
         except StoreUnavailableError:
             raise
         except StoreError:
-            if (known := self._as_known(items, encrypted)) == encrypted:
+            if (existing := self._reuse_existing(items, encrypted)) == encrypted:
                 raise
-            self._store.put(known)
+            self._store.put(existing)
 
     def get(self, key: str) -> bytes:
         """See `BlobStore.get`."""
@@ -80,9 +85,9 @@ class EncryptedStore(StoreWrapper):
         except StoreUnavailableError:
             raise
         except StoreError:
-            if not values or (known := self._as_known(append.values, values)) == values:
+            if not values or (existing := self._reuse_existing(append.values, values)) == values:
                 raise
-            return replace(encrypted, values=known).apply(self._log)
+            return replace(encrypted, values=existing).apply(self._log)
 
     def _encrypt(self, key: str, value: bytes) -> bytes:
         return self._keys.encrypt(codec.compress(value), self._name(key))
@@ -94,17 +99,19 @@ class EncryptedStore(StoreWrapper):
         if self._read_plain:
             return stored
         raise StoreError(
-            f"{what} is not encrypted: it was written before encryption was switched on, or by someone who should not. "
-            "Begin with an empty store, or allow it for the time being (read_plain, encryption_read_plain)"
+            f"{what} is not encrypted: it was written before encryption was switched on, or by an intruder. Start with "
+            "an empty store, or allow unencrypted values for a while (read_plain, encryption_read_plain)"
         )
 
-    def _as_known(self, items: Mapping[str, bytes], encrypted: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What is to be stored, with the bytes that are there already where they hold the same value: under a former
-        key, in another packing, or plain."""
-        there = get_many(self._store, list(items))
-        same = {key: stored for key, stored in there.items() if self._decrypt(key, stored) == items[key]}
+    def _reuse_existing(self, items: Mapping[str, bytes], encrypted: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Returns what to store: the bytes that are already stored if they hold the same value, else `encrypted`.
+
+        The stored bytes may differ because of a former key, another compression, or no encryption.
+        """
+        stored_items = get_many(self._store, list(items))
+        same = {key: stored for key, stored in stored_items.items() if self._decrypt(key, stored) == items[key]}
         return {**encrypted, **same}
 
     def _name(self, key: str, number: int = 0) -> bytes:
-        """What a ciphertext is bound to: whose it is, its key; for a log's record, the log's name and its number."""
-        return json.dumps([self._space, "log" if number else "value", number, key]).encode()
+        """Returns what a ciphertext is bound to: the namespace and the key, or the log and the number of the record."""
+        return json.dumps([self._namespace, "log" if number else "value", number, key]).encode()

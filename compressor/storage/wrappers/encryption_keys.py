@@ -1,14 +1,14 @@
-"""Keys for what is kept: bytes in, sealed bytes out, and back. Knows no store.
+"""The encryption keys of a store: AES-256-GCM with a synthetic nonce.
 
-AES-256-GCM. A store refuses other bytes under a known key, so the same value under the same name has to become the
-same bytes: the nonce is no random one but the first 96 bits of HMAC-SHA-256, under a key of its own, over name and
-value (the synthetic IV of Rogaway and Shrimpton, "A Provable-Security Treatment of the Key-Wrap Problem", Eurocrypt
-2006, with GCM in the place of their encryption). Two different values meet in a nonce as rarely as with random ones:
-change the key before it has sealed 2^32 values (NIST SP 800-38D, 8.3). What can be seen is that the same value was put
-under the same name again, which the store shows anyway. GCM-SIV (RFC 8452) would say the same in fewer words, but takes
-5 times as long here and is missing where OpenSSL is older than 3.2.
+A store refuses other bytes under a known key, so the same value under the same name must encrypt to the same bytes. The
+nonce is therefore not random: it is the first 96 bits of HMAC-SHA-256, under a key of its own, over name and value (the
+synthetic IV of Rogaway and Shrimpton, "A Provable-Security Treatment of the Key-Wrap Problem", Eurocrypt 2006, with GCM
+as the encryption). Two different values share a nonce as rarely as with random nonces: change the key before it has
+encrypted 2^32 values (NIST SP 800-38D, 8.3). An observer can tell that the same value was put under the same name
+again, which the store shows anyway. This is own code around `AESGCM` of the package cryptography, because its
+`AESGCMSIV` (RFC 8452), which does the same, takes 5 times as long here and needs OpenSSL 3.2.
 
-A sealed value: 4 bytes that say so, 6 that name its key, 12 of nonce, the ciphertext with its tag (16).
+An encrypted value is 4 bytes of prefix, 6 that identify the key, 12 of nonce, and the ciphertext with its tag (16).
 """
 
 from __future__ import annotations
@@ -35,47 +35,62 @@ _KEY = re.compile(rf"{PREFIX}([A-Za-z0-9_-]{{43}})")
 
 
 def new_encryption_key() -> str:
-    """A new key: 256 random bits, as text."""
+    """Returns a new key: 256 random bits, as text."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 class Keyring:
-    """Keys that open what is sealed. The first one seals; the others, of former days, only open.
+    """Encrypts with the first of some keys, and decrypts with all of them. Its `repr` and `ids` reveal no key.
 
-    keys: as `new_encryption_key` gives them. CompressorError, which repeats none of it, for what is no key;
-    MissingDependencyError without the package of the extra "encryption". Its `repr` and its `ids` tell no key.
+    Args:
+        keys: Keys from `new_encryption_key`: the current one, then former ones.
+
+    Raises:
+        CompressorError: If a key is not valid; the message does not repeat it.
+        MissingDependencyError: If the package of the extra "encryption" is not installed.
+
+    Example:
+        >>> keyring = Keyring([new_encryption_key()])
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
         if isinstance(keys, str) or not keys:
-            raise CompressorError("a keyring is a list of keys, the one that encrypts first")
-        made = [_Key(_bits(key, f"encryption key {number}")) for number, key in enumerate(keys, 1)]
-        self._first = made[0]
-        self._keys = {key.id: key for key in reversed(made)}
+            raise CompressorError("a keyring needs a list of at least one key; the first key encrypts")
+        parsed = [_Key(_bits(key, f"encryption key {number}")) for number, key in enumerate(keys, 1)]
+        self._first = parsed[0]
+        self._keys = {key.id: key for key in reversed(parsed)}
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """What the keys are called, the one that seals first; nothing of a key can be told from it."""
+        """The IDs of the keys, that of the encrypting key first. They reveal nothing of the keys."""
         return tuple(dict.fromkeys([self._first.id.hex(), *(id.hex() for id in reversed(self._keys))]))
 
     def encrypt(self, value: bytes, name: bytes) -> bytes:
-        """The value under the first key, bound to its name; the same bytes each time."""
+        """Returns the value encrypted with the first key and bound to its name; the same bytes each time."""
         return self._first.encrypt(value, name)
 
-    def decrypt(self, sealed: bytes, name: bytes, what: str) -> bytes:
-        """The value again. StoreError where its key is not here, or where it is not what was sealed under this name;
-        `what` says in it what was read."""
-        key = self._keys.get(sealed[len(ENCRYPTED_PREFIX) : len(ENCRYPTED_PREFIX) + _ID])
+    def decrypt(self, encrypted: bytes, name: bytes, what: str) -> bytes:
+        """Returns the value that was encrypted.
+
+        Args:
+            encrypted: What `encrypt` returned.
+            name: The name that the value is bound to.
+            what: What is being read, for the error message.
+
+        Raises:
+            StoreError: If the keyring does not have the key, or the value was not encrypted under this name.
+        """
+        id = encrypted[len(ENCRYPTED_PREFIX) : len(ENCRYPTED_PREFIX) + _ID]
+        key = self._keys.get(id)
         if key is None:
-            id = sealed[len(ENCRYPTED_PREFIX) : len(ENCRYPTED_PREFIX) + _ID].hex()
             raise StoreError(
-                f"{what} is encrypted with the key {id}, which is not among the encryption keys "
-                f"({', '.join(self.ids)}): keep a former key behind the new one until all that it encrypted has expired"
+                f"{what} is encrypted with the key {id.hex()}, which is not among the encryption keys "
+                f"({', '.join(self.ids)}): keep a former key after the new one until all its values have expired"
             )
-        value = key.decrypt(sealed, name)
+        value = key.decrypt(encrypted, name)
         if value is None:
             raise StoreError(
-                f"{what} has been tampered with, or moved here from another name: it is not what was encrypted there"
+                f"{what} was tampered with or moved here from another name: it does not match its encryption tag"
             )
         return value
 
@@ -84,35 +99,48 @@ class Keyring:
 
 
 def is_encrypted(stored: bytes) -> bool:
-    """Whether it says that it is sealed."""
+    """Returns whether bytes have the prefix and the length of an encrypted value."""
     return stored.startswith(ENCRYPTED_PREFIX) and len(stored) >= _HEAD + _TAG
 
 
 def read_keyring(text: str, where: str) -> Keyring:
-    """The keys of a file's text: one a line (or between `;`), the one that encrypts first; `#` begins a comment.
-    CompressorError, which names the line and none of its content, for anything else."""
+    """Reads a keyring from text.
+
+    Args:
+        text: One key a line (or between `;`), the encrypting key first; `#` starts a comment.
+        where: The origin of the text, for error messages.
+
+    Raises:
+        CompressorError: If a line is not a key, or there is no key. The message names the line, but not its content.
+    """
     keys = []
     for number, line in enumerate(re.split(r"[\n;]", text), 1):
         if line := line.split("#")[0].strip():
             _bits(line, f"{where}, line {number}")
             keys.append(line)
     if not keys:
-        raise CompressorError(f"{where}: there is no encryption key; `compressor serve --new-encryption-key` makes one")
+        raise CompressorError(
+            f"{where} contains no encryption key: make one with `compressor serve --new-encryption-key`"
+        )
     return Keyring(keys)
 
 
 def read_keyring_file(path: str) -> Keyring:
-    """The keys in a file. CompressorError if there is none to read, or no key in it."""
+    """Reads a keyring from a file.
+
+    Raises:
+        CompressorError: If the file cannot be read, or is not a valid keyring.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise CompressorError(f"the file of encryption keys {path!r} cannot be read: {why}") from None
     return read_keyring(text, path)
 
 
 class _Key:
-    """One key: three others are made of it, for three things (as HKDF-Expand of RFC 5869 makes them)."""
+    """One key, from which three keys for three purposes are derived (by HKDF-Expand of RFC 5869)."""
 
     def __init__(self, bits: bytes) -> None:
         self.id = _derived(bits, b"id")[:_ID]
@@ -124,17 +152,18 @@ class _Key:
         head = ENCRYPTED_PREFIX + self.id + nonce
         return head + self._cipher.encrypt(nonce, value, head + name)
 
-    def decrypt(self, sealed: bytes, name: bytes) -> bytes | None:
+    def decrypt(self, encrypted: bytes, name: bytes) -> bytes | None:
         from cryptography.exceptions import InvalidTag
 
-        head = sealed[:_HEAD]
+        head = encrypted[:_HEAD]
         try:
-            return self._cipher.decrypt(head[-_NONCE:], sealed[_HEAD:], head + name)
+            return self._cipher.decrypt(head[-_NONCE:], encrypted[_HEAD:], head + name)
         except InvalidTag:
             return None
 
 
 def _derived(bits: bytes, purpose: bytes) -> bytes:
+    # The label is part of the format: another one would derive other keys.
     return hmac.digest(bits, b"compressor sealed 1 " + purpose + b"\x01", "sha256")
 
 
@@ -155,4 +184,6 @@ def _bits(key: str, what: str) -> bytes:
             bits = b""
         if len(bits) == 32:
             return bits
-    raise CompressorError(f"{what}: that is no encryption key; `compressor serve --new-encryption-key` makes one")
+    raise CompressorError(
+        f"{what} is not a valid encryption key: make one with `compressor serve --new-encryption-key`"
+    )

@@ -1,13 +1,12 @@
-"""A store that keeps no secret that has a form (`redaction`): texts behind refs are kept with `[redacted:kind]` in the
-place of each, so that is what an `expand` gives back.
+"""A store that redacts secrets of known forms: each is replaced by `[redacted:kind]`, also in what `expand` returns.
 
-A ref is cut from a hash of the whole text, so a redacted text is not what its ref says. It is kept under a name of its
-own, `redacted:REF`: stores with other settings, or none, use the same database without finding other bytes than theirs.
-What was kept before redaction was switched on stays until its time is over. A finished compression (`caching`) with a
-secret in it is not kept at all: what comes out of a cache has to be what would have been worked out.
+A ref is cut from the hash of the whole text, so it does not match the redacted text. That text is stored under a key
+of its own, `redacted:REF`, so that stores with other settings can use the same database without finding unexpected
+bytes. Values that were stored before redaction was switched on stay until they expire. A cached result that contains a
+secret is not stored at all, because a cache must return exactly what would have been computed.
 
-Logs are passed on as they are: a session's journal holds what has to be sent again byte for byte. Encrypt them
-(`sealed`). So are vectors. Finds no secrets itself.
+Logs and vectors are passed on unchanged: the log of a session contains what must be sent again byte for byte. Encrypt
+them with `EncryptedStore`.
 """
 
 from __future__ import annotations
@@ -25,15 +24,19 @@ from compressor.storage.wrappers.base import LogAppend, StoreWrapper
 from compressor.text.redaction import REDACTION_RE, check_level, redact, redact_json
 
 T = TypeVar("T")
-FRONT = "redacted:"
+#: The first part of the key of a redacted text; the ref of the whole text follows.
+REDACTED_PREFIX = "redacted:"
 _REF = re.compile(rf"\d{{{REF_DIGITS}}}", re.ASCII)
 
 
 class RedactingStore(StoreWrapper):
-    """`store`, with secrets taken out of what is put into it.
+    """Redacts secrets in what is put into a store.
 
-    level: "secrets"; "all", which takes card numbers and e-mail addresses out too; "off": takes nothing out, but finds
-    what was put in redacted."""
+    Args:
+        store: The store that gets the redacted content.
+        level: "secrets"; "all", which also redacts card numbers and e-mail addresses; or "off", which redacts nothing
+            but still finds redacted texts.
+    """
 
     def __init__(self, store: BlobStore, level: str = "secrets") -> None:
         super().__init__(store)
@@ -44,14 +47,14 @@ class RedactingStore(StoreWrapper):
         self._write(items, self._store.put)
 
     def get(self, key: str) -> bytes:
-        """See `BlobStore.get`: the text without secrets."""
+        """See `BlobStore.get`. Returns the text without secrets."""
         try:
             return self._store.get(key)
         except RefError:
             if not _REF.fullmatch(key):
                 raise
             try:
-                return self._store.get(FRONT + key)
+                return self._store.get(REDACTED_PREFIX + key)
             except ExpiredRefError:
                 raise ExpiredRefError(key) from None
             except UnknownRefError:
@@ -59,31 +62,31 @@ class RedactingStore(StoreWrapper):
             raise
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """See `BatchStore.get_many`: the texts without secrets."""
+        """See `BatchStore.get_many`. Returns the texts without secrets."""
         found = get_many(self._store, keys)
-        left = [FRONT + key for key in keys if key not in found and _REF.fullmatch(key)]
-        if not left:
+        redacted = [REDACTED_PREFIX + key for key in keys if key not in found and _REF.fullmatch(key)]
+        if not redacted:
             return found
-        return found | {key[len(FRONT) :]: value for key, value in get_many(self._store, left).items()}
+        return found | {key[len(REDACTED_PREFIX) :]: value for key, value in get_many(self._store, redacted).items()}
 
     def _append(self, append: LogAppend) -> bool:
         log = self._log
         return self._write(append.values, lambda items: replace(append, values=items).apply(log))
 
     def _write(self, items: Mapping[str, bytes], write: Callable[[Mapping[str, bytes]], T]) -> T:
-        made = self._redacted(items)
+        redacted = self._redacted(items)
         try:
-            return write(made)
+            return write(redacted)
         except StoreUnavailableError:
             raise
         except StoreError:
-            # Another level, or an older version's rules: what is there was made of the same text, and stays.
-            names = {key: items[key[len(FRONT) :]] for key in made if key.startswith(FRONT)}
-            there = get_many(self._store, list(names))
-            known = {key: held for key, held in there.items() if _is_made_of(held, names[key])}
-            if all(made[key] == held for key, held in known.items()):
+            # The same text may have been redacted at another level or by an older version: then that result stays.
+            texts = {key: items[key[len(REDACTED_PREFIX) :]] for key in redacted if key.startswith(REDACTED_PREFIX)}
+            stored = get_many(self._store, list(texts))
+            same = {key: value for key, value in stored.items() if _is_redaction(value, texts[key])}
+            if all(redacted[key] == value for key, value in same.items()):
                 raise
-            return write({**made, **known})
+            return write({**redacted, **same})
 
     def _redacted(self, items: Mapping[str, bytes]) -> dict[str, bytes]:
         out: dict[str, bytes] = {}
@@ -97,24 +100,24 @@ class RedactingStore(StoreWrapper):
                 out[key] = value
                 continue
             text = value.decode("utf-8", "surrogatepass")
-            made = redact(text, self._level) if result else redact_json(text, self._level)
-            if made == text:
+            redacted = redact(text, self._level) if result else redact_json(text, self._level)
+            if redacted == text:
                 out[key] = value
             elif not result:
-                out[FRONT + key if ref else key] = made.encode("utf-8", "surrogatepass")
+                out[REDACTED_PREFIX + key if ref else key] = redacted.encode("utf-8", "surrogatepass")
         return out
 
 
-def _is_made_of(redacted: bytes, value: bytes) -> bool:
-    """Whether one is the other but for its marks: what stands between them comes in the same order."""
+def _is_redaction(redacted: bytes, value: bytes) -> bool:
+    """Returns whether a text may be the redaction of a value: its parts between placeholders occur there in order."""
     text = value.decode("utf-8", "surrogatepass")
     parts = REDACTION_RE.sub("\0", redacted.decode("utf-8", "surrogatepass")).split("\0")
     if len(parts) < 2 or not text.startswith(parts[0]):
         return False
-    at = len(parts[0])
+    end = len(parts[0])
     for part in parts[1:-1]:
-        at = text.find(part, at)
-        if at < 0:
+        start = text.find(part, end)
+        if start < 0:
             return False
-        at += len(part)
-    return text.endswith(parts[-1]) and len(text) - len(parts[-1]) >= at
+        end = start + len(part)
+    return text.endswith(parts[-1]) and len(text) - len(parts[-1]) >= end

@@ -1,13 +1,11 @@
-"""A remote store that may be slow or gone for a while, with what this process has used last in front of it.
+"""A wrapper of a remote store that may be slow or unavailable for a while, with a local cache in front of it.
 
-While the breaker is closed calls go to the remote. While it is open no call waits for it: values are kept here and
-written behind when it is back, reading what only the remote has is a `StoreError`. Journals are never faked: while it
-is open every call of one is a `StoreError` at once, for a compare-and-set that is not the remote's would lose messages.
-Nor is a record appended before the values that wait here are written, so that no acknowledged record refers to an
-original that only this process has. A thread asks the remote every few seconds, and not a caller; it lives only while
-there is something to wait for.
-
-Knows no Redis.
+While the circuit breaker is closed, calls go to the remote. While it is open, no call waits for the remote: values are
+kept here and written behind when it is back, and reading what only the remote has raises StoreError. Logs are never
+faked: while the breaker is open every call of a log raises StoreError at once, because a compare-and-append that the
+remote does not see would lose messages. A record is also not appended before the values that are queued here are
+written, so no acknowledged record refers to an original that only this process has. The remote is probed every few
+seconds by a thread, not by a caller; the thread lives only as long as there is something to wait for.
 """
 
 from __future__ import annotations
@@ -16,36 +14,44 @@ import os
 import threading
 import time
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
+from compressor.caches import LruCache
 from compressor.errors import RefError, StoreError
 from compressor.storage import codec
 from compressor.storage.base import AppendLog, BatchStore, LeaseStore, StoreStats
 from compressor.storage.circuit_breaker import CircuitBreaker, StoreUnavailableError
 from compressor.storage.memory import MemoryStore
+from compressor.storage.wrappers.base import LogAppend, StoreWrapper
 from compressor.storage.wrappers.write_behind import WriteBehindBuffer
 
 T = TypeVar("T")
-PAUSE = 2.0  # seconds
-LOCAL = 64 * 2**20  # bytes of values, packed, in front of the remote
-PENDING = 16 * 2**20  # bytes of keys and values that wait to be written
-_SEEN = 50_000  # keys; for others the remote is asked
+PROBE_INTERVAL = 2.0  # seconds
+LOCAL_BYTES = 64 * 2**20  # of values, in stored form, in the local cache
+MAX_PENDING_BYTES = 16 * 2**20  # of keys and values in the write-behind queue
+_MAX_CONFIRMED = 50_000  # keys that the remote is known to have; for others it is asked
 
 
 class RemoteStore(BatchStore, AppendLog, LeaseStore, Protocol):
-    """What can be guarded: it raises `StoreUnavailableError` when it cannot be used now."""
+    """A store that raises StoreUnavailableError when it cannot be used now."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreHealth:
-    """How it is with a remote store. `failures`: calls that found it unavailable, since the start; `opened`: times that
-    were too many; `pending`: values that wait to be written; `dropped`: values that were acknowledged and could not be
-    written behind (too many waited, or the remote has other bytes); `error`: what the last failure said, "" when the
-    remote has worked since."""
+    """The state of a remote store.
+
+    Attributes:
+        state: That of the circuit breaker; "open" means that calls do not go to the remote.
+        failures: The number of calls that found the remote unavailable, since the start.
+        opened: The number of times that the breaker opened, since the start.
+        pending: The number of values that are still to be written.
+        dropped: The number of values that were accepted and could not be written behind, because the queue was full or
+            the remote has other bytes.
+        error: The message of the last failure; "" if the remote has worked since.
+    """
 
     state: Literal["closed", "open"]
     failures: int
@@ -55,14 +61,23 @@ class StoreHealth:
     error: str
 
 
-class ResilientStore:
-    """`remote`, guarded, with `local` in front of it (64 MB of this process's memory by default).
+class ResilientStore(StoreWrapper):
+    """Guards a remote store with a circuit breaker, a local cache and a write-behind queue.
 
-    ttl: the remote's, in seconds, which `local` should have too; a value that is here is read without asking the remote
-    for `ttl`/100, at most a minute, so the TTL slides no finer than that. pause: seconds between attempts to reach a
-    remote that is gone or full. pending_limit: bytes of memory for what waits to be written; for newer values the
-    oldest are dropped, and counted. One object may be used from any thread, and before and after a fork.
+    One object may be used from any thread, and before and after a fork.
+
+    Args:
+        remote: The remote store.
+        local: The local cache; 64 MB of this process's memory by default.
+        ttl: The TTL of the remote in seconds; `local` should have the same. A value in `local` is read without the
+            remote for `ttl`/100 or 60 seconds, whichever is shorter, so the TTL is renewed at most that often.
+        breaker: The circuit breaker, which several stores of one server may share.
+        probe_interval: The seconds between attempts to reach a remote that is unavailable or full.
+        max_pending_bytes: The memory of the write-behind queue. If it is full the oldest values are dropped.
+        clock: Returns the time in seconds.
     """
+
+    forwarded = ()
 
     def __init__(
         self,
@@ -71,126 +86,119 @@ class ResilientStore:
         *,
         ttl: float = codec.DEFAULT_TTL,
         breaker: CircuitBreaker | None = None,
-        pause: float = PAUSE,
-        pending_limit: int = PENDING,
+        probe_interval: float = PROBE_INTERVAL,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        codec.validate_limits(ttl, pending_limit)
-        if not pause > 0:
-            raise StoreError(f"a guarded store's pause is a positive number of seconds, not {pause!r}")
+        codec.validate_limits(ttl, max_pending_bytes)
+        if not probe_interval > 0:
+            raise StoreError(f"probe_interval must be a positive number of seconds, not {probe_interval!r}")
+        super().__init__(remote)
         self._remote = remote
-        self._local: BatchStore = local if local is not None else MemoryStore(ttl=ttl, limit=LOCAL)
+        self._local: BatchStore = local if local is not None else MemoryStore(ttl=ttl, limit=LOCAL_BYTES)
         self._breaker = breaker if breaker is not None else CircuitBreaker()
-        self._pause, self._clock = pause, clock
-        self._renew = min(ttl / 100, codec.RENEW_SECONDS)
-        self._waiting = WriteBehindBuffer(pending_limit)
-        self._seen: OrderedDict[str, float] = OrderedDict()  # when the remote was known to have it
+        self._probe_interval, self._clock = probe_interval, clock
+        self._recheck_seconds = min(ttl / 100, codec.RENEW_SECONDS)
+        self._pending = WriteBehindBuffer(max_pending_bytes)
+        self._confirmed: LruCache[str, float] = LruCache(_MAX_CONFIRMED)  # key -> when the remote was known to have it
         self._closed = False
-        self._lock, self._end = threading.Lock(), threading.Event()
+        self._lock, self._stop = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
         _stores.add(self)
 
     def put(self, items: Mapping[str, bytes]) -> None:
-        """See `BlobStore.put`. Where the remote cannot be used the values are kept here, and written when it can be."""
+        """See `BlobStore.put`. If the remote cannot be used, the values are kept here and written later."""
         codec.validate_items(items)
         if not self._is_open():
             with suppress(StoreUnavailableError):
                 self._call_remote(lambda: self._remote.put(items))
-                self._keep(items)
+                self._put_local(items)
                 return
         self._local.put(items)
-        self._waiting.add(items)
-        self._watch()
+        self._pending.add(items)
+        self._start_thread()
 
     def get(self, key: str) -> bytes:
-        """See `BlobStore.get`. `StoreError` where only the remote may have it and cannot be used."""
-        found = self._local_get([key], all_of_it=self._is_open())
+        """See `BlobStore.get`. Raises StoreError if only the remote may have the value and cannot be used."""
+        found = self._local_get([key], accept_unconfirmed=self._is_open())
         return found[key] if found else self._remote_get([key], lambda: {key: self._remote.get(key)})[key]
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """See `BatchStore.get_many`. `StoreError` where only the remote may have one and cannot be used."""
-        found = self._local_get(keys, all_of_it=self._is_open())
-        left = [key for key in dict.fromkeys(keys) if key not in found]
-        return found | self._remote_get(left, lambda: self._remote.get_many(left)) if left else found
+        """See `BatchStore.get_many`. Raises StoreError if only the remote may have a value and cannot be used."""
+        found = self._local_get(keys, accept_unconfirmed=self._is_open())
+        missing = [key for key in dict.fromkeys(keys) if key not in found]
+        return found | self._remote_get(missing, lambda: self._remote.get_many(missing)) if missing else found
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `AppendLog.read_log`. `StoreError` at once while the breaker is open."""
+        """See `AppendLog.read_log`. Raises StoreError at once while the breaker is open."""
         self._refuse_if_open()
         return self._call_remote(lambda: self._remote.read_log(name, after))
 
-    def append_log(
-        self,
-        name: str,
-        expected_last: int,
-        records: Sequence[bytes],
-        *,
-        truncate_before: bool = False,
-        values: Mapping[str, bytes] | None = None,
-    ) -> bool:
-        """See `AppendLog.append_log`. `StoreError` at once while the breaker is open, and where values that wait to be
-        written still cannot be."""
-        self._refuse_if_open()
-        while batch := self._waiting.batch():
-            self._write_behind(batch)
-        done = self._call_remote(
-            lambda: self._remote.append_log(
-                name, expected_last, records, truncate_before=truncate_before, values=values
-            )
-        )
-        if done and values:
-            self._keep(values)
-        return done
-
     def drop_log(self, name: str) -> None:
-        """See `AppendLog.drop_log`. `StoreError` at once while the breaker is open."""
+        """See `AppendLog.drop_log`. Raises StoreError at once while the breaker is open."""
         self._refuse_if_open()
         self._call_remote(lambda: self._remote.drop_log(name))
 
     def lease(self, name: str, seconds: float) -> str | None:
-        """See `LeaseStore.lease`. `StoreError` at once while the breaker is open."""
+        """See `LeaseStore.lease`. Raises StoreError at once while the breaker is open."""
         self._refuse_if_open()
         return self._call_remote(lambda: self._remote.lease(name, seconds))
 
     def release(self, name: str, token: str) -> None:
-        """See `LeaseStore.release`. `StoreError` at once while the breaker is open."""
+        """See `LeaseStore.release`. Raises StoreError at once while the breaker is open."""
         self._refuse_if_open()
         self._call_remote(lambda: self._remote.release(name, token))
 
     def stats(self) -> StoreStats:
-        """The remote's. `StoreError` at once while the breaker is open."""
+        """Returns the statistics of the remote. Raises StoreError at once while the breaker is open."""
         self._refuse_if_open()
         return self._call_remote(self._remote.stats)
 
     def health(self) -> StoreHealth:
-        """How it is with the remote, without asking it."""
-        b, w = self._breaker, self._waiting
-        return StoreHealth("open" if b.is_open else "closed", b.failures, b.opened, len(w), w.dropped, b.error)
+        """Returns the state of the remote without calling it."""
+        breaker, pending = self._breaker, self._pending
+        state: Literal["closed", "open"] = "open" if breaker.is_open else "closed"
+        return StoreHealth(state, breaker.failures, breaker.opened, len(pending), pending.dropped, breaker.error)
 
     def close(self) -> None:
-        """Tries once to write what waits, counts the rest as dropped, and closes both stores. `StoreError` if there was
-        a rest: originals that nobody can give back any more."""
+        """Tries once to write the queued values, counts the rest as dropped, and closes both stores.
+
+        Raises:
+            StoreError: If values could not be written; these originals are lost.
+        """
         lost = 0
         with self._lock:
-            was, self._closed = self._closed, True
-        self._end.set()
-        if not was:
+            was_closed, self._closed = self._closed, True
+        self._stop.set()
+        if not was_closed:
             with suppress(StoreError):
-                while batch := self._waiting.batch():
+                while batch := self._pending.next_batch():
                     self._write_behind(batch)
-            lost = self._waiting.drop()
+            lost = self._pending.drop_all()
         self._remote.close()
         self._local.close()
         if lost:
             raise StoreError(
-                f"{lost} values were never written to the remote store: {self._breaker.error or 'it is gone'}"
+                f"{lost} values were never written to the remote store and are lost: "
+                f"{self._breaker.error or 'it is unavailable'}"
             )
 
     # -- the remote
 
+    def _append(self, append: LogAppend) -> bool:
+        """Raises StoreError at once while the breaker is open, or if the queued values still cannot be written."""
+        self._refuse_if_open()
+        while batch := self._pending.next_batch():
+            self._write_behind(batch)
+        done = self._call_remote(lambda: append.apply(self._remote))
+        if done and append.values:
+            self._put_local(append.values)
+        return done
+
     def _is_open(self) -> bool:
         if self._closed:
             raise StoreError("this store has been closed")
-        self._watch()
+        self._start_thread()
         return self._breaker.is_open
 
     def _refuse_if_open(self) -> None:
@@ -198,10 +206,12 @@ class ResilientStore:
             raise self._unavailable()
 
     def _unavailable(self) -> StoreError:
-        return StoreUnavailableError(f"the remote store is given up for some seconds: {self._breaker.error}")
+        return StoreUnavailableError(
+            f"the remote store is unavailable and is tried again within seconds: {self._breaker.error}"
+        )
 
     def _call_remote(self, call: Callable[[], T], probe: bool = False) -> T:
-        """A call of the remote; what comes of it goes to the breaker."""
+        """Calls the remote and reports the outcome to the breaker."""
         try:
             result = call()
         except StoreUnavailableError as error:
@@ -214,91 +224,88 @@ class ResilientStore:
         return result
 
     def _remote_get(self, keys: Sequence[str], read: Callable[[], dict[str, bytes]]) -> dict[str, bytes]:
-        """What the remote has of these, and what is here still of the others."""
+        """Returns the values that the remote has, and from the local cache those that it lacks."""
         try:
             if self._breaker.is_open:
                 raise self._unavailable()
             new = self._call_remote(read)
         except (RefError, StoreUnavailableError):
-            found = self._local_get(keys, all_of_it=True)
+            found = self._local_get(keys, accept_unconfirmed=True)
             if len(found) < len(keys):
                 raise
             return found
-        self._keep(new)
-        return self._local_get([key for key in keys if key not in new], all_of_it=True) | new
+        self._put_local(new)
+        return self._local_get([key for key in keys if key not in new], accept_unconfirmed=True) | new
 
     # -- this process
 
-    def _local_get(self, keys: Sequence[str], all_of_it: bool) -> dict[str, bytes]:
-        """What is here of these; without `all_of_it` only what the remote need not be asked about."""
-        since = self._clock() - self._renew
-        found = self._waiting.find(keys)
-        with self._lock:
-            rest = [key for key in keys if all_of_it or self._seen.get(key, since) > since]
-        return self._local.get_many([key for key in rest if key not in found]) | found
+    def _local_get(self, keys: Sequence[str], accept_unconfirmed: bool) -> dict[str, bytes]:
+        """Returns the local values; only those that the remote had lately, unless unconfirmed ones are accepted."""
+        since = self._clock() - self._recheck_seconds
+        found = self._pending.find(keys)
+        if not accept_unconfirmed:
+            keys = [key for key in keys if (then := self._confirmed.get(key)) is not None and then > since]
+        return self._local.get_many([key for key in keys if key not in found]) | found
 
-    def _keep(self, items: Mapping[str, bytes]) -> None:
-        """The remote has these."""
-        with suppress(StoreError):  # too large to be kept here
+    def _put_local(self, items: Mapping[str, bytes]) -> None:
+        """Stores values here that the remote has."""
+        with suppress(StoreError):  # too large for the local cache
             self._local.put(items)
         now = self._clock()
-        with self._lock:
-            for key in items:
-                self._seen[key] = now
-                self._seen.move_to_end(key)
-            while len(self._seen) > _SEEN:
-                self._seen.popitem(last=False)
+        for key in items:
+            self._confirmed.put(key, now)
 
     def _write_behind(self, batch: Mapping[str, bytes]) -> None:
-        """Writes what waited. `StoreUnavailableError`: it waits on. What the remote refuses for good is dropped."""
+        """Writes queued values. They stay queued if the remote is unavailable; those that it rejects are dropped."""
         try:
             self._call_remote(lambda: self._remote.put(batch))
         except StoreUnavailableError:
             raise
         except StoreError:
             if len(batch) == 1:
-                self._waiting.settle(batch, dropped=True)
+                self._pending.settle(batch, dropped=True)
                 return
             for key, value in batch.items():
                 self._write_behind({key: value})
         else:
-            self._waiting.settle(batch)
+            self._pending.settle(batch)
 
     # -- the thread
 
-    def _watch(self) -> None:
-        """Begins the thread where there is something to wait for."""
-        if not (self._waiting or self._breaker.is_open):
+    def _start_thread(self) -> None:
+        """Starts the thread if there is something to wait for."""
+        if not (self._pending or self._breaker.is_open):
             return
         with self._lock:
             if (self._thread is None or not self._thread.is_alive()) and not self._closed:
-                self._thread = threading.Thread(target=self._work, name="compressor-store", daemon=True)
+                self._thread = threading.Thread(target=self._probe_and_write, name="compressor-store", daemon=True)
                 self._thread.start()
 
-    def _work(self) -> None:
-        while not self._end.wait(self._pause):
+    def _probe_and_write(self) -> None:
+        while not self._stop.wait(self._probe_interval):
             with suppress(StoreError):
                 self._probe()
-                while batch := self._waiting.batch():
+                while batch := self._pending.next_batch():
                     self._write_behind(batch)
             with self._lock:
-                if not (self._waiting or self._breaker.is_open):
+                if not (self._pending or self._breaker.is_open):
                     self._thread = None
                     return
 
     def _probe(self) -> None:
-        """`StoreUnavailableError` if it is."""
+        """Calls the remote; raises StoreUnavailableError if it is still unavailable."""
         try:
             self._call_remote(lambda: self._remote.get_many([""]), probe=True)
         except StoreUnavailableError:
             raise
         except StoreError:
-            pass  # an answer
+            pass  # any other error is an answer
 
     def _after_fork(self) -> None:
-        """In the child: the old locks' holders and the thread do not exist here."""
+        """Replaces locks and thread in a forked child, where the threads that held or ran them do not exist."""
         self._lock, self._end, self._thread = threading.Lock(), threading.Event(), None
-        self._waiting.after_fork()
+        self._confirmed = LruCache(_MAX_CONFIRMED)  # the lock of the old one may be held
+        self._pending.after_fork()
 
 
 _stores: weakref.WeakSet[ResilientStore] = weakref.WeakSet()

@@ -51,7 +51,7 @@ def test_it_ends_by_itself(store: RedisStore) -> None:
     assert store.lease("a", 60) is None
 
 
-def test_of_many_at_once_one_gets_it(store: RedisStore) -> None:
+def test_only_one_of_many_callers_gets_it(store: RedisStore) -> None:
     gate, found = threading.Barrier(16), []
 
     def take() -> None:
@@ -66,7 +66,7 @@ def test_of_many_at_once_one_gets_it(store: RedisStore) -> None:
     assert len(found) == 16 and sum(token is not None for token in found) == 1
 
 
-def test_sent_twice_it_is_got_once() -> None:
+def test_a_lease_that_is_requested_twice_is_granted_once() -> None:
     """As when the connection breaks before the answer."""
     server = shared_server()
     server.admin.execute_command("FLUSHALL")
@@ -80,10 +80,10 @@ def test_sent_twice_it_is_got_once() -> None:
     assert [run(lua_scripts.RELEASE, "mine") for _ in range(2)] == [1, 0]
 
 
-def test_behind_a_guard(tmp_path: Path) -> None:
+def test_behind_a_resilient_store(tmp_path: Path) -> None:
     server = RedisServer(tmp_path / "r")
     store = ResilientStore(
-        RedisStore(server.url, connect_timeout=0.2, timeout=0.3), breaker=CircuitBreaker(2, 10.0), pause=60
+        RedisStore(server.url, connect_timeout=0.2, timeout=0.3), breaker=CircuitBreaker(2, 10.0), probe_interval=60
     )
     token = store.lease("a", 60)
     assert token and store.lease("a", 60) is None
@@ -92,9 +92,9 @@ def test_behind_a_guard(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailableError):
             store.release("a", token)
     start = time.monotonic()
-    with pytest.raises(StoreError, match="given up"):
+    with pytest.raises(StoreError, match="is tried again"):
         store.lease("a", 60)
-    with pytest.raises(StoreError, match="given up"):
+    with pytest.raises(StoreError, match="is tried again"):
         store.release("a", token)
     assert time.monotonic() - start < 0.1
     store.close()

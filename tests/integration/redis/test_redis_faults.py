@@ -1,4 +1,4 @@
-"""Redis killed, stalled, answering garbage or half: what was acknowledged is there, once, and no call hangs."""
+"""Redis is killed, stalls or sends garbage: acknowledged writes are there, once, and no call hangs."""
 
 from __future__ import annotations
 
@@ -261,10 +261,10 @@ def test_more_threads_than_redis_py_has_connections(server: RedisServer) -> None
     store.close()
 
 
-def test_what_was_sent_to_a_stalled_server_may_still_come(server: RedisServer) -> None:
+def test_a_write_to_a_stalled_server_may_still_take_effect(server: RedisServer) -> None:
     store = RedisStore(server.url, timeout=0.3)
     assert store.append_log("log", 0, [b"1"])
-    with server.stalled(), pytest.raises(StoreUnavailableError, match="may still come"):
+    with server.stalled(), pytest.raises(StoreUnavailableError, match="may still take effect"):
         store.append_log("log", 1, [b"2"])
     log = store.read_log("log")
     assert log in ([(1, b"1")], [(1, b"1"), (2, b"2")])
@@ -356,7 +356,7 @@ def test_a_wrong_password(server: RedisServer) -> None:
             assert "wrong@" not in str(error)
         assert time.monotonic() - start < 2  # trying again is no use
         store.close()
-    guarded = ResilientStore(RedisStore(server.url.replace("127", ":right-soon@127")), pause=0.1)
+    guarded = ResilientStore(RedisStore(server.url.replace("127", ":right-soon@127")), probe_interval=0.1)
     guarded.put({"k": b"v"})
     assert guarded.health().pending == 1
     server.admin.execute_command("CONFIG", "SET", "requirepass", "right-soon")

@@ -1,4 +1,4 @@
-"""The service on a real Redis: shared between services, kept apart between tenants, gone and back."""
+"""The service on a real Redis: shared by services, separate for tenants, unavailable and back."""
 
 from __future__ import annotations
 
@@ -160,15 +160,15 @@ def test_without_a_cache_nothing_is_kept(url: str) -> None:
 
 
 def test_memory_in_front_of_redis_is_bounded_over_all_tenants(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenant_storage, "LOCAL", 300_000)
+    monkeypatch.setattr(tenant_storage, "LOCAL_BYTES", 300_000)
     all_of_them = TenantStores(Settings(store=url, keys=two_tenants()[1]["keys"]))
     values = {name: {str(i): noise(i, 50_000) for i in range(4)} for name in ("red", "blue", "ops")}
     for name, items in values.items():
-        all_of_them.of(name).put(items)
-    assert all_of_them._near.stats().size <= 300_000
+        all_of_them.for_tenant(name).put(items)
+    assert all_of_them._local.stats().size <= 300_000
     for name, items in values.items():
-        assert {key: all_of_them.of(name).get(key) for key in items} == items
-    assert all_of_them._near.stats().size <= 300_000
+        assert {key: all_of_them.for_tenant(name).get(key) for key in items} == items
+    assert all_of_them._local.stats().size <= 300_000
     all_of_them.close()
 
 
@@ -184,7 +184,9 @@ def test_it_starts_without_its_redis_and_says_so() -> None:
         assert service.gate._tenants.health()[LOCAL_TENANT].failures > 0
         share = service.http.post("/v1/compress", json=compress_request(budget=0.5))
         assert share.status_code == 200 and share.json()["warnings"]
-        service.gate._tenants.stores._guards[""]._waiting.drop()  # or the end of the service would be an error
+        service.gate._tenants.stores._resilient_stores[
+            ""
+        ]._pending.drop_all()  # or the end of the service would be an error
 
 
 def test_a_full_redis_costs_no_request(tmp_path: Path) -> None:

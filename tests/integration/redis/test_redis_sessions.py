@@ -1,4 +1,4 @@
-"""Sessions kept in Redis: several workers, and a server that goes away in the middle."""
+"""Sessions stored in Redis: several workers, and a server that goes away in the middle."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_resumed_after_the_servers_restart(server: RedisServer) -> None:
 @pytest.mark.parametrize("stalled", [False, True])
 def test_a_server_that_is_gone_costs_an_error_and_no_message(server: RedisServer, stalled: bool) -> None:
     """The caller follows the whole history: what an error left open is settled when the server is back."""
-    store = ResilientStore(RedisStore(server.url, timeout=0.4), pause=0.1, breaker=CircuitBreaker(2, 10.0))
+    store = ResilientStore(RedisStore(server.url, timeout=0.4), probe_interval=0.1, breaker=CircuitBreaker(2, 10.0))
     compressor, memory = Compressor(store=store), Compressor(store="memory")
     session, alone = (each.session("s", budget=4_000) for each in (compressor, memory))
     messages = copper_conversation(20)
@@ -122,7 +122,7 @@ def test_a_server_that_is_gone_costs_an_error_and_no_message(server: RedisServer
                 for _ in range(3):
                     with pytest.raises(StoreError):
                         session.sync(messages[:end])
-                # What needs no journal goes on, and its originals are here.
+                # Calls that need no log go on, and their originals are local.
                 done = compressor.compress(messages[:21], budget=2_000)
                 originals = {ref: compressor.expand(ref) for ref in find_refs(json.dumps(done.messages))}
                 assert originals

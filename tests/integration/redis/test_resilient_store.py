@@ -1,4 +1,4 @@
-"""The guarded store, in front of a real Redis that goes away and comes back."""
+"""ResilientStore in front of a real Redis that goes away and comes back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def other(server: RedisServer) -> Iterator[RedisStore]:
 
 
 def guard(server: RedisServer, **options: object) -> ResilientStore:
-    given = {"pause": 0.2, "breaker": CircuitBreaker(3, 10.0)} | options
+    given = {"probe_interval": 0.2, "breaker": CircuitBreaker(3, 10.0)} | options
     return ResilientStore(RedisStore(server.url, connect_timeout=0.2, timeout=0.3), **given)  # type: ignore[arg-type]
 
 
@@ -62,10 +62,10 @@ def test_stalled_and_back(server: RedisServer, other: RedisStore) -> None:
             assert store.get(f"new{i}") == noise(i, 2000)
         assert store.get_many(["known", "new0"]) == {"known": b"1", "new0": noise(0, 2000)}
         for call in (lambda: store.get("elsewhere"), lambda: store.get_many(["known", "elsewhere"]), store.stats):
-            with pytest.raises(StoreError, match=r"given up .*did not answer"):
+            with pytest.raises(StoreError, match=r"unavailable and is tried again .*did not answer"):
                 call()
         for ask in JOURNAL:
-            with pytest.raises(StoreError, match="given up"):
+            with pytest.raises(StoreError, match="is tried again"):
                 ask(store)
         assert time.monotonic() - start < 0.5  # at once
         with pytest.raises(StoreError, match="other bytes"):
@@ -105,8 +105,10 @@ def test_killed_and_restarted(server: RedisServer, other: RedisStore) -> None:
     store.close()
 
 
-def test_no_record_before_the_values_that_wait(server: RedisServer, other: RedisStore) -> None:
-    store = guard(server, pause=1000.0, breaker=CircuitBreaker(100, 10.0))  # nobody writes behind but the append
+def test_no_record_is_appended_before_pending_values(server: RedisServer, other: RedisStore) -> None:
+    store = guard(
+        server, probe_interval=1000.0, breaker=CircuitBreaker(100, 10.0)
+    )  # nobody writes behind but the append
     server.kill()
     many = {f"k{i}": noise(i, 30_000) for i in range(100)}  # several batches
     store.put(many)
@@ -139,8 +141,8 @@ def test_a_full_remote_keeps_the_breaker_closed(server: RedisServer, other: Redi
     store.close()
 
 
-def test_what_waits_is_bounded_and_what_goes_is_counted(server: RedisServer, other: RedisStore) -> None:
-    store = guard(server, pending_limit=100_000)
+def test_pending_values_are_bounded_and_dropped_ones_counted(server: RedisServer, other: RedisStore) -> None:
+    store = guard(server, max_pending_bytes=100_000)
     server.kill()
     for i in range(50):
         store.put({f"k{i}": noise(i, 10_000)})
@@ -170,15 +172,15 @@ def test_other_bytes_meanwhile_do_not_stop_the_rest(server: RedisServer, other: 
     store.close()
 
 
-def test_closing_writes_what_waits(server: RedisServer, other: RedisStore) -> None:
-    store = guard(server, pause=1000.0)
+def test_closing_writes_pending_values(server: RedisServer, other: RedisStore) -> None:
+    store = guard(server, probe_interval=1000.0)
     server.kill()
     store.put({"k": b"v"})
     server.start()
     store.close()
     assert other.get("k") == b"v"
     assert store.health().dropped == 0
-    lost = guard(server, pause=1000.0)
+    lost = guard(server, probe_interval=1000.0)
     server.kill()
     lost.put({"l": b"v"})
     with pytest.raises(StoreError, match="1 values were never written"):
@@ -188,7 +190,7 @@ def test_closing_writes_what_waits(server: RedisServer, other: RedisStore) -> No
     server.start()
 
 
-def test_a_child_writes_behind_what_waited(server: RedisServer, other: RedisStore) -> None:
+def test_a_child_writes_pending_values(server: RedisServer, other: RedisStore) -> None:
     store = guard(server)
     server.kill()
     store.put({"before": b"1"})
@@ -210,8 +212,8 @@ def test_a_child_writes_behind_what_waited(server: RedisServer, other: RedisStor
 
 
 def test_many_threads_while_it_comes_and_goes(server: RedisServer, other: RedisStore) -> None:
-    """What was put is readable here at once and everywhere in the end; journals lose and double nothing."""
-    store = guard(server, pause=0.05)
+    """What was put is readable here at once and everywhere in the end; logs lose and double nothing."""
+    store = guard(server, probe_interval=0.05)
     end = threading.Event()
     put: list[set[str]] = [set() for _ in range(4)]
     appended: list[dict[int, bytes]] = [{} for _ in range(4)]
@@ -272,26 +274,26 @@ def test_many_threads_while_it_comes_and_goes(server: RedisServer, other: RedisS
 # --- in front --------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_here_is_not_asked_for_again() -> None:
+def test_local_values_are_not_read_from_the_remote() -> None:
     server = shared_server()
     server.admin.execute_command("FLUSHALL")
     clock = Clock()
     store = ResilientStore(RedisStore(server.url), clock=clock)
     store.put({"k": b"v", "l": b"w"})
 
-    def asked() -> int:
+    def commands() -> int:
         stats = server.admin.execute_command("INFO", "commandstats").decode()
         return sum(int(line.split("calls=")[1].split(",")[0]) for line in stats.splitlines() if "cmdstat_get:" in line)
 
-    before = asked()
+    before = commands()
     for _ in range(5):
         assert store.get("k") == b"v"
         assert store.get_many(["k", "l"]) == {"k": b"v", "l": b"w"}
-    assert asked() == before
+    assert commands() == before
     clock.now += 61  # its use has to be noted there now and then
     assert store.get("k") == b"v"
     assert store.get("k") == b"v"
-    assert asked() == before + 1
+    assert commands() == before + 1
     server.admin.execute_command("DEL", *RedisKeys("acr", "").value("k"))
     clock.now += 61
     assert store.get("k") == b"v"  # evicted there, here still
@@ -300,7 +302,7 @@ def test_what_is_here_is_not_asked_for_again() -> None:
     store.close()
 
 
-def test_a_value_too_large_to_be_kept_here() -> None:
+def test_a_value_too_large_for_the_local_cache() -> None:
     server = shared_server()
     server.admin.execute_command("FLUSHALL")
     store = ResilientStore(RedisStore(server.url), MemoryStore(limit=1000))
@@ -313,7 +315,7 @@ def test_a_value_too_large_to_be_kept_here() -> None:
     store.close()
 
 
-@pytest.mark.parametrize("bad", [{"ttl": 0.0}, {"pause": 0.0}, {"pending_limit": 0}])
+@pytest.mark.parametrize("bad", [{"ttl": 0.0}, {"probe_interval": 0.0}, {"max_pending_bytes": 0}])
 def test_senseless_options(bad: dict[str, float]) -> None:
     with pytest.raises(StoreError, match="positive"):
         ResilientStore(RedisStore("redis://localhost"), **bad)  # type: ignore[arg-type]
@@ -354,18 +356,18 @@ def test_a_breaker_forgets_old_failures() -> None:
             CircuitBreaker(*bad)
 
 
-def test_what_waits_goes_oldest_first() -> None:
+def test_the_oldest_pending_value_is_dropped_first() -> None:
     waiting = WriteBehindBuffer(1000)
     waiting.add({f"k{i}": b"" for i in range(10)})  # empty values take room too
     assert len(waiting) + waiting.dropped == 10
     assert 3 < len(waiting) < 6
-    assert list(waiting.batch())[-1] == "k9"
+    assert list(waiting.next_batch())[-1] == "k9"
     waiting.add({"k9": b"new"})
     assert waiting.find(["k9", "k0"]) == {"k9": b"new"}
     waiting.settle({"k9": b"old"})  # written before it was replaced
     assert waiting.find(["k9"]) == {"k9": b"new"}
     dropped = waiting.dropped
-    waiting.settle(waiting.batch())
+    waiting.settle(waiting.next_batch())
     assert (len(waiting), waiting.dropped) == (0, dropped)
     waiting.add({"large": b"x" * 2000})
     assert (len(waiting), waiting.dropped) == (0, dropped + 1)

@@ -1,6 +1,7 @@
-"""What every store promises, kept by those in Redis."""
+"""The tests of all stores, run on those in Redis."""
 
 from unit.storage.test_stores import (  # noqa: F401
+    test_an_expired_value_may_be_stored_again,
     test_any_key,
     test_bad_items_store_nothing,
     test_closed,
@@ -8,9 +9,8 @@ from unit.storage.test_stores import (  # noqa: F401
     test_many_keys_at_once,
     test_many_threads,
     test_no_key_is_overwritten,
+    test_old_tombstones_are_deleted,
     test_senseless_limits,
     test_text_is_stored_compressed,
-    test_tombstones_are_forgotten,
     test_ttl_slides_on_get_and_put,
-    test_what_expired_may_be_stored_again,
 )

@@ -1,6 +1,6 @@
-"""Journals: logs in a store, the same behaviour in memory and in SQLite (in Redis: tests/integration/redis).
+"""Logs in a store behave the same in memory and in SQLite (for Redis see tests/integration/redis).
 
-What only a file has to survive is in sqlite/test_log.py, what only Redis has to in test_redis_store.py.
+Tests of files alone are in sqlite/test_log.py, tests of Redis alone in test_redis_store.py.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def test_records_come_back_in_order_with_their_numbers(make: Make) -> None:
     assert store.stats().logs == 2
 
 
-def test_who_writes_record_n_first_has_written_it(make: Make) -> None:
+def test_the_first_writer_of_record_n_wins(make: Make) -> None:
     store = make()
     assert store.append_log("a", 0, [b"1", b"2"])
     for at in (0, 1, 3, -1):
@@ -57,7 +57,7 @@ def test_who_writes_record_n_first_has_written_it(make: Make) -> None:
     assert store.stats().size == 4
 
 
-def test_fresh_drops_what_was_before_and_numbers_go_on(make: Make) -> None:
+def test_truncate_before_drops_older_records_and_numbering_continues(make: Make) -> None:
     store = make()
     assert store.append_log("a", 0, [noise(1, 500)] * 3, truncate_before=True)
     assert store.append_log("a", 3, [b"snapshot", b"next"], truncate_before=True)
@@ -195,7 +195,7 @@ def test_ttl_slides_on_read_and_append(make: Make, clock: Clock) -> None:
     assert store.stats().size == len(b"from one again") + 1
 
 
-def test_tombstones_are_forgotten(make: Make, clock: Clock) -> None:
+def test_old_tombstones_are_deleted(make: Make, clock: Clock) -> None:
     store = make(ttl=100.0, clock=clock)
     assert store.append_log("a", 0, [b"1"])
     clock.now += 101
@@ -284,7 +284,7 @@ def test_the_oldest_log_goes_first_and_never_the_one_written(make: Make, clock: 
 
 
 @pytest.mark.parametrize("kind", LOCAL)
-def test_fresh_makes_room_for_itself(make: Make) -> None:
+def test_truncate_before_frees_space_for_its_own_records(make: Make) -> None:
     store = make(limit=1000)
     assert store.append_log("a", 0, [noise(1, 499)])
     store.put({"k": noise(2, 399)})
@@ -374,7 +374,7 @@ def test_a_long_log_costs_no_more_than_a_short_one(make: Make) -> None:
 
 
 class Model:
-    """What a journal is, in as few lines as it takes. No size limit."""
+    """The simplest possible log, without a size limit, as the model of the others."""
 
     def __init__(self, clock: Clock, ttl: float) -> None:
         self.clock, self.ttl = clock, ttl
@@ -448,7 +448,7 @@ STEPS = st.lists(
     steps=STEPS,
     items=st.lists(st.dictionaries(st.sampled_from("kl"), st.sampled_from([b"1", b"1", b"2"])), min_size=40),
 )
-def test_as_the_model_says(
+def test_behaves_like_the_model(
     kinds: tuple[str, ...], steps: list[tuple[object, ...]], items: list[dict[str, bytes]]
 ) -> None:
     clock = clock_for(kinds[0])

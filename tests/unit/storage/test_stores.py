@@ -1,4 +1,4 @@
-"""Stores: the same behaviour in memory and in SQLite (in Redis: tests/integration/redis), and how a store is named.
+"""Stores behave the same in memory and in SQLite (for Redis see tests/integration/redis); names of stores.
 
 What only a file has to survive is in sqlite/test_store.py, what only Redis has to in test_redis_store.py.
 """
@@ -125,7 +125,7 @@ def test_many_keys_from_a_store_that_gives_one_at_a_time() -> None:
     assert get_many(store, ["a", "x", "b"]) == {"a": b"1", "b": b"2"}
 
 
-def test_what_expired_may_be_stored_again(make: Make, clock: Clock) -> None:
+def test_an_expired_value_may_be_stored_again(make: Make, clock: Clock) -> None:
     store = make(ttl=100.0, clock=clock)
     store.put({"a": b"1"})
     clock.now += 101
@@ -134,7 +134,7 @@ def test_what_expired_may_be_stored_again(make: Make, clock: Clock) -> None:
     assert store.stats().entries == 2
 
 
-def test_tombstones_are_forgotten(make: Make, clock: Clock) -> None:
+def test_old_tombstones_are_deleted(make: Make, clock: Clock) -> None:
     store = make(ttl=100.0, clock=clock)
     store.put({"a": b"1"})
     clock.now += 101

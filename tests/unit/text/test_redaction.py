@@ -15,7 +15,7 @@ from compressor.context.refs import compute_ref
 from compressor.errors import CompressorError, ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import get_many
-from compressor.storage.wrappers.redacting import FRONT, RedactingStore
+from compressor.storage.wrappers.redacting import REDACTED_PREFIX, RedactingStore
 from compressor.text.redaction import count_redactions, redact, redact_json
 from support.property_tests import given, st
 
@@ -207,7 +207,7 @@ def test_what_is_kept_behind_a_ref_has_no_secret_and_is_found() -> None:
     kept = store.get(REF).decode()
     assert kept == SECRET.replace(SECRETS["api_key"], "[redacted:api_key]")
     assert store.get_many([REF, CLEAN, "1" * 12]) == {REF: kept.encode(), CLEAN: b"clean"}
-    assert get_many(inner, [REF]) == {} and inner.get(FRONT + REF) == kept.encode()
+    assert get_many(inner, [REF]) == {} and inner.get(REDACTED_PREFIX + REF) == kept.encode()
     assert store.get("vector:m:1") == b"\xff\xfe"
     with pytest.raises(UnknownRefError, match="'000000000000'"):
         store.get("000000000000")

@@ -1,4 +1,4 @@
-"""Journals in the SQLite file: several processes, killed processes, files of older versions."""
+"""Logs in the SQLite file: several processes, killed processes, files of older versions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 
 from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import SQLiteStore, codec
-from compressor.storage.sqlite import log as journal
+from compressor.storage.sqlite import log as log_table
 from compressor.storage.sqlite import schema
 from support.store_tools import Clock, noise
 
@@ -221,13 +221,13 @@ def test_a_locked_file_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.Monk
     store.close()
 
 
-def test_many_expired_logs_are_buried_a_few_at_a_time(tmp_path: Path, clock: Clock) -> None:
+def test_many_expired_logs_are_purged_a_few_at_a_time(tmp_path: Path, clock: Clock) -> None:
     store = SQLiteStore(tmp_path / "s.db", ttl=100.0, clock=clock)
-    for n in range(journal._SWEEP * 2 + 1):
+    for n in range(log_table._PURGE_BATCH * 2 + 1):
         assert store.append_log(f"log{n}", 0, [noise(n, 100)])
     clock.now += 101
     assert (store.stats().logs, store.stats().size) == (0, 0)
-    for left in (journal._SWEEP + 1, 1, 0):
+    for left in (log_table._PURGE_BATCH + 1, 1, 0):
         store.put({f"k{left}": b"v"})
         db = sqlite3.connect(store.path)
         assert db.execute("SELECT count(*) FROM records").fetchone() == (left,)
@@ -320,7 +320,7 @@ def test_an_upgrade_that_fails_changes_nothing(old: Path, clock: Clock, monkeypa
     clock.now += 150
     store = SQLiteStore(old, ttl=100.0, clock=clock)
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "_STEPS", (*schema._STEPS[:1], (*journal.SCHEMA, "CREATE TABLE logs (x)")))
+        patch.setattr(schema, "_STEPS", (*schema._STEPS[:1], (*log_table.SCHEMA, "CREATE TABLE logs (x)")))
         with pytest.raises(StoreError, match="already exists"):
             store.get("small")
     assert version(old) == 1

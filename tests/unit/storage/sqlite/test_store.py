@@ -1,4 +1,4 @@
-"""The SQLite store: what only a file has to survive."""
+"""SQLiteStore: the tests that only a file needs."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_files_that_are_not_ours(tmp_path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("CREATE TABLE entries (x)")
     db.commit()
-    with pytest.raises(StoreError, match="another program's"):
+    with pytest.raises(StoreError, match="SQLite file of another program"):
         SQLiteStore(path).put({"a": b"1"})
     db.execute("DROP TABLE entries")
     db.execute("PRAGMA user_version = 99")

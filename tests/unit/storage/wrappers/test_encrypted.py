@@ -1,4 +1,4 @@
-"""Encryption at rest: what is kept comes back, is not to be read, changed, moved or forged, and survives new keys."""
+"""Encryption at rest: content comes back, cannot be read, changed, moved or forged, and survives new keys."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def make(kind: str, tmp_path: Path) -> Iterator[Callable[[], Both]]:
         store.close()
 
 
-def sealed(store: Any, *keys: str, **options: Any) -> EncryptedStore:
+def encrypting(store: Any, *keys: str, **options: Any) -> EncryptedStore:
     return EncryptedStore(store, Keyring(keys or [NEW]), **options)
 
 
 def test_values_and_logs_come_back(make: Callable[[], Both]) -> None:
-    store = sealed(make())
+    store = encrypting(make())
     store.put({"a": TEXT, "empty": b"", "b": b"R"})
     store.put({"a": TEXT, "c": b"\xff"})  # again, in one call with another
     assert store.get("a") == TEXT and store.get("empty") == b""
@@ -75,9 +75,9 @@ def test_values_and_logs_come_back(make: Callable[[], Both]) -> None:
     assert store.stats().entries >= 5
 
 
-def test_nothing_of_it_can_be_read_in_the_database(make: Callable[[], Both]) -> None:
+def test_no_content_can_be_read_in_the_database(make: Callable[[], Both]) -> None:
     inner = make()
-    store = sealed(inner)
+    store = encrypting(inner)
     store.put({"a": TEXT, "same": TEXT})
     store.append_log("log", 0, [TEXT])
     kept = [inner.get("a"), inner.get("same"), inner.read_log("log")[0][1]]
@@ -86,17 +86,17 @@ def test_nothing_of_it_can_be_read_in_the_database(make: Callable[[], Both]) -> 
     assert len(kept[0]) < len(TEXT) / 4  # packed before it was encrypted
 
 
-def test_a_new_key_seals_and_a_former_one_still_opens(make: Callable[[], Both]) -> None:
-    sealed(make(), OLD).put({"a": TEXT})
-    sealed(make(), OLD).append_log("log", 0, [b"one"], values={"b": TEXT})
-    both = sealed(make(), NEW, OLD)
+def test_a_new_key_encrypts_and_a_former_one_still_decrypts(make: Callable[[], Both]) -> None:
+    encrypting(make(), OLD).put({"a": TEXT})
+    encrypting(make(), OLD).append_log("log", 0, [b"one"], values={"b": TEXT})
+    both = encrypting(make(), NEW, OLD)
     assert both.get("a") == TEXT
     both.put({"a": TEXT, "c": TEXT})  # known under the former key, and new
     assert both.append_log("log", 1, [b"two"], values={"b": TEXT, "d": TEXT})
     assert both.read_log("log") == [(1, b"one"), (2, b"two")]
     with pytest.raises(StoreError, match="other bytes"):
         both.put({"a": b"another", "e": TEXT})
-    new = sealed(make(), NEW)
+    new = encrypting(make(), NEW)
     assert new.get("c") == new.get("d") == TEXT
     with pytest.raises(StoreError, match="keep a former key") as found:
         new.get("a")
@@ -107,9 +107,9 @@ def test_a_new_key_seals_and_a_former_one_still_opens(make: Callable[[], Both]) 
         new.read_log("log")
 
 
-def test_what_was_changed_or_moved_is_refused(make: Callable[[], Both]) -> None:
+def test_changed_or_moved_content_is_rejected(make: Callable[[], Both]) -> None:
     inner = make()
-    store = sealed(inner)
+    store = encrypting(inner)
     store.put({"a": TEXT})
     store.append_log("log", 0, [b"one", b"two"])
     first, second = (record for _, record in inner.read_log("log"))
@@ -128,11 +128,11 @@ def test_what_was_changed_or_moved_is_refused(make: Callable[[], Both]) -> None:
             store.read_log(log)
 
 
-def test_what_is_not_encrypted_is_taken_only_where_that_was_allowed(make: Callable[[], Both]) -> None:
+def test_unencrypted_content_is_read_only_with_read_plain(make: Callable[[], Both]) -> None:
     plain = make()
     plain.put({"a": TEXT})
     plain.append_log("log", 0, [b"one"])
-    strict, open_ = sealed(make()), sealed(make(), read_plain=True)
+    strict, open_ = encrypting(make()), encrypting(make(), read_plain=True)
     for use in (lambda: strict.get("a"), lambda: strict.read_log("log"), lambda: strict.put({"a": TEXT})):
         with pytest.raises(StoreError, match="not encrypted"):
             use()
@@ -155,10 +155,10 @@ def test_any_flipped_bit_is_noticed(value: bytes, name: str, data: st.DataObject
         ring.decrypt(made, bound + b"x", "it")
 
 
-def test_no_other_way_leads_into_the_store() -> None:
-    store = sealed(RedisStore("redis://127.0.0.1:1"))
+def test_no_other_attribute_of_the_inner_store_is_reachable() -> None:
+    store = encrypting(RedisStore("redis://127.0.0.1:1"))
     assert not hasattr(store, "for_tenant")
-    assert not hasattr(sealed(MemoryStore()), "health")
+    assert not hasattr(encrypting(MemoryStore()), "health")
 
 
 def test_keys_are_read_and_never_shown(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_keys_are_read_and_never_shown(tmp_path: Path) -> None:
 
 def test_a_compressor_keeps_nothing_that_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    compressor = Compressor(store=sealed(SQLiteStore(path)))
+    compressor = Compressor(store=encrypting(SQLiteStore(path)))
     log = "\n".join(f"12:00:{i:02d} worker pacemaker-{i} is up" for i in range(60))
     messages = [
         {"role": "user", "content": "which worker failed?"},
