@@ -14,9 +14,9 @@ from benchmarks import (
     encoders,
     examples,
     facts,
-    folds,
     lingua,
-    marathon,
+    long_session,
+    lossless,
     plot,
     qa,
     runs,
@@ -30,7 +30,7 @@ from benchmarks import (
     throughput,
     tiers,
     tools,
-    words,
+    word_pruning,
 )
 from benchmarks.columns import BASELINES
 from benchmarks.data import folder
@@ -43,16 +43,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
     "qa": qa.run,
-    "folds": folds.run,
+    "folds": lossless.run,
     "speed": speed.run,
     "tiers": tiers.run,
     "throughput": throughput.run,
     "encoders": encoders.run,
     "batching": batching.run,
-    "words": words.run,
+    "words": word_pruning.run,
     "lingua": lingua.run,
     "runs": runs.run,
-    "marathon": marathon.run,
+    "marathon": long_session.run,
     "service_load": service_load.run,
     "service_cache": service_cache.run,
     "service_proxy": service_proxy.run,
@@ -68,7 +68,7 @@ def main() -> None:
     """Runs the benchmarks asked for; without data it says so and succeeds."""
     sent = [method.name for method in runs.METHODS]
     sent += tools.METHODS
-    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *folds.METHODS, *TIERS, *BASELINES, *sent]))
+    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *lossless.METHODS, *TIERS, *BASELINES, *sent]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default=os.environ.get("ONLY"), help=f"of {','.join(BENCHMARKS)}")
     parser.add_argument("--methods", help=f"of {','.join(known)}".replace("%", "%%"))

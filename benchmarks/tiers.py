@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks import evidence, pairs, qa, survival
 from benchmarks.columns import Column, columns
 from benchmarks.data import records, sample
+from benchmarks.held_out import on_unseen
 from benchmarks.report import Report, share
-from benchmarks.unseen import on_unseen
 
 QUESTIONS = 100  # of the odd-numbered ones
 SESSIONS = 20  # of a set; evenly spread, as all samples are

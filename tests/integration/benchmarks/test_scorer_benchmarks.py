@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import columns, evidence, pairs, throughput, tiers, unseen
+from benchmarks import columns, evidence, held_out, pairs, throughput, tiers
 from benchmarks.baselines import bm25
 from benchmarks.ceiling import Bound, Shape
 from benchmarks.columns import Column, Once
@@ -221,9 +221,9 @@ def test_the_table_has_a_row_a_line_and_a_column_a_method(tmp_path: Path, monkey
 def test_the_network_of_the_even_questions_is_only_there_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     query, units, _ = PASSAGE.units()
     other = replace(load_word_vectors(), mean=load_word_vectors().mean + 1)
-    monkeypatch.setattr(unseen, "trained_on_even", lambda _: other)
+    monkeypatch.setattr(held_out, "trained_on_even", lambda _: other)
     before = answer_log_odds(query, units)[0]
-    with unseen.on_unseen(Path()):
+    with held_out.on_unseen(Path()):
         assert not np.allclose(answer_log_odds(query, units)[0], before)
     assert (answer_log_odds(query, units)[0] == before).all()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import marathon, runs
+from benchmarks import long_session, runs
 from benchmarks.baselines import bm25
 from benchmarks.runs_chains import Recorded, chained, joined, read, recorded
 from benchmarks.runs_methods import RAW, SIMPLE, Bm25Index, Method, Run, Summarising, extract
@@ -220,26 +220,26 @@ def test_the_whole_table(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_session_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
-    history = marathon.messages_of(SESSIONS, 30)
+    history = long_session.messages_of(SESSIONS, 30)
     assert sum(m["role"] == "assistant" for m in history) == 30 and history[-1]["role"] == "assistant"
     for name in ("peace", "killed"):
         (tmp_path / name).mkdir()
-    peace, none = marathon.play(history, tmp_path / "peace")
-    killed, times = marathon.play(history, tmp_path / "killed", kills=[4, 17])
+    peace, none = long_session.play(history, tmp_path / "peace")
+    killed, times = long_session.play(history, tmp_path / "killed", kills=[4, 17])
     assert (len(peace), none) == (30, 0)
     assert times >= 1
-    assert marathon.compare(peace, killed) == []
+    assert long_session.compare(peace, killed) == []
 
 
 def test_a_difference_is_seen_and_a_torn_line_is_not_read(tmp_path: Path) -> None:
     views = tmp_path / "views"
     views.write_bytes(b"0 aa 3 0.5 100\n1 bb 3 0.5 100\n2 cc 3")
-    steps = marathon.read(views)
+    steps = long_session.read(views)
     assert [s.digest for s in steps] == ["aa", "bb"]
     assert views.read_bytes().endswith(b"100\n")
-    other = [steps[0], marathon.Step(1, "xx", 3, 0.5, 100)]
-    assert marathon.compare(steps, other) == [1]
-    assert marathon.compare(steps, steps[:1]) == [1]
+    other = [steps[0], long_session.Step(1, "xx", 3, 0.5, 100)]
+    assert long_session.compare(steps, other) == [1]
+    assert long_session.compare(steps, steps[:1]) == [1]
 
 
 def test_sessions_are_joined_under_one_system_message() -> None:

@@ -3,7 +3,7 @@
 Recorded sessions, one after the other, as one agent's run, in a session of ours in a SQLite store: once in peace, and
 once in a process that is killed (SIGKILL) at random moments and started again. Every view of the two must be the same.
 
-    python -m benchmarks.marathon MESSAGES STORE VIEWS     is that process; it goes on where VIEWS ends
+    python -m benchmarks.long_session MESSAGES STORE VIEWS     is that process; it goes on where VIEWS ends
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def play(history: list[Message], folder: Path, kills: Sequence[int] = ()) -> tup
     and how often it was alive to be killed. RuntimeError if it fails by itself."""
     messages, views = folder / "messages.json", folder / "views"
     messages.write_text(json.dumps(history), encoding="utf-8")
-    command = [sys.executable, "-m", "benchmarks.marathon", str(messages), str(folder / "store.db"), str(views)]
+    command = [sys.executable, "-m", "benchmarks.long_session", str(messages), str(folder / "store.db"), str(views)]
     soon, times = random.Random(SEED), 0
     for stop in [*kills, None]:
         with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
