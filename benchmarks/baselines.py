@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.tokens import Message, encoding, text_of
+from benchmarks.tokens import Message, encoding, message_text
 
 Count = Callable[[str], int]
 Score = Callable[[str, Sequence[str]], Sequence[float]]
@@ -82,7 +82,7 @@ def minilm(query: str, units: Sequence[str]) -> list[float]:
 
 
 def _without_tools(messages: Iterable[Message], count: Count) -> int:
-    return sum(count(text_of(m)) for m in messages if m["role"] != "tool")
+    return sum(count(message_text(m)) for m in messages if m["role"] != "tool")
 
 
 def mask_old(messages: list[Message], budget: int, count: Count) -> list[Message]:
@@ -92,7 +92,7 @@ def mask_old(messages: list[Message], budget: int, count: Count) -> list[Message
     for message in reversed(out):
         if message["role"] != "tool":
             continue
-        size = count(text_of(message))
+        size = count(message_text(message))
         if used + size <= budget:
             used += size
         else:
@@ -105,10 +105,10 @@ def head_tail(messages: list[Message], budget: int, count: Count, joint: int = 0
     out = [dict(m) for m in messages]
     tools = [m for m in out if m["role"] == "tool"]
     room = max(0, budget - _without_tools(out, count))
-    share = room / max(1, sum(count(text_of(m)) for m in tools))
+    share = room / max(1, sum(count(message_text(m)) for m in tools))
     coder = encoding()
     for message in tools:
-        ids = coder.encode_ordinary(text_of(message))
+        ids = coder.encode_ordinary(message_text(message))
         keep = int(len(ids) * share)
         if keep < len(ids):
             keep = max(0, keep - joint)
@@ -128,7 +128,7 @@ def best_units(messages: list[Message], budget: int, count: Count, score: Score,
     if not places:
         return out
     talk = [m for m in messages if m["role"] in ("user", "assistant")][-3:]
-    scores = score(" ".join(map(text_of, talk)), [parts[i][j] for i, j in places])
+    scores = score(" ".join(map(message_text, talk)), [parts[i][j] for i, j in places])
     used = _without_tools(out, count)
     kept: dict[int, list[int]] = {i: [] for i in parts}
     for k in sorted(range(len(places)), key=lambda k: -scores[k]):
@@ -165,7 +165,7 @@ def trouble_lines(messages: list[Message], budget: int, count: Count) -> list[Me
     return best_units(messages, budget, count, score)
 
 
-def sentences_by(query: str, docs: Sequence[Document], budget: int, count: Count, score: Score) -> str:
+def best_sentences(query: str, docs: Sequence[Document], budget: int, count: Count, score: Score) -> str:
     """The best sentences, each behind its document's title, until the budget is spent, in their old order."""
     units = [(i, s) for i, doc in enumerate(docs) for s in sentences(doc["text"])]
     scores = score(query, [docs[i]["title"] + ": " + s for i, s in units])
@@ -186,7 +186,7 @@ def sentences_by(query: str, docs: Sequence[Document], budget: int, count: Count
 
 def bm25_sentences(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
     """Sentences (each behind its document's title) most like the question."""
-    return sentences_by(query, docs, budget, count, bm25)
+    return best_sentences(query, docs, budget, count, bm25)
 
 
 def first_sentences(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
@@ -196,4 +196,4 @@ def first_sentences(query: str, docs: Sequence[Document], budget: int, count: Co
         at = [-float(j) for doc in docs for j in range(len(sentences(doc["text"])))]
         return at[: len(units)]
 
-    return sentences_by(query, docs, budget, count, score)
+    return best_sentences(query, docs, budget, count, score)

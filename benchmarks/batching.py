@@ -25,7 +25,7 @@ from compressor.scoring.runtime.device import Device, dtype_for, select_device
 
 CALLERS = (1, 8, 64)
 REQUESTS = {1: 16, 8: 32, 64: 64}  # on a CPU, well under a minute in all
-FASTER = 16  # times as many requests on a GPU
+GPU_FACTOR = 16  # times as many requests on a GPU
 SENTENCES = 12  # of a request, at most
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 #: a GPU needs batches that fill it; on a CPU batches of 8 to 16 are the fastest
@@ -64,7 +64,7 @@ def encoder(device: Device) -> tuple[Callable[[str], Ids], Callable[[Sequence[Id
     return ids_of, run
 
 
-def requests_of(root: Path, ids_of: Callable[[str], Ids]) -> list[list[Ids]]:
+def make_requests(root: Path, ids_of: Callable[[str], Ids]) -> list[list[Ids]]:
     """Requests of 1 to `SENTENCES` sentences of recorded passages, always the same ones."""
     passages = itertools.islice(records(root / "nq_multidoc" / "passages.jsonl.gz"), 1_500)
     sentences = [s for p in passages for s in SENTENCE.split(p["text"]) if s.strip()]
@@ -75,13 +75,13 @@ def requests_of(root: Path, ids_of: Callable[[str], Ids]) -> list[list[Ids]]:
     return out
 
 
-def one_by_one(answer: Answer) -> Answer:
+def serialize(answer: Answer) -> Answer:
     """The same, one request after another in the order they came."""
     turn = ThreadPoolExecutor(1)
     return lambda request: turn.submit(answer, request).result()
 
 
-def pressed(answer: Answer, requests: list[list[Ids]], callers: int) -> dict[str, float]:
+def run_load(answer: Answer, requests: list[list[Ids]], callers: int) -> dict[str, float]:
     """So many callers, each sending its next request when it has the answer to the last."""
     waits: list[float] = []
 
@@ -110,15 +110,15 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     table = [["callers", "way", "items/s", "p50", "p95", "batches", "padding"]]
     device = select_device()
     ids_of, compute = encoder(device)
-    supply = itertools.cycle(requests_of(root, ids_of))
+    supply = itertools.cycle(make_requests(root, ids_of))
     limits = replace(GPU if device.gpu else BatchLimits(), deadline=None)
     compute(next(supply))  # what is loaded on first use
     for callers in CALLERS:
-        wanted = max(callers, min(limit or REQUESTS[callers], REQUESTS[callers])) * (FASTER if device.gpu else 1)
+        wanted = max(callers, min(limit or REQUESTS[callers], REQUESTS[callers])) * (GPU_FACTOR if device.gpu else 1)
         requests = list(itertools.islice(supply, wanted))
         for way in ("alone", "gathered"):
             lane = BatchScheduler(compute, len, device.name, limits, "MiniLM")
-            found = pressed(lane.map if way == "gathered" else one_by_one(lane.map), requests, callers)
+            found = run_load(lane.map if way == "gathered" else serialize(lane.map), requests, callers)
             stats = lane.stats()
             made = {"batches": stats.batches, "padding": stats.padding}
             rows.append({"device": device.name, "callers": callers, "way": way, **made, **found})

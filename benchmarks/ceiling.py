@@ -14,9 +14,9 @@ from typing import Any
 from compressor.scoring.runtime.device import dtype_for, select_device
 
 #: dense bf16 FLOP/s and bytes/s of data sheets (NVIDIA: H100 SXM, H200 SXM, A100 80 GB SXM)
-SHEETS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.04e12)}
-SQUARE = {"cpu": 2_048, "cuda": 8_192}  # side of the matrix product measured
-COPY = {"cpu": 1 << 26, "cuda": 1 << 30}  # numbers of the copy measured: far more than any cache holds
+DATA_SHEETS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.04e12)}
+MATRIX_SIDE = {"cpu": 2_048, "cuda": 8_192}  # side of the matrix product measured
+COPY_NUMBERS = {"cpu": 1 << 26, "cuda": 1 << 30}  # numbers of the copy measured: far more than any cache holds
 REPEATS = 7
 
 
@@ -70,21 +70,21 @@ class Bound:
         return self.peak_bandwidth / self.bytes
 
     @property
-    def most(self) -> float:
+    def limit(self) -> float:
         return min(self.arithmetic, self.memory)
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """How much of that is reached."""
-        return self.tokens_per_second / self.most
+        return self.tokens_per_second / self.limit
 
     def __str__(self) -> str:
         limit = "arithmetic" if self.arithmetic <= self.memory else "memory"
         return (
             f"{self.dtype}, {self.shape}; {self.flops / 1e6:.1f} MFLOP and {self.bytes / 1e3:.0f} kB a token where all"
             f" but attention goes through memory; {self.source} {self.peak_flops / 1e12:.2f} TFLOP/s and"
-            f" {self.peak_bandwidth / 1e9:.0f} GB/s. The limit is {limit}: {self.most:,.0f} tokens/s, of which"
-            f" {self.share:.0%} are reached."
+            f" {self.peak_bandwidth / 1e9:.0f} GB/s. The limit is {limit}: {self.limit:,.0f} tokens/s, of which"
+            f" {self.fraction:.0%} are reached."
         )
 
 
@@ -112,13 +112,13 @@ def _sheet(torch: Any, device: str) -> tuple[float, float, str] | None:
     if not device.startswith("cuda"):
         return None
     name = torch.cuda.get_device_name(device)
-    return next(((*SHEETS[key], f"{key}'s data sheet has") for key in SHEETS if key in name), None)
+    return next(((*DATA_SHEETS[key], f"{key}'s data sheet has") for key in DATA_SHEETS if key in name), None)
 
 
 def _measured(torch: Any, device: str, dtype: Any) -> tuple[float, float]:
     """FLOP/s of a large matrix product, bytes/s of a large copy, both ways counted."""
     kind = device.partition(":")[0]
-    side, size = SQUARE.get(kind, SQUARE["cpu"]), COPY.get(kind, COPY["cpu"])
+    side, size = MATRIX_SIDE.get(kind, MATRIX_SIDE["cpu"]), COPY_NUMBERS.get(kind, COPY_NUMBERS["cpu"])
     a, b = (torch.randn(side, side, device=device, dtype=torch.float32).to(dtype) for _ in range(2))
     product = _seconds(torch, device, lambda: a @ b)
     source = torch.zeros(size, device=device, dtype=dtype)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import baselines, pairs
-from benchmarks.methods import TIERS, DocumentMethod, SessionMethod, documents_by, sessions_by
+from benchmarks.methods import TIERS, DocumentMethod, SessionMethod, compress_docs, compress_session
 from compressor import Compressor, CompressorError
 from compressor.scoring import HeuristicScorer, ModelScorer, Query, Scorer, SourceBlock, UnitBatch, make_scorer
 from compressor.scoring.answer_relevance import answer_log_odds
@@ -26,7 +26,7 @@ from compressor.text.segmenters.sentences import segment_prose
 NOT_RUN = "not run"
 
 
-class Once:
+class CachingScorer:
     """A scorer that scores the same units once: the same case is cut at several ratios. Counts what it did."""
 
     def __init__(self, scorer: Scorer) -> None:
@@ -61,16 +61,16 @@ class Column:
     documents: DocumentMethod | None = None
     rate: pairs.Rate | None = None
     alone: pairs.Rate | None = None
-    scorer: Once | None = None
-    lacks: str = ""
+    scorer: CachingScorer | None = None
+    unavailable: str = ""
 
     def run(self, role: str, work: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """What `work` finds of it, with how often it fell back and the seconds its scorer took for what it had not
         scored before; or {"state": why there is nothing}."""
         method = getattr(self, role)
-        if self.lacks or method is None:
-            return {"state": NOT_RUN if self.lacks else "–"}
-        counts = self.scorer or Once(HeuristicScorer())
+        if self.unavailable or method is None:
+            return {"state": NOT_RUN if self.unavailable else "–"}
+        counts = self.scorer or CachingScorer(HeuristicScorer())
         fallbacks, scored, seconds = counts.fallbacks, counts.scored, counts.seconds
         found = work(method)
         return {
@@ -81,7 +81,7 @@ class Column:
         }
 
 
-def tier(label: str) -> Column:
+def tier_column(label: str) -> Column:
     """A tier of ours, tried on a sentence: what is broken shows before anything is measured."""
     try:
         scorer = make_scorer(TIERS[label])
@@ -89,16 +89,16 @@ def tier(label: str) -> Column:
         units = UnitBatch([SourceBlock("document", layout, np.full(len(layout.spans), 5, np.float32))])
         scorer.score(Query((("Did it rain?", 1.0),)), units)
     except CompressorError as error:
-        return Column(label, lacks=str(error))
+        return Column(label, unavailable=str(error))
     if units.notes:
-        return Column(label, lacks=units.notes[0])
-    once, w = Once(scorer), HeuristicWeights()
+        return Column(label, unavailable=units.notes[0])
+    once, w = CachingScorer(scorer), HeuristicWeights()
     compressor = Compressor(scorer=once, store="memory")
     return Column(
         label,
-        partial(sessions_by, compressor),
-        partial(documents_by, compressor),
-        pairs.of_units(lambda query, units: once.score(query, units) * np.maximum(units.costs, 4) ** w.length),
+        partial(compress_session, compressor),
+        partial(compress_docs, compressor),
+        pairs.rate_sentences(lambda query, units: once.score(query, units) * np.maximum(units.costs, 4) ** w.length),
         _alone(scorer),
         once,
     )
@@ -107,26 +107,26 @@ def tier(label: str) -> Column:
 def _alone(scorer: Scorer) -> pairs.Rate | None:
     """The model's log-odds, without the fast tier's and without structure. A cascade has none of its own."""
     if isinstance(scorer, HeuristicScorer):
-        return pairs.of_units(lambda query, units: answer_log_odds(query, units)[0])
+        return pairs.rate_sentences(lambda query, units: answer_log_odds(query, units)[0])
     if isinstance(scorer, ModelScorer) and not scorer.band:
         reader = scorer.reader
-        return pairs.of_units(lambda query, units: reader.relevance(query, units, np.arange(len(units))))
+        return pairs.rate_sentences(lambda query, units: reader.relevance(query, units, np.arange(len(units))))
     return None
 
 
-def baseline(label: str) -> Column:
+def baseline_column(label: str) -> Column:
     """BM25 or MiniLM's cosine, over lines and sentences."""
     score = {"BM25": baselines.bm25, "MiniLM": baselines.minilm}[label.split()[0]]
     try:
         score("It rains.", ["It rained."])
     except ImportError as error:
-        return Column(label, lacks=str(error))
+        return Column(label, unavailable=str(error))
 
     def rate(question: str, passage: pairs.Passage) -> list[float]:
         return score(question, passage.sentences)
 
     sessions = None if score is baselines.minilm else baselines.bm25_lines  # a model over every line: too slow on CPU
-    return Column(label, sessions, partial(baselines.sentences_by, score=score), rate, rate)
+    return Column(label, sessions, partial(baselines.best_sentences, score=score), rate, rate)
 
 
 BASELINES = ("BM25", "MiniLM")
@@ -134,4 +134,4 @@ BASELINES = ("BM25", "MiniLM")
 
 def columns(methods: list[str]) -> list[Column]:
     """Of all those asked for."""
-    return [*(tier(m) for m in TIERS if m in methods), *(baseline(m) for m in BASELINES if m in methods)]
+    return [*(tier_column(m) for m in TIERS if m in methods), *(baseline_column(m) for m in BASELINES if m in methods)]

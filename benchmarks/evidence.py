@@ -14,11 +14,11 @@ from typing import Any
 from benchmarks.baselines import Document, sentences
 from benchmarks.data import records, sample
 from benchmarks.methods import DocumentMethod
-from benchmarks.qa import flat, full_text
+from benchmarks.qa import full_text, normalize
 from benchmarks.tokens import count
 
-AROUND = 30  # characters on either side of an answer by which its sentence is recognised
-LEAST_WORDS = 5  # of a sentence of a meeting that counts: "Yeah ." stands everywhere
+CONTEXT_CHARACTERS = 30  # characters on either side of an answer by which its sentence is recognised
+MIN_WORDS = 5  # of a sentence of a meeting that counts: "Yeah ." stands everywhere
 WORD = re.compile(r"\w+")
 
 
@@ -41,7 +41,7 @@ class Case:
         return sum(self.tokens) + sum(count(title) + 2 for title in self.titles) <= budget
 
 
-def marked(path: Path) -> Iterator[Case]:
+def labelled_sentences(path: Path) -> Iterator[Case]:
     """2WikiMultihopQA's and HotpotQA's form: sentences with labels."""
     for r in records(path):
         found = [p for p in r["paragraphs"] if p["sentences"]]
@@ -50,7 +50,7 @@ def marked(path: Path) -> Iterator[Case]:
         yield Case(r["question"], documents, tuple(facts), tuple(p["title"] for p in found if any(p["labels"])))
 
 
-def hops(path: Path) -> Iterator[Case]:
+def hop_answers(path: Path) -> Iterator[Case]:
     """MuSiQue's form: each hop's answer, in the paragraph that gives it. The fact is the answer in its sentence."""
     for r in records(path):
         documents = [{"title": p["title"], "text": p["paragraph_text"]} for p in r["paragraphs"]]
@@ -66,7 +66,7 @@ def hops(path: Path) -> Iterator[Case]:
 
 def _around(sentence: str, answer: str) -> str:
     at = sentence.lower().index(answer)
-    return sentence[max(0, at - AROUND) : at + len(answer) + AROUND].strip()
+    return sentence[max(0, at - CONTEXT_CHARACTERS) : at + len(answer) + CONTEXT_CHARACTERS].strip()
 
 
 def meetings(path: Path) -> Iterator[Case]:
@@ -77,7 +77,7 @@ def meetings(path: Path) -> Iterator[Case]:
         for asked in r["specific_query_list"]:
             spans = [(int(a), int(b)) for a, b in asked["relevant_text_span"]]
             wanted = [t["content"] for i, t in enumerate(turns) if any(a <= i <= b for a, b in spans)]
-            facts = [s for turn in wanted for s in sentences(turn) if len(WORD.findall(s)) >= LEAST_WORDS]
+            facts = [s for turn in wanted for s in sentences(turn) if len(WORD.findall(s)) >= MIN_WORDS]
             if facts:
                 yield Case(asked["query"], [{"title": "Meeting", "text": text}], tuple(facts))
 
@@ -90,7 +90,7 @@ class Task:
     name: str
     cases: Callable[[Path], Iterable[Case]]
     path: str
-    whole: bool
+    all_facts: bool
     limit: int
 
     def read(self, root: Path, limit: int | None) -> list[Case]:
@@ -101,9 +101,9 @@ class Task:
 
 RATIOS = (4.0, 8.0)
 TASKS = [
-    Task("2Wiki (trained on)", marked, "multihop/2wiki_train500.jsonl.gz", True, 40),
-    Task("HotpotQA", marked, "multihop/hotpot_dev_first100.jsonl.gz", True, 40),
-    Task("MuSiQue, an answer a hop", hops, "multihop/musique_train100.jsonl.gz", True, 40),
+    Task("2Wiki (trained on)", labelled_sentences, "multihop/2wiki_train500.jsonl.gz", True, 40),
+    Task("HotpotQA", labelled_sentences, "multihop/hotpot_dev_first100.jsonl.gz", True, 40),
+    Task("MuSiQue, an answer a hop", hop_answers, "multihop/musique_train100.jsonl.gz", True, 40),
     Task("QMSum, tokens of relevant turns", meetings, "qmsum/qmsum-val.jsonl.gz", False, 12),
 ]
 
@@ -116,8 +116,8 @@ def measure(method: DocumentMethod, cases: list[Case], ratio: float, whole: bool
         if not case.fits(budget):
             continue
         out = method(case.question, case.documents, budget, count)
-        text = flat(out)
-        there = [flat(fact) in text for fact in case.facts]
+        text = normalize(out)
+        there = [normalize(fact) in text for fact in case.facts]
         kept += all(there) if whole else sum(n for n, held in zip(case.tokens, there, strict=True) if held)
         asked += 1 if whole else sum(case.tokens)
         over += count(out) > budget * 1.01

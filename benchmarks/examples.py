@@ -19,8 +19,8 @@ import numpy.typing as npt
 from benchmarks.baselines import WORD
 from benchmarks.data import records, sample
 from benchmarks.examples_order import orders
-from benchmarks.examples_reasons import Case, reasons
-from benchmarks.report import Report, share
+from benchmarks.examples_reasons import Case, measure_reasons
+from benchmarks.report import Report, format_fraction
 from compressor import Compressor, CompressorError, ExampleStore
 from compressor.pipeline.examples.embeddings import find_encoder
 from compressor.tokens import get_counter
@@ -69,7 +69,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         ["set", "method", "queries", "coverage / per 1,000 tokens", "nearest, BM25", "nearest, MiniLM", "examples"]
     ]
     table[0] += ["ms a query (p50, p95, CPU)", "over budget", "intact"]
-    for row in [*_labels(root, limit), *orders(root, limit, LABEL_BUDGET), *reasons(root, limit)]:
+    for row in [*_labels(root, limit), *orders(root, limit, LABEL_BUDGET), *measure_reasons(root, limit)]:
         raw.append(row)
         table.append(_line(row))
     return Report("examples", "In-context examples", NOTES, table, raw)
@@ -84,7 +84,7 @@ def _line(row: dict[str, Any]) -> list[str]:
     value = f"{row['coverage']:.4f}" if "coverage" in row else f"{row['rate']:.2f} ({row['kinds']:.2f} of all)"
     nearest = [f"{row[name]:.4f}" if row.get(name) is not None else "–" for name in ("nearest_bm25", "nearest_minilm")]
     speed = f"{row['p50']:.1f}, {row['p95']:.1f}, {row['cpu']:.1f}" if row.get("p50") else "–"
-    intact = share(row["intact"], row["cut"]) + f" of {row['cut']} cut" if row.get("cut") else "–"
+    intact = format_fraction(row["intact"], row["cut"]) + f" of {row['cut']} cut" if row.get("cut") else "–"
     cells = [value, *nearest, f"{row['examples']:.1f}", speed, str(row["over"]), intact]
     return [row["set"], row["method"], str(row["queries"]), *cells]
 

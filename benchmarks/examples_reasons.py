@@ -32,7 +32,7 @@ class Case:
     kind: str
 
 
-def reasons(root: Path, limit: int | None) -> Iterator[dict[str, Any]]:
+def measure_reasons(root: Path, limit: int | None) -> Iterator[dict[str, Any]]:
     for name, read in (("icl_math", _math), ("bbh", _bbh)):
         bank, kinds, cases, intact = read(root, limit)
         for label, options in VARIANTS.items():

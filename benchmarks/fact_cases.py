@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.data import read_text, records, sample
 from benchmarks.tokens import Message, count
 
-LEAST_TABLE = 200  # tokens a table must have, or an 8th of it holds no row
+MIN_TABLE_TOKENS = 200  # tokens a table must have, or an 8th of it holds no row
 LOG_WINDOW = 250  # log lines in one tool output
 VALUE = re.compile(r"(\S*\d\S*)")
 FAILED = re.compile(
@@ -80,7 +80,7 @@ def _table_cases(asked: Iterator[tuple[str, list[str], list[str], list[list[str]
         if not wanted or not all(answer and answer in cells for answer in wanted):
             continue
         output = as_json(header, rows) if form == "JSON" else as_text(header, rows)
-        if count(output) >= LEAST_TABLE:
+        if count(output) >= MIN_TABLE_TOKENS:
             yield Case(context(question, "query_table", {"table": "main"}, output), [wanted], 0, words=True)
 
 

@@ -24,7 +24,7 @@ from benchmarks.baselines import (
 )
 from benchmarks.fact_cases import Case
 from benchmarks.methods import SessionMethod, ours_sessions
-from benchmarks.report import Report, share
+from benchmarks.report import Report, format_fraction
 from benchmarks.tokens import Message, budget_for, count, tool_total, total
 
 RECORD_END = re.compile(r"(?<=\}), (?=\{)")
@@ -110,7 +110,8 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
             raw += [{"task": task.name, "ratio": ratio, "method": m, **row} for m, row in found.items()]
             if found:
                 shares = [
-                    share(r["kept"], r["asked"]) + (f" ({r['over']} over)" if r["over"] else "") for r in found.values()
+                    format_fraction(r["kept"], r["asked"]) + (f" ({r['over']} over)" if r["over"] else "")
+                    for r in found.values()
                 ]
                 any_row = next(iter(found.values()))
                 table.append([task.name, f"{ratio:g}×", f"{any_row['cases']} ({any_row['asked']})", *shares])

@@ -35,7 +35,7 @@ def trained_on_even(root: Path) -> WordVectors | None:
 
 
 @contextmanager
-def on_unseen(root: Path) -> Iterator[None]:
+def held_out_network(root: Path) -> Iterator[None]:
     """Within, the fast tier has that network."""
     found = trained_on_even(root)
     with patch("compressor.scoring.answer_relevance.load_word_vectors", lambda: found or load_word_vectors()):

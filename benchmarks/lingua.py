@@ -24,8 +24,8 @@ from typing import Any
 
 from benchmarks import qa
 from benchmarks.baselines import Count, Document
-from benchmarks.methods import DocumentMethod, documents_by
-from benchmarks.report import Report, share
+from benchmarks.methods import DocumentMethod, compress_docs
+from benchmarks.report import Report, format_fraction
 from benchmarks.tokens import RANKS_URL
 
 PYTHON = "COMPRESSOR_LLMLINGUA_PYTHON"
@@ -102,7 +102,7 @@ def ours() -> Iterator[dict[str, DocumentMethod]]:
         }
         for scorer in made.values():  # loads the models
             Compressor(scorer=scorer).compress_documents(WARM, query="who?", budget=50)
-        yield {label: partial(documents_by, Compressor(scorer=scorer)) for label, scorer in made.items()}
+        yield {label: partial(compress_docs, Compressor(scorer=scorer)) for label, scorer in made.items()}
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
@@ -119,7 +119,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     table = [["method", *(f"{r:g}×" for r in qa.RATIOS), "real ratios", "over budget", "ms a case"]]
     for label in dict.fromkeys(row["method"] for row in rows):
         mine = [row for row in rows if row["method"] == label]
-        shares = [share(row["kept"], row["asked"]) for row in mine]
+        shares = [format_fraction(row["kept"], row["asked"]) for row in mine]
         real = " / ".join(f"{row['real']:.1f}" for row in mine)
         table.append([label, *shares, real, str(sum(row["over"] for row in mine)), f"{mine[0]['ms']:.0f}"])
     if not python:

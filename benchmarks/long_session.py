@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks.data import REPOSITORY, records
 from benchmarks.report import Report
-from benchmarks.runs_chains import joined
+from benchmarks.runs_chains import join_sessions
 from benchmarks.tokens import Message
 
 MODEL = None  # the default: gpt-4o
@@ -46,7 +46,7 @@ class Step:
     memory: int
 
 
-def messages_of(sessions: Sequence[Any], steps: int) -> list[Message]:
+def take_steps(sessions: Sequence[Any], steps: int) -> list[Message]:
     """The sessions, over again if there are too few, until they hold `steps` assistant messages."""
     picked, left = [], steps
     for session in cycle(sessions):
@@ -54,18 +54,18 @@ def messages_of(sessions: Sequence[Any], steps: int) -> list[Message]:
         left -= sum(m["role"] == "assistant" for m in session["messages"])
         if left <= 0:
             break
-    messages = joined(picked)
+    messages = join_sessions(picked)
     ends = [i for i, m in enumerate(messages) if m["role"] == "assistant"]
     return messages[: ends[steps - 1] + 1]
 
 
-def child(messages: Path, store: Path, views: Path) -> None:
+def play_session(messages: Path, store: Path, views: Path) -> None:
     """Plays the messages into the session of the store, from the first call whose view is not yet among the views."""
     from compressor import Compressor
 
     history: list[Message] = json.loads(messages.read_text(encoding="utf-8"))
     calls = [i for i, m in enumerate(history) if m["role"] == "assistant"]
-    done = len(read(views))
+    done = len(read_steps(views))
     session = Compressor(store=str(store)).session("marathon", model=MODEL)
     out = os.open(views, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for number in range(done, len(calls)):
@@ -81,7 +81,7 @@ def child(messages: Path, store: Path, views: Path) -> None:
         os.write(out, f"{number} {digest} {len(view)} {seconds:.6f} {_memory()}\n".encode())
 
 
-def read(views: Path) -> list[Step]:
+def read_steps(views: Path) -> list[Step]:
     """The steps of a file of views; a line that was cut off by a kill is taken out of the file."""
     if not views.exists():
         return []
@@ -93,7 +93,7 @@ def read(views: Path) -> list[Step]:
     return [Step(int(n), digest, int(size), float(s), int(memory)) for n, digest, size, s, memory in rows]
 
 
-def play(history: list[Message], folder: Path, kills: Sequence[int] = ()) -> tuple[list[Step], int]:
+def run_session(history: list[Message], folder: Path, kills: Sequence[int] = ()) -> tuple[list[Step], int]:
     """All steps of a session in its own process, which is killed soon after each of the steps `kills` and started anew;
     and how often it was alive to be killed. RuntimeError if it fails by itself."""
     messages, views = folder / "messages.json", folder / "views"
@@ -111,7 +111,7 @@ def play(history: list[Message], folder: Path, kills: Sequence[int] = ()) -> tup
         times += process.returncode == -signal.SIGKILL
         if process.returncode not in (0, -signal.SIGKILL):
             raise RuntimeError(f"the marathon's process failed: {said[-2000:]}")
-    return read(views), times
+    return read_steps(views), times
 
 
 def _lines(views: Path) -> int:
@@ -135,12 +135,12 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     """`limit`: steps (default 2,000)."""
     files = [list(records(path)) for path in sorted((root / "sessions").glob("*.jsonl.gz"), reverse=True)]
     mixed = [session for group in zip_longest(*files) for session in group if session is not None]
-    history = messages_of(mixed, limit or STEPS)
+    history = take_steps(mixed, limit or STEPS)
     count = sum(m["role"] == "assistant" for m in history)
     kills = sorted(random.Random(SEED).sample(range(count), min(KILLS, count)))
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-        peace, _ = play(history, Path(one))
-        killed, times = play(history, Path(two), kills)
+        peace, _ = run_session(history, Path(one))
+        killed, times = run_session(history, Path(two), kills)
         size = sum(path.stat().st_size for path in Path(one).glob("store.db*"))
     wrong = compare(peace, killed)
     rows = [_row(f"quarter {i + 1}", part) for i, part in enumerate(_quarters(peace))]
@@ -191,4 +191,4 @@ def _quarters(steps: Sequence[Step]) -> list[Sequence[Step]]:
 
 
 if __name__ == "__main__":
-    child(*map(Path, sys.argv[1:4]))
+    play_session(*map(Path, sys.argv[1:4]))

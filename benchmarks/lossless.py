@@ -13,7 +13,7 @@ from benchmarks.report import Report
 from benchmarks.tokens import count
 
 #: Tool outputs of one context in order -> each one's folded text and what decoding that gives back.
-FoldMethod = Callable[[list[str]], list[tuple[str, str]]]
+LosslessMethod = Callable[[list[str]], list[tuple[str, str]]]
 
 
 def ours(texts: list[str]) -> list[tuple[str, str]]:
@@ -66,7 +66,7 @@ def exact_repeats(texts: list[str]) -> list[tuple[str, str]]:
     return out
 
 
-METHODS: dict[str, FoldMethod] = {"ours": ours, "exact repeats": exact_repeats, "minified JSON": minified}
+METHODS: dict[str, LosslessMethod] = {"ours": ours, "exact repeats": exact_repeats, "minified JSON": minified}
 
 
 def _strings(value: Any) -> Iterator[Any]:
@@ -97,7 +97,7 @@ def contexts(root: Path, limit: int | None) -> Iterator[tuple[str, list[list[str
     yield "test_logs", [[text] for text in runs[:limit]]
 
 
-def measure(method: FoldMethod, outputs: list[list[str]]) -> dict[str, Any]:
+def measure(method: LosslessMethod, outputs: list[list[str]]) -> dict[str, Any]:
     """Tokens before and after over all texts, texts that came back exactly, and the time to fold."""
     before = after = exact = changed = texts = 0
     seconds = 0.0

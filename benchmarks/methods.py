@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import baselines
 from benchmarks.baselines import Count, Document
-from benchmarks.tokens import Message, text_of
+from benchmarks.tokens import Message, message_text
 
 if TYPE_CHECKING:
     from compressor import Compressor
@@ -21,7 +21,7 @@ SessionMethod = Callable[[list[Message], int, Count], list[Message]]
 DocumentMethod = Callable[[str, Sequence[Document], int, Count], str]
 
 MODEL = "gpt-4"  # billed in cl100k, the rulers' unit
-AMPLE = 10**9  # a budget nothing exceeds
+UNLIMITED = 10**9  # a budget nothing exceeds
 
 
 @cache
@@ -32,18 +32,18 @@ def ours() -> Compressor:
     return Compressor()
 
 
-def sessions_by(compressor: Compressor, messages: list[Message], budget: int, count: Count) -> list[Message]:
+def compress_session(compressor: Compressor, messages: list[Message], budget: int, count: Count) -> list[Message]:
     """`compress` for a budget that leaves message overhead out.
 
     We count that overhead as the provider bills it, so it is added to the budget first.
     """
-    billed = compressor.compress(messages, budget=AMPLE, model=MODEL).tokens_before
-    overhead = billed - sum(count(text_of(m)) for m in messages)
+    billed = compressor.compress(messages, budget=UNLIMITED, model=MODEL).tokens_before
+    overhead = billed - sum(count(message_text(m)) for m in messages)
     out: list[Message] = compressor.compress(messages, budget=budget + overhead, model=MODEL).messages
     return out
 
 
-def documents_by(compressor: Compressor, query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
+def compress_docs(compressor: Compressor, query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
     """`compress_documents`; a plain text has no overhead, so `count` is not needed."""
     out: str = compressor.compress_documents(list(docs), query=query, budget=budget, model=MODEL).text
     return out
@@ -51,12 +51,12 @@ def documents_by(compressor: Compressor, query: str, docs: Sequence[Document], b
 
 def ours_sessions(messages: list[Message], budget: int, count: Count) -> list[Message]:
     """The embedded default on a context; see `sessions_by`."""
-    return sessions_by(ours(), messages, budget, count)
+    return compress_session(ours(), messages, budget, count)
 
 
 def ours_docs(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
     """The embedded default on documents; see `documents_by`."""
-    return documents_by(ours(), query, docs, budget, count)
+    return compress_docs(ours(), query, docs, budget, count)
 
 
 SESSIONS: dict[str, SessionMethod] = {

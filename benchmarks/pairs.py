@@ -62,7 +62,7 @@ def _title(record: dict[str, str]) -> str:
     return record["group"].replace("_", " ") if record["src"].startswith("squad") else ""
 
 
-def of_units(rate: Callable[[Query, UnitBatch], npt.NDArray[np.floating]]) -> Rate:
+def rate_sentences(rate: Callable[[Query, UnitBatch], npt.NDArray[np.floating]]) -> Rate:
     """A rating of units as one of sentences: a sentence is as good as the best of its units."""
 
     def rated(_: str, passage: Passage) -> Floats:
@@ -73,11 +73,11 @@ def of_units(rate: Callable[[Query, UnitBatch], npt.NDArray[np.floating]]) -> Ra
     return rated
 
 
-def measure(rate: Rate, asked: list[Passage]) -> dict[str, float]:
+def measure(rate: Rate, passages: list[Passage]) -> dict[str, float]:
     """f1 and area over the sentences of all questions together; within: mean average precision over the sentences of
     each question that has an answer here."""
-    scores = [np.asarray(rate(p.question, p), np.float64) for p in asked]
-    labels = [np.array(p.labels, np.bool_) for p in asked]
+    scores = [np.asarray(rate(p.question, p), np.float64) for p in passages]
+    labels = [np.array(p.labels, np.bool_) for p in passages]
     halves = [
         (np.concatenate(scores[half::2] or [np.zeros(0)]), np.concatenate(labels[half::2] or [np.zeros(0, np.bool_)]))
         for half in (0, 1)
@@ -89,7 +89,7 @@ def measure(rate: Rate, asked: list[Passage]) -> dict[str, float]:
         "f1": 2 * hits / max(1, kept + wanted),
         "area": average_precision(np.concatenate(scores), np.concatenate(labels)),
         "within": float(np.mean(within)) if within else 0.0,
-        "cases": len(asked),
+        "cases": len(passages),
         "sentences": int(sum(map(len, labels))),
     }
 

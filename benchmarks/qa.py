@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.baselines import Document
 from benchmarks.data import records
 from benchmarks.methods import DOCUMENTS, DocumentMethod
-from benchmarks.report import Report, share
+from benchmarks.report import Report, format_fraction
 from benchmarks.tokens import count
 
 RATIOS = (4.0, 10.0, 20.0)
@@ -38,25 +38,25 @@ def full_text(docs: list[Document]) -> str:
     return "\n\n".join(doc["title"] + ": " + doc["text"] for doc in docs)
 
 
-def flat(text: str) -> str:
+def normalize(text: str) -> str:
     """Lower case, white space as single spaces: how answers are compared."""
     return SPACE.sub(" ", text).lower()
 
 
-def measure(method: DocumentMethod, asked: list[Case], ratio: float) -> dict[str, Any]:
+def measure(method: DocumentMethod, questions: list[Case], ratio: float) -> dict[str, Any]:
     """One method at one ratio. `real` is the mean of the ratios reached."""
     kept = over = 0
     seconds = real = 0.0
-    for question, answers, docs in asked:
+    for question, answers, docs in questions:
         full = count(full_text(docs))
         start = time.perf_counter()
         out = method(question, docs, int(full / ratio), count)
         seconds += time.perf_counter() - start
-        after, text = count(out), flat(out)
-        kept += any(flat(answer) in text for answer in answers)
+        after, text = count(out), normalize(out)
+        kept += any(normalize(answer) in text for answer in answers)
         over += after > full / ratio * 1.01
         real += full / max(1, after)
-    n = len(asked)
+    n = len(questions)
     return {"kept": kept, "asked": n, "cases": n, "over": over, "real": real / n, "ms": 1e3 * seconds / n}
 
 
@@ -71,7 +71,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         table.append(
             [
                 label,
-                *(share(row["kept"], row["asked"]) for row in found),
+                *(format_fraction(row["kept"], row["asked"]) for row in found),
                 " / ".join(f"{row['real']:.1f}" for row in found),
                 str(sum(row["over"] for row in found)),
                 f"{sum(row['ms'] for row in found) / len(found):.1f}",

@@ -74,6 +74,6 @@ def write_page(names: list[str], figures: dict[str, str]) -> None:
     (RESULTS / "README.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 
-def share(kept: int, of: int) -> str:
+def format_fraction(kept: int, total: int) -> str:
     """A share as the tables write it."""
-    return f"{kept / of:.3f}" if of else "–"
+    return f"{kept / total:.3f}" if total else "–"

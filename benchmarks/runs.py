@@ -13,22 +13,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import Report, share
-from benchmarks.runs_chains import chained, read, recorded
+from benchmarks.report import Report, format_fraction
+from benchmarks.runs_chains import as_run, chain_sessions, read_runs
 from benchmarks.runs_methods import RAW, SIMPLE, ours
 from benchmarks.runs_peers import PEERS
-from benchmarks.runs_replay import TABLES, Outcome, measured, replay
+from benchmarks.runs_replay import PRICES, Outcome, replay, replay_all_prices
 from compressor.tokens.billing import CallUsage
 
 __all__ = [
     "METHODS",
-    "TABLES",
+    "PRICES",
     "Outcome",
-    "chained",
-    "measured",
+    "chain_sessions",
+    "replay_all_prices",
     "ours",
-    "read",
-    "recorded",
+    "read_runs",
+    "as_run",
     "replay",
     "run",
     "summary",
@@ -49,9 +49,9 @@ def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str
     tools = [o.tools[price].cost_usd for o in outcomes]
     ratios = [a / b for a, b in zip(own, base, strict=True)]
     with_tools = [a / b for a, b in zip(tools, base, strict=True)]
-    calm = [r for o in outcomes for r in o.calm]
+    calm = [r for o in outcomes for r in o.reuse_between_compactions]
     seconds = sorted(s for o in outcomes for s in o.seconds)
-    asked = sum(o.asked for o in outcomes)
+    asked = sum(o.needed for o in outcomes)
     steps = sum(o.steps for o in outcomes)
     answers = sum(o.answers[price] for o in raw)
     return {
@@ -66,8 +66,8 @@ def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str
         "above": sum(r > 1.0001 for r in ratios),
         "above_tools": sum(r > 1.0001 for r in with_tools),
         "asked": asked,
-        "seen": sum(o.seen for o in outcomes),
-        "near": sum(o.near for o in outcomes),
+        "seen": sum(o.in_view for o in outcomes),
+        "near": sum(o.reachable for o in outcomes),
         "reuse": statistics.fmean(calm) if calm else 1.0,
         "reuse_least": min(calm, default=1.0),
         "rewrites": 100 * sum(o.rewrites for o in outcomes) / max(1, steps),
@@ -82,15 +82,15 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     """Every domain, its sessions and its long runs. `limit` caps the sessions and the long runs of a domain (default:
     all)."""
     found: list[dict[str, Any]] = []
-    for domain, (sessions, long) in read(root / "sessions", limit).items():
+    for domain, (sessions, long) in read_runs(root / "sessions", limit).items():
         for kind, recordings in (("long runs", long), ("sessions", sessions)):
             raw: dict[str, list[Outcome]] = {}
             for method in (m for m in METHODS if m is RAW or m.name in methods):
                 where = {"set": domain, "kind": kind, "method": method.name}
-                if method.lacks or not recordings:
-                    found.append({**where, "lacks": method.lacks or "no runs"})
+                if method.unavailable or not recordings:
+                    found.append({**where, "lacks": method.unavailable or "no runs"})
                     continue
-                outcomes = measured(recordings[: SLOW[kind] if method.slow else None], method)
+                outcomes = replay_all_prices(recordings[: SLOW[kind] if method.slow else None], method)
                 raw = raw or outcomes
                 found += [{**where, "price": k, "outcomes": o, "raw": raw[k][: len(o)]} for k, o in outcomes.items()]
     rows = summaries(found)
@@ -119,7 +119,7 @@ def table(rows: list[dict[str, Any]]) -> list[list[str]]:
     out = [HEAD]
     for kind, name in places:
         for method in dict.fromkeys(r["method"] for r in rows):
-            prices = {key: by[kind, name, method, key] for key in TABLES if (kind, name, method, key) in by}
+            prices = {key: by[kind, name, method, key] for key in PRICES if (kind, name, method, key) in by}
             gone = by.get((kind, name, method, None))
             if prices:
                 runs = prices["cached"]["runs"]
@@ -138,7 +138,7 @@ def _cells(rows: Mapping[str, Any]) -> list[str]:
         _percent(w["money"]),
         _percent(n["money"]),
         f"{_percent(max(r['worst'] for r in rows.values()))} ({sum(r['above'] for r in rows.values())})",
-        f"{share(c['seen'], c['asked'])} / {share(c['near'], c['asked'])}",
+        f"{format_fraction(c['seen'], c['asked'])} / {format_fraction(c['near'], c['asked'])}",
         f"{c['reuse']:.3f}",
         f"{c['rewrites']:.1f}",
         f"{1e3 * c['p50']:.1f} / {1e3 * c['p95']:.1f}",

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import records, sample
-from benchmarks.tokens import Message, count, text_of
+from benchmarks.tokens import Message, count, message_text
 
-LONG = 60_000  # tokens of text, cl100k
+LONG_RUN_TOKENS = 60_000  # tokens of text, cl100k
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Recorded:
     probes: dict[int, list[str]]
 
 
-def recorded(session: Any) -> Recorded:
+def as_run(session: Any) -> Recorded:
     """One session as it is."""
     return Recorded(session["id"], session["messages"], _probes(session, 0))
 
 
-def chained(sessions: Sequence[Any], least: int = LONG) -> list[Recorded]:
+def chain_sessions(sessions: Sequence[Any], min_tokens: int = LONG_RUN_TOKENS) -> list[Recorded]:
     """Sessions in order, joined until a run has `least` tokens; what is left over at the end is too short for one.
 
     Only the first session's system message stays: in these data every session of a domain has the same one.
@@ -47,14 +47,14 @@ def chained(sessions: Sequence[Any], least: int = LONG) -> list[Recorded]:
         probes.update(_probes(session, len(messages) - skip))
         part = [_renamed(m, f"t{number}-") for m in given[skip:]]
         messages += part
-        size += sum(count(text_of(m)) for m in part)
-        if size >= least:
+        size += sum(count(message_text(m)) for m in part)
+        if size >= min_tokens:
             runs.append(Recorded(f"{session['id']} and before", messages, probes))
             messages, probes, size = [], {}, 0
     return runs
 
 
-def joined(sessions: Sequence[Any]) -> list[Message]:
+def join_sessions(sessions: Sequence[Any]) -> list[Message]:
     """All sessions as one run's messages, under the first one's system message."""
     messages: list[Message] = []
     for number, session in enumerate(sessions):
@@ -67,13 +67,15 @@ def _skip(messages: list[Message], given: list[Message]) -> int:
     return 1 if messages and given[0]["role"] == "system" else 0
 
 
-def read(folder: Path, limit: int | None, least: int = LONG) -> dict[str, tuple[list[Recorded], list[Recorded]]]:
+def read_runs(
+    folder: Path, limit: int | None, min_tokens: int = LONG_RUN_TOKENS
+) -> dict[str, tuple[list[Recorded], list[Recorded]]]:
     """By domain: the sessions (of each file at most `limit`, evenly spread) and the chained runs (at most `limit`)."""
     out = {}
     for path in sorted(folder.glob("*.jsonl.gz")):
         sessions = list(records(path))
-        long = chained(sessions, least)
-        short = [recorded(s) for s in sessions]
+        long = chain_sessions(sessions, min_tokens)
+        short = [as_run(s) for s in sessions]
         out[path.name.removesuffix(".jsonl.gz")] = (
             sample(short, limit or len(short)),
             sample(long, limit or len(long)),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.baselines import SPECIFIC, WORD, best_units, lines
 from benchmarks.methods import MODEL
-from benchmarks.tokens import Message, budget_for, count, text_of
+from benchmarks.tokens import Message, budget_for, count, message_text
 from compressor.context.refs import find_refs
 from compressor.text.lossless.common_prefix import CommonPrefixCodec
 from compressor.tokens.pricing import Price
@@ -23,10 +23,10 @@ from compressor.tokens.pricing import Price
 if TYPE_CHECKING:
     from compressor.sessions import Policy
 
-TURNS = 10  # newest tool results that masking keeps, as JetBrains' study found best
+KEPT_RESULTS = 10  # newest tool results that masking keeps, as JetBrains' study found best
 WINDOW = 32_000  # tokens; the methods that wait for a full window get one that these runs fill
-SUMMARY = 1_000  # tokens of a summary
-INSTRUCTION = 200  # tokens of the prompt that asks for one
+SUMMARY_TOKENS = 1_000  # tokens of a summary
+SUMMARY_PROMPT_TOKENS = 200  # tokens of the prompt that asks for one
 
 
 class Run:
@@ -47,15 +47,15 @@ class Run:
         self.messages += new
         return list(self.messages)
 
-    def wire(self, view: list[Any]) -> list[Message]:
+    def as_openai(self, view: list[Any]) -> list[Message]:
         """A view as OpenAI messages."""
         return view
 
-    def behind(self, text: str) -> dict[str, str]:
+    def expandable_texts(self, text: str) -> dict[str, str]:
         """What one expand gives back: by ref, the originals of the refs that stand in a view's text."""
         return {}
 
-    def unfolded(self, text: str) -> str:
+    def decode_lossless(self, text: str) -> str:
         """A view's text with what is folded in it written out, as its reader can do."""
         return text
 
@@ -69,7 +69,7 @@ class Method:
     start: Callable[[Price], Run] = field(repr=False)
     priced: bool = False
     slow: bool = False
-    lacks: str = ""
+    unavailable: str = ""
 
 
 class Masking(Run):
@@ -78,12 +78,12 @@ class Masking(Run):
     def step(self, new: list[Message]) -> list[Any]:
         self.messages += new
         tools = [i for i, m in enumerate(self.messages) if m["role"] == "tool"]
-        old = set(tools[:-TURNS])
+        old = set(tools[:-KEPT_RESULTS])
         return [self._masked(m) if i in old else m for i, m in enumerate(self.messages)]
 
     def _masked(self, message: Message) -> Message:
-        note = f"Previous {text_of(message).count(chr(10)) + 1} lines omitted for brevity."
-        return {**message, "content": note} if count(note) < count(text_of(message)) else message
+        note = f"Previous {message_text(message).count(chr(10)) + 1} lines omitted for brevity."
+        return {**message, "content": note} if count(note) < count(message_text(message)) else message
 
 
 class Summarising(Run):
@@ -98,22 +98,22 @@ class Summarising(Run):
 
     def step(self, new: list[Message]) -> list[Any]:
         self.live += new
-        if sum(count(text_of(m)) for m in self.live) >= 0.8 * WINDOW:
+        if sum(count(message_text(m)) for m in self.live) >= 0.8 * WINDOW:
             self._summarise()
         return list(self.live)
 
     def _summarise(self) -> None:
         head = next((i for i, m in enumerate(self.live) if m["role"] == "user"), 0) + 1
         cut, room = len(self.live), 0.3 * WINDOW
-        while cut > head and (room := room - count(text_of(self.live[cut - 1]))) >= 0:
+        while cut > head and (room := room - count(message_text(self.live[cut - 1]))) >= 0:
             cut -= 1
         while cut < len(self.live) and self.live[cut]["role"] == "tool":
             cut += 1
         old = self.live[head:cut]
         if not old:
             return
-        text = extract("\n".join(map(text_of, old)), SUMMARY)
-        self.calls.append((INSTRUCTION + sum(count(text_of(m)) for m in old), count(text)))
+        text = extract("\n".join(map(message_text, old)), SUMMARY_TOKENS)
+        self.calls.append((SUMMARY_PROMPT_TOKENS + sum(count(message_text(m)) for m in old), count(text)))
         summary = {"role": "user", "content": f"Summary of the conversation so far:\n{text}"}
         self.live = [*self.live[:head], summary, *self.live[cut:]]
         self.rewrites += 1

@@ -9,8 +9,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from benchmarks.runs_methods import SUMMARY, WINDOW, Method, Run, extract
-from benchmarks.tokens import Message, count, encoding, text_of
+from benchmarks.runs_methods import SUMMARY_TOKENS, WINDOW, Method, Run, extract
+from benchmarks.tokens import Message, count, encoding, message_text
 
 
 class LangChain(Run):
@@ -22,7 +22,7 @@ class LangChain(Run):
         self.system: Any = None
         self.state: list[Any] = []
 
-    def take(self, new: list[Message]) -> None:
+    def add_messages(self, new: list[Message]) -> None:
         """Adds messages to the agent's state; the system prompt stands outside of it, as in LangChain's agents."""
         from langchain_core.messages import convert_to_messages
 
@@ -59,7 +59,7 @@ class Summarization(LangChain):
     def step(self, new: list[Message]) -> list[Any]:
         from langgraph.graph.message import add_messages
 
-        self.take(new)
+        self.add_messages(new)
         update = self.middleware.before_model({"messages": self.state}, None)
         if update:
             self.state = list(add_messages(self.state, update["messages"]))
@@ -80,7 +80,7 @@ class Editing(LangChain):
     def step(self, new: list[Message]) -> list[Any]:
         from langchain_core.messages import AIMessage
 
-        self.take(new)
+        self.add_messages(new)
         sent: list[Any] = []
 
         def handler(request: Any) -> Any:
@@ -105,7 +105,7 @@ def scripted(calls: list[tuple[int, int]]) -> Any:
 
         def _generate(self, messages: list[Any], stop: Any = None, run_manager: Any = None, **more: Any) -> ChatResult:
             asked = "\n".join(m.text for m in messages)
-            text = extract(asked.partition("Messages to summarize:")[2] or asked, SUMMARY)
+            text = extract(asked.partition("Messages to summarize:")[2] or asked, SUMMARY_TOKENS)
             calls.append((count(asked), count(text)))
             return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
 
@@ -128,7 +128,7 @@ class LlmSlim(Run):
         last = len(self.messages) - self.RECENT
         items = [
             self._m.HistoryItem(
-                text=text_of(m),
+                text=message_text(m),
                 role=m["role"] if m["role"] in ("tool", "assistant", "user") else "general",
                 protected=m["role"] in ("system", "user") or bool(m.get("tool_calls")),
                 recent=i >= last,
@@ -144,7 +144,7 @@ class LlmSlim(Run):
 
 def _method(name: str, package: str, make: Any, slow: bool = False) -> Method:
     lacks = "" if find_spec(package) else "not installed"
-    return Method(name, lambda price: make(), slow=slow, lacks=lacks)
+    return Method(name, lambda price: make(), slow=slow, unavailable=lacks)
 
 
 PEERS = [

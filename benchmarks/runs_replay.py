@@ -1,7 +1,7 @@
 """Recorded runs sent again, call by call, with one method, and billed.
 
 Every assistant message of a recording is a model call; what stood before it is what the method had to send. The bill
-comes from a simulated prompt cache (`compressor.tokens.billing.Meter`), in cl100k tokens of text. Beside it: what of the
+comes from a simulated prompt cache (`compressor.tokens.billing.PromptCacheSimulator`), in cl100k tokens of text. Beside it: what of the
 strings that the agent needed at its next step was in view, or one expand away, and how much of each request the
 provider had seen before.
 """
@@ -16,20 +16,20 @@ from dataclasses import dataclass, field
 
 from benchmarks.runs_chains import Recorded
 from benchmarks.runs_methods import Method, Run
-from benchmarks.survival import LEAST
-from benchmarks.tokens import Message, count, text_of
+from benchmarks.survival import MIN_TOOL_TOKENS
+from benchmarks.tokens import Message, count, message_text
 from compressor.tokens.billing import CallUsage, PromptCacheSimulator
 from compressor.tokens.pricing import Price
 
 #: Dollars per million tokens. Ratios are what matters: output 5 times input, as with Claude.
-TABLES = {
+PRICES = {
     "cached": Price.custom(3, 15, cache_read=0.3, name="cached reads at 0.1×", max_input_tokens=200_000),
     "writes": Price.custom(
         3, 15, cache_read=0.3, cache_write=3.75, name="cached reads at 0.1×, writes at 1.25×", max_input_tokens=200_000
     ),
     "none": Price.custom(3, 15, name="no cache", max_input_tokens=200_000),
 }
-ASK = 40  # tokens of an agent's call of the expand tool
+EXPAND_CALL_TOKENS = 40  # tokens of an agent's call of the expand tool
 
 
 @dataclass
@@ -47,12 +47,12 @@ class Outcome:
     expanded: dict[str, float]
     answers: dict[str, float]
     steps: int = 0
-    asked: int = 0
-    seen: int = 0
-    near: int = 0
+    needed: int = 0
+    in_view: int = 0
+    reachable: int = 0
     rewrites: int = 0
     reuse: list[float] = field(default_factory=list)
-    calm: list[float] = field(default_factory=list)
+    reuse_between_compactions: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     longest: int = 0  # tokens of the longest request
     missed: list[tuple[int, str]] = field(default_factory=list)  # (message index, string) neither in view nor near
@@ -79,7 +79,9 @@ class _Till:
 
     def fetch(self, prompt: int, tokens: int) -> None:
         """One more call, that asks for a text, and the text."""
-        self.expanded += self.price.cost(cache_written=tokens + ASK, cached=prompt, output=ASK)
+        self.expanded += self.price.cost(
+            cache_written=tokens + EXPAND_CALL_TOKENS, cached=prompt, output=EXPAND_CALL_TOKENS
+        )
 
 
 def replay(
@@ -101,15 +103,15 @@ def _one(recording: Recorded, method: Method, price: Price, prices: Mapping[str,
         if message["role"] != "assistant" or at == 0:
             continue
         new = recording.messages[done:at]
-        tool += sum(count(text_of(m)) for m in new if m["role"] == "tool")
+        tool += sum(count(message_text(m)) for m in new if m["role"] == "tool")
         done = at
         start = time.perf_counter()
         view = run.step(list(new))
         outcome.seconds.append(time.perf_counter() - start)
-        sent = run.wire(view)
+        sent = run.as_openai(view)
         parts = [pieces.of(m) for m in sent]
         for till in tills.values():
-            till.call(parts, count(text_of(message)))
+            till.call(parts, count(message_text(message)))
             for prompt, output in run.calls:
                 till.own(prompt, output)
         run.calls.clear()
@@ -117,11 +119,11 @@ def _one(recording: Recorded, method: Method, price: Price, prices: Mapping[str,
             common = _reuse(last, parts)
             outcome.reuse.append(common)
             if run.rewrites == rewrites:
-                outcome.calm.append(common)
+                outcome.reuse_between_compactions.append(common)
         last, rewrites = parts, run.rewrites
         outcome.steps += 1
         outcome.longest = max(outcome.longest, sum(size for _, size in parts))
-        if at in recording.probes and tool >= LEAST:
+        if at in recording.probes and tool >= MIN_TOOL_TOKENS:
             _probe(outcome, run, sent, at, recording.probes[at], parts, tills.values())
     outcome.rewrites = run.rewrites
     outcome.bills = {name: till.bill for name, till in tills.items()}
@@ -141,32 +143,32 @@ def _probe(
     tills: Iterable[_Till],
 ) -> None:
     """Looks for each string in the view, then in its folds, then behind its refs: a string found there costs a call."""
-    view = "\n".join(map(text_of, sent))
+    view = "\n".join(map(message_text, sent))
     text, folded = _both(view), ""
     behind: dict[str, str] | None = None
     fetched: set[str] = set()
     for atom in atoms:
-        outcome.asked += 1
+        outcome.needed += 1
         if atom in text:
-            outcome.seen += 1
-            outcome.near += 1
+            outcome.in_view += 1
+            outcome.reachable += 1
             continue
-        folded = folded or _both(run.unfolded(view))
+        folded = folded or _both(run.decode_lossless(view))
         if atom in folded:
-            outcome.near += 1
+            outcome.reachable += 1
             continue
         if behind is None:
-            behind = {ref: _both(original) for ref, original in run.behind(view).items()}
+            behind = {ref: _both(original) for ref, original in run.expandable_texts(view).items()}
         holders = [ref for ref, original in behind.items() if atom in original]
         if not holders:
             outcome.missed.append((at, atom))
             continue
-        outcome.near += 1
+        outcome.reachable += 1
         if not fetched & set(holders):  # the shortest original, whole: an agent that asks for a part pays less
             best = min(holders, key=lambda ref: len(behind[ref]))
             fetched.add(best)
             for till in tills:
-                till.fetch(sum(size for _, size in parts), count(run.behind(view)[best]))
+                till.fetch(sum(size for _, size in parts), count(run.expandable_texts(view)[best]))
 
 
 def _both(text: str) -> str:
@@ -186,7 +188,7 @@ class _Pieces:
         if known is None:
             text = json.dumps(message, sort_keys=True, ensure_ascii=False)
             key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
-            known = self._known[id(message)] = (message, (key, count(text_of(message))))
+            known = self._known[id(message)] = (message, (key, count(message_text(message))))
         return known[1]
 
 
@@ -200,9 +202,9 @@ def _reuse(last: list[tuple[bytes, int]], parts: list[tuple[bytes, int]]) -> flo
     return common / max(1, sum(size for _, size in last))
 
 
-def measured(recordings: list[Recorded], method: Method) -> dict[str, list[Outcome]]:
+def replay_all_prices(recordings: list[Recorded], method: Method) -> dict[str, list[Outcome]]:
     """Outcomes by the key of the price table that the method planned with."""
     if method.priced:
-        return {key: replay(recordings, method, price, {key: price}) for key, price in TABLES.items()}
-    outcomes = replay(recordings, method, TABLES["cached"], TABLES)
-    return dict.fromkeys(TABLES, outcomes)
+        return {key: replay(recordings, method, price, {key: price}) for key, price in PRICES.items()}
+    outcomes = replay(recordings, method, PRICES["cached"], PRICES)
+    return dict.fromkeys(PRICES, outcomes)

@@ -18,8 +18,8 @@ from typing import Any
 from benchmarks import methods
 from benchmarks.baselines import bm25_lines, head_tail
 from benchmarks.report import Report
-from benchmarks.speed_contexts import Supply
-from benchmarks.tokens import Message, budget_for, encoding, text_of, total
+from benchmarks.speed_contexts import ContextSource
+from benchmarks.tokens import Message, budget_for, encoding, message_text, total
 
 SIZE = 20_000  # tokens of the context
 RESULT = 1_500  # tokens of the tool result that comes on top of it
@@ -40,7 +40,7 @@ print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 """
 
 
-def budget_of(messages: list[Message]) -> int:
+def speed_budget(messages: list[Message]) -> int:
     """Everything but tool output, overhead included, and a share of the tool output."""
     return budget_for(messages, RATIO) + OVERHEAD * len(messages)
 
@@ -53,7 +53,7 @@ def _ms(work: Callable[[], object]) -> float:
 
 def _encode(messages: list[Message]) -> Callable[[], None]:
     """tiktoken over the texts of the context, one call a text, one thread."""
-    coder, texts = encoding(), [text_of(m) for m in messages]
+    coder, texts = encoding(), [message_text(m) for m in messages]
 
     def work() -> None:
         for text in texts:
@@ -74,7 +74,7 @@ def _fresh_count() -> Callable[[str], int]:
     return count
 
 
-def one_shot(supply: Supply, runs: int) -> dict[str, list[float]]:
+def one_shot(supply: ContextSource, runs: int) -> dict[str, list[float]]:
     """Milliseconds of each way over fresh contexts, interleaved; "context" and "result" are their sizes in tokens."""
     ours = methods.ours()
     times: dict[str, list[float]] = {}
@@ -84,7 +84,7 @@ def one_shot(supply: Supply, runs: int) -> dict[str, list[float]]:
 
     for run in range(runs + 1):  # the first run loads what is loaded lazily and is not counted
         context, result = supply.context(SIZE), supply.tool_round(RESULT * 8 // 10, RESULT * 12 // 10)
-        budget, more = budget_of(context), [*context, *result]
+        budget, more = speed_budget(context), [*context, *result]
         found = {
             "context": float(total(context)),
             "result": float(total(result[1:])),
@@ -94,7 +94,7 @@ def one_shot(supply: Supply, runs: int) -> dict[str, list[float]]:
             "head+tail": _ms(partial(head_tail, context, budget, _fresh_count())),
         }
         room = total(more) + OVERHEAD * len(more) - int(found["result"] * (1 - 1 / RATIO))
-        ours.compress(context, budget=methods.AMPLE, model=methods.MODEL, mode="ingest")
+        ours.compress(context, budget=methods.UNLIMITED, model=methods.MODEL, mode="ingest")
         found["ours, one more result"] = _ms(
             partial(ours.compress, more, budget=room, model=methods.MODEL, mode="ingest")
         )
@@ -104,12 +104,12 @@ def one_shot(supply: Supply, runs: int) -> dict[str, list[float]]:
     return times
 
 
-def growth(supply: Supply, sizes: tuple[int, ...]) -> list[dict[str, float]]:
+def growth(supply: ContextSource, sizes: tuple[int, ...]) -> list[dict[str, float]]:
     """One compression at each size, beside tiktoken over the same texts."""
     rows = []
     for size in sizes:
         context = supply.context(size)
-        budget = budget_of(context)
+        budget = speed_budget(context)
         tiktoken = _ms(_encode(context))
         ours = _ms(partial(methods.ours().compress, context, budget=budget, model=methods.MODEL))
         rows.append({"tokens": float(total(context)), "tiktoken": tiktoken, "ours": ours})
@@ -138,7 +138,7 @@ def run(root: Path, limit: int | None, methods_asked: list[str]) -> Report:
     rows: list[dict[str, Any]] = []
     table = [["what", "median", "against tiktoken on the same texts"]]
     if "ours" in methods_asked:
-        supply = Supply(root)
+        supply = ContextSource(root)
         times = one_shot(supply, min(limit or RUNS, RUNS))
         middle = {what: statistics.median(values) for what, values in times.items()}
         rows.append({"what": "one shot", **times})
@@ -153,7 +153,7 @@ def run(root: Path, limit: int | None, methods_asked: list[str]) -> Report:
             table.append([label, f"{row['ours']:,.0f} ms ({per:.2f} ms/1k)", f"{row['ours'] / row['tiktoken']:.2f}×"])
         context = supply.context(SIZE)
         held = memory(context, 0)
-        peak = memory(context, budget_of(context))
+        peak = memory(context, speed_budget(context))
         rows.append({"what": "memory", "python_mb": held, "peak_mb": peak})
         table.append(
             ["peak memory of a process compressing 20k tokens", f"{peak:.0f} MB", f"bare Python {held:.0f} MB"]

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import records
-from benchmarks.tokens import Message, text_of
+from benchmarks.tokens import Message, message_text
 from benchmarks.tokens import count as tokens
 
-TURNED = [str.maketrans("0123456789", "".join(str((d + k) % 10) for d in range(10))) for k in range(10)]
+DIGIT_SHIFTS = [str.maketrans("0123456789", "".join(str((d + k) % 10) for d in range(10))) for k in range(10)]
 
 
 def _numbered(message: Message, prefix: str, turn: int) -> Message:
     """A copy with call ids made unique and, from the second round on, with other digits in its text."""
 
     def other(text: str) -> str:
-        return text.translate(TURNED[turn]) if turn else text
+        return text.translate(DIGIT_SHIFTS[turn]) if turn else text
 
     out = dict(message)
     if isinstance(out.get("content"), str):
@@ -37,7 +37,7 @@ def _numbered(message: Message, prefix: str, turn: int) -> Message:
     return out
 
 
-class Supply:
+class ContextSource:
     """Hands out recorded rounds, session after session and no round twice; after all of them, with turned digits."""
 
     def __init__(self, root: Path) -> None:
@@ -67,14 +67,14 @@ class Supply:
         have = 0
         for group in self._rounds:
             out += group
-            have += sum(tokens(text_of(m)) for m in group)
+            have += sum(tokens(message_text(m)) for m in group)
             if have >= size and out[-1]["role"] == "tool":
                 break
         return out
 
-    def tool_round(self, least: int, most: int) -> list[Message]:
+    def tool_round(self, min_tokens: int, most: int) -> list[Message]:
         """The next call whose one result has `least` to `most` tokens, with that result."""
         for group in self._rounds:
-            if len(group) == 2 and group[1]["role"] == "tool" and least <= tokens(text_of(group[1])) <= most:
+            if len(group) == 2 and group[1]["role"] == "tool" and min_tokens <= tokens(message_text(group[1])) <= most:
                 return group
         raise LookupError("no such tool result")

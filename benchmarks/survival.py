@@ -14,16 +14,16 @@ from typing import Any
 
 from benchmarks.data import records
 from benchmarks.methods import SESSIONS, SessionMethod
-from benchmarks.report import Report, share
-from benchmarks.tokens import Message, budget_for, count, text_of, tool_total, total
+from benchmarks.report import Report, format_fraction
+from benchmarks.tokens import Message, budget_for, count, message_text, tool_total, total
 
 RATIOS = (2.0, 4.0, 8.0)
-LEAST = 500  # tokens of tool output a probe must have before it to count
-SLACK = 1.01  # over this share of the budget, a method has broken it
+MIN_TOOL_TOKENS = 500  # tokens of tool output a probe must have before it to count
+TOLERANCE = 1.01  # over this share of the budget, a method has broken it
 
 
 @dataclass
-class Tally:
+class SurvivalCounts:
     """Atoms kept and asked for (`old_`: those not in the newest tool output), probes over budget, time, real ratios."""
 
     kept: int = 0
@@ -41,23 +41,23 @@ def probes(sessions: list[Any]) -> Iterator[tuple[list[Message], list[dict[str, 
     for session in sessions:
         for probe in session["probes"]:
             before = session["messages"][: probe["step"]]
-            if tool_total(before) >= LEAST:
+            if tool_total(before) >= MIN_TOOL_TOKENS:
                 yield before, probe["atoms"]
 
 
-def measure(method: SessionMethod, sessions: list[Any], ratio: float) -> Tally:
+def measure(method: SessionMethod, sessions: list[Any], ratio: float) -> SurvivalCounts:
     """One method at one ratio."""
-    tally = Tally()
+    tally = SurvivalCounts()
     for before, atoms in probes(sessions):
         budget = budget_for(before, ratio)
         start = time.perf_counter()
         out = method([dict(m) for m in before], budget, count)
         tally.seconds += time.perf_counter() - start
-        text = "\n".join(map(text_of, out))
+        text = "\n".join(map(message_text, out))
         plain = text.replace('\\"', '"')
         newest = max(i for i, m in enumerate(before) if m["role"] == "tool")
         tally.probes += 1
-        tally.over += total(out) > budget * SLACK
+        tally.over += total(out) > budget * TOLERANCE
         tool = tool_total(before)
         tally.ratios += tool / max(1, total(out) - total(before) + tool)
         for atom in atoms:
@@ -85,8 +85,8 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
                 [
                     f"{name} ({tallies[2.0].asked} strings)",
                     label,
-                    *(share(t.kept, t.asked) for t in every),
-                    " / ".join(share(t.old_kept, t.old_asked) for t in every),
+                    *(format_fraction(t.kept, t.asked) for t in every),
+                    " / ".join(format_fraction(t.old_kept, t.old_asked) for t in every),
                     str(sum(t.over for t in every)),
                     f"{1e3 * sum(t.seconds for t in every) / max(1, sum(t.probes for t in every)):.1f}",
                 ]

@@ -33,8 +33,8 @@ from compressor.text.segmenters.sentences import segment_prose
 
 DOCUMENTS, SENTENCES = 20, 5  # of a request
 CHARACTERS = 3.7  # of a cl100k token in them: so a GPU machine needs no tokenizer for counting
-COMPARED = 3  # requests whose scores are compared with float32's on the CPU
-AT_ONCE = {"cpu": (1, 8), "gpu": (1, 8, 64)}
+COMPARED_REQUESTS = 3  # requests whose scores are compared with float32's on the CPU
+CONCURRENCY = {"cpu": (1, 8), "gpu": (1, 8, 64)}
 REQUESTS = {1: 6, 8: 16, 64: 192}  # in all, by how many at once
 BLOCK = re.compile(r"\n(?:[-*] +|\s*\n)")
 
@@ -66,7 +66,7 @@ def requests(seed: int) -> Iterator[tuple[Query, UnitBatch]]:
 
 
 @dataclass
-class Served:
+class LoadResult:
     """latencies in seconds; tokens (cl100k, of the documents) in all; seconds from first to last."""
 
     latencies: list[float]
@@ -85,7 +85,7 @@ class Served:
         }
 
 
-def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, UnitBatch]]) -> Served:
+def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, UnitBatch]]) -> LoadResult:
     """Scores the cases from `at_once` threads, each taking the next when it is done with one."""
 
     def latency(case: tuple[Query, UnitBatch]) -> float:
@@ -98,7 +98,7 @@ def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, UnitBatch]]) ->
         latencies = list(clients.map(latency, cases))
         seconds = time.perf_counter() - start
     tokens = sum(float(units.costs.sum()) for _, units in cases)
-    return Served(latencies, tokens, seconds, sum(bool(units.notes) for _, units in cases))
+    return LoadResult(latencies, tokens, seconds, sum(bool(units.notes) for _, units in cases))
 
 
 def ranks_agree(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:
@@ -107,7 +107,7 @@ def ranks_agree(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) 
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def said(scorer: Scorer, query: Query, units: UnitBatch) -> npt.NDArray[np.floating]:
+def model_scores(scorer: Scorer, query: Query, units: UnitBatch) -> npt.NDArray[np.floating]:
     """What the tier's model says of the units, or for a cascade, which does not read all of them, the scores."""
     if isinstance(scorer, ModelScorer) and not scorer.band:
         return scorer.reader.relevance(query, units, np.arange(len(units)))
@@ -124,13 +124,13 @@ def measure(tier: str, device: str, limit: int | None) -> list[dict[str, Any]]:
         raise CompressorError(units.notes[0])
     agreement = {}
     if isinstance(scorer, ModelScorer):
-        cases = [next(supply) for _ in range(COMPARED)]
+        cases = [next(supply) for _ in range(COMPARED_REQUESTS)]
         with plain_cpu():
-            expected = [said(make_scorer(tier, device="cpu"), *case) for case in cases]
-        pairs = zip((said(scorer, *case) for case in cases), expected, strict=True)
+            expected = [model_scores(make_scorer(tier, device="cpu"), *case) for case in cases]
+        pairs = zip((model_scores(scorer, *case) for case in cases), expected, strict=True)
         agreement = {"rank_correlation": min(ranks_agree(*pair) for pair in pairs)}
     rows = []
-    for at_once in AT_ONCE["cpu" if device == "cpu" else "gpu"]:
+    for at_once in CONCURRENCY["cpu" if device == "cpu" else "gpu"]:
         cases = [next(supply) for _ in range(min(limit or REQUESTS[at_once], REQUESTS[at_once]))]
         rows.append({"at_once": at_once, **serve(scorer, at_once, cases).row(), **agreement})
     return rows
@@ -172,12 +172,12 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
                 continue
             for row in rows:
                 if device in bounds and TIERS[label] in ENCODERS:
-                    row["share"] = row["tokens_per_second"] / bounds[device].most
+                    row["share"] = row["tokens_per_second"] / bounds[device].limit
                 raw.append({"tier": label, "device": name, **row})
                 table.append(_line(label, name, row))
     for name, device in devices.items():
         if device in bounds:
-            row = vars(bounds[device]) | {"share": bounds[device].share}
+            row = vars(bounds[device]) | {"share": bounds[device].fraction}
             raw.append({"tier": "encoder alone", "device": name, **row})
             speed = f"{row['tokens_per_second']:,.0f}"
             table.append(["encoder alone", name, "–", speed, *"––––", f"{row['share']:.0%}"])

@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks import evidence, pairs, qa, survival
 from benchmarks.columns import Column, columns
 from benchmarks.data import records, sample
-from benchmarks.held_out import on_unseen
-from benchmarks.report import Report, share
+from benchmarks.held_out import held_out_network
+from benchmarks.report import Report, format_fraction
 
 QUESTIONS = 100  # of the odd-numbered ones
 SESSIONS = 20  # of a set; evenly spread, as all samples are
@@ -39,7 +39,7 @@ class Task:
 
 
 def kept(found: Found) -> str:
-    return share(found["kept"], found["asked"]) + (f" ({found['over']} over)" if found["over"] else "")
+    return format_fraction(found["kept"], found["asked"]) + (f" ({found['over']} over)" if found["over"] else "")
 
 
 def tasks(root: Path, limit: int | None) -> Iterator[Task]:
@@ -52,12 +52,14 @@ def tasks(root: Path, limit: int | None) -> Iterator[Task]:
             yield Task(f"survival, {name}", f"{ratio:g}×", "sessions", work, {"": kept})
     asked = sample(qa.cases(root / "nq_multidoc", None)[1::2], min(limit or QUESTIONS, QUESTIONS))
     for ratio in qa.RATIOS:
-        work = partial(qa.measure, asked=asked, ratio=ratio)
-        yield Task("answers, 20 documents", f"{ratio:g}×", "documents", work, {"": kept}, partial(on_unseen, root))
+        work = partial(qa.measure, questions=asked, ratio=ratio)
+        yield Task(
+            "answers, 20 documents", f"{ratio:g}×", "documents", work, {"": kept}, partial(held_out_network, root)
+        )
     for task in evidence.TASKS:
         cases = task.read(root, limit)
         for ratio in evidence.RATIOS:
-            work = partial(evidence.measure, cases=cases, ratio=ratio, whole=task.whole)
+            work = partial(evidence.measure, cases=cases, ratio=ratio, whole=task.all_facts)
             yield Task(task.name, f"{ratio:g}×", "documents", work, {"": kept})
     passages = pairs.passages(root, limit)
     lines: dict[str, Callable[[Found], str]] = {
@@ -65,7 +67,7 @@ def tasks(root: Path, limit: int | None) -> Iterator[Task]:
         for name, key in (("F1", "f1"), ("area", "area"), ("area within a question", "within"))
     }
     for role, who in (("alone", "model alone"), ("rate", "tier")):
-        yield Task(f"sentences, {who}", "", role, partial(pairs.measure, asked=passages), lines)
+        yield Task(f"sentences, {who}", "", role, partial(pairs.measure, passages=passages), lines)
 
 
 def _survival(method: Any, sessions: list[Any], ratio: float) -> Found:
@@ -96,7 +98,7 @@ def _cell(found: Found, value: Callable[[Found], str]) -> str:
 
 def _lacking(shown: list[Column]) -> list[str]:
     """Why a column is not run."""
-    return [f"*{column.label}* not run: {column.lacks}." for column in shown if column.lacks]
+    return [f"*{column.label}* not run: {column.unavailable}." for column in shown if column.unavailable]
 
 
 NOTES = [

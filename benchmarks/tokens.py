@@ -41,7 +41,7 @@ def count(text: str) -> int:
     return len(encoding().encode_ordinary(text))
 
 
-def text_of(message: Mapping[str, Any]) -> str:
+def message_text(message: Mapping[str, Any]) -> str:
     """All text of an OpenAI message: its content (parts joined by newlines), then each call's arguments on a line."""
     content = message.get("content") or ""
     if not isinstance(content, str):
@@ -52,7 +52,7 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 def total(messages: Iterable[Mapping[str, Any]]) -> int:
     """Tokens of all messages."""
-    return sum(count(text_of(m)) for m in messages)
+    return sum(count(message_text(m)) for m in messages)
 
 
 def tool_total(messages: Iterable[Mapping[str, Any]]) -> int:

@@ -54,7 +54,7 @@ def package(name: str, *path: str) -> Path | None:
     return file if file.exists() else None
 
 
-def ranks_of(file: Path) -> dict[bytes, int]:
+def read_ranks(file: Path) -> dict[bytes, int]:
     rows = (line.split() for line in file.read_bytes().splitlines() if line)
     return {base64.b64decode(token): int(rank) for token, rank in rows}
 
@@ -67,11 +67,11 @@ def byte_pair(ranks: dict[bytes, int], pattern: str) -> Length:
 def tokenizers() -> Iterator[tuple[str, Length]]:
     ours = get_byte_pair_tokenizer("o200k_base").encoding
     if file := package("llama_models", "llama3", "tokenizer.model"):
-        yield "llama-3", byte_pair(ranks_of(file), CL100K_LIKE.replace("DIGITS", "{1,3}"))
+        yield "llama-3", byte_pair(read_ranks(file), CL100K_LIKE.replace("DIGITS", "{1,3}"))
     if file := package("llama_models", "llama4", "tokenizer.model"):
-        yield "llama-4", byte_pair(ranks_of(file), ours._pat_str)
+        yield "llama-4", byte_pair(read_ranks(file), ours._pat_str)
     if file := package("dashscope", "resources", "qwen.tiktoken"):
-        yield "qwen", byte_pair(ranks_of(file), CL100K_LIKE.replace("DIGITS", ""))
+        yield "qwen", byte_pair(read_ranks(file), CL100K_LIKE.replace("DIGITS", ""))
     if file := package("mistral_common", "data", "tekken_240911.json"):
         tekken = json.loads(file.read_bytes())
         config = tekken["config"]

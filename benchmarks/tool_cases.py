@@ -62,7 +62,7 @@ class _Row:
     calls: list[tuple[str, dict[str, Any]]]
 
 
-def converted(schema: Any) -> Any:
+def convert_types(schema: Any) -> Any:
     """A schema with JSON Schema's types; a type that it has no word for ("any") goes."""
     if not isinstance(schema, Mapping):
         return schema
@@ -73,14 +73,14 @@ def converted(schema: Any) -> Any:
             if kind in _KNOWN:
                 out[key] = kind
         elif key == "properties" and isinstance(value, Mapping):
-            out[key] = {name: converted(part) for name, part in value.items()}
+            out[key] = {name: convert_types(part) for name, part in value.items()}
         else:
-            out[key] = converted(value) if key in ("items", "additionalProperties") else value
+            out[key] = convert_types(value) if key in ("items", "additionalProperties") else value
     return out
 
 
 def _tool(function: Mapping[str, Any]) -> dict[str, Any]:
-    inner = {**function, "parameters": converted(function["parameters"])}
+    inner = {**function, "parameters": convert_types(function["parameters"])}
     return {"type": "function", "function": inner}
 
 
@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def pooled(root: Path, size: int, limit: int) -> list[Case]:
+def pool_cases(root: Path, size: int, limit: int) -> list[Case]:
     """At most `limit` cases, evenly spread over the suites, each among `size` tools."""
     rows = _rows(root)
     named: dict[str, dict[str, Any]] = {}
@@ -137,9 +137,9 @@ def pooled(root: Path, size: int, limit: int) -> list[Case]:
     return out
 
 
-def own_lists(root: Path, least: int, limit: int) -> list[Case]:
+def own_lists(root: Path, min_tools: int, limit: int) -> list[Case]:
     """Cases whose own lists have `least` functions or more: related functions, not strangers."""
-    rows = [row for row in _rows(root) if len({f["name"] for f in row.functions}) >= least]
+    rows = [row for row in _rows(root) if len({f["name"] for f in row.functions}) >= min_tools]
     out = []
     for row in sample(rows, limit):
         own = {function["name"]: function for function in row.functions}

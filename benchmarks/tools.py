@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from jsonschema import Draft202012Validator, SchemaError  # type: ignore[import-untyped]
 
-from benchmarks.report import Report, share
-from benchmarks.tool_cases import Case, own_lists, pooled
+from benchmarks.report import Report, format_fraction
+from benchmarks.tool_cases import Case, own_lists, pool_cases
 from compressor import BudgetTooSmallError, Compressor, CompressorError
 from compressor.scoring.base import Query, Scorer, SourceBlock, UnitBatch
 from compressor.scoring.bm25 import bm25, matches, weighted_terms
@@ -40,8 +40,8 @@ class Task:
 
 
 TASKS = [
-    Task("64 tools", lambda root, n: pooled(root, 64, n), 300),
-    Task("256 tools", lambda root, n: pooled(root, 256, n), 40),
+    Task("64 tools", lambda root, n: pool_cases(root, 64, n), 300),
+    Task("256 tools", lambda root, n: pool_cases(root, 256, n), 40),
     Task("own lists of 8 or more", lambda root, n: own_lists(root, 8, n), 200),
 ]
 
@@ -179,8 +179,8 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
                 )
                 table.append(
                     [task.name, f"{ratio}×", str(len(cases))]
-                    + [share(row["kept"], row["asked"]) for row in found.values()]
-                    + [share(first["listed"], first["named"]), faults, f"{first['ms']:.0f}"]
+                    + [format_fraction(row["kept"], row["asked"]) for row in found.values()]
+                    + [format_fraction(first["listed"], first["named"]), faults, f"{first['ms']:.0f}"]
                 )
     return Report(
         "tools",

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods import MODEL
-from benchmarks.qa import RATIOS, Case, cases, flat, full_text
-from benchmarks.report import Report, share
+from benchmarks.qa import RATIOS, Case, cases, full_text, normalize
+from benchmarks.report import Report, format_fraction
 from benchmarks.tokens import count
 from compressor import Compressor
 from compressor.pipeline.block_reports import LITTLE
@@ -35,10 +35,10 @@ def measure(compressor: Compressor, asked: list[Case], ratio: float) -> dict[str
         start = time.perf_counter()
         result = compressor.compress_documents(list(docs), query=question, budget=budget, model=MODEL)
         seconds += time.perf_counter() - start
-        accepted = [flat(answer) for answer in answers]
-        text = flat(result.text)
+        accepted = [normalize(answer) for answer in answers]
+        text = normalize(result.text)
         kept += any(answer in text for answer in accepted)
-        said += any(f" {bare(answer)} " in f" {bare(result.text)} " for answer in answers)
+        said += any(f" {strip_articles(answer)} " in f" {strip_articles(result.text)} " for answer in answers)
         verbatim += any(unit in text for unit in _holding(accepted, [doc["text"] for doc in docs]))
         over += result.tokens_after > budget
         words += sum(gone.reason == LITTLE for gone in result.dropped)
@@ -47,7 +47,7 @@ def measure(compressor: Compressor, asked: list[Case], ratio: float) -> dict[str
     return {**shares, "asked": n, "over": over, "words": words, "ms": 1e3 * seconds / n}
 
 
-def bare(text: str) -> str:
+def strip_articles(text: str) -> str:
     """Lower case without articles and punctuation, as SQuAD's evaluation compares answers."""
     return " ".join(ARTICLE.sub(" ", PUNCTUATION.sub("", text.lower())).split())
 
@@ -55,7 +55,7 @@ def bare(text: str) -> str:
 def _holding(answers: list[str], texts: list[str]) -> list[str]:
     """The sentences that hold an accepted answer, flattened."""
     layouts = [segment_text(text) for text in texts]
-    units = [flat(layout.text[a:b]).strip() for layout in layouts for a, b in layout.spans.tolist()]
+    units = [normalize(layout.text[a:b]).strip() for layout in layouts for a, b in layout.spans.tolist()]
     return [unit for unit in units if any(answer in unit for answer in answers)]
 
 
@@ -71,7 +71,10 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         table.append(
             [
                 label,
-                *(" / ".join(share(row[k], row["asked"]) for k in ("kept", "said", "verbatim")) for row in found),
+                *(
+                    " / ".join(format_fraction(row[k], row["asked"]) for k in ("kept", "said", "verbatim"))
+                    for row in found
+                ),
                 " / ".join(f"{row['words'] / row['asked']:.0f}" for row in found),
                 str(sum(row["over"] for row in found)),
                 f"{sum(row['ms'] for row in found) / len(found):.1f}",
