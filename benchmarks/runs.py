@@ -1,7 +1,7 @@
 """Long runs, billed: recorded sessions replayed step by step with every method, under three price tables.
 
-    from benchmarks.runs import TABLES, ours, replay, summary
-    outcomes = replay(recordings, ours(Policy(low=3_000)), TABLES["cached"])
+    from benchmarks.runs import PRICES, ours, replay, summary
+    outcomes = replay(recordings, ours(Policy(low=3_000)), PRICES["cached"])
 
 Shows what `runs_replay.py` measures.
 """

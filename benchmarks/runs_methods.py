@@ -197,18 +197,18 @@ class Ours(Run):
         view: list[Any] = self.session.view()
         return view
 
-    def wire(self, view: list[Any]) -> list[Message]:
+    def as_openai(self, view: list[Any]) -> list[Message]:
         self.rewrites = self.session.cost_report().compactions
         return view
 
-    def behind(self, text: str) -> dict[str, str]:
+    def expandable_texts(self, text: str) -> dict[str, str]:
         refs = dict.fromkeys(find_refs(text))
         for ref in refs:
             if ref not in self._known:
                 self._known[ref] = self.session.expand(ref)
         return {ref: self._known[ref] for ref in refs}
 
-    def unfolded(self, text: str) -> str:
+    def decode_lossless(self, text: str) -> str:
         return CommonPrefixCodec().decode(text)
 
 

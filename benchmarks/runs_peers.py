@@ -34,7 +34,7 @@ class LangChain(Run):
             else:
                 self.state.append(converted)
 
-    def wire(self, view: list[Any]) -> list[Message]:
+    def as_openai(self, view: list[Any]) -> list[Message]:
         out: list[Message] = []
         for message in view:
             given = self._given.get(message.id)

@@ -100,7 +100,7 @@ class Forgetful(Run):
         self.schema = 100
         return self.messages if len(self.messages) < 3 else [*self.messages[:2], self.messages[-1]]
 
-    def behind(self, text: str) -> dict[str, str]:
+    def expandable_texts(self, text: str) -> dict[str, str]:
         return {"ref": message_text(self.messages[5])}
 
 
@@ -172,7 +172,7 @@ def test_summaries_are_made_and_charged(make: Callable[[], Run], monkeypatch: py
 def test_context_editing_clears_all_but_three() -> None:
     pytest.importorskip("langchain")
     run = Editing(2_000)
-    sent = run.wire(run.step(list(LONG.messages[:-1])))
+    sent = run.as_openai(run.step(list(LONG.messages[:-1])))
     contents = [m["content"] for m in sent if m["role"] == "tool"]
     assert set(contents[:-3]) == {"[cleared]"} and "[cleared]" not in contents[-3:]
 
@@ -180,7 +180,7 @@ def test_context_editing_clears_all_but_three() -> None:
 def test_defaults_of_langchain_do_nothing() -> None:
     pytest.importorskip("langchain")
     for run in (Summarization(None), Editing(None)):
-        assert run.wire(run.step(list(LONG.messages[:-1]))) == LONG.messages[:-1]
+        assert run.as_openai(run.step(list(LONG.messages[:-1]))) == LONG.messages[:-1]
 
 
 def test_the_growing_bm25_scores_as_the_plain_one() -> None:
