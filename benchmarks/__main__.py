@@ -1,4 +1,7 @@
-"""`python -m benchmarks [--only sessions,qa] [--methods ours,masking] [--limit N]`: measures and writes `results/`."""
+"""Runs benchmarks and writes `results/`.
+
+Usage: `python -m benchmarks [--only sessions,qa] [--methods ours,masking] [--limit N]`.
+"""
 
 from __future__ import annotations
 
@@ -61,30 +64,40 @@ BENCHMARKS: dict[str, Benchmark] = {
     "examples": examples.run,
     "tools": tools.run,
 }
-USUAL = ("sessions", "facts", "qa", "folds", "speed")  # two minutes; the others take up to ten each, and the models
+#: Plainer names for `--only`.
+ALIASES = {"lossless": "folds", "long_session": "marathon"}
+#: Run by default: they take two minutes. The others take up to ten minutes each, and some need the models.
+DEFAULT = ("sessions", "facts", "qa", "folds", "speed")
 
 
 def main() -> None:
-    """Runs the benchmarks asked for; without data it says so and succeeds."""
-    sent = [method.name for method in runs.METHODS]
-    sent += tools.METHODS
-    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *lossless.METHODS, *TIERS, *BASELINES, *sent]))
+    """Runs the chosen benchmarks; without data it prints a message and succeeds."""
+    others = [*(method.name for method in runs.METHODS), *tools.METHODS]
+    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *lossless.METHODS, *TIERS, *BASELINES, *others]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", default=os.environ.get("ONLY"), help=f"of {','.join(BENCHMARKS)}")
-    parser.add_argument("--methods", help=f"of {','.join(known)}".replace("%", "%%"))
-    parser.add_argument("--limit", type=int, default=os.environ.get("LIMIT"), help="cases a set, for a quick look")
+    parser.add_argument(
+        "--only", default=os.environ.get("ONLY"), help=f"benchmarks to run, separated by commas: {','.join(BENCHMARKS)}"
+    )
+    parser.add_argument(
+        "--methods", help=f"methods to compare, separated by commas: {','.join(known)}".replace("%", "%%")
+    )
+    parser.add_argument(
+        "--limit", type=int, default=os.environ.get("LIMIT"), help="maximum cases per set, for a quick look"
+    )
     args = parser.parse_args()
-    chosen = args.only.split(",") if args.only else list(USUAL)
+    chosen = [ALIASES.get(n, n) for n in args.only.split(",")] if args.only else list(DEFAULT)
     methods = args.methods.split(",") if args.methods else known
     if unknown := [n for n in chosen if n not in BENCHMARKS] + [m for m in methods if m not in known]:
-        parser.error(f"unknown: {', '.join(unknown)}")
+        parser.error(f"unknown benchmark or method: {', '.join(unknown)}")
     root = folder()
     if root is None and not set(chosen) <= set(WITHOUT_DATA):
-        print("benchmarks: no data: set COMPRESSOR_BENCH_DATA or put it in ../shared/data. Nothing measured.")
+        print("Found no data, so nothing was measured. Set COMPRESSOR_BENCH_DATA, or put the data in ../shared/data.")
         return
     flags = (f" --limit {args.limit}" if args.limit else "") + (f' --methods "{args.methods}"' if args.methods else "")
     with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = cache  # the default store is a file in the user's cache: leave theirs alone
+        os.environ["XDG_CACHE_HOME"] = (
+            cache  # the default store is a file in the user's cache, which must stay as it is
+        )
         for name in chosen:
             start = time.perf_counter()
             report = BENCHMARKS[name](root or Path(), args.limit, methods)

@@ -1,7 +1,4 @@
-"""The columns of the tiers' table: each tier of ours and the baselines, in every role they have.
-
-Measures nothing.
-"""
+"""Builds the columns of the tiers' table: each of our tiers and the baselines, in every role that they have."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ NOT_RUN = "not run"
 
 
 class CachingScorer:
-    """A scorer that scores the same units once: the same case is cut at several ratios. Counts what it did."""
+    """Scores the same units only once, because each case is cut at several ratios. Counts calls, fallbacks and time."""
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer, self.name = scorer, scorer.name
@@ -53,8 +50,15 @@ class CachingScorer:
 
 @dataclass
 class Column:
-    """A tier or baseline. Roles: `sessions` and `documents` cut, `rate` rates the sentences of a passage, `alone` does
-    so by what the model itself says. None: it has no such role. lacks: why it cannot run here."""
+    """A tier or baseline.
+
+    Attributes:
+        sessions: Cuts the messages of a session. None: the column does not have this role; likewise below.
+        documents: Cuts documents for a question.
+        rate: Rates the sentences of a passage.
+        alone: Rates them by the model's own scores only.
+        unavailable: Why the column cannot run here.
+    """
 
     label: str
     sessions: SessionMethod | None = None
@@ -65,8 +69,10 @@ class Column:
     unavailable: str = ""
 
     def run(self, role: str, work: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """What `work` finds of it, with how often it fell back and the seconds its scorer took for what it had not
-        scored before; or {"state": why there is nothing}."""
+        """Returns the result of `work`, with the number of fallbacks and the seconds of scoring that was not cached.
+
+        Returns {"state": reason} if the column cannot do this.
+        """
         method = getattr(self, role)
         if self.unavailable or method is None:
             return {"state": NOT_RUN if self.unavailable else "–"}
@@ -82,7 +88,7 @@ class Column:
 
 
 def tier_column(label: str) -> Column:
-    """A tier of ours, tried on a sentence: what is broken shows before anything is measured."""
+    """Builds the column of a tier of ours and tries it on a sentence, so that a broken tier shows before measuring."""
     try:
         scorer = make_scorer(TIERS[label])
         layout = segment_prose("It rained all day.")
@@ -105,7 +111,7 @@ def tier_column(label: str) -> Column:
 
 
 def _alone(scorer: Scorer) -> pairs.Rate | None:
-    """The model's log-odds, without the fast tier's and without structure. A cascade has none of its own."""
+    """Rates by the model's log-odds, without the fast tier's and without structure. A cascade has no such rating."""
     if isinstance(scorer, HeuristicScorer):
         return pairs.rate_sentences(lambda query, units: answer_log_odds(query, units)[0])
     if isinstance(scorer, ModelScorer) and not scorer.band:
@@ -115,7 +121,7 @@ def _alone(scorer: Scorer) -> pairs.Rate | None:
 
 
 def baseline_column(label: str) -> Column:
-    """BM25 or MiniLM's cosine, over lines and sentences."""
+    """Builds the column of BM25, or of MiniLM's cosine, over lines and sentences."""
     score = {"BM25": baselines.bm25, "MiniLM": baselines.minilm}[label.split()[0]]
     try:
         score("It rains.", ["It rained."])
@@ -125,7 +131,9 @@ def baseline_column(label: str) -> Column:
     def rate(question: str, passage: pairs.Passage) -> list[float]:
         return score(question, passage.sentences)
 
-    sessions = None if score is baselines.minilm else baselines.bm25_lines  # a model over every line: too slow on CPU
+    sessions = (
+        None if score is baselines.minilm else baselines.bm25_lines
+    )  # a model over every line is too slow on a CPU
     return Column(label, sessions, partial(baselines.best_sentences, score=score), rate, rate)
 
 
@@ -133,5 +141,5 @@ BASELINES = ("BM25", "MiniLM")
 
 
 def columns(methods: list[str]) -> list[Column]:
-    """Of all those asked for."""
+    """Builds the columns of the chosen methods."""
     return [*(tier_column(m) for m in TIERS if m in methods), *(baseline_column(m) for m in BASELINES if m in methods)]

@@ -1,8 +1,8 @@
-"""What runs a small sentence encoder fastest on a CPU, and what that costs in agreement: the ground for `encoder.py`.
+"""Measures which runtime runs a small sentence encoder fastest on a CPU, and how far its vectors agree with torch's.
 
-The same sentences through torch, ONNX Runtime and, where they are installed, OpenVINO and a GPU. Best of interleaved
-rounds; every runtime gets all cores. `depends` is what batching does to a vector: the least cosine between a sentence
-run alone and the same sentence among others.
+The same sentences run through torch, ONNX Runtime and, if they are available, OpenVINO and a GPU. Each speed is the
+best of interleaved rounds; every runtime gets all cores. `depends` is the effect of batching on a vector: the lowest
+cosine between a sentence that runs alone and the same sentence in a batch.
 """
 
 from __future__ import annotations

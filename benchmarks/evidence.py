@@ -1,6 +1,7 @@
-"""Evidence: do the sentences that people marked as needed for a question survive when its documents are cut?
+"""Measures evidence: do the sentences that people marked as needed for a question survive when its documents are cut?
 
-Multi-hop questions need all of theirs; of a meeting's relevant turns a share of the tokens counts. Exact, model-free.
+Multi-hop questions need all of their sentences; for a meeting, the fraction of the relevant turns' tokens counts. The
+measure compares strings and uses no model.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from benchmarks.methods import DocumentMethod
 from benchmarks.qa import full_text, normalize
 from benchmarks.tokens import count
 
-CONTEXT_CHARACTERS = 30  # characters on either side of an answer by which its sentence is recognised
-MIN_WORDS = 5  # of a sentence of a meeting that counts: "Yeah ." stands everywhere
+CONTEXT_CHARACTERS = 30  # characters on either side of an answer that identify its sentence
+MIN_WORDS = 5  # shorter sentences of a meeting do not count: "Yeah ." occurs everywhere
 WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A question over documents. A fact is there if its text is; `titles` are of the documents that hold facts."""
+    """A question over documents. A fact survives if its text does; `titles` are those of the documents with facts."""
 
     question: str
     documents: list[Document]
@@ -33,16 +34,16 @@ class Case:
 
     @property
     def tokens(self) -> list[int]:
-        """Of each fact."""
+        """The tokens of each fact."""
         return [count(fact) for fact in self.facts]
 
     def fits(self, budget: int) -> bool:
-        """Whether the facts, each document's behind its title, could all be kept."""
+        """Whether the budget is large enough for all facts, each document's after its title."""
         return sum(self.tokens) + sum(count(title) + 2 for title in self.titles) <= budget
 
 
 def labelled_sentences(path: Path) -> Iterator[Case]:
-    """2WikiMultihopQA's and HotpotQA's form: sentences with labels."""
+    """Reads the format of 2WikiMultihopQA and HotpotQA: sentences with labels."""
     for r in records(path):
         found = [p for p in r["paragraphs"] if p["sentences"]]
         documents = [{"title": p["title"], "text": " ".join(s.strip() for s in p["sentences"])} for p in found]
@@ -51,7 +52,7 @@ def labelled_sentences(path: Path) -> Iterator[Case]:
 
 
 def hop_answers(path: Path) -> Iterator[Case]:
-    """MuSiQue's form: each hop's answer, in the paragraph that gives it. The fact is the answer in its sentence."""
+    """Reads the format of MuSiQue: each hop's answer in its paragraph. The fact is the answer within its sentence."""
     for r in records(path):
         documents = [{"title": p["title"], "text": p["paragraph_text"]} for p in r["paragraphs"]]
         facts = []
@@ -70,7 +71,7 @@ def _around(sentence: str, answer: str) -> str:
 
 
 def meetings(path: Path) -> Iterator[Case]:
-    """QMSum's form: a transcript as one document; the facts are the sentences of the turns that matter."""
+    """Reads the format of QMSum: a transcript as one document; the facts are the sentences of the relevant turns."""
     for r in records(path):
         turns = r["meeting_transcripts"]
         text = "\n".join(f"{t['speaker']}: {t['content']}" for t in turns)
@@ -84,8 +85,12 @@ def meetings(path: Path) -> Iterator[Case]:
 
 @dataclass(frozen=True)
 class Task:
-    """A set of cases. whole: all facts of a case have to be there, else the share of their tokens counts; limit: cases
-    by default."""
+    """A set of cases.
+
+    Attributes:
+        all_facts: Whether all facts of a case must survive; otherwise the fraction of their tokens counts.
+        limit: Default number of cases.
+    """
 
     name: str
     cases: Callable[[Path], Iterable[Case]]
@@ -94,7 +99,7 @@ class Task:
     limit: int
 
     def read(self, root: Path, limit: int | None) -> list[Case]:
-        """Its cases, evenly spread over the set."""
+        """Returns its cases, evenly spread over the set."""
         every = list(self.cases(root / self.path))
         return sample(every, min(limit or self.limit, self.limit))
 
@@ -109,7 +114,7 @@ TASKS = [
 
 
 def measure(method: DocumentMethod, cases: list[Case], ratio: float, whole: bool) -> dict[str, Any]:
-    """One method at one ratio, over the cases whose facts fit into the budget."""
+    """Measures one method at one ratio, over the cases whose facts fit into the budget."""
     kept = asked = over = used = found = facts = 0
     for case in cases:
         budget = int(count(full_text(case.documents)) / ratio)

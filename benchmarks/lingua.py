@@ -1,7 +1,7 @@
-"""The same language model through LLMLingua's algorithm and through ours: answers kept, and time.
+"""Compares LLMLingua's algorithm and ours with the same language model: answers kept, and time.
 
-LLMLingua 0.2.2 needs transformers 4.46, which we do not: it runs in a Python of its own, named by
-COMPRESSOR_LLMLINGUA_PYTHON. Make one with
+LLMLingua 0.2.2 needs transformers 4.46, which conflicts with our version. It therefore runs in its own Python
+environment, whose interpreter COMPRESSOR_LLMLINGUA_PYTHON names. Make one with
 
     python -m venv peer && peer/bin/pip install llmlingua==0.2.2 'transformers==4.46.*' torch==2.13.0
 """
@@ -35,7 +35,7 @@ PEERS = {"LLMLingua": "llmlingua", "LongLLMLingua": "longllmlingua"}
 
 
 class Peer:
-    """LLMLingua as a document method: a process that answers line by line."""
+    """Runs LLMLingua as a document method, in a process that answers line by line."""
 
     def __init__(self, python: str, folder: Path, ranks: Path, method: str) -> None:
         script = Path(__file__).with_name("lingua_peer.py")
@@ -57,10 +57,11 @@ class Peer:
         self.process.stdin.write(json.dumps({"question": query, "documents": documents, "budget": budget}) + "\n")
         self.process.stdin.flush()
         if not (line := self.process.stdout.readline()):
-            raise RuntimeError(f"LLMLingua ended with status {self.process.wait()}")
+            raise RuntimeError(f"the LLMLingua process ended with status {self.process.wait()}")
         return str(json.loads(line)["text"])
 
     def close(self) -> None:
+        """Ends the process."""
         assert self.process.stdin
         self.process.stdin.close()
         self.process.wait(30)
@@ -68,7 +69,7 @@ class Peer:
 
 @contextmanager
 def peers(python: str) -> Iterator[dict[str, DocumentMethod]]:
-    """LLMLingua's two forms on our model."""
+    """Starts LLMLingua's two methods on our model."""
     from compressor.scoring.models.gguf_loader import TINY
     from training.lm_files import write_folder
 
@@ -86,8 +87,10 @@ def peers(python: str) -> Iterator[dict[str, DocumentMethod]]:
 
 @contextmanager
 def ours() -> Iterator[dict[str, DocumentMethod]]:
-    """What our scorers make of the same model: of its numbers alone, and of these beside the fast tier's. Each has a
-    file of its own, so that none finds remembered what another has computed."""
+    """Yields our methods with the same model: its scores alone, and blended with the fast tier's.
+
+    Each scorer has its own model file, so that none reuses what another has cached.
+    """
     from compressor import Compressor
     from compressor.scoring import BLEND_WEIGHTS, BlendWeights, HeuristicScorer, ModelScorer, Scorer
     from compressor.scoring.models.gguf_loader import TINY
@@ -106,7 +109,7 @@ def ours() -> Iterator[dict[str, DocumentMethod]]:
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every method and ratio on the same questions. `limit` caps the questions."""
+    """Measures every method and ratio on the same questions. `limit` caps the questions."""
     asked = qa.cases(root / "nq_multidoc", None)[1::2][: min(limit or QUESTIONS, QUESTIONS)]
     rows: list[dict[str, Any]] = []
     with ours() as made:

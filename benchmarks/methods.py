@@ -1,4 +1,4 @@
-"""Our package and the baselines under one signature, usable from other rulers as `benchmarks.methods:ours_sessions`.
+"""Gives our package and the baselines one signature; other rulers can use `benchmarks.methods:ours_sessions`.
 
 A session method is `f(messages, budget, count) -> messages`, a document method `f(query, docs, budget, count) -> text`.
 Budgets are cl100k tokens of text without message overhead.
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 SessionMethod = Callable[[list[Message], int, Count], list[Message]]
 DocumentMethod = Callable[[str, Sequence[Document], int, Count], str]
 
-MODEL = "gpt-4"  # billed in cl100k, the rulers' unit
-UNLIMITED = 10**9  # a budget nothing exceeds
+MODEL = "gpt-4"  # its tokenizer is cl100k, the unit of these benchmarks
+UNLIMITED = 10**9  # nothing exceeds this budget
 
 
 @cache
 def ours() -> Compressor:
-    """The embedded default, made once: as an agent would hold it. Imported here, so that baselines run without us."""
+    """Returns the embedded default, made once, as an agent would do. Imported here so that baselines run without it."""
     from compressor import Compressor
 
     return Compressor()
 
 
 def compress_session(compressor: Compressor, messages: list[Message], budget: int, count: Count) -> list[Message]:
-    """`compress` for a budget that leaves message overhead out.
+    """Calls `compress` for a budget that excludes message overhead.
 
-    We count that overhead as the provider bills it, so it is added to the budget first.
+    `compress` counts that overhead, as the provider bills it, so it is added to the budget first.
     """
     billed = compressor.compress(messages, budget=UNLIMITED, model=MODEL).tokens_before
     overhead = billed - sum(count(message_text(m)) for m in messages)
@@ -44,18 +44,18 @@ def compress_session(compressor: Compressor, messages: list[Message], budget: in
 
 
 def compress_docs(compressor: Compressor, query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
-    """`compress_documents`; a plain text has no overhead, so `count` is not needed."""
+    """Calls `compress_documents`; a plain text has no overhead, so `count` is not needed."""
     out: str = compressor.compress_documents(list(docs), query=query, budget=budget, model=MODEL).text
     return out
 
 
 def ours_sessions(messages: list[Message], budget: int, count: Count) -> list[Message]:
-    """The embedded default on a context; see `sessions_by`."""
+    """Compresses a context with the embedded default; see `sessions_by`."""
     return compress_session(ours(), messages, budget, count)
 
 
 def ours_docs(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
-    """The embedded default on documents; see `documents_by`."""
+    """Compresses documents with the embedded default; see `documents_by`."""
     return compress_docs(ours(), query, docs, budget, count)
 
 
@@ -71,7 +71,7 @@ DOCUMENTS: dict[str, DocumentMethod] = {
     "BM25 sentences": baselines.bm25_sentences,
     "first sentences": baselines.first_sentences,
 }
-#: the scorer tiers, by the names their rows have; "ours" is the embedded default
+#: The scorer tiers by the names of their rows; "ours" is the embedded default.
 TIERS = {
     "ours": "fast",
     "ours embedding": "embedding",

@@ -1,4 +1,4 @@
-"""Answer retention: does a gold answer string survive when 20 documents are cut for a question? Exact, model-free."""
+"""Measures answer retention: does a gold answer string survive when 20 documents are cut for a question?"""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ Case = tuple[str, list[str], list[Document]]
 
 
 def cases(folder: Path, limit: int | None) -> list[Case]:
-    """Question, accepted answers, and 20 documents with the one that answers at its recorded place."""
+    """Returns questions with accepted answers and 20 documents, of which one answers, at its recorded place."""
     passages = {p["pid"]: {"title": p["title"], "text": p["text"]} for p in records(folder / "passages.jsonl.gz")}
     found: list[Case] = []
-    for asked in records(folder / "questions.jsonl.gz"):
+    for record in records(folder / "questions.jsonl.gz"):
         if len(found) == limit:
             break
-        ids = asked["distractors"][:DISTRACTORS]
-        ids.insert(asked["gold_pos_20"], asked["gold"])
-        found.append((asked["question"], asked["answers"], [passages[i] for i in ids]))
+        ids = record["distractors"][:DISTRACTORS]
+        ids.insert(record["gold_pos_20"], record["gold"])
+        found.append((record["question"], record["answers"], [passages[i] for i in ids]))
     return found
 
 
 def full_text(docs: list[Document]) -> str:
-    """The documents uncut, as methods write them: what the ratios are of."""
+    """Returns the uncut documents as methods write them; ratios are relative to this text."""
     return "\n\n".join(doc["title"] + ": " + doc["text"] for doc in docs)
 
 
 def normalize(text: str) -> str:
-    """Lower case, white space as single spaces: how answers are compared."""
+    """Lower-cases a text and collapses white space, because answers are compared in that form."""
     return SPACE.sub(" ", text).lower()
 
 
 def measure(method: DocumentMethod, questions: list[Case], ratio: float) -> dict[str, Any]:
-    """One method at one ratio. `real` is the mean of the ratios reached."""
+    """Measures one method at one ratio. `real` is the mean of the ratios reached."""
     kept = over = 0
     seconds = real = 0.0
     for question, answers, docs in questions:
@@ -61,7 +61,7 @@ def measure(method: DocumentMethod, questions: list[Case], ratio: float) -> dict
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every method and ratio. `limit` caps the questions (default: all)."""
+    """Measures every method and ratio. `limit` caps the questions (default: all)."""
     asked = cases(root / "nq_multidoc", limit)
     rows: list[dict[str, Any]] = []
     table = [["method", *(f"{r:g}×" for r in RATIOS), "real ratios", "over budget", "ms a case"]]

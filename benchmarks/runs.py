@@ -1,9 +1,9 @@
-"""Long runs, billed: recorded sessions replayed step by step with every method, under three price tables.
+"""Measures the cost of long runs: recorded sessions, replayed step by step with every method at three price tables.
 
     from benchmarks.runs import PRICES, ours, replay, summary
     outcomes = replay(recordings, ours(Policy(low=3_000)), PRICES["cached"])
 
-Shows what `runs_replay.py` measures.
+`runs_replay.py` measures; this module makes the table.
 """
 
 from __future__ import annotations
@@ -24,34 +24,35 @@ __all__ = [
     "METHODS",
     "PRICES",
     "Outcome",
+    "as_run",
     "chain_sessions",
-    "replay_all_prices",
     "ours",
     "read_runs",
-    "as_run",
     "replay",
+    "replay_all_prices",
     "run",
     "summary",
 ]
 
 METHODS = [*SIMPLE, *PEERS, ours()]
-SLOW = {"long runs": 1, "sessions": 8}  # runs of a domain that methods which take minutes for one get
+SLOW = {"long runs": 1, "sessions": 8}  # maximum runs of a domain for methods that take minutes per run
 
 
 def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str, Any]:
-    """One method's row over the same runs as `raw`, under the price of this key. Costs are shares of raw's.
+    """Returns one method's row over the same runs as `raw`, at the price table with this key.
 
-    money: sum over sum. tools: with the method's tool schemas billed. fetched: and with what it lacked fetched.
-    input: without the price of output. worst: the dearest run against its raw. above: runs dearer than raw by 0.01 %.
+    Costs are fractions of the raw cost. `money` is the ratio of the sums. `tools` also bills the method's tool
+    schemas, and `fetched` also bills the calls that fetch missing strings. `input` leaves out the price of output.
+    `worst` is the run with the highest ratio, `above` the number of runs that cost at least 0.01 % more than raw.
     """
     own = [o.bills[price].cost_usd for o in outcomes]
     base = [o.bills[price].cost_usd for o in raw]
     tools = [o.tools[price].cost_usd for o in outcomes]
     ratios = [a / b for a, b in zip(own, base, strict=True)]
     with_tools = [a / b for a, b in zip(tools, base, strict=True)]
-    calm = [r for o in outcomes for r in o.reuse_between_compactions]
+    reuse = [r for o in outcomes for r in o.reuse_between_compactions]
     seconds = sorted(s for o in outcomes for s in o.seconds)
-    asked = sum(o.needed for o in outcomes)
+    needed = sum(o.needed for o in outcomes)
     steps = sum(o.steps for o in outcomes)
     answers = sum(o.answers[price] for o in raw)
     return {
@@ -65,11 +66,11 @@ def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str
         "worst_tools": max(with_tools),
         "above": sum(r > 1.0001 for r in ratios),
         "above_tools": sum(r > 1.0001 for r in with_tools),
-        "asked": asked,
+        "asked": needed,
         "seen": sum(o.in_view for o in outcomes),
         "near": sum(o.reachable for o in outcomes),
-        "reuse": statistics.fmean(calm) if calm else 1.0,
-        "reuse_least": min(calm, default=1.0),
+        "reuse": statistics.fmean(reuse) if reuse else 1.0,
+        "reuse_least": min(reuse, default=1.0),
         "rewrites": 100 * sum(o.rewrites for o in outcomes) / max(1, steps),
         "cache_share": sum((o.bills[price] for o in outcomes), CallUsage()).cache_share,
         "longest": max(o.longest for o in outcomes),
@@ -79,8 +80,7 @@ def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every domain, its sessions and its long runs. `limit` caps the sessions and the long runs of a domain (default:
-    all)."""
+    """Measures the sessions and the long runs of every domain. `limit` caps both (default: all)."""
     found: list[dict[str, Any]] = []
     for domain, (sessions, long) in read_runs(root / "sessions", limit).items():
         for kind, recordings in (("long runs", long), ("sessions", sessions)):
@@ -98,7 +98,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
 
 
 def summaries(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What was found with `summary` instead of the outcomes, after one more of each method for all domains together."""
+    """Replaces outcomes by their `summary`, and puts a row for all domains together before them."""
     every: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in (r for r in found if "outcomes" in r):
         key = row["kind"], row["method"], row["price"]
@@ -113,19 +113,19 @@ def summaries(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> list[list[str]]:
-    """What a reader sees: the long runs by domain, and the sessions together. The other rows are in the JSON."""
+    """Builds the table: the long runs by domain, and all sessions together. The JSON has the other rows."""
     by = {(r["kind"], r["set"], r["method"], r.get("price")): r for r in rows}
     places = [*(("long runs", name) for name in dict.fromkeys(r["set"] for r in rows)), ("sessions", "all")]
     out = [HEAD]
     for kind, name in places:
         for method in dict.fromkeys(r["method"] for r in rows):
             prices = {key: by[kind, name, method, key] for key in PRICES if (kind, name, method, key) in by}
-            gone = by.get((kind, name, method, None))
+            not_run = by.get((kind, name, method, None))
             if prices:
                 runs = prices["cached"]["runs"]
                 out.append([f"{name}, {runs} {kind if runs > 1 else kind[:-1]}", method, *_cells(prices)])
-            elif gone:
-                out.append([f"{name}, {kind}", method, gone["lacks"], *["–"] * (len(HEAD) - 3)])
+            elif not_run:
+                out.append([f"{name}, {kind}", method, not_run["lacks"], *["–"] * (len(HEAD) - 3)])
     return out
 
 
