@@ -14,7 +14,7 @@ from benchmarks.tokens import Message, count, encoding, message_text
 
 
 class LangChain(Run):
-    """Converts messages to LangChain's; ids lead back to the recorded messages, so that unchanged ones keep their bytes."""
+    """Converts messages to LangChain's, with ids that lead back, so that unchanged messages keep their bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class LangChain(Run):
 
 
 class Summarization(LangChain):
-    """Calls `SummarizationMiddleware.before_model`, which keeps 20 messages. trigger: tokens, or None for its default."""
+    """Calls `SummarizationMiddleware.before_model`, which keeps 20 messages. trigger: tokens; None: its default."""
 
     def __init__(self, trigger: int | None) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Summarization(LangChain):
 
 
 class Editing(LangChain):
-    """Calls `ContextEditingMiddleware.wrap_model_call` with `ClearToolUsesEdit`. trigger: tokens, or None for its default."""
+    """Calls `ContextEditingMiddleware.wrap_model_call` with `ClearToolUsesEdit`. trigger: tokens; None: its default."""
 
     def __init__(self, trigger: int | None) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ def scripted(calls: list[tuple[int, int]]) -> Any:
 
 
 class LlmSlim(Run):
-    """Calls llmslim's `fit_history` before every call, within 80 % of the window; the newest ten messages are `recent`."""
+    """Calls llmslim's `fit_history` before every call, within 80 % of the window; ten messages are `recent`."""
 
     BUDGET = int(0.8 * WINDOW)
     RECENT = 10

@@ -118,7 +118,7 @@ def growth(supply: ContextSource, sizes: tuple[int, ...]) -> list[dict[str, floa
 
 
 def memory(context: list[Message], budget: int) -> float:
-    """Returns the peak resident MB of a new process that compresses this context; with budget 0, that only holds it."""
+    """Returns the peak resident MB of a new process that compresses this context, or only holds it (budget 0)."""
     given = json.dumps([context, budget])
     done = subprocess.run([sys.executable, "-c", MEMORY], input=given, capture_output=True, text=True, check=True)
     return int(done.stdout) / 1024
@@ -135,7 +135,7 @@ def import_ms(runs: int = 5) -> float:
 
 
 def run(root: Path, limit: int | None, chosen_methods: list[str]) -> Report:
-    """Measures time, memory and import. `limit` caps the runs, and the contexts at 100k tokens. Needs the method "ours"."""
+    """Measures time, memory and import of "ours". `limit` caps the runs, and then contexts have at most 100k tokens."""
     rows: list[dict[str, Any]] = []
     table = [["what", "median", "against tiktoken on the same texts"]]
     if "ours" in chosen_methods:

@@ -24,7 +24,7 @@ TOLERANCE = 1.01  # a result beyond this fraction of the budget exceeds it
 
 @dataclass
 class SurvivalCounts:
-    """Sums over probes: atoms kept and needed (`old_`: those not in the newest tool output), budgets exceeded, time, ratios."""
+    """Sums over probes: atoms kept and needed (`old_`: not in the newest tool output), budgets exceeded, time, ratios."""
 
     kept: int = 0
     asked: int = 0
@@ -92,8 +92,8 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
                 ]
             )
     notes = [
-        "Fraction of the strings in an agent's later tool arguments which it can only have read in an earlier tool output",
-        "and which are still there after tool output was cut 2, 4 and 8 times. Budget: everything that is not tool",
+        "Fraction of the strings in an agent's later tool arguments that it can only have read in an earlier tool",
+        "output and that are still there after tool output was cut 2, 4 and 8 times. Budget: everything except tool",
         "output + tool output / ratio, in cl100k tokens of text. *Older only* leaves out what the newest output holds.",
     ]
     return Report("sessions", "Argument survival", notes, table, rows)

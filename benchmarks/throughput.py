@@ -1,7 +1,7 @@
-"""How fast each tier scores: tokens a second and latency with several requests at once, on the CPU and the GPU.
+"""Measures how fast each tier scores: tokens per second and latency with concurrent requests, on the CPU and the GPU.
 
-Needs no data: requests are made of this repository's own documents, each sentence of each request different, so that
-nothing is remembered from one to the next. Says too whether a GPU's scores order units as the CPU's do.
+It needs no data: requests are made from this repository's own documents, and every sentence of every request is
+different, so that no cache helps. It also measures whether a GPU's scores order units as the CPU's do.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from compressor.scoring import ModelScorer, Query, Scorer, SourceBlock, UnitBatc
 from compressor.scoring.runtime.device import select_device
 from compressor.text.segmenters.sentences import segment_prose
 
-DOCUMENTS, SENTENCES = 20, 5  # of a request
-CHARACTERS = 3.7  # of a cl100k token in them: so a GPU machine needs no tokenizer for counting
-COMPARED_REQUESTS = 3  # requests whose scores are compared with float32's on the CPU
+DOCUMENTS, SENTENCES = 20, 5  # per request, and per document
+CHARACTERS = 3.7  # per cl100k token of these documents, so that a GPU machine needs no tokenizer
+COMPARED_REQUESTS = 3  # requests whose scores are compared with float32 on the CPU
 CONCURRENCY = {"cpu": (1, 8), "gpu": (1, 8, 64)}
-REQUESTS = {1: 6, 8: 16, 64: 192}  # in all, by how many at once
+REQUESTS = {1: 6, 8: 16, 64: 192}  # total, by number of concurrent requests
 BLOCK = re.compile(r"\n(?:[-*] +|\s*\n)")
 
 
 def sentences() -> list[str]:
-    """Running text of the repository's documents: no headings, tables or code."""
+    """Returns the sentences of the repository's documents, without headings, tables and code."""
     paths = sorted(p for f in (".", "docs", "benchmarks", "compressor/models") for p in (REPOSITORY / f).glob("*.md"))
     blocks = [b for path in paths for b in BLOCK.split(path.read_text(encoding="utf-8")) if b[:1].isalpha()]
     layouts = [segment_prose(" ".join(block.split())) for block in blocks]
@@ -49,25 +49,25 @@ def sentences() -> list[str]:
 
 
 def requests(seed: int) -> Iterator[tuple[Query, UnitBatch]]:
-    """A question and documents, without end; no two hold the same sentence."""
-    known, rng, number = sentences(), random.Random(seed), 0
+    """Yields an endless supply of questions with documents; no sentence occurs twice."""
+    every, rng, number = sentences(), random.Random(seed), 0
     while True:
         sources = []
         for _ in range(DOCUMENTS):
             parts = []
-            for sentence in rng.choices(known, k=SENTENCES):
+            for sentence in rng.choices(every, k=SENTENCES):
                 number += 1
                 parts.append(f"In case {seed}-{number}: {sentence}")
             layout = segment_prose(" ".join(parts))
             costs = (np.diff(layout.spans)[:, 0] / CHARACTERS).astype(np.float32)
             sources.append(SourceBlock("document", layout, costs, tool_call_text=f"Case {number}"))
-        query = Query(((f"Why is it that {rng.choice(known)[:60].rsplit(' ', 1)[0]}?", 1.0),))
+        query = Query(((f"Why is it that {rng.choice(every)[:60].rsplit(' ', 1)[0]}?", 1.0),))
         yield query, UnitBatch(sources, available_tokens=sum(float(s.costs.sum()) for s in sources) / 4)
 
 
 @dataclass
 class LoadResult:
-    """latencies in seconds; tokens (cl100k, of the documents) in all; seconds from first to last."""
+    """Latencies in seconds, total cl100k tokens of the documents, and the seconds from the first to the last request."""
 
     latencies: list[float]
     tokens: float
@@ -75,6 +75,7 @@ class LoadResult:
     fallbacks: int
 
     def row(self) -> dict[str, Any]:
+        """Returns the numbers of a table row."""
         cuts = statistics.quantiles(self.latencies, n=20, method="inclusive")
         return {
             "tokens_per_second": self.tokens / self.seconds,
@@ -86,7 +87,7 @@ class LoadResult:
 
 
 def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, UnitBatch]]) -> LoadResult:
-    """Scores the cases from `at_once` threads, each taking the next when it is done with one."""
+    """Scores the cases in `at_once` threads, each of which takes the next case when it has finished one."""
 
     def latency(case: tuple[Query, UnitBatch]) -> float:
         start = time.perf_counter()
@@ -102,20 +103,20 @@ def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, UnitBatch]]) ->
 
 
 def ranks_agree(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:
-    """Spearman's rank correlation; equal numbers in the order they stand in."""
+    """Returns Spearman's rank correlation; equal numbers are ranked by position."""
     a, b = (np.argsort(np.argsort(x, kind="stable")) for x in (one, other))
     return float(np.corrcoef(a, b)[0, 1])
 
 
 def model_scores(scorer: Scorer, query: Query, units: UnitBatch) -> npt.NDArray[np.floating]:
-    """What the tier's model says of the units, or for a cascade, which does not read all of them, the scores."""
+    """Returns the scores of the tier's model, or the final scores of a cascade, whose model does not read all units."""
     if isinstance(scorer, ModelScorer) and not scorer.band:
         return scorer.reader.relevance(query, units, np.arange(len(units)))
     return scorer.score(query, units)
 
 
 def measure(tier: str, device: str, limit: int | None) -> list[dict[str, Any]]:
-    """A tier on a device, one row for each number of requests at once. Raises CompressorError where it cannot run."""
+    """Measures a tier on a device, one row per number of concurrent requests; CompressorError if it cannot run."""
     scorer = make_scorer(tier, device=device)
     supply = requests(0)
     query, units = next(supply)
@@ -138,7 +139,7 @@ def measure(tier: str, device: str, limit: int | None) -> list[dict[str, Any]]:
 
 @contextmanager
 def plain_cpu() -> Iterator[None]:
-    """Within, models are loaded again, and on the CPU in float32: what all else is compared with."""
+    """Loads models again inside the block, on the CPU in float32, as the reference for comparisons."""
     with (
         patch("compressor.scoring.runtime.onnx_int8.available", lambda: False),
         patch.dict("compressor.scoring.models.sentence_encoder._shared", clear=True),
@@ -151,7 +152,7 @@ HEAD = ["tier", "device", "at once", "tokens/s", "p50 ms", "p95 ms", "fell back"
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every tier on the CPU and on the GPU, if there is one. `limit` caps the requests. Needs no data."""
+    """Measures every tier on the CPU and on a GPU, if there is one. `limit` caps the requests. Needs no data."""
     best = select_device()
     devices = {"CPU": "cpu", "GPU": best.name if best.gpu else ""}
     bounds = {device: bound(device) for device in devices.values() if device and TORCH}
@@ -187,13 +188,13 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
 
 def _line(label: str, device: str, row: dict[str, Any]) -> list[str]:
     agreement = f"{row['rank_correlation']:.5f}" if "rank_correlation" in row else "–"
-    share = f"{row['share']:.0%}" if "share" in row else "–"
+    fraction = f"{row['share']:.0%}" if "share" in row else "–"
     times = (f"{row[key]:,.0f}" for key in ("tokens_per_second", "p50_ms", "p95_ms"))
-    return [label, device, str(row["at_once"]), *times, str(row["fallbacks"]), agreement, share]
+    return [label, device, str(row["at_once"]), *times, str(row["fallbacks"]), agreement, fraction]
 
 
 TORCH = find_spec("torch") is not None
-ENCODERS = ("embedding", "pruner")  # the tiers that read every token with an encoder of the shape that was bounded
+ENCODERS = ("embedding", "pruner")  # tiers that read every token with an encoder of the shape in `ceiling`
 NOTES = [
     f"Requests of {DOCUMENTS} documents of {SENTENCES} sentences of this repository's own text, all different; whole",
     f"scorers, in tokens of the documents ({CHARACTERS} characters, as cl100k's are there). *At once*: threads of one",

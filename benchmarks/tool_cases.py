@@ -1,7 +1,7 @@
-"""Cases of tool choice from the Berkeley Function Calling Leaderboard: a request, a pool of functions, expected calls.
+"""Builds cases of tool selection from the Berkeley Function Calling Leaderboard: request, tools and expected calls.
 
-A pool is the case's own functions among others of the single-turn suites, drawn at random but the same ones every time.
-The suites' type names of other languages ("dict", "float", "HashMap") become JSON Schema's, as the leaderboard does it.
+A pool holds the case's own functions and others of the single-turn suites, drawn at random with a fixed seed. Type
+names of other languages ("dict", "float", "HashMap") are converted to JSON Schema's, as in the leaderboard.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KNOWN = {"object", "array", "string", "integer", "number", "boolean", "null"}
 
 @dataclass(frozen=True)
 class Case:
-    """A request, the tools in OpenAI's form, and the calls expected: (function, arguments)."""
+    """A request, the tools in OpenAI's format, and the expected calls as (function, arguments)."""
 
     suite: str
     request: str
@@ -50,7 +50,7 @@ class Case:
 
     @property
     def needed(self) -> set[str]:
-        """Names of the functions that the expected calls call."""
+        """Names of the functions in the expected calls."""
         return {name for name, _ in self.calls}
 
 
@@ -63,7 +63,7 @@ class _Row:
 
 
 def convert_types(schema: Any) -> Any:
-    """A schema with JSON Schema's types; a type that it has no word for ("any") goes."""
+    """Converts the types of a schema to JSON Schema's; a type without an equivalent ("any") is removed."""
     if not isinstance(schema, Mapping):
         return schema
     out: dict[str, Any] = {}
@@ -93,14 +93,14 @@ def _rows(root: Path) -> list[_Row]:
             continue
         truth = {row["id"]: row["ground_truth"] for row in records(answers)}
         for row in records(path):
-            said = [m["content"] for turn in row["question"] for m in turn if m["role"] == "user"]
+            requests = [m["content"] for turn in row["question"] for m in turn if m["role"] == "user"]
             calls = [(name, _first(given)) for call in truth[row["id"]] for name, given in call.items()]
-            out.append(_Row(suite, "\n".join(said), row["function"], calls))
+            out.append(_Row(suite, "\n".join(requests), row["function"], calls))
     return out
 
 
 def _first(given: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """The first of each argument's accepted values, those that may be left out ("") left out."""
+    """Takes the first accepted value of each argument; arguments that may be omitted ("") are omitted."""
     out = {}
     for name, values in given.items():
         value = next((v for v in values if v != ""), None)
@@ -110,7 +110,7 @@ def _first(given: Mapping[str, list[Any]]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Accepted values inside of values are lists, too: the first of each."""
+    """Takes the first of nested accepted values, which are lists too."""
     if isinstance(value, dict):
         return {k: _plain(v[0]) if isinstance(v, list) and v else v for k, v in value.items() if v != [""]}
     if isinstance(value, list):
@@ -119,7 +119,7 @@ def _plain(value: Any) -> Any:
 
 
 def pool_cases(root: Path, size: int, limit: int) -> list[Case]:
-    """At most `limit` cases, evenly spread over the suites, each among `size` tools."""
+    """Returns at most `limit` cases, evenly spread over the suites, each with `size` tools."""
     rows = _rows(root)
     named: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -138,7 +138,7 @@ def pool_cases(root: Path, size: int, limit: int) -> list[Case]:
 
 
 def own_lists(root: Path, min_tools: int, limit: int) -> list[Case]:
-    """Cases whose own lists have `least` functions or more: related functions, not strangers."""
+    """Returns cases that come with at least `min_tools` functions of their own, which are related to each other."""
     rows = [row for row in _rows(root) if len({f["name"] for f in row.functions}) >= min_tools]
     out = []
     for row in sample(rows, limit):

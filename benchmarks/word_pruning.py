@@ -1,7 +1,7 @@
-"""Words left out of sentences: what that buys in answers kept, and what it costs in sentences left whole.
+"""Measures leaving words out of sentences: the answers gained, and the sentences that are no longer whole.
 
-The cases of `qa`. Exact and model-free, so it cannot tell how well a model reads what is left: it counts the sentences
-with the answer that stand word for word.
+The cases are those of `qa`. The measure compares strings, so it cannot tell how well a model reads the result: it
+counts the sentences with the answer that survive word for word.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ STRENGTHS = {f"ours, {keep:.0%} of the words": keep for keep in (1.0, 0.9, 0.75,
 
 
 def measure(compressor: Compressor, asked: list[Case], ratio: float) -> dict[str, Any]:
-    """One strength at one ratio. kept: questions with an answer; said: with one but for articles and punctuation;
-    verbatim: with a whole sentence that holds one; words: runs of words left out of sentences that were kept."""
+    """Measures one strength at one ratio.
+
+    `kept` counts questions with an answer in the result, `said` the same without articles and punctuation, `verbatim`
+    those with a whole sentence that holds an answer, and `words` the runs of words left out of kept sentences.
+    """
     kept = said = verbatim = over = words = 0
     seconds = 0.0
     for question, answers, docs in asked:
@@ -48,19 +51,19 @@ def measure(compressor: Compressor, asked: list[Case], ratio: float) -> dict[str
 
 
 def strip_articles(text: str) -> str:
-    """Lower case without articles and punctuation, as SQuAD's evaluation compares answers."""
+    """Lower-cases a text and removes articles and punctuation, as SQuAD's evaluation does."""
     return " ".join(ARTICLE.sub(" ", PUNCTUATION.sub("", text.lower())).split())
 
 
 def _holding(answers: list[str], texts: list[str]) -> list[str]:
-    """The sentences that hold an accepted answer, flattened."""
+    """Returns the normalised sentences that hold an accepted answer."""
     layouts = [segment_text(text) for text in texts]
     units = [normalize(layout.text[a:b]).strip() for layout in layouts for a, b in layout.spans.tolist()]
     return [unit for unit in units if any(answer in unit for answer in answers)]
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every strength and ratio. `limit` caps the questions (default: all)."""
+    """Measures every strength and ratio. `limit` caps the questions (default: all)."""
     asked = cases(root / "nq_multidoc", limit)
     rows: list[dict[str, Any]] = []
     table = [["method", *(f"{r:g}×" for r in RATIOS), "words out a case", "over budget", "ms a case"]]
@@ -81,9 +84,9 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
             ]
         )
     notes = [
-        f"{len(asked)} questions over 20 documents, as in answer retention: share of questions with an accepted answer",
-        "in what is left / with one but for articles and punctuation / with a whole sentence that holds one.",
-        "`prune_words` leaves words that say little out of the sentences chosen last; protected words count among",
+        f"{len(asked)} questions over 20 documents, as in answer retention: fraction of questions with an accepted answer",
+        "in the result / the same without articles and punctuation / with a whole sentence that holds one.",
+        "`prune_words` leaves uninformative words out of the sentences chosen last; protected words count among",
         "those that stay, so that 60 % is not always reached. The tier was trained on these questions: compare rows.",
     ]
     return Report("words", "Words left out of sentences", notes, table, rows)
