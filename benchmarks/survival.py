@@ -24,7 +24,7 @@ TOLERANCE = 1.01  # a result beyond this fraction of the budget exceeds it
 
 @dataclass
 class SurvivalCounts:
-    """Sums over probes: atoms kept and needed (`old_`: not in the newest tool output), budgets exceeded, time, ratios."""
+    """Sums over probes: atoms kept and needed (`old_`: not in the newest output), budgets exceeded, time, ratios."""
 
     kept: int = 0
     asked: int = 0

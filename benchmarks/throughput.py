@@ -67,7 +67,7 @@ def requests(seed: int) -> Iterator[tuple[Query, UnitBatch]]:
 
 @dataclass
 class LoadResult:
-    """Latencies in seconds, total cl100k tokens of the documents, and the seconds from the first to the last request."""
+    """Latencies in seconds, total cl100k tokens of the documents, and seconds from the first to the last request."""
 
     latencies: list[float]
     tokens: float

@@ -42,7 +42,7 @@ def count(text: str) -> int:
 
 
 def message_text(message: Mapping[str, Any]) -> str:
-    """Returns the text of an OpenAI message: content (parts joined by newlines), then each call's arguments on a line."""
+    """Returns the text of an OpenAI message: content (parts joined by newlines), then each call's arguments."""
     content = message.get("content") or ""
     if not isinstance(content, str):
         content = "\n".join(part.get("text", "") for part in content if isinstance(part, dict))

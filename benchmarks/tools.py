@@ -195,7 +195,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
             "when the list of tools costs r times fewer tokens (gpt-4o). Pools: the case's own functions among others,",
             "at random; and the cases' own lists of 8 functions or more. *arguments listed*: of the reference calls'",
             "arguments, those that the schemas sent by the first method still list. *refused*: reference calls that",
-            "the whole schema accepts and the sent one does not; *invalid*: sent schemas that are not valid JSON Schema",
+            "the whole schema accepts and the sent one does not; *invalid*: sent schemas that are not JSON Schema",
             "(draft 2020-12); *over*: results over the budget; all methods together. ms: of the first method.",
             *notes,
         ],

@@ -84,8 +84,8 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
             ]
         )
     notes = [
-        f"{len(asked)} questions over 20 documents, as in answer retention: fraction of questions with an accepted answer",
-        "in the result / the same without articles and punctuation / with a whole sentence that holds one.",
+        f"{len(asked)} questions over 20 documents, as in answer retention: fraction of questions with an accepted",
+        "answer in the result / the same without articles and punctuation / with a whole sentence that holds one.",
         "`prune_words` leaves uninformative words out of the sentences chosen last; protected words count among",
         "those that stay, so that 60 % is not always reached. The tier was trained on these questions: compare rows.",
     ]
