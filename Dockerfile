@@ -1,19 +1,20 @@
 # syntax=docker/dockerfile:1
 # The service in a container: `docker build -t agentic-compressor:cpu .`, and `--target cuda` for NVIDIA GPUs.
 #
-# --build-arg EXTRAS=...  what is installed. `onnx` adds the model tiers for CPUs, `llama` the perplexity tier, which is
-#                         compiled. PyTorch as it comes brings its CUDA libraries along; for its smaller CPU builds
-#                         name their index by --build-arg PIP_EXTRA_INDEX_URL=...
+# --build-arg EXTRAS=...  the extras to install. `onnx` adds the embedding tier for CPUs, `models` all model tiers with
+#                         PyTorch, `llama` the perplexity tier, which is compiled. The default build of PyTorch includes
+#                         CUDA libraries; for the smaller CPU build set its index with
+#                         --build-arg PIP_EXTRA_INDEX_URL=...
 #
-# The root file system may be read-only: state goes to the volume /data, temporary files to /tmp. It listens on all
-# addresses of the container, so it does not start without keys (COMPRESSOR_KEYS_FILE). tests/integration/deployment/test_deployment.py runs
-# the commands of this file.
+# The root file system may be read-only: state goes to the volume /data, temporary files to /tmp. The service listens on
+# all addresses of the container, so it needs keys to start (COMPRESSOR_KEYS_FILE).
+# tests/integration/deployment/test_deployment.py runs the commands of this file.
 
 FROM python:3.12-slim AS build-cpu
 ARG EXTRAS=service,redis,encryption,otel,mcp
 ARG PIP_EXTRA_INDEX_URL=""
 ARG CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_OPENMP=OFF -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=/src/.ci/llama.cmake"
-# Compilers for the one package that has no wheel. Debian removes superseded versions: a pin breaks the build.
+# Compilers for the one package without a wheel. Debian removes superseded versions, so a pin would break the build.
 # hadolint ignore=DL3008
 RUN case ",$EXTRAS," in *,llama,*|*,llama-server,*) apt-get update \
     && apt-get install -y --no-install-recommends build-essential \
@@ -23,12 +24,15 @@ COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY .ci/llama.cmake .ci/
 COPY agents agents
 COPY compressor compressor
+COPY models models
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/compressor \
-    && python -m pip --python /opt/compressor/bin/python install -c constraints.txt ".[$EXTRAS]"
+    && set -- ".[$EXTRAS]" \
+    && case ",$EXTRAS," in *,onnx,*|*,all,*) set -- "$@" ./models ;; esac \
+    && python -m pip --python /opt/compressor/bin/python install -c constraints.txt "$@"
 
 FROM nvidia/cuda:13.0.1-devel-ubuntu24.04 AS build-cuda
-ARG EXTRAS=service,redis,encryption,otel,mcp,onnx,llama
+ARG EXTRAS=service,redis,encryption,otel,mcp,models,llama
 ARG PIP_EXTRA_INDEX_URL=""
 # Ampere, Ada, Hopper, Blackwell
 ARG CUDA_ARCHITECTURES="80;86;89;90;120"
@@ -42,10 +46,13 @@ COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY .ci/llama.cmake .ci/
 COPY agents agents
 COPY compressor compressor
-# A cache of its own: pip's does not know what a wheel was compiled for.
+COPY models models
+# A separate cache, because pip's cache does not know which target a wheel was compiled for.
 RUN --mount=type=cache,id=pip-cuda,target=/root/.cache/pip \
     python3 -m venv --without-pip /opt/compressor \
-    && python3 -m pip --python /opt/compressor/bin/python install -c constraints.txt ".[$EXTRAS]"
+    && set -- ".[$EXTRAS]" \
+    && case ",$EXTRAS," in *,onnx,*|*,all,*) set -- "$@" ./models ;; esac \
+    && python3 -m pip --python /opt/compressor/bin/python install -c constraints.txt "$@"
 
 FROM nvidia/cuda:13.0.1-runtime-ubuntu24.04 AS cuda
 LABEL org.opencontainers.image.title="agentic-compressor" \

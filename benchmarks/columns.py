@@ -33,7 +33,7 @@ class CachingScorer:
 
     def score(self, query: Query, units: UnitBatch) -> Scores:
         """See `Scorer.score`."""
-        banded = isinstance(self.scorer, ModelScorer) and self.scorer.band
+        banded = isinstance(self.scorer, ModelScorer) and self.scorer.window
         seen = [(s.kind, s.tool_call_text, s.age, s.layout.kind, s.layout.text) for s in units.sources]
         key = hashlib.sha256(repr((query, seen, units.available_tokens if banded else 0)).encode()).digest()
         if key not in self._known:
@@ -114,8 +114,8 @@ def _alone(scorer: Scorer) -> pairs.Rate | None:
     """Rates by the model's log-odds, without the fast tier's and without structure. A cascade has no such rating."""
     if isinstance(scorer, HeuristicScorer):
         return pairs.rate_sentences(lambda query, units: answer_log_odds(query, units)[0])
-    if isinstance(scorer, ModelScorer) and not scorer.band:
-        reader = scorer.reader
+    if isinstance(scorer, ModelScorer) and not scorer.window:
+        reader = scorer.model
         return pairs.rate_sentences(lambda query, units: reader.relevance(query, units, np.arange(len(units))))
     return None
 

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 REPOSITORY = Path(__file__).resolve().parent.parent
+#: The small language model that the tests run on.
+TINY_GGUF = REPOSITORY / "tests" / "data" / "tiny.gguf"
 
 
 def folder() -> Path | None:

@@ -1,4 +1,4 @@
-"""Measures which runtime runs a small sentence encoder fastest on a CPU, and how far its vectors agree with torch's.
+"""Compares the runtimes of a small sentence encoder on a CPU, by speed and agreement: the reasons for `onnx_encoder`.
 
 The same sentences run through torch, ONNX Runtime and, if they are available, OpenVINO and a GPU. Each speed is the
 best of interleaved rounds; every runtime gets all cores. `depends` is the effect of batching on a vector: the lowest
@@ -23,10 +23,10 @@ import numpy.typing as npt
 
 from benchmarks import qa
 from benchmarks.report import Report
-from compressor.scoring.models.sentence_encoder import SAMPLES, WindowTokenizer, load_torch_module
-from compressor.scoring.models.sentence_encoder_files import EncoderFiles, resolve_encoder_files
-from compressor.scoring.runtime import onnx_int8
-from compressor.scoring.runtime.device import dtype_for, select_device
+from compressor.scoring.models.bundled_pruner import base_folder
+from compressor.scoring.models.encoder_backend import Window
+from compressor.scoring.models.onnx_encoder import OnnxEncoder, find_model_folder
+from compressor.scoring.runtime.device import Device, available_cores, dtype_for, select_device
 from compressor.text.layout_cache import cached_layout
 
 SENTENCES = 192
@@ -49,14 +49,14 @@ class Runtime:
     seconds: dict[int, float] = field(default_factory=dict)
     vectors: dict[int, Floats] = field(default_factory=dict)
 
-    def measure(self, tokens: WindowTokenizer, windows: list[Ints], size: int) -> None:
+    def measure(self, windows: list[Ints], size: int) -> None:
         """All sentences once in batches of that size, the shortest first."""
         order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
         out: dict[int, Floats] = {}
         start = time.perf_counter()
         for k in range(0, len(order), size):
             part = order[k : k + size]
-            found = np.asarray(self.forward(*tokens.inputs([windows[i] for i in part]).values()), np.float32)
+            found = np.asarray(self.forward(*padded([windows[i] for i in part])), np.float32)
             out.update(zip(part, found / np.linalg.norm(found, axis=1, keepdims=True), strict=True))
         seconds = time.perf_counter() - start
         self.seconds[size] = min(seconds, self.seconds.get(size, seconds))
@@ -73,12 +73,29 @@ def sentences(root: Path, limit: int) -> list[str]:
     return out[:limit]
 
 
-def runtimes(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> Iterator[Runtime]:
+def padded(windows: list[Ints]) -> tuple[Ints, Ints]:
+    """Token ids and attention mask [b, t] of windows."""
+    lengths = np.array([len(window) for window in windows])
+    mask = (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
+    ids = np.zeros(mask.shape, np.int64)
+    ids[mask > 0] = np.concatenate(windows)
+    return ids, mask
+
+
+def load_torch_module() -> Any:
+    """The encoder in float32, as a torch module of ids and mask."""
+    as_module = import_module("training.onnx_model").as_module
+    return as_module(
+        import_module("sentence_transformers").SentenceTransformer(str(base_folder()), device="cpu").float()
+    )
+
+
+def runtimes(encoder: OnnxEncoder, example: tuple[Ints, Ints], folder: Path) -> Iterator[Runtime]:
     """Those there are here, torch in float32 first."""
     torch = import_module("torch")
 
     def on_torch(device: str, dtype: str) -> Forward:
-        module = load_torch_module(files).to(device=device, dtype=getattr(torch, dtype))
+        module = load_torch_module().to(device=device, dtype=getattr(torch, dtype))
 
         def forward(ids: Ints, mask: Ints) -> Any:
             with torch.inference_mode():
@@ -88,10 +105,13 @@ def runtimes(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> Ite
 
     yield Runtime("torch float32", on_torch("cpu", "float32"))
     yield Runtime("torch bfloat16", on_torch("cpu", "bfloat16"))
-    if onnx_int8.available():
-        made = onnx_int8.load_or_convert(files.digest, lambda: load_torch_module(files), [example])
-        yield Runtime("ONNX int8, a sentence at a time (ours)", lambda ids, mask: made(ids, mask)[0])
-        plain, int8 = _exported(files, example, folder)
+
+    def ours(ids: Ints, mask: Ints) -> Any:
+        return encoder.encode([Window(row[:n], int(n), False) for row, n in zip(ids, mask.sum(1), strict=True)])
+
+    yield Runtime("ONNX int8, a sentence at a time (ours)", ours)
+    if find_spec("onnxscript"):
+        plain, int8 = _exported(example, folder)
         yield Runtime("ONNX float32", _on_onnx(plain))
         yield Runtime("ONNX int8, in batches", _on_onnx(int8))
         if find_spec("openvino"):
@@ -103,15 +123,18 @@ def runtimes(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> Ite
         )
 
 
-def _exported(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> tuple[Path, Path]:
+def _exported(example: tuple[Ints, Ints], folder: Path) -> tuple[Path, Path]:
     """The model with batch and length free, in float32, and quantised as ours is."""
     torch, quantization = import_module("torch"), import_module("onnxruntime.quantization")
     logging.disable(logging.WARNING)  # the exporter and the quantiser talk to their developers
     warnings.simplefilter("ignore")
     free = {0: torch.export.Dim("batch", max=4096), 1: torch.export.Dim("length", min=2, max=512)}
-    two = {name: torch.from_numpy(np.concatenate([x, x])) for name, x in example.items()}
+    two = {
+        name: torch.from_numpy(np.concatenate([x, x]))
+        for name, x in zip(("input_ids", "attention_mask"), example, strict=True)
+    }
     program = torch.onnx.export(
-        load_torch_module(files),
+        load_torch_module(),
         kwargs=two,
         input_names=list(two),
         dynamic_shapes=dict.fromkeys(two, free),
@@ -127,16 +150,16 @@ def _exported(files: EncoderFiles, example: dict[str, Ints], folder: Path) -> tu
 def _on_onnx(path: Path) -> Forward:
     runtime = import_module("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = onnx_int8.available_cores()
+    options.intra_op_num_threads = available_cores()
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda ids, mask: session.run(None, {"input_ids": ids, onnx_int8.MASK: mask})[0]
+    return lambda ids, mask: session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
 
 
 def _on_openvino(path: Path) -> Forward:
     openvino = import_module("openvino")
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": onnx_int8.available_cores()})
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": available_cores()})
     request = compiled.create_infer_request()
-    return lambda ids, mask: request.infer({"input_ids": ids, onnx_int8.MASK: mask})[compiled.output(0)].copy()
+    return lambda ids, mask: request.infer({"input_ids": ids, "attention_mask": mask})[compiled.output(0)].copy()
 
 
 def ranks(vectors: Floats) -> Floats:
@@ -163,19 +186,18 @@ def _row(runtime: Runtime, reference: Runtime, n: int) -> dict[str, Any]:
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     """All runtimes there are. `limit` caps the sentences. `methods` does not matter here."""
-    files = resolve_encoder_files(None)
-    tokens = WindowTokenizer(files)
+    encoder = OnnxEncoder(find_model_folder(), Device("cpu", "for the benchmark"))
     texts = sentences(root, limit or SENTENCES)
-    windows = [tokens.windows(text)[0] for text in texts]
+    windows: list[Ints] = [found[0].content for found in encoder.split(texts, is_query=False)]
     with tempfile.TemporaryDirectory() as folder:
-        made = list(runtimes(files, tokens.inputs(tokens.windows(SAMPLES[0])), Path(folder)))
+        made = list(runtimes(encoder, padded(windows[:1]), Path(folder)))
         for runtime in made:
-            runtime.measure(tokens, windows[:16], 1)  # first calls compile and allocate
+            runtime.measure(windows[:16], 1)  # first calls compile and allocate
             runtime.seconds.clear()
         for _ in range(ROUNDS):
             for runtime in made:
                 for size in runtime.batches:
-                    runtime.measure(tokens, windows, size)
+                    runtime.measure(windows, size)
     rows = [_row(runtime, made[0], len(texts)) for runtime in made]
     head = ["runtime", "sentences/s (batch)", "× torch float32", "cosine", "rank", "alone against among others"]
     table = [head] + [
@@ -194,9 +216,9 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         missing.append(f"GPU: not run ({select_device().reason}).")
     mean = float(np.mean([len(window) for window in windows]))
     notes = [
-        f"all-MiniLM-L6-v2 over {len(texts)} sentences of {mean:.0f} tokens on average, {onnx_int8.available_cores()} cores; best of",
-        f"{ROUNDS} interleaved rounds and of the batch sizes. Cosine, rank: agreement with torch float32. Last column:",
-        "the least cosine between a sentence run alone and in a batch: below 1, a vector depends on its company.",
+        f"all-MiniLM-L6-v2 over {len(texts)} sentences of {mean:.0f} tokens on average, {available_cores()} cores;",
+        f"best of {ROUNDS} interleaved rounds and of the batch sizes. Cosine, rank: agreement with torch float32. Last",
+        "column: the least cosine between a sentence run alone and in a batch; below 1, a vector depends on its batch.",
         *missing,
     ]
     return Report("encoders", "Runtimes of the encoder", notes, table, rows)

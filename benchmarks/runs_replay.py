@@ -76,9 +76,10 @@ class _RunBill:
         self.bill, self.tools, self.expanded, self.answers = CallUsage(), CallUsage(), 0.0, 0.0
 
     def call(self, parts: list[tuple[bytes, int]], output: int) -> None:
-        self.bill += self.meter.call(parts, output)
+        bill = self.meter.call(parts, output)
+        self.bill += bill
         self.tools += self.other.call([(b"tools", self.schema), *parts], output)
-        self.answers += self.price.cost(output=output)
+        self.answers += self.price.cost(output=output, prompt_tokens=bill.prompt)
 
     def own(self, prompt: int, output: int) -> None:
         """Bills a model call of the method itself, whose prompt is not in the cache."""

@@ -1,9 +1,9 @@
-"""What the service's result cache saves: the time of a hit and of a miss, and computations for requests that are alike.
+"""Measures what the service's result cache saves: the time of a hit and of a miss, and of identical requests at once.
 
     python -m benchmarks --only service_cache [--limit CALLS]
 
-`compressor serve` and redis-server are processes of their own on the loopback address, and so is the client, over a
-connection that stays open. A request is a context of some 20,000 tokens; every miss is another one. Needs no data.
+`compressor serve`, redis-server and the client are separate processes on the loopback address, over a connection that
+stays open. A request is a context of some 20,000 tokens; every miss is a different one. It needs no data.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ CALLS = 200
 WARM = 5
 TOKENS = 20_000
 BUDGET = 8_000
-ALIKE = 100  # requests at once
-ENV = {"COMPRESSOR_CONCURRENCY": "1000"}
+IDENTICAL = 100  # identical requests at once
+ENV = {"COMPRESSOR_MAX_CONCURRENT_REQUESTS": "1000"}
 
 
 class Client:
-    """A line to a service, which reads its answers."""
+    """A connection to a service, which parses its responses."""
 
     def __init__(self, port: int) -> None:
         self._line = Line(port, "/v1/compress")
 
     def ask(self, body: bytes) -> tuple[float, dict[str, Any]]:
-        """Milliseconds, and the answer."""
+        """Returns milliseconds and the response."""
         took, _, data = self._line.ask(body)
         return took, dict(json.loads(data))
 
 
 def context(seed: int) -> bytes:
-    """A request, unlike those of other seeds."""
+    """Returns a request that differs from those of other seeds."""
     agent = Agent(seed, LONG)
     while sum(len(json.dumps(m)) for m in agent.messages) < 2.7 * TOKENS:
         agent.step()
@@ -51,7 +51,7 @@ def context(seed: int) -> bytes:
 
 
 def times(name: str, serve: Serve, calls: int, seed: int) -> list[dict[str, Any]]:
-    """A row of misses and one of hits."""
+    """Returns a row of misses and a row of hits."""
     line = Client(serve.port)
     for number in range(WARM):
         line.ask(context(seed + number))
@@ -81,10 +81,10 @@ def times(name: str, serve: Serve, calls: int, seed: int) -> list[dict[str, Any]
     ]
 
 
-def alike(name: str, ports: list[int], seed: int) -> dict[str, Any]:
-    """`ALIKE` requests at once, over these services in turns."""
-    body, gate = context(seed), threading.Barrier(ALIKE + 1)
-    lines = [Client(ports[number % len(ports)]) for number in range(ALIKE)]
+def identical(name: str, ports: list[int], seed: int) -> dict[str, Any]:
+    """`IDENTICAL` requests at once, to these services in turns."""
+    body, gate = context(seed), threading.Barrier(IDENTICAL + 1)
+    lines = [Client(ports[number % len(ports)]) for number in range(IDENTICAL)]
     found: list[dict[str, Any]] = []
 
     def ask(line: Client) -> None:
@@ -100,13 +100,13 @@ def alike(name: str, ports: list[int], seed: int) -> dict[str, Any]:
         thread.join()
     took = 1000 * (time.perf_counter() - start)
     how = collections.Counter(made["cached"] for made in found)
-    if len(found) != ALIKE or len({json.dumps(made["messages"]) for made in found}) != 1:
+    if len(found) != IDENTICAL or len({json.dumps(made["messages"]) for made in found}) != 1:
         raise RuntimeError(f"{name}: {len(found)} answers, not all the same")
     return {"store": name, "services": len(ports), "computed": how["miss"], "how": dict(how), "all_ms": took}
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """All stores. `limit`: hits measured in each, and a quarter as many misses."""
+    """Measures all stores: `limit` hits in each, and a quarter as many misses."""
     calls = limit or CALLS
     rows: list[dict[str, Any]] = []
     with RedisProcess() as redis, tempfile.TemporaryDirectory() as folder:
@@ -114,11 +114,11 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         for number, (name, store) in enumerate(stores.items()):
             with Serve("--store", store, env=ENV) as serve:
                 rows += times(name, serve, calls, 10_000 * number)
-                rows.append(alike(name, [serve.port], 10_000 * number + 9_999))
+                rows.append(identical(name, [serve.port], 10_000 * number + 9_999))
                 print(rows[-3:], flush=True)
         with Serve("--store", redis.url, env=ENV) as one, Serve("--store", redis.url, env=ENV) as other:
             for number in (1, 2, 3):
-                rows.append(alike("Redis", [one.port, other.port], 100_000 + number))
+                rows.append(identical("Redis", [one.port, other.port], 100_000 + number))
                 print(rows[-1], flush=True)
     table = [["store", "what", "context", "p50", "p95"]] + [
         [
@@ -134,7 +134,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     table += [
         [
             row["store"],
-            f"{ALIKE} alike at once, {row['services']} service{'s' * (row['services'] > 1)}",
+            f"{IDENTICAL} identical at once, {row['services']} service{'s' * (row['services'] > 1)}",
             f"{row['computed']} computed",
             f"all after {row['all_ms']:.0f} ms",
             "",
@@ -143,7 +143,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         if "computed" in row
     ]
     notes = [
-        "Whole requests over HTTP, as a client sees them, one at a time; hits and misses in turns. Then requests that "
-        "are all the same, each on a connection of its own, sent at once; their answers were the same to the byte."
+        "Whole requests over HTTP, as a client sees them, one at a time; hits and misses in turns. Then identical "
+        "requests, each on its own connection, sent at once; their responses were identical to the byte."
     ]
     return Report("service_cache", "What the service's result cache saves", notes, table, rows)

@@ -1,9 +1,9 @@
-"""What becomes of requests while something breaks: Redis, a worker, the provider. Counted, every one of them.
+"""Counts what happens to requests while something breaks: Redis, a worker, the provider.
 
     python -m benchmarks --only service_faults [--limit SECONDS]
 
-Eight clients work without a pause while the fault lasts and after it. Each answer is compared with what it has to be;
-what is answered with 503 or not at all is asked again, as a client with retries does. In the end everything that was
+Eight clients send requests without a pause, during the fault and after it. Each response is compared with the expected
+one. A request that gets 503 or no response is retried, as a client with retries does. In the end everything that was
 acknowledged has to be there, once, in order.
 """
 
@@ -31,13 +31,13 @@ from compressor.context.refs import find_refs
 
 CLIENTS = 8
 SECONDS = 24
-PATIENCE = 60.0  # seconds for which a client asks again; then the request is lost
+RETRY_SECONDS = 60.0  # for which a client retries; then the request is lost
 UPSTREAM = ("429", "500", "reset", "stall", "half")
-Case = tuple[dict[str, Any], list[Any], dict[str, str]]  # body, messages that have to come back, originals by ref
+Case = tuple[dict[str, Any], list[Any], dict[str, str]]  # body, expected messages, originals by ref
 
 
 class Client:
-    """One client on a connection of its own. Counts what it sees."""
+    """A client with its own connection. It counts what it sees."""
 
     def __init__(self, port: int, number: int) -> None:
         self.port, self.number = port, number
@@ -47,9 +47,9 @@ class Client:
         self._line: http.client.HTTPConnection | None = None
 
     def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
-        """Status and answer, after as many tries as it takes; (0, None) if it took too long."""
+        """Returns status and response, after retries; (0, None) if that took too long."""
         start, again = time.monotonic(), False
-        while time.monotonic() - start < PATIENCE:
+        while time.monotonic() - start < RETRY_SECONDS:
             try:
                 status, answer = self._once(path, body)
             except (OSError, http.client.HTTPException, ValueError):
@@ -64,7 +64,7 @@ class Client:
         return 0, None
 
     def wrong(self, what: str) -> None:
-        """Counts a wrong answer."""
+        """Counts a wrong response."""
         self.seen["wrong"] += 1
         self.said.append(what)
 
@@ -78,7 +78,7 @@ class Client:
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Measures every fault; raises nothing: the table says what was lost."""
+    """Measures every fault. It raises nothing: the table shows what was lost."""
     seconds, cases = float(limit or SECONDS), _cases(root)
     rows = [_redis(name, fault, cases, seconds) for name, fault in FAULTS.items()]
     rows += [_workers(cases, seconds), *_upstream()]
@@ -135,7 +135,7 @@ def _locked(redis: RedisProcess, wait: Callable[[], None]) -> None:
 
 
 def _say(redis: RedisProcess, *lines: str) -> None:
-    """Over one connection: who has set a password is in already."""
+    """Sends the commands over one connection, which stays authenticated when a password is set."""
     with socket.create_connection(("127.0.0.1", redis.port), 2) as sock:
         for line in lines:
             sock.sendall(f"{line}\r\n".encode())
@@ -161,7 +161,7 @@ FAULTS: dict[str, Callable[[RedisProcess, Callable[[], None]], None]] = {
 
 @contextmanager
 def _noise(port: int) -> Iterator[None]:
-    """A server that says what no Redis says."""
+    """A server whose responses are not those of Redis."""
     listening, end = socket.create_server(("127.0.0.1", port)), threading.Event()
 
     def serve() -> None:
@@ -209,14 +209,14 @@ def _workers(cases: list[Case], seconds: float) -> dict[str, Any]:
 
 
 def _is_worker(pid: int) -> bool:
-    """Not multiprocessing's own helper."""
+    """Returns the workers, without the helper process of multiprocessing."""
     with suppress(OSError):
         return b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
 
 
 def _worked(name: str, port: int, cases: list[Case], seconds: float, happens: Callable[[], None]) -> dict[str, Any]:
-    """Clients at work while something happens, and what became of their requests."""
+    """Runs clients during a fault, and counts the outcomes of their requests."""
     clients = [Client(port, n) for n in range(CLIENTS)]
     end = time.monotonic() + seconds
     kept: list[list[str]] = [[] for _ in clients]
@@ -251,9 +251,9 @@ def _work(client: Client, cases: list[Case], end: float, kept: list[str]) -> Non
 
 
 def _append(client: Client, id: str, words: str, count: int) -> int:
-    """Appends a message once, whatever happens; the session's length, -1 if that could not be done."""
+    """Appends a message exactly once; returns the session's length, or -1 on failure."""
     while True:
-        body = {"messages": [{"role": "user", "content": words}], "at": count, "budget": 60_000}
+        body = {"messages": [{"role": "user", "content": words}], "index": count, "budget": 60_000}
         status, answer = client.ask(f"/v1/sessions/{id}/append", body)
         if status == 200:
             return int(answer["count"])
@@ -264,7 +264,7 @@ def _append(client: Client, id: str, words: str, count: int) -> int:
 
 
 def _check(client: Client, kept: Sequence[Sequence[str]]) -> None:
-    """All that was acknowledged is there, once, in order."""
+    """Checks that everything that was acknowledged is there, once, in order."""
     for number, words in enumerate(kept):
         if client.ask(f"/v1/sessions/own-{number}/view", {})[1] != {} and words:
             _, answer = client.ask(f"/v1/sessions/own-{number}/view", {})
@@ -291,7 +291,7 @@ def _upstream() -> list[dict[str, Any]]:
 
 
 def _failing(port: int, fault: str) -> dict[str, Any]:
-    """Clients whose every second call fails upstream."""
+    """Runs clients whose every second call fails at the provider."""
     seen: Counter[str] = Counter()
     said: list[str] = []
     longest = [0.0]
@@ -317,7 +317,7 @@ def _failing(port: int, fault: str) -> dict[str, Any]:
 
 
 def _call(port: int, fault: str, stream: bool, words: str) -> str:
-    """ "right", or what came instead."""
+    """Returns "right", or what was received instead."""
     line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": words}], "stream": stream}
     line.request(
@@ -348,7 +348,7 @@ def _call(port: int, fault: str, stream: bool, words: str) -> str:
 
 
 def _cases(root: Path) -> list[Case]:
-    """Contexts of recorded sessions, with what has to come of them."""
+    """Returns contexts of recorded sessions with the expected results."""
     out: list[Case] = []
     with_store = Compressor(store="memory")
     for path in sorted((root / "sessions").glob("*.jsonl.gz")):
@@ -363,5 +363,5 @@ def _cases(root: Path) -> list[Case]:
 
 def _row(name: str, seen: Counter[str], longest: float, said: list[str]) -> dict[str, Any]:
     counted = {kind: seen[kind] for kind in ("at once", "again", "passed on", "wrong", "lost")}
-    requests = sum(counted.values()) - counted["wrong"]  # these were answered, too
+    requests = sum(counted.values()) - counted["wrong"]  # these were answered as well
     return {"fault": name, "requests": requests, **counted, "longest": longest, "said": said[:5]}

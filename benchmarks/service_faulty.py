@@ -1,9 +1,9 @@
-"""A provider that fails as it is told, in a process of its own. Answers with the words of the request's last message.
+"""A provider in its own process that fails on request. It answers with the text of the request's last message.
 
     python -m benchmarks.service_faulty        # prints its port
 
-The header `x-fault` says how: 429, 500, reset (no answer, the line breaks), stall (no answer), half (the line breaks in
-the middle of the answer, streamed or whole). Without it all is well.
+The header `x-fault` says how: 429, 500, reset (closes the connection without an answer), stall (does not answer), half
+(closes the connection in the middle of the answer, streamed or whole). Without it, the answer is complete.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def whole(words: str) -> bytes:
 
 
 def streamed(words: str) -> bytes:
-    """The same as a stream of events."""
+    """The same completion as a stream of events."""
     out = []
     for word in [*words.split(" "), None]:
         delta = {"content": word + " "} if word is not None else {}
@@ -47,7 +47,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def _say(writer: asyncio.StreamWriter, fault: str, body: dict[str, Any]) -> bool:
-    """Whether the line is still of use."""
+    """Serves a request; returns whether the connection can be used again."""
     if fault == "reset":
         return False
     if fault == "stall":

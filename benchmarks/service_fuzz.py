@@ -1,9 +1,9 @@
-"""Bodies, paths and queries made from the service's own OpenAPI, by schemathesis: what fits it, and what does not.
+"""Sends valid and invalid requests that schemathesis generates from the service's own OpenAPI description.
 
     python -m benchmarks --only service_fuzz [--limit BODIES]
 
-One tenant sends them, for its own session and originals and for those of another tenant. No answer may be a 500
-or hold a word of the other's. Needs no data.
+One tenant sends them, for its own session and originals and for those of another tenant. No response may be a 500 or
+contain text of the other tenant. It needs no data.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from benchmarks.service_processes import Serve
 from compressor.service.auth import new_key
 
 BODIES = 10_000
-CANARY = "kestrel-7731"  # only the other tenant has said it
-AT_ONCE = 250  # bodies a run of the generator
+CANARY = "kestrel-7731"  # only in the other tenant's data
+BATCH = 250  # bodies per run of the generator
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
@@ -49,7 +49,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
 
 
 def _furnish(url: str, key: str, word: str, id: str) -> list[str]:
-    """A tenant's session and originals, with a word in them; their ids."""
+    """Creates a tenant's session and originals, with a given word; returns their ids."""
     import httpx
 
     with httpx.Client(base_url=url, headers={"x-compressor-key": key}, timeout=60) as http:
@@ -80,7 +80,7 @@ def _fuzz(service: Serve, key: str, known: list[list[str]], bodies: int) -> tupl
     worst: dict[str, str] = {}
     memory, sent = [service.memory()], 0
     halves = [bodies // 2, bodies]
-    share = min(AT_ONCE, max(5, bodies // (4 * len(operations))))
+    share = min(BATCH, max(5, bodies // (4 * len(operations))))
     for operation, fits in cycle((o, fits) for o in operations for fits in (True, False)):
         if sent >= bodies:
             break
@@ -111,7 +111,7 @@ def _fuzz(service: Serve, key: str, known: list[list[str]], bodies: int) -> tupl
 
 
 def _cases(operation: Any, fits: bool, most: int) -> Iterator[Any]:
-    """What schemathesis makes for an operation: each time others."""
+    """Returns requests of schemathesis for an operation, different ones each time."""
     from hypothesis import HealthCheck, Phase, Verbosity, given, settings
     from schemathesis import GenerationMode
 
@@ -132,7 +132,7 @@ def _cases(operation: Any, fits: bool, most: int) -> Iterator[Any]:
 
     try:
         make()
-    except Exception as error:  # an operation without parameters has nothing that would not fit
+    except Exception as error:  # an operation without parameters has no invalid requests
         if not made and type(error).__name__ not in ("Unsatisfiable", "SkipTest", "InvalidSchema"):
             raise
     yield from made

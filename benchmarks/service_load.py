@@ -1,10 +1,10 @@
-"""The service under load: 50 clients that ask without a pause, against the same work done in one process without it.
+"""Measures the service under load: 50 clients without pauses, compared with the same work in one process without it.
 
     python -m benchmarks --only service_load [--limit SECONDS]
 
-Requests are made from recorded sessions: contexts to cut to half (no two alike), and sessions that grow round by round.
-Service, clients and the work without a service are processes of their own on one machine; what the service does more is
-HTTP, JSON both ways, and 50 at a time. Over the network nothing is measured.
+Requests come from recorded sessions: contexts to compress to half (all different), and sessions that grow round by
+round. Service, clients and the work without a service are separate processes on one machine. The service additionally
+does HTTP, JSON in both directions, and 50 requests at a time. The network is not measured.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from compressor.sessions import Session
 
 CLIENTS = 50
 SECONDS = 60
-ALONE = 25  # seconds of the work without a service, before and after the load
+BASELINE_SECONDS = 25  # of the work without a service, before and after the load
 MODEL = "gpt-4o"
 SHARE = 0.5
 Ask = tuple[str, bytes]  # path, body
@@ -37,7 +37,7 @@ Ask = tuple[str, bytes]  # path, body
 
 @dataclass
 class Seen:
-    """What clients saw. Times in milliseconds."""
+    """What clients saw. Times are in milliseconds."""
 
     times: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -45,12 +45,12 @@ class Seen:
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return len(self.times) / self.seconds
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Measures. RuntimeError if a request failed: there is nothing to report then."""
+    """Measures. RuntimeError if a request failed, because the numbers would mean nothing."""
     seconds = limit or SECONDS
     histories = [
         record["messages"] for path in sorted((root / "sessions").glob("*.jsonl.gz")) for record in records(path)
@@ -85,7 +85,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
 
 
 def _contexts(histories: Sequence[list[Any]]) -> list[list[Ask]]:
-    """Contexts as they stood before a call, in an order that puts no session's side by side; one list a client."""
+    """Returns the contexts before each call, sessions interleaved; one list per client."""
     bodies = []
     for history in histories:
         ends = [
@@ -101,13 +101,13 @@ def _contexts(histories: Sequence[list[Any]]) -> list[list[Ask]]:
 
 
 def _growing(histories: Sequence[list[Any]]) -> list[list[Ask]]:
-    """Each client has one session after another: appends a round, takes the view, and goes on."""
+    """Returns the requests of clients that work through sessions: append a round, get the view, continue."""
     out: list[list[Ask]] = [[] for _ in range(CLIENTS)]
     for number, history in enumerate(histories):
         at, path = 0, f"/v1/sessions/s{number}"
         for i in range(1, len(history) + 1):
             if i == len(history) or history[i]["role"] == "assistant":
-                body = {"messages": history[at:i], "model": MODEL, "budget": 16_000, "at": at}
+                body = {"messages": history[at:i], "model": MODEL, "budget": 16_000, "index": at}
                 out[number % CLIENTS].append((f"{path}/append", json.dumps(body, ensure_ascii=False).encode()))
                 out[number % CLIENTS].append((f"{path}/view", b"{}"))
                 at = i
@@ -118,12 +118,12 @@ def _growing(histories: Sequence[list[Any]]) -> list[list[Ask]]:
 
 
 def _arm(work: str, asks: list[list[Ask]], seconds: float) -> dict[str, Any]:
-    """One kind of work, with and without the service, in turns."""
-    before = _alone(asks)
+    """Measures one kind of work with and without the service, in turns."""
+    before = _baseline(asks)
     with Serve("--store", "memory", env={"COMPRESSOR_CACHE": "false"}) as service:
         seen = asyncio.run(_load(service.port, asks, seconds))
         memory = service.memory()
-    after = _alone(asks)
+    after = _baseline(asks)
     alone = (before + after) / 2
     return _row(work, seen, CLIENTS) | {
         "alone_rate": alone,
@@ -134,7 +134,7 @@ def _arm(work: str, asks: list[list[Ask]], seconds: float) -> dict[str, Any]:
 
 
 def _hits(store: str, asks: list[list[Ask]], seconds: float) -> dict[str, Any]:
-    """The same contexts again and again, by one client."""
+    """Sends the same contexts repeatedly, from one client."""
     known = [ask for client in asks for ask in client[:2]]
     redis = RedisProcess() if store == "redis" else None
     if redis is not None:
@@ -163,8 +163,10 @@ def _row(work: str, seen: Seen, clients: int) -> dict[str, Any]:
 
 
 async def _load(port: int, asks: list[list[Ask]], seconds: float, once: bool = False) -> Seen:
-    """Clients that each work through their list, over and over unless `once`, until the time is over. A session that
-    begins again has another name: it would be refused under its own."""
+    """Runs clients that each work through their list, repeatedly unless `once`, until the time is over.
+
+    A session that starts again gets another id, because its messages would conflict under its own.
+    """
     seen, end = Seen(), time.perf_counter() + seconds
 
     async def client(mine: list[Ask]) -> None:
@@ -175,7 +177,7 @@ async def _load(port: int, asks: list[list[Ask]], seconds: float, once: bool = F
             start = time.perf_counter()
             status, answer = await _ask(reader, writer, path, body)
             seen.times.append(1000 * (time.perf_counter() - start))
-            if status not in (200, 422):  # what has to stay can be more than the budget, with a service and without
+            if status not in (200, 422):  # pinned text can exceed the budget, with a service and without
                 seen.wrong.append(f"{path}: {status} {answer[:200]!r}")
         writer.close()
 
@@ -203,10 +205,10 @@ def _again(asks: list[Ask], times: int) -> Iterator[Ask]:
 # -- without it
 
 
-def _alone(asks: list[list[Ask]]) -> float:
-    """Requests a second of one process that does the same work, in the order in which the clients would ask."""
+def _baseline(asks: list[list[Ask]]) -> float:
+    """Returns the requests per second of one process that does the same work in the same order."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_work, (asks, ALONE))
+        return pool.apply(_work, (asks, BASELINE_SECONDS))
 
 
 def _work(asks: list[list[Ask]], seconds: float) -> float:
@@ -233,7 +235,7 @@ def _do(compressor: Compressor, sessions: dict[str, Session], name: list[str], b
         sessions[name[-2]] = compressor.session(name[-2], model=body["model"], budget=body["budget"])
     session = sessions[name[-2]]
     if name[-1] == "append":
-        session.append(*body["messages"], index=body["at"])
+        session.append(*body["messages"], index=body["index"])
     else:
         session.view()
     session.cost_report()

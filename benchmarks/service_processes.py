@@ -1,7 +1,6 @@
-"""Processes for the service's benchmarks: `compressor serve` and redis-server, each on a free loopback port, providers
-that print theirs, and a client's line to them.
+"""Processes for the service's benchmarks: `compressor serve`, redis-server and providers on free loopback ports.
 
-They can be killed, paused and started again. Measures nothing but how long a request took.
+They can be killed, paused and restarted. A client's connection measures how long a request took.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from pathlib import Path
 from typing import TypeVar
 
 P = TypeVar("P", bound="Process")
-START = 60.0  # seconds that a process may take to answer
+START_TIMEOUT = 60.0  # seconds until a process has to answer
 
 
 def free_port() -> int:
-    """One that nobody listens on now."""
+    """Returns a port that is free now."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 class Process:
-    """A process with a port, in a folder of its own. `start` again after `kill` has the same port and folder."""
+    """A process with its own port and folder, which stay the same when it is started again."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -42,19 +41,19 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
-        """What is run."""
+        """Returns the command to run."""
         raise NotImplementedError
 
     def ready(self) -> bool:
-        """Whether it answers."""
+        """Returns True if it answers."""
         raise NotImplementedError
 
     def start(self) -> None:
-        """Starts it and waits until it answers. RuntimeError, with what it said, if it does not."""
+        """Starts it and waits until it answers. Raises RuntimeError with its output if it does not."""
         log = self.folder / "log"
         with open(log, "ab") as out:
             self._process = subprocess.Popen(self.command(), stdout=out, stderr=out, cwd=Path(__file__).parents[1])
-        end = time.monotonic() + START
+        end = time.monotonic() + START_TIMEOUT
         while not self.ready():
             if self._process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"{self.command()[:3]} did not start: {log.read_text()[-2000:]}")
@@ -62,22 +61,22 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Of the running process."""
+        """The id of the running process."""
         assert self._process is not None
         return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
-        """A signal to it."""
+        """Sends a signal."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
     def kill(self) -> None:
-        """As when the machine's memory runs out."""
+        """Kills it, as the kernel does when memory runs out."""
         self.send(signal.SIGKILL)
         self._wait()
 
     def stop(self) -> None:
-        """Ends it, and removes its folder."""
+        """Ends it and removes its folder."""
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
         self._wait()
@@ -109,18 +108,18 @@ class Serve(Process):
         self.url = f"http://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
-        """See `Process.command`."""
+        """Returns the command to run."""
         env = [f"{name}={value}" for name, value in {"COMPRESSOR_LOG": "warning", **self._env}.items()]
         return ["env", *env, sys.executable, "-m", "compressor.cli", "serve", "--port", str(self.port), *self._flags]
 
     def ready(self) -> bool:
-        """See `Process.ready`."""
+        """Returns True if it answers."""
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as answer:
             return bool(answer.status == 200)
         return False
 
     def family(self) -> list[int]:
-        """Ids of it and of its workers."""
+        """Returns the ids of the process and its workers."""
         out, fresh = [self.pid], [self.pid]
         while fresh:
             children = Path(f"/proc/{fresh[0]}/task/{fresh[0]}/children")
@@ -129,7 +128,7 @@ class Serve(Process):
         return out
 
     def memory(self) -> float:
-        """Megabytes of it and its workers together; shared pages count in each."""
+        """Returns the megabytes of the process and its workers; shared pages count in each."""
         total = 0
         for pid in self.family():
             with contextlib.suppress(OSError):
@@ -137,7 +136,7 @@ class Serve(Process):
         return total / 2**20
 
     def seconds(self) -> float:
-        """Processor seconds that it and its workers have used."""
+        """Returns the CPU seconds of the process and its workers."""
         ticks = 0
         for pid in self.family():
             with contextlib.suppress(OSError):
@@ -146,7 +145,7 @@ class Serve(Process):
 
 
 class RedisProcess(Process):
-    """A redis-server, which loses nothing that it has acknowledged."""
+    """A redis-server that loses nothing it has acknowledged."""
 
     def __init__(self, **options: str) -> None:
         super().__init__()
@@ -154,16 +153,16 @@ class RedisProcess(Process):
         self.url = f"redis://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
-        """See `Process.command`."""
+        """Returns the command to run."""
         given = [word for name, value in self.options.items() for word in (f"--{name}", value)]
         return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), *given]
 
     def ready(self) -> bool:
-        """See `Process.ready`."""
+        """Returns True if it answers."""
         return self.ask("PING") is not None
 
     def ask(self, *words: str) -> str | None:
-        """What it answers to a command; None if it does not."""
+        """Returns the answer to a command, or None."""
         line = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 2) as sock:
             sock.settimeout(2)
@@ -174,7 +173,7 @@ class RedisProcess(Process):
 
 @contextlib.contextmanager
 def provider(module: str) -> Iterator[int]:
-    """Runs a module that prints the port it listens on, and gives the port."""
+    """Runs a module that prints the port it listens on; yields the port."""
     with subprocess.Popen([sys.executable, "-m", module], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -184,7 +183,7 @@ def provider(module: str) -> Iterator[int]:
 
 
 class Line:
-    """A connection that stays open. path: where its requests go."""
+    """A connection that stays open, for requests to one path."""
 
     def __init__(self, port: int, path: str) -> None:
         self._path = path
@@ -193,7 +192,7 @@ class Line:
         self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, body: bytes) -> tuple[float, dict[str, str], bytes]:
-        """Milliseconds, the answer's headers and its body. RuntimeError for an answer that is none."""
+        """Returns milliseconds, headers and body of a response. Raises RuntimeError for an error status."""
         start = time.perf_counter()
         self._connection.request("POST", self._path, body, {"content-type": "application/json"})
         response = self._connection.getresponse()

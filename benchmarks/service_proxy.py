@@ -1,9 +1,9 @@
-"""What the proxy adds to a call: direct and through `compressor serve`, in turns, over connections that stay open.
+"""Measures what the proxy adds to a call: direct and through `compressor serve`, in turns, over open connections.
 
     python -m benchmarks --only service_proxy [--limit CALLS]
 
-Upstream, service and client are processes of their own on the loopback address; upstream answers at once. A history
-grows by a round with every call, as an agent's does. Needs no data: rounds are made up, and no two are alike.
+Provider, service and client are separate processes on the loopback address; the provider answers at once. A history
+grows by a round with every call, as an agent's does. It needs no data: rounds are generated, and all differ.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PATH = "/v1/chat/completions"
 LENGTHS = (1, 81, 401, 1001)
 CALLS = 60  # measured at each length, after WARM
 WARM = 5
-BUDGET = 2_000_000  # tokens: no history here is over it
-SHORT, LONG = 8, 120  # lines of a result: the one has nothing to cut, of the other most goes
-ARMS: dict[str, dict[str, Any]] = {  # whether a history may be compacted is the service's setting
+BUDGET = 2_000_000  # tokens; no history here exceeds it
+SHORT, LONG = 8, 120  # lines of a result: short ones cannot be compressed, of long ones most is dropped
+ARMS: dict[str, dict[str, Any]] = {  # settings of the service: whether a history may be compacted
     "nothing to do": {"lines": SHORT, "tools": False, "compact": False},
     "nothing to do, tools": {"lines": SHORT, "tools": True, "compact": False},
     "results are cut": {"lines": LONG, "tools": True, "compact": False},
@@ -51,7 +51,7 @@ TOOLS = [
 
 
 class Agent:
-    """A history that grows by a round at a time."""
+    """A history that grows by one round at a time."""
 
     def __init__(self, seed: int, lines: int) -> None:
         self._rng, self._lines = random.Random(seed), lines
@@ -76,19 +76,19 @@ class Agent:
         ]
 
     def body(self, tools: bool) -> bytes:
-        """The request."""
+        """Returns the request."""
         body: dict[str, Any] = {"messages": self.messages, "model": "gpt-4o", "temperature": 0.2}
         return json.dumps(body | ({"tools": TOOLS} if tools else {}), ensure_ascii=False).encode()
 
 
 def _serve(port: int, compact: bool) -> Serve:
-    """A service in front of a port, with its log as it is by default."""
+    """Runs a service in front of a port, with the default log."""
     flags = ("--store", "memory", "--upstream", f"http://127.0.0.1:{port}/v1", "--budget", str(BUDGET))
     return Serve(*flags, env={"COMPRESSOR_LOG": "info", "COMPRESSOR_POLICY": json.dumps({"compact": compact})})
 
 
 def measure(direct: Line, served: Serve, seed: int, length: int, arm: dict[str, Any], calls: int) -> dict[str, Any]:
-    """One history. Times are milliseconds."""
+    """Measures one history. Times are in milliseconds."""
     through = Line(served.port, PATH)
     agent = Agent(seed, arm["lines"])
     while len(agent.messages) < length:
@@ -101,7 +101,7 @@ def measure(direct: Line, served: Serve, seed: int, length: int, arm: dict[str, 
     for number in range(WARM + calls):
         if length > 1:
             agent.step()
-        else:  # a new question each time: nothing is known of it
+        else:  # a new question each time, so nothing is cached
             agent.messages[0] = {"role": "user", "content": f"Case {seed}.{number}: what is a lease?"}
         body = agent.body(arm["tools"])
         if number == WARM:
@@ -131,7 +131,7 @@ def measure(direct: Line, served: Serve, seed: int, length: int, arm: dict[str, 
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """All arms and lengths. `limit`: calls at each."""
+    """Measures all arms and lengths, `limit` calls at each."""
     calls = limit or CALLS
     rows: list[dict[str, Any]] = []
     with (

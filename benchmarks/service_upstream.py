@@ -1,8 +1,8 @@
-"""A provider that answers at once, in a process of its own: what a proxy adds is then all there is to see.
+"""A provider in its own process that answers at once, so that only the time of a proxy is measured.
 
     python -m benchmarks.service_upstream        # prints its port
 
-Answers every POST with one short completion. Knows no model, reads no body and checks nothing.
+It answers every POST with one short completion, and checks nothing.
 """
 
 from __future__ import annotations

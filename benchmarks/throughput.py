@@ -41,7 +41,9 @@ BLOCK = re.compile(r"\n(?:[-*] +|\s*\n)")
 
 def sentences() -> list[str]:
     """Returns the sentences of the repository's documents, without headings, tables and code."""
-    paths = sorted(p for f in (".", "docs", "benchmarks", "compressor/models") for p in (REPOSITORY / f).glob("*.md"))
+    paths = sorted(
+        p for f in (".", "docs", "benchmarks", "compressor/scoring/weights") for p in (REPOSITORY / f).glob("*.md")
+    )
     blocks = [b for path in paths for b in BLOCK.split(path.read_text(encoding="utf-8")) if b[:1].isalpha()]
     layouts = [segment_prose(" ".join(block.split())) for block in blocks]
     found = [x.text[a:b].strip() for x in layouts for a, b in x.spans.tolist() if 40 <= b - a <= 400]
@@ -110,8 +112,8 @@ def ranks_agree(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) 
 
 def model_scores(scorer: Scorer, query: Query, units: UnitBatch) -> npt.NDArray[np.floating]:
     """Returns the scores of the tier's model, or the final scores of a cascade, whose model does not read all units."""
-    if isinstance(scorer, ModelScorer) and not scorer.band:
-        return scorer.reader.relevance(query, units, np.arange(len(units)))
+    if isinstance(scorer, ModelScorer) and not scorer.window:
+        return scorer.model.relevance(query, units, np.arange(len(units)))
     return scorer.score(query, units)
 
 
@@ -141,9 +143,9 @@ def measure(tier: str, device: str, limit: int | None) -> list[dict[str, Any]]:
 def plain_cpu() -> Iterator[None]:
     """Loads models again inside the block, on the CPU in float32, as the reference for comparisons."""
     with (
-        patch("compressor.scoring.runtime.onnx_int8.available", lambda: False),
-        patch.dict("compressor.scoring.models.sentence_encoder._shared", clear=True),
-        patch.dict("compressor.scoring.token_classifier._shared", clear=True),
+        patch("compressor.scoring.models.onnx_encoder.is_available", lambda: False),
+        patch.dict("compressor.scoring.models.sentence_encoder._encoders", clear=True),
+        patch.dict("compressor.scoring.token_classifier._classifiers", clear=True),
     ):
         yield
 

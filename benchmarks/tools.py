@@ -86,7 +86,7 @@ def dense_tools(scorer: ModelScorer) -> Method:
     def method(case: Case, budget: int) -> list[Tool]:
         texts = [f"{t['function']['name']}: {t['function']['description']}" for t in case.tools]
         units = UnitBatch([SourceBlock("document", single_unit_layout(t), np.ones(1, np.float32)) for t in texts])
-        odds = scorer.reader.relevance(Query(((case.request, 1.0),)), units, np.arange(len(texts)))
+        odds = scorer.model.relevance(Query(((case.request, 1.0),)), units, np.arange(len(texts)))
         return _fill(case, np.argsort(-odds, kind="stable").tolist(), budget)
 
     return method

@@ -16,7 +16,7 @@ from benchmarks.qa import RATIOS, Case, cases, full_text, normalize
 from benchmarks.report import Report, format_fraction
 from benchmarks.tokens import count
 from compressor import Compressor
-from compressor.pipeline.block_reports import LITTLE
+from compressor.pipeline.block_reports import LOW_INFORMATION_WORDS
 from compressor.pipeline.word_pruner import WordPruner
 from compressor.text.segmenters import segment_text
 
@@ -44,7 +44,7 @@ def measure(compressor: Compressor, asked: list[Case], ratio: float) -> dict[str
         said += any(f" {strip_articles(answer)} " in f" {strip_articles(result.text)} " for answer in answers)
         verbatim += any(unit in text for unit in _holding(accepted, [doc["text"] for doc in docs]))
         over += result.tokens_after > budget
-        words += sum(gone.reason == LITTLE for gone in result.dropped)
+        words += sum(gone.reason == LOW_INFORMATION_WORDS for gone in result.dropped)
     n = len(asked)
     shares = {"kept": kept, "said": said, "verbatim": verbatim}
     return {**shares, "asked": n, "over": over, "words": words, "ms": 1e3 * seconds / n}

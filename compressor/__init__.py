@@ -1,10 +1,11 @@
-"""Agentic context compressor: cuts what an agent is about to send to a hard token budget, without losing a byte.
+"""Agentic context compressor: cuts what an agent is about to send to a hard token budget, and keeps every original.
 
 Example:
-    from compressor import Compressor
-
-    result = Compressor().compress(messages, budget=4_000, model="gpt-4o")
-    result.messages, result.tokens_before, result.tokens_after, result.dropped, result.warnings
+    >>> from compressor import Compressor
+    >>> compressor = Compressor()
+    >>> result = compressor.compress(messages, budget=4_000, model="gpt-4o")  # doctest: +SKIP
+    >>> result.messages, result.tokens_before, result.tokens_after, result.warnings  # doctest: +SKIP
+    >>> compressor.expand(result.dropped[0].ref)  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -40,14 +41,16 @@ if TYPE_CHECKING:
     from compressor.pipeline.examples.results import ExamplesResult
     from compressor.pipeline.tools.results import ToolsResult
     from compressor.pipeline.tools.stateful_toolset import ToolSet
+    from compressor.sessions.async_session import AsyncSession
     from compressor.sessions.policy import Policy, ToolRule
     from compressor.sessions.session import Session
     from compressor.sessions.summaries.summarizer import summarizer
     from compressor.tokens.pricing import Price
 
-#: Where each name is defined that is loaded on first use, so that importing the package stays cheap.
+#: The modules of the names that are loaded on first use, so that importing the package stays cheap.
 _LAZY = {
     "Compressor": "compressor.compressor",
+    "AsyncSession": "compressor.sessions.async_session",
     "ExampleStore": "compressor.pipeline.examples.example_store",
     "ExamplesResult": "compressor.pipeline.examples.results",
     "Policy": "compressor.sessions.policy",
@@ -60,6 +63,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "AsyncSession",
     "BlockReport",
     "BudgetError",
     "BudgetTooSmall",
@@ -100,3 +104,8 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Lists the names that are loaded on first use, too, so that tab completion finds them."""
+    return sorted({*globals(), *_LAZY})

@@ -1,13 +1,13 @@
-"""All exceptions that this package raises on purpose.
+"""Defines all exceptions that this package raises on purpose.
 
     CompressorError
-    ├── ContextError             the messages or documents cannot be read; `.index` is the message to blame
+    ├── ContextError             the messages or documents cannot be read; `.index` is the wrong message
     ├── BudgetError              the budget is neither a positive number of tokens nor a fraction in (0, 1)
     ├── BudgetTooSmallError      what must stay is larger than the budget; `.budget`, `.needed`
     ├── TokenizerError           a tokenizer file is missing, corrupt or of an unknown kind
     ├── RefError                 a ref cannot be expanded; `.ref`
     │   ├── UnknownRefError      nothing was ever stored under this ref in this store
-    │   └── ExpiredRefError      its original was stored, and its TTL or the store's size limit has removed it
+    │   └── ExpiredRefError      the original was stored; its TTL or the store's size limit has removed it
     ├── SessionConflictError     a session holds other messages than the caller assumes; `.count`
     ├── StoreError               the store cannot be opened, read or written
     ├── ModelError               a model file is missing, corrupt or of a kind that cannot be run
@@ -27,6 +27,14 @@ from typing import Any, ClassVar
 class CompressorError(Exception):
     """Base class of all exceptions of this package. They can be pickled, so workers of a process pool may raise them.
 
+    Example:
+        >>> try:
+        ...     result = compressor.compress(messages, budget=4_000)  # doctest: +SKIP
+        ... except BudgetTooSmallError as error:
+        ...     print(f"at least {error.needed} tokens are needed")
+        ... except CompressorError as error:
+        ...     print(error.code, error)
+
     Attributes:
         code: A stable machine-readable name, used by the HTTP API and the metrics.
     """
@@ -38,10 +46,11 @@ class CompressorError(Exception):
 
 
 class ContextError(CompressorError, ValueError):
-    """The input is not a context that can be read.
+    """The messages, documents, tools or examples cannot be read.
 
     Attributes:
-        index: The index of the message to blame, or None.
+        text: The message of the error without the index.
+        index: The index of the wrong message, document, tool or example, or None.
     """
 
     code = "invalid_context"
@@ -52,7 +61,7 @@ class ContextError(CompressorError, ValueError):
         self.index = index
 
     def with_index_offset(self, by: int) -> ContextError:
-        """Returns the same error for a list in which the message stands `by` places later."""
+        """Returns the same error for a list in which the wrong message comes `by` places later."""
         return self if by == 0 or self.index is None else ContextError(self.text, self.index + by)
 
 
@@ -80,13 +89,13 @@ class BudgetTooSmallError(CompressorError):
 
 
 class TokenizerError(CompressorError):
-    """A tokenizer could not be loaded."""
+    """A tokenizer file is missing, corrupt or of an unknown kind."""
 
     code = "tokenizer_error"
 
 
 class RefError(CompressorError, LookupError):
-    """A ref could not be expanded.
+    """A ref cannot be expanded.
 
     Attributes:
         ref: The ref.
@@ -158,7 +167,7 @@ class DeviceError(CompressorError):
 
 
 class QueueFullError(CompressorError):
-    """A scoring worker did not take the work: its queue is full, or the deadline passed before the work started."""
+    """A scoring worker refused the work: its queue is full, or the deadline passed before the work started."""
 
     code = "overloaded"
 
@@ -184,9 +193,12 @@ def _rebuild(kind: type[CompressorError], args: tuple[Any, ...], fields: dict[st
     return error
 
 
+# These aliases stay.
 BudgetTooSmall = BudgetTooSmallError
 UnknownRef = UnknownRefError
 ExpiredRef = ExpiredRefError
+
+# These aliases will be removed after one release.
 InvalidContext = ContextError
 InvalidBudget = BudgetError
 Conflict = SessionConflictError

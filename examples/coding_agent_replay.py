@@ -139,7 +139,8 @@ def _summary(message: Message) -> str:
 def prices(model: str) -> dict[str, Price]:
     """Returns the model's own price, and the same price without a prompt cache."""
     own = find_price(model)
-    uncached = replace(own, cache_read=own.input, cache_write=own.input)
+    tiers = tuple(replace(tier, cache_read=tier.input, cache_write=tier.input) for tier in own.tiers)
+    uncached = replace(own, cache_read=own.input, cache_write=own.input, tiers=tiers)
     return {f"cached tokens at {own.cache_read / own.input:.2g} of the price": own, "no cache": uncached}
 
 
@@ -154,9 +155,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         messages, compressor = load(options.file), Compressor(store="memory")
-        print(
-            f"{options.file.name}: {len(messages)} messages, replayed for {options.model}; * marks a compaction\n"
-        )
+        print(f"{options.file.name}: {len(messages)} messages, replayed for {options.model}; * marks a compaction\n")
         by_price = prices(options.model)
         runs = [Run(compressor, name, options.model, options.budget, price) for name, price in by_price.items()]
         print(

@@ -6,11 +6,11 @@
 Needs the extra "langchain". With OPENAI_API_KEY or ANTHROPIC_API_KEY set, and langchain-openai or langchain-anthropic
 installed, a real model plays the agent without being named (a few cents); `--offline` forbids it.
 
-Shows `ContextCompressorMiddleware` over 40 model calls: old rounds leave what is sent, the prefix stays as it was for
-the provider's cache, and the agent gets back what it needs with `expand_context`. The second question goes to a new
-agent and a new middleware, which know the thread from its checkpoints alone, as after a restart.
+It shows `ContextCompressorMiddleware` over 40 model calls: old rounds leave the view, the prefix stays the same for the
+provider's cache, and the agent gets back what it needs with `expand_context`. The second question goes to a new agent
+and a new middleware, which know the thread from its checkpoints alone, as after a restart.
 
-Exit code: 0; offline 1 if the answers are wrong or nothing was expanded; 2 if the model cannot be had.
+Exit code: 0 on success; 1 if, offline, an answer is wrong or nothing was expanded; 2 if the model cannot be loaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import sys
 from collections.abc import Callable, Generator
 from typing import Any
 
-from compressor_agents.langchain import ContextCompressorMiddleware
 from corpus import REGIONS, documents, leak_rate, valve
 from langchain.agents import create_agent
 from langchain.chat_models import init_chat_model
@@ -35,6 +34,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from compressor import Compressor
 from compressor.context.refs import find_refs
 from compressor.testing import ScriptedChatModel, call
+from compressor_agents.langchain import ContextCompressorMiddleware
 
 PROVIDERS = {  # by the variable that holds the key
     "OPENAI_API_KEY": ("langchain_openai", "openai:gpt-5-mini"),
@@ -52,7 +52,7 @@ BUDGET = 12_000  # tokens of a request at most
 
 
 def make_tools() -> list[Any]:
-    """The agent's tools, with a notebook of their own."""
+    """Returns the agent's tools, which share a new notebook."""
     reports, notes = documents(), list[str]()
 
     @tool
@@ -84,13 +84,15 @@ Script = Generator[AIMessage | str, list[BaseMessage], None]
 
 
 def research() -> Script:
-    """The scripted model's part. It gets what the model is sent, and knows nothing else."""
+    """Plays the model. It receives what the model is sent, and knows nothing else."""
     yield ""
     for region in REGIONS:
         sent = yield call("search", region=region)
         for name in re.findall(r"^[a-z]+-\d", sent[-1].text, re.M):
             sent = yield call("read_document", id=name)
-            while (lost := re.search(r"(\w[\w ]*) lost ([\d.]+) %", sent[-1].text)) is None:  # it was cut: ask for it
+            while (
+                lost := re.search(r"(\w[\w ]*) lost ([\d.]+) %", sent[-1].text)
+            ) is None:  # the sentence was cut: expand it
                 sent = yield call("expand_context", ref=find_refs(sent[-1].text)[-1], query="share of water lost")
             sent = yield call("take_note", text=f"{name} {lost[1]}: {lost[2]} %")
     sent = yield call("read_notes")
@@ -98,23 +100,23 @@ def research() -> Script:
     sent = yield f"{worst[1]} (report {worst[0]}) loses most: {worst[2]} % of its water."
 
     station, report = worst[1], worst[0]
-    known = re.compile(rf"{station} pumping station.*?(MV-\d+)", re.S)
-    asked = f"{station}: serial number of the main valve"
-    while (found := next(filter(None, (known.search(message.text) for message in sent)), None)) is None:
-        sent = yield call("expand_context", ref=ref_to(report, sent), query=asked, max_tokens=200)
+    serial_number = re.compile(rf"{station} pumping station.*?(MV-\d+)", re.S)
+    query = f"{station}: serial number of the main valve"
+    while (found := next(filter(None, (serial_number.search(message.text) for message in sent)), None)) is None:
+        sent = yield call("expand_context", ref=ref_to(report, sent), query=query, max_tokens=200)
     yield f"The main valve of {station} has the serial number {found[1]}."
 
 
 def ref_to(report: str, sent: list[BaseMessage]) -> str:
-    """The ref in the line that names a report's reading; else the one of the oldest lines of the index."""
+    """Returns the ref in the line about reading a report, or the ref of the oldest index lines."""
     lines = [line for m in sent if isinstance(m, ToolMessage) for line in m.text.splitlines() if find_refs(line)]
     named = [line for line in lines if line.startswith("read_document") and f'"{report}"' in line]
     older = [line for line in lines if "rounds before these" in line]
     return find_refs([*older, *named][-1])[0]
 
 
-def the_model(name: str | None, offline: bool) -> tuple[BaseChatModel, str]:
-    """The model that plays the agent, and what to call it."""
+def choose_model(name: str | None, offline: bool) -> tuple[BaseChatModel, str]:
+    """Returns the model that plays the agent, and its name."""
     for key, (package, usual) in PROVIDERS.items():
         if name is None and not offline and os.environ.get(key) and importlib.util.find_spec(package):
             name = usual
@@ -127,10 +129,11 @@ def the_model(name: str | None, offline: bool) -> tuple[BaseChatModel, str]:
 
 
 def show(step: dict[str, Any]) -> None:
-    """One line for each call of a tool."""
+    """Prints one line for each tool call."""
     for message in (step.get("model") or {}).get("messages", ()):
-        for made in message.tool_calls:
-            print(f"    {made['name']}({', '.join(f'{k}={v!r}' for k, v in made['args'].items() if v is not None)})")
+        for tool_call in message.tool_calls:
+            arguments = ", ".join(f"{k}={v!r}" for k, v in tool_call["args"].items() if v is not None)
+            print(f"    {tool_call['name']}({arguments})")
 
 
 def main() -> int:
@@ -140,9 +143,9 @@ def main() -> int:
     parser.add_argument("--offline", action="store_true", help="play the script even if a key is set")
     options = parser.parse_args()
     try:
-        model, name = the_model(options.model, options.offline)
-    except Exception as error:  # each provider's package has an error of its own for a key that is missing
-        print(f"The model {options.model!r} cannot be had: {error}", file=sys.stderr)
+        model, name = choose_model(options.model, options.offline)
+    except Exception as error:  # each provider's package raises its own error for a missing key
+        print(f"The model {options.model!r} could not be loaded: {error}", file=sys.stderr)
         return 2
     print(f"The agent is played by {name}.")
 
@@ -150,8 +153,8 @@ def main() -> int:
     config: Any = {"configurable": {"thread_id": "stations"}, "recursion_limit": 400}
     answers = []
     for question in QUESTIONS:
-        ours = ContextCompressorMiddleware(BUDGET, compressor=compressor)
-        agent: Any = create_agent(model, tools, system_prompt=SYSTEM, middleware=[ours], checkpointer=saver)
+        middleware = ContextCompressorMiddleware(BUDGET, compressor=compressor)
+        agent: Any = create_agent(model, tools, system_prompt=SYSTEM, middleware=[middleware], checkpointer=saver)
         print(f"\n{question}")
         for step in agent.stream({"messages": question}, config, stream_mode="updates"):
             show(step)
@@ -159,20 +162,18 @@ def main() -> int:
         answers.append(values["messages"][-1].text)
         print(f"  {answers[-1]}")
 
-    balance = ours.cost_report(values)
-    assert balance is not None
-    print(f"\nmodel calls        {balance.calls}")
-    print(f"prompt tokens      {balance.baseline_tokens:,} raw, {balance.actual_tokens:,} sent")
-    print(
-        f"money for prompts  ${balance.baseline_cost:.4f} raw, ${balance.actual_cost:.4f} sent: {balance.saved_fraction:.0%}"
-    )
-    print(f"from the cache     {balance.cached_fraction:.0%} of the tokens sent")
-    print(f"compactions        {balance.compactions}")
-    print(f"expansions         {balance.expansions}")
+    report = middleware.cost_report(values)
+    print(f"\nmodel calls        {report.calls}")
+    print(f"prompt tokens      {report.baseline_tokens:,} raw, {report.actual_tokens:,} sent")
+    costs = f"${report.baseline_cost:.4f} raw, ${report.actual_cost:.4f} sent"
+    print(f"cost of prompts    {costs}: {report.saved_fraction:.0%}")
+    print(f"from the cache     {report.cached_fraction:.0%} of the tokens sent")
+    print(f"compactions        {report.compactions}")
+    print(f"expansions         {report.expansions}")
     for message in values["messages"]:
         if isinstance(message, ToolMessage) and message.name == "expand_context":
             print(f"expanded           {' '.join(message.text.split())}")
-    for warning in ours.warnings:
+    for warning in middleware.warnings:
         print(f"warning            {warning}")
 
     stations = [station for names in REGIONS.values() for station in names]
@@ -180,7 +181,7 @@ def main() -> int:
     right = [str(leak_rate(worst)) in answers[0] and worst in answers[0], valve(worst) in answers[1]]
     print(f"right answers      {sum(right)} of {len(right)}")
     scripted = isinstance(model, ScriptedChatModel)
-    return int(scripted and not (all(right) and balance.expansions))
+    return int(scripted and not (all(right) and report.expansions))
 
 
 if __name__ == "__main__":

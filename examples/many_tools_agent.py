@@ -6,11 +6,11 @@
 Needs the extra "langchain". With OPENAI_API_KEY or ANTHROPIC_API_KEY set, and langchain-openai or langchain-anthropic
 installed, a real model plays the agent without being named (less than a cent); `--offline` forbids it.
 
-Shows `ContextCompressorMiddleware(tools_budget=...)`: the schemas of every request stay within 1,200 tokens of 8,900,
-what is listed keeps its bytes for the provider's cache, and `find_tool` brings in a tool that was left out. All 72 can
-be called at any time.
+It shows `ContextCompressorMiddleware(tools_budget=...)`: the schemas of every request take at most 1,200 tokens instead
+of 8,900, the listed tools keep their bytes for the provider's cache, and `find_tool` adds a tool that was not listed.
+All 72 tools can be called at any time.
 
-Exit code: 0; offline 1 if the answers are wrong or a budget broke; 2 if the model cannot be had.
+Exit code: 0 on success; 1 if, offline, an answer is wrong or a budget is exceeded; 2 if the model cannot be loaded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import os
 import sys
 from typing import Any
 
-from compressor_agents.langchain import ContextCompressorMiddleware
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
 from langchain.chat_models import init_chat_model
@@ -35,6 +34,7 @@ from pydantic import Field, create_model
 from compressor import Compressor
 from compressor.testing import ScriptedChatModel, call
 from compressor.tokens import get_counter
+from compressor_agents.langchain import ContextCompressorMiddleware
 
 PROVIDERS = {  # by the variable that holds the key
     "OPENAI_API_KEY": ("langchain_openai", "openai:gpt-5-mini"),
@@ -55,7 +55,7 @@ BUDGET = 1_200  # tokens of all tool schemas of a request
 
 
 def make_tool(verb: str, thing: str) -> BaseTool:
-    """One of the tools of a company's back office."""
+    """Returns one tool of a company's back office."""
     arguments = create_model(
         "Arguments",
         number=(str, Field(description=f"The number of the {thing}, such as {thing[0].upper()}-17, or a day.")),
@@ -66,25 +66,27 @@ def make_tool(verb: str, thing: str) -> BaseTool:
     def run(number: str, region: str | None = None, verbose: bool = False) -> str:
         return f"{thing} {number}: 240 EUR, open" if verb in ("get", "list") else f"{thing} {number}: {verb} done"
 
-    about = VERBS[verb].format(thing) + f". Works for every {thing} since 2012. Numbers of old systems are found, too."
-    return StructuredTool.from_function(run, name=f"{verb}_{thing}", description=about, args_schema=arguments)
+    description = (
+        VERBS[verb].format(thing) + f". Works for every {thing} since 2012. Numbers of old systems are found, too."
+    )
+    return StructuredTool.from_function(run, name=f"{verb}_{thing}", description=description, args_schema=arguments)
 
 
-class Watch(AgentMiddleware[Any, Any, Any]):
-    """Notes what a request lists; inside of ours, so that it sees what the model sees."""
+class RequestRecorder(AgentMiddleware[Any, Any, Any]):
+    """Records the tools of each request; it comes after the compressor, so it sees what the model sees."""
 
     def __init__(self) -> None:
         super().__init__()
         self.requests: list[list[Any]] = []
 
     def wrap_model_call(self, request: Any, handler: Any) -> Any:
-        """Passes the request on."""
+        """Records the tools and passes the request on."""
         self.requests.append([t if isinstance(t, dict) else convert_to_openai_tool(t) for t in request.tools])
         return handler(request)
 
 
 def find_model(name: str | None, offline: bool) -> BaseChatModel:
-    """The model named, the one a key is there for, or one that plays a script."""
+    """Returns the named model, the model of the first API key that is set, or a scripted model."""
     if not offline and name is None:
         for key, (package, known) in PROVIDERS.items():
             if os.environ.get(key) and importlib.util.find_spec(package):
@@ -109,35 +111,35 @@ def find_model(name: str | None, offline: bool) -> BaseChatModel:
 
 
 def main() -> int:
-    """Asks both questions, and prints what each request listed."""
+    """Asks both questions and prints the tools that each request listed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model's name, as init_chat_model takes it")
+    parser.add_argument("--model", help='such as "openai:gpt-5-mini"; see init_chat_model')
     parser.add_argument("--offline", action="store_true", help="never call a real model")
-    given = parser.parse_args()
-    model = find_model(given.model, given.offline)
+    options = parser.parse_args()
+    model = find_model(options.model, options.offline)
     tools = [make_tool(verb, thing) for thing in THINGS for verb in VERBS]
-    watch, count = Watch(), get_counter(None).count_tools
-    ours = ContextCompressorMiddleware(tools_budget=BUDGET, compressor=Compressor(store="memory"))
-    agent: Any = create_agent(model, tools, middleware=[ours, watch], checkpointer=InMemorySaver())
-    said: list[Any] = []
+    recorder, count = RequestRecorder(), get_counter(None).count_tools
+    middleware = ContextCompressorMiddleware(tools_budget=BUDGET, compressor=Compressor(store="memory"))
+    agent: Any = create_agent(model, tools, middleware=[middleware, recorder], checkpointer=InMemorySaver())
+    messages: list[Any] = []
     for question in QUESTIONS:
-        said = agent.invoke({"messages": question}, {"configurable": {"thread_id": "1"}})["messages"]
+        messages = agent.invoke({"messages": question}, {"configurable": {"thread_id": "1"}})["messages"]
     before = count([convert_to_openai_tool(tool) for tool in tools])
     print(f"{len(tools)} tools, {before:,} tokens of schemas")
-    for number, listed in enumerate(watch.requests, 1):
-        kept = "as before" if number > 1 and listed == watch.requests[number - 2] else "new"
+    for number, listed in enumerate(recorder.requests, 1):
+        kept = "as before" if number > 1 and listed == recorder.requests[number - 2] else "new"
         print(f"request {number}: {len(listed)} listed, {count(listed):,} tokens, {kept}")
-    for message in said:
-        for made in message.tool_calls if isinstance(message, AIMessage) else ():
-            print(f"  calls {made['name']}({', '.join(map(str, made['args'].values()))})")
+    for message in messages:
+        for tool_call in message.tool_calls if isinstance(message, AIMessage) else ():
+            print(f"  calls {tool_call['name']}({', '.join(map(str, tool_call['args'].values()))})")
         if isinstance(message, AIMessage) and message.text:
             print(f"  says: {message.text}")
-    for text in ours.warnings:
+    for text in middleware.warnings:
         print(f"warning: {text}")
     if not isinstance(model, ScriptedChatModel):
         return 0
-    done = any(isinstance(m, ToolMessage) and m.text == "parcel P-17: cancel done" for m in said)
-    return 0 if done and all(count(listed) <= BUDGET for listed in watch.requests) else 1
+    done = any(isinstance(m, ToolMessage) and m.text == "parcel P-17: cancel done" for m in messages)
+    return 0 if done and all(count(listed) <= BUDGET for listed in recorder.requests) else 1
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""How the shipped weights were made, one command each. Not part of the installed package."""
+"""Makes the shipped weights, with one command for each file. Not part of the installed package."""

@@ -1,4 +1,4 @@
-"""Trains the small network that tells from a unit's features how likely it holds the answer.
+"""Trains the small network that predicts from a unit's features how likely it holds the answer.
 
 Its questions are also the dev questions of the answer benchmark, so `folds` says what it does on questions it has not
 seen. Needs torch; writes nothing.
@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Seen:
-    """Features and labels of a question's units."""
+    """The features and labels of a question's units."""
 
     features: Floats
     labels: npt.NDArray[np.bool_]
@@ -49,7 +49,7 @@ class Network:
 
 
 def see(case: Case, model: WordVectors) -> Seen:
-    """A question's units as the runtime makes them."""
+    """Returns a question's units as the package makes them."""
     layouts = [segment_prose(text) for _, text in case.documents]
     sources = [
         SourceBlock("document", layout, np.ones(len(layout.spans), np.float32), title)
@@ -64,7 +64,7 @@ def see(case: Case, model: WordVectors) -> Seen:
 
 
 def fit(seen: Sequence[Seen], seed: int, torch: Any) -> Network:
-    """Listwise: the log likelihood of the units that hold an answer among all of a question."""
+    """The listwise loss: the log-likelihood of the units that hold an answer among all units of a question."""
     torch.manual_seed(seed)
     used = [s for s in seen if s.labels.any()]
     together = np.concatenate([s.features for s in used])
@@ -105,7 +105,7 @@ def _one(x: Any, there: Any, right: Any, torch: Any) -> Any:
 
 
 def folds(seen: Sequence[Seen], seed: int, torch: Any) -> tuple[list[Network], list[int]]:
-    """A network for each fold, trained on the others, and the fold of each question."""
+    """Trains a network for each fold on the other folds; also returns the fold of each question."""
     order = list(range(len(seen)))
     random.Random(seed).shuffle(order)
     fold = [0] * len(seen)
@@ -116,7 +116,7 @@ def folds(seen: Sequence[Seen], seed: int, torch: Any) -> tuple[list[Network], l
 
 
 def measured(scores: Sequence[Floats], seen: Sequence[Seen]) -> dict[str, float]:
-    """Share of questions with an answer among the k best units."""
+    """Returns the fraction of questions with an answer among the k best units."""
     out = {}
     for k in (1, 3, 5, 25):
         hits = [bool(s.labels[np.argsort(-x, kind="stable")[:k]].any()) for x, s in zip(scores, seen, strict=True)]

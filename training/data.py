@@ -1,4 +1,4 @@
-"""Reads the sets the shipped weights are trained on into one form. Trains nothing.
+"""Reads the data sets that the shipped weights are trained on into one form.
 
 Only sets whose licence lets weights made from them ship under Apache-2.0; the model card lists them.
 """
@@ -22,7 +22,7 @@ DISTRACTORS = 19
 
 @dataclass(frozen=True)
 class Passage:
-    """A document: title, sentences."""
+    """A document with its title and sentences."""
 
     title: str
     sentences: tuple[str, ...]
@@ -40,7 +40,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Case:
-    """A question over several documents, as the ruler asks it."""
+    """A question over several documents, as the benchmark asks it."""
 
     query: str
     answers: tuple[str, ...]
@@ -48,7 +48,7 @@ class Case:
 
 
 def root() -> Path:
-    """The folder of the data sets: COMPRESSOR_BENCH_DATA, or ../shared/data. SystemExit if there is none."""
+    """Returns the folder of the data sets: COMPRESSOR_BENCH_DATA, or ../shared/data. Exits if there is none."""
     path = Path(os.environ.get("COMPRESSOR_BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
     if not path.is_dir():
         raise SystemExit(f"no data sets at {path}: set COMPRESSOR_BENCH_DATA")
@@ -81,7 +81,7 @@ def cases(folder: Path) -> list[Case]:
 
 
 def holding(parts: tuple[str, ...], answers: tuple[str, ...]) -> tuple[bool, ...]:
-    """Which sentences hold one of the answers."""
+    """Returns which sentences hold one of the answers."""
     wanted = [flat(a) for a in answers]
     return tuple(any(a in flat(p) for a in wanted) for p in parts)
 

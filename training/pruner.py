@@ -1,4 +1,4 @@
-"""`python -m training.pruner`: makes compressor/models/pruner.safetensors. About 40 minutes on two cores with bf16.
+"""`python -m training.pruner`: makes scoring/weights/pruner.safetensors. About 40 minutes on two cores with bf16.
 
 Trains low-rank updates of all linear layers (LoRA, arXiv 2106.09685), the norms and two heads on a frozen base. Reads
 the data sets from COMPRESSOR_BENCH_DATA or ../shared/data; needs the extra "models".
@@ -24,8 +24,8 @@ SEED = 20261122
 THREADS = 2
 RANK = 32
 DECAY, WARMUP = 0.01, 0.05
-# Share of the questions and highest learning rate of each round. A round draws its own questions and its rate falls to
-# nought; the next begins with the file it wrote (warm restarts, arXiv 1608.03983).
+# The fraction of the questions and the highest learning rate of each round. A round draws its own questions, and its
+# rate falls to zero; the next round starts with the file that it wrote (warm restarts, arXiv 1608.03983).
 ROUNDS = ((1.0, 8e-4), (0.6, 5e-4))
 LISTWISE = 0.5  # weight of the loss over all units of a question, beside those of tokens, units and documents
 DOCUMENT = 0.5  # weight of the document logit in that loss
@@ -52,7 +52,7 @@ SAVE = 300.0  # seconds between checkpoints
 
 
 def groups(folder: Path, rng: random.Random, size: float) -> list[pruner_data.Group]:
-    """The training set, or a share `size` of it."""
+    """Returns the training set, or a fraction `size` of it."""
     found = pruner_data.passages(folder, "train", rng, COUNTS, NEGATIVES)
     others = pruner_data.multihop(folder, rng, 3)
     others += pruner_data.natural(folder, rng, 6) + pruner_data.natural(folder, rng, 6)
@@ -125,7 +125,7 @@ def losses(module: Any, batch: Batch, reference: Any, selective: float, torch: A
 
 
 def _forward(module: Any, batch: Batch, torch: Any) -> tuple[Any, Any]:
-    """Keep logits of all tokens end to end, document logits."""
+    """Returns the keep logits of all tokens, joined end to end, and the document logits."""
     # Attention spelled out: on a CPU its backward pass is a third faster than the fused one's at these lengths.
     attention = torch.nn.attention
     with torch.autocast("cpu", torch.bfloat16), attention.sdpa_kernel(attention.SDPBackend.MATH):
@@ -134,23 +134,23 @@ def _forward(module: Any, batch: Batch, torch: Any) -> tuple[Any, Any]:
 
 
 def unit_means(token: Any, unit: Any, n: int, torch: Any) -> Any:
-    """[n] the mean of the tokens' logits of each unit; 0 for one without tokens."""
+    """Returns [n] the mean of the tokens' logits of each unit; 0 for a unit without tokens."""
     total = torch.zeros(n).index_add(0, unit, token)
     return total / torch.bincount(unit, minlength=n).clamp(min=1)
 
 
 def _log_sum(x: Any, group: Any, n: int, torch: Any) -> Any:
-    """[n] logsumexp of each group's numbers; -inf for one that has none. Below e^60: logits stay far under that."""
+    """Returns [n] the logsumexp of each group; -inf for an empty one. Logits stay far below the overflow at 60."""
     return torch.zeros(n).index_add(0, group, x.clamp(-60, 60).exp()).log()
 
 
 def save(path: Path, trained: dict[str, Any], about: dict[str, Any], torch: Any) -> None:
-    """Writes the adapter in one step, so that a run cut short leaves the last whole one."""
+    """Writes the adapter in one step, so that an interrupted run leaves the last complete file."""
     tensors = {name: value.detach().to(torch.float16).contiguous() for name, value in trained.items()}
     safe = import_module("safetensors.torch")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    about = {"format": bundled_pruner.FORMAT, "base": bundled_pruner.BASE, "rank": RANK, **about}
+    about = {"format": bundled_pruner.FORMAT, "base": bundled_pruner.BASE_SHA256, "rank": RANK, **about}
     # One string: safetensors writes several in any order, and two runs are to give the same bytes.
     safe.save_file(tensors, part, {"about": json.dumps(about)})
     part.chmod(0o644)  # safetensors writes files that only their owner can read
@@ -167,11 +167,11 @@ def train(
     reference: Any = None,
     selective: float = 1.0,
 ) -> None:
-    """One round over the questions, from the adapter `start` or from nothing; writes the adapter to `path`."""
+    """Trains one round, from the adapter `start` or from scratch, and writes the adapter to `path`."""
     rng = random.Random(seed)
     torch.manual_seed(seed)
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # it rules the CPU's, too
-    module, tokenizer = bundled_pruner.base(None)
+    module, tokenizer = bundled_pruner.load_base(None)
     trained = adapted(module, torch)
     with torch.no_grad():
         module.keep.bias.fill_(-2.0)  # about the share of tokens worth keeping

@@ -1,4 +1,4 @@
-"""What agents re-used: units of tool outputs with strings of later tool calls, from recorded runs.
+"""Builds training examples from recorded agent runs: units of tool outputs with strings that later tool calls use.
 
 tau-bench, SWE-agent's demonstrations and InterCode (MIT), Schema-Guided Dialogue (CC BY-SA 4.0). Every fifth task is
 left out, by the hash of its id (`held_out`), so that a measure on those tasks tells something. Trains nothing.
@@ -29,12 +29,12 @@ Message = dict[str, Any]
 
 
 def held_out(task: str) -> bool:
-    """Whether a task ("airline-4": set and task id, without the trial) is kept for measuring: one in five."""
+    """Returns whether a task ("airline-4": set and task id) is held out for measuring, as one in five is."""
     return hashlib.sha256(task.encode()).digest()[0] % 5 == 0
 
 
 def runs(folder: Path, rng: random.Random) -> list[Group]:
-    """All agent examples, of the tasks that are not held out."""
+    """Returns all agent examples of the tasks that are not held out."""
     out: list[Group] = []
     for name, path in (("airline", "airline_gpt4o_200"), ("retail", "retail_grok3")):
         for r in records(folder / "tau_bench" / f"{path}.jsonl.gz"):
@@ -49,7 +49,7 @@ def runs(folder: Path, rng: random.Random) -> list[Group]:
 
 
 def _calls(message: Message) -> str:
-    """The calls of an agent's message as a block's `asked` says them."""
+    """The calls of an agent's message in the form of `SourceBlock.tool_call_text`."""
     return " ".join(f"{c['function']['name']} {c['function']['arguments']}" for c in message.get("tool_calls") or ())
 
 
@@ -76,7 +76,7 @@ def _arguments(call: Message) -> list[str]:
 
 
 def _steps(messages: Sequence[Message], source: str, rng: random.Random) -> Iterator[Group]:
-    """One example for each step that re-uses something: what it and later steps need of the tool outputs before."""
+    """Builds one example for each step that uses a string of earlier tool outputs."""
     uses: list[tuple[int, str]] = []
     for i, m in enumerate(messages):
         said = "\n".join(str(x.get("content") or "") + _calls(x) for x in messages[:i] if x["role"] != "tool")
@@ -100,7 +100,7 @@ def _steps(messages: Sequence[Message], source: str, rng: random.Random) -> Iter
 
 
 def _query(messages: Sequence[Message]) -> str:
-    """What `build_query` makes of them: last user turn, last action, task."""
+    """The query that `build_query` makes of them: last user turn, last action, task."""
     users = [str(m["content"]) for m in messages if m["role"] == "user"]
     last = next((m for m in reversed(messages) if m["role"] == "assistant"), {})
     action = f"{last.get('content') or ''} {_calls(last)}".strip()
@@ -108,7 +108,7 @@ def _query(messages: Sequence[Message]) -> str:
 
 
 def _cut(text: str, asked: str, wanted: Sequence[str], rng: random.Random) -> Document | None:
-    """A stretch of a tool output cut as the product cuts it, around a unit with one of the strings if there is one."""
+    """A part of a tool output, segmented as the package does, around a unit with one of the strings if there is one."""
     layout = segment_text(text[:20_000], asked)
     spans = layout.spans.tolist()
     if len(spans) < 2:

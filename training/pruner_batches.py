@@ -1,4 +1,4 @@
-"""Questions and documents as token rows and padded batches for the pruner. Knows no model and no loss."""
+"""Turns questions and documents into token rows and padded batches for the pruner."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compressor.scoring.models.bundled_pruner import QUERY, TITLE
+from compressor.scoring.models.bundled_pruner import MAX_QUERY_TOKENS, MAX_TITLE_TOKENS
 from training.pruner_data import Document, Group
 
 LONGEST = 320  # tokens of a row; a longer text loses units at its ends
@@ -19,7 +19,7 @@ UNTITLED = 0.25  # share of titles left out: many documents have none
 
 @dataclass(frozen=True)
 class Row:
-    """A query over a document. first: where the second part begins; unit: the unit of each token, -1 for others."""
+    """A query with a document; `first` is the start of the document, `unit` the unit of each token or -1."""
 
     ids: list[int]
     first: int
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows as tensors, shortest first, in parts of much the same length so that little is padding.
+    """Rows as tensors, shortest first, in parts of similar length, so that there is little padding.
 
     parts: input_ids, attention_mask, token_type_ids [b, t] of each. unit [tokens]: of all parts' tokens laid end to
     end, padding and all, the unit numbered over the batch, -1 outside. labels [units]. document [units]: its row.
@@ -45,7 +45,7 @@ class Batch:
 
 
 class Coder:
-    """Rows of groups, at most `longest` tokens each."""
+    """Turns groups into rows of at most `longest` tokens."""
 
     def __init__(self, tokenizer: Any, longest: int = LONGEST) -> None:
         self._tokenizer, self._longest = tokenizer, longest
@@ -53,7 +53,7 @@ class Coder:
 
     def rows(self, group: Group, rng: random.Random | None = None) -> list[Row]:
         """A row for each document. With `rng` some titles are left out."""
-        query = self._ids(group.query)[:QUERY]
+        query = self._ids(group.query)[:MAX_QUERY_TOKENS]
         return [self._row(query, d, d.title and (rng is None or rng.random() >= UNTITLED)) for d in group.documents]
 
     def _ids(self, text: str) -> list[int]:
@@ -61,7 +61,7 @@ class Coder:
         return ids
 
     def _row(self, query: list[int], document: Document, titled: Any) -> Row:
-        title = self._ids(document.title)[:TITLE] if titled else []
+        title = self._ids(document.title)[:MAX_TITLE_TOKENS] if titled else []
         units = [self._ids(document.text[a:b]) for a, b in document.spans]
         room = self._longest - len(query) - len(title) - 3
         first, last = _part([len(u) for u in units], document.labels, room)
@@ -77,7 +77,7 @@ class Coder:
 
 
 def _part(sizes: Sequence[int], labels: Sequence[bool], room: int) -> tuple[int, int]:
-    """Units that fit, grown on both sides of the first that is worth keeping; at least one."""
+    """The units that fit, around the first one that is worth keeping; at least one."""
     first = labels.index(True) if any(labels) else 0
     last, used = first + 1, sizes[first] if sizes else 0
     grown = True
@@ -91,7 +91,7 @@ def _part(sizes: Sequence[int], labels: Sequence[bool], room: int) -> tuple[int,
 
 
 def plan(groups: Sequence[list[Row]], rng: random.Random) -> list[list[list[Row]]]:
-    """One epoch: shuffled batches of whole groups of much the same length."""
+    """Returns one epoch: shuffled batches of whole groups of similar length."""
     order = list(groups)
     rng.shuffle(order)
     out: list[list[list[Row]]] = []

@@ -1,4 +1,4 @@
-"""What the pruner learns from: questions with documents that answer them and documents that only look like it.
+"""Builds the pruner's training data: questions with documents that answer them and documents that only look similar.
 
 Reads SQuAD 1.1/2.0, HotpotQA, Natural Questions (CC BY-SA), SelQA, 2WikiMultihopQA (Apache-2.0), PolicyQA and QMSum
 (MIT); `pruner_agents` adds recorded agent runs. Encodes nothing, trains nothing.
@@ -32,7 +32,7 @@ NOISE = re.compile(r"\{\w+\}\s*")
 
 @dataclass(frozen=True)
 class Document:
-    """A text cut into units, and which of them are worth keeping for the question it stands under."""
+    """A text split into units, and which of them are worth keeping for its question."""
 
     title: str
     text: str
@@ -60,7 +60,7 @@ class Group:
 
 
 class Near:
-    """BM25 over passages, for finding those that look as if they answered."""
+    """BM25 over passages, to find those that look similar to an answer."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         counts = [Counter(t for t in terms(text) if t not in STOP) for text in texts]

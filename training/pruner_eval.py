@@ -1,4 +1,4 @@
-"""`python -m training.pruner_eval [adapter]`: how good a pruner is by itself, and how to weigh its two heads.
+"""`python -m training.pruner_eval [adapter]`: measures a pruner by itself, for several weights of its document head.
 
 On pruner_pairs dev: F1 of kept sentences at the best threshold, and average precision. On questions of nq_multidoc that
 training never sees: is an answer among the units kept, best first, at 4x, 10x and 20x? What the product makes of it is
@@ -51,7 +51,7 @@ class Read:
 
 
 def read(pruner: bundled_pruner.BundledPruner, groups: Sequence[Group], torch: Any) -> list[Read]:
-    """Runs the model over each question's documents."""
+    """Runs the model on each question's documents."""
     coder = Coder(pruner.tokenizer, pruner.window)
     out = []
     for group in groups:
@@ -101,14 +101,14 @@ def odd_questions(folder: Path, n: int) -> list[Group]:
 
 
 def average_precision(scores: Floats, labels: npt.NDArray[np.bool_]) -> float:
-    """Area under the precision-recall curve, by steps."""
+    """Returns the area under the precision-recall curve, by steps."""
     hits = labels[np.argsort(-scores, kind="stable")]
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     return float(precision[hits].mean()) if hits.any() else 0.0
 
 
 def best_f1(scores: Floats, labels: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """The best F1 of any one threshold, and the threshold."""
+    """Returns the best F1 over all thresholds, and its threshold."""
     order = np.argsort(-scores, kind="stable")
     f1 = 2 * np.cumsum(labels[order]) / (np.arange(1, len(order) + 1) + labels.sum())
     at = int(np.argmax(f1))
@@ -116,7 +116,7 @@ def best_f1(scores: Floats, labels: npt.NDArray[np.bool_]) -> tuple[float, float
 
 
 def kept(found: Read, weight: float, ratio: float) -> bool:
-    """Whether a unit with the answer is kept if the best units that fit are, each document's title paid for once."""
+    """Returns whether a unit with the answer is among the best units that fit; each document's title is paid once."""
     room = (found.tokens.sum() + found.title.sum()) / ratio
     named: set[int] = set()
     for i in np.argsort(-found.scores(weight), kind="stable").tolist():
@@ -131,7 +131,7 @@ def kept(found: Read, weight: float, ratio: float) -> bool:
 
 
 def report(pruner: bundled_pruner.BundledPruner, folder: Path, pairs: int, questions: int, torch: Any) -> list[str]:
-    """The lines that `main` prints: a row for each weight of the document head."""
+    """Returns the lines that `main` prints, one for each weight of the document head."""
     dev = read(pruner, dev_pairs(folder, pairs), torch)
     natural = read(pruner, odd_questions(folder, questions), torch)
     labels = np.concatenate([r.labels for r in dev])

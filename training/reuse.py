@@ -1,4 +1,4 @@
-"""`python -m training.reuse`: makes compressor/models/reuse.npz from recorded agent runs. Minutes; needs torch.
+"""`python -m training.reuse`: makes scoring/weights/reuse.npz from recorded agent runs. Minutes; needs torch.
 
 For every call of every run, the strings of the tool outputs before it are the examples; those that stand in the call's
 arguments, and that the agent knew from nowhere else, are the positives. The loss is the cross-entropy of picking them
@@ -43,7 +43,7 @@ SHARE = {"tau_airline": 1.0, "tau_retail": 1.0, "swe_demos": 2.0, "openhands": 1
 
 @dataclass(frozen=True)
 class Example:
-    """A call and its context: features of tokens and units, (unit, token) pairs, and which pairs it repeats."""
+    """A call and its context: features of tokens and units, their pairs, and which pairs the call repeats."""
 
     source: str
     task: str
@@ -54,7 +54,7 @@ class Example:
 
 
 class _Seen(Exception):
-    """Carries what the scorer was shown out of the compressor: nothing is to be compressed."""
+    """Carries the scorer's input out of the compressor before anything is compressed."""
 
     def __init__(self, query: Query, units: UnitBatch) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class _Spy:
 
 
 def examples(run: Run) -> Iterator[Example]:
-    """The calls of a run that repeat something only tool outputs have told."""
+    """Returns the calls of a run that repeat a string which only tool outputs had before."""
     compressor = Compressor(scorer=_Spy(), store="memory")
     for i, message in enumerate(run.messages):
         calls = message.get("tool_calls")
@@ -87,7 +87,7 @@ def examples(run: Run) -> Iterator[Example]:
         vocabulary = units.index.vocabulary
         new = np.zeros(len(vocabulary), np.bool_)
         new[[vocabulary[t] for t in written & vocabulary.keys() if len(t) > 2]] = True
-        new &= ~(match.known | match.said)
+        new &= ~(match.retained | match.written_by_agent)
         wanted = new[token]
         if len(token) >= LEAST and wanted.any():
             features = reuse_predictor.token_features(units, match), reuse_predictor.unit_features(units, match)
@@ -114,7 +114,7 @@ def _values(arguments: str) -> str:
 
 
 def fit(chosen: list[Example], torch: Any, seed: int = SEED) -> reuse_predictor.ReuseNetwork:
-    """The network, trained on these examples."""
+    """Trains the network on these examples."""
     generator = torch.Generator().manual_seed(seed)
     widths = chosen[0].token.shape[1], chosen[0].unit.shape[1]
     weights = [
@@ -141,7 +141,7 @@ def fit(chosen: list[Example], torch: Any, seed: int = SEED) -> reuse_predictor.
 
 
 def _loss(weights: list[Any], example: list[Any], torch: Any) -> Any:
-    """Cross-entropy of the wanted strings: of each the best of its places, as one kept is enough."""
+    """The cross-entropy of the wanted strings; of each, its best place counts, as it is enough to keep one."""
     token, unit, places, tokens, wanted = example
     by_token, by_unit, bias, out = weights
     odds = torch.tanh((unit @ by_unit + bias)[places] + (token @ by_token)[tokens]) @ out
@@ -152,7 +152,7 @@ def _loss(weights: list[Any], example: list[Any], torch: Any) -> Any:
 
 
 def write(path: Path, network: reuse_predictor.ReuseNetwork) -> None:
-    """Writes the model, the same bytes for the same numbers."""
+    """Writes the model; the same numbers give the same bytes."""
     arrays = {name: getattr(network, name).astype(np.float16) for name in ("by_token", "by_unit", "bias", "out")}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, array in {"version": np.array(reuse_predictor.VERSION), **arrays}.items():
@@ -164,7 +164,7 @@ def write(path: Path, network: reuse_predictor.ReuseNetwork) -> None:
 
 
 def held_out(found: list[Example], torch: Any) -> list[reuse_predictor.ReuseNetwork]:
-    """A network for each fold, trained on the tasks of the others."""
+    """Trains a network for each fold on the tasks of the others."""
     return [fit([e for e in found if fold(e.task) != k], torch) for k in range(FOLDS)]
 
 
@@ -173,7 +173,7 @@ def fold(task: str) -> int:
 
 
 def report(found: list[Example], networks: list[reuse_predictor.ReuseNetwork]) -> Iterator[str]:
-    """Of each set: the loss on tasks not trained on, in nats a string, against picking any string at random."""
+    """Prints, for each set, the loss in nats a string on held-out tasks, and that of a random pick."""
     for source in SHARE:
         losses, even = [], []
         for e in (e for e in found if e.source == source):
@@ -186,7 +186,7 @@ def report(found: list[Example], networks: list[reuse_predictor.ReuseNetwork]) -
 
 
 def survival(folder: Path, networks: list[reuse_predictor.ReuseNetwork]) -> Iterator[str]:
-    """Argument survival of the dev sessions, each by the network that has not seen its task; swe_lite by the first."""
+    """Measures argument survival of the dev sessions, each with the network that was not trained on its task."""
     shipped = reuse_predictor.network
     for name in ("tau_airline", "tau_retail", "swe_lite", "swe_demos"):
         kept, asked = [0, 0, 0], 0

@@ -25,7 +25,7 @@ class Run:
 
 
 def runs(folder: Path) -> Iterator[Run]:
-    """All runs of all sets, in a fixed order."""
+    """Yields all runs of all sets, in a fixed order."""
     for name in ("airline_gpt4o_200", "retail_grok3"):
         domain = name.partition("_")[0]
         for r in records(folder / "tau_bench" / f"{name}.jsonl.gz"):
@@ -41,7 +41,7 @@ def runs(folder: Path) -> Iterator[Run]:
 
 
 def _chat(message: Message) -> Message:
-    """A message without the fields that recordings add."""
+    """The message without the fields that recordings add."""
     known = ("role", "content", "tool_calls", "tool_call_id", "name")
     return {k: v for k, v in message.items() if k in known and v is not None}
 

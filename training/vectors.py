@@ -1,4 +1,4 @@
-"""Trains the word vectors: a question must find the sentences that answer it among those of other passages.
+"""Trains the word vectors so that a question finds its answering sentences among those of other passages.
 
 A sentence's score is the cosine of its bag of words with the query's, its document's likewise, and the share of query
 words in both, so that the vectors learn what common words do not say.
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.scoring.token_index import TOKEN, classify_token
-from compressor.scoring.word_vectors import FIRST, RARE, SHAPES, hash_bucket
+from compressor.scoring.word_vectors import FIRST_TERM_ROW, NUMBER_ROWS, UNKNOWN_IDF, hash_bucket
 from training.data import Pair, Passage
 
 SIZE = 64
@@ -36,7 +36,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Vectors:
-    """[rows, SIZE] vectors of terms and what is added to them in a query, [6, SIZE] classes, [rows] weights."""
+    """The trained arrays: vectors of terms, what a query adds to them, vectors of classes, and weights."""
 
     vocabulary: list[str]
     term: Floats
@@ -56,11 +56,11 @@ class Coder:
         self.vocabulary = [
             t for t, n in sorted(seen.items(), key=lambda x: (-x[1], x[0])) if n >= RAREST and not t.isdigit()
         ]
-        self.rows = {t: FIRST + i for i, t in enumerate(self.vocabulary)}
+        self.rows = {t: FIRST_TERM_ROW + i for i, t in enumerate(self.vocabulary)}
         self.numbers: dict[str, int] = {}
-        self.idf = np.full(FIRST + len(self.vocabulary), RARE, np.float32)
-        self.idf[:SHAPES] = (3, 3, 3, 4, 5, 6)
-        self.idf[FIRST:] = [math.log(len(corpus) / (1 + seen[t])) for t in self.vocabulary]
+        self.idf = np.full(FIRST_TERM_ROW + len(self.vocabulary), UNKNOWN_IDF, np.float32)
+        self.idf[:NUMBER_ROWS] = (3, 3, 3, 4, 5, 6)
+        self.idf[FIRST_TERM_ROW:] = [math.log(len(corpus) / (1 + seen[t])) for t in self.vocabulary]
         self._memo: dict[tuple[str, int], list[Term]] = {}
 
     def terms(self, text: str, most: int) -> list[Term]:
@@ -83,7 +83,7 @@ class Coder:
 
 
 def items(pairs: Sequence[Pair], coder: Coder) -> list[Item]:
-    """Pairs as the model reads them; of a long passage the part around the answer."""
+    """Returns pairs as the model reads them, with the part around the answer of a long passage."""
     out = []
     for p in pairs:
         first = max(0, p.labels.index(True) - MOST // 2)
@@ -94,7 +94,7 @@ def items(pairs: Sequence[Pair], coder: Coder) -> list[Item]:
 
 
 def clozes(corpus: Sequence[Passage], coder: Coder, rng: random.Random) -> Iterator[Item]:
-    """Pseudo-questions: a few telling terms of one sentence, to be found by the rest of its passage."""
+    """Returns pseudo-questions: a few rare terms of one sentence, with the rest of its passage as the answer."""
     for p in rng.sample(corpus, min(CLOZES, len(corpus))):
         sentences = [coder.terms(s, LONGEST) for s in p.sentences[:MOST]]
         if len(sentences) < 2:
@@ -182,7 +182,7 @@ class Model:
 
 
 def train(pairs: Sequence[Pair], corpus: Sequence[Passage], seed: int, torch: Any) -> Vectors:
-    """Vectors of the corpus's terms; two threads, a few minutes."""
+    """Trains vectors of the corpus's terms; takes a few minutes on two threads."""
     rng = random.Random(seed)
     torch.manual_seed(seed)
     coder = Coder(corpus)

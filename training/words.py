@@ -1,4 +1,4 @@
-"""`python -m training.words`: makes compressor/models/words.npz and prints how good it is. Minutes on two cores.
+"""`python -m training.words`: makes scoring/weights/words.npz and prints how good it is. Minutes on two cores.
 
 Reads the data sets from COMPRESSOR_BENCH_DATA or ../shared/data; needs torch, which the package itself does not.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring.word_vectors import PATH, VERSION, WordVectors, load
+from compressor.scoring.word_vectors import PATH, VERSION, WordVectors, read_word_vectors
 from training import combiner, data, vectors
 
 SEED = 20261122
@@ -24,13 +24,13 @@ QUERY_ROW = 0.02  # length below which what a query adds to a term's vector is n
 
 
 def quantized(x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float16]]:
-    """[n, d] as int8 and a scale a row."""
+    """Returns [n, d] as int8, and a scale for each row."""
     scale = np.maximum(np.abs(x).max(1), 1e-6) / 127
     return np.round(x / scale[:, None]).astype(np.int8), scale.astype(np.float16)
 
 
 def arrays(v: vectors.Vectors) -> dict[str, npt.NDArray[Any]]:
-    """What the file holds of the vectors."""
+    """Returns the arrays of the file for the vectors."""
     term, term_scale = quantized(v.term)
     rows = np.flatnonzero(np.linalg.norm(v.asked, axis=1) > QUERY_ROW)
     asked, asked_scale = quantized(v.asked[rows])
@@ -57,14 +57,14 @@ def with_network(parts: dict[str, npt.NDArray[Any]], net: combiner.Network | Non
 
 
 def write(path: Path, parts: dict[str, npt.NDArray[Any]]) -> WordVectors:
-    """Writes a words file, the same bytes for the same arrays, and reads it back."""
+    """Writes a file of word vectors and reads it back; the same arrays give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
         for name, array in sorted(parts.items()):
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, array, allow_pickle=False)
             out.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue(), zipfile.ZIP_DEFLATED)
-    return load(path)
+    return read_word_vectors(path)
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def main() -> None:
     net = combiner.fit(seen, SEED, torch)
     print(f"questions trained on: {combiner.measured([net(s.features) for s in seen], seen)}")
     write(target, with_network(parts, net))
-    print(f"{target}: {target.stat().st_size / 1e6:.2f} MB, {len(model.numbers)} terms")
+    print(f"{target}: {target.stat().st_size / 1e6:.2f} MB, {len(model.row_by_term)} terms")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The compressor in agent frameworks and clients, one module each, loaded only when imported:
+"""Integrations of the compressor with agent frameworks and SDK clients; each module is loaded only when imported.
 
-    langchain          middleware for create_agent, document compressor, summariser
-    openai_client      a wrapped openai client; anthropic_client likewise
-    openai_agents      a filter for the OpenAI Agents SDK
-    pydantic_ai        a history processor
+- `compressor_agents.langchain`: middleware for `create_agent`, document compressor, example selector, summarizer
+- `compressor_agents.openai`, `compressor_agents.anthropic`: `with_compression(client)` for the SDK clients
+- `compressor_agents.openai_agents`: an input filter for the OpenAI Agents SDK
+- `compressor_agents.pydantic_ai`: a capability and a history processor
 
-The folder above has no `__init__.py` on purpose: `agents` is the import name of the OpenAI Agents SDK.
+The folder above has no `__init__.py`, because `agents` is the import name of the OpenAI Agents SDK.
 """

@@ -1,11 +1,7 @@
-"""An Anthropic client that compresses what it sends, and answers the model's expand calls itself.
+"""Wraps an Anthropic client so that it compresses what it sends and answers the model's expand calls itself.
 
-    client = wrap(anthropic.Anthropic(), budget=32_000)
-    client.messages.create(model="claude-sonnet-5", max_tokens=1024, messages=history, tools=tools)   # as ever
-    print(client.cost_report().report())
-
-AnthropicMessagesApi, the beta ones too: `create`, `parse`, `stream`, whole and streamed, sync and async. Everything else goes
-through as it is, and so do raw responses (`with_raw_response`, `with_streaming_response`). Batches are not compressed.
+Compressed are messages and beta messages: `create`, `parse` and `stream`, whole and streamed, sync and async. Sent
+unchanged are batches, raw responses (`with_raw_response`, `with_streaming_response`) and all other APIs.
 """
 
 from __future__ import annotations
@@ -13,59 +9,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from compressor.errors import CompressorError, MissingDependencyError
+from compressor.errors import MissingDependencyError
 from compressor.providers import AnthropicMessagesApi, ProviderApi
-from compressor.providers.conversation_tracker import ConversationTracker
-from compressor.providers.expand_resolver import ExpandResolver
-from compressor_agents.sdk_clients import AsyncCompressionMixin, SyncCompressionMixin, make_client_class
+from compressor_agents.sdk_clients import compress_client
+from compressor_agents.sdk_names import refuse_to_shadow
 
+refuse_to_shadow(__name__, "anthropic")
 try:
     import anthropic
 except ImportError:
     raise MissingDependencyError("anthropic", "anthropic") from None
 
 if TYPE_CHECKING:
-    from compressor import Compressor
-    from compressor.sessions.policy import Policy
+    from typing_extensions import Unpack
 
-_APIS: Mapping[str, ProviderApi] = {
-    "/v1/messages": AnthropicMessagesApi(),
-    "/v1/messages?beta=true": AnthropicMessagesApi(),
-}
+    from compressor import Compressor
+    from compressor_agents.sdk_clients import ClientOptions
+
+_PATHS = ("/v1/messages", "/v1/messages?beta=true")
+_APIS: Mapping[str, ProviderApi] = dict.fromkeys(_PATHS, AnthropicMessagesApi())
 Client = TypeVar("Client", anthropic.Anthropic, anthropic.AsyncAnthropic)
 
 
-class _SyncAnthropic(SyncCompressionMixin):
-    apis = _APIS
+def with_compression(client: Client, compressor: Compressor | None = None, **options: Unpack[ClientOptions]) -> Any:
+    """Returns a client of the same class that sends compressed histories and has a method `cost_report()`.
 
+    The original client does not change; both share their connections.
 
-class _AsyncAnthropic(AsyncCompressionMixin):
-    apis = _APIS
+    Args:
+        client: An `anthropic.Anthropic` or `anthropic.AsyncAnthropic`.
+        compressor: Compresses and stores; None makes one with the defaults.
+        **options: `budget`, `policy`, `session`, `expand` and `fail_open`; see `sdk_clients.ClientOptions`.
 
+    Raises:
+        CompressorError: If `client` is not an Anthropic client, or an option is wrong.
 
-def with_compression(
-    client: Client,
-    compressor: Compressor | None = None,
-    budget: int | float | str | None = None,
-    policy: Policy | None = None,
-    session: Any = None,
-    expand: bool = True,
-    fail_open: bool = True,
-) -> Any:
-    """A client of the same class (a subclass of it) that sends compressed histories. The one given is not changed; both
-    share their connections.
-
-    compressor: None makes one with defaults. budget: of each request: tokens, a share of the model's window (a float
-    below 1), "$0.02", None for 0.8 of the window. policy: what is cut when. session: a `OnnxSession` or an id, to which all
-    calls belong then; None: a history belongs to the conversation whose messages it extends. expand: whether the model
-    is given the tool `expand_context` for what was cut; its calls are answered here, and the caller does not see them.
-    fail_open: an error of ours is logged and the caller's own request sent; else it is raised.
-
-    Beside its own methods the result has `balance()`. CompressorError for something that is no client.
+    Example:
+        >>> client = with_compression(anthropic.Anthropic(), budget=32_000)
+        >>> client.messages.create(model="claude-sonnet-5", max_tokens=1024, messages=history, tools=tools)
+        >>> print(client.cost_report().report())
     """
-    resolver = ExpandResolver(ConversationTracker(compressor, budget, policy, session), expand, fail_open)
-    if isinstance(client, anthropic.AsyncAnthropic):
-        return make_client_class(client, _AsyncAnthropic, resolver)
-    if isinstance(client, anthropic.Anthropic):
-        return make_client_class(client, _SyncAnthropic, resolver)
-    raise CompressorError(f"give an anthropic.Anthropic or anthropic.AsyncAnthropic, not {type(client).__name__}")
+    return compress_client(client, (anthropic.Anthropic, anthropic.AsyncAnthropic), _APIS, compressor, **options)

@@ -1,12 +1,8 @@
-"""An OpenAI client that compresses what it sends, and answers the model's expand calls itself.
+"""Wraps an OpenAI client so that it compresses what it sends and answers the model's expand calls itself.
 
-    client = wrap(openai.OpenAI(), budget=32_000)
-    client.chat.completions.create(model="gpt-4o", messages=history, tools=tools)   # as ever
-    print(client.cost_report().report())
-
-Chat completions and Responses: `create`, `parse`, `stream`, whole and streamed, sync and async. Everything else goes
-through as it is, and so does what does not hold its history (`previous_response_id`, `conversation`), several answers
-at once (`n`), and raw responses (`with_raw_response`, `with_streaming_response`). Compresses no embeddings or audio.
+Compressed are chat completions and Responses: `create`, `parse` and `stream`, whole and streamed, sync and async. Sent
+unchanged are requests that do not contain their history (`previous_response_id`, `conversation`), requests for several
+answers (`n`), raw responses (`with_raw_response`, `with_streaming_response`) and all other APIs.
 """
 
 from __future__ import annotations
@@ -14,56 +10,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from compressor.errors import CompressorError, MissingDependencyError
+from compressor.errors import MissingDependencyError
 from compressor.providers import OpenAIChatApi, OpenAIResponsesApi, ProviderApi
-from compressor.providers.conversation_tracker import ConversationTracker
-from compressor.providers.expand_resolver import ExpandResolver
-from compressor_agents.sdk_clients import AsyncCompressionMixin, SyncCompressionMixin, make_client_class
+from compressor_agents.sdk_clients import compress_client
+from compressor_agents.sdk_names import refuse_to_shadow
 
+refuse_to_shadow(__name__, "openai")
 try:
     import openai
 except ImportError:
     raise MissingDependencyError("openai", "openai") from None
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from compressor import Compressor
-    from compressor.sessions.policy import Policy
+    from compressor_agents.sdk_clients import ClientOptions
 
 _APIS: Mapping[str, ProviderApi] = {"/chat/completions": OpenAIChatApi(), "/responses": OpenAIResponsesApi()}
 Client = TypeVar("Client", openai.OpenAI, openai.AsyncOpenAI)
 
 
-class _SyncOpenAI(SyncCompressionMixin):
-    apis = _APIS
+def with_compression(client: Client, compressor: Compressor | None = None, **options: Unpack[ClientOptions]) -> Any:
+    """Returns a client of the same class that sends compressed histories and has a method `cost_report()`.
 
+    The original client does not change; both share their connections.
 
-class _AsyncOpenAI(AsyncCompressionMixin):
-    apis = _APIS
+    Args:
+        client: An `openai.OpenAI` or `openai.AsyncOpenAI`.
+        compressor: Compresses and stores; None makes one with the defaults.
+        **options: `budget`, `policy`, `session`, `expand` and `fail_open`; see `sdk_clients.ClientOptions`.
 
+    Raises:
+        CompressorError: If `client` is not an OpenAI client, or an option is wrong.
 
-def with_compression(
-    client: Client,
-    compressor: Compressor | None = None,
-    budget: int | float | str | None = None,
-    policy: Policy | None = None,
-    session: Any = None,
-    expand: bool = True,
-    fail_open: bool = True,
-) -> Any:
-    """A client of the same class (a subclass of it) that sends compressed histories. The one given is not changed; both
-    share their connections.
-
-    compressor: None makes one with defaults. budget: of each request: tokens, a share of the model's window (a float
-    below 1), "$0.02", None for 0.8 of the window. policy: what is cut when. session: a `OnnxSession` or an id, to which all
-    calls belong then; None: a history belongs to the conversation whose messages it extends. expand: whether the model
-    is given the tool `expand_context` for what was cut; its calls are answered here, and the caller does not see them.
-    fail_open: an error of ours is logged and the caller's own request sent; else it is raised.
-
-    Beside its own methods the result has `balance()`. CompressorError for something that is no client.
+    Example:
+        >>> client = with_compression(openai.OpenAI(), budget=32_000)
+        >>> client.chat.completions.create(model="gpt-4o", messages=history, tools=tools)
+        >>> print(client.cost_report().report())
     """
-    resolver = ExpandResolver(ConversationTracker(compressor, budget, policy, session), expand, fail_open)
-    if isinstance(client, openai.AsyncOpenAI):
-        return make_client_class(client, _AsyncOpenAI, resolver)
-    if isinstance(client, openai.OpenAI):
-        return make_client_class(client, _SyncOpenAI, resolver)
-    raise CompressorError(f"give an openai.OpenAI or openai.AsyncOpenAI, not {type(client).__name__}")
+    return compress_client(client, (openai.OpenAI, openai.AsyncOpenAI), _APIS, compressor, **options)

@@ -1,12 +1,8 @@
-"""The OpenAI Agents SDK: a filter for the model's input, and the expand tool.
+"""Compresses the model's input in the OpenAI Agents SDK and provides the expand tool.
 
-    compress = CompressorFilter(budget=32_000)
-    agent = Agent(name="researcher", tools=[search, expand_tool(compress)])
-    await Runner.run(agent, task, run_config=RunConfig(call_model_input_filter=compress))
-
-The filter changes what the model sees, not what the SDK keeps: sessions, results and traces hold the originals. Where
-the history is kept by the provider (`conversation_id`, `previous_response_id`) the filter sees only what is new, and
-what it cannot read goes out as it is. Sees no usage, so `balance()` goes by our own reckoning.
+The filter changes what the model sees, not what the SDK keeps: sessions, results and traces contain the originals. If
+the provider keeps the history (`conversation_id`, `previous_response_id`), the filter sees only the new items. Input
+that it cannot read is sent unchanged. The SDK does not show it the usage, so its cost report uses our own token counts.
 """
 
 from __future__ import annotations
@@ -16,11 +12,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import MissingDependencyError
-from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
+from compressor.providers.conversation_tracker import TrackedConversation
 from compressor.providers.expand_resolver import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
+from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME
+from compressor_agents.options import make_tracker
 
 try:
     from agents.run_config import CallModelData, ModelInputData
@@ -35,18 +32,34 @@ if TYPE_CHECKING:
     from compressor import Compressor
     from compressor.sessions.policy import Policy
 
-#: The thread of the run that is going on here, by its filter: the SDK calls filter and tools of a run in one context.
-_running: ContextVar[dict[int, TrackedConversation] | None] = ContextVar("compressor_threads", default=None)
+#: The conversation of the current run, by the id of its filter: the SDK calls the filter and the tools of a run in one
+#: context.
+_current: ContextVar[dict[int, TrackedConversation] | None] = ContextVar("compressor_conversations", default=None)
 
 
 class CompressorFilter:
-    """For `RunConfig(call_model_input_filter=...)`. One filter serves any number of runs, one after another or at once;
-    a run belongs to the conversation whose items it extends.
+    """Compresses the input of each model call; for `RunConfig(call_model_input_filter=...)`.
 
-    compressor: None makes one with defaults. model: whose tokens and prices; None takes each agent's own where it is
-    given by name. budget: of each request: tokens, a share of the model's window (a float below 1), "$0.02", None for
-    0.8 of the window. policy: what is cut when. session: a `OnnxSession` or an id, to which all runs belong then.
-    fail_open: an error of ours is logged once and the input goes through as it is; else the run fails with it.
+    One filter serves any number of runs, also at the same time. A run belongs to the conversation whose items it
+    extends.
+
+    Args:
+        compressor: Compresses and stores; None makes one with the defaults.
+        model: The model whose tokens and prices count; None takes each agent's own, if the agent names it.
+        budget: The limit of each request: tokens, a fraction of the model's window (a float below 1), or dollars such
+            as "$0.02". None means 0.8 of the window.
+        policy: What is compressed and when; None takes the defaults.
+        session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
+        fail_open: True logs an error of the compressor once and sends the input unchanged; False raises the error.
+
+    Raises:
+        BudgetError: If the budget cannot be read.
+        CompressorError: If `policy` is not a `Policy`.
+
+    Example:
+        >>> compress = CompressorFilter(budget=32_000)
+        >>> agent = Agent(name="researcher", tools=[search, expand_tool(compress)])
+        >>> await Runner.run(agent, task, run_config=RunConfig(call_model_input_filter=compress))
     """
 
     def __init__(
@@ -58,51 +71,55 @@ class CompressorFilter:
         session: Any = None,
         fail_open: bool = True,
     ) -> None:
-        self._tracker = ConversationTracker(compressor, budget, policy, session)
-        self._failing = FailOpen(fail_open)
+        self._tracker = make_tracker(compressor, budget, policy, session)
+        self._fail_open = FailOpen(fail_open)
         self._model = model
 
     async def __call__(self, data: CallModelData[Any]) -> ModelInputData:
-        """What the model gets to see. The items of which nothing was cut are the SDK's own objects."""
-        given = data.model_data
+        """Returns what the model sees; items of which nothing was cut stay the SDK's own objects."""
+        original = data.model_data
         try:
-            thread, view = await run_in_thread(
+            tracked, view = await run_in_thread(
                 self._tracker.view,
-                given.input,
-                self._model or _model(data.agent),
+                original.input,
+                self._model or _agent_model(data.agent),
                 "openai_responses",
-                system=given.instructions,
+                system=original.instructions,
                 tools=_schemas(data.agent.tools),
             )
         except Exception as error:
-            self._failing.note(error)
-            return given
-        _running.set({**(_running.get() or {}), id(self): thread})
-        return ModelInputData(input=view, instructions=given.instructions)
+            self._fail_open.handle(error)
+            return original
+        _current.set({**(_current.get() or {}), id(self): tracked})
+        return ModelInputData(input=view, instructions=original.instructions)
 
     def cost_report(self) -> CostReport:
-        """What all runs cost, and what they would have cost untouched. CompressorError before the first."""
+        """Returns what all runs cost, and what they would have cost uncompressed.
+
+        Raises:
+            CompressorError: If no run has called its model yet.
+        """
         return self._tracker.cost_report()
 
     def expand(self, arguments: str) -> str:
-        """The expand tool's answer in the run that is going on. Never raises."""
-        thread = (_running.get() or {}).get(id(self))
-        if thread is None:
+        """Returns the expand tool's answer in the current run; never raises."""
+        tracked = (_current.get() or {}).get(id(self))
+        if tracked is None:
             return "Not expanded: this run has not called its model yet. Call the tool again."
-        with thread.lock:
-            return str(thread.conversation.expand_tool.answer(arguments))
+        with tracked.lock:
+            return str(tracked.conversation.expand_tool.answer(arguments))
 
 
 def expand_tool(filter: CompressorFilter) -> FunctionTool:
-    """The tool `expand_context` for the agents that run with this filter. It answers with texts of its run only."""
+    """Returns the tool `expand_context` for agents that run with this filter; it only expands texts of its own run."""
 
     async def answer(context: ToolContext[Any], arguments: str) -> str:
         return await run_in_thread(filter.expand, arguments)
 
-    return FunctionTool(NAME, DESCRIPTION, PARAMETERS, answer, strict_json_schema=False)
+    return FunctionTool(TOOL_NAME, DESCRIPTION, PARAMETERS, answer, strict_json_schema=False)
 
 
-def _model(agent: Any) -> str | None:
+def _agent_model(agent: Any) -> str | None:
     model = getattr(agent, "model", None)
     name = model if isinstance(model, str) else getattr(model, "model", None)
     return name if isinstance(name, str) else None

@@ -1,10 +1,8 @@
-"""pydantic-ai: a capability that compresses what the model sees, the same as a history processor, and the expand tool.
+"""Compresses what the model sees in pydantic-ai, as a capability or as a history processor, with the expand tool.
 
-    agent = Agent("openai:gpt-4o", tools=[search], capabilities=[CompressHistory(budget=32_000)])
-
-`CompressHistory` changes the request alone: `all_messages()` holds the originals. pydantic-ai's own way for history
-processors (`ProcessHistory(history_processor(...))`) writes what a processor returns back into the history, so that
-is compressed for good; use it where something else wants a processor.
+`CompressHistory` changes only the request: `all_messages()` returns the originals. A history processor
+(`ProcessHistory(history_processor(...))`) compresses the history itself, because pydantic-ai writes the result back
+into it; use it only if something else needs a processor.
 """
 
 from __future__ import annotations
@@ -16,21 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.context.formats.serialization import chain_digest
 from compressor.errors import MissingDependencyError
-from compressor.providers.conversation_tracker import RECENT, ConversationTracker, TrackedConversation
+from compressor.providers.conversation_tracker import MAX_CONVERSATIONS, TrackedConversation
 from compressor.providers.expand_resolver import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
+from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME
+from compressor_agents.options import make_tracker
+from compressor_agents.sdk_names import refuse_to_shadow
 
+refuse_to_shadow(__name__, "pydantic_ai")
 try:
     from pydantic_ai import RunContext, Tool
     from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.toolsets import FunctionToolset
+
+    from compressor_agents.pydantic_messages import from_anthropic, to_anthropic
 except ImportError:
     raise MissingDependencyError("pydantic-ai-slim", "pydantic-ai") from None
-
-from compressor_agents.pydantic_messages import from_anthropic, to_anthropic
 
 if TYPE_CHECKING:
     from pydantic_ai.models import ModelRequestContext
@@ -40,8 +41,24 @@ if TYPE_CHECKING:
 
 
 class HistoryProcessor:
-    """Makes views of histories. One serves any number of runs, one after another or at once; a run belongs to the
-    conversation whose messages it extends. See `history_processor` for the options."""
+    """Compresses the history of each model call.
+
+    One processor serves any number of runs, also at the same time. A run belongs to the conversation whose messages it
+    extends.
+
+    Args:
+        compressor: Compresses and stores; None makes one with the defaults.
+        model: The model whose tokens and prices count; None takes the run's own.
+        budget: The limit of each request: tokens, a fraction of the model's window (a float below 1), or dollars such
+            as "$0.02". None means 0.8 of the window.
+        policy: What is compressed and when; None takes the defaults.
+        session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
+        fail_open: True logs an error of the compressor once and sends the history unchanged; False raises the error.
+
+    Raises:
+        BudgetError: If the budget cannot be read.
+        CompressorError: If `policy` is not a `Policy`.
+    """
 
     def __init__(
         self,
@@ -52,82 +69,94 @@ class HistoryProcessor:
         session: Any = None,
         fail_open: bool = True,
     ) -> None:
-        self._tracker = ConversationTracker(compressor, budget, policy, session)
-        self._failing = FailOpen(fail_open)
+        self._tracker = make_tracker(compressor, budget, policy, session)
+        self._fail_open = FailOpen(fail_open)
         self._model = model
         self._runs: dict[str | None, TrackedConversation] = {}  # by run id, the newest last
-        self._views: dict[str, list[ModelMessage]] = {}  # what a view was made of, by the view's digest
+        self._views: dict[str, list[ModelMessage]] = {}  # the originals of each view, by the view's digest
 
     async def __call__(self, ctx: RunContext[Any], messages: list[ModelMessage]) -> list[ModelMessage]:
-        """For `ProcessHistory`, which gives back what it was given the last time as the history."""
+        """Returns the view for `ProcessHistory`, which passes the last view back as the history."""
         originals = await run_in_thread(self._originals, messages)
         view = await self.view(ctx, originals)
-        self._views[_digests(view)[-1]] = originals
-        while len(self._views) > RECENT:
+        self._views[_chain_digests(view)[-1]] = originals
+        while len(self._views) > MAX_CONVERSATIONS:
             self._views.pop(next(iter(self._views)))
         return view
 
     async def view(
         self, ctx: RunContext[Any], messages: Sequence[ModelMessage], system: str = "", tools: Sequence[Any] = ()
     ) -> list[ModelMessage]:
-        """What to send of a whole history; messages of which nothing was cut are the same objects. system, tools:
-        instructions and tool definitions sent along, counted."""
+        """Returns the messages to send; messages of which nothing was cut are the same objects.
+
+        Args:
+            ctx: The run.
+            messages: The whole history.
+            system: The instructions that are sent along; their tokens count.
+            tools: The tool definitions that are sent along; their tokens count.
+        """
         try:
-            given = to_anthropic(messages)
+            converted = to_anthropic(messages)
             model = self._model or getattr(ctx.model, "model_name", None)
             schemas = [
                 {"name": tool.name, "description": tool.description or "", "input_schema": tool.parameters_json_schema}
                 for tool in tools
             ]
-            thread, view = await run_in_thread(
-                self._tracker.view, given, model, "anthropic", system=system, tools=schemas
+            tracked, view = await run_in_thread(
+                self._tracker.view, converted, model, "anthropic", system=system, tools=schemas
             )
             self._runs.pop(ctx.run_id, None)
-            self._runs[ctx.run_id] = thread
-            while len(self._runs) > RECENT:
+            self._runs[ctx.run_id] = tracked
+            while len(self._runs) > MAX_CONVERSATIONS:
                 self._runs.pop(next(iter(self._runs)))
-            return from_anthropic(view, given, messages)
+            return from_anthropic(view, converted, messages)
         except Exception as error:
-            self._failing.note(error)
+            self._fail_open.handle(error)
             return list(messages)
 
     @property
     def expand_tool(self) -> Tool[Any]:
-        """The tool `expand_context` for agents that run with this processor. It answers with texts of its run only."""
+        """Returns the tool `expand_context` for agents with this processor; it only expands texts of its own run."""
 
         async def expand_context(ctx: RunContext[Any], **arguments: Any) -> str:
             return await run_in_thread(self._expand, ctx.run_id, arguments)
 
-        made: Tool[Any] = Tool.from_schema(expand_context, NAME, DESCRIPTION, PARAMETERS, takes_ctx=True)
-        return made
+        tool: Tool[Any] = Tool.from_schema(expand_context, TOOL_NAME, DESCRIPTION, PARAMETERS, takes_ctx=True)
+        return tool
 
-    def used(self, ctx: RunContext[Any], usage: Any) -> None:
-        """Notes what the provider says a call of this run used."""
-        thread = self._runs.get(ctx.run_id)
-        if thread is not None:
-            with thread.lock:
-                thread.conversation.record_usage(usage)
+    def record_usage(self, ctx: RunContext[Any], usage: Any) -> None:
+        """Records the usage that the provider reported for a call of this run."""
+        tracked = self._runs.get(ctx.run_id)
+        if tracked is not None:
+            with tracked.lock:
+                tracked.conversation.record_usage(usage)
 
     def cost_report(self) -> CostReport:
-        """What all runs cost, and what they would have cost untouched. CompressorError before the first."""
+        """Returns what all runs cost, and what they would have cost uncompressed.
+
+        Raises:
+            CompressorError: If no run has called its model yet.
+        """
         return self._tracker.cost_report()
 
-    def _expand(self, run: str | None, arguments: dict[str, Any]) -> str:
-        thread = self._runs.get(run)
-        if thread is None:
-            return "Not expanded: nothing of this run is known here any more. Run the tool that gave it again."
-        with thread.lock:
-            return str(thread.conversation.expand_tool.answer(arguments))
+    def _expand(self, run_id: str | None, arguments: dict[str, Any]) -> str:
+        tracked = self._runs.get(run_id)
+        if tracked is None:
+            return (
+                "Not expanded: the texts of this run are no longer available. Call the tool that returned them again."
+            )
+        with tracked.lock:
+            return str(tracked.conversation.expand_tool.answer(arguments))
 
     def _originals(self, messages: list[ModelMessage]) -> list[ModelMessage]:
-        """The history with what stood in it before a view of ours took its place."""
+        """Returns the history with the originals in place of the last view."""
         if self._views:
             try:
-                for n, link in reversed(list(enumerate(_digests(messages), 1))):
+                for n, link in reversed(list(enumerate(_chain_digests(messages), 1))):
                     if link in self._views:
                         return [*self._views[link], *messages[n:]]
             except Exception as error:
-                self._failing.note(error)
+                self._fail_open.handle(error)
         return messages
 
 
@@ -139,19 +168,35 @@ def history_processor(
     session: Any = None,
     fail_open: bool = True,
 ) -> HistoryProcessor:
-    """A processor for `ProcessHistory`; give the agent its `expand_tool` too.
+    """Returns a processor for `ProcessHistory`; the options are those of `HistoryProcessor`.
 
-    compressor: None makes one with defaults. model: whose tokens and prices; None takes the run's own. budget: of each
-    request: tokens, a share of the model's window (a float below 1), "$0.02", None for 0.8 of the window. policy: what
-    is cut when. session: a `OnnxSession` or an id, to which all runs belong then. fail_open: an error of ours is logged
-    once and the history goes through as it is; else the run fails with it.
+    Example:
+        >>> processor = history_processor(budget=32_000)
+        >>> Agent("openai:gpt-4o", tools=[search, processor.expand_tool], capabilities=[ProcessHistory(processor)])
     """
     return HistoryProcessor(compressor, model, budget, policy, session, fail_open)
 
 
 class CompressHistory(AbstractCapability[Any]):
-    """For `Agent(capabilities=[...])`: compresses each request and brings the expand tool along. Options as
-    `history_processor`; expand: whether there is the tool."""
+    """Compresses each request and adds the expand tool; for `Agent(capabilities=[...])`.
+
+    Args:
+        compressor: Compresses and stores; None makes one with the defaults.
+        model: The model whose tokens and prices count; None takes the run's own.
+        budget: The limit of each request: tokens, a fraction of the model's window (a float below 1), or dollars such
+            as "$0.02". None means 0.8 of the window.
+        policy: What is compressed and when; None takes the defaults.
+        session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
+        expand: Whether the agent gets the tool `expand_context`.
+        fail_open: True logs an error of the compressor once and sends the history unchanged; False raises the error.
+
+    Raises:
+        BudgetError: If the budget cannot be read.
+        CompressorError: If `policy` is not a `Policy`.
+
+    Example:
+        >>> agent = Agent("openai:gpt-4o", tools=[search], capabilities=[CompressHistory(budget=32_000)])
+    """
 
     def __init__(
         self,
@@ -167,17 +212,21 @@ class CompressHistory(AbstractCapability[Any]):
         self._expand = expand
 
     def cost_report(self) -> CostReport:
-        """What all runs cost, and what they would have cost untouched. CompressorError before the first."""
+        """Returns what all runs cost, and what they would have cost uncompressed.
+
+        Raises:
+            CompressorError: If no run has called its model yet.
+        """
         return self.processor.cost_report()
 
     def get_toolset(self) -> FunctionToolset[Any] | None:
-        """The expand tool."""
+        """Returns a toolset with the expand tool, or None without `expand`."""
         return FunctionToolset([self.processor.expand_tool], id="compressor") if self._expand else None
 
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
-        """The request with a view in the place of its history."""
+        """Returns the request with a compressed history."""
         parameters = request_context.model_request_parameters
         system = "\n\n".join(part.content for part in parameters.instruction_parts or ())
         tools = [*parameters.function_tools, *parameters.output_tools]
@@ -187,13 +236,13 @@ class CompressHistory(AbstractCapability[Any]):
     async def after_model_request(
         self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
     ) -> ModelResponse:
-        """The response as it is; its usage is noted."""
-        self.processor.used(ctx, response.usage)
+        """Records the usage and returns the response unchanged."""
+        self.processor.record_usage(ctx, response.usage)
         return response
 
 
-def _digests(messages: Sequence[ModelMessage]) -> list[str]:
-    """A digest for every prefix of a history."""
+def _chain_digests(messages: Sequence[ModelMessage]) -> list[str]:
+    """Returns a digest for every prefix of a history."""
     links, last = [], ""
     for message in messages:
         body = json.dumps([[{**b, "_at": ""} for b in d["content"]] for d in to_anthropic([message])], default=str)

@@ -18,6 +18,7 @@ from compressor.errors import BudgetTooSmallError, ContextError
 
 if TYPE_CHECKING:
     from compressor import Compressor
+    from compressor.compressor import Mode
     from compressor.context.results import Result, TextResult
 
 
@@ -105,7 +106,7 @@ class _Work:
     """The calls of one command, with a progress bar if they take more than a second."""
 
     def __init__(
-        self, compressor: Compressor, budget: int | float, model: str | None, query: str | None, mode: str
+        self, compressor: Compressor, budget: int | float, model: str | None, query: str | None, mode: Mode
     ) -> None:
         self.compressor, self.budget, self.model, self.query, self.mode = compressor, budget, model, query, mode
 

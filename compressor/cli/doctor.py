@@ -36,7 +36,7 @@ PURPOSES = {
     "llama-server": "llama-cpp-python's own server",
     "mcp": "the MCP server",
     "models": "the embedding and pruner tiers",
-    "onnx": "the embedding and pruner tiers several times faster on the CPU",
+    "onnx": "the embedding tier on a CPU, without torch",
     "openai": "an OpenAI client that compresses its requests",
     "openai-agents": "the OpenAI Agents SDK",
     "otel": "OpenTelemetry traces",
@@ -199,14 +199,16 @@ def _store(spec: str | None) -> Iterator[Check]:
 def _device() -> Iterator[Check]:
     """The device that model tiers would use, and whether there is a GPU that they cannot use."""
     from compressor.errors import DeviceError
-    from compressor.scoring.runtime.device import VARIABLE, select_device
+    from compressor.scoring.runtime.device import DEVICE_VARIABLE, select_device
 
     try:
         device = select_device()
     except DeviceError as error:
-        yield Check("device", "warn", str(error), f"unset {VARIABLE}, or set it to an available device (auto, cpu)")
+        yield Check(
+            "device", "warn", str(error), f"unset {DEVICE_VARIABLE}, or set it to an available device (auto, cpu)"
+        )
         return
-    is_unused = not device.gpu and os.environ.get(VARIABLE, "auto") == "auto"
+    is_unused = not device.gpu and os.environ.get(DEVICE_VARIABLE, "auto") == "auto"
     if is_unused and (gpus := _nvidia_smi()):
         fix = f"to run model tiers on the GPU: {_install('models')} with a build of torch for CUDA"
         yield Check("device", "warn", f"{device.name}: {device.reason}, but this machine has {gpus}", fix)
@@ -216,20 +218,24 @@ def _device() -> Iterator[Check]:
 
 def _tiers() -> Iterator[Check]:
     """Whether the packages of each model tier are installed. Models are not loaded."""
-    from compressor.scoring import CASCADE_WINDOW
-    from compressor.scoring.models.bundled_pruner import PACKAGE, PATH
-    from compressor.scoring.runtime import onnx_int8
+    from compressor.scoring import DEFAULT_CASCADE_TIER
+    from compressor.scoring.models import onnx_encoder
+    from compressor.scoring.models.bundled_pruner import BASE_PACKAGE, PATH
 
-    runs = "ONNX Runtime on the CPU, torch on a GPU" if onnx_int8.available() else "torch"
-    packages = ("torch", "safetensors", PACKAGE)
+    packages = ("torch", "safetensors", BASE_PACKAGE)
     pruner = _ready("pruner", "models", packages, f"{PATH.name} on all-MiniLM-L6-v2")
     if pruner.status == "ok" and not PATH.is_file():
         pruner = Check(pruner.name, "fail", f"{PATH} is missing", _install(""))
-    encoder = _ready("embedding", "models", (*packages, "sentence_transformers"), f"all-MiniLM-L6-v2, {runs}")
+    encoder = _ready("embedding", "models", (*packages, "sentence_transformers"), "all-MiniLM-L6-v2, torch")
+    if encoder.status != "ok":
+        onnx = ("onnxruntime", onnx_encoder.PACKAGE)
+        encoder = _ready("embedding", "onnx", onnx, "all-MiniLM-L6-v2, ONNX Runtime on the CPU")
+    elif onnx_encoder.is_available():
+        encoder = Check("embedding", "ok", "all-MiniLM-L6-v2, ONNX Runtime on the CPU, torch on a GPU")
     yield encoder
     yield pruner
     yield _ready("perplexity", "llama", ("llama_cpp",), "llama.cpp")
-    yield Check("cascade", encoder.status, f"fast, then {CASCADE_WINDOW}", encoder.fix)
+    yield Check("cascade", encoder.status, f"fast, then {DEFAULT_CASCADE_TIER}", encoder.fix)
 
 
 def _ready(tier: str, extra: str, modules: Sequence[str], detail: str) -> Check:

@@ -25,7 +25,9 @@ def examples(
         str | None, typer.Option(help=r'How to write an example: "{question}\n=> {answer}" (\n is a line break).')
     ] = None,
     method: Annotated[str, typer.Option(help="auto, classes, dpp, mmr or top.")] = "auto",
-    order: Annotated[str, typer.Option(help='"best last", "best first" or "given".')] = "best last",
+    order: Annotated[
+        str, typer.Option(help="most_relevant_last, most_relevant_first or given.")
+    ] = "most_relevant_last",
     prune: Annotated[bool, typer.Option(help="Shorten reasoning if more examples fit then.")] = True,
     scorer: Annotated[str, typer.Option(help="fast, or embedding with a model: embedding:ORG/NAME.")] = "fast",
     device: Annotated[str | None, typer.Option(help="The device of a model scorer: cuda, mps or cpu.")] = None,

@@ -1,25 +1,59 @@
-"""Turns a context into blocks and says which of them must stay as they are. Cuts, scores and renders nothing."""
+"""Splits a context into blocks and decides which of them must stay unchanged."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 from compressor.context.model import Context, Kind, TextSlot, Turn
 from compressor.context.tool_rounds import open_tool_round
 
-#: When a block may be touched. Later levels open only when the earlier ones cannot reach the budget.
-PINNED, MATERIAL, SPEECH, HISTORY = 99, 0, 1, 2
+#: Finds spans [start, end) of a text, in order and without overlaps.
+SpanFinder = Callable[[str], list[tuple[int, int]]]
+#: The same for the text of a message whose index comes first.
+SlotSpanFinder = Callable[[int, str], list[tuple[int, int]]]
 
-SpanFinder = Callable[[str], list[tuple[int, int]]]  # stretches [start, end) of a text, in order, not overlapping
-SlotSpanFinder = Callable[[int, str], list[tuple[int, int]]]  # the same, told which message it is of
-_Span = tuple[int, int, Kind, int, str]  # start, end, kind, level, reason
-_NONE: Mapping[int, int] = {}
+
+class Priority(IntEnum):
+    """The order in which blocks are compressed: a level is touched only if the lower ones cannot reach the budget.
+
+    Attributes:
+        TOOL_OUTPUT: Tool results, documents, images and examples.
+        ASSISTANT: What the assistant wrote and thought.
+        HISTORY: The rest, such as older user messages and tool calls.
+        PINNED: Never compressed.
+    """
+
+    TOOL_OUTPUT = 0
+    ASSISTANT = 1
+    HISTORY = 2
+    PINNED = 99
+
+
+_Span = tuple[int, int, Kind, Priority, str]  # start, end, kind, priority, reason
+_NO_EXAMPLES: Mapping[int, int] = {}
 
 
 @dataclass(slots=True)
 class Block:
-    """A stretch `[start, end)` of a slot's text. `level` is when it may be touched, `reason` why it is pinned."""
+    """A part of one message that is compressed, or kept, as a whole.
+
+    Attributes:
+        number: Index of the block in its context.
+        slot: The slot whose text the block is a part of.
+        kind: The kind of content; it differs from the slot's for pasted documents and examples.
+        text: The block's text.
+        start: Offset of its first character in the slot's text.
+        end: Offset behind its last character.
+        priority: When the block may be compressed.
+        reason: Why it is pinned; "" if it is not.
+        tool_call_text: For a tool result, the name and arguments of its call.
+        age: Number of compressible blocks behind this one.
+        tokens: Tokens of the text.
+        example: The number of the example that the whole message is half of, because both halves stay or go together;
+            -1 for other messages.
+    """
 
     number: int
     slot: TextSlot
@@ -27,136 +61,164 @@ class Block:
     text: str
     start: int
     end: int
-    priority: int
+    priority: Priority
     reason: str = ""
     tool_call_text: str = ""
     age: int = 0
     tokens: int = 0
-    example: int = -1  # the number of the example that the whole message is half of: both halves stay or go
+    example: int = -1
 
 
 def split_into_blocks(
     context: Context,
     mode: str,
-    find_material: SpanFinder,
-    pinned: Collection[int] = (),
+    find_pasted: SpanFinder,
+    pinned_messages: Collection[int] = (),
     find_constraints: SlotSpanFinder | None = None,
     find_examples: SlotSpanFinder | None = None,
-    examples: Mapping[int, int] = _NONE,
+    examples: Mapping[int, int] = _NO_EXAMPLES,
 ) -> list[Block]:
-    """All blocks of a context, in order. `pinned` are messages that stay as they are; what `find_constraints` finds in
-    user messages stays, too. Lists of examples that `find_examples` finds in system and user messages are blocks of
-    their own; `examples`: messages that are halves of an example, and its number.
+    """Splits a context into blocks.
 
-    Pinned: what is not editable, system text, the first and last user message (long material pasted into them is a
-    block of its own and may be compressed), everything said or called in the open tool round. In mode "ingest" all
-    but the tool results after the last assistant turn is pinned, so that the prefix keeps its bytes.
+    Pinned are slots that are not editable, system text, the first and the last user message, and the assistant's side
+    of the open tool round. Long material pasted into a user message is a block of its own and may be compressed. In
+    mode "ingest" everything is pinned but the tool results after the last assistant turn, so that the prefix keeps its
+    bytes and stays in the provider's cache.
+
+    Args:
+        context: The parsed messages.
+        mode: The compression mode; only "ingest" makes a difference here.
+        find_pasted: Finds material pasted into a user message, such as documents or logs.
+        pinned_messages: Indices of messages that stay unchanged.
+        find_constraints: Finds what the user demands of the agent; these spans are pinned.
+        find_examples: Finds lists of examples in system and user messages; they become blocks of their own.
+        examples: For messages that are half of an example, the number of that example.
+
+    Returns:
+        The blocks, in order of the context.
     """
     turns = context.turns
-    held = {examples[i] for i in pinned if i in examples}
-    examples = {} if mode == "ingest" else {i: n for i, n in examples.items() if n not in held}
+    pinned_examples = {examples[i] for i in pinned_messages if i in examples}
+    examples = {} if mode == "ingest" else {i: n for i, n in examples.items() if n not in pinned_examples}
     users = [t.index for t in turns if t.role == "user" and t.index not in examples]
     ends = {users[0], users[-1]} if users else set()
     last_agent = max((t.index for t in turns if t.role == "assistant"), default=-1)
-    opened = open_tool_round(turns)
-    asked = {
+    open_round = open_tool_round(turns)
+    call_texts = {
         s.call_id: f"{s.name or ''} {s.text}" for t in turns for s in t.slots if s.kind == "tool_call" and s.call_id
     }
-    out: list[Block] = []
+    blocks: list[Block] = []
     for turn in turns:
         for slot in turn.slots:
-            level, reason = (PINNED, "pinned") if turn.index in pinned else _priority(slot, turn, ends, opened)
+            is_pinned = turn.index in pinned_messages
+            priority, reason = (Priority.PINNED, "pinned") if is_pinned else _priority(slot, turn, ends, open_round)
             if mode == "ingest" and not (slot.kind == "tool_result" and turn.index > last_agent and slot.editable):
-                level, reason = PINNED, "prefix kept for the provider's cache"
-            spans: list[_Span] = [(0, len(slot.text), slot.kind, level, reason)]
-            if slot.kind == "user" and slot.editable and mode != "ingest" and turn.index not in pinned:
-                spans = _with_material(slot, level, reason, find_material)
-                if find_constraints is not None and level < PINNED:
-                    spans = _with_constraints(slot, spans, find_constraints)
-            if slot.kind in ("system", "user") and slot.editable and mode != "ingest" and turn.index not in pinned:
-                spans = _with_examples(slot, spans, find_examples)
+                priority, reason = Priority.PINNED, "prefix kept for the provider's cache"
             if turn.index in examples:
-                spans = [(0, len(slot.text), "example", MATERIAL, "")]
-            for start, end, kind, level, reason in spans:
-                out.append(
+                spans: list[_Span] = [(0, len(slot.text), "example", Priority.TOOL_OUTPUT, "")]
+            elif mode == "ingest" or is_pinned:
+                spans = [(0, len(slot.text), slot.kind, priority, reason)]
+            else:
+                spans = _split_slot(slot, priority, reason, find_pasted, find_constraints, find_examples)
+            for start, end, kind, priority, reason in spans:
+                blocks.append(
                     Block(
-                        number=len(out),
+                        number=len(blocks),
                         slot=slot,
                         kind=kind,
                         text=slot.text[start:end],
                         start=start,
                         end=end,
-                        priority=level,
+                        priority=priority,
                         reason=reason,
-                        tool_call_text=asked.get(slot.call_id or "", ""),
+                        tool_call_text=call_texts.get(slot.call_id or "", ""),
                         example=examples.get(turn.index, -1),
                     )
                 )
     age = 0
-    for block in reversed(out):
+    for block in reversed(blocks):
         block.age = age
-        age += block.priority < PINNED
-    return out
+        age += block.priority < Priority.PINNED
+    return blocks
 
 
-def _priority(slot: TextSlot, turn: Turn, ends: set[int], opened: set[int]) -> tuple[int, str]:
+def _priority(slot: TextSlot, turn: Turn, ends: set[int], open_round: set[int]) -> tuple[Priority, str]:
     if not slot.editable:
-        return PINNED, "signed or not editable"
+        return Priority.PINNED, "signed or not editable"
     if slot.kind == "system":
-        return PINNED, "system prompt"
-    if turn.index in opened:
-        return PINNED, "open tool round"
+        return Priority.PINNED, "system prompt"
+    if turn.index in open_round:
+        return Priority.PINNED, "open tool round"
     if turn.role == "user" and slot.kind in ("user", "image") and turn.index in ends:
-        return PINNED, "first or last user message"
+        return Priority.PINNED, "first or last user message"
     if slot.kind in ("tool_result", "document", "image", "example"):
-        return MATERIAL, ""
+        return Priority.TOOL_OUTPUT, ""
     if slot.kind in ("assistant", "thinking"):
-        return SPEECH, ""
-    return HISTORY, ""
+        return Priority.ASSISTANT, ""
+    return Priority.HISTORY, ""
+
+
+def _split_slot(
+    slot: TextSlot,
+    priority: Priority,
+    reason: str,
+    find_pasted: SpanFinder,
+    find_constraints: SlotSpanFinder | None,
+    find_examples: SlotSpanFinder | None,
+) -> list[_Span]:
+    """Splits what users and system prompts hold into instructions, constraints, pasted material and examples."""
+    spans: list[_Span] = [(0, len(slot.text), slot.kind, priority, reason)]
+    if not slot.editable or slot.kind not in ("system", "user"):
+        return spans
+    if slot.kind == "user":
+        spans = _with_pasted(slot, priority, reason, find_pasted)
+        if find_constraints is not None and priority < Priority.PINNED:
+            spans = _with_constraints(slot, spans, find_constraints)
+    return _with_examples(slot, spans, find_examples)
 
 
 def _with_constraints(slot: TextSlot, spans: list[_Span], find: SlotSpanFinder) -> list[_Span]:
-    """The stretches of a user's own words that constrain the agent become spans that stay."""
+    """Pins the spans of a user's own words that constrain the agent."""
     out: list[_Span] = []
-    for start, end, kind, level, reason in spans:
+    for start, end, kind, priority, reason in spans:
         found = find(slot.message, slot.text[start:end]) if kind == slot.kind else []
         at = start
         for first, last in found:
             if start + first > at:
-                out.append((at, start + first, kind, level, reason))
-            out.append((start + first, start + last, kind, PINNED, "a constraint of the user's"))
+                out.append((at, start + first, kind, priority, reason))
+            out.append((start + first, start + last, kind, Priority.PINNED, "a constraint of the user's"))
             at = start + last
         if at < end or not found:
-            out.append((at, end, kind, level, reason))
+            out.append((at, end, kind, priority, reason))
     return out
 
 
 def _with_examples(slot: TextSlot, spans: list[_Span], find: SlotSpanFinder | None) -> list[_Span]:
-    """Lists of examples in what is the prompt's own text become blocks of their own; material stays material."""
+    """Splits lists of examples off the prompt's own text; pasted material stays as it is."""
     out: list[_Span] = []
     found = find(slot.message, slot.text) if find is not None else []
-    for start, end, kind, level, reason in spans:
+    for start, end, kind, priority, reason in spans:
         at = start
         for first, last in found if kind == slot.kind else ():
             if start <= first and last <= end:
                 if first > at:
-                    out.append((at, first, kind, level, reason))
-                out.append((first, last, "example", MATERIAL, ""))
+                    out.append((at, first, kind, priority, reason))
+                out.append((first, last, "example", Priority.TOOL_OUTPUT, ""))
                 at = last
         if at < end or at == start:
-            out.append((at, end, kind, level, reason))
+            out.append((at, end, kind, priority, reason))
     return out
 
 
-def _with_material(slot: TextSlot, level: int, reason: str, find_material: SpanFinder) -> list[_Span]:
-    """The slot's text cut into instruction and pasted material."""
+def _with_pasted(slot: TextSlot, priority: Priority, reason: str, find_pasted: SpanFinder) -> list[_Span]:
+    """Splits the slot's text into instructions and pasted material."""
     out: list[_Span] = []
     at = 0
-    for start, end in find_material(slot.text):
+    for start, end in find_pasted(slot.text):
         if start > at:
-            out.append((at, start, slot.kind, level, reason))
-        out.append((start, end, "document", MATERIAL, ""))
+            out.append((at, start, slot.kind, priority, reason))
+        out.append((start, end, "document", Priority.TOOL_OUTPUT, ""))
         at = end
     if at < len(slot.text) or not out:
-        out.append((at, len(slot.text), slot.kind, level, reason))
+        out.append((at, len(slot.text), slot.kind, priority, reason))
     return out

@@ -1,8 +1,8 @@
-"""The one internal form of what an agent is about to send. Holds data; parses, scores and renders nothing.
+"""The data model: what an agent is about to send, in one form for all message formats.
 
-A `Context` keeps the caller's own message objects untouched and, beside them, one `ModelTurn` per message. A turn
-lists its `TextSlot`s: the texts (and images) that can be counted and, some of them, edited. Whoever renders takes a
-mapping from `(message, path)` to new text. What is not a slot, the caller's unknown keys included, never changes.
+A `Context` holds the caller's own message objects untouched and, beside them, one `Turn` per message. A turn lists its
+`TextSlot`s: the texts and images that can be counted and, some of them, edited. A message format renders the context
+again from a mapping of `(message, path)` to new text. What is not a slot, such as unknown keys, never changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Size of an image in pixels (0 where unknown) and the provider's detail setting."""
+    """An image, as far as its tokens depend on it.
+
+    Attributes:
+        width: Width in pixels; 0 if unknown.
+        height: Height in pixels; 0 if unknown.
+        detail: The provider's detail setting.
+    """
 
     width: int = 0
     height: int = 0
@@ -27,10 +33,17 @@ class Image:
 
 @dataclass(slots=True)
 class TextSlot:
-    """One text (or image) inside a message.
+    """One text or image inside a message.
 
-    `path` is private to the dialect and unique within the message. `editable` text may be replaced; a slot that is
-    not (a signed thinking block, a refusal) is counted and otherwise left alone.
+    Attributes:
+        message: Index of the message.
+        path: Where the text is inside the message: keys and indices, unique within the message.
+        kind: The kind of content.
+        text: The text; "" for an image.
+        editable: Whether the text may be replaced. A signed thinking block or a refusal is counted only.
+        name: For tool calls and results, the tool's name.
+        call_id: For tool calls and results, the id of the call.
+        image: The image, if the slot is one.
     """
 
     message: int
@@ -38,17 +51,23 @@ class TextSlot:
     kind: Kind
     text: str = ""
     editable: bool = True
-    name: str | None = None  # the tool's name for tool calls and results
+    name: str | None = None
     call_id: str | None = None
     image: Image | None = None
 
 
 @dataclass(slots=True)
 class Turn:
-    """What one message is, whatever dialect it was written in.
+    """One message, in a form that is the same for all message formats.
 
-    `calls` are the ids of the tool calls made here, `answers` the ids of the calls answered here. `extras` are texts
-    that the provider bills and we never edit (participant names, tool-call names)."""
+    Attributes:
+        index: Index of the message.
+        role: Who speaks.
+        slots: The texts and images of the message, in order.
+        call_ids: Ids of the tool calls made in the message.
+        result_call_ids: Ids of the calls whose results the message holds.
+        extras: Texts that the provider bills and that are never edited: participants' and tools' names.
+    """
 
     index: int
     role: Role
@@ -60,12 +79,16 @@ class Turn:
 
 @dataclass(slots=True)
 class Context:
-    """Parsed messages. `messages` are the caller's own objects and are never written to.
+    """Parsed messages.
 
-    `dialect` is the dialect's name; `tools` the tool schemas as given (any dialect), used for counting and scoring.
+    Attributes:
+        messages: The caller's own objects, which are never written to.
+        turns: One turn per message.
+        format_name: The name of the message format they were read with.
+        tools: The tool schemas as given, in any provider's form; they are counted and scored.
     """
 
     messages: Sequence[Any]
     turns: list[Turn]
-    dialect: str
+    format_name: str
     tools: Sequence[Any] | None = None

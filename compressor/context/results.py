@@ -1,4 +1,4 @@
-"""What a call gives back: the compressed context and an account of what happened to it. Computes nothing."""
+"""What a compression returns: the compressed context, and a report of what happened to each block."""
 
 from __future__ import annotations
 
@@ -14,8 +14,17 @@ Action = Literal["pinned", "kept", "folded", "excerpt", "dropped"]
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """One stretch that is not in the output. `span` are character offsets into the block's original text, `score` is
-    the scorer's (0 = worthless here), `ref` expands to the block's whole original text."""
+    """One span that is not in the output.
+
+    Attributes:
+        block: Number of the block that the span is a part of.
+        message: Index of the message.
+        kind: The kind of content.
+        span: Start and end offset in characters in the block's original text.
+        reason: Why it was dropped.
+        score: The scorer's score; 0 means that it is worthless for this query.
+        ref: Expands to the block's whole original text.
+    """
 
     block: int
     message: int
@@ -28,7 +37,22 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class BlockReport:
-    """What became of one block. `before` and `after` are its texts, the token counts are the target model's."""
+    """What became of one block.
+
+    Attributes:
+        block: Number of the block.
+        message: Index of the message.
+        kind: The kind of content.
+        name: For tool calls and results, the tool's name.
+        action: What was done: "folded" means shortened without loss, "excerpt" that parts were dropped.
+        before: The text before.
+        after: The text after.
+        tokens_before: Tokens of the text before, in the target model's tokens.
+        tokens_after: Tokens of the text after.
+        reason: Why that was done.
+        layout: The kind of layout that the segmenter found ("json", "log", ...); "" if the text was not segmented.
+        ref: Expands to the whole original text; None if nothing is missing.
+    """
 
     block: int
     message: int
@@ -40,14 +64,19 @@ class BlockReport:
     tokens_before: int
     tokens_after: int
     reason: str
-    layout: str = ""  # the kind of layout the segmenter found ("json", "log", ...), "" where none was needed
+    layout: str = ""
     ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CacheDependencies:
-    """What a result stands on, for who would keep it. `needs`: keys of the store that have to be there, its originals
-    among them; `unless`: one that must not; `passing`: a fallback had a part in it that the next call may not need."""
+    """What must hold for a cached result to stay valid.
+
+    Attributes:
+        requires: Keys that must exist in the store, among them those of the originals.
+        conflicts_with: A key that must not exist in the store; "" for none.
+        transient: A fallback took part that the next call may not need, so the result is not cached.
+    """
 
     requires: tuple[str, ...] = ()
     conflicts_with: str = ""
@@ -56,37 +85,47 @@ class CacheDependencies:
 
 @dataclass
 class BaseResult:
-    """Shared by all results: the balance and the explanation."""
+    """What all results have in common.
+
+    Attributes:
+        tokens_before: Tokens of the input, in the target model's tokens.
+        tokens_after: Tokens of the output.
+        budget: The budget in tokens.
+        warnings: Every fallback that was taken.
+        is_estimate: Token counts come from a calibrated estimate, not from the model's own tokenizer.
+        tokenizer: The name of the tokenizer that counted.
+        cached: Where results are cached: whether this one was stored ("hit"), was computed by a concurrent identical
+            call, or by this call ("miss"). "" where results are not cached.
+    """
 
     tokens_before: int
     tokens_after: int
     budget: int
     warnings: list[str] = field(default_factory=list)
-    is_estimate: bool = False  # token counts come from a calibrated estimate, not from the model's own tokenizer
+    is_estimate: bool = False
     tokenizer: str = ""
-    #: Where the compressor caches: whether this result was there, was being worked out by another, or was worked out.
-    cached: Literal["", "hit", "waited", "miss"] = ""
+    cached: Literal["", "hit", "coalesced", "miss"] = ""
     _cache_dependencies: CacheDependencies = field(default=CacheDependencies(), repr=False)
     _dropped: Callable[[], list[Dropped]] = field(default=list, repr=False)
     _blocks: Callable[[], list[BlockReport]] = field(default=list, repr=False)
 
     @property
     def ratio(self) -> float:
-        """How many times smaller: tokens_before / tokens_after (1.0 for an empty context)."""
+        """Returns how many times smaller the output is: tokens_before / tokens_after; 1.0 for an empty context."""
         return self.tokens_before / self.tokens_after if self.tokens_after else 1.0
 
     @cached_property
     def dropped(self) -> list[Dropped]:
-        """What went, in order of the context. Worked out on first use."""
+        """Returns the dropped spans in order of the context; computed on first use."""
         return self._dropped()
 
     @cached_property
     def blocks(self) -> list[BlockReport]:
-        """Every block and what became of it, in order of the context. Worked out on first use."""
+        """Returns a report of every block in order of the context; computed on first use."""
         return self._blocks()
 
     def report(self) -> str:
-        """A few lines of plain text: the balance, then what happened to each changed block."""
+        """Returns a few lines of plain text: the totals, then what happened to each changed block."""
         about = " (estimate)" if self.is_estimate else ""
         lines = [
             f"{self.tokens_before:,} -> {self.tokens_after:,} tokens{about}, {self.ratio:.2f}x, budget {self.budget:,}"
@@ -106,21 +145,34 @@ class BaseResult:
 
 @dataclass
 class Result(BaseResult):
-    """A compressed context, in the caller's dialect and shape."""
+    """A compressed context.
+
+    Attributes:
+        messages: The messages to send, in the format and shape of the input.
+    """
 
     messages: Any = None
 
 
 @dataclass
 class TextResult(BaseResult):
-    """A compressed text."""
+    """A compressed text.
+
+    Attributes:
+        text: The text to send.
+    """
 
     text: str = ""
 
 
 @dataclass
 class DocumentsResult(BaseResult):
-    """Compressed documents: one text to send, and the documents still in it with their remaining text."""
+    """Compressed documents.
+
+    Attributes:
+        text: One text to send.
+        documents: The documents that are still in it, with their remaining text.
+    """
 
     text: str = ""
     documents: list[dict[str, Any]] = field(default_factory=list)

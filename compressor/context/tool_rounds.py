@@ -1,4 +1,4 @@
-"""Which turns can only go together: where a history may be cut. Knows turns; cuts nothing."""
+"""Groups turns that must stay together, which tells where a history may be cut."""
 
 from __future__ import annotations
 
@@ -8,8 +8,17 @@ from compressor.context.model import Turn
 
 
 def group_tool_rounds(turns: Sequence[Turn]) -> list[list[int]]:
-    """Turns in groups that can only go together: what an agent said and called in one step (some dialects write its
-    thinking, words and calls as separate items) and the results; any other turn alone. Indices, in order."""
+    """Groups turns that must stay or go together.
+
+    A group is what an agent said and called in one step, with the results of the calls. Some message formats write the
+    thinking, words and calls of one step as separate items. Any other turn is a group of its own.
+
+    Args:
+        turns: The turns of a context.
+
+    Returns:
+        Groups of turn indices, in order.
+    """
     groups: list[list[int]] = []
     callers: dict[str, list[int]] = {}
     previous = ""
@@ -28,19 +37,26 @@ def group_tool_rounds(turns: Sequence[Turn]) -> list[list[int]]:
 
 
 def open_tool_round(turns: Sequence[Turn]) -> set[int]:
-    """Indices of the assistant turns of the round that has no assistant or user word after its results yet."""
-    out: set[int] = set()
+    """Finds the tool round that neither the assistant nor the user has spoken after yet.
+
+    Args:
+        turns: The turns of a context.
+
+    Returns:
+        The indices of its assistant turns; empty if no round is open.
+    """
+    indices: set[int] = set()
     for turn in reversed(turns):
         if turn.role == "assistant":
-            if not turn.call_ids and out:
-                # Some dialects write thinking, words and calls of one step as separate items.
-                out.add(turn.index)
+            if not turn.call_ids and indices:
+                # Some message formats write thinking, words and calls of one step as separate items.
+                indices.add(turn.index)
                 continue
             if not turn.call_ids:
                 break
-            out.add(turn.index)
-        elif turn.role == "tool" and not out:
+            indices.add(turn.index)
+        elif turn.role == "tool" and not indices:
             continue
         else:
             break
-    return out
+    return indices

@@ -1,7 +1,4 @@
-"""One block on its way through the pipeline: what it may become and what it becomes.
-
-Renders single blocks from masks. Knows no budget and does not choose what to keep.
-"""
+"""Edits one block: encodes it losslessly, or renders an excerpt of the units and words that are kept."""
 
 from __future__ import annotations
 
@@ -15,32 +12,48 @@ from compressor.context.blocks import Block
 from compressor.context.refs import ELLIPSIS, REF_DIGITS, compute_ref, format_json_placeholder, format_placeholder
 from compressor.context.results import Action
 from compressor.pipeline.word_pruner import RemovableWords
-from compressor.text.lossless import encode_losslessly as fold_text
+from compressor.text.lossless import encode_losslessly
 from compressor.text.lossless.json_tables import encode_parsed
 from compressor.text.segmenters.base import Mask, SegmentedText
 from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import TokenCounter
 
+LOW_SCORE = "scored lower than what was kept"
 _ANY_REF = "0" * REF_DIGITS
 
 
 @dataclass(eq=False)
 class BlockEdit:
-    """A block that may be touched. `after` and `action` are its present state."""
+    """The present state of a block that may be changed.
+
+    Attributes:
+        block: The block.
+        counter: Counts tokens as the target model does.
+        layout: The units of the block's text.
+        original: What the ref returns: the block's text, or an image part as JSON.
+        has_placeholder: Whether the block gets a placeholder of its own where something was cut.
+        text: The text of the block in its present state.
+        action: What was done to the block.
+        reason: Why, in a few words.
+        keep: Which units are kept, or None before the first `apply_mask`.
+        removable_words: Words that may be left out of kept units.
+        shortened_units: The units from which removable words were left out.
+        removed_words: The words that were left out.
+    """
 
     block: Block
     counter: TokenCounter
     layout: SegmentedText
-    original: str  # what the ref gives back; the block's text, or an image part as JSON
-    has_placeholder: bool = True  # whether a mark of its own stands where something was cut
+    original: str
+    has_placeholder: bool = True
     text: str = ""
     action: Action = "kept"
     reason: str = ""
     keep: Mask | None = None
-    removable_words: RemovableWords | None = None  # words that may be left out of kept units,
-    shortened_units: Mask | None = None  # in which units they are,
-    removed_words: RemovableWords | None = None  # and which they are, if there are any
+    removable_words: RemovableWords | None = None
+    shortened_units: Mask | None = None
+    removed_words: RemovableWords | None = None
     _rendered: dict[bytes, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -48,51 +61,57 @@ class BlockEdit:
 
     @property
     def is_lossy(self) -> bool:
-        """Whether something of the block is missing, and its original therefore has to be kept."""
+        """Returns whether something of the block is missing, so that its original must be stored."""
         return self.action in ("excerpt", "dropped")
 
     @property
     def is_json(self) -> bool:
+        """Returns whether the block is cut by JSON values."""
         return isinstance(self.layout, JsonLayout)
 
     @cached_property
     def ref(self) -> str:
+        """Returns the ref of the original."""
         return compute_ref(self.original)
 
     @property
     def placeholder_tokens(self) -> int:
-        """Tokens of what is left when nothing is kept. (All refs have as many digits, so any will do.)"""
+        """Returns the tokens of what is left if nothing is kept. All refs have as many digits, so any ref will do."""
         if not self.has_placeholder:
             return 0
         return self.counter.count(placeholder_for(self.block, _ANY_REF))
 
     @cached_property
     def lossless_candidates(self) -> str | None:
-        """The block's lossless form, if it has one that is shorter. Stands on its own: needs no other block."""
+        """Returns the shortest lossless form that needs no other block, or None if none is shorter than the text."""
         if self.block.kind in ("tool_call", "image", "example"):
             return None
         if isinstance(self.layout, JsonLayout):
             return encode_parsed(self.block.text, self.layout.parsed)
-        folded, names = fold_text(self.block.text)
-        return folded if names else None
+        encoded, codecs = encode_losslessly(self.block.text)
+        return encoded if codecs else None
 
-    def apply_lossless(self, folded: str | None) -> None:
-        """Takes a lossless form, or with None the original again."""
-        self.text = self.block.text if folded is None else folded
-        self.action, self.reason = ("kept", "") if folded is None else ("folded", "lossless")
+    def apply_lossless(self, encoded: str | None) -> None:
+        """Replaces the text by a lossless form, or by the original if `encoded` is None."""
+        self.text = self.block.text if encoded is None else encoded
+        self.action, self.reason = ("kept", "") if encoded is None else ("folded", "lossless")
 
-    def apply_mask(self, keep: Mask, short: Mask | None = None) -> None:
-        """Takes the state in which exactly the units in `keep` (and their ancestors) are there, those in `short`
-        without the words that may go."""
-        self.keep, self.shortened_units, self.removed_words = keep, short, None
+    def apply_mask(self, keep: Mask, shortened: Mask | None = None) -> None:
+        """Replaces the text by an excerpt.
+
+        Args:
+            keep: The units to keep, shape [units]. Their ancestors are kept, too.
+            shortened: The units to keep without their removable words, or None for none.
+        """
+        self.keep, self.shortened_units, self.removed_words = keep, shortened, None
         key = np.packbits(keep).tobytes()
         if (
             self.removable_words is not None
-            and short is not None
-            and len(gone := self.removable_words.for_units(keep & short))
+            and shortened is not None
+            and len(removed := self.removable_words.for_units(keep & shortened))
         ):
-            self.removed_words = gone
-            key += np.packbits(keep & short).tobytes()
+            self.removed_words = removed
+            key += np.packbits(keep & shortened).tobytes()
         text = self._rendered.get(key)
         if text is None:
             if len(self._rendered) > 8:
@@ -104,18 +123,18 @@ class BlockEdit:
         elif keep.all() and self.removed_words is None:
             self.action, self.reason = "folded", "lossless"
         elif not keep.any():
-            self.action, self.reason = "dropped", "worth less than what was kept"
+            self.action, self.reason = "dropped", LOW_SCORE
         else:
             self.action, self.reason = "excerpt", f"{int(keep.sum())} of {len(keep)} units kept"
             if self.removed_words is not None:
                 self.reason += f", {len(self.removed_words)} words of them left out"
 
     def source_spans(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Where the units [first, last) stand in the block's text, neighbours joined."""
+        """Returns the spans of the units [first, last) in the block's text, neighbours joined."""
         spans = self.layout.source_spans
         out: list[tuple[int, int]] = []
         for start, end in sorted(s for u in range(first, last) for s in spans[u]):
-            if out and start - out[-1][1] <= 3:  # a comma and white space
+            if out and start - out[-1][1] <= 3:  # A comma and white space do not separate neighbours.
                 out[-1] = (out[-1][0], max(end, out[-1][1]))
             else:
                 out.append((start, end))
@@ -137,17 +156,22 @@ class BlockEdit:
 
 
 def placeholder_for(block: Block, ref: str) -> str:
-    """What is left when nothing of the block is kept. A block that was cut before gets a ref of its own like any other:
-    the mark inside it may be anyone's, and behind the new ref it is still there."""
-    return _json_stub(ref) if block.kind == "tool_call" else format_placeholder(ref)
+    """Returns what is left if nothing of the block is kept.
+
+    An existing placeholder in the text may be forged, so the whole block, placeholder included, gets a new ref.
+    """
+    return _json_placeholder_object(ref) if block.kind == "tool_call" else format_placeholder(ref)
 
 
-def _json_stub(ref: str) -> str:
+def _json_placeholder_object(ref: str) -> str:
     return json.dumps({ELLIPSIS: format_json_placeholder(ref)}, ensure_ascii=False)
 
 
 def append_placeholder(text: str, end: str) -> str:
-    """An excerpt with its mark on a line of its own, or at the end of a single line; a last gap becomes the mark."""
+    """Returns an excerpt with its placeholder on a line of its own, or at the end of a single line.
+
+    An ellipsis at the end is replaced by the placeholder.
+    """
     body = text.rstrip()
     if body.endswith(ELLIPSIS):
         body = body[: -len(ELLIPSIS)].rstrip()
@@ -155,7 +179,7 @@ def append_placeholder(text: str, end: str) -> str:
 
 
 def append_json_placeholder(text: str, ref: str) -> str:
-    """A JSON excerpt with its mark as last member or item, so that it still parses."""
+    """Returns a JSON excerpt with its placeholder as the last member or item, so that it still parses."""
     close = text[-1]
     empty = text[-2] in "{["
     item = f'"…":"{format_json_placeholder(ref)}"' if close == "}" else f'"{format_json_placeholder(ref)}"'

@@ -1,29 +1,29 @@
-"""Says what became of every block: the lists a result shows. Reads finished drafts; changes nothing."""
+"""Reports what became of every block: the lists `dropped` and `blocks` of a result."""
 
 from __future__ import annotations
 
-from compressor.context.blocks import PINNED, Block
+from compressor.context.blocks import Block, Priority
 from compressor.context.refs import compute_ref
 from compressor.context.results import BlockReport, Dropped
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.budget_selector import BudgetSelector
 from compressor.pipeline.working_context import WorkingContext
 
-NO_ROOM = "the budget has no room for the message's mark"
-LITTLE = "words of little information"
+NO_SPACE_FOR_PLACEHOLDER = "the budget has no tokens for a placeholder of this message"
+LOW_INFORMATION_WORDS = "words of little information"
 
 
-def dropped_spans(draft: BlockEdit, selection: BudgetSelector | None) -> list[Dropped]:
-    """The stretches of one draft that are not in the output."""
-    block = draft.block
-    if selection is None or not draft.is_lossy:
+def dropped_spans(edit: BlockEdit, selector: BudgetSelector | None) -> list[Dropped]:
+    """Returns the stretches of one edited block that are not in the output."""
+    block = edit.block
+    if selector is None or not edit.is_lossy:
         return []
-    gone = [
-        (place, reason, score)
-        for first, last, reason, score in selection.explain(draft)
-        for place in draft.source_spans(first, last)
+    dropped = [
+        (span, reason, score)
+        for first, last, reason, score in selector.explain(edit)
+        for span in edit.source_spans(first, last)
     ]
-    gone += [(place, LITTLE, score) for place, score in selection.explain_words(draft)]
+    dropped += [(span, LOW_INFORMATION_WORDS, score) for span, score in selector.explain_words(edit)]
     return [
         Dropped(
             block.number,
@@ -32,63 +32,64 @@ def dropped_spans(draft: BlockEdit, selection: BudgetSelector | None) -> list[Dr
             (start + block.start, end + block.start),
             reason,
             score,
-            draft.ref,
+            edit.ref,
         )
-        for (start, end), reason, score in sorted(gone)
+        for (start, end), reason, score in sorted(dropped)
     ]
 
 
-def block_report(draft: BlockEdit) -> BlockReport:
-    """What became of one draft."""
-    block = draft.block
+def block_report(edit: BlockEdit) -> BlockReport:
+    """Returns the report of one edited block."""
+    block = edit.block
     return BlockReport(
         block=block.number,
         message=block.slot.message,
         kind=block.kind,
         name=block.slot.name,
-        action=draft.action,
+        action=edit.action,
         before=block.text,
-        after=draft.text,
+        after=edit.text,
         tokens_before=block.tokens,
-        tokens_after=block.tokens if draft.action == "kept" else draft.counter.count(draft.text),
-        reason=draft.reason,
-        layout=draft.layout.kind,
-        ref=draft.ref if draft.is_lossy else None,
+        tokens_after=block.tokens if edit.action == "kept" else edit.counter.count(edit.text),
+        reason=edit.reason,
+        layout=edit.layout.kind,
+        ref=edit.ref if edit.is_lossy else None,
     )
 
 
-def list_dropped(board: WorkingContext, selection: BudgetSelector | None) -> list[Dropped]:
-    """Every stretch that is not in the output, in order of the context."""
-    out = [gone for draft in board.drafts for gone in dropped_spans(draft, selection)]
-    for block in board.blocks:
-        if block.slot.message in board.removed and block.text:
+def list_dropped(working: WorkingContext, selector: BudgetSelector | None) -> list[Dropped]:
+    """Returns every stretch that is not in the output, in the order of the context."""
+    dropped = [span for edit in working.block_edits for span in dropped_spans(edit, selector)]
+    for block in working.blocks:
+        if block.slot.message in working.evicted and block.text:
             ref = compute_ref(block.text)
             span = (block.start, block.end)
-            out.append(Dropped(block.number, block.slot.message, block.kind, span, NO_ROOM, 0.0, ref))
-    return sorted(out, key=lambda d: (d.block, d.span))
+            reason = NO_SPACE_FOR_PLACEHOLDER
+            dropped.append(Dropped(block.number, block.slot.message, block.kind, span, reason, 0.0, ref))
+    return sorted(dropped, key=lambda d: (d.block, d.span))
 
 
-def list_blocks(board: WorkingContext) -> list[BlockReport]:
-    """Every block and what became of it, in order of the context."""
-    drafts = {d.block.number: d for d in board.drafts}
-    return [block_report(drafts[b.number]) if b.number in drafts else _untouched(board, b) for b in board.blocks]
+def list_blocks(working: WorkingContext) -> list[BlockReport]:
+    """Returns a report of every block, in the order of the context."""
+    edits = {edit.block.number: edit for edit in working.block_edits}
+    return [block_report(edits[b.number]) if b.number in edits else _untouched(working, b) for b in working.blocks]
 
 
-def _untouched(board: WorkingContext, block: Block) -> BlockReport:
-    """The report of a block that no draft was made of, or whose message was left out whole."""
+def _untouched(working: WorkingContext, block: Block) -> BlockReport:
+    """Returns the report of a block that was not edited, or whose message was left out whole."""
     image = block.slot.image
-    before = board.counter.count(block.text) if image is None else board.counter.count_image(image)
-    gone = block.slot.message in board.removed
+    before = working.counter.count(block.text) if image is None else working.counter.count_image(image)
+    evicted = block.slot.message in working.evicted
     return BlockReport(
         block=block.number,
         message=block.slot.message,
         kind=block.kind,
         name=block.slot.name,
-        action="dropped" if gone else "pinned" if block.priority == PINNED else "kept",
+        action="dropped" if evicted else "pinned" if block.priority == Priority.PINNED else "kept",
         before=block.text,
-        after="" if gone else block.text,
+        after="" if evicted else block.text,
         tokens_before=before,
-        tokens_after=0 if gone else before,
-        reason=NO_ROOM if gone else block.reason,
-        ref=compute_ref(block.text) if gone else None,
+        tokens_after=0 if evicted else before,
+        reason=NO_SPACE_FOR_PLACEHOLDER if evicted else block.reason,
+        ref=compute_ref(block.text) if evicted else None,
     )

@@ -1,6 +1,6 @@
-"""Spends the budget: folds what can be folded, then keeps the units that are worth their tokens.
+"""Spends a token budget on blocks: encodes them losslessly if that is enough, else keeps the best units.
 
-Works on blocks and an exact measure of the whole; knows no dialect, message object or store.
+The estimated cost of a unit only decides what to try. What fits is decided by an exact count of the whole.
 """
 
 from __future__ import annotations
@@ -12,144 +12,207 @@ import numpy.typing as npt
 
 from compressor.context.blocks import Block
 from compressor.errors import CompressorError
-from compressor.pipeline.block_edit import BlockEdit
+from compressor.pipeline.block_edit import LOW_SCORE, BlockEdit
 from compressor.pipeline.ranking import Ranking, rank
 from compressor.pipeline.reasoning_weights import reweight_reasoning
 from compressor.pipeline.word_pruner import WordPruner, merge_word_units
 from compressor.scoring.base import Query, Scorer, Scores, SourceBlock, UnitBatch
-from compressor.text.lossless import encode_losslessly as fold_text
+from compressor.text.lossless import encode_losslessly
 from compressor.text.lossless.back_references import BackReferenceCodec
 from compressor.text.segmenters.base import Mask
 
-LOSSLESS_ATTEMPT_RATIO = (
-    2.5  # shrinking of the data beyond which folding alone is not tried: few real contexts fold that far
-)
-DENSITY = 1.5  # tokens that folds save may stand denser than the text's average by at most this
-FIT_ROUNDS = 4
-TRUSTED_UNIT_TOKENS = 0.9  # share of the budget up to which the estimated cost of all marks is trusted
-REPEATED = 0.34  # novelty below which a dropped unit counts as said elsewhere
-FILL_REACH = 200  # units looked at to spend what is left
-TIGHT = 200  # tokens for everything that can be chosen, up to which single units are tried for real, and
-TRIALS = 12  # how many of them
-GAP_COST = 2.0  # tokens of the mark between stretches that are not neighbours
-DATA = ("tool_result", "document")  # blocks whose words may go; never what a user or an agent says
-SLACK = 0.02  # share of the budget that may stay unspent rather than rendering once more
+#: If tool results and documents must shrink by more than this factor, lossless encoding alone is not tried: few real
+#: contexts shrink that far, and encoding takes time.
+MAX_LOSSLESS_RATIO = 2.5
 
-Measure = Callable[[], int]
+#: Encoding is skipped if the characters it saves cannot save enough tokens. The saved characters may hold this many
+#: times the tokens of the text's average character.
+LOSSLESS_TOKEN_DENSITY = 1.5
+
+#: Rounds in which the number of kept units is corrected by an exact count. The correction converges in two or three.
+MAX_SOLVE_ROUNDS = 4
+
+#: If the placeholders alone are estimated at more than this fraction of the budget, they are counted exactly first,
+#: because the estimate is too coarse to tell whether they fit.
+TRUSTED_ESTIMATE_FRACTION = 0.9
+
+#: A dropped unit with less novelty than this is reported as redundant: most of it stands in units of a better rank.
+REDUNDANT_NOVELTY = 0.34
+REDUNDANT = "repeats what better units say"
+
+#: The number of later units that are looked at to spend what the best ones left: farther down little is worth having.
+MAX_FILL_CANDIDATES = 200
+
+#: With this many tokens or fewer to spend, estimates of single units are too coarse, so units are tried one by one.
+SMALL_BUDGET_TOKENS = 200
+
+#: The number of units tried one by one. Each costs an exact count of the whole.
+MAX_EXACT_TRIALS = 12
+
+#: Tokens of the ellipsis between kept stretches that are not neighbours.
+GAP_TOKENS = 2.0
+
+#: The fraction of the budget that may stay unused rather than rendering once more to spend it.
+ACCEPTED_UNUSED_FRACTION = 0.02
+
+#: The kinds of blocks in which words may be left out of sentences: never what a user or an agent says.
+WORD_PRUNED_KINDS = ("tool_result", "document")
+
+CountTokens = Callable[[], int]
 
 
 def compress_losslessly(
-    drafts: Sequence[BlockEdit], measure: Measure, budget: int, outputs: Sequence[Block] = ()
+    block_edits: Sequence[BlockEdit], count_tokens: CountTokens, budget: int, tool_results: Sequence[Block] = ()
 ) -> bool:
-    """Folds as many blocks as the budget demands, those that save most first. True if the whole then fits; else
-    nothing is folded: what repeats an earlier block is then left to the selection, which knows what to keep of it.
+    """Encodes as many blocks losslessly as the budget demands, those that save most first.
 
-    `outputs` are all tool results of the context in order, those without a draft included: a reader counts them.
+    If that is not enough, nothing is encoded: a block that repeats an earlier one is then left to the selection, which
+    knows what is kept of the earlier one.
+
+    Args:
+        block_edits: The blocks that may be changed.
+        count_tokens: Returns the exact tokens of the whole in its present state.
+        budget: The maximum tokens of the whole.
+        tool_results: All tool results of the context in order, because a back reference counts all of them.
+
+    Returns:
+        Whether the whole now fits.
     """
-    excess = measure() - budget
-    data = sum(d.block.tokens for d in drafts if d.block.kind in ("tool_result", "document"))
-    if excess > data * (1 - 1 / LOSSLESS_ATTEMPT_RATIO):
+    excess = count_tokens() - budget
+    data = sum(edit.block.tokens for edit in block_edits if edit.block.kind in ("tool_result", "document"))
+    if excess > data * (1 - 1 / MAX_LOSSLESS_RATIO):
         return False
-    folds = _folds(drafts, outputs)
-    promised = sum(d.block.tokens * (1 - len(text) / len(d.block.text)) for d, text in folds)
-    if promised * DENSITY < excess:
+    encoded = _encode(block_edits, tool_results)
+    promised = sum(edit.block.tokens * (1 - len(text) / len(edit.block.text)) for edit, text in encoded)
+    if promised * LOSSLESS_TOKEN_DENSITY < excess:
         return False
-    saved = {id(d): d.block.tokens - d.counter.count(text) for d, text in folds}
-    for draft, text in sorted(folds, key=lambda f: (-saved[id(f[0])], f[0].block.number)):
-        if measure() <= budget:
+    saved = {id(edit): edit.block.tokens - edit.counter.count(text) for edit, text in encoded}
+    for edit, text in sorted(encoded, key=lambda pair: (-saved[id(pair[0])], pair[0].block.number)):
+        if count_tokens() <= budget:
             return True
-        if saved[id(draft)] > 0:
-            draft.apply_lossless(text)
-    if measure() <= budget:
+        if saved[id(edit)] > 0:
+            edit.apply_lossless(text)
+    if count_tokens() <= budget:
         return True
-    for draft, _ in folds:
-        draft.apply_lossless(None)
+    for edit, _ in encoded:
+        edit.apply_lossless(None)
     return False
 
 
-def _folds(drafts: Sequence[BlockEdit], outputs: Sequence[Block]) -> list[tuple[BlockEdit, str]]:
-    """The shortest lossless form of each draft that has one: its own, or one that points to earlier tool results."""
-    best = {d.block.number: d.lossless_candidates for d in drafts}
-    repeats = BackReferenceCodec()
-    for ordinal, block in enumerate(outputs, 1):
-        if block.number in best and (again := repeats.encode(block.text)) is not None:
-            joined = fold_text(again.text)[0]
+def _encode(block_edits: Sequence[BlockEdit], tool_results: Sequence[Block]) -> list[tuple[BlockEdit, str]]:
+    """Returns the shortest lossless form of each block that has one: its own, or one with back references."""
+    best = {edit.block.number: edit.lossless_candidates for edit in block_edits}
+    codec = BackReferenceCodec()
+    for ordinal, block in enumerate(tool_results, 1):
+        if block.number in best and (encoded := codec.encode(block.text)) is not None:
+            with_references = encode_losslessly(encoded.text)[0]
             own = best[block.number]
-            best[block.number] = joined if own is None or len(joined) < len(own) else own
-        repeats.add(ordinal, block.text)
-    return [(d, text) for d in drafts if (text := best[d.block.number]) is not None]
+            best[block.number] = with_references if own is None or len(with_references) < len(own) else own
+        codec.add(ordinal, block.text)
+    return [(edit, text) for edit in block_edits if (text := best[edit.block.number]) is not None]
 
 
 class BudgetSelector:
-    """The pool's units in order of worth, and how much of that order the budget buys.
+    """Orders the units of all blocks by their value, and keeps as much of that order as the budget buys.
 
-    `excess` is by how many tokens the whole is over its budget as it stands: some scorers want to know the room.
-    `words` chooses words that may be left out of kept sentences, None leaves all of them in."""
+    Attributes:
+        block_edits: The blocks that are selected from.
+        units: Their units.
+        scores: The score of each unit, shape [units].
+        ranking: The order of the units, best first, and their novelty.
+        word_pruner: Chooses words that may be left out of kept sentences, or None to leave sentences whole.
+    """
 
     def __init__(
-        self, drafts: Sequence[BlockEdit], scorer: Scorer, query: Query, excess: int, words: WordPruner | None = None
+        self,
+        block_edits: Sequence[BlockEdit],
+        scorer: Scorer,
+        query: Query,
+        excess: int,
+        word_pruner: WordPruner | None = None,
     ) -> None:
-        self.drafts = drafts
+        """Scores and ranks the units.
+
+        Args:
+            block_edits: The blocks to select from.
+            scorer: Scores the units.
+            query: What the reader is looking for.
+            excess: The tokens by which the whole exceeds its budget; some scorers use what is left.
+            word_pruner: Chooses words that may be left out, or None.
+
+        Raises:
+            CompressorError: The scorer did not return one finite score per unit.
+        """
+        self.block_edits = block_edits
         sources = [
-            SourceBlock(d.block.kind, d.layout, unit_costs(d), d.block.tool_call_text, d.block.age) for d in drafts
+            SourceBlock(e.block.kind, e.layout, unit_costs(e), e.block.tool_call_text, e.block.age) for e in block_edits
         ]
-        self.units = UnitBatch(sources, available_tokens=max(1.0, sum(d.block.tokens for d in drafts) - excess))
-        scores = reweight_reasoning(_checked(scorer, query, self.units), self.units, query)
+        available = max(1.0, sum(edit.block.tokens for edit in block_edits) - excess)
+        self.units = UnitBatch(sources, available_tokens=available)
+        scores = reweight_reasoning(_checked_scores(scorer, query, self.units), self.units, query)
         self.scores: Scores = np.where(self.units.index.lengths > 0, scores, 0)
         self.ranking: Ranking = rank(self.scores, self.units)
-        # What is chosen from: the units, and as numbers from len(units) on the words that may go from `_short`.
+        # The items to choose from are the units and, numbered from len(units) on, the removable words of the units
+        # in `_pruned_units`.
         self._order, self._costs, self._parents = self.ranking.order, self.units.costs, self.units.parents
-        self._short = np.zeros(0, np.int32)
-        self.words = words
-        if words is not None:
-            self._split_removable_words(words, query)
+        self._pruned_units = np.zeros(0, np.int32)
+        self.word_pruner = word_pruner
+        if word_pruner is not None:
+            self._split_removable_words(word_pruner, query)
         self._linked_units = self._link_example_messages()
         self._cumulative = np.cumsum(self._costs[self._order], dtype=np.float64)
 
     def _link_example_messages(self) -> list[tuple[int, int]]:
-        """The blocks of one example that is several messages: its first carries the cost of all, the others follow it
-        (first unit, other unit)."""
+        """Returns pairs of (first unit, other unit) of examples that are several messages.
+
+        The first carries the cost of all, and the others follow it.
+        """
         firsts: dict[int, int] = {}
-        out: list[tuple[int, int]] = []
-        for draft, start in zip(self.drafts, self.units.starts.tolist(), strict=False):
-            if draft.block.example >= 0 and (first := firsts.setdefault(draft.block.example, start)) != start:
-                if not out:
+        links: list[tuple[int, int]] = []
+        for edit, start in zip(self.block_edits, self.units.starts.tolist(), strict=False):
+            if edit.block.example >= 0 and (first := firsts.setdefault(edit.block.example, start)) != start:
+                if not links:
                     self._costs = self._costs.copy()
                 self._costs[first] += self._costs[start]
                 self._costs[start] = 0.25
-                out.append((first, start))
-        return out
+                links.append((first, start))
+        return links
 
-    def _split_removable_words(self, words: WordPruner, query: Query) -> None:
-        """Makes two of each unit from which words can go: what is left of it, and those words."""
-        which = [i for i, d in enumerate(self.drafts) if d.block.kind == d.block.slot.kind and d.block.kind in DATA]
+    def _split_removable_words(self, word_pruner: WordPruner, query: Query) -> None:
+        """Splits each unit that has removable words into two items: the words, and the rest."""
+        sources = [
+            i
+            for i, edit in enumerate(self.block_edits)
+            if edit.block.kind == edit.block.slot.kind and edit.block.kind in WORD_PRUNED_KINDS
+        ]
         saved = np.zeros(len(self.units), np.float32)
-        for i, found in words.cuts(self.units, which, query).items():
-            draft, start = self.drafts[i], int(self.units.starts[i])
-            draft.removable_words = found
-            size = len(draft.layout.spans)
-            offsets = draft.counter.offsets(draft.layout.text)
-            saved[start : start + size] = found.saved(offsets, size) * draft.counter.scale
-        self._short = np.flatnonzero(saved).astype(np.int32)
-        self._order = merge_word_units(self.ranking.order, self.ranking.priority(self.scores), self._short, words.worth)
-        self._costs = np.concatenate([np.maximum(self._costs - saved, 0.25), saved[self._short]])
-        self._parents = np.concatenate([self._parents, self._short])
+        for i, words in word_pruner.removable_words(self.units, sources, query).items():
+            edit, start = self.block_edits[i], int(self.units.starts[i])
+            edit.removable_words = words
+            size = len(edit.layout.spans)
+            offsets = edit.counter.offsets(edit.layout.text)
+            saved[start : start + size] = words.saved_tokens(offsets, size) * edit.counter.scale
+        self._pruned_units = np.flatnonzero(saved).astype(np.int32)
+        priority = self.ranking.priority(self.scores)
+        self._order = merge_word_units(self.ranking.order, priority, self._pruned_units, word_pruner.word_value)
+        self._costs = np.concatenate([np.maximum(self._costs - saved, 0.25), saved[self._pruned_units]])
+        self._parents = np.concatenate([self._parents, self._pruned_units])
 
     def apply(self, chosen: npt.NDArray[np.int32]) -> None:
-        """Keeps exactly these units, and what glues neighbours among them."""
+        """Keeps exactly these items, and the wordless units between neighbours among them."""
         n = len(self.units)
-        taken = np.zeros(n + len(self._short), np.bool_)
+        taken = np.zeros(n + len(self._pruned_units), np.bool_)
         taken[chosen] = True
         for first, other in self._linked_units:
             taken[other] = taken[first]
-        keep, short = taken[:n] | self._join_gaps(taken[:n]), np.zeros(n, np.bool_)
-        short[self._short] = ~taken[n:]
+        keep, shortened = taken[:n] | self._join_gaps(taken[:n]), np.zeros(n, np.bool_)
+        shortened[self._pruned_units] = ~taken[n:]
         starts = self.units.starts.tolist()
-        for draft, start, end in zip(self.drafts, starts, starts[1:], strict=False):
-            draft.apply_mask(keep[start:end], short[start:end])
+        for edit, start, end in zip(self.block_edits, starts, starts[1:], strict=False):
+            edit.apply_mask(keep[start:end], shortened[start:end])
 
     def _join_gaps(self, keep: Mask) -> Mask:
-        """Units without a word (blank lines, rules, lone brackets) between two kept ones of one source."""
+        """Returns the units without a word (blank lines, rules, lone brackets) between two kept ones of one source."""
         empty: Mask = self.units.index.lengths == 0
         if not empty.any():
             return empty
@@ -163,115 +226,129 @@ class BudgetSelector:
         joined: Mask = inside & keep[before] & keep[after] & (source[before] == source) & (source[after] == source)
         return joined
 
-    def solve(self, measure: Measure, budget: int) -> bool:
-        """Takes as many units as the budget buys. False (and nothing but marks kept) if not even the marks fit."""
+    def solve(self, count_tokens: CountTokens, budget: int) -> bool:
+        """Keeps as many units as the budget buys.
+
+        Args:
+            count_tokens: Returns the exact tokens of the whole in its present state.
+            budget: The maximum tokens of the whole.
+
+        Returns:
+            False if not even the placeholders fit; then only placeholders are left.
+        """
         order = self._order
         floor = budget + 1
-        if all(d.action == "kept" for d in self.drafts):
-            floor = measure() - sum(d.block.tokens - d.placeholder_tokens for d in self.drafts)
-        if floor > TRUSTED_UNIT_TOKENS * budget:  # too close to call by the estimate
+        if all(edit.action == "kept" for edit in self.block_edits):
+            floor = count_tokens() - sum(edit.block.tokens - edit.placeholder_tokens for edit in self.block_edits)
+        if floor > TRUSTED_ESTIMATE_FRACTION * budget:
             self.apply(order[:0])
-            floor = measure()
+            floor = count_tokens()
             if floor > budget:
                 return False
-        room, spare = float(budget - floor), budget - floor
+        estimated_tokens, spare = float(budget - floor), budget - floor
         best, high = 0, len(order)
         rounds = 0
-        while rounds < FIT_ROUNDS or (best == 0 and high > 0):
+        while rounds < MAX_SOLVE_ROUNDS or (best == 0 and high > 0):
             rounds += 1
-            count = min(high, int(np.searchsorted(self._cumulative, room, side="right")))
+            count = min(high, int(np.searchsorted(self._cumulative, estimated_tokens, side="right")))
             if count <= best:
                 break
             self.apply(order[:count])
-            total = measure()
-            # What an estimated token really costs: gap marks come on top, folding an excerpt takes some off.
+            total = count_tokens()
+            # The real cost of an estimated token: ellipses come on top, encoding an excerpt takes some off.
             rate = max(total - floor, 1) / max(float(self._cumulative[count - 1]), 1.0)
             if total <= budget:
                 best, spare = count, budget - total
-                if spare <= SLACK * budget or count == high:
+                if spare <= ACCEPTED_UNUSED_FRACTION * budget or count == high:
                     break
-                room = max(room, (budget - floor) / rate * 0.995)
+                estimated_tokens = max(estimated_tokens, (budget - floor) / rate * 0.995)
             else:
                 high = count - 1
-                room = min(room, (budget - floor) / rate * 0.985)
-        self._fill(best, spare, budget - floor, measure, budget)
+                estimated_tokens = min(estimated_tokens, (budget - floor) / rate * 0.985)
+        self._fill(best, spare, budget - floor, count_tokens, budget)
         return True
 
-    def _fill(self, best: int, spare: int, room: int, measure: Measure, budget: int) -> None:
-        """Spends what the first `best` units left on later ones that are small enough."""
+    def _fill(self, best: int, spare: int, available_tokens: int, count_tokens: CountTokens, budget: int) -> None:
+        """Spends what the first `best` items left on later ones that are small enough."""
         order, parents, costs = self._order, self._parents, self._costs
         taken = set(order[:best].tolist())
         extra: list[int] = []
-        for unit in order[best : best + FILL_REACH].tolist():
-            cost = float(costs[unit]) * 1.1 + GAP_COST
+        for unit in order[best : best + MAX_FILL_CANDIDATES].tolist():
+            cost = float(costs[unit]) * 1.1 + GAP_TOKENS
             if cost <= spare and (parents[unit] < 0 or int(parents[unit]) in taken):
                 extra.append(unit)
                 taken.add(unit)
                 spare -= int(cost)
         while True:
             self.apply(np.concatenate([order[:best], np.array(extra, np.int32)]))
-            if not extra or measure() <= budget:
+            if not extra or count_tokens() <= budget:
                 break
             del extra[len(extra) // 2 :]
-        if spare > 0 and room <= TIGHT:
-            self._try_rest(best, extra, measure, budget)
+        if spare > 0 and available_tokens <= SMALL_BUDGET_TOKENS:
+            self._try_rest(best, extra, count_tokens, budget)
 
-    def _try_rest(self, best: int, extra: list[int], measure: Measure, budget: int) -> None:
-        """Where there is little room, estimates of single units mislead: tries the best of what is left for real, with
-        what must stand before it."""
+    def _try_rest(self, best: int, extra: list[int], count_tokens: CountTokens, budget: int) -> None:
+        """Tries the next-best units one by one, with their ancestors, and counts exactly."""
         order, parents = self._order, self._parents
         chosen = [*order[:best].tolist(), *extra]
         taken = set(chosen)
-        for unit in [u for u in order[best:].tolist() if u not in taken and u < len(self.units)][:TRIALS]:
+        for unit in [u for u in order[best:].tolist() if u not in taken and u < len(self.units)][:MAX_EXACT_TRIALS]:
             chain = [unit]
-            while (up := int(parents[chain[-1]])) >= 0 and up not in taken:
-                chain.append(up)
+            while (parent := int(parents[chain[-1]])) >= 0 and parent not in taken:
+                chain.append(parent)
             self.apply(np.array([*chosen, *chain], np.int32))
-            if measure() <= budget:
+            if count_tokens() <= budget:
                 chosen += chain
                 taken.update(chain)
         self.apply(np.array(chosen, np.int32))
 
-    def explain(self, draft: BlockEdit) -> Iterable[tuple[int, int, str, float]]:
-        """Runs of a draft's dropped units: first and last + 1 unit, why, and their mean score."""
-        if draft.keep is None:
+    def explain(self, edit: BlockEdit) -> Iterable[tuple[int, int, str, float]]:
+        """Yields the runs of a block's dropped units: first unit, last unit + 1, the reason, and their mean score."""
+        if edit.keep is None:
             return
-        start = int(self.units.starts[self.drafts.index(draft)])
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], ~draft.keep, [False]]).astype(np.int8)))
+        start = int(self.units.starts[self.block_edits.index(edit)])
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], ~edit.keep, [False]]).astype(np.int8)))
         for a, b in edges.reshape(-1, 2).tolist():
             novelty = float(self.ranking.novelty[start + a : start + b].mean())
             score = float(self.scores[start + a : start + b].mean())
-            yield a, b, "says what is kept elsewhere" if novelty < REPEATED else "worth less than what was kept", score
+            reason = REDUNDANT if novelty < REDUNDANT_NOVELTY else LOW_SCORE
+            yield a, b, reason, score
 
-    def explain_words(self, draft: BlockEdit) -> Iterable[tuple[tuple[int, int], float]]:
-        """Words missing from a draft's kept units, neighbours together, and what a token of them was worth."""
-        if draft.removed_words is None or self.words is None:
+    def explain_words(self, edit: BlockEdit) -> Iterable[tuple[tuple[int, int], float]]:
+        """Yields the spans of words removed from a block's kept units, and the score of a token of them."""
+        if edit.removed_words is None or self.word_pruner is None:
             return
-        start = int(self.units.starts[self.drafts.index(draft)])
-        for a, b, unit in draft.removed_words.runs():
-            yield (a, b), self.words.worth * float(self.scores[start + unit])
+        start = int(self.units.starts[self.block_edits.index(edit)])
+        for a, b, unit in edit.removed_words.runs():
+            yield (a, b), self.word_pruner.word_value * float(self.scores[start + unit])
 
 
-def _checked(scorer: Scorer, query: Query, units: UnitBatch) -> Scores:
-    """The scorer's scores; CompressorError if they are not one finite number a unit. (Scorers may be users' own.)"""
+def _checked_scores(scorer: Scorer, query: Query, units: UnitBatch) -> Scores:
+    """Returns the scorer's scores, or raises CompressorError: a scorer may be the user's own."""
     scores = np.asarray(scorer.score(query, units), np.float32)
     if scores.shape != (len(units),) or not np.isfinite(scores).all():
         name = getattr(scorer, "name", type(scorer).__name__)
-        raise CompressorError(f"scorer {name!r} must give one finite score a unit: {len(units)} units, {scores.shape}")
+        raise CompressorError(
+            f"scorer {name!r} must return one finite score per unit, shape ({len(units)},); it returned shape "
+            f"{scores.shape}" + ("" if np.isfinite(scores).all() else " with NaN or infinity")
+        )
     return scores
 
 
-#: tokens per character by what the character is: letters run together, digits come in threes, marks stand alone.
-#: Only the proportions count: costs are scaled to the exact count of the source.
+#: Tokens per character by the class of the character: letters run together, digits come in threes, punctuation stands
+#: alone. Only the proportions count, because costs are scaled to the exact count of the source.
 _DENSITY = np.full(256, 0.5, np.float32)
 _DENSITY[[*range(65, 91), *range(97, 123), 32]] = 0.22
 _DENSITY[48:58] = 0.4
 
 
-def unit_costs(draft: BlockEdit) -> npt.NDArray[np.float32]:
-    """Tokens of each unit: counted, from the encoding of the whole text; where the units are not stretches of it (in
-    JSON and tables), estimated from its count."""
-    block, layout = draft.block, draft.layout
+def unit_costs(edit: BlockEdit) -> npt.NDArray[np.float32]:
+    """Returns the tokens of each unit of a block.
+
+    They are counted from the encoding of the whole text. Units that are not stretches of it (in JSON and tables) are
+    estimated from its count.
+    """
+    block, layout = edit.block, edit.layout
     if block.kind == "image":
         return np.array([block.tokens], np.float32)
     if layout.text != block.text:
@@ -280,8 +357,8 @@ def unit_costs(draft: BlockEdit) -> npt.NDArray[np.float32]:
         estimated: npt.NDArray[np.float32] = np.diff(sums[layout.spans], axis=1)[:, 0].astype(np.float32)
         estimated *= np.float32(tokens)
         return estimated
-    at = np.searchsorted(draft.counter.offsets(layout.text), layout.spans)
-    return ((at[:, 1] - at[:, 0]) * draft.counter.scale).astype(np.float32)
+    token_numbers = np.searchsorted(edit.counter.offsets(layout.text), layout.spans)
+    return ((token_numbers[:, 1] - token_numbers[:, 0]) * edit.counter.scale).astype(np.float32)
 
 
 def _density(text: str) -> npt.NDArray[np.float32]:

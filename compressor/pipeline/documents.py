@@ -1,7 +1,7 @@
-"""Compresses a single text, or several documents to one text. Knows no messages.
+"""Compresses one text, or several documents into one text.
 
-Documents share one mark, at the end of the text, which gives back all of them; a document of which nothing was worth
-keeping leaves no trace but its entry in `dropped`.
+Documents share one placeholder at the end of the text, whose ref returns all of them. A document of which nothing was
+kept leaves no trace in the text, only its entry in `dropped`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from compressor.context.blocks import MATERIAL, Block
-from compressor.context.budget import is_fraction, resolve_budget
+from compressor.context.blocks import Block, Priority
+from compressor.context.budget import Budget, resolve_budget
 from compressor.context.model import TextSlot
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.context.results import BlockReport, CacheDependencies, DocumentsResult, Dropped, TextResult
@@ -26,64 +26,62 @@ from compressor.storage.text_values import put_texts
 from compressor.text.layout_cache import cached_layout
 from compressor.tokens import TokenCounter
 
-StoreOf = Callable[[], BlobStore]
-
 
 def compress_text(
     text: str,
-    budget: int | float,
+    budget: Budget,
     query: str | None,
     counter: TokenCounter,
-    choice: Engine,
-    store: StoreOf,
+    engine: Engine,
+    store: Callable[[], BlobStore],
 ) -> TextResult:
-    """See `Compressor.compress_text`."""
+    """Compresses one text; see `Compressor.compress_text`."""
     if not isinstance(text, str):
         raise ContextError(f"text must be a str, not {type(text).__name__}")
     before = counter.count(text)
     limit = resolve_budget(budget, before)
-    pile = _TextBatch([_block(0, text, "")], counter, choice, store, marks=True)
-    pile.solve(query, before, limit, is_fraction(budget), lambda: counter.count(pile.drafts[0].text))
-    after = pile.drafts[0].text
-    return TextResult(**pile.build_totals(before, counter.count(after), limit), text=after)
+    batch = _TextBatch([_block(0, text, "")], counter, engine, store, with_placeholders=True)
+    batch.solve(query, before, limit, lambda: counter.count(batch.block_edits[0].text))
+    after = batch.block_edits[0].text
+    return TextResult(**batch.result_fields(before, counter.count(after), limit), text=after)
 
 
 def compress_documents(
     documents: Sequence[Mapping[str, Any] | str],
     query: str | None,
-    budget: int | float,
+    budget: Budget,
     counter: TokenCounter,
-    choice: Engine,
-    store: StoreOf,
+    engine: Engine,
+    store: Callable[[], BlobStore],
 ) -> DocumentsResult:
-    """See `Compressor.compress_documents`."""
-    read = [_read(d, i) for i, d in enumerate(documents)]
+    """Compresses documents into one text; see `Compressor.compress_documents`."""
+    read = [_read(document, i) for i, document in enumerate(documents)]
     titles = [title for title, _ in read]
     whole = _joined(titles, [text for _, text in read])
     before = counter.count(whole)
     limit = resolve_budget(budget, before)
-    pile = _TextBatch(
-        [_block(i, text, title) for i, (title, text) in enumerate(read)], counter, choice, store, marks=False
-    )
+    blocks = [_block(i, text, title) for i, (title, text) in enumerate(read)]
+    batch = _TextBatch(blocks, counter, engine, store, with_placeholders=False)
     ref = compute_ref(whole)
 
-    def text_now() -> str:
-        body = _joined(titles, [d.text for d in pile.drafts])
-        end = format_placeholder(ref, any(d.removed_words is not None for d in pile.drafts))
+    def current_text() -> str:
+        body = _joined(titles, [edit.text for edit in batch.block_edits])
+        end = format_placeholder(ref, any(edit.removed_words is not None for edit in batch.block_edits))
         return f"{body}\n{end}" if body else end
 
-    changed = pile.solve(query, before, limit, is_fraction(budget), lambda: counter.count(text_now()), whole)
-    kept = [
-        {**(d if isinstance(d, Mapping) else {}), "title": title, "text": draft.text}
-        for d, title, draft in zip(documents, titles, pile.drafts, strict=True)
-        if draft.text
+    changed = batch.solve(query, before, limit, lambda: counter.count(current_text()), whole)
+    remaining = [
+        {**(document if isinstance(document, Mapping) else {}), "title": title, "text": edit.text}
+        for document, title, edit in zip(documents, titles, batch.block_edits, strict=True)
+        if edit.text
     ]
-    text = text_now() if changed else whole
-    return DocumentsResult(**pile.build_totals(before, counter.count(text), limit), text=text, documents=kept)
+    text = current_text() if changed else whole
+    fields = batch.result_fields(before, counter.count(text), limit)
+    return DocumentsResult(**fields, text=text, documents=remaining)
 
 
 def _read(document: Any, index: int) -> tuple[str, str]:
-    """Title and text of a document."""
+    """Returns the title and the text of a document."""
     if isinstance(document, str):
         return "", document
     if not isinstance(document, Mapping) or not isinstance(document.get("text"), str):
@@ -100,73 +98,85 @@ def _joined(titles: Sequence[str], texts: Sequence[str]) -> str:
 
 def _block(number: int, text: str, title: str) -> Block:
     slot = TextSlot(number, ("text",), "document", text, name=title or None)
-    return Block(number, slot, "document", text, 0, len(text), MATERIAL, tool_call_text=title)
+    return Block(number, slot, "document", text, 0, len(text), Priority.TOOL_OUTPUT, tool_call_text=title)
 
 
 class _TextBatch:
-    """Texts that share a budget."""
+    """Texts that share one budget."""
 
     def __init__(
         self,
         blocks: list[Block],
         counter: TokenCounter,
-        choice: Engine,
-        store: StoreOf,
-        marks: bool,
+        engine: Engine,
+        store: Callable[[], BlobStore],
+        with_placeholders: bool,
     ) -> None:
-        self.counter, self.choice, self.store = counter, choice, store
+        self.counter, self.engine, self.store = counter, engine, store
         for block in blocks:
             block.tokens = counter.count(block.text)
-        self.drafts = [
-            BlockEdit(b, counter, cached_layout(b.text, b.kind, ""), b.text, has_placeholder=marks) for b in blocks
+        self.block_edits = [
+            BlockEdit(b, counter, cached_layout(b.text, b.kind, ""), b.text, has_placeholder=with_placeholders)
+            for b in blocks
         ]
-        self.selection: BudgetSelector | None = None
+        self.selector: BudgetSelector | None = None
         self.warnings: list[str] = []
-        self.ground = CacheDependencies()
+        self.cache_dependencies = CacheDependencies()
 
     def solve(
-        self, query: str | None, before: int, budget: int, share: bool, measure: Callable[[], int], whole: str = ""
+        self, query: str | None, before: int, budget: int, count_tokens: Callable[[], int], whole: str = ""
     ) -> bool:
-        """Brings the drafts within the budget; whether anything changed. Originals are stored, and with them `whole`,
-        what a mark for all of them stands for."""
+        """Brings the texts within the budget and stores the originals.
+
+        Args:
+            query: What the reader is looking for, or None.
+            before: The tokens of the untouched whole.
+            budget: The maximum tokens of the whole.
+            count_tokens: Returns the exact tokens of the whole in its present state.
+            whole: A text to store besides, which the placeholder of the whole stands for.
+
+        Returns:
+            Whether anything changed.
+
+        Raises:
+            BudgetTooSmallError: Not even the placeholder fits.
+        """
         if before <= budget:
             return False
-        scorer, self.warnings = self.choice.pick_scorer(before, budget, share)
-        if scorer is None:
-            return False
-        if not compress_losslessly(self.drafts, measure, budget):
-            asked = Query(((query, 1.0),) if query else ())
-            self.selection = BudgetSelector(self.drafts, scorer, asked, before - budget, self.choice.word_pruner)
-            if not self.selection.solve(measure, budget):
-                raise BudgetTooSmallError(budget, measure(), "the mark that stands for the rest")
-            self.warnings += self.selection.units.notes
-        self.warnings += validate(self.drafts, measure, budget)
-        originals = {d.ref: d.original for d in self.drafts if d.is_lossy}
+        if not compress_losslessly(self.block_edits, count_tokens, budget):
+            wanted = Query(((query, 1.0),) if query else ())
+            self.selector = BudgetSelector(
+                self.block_edits, self.engine.scorer, wanted, before - budget, self.engine.word_pruner
+            )
+            if not self.selector.solve(count_tokens, budget):
+                raise BudgetTooSmallError(budget, count_tokens(), "the placeholder that stands for the rest")
+            self.warnings += self.selector.units.notes
+        self.warnings += validate(self.block_edits, count_tokens, budget)
+        originals = {edit.ref: edit.original for edit in self.block_edits if edit.is_lossy}
         if whole:
             originals[compute_ref(whole)] = whole
         if originals:
             put_texts(self.store(), originals)
-        self.ground = CacheDependencies(
-            tuple(originals), transient=self.selection is not None and bool(self.selection.units.notes)
-        )
+        has_notes = self.selector is not None and bool(self.selector.units.notes)
+        self.cache_dependencies = CacheDependencies(tuple(originals), transient=has_notes)
         return True
 
-    def build_totals(self, before: int, after: int, budget: int) -> dict[str, Any]:
-        """What all results say, as their arguments. A budget that the gate left unused was only a wish."""
+    def result_fields(self, before: int, after: int, budget: int) -> dict[str, Any]:
+        """Returns the fields that all results share."""
         return {
             "tokens_before": before,
             "tokens_after": after,
-            "budget": max(budget, after),
+            "budget": budget,
             "warnings": self.warnings,
             "is_estimate": self.counter.is_estimate,
             "tokenizer": self.counter.name,
-            "_cache_dependencies": self.ground,
+            "_cache_dependencies": self.cache_dependencies,
             "_dropped": self.dropped,
             "_blocks": self.blocks,
         }
 
     def dropped(self) -> list[Dropped]:
-        return [gone for draft in self.drafts for gone in dropped_spans(draft, self.selection)]
+        return [span for edit in self.block_edits for span in dropped_spans(edit, self.selector)]
 
     def blocks(self) -> list[BlockReport]:
-        return [block_report(draft) for draft in self.drafts]
+        return [block_report(edit) for edit in self.block_edits]

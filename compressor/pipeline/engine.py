@@ -1,56 +1,66 @@
-"""What a `Compressor` was told to reduce contexts with: a scorer, a gate before it, and a pruner of words.
+"""Holds what a `Compressor` compresses with: its scorer, its word pruner and its store.
 
-Applies the rule of `gate.py` (the tier asked for scores, or the fast one, or nobody, where compressing costs more than
-it saves) and keeps the tiers' paces up to date. Without a gate the tier asked for always scores.
+Sessions, tool sets and example stores are built on an `Engine`, so none of them needs the `Compressor` class itself.
 """
 
 from __future__ import annotations
 
-import time
+import os
+from typing import Protocol
 
-from compressor.pipeline.cost_gate import Gate, Pace, pick
+from compressor.errors import CompressorError, StoreError
 from compressor.pipeline.word_pruner import WordPruner
-from compressor.scoring.base import Query, Scorer, Scores, UnitBatch
-from compressor.scoring.model_scorer import ModelScorer
+from compressor.scoring.base import Scorer
+from compressor.storage import open_store
+from compressor.storage.base import BlobStore
 
 
 class Engine:
-    """Safe to share between threads. `words`: what leaves words out of kept sentences; None: nothing does."""
+    """A scorer, a word pruner and a store that belong together. Safe to share between threads.
+
+    Attributes:
+        scorer: Scores the units of every text.
+        word_pruner: Chooses words to leave out of kept sentences, or None to leave sentences whole.
+        store: Keeps the originals behind refs. It touches no file or server before its first use.
+    """
 
     def __init__(
-        self, scorer: Scorer, gate: Gate | None = None, words: WordPruner | None = None, pace: Pace | None = None
+        self,
+        scorer: Scorer,
+        word_pruner: WordPruner | None = None,
+        store: str | os.PathLike[str] | BlobStore | None = None,
     ) -> None:
-        self.gate, self.word_pruner = gate, words
-        self.pace = pace or Pace()
-        self.scorer = scorer if gate is None else _ThroughputRecorder(scorer, self.pace)
-        self._tiers = [self.scorer]
-        if gate is not None and isinstance(scorer, ModelScorer):
-            self._tiers.append(_ThroughputRecorder(scorer.fast, self.pace))
+        """Makes an engine.
 
-    def pick_scorer(self, before: int, budget: int, share: bool, kept: int = 0) -> tuple[Scorer | None, list[str]]:
-        """The scorer for a context of `before` tokens, None = it goes out as it is; and what to tell the user.
+        Args:
+            scorer: An object with the `Scorer` protocol.
+            word_pruner: Chooses words to leave out of kept sentences, or None.
+            store: A `BlobStore`, or the name or path of one, as for `Compressor`.
 
-        share: the budget was a share, a wish that may go unused; kept: tokens at the start that keep their bytes."""
-        if self.gate is None or before <= budget:
-            return self.scorer, []
-        tiers = [(s.name, self.pace.seconds(s.name, before - kept)) for s in self._tiers]
-        picked = pick(self.gate, tiers, before, budget, hard=not share, kept=kept)
-        notes = [picked.note] if picked.note else []
-        return next((s for s in self._tiers if s.name == picked.tier), None), notes
+        Raises:
+            CompressorError: `scorer` is not a scorer.
+            MissingDependencyError: The store needs a package that is not installed.
+            StoreError: `store` is not a store, nor the name of one.
+        """
+        if not callable(getattr(scorer, "score", None)):
+            raise CompressorError(f"scorer must be the name of a tier or an object with score(), not {scorer!r:.80}")
+        if isinstance(store, os.PathLike):
+            store = os.fspath(store)
+        if not (store is None or isinstance(store, str) or (hasattr(store, "get") and hasattr(store, "put"))):
+            raise StoreError(f"store must be a name, a path or a BlobStore, not {type(store).__name__}")
+        self.scorer = scorer
+        self.word_pruner = word_pruner
+        self.store: BlobStore = open_store(store)
 
 
-class _ThroughputRecorder:
-    """A scorer that notes its pace. Its first call, which loads the model, does not count."""
+class HasEngine(Protocol):
+    """An object that is built on an engine, such as a `Compressor`."""
 
-    def __init__(self, scorer: Scorer, pace: Pace) -> None:
-        self.name = scorer.name
-        self._scorer, self._pace, self._warm = scorer, pace, False
+    @property
+    def engine(self) -> Engine:
+        """Returns the engine."""
 
-    def score(self, query: Query, units: UnitBatch) -> Scores:
-        """See `Scorer.score`."""
-        start = time.perf_counter()
-        scores = self._scorer.score(query, units)
-        if self._warm:
-            self._pace.note(self.name, float(units.costs.sum()), time.perf_counter() - start)
-        self._warm = True
-        return scores
+
+def resolve_engine(source: Engine | HasEngine) -> Engine:
+    """Returns the engine itself, or the engine of a `Compressor`."""
+    return source if isinstance(source, Engine) else source.engine

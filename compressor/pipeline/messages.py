@@ -1,28 +1,32 @@
-"""Compresses the messages of one context: the flow from parsed turns to a proven result.
+"""Compresses the messages of one context.
 
-Leaves choosing to `plan`, counting to `board`, writing to the dialect.
+`compress_messages` parses them. `MessageCompression` runs the steps: it edits blocks until the budget holds, renders
+the result, parses it again to prove its format, its call pairs and its token count, and stores the originals.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from compressor.context.blocks import HISTORY, SPEECH, Block, SlotSpanFinder, split_into_blocks
+from compressor.context.blocks import Block, Priority, SlotSpanFinder, split_into_blocks
+from compressor.context.budget import Budget, is_fraction, resolve_budget
+from compressor.context.formats import detect_format
 from compressor.context.formats.base import MessageFormat
 from compressor.context.model import Context
 from compressor.context.refs import compute_ref
 from compressor.context.results import CacheDependencies, Result
-from compressor.errors import BudgetTooSmallError, RefError
+from compressor.errors import BudgetTooSmallError, ContextError, RefError
+from compressor.pipeline.arguments import check_list
 from compressor.pipeline.block_reports import list_blocks, list_dropped
 from compressor.pipeline.budget_selector import BudgetSelector, compress_losslessly
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.output_validation import validate
 from compressor.pipeline.working_context import Key, WorkingContext
-from compressor.scoring.base import Scorer
-from compressor.scoring.query import RECENT_CHARS, build_query
+from compressor.scoring.query import MAX_PART_CHARS, build_query
 from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import StoreUnavailableError
 from compressor.storage.text_values import put_texts
@@ -31,18 +35,85 @@ from compressor.text.segmenters import find_pasted_content
 from compressor.text.segmenters.few_shot import find_examples
 from compressor.tokens import TokenCounter
 
-UNSURE = "the store is not available now: whether this context is a result of ours could not be looked up"
-RECENT = 8  # blocks whose words count as known in ingest mode
+STORE_LOOKUP_FAILED = (
+    "the store is not available now, so it is unknown whether this context was already compressed to a fraction"
+)
+MAX_RETAINED_BLOCKS = 8  # In ingest mode the newest blocks suffice to tell what the context says already.
+
+#: JSON is cut by its values, not by stretches of its text, so the token offsets of the text are of no use there.
+_JSON = re.compile(r"\s*(?:\{|\[\s*[\[{\"\d])")
+
+
+def compress_messages(
+    messages: Sequence[Any],
+    budget: Budget,
+    counter: TokenCounter,
+    engine: Engine,
+    store: Callable[[], BlobStore],
+    query: str | None,
+    tools: Sequence[Any] | None,
+    mode: str,
+    system: str | Sequence[Any] | None,
+    pinned: Collection[int],
+) -> Result:
+    """Compresses messages; see `Compressor.compress`."""
+    messages = check_list(messages, "messages")
+    count = len(messages)
+    if wrong := [i for i in pinned if isinstance(i, bool) or not isinstance(i, int) or not -count <= i < count]:
+        raise ContextError(f"pinned: there is no message {wrong[0]!r} among {count}")
+    system_offset = int(bool(system))
+    if system:
+        messages = [{"role": "system", "content": system}, *messages]
+    try:
+        message_format = detect_format(messages, tools)
+        context = message_format.parse(messages, tools)
+    except ContextError as error:
+        raise error.with_index_offset(-system_offset) from None
+    # These texts may be cut later. Encoding them with offsets now saves encoding them twice.
+    for turn in context.turns:
+        for slot in turn.slots:
+            if slot.kind in ("tool_result", "assistant", "thinking") and not _JSON.match(slot.text):
+                counter.offsets(slot.text)
+    before = counter.count_context(context)
+    limit = resolve_budget(budget, before)
+    compression = MessageCompression(
+        context,
+        message_format,
+        counter,
+        engine,
+        mode,
+        query,
+        store,
+        is_fraction(budget),
+        system_offset,
+        frozenset(system_offset + i % count for i in pinned),
+        examples=True,
+    )
+    return compression.run(before, limit)
 
 
 @dataclass
 class MessageCompression:
-    """One call of `Compressor.compress`. `store` opens the store, `lead` messages at the front are not the caller's
-    and not given back, `share` says that the budget was a share. `pinned` messages stay as they are, so do users'
-    words that `find_constraints` finds; `hints` are texts (with weights) that are worth having besides the query.
-    `examples`: worked examples in the prompt may be left out, too.
+    """Compresses one parsed context.
 
-    After `run`: `edits` and `removed`, what was done to which slot, and which messages were left out whole."""
+    Attributes:
+        context: The parsed context.
+        dialect: The format of its messages.
+        counter: Counts tokens as the target model does.
+        engine: Gives the scorer and the word pruner.
+        mode: "call", "ingest" or "compact"; see `Compressor.compress`.
+        query: What the agent is looking for. None reads it from the context.
+        store: Returns the store for the originals. It is called only if there is something to store.
+        is_fraction: Whether the budget was given as a fraction.
+        system_offset: The number of messages at the front that the caller did not give and does not get back.
+        pinned: Indices of messages to keep as they are.
+        find_constraints: Finds stretches of user messages to keep as they are.
+        boosted_texts: Texts that are worth having besides the query, with weights.
+        examples: Whether worked examples in the prompt may be left out.
+        warnings: What the caller should know.
+        edits: After `run`: the new text of each changed slot.
+        removed: After `run`: indices of the messages that were left out whole.
+    """
 
     context: Context
     dialect: MessageFormat
@@ -62,28 +133,34 @@ class MessageCompression:
     removed: frozenset[int] = frozenset()
 
     def run(self, before: int, budget: int) -> Result:
-        """The result. The store is asked for only when there is something to keep."""
+        """Returns the result.
+
+        Args:
+            before: The tokens of the context as it is.
+            budget: The maximum tokens of the result.
+
+        Raises:
+            BudgetTooSmallError: What must stay is larger than the budget.
+        """
         if before <= budget:
             return self._untouched(before, budget)
         own = _fingerprint(list(self.context.messages)) if self.is_fraction else ""
-        ours = self._is_own_output(own) if own else False
-        if ours:
+        is_own = self._is_own_output(own) if own else False
+        if is_own:
             return self._untouched(before, before, CacheDependencies((own,)))
-        scorer, self.warnings = self.engine.pick_scorer(before, budget, self.is_fraction, self._cached_prefix_tokens())
-        if ours is None:
-            self.warnings.append(UNSURE)
-        if scorer is None:
-            return self._untouched(before, before)
+        if is_own is None:
+            self.warnings.append(STORE_LOOKUP_FAILED)
         blocks = self._blocks()
-        board = WorkingContext(self.context, blocks, self.counter, before)
-        board.unlock(SPEECH)
-        selection = None
-        outputs = [b for b in blocks if b.kind == "tool_result"]
-        if not compress_losslessly(board.drafts, board.count_tokens, budget, outputs):
-            selection = self._select(board, budget, scorer)
-        self.warnings += validate(board.drafts, board.count_tokens, budget)
-        notes = selection is not None and bool(selection.units.notes)
-        return self._render_and_verify(board, selection, budget, CacheDependencies((), own, notes or ours is None))
+        working = WorkingContext(self.context, blocks, self.counter, before)
+        working.unlock_priority(Priority.ASSISTANT)
+        selector = None
+        tool_results = [b for b in blocks if b.kind == "tool_result"]
+        if not compress_losslessly(working.block_edits, working.count_tokens, budget, tool_results):
+            selector = self._select(working, budget)
+        self.warnings += validate(working.block_edits, working.count_tokens, budget)
+        has_notes = selector is not None and bool(selector.units.notes)
+        dependencies = CacheDependencies((), own, has_notes or is_own is None)
+        return self._render_and_verify(working, selector, budget, dependencies)
 
     def _blocks(self) -> list[Block]:
         find = self._find_examples if self.examples else None
@@ -95,76 +172,96 @@ class MessageCompression:
     def _find_examples(self, message: int, text: str) -> list[tuple[int, int]]:
         return [(found.start, found.end) for found in find_examples(text)] if message >= self.system_offset else []
 
-    def _cached_prefix_tokens(self) -> int:
-        """Tokens at the start whose bytes stay as they are: in `ingest` mode all but the newest tool results."""
-        if self.mode != "ingest" or self.engine.gate is None:
-            return 0
-        last = max((t.index for t in self.context.turns if t.role == "assistant"), default=-1)
-        return sum(self.counter.count_turn(t, self.context.dialect) for t in self.context.turns if t.index <= last)
-
-    def _select(self, board: WorkingContext, budget: int, scorer: Scorer) -> BudgetSelector:
-        # In ingest mode everything before is known; what the agent and the user said last is enough to tell.
+    def _select(self, working: WorkingContext, budget: int) -> BudgetSelector:
+        """Keeps what the budget buys, and opens more of the context to cuts as long as it does not fit."""
+        # In ingest mode every earlier message stays; the last words of agent and user are enough to compare with.
         fixed = [
-            b.text for b in board.blocks if b.priority > SPEECH and (self.mode != "ingest" or b.kind != "tool_result")
+            b.text
+            for b in working.blocks
+            if b.priority > Priority.ASSISTANT and (self.mode != "ingest" or b.kind != "tool_result")
         ]
-        known = tuple(fixed[-RECENT:] if self.mode == "ingest" else fixed)
-        asked = self.query or query_outside_examples(board.blocks, RECENT_CHARS)
-        query = build_query(self.context, asked, known, self.mode == "compact", self.boosted_texts)
-        for attempt in ("marks", "history", "rounds"):
+        retained = tuple(fixed[-MAX_RETAINED_BLOCKS:] if self.mode == "ingest" else fixed)
+        question = self.query or query_outside_examples(working.blocks, MAX_PART_CHARS)
+        query = build_query(self.context, question, retained, self.mode == "compact", self.boosted_texts)
+        for attempt in ("placeholders", "history", "rounds"):
             if attempt == "history":
-                board.unlock(HISTORY)
+                working.unlock_priority(Priority.HISTORY)
             elif attempt == "rounds":
-                board.evict_tool_rounds(budget, self.pinned)
-            selection = BudgetSelector(
-                board.drafts, scorer, query, board.count_tokens() - budget, self.engine.word_pruner
+                working.evict_tool_rounds(budget, self.pinned)
+            selector = BudgetSelector(
+                working.block_edits,
+                self.engine.scorer,
+                query,
+                working.count_tokens() - budget,
+                self.engine.word_pruner,
             )
-            if selection.solve(board.count_tokens, budget):
-                if board.removed:
-                    self.warnings.append(
-                        f"{len(board.removed)} old messages were left out whole, because the budget has no room for "
-                        "their marks; result.dropped has their refs"
-                    )
-                if board.dropped_example_messages:
-                    self.warnings.append(
-                        f"{len(board.dropped_example_messages)} messages of examples were left out whole; result.dropped has their refs"
-                    )
-                self.warnings += selection.units.notes
-                return selection
-        what = (
-            "the messages before the newest tool results"
-            if self.mode == "ingest"
-            else ("system prompt, first and last user message, open tool round, and what you pinned")
-        )
-        raise BudgetTooSmallError(budget, board.count_tokens(), what)
+            if selector.solve(working.count_tokens, budget):
+                self._warn_about_evictions(working)
+                self.warnings += selector.units.notes
+                return selector
+        raise BudgetTooSmallError(budget, working.count_tokens(), self._too_small_hint(working))
+
+    def _warn_about_evictions(self, working: WorkingContext) -> None:
+        if working.evicted:
+            self.warnings.append(
+                f"{len(working.evicted)} old messages were left out whole, because the budget has no tokens for their "
+                "placeholders; result.dropped has their refs"
+            )
+        if working.dropped_example_messages:
+            self.warnings.append(
+                f"{len(working.dropped_example_messages)} messages of examples were left out whole; result.dropped has "
+                "their refs"
+            )
+
+    def _too_small_hint(self, working: WorkingContext) -> str:
+        """Says what must stay, which part of it is the largest, and what would make that part smaller."""
+        if self.mode == "ingest":
+            hint = "the messages before the newest tool results"
+        else:
+            hint = "system prompt, first and last user message, open tool round, and what you pinned"
+        sizes = working.message_tokens()
+        largest = max(sizes, key=sizes.__getitem__, default=None)
+        schemas = self.counter.count_tools(self.context.tools)
+        if largest is None or schemas > sizes[largest]:
+            return f"{hint}; the tool schemas alone are {schemas} tokens: select_tools makes them fewer"
+        turn = self.context.turns[largest]
+        name = "the system prompt" if largest < self.system_offset else f"message {largest - self.system_offset}"
+        images = sum(self.counter.count_image(slot.image) for slot in turn.slots if slot.image is not None)
+        if 2 * images > sizes[largest]:
+            remedy = "send a smaller image"
+        else:
+            remedy = "make its text shorter first, with compress_text or compress_documents"
+        return f"{hint}; the largest is {name} ({turn.role}, {sizes[largest]} tokens): {remedy}"
 
     def _render_and_verify(
-        self, board: WorkingContext, selection: BudgetSelector | None, budget: int, ground: CacheDependencies
+        self, working: WorkingContext, selector: BudgetSelector | None, budget: int, dependencies: CacheDependencies
     ) -> Result:
-        """Renders, and reads what was rendered again from scratch: that checks syntax of the dialect, pairs, count."""
-        self.edits, self.removed = board.edits(), frozenset(board.removed | board.dropped_example_messages)
+        """Renders the result and parses it anew, which proves its format, its call pairs and its token count."""
+        self.edits = working.edits()
+        self.removed = frozenset(working.evicted | working.dropped_example_messages)
         messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.removed)))
         after = self.counter.count_context(self.dialect.parse(messages, self.context.tools))
         if after > budget:
             raise BudgetTooSmallError(budget, after, "the rendered context is larger than planned")
-        needs = self._store_originals(board, messages)
+        stored = self._store_originals(working, messages)
         return Result(
             messages=messages[self.system_offset :],
-            tokens_before=board.before,
+            tokens_before=working.before,
             tokens_after=after,
             budget=budget,
             warnings=self.warnings,
             is_estimate=self.counter.is_estimate,
             tokenizer=self.counter.name,
-            _cache_dependencies=replace(ground, requires=needs),
-            _dropped=lambda: list_dropped(board, selection),
-            _blocks=lambda: list_blocks(board),
+            _cache_dependencies=replace(dependencies, requires=stored),
+            _dropped=lambda: list_dropped(working, selector),
+            _blocks=lambda: list_blocks(working),
         )
 
-    def _store_originals(self, board: WorkingContext, messages: list[Any]) -> tuple[str, ...]:
-        """Stores what the result needs; under which keys."""
-        originals = {d.ref: d.original for d in board.drafts if d.is_lossy}
-        for block in board.blocks:
-            if block.slot.message in board.removed and block.text:
+    def _store_originals(self, working: WorkingContext, messages: list[Any]) -> tuple[str, ...]:
+        """Stores what the result needs and returns the keys."""
+        originals = {edit.ref: edit.original for edit in working.block_edits if edit.is_lossy}
+        for block in working.blocks:
+            if block.slot.message in working.evicted and block.text:
                 originals[compute_ref(block.text)] = block.text
         if self.is_fraction:
             originals[_fingerprint(messages)] = "compressed"
@@ -173,8 +270,10 @@ class MessageCompression:
         return tuple(originals)
 
     def _is_own_output(self, fingerprint: str) -> bool | None:
-        """Whether this very context is a result of ours: taking a share of it twice would change it. None: a remote
-        store cannot say so now."""
+        """Returns whether this very context is a result of ours: a fraction of a fraction would cut it again.
+
+        Returns None if a remote store cannot answer now.
+        """
         try:
             self.store().get(fingerprint)
         except RefError:
@@ -183,7 +282,7 @@ class MessageCompression:
             return None
         return True
 
-    def _untouched(self, before: int, budget: int, ground: CacheDependencies | None = None) -> Result:
+    def _untouched(self, before: int, budget: int, dependencies: CacheDependencies | None = None) -> Result:
         return Result(
             messages=list(self.context.messages)[self.system_offset :],
             tokens_before=before,
@@ -192,10 +291,10 @@ class MessageCompression:
             warnings=self.warnings,
             is_estimate=self.counter.is_estimate,
             tokenizer=self.counter.name,
-            _cache_dependencies=ground or CacheDependencies(),
+            _cache_dependencies=dependencies or CacheDependencies(),
         )
 
 
 def _fingerprint(messages: list[Any]) -> str:
-    """The key under which a result is remembered."""
+    """Returns the key under which a result is remembered."""
     return "result:" + compute_ref(json.dumps(messages, default=str, sort_keys=True))

@@ -1,6 +1,6 @@
-"""Checks each changed block before it leaves. Chooses nothing; a block that fails goes out unchanged, or as its mark.
+"""Checks each changed block before it leaves. A block that fails goes out unchanged, or as its placeholder.
 
-Budget, pairs and order are proven on the rendered context by whoever renders (`messages`); folds prove themselves.
+Budget, call pairs and order are proven on the rendered context (see `messages`). Lossless codecs verify themselves.
 """
 
 from __future__ import annotations
@@ -17,67 +17,76 @@ from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
 
 
-def validate(drafts: Sequence[BlockEdit], measure: Callable[[], int], budget: int) -> list[str]:
-    """Checks all changed drafts, undoes those that fail, and returns what happened as warnings."""
+def validate(block_edits: Sequence[BlockEdit], count_tokens: Callable[[], int], budget: int) -> list[str]:
+    """Checks all changed blocks and undoes those that fail.
+
+    Args:
+        block_edits: The blocks that may have been changed.
+        count_tokens: Returns the exact tokens of the whole in its present state.
+        budget: The maximum tokens of the whole.
+
+    Returns:
+        A warning for each block that failed.
+    """
     warnings = []
-    for draft in drafts:
-        if draft.action != "excerpt":
+    for edit in block_edits:
+        if edit.action != "excerpt":
             continue
-        fix_word_splits(draft)
-        problem = find_fault(draft)
-        if problem is None:
+        fix_word_splits(edit)
+        fault = find_fault(edit)
+        if fault is None:
             continue
-        draft.text, draft.action, draft.reason = draft.block.text, "kept", f"guard: {problem}"
-        draft.removed_words = None
+        edit.text, edit.action, edit.reason = edit.block.text, "kept", f"guard: {fault}"
+        edit.removed_words = None
         outcome = "unchanged"
-        if measure() > budget:
-            draft.apply_mask(np.zeros(len(draft.layout.spans), np.bool_))
-            outcome = "as its mark: unchanged it would not fit"
-        warnings.append(f"block {draft.block.number} (message {draft.block.slot.message}): {problem}; sent {outcome}")
+        if count_tokens() > budget:
+            edit.apply_mask(np.zeros(len(edit.layout.spans), np.bool_))
+            outcome = "as its placeholder, because unchanged it would not fit"
+        warnings.append(f"block {edit.block.number} (message {edit.block.slot.message}): {fault}; sent {outcome}")
     return warnings
 
 
-def find_fault(draft: BlockEdit) -> str | None:
-    """What is wrong with an excerpt, or None."""
-    if draft.has_placeholder and draft.ref not in find_refs(draft.text):
-        return "the excerpt has lost its mark"
-    if draft.removed_words is not None and not all(
-        is_word(draft.block.text, a, b) for a, b in draft.removed_words.spans.tolist()
+def find_fault(edit: BlockEdit) -> str | None:
+    """Returns what is wrong with an excerpt, or None."""
+    if edit.has_placeholder and edit.ref not in find_refs(edit.text):
+        return "the excerpt has lost its placeholder"
+    if edit.removed_words is not None and not all(
+        is_word(edit.block.text, a, b) for a, b in edit.removed_words.spans.tolist()
     ):
         return "a word would be cut in half"
-    if isinstance(draft.layout, JsonLayout):
+    if isinstance(edit.layout, JsonLayout):
         try:
-            json.loads(draft.text)
+            json.loads(edit.text)
         except ValueError:
             return "the JSON excerpt does not parse"
     return None
 
 
-def fix_word_splits(draft: BlockEdit) -> None:
-    """Leaves out both sides of a border inside a word, number or path when only one side was kept.
+def fix_word_splits(edit: BlockEdit) -> None:
+    """Drops both sides of a border inside a word, number or path if only one side was kept.
 
-    Segmenters cut between words; only a text without any border (a line of a megabyte, say) is cut by length.
+    Segmenters cut between words. Only a text without any border (a line of a megabyte, say) is cut by length.
     """
-    keep, layout = draft.keep, draft.layout
+    keep, layout = edit.keep, edit.layout
     if keep is None or not isinstance(layout, SpanLayout) or len(keep) < 2:
         return
     text, spans = layout.text, layout.spans
     edges = np.flatnonzero(keep[1:] != keep[:-1])
-    bad = [
+    split = [
         i
         for i in edges.tolist()
         if spans[i, 1] == spans[i + 1, 0]
-        and _solid(text[spans[i, 1] - 1 : spans[i, 1]], text[spans[i, 1] : spans[i, 1] + 1])
+        and _is_inside_word(text[spans[i, 1] - 1 : spans[i, 1]], text[spans[i, 1] : spans[i, 1] + 1])
     ]
-    if bad:
-        mended = keep.copy()
-        for i in bad:
-            mended[i] = mended[i + 1] = False
-        draft.apply_mask(mended, draft.shortened_units)
+    if split:
+        fixed = keep.copy()
+        for i in split:
+            fixed[i] = fixed[i + 1] = False
+        edit.apply_mask(fixed, edit.shortened_units)
 
 
-def _solid(left: str, right: str) -> bool:
-    """Whether two neighbouring characters belong to one word of a script that puts spaces between words."""
+def _is_inside_word(left: str, right: str) -> bool:
+    """Returns whether two neighbouring characters belong to one word of a script that separates words by spaces."""
     return (
         (left.isalnum() or left == "_") and (right.isalnum() or right == "_") and left < "\u0e00" and right < "\u0e00"
     )

@@ -1,11 +1,9 @@
-"""What the sentences of an agent's finished reasoning are, and what that makes them worth.
+"""Raises the scores of findings in an agent's finished reasoning, and lowers those of talk.
 
-A trace is mostly talk: plans that the calls after it carried out, the question said again, "wait, let me reconsider",
-the same thought a third time. What later steps need of it are decisions, results and failed attempts (arXiv 2502.12067
-cut such traces by 40 % at under 0.4 points). `traces` tells these apart by how English says them; `weigh` turns that
-into scores. Sentences in other languages are neutral unless they repeat: repeats are told by their words alone.
-
-Knows units and their scores; no message, budget or provider. Cuts nothing.
+Most of a reasoning trace is talk: plans that later calls carried out, the question restated, "wait, let me reconsider",
+the same thought a third time. Later steps need its decisions, results and failed attempts (arXiv 2502.12067 cut such
+traces by 40 % and lost less than 0.4 points). `text.reasoning_phrases` classifies sentences by English phrases.
+Sentences in other languages are neutral unless they repeat, because repeats are found by their words alone.
 """
 
 from __future__ import annotations
@@ -21,37 +19,59 @@ from compressor.scoring.token_index import NAME, NUMBER, terms
 from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
 from compressor.text.segmenters.base import UnitFlag
 
-SPEECH = ("assistant", "thinking")
-FACTOR = {
+AGENT_KINDS = ("assistant", "thinking")
+
+#: Factors on the scorer's score by the kind of sentence; 1 for the others.
+SCORE_FACTORS = {
     ReasoningKind.REPEAT: 0.1,
     ReasoningKind.CONNECTIVE: 0.15,
     ReasoningKind.PLAN: 0.4,
-}  # on the scorer's score; 1 for the others
-BONUS = {
+}
+
+#: What is added by the kind of sentence, as a fraction of the score of a good sentence.
+SCORE_BONUSES = {
     ReasoningKind.FAILED: 0.7,
     ReasoningKind.DECISION: 0.8,
     ReasoningKind.RESULT: 1.0,
-}  # of a good sentence's score, added
-GOOD = 0.75  # quantile of the trace's scores that is a good sentence's
-SAME = 0.65  # share of a sentence's word pairs in a newer one from which on it is a repeat,
-SAME_FINDING = 0.85  # and of one that holds a decision, a result or a failed attempt
-BARE = 0.4  # factor on a neutral sentence without a number, name or identifier: what is no finding and names nothing
-LAST = 0.7  # bonus of the last sentence of a trace that is neither talk nor plan: what it came to
-LONG, SAYS = 8, 4  # sentences from which on a trace has such an end, and words from which on a sentence can be it
-NEWEST = 4_000  # sentences that are compared,
-POSTINGS = 6  # each with so many of the newest sentences that have a word pair
-SAID = 0.8  # share of a sentence's terms in a text that stays, such as the question, from which on it says that again
-SHORT = 2_000  # characters of such a text: a longer one has most terms by chance,
-FEW = 16  # and how many of them, the newest, are looked at
+}
+
+GOOD_QUANTILE = 0.75  # The quantile of the trace's scores that counts as the score of a good sentence.
+
+#: A sentence repeats a newer one if at least this fraction of its word pairs stands in it. Findings need more.
+REPEAT_OVERLAP = 0.65
+FINDING_REPEAT_OVERLAP = 0.85
+
+UNSPECIFIC_FACTOR = 0.4  # On a neutral sentence without a number, name or identifier.
+
+#: The bonus of the last sentence of a trace that is neither talk nor plan, because that is what the trace came to.
+CONCLUSION_BONUS = 0.7
+MIN_TRACE_SENTENCES = 8  # Shorter traces get no such bonus.
+MIN_CONCLUSION_WORDS = 4  # Shorter sentences cannot be the conclusion.
+
+#: Bounds on the search for repeats, so that its time grows linearly.
+MAX_COMPARED_SENTENCES = 4_000
+MAX_POSTINGS = 6  # Each word pair leads to so many of the newest sentences that have it.
+
+#: A sentence restates a text that stays, such as the question, if at least this fraction of its terms stands in it.
+RESTATED_OVERLAP = 0.8
+MAX_RETAINED_CHARS = 2_000  # Longer texts have most terms by chance, so they are not compared.
+MAX_RETAINED_TEXTS = 16  # Only the newest texts are compared.
 
 
 def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[np.uint8]:
-    """[n] the `ReasoningKind` of each unit of what an agent said or thought; NEUTRAL for all others. Takes time that grows
-    linearly with the units."""
+    """Classifies the units of what an agent said or thought. Time grows linearly with the units.
+
+    Args:
+        units: All units.
+        query: Gives the texts that stay, which sentences may restate.
+
+    Returns:
+        The `ReasoningKind` of each unit, shape [units]; NEUTRAL for units of other texts.
+    """
     out = np.full(len(units), ReasoningKind.NEUTRAL, np.uint8)
     spoken = _spoken(units)
-    known = [text for text in query.retained_text if len(text) <= SHORT] if query is not None else []
-    asked = [set(terms(text)) for text in known[-FEW:]]
+    short = [text for text in query.retained_text if len(text) <= MAX_RETAINED_CHARS] if query is not None else []
+    retained = [set(terms(text)) for text in short[-MAX_RETAINED_TEXTS:]]
     headers = units.flags & np.uint16(UnitFlag.HEADER)
     for unit in spoken.tolist():
         if headers[unit]:
@@ -60,7 +80,7 @@ def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[
         start, end = layout.spans[unit - units.starts[units.source_indices[unit]]].tolist()
         text = layout.text[start:end]
         kind = classify_sentence(text)
-        if kind == ReasoningKind.NEUTRAL and asked and _says_again(text, asked):
+        if kind == ReasoningKind.NEUTRAL and retained and _restates(text, retained):
             kind = ReasoningKind.CONNECTIVE
         out[unit] = kind
     out[_repeats(units, spoken, out)] = ReasoningKind.REPEAT
@@ -68,63 +88,77 @@ def find_reasoning(units: UnitBatch, query: Query | None = None) -> npt.NDArray[
 
 
 def reweight_reasoning(scores: Scores, units: UnitBatch, query: Query | None = None) -> Scores:
-    """[n] the scores, in which findings of an agent's own words count for more and its talk for less. What is no
-    agent's word keeps its score."""
+    """Returns the scores with an agent's findings raised and its talk lowered, shape [units].
+
+    Units of other texts keep their scores.
+
+    Args:
+        scores: The score of each unit, shape [units].
+        units: The units.
+        query: Gives the texts that stay, which sentences may restate.
+    """
     spoken = _spoken(units)
     if not len(spoken):
         return scores
     kinds = find_reasoning(units, query)
     factor, bonus = np.ones(len(ReasoningKind), np.float32), np.zeros(len(ReasoningKind), np.float32)
-    factor[list(FACTOR)] = list(FACTOR.values())
-    bonus[list(BONUS)] = list(BONUS.values())
+    factor[list(SCORE_FACTORS)] = list(SCORE_FACTORS.values())
+    bonus[list(SCORE_BONUSES)] = list(SCORE_BONUSES.values())
     factors, bonuses = factor[kinds], bonus[kinds]
     names = np.bincount(units.index.unit[_exact(units)], minlength=len(units)) > 0
-    factors[(kinds == ReasoningKind.NEUTRAL) & ~names] = BARE
-    ends = _ends(units, kinds)
-    factors[ends], bonuses[ends] = 1, np.maximum(bonuses[ends], LAST)
+    factors[(kinds == ReasoningKind.NEUTRAL) & ~names] = UNSPECIFIC_FACTOR
+    ends = _conclusions(units, kinds)
+    factors[ends], bonuses[ends] = 1, np.maximum(bonuses[ends], CONCLUSION_BONUS)
     own, worded = scores[spoken], units.index.lengths[spoken] > 0
-    good = float(np.quantile(own[worded], GOOD)) if worded.any() else 0.0
-    if good <= 0:  # the scorer sees nothing in the trace: its findings count as much as anything does
+    good = float(np.quantile(own[worded], GOOD_QUANTILE)) if worded.any() else 0.0
+    if good <= 0:  # The scorer found nothing in the trace, so its findings count as much as the average unit.
         good = float(scores.mean())
     out = scores.astype(np.float32, copy=True)
     out[spoken] = own * factors[spoken] + np.float32(good) * bonuses[spoken] * worded
     return out
 
 
-def _ends(units: UnitBatch, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """The unit with which each long trace ends, but for talk and plans."""
-    can_be = (kinds >= ReasoningKind.NEUTRAL) & (units.index.lengths >= SAYS)
+def _conclusions(units: UnitBatch, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Returns the last unit of each long trace that is neither talk nor plan."""
+    can_be = (kinds >= ReasoningKind.NEUTRAL) & (units.index.lengths >= MIN_CONCLUSION_WORDS)
     out = []
     for i, source in enumerate(units.sources):
         start, stop = int(units.starts[i]), int(units.starts[i + 1])
-        if source.kind in SPEECH and stop - start >= LONG and (found := np.flatnonzero(can_be[start:stop])).size:
+        if (
+            source.kind in AGENT_KINDS
+            and stop - start >= MIN_TRACE_SENTENCES
+            and (found := np.flatnonzero(can_be[start:stop])).size
+        ):
             out.append(start + int(found[-1]))
     return np.array(out, np.int64)
 
 
 def _spoken(units: UnitBatch) -> npt.NDArray[np.int64]:
-    """The units of what an agent said or thought."""
-    speech = np.array([s.kind in SPEECH for s in units.sources], np.bool_)
+    """Returns the units of what an agent said or thought."""
+    speech = np.array([s.kind in AGENT_KINDS for s in units.sources], np.bool_)
     return np.flatnonzero(speech[units.source_indices]) if speech.any() else np.zeros(0, np.int64)
 
 
-def _says_again(text: str, asked: Iterable[set[str]]) -> bool:
+def _restates(text: str, retained: Iterable[set[str]]) -> bool:
     own = {t for t in terms(text) if len(t) > 3}
-    return len(own) > 3 and any(len(own & question) >= SAID * len(own) for question in asked)
+    return len(own) > 3 and any(len(own & other) >= RESTATED_OVERLAP * len(own) for other in retained)
 
 
 def _repeats(units: UnitBatch, spoken: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8]) -> list[int]:
-    """Units that a newer one repeats, by the share of their word pairs that it has. A number, name or identifier that
-    the newer one lacks makes a unit one of its own: `f(3) = 9` does not repeat `f(2) = 4`."""
+    """Returns the units that a newer one repeats, judged by the fraction of their word pairs that it has.
+
+    A unit with a number, name or identifier that the newer one lacks is no repeat: `f(3) = 9` does not repeat
+    `f(2) = 4`.
+    """
     n = len(units)
-    unit, pair, words = _pairs(units, spoken[-NEWEST:])
+    unit, pair, words = _pairs(units, spoken[-MAX_COMPARED_SENTENCES:])
     times = np.bincount(pair)
     total = np.bincount(unit, minlength=n)
-    need = np.where(kinds > ReasoningKind.NEUTRAL, SAME_FINDING, SAME) * total
+    need = np.where(kinds > ReasoningKind.NEUTRAL, FINDING_REPEAT_OVERLAP, REPEAT_OVERLAP) * total
     can = (np.bincount(unit[times[pair] > 1], minlength=n) >= need) & (total > 0)
-    tells = np.zeros(len(times), np.bool_)  # pairs by which some unit may be found to repeat another
-    tells[pair[can[unit]]] = True
-    chosen = (tells & (times > 1))[pair]
+    useful = np.zeros(len(times), np.bool_)  # Pairs that may show that a unit repeats another.
+    useful[pair[can[unit]]] = True
+    chosen = (useful & (times > 1))[pair]
     unit, pair = unit[chosen], pair[chosen]
     postings: dict[int, list[int]] = {}
     out: list[int] = []
@@ -136,10 +170,10 @@ def _repeats(units: UnitBatch, spoken: npt.NDArray[np.int64], kinds: npt.NDArray
             like = [u for u, count in found if count >= need[this]]
             if like and any(words(this, True) <= words(u, False) for u in like):
                 out.append(this)
-                continue  # the newest stands for all of them
+                continue  # Only the newest of equal units gets postings, so it stands for all of them.
         for p in pairs:
             have = postings.setdefault(p, [])
-            if len(have) < POSTINGS:
+            if len(have) < MAX_POSTINGS:
                 have.append(this)
     return out
 
@@ -147,8 +181,12 @@ def _repeats(units: UnitBatch, spoken: npt.NDArray[np.int64], kinds: npt.NDArray
 def _pairs(
     units: UnitBatch, which: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Callable[[int, bool], set[int]]]:
-    """Distinct (unit, pair of neighbouring words) of some units, in order of units and whatever the letters' case; and
-    what gives the words of a unit, or only its exact strings. How a unit begins is a pair only where it is short."""
+    """Returns the distinct pairs of neighbouring words of some units, ignoring case.
+
+    Returns:
+        The unit and the number of each pair, in order of units, and a function that returns the words of a unit, or
+        only its exact strings. The first word of a unit makes a pair of its own only in a short unit.
+    """
     index = units.index
     mine = np.zeros(len(units), np.bool_)
     mine[which] = True
@@ -175,7 +213,7 @@ def _pairs(
 
 
 def _exact(units: UnitBatch) -> npt.NDArray[np.bool_]:
-    """[entries of the index] numbers, identifiers, and names that are not just a unit's first word."""
+    """Returns which index entries are numbers, identifiers, or names that are not a unit's first word."""
     index = units.index
     kinds = index.kinds[index.token]
     out: npt.NDArray[np.bool_] = (kinds >= NUMBER) | ((kinds == NAME) & (np.diff(index.unit, prepend=-1) == 0))

@@ -1,4 +1,4 @@
-"""One computation for all threads of a process that want the same at the same time. Computes and stores nothing."""
+"""Lets concurrent threads of a process share one computation of the same result."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """What is being worked out now, by key. Safe to share between threads, before and after a fork: what the parent
-    was at is nobody's business in a child."""
+    """The computations that are in flight now, by key.
+
+    Safe to share between threads. A forked child ignores computations that were in flight in its parent.
+    """
 
     def __init__(self) -> None:
-        self._under_way: dict[tuple[int, str], Future[T]] = {}
+        self._in_flight: dict[tuple[int, str], Future[T]] = {}
 
     def begin(self, key: str) -> tuple[Future[T], bool]:
-        """What will hold the outcome, and whether it is the caller who has to work it out, and then to `land` it."""
-        mine: Future[T] = Future()
-        found = self._under_way.setdefault((os.getpid(), key), mine)  # one step, without a lock
-        return found, found is mine
+        """Joins the computation of a key, or starts it.
+
+        Returns:
+            The future of the outcome, and whether the caller is the leader, who must compute it and call `finish`.
+        """
+        own: Future[T] = Future()
+        future = self._in_flight.setdefault((os.getpid(), key), own)  # `setdefault` is atomic, so no lock is needed.
+        return future, future is own
 
     def finish(self, key: str, outcome: T | BaseException) -> None:
-        """Gives the outcome to all who wait. Who comes from now on begins anew."""
-        flight = self._under_way.pop((os.getpid(), key))
+        """Gives the outcome, a result or an exception, to all waiting threads. The next caller starts anew."""
+        future = self._in_flight.pop((os.getpid(), key))
         if isinstance(outcome, BaseException):
-            flight.set_exception(outcome)
+            future.set_exception(outcome)
         else:
-            flight.set_result(outcome)
+            future.set_result(outcome)

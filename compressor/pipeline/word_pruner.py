@@ -1,8 +1,8 @@
-"""Leaves words out of sentences that are kept: those that say least go first.
+"""Chooses words of little information to leave out of sentences that are kept.
 
-Token-level pruning after LLMLingua (Jiang et al. 2023, section 4.2: tokens below a quantile of information go), but
-by whole words, and never one that `protected` holds. What a word says is its idf in a background corpus, or what a
-language model says of its tokens. A unit then has two grains: itself without those words, and those words.
+This is token-level pruning after LLMLingua (Jiang et al. 2023, section 4.2: tokens below a quantile of information go),
+but by whole words, and never one that `protected_words` protects. The information of a word is its idf in a background
+corpus, or what a language model says of its tokens.
 """
 
 from __future__ import annotations
@@ -22,60 +22,85 @@ from compressor.scoring.word_vectors import Floats, load_word_vectors
 from compressor.text.segmenters.base import Mask, Spans
 from compressor.text.segmenters.span_layout import SpanLayout
 
-KEEP = 0.75  # share of the words that stays: `benchmarks/LOG.md`
-WORTH = 0.3  # of a token of such words, next to the other tokens of their unit: the same
+KEEP_FRACTION = 0.75  # Chosen by measurement: benchmarks/LOG.md.
+WORD_VALUE = 0.3  # Chosen by measurement: benchmarks/LOG.md.
 
 _ARTICLES = frozenset(("a", "an", "the"))
 
 Ints = npt.NDArray[np.int32]
 
-#: Text -> [k, 2] where its pieces stand, in order, and [k] how much each says: surprisal, log-odds of being kept, ...
-#: Only the order of the numbers counts. May raise ModelError and Overloaded.
+#: Maps a text to the spans of its pieces in order, shape [pieces, 2], and the information of each, shape [pieces]:
+#: surprisal, log-odds of being kept, ... Only the order of the numbers counts. May raise ModelError and QueueFullError.
 Importance = Callable[[str], tuple[Spans, Floats]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RemovableWords:
-    """The words that can be left out of one text. spans: [k, 2], in order, each with the space before it; unit: [k]."""
+    """The words that can be left out of one text.
+
+    Attributes:
+        spans: The span of each word with the space before it, in order, shape [words, 2].
+        units: The unit of each word, shape [words].
+    """
 
     spans: Spans
-    unit: Ints
+    units: Ints
 
     def __len__(self) -> int:
         return len(self.spans)
 
     def for_units(self, units: Mask) -> RemovableWords:
-        """The words of these units."""
-        mine = units[self.unit]
-        return RemovableWords(self.spans[mine], self.unit[mine])
+        """Returns the words of the units in a mask of shape [units]."""
+        mine = units[self.units]
+        return RemovableWords(self.spans[mine], self.units[mine])
 
     def runs(self) -> list[tuple[int, int, int]]:
-        """Start and end of each run of neighbours, and its unit."""
+        """Returns the start, the end and the unit of each run of neighbouring words."""
         out: list[tuple[int, int, int]] = []
-        for (start, end), unit in zip(self.spans.tolist(), self.unit.tolist(), strict=True):
+        for (start, end), unit in zip(self.spans.tolist(), self.units.tolist(), strict=True):
             if out and out[-1][1] == start:
                 start = out.pop()[0]
             out.append((start, end, unit))
         return out
 
-    def saved(self, offsets: Ints, units: int) -> Floats:
-        """[units] tokens that go with the words; `offsets` are where the tokens of the text begin."""
-        at = np.searchsorted(offsets, self.spans)
-        return np.bincount(self.unit, at[:, 1] - at[:, 0], units).astype(np.float32)
+    def saved_tokens(self, offsets: Ints, units: int) -> Floats:
+        """Returns the tokens that leaving out the words saves in each unit, shape [units].
+
+        Args:
+            offsets: Where each token of the text begins.
+            units: The number of units.
+        """
+        tokens = np.searchsorted(offsets, self.spans)
+        return np.bincount(self.units, tokens[:, 1] - tokens[:, 0], units).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class WordPruner:
-    """keep: share of the words that stays, more where more is protected or asked for. worth: of a token of the other
-    words, next to the tokens of their unit without them; below 1 the units chosen last are pruned, at 0 all of them.
-    importance: None for idf, which also stands in, with a note in `UnitBatch.notes`, for a model that fails."""
+    """Chooses the words that may be left out.
 
-    keep: float = KEEP
-    worth: float = WORTH
+    Attributes:
+        keep_fraction: The fraction of the words that stays. More stay if more are protected or named by the query.
+        word_value: The value of a token of a removable word, relative to the other tokens of its unit. Below 1 the
+            units that are chosen last lose their words first; at 0 all units lose them.
+        importance: Rates the pieces of a text. None uses idf, which also replaces a model that fails, with a note in
+            `UnitBatch.notes`.
+
+    Example:
+        >>> Compressor(prune_words=WordPruner(keep_fraction=0.6))  # doctest: +SKIP
+    """
+
+    keep_fraction: float = KEEP_FRACTION
+    word_value: float = WORD_VALUE
     importance: Importance | None = None
 
-    def cuts(self, units: UnitBatch, sources: Sequence[int], query: Query) -> dict[int, RemovableWords]:
-        """The words that can go from each of these sources; sources without any left out."""
+    def removable_words(self, units: UnitBatch, sources: Sequence[int], query: Query) -> dict[int, RemovableWords]:
+        """Returns the removable words of each source that has any.
+
+        Args:
+            units: All units.
+            sources: The numbers of the sources to look at.
+            query: What the reader is looking for. Words that it names stay.
+        """
         layouts = {s: x for s in sources if isinstance(x := units.sources[s].layout, SpanLayout)}
         found = {source: find_removable_words(layout) for source, layout in layouts.items()}
         if not found:
@@ -87,24 +112,24 @@ class WordPruner:
                 parts = [max_per_word(found[s][0], *self.importance(layout.text)) for s, layout in layouts.items()]
                 values = np.concatenate(parts)
             except (ModelError, QueueFullError) as error:
-                units.notes.append(f"words: {error}; weighed by their idf instead")
+                units.notes.append(f"words: {error}; their idf was used instead")
         wanted = weighted_terms(query.parts)
         values[[stem(word) in wanted for part in texts for word in part]] = np.inf
-        # Of equals the later goes: a word said again says less.
+        # Of words of equal value the later is removed first, because a word that is said again says less.
         order = np.lexsort((-np.arange(len(values)), values))
-        gone = np.zeros(len(values), np.bool_)
-        gone[order[: int((1 - self.keep) * sum(size for *_, size in found.values()))]] = True
-        gone &= np.isfinite(values)
+        removable = np.zeros(len(values), np.bool_)
+        removable[order[: int((1 - self.keep_fraction) * sum(size for *_, size in found.values()))]] = True
+        removable &= np.isfinite(values)
         ends = np.cumsum([len(part) for part in texts])
         return {
             source: RemovableWords(spans[mine], unit[mine])
-            for (source, (spans, unit, _)), mine in zip(found.items(), np.split(gone, ends[:-1]), strict=True)
+            for (source, (spans, unit, _)), mine in zip(found.items(), np.split(removable, ends[:-1]), strict=True)
             if mine.any()
         }
 
 
 def corpus_idf(found: Sequence[str]) -> Floats:
-    """[len(found)] how rare each word is in the corpus behind the shipped vectors; articles say nothing."""
+    """Returns how rare each word is in the corpus behind the shipped vectors, shape [words]. Articles count as 0."""
     distinct = {word: i for i, word in enumerate(dict.fromkeys(found))}
     model = load_word_vectors()
     values = model.idf[model.rows([stem(word) for word in distinct])]
@@ -114,7 +139,13 @@ def corpus_idf(found: Sequence[str]) -> Floats:
 
 
 def max_per_word(spans: Spans, pieces: Spans, values: Floats) -> Floats:
-    """[words] the most any piece of each word says; a word without a piece says everything."""
+    """Returns the highest value of any piece of each word, shape [words]; infinity for a word without a piece.
+
+    Args:
+        spans: The span of each word with the space before it, shape [words, 2].
+        pieces: The spans of a model's pieces, in order, shape [pieces, 2].
+        values: The value of each piece, shape [pieces].
+    """
     out = np.full(len(spans), np.inf, np.float32)
     low = np.searchsorted(pieces[:, 1], spans[:, 0] + 1, side="right")
     high = np.searchsorted(pieces[:, 0], spans[:, 1], side="left")
@@ -126,18 +157,29 @@ def max_per_word(spans: Spans, pieces: Spans, values: Floats) -> Floats:
     return out
 
 
-def merge_word_units(order: Ints, priority: npt.NDArray[np.floating], grains: Ints, worth: float = WORTH) -> Ints:
-    """An order of units, best first, with the words of units put in behind them: `grains` [m] are units of which words
-    can go, and the words of grains[i] stand as number len(order) + i where units with `worth` of its priority are."""
+def merge_word_units(
+    order: Ints, priority: npt.NDArray[np.floating], pruned_units: Ints, word_value: float = WORD_VALUE
+) -> Ints:
+    """Returns an order of units with the removable words of units merged into it.
+
+    The words of `pruned_units[i]` get the number `len(order) + i`, and come where units of `word_value` times the
+    priority of their unit are, but after their unit.
+
+    Args:
+        order: The units, best first, shape [units].
+        priority: The priority of each unit, shape [units].
+        pruned_units: The units that have removable words.
+        word_value: The value of the words relative to their unit.
+    """
     n = len(order)
-    place = np.empty(n, np.int64)
-    place[order] = np.arange(n)
-    # An ancestor stands as high as its best descendant.
-    standing = np.maximum.accumulate(priority[order][::-1])[::-1]
-    where = np.searchsorted(-standing, -worth * standing[place[grains]], side="right")
-    where = np.maximum(where, place[grains] + 1)
-    keys = np.concatenate([np.arange(n) * 2 + 1, where * 2])
-    numbers = np.concatenate([order, n + np.arange(len(grains), dtype=np.int32)])
-    # Of words put in at one place, those of the better unit first.
-    ties = np.concatenate([np.zeros(n, np.int64), place[grains]])
+    position = np.empty(n, np.int64)
+    position[order] = np.arange(n)
+    # An ancestor is worth as much as its best descendant.
+    value = np.maximum.accumulate(priority[order][::-1])[::-1]
+    target = np.searchsorted(-value, -word_value * value[position[pruned_units]], side="right")
+    target = np.maximum(target, position[pruned_units] + 1)
+    keys = np.concatenate([np.arange(n) * 2 + 1, target * 2])
+    numbers = np.concatenate([order, n + np.arange(len(pruned_units), dtype=np.int32)])
+    # Of words with the same position those of the better unit come first.
+    ties = np.concatenate([np.zeros(n, np.int64), position[pruned_units]])
     return numbers[np.lexsort((ties, keys))].astype(np.int32)

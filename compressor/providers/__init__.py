@@ -1,4 +1,4 @@
-"""Provider APIs as JSON: what the clients' wrappers (and a proxy) need to know of each. No SDK is imported here."""
+"""Reads and writes the request bodies and responses of each provider API as plain JSON, without any SDK."""
 
 from __future__ import annotations
 

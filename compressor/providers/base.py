@@ -1,8 +1,8 @@
-"""What one provider API has to say of itself, so that expand calls can be resolved inside a call.
+"""Defines what each provider API implements so that expand calls can be answered inside one call of the caller.
 
-Everything here is plain JSON data, as it goes over the wire: no SDK, no HTTP, no compressor. An `ProviderApi` reads and
-writes request bodies and responses; a `StreamFilter` turns the streams of several internal calls into the one stream that
-the caller sees; an `HiddenRounds` is what the caller did not see, to be put back into its later histories.
+A `ProviderApi` reads and writes request bodies and responses. A `StreamFilter` joins the streams of several internal
+requests into the one stream that the caller sees. A `HiddenRounds` holds what the caller did not see, so that it can be
+put back into the histories that the caller sends later.
 """
 
 from __future__ import annotations
@@ -16,129 +16,157 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class ModelTurn:
-    """What the model said in one call.
+    """What the model answered to one request.
 
-    items: that, as it has to stand in the next request. asked: its expand calls, as (call id, arguments). own: the ids
-    of its calls to the caller's tools. usage: the provider's, if it came. id: the response's.
+    Attributes:
+        items: The answer as messages (for Responses: items) of the next request.
+        expand_calls: The calls of the expand tool, as (call id, arguments as JSON text).
+        caller_call_ids: The ids of the calls of the caller's own tools.
+        usage: The usage that the provider reported, or None.
+        id: The id of the response, for APIs that continue a response by its id.
     """
 
     items: list[Json]
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    own: list[str] = field(default_factory=list)
+    expand_calls: list[tuple[str, str]] = field(default_factory=list)
+    caller_call_ids: list[str] = field(default_factory=list)
     usage: Json | None = None
     id: str | None = None
 
 
 @dataclass
 class HiddenRounds:
-    """What happened inside one call of the caller's: rounds that asked for nothing but texts, then the last turn.
+    """The rounds inside one call of the caller: those that only expanded texts, then the last turn.
 
-    rounds: the items of those rounds with their answers; turns: the model's turns, the last one included;
-    answers: the texts answered to the last turn's expand calls, where it also called the caller's tools.
+    Attributes:
+        items: The messages of the rounds that only expanded texts, each with its answers.
+        turns: The model's turns in order, the last one included.
+        expanded_texts: The answers to the last turn's expand calls, if it also called the caller's tools.
     """
 
-    rounds: list[Json] = field(default_factory=list)
+    items: list[Json] = field(default_factory=list)
     turns: list[ModelTurn] = field(default_factory=list)
-    answers: list[str] = field(default_factory=list)
+    expanded_texts: list[str] = field(default_factory=list)
 
     @property
     def last(self) -> ModelTurn:
+        """Returns the newest turn."""
         return self.turns[-1]
 
     @property
-    def hidden(self) -> bool:
-        """Whether the caller did not see everything."""
-        return len(self.turns) > 1 or bool(self.last.asked)
+    def has_hidden_parts(self) -> bool:
+        """Returns whether the caller did not see everything."""
+        return len(self.turns) > 1 or bool(self.last.expand_calls)
 
 
 class StreamFilter(Protocol):
-    """The caller's stream, made from one or several. Events that need no change are given back as the same objects."""
+    """Makes the caller's stream from the streams of one or several requests.
+
+    An event that needs no change is returned as the same object.
+    """
 
     def feed(self, event: Json) -> list[Json]:
-        """An event of the current call; gives what the caller gets now."""
+        """Takes an event of the current request and returns the events that the caller gets now."""
         ...
 
-    def turn(self) -> ModelTurn:
-        """What the current call has said, once its stream is over; what comes next is fed from a new call."""
+    def end_call(self) -> ModelTurn:
+        """Returns what the model answered, once the current stream is over; later events belong to a new request."""
         ...
 
-    def finish(self) -> list[Json]:
-        """What was held back, when no further call is made."""
+    def flush(self) -> list[Json]:
+        """Returns the events that were held back, when no further request is made."""
         ...
 
 
 class ProviderApi(Protocol):
-    """One provider API. `tool`: the expand tool's name."""
+    """Reads and writes the JSON of one provider API.
+
+    The parameter `tool` is the name of the expand tool in all methods.
+
+    Attributes:
+        dialect: The name of the message format (`compressor.context.formats`).
+    """
 
     dialect: str
 
     def supports(self, body: Json) -> bool:
-        """Whether the body holds the whole history and asks for one answer."""
+        """Returns whether the body holds the whole history and asks for one answer."""
         ...
 
-    def history(self, body: Json) -> list[Json]:
-        """The caller's messages."""
+    def read_messages(self, body: Json) -> list[Json]:
+        """Returns the caller's messages."""
         ...
 
-    def system(self, body: Json) -> list[Json]:
-        """A system prompt that is held apart from the messages, as messages; else nothing."""
+    def read_system(self, body: Json) -> list[Json]:
+        """Returns a system prompt that the API keeps apart from the messages as a list of one message, or []."""
         ...
 
     def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
-        """A copy of the body with these messages and, if given, the expand tool in front of the others."""
+        """Returns a copy of the body with these messages and, if given, the expand tool before the other tools."""
         ...
 
-    def build_original_request(self, body: Json, turn: ModelTurn) -> list[Json]:
-        """A turn's items as the next request of this kind may hold them."""
+    def items_to_resend(self, body: Json, turn: ModelTurn) -> list[Json]:
+        """Returns the items of a turn in the form that the next request may hold."""
         ...
 
     def without_forced_tool(self, body: Json) -> Json:
-        """A copy of a written body after which no expand call can come, where that takes no tool from the caller."""
+        """Returns a copy of a built body that forbids tool calls, if the expand tool is its only tool."""
         ...
 
-    def turn(self, response: Json, tool: str) -> ModelTurn:
-        """What a whole response says."""
+    def parse_turn(self, response: Json, tool: str) -> ModelTurn:
+        """Reads a whole (not streamed) response."""
         ...
 
-    def results(self, asked: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
-        """The answers to expand calls, as items of the next request."""
+    def build_expand_results(self, calls: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
+        """Returns the answers to expand calls as items of the next request.
+
+        Args:
+            calls: The calls, as (call id, arguments).
+            texts: One answer for each call.
+        """
         ...
 
-    def visible_turn(self, response: Json, inner: HiddenRounds, tool: str) -> Json:
-        """A copy of the last response as the caller gets it: what was said in all rounds, without expand calls."""
+    def visible_turn(self, response: Json, hidden: HiddenRounds, tool: str) -> Json:
+        """Returns a copy of the last response with the texts of all rounds and without expand calls."""
         ...
 
-    def with_hidden_rounds(self, rest: Sequence[Json], inner: HiddenRounds) -> list[Json]:
-        """What follows in the caller's history, from the answer on, with what it did not see put back. The same
-        messages if they do not start with that answer."""
+    def with_hidden_rounds(self, rest: Sequence[Json], hidden: HiddenRounds) -> list[Json]:
+        """Puts what the caller did not see back into the end of its history.
+
+        Args:
+            rest: The caller's history from the answer on.
+            hidden: The rounds that led to that answer.
+
+        Returns:
+            The completed messages, or a copy of `rest` if it does not start with that answer.
+        """
         ...
 
-    def filter(self, tool: str) -> StreamFilter:
-        """A new filter for a stream."""
+    def make_stream_filter(self, tool: str) -> StreamFilter:
+        """Returns a new filter for the streams of one call."""
         ...
 
 
 def sum_usage(usages: Sequence[Json | None]) -> Json | None:
-    """The usage of several calls: numbers added up, anything else as the last call says."""
+    """Returns the usage of several requests: the sum of each number, and the last value of everything else."""
     total: Json | None = None
     for usage in usages:
         if usage is not None:
-            total = dict(usage) if total is None else _added(total, usage)
+            total = dict(usage) if total is None else _add_usage(total, usage)
     return total
 
 
-def _added(one: Json, other: Json) -> Json:
+def _add_usage(one: Json, other: Json) -> Json:
     result = dict(one)
     for key, value in other.items():
         before = result.get(key)
         if isinstance(before, dict) and isinstance(value, dict):
-            result[key] = _added(before, value)
-        elif _number(before) and _number(value):
+            result[key] = _add_usage(before, value)
+        elif _is_number(before) and _is_number(value):
             result[key] = before + value
         elif value is not None:
             result[key] = value
     return result
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,8 +1,8 @@
-"""Finds the conversation a history belongs to: the one whose messages it extends.
+"""Finds the tracked conversation whose messages a history extends.
 
-A history that departs from a known conversation goes on from a copy of it, so that calls side by side do not disturb
-each other. Keeps the conversations seen last, so many at most, and nothing else. Messages that nobody writes to
-(`frozen`) and that are the same objects as last time are not read again.
+A history that differs from a tracked conversation at some message continues a copy of it, so that parallel calls do not
+disturb each other. Only the most recently used conversations are kept. With `frozen`, messages that are the same
+objects as in the last call are not read again.
 """
 
 from __future__ import annotations
@@ -21,38 +21,57 @@ from compressor.providers import HiddenRounds
 from compressor.sessions import archive
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.sessions.message_history import common_prefix_length
 from compressor.sessions.policy import Policy, ToolRule
 from compressor.storage.text_values import put_texts
+from compressor.storage.wrappers.scoped import ScopedStore
 
 if TYPE_CHECKING:
     from compressor import Compressor
 
-RECENT = 64  # conversations that are known at a time
-WHOLE = 1_000_000  # tokens that an expanded text may have at its birth: what was asked for is not cut again
+#: Conversations that are tracked at the same time.
+MAX_CONVERSATIONS = 64
+#: Tokens that an expanded text may have when it is ingested: what the model asked for is not cut again at once.
+EXPANDED_TEXT_MAX_TOKENS = 1_000_000
 
 
 @dataclass
 class TrackedConversation:
-    """One conversation as the caller has it. chain: digests of its messages; messages: themselves, if frozen; inner:
-    what the caller did not see, by the number of the message it stands before; offered: our tool is among the tools;
-    refused: the provider did not take what we made of it."""
+    """One conversation with what is known of its caller's history.
+
+    Attributes:
+        conversation: The `Conversation` or `Session`.
+        key: The message format and the model; histories of different keys never belong together.
+        chain: The chained digests of the caller's messages.
+        messages: The caller's messages, if the tracker is `frozen`.
+        hidden_rounds: What the caller did not see, by the index of the message it stands before.
+        tool_offered: Whether the request lists the expand tool.
+        rejected_by_provider: Whether the provider rejected a compressed request of this conversation.
+        lock: Guards the conversation.
+    """
 
     conversation: Any
     key: str
     chain: list[str] = field(default_factory=list)
     messages: Sequence[Any] = ()
-    inner: dict[int, HiddenRounds] = field(default_factory=dict)
+    hidden_rounds: dict[int, HiddenRounds] = field(default_factory=dict)
     tool_offered: bool = False
     rejected_by_provider: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class ConversationTracker:
-    """The conversations seen lately, `most` at a time. session: the one all calls belong to: a `OnnxSession`, or an id;
-    else they are told apart by their messages. frozen: nobody ever writes to the messages given. Safe to share
-    between threads."""
+    """Tracks the most recently used conversations. Safe to share between threads.
+
+    Args:
+        compressor: Compresses and stores; None makes one with the defaults.
+        budget: The limit of each request (see `Compressor.session`).
+        policy: What is compressed and when; None takes the defaults.
+        session: A `Session` or its id, to which all calls belong; None tells conversations apart by their messages.
+        max_conversations: How many conversations are tracked.
+        frozen: Whether callers never change a message that they have passed.
+    """
 
     def __init__(
         self,
@@ -60,7 +79,7 @@ class ConversationTracker:
         budget: int | float | str | None = None,
         policy: Policy | None = None,
         session: Any = None,
-        most: int = RECENT,
+        max_conversations: int = MAX_CONVERSATIONS,
         frozen: bool = False,
     ) -> None:
         if compressor is None:
@@ -69,30 +88,37 @@ class ConversationTracker:
             compressor = Compressor()
         policy = policy or Policy()
         self.compressor, self.budget = compressor, budget
-        self.policy = replace(policy, tools={NAME: ToolRule(max_tokens=WHOLE), **policy.tools})
-        self._session, self._most, self._frozen = session, most, frozen
+        self.policy = replace(policy, tools={TOOL_NAME: ToolRule(max_tokens=EXPANDED_TEXT_MAX_TOKENS), **policy.tools})
+        self._session, self._max_conversations, self._frozen = session, max_conversations, frozen
         self._recent: list[TrackedConversation] = []  # the newest last
-        self._gone: list[CostReport] = []
+        self._evicted_reports: list[CostReport] = []
         self._lock = threading.Lock()
 
     def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
-        """The thread these messages go on; what its caller did not see is kept up to where they depart."""
+        """Returns the conversation that the messages continue; makes one if there is none.
+
+        Args:
+            messages: The caller's whole history.
+            model: The model that is called.
+            kind: The message format.
+        """
         key = f"{kind}:{model}"
         with self._lock:
-            chain = self._chain(messages)
-            thread = self._known(chain, key) or self._forked(chain, key) or self._new(model, key)
-            with thread.lock:
-                common = _common(thread.chain, chain)
-                thread.inner = {at: inner for at, inner in thread.inner.items() if at <= common}
-                thread.chain = chain
-                thread.messages = messages if self._frozen else ()
-            self._recent = [one for one in self._recent if one is not thread] + [thread]
-            for old in self._recent[: -self._most]:
-                self._gone.append(old.conversation.cost_report())
-            self._recent = self._recent[-self._most :]
-            if len(self._gone) > RECENT:
-                self._gone = [sum_reports(self._gone)]
-        return thread
+            chain = self._digest_chain(messages)
+            tracked = self._find_extended(chain, key) or self._fork(chain, key) or self._create(model, key)
+            with tracked.lock:
+                common = _equal_prefix_length(tracked.chain, chain)
+                # Hidden rounds stay only up to where the two histories differ.
+                tracked.hidden_rounds = {i: hidden for i, hidden in tracked.hidden_rounds.items() if i <= common}
+                tracked.chain = chain
+                tracked.messages = messages if self._frozen else ()
+            self._recent = [one for one in self._recent if one is not tracked] + [tracked]
+            for old in self._recent[: -self._max_conversations]:
+                self._evicted_reports.append(old.conversation.cost_report())
+            self._recent = self._recent[-self._max_conversations :]
+            if len(self._evicted_reports) > MAX_CONVERSATIONS:
+                self._evicted_reports = [sum_reports(self._evicted_reports)]
+        return tracked
 
     def view(
         self,
@@ -102,31 +128,46 @@ class ConversationTracker:
         system: Any = None,
         tools: Sequence[Any] | None = None,
     ) -> tuple[TrackedConversation, list[Any]]:
-        """The thread of a whole history, and what to send of it. Raises what `Conversation.view` raises."""
-        thread = self.match(messages, model, kind)
-        with thread.lock:
-            thread.conversation.sync(messages, system=system, tools=tools)
-            return thread, thread.conversation.view()
+        """Returns the conversation of a whole history and the messages to send for it.
 
-    def evict(self, thread: TrackedConversation) -> bool:
-        """Keeps nothing of a thread, not even what it cost; whether others are left."""
+        Args:
+            messages: The caller's whole history.
+            model: The model that is called.
+            kind: The message format.
+            system: A system prompt that is sent apart from the messages.
+            tools: The tool schemas that are sent along.
+
+        Raises:
+            CompressorError: As `Conversation.view`.
+        """
+        tracked = self.match(messages, model, kind)
+        with tracked.lock:
+            tracked.conversation.sync(messages, system=system, tools=tools)
+            return tracked, tracked.conversation.view()
+
+    def evict(self, tracked: TrackedConversation) -> bool:
+        """Forgets a conversation and its costs; returns whether others are left."""
         with self._lock:
-            self._recent = [one for one in self._recent if one is not thread]
+            self._recent = [one for one in self._recent if one is not tracked]
             return bool(self._recent)
 
     def cost_report(self) -> CostReport:
-        """The sum over all conversations. CompressorError before the first."""
-        with self._lock:
-            found = [*self._gone, *(thread.conversation.cost_report() for thread in self._recent)]
-        if not found:
-            raise CompressorError("nothing has been sent yet, so there is no balance")
-        return sum_reports(found)
+        """Returns the sum over all conversations.
 
-    def _chain(self, messages: Sequence[Any]) -> list[str]:
-        """The digest of the history up to and with each message; the same for all system messages in front."""
-        known = max(self._recent, key=lambda thread: common_prefix_length(thread.messages, messages), default=None)
-        same = common_prefix_length(known.messages, messages) if known else 0
-        chain = known.chain[:same] if known else []
+        Raises:
+            CompressorError: If nothing has been sent yet.
+        """
+        with self._lock:
+            reports = [*self._evicted_reports, *(one.conversation.cost_report() for one in self._recent)]
+        if not reports:
+            raise CompressorError("there is no cost report yet, because no request has been sent; call the model first")
+        return sum_reports(reports)
+
+    def _digest_chain(self, messages: Sequence[Any]) -> list[str]:
+        """Returns the digest of the history up to each message; all leading system messages have the same digest."""
+        nearest = max(self._recent, key=lambda one: common_prefix_length(one.messages, messages), default=None)
+        same = common_prefix_length(nearest.messages, messages) if nearest else 0
+        chain = nearest.chain[:same] if nearest else []
         if not chain or chain[-1] == "system":
             for message in messages[same:]:
                 if not _is_system(message):
@@ -136,46 +177,48 @@ class ConversationTracker:
             chain.append(chain_digest(message, chain[-1] if chain else ""))
         return chain
 
-    def _known(self, chain: list[str], key: str) -> TrackedConversation | None:
+    def _find_extended(self, chain: list[str], key: str) -> TrackedConversation | None:
         if self._session is not None:
             return self._recent[-1] if self._recent else None
-        fitting = [t for t in self._recent if t.key == key and 0 < len(t.chain) <= len(chain)]
-        fitting = [t for t in fitting if chain[len(t.chain) - 1] == t.chain[-1]]
-        return max(fitting, key=lambda thread: len(thread.chain), default=None)
+        candidates = [one for one in self._recent if one.key == key and 0 < len(one.chain) <= len(chain)]
+        candidates = [one for one in candidates if chain[len(one.chain) - 1] == one.chain[-1]]
+        return max(candidates, key=lambda one: len(one.chain), default=None)
 
-    def _forked(self, chain: list[str], key: str) -> TrackedConversation | None:
-        """A thread that goes its own way from where the history departs from the nearest known one."""
-        ours = [thread for thread in self._recent if thread.key == key]
-        near = max(ours, key=lambda thread: _common(thread.chain, chain), default=None)
-        common = _common(near.chain, chain) if near else 0
-        if near is None or all(link == "system" for link in chain[:common]):
+    def _fork(self, chain: list[str], key: str) -> TrackedConversation | None:
+        """Returns a copy of the nearest conversation, cut where the history departs from it."""
+        candidates = [one for one in self._recent if one.key == key]
+        nearest = max(candidates, key=lambda one: _equal_prefix_length(one.chain, chain), default=None)
+        common = _equal_prefix_length(nearest.chain, chain) if nearest else 0
+        if nearest is None or all(link == "system" for link in chain[:common]):
             return None
-        with near.lock:
-            model, scope = near.conversation.model, uuid4().hex
-            state = self._shared(near.conversation, common - chain.count("system"), scope)
+        with nearest.lock:
+            model, scope = nearest.conversation.model, uuid4().hex
+            state = self._copy_state(nearest.conversation, common - chain.count("system"), scope)
             options: dict[str, Any] = {"scope": scope, "state": state, "frozen": self._frozen}
-            made = Conversation(self.compressor, model, self.budget, self.policy, **options)
-            return replace(near, conversation=made, inner=dict(near.inner), lock=threading.RLock())
+            fork = Conversation(self.compressor, model, self.budget, self.policy, **options)
+            hidden = dict(nearest.hidden_rounds)
+            return replace(nearest, conversation=fork, hidden_rounds=hidden, lock=threading.RLock())
 
-    def _shared(self, conversation: Conversation, count: int, scope: str) -> dict[str, Any] | None:
-        """What of a conversation's state its first `count` messages account for, so that they stay as they were sent.
+    def _copy_state(self, conversation: Conversation, count: int, scope: str) -> dict[str, Any] | None:
+        """Returns the state of the first `count` messages, so that they stay as they were sent.
 
-        None where more than that has left its view: its index tells of messages that the other history, which may be
-        someone else's, does not have. The other gets the refs of these messages, and no others."""
+        Returns None if messages were evicted from the view: its index describes messages that the other history,
+        which may belong to someone else, does not have. The copy gets only the refs of the shared messages.
+        """
         state = conversation.state
-        stay = {record["index"] for record in state["records"]}
-        if any(at not in stay for at in range(state["count"])):
+        in_view = {record["index"] for record in state["records"]}
+        if any(index not in in_view for index in range(state["count"])):
             return None
         entries = [record for record in state["records"] if record["index"] < count]
         store = self.compressor.store
         for _, text in [edit for entry in entries for edit in entry.get("edits", ())]:
             for ref in find_refs(text):
                 with suppress(RefError):
-                    original = archive.read(store, state["scopes"], ref)
-                    put_texts(archive.ScopedStore(store, archive.scope_id("", scope)), {ref: original})
+                    original = archive.read_original(store, state["scopes"], ref)
+                    put_texts(ScopedStore(store, archive.scope_id("", scope)), {ref: original})
         return {"version": state["version"], "count": count, "records": entries}
 
-    def _new(self, model: str | None, key: str) -> TrackedConversation:
+    def _create(self, model: str | None, key: str) -> TrackedConversation:
         if self._session is None:
             scope = uuid4().hex
             made: Any = Conversation(self.compressor, model, self.budget, self.policy, scope=scope, frozen=self._frozen)
@@ -187,7 +230,7 @@ class ConversationTracker:
 
 
 def sum_reports(reports: Sequence[CostReport]) -> CostReport:
-    """The sum of balances; of several models the name says so. The last prompt is that of the last one."""
+    """Returns the sum of cost reports; `model` lists all models, and the last prompt is that of the last report."""
     names = [
         f.name
         for f in fields(CostReport)
@@ -200,7 +243,7 @@ def sum_reports(reports: Sequence[CostReport]) -> CostReport:
     )
 
 
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
+def _equal_prefix_length(one: Sequence[str], other: Sequence[str]) -> int:
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 

@@ -1,7 +1,7 @@
-"""Resolves expand calls inside a call: the model asks for a text that was cut, gets it and goes on, and the caller
-sees nothing of it.
+"""Answers the model's expand calls inside one call of the caller, who does not see them.
 
-Knows APIs only through `apis` and conversations through `histories.py`, no SDK and no HTTP: `clients.py` drives it.
+The model asks for a text that was cut, receives it and continues; only its final answer reaches the caller. This module
+sends nothing itself: an SDK client or the proxy sends each `ResolvedCall.body` and reports the response.
 """
 
 from __future__ import annotations
@@ -13,192 +13,229 @@ from compressor.context.refs import PLACEHOLDER_RE
 from compressor.errors import CompressorError
 from compressor.providers import HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 
 log = logging.getLogger("compressor_agents")
-ROUNDS = 4  # expand rounds inside one call of the caller's
-NAMES = 1024  # responses known under another id
+#: Rounds inside one call of the caller in which the model may expand texts.
+MAX_ROUNDS = 4
+#: Response ids that are remembered because the caller knows the response by another id.
+MAX_RESPONSE_IDS = 1024
 _LAST = "\n\n[This was the last expansion for now. Answer with what you have.]"
 
 
 class FailOpen:
-    """Fail open: an error of ours is logged once of its kind, and the caller's own goes through."""
+    """Decides what happens to an error of the compressor: it is logged once, or raised.
 
-    def __init__(self, open: bool = True) -> None:
-        self.open = open
-        self._told: set[str] = set()
+    Args:
+        enabled: True logs the error, and the caller's own request is sent; False raises the error.
+    """
 
-    def note(self, error: BaseException) -> None:
-        """Logs it, or raises it again if errors are wanted."""
-        if not self.open:
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled = enabled
+        self._logged_kinds: set[str] = set()
+
+    def handle(self, error: BaseException) -> None:
+        """Logs the error, or raises it again if failing open is off."""
+        if not self.enabled:
             raise error
-        self.tell(f"not compressed, sent as it was: {type(error).__name__}: {error}", type(error).__name__, error)
+        name = type(error).__name__
+        self.warn_once(f"compression failed, so the request was sent unchanged: {name}: {error}", name, error)
 
-    def tell(self, text: str, kind: str, error: BaseException | None = None) -> None:
-        """Logs a warning, once of its kind."""
-        if kind not in self._told:
-            self._told.add(kind)
+    def warn_once(self, text: str, kind: str, error: BaseException | None = None) -> None:
+        """Logs a warning, unless one of the same kind has been logged."""
+        if kind not in self._logged_kinds:
+            self._logged_kinds.add(kind)
             log.warning(text, exc_info=error)
 
 
 class ExpandResolver:
-    """Makes a `Call` of each request."""
+    """Makes a `ResolvedCall` of each request.
+
+    Args:
+        tracker: Finds the conversation of each request.
+        expand: Whether the model is offered the expand tool.
+        fail_open: Whether an error of the compressor is logged and the caller's own request sent.
+        max_rounds: Rounds inside one call in which the model may expand texts.
+    """
 
     def __init__(
-        self, threads: ConversationTracker, expand: bool = True, fail_open: bool = True, rounds: int = ROUNDS
+        self,
+        tracker: ConversationTracker,
+        expand: bool = True,
+        fail_open: bool = True,
+        max_rounds: int = MAX_ROUNDS,
     ) -> None:
-        self.tracker, self.expand, self.rounds = threads, expand, rounds
-        self.failing = FailOpen(fail_open)
-        self._names: dict[str, str] = {}
+        self.tracker, self.expand, self.max_rounds = tracker, expand, max_rounds
+        self.fail_open = FailOpen(fail_open)
+        self._latest_ids: dict[str, str] = {}
 
-    def name(self, shown: str, last: str) -> None:
-        """The caller knows by the id `shown` a response that goes on as `last` with the provider."""
-        self._names[shown] = last
-        if len(self._names) > NAMES:
-            self._names.pop(next(iter(self._names)), None)
+    def remember_response_id(self, visible_id: str, latest_id: str) -> None:
+        """Remembers that the response which the caller knows as `visible_id` ends as `latest_id` at the provider."""
+        self._latest_ids[visible_id] = latest_id
+        if len(self._latest_ids) > MAX_RESPONSE_IDS:
+            self._latest_ids.pop(next(iter(self._latest_ids)), None)
 
-    def renamed(self, body: Any) -> Any:
-        """A body that goes out as it is, but for the id of the response it continues."""
-        last = self._names.get(body.get("previous_response_id") or "") if isinstance(body, dict) else None
-        return {**body, "previous_response_id": last} if last else body
+    def with_latest_response_id(self, body: Any) -> Any:
+        """Returns a body that is sent unchanged except for the id of the response that it continues."""
+        latest_id = self._latest_ids.get(body.get("previous_response_id") or "") if isinstance(body, dict) else None
+        return {**body, "previous_response_id": latest_id} if latest_id else body
 
-    def call(self, api: ProviderApi, body: Json) -> ResolvedCall | None:
-        """What to send instead of `body`; None if it has to go out as it is."""
+    def resolve(self, api: ProviderApi, body: Json) -> ResolvedCall | None:
+        """Returns the call to make instead of sending `body`, or None if `body` must be sent unchanged.
+
+        Raises:
+            CompressorError: If the request cannot be compressed and failing open is off.
+        """
         try:
             if not api.supports(body):
-                self.failing.tell("not compressed: the request does not hold one whole history", f"{api.dialect} body")
+                text = "the request was not compressed, because it does not contain one whole history"
+                self.fail_open.warn_once(text, f"{api.dialect} body")
                 return None
-            thread = self.tracker.match(api.history(body), body.get("model"), api.dialect)
-            return None if thread.rejected_by_provider else ResolvedCall(self, api, body, thread)
+            tracked = self.tracker.match(api.read_messages(body), body.get("model"), api.dialect)
+            return None if tracked.rejected_by_provider else ResolvedCall(self, api, body, tracked)
         except Exception as error:
-            self.failing.note(error)
+            self.fail_open.handle(error)
             return None
 
 
 class ResolvedCall:
-    """One call of the caller's and the calls inside it. `body` is what to send next, `first` what was sent first."""
+    """One call of the caller and the requests that it leads to.
 
-    def __init__(self, resolver: ExpandResolver, api: ProviderApi, given: Json, thread: TrackedConversation) -> None:
-        self.api, self.conversation = api, thread
-        self._resolver, self._given = resolver, given
-        self._messages = api.history(given)
-        self._inner = HiddenRounds()
-        self._history = self._restored()
-        theirs = [_name(tool) for tool in given.get("tools") or ()]
-        ours = resolver.expand and NAME not in theirs and not given.get("functions")  # which go with no tools
-        self.tool = NAME if ours else ""
-        self.first = self.body = self._written()
+    Attributes:
+        api: The provider API.
+        tracked: The conversation of the call.
+        body: The body to send next.
+        first_body: The body that is sent first.
+        tool_name: The name of the expand tool, or "" if this call does not offer it.
+    """
+
+    def __init__(self, resolver: ExpandResolver, api: ProviderApi, body: Json, tracked: TrackedConversation) -> None:
+        self.api, self.tracked = api, tracked
+        self._resolver, self._original = resolver, body
+        self._messages = api.read_messages(body)
+        self._hidden = HiddenRounds()
+        self._history = self._restore_history()
+        tool_names = [_tool_name(tool) for tool in body.get("tools") or ()]
+        # The old parameter `functions` cannot be combined with tools.
+        offers_expand = resolver.expand and TOOL_NAME not in tool_names and not body.get("functions")
+        self.tool_name = TOOL_NAME if offers_expand else ""
+        self.first_body = self.body = self._build_body()
 
     @property
-    def inner(self) -> HiddenRounds:
-        """What happened so far."""
-        return self._inner
+    def hidden_rounds(self) -> HiddenRounds:
+        """Returns what has happened in this call so far."""
+        return self._hidden
 
     def on_rejection(self, error: BaseException) -> None:
-        """The provider does not take it: this conversation goes out untouched from now on."""
-        self.conversation.rejected_by_provider = True
-        self._resolver.failing.tell(f"the provider refused a compressed request, sent as it was: {error}", "refused")
+        """Takes note that the provider rejected the request: this conversation is sent unchanged from now on."""
+        self.tracked.rejected_by_provider = True
+        text = f"the provider rejected a compressed request, so the original was sent: {error}"
+        self._resolver.fail_open.warn_once(text, "refused")
 
-    def filter(self) -> StreamFilter:
-        """A filter for the streams of this call."""
-        return self.api.filter(self.tool)
+    def make_stream_filter(self) -> StreamFilter:
+        """Returns a filter for the streams of this call."""
+        return self.api.make_stream_filter(self.tool_name)
 
     def on_response(self, response: Json) -> bool:
-        """Takes a whole response; whether `body` has to be sent now to go on."""
-        return self.on_turn(self.api.turn(response, self.tool))
+        """Takes a whole response; returns whether `body` must be sent now to continue."""
+        return self.on_turn(self.api.parse_turn(response, self.tool_name))
 
     def on_turn(self, turn: ModelTurn) -> bool:
-        """Takes what the model said; whether `body` has to be sent now to go on."""
-        inner = self._inner
-        inner.turns.append(turn)
-        with self.conversation.lock:
-            if turn.usage is not None:  # each response's is its own
-                self._note(turn.usage)
-            if not turn.asked or not self.tool:
-                return self._over()
-            rounds = len(inner.turns)
-            if not turn.own and rounds > self._resolver.rounds:
-                return self._over()
-            answer = self.conversation.conversation.expand_tool.answer
-            texts = [answer(arguments) for _, arguments in turn.asked]
-            if turn.own:
-                inner.answers = texts
-                return self._over()
-            last = rounds == self._resolver.rounds
-            if last:
+        """Takes what the model answered; returns whether `body` must be sent now to continue."""
+        hidden = self._hidden
+        hidden.turns.append(turn)
+        with self.tracked.lock:
+            if turn.usage is not None:  # each request reports its own usage
+                self._record_usage(turn.usage)
+            if not turn.expand_calls or not self.tool_name:
+                return self._finish()
+            rounds = len(hidden.turns)
+            if not turn.caller_call_ids and rounds > self._resolver.max_rounds:
+                return self._finish()
+            answer = self.tracked.conversation.expand_tool.answer
+            texts = [answer(arguments) for _, arguments in turn.expand_calls]
+            if turn.caller_call_ids:
+                hidden.expanded_texts = texts
+                return self._finish()
+            is_last = rounds == self._resolver.max_rounds
+            if is_last:
                 texts = [text + _LAST for text in texts]
-            more = [*self.api.build_original_request(self._given, turn), *self.api.results(turn.asked, texts)]
-            inner.rounds += more
+            results = self.api.build_expand_results(turn.expand_calls, texts)
+            new_items = [*self.api.items_to_resend(self._original, turn), *results]
+            hidden.items += new_items
             try:
-                self.body = self._written()
-            except Exception as error:  # such as an expansion larger than the budget: the model has asked for it
-                self._resolver.failing.note(error)
-                self.body = self.api.build_request(self.body, [*self.api.history(self.body), *more], None)
-            if last:
+                self.body = self._build_body()
+            except Exception as error:  # such as an expanded text above the budget: the model asked for it, so send it
+                self._resolver.fail_open.handle(error)
+                messages = [*self.api.read_messages(self.body), *new_items]
+                self.body = self.api.build_request(self.body, messages, None)
+            if is_last:
                 self.body = self.api.without_forced_tool(self.body)
             return True
 
     def visible_turn(self, response: Json) -> Json:
-        """The last response as the caller gets it; the same object if the caller may see everything."""
-        return self.api.visible_turn(response, self._inner, self.tool) if self._inner.hidden else response
+        """Returns the last response as the caller sees it; the same object if nothing in it is hidden."""
+        if not self._hidden.has_hidden_parts:
+            return response
+        return self.api.visible_turn(response, self._hidden, self.tool_name)
 
-    def _note(self, usage: Json) -> None:
-        """Notes what one call used: no answer is lost for that, be it an unknown form or a store that is away."""
-        failing = self._resolver.failing
+    def _record_usage(self, usage: Json) -> None:
+        """Records the usage of one request. An unknown form or an unavailable store must not cost the answer."""
+        fail_open = self._resolver.fail_open
         try:
-            self.conversation.conversation.record_usage(usage)
+            self.tracked.conversation.record_usage(usage)
         except CompressorError as error:
-            if not failing.open:
+            if not fail_open.enabled:
                 raise
-            failing.tell(f"what a call used was not noted: {error}", "usage")
+            fail_open.warn_once(f"the usage of a request was not recorded: {error}", "usage")
 
-    def _over(self) -> bool:
-        at = len(self._messages)
-        self.conversation.inner.pop(at, None)
-        first, last = self._inner.turns[0].id, self._inner.last.id
-        if first and last and first != last:
-            self._resolver.name(first, last)
-        if self._inner.rounds or self._inner.answers:
-            self.conversation.inner[at] = self._inner
+    def _finish(self) -> bool:
+        index = len(self._messages)
+        self.tracked.hidden_rounds.pop(index, None)
+        first_id, latest_id = self._hidden.turns[0].id, self._hidden.last.id
+        if first_id and latest_id and first_id != latest_id:
+            self._resolver.remember_response_id(first_id, latest_id)
+        if self._hidden.items or self._hidden.expanded_texts:
+            self.tracked.hidden_rounds[index] = self._hidden
         return False
 
-    def _restored(self) -> list[Json]:
-        """The caller's history with what it did not see, from the end so that places stay."""
-        whole = self._messages
-        inner = self.conversation.inner.copy()  # another call of the same history may end meanwhile
-        for at in sorted(inner, reverse=True):
-            if at < len(whole):
-                whole = [*whole[:at], *self.api.with_hidden_rounds(whole[at:], inner[at])]
-        return whole
+    def _restore_history(self) -> list[Json]:
+        """Returns the caller's history with its hidden rounds, inserted from the end so that indexes stay valid."""
+        messages = self._messages
+        hidden = self.tracked.hidden_rounds.copy()  # another call of the same history may finish meanwhile
+        for index in sorted(hidden, reverse=True):
+            if index < len(messages):
+                messages = [*messages[:index], *self.api.with_hidden_rounds(messages[index:], hidden[index])]
+        return messages
 
-    def _written(self) -> Json:
-        thread, api, given = self.conversation, self.api, self._given
-        history = [*self._history, *self._inner.rounds]
-        with thread.lock:
-            conversation = thread.conversation
-            schema = conversation.expand_tool.schema(api.dialect) if self.tool else None
-            theirs = list(given.get("tools") or ())
-            tools = [schema, *theirs] if schema and (thread.tool_offered or theirs) else theirs
-            system = api.system(given)
+    def _build_body(self) -> Json:
+        tracked, api, original = self.tracked, self.api, self._original
+        history = [*self._history, *self._hidden.items]
+        with tracked.lock:
+            conversation = tracked.conversation
+            schema = conversation.expand_tool.schema(api.dialect) if self.tool_name else None
+            caller_tools = list(original.get("tools") or ())
+            tools = [schema, *caller_tools] if schema and (tracked.tool_offered or caller_tools) else caller_tools
+            system = api.read_system(original)
             conversation.sync(history, system=system[0]["content"] if system else None, tools=tools)
             view = conversation.view()
-            # With tools of the caller's the tool is there from the first call on, or a cached prefix would break when
-            # it came; without, it comes with the first mark, and stays.
-            thread.tool_offered = thread.tool_offered or bool(theirs) or any(map(_marked, view))
-        if not thread.tool_offered:
-            self.tool, schema = "", None
+            # If the caller has tools, the expand tool is offered from the first call on, because adding it later would
+            # invalidate the cached prefix. Otherwise it is offered once the first placeholder appears, and stays.
+            tracked.tool_offered = tracked.tool_offered or bool(caller_tools) or any(map(_has_placeholder, view))
+        if not tracked.tool_offered:
+            self.tool_name, schema = "", None
             if view == self._messages:
-                return given
-        return api.build_request(given, view, schema)
+                return original
+        return api.build_request(original, view, schema)
 
 
-def _name(tool: Any) -> Any:
+def _tool_name(tool: Any) -> Any:
     return (tool.get("function") or tool).get("name") if isinstance(tool, dict) else None
 
 
-def _marked(message: Any) -> bool:
+def _has_placeholder(message: Any) -> bool:
     if isinstance(message, str):
         return PLACEHOLDER_RE.search(message) is not None
     if isinstance(message, dict):
-        return any(map(_marked, message.values()))
-    return isinstance(message, (list, tuple)) and any(map(_marked, message))
+        return any(map(_has_placeholder, message.values()))
+    return isinstance(message, (list, tuple)) and any(map(_has_placeholder, message))

@@ -1,4 +1,4 @@
-"""OpenAI chat completions, as JSON. See `base.py` for what an API has to say."""
+"""Implements `ProviderApi` for OpenAI chat completions."""
 
 from __future__ import annotations
 
@@ -6,82 +6,93 @@ from collections.abc import Sequence
 
 from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, sum_usage
 
-_BREAK = "\n\n"  # between texts of several rounds, which become one message
+_SEPARATOR = "\n\n"  # between the texts of several rounds, which become one message
 
 
 class OpenAIChatApi:
-    """`POST /chat/completions`."""
+    """Reads and writes `POST /chat/completions`."""
 
     dialect = "openai_chat"
 
     def supports(self, body: Json) -> bool:
+        """Returns whether the body holds the whole history and asks for one answer."""
         return bool(isinstance(body.get("messages"), list) and body["messages"] and body.get("n") in (None, 1))
 
-    def history(self, body: Json) -> list[Json]:
+    def read_messages(self, body: Json) -> list[Json]:
+        """Returns the caller's messages."""
         return list(body["messages"])
 
-    def system(self, body: Json) -> list[Json]:
+    def read_system(self, body: Json) -> list[Json]:
+        """Returns []: this API keeps the system prompt among the messages."""
         return []
 
     def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
+        """Returns a copy of the body with these messages and the expand tool."""
         result = {**body, "messages": list(messages)}
         if schema is not None:
             result["tools"] = [schema, *(body.get("tools") or ())]
         return result
 
-    def build_original_request(self, body: Json, turn: ModelTurn) -> list[Json]:
+    def items_to_resend(self, body: Json, turn: ModelTurn) -> list[Json]:
+        """Returns the items of a turn for the next request."""
         return turn.items
 
     def without_forced_tool(self, body: Json) -> Json:
+        """Returns a copy that forbids tool calls, if the expand tool is the only tool."""
         return body | {"tool_choice": "none"} if len(body.get("tools") or ()) == 1 else body
 
-    def turn(self, response: Json, tool: str) -> ModelTurn:
+    def parse_turn(self, response: Json, tool: str) -> ModelTurn:
+        """Reads a whole response."""
         message = response["choices"][0]["message"]
         calls = message.get("tool_calls") or []
-        asked = [(c["id"], c["function"].get("arguments") or "") for c in calls if _name(c) == tool]
-        own = [c["id"] for c in calls if _name(c) != tool]
-        return ModelTurn([_sendable(message)], asked, own, response.get("usage"))
+        expand_calls = [(c["id"], c["function"].get("arguments") or "") for c in calls if _tool_name(c) == tool]
+        caller_ids = [c["id"] for c in calls if _tool_name(c) != tool]
+        return ModelTurn([_request_message(message)], expand_calls, caller_ids, response.get("usage"))
 
-    def results(self, asked: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
-        pairs = zip(asked, texts, strict=True)
+    def build_expand_results(self, calls: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
+        """Returns the answers to expand calls as messages."""
+        pairs = zip(calls, texts, strict=True)
         return [{"role": "tool", "tool_call_id": call_id, "content": text} for (call_id, _), text in pairs]
 
-    def visible_turn(self, response: Json, inner: HiddenRounds, tool: str) -> Json:
+    def visible_turn(self, response: Json, hidden: HiddenRounds, tool: str) -> Json:
+        """Returns the last response as the caller sees it."""
         choice = dict(response["choices"][0])
         message = dict(choice["message"])
-        message["content"] = _joined([_text(turn) for turn in inner.turns]) or message.get("content")
-        calls = [call for call in message.get("tool_calls") or () if _name(call) != tool]
+        message["content"] = _join_texts([_text(turn) for turn in hidden.turns]) or message.get("content")
+        calls = [call for call in message.get("tool_calls") or () if _tool_name(call) != tool]
         message.pop("tool_calls", None)
         if calls:
             message["tool_calls"] = calls
-        elif inner.last.asked:
+        elif hidden.last.expand_calls:
             choice["finish_reason"] = "stop"
-            message["content"] = message["content"] or ""  # no provider takes back a message that holds nothing
+            message["content"] = message["content"] or ""  # providers reject a message without content and calls
         choice["message"] = message
         result = {**response, "choices": [choice, *response["choices"][1:]]}
-        usage = sum_usage([turn.usage for turn in inner.turns])
+        usage = sum_usage([turn.usage for turn in hidden.turns])
         return result if usage is None else result | {"usage": usage}
 
-    def with_hidden_rounds(self, rest: Sequence[Json], inner: HiddenRounds) -> list[Json]:
+    def with_hidden_rounds(self, rest: Sequence[Json], hidden: HiddenRounds) -> list[Json]:
+        """Puts the hidden rounds back into the end of the caller's history."""
         first = dict(rest[0])
         calls = list(first.get("tool_calls") or ())
-        if first.get("role") != "assistant" or [call.get("id") for call in calls] != inner.last.own:
+        if first.get("role") != "assistant" or [call.get("id") for call in calls] != hidden.last.caller_call_ids:
             return list(rest)
-        said = inner.last.items[0]
-        if len(inner.turns) > 1 and first.get("content") == _joined([_text(turn) for turn in inner.turns]):
-            first["content"] = said.get("content")
+        last_message = hidden.last.items[0]
+        if len(hidden.turns) > 1 and first.get("content") == _join_texts([_text(turn) for turn in hidden.turns]):
+            first["content"] = last_message.get("content")
         answers: list[Json] = []
-        if inner.answers:
-            theirs = {call["id"]: call for call in calls}
-            first["tool_calls"] = [theirs.get(call["id"], call) for call in said["tool_calls"]]
-            answers = self.results(inner.last.asked, inner.answers)
-        return [*inner.rounds, first, *answers, *rest[1:]]
+        if hidden.expanded_texts:
+            caller_calls = {call["id"]: call for call in calls}
+            first["tool_calls"] = [caller_calls.get(call["id"], call) for call in last_message["tool_calls"]]
+            answers = self.build_expand_results(hidden.last.expand_calls, hidden.expanded_texts)
+        return [*hidden.items, first, *answers, *rest[1:]]
 
-    def filter(self, tool: str) -> StreamFilter:
-        return _Chunks(tool)
+    def make_stream_filter(self, tool: str) -> StreamFilter:
+        """Returns a new filter for the streams of one call."""
+        return _ChatStreamFilter(tool)
 
 
-def _name(call: Json) -> str | None:
+def _tool_name(call: Json) -> str | None:
     name = (call.get("function") or {}).get("name")
     return name if isinstance(name, str) else None
 
@@ -91,105 +102,105 @@ def _text(turn: ModelTurn) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _joined(texts: Sequence[str]) -> str:
+def _join_texts(texts: Sequence[str]) -> str:
     whole = ""
     for text in texts:
         if text:
-            whole = whole + _break(whole) + text
+            whole = whole + _separator(whole) + text
     return whole
 
 
-def _break(before: str) -> str:
-    return _BREAK if before and not before[-1].isspace() else ""
+def _separator(before: str) -> str:
+    return _SEPARATOR if before and not before[-1].isspace() else ""
 
 
-def _sendable(message: Json) -> Json:
-    """A response's message as a request may hold it: what servers only send, or send empty, is left out."""
-    keep = ("role", "content", "refusal", "tool_calls", "audio")
-    found = {k: v for k, v in message.items() if (k in keep or k.startswith("reasoning")) and v not in (None, [])}
-    if "audio" in found:
-        found["audio"] = {"id": found["audio"].get("id")}
-    if found.get("tool_calls") and not found.get("content"):
-        found["content"] = None  # a stream begins with an empty text where a whole answer has none
-    return {"role": "assistant", "content": None} | found
+def _request_message(message: Json) -> Json:
+    """Returns a response's message for a request, without empty fields and fields that only responses have."""
+    fields = ("role", "content", "refusal", "tool_calls", "audio")
+    kept = {k: v for k, v in message.items() if (k in fields or k.startswith("reasoning")) and v not in (None, [])}
+    if "audio" in kept:
+        kept["audio"] = {"id": kept["audio"].get("id")}
+    if kept.get("tool_calls") and not kept.get("content"):
+        kept["content"] = None  # a stream has an empty text where a whole answer has null
+    return {"role": "assistant", "content": None} | kept
 
 
-class _Chunks:
-    """The chunks of several calls as one stream: the first call's id and time, one role, one usage."""
+class _ChatStreamFilter:
+    """Joins the chunks of several requests into one stream with the first id and time, one role and one usage."""
 
     def __init__(self, tool: str) -> None:
         self._tool = tool
         self._head: Json = {}
-        self._said = ""  # the text the caller has got so far
-        self._sent = 0  # tool calls the caller has got so far
-        self._spent: list[Json | None] = []
-        self._round = 0
-        self._begin()
+        self._sent_text = ""  # the text that the caller has received
+        self._sent_calls = 0  # tool calls that the caller has received
+        self._usages: list[Json | None] = []
+        self._request_count = 0
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._message: Json = {}
         self._calls: dict[int, Json] = {}
-        self._waiting: dict[int, list[Json]] = {}  # pieces of calls whose tool is not known yet
-        self._places: dict[int, int] = {}  # where the caller has a call that is its own
+        self._pending: dict[int, list[Json]] = {}  # pieces of calls whose tool name is not complete yet
+        self._sent_indexes: dict[int, int] = {}  # the caller's number of each of its own calls
         self._held: list[Json] = []
         self._usage: Json | None = None
-        self._fresh = True
+        self._is_first_delta = True
 
     def feed(self, event: Json) -> list[Json]:
         if not self._head:
             self._head = {key: event[key] for key in ("id", "created") if key in event}
         changed = dict(event)
-        if self._round:
+        if self._request_count:
             changed |= self._head
         if event.get("usage") is not None:
             self._usage = event["usage"]
-            changed["usage"] = sum_usage([*self._spent, self._usage])
+            changed["usage"] = sum_usage([*self._usages, self._usage])
         choices = event.get("choices") or []
-        over = not choices
+        is_last = not choices
         if choices:
             choice = dict(choices[0])
-            choice["delta"] = self._delta(choice.get("delta") or {})
-            over = choice.get("finish_reason") is not None
-            if over and (late := self._late()):
+            choice["delta"] = self._feed_delta(choice.get("delta") or {})
+            is_last = choice.get("finish_reason") is not None
+            if is_last and (late := self._release_late_calls()):
                 choice["delta"]["tool_calls"] = [*(choice["delta"].get("tool_calls") or ()), *late]
-            if not over and not choice["delta"] and choices[0].get("delta") and event.get("usage") is None:
+            if not is_last and not choice["delta"] and choices[0].get("delta") and event.get("usage") is None:
                 return []
             changed["choices"] = [choice]
-        if self._asked() and over:
+        if self._has_expand_call() and is_last:
             self._held.append(changed)
             return []
         return [event if changed == event else changed]
 
-    def turn(self) -> ModelTurn:
+    def end_call(self) -> ModelTurn:
         calls = [self._calls[i] for i in sorted(self._calls)]
-        message = _sendable(self._message | {"tool_calls": calls})
-        asked = [(c["id"], c["function"]["arguments"]) for c in calls if _name(c) == self._tool]
-        own = [c["id"] for c in calls if _name(c) != self._tool]
-        turn = ModelTurn([message], asked, own, self._usage)
+        message = _request_message(self._message | {"tool_calls": calls})
+        expand_calls = [(c["id"], c["function"]["arguments"]) for c in calls if _tool_name(c) == self._tool]
+        caller_ids = [c["id"] for c in calls if _tool_name(c) != self._tool]
+        turn = ModelTurn([message], expand_calls, caller_ids, self._usage)
         held = self._held
-        self._spent.append(self._usage)
-        self._round += 1
-        self._begin()
+        self._usages.append(self._usage)
+        self._request_count += 1
+        self._reset()
         self._held = held
         return turn
 
-    def finish(self) -> list[Json]:
+    def flush(self) -> list[Json]:
         held, self._held = self._held, []
         for chunk in held:
             for choice in chunk.get("choices") or ():
-                if choice.get("finish_reason") == "tool_calls" and not self._sent:
+                if choice.get("finish_reason") == "tool_calls" and not self._sent_calls:
                     choice["finish_reason"] = "stop"
         return held
 
-    def _asked(self) -> bool:
-        return any(_name(call) == self._tool for call in self._calls.values())
+    def _has_expand_call(self) -> bool:
+        return any(_tool_name(call) == self._tool for call in self._calls.values())
 
-    def _delta(self, delta: Json) -> Json:
-        """Notes a piece of the message; gives what of it the caller gets."""
-        if self._fresh:
-            self._fresh = False
+    def _feed_delta(self, delta: Json) -> Json:
+        """Adds a piece to the message and returns the part of it that the caller receives."""
+        if self._is_first_delta:
+            self._is_first_delta = False
             self._held = []
-            if self._round:
+            if self._request_count:
                 delta = {k: v for k, v in delta.items() if k != "role" and not (k == "content" and v == "")}
         shown = {key: value for key, value in delta.items() if key != "tool_calls"}
         for key, value in shown.items():
@@ -198,14 +209,14 @@ class _Chunks:
             self._message[key] = before + value if joins else value
         text = delta.get("content")
         if isinstance(text, str) and text:
-            if self._round and self._message["content"] == text:
-                shown["content"] = _break(self._said) + text
-            self._said += shown["content"]
-        calls = [piece for given in delta.get("tool_calls") or () for piece in self._piece(given)]
+            if self._request_count and self._message["content"] == text:
+                shown["content"] = _separator(self._sent_text) + text
+            self._sent_text += shown["content"]
+        calls = [piece for given in delta.get("tool_calls") or () for piece in self._feed_call(given)]
         return shown | {"tool_calls": calls} if calls else shown
 
-    def _piece(self, piece: Json) -> list[Json]:
-        """Notes a piece of a call; gives it if the call is known to be the caller's, with what waited before it."""
+    def _feed_call(self, piece: Json) -> list[Json]:
+        """Adds a piece to a call; returns it and the pending pieces once the call is known to be the caller's."""
         index = piece.get("index", 0)
         call = self._calls.setdefault(index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
         call["id"] = piece.get("id") or call["id"]
@@ -214,23 +225,23 @@ class _Chunks:
             if isinstance(value, str):
                 call["function"][key] = call["function"].get(key, "") + value
         if call["type"] != "function" and piece.get(call["type"]):
-            theirs = call.setdefault(call["type"], {})
+            caller_calls = call.setdefault(call["type"], {})
             for key, value in piece[call["type"]].items():
-                theirs[key] = theirs.get(key, "") + value if isinstance(value, str) else value
+                caller_calls[key] = caller_calls.get(key, "") + value if isinstance(value, str) else value
             call.pop("function", None)
-        if index in self._places:
-            return [{**piece, "index": self._places[index]}]
-        self._waiting.setdefault(index, []).append(piece)
-        name = _name(call)
-        begun = name is not None and not call["function"]["arguments"] and self._tool.startswith(name)
-        return [] if name == self._tool or begun else self._placed(index)
+        if index in self._sent_indexes:
+            return [{**piece, "index": self._sent_indexes[index]}]
+        self._pending.setdefault(index, []).append(piece)
+        name = _tool_name(call)
+        may_be_expand = name is not None and not call["function"]["arguments"] and self._tool.startswith(name)
+        return [] if name == self._tool or may_be_expand else self._release(index)
 
-    def _placed(self, index: int) -> list[Json]:
-        self._places[index] = self._sent
-        self._sent += 1
-        return [{**piece, "index": self._places[index]} for piece in self._waiting.pop(index)]
+    def _release(self, index: int) -> list[Json]:
+        self._sent_indexes[index] = self._sent_calls
+        self._sent_calls += 1
+        return [{**piece, "index": self._sent_indexes[index]} for piece in self._pending.pop(index)]
 
-    def _late(self) -> list[Json]:
-        """Calls of which it turns out only now that they are the caller's: their names begin like our tool's."""
-        late = [index for index in self._waiting if _name(self._calls[index]) != self._tool]
-        return [piece for index in late for piece in self._placed(index)]
+    def _release_late_calls(self) -> list[Json]:
+        """Returns the caller's calls whose names begin like the expand tool's, which is known only at the end."""
+        late = [index for index in self._pending if _tool_name(self._calls[index]) != self._tool]
+        return [piece for index in late for piece in self._release(index)]

@@ -1,7 +1,7 @@
-"""OpenAI Responses, as JSON. See `base.py` for what an API has to say.
+"""Implements `ProviderApi` for OpenAI Responses.
 
-A request that leaves its history with the provider (`previous_response_id`, `conversation`, a stored prompt) cannot be
-read here and goes out as it is.
+A request whose history is stored by the provider (`previous_response_id`, `conversation`, a stored prompt) is sent
+unchanged.
 """
 
 from __future__ import annotations
@@ -11,87 +11,103 @@ from typing import Any
 
 from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, sum_usage
 
-_ENDS = ("response.completed", "response.incomplete", "response.failed")
-_BEGINS = ("response.queued", "response.created", "response.in_progress")
-_ELSEWHERE = ("previous_response_id", "conversation", "prompt", "background", "context_management")
+_FINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
+_FIRST_EVENTS = ("response.queued", "response.created", "response.in_progress")
+_HISTORY_ELSEWHERE = ("previous_response_id", "conversation", "prompt", "background", "context_management")
 
 
 class OpenAIResponsesApi:
-    """`POST /responses`."""
+    """Reads and writes `POST /responses`."""
 
     dialect = "openai_responses"
 
     def supports(self, body: Json) -> bool:
+        """Returns whether the body holds the whole history and asks for one answer."""
         return bool(isinstance(body.get("input"), (str, list)) and body["input"]) and not any(
-            body.get(key) for key in _ELSEWHERE
+            body.get(key) for key in _HISTORY_ELSEWHERE
         )
 
-    def history(self, body: Json) -> list[Json]:
-        given = body["input"]
-        return [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
+    def read_messages(self, body: Json) -> list[Json]:
+        """Returns the caller's messages."""
+        value = body["input"]
+        return [{"role": "user", "content": value}] if isinstance(value, str) else list(value)
 
-    def system(self, body: Json) -> list[Json]:
+    def read_system(self, body: Json) -> list[Json]:
+        """Returns the body's `instructions` as a list of one system message, or []."""
         return [{"role": "system", "content": body["instructions"]}] if body.get("instructions") else []
 
     def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
+        """Returns a copy of the body with these messages and the expand tool."""
         result = {**body, "input": list(messages)}
         if schema is not None:
             result["tools"] = [schema, *(body.get("tools") or ())]
         return result
 
-    def build_original_request(self, body: Json, turn: ModelTurn) -> list[Json]:
+    def items_to_resend(self, body: Json, turn: ModelTurn) -> list[Json]:
+        """Returns the items of a turn for the next request."""
         if body.get("store") is not False:
             return turn.items
-        return [  # nothing is stored there: ids name nothing, and reasoning has to come sealed
+        return [  # the provider stores nothing: ids are unknown to it, and reasoning must be encrypted
             {key: value for key, value in item.items() if key != "id" or item.get("type") == "reasoning"}
             for item in turn.items
             if item.get("type") != "reasoning" or item.get("encrypted_content")
         ]
 
     def without_forced_tool(self, body: Json) -> Json:
+        """Returns a copy that forbids tool calls, if the expand tool is the only tool."""
         return body | {"tool_choice": "none"} if len(body.get("tools") or ()) == 1 else body
 
-    def turn(self, response: Json, tool: str) -> ModelTurn:
+    def parse_turn(self, response: Json, tool: str) -> ModelTurn:
+        """Reads a whole response."""
         items = response.get("output") or []
-        asked = [(i["call_id"], i.get("arguments") or "") for i in items if _ours(i, tool)]
-        own = [i["call_id"] for i in items if i.get("call_id") and not _ours(i, tool)]
-        return ModelTurn([_sendable(item) for item in items], asked, own, response.get("usage"), response.get("id"))
+        expand_ids = [(i["call_id"], i.get("arguments") or "") for i in items if _is_expand_call(i, tool)]
+        call_ids = [i["call_id"] for i in items if i.get("call_id") and not _is_expand_call(i, tool)]
+        return ModelTurn(
+            [_request_item(item) for item in items], expand_ids, call_ids, response.get("usage"), response.get("id")
+        )
 
-    def results(self, asked: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
-        pairs = zip(asked, texts, strict=True)
+    def build_expand_results(self, calls: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
+        """Returns the answers to expand calls as messages."""
+        pairs = zip(calls, texts, strict=True)
         return [{"type": "function_call_output", "call_id": call_id, "output": text} for (call_id, _), text in pairs]
 
-    def visible_turn(self, response: Json, inner: HiddenRounds, tool: str) -> Json:
-        earlier = [item for turn in inner.turns[:-1] for item in turn.items if not _ours(item, tool)]
-        output = [item for item in response.get("output") or () if not _ours(item, tool)]
-        result = {**response, "id": inner.turns[0].id, "output": [*earlier, *output]}
-        usage = sum_usage([turn.usage for turn in inner.turns])
+    def visible_turn(self, response: Json, hidden: HiddenRounds, tool: str) -> Json:
+        """Returns the last response as the caller sees it."""
+        earlier = [item for turn in hidden.turns[:-1] for item in turn.items if not _is_expand_call(item, tool)]
+        output = [item for item in response.get("output") or () if not _is_expand_call(item, tool)]
+        result = {**response, "id": hidden.turns[0].id, "output": [*earlier, *output]}
+        usage = sum_usage([turn.usage for turn in hidden.turns])
         return result if usage is None else result | {"usage": usage}
 
-    def with_hidden_rounds(self, rest: Sequence[Json], inner: HiddenRounds) -> list[Json]:
-        asked = {call_id for turn in inner.turns for call_id, _ in turn.asked}
-        shown = [_said(i) for turn in inner.turns[:-1] for i in turn.items if i.get("call_id") not in asked]
-        left = list(rest)
-        for said in shown:  # what earlier rounds said is in `rounds`; a caller may have left reasoning out
-            if left and _said(left[0]) == said:
-                left.pop(0)
-        silent = all(item.get("call_id") in asked for item in inner.last.items)
-        answer = silent or (bool(left) and left[0].get("role", "assistant") == "assistant")
-        if not answer or (own := [i["call_id"] for i in left if _is_call(i)][: len(inner.last.own)]) != inner.last.own:
+    def with_hidden_rounds(self, rest: Sequence[Json], hidden: HiddenRounds) -> list[Json]:
+        """Puts the hidden rounds back into the end of the caller's history."""
+        expand_ids = {call_id for turn in hidden.turns for call_id, _ in turn.expand_calls}
+        earlier = [_identity(i) for turn in hidden.turns[:-1] for i in turn.items if i.get("call_id") not in expand_ids]
+        remaining = list(rest)
+        for identity in earlier:  # `hidden.items` holds these; a caller may have left reasoning out
+            if remaining and _identity(remaining[0]) == identity:
+                remaining.pop(0)
+        only_expanded = all(item.get("call_id") in expand_ids for item in hidden.last.items)
+        has_answer = only_expanded or (bool(remaining) and remaining[0].get("role", "assistant") == "assistant")
+        caller_ids = hidden.last.caller_call_ids
+        if not has_answer or [i["call_id"] for i in remaining if _is_call(i)][: len(caller_ids)] != caller_ids:
             return list(rest)
-        if inner.answers:
-            calls = [i for i in inner.last.items if i.get("call_id") in asked]
-            at = next(n for n, item in enumerate(left) if item.get("call_id") == own[0])
-            left[at:at] = calls
-            after = next((n for n, item in enumerate(left) if _is_output(item)), len(left))
-            left[after:after] = self.results(inner.last.asked, inner.answers)
-        return [*inner.rounds, *left]
+        if hidden.expanded_texts:
+            calls = [i for i in hidden.last.items if i.get("call_id") in expand_ids]
+            position = next(n for n, item in enumerate(remaining) if item.get("call_id") == caller_ids[0])
+            remaining[position:position] = calls
+            output_position = next((n for n, item in enumerate(remaining) if _is_output(item)), len(remaining))
+            remaining[output_position:output_position] = self.build_expand_results(
+                hidden.last.expand_calls, hidden.expanded_texts
+            )
+        return [*hidden.items, *remaining]
 
-    def filter(self, tool: str) -> StreamFilter:
-        return _Events(tool)
+    def make_stream_filter(self, tool: str) -> StreamFilter:
+        """Returns a new filter for the streams of one call."""
+        return _ResponsesStreamFilter(tool)
 
 
-def _ours(item: Json, tool: str) -> bool:
+def _is_expand_call(item: Json, tool: str) -> bool:
     return item.get("type") == "function_call" and item.get("name") == tool
 
 
@@ -103,13 +119,13 @@ def _is_output(item: Json) -> bool:
     return str(item.get("type", "")).endswith("_call_output")
 
 
-def _sendable(item: Json) -> Json:
-    """A response's item as a request may hold it."""
+def _request_item(item: Json) -> Json:
+    """Returns a response's item for a request."""
     return {key: value for key, value in item.items() if value is not None and key != "parsed_arguments"}
 
 
-def _said(item: Json) -> Any:
-    """What tells one item from another, whatever a caller made of its other fields."""
+def _identity(item: Json) -> Any:
+    """Returns the fields that identify an item, because a caller may have changed the others."""
     kind = item.get("type") or "message"
     if kind == "message":
         content = item.get("content")
@@ -118,18 +134,18 @@ def _said(item: Json) -> Any:
     return kind, item.get("call_id") or item.get("id") or item.get("encrypted_content")
 
 
-class _Events:
-    """The events of several calls as one stream: begun once, ended once, its items and events numbered on.
+class _ResponsesStreamFilter:
+    """Joins the events of several requests into one stream with one start, one end and new item and event numbers.
 
-    The response that ends it has the id of the one that began it, as the SDK demands; `previous_response_id` has to
-    name the last one, though (`ExpandResolver.renamed`).
+    The final response has the id of the first one, because the SDK demands it. A later `previous_response_id` must
+    name the last one instead (`ExpandResolver.with_latest_response_id`).
     """
 
     def __init__(self, tool: str) -> None:
         self._tool = tool
         self._turns: list[ModelTurn] = []
-        self._places: dict[int, int | None] = {}  # None: an expand call, which the caller does not get
-        self._sent = 0  # items the caller has got so far
+        self._sent_indexes: dict[int, int | None] = {}  # None: an expand call, which the caller does not receive
+        self._sent_count = 0  # items that the caller has received
         self._sequence = 0
         self._held: list[Json] = []
         self._response: Json = {}
@@ -139,50 +155,50 @@ class _Events:
         kind = event.get("type")
         if self._turns:
             self._held = []
-            if kind in _BEGINS:
+            if kind in _FIRST_EVENTS:
                 return []
-        if kind in _ENDS:
+        if kind in _FINAL_EVENTS:
             self._response = event["response"]
-            if any(place is None for place in self._places.values()):
+            if any(sent_index is None for sent_index in self._sent_indexes.values()):
                 self._held = [event]
                 return []
-            return [self._ended(event)]
+            return [self._final_event(event)]
         if "output_index" not in event:
-            return [self._numbered(event, {})]
+            return [self._renumber(event, {})]
         index = event["output_index"]
-        if index not in self._places:
-            ours = _ours(event.get("item") or {}, self._tool)
-            self._places[index] = None if ours else self._sent
-            self._sent += not ours
+        if index not in self._sent_indexes:
+            is_expand = _is_expand_call(event.get("item") or {}, self._tool)
+            self._sent_indexes[index] = None if is_expand else self._sent_count
+            self._sent_count += not is_expand
         if kind == "response.output_item.done":
             self._items.append(event["item"])
-        place = self._places[index]
-        return [] if place is None else [self._numbered(event, {"output_index": place})]
+        sent_index = self._sent_indexes[index]
+        return [] if sent_index is None else [self._renumber(event, {"output_index": sent_index})]
 
-    def turn(self) -> ModelTurn:
+    def end_call(self) -> ModelTurn:
         api = OpenAIResponsesApi()
         response = {**self._response, "output": self._response.get("output") or self._items}
-        turn = api.turn(response, self._tool)
+        turn = api.parse_turn(response, self._tool)
         self._turns.append(turn)
-        self._places, self._items = {}, []
+        self._sent_indexes, self._items = {}, []
         return turn
 
-    def finish(self) -> list[Json]:
+    def flush(self) -> list[Json]:
         held, self._held = self._held, []
         turns = self._turns
         self._turns = turns[:-1]
-        return [self._ended(event) for event in held]
+        return [self._final_event(event) for event in held]
 
-    def _ended(self, event: Json) -> Json:
-        turn = OpenAIResponsesApi().turn(event["response"], self._tool)
-        if not self._turns and not turn.asked:
-            return self._numbered(event, {})
-        inner = HiddenRounds(turns=[*self._turns, turn])
-        return self._numbered(
-            event, {"response": OpenAIResponsesApi().visible_turn(event["response"], inner, self._tool)}
+    def _final_event(self, event: Json) -> Json:
+        turn = OpenAIResponsesApi().parse_turn(event["response"], self._tool)
+        if not self._turns and not turn.expand_calls:
+            return self._renumber(event, {})
+        hidden = HiddenRounds(turns=[*self._turns, turn])
+        return self._renumber(
+            event, {"response": OpenAIResponsesApi().visible_turn(event["response"], hidden, self._tool)}
         )
 
-    def _numbered(self, event: Json, values: Json) -> Json:
+    def _renumber(self, event: Json, values: Json) -> Json:
         if "sequence_number" in event:
             values = values | {"sequence_number": self._sequence}
         self._sequence += 1

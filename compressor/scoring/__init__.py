@@ -1,4 +1,7 @@
-"""Scorers: E in X' = P(X, E(X)). `base.Scorer` is the protocol, `fast` the default, `tiers` lets models read."""
+"""Scorers rate units of text against a query: E in X' = P(X, E(X)).
+
+`Scorer` is the protocol, `HeuristicScorer` the default, and `ModelScorer` combines it with a model.
+"""
 
 from __future__ import annotations
 
@@ -24,29 +27,35 @@ __all__ = [
     "make_scorer",
 ]
 
-#: what a tier's reader and the fast tier's answer model count in documents: benchmarks/LOG.md
+#: The weights of a tier's model and of the heuristic tier in documents. benchmarks/LOG.md has the measurements.
 BLEND_WEIGHTS = {
-    "embedding": BlendWeights(fast=0.7, model=0.7),
-    "pruner": BlendWeights(fast=0.4, model=0.5),
-    "perplexity": BlendWeights(fast=1.0, model=0.25),
+    "embedding": BlendWeights(heuristic=0.7, model=0.7),
+    "pruner": BlendWeights(heuristic=0.4, model=0.5),
+    "perplexity": BlendWeights(heuristic=1.0, model=0.25),
 }
-CASCADE_WINDOW = (
-    "embedding"  # the tier that reads in a cascade: of one fact it keeps more than the pruner, in a tenth of the time
-)
+#: The tier whose model reads in a cascade: it keeps more single facts than the pruner, in a tenth of the time.
+DEFAULT_CASCADE_TIER = "embedding"
+#: The names of all tiers.
 TIERS = ("fast", *BLEND_WEIGHTS, "cascade")
 
 
 def make_scorer(
     scorer: str | Scorer, device: str | None = None, store: Callable[[], BlobStore] | None = None
 ) -> Scorer:
-    """The scorer of that name, or the one given.
+    """Returns the scorer of a name, or the scorer that is given. Models are loaded on first use.
 
-    scorer: a tier of `TIERS`, or "tier:model" with a folder, file or hub id ("org/name@revision"):
-        "embedding:BAAI/bge-m3", "perplexity:/models/qwen.gguf". "cascade:pruner" lets that tier read instead.
-    device: "cuda", "cuda:1", "mps", "cpu"; None takes COMPRESSOR_DEVICE or the best there is.
-    store: where unit vectors are kept between processes.
+    Args:
+        scorer: A tier of `TIERS`, or "tier:model" with a folder, a file or a hub id ("org/name@revision"):
+            "embedding:BAAI/bge-m3", "perplexity:/models/qwen.gguf". "cascade:pruner" makes another tier's model read.
+            The tier "perplexity" needs a model.
+        device: "cuda", "cuda:1", "mps", "cpu"; None for COMPRESSOR_DEVICE, or the best device there is.
+        store: Opens the store where vectors of units are kept between processes.
 
-    Models are loaded on first use. CompressorError names the tiers there are; MissingDependencyError says what to install.
+    Raises:
+        CompressorError: There is no such tier.
+        MissingDependencyError: A package that the tier needs is not installed.
+        ModelError: The model cannot be found, or the tier needs one and none is named.
+        DeviceError: The device does not exist.
     """
     if not isinstance(scorer, str):
         return scorer
@@ -54,14 +63,16 @@ def make_scorer(
     if tier == "fast" and not model:
         return HeuristicScorer()
     if tier == "cascade":
-        reads, _, model = (model or CASCADE_WINDOW).partition(":")
+        reads, _, model = (model or DEFAULT_CASCADE_TIER).partition(":")
         if reads in BLEND_WEIGHTS:
             return ModelScorer(
                 "cascade", _make_model(reads, model, device, store), BLEND_WEIGHTS[reads], CascadeWindow()
             )
     if tier in BLEND_WEIGHTS:
         return ModelScorer(tier, _make_model(tier, model, device, store), BLEND_WEIGHTS[tier])
-    raise CompressorError(f"unknown scorer {scorer!r}: use one of {', '.join(TIERS)}, or an object with score()")
+    raise CompressorError(
+        f"unknown scorer {scorer!r}: use one of {', '.join(TIERS)}, or an object with a score() method"
+    )
 
 
 def _make_model(tier: str, model: str, device: str | None, store: Callable[[], BlobStore] | None) -> RelevanceModel:

@@ -1,8 +1,8 @@
-"""How likely each sentence holds the answer to the query: a small learned model for running text.
+"""Predicts how likely each sentence of a document holds the answer to the query, with a small learned model.
 
-It sees a unit, its neighbours, its document and title through three ways of matching the query (terms weighted by
-background idf, terms weighted by idf among the documents at hand, bags of word vectors) and through the form of answers
-(`when` wants a date). Knows no identities, costs or budget; says nothing about JSON, logs, code.
+The model sees a unit, its neighbours, its document and title through three ways of matching the query: terms weighted
+by background idf, terms weighted by idf among the documents at hand, and bags of word vectors. It also sees whether the
+form fits an answer (`when` asks for a date). It is used for running text only.
 """
 
 from __future__ import annotations
@@ -17,22 +17,26 @@ import numpy.typing as npt
 from compressor.scoring.base import Query, UnitBatch
 from compressor.scoring.bm25 import K1, STOP, B
 from compressor.scoring.token_index import CODE, NAME, NUMBER, TOKEN, classify_token, stem
-from compressor.scoring.word_vectors import RARE, Floats, WordVectors, load_word_vectors
+from compressor.scoring.word_vectors import UNKNOWN_IDF, Floats, WordVectors, load_word_vectors
 
 Ints = npt.NDArray[np.int64]
 
-#: kinds of text that are read as sentences
+#: Kinds of text that are read as sentences.
 PROSE = frozenset(("prose", "markdown", "html", "whole"))
-LONGEST_TITLE = 300  # characters
-MOST_TERMS = 32  # query terms the model looks at
-NEAR = 0.8  # worth of a match that is not exact: another form of the word, initials
-SPREAD = 0.5  # exponent that turns the model's odds into relevance; a cost exponent of 0.5 makes it odds per token
-_SKIPPED = frozenset(("of", "the", "and", "for"))  # not in initials: "MLB", but "BoJ" or "UoM" neither
-_COUNTRY = frozenset(("us", "usa", "uk"))  # `us` is a stop word, yet often a country
+#: Characters of a title that are read.
+MAX_TITLE_CHARS = 300
+#: Query terms that the model reads.
+MAX_TERMS = 32
+#: The worth of an inexact match: another form of the word, or initials.
+INEXACT_MATCH = 0.8
+#: The exponent that turns odds into relevance; with a cost exponent of 0.5 this gives odds per token.
+ODDS_EXPONENT = 0.5
+_SKIPPED = frozenset(("of", "the", "and", "for"))  # words that initials leave out
+_COUNTRY = frozenset(("us", "usa", "uk"))  # `us` is a stop word, but often a country
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _ROMAN = " ii iii iv v vi vii viii ix x xi xii".split(" ")
-#: one name for what is written in several ways: `second`, `two`, `2nd` and `II` are `2`
+#: One name for numbers that are written in several ways: `second`, `two`, `2nd` and `II` are `2`.
 _SAME = {stem(w): str(i) for words_ in (_NUMBERS, _ORDINALS) for i, w in enumerate(words_)}
 _SAME |= {w: str(i) for i, w in enumerate(_ROMAN, 1) if w}
 _SAME |= {f"{i}{'st' if i == 1 else 'nd' if i == 2 else 'rd' if i == 3 else 'th'}": str(i) for i in range(1, 21)}
@@ -45,34 +49,44 @@ _MONTHS = frozenset(
 
 
 def answer_log_odds(query: Query, units: UnitBatch) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """[n] float32 log-odds that a unit holds the answer, and [n] which units are running text: the rest is 0. Without a
-    query there is no answer, and nothing is read."""
+    """Returns how likely each unit holds the answer to the query.
+
+    Returns:
+        [n] float32 log-odds, 0 for units that were not read, and [n] which units were read: those of running text, or
+        none without a query.
+    """
     out = np.zeros(len(units), np.float32)
     mask = running_text(units)
-    if mask.any() and (asked := QueryFeatures.from_query(query)).terms:
+    if mask.any() and (query_features := QueryFeatures.from_query(query)).terms:
         mine = np.flatnonzero(mask)
         model = load_word_vectors()
-        out[mine] = _network(features(asked, units, mine, model), model)
+        out[mine] = _network(features(query_features, units, mine, model), model)
         return out, mask
     return out, np.zeros_like(mask)
 
 
 def running_text(units: UnitBatch) -> npt.NDArray[np.bool_]:
-    """[n] units of documents that are read as sentences."""
+    """Returns [n] which units are sentences of documents."""
     reads = np.array([s.kind == "document" and s.layout.kind in PROSE for s in units.sources], np.bool_)
     mask: npt.NDArray[np.bool_] = reads[units.source_indices]
     return mask
 
 
 def relevance(odds: Floats) -> Floats:
-    """Log-odds as relevance in (0, 1], the best unit 1."""
-    best: Floats = np.exp(SPREAD * (odds - odds.max(initial=-np.inf)))
+    """Turns log-odds into relevance in (0, 1]; the best unit gets 1."""
+    best: Floats = np.exp(ODDS_EXPONENT * (odds - odds.max(initial=-np.inf)))
     return best
 
 
 @dataclass(frozen=True, slots=True)
 class QueryFeatures:
-    """A query as the model reads it: distinct terms in order, `words` they come from (lower case), their weights."""
+    """A query as the model reads it.
+
+    Attributes:
+        terms: The distinct terms, in order.
+        words: The lower-case words that they come from.
+        weights: [terms] the weight of each term.
+    """
 
     terms: list[str]
     words: list[str]
@@ -80,22 +94,23 @@ class QueryFeatures:
 
     @staticmethod
     def from_query(query: Query) -> QueryFeatures:
+        """Returns the terms of a query, the heaviest part first."""
         weights: dict[str, float] = {}
         tokens: list[str] = []
         for text, weight in sorted(query.parts, key=lambda p: -p[1]):
             for token in TOKEN.findall(text[:2000]):
                 for term in classify_token(token)[1]:
-                    if len(weights) < MOST_TERMS or term in weights:
+                    if len(weights) < MAX_TERMS or term in weights:
                         weights[term] = max(weights.get(term, 0.0), weight)
                 tokens.append(token.replace(".", "").lower())
         top = max(weights.values(), default=1.0) or 1.0
         return QueryFeatures(
-            list(weights), tokens[: 2 * MOST_TERMS], np.array([w / top for w in weights.values()], np.float32)
+            list(weights), tokens[: 2 * MAX_TERMS], np.array([w / top for w in weights.values()], np.float32)
         )
 
 
 class _Text:
-    """The units' and the titles' terms, end to end: rows 0..n-1 are units, then one row a document."""
+    """The terms of units and titles, joined end to end: rows 0 to n - 1 are units, then one row for each document."""
 
     def __init__(self, units: UnitBatch, mine: Ints) -> None:
         index = units.index
@@ -114,7 +129,7 @@ class _Text:
         extra: list[int] = []
         owner: list[int] = []
         for d, s in enumerate(sources.tolist()):
-            for token in TOKEN.findall(units.sources[s].tool_call_text[:LONGEST_TITLE]):
+            for token in TOKEN.findall(units.sources[s].tool_call_text[:MAX_TITLE_CHARS]):
                 if (number := numbers.get(token)) is None:
                     number = numbers[token] = len(tokens)
                     kind, found = classify_token(token)
@@ -178,9 +193,9 @@ def _initial(token: str) -> int:
     return 0 if token in _SKIPPED else 32
 
 
-def _near(asked: QueryFeatures, text: _Text) -> tuple[Floats, Floats]:
-    """[q, slots] 1 where a slot is the query's term, up to NEAR where it is another form of it; and the exact ones."""
-    numbers = {t: i for i, t in enumerate(asked.terms)}
+def _near(query: QueryFeatures, text: _Text) -> tuple[Floats, Floats]:
+    """[q, slots] 1 for the query's term, up to INEXACT_MATCH for another form of it; and the exact matches alone."""
+    numbers = {t: i for i, t in enumerate(query.terms)}
     forms: dict[str, set[int]] = {}  # other spellings of query terms
     heads: dict[str, list[int]] = {}
     for term, i in numbers.items():
@@ -188,7 +203,7 @@ def _near(asked: QueryFeatures, text: _Text) -> tuple[Floats, Floats]:
             forms.setdefault(form, set()).add(i)
         if len(term) >= 4 and not term.isdigit():
             heads.setdefault(term[:4], []).append(i)
-    for a, b in pairwise(asked.words):  # "pace maker"
+    for a, b in pairwise(query.words):  # "pace maker"
         forms.setdefault(stem(a + b), set()).update(numbers[t] for t in (stem(a), stem(b)) if t in numbers)
     exact = np.zeros((len(numbers), len(text.terms)), np.float32)
     near = np.zeros_like(exact)
@@ -197,11 +212,11 @@ def _near(asked: QueryFeatures, text: _Text) -> tuple[Floats, Floats]:
             exact[numbers[term], j] = 1.0
         if term[:4] in heads and len(term) >= 4:
             for i in heads[term[:4]]:
-                common, longest = _shared(term, asked.terms[i]), max(len(term), len(asked.terms[i]))
+                common, longest = _shared(term, query.terms[i]), max(len(term), len(query.terms[i]))
                 if (common >= 5 and common >= longest / 2) or longest <= 6:
-                    near[i, j] = NEAR * common / longest
+                    near[i, j] = INEXACT_MATCH * common / longest
         if term in forms:
-            near[list(forms[term]), j] = NEAR
+            near[list(forms[term]), j] = INEXACT_MATCH
     return np.maximum(exact, near), exact
 
 
@@ -213,27 +228,37 @@ def _shared(a: str, b: str) -> int:
     return min(len(a), len(b))
 
 
-def features(asked: QueryFeatures, units: UnitBatch, mine: Ints, model: WordVectors) -> Floats:
-    """[len(mine), features] what the network sees of the units `mine`, which stand in order."""
+def features(query: QueryFeatures, units: UnitBatch, mine: Ints, model: WordVectors) -> Floats:
+    """Computes the network's input.
+
+    Args:
+        query: The query.
+        units: All units of the context.
+        mine: The units of running text, in order.
+        model: The word vectors.
+
+    Returns:
+        [len(mine), features] float32.
+    """
     text = _Text(units, mine)
     n, document = text.n, text.document
-    rows = model.rows(asked.terms)
-    content = np.array([t not in STOP for t in asked.terms], np.bool_)
-    idf = np.where(content, model.idf[rows], 0) * asked.weights
-    near, exact = _near(asked, text)
+    rows = model.rows(query.terms)
+    content = np.array([t not in STOP for t in query.terms], np.bool_)
+    idf = np.where(content, model.idf[rows], 0) * query.weights
+    near, exact = _near(query, text)
     slots = model.rows(text.terms)
     raw = model.term[slots] + model.kind[text.kinds]
-    question = model.asked[rows]
+    question = model.query_term[rows]
     plain = text.best(near, 0.0)
-    for i, word in enumerate(asked.terms):
-        short = [w for w in asked.words if stem(w) == word and 2 <= len(w) <= 5 and w.isalpha() and w.isascii()]
+    for i, word in enumerate(query.terms):
+        short = [w for w in query.words if stem(w) == word and 2 <= len(w) <= 5 and w.isalpha() and w.isascii()]
         if short and (word not in STOP or short[0] in _COUNTRY):
             full = {"us": "us", "usa": "us"}.get(short[0], short[0])
             if found := text.initials(full):
-                plain[i, found] = np.maximum(plain[i, found], NEAR)
-            idf[i] = max(idf[i], RARE / 2 * asked.weights[i])
+                plain[i, found] = np.maximum(plain[i, found], INEXACT_MATCH)
+            idf[i] = max(idf[i], UNKNOWN_IDF / 2 * query.weights[i])
     documents_with = (text.whole(plain) > 0.3).sum(1)
-    local = np.log1p((text.documents - documents_with + 0.5) / (documents_with + 0.5)) * (idf > 0) * asked.weights
+    local = np.log1p((text.documents - documents_with + 0.5) / (documents_with + 0.5)) * (idf > 0) * query.weights
     out: list[npt.ArrayLike] = []
     before, after = _neighbours(document)
     for weight, best in ((idf, plain), (local, plain)):
@@ -246,7 +271,7 @@ def features(asked: QueryFeatures, units: UnitBatch, mine: Ints, model: WordVect
     bag = np.zeros((text.rows, raw.shape[1]), np.float32)
     if len(text.filled):
         bag[text.filled] = np.add.reduceat((raw * model.bag[slots][:, None])[text.slot], text.starts, axis=0)
-    asks = _unit((question * model.bag[rows][:, None] * asked.weights[:, None]).sum(0))
+    asks = _unit((question * model.bag[rows][:, None] * query.weights[:, None]).sum(0))
     of_unit = _unit(bag[:n]) @ asks
     of_document = _unit(np.add.reduceat(bag[:n], text.first, axis=0) + bag[n:]) @ asks
     out += [of_unit, of_unit - of_unit.max(), of_document[document], (of_document - of_document.max())[document]]
@@ -273,11 +298,11 @@ def features(asked: QueryFeatures, units: UnitBatch, mine: Ints, model: WordVect
     # Place, length, and the form of the answer.
     place = np.arange(n) - text.first[document]
     out += [place == 0, place == 1, np.minimum(place, 8) / 8, np.log1p(lengths)]
-    out += _answer_forms(asked, text, exact)
+    out += _answer_forms(query, text, exact)
     return np.stack([np.broadcast_to(np.asarray(x, np.float32), (n,)) for x in out], axis=1)
 
 
-def _answer_forms(asked: QueryFeatures, text: _Text, exact: Floats) -> list[npt.ArrayLike]:
+def _answer_forms(query: QueryFeatures, text: _Text, exact: Floats) -> list[npt.ArrayLike]:
     """Names, numbers and dates that the query does not have, and whether it asks for them."""
     n = text.n
     new = ~(exact > 0).any(0)
@@ -289,11 +314,11 @@ def _answer_forms(asked: QueryFeatures, text: _Text, exact: Floats) -> list[npt.
     names = np.minimum(number_of(text.kinds == NAME), 6) / 6
     numbers = np.minimum(number_of((text.kinds == NUMBER) | (text.kinds == CODE)), 4) / 4
     dated = np.minimum(number_of(dates), 4) / 4
-    said = set(asked.words)
-    when = float(bool(said & {"when", "year", "date", "day"}))
-    who = float(bool(said & {"who", "whom", "whose", "name"}))
-    many = float(bool(said & {"many", "much", "number", "often", "long", "old", "far", "tall"}))
-    where = float(bool(said & {"where", "place", "country", "city", "located", "location"}))
+    words = set(query.words)
+    when = float(bool(words & {"when", "year", "date", "day"}))
+    who = float(bool(words & {"who", "whom", "whose", "name"}))
+    many = float(bool(words & {"many", "much", "number", "often", "long", "old", "far", "tall"}))
+    where = float(bool(words & {"where", "place", "country", "city", "located", "location"}))
     other = float(not (when or who or many or where))
     out: list[npt.ArrayLike] = [names, numbers, dated, names * who, names * where, names * other, numbers * many]
     return [*out, dated * when, (dated > 0) * when, (numbers > 0) * many, (names > 0.2) * who]

@@ -1,4 +1,4 @@
-"""What a scorer is, and what it is shown. Scorers see units and a query; no message, budget, cache or store."""
+"""Defines what a scorer is, and what it gets: a query and units of text, but no messages and no store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ Scores = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What the agent is after: texts with weights. `known` is text that stays in the context whatever happens."""
+    """What the agent looks for.
+
+    Attributes:
+        parts: Texts with weights.
+        retained_text: Texts that stay in the context in any case.
+    """
 
     parts: tuple[tuple[str, float], ...] = ()
     retained_text: tuple[str, ...] = ()
@@ -27,8 +32,15 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class SourceBlock:
-    """One block as a scorer sees it. `asked` is the call (or title) it answers; `age` counts blocks of the context
-    that came after it (0 = newest); `costs` are tokens per unit."""
+    """One block as a scorer sees it.
+
+    Attributes:
+        kind: What the block is in its message.
+        layout: The block's text and its units.
+        costs: [units] tokens of each unit.
+        tool_call_text: The tool call that the block answers, or a document's title.
+        age: How many blocks of the context came after this one; 0 for the newest.
+    """
 
     kind: Kind
     layout: SegmentedText
@@ -39,17 +51,23 @@ class SourceBlock:
 
 @dataclass
 class UnitBatch:
-    """All units of all sources, in order of the context. Unit arrays of several sources are laid end to end.
+    """All units of all sources, in order of the context. Arrays of units of several sources are joined end to end.
 
-    `room` is how many tokens of them can be kept, 0 where that is not known; only a scorer that shares its work between
-    models needs it. What a scorer leaves behind: `notes`, what the user is to know (a fallback taken), ends up in the
-    warnings; `vectors` tells the reducer how alike units are: [n, d] of length 1, or 0 where there is none."""
+    Attributes:
+        sources: The blocks.
+        available_tokens: How many tokens of the units can be kept; 0 if that is not known. Only a scorer that shares
+            its work between models needs it.
+        notes: What the scorer has to tell the user, such as a fallback; it becomes warnings of the result.
+        vectors: [n, d] vectors of length 1 that the scorer leaves for the reducer, whose dot products measure the
+            similarity of units; 0 for a unit without a vector. None if the scorer computes none.
+        starts: [sources + 1] the first unit of each source.
+    """
 
     sources: Sequence[SourceBlock]
     available_tokens: float = 0.0
     notes: list[str] = field(default_factory=list)
     vectors: npt.NDArray[np.float32] | None = None
-    starts: npt.NDArray[np.int32] = field(init=False)  # [len(sources) + 1] first unit of each source
+    starts: npt.NDArray[np.int32] = field(init=False)
 
     def __post_init__(self) -> None:
         sizes = [len(s.layout.spans) for s in self.sources]
@@ -59,35 +77,36 @@ class UnitBatch:
         return int(self.starts[-1])
 
     def texts(self) -> list[str]:
-        """Every unit's text."""
+        """Returns the text of each unit."""
         return [s.layout.text[a:b] for s in self.sources for a, b in s.layout.spans.tolist()]
 
     @cached_property
     def source_indices(self) -> npt.NDArray[np.int32]:
-        """[n] the source each unit belongs to."""
+        """[n] the source of each unit."""
         out: npt.NDArray[np.int32] = np.repeat(np.arange(len(self.sources), dtype=np.int32), np.diff(self.starts))
         return out
 
     @cached_property
     def costs(self) -> npt.NDArray[np.float32]:
-        """[n] tokens, at least a quarter each so that nothing is free."""
+        """[n] tokens of each unit, at least a quarter, so that no unit is free."""
         costs = np.concatenate([*(s.costs for s in self.sources), np.zeros(0, np.float32)])
         out: npt.NDArray[np.float32] = np.maximum(costs, np.float32(0.25))
         return out
 
     @cached_property
     def flags(self) -> npt.NDArray[np.uint16]:
+        """[n] the `UnitFlag` bits of each unit."""
         return np.concatenate([*(s.layout.flags for s in self.sources), np.zeros(0, np.uint16)])
 
     @cached_property
     def parents(self) -> npt.NDArray[np.int32]:
-        """[n] parent units numbered over all sources, -1 where there is none."""
+        """[n] the parent of each unit, numbered over all sources; -1 for none."""
         own = np.concatenate([*(s.layout.parents for s in self.sources), np.zeros(0, np.int32)])
         return np.where(own >= 0, own + self.starts[self.source_indices], np.int32(-1))
 
     @cached_property
     def columns(self) -> npt.NDArray[np.int32]:
-        """[n] the table column each unit belongs to, numbered over all sources as in `column_names`; -1 for none."""
+        """[n] the table column of each unit, an index in `column_names`; -1 for none."""
         out = np.full(len(self), -1, np.int32)
         first = 0
         for s, start, stop in zip(self.sources, self.starts.tolist(), self.starts[1:].tolist(), strict=False):
@@ -99,12 +118,12 @@ class UnitBatch:
 
     @cached_property
     def column_names(self) -> list[str]:
-        """Names of all tables' columns, as JSON strings."""
+        """The names of the columns of all tables, as JSON strings."""
         return [name for s in self.sources for name in s.layout.column_names]
 
     @cached_property
     def rows(self) -> npt.NDArray[np.int32]:
-        """[n] the unit that stands for each unit's record: the identity of its table row, or itself."""
+        """[n] the unit that represents each unit's record: the identity cell of its table row, or the unit itself."""
         out = np.arange(len(self), dtype=np.int32)
         cell = np.flatnonzero((self.columns >= 0) & (self.parents >= 0))
         cell = cell[self.columns[self.parents[cell]] >= 0]
@@ -113,37 +132,55 @@ class UnitBatch:
 
     @cached_property
     def index(self) -> TokenIndex:
-        """The units' tokens, read once for the scorer and the reducer."""
+        """The words of the units, indexed once for the scorer and the reducer."""
         return TokenIndex(self.texts())
 
 
 class RelevanceModel(Protocol):
-    """A model that reads units against a query. What a unit's structure and identity are worth is not its business:
-    `HeuristicScorer` adds that."""
+    """A model that rates units against a query. `HeuristicScorer` adds what their structure and identity are worth.
+
+    Attributes:
+        name: The model's tier, for messages.
+    """
 
     name: str
 
     def relevance(self, query: Query, units: UnitBatch, which: npt.NDArray[np.int64]) -> Scores:
-        """[len(which)] float32, how likely each of these units is to be worth keeping for the query: log-odds, or what
-        grows like them; only differences count. Blocks until they are there. Raises Overloaded when the worker cannot
-        do it in time, ModelError when the model fails."""
+        """Returns how likely each unit is to be worth keeping for the query. Blocks until the model has answered.
+
+        Args:
+            query: The query.
+            units: All units of the context.
+            which: Indices of the units to rate.
+
+        Returns:
+            [len(which)] float32 log-odds, or values that grow like them: only differences matter.
+
+        Raises:
+            QueueFullError: The model could not answer in time.
+            ModelError: The model failed.
+        """
         ...
 
 
 def cache_identity(thing: object) -> str:
-    """What a scorer or reader says its scores depend on, "" if nothing."""
-    said = getattr(thing, "identity", "")
-    return said if isinstance(said, str) else ""
+    """Returns the `identity` of a scorer or model, which names what its scores depend on; "" if it has none."""
+    identity = getattr(thing, "identity", "")
+    return identity if isinstance(identity, str) else ""
 
 
 class Scorer(Protocol):
-    """E in X' = P(X, E(X)): rates units by how much a token of each is worth to the query.
+    """E in X' = P(X, E(X)): rates units by how much a token of each is worth for the query.
 
-    A scorer or reader may also have an `identity`: a text that changes whenever its scores could (its weights, its
-    settings, the device). Results of those that have none are not cached."""
+    A scorer or model may also have an `identity`: a text that changes whenever its scores could change (its weights,
+    settings or device). Results of a scorer without an identity are not cached.
+
+    Attributes:
+        name: The scorer's tier, for reports.
+    """
 
     name: str
 
     def score(self, query: Query, units: UnitBatch) -> Scores:
-        """[n] float32, not negative, comparable across sources: a priority per token spent, 0 = worthless here."""
+        """Returns [n] float32 priorities per token, not negative, comparable across sources; 0 means worthless here."""
         ...

@@ -1,7 +1,7 @@
-"""BM25 of units against weighted query terms, on an `Index`. Knows words only.
+"""Computes BM25 of units against weighted query terms, on a `TokenIndex`.
 
-S. Robertson, H. Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009), eq. 3.15, with the
-non-negative idf of Lucene.
+The formula is equation 3.15 of S. Robertson, H. Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond
+(2009), with the non-negative idf of Lucene.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy.typing as npt
 from compressor.scoring.token_index import TokenIndex, terms
 
 K1 = 1.2
-B = 0.4  # units are short and their lengths say little: weaker normalisation than the usual 0.75
+#: Weaker length normalization than the usual 0.75, as units are short and their lengths say little.
+B = 0.4
 
-#: words that tell nothing about what a question is after
+#: Words that do not tell what a question is about.
 STOP = frozenset(
     "a an and are as at be but by can could did do doe does for from had has have how i if in into is it its me my no "
     "not of on or our please she so than that the thei their them there these they this those to up us was we were "
@@ -26,7 +27,7 @@ STOP = frozenset(
 
 
 def weighted_terms(parts: tuple[tuple[str, float], ...]) -> dict[str, float]:
-    """Query terms with the weight of the heaviest part they stand in; stop words left out."""
+    """Returns query terms with the weight of the heaviest part that has them, without stop words."""
     out: dict[str, float] = {}
     for text, weight in parts:
         for term in terms(text):
@@ -38,7 +39,11 @@ def weighted_terms(parts: tuple[tuple[str, float], ...]) -> dict[str, float]:
 def matches(
     index: TokenIndex, query: Mapping[str, float]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Entries that match the query: (unit, query term number) pairs, and the weight of each query term."""
+    """Finds the words that match the query.
+
+    Returns:
+        The units of the matches, the numbers of their query terms, and the weight of each query term.
+    """
     numbers = {t: i for i, t in enumerate(query)}
     hit_token: list[int] = []
     hit_term: list[int] = []
@@ -51,7 +56,7 @@ def matches(
     weights = np.array(list(query.values()) or np.zeros(0), np.float32)
     if not hit_token:
         return np.zeros(0, np.int64), np.zeros(0, np.int32), weights
-    # Expand each matching vocabulary entry to where it stands.
+    # Expand each matching vocabulary entry to the units that have it.
     tokens = np.array(hit_token, np.int32)
     term = np.array(hit_term, np.int32)
     first = np.searchsorted(tokens, np.arange(len(index.terms) + 1))
@@ -65,7 +70,7 @@ def matches(
 
 
 def max_score(n: int, df: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> float:
-    """What a unit would score that held every query term again and again: the measure of how well the best one does."""
+    """Returns the upper bound of BM25 scores, of a unit that holds every query term many times."""
     return float((np.log1p((n - df + 0.5) / (df + 0.5)) * weights).sum()) * (K1 + 1)
 
 
@@ -75,8 +80,17 @@ def bm25(
     weights: npt.NDArray[np.float32],
     lengths: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.float32]:
-    """[len(lengths)] BM25 of each row (unit or document): `rows`, `columns` are its matching (row, query term) pairs
-    with repetitions, `weights` the query terms' weights."""
+    """Computes BM25 of rows, which are units or documents.
+
+    Args:
+        rows: The row of each match, with repetitions.
+        columns: The query term of each match.
+        weights: The weight of each query term.
+        lengths: The length of each row in words.
+
+    Returns:
+        [len(lengths)] float32.
+    """
     n = len(lengths)
     out = np.zeros(n, np.float32)
     if not len(rows) or not n:

@@ -1,8 +1,7 @@
-"""The embedded default scorer: lexical, structural and identity features; for running text in documents, a small model
-of our own (`relevance`). Numpy only, no network.
+"""The default scorer: lexical, structural and identity features, and a small model for running text in documents.
 
-What text similarity misses, structure shows: an agent repeats ids, paths and names of its tool outputs exactly, so a
-token's worth starts from how much of it is such strings, and from whether they already stand elsewhere.
+It needs numpy only. Structure shows what text similarity misses: an agent repeats ids, paths and names of its tool
+outputs exactly. So a token's worth starts from how much of it is such strings, and whether they are elsewhere already.
 """
 
 from __future__ import annotations
@@ -31,40 +30,75 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class HeuristicWeights:
-    """How much each feature counts. Chosen on the dev sessions and questions: `benchmarks/LOG.md`."""
+    """How much each feature counts. Chosen on the dev sessions and questions: benchmarks/LOG.md.
 
-    identity: tuple[float, ...] = (0.05, 0.2, 0.3, 1.0, 1.5, 1.5)  # per token, in the order of the index's classes
-    reuse: float = 0.25  # share, as an exponent, of the learned model in an exact string's worth
-    known: float = 0.1  # what remains of an identity that stands in text which stays, or that the agent has used
-    lexical: float = 4.0  # a unit that holds all of the query
-    source: float = 1.0  # a source that does
-    answer: float = 4.0  # the sentence of a document that most likely answers
-    match: float = 2.0  # what a model takes for the best match outside of documents
-    read: float = 0.05  # factor on identity in documents that are read for an answer
-    column: float = 2.0  # a table column that the query names
-    strength: float = 0.5  # exponent on how much of the query the best unit holds: a vague query counts for little
-    rare: float = 0.5  # a record that stands out by a rare value, and
-    asked_rare: float = 4.0  # one that does in a column that the query names
-    after: float = 0.5  # share of a record's or unit's relevance that the next one gets, and
-    before: float = 0.3  # the one before it
-    group: float = 0.9  # share of the best of a record, block or section that the rest of it gets
-    length: float = 0.5  # exponent of cost by which relevance and structure are divided
+    Attributes:
+        identity: The worth of a token by its class, in the order of the classes of `token_index`.
+        reuse: The weight of the learned model in an exact string's worth, as an exponent.
+        retained: The factor on an identity that is in text which stays anyway, or that the agent has used.
+        lexical: A unit that holds all of the query.
+        source: A source that holds all of the query.
+        answer: The sentence of a document that most likely answers the query.
+        match: A model's best match outside of documents.
+        read: The factor on identity in documents that are read for an answer.
+        column: A table column that the query names.
+        strength: The exponent on how much of the query the best unit holds: a vague query counts little.
+        rare: A record with a rare value.
+        queried_rare: A record with a rare value in a column that the query names.
+        after: The part of a record's or unit's relevance that the next one gets.
+        before: The part of it that the previous one gets.
+        group: The part of the best relevance in a record, block or section that the rest of it gets.
+        length: The exponent of the cost by which relevance and structure are divided.
+        error: An error.
+        queried_error: The factor on errors if the query asks for failures.
+        warning: A warning.
+        summary: A summary.
+        header: A header.
+        signature: A signature.
+        noise: The factor on noise.
+        comment: The factor on comments.
+        recency: What the newest source gains; the gain fades with age.
+        fade: The number of sources after which the gain has fallen to 1/e.
+        speech: The factor on what the agent itself wrote, as its decisions carry the run.
+        last_word: A further factor on the newest of that, which the user answered.
+    """
+
+    identity: tuple[float, ...] = (0.05, 0.2, 0.3, 1.0, 1.5, 1.5)
+    reuse: float = 0.25
+    retained: float = 0.1
+    lexical: float = 4.0
+    source: float = 1.0
+    answer: float = 4.0
+    match: float = 2.0
+    read: float = 0.05
+    column: float = 2.0
+    strength: float = 0.5
+    rare: float = 0.5
+    queried_rare: float = 4.0
+    after: float = 0.5
+    before: float = 0.3
+    group: float = 0.9
+    length: float = 0.5
     error: float = 1.5
-    asked_error: float = 10.0  # factor on that where the query asks for failures
+    queried_error: float = 10.0
     warning: float = 0.2
     summary: float = 0.3
     header: float = 0.2
     signature: float = 0.15
-    noise: float = 0.1  # factor, not addend
-    comment: float = 0.6  # factor
-    recency: float = 1.5  # added to newest, fading
-    fade: float = 4.0  # sources after which recency has fallen to 1/e
-    speech: float = 1.5  # factor on what the agent itself said: its decisions carry the run
-    last_word: float = 3.0  # further factor on the newest of that: what the user answered to
+    noise: float = 0.1
+    comment: float = 0.6
+    recency: float = 1.5
+    fade: float = 4.0
+    speech: float = 1.5
+    last_word: float = 3.0
 
 
 class HeuristicScorer:
-    """`Scorer` of the embedded default."""
+    """`Scorer` of the default tier.
+
+    Args:
+        weights: How much each feature counts; None for the defaults.
+    """
 
     name = "fast"
 
@@ -73,18 +107,30 @@ class HeuristicScorer:
 
     @property
     def identity(self) -> str:
-        """Its weights, and the shipped models'."""
+        """What the scores depend on: the weights, and the files of the shipped models."""
         return f"fast:{self.weights}:{file_digest(reuse_model.PATH)}:{file_digest(word_vectors.PATH)}"
 
     def score(self, query: Query, units: UnitBatch) -> Scores:
-        """See `Scorer.score`."""
+        """Returns the priorities of units, see `Scorer.score`."""
         return self.reweight(query, units, *answer_log_odds(query, units))
 
     def reweight(
-        self, query: Query, units: UnitBatch, odds: Floats, read: npt.NDArray[np.bool_], match: Floats | None = None
+        self,
+        query: Query,
+        units: UnitBatch,
+        odds: Floats,
+        is_answer_text: npt.NDArray[np.bool_],
+        match: Floats | None = None,
     ) -> Scores:
-        """`score` for a model's reading of the units: `odds` [n] log-odds that a unit holds the answer, of the units
-        `read` [n]; `match` [n] in [0, 1], how well each of the others matches the query, beside what its words say."""
+        """Scores units with given log-odds, for a model that has read some of them.
+
+        Args:
+            query: The query.
+            units: The units.
+            odds: [n] log-odds that a unit holds the answer.
+            is_answer_text: [n] which units these log-odds are for.
+            match: [n] in [0, 1], how well each of the other units matches the query, in addition to its words.
+        """
         n = len(units)
         if n == 0:
             return np.zeros(0, np.float32)
@@ -92,8 +138,8 @@ class HeuristicScorer:
         recency = np.exp(-np.array([s.age for s in units.sources], np.float32) / w.fade)
         relevant, found = self.match(query, units)
         out = self._repeats(units, found) * (1 + w.recency * recency[units.source_indices])
-        out[read] *= w.read
-        relevant[read] = w.answer * relevance(odds[read])
+        out[is_answer_text] *= w.read
+        relevant[is_answer_text] = w.answer * relevance(odds[is_answer_text])
         if match is not None:
             relevant += w.match * match
         out += (relevant + self._structure(query, units) + self._outliers(query, units)) / np.maximum(
@@ -105,7 +151,7 @@ class HeuristicScorer:
         return scores
 
     def _speech(self, units: UnitBatch) -> Floats:
-        """[sources] factor for the agent's own words."""
+        """[sources] the factor for the agent's own words."""
         factor = np.ones(len(units.sources), np.float32)
         spoken = [i for i, s in enumerate(units.sources) if s.kind in ("assistant", "thinking")]
         factor[spoken] = self.weights.speech
@@ -114,12 +160,12 @@ class HeuristicScorer:
         return factor
 
     def _structure(self, query: Query, units: UnitBatch) -> Floats:
-        """[n] worth of what a unit is, as far as its text alone tells; failures count more where they are asked for."""
+        """[n] the worth of a unit's structure; failures count more if the query asks for them."""
         w = self.weights
         trouble = any(_TROUBLE.search(text) for text, weight in query.parts if weight >= 1)
         out = np.zeros(len(units), np.float32)
         for flag, gain in (
-            (UnitFlag.ERROR, w.error * (w.asked_error if trouble else 1)),
+            (UnitFlag.ERROR, w.error * (w.queried_error if trouble else 1)),
             (UnitFlag.WARNING, w.warning),
             (UnitFlag.SUMMARY, w.summary),
             (UnitFlag.HEADER, w.header),
@@ -129,46 +175,48 @@ class HeuristicScorer:
         return out
 
     def _outliers(self, query: Query, units: UnitBatch) -> Floats:
-        """[n] worth of records that stand out: in a column of few values, they have a rare one."""
+        """[n] the worth of records that stand out with a rare value in a column of few values."""
         w = self.weights
         rare = rare_cells(units)
         out = np.zeros(len(units), np.float32)
         if rare.any():
             wanted = weighted_terms(tuple(p for p in query.parts if p[1] >= 1))
-            np.maximum.at(out, units.rows[rare], w.rare + w.asked_rare * _named(wanted, units)[rare])
+            np.maximum.at(out, units.rows[rare], w.rare + w.queried_rare * _named(wanted, units)[rare])
             out = out[units.rows]
         return out
 
     def _repeats(self, units: UnitBatch, match: LexicalMatch) -> Floats:
-        """[n] worth of the strings in a unit that the agent may have to repeat, per token of its cost; of a table's
-        cells the column's mean, so that columns stay or go together."""
+        """[n] the worth, per token, of the strings in a unit that the agent may have to repeat.
+
+        The cells of a table column get the column's mean, so that they are kept or dropped together.
+        """
         w = self.weights
         unit, token = units.index.pairs
         worth = np.array(w.identity, np.float32)[units.index.kinds]
-        worth[match.known | match.said] *= w.known
+        worth[match.retained | match.written_by_agent] *= w.retained
         each = reuse_likelihood(units, match) ** w.reuse * worth[token] ** (1 - w.reuse)
         return column_means(np.bincount(unit, each, len(units)), units.costs, units.columns)
 
     def match(self, query: Query, units: UnitBatch) -> tuple[Floats, LexicalMatch]:
-        """[n] how well a unit, its record, its column and its source match the query, and what that was found from."""
+        """Returns [n] how well a unit, its record, column and source match the query, and the matches behind it."""
         w = self.weights
         index = units.index
-        known = np.zeros(len(index.kinds), np.bool_)
-        known[
+        retained = np.zeros(len(index.kinds), np.bool_)
+        retained[
             [
                 index.vocabulary[t]
                 for text in query.retained_text
                 for t in distinct_tokens(text) & index.vocabulary.keys()
             ]
         ] = True
-        said = np.zeros(len(index.kinds), np.bool_)
+        written = np.zeros(len(index.kinds), np.bool_)
         speech = np.array([s.kind in ("assistant", "thinking") for s in units.sources], np.bool_)
         unit, token = index.pairs
-        said[token[speech[units.source_indices[unit]]]] = True
+        written[token[speech[units.source_indices[unit]]]] = True
         wanted = weighted_terms(query.parts)
         if not wanted:
             nothing = np.zeros(len(units), np.float32)
-            return nothing, LexicalMatch(nothing, np.zeros(len(units.sources), np.float32), wanted, known, said)
+            return nothing, LexicalMatch(nothing, np.zeros(len(units.sources), np.float32), wanted, retained, written)
         hits, columns, weights = matches(index, wanted)
         rows = units.rows
         record_lengths = np.bincount(rows, index.lengths, len(units)).astype(np.int32)
@@ -184,7 +232,7 @@ class HeuristicScorer:
             + w.source * sources[units.source_indices]
         )
         out += w.column * _named(wanted, units)
-        return (strength * out).astype(np.float32), LexicalMatch(found, sources, wanted, known, said)
+        return (strength * out).astype(np.float32), LexicalMatch(found, sources, wanted, retained, written)
 
     def _sources(
         self,
@@ -194,15 +242,15 @@ class HeuristicScorer:
         weights: Floats,
         units: UnitBatch,
     ) -> Floats:
-        """[sources] BM25 of whole sources, what they were asked for included; the best is 1."""
+        """[sources] BM25 of whole sources, the tool calls that they answer included; the best is 1."""
         numbers = {t: i for i, t in enumerate(wanted)}
-        asked = [
+        call_terms = [
             (s, c)
             for s, x in enumerate(units.sources)
             for t in terms(x.tool_call_text)
             if (c := numbers.get(t)) is not None
         ]
-        extra = np.array(asked, np.int64).reshape(-1, 2)
+        extra = np.array(call_terms, np.int64).reshape(-1, 2)
         lengths = np.bincount(units.source_indices, units.index.lengths, len(units.sources)).astype(np.int32)
         found = bm25(
             np.concatenate([units.source_indices[hits].astype(np.int64), extra[:, 0]]),
@@ -215,15 +263,20 @@ class HeuristicScorer:
 
 
 def _named(wanted: Mapping[str, float], units: UnitBatch) -> npt.NDArray[np.bool_]:
-    """[n] whether a unit stands in a column whose name has a wanted term."""
+    """[n] whether a unit is in a column whose name has a wanted term."""
     named = np.array([any(t in wanted for t in terms(name)) for name in units.column_names] or [False])
     out: npt.NDArray[np.bool_] = named[units.columns] & (units.columns >= 0)
     return out
 
 
 def rare_cells(units: UnitBatch) -> npt.NDArray[np.bool_]:
-    """[n] cells with a value that at most one row in twenty has, in columns of ten rows or more with few values. A
-    value is told by its first word and its number of words."""
+    """Finds cells with a value that at most one row in twenty has, in columns of ten rows or more with few values.
+
+    A value is identified by its first word and its number of words.
+
+    Returns:
+        [n] which units are such cells.
+    """
     out = np.zeros(len(units), np.bool_)
     index = units.index
     cell = np.flatnonzero((units.columns >= 0) & (index.lengths > 0))
@@ -241,7 +294,7 @@ def rare_cells(units: UnitBatch) -> npt.NDArray[np.bool_]:
 
 
 def column_means(total: npt.NDArray[Any], costs: Floats, columns: npt.NDArray[np.int32]) -> Floats:
-    """[n] total / costs; in a table's column the sums are taken over the whole column first."""
+    """Returns [n] total / costs; cells of a table get the ratio of their column's sums."""
     out: npt.NDArray[Any] = total / costs
     cell = columns >= 0
     if cell.any():
@@ -253,9 +306,18 @@ def column_means(total: npt.NDArray[Any], costs: Floats, columns: npt.NDArray[np
 
 
 def propagate_relevance(relevance: Floats, units: UnitBatch, after: float, before: float, group: float) -> Floats:
-    """Relevance handed on: from a record to the next and the one before, then from the best of a record, block or
-    section to the rest of it. An answer often stands beside the words of the question. What hangs on a table's header
-    is no group."""
+    """Propagates relevance to neighbours, as an answer is often beside the words of the question.
+
+    A record passes it to the next and the previous record; then the best unit of a record, block or section passes it
+    to the rest. The children of a table's header are not a group.
+
+    Args:
+        relevance: [n] the relevance of units.
+        units: The units.
+        after: The part that the next record gets.
+        before: The part that the previous record gets.
+        group: The part that the rest of a group gets.
+    """
     out: Floats = relevance.copy()
     records = np.unique(units.rows)
     if len(records) > 1:

@@ -1,27 +1,35 @@
-"""What the agent is after, read from its context when the caller does not say. Knows turns; scores nothing."""
+"""Builds the query of a context from its turns, if the caller gives none."""
 
 from __future__ import annotations
 
 from compressor.context.model import Context
 from compressor.scoring.base import Query
 
-#: later parts of the agent's state say more about what it needs next
+#: Weights of the last user turn, the agent's last turn and the task: newer parts say more about what it needs next.
 LAST_USER, LAST_ACTION, TASK = 1.0, 0.7, 0.4
-RECENT_CHARS = 4_000  # of one part: a query is an intention, not a document
+#: Characters of one part of a query: it is an intention, not a document.
+MAX_PART_CHARS = 4_000
 
 
 def build_query(
     context: Context,
     explicit: str | None,
-    known: tuple[str, ...],
+    retained_text: tuple[str, ...],
     task_only: bool = False,
-    hints: tuple[tuple[str, float], ...] = (),
+    boosted_texts: tuple[tuple[str, float], ...] = (),
 ) -> Query:
-    """The query of a context: the caller's own, or the last user turn, the agent's last words and calls, and the task
-    (first user turn), weighted in that order; the task alone if `task_only`. `hints` (text, weight) are added, `known`
-    is passed on."""
+    """Builds the query of a context.
+
+    Args:
+        context: The context.
+        explicit: The caller's query; the turns are ignored if it is given.
+        retained_text: Texts that stay in the context in any case.
+        task_only: Use the first user turn only. Otherwise the last user turn, the agent's last words and calls, and
+            the first user turn count, with falling weights.
+        boosted_texts: More texts with weights.
+    """
     if explicit is not None and explicit.strip():
-        return Query(((explicit, 1.0), *hints), known)
+        return Query(((explicit, 1.0), *boosted_texts), retained_text)
     users = [t for t in context.turns if t.role == "user"]
     agents = [t for t in context.turns if t.role == "assistant"]
     parts: list[tuple[str, float]] = []
@@ -30,5 +38,5 @@ def build_query(
         for turn in turns:
             for slot in turn.slots:
                 if slot.text and slot.kind not in ("tool_result", "image"):
-                    parts.append((slot.text[:RECENT_CHARS], weight))
-    return Query((*parts, *hints), known)
+                    parts.append((slot.text[:MAX_PART_CHARS], weight))
+    return Query((*parts, *boosted_texts), retained_text)

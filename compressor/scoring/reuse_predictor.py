@@ -1,8 +1,8 @@
-"""How likely an agent is to repeat a string of its tool outputs in its next calls: a small model learned from recorded
-runs (`training/reuse.py`).
+"""Predicts how likely an agent is to repeat a string of its tool outputs in its next calls.
 
-It sees a token's form, how often and where it stands, what its unit is, and how well the unit, what is around it and
-its source match what the agent is after. Knows no cost, no budget, and nothing of documents read for an answer.
+The small model was learned from recorded runs (`training/reuse.py`). It sees a token's form, how often and where it
+occurs, what its unit is, and how well the unit, its neighbourhood and its source match the query. It is not used for
+documents that are read for an answer.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from compressor.scoring.base import UnitBatch
 from compressor.scoring.token_index import distinct_tokens, terms
 from compressor.text.segmenters.base import UnitFlag
 
-PATH = Path(__file__).parents[1] / "models" / "reuse.npz"
+PATH = Path(__file__).parent / "weights" / "reuse.npz"
 VERSION = 1
-SHAPE_BITS = 9  # of `index.shape`, before the length
+#: The bits of `token_shape` before the length.
+SHAPE_BITS = 9
 LAYOUTS = ("json", "table", "code", "search", "log", "trace", "diff", "prose", "markdown", "html")
 TOKEN_FEATURES, UNIT_FEATURES = 24, 39
-REACHES = (2, 8, 24)  # units to either side over which a match is felt
+#: Units to either side over which a match is averaged.
+NEIGHBOR_RANGES = (2, 8, 24)
 _ARGUMENT = re.compile(r'"(\w+)"\s*:')
 _WORD = re.compile(r"\w+")
 _IDENTITY = re.compile(
@@ -40,19 +42,33 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class LexicalMatch:
-    """What lexical matching has found. unit: [n] in [0, 1]; source: [sources]; wanted: query terms with weights;
-    known: [vocabulary] tokens that stand in text which stays; said: [vocabulary] those the agent itself has written."""
+    """The result of lexical matching.
+
+    Attributes:
+        unit: [n] how well each unit matches, in [0, 1].
+        source: [sources] how well each source matches, the best is 1.
+        query_terms: The query's terms with their weights.
+        retained: [vocabulary] the tokens in text that stays anyway.
+        written_by_agent: [vocabulary] the tokens that the agent itself has written.
+    """
 
     unit: Floats
     source: Floats
-    wanted: dict[str, float]
-    known: Bools
-    said: Bools
+    query_terms: dict[str, float]
+    retained: Bools
+    written_by_agent: Bools
 
 
 @dataclass(frozen=True, slots=True)
 class ReuseNetwork:
-    """tanh(token @ by_token + unit @ by_unit + bias) @ out: one number a token in a unit."""
+    """The network tanh(token @ by_token + unit @ by_unit + bias) @ out, for each token in a unit.
+
+    Attributes:
+        by_token: [token features, hidden] weights.
+        by_unit: [unit features, hidden] weights.
+        bias: [hidden].
+        out: [hidden] weights.
+    """
 
     by_token: Floats
     by_unit: Floats
@@ -62,7 +78,7 @@ class ReuseNetwork:
     def __call__(
         self, token: Floats, unit: Floats, pairs: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
     ) -> Floats:
-        """[pairs] log-odds, up to a constant; `pairs` are (unit, token) numbers."""
+        """Returns [pairs] log-odds, up to a constant; `pairs` are numbers of units and tokens."""
         hidden = (unit @ self.by_unit + self.bias)[pairs[0]]
         hidden += (token @ self.by_token)[pairs[1]]
         found: Floats = np.tanh(hidden) @ self.out
@@ -70,7 +86,7 @@ class ReuseNetwork:
 
 
 def token_features(units: UnitBatch, match: LexicalMatch) -> Floats:
-    """[vocabulary, features]."""
+    """Returns the features of tokens, [vocabulary, TOKEN_FEATURES]."""
     index = units.index
     unit, token = index.pairs
     size = len(index.kinds)
@@ -85,21 +101,21 @@ def token_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     ages = np.array([s.age for s in units.sources], np.float32)
     np.minimum.at(newest, token, ages[source])
     matched = np.zeros(size, np.float32)
-    if match.wanted:
-        get = match.wanted.get
+    if match.query_terms:
+        get = match.query_terms.get
         matched[:] = [sum(get(t, 0.0) for t in ts) / len(ts) if ts else 0.0 for ts in index.terms]
-    asked = np.zeros(size, np.float32)
+    in_calls = np.zeros(size, np.float32)
     vocabulary = index.vocabulary
-    asked[
+    in_calls[
         [v for s in units.sources for t in distinct_tokens(s.tool_call_text) if (v := vocabulary.get(t)) is not None]
     ] = 1
-    out += [np.log1p(places) / 4, np.log1p(sources) / 2, np.exp(-newest / 4), matched, matched >= 0.99, asked]
-    out += [match.known, match.said]
+    out += [np.log1p(places) / 4, np.log1p(sources) / 2, np.exp(-newest / 4), matched, matched >= 0.99, in_calls]
+    out += [match.retained, match.written_by_agent]
     return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
 
 
 def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
-    """[n, features]."""
+    """Returns the features of units, [n, UNIT_FEATURES]."""
     n = len(units)
     source = units.source_indices
     starts = units.starts
@@ -117,7 +133,7 @@ def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     best = max(float(match.unit.max(initial=0)), 1e-6)
     found = match.unit / best
     out += [found, found >= 0.999, match.source[source], match.source[source] >= 0.999]
-    out += [_around(found, source, starts, reach) for reach in REACHES]
+    out += [_around(found, source, starts, reach) for reach in NEIGHBOR_RANGES]
     place = np.arange(n) - starts[source]
     size = np.diff(starts)[source]
     ages = np.array([s.age for s in units.sources], np.float32)[source]
@@ -126,14 +142,14 @@ def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     names, cells = _names(units)
     arguments = {name for s in units.sources for name in _ARGUMENT.findall(s.tool_call_text)}
     passed = np.array([not arguments.isdisjoint(found) for found in names])
-    wanted = np.array([any(t in match.wanted for name in found for t in terms(name)) for found in names])
+    wanted = np.array([any(t in match.query_terms for name in found for t in terms(name)) for found in names])
     ident = np.array([any(map(_IDENTITY.search, found)) for found in names])
     out += [units.columns >= 0, passed[cells], wanted[cells], ident[cells]]
     return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
 
 
 def _names(units: UnitBatch) -> tuple[list[list[str]], npt.NDArray[np.int64]]:
-    """Names of columns and of members of JSON objects; and [n] which of them each unit has: none is the first."""
+    """The names of columns and of members of JSON objects, and [n] which of them each unit has; 0 for none."""
     index = units.index
     names: list[list[str]] = [[], *(_WORD.findall(name) for name in units.column_names)]
     out: npt.NDArray[np.int64] = (units.columns + 1).astype(np.int64)
@@ -148,7 +164,7 @@ def _names(units: UnitBatch) -> tuple[list[list[str]], npt.NDArray[np.int64]]:
 
 
 def _around(found: Floats, source: npt.NDArray[np.int32], starts: npt.NDArray[np.int32], reach: int) -> Floats:
-    """[n] the mean of `found` over `reach` units to either side, in the same source; the best is 1."""
+    """[n] the mean of `found` over `reach` units to either side, within the source; the best is 1."""
     n = len(found)
     sums = np.concatenate([[0], np.cumsum(found, dtype=np.float64)])
     at = np.arange(n)
@@ -161,11 +177,17 @@ def _around(found: Floats, source: npt.NDArray[np.int32], starts: npt.NDArray[np
 
 @cache
 def network(path: Path = PATH) -> ReuseNetwork:
-    """The shipped model. ModelError if the file is missing, damaged or of another version."""
+    """Returns the shipped model, read once in a process.
+
+    Raises:
+        ModelError: The file is missing, damaged or of another version.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             if int(file["version"]) != VERSION:
-                raise ModelError(f"{path.name} has version {int(file['version'])}, this release reads {VERSION}")
+                raise ModelError(
+                    f"{path.name} has version {int(file['version'])}, but this release reads version {VERSION}"
+                )
             found = ReuseNetwork(*(file[name].astype(np.float32) for name in ("by_token", "by_unit", "bias", "out")))
             widths = len(found.by_token), len(found.by_unit), *found.by_unit.shape[1:], *found.by_token.shape[1:]
             if widths != (TOKEN_FEATURES, UNIT_FEATURES, len(found.bias), len(found.out)):
@@ -176,7 +198,7 @@ def network(path: Path = PATH) -> ReuseNetwork:
 
 
 def reuse_likelihood(units: UnitBatch, match: LexicalMatch) -> Floats:
-    """[pairs] how many times likelier than the average of this context's strings one is to be repeated."""
+    """Returns [pairs] how likely each string is to be repeated, relative to the average string of this context."""
     odds = network()(token_features(units, match), unit_features(units, match), units.index.pairs)
     out: Floats = np.exp(odds - odds.max(initial=0))
     out /= max(float(out.mean()), 1e-6) if len(out) else 1

@@ -1,7 +1,6 @@
-"""The tokens of many units as flat arrays: what lexical scoring and redundancy both start from.
+"""Indexes the tokens of many units as flat arrays, for lexical scoring and for redundancy.
 
-Tokens here are words and compound identifiers (`fields/__init__.py`, `HAT136`, `2024-05-20`), not model tokens. Scores
-nothing.
+Tokens here are words and compound identifiers (`fields/__init__.py`, `HAT136`, `2024-05-20`), not model tokens.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from compressor.caches import TwoGenerationCache
 
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-#: a CJK character, or a word with what glues identifiers, paths, dates, e-mails and numbers together
+#: A CJK character, or a word with the characters that join identifiers, paths, dates, e-mail addresses and numbers.
 TOKEN = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+(?:[./@#\-][^\W{_CJK}]+)*")
 _BORDER = "\x1e"  # ASCII's record separator
 _TOKEN_OR_BORDER = re.compile(f"{_BORDER}|{TOKEN.pattern}")
@@ -25,9 +24,9 @@ _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 _INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
 _MEMO_LIMIT = 200_000
 
-# Classes of tokens, by what their form promises: how likely it is that an agent must repeat one exactly.
+#: Classes of tokens by their form, which suggests how likely it is that an agent must repeat one exactly.
 WORD, NAME, NUMBER, IDENTIFIER, CODE, PATH = range(6)
-#: of tokens without / and @, which are paths
+#: The classes of tokens without / and @; tokens with them are paths.
 _CLASSES = re.compile(
     r"""(?P<path>[\w-]+\.[A-Za-z]\w{0,4})$
       | (?P<code>(?=.*\d)(?=.*[A-Za-z_]).{4,}|\d{5,}|\d+(?:-\d+)+|(?=.*\d)[A-Za-z0-9]{3})$
@@ -43,23 +42,28 @@ _memo: dict[str, tuple[int, tuple[str, ...], int]] = {}
 
 
 def classify_token(token: str) -> tuple[int, tuple[str, ...]]:
-    """A token's class and its terms: lower-cased, stemmed parts without accents by which a query can match it. `U.S.`
-    is one term."""
+    """Returns a token's class and its terms: lower-case, stemmed parts without accents, by which a query can match it.
+
+    `U.S.` is one term.
+    """
     return _classified(token)[:2]
 
 
 def _classified(token: str) -> tuple[int, tuple[str, ...], int]:
-    known = _memo.get(token)
-    if known is None:
+    found = _memo.get(token)
+    if found is None:
         if len(_memo) > _MEMO_LIMIT:
             _memo.clear()
-        known = _memo[token] = (*_classify(token[:200]), token_shape(token))
-    return known
+        found = _memo[token] = (*_classify(token[:200]), token_shape(token))
+    return found
 
 
 def token_shape(token: str) -> int:
-    """What a token looks like, in bits: 0 a slash, 1 an underscore, 2 a point, 3 an @, 4 a hyphen, 5 begins with a
-    capital, 6 no small letter, 7 a digit, 8 digits only; 9 to 11 its length in steps of 4, up to 7."""
+    """Returns the form of a token as bits.
+
+    The bits are: 0 a slash, 1 an underscore, 2 a point, 3 an @, 4 a hyphen, 5 starts with a capital, 6 no lower-case
+    letter, 7 a digit, 8 digits only; 9 to 11 are its length in steps of 4, up to 7.
+    """
     digit = any(map(str.isdigit, token))
     bits = ("/" in token, "_" in token, "." in token, "@" in token, "-" in token, token[0].isupper(), token.isupper())
     out = sum(bit << i for i, bit in enumerate((*bits, digit, digit and token.isdigit())))
@@ -84,14 +88,14 @@ def _classify(token: str) -> tuple[int, tuple[str, ...]]:
 
 
 def _plain(word: str) -> str:
-    """A word without accents."""
+    """The word without accents."""
     if word.isascii():
         return word
     return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c)) or word
 
 
 def stem(word: str) -> str:
-    """A light English stem: plural and verb endings go. Words of other scripts and short ones stay as they are."""
+    """Returns a light English stem, without plural and verb endings. Short words and other scripts are not changed."""
     n = len(word)
     if n < 4 or word[-1] not in "gdsey" or not word.isascii():
         return word
@@ -109,7 +113,7 @@ def stem(word: str) -> str:
 
 
 def distinct_tokens(text: str) -> frozenset[str]:
-    """The distinct tokens of a text. Remembered: a context's fixed texts come again with every call."""
+    """Returns the distinct tokens of a text. They are cached, as a context's fixed texts return with every call."""
     found = _tokens.get(text)
     if found is None:
         found = frozenset(TOKEN.findall(text))
@@ -118,21 +122,28 @@ def distinct_tokens(text: str) -> frozenset[str]:
 
 
 def terms(text: str) -> list[str]:
-    """All terms of a text, in order, with repetitions."""
+    """Returns all terms of a text, in order, with repetitions."""
     return [t for token in TOKEN.findall(text) for t in classify_token(token)[1]]
 
 
 class TokenIndex:
-    """Tokens of units.
+    """The tokens of units.
 
-    vocabulary: the distinct tokens, numbered in order of first use.
-    token, unit: [entries] int32; entry e says that token[e] stands in unit[e]. In order, repetitions included.
-    kinds: [vocabulary] class of each token.
-    shapes: [vocabulary] its form in bits, see `shape`.
+    Args:
+        texts: The texts of the units.
+
+    Attributes:
+        vocabulary: The distinct tokens, numbered in order of first use.
+        token: [entries] int32 the tokens of all units, in order, with repetitions.
+        unit: [entries] int32 the unit of each entry.
+        lengths: [units] int32 the number of tokens of each unit.
+        kinds: [vocabulary] the class of each token.
+        terms: The terms of each token of the vocabulary.
+        shapes: [vocabulary] the form of each token in bits, see `token_shape`.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        # One pass over all texts, the borders found as tokens of their own, beats a pass for each of many short ones.
+        # One pass over all texts, with borders as tokens of their own, is faster than one pass for each short text.
         joined = _BORDER.join(texts)
         if joined.count(_BORDER) != len(texts) - 1:
             joined = _BORDER.join([t.replace(_BORDER, " ") for t in texts])
@@ -152,7 +163,7 @@ class TokenIndex:
 
     @cached_property
     def pairs(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """Distinct (unit, token) pairs, by unit then token."""
+        """The distinct (unit, token) pairs, sorted by unit, then token."""
         keys = np.unique(self.unit.astype(np.int64) * max(1, len(self.vocabulary)) + self.token)
         size = max(1, len(self.vocabulary))
         return (keys // size).astype(np.int32), (keys % size).astype(np.int32)

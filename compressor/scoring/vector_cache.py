@@ -1,6 +1,6 @@
-"""Unit vectors in a store, so that a text is embedded once and not once a process. Computes none.
+"""Keeps vectors of texts in a store, so that a text is embedded once and not once a process.
 
-A cache, not an account: what cannot be read or written here is computed again, so no store error leaves this module.
+A vector that cannot be read or written is computed again, so no store error leaves this module.
 """
 
 from __future__ import annotations
@@ -19,16 +19,22 @@ Vector = npt.NDArray[np.float16]
 
 
 class VectorCache:
-    """Vectors of texts under a model's fingerprint: whatever changes a model's vectors must change its fingerprint.
+    """A cache of vectors by text and model. A value in the store is the vector's float16 bytes, little endian.
 
-    `store` opens the store, on first use. A value is the vector's float16 bytes, little endian.
+    Args:
+        store: Opens the store; called on first use.
     """
 
     def __init__(self, store: Callable[[], BlobStore]) -> None:
         self._store = store
 
     def get(self, fingerprint: str, texts: Sequence[str]) -> dict[str, Vector]:
-        """Vectors [d] of those texts that are there."""
+        """Returns the cached vectors [d] by text.
+
+        Args:
+            fingerprint: Names what the vectors depend on, except the text.
+            texts: The texts to look up.
+        """
         keys = {_key(fingerprint, text): text for text in texts}
         with suppress(StoreError):
             found = get_many(self._store(), list(keys))
@@ -36,8 +42,15 @@ class VectorCache:
         return {}
 
     def put(self, fingerprint: str, vectors: Mapping[str, Vector]) -> None:
-        """Stores vectors by their texts, in one transaction. A vector that another process has stored meanwhile with
-        other bytes stays, and none of these is stored: it can happen on GPUs, where batches round differently."""
+        """Stores vectors by their texts, in one transaction.
+
+        If another process has stored a vector with other bytes meanwhile, none of these is stored. This can happen on
+        GPUs, where batches round differently.
+
+        Args:
+            fingerprint: Names what the vectors depend on, except the text.
+            vectors: The vectors [d] by text.
+        """
         with suppress(StoreError):
             self._store().put({_key(fingerprint, t): v.astype("<f2").tobytes() for t, v in vectors.items()})
 

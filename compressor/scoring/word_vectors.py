@@ -1,6 +1,6 @@
-"""The shipped word vectors and the small network on top: loading, and looking terms up. Scores nothing.
+"""Loads the shipped word vectors and the small network on top of them, and looks terms up.
 
-The file is made by `python -m training.words`; its model card is compressor/models/README.md.
+`python -m training.words` makes the file; its model card is compressor/scoring/weights/README.md.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ import numpy.typing as npt
 
 from compressor.errors import CompressorError
 
-PATH = Path(__file__).parents[1] / "models" / "words.npz"
+PATH = Path(__file__).parent / "weights" / "words.npz"
 VERSION = 1
-SHAPES = 6  # rows 0..5: a year, and numbers of 1, 2, 3, 4 and more digits
-BUCKETS = 64  # the rows after them: words out of the vocabulary, by their last letters
-FIRST = SHAPES + BUCKETS  # row of the vocabulary's first term
-RARE = 8.0  # idf of a word out of the vocabulary
+#: Rows 0 to 5: a year, and numbers of 1, 2, 3, 4 and more digits.
+NUMBER_ROWS = 6
+#: The next rows: words that are not in the vocabulary, by their last letters.
+HASH_BUCKETS = 64
+#: The row of the vocabulary's first term.
+FIRST_TERM_ROW = NUMBER_ROWS + HASH_BUCKETS
+#: The idf of a word that is not in the vocabulary.
+UNKNOWN_IDF = 8.0
 
 Floats = npt.NDArray[np.float32]
 _lock = threading.Lock()
@@ -31,16 +35,23 @@ _loaded: WordVectors | None = None
 
 @dataclass(frozen=True, slots=True)
 class WordVectors:
-    """Vectors of terms and what else the file holds.
+    """The contents of the file.
 
-    numbers: row of each term of the vocabulary. term, asked: [rows, d] vectors of terms, as texts and as queries use
-    them; kind: [classes, d] added to a term by the class of its token; bag: [rows] weight of a term in a bag of words;
-    idf: [rows]; mean, scale: [features]; layers: weights and biases of the network.
+    Attributes:
+        row_by_term: The row of each term of the vocabulary.
+        term: [rows, d] the vectors of terms in texts.
+        query_term: [rows, d] the vectors of terms in queries.
+        kind: [classes, d] what is added to a term's vector for the class of its token.
+        bag: [rows] the weight of a term in a bag of words.
+        idf: [rows] the background idf.
+        mean: [features] the mean of the network's features.
+        scale: [features] their scale.
+        layers: The weights and biases of the network.
     """
 
-    numbers: dict[str, int]
+    row_by_term: dict[str, int]
     term: Floats
-    asked: Floats
+    query_term: Floats
     kind: Floats
     bag: Floats
     idf: Floats
@@ -49,35 +60,41 @@ class WordVectors:
     layers: tuple[Floats, ...]
 
     def rows(self, terms: Sequence[str]) -> npt.NDArray[np.int32]:
-        """[len(terms)] the row of each term; every term has one."""
-        get = self.numbers.get
+        """Returns [len(terms)] the row of each term; unknown terms share rows by their last letters."""
+        get = self.row_by_term.get
         return np.array([r if (r := get(t)) is not None else hash_bucket(t) for t in terms], np.int32)
 
 
 def hash_bucket(term: str) -> int:
-    """The row of a term that is not in the vocabulary."""
+    """Returns the row of a term that is not in the vocabulary."""
     if term.isdigit():
-        return 0 if len(term) == 4 and term[0] in "12" else min(len(term), SHAPES - 1)
-    return SHAPES + zlib.crc32(term[-3:].encode("utf-8", "surrogatepass")) % BUCKETS
+        return 0 if len(term) == 4 and term[0] in "12" else min(len(term), NUMBER_ROWS - 1)
+    return NUMBER_ROWS + zlib.crc32(term[-3:].encode("utf-8", "surrogatepass")) % HASH_BUCKETS
 
 
 def load_word_vectors() -> WordVectors:
-    """The shipped vectors, read once per process. CompressorError if the file is missing, damaged or too new."""
+    """Returns the shipped vectors, read once in a process.
+
+    Raises:
+        CompressorError: The file is missing, damaged or of another version.
+    """
     global _loaded
     if _loaded is None:
         with _lock:
             if _loaded is None:
-                _loaded = load(PATH)
+                _loaded = read_word_vectors(PATH)
     return _loaded
 
 
-def load(path: Path) -> WordVectors:
-    """Reads a words file; see `words`."""
+def read_word_vectors(path: Path) -> WordVectors:
+    """Reads a file of word vectors; see `load_word_vectors`."""
     try:
         with np.load(path, allow_pickle=False) as file:
             data = {name: file[name] for name in file.files}
         if int(data["version"]) != VERSION:
-            raise CompressorError(f"{path.name} has version {int(data['version'])}, this release reads {VERSION}")
+            raise CompressorError(
+                f"{path.name} has version {int(data['version'])}, but this release reads version {VERSION}"
+            )
         return _built(data)
     except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, zlib.error) as e:
         raise CompressorError(f"cannot read the word vectors {path}: {e}; reinstall agentic-compressor") from e
@@ -90,9 +107,9 @@ def _built(data: dict[str, npt.NDArray[np.generic]]) -> WordVectors:
     asked = term.copy()
     asked[data["asked_rows"].astype(np.int64)] += _floats(data["asked"]) * _floats(data["asked_scale"])[:, None]
     out = WordVectors(
-        numbers={t: FIRST + i for i, t in enumerate(vocabulary)},
+        row_by_term={t: FIRST_TERM_ROW + i for i, t in enumerate(vocabulary)},
         term=term,
-        asked=asked,
+        query_term=asked,
         kind=_floats(data["kind"]),
         bag=_floats(data["bag"]),
         idf=_floats(data["idf"]),
@@ -100,7 +117,7 @@ def _built(data: dict[str, npt.NDArray[np.generic]]) -> WordVectors:
         scale=_floats(data["scale"]),
         layers=tuple(_floats(data[f"layer{i}"]) for i in range(4)),
     )
-    sizes = {len(out.bag), len(out.idf), FIRST + len(vocabulary), rows}
+    sizes = {len(out.bag), len(out.idf), FIRST_TERM_ROW + len(vocabulary), rows}
     if len(sizes) != 1 or out.kind.shape[1] != d or out.layers[0].shape[0] != len(out.mean):
         raise ValueError("arrays do not fit together")
     return out

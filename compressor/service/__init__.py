@@ -1,12 +1,16 @@
 """The service: one compressor for many agents, as an HTTP API and as a proxy in front of the provider.
 
-    config  -> what it is told           auth      -> who may ask, and for which tenant
-    gate    -> every request comes here  tenants   -> what each tenant has to itself
-    routes  -> the HTTP API              proxying  -> the provider's own API, compressed on the way
-    app     -> puts them together        dashboard -> the page at `/`
-    command -> `compressor serve`        telemetry -> metrics, logs, traces
+Modules:
+    settings, settings_sources: what can be configured, and where values come from.
+    request_handler: receives every request; `auth` finds its tenant, `request_limits` bounds it.
+    tenants: what each tenant has for itself.
+    api: the HTTP API; `schemas` describes its bodies.
+    proxy: the provider's own API, compressed on the way.
+    dashboard: the page at `/`.
+    telemetry: metrics, logs and traces.
+    app: puts it together; `uvicorn_server` and `supervisor` run it.
 
-Needs the extra "service". Compresses nothing itself.
+It needs the extra "service".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The HTTP API. Reads requests, asks the compressor in a worker thread, writes answers; computes nothing itself.
+"""The routes of the HTTP API: parse a request, call the compressor in a thread, write the response.
 
-`/v1/compress` and `/v1/retrieve` also have the fields that the compression hooks of LiteLLM and Portkey read:
-`tokens_saved`, `compression_ratio` (what is left, of 1) and `original_content`.
+`/v1/compress` and `/v1/retrieve` also return the fields that the compression hooks of LiteLLM and Portkey read:
+`tokens_saved`, `compression_ratio` (the fraction that is left) and `original_content`.
 """
 
 from __future__ import annotations
@@ -21,60 +21,64 @@ from compressor.pipeline.examples.results import ExamplesResult
 from compressor.providers.conversation_tracker import TrackedConversation
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.service import gateway_compat, schemas
-from compressor.service.conversations import counters_of
+from compressor.service.conversations import get_counters
 from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import parse
 from compressor.service.settings import Settings
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics
+from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.telemetry.tracing import span
-from compressor.service.tenant_executor import MAX_FRACTION_PER_TENANT, TenantExecutor
+from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, TenantExecutor
 from compressor.service.tenants import Tenant, Tenants
 from compressor.sessions import Session
-from compressor.sessions.expand_tool import MOST
+from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
 
 T = TypeVar("T")
-_ASIDE = 100_000  # bytes of a body that is read in a thread of its own
-_WRONG: dict[int | str, dict[str, Any]] = {
+_MIN_THREAD_BYTES = 100_000  # larger bodies are parsed in a thread
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     code: {"model": schemas.ErrorResponse, "description": text}
     for code, text in {
-        400: "Not a context, budget or model.",
-        401: "No key, or an unknown one.",
-        413: "The body is too large.",
-        422: "The budget is too small, or a field is not what it has to be.",
+        400: "The context, the budget or the model is not valid.",
+        401: "The API key is missing or unknown.",
+        413: "The request body is too large.",
+        422: "The budget is too small, or a field is not valid.",
         429: "Too many requests; see retry-after.",
-        503: "Not possible now; see retry-after.",
-        504: "It took too long.",
+        503: "Not possible at the moment; see retry-after.",
+        504: "The request took too long.",
     }.items()
 }
-_GONE: dict[int | str, dict[str, Any]] = {
-    404: {"model": schemas.ErrorResponse, "description": "Not known here."},
-    410: {"model": schemas.ErrorResponse, "description": "Its time is over."},
+REF_RESPONSES: dict[int | str, dict[str, Any]] = {
+    404: {"model": schemas.ErrorResponse, "description": "It does not exist."},
+    410: {"model": schemas.ErrorResponse, "description": "It has expired."},
 }
-_OTHERS: dict[int | str, dict[str, Any]] = {
-    409: {"model": schemas.ErrorResponse, "description": "It has other messages."}
+CONFLICT_RESPONSES: dict[int | str, dict[str, Any]] = {
+    409: {"model": schemas.ErrorResponse, "description": "The session has other messages."}
 }
 Id = Annotated[str, Path(max_length=200, examples=["import-42"])]
 
 
 class JsonResponse(Response):
-    """JSON. Values that are bytes are JSON already; they come first."""
+    """A JSON response. Values that are bytes are JSON already, and come first."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        done = {name: value for name, value in content.items() if isinstance(value, bytes)}
-        rest = json_bytes({name: value for name, value in content.items() if name not in done})
-        return b"{" + b"".join(b'"%s":%s,' % (name.encode(), value) for name, value in done.items()) + rest[1:]
+        """Returns the body."""
+        encoded = {name: value for name, value in content.items() if isinstance(value, bytes)}
+        rest = json_bytes({name: value for name, value in content.items() if name not in encoded})
+        return b"{" + b"".join(b'"%s":%s,' % (name.encode(), value) for name, value in encoded.items()) + rest[1:]
 
 
 class _Request(Request):
-    """Reads JSON within the limits."""
+    """A request whose JSON is parsed within the limits."""
 
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
             body, depth = await self.body(), self.app.state.config.max_json_depth
-            self._json = await run_in_thread(parse, body, depth) if len(body) > _ASIDE else parse(body, depth)
+            self._json = (
+                await run_in_thread(parse, body, depth) if len(body) > _MIN_THREAD_BYTES else parse(body, depth)
+            )
         return self._json
 
 
@@ -85,143 +89,153 @@ class _Route(APIRoute):
         async def handle(request: Request) -> Response:
             limited = _Request(request.scope, request.receive)
             if await limited.body():
-                await limited.json()  # here, where what is raised is not made another error of
+                await limited.json()  # here, because FastAPI would turn an exception into another error
             return await handler(limited)
 
         return handle
 
 
 def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
-    """All routes."""
+    """Returns the routes of the API.
+
+    Args:
+        config: The settings of the service.
+        tenants: All tenants.
+        metrics: Counts compressions, and is shown at `/metrics`.
+    """
     routes = APIRouter(route_class=_Route)
 
-    own = TenantExecutor(
-        MAX_FRACTION_PER_TENANT, config.timeout
-    )  # for what is asked of the service itself, however busy a tenant's are
+    # For requests about the service itself, so that a busy tenant does not delay them.
+    own = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout)
 
-    async def work(hands: TenantExecutor, function: Callable[..., T], *args: Any) -> T:
+    async def work(executor: TenantExecutor, function: Callable[..., T], *args: Any) -> T:
         with span("work", {"code.function.name": function.__name__.strip("_<>")}):
-            return await hands.run(function, *args)
+            return await executor.run(function, *args)
 
-    async def answered(
-        request: Request, kind: Literal["documents", "examples"], function: Callable[..., dict[str, Any]], asked: Any
+    async def respond(
+        request: Request, kind: Literal["documents", "examples"], function: Callable[..., dict[str, Any]], body: Any
     ) -> JsonResponse:
         tenant, start = _tenant(request), time.perf_counter()
-        out = await work(tenant.executor, function, tenant, asked, config)
-        metrics.record(_run(tenant, kind, out, start))
+        out = await work(tenant.executor, function, tenant, body, config)
+        metrics.record(_event(tenant, kind, out, start))
         return JsonResponse(out)
 
-    @routes.post("/v1/compress", responses=_WRONG, tags=["compress"])
-    async def compress(request: Request, asked: schemas.CompressRequest) -> JsonResponse:
+    @routes.post("/v1/compress", responses=ERROR_RESPONSES, tags=["compress"])
+    async def compress(request: Request, body: schemas.CompressRequest) -> JsonResponse:
         """Compresses a context."""
         tenant = _tenant(request)
         start = time.perf_counter()
-        if asked.budget is not None:
-            made = await work(tenant.executor, _compress, tenant, asked, config)
+        if body.budget is not None:
+            made = await work(tenant.executor, _compress, tenant, body, config)
         else:
             try:
-                made = await work(tenant.executor, _follow, tenant, asked, config)
-            except Exception as error:  # a gateway asks, and an agent waits for it: some answer 502 to our 4xx
-                if not all(isinstance(message, dict) for message in asked.messages):
-                    raise  # no gateway's
+                made = await work(tenant.executor, _follow, tenant, body, config)
+            except Exception as error:  # a gateway waits; some would answer its agent 502 for a 4xx
+                if not all(isinstance(message, dict) for message in body.messages):
+                    raise  # not from a gateway
                 kind = gateway_compat.fallback_kind(error)
                 metrics.record_fallback(tenant.name, kind)
-                made = {"messages": asked.messages, **_sizes(0, 0), "warnings": [f"not compressed: {kind}"]}
+                made = {"messages": body.messages, **_sizes(0, 0), "warnings": [f"not compressed: {kind}"]}
                 made |= {"refs": [], "mode": "conversation"}
-        metrics.record(_run(tenant, "call" if asked.budget is not None else "conversation", made, start))
+        metrics.record(_event(tenant, "call" if body.budget is not None else "conversation", made, start))
         return JsonResponse(made)
 
-    @routes.post("/v1/compress/documents", responses=_WRONG, tags=["compress"])
-    async def documents(request: Request, asked: schemas.DocumentsRequest) -> JsonResponse:
-        """Compresses documents to one text and to what is left of each."""
-        return await answered(request, "documents", _documents, asked)
+    @routes.post("/v1/compress/documents", responses=ERROR_RESPONSES, tags=["compress"])
+    async def documents(request: Request, body: schemas.DocumentsRequest) -> JsonResponse:
+        """Compresses documents, to one text and to one shorter text each."""
+        return await respond(request, "documents", _documents, body)
 
-    @routes.post("/v1/examples", responses=_WRONG, tags=["compress"])
-    async def examples(request: Request, asked: schemas.ExamplesRequest) -> JsonResponse:
-        """Chooses in-context examples."""
-        return await answered(request, "examples", _examples, asked)
+    @routes.post("/v1/examples", responses=ERROR_RESPONSES, tags=["compress"])
+    async def examples(request: Request, body: schemas.ExamplesRequest) -> JsonResponse:
+        """Selects in-context examples."""
+        return await respond(request, "examples", _examples, body)
 
-    @routes.get("/v1/retrieve/{ref}", responses=_WRONG | _GONE, tags=["compress"])
+    @routes.get("/v1/retrieve/{ref}", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["compress"])
     async def retrieve(
         request: Request,
         ref: Annotated[str, Path(max_length=200, examples=["123456789012"])],
-        query: Annotated[str | None, Query(max_length=10_000, description="Gives only the part that matters.")] = None,
-        budget: Annotated[int | None, Query(ge=1, description="The most tokens to give back.")] = None,
+        query: Annotated[
+            str | None, Query(max_length=10_000, description="Return only the part that is relevant.")
+        ] = None,
+        budget: Annotated[int | None, Query(ge=1, description="The maximum number of tokens to return.")] = None,
     ) -> JsonResponse:
-        """The exact original behind a ref."""
+        """Returns the exact original of a ref."""
         text = await work(_tenant(request).executor, _retrieve, _tenant(request), ref, query, budget)
         return JsonResponse({"ref": ref, "hash": ref, "original_content": text})
 
-    @routes.post("/v1/sessions/{id}/append", responses=_WRONG | _OTHERS, tags=["sessions"])
-    async def append(request: Request, id: Id, asked: schemas.AppendRequest) -> JsonResponse:
-        """Adds messages to a session, which begins with its first."""
+    @routes.post("/v1/sessions/{id}/append", responses=ERROR_RESPONSES | CONFLICT_RESPONSES, tags=["sessions"])
+    async def append(request: Request, id: Id, body: schemas.AppendRequest) -> JsonResponse:
+        """Appends messages to a session; the first ones create it."""
 
         def run() -> dict[str, Any]:
-            session = _session(_tenant(request), id, asked, config, begin=True)
-            if asked.messages:
-                session.append(*asked.messages, pin=asked.pin, index=asked.at)
-            if asked.usage:
-                session.record_usage(asked.usage)
-            return _balance(session)
+            session = _session(_tenant(request), id, body, config, begin=True)
+            if body.messages:
+                session.append(*body.messages, pin=body.pin, index=body.index)
+            if body.usage:
+                session.record_usage(body.usage)
+            return _report(session)
 
         return JsonResponse(await work(_tenant(request).executor, run))
 
-    @routes.post("/v1/sessions/{id}/view", responses=_WRONG | _GONE, tags=["sessions"])
-    async def view(request: Request, id: Id, asked: schemas.ViewRequest | None = None) -> JsonResponse:
-        """What to send of a session now."""
+    @routes.post("/v1/sessions/{id}/view", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
+    async def view(request: Request, id: Id, body: schemas.ViewRequest | None = None) -> JsonResponse:
+        """Returns the messages to send now."""
 
         def run() -> dict[str, Any]:
             tenant = _tenant(request)
-            session = _session(tenant, id, asked or schemas.ViewRequest(), config)
-            start, known = time.perf_counter(), counters_of(session).calls
+            session = _session(tenant, id, body or schemas.ViewRequest(), config)
+            start, calls = time.perf_counter(), get_counters(session).calls
             messages = session.view()
-            if counters_of(session).calls > known:  # the same view again is no other call
-                metrics.record(_session_work(tenant, session, time.perf_counter() - start))
-            return {"messages": messages, "warnings": session.warnings, **_balance(session)}
+            if get_counters(session).calls > calls:  # the same view again is not another call
+                metrics.record(_session_event(tenant, session, time.perf_counter() - start))
+            return {"messages": messages, "warnings": session.warnings, **_report(session)}
 
         return JsonResponse(await work(_tenant(request).executor, run))
 
-    @routes.post("/v1/sessions/{id}/recall", responses=_WRONG | _GONE, tags=["sessions"])
-    async def recall(request: Request, id: Id, asked: schemas.RecallRequest) -> JsonResponse:
-        """What has left a session's view and answers a question."""
+    @routes.post("/v1/sessions/{id}/recall", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
+    async def recall(request: Request, id: Id, body: schemas.RecallRequest) -> JsonResponse:
+        """Searches the text that was removed from a session's view."""
 
         def run() -> dict[str, Any]:
             session = _session(_tenant(request), id, schemas.ViewRequest(), config)
-            return {"id": id, "text": session.recall(asked.query, asked.budget)}
+            return {"id": id, "text": session.recall(body.query, body.budget)}
 
         return JsonResponse(await work(_tenant(request).executor, run))
 
-    @routes.post("/v1/sessions/{id}/expand", responses=_WRONG | _GONE, tags=["sessions"])
-    async def expand(request: Request, id: Id, asked: schemas.ExpandRequest) -> JsonResponse:
-        """The original behind a ref of a session."""
+    @routes.post("/v1/sessions/{id}/expand", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
+    async def expand(request: Request, id: Id, body: schemas.ExpandRequest) -> JsonResponse:
+        """Returns the original of a ref of a session."""
 
         def run() -> dict[str, Any]:
             session = _session(_tenant(request), id, schemas.ViewRequest(), config)
-            text = session.expand(asked.ref, asked.query, asked.budget)
-            return {"id": id, "ref": asked.ref, "original_content": text}
+            text = session.expand(body.ref, body.query, body.budget)
+            return {"id": id, "ref": body.ref, "original_content": text}
 
         return JsonResponse(await work(_tenant(request).executor, run))
 
-    @routes.head("/healthz", include_in_schema=False)  # as some balancers ask
+    @routes.head("/healthz", include_in_schema=False)  # some load balancers send HEAD
     @routes.get("/healthz", tags=["service"])
     async def healthz() -> JsonResponse:
-        """Whether the service runs."""
+        """Tells whether the service runs."""
         return JsonResponse({"status": "ok"})
 
     @routes.head("/readyz", include_in_schema=False)
-    @routes.get("/readyz", responses={503: _WRONG[503]}, tags=["service"])
+    @routes.get("/readyz", responses={503: ERROR_RESPONSES[503]}, tags=["service"])
     async def readyz(request: Request) -> JsonResponse:
-        """Whether it can serve: its store answers. "degraded": its Redis does not; sessions are 503 until it does, all
-        else is served without it. 503 also while the service ends."""
+        """Tells whether the service can serve requests: whether its store answers.
+
+        "degraded" means that Redis does not answer: sessions return 503 until it does, everything else is served. 503
+        while the service is shutting down.
+        """
         if request.app.state.draining:
-            raise HttpError(503, "draining", "this service is about to end: ask another")
+            raise HttpError(503, "draining", "The service is shutting down: use another instance")
         return JsonResponse({"status": "ready" if await work(own, tenants.ready) else "degraded"})
 
     @routes.get("/metrics", tags=["service"], response_class=Response)
     async def exposition(request: Request) -> Response:
-        """Prometheus metrics: the tenant's own; all of them for a key with `admin`."""
-        of = None if request.scope["compressor.admin"] else _tenant(request).name
-        return Response(await work(own, metrics.text, of), media_type="text/plain; version=0.0.4; charset=utf-8")
+        """Returns Prometheus metrics: the tenant's own, or all of them for a key with `admin`."""
+        name = None if request.scope["compressor.admin"] else _tenant(request).name
+        return Response(await work(own, metrics.text, name), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes
 
@@ -231,94 +245,95 @@ def _tenant(request: Request) -> Tenant:
     return tenant
 
 
-def _run(
-    tenant: Tenant, kind: Literal["call", "documents", "examples", "conversation"], made: dict[str, Any], start: float
+def _event(
+    tenant: Tenant, kind: Literal["call", "documents", "examples", "conversation"], result: dict[str, Any], start: float
 ) -> CompressionEvent:
-    sizes = made["tokens_before"], made["tokens_after"]
-    more: dict[str, Any] = {"session": made.get("session", ""), "refs": tuple(made["refs"])}
-    more |= {"cache": made.get("cached", ""), "tier": tenant.compressor.scorer.name}
-    saved, took = made.pop("_saved", 0.0), time.perf_counter() - start
-    return CompressionEvent(tenant.name, kind, *sizes, saved, took, warnings=tuple(made["warnings"]), **more)
+    sizes = result["tokens_before"], result["tokens_after"]
+    more: dict[str, Any] = {"session": result.get("session", ""), "refs": tuple(result["refs"])}
+    more |= {"cache": result.get("cached", ""), "tier": tenant.compressor.scorer.name}
+    saved, seconds = result.pop("_saved", 0.0), time.perf_counter() - start
+    return CompressionEvent(tenant.name, kind, *sizes, saved, seconds, warnings=tuple(result["warnings"]), **more)
 
 
-def _session_work(tenant: Tenant, session: Session, seconds: float) -> CompressionEvent:
-    thread = TrackedConversation(session, "")
-    id, balance, saved = tenant.conversations.conversation_cost(thread)
-    more: dict[str, Any] = {"billed": balance.billed_tokens, "billed_cached": balance.billed_cached, "session": id}
+def _session_event(tenant: Tenant, session: Session, seconds: float) -> CompressionEvent:
+    id, report, saved = tenant.conversations.conversation_cost(TrackedConversation(session, ""))
+    more: dict[str, Any] = {"billed_tokens": report.billed_tokens, "billed_cached": report.billed_cached, "session": id}
     more |= {"tier": tenant.compressor.scorer.name, "warnings": tuple(session.warnings)}
-    return CompressionEvent(tenant.name, "session", balance.baseline_last, balance.actual_last, saved, seconds, **more)
+    return CompressionEvent(tenant.name, "session", report.baseline_last, report.actual_last, saved, seconds, **more)
 
 
-def _compress(tenant: Tenant, asked: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
-    assert asked.budget is not None
-    model = sanitize_model_name(asked.model, config.models)
+def _compress(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
+    assert body.budget is not None
+    model = sanitize_model_name(body.model, config.models)
     made = tenant.compressor.compress(
-        asked.messages, asked.budget, model, asked.query, asked.tools, asked.mode, asked.system, asked.pinned
+        body.messages, body.budget, model, body.query, body.tools, body.mode, body.system, body.pinned
     )
-    messages = json_bytes(made.messages)  # here, in a thread of its own, and once
-    return {"messages": messages, **_account(made, messages), "mode": asked.mode}
+    messages = json_bytes(made.messages)  # encoded here, in a thread, and once
+    return {"messages": messages, **_describe(made, messages), "mode": body.mode}
 
 
-def _follow(tenant: Tenant, asked: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
-    """A history in the form its conversation was last sent in, so that the provider's cache still fits."""
-    if not asked.messages:
+def _follow(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
+    """Compresses a history so that it begins as its conversation was last sent, for the provider's prompt cache."""
+    if not body.messages:
         return {"messages": [], **_sizes(0, 0), "warnings": [], "refs": [], "mode": "conversation"}
-    thread, messages = tenant.conversations.view(asked.messages, asked.model, asked.system, asked.tools)
-    id, balance, saved = tenant.conversations.conversation_cost(thread)
-    messages, added = gateway_compat.add_placeholder_hashes(messages, thread.conversation.runtime.counter.count)
-    more = {"warnings": thread.conversation.warnings, "refs": _refs(json_bytes(messages)), "mode": "conversation"}
-    sizes = _sizes(balance.baseline_last, balance.actual_last + added)
+    tracked, messages = tenant.conversations.view(body.messages, body.model, body.system, body.tools)
+    id, report, saved = tenant.conversations.conversation_cost(tracked)
+    messages, added = gateway_compat.add_placeholder_hashes(messages, tracked.conversation.runtime.counter.count)
+    more = {"warnings": tracked.conversation.warnings, "refs": _refs(json_bytes(messages)), "mode": "conversation"}
+    sizes = _sizes(report.baseline_last, report.actual_last + added)
     return {"messages": messages, **sizes, **more, "session": id, "_saved": saved}
 
 
-def _documents(tenant: Tenant, asked: schemas.DocumentsRequest, config: Settings) -> dict[str, Any]:
-    model = sanitize_model_name(asked.model, config.models)
-    made = tenant.compressor.compress_documents(asked.documents, asked.query, asked.budget, model)
+def _documents(tenant: Tenant, body: schemas.DocumentsRequest, config: Settings) -> dict[str, Any]:
+    model = sanitize_model_name(body.model, config.models)
+    made = tenant.compressor.compress_documents(body.documents, body.query, body.budget, model)
     text = json_bytes(made.text)
-    return {"text": text, "documents": json_bytes(made.documents), **_account(made, text)}
+    return {"text": text, "documents": json_bytes(made.documents), **_describe(made, text)}
 
 
-def _examples(tenant: Tenant, asked: schemas.ExamplesRequest, config: Settings) -> dict[str, Any]:
-    model, wish = sanitize_model_name(asked.model, config.models), asked
+def _examples(tenant: Tenant, body: schemas.ExamplesRequest, config: Settings) -> dict[str, Any]:
+    model = sanitize_model_name(body.model, config.models)
     made = tenant.compressor.select_examples(
-        wish.examples, wish.query, wish.budget, model, wish.template, wish.method, wish.prune, wish.order
+        body.examples, body.query, body.budget, model, body.template, body.method, body.prune, body.order
     )
     chosen = {
         "examples": json_bytes(made.examples),
         "text": json_bytes(made.text),
         "messages": json_bytes(made.messages),
     }
-    refs = list(dict.fromkeys(gone.ref for gone in made.dropped))
-    return {**chosen, **_account(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs}
+    refs = list(dict.fromkeys(span.ref for span in made.dropped))
+    return {**chosen, **_describe(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs}
 
 
 def _retrieve(tenant: Tenant, ref: str, query: str | None, budget: int | None) -> str:
-    found = gateway_compat.ref_in(ref)
-    if found is None:  # the store has other keys, which are nobody's refs
+    found = gateway_compat.extract_ref(ref)
+    if found is None:  # the store also has keys that are not refs
         raise UnknownRefError(ref)
     text = tenant.compressor.expand(found)
     if budget is None and not query:
         return text
     try:
-        return tenant.compressor.compress_text(text, budget or MOST, query).text
+        return tenant.compressor.compress_text(text, budget or DEFAULT_MAX_TOKENS, query).text
     except BudgetTooSmallError:
-        return text[: budget or MOST]
+        return text[: budget or DEFAULT_MAX_TOKENS]
 
 
-def _session(tenant: Tenant, id: str, told: schemas.SessionOptions, config: Settings, begin: bool = False) -> Session:
-    model = sanitize_model_name(told.model, config.models)
-    budget = config.budget if told.budget is None and begin else told.budget
-    given = {"model": model, "budget": budget, "tools": told.tools, "system": told.system}
-    return tenant.sessions.of(id, given, begin)
+def _session(
+    tenant: Tenant, id: str, options: schemas.SessionOptions, config: Settings, begin: bool = False
+) -> Session:
+    model = sanitize_model_name(options.model, config.models)
+    budget = config.budget if options.budget is None and begin else options.budget
+    given = {"model": model, "budget": budget, "tools": options.tools, "system": options.system}
+    return tenant.sessions.get(id, given, begin)
 
 
-def _balance(session: Session) -> dict[str, Any]:
-    balance = session.cost_report()
-    more = {"saved_cost": balance.saved_cost, "cached_fraction": balance.cached_fraction}
-    return {"id": session.id, "count": session.count, "cost_report": {**asdict(balance), **more}}
+def _report(session: Session) -> dict[str, Any]:
+    report = session.cost_report()
+    more = {"saved_cost": report.saved_cost, "cached_fraction": report.cached_fraction}
+    return {"id": session.id, "count": session.count, "cost_report": {**asdict(report), **more}}
 
 
-def _account(made: Result | DocumentsResult | ExamplesResult, output: bytes) -> dict[str, Any]:
+def _describe(made: Result | DocumentsResult | ExamplesResult, output: bytes) -> dict[str, Any]:
     return {
         **_sizes(made.tokens_before, made.tokens_after),
         "budget": made.budget,
@@ -331,12 +346,12 @@ def _account(made: Result | DocumentsResult | ExamplesResult, output: bytes) -> 
 
 
 def _sizes(before: int, after: int) -> dict[str, Any]:
-    left = after / before if before else 1.0
+    ratio = after / before if before else 1.0
     return {
         "tokens_before": before,
         "tokens_after": after,
         "tokens_saved": before - after,
-        "compression_ratio": round(left, 4),
+        "compression_ratio": round(ratio, 4),
     }
 
 

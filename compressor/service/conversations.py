@@ -1,7 +1,7 @@
-"""Which conversation a proxied request belongs to: the session it names, or the one whose messages it extends.
+"""Finds the conversation of a proxied request: the session that it names, or the one whose messages it extends.
 
-Builds on what the wrapped clients do (`compressor_agents`): a `ExpandResolver` for each session, and for each first message.
-Keeps the conversations used last, as many as the settings say by number and by bytes. Knows no HTTP.
+It works like the wrapped clients of `compressor_agents`: there is an `ExpandResolver` for each session, and for each
+first message. The conversations used last are kept, limited by number and by bytes.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
+from compressor.caches import LruCache
 from compressor.context.formats.serialization import chain_digest
 from compressor.providers import Json, ProviderApi
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
 from compressor.providers.expand_resolver import ExpandResolver, FailOpen, ResolvedCall
 from compressor.service.model_names import sanitize_model_name
-from compressor.service.proxy.request_body import RequestBody, read
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
 
@@ -31,194 +31,238 @@ if TYPE_CHECKING:
     from compressor.service.settings import Settings
 
 log = logging.getLogger("compressor.service")
-#: What went wrong with the request at hand, for its answer's header: names only, no content.
+#: What went wrong with the current request, for the header of its response: names only, no content.
 WARNINGS: ContextVar[list[str]] = ContextVar("WARNINGS")
-CHARACTERS = 4  # of a token: what a history takes up that is not known as a body
-_SHOWN = {"refused": "refused by the provider", "raw response": "raw response", "usage": "usage not noted"}
+BYTES_PER_TOKEN = 4  # to estimate the size of a history whose body is not known
+_WARNING_NAMES = {"refused": "refused by the provider", "raw response": "raw response", "usage": "usage not noted"}
+
+
+class ParsedBody(Protocol):
+    """What the registry needs of a parsed request body (`proxy.request_body.RequestBody`).
+
+    Attributes:
+        data: The JSON data.
+        first: The text of the first message that is not the system's.
+        size: The size of the body in bytes.
+    """
+
+    data: Any
+    first: str
+    size: int
 
 
 class _LoggedFailures(FailOpen):
-    """Fails open, and says so where the request can see it. Messages may quote content: they are not logged."""
+    """Fails open, and names the failure in the request's warnings. Messages may quote content and are not logged."""
 
-    def note(self, error: BaseException) -> None:
-        self._say(type(error).__name__)
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged: set[str] = set()
 
-    def tell(self, text: str, kind: str, error: BaseException | None = None) -> None:
-        self._say(_SHOWN.get(kind, "not one whole history"))
+    def handle(self, error: BaseException) -> None:
+        self._warn(type(error).__name__)
 
-    def _say(self, what: str) -> None:
+    def warn_once(self, text: str, kind: str, error: BaseException | None = None) -> None:
+        self._warn(_WARNING_NAMES.get(kind, "not one whole history"))
+
+    def _warn(self, name: str) -> None:
         warnings = WARNINGS.get([])
-        if what not in warnings:
-            warnings.append(what)
-        if what not in self._told:
-            self._told.add(what)
-            log.warning("sent as it was: %s", what)
+        if name not in warnings:
+            warnings.append(name)
+        if name not in self._logged:
+            self._logged.add(name)
+            log.warning("forwarded uncompressed: %s", name)
 
 
-class _Threads(ConversationTracker):
-    """Threads that count by harmless names of models."""
+class _SafeTracker(ConversationTracker):
+    """A tracker that counts by harmless model names."""
 
     def __init__(self, models: Mapping[str, str], *given: Any) -> None:
         super().__init__(*given)
         self._models = models
 
-    def of(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
+    def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
         return super().match(messages, sanitize_model_name(model, self._models), kind)
 
 
-class _Resolver(ExpandResolver):
-    """A resolver that shares the names of responses with the tenant's others."""
+class _SharedResolver(ExpandResolver):
+    """A resolver that shares the ids of responses with the tenant's other resolvers."""
 
-    def __init__(self, threads: ConversationTracker, failing: FailOpen, names: dict[str, str]) -> None:
-        super().__init__(threads)
-        self.failing, self._names = failing, names
+    def __init__(self, tracker: ConversationTracker, failing: FailOpen, names: dict[str, str]) -> None:
+        super().__init__(tracker)
+        self.fail_open, self._latest_ids = failing, names
 
 
 @dataclass(eq=False)
-class _Kept:
-    """A conversation that is known, with the body it was last sent in and that body's size in bytes."""
+class _CachedConversation:
+    """A conversation, the body it was last sent in, and that body's size in bytes."""
 
-    thread: TrackedConversation
-    threads: ConversationTracker
-    body: RequestBody | None
+    conversation: TrackedConversation
+    tracker: ConversationTracker
+    body: ParsedBody | None
     size: int
 
 
 class ConversationRegistry:
-    """One tenant's conversations. Safe to share between threads."""
+    """The conversations of one tenant. Safe to share between threads.
+
+    Args:
+        compressor: The tenant's compressor.
+        sessions: The tenant's named sessions.
+        config: The settings of the service.
+
+    Attributes:
+        fail_open: Takes errors that make a request go out uncompressed.
+    """
 
     def __init__(self, compressor: Compressor, sessions: SessionRegistry, config: Settings) -> None:
         self._compressor, self._sessions, self._config = compressor, sessions, config
         self._policy = config.session_policy()
-        self.failing = _LoggedFailures()
-        self._names: dict[str, str] = {}
-        self._known: OrderedDict[Any, _Resolver] = OrderedDict()
-        self._kept: OrderedDict[int, _Kept] = OrderedDict()  # by the thread's id, the newest last
-        self._bytes = 0  # of the bodies in there
-        self._first: dict[str, list[_Kept]] = {}  # by the text of their first message
-        self._told: WeakKeyDictionary[Any, tuple[str, CostReport, Any]] = WeakKeyDictionary()
+        self.fail_open = _LoggedFailures()
+        self._response_ids: dict[str, str] = {}
+        self._resolvers: LruCache[Any, _SharedResolver] = LruCache(config.max_conversations)
+        # Not an `LruCache`: an evicted conversation has to be forgotten by its tracker as well.
+        # By object id of the conversation, the newest last.
+        self._cached: OrderedDict[int, _CachedConversation] = OrderedDict()
+        self._cached_bytes = 0
+        self._by_first_message: dict[str, list[_CachedConversation]] = {}
+        self._reports: WeakKeyDictionary[Any, tuple[str, CostReport, Any]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def read(self, raw: bytes) -> RequestBody:
-        """A request's body. Refused for what is none, or is not taken."""
-        return read(raw, self._config.max_json_depth, self._alike)
-
     def prepare(
-        self, api: ProviderApi, body: RequestBody, session: str = "", budget: int | float | str | None = None
+        self, api: ProviderApi, body: ParsedBody, session: str = "", budget: int | float | str | None = None
     ) -> ResolvedCall | None:
-        """What to send instead of a body; None if it has to go out as it is. Raises what is wrong with the session."""
-        resolver = self._resolver(api, body.data, session, budget)
-        call = resolver.call(api, body.data)
+        """Returns what to send instead of a body, or None if it has to be sent as it is.
+
+        Args:
+            api: The provider's API.
+            body: The body of the request.
+            session: The id of the session that the request names.
+            budget: The budget that the request names.
+
+        Raises:
+            CompressorError: The session or its options are not valid.
+        """
+        resolver = self._find_resolver(api, body.data, session, budget)
+        call = resolver.resolve(api, body.data)
         if call is not None:
-            self._keep(_Kept(call.conversation, resolver.tracker, body, body.size))
+            self._cache(_CachedConversation(call.tracked, resolver.tracker, body, body.size))
         return call
 
-    def _alike(self, first: str) -> list[RequestBody]:
+    def similar_bodies(self, first: str) -> list[Any]:
+        """Returns the cached bodies that begin with this message (its JSON text)."""
         with self._lock:
-            return [kept.body for kept in self._first.get(first, ()) if kept.body is not None]
+            return [one.body for one in self._by_first_message.get(first, ()) if one.body is not None]
 
-    def _keep(self, kept: _Kept) -> None:
-        """Notes what was used last, and lets go of what is too much."""
-        gone = []
+    def _cache(self, new: _CachedConversation) -> None:
+        """Caches a conversation as the newest, and evicts the oldest ones beyond the limits."""
+        evicted = []
         with self._lock:
-            self._let_go(id(kept.thread))
-            self._kept[id(kept.thread)] = kept
-            self._bytes += kept.size
-            if kept.body is not None and kept.body.first:
-                self._first.setdefault(kept.body.first, []).append(kept)
-            most, memory = self._config.max_conversations, self._config.max_conversation_bytes
-            while len(self._kept) > 1 and (len(self._kept) > most or self._bytes > memory):
-                gone.append(self._let_go(next(iter(self._kept))))
-        for old in gone:  # not under the lock: theirs may be held by one that asks the store
+            self._remove(id(new.conversation))
+            self._cached[id(new.conversation)] = new
+            self._cached_bytes += new.size
+            if new.body is not None and new.body.first:
+                self._by_first_message.setdefault(new.body.first, []).append(new)
+            max_count, max_bytes = self._config.max_conversations, self._config.max_conversation_bytes
+            while len(self._cached) > 1 and (len(self._cached) > max_count or self._cached_bytes > max_bytes):
+                evicted.append(self._remove(next(iter(self._cached))))
+        for old in evicted:  # outside the lock, because the tracker's may be held by a thread that waits for the store
             if old is not None:
-                old.threads.evict(old.thread)
+                old.tracker.evict(old.conversation)
 
-    def _let_go(self, id: int) -> _Kept | None:
-        kept = self._kept.pop(id, None)
-        if kept is not None:
-            self._bytes -= kept.size
-            if kept.body is not None and kept.body.first:
-                alike = [one for one in self._first[kept.body.first] if one is not kept]
-                self._first[kept.body.first] = alike
-                if not alike:
-                    del self._first[kept.body.first]
-        return kept
+    def _remove(self, id: int) -> _CachedConversation | None:
+        removed = self._cached.pop(id, None)
+        if removed is not None:
+            self._cached_bytes -= removed.size
+            if removed.body is not None and removed.body.first:
+                others = [one for one in self._by_first_message[removed.body.first] if one is not removed]
+                self._by_first_message[removed.body.first] = others
+                if not others:
+                    del self._by_first_message[removed.body.first]
+        return removed
 
     def map_response_id(self, body: Json) -> Json:
-        """A body that goes out as it is, but for the id of the response it continues; the same object if it has none of
-        ours."""
-        last = self._names.get(str(body.get("previous_response_id") or ""))
+        """Returns a body that continues the response which the client knows under another id.
+
+        It is the same object if it names no such response.
+        """
+        last = self._response_ids.get(str(body.get("previous_response_id") or ""))
         return {**body, "previous_response_id": last} if last else body
 
     def view(
         self, messages: Sequence[Any], model: Any, system: Any, tools: Sequence[Any] | None
     ) -> tuple[TrackedConversation, list[Any]]:
-        """What to send of a whole history whose conversation is found by its messages. Raises what
-        `Conversation.view` raises."""
-        threads = self._by_message(messages, "view", None).tracker
-        thread, view = threads.view(messages, model, "", system, tools)
-        self._keep(_Kept(thread, threads, None, CHARACTERS * thread.conversation.cost_report().baseline_last))
-        return thread, view
+        """Finds the conversation of a whole history by its messages.
 
-    def conversation_cost(self, thread: TrackedConversation) -> tuple[str, CostReport, float]:
-        """A conversation's id, its balance, and dollars saved since this was last asked."""
-        conversation = thread.conversation
-        balance: CostReport = conversation.cost_report()
+        Returns:
+            The conversation, and the messages to send.
+
+        Raises:
+            CompressorError: The messages cannot be read, or do not fit the budget.
+        """
+        tracker = self._find_resolver_by_message(messages, "view", None).tracker
+        conversation, view = tracker.view(messages, model, "", system, tools)
+        size = BYTES_PER_TOKEN * conversation.conversation.cost_report().baseline_last
+        self._cache(_CachedConversation(conversation, tracker, None, size))
+        return conversation, view
+
+    def conversation_cost(self, tracked: TrackedConversation) -> tuple[str, CostReport, float]:
+        """Returns a conversation's id, its cost report, and the dollars saved since the last call of this method."""
+        conversation = tracked.conversation
+        report: CostReport = conversation.cost_report()
         with self._lock:
-            known = self._told.get(conversation)
+            known = self._reports.get(conversation)
             id = known[0] if known else getattr(conversation, "id", "") or f"auto-{uuid4().hex[:16]}"
-            self._told[conversation] = id, balance, thread.lock
-        if known is None:  # what a session saved before this process knew it is not this process's news
-            return id, balance, balance.saved_cost if balance.calls <= 1 else 0.0
-        return id, balance, balance.saved_cost - known[1].saved_cost
+            self._reports[conversation] = id, report, tracked.lock
+        if known is None:  # what a session saved before this process saw it was counted by another one
+            return id, report, report.saved_cost if report.calls <= 1 else 0.0
+        return id, report, report.saved_cost - known[1].saved_cost
 
     def cost_reports(self) -> dict[str, CostReport]:
-        """The balances of all conversations that are known here, as they were last asked for, by their ids."""
+        """Returns the last cost report of each conversation, by id."""
         with self._lock:
-            return {id: balance for id, balance, _ in self._told.values()}
+            return {id: report for id, report, _ in self._reports.values()}
 
     def find(self, id: str) -> tuple[Any, Any] | None:
-        """The conversation of that id and its lock, if it is known here."""
+        """Returns the conversation of an id and its lock, or None if this process does not know it."""
         with self._lock:
-            return next(((talk, told[2]) for talk, told in self._told.items() if told[0] == id), None)
+            known = self._reports.items()
+            return next(((conversation, one[2]) for conversation, one in known if one[0] == id), None)
 
-    def _resolver(self, api: ProviderApi, body: Json, session: str, budget: int | float | str | None) -> _Resolver:
+    def _find_resolver(
+        self, api: ProviderApi, body: Json, session: str, budget: int | float | str | None
+    ) -> _SharedResolver:
         budget = self._config.budget if budget is None else budget
         if not session:
-            return self._by_message(api.history(body) if api.supports(body) else [], api.dialect, budget)
+            return self._find_resolver_by_message(
+                api.read_messages(body) if api.supports(body) else [], api.dialect, budget
+            )
         model = sanitize_model_name(body.get("model"), self._config.models)
         key = "session", session, api.dialect, model, budget
-        return self._resolver_of(key, lambda: self._of_session(session, model, budget))
+        return self._get_or_create(key, lambda: self._make_session_resolver(session, model, budget))
 
-    def _of_session(self, id: str, model: str | None, budget: int | float | str | None) -> _Resolver:
-        found = self._sessions.of(id, {"model": model, "budget": budget}, begin=True)
-        return self._made(budget, found)
-
-    def _by_message(self, messages: Sequence[Any], kind: str, budget: int | float | str | None) -> _Resolver:
-        """Histories that begin alike are looked for among each other only."""
+    def _find_resolver_by_message(
+        self, messages: Sequence[Any], kind: str, budget: int | float | str | None
+    ) -> _SharedResolver:
+        """Conversations are told apart by their first message, so only those with the same one share a resolver."""
         first: Any = next(
             (m for m in messages if not (isinstance(m, dict) and m.get("role") in ("system", "developer"))), {}
         )
-        return self._resolver_of((kind, budget, chain_digest(first)), lambda: self._made(budget, None))
+        return self._get_or_create((kind, budget, chain_digest(first)), lambda: self._make_resolver(budget, None))
 
-    def _resolver_of(self, key: Any, make: Callable[[], _Resolver]) -> _Resolver:
-        with self._lock:
-            found = self._known.get(key)
-        made = found or make()  # may read the store: not under the lock
-        with self._lock:
-            made = self._known.setdefault(key, made)
-            self._known.move_to_end(key)
-            while len(self._known) > self._config.max_conversations:
-                self._known.popitem(last=False)
-            return made
+    def _get_or_create(self, key: Any, create: Callable[[], _SharedResolver]) -> _SharedResolver:
+        created = self._resolvers.get(key) or create()  # outside the lock, because it may read the store
+        return self._resolvers.get_or_create(key, lambda: created)
 
-    def _made(self, budget: int | float | str | None, session: Any) -> _Resolver:
-        most = self._config.max_conversations
-        threads = _Threads(self._config.models, self._compressor, budget, self._policy, session, most, True)
-        return _Resolver(threads, self.failing, self._names)
+    def _make_session_resolver(self, id: str, model: str | None, budget: int | float | str | None) -> _SharedResolver:
+        return self._make_resolver(budget, self._sessions.get(id, {"model": model, "budget": budget}, begin=True))
+
+    def _make_resolver(self, budget: int | float | str | None, session: Any) -> _SharedResolver:
+        max_count = self._config.max_conversations
+        tracker = _SafeTracker(self._config.models, self._compressor, budget, self._policy, session, max_count, True)
+        return _SharedResolver(tracker, self.fail_open, self._response_ids)
 
 
-def counters_of(conversation: Any) -> SessionCounters:
-    """Of a conversation or session, as this process knows it: nothing is read."""
-    tallies: SessionCounters = getattr(conversation, "_conversation", conversation)._state.tallies
-    return tallies
+def get_counters(conversation: Any) -> SessionCounters:
+    """Returns the counters of a conversation or session, as this process knows them. Does no I/O."""
+    counters: SessionCounters = getattr(conversation, "_conversation", conversation)._state.counters
+    return counters

@@ -1,8 +1,7 @@
-"""What the compression hooks of gateways need beside the plain API: marks with a hash, and the way back from it; and
-that nothing we meet stops their call.
+"""Supports the compression hooks of gateways: placeholders with a hash, and errors that never stop their call.
 
-LiteLLM's hook offers its retrieve tool only where it finds `hash=` with 24 hex digits in a text, and the model calls
-that tool with such a hash. Ours is the ref with zeros in front. Knows no HTTP.
+LiteLLM's hook offers its retrieve tool only where a text has `hash=` with 24 hex digits, and the model calls that tool
+with the hash. Our hash is the ref, padded with zeros.
 """
 
 from __future__ import annotations
@@ -18,15 +17,22 @@ from compressor.service.http_errors import HttpError, to_http_error, without_mes
 
 log = logging.getLogger("compressor.service")
 ZEROS = "0" * (24 - REF_DIGITS)
-_MARK = re.compile(PLACEHOLDER_RE.pattern + r"(?! hash=)")
+_PLACEHOLDER = re.compile(PLACEHOLDER_RE.pattern + r"(?! hash=)")
 _REF = re.compile(rf"(?<!\d)(?:{ZEROS})?(\d{{{REF_DIGITS}}})(?!\d)")
 
 
 def add_placeholder_hashes(value: Any, count: Callable[[str], int]) -> tuple[Any, int]:
-    """JSON data whose marks have a hash too, and by how many tokens its texts are longer. What has no mark is the same
-    object."""
+    """Adds a hash to every placeholder in JSON data.
+
+    Args:
+        value: The data.
+        count: Counts the tokens of a text.
+
+    Returns:
+        The new data (the same object if it has no placeholder), and by how many tokens its texts are longer.
+    """
     if isinstance(value, str):
-        text = _MARK.sub(rf"\g<0> hash={ZEROS}\1", value)
+        text = _PLACEHOLDER.sub(rf"\g<0> hash={ZEROS}\1", value)
         return (text, count(text) - count(value)) if text != value else (value, 0)
     if isinstance(value, dict):
         pairs = {key: add_placeholder_hashes(one, count) for key, one in value.items()}
@@ -41,13 +47,13 @@ def add_placeholder_hashes(value: Any, count: Callable[[str], int]) -> tuple[Any
 
 
 def fallback_kind(error: BaseException) -> str:
-    """The kind of an error that lets a history through as it came; what no client can have meant is logged."""
+    """Returns the type of an error that makes a history go back uncompressed; logs errors of the service itself."""
     if not isinstance(error, (CompressorError, HttpError)):
-        log.error("not compressed, given back as it was: %s", type(error).__name__, exc_info=without_message(error))
+        log.error("history returned uncompressed: %s", type(error).__name__, exc_info=without_message(error))
     return to_http_error(error).kind
 
 
-def ref_in(text: str) -> str | None:
-    """The ref that a ref, a hash or a mark names; None if there is none."""
+def extract_ref(text: str) -> str | None:
+    """Returns the ref in a ref, a hash or a placeholder, or None if there is none."""
     found = _REF.search(text)
     return found[1] if found else None

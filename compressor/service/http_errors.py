@@ -1,6 +1,6 @@
-"""What goes wrong, as an HTTP answer: {"error": {"type": "...", "message": "..."}}.
+"""Turns exceptions into HTTP responses: {"error": {"type": "...", "message": "..."}}.
 
-Tells a client nothing about another tenant, and about what broke inside only that it did.
+A client learns nothing about other tenants, and of an internal error only that it happened.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from compressor.errors import (
     TokenizerError,
 )
 
-#: The first that fits. What a client can mend is 4xx, what it can only wait for 503.
+#: The first match counts. Errors that a client can fix are 4xx, those that it can only wait for are 503.
 STATUS: tuple[tuple[type[CompressorError], int], ...] = (
     (ContextError, 400),
     (BudgetError, 400),
@@ -41,54 +41,63 @@ STATUS: tuple[tuple[type[CompressorError], int], ...] = (
     (MissingDependencyError, 501),
     (CompressorError, 400),
 )
-#: Whose message is about this machine, and not for the client.
-_OURS = (StoreError, ModelError, DeviceError, TokenizerError)
+#: Errors whose message describes this machine, and is not for clients.
+_PRIVATE = (StoreError, ModelError, DeviceError, TokenizerError)
 
 
 class HttpError(Exception):
-    """A request that is not served."""
+    """A request that is answered with an error.
 
-    def __init__(self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    Args:
+        status: The HTTP status.
+        kind: The stable, machine-readable type of the error.
+        message: The text for people.
+        headers: Further headers of the response.
+        fields: Further fields of the error object.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status, self.kind, self.headers = status, kind, dict(headers or {})
+        self.status, self.kind, self.headers, self.fields = status, kind, dict(headers or {}), dict(fields or {})
 
     @property
     def body(self) -> dict[str, Any]:
-        """The answer's JSON."""
-        return {"error": {"type": self.kind, "message": str(self)}}
+        """The JSON of the response."""
+        return {"error": {"type": self.kind, "message": str(self), **self.fields}}
 
 
 def to_http_error(error: BaseException) -> HttpError:
-    """The answer to an error."""
+    """Returns the response to an exception."""
     if isinstance(error, HttpError):
         return error
     if not isinstance(error, CompressorError):
-        return HttpError(500, "internal_error", "the service failed; its log says more")
+        return HttpError(500, "internal_error", "Internal error: see the log of the service")
     status = next(status for kind, status in STATUS if isinstance(error, kind))
-    kind = error.code
     headers = {"retry-after": "1"} if status == 503 else {}
-    if isinstance(error, _OURS):
-        return HttpError(status, kind, "not possible here now; the service's log says more", headers)
-    made = HttpError(status, kind, str(error), headers)
+    if isinstance(error, _PRIVATE):
+        message = "The service cannot do this at the moment: see its log for the reason"
+        return HttpError(status, error.code, message, headers)
+    fields: dict[str, Any] = {}
     if isinstance(error, BudgetTooSmallError):
-        made = _Sized(status, kind, str(error), headers)
-        made.sizes = {"budget": error.budget, "needed": error.needed}
+        fields = {"budget": error.budget, "needed": error.needed}
     if isinstance(error, SessionConflictError):
-        made = _Sized(status, kind, str(error), headers)
-        made.sizes = {"count": error.count}
-    return made
-
-
-class _Sized(HttpError):
-    sizes: dict[str, int]
-
-    @property
-    def body(self) -> dict[str, Any]:
-        return {"error": {**super().body["error"], **self.sizes}}
+        fields = {"count": error.count}
+    return HttpError(status, error.code, str(error), headers, fields)
 
 
 def json_bytes(data: Any) -> bytes:
-    """JSON data as bytes; lone surrogates, which UTF-8 has no form for, are escaped. ValueError for NaN, infinity."""
+    """Returns data as JSON in UTF-8; lone surrogates, which UTF-8 cannot encode, are escaped.
+
+    Raises:
+        ValueError: The data has NaN or infinity.
+    """
     try:
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except UnicodeEncodeError:
@@ -96,5 +105,5 @@ def json_bytes(data: Any) -> bytes:
 
 
 def without_message(error: BaseException) -> BaseException:
-    """The error with its traceback and without its message, which may quote content: for the log."""
+    """Returns an exception with the same traceback but without the message, which may quote content, for the log."""
     return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

@@ -1,6 +1,8 @@
-"""A client's connection: uvicorn's, which does not wait for ever. It ends where no whole head of a request arrives
-within `HEAD` seconds of its beginning, and where a client takes nothing of its answer for `STUCK` seconds. Knows no
-requests; how long a body may take is `limits`' business.
+"""uvicorn's HTTP protocol with header and write timeouts (slow-client protection).
+
+uvicorn has a timeout for idle connections only. This closes a connection on which no complete request head arrives
+within `HEADER_TIMEOUT` seconds, or whose client takes nothing of its answer for `WRITE_TIMEOUT` seconds. The timeout of
+a body is in `request_limits`.
 """
 
 from __future__ import annotations
@@ -10,71 +12,71 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-HEAD = 15.0
-STUCK = 60.0
-#: Seconds between two requests: longer than balancers (60 as a rule) and clients keep a connection that they may use
-#: again, or a request meets our end of it.
+HEADER_TIMEOUT = 15.0
+WRITE_TIMEOUT = 60.0
+#: Seconds an idle connection is kept. Longer than load balancers (60 as a rule) and clients keep one for reuse, or they
+#: would send a request on a connection that is being closed here.
 KEEP_ALIVE = 75
 
 
-class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # which of two is known when it is imported
-    """One of them, for its whole life."""
+class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # h11 or httptools, chosen at import
+    """The protocol of one connection."""
 
-    _head: asyncio.TimerHandle | None = None
-    _reader: asyncio.TimerHandle | None = None
+    _header_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begins to wait for a request."""
+        """Starts the timeout of the first request's head."""
         super().connection_made(transport)
-        self._wait()
+        self._start_header_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Takes a part of a request."""
+        """Receives a part of a request; the head's timeout ends when the application has the request."""
         super().data_received(data)
-        if self._served():
-            self._stop("_head")
-        elif self._head is None:
-            self._wait()
+        if self._is_serving():
+            self._cancel("_header_timer")
+        elif self._header_timer is None:
+            self._start_header_timer()
 
     def pause_writing(self) -> None:
-        """The client takes its answer slower than it is made, or not at all."""
+        """Starts the write timeout, because the client takes its answer slower than it is sent."""
         super().pause_writing()
-        self._stop("_reader")
-        self._look(self.transport.get_write_buffer_size())
+        self._cancel("_write_timer")
+        self._start_write_timer(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """It has taken it."""
-        self._stop("_reader")
+        """Ends the write timeout."""
+        self._cancel("_write_timer")
         super().resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Forgets what it waited for."""
-        self._stop("_head")
-        self._stop("_reader")
+        """Ends all timeouts."""
+        self._cancel("_header_timer")
+        self._cancel("_write_timer")
         super().connection_lost(error)
 
-    def _served(self) -> bool:
+    def _is_serving(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _wait(self) -> None:
-        self._head = self.loop.call_later(HEAD, self._late)
+    def _start_header_timer(self) -> None:
+        self._header_timer = self.loop.call_later(HEADER_TIMEOUT, self._on_header_timeout)
 
-    def _late(self) -> None:
-        self._head = None
-        if not self._served():
+    def _on_header_timeout(self) -> None:
+        self._header_timer = None
+        if not self._is_serving():
             self.transport.abort()
 
-    def _look(self, before: int) -> None:
-        self._reader = self.loop.call_later(STUCK, self._stuck, before)
+    def _start_write_timer(self, buffered: int) -> None:
+        self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self._on_write_timeout, buffered)
 
-    def _stuck(self, before: int) -> None:
-        left = self.transport.get_write_buffer_size()
-        if left >= before:
+    def _on_write_timeout(self, buffered_before: int) -> None:
+        buffered = self.transport.get_write_buffer_size()
+        if buffered >= buffered_before:
             self.transport.abort()
         else:
-            self._look(left)
+            self._start_write_timer(buffered)
 
-    def _stop(self, name: str) -> None:
+    def _cancel(self, name: str) -> None:
         timer: asyncio.TimerHandle | None = getattr(self, name)
         if timer is not None:
             timer.cancel()

@@ -1,4 +1,4 @@
-"""Names of models as clients give them, made harmless: `get_counter` reads files, and a client's string is no path."""
+"""Makes model names that clients send harmless: `get_counter` reads files, so a client's name must not be a path."""
 
 from __future__ import annotations
 
@@ -8,24 +8,34 @@ from typing import Any
 
 from compressor.errors import ContextError
 
-LONGEST = 200  # characters
+MAX_NAME_LENGTH = 200
 _FILE = re.compile(r"\.(json|gguf)$", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def sanitize_model_name(given: Any, known: Mapping[str, str] | None = None) -> str | None:
-    """The name to count and price by. None: none was given. ContextError for what is no name.
+def sanitize_model_name(name: Any, models: Mapping[str, str] | None = None) -> str | None:
+    """Returns the name to count and price by.
 
-    known: names and what stands for them, which may be a path: the operator's. Any other name loses what could make it
-    one. A provider in front (`meta-llama/Llama-3`) stays a provider, for `:` is as good as `/` there.
+    A name loses whatever could make it a path. A provider in front of it (`meta-llama/Llama-3`) is still recognised,
+    because `:` separates it as well as `/` does.
+
+    Args:
+        name: The model that the client names; None or "" if it names none.
+        models: The operator's names, and what to use instead of each, which may be a path.
+
+    Returns:
+        The harmless name, or None if the client named no model.
+
+    Raises:
+        ContextError: The name is not a string, or too long.
     """
-    if given is None or given == "":
+    if name is None or name == "":
         return None
-    if not isinstance(given, str) or len(given) > LONGEST:
-        raise ContextError(f"model must be a name of at most {LONGEST} characters")
-    if known and given in known:
-        return known[given]
-    name = _CONTROL.sub("", given).replace("\\", ":").replace("/", ":").lstrip(".~: ")
-    name = _FILE.sub(r"-\1", name.rstrip())
-    # The colon in front is a provider without a name to those who read it, and the name of no folder.
-    return name if not name or name.startswith("ft:") else f":{name}"
+    if not isinstance(name, str) or len(name) > MAX_NAME_LENGTH:
+        raise ContextError(f"model must be a string of at most {MAX_NAME_LENGTH} characters")
+    if models and name in models:
+        return models[name]
+    clean = _CONTROL.sub("", name).replace("\\", ":").replace("/", ":").lstrip(".~: ")
+    clean = _FILE.sub(r"-\1", clean.rstrip())
+    # The colon in front reads as a provider without a name, and cannot begin the name of a folder.
+    return clean if not clean or clean.startswith("ft:") else f":{clean}"

@@ -1,8 +1,8 @@
-"""Where every request comes in: who is it, is it too much, where does it go, and what is told of it afterwards.
+"""Receives every request: authenticates it, applies the limits, routes it, and records the outcome.
 
-Without keys everybody on this machine is one tenant, and a page in a browser is nobody: the Host header has to name the
-loopback address, which keeps out names that are made to point there. With keys no route is open but `/healthz` and
-`/readyz` to a caller on this very machine, which tell one word. Knows no bodies.
+Without keys, everybody on this machine is one tenant, but web pages are rejected: the Host header has to name the
+loopback address, which defeats DNS rebinding, and so does the Origin header. With keys, no route is open except
+`/healthz` and `/readyz`, which answer one word, to a client on this machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK, run_in_thread
-from compressor.service.auth import ApiKey, find
+from compressor.service.auth import ApiKey, find_key
 from compressor.service.http_errors import HttpError, json_bytes, to_http_error, without_message
 from compressor.service.proxy.exchange import UpstreamStreamError
 from compressor.service.proxy.proxy import APIS, Proxy
@@ -23,14 +23,15 @@ from compressor.service.request_limits import read_body, reject_ambiguous_length
 from compressor.service.settings import Settings, is_loopback
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import CURRENT_RECORD
 from compressor.service.telemetry.tracing import Tracing
-from compressor.service.tenants import LOCAL, Tenants
+from compressor.service.tenants import LOCAL_TENANT, Tenants
 from compressor.text.redaction import redact
 
 log = logging.getLogger("compressor.service")
-_KEYED = re.compile(r"/k/([^/]+)(/.*)")
-_OWN = re.compile(r"/v1/(compress|examples|retrieve|sessions|stats)(/.*)?", re.DOTALL)  # never goes on
-_GUESS = re.compile(r"/v1/(retrieve/.*|sessions/[^/]*/expand)", re.DOTALL)
+_KEY_IN_PATH = re.compile(r"/k/([^/]+)(/.*)")
+_OWN_ROUTES = re.compile(r"/v1/(compress|examples|retrieve|sessions|stats)(/.*)?", re.DOTALL)  # never forwarded
+_REF_LOOKUP = re.compile(r"/v1/(retrieve/.*|sessions/[^/]*/expand)", re.DOTALL)
 _ORIGIN = re.compile(r"https?://(\[[^\]]*\]|[^:/]*)(:\d+)?")
 _PROBES = ("/healthz", "/readyz")
 _BEARER = re.compile(rb"(?i)bearer\s+(\S+)")
@@ -38,7 +39,16 @@ _BASIC = re.compile(rb"(?i)basic\s+([A-Za-z0-9+/]+=*)")
 
 
 class RequestHandler:
-    """An ASGI application. `api` answers our own routes, `proxy` what else is under /v1."""
+    """The ASGI application of the service.
+
+    Args:
+        config: The settings of the service.
+        tenants: All tenants.
+        metrics: Counts requests.
+        api: The application for the service's own routes.
+        proxy: The application for all other paths under /v1.
+        tracing: Traces requests, if given.
+    """
 
     def __init__(
         self,
@@ -61,45 +71,61 @@ class RequestHandler:
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def authenticate(self, scope: Any, keyed: str, proxied: bool) -> ApiKey:
-        """Whose request it is. Refused: 401, and 403 for one that comes to an open service from elsewhere."""
+    def authenticate(self, scope: Any, path_key: str, proxied: bool) -> ApiKey:
+        """Finds the key of a request.
+
+        Args:
+            scope: ASGI's description of the request.
+            path_key: The key in the path, or "".
+            proxied: Whether the request goes to the provider. Then only our own header and the path can hold our key,
+                because the standard headers are forwarded.
+
+        Raises:
+            HttpError: 401 without a known key; without configured keys, 403 for a request from elsewhere.
+        """
         headers = dict(scope["headers"])
         if not self._config.keys:
             host = headers.get(b"host", b"").decode("latin-1")
             if not is_loopback(re.sub(r":\d+$", "", host)):
                 raise HttpError(
-                    403, "forbidden", "without keys this service is only for its own machine: ask 127.0.0.1"
+                    403,
+                    "forbidden",
+                    "Without keys this service accepts requests from its own machine only: use the host 127.0.0.1",
                 )
             origin = headers.get(b"origin", b"http://localhost").decode("latin-1")
             page = _ORIGIN.fullmatch(origin)
-            if page is None or not is_loopback(page[1]):  # a page cannot read what it is answered, but it can ask
-                raise HttpError(403, "forbidden", "without keys this service is not for pages that come from elsewhere")
-            return ApiKey(LOCAL, "", admin=True)
-        given = keyed or headers.get(b"x-compressor-key", b"").decode("latin-1")
-        theirs = [m[1].decode("latin-1") for m in [_BEARER.fullmatch(headers.get(b"authorization", b"").strip())] if m]
-        theirs.append(headers.get(b"x-api-key", b"").decode("latin-1"))
-        if proxied:
-            if any(one and find(self._config.keys, one) for one in theirs):
+            if page is None or not is_loopback(page[1]):  # a page cannot read the response, but it could send requests
                 raise HttpError(
-                    401, "misplaced_key", "a key of this service goes into x-compressor-key, or it would go on"
+                    403, "forbidden", "Without keys this service accepts no requests from web pages of other sites"
+                )
+            return ApiKey(LOCAL_TENANT, "", admin=True)
+        given = path_key or headers.get(b"x-compressor-key", b"").decode("latin-1")
+        other = [m[1].decode("latin-1") for m in [_BEARER.fullmatch(headers.get(b"authorization", b"").strip())] if m]
+        other.append(headers.get(b"x-api-key", b"").decode("latin-1"))
+        if proxied:
+            if any(one and find_key(self._config.keys, one) for one in other):
+                raise HttpError(
+                    401,
+                    "misplaced_key",
+                    "Send the key of this service in x-compressor-key: other headers are forwarded to the provider",
                 )
         else:
-            if scope["method"] == "GET":  # a browser sends it unasked: nothing may be done with it but reading
-                theirs.append(_password(headers.get(b"authorization", b"")))
-            given = given or next(filter(None, theirs), "")
-        key = find(self._config.keys, given) if given else None
+            if scope["method"] == "GET":  # a browser sends it unasked, so it may only read
+                other.append(_password(headers.get(b"authorization", b"")))
+            given = given or next(filter(None, other), "")
+        key = find_key(self._config.keys, given) if given else None
         if key is None:
-            why = "this key is not known" if given else "give your key in the header x-compressor-key"
-            asks = 'Basic realm="compressor", charset="UTF-8"' if scope["path"] == "/" else "Bearer"
-            raise HttpError(401, "unauthorized", why, {"www-authenticate": asks})
+            message = "Unknown API key" if given else "Send your API key in the header x-compressor-key"
+            challenge = 'Basic realm="compressor", charset="UTF-8"' if scope["path"] == "/" else "Bearer"
+            raise HttpError(401, "unauthorized", message, {"www-authenticate": challenge})
         return key
 
     def drain(self) -> None:
-        """The service is about to end: from now on `/readyz` says so."""
+        """Makes `/readyz` answer 503 from now on, because the service is about to end."""
         self._api.state.draining = True
 
-    def probed(self, scope: Any) -> bool:
-        """Whether it is a probe from this machine, which needs no key."""
+    def is_probe(self, scope: Any) -> bool:
+        """Returns True for a health check from this machine, which needs no key."""
         client = scope.get("client")
         return bool(self._config.keys) and scope["path"] in _PROBES and client is not None and is_loopback(client[0])
 
@@ -107,31 +133,31 @@ class RequestHandler:
 class _RequestScope:
     """One request."""
 
-    def __init__(self, gate: RequestHandler, scope: Any, receive: Any, send: Any) -> None:
-        self._gate, self._scope, self._receive, self._send = gate, scope, receive, send
-        asked = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        self._record = logs.start(scope["method"], asked)
+    def __init__(self, handler: RequestHandler, scope: Any, receive: Any, send: Any) -> None:
+        self._handler, self._scope, self._receive, self._send = handler, scope, receive, send
+        request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        self._record = logs.start_record(scope["method"], request_id)
 
     async def serve(self) -> None:
         start = time.perf_counter()
-        record, metrics, tracing = self._record, self._gate._metrics, self._gate._tracing
-        logs.CURRENT.set(record)
-        QUEUE_WAIT_HOOK.set(self._waited)
-        traced = tracing is not None and self._scope["path"] not in logs.QUIET
-        with tracing.request(record, self._scope["headers"]) if tracing and traced else nullcontext():
+        record, metrics, tracing = self._record, self._handler._metrics, self._handler._tracing
+        CURRENT_RECORD.set(record)
+        QUEUE_WAIT_HOOK.set(self._record_wait)
+        is_traced = tracing is not None and self._scope["path"] not in logs.PROBE_ROUTES
+        with tracing.request(record, self._scope["headers"]) if tracing and is_traced else nullcontext():
             try:
                 await self._answer()
             finally:
-                took = time.perf_counter() - start
+                seconds = time.perf_counter() - start
                 metrics.requests.labels(record.tenant, record.route, str(record.status)).inc()
-                metrics.seconds.labels(record.tenant, record.route).observe(took)
-                logs.finish(record, took)
+                metrics.request_seconds.labels(record.tenant, record.route).observe(seconds)
+                logs.log_request(record, seconds)
 
     async def _answer(self) -> None:
         try:
             await self._dispatch()
         except UpstreamStreamError as error:
-            log.warning("the provider's stream broke: %s", error)  # and so does ours: it is not ended
+            log.warning("the provider's stream broke off: %s", error)  # so the client's stays without an end
         except Exception as error:
             if not isinstance(error, HttpError):
                 log.error(
@@ -141,70 +167,72 @@ class _RequestScope:
                 return
             await self._send_error(to_http_error(error))
 
-    def _waited(self, queue: str, seconds: float) -> None:
-        self._record.waited += seconds
-        self._gate._metrics.record_queue_wait(queue, seconds)
+    def _record_wait(self, queue: str, seconds: float) -> None:
+        self._record.queue_seconds += seconds
+        self._handler._metrics.record_queue_wait(queue, seconds)
 
     async def _dispatch(self) -> None:
-        gate, scope = self._gate, self._scope
-        reject_ambiguous_length(scope["headers"])  # before all else, and whoever asks
-        keyed = _KEYED.fullmatch(scope["path"])
-        if keyed:  # from here on nobody sees the key
-            scope["path"] = keyed[2]
-            front = f"/k/{keyed[1]}/".encode()
+        handler, scope = self._handler, self._scope
+        reject_ambiguous_length(scope["headers"])  # first of all, whoever sends it
+        path_key = _KEY_IN_PATH.fullmatch(scope["path"])
+        if path_key:  # remove the key, so that nothing behind sees it
+            scope["path"] = path_key[2]
+            front = f"/k/{path_key[1]}/".encode()
             if not scope["raw_path"].startswith(front):
-                raise HttpError(400, "invalid_path", "the key in a path is not written as it is")
+                raise HttpError(400, "invalid_path", "The key in the path must not be percent-encoded")
             scope["raw_path"] = scope["raw_path"][len(front) - 1 :]
         path = scope["path"]
-        proxied = path.startswith("/v1/") and not _OWN.fullmatch(path)
+        proxied = path.startswith("/v1/") and not _OWN_ROUTES.fullmatch(path)
         if proxied:
             self._record.route = path if path in APIS else "/v1/*"
-        if gate.probed(scope):
-            scope["compressor"] = None, b""  # they ask for neither
+        if handler.is_probe(scope):
+            scope["compressor"] = None, b""  # health checks need neither
             self._record.route = path
-            await gate._api(scope, self._receive, self._send_with_headers)
+            await handler._api(scope, self._receive, self._send_with_headers)
             return
-        key = gate.authenticate(scope, keyed[1] if keyed else "", proxied)
+        key = handler.authenticate(scope, path_key[1] if path_key else "", proxied)
         self._record.tenant = key.tenant
-        tenant = gate._tenants.known(key.tenant)
+        tenant = handler._tenants.find(key.tenant)
         if tenant is None:
-            tenant = await run_in_thread(gate._tenants.of, key.tenant)  # opens the store
-            if gate._tracing is not None:
-                gate._tracing.watch(tenant.compressor.store)
+            tenant = await run_in_thread(handler._tenants.get, key.tenant)  # opens the store
+            if handler._tracing is not None:
+                handler._tracing.trace_store(tenant.compressor.store)
         tenant.rate_limiter.acquire()
-        inside = gate._metrics.inside.labels(key.tenant)
-        inside.inc()
+        in_flight = handler._metrics.in_flight.labels(key.tenant)
+        in_flight.inc()
         try:
-            if guess := bool(_GUESS.fullmatch(path)):
+            if is_lookup := bool(_REF_LOOKUP.fullmatch(path)):
                 tenant.rate_limiter.check_ref_lookups()
             if not proxied:
                 reject_encoded_body(scope["headers"])
-            body = await read_body(self._receive, scope["headers"], gate._config.max_body_bytes, gate._config.timeout)
-            if gate._config.log_content:
-                logs.content(self._record, body, redact)
+            body = await read_body(
+                self._receive, scope["headers"], handler._config.max_body_bytes, handler._config.timeout
+            )
+            if handler._config.log_content:
+                logs.log_content(self._record, body, redact)
             scope["compressor"] = tenant, body
             scope["compressor.admin"] = key.admin
             if proxied:
-                await gate._proxy(scope, self._receive, self._send_with_headers)
+                await handler._proxy(scope, self._receive, self._send_with_headers)
             else:
                 try:
-                    await gate._api(scope, _BufferedReceive(body, self._receive), self._send_with_headers)
+                    await handler._api(scope, _BufferedReceive(body, self._receive), self._send_with_headers)
                 finally:
                     self._record.route = getattr(scope.get("route"), "path", "other")
-                if guess and self._record.status == 404:
+                if is_lookup and self._record.status == 404:
                     tenant.rate_limiter.record_miss()
         finally:
-            inside.dec()
+            in_flight.dec()
             tenant.rate_limiter.release()
 
     async def _send_with_headers(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self._record.status = message["status"]
-            message = {**message, "headers": [*(given := [*message.get("headers", ())]), *self._names(given)]}
+            message = {**message, "headers": [*(given := [*message.get("headers", ())]), *self._id_headers(given)]}
         await self._send(message)
 
-    def _names(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """The headers that name this request. A provider's own id stays, for its client may ask about it."""
+    def _id_headers(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Returns the headers that identify the request. A provider's own request id stays: clients may refer to it."""
         id = self._record.id.encode()
         out = [(b"x-compressor-request-id", id)]
         if not any(name.lower() == b"x-request-id" for name, _ in given):
@@ -213,16 +241,16 @@ class _RequestScope:
             out.append((b"x-compressor-trace-id", self._record.trace.encode()))
         return out
 
-    async def _send_error(self, refused: HttpError) -> None:
-        body = json_bytes(refused.body)
-        headers = {"content-type": "application/json", "content-length": str(len(body)), **refused.headers}
+    async def _send_error(self, error: HttpError) -> None:
+        body = json_bytes(error.body)
+        headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
         pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
-        await self._send_with_headers({"type": "http.response.start", "status": refused.status, "headers": pairs})
+        await self._send_with_headers({"type": "http.response.start", "status": error.status, "headers": pairs})
         await self._send_with_headers({"type": "http.response.body", "body": body})
 
 
 class _BufferedReceive:
-    """Says the body again that was read already."""
+    """Passes on a body that was read already."""
 
     def __init__(self, body: bytes, receive: Any) -> None:
         self._body: bytes | None = body
@@ -236,7 +264,7 @@ class _BufferedReceive:
 
 
 def _password(header: bytes) -> str:
-    """Of HTTP Basic, as a browser asks its user for it: the key; the name says nothing."""
+    """Returns the password of HTTP Basic, which is where a browser's user enters the key; the user name is ignored."""
     found = _BASIC.fullmatch(header.strip())
     try:
         return b64decode(found[1], validate=True).decode().partition(":")[2] if found else ""

@@ -1,4 +1,4 @@
-"""How much a client may ask for: bytes, nesting, requests at a time and a minute. Knows no routes and no content."""
+"""Limits what a client may ask for: bytes and nesting of a body, requests in flight and per minute."""
 
 from __future__ import annotations
 
@@ -12,71 +12,110 @@ from compressor.service.http_errors import HttpError
 
 Receive = Callable[[], Awaitable[Any]]
 Headers = Iterable[tuple[bytes, bytes]]
-MISSES = 60  # a minute: refs that a tenant may ask for and that there are not; more are guesses
+MAX_MISSES_PER_MINUTE = 60  # lookups of unknown refs by one tenant; more of them are guesses
 
 
-async def read_body(receive: Receive, headers: Headers, max_bytes: int, seconds: float) -> bytes:
-    """The whole body of a request. Refused: 413 beyond `most` bytes, 408 after `seconds`, 400 for one cut short."""
+async def read_body(receive: Receive, headers: Headers, max_bytes: int, timeout: float) -> bytes:
+    """Reads the whole body of a request.
+
+    Args:
+        receive: ASGI's function that returns the next part of the body.
+        headers: The headers of the request.
+        max_bytes: The maximum size of the body.
+        timeout: Seconds for the body to arrive.
+
+    Raises:
+        HttpError: 413 for a body that is too large, 408 after the timeout, 400 if the client disconnected.
+    """
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
             raise _too_large(max_bytes)
     try:
-        return await asyncio.wait_for(_read(receive, max_bytes), seconds)
+        return await asyncio.wait_for(_read(receive, max_bytes), timeout)
     except asyncio.TimeoutError:
-        raise HttpError(408, "timeout", f"the body did not arrive within {seconds:g} s") from None
+        raise HttpError(408, "timeout", f"The request body did not arrive within {timeout:g} s") from None
 
 
 def reject_ambiguous_length(headers: Headers) -> None:
-    """Refused (400) for a body whose length is told in two ways: what stands in front of us may read the other one, and
-    take the rest for somebody's next request (RFC 9112, 6.1)."""
+    """Rejects a request that gives the length of its body in two ways.
+
+    A server in front may go by the other length, and take the rest for somebody's next request (RFC 9112, 6.1).
+
+    Raises:
+        HttpError: 400 for such a request.
+    """
     if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
         raise HttpError(
-            400, "ambiguous_length", "content-length or transfer-encoding, not both", {"connection": "close"}
+            400,
+            "ambiguous_length",
+            "The request has both content-length and transfer-encoding: send one of them",
+            {"connection": "close"},
         )
 
 
 def reject_encoded_body(headers: Headers) -> None:
-    """Refused (415) for a body that is packed: how much comes out of it nobody can know before."""
+    """Rejects a compressed body, because its decompressed size cannot be bounded in advance.
+
+    Raises:
+        HttpError: 415 for a body with a content-encoding.
+    """
     for name, value in headers:
         if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            raise HttpError(415, "encoded_body", "send the body as it is, without a content-encoding")
+            raise HttpError(415, "encoded_body", "Compressed request bodies are not accepted: send no content-encoding")
 
 
-async def _read(receive: Receive, most: int) -> bytes:
+async def _read(receive: Receive, max_bytes: int) -> bytes:
     parts, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise HttpError(400, "disconnected", "the body was cut short")
+            raise HttpError(400, "disconnected", "The client disconnected before the body was complete")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > most:
-            raise _too_large(most)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
         if not message.get("more_body"):
             return b"".join(parts)
 
 
-def _too_large(most: int) -> HttpError:
-    # The rest of the body is not read: the connection is of no further use.
-    return HttpError(413, "too_large", f"a body may have {most} bytes", {"connection": "close"})
+def _too_large(max_bytes: int) -> HttpError:
+    # The rest of the body is not read, so the connection cannot be used again.
+    message = f"The request body is too large (limit: {max_bytes} bytes)"
+    return HttpError(413, "too_large", message, {"connection": "close"})
 
 
 def parse(body: bytes, depth: int) -> Any:
-    """A body as JSON data. Refused (400) for what is no JSON, for NaN and infinity, and for what is nested deeper than
-    `depth`."""
+    """Parses a JSON body.
+
+    Args:
+        body: The bytes of the body.
+        depth: How deep the JSON may be nested.
+
+    Raises:
+        HttpError: 400 for invalid JSON, for NaN and infinity, and for JSON that is nested too deep.
+    """
     try:
-        data = json.loads(body, parse_constant=_no_number)
+        data = json.loads(body, parse_constant=_reject_constant)
     except RecursionError:
         raise _too_deep(depth) from None
     except ValueError as error:
-        where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise HttpError(400, "invalid_json", f"the body is no JSON{where}") from None
+        where = f" (character {error.pos})" if isinstance(error, json.JSONDecodeError) else ""
+        raise HttpError(400, "invalid_json", f"The request body is not valid JSON{where}") from None
     check_depth(data, depth)
     return data
 
 
-def check_depth(data: Any, depth: int, told: int | None = None) -> None:
-    """Refused (400) for JSON data nested deeper than `depth`; the error says `told`, if given."""
+def check_depth(data: Any, depth: int, shown_depth: int | None = None) -> None:
+    """Checks how deep JSON data is nested.
+
+    Args:
+        data: The data.
+        depth: How deep it may be nested.
+        shown_depth: The limit that the error names, if it is not `depth`.
+
+    Raises:
+        HttpError: 400 for data that is nested deeper.
+    """
     level: list[Any] = [data] if isinstance(data, (dict, list)) else []
     for _ in range(depth):
         if not level:
@@ -84,58 +123,74 @@ def check_depth(data: Any, depth: int, told: int | None = None) -> None:
         inside = (item.values() if isinstance(item, dict) else item for item in level)
         level = [value for values in inside for value in values if isinstance(value, (dict, list))]
     if level:
-        raise _too_deep(depth if told is None else told)
+        raise _too_deep(depth if shown_depth is None else shown_depth)
 
 
 def _too_deep(depth: int) -> HttpError:
-    return HttpError(400, "too_deep", f"the body's JSON may be nested {depth} deep")
+    return HttpError(400, "too_deep", f"The JSON of the request body is nested too deep (limit: {depth} levels)")
 
 
-def _no_number(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
 class RateLimiter:
-    """Counts a tenant's requests. For one event loop.
+    """Limits the requests of one tenant. For one event loop.
 
-    concurrency: at a time. rate: a minute, 0: any; they may come all at once, then they have to wait.
+    Args:
+        max_concurrent: How many requests may be in flight.
+        requests_per_minute: How many requests may start in a minute; 0 means no limit. They may come all at once.
+        clock: Returns the time in seconds.
     """
 
-    def __init__(self, concurrency: int, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._rate, self._clock = concurrency, rate, clock
-        self._left, self._at = float(rate), clock()
-        self._misses, self._missed = float(MISSES), clock()
-        self.inside = 0
+    def __init__(
+        self, max_concurrent: int, requests_per_minute: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._max_concurrent, self._rate, self._clock = max_concurrent, requests_per_minute, clock
+        self._tokens, self._refilled = float(requests_per_minute), clock()
+        self._misses_left, self._misses_refilled = float(MAX_MISSES_PER_MINUTE), clock()
+        self.in_flight = 0
 
     def acquire(self) -> None:
-        """Lets one in. Refused (429) if it is too many."""
-        if self.inside >= self._most:
-            raise _too_many(f"{self._most} requests at a time", 1.0)
+        """Admits a request.
+
+        Raises:
+            HttpError: 429 if there are too many.
+        """
+        if self.in_flight >= self._max_concurrent:
+            raise _too_many(f"Too many concurrent requests (limit: {self._max_concurrent})", 1.0)
         if self._rate:
             now = self._clock()
-            self._left = min(self._rate, self._left + (now - self._at) * self._rate / 60)
-            self._at = now
-            if self._left < 1:
-                raise _too_many(f"{self._rate:g} requests a minute", (1 - self._left) * 60 / self._rate)
-            self._left -= 1
-        self.inside += 1
+            self._tokens = min(self._rate, self._tokens + (now - self._refilled) * self._rate / 60)
+            self._refilled = now
+            if self._tokens < 1:
+                message = f"Too many requests (limit: {self._rate:g} per minute)"
+                raise _too_many(message, (1 - self._tokens) * 60 / self._rate)
+            self._tokens -= 1
+        self.in_flight += 1
 
     def check_ref_lookups(self) -> None:
-        """Lets one in that asks for a ref. Refused (429) if too many of late were for none."""
+        """Admits a lookup of a ref.
+
+        Raises:
+            HttpError: 429 if too many recent lookups were of unknown refs.
+        """
         now = self._clock()
-        self._misses = min(MISSES, self._misses + (now - self._missed) * MISSES / 60)
-        self._missed = now
-        if self._misses < 1:
-            raise _too_many(f"{MISSES} requests a minute for refs that there are not", 60 / MISSES)
+        refilled = (now - self._misses_refilled) * MAX_MISSES_PER_MINUTE / 60
+        self._misses_left = min(MAX_MISSES_PER_MINUTE, self._misses_left + refilled)
+        self._misses_refilled = now
+        if self._misses_left < 1:
+            message = f"Too many lookups of unknown refs (limit: {MAX_MISSES_PER_MINUTE} per minute)"
+            raise _too_many(message, 60 / MAX_MISSES_PER_MINUTE)
 
     def record_miss(self) -> None:
-        """There was no such ref."""
-        self._misses -= 1
+        """Counts a lookup of an unknown ref."""
+        self._misses_left -= 1
 
     def release(self) -> None:
-        """One that was let in is gone."""
-        self.inside -= 1
+        """Ends a request that `acquire` has admitted."""
+        self.in_flight -= 1
 
 
-def _too_many(what: str, wait: float) -> HttpError:
-    return HttpError(429, "too_many_requests", f"a tenant may make {what}", {"retry-after": str(max(1, round(wait)))})
+def _too_many(message: str, wait: float) -> HttpError:
+    return HttpError(429, "too_many_requests", message, {"retry-after": str(max(1, round(wait)))})

@@ -1,7 +1,7 @@
-"""The bodies of the HTTP API, and an example of each. What is no field here is passed over, as gateways send more.
+"""The bodies of the HTTP API, with an example of each. Unknown fields are ignored, because gateways send more.
 
-Messages are any dialect's, so they are not described further: `compressor.context.formats` reads them. The first thing that is
-wrong is enough: to list a hundred thousand would hold up everybody.
+Messages have the format of any provider, so they are not described further: `compressor.context.formats` reads them.
+Validation of a list stops at the first error, because a list of a hundred thousand errors would delay everybody.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ _MESSAGES: list[Any] = [
 ]
 
 
-class _Shape(BaseModel):
+class _Body(BaseModel):
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
 
 
-class CompressRequest(_Shape):
-    """A whole context. With a budget it is cut to it, for one call; without one it is taken for a conversation's
-    history: tool results are cut once, when they are new, and stay byte-stable from then on."""
+class CompressRequest(_Body):
+    """A whole context.
+
+    With a budget it is compressed for one call. Without one it is taken as the history of a conversation: tool results
+    are compressed once, when they are new, and stay byte-identical from then on.
+    """
 
     messages: list[Any] = Field(max_length=100_000)
     model: StrictStr | None = None
@@ -46,8 +49,8 @@ class CompressRequest(_Shape):
     )
 
 
-class DocumentsRequest(_Shape):
-    """Documents that share a budget."""
+class DocumentsRequest(_Body):
+    """Documents to compress to a common budget."""
 
     documents: Annotated[list[StrictStr | dict[str, Any]], FailFast()] = Field(max_length=100_000)
     query: StrictStr | None = None
@@ -64,17 +67,19 @@ class DocumentsRequest(_Shape):
     )
 
 
-class ExamplesRequest(_Shape):
-    """In-context examples, of which those that teach most for a query are chosen."""
+class ExamplesRequest(_Body):
+    """In-context examples to select from for a query."""
 
     examples: Annotated[list[StrictStr | dict[str, Any] | list[Any]], FailFast()] = Field(max_length=100_000)
     query: StrictStr | None = None
     budget: Budget = 0.25
     model: StrictStr | None = None
-    template: StrictStr | None = Field(default=None, max_length=10_000, description='Such as "{question} => {answer}".')
+    template: StrictStr | None = Field(
+        default=None, max_length=10_000, description='For example "{question} => {answer}".'
+    )
     method: Literal["auto", "classes", "dpp", "mmr", "top"] = "auto"
     prune: StrictBool = True
-    order: Literal["best last", "best first", "given"] = "best last"
+    order: Literal["most_relevant_last", "most_relevant_first", "given"] = "most_relevant_last"
 
     model_config = ConfigDict(
         extra="ignore",
@@ -93,24 +98,26 @@ class ExamplesRequest(_Shape):
     )
 
 
-class SessionOptions(_Shape):
-    """What a session is told; it keeps it, so that it need not be told again."""
+class SessionOptions(_Body):
+    """The options of a session. They are stored, so later calls need not repeat them."""
 
     model: StrictStr | None = None
-    budget: Limit | None = Field(default=None, description='Tokens, a share of the window below 1, or "$0.02" a call.')
+    budget: Limit | None = Field(
+        default=None, description='Tokens, a fraction of the window below 1, or "$0.02" a call.'
+    )
     tools: list[Any] | None = None
     system: StrictStr | list[Any] | None = None
 
 
 class AppendRequest(SessionOptions):
-    """Messages to add, oldest first, and the provider's usage of the last call, if it is known."""
+    """Messages to append, oldest first, and the provider's `usage` of the last call, if it is known."""
 
     messages: list[Any] = Field(default=[], max_length=100_000)
-    at: StrictInt | None = Field(
+    index: StrictInt | None = Field(
         default=None,
         ge=0,
-        description="How many messages the session had (`count` of the last answer): with it an append that was not "
-        "answered can be sent again, and adds nothing twice. 409 if the session has others.",
+        description="The index of the first message: the `count` of the last response. With it, an append whose "
+        "response was lost can be repeated safely. 409 if the session has other messages.",
     )
     pin: StrictBool = False
     usage: dict[str, Any] | None = None
@@ -121,13 +128,13 @@ class AppendRequest(SessionOptions):
 
 
 class ViewRequest(SessionOptions):
-    """What to send now."""
+    """Options for the view of a session."""
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{}]})
 
 
-class RecallRequest(_Shape):
-    """A question to what has left the view."""
+class RecallRequest(_Body):
+    """A search in the text that was removed from the view."""
 
     query: StrictStr = Field(min_length=1)
     budget: StrictInt = Field(default=1000, ge=1)
@@ -135,8 +142,8 @@ class RecallRequest(_Shape):
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"query": "which worker gave up"}]})
 
 
-class ExpandRequest(_Shape):
-    """A ref of the session, and what of its text is wanted."""
+class ExpandRequest(_Body):
+    """A ref of the session, and which part of its text to return."""
 
     ref: StrictStr = Field(min_length=1, max_length=200)
     query: StrictStr | None = None
@@ -146,9 +153,11 @@ class ExpandRequest(_Shape):
 
 
 class ErrorResponse(BaseModel):
-    """What is wrong."""
+    """The body of an error."""
 
     class Inner(BaseModel):
+        """The error: a stable type for programs and a message for people."""
+
         type: str
         message: str
 

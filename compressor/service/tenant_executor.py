@@ -1,10 +1,11 @@
-"""Work of a tenant's in worker threads: so much at a time, and for so long. A thread cannot be ended, so what nobody
-waits for any more (it took too long, its client has gone) counts until it is over: one tenant's slow work does not take
-the threads of the others, however often it is sent. Knows no HTTP.
+"""Runs a tenant's work in threads, with a concurrency limit and a timeout.
 
-Where the work is Python's own, one thread computes at a time whatever their number, and dozens that want to only make
-each other, and the event loop, wait (half the requests a second: benchmarks/LOG.md, 2026-11-23). All tenants' work then
-goes through `slots`, first come first served. Models gather what many threads ask of them, and need none.
+A thread cannot be ended. So work that was abandoned (it took too long, or its client has gone) counts against the
+tenant's limit until it is over, and one tenant's slow work cannot take the threads of the others.
+
+Python computes in one thread at a time. Dozens of threads that want to compute only make each other, and the event
+loop, wait (half the requests a second: benchmarks/LOG.md, 2026-11-23). So where the work is Python's own, all tenants
+share `slots`, first come first served. Model scorers batch the work of many threads, and need no slots.
 """
 
 from __future__ import annotations
@@ -18,79 +19,91 @@ from compressor.scoring.runtime.executor import MAX_THREADS, QUEUE_WAIT_HOOK, ru
 from compressor.service.http_errors import HttpError
 
 T = TypeVar("T")
-MAX_FRACTION_PER_TENANT = MAX_THREADS // 2  # of the threads, that one tenant may have
+MAX_THREADS_PER_TENANT = MAX_THREADS // 2
 SLOTS = 1
-SLOT_TIMEOUT = 0.25  # seconds a call has a slot for: a long one, or a slow store, holds nobody up
+SLOT_TIMEOUT = 0.25  # seconds that a call keeps its slot, so that a long one, or a slow store, delays nobody
 
 
 class TenantExecutor:
-    """For one event loop. most: threads at a time; seconds: that a call may take, its turn included; slots: shared with
-    the hands of others, None: as many as there are threads."""
+    """Runs functions in threads. For one event loop.
 
-    def __init__(self, most: int, seconds: float, slots: asyncio.Semaphore | None = None) -> None:
-        self._most, self._seconds = most, seconds
-        self._slots = slots or asyncio.Semaphore(most)
-        self._free = asyncio.Semaphore(most)
-        self.abandoned = 0  # threads at work for nobody
+    Args:
+        max_threads: How many calls may run at a time.
+        timeout: Seconds that a call may take, waiting included.
+        slots: Shared with other executors, to limit how many calls compute at a time; None means no limit.
+
+    Attributes:
+        abandoned: Calls that still run although nobody waits for them.
+    """
+
+    def __init__(self, max_threads: int, timeout: float, slots: asyncio.Semaphore | None = None) -> None:
+        self._max_threads, self._timeout = max_threads, timeout
+        self._slots = slots or asyncio.Semaphore(max_threads)
+        self._free_threads = asyncio.Semaphore(max_threads)
+        self.abandoned = 0
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
-        """`function(*args)` in a thread. Refused: 504 if it takes too long; 503, at once, while all threads are still
-        at work on what took too long."""
-        if self.abandoned >= self._most:
-            raise HttpError(503, "overloaded", "earlier requests still keep all threads busy", {"retry-after": "5"})
-        begun = False
+        """Returns the result of `function(*args)`, called in a thread.
+
+        Raises:
+            HttpError: 504 after the timeout; 503, at once, if all threads are busy with abandoned calls.
+        """
+        if self.abandoned >= self._max_threads:
+            message = "All threads of this tenant are busy with earlier requests that took too long: retry later"
+            raise HttpError(503, "overloaded", message, {"retry-after": "5"})
+        has_begun = False
         slot = _Slot(self._slots)
 
         def run() -> T:
-            nonlocal begun
-            begun = True
+            nonlocal has_begun
+            has_begun = True
             return function(*args)
 
-        task = asyncio.ensure_future(self._turn(run, slot))
+        task = asyncio.ensure_future(self._wait_and_run(run, slot))
         try:
-            await asyncio.wait({task}, timeout=self._seconds)
+            await asyncio.wait({task}, timeout=self._timeout)
         finally:
             if not task.done():
-                if begun:
-                    slot.free()
+                if has_begun:
+                    slot.release()
                     self.abandoned += 1
-                    task.add_done_callback(self._over)
+                    task.add_done_callback(self._on_abandoned_end)
                 else:
                     task.cancel()
         if not task.done():
-            raise HttpError(504, "timeout", f"this took longer than {self._seconds:g} s")
+            raise HttpError(504, "timeout", f"The request took longer than {self._timeout:g} s")
         return task.result()
 
-    async def _turn(self, run: Callable[[], T], slot: _Slot) -> T:
-        tell, since = QUEUE_WAIT_HOOK.get(), time.perf_counter()
-        async with self._free, slot:
-            if tell is not None:
-                tell("tenant", time.perf_counter() - since)
+    async def _wait_and_run(self, run: Callable[[], T], slot: _Slot) -> T:
+        notify, start = QUEUE_WAIT_HOOK.get(), time.perf_counter()
+        async with self._free_threads, slot:
+            if notify is not None:
+                notify("tenant", time.perf_counter() - start)
             return await run_in_thread(run)
 
-    def _over(self, task: asyncio.Task[Any]) -> None:
+    def _on_abandoned_end(self, task: asyncio.Task[Any]) -> None:
         self.abandoned -= 1
         if not task.cancelled():
-            task.exception()  # nobody waits for this one either
+            task.exception()  # retrieved, so that asyncio does not log it
 
 
 class _Slot:
-    """A slot that can be given back before the work in it is over."""
+    """A slot that can be released before the work in it is over."""
 
     def __init__(self, slots: asyncio.Semaphore) -> None:
-        self._slots, self._held = slots, False
+        self._slots, self._is_held = slots, False
 
     async def __aenter__(self) -> None:
         await self._slots.acquire()
-        self._held = True
-        self._timer = asyncio.get_running_loop().call_later(SLOT_TIMEOUT, self.free)
+        self._is_held = True
+        self._timer = asyncio.get_running_loop().call_later(SLOT_TIMEOUT, self.release)
 
     async def __aexit__(self, *_: object) -> None:
         self._timer.cancel()
-        self.free()
+        self.release()
 
-    def free(self) -> None:
-        """Gives it back, once."""
-        if self._held:
-            self._held = False
+    def release(self) -> None:
+        """Releases the slot, once."""
+        if self._is_held:
+            self._is_held = False
             self._slots.release()

@@ -7,20 +7,18 @@ is bounded over all tenants. Knows no HTTP, no keys of the service and no compre
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from compressor.errors import ExpiredRefError, UnknownRefError
 from compressor.service.settings import Settings
 from compressor.storage import open_store
-from compressor.storage.base import AppendLog, BlobStore, StoreStats, get_many, require_log
+from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import CircuitBreaker, StoreUnavailableError
 from compressor.storage.memory import MemoryStore
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encrypted import EncryptedStore
+from compressor.storage.wrappers.namespaced import NamespacedStore
 from compressor.storage.wrappers.redacting import RedactingStore
 from compressor.storage.wrappers.resilient import LOCAL, PENDING, ResilientStore, StoreHealth
 
@@ -36,72 +34,6 @@ def wrap_store(store: BlobStore, config: Settings, tenant: str = "") -> BlobStor
     if config.encryption_keys:
         store = EncryptedStore(store, config.encryption_keys, read_plain=config.encryption_read_plain, space=tenant)
     return RedactingStore(store, config.redact)
-
-
-class NamespacedStore:
-    """A tenant's part of a store: its keys and logs have names of their own there, so that no ref of another's is
-    found, and none can be taken either."""
-
-    def __init__(self, store: BlobStore, tenant: str) -> None:
-        self._store = store
-        self._front = f"t{hashlib.blake2b(tenant.encode(), digest_size=8).hexdigest()}:"
-
-    def put(self, items: Mapping[str, bytes]) -> None:
-        """See `BlobStore.put`."""
-        self._store.put({self._front + key: value for key, value in items.items()})
-
-    def get(self, key: str) -> bytes:
-        """See `BlobStore.get`."""
-        try:
-            return self._store.get(self._front + key)
-        except ExpiredRefError:
-            raise ExpiredRefError(key) from None
-        except UnknownRefError:
-            raise UnknownRefError(key) from None
-
-    def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """See `BatchStore.get_many`."""
-        found = get_many(self._store, [self._front + key for key in keys])
-        return {key[len(self._front) :]: value for key, value in found.items()}
-
-    def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `AppendLog.read_log`."""
-        try:
-            return self._journal.read_log(self._front + name, after)
-        except ExpiredRefError:
-            raise ExpiredRefError(name) from None
-        except UnknownRefError:
-            raise UnknownRefError(name) from None
-
-    def append_log(
-        self,
-        name: str,
-        expected_last: int,
-        records: Sequence[bytes],
-        *,
-        truncate_before: bool = False,
-        values: Mapping[str, bytes] | None = None,
-    ) -> bool:
-        """See `AppendLog.append_log`."""
-        own = {self._front + key: value for key, value in values.items()} if values else None
-        return self._journal.append_log(
-            self._front + name, expected_last, records, truncate_before=truncate_before, values=own
-        )
-
-    def drop_log(self, name: str) -> None:
-        """See `AppendLog.drop_log`."""
-        self._journal.drop_log(self._front + name)
-
-    def stats(self) -> StoreStats:
-        """Those of the whole store."""
-        return self._store.stats()
-
-    def close(self) -> None:
-        """Closes nothing: the store is not this tenant's."""
-
-    @property
-    def _journal(self) -> AppendLog:
-        return require_log(self._store)
 
 
 class TenantStores:

@@ -1,8 +1,7 @@
-"""What has left a session's view: its index, its place in the store, and who may read it again.
+"""Stores what has left a session's view, and says who may read it again.
 
-A round that leaves is stored twice under refs: as a text for the agent to read, and as the exact messages. A page in
-the store lists the rounds of one compaction. Refs are granted to a scope (tenant and session): a ref alone opens
-nothing. Selects nothing.
+An evicted round is stored twice under refs: as a text for the agent to read, and as the exact messages. A page in the
+store lists the rounds of one compaction. Refs are granted to a scope (a tenant's session): a ref alone opens nothing.
 """
 
 from __future__ import annotations
@@ -10,73 +9,48 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, cast, get_args
+from typing import Any
 
-from compressor.context.formats import serialization
-from compressor.context.model import Turn
-from compressor.context.refs import compute_ref, find_refs, format_placeholder
+from compressor.context.refs import compute_ref, find_refs
 from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
-from compressor.sessions.runtime import SessionRuntime
-from compressor.sessions.summaries.passage import Passage, PassageKind
-from compressor.storage.base import BlobStore, StoreStats, get_many
+from compressor.sessions.evicted_rounds import EvictedRound, EvictionIndex
+from compressor.storage.base import BlobStore, get_many
 from compressor.storage.text_values import get_text, put_texts
+from compressor.storage.wrappers.scoped import grant_key
 
-HEADING = "[index of earlier rounds that were cut from this conversation, oldest first; expand a ref to read one]"
-INDEX_FRACTION = 0.15  # of the low-water mark; older lines become one
-LABEL = 90  # characters
 _OLDER = re.compile(r"\d+ rounds before these \[")
-SPOKEN = get_args(PassageKind)
-NAMES = {"tool_call": "call", "tool_result": "result"}  # kinds that the agent knows by a shorter name
 
 
 def scope_id(tenant: str, session: str) -> str:
-    """The scope of a tenant's session: names of any length and kind in a short key."""
+    """Returns a short key for a tenant's session. Names may be of any length and have any characters."""
     name = json.dumps([tenant, session]).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(name, digest_size=12).hexdigest()
 
 
-def grant_access(scope: str, ref: str) -> str:
-    """The key whose being there lets a scope read a ref."""
-    return f"grant:{scope}:{ref}"
+def read_original(store: BlobStore, scopes: Sequence[str], ref: str) -> str:
+    """Returns the text behind a ref.
 
+    Args:
+        store: The store.
+        scopes: The scopes that may have been granted the ref.
+        ref: The ref.
 
-class ScopedStore:
-    """A store that grants what is put into it to a scope."""
-
-    def __init__(self, store: BlobStore, scope: str) -> None:
-        self._store, self._scope = store, scope
-
-    def put(self, items: Mapping[str, bytes]) -> None:
-        """See `BlobStore.put`."""
-        self._store.put({**items, **{grant_access(self._scope, key): b"" for key in items}})
-
-    def get(self, key: str) -> bytes:
-        """See `BlobStore.get`."""
-        return self._store.get(key)
-
-    def stats(self) -> StoreStats:
-        """See `BlobStore.stats`."""
-        return self._store.stats()
-
-    def close(self) -> None:
-        """Closes nothing: the store is not this session's."""
-
-
-def read(store: BlobStore, scopes: Sequence[str], ref: str) -> str:
-    """The text behind a ref that one of the scopes was granted. UnknownRefError for any other; ExpiredRefError if it is gone."""
-    if get_many(store, [grant_access(scope, ref) for scope in scopes]):
+    Raises:
+        UnknownRefError: None of the scopes was granted the ref.
+        ExpiredRefError: One of them was, but its time is over.
+    """
+    if get_many(store, [grant_key(scope, ref) for scope in scopes]):
         return get_text(store, ref)
     raise (
         ExpiredRefError(ref)
-        if any(_was_there(store, grant_access(scope, ref)) for scope in scopes)
+        if any(_has_existed(store, grant_key(scope, ref)) for scope in scopes)
         else UnknownRefError(ref)
     )
 
 
-def _was_there(store: BlobStore, key: str) -> bool:
+def _has_existed(store: BlobStore, key: str) -> bool:
     try:
         store.get(key)
     except UnknownRefError:
@@ -86,110 +60,21 @@ def _was_there(store: BlobStore, key: str) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class EvictedRound:
-    """A round that has left the view. `text` is what the agent reads, `messages` are the exact ones as JSON, `spoken`
-    kind, name and text of each stretch, for a summary; `numbers` are the messages' in the whole history."""
-
-    label: str
-    text: str
-    messages: str
-    spoken: tuple[tuple[PassageKind, str | None, str], ...] = ()
-    numbers: tuple[int, ...] = ()
-
-    @property
-    def ref(self) -> str:
-        return compute_ref(self.text)
-
-    @property
-    def passages(self) -> list[Passage]:
-        """What a summariser reads."""
-        return [Passage(text, kind, name, self.ref) for kind, name, text in self.spoken]
-
-    @classmethod
-    def of(cls, turns: Iterable[Turn], messages: Sequence[Any], numbers: Sequence[int] = ()) -> EvictedRound:
-        """Of a round's original turns and messages, and their numbers."""
-        parts, calls, said = [], [], ""
-        spoken: list[tuple[PassageKind, str | None, str]] = []
-        for turn in turns:
-            for slot in turn.slots:
-                name = f" {slot.name}" if slot.name else ""
-                kind = NAMES.get(slot.kind, slot.kind)
-                parts.append(f"[{kind}{name}]\n{slot.text or '(an image)'}")
-                if slot.kind in SPOKEN and slot.text:
-                    spoken.append((cast(PassageKind, slot.kind), slot.name, slot.text))
-                if slot.kind == "tool_call":
-                    calls.append(f"{slot.name} {slot.text}")
-                elif not said and slot.kind in ("user", "assistant"):
-                    said = f"{slot.kind}: {slot.text}"
-            calls += [
-                name for name in turn.extras if turn.call_ids and not any(s.kind == "tool_call" for s in turn.slots)
-            ]
-        label = " ".join((" + ".join(calls) or said or "a message").split())
-        label = label if len(label) <= LABEL else label[: LABEL - 1] + "…"
-        exact = json.dumps([serialization.serialize_message(m) for m in messages], ensure_ascii=False)
-        return cls(label, "\n\n".join(parts), exact, tuple(spoken), tuple(numbers))
-
-
-def reasoning_text(text: str) -> EvictedRound:
-    """Reasoning that was left out of a message which stays."""
-    return EvictedRound("reasoning", text, json.dumps(text, ensure_ascii=False))
-
-
-@dataclass(frozen=True)
-class EvictionIndex:
-    """The lines that stand for what has gone, oldest first. `older` is the ref of lines that had to make room, `rounds`
-    how many rounds those were; `pending` is what has to be stored for that."""
-
-    lines: tuple[str, ...] = ()
-    older: str = ""
-    rounds: int = 0
-    summary: str = ""
-    pending: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        """What stands in the view."""
-        return "\n".join([HEADING, *self._first, *self.lines, *([self.summary] if self.summary else [])])
-
-    @property
-    def _first(self) -> list[str]:
-        """The line that stands for older ones, if there are any. `_OLDER` knows it again."""
-        return [f"{self.rounds} rounds before these {format_placeholder(self.older)}"] if self.older else []
-
-    def extended(self, gone: Sequence[EvictedRound], kit: SessionRuntime) -> EvictionIndex:
-        """With the lines of more rounds, the oldest lines moved behind one ref where there are too many."""
-        lines = [*self.lines, *(f"{g.label} {format_placeholder(g.ref)}" for g in gone)]
-        room = int(INDEX_FRACTION * kit.policy.compaction_target_tokens)
-        sizes = [kit.counter.count(line) + 1 for line in lines]
-        if sum(sizes) <= room:
-            return replace(self, lines=tuple(lines))
-        # Half of the room is left free, so that the first lines do not change with every round that goes.
-        out, left = 0, sum(sizes)
-        while left > room // 2:
-            left -= sizes[out]
-            out += 1
-        moved = lines[:out]
-        page = "\n".join([*self._first, *moved])
-        return replace(
-            self,
-            lines=tuple(lines[out:]),
-            older=compute_ref(page),
-            rounds=self.rounds + len(moved),
-            pending={**self.pending, compute_ref(page): page},
-        )
-
-
-def is_page(text: str) -> bool:
-    """Whether a text is lines of an index, or looks like it: what a tool gives may imitate one."""
+def is_index_page(text: str) -> bool:
+    """Returns whether a text has the form of index lines. The output of a tool may imitate them."""
     return all(find_refs(line) for line in text.splitlines())
 
 
-def documents_of(store: BlobStore, scopes: Sequence[str], page: str) -> list[dict[str, str]]:
-    """The rounds that the lines of an index stand for, those behind older lines included, as documents, oldest first;
-    those that are no longer stored, or that none of the scopes was granted, are left out."""
+def load_documents(store: BlobStore, scopes: Sequence[str], page: str) -> list[dict[str, str]]:
+    """Returns the rounds that index lines stand for as documents, oldest first.
+
+    Args:
+        store: The store.
+        scopes: The scopes that may read. Rounds that none of them was granted are left out.
+        page: Lines of an index. Rounds behind its older lines are included.
+    """
     out: list[dict[str, str]] = []
-    while page and is_page(page):
+    while page and is_index_page(page):
         lines = [(line, find_refs(line)[-1]) for line in page.splitlines()]
         found = readable_texts(store, scopes, [ref for _, ref in lines])
         page = ""
@@ -204,17 +89,21 @@ def documents_of(store: BlobStore, scopes: Sequence[str], page: str) -> list[dic
 
 
 def archive_rounds(
-    store: BlobStore, gone: Sequence[EvictedRound], index: EvictionIndex, originals: Mapping[str, str]
+    store: BlobStore, evicted: Sequence[EvictedRound], index: EvictionIndex, originals: Mapping[str, str]
 ) -> str | None:
-    """Stores rounds that have left, the index's older lines, and `originals` by ref; the ref of the page that lists the
-    rounds."""
+    """Stores evicted rounds, the index's older lines, and further originals by ref.
+
+    Returns:
+        The ref of the page that lists the rounds, or None if there are no rounds.
+    """
     items = {**index.pending, **originals}
-    for g in gone:
-        items[g.ref] = g.text
-        items[compute_ref(g.messages)] = g.messages
+    for r in evicted:
+        items[r.ref] = r.text
+        items[compute_ref(r.messages_json)] = r.messages_json
     page = None
-    if gone:
-        listed = json.dumps([[g.ref, g.label, compute_ref(g.messages), *g.numbers] for g in gone], ensure_ascii=False)
+    if evicted:
+        rows = [[r.ref, r.label, compute_ref(r.messages_json), *r.message_indices] for r in evicted]
+        listed = json.dumps(rows, ensure_ascii=False)
         items[page := compute_ref(listed)] = listed
     if items:
         put_texts(store, items)
@@ -222,49 +111,63 @@ def archive_rounds(
 
 
 def list_pages(store: BlobStore, refs: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Ref, label and ref of the exact messages of every round on these pages that is still stored, oldest first."""
+    """Returns ref, label and ref of the exact messages of every stored round on these pages, oldest first."""
     return [(ref, label, exact) for ref, label, exact, _ in list_rounds(store, refs)]
 
 
 def list_rounds(store: BlobStore, refs: Sequence[str]) -> list[tuple[str, str, str, list[int]]]:
-    """The same, with the numbers of the messages."""
+    """Returns the same as `list_pages`, with the numbers of the messages."""
     found = get_many(store, list(refs))
     out: list[tuple[str, str, str, list[int]]] = []
     for ref in refs:
         if ref in found:
-            out += [(r, label, exact, numbers) for r, label, exact, *numbers in json.loads(found[ref])]
+            out += [(r, label, exact, indices) for r, label, exact, *indices in json.loads(found[ref])]
     return out
 
 
 def readable_texts(store: BlobStore, scopes: Sequence[str], refs: Sequence[str]) -> dict[str, str]:
-    """The texts of those refs that one of the scopes was granted and that are still stored. For refs found in texts:
-    any tool can write a mark."""
-    open_to = get_many(store, [grant_access(scope, ref) for scope in scopes for ref in refs])
-    return texts(store, [ref for ref in refs if any(grant_access(scope, ref) in open_to for scope in scopes)])
+    """Returns the stored texts of those refs that one of the scopes was granted.
+
+    Use this for refs parsed from text, because tools can forge placeholders.
+    """
+    granted = get_many(store, [grant_key(scope, ref) for scope in scopes for ref in refs])
+    return stored_texts(store, [ref for ref in refs if any(grant_key(scope, ref) in granted for scope in scopes)])
 
 
-def record_expansion(store: BlobStore, scope: str, number: int, ref: str, query: str | None) -> None:
-    """Keeps expansion `number` of a session for whoever trains a scorer. Not worth an error."""
+def stored_texts(store: BlobStore, refs: Sequence[str]) -> dict[str, str]:
+    """Returns the texts of those refs that are still stored."""
+    return {ref: value.decode("utf-8", "surrogatepass") for ref, value in get_many(store, list(refs)).items()}
+
+
+def record_expansion(store: BlobStore, scope: str, count: int, ref: str, query: str | None) -> None:
+    """Stores an expansion as training data. A store that fails is ignored: the expansion itself matters more.
+
+    Args:
+        store: The store.
+        scope: The session's scope.
+        count: The number of the expansion in its session, from 1.
+        ref: What was expanded.
+        query: What it was searched for, or None.
+    """
     packed = json.dumps({"ref": ref, "query": query}, ensure_ascii=False).encode("utf-8", "surrogatepass")
     with suppress(StoreError):
-        store.put({f"regret:{scope}:{number}": packed})
+        store.put({_expansion_key(scope, count): packed})
 
 
 def list_expansions(store: BlobStore, scope: str, count: int) -> list[dict[str, Any]]:
-    """The first `count` expansions of a session that are still stored, oldest first: `ref`, and `query` or None."""
-    keys = [f"regret:{scope}:{number}" for number in range(1, count + 1)]
+    """Returns the first `count` expansions of a session that are still stored, as dicts with `ref` and `query`."""
+    keys = [_expansion_key(scope, number) for number in range(1, count + 1)]
     found = get_many(store, keys)
     return [json.loads(found[key]) for key in keys if key in found]
 
 
+def _expansion_key(scope: str, number: int) -> str:
+    return f"expansion:{scope}:{number}"
+
+
 def share_refs(store: BlobStore, scope: str, refs: Sequence[str]) -> int:
-    """Grants a scope refs that are stored; how many."""
-    there = get_many(store, refs)
-    if there:
-        store.put({grant_access(scope, ref): b"" for ref in there})
-    return len(there)
-
-
-def texts(store: BlobStore, refs: Sequence[str]) -> dict[str, str]:
-    """The texts of those refs that are still stored."""
-    return {ref: value.decode("utf-8", "surrogatepass") for ref, value in get_many(store, list(refs)).items()}
+    """Grants a scope those of the refs that are stored, and returns how many these are."""
+    stored = get_many(store, refs)
+    if stored:
+        store.put({grant_key(scope, ref): b"" for ref in stored})
+    return len(stored)

@@ -1,49 +1,56 @@
-"""Re-selects a session's history down to a low-water mark: what stays verbatim, what is cut, what leaves the view.
+"""Selects again what a session's history shows: what stays verbatim, what is cut, and what leaves the view.
 
-    pinned      system prompt, first and last user message, what the user pinned, results of tools that are kept: as
-                they are
-    recent      the newest rounds, at least the open one: as they stand in the view
-    older       rounds before them: selected anew from their originals, with the task as the query; of users' words
-                only the newest as they are, of those before what they lay down
-    gone        rounds older than that, or of which nothing was kept: a line in the index, the rest behind its ref
+    pinned      system prompt, first and last user message, what the user pinned, results of tools whose rule says
+                `never_compress`: they stay as they are
+    recent      the newest tool rounds, at least the open one: they stay as the view shows them
+    older       rounds before them: they are selected anew from their originals, with the task as the query. The newest
+                of the users' older words stay as they are, of the others only the constraints
+    evicted     rounds that are older still, or of which nothing was kept: a line in the index, the rest behind its ref
 
-History is cut between rounds only, so calls keep their results and signed thinking stays with its call. The index
-stands in the oldest tool result that has gone (or, where no tool was called, in the agent's own words), never in a user
-or system message. Decides how, not when; touches neither the state nor the store's journal.
+A history is cut between rounds only, so calls keep their results and signed reasoning stays with its call. This module
+decides how to compact, not when; it changes neither the state nor the store's journal.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from compressor.context.formats import serialization
-from compressor.context.model import Path, TextSlot, Turn
+from compressor.context.model import Turn
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import BudgetTooSmallError, CompressorError
 from compressor.pipeline.working_context import MIN_BLOCK_TOKENS
-from compressor.sessions.archive import EvictedRound, EvictionIndex
-from compressor.sessions.kept_constraints import RULES_SHARE, WORDS_SHARE, ConstraintSet
+from compressor.sessions.evicted_rounds import EvictedRound, EvictionIndex
+from compressor.sessions.index_placement import adjacent_texts, find_index_host, index_edits, index_slot
+from compressor.sessions.kept_constraints import CONSTRAINTS_FRACTION, USER_TEXT_FRACTION, ConstraintSet
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.sessions.state import MessageRecord
 from compressor.sessions.summaries import Summary
 
-MAX_RESELECT_RATIO = 4.0  # times the low-water mark: originals older than these go without being looked at again
-MIN_SAVING = 0.9  # a compaction that leaves more than this share of the tokens is not worth a new prefix
-SUMMARY_SHARE = 0.15  # of the low-water mark, where there is a summariser
-NEVER_HOST_ROLES = ("system", "user")  # roles whose messages an index never stands in
+MAX_RESELECT_RATIO = 4.0  # times the target: rounds older than these tokens are evicted without another look
+MAX_REMAINING_FRACTION = 0.9  # a compaction that leaves more of the tokens is not worth a new prefix
+SUMMARY_FRACTION = 0.15  # of the target, where there is a summarizer
+NEVER_HOST_ROLES = ("system", "user")  # roles whose messages never hold an index
 
 
 @dataclass
 class CompactionResult:
-    """The entries that stay, with their new edits; the rounds that left; the index of all that have; and what of the
-    originals still has to be stored, by ref."""
+    """What a compaction decided.
 
-    entries: list[MessageRecord]
-    gone: list[EvictedRound]
+    Attributes:
+        records: Records of the messages that stay, with their new edits.
+        evicted: The rounds that leave the view.
+        index: The index of all rounds that have left it.
+        tokens: Tokens of the view after the compaction.
+        originals: Texts that still have to be stored, by ref.
+        summary: The summary of the evicted rounds as JSON data, or None.
+        warnings: What the user should know.
+    """
+
+    records: list[MessageRecord]
+    evicted: list[EvictedRound]
     index: EvictionIndex
     tokens: int
     originals: dict[str, str] = field(default_factory=dict)
@@ -53,299 +60,308 @@ class CompactionResult:
 
 @dataclass
 class Compaction:
-    """One compaction of `entries`, whose originals are `originals` (after `head`, the system prompt before them) and
-    which stand in the view as `views`. `index` and `summary` are of what has gone before."""
+    """One compaction of a history. Positions in it are those in `records`.
 
-    kit: SessionRuntime
+    Attributes:
+        runtime: The engine, counter and policy.
+        head: The system messages in front.
+        records: The records of the live messages.
+        originals: The messages themselves.
+        views: The messages as the view shows them.
+        index: The index of the rounds that have left the view before.
+        expansions: What the agent has expanded.
+        summary: The summary of these rounds as JSON data, or None.
+    """
+
+    runtime: SessionRuntime
     head: Sequence[Any]
-    entries: Sequence[MessageRecord]
+    records: Sequence[MessageRecord]
     originals: Sequence[Any]
     views: Sequence[Any]
     index: EvictionIndex
-    regrets: Sequence[str]
+    expansions: Sequence[str]
     summary: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        lead = len(self.head)
-        _, context = self.kit.parse([*self.head, *self.views])
-        self.turns = [replace(turn, index=turn.index - lead) for turn in context.turns[lead:]]
-        _, raw = self.kit.parse([*self.head, *self.originals])
-        self.raw = [replace(turn, index=turn.index - lead) for turn in raw.turns[lead:]]
-        self.sizes = [self.kit.tokens(turn, raw) for turn in self.raw]
+        self.turns, _ = self._parse(self.views)
+        self.original_turns, self.original_tokens = self._parse(self.originals)
         users = [turn.index for turn in self.turns if turn.role == "user"]
-        self.held = {i for i, entry in enumerate(self.entries) if entry.pinned} | {*users[:1], *users[-1:]}
-        self.held |= {turn.index for turn in self.turns if turn.role == "system" or self._is_kept(turn)}
+        self.pinned_indices = {i for i, record in enumerate(self.records) if record.pinned} | {*users[:1], *users[-1:]}
+        self.pinned_indices |= {
+            turn.index for turn in self.turns if turn.role == "system" or self._is_never_compressed(turn)
+        }
         self.groups = group_tool_rounds(self.turns)
-        self.rules = ConstraintSet.from_turns(
-            self.raw, self.held, self.kit.counter.count, int(RULES_SHARE * self.kit.policy.compaction_target_tokens)
+        self.constraints = ConstraintSet.from_turns(
+            self.original_turns,
+            self.pinned_indices,
+            self.runtime.counter.count,
+            int(CONSTRAINTS_FRACTION * self.runtime.policy.compaction_target_tokens),
         )
+
+    def _parse(self, messages: Sequence[Any]) -> tuple[list[Turn], list[int]]:
+        """Returns the turns of the messages after `head`, and their tokens."""
+        lead = len(self.head)
+        _, context = self.runtime.parse([*self.head, *messages])
+        turns = [replace(turn, index=turn.index - lead) for turn in context.turns[lead:]]
+        return turns, [self.runtime.tokens(turn, context) for turn in turns]
 
     def run(self, target: int, limit: int) -> CompactionResult | None:
-        """The outcome: about `low` tokens beyond what is held, at most `limit` in all. None if that saves too little.
-        BudgetTooSmallError if what must stay is larger than `limit`."""
-        before = self._total(self.entries)
-        room = self._total(self.entries[i] for i in self.held) + target
+        """Runs the compaction.
+
+        Args:
+            target: The tokens to aim at, besides what is pinned.
+            limit: The most tokens that the view may have.
+
+        Returns:
+            The result, or None if it saves too little.
+
+        Raises:
+            BudgetTooSmallError: What must stay is larger than `limit`.
+        """
+        before = self._total_tokens(self.records)
+        goal = self._total_tokens(self.records[i] for i in self.pinned_indices) + target
         needed = limit + 1
-        for share in (self.kit.policy.recent_fraction, 0.0, None):  # None: even the newest results may be cut
-            recent = set() if share is None else self._recent(int(share * target))
-            outcome, needed = self._tried(recent, min(limit, room) - self._reserve)
-            more = needed + target // 4  # where the open round alone is larger
-            for wider in {0.0: [more], None: [min(limit, more), limit]}.get(share, []):
-                if outcome is None and needed <= wider <= limit:
-                    outcome, needed = self._tried(recent, wider)
-            if outcome is not None and outcome.tokens <= limit:
-                if outcome.tokens > MIN_SAVING * before and before <= limit:
+        for fraction in (self.runtime.policy.recent_fraction, 0.0, None):  # None: even the newest results may be cut
+            recent = set() if fraction is None else self._recent_indices(int(fraction * target))
+            result, needed = self._try_select(recent, min(limit, goal) - self._summary_tokens)
+            more = needed + target // 4  # for an open round that alone is larger than the target
+            for wider in {0.0: [more], None: [min(limit, more), limit]}.get(fraction, []):
+                if result is None and needed <= wider <= limit:
+                    result, needed = self._try_select(recent, wider)
+            if result is not None and result.tokens <= limit:
+                if result.tokens > MAX_REMAINING_FRACTION * before and before <= limit:
                     return None
-                if self.rules.dropped_count:
-                    outcome.warnings.append(
-                        f"{self.rules.dropped_count} old constraints of users found no room; pin what must hold"
+                if self.constraints.dropped_count:
+                    result.warnings.append(
+                        f"{self.constraints.dropped_count} of the users' old constraints were removed because they "
+                        "exceed the tokens reserved for constraints; pin the messages that must stay"
                     )
-                return self._checked(self._summarized(outcome, limit))
-        what = "system prompt, task, open round, what is pinned and the index of what has gone"
+                return self._verified(self._with_summary(result, limit))
+        what = "the system prompt, the task, the open tool round, pinned messages and the index of evicted rounds"
         raise BudgetTooSmallError(limit, max(needed, limit + 1), what)
 
-    def _tried(self, recent: set[int], budget: int) -> tuple[CompactionResult | None, int]:
-        """The outcome and its tokens, or None and the tokens that it needs."""
+    def _try_select(self, recent: set[int], budget: int) -> tuple[CompactionResult | None, int]:
+        """Returns the result and its tokens, or None and the tokens that it would need."""
         try:
-            outcome = self._select(recent, budget)
+            result = self._select(recent, budget)
         except BudgetTooSmallError as error:
             return None, error.needed
-        return outcome, outcome.tokens
+        return result, result.tokens
 
     @property
-    def _reserve(self) -> int:
-        """Tokens for a summary."""
-        return (
-            max(1, int(SUMMARY_SHARE * self.kit.policy.compaction_target_tokens))
-            if self.kit.policy.summarizer is not None
-            else 0
-        )
+    def _summary_tokens(self) -> int:
+        """Returns the tokens reserved for a summary."""
+        if self.runtime.policy.summarizer is None:
+            return 0
+        return max(1, int(SUMMARY_FRACTION * self.runtime.policy.compaction_target_tokens))
 
-    def _summarized(self, outcome: CompactionResult, limit: int) -> CompactionResult:
-        """With a summary of the rounds that leave behind the index, if there is something to write and to write on, and
-        room for it."""
-        plain = replace(outcome, entries=list(outcome.entries), summary=self.summary)
-        if outcome.tokens + self._reserve > limit:
+    def _with_summary(self, result: CompactionResult, limit: int) -> CompactionResult:
+        """Adds a summary of the evicted rounds behind the index, if there are any and the budget allows it."""
+        plain = replace(result, records=list(result.records), summary=self.summary)
+        if result.tokens + self._summary_tokens > limit:
             return plain
-        summarizer = self.kit.policy.summarizer
-        at = next((i for i, entry in enumerate(outcome.entries) if entry.holds_index), None)
-        if summarizer is None or at is None or not (outcome.gone or self.summary):
-            return outcome
+        summarizer = self.runtime.policy.summarizer
+        position = next((i for i, record in enumerate(result.records) if record.holds_index), None)
+        if summarizer is None or position is None or not (result.evicted or self.summary):
+            return result
         summary = Summary.from_json(self.summary) if self.summary else None
-        if outcome.gone:
-            passages = [passage for gone in outcome.gone for passage in gone.passages]
-            summary = summarizer.update(summary, passages, self._reserve, self.kit.counter)
-            outcome.warnings += summary.warnings
+        if result.evicted:
+            passages = [passage for evicted in result.evicted for passage in evicted.passages]
+            summary = summarizer.update(summary, passages, self._summary_tokens, self.runtime.counter)
+            result.warnings += summary.warnings
         assert summary is not None
-        outcome.summary = summary.to_json()
-        outcome.index = replace(outcome.index, summary=summary.text(self._reserve, self.kit.counter))
-        entry = outcome.entries[at]
-        slot = _slot(self.raw[next(i for i, old in enumerate(self.entries) if old.index == entry.index)])
+        result.summary = summary.to_json()
+        result.index = replace(result.index, summary=summary.text(self._summary_tokens, self.runtime.counter))
+        record = result.records[position]
+        slot = index_slot(self.original_turns[next(i for i, r in enumerate(self.records) if r.index == record.index)])
         assert slot is not None
-        more = self.kit.counter.count(outcome.index.text) - self.kit.counter.count(entry.edits[slot.path])
-        edits = {**entry.edits, slot.path: outcome.index.text}
-        outcome.entries[at] = replace(entry, edits=edits, tokens=entry.tokens + more)
-        outcome.tokens += more
-        return outcome if outcome.tokens <= limit else plain
+        more = self.runtime.counter.count(result.index.text) - self.runtime.counter.count(record.edits[slot.path])
+        edits = {**record.edits, slot.path: result.index.text}
+        result.records[position] = replace(record, edits=edits, tokens=record.tokens + more)
+        result.tokens += more
+        return result if result.tokens <= limit else plain
 
-    def _checked(self, outcome: CompactionResult) -> CompactionResult:
-        """CompressorError if something is missing that had to stay: held messages and users' constraints."""
-        now = {entry.index: entry for entry in outcome.entries}
-        for i, old in enumerate(self.entries):
+    def _verified(self, result: CompactionResult) -> CompactionResult:
+        """Raises CompressorError if a pinned message or a user's constraint is missing in the result."""
+        now = {record.index: record for record in result.records}
+        for i, old in enumerate(self.records):
             new = now.get(old.index)
-            if i in self.held and (new is None or new.edits != old.edits):
-                raise CompressorError(f"a compaction lost message {old.index}, which is pinned: please report this")
-            for slot in self.raw[i].slots:
-                if slot.kind != "user" or i in self.held:
+            if i in self.pinned_indices and (new is None or new.edits != old.edits):
+                raise CompressorError(
+                    f"a compaction changed message {old.index}, which is pinned. This is a bug: please report it"
+                )
+            for slot in self.original_turns[i].slots:
+                if slot.kind != "user" or i in self.pinned_indices:
                     continue
                 left = "" if new is None else new.edits.get(slot.path, slot.text)
-                if not all(sentence in left for sentence in self.rules.sentences.get(i, ())):
-                    raise CompressorError(f"a compaction lost a constraint of message {old.index}: please report this")
-        return outcome
+                if not all(sentence in left for sentence in self.constraints.sentences.get(i, ())):
+                    raise CompressorError(
+                        f"a compaction lost a constraint in message {old.index}. This is a bug: please report it"
+                    )
+        return result
 
-    def _total(self, entries: Iterable[MessageRecord]) -> int:
-        return self.kit.head_tokens(self.head) + sum(entry.tokens for entry in entries)
+    def _total_tokens(self, records: Iterable[MessageRecord]) -> int:
+        return self.runtime.head_tokens(self.head) + sum(record.tokens for record in records)
 
-    def _is_kept(self, turn: Turn) -> bool:
-        """Whether a rule keeps a tool's results as they are."""
-        rule = self.kit.policy.rule_for
+    def _is_never_compressed(self, turn: Turn) -> bool:
+        rule = self.runtime.policy.rule_for
         return any(slot.kind == "tool_result" and rule(slot.name).never_compress for slot in turn.slots)
 
-    def _recent(self, room: int) -> set[int]:
-        """The newest rounds that fit into `room`, the last one always."""
+    def _recent_indices(self, available_tokens: int) -> set[int]:
+        """Returns the positions of the newest rounds that fit, and always those of the last one."""
         out: set[int] = set()
         for group in reversed(self.groups):
-            room -= sum(self.entries[i].tokens for i in group)
-            if out and room < 0:
+            available_tokens -= sum(self.records[i].tokens for i in group)
+            if out and available_tokens < 0:
                 break
             out.update(group)
         return out
 
     def _select(self, recent: set[int], budget: int) -> CompactionResult:
-        worn, originals = self._reduce_to_constraints(recent)
-        stay = recent | self.held | worn.keys()
-        # What has no text at all (an empty result, a recording) can be held only by its round.
+        reduced, originals = self._reduce_to_constraints(recent)
+        stay = recent | self.pinned_indices | reduced.keys()
+        # A pinned message without any text (an empty result, a recording) can only be kept with its whole round.
         stay |= {
-            i for group in self.groups for i in group if any(not self.raw[k].slots for k in self.held & set(group))
+            i
+            for group in self.groups
+            for i in group
+            if any(not self.original_turns[k].slots for k in self.pinned_indices & set(group))
         }
-        older = [g for g in self.groups if not stay.intersection(g) and not any(self.entries[i].holds_index for i in g)]
-        newest = self.groups[-1:]  # what the agent has just asked for may be cut, but never goes
-        gone = self._demote([g for g in older if g not in newest], recent)
+        older = [g for g in self.groups if not stay.intersection(g) and not any(self.records[i].holds_index for i in g)]
+        newest = self.groups[-1:]  # what the agent has just asked for may be cut, but is never evicted
+        evicted = self._demote([g for g in older if g not in newest], recent)
         warnings: list[str] = []
-        for last in (False, True):
-            carrier = self._index_host(gone)
-            if carrier is None:
-                gone = []
-            kept = [i for group in self.groups if group not in gone or carrier in group for i in group]
-            index = self.index.extended([self._gone(group) for group in gone], self.kit)
+        for is_last in (False, True):
+            host = find_index_host(self.records, self.original_turns, evicted)
+            if host is None:
+                evicted = []
+            kept = [i for group in self.groups if group not in evicted or host in group for i in group]
+            index = self.index.with_rounds([self._evicted_round(group) for group in evicted], self.runtime)
             shown = {i: self.views[i] if i in stay else self.originals[i] for i in kept}
-            shown |= self._rendered(
-                {**worn, **({carrier: self._index_edit(carrier, index)} if carrier is not None else {})}
-            )
-            edits, removed, notes = self._flow(shown, {*stay, carrier}, budget)
-            # Rounds of which nothing is left but marks say less, in more tokens, than a line of the index.
-            empty = [g for g in older if g not in [*gone, *newest] and self._is_empty(g, edits, removed)]
-            if last or not empty:
+            shown |= self._render({**reduced, **({host: self._index_edits(host, index)} if host is not None else {})})
+            edits, removed, notes = self._select_text(shown, {*stay, host}, budget)
+            # A round of which only placeholders are left says less, in more tokens, than a line of the index.
+            empty = [g for g in older if g not in [*evicted, *newest] and self._is_empty(g, edits, removed)]
+            if is_last or not empty:
                 break
-            gone = [g for g in older if g in gone or g in empty]
-        lost = [g for g in older if g not in gone and removed.issuperset(g)]
-        if carrier is None and lost:
-            warnings.append(f"{len(lost)} rounds were left out whole, and there was no place for a line about them")
+            evicted = [g for g in older if g in evicted or g in empty]
+        lost = [g for g in older if g not in evicted and removed.issuperset(g)]
+        if host is None and lost:
+            warnings.append(
+                f"{len(lost)} tool rounds were left out whole, and no message could hold an index line for them"
+            )
         elif lost:
-            index = index.extended([self._gone(group) for group in lost], self.kit)
-        edits |= {i: dict(self.entries[i].edits) for i in stay} | worn
-        if carrier is not None:
-            edits[carrier] = self._index_edit(carrier, index)
-            originals |= {ref: text for _, ref, text in self._adjacent_text(carrier)}
-        entries = self._entries([i for i in kept if i not in removed], edits, carrier)
-        left = [self._gone(group) for group in [*gone, *lost]]
-        return CompactionResult(entries, left, index, self._total(entries), originals, warnings=warnings + notes)
+            index = index.with_rounds([self._evicted_round(group) for group in lost], self.runtime)
+        edits |= {i: dict(self.records[i].edits) for i in stay} | reduced
+        if host is not None:
+            edits[host] = self._index_edits(host, index)
+            adjacent = adjacent_texts(self.runtime, self.original_turns[host], self.originals[host])
+            originals |= {ref: text for _, ref, text in adjacent}
+        records = self._new_records([i for i in kept if i not in removed], edits, host)
+        left = [self._evicted_round(group) for group in [*evicted, *lost]]
+        return CompactionResult(records, left, index, self._total_tokens(records), originals, warnings=warnings + notes)
 
     def _reduce_to_constraints(self, recent: set[int]) -> tuple[dict[int, Edits], dict[str, str]]:
-        """Users' older words that lay something down, worn to that; and their originals by ref."""
+        """Returns edits that leave only the constraints of users' older messages, and the originals by ref."""
         edits: dict[int, Edits] = {}
         originals: dict[str, str] = {}
         for i in self._old_user_text(recent):
-            if i in self.rules.sentences:
-                edits[i], texts = self.rules.reduce_to_constraints(self.raw[i])
+            if i in self.constraints.sentences:
+                edits[i], texts = self.constraints.reduce_to_constraints(self.original_turns[i])
                 originals |= texts
         return edits, originals
 
     def _old_user_text(self, recent: set[int]) -> list[int]:
-        """User messages beyond the newest that have room as they are."""
-        room = int(WORDS_SHARE * self.kit.policy.compaction_target_tokens)
+        """Returns the positions of user messages that are older than those which may stay as they are."""
+        available_tokens = int(USER_TEXT_FRACTION * self.runtime.policy.compaction_target_tokens)
         out = []
-        for turn in reversed(self.raw):
-            if turn.role == "user" and turn.index not in recent | self.held:
-                room -= self.sizes[turn.index]
-                if room < 0:
+        for turn in reversed(self.original_turns):
+            if turn.role == "user" and turn.index not in recent | self.pinned_indices:
+                available_tokens -= self.original_tokens[turn.index]
+                if available_tokens < 0:
                     out.append(turn.index)
         return out
 
     def _demote(self, older: list[list[int]], recent: set[int]) -> list[list[int]]:
-        """The rounds beyond reach and users' old words that lay nothing down, oldest first."""
-        room, reached = MAX_RESELECT_RATIO * self.kit.policy.compaction_target_tokens, 0
-        for at in range(len(older) - 1, -1, -1):
-            room -= sum(self.entries[i].raw_tokens for i in older[at])
-            if room < 0:
-                reached = at + 1
+        """Returns the rounds to evict without another look, oldest first.
+
+        These are the rounds that are too old to be selected again, and users' old messages without a constraint.
+        """
+        available_tokens, too_old = MAX_RESELECT_RATIO * self.runtime.policy.compaction_target_tokens, 0
+        for position in range(len(older) - 1, -1, -1):
+            available_tokens -= sum(self.records[i].raw_tokens for i in older[position])
+            if available_tokens < 0:
+                too_old = position + 1
                 break
-        words = set(self._old_user_text(recent))
+        user_text = set(self._old_user_text(recent))
         return [
-            g for at, g in enumerate(older) if (at < reached or words.issuperset(g)) and not self._has_constraint(g)
+            group
+            for position, group in enumerate(older)
+            if (position < too_old or user_text.issuperset(group)) and not self._has_constraint(group)
         ]
 
     def _has_constraint(self, group: list[int]) -> bool:
-        """Whether a user lays something down in a round."""
-        return any(i in self.rules.sentences for i in group)
+        """Returns whether a user states a constraint in a round."""
+        return any(i in self.constraints.sentences for i in group)
 
-    def _index_host(self, gone: list[list[int]]) -> int | None:
-        """The message in which the index stands: where it stood before, or else the oldest tool result that goes, or
-        the agent's own words."""
-        for i, entry in enumerate(self.entries):
-            if entry.holds_index:
-                return i
-        for role in ("tool", "assistant"):
-            for i in (i for group in gone for i in group):
-                # Of the original: in the view a text may stand where there are only images.
-                if self.raw[i].role == role and _slot(self.raw[i]) is not None:
-                    return i
-        return None
+    def _index_edits(self, host: int, index: EvictionIndex) -> Edits:
+        return index_edits(self.runtime, self.original_turns[host], self.originals[host], index)
 
-    def _flow(
+    def _select_text(
         self, shown: dict[int, Any], pinned: set[int | None], budget: int
     ) -> tuple[dict[int, Edits], set[int], list[str]]:
-        """Selects among what is shown; the edits by entry, the entries left out whole, and warnings."""
+        """Selects among the shown messages.
+
+        Returns:
+            The edits by position, the positions of messages that were removed as a whole, and warnings.
+        """
         lead, kept = len(self.head), list(shown)
-        flow = self.kit.prepare_compression(
+        compression = self.runtime.prepare_compression(
             [*self.head, *shown.values()],
             "compact",
             frozenset(lead + k for k, i in enumerate(kept) if i in pinned),
-            self.regrets,
-            lambda message, text: self.rules.find(kept[message - lead], text),
+            self.expansions,
+            lambda message, text: self.constraints.find_spans(kept[message - lead], text),
         )
-        flow.run(self.kit.counter.count_context(flow.context), budget)
+        compression.run(self.runtime.counter.count_context(compression.context), budget)
         edits: dict[int, Edits] = {}
-        for (at, path), text in flow.edits.items():
-            edits.setdefault(kept[at - lead], {})[path] = text
-        removed = {kept[at - lead] for at in flow.removed}
-        removed -= {i for group in self.groups if self.held.intersection(group) for i in group}
-        return edits, removed, [w for w in flow.warnings if "left out whole" not in w]
+        for (message, path), text in compression.edits.items():
+            edits.setdefault(kept[message - lead], {})[path] = text
+        removed = {kept[message - lead] for message in compression.removed}
+        removed -= {i for group in self.groups if self.pinned_indices.intersection(group) for i in group}
+        return edits, removed, [w for w in compression.warnings if "left out whole" not in w]
 
-    def _rendered(self, edits: dict[int, Edits]) -> dict[int, Any]:
-        """Originals with edits, by entry."""
+    def _render(self, edits: dict[int, Edits]) -> dict[int, Any]:
+        """Returns the originals with edits, by position."""
         lead = len(self.head)
-        messages = self.kit.render([*self.head, *self.originals], {lead + i: own for i, own in edits.items()})
+        messages = self.runtime.render([*self.head, *self.originals], {lead + i: own for i, own in edits.items()})
         return {i: messages[lead + i] for i in edits}
 
-    def _index_edit(self, carrier: int, index: EvictionIndex) -> Edits:
-        slot = _slot(self.raw[carrier])
-        assert slot is not None
-        return {slot.path: index.text} | {
-            path: format_placeholder(ref) for path, ref, _ in self._adjacent_text(carrier)
-        }
-
-    def _adjacent_text(self, carrier: int) -> list[tuple[Path, str, str]]:
-        """Path, ref and original of what else the message held in which the index stands (Anthropic's results of one
-        round share a message): all of it has gone."""
-        here, out = _slot(self.raw[carrier]), []
-        for slot in self.raw[carrier].slots:
-            if here is not None and slot.path != here.path and slot.kind in (here.kind, "image") and slot.editable:
-                text = slot.text or json.dumps(
-                    serialization.serialize_message(self.originals[carrier]), ensure_ascii=False
-                )
-                if self.kit.slot_tokens(slot) > MIN_BLOCK_TOKENS:
-                    out.append((slot.path, compute_ref(text), text))
-        return out
-
     def _is_empty(self, group: list[int], edits: dict[int, Edits], removed: set[int]) -> bool:
+        """Returns whether a round says nothing any more: its texts are placeholders or very short."""
         if removed.issuperset(group):
             return True
-        turns = [self.raw[i] for i in group]
+        turns = [self.original_turns[i] for i in group]
         if any(turn.role in NEVER_HOST_ROLES for turn in turns):
             return False
         return all(
             edits.get(turn.index, {}).get(slot.path) == format_placeholder(compute_ref(slot.text))
-            or (slot.kind != "tool_result" and self.kit.counter.count(slot.text) <= MIN_BLOCK_TOKENS)
+            or (slot.kind != "tool_result" and self.runtime.counter.count(slot.text) <= MIN_BLOCK_TOKENS)
             for turn in turns
             for slot in turn.slots
             if slot.kind in ("tool_result", "assistant", "thinking")
         )
 
-    def _gone(self, group: list[int]) -> EvictedRound:
-        numbers = [self.entries[i].index for i in group]
-        return EvictedRound.of([self.raw[i] for i in group], [self.originals[i] for i in group], numbers)
+    def _evicted_round(self, group: list[int]) -> EvictedRound:
+        indices = [self.records[i].index for i in group]
+        return EvictedRound.from_turns(
+            [self.original_turns[i] for i in group], [self.originals[i] for i in group], indices
+        )
 
-    def _entries(self, kept: list[int], edits: dict[int, Edits], carrier: int | None) -> list[MessageRecord]:
+    def _new_records(self, kept: list[int], edits: dict[int, Edits], host: int | None) -> list[MessageRecord]:
         out = []
         for i in kept:
-            now = edits.get(i, {})
-            tokens = self.kit.edited_tokens(self.sizes[i], self.raw[i], now)
-            out.append(replace(self.entries[i], edits=now, tokens=tokens, holds_index=i == carrier))
+            own = edits.get(i, {})
+            tokens = self.runtime.edited_tokens(self.original_tokens[i], self.original_turns[i], own)
+            out.append(replace(self.records[i], edits=own, tokens=tokens, holds_index=i == host))
         return out
-
-
-def _slot(turn: Turn) -> TextSlot | None:
-    """The text of a message in which an index can stand."""
-    kind = "tool_result" if turn.role == "tool" else "assistant"
-    return next((slot for slot in turn.slots if slot.kind == kind and slot.editable), None)

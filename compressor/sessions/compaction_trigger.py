@@ -1,17 +1,16 @@
-"""Money: what a session's calls cost, what they would have cost untouched, and when a compaction pays.
+"""Works out what a session's calls cost with and without compression, and when a compaction pays.
 
-The provider reads a prefix it has seen at `price.cached` and everything after the first changed token at `price.write`.
-A compaction from V to A tokens, of which the first K stay as they are, costs once
+The provider reads a prefix that it has seen at the price `cached`, and everything after the first changed token at the
+price `write`. A compaction from V to A tokens, of which the first K stay as they are, costs once
 
     loss = (write - cached) * (A - K)            and then saves, with every call,        saving = cached * (V - A)
 
 When to buy if nobody knows how many calls will follow is the rent-or-buy problem (Karlin et al., "Competitive snoopy
 caching", 1988): buy when the rent paid so far, the sum of the savings missed since the last compaction, reaches the
 price. That never costs more than twice the best choice, and where a history grows steadily it is the best choice
-(the economic order quantity). So that a session never costs more than it would have without us, the loss must also be
-covered by what the session has saved until then, or the rent has shown BOLD times over that the session is a long one.
-
-Knows prices and tokens; knows no messages.
+(the economic order quantity). So that a session never costs more than it would without compression, the loss must also
+be covered by what the session has saved until then, or the rent must have shown MAX_RENT_RATIO times over that the
+session is a long one.
 """
 
 from __future__ import annotations
@@ -24,40 +23,74 @@ HYSTERESIS = 1.8  # a compaction must be expected to leave at most 1/HYSTERESIS 
 MAX_RENT_RATIO = 3.0
 
 
-def prompt_cost(price: Price, tokens: int, kept: int) -> float:
-    """Dollars for a prompt of which the first `kept` tokens were in the last one."""
-    cached = kept if kept >= price.min_cacheable_tokens else 0
+def prompt_cost(price: Price, tokens: int, unchanged_tokens: int) -> float:
+    """Returns the dollars for a prompt whose first `unchanged_tokens` were also in the last one."""
+    cached = unchanged_tokens if unchanged_tokens >= price.min_cacheable_tokens else 0
     return price.cost(cached=cached, cache_written=tokens - cached)
 
 
 def should_compact(
-    price: Price, counters: SessionCounters, tokens: int, after: int, fixed: int, cold: bool = False, extra: float = 0.0
+    price: Price,
+    counters: SessionCounters,
+    tokens: int,
+    tokens_after: int,
+    fixed_tokens: int,
+    cache_expired: bool = False,
+    extra_cost: float = 0.0,
 ) -> bool:
-    """Whether to compact now: a view of `tokens` to about `after`, the first `fixed` of which stay as they are. `cold`:
-    the provider's cache has forgotten the session, so that rewriting costs nothing extra. `extra`: dollars that the
-    compaction itself costs."""
-    if tokens < HYSTERESIS * after:
+    """Returns whether a compaction pays now.
+
+    Args:
+        price: The model's prices.
+        counters: What the session has sent so far.
+        tokens: Tokens of the view.
+        tokens_after: Tokens that a compaction would leave, about.
+        fixed_tokens: Tokens at the start that it would leave unchanged.
+        cache_expired: The provider's cache has forgotten the session, so rewriting the prefix costs nothing extra.
+        extra_cost: Dollars that the compaction itself costs, such as for a summary.
+    """
+    if tokens < HYSTERESIS * tokens_after:
         return False
-    loss = extra + cache_rewrite_cost(price, max(0, after - fixed), warm=not cold)
-    saving = saved_per_call(price, tokens, after)
+    loss = extra_cost + cache_rewrite_cost(
+        price, max(0, tokens_after - fixed_tokens), warm=not cache_expired, prompt_tokens=tokens_after
+    )
+    saving = saved_per_call(price, tokens, tokens_after)
     rent = counters.missed_savings + saving
     saved = counters.baseline_cost - counters.actual_cost
     return rent >= loss and (saved + saving >= loss or rent >= MAX_RENT_RATIO * loss)
 
 
 def record_call(
-    price: Price, counters: SessionCounters, raw: int, tokens: int, after: int, cold: bool = False, ours: bool = False
+    price: Price,
+    counters: SessionCounters,
+    baseline_tokens: int,
+    tokens: int,
+    tokens_after: int,
+    cache_expired: bool = False,
+    is_expansion: bool = False,
 ) -> None:
-    """Adds a call to the counters: a prompt of `tokens` that would have had `raw`; a compaction would leave `after`.
-    `ours`: it only hands over what had been cut, so untouched there would have been no such call."""
-    kept = 0 if cold else (counters.actual_last if counters.kept < 0 else min(counters.kept, counters.actual_last))
-    kept = min(kept, tokens)
+    """Adds a call to the counters.
+
+    Args:
+        price: The model's prices.
+        counters: The counters to change.
+        baseline_tokens: Tokens that the prompt would have without compression.
+        tokens: Tokens of the prompt as sent.
+        tokens_after: Tokens that a compaction would leave, about.
+        cache_expired: The provider's cache has forgotten the session.
+        is_expansion: The call only returns expanded text. Without compression it would not have happened.
+    """
+    unchanged = counters.actual_last
+    if counters.unchanged_tokens >= 0:
+        unchanged = min(counters.unchanged_tokens, counters.actual_last)
+    unchanged = 0 if cache_expired else min(unchanged, tokens)
     counters.calls += 1
     counters.actual_tokens += tokens
-    counters.cached_tokens += kept if kept >= price.min_cacheable_tokens else 0
-    if not ours:
-        counters.baseline_tokens += raw
-        counters.baseline_cost += prompt_cost(price, raw, 0 if cold else min(counters.baseline_last, raw))
-    counters.actual_cost += prompt_cost(price, tokens, kept)
-    counters.missed_savings += max(0.0, saved_per_call(price, tokens, after))
-    counters.baseline_last, counters.actual_last, counters.kept = raw, tokens, -1
+    counters.cached_tokens += unchanged if unchanged >= price.min_cacheable_tokens else 0
+    if not is_expansion:
+        counters.baseline_tokens += baseline_tokens
+        before = 0 if cache_expired else min(counters.baseline_last, baseline_tokens)
+        counters.baseline_cost += prompt_cost(price, baseline_tokens, before)
+    counters.actual_cost += prompt_cost(price, tokens, unchanged)
+    counters.missed_savings += max(0.0, saved_per_call(price, tokens, tokens_after))
+    counters.baseline_last, counters.actual_last, counters.unchanged_tokens = baseline_tokens, tokens, -1

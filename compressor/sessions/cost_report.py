@@ -1,4 +1,4 @@
-"""What a session cost, and what it would have cost untouched. Knows counters and prices; bills nothing."""
+"""Reports what a session cost, and what it would have cost without compression."""
 
 from __future__ import annotations
 
@@ -10,12 +10,26 @@ from compressor.tokens.pricing import Price
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """Tokens of all prompts of a session so far, and their money in dollars, at list prices and with the provider's
-    prompt cache. Answers cost the same either way and are left out.
+    """Tokens of all prompts of a session so far, and their cost in US dollars.
 
-    raw_*: what it would have been untouched, without the calls that only hand over what was expanded. raw_last, last:
-    tokens of the last prompt alone. cached_tokens: read from the cache, by our reckoning. billed_*: what the provider
-    said (`usage`), 0 where nobody told us. view: tokens of the view now. known: the model has a price in the table.
+    Costs are list prices, with the provider's prompt cache. Answers cost the same either way and are left out.
+
+    Attributes:
+        calls: Number of calls.
+        baseline_tokens: Prompt tokens without compression. Calls that only return expanded text do not count.
+        actual_tokens: Prompt tokens as sent.
+        cached_tokens: Those of `actual_tokens` read from the prompt cache, by our reckoning.
+        baseline_cost: Dollars without compression.
+        actual_cost: Dollars as sent.
+        compactions: Number of compactions.
+        expansions: Number of expansions.
+        billed_tokens: Prompt tokens that the provider reported (`record_usage`), or 0.
+        billed_cached: Cached prompt tokens that the provider reported, or 0.
+        view_tokens: Tokens of the view now.
+        model: The model whose prices count.
+        price_is_known: Whether the model is in the price table.
+        baseline_last: Tokens of the last prompt without compression.
+        actual_last: Tokens of the last prompt as sent.
     """
 
     calls: int
@@ -35,8 +49,8 @@ class CostReport:
     actual_last: int = 0
 
     @classmethod
-    def from_counters(cls, counters: SessionCounters, price: Price, view: int) -> CostReport:
-        """From a session's counters."""
+    def from_counters(cls, counters: SessionCounters, price: Price, view_tokens: int) -> CostReport:
+        """Makes the report from a session's counters."""
         return cls(
             counters.calls,
             counters.baseline_tokens,
@@ -48,7 +62,7 @@ class CostReport:
             counters.expansions,
             counters.billed_tokens,
             counters.billed_cached,
-            view,
+            view_tokens,
             price.name,
             price.is_known,
             counters.baseline_last,
@@ -57,26 +71,27 @@ class CostReport:
 
     @property
     def saved_cost(self) -> float:
-        """Dollars saved; negative where compressing cost more than it saved."""
+        """Returns the dollars saved. It is negative where compression cost more than it saved."""
         return self.baseline_cost - self.actual_cost
 
     @property
     def saved_fraction(self) -> float:
-        """Share of the money saved, 0 where there was none to save."""
+        """Returns the fraction of the cost that was saved, or 0 where there was no cost."""
         return self.saved_cost / self.baseline_cost if self.baseline_cost else 0.0
 
     @property
     def cached_fraction(self) -> float:
-        """Share of the tokens sent that came from the provider's cache: as billed where that is known."""
+        """Returns the fraction of the sent tokens that came from the prompt cache, as billed where that is known."""
         if self.billed_tokens:
             return self.billed_cached / self.billed_tokens
         return self.cached_tokens / self.actual_tokens if self.actual_tokens else 0.0
 
     def report(self) -> str:
-        """A few lines of plain text."""
-        guess = "" if self.price_is_known else " (prices are a guess: the model is not in the table)"
+        """Returns the report as a few lines of plain text."""
+        guess = "" if self.price_is_known else " (the prices are a guess: the model is not in the price table)"
         return (
-            f"{self.calls} calls, {self.baseline_tokens:,} -> {self.actual_tokens:,} prompt tokens, view {self.view_tokens:,}\n"
+            f"{self.calls} calls, {self.baseline_tokens:,} -> {self.actual_tokens:,} prompt tokens, "
+            f"view {self.view_tokens:,}\n"
             f"${self.baseline_cost:.4f} -> ${self.actual_cost:.4f} for prompts of {self.model}{guess}, "
             f"{self.saved_fraction:+.0%} saved, {self.cached_fraction:.0%} of the tokens from the provider's cache\n"
             f"{self.compactions} compactions, {self.expansions} expansions"

@@ -1,7 +1,7 @@
-"""Gives back what was cut: the call for programs, and the tool for the agent itself.
+"""Returns text that was removed: a function for programs, and a tool for the agent itself.
 
-Refs are read only within their session's scopes. Every expansion is noted as regret: its text counts as worth having
-from then on. Chooses nothing to cut.
+Refs are read only within their session's scopes. Every expansion is recorded as feedback: similar texts score higher
+from then on.
 """
 
 from __future__ import annotations
@@ -10,103 +10,127 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from compressor.context.formats.function_schema import function_schema
 from compressor.context.refs import REF_DIGITS
 from compressor.errors import BudgetError, BudgetTooSmallError, CompressorError, ExpiredRefError, UnknownRefError
-from compressor.pipeline.documents import compress_documents
+from compressor.pipeline.documents import compress_documents, compress_text
 from compressor.sessions import archive
+from compressor.sessions.runtime import CompressorLike
 from compressor.sessions.state import SessionState
+from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
 
-if TYPE_CHECKING:
-    from compressor.compressor import Compressor
-
 _REF = re.compile(rf"(?<!\d)\d{{{REF_DIGITS}}}(?!\d)")
-REGRETS = 8  # remembered a session, the newest
-REGRET_CHARS = 600  # of each: what it begins with, or what was asked of it
-NAME = "expand_context"
+MAX_EXPANSIONS = 8  # newest expansions that a session remembers
+MAX_EXPANSION_CHARS = 600  # of each: its query, or the beginning of its text
+TOOL_NAME = "expand_context"
 DESCRIPTION = (
-    "Gives back text that was cut from this conversation to save room. Where something was cut stands a mark with its "
-    "ref, such as […cut ref 123456789012]. Use it when the missing text may hold what you need."
+    "Returns text that was removed from this conversation to save tokens. Removed text is marked with a ref, e.g. "
+    "[…cut ref 123456789012]. Call this when you need the missing text."
 )
 PARAMETERS: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "ref": {"type": "string", "description": "The 12 digits of the mark."},
-        "query": {"type": "string", "description": "What you are looking for; gives only the part that matters."},
-        "max_tokens": {"type": "integer", "minimum": 1, "description": "The most tokens to give back."},
+        "ref": {"type": "string", "description": "The 12 digits of the ref."},
+        "query": {"type": "string", "description": "What you are looking for. Returns only the parts that match."},
+        "max_tokens": {"type": "integer", "minimum": 1, "description": "The maximum number of tokens to return."},
     },
     "required": ["ref"],
     "additionalProperties": False,
 }
-MOST = 4_000  # tokens the tool gives back unless asked for more: a whole log would fill the view again
-LEAST = 50  # tokens a query is answered with at least, so that its mark has room
+DEFAULT_MAX_TOKENS = 4_000  # of an answer unless more is requested, because a whole log would fill the view again
+MIN_EXCERPT_TOKENS = 50  # a smaller budget for an excerpt is raised to this, so that its placeholder fits
 
 
 def expand(
-    compressor: Compressor, state: SessionState, ref: str, query: str | None, budget: int | None, model: str | None
+    compressor: CompressorLike,
+    state: SessionState,
+    ref: str,
+    query: str | None,
+    budget: int | None,
+    model: str | None,
 ) -> str:
-    """See `Conversation.expand`."""
+    """Returns the text behind a ref, and records the expansion in the state, see `Conversation.expand`."""
     if not isinstance(ref, str):
-        raise CompressorError(f"a ref is a string of {REF_DIGITS} digits, not {ref!r}")
+        raise CompressorError(f"a ref must be a string of {REF_DIGITS} digits, not {ref!r:.80}")
     if query is not None and not isinstance(query, str):
-        raise CompressorError(f"expand's query is a text, not {query!r}")
+        raise CompressorError(f"the query of `expand` must be a string or None, not {query!r:.80}")
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
-        raise BudgetError(f"expand's budget must be a positive number of tokens, not {budget!r}")
-    ref = found[0] if (found := _REF.search(ref)) else ref.strip()  # a whole mark will do
-    text = archive.read(compressor.store, state.scopes, ref)
-    regret = (query.strip() if query and query.strip() else text)[:REGRET_CHARS]
-    if regret not in state.expansions:
-        state.expansions = [*state.expansions, regret][-REGRETS:]
+        raise BudgetError(f"the budget of `expand` must be a whole number of tokens, at least 1, not {budget!r:.80}")
+    ref = found[0] if (found := _REF.search(ref)) else ref.strip()  # a whole placeholder is accepted, too
+    text = archive.read_original(compressor.store, state.scopes, ref)
+    expansion = (query.strip() if query and query.strip() else text)[:MAX_EXPANSION_CHARS]
+    if expansion not in state.expansions:
+        state.expansions = [*state.expansions, expansion][-MAX_EXPANSIONS:]
     state.counters.expansions += 1
     archive.record_expansion(compressor.store, state.scopes[0], state.counters.expansions, ref, query)
     if budget is None and not (query and query.strip()):
         return text
-    size = max(LEAST, budget) if budget is not None else MOST
+    size = max(MIN_EXCERPT_TOKENS, budget) if budget is not None else DEFAULT_MAX_TOKENS
+    counter = get_counter(model)
     try:
-        if query and archive.is_page(text):  # lines of an index say where to look, not what is there
-            documents = archive.documents_of(compressor.store, state.scopes, text)
+        if query and archive.is_index_page(
+            text
+        ):  # index lines say where to look, so the rounds themselves are searched
+            documents = archive.load_documents(compressor.store, state.scopes, text)
             if documents:
-                store = archive.ScopedStore(compressor.store, state.scopes[0])
-                counter = get_counter(model)
+                store = ScopedStore(compressor.store, state.scopes[0])
                 return compress_documents(documents, query, size, counter, compressor.engine, lambda: store).text
-        return compressor.compress_text(text, size, query=query, model=model).text
+        return compress_text(text, size, query, counter, compressor.engine, lambda: compressor.store).text
     except BudgetTooSmallError:
         return text[:size]
 
 
 @dataclass(frozen=True)
 class ExpandTool:
-    """The tool `expand_context`: a schema for the model, and an `answer` for what it calls it with.
+    """The tool `expand_context`: a schema for the model, and the answers to its calls.
 
-    expand: as `Conversation.expand`."""
+    Attributes:
+        expand: Returns the text behind a ref, such as `Conversation.expand`.
+        name: The name of the tool.
+    """
 
     expand: Callable[[str, str | None, int | None], str]
-    name: str = NAME
+    name: str = TOOL_NAME
 
     def schema(self, dialect: str = "openai_chat") -> dict[str, Any]:
-        """The tool's schema for "openai_chat", "openai_responses" or "anthropic". CompressorError for another."""
+        """Returns the tool's schema.
+
+        Args:
+            dialect: The provider's format: "openai_chat", "openai_responses" or "anthropic".
+
+        Raises:
+            CompressorError: The format is not one of these.
+        """
         return function_schema(dialect, self.name, DESCRIPTION, PARAMETERS)
 
     def answer(self, arguments: Mapping[str, Any] | str | None) -> str:
-        """What the model is told, whatever it called the tool with. Never raises: a model can only read an error. The
-        same call gives the same answer."""
+        """Returns the tool result for a call of the model.
+
+        It never raises for wrong arguments or unknown refs, because a model can only read an error. The same call gives
+        the same answer.
+
+        Args:
+            arguments: The arguments of the call, as JSON text or parsed.
+        """
         try:
             given = json.loads(arguments) if isinstance(arguments, str) else arguments
         except (ValueError, RecursionError) as error:
-            return f'Not expanded: the arguments are no JSON ({error}). Give {{"ref": "123456789012"}}.'
+            return f'Not expanded: the arguments are not valid JSON ({error}). Pass {{"ref": "123456789012"}}.'
         if not isinstance(given, Mapping) or not str(given.get("ref") or "").strip():
-            return 'Not expanded: give the 12 digits of a mark, {"ref": "123456789012"}.'
-        ref, query, most = str(given["ref"]), given.get("query"), given.get("max_tokens")
-        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-            return f"Not expanded: max_tokens must be a positive whole number, not {most!r:.40}."
+            return 'Not expanded: pass the 12 digits of a ref, for example {"ref": "123456789012"}.'
+        ref, query, max_tokens = str(given["ref"]), given.get("query"), given.get("max_tokens")
+        if max_tokens is not None and (
+            isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1
+        ):
+            return f"Not expanded: max_tokens must be a whole number, at least 1, not {max_tokens!r:.40}."
         try:
-            return self.expand(ref, str(query) if query else None, most or MOST)
+            return self.expand(ref, str(query) if query else None, max_tokens or DEFAULT_MAX_TOKENS)
         except ExpiredRefError:
-            return f"Expired: the text behind ref {ref:.40} is no longer stored. Run the tool that gave it again."
+            return f"Expired: the text behind ref {ref:.40} is no longer stored. Run the tool that returned it again."
         except UnknownRefError:
-            return f"Not expanded: there is no ref {ref:.40} in this conversation. Copy the 12 digits of a mark."
+            return f"Not expanded: this conversation has no ref {ref:.40}. Copy the 12 digits of a ref exactly."
         except (CompressorError, BudgetError) as error:
             return f"Not expanded: {error}"

@@ -1,7 +1,8 @@
-"""What users have laid down and what is left of their older words: constraints stay, told once, within a bound.
+"""Finds the constraints that users have stated, and reduces older user messages to them.
 
-A constraint said again counts where it was said last. Beyond the bound the oldest go, with a warning, behind their
-refs; what must hold for certain is pinned. Finds by words (`reducers/constraints.py`); compresses nothing.
+A constraint that is stated again counts where it was stated last. Of more constraints than the bound allows, the oldest
+are dropped behind their refs, with a warning; pin a message whose constraints must hold for certain. Constraints are
+recognised by their words, see `text/user_constraints.py`.
 """
 
 from __future__ import annotations
@@ -15,44 +16,65 @@ from compressor.sessions.runtime import Edits
 from compressor.text.segmenters import find_pasted_content
 from compressor.text.user_constraints import find_constraints
 
-RULES_SHARE = 0.5  # of the low-water mark: room for constraints
-WORDS_SHARE = 0.25  # of it: room for users' newest words as they were; of older ones the constraints stay
+CONSTRAINTS_FRACTION = 0.5  # of the compaction target, for constraints
+USER_TEXT_FRACTION = 0.25  # of it, for users' newest messages as they are; of older ones only the constraints stay
 
 
 @dataclass(frozen=True)
 class ConstraintSet:
-    """The sentences that stay, by index of the turn that said them; and how many found no room."""
+    """The constraints that stay in the view.
+
+    Attributes:
+        sentences: The sentences, by index of the turn that states them.
+        dropped_count: How many constraints exceed the bound.
+    """
 
     sentences: Mapping[int, Sequence[str]]
     dropped_count: int = 0
 
     @classmethod
     def from_turns(
-        cls, turns: Sequence[Turn], held: Collection[int], count: Callable[[str], int], room: int
+        cls,
+        turns: Sequence[Turn],
+        pinned_indices: Collection[int],
+        count_tokens: Callable[[str], int],
+        max_tokens: int,
     ) -> ConstraintSet:
-        """Of all turns, newest first, but for those `held`, which stay as they are; `room` in tokens."""
+        """Collects the constraints of all turns, newest first.
+
+        Args:
+            turns: The turns.
+            pinned_indices: Turns that stay unchanged, so that their constraints need not be collected.
+            count_tokens: Counts the tokens of a sentence.
+            max_tokens: The most tokens that the constraints may have together.
+        """
         found: dict[int, list[str]] = {}
-        said = {_plain(sentence) for turn in turns if turn.index in held for sentence in _constraints(turn)}
-        lost = 0
+        stated = {
+            _normalized(sentence)
+            for turn in turns
+            if turn.index in pinned_indices
+            for sentence in _user_constraints(turn)
+        }
+        dropped = 0
         for turn in reversed(turns):
-            for sentence in reversed(_constraints(turn)):
-                if (plain := _plain(sentence)) in said:
+            for sentence in reversed(_user_constraints(turn)):
+                if (normalized := _normalized(sentence)) in stated:
                     continue
-                said.add(plain)
-                room -= count(sentence)
-                if room < 0:
-                    lost += 1
+                stated.add(normalized)
+                max_tokens -= count_tokens(sentence)
+                if max_tokens < 0:
+                    dropped += 1
                 else:
                     found.setdefault(turn.index, []).insert(0, sentence)
-        return cls(found, lost)
+        return cls(found, dropped)
 
-    def find(self, index: int, text: str) -> list[tuple[int, int]]:
-        """Where a stretch of a turn's text says what stays."""
+    def find_spans(self, index: int, text: str) -> list[tuple[int, int]]:
+        """Returns the spans of a turn's text that state one of the constraints."""
         mine = self.sentences.get(index, ())
         return [(a, b) for a, b in find_constraints(text) if text[a:b] in mine] if mine else []
 
     def reduce_to_constraints(self, turn: Turn) -> tuple[Edits, dict[str, str]]:
-        """The edits that leave only its constraints of a user's message, and the originals by ref."""
+        """Returns edits that leave only the constraints of a user's message, and the originals by ref."""
         edits: Edits = {}
         originals = {}
         mine = self.sentences.get(turn.index, ())
@@ -65,19 +87,19 @@ class ConstraintSet:
         return edits, originals
 
 
-def _plain(sentence: str) -> str:
+def _normalized(sentence: str) -> str:
     return " ".join(sentence.lower().split())
 
 
-def _constraints(turn: Turn) -> list[str]:
-    """A user's own sentences that oblige; what was pasted in between obliges nobody."""
+def _user_constraints(turn: Turn) -> list[str]:
+    """Returns the constraints in a user's own sentences. What the user pasted in between states none."""
     out = []
     for slot in turn.slots:
         if slot.kind != "user":
             continue
-        at = 0
+        position = 0
         for start, end in [*find_pasted_content(slot.text), (len(slot.text), len(slot.text))]:
-            own = slot.text[at:start]
+            own = slot.text[position:start]
             out += [own[a:b] for a, b in find_constraints(own)]
-            at = end
+            position = end
     return out

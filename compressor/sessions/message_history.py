@@ -1,7 +1,7 @@
-"""The live messages of a conversation and their entries: what comes in, what it counts, and how it stands in the view.
+"""Keeps the live messages of a conversation and their records, and renders the view.
 
-Births tool results as their rounds complete. Where nobody writes to the messages (`frozen`), what was read, counted and
-rendered once is not done again. Knows no money and decides on no compaction.
+It ingests tool results as their rounds complete. For a frozen conversation, to whose messages nobody writes, it parses,
+counts and renders each message only once.
 """
 
 from __future__ import annotations
@@ -15,80 +15,103 @@ from compressor.context.formats.signed_reasoning import Removed, first_signed_in
 from compressor.context.model import Context, Turn
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import CompressorError, ContextError
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
 from compressor.sessions.state import MessageRecord, SessionState
 from compressor.sessions.tool_result_ingest import ingest_tool_results, is_duplicate_note
 
 
 class MessageHistory:
-    """`system` and `head` are system messages in front, which are the caller's and never compressed; `live` are the
-    originals of the state's entries."""
+    """The messages of one conversation.
 
-    def __init__(self, kit: SessionRuntime, state: SessionState, system: Any, frozen: bool = False) -> None:
-        self.runtime, self.state, self._frozen = kit, state, frozen
+    Attributes:
+        runtime: The engine, counter and policy.
+        state: The state, whose records describe `messages`.
+        system: The separate system prompt as messages. It is never compressed, and is not part of the view.
+        head: The system messages in front. They are never compressed.
+        messages: The originals of the live messages.
+    """
+
+    def __init__(self, runtime: SessionRuntime, state: SessionState, system: Any, frozen: bool = False) -> None:
+        self.runtime, self.state, self._frozen = runtime, state, frozen
         self.system = system_as_messages(system)
         self.head: list[Any] = []
-        self.live: list[Any] = []
-        self._memo: ParsedHistory | None = None  # of what is live now
-        self._head: tuple[list[Any], Any, int] | None = None  # system messages, tools, their tokens
-        self._shown: dict[int, tuple[Any, Edits, Any]] = {}  # by number: a message, its edits, what they made of it
+        self.messages: list[Any] = []
+        self._parsed_history: ParsedHistory | None = None  # of the messages as they are now
+        self._head_tokens: tuple[list[Any], Any, int] | None = None  # system messages, tools, their tokens
+        # By number of the message: the message, its edits, and what they made of it.
+        self._render_cache: dict[int, tuple[Any, Edits, Any]] = {}
 
     @property
     def front(self) -> list[Any]:
-        """All system messages in front."""
+        """Returns all system messages in front."""
         return [*self.system, *self.head]
 
     @property
-    def last(self) -> str:
-        """The digest of all there is."""
+    def last_digest(self) -> str:
+        """Returns the digest of the whole history, or "" for none."""
         return self.state.records[-1].digest if self.state.records else ""
 
     def add(self, message: Any, digest: str, pin: bool = False) -> None:
-        """Adds a message; `give_births` has to follow."""
+        """Adds a message. Call `ingest_new_results` afterwards."""
         self.state.records.append(MessageRecord(self.state.count, digest, pinned=pin))
         self.state.count += 1
-        self.live.append(message)
+        self.messages.append(message)
         self.invalidate_cache()
 
-    def truncate(self, known: int) -> None:
-        """Forgets the entries from `known` on. If that is all of them, what has gone belongs to another history."""
+    def truncate(self, count: int) -> None:
+        """Forgets the records from `count` on.
+
+        If that is all of them, the evicted rounds belong to another history, and are forgotten, too.
+        """
         state = self.state
-        del state.records[known:]
-        state.count = state.records[-1].index + 1 if known else 0
-        state.counters.kept = min(self.tokens(), state.counters.actual_last)
-        state.counters.seen = -1
-        if not known:
-            state.pages, state.lines, state.older, state.rounds, state.evicted_tokens = [], [], "", 0, 0
+        del state.records[count:]
+        state.count = state.records[-1].index + 1 if count else 0
+        state.counters.unchanged_tokens = min(self.tokens(), state.counters.actual_last)
+        state.counters.message_count = -1
+        if not count:
+            state.page_refs, state.index_lines, state.older_ref, state.older_rounds, state.evicted_tokens = (
+                [],
+                [],
+                "",
+                0,
+                0,
+            )
             state.summary, state.last_evicted = None, -1
 
     def invalidate_cache(self) -> None:
-        """What was read from the live messages no longer holds: they have been exchanged, or written to."""
+        """Forgets what was parsed and rendered, because messages were exchanged or written to."""
         if not self._frozen:
-            self._memo = self._head = None
-            self._shown = {}
+            self._parsed_history = self._head_tokens = None
+            self._render_cache = {}
 
     def _read(self) -> ParsedHistory:
         messages = [*self.front, *self.current_messages()]
-        known = self._memo
+        known = self._parsed_history
         if known is not None and self._frozen:
             same = common_prefix_length(known.context.messages, messages)
             if same < len(known.context.messages) or known.context.tools is not self.runtime.tools:
                 known = None
         if known is None or len(known.context.messages) != len(messages):
-            known = self._memo = self.runtime.read_all(messages, known if self._frozen else None)
+            known = self._parsed_history = self.runtime.read_all(messages, known if self._frozen else None)
         return known
 
     def _parsed(self) -> Context:
-        return self._read().context if self.live or self.head or self.system else self.runtime.read([])
+        return self._read().context if self.messages or self.head or self.system else self.runtime.read([])
 
     def turns(self) -> list[Turn]:
-        """The live messages as turns, counted from the system messages in front."""
+        """Returns the live messages as turns."""
         return self._parsed().turns[len(self.front) :]
 
-    def ingest_new_results(self, notes: bool = True) -> None:
-        """Counts new messages, and compresses the tool results of rounds that are complete; `notes`: one that was there
-        before may become a note that says so. ContextError for what no provider would take."""
+    def ingest_new_results(self, deduplicate: bool = True) -> None:
+        """Counts new messages, and compresses the tool results of rounds that are complete.
+
+        Args:
+            deduplicate: Replace a result whose text is in the view already by a note.
+
+        Raises:
+            ContextError: A provider would refuse the messages.
+        """
         entries = self.state.records
         if all(entry.ingested for entry in entries) or not entries:
             return
@@ -98,7 +121,7 @@ class MessageHistory:
         for turn, entry in zip(turns, entries, strict=True):
             if not entry.raw_tokens:
                 entry.raw_tokens = entry.tokens = self.runtime.tokens(turn, context)
-        # A user's words beside results (Anthropic) would need the calls of those.
+        # A user message that also holds results (Anthropic) would need the calls of these results.
         users = [i for i, turn in enumerate(turns) if turn.role == "user" and not turn.result_call_ids]
         earlier: dict[str, str] = {}
         for group in group_tool_rounds(turns):
@@ -113,7 +136,7 @@ class MessageHistory:
                 shown = sorted({*before[:1], *before[-1:], *members})
                 edits = ingest_tool_results(
                     self.runtime,
-                    [self.live[i] for i in shown],
+                    [self.messages[i] for i in shown],
                     [shown.index(i) for i in results],
                     self.state.expansions,
                     earlier,
@@ -124,16 +147,19 @@ class MessageHistory:
                 for i in members:
                     entries[i].ingested = True
             for i in members:
-                if notes and not entries[i].edits:
+                if deduplicate and not entries[i].edits:
                     earlier.update((s.text, s.call_id or "") for s in turns[i].slots if s.kind == "tool_result")
 
     def expand_duplicate_notes(self) -> dict[int, MessageRecord]:
-        """Gives results that are notes about others a form of their own, because those may go; the old entries by
-        index."""
+        """Replaces notes about other results by a form of their own, because the other results may be evicted.
+
+        Returns:
+            The old records of these messages, by position.
+        """
         noted = {i: e for i, e in enumerate(self.state.records) if any(map(is_duplicate_note, e.edits.values()))}
         for i, entry in noted.items():
             self.state.records[i] = replace(entry, edits={}, ingested=False, tokens=entry.raw_tokens)
-        self.ingest_new_results(notes=False)
+        self.ingest_new_results(deduplicate=False)
         return noted
 
     def _edit(self, i: int, turn: Any, edits: dict[Any, str]) -> None:
@@ -141,18 +167,23 @@ class MessageHistory:
         entry.edits, entry.tokens = edits, self.runtime.edited_tokens(entry.raw_tokens, turn, edits)
 
     def check_ready(self) -> None:
-        """ContextError if this is nothing that can be sent."""
-        if not self.live:
+        """Raises ContextError if there is no view to send, because a message or a tool result is missing."""
+        if not self.messages:
             raise ContextError("the session is empty: append a message first")
-        if len(self.live) != len(self.state.records):
-            raise CompressorError("this conversation was made from a state: follow the messages first")
-        waiting = self._read().pending_call_ids
-        if waiting:
-            raise ContextError(f"tool call {min(waiting)!r} has no result yet: append it before the view")
+        if len(self.messages) != len(self.state.records):
+            raise CompressorError(
+                "this conversation was made from a state and does not have its messages yet: call `sync` or "
+                "`restore` first"
+            )
+        pending = self._read().pending_call_ids
+        if pending:
+            raise ContextError(
+                f"tool call {min(pending)!r} has no result yet: append the result before you take the view"
+            )
 
     def head_tokens(self) -> int:
-        """Tokens of a request without live messages: system messages, tool schemas, what primes the reply."""
-        front, known = self.front, self._head
+        """Returns the tokens of a request without live messages: system messages, tool schemas, start of the reply."""
+        front, known = self.front, self._head_tokens
         if (
             known
             and known[1] is self.runtime.tools
@@ -161,30 +192,30 @@ class MessageHistory:
             return known[2]
         tokens = self.runtime.head_tokens(front)
         if self._frozen:
-            self._head = front, self.runtime.tools, tokens
+            self._head_tokens = front, self.runtime.tools, tokens
         return tokens
 
     def tokens(self) -> int:
-        """Tokens of the view."""
+        """Returns the tokens of the view."""
         return self.head_tokens() + sum(entry.tokens for entry in self.state.records)
 
     def raw_tokens(self) -> int:
-        """Tokens of the whole history as it came in."""
+        """Returns the tokens of the whole history without compression."""
         return self.head_tokens() + self.state.evicted_tokens + sum(entry.raw_tokens for entry in self.state.records)
 
-    def ends_expanded(self) -> bool:
-        """Whether nothing new stands at the end but what the agent has asked back."""
+    def ends_with_expansion(self) -> bool:
+        """Returns whether the newest messages are only answers to calls of the expand tool."""
         newest = list(takewhile(lambda turn: turn.result_call_ids, reversed(self.turns())))
-        return bool(newest) and all(t.slots and all(slot.name == NAME for slot in t.slots) for t in newest)
+        return bool(newest) and all(t.slots and all(slot.name == TOOL_NAME for slot in t.slots) for t in newest)
 
     def fixed_tokens(self) -> int:
-        """Tokens at the start that a compaction leaves as they are: system prompt and task."""
+        """Returns the tokens at the start that a compaction leaves unchanged: system prompt and task."""
         turns = self.turns()
         first = next((i for i, turn in enumerate(turns) if turn.role == "user"), -1)
         return self.head_tokens() + sum(entry.tokens for entry in self.state.records[: first + 1])
 
-    def rendered(self) -> list[Any]:
-        """The view."""
+    def render(self) -> list[Any]:
+        """Returns the view."""
         lead, bodies, entries = len(self.front), self.current_messages(), self.state.records
         messages = [*self.front, *bodies]
         if not self._frozen:
@@ -193,7 +224,7 @@ class MessageHistory:
             ]
         done = {}
         for i, (entry, body) in enumerate(zip(entries, bodies, strict=True)):
-            known = self._shown.get(entry.index) if entry.edits else None
+            known = self._render_cache.get(entry.index) if entry.edits else None
             if known and known[0] is body and known[1] is entry.edits:
                 done[i] = known[2]
         new = {i: e.edits for i, e in enumerate(entries) if e.edits and i not in done}
@@ -203,62 +234,68 @@ class MessageHistory:
             messages = read.dialect.render(read.context, paths)
         for i, shown in done.items():
             messages[lead + i] = shown
-        self._shown = {entries[i].index: (bodies[i], entries[i].edits, messages[lead + i]) for i in (*done, *new)}
+        self._render_cache = {
+            entries[i].index: (bodies[i], entries[i].edits, messages[lead + i]) for i in (*done, *new)
+        }
         return messages[len(self.system) :]
 
     def current_messages(self) -> list[Any]:
-        """The live messages, without the signed reasoning that a compaction has left out."""
+        """Returns the live messages without the signed reasoning that a compaction has removed."""
         if not any(entry.reasoning_stripped for entry in self.state.records):
-            return self.live
-        bare = self.strip_reasoning()
-        return [bare[i] if e.reasoning_stripped else self.live[i] for i, e in enumerate(self.state.records)]
+            return self.messages
+        stripped = self.strip_reasoning()
+        return [stripped[i] if e.reasoning_stripped else self.messages[i] for i, e in enumerate(self.state.records)]
 
     def strip_reasoning(self) -> list[Any]:
-        """The live messages without the reasoning of finished turns that their provider does not want back."""
-        left, _ = self._without_reasoning(self.live)
-        # Where reasoning is an item of its own (Responses), it goes with its round.
-        return left if len(left) == len(self.live) else self.live
+        """Returns the live messages without the reasoning of finished turns that their provider does not need."""
+        left, _ = self._without_reasoning(self.messages)
+        # Where reasoning is an item of its own (Responses), it is evicted with its round.
+        return left if len(left) == len(self.messages) else self.messages
 
-    def is_reasoning_stripped(self, live: list[Any], entries: Sequence[MessageRecord]) -> bool:
-        """Whether reasoning that has been left out of these messages may be missing there."""
+    def is_reasoning_stripped(self, messages: list[Any], entries: Sequence[MessageRecord]) -> bool:
+        """Returns whether all reasoning that was removed from these messages may stay removed."""
         if not any(entry.reasoning_stripped for entry in entries):
             return True
-        left, _ = self._without_reasoning(live)
-        return len(left) == len(live) and all(
-            left[i] is not live[i] for i, e in enumerate(entries) if e.reasoning_stripped
+        left, _ = self._without_reasoning(messages)
+        return len(left) == len(messages) and all(
+            left[i] is not messages[i] for i, e in enumerate(entries) if e.reasoning_stripped
         )
 
-    def reasoning(self, at: set[int]) -> list[str]:
-        """The texts that `bare` leaves out of the live messages at these places."""
-        return [text for i, text in self._without_reasoning(self.live)[1] if i in at]
+    def removed_reasoning(self, indices: set[int]) -> list[str]:
+        """Returns the reasoning that `strip_reasoning` removes from the live messages at these positions."""
+        return [text for i, text in self._without_reasoning(self.messages)[1] if i in indices]
 
     def _without_reasoning(self, messages: list[Any]) -> tuple[list[Any], list[Removed]]:
         dialect, _ = self.runtime.parse(messages)
         return strip_finished_reasoning(messages, dialect)
 
     def has_signed_current_turn(self) -> bool:
-        """Whether the current turn holds signed reasoning: it vouches for all before it, so nothing there is rewritten
-        unless the budget leaves no choice."""
-        dialect, _ = self.runtime.parse(self.live)
+        """Returns whether the current turn holds signed reasoning.
+
+        The signature covers everything before it, so nothing there is rewritten unless the budget requires it.
+        """
+        dialect, _ = self.runtime.parse(self.messages)
         return (
-            first_signed_index(self.strip_reasoning() if self.runtime.policy.strip_reasoning else self.live, dialect)
+            first_signed_index(
+                self.strip_reasoning() if self.runtime.policy.strip_reasoning else self.messages, dialect
+            )
             is not None
         )
 
 
 def common_prefix_length(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """How many objects at the start are the same."""
+    """Returns how many objects at the start of two sequences are the same."""
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a is not b), min(len(one), len(other)))
 
 
 def system_as_messages(system: Any) -> list[Any]:
-    """A separate system prompt (a text, content blocks, a message) as messages."""
+    """Returns a separate system prompt (a text, content blocks, a message) as messages."""
     if isinstance(system, (str, list, tuple)) and system:
         return [{"role": "system", "content": system}]
     return [system] if system else []
 
 
 def is_system(message: Any) -> bool:
-    """Whether a message is the system's."""
+    """Returns whether a message is a system or developer message."""
     role = message.get("role") if isinstance(message, Mapping) else getattr(message, "role", None)
     return role in ("system", "developer") or getattr(message, "type", None) == "system"

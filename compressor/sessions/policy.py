@@ -1,10 +1,13 @@
-"""What a session cuts, when, and down to what. Data only; `benchmarks/LOG.md` says what chose the defaults."""
+"""Defines what a session cuts, when it cuts, and down to what size.
+
+`benchmarks/LOG.md` has the measurements behind the defaults.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressorError
 from compressor.tokens.pricing import Price
@@ -15,10 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ToolRule:
-    """How results of one tool are treated.
+    """Says how a session treats the results of one tool.
 
-    keep: never cut or fold them, neither at birth nor in a compaction. most: tokens a result may have after its birth,
-    instead of the policy's own rule. CompressorError for a `most` that is no whole number from 1 on.
+    Attributes:
+        never_compress: Keeps the results exactly as they are, at ingest and in every compaction.
+        max_tokens: The most tokens that a result may have after ingest. None applies the policy's own rule.
+
+    Raises:
+        CompressorError: `max_tokens` is not a whole number of at least 1.
     """
 
     never_compress: bool = False
@@ -27,27 +34,35 @@ class ToolRule:
     def __post_init__(self) -> None:
         if self.max_tokens is not None and not _is_count(self.max_tokens):
             raise CompressorError(
-                f"a tool's results may have a whole number of tokens, at least 1, not {self.max_tokens!r}"
+                f"ToolRule.max_tokens must be None or a whole number of tokens, at least 1, not {self.max_tokens!r:.80}"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When a session cuts what.
+    """Says what a session compresses and when.
 
-    ingest: whether tool results are compressed at birth. A result of more than `ingest_from` tokens is cut to
-        `ingest_share` of them, but not below `ingest_from`, and never above `ingest_most`; smaller ones are
-        folded only.
-    compact: whether the history is re-selected when the net bill or the budget says so.
-    low: tokens that a compaction aims at beyond what is pinned (system prompt, tool schemas, task); a budget smaller
-        than that aims at half of itself.
-    recent: share of `low` for the newest rounds, which stay as they are.
-    tools: rules by tool name; "*" is every other tool.
-    prices: a `Price`, or None for the model's own in the price table.
-    summarizer: what summarises rounds that leave the view; None: they are cut, each behind its ref, with an index.
-    traces: whether finished turns' reasoning is reduced in a compaction.
+    Example:
+        >>> policy = Policy(compaction_target_tokens=6_000, tools={"read_file": ToolRule(never_compress=True)})
 
-    CompressorError for values that make no sense.
+    Attributes:
+        ingest: Whether tool results are compressed once, when their tool round is complete.
+        tool_result_min_tokens: Tool results of at most this size are encoded losslessly, but never cut.
+        tool_result_keep_fraction: The fraction of its tokens that a larger tool result may keep.
+        tool_result_max_tokens: The most tokens that any tool result keeps.
+        compact: Whether the session re-selects its history when that saves money. A view that is over the budget is
+            compacted in any case.
+        compaction_target_tokens: The tokens that a compaction aims at, besides what always stays (system prompt, tool
+            schemas, task). With a smaller budget it aims at half of the budget.
+        recent_fraction: The fraction of `compaction_target_tokens` for the newest tool rounds, which stay unchanged.
+        strip_reasoning: Whether a compaction removes the reasoning of finished turns.
+        tools: Rules by tool name. The name "*" stands for every other tool.
+        pricing: The prices to calculate with. None takes the model's own from the price table.
+        summarizer: Summarises the rounds that leave the view, see `compressor.summarizer`. None cuts them without a
+            summary. Either way each round stays behind its ref, with a line in an index.
+
+    Raises:
+        CompressorError: A value is out of range or of the wrong type.
     """
 
     ingest: bool = True
@@ -65,25 +80,77 @@ class Policy:
     def __post_init__(self) -> None:
         for name in ("tool_result_min_tokens", "tool_result_max_tokens", "compaction_target_tokens"):
             if not _is_count(getattr(self, name)):
-                raise CompressorError(f"{name} must be a positive whole number of tokens, not {getattr(self, name)!r}")
+                raise CompressorError(
+                    f"Policy.{name} must be a whole number of tokens, at least 1, not {getattr(self, name)!r:.80}"
+                )
         for name in ("tool_result_keep_fraction", "recent_fraction"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-                raise CompressorError(f"{name} is a fraction in (0, 1], not {value!r}")
+                raise CompressorError(f"Policy.{name} must be a fraction above 0 and at most 1, not {value!r:.80}")
         if not isinstance(self.tools, Mapping) or not all(isinstance(r, ToolRule) for r in self.tools.values()):
             raise CompressorError(
-                f'tools are rules by name, {{"search": ToolRule(max_tokens=500)}}, not {self.tools!r:.80}'
+                'Policy.tools must map tool names to rules, such as {"search": ToolRule(max_tokens=500)}, '
+                f"not {self.tools!r:.80}"
             )
         if self.pricing is not None and not isinstance(self.pricing, Price):
-            raise CompressorError(f"pricing must be a Price or None, not {self.pricing!r:.80}")
+            raise CompressorError(f"Policy.pricing must be a Price or None, not {self.pricing!r:.80}")
         if self.summarizer is not None and not hasattr(self.summarizer, "update"):
             raise CompressorError(
-                f"a summarizer has an `update`: make one with `summarizer(...)`, not {self.summarizer!r:.80}"
+                "Policy.summarizer must be an object that `compressor.summarizer(...)` returned, or None, "
+                f"not {self.summarizer!r:.80}"
             )
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Policy:
+        """Builds a policy from plain data, such as a settings file.
+
+        Args:
+            data: Values by field name. `tools` maps tool names to a `ToolRule` or to a dict with its fields.
+
+        Raises:
+            CompressorError: A field does not exist (the message lists those that do), or a value makes no sense.
+        """
+        given = _known_fields(cls, data)
+        rules = given.get("tools", {})
+        if isinstance(rules, Mapping):
+            given["tools"] = {
+                name: rule if isinstance(rule, ToolRule) else ToolRule(**_known_fields(ToolRule, rule))
+                for name, rule in rules.items()
+            }
+        return cls(**given)
+
     def rule_for(self, tool: str | None) -> ToolRule:
-        """The rule for a tool's results."""
+        """Returns the rule for a tool's results: its own, else the one named "*", else one that changes nothing."""
         return self.tools.get(tool or "", self.tools.get("*", ToolRule()))
+
+
+def check_policy(policy: Any) -> Policy:
+    """Returns the policy, or the default policy for None.
+
+    Raises:
+        CompressorError: The argument is something else, such as a dict.
+    """
+    if policy is None:
+        return Policy()
+    if not isinstance(policy, Policy):
+        raise CompressorError(
+            f"policy must be a Policy, such as Policy(compaction_target_tokens=3_000), not {policy!r:.80}"
+        )
+    return policy
+
+
+def _known_fields(kind: type[Policy] | type[ToolRule], data: Any) -> dict[str, Any]:
+    """Returns a copy of the data. Raises CompressorError, with a list of the fields, for names that are not fields."""
+    names = [f.name for f in fields(kind)]
+    if not isinstance(data, Mapping):
+        raise CompressorError(
+            f"{kind.__name__} must be given as a mapping with the fields {', '.join(names)}, not {data!r:.80}"
+        )
+    if unknown := [str(name) for name in data if name not in names]:
+        raise CompressorError(
+            f"{kind.__name__} has no field {', '.join(map(repr, unknown))}; its fields are {', '.join(names)}"
+        )
+    return dict(data)
 
 
 def _is_count(value: object) -> bool:

@@ -1,10 +1,10 @@
-"""What every step of a session works with, and the one way from messages to parsed turns. Holds no history."""
+"""Holds what every step of a session works with, and the one way from messages to parsed turns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from compressor.context.blocks import SlotSpanFinder
 from compressor.context.formats import MessageFormat, detect_format, is_continuation
@@ -18,12 +18,30 @@ from compressor.tokens import TokenCounter
 from compressor.tokens.pricing import Price
 
 Edits = dict[Path, str]
-REGRET = 0.7  # weight of a text that was asked for again: as much as the agent's last call (scoring/query.py)
+EXPANSION_WEIGHT = 0.7  # query weight of an expanded text: as much as the agent's last call (scoring/query.py)
+
+
+class CompressorLike(Protocol):
+    """What a session needs of a `Compressor`."""
+
+    @property
+    def engine(self) -> Engine:
+        """Returns the engine that scores and cuts."""
+
+    @property
+    def store(self) -> BlobStore:
+        """Returns the store that keeps originals and journals."""
 
 
 @dataclass(frozen=True)
 class ParsedHistory:
-    """Messages as they were read. waiting: ids of the calls that have no result yet."""
+    """Messages and what was parsed from them.
+
+    Attributes:
+        dialect: The format of the messages.
+        context: The parsed messages.
+        pending_call_ids: Ids of tool calls that have no result yet.
+    """
 
     dialect: MessageFormat
     context: Context
@@ -31,7 +49,10 @@ class ParsedHistory:
 
     @property
     def is_self_contained(self) -> bool:
-        """Whether what follows can be read alone: no call is open, and nothing stands for one that we do not see."""
+        """Returns whether messages that follow can be parsed alone.
+
+        They cannot while a call is open, or where an item refers to one that is not in the messages.
+        """
         turns = self.context.turns
         legacy = bool(turns) and any(slot.kind == "tool_call" and not slot.call_id for slot in turns[-1].slots)
         blind = self.dialect.name == "openai_responses" and not all(t.slots or t.extras or t.call_ids for t in turns)
@@ -40,86 +61,114 @@ class ParsedHistory:
 
 @dataclass
 class SessionRuntime:
-    """`store` opens the store that cut originals go to, `tools` are the schemas sent along."""
+    """The engine, counter, policy and prices of one conversation.
+
+    Attributes:
+        engine: Scores and cuts.
+        counter: Counts tokens as the model's provider does.
+        policy: Says what is cut, and when.
+        price: The model's prices.
+        max_tokens: The hard limit of the view.
+        open_store: Returns the store that cut originals go to.
+        tools: The tool schemas sent along, or None.
+        warnings: What the user should know, oldest first.
+    """
 
     engine: Engine
     counter: TokenCounter
     policy: Policy
     price: Price
-    limit: int
-    store: Callable[[], BlobStore]
+    max_tokens: int
+    open_store: Callable[[], BlobStore]
     tools: Sequence[Any] | None = None
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, *texts: str) -> None:
-        """Notes what the user should know, once."""
+        """Records warnings, each text once."""
         self.warnings += [text for text in dict.fromkeys(texts) if text not in self.warnings]
 
     def parse(self, messages: Sequence[Any]) -> tuple[MessageFormat, Context]:
-        """ContextError for what a provider would refuse, but for calls at the end that have no result yet."""
+        """Parses messages.
+
+        Raises:
+            ContextError: A provider would refuse the messages. Calls at the end may still lack their results.
+        """
         dialect = detect_format(messages, self.tools)
         return dialect, dialect.parse(messages, self.tools)
 
     def read(self, messages: Sequence[Any]) -> Context:
-        """The same without the dialect; no messages are an empty context."""
+        """Parses messages as `parse` does, without their format. No messages are an empty context."""
         return self.parse(messages)[1] if messages else Context([], [], "", self.tools)
 
-    def read_all(self, messages: Sequence[Any], known: ParsedHistory | None = None) -> ParsedHistory:
-        """The same with what else was found. `known`: what the same objects at the start were read as before; nobody
-        has written to them."""
-        if known is not None and known.context.tools is self.tools and known.is_self_contained:
-            count = len(known.context.messages)
+    def read_all(self, messages: Sequence[Any], previous: ParsedHistory | None = None) -> ParsedHistory:
+        """Parses messages and finds the tool calls without a result.
+
+        Args:
+            messages: The messages.
+            previous: The result for the same objects at the start of `messages`. Nobody may have written to them since.
+                Only what follows is parsed, where that is possible.
+        """
+        if previous is not None and previous.context.tools is self.tools and previous.is_self_contained:
+            count = len(previous.context.messages)
             rest = messages[count:]
-            if 0 < count < len(messages) and is_continuation(known.dialect, rest):
+            if 0 < count < len(messages) and is_continuation(previous.dialect, rest):
                 try:
-                    turns = known.dialect.parse(rest, self.tools).turns
+                    turns = previous.dialect.parse(rest, self.tools).turns
                 except ContextError:
-                    pass  # it is told below, with the right number
+                    pass  # parsing everything below raises it again, with the right message index
                 else:
                     for turn in turns:
                         turn.index += count
                         for slot in turn.slots:
                             slot.message += count
-                    whole = Context(messages, [*known.context.turns, *turns], known.dialect.name, self.tools)
-                    return ParsedHistory(known.dialect, whole, _waiting(turns, known.pending_call_ids))
+                    whole = Context(messages, [*previous.context.turns, *turns], previous.dialect.name, self.tools)
+                    return ParsedHistory(previous.dialect, whole, _pending_call_ids(turns, previous.pending_call_ids))
         dialect, context = self.parse(messages)
-        return ParsedHistory(dialect, context, _waiting(context.turns))
+        return ParsedHistory(dialect, context, _pending_call_ids(context.turns))
 
     def render(self, messages: Sequence[Any], edits: Mapping[int, Edits]) -> list[Any]:
-        """The messages with edits by index; untouched ones are the same objects."""
+        """Returns the messages with edits applied by index. Messages without edits stay the same objects."""
         dialect, context = self.parse(messages)
         return dialect.render(context, {(i, path): text for i, own in edits.items() for path, text in own.items()})
 
     def tokens(self, turn: Turn, context: Context) -> int:
-        """Tokens of one message."""
-        return self.counter.count_turn(turn, context.dialect)
+        """Counts the tokens of one message."""
+        return self.counter.count_turn(turn, context.format_name)
 
     def slot_tokens(self, slot: TextSlot) -> int:
-        """Tokens of one text or image."""
+        """Counts the tokens of one text or image."""
         return self.counter.count(slot.text) if slot.image is None else self.counter.count_image(slot.image)
 
     def edited_tokens(self, tokens: int, turn: Turn, edits: Edits) -> int:
-        """Tokens of a message of `tokens` once it is edited."""
+        """Returns the tokens of a message of `tokens` after `edits`."""
         changed = (slot for slot in turn.slots if slot.path in edits)
         return tokens + sum(self.counter.count(edits[slot.path]) - self.slot_tokens(slot) for slot in changed)
 
     def head_tokens(self, head: Sequence[Any]) -> int:
-        """Tokens of a request that has only these messages: with what primes the reply, and the tool schemas."""
+        """Counts a request that has only these messages, with the tool schemas and the tokens that start the reply."""
         context = self.read(head)
         own = sum(self.tokens(turn, context) for turn in context.turns)
-        return own + self.counter.count_reply_overhead + self.counter.count_tools(self.tools)
+        return own + self.counter.reply_overhead + self.counter.count_tools(self.tools)
 
     def prepare_compression(
         self,
         messages: Sequence[Any],
         mode: str,
         pinned: frozenset[int],
-        regrets: Sequence[str],
+        expansions: Sequence[str],
         find_constraints: SlotSpanFinder | None = None,
     ) -> MessageCompression:
-        """A compression of these messages, ready to run."""
+        """Returns a compression of these messages that is ready to run.
+
+        Args:
+            messages: The messages.
+            mode: "ingest" or "compact", see `Compressor.compress`.
+            pinned: Indices of messages that stay as they are.
+            expansions: Texts that the agent expanded. Similar texts score higher.
+            find_constraints: Finds the spans of users' texts that must stay.
+        """
         dialect, context = self.parse(messages)
-        hints = tuple((text, REGRET) for text in regrets)
+        hints = tuple((text, EXPANSION_WEIGHT) for text in expansions)
         return MessageCompression(
             context,
             dialect,
@@ -127,7 +176,7 @@ class SessionRuntime:
             self.engine,
             mode,
             None,
-            self.store,
+            self.open_store,
             False,
             pinned=pinned,
             find_constraints=find_constraints,
@@ -135,15 +184,15 @@ class SessionRuntime:
         )
 
 
-def _waiting(turns: Sequence[Turn], before: frozenset[str] = frozenset()) -> frozenset[str]:
-    waiting = set(before)
-    for turn in turns:  # in order: some providers use an id again in every round
-        waiting.update(turn.call_ids)
-        waiting.difference_update(turn.result_call_ids)
-    return frozenset(waiting)
-
-
 def check_tools(tools: Any) -> None:
-    """CompressorError for tool schemas that are no list."""
+    """Raises CompressorError unless `tools` is None or a list of tool schemas."""
     if tools is not None and (isinstance(tools, (str, bytes)) or not isinstance(tools, Sequence)):
-        raise CompressorError(f"tools are a list of the schemas that are sent along, not {type(tools).__name__}")
+        raise CompressorError(f"tools must be a list of the tool schemas sent along, not {type(tools).__name__}")
+
+
+def _pending_call_ids(turns: Sequence[Turn], before: frozenset[str] = frozenset()) -> frozenset[str]:
+    pending = set(before)
+    for turn in turns:  # in order, because some providers use an id again in every round
+        pending.update(turn.call_ids)
+        pending.difference_update(turn.result_call_ids)
+    return frozenset(pending)

@@ -1,7 +1,7 @@
-"""What a session knows, as data: its live messages and what was done to them, and its counters. Decides nothing.
+"""Defines what a session knows, as data: its live messages, what was done to them, and its counters.
 
 A state holds no message, only digests and edits, so that whoever keeps the messages (a checkpointer, a client) need not
-keep them twice. `to_json` and `from_json` are exact.
+keep them twice. `to_json` and `from_json` are exact inverses.
 """
 
 from __future__ import annotations
@@ -14,16 +14,23 @@ from typing import Any
 from compressor.context.model import Path
 from compressor.errors import CompressorError
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(slots=True)
 class MessageRecord:
-    """One live message: number `at` of the whole history, from 0.
+    """What was done to one live message.
 
-    digest: of the history up to and with it. raw, tokens: of the original, and as it stands in the view. edits: new
-    texts of its slots. born: its tool results have been through their birth (or it has none). pinned: it stays in the
-    view as it is. bare: signed reasoning has been left out. index: it carries the index of what has gone.
+    Attributes:
+        index: Number of the message in the whole history, from 0. System messages in front do not count.
+        digest: Digest of the history up to and including the message.
+        raw_tokens: Tokens of the original.
+        tokens: Tokens of the message as the view shows it.
+        edits: New texts by path. Empty if the view shows the original.
+        ingested: Whether its tool results have been through ingest, or it has none.
+        pinned: Whether it stays in the view unchanged.
+        reasoning_stripped: Whether a compaction removed its signed reasoning.
+        holds_index: Whether it holds the index of the evicted rounds.
     """
 
     index: int
@@ -37,7 +44,7 @@ class MessageRecord:
     holds_index: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Without what has its default."""
+        """Returns JSON data, without fields that have their default."""
         out: dict[str, Any] = {
             "index": self.index,
             "digest": self.digest,
@@ -52,99 +59,140 @@ class MessageRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> MessageRecord:
+        """Returns the record that `to_json` wrote."""
         edits = {tuple(path): text for path, text in data.get("edits", ())}
         return cls(**{**data, "edits": edits})
 
 
 @dataclass(slots=True)
 class SessionCounters:
-    """What was sent, and what would have been without us. Tokens; money in dollars; see `economy`.
+    """Counts what was sent, and what would have been sent without compression.
 
-    rent: what carrying the excess has cost since the last compaction. low: what that compaction came down to. seen, at:
-    messages there were at the last call, and its time.
+    Costs are US dollars for prompts; see `compaction_trigger` for how they are worked out.
+
+    Attributes:
+        calls: Views that were taken for a call.
+        baseline_tokens: Prompt tokens of all calls without compression.
+        actual_tokens: Prompt tokens of all calls as sent.
+        cached_tokens: Those of `actual_tokens` that the provider's prompt cache holds, by our reckoning.
+        baseline_cost: Dollars that the prompts would have cost without compression.
+        actual_cost: Dollars that the prompts cost as sent.
+        baseline_last: Prompt tokens of the last call without compression.
+        actual_last: Prompt tokens of the last call as sent.
+        unchanged_tokens: Tokens at the start of the last prompt that the next prompt repeats; -1 for all of them.
+        missed_savings: Dollars that an earlier compaction would have saved since the last one.
+        last_compaction_tokens: Tokens of the view after the last compaction.
+        message_count: Messages that the session had at the last call; -1 before the first.
+        last_call_time: Time of the last call, in seconds since the epoch.
+        compactions: Number of compactions.
+        expansions: Number of expansions.
+        billed_tokens: Prompt tokens that the provider reported.
+        billed_cached: Cached prompt tokens that the provider reported.
     """
 
     calls: int = 0
     baseline_tokens: int = 0
     actual_tokens: int = 0
     cached_tokens: int = 0
-    output_tokens: int = 0
     baseline_cost: float = 0.0
     actual_cost: float = 0.0
-    baseline_last: int = 0  # tokens of the last request, as it would have been
-    actual_last: int = 0  # and as it was
-    kept: int = -1  # tokens at its start that the next request will begin with; -1: all of it
+    baseline_last: int = 0
+    actual_last: int = 0
+    unchanged_tokens: int = -1
     missed_savings: float = 0.0
     last_compaction_tokens: int = 0
-    seen: int = -1
-    at: float = 0.0
+    message_count: int = -1
+    last_call_time: float = 0.0
     compactions: int = 0
     expansions: int = 0
-    billed_tokens: int = 0  # as the provider said
+    billed_tokens: int = 0
     billed_cached: int = 0
-    billed_output: int = 0
 
 
 @dataclass(slots=True)
 class SessionState:
-    """A session's state. `count` messages have been seen, `entries` are those in the view, in order; `pages` are refs
-    of the lists of what has left it; `lines`, `older` and `rounds` are its index; `regrets` what was expanded; `scopes`
-    may expand its refs; `summary` is the summariser's."""
+    """The whole state of a session, without its messages.
+
+    Attributes:
+        scopes: Scopes whose refs the session may expand; the first is its own.
+        count: Messages that the session has been given.
+        records: One record for each message in the view, in order.
+        evicted_tokens: Tokens of the originals of messages that have left the view.
+        last_evicted: Index of the newest of these messages; -1 if there is none.
+        page_refs: Refs of the pages that list the evicted rounds.
+        index_lines: Lines of the index that the view shows.
+        older_ref: Ref of the index lines that the view no longer shows, or "".
+        older_rounds: Number of rounds behind `older_ref`.
+        expansions: What was expanded lately: the queries, or the first characters of the texts.
+        summary: The summary of the evicted rounds as JSON data, or None.
+        counters: Tokens, costs and calls.
+    """
 
     scopes: list[str] = field(default_factory=list)
     count: int = 0
     records: list[MessageRecord] = field(default_factory=list)
-    evicted_tokens: int = 0  # tokens of the originals of messages that have left the view
-    last_evicted: int = -1  # number of the newest of them
-    pages: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    older: str = ""
-    rounds: int = 0
+    evicted_tokens: int = 0
+    last_evicted: int = -1
+    page_refs: list[str] = field(default_factory=list)
+    index_lines: list[str] = field(default_factory=list)
+    older_ref: str = ""
+    older_rounds: int = 0
     expansions: list[str] = field(default_factory=list)
     summary: dict[str, Any] | None = None
     counters: SessionCounters = field(default_factory=SessionCounters)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON data."""
-        return self.to_header_json() | {"records": [entry.to_json() for entry in self.records]}
+        """Returns the state as JSON data."""
+        return self.to_header_json() | {"records": [record.to_json() for record in self.records]}
 
     def to_header_json(self) -> dict[str, Any]:
-        """All but the entries. A copy: what is kept does not change with the state."""
+        """Returns the state without its records as JSON data. It is a copy: later changes do not reach it."""
         out = {f.name: deepcopy(getattr(self, f.name)) for f in fields(self) if f.name not in ("records", "counters")}
         return {"version": VERSION, **out, "counters": asdict(self.counters)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SessionState:
-        """The state again. CompressorError for data that is none, or of a newer version."""
+        """Returns the state that `to_json` wrote.
+
+        Raises:
+            CompressorError: The data is not a state, is damaged, or has another version.
+        """
         if not isinstance(data, Mapping) or not isinstance(data.get("version"), int):
-            raise CompressorError("this is no session's state: give what `export` or `.state` gave")
-        if data["version"] > VERSION:
-            raise CompressorError(
-                f"this session's state has version {data['version']}, and this program knows {VERSION}: upgrade it"
+            raise CompressorError("this is not the state of a session: pass what `export` or `.state` returned")
+        if (version := data["version"]) != VERSION:
+            advice = (
+                "upgrade this program"
+                if version > VERSION
+                else "it was written by an older program and cannot be read, so start a new session"
             )
-        known = {f.name: deepcopy(data[f.name]) for f in fields(cls) if f.name in data}
+            raise CompressorError(
+                f"this session state has version {version}, but this program reads version {VERSION}: {advice}"
+            )
+        given = {f.name: deepcopy(data[f.name]) for f in fields(cls) if f.name in data}
         try:
-            entries = [MessageRecord.from_json(entry) for entry in known.pop("records", ())]
-            counters = SessionCounters(**known.pop("counters", {}))
-            state = cls(**known, records=entries, counters=counters)
-            _check(state, counters, *entries)
+            records = [MessageRecord.from_json(record) for record in given.pop("records", ())]
+            counters = SessionCounters(**given.pop("counters", {}))
+            state = cls(**given, records=records, counters=counters)
+            _check_types(state, counters, *records)
             return state
         except (TypeError, AttributeError, ValueError) as error:
-            raise CompressorError(f"this session's state is damaged: {error}") from None
+            raise CompressorError(f"this session state is damaged: {error}") from None
 
 
-def _check(*parts: Any) -> None:
-    """TypeError for a number, text, list or dict that is something else."""
+def _check_types(*parts: Any) -> None:
+    """Raises TypeError for a field whose value is not of the annotated type."""
     for part in parts:
         for f in fields(part):
             value, kind = getattr(part, f.name), str(f.type).split("[")[0]
-            known = None if value is None and str(f.type).endswith("None") else _KINDS.get(kind)
-            if known is not None and (not isinstance(value, known) or (kind != "bool" and isinstance(value, bool))):
-                raise TypeError(f"{f.name} is {value!r:.40}")
-        for name in ("scopes", "pages", "lines", "expansions"):
+            expected = None if value is None and str(f.type).endswith("None") else _TYPES.get(kind)
+            if expected is not None and (
+                not isinstance(value, expected) or (kind != "bool" and isinstance(value, bool))
+            ):
+                raise TypeError(f"{f.name} must be of type {kind}, not {value!r:.40}")
+        for name in ("scopes", "page_refs", "index_lines", "expansions"):
             value = getattr(part, name, ())
             if isinstance(value, list) and not all(isinstance(item, str) for item in value):
-                raise TypeError(f"{name} holds more than texts")
+                raise TypeError(f"{name} must hold strings only")
 
 
-_KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
+_TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}

@@ -1,8 +1,8 @@
-"""Compresses tool results once, when their round is complete, against the call that asked for them and the task.
+"""Compresses tool results once, when their tool round is complete, for the call that requested them and the task.
 
-Works on one round at a time and sees nothing else of the history, so that it takes the same time at any length. Folds
-what can be folded without loss; cuts what is longer than the policy allows; what the agent has asked back stays whole.
-Decides nothing later.
+It works on one round at a time and sees nothing else of the history, so it takes the same time at any length. Results
+are encoded losslessly where that is shorter; results that are longer than the policy allows are cut; what the agent has
+expanded stays whole. No later step changes this decision before a compaction.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from compressor.context.model import TextSlot, Turn
 from compressor.context.refs import PLACEHOLDER_RE, compute_ref, format_placeholder
 from compressor.errors import BudgetTooSmallError
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.storage.text_values import put_texts
 from compressor.text.layout_cache import cached_layout
@@ -21,72 +21,82 @@ from compressor.text.lossless import COPY_SAFE_CODECS, encode_losslessly
 from compressor.text.lossless.json_tables import encode_parsed
 from compressor.text.segmenters.json import JsonLayout
 
-FOLD_FROM = 100  # tokens below which a fold saves too little to be worth another notation
-FOLD_GAIN = 0.9  # a folded text has at most this share of the tokens
-SAME_FROM = 60  # tokens of a result that is told apart from an earlier one by a note
+MIN_ENCODE_TOKENS = 100  # a lossless encoding of less saves too little to be worth another notation
+MAX_ENCODED_FRACTION = 0.9  # of the tokens: a lossless encoding that leaves more is not used
+MIN_DUPLICATE_TOKENS = 60  # a result of less is repeated rather than replaced by a note about an earlier one
 
-
-_SAME = "[the same text as the result of call "
+_DUPLICATE_NOTE = "[the same text as the result of call "
 
 
 def is_duplicate_note(text: str) -> bool:
-    """Whether a text stands for another result in the view."""
-    return text.startswith(_SAME)
+    """Returns whether a text is a note that stands for another result in the view."""
+    return text.startswith(_DUPLICATE_NOTE)
 
 
 def ingest_tool_results(
-    kit: SessionRuntime,
+    runtime: SessionRuntime,
     messages: Sequence[Any],
     results: Sequence[int],
-    regrets: Sequence[str],
+    expansions: Sequence[str],
     earlier: Mapping[str, str],
 ) -> dict[int, Edits]:
-    """The edits of the tool results at the indices `results` of `messages`: the task, what led to the round, and the
-    round with all its results. `earlier`: texts of results that stand in the view -> the ids of their calls."""
-    _, context = kit.parse(messages)
+    """Compresses the tool results of one round.
+
+    Args:
+        runtime: The engine, counter and policy.
+        messages: The task, what led to the round, and the round with all its results.
+        results: The indices of the tool results in `messages`.
+        expansions: What the agent has expanded.
+        earlier: Texts of results that stand in the view, with the ids of their calls.
+
+    Returns:
+        The edits, by index of the message.
+    """
+    _, context = runtime.parse(messages)
     out: dict[int, Edits] = {}
     for index in results:
         turn = context.turns[index]
         edits: Edits = {}
         excess = 0
         for slot in turn.slots:
-            if slot.kind != "tool_result" or not slot.editable or PLACEHOLDER_RE.search(slot.text) or slot.name == NAME:
+            is_result = slot.kind == "tool_result" and slot.editable
+            if not is_result or PLACEHOLDER_RE.search(slot.text) or slot.name == TOOL_NAME:
                 continue
-            rule = kit.policy.rule_for(slot.name)
+            rule = runtime.policy.rule_for(slot.name)
             if rule.never_compress:
-                edits, excess = {}, 0  # a message is pinned as a whole
+                edits, excess = {}, 0  # a message is kept as a whole
                 break
-            text, over = _small(kit, slot, earlier)
+            text, over = _encode(runtime, slot, earlier)
             excess += over
             if text is not None:
                 edits[slot.path] = text
         if excess:
-            edits = _cut(kit, messages, turn, excess, regrets) or edits
+            edits = _shorten(runtime, messages, turn, excess, expansions) or edits
         if edits:
             out[index] = edits
     return out
 
 
-def _small(kit: SessionRuntime, slot: TextSlot, earlier: Mapping[str, str]) -> tuple[str | None, int]:
-    """A shorter text that says the same, if there is one, and by how many tokens it is still over what it may have."""
-    tokens = kit.counter.count(slot.text)
-    if tokens >= SAME_FROM and slot.text in earlier:
-        put_texts(kit.store(), {(ref := compute_ref(slot.text)): slot.text})
-        return f"{_SAME}{earlier[slot.text]}] {format_placeholder(ref)}", 0
-    folded, after = None, tokens
-    if tokens >= FOLD_FROM:
-        folded = lossless(slot.text)
-        if folded is not None and (short := kit.counter.count(folded)) <= FOLD_GAIN * tokens:
+def _encode(runtime: SessionRuntime, slot: TextSlot, earlier: Mapping[str, str]) -> tuple[str | None, int]:
+    """Returns a shorter text that says the same, or None, and by how many tokens that is over the maximum."""
+    tokens = runtime.counter.count(slot.text)
+    if tokens >= MIN_DUPLICATE_TOKENS and slot.text in earlier:
+        put_texts(runtime.open_store(), {(ref := compute_ref(slot.text)): slot.text})
+        return f"{_DUPLICATE_NOTE}{earlier[slot.text]}] {format_placeholder(ref)}", 0
+    encoded, after = None, tokens
+    if tokens >= MIN_ENCODE_TOKENS:
+        encoded = lossless(slot.text)
+        if encoded is not None and (short := runtime.counter.count(encoded)) <= MAX_ENCODED_FRACTION * tokens:
             after = short
         else:
-            folded = None
-    most = max_result_tokens(kit, slot, tokens)
-    return folded, tokens - most if after > most else 0
+            encoded = None
+    max_tokens = max_result_tokens(runtime, slot, tokens)
+    return encoded, tokens - max_tokens if after > max_tokens else 0
 
 
-def max_result_tokens(kit: SessionRuntime, slot: TextSlot, tokens: int) -> int:
-    """How many tokens a result of that many may have."""
-    policy, rule = kit.policy, kit.policy.rule_for(slot.name)
+def max_result_tokens(runtime: SessionRuntime, slot: TextSlot, tokens: int) -> int:
+    """Returns how many tokens a result of `tokens` may keep."""
+    policy, rule = runtime.policy, runtime.policy.rule_for(slot.name)
     if rule.max_tokens is not None:
         return min(tokens, rule.max_tokens)
     return min(
@@ -97,23 +107,27 @@ def max_result_tokens(kit: SessionRuntime, slot: TextSlot, tokens: int) -> int:
 
 
 def lossless(text: str) -> str | None:
-    """A text's own lossless form that still holds every path and line number for the agent to copy; None if it has none
-    that is shorter. Needs no other text."""
+    """Returns a shorter lossless form of a text that still has every path and line number for the agent to copy.
+
+    It can be read without any other text. None if there is no shorter form.
+    """
     layout = cached_layout(text, "tool_result", "")
     if isinstance(layout, JsonLayout):
         return encode_parsed(text, layout.parsed)
-    folded, names = encode_losslessly(text, codecs=COPY_SAFE_CODECS)
-    return folded if names else None
+    encoded, names = encode_losslessly(text, codecs=COPY_SAFE_CODECS)
+    return encoded if names else None
 
 
-def _cut(kit: SessionRuntime, messages: Sequence[Any], turn: Turn, excess: int, regrets: Sequence[str]) -> Edits | None:
-    """The edits of one message that is `excess` tokens too long; None if it cannot be cut."""
+def _shorten(
+    runtime: SessionRuntime, messages: Sequence[Any], turn: Turn, excess: int, expansions: Sequence[str]
+) -> Edits | None:
+    """Returns the edits of one message that is `excess` tokens too long, or None if it cannot be cut."""
     others = frozenset(i for i in range(len(messages)) if i != turn.index)
-    flow = kit.prepare_compression(messages, "ingest", others, regrets)
-    before = kit.counter.count_context(flow.context)
+    compression = runtime.prepare_compression(messages, "ingest", others, expansions)
+    before = runtime.counter.count_context(compression.context)
     try:
-        flow.run(before, before - excess)
+        compression.run(before, before - excess)
     except BudgetTooSmallError:
         return None
-    kit.warn(*flow.warnings)
-    return {path: text for (index, path), text in flow.edits.items() if index == turn.index}
+    runtime.warn(*compression.warnings)
+    return {path: text for (index, path), text in compression.edits.items() if index == turn.index}

@@ -1,12 +1,13 @@
-"""Fakes for the tests of whoever builds on the package. Nothing here is used by the package itself.
+"""Provides a scripted chat model for tests of agents, so that they need no network and no API key.
 
-    from compressor.testing import ScriptedChatModel
+The first use of a name needs the extra "langchain" and raises `MissingDependencyError` without it.
 
-    model = ScriptedChatModel(script=[call("search", query="pumps"), "Pump 4 leaks."])
-    create_agent(model, tools, middleware=[ContextCompressorMiddleware(budget=12_000)]).invoke(...)
-    model.requests[-1].messages, model.requests[-1].tools, model.requests[-1].wire
-
-Needs the extra "langchain" (`MissingDependencyError` otherwise), but only once a name is used.
+Example:
+    >>> from compressor.testing import ScriptedChatModel, call
+    >>> model = ScriptedChatModel(script=[call("search", query="pumps"), "Pump 4 leaks."])
+    >>> agent = create_agent(model, [search], middleware=[ContextCompressorMiddleware(budget=12_000)])
+    >>> agent.invoke({"messages": "Which pump leaks?"})
+    >>> assert model.requests[-1].tokens() <= 12_000
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from compressor.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from compressor.testing.chat import RecordedRequest, ScriptedChatModel, call, shared_prefix_tokens
+    from compressor.testing.chat import RecordedRequest, ScriptedChatModel, call, count_shared_parts
 
-__all__ = ["RecordedRequest", "ScriptedChatModel", "call", "shared_prefix_tokens"]
+__all__ = ["RecordedRequest", "ScriptedChatModel", "call", "count_shared_parts"]
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the fakes, and with them LangChain, on first use."""
+    """Loads the names, and with them LangChain, on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

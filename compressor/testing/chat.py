@@ -1,8 +1,8 @@
-"""A chat model that plays a script and remembers what it was sent. Calls nobody.
+"""Implements a chat model that plays a script, records its requests and calls no provider.
 
-What it was sent is kept twice: as LangChain messages, and as the JSON text of each OpenAI chat message (`wire`), which
-is what a provider's prompt cache compares. Usage is counted as a provider would bill it: the prefix that an earlier
-request had, byte for byte, is read from the cache.
+A request is recorded as LangChain messages and as the JSON text of each OpenAI chat message (`wire`), which is what a
+provider's prompt cache compares. Usage is counted as a provider bills it: the part of a request that repeats the start
+of an earlier one, byte for byte, is read from the cache.
 """
 
 from __future__ import annotations
@@ -41,13 +41,27 @@ Script = Sequence[Reply] | Callable[[list[BaseMessage]], Reply]
 
 
 def call(tool: str, /, **arguments: Any) -> AIMessage:
-    """An assistant message that calls one tool. The model that plays it gives the call an id that is new each time."""
+    """Returns an assistant message that calls one tool; the model gives the call a new id each time it plays it.
+
+    Args:
+        tool: The tool's name.
+        **arguments: The arguments of the call.
+
+    Example:
+        >>> ScriptedChatModel(script=[call("search", query="pumps"), "Pump 4 leaks."])
+    """
     return AIMessage("", tool_calls=[ToolCall(name=tool, args=arguments, id=None, type="tool_call")])
 
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """One request as it reached the model. `tools`: schemas in OpenAI's form; `settings`: what else was bound."""
+    """One request as it reached the model.
+
+    Attributes:
+        messages: The messages.
+        tools: The tool schemas in OpenAI's form.
+        settings: Everything else that was bound to the model, such as `tool_choice`.
+    """
 
     messages: list[BaseMessage]
     tools: list[dict[str, Any]] = field(default_factory=list)
@@ -55,34 +69,55 @@ class RecordedRequest:
 
     @cached_property
     def wire(self) -> list[str]:
-        """Each tool schema, then each message, as the JSON text that goes over the wire: a cache compares these."""
+        """Returns each tool schema and then each message as the JSON text that a prompt cache compares."""
         parts: list[Any] = [*self.tools, *convert_to_openai_messages(self.messages)]
         return [json.dumps(part, ensure_ascii=False, sort_keys=True, default=str) for part in parts]
 
     def tokens(self, model: str | None = None) -> int:
-        """Tokens of the whole request, by the package's own counter."""
+        """Returns the tokens of the whole request.
+
+        Args:
+            model: The model whose tokens count; None means gpt-4o.
+        """
         context = detect_format(self.messages, self.tools).parse(self.messages, self.tools)
         return get_counter(model).count_context(context)
 
 
-def shared_prefix_tokens(before: RecordedRequest, after: RecordedRequest) -> int:
-    """How many parts of `after.wire` stand at its start just as they stood in `before.wire`."""
-    equal = 0
+def count_shared_parts(before: RecordedRequest, after: RecordedRequest) -> int:
+    """Returns how many parts at the start of two requests are equal.
+
+    Example:
+        >>> before, after = model.requests[-2:]
+        >>> assert count_shared_parts(before, after) == len(before.wire)  # the prompt cache reads all of it
+    """
+    count = 0
     for old, new in zip(before.wire, after.wire, strict=False):
         if old != new:
             break
-        equal += 1
-    return equal
+        count += 1
+    return count
 
 
 class ScriptedChatModel(BaseChatModel):
-    """A LangChain chat model that plays a script.
+    """Plays a script as a LangChain chat model.
 
-    script: what it answers, call by call: messages, texts (an answer without calls), exceptions (raised). Or a function
-        of the messages it was sent. A list that is used up: CompressorError.
-    model_name: whose tokens usage is counted in.
+    It works with `bind_tools`, structured output and streaming (texts word by word, arguments of calls in two chunks).
 
-    Works with bind_tools, structured output and streaming (texts word by word, arguments of calls in two chunks).
+    Attributes:
+        script: The replies, one per call: a message, a text (an answer without calls) or an exception (which is
+            raised). Or a function that returns a reply for the messages that the model was sent.
+        model_name: The model whose tokens the usage counts.
+        requests: All requests so far.
+
+    Raises:
+        CompressorError: If a call comes after the last reply of the script.
+
+    Example:
+        >>> model = ScriptedChatModel(script=[call("search", query="pumps"), "Pump 4 leaks."])
+        >>> create_agent(model, [search]).invoke({"messages": "Which pump leaks?"})["messages"][-1].text
+        'Pump 4 leaks.'
+        >>> len(model.requests)
+        2
     """
 
     script: Any
@@ -98,6 +133,7 @@ class ScriptedChatModel(BaseChatModel):
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: str | None = None, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Returns the model bound to tools, as every LangChain chat model does."""
         schemas = [convert_to_openai_tool(tool) for tool in tools]
         return self.bind(tools=schemas, **({} if tool_choice is None else {"tool_choice": tool_choice}), **kwargs)
 
@@ -115,23 +151,25 @@ class ScriptedChatModel(BaseChatModel):
         elif number < len(self.script):
             reply = self.script[number]
         else:
-            raise CompressorError(f"the script has {len(self.script)} replies, and this is request {number + 1}")
+            raise CompressorError(
+                f"the script has {len(self.script)} replies, but this is request {number + 1}; add replies"
+            )
         if isinstance(reply, Exception):
             raise reply
-        said = AIMessage(reply) if isinstance(reply, str) else reply.model_copy(deep=True)
-        for index, made in enumerate(said.tool_calls):
-            made["id"] = made["id"] or f"call_{prefixes[-1].hex()[:8]}_{number}_{index}"
-        said.usage_metadata = self._usage(cached, request, said)
-        said.response_metadata = {"model_name": self.model_name, **said.response_metadata}
-        return said
+        answer = AIMessage(reply) if isinstance(reply, str) else reply.model_copy(deep=True)
+        for index, tool_call in enumerate(answer.tool_calls):
+            tool_call["id"] = tool_call["id"] or f"call_{prefixes[-1].hex()[:8]}_{number}_{index}"
+        answer.usage_metadata = self._usage(cached, request, answer)
+        answer.response_metadata = {"model_name": self.model_name, **answer.response_metadata}
+        return answer
 
-    def _usage(self, cached: int, request: RecordedRequest, said: AIMessage) -> UsageMetadata:
-        """`cached`: how many parts of the request an earlier one began with."""
+    def _usage(self, cached: int, request: RecordedRequest, answer: AIMessage) -> UsageMetadata:
+        """Returns the usage of a request whose first `cached` parts an earlier request began with."""
         counter = get_counter(self.model_name)
         total = request.tokens(self.model_name)
         sizes = counter.count_many(request.wire)
         read = total * sum(sizes[:cached]) // max(1, sum(sizes))
-        output = _size(said, counter)
+        output = _count_answer(answer, counter)
         return UsageMetadata(
             input_tokens=total,
             output_tokens=output,
@@ -155,7 +193,7 @@ class ScriptedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        for message in _pieces(self._reply(messages, stop, kwargs)):
+        for message in _split_into_chunks(self._reply(messages, stop, kwargs)):
             chunk = ChatGenerationChunk(message=message)
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -163,7 +201,7 @@ class ScriptedChatModel(BaseChatModel):
 
 
 def _prefixes(wire: Sequence[str]) -> list[bytes]:
-    """A digest of each prefix, the shortest first."""
+    """Returns a digest of each prefix, the shortest first."""
     digests = [b""]
     for part in wire:
         text = part.encode("utf-8", "surrogatepass")
@@ -171,29 +209,31 @@ def _prefixes(wire: Sequence[str]) -> list[bytes]:
     return digests[1:]
 
 
-def _size(said: AIMessage, counter: TokenCounter) -> int:
-    return counter.count(said.text) + sum(counter.count(json.dumps(c["args"])) for c in said.tool_calls)
+def _count_answer(answer: AIMessage, counter: TokenCounter) -> int:
+    return counter.count(answer.text) + sum(counter.count(json.dumps(c["args"])) for c in answer.tool_calls)
 
 
-def _pieces(said: AIMessage) -> Iterator[AIMessageChunk]:
-    """A message as the chunks that add up to it: words, then calls with their arguments in two halves, then usage."""
-    if isinstance(said.content, str):
-        for word in re.findall(r"\S+\s*|\s+", said.content):
-            yield AIMessageChunk(content=word, id=said.id)
+def _split_into_chunks(answer: AIMessage) -> Iterator[AIMessageChunk]:
+    """Yields the chunks of a message: words, then calls with their arguments in two halves, then usage."""
+    if isinstance(answer.content, str):
+        for word in re.findall(r"\S+\s*|\s+", answer.content):
+            yield AIMessageChunk(content=word, id=answer.id)
     else:
-        yield AIMessageChunk(content=said.content, id=said.id)
-    for index, made in enumerate(said.tool_calls):
-        text = json.dumps(made["args"], ensure_ascii=False)
+        yield AIMessageChunk(content=answer.content, id=answer.id)
+    for index, tool_call in enumerate(answer.tool_calls):
+        text = json.dumps(tool_call["args"], ensure_ascii=False)
         half = len(text) // 2
-        first = ToolCallChunk(name=made["name"], args=text[:half], id=made["id"], index=index, type="tool_call_chunk")
+        first = ToolCallChunk(
+            name=tool_call["name"], args=text[:half], id=tool_call["id"], index=index, type="tool_call_chunk"
+        )
         rest = ToolCallChunk(name=None, args=text[half:], id=None, index=index, type="tool_call_chunk")
         for part in (first, rest):
-            yield AIMessageChunk(content="", tool_call_chunks=[part], id=said.id)
+            yield AIMessageChunk(content="", tool_call_chunks=[part], id=answer.id)
     yield AIMessageChunk(
         content="",
-        id=said.id,
-        usage_metadata=said.usage_metadata,
-        response_metadata=said.response_metadata,
-        additional_kwargs=said.additional_kwargs,
+        id=answer.id,
+        usage_metadata=answer.usage_metadata,
+        response_metadata=answer.response_metadata,
+        additional_kwargs=answer.additional_kwargs,
         chunk_position="last",
     )

@@ -1,7 +1,4 @@
-"""Token counts of the target model, as its provider bills them: `get_counter(model)` gives a shared `TokenCounter`.
-
-Knows contexts (turns, images, tool schemas); knows no dialect, budget or score. Makes no network call, ever.
-"""
+"""Counts tokens as the target model's provider bills them, and prices them. No module here uses the network."""
 
 from compressor.tokens.counter import TokenCounter, get_counter
 

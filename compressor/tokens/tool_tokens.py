@@ -1,12 +1,12 @@
-"""What tool schemas cost in tokens. Calls no tool and checks no schema.
+"""Counts what tool schemas cost in tokens.
 
 * OpenAI models: the cookbook's formula ("How to count tokens with tiktoken", section 7), exact for flat schemas. What
   it does not cover (nested schemas, defaults, formats, definitions, built-in tools) is added as compact JSON, which is
   an upper bound.
 * Anthropic models: the schemas as compact JSON, plus the system prompt that switches tool use on: 346 tokens with
   `tool_choice` auto (pricing page, Claude 3.7 to 4.6).
-* Others: the schemas as compact JSON, plus 120 tokens for the text that chat templates put around them (Qwen's is the
-  longest of the common ones).
+* Other models: the schemas as compact JSON, plus 120 tokens for the text that chat templates put around them (Qwen's is
+  the longest of the common ones).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PROP_KEY = 3
 _ENUM_INIT = -3
 _ENUM_ITEM = 3
 _FUNC_END = 12
-#: In a schema of parameters, what the formula covers or the API leaves out.
+#: Keys of a parameter schema that the formula covers or that the API leaves out.
 _COVERED = {"type", "properties", "required", "additionalProperties", "$schema"}
 _PROPERTY_COVERED = {"type", "description", "enum"}
 
@@ -34,10 +34,16 @@ TokenLength = Callable[[str], int]
 
 
 def count_tool_tokens(tools: Sequence[Any] | None, family: ModelFamily, length: TokenLength) -> int:
-    """Tokens of all schemas together; 0 for none. `length` counts a text.
+    """Returns the tokens of all schemas together; 0 for none.
 
-    A tool is a mapping in any provider's form, or an object with `name`, `description` and `args` (LangChain), a
-    pydantic model, or a function. Raises `ContextError` for a schema that is cyclic or nested too deeply.
+    Args:
+        tools: Tools, each a mapping in any provider's form, an object with `name`, `description` and `args` (as
+            LangChain's), a pydantic model, or a function.
+        family: The model's family.
+        length: Counts the tokens of a text.
+
+    Raises:
+        ContextError: A schema is cyclic or nested too deeply.
     """
     if not tools:
         return 0
@@ -101,7 +107,7 @@ def _schema(tool: Any) -> Mapping[str, Any]:
 def _json(value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    except TypeError:  # a key that JSON has no form for
+    except TypeError:  # JSON cannot represent a key
         return repr(value)
     except (ValueError, RecursionError) as error:
-        raise ContextError("a tool schema is cyclic or nested too deeply") from error
+        raise ContextError("cannot write a tool schema as JSON: it is cyclic or nested too deeply") from error

@@ -1,7 +1,7 @@
-"""What the tests of the wrapped clients share: a long tool result, and one way to talk through the three APIs.
+"""Provides a long tool result, and callers that hold a conversation through each of the three APIs.
 
-A `Talk` is a caller as callers are: it appends what it gets to its history and sends all of it again. It reads streams
-event by event. Knows SDK objects only as far as a caller would.
+A `Talk` does what a caller of an SDK does: it appends each answer to its history and sends the whole history again. It
+reads streams event by event.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TASK = "Why did the import stop? Read the log."
 
 
 def ref_in(request: Request) -> str:
-    """The first ref in what the model can see."""
+    """Returns the first ref that the model can see."""
     found = re.findall(r"cut ref (\d{12})", json.dumps(request.messages, ensure_ascii=False))
     assert found, "nothing was cut"
     return str(found[0])
@@ -33,7 +33,10 @@ def ref_in(request: Request) -> str:
 
 @dataclass
 class Answer:
-    """What the caller got. calls: id, name, arguments. pieces: the text deltas, if it was a stream."""
+    """What the caller received.
+
+    `calls` are (id, name, arguments), `pieces` the text deltas of a stream.
+    """
 
     text: str
     calls: list[tuple[str, str, str]]
@@ -43,7 +46,7 @@ class Answer:
 
 
 class Talk:
-    """A caller. client: a sync or an async one."""
+    """Calls a synchronous client, or with a loop an asynchronous one."""
 
     def __init__(self, client: Any, loop: asyncio.AbstractEventLoop | None = None, **options: Any) -> None:
         self.client, self.loop, self.options = client, loop, options
@@ -55,7 +58,7 @@ class Talk:
         raise NotImplementedError
 
     def request(self, stream: bool) -> Any:
-        """What the client's method gives."""
+        """Returns the response of the client's method."""
         raise NotImplementedError
 
     def read(self, response: Any) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,10 +11,8 @@ from typing import Any
 
 import pytest
 
-from support.paths import EXAMPLES
 from support.service_tools import Service
 
-DATA = EXAMPLES / "data"
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -23,12 +20,6 @@ FLAGS = (
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 860}
-
-
-def recorded(name: str) -> list[dict[str, Any]]:
-    """The messages of a recorded agent session."""
-    messages: list[dict[str, Any]] = json.loads((DATA / f"{name}_session.json").read_text())["messages"]
-    return messages
 
 
 def drive(service: Service, id: str, messages: list[dict[str, Any]], **told: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tiny GGUF files with random weights, of kinds the shipped model is not of: SentencePiece, recurrent, encoder."""
+"""The small GGUF model that tests run on, and tiny ones of other kinds: SentencePiece, recurrent, encoder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from support.paths import TESTS
+
+#: A causal language model, made by `python -m tests.tiny_gguf`.
+TINY = TESTS / "data" / "tiny.gguf"
 
 
 def llama(path: Path) -> Path:

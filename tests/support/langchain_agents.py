@@ -1,5 +1,4 @@
-"""What the tests of the LangChain middleware share: tools with long results, a script that uses them, and the checks
-that a provider would make of what arrives."""
+"""Provides tools with long results, scripts that use them, and a provider's checks, for the LangChain tests."""
 
 from __future__ import annotations
 
@@ -8,24 +7,24 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from compressor_agents.langchain import ContextCompressorMiddleware
 from langchain import agents
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 
 from compressor import Compressor
 from compressor.sessions import Policy
-from compressor.testing import RecordedRequest, ScriptedChatModel, shared_prefix_tokens
+from compressor.testing import RecordedRequest, ScriptedChatModel, count_shared_parts
+from compressor_agents.langchain import ContextCompressorMiddleware
 
 create_agent: Any = agents.create_agent  # its overloads want each input as its own TypedDict
 POLICY = Policy(
     tool_result_min_tokens=600, tool_result_keep_fraction=0.5, compaction_target_tokens=4_000, recent_fraction=0.5
-)  # whatever the defaults will be
+)  # independent of the defaults
 TASK = "Which pump leaks? Look at all of them. Never order parts above 300 EUR."
 
 
 def log_of(query: str, lines: int = 60) -> str:
-    """A log that is the same for the same query, and other for another."""
+    """Returns a log that depends only on the query."""
     draw = random.Random(query)
     made = [
         f"2024-05-{draw.randint(1, 28):02d} INFO pump {draw.randint(1, 90)} at valve V-{draw.randint(100, 999)}: "
@@ -53,7 +52,7 @@ def both(first: AIMessage, second: AIMessage) -> AIMessage:
     return AIMessage("", tool_calls=[*first.tool_calls, *second.tool_calls])
 
 
-def expand(ref: str, call_id: str = "x1", **more: Any) -> AIMessage:
+def expand_call(ref: str, call_id: str = "x1", **more: Any) -> AIMessage:
     """An assistant message that calls the expand tool."""
     call = {"name": "expand_context", "args": {"ref": ref, **more}, "id": call_id, "type": "tool_call"}
     return AIMessage("", tool_calls=[call])
@@ -65,18 +64,18 @@ def scripted(rounds: int, *more: Any, answer: str = "None leaks.") -> ScriptedCh
 
 
 def middleware(budget: Any = 6_000, **options: Any) -> ContextCompressorMiddleware:
-    """Ours, with a store in memory; errors are raised unless a test is about them."""
+    """Returns a middleware with a store in memory that raises errors."""
     given = {"compressor": Compressor(store="memory"), "policy": POLICY, "fail_open": False, **options}
     return ContextCompressorMiddleware(budget, **given)
 
 
 def thread(name: str = "t") -> Any:
-    """A config."""
+    """Returns a config with a thread id."""
     return {"configurable": {"thread_id": name}}
 
 
 def pairs(request: RecordedRequest) -> None:
-    """Every call has its result right behind it, and every result its call."""
+    """Checks that every call is followed by its result, and every result has its call."""
     waiting: list[str] = []
     for message in request.messages:
         if isinstance(message, ToolMessage):
@@ -89,12 +88,12 @@ def pairs(request: RecordedRequest) -> None:
 
 
 def breaks(requests: Sequence[RecordedRequest]) -> int:
-    """How often a request does not begin with all of the one before."""
-    return sum(shared_prefix_tokens(a, b) < len(a.wire) for a, b in pairwise(requests))
+    """Returns how many requests do not start with the whole previous request."""
+    return sum(count_shared_parts(a, b) < len(a.wire) for a, b in pairwise(requests))
 
 
 def check(requests: Sequence[RecordedRequest], budget: int, compactions: int) -> None:
-    """Pairs, budget, tool schemas, and prefixes that hold but for compactions."""
+    """Checks pairs, budget, tool schemas, and that only compactions change the prefix."""
     for request in requests:
         pairs(request)
         assert request.tokens("gpt-4o") <= budget

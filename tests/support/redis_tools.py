@@ -15,8 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +23,7 @@ from typing import Any, NoReturn
 import pytest
 
 from support.store_tools import Clock
+from support.waiting import wait_for
 
 ALL_SLOTS = "0-16383"
 
@@ -164,10 +164,3 @@ def shared_server(cluster: bool = False) -> RedisServer:
     server = RedisServer(folder, slots=ALL_SLOTS if cluster else "")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return server
-
-
-def wait_for(happened: Callable[[], bool], seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)

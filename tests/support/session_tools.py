@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import random
 from typing import Any
 
+from compressor import Compressor
 from compressor.context.formats import detect_format
+from compressor.sessions import AsyncSession
 from compressor.tokens import get_counter
 
 Message = dict[str, Any]
 WORDS = "harbour lantern gravel orbit maple cobalt ferry pillar walnut signal meadow copper".split()
+
+
+class SyncSession:
+    """An `AsyncSession` that is called without `await`, so that the tests of `Session` can run over it."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._session, name)
+        if not inspect.iscoroutinefunction(value):
+            return value
+
+        def call(*args: Any, **options: Any) -> Any:
+            result = asyncio.run(value(*args, **options))
+            return SyncSession(result) if isinstance(result, AsyncSession) else result
+
+        return call
+
+
+SESSION_KINDS = ("Session", "AsyncSession")
+
+
+def compressor_of_sessions(kind: str) -> Compressor:
+    """A compressor in memory whose `session` gives sessions of this kind, all to be called in the same way."""
+    compressor = Compressor(store="memory")
+    if kind == "AsyncSession":
+        make = compressor.session
+        compressor.session = lambda *args, **options: SyncSession(AsyncSession(make(*args, **options)))  # type: ignore
+    return compressor
 
 
 def prose(seed: int, sentences: int = 30) -> str:

@@ -16,7 +16,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import strategies as st
+from support.property_tests import st
 
 Message = dict[str, Any]
 TOOLS = ("read_file", "search_flights", "bash", "get_user_details", "наличие")

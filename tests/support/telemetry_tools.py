@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +23,7 @@ def lines(level: int = logging.DEBUG) -> Iterator[Callable[[], list[dict[str, An
     """What the service writes in the meantime, as `compressor serve` would."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(logs._Lines())
+    handler.setFormatter(logs.JsonFormatter())
     logger = logging.getLogger("compressor.service")
     before = logger.level
     logger.addHandler(handler)
@@ -34,11 +33,3 @@ def lines(level: int = logging.DEBUG) -> Iterator[Callable[[], list[dict[str, An
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-
-
-def wait_for(done: Callable[[], Any], seconds: float = 10) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := done()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.01)
-    return found

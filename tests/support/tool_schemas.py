@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 LONG = (
     "It works for every account that was opened after 2010. The answer holds a summary, too. Ask the user first. "
     "For example, 'A-17' gives the account of the first customer. It was written by the team in Bonn."
@@ -52,3 +54,8 @@ def tools(count: int = 12) -> list[dict[str, Any]]:
 
 def names(found: list[Any]) -> list[str]:
     return [t["function"]["name"] if "function" in t else t.get("name", t.get("type")) for t in found]
+
+
+def schema_validator() -> Any:
+    """The class that checks JSON schemas and values; without jsonschema the test is skipped."""
+    return pytest.importorskip("jsonschema").Draft202012Validator

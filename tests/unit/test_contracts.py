@@ -7,8 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from compressor import BudgetTooSmallError, Compressor, Result
 from compressor.context.formats import detect_format
@@ -16,6 +14,7 @@ from compressor.context.model import Context
 from compressor.context.refs import PLACEHOLDER_RE, find_refs
 from compressor.storage import open_store
 from compressor.tokens import get_counter
+from support.property_tests import HealthCheck, given, settings, st
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
 contexts = st.one_of(openai_chat_contexts(), anthropic_contexts(), responses_contexts(), langchain_contexts())
@@ -23,7 +22,7 @@ shares = st.floats(0.05, 0.95)
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def plain(messages: list[Any]) -> str:
+def as_json(messages: list[Any]) -> str:
     return json.dumps(messages, default=lambda m: m.model_dump() if hasattr(m, "model_dump") else str(m))
 
 
@@ -57,11 +56,11 @@ def test_budget_is_hard_and_counted_as_billed(messages: list[Any], share: float)
 def test_input_is_not_written_to_and_output_is_deterministic(messages: list[Any], share: float) -> None:
     before = copy.deepcopy(messages)
     first = compressed(Compressor(store="memory"), messages, share)
-    assert plain(messages) == plain(before)
+    assert as_json(messages) == as_json(before)
     second = compressed(Compressor(store="memory"), before, share)
     assert (first is None) == (second is None)
     if first is not None and second is not None:
-        assert plain(first.messages) == plain(second.messages)
+        assert as_json(first.messages) == as_json(second.messages)
 
 
 @SLOW
@@ -72,7 +71,7 @@ def test_compressing_the_output_again_changes_nothing(messages: list[Any], share
     if r is None:
         return
     for budget in (share, r.budget):
-        assert plain(c.compress(r.messages, budget).messages) == plain(r.messages)
+        assert as_json(c.compress(r.messages, budget).messages) == as_json(r.messages)
 
 
 @SLOW

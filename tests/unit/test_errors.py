@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import pickle
 
@@ -30,3 +31,34 @@ def test_every_error_can_be_pickled(kind: type[CompressorError]) -> None:
     error = kind(*(GIVEN.get(name, f"the {name}") for name in list(wanted)[1:]))
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))
+
+
+ALIASES = {
+    "BudgetTooSmall": errors.BudgetTooSmallError,
+    "UnknownRef": errors.UnknownRefError,
+    "ExpiredRef": errors.ExpiredRefError,
+    "InvalidContext": errors.ContextError,
+    "InvalidBudget": errors.BudgetError,
+    "Conflict": errors.SessionConflictError,
+    "Overloaded": errors.QueueFullError,
+    "MissingExtra": errors.MissingDependencyError,
+}
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_an_old_name_catches_the_error_and_can_be_pickled(name: str) -> None:
+    alias = getattr(importlib.import_module("compressor.errors"), name)
+    assert alias is ALIASES[name]
+    by_old_name = f"ccompressor.errors\n{name}\n.".encode()  # what an older version has pickled for the class
+    assert pickle.loads(by_old_name) is alias
+    assert pickle.loads(pickle.dumps(alias)) is alias
+
+
+def test_old_names_are_imported_from_the_package_too() -> None:
+    from compressor import BudgetTooSmall, ExpiredRef, UnknownRef
+
+    assert (BudgetTooSmall, UnknownRef, ExpiredRef) == tuple(list(ALIASES.values())[:3])
+    with pytest.raises(BudgetTooSmall) as caught:
+        raise errors.BudgetTooSmallError(10, 20)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert isinstance(again, BudgetTooSmall) and (again.budget, again.needed) == (10, 20)

@@ -1,11 +1,11 @@
-"""The compressor in LangChain and LangGraph.
+"""Integrates the compressor with LangChain and LangGraph.
 
-    ContextCompressorMiddleware   keeps what an agent sends within a budget; its state lives with the checkpointer
-    ContextDocumentCompressor     cuts retrieved documents to a budget
-    BudgetExampleSelector         chooses few-shot examples within a budget
-    compressor_summarizer         a `summarizer=` for LangChain's own SummarizationMiddleware
+- `ContextCompressorMiddleware` keeps an agent's requests within a budget; the checkpointer keeps its state.
+- `ContextDocumentCompressor` cuts retrieved documents to a budget.
+- `BudgetExampleSelector` chooses few-shot examples within a budget.
+- `compressor_summarizer` makes a `summarizer=` for LangChain's own SummarizationMiddleware.
 
-Needs the extra "langchain" (`MissingDependencyError` otherwise), but only once a name is used.
+The first use of a name needs the extra "langchain" and raises `MissingDependencyError` without it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import MissingDependencyError
+from compressor_agents.sdk_names import refuse_to_shadow
 
 if TYPE_CHECKING:
     from compressor_agents.langchain.document_compressor import ContextDocumentCompressor
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from compressor_agents.langchain.middleware import ContextCompressorMiddleware
     from compressor_agents.langchain.summarizer import compressor_summarizer
 
+refuse_to_shadow(__name__, "langchain")
+
 __all__ = ["BudgetExampleSelector", "ContextCompressorMiddleware", "ContextDocumentCompressor", "compressor_summarizer"]
 
-_HOMES = {
+_MODULES = {
     "BudgetExampleSelector": "example_selector",
     "ContextCompressorMiddleware": "middleware",
     "ContextDocumentCompressor": "document_compressor",
@@ -33,10 +36,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Loads LangChain on first use."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = import_module(f"{__name__}.{_HOMES[name]}")
+        module = import_module(f"{__name__}.{_MODULES[name]}")
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if package not in ("langchain", "langchain_core", "langgraph"):

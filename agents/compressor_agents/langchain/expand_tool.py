@@ -1,7 +1,7 @@
-"""The expand tool as LangChain runs it. Knows no budget and cuts nothing.
+"""Makes the expand tool for LangChain.
 
-What a tool is given is the state of the agent that called it, so each thread, fork and sub-agent opens only what was
-cut from its own conversation.
+The tool reads the state of the agent that called it, so each thread, fork and sub-agent can expand only what was cut
+from its own conversation.
 """
 
 from __future__ import annotations
@@ -17,49 +17,56 @@ from langchain_core.tools import BaseTool, StructuredTool
 from compressor import CompressorError, UnknownRefError
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions import Conversation
-from compressor.sessions.expand_tool import DESCRIPTION, NAME, PARAMETERS
+from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME
 
-Open = Callable[[Any], Conversation]
+#: Returns the conversation that belongs to a tool's runtime.
+ConversationOpener = Callable[[Any], Conversation]
 
-OURS = "compressor"  # in the tool's metadata
-_ABOUT = {name: about["description"] for name, about in PARAMETERS["properties"].items()}
+#: Marks the compressor's own tools in their metadata.
+TOOL_METADATA_KEY = "compressor"
+_DESCRIPTIONS = {name: schema["description"] for name, schema in PARAMETERS["properties"].items()}
 
 
-def make_tool(open_: Open) -> BaseTool:
-    """The tool. `open_` gives the conversation that belongs to a tool's runtime."""
+def make_expand_tool(open_conversation: ConversationOpener) -> BaseTool:
+    """Returns the tool `expand_context`.
+
+    Args:
+        open_conversation: Returns the conversation that belongs to a tool's runtime.
+    """
 
     def expand(
-        ref: Annotated[str, _ABOUT["ref"]],
+        ref: Annotated[str, _DESCRIPTIONS["ref"]],
         runtime: ToolRuntime,
-        query: Annotated[str | None, _ABOUT["query"]] = None,
-        max_tokens: Annotated[int | None, _ABOUT["max_tokens"]] = None,
+        query: Annotated[str | None, _DESCRIPTIONS["query"]] = None,
+        max_tokens: Annotated[int | None, _DESCRIPTIONS["max_tokens"]] = None,
     ) -> str:
-        return answer_expand(open_(runtime), {"ref": ref, "query": query, "max_tokens": max_tokens})
+        return answer_expand(open_conversation(runtime), {"ref": ref, "query": query, "max_tokens": max_tokens})
 
     async def aexpand(
-        ref: Annotated[str, _ABOUT["ref"]],
+        ref: Annotated[str, _DESCRIPTIONS["ref"]],
         runtime: ToolRuntime,
-        query: Annotated[str | None, _ABOUT["query"]] = None,
-        max_tokens: Annotated[int | None, _ABOUT["max_tokens"]] = None,
+        query: Annotated[str | None, _DESCRIPTIONS["query"]] = None,
+        max_tokens: Annotated[int | None, _DESCRIPTIONS["max_tokens"]] = None,
     ) -> str:
         return await run_in_thread(expand, ref, runtime, query, max_tokens)
 
-    return StructuredTool.from_function(expand, aexpand, name=NAME, description=DESCRIPTION, metadata={OURS: True})
+    metadata = {TOOL_METADATA_KEY: True}
+    return StructuredTool.from_function(expand, aexpand, name=TOOL_NAME, description=DESCRIPTION, metadata=metadata)
 
 
-def shadowed(tools: Sequence[Any]) -> bool:
-    """Whether a tool of the user's has our tool's name, and with it its calls."""
-    named = [tool for tool in tools if isinstance(tool, BaseTool) and tool.name == NAME]
-    return any(not (tool.metadata or {}).get(OURS) for tool in named)
+def is_name_taken(tools: Sequence[Any]) -> bool:
+    """Returns whether a tool of the user has the expand tool's name and so receives its calls."""
+    same_name = [tool for tool in tools if isinstance(tool, BaseTool) and tool.name == TOOL_NAME]
+    return any(not (tool.metadata or {}).get(TOOL_METADATA_KEY) for tool in same_name)
 
 
 def answer_expand(conversation: Conversation, arguments: Mapping[str, Any]) -> str:
-    """What the model is told. Never raises."""
+    """Returns the tool's answer for the model; never raises."""
     return conversation.expand_tool.answer(arguments)
 
 
 def has_ref(conversation: Conversation, arguments: Mapping[str, Any]) -> bool:
-    """Whether a ref was ever cut here."""
+    """Returns whether the ref was ever cut from this conversation."""
     try:
         conversation.expand(str(arguments.get("ref")))
     except UnknownRefError:
@@ -69,13 +76,19 @@ def has_ref(conversation: Conversation, arguments: Mapping[str, Any]) -> bool:
     return True
 
 
-def record_expansions(conversation: Conversation, messages: Sequence[AnyMessage], seen: int) -> None:
-    """Notes the expansions among messages from number `seen` on (system messages in front not counted) as regret.
+def record_expansions(conversation: Conversation, messages: Sequence[AnyMessage], seen_count: int) -> None:
+    """Records the expand calls among the new messages as feedback for later compressions.
 
-    A tool cannot: tools run side by side, and each would write its own state over the others'."""
-    rest = list(dropwhile(lambda message: message.type == "system", messages))[seen:]
-    answered = {message.tool_call_id for message in rest if isinstance(message, ToolMessage)}
-    for message in rest:
+    The tool itself cannot do this: tools run in parallel, and each would overwrite the state of the others.
+
+    Args:
+        conversation: The conversation of the messages.
+        messages: All messages of the agent.
+        seen_count: How many of them are old, without the leading system messages.
+    """
+    new = list(dropwhile(lambda message: message.type == "system", messages))[seen_count:]
+    answered = {message.tool_call_id for message in new if isinstance(message, ToolMessage)}
+    for message in new:
         for call in message.tool_calls if isinstance(message, AIMessage) else ():
-            if call["name"] == NAME and call["id"] in answered:
+            if call["name"] == TOOL_NAME and call["id"] in answered:
                 answer_expand(conversation, call["args"])

@@ -1,44 +1,55 @@
-"""Runs our part of an agent's step so that no error of ours reaches the agent, and keeps what the user should know.
-Knows no message.
-"""
+"""Runs the middleware's own work so that its errors do not reach the agent, and keeps its warnings and cost reports."""
 
 from __future__ import annotations
 
 import contextvars
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from langchain_core.runnables.config import var_child_runnable_config
 
 from compressor import CompressorError
+from compressor.caches import LruCache
 from compressor.sessions import CostReport
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-PATIENCE = 20  # calls after which a thread that saves nothing is reported
-THREADS = 1_000  # balances kept, the newest
-WARNINGS = 100  # kept, the newest; each text once
+#: Model calls after which a thread that saves nothing is reported.
+IDLE_WARNING_CALLS = 20
+#: Threads whose newest cost report is kept.
+MAX_REPORTS = 1_000
+#: Warnings that are kept, the newest; each text once.
+MAX_WARNINGS = 100
+_LISTED_THREADS = 10  # in an error message
 
 
 class FailOpenGuard:
-    """fail_open: errors become warnings. name: the middleware's, for the log."""
+    """Turns errors into warnings and keeps the newest cost report of each thread.
+
+    Args:
+        fail_open: Whether errors become warnings; False raises them.
+        name: The middleware's name, for the log.
+
+    Attributes:
+        warnings: The texts of all warnings, oldest first.
+    """
 
     def __init__(self, fail_open: bool, name: str) -> None:
         self.fail_open = fail_open
         self.warnings: list[str] = []
         self._name = name
         self._lock = threading.Lock()
-        self._balances: OrderedDict[str | None, CostReport] = OrderedDict()
+        self._reports: LruCache[str | None, tuple[str | None, CostReport]] = LruCache(MAX_REPORTS)
         self._idle = False
 
     def run(self, function: Callable[..., T | None], *args: Any) -> T | None:
-        """`function(*args)`; None where it failed and we fail open.
+        """Returns `function(*args)`, or None if it failed and `fail_open` is on.
 
-        Callbacks of the graph do not reach it: a model that writes a summary would stream it to the user."""
+        The graph's callbacks are not passed on, because a model that writes a summary would stream it to the user.
+        """
         context = contextvars.copy_context()
         context.run(var_child_runnable_config.set, None)
         try:
@@ -46,37 +57,55 @@ class FailOpenGuard:
         except Exception as error:
             if not self.fail_open:
                 raise
-            self.warn(f"{type(error).__name__}: {error}; it goes through as it was", None, error)
+            self.warn(f"{type(error).__name__}: {error}; it was sent unchanged", None, error)
             return None
 
-    def warn(self, text: str, thread: str | None, error: Exception | None = None) -> None:
-        """Notes a warning, and logs it the first time."""
+    def warn(self, text: str, thread_id: str | None, error: Exception | None = None) -> None:
+        """Keeps a warning, and logs it the first time."""
         with self._lock:
             if text in self.warnings:
                 return
-            self.warnings[:] = [*self.warnings[1 - WARNINGS :], text]
-        known = error is None or isinstance(error, CompressorError)
-        logger.warning(
-            "%s%s: %s", self._name, f", thread {thread}" if thread else "", text, exc_info=not known and error
-        )
+            self.warnings[:] = [*self.warnings[1 - MAX_WARNINGS :], text]
+        expected = error is None or isinstance(error, CompressorError)
+        where = f", thread {thread_id}" if thread_id else ""
+        logger.warning("%s%s: %s", self._name, where, text, exc_info=not expected and error)
 
-    def note(self, thread: str | None, balance: CostReport) -> None:
-        """Keeps a thread's balance. Says once if there is nothing in it."""
+    def record_report(self, thread_id: str | None, report: CostReport) -> None:
+        """Keeps a thread's newest cost report, and warns once if nothing is saved."""
+        self._reports.put(thread_id, (thread_id, report))
+        if report.calls < IDLE_WARNING_CALLS or report.actual_tokens < report.baseline_tokens:
+            return
         with self._lock:
-            self._balances[thread] = balance
-            self._balances.move_to_end(thread)
-            if len(self._balances) > THREADS:
-                self._balances.popitem(last=False)
-            idle = balance.calls >= PATIENCE and balance.actual_tokens >= balance.baseline_tokens and not self._idle
-            self._idle = self._idle or idle
-        if idle:
-            self.warn(
-                f"enabled and saving nothing: {balance.calls} calls of {balance.actual_tokens:,} tokens went out as they "
-                "were: tool results are short or the policy keeps them",
-                thread,
+            is_first, self._idle = not self._idle, True
+        if is_first:
+            sent = f"{report.calls} calls with {report.actual_tokens:,} tokens were sent unchanged"
+            text = f"the middleware is enabled but is saving nothing: {sent}"
+            self.warn(f"{text}, because tool results are short or the policy keeps them", thread_id)
+
+    def cost_report(self, thread_id: str | None) -> CostReport:
+        """Returns the newest cost report of a thread (None: the last run without a thread id).
+
+        Raises:
+            CompressorError: If there is none; the message names the known threads.
+        """
+        found = self._reports.get(thread_id)
+        if found is not None:
+            return found[1]
+        known = [name for name, _ in self._reports.values() if name is not None]
+        if not self.thread_count:
+            raise CompressorError(
+                "there is no cost report yet, because no agent has run with this middleware; run it first"
             )
+        missing = "a run without a thread id" if thread_id is None else f"thread {thread_id!r}"
+        text = f"there is no cost report of {missing} in this process"
+        if known:
+            more = ", ..." if len(known) > _LISTED_THREADS else ""
+            text += "; pass one of the known thread ids: " + ", ".join(map(repr, known[-_LISTED_THREADS:])) + more
+        else:
+            text += "; all runs had no thread id, so call cost_report() without one"
+        raise CompressorError(f"{text}; or pass an agent's state: agent.get_state(config).values")
 
-    def cost_report(self, thread: str | None) -> CostReport | None:
-        """The newest balance of a thread."""
-        with self._lock:
-            return self._balances.get(thread)
+    @property
+    def thread_count(self) -> int:
+        """Returns the number of threads whose cost report is kept."""
+        return len(self._reports)

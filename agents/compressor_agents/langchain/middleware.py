@@ -1,15 +1,13 @@
-"""The agent middleware: what the model is sent stays within a budget and byte-stable, and the graph's messages stay as
-they are. Decides nothing itself: `Conversation` does.
+"""Keeps an agent's requests within a budget and byte-stable, without changing the messages of its graph.
 
-Where the state lives. The view is made in `wrap_model_call`, and what a later call (or process) needs to say the same
-bytes again goes back with the model's answer, as a private field of the agent's state. So it is written in the same
-checkpoint as the answer it led to: a retry begins with the state before the failed call, an interrupt finds it saved, a
-fork from an earlier checkpoint has what was frozen by then. A node of our own (`before_model`) would show up in
-streams, and what it wrote would outlive a call that failed.
+State: the view is made in `wrap_model_call`. What a later call or process needs to send the same bytes again is
+returned with the model's answer as a private field of the agent's state, so one checkpoint has both. A retry starts
+with the state before the failed call, an interrupt finds it saved, and a fork has the state of its checkpoint. A node
+of its own (`before_model`) would show up in streams, and its state would outlive a failed call.
 
-Where tool results are compressed. As part of the view, too: the graph keeps what tools returned, for other middleware,
-for the user, and for a fork to compress otherwise. `ingest_at="tool"` does it in `wrap_tool_call` instead: checkpoints
-get smaller with it, and the original is in the compressor's store alone, until its time there is over.
+Tool results are compressed in the view too: the graph keeps what tools returned, for other middleware, for the user and
+for a fork that compresses them differently. With `ingest_at="tool"`, `wrap_tool_call` compresses them instead.
+Checkpoints get smaller, and the original is only in the compressor's store, until it expires there.
 """
 
 from __future__ import annotations
@@ -39,54 +37,70 @@ from compressor.pipeline.tools import search_tool
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions import Conversation, CostReport, Policy, ToolRule
 from compressor.sessions.archive import scope_id
-from compressor.sessions.expand_tool import NAME
+from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.pricing import find_price
-from compressor_agents.langchain import expand_tool as expansion
-from compressor_agents.langchain import model_request
+from compressor_agents.langchain import expand_tool, model_request
 from compressor_agents.langchain.fail_open import FailOpenGuard
 from compressor_agents.langchain.prompt_examples import PromptExampleTrimmer
 from compressor_agents.langchain.tool_policy import resolve_policy
 from compressor_agents.langchain.tool_selection import ToolSelection
+from compressor_agents.options import check_budget, check_token_budget
 
-FIELD = "compressor"  # of the agent's state; a middleware with a name of its own adds it
+#: The middleware's field in the agent's state; a middleware with a name of its own appends it.
+STATE_FIELD = "compressor"
 
 
 @dataclass
 class _Step:
-    """One model call: the conversation, and the request with its view."""
+    """One model call: the conversation, and the request with its view.
+
+    `state_update` is what else of the agent's state has changed.
+    """
 
     conversation: Conversation
     request: ModelRequest[Any]
-    thread: str | None
-    place: str
-    more: dict[str, Any] = field(default_factory=dict)  # what else of the agent's state has changed
+    thread_id: str | None
+    namespace: str
+    state_update: dict[str, Any] = field(default_factory=dict)
 
 
 class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
-    """Keeps what an agent sends to its model within a budget, without touching the agent's own messages.
+    """Keeps what an agent sends to its model within a budget, without changing the agent's own messages.
 
-    budget: limit of a request (messages, system prompt and tool schemas): tokens, a share of the model's window (a
-        float below 1), money a call ("$0.02"), None: 0.8 of the window.
-    compressor: scores, counts and stores; None makes one with the embedded defaults (a SQLite store).
-    model: whose tokens, prices and window; None takes the name of the model that is called.
-    policy: what is cut when. tools: rules by tool name ("*": every other). only, never: names of the tools whose
-        results alone may be cut, and of those whose never are.
-    expand: give the agent the tool `expand_context`.
-    tools_budget: limit of the tool schemas alone: tokens, or a share of them. The tools that the task needs are listed,
-        slimmed where that is enough, and with them a tool `find_tool` for the others; all can be called at any time.
-        What is listed stays the same from call to call as far as it can. None lists all tools as they are.
-    pinned_tools: names of tools that are always listed, word for word.
-    examples_budget: limit of the worked examples in the system prompt and the messages that a conversation begins with:
-        tokens, or a share of them. Chosen once a thread, for its first request; they then stay. None keeps all.
-    ingest_at: where tool results are compressed: "model", or "tool", which keeps the checkpoints small, too.
-    fail_open: an error of ours lets the request through as it was (a budget that is too small: the view without that
-        limit), with a logged warning and an entry in `warnings`. False raises it.
-    tenant: threads of different tenants open nothing of each other, whatever their ids, in one store.
-    name: needed for a second one in the same agent; has to stay the same as long as its threads are used.
+    One object may serve any number of agents, sub-agents and threads at the same time.
 
-    One object may serve any number of agents, sub-agents and threads at once. BudgetError or CompressorError here for
-    options that make no sense.
+    Args:
+        budget: The limit of a request with messages, system prompt and tool schemas: tokens, a fraction of the model's
+            window (a float below 1), or dollars per call ("$0.02"). None means 0.8 of the window.
+        compressor: Scores, counts and stores; None makes one with the embedded defaults (a SQLite store).
+        model: The model whose tokens, prices and window count; None takes the name of the model that is called.
+        policy: What is compressed and when; None takes the defaults.
+        tools: Rules by tool name; "*" stands for all other tools.
+        compress_only: The only tools whose results may be compressed.
+        never_compress: The tools whose results are never compressed.
+        expand: Whether the agent gets the tool `expand_context`.
+        tools_budget: The limit of the tool schemas alone: tokens, or a fraction of them. The request lists the tools
+            that the task needs, slimmed if that is enough, and a tool `find_tool` that finds the others. All tools can
+            be called at any time, and the list changes as little as possible. None lists all tools unchanged.
+        pinned_tools: The tools that are always listed, verbatim.
+        examples_budget: The limit of the worked examples in the system prompt and the first messages: tokens, or a
+            fraction of them. They are chosen once per thread, for its first request. None keeps all.
+        ingest_at: Where tool results are compressed: "model" (in the view) or "tool" (also in the checkpoints).
+        fail_open: True turns an error of the compressor into a logged warning and an entry of `warnings`; the request
+            is sent unchanged, or above its budget if the budget is too small. False raises the error.
+        tenant: Threads of different tenants cannot expand each other's texts, whatever their ids, in one store.
+        name: Needed for a second middleware in the same agent; must not change while its threads are used.
+
+    Raises:
+        BudgetError: If a budget cannot be read.
+        CompressorError: If another option has a wrong value.
+
+    Example:
+        >>> middleware = ContextCompressorMiddleware(budget=12_000, never_compress=["read_contract"])
+        >>> agent = create_agent(model, tools, middleware=[middleware], checkpointer=InMemorySaver())
+        >>> agent.invoke({"messages": [question]}, {"configurable": {"thread_id": "t1"}})
+        >>> print(middleware.cost_report("t1").report())
     """
 
     def __init__(
@@ -109,70 +123,83 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         name: str | None = None,
     ) -> None:
         super().__init__()
-        resolve_context_limit(budget, find_price(model))
-        if tools_budget is not None and search_tool.NAME not in (tools or {}):  # what it shows has to be read whole
-            tools = {**(tools or {}), search_tool.NAME: ToolRule(never_compress=True)}
+        check_budget(budget, model)
+        check_token_budget("tools_budget", tools_budget)
+        check_token_budget("examples_budget", examples_budget)
         self.policy = resolve_policy(policy, tools, compress_only, never_compress)
+        if tools_budget is not None and search_tool.NAME not in (tools or {}):  # the model must read its answer whole
+            rules = {**self.policy.tools, search_tool.NAME: ToolRule(never_compress=True)}
+            self.policy = replace(self.policy, tools=rules)
         if ingest_at not in ("model", "tool"):
-            raise CompressorError(f'ingest_at is "model" or "tool", not {ingest_at!r}')
+            raise CompressorError(f'ingest_at must be "model" or "tool", not {ingest_at!r}')
         if ingest_at == "tool" and not self.policy.ingest:
             raise CompressorError('ingest_at="tool" needs a policy that compresses tool results: Policy(ingest=True)')
         self.budget, self.model, self.tenant = budget, model, tenant
         self.compressor = compressor or Compressor()
         self._ingest_at = ingest_at
         self._name = name or type(self).__name__
-        self._field = f"{FIELD}_{name}" if name else FIELD
+        self._field = f"{STATE_FIELD}_{name}" if name else STATE_FIELD
         self._guard = FailOpenGuard(fail_open, self._name)
-        self._expands = expand
-        self.tools = [expansion.make_tool(self._of_tool)] if expand else []
+        self._has_expand_tool = expand
+        self.tools = [expand_tool.make_expand_tool(self._open_for_tool)] if expand else []
         fields: dict[str, Any] = {self._field: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]}
-        self._fewshot: PromptExampleTrimmer | None = None
+        self._example_trimmer: PromptExampleTrimmer | None = None
         if examples_budget is not None:
-            self._fewshot = PromptExampleTrimmer(self.compressor, examples_budget)
+            self._example_trimmer = PromptExampleTrimmer(self.compressor, examples_budget)
             self._examples_field = f"examples_of_{self._field}"
             fields[self._examples_field] = fields[self._field]
-        self._toolbox: ToolSelection | None = None
+        self._tool_selection: ToolSelection | None = None
         if tools_budget is not None:
-            self._toolbox = ToolSelection(self.compressor, tools_budget, pinned_tools, model, self._guard)
+            self._tool_selection = ToolSelection(self.compressor, tools_budget, pinned_tools, model, self._guard)
             self._tools_field = f"tools_of_{self._field}"
-            self.tools.append(self._toolbox.tool)
+            self.tools.append(self._tool_selection.tool)
             fields[self._tools_field] = fields[self._field]
         self.state_schema = cast(Any, TypedDict)("CompressorState", fields)
 
+    def __repr__(self) -> str:
+        options = f"budget={self.budget!r}, model={self.model!r}, fail_open={self._guard.fail_open}"
+        return f"<{self._name} {options}: {self._guard.thread_count} threads, {len(self.warnings)} warnings>"
+
     @property
     def name(self) -> str:
-        """The middleware's name, unique in an agent."""
+        """Returns the middleware's name, which must be unique in an agent."""
         return self._name
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know, oldest first: failures that let a request through, fallbacks taken."""
+        """Returns the warnings, oldest first: errors after which a request was sent unchanged, and fallbacks."""
         return self._guard.warnings
 
-    def cost_report(self, thread: str | Mapping[str, Any] | None = None) -> CostReport | None:
-        """What a thread cost, and what it would have cost untouched.
+    def cost_report(self, thread: str | Mapping[str, Any] | None = None) -> CostReport:
+        """Returns what a thread cost, and what it would have cost uncompressed.
 
-        thread: an id, for a thread whose agent was called in this process (None: the last run without a checkpointer);
-            or an agent's state (`agent.get_state(config).values`), for any. None if nothing is known of it.
+        Args:
+            thread: The id of a thread whose agent ran in this process (None: the last run without a thread id), or the
+                state of any thread's agent: `agent.get_state(config).values`.
+
+        Raises:
+            CompressorError: If the thread is unknown; the message names the known threads.
         """
-        if isinstance(thread, Mapping):
-            state = thread.get(self._field)
-            return None if state is None else Conversation(self.compressor, self.model, state=state).cost_report()
-        return self._guard.cost_report(thread)
-
-    # -- model calls
+        if not isinstance(thread, Mapping):
+            return self._guard.cost_report(thread)
+        state = thread.get(self._field)
+        if state is None:
+            raise CompressorError(
+                f"this state has no field {self._field!r}; pass the state of an agent that has run with this middleware"
+            )
+        return Conversation(self.compressor, self.model, state=state).cost_report()
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
-        """Calls the model with the view; see the module for why here."""
-        step = self._guard.run(self._step, request, *model_request.thread_id(request.runtime))
+        """Calls the model with the view; the module docstring says why it is made here."""
+        step = self._guard.run(self._step, request, *model_request.thread_and_namespace(request.runtime))
         if step is None:
             return handler(request)
         try:
             response = handler(step.request)
-        except ContextOverflowError:  # the provider counts otherwise than we do
-            if self._guard.run(self._shrink, step) is None:
+        except ContextOverflowError:  # the provider counts more tokens than we do
+            if self._guard.run(self._compact, step) is None:
                 raise
             response = handler(step.request)
         return self._guard.run(self._save_state, step, response) or response
@@ -180,93 +207,97 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
-        """`wrap_model_call`, with our part of it in a worker thread."""
-        run, key = self._guard.run, model_request.thread_id(request.runtime)
+        """Does the same as `wrap_model_call`, with the compressor's work in a worker thread."""
+        run, key = self._guard.run, model_request.thread_and_namespace(request.runtime)
         step = await run_in_thread(run, self._step, request, *key)
         if step is None:
             return await handler(request)
         try:
             response = await handler(step.request)
         except ContextOverflowError:
-            if await run_in_thread(run, self._shrink, step) is None:
+            if await run_in_thread(run, self._compact, step) is None:
                 raise
             response = await handler(step.request)
         return await run_in_thread(run, self._save_state, step, response) or response
 
-    def _step(self, request: ModelRequest[Any], thread: str | None, place: str) -> _Step | None:
+    def _step(self, request: ModelRequest[Any], thread_id: str | None, namespace: str) -> _Step | None:
         if not request.messages:
             return None
-        request, listed = self._guard.run(self._with_tools, request) or (request, None)
+        request, tool_state = self._guard.run(self._with_tools, request) or (request, None)
         try:
-            step = self._with_view(request, thread, place, self._budget(request.model))
+            step = self._with_view(request, thread_id, namespace, self._budget(request.model))
         except BudgetTooSmallError as error:
             if not self._guard.fail_open:
                 raise
-            self._guard.warn(f"{error}; the request goes out above its budget", thread)
-            step = self._with_view(request, thread, place, None)
-        if listed is not None:
-            step.more[self._tools_field] = listed
+            self._guard.warn(f"{error}; the request is sent above its budget", thread_id)
+            step = self._with_view(request, thread_id, namespace, None)
+        if tool_state is not None:
+            step.state_update[self._tools_field] = tool_state
         return step
 
     def _with_tools(self, request: ModelRequest[Any]) -> tuple[ModelRequest[Any], dict[str, Any] | None] | None:
-        """The request with the tools it is to list, and their state if that has changed; None without a budget."""
-        if self._toolbox is None or not request.tools:
+        """Returns the request with its selected tools, and their state if it changed; None without a tools budget."""
+        if self._tool_selection is None or not request.tools:
             return None
         state = self._stored_value(request.state, self._tools_field)
-        tools, listed = self._toolbox.listed(request, state)
-        return request.override(tools=tools), None if listed == state else listed
+        tools, tool_state = self._tool_selection.select(request, state)
+        return request.override(tools=tools), None if tool_state == state else tool_state
 
-    def _with_view(self, request: ModelRequest[Any], thread: str | None, place: str, budget: Any) -> _Step:
+    def _with_view(self, request: ModelRequest[Any], thread_id: str | None, namespace: str, budget: Any) -> _Step:
         name = self.model or model_request.model_name(request.model)
-        if self._expands and expansion.shadowed(request.tools):
-            self._guard.warn(f"another tool is called {NAME}: what was cut cannot be opened; rename it", thread)
-        talk = self._open(request.state, thread, place, name, budget)
-        request, shown = self._guard.run(self._with_examples, request, name, talk.state["scopes"][0]) or (request, None)
-        expansion.record_expansions(talk, request.messages, self._state(request.state).get("count", 0))
-        talk.sync(request.messages, request.system_message, model_request.tool_schemas(request))
-        step = _Step(talk, request.override(messages=talk.view()), thread, place)
-        step.more = {} if shown is None else {self._examples_field: shown}
+        if self._has_expand_tool and expand_tool.is_name_taken(request.tools):
+            self._guard.warn(
+                f"another tool is called {TOOL_NAME}, so cut texts cannot be expanded; rename that tool", thread_id
+            )
+        conversation = self._open_conversation(request.state, thread_id, namespace, name, budget)
+        request, example_state = self._guard.run(
+            self._with_examples, request, name, conversation.state["scopes"][0]
+        ) or (request, None)
+        expand_tool.record_expansions(conversation, request.messages, self._state(request.state).get("count", 0))
+        conversation.sync(request.messages, request.system_message, model_request.tool_schemas(request))
+        step = _Step(conversation, request.override(messages=conversation.view()), thread_id, namespace)
+        step.state_update = {} if example_state is None else {self._examples_field: example_state}
         return step
 
     def _with_examples(
         self, request: ModelRequest[Any], model: str | None, scope: str
     ) -> tuple[ModelRequest[Any], dict[str, Any] | None] | None:
-        """The request with the examples it is to show, and their state if that has changed; None without a budget."""
-        if self._fewshot is None:
+        """Returns the request with its chosen examples, and their state if it changed; None without a budget."""
+        if self._example_trimmer is None:
             return None
         state = self._stored_value(request.state, self._examples_field)
-        request, shown = self._fewshot.cut(request, model, scope, state)
-        return request, None if shown == state else shown
+        request, example_state = self._example_trimmer.cut(request, model, scope, state)
+        return request, None if example_state == state else example_state
 
-    def _shrink(self, step: _Step) -> _Step | None:
-        """The step with a request that has been compacted; None if there is nothing left to cut."""
+    def _compact(self, step: _Step) -> _Step | None:
+        """Returns the step with a compacted request, or None if nothing is left to cut."""
         if not step.conversation.compact():
             return None
         step.request = step.request.override(messages=step.conversation.view())
         return step
 
     def _save_state(self, step: _Step, response: ModelResponse[Any]) -> ExtendedModelResponse[Any] | None:
-        """The response with the state to keep; None if that has not changed."""
-        said = next((m for m in response.result if isinstance(m, AIMessage)), None)
-        if said is not None and said.usage_metadata:
-            self._guard.run(step.conversation.record_usage, said.usage_metadata)
+        """Returns the response with the state to keep, or None if that has not changed."""
+        answer = next((m for m in response.result if isinstance(m, AIMessage)), None)
+        if answer is not None and answer.usage_metadata:
+            self._guard.run(step.conversation.record_usage, answer.usage_metadata)
         for text in step.conversation.warnings:
-            self._guard.warn(text, step.thread)
-        if not step.place:
-            self._guard.note(step.thread, step.conversation.cost_report())
-        update = dict(step.more)
-        if step.conversation.changed:
+            self._guard.warn(text, step.thread_id)
+        if not step.namespace:
+            self._guard.record_report(step.thread_id, step.conversation.cost_report())
+        update = dict(step.state_update)
+        if step.conversation.has_changes:
             update[self._field] = step.conversation.state
         return ExtendedModelResponse(response, Command(update=update)) if update else None
-
-    # -- tool calls
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
     ) -> ToolMessage | Command[Any]:
-        """Runs the tool; compresses its result here if told to (see the module). Of a ToolMessage nothing but the
-        content changes; a Command passes as it is."""
-        key = model_request.thread_id(request.runtime)
+        """Runs the tool, and with `ingest_at="tool"` compresses its result.
+
+        Only the content of a ToolMessage changes; a Command passes unchanged.
+        """
+        key = model_request.thread_and_namespace(request.runtime)
         answer = self._guard.run(self._answer_tool_call, request)
         if answer is not None:
             return answer
@@ -276,8 +307,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
-        """`wrap_tool_call`, with our part of it in a worker thread."""
-        run, key = self._guard.run, model_request.thread_id(request.runtime)
+        """Does the same as `wrap_tool_call`, with the compressor's work in a worker thread."""
+        run, key = self._guard.run, model_request.thread_and_namespace(request.runtime)
         answer: ToolMessage | None = await run_in_thread(run, self._answer_tool_call, request)
         if answer is not None:
             return answer
@@ -285,63 +316,68 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return await run_in_thread(run, self._ingest_result, request, result, *key) or result
 
     def _answer_tool_call(self, request: ToolCallRequest) -> ToolMessage | None:
-        """The answer to a call of the expand tool, where several of us are in the agent: all have registered one tool
-        of that name, and each opens only what is in its own store."""
-        if request.tool_call["name"] != NAME or not self._expands or not isinstance(request.state, Mapping):
+        """Answers a call of the expand tool if the agent has several compressor middlewares.
+
+        All register a tool of the same name, but each can expand only what is in its own store.
+        """
+        if (
+            request.tool_call["name"] != TOOL_NAME
+            or not self._has_expand_tool
+            or not isinstance(request.state, Mapping)
+        ):
             return None
-        if sum(key == FIELD or str(key).startswith(f"{FIELD}_") for key in request.state) < 2:
+        if sum(key == STATE_FIELD or str(key).startswith(f"{STATE_FIELD}_") for key in request.state) < 2:
             return None
-        talk = self._of_tool(request.runtime)
-        if not expansion.has_ref(talk, request.tool_call["args"]):
+        conversation = self._open_for_tool(request.runtime)
+        if not expand_tool.has_ref(conversation, request.tool_call["args"]):
             return None
-        text = expansion.answer_expand(talk, request.tool_call["args"])
-        return ToolMessage(text, name=NAME, tool_call_id=request.tool_call["id"])
+        text = expand_tool.answer_expand(conversation, request.tool_call["args"])
+        return ToolMessage(text, name=TOOL_NAME, tool_call_id=request.tool_call["id"])
 
     def _ingest_result(
-        self, request: ToolCallRequest, result: Any, thread: str | None, place: str
+        self, request: ToolCallRequest, result: Any, thread_id: str | None, namespace: str
     ) -> ToolMessage | None:
-        """The result as it is compressed at birth; None for one that stays as it is."""
+        """Returns the compressed result, or None if it stays unchanged."""
         if self._ingest_at != "tool" or not isinstance(result, ToolMessage) or result.status == "error":
             return None
         messages = model_request.state_messages(request.state)
-        model = self.model or model_request.answered_by(messages)
-        talk = self._open(request.state, thread, place, model, None, fresh=True)
-        talk.sync([*model_request.find_task(messages), AIMessage("", tool_calls=[request.tool_call]), result])
-        content = talk.view()[-1].content
+        model = self.model or model_request.last_answer_model(messages)
+        conversation = self._open_conversation(request.state, thread_id, namespace, model, None, fresh=True)
+        conversation.sync([*model_request.find_task(messages), AIMessage("", tool_calls=[request.tool_call]), result])
+        content = conversation.view()[-1].content
         return None if content == result.content else result.model_copy(update={"content": content})
 
-    # -- conversations
+    def _open_for_tool(self, runtime: Any) -> Conversation:
+        """Returns the conversation of the agent that called a tool."""
+        model = self.model or model_request.last_answer_model(model_request.state_messages(runtime.state))
+        return self._open_conversation(runtime.state, *model_request.thread_and_namespace(runtime), model, None)
 
-    def _of_tool(self, runtime: Any) -> Conversation:
-        """The conversation that a tool belongs to."""
-        model = self.model or model_request.answered_by(model_request.state_messages(runtime.state))
-        return self._open(runtime.state, *model_request.thread_id(runtime), model, None)
-
-    def _open(
-        self, state: Any, thread: str | None, place: str, model: str | None, budget: Any, fresh: bool = False
+    def _open_conversation(
+        self, state: Any, thread_id: str | None, namespace: str, model: str | None, budget: Any, fresh: bool = False
     ) -> Conversation:
-        """The conversation kept in an agent's state; `fresh`: an empty one that shares its refs."""
+        """Returns the conversation kept in an agent's state, or with `fresh` an empty one that shares its refs."""
         data = self._state(state)
-        if data and (thread is None or place):  # a sub-agent that keeps its state has another place in each run
+        # A sub-agent that keeps its state has another namespace in each run, so the state names the scope.
+        if data and (thread_id is None or namespace):
             scope = data["scopes"][0]
-        elif thread is not None:
-            scope = scope_id(self.tenant, json.dumps([thread, place]))
-        else:  # nobody else may open what is cut in a run that has no thread
+        elif thread_id is not None:
+            scope = scope_id(self.tenant, json.dumps([thread_id, namespace]))
+        else:  # texts cut in a run without a thread can be expanded by that run only
             scope = scope_id(self.tenant, f"run {uuid.uuid4().hex}")
-        given = None if fresh or not data else data
-        return Conversation(self.compressor, model, budget, self.policy, scoped=scope, state=given)
+        stored = None if fresh or not data else data
+        return Conversation(self.compressor, model, budget, self.policy, scope_id=scope, state=stored)
 
     def _state(self, state: Any) -> dict[str, Any]:
         return self._stored_value(state, self._field)
 
     @staticmethod
     def _stored_value(state: Any, name: str) -> dict[str, Any]:
-        """A field of an agent's state that we have written; empty where we have not."""
-        found: dict[str, Any] | None = state.get(name) if isinstance(state, Mapping) else None
-        return found or {}
+        """Returns a field of an agent's state that this middleware has written, or {}."""
+        value: dict[str, Any] | None = state.get(name) if isinstance(state, Mapping) else None
+        return value or {}
 
     def _budget(self, model: Any) -> int | float | str | None:
-        """The budget, in tokens where LangChain knows the model's window."""
+        """Returns the budget, in tokens if LangChain knows the model's window."""
         window = model_request.context_window(model)
         if window is None or isinstance(self.budget, str):
             return self.budget

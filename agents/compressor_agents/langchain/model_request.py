@@ -1,4 +1,4 @@
-"""Reads from LangChain's objects what a conversation needs to know: model, window, tool schemas, task, thread."""
+"""Reads from LangChain's objects what a conversation needs: model name, window, tool schemas, task and thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from langgraph.config import get_config
 
 
 def model_name(model: Any) -> str | None:
-    """The model's name, by whatever attribute its integration keeps it under."""
+    """Returns the model's name, whichever attribute its integration keeps it in."""
     for attribute in ("model_name", "model", "model_id", "deployment_name"):
         name = getattr(model, attribute, None)
         if isinstance(name, str) and name:
@@ -21,59 +21,63 @@ def model_name(model: Any) -> str | None:
 
 
 def context_window(model: Any) -> int | None:
-    """Tokens of input that the model takes, if its LangChain profile says so."""
+    """Returns the input tokens that the model accepts, if its LangChain profile tells."""
     profile = getattr(model, "profile", None)
     size = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
     return size if isinstance(size, int) and size > 0 else None
 
 
 def tool_schemas(request: ModelRequest[Any]) -> list[Any]:
-    """All schemas that go along with a request: its tools, and what a structured output adds to them."""
+    """Returns all schemas that are sent with a request: its tools, and what a structured output adds."""
     tools: list[Any] = list(request.tools)
-    form = request.response_format
-    if form is None:
+    response_format = request.response_format
+    if response_format is None:
         return tools
-    if isinstance(form, ProviderStrategy):
-        return [*tools, form.to_model_kwargs()]
-    if not isinstance(form, (ToolStrategy, AutoStrategy)):
-        form = AutoStrategy(schema=form)
-    if isinstance(form, AutoStrategy):  # LangChain decides later how to send it; as a tool it is the longest
-        form = ToolStrategy(schema=form.schema)
-    return [*tools, *(OutputToolBinding.from_schema_spec(spec).tool for spec in form.schema_specs)]
+    if isinstance(response_format, ProviderStrategy):
+        return [*tools, response_format.to_model_kwargs()]
+    if not isinstance(response_format, (ToolStrategy, AutoStrategy)):
+        response_format = AutoStrategy(schema=response_format)
+    if isinstance(response_format, AutoStrategy):  # LangChain decides later how to send it; a tool is the longest form
+        response_format = ToolStrategy(schema=response_format.schema)
+    return [*tools, *(OutputToolBinding.from_schema_spec(spec).tool for spec in response_format.schema_specs)]
 
 
 def state_messages(state: Any) -> Sequence[AnyMessage]:
-    """The messages of a state, whatever shape a graph gives it."""
-    found = state.get("messages") if isinstance(state, Mapping) else state
-    return found if isinstance(found, Sequence) else ()
+    """Returns the messages of an agent's state, which may be a mapping or the list of messages itself."""
+    messages = state.get("messages") if isinstance(state, Mapping) else state
+    return messages if isinstance(messages, Sequence) else ()
 
 
 def find_task(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
-    """The first and the last user message: what the agent is after."""
+    """Returns the first and the last user message, which describe what the agent works on."""
     users = [message for message in messages if isinstance(message, HumanMessage)]
     return [*users[:1], *users[1:][-1:]]
 
 
-def answered_by(messages: Sequence[AnyMessage]) -> str | None:
-    """The model that wrote the last answer, as far as the answer tells."""
-    said = next((message for message in reversed(messages) if isinstance(message, AIMessage)), None)
-    name = said.response_metadata.get("model_name") if said is not None else None
+def last_answer_model(messages: Sequence[AnyMessage]) -> str | None:
+    """Returns the name of the model that wrote the last answer, if the answer tells."""
+    answer = next((message for message in reversed(messages) if isinstance(message, AIMessage)), None)
+    name = answer.response_metadata.get("model_name") if answer is not None else None
     return name if isinstance(name, str) else None
 
 
-def thread_id(runtime: Any) -> tuple[str | None, str]:
-    """Whose conversation a step belongs to: the thread's id (None: no checkpointer), and the place of its agent in
-    there: "" for the outermost, else the namespace of the sub-agent, of which each run has its own."""
+def thread_and_namespace(runtime: Any) -> tuple[str | None, str]:
+    """Returns which conversation a step belongs to.
+
+    Returns:
+        The thread's id (None without a checkpointer), and the namespace of the agent in that thread: "" for the
+        outermost agent; a sub-agent has another namespace in each run.
+    """
     info = getattr(runtime, "execution_info", None)
     if info is not None:
-        return info.thread_id, _outer(info.checkpoint_ns)
+        return info.thread_id, _agent_namespace(info.checkpoint_ns)
     try:
         config = get_config().get("configurable", {})
     except RuntimeError:  # outside a graph
         return None, ""
-    return config.get("thread_id"), _outer(config.get("checkpoint_ns"))
+    return config.get("thread_id"), _agent_namespace(config.get("checkpoint_ns"))
 
 
-def _outer(namespace: str | None) -> str:
-    """A node's namespace without the node itself: "tools:1|model:2" -> "tools:1"."""
+def _agent_namespace(namespace: str | None) -> str:
+    """Returns a node's namespace without the node itself: "tools:1|model:2" -> "tools:1"."""
     return (namespace or "").rpartition("|")[0]

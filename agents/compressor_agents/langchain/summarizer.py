@@ -1,10 +1,7 @@
-"""A summary without a model, for LangChain's own SummarizationMiddleware. Calls nobody; knows no agent.
+"""Makes summaries without a model, for LangChain's own SummarizationMiddleware.
 
-    SummarizationMiddleware(model, trigger=("tokens", 20_000), summarizer=compressor_summarizer(budget=1_500),
-                            trim_tokens_to_summarize=None)
-
-The summary is an extract: the user's words, and of answers, calls and results what the task asks for, in order. What
-is left out is one `expand` away.
+A summary is an extract in the original order: the user's words, and the parts of answers, calls and results that matter
+for the task. Every omitted text can be expanded.
 """
 
 from __future__ import annotations
@@ -22,78 +19,96 @@ from compressor.tokens import TokenCounter, get_counter
 
 logger = logging.getLogger(__name__)
 
-_TRIES = 4
+_MAX_TRIES = 4
 _NAMES = {"human": "User", "ai": "Assistant", "system": "System"}
 
 
 def compressor_summarizer(
     budget: int = 1_500, *, compressor: Compressor | None = None, model: str | None = None
 ) -> Callable[[list[AnyMessage]], str]:
-    """A function from messages to their extract of at most `budget` tokens, counted for `model` (None: gpt-4o).
+    """Returns a function that makes an extract of messages, for `summarizer=` of sync and async agents.
 
-    It may be given as `summarizer=` for sync and async agents (LangChain runs it in a thread there). It never raises:
-    what cannot be read as a conversation is cut as plain text, and what cannot be cut is returned whole, with a logged
-    warning. BudgetError here for a budget that is no number of tokens; CompressorError for less than 50, which hold
-    no summary.
+    The function never raises: messages that cannot be read as a conversation are cut as plain text, and if that fails,
+    it returns the whole transcript and logs a warning.
+
+    Args:
+        budget: The most tokens of a summary, at least 50.
+        compressor: Scores and stores; None makes one with the embedded defaults.
+        model: The model whose tokens count; None means gpt-4o.
+
+    Raises:
+        BudgetError: If `budget` is not a number of tokens.
+        CompressorError: If `budget` is a fraction, or below 50.
+
+    Example:
+        >>> summarizer = compressor_summarizer(budget=1_500)
+        >>> SummarizationMiddleware(
+        ...     model, trigger=("tokens", 20_000), summarizer=summarizer, trim_tokens_to_summarize=None
+        ... )
     """
     if is_fraction(budget):
-        raise CompressorError(f"a summary's budget is a number of tokens, not a share: {budget!r}")
+        raise CompressorError(
+            f"the budget of a summary must be a number of tokens, such as 1_500, not the fraction {budget!r}"
+        )
     limit = resolve_budget(budget, 0)
     if limit < 50:
-        raise CompressorError(f"a summary needs a budget of at least 50 tokens, not {limit}")
-    engine = compressor or Compressor()
+        raise CompressorError(f"the budget of a summary must be at least 50 tokens, not {limit}")
+    active_compressor = compressor or Compressor()
 
     def summarize(messages: list[AnyMessage]) -> str:
-        """The extract of these messages."""
+        """Returns the extract of these messages."""
         try:
-            return _summary(messages, limit, engine, model)
+            return _summarize(messages, limit, active_compressor, model)
         except Exception as error:
-            logger.warning("a summary goes uncompressed: %s: %s", type(error).__name__, error)
-            return transcript(messages)
+            logger.warning("a summary was not compressed: %s: %s", type(error).__name__, error)
+            return format_transcript(messages)
 
     return summarize
 
 
-def _summary(messages: Sequence[BaseMessage], limit: int, engine: Compressor, model: str | None) -> str:
+def _summarize(messages: Sequence[BaseMessage], limit: int, compressor: Compressor, model: str | None) -> str:
     counter = get_counter(model)
-    readable = [_demoted(message) for message in messages]
-    whole = transcript(readable)
+    readable = [_as_material(message) for message in messages]
+    whole = format_transcript(readable)
     if counter.count(whole) <= limit:
         return whole
     try:
-        return _extract(readable, limit, engine, counter)
+        return _make_extract(readable, limit, compressor, counter)
     except (BudgetTooSmallError, ContextError) as error:
-        logger.info("summary from plain text: %s", error)
-    return engine.compress_text(whole, limit, query=_task(messages), model=model).text
+        logger.info("the summary is cut from plain text: %s", error)
+    return compressor.compress_text(whole, limit, query=_find_task(messages), model=model).text
 
 
-def _extract(messages: list[BaseMessage], limit: int, engine: Compressor, counter: TokenCounter) -> str:
-    """The transcript of the compressed messages. The frame that a transcript needs is not a message's, hence tries."""
+def _make_extract(messages: list[BaseMessage], limit: int, compressor: Compressor, counter: TokenCounter) -> str:
+    """Returns the transcript of the compressed messages.
+
+    A transcript has other tokens than its messages, so it takes several tries to meet the limit.
+    """
     budget = limit
-    for _ in range(_TRIES):
-        result = engine.compress(messages, budget, model=counter.model, mode="compact")
-        text = transcript(result.messages)
-        over = counter.count(text) - limit
-        if over <= 0:
+    for _ in range(_MAX_TRIES):
+        result = compressor.compress(messages, budget, model=counter.model, mode="compact")
+        text = format_transcript(result.messages)
+        excess = counter.count(text) - limit
+        if excess <= 0:
             return text
-        budget -= over + 8
-    raise BudgetTooSmallError(limit, limit + over, "a transcript of what must stay")
+        budget -= excess + 8
+    raise BudgetTooSmallError(limit, limit + excess, "a transcript of what must stay")
 
 
-def _demoted(message: BaseMessage) -> BaseMessage:
-    """An earlier summary is material like any other: as a user message it would be pinned, and grow with each one."""
+def _as_material(message: BaseMessage) -> BaseMessage:
+    """Returns an earlier summary as an assistant message: a user message would be pinned, and would grow each time."""
     if isinstance(message, HumanMessage) and message.additional_kwargs.get("lc_source") == "summarization":
         return AIMessage(message.content, id=message.id)
     return message
 
 
-def _task(messages: Sequence[BaseMessage]) -> str | None:
-    asked = [m.text for m in messages if isinstance(m, HumanMessage) and _demoted(m) is m]
-    return asked[-1] if asked else None
+def _find_task(messages: Sequence[BaseMessage]) -> str | None:
+    questions = [m.text for m in messages if isinstance(m, HumanMessage) and _as_material(m) is m]
+    return questions[-1] if questions else None
 
 
-def transcript(messages: Sequence[BaseMessage]) -> str:
-    """Messages as text: who said what, which tool was called with what and what came back."""
+def format_transcript(messages: Sequence[BaseMessage]) -> str:
+    """Returns messages as text, with each speaker, tool call and result."""
     names: dict[str | None, str] = {}
     parts: list[str] = []
     for message in messages:
@@ -105,9 +120,9 @@ def transcript(messages: Sequence[BaseMessage]) -> str:
             parts.append(f"{label}: {message.text}")
         for call in message.tool_calls if isinstance(message, AIMessage) else ():
             names[call["id"]] = call["name"]
-            parts.append(f"Call: {call['name']}({_arguments(call['args'])})")
+            parts.append(f"Call: {call['name']}({_format_arguments(call['args'])})")
     return "\n".join(parts)
 
 
-def _arguments(arguments: dict[str, Any]) -> str:
+def _format_arguments(arguments: dict[str, Any]) -> str:
     return ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items())

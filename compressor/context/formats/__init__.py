@@ -1,11 +1,11 @@
-"""The wire forms we read and write, and telling them apart.
+"""The message formats that are read and written, and how they are told apart.
 
     openai_chat        OpenAI chat completions (the default for plain role and content)
     openai_responses   OpenAI Responses input items
     anthropic          Anthropic messages
     langchain          langchain_core messages
 
-`detect` only looks at shapes; whether the messages are sound is for the dialect's `parse` to say.
+`detect_format` only looks at shapes. Whether the messages are valid is checked by the format's `parse`.
 """
 
 from __future__ import annotations
@@ -34,52 +34,64 @@ MESSAGE_FORMATS: tuple[MessageFormat, ...] = (_CHAT, _RESPONSES, _ANTHROPIC, _LA
 
 
 def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None) -> MessageFormat:
-    """The dialect these messages are written in.
+    """Returns the format that messages are written in.
 
-    Messages that any dialect could have written are OpenAI chat, or Anthropic if the tools have an `input_schema`.
-    `ContextError` for no messages at all, and naming the first message that does not go with those before it.
+    Messages that would be valid in any format are OpenAI chat, or Anthropic if the tools have an `input_schema`.
+
+    Args:
+        messages: The caller's messages.
+        tools: The tool schemas that are sent with them.
+
+    Raises:
+        ContextError: There are no messages, or one of them has another format than those before it. The error has the
+            index of that message.
     """
     if not as_message_list(messages):
         raise ContextError("the context is empty: give at least one message")
-    left: tuple[_Any, ...] = (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT)
+    candidates: tuple[_Any, ...] = (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT)
     for index, message in enumerate(messages):
-        fitting = tuple(dialect for dialect in left if dialect.may_match(message))
-        if not fitting:
-            raise _first_mismatch(messages, index, left)
-        left = fitting
-    for dialect in left:
-        if isinstance(dialect, LangChainFormat) or (
-            not isinstance(dialect, OpenAIChatFormat) and any(map(dialect.is_evidence, messages))
+        matching = tuple(candidate for candidate in candidates if candidate.may_match(message))
+        if not matching:
+            raise _first_mismatch(messages, index, candidates)
+        candidates = matching
+    for candidate in candidates:
+        if isinstance(candidate, LangChainFormat) or (
+            not isinstance(candidate, OpenAIChatFormat) and any(map(candidate.is_evidence, messages))
         ):
-            return dialect
-    if _ANTHROPIC in left and any("input_schema" in (to_plain_dict(tool) or {}) for tool in tools or ()):
+            return candidate
+    if _ANTHROPIC in candidates and any("input_schema" in (to_plain_dict(tool) or {}) for tool in tools or ()):
         return _ANTHROPIC
-    if _CHAT in left:
+    if _CHAT in candidates:
         return _CHAT
-    if _ANTHROPIC in left:
+    if _ANTHROPIC in candidates:
         return _ANTHROPIC
     odd = next(index for index, message in enumerate(messages) if "role" not in (to_plain_dict(message) or {}))
-    raise ContextError("neither a message (it has no role) nor an item of a known type", odd)
+    raise ContextError("the role is missing, and the type is not one of OpenAI's Responses items", odd)
 
 
-def is_continuation(dialect: MessageFormat, messages: Sequence[Any]) -> bool:
-    """Whether these, after messages in which `dialect` was detected, surely leave it at that."""
-    own: Any = dialect
-    others = [other for other in (_RESPONSES, _ANTHROPIC) if other is not dialect]
+def is_continuation(message_format: MessageFormat, messages: Sequence[Any]) -> bool:
+    """Returns whether more messages surely do not change the format that was detected.
+
+    Args:
+        message_format: The format of the messages before.
+        messages: The messages that follow them.
+    """
+    own: Any = message_format
+    others = [other for other in (_RESPONSES, _ANTHROPIC) if other is not message_format]
     return all(own.may_match(one) and not any(other.is_evidence(one) for other in others) for one in messages)
 
 
-def _first_mismatch(messages: Sequence[Any], index: int, left: tuple[_Any, ...]) -> ContextError:
+def _first_mismatch(messages: Sequence[Any], index: int, candidates: tuple[_Any, ...]) -> ContextError:
     message = messages[index]
-    own = [dialect.name for dialect in (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT) if dialect.may_match(message)]
+    own = [candidate.name for candidate in (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT) if candidate.may_match(message)]
     if own:
-        before = " or ".join(dialect.name for dialect in left)
-        return ContextError(f"is written in {' or '.join(own)}, but what stands before it in {before}", index)
-    if _LANGCHAIN in left and index:
-        return ContextError(f"not a LangChain message like those before it but {type(message).__name__}", index)
+        before = " or ".join(candidate.name for candidate in candidates)
+        return ContextError(f"the format is {' or '.join(own)}, but the messages before it are in {before}", index)
+    if _LANGCHAIN in candidates and index:
+        return ContextError(f"a {type(message).__name__} is not a LangChain message like those before it", index)
     item = to_plain_dict(message)
     if item is None:
-        return ContextError(f"a message is a dict or a LangChain message, got {type(message).__name__}", index)
+        return ContextError(f"a message must be a dict or a LangChain message, got {type(message).__name__}", index)
     if not isinstance(item.get("role"), str):
-        return ContextError("a message needs a role", index)
-    return ContextError(f"unknown role {item['role']!r}, or parts of several dialects in one message", index)
+        return ContextError("the role is missing", index)
+    return ContextError(f"unknown role {item['role']!r}, or parts of several message formats in one message", index)

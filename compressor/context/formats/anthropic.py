@@ -1,8 +1,8 @@
-"""Anthropic messages: `{"role", "content"}` with content blocks, and system messages in the list.
+"""Reads and writes Anthropic messages: `{"role", "content"}` with content blocks, and system messages in the list.
 
-The separate `system=` parameter is the caller's to put in front as `{"role": "system", "content": ...}`. Signed and
-redacted thinking is never edited; cache borders and `is_error` stay as they are; blocks of server tools pass through.
-Wire: https://docs.anthropic.com/en/api/messages (`MessageParam` in the SDK).
+The caller puts the separate `system=` parameter in front as `{"role": "system", "content": ...}`. Signed and redacted
+thinking is never edited, `cache_control` and `is_error` stay as they are, and blocks of server tools pass through.
+Reference: https://docs.anthropic.com/en/api/messages (`MessageParam` in the SDK).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _OWN_PARTS = ANTHROPIC_PARTS - {"text", "image"}
 
 
 class AnthropicFormat:
-    """The Anthropic messages dialect."""
+    """The Anthropic messages format."""
 
     name = "anthropic"
 
     def may_match(self, message: Any) -> bool:
-        """Whether one message can be ours. Never raises."""
+        """Returns whether one message may be of this format. Never raises."""
         item = to_plain_dict(message)
         return (
             item is not None
@@ -47,7 +47,7 @@ class AnthropicFormat:
         )
 
     def is_evidence(self, message: Any) -> bool:
-        """Whether one message is likely nobody else's. Never raises."""
+        """Returns whether one message is unlikely to be of any other format. Never raises."""
         content = (to_plain_dict(message) or {}).get("content")
         if part_types(content) & _OWN_PARTS:
             return True
@@ -55,48 +55,51 @@ class AnthropicFormat:
         return any("cache_control" in part or (part.get("type") == "image" and "source" in part) for part in parts)
 
     def matches(self, messages: Sequence[Any]) -> bool:
+        """Returns whether these messages are written in this format. Never raises."""
         return any(map(self.is_evidence, messages)) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = ToolCallPairing()
-        turns = [_read(index, message, rounds) for index, message in enumerate(as_message_list(messages))]
+        """Reads the messages; raises ContextError for what the provider would reject."""
+        pairing = ToolCallPairing()
+        turns = [_read(index, message, pairing) for index, message in enumerate(as_message_list(messages))]
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
+        """Writes the messages again, with `edits` applied and those in `drop` left out."""
         return render(context, edits, drop, write_parts)
 
 
-def _read(index: int, message: Any, rounds: ToolCallPairing) -> Turn:
+def _read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
     item = to_plain_dict(message)
     if item is None:
-        raise ContextError(f"a message is a dict, got {type(message).__name__}", index)
+        raise ContextError(f"a message must be a dict, got {type(message).__name__}", index)
     role = item.get("role")
     if role not in _ROLES:
         raise ContextError(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
-    reading = TurnBuilder(index, role, rounds)
+    builder = TurnBuilder(index, role, pairing)
     content = item.get("content")
     if role != "user":
-        rounds.close()
-    read_content(reading, content, ("content",), PartLabel(role), _READERS)
+        pairing.require_results()
+    read_content(builder, content, ("content",), PartLabel(role), _READERS)
     if role == "user":
-        if reading.answers and part_types(content) == {"tool_result"}:
-            reading.role = "tool"
+        if builder.result_call_ids and part_types(content) == {"tool_result"}:
+            builder.role = "tool"
         else:
-            rounds.close()
-    return reading.turn()
+            pairing.require_results()
+    return builder.build()
 
 
-def _tool_use(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
-    if reading.role != "assistant":
-        raise reading.error("tool_use belongs into an assistant message")
-    tag = reading.call(part.get("id"), part.get("name"))
-    reading.text((*path, "input"), dump_arguments(part.get("input"), reading.index), tag)
+def _tool_use(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    if builder.role != "assistant":
+        raise builder.error("tool_use is only allowed in an assistant message")
+    label = builder.add_call(part.get("id"), part.get("name"))
+    builder.add_text((*path, "input"), dump_arguments(part.get("input"), builder.index), label)
 
 
-def _tool_result(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
-    if reading.role != "user":
-        raise reading.error("tool_result belongs into a user message")
-    read_content(reading, part.get("content"), (*path, "content"), reading.answer(part.get("tool_use_id")))
+def _tool_result(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    if builder.role != "user":
+        raise builder.error("tool_result is only allowed in a user message")
+    read_content(builder, part.get("content"), (*path, "content"), builder.add_result(part.get("tool_use_id")))
 
 
 _READERS: dict[str, Reader] = {**PARTS, "tool_use": _tool_use, "tool_result": _tool_result}

@@ -1,4 +1,4 @@
-"""What a dialect is. Dialects know wire formats; they know no budget, score or store."""
+"""Defines what a message format is: a way in which a provider or framework writes messages."""
 
 from __future__ import annotations
 
@@ -7,28 +7,49 @@ from typing import Any, Protocol
 
 from compressor.context.model import Context, Path
 
-#: (message index, slot path) -> the slot's new text
+#: (message index, slot path) -> the slot's new text.
 Edits = Mapping[tuple[int, Path], str]
 
 
 class MessageFormat(Protocol):
-    """A wire form we parse and render without loss."""
+    """A format of messages that is parsed and rendered without loss.
+
+    Attributes:
+        name: The format's name, such as "openai_chat".
+    """
 
     name: str
 
     def matches(self, messages: Sequence[Any]) -> bool:
-        """Whether these messages are written in this dialect. Never raises."""
+        """Returns whether these messages are written in this format. Never raises."""
         ...
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        """Reads the messages. Raises `ContextError` naming the message index for what the provider would refuse:
-        a non-message, an unknown role, a tool result without its call, a call without its result."""
+        """Reads the messages.
+
+        Args:
+            messages: The caller's messages.
+            tools: The tool schemas that are sent with them.
+
+        Raises:
+            ContextError: The provider would reject the messages: a value is not a message, a role is unknown, a tool
+                result has no call, or a call has no result. The error has the index of the message.
+        """
         ...
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
-        """The messages again, with `edits` applied and the messages in `drop` left out.
+        """Writes the messages again.
 
-        A message without an edit is the *same object* as the caller's; an edited one is a copy (as shallow as
-        possible) in which only the edited text differs. The caller's objects are never written to.
+        Args:
+            context: The parsed messages.
+            edits: New texts of slots.
+            drop: Indices of messages to leave out.
+
+        Returns:
+            The messages. One without an edit is the *same object* as the caller's. An edited one is a copy, as shallow
+            as possible, in which only the edited texts differ. The caller's objects are never written to.
+
+        Raises:
+            ContextError: An edit does not fit an editable slot.
         """
         ...

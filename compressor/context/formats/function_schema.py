@@ -1,4 +1,4 @@
-"""The schema of a function as each dialect writes it. Knows no function."""
+"""Writes the schema of a function as each message format requires it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ from typing import Any
 from compressor.errors import CompressorError
 
 
-def function_schema(dialect: str, name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema for "openai_chat", "openai_responses" or "anthropic". CompressorError for another."""
+def function_schema(format_name: str, name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a tool schema.
+
+    Args:
+        format_name: "openai_chat", "openai_responses" or "anthropic".
+        name: The function's name.
+        description: What the function does, as the model reads it.
+        parameters: The JSON schema of its parameters.
+
+    Raises:
+        CompressorError: The format is another one.
+    """
     named = {"name": name, "description": description}
-    if dialect == "openai_chat":
+    if format_name == "openai_chat":
         return {"type": "function", "function": {**named, "parameters": parameters}}
-    if dialect == "openai_responses":
+    if format_name == "openai_responses":
         return {"type": "function", **named, "parameters": parameters}
-    if dialect == "anthropic":
+    if format_name == "anthropic":
         return {**named, "input_schema": parameters}
-    raise CompressorError(f"no tool schema for {dialect!r}: use openai_chat, openai_responses or anthropic")
+    raise CompressorError(
+        f"cannot write a tool schema for {format_name!r}: use openai_chat, openai_responses or anthropic"
+    )

@@ -1,4 +1,4 @@
-"""The size of an image in pixels, from the first bytes of its base64 text. Decodes no pixels, fetches no URL.
+"""Reads the size of an image in pixels from the first bytes of its base64 text. URLs are not fetched.
 
 Formats: PNG (W3C PNG 11.2.2), JPEG (ITU-T T.81 B.2.2), GIF (GIF89a 18), WebP (RFC 9649).
 """
@@ -8,15 +8,22 @@ from __future__ import annotations
 import binascii
 from typing import Any
 
-#: Base64 characters looked at, at most. A JPEG's frame header stands behind its metadata, each piece up to 64 KB.
+#: How many base64 characters to decode, one try after the other. A JPEG's frame header follows its metadata, which
+#: comes in pieces of up to 64 KB.
 _PREFIXES = (1 << 10, 1 << 14, 1 << 19)
 _TO_STANDARD = str.maketrans("-_", "+/", " \t\r\n=")
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0-15; the others are tables
 
 
 def image_size(data: Any) -> tuple[int, int]:
-    """(width, height) of an image given as base64 text or as a `data:` URL; (0, 0) for any other URL, and for what
-    is broken, cut short or of another format."""
+    """Returns the width and height of an image.
+
+    Args:
+        data: Base64 text or a `data:` URL.
+
+    Returns:
+        The size in pixels; (0, 0) for any other URL, and for data that is damaged, truncated or of another format.
+    """
     if not isinstance(data, str):
         return 0, 0
     start = 0
@@ -53,15 +60,17 @@ def _size(head: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(head: bytes) -> tuple[int, int]:
-    at = 2
-    while at + 9 <= len(head) and head[at] == 0xFF:
-        marker = head[at + 1]
+    position = 2
+    while position + 9 <= len(head) and head[position] == 0xFF:
+        marker = head[position + 1]
         if marker == 0xFF:  # fill byte
-            at += 1
+            position += 1
         elif marker in _FRAME_MARKERS:
-            return int.from_bytes(head[at + 7 : at + 9], "big"), int.from_bytes(head[at + 5 : at + 7], "big")
+            return int.from_bytes(head[position + 7 : position + 9], "big"), int.from_bytes(
+                head[position + 5 : position + 7], "big"
+            )
         else:
-            at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+            position += 2 + int.from_bytes(head[position + 2 : position + 4], "big")
     return 0, 0
 
 

@@ -1,9 +1,4 @@
-"""Values as they come over the wire, read and written without knowing which dialect they belong to.
-
-Reading: `plain` (a dict, whether given as a dict or as a provider SDK's model object), `leaf_texts`, `to_json`.
-Writing: `replaced`, a copy of a message in which only the given paths differ, and `render`, which does so for a whole
-context. No roles, no slots' meaning, no pairs: those belong to the dialects.
-"""
+"""Reads and writes the JSON values that messages are made of, for all message formats alike."""
 
 from __future__ import annotations
 
@@ -16,17 +11,21 @@ from compressor.context.formats.base import Edits
 from compressor.context.model import Context, Path, TextSlot
 from compressor.errors import ContextError
 
-#: Keys whose strings are handles or payloads, not text the model reads.
+#: Keys whose strings are ids or payloads, not text that the model reads.
 _OPAQUE = re.compile(
     r"(.*_)?(id|type|data)|encrypted_.*|base64|status|role|signature|fingerprint|cache_control|image_url", re.DOTALL
 )
-#: Marks of a prompt cache's border, which must stay where they are when an image becomes a text.
+#: Keys that mark where a cached prefix ends. They must stay when an image becomes a text.
 _CACHE_KEYS = ("cache_control", "prompt_cache_breakpoint")
 
 
 def to_plain_dict(value: Any) -> dict[str, Any] | None:
-    """A dict as it is; a mapping or an SDK's pydantic model (`messages.append(response.choices[0].message)`) as the
-    dict that the SDK would send; None for anything else."""
+    """Returns a value as a dict, or None if it is not an object.
+
+    Args:
+        value: A dict, which is returned as it is, another mapping, or a pydantic model of a provider's SDK (from
+            `messages.append(response.choices[0].message)`), which becomes the dict that the SDK would send.
+    """
     if isinstance(value, dict):
         return value
     if isinstance(value, Mapping):
@@ -38,14 +37,18 @@ def to_plain_dict(value: Any) -> dict[str, Any] | None:
 
 
 def as_message_list(messages: Any) -> Sequence[Any]:
-    """The messages themselves; `ContextError` if they are no list."""
+    """Returns the messages themselves.
+
+    Raises:
+        ContextError: They are not a list.
+    """
     if isinstance(messages, Sequence) and not isinstance(messages, (str, bytes, bytearray)):
         return messages
-    raise ContextError(f"a context is a list of messages, got {type(messages).__name__}")
+    raise ContextError(f"the context must be a list of messages, got {type(messages).__name__}")
 
 
 def leaf_texts(value: Any) -> list[str]:
-    """The strings inside any JSON value, in order, without handles, data URLs and other payloads. Cycles are cut."""
+    """Returns the strings inside any JSON value, in order, without ids, data URLs and other payloads. Cycles end."""
     found: list[str] = []
     seen: set[int] = set()
     stack = [value]
@@ -70,7 +73,15 @@ def _opaque(key: Any) -> bool:
 
 
 def dump_arguments(arguments: Any, index: int) -> str:
-    """A tool call's arguments, given as a dict, as JSON text. `ContextError` if JSON cannot hold them."""
+    """Returns a tool call's arguments as JSON text.
+
+    Args:
+        arguments: The arguments as a dict.
+        index: Index of the message, for the error.
+
+    Raises:
+        ContextError: The arguments are not a dict or cannot be written as JSON.
+    """
     if not isinstance(arguments, dict):
         raise ContextError(f"tool call arguments must be a dict, got {type(arguments).__name__}", index)
     try:
@@ -80,7 +91,15 @@ def dump_arguments(arguments: Any, index: int) -> str:
 
 
 def load_arguments(text: str, index: int) -> dict[str, Any]:
-    """The dict that edited arguments stand for; `ContextError` if they are no JSON object."""
+    """Parses edited tool call arguments.
+
+    Args:
+        text: The arguments as JSON text.
+        index: Index of the message, for the error.
+
+    Raises:
+        ContextError: The text is not a JSON object.
+    """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -90,57 +109,73 @@ def load_arguments(text: str, index: int) -> dict[str, Any]:
     return value
 
 
-def _at(root: Any, path: Path) -> Any:
+def _value_at(root: Any, path: Path) -> Any:
     for key in path:
-        root = _open(root)[key]
+        root = _as_container(root)[key]
     return root
 
 
-def _open(node: Any) -> Any:
-    """What can be indexed and copied: models become dicts."""
+def _as_container(node: Any) -> Any:
+    """Makes a value indexable: models become dicts."""
     return node if isinstance(node, (dict, list, tuple)) else to_plain_dict(node)
 
 
 def slot_value(slot: TextSlot, root: Any, text: str, text_type: str) -> Any:
-    """What has to stand at the slot's path so that it says `text`: a text part where an image stood, a dict where
-    arguments are held as a dict, the text itself elsewhere."""
+    """Returns the value to put at a slot's path so that the slot holds a text.
+
+    Args:
+        slot: The slot.
+        root: The message.
+        text: The new text.
+        text_type: The type of a text part in the message's format.
+
+    Returns:
+        A text part in place of an image, a dict where arguments are held as a dict, else the text itself.
+    """
     if slot.kind == "image":
-        part = _open(_at(root, slot.path))
+        part = _as_container(_value_at(root, slot.path))
         return {"type": text_type, "text": text} | {k: part[k] for k in _CACHE_KEYS if k in part}
-    if slot.kind == "tool_call" and not isinstance(_at(root, slot.path), str):
+    if slot.kind == "tool_call" and not isinstance(_value_at(root, slot.path), str):
         return load_arguments(text, slot.message)
     return text
 
 
 def set_paths(root: Any, values: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
-    """A copy of a message with the values put at the paths. Only the containers on the way are copied, each once."""
-    result = dict(_open(root))
+    """Returns a copy of a message with new values at some paths; only the containers on these paths are copied."""
+    result = dict(_as_container(root))
     copies: dict[Path, Any] = {}
     for path, value in values:
         node: Any = result
         for depth in range(1, len(path)):
-            way = path[:depth]
-            child = copies.get(way)
+            prefix = path[:depth]
+            child = copies.get(prefix)
             if child is None:
-                child = _open(node[way[-1]])
+                child = _as_container(node[prefix[-1]])
                 child = dict(child) if isinstance(child, dict) else list(child)
-                node[way[-1]] = copies[way] = child
+                node[prefix[-1]] = copies[prefix] = child
             node = child
         node[path[-1]] = value
     return result
 
 
 def write_parts(message: Any, changes: list[tuple[TextSlot, str]]) -> dict[str, Any]:
-    """A copy of a message with new texts, where a part's text is held as OpenAI chat and Anthropic hold it."""
+    """Returns a copy of a message with new texts, with text parts as in OpenAI chat and Anthropic messages."""
     return set_paths(message, [(slot.path, slot_value(slot, message, text, "text")) for slot, text in changes])
 
 
 def render(
     context: Context, edits: Edits, drop: Collection[int], write: Callable[[Any, list[tuple[TextSlot, str]]], Any]
 ) -> list[Any]:
-    """The context's messages without those in `drop`; `write` makes the copy of a message that has edits.
+    """Renders a context. An edit to the text that the slot already has changes nothing.
 
-    An edit to a text that is there already is none. `ContextError` for an edit that fits no editable slot.
+    Args:
+        context: The parsed messages.
+        edits: New texts of slots.
+        drop: Indices of messages to leave out.
+        write: Copies a message with new texts for some of its slots.
+
+    Raises:
+        ContextError: An edit does not fit an editable slot.
     """
     dropped = set(drop)
     wanted: dict[int, dict[Path, str]] = {}
@@ -155,11 +190,11 @@ def render(
         if texts:
             slots = {slot.path: slot for slot in turns[index].slots if slot.editable}
             if unknown := [path for path in texts if path not in slots]:
-                raise ContextError(f"nothing to edit at {unknown[0]}", index)
+                raise ContextError(f"cannot edit {unknown[0]}: the message has no editable text there", index)
             changes = [(slots[p], text) for p, text in texts.items() if slots[p].image or slots[p].text != text]
             if changes:
                 message = write(message, changes)
         rendered.append(message)
-    if lost := sorted(wanted.keys() - dropped):
-        raise ContextError("edited, but there is no such message", lost[0])
+    if missing := sorted(wanted.keys() - dropped):
+        raise ContextError("cannot edit a message that does not exist", missing[0])
     return rendered

@@ -1,9 +1,9 @@
-"""LangChain messages (`langchain_core.messages`), without importing LangChain: its classes are known by name.
+"""Reads and writes LangChain messages (`langchain_core.messages`) without importing LangChain.
 
-Reads system, human, AI, tool, function and chat messages with string content, provider-native blocks or standard
-content blocks. An edited message is a `model_copy`, so id, metadata and artifact stay. A tool call's arguments, which
-LangChain may hold up to three times (`tool_calls`, content blocks, `additional_kwargs`), are edited everywhere alike.
-Tuples and dicts that LangChain would convert are not messages yet.
+LangChain's classes are recognised by name: system, human, AI, tool, function and chat messages with string content,
+provider-native blocks or standard content blocks. An edited message is a `model_copy`, so id, metadata and artifact
+stay. LangChain may hold a tool call's arguments up to three times (`tool_calls`, content blocks, `additional_kwargs`);
+an edit changes all of them. Tuples and dicts that LangChain would convert must be converted before.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _CHAT_ROLES = {
     "assistant": "AIMessage",
     "ai": "AIMessage",
 }
-#: Content blocks that hold a tool call -> (key of its id, key of its arguments).
+#: Types of content blocks that hold a tool call -> (key of its id, key of its arguments).
 _CALL_BLOCKS = {
     "tool_call": ("id", "args"),
     "tool_use": ("id", "input"),
@@ -50,32 +50,35 @@ _CALL_BLOCKS = {
 
 
 class LangChainFormat:
-    """The LangChain dialect."""
+    """The LangChain format."""
 
     name = "langchain"
 
     def may_match(self, message: Any) -> bool:
-        """Whether one message is ours. Never raises."""
+        """Returns whether one message is of this format. Never raises."""
         return _class_of(message) is not None
 
     def matches(self, messages: Sequence[Any]) -> bool:
+        """Returns whether these messages are written in this format. Never raises."""
         return bool(messages) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = ToolCallPairing()
+        """Reads the messages; raises ContextError for what the provider would reject."""
+        pairing = ToolCallPairing()
         answered = {getattr(message, "tool_call_id", None) for message in as_message_list(messages)} - {None}
-        turns = [_read(index, message, rounds, answered) for index, message in enumerate(messages)]
+        turns = [_read(index, message, pairing, answered) for index, message in enumerate(messages)]
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
+        """Writes the messages again, with `edits` applied and those in `drop` left out."""
         return render(context, edits, drop, _write)
 
 
-_CLASSES: dict[Any, str | None] = {}  # a message's class -> what it is; looked up once per class
+_CLASSES: dict[Any, str | None] = {}  # a class -> the LangChain message class that it is or inherits from
 
 
 def _class_of(message: Any) -> str | None:
-    """The name of the LangChain class that the message is an instance of; None if it is no LangChain message."""
+    """The name of the LangChain class that a message is an instance of; None for other objects."""
     cls = type(message)
     if cls not in _CLASSES:
         _CLASSES[cls] = _find_class(cls)
@@ -110,7 +113,7 @@ def _write(message: Any, changes: list[tuple[TextSlot, str]]) -> Any:
 
 
 def _mirrors(root: dict[str, Any], call_id: str) -> Iterator[tuple[Path, bool]]:
-    """Where else a message holds the arguments of a call, and whether as JSON text."""
+    """The paths where a message repeats the arguments of a call, and whether they are JSON text there."""
     content = root["content"]
     for i, block in enumerate(content if isinstance(content, list) else ()):
         if isinstance(block, dict) and block.get("type") in _CALL_BLOCKS:
@@ -124,62 +127,64 @@ def _mirrors(root: dict[str, Any], call_id: str) -> Iterator[tuple[Path, bool]]:
             yield ("additional_kwargs", "tool_calls", i, "function", "arguments"), True
 
 
-def _read(index: int, message: Any, rounds: ToolCallPairing, answered: set[Any]) -> Turn:
+def _read(index: int, message: Any, pairing: ToolCallPairing, answered: set[Any]) -> Turn:
     name = _class_of(message)
     if name is None:
         raise ContextError(
-            f"not a LangChain message but {type(message).__name__}: use convert_to_messages() first", index
+            f"a {type(message).__name__} is not a LangChain message: call convert_to_messages() first", index
         )
     if name == "RemoveMessage":
-        raise ContextError("a RemoveMessage changes a list of messages: apply it first (add_messages)", index)
+        raise ContextError(
+            "a RemoveMessage cannot be sent to a model: apply it to the list first (add_messages)", index
+        )
     if name == "ChatMessage":
         name = _CHAT_ROLES.get(message.role, f"ChatMessage of role {message.role!r}")
     if name not in _ROLES:
         raise ContextError(f"a {name} cannot be sent to a model: use a system, human, AI or tool message", index)
     role, kind = _ROLES[name]
-    reading = TurnBuilder(index, role, rounds)
+    builder = TurnBuilder(index, role, pairing)
     if name == "ToolMessage":
-        tag = reading.answer(message.tool_call_id, message.name)
+        label = builder.add_result(message.tool_call_id, message.name)
     else:
-        rounds.close()
+        pairing.require_results()
         if name == "FunctionMessage":
-            tag = reading.answer_function(message.name)
+            label = builder.add_function_result(message.name)
         else:
-            tag = PartLabel(kind)
-            reading.extra(message.name)
-    read_content(reading, message.content, ("content",), tag, _READERS, bare_strings=True)
+            label = PartLabel(kind)
+            builder.add_extra(message.name)
+    read_content(builder, message.content, ("content",), label, _READERS, allow_strings=True)
     if role == "assistant":
-        _read_calls(reading, message, answered)
-    return reading.turn()
+        _read_calls(builder, message, answered)
+    return builder.build()
 
 
-def _read_calls(reading: TurnBuilder, message: Any, answered: set[Any]) -> None:
+def _read_calls(builder: TurnBuilder, message: Any, answered: set[Any]) -> None:
     calls = getattr(message, "tool_calls", ())
     for i, call in enumerate(calls):
-        tag = reading.call(call.get("id"), call.get("name"))
-        reading.text(("tool_calls", i, "args"), dump_arguments(call.get("args"), reading.index), tag)
+        label = builder.add_call(call.get("id"), call.get("name"))
+        builder.add_text(("tool_calls", i, "args"), dump_arguments(call.get("args"), builder.index), label)
     for i, call in enumerate(getattr(message, "invalid_tool_calls", ())):
-        if call.get("id") in answered:  # some integrations send these too; then they have a result
-            tag = reading.call(call.get("id"), call.get("name"))
-            reading.text(("invalid_tool_calls", i, "args"), call.get("args") or "", tag)
+        if call.get("id") in answered:  # some integrations send invalid calls, too; then they have a result
+            label = builder.add_call(call.get("id"), call.get("name"))
+            builder.add_text(("invalid_tool_calls", i, "args"), call.get("args") or "", label)
     for i, block in enumerate(message.content if isinstance(message.content, list) else ()):
         if isinstance(block, dict) and block.get("type") in _CALL_BLOCKS:
             id_key, key = _CALL_BLOCKS[block["type"]]
-            if block.get(id_key) in reading.calls:
+            if block.get(id_key) in builder.call_ids:
                 continue
-            tag = reading.call(block.get(id_key), block.get("name"))
+            label = builder.add_call(block.get(id_key), block.get("name"))
             held = block.get(key)
-            reading.text(
-                ("content", i, key), held if isinstance(held, str) else dump_arguments(held, reading.index), tag
+            builder.add_text(
+                ("content", i, key), held if isinstance(held, str) else dump_arguments(held, builder.index), label
             )
     legacy = to_plain_dict(message.additional_kwargs.get("function_call"))
-    if legacy is not None and not reading.calls:
+    if legacy is not None and not builder.call_ids:
         path = ("additional_kwargs", "function_call", "arguments")
-        reading.text(path, legacy.get("arguments"), reading.call_function(legacy.get("name")))
+        builder.add_text(path, legacy.get("arguments"), builder.add_function_call(legacy.get("name")))
 
 
-def _read_elsewhere(reading: TurnBuilder, part: Part, path: Path, tag: PartLabel) -> None:
-    """Tool calls in content are read beside `tool_calls`, which mostly holds them too."""
+def _read_elsewhere(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    """Skips tool calls in content: `_read_calls` reads them, because `tool_calls` mostly repeats them."""
 
 
 _READERS: dict[str, Reader] = {**PARTS, **dict.fromkeys((*_CALL_BLOCKS, "invalid_tool_call"), _read_elsewhere)}

@@ -1,8 +1,8 @@
-"""OpenAI chat completions: `{"role", "content", "tool_calls", ...}`, and what else speaks it.
+"""Reads and writes OpenAI chat completions messages, `{"role", "content", "tool_calls", ...}`, which many APIs use.
 
-Reads system, developer, user, assistant, tool and the legacy function messages. Unknown keys and part types pass
-through. The legacy function call has no id: it is paired by name, and its turns have no `calls` and `answers`.
-Wire: https://platform.openai.com/docs/api-reference/chat/create (`ChatCompletionMessageParam` in the SDK).
+The roles are system, developer, user, assistant, tool and the legacy function. Unknown keys and part types pass
+through. A legacy function call has no id: it is paired by name, and its turns have no `call_ids` and `result_call_ids`.
+Reference: https://platform.openai.com/docs/api-reference/chat/create (`ChatCompletionMessageParam` in the SDK).
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _CALL_KEYS = {"function": "arguments", "custom": "input"}
 
 
 class OpenAIChatFormat:
-    """The OpenAI chat completions dialect."""
+    """The OpenAI chat completions format."""
 
     name = "openai_chat"
 
     def may_match(self, message: Any) -> bool:
-        """Whether one message can be ours. Never raises."""
+        """Returns whether one message may be of this format. Never raises."""
         item = to_plain_dict(message)
         return (
             item is not None
@@ -52,64 +52,69 @@ class OpenAIChatFormat:
         )
 
     def matches(self, messages: Sequence[Any]) -> bool:
+        """Returns whether these messages are written in this format. Never raises."""
         return bool(messages) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = ToolCallPairing()
-        turns = [_read(index, message, rounds) for index, message in enumerate(as_message_list(messages))]
+        """Reads the messages; raises ContextError for what the provider would reject."""
+        pairing = ToolCallPairing()
+        turns = [_read(index, message, pairing) for index, message in enumerate(as_message_list(messages))]
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
+        """Writes the messages again, with `edits` applied and those in `drop` left out."""
         return render(context, edits, drop, write_parts)
 
 
-def _read(index: int, message: Any, rounds: ToolCallPairing) -> Turn:
+def _read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
     item = to_plain_dict(message)
     if item is None:
-        raise ContextError(f"a message is a dict, got {type(message).__name__}", index)
+        raise ContextError(f"a message must be a dict, got {type(message).__name__}", index)
     wire_role = item.get("role")
     if not isinstance(wire_role, str) or wire_role not in _ROLES:
         raise ContextError(f"unknown role {wire_role!r}: use one of {', '.join(_ROLES)}", index)
     role, kind = _ROLES[wire_role]
-    reading = TurnBuilder(index, role, rounds)
+    builder = TurnBuilder(index, role, pairing)
     if wire_role == "tool":
-        tag = reading.answer(item.get("tool_call_id"), item.get("name"))
+        label = builder.add_result(item.get("tool_call_id"), item.get("name"))
     else:
-        rounds.close()
+        pairing.require_results()
         if wire_role == "function":
-            tag = reading.answer_function(item.get("name"))
+            label = builder.add_function_result(item.get("name"))
         else:
-            tag = PartLabel(kind)
-            reading.extra(item.get("name"))
-    read_content(reading, item.get("content"), ("content",), tag)
+            label = PartLabel(kind)
+            builder.add_extra(item.get("name"))
+    read_content(builder, item.get("content"), ("content",), label)
     if role == "assistant":
         if item.get("refusal") is not None:
-            reading.text(("refusal",), item["refusal"], tag, editable=False)
-        _read_calls(reading, item)
-    return reading.turn()
+            builder.add_text(("refusal",), item["refusal"], label, editable=False)
+        _read_calls(builder, item)
+    return builder.build()
 
 
-def _read_calls(reading: TurnBuilder, item: dict[str, Any]) -> None:
+def _read_calls(builder: TurnBuilder, item: dict[str, Any]) -> None:
     calls = item.get("tool_calls")
     if calls is not None and not isinstance(calls, (list, tuple)):
-        raise reading.error(f"tool_calls must be a list, got {type(calls).__name__}")
+        raise builder.error(f"tool_calls must be a list, got {type(calls).__name__}")
     for i, given in enumerate(calls or ()):
         call = to_plain_dict(given)
         if call is None:
-            raise reading.error(f"tool call {i} must be a dict, got {type(given).__name__}")
+            raise builder.error(f"tool call {i} must be a dict, got {type(given).__name__}")
         kind = call.get("type") or "function"
         function = to_plain_dict(call.get(kind)) if isinstance(kind, str) else None
         if function is None:
-            raise reading.error(f"tool call {i} has no {kind!r} with the tool's name and arguments")
-        tag = reading.call(call.get("id"), function.get("name"))
+            raise builder.error(f"tool call {i} has no field {kind!r} with the tool's name and arguments")
+        label = builder.add_call(call.get("id"), function.get("name"))
         if kind in _CALL_KEYS:
             key = _CALL_KEYS[kind]
             held = function.get(key)
             if isinstance(held, dict):  # as some local servers write it
-                held = dump_arguments(held, reading.index)
-            reading.text(("tool_calls", i, kind, key), held, tag)
+                held = dump_arguments(held, builder.index)
+            builder.add_text(("tool_calls", i, kind, key), held, label)
         else:
-            reading.extras.extend(leaf_texts(function))
+            builder.extras.extend(leaf_texts(function))
     legacy = to_plain_dict(item.get("function_call"))
     if legacy is not None:
-        reading.text(("function_call", "arguments"), legacy.get("arguments"), reading.call_function(legacy.get("name")))
+        builder.add_text(
+            ("function_call", "arguments"), legacy.get("arguments"), builder.add_function_call(legacy.get("name"))
+        )

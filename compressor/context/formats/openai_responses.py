@@ -1,10 +1,10 @@
-"""OpenAI Responses input items; each item is one message.
+"""Reads and writes OpenAI Responses input items; each item is one message.
 
-Reads messages (`{"role", "content"}` with or without a type), function and custom tool calls with their outputs, and
-reasoning items, which are never edited. Items run by the provider (searches, shells, MCP calls, compactions,
-references) pass through untouched; the text they hold is counted. Calls whose outputs are items of their own are
-paired also where we do not read them (computer, shell, patch).
-Wire: https://platform.openai.com/docs/api-reference/responses/create (`ResponseInputItemParam` in the SDK).
+It reads messages (`{"role", "content"}` with or without a type), function and custom tool calls with their outputs, and
+reasoning items, which are never edited. Items that the provider handles (searches, shells, MCP calls, compactions,
+references) pass through unchanged, and their text is counted. Computer, shell and patch calls are paired with their
+outputs, too, although they are not edited.
+Reference: https://platform.openai.com/docs/api-reference/responses/create (`ResponseInputItemParam` in the SDK).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ROLES: dict[str, tuple[Role, Kind]] = {
     "user": ("user", "user"),
     "assistant": ("assistant", "assistant"),
 }
-#: Types of calls -> where the arguments stand, "" where they are not read.
+#: Types of calls -> the key of their arguments, "" where these are not read.
 _CALLS = {
     "function_call": "arguments",
     "custom_tool_call": "input",
@@ -50,7 +50,7 @@ _CALLS = {
     "apply_patch_call": "",
 }
 _OUTPUTS = {f"{kind}_output": key != "" for kind, key in _CALLS.items()}
-#: Item types by which the dialect is known. `parse` takes any type: what it cannot read passes through.
+#: Item types by which the format is recognised. `parse` accepts any type: what it cannot read passes through.
 _KNOWN = re.compile(
     r"message|reasoning|item_reference|compaction\w*|\w+_call|\w+_call_output|mcp_\w+|tool_search_output|additional_tools"
 )
@@ -58,12 +58,12 @@ _OWN_PARTS = RESPONSES_PARTS - CHAT_PARTS
 
 
 class OpenAIResponsesFormat:
-    """The OpenAI Responses dialect."""
+    """The OpenAI Responses format."""
 
     name = "openai_responses"
 
     def may_match(self, message: Any) -> bool:
-        """Whether one item can be ours. Never raises."""
+        """Returns whether one item may be of this format. Never raises."""
         item = to_plain_dict(message)
         if item is None:
             return False
@@ -75,35 +75,38 @@ class OpenAIResponsesFormat:
         return kind is not None and ("role" not in item or _is_known(kind))
 
     def is_evidence(self, message: Any) -> bool:
-        """Whether one item can be nobody else's. Never raises."""
+        """Returns whether one item cannot be of any other format. Never raises."""
         item = to_plain_dict(message) or {}
         kind = item.get("type")
         return _is_known(kind) or bool(part_types(item.get("content")) & _OWN_PARTS)
 
     def matches(self, messages: Sequence[Any]) -> bool:
+        """Returns whether these messages are written in this format. Never raises."""
         return any(map(self.is_evidence, messages)) and all(map(self.may_match, messages))
 
     def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        rounds = ToolCallPairing()
-        referenced = False  # an item_reference may stand for a call: from there on, a result may lack its own
+        """Reads the messages; raises ContextError for what the provider would reject."""
+        pairing = ToolCallPairing()
+        referenced = False  # an item_reference may stand for a call; behind it, a result may have no visible call
         turns = []
         last_input = -1
         for index, message in enumerate(as_message_list(messages)):
             item = to_plain_dict(message)
             if item is None:
-                raise ContextError(f"an item is a dict, got {type(message).__name__}", index)
+                raise ContextError(f"an item must be a dict, got {type(message).__name__}", index)
             kind = _type_of(item)
             if kind is None:
-                raise ContextError("an item needs a type or a role", index)
-            turn = _read(index, item, kind, rounds, referenced)
+                raise ContextError("the item has neither a type nor a role", index)
+            turn = _read(index, item, kind, pairing, referenced)
             turns.append(turn)
             referenced = referenced or kind == "item_reference"
             if kind == "message" and turn.role != "assistant":
                 last_input = index
-        rounds.close(before=last_input)
+        pairing.require_results(before=last_input)
         return Context(messages, turns, self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
+        """Writes the messages again, with `edits` applied and those in `drop` left out."""
         return render(context, edits, drop, _write)
 
 
@@ -116,7 +119,7 @@ def _write(message: Any, changes: list[tuple[TextSlot, str]]) -> dict[str, Any]:
 
 
 def _type_of(item: dict[str, Any]) -> str | None:
-    """The item's type; a message needs none, nor does a reference, which is an id alone."""
+    """The item's type, which a message and a reference (only an id) may leave out."""
     kind = item.get("type")
     if isinstance(kind, str) and kind:
         return kind
@@ -125,52 +128,52 @@ def _type_of(item: dict[str, Any]) -> str | None:
     return "item_reference" if kind is None and isinstance(item.get("id"), str) else None
 
 
-def _read(index: int, item: dict[str, Any], kind: str, rounds: ToolCallPairing, referenced: bool) -> Turn:
+def _read(index: int, item: dict[str, Any], kind: str, pairing: ToolCallPairing, referenced: bool) -> Turn:
     if kind == "message":
-        return _read_message(index, item, rounds)
+        return _read_message(index, item, pairing)
     if kind in _CALLS:
-        reading = TurnBuilder(index, "assistant", rounds)
+        builder = TurnBuilder(index, "assistant", pairing)
         key = _CALLS[kind]
         if key:
-            reading.text((key,), item.get(key), reading.call(item.get("call_id"), item.get("name")))
+            builder.add_text((key,), item.get(key), builder.add_call(item.get("call_id"), item.get("name")))
         else:
-            reading.calls.append(rounds.call(item.get("call_id"), kind, index))
-            reading.extras.extend(leaf_texts(item))
-        return reading.turn()
+            builder.call_ids.append(pairing.open_call(item.get("call_id"), kind, index))
+            builder.extras.extend(leaf_texts(item))
+        return builder.build()
     if kind in _OUTPUTS:
-        reading = TurnBuilder(index, "tool", rounds)
+        builder = TurnBuilder(index, "tool", pairing)
         call_id = item.get("call_id")
-        if referenced and isinstance(call_id, str) and call_id not in rounds.open:
-            tag = PartLabel("tool_result", None, call_id)
+        if referenced and isinstance(call_id, str) and call_id not in pairing.open_calls:
+            label = PartLabel("tool_result", None, call_id)
         else:
-            tag = reading.answer(call_id, item.get("name"))
+            label = builder.add_result(call_id, item.get("name"))
         if _OUTPUTS[kind]:
-            read_content(reading, item.get("output"), ("output",), tag)
+            read_content(builder, item.get("output"), ("output",), label)
         else:
-            _read_unedited(reading, item, tag)
-        return reading.turn()
-    reading = TurnBuilder(index, "assistant", rounds)
+            _read_unedited(builder, item, label)
+        return builder.build()
+    builder = TurnBuilder(index, "assistant", pairing)
     if kind == "reasoning":
-        read_reasoning(reading, item, (), PartLabel("thinking"))
-    elif kind not in ("item_reference", "image_generation_call"):  # the one is an id, the other holds a picture
-        reading.extras.extend(leaf_texts(item))
-    return reading.turn()
+        read_reasoning(builder, item, (), PartLabel("thinking"))
+    elif kind not in ("item_reference", "image_generation_call"):  # an id, and a picture
+        builder.extras.extend(leaf_texts(item))
+    return builder.build()
 
 
-def _read_message(index: int, item: dict[str, Any], rounds: ToolCallPairing) -> Turn:
+def _read_message(index: int, item: dict[str, Any], pairing: ToolCallPairing) -> Turn:
     role = item.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise ContextError(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
-    reading = TurnBuilder(index, _ROLES[role][0], rounds)
-    read_content(reading, item.get("content"), ("content",), PartLabel(_ROLES[role][1]))
-    return reading.turn()
+    builder = TurnBuilder(index, _ROLES[role][0], pairing)
+    read_content(builder, item.get("content"), ("content",), PartLabel(_ROLES[role][1]))
+    return builder.build()
 
 
-def _read_unedited(reading: TurnBuilder, item: dict[str, Any], tag: PartLabel) -> None:
-    """The output of a computer, shell or patch call: its text is counted, its screenshot measured."""
+def _read_unedited(builder: TurnBuilder, item: dict[str, Any], label: PartLabel) -> None:
+    """Reads the output of a computer, shell or patch call: its text is counted, its screenshot measured."""
     output = to_plain_dict(item.get("output")) or {}
     if output.get("type") == "computer_screenshot":
         width, height = image_size(output.get("image_url"))
-        reading.image(("output",), Image(width, height), tag, editable=False)
+        builder.add_image(("output",), Image(width, height), label, editable=False)
     else:
-        reading.extras.extend(leaf_texts(item.get("output")))
+        builder.extras.extend(leaf_texts(item.get("output")))

@@ -171,7 +171,7 @@ class ExampleSet:
             context = detect_format(messages, None).parse(messages, None)
         except ContextError as error:
             raise ContextError(f"the messages of the example cannot be read: {error}", row) from None
-        return sum(counter.count_turn(turn, context.dialect) for turn in context.turns)
+        return sum(counter.count_turn(turn, context.format_name) for turn in context.turns)
 
     def vectors(self, encoder: TextEncoder) -> EmbeddingMatrix:
         """Returns the vectors of the questions, or of the whole example if its question is unknown."""

@@ -7,21 +7,25 @@ that share the store share its examples. What is expensive to compute about them
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from compressor.compressor import Compressor
+from compressor.context.budget import Budget
 from compressor.errors import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
+from compressor.pipeline.engine import Engine, HasEngine, resolve_engine
 from compressor.pipeline.examples.example import Example, example_id, parse_example
 from compressor.pipeline.examples.example_set import Array, ComputeRows, ExampleSet, question_texts
 from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCache, digest_texts
 from compressor.pipeline.examples.ngram_features import Features, ngram_features
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.select import select_from_set
+from compressor.pipeline.examples.selector import ExampleOrder
 from compressor.pipeline.examples.template import ExampleTemplate, TemplateLike
+from compressor.scoring import HeuristicScorer
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.storage.base import AppendLog, BlobStore
 from compressor.tokens import get_counter
@@ -41,8 +45,8 @@ class ExampleStore:
     call `refresh`. Examples that nobody has opened, changed or refreshed for the TTL of the store (seven days) expire.
 
     Args:
-        where: A `Compressor`, whose store, scorer and device are used, a store or its name; None is the user's own
-            SQLite file.
+        engine: A `Compressor` or an `Engine`, whose store and scorer are used; or a store, its name or its path, as for
+            `Compressor`. None is the user's own SQLite file.
         name: The name of the collection; a store can hold several.
         template: How examples are written, as for `Compressor.select_examples`. It must fit all examples.
 
@@ -60,16 +64,16 @@ class ExampleStore:
 
     def __init__(
         self,
-        where: Compressor | BlobStore | str | None = None,
+        engine: HasEngine | Engine | BlobStore | os.PathLike[str] | str | None = None,
         name: str = "default",
         template: TemplateLike | None = None,
     ) -> None:
-        self.compressor = where if isinstance(where, Compressor) else Compressor(store=where)
+        self.engine = _open_engine(engine)
         if not isinstance(name, str) or not 0 < len(name) <= 100:
             raise CompressorError("the name of an example store must be a string of 1 to 100 characters")
         self.name, self._template = name, template
         self._writes = ExampleTemplate(template)  # raises now if the template is invalid
-        self._feature_cache = FeatureCache(lambda: self.compressor.store)
+        self._feature_cache = FeatureCache(lambda: self.engine.store)
         self._lock = threading.RLock()
         self._last_record: int = 0  # the number of the last record that was applied
         self._clear()
@@ -144,19 +148,19 @@ class ExampleStore:
     def select(
         self,
         query: str | None,
-        budget: int | float,
+        budget: Budget,
         model: str | None = None,
         method: str = "auto",
         prune: bool = True,
-        order: str = "best last",
+        order: ExampleOrder = "most_relevant_last",
     ) -> ExamplesResult:
         """Selects the examples that teach most for a query; the arguments are those of `Compressor.select_examples`."""
-        pool, compressor = self._set, self.compressor  # a set is immutable, so no lock is needed
+        pool, engine = self._set, self.engine  # a set is immutable, so no lock is needed
         options: dict[str, Any] = {"method": method, "prune": prune, "order": order}
-        scorer, counter = compressor.scorer, get_counter(model)
-        return select_from_set(pool, pool.given, query, budget, counter, scorer, lambda: compressor.store, **options)
+        counter = get_counter(model)
+        return select_from_set(pool, pool.given, query, budget, counter, engine.scorer, lambda: engine.store, **options)
 
-    async def aselect(self, query: str | None, budget: int | float, **options: Any) -> ExamplesResult:
+    async def aselect(self, query: str | None, budget: Budget, **options: Any) -> ExamplesResult:
         """Runs `select` in a worker thread, with the same options."""
         return await run_in_thread(self.select, query, budget, **options)
 
@@ -181,7 +185,7 @@ class ExampleStore:
 
     @property
     def _append_log(self) -> AppendLog:
-        store: Any = self.compressor.store
+        store: Any = self.engine.store
         if not hasattr(store, "append_log"):
             raise StoreError(
                 f"{type(store).__name__} cannot hold examples: it has no logs (see compressor.storage.AppendLog)"
@@ -279,6 +283,13 @@ class ExampleStore:
         if removed:
             pool = pool.without(np.array([id in removed for id in pool.ids], np.bool_))
         self._set = pool.with_added([e for e, _ in new.values()], [f for _, f in new.values()], list(new))
+
+
+def _open_engine(source: HasEngine | Engine | BlobStore | os.PathLike[str] | str | None) -> Engine:
+    """Returns the engine of a compressor, or a new one with the default scorer for a store."""
+    if isinstance(source, Engine) or hasattr(source, "engine"):
+        return resolve_engine(cast("Engine | HasEngine", source))
+    return Engine(HeuristicScorer(), None, source)
 
 
 def _dumped(record: Record) -> bytes:

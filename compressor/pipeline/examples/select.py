@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from compressor.context.budget import resolve_budget
+from compressor.context.budget import Budget, resolve_budget
 from compressor.errors import ContextError
 from compressor.pipeline.examples.embeddings import find_encoder
 from compressor.pipeline.examples.example_set import ExampleSet, get_example_set
@@ -21,7 +21,7 @@ from compressor.tokens import TokenCounter
 def select_examples(
     examples: Sequence[Any],
     query: str | None,
-    budget: int | float,
+    budget: Budget,
     counter: TokenCounter,
     scorer: Scorer,
     store: Callable[[], BlobStore],
@@ -56,7 +56,7 @@ def select_from_set(
     pool: ExampleSet,
     given: Sequence[Any],
     query: str | None,
-    budget: int | float,
+    budget: Budget,
     counter: TokenCounter,
     scorer: Scorer,
     store: Callable[[], BlobStore],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 METHODS = ("auto", "classes", "dpp", "mmr", "top")
-ORDERS = ("best last", "best first", "given")
+ExampleOrder = Literal["most_relevant_last", "most_relevant_first", "given"]
 
 # Chosen on icl_math and bbh: benchmarks/LOG.md
 QUALITY_PER_COSINE = 6.0  # log-quality of a cosine of 1 in the DPP
@@ -93,9 +94,9 @@ class ExampleSelector:
         encoder: TextEncoder | None = None,
         method: str = "auto",
         prune: bool = True,
-        order: str = "best last",
+        order: ExampleOrder = "most_relevant_last",
     ) -> None:
-        for name, value, allowed in (("method", method, METHODS), ("order", order, ORDERS)):
+        for name, value, allowed in (("method", method, METHODS), ("order", order, get_args(ExampleOrder))):
             if value not in allowed:
                 raise CompressorError(f"unknown {name} {value!r}: use one of {', '.join(allowed)}")
         self.pool, self.counter, self.encoder = pool, counter, encoder
@@ -137,7 +138,7 @@ class ExampleSelector:
         """Returns examples that were taken best first in the order in which to send them."""
         if self.order == "given":
             return sorted(taken, key=lambda t: t.row)
-        return taken[::-1] if self.order == "best last" else taken
+        return taken[::-1] if self.order == "most_relevant_last" else taken
 
     # -- relevance
 

@@ -47,7 +47,7 @@ class ToolRanker:
 
     def __init__(self, functions: Sequence[FunctionTool], scorer: Scorer | None = None) -> None:
         self.functions = functions
-        self.reader = scorer.reader if isinstance(scorer, ModelScorer) else None
+        self.reader = scorer.model if isinstance(scorer, ModelScorer) else None
         self._bags = [_bag(function) for function in functions]
         sizes = np.array([sum(bag.values()) for bag in self._bags], np.float64)
         self._norms = K1 * (1 - B + B * sizes / max(1.0, float(sizes.mean()) if len(sizes) else 1.0))
@@ -148,7 +148,7 @@ def _texts(schema: Any) -> Iterator[str]:
 
 def _vector(model: WordVectors, found: list[str], weights: list[float], is_query: bool) -> npt.NDArray[np.float32]:
     rows = model.rows(found)
-    table = model.asked if is_query else model.term
+    table = model.query_term if is_query else model.term
     out: npt.NDArray[np.float32] = (table[rows] * (model.bag[rows] * np.array(weights, np.float32))[:, None]).sum(0)
     length = float(np.linalg.norm(out))
     return out / np.float32(length) if length else out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from compressor.context.budget import is_fraction, resolve_budget
+from compressor.context.budget import Budget, is_fraction, resolve_budget
 from compressor.context.formats import detect_format
 from compressor.context.model import Context
 from compressor.context.refs import compute_ref
@@ -22,7 +22,7 @@ from compressor.tokens import TokenCounter
 
 def select_tools(
     tools: Sequence[Any],
-    budget: int | float,
+    budget: Budget,
     query: str | None,
     messages: Sequence[Any] | None,
     pinned: Collection[str],

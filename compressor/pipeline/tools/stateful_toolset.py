@@ -12,7 +12,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from compressor.context.budget import resolve_budget
+from compressor.context.budget import Budget, resolve_budget
 from compressor.context.formats import detect_format
 from compressor.context.model import Context
 from compressor.context.refs import compute_ref
@@ -72,7 +72,7 @@ class ToolSet:
         self,
         compressor: ScorerAndStore,
         tools: Sequence[Any],
-        budget: int | float,
+        budget: Budget,
         model: str | None = None,
         pinned: Collection[str] = (),
         find: bool = True,

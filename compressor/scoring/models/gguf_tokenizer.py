@@ -1,4 +1,4 @@
-"""Text to a GGUF's tokens, and which characters each token stands for. Knows no probabilities."""
+"""Tokenizes text with the vocabulary of a GGUF model, and maps each token to the characters that it stands for."""
 
 from __future__ import annotations
 
@@ -10,23 +10,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-PART = 16_384  # characters tokenized at once, about: some of llama.cpp's splitters recurse for every character
-SLACK = 32  # bytes within which a normalized piece is looked for
+#: Characters that are tokenized at once, about: some of llama.cpp's splitters recurse for every character.
+PART_CHARS = 16_384
+#: How many bytes ahead a normalized piece is searched for in the text.
+SEARCH_BYTES = 32
 
 Ids = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
 class GgufTokens:
-    """ids: [n]. ends: [n] where each token's characters end in the text; they begin where the token before ended. A
-    character of several tokens belongs to the last of them, the others are empty."""
+    """The tokens of a text.
+
+    Attributes:
+        ids: [n] int32 token ids.
+        ends: [n] int32, where each token's characters end in the text; they start where the token before ended. If
+            several tokens make up one character, it belongs to the last of them and the others are empty.
+    """
 
     ids: Ids
     ends: Ids
 
 
 class GgufVocabulary:
-    """The tokens of a loaded model. size: how many; start: the tokens to begin a text with, at least one."""
+    """The vocabulary of a loaded model.
+
+    Args:
+        api: The module `llama_cpp`.
+        vocab: llama.cpp's vocabulary pointer.
+
+    Attributes:
+        size: The number of tokens.
+        start: [k] int32 tokens to start a text with, at least one.
+    """
 
     def __init__(self, api: Any, vocab: Any) -> None:
         self._api, self._vocab = api, vocab
@@ -37,7 +53,7 @@ class GgufVocabulary:
         self.start = np.array(found, np.int32) if found else self._ids(b"\n")
 
     def tokens(self, text: str) -> GgufTokens:
-        """The text's tokens, without any that stand for no text. Lone surrogates are read as question marks."""
+        """Returns the tokens of a text, without special tokens. A lone surrogate is read as a question mark."""
         ids: list[Ids] = []
         ends: list[Ids] = []
         for start, stop in _parts(text):
@@ -50,12 +66,12 @@ class GgufVocabulary:
         return GgufTokens(np.concatenate(ids), np.concatenate(ends))
 
     def _ids(self, data: bytes) -> Ids:
-        def filled(size: int) -> Ids:
+        def tokenize(size: int) -> Ids:
             buffer = (ctypes.c_int32 * size)()
             n = self._api.llama_tokenize(self._vocab, data, len(data), buffer, size, False, False)
-            return np.array(buffer[:n], np.int32) if n >= 0 else filled(-n)
+            return np.array(buffer[:n], np.int32) if n >= 0 else tokenize(-n)
 
-        return filled(len(data) + 8)
+        return tokenize(len(data) + 8)
 
     def _ends(self, ids: Ids, data: bytes) -> Ids:
         """[n] characters of `data` up to the end of each token."""
@@ -64,7 +80,7 @@ class GgufVocabulary:
         if (whole := b"".join(pieces)) != data:
             # SentencePiece puts a space before the text; other vocabularies normalize it.
             ends = ends - 1 if whole == b" " + data else _searched(pieces, data)
-        inside = np.append((np.frombuffer(data, np.uint8) & 0xC0) == 0x80, False)  # bytes that go on with a character
+        inside = np.append((np.frombuffer(data, np.uint8) & 0xC0) == 0x80, False)  # continuation bytes of UTF-8
         begun = np.concatenate([[0], np.cumsum(~inside[:-1])])
         found: Ids = (begun - inside)[ends].astype(np.int32)
         return found
@@ -83,12 +99,12 @@ class GgufVocabulary:
 
 
 def _parts(text: str) -> Iterator[tuple[int, int]]:
-    """The text in parts, cut before white space where there is any."""
+    """Ranges of the text of about `PART_CHARS`, split before white space where there is any."""
     start = 0
-    while len(text) - start > PART:
-        half = start + PART // 2, start + PART
+    while len(text) - start > PART_CHARS:
+        half = start + PART_CHARS // 2, start + PART_CHARS
         stop = max(text.rfind("\n", *half), text.rfind(" ", *half))
-        stop = start + PART if stop < 0 else stop
+        stop = start + PART_CHARS if stop < 0 else stop
         yield start, stop
         start = stop
     if start < len(text):
@@ -96,11 +112,11 @@ def _parts(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _searched(pieces: Sequence[bytes], data: bytes) -> npt.NDArray[np.int64]:
-    """Where pieces that are not the text letter by letter end in it: each is looked for after the one before."""
+    """Where normalized pieces end in the text: each piece is searched for after the one before."""
     out, end = [], 0
     for piece in pieces:
         core = piece.strip()
-        at = data.find(core, end, end + len(core) + SLACK) if core else -1
+        at = data.find(core, end, end + len(core) + SEARCH_BYTES) if core else -1
         end = at + len(core) if at >= 0 else end
         out.append(end)
     return np.array([*out[:-1], len(data)], np.int64)

@@ -1,7 +1,7 @@
-"""Models that read a query and a text together and say of every token of the text whether to keep it.
+"""Models that read a query and a text together and rate each token of the text.
 
-`PairTokenClassifier` is what the pruner's reader asks of one; `PairClassifier` is the one implementation: a tokenizer with its
-special tokens, and a function that computes log-odds. Knows no units, windows or checkpoints.
+`PairTokenClassifier` is the protocol that the pruner tier uses. `PairClassifier` implements it with a tokenizer, its
+special tokens, and a function that computes log-odds.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-#: ids, attention mask, types [b, t] -> log-odds of keeping each token [b, t], and of each text being relevant [b]
+#: Token ids, mask and types [b, t] to log-odds of keeping each token [b, t], and of the text being relevant [b].
 Forward = Callable[[Ints, Ints, Ints], tuple[Floats, Floats | None]]
-#: what a unit is worth: the mean log-odds of its tokens; the log-odds of their mean probability; the same with every
-#: word counted once, however many tokens it has
+#: How log-odds of tokens become those of a unit: "logit" takes their mean, "probability" the log-odds of the mean
+#: probability, and "word" does the same but counts each word once, however many tokens it has.
 Pool = Literal["logit", "probability", "word"]
 
 
@@ -32,8 +32,11 @@ Pool = Literal["logit", "probability", "word"]
 class EncodedPair:
     """A query and a text as one sequence of tokens.
 
-    ids, types: [t] int64, special tokens among them. first: where the text's own tokens begin. spans: [k, 2] int64, the
-    characters that each of the text's k tokens stands for.
+    Attributes:
+        ids: [t] int64 token ids, special tokens included.
+        types: [t] int64 token types.
+        first: The index of the text's first token.
+        spans: [k, 2] int64, the characters of each of the text's k tokens.
     """
 
     ids: Ints
@@ -42,38 +45,65 @@ class EncodedPair:
     spans: Ints
 
     def part(self, start: int, stop: int) -> EncodedPair:
-        """The same query with the tokens [start, stop) of the text."""
+        """Returns the same query with the tokens [start, stop) of the text."""
         a, b, end = self.first + start, self.first + stop, self.first + len(self.spans)
         ids, types = (np.concatenate([x[: self.first], x[a:b], x[end:]]) for x in (self.ids, self.types))
         return EncodedPair(ids, types, self.first, self.spans[start:stop])
 
 
 class PairTokenClassifier(Protocol):
-    """What the pruner reads with. window: tokens it reads at once. weight: of the document's log-odds in a unit's."""
+    """A model of the pruner tier."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The model's name, for messages."""
+        ...
+
     @property
-    def window(self) -> int: ...
+    def window(self) -> int:
+        """Tokens that the model reads at once."""
+        ...
+
     @property
-    def pool(self) -> Pool: ...
+    def pool(self) -> Pool:
+        """How log-odds of tokens become those of a unit."""
+        ...
+
     @property
-    def weight(self) -> float: ...
+    def weight(self) -> float:
+        """The weight of the document's log-odds in a unit's."""
+        ...
 
     def encode(self, query: str, title: str, text: str) -> EncodedPair:
-        """The whole of the text, however long; query and title cut to what the model takes of them."""
+        """Returns the whole text, however long, with query and title cut to the tokens that the model uses."""
         ...
 
     def run(self, batch: Sequence[EncodedPair]) -> list[tuple[Floats, float | None]]:
-        """For each, [k] float32 log-odds of keeping the text's tokens, and those of the text being relevant (None from
-        a model that does not say). None may be longer than the window. ModelError for numbers that are none."""
+        """Rates the tokens of each pair.
+
+        Args:
+            batch: The pairs; none may be longer than the window.
+
+        Returns:
+            For each pair, [k] float32 log-odds of keeping the text's tokens, and the log-odds of the text being
+            relevant; None for a model without such a head.
+
+        Raises:
+            ModelError: The model returned NaN or infinity.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """Special tokens of a sequence, ids and types: `before` the query, `between` query and text, `after` the text; and
-    the type of the text's own tokens."""
+    """The special tokens of a sequence, as ids and types.
+
+    Attributes:
+        before: The tokens before the query.
+        between: The tokens between query and text.
+        after: The tokens after the text.
+        text: The type of the text's own tokens.
+    """
 
     before: tuple[Ints, Ints]
     between: tuple[Ints, Ints]
@@ -81,15 +111,15 @@ class SpecialTokens:
     text: int
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, pair: bool) -> SpecialTokens:
-        """Read off what the tokenizer makes of two words, as a pair or, for models that take no query, one word."""
+    def from_tokenizer(cls, tokenizer: Tokenizer, pair: bool) -> SpecialTokens:
+        """Finds the special tokens by encoding two words as a pair, or one word for models without a query."""
         found = tokenizer.encode("a", "b") if pair else tokenizer.encode("a")
         ids, types = np.array(found.ids, np.int64), np.array(found.type_ids, np.int64)
         owner = np.array([-1 if s is None else s for s in found.sequence_ids])
         text = np.flatnonzero(owner == int(pair))
         query = np.flatnonzero(owner == 0) if pair else text[:0]
         if not len(text) or len(query) < pair or owner[0] != -1:
-            raise ModelError("its tokenizer.json does not say which special tokens stand around a text")
+            raise ModelError("its tokenizer.json does not define which special tokens surround a text")
         begin = query[0] if pair else 0
         middle = query[-1] + 1 if pair else 0
         end = text[-1] + 1
@@ -103,8 +133,20 @@ class SpecialTokens:
 
 @dataclass(frozen=True, slots=True)
 class PairClassifier:
-    """`PairTokenClassifier` of a tokenizer and a function. asks: tokens of the query, at most; 0 for a model that takes neither
-    query nor title. titles: tokens of the title, at most."""
+    """`PairTokenClassifier` of a tokenizer and a function.
+
+    Attributes:
+        name: The model's name.
+        window: Tokens that the model reads at once.
+        pool: How log-odds of tokens become those of a unit.
+        weight: The weight of the document's log-odds in a unit's.
+        tokenizer: The model's tokenizer.
+        frame: Its special tokens.
+        forward: Computes log-odds.
+        max_query_tokens: Tokens of the query that are read; 0 for a model that reads neither query nor title.
+        max_title_tokens: Tokens of the title that are read.
+        pad: The padding token's id.
+    """
 
     name: str
     window: int
@@ -113,21 +155,23 @@ class PairClassifier:
     tokenizer: Tokenizer
     frame: SpecialTokens
     forward: Forward
-    uses_query: int
-    uses_titles: int
+    max_query_tokens: int
+    max_title_tokens: int
     pad: int = 0
 
     def encode(self, query: str, title: str, text: str) -> EncodedPair:
         """See `PairTokenClassifier.encode`."""
         body, spans = self._tokens(text)
-        asked, named = body[:0], body[:0]
-        if self.uses_query:
-            asked = self._tokens(query)[0][: min(self.uses_query, self.window // 4)]
-            # a line break after the title: a space to most tokenizers, and what others have learned to expect
-            named = self._tokens(title + "\n")[0][: min(self.uses_titles, self.window // 8)] if title else named
+        query_ids, title_ids = body[:0], body[:0]
+        if self.max_query_tokens:
+            query_ids = self._tokens(query)[0][: min(self.max_query_tokens, self.window // 4)]
+            # Most tokenizers read the line break after the title as a space; other models were trained with it.
+            title_ids = (
+                self._tokens(title + "\n")[0][: min(self.max_title_tokens, self.window // 8)] if title else title_ids
+            )
         frame = self.frame
-        ids = [frame.before[0], asked, frame.between[0], named, body, frame.after[0]]
-        kinds = [frame.before[1], asked * 0, frame.between[1], named * 0 + frame.text, body * 0 + frame.text]
+        ids = [frame.before[0], query_ids, frame.between[0], title_ids, body, frame.after[0]]
+        kinds = [frame.before[1], query_ids * 0, frame.between[1], title_ids * 0 + frame.text, body * 0 + frame.text]
         first = sum(map(len, ids[:4]))
         return EncodedPair(np.concatenate(ids), np.concatenate([*kinds, frame.after[1]]), first, spans)
 
@@ -145,19 +189,19 @@ class PairClassifier:
             odds = keep[i, e.first : e.first + len(e.spans)]
             whole = None if document is None else float(document[i])
             if not (np.isfinite(odds).all() and np.isfinite(whole or 0.0)):
-                raise ModelError(f"{self.name} gave numbers that are none")
+                raise ModelError(f"{self.name} returned NaN or infinity")
             out.append((odds.copy(), whole))
         return out
 
     def _tokens(self, text: str) -> tuple[Ints, Ints]:
-        """Ids [k] and spans [k, 2] of a text without special tokens."""
-        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair: the tokenizer takes none
+        """Ids [k] and spans [k, 2] of a text, without special tokens."""
+        text = text.encode("utf-8", "replace").decode()  # the tokenizer refuses lone surrogates
         found = self.tokenizer.encode(text, add_special_tokens=False)
         return np.array(found.ids, np.int64), np.array(found.offsets, np.int64).reshape(-1, 2)
 
 
 def bare_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer without its own cutting and padding, and blind to special tokens written out in a text."""
+    """Returns the tokenizer without truncation and padding, and made to read special tokens in a text as plain text."""
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
@@ -165,7 +209,7 @@ def bare_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def wrap_torch(module: Any, device: str) -> Forward:
-    """A torch module [b, t] x 3 -> ([b, t], [b] or None) as a function of arrays."""
+    """Returns a torch module, which maps three tensors [b, t] to [b, t] and [b] or None, as a function of arrays."""
     torch = import_module("torch")
 
     def forward(*arrays: Ints) -> tuple[Floats, Floats | None]:

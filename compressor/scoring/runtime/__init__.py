@@ -1,1 +1,1 @@
-"""Where models run: devices, batching, worker threads, ONNX sessions."""
+"""Runs models: devices, batches and worker threads."""

@@ -1,7 +1,6 @@
-"""One thread a device, which runs the batches of all lanes there, one at a time.
+"""One worker thread a device, which runs the batches of all schedulers there, one at a time.
 
-Knows when to run, not what: lanes say what they have (`oldest`), make batches (`take`) and compute them (`serve`). The
-thread starts with the first work and ends when there was none for a while. It never keeps the interpreter from ending,
+The thread starts with the first work and ends after a while without work. It does not keep the interpreter from ending,
 and a forked process starts its own.
 """
 
@@ -16,103 +15,118 @@ from typing import Any, Protocol
 
 from compressor.errors import QueueFullError
 
-IDLE = 60.0  # seconds without work after which the thread ends; the next call starts another
-EXIT = 1.0  # seconds that the end of the interpreter waits for a batch that is being computed
+#: Time without work after which the thread ends; the next request starts another one.
+IDLE_SECONDS = 60.0
+#: How long the end of the interpreter waits for a batch that is being computed.
+EXIT_SECONDS = 1.0
 
 
 class Pending(Protocol):
-    """A call that waits; `arrived` is when it came, on the monotonic clock."""
+    """A request that waits."""
 
     @property
-    def arrived(self) -> float: ...
+    def arrived(self) -> float:
+        """When the request came, on the monotonic clock."""
+        ...
 
 
 class Schedulable(Protocol):
-    """What a worker asks of a lane. All but `serve` are called with the worker's lock held."""
+    """What the worker needs of a scheduler. All methods but `serve` are called with the worker's lock held."""
 
     def reset(self) -> None:
-        """Forgets all work: this is a forked child, and the parent does it."""
+        """Drops all work: this is a forked child, and the parent does that work."""
         ...
 
     def oldest(self) -> Pending | None:
-        """The oldest call that still has something to begin."""
+        """Returns the oldest request with items that were not started, or None."""
         ...
 
     def take(self, call: Any, now: float) -> list[Any] | float:
-        """The next batch for that call, or the seconds to wait for more."""
+        """Returns the next batch for that request, or the seconds to wait for more items."""
         ...
 
     def serve(self, batch: list[Any]) -> None:
-        """Computes a batch and hands out what came of it. Raises nothing."""
+        """Computes a batch and gives its outputs to the callers. Does not raise."""
         ...
 
 
 class DeviceWorker:
-    """The one thread of a device, and `changed`, the lock of all its lanes."""
+    """The worker thread of a device.
+
+    Args:
+        device: The device's name.
+
+    Attributes:
+        changed: The lock of all schedulers of the device, notified when their work changes.
+    """
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self._lanes: weakref.WeakSet[Schedulable] = weakref.WeakSet()
+        self._schedulers: weakref.WeakSet[Schedulable] = weakref.WeakSet()
         self.reset()
 
     def reset(self) -> None:
-        """Forgets thread, lock and work: a forked child has none of them."""
+        """Drops thread, lock and work, which a forked child does not inherit."""
         self.changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
-        for lane in self._lanes:
-            lane.reset()
+        for scheduler in self._schedulers:
+            scheduler.reset()
 
-    def add(self, lane: Schedulable) -> None:
-        """Serves this lane from now on, as long as somebody else holds it."""
+    def add(self, scheduler: Schedulable) -> None:
+        """Serves a scheduler from now on. Only a weak reference is kept."""
         with self.changed:
-            self._lanes.add(lane)
+            self._schedulers.add(scheduler)
 
-    def ensure(self) -> None:
-        """Starts the thread if there is none. The lock is held. Raises Overloaded when that is impossible."""
+    def start(self) -> None:
+        """Starts the thread if it is not running. The caller holds the lock.
+
+        Raises:
+            QueueFullError: The interpreter is ending, or no thread can be started.
+        """
         if self._closing:
-            raise QueueFullError(f"{self.device}: the interpreter is about to end, no more work is taken")
+            raise QueueFullError(f"{self.device}: the interpreter is ending, so no more work is accepted")
         if self._thread is None:
             thread = threading.Thread(target=self._work, name=f"compressor {self.device}", daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:
-                raise QueueFullError(f"{self.device}: no worker thread could be started: {error}") from error
+                raise QueueFullError(f"{self.device}: the worker thread cannot be started: {error}") from error
             self._thread = thread
 
     def stop(self) -> None:
-        """Ends the thread; what it computes now may take `EXIT` seconds more."""
+        """Ends the thread; a batch that is being computed gets `EXIT_SECONDS`."""
         with self.changed:
             self._closing, thread = True, self._thread
             self.changed.notify()
         if thread is not None:
-            thread.join(EXIT)
+            thread.join(EXIT_SECONDS)
 
     def _work(self) -> None:
         while found := self._next():
-            lane, batch = found
-            lane.serve(batch)
-            del lane, batch, found  # while it waits, the thread must not keep a model alive
+            scheduler, batch = found
+            scheduler.serve(batch)
+            del scheduler, batch, found  # while the thread waits, it must not keep a model alive
 
     def _next(self) -> tuple[Schedulable, list[Any]] | None:
-        """Waits for the next batch. None when the thread has to end."""
+        """Waits for the next batch. None if the thread has to end."""
         with self.changed:
             while not self._closing:
-                seconds = IDLE
+                seconds = IDLE_SECONDS
                 if found := self._oldest():
-                    lane, call = found
-                    batch = lane.take(call, time.monotonic())
+                    scheduler, call = found
+                    batch = scheduler.take(call, time.monotonic())
                     if isinstance(batch, list):
-                        return lane, batch
+                        return scheduler, batch
                     seconds = batch
-                    del lane, call, found
+                    del scheduler, call, found
                 if not self.changed.wait(seconds) and not self._oldest():
                     break
             self._thread = None
             return None
 
     def _oldest(self) -> tuple[Schedulable, Pending] | None:
-        waiting = [(lane, call) for lane in self._lanes if (call := lane.oldest())]
+        waiting = [(scheduler, call) for scheduler in self._schedulers if (call := scheduler.oldest())]
         return min(waiting, key=lambda found: found[1].arrived, default=None)
 
 
@@ -120,7 +134,7 @@ _workers: dict[str, DeviceWorker] = {}
 
 
 def get_worker(device: str) -> DeviceWorker:
-    """The worker of this device in this process."""
+    """Returns the process's worker for a device."""
     return _workers.setdefault(device, DeviceWorker(device))
 
 

@@ -1,7 +1,7 @@
-"""Runs blocking calls for asyncio in threads of our own: as many as requests that a model's batches can gather.
+"""Runs blocking calls for asyncio in a thread pool that is large enough to fill a model's batches.
 
-asyncio's default pool has a handful of threads on a small machine, so that most requests would wait where no batch can
-see them.
+On a small machine, asyncio's default pool has only a few threads, so most requests would wait where no batch can use
+them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-MAX_THREADS = 64  # calls at once; more wait their turn
+#: Calls that run at once; others wait.
+MAX_THREADS = 64
 
-#: Whom to tell how long a call waited its turn: for a "thread" or a "scorer", and seconds. Nobody by default.
+#: Called with "thread" or "scorer" and the seconds that a call waited for it. None by default.
 QUEUE_WAIT_HOOK: contextvars.ContextVar[Callable[[str, float], None] | None] = contextvars.ContextVar(
     "WAITED", default=None
 )
@@ -29,14 +30,14 @@ def _pool() -> ThreadPoolExecutor:
 
 
 async def run_in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
-    """`function(*args, **options)` in a worker thread, in the caller's context variables."""
-    run, tell = contextvars.copy_context().run, QUEUE_WAIT_HOOK.get()
+    """Runs a function in a worker thread, with the caller's context variables, and returns its result."""
+    run, report = contextvars.copy_context().run, QUEUE_WAIT_HOOK.get()
     work = partial(run, function, *args, **options)
-    if tell is not None:
-        work = partial(_told, tell, time.perf_counter(), work)
+    if report is not None:
+        work = partial(_report_wait, report, time.perf_counter(), work)
     return await asyncio.get_running_loop().run_in_executor(_pool(), work)
 
 
-def _told(tell: Callable[[str, float], None], since: float, work: Callable[[], T]) -> T:
-    tell("thread", time.perf_counter() - since)
+def _report_wait(report: Callable[[str, float], None], since: float, work: Callable[[], T]) -> T:
+    report("thread", time.perf_counter() - since)
     return work()

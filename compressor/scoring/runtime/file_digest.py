@@ -1,5 +1,4 @@
-"""What is in files, as a short hash: the names of models, tokenizers and weights that results depend on. Reads whole
-files, each once in a process."""
+"""Hashes the contents of model files, so that cached results depend on the weights and not on a path."""
 
 from __future__ import annotations
 
@@ -7,12 +6,18 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-KINDS = (".json", ".txt", ".model", ".safetensors", ".bin", ".gguf", ".npz")  # of a folder's files, what is read
+#: The files of a folder that are hashed.
+HASHED_SUFFIXES = (".json", ".txt", ".model", ".safetensors", ".bin", ".gguf", ".npz")
 
 
 def file_digest(path: Path) -> str:
-    """Of a file's bytes, or of all that a folder has of `KINDS` with their names: 32 hexadecimal digits. "" where it
-    cannot be read. As a model is loaded once, a file that changes later is not read again."""
+    """Returns a hash of a file, or of the names and contents of a folder's files with `HASHED_SUFFIXES`.
+
+    Each path is read once in a process, as a model is loaded once.
+
+    Returns:
+        32 hexadecimal digits; "" if a file cannot be read.
+    """
     return _digest(path.absolute())
 
 
@@ -20,7 +25,7 @@ def file_digest(path: Path) -> str:
 def _digest(path: Path) -> str:
     digest = hashlib.blake2b(digest_size=16)
     try:
-        files = sorted(f for f in path.rglob("*") if f.suffix in KINDS) if path.is_dir() else [path]
+        files = sorted(f for f in path.rglob("*") if f.suffix in HASHED_SUFFIXES) if path.is_dir() else [path]
         for file in files:
             digest.update(f"{file.relative_to(path) if path.is_dir() else ''}\n{file.stat().st_size}\n".encode())
             with open(file, "rb") as opened:

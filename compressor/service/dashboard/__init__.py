@@ -1,8 +1,8 @@
 """The page at `/` and the data behind it.
 
-book   -> a tenant's counts of this process      ledger -> those of all processes, kept in the store
-spans  -> what of a text is still there          anatomy -> a session's messages, part by part
-routes -> the page, and its data as JSON         page   -> HTML, CSS and modules, served as they are
+Modules: `time_series` (counts by minute and hour), `usage_recorder` (stores them, for all workers), `session_inspector`
+(what happened to each message of a session), `text_alignment` (which parts of a text were kept), `api` (the routes).
+The folder `page` has the HTML, CSS and JavaScript.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Where what is left of a text stands in its original: found again by looking, for a session keeps no plan of it.
+"""Finds the parts of a text that were kept, by comparison, because a session does not store them.
 
-Every span that is given as kept is a stretch of the original that stands in what was sent, too, letter for letter.
-What is cut is found exactly where units were left out of a text; where a text was written anew from its values (an
-excerpt of JSON, a table's columns), values are looked for one by one. Knows no messages.
+Every span that is reported as kept is a part of the original that occurs in the sent text letter for letter. The result
+is exact where units were sent out of a text. Where a text was rebuilt from its values (an excerpt of JSON, columns of a
+table), the values are matched one by one.
 """
 
 from __future__ import annotations
@@ -15,47 +15,47 @@ from difflib import SequenceMatcher
 from compressor.context.refs import ELLIPSIS, find_refs
 
 Span = tuple[int, int]  # characters
-LONGEST = 400_000  # characters of an original beyond which no spans are looked for
-_SHORTEST = 3  # characters of a piece that is looked for in the whole text
-_MARK = r'\[…(?:words )?cut ref \d{12}\]|,?(?:"…":)?"cut ref \d{12}"|cut ref \d{12}'
-_CUT = re.compile(rf"{_MARK}|,?\"{ELLIPSIS}\"|{ELLIPSIS}")
+MAX_ORIGINAL_CHARS = 400_000  # longer texts are not aligned
+_MIN_PIECE_CHARS = 3  # shorter pieces are not searched in the whole text
+_PLACEHOLDER = r'\[…(?:words )?cut ref \d{12}\]|,?(?:"…":)?"cut ref \d{12}"|cut ref \d{12}'
+_CUT = re.compile(rf"{_PLACEHOLDER}|,?\"{ELLIPSIS}\"|{ELLIPSIS}")
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\w.+-]+|[^\w\s]')
-_SAYS = re.compile(r"\w")
-_GLUE = re.compile(r"[\s\[\]{}(),:;|\"]*")
+_WORD = re.compile(r"\w")
+_SEPARATORS = re.compile(r"[\s\[\]{}(),:;|\"]*")
 
 
-def is_cut(original: str, left: str) -> bool:
-    """Whether what is left has a mark that the original has not: something is missing."""
-    return bool(set(find_refs(left)) - set(find_refs(original)))
+def is_cut(original: str, sent: str) -> bool:
+    """Returns True if the sent text has a placeholder that the original does not have, so something was removed."""
+    return bool(set(find_refs(sent)) - set(find_refs(original)))
 
 
-def is_gone(left: str) -> bool:
-    """Whether nothing but marks is left."""
-    return not _SAYS.search(_CUT.sub("", left))
+def is_fully_dropped(sent: str) -> bool:
+    """Returns True if the sent text has only placeholders."""
+    return not _WORD.search(_CUT.sub("", sent))
 
 
-def align_kept_spans(original: str, left: str) -> list[Span]:
-    """The stretches of the original that stand in what is left of it: in order, not overlapping."""
-    if original == left:
+def align_kept_spans(original: str, sent: str) -> list[Span]:
+    """Returns the spans of the original that occur in the sent text: in order, not overlapping."""
+    if original == sent:
         return [(0, len(original))] if original else []
-    if len(original) > LONGEST or is_gone(left):
+    if len(original) > MAX_ORIGINAL_CHARS or is_fully_dropped(sent):
         return []
-    found = _looked_for(original, left)
-    spans = _apart(found)
+    found = _search(original, sent)
+    spans = _without_overlaps(found)
     if is_json(original):
-        spans = _apart(spans + _values(original, left, spans))
-    return _joined(original, left, spans)
+        spans = _without_overlaps(spans + _match_values(original, sent, spans))
+    return _merge_neighbours(original, sent, spans)
 
 
-def _looked_for(original: str, left: str) -> list[Span]:
-    """Piece by piece: whole where it stands as a whole, else token by token between the pieces before and after it."""
+def _search(original: str, sent: str) -> list[Span]:
+    """Searches piece by piece: whole if possible, else token by token between the pieces before and after it."""
     if is_json(original):
-        return _aligned(original, left, 0, len(original))
-    pieces = _pieces(left)
+        return _aligned(original, sent, 0, len(original))
+    pieces = _pieces(sent)
     places: list[Span | None] = []
     at = 0
     for piece in pieces:
-        place = _find(original, piece, at) if len(piece) >= _SHORTEST else -1
+        place = _find(original, piece, at) if len(piece) >= _MIN_PIECE_CHARS else -1
         places.append((place, at := place + len(piece)) if place >= 0 else None)
     out: list[Span] = []
     at = 0
@@ -71,13 +71,13 @@ def _looked_for(original: str, left: str) -> list[Span]:
     return out
 
 
-def _pieces(left: str) -> list[str]:
-    """What stands between marks and gaps, without the white space around it."""
-    return [piece for part in _CUT.split(left) if (piece := part.strip())]
+def _pieces(sent: str) -> list[str]:
+    """Returns the text between placeholders and gaps, without surrounding white space."""
+    return [piece for part in _CUT.split(sent) if (piece := part.strip())]
 
 
 def _find(text: str, piece: str, at: int) -> int:
-    """Where a piece stands from `at` on: rather at the start of a word than inside one."""
+    """Returns where a piece occurs from `at` on; prefers the start of a word."""
     first = place = text.find(piece, at)
     while place > 0 and text[place - 1].isalnum() and piece[0].isalnum():
         place = text.find(piece, place + 1)
@@ -85,22 +85,21 @@ def _find(text: str, piece: str, at: int) -> int:
 
 
 def _aligned(text: str, piece: str, start: int, end: int) -> list[Span]:
-    """The tokens of a piece that stand in text[start:end] in its order."""
+    """Returns the tokens of a piece that occur in text[start:end] in the same order."""
     ours = list(_TOKEN.finditer(text, start, end))
     theirs = [m.group() for m in _TOKEN.finditer(piece)]
     matcher = SequenceMatcher(None, [m.group() for m in ours], theirs)
     out = []
     for block in matcher.get_matching_blocks():
         run = ours[block.a : block.a + block.size]
-        if any(_SAYS.search(m.group()) for m in run):
+        if any(_WORD.search(m.group()) for m in run):
             out += [m.span() for m in run]
     return out
 
 
-def _values(original: str, left: str, spans: list[Span]) -> list[Span]:
-    """The values of a JSON text that are left, wherever they stand there, and have no span yet; no more often than
-    they are left."""
-    there = Counter(m.group() for m in _TOKEN.finditer(left) if _SAYS.search(m.group()))
+def _match_values(original: str, sent: str, spans: list[Span]) -> list[Span]:
+    """Returns the values of a JSON text that were sent and have no span yet, each at most as often as it was sent."""
+    there = Counter(m.group() for m in _TOKEN.finditer(sent) if _WORD.search(m.group()))
     for start, end in spans:
         there.subtract(m.group() for m in _TOKEN.finditer(original, start, end))
     out, done = [], iter(spans)
@@ -114,8 +113,8 @@ def _values(original: str, left: str, spans: list[Span]) -> list[Span]:
     return out
 
 
-def _apart(spans: list[Span]) -> list[Span]:
-    """In order, without overlaps."""
+def _without_overlaps(spans: list[Span]) -> list[Span]:
+    """Sorts spans and removes overlaps."""
     out: list[Span] = []
     for start, end in sorted(spans):
         start = max(start, out[-1][1]) if out else start
@@ -124,33 +123,27 @@ def _apart(spans: list[Span]) -> list[Span]:
     return out
 
 
-def _joined(original: str, left: str, spans: list[Span]) -> list[Span]:
-    """Neighbours with only white space, brackets or a gap of the original's own between them become one, where that is
-    letter for letter in what is left."""
+def _merge_neighbours(original: str, sent: str, spans: list[Span]) -> list[Span]:
+    """Merges spans with only white space or brackets between them, if the merged text occurs in the sent text."""
     out: list[Span] = []
     for start, end in spans:
         between = original[out[-1][1] : start] if out else ""
-        near = out and (between.strip() == ELLIPSIS or _GLUE.fullmatch(between))
-        if near and original[out[-1][0] : end] in left:
+        near = out and (between.strip() == ELLIPSIS or _SEPARATORS.fullmatch(between))
+        if near and original[out[-1][0] : end] in sent:
             out[-1] = out[-1][0], end
         else:
             out.append((start, end))
     return out
 
 
-def same_elsewhere(text: str, left: str) -> bool:
-    """Whether what was cut is said in what is left, too."""
+def is_repeated(text: str, sent: str) -> bool:
+    """Returns True if a removed text also occurs in the sent text."""
     text = " ".join(text.split())
-    return len(text) >= 20 and text in " ".join(left.split())
-
-
-def is_blank(text: str) -> bool:
-    """Whether a stretch says nothing."""
-    return not _SAYS.search(text)
+    return len(text) >= 20 and text in " ".join(sent.split())
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is an object or a list."""
+    """Returns True if a text is a JSON object or array."""
     if text.lstrip()[:1] not in ("{", "["):
         return False
     try:

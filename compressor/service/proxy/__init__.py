@@ -1,10 +1,9 @@
-"""The provider's own API with a compressor in the way. `proxy` leads; the others are what it needs:
+"""The provider's own API, compressed on the way.
 
-    bodies   -> what a request says, read once      exchange -> one request, and what became of it
-    upstream -> connections to the provider         answers  -> what the client gets
-    sse      -> events of a stream, in pieces
+Modules: `proxy` (the application), `request_body` (what a request says, parsed once), `exchange` (one request and its
+outcome), `upstream` (connections to the provider), `responses` (what the client gets), `sse` (events of a stream).
 
-Chooses nothing to cut: sessions and `compressor_agents` do.
+What to compress is decided by sessions and `compressor.providers`.
 """
 
 from __future__ import annotations

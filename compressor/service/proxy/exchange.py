@@ -1,4 +1,4 @@
-"""One proxied request, and what becomes of it. Data only."""
+"""One proxied request and its outcome."""
 
 from __future__ import annotations
 
@@ -17,13 +17,28 @@ from compressor.service.tenants import Tenant
 
 
 class UpstreamStreamError(Exception):
-    """The provider's stream broke: the client's has to break too."""
+    """The provider's stream broke off, so the client's must break off as well."""
 
 
 @dataclass
 class Exchange:
-    """One request and what became of it. `read`: its body, if that was read; `head`: our headers of the answer; `open`:
-    the provider's answer at hand."""
+    """One request and its outcome.
+
+    Attributes:
+        tenant: Who sent it.
+        method: The HTTP method.
+        path: The path, quoted.
+        query: The query, quoted.
+        headers: The client's headers.
+        body: The body as it was received.
+        send: ASGI's function that sends a part of the response.
+        api: The provider's API, if its requests are compressed.
+        call: The compressed call; None if the request goes out as it is.
+        request_body: The parsed body, if it was parsed.
+        warnings: Why the request was not compressed.
+        response_headers: Headers to add to the response.
+        response: The provider's response that is open.
+    """
 
     tenant: Tenant
     method: str
@@ -34,29 +49,33 @@ class Exchange:
     send: Callable[[Any], Any]
     api: ProviderApi | None = None
     call: ResolvedCall | None = None
-    read: RequestBody | None = None
+    request_body: RequestBody | None = None
     warnings: list[str] = field(default_factory=list)
-    head: Headers = field(default_factory=list)
-    open: httpx.Response | None = None
+    response_headers: Headers = field(default_factory=list)
+    response: httpx.Response | None = None
 
     @property
-    def given(self) -> Json:
-        """The body as data; empty where it was not read."""
-        return {} if self.read is None else self.read.data
+    def data(self) -> Json:
+        """The body as JSON data, {} if it was not parsed."""
+        return {} if self.request_body is None else self.request_body.data
 
-    def written(self, made: Json) -> bytes:
-        """A copy of the body as it goes on. ValueError for what JSON has no form for."""
-        return json_bytes(made) if self.read is None else self.read.written(made)
+    def encode(self, data: Json) -> bytes:
+        """Returns a changed copy of the body as bytes.
+
+        Raises:
+            ValueError: JSON cannot represent it.
+        """
+        return json_bytes(data) if self.request_body is None else self.request_body.encode(data)
 
     @property
-    def heads(self) -> Headers:
-        """Our headers, with what went wrong."""
+    def all_response_headers(self) -> Headers:
+        """The headers to add to the response, the warnings included."""
         if not self.warnings:
-            return self.head
+            return self.response_headers
         text = "not compressed: " + ", ".join(dict.fromkeys(self.warnings))
-        return [*self.head, (b"x-compressor-warning", text.encode("ascii", "replace"))]
+        return [*self.response_headers, (b"x-compressor-warning", text.encode("ascii", "replace"))]
 
-    def option(self, name: str) -> str:
-        """What a header of ours says, "" if there is none."""
+    def get_option(self, name: str) -> str:
+        """Returns the value of the header `x-compressor-<name>`, or ""."""
         wanted = f"x-compressor-{name}".encode()
         return next((value.decode("latin-1").strip() for n, value in self.headers if n == wanted), "")

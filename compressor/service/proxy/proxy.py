@@ -1,10 +1,8 @@
-"""The provider's own API, with a compressor in the way: what a client sends goes on smaller, and what it gets is what
-it would have got.
+"""Forwards requests to the provider, compressed, and the provider's answers to the client, unchanged.
 
-    body -> conversation -> upstream -> (expand calls are answered, and upstream asked again) -> client
+    body -> conversation -> upstream -> (expand calls are answered, and the provider is asked again) -> client
 
-An error of ours lets the client's own request through. Chooses nothing to cut (`compressor_agents` and sessions do)
-and keeps nothing but connections.
+If compression fails, the client's own request is forwarded.
 """
 
 from __future__ import annotations
@@ -24,11 +22,13 @@ from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service.conversations import WARNINGS
 from compressor.service.http_errors import HttpError, to_http_error, without_message
 from compressor.service.proxy.exchange import Exchange
+from compressor.service.proxy.request_body import read_body
 from compressor.service.proxy.responses import ExpandLoop
 from compressor.service.proxy.upstream import Headers, Upstream, request_headers
 from compressor.service.request_limits import parse
-from compressor.service.settings import Settings, budget_of
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics
+from compressor.service.settings import Settings, parse_budget
+from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.telemetry.tracing import span
 
 log = logging.getLogger("compressor.service")
@@ -38,11 +38,16 @@ APIS: Mapping[str, ProviderApi] = {
     "/v1/messages": AnthropicMessagesApi(),
 }
 _REFUSED = (400, 413, 422)
-_READABLE = ("", "identity", "gzip", "deflate")  # an answer packed otherwise, though not asked for, goes on as it is
+_READABLE = ("", "identity", "gzip", "deflate")  # content encodings; an answer in another one is forwarded as it is
 
 
 class Proxy:
-    """An ASGI application for paths under /v1. `scope["compressor"]` has the tenant and the body."""
+    """An ASGI application for paths under /v1. `scope["compressor"]` has the tenant and the body.
+
+    Args:
+        config: The settings of the service.
+        metrics: Takes compressions, fallbacks and errors.
+    """
 
     def __init__(self, config: Settings, metrics: Metrics) -> None:
         self._config, self._metrics = config, metrics
@@ -54,148 +59,153 @@ class Proxy:
         await self._upstream.close()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serves a request.
+
+        Raises:
+            HttpError: The path is not valid, or the provider cannot be reached.
+            UpstreamStreamError: The provider's stream broke off.
+        """
         tenant, body = scope["compressor"]
         raw = scope.get("raw_path") or scope["path"].encode()
         path = raw.split(b"?")[0].decode("ascii", "replace")
         if not path.startswith("/v1/") or any(
             part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")
         ):
-            raise HttpError(400, "invalid_path", "a path with dots, or with another /v1, is not passed on")
+            raise HttpError(400, "invalid_path", "The path must start with /v1/ and must not contain . or .. segments")
         if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"]):
-            raise HttpError(501, "no_websockets", "websockets are not passed on: ask the provider itself, or over HTTP")
+            raise HttpError(
+                501, "no_websockets", "Websockets are not forwarded: use HTTP, or connect to the provider directly"
+            )
         exchange = Exchange(tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send)
         work = asyncio.ensure_future(self._serve(exchange))
-        gone = asyncio.ensure_future(_gone(receive))
+        disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                log.info("the client has gone, upstream is cancelled")
+                log.info("the client disconnected, the request to the provider is cancelled")
         finally:
-            for task in (work, gone):
+            for task in (work, disconnect):
                 if not task.done():
                     task.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
+            await asyncio.gather(work, disconnect, return_exceptions=True)
         if not work.cancelled() and (error := work.exception()) is not None:
             raise error
 
     async def _serve(self, exchange: Exchange) -> None:
         start = time.perf_counter()
         await self._prepare(exchange)
-        self._metrics.own.labels(exchange.tenant.name).observe(time.perf_counter() - start)
+        self._metrics.overhead.labels(exchange.tenant.name).observe(time.perf_counter() - start)
         call = exchange.call
-        raw, compressed = exchange.body, False
-        if call is not None and call.body is not exchange.given:
+        raw, is_compressed = exchange.body, False
+        if call is not None and call.body is not exchange.data:
             try:
-                raw, compressed = exchange.written(call.body), True
-            except ValueError as error:  # such as a number that JSON has no form for
-                self._fell_back(exchange, type(error).__name__)
+                raw, is_compressed = exchange.encode(call.body), True
+            except ValueError as error:  # such as a number that JSON cannot represent
+                self._fall_back(exchange, type(error).__name__)
                 call = exchange.call = None
         try:
             response = await self._send(exchange, raw)
-            if compressed and call is not None and response.status_code in _REFUSED:
+            if is_compressed and call is not None and response.status_code in _REFUSED:
                 response, call = await self._forward_unchanged(exchange, call, response)
-            kind = response.headers.get("content-type", "")
+            content_type = response.headers.get("content-type", "")
             if response.status_code >= 400:
-                self._metrics.upstream.labels(exchange.tenant.name, str(response.status_code)).inc()
-            packed = response.headers.get("content-encoding", "identity").lower() not in _READABLE
-            if call is None or response.status_code != 200 or packed:
+                self._metrics.upstream_errors.labels(exchange.tenant.name, str(response.status_code)).inc()
+            is_packed = response.headers.get("content-encoding", "identity").lower() not in _READABLE
+            if call is None or response.status_code != 200 or is_packed:
                 await self._expand_loop.relay(exchange, response)
-            elif kind.startswith("text/event-stream"):
-                await self._expand_loop.streamed(exchange, call, response)
-            elif kind.startswith("application/json"):
-                await self._expand_loop.whole(exchange, call, response)
+            elif content_type.startswith("text/event-stream"):
+                await self._expand_loop.send_stream(exchange, call, response)
+            elif content_type.startswith("application/json"):
+                await self._expand_loop.send_whole(exchange, call, response)
             else:
                 await self._expand_loop.relay(exchange, response)
         finally:
-            if exchange.open is not None:
-                await exchange.open.aclose()
-
-    # -- before
+            if exchange.response is not None:
+                await exchange.response.aclose()
 
     async def _prepare(self, exchange: Exchange) -> None:
-        """Finds what to send. Never raises for what is ours: the request then goes out as it came."""
+        """Finds what to send. Does not raise if compression fails: the request is then forwarded as it is."""
         api = APIS.get(exchange.path) if exchange.method == "POST" else None
-        if api is None or exchange.option("off").lower() in ("1", "true", "yes"):
+        if api is None or exchange.get_option("bypass").lower() in ("1", "true", "yes"):
             if exchange.path == "/v1/responses":
-                exchange.body = self._renamed(exchange)
+                exchange.body = self._map_response_id(exchange)
             return
         exchange.api = api
         WARNINGS.set(exchange.warnings)
         try:
             with span("work", {"code.function.name": "conversation"}):
-                made = await exchange.tenant.executor.run(self._read, exchange, api)
-            if made is not None:  # here: the thread of one that took too long may still come to its end
-                exchange.call, exchange.head, work = made
-                self._metrics.record(work)
+                prepared = await exchange.tenant.executor.run(self._compress, exchange, api)
+            if prepared is not None:  # not in the thread, which may still finish after its timeout
+                exchange.call, exchange.response_headers, event = prepared
+                self._metrics.record(event)
         except Exception as error:
-            self._fell_back(exchange, to_http_error(error).kind, error)
+            self._fall_back(exchange, to_http_error(error).kind, error)
         if exchange.call is None:
-            exchange.body = self._renamed(exchange)
+            exchange.body = self._map_response_id(exchange)
         for warning in exchange.warnings:
             self._metrics.record_fallback(exchange.tenant.name, warning)
 
-    def _read(self, exchange: Exchange, api: ProviderApi) -> tuple[ResolvedCall, Headers, CompressionEvent] | None:
+    def _compress(self, exchange: Exchange, api: ProviderApi) -> tuple[ResolvedCall, Headers, CompressionEvent] | None:
         start = time.perf_counter()
-        talks = exchange.tenant.conversations
-        session, budget = exchange.option("session"), exchange.option("budget")
+        conversations = exchange.tenant.conversations
+        session, budget = exchange.get_option("session"), exchange.get_option("budget")
         try:
-            limit = budget_of(budget) if budget else None
+            limit = parse_budget(budget) if budget else None
         except ValueError:
-            raise BudgetError("x-compressor-budget is tokens, a share or money") from None
-        exchange.read = talks.read(exchange.body)
-        call = talks.prepare(api, exchange.read, session, limit)
+            raise BudgetError("x-compressor-budget must be tokens (4000), a fraction (50%) or money ($0.02)") from None
+        exchange.request_body = read_body(exchange.body, self._config.max_json_depth, conversations.similar_bodies)
+        call = conversations.prepare(api, exchange.request_body, session, limit)
         if call is None:
             return None
-        id, balance, saved = talks.conversation_cost(call.conversation)
-        before, after = balance.baseline_last, balance.actual_last
-        head = [
+        id, report, saved = conversations.conversation_cost(call.tracked)
+        before, after = report.baseline_last, report.actual_last
+        headers = [
             (b"x-compressor-session", id.encode("ascii", "replace")),
             (b"x-compressor-tokens-before", b"%d" % before),
             (b"x-compressor-tokens-after", b"%d" % after),
-            (b"x-compressor-saved-money", b"%.6f" % balance.saved_cost),
+            (b"x-compressor-saved-usd", b"%.6f" % report.saved_cost),
         ]
-        took = time.perf_counter() - start
-        more: Any = {"billed": balance.billed_tokens, "billed_cached": balance.billed_cached, "session": id}
+        seconds = time.perf_counter() - start
+        more: Any = {"billed_tokens": report.billed_tokens, "billed_cached": report.billed_cached, "session": id}
         more["tier"] = exchange.tenant.compressor.scorer.name
-        return call, head, CompressionEvent(exchange.tenant.name, "conversation", before, after, saved, took, **more)
+        event = CompressionEvent(exchange.tenant.name, "conversation", before, after, saved, seconds, **more)
+        return call, headers, event
 
-    def _renamed(self, exchange: Exchange) -> bytes:
-        """The body as it came, unless it continues a response that the client knows under another id."""
+    def _map_response_id(self, exchange: Exchange) -> bytes:
+        """Returns the body as it came, unless it continues a response that the client knows under another id."""
         if b'"previous_response_id"' not in exchange.body:
             return exchange.body
         try:
-            given = exchange.given or parse(exchange.body, self._config.max_json_depth)
+            given = exchange.data or parse(exchange.body, self._config.max_json_depth)
             made = exchange.tenant.conversations.map_response_id(given)
-            return exchange.body if made is given else exchange.written(made)
+            return exchange.body if made is given else exchange.encode(made)
         except (HttpError, CompressorError, ValueError, AttributeError):
             return exchange.body
 
-    def _fell_back(self, exchange: Exchange, reason: str, error: BaseException | None = None) -> None:
+    def _fall_back(self, exchange: Exchange, reason: str, error: BaseException | None = None) -> None:
         exchange.warnings.append(reason)
-        exchange.head = [pair for pair in exchange.head if pair[0] == b"x-compressor-session"]
+        exchange.response_headers = [pair for pair in exchange.response_headers if pair[0] == b"x-compressor-session"]
         if error is not None and not isinstance(error, (CompressorError, HttpError)):
-            log.error("not compressed, sent as it was: %s", type(error).__name__, exc_info=without_message(error))
-
-    # -- asking
+            log.error("forwarded uncompressed: %s", type(error).__name__, exc_info=without_message(error))
 
     async def _send(self, exchange: Exchange, body: bytes) -> httpx.Response:
         readable = exchange.call is not None
         headers = request_headers(exchange.headers, readable)
         try:
-            model = str(exchange.given.get("model") or "")
-            exchange.open = await self._upstream.send(
+            model = str(exchange.data.get("model") or "")
+            exchange.response = await self._upstream.send(
                 exchange.method, exchange.path, exchange.query, headers, body, model
             )
-            return exchange.open
+            return exchange.response
         except HttpError as error:
-            self._metrics.upstream.labels(exchange.tenant.name, error.kind).inc()
-            error.headers |= {name.decode(): value.decode() for name, value in exchange.heads}
+            self._metrics.upstream_errors.labels(exchange.tenant.name, error.kind).inc()
+            error.headers |= {name.decode(): value.decode() for name, value in exchange.all_response_headers}
             raise
 
     async def _forward_unchanged(
         self, exchange: Exchange, call: ResolvedCall, response: httpx.Response
     ) -> tuple[httpx.Response, ResolvedCall | None]:
-        """The answer to the client's own request, where the provider has refused what was made of it."""
+        """Sends the client's own request, because the provider has rejected the compressed one."""
         await response.aclose()
         status = response.status_code
         again = await self._send(exchange, exchange.body)
@@ -206,6 +216,6 @@ class Proxy:
         return again, None
 
 
-async def _gone(receive: Any) -> None:
+async def _wait_for_disconnect(receive: Any) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,6 +1,4 @@
-"""What a client is answered: the provider's answer as it is, or that of as many rounds as the model needs to see what
-it asked for. Asks by the function it is given; knows no connections.
-"""
+"""Sends the provider's answer to the client, after as many hidden rounds as the model's expand calls need."""
 
 from __future__ import annotations
 
@@ -15,25 +13,34 @@ from compressor.providers.expand_resolver import ResolvedCall
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.proxy.exchange import Exchange, UpstreamStreamError
-from compressor.service.proxy.sse import SseRewriter, blocks
+from compressor.service.proxy.sse import SseRewriter, split_events
 from compressor.service.proxy.upstream import Headers, response_headers
 from compressor.service.telemetry.metrics import Metrics
 from compressor.sessions import Conversation
 
 Ask = Callable[[Exchange, bytes], Awaitable[httpx.Response]]
-_AGAIN = (429, 500, 502, 503, 504, 529)
-_PAUSE = 1.0  # seconds before an inner round is tried again, once: the client cannot, in the middle of a stream
+_RETRY_STATUS = (429, 500, 502, 503, 504, 529)
+_RETRY_PAUSE = 1.0  # seconds before a hidden round is retried, once: in the middle of a stream the client cannot
 
 
 class ExpandLoop:
-    """ask: sends a body upstream; gives the answer, whose body is not read yet."""
+    """Sends answers to clients, and resolves expand calls on the way.
+
+    Args:
+        ask: Sends a body to the provider and returns its response, whose body is not read yet.
+        metrics: Counts expand rounds and errors of the provider.
+    """
 
     def __init__(self, ask: Ask, metrics: Metrics) -> None:
         self._ask, self._metrics = ask, metrics
 
     async def relay(self, exchange: Exchange, response: httpx.Response) -> None:
-        """The answer as it is, as it comes."""
-        headers = response_headers(response.headers.raw, unpacked=False)
+        """Forwards a response as it is, as it arrives.
+
+        Raises:
+            UpstreamStreamError: The response broke off.
+        """
+        headers = response_headers(response.headers.raw, decoded=False)
         await self._start(exchange, response.status_code, headers)
         try:
             async for chunk in response.aiter_raw():
@@ -42,28 +49,34 @@ class ExpandLoop:
             raise UpstreamStreamError(type(error).__name__) from None
         await exchange.send({"type": "http.response.body", "body": b""})
 
-    async def whole(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
-        """The answer in one piece, after as many rounds as it takes."""
+    async def send_whole(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
+        """Sends the answer in one piece, after all hidden rounds.
+
+        Raises:
+            HttpError: 502 if the provider's answer broke off.
+        """
         while True:
             body = await self._read_whole(exchange, response)
             if response.status_code != 200:
                 break
             try:
                 data = json.loads(body)
-                more = await _heard(call, data)
+                again = await _handle_response(call, data)
             except Exception as error:
-                exchange.tenant.conversations.failing.note(error)
-                if call.tool and call.tool.encode() in body:  # the client must not see that call: it knows no such tool
+                exchange.tenant.conversations.fail_open.handle(error)
+                if (
+                    call.tool_name and call.tool_name.encode() in body
+                ):  # the client does not know that tool, so it must not see the call
                     response = await self._ask(exchange, exchange.body)
                     body = await self._read_whole(exchange, response)
                 break
-            if not more:
-                shown = call.visible_turn(data)
-                body = body if shown is data else json_bytes(shown)
+            if not again:
+                visible = call.visible_turn(data)
+                body = body if visible is data else json_bytes(visible)
                 break
             await response.aclose()
-            response = await self._again(exchange, call)
-        headers = [*response_headers(response.headers.raw, unpacked=True), (b"content-length", b"%d" % len(body))]
+            response = await self._ask_again(exchange, call)
+        headers = [*response_headers(response.headers.raw, decoded=True), (b"content-length", b"%d" % len(body))]
         await self._start(exchange, response.status_code, headers)
         await exchange.send({"type": "http.response.body", "body": body})
 
@@ -72,47 +85,53 @@ class ExpandLoop:
             return await response.aread()
         except httpx.HTTPError as error:
             kind = type(error).__name__
-            self._metrics.upstream.labels(exchange.tenant.name, kind).inc()
-            raise HttpError(502, "upstream_broken", f"the provider's answer broke off ({kind})") from None
+            self._metrics.upstream_errors.labels(exchange.tenant.name, kind).inc()
+            raise HttpError(502, "upstream_broken", f"The provider's answer broke off ({kind})") from None
 
-    async def streamed(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
-        """The answer as a stream, which goes on while expand calls are answered."""
-        shaper = SseRewriter(call, exchange.tenant.conversations.failing)
-        await self._start(exchange, response.status_code, response_headers(response.headers.raw, unpacked=True))
+    async def send_stream(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
+        """Sends the answer as a stream, which continues while expand calls are resolved.
 
-        async def say(data: bytes) -> None:
+        Raises:
+            UpstreamStreamError: The provider's stream broke off.
+        """
+        rewriter = SseRewriter(call, exchange.tenant.conversations.fail_open)
+        await self._start(exchange, response.status_code, response_headers(response.headers.raw, decoded=True))
+
+        async def send(data: bytes) -> None:
             if data:
                 await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
 
         while True:
             try:
-                async for block in blocks(response.aiter_bytes()):
-                    await say(shaper.feed(block))
+                async for block in split_events(response.aiter_bytes()):
+                    await send(rewriter.feed(block))
             except httpx.HTTPError as error:
-                self._metrics.upstream.labels(exchange.tenant.name, type(error).__name__).inc()
+                self._metrics.upstream_errors.labels(exchange.tenant.name, type(error).__name__).inc()
                 raise UpstreamStreamError(type(error).__name__) from None
             try:
-                if not await run_in_thread(shaper.needs_another_round):
-                    await say(shaper.finish())
+                if not await run_in_thread(rewriter.needs_another_round):
+                    await send(rewriter.finish())
                     break
                 await response.aclose()
-                response = await self._again(exchange, call)
+                response = await self._ask_again(exchange, call)
             except HttpError as error:
-                await say(shaper.failed(error.kind, str(error)))
+                await send(rewriter.error_event(error.kind, str(error)))
                 break
             if response.status_code != 200:
-                await say(shaper.failed("upstream_error", await _message(response)))
+                await send(rewriter.error_event("upstream_error", await _error_message(response)))
                 break
         await exchange.send({"type": "http.response.body", "body": b""})
 
     @staticmethod
     async def _start(exchange: Exchange, status: int, headers: Headers) -> None:
-        await exchange.send({"type": "http.response.start", "status": status, "headers": [*headers, *exchange.heads]})
+        await exchange.send(
+            {"type": "http.response.start", "status": status, "headers": [*headers, *exchange.all_response_headers]}
+        )
 
-    async def _again(self, exchange: Exchange, call: ResolvedCall) -> httpx.Response:
-        """The next round inside a call; tried twice."""
+    async def _ask_again(self, exchange: Exchange, call: ResolvedCall) -> httpx.Response:
+        """Asks the provider for the next hidden round; tries twice."""
         self._metrics.expansions.labels(exchange.tenant.name).inc()
-        body = exchange.written(call.body)
+        body = exchange.encode(call.body)
         for last in (False, True):
             try:
                 response = await self._ask(exchange, body)
@@ -120,29 +139,33 @@ class ExpandLoop:
                 if last:
                     raise
             else:
-                if last or response.status_code not in _AGAIN:
+                if last or response.status_code not in _RETRY_STATUS:
                     return response
                 await response.aclose()
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_RETRY_PAUSE)
         raise AssertionError("not reached")
 
 
-async def _heard(call: ResolvedCall, response: Json) -> bool:
-    """`Call.on_response`, without the way to another thread and back where nothing is looked up and nobody is waited for."""
-    turn, thread = call.api.turn(response, call.tool), call.conversation
-    if turn.asked or not isinstance(thread.conversation, Conversation) or not thread.lock.acquire(blocking=False):
+async def _handle_response(call: ResolvedCall, response: Json) -> bool:
+    """Calls `on_response`; uses another thread only if it has to look something up or to wait for a lock."""
+    turn, tracked = call.api.parse_turn(response, call.tool_name), call.tracked
+    if (
+        turn.expand_calls
+        or not isinstance(tracked.conversation, Conversation)
+        or not tracked.lock.acquire(blocking=False)
+    ):
         return await run_in_thread(call.on_turn, turn)
     try:
         return call.on_turn(turn)
     finally:
-        thread.lock.release()
+        tracked.lock.release()
 
 
-async def _message(response: httpx.Response) -> str:
-    """What a provider says is wrong, for a client that can only be told in the middle of its stream."""
+async def _error_message(response: httpx.Response) -> str:
+    """Returns a provider's error message, for a client that gets it in the middle of its stream."""
     try:
         data = json.loads(await response.aread())
-        said = data["error"]["message"]
+        message = data["error"]["message"]
     except (httpx.HTTPError, ValueError, TypeError, KeyError):
-        said = "the provider failed"
-    return f"{said} (status {response.status_code})"
+        message = "The provider failed"
+    return f"{message} (status {response.status_code})"

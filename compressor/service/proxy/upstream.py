@@ -1,4 +1,4 @@
-"""The way to the provider: one pool of connections, and which headers pass in either direction. Knows no bodies."""
+"""Sends requests to the provider over a pool of connections, and decides which headers pass in each direction."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from compressor.service.settings import Settings
 from compressor.service.telemetry.tracing import upstream_span
 
 Headers = list[tuple[bytes, bytes]]
-IDLE = 4.0  # seconds that a connection is kept: uvicorn, and what is built on it, closes its own after 5
-CROSSED = 1.0  # seconds after which an end is none that was on its way before the request
-_SAFE = ("GET", "HEAD", "OPTIONS")
-_ANSWERS = re.compile(r"/v1/(chat/completions|completions|responses|messages|embeddings|messages/count_tokens)(\?|$)")
-OURS = b"x-compressor-"
-_HOP = frozenset(
+KEEP_ALIVE = 4.0  # seconds an idle connection is kept: servers on uvicorn close theirs after 5
+STALE_WINDOW = 1.0  # seconds; a connection that closes later was not closed before the request was sent
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_GENERATION_PATHS = re.compile(
+    r"/v1/(chat/completions|completions|responses|messages|embeddings|messages/count_tokens)(\?|$)"
+)
+HEADER_PREFIX = b"x-compressor-"
+_HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding"
-    b" upgrade expect".split()  # what a client expects is told it here
+    b" upgrade expect".split()  # `expect` is answered by this service
 )
 
 
 class Upstream:
-    """Sends requests. `close` it in the end."""
+    """Sends requests to the provider. Call `close` at the end."""
 
     def __init__(self, config: Settings) -> None:
         self._config = config
@@ -36,40 +38,51 @@ class Upstream:
         limits = httpx.Limits(
             max_connections=config.max_connections,
             max_keepalive_connections=config.max_connections // 4 or 1,
-            keepalive_expiry=IDLE,
+            keepalive_expiry=KEEP_ALIVE,
         )
-        # Cookies of one client are none of another's.
-        none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        self._client = httpx.AsyncClient(limits=limits, cookies=none, follow_redirects=False)
-        once = httpx.Limits(max_connections=config.max_connections, max_keepalive_connections=0)
-        self._fresh = httpx.AsyncClient(limits=once, cookies=none, follow_redirects=False)
+        # Cookies of one client must not reach another.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._client = httpx.AsyncClient(limits=limits, cookies=no_cookies, follow_redirects=False)
+        no_reuse = httpx.Limits(max_connections=config.max_connections, max_keepalive_connections=0)
+        self._fresh = httpx.AsyncClient(limits=no_reuse, cookies=no_cookies, follow_redirects=False)
 
     async def send(
         self, method: str, path: str, query: bytes, headers: Headers, body: bytes, model: str = ""
     ) -> httpx.Response:
-        """The provider's answer, whose body is not read yet. Refused: 502 where it cannot be reached, 504 where it is
-        too slow, 404 where there is none. model: what a trace says it was asked of."""
+        """Sends a request and returns the provider's response, whose body is not read yet.
+
+        Args:
+            method: The HTTP method.
+            path: The path, quoted.
+            query: The query, quoted.
+            headers: The headers to send.
+            body: The body to send.
+            model: The model's name, for the trace.
+
+        Raises:
+            HttpError: 502 if the provider cannot be reached, 504 if it is too slow, 404 if none is configured.
+        """
         base = self._config.upstream_of(path)
         if not base:
-            raise HttpError(404, "no_upstream", "nothing is proxied here: start the service with --upstream URL")
+            raise HttpError(404, "no_upstream", "No provider is configured: start the service with --upstream URL")
         url = f"{base}{path}" + (f"?{query.decode('ascii', 'replace')}" if query else "")
-        asked = upstream_span(method, path, base, model)
-        if asked is None:
+        span = upstream_span(method, path, base, model)
+        if span is None:
             return await self._send(method, url, headers, body)
         try:
-            response = await self._send(method, url, asked.headers(headers), body)
+            response = await self._send(method, url, span.headers(headers), body)
         except BaseException as error:
-            asked.failed(error.kind if isinstance(error, HttpError) else type(error).__name__)
+            span.on_error(error.kind if isinstance(error, HttpError) else type(error).__name__)
             raise
-        asked.answered(response)
+        span.on_response(response)
         return response
 
     async def _send(self, method: str, url: str, headers: Headers, body: bytes) -> httpx.Response:
-        since, dialed = time.monotonic(), False
+        start, is_new_connection = time.monotonic(), False
 
         async def trace(event: str, _: object) -> None:
-            nonlocal dialed
-            dialed = dialed or event.startswith("connection.")
+            nonlocal is_new_connection
+            is_new_connection = is_new_connection or event.startswith("connection.")
 
         extensions = {"timeout": self._timeout, "trace": trace}
         try:
@@ -77,16 +90,22 @@ class Upstream:
             try:
                 return await self._client.send(request, stream=True, auth=httpx.Auth())
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                # One that the provider closed while the request was on its way. It has not been read as far as one can
-                # know, so it is only sent again where a second time does no harm: an answer is written, nothing else.
-                if dialed or time.monotonic() - since > CROSSED or not (method in _SAFE or _ANSWERS.search(url)):
+                # The provider closed an idle connection while the request was on its way. Whether it has read the
+                # request is unknown, so it is sent again only where that does no harm: where it generates an answer.
+                if (
+                    is_new_connection
+                    or time.monotonic() - start > STALE_WINDOW
+                    or not (method in _SAFE_METHODS or _GENERATION_PATHS.search(url))
+                ):
                     raise
                 return await self._fresh.send(request, stream=True, auth=httpx.Auth())
         except httpx.TimeoutException as error:
-            raise HttpError(504, "upstream_timeout", f"the provider is too slow ({type(error).__name__})") from None
+            raise HttpError(
+                504, "upstream_timeout", f"The provider did not answer in time ({type(error).__name__})"
+            ) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise HttpError(
-                502, "upstream_unreachable", f"the provider was not reached ({type(error).__name__})"
+                502, "upstream_unreachable", f"The provider could not be reached ({type(error).__name__})"
             ) from None
 
     async def close(self) -> None:
@@ -96,26 +115,39 @@ class Upstream:
 
 
 def request_headers(headers: Iterable[tuple[bytes, bytes]], readable: bool) -> Headers:
-    """A client's headers as the provider gets them: without those of the connection, and without ours. `readable`: the
-    answer has to come in a form that can be read here."""
+    """Returns a client's headers for the provider, without those of the connection and those of this service.
+
+    Args:
+        headers: The client's headers.
+        readable: Whether the answer must use a content encoding that can be decoded here.
+    """
     headers = list(headers)
-    out = [(n, v) for n, v in headers if n not in _HOP | _listed(headers) | {b"host", b"content-length"}]
-    out = [(n, v) for n, v in out if not n.startswith(OURS)]
+    out = [
+        (n, v) for n, v in headers if n not in _HOP_BY_HOP | _connection_headers(headers) | {b"host", b"content-length"}
+    ]
+    out = [(n, v) for n, v in out if not n.startswith(HEADER_PREFIX)]
     if not readable:
         return out
-    packed = any(n == b"accept-encoding" and b"gzip" in v for n, v in out)
+    accepts_gzip = any(n == b"accept-encoding" and b"gzip" in v for n, v in out)
     return [(n, v) for n, v in out if n != b"accept-encoding"] + [
-        (b"accept-encoding", b"gzip" if packed else b"identity")
+        (b"accept-encoding", b"gzip" if accepts_gzip else b"identity")
     ]
 
 
-def response_headers(headers: Iterable[tuple[bytes, bytes]], unpacked: bool) -> Headers:
-    """A provider's headers as the client gets them. `unpacked`: the body goes on in another form."""
+def response_headers(headers: Iterable[tuple[bytes, bytes]], decoded: bool) -> Headers:
+    """Returns a provider's headers for the client.
+
+    Args:
+        headers: The provider's headers.
+        decoded: Whether the body is forwarded decoded, so that its encoding and length do not apply.
+    """
     headers = [(name.lower(), value) for name, value in headers]
-    gone = _HOP | _listed(headers) | ({b"content-length", b"content-encoding"} if unpacked else set())
-    return [(n, v) for n, v in headers if n not in gone and not n.startswith(OURS)]
+    dropped = (
+        _HOP_BY_HOP | _connection_headers(headers) | ({b"content-length", b"content-encoding"} if decoded else set())
+    )
+    return [(n, v) for n, v in headers if n not in dropped and not n.startswith(HEADER_PREFIX)]
 
 
-def _listed(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
-    """What a `TimeoutHttpProtocol` header says belongs to the connection."""
+def _connection_headers(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
+    """Returns the headers that the `Connection` header names."""
     return {part.strip().lower() for n, v in headers if n.lower() == b"connection" for part in v.split(b",")}

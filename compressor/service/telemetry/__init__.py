@@ -1,6 +1,7 @@
-"""What operators see: `metrics` for Prometheus, `logs`, `tracing` for OpenTelemetry. None of it holds content.
+"""What operators see: Prometheus metrics, logs, and OpenTelemetry traces. None of it holds content.
 
-`reasons` gives what goes wrong a closed set of names, `saving` notices a service that is on and saves nothing.
+Modules: `records` (what is recorded), `metrics`, `logging`, `tracing`, `warning_categories` (a closed set of names for
+what goes wrong) and `no_savings_alert` (notices a service that is enabled and saves nothing).
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Counters for Prometheus, each under its tenant. Counts what it is told; holds no content, and of keys and sessions no
-name. docs/observability.md says what each means.
+"""Prometheus metrics of the service, each labelled with its tenant. No content, no key, no session id.
 
-Where several processes serve one port, each writes its numbers into a file of a folder that they share, and whichever
-is asked gives the sum of all (prometheus_client's multiprocess mode): `prepare_multiprocess` before they start,
-`use_metrics_slot` in each, `worker_ended` when one has ended.
+docs/observability.md explains each metric.
+
+If several processes serve one port, each writes its numbers to a file in a shared folder, and the process that is asked
+returns the sum of all (prometheus_client's multiprocess mode). Call `prepare_multiprocess` before they start,
+`use_metrics_slot` in each, and `worker_ended` when one has ended.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ import platform
 import shutil
 import tempfile
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import prometheus_client.values as values
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,108 +24,103 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from compressor._version import __version__
+from compressor.caches import LruCache
 from compressor.errors import CompressorError
-from compressor.service.telemetry.logging import CURRENT
 from compressor.service.telemetry.no_savings_alert import NoSavingsMonitor
+from compressor.service.telemetry.records import CURRENT_RECORD, CompressionEvent
 from compressor.service.telemetry.warning_categories import categorize
 from compressor.storage.wrappers.resilient import StoreHealth
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-_SESSIONS = 4_096  # whose last work is remembered
+DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_MAX_SESSIONS = 4_096  # sessions whose last event is kept
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _TIERS = frozenset(("fast", "embedding", "pruner", "perplexity", "cascade", "none"))
 
 
-@dataclass(frozen=True, slots=True)
-class CompressionEvent:
-    """One compression that the service did, for whoever counts: no content.
-
-    before, after: tokens. saved: net dollars by list prices. seconds: what it took here, without the provider. cache:
-    whether its result was known, being worked out by another, or worked out now; "" where results are not kept.
-    session: whose call it was, "" for a single one. warnings: the fallbacks taken. refs: of what was cut. billed,
-    billed_cached: prompt tokens of the session that the provider has billed so far, and those of them that came from
-    its cache."""
-
-    tenant: str
-    kind: Literal["call", "documents", "examples", "conversation", "session"]
-    before: int
-    after: int
-    saved: float = 0.0
-    seconds: float = 0.0
-    cache: Literal["", "hit", "waited", "miss"] = ""
-    tier: str = "fast"
-    session: str = ""
-    warnings: tuple[str, ...] = ()
-    refs: tuple[str, ...] = ()
-    billed: int = 0
-    billed_cached: int = 0
-
-
 class Metrics:
-    """One service's counters. `sources` are asked for the numbers of now, before they are shown."""
+    """The metrics of one service.
+
+    Attributes:
+        is_multiprocess: Whether other processes count as well. Then the sources must be called now and then, because
+            another process may be asked for the metrics.
+        listeners: Called with each compression.
+        sources: Called before the metrics are shown, to set the gauges.
+    """
 
     def __init__(self) -> None:
         self._registry = self._shown = CollectorRegistry()
-        #: Whether other processes count, too: then the sources have to be asked now and then, for whoever is shown us.
-        self.several = bool(folder := os.environ.get(_FOLDER))
+        self.is_multiprocess = bool(folder := os.environ.get(_FOLDER))
         if folder:
             if not os.path.isdir(folder):
-                raise CompressorError(f"{_FOLDER} names no folder: {folder!r}; make it, or unset it")
+                raise CompressorError(f"{_FOLDER}={folder!r} is not a folder: create it, or unset the variable")
             self._shown = CollectorRegistry()
             MultiProcessCollector(self._shown, folder)  # type: ignore[no-untyped-call]
         self.listeners: list[Callable[[CompressionEvent], None]] = []
         self.sources: list[Callable[[], None]] = []
         self._savings = NoSavingsMonitor()
         self._stored: dict[str, StoreHealth] = {}
-        self._sessions: OrderedDict[tuple[str, str], tuple[int, int, int]] = OrderedDict()
+        self._sessions: LruCache[tuple[str, str], tuple[int, int, int]] = LruCache(_MAX_SESSIONS)
         self._lock, self._refreshing = threading.Lock(), threading.Lock()
         given: Any = {"registry": self._registry, "namespace": "compressor"}
-        timed: Any = {**given, "buckets": SECONDS}
+        timed: Any = {**given, "buckets": DURATION_BUCKETS}
         live: Any = {**given, "multiprocess_mode": "livesum"}
         self.requests = Counter("requests", "Requests answered.", ["tenant", "route", "status"], **given)
-        self.seconds = Histogram("request_seconds", "Until the answer was over.", ["tenant", "route"], **timed)
-        self.own = Histogram(
-            "overhead_seconds", "What the proxy itself took before it asked upstream.", ["tenant"], **timed
+        self.request_seconds = Histogram(
+            "request_seconds", "Seconds until the response was complete.", ["tenant", "route"], **timed
         )
-        self.waits = Histogram(
-            "queue_wait_seconds", "Until a call's turn came, by what it waited for.", ["queue"], **timed
+        self.overhead = Histogram(
+            "overhead_seconds", "Seconds the proxy spent before it sent the request upstream.", ["tenant"], **timed
         )
-        self.inside = Gauge("requests_in_flight", "Requests under way.", ["tenant"], **live)
+        self.queue_waits = Histogram("queue_wait_seconds", "Seconds a call waited, by queue.", ["queue"], **timed)
+        self.in_flight = Gauge("requests_in_flight", "Requests in flight.", ["tenant"], **live)
         self.compressions = Counter("compressions", "Contexts compressed.", ["tenant", "kind", "tier"], **given)
-        self.took = Histogram(
-            "compression_seconds", "A compression, without the provider.", ["tenant", "kind"], **timed
+        self.compression_seconds = Histogram(
+            "compression_seconds", "Seconds a compression took, without the provider.", ["tenant", "kind"], **timed
         )
-        self.results = Counter("result_cache", "Results asked of the cache.", ["tenant", "outcome"], **given)
-        self.before = Counter("tokens_before", "Tokens of contexts as they came.", ["tenant"], **given)
-        self.after = Counter("tokens_after", "Tokens of contexts as they went.", ["tenant"], **given)
-        self.billed = Counter(
+        self.result_cache = Counter(
+            "result_cache",
+            "Lookups in the result cache, by outcome: hit, coalesced, miss.",
+            ["tenant", "outcome"],
+            **given,
+        )
+        self.tokens_before = Counter("tokens_before", "Tokens of contexts before compression.", ["tenant"], **given)
+        self.tokens_after = Counter("tokens_after", "Tokens of contexts after compression.", ["tenant"], **given)
+        self.billed_tokens = Counter(
             "provider_prompt_tokens", "Prompt tokens that the provider billed.", ["tenant", "cached"], **given
         )
-        # Two that only rise, so that a restart is none of a loss; and what is left of them.
-        self.gained = Counter("gained_dollars", "Money saved, by list prices.", ["tenant"], **given)
-        self.lost = Counter("lost_dollars", "Money that compressing cost more than it saved.", ["tenant"], **given)
-        self.saved = Gauge(  # no counter: it goes down where compressing costs more than it saves
+        # Two counters that only rise, so that rates survive a restart, and a gauge of their difference.
+        self.gained = Counter("gained_dollars", "Dollars saved, at list prices.", ["tenant"], **given)
+        self.lost = Counter(
+            "lost_dollars", "Dollars that compression cost more than it saved, at list prices.", ["tenant"], **given
+        )
+        self.saved = Gauge(  # a gauge, because it falls where compression costs more than it saves
             "saved_dollars",
-            "Net money saved since the start, by list prices.",
+            "Net dollars saved since the start, at list prices.",
             ["tenant"],
             multiprocess_mode="sum",
             **given,
         )
-        self.fallbacks = Counter("fallbacks", "Requests sent as they were, and why.", ["tenant", "reason"], **given)
-        self.warnings = Counter("warnings", "What compressions warned of.", ["tenant", "reason"], **given)
+        self.fallbacks = Counter(
+            "fallbacks", "Requests forwarded uncompressed, by reason.", ["tenant", "reason"], **given
+        )
+        self.warnings = Counter("warnings", "Warnings of compressions, by reason.", ["tenant", "reason"], **given)
         self.expansions = Counter("expansions", "Expand rounds resolved inside calls.", ["tenant"], **given)
-        self.upstream = Counter("upstream_errors", "Upstream errors, by status or kind.", ["tenant", "kind"], **given)
-        self.unsaving = Counter("calls_without_savings", "Compressions that came out no smaller.", ["tenant"], **given)
-        self.unsaving_share = Gauge(
-            "unsaving_calls_ratio",
-            "Share of a tenant's last calls (100 at most) that saved less than 1 % or nothing.",
+        self.upstream_errors = Counter(
+            "upstream_errors", "Upstream errors, by status or kind.", ["tenant", "kind"], **given
+        )
+        self.calls_without_savings = Counter(
+            "calls_without_savings", "Compressions that saved no tokens.", ["tenant"], **given
+        )
+        self.no_savings_fraction = Gauge(
+            "calls_without_savings_ratio",
+            "Fraction of a tenant's last 100 calls that saved less than 1 % of their tokens.",
             ["tenant"],
             multiprocess_mode="livemostrecent",
             **given,
         )
         self.sessions = Gauge("sessions_open", "Sessions and conversations held in memory.", ["tenant"], **live)
-        self.breaker = Gauge("store_breaker_open", "Processes whose breaker before the store is open.", **live)
-        self.pending = Gauge("store_pending_values", "Values that wait to be written to the store.", ["tenant"], **live)
+        self.circuit_open = Gauge("store_circuit_open", "Processes whose circuit breaker of the store is open.", **live)
+        self.pending = Gauge("store_pending_values", "Values waiting to be written to the store.", ["tenant"], **live)
         self.dropped = Counter(
             "store_dropped_values", "Values that could not be written to the store.", ["tenant"], **given
         )
@@ -136,49 +130,50 @@ class Metrics:
         )
         build.labels(__version__, platform.python_version()).set(1)
 
-    def record(self, work: CompressionEvent) -> None:
-        """Counts it, and tells those who listen."""
-        tenant, (warnings, billed, cached) = work.tenant, self._news(work)
+    def record(self, event: CompressionEvent) -> None:
+        """Counts a compression, and calls the listeners."""
+        tenant, (warnings, billed, cached) = event.tenant, self._changes(event)
         reasons = [categorize(warning) for warning in warnings]
-        tier = "fast" if "scorer_fell_back" in reasons else work.tier if work.tier in _TIERS else "other"
-        self.compressions.labels(tenant, work.kind, tier).inc()
-        self.took.labels(tenant, work.kind).observe(work.seconds)
-        self.before.labels(tenant).inc(work.before)
-        self.after.labels(tenant).inc(work.after)
-        if work.cache:
-            self.results.labels(tenant, work.cache).inc()
-        self.saved.labels(tenant).inc(work.saved)
-        self.gained.labels(tenant).inc(max(0.0, work.saved))  # of both, or one could not be compared with the other
-        self.lost.labels(tenant).inc(max(0.0, -work.saved))
+        tier = "fast" if "scorer_fell_back" in reasons else event.tier if event.tier in _TIERS else "other"
+        self.compressions.labels(tenant, event.kind, tier).inc()
+        self.compression_seconds.labels(tenant, event.kind).observe(event.seconds)
+        self.tokens_before.labels(tenant).inc(event.tokens_before)
+        self.tokens_after.labels(tenant).inc(event.tokens_after)
+        if event.cache:
+            self.result_cache.labels(tenant, event.cache).inc()
+        self.saved.labels(tenant).inc(event.saved)
+        # Both are always set, so that the two series have the same labels.
+        self.gained.labels(tenant).inc(max(0.0, event.saved))
+        self.lost.labels(tenant).inc(max(0.0, -event.saved))
         if billed:
-            self.billed.labels(tenant, "yes").inc(cached)
-            self.billed.labels(tenant, "no").inc(billed - cached)
-        if work.after >= work.before:
-            self.unsaving.labels(tenant).inc()
-        for why in reasons:
-            self.warnings.labels(tenant, why).inc()
-        self._observe(tenant, 1 - work.after / work.before if work.before else 0.0, reasons)
-        if (record := CURRENT.get()) is not None:
-            record.work = work
+            self.billed_tokens.labels(tenant, "yes").inc(cached)
+            self.billed_tokens.labels(tenant, "no").inc(billed - cached)
+        if event.tokens_after >= event.tokens_before:
+            self.calls_without_savings.labels(tenant).inc()
+        for reason in reasons:
+            self.warnings.labels(tenant, reason).inc()
+        self._observe(tenant, 1 - event.tokens_after / event.tokens_before if event.tokens_before else 0.0, reasons)
+        if (record := CURRENT_RECORD.get()) is not None:
+            record.compression = event
             record.warn(*reasons)
         for listener in self.listeners:
-            listener(work)
+            listener(event)
 
     def record_fallback(self, tenant: str, warning: str) -> None:
-        """A request was sent as it was."""
-        why = categorize(warning)
-        self.fallbacks.labels(tenant, why).inc()
-        self._observe(tenant, 0.0, [why])
-        if (record := CURRENT.get()) is not None:
-            record.warn(why)
+        """Counts a request that was forwarded uncompressed."""
+        reason = categorize(warning)
+        self.fallbacks.labels(tenant, reason).inc()
+        self._observe(tenant, 0.0, [reason])
+        if (record := CURRENT_RECORD.get()) is not None:
+            record.warn(reason)
 
     def record_queue_wait(self, queue: str, seconds: float) -> None:
-        """A call waited its turn: for a "thread", or for the "scorer"."""
-        self.waits.labels(queue).observe(seconds)
+        """Records how long a call waited in a queue: "thread", "tenant" or "scorer"."""
+        self.queue_waits.labels(queue).observe(seconds)
 
     def record_store_health(self, health: Mapping[str, StoreHealth]) -> None:
-        """How it is with each tenant's part of a remote store. Breaker and failures are the same for all."""
-        self.breaker.set(any(now.state != "closed" for now in health.values()))
+        """Sets the metrics of a remote store, from its health by tenant. Circuit and failures are the same for all."""
+        self.circuit_open.set(any(now.state != "closed" for now in health.values()))
         last, self._stored = self._stored, dict(health)
         failures = max((now.failures for now in health.values()), default=0)
         self.failures.inc(max(0, failures - max((then.failures for then in last.values()), default=0)))
@@ -187,63 +182,66 @@ class Metrics:
             self.dropped.labels(tenant).inc(max(0, now.dropped - (last[tenant].dropped if tenant in last else 0)))
 
     def refresh(self) -> None:
-        """Asks the sources."""
+        """Calls the sources."""
         with self._refreshing:
             for source in self.sources:
                 source()
 
     def text(self, tenant: str | None = None) -> bytes:
-        """The exposition format; of one tenant only, or of all."""
+        """Returns the metrics in the exposition format, of one tenant or of all."""
         self.refresh()
         return generate_latest(_Samples(self._shown, tenant))
 
-    def _news(self, work: CompressionEvent) -> tuple[Sequence[str], int, int]:
-        """Warnings and billed tokens that were not there before: a session has its old ones too."""
-        if not work.session:
-            return work.warnings, 0, 0
+    def _changes(self, event: CompressionEvent) -> tuple[Sequence[str], int, int]:
+        """Returns the warnings and billed tokens that are new: a session's event repeats the old ones."""
+        if not event.session:
+            return event.warnings, 0, 0
         with self._lock:
-            known = self._sessions.pop((work.tenant, work.session), None)
-            self._sessions[work.tenant, work.session] = len(work.warnings), work.billed, work.billed_cached
-            if len(self._sessions) > _SESSIONS:
-                self._sessions.popitem(last=False)
-        if known is None:  # what was billed before this process knew it is not this process's news
-            return work.warnings, 0, 0
-        billed = max(0, work.billed - known[1])
-        return work.warnings[known[0] :], billed, min(max(0, work.billed_cached - known[2]), billed)
+            known = self._sessions.get((event.tenant, event.session))
+            now = len(event.warnings), event.billed_tokens, event.billed_cached
+            self._sessions.put((event.tenant, event.session), now)
+        if known is None:  # tokens billed before this process saw the session were counted by another one
+            return event.warnings, 0, 0
+        billed = max(0, event.billed_tokens - known[1])
+        return event.warnings[known[0] :], billed, min(max(0, event.billed_cached - known[2]), billed)
 
-    def _observe(self, tenant: str, share: float, reasons: list[str]) -> None:
-        if (unsaving := self._savings.observe(tenant, share, reasons)) is not None:
-            self.unsaving_share.labels(tenant).set(unsaving)
+    def _observe(self, tenant: str, saved_fraction: float, reasons: list[str]) -> None:
+        if (fraction := self._savings.observe(tenant, saved_fraction, reasons)) is not None:
+            self.no_savings_fraction.labels(tenant).set(fraction)
 
 
 def prepare_multiprocess() -> str:
-    """A fresh folder for the numbers of processes that are started from here on; its path. It goes when this process
-    ends, which counts nothing itself."""
+    """Creates the shared folder for processes that are started from now on, and returns its path.
+
+    The folder is removed when this process ends. This process counts nothing itself.
+    """
     folder = os.environ[_FOLDER] = tempfile.mkdtemp(prefix="compressor-metrics-")
     atexit.register(_remove, folder, os.getpid())
-    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # chosen at import: too early
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # it was chosen at import, which was too early
     return folder
 
 
 def _remove(folder: str, owner: int) -> None:
-    if os.getpid() == owner:  # and not in a fork of it
+    if os.getpid() == owner:  # and this is not a fork of it
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def use_metrics_slot(place: int) -> None:
-    """This process counts on in the file of that place, which is nobody else's: that of a process that has ended, where
-    it stands in for one. So there are no more files than places, however often processes die."""
-    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+def use_metrics_slot(slot: int) -> None:
+    """Makes this process count in the file of its slot.
+
+    A replacement of a dead process continues that one's file, so there are never more files than slots.
+    """
+    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
 
-def worker_ended(place: int) -> None:
-    """Forgets what a process that has ended had at that moment; what it has counted stays."""
+def worker_ended(slot: int) -> None:
+    """Removes the live gauges of a process that has ended; its counters stay."""
     if os.path.isdir(os.environ.get(_FOLDER, "")):
-        mark_process_dead(place)  # type: ignore[no-untyped-call]
+        mark_process_dead(slot)  # type: ignore[no-untyped-call]
 
 
 class _Samples:
-    """A registry's samples, of one tenant only or of all; without the times at which counters were made."""
+    """A registry's samples, of one tenant or of all, without the creation times of counters."""
 
     def __init__(self, registry: CollectorRegistry, tenant: str | None) -> None:
         self._registry, self._tenant = registry, tenant

@@ -1,9 +1,11 @@
-"""Traces, sent by OpenTelemetry over OTLP/HTTP where it is configured: a span for each request, and in it those of
-compressing, of the store, and of the provider's answer until its end. A caller's W3C trace is continued, and goes on to
-the provider. No content, and no message of an error, which may quote some.
+"""Sends OpenTelemetry traces over OTLP/HTTP, if that is configured.
 
-Configured by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER, ...). Without them, and
-without `Config.otel`, nothing of OpenTelemetry is imported and a span is one look at a context variable.
+A request's span contains spans of compression, of store calls, and of the provider's answer until its end. A caller's
+W3C trace is continued, and passed on to the provider. Spans have no content, and no messages of errors, which may quote
+some.
+
+OpenTelemetry's own variables configure it (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER, ...). Without them, and
+without the setting `otel`, OpenTelemetry is not imported and a span costs one lookup of a context variable.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from compressor.errors import CompressorError, MissingDependencyError
-from compressor.service.telemetry.logging import RequestRecord, known_method, pseudonym
+from compressor.service.telemetry.records import RequestRecord, known_method, pseudonym
 
 log = logging.getLogger("compressor.service")
-CLOSING = 3.0  # seconds that the last spans have to be sent when the service ends
-LONGEST = 100  # characters of a client's word for a model
+FLUSH_TIMEOUT = 3.0  # seconds to send the last spans when the service ends
+MAX_MODEL_CHARS = 100  # of a model name that a client sends
 _OPERATIONS = ("put", "get", "get_many", "read_log", "append_log", "drop_log")
 _PROVIDERS = {"/v1/chat/completions": "openai", "/v1/responses": "openai", "/v1/messages": "anthropic"}
 _PARENTS = (b"traceparent", b"tracestate")
@@ -36,30 +38,42 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 Headers = list[tuple[bytes, bytes]]
 
 
-def wanted(otel: bool | None, env: Mapping[str, str]) -> bool:
-    """Whether traces are to be sent: `Config.otel`, or where that says nothing, the environment. CompressorError for a
-    way to send them that there is not."""
+def is_enabled(otel: bool | None, env: Mapping[str, str]) -> bool:
+    """Returns whether to send traces.
+
+    Args:
+        otel: The setting `otel`; None follows the environment.
+        env: The environment, with OpenTelemetry's variables.
+
+    Raises:
+        CompressorError: The environment asks for an exporter or a protocol that is not supported.
+    """
     exporter = env.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     named = exporter or env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     disabled = env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or exporter == "none"
     if otel is False or disabled or not (otel or named):
         return False
     if exporter not in ("", "otlp"):
-        raise CompressorError(f"traces are sent by otlp, not by OTEL_TRACES_EXPORTER={exporter!r}; none: not at all")
+        raise CompressorError(
+            f"OTEL_TRACES_EXPORTER={exporter!r} is not supported: use otlp, or none to send no traces"
+        )
     protocol = env.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or env.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
     if protocol not in ("", "http/protobuf"):
         raise CompressorError(
-            f"traces are sent as http/protobuf, not as OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r}: name the collector's "
-            "HTTP endpoint (port 4318 as a rule), or switch them off with otel: false"
+            f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r} is not supported: use http/protobuf with the collector's HTTP "
+            "endpoint (usually port 4318), or switch traces off with the setting otel=false"
         )
     return True
 
 
 class Tracing:
-    """One service's tracer. `close` it in the end."""
+    """The tracer of one service. Call `close` at the end.
+
+    Raises:
+        MissingDependencyError: The packages of the extra "otel" are not installed.
+    """
 
     def __init__(self) -> None:
-        """MissingDependencyError without the packages of the extra "otel"."""
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
@@ -70,20 +84,19 @@ class Tracing:
         from compressor._version import __version__
 
         named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-        about = {"service.version": __version__, **({} if named else {"service.name": "agentic-compressor"})}
-        # Our own, not the process's: who embeds the service may have one.
-        self._provider = TracerProvider(resource=Resource.create(about), shutdown_on_exit=False)
+        attributes = {"service.version": __version__, **({} if named else {"service.name": "agentic-compressor"})}
+        # A provider of its own: an application that embeds the service may have set a global one.
+        self._provider = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("compressor.service", __version__)
         self._stores: set[int] = set()
 
     def request(self, record: RequestRecord, headers: Headers) -> AbstractContextManager[None]:
-        """The span of a request, around all that is done for it; what `record` has in the end becomes its
-        attributes."""
+        """Returns the span of a request, as a context manager; the final `record` becomes its attributes."""
         return _request(self._tracer, record, headers)
 
-    def watch(self, store: Any) -> None:
-        """From here on every call of this store is a span."""
+    def trace_store(self, store: Any) -> None:
+        """Makes every call of this store a span from now on."""
         if id(store) in self._stores:
             return
         self._stores.add(id(store))
@@ -92,47 +105,63 @@ class Tracing:
                 setattr(store, name, partial(_stored, method, name, type(store).__name__))
 
     def close(self) -> None:
-        """Sends what is left, for `CLOSING` seconds at most."""
-        # The SDK's own shutdown waits half a minute for a collector that is gone.
+        """Sends the remaining spans, for at most `FLUSH_TIMEOUT` seconds."""
+        # The SDK's own shutdown waits half a minute for a collector that does not answer.
         ending = threading.Thread(target=self._provider.shutdown, name="compressor-traces", daemon=True)
         ending.start()
-        ending.join(CLOSING)
+        ending.join(FLUSH_TIMEOUT)
         if ending.is_alive():
             log.warning("the last traces could not be sent")
 
 
 def span(name: str, attributes: Mapping[str, Any] | None = None) -> AbstractContextManager[Any]:
-    """A span around a step of the request at hand, in its threads too; nothing where it is not traced."""
+    """Returns a span around a step of the current request; without a trace, a context manager that does nothing."""
     tracer = _TRACER.get()
     return _NOTHING if tracer is None else _span(tracer, name, attributes)
 
 
 def upstream_span(method: str, path: str, url: str, model: str) -> UpstreamSpan | None:
-    """The span of a question to the provider; None where the request is not traced."""
+    """Returns the span of a request to the provider, or None if the current request is not traced."""
     tracer = _TRACER.get()
     return None if tracer is None else UpstreamSpan(tracer, method, path, url, model)
 
 
 class UpstreamSpan:
-    """From the question until the end of the answer. Named and described as OpenTelemetry's conventions for calls of
-    generative models have it."""
+    """A span from the request to the provider until the end of its answer.
+
+    Names and attributes follow OpenTelemetry's semantic conventions for generative AI.
+
+    Args:
+        tracer: The tracer.
+        method: The HTTP method.
+        path: The path of the request.
+        url: The provider's base URL.
+        model: The model that the request names.
+    """
 
     def __init__(self, tracer: Any, method: str, path: str, url: str, model: str) -> None:
         from opentelemetry.trace import SpanKind
 
         parts = urlsplit(url)
-        about: dict[str, Any] = {"http.request.method": known_method(method), "server.address": parts.hostname or ""}
+        attributes: dict[str, Any] = {
+            "http.request.method": known_method(method),
+            "server.address": parts.hostname or "",
+        }
         if parts.port:
-            about["server.port"] = parts.port
+            attributes["server.port"] = parts.port
         name = "upstream"
         if method == "POST" and (provider := _PROVIDERS.get(path)):
-            model = model[:LONGEST]
+            model = model[:MAX_MODEL_CHARS]
             name = f"chat {model}".strip()
-            about |= {"gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": model}
-        self._span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=about)
+            attributes |= {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": provider,
+                "gen_ai.request.model": model,
+            }
+        self._span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
     def headers(self, headers: Headers) -> Headers:
-        """The question's headers, with this span as the provider's parent."""
+        """Returns the request's headers with this span as the parent of the provider's."""
         from opentelemetry.trace import set_span_in_context
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -141,16 +170,16 @@ class UpstreamSpan:
         kept = [(name, value) for name, value in headers if name not in _PARENTS]
         return kept + [(name.encode(), value.encode()) for name, value in carrier.items()]
 
-    def answered(self, response: httpx.Response) -> None:
-        """The answer has begun; the span ends when it is closed."""
+    def on_response(self, response: httpx.Response) -> None:
+        """Records the status of the answer; the span ends when the answer is closed."""
         self._span.set_attribute("http.response.status_code", response.status_code)
         if response.status_code >= 400:
             self._fail(str(response.status_code))
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Until(response.stream, self._span.end)
+        response.stream = _NotifyingStream(response.stream, self._span.end)
 
-    def failed(self, kind: str) -> None:
-        """There is no answer, for this kind of error."""
+    def on_error(self, kind: str) -> None:
+        """Ends the span, because there is no answer."""
         self._fail(kind)
         self._span.end()
 
@@ -161,8 +190,8 @@ class UpstreamSpan:
         self._span.set_status(StatusCode.ERROR)
 
 
-class _Until(httpx.AsyncByteStream):
-    """A stream that says when it is closed."""
+class _NotifyingStream(httpx.AsyncByteStream):
+    """A stream that calls a function when it is closed."""
 
     def __init__(self, stream: httpx.AsyncByteStream, closed: Callable[[], None]) -> None:
         self._stream, self._closed = stream, closed
@@ -209,13 +238,13 @@ def _attributes(record: RequestRecord) -> dict[str, Any]:
     out |= {"compressor.tenant": record.tenant, "compressor.request_id": record.id}
     if record.reasons:
         out["compressor.warnings"] = record.reasons
-    if (work := record.work) is not None:
-        out |= {"compressor.tokens.before": work.before, "compressor.tokens.after": work.after}
-        out |= {"compressor.saved_dollars": work.saved, "compressor.tier": work.tier}
-        if work.cache:
-            out["compressor.cache"] = work.cache
-        if work.session:
-            out["gen_ai.conversation.id"] = pseudonym(work.tenant, work.session)
+    if (event := record.compression) is not None:
+        out |= {"compressor.tokens.before": event.tokens_before, "compressor.tokens.after": event.tokens_after}
+        out |= {"compressor.saved_dollars": event.saved, "compressor.tier": event.tier}
+        if event.cache:
+            out["compressor.cache"] = event.cache
+        if event.session:
+            out["gen_ai.conversation.id"] = pseudonym(event.tenant, event.session)
     return out
 
 
@@ -223,7 +252,7 @@ def _attributes(record: RequestRecord) -> dict[str, Any]:
 def _span(tracer: Any, name: str, attributes: Mapping[str, Any] | None) -> Iterator[Any]:
     from opentelemetry.trace import StatusCode
 
-    quiet = {"record_exception": False, "set_status_on_exception": False}  # they write down what the error says
+    quiet = {"record_exception": False, "set_status_on_exception": False}  # they would record the error's message
     with tracer.start_as_current_span(name, attributes=attributes, **quiet) as made:
         try:
             yield made

@@ -1,5 +1,6 @@
-"""Where a line that a model wrote comes from: the passage or old line it shares most with. Decides whose words it gives
-and which ref stands behind it; verifies nothing.
+"""Finds out where a line that a model wrote comes from: the passage or old line that has most in common with it.
+
+The source decides whose words the line gives, and which ref belongs to it.
 """
 
 from __future__ import annotations
@@ -10,30 +11,41 @@ from dataclasses import dataclass
 
 from compressor.scoring.bm25 import STOP
 from compressor.scoring.token_index import terms
-from compressor.sessions.summaries.claims import claims
+from compressor.sessions.summaries.claims import find_claims
 from compressor.sessions.summaries.passage import Passage
 from compressor.sessions.summaries.summary import SummaryLine
 from compressor.sessions.summaries.verification import SourceIndex
 
-GROUNDED = 0.5  # share of a line's words that its sources must have: less is no summary of them
-EXACT = 4.0  # what an exact string counts beside a word
+MIN_GROUNDED_FRACTION = 0.5  # of a line's words that its sources must have; with less it is not a summary of them
+EXACT_WEIGHT = 4.0  # weight of an exact string, where a word has about 1
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """ref, who: see `SummaryLine`. tool: it gives words of a tool, which are nobody's wish or decision."""
+    """The source of a line.
+
+    Attributes:
+        ref: See `SummaryLine`.
+        source_name: See `SummaryLine`.
+        is_tool: Whether it gives words of a tool, which are nobody's wish or decision.
+    """
 
     ref: str
-    who: str
-    tool: bool
+    source_name: str
+    is_tool: bool
 
 
 class Attributions:
-    """All places a line may come from."""
+    """All sources that a line may have.
+
+    Attributes:
+        sources: The texts of all of them, for verification.
+    """
 
     def __init__(self, passages: Sequence[Passage], old: Sequence[SummaryLine]) -> None:
-        self._origins = [Attribution(p.ref, p.who, p.kind == "tool_result") for p in passages]
-        self._origins += [Attribution(line.ref, line.source_name, _of_tool(line.source_name)) for line in old]
+        """Indexes the passages and the lines of the previous summary."""
+        self._origins = [Attribution(p.ref, p.speaker, p.kind == "tool_result") for p in passages]
+        self._origins += [Attribution(line.ref, line.source_name, _is_tool(line.source_name)) for line in old]
         texts = [p.text for p in passages] + [line.text for line in old]
         self.sources = SourceIndex(texts)
         self._own = [SourceIndex([t]) for t in texts]
@@ -42,37 +54,39 @@ class Attributions:
         n = len(texts)
         self._rare = {t: math.log1p(n / sum(t in own for own in self._terms)) for t in self._all}
 
-    def grounded(self, text: str) -> bool:
-        """Whether enough of the line's words are in the sources at all."""
-        said = _content(text)
-        return sum(t in self._all for t in said) >= GROUNDED * len(said) if said else False
+    def is_grounded(self, text: str) -> bool:
+        """Returns whether the sources have enough of the line's words."""
+        words = _content(text)
+        return sum(t in self._all for t in words) >= MIN_GROUNDED_FRACTION * len(words) if words else False
 
     def for_text(self, text: str) -> Attribution:
-        """The origin that shares most with a line; of equals the first. A line with an exact string that only tools
-        gave is theirs, whoever else said the rest of it."""
-        said, exact = _content(text), claims(text)
-        shares = []
+        """Returns the source that has most in common with a line; of equal ones the first.
+
+        A line with an exact string that only tools have is attributed to a tool, whoever has the rest of its words.
+        """
+        words, exact = _content(text), find_claims(text)
+        scores = []
         holds = []
         for own, known in zip(self._own, self._terms, strict=True):
             held = [own.holds(c) for c in exact]
             holds.append(held)
-            shares.append(sum(self._rare[t] for t in said if t in known) + EXACT * sum(held))
-        best = max(range(len(shares)), key=lambda i: (shares[i], -i))
-        if self._origins[best].tool:
+            scores.append(sum(self._rare[t] for t in words if t in known) + EXACT_WEIGHT * sum(held))
+        best = max(range(len(scores)), key=lambda i: (scores[i], -i))
+        if self._origins[best].is_tool:
             return self._origins[best]
-        tools = [i for i, o in enumerate(self._origins) if o.tool]
+        tools = [i for i, o in enumerate(self._origins) if o.is_tool]
         for c in range(len(exact)):
-            theirs = [i for i in tools if holds[i][c]]
-            others = any(h[c] for i, h in enumerate(holds) if not self._origins[i].tool)
-            if theirs and not others:
-                return self._origins[max(theirs, key=lambda i: (shares[i], -i))]
+            tools_with_it = [i for i in tools if holds[i][c]]
+            others = any(h[c] for i, h in enumerate(holds) if not self._origins[i].is_tool)
+            if tools_with_it and not others:
+                return self._origins[max(tools_with_it, key=lambda i: (scores[i], -i))]
         return self._origins[best]
 
 
 def _content(text: str) -> list[str]:
-    """The distinct terms of a line that say something."""
+    """Returns the distinct terms of a line that are not stop words."""
     return [t for t in dict.fromkeys(terms(text)) if t not in STOP]
 
 
-def _of_tool(who: str) -> bool:
-    return who == "tool" or who.startswith("tool ")
+def _is_tool(source_name: str) -> bool:
+    return source_name == "tool" or source_name.startswith("tool ")

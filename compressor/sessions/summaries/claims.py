@@ -1,8 +1,7 @@
-"""The strings of a sentence that can be checked against its source: numbers, quotations, and what must be exact (ids,
-paths, URLs, e-mails, versions, flags, identifiers of code). Finds them; checks nothing.
+"""Finds the strings of a sentence that can be checked against its source.
 
-`reducers/protected.py` tells which words of a text may go; here every such word must be had as a string with a kind,
-so the two share the idea and no code.
+These are numbers, quotations, and what must be exact: ids, paths, URLs, e-mails, versions, flags, identifiers of code.
+`verification.py` checks them.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-#: typographic forms that models write for plain ones; offsets stay
-PLAIN = str.maketrans(
+#: Typographic characters that models write for plain ones. Offsets do not change.
+PLAIN_CHARACTERS = str.maketrans(
     dict.fromkeys("‐‑‒–−﹣－", "-")
     | dict.fromkeys("“”„‟«»″", '"')
     | dict.fromkeys("‘’‚‛′", "'")
     | dict.fromkeys("\u00a0\u2007\u2009\u200a\u202f\u2002\u2003\u3000—", " ")
 )
-#: units that mean the same
+#: Units that mean the same.
 _SAME = (
     "% percent pct",
     "ms millisecond milliseconds msec",
@@ -57,10 +56,10 @@ _SAME = (
     "hz",
 )
 UNITS = {form: forms.split()[0] for forms in _SAME for form in forms.split()}
-#: units that change the number itself: they must stand beside it in the source, too
-STRICT = frozenset("% k m bn x".split())
+#: Units that change the number itself, so they must follow it in the source, too.
+MAGNITUDE_UNITS = frozenset("% k m bn x".split())
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-WORDS = {word: str(i) for i, word in enumerate(f"{_SMALL} seventeen eighteen nineteen twenty".split())} | {
+NUMBER_WORDS = {word: str(i) for i, word in enumerate(f"{_SMALL} seventeen eighteen nineteen twenty".split())} | {
     "thirty": "30",
     "forty": "40",
     "fifty": "50",
@@ -100,17 +99,22 @@ Kind = Literal["number", "quote", "url", "exact", "pair", "capitals"]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """kind: how it is checked, see `verify.py`. unit: of a number, the first of its forms in `UNITS`; of a pair
-    (`key=value`), the value."""
+    """A string that the source must have.
+
+    Attributes:
+        kind: How it is checked, see `verification.py`.
+        text: The string.
+        unit: The unit of a number, as the first of its forms in `UNITS`. The value of a pair (`key=value`).
+    """
 
     kind: Kind
     text: str
     unit: str = ""
 
 
-def claims(sentence: str) -> list[Claim]:
-    """Everything in a sentence that its source must hold, in order of kinds, each once."""
-    text = sentence.translate(PLAIN)
+def find_claims(sentence: str) -> list[Claim]:
+    """Returns everything in a sentence that its source must have, ordered by kind, each once."""
+    text = sentence.translate(PLAIN_CHARACTERS)
     out: dict[Claim, None] = {}
     for m in _QUOTE.finditer(text):
         content = (m[1] or m[2] or m[3]).strip(" .,;:!?")
@@ -124,7 +128,7 @@ def claims(sentence: str) -> list[Claim]:
     pieces = [p for whole in _PIECE.findall(text) for p in _COMMA.split(whole)]
     words = [(w, p) for p in pieces if (w := _trimmed(p))]
     for (word, piece), (after, _) in zip(words, [*words[1:], ("", "")], strict=False):
-        claim = _claim(word, "" if piece[-1] in ":;?!=" else after)  # `31: m = x` is no 31 m
+        claim = _claim(word, "" if piece[-1] in ":;?!=" else after)  # `31: m = x` does not mean 31 m
         if claim is not None:
             out[claim] = None
     return list(out)
@@ -147,8 +151,8 @@ def _claim(word: str, after: str) -> Claim | None:
         key, equals, value = word.partition("=")
         return Claim("pair", key, value) if equals and key and value else Claim("exact", word)
     low = word.lower()
-    if low in WORDS:
-        return None if low in _UNCOUNTED else Claim("number", WORDS[low], parse_unit(after))
+    if low in NUMBER_WORDS:
+        return None if low in _UNCOUNTED else Claim("number", NUMBER_WORDS[low], parse_unit(after))
     if low in _SLASHED or _INITIALS.fullmatch(word):
         return None
     key, equals, value = word.partition("=")
@@ -162,7 +166,7 @@ def _claim(word: str, after: str) -> Claim | None:
 
 
 def parse_number(m: re.Match[str], after: str) -> tuple[str, str] | None:
-    """(value, unit) of a match of `NUMBER`, the word after it given; None where it is an id (`20GX`)."""
+    """Returns value and unit of a match of `NUMBER`, or None if it is an id (`20GX`). `after`: the word after it."""
     value = re.sub(r"[,_']", "", m["value"])
     if m["sign"] == "-":
         value = "-" + value
@@ -177,5 +181,5 @@ def parse_number(m: re.Match[str], after: str) -> tuple[str, str] | None:
 
 
 def parse_unit(word: str) -> str:
-    """The unit a word names, in its first form; "" for none."""
+    """Returns the unit that a word names, in its first form, or ""."""
     return UNITS.get(word.lower(), "")

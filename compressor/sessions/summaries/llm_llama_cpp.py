@@ -1,79 +1,85 @@
-"""A local model from a GGUF file, through llama-cpp-python's high-level class. One answer at a time."""
+"""Runs a local model from a GGUF file with llama-cpp-python. It gives one answer at a time."""
 
 from __future__ import annotations
 
-import ctypes
-import importlib
-import logging
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compressor.errors import MissingDependencyError, ModelError
+from compressor.errors import ModelError
 from compressor.sessions.summaries.llm import Completion, SummaryLLMError
 from compressor.sessions.summaries.prompt import SummaryPrompt
+from compressor.tokens.llama_cpp_library import check_gguf_file, load_llama_cpp, read_metadata
 
-WINDOW = 8_192  # tokens at most, where the file is ours to open: a larger one costs memory
-FRAME = 32  # tokens of a chat template's own
+MAX_WINDOW_TOKENS = 8_192  # of a model that is loaded from a file here: a larger window costs memory
+TEMPLATE_TOKENS = 32  # that a chat template adds
 
 
 class LlamaCppLLM:
-    """model: the file, loaded with the first answer, or a `llama_cpp.Llama` of the caller's, which must not be used by
-    another thread meanwhile. Raises MissingDependencyError, and ModelError for a file that is missing or none."""
+    """A GGUF model as a `SummaryLLM`."""
 
     def __init__(self, model: Any) -> None:
+        """Takes the model.
+
+        Args:
+            model: The path of a GGUF file, which is loaded with the first answer, or a `llama_cpp.Llama`, which no
+                other thread may use at the same time.
+
+        Raises:
+            MissingDependencyError: llama-cpp-python is not installed.
+            ModelError: The file is missing, or is not a GGUF file.
+        """
         self._lock = threading.Lock()
         self._llama: Any = None
         self._path: Path | None = None
         if isinstance(model, Path):
             self._path, self.name = model, model.name
-            try:
-                with model.open("rb") as file:
-                    magic = file.read(4)
-            except OSError as e:
-                raise ModelError(f"cannot read the model {model}: {e.strerror}") from e
-            if magic != b"GGUF":
-                raise ModelError(f"{model} is not a GGUF file")
-            _llama_cpp()
+            check_gguf_file(model)
+            load_llama_cpp()
         else:
             self._llama, self.name = model, Path(str(getattr(model, "model_path", "llama"))).name
 
-    def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
-        """See `SummaryLLM.room`. Loads the model: only it knows its window, and counts with its own vocabulary."""
-        with self._lock:
-            llama = self._loaded()
-        window = int(llama.n_ctx())
-        return window - self._answer_tokens(llama, answer) - FRAME, lambda text: len(_tokens(llama, text))
+    def prompt_budget(self, count: Callable[[str], int], answer_tokens: int) -> tuple[int, Callable[[str], int]]:
+        """Says how long a prompt may be, see `SummaryLLM.prompt_budget`.
 
-    def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
-        """See `SummaryLLM.write`. Greedy; stops at its deadline between two tokens."""
+        It loads the model, because only the model knows its window, and counts with its own vocabulary.
+        """
+        with self._lock:
+            llama = self._load()
+        window = int(llama.n_ctx())
+        return window - self._answer_tokens(llama, answer_tokens) - TEMPLATE_TOKENS, lambda text: len(
+            _tokens(llama, text)
+        )
+
+    def write(self, prompt: SummaryPrompt, max_tokens: int, seconds: float) -> Completion:
+        """Returns the greedy answer, see `SummaryLLM.write`. It stops at its deadline between two tokens."""
         end = time.monotonic() + seconds
         if not self._lock.acquire(timeout=max(0.0, seconds)):
-            raise SummaryLLMError(f"{self.name} is still busy with an earlier answer")
+            raise SummaryLLMError(f"{self.name} is still writing an earlier answer")
         try:
-            return self._write(prompt, tokens, end)
+            return self._write(prompt, max_tokens, end)
         finally:
             self._lock.release()
 
-    def _write(self, prompt: SummaryPrompt, tokens: int, end: float) -> Completion:
-        llama = self._loaded()
-        options = {"max_tokens": self._answer_tokens(llama, tokens), "temperature": 0.0, "stream": True}
+    def _write(self, prompt: SummaryPrompt, max_tokens: int, end: float) -> Completion:
+        llama = self._load()
+        options = {"max_tokens": self._answer_tokens(llama, max_tokens), "temperature": 0.0, "stream": True}
         llama.reset()
         parts: list[str] = []
         if (getattr(llama, "metadata", None) or {}).get("tokenizer.chat_template"):
             messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
             stream = llama.create_chat_completion(messages, **options)
         else:
-            # A model without a template goes on with what it reads: the first heading sets it going.
+            # A model without a chat template continues what it reads, so the prompt ends with the first heading.
             parts.append("GOAL:\n-")
-            stream = llama.create_completion(f"{prompt.whole}\n{parts[0]}", **options)
+            stream = llama.create_completion(f"{prompt.as_text}\n{parts[0]}", **options)
         why = None
         for piece in stream:
             if time.monotonic() > end:
                 stream.close()
-                raise SummaryLLMError(f"{self.name} was still writing when its time was over")
+                raise SummaryLLMError(f"{self.name} did not finish its answer in time")
             choice = piece["choices"][0]
             parts.append((choice["delta"].get("content") if "delta" in choice else choice["text"]) or "")
             why = choice.get("finish_reason") or why
@@ -83,49 +89,32 @@ class LlamaCppLLM:
     def _answer_tokens(llama: Any, tokens: int) -> int:
         return max(1, min(tokens, int(llama.n_ctx()) // 3))
 
-    def _loaded(self) -> Any:
+    def _load(self) -> Any:
         if self._llama is None:
-            api = _llama_cpp()
+            api = load_llama_cpp()
             try:
-                window = min(_trained(api, str(self._path)), WINDOW)
+                window = min(_trained_window(api, str(self._path)), MAX_WINDOW_TOKENS)
                 self._llama = api.Llama(str(self._path), n_ctx=window, n_gpu_layers=-1, verbose=False)
             except (ValueError, RuntimeError, OSError) as e:
                 raise ModelError(f"llama.cpp cannot load {self._path}: {e}") from e
         return self._llama
 
 
-def _trained(api: Any, path: str) -> int:
-    """Tokens the model was trained on at once, read without its weights."""
+def _trained_window(api: Any, path: str) -> int:
+    """Returns the window that the model was trained with, read without its weights."""
     params = api.llama_model_default_params()
     params.vocab_only = True
     model = api.llama_model_load_from_file(path.encode(), params)
     if not model:
-        raise ValueError("it is damaged, or of an architecture that this llama.cpp does not know")
+        raise ValueError("the file is damaged, or its architecture is unknown to this llama.cpp")
     try:
-        name = _metadata(api, model, "general.architecture")
-        trained = _metadata(api, model, f"{name}.context_length")
+        name = read_metadata(api, model, "general.architecture")
+        trained = read_metadata(api, model, f"{name}.context_length")
     finally:
         api.llama_model_free(model)
-    return int(trained) if trained.isdigit() and int(trained) > 0 else WINDOW
-
-
-def _metadata(api: Any, model: Any, key: str) -> str:
-    buffer = ctypes.create_string_buffer(256)
-    api.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
-    return buffer.value.decode("utf-8", "replace")
+    return int(trained) if trained.isdigit() and int(trained) > 0 else MAX_WINDOW_TOKENS
 
 
 def _tokens(llama: Any, text: str) -> list[int]:
     found: list[int] = llama.tokenize(text.encode("utf-8", "replace"), add_bos=False)
     return found
-
-
-def _llama_cpp() -> Any:
-    try:
-        api = importlib.import_module("llama_cpp")
-    except ImportError as e:
-        raise MissingDependencyError("llama-cpp-python", "llama") from e
-    logger = importlib.import_module("llama_cpp._logger").logger
-    if logger.level == logging.NOTSET:  # it would warn on stderr; a program that wants that sets the level
-        logger.setLevel(logging.ERROR)
-    return api

@@ -1,7 +1,7 @@
-"""Any server that speaks OpenAI's /chat/completions, over httpx.
+"""Calls any server that speaks OpenAI's /chat/completions, with httpx.
 
-httpx and not the openai package: that one retries twice by itself, which is no way to keep a deadline, and half of the
-servers that call themselves compatible answer in forms its types do not know. httpx comes with it anyway.
+It does not use the openai package, which retries twice by itself and so misses deadlines, and whose types do not know
+what half of the servers answer that call themselves compatible. httpx comes with that package anyway.
 """
 
 from __future__ import annotations
@@ -15,61 +15,73 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from compressor.errors import CompressorError, MissingDependencyError
-from compressor.sessions.summaries.llm import ROOM, Completion, SummaryLLMError, text_of
+from compressor.sessions.summaries.llm import DEFAULT_PROMPT_TOKENS, Completion, SummaryLLMError, content_text
 from compressor.sessions.summaries.prompt import SummaryPrompt
 
-LARGEST = 2 << 20  # bytes of an answer
-#: what newer models want instead, tried once when the server complains about the name
-_OTHERWISE = (("max_tokens", "max_completion_tokens"), ("temperature", None))
+MAX_RESPONSE_BYTES = 2 << 20
+#: What newer models want instead of a parameter. Each is tried once, when the server complains about the name.
+_PARAMETER_FALLBACKS = (("max_tokens", "max_completion_tokens"), ("temperature", None))
 
 
 class OpenAICompatibleLLM:
-    """url: "http://host/v1#model-name". key: None takes OPENAI_API_KEY; sent to that host only (redirects are not
-    followed), never part of a name, warning or error. CompressorError for a URL without a model, MissingDependencyError without
-    httpx."""
+    """A model behind an OpenAI-compatible server.
 
-    def __init__(self, url: str, key: str | None = None) -> None:
+    The API key is sent to the server's host only (redirects are not followed), and is never part of a name, warning or
+    error.
+    """
+
+    def __init__(self, url: str, api_key: str | None = None) -> None:
+        """Takes the server and its model.
+
+        Args:
+            url: "http://host/v1#model-name".
+            api_key: The key. None takes OPENAI_API_KEY.
+
+        Raises:
+            CompressorError: The URL has no host or no model, or the key cannot be a key.
+            MissingDependencyError: httpx is not installed.
+        """
         parts = urlsplit(url)
         if not parts.hostname or not parts.fragment:
             raise CompressorError("an OpenAI-compatible URL needs a host and a model: 'http://host/v1#model-name'")
         if parts.username or parts.password:
-            raise CompressorError("pass the key as key= or OPENAI_API_KEY, not in the URL")
+            raise CompressorError("pass the API key as api_key= or in OPENAI_API_KEY, not in the URL")
         try:
             self._httpx: Any = importlib.import_module("httpx")
         except ImportError as e:
             raise MissingDependencyError("httpx", "openai") from e
         self._model = parts.fragment
         self._url = parts._replace(fragment="", path=f"{parts.path.rstrip('/')}/chat/completions").geturl()
-        self._key = (key if key is not None else os.environ.get("OPENAI_API_KEY", "")).strip()
+        self._key = (api_key if api_key is not None else os.environ.get("OPENAI_API_KEY", "")).strip()
         if not self._key.isascii() or any(c.isspace() or not c.isprintable() for c in self._key):
-            raise CompressorError("the API key has characters that no key has: check key= or OPENAI_API_KEY")
+            raise CompressorError("the API key has characters that a key cannot have: check api_key= or OPENAI_API_KEY")
         self.name = f"{self._model} at {parts.hostname}"
 
     def __repr__(self) -> str:
         return f"<OpenAICompatibleLLM {self.name}>"
 
-    def room(self, count: Callable[[str], int], answer: int) -> tuple[int, Callable[[str], int]]:
-        """See `SummaryLLM.room`."""
-        return ROOM, count
+    def prompt_budget(self, count: Callable[[str], int], answer_tokens: int) -> tuple[int, Callable[[str], int]]:
+        """Says how long a prompt may be, see `SummaryLLM.prompt_budget`."""
+        return DEFAULT_PROMPT_TOKENS, count
 
-    def write(self, prompt: SummaryPrompt, tokens: int, seconds: float) -> Completion:
-        """See `SummaryLLM.write`."""
+    def write(self, prompt: SummaryPrompt, max_tokens: int, seconds: float) -> Completion:
+        """Returns the answer, see `SummaryLLM.write`."""
         end = time.monotonic() + seconds
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
-        body: dict[str, Any] = {"model": self._model, "messages": messages, "max_tokens": tokens, "temperature": 0}
-        for _ in range(len(_OTHERWISE) + 1):
+        body: dict[str, Any] = {"model": self._model, "messages": messages, "max_tokens": max_tokens, "temperature": 0}
+        for _ in range(len(_PARAMETER_FALLBACKS) + 1):
             status, data = self._post(body, end)
-            if status != 400 or not _adapted(body, data):
+            if status != 400 or not _adapt_parameters(body, data):
                 break
         if status != 200:
-            raise SummaryLLMError(f"{self.name} answered {status}: {self._safe(data)}")
-        return _answer(data)
+            raise SummaryLLMError(f"{self.name} answered {status}: {self._redacted(data)}")
+        return _parse_completion(data)
 
     def _post(self, body: dict[str, Any], end: float) -> tuple[int, str]:
         headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
         left = end - time.monotonic()
         if left <= 0:
-            raise SummaryLLMError("no time is left")
+            raise SummaryLLMError(f"{self.name} was not called because no time is left")
         data = b""
         try:
             with (
@@ -78,24 +90,24 @@ class OpenAICompatibleLLM:
             ):
                 for chunk in response.iter_bytes():
                     data += chunk
-                    if len(data) > LARGEST:
-                        raise SummaryLLMError(f"{self.name} answered with more than {LARGEST:,} bytes")
+                    if len(data) > MAX_RESPONSE_BYTES:
+                        raise SummaryLLMError(f"{self.name} answered with more than {MAX_RESPONSE_BYTES:,} bytes")
                     if time.monotonic() > end:
-                        raise SummaryLLMError(f"{self.name} was still answering when its time was over")
+                        raise SummaryLLMError(f"{self.name} did not finish its answer in time")
                 return int(response.status_code), data.decode("utf-8", "replace")
         except self._httpx.HTTPError as e:
-            raise SummaryLLMError(f"{self.name}: {self._safe(f'{type(e).__name__}: {e}')}") from None
+            raise SummaryLLMError(f"{self.name}: {self._redacted(f'{type(e).__name__}: {e}')}") from None
 
-    def _safe(self, text: str) -> str:
-        """A stretch of what the server said, without our key, which some repeat."""
+    def _redacted(self, text: str) -> str:
+        """Returns the beginning of what the server answered, without the API key, which some servers repeat."""
         if self._key:
             text = text.replace(self._key, "***")
         return " ".join(text.split())[:200]
 
 
-def _adapted(body: dict[str, Any], complaint: str) -> bool:
-    """Changes the parameter that a server complains about; whether there was one."""
-    for name, other in _OTHERWISE:
+def _adapt_parameters(body: dict[str, Any], complaint: str) -> bool:
+    """Changes the parameter that a server complains about. Returns whether there was one."""
+    for name, other in _PARAMETER_FALLBACKS:
         if name in body and name in complaint:
             value = body.pop(name)
             if other is not None:
@@ -104,13 +116,13 @@ def _adapted(body: dict[str, Any], complaint: str) -> bool:
     return False
 
 
-def _answer(data: str) -> Completion:
+def _parse_completion(data: str) -> Completion:
     try:
         choice = json.loads(data)["choices"][0]
         message = choice["message"]
         refusal, why, content = message.get("refusal"), choice.get("finish_reason"), message.get("content")
     except (ValueError, LookupError, TypeError, AttributeError) as e:
-        raise SummaryLLMError(f"the server's answer is no chat completion: {data[:80]!r}") from e
+        raise SummaryLLMError(f"the server's answer is not a chat completion: {data[:80]!r}") from e
     if refusal or why == "content_filter":
-        raise SummaryLLMError("the model refused" if refusal else "the server's content filter took the answer")
-    return Completion("" if content is None else text_of(content), why == "length")
+        raise SummaryLLMError("the model refused" if refusal else "the server's content filter removed the answer")
+    return Completion("" if content is None else content_text(content), why == "length")

@@ -1,4 +1,4 @@
-"""A stretch of the history that leaves the view, and how its words become a line of a summary. Judges nothing."""
+"""Defines a stretch of the history that leaves the view, and how its words become a line of a summary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from compressor.context.refs import ELLIPSIS
 
 PassageKind = Literal["user", "assistant", "tool_call", "tool_result", "thinking"]
 
-_MARK = re.compile(rf"\[{ELLIPSIS}(?:words )?cut ref \d{{12}}\]|\bcut ref \d{{12}}(?!\d)")
+_PLACEHOLDER = re.compile(rf"\[{ELLIPSIS}(?:words )?cut ref \d{{12}}\]|\bcut ref \d{{12}}(?!\d)")
 _NAME = re.compile(r"[^\w.\-]+")
 _UNSEEN = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\x00-\x08\x0e-\x1b\x7f]")
 _INSIDE = re.compile(r"[\w./@:\\\-%$#+=]")  # what ids, paths, numbers and URLs are made of
@@ -18,8 +18,14 @@ _INSIDE = re.compile(r"[\w./@:\\\-%$#+=]")  # what ids, paths, numbers and URLs 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """text: the words. kind: who spoke. name: the tool's, for calls and results. ref: gives the original back, ""
-    where there is none."""
+    """A stretch of the history.
+
+    Attributes:
+        text: The words.
+        kind: Whose words they are.
+        name: The tool's name, for calls and results.
+        ref: The ref of the original, or "".
+    """
 
     text: str
     kind: PassageKind
@@ -27,8 +33,8 @@ class Passage:
     ref: str = ""
 
     @property
-    def who(self) -> str:
-        """Whose words these are, as a rendered summary says it: "user", "agent", "agent called x", "tool x"."""
+    def speaker(self) -> str:
+        """Returns whose words these are, as a summary shows it: "user", "agent", "agent called x" or "tool x"."""
         name = _NAME.sub("_", self.name or "")[:48]
         if self.kind == "tool_result":
             return f"tool {name}" if name else "tool"
@@ -38,22 +44,26 @@ class Passage:
 
 
 def one_line(text: str) -> str:
-    """The text as one line without marks of ours (a line has its own) and without characters that cannot be seen:
-    what a tool wrote can neither begin a line of its own nor pass for a mark."""
-    return " ".join(_UNSEEN.sub(" ", _MARK.sub(" ", text)).split())
+    """Returns the text as one line, without placeholders and without invisible characters.
+
+    What a tool wrote can therefore neither start a line of its own nor pass for a placeholder.
+    """
+    return " ".join(_UNSEEN.sub(" ", _PLACEHOLDER.sub(" ", text)).split())
 
 
-def clip(text: str, most: int) -> str:
-    """At most `most` characters, cut at a space, else between strings that must stay whole, and `…`; "" where even
-    the first of them is longer."""
-    if len(text) <= most:
+def clip(text: str, max_chars: int) -> str:
+    """Returns at most `max_chars` characters, with `…` at the end if something is missing.
+
+    The text is cut at a space, or else between strings that must stay whole. "" if even the first of them is too long.
+    """
+    if len(text) <= max_chars:
         return text
-    head = text[: max(0, most - 1)]
+    head = text[: max(0, max_chars - 1)]
     if text[len(head)].isspace():
         cut = len(head)
     else:
         cut = head.rfind(" ")
-    if cut < most // 2:
+    if cut < max_chars // 2:
         at = len(head)
         while at > max(cut, 0) and _INSIDE.match(text[at - 1]) and _INSIDE.match(text[at]):
             at -= 1

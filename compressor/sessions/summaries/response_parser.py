@@ -1,7 +1,8 @@
-"""Reads a model's notes: sections with lines, what they replace, what they drop. Believes nothing: see `verify.py`.
+"""Parses a model's notes: sections with lines, which old notes they replace, and which they drop.
 
-Made for models that do not keep to the form: thinking tags, fences, preambles, markdown headings, bold, numbered
-lists, headings in other words, sections twice, JSON instead of lines, lines without any heading.
+It accepts answers that do not keep to the format: thinking tags, code fences, preambles, markdown headings, bold,
+numbered lists, headings in other words, repeated sections, JSON instead of lines, lines without any heading. Nothing is
+trusted: `verification.py` checks the lines.
 """
 
 from __future__ import annotations
@@ -15,18 +16,24 @@ from typing import Any
 from compressor.errors import CompressorError
 from compressor.sessions.summaries.summary import SECTIONS
 
-LONGEST = 400_000  # characters of an answer that are read, its thinking included
-MOST = 20_000  # characters of notes
+MAX_RESPONSE_CHARS = 400_000  # of an answer are parsed, including its reasoning
+MAX_SUMMARY_CHARS = 20_000  # of notes
 MOST_LINES = 200
 
 
 class EmptySummaryError(CompressorError):
-    """What the model gave is no summary: nothing, a refusal, or an error message."""
+    """The model's answer is not a summary: it is empty, a refusal, or an error message."""
 
 
 @dataclass(frozen=True, slots=True)
 class DraftLine:
-    """One line of an answer. replaces: the number of the old note it stands for, or 0."""
+    """One line of an answer.
+
+    Attributes:
+        section: The section, one of `SECTIONS`.
+        text: The words.
+        replaces: The number of the old note that it replaces, or 0.
+    """
 
     section: str
     text: str
@@ -35,7 +42,12 @@ class DraftLine:
 
 @dataclass(slots=True)
 class DraftSummary:
-    """lines in order; dropped: numbers of old notes."""
+    """A model's notes, not verified yet.
+
+    Attributes:
+        lines: The lines in order.
+        dropped: Numbers of old notes that the model drops.
+    """
 
     lines: list[DraftLine] = field(default_factory=list)
     dropped: set[int] = field(default_factory=set)
@@ -92,14 +104,26 @@ _FAILURE = re.compile(
 _SAYS_ERROR = frozenset(("error", "errors", "detail", "exception"))
 
 
-def parse_response(text: str, fence: str = "", cut: bool = False) -> DraftSummary:
-    """The notes in a model's answer. fence: the prompt's, echoed lines of which go. cut: the answer was cut off, so
-    its last line is not whole. EmptySummaryError says why there are none."""
+def parse_response(text: str, data_delimiter: str = "", is_truncated: bool = False) -> DraftSummary:
+    """Parses a model's answer.
+
+    Args:
+        text: The answer.
+        data_delimiter: The prompt's delimiter. Lines that contain it repeat the prompt, and are ignored.
+        is_truncated: The answer was cut off, so its last line is incomplete.
+
+    Raises:
+        EmptySummaryError: The answer has no notes.
+    """
     body = _plain(text)
     if not body:
-        raise EmptySummaryError("the model answered with no text")
-    lines = [x for x in body.splitlines() if x.strip() and not _FENCE.match(x) and not (fence and fence in x)]
-    if cut and len(lines) > 1:
+        raise EmptySummaryError("the model's answer is empty")
+    lines = [
+        x
+        for x in body.splitlines()
+        if x.strip() and not _FENCE.match(x) and not (data_delimiter and data_delimiter in x)
+    ]
+    if is_truncated and len(lines) > 1:
         lines.pop()
     notes, headed = _from_json(body), True
     if notes is None:
@@ -111,14 +135,14 @@ def parse_response(text: str, fence: str = "", cut: bool = False) -> DraftSummar
         notes.lines = [n for n in notes.lines if not (what == "refused" and found.match(n.text))]
     del notes.lines[MOST_LINES:]
     if not notes.lines and not notes.dropped:
-        raise EmptySummaryError("the model's answer has no notes in it")
+        raise EmptySummaryError("the model's answer does not contain any notes")
     return notes
 
 
 def _plain(text: str) -> str:
-    """What is left without reasoning and special tokens."""
-    text = _THINKING_END.sub("", text[:LONGEST].replace("\r\n", "\n"))
-    return _SPECIAL.sub("", _FINAL.sub("", _THINKING_START.sub("", text))).strip()[:MOST]
+    """Returns the answer without reasoning and special tokens."""
+    text = _THINKING_END.sub("", text[:MAX_RESPONSE_CHARS].replace("\r\n", "\n"))
+    return _SPECIAL.sub("", _FINAL.sub("", _THINKING_START.sub("", text))).strip()[:MAX_SUMMARY_CHARS]
 
 
 def _from_json(body: str) -> DraftSummary | None:
@@ -156,7 +180,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _from_lines(lines: list[str]) -> tuple[DraftSummary, bool]:
-    """The notes, and whether they stood under a heading."""
+    """Returns the notes, and whether the answer has headings."""
     found = [_heading(line) for line in lines]
     headed = any(found)
     bulleted = any(_BULLET.match(line) for line in lines)
@@ -174,14 +198,14 @@ def _from_lines(lines: list[str]) -> tuple[DraftSummary, bool]:
             item = f"{item} {line.strip()}"
         else:
             _add(notes, section, item)
-            # Without headings, what stands beside a list is talk about the list.
+            # Without headings, lines outside a list only talk about the list.
             item = line if headed or not bulleted else ""
     _add(notes, section, item)
     return notes, headed
 
 
 def _heading(line: str) -> tuple[str, str] | None:
-    """(section, the rest of the line) of a heading."""
+    """Returns section and rest of the line of a heading, or None for another line."""
     m = _HEADING.match(" ".join(line.split()))
     if m is None:
         return None

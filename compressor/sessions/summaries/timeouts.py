@@ -1,12 +1,11 @@
-"""Calls that must be over in time: in a daemon thread of their own, which is left behind when it is late.
+"""Runs calls with a timeout: each in a daemon thread of its own, which is abandoned when it is late.
 
-A late call cannot be ended, only abandoned. At most so many run at once, abandoned ones included; while all are busy,
-a new call waits, within its own time, and then fails like a late one.
+A late call cannot be stopped, only abandoned. A limited number of calls run at once, abandoned ones included. While all
+places are taken, a new call waits within its own time and then fails like a late one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 import time
@@ -18,60 +17,47 @@ from typing import TypeVar
 from compressor.errors import CompressorError
 
 T = TypeVar("T")
-MOST = 4
-POLL = 0.02  # seconds between two looks for a free place, in asyncio
+MAX_CONCURRENT_CALLS = 4
 
 
 class SummaryTimeoutError(CompressorError):
-    """The call was not over in its time."""
+    """The call was not complete in time."""
 
 
 class DeadlineExecutor:
-    """Runs calls, `most` at a time. Safe to share between threads and event loops."""
+    """Runs a limited number of calls at once. Safe to share between threads."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._places = threading.BoundedSemaphore(most)
+    def __init__(self, max_concurrent: int = MAX_CONCURRENT_CALLS) -> None:
+        """Takes how many calls may run at once."""
+        self._max_concurrent = max_concurrent
+        self._places = threading.BoundedSemaphore(max_concurrent)
 
     def run(self, function: Callable[[float], T], seconds: float) -> T:
-        """What function(seconds left) returns or raises; SummaryTimeoutError after `seconds`."""
+        """Returns what `function(seconds_left)` returns, and raises what it raises.
+
+        Raises:
+            SummaryTimeoutError: The call was not complete after `seconds`, or no place was free.
+        """
         end = time.monotonic() + seconds
         if not self._places.acquire(timeout=seconds):
-            raise self._busy()
+            raise SummaryTimeoutError(f"{self._max_concurrent} earlier calls of the model are still running")
         try:
             return self._start(function, end).result(max(0.0, end - time.monotonic()))
         except FutureTimeout as e:
-            raise SummaryTimeoutError(f"no answer within {seconds:g} s") from e
-
-    async def arun(self, function: Callable[[float], T], seconds: float) -> T:
-        """`run` for asyncio."""
-        end = time.monotonic() + seconds
-        while not self._places.acquire(blocking=False):
-            if time.monotonic() >= end:
-                raise self._busy()
-            await asyncio.sleep(POLL)
-        future = asyncio.wrap_future(self._start(function, end))
-        done, _ = await asyncio.wait({future}, timeout=max(0.0, end - time.monotonic()))
-        if not done:
-            future.cancel()
-            raise SummaryTimeoutError(f"no answer within {seconds:g} s")
-        return future.result()
-
-    def _busy(self) -> SummaryTimeoutError:
-        return SummaryTimeoutError(f"{self._most} earlier calls of the model are still running")
+            raise SummaryTimeoutError(f"there was no answer within {seconds:g} s") from e
 
     def _start(self, function: Callable[[float], T], end: float) -> Future[T]:
-        """Starts the thread; it gives its place back when it is over, late or not."""
+        """Starts the thread. It frees its place when it ends, late or not."""
         future: Future[T] = Future()
         context = contextvars.copy_context()
 
         def work() -> None:
             try:
                 result = context.run(function, max(0.0, end - time.monotonic()))
-            except BaseException as e:  # a writer that raises SystemExit has failed, the process has not
+            except BaseException as e:  # an LLM that raises SystemExit has failed, but the process goes on
                 self._places.release()
-                told = _told(e)
-                _settle(future, lambda: future.set_exception(told))
+                error = _as_call_error(e)
+                _settle(future, lambda: future.set_exception(error))
             else:
                 self._places.release()
                 _settle(future, lambda: future.set_result(result))
@@ -84,8 +70,8 @@ class DeadlineExecutor:
         return future
 
 
-def _told(error: BaseException) -> Exception:
-    # What asyncio and TimeoutError mean to the caller, they do not mean here: the call itself has failed.
+def _as_call_error(error: BaseException) -> Exception:
+    """Returns an exception that the caller cannot mistake for its own timeout or for the end of an iteration."""
     if isinstance(error, Exception) and not isinstance(error, (TimeoutError, FutureTimeout, StopIteration)):
         return error
     return CompressorError(f"{type(error).__name__}: {error}")

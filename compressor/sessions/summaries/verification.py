@@ -1,18 +1,27 @@
-"""Whether what a sentence states exactly stands in its sources: every number, quotation, path, id, URL, e-mail,
-version and identifier of code. What cannot be found, the sentence is dropped for.
+"""Checks that the sources have what a sentence states exactly, so that sentences with invented strings are dropped.
 
-What this does not see: a negation that was turned round, a name of a person or place that is plain words, a number that
-is in the sources but belongs to something else, a cause made up. It proves that no exact string was invented or
-changed, not that the sentence is true.
+Exact strings are numbers, quotations, paths, ids, URLs, e-mails, versions and identifiers of code. The check does not
+see a negation that was turned round, a person's or place's name made of plain words, a number that is in the sources
+but belongs to something else, or an invented cause. It proves that no exact string was invented or changed, not that
+the sentence is true.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
-from compressor.sessions.summaries.claims import NUMBER, PLAIN, STRICT, WORDS, Claim, claims, parse_number, parse_unit
+from compressor.sessions.summaries.claims import (
+    MAGNITUDE_UNITS,
+    NUMBER,
+    NUMBER_WORDS,
+    PLAIN_CHARACTERS,
+    Claim,
+    find_claims,
+    parse_number,
+    parse_unit,
+)
 
 _ESCAPES = re.compile(r"\\[nrtbf]|\\(?=[\"'/`])")
 _SPACED = re.compile(r"(?<![\w.,\-])\d{1,3}(?: \d{3})+(?![\w]|[.,]\d)")
@@ -24,26 +33,30 @@ _PARTED = re.compile(r"[A-Za-z_$@][\w$]*(?:(?:\.|::)[A-Za-z_]\w*)*")
 _GAPS = re.compile(r"\s*(?:…|\.\.\.)\s*")
 
 
-#: says whether text[a:b] is all of a string, not a part of a longer one
+#: Returns whether text[a:b] is a whole string, not a part of a longer one.
 _Whole = Callable[[str, int, int], bool]
 
 
 class SourceIndex:
-    """Texts that sentences are checked against. Holds them once; a check is a few scans."""
+    """The texts that sentences are checked against."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        plain = [t.translate(PLAIN) for t in texts]
-        # Text inside JSON strings is read as it stands and without its escapes.
+        """Indexes the texts."""
+        plain = [t.translate(PLAIN_CHARACTERS) for t in texts]
+        # Text inside JSON strings is searched as it is and without its escapes.
         plain += [_ESCAPES.sub(" ", t) for t in plain if "\\" in t]
         self.text = " \x1e ".join(" ".join(t.split()) for t in plain)
 
     def missing(self, sentence: str) -> list[Claim]:
-        """The claims of a sentence that are in none of the sources."""
-        return [c for c in claims(sentence) if not self.holds(c)]
+        """Returns the claims of a sentence that none of the sources has."""
+        return [c for c in find_claims(sentence) if not self.holds(c)]
 
     def holds(self, claim: Claim) -> bool:
-        """Whether a claim is in the sources: a number with its unit (thousands separators do not matter, nor does a
-        unit that the source gives nowhere), a quotation but for white space, all else exactly and whole."""
+        """Returns whether the sources have a claim.
+
+        A number must have its unit; thousands separators do not matter, nor does a unit that no source names. White
+        space in a quotation does not matter. Everything else must be found exactly and as a whole.
+        """
         if claim.kind == "number":
             return self._number(claim.text, claim.unit)
         if claim.kind == "quote":
@@ -63,12 +76,12 @@ class SourceIndex:
 
     @cached_property
     def _numbers(self) -> dict[str, set[str]]:
-        """The units each number of the sources stands with, "" for none."""
+        """Returns the units that follow each number of the sources, "" for none."""
         out: dict[str, set[str]] = {}
         text = self.text
         for m in NUMBER.finditer(text):
             start, end = m.span()
-            if m["unit"] and end < len(text) and text[end].isalpha():  # `20 ms` was read as far as three letters
+            if m["unit"] and end < len(text) and text[end].isalpha():  # the pattern reads only three letters of a unit
                 continue
             sign = m["sign"]
             if sign and start and (text[start - 1].isalnum() or text[start - 1] in "_-)]"):
@@ -82,13 +95,13 @@ class SourceIndex:
             if found is not None:
                 value, unit = found
                 out.setdefault(value if sign == m["sign"] else value.lstrip("-"), set()).add(unit)
-                if "," in m["value"] and "[" in text[max(0, start - 40) : start]:  # [1,234] is a list, perhaps
+                if "," in m["value"] and "[" in text[max(0, start - 40) : start]:  # [1,234] may be a list
                     for part in m["value"].split(","):
                         out.setdefault(part, set()).add("")
         for m in _SPACED.finditer(text):
             out.setdefault(m[0].replace(" ", ""), set()).add("")
         for m in _WORD.finditer(text):
-            value = "2" if m[0] == "both" else WORDS.get(m[0].lower(), "")
+            value = "2" if m[0] == "both" else NUMBER_WORDS.get(m[0].lower(), "")
             if value:
                 after = _NEXT.match(text, m.end())
                 out.setdefault(value, set()).add(parse_unit(after[1]) if after else "")
@@ -98,7 +111,7 @@ class SourceIndex:
         units = self._numbers.get(value)
         if units is None:
             return False
-        return not unit or unit in units or (units == {""} and unit not in STRICT)
+        return not unit or unit in units or (units == {""} and unit not in MAGNITUDE_UNITS)
 
     def _quote(self, content: str) -> bool:
         content = " ".join(content.split())
@@ -135,12 +148,12 @@ class SourceIndex:
 
 
 def _beyond(text: str, a: int, b: int) -> tuple[str, str]:
-    """The two characters before and the two after, nearest first; shorter at the ends."""
+    """Returns the two characters before and the two after, nearest first; fewer at the ends of the text."""
     return text[max(0, a - 2) : a][::-1], text[b : b + 2]
 
 
 def _joined(side: str, joints: str) -> bool:
-    """Whether a string goes on at this side: by a letter, or by a joint with a letter beyond."""
+    """Returns whether a string continues on this side, with a letter, or with a joint and a letter after it."""
     if not side:
         return False
     return side[0].isalnum() or side[0] == "_" or (side[0] in joints and side[1:2].isalnum())
@@ -162,19 +175,19 @@ def _whole_date(text: str, a: int, b: int) -> bool:
 
 
 def _whole_path(text: str, a: int, b: int) -> bool:
-    """Whole components of a path: `auth/login.py` of `/srv/auth/login.py`, but nothing that begins or ends inside."""
+    """Accepts whole components of a path: `auth/login.py` in `/srv/auth/login.py`, but not a part of a component."""
     before, after = _beyond(text, a, b)
     return not _joined(before, "-.@+") and not _joined(after, "-.@+")
 
 
 def _whole_part(text: str, a: int, b: int) -> bool:
-    """Whole parts of a dotted name or path: `get_user` of `client.get_user(...)`."""
+    """Accepts whole parts of a dotted name or path: `get_user` in `client.get_user(...)`."""
     before, after = _beyond(text, a, b)
     return not _joined(before, "-@+") and not _joined(after, "-@+")
 
 
 def _is_range(text: str, m: re.Match[str]) -> bool:
-    """Whether the match is the second half of `10-20`, and not of a date or an id."""
+    """Returns whether the match is the second half of `10-20`, not of a date or an id."""
     before = re.search(r"(?<![\w.\-/])\d+(?:\.\d+)?$", text[max(0, m.start() - 24) : m.start()])
     return before is not None and not _joined(text[m.end() : m.end() + 2], "-/")
 
@@ -196,12 +209,7 @@ def _stands_alone(text: str, a: int, b: int, signed: bool) -> bool:
 
 
 def _fraction(text: str, a: int, b: int) -> bool:
-    """Whether text[a:b] is the second half of `3/5`, and not of a date or a path."""
+    """Returns whether text[a:b] is the second half of `3/5`, not of a date or a path."""
     return re.search(r"(?<![\w.\-/:])\d+[/]$", text[max(0, a - 24) : a]) is not None and not _joined(
         text[b : b + 2], "/-"
     )
-
-
-def overlap(terms: Sequence[str], known: frozenset[str]) -> float:
-    """Share of a sentence's terms that its sources have; 1 for no terms."""
-    return sum(t in known for t in terms) / len(terms) if terms else 1.0

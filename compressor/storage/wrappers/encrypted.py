@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from compressor.errors import StoreError
-from compressor.storage import codec as forms
-from compressor.storage.base import AppendLog, BlobStore, StoreStats, get_many, require_log
+from compressor.storage import codec
+from compressor.storage.base import BlobStore, get_many
 from compressor.storage.circuit_breaker import StoreUnavailableError
+from compressor.storage.wrappers.base import LogAppend, StoreWrapper
 from compressor.storage.wrappers.encryption_keys import Keyring, is_encrypted
 
-_PASSED = ("health", "lease", "release")
 
-
-class EncryptedStore:
+class EncryptedStore(StoreWrapper):
     """`store`, with all that goes into it packed (zstd) and then encrypted, each under its own name.
 
         Compressor(store=EncryptedStore(open_store("redis://..."), Keyring([key])))
@@ -38,85 +37,60 @@ class EncryptedStore:
     """
 
     def __init__(self, store: BlobStore, keys: Keyring, *, read_plain: bool = False, space: str = "") -> None:
-        self._store, self._keys, self._read_plain, self._space = store, keys, read_plain, space
+        super().__init__(store)
+        self._keys, self._read_plain, self._space = keys, read_plain, space
 
     def put(self, items: Mapping[str, bytes]) -> None:
         """See `BlobStore.put`."""
-        forms.validate_items(items)
-        sealed = {key: self._sealed(key, value) for key, value in items.items()}
+        codec.validate_items(items)
+        encrypted = {key: self._encrypt(key, value) for key, value in items.items()}
         try:
-            self._store.put(sealed)
+            self._store.put(encrypted)
         except StoreUnavailableError:
             raise
         except StoreError:
-            if (known := self._as_known(items, sealed)) == sealed:
+            if (known := self._as_known(items, encrypted)) == encrypted:
                 raise
             self._store.put(known)
 
     def get(self, key: str) -> bytes:
         """See `BlobStore.get`."""
-        return self._opened(key, self._store.get(key))
+        return self._decrypt(key, self._store.get(key))
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `BatchStore.get_many`."""
-        return {key: self._opened(key, stored) for key, stored in get_many(self._store, keys).items()}
+        return {key: self._decrypt(key, stored) for key, stored in get_many(self._store, keys).items()}
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
         """See `AppendLog.read_log`."""
-        records = self._journal.read_log(name, after)
-        return [(number, self._opened(name, stored, number)) for number, stored in records]
+        records = self._log.read_log(name, after)
+        return [(number, self._decrypt(name, stored, number)) for number, stored in records]
 
-    def append_log(
-        self,
-        name: str,
-        expected_last: int,
-        records: Sequence[bytes],
-        *,
-        truncate_before: bool = False,
-        values: Mapping[str, bytes] | None = None,
-    ) -> bool:
-        """See `AppendLog.append_log`."""
-        forms.validate_items(values or {})
-        packed = forms.compress_log(name, records)
-        written = [
-            self._keys.encrypt(record, self._name(name, expected_last + i)) for i, record in enumerate(packed, 1)
+    def _append(self, append: LogAppend) -> bool:
+        codec.validate_items(append.values)
+        packed = codec.compress_log(append.name, append.records)
+        records = [
+            self._keys.encrypt(record, self._name(append.name, append.expected_last + i))
+            for i, record in enumerate(packed, 1)
         ]
-        sealed = {key: self._sealed(key, value) for key, value in values.items()} if values else None
+        values = {key: self._encrypt(key, value) for key, value in append.values.items()}
+        encrypted = replace(append, records=records, values=values)
         try:
-            return self._journal.append_log(
-                name, expected_last, written, truncate_before=truncate_before, values=sealed
-            )
+            return encrypted.apply(self._log)
         except StoreUnavailableError:
             raise
         except StoreError:
-            if not values or sealed is None or (known := self._as_known(values, sealed)) == sealed:
+            if not values or (known := self._as_known(append.values, values)) == values:
                 raise
-            return self._journal.append_log(name, expected_last, written, truncate_before=truncate_before, values=known)
+            return replace(encrypted, values=known).apply(self._log)
 
-    def drop_log(self, name: str) -> None:
-        """See `AppendLog.drop_log`."""
-        self._journal.drop_log(name)
+    def _encrypt(self, key: str, value: bytes) -> bytes:
+        return self._keys.encrypt(codec.compress(value), self._name(key))
 
-    def stats(self) -> StoreStats:
-        """Those of the store; sizes are of what is encrypted."""
-        return self._store.stats()
-
-    def close(self) -> None:
-        """Closes the store."""
-        self._store.close()
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _PASSED:  # by name: another way into the store would be a way past the encryption
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(self._store, name)
-
-    def _sealed(self, key: str, value: bytes) -> bytes:
-        return self._keys.encrypt(forms.compress(value), self._name(key))
-
-    def _opened(self, key: str, stored: bytes, number: int = 0) -> bytes:
+    def _decrypt(self, key: str, stored: bytes, number: int = 0) -> bytes:
         what = f"record {number} of the log {key!r}" if number else f"the value of {key!r}"
         if is_encrypted(stored):
-            return forms.decompress(self._keys.decrypt(stored, self._name(key, number), what), key)
+            return codec.decompress(self._keys.decrypt(stored, self._name(key, number), what), key)
         if self._read_plain:
             return stored
         raise StoreError(
@@ -124,17 +98,13 @@ class EncryptedStore:
             "Begin with an empty store, or allow it for the time being (read_plain, encryption_read_plain)"
         )
 
-    def _as_known(self, items: Mapping[str, bytes], sealed: Mapping[str, bytes]) -> dict[str, bytes]:
+    def _as_known(self, items: Mapping[str, bytes], encrypted: Mapping[str, bytes]) -> dict[str, bytes]:
         """What is to be stored, with the bytes that are there already where they hold the same value: under a former
         key, in another packing, or plain."""
         there = get_many(self._store, list(items))
-        same = {key: stored for key, stored in there.items() if self._opened(key, stored) == items[key]}
-        return {**sealed, **same}
+        same = {key: stored for key, stored in there.items() if self._decrypt(key, stored) == items[key]}
+        return {**encrypted, **same}
 
     def _name(self, key: str, number: int = 0) -> bytes:
         """What a ciphertext is bound to: whose it is, its key; for a log's record, the log's name and its number."""
         return json.dumps([self._space, "log" if number else "value", number, key]).encode()
-
-    @property
-    def _journal(self) -> AppendLog:
-        return require_log(self._store)

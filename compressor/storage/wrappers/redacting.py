@@ -14,28 +14,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 from compressor.context.refs import REF_DIGITS
 from compressor.errors import ExpiredRefError, RefError, StoreError, UnknownRefError
-from compressor.storage.base import AppendLog, BlobStore, StoreStats, get_many, require_log
+from compressor.storage.base import BlobStore, get_many
 from compressor.storage.circuit_breaker import StoreUnavailableError
+from compressor.storage.wrappers.base import LogAppend, StoreWrapper
 from compressor.text.redaction import REDACTION_RE, check_level, redact, redact_json
 
 T = TypeVar("T")
 FRONT = "redacted:"
 _REF = re.compile(rf"\d{{{REF_DIGITS}}}", re.ASCII)
-_PASSED = ("health", "lease", "release")
 
 
-class RedactingStore:
+class RedactingStore(StoreWrapper):
     """`store`, with secrets taken out of what is put into it.
 
     level: "secrets"; "all", which takes card numbers and e-mail addresses out too; "off": takes nothing out, but finds
     what was put in redacted."""
 
     def __init__(self, store: BlobStore, level: str = "secrets") -> None:
-        self._store, self._level = store, check_level(level)
+        super().__init__(store)
+        self._level = check_level(level)
 
     def put(self, items: Mapping[str, bytes]) -> None:
         """See `BlobStore.put`."""
@@ -64,44 +66,9 @@ class RedactingStore:
             return found
         return found | {key[len(FRONT) :]: value for key, value in get_many(self._store, left).items()}
 
-    def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
-        """See `AppendLog.read_log`."""
-        return self._journal.read_log(name, after)
-
-    def append_log(
-        self,
-        name: str,
-        expected_last: int,
-        records: Sequence[bytes],
-        *,
-        truncate_before: bool = False,
-        values: Mapping[str, bytes] | None = None,
-    ) -> bool:
-        """See `AppendLog.append_log`. The records are kept as they are."""
-        journal = self._journal
-        return self._write(
-            values or {},
-            lambda items: journal.append_log(
-                name, expected_last, records, truncate_before=truncate_before, values=items or None
-            ),
-        )
-
-    def drop_log(self, name: str) -> None:
-        """See `AppendLog.drop_log`."""
-        self._journal.drop_log(name)
-
-    def stats(self) -> StoreStats:
-        """Those of the store."""
-        return self._store.stats()
-
-    def close(self) -> None:
-        """Closes the store."""
-        self._store.close()
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _PASSED:  # by name: another way into the store would be a way past the redaction
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(self._store, name)
+    def _append(self, append: LogAppend) -> bool:
+        log = self._log
+        return self._write(append.values, lambda items: replace(append, values=items).apply(log))
 
     def _write(self, items: Mapping[str, bytes], write: Callable[[Mapping[str, bytes]], T]) -> T:
         made = self._redacted(items)
@@ -122,7 +89,11 @@ class RedactingStore:
         out: dict[str, bytes] = {}
         for key, value in items.items():
             ref, result = _REF.fullmatch(key), key.startswith("cache:")
-            if self._level == "off" or not isinstance(value, bytes) or not (ref or result or key.startswith("regret:")):
+            if (
+                self._level == "off"
+                or not isinstance(value, bytes)
+                or not (ref or result or key.startswith("expansion:"))
+            ):
                 out[key] = value
                 continue
             text = value.decode("utf-8", "surrogatepass")
@@ -132,10 +103,6 @@ class RedactingStore:
             elif not result:
                 out[FRONT + key if ref else key] = made.encode("utf-8", "surrogatepass")
         return out
-
-    @property
-    def _journal(self) -> AppendLog:
-        return require_log(self._store)
 
 
 def _is_made_of(redacted: bytes, value: bytes) -> bool:

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchmarks import columns, evidence, held_out, pairs, throughput, tiers
 from benchmarks.baselines import bm25
@@ -26,6 +24,7 @@ from compressor.scoring import HeuristicScorer, Query, UnitBatch
 from compressor.scoring.answer_relevance import answer_log_odds
 from compressor.scoring.base import Scores
 from compressor.scoring.word_vectors import load_word_vectors
+from support.property_tests import given, st
 
 PASSAGE = Passage(
     "When was Marie Curie born?",
@@ -293,13 +292,13 @@ def test_ranks_agree_or_not() -> None:
 
 def test_the_reference_is_loaded_apart() -> None:
     from compressor.scoring import token_classifier
-    from compressor.scoring.runtime import onnx_int8
+    from compressor.scoring.models import onnx_encoder
 
-    before, key = onnx_int8.available(), (Path("x"), "cpu")
+    before, key = onnx_encoder.is_available(), (Path("x"), "cpu")
     with throughput.plain_cpu():
-        assert not onnx_int8.available() and not token_classifier._shared
-        token_classifier._shared[key] = None  # type: ignore[assignment]
-    assert onnx_int8.available() == before and key not in token_classifier._shared
+        assert not onnx_encoder.is_available() and not token_classifier._classifiers
+        token_classifier._classifiers[key] = None  # type: ignore[assignment]
+    assert onnx_encoder.is_available() == before and key not in token_classifier._classifiers
 
 
 def test_without_a_gpu_its_column_says_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,7 +309,7 @@ def test_without_a_gpu_its_column_says_not_run(monkeypatch: pytest.MonkeyPatch) 
     report = throughput.run(Path(), 2, ["ours", "ours pruner"])
     assert [row[:2] for row in report.table[1:]] == [["ours", "CPU"], ["ours pruner", "CPU"], ["ours pruner", "GPU"]]
     assert report.table[3][3] == "not run" and report.rows[2]["state"] == "not run"
-    assert "COMPRESSOR_DEVICE=cpu" in report.notes[-1] or "asked for" in report.notes[-1]
+    assert "COMPRESSOR_DEVICE=cpu" in report.notes[-1] or "as requested" in report.notes[-1]
 
 
 @pytest.mark.slow

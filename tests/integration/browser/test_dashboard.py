@@ -16,24 +16,34 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor, StoreError
 from compressor.storage import MemoryStore
-from support.dashboard_tools import DESK, PHONE, Visit, chromium, drive, need_browser, recorded
+from support.dashboard_tools import DESK, PHONE, Visit, chromium, drive, need_browser
+from support.example_files import recorded
 from support.paths import ROOT
-from support.redis_tools import RedisServer, free_port, wait_for
+from support.property_tests import given, settings, st
+from support.redis_tools import RedisServer, free_port
 from support.scripted_server import Reply, ScriptedServer
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from compressor.service.dashboard import text_alignment
 from compressor.service.dashboard.session_inspector import SessionInspector
-from compressor.service.dashboard.time_series import FIELDS, HOURS, MINUTES, SESSIONS, TimeSeries, bin_of, quantile
-from compressor.service.dashboard.usage_recorder import NAME, WHOLE, UsageRecorder
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics
+from compressor.service.dashboard.time_series import (
+    FIELDS,
+    MAX_HOURS,
+    MAX_MINUTES,
+    MAX_SESSIONS,
+    TimeSeries,
+    duration_column,
+    quantile,
+)
+from compressor.service.dashboard.usage_recorder import LOG_NAME, SNAPSHOT_INTERVAL, UsageRecorder
+from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.sessions.state import SessionState
 from support.service_tools import Service, error_of, two_tenants
 
@@ -42,7 +52,13 @@ HOSTILE = "<script>document.title='taken'</script><img src=x onerror=\"document.
 
 
 def work(tenant: str = "local", **given: Any) -> CompressionEvent:
-    told: dict[str, Any] = {"kind": "conversation", "before": 1000, "after": 400, "saved": 0.01, "seconds": 0.02}
+    told: dict[str, Any] = {
+        "kind": "conversation",
+        "tokens_before": 1000,
+        "tokens_after": 400,
+        "saved": 0.01,
+        "seconds": 0.02,
+    }
     return CompressionEvent(tenant, **{**told, **given})
 
 
@@ -50,7 +66,7 @@ def ledger(store: Any, now: list[float]) -> UsageRecorder:
     return UsageRecorder(Metrics(), lambda _: (store, {}), clock=lambda: now[0])
 
 
-def calls(one: UsageRecorder) -> int:
+def count_calls(one: UsageRecorder) -> int:
     book, _ = one.series("local")
     return sum(int(row[0]) for row in book.minutes.values())
 
@@ -69,13 +85,13 @@ def test_workers_add_up_and_a_new_one_knows_what_was_before() -> None:
     late = ledger(store, now)
     for worker in (one, other, late):
         book, well = worker.series("local")
-        assert well and calls(worker) == 3
+        assert well and count_calls(worker) == 3
         assert {id: account["calls"] for id, account in book.sessions.items()} == {"a": 2, "b": 1}
         assert book.sessions["a"]["before"] == 2000 and book.sessions["a"]["saved"] == pytest.approx(0.02)
         total = book.total(NOW, 3600, 60)
         assert total["calls"] == 3 and total["after"] == 1200 and 0.01 <= total["p50"] <= 0.025
     one.flush()  # nothing is new, so nothing is written
-    assert len(store.read_log(NAME)) == 2
+    assert len(store.read_log(LOG_NAME)) == 2
 
 
 class _Down(MemoryStore):
@@ -114,7 +130,7 @@ def test_a_store_that_is_away_loses_nothing_and_nothing_counts_twice() -> None:
     one.flush()
     one.flush()
     now[0] += 10
-    assert calls(one) == calls(other) == 3
+    assert count_calls(one) == count_calls(other) == 3
 
 
 def test_a_lost_log_is_begun_again_with_all_that_is_known() -> None:
@@ -122,25 +138,25 @@ def test_a_lost_log_is_begun_again_with_all_that_is_known() -> None:
     one, other = ledger(store, now), ledger(store, now)
     one.record(work())
     one.flush()
-    assert calls(other) == 1
-    store.drop_log(NAME)
+    assert count_calls(other) == 1
+    store.drop_log(LOG_NAME)
     other.record(work())
     other.flush()
     now[0] += 10
-    assert calls(one) == calls(other) == calls(ledger(store, now)) == 2
+    assert count_calls(one) == count_calls(other) == count_calls(ledger(store, now)) == 2
 
 
 def test_the_log_stays_short_and_the_book_too() -> None:
     store, now = MemoryStore(), [NOW]
     one = ledger(store, now)
-    for i in range(WHOLE + 20):
+    for i in range(SNAPSHOT_INTERVAL + 20):
         one.record(work(session=f"s{i}"))
         one.flush()
         now[0] += 60 * 5
-    assert len(store.read_log(NAME)) < 40
+    assert len(store.read_log(LOG_NAME)) < 40
     book, _ = ledger(store, now).series("local")
-    assert len(book.sessions) == SESSIONS and f"s{WHOLE + 19}" in book.sessions
-    assert sum(row[0] for row in book.hours.values()) == WHOLE + 20
+    assert len(book.sessions) == MAX_SESSIONS and f"s{SNAPSHOT_INTERVAL + 19}" in book.sessions
+    assert sum(row[0] for row in book.hours.values()) == SNAPSHOT_INTERVAL + 20
     now[0] += 31 * 24 * 3600
     book, _ = one.series("local")
     assert not book.minutes and not book.hours
@@ -148,20 +164,20 @@ def test_the_log_stays_short_and_the_book_too() -> None:
 
 def test_a_book_forgets_by_the_minute_and_by_the_hour() -> None:
     book, new = TimeSeries(), TimeSeries()
-    for ago in (0, MINUTES - 1, MINUTES + 1, 60 * (HOURS - 1), 60 * (HOURS + 1)):
+    for ago in (0, MAX_MINUTES - 1, MAX_MINUTES + 1, 60 * (MAX_HOURS - 1), 60 * (MAX_HOURS + 1)):
         new.row(int(NOW // 60) - ago)[0] += 1
     book.add(new)
-    book.forget(NOW)
+    book.prune(NOW)
     assert len(book.minutes) == 2 and sum(row[0] for row in book.hours.values()) == 4
     assert TimeSeries.from_json(json.loads(json.dumps(book.to_json()))) == book
     points = book.series(NOW, 24 * 3600, 600)
-    assert len(points) == 144 and points[-1]["calls"] == 1 and points[-1]["at"] <= NOW < points[-1]["at"] + 600
+    assert len(points) == 144 and points[-1]["calls"] == 1 and points[-1]["time"] <= NOW < points[-1]["time"] + 600
 
 
 def test_quantiles_lie_in_their_bucket() -> None:
-    row = [0.0] * (bin_of(10**6) + 1)
+    row = [0.0] * (duration_column(10**6) + 1)
     for taken in [0.002] * 90 + [0.2] * 9 + [1e6]:
-        row[bin_of(taken)] += 1
+        row[duration_column(taken)] += 1
     counts = row[len(FIELDS) :]
     assert 0.001 < (quantile(counts, 0.5) or 0) <= 0.0025 < 0.1 < (quantile(counts, 0.95) or 0) <= 0.25
     assert quantile(counts, 1.0) == 300 and quantile([0.0] * 17, 0.5) is None
@@ -196,7 +212,7 @@ def test_every_message_of_a_session_is_accounted_for_and_comes_back_whole(name: 
     rows = anatomy.rows()
     assert [row["number"] for row in rows] == list(range(-1, len(messages) - 1)) and not anatomy.missing
     actions = {row["action"] for row in rows}
-    assert {"kept", "excerpt", "index"} <= actions and (name == "coding" or "gone" in actions)
+    assert {"kept", "excerpt", "index"} <= actions and (name == "coding" or "evicted" in actions)
     sent = json.dumps(view, ensure_ascii=False)
     for row, message in zip(rows, messages, strict=True):
         told = anatomy.message(row["number"], original=True)
@@ -244,7 +260,7 @@ def test_stats_and_sessions_are_what_was_done(service: Service) -> None:
     balance = service.http.post("/v1/sessions/fix-timedelta/view", json={}).json()["cost_report"]
     session = listed.pop("fix-timedelta")
     assert session["calls"] == balance["calls"] == 13 and session["model"] == "gpt-4o" and session["live"]
-    assert session["saved"] == pytest.approx(balance["saved_money"], abs=1e-6)
+    assert session["saved"] == pytest.approx(balance["saved_cost"], abs=1e-6)
     assert (session["before"], session["after"]) == (balance["baseline_tokens"], balance["actual_tokens"])
     ((id, proxied),) = listed.items()
     assert id.startswith("auto-") and proxied["calls"] == 3 and proxied["opens"]
@@ -364,7 +380,7 @@ def test_dashboard_on_a_desk_and_a_phone_in_light_and_dark(
         visit.page.locator(".below .text").first.wait_for()
         assert visit.fits
         visit.page.locator("a.session", has_text=f"airline-{scheme}-{size['width']}").click()
-        gone = visit.page.locator(".message.gone").first
+        gone = visit.page.locator(".message.evicted").first
         number = int(gone.get_attribute("data-number"))
         assert original_of(visit.message(number)) == recorded("airline")[number + 1]["content"]
         visit.page.screenshot(path=tmp_path / f"session-{scheme}.png")
@@ -452,7 +468,7 @@ def test_dashboard_stands_a_session_of_five_hundred_messages_and_tells_of_new_on
             visit.page.locator(".message").nth(len(messages) - 1).wait_for()
             assert time.perf_counter() - start < 5
             visit.page.locator("[data-shown='changed']").click()
-            gone = visit.page.locator(".message.gone")
+            gone = visit.page.locator(".message.evicted")
             if gone.count():
                 number = int(gone.nth(1).get_attribute("data-number"))
                 assert original_of(visit.message(number)) == messages[number]["content"]
@@ -536,7 +552,7 @@ def test_a_browser_is_needed_where_models_are(monkeypatch: pytest.MonkeyPatch) -
 def test_sessions_are_bounded_while_the_store_is_away() -> None:
     now = 1e9
     book = UsageRecorder(Metrics(), lambda _: None, clock=lambda: now)
-    for i in range(5 * SESSIONS):
+    for i in range(5 * MAX_SESSIONS):
         book.record(CompressionEvent("red", "conversation", 10, 5, session=f"auto-{i}"))
     kept = book._of("red")._open
-    assert len(kept.sessions) <= 2 * SESSIONS and kept.minutes[int(now // 60)][0] == 5 * SESSIONS
+    assert len(kept.sessions) <= 2 * MAX_SESSIONS and kept.minutes[int(now // 60)][0] == 5 * MAX_SESSIONS

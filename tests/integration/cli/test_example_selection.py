@@ -16,7 +16,7 @@ from compressor.tokens import get_counter
 from support.labelled_examples import BANK, SOLVED
 
 
-def run(*args: str, given: bytes = b"") -> Result:
+def run_examples(*args: str, given: bytes = b"") -> Result:
     return CliRunner().invoke(app, ["examples", *args], input=given)
 
 
@@ -27,19 +27,19 @@ def jsonl(examples: list[Any]) -> bytes:
 def test_the_command_prints_what_to_send(tmp_path: Path) -> None:
     file = tmp_path / "bank.jsonl"
     file.write_bytes(b"\xef\xbb\xbf" + jsonl(BANK).replace(b"\n", b"\r\n\n"))
-    done = run(str(file), "--query", "i lost my card", "--budget", "60")
+    done = run_examples(str(file), "--query", "i lost my card", "--budget", "60")
     want = Compressor(store="memory").select_examples(BANK, "i lost my card", 60)
     assert done.exit_code == 0 and done.stdout == want.text + "\n"
     out = tmp_path / "out.txt"
     template = r"Text: {input}\nLabel: {output}"
-    assert run(str(file), "-q", "card", "-b", "25%", "--template", template, "-o", str(out)).exit_code == 0
+    assert run_examples(str(file), "-q", "card", "-b", "25%", "--template", template, "-o", str(out)).exit_code == 0
     assert out.read_text().startswith("Text: ") and "\nLabel: " in out.read_text()
 
 
 def test_the_command_gives_an_account(tmp_path: Path) -> None:
     store = str(tmp_path / "s.db")
     query = "Bob has 5 boxes of 9 pens and gives 2 away. How many are left?"
-    done = run("-", "-q", query, "-b", "250", "--json", "--store", store, given=jsonl(SOLVED))
+    done = run_examples("-", "-q", query, "-b", "250", "--json", "--store", store, given=jsonl(SOLVED))
     assert done.exit_code == 0, done.output
     made = json.loads(done.stdout)
     assert made["tokens_after"] == get_counter(None).count(made["text"]) <= 250 < made["tokens_before"]
@@ -61,14 +61,14 @@ def test_the_command_gives_an_account(tmp_path: Path) -> None:
     ],
 )
 def test_the_command_names_the_line(given: bytes, code: int, said: str) -> None:
-    done = run("-", "-b", "2", given=given)
+    done = run_examples("-", "-b", "2", given=given)
     assert done.exit_code == code and said in done.stderr
     assert done.stdout == ""
 
 
 def test_the_command_refuses_what_it_does_not_know() -> None:
-    assert run("-", "-b", "20", "--method", "best", given=jsonl(BANK)).exit_code == 1
-    assert run("-", "-b", "none", given=jsonl(BANK)).exit_code == 2
+    assert run_examples("-", "-b", "20", "--method", "best", given=jsonl(BANK)).exit_code == 1
+    assert run_examples("-", "-b", "none", given=jsonl(BANK)).exit_code == 2
 
 
 def test_http() -> None:
@@ -99,7 +99,6 @@ def test_http() -> None:
 
 def test_langchain_prompts() -> None:
     pytest.importorskip("langchain_core")
-    from compressor_agents.langchain import BudgetExampleSelector
     from langchain_core.example_selectors import BaseExampleSelector
     from langchain_core.prompts import (
         ChatPromptTemplate,
@@ -107,6 +106,8 @@ def test_langchain_prompts() -> None:
         FewShotPromptTemplate,
         PromptTemplate,
     )
+
+    from compressor_agents.langchain import BudgetExampleSelector
 
     written = PromptTemplate.from_template("Message: {input}\nIntent: {output}")
     selector = BudgetExampleSelector(BANK, 60, example_prompt=written)
@@ -119,9 +120,11 @@ def test_langchain_prompts() -> None:
     )
     text = prompt.format(message="i lost my card")
     assert "Intent: lost_card" in text
-    assert selector.last is not None
+    assert selector.last_result is not None
     shown = text.removesuffix("\n\nMessage: i lost my card\nIntent:").strip()
-    assert shown == selector.last.text and get_counter(None).count(shown) == selector.last.tokens_after <= 60
+    assert (
+        shown == selector.last_result.text and get_counter(None).count(shown) == selector.last_result.tokens_after <= 60
+    )
     assert asyncio.run(prompt.aformat(message="i lost my card")) == text
     chat = FewShotChatMessagePromptTemplate(
         example_selector=BudgetExampleSelector(BANK, 60),
@@ -139,13 +142,13 @@ def test_langchain_examples_are_added_and_shortened() -> None:
 
     selector = BudgetExampleSelector(SOLVED[:1], 250, input_keys=["question"])
     ids = [selector.add_example(example) for example in SOLVED]
-    assert asyncio.run(selector.aadd_example(SOLVED[2])) == ids[2] and len(selector.bank) == len(SOLVED)
+    assert asyncio.run(selector.aadd_example(SOLVED[2])) == ids[2] and len(selector.example_store) == len(SOLVED)
     found = selector.select_examples({"question": "How many pens are left?", "history": "sunshine " * 50})
     assert asyncio.run(selector.aselect_examples({"question": "How many pens are left?"})) == found
-    assert selector.last is not None and selector.last.shortened
+    assert selector.last_result is not None and selector.last_result.shortened
     assert all(set(example) == {"question", "answer"} for example in found)
     shared = ExampleStore("memory", name="shared")
     shared.add(BANK)
-    assert BudgetExampleSelector(bank=shared, budget=40).select_examples({"q": "rain"})
+    assert BudgetExampleSelector(example_store=shared, budget=40).select_examples({"q": "rain"})
     with pytest.raises(BudgetError):
         BudgetExampleSelector(BANK, 0)

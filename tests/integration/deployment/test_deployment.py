@@ -22,10 +22,12 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from compressor.service.auth import new_key
-from compressor.service.settings import Settings, load
+from compressor.service.settings import Settings
+from compressor.service.settings_sources import load
 from compressor.storage.wrappers.encryption_keys import new_encryption_key
 from support.paths import ROOT
-from support.redis_tools import free_port, need_redis, wait_for
+from support.redis_tools import free_port, need_redis
+from support.waiting import wait_for
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 NOBODY = 10001  # the Dockerfile's user
@@ -113,7 +115,7 @@ def test_every_service_is_confined(compose: dict[str, Any]) -> None:
 
 
 def test_the_settings_of_the_compose_file_exist(compose: dict[str, Any]) -> None:
-    known = {f"COMPRESSOR_{name.upper()}" for name in Settings.__slots__} | FILES
+    known = {f"COMPRESSOR_{name.upper()}" for name in Settings.model_fields} | FILES
     for name, service in compose["services"].items():
         given = set(service.get("environment", ()))
         assert given <= known, name

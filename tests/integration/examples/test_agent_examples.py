@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import runpy
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -19,24 +17,12 @@ from compressor.context.formats import detect_format
 from compressor.tokens import get_counter
 from compressor.tokens.billing import PromptCacheSimulator
 from compressor.tokens.pricing import find_price
+from support.example_files import recorded, run_example
 from support.paths import EXAMPLES
 
-KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY")
 CORPUS = runpy.run_path(str(EXAMPLES / "corpus.py"))
 STATIONS = [station for names in CORPUS["REGIONS"].values() for station in names]
 WORST = max(STATIONS, key=CORPUS["leak_rate"])
-
-
-def run(name: str, folder: Path, *arguments: str, code: int = 0, **more: str) -> str:
-    """Output of an example, run in an empty folder with a cache of its own and without keys."""
-    paths = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
-    env = {key: value for key, value in os.environ.items() if key not in KEYS}
-    env |= {"COMPRESSOR_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8", **more}
-    command = [sys.executable, str(EXAMPLES / name), *arguments]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, encoding="utf-8", timeout=120)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +32,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     @cache
     def output(name: str) -> str:
         folder = tmp_path_factory.mktemp("run")
-        made = run(name, folder, PYTHONHASHSEED="1")
+        made = run_example(name, folder, PYTHONHASHSEED="1")
         assert {path.name for path in folder.iterdir()} <= {"cache"}, "an example leaves nothing behind"
         return made
 
@@ -71,7 +57,7 @@ def test_research_agent(outputs: Callable[[str], str]) -> None:
     assert made.count("read_document") == made.count("take_note") == len(STATIONS)
     raw, sent = numbers(r"^prompt tokens +([\d,]+) raw, ([\d,]+) sent$", out)
     assert sent < 0.5 * raw
-    raw_money, sent_money, saved = numbers(r"^money for prompts +\$([\d.]+) raw, \$([\d.]+) sent: (\d+)%$", out)
+    raw_money, sent_money, saved = numbers(r"^cost of prompts +\$([\d.]+) raw, \$([\d.]+) sent: (\d+)%$", out)
     assert sent_money < 0.7 * raw_money
     assert saved == pytest.approx(100 * (1 - sent_money / raw_money), abs=1)
     (cached,) = numbers(r"^from the cache +(\d+)% of", out)
@@ -103,7 +89,7 @@ def test_research_agent_with_a_real_client(tmp_path: Path) -> None:
     replies = [*(Reply(calls=[call]) for call in calls), Reply(f"{WORST}, I guess."), Reply("I cannot say.")]
     with ScriptedServer(replies) as server:
         given = f"{server.url}/v1"
-        out = run("langchain_research_agent.py", tmp_path, OPENAI_API_KEY="any", OPENAI_BASE_URL=given)
+        out = run_example("langchain_research_agent.py", tmp_path, OPENAI_API_KEY="any", OPENAI_BASE_URL=given)
         assert server.problems == [] and server.left == 0
         assert {tool for request in server.requests for tool in request.tools} == {
             *("search", "read_document", "take_note", "read_notes", "expand_context")
@@ -117,7 +103,7 @@ def test_research_agent_with_a_real_client(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", ["nonsense", "openai:gpt-5-mini"])
 def test_research_agent_without_the_model(tmp_path: Path, model: str) -> None:
     pytest.importorskip("langchain_openai")
-    assert f"The model '{model}' cannot be had" in run(
+    assert f"The model '{model}' could not be loaded" in run_example(
         "langchain_research_agent.py", tmp_path, "--model", model, code=2
     )
 
@@ -125,15 +111,9 @@ def test_research_agent_without_the_model(tmp_path: Path, model: str) -> None:
 # -- the coding agent's replay
 
 
-def recorded() -> list[dict[str, Any]]:
-    """The shipped recording."""
-    found: list[dict[str, Any]] = json.loads((EXAMPLES / "data" / "coding_session.json").read_text("utf-8"))["messages"]
-    return found
-
-
 def test_replay(outputs: Callable[[str], str]) -> None:
     out = outputs("coding_agent_replay.py")
-    messages, counter = recorded(), get_counter("gpt-5")
+    messages, counter = recorded("coding"), get_counter("gpt-5")
     rows = re.findall(r"^ +(\d+) +([\d,]+) +([\d,]+)([* ]) +([\d,]+)([* ])  \S", out, re.M)
     steps = [number for number, message in enumerate(messages) if message["role"] == "assistant"]
     assert [int(row[0]) for row in rows] == list(range(1, len(steps) + 1))
@@ -166,7 +146,7 @@ def pieces(prompts: list[int]) -> list[int]:
 
 @pytest.mark.parametrize("form", ["messages", "requests", "list"])
 def test_replay_of_ones_own_file(tmp_path: Path, form: str) -> None:
-    messages = recorded()[:9]
+    messages = recorded("coding")[:9]
     if form == "list":
         text = json.dumps(messages)
     elif form == "messages":
@@ -175,18 +155,20 @@ def test_replay_of_ones_own_file(tmp_path: Path, form: str) -> None:
         text = "\n".join(json.dumps({"model": "m", "messages": messages[:end]}) for end in (3, 9, 5))
     path = tmp_path / "mine"
     path.write_text(text, encoding="utf-8")
-    out = run("coding_agent_replay.py", tmp_path, "--file", str(path), "--model", "claude-sonnet-4-5")
+    out = run_example("coding_agent_replay.py", tmp_path, "--file", str(path), "--model", "claude-sonnet-4-5")
     assert "mine: 9 messages, replayed for claude-sonnet-4-5" in out  # the last of which is a call without a result
     assert out.count(" 4 calls, 0 compactions") == 2
 
 
 def test_replay_holds_a_budget(tmp_path: Path) -> None:
-    out = run("coding_agent_replay.py", tmp_path, "--budget", "4500")
+    out = run_example("coding_agent_replay.py", tmp_path, "--budget", "4500")
     rows = re.findall(r"^ +\d+ +([\d,]+) +([\d,]+)[* ] +([\d,]+)[* ]  \S", out, re.M)
     sizes = [[int(size.replace(",", "")) for size in row] for row in rows]
     assert max(row[0] for row in sizes) > 8_000
     assert max(max(row[1:]) for row in sizes) <= 4_500
-    assert "budget of 500 tokens is too small" in run("coding_agent_replay.py", tmp_path, "--budget", "500", code=2)
+    assert "budget of 500 tokens is too small" in run_example(
+        "coding_agent_replay.py", tmp_path, "--budget", "500", code=2
+    )
 
 
 USER = {"role": "user", "content": "hello"}
@@ -207,7 +189,7 @@ BAD = {
     "bad role": (json.dumps([USER, {"role": "wizard", "content": "x"}, ANSWER]).encode(), "message 1: unknown role"),
     "orphan": (
         json.dumps([USER, ANSWER, {"role": "tool", "tool_call_id": "c9", "content": "x"}]).encode(),
-        "message 2: tool result for 'c9'",
+        "message 2: the tool result for 'c9' has no call",
     ),
     "bad calls": (json.dumps([USER, {**ANSWER, "tool_calls": 7}]).encode(), "message 1: tool_calls must be a list"),
     "bad content": (json.dumps([{"role": "user", "content": {"a": 1}}, ANSWER]).encode(), "message 0: content must be"),
@@ -228,8 +210,8 @@ def test_replay_says_what_is_wrong_with_a_file(
 
 
 def test_replay_of_no_file(tmp_path: Path) -> None:
-    assert "gone.json: No such file" in run("coding_agent_replay.py", tmp_path, "--file", "gone.json", code=2)
-    assert run("coding_agent_replay.py", tmp_path, "--file", ".", code=2).startswith(".: ")
+    assert "gone.json: No such file" in run_example("coding_agent_replay.py", tmp_path, "--file", "gone.json", code=2)
+    assert run_example("coding_agent_replay.py", tmp_path, "--file", ".", code=2).startswith(".: ")
 
 
 # -- the hand-off
@@ -238,7 +220,7 @@ def test_replay_of_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("budget", [300, 200])
 def test_handoff(tmp_path: Path, budget: int, outputs: Callable[[str], str]) -> None:
     name = "two_agent_handoff.py"
-    out = outputs(name) if budget == 300 else run(name, tmp_path, "--budget", str(budget))
+    out = outputs(name) if budget == 300 else run_example(name, tmp_path, "--budget", str(budget))
     sizes = [
         (int(before.replace(",", "")), int(after.replace(",", "")))
         for before, after in re.findall(r"^  \w+ to \w+ +([\d,]+) -> +([\d,]+) tokens, budget", out, re.M)
@@ -267,7 +249,7 @@ def test_handoff_gets_the_detail_by_one_expansion(outputs: Callable[[str], str])
 
 @pytest.mark.parametrize("budget", ["5", "0", "-3"])
 def test_handoff_with_an_impossible_budget(tmp_path: Path, budget: str) -> None:
-    out = run("two_agent_handoff.py", tmp_path, "--budget", budget, code=2)
+    out = run_example("two_agent_handoff.py", tmp_path, "--budget", budget, code=2)
     assert f"A budget of {budget} tokens is too small for a message: " in out
 
 
@@ -280,7 +262,7 @@ def test_examples_say_the_same_in_every_run(tmp_path: Path, name: str, outputs: 
     if "langchain" in name:
         pytest.importorskip("langchain")
         offline = ("--offline",)
-    assert run(name, tmp_path, *offline, PYTHONHASHSEED="2", OPENAI_API_KEY="never used") == outputs(name)
+    assert run_example(name, tmp_path, *offline, PYTHONHASHSEED="2", OPENAI_API_KEY="never used") == outputs(name)
     assert len((EXAMPLES / name).read_text("utf-8").splitlines()) < 200
 
 

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+from support.example_files import run_example
 from support.paths import EXAMPLES
 
 
-def run(name: str, folder: Path, *args: str) -> str:
-    """Output of an example, run in an empty folder with a cache of its own."""
-    paths = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
-    env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *args],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def test_demo(tmp_path: Path) -> None:
-    out = run("demo.py", tmp_path)
+    out = run_example("demo.py", tmp_path)
     needed = json.loads((EXAMPLES / "data" / "airline_session.json").read_text(encoding="utf-8"))["needed"]
     for fact in needed:
         assert fact["text"] in out
@@ -42,14 +24,14 @@ def test_demo(tmp_path: Path) -> None:
 
 
 def test_quickstart(tmp_path: Path) -> None:
-    out = run("quickstart.py", tmp_path)
+    out = run_example("quickstart.py", tmp_path)
     assert out.count("the row that answers the question is there: True") == 2
     assert "expand returns the original: True" in out
     assert "expand returns the original: False" not in out
 
 
 def test_few_shot_classifier(tmp_path: Path) -> None:
-    out = run("few_shot_classifier.py", tmp_path, "--offline")
+    out = run_example("few_shot_classifier.py", tmp_path, "--offline")
     assert "intent among the examples: 7 of 7" in out
     sizes = [(int(a), int(b)) for a, b in re.findall(r"(\d+) -> (\d+) tokens", out)]
     assert len(sizes) == 7 and all(after <= 110 < before for before, after in sizes)

@@ -4,41 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from compressor import BudgetTooSmallError, Compressor, CompressorError
-from compressor.sessions import Policy
-from support.client_tools import LOG, NEEDLE, MessagesTalk, ref_in
-from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer, Usage
+from support import client_scenarios as scenarios
+from support.client_scenarios import EXPAND, NO_COMPACTION, READ, expand, sent
+from support.client_tools import LOG, NEEDLE, MessagesTalk
+from support.scripted_server import Fail, Reply, Request, ScriptedServer
 
 anthropic = pytest.importorskip("anthropic")
 
 from compressor_agents.anthropic import with_compression  # noqa: E402
-
-EXPAND = "expand_context"
-READ = Reply("", [Call("read_log", {"path": "import.log"})])
-STILL = Policy(compact=False)
-
-
-def expand(text: str = "", *more: Call, query: str | None = None, thinking: str = "") -> Any:
-    """A reply that expands the first ref in sight."""
-    wanted = {"query": query} if query else {}
-    return lambda r: Reply(text, [Call(EXPAND, {"ref": ref_in(r), **wanted}), *more], thinking)
-
-
-@pytest.fixture(scope="module")
-def compressor() -> Compressor:
-    return Compressor(store="memory")
-
-
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    made = asyncio.new_event_loop()
-    yield made
-    made.close()
 
 
 def plain(server: ScriptedServer, kind: str = "Anthropic", **options: Any) -> Any:
@@ -50,7 +28,7 @@ def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asynci
     """Makes a caller over a wrapped client for a server."""
 
     def make(server: ScriptedServer, **options: Any) -> MessagesTalk:
-        options = {"policy": STILL} | options
+        options = {"policy": NO_COMPACTION} | options
         if request.param == "async":
             return MessagesTalk(with_compression(plain(server, "AsyncAnthropic"), compressor, **options), loop)
         return MessagesTalk(with_compression(plain(server), compressor, **options))
@@ -58,90 +36,36 @@ def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asynci
     return make
 
 
-@pytest.fixture(params=[False, True], ids=["whole", "stream"])
-def stream(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
-
-
-def sent(request: Request) -> str:
-    return json.dumps(request.messages, ensure_ascii=False)
-
-
 def test_a_long_result_is_cut_and_its_tool_is_there_from_the_first_call_on(talk_of: Any, stream: bool) -> None:
-    with ScriptedServer([READ, Reply("It stopped."), Reply("Bye.")]) as server:
-        talk = talk_of(server)
-        talk.read_log(stream)
-        assert talk.ask(stream).text == "It stopped."
-        talk.say("Thanks.")
-        assert talk.ask(stream).text == "Bye."
-    assert not server.problems and server.left == 0
-    assert [request.tools for request in server.requests] == [[EXPAND, "read_log"]] * 3
-    assert {request.body["system"] for request in server.requests} == {"You are careful."}
-    assert len(sent(server.requests[1])) < 0.8 * len(LOG)
-    assert talk.client.cost_report().saved_cost > 0 and talk.client.cost_report().billed_tokens > 0
+    requests = scenarios.play_long_result(talk_of, stream)
+    assert {request.body["system"] for request in requests} == {"You are careful."}
 
 
 def test_an_expand_call_is_answered_inside_the_call(talk_of: Any, stream: bool) -> None:
-    first = expand("Let me look.", thinking="The mark hides it.")
-    script = [READ, first, expand(query="gave up"), Reply("Code E-4711.", thinking="Clear."), Reply("Bye.")]
-    with ScriptedServer(script) as server:
-        talk = talk_of(server)
-        talk.read_log(stream)
-        answer = talk.ask(stream)
-        assert answer.calls == [] and answer.reason == "end_turn" and answer.text == "Let me look.Code E-4711."
-        talk.say("Thanks.")
-        assert talk.ask(stream).text == "Bye."
-    assert not server.problems and server.left == 0
-    assert NEEDLE in sent(server.requests[2]) and sent(server.requests[4]).count("Let me look.") == 1
-    asked, answered = server.requests[4].body["messages"][3:5]
+    _, answer, requests = scenarios.play_two_expansions(talk_of, stream, "Hm.")
+    assert answer.reason == "end_turn" and answer.text == "Let me look.Code E-4711."
+    asked, answered = requests[4].body["messages"][3:5]
     assert [block["type"] for block in asked["content"]] == ["thinking", "text", "tool_use"]
     assert asked["content"][0]["signature"] == "sig2" and [b["type"] for b in answered["content"]] == ["tool_result"]
-    last = server.requests[4].body["messages"][7]["content"]
+    last = requests[4].body["messages"][7]["content"]
     assert [(block["type"], block.get("signature")) for block in last] == [("thinking", "sig4"), ("text", None)]
-    assert talk.client.cost_report().expansions == 2
 
 
 def test_the_usage_of_all_calls_inside_is_added_up(talk_of: Any, stream: bool) -> None:
-    def asks(request: Request) -> Reply:
-        return Reply("", [Call(EXPAND, {"ref": ref_in(request)})], usage=Usage(100, 50, 10))
-
-    with ScriptedServer([READ, asks, asks, Reply("Done.", usage=Usage(300, 200, 7))]) as server:
-        talk = talk_of(server)
-        talk.read_log(stream)
-        usage = talk.ask(stream).usage
+    usage = scenarios.play_usage(talk_of, stream)
     assert (usage["input_tokens"], usage["cache_read_input_tokens"], usage["output_tokens"]) == (200, 300, 27)
 
 
 def test_expanding_and_calling_in_one_turn_gives_the_caller_its_own_call(talk_of: Any, stream: bool) -> None:
-    own = Call("read_log", {"path": "other.log"})
-    script = [READ, expand("Both.", own, thinking="Hm."), Reply("", [own]), Reply("Done."), Reply("Bye.")]
-    with ScriptedServer(script) as server:
-        talk = talk_of(server)
-        talk.read_log(stream)
-        answer = talk.ask(stream)
-        assert [(name, json.loads(given)) for _, name, given in answer.calls] == [("read_log", {"path": "other.log"})]
-        assert answer.text == "Both." and answer.reason == "tool_use"
-        talk.result(answer.calls[0][0], "nothing there")
-        answer = talk.ask(stream)
-        talk.result(answer.calls[0][0], "nothing there either")
-        assert talk.ask(stream).text == "Done."
-        talk.say("Thanks.")
-        assert talk.ask(stream).text == "Bye."
-    assert not server.problems and server.left == 0
-    turn, results = server.requests[2].body["messages"][3:5]
+    answer, requests = scenarios.play_expansion_beside_own_call(talk_of, stream, "Hm.")
+    assert answer.reason == "tool_use"
+    turn, results = requests[2].body["messages"][3:5]
     assert [block["type"] for block in turn["content"]] == ["thinking", "text", "tool_use", "tool_use"]
     assert NEEDLE in json.dumps(results["content"][0]) and results["content"][1]["content"] == "nothing there"
 
 
 def test_own_calls_after_an_expansion_keep_it_in_the_history(talk_of: Any, stream: bool) -> None:
-    with ScriptedServer([READ, expand("Looking."), READ, Reply("Done.")]) as server:
-        talk = talk_of(server)
-        talk.read_log(stream)
-        answer = talk.ask(stream)
-        assert [call[1] for call in answer.calls] == ["read_log"] and answer.text == "Looking."
-        talk.result(answer.calls[0][0], "empty")
-        assert talk.ask(stream).text == "Done."
-    assert not server.problems and NEEDLE in sent(server.requests[3])
+    scenarios.play_own_call_after_expansion(talk_of, stream)
 
 
 def test_rounds_are_bounded(talk_of: Any, stream: bool) -> None:
@@ -188,7 +112,7 @@ def test_our_own_errors_let_the_original_through(talk_of: Any, stream: bool, cap
 def test_borders_of_the_prompt_cache_may_move(compressor: Compressor) -> None:
     """Callers mark their newest message as the border of what is cached, and take the mark off the one before."""
     with ScriptedServer([READ, expand(), Reply("Done."), Reply("Bye.")], extends=None) as server:
-        talk = MessagesTalk(with_compression(plain(server), compressor, policy=STILL))
+        talk = MessagesTalk(with_compression(plain(server), compressor, policy=NO_COMPACTION))
         talk.read_log()
         border = {"cache_control": {"type": "ephemeral"}}
         talk.history[-1]["content"][0] |= border

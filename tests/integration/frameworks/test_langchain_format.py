@@ -26,7 +26,7 @@ LANGCHAIN = LangChainFormat()
 USAGE = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
 
 
-def _call(call_id: str | None, name: str = "f", **args: Any) -> dict[str, Any]:
+def _tool_call(call_id: str | None, name: str = "f", **args: Any) -> dict[str, Any]:
     return {"type": "tool_call", "id": call_id, "name": name, "args": args}
 
 
@@ -52,7 +52,7 @@ def _conversation() -> list[Any]:
                 {"type": "text", "text": "I read."},
                 use,
             ],
-            tool_calls=[_call("c1", "read", path="ä"), _call("c2", "shell")],
+            tool_calls=[_tool_call("c1", "read", path="ä"), _tool_call("c2", "shell")],
             additional_kwargs={"tool_calls": [raw]},
             response_metadata={"model_name": "m"},
             usage_metadata=USAGE,
@@ -120,7 +120,7 @@ def test_edits_keep_everything_else() -> None:
 
 
 def test_standard_content_blocks_and_chunks() -> None:
-    made = AI(content_blocks=[{"type": "text", "text": "hi"}, _call("c", "f", a=1)])
+    made = AI(content_blocks=[{"type": "text", "text": "hi"}, _tool_call("c", "f", a=1)])
     messages = [made, Tool("ok", tool_call_id="c")]
     context = LANGCHAIN.parse(messages)
     assert [s.path for s in context.turns[0].slots] == [("content", 0, "text"), ("tool_calls", 0, "args")]
@@ -176,14 +176,14 @@ def test_subclasses() -> None:
 
 BAD: list[tuple[list[Any], int, str]] = [
     ([Human("a"), messages_of.RemoveMessage(id="x")], 1, "RemoveMessage"),
-    ([Human("a"), {"role": "user", "content": "x"}], 1, "not a LangChain message but dict"),
-    ([("human", "a")], 0, "not a LangChain message but tuple"),
+    ([Human("a"), {"role": "user", "content": "x"}], 1, "a dict is not a LangChain message"),
+    ([("human", "a")], 0, "a tuple is not a LangChain message"),
     ([messages_of.ChatMessage("x", role="robot")], 0, "role 'robot'"),
     ([Tool("x", tool_call_id="c")], 0, "tool result for 'c'"),
-    ([AI("", tool_calls=[_call("c")]), Human("x")], 0, "'c' has no result"),
-    ([AI("", tool_calls=[_call("c"), _call("c")])], 0, "used twice"),
-    ([AI("", tool_calls=[_call(None)])], 0, "without an id"),
-    ([AI("", tool_calls=[_call("c", a=object())])], 0, "cannot be written as JSON"),
+    ([AI("", tool_calls=[_tool_call("c")]), Human("x")], 0, "'c' has no result"),
+    ([AI("", tool_calls=[_tool_call("c"), _tool_call("c")])], 0, "used twice"),
+    ([AI("", tool_calls=[_tool_call(None)])], 0, "has no id"),
+    ([AI("", tool_calls=[_tool_call("c", a=object())])], 0, "cannot be written as JSON"),
     ([messages_of.FunctionMessage("42", name="f")], 0, "function 'f'"),
 ]
 

@@ -24,7 +24,7 @@ def _searches(rounds: int) -> list[Reply]:
     return [Reply(calls=[Call("search", {"query": f"pump {i}"})]) for i in range(rounds)]
 
 
-def _agent(url: str, ours: Any, responses: bool) -> Any:
+def _agent_over_http(url: str, ours: Any, responses: bool) -> Any:
     model = ChatOpenAI(
         model="gpt-4o",
         base_url=f"{url}/v1",
@@ -41,7 +41,7 @@ def _agent(url: str, ours: Any, responses: bool) -> Any:
 def test_every_request_extends_the_one_before(way: str, responses: bool) -> None:
     ours = middleware(20_000)
     with ScriptedServer([*_searches(5), Reply("No pump leaks.")]) as server:
-        agent, given = _agent(server.url, ours, responses), {"messages": TASK}
+        agent, given = _agent_over_http(server.url, ours, responses), {"messages": TASK}
         if way == "invoke":
             agent.invoke(given, thread())
         elif way == "ainvoke":
@@ -60,23 +60,21 @@ def test_every_request_extends_the_one_before(way: str, responses: bool) -> None
         assert len(server.requests) == 6
         assert server.requests[0].tools == ["expand_context", "search"]
         assert agent.get_state(thread()).values["messages"][-1].text == "No pump leaks."
-    balance = ours.cost_report("t")
-    assert balance is not None
-    assert balance.actual_tokens < 0.8 * balance.baseline_tokens
-    assert balance.billed_tokens > 0
-    assert balance.cached_fraction > 0.4
+    report = ours.cost_report("t")
+    assert report.actual_tokens < 0.8 * report.baseline_tokens
+    assert report.billed_tokens > 0
+    assert report.cached_fraction > 0.4
     assert ours.warnings == []
 
 
 def test_compactions_are_all_that_departs() -> None:
     ours = middleware(3_500)
     with ScriptedServer([*_searches(12), Reply("No pump leaks.")]) as server:
-        _agent(server.url, ours, False).invoke({"messages": TASK}, thread())
+        _agent_over_http(server.url, ours, False).invoke({"messages": TASK}, thread())
         problems = server.problems
-    balance = ours.cost_report("t")
-    assert balance is not None
-    assert balance.compactions
-    assert len(problems) == balance.compactions
+    report = ours.cost_report("t")
+    assert report.compactions
+    assert len(problems) == report.compactions
     assert all("not an extension" in problem for problem in problems)
 
 
@@ -87,6 +85,6 @@ def test_the_model_opens_what_was_cut() -> None:
 
     ours = middleware(20_000)
     with ScriptedServer([*_searches(1), ask_back, Reply("ok")]) as server:
-        out = _agent(server.url, ours, False).invoke({"messages": TASK}, thread())
+        out = _agent_over_http(server.url, ours, False).invoke({"messages": TASK}, thread())
         assert server.problems == []
     assert out["messages"][-2].content == log_of("pump 0")

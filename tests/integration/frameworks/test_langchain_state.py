@@ -30,7 +30,7 @@ from compressor import Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions.summaries import summarizer
 from compressor.storage.memory import MemoryStore
-from compressor.testing import RecordedRequest, ScriptedChatModel, shared_prefix_tokens
+from compressor.testing import RecordedRequest, ScriptedChatModel, count_shared_parts
 from support.langchain_agents import (
     POLICY,
     TASK,
@@ -38,7 +38,7 @@ from support.langchain_agents import (
     both,
     check,
     create_agent,
-    expand,
+    expand_call,
     log_of,
     middleware,
     pairs,
@@ -54,7 +54,7 @@ def _script(first: int, rounds: int) -> list[Any]:
     return [*map(ask, range(first, first + rounds)), f"Answer {first}."]
 
 
-def _agent(model: Any, ours: Any, saver: Any, *more: Any, tools: Any = (search,)) -> Any:
+def _saved_agent(model: Any, ours: Any, saver: Any, *more: Any, tools: Any = (search,)) -> Any:
     return create_agent(model, list(tools), middleware=[ours, *more], checkpointer=saver, system_prompt="Be brief.")
 
 
@@ -74,7 +74,7 @@ def _ref(model: ScriptedChatModel, call_id: str = "c0") -> str:
 
 def _without_restart(rounds: int) -> list[list[str]]:
     model, ours = ScriptedChatModel(script=[*_script(0, rounds), *_script(50, 4)]), middleware(BUDGET)
-    agent = _agent(model, ours, InMemorySaver())
+    agent = _saved_agent(model, ours, InMemorySaver())
     agent.invoke({"messages": TASK}, thread())
     agent.invoke({"messages": "And the others?"}, thread())
     return [r.wire for r in model.requests]
@@ -87,7 +87,7 @@ def test_restart_with_sqlite(rounds: int, tmp_path: Path) -> None:
     for script, text in ((_script(0, rounds), TASK), (_script(50, 4), "And the others?")):
         model, ours = ScriptedChatModel(script=script), middleware(BUDGET)
         with SqliteSaver.from_conn_string(str(tmp_path / "threads.db")) as saver:
-            _agent(model, ours, saver).invoke({"messages": text}, thread())
+            _saved_agent(model, ours, saver).invoke({"messages": text}, thread())
         sent += [r.wire for r in model.requests]
     assert sent == _without_restart(rounds)
 
@@ -96,7 +96,7 @@ def test_restart_async(tmp_path: Path) -> None:
     async def run(script: list[Any], text: str) -> list[list[str]]:
         model, ours = ScriptedChatModel(script=script), middleware(BUDGET)
         async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "threads.db")) as saver:
-            await _agent(model, ours, saver).ainvoke({"messages": text}, thread())
+            await _saved_agent(model, ours, saver).ainvoke({"messages": text}, thread())
         return [r.wire for r in model.requests]
 
     sent = asyncio.run(run(_script(0, 8), TASK)) + asyncio.run(run(_script(50, 4), "And the others?"))
@@ -111,7 +111,7 @@ sys.path[:0] = [sys.argv[3]]
 from support.langchain_agents import *
 from langgraph.checkpoint.sqlite import SqliteSaver
 ours = middleware(4_500, compressor=Compressor(store=sys.argv[2]))
-model = ScriptedChatModel(script=[expand(sys.argv[4]), "ok"])
+model = ScriptedChatModel(script=[expand_call(sys.argv[4]), "ok"])
 with SqliteSaver.from_conn_string(sys.argv[1]) as saver:
     agent = create_agent(model, [search], middleware=[ours], checkpointer=saver, system_prompt="Be brief.")
     out = agent.invoke({"messages": "And?"}, thread())
@@ -121,7 +121,7 @@ with SqliteSaver.from_conn_string(sys.argv[1]) as saver:
     file, store = str(tmp_path / "threads.db"), str(tmp_path / "store.db")
     model, ours = ScriptedChatModel(script=_script(0, 5)), middleware(BUDGET, compressor=Compressor(store=store))
     with SqliteSaver.from_conn_string(file) as saver:
-        _agent(model, ours, saver).invoke({"messages": TASK}, thread())
+        _saved_agent(model, ours, saver).invoke({"messages": TASK}, thread())
     ours.compressor.close()
     arguments = [file, store, str(TESTS), _ref(model)]
     run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
@@ -137,32 +137,31 @@ def test_a_fork_sees_what_was_frozen_by_then() -> None:
     """Every model call of a long run is made again from its checkpoint: each is sent the same bytes as the first time,
     whatever was compacted later."""
     saver, model, ours = InMemorySaver(), ScriptedChatModel(script=_script(0, 10)), middleware(BUDGET)
-    agent = _agent(model, ours, saver)
+    agent = _saved_agent(model, ours, saver)
     agent.invoke({"messages": TASK}, thread())
-    balance = ours.cost_report("t")
-    assert balance is not None
-    assert balance.compactions
-    check(model.requests, BUDGET, balance.compactions)
+    report = ours.cost_report("t")
+    assert report.compactions
+    check(model.requests, BUDGET, report.compactions)
     points = [s for s in agent.get_state_history(thread()) if s.next == ("model",)]
     assert len(points) == 11
     for number, point in enumerate(reversed(points)):
         again = ScriptedChatModel(script=["Otherwise."])
-        out = _agent(again, middleware(BUDGET), saver).invoke(None, point.config)
+        out = _saved_agent(again, middleware(BUDGET), saver).invoke(None, point.config)
         assert again.requests[0].wire == model.requests[number].wire
         assert out["messages"][-1].content == "Otherwise."
 
 
 def test_a_fork_goes_its_own_way() -> None:
     saver, model, ours = InMemorySaver(), ScriptedChatModel(script=_script(0, 6)), middleware(BUDGET)
-    agent = _agent(model, ours, saver)
+    agent = _saved_agent(model, ours, saver)
     agent.invoke({"messages": TASK}, thread())
     point = next(
         s for s in agent.get_state_history(thread()) if s.next == ("model",) and len(s.values["messages"]) == 7
     )
     forked = agent.update_state(point.config, {"messages": [HumanMessage("Look at pump 70 instead.")]})
     again = ScriptedChatModel(script=_script(70, 3))
-    _agent(again, middleware(BUDGET), saver).invoke(None, forked)
-    assert shared_prefix_tokens(model.requests[3], again.requests[0]) == len(model.requests[3].wire)
+    _saved_agent(again, middleware(BUDGET), saver).invoke(None, forked)
+    assert count_shared_parts(model.requests[3], again.requests[0]) == len(model.requests[3].wire)
     for request in again.requests:
         pairs(request)
     assert "c70" in _texts(again.requests[-1])
@@ -179,7 +178,7 @@ def test_interrupts_for_a_human(decision: str) -> None:
     model = ScriptedChatModel(script=[*map(ask, range(6)), both(ask(6), ask(7, "part 9", "order")), "ok"])
     human: Any = HumanInTheLoopMiddleware(interrupt_on={"order": True})
     saver, ours = InMemorySaver(), middleware(BUDGET)
-    agent = _agent(model, ours, saver, human, tools=[search, order])
+    agent = _saved_agent(model, ours, saver, human, tools=[search, order])
     out = agent.invoke({"messages": TASK}, thread())
     assert out["__interrupt__"]
     made: dict[str, Any] = {"type": decision}
@@ -187,12 +186,11 @@ def test_interrupts_for_a_human(decision: str) -> None:
         made["edited_action"] = {"name": "order", "args": {"query": "part 10"}}
     fresh = ScriptedChatModel(script=["ok"])
     other = middleware(BUDGET)
-    agent = _agent(fresh, other, saver, human, tools=[search, order])
+    agent = _saved_agent(fresh, other, saver, human, tools=[search, order])
     agent.invoke(Command(resume={"decisions": [made]}), thread())
     sent = [*model.requests, *fresh.requests]
-    balance = other.cost_report("t")
-    assert balance is not None
-    check(sent, BUDGET, balance.compactions)
+    report = other.cost_report("t")
+    check(sent, BUDGET, report.compactions)
     told = _texts(fresh.requests[-1])["c7"]
     assert told.endswith({"approve": "ordered: part 9", "edit": "ordered: part 10"}.get(decision, ""))
     assert ("ordered" in told) == (decision != "reject")
@@ -208,7 +206,7 @@ def _nodes(chunks: list[Any]) -> set[str]:
 def test_streams_hold_nothing_of_ours() -> None:
     for is_async in (False, True):
         model, ours = scripted(6, answer="No pump leaks at all."), middleware(2_500)
-        agent = _agent(model, ours, InMemorySaver())
+        agent = _saved_agent(model, ours, InMemorySaver())
         modes = ["messages", "updates", "custom"]
         if is_async:
 
@@ -218,9 +216,8 @@ def test_streams_hold_nothing_of_ours() -> None:
             chunks = asyncio.run(run())
         else:
             chunks = list(agent.stream({"messages": TASK}, thread(), stream_mode=modes))
-        balance = ours.cost_report("t")
-        assert balance is not None
-        assert balance.compactions
+        report = ours.cost_report("t")
+        assert report.compactions
         said = "".join(m.content for mode, (m, _) in ((k, v) for k, v in chunks if k == "messages") if m.type != "tool")
         assert said == "No pump leaks at all."
         arguments = "".join(
@@ -243,7 +240,7 @@ def test_the_private_field_is_seen_only_by_who_asks_for_the_whole_state() -> Non
         ScriptedChatModel(script=lambda messages: "ok" if len(messages) > 4 else ask(len(messages))),
         middleware(),
     )
-    agent = _agent(model, ours, InMemorySaver())
+    agent = _saved_agent(model, ours, InMemorySaver())
     assert set(agent.invoke({"messages": TASK}, thread())) == {"messages"}
     for mode in ("updates", "values"):
         chunks = list(agent.stream({"messages": "And?"}, thread("u"), stream_mode=mode, output_keys=["messages"]))
@@ -260,7 +257,7 @@ def test_a_model_that_summarises_is_not_streamed_to_the_user(is_async: bool) -> 
     writer = ScriptedChatModel(script=lambda messages: "Facts:\n- SECRET pump 1 was searched for.")
     policy = replace(POLICY, compaction_target_tokens=1_500, summarizer=summarizer(writer))
     model, ours = scripted(12), middleware(2_500, policy=policy)
-    agent = _agent(model, ours, InMemorySaver())
+    agent = _saved_agent(model, ours, InMemorySaver())
     modes = ["messages", "updates"]
     if is_async:
 
@@ -291,12 +288,12 @@ def test_the_agent_opens_what_was_cut() -> None:
             return ask(len(results))
         if "x1" not in results:
             ref[:] = find_refs(results["c0"])
-            return both(expand(ref[0]), expand(ref[0], "x2", query="ERROR leaks", max_tokens=100))
+            return both(expand_call(ref[0]), expand_call(ref[0], "x2", query="ERROR leaks", max_tokens=100))
         return "ok"
 
     for is_async in (False, True):
         model, ours = ScriptedChatModel(script=play), middleware(20_000)
-        agent = _agent(model, ours, InMemorySaver())
+        agent = _saved_agent(model, ours, InMemorySaver())
         given = {"messages": TASK}
         out = asyncio.run(agent.ainvoke(given, thread())) if is_async else agent.invoke(given, thread())
         whole, part = _answers(out)
@@ -305,19 +302,18 @@ def test_the_agent_opens_what_was_cut() -> None:
         assert len(part) < 0.3 * len(whole)
         assert not find_refs(_texts(model.requests[-1])["x1"]), "what was asked for is not cut again at once"
         check(model.requests, 20_000, 0)
-        balance = ours.cost_report("t")
-        assert balance is not None
-        assert balance.expansions == 2
+        report = ours.cost_report("t")
+        assert report.expansions == 2
 
 
 def test_each_thread_opens_only_its_own() -> None:
     ours, saver = middleware(), InMemorySaver()
     model = scripted(2)
-    _agent(model, ours, saver).invoke({"messages": TASK}, thread("a"))
+    _saved_agent(model, ours, saver).invoke({"messages": TASK}, thread("a"))
     ref = _ref(model)
     for config, found in ((thread("b"), False), (thread("a"), True)):
-        again = ScriptedChatModel(script=[expand(ref), "ok"])
-        (told,) = _answers(_agent(again, ours, saver).invoke({"messages": "?"}, config))
+        again = ScriptedChatModel(script=[expand_call(ref), "ok"])
+        (told,) = _answers(_saved_agent(again, ours, saver).invoke({"messages": "?"}, config))
         assert (told == log_of("pump 0")) == found
         assert found or "no ref" in told
 
@@ -325,10 +321,12 @@ def test_each_thread_opens_only_its_own() -> None:
 def test_tenants_with_equal_threads_are_apart() -> None:
     compressor = Compressor(store="memory")
     model = scripted(2)
-    _agent(model, middleware(compressor=compressor, tenant="a"), InMemorySaver()).invoke({"messages": TASK}, thread())
+    _saved_agent(model, middleware(compressor=compressor, tenant="a"), InMemorySaver()).invoke(
+        {"messages": TASK}, thread()
+    )
     for tenant, found in (("b", False), ("a", True)):
-        again = ScriptedChatModel(script=[expand(_ref(model)), "ok"])
-        agent = _agent(again, middleware(compressor=compressor, tenant=tenant), InMemorySaver())
+        again = ScriptedChatModel(script=[expand_call(_ref(model)), "ok"])
+        agent = _saved_agent(again, middleware(compressor=compressor, tenant=tenant), InMemorySaver())
         (told,) = _answers(agent.invoke({"messages": "?"}, thread()))
         assert (told == log_of("pump 0")) == found
 
@@ -336,9 +334,9 @@ def test_tenants_with_equal_threads_are_apart() -> None:
 def test_runs_without_a_thread_are_apart() -> None:
     ours = middleware()
     model = scripted(2)
-    _agent(model, ours, None).invoke({"messages": TASK})
-    again = ScriptedChatModel(script=[ask(8), expand(_ref(model)), "ok"])
-    (told,) = _answers(_agent(again, ours, None).invoke({"messages": "?"}))
+    _saved_agent(model, ours, None).invoke({"messages": TASK})
+    again = ScriptedChatModel(script=[ask(8), expand_call(_ref(model)), "ok"])
+    (told,) = _answers(_saved_agent(again, ours, None).invoke({"messages": "?"}))
     assert "no ref" in told
 
 
@@ -346,11 +344,11 @@ def test_says_that_a_text_has_expired() -> None:
     now = [0.0]
     store = MemoryStore(ttl=60, clock=lambda: now[0])
     model, ours, saver = scripted(2), middleware(compressor=Compressor(store=store)), InMemorySaver()
-    _agent(model, ours, saver).invoke({"messages": TASK}, thread())
+    _saved_agent(model, ours, saver).invoke({"messages": TASK}, thread())
     ref = _ref(model)
     now[0] = 1e6
-    again = ScriptedChatModel(script=[expand(ref), "ok"])
-    (told,) = _answers(_agent(again, ours, saver).invoke({"messages": "?"}, thread()))
+    again = ScriptedChatModel(script=[expand_call(ref), "ok"])
+    (told,) = _answers(_saved_agent(again, ours, saver).invoke({"messages": "?"}, thread()))
     assert told.startswith("Expired:")
 
 
@@ -358,7 +356,7 @@ def test_says_that_a_text_has_expired() -> None:
 def test_a_model_that_calls_it_wrongly_is_told_so(arguments: dict[str, Any]) -> None:
     call = {"name": "expand_context", "args": arguments, "id": "x1", "type": "tool_call"}
     model = ScriptedChatModel(script=[AIMessage("", tool_calls=[call]), "ok"])
-    out = _agent(model, middleware(), InMemorySaver()).invoke({"messages": "?"}, thread())
+    out = _saved_agent(model, middleware(), InMemorySaver()).invoke({"messages": "?"}, thread())
     assert out["messages"][-1].content == "ok"
     assert out["messages"][-2].content
 
@@ -374,11 +372,13 @@ def test_two_of_ours_each_open_their_own() -> None:
 
     saver = InMemorySaver()
     one, two = middleware(compress_only=["search"]), middleware(compress_only=["read"], name="second")
-    _agent(model, one, saver, two, tools=[search, read]).invoke({"messages": TASK}, thread())
+    _saved_agent(model, one, saver, two, tools=[search, read]).invoke({"messages": TASK}, thread())
     refs = [_ref(model, "c0"), _ref(model, "c1")]
     for is_async in (False, True):
-        again = ScriptedChatModel(script=[both(expand(refs[0]), expand(refs[1], "x2")), expand("1" * 12, "x3"), "ok"])
-        agent = _agent(again, one, saver, two, tools=[search, read])
+        again = ScriptedChatModel(
+            script=[both(expand_call(refs[0]), expand_call(refs[1], "x2")), expand_call("1" * 12, "x3"), "ok"]
+        )
+        agent = _saved_agent(again, one, saver, two, tools=[search, read])
         config = thread()
         out = (
             asyncio.run(agent.ainvoke({"messages": "?"}, config))
@@ -391,7 +391,7 @@ def test_two_of_ours_each_open_their_own() -> None:
 
 def test_without_the_tool() -> None:
     model = scripted(3)
-    _agent(model, middleware(expand=False), InMemorySaver()).invoke({"messages": TASK}, thread())
+    _saved_agent(model, middleware(expand=False), InMemorySaver()).invoke({"messages": TASK}, thread())
     assert [t["function"]["name"] for t in model.requests[0].tools] == ["search"]
 
 
@@ -416,7 +416,7 @@ def test_sub_agents(shared: bool) -> None:
 
     outer = ScriptedChatModel(script=[ask(0), both(ask(1, "20", "delegate"), ask(2, "30", "delegate")), ask(3), "done"])
     saver = InMemorySaver()
-    out = _agent(outer, ours, saver, tools=[search, delegate]).invoke({"messages": TASK}, thread())
+    out = _saved_agent(outer, ours, saver, tools=[search, delegate]).invoke({"messages": TASK}, thread())
     assert out["messages"][-1].content == "done"
     assert len(inner) == 2
     for model in inner:
@@ -424,12 +424,11 @@ def test_sub_agents(shared: bool) -> None:
         assert len(model.requests) == 5
         assert model.requests[0].messages[0].text.startswith("Look at pump")
     check(outer.requests, BUDGET, 0)
-    balance = ours.cost_report("t")
-    assert balance is not None
-    assert balance.calls == 4, "a thread's balance is its outermost agent's"
+    report = ours.cost_report("t")
+    assert report.calls == 4, "a thread's balance is its outermost agent's"
     ref = _ref(inner[0], next(iter(_texts(inner[0].requests[-1]))))
-    again = ScriptedChatModel(script=[expand(ref), "ok"])
-    (text,) = _answers(_agent(again, ours, saver, tools=[search, delegate]).invoke({"messages": "?"}, thread()))
+    again = ScriptedChatModel(script=[expand_call(ref), "ok"])
+    (text,) = _answers(_saved_agent(again, ours, saver, tools=[search, delegate]).invoke({"messages": "?"}, thread()))
     told.append(text)
     assert "no ref" in told[0], "what a sub-agent read is not its caller's"
 
@@ -461,7 +460,7 @@ def test_a_sub_agent_that_remembers() -> None:
         results = {m.tool_call_id: str(m.content) for m in messages if isinstance(m, ToolMessage)}
         if messages[-1].text == "And?":
             refs[:] = find_refs(results["c0"])
-            return expand(refs[0])
+            return expand_call(refs[0])
         return "ok" if len(results) > 2 else ask(len(results))
 
     model, ours = ScriptedChatModel(script=play), middleware(BUDGET)
@@ -484,14 +483,13 @@ def test_one_object_serves_many_threads_at_once() -> None:
     models = [scripted(6) for _ in range(8)]
 
     async def run() -> None:
-        agents = [_agent(model, ours, saver) for model in models]
+        agents = [_saved_agent(model, ours, saver) for model in models]
         await asyncio.gather(*(a.ainvoke({"messages": TASK}, thread(str(i))) for i, a in enumerate(agents)))
 
     asyncio.run(run())
     for i, model in enumerate(models):
-        balance = ours.cost_report(str(i))
-        assert balance is not None
-        check(model.requests, BUDGET, balance.compactions)
+        report = ours.cost_report(str(i))
+        check(model.requests, BUDGET, report.compactions)
         assert [r.wire for r in model.requests] == [r.wire for r in models[0].requests]
 
 
@@ -516,10 +514,9 @@ def test_structured_output_by_a_tool() -> None:
     out = agent.invoke({"messages": TASK}, thread())
     assert out["structured_response"] == Verdict(pump=4)
     assert sorted(t["function"]["name"] for t in model.requests[0].tools) == ["Verdict", "expand_context", "search"]
-    balance = ours.cost_report("t")
-    assert balance is not None
-    assert balance.compactions
-    check(model.requests, 3_000, balance.compactions)
+    report = ours.cost_report("t")
+    assert report.compactions
+    check(model.requests, 3_000, report.compactions)
     assert model.requests[0].settings["tool_choice"] == "any"
 
 
@@ -539,6 +536,5 @@ def test_structured_output_by_the_provider() -> None:
     out = agent.invoke({"messages": TASK}, thread())
     assert out["structured_response"] == Verdict(pump=4)
     assert model.requests[0].settings["response_format"]["type"] == "json_schema"
-    balance = ours.cost_report("t")
-    assert balance is not None
-    check(model.requests, 3_000, balance.compactions)
+    report = ours.cost_report("t")
+    check(model.requests, 3_000, report.compactions)

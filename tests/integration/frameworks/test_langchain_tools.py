@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 
 from compressor import BudgetError, BudgetTooSmallError, Compressor
 from compressor.context.refs import find_refs
-from compressor.testing import RecordedRequest, ScriptedChatModel, call, shared_prefix_tokens
+from compressor.testing import RecordedRequest, ScriptedChatModel, call, count_shared_parts
 from compressor.tokens import get_counter
 from support.langchain_agents import create_agent, middleware, thread
 
@@ -57,7 +57,7 @@ def _names(request: RecordedRequest) -> list[str]:
     return [t["function"]["name"] if "function" in t else t["type"] for t in request.tools]
 
 
-def _agent(model: Any, ours: Any, tools: Any = TOOLS, **options: Any) -> Any:
+def _agent_with_tools(model: Any, ours: Any, tools: Any = TOOLS, **options: Any) -> Any:
     return create_agent(model, tools, middleware=[ours], checkpointer=InMemorySaver(), **options)
 
 
@@ -73,7 +73,7 @@ def test_the_tools_needed_are_listed_within_the_budget_and_stay() -> None:
     model = ScriptedChatModel(
         script=[call("get_invoice", number="A1"), call("get_invoice", number="A2"), "Done.", "Welcome."]
     )
-    agent = _agent(model, _ours())
+    agent = _agent_with_tools(model, _ours())
     agent.invoke({"messages": "What is the total of invoice A1, and of A2?"}, thread())
     agent.invoke({"messages": "Thanks, that was all."}, thread())
     first = model.requests[0]
@@ -83,14 +83,14 @@ def test_the_tools_needed_are_listed_within_the_budget_and_stay() -> None:
     assert all(get_counter("gpt-4o").count_tools(r.tools) <= BUDGET for r in model.requests)
     assert {_schemas(r) for r in model.requests} == {_schemas(first)}
     for before, after in zip(model.requests, model.requests[1:], strict=False):
-        assert shared_prefix_tokens(before, after) == len(before.wire)
+        assert count_shared_parts(before, after) == len(before.wire)
 
 
 def test_a_tool_that_is_found_is_listed_and_runs() -> None:
     model = ScriptedChatModel(
         script=[call("find_tool", query="cancel a parcel"), call("delete_parcel", number="P9", region="FR"), "Done."]
     )
-    out = _agent(model, _ours()).invoke({"messages": "Which song is S7?"}, thread())
+    out = _agent_with_tools(model, _ours()).invoke({"messages": "Which song is S7?"}, thread())
     results = [m.content for m in out["messages"] if isinstance(m, ToolMessage)]
     assert "delete_parcel" not in _names(model.requests[0])
     assert '"delete_parcel"' in results[0]
@@ -103,7 +103,7 @@ def test_a_tool_that_is_found_is_listed_and_runs() -> None:
 
 def test_a_tool_that_is_not_listed_runs_when_it_is_called_from_memory() -> None:
     model = ScriptedChatModel(script=[call("delete_ticket", number="T1"), "Done."])
-    out = _agent(model, _ours()).invoke({"messages": "Which song is S7?"}, thread())
+    out = _agent_with_tools(model, _ours()).invoke({"messages": "Which song is S7?"}, thread())
     assert "delete_ticket" not in _names(model.requests[0])
     assert next(m.content for m in out["messages"] if isinstance(m, ToolMessage)) == "delete ticket T1 None"
     assert "delete_ticket" in _names(model.requests[1])
@@ -112,8 +112,8 @@ def test_a_tool_that_is_not_listed_runs_when_it_is_called_from_memory() -> None:
 def test_async_is_listed_the_same() -> None:
     script = [call("find_tool", query="cancel a parcel"), call("delete_parcel", number="P9"), "Done."]
     one, two = ScriptedChatModel(script=script), ScriptedChatModel(script=script)
-    _agent(one, _ours()).invoke({"messages": "Which song is S7?"}, thread())
-    asyncio.run(_agent(two, _ours()).ainvoke({"messages": "Which song is S7?"}, thread()))
+    _agent_with_tools(one, _ours()).invoke({"messages": "Which song is S7?"}, thread())
+    asyncio.run(_agent_with_tools(two, _ours()).ainvoke({"messages": "Which song is S7?"}, thread()))
     assert [r.tools for r in one.requests] == [r.tools for r in two.requests]
 
 
@@ -139,7 +139,7 @@ def test_pinned_native_and_annotated_tools_stay_as_they_are() -> None:
     native = {"type": "web_search_preview"}
     model = ScriptedChatModel(script=["Done."])
     ours = _ours(pinned_tools=["delete_contract"])
-    _agent(model, ours, [*TOOLS, notes, native]).invoke({"messages": "Which song is S7?"}, thread())
+    _agent_with_tools(model, ours, [*TOOLS, notes, native]).invoke({"messages": "Which song is S7?"}, thread())
     listed = {t["function"]["name"]: t for t in model.requests[0].tools if "function" in t}
     assert "Where the contract was made" in json.dumps(listed["delete_contract"])
     assert "any length" in listed["notes"]["function"]["description"]
@@ -149,7 +149,7 @@ def test_pinned_native_and_annotated_tools_stay_as_they_are() -> None:
 
 def test_all_tools_that_fit_go_as_they_are() -> None:
     few, many = ScriptedChatModel(script=["Done."]), ScriptedChatModel(script=["Done."])
-    _agent(few, _ours(tools_budget=20_000, expand=False)).invoke({"messages": "Hi"}, thread())
+    _agent_with_tools(few, _ours(tools_budget=20_000, expand=False)).invoke({"messages": "Hi"}, thread())
     create_agent(many, TOOLS).invoke({"messages": "Hi"})
     assert few.requests[0].tools == many.requests[0].tools
 
@@ -161,7 +161,7 @@ def test_structured_output_comes_on_top() -> None:
         title: str
 
     model = ScriptedChatModel(script=[call("Answer", title="Yesterday")])
-    out = _agent(model, _ours(), response_format=ToolStrategy(Answer)).invoke(
+    out = _agent_with_tools(model, _ours(), response_format=ToolStrategy(Answer)).invoke(
         {"messages": "Which song is S7?"}, thread()
     )
     assert out["structured_response"] == Answer(title="Yesterday")
@@ -175,7 +175,9 @@ def test_where_tools_may_be_bound_as_strict_every_parameter_stays() -> None:
         title: str
 
     model = ScriptedChatModel(script=['{"title": "Yesterday"}'])
-    _agent(model, _ours(tools_budget=1_400), response_format=Answer).invoke({"messages": "Which song is S7?"}, thread())
+    _agent_with_tools(model, _ours(tools_budget=1_400), response_format=Answer).invoke(
+        {"messages": "Which song is S7?"}, thread()
+    )
     listed = [t["function"] for t in model.requests[0].tools if t["function"]["name"].endswith(THINGS)]
     assert listed and len(listed) < len(TOOLS)
     assert all(set(f["parameters"]["properties"]) == {"number", "region", "verbose"} for f in listed)
@@ -186,33 +188,35 @@ def test_a_budget_that_is_too_small_lets_all_tools_through_with_a_warning(caplog
     model = ScriptedChatModel(script=["Done."])
     ours = _ours(tools_budget=100, fail_open=True)
     with caplog.at_level(logging.WARNING):
-        _agent(model, ours).invoke({"messages": "Which song is S7?"}, thread())
+        _agent_with_tools(model, ours).invoke({"messages": "Which song is S7?"}, thread())
     assert len(_names(model.requests[0])) == len(TOOLS) + 2
     assert any("100" in text and "too small" in text for text in ours.warnings)
     with pytest.raises(BudgetTooSmallError):
-        _agent(ScriptedChatModel(script=["Done."]), _ours(tools_budget=100)).invoke({"messages": "Hi"}, thread())
+        _agent_with_tools(ScriptedChatModel(script=["Done."]), _ours(tools_budget=100)).invoke(
+            {"messages": "Hi"}, thread()
+        )
 
 
 def test_bad_options() -> None:
     with pytest.raises(BudgetError):
         _ours(tools_budget=0)
     model, ours = ScriptedChatModel(script=["Done."]), _ours(pinned_tools=["no_such_tool"])
-    _agent(model, ours).invoke({"messages": "Which song is S7?"}, thread())
+    _agent_with_tools(model, ours).invoke({"messages": "Which song is S7?"}, thread())
     assert any("no_such_tool" in text for text in ours.warnings)
 
 
 def test_one_middleware_serves_agents_with_other_tools() -> None:
     ours = _ours(compressor=Compressor(store="memory"))
     one, two = ScriptedChatModel(script=["Done."]), ScriptedChatModel(script=["Done."])
-    _agent(one, ours, TOOLS[:18]).invoke({"messages": "Which parcel is P7?"}, thread("a"))
-    _agent(two, ours, TOOLS[15:]).invoke({"messages": "Which pump is P7?"}, thread("b"))
+    _agent_with_tools(one, ours, TOOLS[:18]).invoke({"messages": "Which parcel is P7?"}, thread("a"))
+    _agent_with_tools(two, ours, TOOLS[15:]).invoke({"messages": "Which pump is P7?"}, thread("b"))
     assert "get_parcel" in _names(one.requests[0])
     assert "get_pump" in _names(two.requests[0]) and "get_weather" not in _names(two.requests[0])
 
 
 def test_the_messages_are_compressed_beside_the_tools() -> None:
     model = ScriptedChatModel(script=[AIMessage("It is Yesterday.")])
-    _agent(model, _ours()).invoke({"messages": [HumanMessage("Which song is S7?")]}, thread())
+    _agent_with_tools(model, _ours()).invoke({"messages": [HumanMessage("Which song is S7?")]}, thread())
     assert model.requests[0].messages[-1].content == "Which song is S7?"
 
 
@@ -243,7 +247,7 @@ def test_examples_in_the_system_prompt_are_chosen_once_and_stay() -> None:
     assert opened == "\n\n".join(SUMS)
     assert set(out) == {"messages"}
     for before, after in zip(model.requests, model.requests[1:], strict=False):
-        assert shared_prefix_tokens(before, after) == len(before.wire)
+        assert count_shared_parts(before, after) == len(before.wire)
 
 
 def test_examples_that_are_messages_are_chosen_once_and_stay() -> None:
@@ -253,7 +257,7 @@ def test_examples_that_are_messages_are_chosen_once_and_stay() -> None:
     )
     pairs = [one.split("\n") for one in SUMS]
     given: list[Any] = [m for q, a in pairs for m in (HumanMessage(q), AIMessage(a))]
-    agent = _agent(model, ours, TOOLS[:2], system_prompt="Answer as in the examples.")
+    agent = _agent_with_tools(model, ours, TOOLS[:2], system_prompt="Answer as in the examples.")
     agent.invoke({"messages": [*given, HumanMessage("Q: How many pumps are left of 9, if 4 go?")]}, thread())
     agent.invoke({"messages": "Q: And of 10?"}, thread())
     left = [m.content for m in model.requests[0].messages[1:]]
@@ -261,7 +265,7 @@ def test_examples_that_are_messages_are_chosen_once_and_stay() -> None:
     halves = [(q, a) for q, a in zip(left[:-1:2], left[1:-1:2], strict=True)]
     assert all([q, a] in pairs for q, a in halves) and any("pump" in q for q, _ in halves)
     for before, after in zip(model.requests, model.requests[1:], strict=False):
-        assert shared_prefix_tokens(before, after) == len(before.wire)
+        assert count_shared_parts(before, after) == len(before.wire)
     assert ours.warnings == []
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from compressor import BudgetTooSmallError, Compressor
-from compressor.sessions import Policy
+from support.client_scenarios import NO_COMPACTION, READ, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK, ref_in
 from support.scripted_server import Call, Reply, Request, ScriptedServer
 
@@ -18,25 +18,14 @@ openai = pytest.importorskip("openai")
 
 from compressor_agents.openai_agents import CompressorFilter, expand_tool  # noqa: E402
 
-READ = Reply("", [Call("read_log", {"path": "import.log"})])
 LOOP = asyncio.new_event_loop()  # one for all: clients keep their connections
-STILL = Policy(compact=False)
 agents.set_tracing_disabled(True)
-
-
-def expand(text: str = "", *more: Call) -> Any:
-    return lambda r: Reply(text, [Call("expand_context", {"ref": ref_in(r)}), *more])
 
 
 @agents.function_tool  # type: ignore[untyped-decorator,unused-ignore]
 def read_log(path: str) -> str:
     """Reads a log."""
     return LOG
-
-
-@pytest.fixture(scope="module")
-def compressor() -> Compressor:
-    return Compressor(store="memory")
 
 
 @pytest.fixture(params=["chat", "responses"])
@@ -50,7 +39,7 @@ def model_of(request: pytest.FixtureRequest) -> Any:
     return make
 
 
-def run(agent: Any, given: Any, compress: Any, stream: bool = False, **options: Any) -> Any:
+def run_agent(agent: Any, given: Any, compress: Any, stream: bool = False, **options: Any) -> Any:
     async def go() -> Any:
         config = agents.RunConfig(call_model_input_filter=compress)
         if not stream:
@@ -63,37 +52,32 @@ def run(agent: Any, given: Any, compress: Any, stream: bool = False, **options: 
     return LOOP.run_until_complete(go())
 
 
-def sent(request: Request) -> str:
-    return json.dumps(request.messages, ensure_ascii=False)
-
-
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compressor, stream: bool) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     with ScriptedServer([READ, expand("Hm."), READ, Reply("Code E-4711."), Reply("Bye.")]) as server:
         tools = [read_log, expand_tool(compress)]
         agent = agents.Agent(name="a", instructions="You are careful.", model=model_of(server), tools=tools)
-        result = run(agent, TASK, compress, stream)
+        result = run_agent(agent, TASK, compress, stream)
         assert result.final_output == "Code E-4711."
         again = [*result.to_input_list(), {"role": "user", "content": "Thanks."}]
-        assert run(agent, again, compress, stream).final_output == "Bye."
+        assert run_agent(agent, again, compress, stream).final_output == "Bye."
     assert not server.problems and server.left == 0
     assert len(sent(server.requests[1])) < 0.8 * len(LOG)
     answers = [item["output"] for item in result.to_input_list() if item.get("type") == "function_call_output"]
     assert answers[0] == LOG and NEEDLE in answers[1]  # what the SDK keeps is the original
-    assert "there is no ref" not in answers[1]
-    balance = compress.cost_report()
-    assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
+    assert "has no ref" not in answers[1]
+    report = compress.cost_report()
+    assert report.calls == 5 and report.expansions == 1 and report.actual_tokens < report.baseline_tokens
 
 
 def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     script = [READ, Reply("", [Call("transfer_to_writer", {})]), expand(), Reply("Report.")]
     with ScriptedServer(script, extends=None) as server:
         model = model_of(server)
         writer = agents.Agent(name="writer", instructions="Write.", model=model, tools=[expand_tool(compress)])
         reader = agents.Agent(name="reader", instructions="Read.", model=model, tools=[read_log], handoffs=[writer])
-        result = run(reader, TASK, compress)
+        result = run_agent(reader, TASK, compress)
     assert result.final_output == "Report." and result.last_agent.name == "writer"
     assert not server.problems and server.left == 0 and NEEDLE in sent(server.requests[3])
     before, after = (json.loads(sent(server.requests[i])) for i in (1, 2))
@@ -102,20 +86,20 @@ def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: C
 
 
 def test_an_agent_used_as_a_tool_has_a_conversation_of_its_own(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     script = [READ, Reply("", [Call("ask", {"input": "Check it."})]), READ, expand(), Reply("Checked."), expand()]
     with ScriptedServer([*script, Reply("Done.")], extends="any") as server:
         model = model_of(server)
         inner = agents.Agent(name="inner", model=model, tools=[read_log, expand_tool(compress)])
         asking = inner.as_tool("ask", "Asks.", run_config=agents.RunConfig(call_model_input_filter=compress))
         outer = agents.Agent(name="outer", model=model, tools=[read_log, asking, expand_tool(compress)])
-        assert run(outer, TASK, compress).final_output == "Done."
+        assert run_agent(outer, TASK, compress).final_output == "Done."
     assert not [p for p in server.problems if "departs at the tools" not in p] and server.left == 0
-    assert NEEDLE in sent(server.requests[4]) and "there is no ref" not in sent(server.requests[6])
+    assert NEEDLE in sent(server.requests[4]) and "has no ref" not in sent(server.requests[6])
 
 
 def test_runs_at_once_expand_only_their_own(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
 
     def replies(request: Request) -> Reply:
         text = sent(request)
@@ -139,12 +123,12 @@ def test_runs_at_once_expand_only_their_own(model_of: Any, compressor: Compresso
 
 
 def test_a_session_of_the_sdk_keeps_the_originals(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressorFilter(compressor, policy=STILL)
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
     with ScriptedServer([READ, Reply("Stopped."), Reply("Bye.")]) as server:
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log, expand_tool(compress)])
         session = agents.SQLiteSession("s")
-        run(agent, TASK, compress, session=session)
-        assert run(agent, "Thanks.", compress, session=session).final_output == "Bye."
+        run_agent(agent, TASK, compress, session=session)
+        assert run_agent(agent, "Thanks.", compress, session=session).final_output == "Bye."
         items: Any = LOOP.run_until_complete(session.get_items())
     assert not server.problems and LOG in [item.get("output") for item in items]
 
@@ -154,10 +138,10 @@ def test_our_own_errors_let_the_input_through(
 ) -> None:
     with ScriptedServer([READ, Reply("Done.")]) as server:
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log])
-        assert run(agent, TASK, CompressorFilter(compressor, budget=5)).final_output == "Done."
-    assert NEEDLE in sent(server.requests[1]) and caplog.text.count("not compressed") == 1
+        assert run_agent(agent, TASK, CompressorFilter(compressor, budget=5)).final_output == "Done."
+    assert NEEDLE in sent(server.requests[1]) and caplog.text.count("sent unchanged") == 1
     with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
-        run(
+        run_agent(
             agents.Agent(name="a", model=model_of(server)), TASK, CompressorFilter(compressor, None, 5, fail_open=False)
         )
 

@@ -11,8 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.providers import (
     AnthropicMessagesApi,
@@ -23,6 +21,7 @@ from compressor.providers import (
     sum_usage,
 )
 from support.client_tools import ChatTalk, MessagesTalk, ResponsesTalk
+from support.property_tests import given, settings, st
 from support.scripted_chat import ChatWire
 from support.scripted_messages import AnthropicWire
 from support.scripted_responses import ResponsesWire
@@ -99,28 +98,35 @@ def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(ki
     api: ProviderApi
     api, wire, talk, event_of, whole_of = APIS[kind]
     usage = Usage(100, 30, 7)
-    stream, inner, out = api.filter(EXPAND), HiddenRounds(), []
+    stream, inner, out = api.make_stream_filter(EXPAND), HiddenRounds(), []
     for number, reply in enumerate(replies, 1):
         if number > 1:
             last = inner.last
-            inner.rounds += [*last.items, *api.results(last.asked, ["text"] * len(last.asked))]
+            inner.items += [
+                *last.items,
+                *api.build_expand_results(last.expand_calls, ["text"] * len(last.expand_calls)),
+            ]
         for event in wire.events(reply, number, usage, BODY):
             out += stream.feed(event)
-        streamed, whole = stream.turn(), wire.whole(reply, number, usage, BODY)
-        turn = api.turn(whole, EXPAND)
-        assert (streamed.asked, streamed.own, streamed.items) == (turn.asked, turn.own, turn.items)
+        streamed, whole = stream.end_call(), wire.whole(reply, number, usage, BODY)
+        turn = api.parse_turn(whole, EXPAND)
+        assert (streamed.expand_calls, streamed.caller_call_ids, streamed.items) == (
+            turn.expand_calls,
+            turn.caller_call_ids,
+            turn.items,
+        )
         assert sum_usage([streamed.usage]) == turn.usage
         inner.turns.append(turn)
-    out += stream.finish()
+    out += stream.flush()
     last = inner.last
-    if last.own and last.asked:
-        inner.answers = ["text"] * len(last.asked)
+    if last.caller_call_ids and last.expand_calls:
+        inner.expanded_texts = ["text"] * len(last.expand_calls)
 
     caller = talk(None)
     answer = caller.gather([event_of(event) for event in out])
     other = talk(None)
     assert other.read(whole_of(api.visible_turn(whole, inner, EXPAND))) == replace(answer, pieces=[])
-    assert EXPAND not in [call[1] for call in answer.calls] and len(answer.calls) == len(last.own)
+    assert EXPAND not in [call[1] for call in answer.calls] and len(answer.calls) == len(last.caller_call_ids)
 
     for call in answer.calls:
         caller.result(call[0], "done")
@@ -133,8 +139,8 @@ def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(ki
     restored = api.with_hidden_rounds(rest, inner) if rest else []
     key = "input" if kind == "responses" else "messages"
     assert refusal(wire, {key: restored, "tools": []}) is None
-    if inner.hidden and inner.rounds and rest:
-        assert restored[: len(inner.rounds)] == inner.rounds
+    if inner.has_hidden_parts and inner.items and rest:
+        assert restored[: len(inner.items)] == inner.items
 
 
 def test_a_name_that_comes_in_pieces_is_known_when_it_is_whole() -> None:
@@ -142,7 +148,7 @@ def test_a_name_that_comes_in_pieces_is_known_when_it_is_whole() -> None:
         call = {"index": index, "id": f"c{index}", "function": {"name": name, "arguments": arguments}}
         return {"id": "x", "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]}
 
-    chunks = OpenAIChatApi().filter(EXPAND)
+    chunks = OpenAIChatApi().make_stream_filter(EXPAND)
     assert chunks.feed(piece(0, "expand_")) == [] and chunks.feed(piece(0, "context")) == []
     assert chunks.feed(piece(0, "", '{"ref": "1"}')) == []
     assert chunks.feed(piece(1, "expand")) == []
@@ -152,9 +158,9 @@ def test_a_name_that_comes_in_pieces_is_known_when_it_is_whole() -> None:
     assert chunks.feed(piece(2, "exp")) == []
     end: dict[str, Any] = {"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
     assert chunks.feed(end) == []
-    turn = chunks.turn()
-    assert turn.asked == [("c0", '{"ref": "1"}')] and turn.own == ["c1", "c2"]
-    (last,) = chunks.finish()
+    turn = chunks.end_call()
+    assert turn.expand_calls == [("c0", '{"ref": "1"}')] and turn.caller_call_ids == ["c1", "c2"]
+    (last,) = chunks.flush()
     assert last["choices"][0]["delta"]["tool_calls"][0]["index"] == 1
     assert last["choices"][0]["finish_reason"] == "tool_calls"
 
@@ -162,10 +168,10 @@ def test_a_name_that_comes_in_pieces_is_known_when_it_is_whole() -> None:
 @pytest.mark.parametrize("kind", list(APIS))
 def test_a_stream_without_expand_calls_passes_as_the_same_objects(kind: str) -> None:
     api, wire, *_ = APIS[kind]
-    stream = api.filter(EXPAND)
+    stream = api.make_stream_filter(EXPAND)
     for event in wire.events(Reply("Hi there.", [Call("read_log", {"a": 1})], "Hm."), 1, Usage(1, 0, 1), BODY):
         assert [one is event for one in stream.feed(event)] == [True]
-    assert stream.turn().asked == [] and stream.finish() == []
+    assert stream.end_call().expand_calls == [] and stream.flush() == []
 
 
 def test_usage_is_added_up_field_by_field() -> None:

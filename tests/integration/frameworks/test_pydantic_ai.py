@@ -11,14 +11,13 @@ import pytest
 from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy
-from support.client_tools import LOG, NEEDLE, TASK, ref_in
-from support.scripted_server import Call, Reply, Request, ScriptedServer
+from support.client_scenarios import EXPAND, NO_COMPACTION, READ, expand, sent
+from support.client_tools import LOG, NEEDLE, TASK
+from support.scripted_server import Call, Reply, ScriptedServer
 
 pydantic_ai = pytest.importorskip("pydantic_ai")
 openai = pytest.importorskip("openai")
 
-from compressor_agents.pydantic_ai import CompressHistory, history_processor  # noqa: E402
-from compressor_agents.pydantic_messages import from_anthropic, to_anthropic  # noqa: E402
 from pydantic_ai import Agent, BinaryContent  # noqa: E402
 from pydantic_ai.capabilities import ProcessHistory  # noqa: E402
 from pydantic_ai.messages import (  # noqa: E402
@@ -37,24 +36,15 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel  # n
 from pydantic_ai.models.test import TestModel  # noqa: E402
 from pydantic_ai.providers.openai import OpenAIProvider  # noqa: E402
 
-READ = Reply("", [Call("read_log", {"path": "import.log"})])
-EXPAND = "expand_context"
-STILL = Policy(compact=False)
+from compressor_agents.pydantic_ai import CompressHistory, history_processor  # noqa: E402
+from compressor_agents.pydantic_messages import from_anthropic, to_anthropic  # noqa: E402
+
 LOOP = asyncio.new_event_loop()  # one for all: clients keep their connections
-
-
-def expand(text: str = "") -> Any:
-    return lambda r: Reply(text, [Call(EXPAND, {"ref": ref_in(r)})])
 
 
 def read_log(path: str) -> str:
     """Reads a log."""
     return LOG
-
-
-@pytest.fixture(scope="module")
-def compressor() -> Compressor:
-    return Compressor(store="memory")
 
 
 @pytest.fixture(params=["chat", "responses"])
@@ -67,7 +57,7 @@ def model_of(request: pytest.FixtureRequest) -> Any:
     return make
 
 
-def run(agent: Any, task: str, stream: bool = False, history: Any = None) -> Any:
+def run_agent_on(agent: Any, task: str, stream: bool = False, history: Any = None) -> Any:
     async def go() -> Any:
         if not stream:
             return await agent.run(task, message_history=history)
@@ -79,39 +69,34 @@ def run(agent: Any, task: str, stream: bool = False, history: Any = None) -> Any
     return LOOP.run_until_complete(go())
 
 
-def sent(request: Request) -> str:
-    return json.dumps(request.messages, ensure_ascii=False)
-
-
 def returns(messages: list[ModelMessage]) -> list[Any]:
     return [part.content for message in messages for part in message.parts if isinstance(part, ToolReturnPart)]
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compressor, stream: bool) -> None:
-    compress = CompressHistory(compressor, policy=STILL)
+    compress = CompressHistory(compressor, policy=NO_COMPACTION)
     with ScriptedServer([READ, expand(), READ, Reply("Code E-4711."), Reply("Bye.")]) as server:
         agent = Agent(model_of(server), instructions="Be careful.", tools=[read_log], capabilities=[compress])
-        history = run(agent, TASK, stream).all_messages()
-        again = run(agent, "Thanks.", stream, history).all_messages()
+        history = run_agent_on(agent, TASK, stream).all_messages()
+        again = run_agent_on(agent, "Thanks.", stream, history).all_messages()
     assert not server.problems and server.left == 0
     assert {tuple(sorted(request.tools)) for request in server.requests} == {(EXPAND, "read_log")}
     assert len(sent(server.requests[1])) < 0.8 * len(LOG) and NEEDLE in sent(server.requests[2])
     answers = returns(again)
     assert answers[0] == LOG and NEEDLE in answers[1] and answers[2] == LOG  # what pydantic-ai keeps is the original
-    balance = compress.cost_report()
-    assert balance.calls == 5 and balance.expansions == 1 and balance.actual_tokens < balance.baseline_tokens
-    assert balance.billed_tokens > 0 or stream
+    report = compress.cost_report()
+    assert report.calls == 5 and report.expansions == 1 and report.actual_tokens < report.baseline_tokens
+    assert report.billed_tokens > 0 or stream
 
 
 def test_a_history_processor_works_where_it_writes_back(model_of: Any, compressor: Compressor) -> None:
-    processor = history_processor(compressor, policy=STILL)
+    processor = history_processor(compressor, policy=NO_COMPACTION)
     script = [READ, Reply("", [Call("read_log", {"path": "b"})]), expand(), Reply("Code E-4711."), Reply("Bye.")]
     with ScriptedServer(script) as server:
         tools: list[Any] = [read_log, processor.expand_tool]
         agent: Any = Agent(model_of(server), tools=tools, capabilities=[ProcessHistory(processor)])
-        history = run(agent, TASK).all_messages()
-        run(agent, "Thanks.", history=history)
+        history = run_agent_on(agent, TASK).all_messages()
+        run_agent_on(agent, "Thanks.", history=history)
     assert not server.problems and server.left == 0
     assert find_refs(returns(history)[0]) and NEEDLE in sent(server.requests[3])
     assert processor.cost_report().calls == 5
@@ -126,15 +111,15 @@ def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(model_of: Any, 
     calls = [Reply("", [Call("read_part", {"part": i})]) for i in range(6)]
     with ScriptedServer([*calls[:4], expand("Hm."), *calls[4:], Reply("Done.")], extends=None) as server:
         agent = Agent(model_of(server), tools=[read_part], capabilities=[compress])
-        result = run(agent, TASK)
+        result = run_agent_on(agent, TASK)
     assert result.output == "Done." and not server.problems and server.left == 0
     assert len(returns(result.all_messages())) == 7
-    balance = compress.cost_report()
-    assert balance.compactions >= 1 and balance.actual_tokens < 0.6 * balance.baseline_tokens
+    report = compress.cost_report()
+    assert report.compactions >= 1 and report.actual_tokens < 0.6 * report.baseline_tokens
 
 
 def test_runs_at_once_expand_only_their_own(compressor: Compressor) -> None:
-    compress = CompressHistory(compressor, policy=STILL)
+    compress = CompressHistory(compressor, policy=NO_COMPACTION)
 
     async def model(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         await asyncio.sleep(0.01)
@@ -155,12 +140,12 @@ def test_runs_at_once_expand_only_their_own(compressor: Compressor) -> None:
 
 def test_pydantic_ais_test_model_calls_every_tool(compressor: Compressor) -> None:
     agent = Agent(TestModel(), tools=[read_log], capabilities=[CompressHistory(compressor)])
-    result = run(agent, TASK)
+    result = run_agent_on(agent, TASK)
     assert {part.tool_name for m in result.all_messages() for part in m.parts if isinstance(part, ToolReturnPart)} == {
         "read_log",
         EXPAND,
     }
-    assert run(Agent(TestModel(), capabilities=[CompressHistory(compressor, expand=False)]), TASK).output
+    assert run_agent_on(Agent(TestModel(), capabilities=[CompressHistory(compressor, expand=False)]), TASK).output
 
 
 def test_our_own_errors_let_the_history_through(compressor: Compressor, caplog: pytest.LogCaptureFixture) -> None:
@@ -171,10 +156,10 @@ def test_our_own_errors_let_the_history_through(compressor: Compressor, caplog: 
     for compress in (CompressHistory(compressor, budget=5), ProcessHistory(history_processor(compressor, budget=5))):
         caplog.clear()
         agent = Agent(FunctionModel(model), tools=[read_log], capabilities=[compress])
-        assert run(agent, TASK).output == LOG and caplog.text.count("not compressed") == 1
+        assert run_agent_on(agent, TASK).output == LOG and caplog.text.count("sent unchanged") == 1
     strict = CompressHistory(compressor, budget=5, fail_open=False)
     with pytest.raises(BudgetTooSmallError):
-        run(Agent(FunctionModel(model), capabilities=[strict]), TASK)
+        run_agent_on(Agent(FunctionModel(model), capabilities=[strict]), TASK)
 
 
 def test_parts_of_which_nothing_was_cut_stay_the_same_objects() -> None:

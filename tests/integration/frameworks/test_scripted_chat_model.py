@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.tools import tool
 
 from compressor import CompressorError
-from compressor.testing import ScriptedChatModel, call, shared_prefix_tokens
+from compressor.testing import ScriptedChatModel, call, count_shared_parts
 
 
 @tool
@@ -31,7 +31,7 @@ def test_plays_a_list_in_order_and_says_when_it_is_over() -> None:
     assert model.invoke("And?").content == "Four."
     with pytest.raises(ValueError, match="no"):
         model.invoke("Well?")
-    with pytest.raises(CompressorError, match="3 replies, and this is request 4"):
+    with pytest.raises(CompressorError, match="3 replies, but this is request 4"):
         model.invoke("Hm?")
 
 
@@ -99,8 +99,8 @@ def test_bills_the_prefix_that_it_has_seen() -> None:
     assert first["input_token_details"] == {"cache_read": 0}
     assert again["input_token_details"]["cache_read"] >= 0.9 * first["input_tokens"]
     assert other["input_token_details"] == {"cache_read": 0}
-    assert shared_prefix_tokens(model.requests[0], model.requests[1]) == 1
-    assert shared_prefix_tokens(model.requests[0], model.requests[2]) == 0
+    assert count_shared_parts(model.requests[0], model.requests[1]) == 1
+    assert count_shared_parts(model.requests[0], model.requests[2]) == 0
 
 
 def test_reuse_sees_a_changed_tool_result() -> None:
@@ -109,8 +109,8 @@ def test_reuse_sees_a_changed_tool_result() -> None:
     for text in ("found", "found", "found!"):
         model.invoke([HumanMessage("h"), asked, ToolMessage(text, tool_call_id="c1")])
     one, two, three = model.requests
-    assert shared_prefix_tokens(one, two) == 3
-    assert shared_prefix_tokens(two, three) == 2
+    assert count_shared_parts(one, two) == 3
+    assert count_shared_parts(two, three) == 2
 
 
 def test_nothing_is_loaded_before_a_name_is_used() -> None:

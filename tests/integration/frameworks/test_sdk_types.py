@@ -7,10 +7,9 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.formats import detect_format
+from support.property_tests import given, settings, st
 from support.strategies import anthropic_contexts, openai_chat_contexts, responses_contexts
 
 relaxed = settings(deadline=None, max_examples=15)

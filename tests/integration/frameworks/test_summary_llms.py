@@ -21,10 +21,9 @@ from compressor.context.refs import compute_ref
 from compressor.errors import CompressorError, MissingDependencyError, ModelError
 from compressor.sessions.summaries import Passage, Summarizer, Summary, summarizer
 from compressor.tokens import get_counter
-from support.paths import ROOT
+from support.gguf_tools import TINY
 
 COUNTER = get_counter("gpt-4o")
-TINY = ROOT / "compressor" / "models" / "tiny.gguf"
 SAID = "The order ORD-1234 was shipped on 2024-05-20 to Paris."
 HISTORY = [
     Passage("Where is my order?", "user", None, compute_ref("u")),
@@ -35,10 +34,10 @@ needs_httpx = pytest.mark.skipif(importlib.util.find_spec("httpx") is None, reas
 needs_llama = pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama-cpp-python is missing")
 
 
-def both(s: Summarizer) -> Iterator[Summary]:
-    """The summary of the history, sync and async."""
+def both_ways(s: Summarizer) -> Iterator[Summary]:
+    """The summary of the history, and again from a thread of asyncio's."""
     yield s.update(None, HISTORY, 300, COUNTER)
-    yield asyncio.run(s.aupdate(None, HISTORY, 300, COUNTER))
+    yield asyncio.run(asyncio.to_thread(s.update, None, HISTORY, 300, COUNTER))
 
 
 def extracted(summary: Summary, why: str) -> bool:
@@ -66,7 +65,7 @@ def test_a_langchain_model_writes() -> None:
         fake.FakeListChatModel(responses=[ANSWER]).with_retry(),
         fake.FakeListChatModel(responses=[ANSWER]).bind(stop=["x"]),
     ):
-        for summary in both(summarizer(model)):
+        for summary in both_ways(summarizer(model)):
             assert summary.written and summary.facts[0].text.startswith("Order ORD-1234")
             assert summary.goal[0].source_name == "user" and summary.facts[0].source_name == "tool orders"
 
@@ -89,55 +88,15 @@ def test_a_message_of_blocks_gives_its_text_only() -> None:
 def test_a_langchain_model_that_fails_or_stalls() -> None:
     fake = chat_models()
     broken = fake.FakeListChatModel(responses=["GOAL:"], error_on_chunk_number=0)
-    for summary in both(summarizer(broken)):
+    for summary in both_ways(summarizer(broken)):
         assert extracted(summary, "FakeListChatModel failed")
-    for summary in both(summarizer(fake.GenericFakeChatModel(messages=iter([])))):
+    for summary in both_ways(summarizer(fake.GenericFakeChatModel(messages=iter([])))):
         assert extracted(summary, "GenericFakeChatModel failed")
     slow = summarizer(fake.FakeListChatModel(responses=[ANSWER], sleep=3), timeout=0.2)
     start = time.monotonic()
-    for summary in both(slow):
+    for summary in both_ways(slow):
         assert extracted(summary, "no answer within")
     assert time.monotonic() - start < 2.5
-
-
-def test_ainvoke_is_awaited_and_cancelled_in_time() -> None:
-    fake = chat_models()
-    seen: list[str] = []
-
-    class Native(fake.FakeListChatModel):  # type: ignore[name-defined,misc]
-        async def _agenerate(self, *args: Any, **options: Any) -> Any:
-            seen.append(threading.current_thread().name)
-            try:
-                await asyncio.sleep(self.sleep or 0)
-            except asyncio.CancelledError:
-                seen.append("cancelled")
-                await asyncio.sleep(2)  # does not go at once
-                raise
-            return self._generate(*args, **options)
-
-    async def run(sleep: float) -> tuple[Summary, float]:
-        start = time.monotonic()
-        s = summarizer(Native(responses=[ANSWER], sleep=sleep), timeout=0.3 if sleep else 5)
-        summary = await s.aupdate(None, HISTORY, 300, COUNTER)
-        took = time.monotonic() - start
-        await asyncio.sleep(0.05)
-        return summary, took
-
-    summary, _ = asyncio.run(run(0))
-    assert summary.written and seen == ["MainThread"]
-    summary, took = asyncio.run(run(30))
-    assert extracted(summary, "no answer within") and took < 1.5 and seen[-1] == "cancelled"
-
-
-def test_the_callers_cancellation_goes_through() -> None:
-    async def run() -> None:
-        task = asyncio.ensure_future(summarizer(lambda prompt: late(1, ANSWER)).aupdate(None, HISTORY, 300, COUNTER))
-        await asyncio.sleep(0.1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(run())
 
 
 def test_the_summary_does_not_leak_into_langgraphs_stream() -> None:
@@ -152,7 +111,7 @@ def test_the_summary_does_not_leak_into_langgraphs_stream() -> None:
         return {"messages": [answers.invoke(state["messages"])]}
 
     async def anode(state: Any) -> Any:
-        found.append(await s.aupdate(None, HISTORY, 300, COUNTER))
+        found.append(await asyncio.to_thread(s.update, None, HISTORY, 300, COUNTER))
         return {"messages": [await answers.ainvoke(state["messages"])]}
 
     def graph(step: Any) -> Any:
@@ -229,7 +188,7 @@ def server() -> Iterator[Server]:
 
 @needs_httpx
 def test_an_openai_compatible_server_writes(server: Server) -> None:
-    for summary in both(summarizer(f"{server.url}#org/some-model", key="sk-secret", tokens=321)):
+    for summary in both_ways(summarizer(f"{server.url}#org/some-model", api_key="sk-secret", max_tokens=321)):
         assert summary.written and summary.facts
     path, headers, body = server.seen[0]
     assert path == "/v1/chat/completions" and headers["authorization"] == "Bearer sk-secret"
@@ -246,10 +205,10 @@ def test_the_key_comes_from_the_environment_and_is_told_nobody(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-from-env\n")
     server.script = lambda body: (401, b"Incorrect API key provided: sk-from-env.")
     s = summarizer(f"{server.url}#m")
-    for summary in both(s):
+    for summary in both_ways(s):
         assert extracted(summary, "m at 127.0.0.1 answered 401: Incorrect API key provided: ***.")
     assert server.seen[0][1]["authorization"] == "Bearer sk-from-env"
-    assert "sk-from-env" not in caplog.text + repr(s) + repr(vars(s)["_writer"])
+    assert "sk-from-env" not in caplog.text + repr(s) + repr(vars(s)["_llm"])
     monkeypatch.delenv("OPENAI_API_KEY")
     summarizer(f"{server.url}#m").update(None, HISTORY, 300, COUNTER)
     assert "authorization" not in server.seen[-1][1]
@@ -268,14 +227,14 @@ def endless() -> Iterator[bytes]:
         (500, b"Internal Server Error", "answered 500"),
         (429, b'{"error": {"message": "Rate limit"}}', "answered 429"),
         (307, b"", "answered 307"),
-        (200, b"", "no chat completion"),
-        (200, b"\x00\xff garbage", "no chat completion"),
-        (200, b"[]", "no chat completion"),
-        (200, b'{"choices": []}', "no chat completion"),
-        (200, b'{"error": {"message": "overloaded"}}', "no chat completion"),
-        (200, completion(""), "no text"),
-        (200, completion(None), "no text"),
-        (200, completion(7), "is no text but int"),
+        (200, b"", "is not a chat completion"),
+        (200, b"\x00\xff garbage", "is not a chat completion"),
+        (200, b"[]", "is not a chat completion"),
+        (200, b'{"choices": []}', "is not a chat completion"),
+        (200, b'{"error": {"message": "overloaded"}}', "is not a chat completion"),
+        (200, completion(""), "answer is empty"),
+        (200, completion(None), "answer is empty"),
+        (200, completion(7), "is int, not text"),
         (200, completion(None, refusal="I will not"), "refused"),
         (200, completion("GOAL:", "content_filter"), "content filter"),
         (200, completion("I'm sorry, I can't do that."), "refused"),
@@ -285,7 +244,7 @@ def endless() -> Iterator[bytes]:
 )
 def test_a_server_that_fails(server: Server, status: int, data: bytes, why: str) -> None:
     server.script = lambda body: (status, data)
-    assert extracted(summarizer(f"{server.url}#m", key="").update(None, HISTORY, 300, COUNTER), why)
+    assert extracted(summarizer(f"{server.url}#m", api_key="").update(None, HISTORY, 300, COUNTER), why)
     assert len(server.seen) == 1  # no redirect followed, no retry
 
 
@@ -293,9 +252,9 @@ def test_a_server_that_fails(server: Server, status: int, data: bytes, why: str)
 @pytest.mark.parametrize("slow", [lambda body: late(3, (200, completion(ANSWER))), lambda body: (200, endless())])
 def test_a_server_that_stalls_or_dribbles(server: Server, slow: Any) -> None:
     server.script = slow
-    s = summarizer(f"{server.url}#m", timeout=0.3, key="")
+    s = summarizer(f"{server.url}#m", timeout=0.3, api_key="")
     start = time.monotonic()
-    for summary in both(s):
+    for summary in both_ways(s):
         assert extracted(summary, "failed:")
     assert time.monotonic() - start < 2
 
@@ -316,23 +275,23 @@ def test_what_newer_models_want_is_tried_once(server: Server) -> None:
         return 200, completion(ANSWER)
 
     server.script = picky
-    assert summarizer(f"{server.url}#o3", key="").update(None, HISTORY, 300, COUNTER).written
+    assert summarizer(f"{server.url}#o3", api_key="").update(None, HISTORY, 300, COUNTER).written
     assert len(server.seen) == 3 and server.seen[-1][2]["max_completion_tokens"] == 600
     server.script = lambda body: (400, b"max_tokens, temperature: no")
-    assert extracted(summarizer(f"{server.url}#o3", key="").update(None, HISTORY, 300, COUNTER), "answered 400")
+    assert extracted(summarizer(f"{server.url}#o3", api_key="").update(None, HISTORY, 300, COUNTER), "answered 400")
 
 
 @needs_httpx
 def test_an_answer_that_was_cut_off_loses_its_last_line(server: Server) -> None:
     server.script = lambda body: (200, completion(f"{ANSWER}\n- The order was not", "length"))
-    summary = summarizer(f"{server.url}#m", key="").update(None, HISTORY, 300, COUNTER)
+    summary = summarizer(f"{server.url}#m", api_key="").update(None, HISTORY, 300, COUNTER)
     assert [x.text for x in summary.facts] == ["Order ORD-1234 was shipped on 2024-05-20."]
 
 
 @needs_httpx
 def test_text_that_utf8_cannot_write_is_sent_all_the_same(server: Server) -> None:
     odd = [*HISTORY, Passage("odd \ud800 text \x00 here", "tool_result", "t\ud800", "")]
-    assert summarizer(f"{server.url}#m", key="").update(None, odd, 300, COUNTER).written
+    assert summarizer(f"{server.url}#m", api_key="").update(None, odd, 300, COUNTER).written
 
 
 # llama.cpp
@@ -341,8 +300,8 @@ def test_text_that_utf8_cannot_write_is_sent_all_the_same(server: Server) -> Non
 @needs_llama
 def test_the_tiny_model_writes_or_gives_way() -> None:
     """It is far too small to summarise: what counts is that llama.cpp really ran and nothing unproven came out."""
-    s = summarizer(f"gguf:{TINY}", tokens=60)
-    for summary in both(s):
+    s = summarizer(f"gguf:{TINY}", max_tokens=60)
+    for summary in both_ways(s):
         assert summary and "window is too small" not in " ".join(summary.warnings)
         for _, line in summary.lines():
             assert line.text and "ORD-9999" not in line.text
@@ -362,13 +321,13 @@ def test_a_llama_of_the_callers_is_asked_and_stops_in_time(tmp_path: Path) -> No
     prompt = build_prompt([], HISTORY, 40, short=True)
     answer = writer.write(prompt, 24, 30)
     assert len(answer.text) > 20 and answer == writer.write(prompt, 24, 30)  # greedy: the same again
-    room, count = writer.room(COUNTER.count, 24)
+    room, count = writer.prompt_budget(COUNTER.count, 24)
     assert room == 512 - 24 - 32 and count("a b c") == len(llama.tokenize(b"a b c", add_bos=False))
     with pytest.raises(SummaryLLMError):
         writer.write(prompt, 100, 0.0)
     assert writer.write(prompt, 24, 30) == answer  # and goes on as if nothing had been
     full = [Passage("word " * 3000, "assistant", None, "")]
-    assert summarizer(llama, tokens=40).update(None, full, 100, COUNTER)
+    assert summarizer(llama, max_tokens=40).update(None, full, 100, COUNTER)
     llama.metadata["tokenizer.chat_template"] = "{{ messages }}"  # as models made for chat have one
     llama.chat_handler, llama.chat_format = None, "chatml"
     chat = writer.write(prompt, 12, 30)
@@ -378,7 +337,7 @@ def test_a_llama_of_the_callers_is_asked_and_stops_in_time(tmp_path: Path) -> No
 
 @needs_llama
 def test_files_that_are_no_models(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="cannot read"):
+    with pytest.raises(ModelError, match="cannot be read"):
         summarizer(f"gguf:{tmp_path / 'none.gguf'}")
     (tmp_path / "bad.gguf").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="not a GGUF"):
@@ -398,7 +357,7 @@ def test_what_is_no_writer_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(CompressorError):
             summarizer(bad)
     with pytest.raises(CompressorError) as caught:
-        summarizer("http://host/v1#m", key="sk-se cret")
+        summarizer("http://host/v1#m", api_key="sk-se cret")
     assert "cret" not in str(caught.value)
     monkeypatch.setitem(__import__("sys").modules, "httpx", None)
     with pytest.raises(MissingDependencyError, match="openai"):
@@ -409,6 +368,6 @@ def test_what_is_no_writer_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_function_that_gives_no_text() -> None:
-    for summary in both(summarizer(lambda prompt: 7)):
-        assert extracted(summary, "gave int")
+    for summary in both_ways(summarizer(lambda prompt: 7)):
+        assert extracted(summary, "returned int")
     gc.collect()

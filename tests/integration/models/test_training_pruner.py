@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+
+from support.property_tests import given, st
 
 pytest.importorskip("torch")
 pytest.importorskip("safetensors.torch")
@@ -141,7 +141,7 @@ def test_unit_means() -> None:
     assert pruner.unit_means(token, unit, 3, torch).tolist() == [2.0, 0.0, 5.0]
 
 
-@pytest.mark.skipif(importlib.util.find_spec(bundled_pruner.PACKAGE) is None, reason="no base model")
+@pytest.mark.skipif(importlib.util.find_spec(bundled_pruner.BASE_PACKAGE) is None, reason="no base model")
 def test_a_short_run_writes_what_it_trained(tmp_path: Path) -> None:
     """The merged file answers as the side paths did, and two runs give the same bytes."""
     texts = ["Anna lives in Rome.", "The sky is blue.", "Bread is made of flour."]
@@ -169,7 +169,7 @@ def test_a_short_run_writes_what_it_trained(tmp_path: Path) -> None:
     assert paths[0].stat().st_mode & 0o044 == 0o044
     assert all(t.detach().abs().max().item() > 0 for name, t in kept.items() if name.endswith(".b"))
     merged = bundled_pruner.load("cpu", path=paths[0]).module
-    batch = padded([Coder(bundled_pruner.base(None)[1]).rows(groups[0])], torch)
+    batch = padded([Coder(bundled_pruner.load_base(None)[1]).rows(groups[0])], torch)
     with torch.no_grad():
         for part in batch.parts:
             for a, b in zip(modules[0](*part), merged(*part), strict=True):
@@ -182,7 +182,7 @@ def test_near_finds_passages_by_words() -> None:
     assert near.best("quantum", 2) == []
 
 
-def call(name: str, **arguments: str) -> dict[str, Any]:
+def tool_call(name: str, **arguments: str) -> dict[str, Any]:
     function = {"name": name, "arguments": json.dumps(arguments)}
     return {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": function}]}
 
@@ -191,10 +191,10 @@ def test_agent_labels_are_what_later_calls_use() -> None:
     bookings = json.dumps([{"id": "HAT136", "price": 50}, {"id": "HAT039", "price": 80}, {"id": "HAT200", "price": 9}])
     messages = [
         {"role": "user", "content": "Cancel my cheaper flight please"},
-        call("list_flights", user="mia_li_3668"),
+        tool_call("list_flights", user="mia_li_3668"),
         {"role": "tool", "content": bookings},
         {"role": "user", "content": "Yes"},
-        call("cancel", flight="HAT039"),
+        tool_call("cancel", flight="HAT039"),
     ]
     (group,) = pruner_agents._steps(messages, "x", random.Random(0))
     (document,) = group.documents

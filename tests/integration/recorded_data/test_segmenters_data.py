@@ -29,7 +29,7 @@ def records(path: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
-def tool_outputs(name: str) -> Iterator[tuple[str, str]]:
+def recorded_outputs(name: str) -> Iterator[tuple[str, str]]:
     """(the call's arguments, the output) of every tool call."""
     for session in records(f"sessions/{name}.jsonl.gz"):
         calls: dict[str, str] = {}
@@ -43,7 +43,7 @@ def tool_outputs(name: str) -> Iterator[tuple[str, str]]:
 def test_swe_agent_outputs() -> None:
     kinds: Counter[str] = Counter()
     for name in ("swe_demos", "swe_lite"):
-        for hint, text in tool_outputs(name):
+        for hint, text in recorded_outputs(name):
             found = segment_text(text, hint)
             n = len(found.spans)
             kinds[found.kind] += 1

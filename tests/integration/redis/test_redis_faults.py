@@ -15,8 +15,9 @@ from compressor.errors import RefError, StoreError, UnknownRefError
 from compressor.storage import ResilientStore
 from compressor.storage.circuit_breaker import StoreUnavailableError
 from compressor.storage.redis.store import RedisStore
-from support.redis_tools import ALL_SLOTS, RedisServer, free_port, shared_server, wait_for
+from support.redis_tools import ALL_SLOTS, RedisServer, free_port, shared_server
 from support.store_tools import Both, noise
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.slow  # they wait for what does not come; CI runs them
 
@@ -30,13 +31,6 @@ CALLS: dict[str, Callable[[Both], object]] = {
     "drop": lambda store: store.drop_log("log"),
     "stats": lambda store: store.stats(),
 }
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "r", appendonly="yes", appendfsync="always")
-    yield server
-    server.stop()
 
 
 # --- killed ----------------------------------------------------------------------------------------------------------

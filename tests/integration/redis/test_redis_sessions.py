@@ -7,8 +7,6 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +17,14 @@ from compressor.storage import ResilientStore
 from compressor.storage.circuit_breaker import CircuitBreaker
 from compressor.storage.redis.store import RedisStore
 from compressor.storage.text_values import get_text
-from support.redis_tools import RedisServer, shared_server, wait_for
+from support.redis_tools import RedisServer, shared_server
+from support.waiting import wait_for
 
 Message = dict[str, Any]
 WORDS = "harbour lantern gravel orbit maple cobalt ferry pillar walnut signal meadow copper".split()
 
 
-def conversation(rounds: int) -> list[Message]:
+def copper_conversation(rounds: int) -> list[Message]:
     """A task, then rounds of one tool call each."""
     rng = random.Random(0)
     out: list[Message] = [{"role": "user", "content": "Find out where the copper is stored. Never delete a record."}]
@@ -37,13 +36,6 @@ def conversation(rounds: int) -> list[Message]:
     return out
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "r", appendonly="yes", appendfsync="always")
-    yield server
-    server.stop()
-
-
 @pytest.mark.parametrize("cluster", [False, True])
 def test_two_workers_on_one_session(cluster: bool) -> None:
     server = shared_server(cluster=cluster)
@@ -52,7 +44,7 @@ def test_two_workers_on_one_session(cluster: bool) -> None:
     a, b = (worker.session("s", budget=4_000) for worker in workers)
     memory = Compressor(store="memory")
     alone = memory.session("s", budget=4_000)
-    for i, message in enumerate(conversation(20)):
+    for i, message in enumerate(copper_conversation(20)):
         (a, b)[i % 2].append(message)
         alone.append(message)
         if message["role"] == "tool":
@@ -90,7 +82,7 @@ def test_processes_on_one_session_lose_and_double_nothing(server: RedisServer) -
 
 
 def test_resumed_after_the_servers_restart(server: RedisServer) -> None:
-    messages = conversation(20)
+    messages = copper_conversation(20)
     first = Compressor(store=server.url)
     session = first.session("s", budget=4_000)
     for message in messages[:31]:
@@ -118,7 +110,7 @@ def test_a_server_that_is_gone_costs_an_error_and_no_message(server: RedisServer
     store = ResilientStore(RedisStore(server.url, timeout=0.4), pause=0.1, breaker=CircuitBreaker(2, 10.0))
     compressor, memory = Compressor(store=store), Compressor(store="memory")
     session, alone = (each.session("s", budget=4_000) for each in (compressor, memory))
-    messages = conversation(20)
+    messages = copper_conversation(20)
     for end in range(1, len(messages) + 1, 4):
         if end % 3 == 1:
             with contextlib.ExitStack() as away:

@@ -21,8 +21,9 @@ from compressor.storage import ResilientStore, codec, open_store
 from compressor.storage.circuit_breaker import StoreFullError
 from compressor.storage.redis.keys import RedisKeys
 from compressor.storage.redis.store import RedisStore
-from support.redis_tools import ALL_SLOTS, RedisServer, free_port, missing, shared_server, wait_for
+from support.redis_tools import ALL_SLOTS, RedisServer, free_port, missing, shared_server
 from support.store_tools import noise
+from support.waiting import wait_for
 
 ODD = ["", "k", "ключ", "\ud800", "a\x00b", "}", "{", "{}", "a}b{c", "*", "[x]?\\", ":was", "x}:was", "k" * 200]
 
@@ -269,7 +270,7 @@ def test_a_full_server_that_evicts_nothing_says_so(tmp_path: Path, cluster: bool
 # --- several processes -----------------------------------------------------------------------------------------------
 
 
-def _append_many(url: str, writer: int, rounds: int, start: Barrier) -> None:
+def _append_many_in_redis(url: str, writer: int, rounds: int, start: Barrier) -> None:
     store = RedisStore(url, timeout=10.0)
     store.get_many(["k"])
     start.wait()
@@ -292,7 +293,7 @@ def test_many_processes_append_to_one_log(cluster: bool) -> None:
     server.admin.execute_command("FLUSHALL")
     fork = multiprocessing.get_context("fork")
     start = fork.Barrier(4)
-    writers = [fork.Process(target=_append_many, args=(server.url, n, 50, start)) for n in range(4)]
+    writers = [fork.Process(target=_append_many_in_redis, args=(server.url, n, 50, start)) for n in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,21 +16,15 @@ from compressor.storage.redis.keys import RedisKeys
 from compressor.storage.redis.store import RedisStore
 from compressor.storage.wrappers.resilient import StoreHealth
 from compressor.storage.wrappers.write_behind import WriteBehindBuffer
-from support.redis_tools import RedisServer, shared_server, wait_for
+from support.redis_tools import RedisServer, shared_server
 from support.store_tools import Clock, noise
+from support.waiting import wait_for
 
 JOURNAL: list[Callable[[ResilientStore], object]] = [
     lambda store: store.append_log("log", 0, [b"1"]),
     lambda store: store.read_log("log"),
     lambda store: store.drop_log("log"),
 ]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "r", appendonly="yes", appendfsync="always")
-    yield server
-    server.stop()
 
 
 @pytest.fixture

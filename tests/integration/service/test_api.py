@@ -16,33 +16,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from compressor import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
 from compressor import errors as all_errors
 from compressor.storage import MemoryStore
 from support.client_tools import LOG, NEEDLE
-from support.redis_tools import wait_for
+from support.property_tests import HealthCheck, given, settings, st
 from support.scripted_server import Reply, ScriptedServer
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from compressor.service import http_protocol, tenants
-from compressor.service.auth import ApiKey, find, new_key, read_keys
+from compressor.service.auth import ApiKey, find_key, new_key, read_keys
 from compressor.service.http_errors import STATUS, HttpError, to_http_error
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import RateLimiter, parse
-from compressor.service.settings import Settings, load
-from compressor.service.tenant_storage import NamespacedStore
+from compressor.service.settings import Settings
+from compressor.service.settings_sources import load
+from compressor.storage.wrappers.namespaced import NamespacedStore
 from compressor.tokens import get_counter
 from compressor.tokens.tokenizer_files import find_tokenizer_file
 from support.service_tools import Service, error_of, two_tenants
 from support.service_tools import history as a_task
 
 
-def history(log: str = LOG) -> list[dict[str, Any]]:
+def careful_history(log: str = LOG) -> list[dict[str, Any]]:
     return [{"role": "system", "content": "You are careful."}, *a_task(log)]
 
 
@@ -53,13 +53,13 @@ def service() -> Iterator[Service]:
 
 
 def test_a_context_is_compressed_to_its_budget_and_every_byte_comes_back(service: Service) -> None:
-    answer = service.http.post("/v1/compress", json={"messages": history(), "model": "gpt-4o", "budget": 1500})
+    answer = service.http.post("/v1/compress", json={"messages": careful_history(), "model": "gpt-4o", "budget": 1500})
     made = answer.json()
     assert answer.status_code == 200, made
     assert made["tokens_after"] <= 1500 < made["tokens_before"]
     assert made["tokens_saved"] == made["tokens_before"] - made["tokens_after"]
     assert made["compression_ratio"] == pytest.approx(made["tokens_after"] / made["tokens_before"], abs=1e-4)
-    assert made["messages"][:3] == history()[:3] and NEEDLE in made["messages"][3]["content"]
+    assert made["messages"][:3] == careful_history()[:3] and NEEDLE in made["messages"][3]["content"]
     (ref,) = made["refs"]
     assert service.http.get(f"/v1/retrieve/{ref}").json()["original_content"] == LOG
     part = service.http.get(f"/v1/retrieve/{ref}", params={"query": "worker-3 gave up", "budget": 300}).json()
@@ -68,9 +68,9 @@ def test_a_context_is_compressed_to_its_budget_and_every_byte_comes_back(service
 
 def test_a_gateways_hook_gets_a_history_whose_bytes_stay(service: Service) -> None:
     """{messages, model} and nothing else, with the key as a bearer, is what LiteLLM's guardrail sends."""
-    first = service.http.post("/v1/compress", json={"messages": history(), "model": "gpt-4o"}).json()
+    first = service.http.post("/v1/compress", json={"messages": careful_history(), "model": "gpt-4o"}).json()
     assert first["tokens_after"] < first["tokens_before"] and first["refs"]
-    longer = [*history(), {"role": "assistant", "content": "It stopped."}, {"role": "user", "content": "Sure?"}]
+    longer = [*careful_history(), {"role": "assistant", "content": "It stopped."}, {"role": "user", "content": "Sure?"}]
     second = service.http.post("/v1/compress", json={"messages": longer, "model": "gpt-4o"}).json()
     assert second["messages"][:4] == first["messages"] and second["messages"][4:] == longer[4:]
     again = service.http.post("/v1/compress", json={"messages": longer, "model": "gpt-4o"}).json()
@@ -102,10 +102,10 @@ def test_a_session_from_its_first_message_to_its_balance(service: Service) -> No
     for asked in ("view", "recall", "expand"):
         body = {"query": "x"} if asked == "recall" else {"ref": "123456789012"}
         assert error_of(service.http.post(f"{url}/{asked}", json=body)) == "unknown_session"
-    told = {"messages": history()[:2], "model": "gpt-4o", "budget": 2400}
+    told = {"messages": careful_history()[:2], "model": "gpt-4o", "budget": 2400}
     assert service.http.post(f"{url}/append", json=told).status_code == 200
-    assert service.http.post(f"{url}/view", json={}).json()["messages"] == history()[:2]
-    service.http.post(f"{url}/append", json={"messages": history()[2:]})
+    assert service.http.post(f"{url}/view", json={}).json()["messages"] == careful_history()[:2]
+    service.http.post(f"{url}/append", json={"messages": careful_history()[2:]})
     usage = {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105}
     more = [{"role": "assistant", "content": "It stopped."}, {"role": "user", "content": "Who?"}]
     for _ in range(3):
@@ -125,7 +125,7 @@ def test_a_session_from_its_first_message_to_its_balance(service: Service) -> No
 def test_what_a_session_was_told_holds_for_every_worker(tmp_path: Path) -> None:
     store = str(tmp_path / "store.db")
     with Service(store=store) as one, Service(store=store) as other:
-        one.http.post("/v1/sessions/s/append", json={"messages": history(), "model": "gpt-4o", "budget": 1800})
+        one.http.post("/v1/sessions/s/append", json={"messages": careful_history(), "model": "gpt-4o", "budget": 1800})
         seen = [running.http.post("/v1/sessions/s/view", json={}).json() for running in (one, other)]
         assert seen[0]["messages"] == seen[1]["messages"] and seen[1]["cost_report"]["view_tokens"] <= 1800
         with ThreadPoolExecutor(8) as pool:
@@ -225,7 +225,7 @@ def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             slow.settimeout(10)
             assert b" 408 " in slow.recv(1000)
         monkeypatch.setattr(
-            service.gate._tenants.of("local").compressor, "compress", lambda *_: time.sleep(2), raising=True
+            service.gate._tenants.get("local").compressor, "compress", lambda *_: time.sleep(2), raising=True
         )
         small = {"messages": [{"role": "user", "content": "x"}], "budget": 50}
         assert error_of(service.http.post("/v1/compress", json=small)) == "timeout"
@@ -241,7 +241,7 @@ def test_a_tenant_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
             go.wait(10)
             raise ContextError("over")
 
-        monkeypatch.setattr(service.gate._tenants.of("red").compressor, "compress", slow)
+        monkeypatch.setattr(service.gate._tenants.get("red").compressor, "compress", slow)
         body = {"messages": [{"role": "user", "content": "x"}], "budget": 50}
 
         def ask(name: str) -> Any:
@@ -309,14 +309,14 @@ def test_tenants_have_nothing_of_each_others() -> None:
     keys, known = two_tenants()
     with Service(**known) as service:
         red, blue, ops = ({"x-compressor-key": keys[name]} for name in ("red", "blue", "ops"))
-        body = {"messages": history(), "model": "gpt-4o", "budget": 1500}
+        body = {"messages": careful_history(), "model": "gpt-4o", "budget": 1500}
         ref = service.http.post("/v1/compress", json=body, headers=red).json()["refs"][0]
         assert service.http.get(f"/v1/retrieve/{ref}", headers=red).json()["original_content"] == LOG
         theirs = service.http.get(f"/v1/retrieve/{ref}", headers=blue)
         never = service.http.get("/v1/retrieve/000000000000", headers=blue)
         assert theirs.status_code == never.status_code == 404
         assert theirs.text.replace(ref, "") == never.text.replace("000000000000", "")
-        service.http.post("/v1/sessions/s/append", json={"messages": history()}, headers=red)
+        service.http.post("/v1/sessions/s/append", json={"messages": careful_history()}, headers=red)
         for asked in ({"query": "x"}, {"ref": ref}):
             path = "recall" if "query" in asked else "expand"
             assert error_of(service.http.post(f"/v1/sessions/s/{path}", json=asked, headers=blue)) == "unknown_session"
@@ -350,9 +350,9 @@ def test_a_tenant_cannot_take_a_ref_from_another() -> None:
 def test_keys_are_kept_as_hashes_only() -> None:
     key, kept = new_key("team", admin=True)
     assert key not in repr(kept) and read_keys(f"# all\n\n{kept.line()} # mine", "f") == (kept,)
-    assert find([kept], key) == kept and find([kept], key[:-1]) is None and find([], key) is None
+    assert find_key([kept], key) == kept and find_key([kept], key[:-1]) is None and find_key([], key) is None
     weak = ApiKey("t", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
-    assert find([weak], "test") is None  # its hash is right, but it can be guessed
+    assert find_key([weak], "test") is None  # its hash is right, but it can be guessed
     for wrong in (key, f"team {key}", f"team sha256:{key}", "two words sha256:" + "0" * 64):
         with pytest.raises(CompressorError) as caught:
             read_keys(wrong, "the file")
@@ -452,7 +452,7 @@ def test_a_store_that_fails_is_503_and_not_ready(monkeypatch: pytest.MonkeyPatch
 
         for name in ("put", "stats", "read_log"):
             monkeypatch.setattr(store, name, fails)
-        body = {"messages": history(), "model": "gpt-4o", "budget": 1500}
+        body = {"messages": careful_history(), "model": "gpt-4o", "budget": 1500}
         answers = [service.http.post("/v1/compress", json=body), service.http.get("/readyz")]
         answers.append(service.http.post("/v1/sessions/s/append", json={"messages": []}))
         for answer in answers:
@@ -470,7 +470,7 @@ def test_a_bug_of_ours_is_500_and_its_content_is_in_no_log(
         def fails(*_: Any, **__: Any) -> Any:
             raise ZeroDivisionError(body["messages"])
 
-        monkeypatch.setattr(service.gate._tenants.of("local").compressor, "compress", fails)
+        monkeypatch.setattr(service.gate._tenants.get("local").compressor, "compress", fails)
         answer = service.http.post("/v1/compress", json=body)
         assert answer.status_code == 500 and error_of(answer) == "internal_error"
         assert service.http.get("/healthz").status_code == 200
@@ -494,12 +494,13 @@ def test_openapi_has_every_route_with_an_example(service: Service) -> None:
     }
     assert set(described["paths"]) == wanted
     shapes = described["components"]["schemas"]
-    for name in ("Compress", "Documents", "Examples", "Append", "View", "Recall", "Expand", "Error"):
+    names = "Compress Documents Examples Append View Recall Expand"
+    for name in (*(f"{name}Request" for name in names.split()), "ErrorResponse"):
         assert shapes[name]["examples"], name
     for path, name in (
-        ("/v1/compress", "Compress"),
-        ("/v1/compress/documents", "Documents"),
-        ("/v1/examples", "Examples"),
+        ("/v1/compress", "CompressRequest"),
+        ("/v1/compress/documents", "DocumentsRequest"),
+        ("/v1/examples", "ExamplesRequest"),
     ):
         assert service.http.post(path, json=shapes[name]["examples"][0]).status_code == 200
     assert service.http.get("/docs").status_code == 404
@@ -528,7 +529,7 @@ def test_settings_come_from_flags_then_the_environment_then_a_file(tmp_path: Pat
             load(path, environment)
     for bad in (
         {"upstream": "ftp://x"},
-        {"body": 0},
+        {"max_body_bytes": 0},
         {"timeout": -1},
         {"port": "x"},
         {"log": "loud"},
@@ -566,7 +567,7 @@ def test_the_command_serves_and_ends_when_told(tmp_path: Path) -> None:
                     break
             except httpx.HTTPError:
                 time.sleep(0.1)
-        body = {"messages": history(), "budget": 1500}
+        body = {"messages": careful_history(), "budget": 1500}
         answer = httpx.post(f"http://127.0.0.1:{port}/k/{key}/v1/compress", json=body, timeout=30)
         assert answer.status_code == 200 and answer.json()["tokens_after"] <= 1500
     finally:
@@ -582,14 +583,14 @@ def test_the_command_serves_and_ends_when_told(tmp_path: Path) -> None:
 
 def test_work_that_nobody_waits_for_takes_one_tenants_threads_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread cannot be ended: what was answered 504 counts until it is over."""
-    monkeypatch.setattr(tenants, "MAX_FRACTION_PER_TENANT", 2)
+    monkeypatch.setattr(tenants, "MAX_THREADS_PER_TENANT", 2)
     keys, known = two_tenants()
     with ScriptedServer([Reply("hello")]) as provider, Service(timeout=0.5, upstream=provider.url, **known) as service:
         go = threading.Event()
-        red = service.gate._tenants.of("red")
+        red = service.gate._tenants.get("red")
         monkeypatch.setattr(red.compressor, "compress", lambda *_: go.wait(10))
         body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}], "budget": 50}
-        service.gate._tenants.of("blue").compressor.compress(body["messages"], 50)  # what a process loads once
+        service.gate._tenants.get("blue").compressor.compress(body["messages"], 50)  # what a process loads once
 
         def ask(name: str, path: str = "/v1/compress") -> Any:
             return service.http.post(path, json=body, headers={"x-compressor-key": keys[name]})
@@ -632,7 +633,7 @@ def test_a_hundred_thousand_mistakes_hold_nobody_up(service: Service) -> None:
 
 
 def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD", 0.2)
+    monkeypatch.setattr(http_protocol, "HEADER_TIMEOUT", 0.2)
     whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
     with Service() as service:
         for said in (b"", whole[:9]):
@@ -650,7 +651,7 @@ def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_client_that_takes_nothing_of_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "STUCK", 0.2)
+    monkeypatch.setattr(http_protocol, "WRITE_TIMEOUT", 0.2)
     body = json.dumps({"messages": [{"no": "x" * 12_000_000}]}).encode()  # comes back as it is
     with Service() as service, socket.socket() as stuck:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -190,7 +190,7 @@ def test_a_failing_store_stops_no_gateway(service: Service, monkeypatch: pytest.
         monkeypatch.setattr(store, name, fails, raising=False)
     body = litellm(service, HISTORY)
     assert body["messages"] == HISTORY and body["warnings"]
-    monkeypatch.setattr(service.gate._tenants.of("local").conversations, "view", lambda *_: 1 / 0)
+    monkeypatch.setattr(service.gate._tenants.get("local").conversations, "view", lambda *_: 1 / 0)
     assert litellm(service, HISTORY)["warnings"] == ["not compressed: internal_error"]
 
 

@@ -8,21 +8,22 @@ import re
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor import CompressorError, errors
 from compressor.pipeline.result_cache import STORE_UNAVAILABLE
 from support.client_tools import TASK
+from support.property_tests import given, st
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
-from compressor.service.settings import Settings, load
+from compressor.service.settings import Settings
+from compressor.service.settings_sources import load
 from compressor.service.telemetry import logging as logs
-from compressor.service.telemetry import warning_categories
+from compressor.service.telemetry import records, warning_categories
 from support.service_tools import Service, history, two_tenants
-from support.telemetry_tools import lines, wait_for
+from support.telemetry_tools import lines
 
 SECRET = "sk-proj-" + "q7Zt0Xc9LmB2vR5kWy8NpJ4hGd6s"  # nobody's
 
@@ -46,7 +47,9 @@ def test_a_request_is_one_line_with_what_was_done_and_no_content() -> None:
     assert compressed["id"] == "trace-me/42" and compressed["tenant"] == "red" and compressed["status"] == 200
     assert (compressed["tokens_before"], compressed["tokens_after"]) == (made["tokens_before"], made["tokens_after"])
     assert compressed["route"] == "/v1/compress" and compressed["tier"] == "fast" and compressed["ms"] > 0
-    assert viewed["session"] == logs.pseudonym("red", "alices-divorce") != logs.pseudonym("blue", "alices-divorce")
+    assert (
+        viewed["session"] == records.pseudonym("red", "alices-divorce") != records.pseudonym("blue", "alices-divorce")
+    )
     levels = [line["level"] for line in (compressed, missing, probe, stranger)]
     assert levels == ["info", "warning", "debug", "warning"]
     assert stranger["tenant"] == "-" and stranger["status"] == 401
@@ -56,20 +59,20 @@ def test_a_request_is_one_line_with_what_was_done_and_no_content() -> None:
 
 @given(st.text(max_size=150))
 def test_nothing_that_a_client_sends_makes_a_second_line(sent: str) -> None:
-    record = logs.start(sent, sent.encode("latin-1", "replace"))
+    record = logs.start_record(sent, sent.encode("latin-1", "replace"))
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,99}", record.id)
-    assert record.method in ("_OTHER", *logs._METHODS)
+    assert record.method in ("_OTHER", *records._METHODS)
     written = logging.LogRecord("x", logging.INFO, "", 1, sent, None, None)
     written.data = {**record.data(0.1), "route": sent}
-    line = logs._Lines().format(written)
+    line = logs.JsonFormatter().format(written)
     assert line.isascii() and line.isprintable() and len(line.splitlines()) == 1
     assert json.loads(line)["route"] == sent
 
 
 def test_ids_that_are_none_are_not_taken_over() -> None:
     for bad in ("", "a\nb", "a b", "x" * 101, "ä", "{{7*7}}", "-"):
-        assert len(logs.start("GET", bad.encode()).id) == 16
-    assert logs.start("GET", b"Root=1-67891233-abcdef012345678912345678").id.startswith("Root=1-")
+        assert len(logs.start_record("GET", bad.encode()).id) == 16
+    assert logs.start_record("GET", b"Root=1-67891233-abcdef012345678912345678").id.startswith("Root=1-")
 
 
 def test_content_is_logged_where_it_is_asked_for_without_secrets() -> None:
@@ -83,7 +86,9 @@ def test_content_is_logged_where_it_is_asked_for_without_secrets() -> None:
         shown = [line["body"] for line in found if line["event"] == "content"]
         assert len(shown) == (asked and level == logging.DEBUG)
         assert SECRET not in json.dumps(found)
-        assert all("quick brown" in one and "[redacted:" in one and len(one) == logs.SHOWN + 1 for one in shown)
+        assert all(
+            "quick brown" in one and "[redacted:" in one and len(one) == logs.MAX_CONTENT_CHARS + 1 for one in shown
+        )
 
 
 def test_switches_are_read_from_the_environment() -> None:
@@ -93,7 +98,7 @@ def test_switches_are_read_from_the_environment() -> None:
         with pytest.raises(CompressorError, match=next(iter(bad))):
             load(env=bad)
     with pytest.raises(CompressorError, match="log_content"):
-        Settings(log_content="yes")  # type: ignore[arg-type]
+        Settings(log_content="yes")
 
 
 # -- reasons
@@ -103,15 +108,18 @@ def test_switches_are_read_from_the_environment() -> None:
     ("warning", "name"),
     [
         ("pruner: pruner on cpu: not finished after 2 s; scored by the fast tier instead", "scorer_fell_back"),
-        ("gate: costs more than it saves; sent as it was", "gate"),
-        ("block 3 (message 7): the JSON excerpt does not parse; sent unchanged", "guard"),
+        ("block 3 (message 7): the JSON excerpt does not parse; sent unchanged", "output_validation"),
         ("12 old messages were left out whole, because the budget has no room for their marks", "rounds_left_out"),
-        ("3 rounds were left out whole, and there was no place for a line about them", "rounds_left_out"),
-        ("2 old constraints of users found no room; pin what must hold", "constraints_lost"),
-        ("summary by extraction, because gpt failed: TimeoutError", "summary_failed"),
-        ("2 of 9 sentences were dropped: not in their source: x", "summary_corrected"),
+        ("3 tool rounds were left out whole, and no message could hold an index line for them", "rounds_left_out"),
+        (
+            "2 of the users' old constraints were removed because they exceed the tokens reserved for constraints; "
+            "pin the messages that must stay",
+            "constraints_dropped",
+        ),
+        ("the summary was extracted because gpt failed: TimeoutError", "summary_failed"),
+        ("2 of 9 sentences were dropped: their source does not have 'x'", "summary_corrected"),
         ("the budget forced a compaction inside a turn with signed reasoning", "forced_compaction"),
-        (STORE_UNAVAILABLE, "cache_away"),
+        (STORE_UNAVAILABLE, "cache_unavailable"),
         ("refused by the provider", "refused_by_provider"),
         ("StoreError", "store_error"),
         ("timeout", "timeout"),

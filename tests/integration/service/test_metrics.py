@@ -18,6 +18,7 @@ import pytest
 
 from compressor import CompressorError
 from support.paths import ROOT
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -26,11 +27,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics
-from compressor.service.telemetry.no_savings_alert import CALLS, ENOUGH
+from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.no_savings_alert import MIN_CALLS, WINDOW_CALLS
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.storage.wrappers.resilient import StoreHealth
 from support.service_tools import Service, history
-from support.telemetry_tools import lines, wait_for
+from support.telemetry_tools import lines
 
 DOCS = ROOT / "docs" / "observability.md"
 
@@ -43,15 +45,15 @@ def busy() -> Metrics:
     """Metrics in which everything has happened."""
     metrics = Metrics()
     metrics.requests.labels("red", "/v1/compress", "200").inc()
-    metrics.seconds.labels("red", "/v1/compress").observe(0.02)
-    metrics.own.labels("red").observe(0.001)
-    metrics.inside.labels("red").inc()
+    metrics.request_seconds.labels("red", "/v1/compress").observe(0.02)
+    metrics.overhead.labels("red").observe(0.001)
+    metrics.in_flight.labels("red").inc()
     metrics.expansions.labels("red").inc()
-    metrics.upstream.labels("red", "503").inc()
+    metrics.upstream_errors.labels("red", "503").inc()
     metrics.sessions.labels("red").set(3)
     metrics.record_queue_wait("thread", 0.01)
     metrics.record_fallback("red", "StoreError")
-    for k in range(ENOUGH):
+    for k in range(MIN_CALLS):
         warnings = ("something new",) * (k + 1)
         metrics.record(
             CompressionEvent("red", "session", 100, 60, 0.1, 0.01, "hit", "fast", "s", warnings, (), 100 * k, 40 * k)
@@ -99,26 +101,26 @@ def test_what_is_counted() -> None:
             float(s.value) for s in found[family].samples if s.name == name and labels.items() <= s.labels.items()
         )
 
-    assert value("compressor_result_cache_total", tenant="red", outcome="hit") == ENOUGH
+    assert value("compressor_result_cache_total", tenant="red", outcome="hit") == MIN_CALLS
     assert value("compressor_compressions_total", tenant="blue", tier="other") == 1  # not the scorer's own name
-    assert value("compressor_saved_dollars", tenant="red") == pytest.approx(0.1 * ENOUGH)
+    assert value("compressor_saved_dollars", tenant="red") == pytest.approx(0.1 * MIN_CALLS)
     assert value("compressor_saved_dollars", tenant="blue") == -0.5  # it goes down, too
     assert value("compressor_lost_dollars_total") == 0.5
-    assert value("compressor_gained_dollars_total") == pytest.approx(0.1 * ENOUGH)
+    assert value("compressor_gained_dollars_total") == pytest.approx(0.1 * MIN_CALLS)
     # A session has all warnings and all bills it ever had: each counts once.
-    assert value("compressor_warnings_total", tenant="red", reason="other") == ENOUGH
-    assert value("compressor_provider_prompt_tokens_total", tenant="red", cached="yes") == 40 * (ENOUGH - 1)
-    assert value("compressor_provider_prompt_tokens_total", tenant="red", cached="no") == 60 * (ENOUGH - 1)
-    assert value("compressor_store_breaker_open") == 1 and value("compressor_store_failures_total") == 3
+    assert value("compressor_warnings_total", tenant="red", reason="other") == MIN_CALLS
+    assert value("compressor_provider_prompt_tokens_total", tenant="red", cached="yes") == 40 * (MIN_CALLS - 1)
+    assert value("compressor_provider_prompt_tokens_total", tenant="red", cached="no") == 60 * (MIN_CALLS - 1)
+    assert value("compressor_store_circuit_open") == 1 and value("compressor_store_failures_total") == 3
     assert value("compressor_store_dropped_values_total", tenant="red") == 2
-    assert value("compressor_unsaving_calls_ratio", tenant="red") == pytest.approx(1 / (ENOUGH + 1))
+    assert value("compressor_calls_without_savings_ratio", tenant="red") == pytest.approx(1 / (MIN_CALLS + 1))
     assert value("compressor_calls_without_savings_total", tenant="blue") == 1
 
 
 def test_compression_that_saves_nothing_is_said_once() -> None:
     metrics = Metrics()
     with lines() as seen:
-        for k in range(3 * CALLS):
+        for k in range(3 * WINDOW_CALLS):
             if k % 2:
                 metrics.record_fallback("red", "StoreError")
             else:
@@ -129,8 +131,8 @@ def test_compression_that_saves_nothing_is_said_once() -> None:
             ("blue", "warning"),
             ("blue", "warning"),  # for it had saved something since
         ]
-        assert seen()[0]["reasons"] == {"nothing_to_cut": 50, "store_error": 50} and seen()[0]["calls"] == CALLS
-    found = families(metrics.text().decode())["compressor_unsaving_calls_ratio"]
+        assert seen()[0]["reasons"] == {"nothing_to_cut": 50, "store_error": 50} and seen()[0]["calls"] == WINDOW_CALLS
+    found = families(metrics.text().decode())["compressor_calls_without_savings_ratio"]
     assert {sample.labels["tenant"]: sample.value for sample in found.samples} == {"red": 1, "blue": 1}
 
 
@@ -164,14 +166,15 @@ def test_waits_are_counted_for_threads_and_for_the_scorer() -> None:
 
 WORKER = """
 import sys
-from compressor.service.telemetry.metrics import CompressionEvent, Metrics, use_metrics_slot
+from compressor.service.telemetry.metrics import Metrics, use_metrics_slot
+from compressor.service.telemetry.records import CompressionEvent
 use_metrics_slot(int(sys.argv[2]))
 metrics = Metrics()
 metrics.record(CompressionEvent("red", "call", 100, 40, saved=float(sys.argv[1]), seconds=0.01))
 metrics.record(CompressionEvent("blue", "call", 10, 10))
-metrics.inside.labels("red").inc(2)
+metrics.in_flight.labels("red").inc(2)
 metrics.sessions.labels("red").set(5)
-metrics.seconds.labels("red", "/v1/compress").observe(0.02)
+metrics.request_seconds.labels("red", "/v1/compress").observe(0.02)
 print("up", flush=True)
 sys.stdin.readline()
 metrics.refresh()
@@ -228,18 +231,18 @@ def test_a_store_that_is_away_shows(tmp_path: Path) -> None:
     with Service(store=redis.url) as service:
         body = {"messages": history(), "model": "gpt-4o", "budget": 1500}
         assert service.http.post("/v1/compress", json=body).status_code == 200
-        assert "compressor_store_breaker_open 0.0" in service.http.get("/metrics").text
+        assert "compressor_store_circuit_open 0.0" in service.http.get("/metrics").text
         redis.stop()
 
         def is_open() -> bool:
             service.http.post("/v1/compress", json={**body, "query": str(time.monotonic())})
-            return "compressor_store_breaker_open 1.0" in service.http.get("/metrics").text
+            return "compressor_store_circuit_open 1.0" in service.http.get("/metrics").text
 
         wait_for(is_open, 20)
         assert 'compressor_store_pending_values{tenant="local"} 0.0' not in service.http.get("/metrics").text
         assert service.metric("store_failures_total") >= 1
         redis.start()
-        wait_for(lambda: "compressor_store_breaker_open 0.0" in service.http.get("/metrics").text, 20)
+        wait_for(lambda: "compressor_store_circuit_open 0.0" in service.http.get("/metrics").text, 20)
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def between(*pieces: bytes) -> Iterator[tuple[Raw, Service]]:
         yield upstream, service
 
 
-def ask(service: Service, request: bytes) -> tuple[bytes, bytes]:
+def ask_raw(service: Service, request: bytes) -> tuple[bytes, bytes]:
     """The head and the rest of the answer to a request in bytes, on a connection that is closed after it."""
     with socket.create_connection(("127.0.0.1", service.config.port), 10) as line:
         line.sendall(request)
@@ -126,7 +126,7 @@ ODD = [
 def test_a_body_of_which_nothing_is_cut_is_the_same_bytes(body: bytes) -> None:
     with between(answer(GOOD)) as (upstream, service):
         for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses"):
-            _, got = ask(service, request(body, path))
+            _, got = ask_raw(service, request(body, path))
             assert upstream.seen[-1][1] == body and got == GOOD
 
 
@@ -134,7 +134,7 @@ def test_with_tools_only_ours_is_added() -> None:
     tool = '{"type":"function","function":{"name":"f","parameters":{"type":"object","x":1.0}}}'
     body = f'{{"n": 1, "tools" : [ {tool} ],"messages":[{{"role":"user","content":"\\u00e9"}}], "y":-0}}'.encode()
     with between(answer(GOOD)) as (upstream, service):
-        ask(service, request(body))
+        ask_raw(service, request(body))
     got = upstream.seen[0][1].decode()
     found = re.fullmatch(r'(\{"n": 1, "tools" : \[)(.*),(\{"type":"function","function":\{"name":"f".*)', got)
     assert found and json.loads(found[2])["function"]["name"] == "expand_context"
@@ -147,7 +147,7 @@ def test_where_something_is_cut_only_that_differs() -> None:
     front = f'{{"x":1.0,"messages":[{first} ,\n {{"role":"assistant","tool_calls":[{call}]}}'
     body = f'{front}, {{"role":"tool","tool_call_id":"c1","n":1e2,"content":{json.dumps(LOG)}}} ], "y":[1e2]}}'
     with between(answer(GOOD)) as (upstream, service):
-        ask(service, request(body.encode()))
+        ask_raw(service, request(body.encode()))
     got = upstream.seen[0][1].decode()
     assert got.startswith(front + ",{") and '], "y":[1e2],"tools":[{' in got
     cut, whole = json.loads(got), json.loads(body)
@@ -190,7 +190,7 @@ def test_a_stream_without_an_expand_call_is_the_same_bytes(end: str, size: int) 
     with between(head, *sent, b"0\r\n\r\n") as (_, service):
         for more in (b"", b"," + tools):
             body = b'{"stream":true,"messages":[{"role":"user","content":"a"}]%s}' % more
-            top, rest = ask(service, request(body))
+            top, rest = ask_raw(service, request(body))
             assert b"text/event-stream; charset=utf-8" in top and unchunked(rest) == whole
 
 
@@ -200,7 +200,7 @@ def test_an_error_inside_a_stream_and_a_stream_without_an_end_pass() -> None:
         head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(whole)
         with between(head + whole) as (_, service):
             body = b'{"stream":true,"messages":[{"role":"user","content":"a"}]}'
-            assert unchunked(ask(service, request(body))[1]) == whole
+            assert unchunked(ask_raw(service, request(body))[1]) == whole
 
 
 PACKED: list[tuple[str, Callable[[bytes], bytes]]] = [
@@ -218,11 +218,11 @@ def test_packed_answers(coding: str, pack: Callable[[bytes], bytes]) -> None:
     more = f"content-type: application/json\r\ncontent-encoding: {coding}\r\n"
     with between(answer(packed, more)) as (upstream, service):
         body = b'{"messages":[{"role":"user","content":"a"}]}'
-        head, got = ask(service, request(body, more="accept-encoding: br, gzip\r\n"))
+        head, got = ask_raw(service, request(body, more="accept-encoding: br, gzip\r\n"))
         wanted = coding.encode() if coding not in ("gzip", "deflate") else None
         assert (b"content-encoding: " + (wanted or b"")).strip() in head if wanted else b"content-encoding" not in head
         assert got == (packed if wanted else GOOD)
-        head, got = ask(service, request(b"", "/v1/models", "accept-encoding: br\r\n", "GET"))
+        head, got = ask_raw(service, request(b"", "/v1/models", "accept-encoding: br\r\n", "GET"))
         assert got == packed and f"content-encoding: {coding}".encode() in head
     assert b"accept-encoding: gzip\r\n" in upstream.seen[0][0].lower()
     assert b"accept-encoding: br\r\n" in upstream.seen[1][0].lower()
@@ -234,7 +234,7 @@ def test_answers_without_a_body(status: str) -> None:
         _,
         service,
     ):
-        head, rest = ask(service, request(b"", "/v1/files", method="GET"))
+        head, rest = ask_raw(service, request(b"", "/v1/files", method="GET"))
         assert head.startswith(f"HTTP/1.1 {status[:3]}".encode()) and rest == b""
         assert head.lower().count(b"set-cookie: ") == 2 and b"etag: x" in head
 
@@ -243,7 +243,7 @@ def test_answers_without_a_body(status: str) -> None:
 def test_any_method(method: str) -> None:
     sent = answer(b"") if method != "HEAD" else b"HTTP/1.1 200 OK\r\ncontent-length: 77\r\n\r\n"
     with between(sent) as (upstream, service):
-        head, rest = ask(service, request(b"", "/v1/files/a%2Fb?x=%20", method=method))
+        head, rest = ask_raw(service, request(b"", "/v1/files/a%2Fb?x=%20", method=method))
     assert upstream.seen[0][0].startswith(f"{method} /v1/files/a%2Fb?x=%20 HTTP/1.1\r\n".encode()) and rest == b""
     assert head.startswith(b"HTTP/1.1 200") and (method != "HEAD" or b"content-length: 77" in head)
 
@@ -251,7 +251,7 @@ def test_any_method(method: str) -> None:
 def test_an_early_hint_is_none_of_the_answer() -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
     with between(early + answer(GOOD)) as (_, service):
-        head, rest = ask(service, request(b'{"messages":[{"role":"user","content":"a"}]}'))
+        head, rest = ask_raw(service, request(b'{"messages":[{"role":"user","content":"a"}]}'))
     assert head.startswith(b"HTTP/1.1 200") and rest == GOOD
 
 
@@ -260,9 +260,9 @@ def test_uploads_are_the_same_bytes() -> None:
     head = "POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
     head += "Content-Type: multipart/form-data; boundary=b\r\n"
     with between(answer(b"{}")) as (upstream, service):
-        ask(service, f"{head}Content-Length: {len(parts)}\r\n\r\n".encode() + parts)
+        ask_raw(service, f"{head}Content-Length: {len(parts)}\r\n\r\n".encode() + parts)
         chunked = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in (parts[:99], parts[99:])) + b"0\r\n\r\n"
-        ask(service, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunked)
+        ask_raw(service, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunked)
     for told, body in upstream.seen:
         assert body == parts and b"content-type: multipart/form-data; boundary=b\r\n" in told.lower()
         assert b"transfer-encoding" not in told.lower()
@@ -290,7 +290,7 @@ def test_http_1_0() -> None:
     body = b'{"stream":true,"messages":[{"role":"user","content":"a"}]}'
     with between(head + whole) as (_, service):
         asked = b"POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
-        top, rest = ask(service, asked + body)
+        top, rest = ask_raw(service, asked + body)
     assert b"200" in top and b"transfer-encoding" not in top.lower() and rest == whole
 
 
@@ -298,7 +298,7 @@ def test_a_websocket_is_refused_with_a_reason() -> None:
     more = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n"
     asked = request(b"", "/v1/realtime", more, "GET").replace(b"connection: close", b"connection: upgrade, close")
     with between(answer(GOOD)) as (upstream, service):
-        head, rest = ask(service, asked)
+        head, rest = ask_raw(service, asked)
     assert head.startswith(b"HTTP/1.1 501") and json.loads(rest)["error"]["type"] == "no_websockets"
     assert not upstream.seen
 
@@ -312,7 +312,7 @@ def test_headers_of_the_connection_and_ours_stay_here() -> None:
         "connection: keep-alive, x-hop\r\nx-hop: 1\r\nkeep-alive: 3\r\nx-compressor-session: forged\r\nX-Latin: y\r\n"
     )
     with between(answer(GOOD, back)) as (upstream, service):
-        head, _ = ask(service, asked)
+        head, _ = ask_raw(service, asked)
     told = upstream.seen[0][0].lower()
     assert b"x-compressor" not in told and not re.search(rb"\r\n(te|keep-alive|trailer|proxy-authorization):", told)
     assert re.findall(rb"\r\n(x-two|cookie): (\S+)", told) == [
@@ -347,13 +347,15 @@ def test_many_conversations_side_by_side_keep_their_prefixes() -> None:
                 messages.append({"role": "assistant", "content": None, "tool_calls": [made]})
                 messages.append({"role": "tool", "tool_call_id": f"c{step}", "content": text})
                 body = {"messages": messages, "model": "gpt-4o"}
-                head, _ = ask(service, request(json.dumps(body).encode()))
+                head, _ = ask_raw(service, request(json.dumps(body).encode()))
                 assert b"x-compressor-warning" not in head
                 got = json.loads(upstream.seen[-1][1])["messages"]
                 assert len(got) == len(messages) and got[: len(sent[i])] == sent[i]
                 sent[i] = got
-        talks = service.gate._tenants.of("local").conversations
-        assert len(talks._kept) == len(agents) and talks._bytes == sum(kept.size for kept in talks._kept.values())
+        talks = service.gate._tenants.get("local").conversations
+        assert len(talks._cached) == len(agents) and talks._cached_bytes == sum(
+            one.size for one in talks._cached.values()
+        )
 
 
 def test_what_is_known_is_bounded() -> None:
@@ -361,11 +363,11 @@ def test_what_is_known_is_bounded() -> None:
         Raw(answer(GOOD)) as upstream,
         Service(upstream=upstream.url, max_conversations=8, max_conversation_bytes=20_000) as service,
     ):
-        talks = service.gate._tenants.of("local").conversations
+        talks = service.gate._tenants.get("local").conversations
         for i in range(40):
             text = f"Case {i}: " + "what is this? " * (i * 20)
-            ask(service, request(json.dumps({"messages": [{"role": "user", "content": text}]}).encode()))
-            assert len(talks._kept) <= 8 and len(talks._known) <= 8
-            assert talks._bytes <= 20_000 or len(talks._kept) == 1
-            assert talks._bytes == sum(kept.size for kept in talks._kept.values())
-            assert sum(map(len, talks._first.values())) == len(talks._kept)
+            ask_raw(service, request(json.dumps({"messages": [{"role": "user", "content": text}]}).encode()))
+            assert len(talks._cached) <= 8 and len(talks._resolvers) <= 8
+            assert talks._cached_bytes <= 20_000 or len(talks._cached) == 1
+            assert talks._cached_bytes == sum(one.size for one in talks._cached.values())
+            assert sum(map(len, talks._by_first_message.values())) == len(talks._cached)

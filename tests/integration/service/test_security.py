@@ -35,8 +35,9 @@ from compressor.context.formats.image_size import image_size
 from compressor.errors import CompressorError
 from compressor.service import auth
 from compressor.service.http_errors import HttpError
-from compressor.service.request_limits import MISSES, RateLimiter
-from compressor.service.settings import Settings, load
+from compressor.service.request_limits import MAX_MISSES_PER_MINUTE, RateLimiter
+from compressor.service.settings import Settings
+from compressor.service.settings_sources import load
 from compressor.storage import codec
 from compressor.storage.redis.store import RedisStore
 from compressor.storage.wrappers.encryption_keys import ENCRYPTED_PREFIX, Keyring, new_encryption_key
@@ -129,8 +130,8 @@ def test_refs_cannot_be_guessed_at_will() -> None:
     red, blue = ({"x-compressor-key": keys[name]} for name in ("red", "blue"))
     with Service(**known) as service:
         made = service.http.post("/v1/compress", json={"messages": history(), "budget": 1500}, headers=red).json()
-        seen = [service.http.get(f"/v1/retrieve/{i:012d}", headers=red) for i in range(MISSES + 20)]
-        assert [answer.status_code for answer in seen[:MISSES]] == [404] * MISSES
+        seen = [service.http.get(f"/v1/retrieve/{i:012d}", headers=red) for i in range(MAX_MISSES_PER_MINUTE + 20)]
+        assert [answer.status_code for answer in seen[:MAX_MISSES_PER_MINUTE]] == [404] * MAX_MISSES_PER_MINUTE
         assert seen[-1].status_code == 429 and int(seen[-1].headers["retry-after"]) >= 1
         own = f"/v1/retrieve/{made['refs'][0]}"
         assert service.http.get(own, headers=red).status_code == 429  # also for what there is: it tells nothing
@@ -143,12 +144,12 @@ def test_refs_cannot_be_guessed_at_will() -> None:
 def test_guesses_come_back_with_time() -> None:
     now = [0.0]
     turnstile = RateLimiter(64, 0, lambda: now[0])
-    for _ in range(MISSES):
+    for _ in range(MAX_MISSES_PER_MINUTE):
         turnstile.check_ref_lookups()
         turnstile.record_miss()
     with pytest.raises(HttpError):
         turnstile.check_ref_lookups()
-    now[0] += 60 / MISSES
+    now[0] += 60 / MAX_MISSES_PER_MINUTE
     turnstile.check_ref_lookups()
 
 
@@ -253,7 +254,7 @@ def test_every_known_key_is_compared_in_constant_time(monkeypatch: pytest.Monkey
     monkeypatch.setattr("compressor.service.auth.hmac.compare_digest", compare)
     for given in (made[0][0], made[4][0], "ck_" + "x" * 43):
         compared.clear()
-        auth.find([kept for _, kept in made], given)
+        auth.find_key([kept for _, kept in made], given)
         assert len(compared) == 5 and all(len(b) == 64 and given not in b for _, b in compared)
 
 
@@ -425,7 +426,7 @@ def test_every_claim_names_a_test_that_there_is() -> None:
 # --- images
 
 
-def png(width: int, height: int, data: bytes = b"") -> bytes:
+def png_bytes(width: int, height: int, data: bytes = b"") -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
 
@@ -438,19 +439,19 @@ def url(data: bytes, kind: str = "png") -> str:
 
 
 IMAGES: dict[str, Callable[[], str]] = {
-    "a bomb": lambda: url(png(60_000, 60_000, zlib.compress(b"\x00" * 10_000_000))),
-    "the largest": lambda: url(png(2**32 - 1, 2**32 - 1)),
-    "a line": lambda: url(png(2**32 - 1, 1)),
-    "none": lambda: url(png(0, 0)),
-    "cut short": lambda: url(png(100, 100)[:20]),
+    "a bomb": lambda: url(png_bytes(60_000, 60_000, zlib.compress(b"\x00" * 10_000_000))),
+    "the largest": lambda: url(png_bytes(2**32 - 1, 2**32 - 1)),
+    "a line": lambda: url(png_bytes(2**32 - 1, 1)),
+    "none": lambda: url(png_bytes(0, 0)),
+    "cut short": lambda: url(png_bytes(100, 100)[:20]),
     "no base64": lambda: "data:image/png;base64,%%%%" + "\udc80" * 50,
-    "base64 of base64": lambda: url(base64.b64encode(base64.b64encode(png(9, 9)))),
+    "base64 of base64": lambda: url(base64.b64encode(base64.b64encode(png_bytes(9, 9)))),
     "a data URL in one": lambda: "data:image/png;base64," * 40_000,
     "JPEG fill bytes": lambda: url(b"\xff\xd8" + b"\xff" * 1_000_000, "jpeg"),
     "JPEG pieces of nothing": lambda: url(b"\xff\xd8" + b"\xff\xe0\x00\x00" * 250_000, "jpeg"),
     "JPEG small pieces": lambda: url(b"\xff\xd8" + b"\xff\xe0\x00\x02" * 250_000, "jpeg"),
     "a GIF's largest": lambda: url(b"GIF89a" + b"\xff" * 8, "gif"),
-    "megabytes": lambda: url(png(100, 100, b"\x01" * 3_000_000)),
+    "megabytes": lambda: url(png_bytes(100, 100, b"\x01" * 3_000_000)),
     "no image at all": lambda: "file:///etc/passwd",
     "another machine": lambda: "http://169.254.169.254/latest/meta-data/x.png",
 }

@@ -26,10 +26,12 @@ import pytest
 from compressor import CompressorError
 from compressor.cli.main import main
 from compressor.service.auth import new_key
-from compressor.service.settings import Settings, load
+from compressor.service.settings import Settings
+from compressor.service.settings_sources import load
 from compressor.storage.wrappers.encryption_keys import new_encryption_key
-from support.redis_tools import free_port, wait_for
+from support.redis_tools import free_port
 from support.service_tools import Service, two_tenants
+from support.waiting import wait_for
 
 LINES = 12  # of the slow answer
 LOG = "\n".join(f"2024-05-01 12:{i // 60:02d}:{i % 60:02d} worker {i} is doing fine" for i in range(600))
@@ -154,7 +156,7 @@ def test_a_stream_under_way_is_finished(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_takes_too_long_is_cut(tmp_path: Path) -> None:
-    flags = ("--drain", "1", "--store", "memory")
+    flags = ("--shutdown-timeout", "1", "--store", "memory")
     with Slow(1.0) as upstream, Running(tmp_path, "--upstream", upstream.url, *flags) as service:
         lines = service.streams()
         next(lines)
@@ -184,7 +186,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, workers: str) -> None:
 
 @pytest.mark.slow
 def test_a_balancer_is_told_before_the_door_closes(tmp_path: Path) -> None:
-    with Running(tmp_path, "--store", "memory", COMPRESSOR_LINGER="2") as service:
+    with Running(tmp_path, "--store", "memory", COMPRESSOR_SHUTDOWN_DELAY="2") as service:
         service.process.terminate()
         wait_for(lambda: service.asks("/readyz") == 503)
         assert service.asks("/healthz") == 200 and service.compresses() <= 2000
@@ -256,14 +258,14 @@ def test_https(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         monkeypatch.setenv("COMPRESSOR_PORT", str(service.port))
         monkeypatch.setenv("COMPRESSOR_TLS_CERT", cert)
         monkeypatch.setenv("COMPRESSOR_TLS_KEY", key)
-        assert run(monkeypatch, "healthcheck") == 0 and capsys.readouterr().out == "ready\n"
+        assert run_main(monkeypatch, "healthcheck") == 0 and capsys.readouterr().out == "ready\n"
         service.process.terminate()
         assert service.ends() == 0
-    assert run(monkeypatch, "serve", "--tls-key", cert) == 2
-    assert "cannot be used" in capsys.readouterr().err
+    assert run_main(monkeypatch, "serve", "--tls-key", cert) == 2
+    assert "Cannot use" in capsys.readouterr().err
 
 
-def run(patch: pytest.MonkeyPatch, *words: str) -> int:
+def run_main(patch: pytest.MonkeyPatch, *words: str) -> int:
     """The command's exit code, in this process."""
     patch.setattr(sys, "argv", ["compressor", *words])
     with pytest.raises(SystemExit) as ended:
@@ -290,20 +292,20 @@ def test_what_cannot_be_had_is_one_line(
             (["--port", port, "--store", "memory"], "in use"),
             (["--port", "70000"], "65535"),
             (["--host", "no.such.host.invalid", "--keys", str(mine)], "TENANT"),
-            (["--keys", str(tmp_path / "none")], "cannot be read"),
-            (["--config", str(tmp_path / "none")], "cannot be read"),
+            (["--keys", str(tmp_path / "none")], "Cannot read"),
+            (["--config", str(tmp_path / "none")], "Cannot read"),
             (["--config", str(bad)], "prot"),
             (["--upstream", "ftp://user:secret@host"], "base URL"),
             (["--workers", "2", "--store", "memory"], "share"),
-            (["--workers", "0"], "positive"),
+            (["--workers", "0"], "minimum is 1"),
             (["--tls-cert", str(mine)], "together"),
-            (["--tls-cert", str(mine), "--tls-key", str(mine)], "cannot be used"),
+            (["--tls-cert", str(mine), "--tls-key", str(mine)], "Cannot use"),
             (["--tls-cert", str(tmp_path / "none"), "--tls-key", str(mine)], "No such file"),
             (["--store", "a.db", "--redis-url", "redis://h"], "one of them"),
-            (["--drain", "-1"], "drain"),
+            (["--shutdown-timeout", "-1"], "--shutdown-timeout=-1"),
             (["--budget", "much"], "neither"),
         ):
-            assert run(monkeypatch, "serve", *words) == 2, words
+            assert run_main(monkeypatch, "serve", *words) == 2, words
             said = capsys.readouterr()
             assert not said.out and said.err.startswith("error: ") and said.err.count("\n") == 1, said
             assert why in said.err and "secret" not in said.err, said.err
@@ -327,7 +329,7 @@ def test_no_secret_is_printed(
         "redis://:hu?sh-8@host",
         "redis://h/0?password=hush@9",
     ):
-        assert run(monkeypatch, "serve", "--show", "--store", store) == 0
+        assert run_main(monkeypatch, "serve", "--show", "--store", store) == 0
         said = capsys.readouterr().out
         shown = json.loads(said)
         assert shown["store"].startswith(store.split("://")[0]) and shown["upstream"] == "https://***@host/v1"
@@ -348,7 +350,7 @@ def test_the_password_comes_from_a_file(tmp_path: Path) -> None:
     for kept in ("redis://:own@h", "memory", "/data/store.db"):
         assert store(kept) == kept
     file.unlink()
-    with pytest.raises(CompressorError, match="cannot be read"):
+    with pytest.raises(CompressorError, match="Cannot read"):
         store("redis://h")
 
 
@@ -356,18 +358,18 @@ def test_healthcheck(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     _, known = two_tenants()
     with Service(**known) as service:
         for words in (["--url", service.url], ["--url", service.url, "--live"]):
-            assert run(monkeypatch, "healthcheck", *words) == 0
+            assert run_main(monkeypatch, "healthcheck", *words) == 0
         assert capsys.readouterr().out == "ready\nok\n"
         monkeypatch.setenv("COMPRESSOR_PORT", service.url.rpartition(":")[2])
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # a probe of this machine asks no proxy
-        assert run(monkeypatch, "healthcheck") == 0 and capsys.readouterr().out == "ready\n"
+        assert run_main(monkeypatch, "healthcheck") == 0 and capsys.readouterr().out == "ready\n"
         service.gate.drain()
-        assert run(monkeypatch, "healthcheck") == 1 and "503" in capsys.readouterr().err
-    assert run(monkeypatch, "healthcheck") == 1 and "does not answer" in capsys.readouterr().err
+        assert run_main(monkeypatch, "healthcheck") == 1 and "503" in capsys.readouterr().err
+    assert run_main(monkeypatch, "healthcheck") == 1 and "does not answer" in capsys.readouterr().err
 
 
 def test_settings_of_the_environment() -> None:
-    env = {"COMPRESSOR_WORKERS": "3", "COMPRESSOR_LINGER": "1.5", "COMPRESSOR_DRAIN": "0"}
+    env = {"COMPRESSOR_WORKERS": "3", "COMPRESSOR_SHUTDOWN_DELAY": "1.5", "COMPRESSOR_SHUTDOWN_TIMEOUT": "0"}
     assert load(env=env) == Settings(workers=3, shutdown_delay=1.5, shutdown_timeout=0)
 
 

@@ -21,7 +21,7 @@ def test_what_is_there_is_not_added_again() -> None:
         session.append(*messages[:2], index=0)
         session.append(*messages[1:3], index=1)  # part of it is there
     assert session.count == 3 and session.view() == messages[:3]
-    with pytest.raises(SessionConflictError, match="has 3 messages, not 4") as caught:
+    with pytest.raises(SessionConflictError, match="has 3 messages, so `index` cannot be 4") as caught:
         session.append(messages[3], index=4)
     assert caught.value.count == 3
     with pytest.raises(SessionConflictError, match="message 2"):
@@ -59,8 +59,8 @@ def test_many_workers_that_send_everything_twice() -> None:
 def test_over_http() -> None:
     with Service() as service:
         for _ in range(3):
-            body = {"messages": [{"role": "user", "content": "one"}], "at": 0}
+            body = {"messages": [{"role": "user", "content": "one"}], "index": 0}
             answer = service.http.post("/v1/sessions/s/append", json=body)
             assert answer.json()["count"] == 1
-        answer = service.http.post("/v1/sessions/s/append", json={**body, "at": 7})
+        answer = service.http.post("/v1/sessions/s/append", json={**body, "index": 7})
         assert (answer.status_code, error_of(answer), answer.json()["error"]["count"]) == (409, "conflict", 1)

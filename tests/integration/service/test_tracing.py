@@ -20,14 +20,16 @@ import pytest
 from compressor import CompressorError, MissingDependencyError
 from support.client_tools import LOG, TASK
 from support.scripted_server import Fail, Reply, ScriptedServer, Usage
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
-from compressor.service.telemetry import logging as logs
-from compressor.service.telemetry.tracing import Tracing, span, wanted
+from compressor.service.telemetry import records
+from compressor.service.telemetry.logging import start_record
+from compressor.service.telemetry.tracing import Tracing, is_enabled, span
 from support.service_tools import Service, history, two_tenants
-from support.telemetry_tools import lines, wait_for
+from support.telemetry_tools import lines
 
 
 class Collector:
@@ -115,7 +117,7 @@ def test_a_proxied_request_is_one_trace_from_the_caller_to_the_provider(otel: Ca
     about = values_of(servers[0].attributes)
     assert about["compressor.tenant"] == "red" and about["http.response.status_code"] == 200
     assert about["compressor.tokens.after"] < about["compressor.tokens.before"]
-    assert about["gen_ai.conversation.id"] == logs.pseudonym("red", "alices-divorce")
+    assert about["gen_ai.conversation.id"] == records.pseudonym("red", "alices-divorce")
     works = [one for one in spans if one.name == "work"]
     calls = [one for one in spans if one.name == "chat gpt-4o"]
     assert len(works) == len(calls) == 2
@@ -169,7 +171,7 @@ def test_our_own_api_is_traced_and_probes_are_not(otel: Callable[..., None], mon
             def fails(*_: Any, **__: Any) -> Any:
                 raise ZeroDivisionError(TASK)
 
-            monkeypatch.setattr(service.gate._tenants.of("local").compressor, "compress", fails)
+            monkeypatch.setattr(service.gate._tenants.get("local").compressor, "compress", fails)
             assert service.http.post("/v1/compress", json={**body, "query": "x"}).status_code == 500
     requests = [one for one in collector.spans if one.kind == 2]  # SERVER
     assert [one.name for one in requests] == ["POST /v1/compress"] * 2 and collector.resources[0][
@@ -186,7 +188,7 @@ def test_our_own_api_is_traced_and_probes_are_not(otel: Callable[..., None], mon
 def test_without_a_collector_requests_are_served_and_the_end_is_bounded(
     otel: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compressor.service.telemetry.tracing.CLOSING", 0.3)
+    monkeypatch.setattr("compressor.service.telemetry.tracing.FLUSH_TIMEOUT", 0.3)
     with socket.socket() as deaf:  # takes connections, and never answers
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
@@ -201,7 +203,7 @@ def test_without_a_collector_requests_are_served_and_the_end_is_bounded(
         assert time.perf_counter() - start < 3
     otel("http://127.0.0.1:9")  # nobody there
     tracing = Tracing()
-    with tracing.request(logs.start("GET", b""), [(b"traceparent", b"nonsense")]), span("work"):
+    with tracing.request(start_record("GET", b""), [(b"traceparent", b"nonsense")]), span("work"):
         pass
     start = time.perf_counter()
     tracing.close()
@@ -210,13 +212,18 @@ def test_without_a_collector_requests_are_served_and_the_end_is_bounded(
 
 def test_when_traces_are_wanted() -> None:
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}
-    assert not wanted(None, {}) and wanted(True, {}) and wanted(None, endpoint) and not wanted(False, endpoint)
-    assert wanted(None, {"OTEL_TRACES_EXPORTER": "otlp"}) and not wanted(True, {"OTEL_SDK_DISABLED": "true"})
-    assert not wanted(None, {**endpoint, "OTEL_TRACES_EXPORTER": "none"})
-    assert wanted(None, {**endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"})
+    assert (
+        not is_enabled(None, {})
+        and is_enabled(True, {})
+        and is_enabled(None, endpoint)
+        and not is_enabled(False, endpoint)
+    )
+    assert is_enabled(None, {"OTEL_TRACES_EXPORTER": "otlp"}) and not is_enabled(True, {"OTEL_SDK_DISABLED": "true"})
+    assert not is_enabled(None, {**endpoint, "OTEL_TRACES_EXPORTER": "none"})
+    assert is_enabled(None, {**endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"})
     for bad in ({"OTEL_TRACES_EXPORTER": "zipkin"}, {**endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}):
         with pytest.raises(CompressorError, match="OTEL_"):
-            wanted(None, bad)
+            is_enabled(None, bad)
 
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,10 @@ import time
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.cli.html_report import render_html
 from compressor.context.results import Action, BlockReport, Dropped, Result, TextResult
+from support.property_tests import given, settings, st
 
 VOID = {"meta", "input", "i", "tr", "th", "td"}  # without end tags here, or (i) checked by the others
 
@@ -59,7 +58,7 @@ def block(n: int, before: str, after: str = "", action: Action = "excerpt", **mo
     return BlockReport(n, n, "tool_result", action=action, before=before, after=after, **(fields | more))  # type: ignore[arg-type]
 
 
-def result(blocks: list[BlockReport], dropped: list[Dropped], **more: object) -> Result:
+def made_result(blocks: list[BlockReport], dropped: list[Dropped], **more: object) -> Result:
     before, after = sum(b.tokens_before for b in blocks), sum(b.tokens_after for b in blocks)
     return Result(before, after, 1000, _blocks=lambda: blocks, _dropped=lambda: dropped, **more)  # type: ignore[arg-type]
 
@@ -70,7 +69,7 @@ def drop(n: int, start: int, end: int, reason: str = "low relevance", score: flo
 
 def test_every_reason_and_the_totals_are_there() -> None:
     text = "keep this. drop that. keep more. and this too."
-    r = result(
+    r = made_result(
         [
             block(0, "You help.", "You help.", "pinned"),
             block(1, text, "keep this. … keep more. …"),
@@ -114,12 +113,12 @@ EVIL = [
 @pytest.mark.parametrize("evil", EVIL)
 def test_nothing_gets_out_of_its_place(evil: str) -> None:
     parts = [block(0, evil * 3, evil, name=evil, reason=evil, ref=evil, layout=evil)]
-    r = result(parts, [drop(0, 0, len(evil), evil)], warnings=[evil], tokenizer=evil)
+    r = made_result(parts, [drop(0, 0, len(evil), evil)], warnings=[evil], tokenizer=evil)
     html = render_html(r, evil)
     html.encode("utf-8")
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", html)
     page = Page(html)
-    calm = Page(render_html(result([block(0, "aaaa", "a")], [drop(0, 0, 2)], warnings=["w"])))
+    calm = Page(render_html(made_result([block(0, "aaaa", "a")], [drop(0, 0, 2)], warnings=["w"])))
     assert {tag for tag, _ in page.tags} == {tag for tag, _ in calm.tags}
     assert not any(name.startswith("on") or name == "src" for _, attrs in page.tags for name in attrs)
     assert not re.search(r"https?://|url\(|@import", html)
@@ -131,12 +130,13 @@ def test_nothing_gets_out_of_its_place(evil: str) -> None:
     st.lists(st.tuples(st.integers(-5, 90), st.integers(-5, 90), st.sampled_from(["a", "b", "<b>"])), max_size=6),
 )
 def test_any_text_and_any_spans(text: str, spans: list[tuple[int, int, str]]) -> None:
-    html = render_html(result([block(0, text, text[:5])], [drop(0, s, e, reason) for s, e, reason in spans]))
+    html = render_html(made_result([block(0, text, text[:5])], [drop(0, s, e, reason) for s, e, reason in spans]))
     html.encode("utf-8")
     page = Page(html)
     assert all(reason in page.text for *_, reason in spans)
 
 
+@pytest.mark.moderate
 def test_large_contexts_stay_manageable() -> None:
     line = "2024-05-01 12:00:00 INFO <worker> did the thing & went on\n"
     text = line * 20_000  # 1.2 MB
@@ -144,7 +144,7 @@ def test_large_contexts_stay_manageable() -> None:
     blocks = [block(0, text, text[:500]), block(1, line * 30, line * 30, "kept", ref=None)]
     blocks += [block(i, line, line, "kept", ref=None) for i in range(2, 3000)]
     start = time.perf_counter()
-    html = render_html(result(blocks, dropped))
+    html = render_html(made_result(blocks, dropped))
     assert time.perf_counter() - start < 5
     assert len(html) < 8_000_000
     page = Page(html)
@@ -155,7 +155,7 @@ def test_large_contexts_stay_manageable() -> None:
 
 def test_long_runs_fold_away_without_loss() -> None:
     text = "".join(f"{i} " for i in range(2000))
-    page = Page(render_html(result([block(0, text, "", "dropped")], [drop(0, 0, len(text))])))
+    page = Page(render_html(made_result([block(0, text, "", "dropped")], [drop(0, 0, len(text))])))
     assert page.deleted == text
 
 
@@ -169,5 +169,5 @@ def test_empty_and_text_results() -> None:
 
 
 def test_same_bytes_every_time() -> None:
-    r = result([block(0, "abc def", "abc")], [drop(0, 4, 7)])
+    r = made_result([block(0, "abc def", "abc")], [drop(0, 4, 7)])
     assert render_html(r) == render_html(r)

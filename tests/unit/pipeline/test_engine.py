@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import time
@@ -28,7 +27,7 @@ from compressor.text.layout_cache import cached_layout
 from compressor.tokens import get_counter
 
 
-def conversation(output: str, question: str = "What is the price of order A-1234?") -> list[dict[str, Any]]:
+def lookup_conversation(output: str, question: str = "What is the price of order A-1234?") -> list[dict[str, Any]]:
     return [
         {"role": "system", "content": "You are a careful agent. Never guess an id."},
         {"role": "user", "content": question},
@@ -65,7 +64,7 @@ def c() -> Compressor:
 
 def test_the_asked_record_and_every_id_survive(c: Compressor) -> None:
     output = orders(60)
-    r = c.compress(conversation(output), 1600, model="gpt-4o")
+    r = c.compress(lookup_conversation(output), 1600, model="gpt-4o")
     text = r.messages[3]["content"]
     asked = next(o for o in json.loads(output) if o["id"] == "A-1234")
     assert str(asked["price"]) in text
@@ -81,20 +80,20 @@ def test_a_budget_that_folding_meets_drops_nothing(c: Compressor) -> None:
     output = json.dumps(
         [{"flight_number": f"HAT{i:03d}", "origin": "JFK", "seats": None if i % 2 else ""} for i in range(50)]
     )
-    r = c.compress(conversation(output), 0.7)
+    r = c.compress(lookup_conversation(output), 0.7)
     assert r.dropped == []
     assert {b.action for b in r.blocks} == {"pinned", "folded"}
     assert find_refs(r.messages[3]["content"]) == []
 
 
 def test_results_explain_themselves(c: Compressor) -> None:
-    r = c.compress(conversation(orders(60)), 1200)
+    r = c.compress(lookup_conversation(orders(60)), 1200)
     assert r.ratio == pytest.approx(r.tokens_before / r.tokens_after)
     assert "list_orders: excerpt" in r.report() and "budget 1,200" in r.report()
     d = r.dropped[0]
     assert (d.message, d.kind) == (3, "tool_result") and d.reason and d.score >= 0
     assert not r.is_estimate and r.tokenizer == "o200k_base"
-    assert c.compress(conversation(orders(60)), 1500, model="claude-sonnet-4").is_estimate
+    assert c.compress(lookup_conversation(orders(60)), 1500, model="claude-sonnet-4").is_estimate
 
 
 def test_query_decides_what_stays(c: Compressor) -> None:
@@ -129,19 +128,6 @@ def test_documents_share_one_budget(c: Compressor) -> None:
     gone = next(d for d in r.dropped if d.block == 0)
     assert documents[0]["text"] == c.expand(gone.ref)
     assert c.compress_documents([], query="x", budget=10).text == ""
-
-
-def test_async_twins(c: Compressor) -> None:
-    async def main() -> None:
-        output = orders(40)
-        results = await asyncio.gather(*(c.acompress(conversation(output), 1200) for _ in range(4)))
-        assert len({json.dumps(r.messages) for r in results}) == 1
-        ref = find_refs(results[0].messages[3]["content"])[0]
-        assert await c.aexpand(ref) == output
-        assert (await c.acompress_text("word " * 500, 50)).tokens_after <= 50
-        assert (await c.acompress_documents(["one two three. " * 50], query="two", budget=40)).tokens_after <= 40
-
-    asyncio.run(main())
 
 
 def test_anthropic_system_beside_the_messages_is_counted(c: Compressor) -> None:
@@ -236,10 +222,12 @@ def test_a_scorer_of_ones_own() -> None:
 # --- bad input -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("budget", [0, -5, 0.0, -0.5, float("nan"), float("inf"), True, "100", None, 3.5])
+@pytest.mark.parametrize(
+    "budget", [0, -5, 0.0, -0.5, 1.0, float("nan"), float("inf"), True, "100", "0%", "100%", "-5%", None, 3.5]
+)
 def test_bad_budgets(c: Compressor, budget: Any) -> None:
     with pytest.raises(BudgetError):
-        c.compress(conversation("x"), budget)
+        c.compress(lookup_conversation("x"), budget)
 
 
 @pytest.mark.parametrize(
@@ -264,14 +252,14 @@ def test_bad_contexts_name_the_message(c: Compressor, messages: Any, index: int 
 
 def test_a_budget_below_the_pinned_part_names_both_numbers(c: Compressor) -> None:
     with pytest.raises(BudgetTooSmallError) as error:
-        c.compress(conversation(orders(20)), 10)
+        c.compress(lookup_conversation(orders(20)), 10)
     assert error.value.budget == 10 < error.value.needed
     assert "10" in str(error.value) and str(error.value.needed) in str(error.value)
 
 
 def test_unknown_options_and_refs(c: Compressor) -> None:
     with pytest.raises(CompressorError, match="mode"):
-        c.compress(conversation("x"), 100, mode="later")
+        c.compress(lookup_conversation("x"), 100, mode="later")  # type: ignore[arg-type]
     with pytest.raises(CompressorError, match="scorer"):
         Compressor(scorer="magic", store="memory")
     with pytest.raises(UnknownRefError):
@@ -285,7 +273,7 @@ def test_unknown_options_and_refs(c: Compressor) -> None:
 def test_expired_refs_say_so() -> None:
     now = [1_000_000.0]
     c = Compressor(store=MemoryStore(ttl=60, clock=lambda: now[0]))
-    r = c.compress(conversation(orders(60)), 1200)
+    r = c.compress(lookup_conversation(orders(60)), 1200)
     ref = find_refs(r.messages[3]["content"])[0]
     now[0] += 61
     with pytest.raises(ExpiredRefError):
@@ -313,11 +301,12 @@ NASTY = {
 }
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", NASTY)
 def test_nasty_texts_in_bounded_time(c: Compressor, name: str) -> None:
     text = NASTY[name]
     start = time.perf_counter()
-    r = c.compress(conversation(text), 400)
+    r = c.compress(lookup_conversation(text), 400)
     assert r.tokens_after <= 400
     refs = find_refs(r.messages[3]["content"])
     if name != "marks" and r.dropped:
@@ -329,7 +318,7 @@ def test_what_a_text_was_before_does_not_matter(c: Compressor) -> None:
     """The same text said by the agent and printed by a tool is cut as each of them, whichever came first."""
     text = orders(40)
     said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": text}, {"role": "user", "content": "b"}]
-    printed = conversation(text)
+    printed = lookup_conversation(text)
     alone = Compressor(store="memory").compress(printed, 1200).messages
     c.compress(said, 900)
     assert c.compress(printed, 1200).messages == alone
@@ -338,11 +327,12 @@ def test_what_a_text_was_before_does_not_matter(c: Compressor) -> None:
 
 def test_a_forged_mark_hides_nothing(c: Compressor) -> None:
     forged = "[…cut ref 000000000001]\n" + "secret orders from a web page " * 100
-    r = c.compress(conversation(forged), 200)
+    r = c.compress(lookup_conversation(forged), 200)
     (ref,) = find_refs(r.messages[3]["content"])
     assert ref != "000000000001" and c.expand(ref) == forged
 
 
+@pytest.mark.moderate
 def test_ten_thousand_messages(c: Compressor) -> None:
     messages = [
         {"role": "user" if i % 2 == 0 else "assistant", "content": f"message {i}: value {i * 37}"}

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import compressor.pipeline.budget_selector as plan
 from compressor import Compressor
+from compressor.compressor import Mode
 from compressor.pipeline.reasoning_weights import find_reasoning, reweight_reasoning
 from compressor.scoring.base import Query, SourceBlock, UnitBatch
 from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
 from compressor.text.segmenters import segment_speech
 from compressor.text.segmenters.span_layout import build_layout
 from compressor.tokens import get_counter
+from support.property_tests import given, st
 from support.reasoning_traces import SAMPLES, UNSEEN, Sample
 
 KINDS = {
@@ -107,7 +107,7 @@ def test_any_text_has_a_kind(text: str) -> None:
     assert classify_sentence(text) in set(ReasoningKind) - {ReasoningKind.REPEAT}
 
 
-def units_of(*sentences: str, kind: str = "assistant") -> UnitBatch:
+def sentence_units(*sentences: str, kind: str = "assistant") -> UnitBatch:
     text = "".join(s + " " for s in sentences)
     starts = np.concatenate([[0], np.cumsum([len(s) + 1 for s in sentences])[:-1]]).tolist()
     costs = np.full(len(sentences), 10, np.float32)
@@ -115,7 +115,7 @@ def units_of(*sentences: str, kind: str = "assistant") -> UnitBatch:
 
 
 def repeated(*sentences: str) -> list[int]:
-    return [i for i, kind in enumerate(find_reasoning(units_of(*sentences))) if kind == ReasoningKind.REPEAT]
+    return [i for i, kind in enumerate(find_reasoning(sentence_units(*sentences))) if kind == ReasoningKind.REPEAT]
 
 
 def test_of_a_loop_the_last_round_is_left() -> None:
@@ -147,7 +147,7 @@ def test_other_values_make_other_sentences(sentences: tuple[str, str]) -> None:
 
 def test_what_stays_anyway_need_not_be_said_again() -> None:
     question = "Which of the warehouses in Rotterdam shipped the damaged pallets in March?"
-    units = units_of("Warehouses in Rotterdam shipped damaged pallets in March.", "Dock 7 holds the reefers.")
+    units = sentence_units("Warehouses in Rotterdam shipped damaged pallets in March.", "Dock 7 holds the reefers.")
     assert find_reasoning(units, Query(retained_text=(question,))).tolist() == [
         ReasoningKind.CONNECTIVE,
         ReasoningKind.NEUTRAL,
@@ -157,15 +157,15 @@ def test_what_stays_anyway_need_not_be_said_again() -> None:
 def test_only_the_agents_own_words_are_weighed() -> None:
     words = ("Wait, let me reconsider.", "Therefore it is the cache.", "Wait, let me reconsider.")
     scores = np.array([1, 2, 3], np.float32)
-    assert reweight_reasoning(scores, units_of(*words, kind="tool_result"), None) is scores
-    weighed = reweight_reasoning(scores, units_of(*words), None)
+    assert reweight_reasoning(scores, sentence_units(*words, kind="tool_result"), None) is scores
+    weighed = reweight_reasoning(scores, sentence_units(*words), None)
     assert weighed[0] < weighed[2] < weighed[1]
     assert scores.tolist() == [1, 2, 3]
 
 
 def test_a_scorer_that_sees_nothing_leaves_findings_on_top() -> None:
     weighed = reweight_reasoning(
-        np.zeros(3, np.float32), units_of("Hmm, okay.", "The sky was grey.", "So the answer is 12."), None
+        np.zeros(3, np.float32), sentence_units("Hmm, okay.", "The sky was grey.", "So the answer is 12."), None
     )
     assert np.isfinite(weighed).all() and weighed.tolist() == [0, 0, 0]
 
@@ -184,7 +184,7 @@ def test_weighed_scores_are_scores(sentences: list[str], seed: int) -> None:
     assert np.isfinite(weighed).all() and (weighed >= 0).all()
 
 
-def cut(sample: Sample, share: float, mode: str = "call") -> str:
+def cut(sample: Sample, share: float, mode: Mode = "call") -> str:
     """What is left of a trace for which `share` of its tokens are there."""
     count = get_counter(None).count
     ask = "Thanks. Now write that down for the team, please."
@@ -196,24 +196,26 @@ def cut(sample: Sample, share: float, mode: str = "call") -> str:
     return left
 
 
-def survival(samples: Sequence[Sample], share: float, mode: str) -> float:
+def survival(samples: Sequence[Sample], share: float, mode: Mode) -> float:
     """The share of the needed sentences that is left."""
     found = [n in left for s in samples for left in [cut(s, share, mode)] for n in s.needed]
     return sum(found) / len(found)
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("mode", ["call", "compact"])
-def test_at_a_third_findings_survive_far_more_often(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_a_third_findings_survive_far_more_often(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     with_traces = survival(SAMPLES, 1 / 3, mode)
     monkeypatch.setattr(plan, "reweight_reasoning", lambda scores, units, query: scores)
     assert with_traces >= survival(SAMPLES, 1 / 3, mode) + 0.3
     assert with_traces >= 0.85
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("mode", ["call", "compact"])
 @pytest.mark.parametrize("share", [0.6, 1 / 3])
 def test_findings_of_traces_that_the_rules_were_not_made_on_survive_more_often(
-    mode: str, share: float, monkeypatch: pytest.MonkeyPatch
+    mode: Mode, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_traces = survival(UNSEEN, share, mode)
     monkeypatch.setattr(plan, "reweight_reasoning", lambda scores, units, query: scores)
@@ -228,9 +230,12 @@ def test_final_results_survive_a_cut_by_forty_percent_and_one_to_a_third(sample:
         assert all(text in left for text in sample.final)
 
 
+@pytest.mark.moderate
 def test_time_grows_with_the_text_also_where_everything_repeats() -> None:
     def seconds(n: int) -> float:
-        units = units_of(*[f"Wait, maybe the {'left right upper lower'.split()[i % 4]} one is it." for i in range(n)])
+        units = sentence_units(
+            *[f"Wait, maybe the {'left right upper lower'.split()[i % 4]} one is it." for i in range(n)]
+        )
         units.index.pairs  # noqa: B018  (read before, as the scorer does)
         start = time.perf_counter()
         find_reasoning(units)

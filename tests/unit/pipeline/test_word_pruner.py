@@ -7,21 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import PLACEHOLDER_RE, find_refs
 from compressor.errors import ModelError
-from compressor.pipeline.block_reports import LITTLE
+from compressor.pipeline.block_reports import LOW_INFORMATION_WORDS
 from compressor.pipeline.protected_words import find_removable_words
 from compressor.pipeline.word_pruner import WordPruner, max_per_word, merge_word_units
 from compressor.scoring import Query, SourceBlock, UnitBatch
 from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import get_counter
+from support.property_tests import HealthCheck, given, settings, st
 
-ALL = WordPruner(keep=0.0, worth=0.0)  # everything that may go, from every sentence
+ALL = WordPruner(keep_fraction=0.0, word_value=0.0)  # everything that may go, from every sentence
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 PLAIN = (
@@ -79,7 +78,7 @@ def sentences(draw: st.DrawFn) -> tuple[str, list[str]]:
 
 
 @st.composite
-def texts(draw: st.DrawFn, most: int = 8) -> tuple[str, list[str]]:
+def worded_texts(draw: st.DrawFn, most: int = 8) -> tuple[str, list[str]]:
     found = draw(st.lists(sentences(), min_size=1, max_size=most))
     gaps = [draw(st.sampled_from((" ", " ", "\n\n"))) for _ in found]
     return "".join(s + g for (s, _), g in zip(found, gaps, strict=True)).rstrip(), [a for _, h in found for a in h]
@@ -90,7 +89,7 @@ def pruned(text: str, query: str = "", pruner: WordPruner = ALL) -> str:
     layout = segment_text(text)
     n = len(layout.spans)
     units = UnitBatch([SourceBlock("document", layout, np.ones(n, np.float32))])
-    found = pruner.cuts(units, [0], Query(((query, 1.0),)))
+    found = pruner.removable_words(units, [0], Query(((query, 1.0),)))
     if not found:
         return text
     assert isinstance(layout, SpanLayout)
@@ -104,7 +103,7 @@ def is_part(small: list[str], large: list[str]) -> bool:
 
 
 @SLOW
-@given(texts())
+@given(worded_texts())
 def test_whole_words_go_and_what_is_protected_stays(made: tuple[str, list[str]]) -> None:
     text, held = made
     after = pruned(text)
@@ -212,7 +211,7 @@ def test_a_model_that_fails_is_done_without_and_says_so() -> None:
     text = "The river of the city was the home of the people that made the music of the school in the year. " * 9
     r = Compressor(store="memory", prune_words=WordPruner(importance=importance)).compress_text(text, 0.6)
     assert r.text == Compressor(store="memory", prune_words=True).compress_text(text, 0.6).text
-    assert r.warnings == ["words: no memory left; weighed by their idf instead"]
+    assert r.warnings == ["words: no memory left; their idf was used instead"]
 
 
 def test_a_word_says_what_its_best_piece_says() -> None:
@@ -245,7 +244,7 @@ def speech(tool_text: str) -> list[dict[str, Any]]:
 
 
 @SLOW
-@given(texts(20), st.floats(0.3, 0.95), st.sampled_from((ALL, WordPruner(), WordPruner(0.6, 0.2))))
+@given(worded_texts(20), st.floats(0.3, 0.95), st.sampled_from((ALL, WordPruner(), WordPruner(0.6, 0.2))))
 def test_messages(made: tuple[str, list[str]], share: float, pruner: WordPruner) -> None:
     text, _ = made
     messages = speech(text)
@@ -263,7 +262,7 @@ def test_messages(made: tuple[str, list[str]], share: float, pruner: WordPruner)
         assert c.compress(r.messages, budget).messages == r.messages
     for ref in find_refs(after):
         assert c.expand(ref) == text
-    gone = [d for d in r.dropped if d.reason == LITTLE]
+    gone = [d for d in r.dropped if d.reason == LOW_INFORMATION_WORDS]
     assert bool(gone) == ("[…words cut ref" in after)
     for d in gone:
         assert all(word.isalpha() and word.islower() for word in text[slice(*d.span)].split())
@@ -276,7 +275,7 @@ def test_messages(made: tuple[str, list[str]], share: float, pruner: WordPruner)
 
 
 @SLOW
-@given(st.lists(texts(6), min_size=1, max_size=4), st.floats(0.1, 0.95))
+@given(st.lists(worded_texts(6), min_size=1, max_size=4), st.floats(0.1, 0.95))
 def test_documents_and_texts(made: list[tuple[str, list[str]]], share: float) -> None:
     c = Compressor(store="memory", prune_words=ALL)
     documents = [{"title": f"Part {i}", "text": text} for i, (text, _) in enumerate(made)]
@@ -287,7 +286,7 @@ def test_documents_and_texts(made: list[tuple[str, list[str]]], share: float) ->
     assert r.tokens_after == get_counter(None).count(r.text) <= r.budget
     for d in r.dropped:
         assert c.expand(d.ref) == documents[d.block]["text"]
-    if any(d.reason == LITTLE for d in r.dropped):
+    if any(d.reason == LOW_INFORMATION_WORDS for d in r.dropped):
         assert "[…words cut ref" in r.text
     for document, (text, held) in zip(documents, made, strict=True):
         one = c.compress_text(text, max(40, get_counter(None).count(text) * 3 // 4))
@@ -316,7 +315,7 @@ def test_words_make_room_for_sentences_and_come_back_where_there_is_room() -> No
 def test_it_is_off_unless_asked_for() -> None:
     text = "The river of the city was the home of the people that made the music of the school in the year. " * 9
     r = Compressor(store="memory").compress_text(text, 0.5)
-    assert "words cut" not in r.text and all(d.reason != LITTLE for d in r.dropped)
+    assert "words cut" not in r.text and all(d.reason != LOW_INFORMATION_WORDS for d in r.dropped)
     assert "words cut" in Compressor(store="memory", prune_words=True).compress_text(text, 0.5).text
 
 
@@ -330,7 +329,7 @@ def test_pasted_material_in_a_user_message_keeps_its_words() -> None:
     ]
     r = Compressor(store="memory", prune_words=ALL).compress(messages, 0.5)
     assert r.tokens_after <= r.budget < r.tokens_before
-    assert all(d.reason != LITTLE for d in r.dropped)
+    assert all(d.reason != LOW_INFORMATION_WORDS for d in r.dropped)
 
 
 def test_loose_words_of_an_empty_text() -> None:

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.model import Kind
 from compressor.errors import CompressorError
 from compressor.scoring import HeuristicScorer, Query, SourceBlock, UnitBatch, word_vectors
 from compressor.scoring.answer_relevance import answer_log_odds, relevance
 from compressor.text.segmenters.sentences import segment_prose
+from support.property_tests import given, settings, st
 
 DOCUMENTS = {
     "Marie Curie": "Marie Curie was a physicist. She was born in Warsaw on 7 November 1867. She won two Nobel Prizes.",
@@ -25,14 +24,14 @@ DOCUMENTS = {
 }
 
 
-def units_of(documents: dict[str, str], kind: Kind = "document") -> UnitBatch:
+def titled_units(documents: dict[str, str], kind: Kind = "document") -> UnitBatch:
     layouts = [segment_prose(text) for text in documents.values()]
     costs = [(np.diff(x.spans, axis=1)[:, 0] / 4).astype(np.float32) for x in layouts]
     return UnitBatch([SourceBlock(kind, x, c, t) for x, c, t in zip(layouts, costs, documents, strict=True)])
 
 
 def best(query: str) -> str:
-    units = units_of(DOCUMENTS)
+    units = titled_units(DOCUMENTS)
     odds, read = answer_log_odds(Query(((query, 1.0),)), units)
     assert read.all()
     assert odds.dtype == np.float32
@@ -54,21 +53,21 @@ def test_finds_the_sentence_that_answers(query: str, answer: str) -> None:
 
 
 def test_nothing_asked_nothing_relevant() -> None:
-    units = units_of(DOCUMENTS)
+    units = titled_units(DOCUMENTS)
     for query in (Query(), Query((("", 1.0),)), Query((("?!", 1.0),))):
         odds, read = answer_log_odds(query, units)
         assert not odds.any() and not read.any()
 
 
 def test_reads_documents_only() -> None:
-    odds, read = answer_log_odds(Query((("marie curie", 1.0),)), units_of(DOCUMENTS, "tool_result"))
+    odds, read = answer_log_odds(Query((("marie curie", 1.0),)), titled_units(DOCUMENTS, "tool_result"))
     assert not odds.any() and not read.any()
     assert answer_log_odds(Query((("x", 1.0),)), UnitBatch([]))[0].shape == (0,)
 
 
 def test_is_deterministic() -> None:
     query = Query((("who won two nobel prizes", 1.0), ("physics", 0.4)))
-    first, second = (HeuristicScorer().score(query, units_of(DOCUMENTS)) for _ in range(2))
+    first, second = (HeuristicScorer().score(query, titled_units(DOCUMENTS)) for _ in range(2))
     assert np.array_equal(first, second)
 
 
@@ -79,7 +78,7 @@ def test_is_deterministic() -> None:
     st.text(max_size=20),
 )
 def test_any_text_gives_finite_scores(texts: list[str], query: str, title: str) -> None:
-    units = units_of({f"{title}{i}": text for i, text in enumerate(texts)})
+    units = titled_units({f"{title}{i}": text for i, text in enumerate(texts)})
     odds, read = answer_log_odds(Query(((query, 1.0),)), units)
     assert odds.shape == read.shape == (len(units),)
     assert np.isfinite(odds).all()
@@ -91,13 +90,13 @@ def test_any_text_gives_finite_scores(texts: list[str], query: str, title: str) 
     "text", ["", "\ud800\udfff\ud800", "東京は日本の首都です。人口は多い。", "\x00" * 50, "....", "a" * 5000]
 )
 def test_odd_texts(text: str) -> None:
-    units = units_of({"東京": text, "other": "Tokyo is the capital of Japan."})
+    units = titled_units({"東京": text, "other": "Tokyo is the capital of Japan."})
     odds, _ = answer_log_odds(Query((("東京 capital \ud800", 1.0),)), units)
     assert np.isfinite(odds).all()
 
 
 def test_is_quick() -> None:
-    units = units_of({f"{t} {i}": text * 3 for i in range(20) for t, text in DOCUMENTS.items()})
+    units = titled_units({f"{t} {i}": text * 3 for i in range(20) for t, text in DOCUMENTS.items()})
     query = Query((("when was marie curie born", 1.0),))
     answer_log_odds(query, units)
     start = time.perf_counter()
@@ -108,16 +107,16 @@ def test_is_quick() -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "words.npz"
     with pytest.raises(CompressorError, match=r"words\.npz"):
-        word_vectors.load(path)
+        word_vectors.read_word_vectors(path)
     path.write_bytes(b"not a zip file")
     with pytest.raises(CompressorError, match="reinstall"):
-        word_vectors.load(path)
+        word_vectors.read_word_vectors(path)
     path.write_bytes(word_vectors.PATH.read_bytes()[:5000])
     with pytest.raises(CompressorError, match="reinstall"):
-        word_vectors.load(path)
+        word_vectors.read_word_vectors(path)
     np.savez(path, version=np.array(99))
     with pytest.raises(CompressorError, match="version 99"):
-        word_vectors.load(path)
+        word_vectors.read_word_vectors(path)
     np.savez(path, version=np.array(word_vectors.VERSION))
     with pytest.raises(CompressorError, match="reinstall"):
-        word_vectors.load(path)
+        word_vectors.read_word_vectors(path)

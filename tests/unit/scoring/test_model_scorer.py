@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.context.model import Kind
@@ -24,6 +22,7 @@ from compressor.scoring import (
 )
 from compressor.scoring.base import Scores
 from compressor.text.segmenters.sentences import segment_prose
+from support.property_tests import given, settings, st
 
 TEXT = "The mill was built in 1790. It ground corn for the town. The owner was Anna Berg. A fire destroyed it in 1871."
 QUERY = Query((("who owned the mill", 1.0),))
@@ -46,7 +45,7 @@ class Likes:
         return np.array([self.value if self.word in texts[i] else 0.0 for i in which], np.float32)
 
 
-def units_of(*texts: str, kind: Kind = "document", room: float = 0.0) -> UnitBatch:
+def costed_units(*texts: str, kind: Kind = "document", room: float = 0.0) -> UnitBatch:
     layouts = [segment_prose(t) for t in texts]
     return UnitBatch(
         [SourceBlock(kind, x, (np.diff(x.spans, axis=1)[:, 0] / 4).astype(np.float32)) for x in layouts],
@@ -59,14 +58,14 @@ def scorer(reader: Likes, band: CascadeWindow | None = None, mix: BlendWeights |
 
 
 def test_the_reader_decides_what_a_document_is_kept_for() -> None:
-    units = units_of(TEXT)
+    units = costed_units(TEXT)
     best = units.texts()[int(scorer(Likes("fire")).score(QUERY, units).argmax())]
     assert "fire" in best
     assert "fire" not in units.texts()[int(HeuristicScorer().score(QUERY, units).argmax())]
 
 
 def test_what_a_tool_said_is_read_too_and_adds_to_its_words() -> None:
-    units = units_of(TEXT, kind="tool_result")
+    units = costed_units(TEXT, kind="tool_result")
     plain, read = HeuristicScorer().score(QUERY, units), scorer(Likes("fire")).score(QUERY, units)
     at = next(i for i, t in enumerate(units.texts()) if "fire" in t)
     assert read[at] > plain[at]
@@ -75,17 +74,17 @@ def test_what_a_tool_said_is_read_too_and_adds_to_its_words() -> None:
 
 @pytest.mark.parametrize("error", [QueueFullError("the queue is full"), ModelError("it broke")])
 def test_a_model_that_cannot_answer_is_done_without_and_named(error: CompressorError) -> None:
-    units = units_of(TEXT)
+    units = costed_units(TEXT)
     assert np.array_equal(scorer(Likes(error=error)).score(QUERY, units), HeuristicScorer().score(QUERY, units))
     assert units.notes == [f"tier: {error}; scored by the fast tier instead"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_none_are_not_believed(value: float) -> None:
-    units = units_of(TEXT)
+    units = costed_units(TEXT)
     found = scorer(Likes(value=value)).score(QUERY, units)
     assert np.array_equal(found, HeuristicScorer().score(QUERY, units))
-    assert "numbers" in units.notes[0]
+    assert "NaN" in units.notes[0]
 
 
 def test_notes_become_warnings_of_the_result() -> None:
@@ -113,7 +112,7 @@ class Sees(Likes):
 
 
 def test_vectors_tell_what_is_said_twice() -> None:
-    units = units_of("Fire took it. Water was far away. Fire burned all of the house.")
+    units = costed_units("Fire took it. Water was far away. Fire burned all of the house.")
     scores = scorer(Sees("F")).score(QUERY, units)
     novelty = rank(scores, units).novelty
     assert sorted(novelty.round(3).tolist()) == [0.0, 1.0, 1.0]
@@ -123,7 +122,7 @@ def test_vectors_tell_what_is_said_twice() -> None:
 
 def test_without_a_query_nothing_is_read() -> None:
     reader = Likes()
-    units = units_of(TEXT)
+    units = costed_units(TEXT)
     assert np.array_equal(scorer(reader).score(Query(), units), HeuristicScorer().score(Query(), units))
     assert not reader.seen
 
@@ -131,7 +130,7 @@ def test_without_a_query_nothing_is_read() -> None:
 @given(st.floats(1, 400), st.integers(1, 12))
 @settings(max_examples=40, deadline=None)
 def test_a_cascade_reads_only_what_is_near_the_line(room: float, copies: int) -> None:
-    units = units_of(*(f"{TEXT} Number {i}." for i in range(copies)), room=room)
+    units = costed_units(*(f"{TEXT} Number {i}." for i in range(copies)), room=room)
     reader, band = Likes(), CascadeWindow(2.0, 30.0)
     cheap = HeuristicScorer().score(QUERY, units)
     order = np.argsort(-cheap, kind="stable")
@@ -143,7 +142,7 @@ def test_a_cascade_reads_only_what_is_near_the_line(room: float, copies: int) ->
 
 def test_a_cascade_that_knows_no_budget_reads_everything() -> None:
     reader = Likes()
-    units = units_of(TEXT)
+    units = costed_units(TEXT)
     scorer(reader, CascadeWindow()).score(QUERY, units)
     assert len(reader.seen) == len(units)
 
@@ -151,7 +150,7 @@ def test_a_cascade_that_knows_no_budget_reads_everything() -> None:
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=4), st.text(max_size=20))
 @settings(max_examples=60, deadline=None)
 def test_any_text_gives_finite_scores(texts: list[str], query: str) -> None:
-    units = units_of(*texts, room=10)
+    units = costed_units(*texts, room=10)
     for band in (None, CascadeWindow()):
         found = scorer(Likes("a"), band, BlendWeights(0.5, 0.5)).score(Query(((query, 1.0),)), units)
         assert found.shape == (len(units),) and np.isfinite(found).all() and (found >= 0).all()

@@ -7,20 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import ModelError
 from compressor.scoring import HeuristicScorer, Query, SourceBlock, UnitBatch, reuse_predictor
 from compressor.scoring.token_index import token_shape
 from compressor.text.segmenters import segment_text
+from support.property_tests import given, settings, st
 
 FLIGHTS = json.dumps(
     [{"flight_number": f"HAT{100 + i}", "aisle_meals": i % 2 == 0, "comment": "on time as ever"} for i in range(20)]
 )
 
 
-def units_of(*texts: str, asked: str = "") -> UnitBatch:
+def tool_result_units(*texts: str, asked: str = "") -> UnitBatch:
     layouts = [segment_text(t) for t in texts]
     sources = [
         SourceBlock("tool_result", x, np.maximum(np.diff(x.spans, axis=1)[:, 0] / 4, 1).astype(np.float32), asked, age)
@@ -42,14 +41,14 @@ def worth(units: UnitBatch, query: str = "book the flight") -> dict[str, float]:
 
 
 def test_ids_are_worth_more_than_words() -> None:
-    found = worth(units_of(FLIGHTS, asked='search_flights {"origin": "JFK"}'))
+    found = worth(tool_result_units(FLIGHTS, asked='search_flights {"origin": "JFK"}'))
     assert found["HAT107"] > 3 * found["ever"]
 
 
 def test_the_neighbourhood_of_a_match_counts() -> None:
     lines = [f"{i}: value_{i} = compute_{i}(argument_{i})" for i in range(80)]
     lines[40] = "40: def resolve_lookup(self):"
-    found = worth(units_of("\n".join(lines)), "fix resolve_lookup")
+    found = worth(tool_result_units("\n".join(lines)), "fix resolve_lookup")
     assert found["compute_42"] > found["compute_75"]
 
 
@@ -73,7 +72,7 @@ def test_shape_says_what_a_token_looks_like() -> None:
 @given(st.lists(st.text(max_size=60), max_size=4), st.text(max_size=20), st.text(max_size=20))
 @settings(max_examples=80, deadline=None)
 def test_any_text_gives_finite_numbers(texts: list[str], query: str, asked: str) -> None:
-    units = units_of(*texts, asked=asked)
+    units = tool_result_units(*texts, asked=asked)
     if len(units):
         assert all(np.isfinite(v) and v >= 0 for v in worth(units, query).values())
 

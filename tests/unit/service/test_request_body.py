@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor, CompressorError, ContextError
 from compressor.service.http_errors import HttpError, json_bytes
-from compressor.service.proxy.request_body import RequestBody, read
+from compressor.service.proxy.request_body import RequestBody, read_body
 from compressor.service.request_limits import parse
 from compressor.sessions import Conversation, Policy
+from support.property_tests import given, settings, st
 from support.session_tools import conversation as talk_of
 from support.strategies import anthropic_contexts, openai_chat_contexts, responses_contexts
 
@@ -28,7 +27,7 @@ OBJECTS = st.dictionaries(st.sampled_from(["messages", "input", "tools", "model"
 
 
 def body(raw: bytes, *known: RequestBody) -> RequestBody:
-    return read(raw, DEPTH, lambda first: [one for one in known if one.first == first])
+    return read_body(raw, DEPTH, lambda first: [one for one in known if one.first == first])
 
 
 @given(data=OBJECTS, wide=st.booleans(), escaped=st.booleans())
@@ -36,8 +35,8 @@ def test_any_body_is_read_as_json_is_and_written_as_it_came(data: dict[str, Any]
     raw = json.dumps(data, ensure_ascii=escaped, indent=2 if wide else None).encode("utf-8", "surrogatepass")
     one = body(b" " + raw + b"\r\n ")
     assert one.data == data == json.loads(raw)
-    assert one.written(one.data) == b" " + raw + b"\r\n "
-    assert not data or one.written(dict(one.data)) == b" " + raw + b"\r\n "  # another dict of the same things
+    assert one.encode(one.data) == b" " + raw + b"\r\n "
+    assert not data or one.encode(dict(one.data)) == b" " + raw + b"\r\n "  # another dict of the same things
 
 
 @given(data=OBJECTS, other=OBJECTS, keep=st.lists(st.booleans(), min_size=8, max_size=8))
@@ -51,8 +50,8 @@ def test_what_is_changed_is_written_anew_and_nothing_else(
             left = [item for item, kept in zip(made[key], keep, strict=False) if kept]
             made[key] = [*left, {"new": key}, *left[::-1], *made[key]]
     made.update(other)
-    assert json.loads(one.written(made)) == made
-    assert json.loads(one.written(other)) == other
+    assert json.loads(one.encode(made)) == made
+    assert json.loads(one.encode(other)) == other
 
 
 def test_numbers_escapes_and_double_keys_stay_as_they_are_written() -> None:
@@ -60,7 +59,7 @@ def test_numbers_escapes_and_double_keys_stay_as_they_are_written() -> None:
     raw = f'{{"x" :-0, "y":1.10,"messages": [ {kept} , {{"role":"user","content":"b"}}], "z": null}}'.encode()
     one = body(raw)
     made = {**one.data, "messages": [one.data["messages"][0], {"role": "user", "content": "c"}], "tools": []}
-    assert one.written(made).decode() == (
+    assert one.encode(made).decode() == (
         f'{{"x" :-0, "y":1.10,"messages": [{kept},{{"role":"user","content":"c"}}], "z": null,"tools":[]}}'
     )
 
@@ -99,7 +98,7 @@ def test_depth_is_counted_from_the_whole_body(key: str) -> None:
 
     for levels in (DEPTH - 1, DEPTH, DEPTH + 1, 100_000):
         assert outcome(lambda raw: body(raw).data, levels) == outcome(lambda raw: parse(raw, DEPTH), levels)
-    with pytest.raises(HttpError, match="nested 20 deep"):
+    with pytest.raises(HttpError, match="limit: 20 levels"):
         body(nested(DEPTH + 1))
 
 
@@ -127,7 +126,7 @@ def test_messages_of_an_earlier_body_are_the_same_objects(system: bool) -> None:
     forked = body(json_bytes({"messages": changed}), old, longer)
     same = [a is b for a, b in zip(forked.data["messages"], old.data["messages"], strict=True)]
     assert forked.data["messages"] == changed and same == [True] * (count - 1) + [False]
-    assert forked.written({**forked.data, "messages": changed[:2]}) == json_bytes({"messages": changed[:2]})
+    assert forked.encode({**forked.data, "messages": changed[:2]}) == json_bytes({"messages": changed[:2]})
     # Bytes decide, not what they mean.
     spaced = body(json.dumps({"messages": messages}).encode(), longer)
     assert spaced.data == {"messages": messages}
@@ -138,13 +137,13 @@ def test_what_stands_for_a_message_is_written_once() -> None:
     messages, cut = talk_of(4), {"role": "tool", "tool_call_id": "c0", "content": "cut \u0434 \ud800"}
     old = body(json_bytes({"messages": messages[:-2]}))
     first = {**old.data, "messages": [*old.data["messages"][:3], cut, *old.data["messages"][4:]]}
-    assert json.loads(old.written(first)) == first
+    assert json.loads(old.encode(first)) == first
     new = body(json_bytes({"messages": messages}), old)
     made = {**new.data, "messages": [*new.data["messages"][:3], cut, *new.data["messages"][4:]]}
     cut["content"] = "nobody writes to it, so nobody looks"
-    assert b"nobody" not in new.written(made) and json.loads(new.written(made))["messages"][4:] == messages[4:]
-    assert b"nobody" in new.written({**made, "messages": [dict(cut)]})
-    assert b"nobody" in new.written(made)  # what was not written last is not kept
+    assert b"nobody" not in new.encode(made) and json.loads(new.encode(made))["messages"][4:] == messages[4:]
+    assert b"nobody" in new.encode({**made, "messages": [dict(cut)]})
+    assert b"nobody" in new.encode(made)  # what was not written last is not kept
 
 
 def view_of(conversation: Conversation, messages: list[Any]) -> bytes:
@@ -155,6 +154,7 @@ def view_of(conversation: Conversation, messages: list[Any]) -> bytes:
         return f"{type(error).__name__}: {error}".encode()
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("contexts", [openai_chat_contexts, anthropic_contexts, responses_contexts])
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)

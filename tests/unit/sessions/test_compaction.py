@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from compressor import (
@@ -14,13 +12,6 @@ from compressor.context.formats import detect_format
 from compressor.sessions import Conversation, Policy
 from compressor.sessions.summaries import summarizer
 from support.session_tools import Message, conversation, prose, replay, text, tokens
-
-
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
-    yield compressor
-    compressor.close()
 
 
 def test_usage_is_reported(c: Compressor) -> None:
@@ -78,7 +69,7 @@ def test_dialects(c: Compressor) -> None:
         assert all(p == {"type": "thinking", "thinking": "hm " * 20, "signature": "sig"} for p in signed)
 
 
-def thinking(text: str) -> Message:
+def thinking_block(text: str) -> Message:
     return {"type": "thinking", "thinking": text, "signature": "signed"}
 
 
@@ -86,11 +77,12 @@ def claude_round(i: int, sentences: int = 40) -> list[Message]:
     use = {"type": "tool_use", "id": f"t{i}", "name": "look", "input": {"page": i}}
     result = {"type": "tool_result", "tool_use_id": f"t{i}", "content": prose(i, sentences)}
     return [
-        {"role": "assistant", "content": [thinking(f"Secret plan {i}. " * 5), use]},
+        {"role": "assistant", "content": [thinking_block(f"Secret plan {i}. " * 5), use]},
         {"role": "user", "content": [result]},
     ]
 
 
+@pytest.mark.moderate
 def test_signed_reasoning_of_the_current_turn_stands_against_compaction(c: Compressor) -> None:
     """Inside one turn nothing before a signed block is rewritten, however much that would save; after it, all is."""
     talk = Conversation(c, model="claude-sonnet-4-5", scope="t")
@@ -104,12 +96,13 @@ def test_signed_reasoning_of_the_current_turn_stands_against_compaction(c: Compr
     assert talk.cost_report().compactions == 1 and "Secret plan" not in text(view)
     assert "Secret plan 59." in talk.recall("Secret plan 59", 400)  # not lost
     again = Conversation(c, model="claude-sonnet-4-5", scope="t", state=talk.state)
-    again.restore(talk.head, talk.live)
+    again.restore(talk.head, talk.messages)
     assert again.view() == view
     talk.append(*claude_round(60))
     assert talk.view()[: len(view)] == view and "Secret plan 60." in text(talk.view())
 
 
+@pytest.mark.moderate
 def test_hard_budget_goes_before_signed_reasoning_and_says_so(c: Compressor) -> None:
     talk = Conversation(c, budget=4_000, scope="t")
     talk.append({"role": "user", "content": "Find the copper."})
@@ -119,6 +112,7 @@ def test_hard_budget_goes_before_signed_reasoning_and_says_so(c: Compressor) -> 
     assert any("signed reasoning" in warning for warning in talk.warnings)
 
 
+@pytest.mark.moderate
 def test_summary_stands_in_the_index_and_is_kept(c: Compressor) -> None:
     asked: list[str] = []
 

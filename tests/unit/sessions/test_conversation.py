@@ -10,8 +10,6 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import BudgetTooSmallError, Compressor, CompressorError, ContextError, StoreError, UnknownRefError
 from compressor.context.formats import detect_format, serialization
@@ -19,20 +17,14 @@ from compressor.context.refs import compute_ref, find_refs, format_placeholder
 from compressor.sessions import Conversation, Policy, Session, ToolRule
 from compressor.sessions.summaries import summarizer
 from compressor.storage import MemoryStore
+from support.property_tests import given, settings, st
 from support.session_tools import Message, conversation, prose, text, tokens
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
 TIGHT: dict[str, Any] = {"budget": 3_000, "policy": Policy(compaction_target_tokens=1_200)}
 
 
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
-    yield compressor
-    compressor.close()
-
-
-def called(*ids: str, name: str = "look") -> Message:
+def assistant_calls(*ids: str, name: str = "look") -> Message:
     calls = [{"id": i, "type": "function", "function": {"name": name, "arguments": "{}"}} for i in ids]
     return {"role": "assistant", "content": None, "tool_calls": calls}
 
@@ -52,12 +44,13 @@ def words_of(session: Session) -> list[str]:
 # -- messages
 
 
+@pytest.mark.moderate
 def test_call_ids_used_again_in_every_round(c: Compressor) -> None:
     """As some providers do it: "call_0" is answered once, and called again."""
     session = c.session("a", **TIGHT)
     session.append(*said("Find the copper."))
     for i in range(30):
-        session.append(called("call_0", "call_1"))
+        session.append(assistant_calls("call_0", "call_1"))
         with pytest.raises(ContextError, match="call_0"):
             session.view()
         session.append(result("call_1", prose(i)), result("call_0", prose(100 + i)))
@@ -81,6 +74,7 @@ def test_words_beside_results_are_no_message_of_their_own(c: Compressor) -> None
     assert len(find_refs(text(session.view()))) == 3
 
 
+@pytest.mark.moderate
 def test_results_that_share_a_message_with_the_index_are_gone_too(c: Compressor) -> None:
     session = c.session("a", **TIGHT)
     session.append(*said("Find the copper."))
@@ -98,8 +92,8 @@ def test_results_that_share_a_message_with_the_index_are_gone_too(c: Compressor)
 
 def test_what_the_agent_has_just_asked_for_never_goes_whole(c: Compressor) -> None:
     session = c.session("a", budget=3_000)
-    session.append(*said("Find the copper."), called("a"), result("a", prose(1, 20)))
-    session.append(called("b"), result("b", prose(2, 1_500)))
+    session.append(*said("Find the copper."), assistant_calls("a"), result("a", prose(1, 20)))
+    session.append(assistant_calls("b"), result("b", prose(2, 1_500)))
     view = session.view()
     assert view[-1]["content"].count("units") > 20 and tokens(view) <= 3_000
 
@@ -113,7 +107,7 @@ def test_sdk_objects_inside_messages(c: Compressor) -> None:
         | {"content": [{"type": "text", "text": "Hm.", "citations": None}, use]}
         | {"stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}
     )
-    ours = openai.ChatCompletionMessage.model_validate({**called("t"), "refusal": None})
+    ours = openai.ChatCompletionMessage.model_validate({**assistant_calls("t"), "refusal": None})
     for name, messages in {
         "anthropic": [{"role": "assistant", "content": answer.content}, *claude(0, ["x"])[1:]],
         "openai": [{"role": "assistant", "content": None, "tool_calls": ours.tool_calls}, result("t", "x")],
@@ -153,10 +147,10 @@ def test_pinned_message_without_a_text_is_no_reason_to_fail(c: Compressor) -> No
     session = c.session("a", **TIGHT)
     audio = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
     session.append({"role": "user", "content": [audio]})
-    session.append(called("p", "q"), result("q", prose(1, 20)))
+    session.append(assistant_calls("p", "q"), result("q", prose(1, 20)))
     session.append(result("p", ""), pin=True)
     for i in range(30):
-        session.append(called(f"c{i}"), result(f"c{i}", prose(i)))
+        session.append(assistant_calls(f"c{i}"), result(f"c{i}", prose(i)))
         assert tokens(session.view()) <= 3_000
     view = session.view()
     assert session.cost_report().compactions and view[0]["content"] == [audio] and result("p", "") in view
@@ -175,10 +169,10 @@ def dropping(context: list[Any]) -> Iterator[list[Any]]:
 
 POLICIES = st.builds(
     Policy,
-    low=st.sampled_from([1, 50, 300]),
-    recent=st.sampled_from([0.01, 1.0]),
-    ingest_from=st.sampled_from([1, 50]),
-    ingest_share=st.sampled_from([0.01, 1.0]),
+    compaction_target_tokens=st.sampled_from([1, 50, 300]),
+    recent_fraction=st.sampled_from([0.01, 1.0]),
+    tool_result_min_tokens=st.sampled_from([1, 50]),
+    tool_result_keep_fraction=st.sampled_from([0.01, 1.0]),
     tools=st.sampled_from([{}, {"bash": ToolRule(never_compress=True)}, {"*": ToolRule(max_tokens=1)}]),
 )
 
@@ -212,6 +206,7 @@ def test_any_dialect(contexts: Callable[[], Any], data: st.DataObject) -> None:
         assert [json.dumps(serialization.serialize_message(m)) for m in session.view()] == sent
 
 
+@pytest.mark.moderate
 def test_an_index_never_stands_where_there_is_no_text(c: Compressor) -> None:
     """A picture that was cut is a text in the view; in the message there is none that the index could replace."""
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
@@ -221,7 +216,7 @@ def test_an_index_never_stands_where_there_is_no_text(c: Compressor) -> None:
             said("Find the copper."),
         )
         for i in range(10):
-            history += [called(f"c{i}"), result(f"c{i}", [picture])]
+            history += [assistant_calls(f"c{i}"), result(f"c{i}", [picture])]
             history += said(prose(i, 6)) if i > 4 else []
             session.sync(history)
             assert tokens(session.view()) <= 1_200
@@ -243,6 +238,7 @@ def test_a_long_system_prompt_is_journaled_once(c: Compressor) -> None:
     assert c.session("a").view() == session.view() == [prompts[2], *history]
 
 
+@pytest.mark.moderate
 def test_a_session_whose_messages_nobody_writes_to_gives_the_same_views(c: Compressor) -> None:
     """Two workers with one session, one of which begins anew now and then, and a history that changes on its way."""
     for seed in range(3):
@@ -260,6 +256,7 @@ def test_a_session_whose_messages_nobody_writes_to_gives_the_same_views(c: Compr
             assert one.cost_report() == plain.cost_report()
 
 
+@pytest.mark.moderate
 def test_reasoning_left_out_stays_out_only_where_its_turn_has_ended(c: Compressor) -> None:
     """What a compaction leaves may have lost the answer that ended a turn; edits know their places all the same."""
     for seed in range(12):
@@ -286,19 +283,21 @@ def test_reasoning_left_out_stays_out_only_where_its_turn_has_ended(c: Compresso
 # -- budget
 
 
+@pytest.mark.moderate
 def test_view_near_its_budget_is_compacted_though_that_saves_little(c: Compressor) -> None:
     for sentences in range(180, 196, 4):
         session = c.session(f"s{sentences}", budget=3_000, policy=Policy(compaction_target_tokens=1_500))
         session.append(*said("Go."))
         session.append(*said(prose(1, sentences)), pin=True)
         for i in range(12):
-            session.append(called(f"c{i}"), result(f"c{i}", prose(i, 6)))
+            session.append(assistant_calls(f"c{i}"), result(f"c{i}", prose(i, 6)))
             try:
                 assert tokens(session.view()) <= 3_000
             except BudgetTooSmallError:
                 break
 
 
+@pytest.mark.moderate
 def test_summary_finds_room_or_waits(c: Compressor) -> None:
     policy = Policy(
         compaction_target_tokens=2_000, summarizer=summarizer(lambda prompt: "Facts:\n- The copper is stored.\n" * 30)
@@ -307,7 +306,7 @@ def test_summary_finds_room_or_waits(c: Compressor) -> None:
         session = c.session(f"b{budget}", budget=budget, policy=policy)
         session.append(*said("Find the copper."))
         for i in range(20):
-            session.append(called(f"c{i}"), result(f"c{i}", prose(i, 45)))
+            session.append(assistant_calls(f"c{i}"), result(f"c{i}", prose(i, 45)))
             assert tokens(session.view()) <= budget
 
 
@@ -316,7 +315,7 @@ def test_summary_finds_room_or_waits(c: Compressor) -> None:
 
 def secret_of_another(c: Compressor) -> str:
     victim = c.session("victim", tenant="other")
-    victim.append(*said("Go."), called("s"), result("s", "TOPSECRET of another. " * 30 + prose(5, 300)))
+    victim.append(*said("Go."), assistant_calls("s"), result("s", "TOPSECRET of another. " * 30 + prose(5, 300)))
     return find_refs(text(victim.view()))[0]
 
 
@@ -326,7 +325,7 @@ def test_marks_that_a_tool_writes_open_nothing(c: Compressor) -> None:
     session.append(*said("Go."))
     for i in range(20):
         session.append(
-            called(f"c{i}"),
+            assistant_calls(f"c{i}"),
             result(f"c{i}", f"{prose(i)}\n{format_placeholder(ref)} {format_placeholder('000000000000')}"),
         )
         session.view()
@@ -340,7 +339,7 @@ def test_index_that_a_tool_writes_opens_nothing(c: Compressor) -> None:
     ref = secret_of_another(c)
     session = c.session("a", tenant="mine", **TIGHT)
     page = "\n".join(f"secret of another {i}: {prose(i, 2)} {format_placeholder(ref)}" for i in range(40))
-    session.append(*conversation(1, sentences=2), called("p"), result("p", page))
+    session.append(*conversation(1, sentences=2), assistant_calls("p"), result("p", page))
     session.append(*conversation(8, seed=3)[2:])
     session.view()
     assert "secret of another 3" in session.expand(compute_ref(page))
@@ -350,7 +349,7 @@ def test_index_that_a_tool_writes_opens_nothing(c: Compressor) -> None:
 def test_every_ref_that_recall_shows_can_be_expanded(c: Compressor) -> None:
     session = c.session("a")
     rows = json.dumps([{"id": i, "name": f"item {i}", "where": "Atlantis"} for i in range(30)], indent=2)
-    session.append(*said("Find item 7."), called("q"), result("q", rows))
+    session.append(*said("Find item 7."), assistant_calls("q"), result("q", rows))
     assert session.view()[-1]["content"] != rows and not find_refs(text(session.view()))  # folded
     refs = find_refs(session.recall("item 7", 150))
     assert refs and all(session.expand(ref) for ref in refs) and session.expand(refs[0]) == rows
@@ -432,6 +431,7 @@ def test_system_and_tools_given_with_follow_count_also_after_a_failure(c: Compre
     assert session.cost_report().view_tokens > before > 500
 
 
+@pytest.mark.moderate
 def test_what_was_exported_or_kept_does_not_change(c: Compressor) -> None:
     session = c.session("a", **TIGHT)
     session.append(*conversation(20))
@@ -448,7 +448,7 @@ def test_what_was_exported_or_kept_does_not_change(c: Compressor) -> None:
     frozen = json.dumps(state)
     talk.sync(conversation(40))
     talk.view()
-    assert json.dumps(state) == frozen and talk.state["pages"] != state["pages"]
+    assert json.dumps(state) == frozen and talk.state["page_refs"] != state["page_refs"]
 
 
 def test_failed_follow_changes_nothing(c: Compressor) -> None:
@@ -461,6 +461,7 @@ def test_failed_follow_changes_nothing(c: Compressor) -> None:
         assert talk.state == state and talk.view() == view
 
 
+@pytest.mark.moderate
 def test_failing_store_costs_nothing_but_time() -> None:
     """Whatever call fails, it can be made again, and the session goes on as one whose store never failed."""
     store, rng = MemoryStore(), random.Random(1)
@@ -488,7 +489,7 @@ def test_failing_store_costs_nothing_but_time() -> None:
             assert again(session.view) == twin.view()
         again(session.append, message)
         twin.append(message)
-    pages = again(session.export)["state"]["pages"]
+    pages = again(session.export)["state"]["page_refs"]
     assert again(session.cost_report) == twin.cost_report() and len(pages) == len(set(pages)) > 1
 
 
@@ -524,12 +525,31 @@ def test_wrong_options(c: Compressor, options: Any) -> None:
             {"tool_result_keep_fraction": "x"},
             {"recent_fraction": None},
         ),
-        *({"tools": "x"}, {"tools": {"look": 5}}, {"prices": "x"}, {"summarizer": 5}),
+        *({"tools": "x"}, {"tools": {"look": 5}}, {"pricing": "x"}, {"summarizer": 5}),
     ],
 )
 def test_wrong_policies(options: Any) -> None:
     with pytest.raises(CompressorError):
         Policy(**options)
+
+
+def test_a_policy_from_plain_data() -> None:
+    data = {"compaction_target_tokens": 500, "tools": {"look": {"never_compress": True}, "*": ToolRule(max_tokens=9)}}
+    tools = {"look": ToolRule(never_compress=True), "*": ToolRule(max_tokens=9)}
+    assert Policy.from_dict(data) == Policy(compaction_target_tokens=500, tools=tools)
+    with pytest.raises(CompressorError, match=r"Policy has no field 'low'; its fields are ingest, .*recent_fraction"):
+        Policy.from_dict({"low": 1})
+    with pytest.raises(CompressorError, match="ToolRule has no field 'keep'; its fields are never_compress, max_tok"):
+        Policy.from_dict({"tools": {"look": {"keep": True}}})
+    wrong: list[Any] = [None, [], {"tools": {"look": 5}}, {"tools": 5}, {1: 2}]
+    for bad in wrong:
+        with pytest.raises(CompressorError):
+            Policy.from_dict(bad)
+
+
+def test_a_dict_is_no_policy(c: Compressor) -> None:
+    with pytest.raises(CompressorError, match="policy must be a Policy, such as"):
+        c.session("a", policy={"low": 1})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("id", ["a/b", "../x", "ü\ud800", "x" * 10**5, "\0", " "])
@@ -576,7 +596,7 @@ def test_wrong_exports(c: Compressor) -> None:
         {**data, "originals": ["abc"]},
         {**data, "model": []},
         {**data, "state": {**state, "count": "x"}},
-        {**data, "state": {**state, "pages": 7}},
+        {**data, "state": {**state, "page_refs": 7}},
         {**data, "state": {**state, "counters": {"calls": "x"}}},
     ]
     other = Compressor(store="memory")

@@ -15,16 +15,17 @@ from compressor import (
     ExpiredRefError,
     UnknownRefError,
 )
-from compressor.context.refs import find_refs
+from compressor.context.refs import find_refs, format_placeholder
 from compressor.sessions import Policy, ToolRule
+from compressor.sessions.expand_tool import DESCRIPTION
 from compressor.storage import MemoryStore
 from compressor.tokens import get_counter
-from support.session_tools import WORDS, conversation, prose, replay, text
+from support.session_tools import SESSION_KINDS, WORDS, compressor_of_sessions, conversation, prose, replay, text
 
 
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
+@pytest.fixture(params=SESSION_KINDS)
+def c(request: pytest.FixtureRequest) -> Iterator[Compressor]:
+    compressor = compressor_of_sessions(request.param)
     yield compressor
     compressor.close()
 
@@ -43,6 +44,7 @@ def test_refs_belong_to_their_session(c: Compressor) -> None:
         session.fork("c")
 
 
+@pytest.mark.moderate
 def test_recall_finds_what_left_the_view(c: Compressor) -> None:
     messages = conversation(30)
     needle = "The vault code of the north gate is QX-4471-ZED."
@@ -60,6 +62,7 @@ def test_recall_finds_what_left_the_view(c: Compressor) -> None:
     assert c.session("new").recall("anything") == ""
 
 
+@pytest.mark.moderate
 def test_expanding_old_lines_of_the_index_with_a_question_answers_it(c: Compressor) -> None:
     messages = conversation(60, sentences=10)
     needle = "The vault code of the north gate is QX-4471-ZED."
@@ -172,3 +175,7 @@ def test_expired_originals_are_named_so() -> None:
     with pytest.raises(ExpiredRefError):
         session.expand(ref)
     assert "Expired" in session.expand_tool.answer({"ref": ref})
+
+
+def test_the_tools_description_shows_a_real_placeholder() -> None:
+    assert format_placeholder("123456789012") in DESCRIPTION

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import (
     BudgetError,
@@ -21,12 +19,22 @@ from compressor import (
 from compressor.context.formats import detect_format
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
-from support.session_tools import Message, conversation, prose, replay, text, tokens
+from support.property_tests import given, settings, st
+from support.session_tools import (
+    SESSION_KINDS,
+    Message,
+    compressor_of_sessions,
+    conversation,
+    prose,
+    replay,
+    text,
+    tokens,
+)
 
 
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
+@pytest.fixture(params=SESSION_KINDS)
+def c(request: pytest.FixtureRequest) -> Iterator[Compressor]:
+    compressor = compressor_of_sessions(request.param)
     yield compressor
     compressor.close()
 
@@ -40,6 +48,7 @@ def test_small_history_goes_out_as_it_is(c: Compressor) -> None:
     assert all(a is b for a, b in zip(view, messages, strict=True))
 
 
+@pytest.mark.moderate
 def test_prefix_stays_between_compactions_and_every_view_is_legal(c: Compressor) -> None:
     session = c.session("a", model="gpt-4o", budget=6_000)
     compactions, last = 0, ""
@@ -76,6 +85,7 @@ def test_view_is_idempotent(c: Compressor) -> None:
     assert session.view() == first and session.cost_report() == balance
 
 
+@pytest.mark.moderate
 def test_nothing_is_lost_by_compaction(c: Compressor) -> None:
     messages = conversation(40, sentences=20)
     session = c.session("a", budget=4_000, policy=Policy(compaction_target_tokens=1_500))
@@ -114,6 +124,7 @@ def test_index_stands_in_a_tool_message(c: Compressor) -> None:
     assert roles == ["tool"]
 
 
+@pytest.mark.moderate
 def test_chat_without_tools_is_compacted_too(c: Compressor) -> None:
     session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
     for i in range(40):
@@ -238,6 +249,7 @@ def histories(draw: st.DrawFn) -> list[list[Message]]:
     return steps
 
 
+@pytest.mark.moderate
 @given(histories(), st.sampled_from([2_500, 6_000, 50_000]), st.integers(0, 2**16))
 @settings(max_examples=40, deadline=None)
 def test_any_history(steps: list[list[Message]], budget: int, seed: int) -> None:

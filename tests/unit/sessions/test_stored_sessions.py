@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,13 @@ from compressor import (
     ContextError,
 )
 from compressor.context.refs import find_refs
-from compressor.sessions import Conversation, Policy
+from compressor.sessions import AsyncSession, Conversation, Policy, Session
+from compressor.sessions.state import VERSION
 from support.paths import TESTS
 from support.session_tools import Message, conversation, prose, replay, text
 
 
-@pytest.fixture
-def c() -> Iterator[Compressor]:
-    compressor = Compressor(store="memory")
-    yield compressor
-    compressor.close()
-
-
+@pytest.mark.moderate
 def test_resumed_session_has_the_same_view(tmp_path: Any) -> None:
     path = str(tmp_path / "s.db")
     messages = conversation(30)
@@ -67,7 +62,7 @@ def test_many_threads_lose_nothing(c: Compressor) -> None:
     async def work() -> None:
         await asyncio.gather(
             *(
-                s.aappend({"role": "user", "content": f"word {k} {i}"})
+                AsyncSession(s).append({"role": "user", "content": f"word {k} {i}"})
                 for k, s in enumerate(sessions)
                 for i in range(10)
             )
@@ -92,6 +87,7 @@ for message in conversation(40):
 """
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("after", [1, 9, 30])
 def test_killed_at_any_step_nothing_acknowledged_is_lost(tmp_path: Path, after: int) -> None:
     """SIGKILL after so many acknowledged messages; a session that goes on from there gives the bytes of one that was
@@ -135,6 +131,7 @@ def test_follow_is_idempotent_and_goes_back(c: Compressor) -> None:
     assert session.view() == [{"role": "user", "content": "A new history."}]
 
 
+@pytest.mark.moderate
 def test_follow_equals_append(c: Compressor) -> None:
     messages = conversation(30)
     by_append, by_follow = c.session("a", budget=4_000), c.session("b", budget=4_000)
@@ -181,15 +178,16 @@ def test_conversation_state_is_json_and_enough(c: Compressor) -> None:
     view, state = talk.view(), json.loads(json.dumps(talk.state))
     again = Conversation(c, budget=4_000, scope="t", state=state)
     again.sync(messages[:30])
-    assert again.view() == view and not again.changed
+    assert again.view() == view and not again.has_changes
     again.sync(messages)
     talk.sync(messages)
     assert again.view() == talk.view()
     wrong: list[Any] = [
         {},
-        {"version": 99},
-        {"version": 1, "records": [{"nonsense": 1}]},
-        {"version": 1, "counters": {"x": 1}},
+        {"version": VERSION + 1},
+        {"version": VERSION - 1},
+        {"version": VERSION, "records": [{"nonsense": 1}]},
+        {"version": VERSION, "counters": {"x": 1}},
     ]
     for bad in wrong:
         with pytest.raises(CompressorError):
@@ -206,6 +204,7 @@ def test_forks_go_their_own_way(c: Compressor) -> None:
     assert c.session("b", budget=4_000).view() == fork.view()
 
 
+@pytest.mark.moderate
 def test_export_and_import_into_another_store(c: Compressor) -> None:
     session = c.session("a", budget=4_000, policy=Policy(compaction_target_tokens=1_500))
     replay(session, conversation(40))
@@ -230,3 +229,20 @@ def test_forgotten_session_starts_anew(c: Compressor) -> None:
     fresh = c.session("a")
     with pytest.raises(ContextError, match="empty"):
         fresh.view()
+
+
+def test_async_session_has_every_public_name_of_a_session() -> None:
+    own = {name for name in vars(Session) if not name.startswith("_")}
+    assert own <= {name for name in vars(AsyncSession) if not name.startswith("_")}
+    for name in own:
+        if not isinstance(vars(Session)[name], property) and name != "fork":
+            assert inspect.signature(getattr(AsyncSession, name)) == inspect.signature(getattr(Session, name))
+
+
+def test_async_session_passes_properties_and_repr_through(c: Compressor) -> None:
+    session = c.session("a", model="gpt-4o", tenant="t")
+    session.append(*conversation(2))
+    twin = AsyncSession(session)
+    assert (twin.id, twin.model, twin.tenant, twin.count) == ("a", "gpt-4o", "t", 6)
+    assert repr(session) == f"<Session 'a' model='gpt-4o' messages=6 view_tokens={session.cost_report().view_tokens}>"
+    assert repr(twin) == f"<AsyncSession of {session!r}>" and twin.warnings == [] and twin.expand_tool.name

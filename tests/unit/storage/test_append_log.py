@@ -1,6 +1,6 @@
-"""Journals: logs in a store, the same behaviour in memory, in SQLite and in Redis.
+"""Journals: logs in a store, the same behaviour in memory and in SQLite (in Redis: tests/integration/redis).
 
-What only a file has to survive is in test_store_journal_file.py, what only Redis has to in test_store_redis.py.
+What only a file has to survive is in sqlite/test_log.py, what only Redis has to in test_redis_store.py.
 """
 
 from __future__ import annotations
@@ -9,46 +9,20 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import MemoryStore, SQLiteStore, codec
-from support.store_tools import KINDS, LOCAL, Both, Clock, clock_for, make_store, noise
+from support.property_tests import given, settings, st
+from support.store_tools import LOCAL, Both, Clock, clock_for, make_store, noise
 
 HOUR = 3600.0
 
 
 Make = Callable[..., Both]
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def clock(kind: str) -> Clock:
-    return clock_for(kind)
-
-
-@pytest.fixture
-def make(kind: str, clock: Clock, tmp_path: Path) -> Iterator[Make]:
-    made: list[Both] = []
-
-    def one(**options: Any) -> Both:
-        store = make_store(kind, tmp_path, **options)
-        made.append(store)
-        return store
-
-    yield one
-    for store in made:
-        store.close()
 
 
 # --- compare and set -------------------------------------------------------------------------------------------------
@@ -126,6 +100,7 @@ def test_drop(make: Make) -> None:
         store.read_log("a", 2)
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", ["", "сессия", "\ud800", "a\x00b", "n" * 200, "' OR 1=1 --"])
 def test_any_name_and_no_key_is_in_the_way(make: Make, name: str) -> None:
     store = make()
@@ -376,6 +351,7 @@ def test_many_threads_on_one_log(make: Make) -> None:
         assert [i for w, i, part in records if w == writer and part == 0] == list(range(40))
 
 
+@pytest.mark.moderate
 def test_a_long_log_costs_no_more_than_a_short_one(make: Make) -> None:
     """Appends of 2 KB and reads of the newest records, on logs of 10 and of 2,000: the same within three times."""
     store = make()
@@ -466,7 +442,7 @@ STEPS = st.lists(
 )
 
 
-@pytest.mark.parametrize("kinds", [LOCAL, ("redis",), ("cluster",), ("guarded",)])
+@pytest.mark.moderate
 @settings(max_examples=60, deadline=None)
 @given(
     steps=STEPS,
@@ -518,6 +494,7 @@ def test_as_the_model_says(
             store.close()
 
 
+@pytest.mark.moderate
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

@@ -1,6 +1,6 @@
-"""Stores: the same behaviour in memory, in SQLite and in Redis, and how a store is named.
+"""Stores: the same behaviour in memory and in SQLite (in Redis: tests/integration/redis), and how a store is named.
 
-What only a file has to survive is in test_store_file.py, what only Redis has to in test_store_redis.py.
+What only a file has to survive is in sqlite/test_store.py, what only Redis has to in test_redis_store.py.
 """
 
 from __future__ import annotations
@@ -9,44 +9,18 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import ExpiredRefError, RefError, StoreError, UnknownRefError
 from compressor.storage import BlobStore, MemoryStore, SQLiteStore, codec, default_path, open_store
 from compressor.storage.base import get_many
-from support.store_tools import KINDS, LOCAL, Clock, clock_for, make_store, noise
+from support.property_tests import given, settings, st
+from support.store_tools import LOCAL, Clock, noise
 
 Make = Callable[..., BlobStore]
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def clock(kind: str) -> Clock:
-    return clock_for(kind)
-
-
-@pytest.fixture
-def make(kind: str, clock: Clock, tmp_path: Path) -> Iterator[Make]:
-    made: list[BlobStore] = []
-
-    def one(**options: Any) -> BlobStore:
-        store = make_store(kind, tmp_path, **options)
-        made.append(store)
-        return store
-
-    yield one
-    for store in made:
-        store.close()
 
 
 # --- all kinds ------------------------------------------------------------------------------------------------------
@@ -273,6 +247,7 @@ def test_many_threads(make: Make) -> None:
     assert store.stats().entries == 30 + 6 * 30
 
 
+@pytest.mark.moderate
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["put", "get", "wait"]), st.integers(0, 12)), max_size=30))
 def test_both_kinds_agree(steps: list[tuple[str, int]]) -> None:
@@ -301,6 +276,7 @@ def test_both_kinds_agree(steps: list[tuple[str, int]]) -> None:
             store.close()
 
 
+@pytest.mark.moderate
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_can_use_a_store_that_another_thread_was_at_when_it_was_forked() -> None:
     store, end = MemoryStore(), threading.Event()

@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.context.refs import compute_ref
@@ -19,6 +17,7 @@ from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import get_many
 from compressor.storage.wrappers.redacting import FRONT, RedactingStore
 from compressor.text.redaction import count_redactions, redact, redact_json
+from support.property_tests import given, st
 
 _R = random.Random(5)
 
@@ -152,6 +151,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_no_text_takes_long(piece: str) -> None:
     """Twice the text takes about twice the time: 60 kB of it far under a second on any machine."""
@@ -244,9 +244,9 @@ def test_a_time_that_is_over_is_said() -> None:
 
 def test_a_result_with_a_secret_is_not_kept_and_a_log_is_as_it_was() -> None:
     store = RedactingStore(MemoryStore())
-    store.put({"cache:1:a": b"[]\n" + SECRET.encode(), "cache:1:b": b"[]\nfine", "regret:s:1": SECRET.encode()})
+    store.put({"cache:1:a": b"[]\n" + SECRET.encode(), "cache:1:b": b"[]\nfine", "expansion:s:1": SECRET.encode()})
     assert store.get_many(["cache:1:a", "cache:1:b"]) == {"cache:1:b": b"[]\nfine"}
-    assert SECRETS["api_key"].encode() not in store.get("regret:s:1")
+    assert SECRETS["api_key"].encode() not in store.get("expansion:s:1")
     store.append_log("session:x", 0, [SECRET.encode()])
     assert store.read_log("session:x") == [(1, SECRET.encode())]
 

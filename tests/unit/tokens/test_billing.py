@@ -7,19 +7,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor.errors import CompressorError
 from compressor.tokens.billing import (
     CallUsage,
     PromptCacheSimulator,
-    break_even,
     cache_rewrite_cost,
     parse_provider_usage,
     saved_per_call,
 )
 from compressor.tokens.pricing import Price, find_price
+from support.property_tests import given, st
 
 amounts = st.floats(0, 100, allow_subnormal=False)
 prices = st.builds(
@@ -31,7 +29,7 @@ prices = st.builds(
     cache_ttl_seconds=st.sampled_from([0, 10, 300]),
     min_cacheable_tokens=st.integers(0, 60),
 )
-parts = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 40)), max_size=8)
+parts = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 40)), max_size=8)
 calls = st.lists(st.tuples(parts, st.integers(0, 50), st.integers(0, 20)), max_size=12)
 
 
@@ -72,7 +70,7 @@ def test_any_conversation_as_the_reference_bills_it(price: Price, conversation: 
     ]
     assert total.calls == len(conversation)
     assert total.cost_usd == pytest.approx(sum(spent))
-    assert 0 <= total.cache_share <= 1
+    assert 0 <= total.cached_fraction <= 1
 
 
 def test_a_growing_conversation() -> None:
@@ -97,10 +95,10 @@ def test_a_growing_conversation() -> None:
 def test_the_cache_dies() -> None:
     meter = PromptCacheSimulator(Price.custom(1, 1, 0.1, cache_ttl_seconds=300, min_cacheable_tokens=0))
     pieces = [("a", 10)]
-    meter.call(pieces, at=0)
-    assert meter.call(pieces, at=300).cached == 10
-    assert meter.call(pieces, at=601).cached == 0
-    assert meter.call(pieces, at=700).cached == 10
+    meter.call(pieces, now=0)
+    assert meter.call(pieces, now=300).cached == 10
+    assert meter.call(pieces, now=601).cached == 0
+    assert meter.call(pieces, now=700).cached == 10
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20))
@@ -186,13 +184,13 @@ def test_usage_of_the_real_packages() -> None:
 
 
 @pytest.mark.parametrize("usage", [None, {}, 3, "usage", [], {"total_tokens": 3}, object()])
-def test_what_is_no_usage(usage: Any) -> None:
+def test_unreadable_usage(usage: Any) -> None:
     with pytest.raises(CompressorError, match="usage object or dict"):
         parse_provider_usage(usage)
 
 
 @pytest.mark.parametrize("value", ["7", -1, 1.5, True])
-def test_tokens_that_are_none(value: Any) -> None:
+def test_invalid_numbers_of_tokens(value: Any) -> None:
     with pytest.raises(CompressorError, match="prompt_tokens must be a number"):
         parse_provider_usage({"prompt_tokens": value})
 
@@ -201,7 +199,7 @@ def test_rewriting_pays_when_the_meter_says_so() -> None:
     """The closed form agrees with two conversations billed call by call."""
     price = Price.custom(2, 10, 0.2, 2.5, min_cacheable_tokens=0)
     head, gone, tail = ("head", 1_000), ("gone", 8_000), ("tail", 2_000)
-    calls = break_even(price, 11_000, 3_000, kept_after_first_change=2_000)
+    calls = cache_rewrite_cost(price, 2_000) / saved_per_call(price, 11_000, 3_000)
     assert calls == pytest.approx(2_000 * 2.3 / (8_000 * 0.2))
 
     def spent(n: int, rewritten: bool) -> float:
@@ -220,5 +218,28 @@ def test_rewrites(price: Price, before: int, after: int, kept: int) -> None:
     assert cache_rewrite_cost(price, kept, warm=False) == 0
     assert cache_rewrite_cost(price, kept + 1) >= cache_rewrite_cost(price, kept)
     assert (saved_per_call(price, before, after) >= 0) == (before >= after or price.cache_read == 0)
-    assert break_even(price, before, after, kept) >= 0
-    assert break_even(price, before, before, kept) == math.inf
+
+
+def test_a_rewrite_is_billed_in_the_tier_of_the_prompt() -> None:
+    price = find_price("claude-sonnet-4-5")
+    assert cache_rewrite_cost(price, 1_000) == pytest.approx(1_000 * (3.75 - 0.3) / 1e6)
+    assert cache_rewrite_cost(price, 1_000, prompt_tokens=200_001) == pytest.approx(1_000 * (7.5 - 0.6) / 1e6)
+    assert saved_per_call(price, 150_000, 50_000) == pytest.approx(100_000 * 0.3 / 1e6)
+    assert saved_per_call(price, 300_000, 250_000) == pytest.approx(50_000 * 0.6 / 1e6)
+    assert saved_per_call(price, 300_000, 50_000) == pytest.approx((300_000 * 0.6 - 50_000 * 0.3) / 1e6)
+
+
+def test_the_meter_bills_long_prompts_at_their_tier() -> None:
+    meter = PromptCacheSimulator(find_price("gpt-5.4"))
+    first = meter.call([("documents", 272_000)], output=1_000)
+    assert first.cost_usd == pytest.approx((272_000 * 2.5 + 1_000 * 15) / 1e6)
+    second = meter.call([("documents", 272_000), ("question", 1)], output=1_000)
+    assert (second.cached, second.cache_written) == (272_000, 1)
+    assert second.cost_usd == pytest.approx((272_000 * 0.5 + 1 * 5 + 1_000 * 22.5) / 1e6)
+
+
+def test_the_mean_prompt_decides_the_tier_of_a_sum() -> None:
+    price = find_price("gpt-5.4")
+    usage = CallUsage(calls=2, uncached=300_000, output=100)
+    assert usage.priced(price).cost_usd == pytest.approx((300_000 * 2.5 + 100 * 15) / 1e6)
+    assert CallUsage(1, 300_000).priced(price).cost_usd == pytest.approx(300_000 * 5 / 1e6)

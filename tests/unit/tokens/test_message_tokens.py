@@ -49,7 +49,7 @@ ASK = [
 ]
 
 
-def context(messages: list[tuple[str, str, str]], tools: list[Any] | None = None) -> Context:
+def request_context(messages: list[tuple[str, str, str]], tools: list[Any] | None = None) -> Context:
     turns = [
         Turn(i, role, [TextSlot(i, ("content",), "user", text)], extras=(name,) if name else ())  # type: ignore[arg-type]
         for i, (role, name, text) in enumerate(messages)
@@ -63,7 +63,7 @@ def context(messages: list[tuple[str, str, str]], tools: list[Any] | None = None
 )
 def test_cookbook_messages(model: str, tokens: int) -> None:
     """OpenAI cookbook, How to count tokens with tiktoken, section 6: as counted by the API."""
-    assert get_counter(model).count_context(context(JARGON)) == tokens
+    assert get_counter(model).count_context(request_context(JARGON)) == tokens
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_cookbook_messages(model: str, tokens: int) -> None:
 @pytest.mark.parametrize("tool", [WEATHER_TOOL, WEATHER, {"type": "function", **WEATHER}])
 def test_cookbook_tools(model: str, tokens: int, tool: dict[str, Any]) -> None:
     """The same, section 7. The Responses API writes the same schema without the inner object."""
-    assert get_counter(model).count_context(context(ASK, [tool])) == tokens
+    assert get_counter(model).count_context(request_context(ASK, [tool])) == tokens
 
 
 def test_anthropic_tools() -> None:
@@ -86,19 +86,19 @@ def test_anthropic_tools() -> None:
             "required": ["location"],
         },
     }
-    asked = context([("user", "", "What's the weather like in San Francisco?")], [tool])
+    asked = request_context([("user", "", "What's the weather like in San Francisco?")], [tool])
     assert 403 <= get_counter("claude-sonnet-4").count_context(asked) <= 403 * 1.2
 
 
 def test_empty_context_costs_nothing() -> None:
-    assert get_counter("gpt-4o").count_context(context([])) == 0
+    assert get_counter("gpt-4o").count_context(request_context([])) == 0
     assert get_counter("gpt-4o").count_tools(None) == get_counter("gpt-4o").count_tools([]) == 0
 
 
 def test_a_context_is_its_parts() -> None:
     for model in ("gpt-4o", "gpt-5", "claude-opus-5", "unknown"):
         counter = get_counter(model)
-        whole = context(JARGON, [WEATHER_TOOL])
+        whole = request_context(JARGON, [WEATHER_TOOL])
         turns = sum(counter.count_turn(turn, "openai") for turn in whole.turns)
         assert counter.count_context(whole) == turns + 3 + counter.count_tools(whole.tools)
 
@@ -164,6 +164,7 @@ def test_tools_that_are_objects() -> None:
     assert counter.count_tools([object()]) > 0
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4", "claude-3-opus", "qwen3"])
 def test_odd_schemas(model: str) -> None:
     counter = get_counter(model)

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.errors import MissingDependencyError, TokenizerError
 from compressor.tokens import TokenCounter, get_counter
 from compressor.tokens.model_families import find_family
 from support.paths import ROOT
+from support.property_tests import given, settings, st
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
 MIXED = "def f(x):\n    return {'naïve': x}  # 日本語 🙂\r\n\r\n" * 30
@@ -175,7 +174,11 @@ def test_gguf_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """How we call llama-cpp-python; `test_gguf` runs the real one where there is one."""
     file = tmp_path / "tiny.gguf"
     file.write_bytes(b"GGUF")
-    monkeypatch.setitem(sys.modules, "llama_cpp", SimpleNamespace(Llama=Llama))
+    monkeypatch.setitem(
+        sys.modules,
+        "llama_cpp",
+        SimpleNamespace(Llama=Llama, llama_log_callback=lambda f: f, llama_log_set=lambda *_: None),
+    )
     check_gguf(get_counter(str(file)))
     (tmp_path / "bad.gguf").write_bytes(b"????")
     with pytest.raises(TokenizerError, match=r"bad\.gguf"):

@@ -1,4 +1,4 @@
-// The page: which view is open, how far back it looks, light or dark, and when to ask again.
+// The page: the open view, the time range, the theme, and the polling.
 
 import { h, say } from "./dom.js";
 import { Overview } from "./overview.js";
@@ -14,7 +14,7 @@ function kept(name, fallback, allowed) {
     const value = localStorage.getItem(`compressor.${name}`);
     return value in allowed ? value : fallback;
   } catch {
-    return fallback; // no storage here
+    return fallback; // the browser has no storage
   }
 }
 
@@ -22,7 +22,7 @@ function keep(name, value) {
   try {
     localStorage.setItem(`compressor.${name}`, value);
   } catch {
-    // the choice holds for this visit
+    // without storage, the choice lasts for this visit
   }
 }
 
@@ -61,16 +61,16 @@ async function ask() {
   const mine = (asking = new AbortController());
   let wait = EVERY;
   try {
-    const told = await view.refresh(mine.signal);
+    const data = await view.refresh(mine.signal);
     if (mine.signal.aborted) return;
-    if (told) say($("tenant"), told.tenant);
+    if (data) say($("tenant"), data.tenant);
     last = Date.now();
-    alarm(told?.store === "unreachable" ? "The store does not answer: shown is what this worker knows. Nothing is lost; it is written later." : "");
+    alarm(data?.store === "unreachable" ? "The store does not answer, so this page shows only what this worker knows. Nothing is lost: it is stored later." : "");
   } catch (error) {
     if (mine.signal.aborted) return;
     const loading = $("main").querySelector(".loading");
-    if (error.status === 404 && loading) say(loading, "There is no such session here. A conversation recognised by its messages is known to the worker that serves it only.");
-    else if (error.status === 401) alarm("The key is not known any more: reload the page.");
+    if (error.status === 404 && loading) say(loading, "This session does not exist here. A conversation without a name is known only to the worker that serves it.");
+    else if (error.status === 401) alarm("The API key is not valid any more: reload the page.");
     else if (error.status === 429) [wait] = [Math.max(60000, 1000 * error.wait)];
     else alarm(`Not up to date: ${error.status ? error.message : "the service does not answer"}.`);
   }
@@ -102,7 +102,7 @@ function choose(range) {
   ask();
 }
 
-// In a group of choices the arrow keys move, as they do in one of radio buttons.
+// Arrow keys move within a group of choices, as they do among radio buttons.
 document.addEventListener("keydown", (event) => {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!step || document.activeElement?.getAttribute("role") !== "radio") return;

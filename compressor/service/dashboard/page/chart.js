@@ -1,4 +1,4 @@
-// Small charts in SVG: stacked areas and bars, lines. Each is a figure that can be read with the keyboard.
+// Small SVG charts: stacked areas, stacked bars, lines. Each is a figure that can be read with the keyboard.
 
 import { h, s, say } from "./dom.js";
 
@@ -6,12 +6,12 @@ const HEIGHT = 168;
 const ROUND = [300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400, 172800, 432000, 604800]; // seconds
 const PAD = { top: 10, right: 8, bottom: 20, left: 46 };
 
-/** A figure. kind: "area" or "bars" (stacked), "lines". names: [{key, label, tone}]; format: a value as text. */
+/** A chart. kind: "area" or "bars" (both stacked), or "lines"; names: [{key, label, tone}]; format: turns a value into text. */
 export class Chart {
   constructor(title, kind, names, format, empty) {
     Object.assign(this, { title, kind, names, format, empty });
     this.points = [];
-    this.at = -1;
+    this.index = -1;
     this.svg = s("svg", { height: HEIGHT, role: "img", "aria-hidden": "true" });
     this.values = names.map((name) => h("b", {}, "–"));
     this.legend = h(
@@ -36,7 +36,7 @@ export class Chart {
     new ResizeObserver(() => this.draw()).observe(this.plot);
   }
 
-  /** points: [{at, <key>: number or null}]; total: what the legend says where no point is looked at. */
+  /** points: [{time, <key>: number or null}]; total: the values of the legend when no point is selected. */
   show(points, step, total) {
     Object.assign(this, { points, step, total });
     this.draw();
@@ -65,21 +65,21 @@ export class Chart {
         ? this.names.reduce((sum, name) => sum + Math.max(0, p[name.key] ?? 0), 0)
         : Math.max(0, ...this.names.map((name) => p[name.key] ?? 0)),
     );
-    const most = Math.max(0, ...sums);
-    // Only bars of one kind can stand below the line: money that was lost.
-    const least = this.kind === "bars" && this.names.length === 1 ? Math.min(0, ...this.points.map((p) => p[this.names[0].key] ?? 0)) : 0;
-    this.top = nice(most) || (least < 0 ? 0 : 1);
-    this.low = -nice(-least);
+    const highest = Math.max(0, ...sums);
+    // Only a chart with one kind of bars can go below zero: for losses.
+    const lowest = this.kind === "bars" && this.names.length === 1 ? Math.min(0, ...this.points.map((p) => p[this.names[0].key] ?? 0)) : 0;
+    this.top = nice(highest) || (lowest < 0 ? 0 : 1);
+    this.low = -nice(-lowest);
     this.svg.setAttribute("width", this.width);
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
-    const some = most > 0 || least < 0;
+    const some = highest > 0 || lowest < 0;
     const ticks = this.low < 0 ? [this.low, 0, this.top] : [0, this.top / 2, this.top];
     const marks = [...new Set(ticks)].map((value) => this.grid(value, some || !value));
     const shapes = this.kind === "bars" ? this.bars() : this.kind === "area" ? this.areas() : this.lines();
     this.cursor = s("line", { class: "cursor", y1: PAD.top, y2: HEIGHT - PAD.bottom, visibility: "hidden" });
     const nothing = some ? [] : [s("text", { class: "none", x: PAD.left + this.inner.w / 2, y: HEIGHT / 2 }, this.empty)];
     this.svg.replaceChildren(...marks, ...shapes, ...this.times(), ...nothing, this.cursor);
-    this.point(this.at < this.points.length ? this.at : -1);
+    this.point(this.index < this.points.length ? this.index : -1);
     this.plot.setAttribute("aria-label", `${this.title}: ${this.summary()}. Arrow keys move through time.`);
   }
 
@@ -97,13 +97,13 @@ export class Chart {
 
   times() {
     const span = this.points.length * this.step;
-    const room = Math.max(2, Math.floor(this.inner.w / 80));
-    const every = ROUND.find((seconds) => seconds >= this.step && span / seconds <= room) ?? ROUND.at(-1);
+    const maxLabels = Math.max(2, Math.floor(this.inner.w / 80));
+    const every = ROUND.find((seconds) => seconds >= this.step && span / seconds <= maxLabels) ?? ROUND.at(-1);
     return this.points.flatMap((p, i) => {
-      const local = p.at - new Date(p.at * 1000).getTimezoneOffset() * 60;
+      const local = p.time - new Date(p.time * 1000).getTimezoneOffset() * 60;
       const x = this.x(i);
       if (local % every >= this.step || x < PAD.left + 12 || x > this.width - PAD.right - 16) return [];
-      return [s("text", { class: "tick", x, y: HEIGHT - 5, "text-anchor": "middle" }, clock(p.at, this.step))];
+      return [s("text", { class: "tick", x, y: HEIGHT - 5, "text-anchor": "middle" }, clock(p.time, this.step))];
     });
   }
 
@@ -163,9 +163,9 @@ export class Chart {
 
   nearest(event) {
     const left = event.clientX - this.plot.getBoundingClientRect().left;
-    const share = (left - PAD.left) / this.inner.w;
+    const fraction = (left - PAD.left) / this.inner.w;
     const n = this.points.length;
-    const i = this.kind === "bars" ? Math.floor(share * n) : Math.round(share * (n - 1));
+    const i = this.kind === "bars" ? Math.floor(fraction * n) : Math.round(fraction * (n - 1));
     return Math.min(n - 1, Math.max(0, i));
   }
 
@@ -173,15 +173,15 @@ export class Chart {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step || !this.points.length) return;
     event.preventDefault();
-    const from = this.at < 0 ? (step > 0 ? -1 : this.points.length) : this.at;
+    const from = this.index < 0 ? (step > 0 ? -1 : this.points.length) : this.index;
     this.point(Math.min(this.points.length - 1, Math.max(0, from + step)));
     say(this.spoken, `${this.time.textContent}: ${this.legend.textContent}`);
   }
 
   point(i) {
-    this.at = i;
+    this.index = i;
     const p = i < 0 ? this.total : this.points[i];
-    say(this.time, i < 0 ? "" : moment(this.points[i].at, this.step));
+    say(this.time, i < 0 ? "" : moment(this.points[i].time, this.step));
     this.names.forEach((name, k) => say(this.values[k], this.format(p?.[name.key] ?? null)));
     if (!this.cursor) return;
     this.cursor.setAttribute("visibility", i < 0 ? "hidden" : "visible");
@@ -189,22 +189,22 @@ export class Chart {
   }
 }
 
-function nice(most) {
-  if (most <= 0) return 0;
-  const unit = 10 ** Math.floor(Math.log10(most));
-  return [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((n) => n * unit >= most - 1e-12) * unit;
+function nice(value) {
+  if (value <= 0) return 0;
+  const unit = 10 ** Math.floor(Math.log10(value));
+  return [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((n) => n * unit >= value - 1e-12) * unit;
 }
 
 const two = (n) => String(n).padStart(2, "0");
 
-function clock(at, step) {
-  const date = new Date(at * 1000);
+function clock(time, step) {
+  const date = new Date(time * 1000);
   if (step >= 3600) return date.toLocaleDateString("en-US", { month: "short", day: "numeric" });
   return `${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
-function moment(at, step) {
-  const date = new Date(at * 1000);
+function moment(time, step) {
+  const date = new Date(time * 1000);
   const day = step >= 600 ? `${date.toLocaleDateString("en-US", { month: "short", day: "numeric" })} ` : "";
   return `${day}${two(date.getHours())}:${two(date.getMinutes())}`;
 }

@@ -1,14 +1,14 @@
-// Elements, numbers and requests: what every view needs. Texts only ever become text nodes.
+// Elements, numbers and requests, for all views. Text is only ever inserted as text nodes.
 
 const SVG = "http://www.w3.org/2000/svg";
 const TRIES = 24;
 
-/** An element. Attributes that are functions listen to events; children are nodes or texts. */
+/** Creates an element. Attributes that are functions become event listeners; children are nodes or texts. */
 export function h(tag, attributes, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
 
-/** The same for SVG. */
+/** Creates an SVG element. */
 export function s(tag, attributes, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }
@@ -23,21 +23,21 @@ function filled(element, attributes, children) {
   return element;
 }
 
-/** JSON of the service, from where this page came from. */
+/** Requests JSON from the service that has served this page. */
 export async function get(path, signal) {
   const url = new URL(path, new URL(".", location.href.split("#")[0]));
   for (let tries = 1; ; tries++) {
     const response = await fetch(url, { headers: { accept: "application/json" }, cache: "no-store", signal });
     if (response.ok) return response.json();
-    let said = {};
+    let problem = {};
     try {
-      said = (await response.json()).error;
+      problem = (await response.json()).error;
     } catch {
-      // no answer of ours
+      // not a response of this service
     }
-    // Another process behind the same port may know it: the next connection may be its.
-    if (said.type === "other_worker" && tries < TRIES) continue;
-    const error = new Error(said.message || response.statusText || `status ${response.status}`);
+    // Another worker behind the same port may know it, and the next connection may reach that one.
+    if (problem.type === "other_worker" && tries < TRIES) continue;
+    const error = new Error(problem.message || response.statusText || `status ${response.status}`);
     error.status = response.status;
     error.wait = Number(response.headers.get("retry-after")) || 0;
     throw error;
@@ -49,8 +49,8 @@ const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFract
 
 export const count = (n) => whole.format(n);
 export const brief = (n) => (Math.abs(n) < 10000 ? whole.format(n) : short.format(n));
-export const percent = (share) => {
-  const value = 100 * share;
+export const percent = (fraction) => {
+  const value = 100 * fraction;
   return `${value !== 0 && Math.abs(value) < 10 ? value.toFixed(1) : Math.round(value)} %`;
 };
 
@@ -68,8 +68,8 @@ export function seconds(value) {
   return `${value.toFixed(value < 10 ? 1 : 0)} s`;
 }
 
-export function ago(at, now) {
-  const passed = Math.max(0, now - at);
+export function ago(time, now) {
+  const passed = Math.max(0, now - time);
   if (passed < 60) return `${Math.floor(passed)} s ago`;
   if (passed < 3600) return `${Math.floor(passed / 60)} min ago`;
   if (passed < 86400) return `${Math.floor(passed / 3600)} h ago`;
@@ -78,7 +78,7 @@ export function ago(at, now) {
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
-/** A button that copies a text. */
+/** Creates a button that copies a text. */
 export function copier(text, label) {
   const button = h("button", { type: "button", class: "copy", title: "Copy", "aria-label": `Copy ${label ?? text}` }, label ?? text);
   button.addEventListener("click", async (event) => {
@@ -87,7 +87,7 @@ export function copier(text, label) {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      done = false; // no clipboard here: the text is selected instead
+      done = false; // without a clipboard, the text is selected instead
       getSelection().selectAllChildren(button);
     }
     button.dataset.done = done ? "copied" : "selected";
@@ -96,7 +96,7 @@ export function copier(text, label) {
   return button;
 }
 
-/** Sets a text only where it differs, so that nothing moves under a reader. */
+/** Sets a text only if it differs, so that nothing moves while somebody reads. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

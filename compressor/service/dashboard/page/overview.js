@@ -1,16 +1,16 @@
-// The overview: what was saved over time, how it went, the sessions, the single calls.
+// The overview: savings over time, cache and latency, sessions, and single calls.
 
 import { Chart } from "./chart.js";
 import { ago, brief, copier, count, dollars, get, h, percent, plural, say, seconds } from "./dom.js";
 
-const REFS = 3; // shown of a call at first
+const REFS = 3; // refs of a call that are shown at first
 
 export class Overview {
   constructor(state) {
     this.state = state;
     const numbers = [
       ["saved", "Tokens saved"],
-      ["money", "Net money saved"],
+      ["cost", "Net cost saved"],
       ["calls", "Compressions"],
       ["hits", "Cache hits"],
       ["latency", "Time added, p50"],
@@ -24,8 +24,8 @@ export class Overview {
       return h("div", { class: "card tile" }, h("span", { class: "label" }, label), value, note);
     });
     this.tokens = new Chart("Tokens", "area", [{ key: "after", label: "sent", tone: "blue" }, { key: "less", label: "saved", tone: "green" }], (v) => (v === null ? "–" : brief(v)), "nothing sent yet");
-    this.money = new Chart("Net money saved", "bars", [{ key: "saved", label: "saved", tone: "green" }], (v) => (v === null ? "–" : dollars(v)), "nothing saved yet");
-    this.cache = new Chart("Result cache", "bars", [{ key: "hits", label: "hits", tone: "green" }, { key: "waited", label: "shared", tone: "blue" }, { key: "misses", label: "computed", tone: "grey" }], (v) => (v === null ? "–" : brief(v)), "no cached calls yet");
+    this.cost = new Chart("Net cost saved", "bars", [{ key: "saved", label: "saved", tone: "green" }], (v) => (v === null ? "–" : dollars(v)), "nothing saved yet");
+    this.cache = new Chart("Result cache", "bars", [{ key: "hits", label: "hits", tone: "green" }, { key: "coalesced", label: "coalesced", tone: "blue" }, { key: "misses", label: "computed", tone: "grey" }], (v) => (v === null ? "–" : brief(v)), "no cached calls yet");
     this.latency = new Chart("Time added by the compressor", "lines", [{ key: "p50", label: "p50", tone: "blue" }, { key: "p95", label: "p95", tone: "amber" }, { key: "p99", label: "p99", tone: "red" }], seconds, "no calls yet");
     this.sessions = h("div", { class: "rows", role: "list" });
     this.sessionsNote = h("p", { class: "quiet" });
@@ -35,7 +35,7 @@ export class Overview {
       "div",
       { class: "overview" },
       h("div", { class: "tiles" }, tiles),
-      h("div", { class: "charts" }, [this.tokens, this.money, this.cache, this.latency].map((chart) => chart.figure)),
+      h("div", { class: "charts" }, [this.tokens, this.cost, this.cache, this.latency].map((chart) => chart.figure)),
       h("section", { class: "card" }, h("h2", {}, "Sessions"), this.sessions, this.sessionsNote),
       this.callsCard,
     );
@@ -56,17 +56,17 @@ export class Overview {
     if (!known) return;
     const less = total.before - total.after;
     const nothing = total.calls > 0 && less <= 0;
-    this.number("saved", brief(less), nothing ? "enabled, saving nothing" : total.before ? `${percent(less / total.before)} of ${brief(total.before)}` : "of 0", nothing);
-    this.number("money", dollars(total.saved), total.saved < 0 ? "costs more than it saves" : "at list prices", total.saved < 0);
+    this.number("saved", brief(less), nothing ? "enabled, but saves nothing" : total.before ? `${percent(less / total.before)} of ${brief(total.before)}` : "of 0", nothing);
+    this.number("cost", dollars(total.saved), total.saved < 0 ? "costs more than it saves" : "at list prices", total.saved < 0);
     const perCall = total.calls ? `${brief(total.before / total.calls)} tokens each` : "in this range";
     this.number("calls", brief(total.calls), total.fallbacks ? `${plural(total.fallbacks, "fallback")}` : perCall, total.fallbacks > 0);
-    const looked = total.hits + total.waited + total.misses;
-    this.number("hits", looked ? percent((total.hits + total.waited) / looked) : "–", looked ? `of ${brief(looked)} looked up` : "no cached calls");
+    const looked = total.hits + total.coalesced + total.misses;
+    this.number("hits", looked ? percent((total.hits + total.coalesced) / looked) : "–", looked ? `of ${brief(looked)} looked up` : "no cached calls");
     this.number("latency", seconds(total.p50), `p95 ${seconds(total.p95)} · p99 ${seconds(total.p99)}`);
     this.number("live", count(stats.sessions.live), `${count(stats.sessions.known)} known`);
     const points = stats.series.map((p) => ({ ...p, less: p.before - p.after }));
     this.tokens.show(points, stats.step, { ...total, less });
-    this.money.show(points, stats.step, total);
+    this.cost.show(points, stats.step, total);
     this.cache.show(points, stats.step, total);
     this.latency.show(points, stats.step, total);
     this.listSessions(list);
@@ -80,17 +80,17 @@ export class Overview {
   }
 
   listSessions({ sessions, now }) {
-    say(this.sessionsNote, sessions.length ? "" : "No sessions yet. A client that names one, or goes through the proxy, shows up here.");
+    say(this.sessionsNote, sessions.length ? "" : "No sessions yet. Clients that name a session, or use the proxy, appear here.");
     keyed(this.sessions, sessions, (one) => one.id, (one, row) => sessionRow(one, now, row));
   }
 
   listCalls({ calls, now }) {
     this.callsCard.hidden = !calls.length;
-    keyed(this.calls, calls, (call) => `${call.at}`, (call, row) => callRow(call, now, row));
+    keyed(this.calls, calls, (call) => `${call.time}`, (call, row) => callRow(call, now, row));
   }
 }
 
-/** Rows by keys: those that stay stay the same elements, so that focus and what is open stay, too. */
+/** Updates rows by key. Elements of rows that stay are reused, so that they keep focus and open parts. */
 function keyed(parent, items, key, make) {
   const old = new Map([...parent.children].map((row) => [row.dataset.key, row]));
   const rows = items.map((item) => {
@@ -104,11 +104,11 @@ function keyed(parent, items, key, make) {
 
 function sessionRow(one, now, old) {
   const less = one.before - one.after;
-  const share = one.before ? one.after / one.before : 1;
+  const fraction = one.before ? one.after / one.before : 1;
   const facts = JSON.stringify({ ...one, last: ago(one.last, now) });
   if (old?.facts === facts) return old;
   const name = [
-    h("i", { class: `pulse${one.live ? " on" : ""}`, title: one.live ? "live" : "at rest" }),
+    h("i", { class: `pulse${one.live ? " on" : ""}`, title: one.live ? "live" : "idle" }),
     h("span", { class: "id" }, one.id),
     one.warnings?.length ? h("span", { class: "badge warn", title: one.warnings.join("\n") }, plural(one.warnings.length, "warning")) : null,
   ];
@@ -116,7 +116,7 @@ function sessionRow(one, now, old) {
     h("span", { class: "name" }, name),
     h("span", { class: "model" }, one.model ?? "", h("small", { title: `since ${new Date(one.started * 1000).toLocaleString()}` }, ago(one.last, now))),
     h("span", { class: "n calls" }, count(one.calls), h("small", {}, one.calls === 1 ? "call" : "calls")),
-    h("span", { class: "n wide" }, `${brief(one.before)} → ${brief(one.after)}`, meter(share)),
+    h("span", { class: "n wide" }, `${brief(one.before)} → ${brief(one.after)}`, meter(fraction)),
     h("span", { class: "n share" }, one.before ? percent(less / one.before) : "–", h("small", {}, "saved")),
     h("span", { class: `n net ${one.saved < 0 ? "loss" : ""}` }, dollars(one.saved), h("small", {}, "net")),
     h("span", { class: "n last" }, one.cached_fraction === undefined ? "–" : percent(one.cached_fraction), h("small", {}, "provider cache")),
@@ -124,7 +124,7 @@ function sessionRow(one, now, old) {
   const row = old ?? h("div", { role: "listitem" });
   const inner = one.opens
     ? h("a", { class: "row session", href: `#/session/${encodeURIComponent(one.id)}` }, cells)
-    : h("span", { class: "row session shut", title: "A recognised conversation of another worker; name sessions to open them anywhere" }, cells);
+    : h("span", { class: "row session shut", title: "This conversation is known only to another worker. Name sessions to open them on any worker." }, cells);
   const focused = row.contains(document.activeElement);
   row.replaceChildren(inner);
   if (focused) inner.focus();
@@ -132,20 +132,20 @@ function sessionRow(one, now, old) {
   return row;
 }
 
-function meter(share) {
+function meter(fraction) {
   const bar = h("i", {});
-  bar.style.width = `${Math.min(100, 100 * share)}%`;
+  bar.style.width = `${Math.min(100, 100 * fraction)}%`;
   return h("span", { class: "meter", "aria-hidden": "true" }, bar);
 }
 
 function callRow(call, now, old) {
   if (old) {
-    say(old.querySelector(".since"), ago(call.at, now));
+    say(old.querySelector(".since"), ago(call.time, now));
     return old;
   }
   const kinds = { call: "context", documents: "documents", examples: "examples" };
-  const caches = { hit: "cache hit", waited: "shared", miss: "computed", "": "" };
-  const share = call.before ? call.after / call.before : 1;
+  const caches = { hit: "cache hit", coalesced: "coalesced", miss: "computed", "": "" };
+  const fraction = call.before ? call.after / call.before : 1;
   const below = h("div", { class: "below" });
   const refs = call.refs.map((ref, i) =>
     h("span", { class: "ref", hidden: i >= REFS }, copier(ref), h("button", { type: "button", class: "link", click: () => original(below, ref) }, "original")),
@@ -164,9 +164,9 @@ function callRow(call, now, old) {
     h(
       "div",
       { class: "row call" },
-      h("span", { class: "name" }, h("span", { class: "badge" }, kinds[call.kind] ?? call.kind), h("small", { class: "since" }, ago(call.at, now))),
-      h("span", { class: "n wide" }, `${count(call.before)} → ${count(call.after)}`, meter(share)),
-      h("span", { class: "n" }, call.before ? percent(1 - share) : "–", h("small", {}, "saved")),
+      h("span", { class: "name" }, h("span", { class: "badge" }, kinds[call.kind] ?? call.kind), h("small", { class: "since" }, ago(call.time, now))),
+      h("span", { class: "n wide" }, `${count(call.before)} → ${count(call.after)}`, meter(fraction)),
+      h("span", { class: "n" }, call.before ? percent(1 - fraction) : "–", h("small", {}, "saved")),
       h("span", { class: "n" }, seconds(call.seconds), h("small", {}, caches[call.cache] || call.tier)),
       h("span", { class: "refs" }, refs),
     ),
@@ -197,11 +197,11 @@ function empty() {
     "section",
     { class: "card blank" },
     h("h2", {}, "No calls yet"),
-    h("p", {}, "Point a client's base URL here, and what it sends is compressed on the way:"),
+    h("p", {}, "Set a client's base URL to this service, and its requests are compressed on the way:"),
     h("pre", { class: "text" }, `client = OpenAI(base_url="${here}/v1")`),
     h("p", {}, "or compress a context yourself:"),
     h("pre", { class: "text", id: "try" }, line),
     copier(line, "Copy the command"),
-    h("p", { class: "quiet" }, "This page looks again every few seconds."),
+    h("p", { class: "quiet" }, "This page refreshes every few seconds."),
   );
 }

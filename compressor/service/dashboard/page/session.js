@@ -1,16 +1,16 @@
-// One session: every message, what is kept, folded and dropped of it, why, and the original on click.
+// One session: each message, which parts are kept, compressed losslessly or dropped, why, and the original on click.
 
 import { brief, copier, count, dollars, get, h, percent, plural } from "./dom.js";
 
 const ACTIONS = {
   kept: "kept",
-  folded: "folded",
+  lossless: "lossless",
   excerpt: "excerpt",
   dropped: "dropped",
   index: "index",
-  gone: "left the view",
+  evicted: "evicted",
 };
-const SHOWN = { all: () => true, changed: (m) => m.action !== "kept", gone: (m) => m.action === "gone" || m.action === "dropped" };
+const SHOWN = { all: () => true, changed: (m) => m.action !== "kept", removed: (m) => m.action === "evicted" || m.action === "dropped" };
 const PAGE = 500;
 
 export class Session {
@@ -36,11 +36,11 @@ export class Session {
     this.head.append(h("p", { class: "quiet loading" }, "Loading…"));
   }
 
-  /** What the poll does: says that there is more, and moves nothing. */
+  /** Called by the poll: offers new messages, and moves nothing. */
   async refresh(signal) {
     if (this.calls === undefined) return this.load(signal);
-    const { balance } = await get(`${this.path}?after=${Number.MAX_SAFE_INTEGER}`, signal);
-    const more = balance.calls - this.calls;
+    const { cost_report: report } = await get(`${this.path}?after=${Number.MAX_SAFE_INTEGER}`, signal);
+    const more = report.calls - this.calls;
     this.fresh.hidden = more <= 0;
     if (more > 0) this.fresh.textContent = `${plural(more, "new call")}: show`;
     return null;
@@ -56,45 +56,45 @@ export class Session {
 
   async load(signal) {
     const after = this.rows.length ? `&after=${this.rows.at(-1).number}` : "";
-    const told = await get(`${this.path}?limit=${PAGE}${after}`, signal);
+    const data = await get(`${this.path}?limit=${PAGE}${after}`, signal);
     if (!after) {
-      this.calls = told.balance.calls;
-      this.describe(told);
+      this.calls = data.cost_report.calls;
+      this.describe(data);
     }
-    this.most = Math.max(this.most ?? 1, ...told.messages.map((m) => Math.max(m.tokens_before, m.tokens_after)));
-    const rows = told.messages.map((m) => new Message(this, m));
-    this.rows.push(...told.messages);
+    this.maxTokens = Math.max(this.maxTokens ?? 1, ...data.messages.map((m) => Math.max(m.tokens_before, m.tokens_after)));
+    const rows = data.messages.map((m) => new Message(this, m));
+    this.rows.push(...data.messages);
     this.list.append(...rows.map((row) => row.element));
-    this.more.hidden = !told.more;
+    this.more.hidden = !data.more;
     this.filter();
     return null;
   }
 
-  describe(told) {
-    const b = told.balance;
+  describe(data) {
+    const b = data.cost_report;
     const facts = [
       ["model", b.model],
       ["calls", count(b.calls)],
       ["tokens", `${brief(b.baseline_tokens)} → ${brief(b.actual_tokens)}`],
       ["saved", `${dollars(b.saved_cost)}${b.baseline_cost ? ` (${percent(b.saved_cost / b.baseline_cost)})` : ""}`],
       ["provider cache", percent(b.cached_fraction)],
-      ["view now", `${count(b.view)} tokens`],
+      ["view now", `${count(b.view_tokens)} tokens`],
       ["compactions", count(b.compactions)],
       ["expansions", count(b.expansions)],
     ];
     this.strip = h("div", { class: "strip", "aria-hidden": "true" });
     const choices = Object.keys(SHOWN).map((name) =>
-      h("button", { type: "button", role: "radio", "aria-checked": String(name === this.shown), "data-shown": name, click: () => this.choose(name) }, { all: "All", changed: "Changed", gone: "Gone" }[name]),
+      h("button", { type: "button", role: "radio", "aria-checked": String(name === this.shown), "data-shown": name, click: () => this.choose(name) }, { all: "All", changed: "Changed", removed: "Removed" }[name]),
     );
     this.choices = h("div", { class: "segments", role: "radiogroup", "aria-label": "Messages shown" }, choices);
     this.counted = h("span", { class: "quiet" });
     const keys = Object.entries(ACTIONS).map(([action, label]) => h("span", {}, h("i", { class: `swatch ${action}` }), label));
-    const missing = told.missing.length
-      ? h("p", { class: "note warn" }, `${plural(told.missing.length, "message")} left the view and ${told.missing.length === 1 ? "is" : "are"} no longer stored.`)
+    const missing = data.missing.length
+      ? h("p", { class: "note warn" }, `${plural(data.missing.length, "message")} ${data.missing.length === 1 ? "was" : "were"} evicted from the view and ${data.missing.length === 1 ? "is" : "are"} no longer stored.`)
       : null;
     this.head.replaceChildren(
       h("dl", { class: "card facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-      ...(told.warnings.length ? [h("ul", { class: "warnings" }, told.warnings.map((text) => h("li", {}, text)))] : []),
+      ...(data.warnings.length ? [h("ul", { class: "warnings" }, data.warnings.map((text) => h("li", {}, text)))] : []),
       h("div", { class: "bar" }, this.choices, this.counted, h("span", { class: "grow" }), h("span", { class: "keys" }, keys)),
       this.strip,
       ...(missing ? [missing] : []),
@@ -109,12 +109,12 @@ export class Session {
 
   filter() {
     const fits = SHOWN[this.shown];
-    let left = 0;
+    let shown = 0;
     this.rows.forEach((m, i) => {
       this.list.children[i].hidden = !fits(m);
-      left += fits(m);
+      shown += fits(m);
     });
-    this.counted.textContent = left === this.rows.length ? plural(left, "message") : `${count(left)} of ${plural(this.rows.length, "message")}`;
+    this.counted.textContent = shown === this.rows.length ? plural(left, "message") : `${count(shown)} of ${plural(this.rows.length, "message")}`;
     const total = this.rows.reduce((sum, m) => sum + Math.max(1, m.tokens_before), 0);
     this.strip.replaceChildren(
       ...this.rows.map((m, i) => {
@@ -133,25 +133,25 @@ export class Session {
 }
 
 class Message {
-  constructor(session, told) {
-    Object.assign(this, { session, told });
-    const id = `m${told.number}`;
-    const share = told.tokens_before / session.most;
-    const full = h("span", { class: "size", "aria-hidden": "true" }, h("i", { class: `swatch ${told.action}` }));
-    full.style.width = `${Math.max(2, 100 * share)}%`;
-    full.firstChild.style.width = `${Math.min(100, (100 * told.tokens_after) / Math.max(1, told.tokens_before))}%`;
-    const sizes = told.tokens_before === told.tokens_after ? count(told.tokens_before) : `${count(told.tokens_before)} → ${count(told.tokens_after)}`;
+  constructor(session, data) {
+    Object.assign(this, { session, data });
+    const id = `m${data.number}`;
+    const fraction = data.tokens_before / session.maxTokens;
+    const full = h("span", { class: "size", "aria-hidden": "true" }, h("i", { class: `swatch ${data.action}` }));
+    full.style.width = `${Math.max(2, 100 * fraction)}%`;
+    full.firstChild.style.width = `${Math.min(100, (100 * data.tokens_after) / Math.max(1, data.tokens_before))}%`;
+    const sizes = data.tokens_before === data.tokens_after ? count(data.tokens_before) : `${count(data.tokens_before)} → ${count(data.tokens_after)}`;
     this.button = h(
       "button",
       { type: "button", class: "fold", "aria-expanded": "false", "aria-controls": id, click: () => this.toggle() },
-      h("span", { class: "number" }, told.number < 0 ? "·" : String(told.number)),
-      h("span", { class: `role ${told.role}` }, told.role),
-      h("span", { class: "preview" }, told.name ? h("b", {}, `${told.name} `) : null, told.preview || "(no text)"),
-      h("span", { class: `badge ${told.action}` }, ACTIONS[told.action]),
+      h("span", { class: "number" }, data.number < 0 ? "·" : String(data.number)),
+      h("span", { class: `role ${data.role}` }, data.role),
+      h("span", { class: "preview" }, data.name ? h("b", {}, `${data.name} `) : null, data.preview || "(no text)"),
+      h("span", { class: `badge ${data.action}` }, ACTIONS[data.action]),
       h("span", { class: "sizes" }, sizes, h("span", { class: "track" }, full)),
     );
     this.body = h("div", { class: "body", id, hidden: true });
-    this.element = h("article", { class: `message ${told.action}`, role: "listitem", "data-number": told.number }, this.button, this.body);
+    this.element = h("article", { class: `message ${data.action}`, role: "listitem", "data-number": data.number }, this.button, this.body);
   }
 
   async toggle() {
@@ -170,9 +170,9 @@ class Message {
     }
   }
 
-  /** The message; with all its original text once somebody wants that. */
+  /** Requests the message; with its whole original text if asked for. */
   ask(original) {
-    const path = `${this.session.path}/${this.told.number}`;
+    const path = `${this.session.path}/${this.data.number}`;
     if (!original) return get(path);
     this.original ??= get(`${path}?original=true`).catch((error) => {
       this.original = undefined;
@@ -183,30 +183,30 @@ class Message {
 }
 
 class Block {
-  constructor(message, told) {
-    Object.assign(this, { message, told });
-    this.text = h("pre", { class: "text", tabindex: 0, "aria-label": "As it stands in the view, with what was dropped" });
+  constructor(message, data) {
+    Object.assign(this, { message, data });
+    this.text = h("pre", { class: "text", tabindex: 0, "aria-label": "The text in the view, with the dropped parts" });
     this.problem = h("p", { class: "note warn", hidden: true });
-    const changed = told.action !== "kept";
-    this.other = told.action === "folded" || told.action === "index"; // what is sent is another text
-    const modes = [changed && told.parts.length ? ["original", "Original"] : null, told.sent && !this.other ? ["sent", "As sent"] : null].filter(Boolean);
+    const changed = data.action !== "kept";
+    this.other = data.action === "lossless" || data.action === "index"; // the text that is sent is a different one
+    const modes = [changed && data.parts.length ? ["original", "Original"] : null, data.sent && !this.other ? ["sent", "As sent"] : null].filter(Boolean);
     this.modes = modes.map(([name, label]) => h("button", { type: "button", class: "mode", "aria-pressed": "false", "data-mode": name, click: () => this.mode(name) }, label));
-    const label = told.name ? `${told.kind.replace("_", " ")} · ${told.name}` : told.kind.replace("_", " ");
-    const sizes = changed ? `${count(told.tokens_before)} → ${count(told.tokens_after)} tokens` : plural(told.tokens_before, "token");
+    const label = data.name ? `${data.kind.replace("_", " ")} · ${data.name}` : data.kind.replace("_", " ");
+    const sizes = changed ? `${count(data.tokens_before)} → ${count(data.tokens_after)} tokens` : plural(data.tokens_before, "token");
     this.element = h(
       "section",
-      { class: `block ${told.action}` },
+      { class: `block ${data.action}` },
       h(
         "div",
         { class: "about" },
         h("span", { class: "kind" }, label),
-        changed ? h("span", { class: `badge ${told.action}` }, ACTIONS[told.action]) : null,
+        changed ? h("span", { class: `badge ${data.action}` }, ACTIONS[data.action]) : null,
         h("span", { class: "quiet" }, sizes),
-        h("span", { class: "refs" }, told.refs.slice(0, 6).map((ref) => h("span", { class: "ref" }, "ref ", copier(ref)))),
+        h("span", { class: "refs" }, data.refs.slice(0, 6).map((ref) => h("span", { class: "ref" }, "ref ", copier(ref)))),
         h("span", { class: "grow" }),
         this.modes,
       ),
-      told.reason ? h("p", { class: "why" }, told.reason) : null,
+      data.reason ? h("p", { class: "why" }, data.reason) : null,
       this.problem,
       this.text,
     );
@@ -214,7 +214,7 @@ class Block {
   }
 
   draw() {
-    const { parts, sent } = this.told;
+    const { parts, sent } = this.data;
     if (this.other) this.text.replaceChildren(sent);
     else this.text.replaceChildren(...parts.map((part) => (part.kind === "dropped" ? this.chip(part) : span(part))));
     if (!this.text.textContent) this.text.replaceChildren(h("span", { class: "quiet" }, "(empty)"));
@@ -237,13 +237,13 @@ class Block {
     this.text.classList.remove("original");
     this.problem.hidden = true;
     if (!on) return this.draw();
-    if (name === "sent") return this.text.replaceChildren(this.told.sent);
+    if (name === "sent") return this.text.replaceChildren(this.data.sent);
     try {
-      const whole = (await this.message.ask(true)).blocks[this.told.block];
+      const whole = (await this.message.ask(true)).blocks[this.data.block];
       if (this.now !== "original") return undefined;
       this.text.replaceChildren(...whole.parts.map((part) => span(part)));
       this.text.classList.add("original");
-      if (from) this.text.children[this.told.parts.indexOf(from)]?.scrollIntoView({ block: "nearest" });
+      if (from) this.text.children[this.data.parts.indexOf(from)]?.scrollIntoView({ block: "nearest" });
     } catch (error) {
       this.problem.textContent = error.message;
       this.problem.hidden = false;

@@ -25,7 +25,7 @@ def _use(call_id: str, name: str = "f", given: Any = None) -> dict[str, Any]:
     return {"type": "tool_use", "id": call_id, "name": name, "input": {} if given is None else given}
 
 
-def _result(call_id: str, content: Any = "ok") -> dict[str, Any]:
+def _tool_result(call_id: str, content: Any = "ok") -> dict[str, Any]:
     return {"type": "tool_result", "tool_use_id": call_id, "content": content}
 
 
@@ -68,11 +68,15 @@ MESSAGES: list[Any] = [
         {**_use("t2", "shell"), **CACHE},
     ),
     _user(
-        {**_result("t2", [_text("out"), PICTURE, {"type": "document", "source": {"type": "text", "data": "doc"}}])},
-        {**_result("t1", "failed"), "is_error": True, **CACHE},
+        {
+            **_tool_result(
+                "t2", [_text("out"), PICTURE, {"type": "document", "source": {"type": "text", "data": "doc"}}]
+            )
+        },
+        {**_tool_result("t1", "failed"), "is_error": True, **CACHE},
     ),
     _assistant(_use("t3", "read")),
-    _user(_result("t3", None), _text("And now?")),
+    _user(_tool_result("t3", None), _text("And now?")),
     {"role": "assistant", "content": "Done."},
 ]
 
@@ -146,9 +150,11 @@ def test_edits() -> None:
 
 def test_open_rounds() -> None:
     ANTHROPIC.parse([_assistant(_use("a"), _use("b"))])
-    ANTHROPIC.parse([_assistant(_use("a"), _use("b")), _user(_result("b"))])
-    ANTHROPIC.parse([_assistant(_use("a"), _use("b")), _user(_result("b")), _user(_result("a"), _text("go on"))])
-    ANTHROPIC.parse([_assistant(_use("a")), _user(_result("a")), _assistant(_use("a")), _user(_result("a"))])
+    ANTHROPIC.parse([_assistant(_use("a"), _use("b")), _user(_tool_result("b"))])
+    ANTHROPIC.parse(
+        [_assistant(_use("a"), _use("b")), _user(_tool_result("b")), _user(_tool_result("a"), _text("go on"))]
+    )
+    ANTHROPIC.parse([_assistant(_use("a")), _user(_tool_result("a")), _assistant(_use("a")), _user(_tool_result("a"))])
 
 
 BAD: list[tuple[list[Any], int, str]] = [
@@ -159,14 +165,14 @@ BAD: list[tuple[list[Any], int, str]] = [
     ([{"role": "user", "content": 3}], 0, "content must be"),
     ([_user("x")], 0, "must be a dict"),
     ([_user({"text": "x"})], 0, "no type"),
-    ([_user(_result("a"))], 0, "tool result for 'a'"),
-    ([_assistant(_use("a")), _user(_result("a"), _result("a"))], 1, "tool result for 'a'"),
+    ([_user(_tool_result("a"))], 0, "tool result for 'a'"),
+    ([_assistant(_use("a")), _user(_tool_result("a"), _tool_result("a"))], 1, "tool result for 'a'"),
     ([_assistant(_use("a")), _user(_text("x"))], 0, "'a' has no result"),
-    ([_assistant(_use("a"), _use("b")), _user(_result("a"), _text("x"))], 0, "'b' has no result"),
+    ([_assistant(_use("a"), _use("b")), _user(_tool_result("a"), _text("x"))], 0, "'b' has no result"),
     ([_assistant(_use("a")), _assistant(_text("x"))], 0, "'a' has no result"),
     ([_assistant(_use("a"), _use("a"))], 0, "used twice"),
-    ([_user(_use("a"))], 0, "belongs into an assistant"),
-    ([_assistant(_result("a"))], 0, "belongs into a user"),
+    ([_user(_use("a"))], 0, "only allowed in an assistant"),
+    ([_assistant(_tool_result("a"))], 0, "only allowed in a user"),
     ([_assistant(_use("a", "f", [1]))], 0, "must be a dict"),
     ([_assistant(_use("a", "f", {"x": object()}))], 0, "cannot be written as JSON"),
     ([_assistant({"type": "thinking", "thinking": 3})], 0, "thinking must be a string"),
@@ -181,5 +187,5 @@ def test_refuses(messages: list[Any], index: int, problem: str) -> None:
 
 
 def test_signed_thinking_cannot_be_edited() -> None:
-    with pytest.raises(ContextError, match="nothing to edit"):
+    with pytest.raises(ContextError, match="no editable text"):
         ANTHROPIC.render(ANTHROPIC.parse(MESSAGES), {(2, ("content", 0, "thinking")): "x"})

@@ -8,12 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from compressor.context.formats import MESSAGE_FORMATS, MessageFormat, detect_format
 from compressor.context.model import TextSlot
 from compressor.errors import ContextError
+from support.property_tests import assume, given, settings, st
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
 WIRE = {

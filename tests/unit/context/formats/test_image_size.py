@@ -8,10 +8,9 @@ import os
 import struct
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.formats.image_size import image_size
+from support.property_tests import given, settings, st
 from support.strategies import png
 
 
@@ -71,6 +70,7 @@ def test_broken_images_never_raise(magic: bytes, rest: bytes) -> None:
     assert width >= 0 and height >= 0
 
 
+@pytest.mark.moderate
 def test_jpeg_without_frame_is_bounded() -> None:
     assert image_size(_encode(b"\xff\xd8" + b"\xff\xe1\xff\xff" + b"x" * 3_000_000)) == (0, 0)
     assert image_size(_encode(b"\xff\xd8" + b"\xff" * 1_000_000)) == (0, 0)

@@ -58,7 +58,11 @@ MESSAGES: list[Any] = [
 
 def test_reads_everything() -> None:
     context = CHAT.parse(MESSAGES, tools=[{"type": "function"}])
-    assert context.dialect == "openai_chat" and context.messages is MESSAGES and context.tools == [{"type": "function"}]
+    assert (
+        context.format_name == "openai_chat"
+        and context.messages is MESSAGES
+        and context.tools == [{"type": "function"}]
+    )
     assert [t.role for t in context.turns] == ["system", "user", "assistant", "tool", "tool", "assistant"]
     assert context.turns[0].slots == [TextSlot(0, ("content",), "system", "Be brief.")]
     assert context.turns[0].extras == ("boss",)
@@ -163,15 +167,15 @@ BAD: list[tuple[list[Any], int | None, str]] = [
     ([_result("x")], 0, "tool result for 'x'"),
     ([_calling(_call("a")), _result("a"), _result("a")], 2, "tool result for 'a'"),
     ([_calling(_call("a")), _result("b")], 1, "tool result for 'b'"),
-    ([_calling(_call("a")), {"role": "tool", "content": "b"}], 1, "without an id"),
+    ([_calling(_call("a")), {"role": "tool", "content": "b"}], 1, "has no id"),
     ([_calling(_call("a")), {"role": "user", "content": "b"}], 0, "'a' has no result"),
     ([_calling(_call("a"), _call("b")), _result("b"), {"role": "user", "content": "b"}], 0, "'a' has no result"),
     ([_calling(_call("a")), _calling(_call("b"))], 0, "'a' has no result"),
     ([_calling(_call("a"), _call("a"))], 0, "used twice"),
-    ([_calling(_call(""))], 0, "without an id"),
-    ([_calling(_call("a", ""))], 0, "name of its tool"),
+    ([_calling(_call(""))], 0, "has no id"),
+    ([_calling(_call("a", ""))], 0, "no tool name"),
     ([_calling(_call("a", "f", 3))], 0, "arguments must be a string"),
-    ([_calling({"id": "a", "type": "function"})], 0, "no 'function'"),
+    ([_calling({"id": "a", "type": "function"})], 0, "no field 'function'"),
     ([{"role": "assistant", "tool_calls": "x"}], 0, "tool_calls must be a list"),
     ([{"role": "assistant", "tool_calls": ["x"]}], 0, "must be a dict"),
     ([{"role": "assistant", "refusal": 3}], 0, "refusal must be a string"),
@@ -186,8 +190,8 @@ def test_refuses(messages: list[Any], index: int | None, problem: str) -> None:
 
 
 @pytest.mark.parametrize("messages", ["text", {"messages": []}, None, 3, b"x"])
-def test_refuses_what_is_no_list(messages: Any) -> None:
-    with pytest.raises(ContextError, match="a context is a list of messages"):
+def test_refuses_anything_but_a_list(messages: Any) -> None:
+    with pytest.raises(ContextError, match="must be a list of messages"):
         CHAT.parse(messages)
 
 
@@ -199,6 +203,7 @@ def test_refuses_edits_that_fit_nothing() -> None:
     assert CHAT.render(context, {(5, ("content",)): "x"}, drop={5}) == MESSAGES[:5]
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("deep", [False, True])
 def test_arguments_that_json_cannot_hold(deep: bool) -> None:
     held: dict[str, Any] = {}

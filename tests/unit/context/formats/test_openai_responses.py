@@ -16,7 +16,7 @@ RESPONSES = OpenAIResponsesFormat()
 URL = "data:image/png;base64," + png(64, 48)
 
 
-def _call(call_id: str, name: str = "f") -> dict[str, Any]:
+def _function_call(call_id: str, name: str = "f") -> dict[str, Any]:
     return {"type": "function_call", "call_id": call_id, "name": name, "arguments": "{}"}
 
 
@@ -43,7 +43,7 @@ ITEMS: list[Any] = [
         "content": [{"type": "reasoning_text", "text": "Raw."}],
         "encrypted_content": "gAAAA",
     },
-    _call("c1", "read"),
+    _function_call("c1", "read"),
     {"type": "custom_tool_call", "call_id": "c2", "name": "shell", "input": "ls"},
     {"type": "custom_tool_call_output", "call_id": "c2", "output": "total 0"},
     _output("c1", [{"type": "input_text", "text": "text of a"}, {"type": "input_image", "image_url": URL}]),
@@ -139,29 +139,29 @@ def test_computer_and_shell_calls_are_paired() -> None:
 
 
 def test_results_may_come_late_and_references_may_stand_for_calls() -> None:
-    context = RESPONSES.parse([_call("a"), {"role": "assistant", "content": "wait"}, USER, _output("a"), USER])
+    context = RESPONSES.parse([_function_call("a"), {"role": "assistant", "content": "wait"}, USER, _output("a"), USER])
     assert context.turns[3].result_call_ids == ("a",)
-    RESPONSES.parse([USER, _call("a"), _call("b"), _output("b")])
+    RESPONSES.parse([USER, _function_call("a"), _function_call("b"), _output("b")])
     (_, _, turn) = RESPONSES.parse([USER, {"type": "item_reference", "id": "fc_1"}, _output("a")]).turns
     assert turn.result_call_ids == () and turn.slots[0].call_id == "a"
 
 
 BAD: list[tuple[list[Any], int, str]] = [
-    (["hi"], 0, "an item is a dict"),
-    ([USER, {}], 1, "needs a type or a role"),
+    (["hi"], 0, "an item must be a dict"),
+    ([USER, {}], 1, "neither a type nor a role"),
     ([{"type": "message", "content": "x"}], 0, "unknown role None"),
     ([{"role": "tool", "content": "x"}], 0, "unknown role 'tool'"),
     ([{"role": "user", "content": 3}], 0, "content must be"),
     ([_output("a")], 0, "tool result for 'a'"),
-    ([_call("a"), _output("a"), _output("a")], 2, "tool result for 'a'"),
-    ([_output("a"), _call("a")], 0, "tool result for 'a'"),
-    ([USER, _call("a"), USER], 1, "'a' has no result"),
-    ([_call("a"), _call("a")], 1, "used twice"),
-    ([{"type": "function_call", "name": "f", "arguments": "{}"}], 0, "without an id"),
-    ([{"type": "function_call", "call_id": "a", "arguments": "{}"}], 0, "name of its tool"),
+    ([_function_call("a"), _output("a"), _output("a")], 2, "tool result for 'a'"),
+    ([_output("a"), _function_call("a")], 0, "tool result for 'a'"),
+    ([USER, _function_call("a"), USER], 1, "'a' has no result"),
+    ([_function_call("a"), _function_call("a")], 1, "used twice"),
+    ([{"type": "function_call", "name": "f", "arguments": "{}"}], 0, "has no id"),
+    ([{"type": "function_call", "call_id": "a", "arguments": "{}"}], 0, "no tool name"),
     ([{"type": "function_call", "call_id": "a", "name": "f", "arguments": {}}], 0, "arguments must be a string"),
-    ([_call("a"), _output("a", {"x": 1})], 1, "output must be a string or a list"),
-    ([_call("a"), {"type": "function_call_output", "output": "x"}], 1, "without an id"),
+    ([_function_call("a"), _output("a", {"x": 1})], 1, "output must be a string or a list"),
+    ([_function_call("a"), {"type": "function_call_output", "output": "x"}], 1, "has no id"),
 ]
 
 

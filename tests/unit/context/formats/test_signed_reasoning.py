@@ -9,12 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor.context.formats import MESSAGE_FORMATS, MessageFormat, detect_format
 from compressor.context.formats.signed_reasoning import first_signed_index, strip_finished_reasoning
 from compressor.errors import ContextError
+from support.property_tests import given, st
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
 BY_NAME: dict[str, MessageFormat] = {dialect.name: dialect for dialect in MESSAGE_FORMATS}
@@ -30,7 +29,7 @@ def redacted() -> dict[str, Any]:
     return {"type": "redacted_thinking", "data": "EmwKAhgBEgy3va3pzix/LafPsn4aDFIT2Xlxh0L5L8rLVyIwxtE3rAFBa8cr"}
 
 
-def claude() -> list[dict[str, Any]]:
+def claude_turns() -> list[dict[str, Any]]:
     """Two finished turns, the first with a tool loop, and a current one that waits for the model after a result."""
     use = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Paris"}}
     again = {"type": "tool_use", "id": "toolu_2", "name": "weather", "input": {"city": "Rome"}}
@@ -46,19 +45,19 @@ def claude() -> list[dict[str, Any]]:
 
 
 def test_anthropic_finished_turns_lose_their_thinking_the_current_one_keeps_it() -> None:
-    messages = claude()
+    messages = claude_turns()
     left, removed = strip_finished_reasoning(messages, ANTHROPIC)
     assert [part["type"] for part in left[1]["content"]] == ["text", "tool_use"]
     assert left[3] == {"role": "assistant", "content": [{"type": "text", "text": "It has 20 °C."}]}
     assert [i for i, (a, b) in enumerate(zip(messages, left, strict=True)) if a is b] == [0, 2, 4, 5, 6]
     assert removed == [(1, "Paris first."), (3, json.dumps(redacted())), (3, "Warm.")]
-    assert messages == claude()
+    assert messages == claude_turns()
     assert ANTHROPIC.parse(left).turns[5].call_ids == ("toolu_2",)
     assert (first_signed_index(messages, ANTHROPIC), first_signed_index(left, ANTHROPIC)) == (1, 5)
 
 
 def test_anthropic_a_tool_loop_is_one_turn_even_with_a_word_of_the_user_among_the_results() -> None:
-    messages = claude()[:3]
+    messages = claude_turns()[:3]
     assert strip_finished_reasoning(messages, ANTHROPIC) == (messages, [])
     messages[2]["content"].append({"type": "text", "text": "Hurry up."})
     assert strip_finished_reasoning(messages, ANTHROPIC) == (messages, [])
@@ -67,7 +66,7 @@ def test_anthropic_a_tool_loop_is_one_turn_even_with_a_word_of_the_user_among_th
 
 
 def test_anthropic_no_gap_where_a_message_would_be_empty() -> None:
-    messages = claude()
+    messages = claude_turns()
     messages[3]["content"] = [thinking("Warm."), {"type": "text", "text": " \n"}]
     left, removed = strip_finished_reasoning(messages, ANTHROPIC)
     assert removed == [(1, "Paris first.")] and left[3] is messages[3]
@@ -76,6 +75,7 @@ def test_anthropic_no_gap_where_a_message_would_be_empty() -> None:
     assert strip_finished_reasoning(messages, ANTHROPIC) == (messages, [])
 
 
+@pytest.mark.moderate
 def test_anthropic_objects_of_the_sdk() -> None:
     anthropic = pytest.importorskip("anthropic")
     answer = anthropic.types.Message.model_validate(
@@ -217,6 +217,7 @@ def test_langchain_by_the_rules_of_who_made_the_message() -> None:
         assert strip_finished_reasoning(current, LANGCHAIN) == (current, [])
 
 
+@pytest.mark.moderate
 def test_langchain_openai_then_sends_no_id_that_asks_for_reasoning() -> None:
     base = pytest.importorskip("langchain_openai.chat_models.base")
     from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
@@ -243,7 +244,9 @@ def test_langchain_openai_then_sends_no_id_that_asks_for_reasoning() -> None:
 
 def test_what_the_dialect_refuses_is_refused() -> None:
     with pytest.raises(ContextError):
-        strip_finished_reasoning([*claude(), {"role": "user", "content": "Stop."}, {"role": "narrator"}], ANTHROPIC)
+        strip_finished_reasoning(
+            [*claude_turns(), {"role": "user", "content": "Stop."}, {"role": "narrator"}], ANTHROPIC
+        )
 
 
 def is_user(dialect: str, message: Any) -> bool:

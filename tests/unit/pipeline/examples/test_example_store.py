@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor, CompressorError, ContextError, ExampleStore, StoreError
 from compressor.pipeline.examples import example_set, feature_cache
 from compressor.pipeline.examples import example_store as module
 from compressor.storage import MemoryStore, SQLiteStore
 from compressor.storage.base import BlobStore, StoreStats
+from compressor.storage.text_values import get_text
 from support.labelled_examples import BANK, SOLVED
-from support.redis_tools import RedisServer
+from support.property_tests import given, settings, st
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-    elif request.param == "sqlite":
-        yield SQLiteStore(str(tmp_path / "bank.db"))
-    else:
-        from compressor.storage.redis.store import RedisStore
-
-        server = RedisServer(tmp_path)
-        opened = RedisStore(f"redis://127.0.0.1:{server.port}/0")
-        yield opened
-        opened.close()
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    return MemoryStore() if request.param == "memory" else SQLiteStore(str(tmp_path / "bank.db"))
 
 
 def test_a_bank_is_there_again(store: BlobStore) -> None:
@@ -48,7 +36,7 @@ def test_a_bank_is_there_again(store: BlobStore) -> None:
     assert again.get("mine") == "a -> b" and ids[0] not in again
     assert again.select("i lost my card", 60).text == made.text
     assert [again.get(id) for id in made.ids] == made.examples
-    assert bank.compressor.expand(made.dropped[0].ref)
+    assert get_text(bank.engine.store, made.dropped[0].ref)
     assert ExampleStore(store, "another").ids == []
 
 
@@ -171,6 +159,7 @@ def test_an_empty_bank_chooses_nothing() -> None:
     assert (made.examples, made.tokens_after) == ([], 0)
 
 
+@pytest.mark.moderate
 def test_threads() -> None:
     bank = ExampleStore("memory")
     bank.add(BANK)

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import BudgetError, BudgetTooSmallError, Compressor, CompressorError, ContextError
+from compressor.pipeline.examples.selector import ExampleOrder
 from compressor.tokens import get_counter
 from support.labelled_examples import BANK, INTENTS, SOLVED
+from support.property_tests import given, settings, st
 
 C = Compressor(store="memory")
 SAID = st.text(st.sampled_from("ab \n\t.1->é漢\ud800<|>"), max_size=30)
@@ -43,7 +43,7 @@ def tokens_of(made: Any, model: str | None, shape: str) -> int:
     from compressor.context.formats import detect_format
 
     context = detect_format(made.messages, None).parse(made.messages, None)
-    sent = sum(counter.count_turn(turn, context.dialect) for turn in context.turns)
+    sent = sum(counter.count_turn(turn, context.format_name) for turn in context.turns)
     return max(sent, counter.count(made.text))
 
 
@@ -94,11 +94,11 @@ def test_likely_labels_are_all_shown() -> None:
     assert len(made.messages) == 2 * len(made.examples)
 
 
-@pytest.mark.parametrize("order", ["best last", "best first", "given"])
-def test_order(order: str) -> None:
+@pytest.mark.parametrize("order", ["most_relevant_last", "most_relevant_first", "given"])
+def test_order(order: ExampleOrder) -> None:
     made = C.select_examples(BANK, "alarm at eight please", 60, order=order)
     place = [e["output"] for e in made.examples]
-    assert place[{"best last": -1, "best first": 0}.get(order, place.index("alarm"))] == "alarm"
+    assert place[{"most_relevant_last": -1, "most_relevant_first": 0}.get(order, place.index("alarm"))] == "alarm"
     if order == "given":
         assert made.indices == sorted(made.indices)
 
@@ -141,7 +141,7 @@ def test_repetitions_are_sent_once() -> None:
 def test_tokens_are_counted_in_the_order_sent() -> None:
     """Two tokens more or less, by which of these stands first."""
     bank = [{"input": a, "output": b} for a, b in (("bb.", "\nb\t"), ("a.", "a"), ("\t", "1"))]
-    for order in ("best last", "best first", "given"):
+    for order in ("most_relevant_last", "most_relevant_first", "given"):
         made = C.select_examples(bank, "ab 1", 16, method="top", order=order)
         assert get_counter(None).count(made.text) == made.tokens_after <= 16
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import ContextError
 from compressor.pipeline.examples import dpp, mmr
@@ -26,6 +24,7 @@ from compressor.pipeline.examples.rationale_pruning import (
 )
 from compressor.pipeline.examples.template import ExampleTemplate
 from compressor.tokens import get_counter
+from support.property_tests import given, settings, st
 
 TEXTS = st.lists(st.text(max_size=30), max_size=12)
 

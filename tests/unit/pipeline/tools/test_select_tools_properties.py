@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+import pytest
 
 from compressor import BudgetTooSmallError, Compressor
 from compressor.pipeline.tools.schema_shrinking import shrink_variants
 from compressor.pipeline.tools.tool import parse_function
 from compressor.tokens import get_counter
+from support.property_tests import given, settings, st
+from support.tool_schemas import schema_validator
 
 ENGINE = Compressor(store="memory")
 _NAMES = st.sampled_from(["a", "b", "c", "title", "default", "properties", "number of items"])
@@ -93,7 +93,7 @@ def roots(draw: Any) -> Any:
 def _allows(schema: Any, value: Any) -> bool | None:
     """Whether a schema takes a value; None where the validator itself runs in a circle ({"$ref": "#"})."""
     try:
-        return bool(Draft202012Validator(schema).is_valid(value))
+        return bool(schema_validator()(schema).is_valid(value))
     except RecursionError:
         return None
 
@@ -129,7 +129,7 @@ def _filled(draw: Any, schema: Any, root: Any, depth: int) -> Any:
 @settings(max_examples=60, deadline=None)
 @given(st.data(), roots(), st.booleans())
 def test_what_was_allowed_stays_allowed(data: Any, root: Any, strict: bool) -> None:
-    Draft202012Validator.check_schema(root)
+    schema_validator().check_schema(root)
     given_ = json.dumps(root)
     function = parse_function({"name": "f", "description": "Does it.", "parameters": root, "strict": strict}, 0)
     assert function is not None
@@ -141,7 +141,7 @@ def test_what_was_allowed_stays_allowed(data: Any, root: Any, strict: bool) -> N
             for schema in made:
                 assert _allows(schema, value) is not False, (value, schema)
     for schema in made:
-        Draft202012Validator.check_schema(schema)
+        schema_validator().check_schema(schema)
         assert set(root.get("required", ())) <= set(schema["properties"])
         assert schema.get("required") == root.get("required")
         if strict:
@@ -149,6 +149,7 @@ def test_what_was_allowed_stays_allowed(data: Any, root: Any, strict: bool) -> N
             assert schema.get("additionalProperties") == root.get("additionalProperties")
 
 
+@pytest.mark.moderate
 @settings(max_examples=12, deadline=None)
 @given(st.lists(roots(), min_size=1, max_size=5), st.integers(1, 900), st.sampled_from(["gpt-4o", "claude-sonnet-4-5"]))
 def test_the_budget_holds_and_the_same_input_gives_the_same_bytes(found: Any, budget: int, model: str) -> None:

@@ -16,7 +16,7 @@ from support.tool_schemas import tools as few
 BUDGET = 620
 
 
-def tools() -> list[dict[str, Any]]:
+def many_tools() -> list[dict[str, Any]]:
     """The tools of the other tests, and many that nobody asks for."""
     words = "cellar attic garage shed barn tower bridge harbour castle temple museum school market bakery".split()
     more = [
@@ -39,17 +39,12 @@ def called(name: str, answer: str, call: str = "1", **arguments: Any) -> list[di
     ]
 
 
-@pytest.fixture
-def engine() -> Compressor:
-    return Compressor(store="memory")
+def make(compressor: Compressor, state: Any = None, **options: Any) -> ToolSet:
+    return ToolSet(compressor, many_tools(), options.pop("budget", BUDGET), state=state, **options)
 
 
-def make(engine: Compressor, state: Any = None, **options: Any) -> ToolSet:
-    return ToolSet(engine, tools(), options.pop("budget", BUDGET), state=state, **options)
-
-
-def test_the_bytes_stay_and_survive_the_process(engine: Compressor) -> None:
-    box = make(engine)
+def test_the_bytes_stay_and_survive_the_process(compressor: Compressor) -> None:
+    box = make(compressor)
     messages = [user("What is the weather at station W-3?")]
     first = json.dumps(box.view(messages))
     messages += called("get_weather", "Rain.", number="W-3")
@@ -61,8 +56,8 @@ def test_the_bytes_stay_and_survive_the_process(engine: Compressor) -> None:
     assert "find_tool" in first and "get_weather" in first and "get_tax" not in box.sent
 
 
-def test_what_is_found_joins_at_the_end(engine: Compressor) -> None:
-    box = make(engine)
+def test_what_is_found_joins_at_the_end(compressor: Compressor) -> None:
+    box = make(compressor)
     messages = [user("What is the weather at station W-3?")]
     first = box.view(messages)
     answer = box.answer({"query": "tax"})
@@ -73,11 +68,11 @@ def test_what_is_found_joins_at_the_end(engine: Compressor) -> None:
     assert get_counter(None).count_tools(second) <= BUDGET
     assert answer == box.answer({"query": "tax"})
     assert box.view(messages) == second
-    assert names(make(engine, box.state).view(messages)) == names(second)
+    assert names(make(compressor, box.state).view(messages)) == names(second)
 
 
-def test_it_grows_by_what_a_new_request_plainly_needs_or_is_called(engine: Compressor) -> None:
-    box = make(engine)
+def test_it_grows_by_what_a_new_request_plainly_needs_or_is_called(compressor: Compressor) -> None:
+    box = make(compressor)
     messages = [user("What is the weather at station W-3?")]
     first = box.view(messages)
     messages += [*called("get_weather", "Rain."), {"role": "assistant", "content": "Rain."}, user("Look up tax T-9.")]
@@ -87,8 +82,9 @@ def test_it_grows_by_what_a_new_request_plainly_needs_or_is_called(engine: Compr
     assert {"get_lamp", "get_tax", "get_weather"} <= set(names(box.view(messages)))
 
 
-def test_it_is_chosen_afresh_when_growing_no_longer_fits(engine: Compressor) -> None:
-    box = make(engine, budget=420)
+@pytest.mark.moderate
+def test_it_is_chosen_afresh_when_growing_no_longer_fits(compressor: Compressor) -> None:
+    box = make(compressor, budget=420)
     messages = [user("What is the weather at station W-3?")]
     box.view(messages)
     for number, thing in enumerate(("tax", "lamp", "car")):
@@ -96,54 +92,55 @@ def test_it_is_chosen_afresh_when_growing_no_longer_fits(engine: Compressor) -> 
         sent = box.view(messages)
         assert f"get_{thing}" in names(sent) and get_counter(None).count_tools(sent) <= 420
     with pytest.raises(BudgetTooSmallError):
-        make(engine, budget=120).view(messages)
+        make(compressor, budget=120).view(messages)
 
 
-def test_compact_and_other_tools_choose_afresh(engine: Compressor) -> None:
-    box = make(engine)
+def test_compact_and_other_tools_choose_afresh(compressor: Compressor) -> None:
+    box = make(compressor)
     box.view([user("What is the weather at station W-3?")])
     later = [user("Look up song S-9.")]
     box.compact()
     assert "get_song" in names(box.view(later))
-    more = [*tools(), chat("get_moon", "Looks up the moon.", {"day": {"type": "string"}}, ["day"])]
-    grown = ToolSet(engine, more, BUDGET, state=box.state)
+    more = [*many_tools(), chat("get_moon", "Looks up the moon.", {"day": {"type": "string"}}, ["day"])]
+    grown = ToolSet(compressor, more, BUDGET, state=box.state)
     assert "get_moon" in names(grown.view([user("How full is the moon on day 3?")]))
 
 
-def test_whatever_fits_goes_as_it_is(engine: Compressor) -> None:
-    given = tools()
-    box = ToolSet(engine, given, 100_000)
+def test_whatever_fits_goes_as_it_is(compressor: Compressor) -> None:
+    given = many_tools()
+    box = ToolSet(compressor, given, 100_000)
     assert all(a is b for a, b in zip(box.view([user("Hi")]), given, strict=True))
     assert box.sent == names(given)
 
 
-def test_the_find_tool_speaks_every_dialect_and_never_raises(engine: Compressor) -> None:
-    chats = tools()
+@pytest.mark.moderate
+def test_the_find_tool_speaks_every_dialect_and_never_raises(compressor: Compressor) -> None:
+    chats = many_tools()
     anthropic = [
         {"name": f["name"], "description": f["description"], "input_schema": f["parameters"]}
         for f in (t["function"] for t in chats)
     ]
     flat = [{"type": "function", **t["function"]} for t in chats]
     for given in (chats, anthropic, flat):
-        sent = ToolSet(engine, given, 0.3).view([user("weather")])
+        sent = ToolSet(compressor, given, 0.3).view([user("weather")])
         finder = next(t for t in sent if "find_tool" in names([t]))
         assert set(finder) <= set(given[0]) and finder["type" if "type" in given[0] else "name"]
-    box = make(engine)
+    box = make(compressor)
     assert "get_weather" in box.answer({"query": "zzz qqq"})  # names what there is
     assert box.answer("no json") == box.answer(None) == box.answer({"query": 3}) != ""
     assert '"get_car"' in box.answer({"query": "get_car"})
     assert get_counter(None).count(box.answer({"query": "looks up by number"})) < 2_500
 
 
-def test_pinned_native_and_options(engine: Compressor) -> None:
+def test_pinned_native_and_options(compressor: Compressor) -> None:
     native = {"type": "web_search"}
-    given = [*tools(), native]
-    sent = ToolSet(engine, given, BUDGET, pinned=["get_car"], find=False).view([user("weather")])
+    given = [*many_tools(), native]
+    sent = ToolSet(compressor, given, BUDGET, pinned=["get_car"], find=False).view([user("weather")])
     assert sent[0] is native and given[10] in sent and "find_tool" not in names(sent)
-    forced = ToolSet(engine, given, BUDGET).view(
+    forced = ToolSet(compressor, given, BUDGET).view(
         [user("weather")], {"type": "function", "function": {"name": "get_tax"}}
     )
     assert given[11] in forced
     with pytest.raises(CompressorError):
-        make(engine, {"version": 99})
-    assert ToolSet(engine, [], 10).view([]) == []
+        make(compressor, {"version": 99})
+    assert ToolSet(compressor, [], 10).view([]) == []

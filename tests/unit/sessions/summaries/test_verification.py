@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor.sessions.summaries import Passage, summarizer
 from compressor.sessions.summaries.verification import SourceIndex
 from compressor.tokens import get_counter
+from support.property_tests import given, st
 
 COUNTER = get_counter("gpt-4o")
 TEXTS = (
@@ -144,6 +143,7 @@ def test_lists_of_numbers_and_thousands_are_both_read() -> None:
     assert packed.missing("12 is in a, 123 in b.")
 
 
+@pytest.mark.moderate
 def test_a_long_text_is_checked_in_time() -> None:
     long = SourceIndex(["x" * 200_000 + " " + "a1," * 50_000 + "1," * 50_000 + "-" * 50_000 + "/1" * 20_000])
     assert long.missing("The id is HAT204 and 77 in src/a.py.")

@@ -23,12 +23,7 @@ from compressor.storage.sqlite import schema
 from support.store_tools import Clock, noise
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-def check(store: SQLiteStore) -> None:
+def check_database(store: SQLiteStore) -> None:
     """The file is sound, the totals are right, and no record is without its log."""
     db = sqlite3.connect(store.path)
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -63,6 +58,7 @@ def _append_many(path: str, writer: int, rounds: int, start: Barrier) -> None:
     store.close()
 
 
+@pytest.mark.moderate
 def test_many_processes_append_to_one_log(tmp_path: Path) -> None:
     path = str(tmp_path / "s.db")
     fork = multiprocessing.get_context("fork")
@@ -79,7 +75,7 @@ def test_many_processes_append_to_one_log(tmp_path: Path) -> None:
     for n in range(4):
         assert [record for _, record in log if record.startswith(b"%d " % n)] == [b"%d %d" % (n, i) for i in range(50)]
         assert store.get(f"{n}-49") == b"%d 49" % n * 100
-    check(store)
+    check_database(store)
     store.close()
 
 
@@ -100,7 +96,7 @@ def test_a_log_written_meanwhile_by_another_process(tmp_path: Path, monkeypatch:
     assert mine.read_log("log") == [(1, b"other")]
     with pytest.raises(UnknownRefError):
         mine.get("k")
-    check(mine)
+    check_database(mine)
     mine.close()
     other.close()
 
@@ -125,6 +121,7 @@ while True:
 """
 
 
+@pytest.mark.moderate
 def test_kill_9_while_appending(tmp_path: Path) -> None:
     """Every acknowledged append is there whole, with its value; of the one that was under way, all or nothing."""
     path = str(tmp_path / "s.db")
@@ -153,7 +150,7 @@ def test_kill_9_while_appending(tmp_path: Path) -> None:
             assert record == b"%d %d " % (batch, i) + store.get(f"{batch}")
         with pytest.raises(UnknownRefError):
             store.get(f"{reached // 20}")
-        check(store)
+        check_database(store)
     assert reached > 8 * 20
     store.close()
 
@@ -205,6 +202,7 @@ def test_uses_are_noted_cheaply(tmp_path: Path, clock: Clock) -> None:
     store.close()
 
 
+@pytest.mark.moderate
 def test_a_locked_file_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.storage.sqlite.store.BUSY_SECONDS", 0.1)
     store = SQLiteStore(tmp_path / "s.db", clock=(clock := Clock()))
@@ -234,7 +232,7 @@ def test_many_expired_logs_are_buried_a_few_at_a_time(tmp_path: Path, clock: Clo
         db = sqlite3.connect(store.path)
         assert db.execute("SELECT count(*) FROM records").fetchone() == (left,)
         db.close()
-    check(store)
+    check_database(store)
     store.close()
 
 
@@ -287,7 +285,7 @@ def test_a_file_of_version_1_is_upgraded(old: Path, tmp_path: Path, clock: Clock
         store.get("gone")
     assert store.append_log("log", 0, [b"1"], values={"new": b"v"})
     assert store.read_log("log") == [(1, b"1")]
-    check(store)
+    check_database(store)
     store.close()
     new = SQLiteStore(tmp_path / "new.db")
     new.stats()
@@ -302,6 +300,7 @@ def _upgrade(path: str, writer: int) -> None:
     store.close()
 
 
+@pytest.mark.moderate
 def test_several_processes_upgrade_one_file(old: Path) -> None:
     fork = multiprocessing.get_context("fork")
     writers = [fork.Process(target=_upgrade, args=(str(old), n)) for n in range(4)]
@@ -312,7 +311,7 @@ def test_several_processes_upgrade_one_file(old: Path) -> None:
     assert [writer.exitcode for writer in writers] == [0] * 4
     store = SQLiteStore(old, clock=lambda: 1_000_150.0)
     assert (store.stats().logs, store.stats().entries) == (4, 2)
-    check(store)
+    check_database(store)
     store.close()
 
 

@@ -19,11 +19,6 @@ from compressor.storage import SQLiteStore, codec
 from support.store_tools import Clock, noise
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def test_survives_a_restart_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "new" / "s.db"
     store = SQLiteStore(path)
@@ -47,6 +42,7 @@ def _write_many(path: str, writer: int, rounds: int) -> None:
     store.close()
 
 
+@pytest.mark.moderate
 def test_many_processes_make_and_write_one_file(tmp_path: Path) -> None:
     path = str(tmp_path / "s.db")
     spawn = multiprocessing.get_context("fork")
@@ -75,6 +71,7 @@ for i in itertools.count(int(sys.argv[2])):
 """
 
 
+@pytest.mark.moderate
 def test_kill_9_while_writing_loses_nothing_confirmed(tmp_path: Path) -> None:
     path = str(tmp_path / "s.db")
     for start in (0, 100_000):
@@ -232,6 +229,7 @@ def test_files_that_are_not_ours(tmp_path: Path) -> None:
         SQLiteStore(path).put({"a": b"1"})
 
 
+@pytest.mark.moderate
 def test_a_locked_file_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.storage.sqlite.store.BUSY_SECONDS", 0.1)
     store = SQLiteStore(tmp_path / "s.db", clock=(clock := Clock()))

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.errors import CompressorError, ExpiredRefError, StoreError, UnknownRefError
@@ -28,16 +26,19 @@ from compressor.storage.wrappers.encryption_keys import (
     read_keyring,
     read_keyring_file,
 )
+from support.property_tests import given, st
 from support.store_tools import Both, clock_for, make_store
+
+pytest.importorskip("cryptography")
 
 OLD, NEW = new_encryption_key(), new_encryption_key()
 TEXT = b"patient 4711 has a pacemaker, model PX-9. " * 40
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", pytest.param("cluster", marks=pytest.mark.slow), "guarded"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Both]]:
+@pytest.fixture
+def make(kind: str, tmp_path: Path) -> Iterator[Callable[[], Both]]:
     """Makes stores that share what they hold."""
-    kind, made = request.param, list[Both]()
+    made = list[Both]()
     clock_for(kind)
 
     def one() -> Both:

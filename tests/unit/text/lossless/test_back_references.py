@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.text.lossless import decode_losslessly, encode_losslessly
 from compressor.text.lossless.back_references import BackReferenceCodec, BackReferencedText, BackReferenceSource
+from support.property_tests import given, settings, st
 
 FILE = [f"    value_{i} = compute(argument_{i * 7 % 13}, {i})" if i % 5 else "" for i in range(400)]
 
 
-def window(lines: list[str], first: int, last: int, form: str = "{}:{}") -> str:
+def numbered_lines(lines: list[str], first: int, last: int, form: str = "{}:{}") -> str:
     return "\n".join(form.format(n, lines[n - 1]) for n in range(first, last + 1))
 
 
@@ -34,7 +33,7 @@ def encoded(text: str, *outputs: str) -> BackReferencedText:
 
 
 def test_the_same_output_again() -> None:
-    text = window(FILE, 1, 30)
+    text = numbered_lines(FILE, 1, 30)
     assert encoded(text, "other", text) == BackReferencedText("[tool result 2 again]", (BackReferenceSource(2, 0, 30),))
     assert encoded(text, text, text).text == "[tool result 1 again]"
     assert after("short")[0].encode("short") is None
@@ -43,7 +42,7 @@ def test_the_same_output_again() -> None:
 @pytest.mark.parametrize("form", ["{}:{}", "{:>6}\t{}", "{}|{}", "{:>5}→{}"])
 def test_a_window_again_after_an_edit(form: str) -> None:
     edited = [*FILE[:150], "    new = 1", "    newer = 2", *FILE[151:]]
-    old, new = window(FILE, 90, 210, form), window(edited, 100, 200, form)
+    old, new = numbered_lines(FILE, 90, 210, form), numbered_lines(edited, 100, 200, form)
     folded = encoded(f"[File: a.py]\n{new}\nFile updated.", "ls", old)
     assert folded.text.split("\n") == [
         "[File: a.py]",
@@ -58,9 +57,9 @@ def test_a_window_again_after_an_edit(form: str) -> None:
 
 def test_numbers_that_stand_twice_in_the_source() -> None:
     other = [f"    other_{i} = {i}" for i in range(400)]
-    source = window(FILE, 10, 40) + "\n-----\n" + window(other, 10, 40)
-    assert encoded(window(other, 20, 30), source).text == "[11 lines of tool result 1 again, from its line 43]"
-    assert after(source)[0].encode(window(["", *other], 21, 31)) is None  # no note could tell which
+    source = numbered_lines(FILE, 10, 40) + "\n-----\n" + numbered_lines(other, 10, 40)
+    assert encoded(numbered_lines(other, 20, 30), source).text == "[11 lines of tool result 1 again, from its line 43]"
+    assert after(source)[0].encode(numbered_lines(["", *other], 21, 31)) is None  # no note could tell which
 
 
 def test_lines_without_numbers() -> None:
@@ -79,12 +78,22 @@ def test_small_or_empty_repeats_are_left() -> None:
 
 
 def test_the_longest_place_is_taken_and_the_newest_of_equals() -> None:
-    assert encoded(window(FILE, 5, 60) + "\nx", window(FILE, 1, 40), window(FILE, 1, 99)).sources[0].label == 2
-    assert encoded(window(FILE, 5, 60) + "\nx", window(FILE, 1, 99), window(FILE, 1, 98)).sources[0].label == 2
+    assert (
+        encoded(numbered_lines(FILE, 5, 60) + "\nx", numbered_lines(FILE, 1, 40), numbered_lines(FILE, 1, 99))
+        .sources[0]
+        .label
+        == 2
+    )
+    assert (
+        encoded(numbered_lines(FILE, 5, 60) + "\nx", numbered_lines(FILE, 1, 99), numbered_lines(FILE, 1, 98))
+        .sources[0]
+        .label
+        == 2
+    )
 
 
 def test_folds_of_one_text_go_on_top() -> None:
-    old, new = window(FILE, 1, 100), window([*FILE[:50], "    new = 1", *FILE[50:]], 20, 130)
+    old, new = numbered_lines(FILE, 1, 100), numbered_lines([*FILE[:50], "    new = 1", *FILE[50:]], 20, 130)
     repeats, originals = after(old)
     first = repeats.encode(new)
     assert first is not None
@@ -104,7 +113,7 @@ def test_folds_of_one_text_go_on_top() -> None:
     ],
 )
 def test_notes_in_the_data_are_never_taken_for_ours(bait: str) -> None:
-    text = window(FILE, 1, 40)
+    text = numbered_lines(FILE, 1, 40)
     repeats, originals = after(text)
     for variant in (bait, f"{bait}\n{text}", f"{text}\n{bait}\n{text}", f"{text}\n{bait}"):
         assert repeats.encode(variant) is None
@@ -120,6 +129,7 @@ def test_a_label_is_used_once() -> None:
         repeats.add(1, "b")
 
 
+@pytest.mark.moderate
 def test_endless_repetition_takes_linear_time() -> None:
     repeats = BackReferenceCodec()
     text = "the very same line, again and again\n" * 20_000
@@ -134,13 +144,13 @@ lines = st.one_of(st.sampled_from(FILE[:30]), st.sampled_from(["", "}", "\r", "a
 texts = st.lists(
     st.one_of(
         st.builds(
-            window,
+            numbered_lines,
             st.just(FILE),
             st.integers(1, 60),
             st.integers(61, 120),
             st.sampled_from(["{}:{}", "{:>6}\t{}", "{:>3}|{}", "{} {}"]),
         ),
-        st.builds(lambda n, skip: window(FILE[skip:], n, n + 30), st.integers(1, 60), st.integers(1, 9)),
+        st.builds(lambda n, skip: numbered_lines(FILE[skip:], n, n + 30), st.integers(1, 60), st.integers(1, 9)),
         st.lists(lines, max_size=40).map("\n".join),
         st.lists(lines, max_size=40).map("\r\n".join),
     ),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.text.lossless import LOSSLESS_CODECS, decode_losslessly, encode_losslessly
 from compressor.text.lossless.common_prefix import CommonPrefixCodec
 from compressor.text.lossless.line_numbers import LineNumberCodec
 from compressor.text.lossless.run_length import RunLengthCodec
+from support.property_tests import given, settings, st
 
 CODE = ["def get(self):", "    return self.x", "", "    # 3 of them", "class A:", "        if x[0] == 1:", "\tpass"]
 
@@ -139,6 +138,7 @@ NOTES = [
 TEXTS = [window(1, 60), window(95, 60, "{:>6}\t{}"), log(60), listing(60), matches(40), "a\n" * 300 + "=" * 500]
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("note", NOTES)
 @pytest.mark.parametrize("text", TEXTS)
 def test_notes_in_the_data_are_never_taken_for_ours(text: str, note: str) -> None:
@@ -158,6 +158,7 @@ def test_odd_characters(text: str, odd: str) -> None:
         assert decode_losslessly(folded, names) == variant
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize(
     "text",
     [

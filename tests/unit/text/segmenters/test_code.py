@@ -174,7 +174,7 @@ SOURCES = {
 }
 
 
-def texts(source: str, rows: CodeRows) -> list[str]:
+def row_texts(source: str, rows: CodeRows) -> list[str]:
     lines = source.splitlines(keepends=True)
     return ["".join(lines[a:b]) for a, b in zip(rows.rows, [*rows.rows[1:], len(lines)], strict=True)]
 
@@ -197,14 +197,14 @@ def test_the_line_segmenter_keeps_braces_balanced_in_tidy_code(language: str) ->
     source = SOURCES[language].split("for (;;) {")[0]
     lines = source.splitlines(keepends=True)
     rows = rows_by_indentation(source, language)
-    assert "".join(texts(source, rows)) == source and len(rows.rows) > len(lines) / 2
+    assert "".join(row_texts(source, rows)) == source and len(rows.rows) > len(lines) / 2
     assert [p for i, p in enumerate(rows.parents) if p >= i] == []
 
 
 def test_python_statements_are_whole() -> None:
     rows = rows_by_syntax_tree(PYTHON, "python")
     assert rows is not None
-    units = texts(PYTHON, rows)
+    units = row_texts(PYTHON, rows)
     assert "@dec(\n    1)\ndef foo(a,\n        b):\n" in units
     assert "    x = {\n        1: 2,\n    }\n" in units
     assert '        y = """\ntext\n"""\n' in units
@@ -264,7 +264,7 @@ def test_windows_keep_their_numbers(number: str) -> None:
 
 def test_a_window_that_begins_in_a_docstring() -> None:
     source = '        of the thing.\n        """\n        if x:\n            return """a"""\n        return 2\n'
-    units = [u.strip() for u in texts(source, rows_by_indentation(source, "python"))]
+    units = [u.strip() for u in row_texts(source, rows_by_indentation(source, "python"))]
     assert units[1:] == ["if x:", 'return """a"""', "return 2"]
 
 
@@ -275,6 +275,7 @@ def test_an_unclosed_bracket_does_not_swallow_the_rest() -> None:
     assert len(rows_by_indentation(source, "javascript").rows) >= 5
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize(
     "source",
     [

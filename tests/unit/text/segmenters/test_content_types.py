@@ -15,10 +15,7 @@ from compressor.text.segmenters.search_results import segment_search_results
 from compressor.text.segmenters.sentences import segment_prose
 from compressor.text.segmenters.table import segment_table
 from compressor.text.segmenters.traceback import segment_traceback
-
-
-def units(found: SegmentedText) -> list[str]:
-    return [found.text[a:b] for a, b in found.spans.tolist()]
+from support.segment_tools import units
 
 
 def flagged(found: SegmentedText, flag: UnitFlag) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.text.segmenters import segment_text
 from compressor.text.segmenters.delimited_table import DelimitedTableLayout, segment_delimited_table
+from support.property_tests import given, st
 
 MARKDOWN = """| name | city | price | remark |
 | --- | --- | ---: | --- |

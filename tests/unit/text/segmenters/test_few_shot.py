@@ -7,8 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.context.formats import detect_format
@@ -16,6 +14,7 @@ from compressor.context.refs import find_refs
 from compressor.text.few_shot_turns import find_few_shot_turns
 from compressor.text.segmenters.few_shot import find_examples
 from support.paths import SHARED_DATA as DATA
+from support.property_tests import given, settings, st
 
 TOPICS = ["apples", "trains", "paint", "bread", "stars", "rivers", "clocks", "dogs", "maps", "shoes"]
 PAIRS = [
@@ -26,11 +25,6 @@ PAIRS = [
 ASKED = "Bo has 9 boxes of dogs and gives away 4. How many boxes of dogs are left?"
 QA = [f"Q: {q}\nA: {a}" for q, a in PAIRS]
 TAGGED = [f"<example>\n{q}\n{a}\n</example>" for q, a in PAIRS]
-
-
-@pytest.fixture
-def engine() -> Compressor:
-    return Compressor(store="memory")
 
 
 def two(system: str, said: str = ASKED) -> list[dict[str, Any]]:
@@ -46,13 +40,13 @@ def two(system: str, said: str = ASKED) -> list[dict[str, Any]]:
          "\n\n## Rules\nNever guess."),
     ],
 )  # fmt: skip
-def test_examples_in_a_system_prompt(engine: Compressor, head: str, parts: list[str], tail: str) -> None:
+def test_examples_in_a_system_prompt(compressor: Compressor, head: str, parts: list[str], tail: str) -> None:
     sep = "\n" if parts is TAGGED else "\n\n"
     prompt = head + sep.join(parts) + tail
     found = find_examples(prompt)
     assert len(found) == 1 and len(found[0].starts) == len(PAIRS)
     assert prompt[found[0].start : found[0].end] == sep.join(parts)
-    result = engine.compress(two(prompt), 330)
+    result = compressor.compress(two(prompt), 330)
     text = result.messages[0]["content"]
     assert result.tokens_after <= 330
     assert text.startswith(head) and text.endswith(tail)
@@ -65,20 +59,20 @@ def test_examples_in_a_system_prompt(engine: Compressor, head: str, parts: list[
     assert [text.index(part) for part in kept] == sorted(text.index(part) for part in kept)
     assert any("dogs" in part for part in kept)
     (ref,) = find_refs(text)
-    assert engine.expand(ref) == sep.join(parts)
+    assert compressor.expand(ref) == sep.join(parts)
     assert result.messages[1] == two(prompt)[1]
     assert {b.kind for b in result.blocks} == {"system", "example", "user"}
-    assert engine.compress(result.messages, 330).messages == result.messages
+    assert compressor.compress(result.messages, 330).messages == result.messages
 
 
-def test_a_few_shot_prompt_in_one_user_message(engine: Compressor) -> None:
+def test_a_few_shot_prompt_in_one_user_message(compressor: Compressor) -> None:
     said = "Do the sum.\n\n" + "\n\n".join(QA) + f"\n\nQ: {ASKED}\nA:"
-    result = engine.compress([{"role": "user", "content": said}], 300)
+    result = compressor.compress([{"role": "user", "content": said}], 300)
     text = result.messages[0]["content"]
     assert text.startswith("Do the sum.\n\n") and text.endswith(f"\n\nQ: {ASKED}\nA:")
     kept = [part for part in QA if part in text]
     assert 1 <= len(kept) < len(QA) and QA[7] in kept
-    assert engine.expand(find_refs(text)[0]) == "\n\n".join(QA)
+    assert compressor.expand(find_refs(text)[0]) == "\n\n".join(QA)
 
 
 def _named() -> list[dict[str, Any]]:
@@ -97,8 +91,8 @@ def _labelled(system: str = "You do sums, as in these examples.") -> list[dict[s
 
 
 @pytest.mark.parametrize("messages", [_named(), _labelled()])
-def test_examples_that_are_messages_go_in_pairs(engine: Compressor, messages: list[dict[str, Any]]) -> None:
-    result = engine.compress(messages, 320)
+def test_examples_that_are_messages_go_in_pairs(compressor: Compressor, messages: list[dict[str, Any]]) -> None:
+    result = compressor.compress(messages, 320)
     assert result.tokens_after <= 320
     left = result.messages
     assert left[0] == messages[0] and left[-1] == messages[-1]
@@ -108,20 +102,20 @@ def test_examples_that_are_messages_go_in_pairs(engine: Compressor, messages: li
     halves = places[1:-1]
     assert halves and all(a % 2 == 1 and b == a + 1 for a, b in zip(halves[::2], halves[1::2], strict=True))
     assert 15 in halves  # the one about dogs
-    gone = {d.message: engine.expand(d.ref) for d in result.dropped}
+    gone = {d.message: compressor.expand(d.ref) for d in result.dropped}
     assert gone == {i: m["content"] for i, m in enumerate(messages) if i not in places}
     assert any("left out whole" in text for text in result.warnings)
-    assert engine.compress(left, 320).messages == left
+    assert compressor.compress(left, 320).messages == left
 
 
-def test_langchain_messages(engine: Compressor) -> None:
+def test_langchain_messages(compressor: Compressor) -> None:
     messages = pytest.importorskip("langchain_core.messages")
     given = [messages.SystemMessage("You do sums.")]
     for asked, answer in PAIRS:
         given.append(messages.SystemMessage(asked, name="example_user"))
         given.append(messages.SystemMessage(answer, name="example_assistant"))
     given.append(messages.HumanMessage(ASKED))
-    left = engine.compress(given, 320).messages
+    left = compressor.compress(given, 320).messages
     assert 4 <= len(left) < len(given) and len(left) % 2 == 0
 
 
@@ -138,17 +132,17 @@ def test_langchain_messages(engine: Compressor) -> None:
         "<example><example>a</example></example>\n<example>b</example>",
     ],
 )
-def test_what_only_looks_like_examples_stays(engine: Compressor, text: str) -> None:
+def test_what_only_looks_like_examples_stays(compressor: Compressor, text: str) -> None:
     assert find_examples(text) == []
 
 
-def test_pinned_messages_ingest_and_anthropics_system_stay(engine: Compressor) -> None:
+def test_pinned_messages_ingest_and_anthropics_system_stay(compressor: Compressor) -> None:
     prompt = "Here are some examples:\n\n" + "\n\n".join(QA) + "\n\nNever guess."
     log = {"role": "user", "content": "Log:\n<log>\n" + "2024-05-01 INFO all is well\n" * 200 + "</log>\nGo on."}
     for options in ({"pinned": [0]}, {"mode": "compact", "pinned": [-2]}):
-        out = engine.compress([*two(prompt)[:1], log], 900, **options).messages
+        out = compressor.compress([*two(prompt)[:1], log], 900, **options).messages
         assert out[0]["content"] == prompt
-    result = engine.compress([log], 900, system=prompt)
+    result = compressor.compress([log], 900, system=prompt)
     assert len(result.messages) == 1
 
 

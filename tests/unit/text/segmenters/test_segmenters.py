@@ -9,13 +9,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters import detect_content_type, find_pasted_content, segment_speech, segment_text
-from compressor.text.segmenters.base import SegmentedText, UnitFlag
+from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.span_layout import MAX_UNIT_CHARS, SpanLayout, build_layout, length_splits
+from support.property_tests import given, settings, st
+from support.segment_tools import units
 
 MODULES = {name: name for name in ("prose", "log", "trace", "diff", "table", "search", "html", "code")} | {
     "markdown": "markdown",
@@ -33,11 +33,7 @@ def segmenter(kind: str) -> Callable[[str], SpanLayout]:
     return found
 
 
-def units(found: SegmentedText) -> list[str]:
-    return [found.text[a:b] for a, b in found.spans.tolist()]
-
-
-def check(found: SpanLayout, text: str) -> None:
+def check_tiling(found: SpanLayout, text: str) -> None:
     spans = found.spans
     n = len(spans)
     assert found.text == text
@@ -71,12 +67,13 @@ TEXTS = st.one_of(
 )
 
 
+@pytest.mark.moderate
 @pytest.mark.parametrize("kind", MODULES)
 @settings(max_examples=120, deadline=None)
 @given(text=TEXTS, seed=st.integers(0, 2**32 - 1))
 def test_every_segmenter_tiles_and_renders_any_text(kind: str, text: str, seed: int) -> None:
     found = segmenter(kind)(text)
-    check(found, text)
+    check_tiling(found, text)
     n = len(found.spans)
     keep = np.random.default_rng(seed).random(n) < 0.4
     out = found.render(keep)
@@ -112,6 +109,7 @@ REPEATED = [
 ]  # fmt: skip
 
 
+@pytest.mark.moderate
 def test_time_is_linear_in_hostile_texts() -> None:
     """20 KB of any one thing: no segmenter may take more than a second, and all of them together only a few."""
     begun = time.thread_time()
@@ -173,6 +171,7 @@ def test_ancestors_and_closers_stay() -> None:
         found.render(np.ones(3, np.bool_))
 
 
+@pytest.mark.moderate
 def test_a_deep_chain_of_parents_is_followed() -> None:
     n = 20_000
     found = build_layout("search", "x\n" * n, np.arange(n) * 2, np.arange(n) - 1)
@@ -189,5 +188,5 @@ def test_pieces_keep_noise_but_not_errors() -> None:
 
 def test_empty() -> None:
     for kind in MODULES:
-        check(segmenter(kind)(""), "")
+        check_tiling(segmenter(kind)(""), "")
     assert len(segment_text("").spans) == 0

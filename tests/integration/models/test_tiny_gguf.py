@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from compressor.scoring.runtime.device import Device
-from training import lm_data
+from tiny_gguf import data as lm_data
 
 torch: Any = pytest.importorskip("torch")
 pytest.importorskip("gguf")
 pytest.importorskip("llama_cpp")
 
 from compressor.scoring.models.gguf_logprobs import GgufLanguageModel, ScoredSequence  # noqa: E402
-from training.lm import made_tokenizer, stream  # noqa: E402
-from training.lm_files import write_folder, write_gguf  # noqa: E402
-from training.lm_net import Net, Plan, Shape, batched, surprisals, train  # noqa: E402
+from tiny_gguf.__main__ import made_tokenizer, stream  # noqa: E402
+from tiny_gguf.files import write_folder, write_gguf  # noqa: E402
+from tiny_gguf.net import Net, Plan, Shape, batched, surprisals, train  # noqa: E402
 
 TEXTS = [
     "The king of the old country had three daughters, and the youngest was the wisest of them.",

@@ -1,7 +1,7 @@
-"""The text the small language model learns from, as documents, and as what the model is shown of them.
+"""Reads the text that the small language model learns from, as documents and as training passages.
 
-Only the parts of `lm_text` that are clearly free: WikiText-2 (CC BY-SA), the Rust book (MIT or Apache-2.0), tldr pages
-(CC BY 4.0), and in the public domain two novels, Shakespeare and speeches of US presidents. Knows no tokens.
+It uses only the parts of `lm_text` that are clearly free: WikiText-2 (CC BY-SA), the Rust book (MIT or Apache-2.0),
+tldr pages (CC BY 4.0), and in the public domain two novels, Shakespeare and speeches of US presidents.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from training.lm_net import Net, Shape, parameter_sizes
+from .net import Net, Shape, parameter_sizes
 
 NAMES = {
     "input_layernorm": "attn_norm",

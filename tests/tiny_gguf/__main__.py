@@ -1,4 +1,4 @@
-"""`python -m training.lm [GGUF] [--folder DIR]`: makes compressor/models/tiny.gguf and prints how good it is.
+"""`python -m tests.tiny_gguf [GGUF] [--folder DIR]`: makes tests/data/tiny.gguf and prints how good it is.
 
 About 20 minutes on one core. Reads `lm_text` from COMPRESSOR_BENCH_DATA or ../shared/data; needs torch and gguf. With
 --folder the same model is also written as a Hugging Face folder, for other programs to be compared with.
@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from training import data, lm_data
-from training.lm_files import BORDER, byte_level, write_folder, write_gguf
-from training.lm_net import Ints, Net, Plan, Shape, surprisals, train
+from training import data as training_data
 
-PATH = Path(__file__).parents[1] / "compressor" / "models" / "tiny.gguf"
+from . import data as lm_data
+from .files import BORDER, byte_level, write_folder, write_gguf
+from .net import Ints, Net, Plan, Shape, surprisals, train
+
+PATH = Path(__file__).parents[1] / "data" / "tiny.gguf"
 SEED = 20261122
 PAIRS = 300  # held-out passages and hints that are told apart
 
@@ -107,7 +109,7 @@ def repeated(net: Net, held: Sequence[lm_data.Document], tokenizer: Tokenizer, t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.lm", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.tiny_gguf", description=__doc__)
     parser.add_argument("path", nargs="?", type=Path, default=PATH, help="the GGUF to write")
     parser.add_argument("--folder", type=Path, help="a Hugging Face folder to write too")
     args = parser.parse_args()
@@ -119,7 +121,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(SEED)
-    learned, held = lm_data.split(lm_data.documents(data.root()))
+    learned, held = lm_data.split(lm_data.documents(training_data.root()))
     texts = lm_data.shown(learned, random.Random(SEED))
     shape = Shape()
     tokenizer = made_tokenizer(texts, shape.vocabulary)

@@ -1,0 +1,96 @@
+"""Offers the methods of a session to asyncio: each runs in a worker thread, so the event loop is never blocked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from compressor.scoring.runtime.executor import run_in_thread
+from compressor.sessions.expand_tool import ExpandTool
+from compressor.sessions.session import Session
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_thread(
+    method: Callable[Concatenate[Session, P], R],
+) -> Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, R]]:
+    """Returns the method of `AsyncSession` that runs this method of `Session` in a worker thread."""
+
+    @wraps(method)
+    async def call(self: AsyncSession, /, *args: P.args, **options: P.kwargs) -> R:
+        # Looked up on the object, so that a subclass of `Session` is called as it is.
+        bound: Callable[..., R] = getattr(self.session, method.__name__)
+        return await run_in_thread(bound, *args, **options)
+
+    return call
+
+
+class AsyncSession:
+    """A `Session` for asyncio: the same methods, to be awaited, and the same properties.
+
+    Example:
+        >>> session = AsyncSession(Compressor().session("support-42", model="gpt-4o"))
+        >>> await session.append({"role": "user", "content": "Where is the copper stored?"})
+        >>> messages = await session.view()
+
+    Attributes:
+        session: The session that does the work.
+    """
+
+    def __init__(self, session: Session) -> None:
+        """Wraps a session. The session may be used directly at the same time."""
+        self.session = session
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.session!r}>"
+
+    append = _in_thread(Session.append)
+    sync = _in_thread(Session.sync)
+    pin = _in_thread(Session.pin)
+    record_usage = _in_thread(Session.record_usage)
+    view = _in_thread(Session.view)
+    compact = _in_thread(Session.compact)
+    recall = _in_thread(Session.recall)
+    expand = _in_thread(Session.expand)
+    share_refs = _in_thread(Session.share_refs)
+    expansions = _in_thread(Session.expansions)
+    cost_report = _in_thread(Session.cost_report)
+    export = _in_thread(Session.export)
+    close = _in_thread(Session.close)
+
+    async def fork(self, id: str) -> AsyncSession:
+        """Returns a copy of this session under another id, see `Session.fork`."""
+        return AsyncSession(await run_in_thread(self.session.fork, id))
+
+    @property
+    def id(self) -> str:
+        """Returns the id of the session."""
+        return self.session.id
+
+    @property
+    def model(self) -> str | None:
+        """Returns the model whose tokens and prices count, or None for gpt-4o."""
+        return self.session.model
+
+    @property
+    def tenant(self) -> str:
+        """Returns the tenant that the session belongs to, or ""."""
+        return self.session.tenant
+
+    @property
+    def count(self) -> int:
+        """Returns how many messages the session has been given. It waits while another thread changes the session."""
+        return self.session.count
+
+    @property
+    def warnings(self) -> list[str]:
+        """Returns the warnings since the session object was made, oldest first."""
+        return self.session.warnings
+
+    @property
+    def expand_tool(self) -> ExpandTool:
+        """Returns the tool with which the agent itself reads removed text. Its `answer` blocks: run it in a thread."""
+        return self.session.expand_tool

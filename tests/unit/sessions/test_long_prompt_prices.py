@@ -1,0 +1,35 @@
+"""A session's costs where the provider bills long prompts at higher prices."""
+
+from __future__ import annotations
+
+import pytest
+
+from compressor.sessions.compaction_trigger import prompt_cost, record_call, should_compact
+from compressor.sessions.cost_report import CostReport
+from compressor.sessions.state import SessionCounters
+from compressor.tokens.pricing import Price, PriceTier
+
+TIER = PriceTier(200_000, 6, 22.5, 0.6, 7.5)
+PRICE = Price.custom(3, 15, 0.3, 3.75, tiers=[TIER], name="tiered")
+FLAT = Price.custom(3, 15, 0.3, 3.75, name="flat")
+
+
+def test_the_whole_prompt_decides_the_tier() -> None:
+    assert prompt_cost(PRICE, 200_000, 190_000) == prompt_cost(FLAT, 200_000, 190_000)
+    assert prompt_cost(PRICE, 200_001, 190_000) == pytest.approx((190_000 * 0.6 + 10_001 * 7.5) / 1e6)
+
+
+def test_the_cost_report_has_the_tiers() -> None:
+    counters = SessionCounters()
+    record_call(PRICE, counters, baseline_tokens=300_000, tokens=100_000, tokens_after=50_000)
+    report = CostReport.from_counters(counters, PRICE, 100_000)
+    assert report.baseline_cost == pytest.approx(300_000 * 7.5 / 1e6)
+    assert report.actual_cost == pytest.approx(100_000 * 3.75 / 1e6)
+
+
+def test_leaving_a_tier_pays_sooner() -> None:
+    counters = SessionCounters(missed_savings=0.3, baseline_cost=1.0)
+    loss = 109_000 * (3.75 - 0.3) / 1e6
+    assert 0.3 + 110_000 * 0.3 / 1e6 < loss < 0.3 + (220_000 * 0.6 - 110_000 * 0.3) / 1e6
+    assert should_compact(PRICE, counters, tokens=220_000, tokens_after=110_000, fixed_tokens=1_000)
+    assert not should_compact(FLAT, counters, tokens=220_000, tokens_after=110_000, fixed_tokens=1_000)
