@@ -41,7 +41,7 @@ from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
-WITHOUT_DATA = ("throughput", "batching", "service_cache", "service_proxy", "service_fuzz")
+WITHOUT_DATA = ("throughput", "service_cache", "service_proxy", "service_fuzz")
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
