@@ -202,11 +202,11 @@ def _mmr(scores: Floats, vectors: Floats, costs: Ints, part: float) -> list[int]
 
 NOTES = [
     "*clinc150*: bank = 15,000 training queries of 150 intents, 160 tokens, each example a line `query -> intent`.",
-    "*Coverage*: share of queries whose intent is among the chosen examples. *Nearest*: share whose intent is that of",
-    "the chosen example nearest to it, by two judges that are not the chooser (BM25; MiniLM's cosine).",
-    "*order*: log-probability of the right intent's tokens behind the examples, by the shipped tiny language model (in",
-    "brackets: against best last, ± standard error of the pairs). It barely learns in context: a hint, no proof.",
-    "*icl_math*, *bbh*: 1,000 tokens; examples of the query's kind per 1,000 tokens sent, and their share of those",
+    "*Coverage*: fraction of queries whose intent is among the chosen examples. *Nearest*: fraction whose intent is",
+    "that of the chosen example nearest to it, by two judges that are not the chooser (BM25; MiniLM's cosine).",
+    "*order*: log-probability of the right intent's tokens after the examples, by a tiny language model (in",
+    "brackets: against best last, ± standard error of the pairs). It barely learns in context: a hint, not a proof.",
+    "*icl_math*, *bbh*: 1,000 tokens; examples of the query's kind per 1,000 tokens sent, and their fraction of those",
     "chosen. Kinds: the same set and operations (GSM8K, SVAMP; AQuA: the set), the same task (bbh: its bank has three",
     "a task). *Intact*: shortened examples whose question, last step and answer are as they were.",
     "Constants of the method were chosen on these same dev sets.",

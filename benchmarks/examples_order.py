@@ -26,7 +26,7 @@ def orders(root: Path, limit: int | None, budget: int) -> Iterator[dict[str, Any
     every = [(r["text"], r["intent"]) for r in records(root / "clinc150" / "val.jsonl.gz")]
     cases = sample(every, min(limit or ORDERED, ORDERED))
     try:
-        model = Surprisal()
+        model = TinyLanguageModel()
     except ImportError:
         yield {"set": "order", "method": "tiny language model", "state": "not run"}
         return
@@ -38,7 +38,7 @@ def orders(root: Path, limit: int | None, budget: int) -> Iterator[dict[str, Any
         shuffled = random.Random(0).sample(lines, len(lines))
         by_order: tuple[list[str], ...] = (lines, lines[::-1], shuffled, [])
         for values, order in zip(found.values(), by_order, strict=True):
-            values.append(model.of("\n".join([*order, f"{query} ->"]), f" {label}"))
+            values.append(model.log_probability("\n".join([*order, f"{query} ->"]), f" {label}"))
     for name, values in found.items():
         difference = np.array(found["best last"]) - values
         error = float(np.std(difference) / np.sqrt(len(difference)))
@@ -46,15 +46,15 @@ def orders(root: Path, limit: int | None, budget: int) -> Iterator[dict[str, Any
         yield row | {"behind_best_last": float(np.mean(difference)), "standard_error": error}
 
 
-class Surprisal:
-    """The shipped tiny language model. ImportError without llama-cpp-python."""
+class TinyLanguageModel:
+    """Loads the tests' tiny language model; ImportError without llama-cpp-python."""
 
     def __init__(self) -> None:
         llama = import_module("llama_cpp")
         self._model = llama.Llama(str(TINY_GGUF), n_ctx=1024, logits_all=True, verbose=False)
 
-    def of(self, prompt: str, answer: str) -> float:
-        """Mean log-probability of the answer's tokens behind the prompt, whose last 480 tokens are read."""
+    def log_probability(self, prompt: str, answer: str) -> float:
+        """Returns the mean log-probability of the answer's tokens after the last 480 tokens of the prompt."""
         model = self._model
         before = model.tokenize(prompt.encode(), add_bos=True, special=False)[-480:]
         after = model.tokenize(answer.encode(), add_bos=False, special=False)

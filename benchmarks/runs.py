@@ -169,7 +169,7 @@ NOTES = [
     "at the input price, the output being the recorded answers; *input only* leaves output out; *tool and expands",
     "paid* adds the schema of our expand tool to every request, and an extra call for each needed string that was not",
     "in view but one expand away. *Worst run*: over all three price tables, with how many runs came out above raw.",
-    "*In view*: strings that the agent's next tool call re-used. *Prefix reuse*: share of a request that the next one",
+    "*In view*: strings that the agent's next tool call used. *Prefix reuse*: fraction of a request that the next one",
     "begins with, byte for byte, outside compactions. Summaries are extracts of 1,000 tokens, billed as a model's at",
     "the same prices; methods that wait for a full window get one of 32,000 tokens (summaries at 80 % of it,",
     "LangChain's editing at half of it, as 100,000 is of 200,000; llmslim's budget is 80 % of it). At their defaults",

@@ -111,7 +111,7 @@ NOTES = [
     "The same cases for every column, evenly spread over their sets; budgets in cl100k tokens, as in the other",
     "tables. *Answers*: odd-numbered questions; the pruner and, here, the fast tier's network were trained on",
     "even-numbered ones. *2Wiki*, *HotpotQA*: all supporting sentences there; *MuSiQue*: every hop's answer in its",
-    "sentence; *QMSum*: share of the tokens of relevant turns still there; all only if they fit into the",
+    "sentence; *QMSum*: fraction of the tokens of relevant turns still there; only if they all fit the",
     "budget. *Sentences*: pruner_pairs dev, numbers that sentences get, nothing cut: F1 (threshold from the other half",
     "of the questions) and area under precision-recall over all sentences, and average precision within a question",
     "that has an answer. *Model alone* is what the tier's model says, *tier* what the scorer makes of it. Seen in",

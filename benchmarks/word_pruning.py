@@ -44,10 +44,10 @@ def measure(compressor: Compressor, asked: list[Case], ratio: float) -> dict[str
         said += any(f" {strip_articles(answer)} " in f" {strip_articles(result.text)} " for answer in answers)
         verbatim += any(unit in text for unit in _holding(accepted, [doc["text"] for doc in docs]))
         over += result.tokens_after > budget
-        words += sum(gone.reason == LOW_INFORMATION_WORDS for gone in result.dropped)
+        words += sum(span.reason == LOW_INFORMATION_WORDS for span in result.dropped)
     n = len(asked)
-    shares = {"kept": kept, "said": said, "verbatim": verbatim}
-    return {**shares, "asked": n, "over": over, "words": words, "ms": 1e3 * seconds / n}
+    counts = {"kept": kept, "said": said, "verbatim": verbatim}
+    return {**counts, "asked": n, "over": over, "words": words, "ms": 1e3 * seconds / n}
 
 
 def strip_articles(text: str) -> str:
