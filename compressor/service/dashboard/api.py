@@ -177,7 +177,7 @@ def _open(tenant: Tenant, id: str, config: Settings) -> tuple[SessionInspector, 
     else:
         conversation, lock = found
         with lock:
-            head, live = list(conversation.head), list(conversation.live)
+            head, live = list(conversation.head), list(conversation.messages)
             state, model, report, warnings = (
                 conversation.state,
                 conversation.model,

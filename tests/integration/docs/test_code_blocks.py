@@ -18,7 +18,7 @@ import pytest
 from support.paths import ROOT
 
 #: Pages whose code does not run yet. Remove a page here when it does.
-BROKEN = {"docs/examples.md", "docs/langchain.md", "docs/service.md"}
+BROKEN = {"docs/examples.md", "docs/langchain.md"}
 
 BLOCK = re.compile(
     r"(?:^<!-- no-run: *(?P<reason>[^\n]+?) *-->\n)?^(?P<indent> *)```python\n(?P<code>.*?)^ *```$"

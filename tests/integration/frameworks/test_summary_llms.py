@@ -337,7 +337,7 @@ def test_a_llama_of_the_callers_is_asked_and_stops_in_time(tmp_path: Path) -> No
 
 @needs_llama
 def test_files_that_are_no_models(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="cannot read the model"):
         summarizer(f"gguf:{tmp_path / 'none.gguf'}")
     (tmp_path / "bad.gguf").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="not a GGUF"):

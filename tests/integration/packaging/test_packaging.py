@@ -14,6 +14,7 @@ from support.paths import ROOT
 IMPORT_MS = 150
 
 PUBLIC = [
+    "AsyncSession",
     "BlockReport",
     "BudgetError",
     "BudgetTooSmall",

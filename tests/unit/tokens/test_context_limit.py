@@ -38,7 +38,7 @@ def test_limits(budget: Any, tokens: int) -> None:
         ("$0.000001", PRICE, "too small"),
         ("$1", Price.custom(0, 1, name="local"), "'local' costs nothing"),
         (-1, PRICE, "must be positive"),
-        (1.5, PRICE, "whole number of tokens or a fraction"),
+        (1.5, PRICE, "whole number of tokens nor a fraction"),
         (True, PRICE, "number of tokens or a fraction"),
     ],
 )
