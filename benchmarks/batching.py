@@ -1,7 +1,7 @@
-"""What gathering concurrent requests into shared batches brings: a real encoder, 1, 8 and 64 callers at once.
+"""Measures the effect of gathering concurrent requests into shared batches: a real encoder with 1, 8 and 64 callers.
 
-Every way gets the same requests, each the sentences of a few passages, and the same encoder. "alone" is a server
-which takes one request after another and batches only within it.
+Both ways get the same encoder and the same requests, each with the sentences of a few passages. "alone" is a server
+that handles one request after another and batches only within a request.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchSchedul
 from compressor.scoring.runtime.device import Device, dtype_for, select_device
 
 CALLERS = (1, 8, 64)
-REQUESTS = {1: 16, 8: 32, 64: 64}  # on a CPU, well under a minute in all
-FASTER = 16  # times as many requests on a GPU
-SENTENCES = 12  # of a request, at most
+REQUESTS = {1: 16, 8: 32, 64: 64}  # on a CPU this takes well under a minute in all
+GPU_FACTOR = 16  # a GPU gets this many times as many requests
+SENTENCES = 12  # maximum of a request
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
-#: a GPU needs batches that fill it; on a CPU batches of 8 to 16 are the fastest
+#: A GPU needs batches that fill it; on a CPU, batches of 8 to 16 are the fastest.
 GPU = BatchLimits(batch_tokens=32_768, batch_items=512, batch_cost=4_096)
 
 Ids = list[int]
@@ -36,7 +36,7 @@ Answer = Callable[[list[Ids]], Sequence[Any]]
 
 
 def encoder(device: Device) -> tuple[Callable[[str], Ids], Callable[[Sequence[Ids]], list[Any]]]:
-    """MiniLM-L6 of the installed package: what turns a text into ids, and a batch of ids into unit vectors."""
+    """Returns MiniLM-L6's functions from a text to ids, and from a batch of ids to unit vectors."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -47,7 +47,7 @@ def encoder(device: Device) -> tuple[Callable[[str], Ids], Callable[[Sequence[Id
     model = AutoModel.from_pretrained(folder).to(device.name, getattr(torch, dtype_for(device))).eval()
     torch.set_num_threads(1)
 
-    def ids_of(text: str) -> Ids:
+    def tokenize_text(text: str) -> Ids:
         ids: Ids = tokenizer(text, truncation=True, max_length=256)["input_ids"]
         return ids
 
@@ -61,28 +61,28 @@ def encoder(device: Device) -> tuple[Callable[[str], Ids], Callable[[Sequence[Id
             pooled = (hidden * weight).sum(1) / weight.sum(1)
             return list(torch.nn.functional.normalize(pooled.float(), dim=1).cpu())
 
-    return ids_of, run
+    return tokenize_text, run
 
 
-def requests_of(root: Path, ids_of: Callable[[str], Ids]) -> list[list[Ids]]:
-    """Requests of 1 to `SENTENCES` sentences of recorded passages, always the same ones."""
+def make_requests(root: Path, tokenize_text: Callable[[str], Ids]) -> list[list[Ids]]:
+    """Returns requests of 1 to `SENTENCES` sentences of recorded passages, always the same ones."""
     passages = itertools.islice(records(root / "nq_multidoc" / "passages.jsonl.gz"), 1_500)
     sentences = [s for p in passages for s in SENTENCE.split(p["text"]) if s.strip()]
-    dice, left = random.Random(0), iter([ids_of(s) for s in sentences[:6_000]])
+    dice, left = random.Random(0), iter([tokenize_text(s) for s in sentences[:6_000]])
     out: list[list[Ids]] = []
     while request := list(itertools.islice(left, dice.randint(1, SENTENCES))):
         out.append(request)
     return out
 
 
-def one_by_one(answer: Answer) -> Answer:
-    """The same, one request after another in the order they came."""
+def serialize(answer: Answer) -> Answer:
+    """Makes `answer` handle one request after another, in order of arrival."""
     turn = ThreadPoolExecutor(1)
     return lambda request: turn.submit(answer, request).result()
 
 
-def pressed(answer: Answer, requests: list[list[Ids]], callers: int) -> dict[str, float]:
-    """So many callers, each sending its next request when it has the answer to the last."""
+def run_load(answer: Answer, requests: list[list[Ids]], callers: int) -> dict[str, float]:
+    """Lets `callers` threads send the requests, each its next one when it has the answer to the last."""
     waits: list[float] = []
 
     def one(request: list[Ids]) -> None:
@@ -105,20 +105,20 @@ def pressed(answer: Answer, requests: list[list[Ids]], callers: int) -> dict[str
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Both ways at each number of callers, on the device that would be chosen. `limit` caps the requests."""
+    """Measures both ways at each number of callers, on the device that is selected. `limit` caps the requests."""
     rows: list[dict[str, Any]] = []
     table = [["callers", "way", "items/s", "p50", "p95", "batches", "padding"]]
     device = select_device()
-    ids_of, compute = encoder(device)
-    supply = itertools.cycle(requests_of(root, ids_of))
+    tokenize_text, compute = encoder(device)
+    supply = itertools.cycle(make_requests(root, tokenize_text))
     limits = replace(GPU if device.gpu else BatchLimits(), deadline=None)
-    compute(next(supply))  # what is loaded on first use
+    compute(next(supply))  # loads what is loaded on first use
     for callers in CALLERS:
-        wanted = max(callers, min(limit or REQUESTS[callers], REQUESTS[callers])) * (FASTER if device.gpu else 1)
+        wanted = max(callers, min(limit or REQUESTS[callers], REQUESTS[callers])) * (GPU_FACTOR if device.gpu else 1)
         requests = list(itertools.islice(supply, wanted))
         for way in ("alone", "gathered"):
             lane = BatchScheduler(compute, len, device.name, limits, "MiniLM")
-            found = pressed(lane.map if way == "gathered" else one_by_one(lane.map), requests, callers)
+            found = run_load(lane.map if way == "gathered" else serialize(lane.map), requests, callers)
             stats = lane.stats()
             made = {"batches": stats.batches, "padding": stats.padding}
             rows.append({"device": device.name, "callers": callers, "way": way, **made, **found})
@@ -126,7 +126,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
             cells = [f"{rate:,.0f}", f"{p50:,.0f} ms", f"{p95:,.0f} ms", f"{stats.batches:,}", f"{stats.padding:.0%}"]
             table.append([str(callers), way, *cells])
     notes = [
-        f"MiniLM-L6 on {device.name} ({device.reason}), {dtype_for(device)}, requests of 1 to {SENTENCES} sentences; each",
-        "caller sends its next request when it has its answer. alone: one request after another.",
+        f"MiniLM-L6 on {device.name} ({device.reason}), {dtype_for(device)}, requests of 1 to {SENTENCES} sentences.",
+        "Each caller sends its next request when it has its answer. *alone*: one request after another.",
     ]
     return Report("batching", "Gathering concurrent requests", notes, table, rows)

@@ -1,6 +1,7 @@
-"""What a device can do and what a small encoder asks of it: the two bounds on how many tokens a second it reads.
+"""Computes the upper bound on the tokens per second that a small encoder can read on a device.
 
-Roofline (Williams, Waterman, Patterson 2009): arithmetic over peak and bytes over bandwidth; the larger is the limit.
+It is the roofline model (Williams, Waterman, Patterson 2009): the time for arithmetic at peak FLOP/s and the time for
+memory traffic at peak bandwidth; the larger one is the limit.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from typing import Any
 
 from compressor.scoring.runtime.device import dtype_for, select_device
 
-#: dense bf16 FLOP/s and bytes/s of data sheets (NVIDIA: H100 SXM, H200 SXM, A100 80 GB SXM)
-SHEETS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.04e12)}
-SQUARE = {"cpu": 2_048, "cuda": 8_192}  # side of the matrix product measured
-COPY = {"cpu": 1 << 26, "cuda": 1 << 30}  # numbers of the copy measured: far more than any cache holds
+#: Dense bf16 FLOP/s and bytes/s of data sheets (NVIDIA: H100 SXM, H200 SXM, A100 80 GB SXM)
+DATA_SHEETS = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.04e12)}
+MATRIX_SIDE = {"cpu": 2_048, "cuda": 8_192}  # side of the matrix product that is measured
+COPY_NUMBERS = {"cpu": 1 << 26, "cuda": 1 << 30}  # numbers that are copied: far more than any cache holds
 REPEATS = 7
 
 
 @dataclass(frozen=True)
 class Shape:
-    """An encoder (all-MiniLM-L6-v2's sizes) on sequences of `tokens`, `batch` of them at once."""
+    """Sizes of an encoder (default: all-MiniLM-L6-v2), the `tokens` of a sequence, and the sequences of a `batch`."""
 
     tokens: int = 256
     batch: int = 16
@@ -34,21 +35,30 @@ class Shape:
 
     @property
     def flops(self) -> float:
-        """FLOPs a token: two a weight of the projections and the feed-forward pair, and attention's two products."""
+        """FLOPs per token: two per weight of projections and feed-forward layers, and attention's two products."""
         return self.layers * (2 * (4 * self.hidden**2 + 2 * self.hidden * self.inner) + 4 * self.tokens * self.hidden)
 
     def bytes(self, width: int) -> float:
-        """Bytes a token moves to and from memory, at `width` bytes a number, if every operation but attention's reads
-        its input and writes its output there: 18 times hidden and 4 times inner a layer; and its share of the weights,
-        read once a batch."""
+        """Returns the bytes per token that move to and from memory, at `width` bytes per number.
+
+        It assumes that every operation except attention reads its input from memory and writes its output there
+        (18 times hidden and 4 times inner per layer), and that the weights are read once per batch.
+        """
         weights = 4 * self.hidden**2 + 2 * self.hidden * self.inner
         return self.layers * width * (18 * self.hidden + 4 * self.inner + weights / (self.tokens * self.batch))
 
 
 @dataclass(frozen=True)
 class Bound:
-    """An encoder on a device. tokens_per_second: measured; peak_*: FLOP/s and bytes/s of the device, from `source`;
-    flops, bytes: of a token."""
+    """An encoder on a device.
+
+    Attributes:
+        tokens_per_second: The measured speed.
+        flops: FLOPs per token.
+        bytes: Bytes of memory traffic per token.
+        peak_flops: FLOP/s of the device, from `source`.
+        peak_bandwidth: Bytes/s of the device, from `source`.
+    """
 
     dtype: str
     shape: str
@@ -61,35 +71,36 @@ class Bound:
 
     @property
     def arithmetic(self) -> float:
-        """Tokens a second that arithmetic allows."""
+        """Tokens per second that arithmetic allows."""
         return self.peak_flops / self.flops
 
     @property
     def memory(self) -> float:
-        """Tokens a second that memory allows."""
+        """Tokens per second that memory bandwidth allows."""
         return self.peak_bandwidth / self.bytes
 
     @property
-    def most(self) -> float:
+    def limit(self) -> float:
+        """Tokens per second that both allow."""
         return min(self.arithmetic, self.memory)
 
     @property
-    def share(self) -> float:
-        """How much of that is reached."""
-        return self.tokens_per_second / self.most
+    def fraction(self) -> float:
+        """The fraction of the limit that is reached."""
+        return self.tokens_per_second / self.limit
 
     def __str__(self) -> str:
         limit = "arithmetic" if self.arithmetic <= self.memory else "memory"
         return (
-            f"{self.dtype}, {self.shape}; {self.flops / 1e6:.1f} MFLOP and {self.bytes / 1e3:.0f} kB a token where all"
+            f"{self.dtype}, {self.shape}; {self.flops / 1e6:.1f} MFLOP and {self.bytes / 1e3:.0f} kB per token if all"
             f" but attention goes through memory; {self.source} {self.peak_flops / 1e12:.2f} TFLOP/s and"
-            f" {self.peak_bandwidth / 1e9:.0f} GB/s. The limit is {limit}: {self.most:,.0f} tokens/s, of which"
-            f" {self.share:.0%} are reached."
+            f" {self.peak_bandwidth / 1e9:.0f} GB/s. The limit is {limit}: {self.limit:,.0f} tokens/s, of which"
+            f" {self.fraction:.0%} are reached."
         )
 
 
 def bound(device: str) -> Bound:
-    """Our own BERT module of `Shape` on a device, against the device's data sheet, or what this process measures."""
+    """Measures our own BERT module of `Shape` against the device's data sheet, or against peaks measured here."""
     torch, bert = import_module("torch"), import_module("compressor.scoring.models.bert")
     name = dtype_for(select_device(device))
     dtype, shape = getattr(torch, name), Shape(batch=16 if device == "cpu" else 128)
@@ -102,23 +113,23 @@ def bound(device: str) -> Bound:
     with torch.inference_mode():
         seconds = _seconds(torch, device, lambda: module(ids, *rest))
     peaks = _sheet(torch, device) or (*_measured(torch, device, dtype), "measured")
-    said = f"{shape.batch} sequences of {shape.tokens} tokens"
+    description = f"{shape.batch} sequences of {shape.tokens} tokens"
     speed = shape.batch * shape.tokens / seconds
-    return Bound(name, said, speed, shape.flops, shape.bytes(dtype.itemsize), *peaks)
+    return Bound(name, description, speed, shape.flops, shape.bytes(dtype.itemsize), *peaks)
 
 
 def _sheet(torch: Any, device: str) -> tuple[float, float, str] | None:
-    """A known GPU's data sheet."""
+    """Returns the data sheet of a known GPU."""
     if not device.startswith("cuda"):
         return None
     name = torch.cuda.get_device_name(device)
-    return next(((*SHEETS[key], f"{key}'s data sheet has") for key in SHEETS if key in name), None)
+    return next(((*DATA_SHEETS[key], f"{key}'s data sheet has") for key in DATA_SHEETS if key in name), None)
 
 
 def _measured(torch: Any, device: str, dtype: Any) -> tuple[float, float]:
-    """FLOP/s of a large matrix product, bytes/s of a large copy, both ways counted."""
+    """Returns FLOP/s of a large matrix product, and bytes/s (read and written) of a large copy."""
     kind = device.partition(":")[0]
-    side, size = SQUARE.get(kind, SQUARE["cpu"]), COPY.get(kind, COPY["cpu"])
+    side, size = MATRIX_SIDE.get(kind, MATRIX_SIDE["cpu"]), COPY_NUMBERS.get(kind, COPY_NUMBERS["cpu"])
     a, b = (torch.randn(side, side, device=device, dtype=torch.float32).to(dtype) for _ in range(2))
     product = _seconds(torch, device, lambda: a @ b)
     source = torch.zeros(size, device=device, dtype=dtype)
@@ -128,7 +139,7 @@ def _measured(torch: Any, device: str, dtype: Any) -> tuple[float, float]:
 
 
 def _seconds(torch: Any, device: str, work: Callable[[], object]) -> float:
-    """The best of a few runs, after one that warms up. A GPU works on its own: it is waited for."""
+    """Returns the best of a few runs after a warm-up run. A GPU works asynchronously, so it is synchronised."""
     wait = torch.cuda.synchronize if device.startswith("cuda") else torch.mps.synchronize if device == "mps" else None
     best = float("inf")
     for run in range(REPEATS + 1):

@@ -1,8 +1,8 @@
-"""Compares what runs a small sentence encoder on a CPU: speed and agreement. The reasons for `onnx_encoder`.
+"""Compares the runtimes of a small sentence encoder on a CPU, by speed and agreement: the reasons for `onnx_encoder`.
 
-The same sentences through torch, ONNX Runtime and, where they are installed, OpenVINO and a GPU. Best of interleaved
-rounds; every runtime gets all cores. `depends` is what batching does to a vector: the least cosine between a sentence
-run alone and the same sentence among others.
+The same sentences run through torch, ONNX Runtime and, if they are available, OpenVINO and a GPU. Each speed is the
+best of interleaved rounds; every runtime gets all cores. `depends` is the effect of batching on a vector: the lowest
+cosine between a sentence that runs alone and the same sentence in a batch.
 """
 
 from __future__ import annotations
@@ -41,7 +41,12 @@ Forward = Callable[[Ints, Ints], Any]
 
 @dataclass
 class Runtime:
-    """One way to compute vectors. seconds: best so far by batch size; vectors: of the last run by batch size."""
+    """One way to compute vectors.
+
+    Attributes:
+        seconds: The best time so far, by batch size.
+        vectors: The vectors of the last run, by batch size.
+    """
 
     name: str
     forward: Forward
@@ -50,7 +55,7 @@ class Runtime:
     vectors: dict[int, Floats] = field(default_factory=dict)
 
     def measure(self, windows: list[Ints], size: int) -> None:
-        """All sentences once in batches of that size, the shortest first."""
+        """Runs all sentences once in batches of that size, shortest first."""
         order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
         out: dict[int, Floats] = {}
         start = time.perf_counter()
@@ -64,7 +69,7 @@ class Runtime:
 
 
 def sentences(root: Path, limit: int) -> list[str]:
-    """The first sentences of the questions' documents."""
+    """Returns the first sentences of the questions' documents."""
     out: list[str] = []
     for _, _, documents in qa.cases(root / "nq_multidoc", 1 + limit // 50):
         for document in documents:
@@ -74,7 +79,7 @@ def sentences(root: Path, limit: int) -> list[str]:
 
 
 def padded(windows: list[Ints]) -> tuple[Ints, Ints]:
-    """Token ids and attention mask [b, t] of windows."""
+    """Returns token ids and attention mask [b, t] of windows."""
     lengths = np.array([len(window) for window in windows])
     mask = (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
     ids = np.zeros(mask.shape, np.int64)
@@ -83,7 +88,7 @@ def padded(windows: list[Ints]) -> tuple[Ints, Ints]:
 
 
 def load_torch_module() -> Any:
-    """The encoder in float32, as a torch module of ids and mask."""
+    """Loads the encoder in float32, as a torch module of ids and mask."""
     as_module = import_module("training.onnx_model").as_module
     return as_module(
         import_module("sentence_transformers").SentenceTransformer(str(base_folder()), device="cpu").float()
@@ -91,7 +96,7 @@ def load_torch_module() -> Any:
 
 
 def runtimes(encoder: OnnxEncoder, example: tuple[Ints, Ints], folder: Path) -> Iterator[Runtime]:
-    """Those there are here, torch in float32 first."""
+    """Yields the runtimes that are available here, torch in float32 first."""
     torch = import_module("torch")
 
     def on_torch(device: str, dtype: str) -> Forward:
@@ -124,9 +129,9 @@ def runtimes(encoder: OnnxEncoder, example: tuple[Ints, Ints], folder: Path) -> 
 
 
 def _exported(example: tuple[Ints, Ints], folder: Path) -> tuple[Path, Path]:
-    """The model with batch and length free, in float32, and quantised as ours is."""
+    """Exports the model with dynamic batch and length, in float32 and quantised as ours is."""
     torch, quantization = import_module("torch"), import_module("onnxruntime.quantization")
-    logging.disable(logging.WARNING)  # the exporter and the quantiser talk to their developers
+    logging.disable(logging.WARNING)  # the warnings of the exporter and the quantiser are for their developers
     warnings.simplefilter("ignore")
     free = {0: torch.export.Dim("batch", max=4096), 1: torch.export.Dim("length", min=2, max=512)}
     two = {
@@ -163,7 +168,7 @@ def _on_openvino(path: Path) -> Forward:
 
 
 def ranks(vectors: Floats) -> Floats:
-    """[n, n] the place of each sentence in the order of likeness to each sentence."""
+    """Returns the rank [n, n] of each sentence by similarity to each sentence."""
     return np.argsort(np.argsort(vectors @ vectors.T, axis=1), axis=1).astype(np.float32)
 
 
@@ -185,7 +190,7 @@ def _row(runtime: Runtime, reference: Runtime, n: int) -> dict[str, Any]:
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """All runtimes there are. `limit` caps the sentences. `methods` does not matter here."""
+    """Measures all available runtimes. `limit` caps the sentences; `methods` has no effect."""
     encoder = OnnxEncoder(find_model_folder(), Device("cpu", "for the benchmark"))
     texts = sentences(root, limit or SENTENCES)
     windows: list[Ints] = [found[0].content for found in encoder.split(texts, is_query=False)]

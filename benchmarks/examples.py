@@ -1,7 +1,8 @@
-"""In-context examples under a budget: is the label there, and how many examples that help fit?
+"""Measures in-context examples under a budget: is the right label included, and how many helpful examples fit?
 
-clinc150: bank = train, queries = val, 160 tokens. icl_math and bbh: 1,000 tokens, with and without shortened reasoning.
-Every method writes its examples in the same form and counts the same tokens (o200k).
+clinc150: the bank is the train part, the queries are the val part, the budget is 160 tokens. icl_math and bbh: 1,000
+tokens, with and without shortened reasoning. Every method writes its examples in the same form and counts the same
+tokens (o200k).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import numpy.typing as npt
 from benchmarks.baselines import WORD
 from benchmarks.data import records, sample
 from benchmarks.examples_order import orders
-from benchmarks.examples_reasons import Case, reasons
-from benchmarks.report import Report, share
+from benchmarks.examples_reasons import Case, measure_reasons
+from benchmarks.report import Report, format_fraction
 from compressor import Compressor, CompressorError, ExampleStore
 from compressor.pipeline.examples.embeddings import find_encoder
 from compressor.tokens import get_counter
@@ -32,12 +33,12 @@ Example = dict[str, str]
 LABEL_BUDGET = 160
 QUERIES = 3_000  # all of them
 TIERS = {"ours, fast": "fast", "ours, embedding": "embedding"}
-MMR = 0.5, 0.7  # shares of relevance
+MMR = 0.5, 0.7  # weights of relevance
 CANDIDATES = 80  # of MMR
 
 
 class Bm25:
-    """Okapi BM25 (k1 = 1.2, b = 0.75) with an inverted index."""
+    """Computes Okapi BM25 (k1 = 1.2, b = 0.75) with an inverted index."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         words = [Counter(WORD.findall(text.lower())) for text in texts]
@@ -52,24 +53,24 @@ class Bm25:
         self._lists = {w: (np.array(rows[w]), np.array(times[w], np.float32)) for w in rows}
 
     def scores(self, query: str) -> Floats:
-        """[n] of all texts."""
+        """Returns the scores of all texts, [n]."""
         out = np.zeros(len(self._norm), np.float32)
         for word in sorted(set(WORD.findall(query.lower()))):
             if word in self._lists:
-                at, times = self._lists[word]
-                idf = np.log(1 + (len(out) - len(at) + 0.5) / (len(at) + 0.5))
-                out[at] += idf * times * 2.2 / (times + self._norm[at])
+                rows, times = self._lists[word]
+                idf = np.log(1 + (len(out) - len(rows) + 0.5) / (len(rows) + 0.5))
+                out[rows] += idf * times * 2.2 / (times + self._norm[rows])
         return out
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Both tables. `limit` caps the queries of a set."""
+    """Measures all sets. `limit` caps the queries of a set."""
     raw: list[dict[str, Any]] = []
     table = [
         ["set", "method", "queries", "coverage / per 1,000 tokens", "nearest, BM25", "nearest, MiniLM", "examples"]
     ]
     table[0] += ["ms a query (p50, p95, CPU)", "over budget", "intact"]
-    for row in [*_labels(root, limit), *orders(root, limit, LABEL_BUDGET), *reasons(root, limit)]:
+    for row in [*_labels(root, limit), *orders(root, limit, LABEL_BUDGET), *measure_reasons(root, limit)]:
         raw.append(row)
         table.append(_line(row))
     return Report("examples", "In-context examples", NOTES, table, raw)
@@ -84,7 +85,7 @@ def _line(row: dict[str, Any]) -> list[str]:
     value = f"{row['coverage']:.4f}" if "coverage" in row else f"{row['rate']:.2f} ({row['kinds']:.2f} of all)"
     nearest = [f"{row[name]:.4f}" if row.get(name) is not None else "–" for name in ("nearest_bm25", "nearest_minilm")]
     speed = f"{row['p50']:.1f}, {row['p95']:.1f}, {row['cpu']:.1f}" if row.get("p50") else "–"
-    intact = share(row["intact"], row["cut"]) + f" of {row['cut']} cut" if row.get("cut") else "–"
+    intact = format_fraction(row["intact"], row["cut"]) + f" of {row['cut']} cut" if row.get("cut") else "–"
     cells = [value, *nearest, f"{row['examples']:.1f}", speed, str(row["over"]), intact]
     return [row["set"], row["method"], str(row["queries"]), *cells]
 
@@ -143,12 +144,12 @@ def _tried(name: str, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _ours(tier: str, bank: list[Example], cases: list[Case]) -> tuple[list[list[int]], list[float], float]:
-    """Rows chosen for each query, its milliseconds, and those of CPU time of one on average."""
+    """Returns the rows chosen for each query, its milliseconds, and the mean CPU milliseconds per query."""
     made = ExampleStore(Compressor(tier, store="memory"))
     made.add(bank)
     place = {(e["input"], e["output"]): row for row, e in reversed(list(enumerate(bank)))}
     for case in cases[:20]:
-        made.select(case.query, LABEL_BUDGET)  # the first ones work out what later ones need
+        made.select(case.query, LABEL_BUDGET)  # the first calls compute what later ones reuse
     picked, times = [], []
     begin = time.process_time()
     for case in cases:
@@ -173,39 +174,39 @@ def _written(example: Example) -> str:
     return f"{example['input']} -> {example['output']}"
 
 
-def _first(scores: Floats, most: int = 60) -> list[int]:
-    some = np.argpartition(-scores, most)[:most]
+def _first(scores: Floats, limit: int = 60) -> list[int]:
+    some = np.argpartition(-scores, limit)[:limit]
     return [int(row) for row in some[np.argsort(-scores[some], kind="stable")]]
 
 
 def _filled(order: Sequence[int], costs: Ints) -> list[int]:
-    room, out = LABEL_BUDGET + 1, []
+    available, out = LABEL_BUDGET + 1, []
     for row in order:
-        if costs[row] <= room:
+        if costs[row] <= available:
             out.append(row)
-            room -= int(costs[row])
+            available -= int(costs[row])
     return out
 
 
 def _mmr(scores: Floats, vectors: Floats, costs: Ints, part: float) -> list[int]:
     some = _first(scores, CANDIDATES)
-    alike = vectors[some] @ vectors[some].T
+    similarity = vectors[some] @ vectors[some].T
     nearest, free, order = np.zeros(len(some)), np.ones(len(some), np.bool_), []
     for _ in some:
         pick = int(np.argmax(np.where(free, part * scores[some] - (1 - part) * nearest, -np.inf)))
         free[pick] = False
         order.append(some[pick])
-        nearest = np.maximum(nearest, alike[pick])
+        nearest = np.maximum(nearest, similarity[pick])
     return _filled(order, costs)
 
 
 NOTES = [
     "*clinc150*: bank = 15,000 training queries of 150 intents, 160 tokens, each example a line `query -> intent`.",
-    "*Coverage*: share of queries whose intent is among the chosen examples. *Nearest*: share whose intent is that of",
-    "the chosen example nearest to it, by two judges that are not the chooser (BM25; MiniLM's cosine).",
-    "*order*: log-probability of the right intent's tokens behind the examples, by the shipped tiny language model (in",
-    "brackets: against best last, ± standard error of the pairs). It barely learns in context: a hint, no proof.",
-    "*icl_math*, *bbh*: 1,000 tokens; examples of the query's kind per 1,000 tokens sent, and their share of those",
+    "*Coverage*: fraction of queries whose intent is among the chosen examples. *Nearest*: fraction whose intent is",
+    "that of the chosen example nearest to it, by two judges that are not the chooser (BM25; MiniLM's cosine).",
+    "*order*: log-probability of the right intent's tokens after the examples, by a tiny language model (in",
+    "brackets: against best last, ± standard error of the pairs). It barely learns in context: a hint, not a proof.",
+    "*icl_math*, *bbh*: 1,000 tokens; examples of the query's kind per 1,000 tokens sent, and their fraction of those",
     "chosen. Kinds: the same set and operations (GSM8K, SVAMP; AQuA: the set), the same task (bbh: its bank has three",
     "a task). *Intact*: shortened examples whose question, last step and answer are as they were.",
     "Constants of the method were chosen on these same dev sets.",

@@ -1,7 +1,7 @@
-"""Does it matter in which order examples stand? As far as the shipped tiny language model can tell.
+"""Measures whether the order of examples matters to a tiny language model.
 
-Mean log-probability of the right label behind the same examples in several orders. The model barely learns in context:
-a hint, no proof.
+The measure is the mean log-probability of the right label after the same examples in several orders. The model barely
+learns in context, so the result is a hint and not a proof.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ ORDERED = 300  # queries
 
 
 def orders(root: Path, limit: int | None, budget: int) -> Iterator[dict[str, Any]]:
-    """How likely the right label is behind the examples in each order: mean log-probability of its tokens."""
+    """Yields, for each order, the mean log-probability of the right label's tokens after the examples."""
     bank = [{"input": r["text"], "output": r["intent"]} for r in records(root / "clinc150" / "train.jsonl.gz")]
     every = [(r["text"], r["intent"]) for r in records(root / "clinc150" / "val.jsonl.gz")]
     cases = sample(every, min(limit or ORDERED, ORDERED))
     try:
-        model = Surprisal()
+        model = TinyLanguageModel()
     except ImportError:
         yield {"set": "order", "method": "tiny language model", "state": "not run"}
         return
@@ -36,25 +36,25 @@ def orders(root: Path, limit: int | None, budget: int) -> Iterator[dict[str, Any
     for query, label in cases:
         lines = made.select(query, budget).text.split("\n")
         shuffled = random.Random(0).sample(lines, len(lines))
-        ways: tuple[list[str], ...] = (lines, lines[::-1], shuffled, [])
-        for values, order in zip(found.values(), ways, strict=True):
-            values.append(model.of("\n".join([*order, f"{query} ->"]), f" {label}"))
+        by_order: tuple[list[str], ...] = (lines, lines[::-1], shuffled, [])
+        for values, order in zip(found.values(), by_order, strict=True):
+            values.append(model.log_probability("\n".join([*order, f"{query} ->"]), f" {label}"))
     for name, values in found.items():
-        apart = np.array(found["best last"]) - values
-        error = float(np.std(apart) / np.sqrt(len(apart)))
+        difference = np.array(found["best last"]) - values
+        error = float(np.std(difference) / np.sqrt(len(difference)))
         row = {"set": "order", "method": name, "queries": len(cases), "log_probability": float(np.mean(values))}
-        yield row | {"behind_best_last": float(np.mean(apart)), "standard_error": error}
+        yield row | {"behind_best_last": float(np.mean(difference)), "standard_error": error}
 
 
-class Surprisal:
-    """The shipped tiny language model. ImportError without llama-cpp-python."""
+class TinyLanguageModel:
+    """Loads the tests' tiny language model; ImportError without llama-cpp-python."""
 
     def __init__(self) -> None:
         llama = import_module("llama_cpp")
         self._model = llama.Llama(str(TINY_GGUF), n_ctx=1024, logits_all=True, verbose=False)
 
-    def of(self, prompt: str, answer: str) -> float:
-        """Mean log-probability of the answer's tokens behind the prompt, whose last 480 tokens are read."""
+    def log_probability(self, prompt: str, answer: str) -> float:
+        """Returns the mean log-probability of the answer's tokens after the last 480 tokens of the prompt."""
         model = self._model
         before = model.tokenize(prompt.encode(), add_bos=True, special=False)[-480:]
         after = model.tokenize(answer.encode(), add_bos=False, special=False)

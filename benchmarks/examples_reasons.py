@@ -1,6 +1,6 @@
-"""How many whole examples that help a query fit into 1,000 tokens, with and without shortened reasoning.
+"""Measures how many helpful examples fit into 1,000 tokens, with and without shortened reasoning.
 
-icl_math: GSM8K, SVAMP and AQuA together; bbh: the published chains of thought.
+The set icl_math is GSM8K, SVAMP and AQuA together; the set bbh is the published chains of thought.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ PER_TASK = 10  # of each task of bbh
 
 @dataclass(frozen=True)
 class Case:
-    """A query, and what an example that helps it is marked with."""
+    """A query, and the kind of the examples that help it."""
 
     query: str
     kind: str
 
 
-def reasons(root: Path, limit: int | None) -> Iterator[dict[str, Any]]:
+def measure_reasons(root: Path, limit: int | None) -> Iterator[dict[str, Any]]:
+    """Yields a row for each set and variant."""
     for name, read in (("icl_math", _math), ("bbh", _bbh)):
         bank, kinds, cases, intact = read(root, limit)
         for label, options in VARIANTS.items():
             yield {"set": name, "method": label, **_measured(bank, kinds, cases, intact, options)}
 
 
-#: what is sent of a choice, and how it is chosen
+#: How examples are chosen, and whether their reasoning is shortened.
 VARIANTS: dict[str, dict[str, Any]] = {
     "top, whole": {"method": "top", "prune": False},
     "MMR, whole": {"method": "mmr", "prune": False},
@@ -52,14 +53,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def _measured(
     bank: list[Example], kinds: list[str], cases: list[Case], intact: Callable[[Example, Example], bool], options: Any
 ) -> dict[str, Any]:
-    """Examples of the query's kind per 1,000 tokens."""
+    """Counts the examples of the query's kind per 1,000 tokens."""
     chooser, counter = ExampleStore("memory"), get_counter(None)
     place = dict(zip(chooser.add(bank), range(len(bank)), strict=True))
     good = tokens = size = cut = whole = over = 0
     times: list[float] = []
-    chooser.select(cases[0].query, BUDGET, **options)  # the first one works out what later ones need
+    chooser.select(cases[0].query, BUDGET, **options)  # the first call computes what later ones reuse
     begin = time.process_time()
-    shares: list[float] = []
+    fractions: list[float] = []
     for case in cases:
         start = time.perf_counter()
         made = chooser.select(case.query, BUDGET, **options)
@@ -67,7 +68,7 @@ def _measured(
         rows = [place[id] for id in made.ids]
         here = [kinds[row] == case.kind for row in rows]
         good += sum(here)
-        shares.append(float(np.mean(here)))
+        fractions.append(float(np.mean(here)))
         tokens += made.tokens_after
         size += len(here)
         over += counter.count(made.text) > BUDGET
@@ -78,29 +79,31 @@ def _measured(
     cpu = 1e3 * (time.process_time() - begin) / len(cases)
     speed = {"cpu": cpu, "p50": float(np.percentile(times, 50)), "p95": float(np.percentile(times, 95))}
     sizes = {"queries": len(cases), "examples": size / len(cases), "over": over, "cut": cut, "intact": whole}
-    return {"rate": 1e3 * good / max(1, tokens), "kinds": float(np.mean(shares)), **sizes, **speed}
+    return {"rate": 1e3 * good / max(1, tokens), "kinds": float(np.mean(fractions)), **sizes, **speed}
 
 
 Read = tuple[list[Example], list[str], list[Case], Callable[[Example, Example], bool]]
 
 
 def _math(root: Path, limit: int | None) -> Read:
-    """GSM8K, SVAMP and AQuA: three of four problems are the bank, the fourth ones queries. What helps is of the same
-    set and, but for AQuA, takes the same kinds of operation."""
+    """Reads GSM8K, SVAMP and AQuA: of every four problems three go into the bank and one is a query.
+
+    A helpful example is from the same set and, except in AQuA, uses the same arithmetic operations.
+    """
     folder = root / "icl_math"
     sets: list[list[tuple[Example, str]]] = [[], [], []]
     for r in records(folder / "gsm8k-train.jsonl.gz"):
         signs = "".join(sorted(set(re.findall(r"[-+*/]", "".join(re.findall(r"<<([^=]*)=", r["answer"]))))))
         sets[0].append(({"question": r["question"], "answer": r["answer"]}, f"gsm8k {signs}"))
     for r in records(folder / "svamp.jsonl.gz"):
-        asked = f"{r['Body'].rstrip('.')}. {r['Question']}"
-        sets[1].append(({"question": asked, "answer": f"{r['Equation']} = {r['Answer']:g}"}, f"svamp {r['Type']}"))
+        question = f"{r['Body'].rstrip('.')}. {r['Question']}"
+        sets[1].append(({"question": question, "answer": f"{r['Equation']} = {r['Answer']:g}"}, f"svamp {r['Type']}"))
     for r in records(folder / "aqua-dev.jsonl.gz"):
-        asked = "\n".join([r["question"], *r["options"]])
-        sets[2].append(({"question": asked, "rationale": r["rationale"], "answer": r["correct"]}, "aqua"))
+        question = "\n".join([r["question"], *r["options"]])
+        sets[2].append(({"question": question, "rationale": r["rationale"], "answer": r["correct"]}, "aqua"))
     bank = [pair for some in sets for i, pair in enumerate(some) if i % 4]
-    most = min(limit or PER_SET, PER_SET)
-    cases = [Case(e["question"], kind) for some in sets for e, kind in sample(some[::4], most)]
+    size = min(limit or PER_SET, PER_SET)
+    cases = [Case(e["question"], kind) for some in sets for e, kind in sample(some[::4], size)]
 
     def intact(old: Example, new: Example) -> bool:
         same = {**new, "rationale": "", "answer": ""}.items() == {**old, "rationale": "", "answer": ""}.items()
@@ -113,13 +116,13 @@ def _math(root: Path, limit: int | None) -> Read:
 
 
 def _bbh(root: Path, limit: int | None) -> Read:
-    """The published chains of thought, three a task, are the bank; what helps is of the same task."""
+    """Reads the published chains of thought, three per task, as the bank; a helpful example is from the same task."""
     bank: list[Example] = []
     kinds: list[str] = []
     for r in records(root / "bbh" / "cot_prompts.jsonl.gz"):
         for block in re.split(r"\n\n(?=Q: )", r["prompt"])[1:]:
-            asked, _, answer = block.removeprefix("Q: ").partition("\nA: ")
-            bank.append({"input": asked, "output": answer.strip()})
+            question, _, answer = block.removeprefix("Q: ").partition("\nA: ")
+            bank.append({"input": question, "output": answer.strip()})
             kinds.append(r["task"])
     tasks: dict[str, list[Case]] = {}
     for r in records(root / "bbh" / "bbh.jsonl.gz"):

@@ -1,4 +1,4 @@
-"""Questions about one big tool output whose answer can be pointed at. Builds cases; compresses and scores nothing."""
+"""Builds cases with a question about one big tool output that contains the answer literally."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.data import read_text, records, sample
 from benchmarks.tokens import Message, count
 
-LEAST_TABLE = 200  # tokens a table must have, or an 8th of it holds no row
+MIN_TABLE_TOKENS = 200  # an eighth of a smaller table has no whole row
 LOG_WINDOW = 250  # log lines in one tool output
 VALUE = re.compile(r"(\S*\d\S*)")
 FAILED = re.compile(
@@ -26,17 +26,23 @@ FAILED = re.compile(
 
 @dataclass
 class Case:
-    """A context of one tool output and a question. A fact is there if all of its strings are in the tool output, as
-    whole words where `words` says so (a cell "5" is not kept by a "1995")."""
+    """A context of one tool output and a question.
+
+    A fact survives if all of its strings are in the tool output.
+
+    Attributes:
+        needed: Tokens of the lines with the facts: a smaller budget could not keep them all.
+        words: Whether the strings must occur as whole words (a cell "5" does not survive as part of "1995").
+    """
 
     messages: list[Message]
     facts: list[tuple[str, ...]]
-    needed: int  # tokens of the lines that hold the facts: a budget below it could not keep them all
+    needed: int
     words: bool = False
 
 
 def context(question: str, tool: str, arguments: dict[str, str], output: str) -> list[Message]:
-    """The shortest conversation that ends with the question."""
+    """Returns the shortest conversation that ends with the question."""
     call = {"id": "call_1", "type": "function", "function": {"name": tool, "arguments": json.dumps(arguments)}}
     return [
         {"role": "system", "content": "You are a careful analyst. Answer from the tool output."},
@@ -52,7 +58,7 @@ def _cell(text: str) -> str:
 
 
 def _names(header: list[str]) -> list[str]:
-    """Column names, made non-empty and unique."""
+    """Returns column names, made non-empty and unique."""
     names: list[str] = []
     for i, name in enumerate(map(_cell, header)):
         name = name or f"column {i + 1}"
@@ -61,66 +67,66 @@ def _names(header: list[str]) -> list[str]:
 
 
 def as_json(header: list[str], rows: list[list[str]]) -> str:
-    """One line: a list of records."""
+    """Writes a table as a list of records on one line."""
     names = _names(header)
     return json.dumps([dict(zip(names, map(_cell, row), strict=False)) for row in rows], ensure_ascii=False)
 
 
 def as_text(header: list[str], rows: list[list[str]]) -> str:
-    """A markdown table."""
+    """Writes a Markdown table."""
     lines = [_names(header), ["---"] * len(header), *([_cell(c) for c in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _table_cases(asked: Iterator[tuple[str, list[str], list[str], list[list[str]]]], form: str) -> Iterator[Case]:
-    """`asked`: question, answers, header, rows. Only questions all of whose answers are cells of the table."""
-    for question, answers, header, rows in asked:
+def _table_cases(questions: Iterator[tuple[str, list[str], list[str], list[list[str]]]], form: str) -> Iterator[Case]:
+    """Builds cases from (question, answers, header, rows), if all answers are cells of the table."""
+    for question, answers, header, rows in questions:
         cells = {_cell(cell) for row in rows for cell in row}
         wanted = tuple(_cell(answer) for answer in answers)
         if not wanted or not all(answer and answer in cells for answer in wanted):
             continue
         output = as_json(header, rows) if form == "JSON" else as_text(header, rows)
-        if count(output) >= LEAST_TABLE:
+        if count(output) >= MIN_TABLE_TOKENS:
             yield Case(context(question, "query_table", {"table": "main"}, output), [wanted], 0, words=True)
 
 
 def wikitables(root: Path, form: str, limit: int) -> list[Case]:
-    """WikiTableQuestions (train part), as `form` "JSON" or "text"."""
+    """Reads WikiTableQuestions (train part), as `form` "JSON" or "text"."""
     here = root / "wikitablequestions"
     tables = {t["context"]: t for t in records(here / "wtq-train-tables.jsonl.gz")}
     questions = list(records(here / "wtq-train-questions.jsonl.gz"))
 
-    def asked() -> Iterator[tuple[str, list[str], list[str], list[list[str]]]]:
-        for q in sample(questions, 4 * limit):  # about half of them have small tables or answers that are no cells
+    def read_questions() -> Iterator[tuple[str, list[str], list[str], list[list[str]]]]:
+        for q in sample(questions, 4 * limit):  # about half of them have small tables, or answers that are not cells
             table = tables[q["context"]]
             yield q["utterance"], q["targetValue"].split("|"), table["header"], table["rows"]
 
-    return sample(list(_table_cases(asked(), form)), limit)
+    return sample(list(_table_cases(read_questions(), form)), limit)
 
 
 def tatqa(root: Path, form: str, limit: int) -> list[Case]:
-    """TAT-QA (dev part): financial tables, questions answered by cells of them."""
+    """Reads TAT-QA (dev part): financial tables, with questions whose answers are cells."""
 
-    def asked() -> Iterator[tuple[str, list[str], list[str], list[list[str]]]]:
+    def read_questions() -> Iterator[tuple[str, list[str], list[str], list[list[str]]]]:
         for entry in records(root / "tatqa" / "tatqa-dev.jsonl.gz"):
             header, *rows = entry["table"]["table"]
             for q in entry["questions"]:
                 answers = q["answer"] if isinstance(q["answer"], list) else [str(q["answer"])]
                 yield q["question"], [a for a in map(str, answers) if a], header, rows
 
-    return sample(list(_table_cases(asked(), form)), limit)
+    return sample(list(_table_cases(read_questions(), form)), limit)
 
 
 def _pieces(message: str) -> list[str]:
-    """The stretches of a message without digits, and its words with digits."""
+    """Splits a message into its words with digits and the stretches between them."""
     return [piece.strip() for piece in VALUE.split(message) if piece.strip()]
 
 
 def alert_logs(root: Path, limit: int) -> list[Case]:
-    """BlueGene/L log lines in windows; facts are the lines its operators labelled as alerts.
+    """Reads BlueGene/L log lines in windows; the facts are the lines that its operators labelled as alerts.
 
-    The label column is not shown. A line counts by the words and the values of its message and the microseconds of
-    its time, so that a fold that writes a common prefix or the words of many lines once does no harm.
+    The label column is not shown. A line survives if the words and values of its message and the microseconds of its
+    time do, so that a lossless codec may write a common prefix or the words of many lines once.
     """
     rows = list(csv.DictReader(io.StringIO(read_text(root / "loghub" / "BGL_2k.log_structured.csv.gz"))))
     columns = ["Timestamp", "Date", "Node", "Time", "NodeRepeat", "Type", "Component", "Level", "Content"]
@@ -141,7 +147,7 @@ def alert_logs(root: Path, limit: int) -> list[Case]:
 
 
 def failing_tests(root: Path, limit: int) -> list[Case]:
-    """Recorded test runs; facts are the distinct lines that name a failed test or its error."""
+    """Reads recorded test runs; the facts are the distinct lines that name a failed test or its error."""
     cases: list[Case] = []
     for path in sorted((root / "test_logs").glob("*.jsonl.gz")):
         for log in records(path):
@@ -153,7 +159,7 @@ def failing_tests(root: Path, limit: int) -> list[Case]:
 
 
 def key_values(root: Path, limit: int) -> list[Case]:
-    """lost-in-the-middle's synthetic UUID pairs as one JSON object; the fact is the asked pair."""
+    """Reads lost-in-the-middle's synthetic UUID pairs as one JSON object; the fact is the pair in question."""
     cases: list[Case] = []
     for path in sorted((root / "lost_in_the_middle").glob("kv-retrieval-*_keys.jsonl.gz")):
         for entry in sample(list(records(path)), limit):

@@ -1,6 +1,6 @@
-"""Asked-for facts: the last user turn asks about one big tool output; is the answer still in it after the cut?
+"""Measures asked-for facts: the last user turn asks about one big tool output; is the answer still in it after the cut?
 
-Tables (the cell that answers), logs (the lines that report failures) and key-value pairs (the asked pair). Exact.
+The facts are cells of tables, lines of logs that report failures, and key-value pairs. The measure compares strings.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from benchmarks.baselines import (
 )
 from benchmarks.fact_cases import Case
 from benchmarks.methods import SessionMethod, ours_sessions
-from benchmarks.report import Report, share
+from benchmarks.report import Report, format_fraction
 from benchmarks.tokens import Message, budget_for, count, tool_total, total
 
 RECORD_END = re.compile(r"(?<=\}), (?=\{)")
 
 
 def rows(text: str) -> list[str]:
-    """A tool output's natural units: lines, or the records where it is a one-line JSON list of them."""
+    """Splits a tool output into lines, or into records if it is a one-line JSON list of them."""
     units = RECORD_END.split(text) if text.startswith("[{") else text.split("\n")
     return [unit for unit in units if unit.strip()]
 
 
 def bm25_rows(messages: list[Message], budget: int, count: Count) -> list[Message]:
-    """Whole rows (records, lines, pairs) most like the question."""
+    """Keeps the whole rows (records, lines, pairs) that are most similar to the question."""
     return best_units(messages, budget, count, bm25, rows)
 
 
 METHODS: dict[str, SessionMethod] = {
     "ours": ours_sessions,
     "BM25 rows": bm25_rows,
-    "head+tail": partial(head_tail, joint=6),  # outputs are short here: what it adds would break the budget
+    "head+tail": partial(head_tail, joint=6),  # outputs are short here, so the joint would exceed the budget
     "specific lines": specific_lines,
     "error words": trouble_lines,
 }
@@ -52,7 +52,7 @@ METHODS: dict[str, SessionMethod] = {
 
 @dataclass(frozen=True)
 class Task:
-    """A set of cases, the ratios asked of it and how many cases it takes by default."""
+    """A set of cases, its ratios, and its default number of cases."""
 
     name: str
     cases: Callable[[Path, int], list[Case]]
@@ -72,14 +72,14 @@ TASKS = [
 
 
 def _holds(text: str, strings: tuple[str, ...], words: bool) -> bool:
-    """Whether all strings are in the text; with `words`, none of them only as a part of a longer word or number."""
+    """Whether all strings are in the text; with `words`, as whole words or numbers."""
     if not words:
         return all(s in text for s in strings)
     return all(re.search(rf"(?<![\w.]){re.escape(s)}(?!\w|[.,]\d)", text) for s in strings)
 
 
 def measure(method: SessionMethod, cases: list[Case], ratio: float) -> dict[str, Any]:
-    """One method at one ratio over the cases whose facts' lines fit into that share of the tool output at all."""
+    """Measures one method at one ratio, over the cases whose facts fit into that fraction of the tool output."""
     kept = asked = over = used = 0
     seconds = 0.0
     for case in cases:
@@ -99,7 +99,7 @@ def measure(method: SessionMethod, cases: list[Case], ratio: float) -> dict[str,
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every task, ratio and method. `limit` caps the cases of a task."""
+    """Measures every task, ratio and method. `limit` caps the cases of a task."""
     chosen = [m for m in METHODS if m in methods]
     raw: list[dict[str, Any]] = []
     table = [["facts", "cut by", "cases (facts)", *chosen]]
@@ -109,16 +109,17 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
             found = {label: measure(METHODS[label], cases, ratio) for label in chosen}
             raw += [{"task": task.name, "ratio": ratio, "method": m, **row} for m, row in found.items()]
             if found:
-                shares = [
-                    share(r["kept"], r["asked"]) + (f" ({r['over']} over)" if r["over"] else "") for r in found.values()
+                fractions = [
+                    format_fraction(r["kept"], r["asked"]) + (f" ({r['over']} over)" if r["over"] else "")
+                    for r in found.values()
                 ]
                 any_row = next(iter(found.values()))
-                table.append([task.name, f"{ratio:g}×", f"{any_row['cases']} ({any_row['asked']})", *shares])
+                table.append([task.name, f"{ratio:g}×", f"{any_row['cases']} ({any_row['asked']})", *fractions])
     notes = [
-        "One tool output, then a question about it as the last user turn: share of facts still in the tool output.",
+        "One tool output, then a question about it as the last user turn: fraction of facts still in the output.",
         "Tables: the cells that answer (only questions whose answers are cells; tables of 200 tokens or more). Logs:",
         "the lines BlueGene/L's operators labelled as alerts (label not shown), and the lines that name a failed test",
-        "or its error, where those lines fit the budget at all. Pairs: key and value asked for. *n over*: budgets",
-        "broken.",
+        "or its error, if those lines fit into the budget at all. Pairs: key and value asked for. *n over*: results",
+        "over the budget.",
     ]
     return Report("facts", "Asked-for facts", notes, table, raw)

@@ -1,7 +1,7 @@
-"""The same language model through LLMLingua's algorithm and through ours: answers kept, and time.
+"""Compares LLMLingua's algorithm and ours with the same language model: answers kept, and time.
 
-LLMLingua 0.2.2 needs transformers 4.46, which we do not: it runs in a Python of its own, named by
-COMPRESSOR_LLMLINGUA_PYTHON. Make one with
+LLMLingua 0.2.2 needs transformers 4.46, which conflicts with our version. It therefore runs in its own Python
+environment, whose interpreter COMPRESSOR_LLMLINGUA_PYTHON names. Make one with
 
     python -m venv peer && peer/bin/pip install llmlingua==0.2.2 'transformers==4.46.*' torch==2.13.0
 """
@@ -26,8 +26,8 @@ from typing import Any
 from benchmarks import qa
 from benchmarks.baselines import Count, Document
 from benchmarks.data import TINY_GGUF
-from benchmarks.methods import DocumentMethod, documents_by
-from benchmarks.report import Report, share
+from benchmarks.methods import DocumentMethod, compress_docs
+from benchmarks.report import Report, format_fraction
 from benchmarks.tokens import RANKS_URL
 
 PYTHON = "COMPRESSOR_LLMLINGUA_PYTHON"
@@ -37,7 +37,7 @@ PEERS = {"LLMLingua": "llmlingua", "LongLLMLingua": "longllmlingua"}
 
 
 class Peer:
-    """LLMLingua as a document method: a process that answers line by line."""
+    """Runs LLMLingua as a document method, in a process that answers line by line."""
 
     def __init__(self, python: str, folder: Path, ranks: Path, method: str) -> None:
         script = Path(__file__).with_name("lingua_peer.py")
@@ -59,10 +59,11 @@ class Peer:
         self.process.stdin.write(json.dumps({"question": query, "documents": documents, "budget": budget}) + "\n")
         self.process.stdin.flush()
         if not (line := self.process.stdout.readline()):
-            raise RuntimeError(f"LLMLingua ended with status {self.process.wait()}")
+            raise RuntimeError(f"the LLMLingua process ended with status {self.process.wait()}")
         return str(json.loads(line)["text"])
 
     def close(self) -> None:
+        """Ends the process."""
         assert self.process.stdin
         self.process.stdin.close()
         self.process.wait(30)
@@ -70,7 +71,7 @@ class Peer:
 
 @contextmanager
 def peers(python: str) -> Iterator[dict[str, DocumentMethod]]:
-    """LLMLingua's two forms on our model."""
+    """Starts LLMLingua's two methods on our model."""
     write_folder = import_module("tests.tiny_gguf.files").write_folder  # a namespace package, unknown to mypy
 
     with tempfile.TemporaryDirectory() as place:
@@ -87,8 +88,10 @@ def peers(python: str) -> Iterator[dict[str, DocumentMethod]]:
 
 @contextmanager
 def ours() -> Iterator[dict[str, DocumentMethod]]:
-    """What our scorers make of the same model: of its numbers alone, and of these beside the fast tier's. Each has a
-    file of its own, so that none finds remembered what another has computed."""
+    """Yields our methods with the same model: its scores alone, and blended with the fast tier's.
+
+    Each scorer has its own model file, so that none reuses what another has cached.
+    """
     from compressor import Compressor
     from compressor.scoring import BLEND_WEIGHTS, BlendWeights, HeuristicScorer, ModelScorer, Scorer
     from compressor.scoring.perplexity import PerplexityModel
@@ -104,11 +107,11 @@ def ours() -> Iterator[dict[str, DocumentMethod]]:
         }
         for scorer in made.values():  # loads the models
             Compressor(scorer=scorer).compress_documents(WARM, query="who?", budget=50)
-        yield {label: partial(documents_by, Compressor(scorer=scorer)) for label, scorer in made.items()}
+        yield {label: partial(compress_docs, Compressor(scorer=scorer)) for label, scorer in made.items()}
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every method and ratio on the same questions. `limit` caps the questions."""
+    """Measures every method and ratio on the same questions. `limit` caps the questions."""
     asked = qa.cases(root / "nq_multidoc", None)[1::2][: min(limit or QUESTIONS, QUESTIONS)]
     rows: list[dict[str, Any]] = []
     with ours() as made:
@@ -121,7 +124,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
     table = [["method", *(f"{r:g}×" for r in qa.RATIOS), "real ratios", "over budget", "ms a case"]]
     for label in dict.fromkeys(row["method"] for row in rows):
         mine = [row for row in rows if row["method"] == label]
-        shares = [share(row["kept"], row["asked"]) for row in mine]
+        shares = [format_fraction(row["kept"], row["asked"]) for row in mine]
         real = " / ".join(f"{row['real']:.1f}" for row in mine)
         table.append([label, *shares, real, str(sum(row["over"] for row in mine)), f"{mine[0]['ms']:.0f}"])
     if not python:

@@ -1,9 +1,9 @@
-"""LLMLingua in a Python of its own: reads cases as JSON lines, writes what is left of each. Run by `lingua`.
+"""Runs LLMLingua in its own Python environment: reads cases as JSON lines and writes each compressed text.
 
     python lingua_peer.py FOLDER llmlingua|longllmlingua
 
-Uses nothing of the package: llmlingua 0.2.2 needs transformers 4.46. The settings of the long form are those of its
-authors' example for questions over many documents.
+The benchmark `lingua` starts this script. It imports nothing of the package, because llmlingua 0.2.2 needs
+transformers 4.46. The settings of LongLLMLingua are those of its authors' example for questions over many documents.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ LONG = {
 
 
 def main() -> None:
+    """Answers each line of stdin with one line on stdout."""
     folder, method = sys.argv[1:3]
-    answers, sys.stdout = sys.stdout, sys.stderr  # what the libraries print is no answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # the libraries print to stdout, which carries the answers
     import_module("torch").set_num_threads(1)
     compressor = import_module("llmlingua").PromptCompressor(
         folder, device_map="cpu", model_config={"trust_remote_code": False}

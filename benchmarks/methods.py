@@ -1,4 +1,4 @@
-"""Our package and the baselines under one signature, usable from other rulers as `benchmarks.methods:ours_sessions`.
+"""Gives our package and the baselines one signature; other rulers can use `benchmarks.methods:ours_sessions`.
 
 A session method is `f(messages, budget, count) -> messages`, a document method `f(query, docs, budget, count) -> text`.
 Budgets are cl100k tokens of text without message overhead.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from benchmarks import baselines
 from benchmarks.baselines import Count, Document
 from benchmarks.data import TINY_GGUF
-from benchmarks.tokens import Message, text_of
+from benchmarks.tokens import Message, message_text
 
 if TYPE_CHECKING:
     from compressor import Compressor
@@ -21,43 +21,43 @@ if TYPE_CHECKING:
 SessionMethod = Callable[[list[Message], int, Count], list[Message]]
 DocumentMethod = Callable[[str, Sequence[Document], int, Count], str]
 
-MODEL = "gpt-4"  # billed in cl100k, the rulers' unit
-AMPLE = 10**9  # a budget nothing exceeds
+MODEL = "gpt-4"  # its tokenizer is cl100k, the unit of these benchmarks
+UNLIMITED = 10**9  # nothing exceeds this budget
 
 
 @cache
 def ours() -> Compressor:
-    """The embedded default, made once: as an agent would hold it. Imported here, so that baselines run without us."""
+    """Returns the embedded default, made once, as an agent would do. Imported here so that baselines run without it."""
     from compressor import Compressor
 
     return Compressor()
 
 
-def sessions_by(compressor: Compressor, messages: list[Message], budget: int, count: Count) -> list[Message]:
-    """`compress` for a budget that leaves message overhead out.
+def compress_session(compressor: Compressor, messages: list[Message], budget: int, count: Count) -> list[Message]:
+    """Calls `compress` for a budget that excludes message overhead.
 
-    We count that overhead as the provider bills it, so it is added to the budget first.
+    `compress` counts that overhead, as the provider bills it, so it is added to the budget first.
     """
-    billed = compressor.compress(messages, budget=AMPLE, model=MODEL).tokens_before
-    overhead = billed - sum(count(text_of(m)) for m in messages)
+    billed = compressor.compress(messages, budget=UNLIMITED, model=MODEL).tokens_before
+    overhead = billed - sum(count(message_text(m)) for m in messages)
     out: list[Message] = compressor.compress(messages, budget=budget + overhead, model=MODEL).messages
     return out
 
 
-def documents_by(compressor: Compressor, query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
-    """`compress_documents`; a plain text has no overhead, so `count` is not needed."""
+def compress_docs(compressor: Compressor, query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
+    """Calls `compress_documents`; a plain text has no overhead, so `count` is not needed."""
     out: str = compressor.compress_documents(list(docs), query=query, budget=budget, model=MODEL).text
     return out
 
 
 def ours_sessions(messages: list[Message], budget: int, count: Count) -> list[Message]:
-    """The embedded default on a context; see `sessions_by`."""
-    return sessions_by(ours(), messages, budget, count)
+    """Compresses a context with the embedded default; see `sessions_by`."""
+    return compress_session(ours(), messages, budget, count)
 
 
 def ours_docs(query: str, docs: Sequence[Document], budget: int, count: Count) -> str:
-    """The embedded default on documents; see `documents_by`."""
-    return documents_by(ours(), query, docs, budget, count)
+    """Compresses documents with the embedded default; see `documents_by`."""
+    return compress_docs(ours(), query, docs, budget, count)
 
 
 SESSIONS: dict[str, SessionMethod] = {
@@ -72,7 +72,7 @@ DOCUMENTS: dict[str, DocumentMethod] = {
     "BM25 sentences": baselines.bm25_sentences,
     "first sentences": baselines.first_sentences,
 }
-#: the scorer tiers, by the names their rows have; "ours" is the embedded default
+#: The scorer tiers by the names of their rows; "ours" is the embedded default.
 TIERS = {
     "ours": "fast",
     "ours embedding": "embedding",

@@ -1,7 +1,7 @@
-"""Which sentences of a passage answer a question: how well a method's numbers tell them from the others, by themselves.
+"""Measures how well a method's scores separate the sentences of a passage that answer a question from the others.
 
-Nothing is cut here. A method gives a number a sentence; the threshold that F1 needs is chosen on one half of the
-questions and used on the other. Area under the precision-recall curve is average precision.
+Nothing is cut. A method scores each sentence; the threshold that F1 needs is chosen on one half of the questions and
+used on the other. The area under the precision-recall curve is the average precision.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LIMIT = 300
 
 @dataclass(frozen=True)
 class Passage:
-    """A question, the sentences of a passage, and which of them hold the answer (none, where it has none)."""
+    """A question, the sentences of a passage, and labels of those that hold the answer (possibly none)."""
 
     question: str
     title: str
@@ -33,8 +33,11 @@ class Passage:
     labels: tuple[bool, ...]
 
     def units(self) -> tuple[Query, UnitBatch, npt.NDArray[np.bool_]]:
-        """The passage as `compress_documents` shows it to a scorer, and [sentences, units] whether half of one at least
-        lies in the other: our own segmenter may cut elsewhere."""
+        """Returns the passage as `compress_documents` shows it to a scorer, and which units belong to which sentence.
+
+        The last array is [sentences, units]: whether at least half of one lies in the other. Our own segmenter may cut
+        at other places.
+        """
         text = " ".join(self.sentences)
         layout = cached_layout(text, "document", "")
         counter = get_counter("gpt-4")
@@ -48,7 +51,7 @@ class Passage:
 
 
 def passages(root: Path, limit: int | None) -> list[Passage]:
-    """The dev pairs whose labels are sure, evenly spread."""
+    """Reads the dev pairs whose labels are certain, evenly spread."""
     found = [
         Passage(r["query"], _title(r), tuple(s.strip() for s in r["sentences"]), tuple(map(bool, r["labels"])))
         for r in records(root / "pruner_pairs" / "dev.jsonl.gz")
@@ -58,12 +61,12 @@ def passages(root: Path, limit: int | None) -> list[Passage]:
 
 
 def _title(record: dict[str, str]) -> str:
-    """SQuAD's groups are article titles; the other sources write titles into the sentences or have none."""
+    """Returns the title: SQuAD's groups are titles; other sources have titles in the sentences, or none."""
     return record["group"].replace("_", " ") if record["src"].startswith("squad") else ""
 
 
-def of_units(rate: Callable[[Query, UnitBatch], npt.NDArray[np.floating]]) -> Rate:
-    """A rating of units as one of sentences: a sentence is as good as the best of its units."""
+def rate_sentences(rate: Callable[[Query, UnitBatch], npt.NDArray[np.floating]]) -> Rate:
+    """Turns a rating of units into one of sentences: a sentence gets the score of its best unit."""
 
     def rated(_: str, passage: Passage) -> Floats:
         query, units, shared = passage.units()
@@ -73,11 +76,13 @@ def of_units(rate: Callable[[Query, UnitBatch], npt.NDArray[np.floating]]) -> Ra
     return rated
 
 
-def measure(rate: Rate, asked: list[Passage]) -> dict[str, float]:
-    """f1 and area over the sentences of all questions together; within: mean average precision over the sentences of
-    each question that has an answer here."""
-    scores = [np.asarray(rate(p.question, p), np.float64) for p in asked]
-    labels = [np.array(p.labels, np.bool_) for p in asked]
+def measure(rate: Rate, passages: list[Passage]) -> dict[str, float]:
+    """Measures `f1` and `area` over the sentences of all questions together.
+
+    `within` is the mean of the average precision within each question that has an answer.
+    """
+    scores = [np.asarray(rate(p.question, p), np.float64) for p in passages]
+    labels = [np.array(p.labels, np.bool_) for p in passages]
     halves = [
         (np.concatenate(scores[half::2] or [np.zeros(0)]), np.concatenate(labels[half::2] or [np.zeros(0, np.bool_)]))
         for half in (0, 1)
@@ -89,19 +94,19 @@ def measure(rate: Rate, asked: list[Passage]) -> dict[str, float]:
         "f1": 2 * hits / max(1, kept + wanted),
         "area": average_precision(np.concatenate(scores), np.concatenate(labels)),
         "within": float(np.mean(within)) if within else 0.0,
-        "cases": len(asked),
+        "cases": len(passages),
         "sentences": int(sum(map(len, labels))),
     }
 
 
 def _counts(scores: Floats, labels: npt.NDArray[np.bool_], threshold: float) -> npt.NDArray[np.int64]:
-    """Right ones kept, kept, right ones."""
+    """Counts the labelled sentences that are kept, all that are kept, and all that are labelled."""
     keep = scores >= threshold
     return np.array([(keep & labels).sum(), keep.sum(), labels.sum()])
 
 
 def _threshold(scores: Floats, labels: npt.NDArray[np.bool_]) -> float:
-    """The score from which on keeping gives the best F1."""
+    """Returns the lowest score to keep for the best F1."""
     if not len(scores):
         return 0.0
     order = np.argsort(-scores, kind="stable")
@@ -112,7 +117,7 @@ def _threshold(scores: Floats, labels: npt.NDArray[np.bool_]) -> float:
 
 
 def average_precision(scores: Floats, labels: npt.NDArray[np.bool_]) -> float:
-    """The mean of precision at each right sentence, equal scores taken together. 0 where there is none."""
+    """Returns the mean precision at each labelled sentence, with equal scores taken together; 0 without labels."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))

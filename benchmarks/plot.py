@@ -1,4 +1,4 @@
-"""Draws argument survival against the ratio, one panel a session set. Reads a report, measures nothing."""
+"""Draws argument survival against the ratio, with one panel per session set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OTHER = "#0f766e"
 
 
 def survival(report: Report) -> None:
-    """Writes `results/survival.svg`. The same numbers give the same file."""
+    """Writes `results/survival.svg`; equal numbers give the same file."""
     import matplotlib
 
     matplotlib.use("svg")

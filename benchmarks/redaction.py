@@ -1,10 +1,10 @@
-"""`python -m benchmarks.redaction`: what redaction takes out of recorded agent sessions, which hold no secret, and what
-it finds of secrets made up and written into the same sessions' texts. Writes `results/redaction.json`.
+"""Measures the false alarms of redaction, and the made-up secrets that it finds: `python -m benchmarks.redaction`.
 
-False alarms: marks in the sessions as they are, and the strings that agents re-used later (`survival`'s atoms) that are
-no longer there. Found: each kind of secret, 200 times, behind a word of a recorded tool output and in the usual places
-(a shell line, JSON, JSON in JSON, YAML, a URL). "Without a form" are passwords that nobody could know for one, in a
-sentence: they are not found, and the number says so.
+False alarms are placeholders in recorded agent sessions, which hold no secrets, and strings that agents used again
+later (the atoms of `survival`) but that redaction removed. For the made-up secrets, each kind is written 200 times
+into the same sessions' texts, in the usual places (plain text, JSON, JSON in JSON, an HTTP log). "Without a form" are
+passwords in a sentence that nothing identifies as such: redaction cannot find them, and the number says so. The
+results go to `results/redaction.json`.
 """
 
 from __future__ import annotations
@@ -28,27 +28,28 @@ RESULT = Path(__file__).parent / "results" / "redaction.json"
 
 
 def secrets(pick: random.Random) -> dict[str, Callable[[], str]]:
-    """Makers of secrets, by kind."""
+    """Returns functions that make secrets, by kind."""
 
-    def of(size: int, letters: str = WORD) -> str:
+    def random_text(size: int, letters: str = WORD) -> str:
         return "".join(pick.choices(letters, k=size))
 
     return {
-        "aws_key": lambda: "AKIA" + of(16, string.ascii_uppercase + "234567"),
-        "github_token": lambda: f"gh{pick.choice('pousr')}_{of(36)}",
-        "slack_token": lambda: f"xoxb-{of(12, string.digits)}-{of(24)}",
-        "stripe_key": lambda: f"sk_live_{of(24)}",
-        "google_key": lambda: f"AIza{of(35, WORD + '-_')}",
-        "api_key": lambda: f"sk-proj-{of(48, WORD + '-_')}",
-        "jwt": lambda: f"eyJ{of(33)}.{of(80, WORD + '-_')}.{of(43, WORD + '-_')}",
+        "aws_key": lambda: "AKIA" + random_text(16, string.ascii_uppercase + "234567"),
+        "github_token": lambda: f"gh{pick.choice('pousr')}_{random_text(36)}",
+        "slack_token": lambda: f"xoxb-{random_text(12, string.digits)}-{random_text(24)}",
+        "stripe_key": lambda: f"sk_live_{random_text(24)}",
+        "google_key": lambda: f"AIza{random_text(35, WORD + '-_')}",
+        "api_key": lambda: f"sk-proj-{random_text(48, WORD + '-_')}",
+        "jwt": lambda: f"eyJ{random_text(33)}.{random_text(80, WORD + '-_')}.{random_text(43, WORD + '-_')}",
         "private_key": lambda: (
-            f"-----BEGIN PRIVATE KEY-----\n{of(64)}\n{of(64)}\n{of(20)}==\n-----END PRIVATE KEY-----"
+            f"-----BEGIN PRIVATE KEY-----\n{random_text(64)}\n{random_text(64)}\n{random_text(20)}=="
+            "\n-----END PRIVATE KEY-----"
         ),
-        "password in a URL": lambda: f"postgres://app:{of(12)}@db.internal:5432/main",
-        "bearer": lambda: f"Authorization: Bearer {of(40)}",
-        "password=": lambda: f"DB_PASSWORD={of(14)}",
-        "api_key:": lambda: f"api_key: '{of(32, '0123456789abcdef')}'",
-        "without a form": lambda: f"the door code is {of(10)} tonight",
+        "password in a URL": lambda: f"postgres://app:{random_text(12)}@db.internal:5432/main",
+        "bearer": lambda: f"Authorization: Bearer {random_text(40)}",
+        "password=": lambda: f"DB_PASSWORD={random_text(14)}",
+        "api_key:": lambda: f"api_key: '{random_text(32, '0123456789abcdef')}'",
+        "without a form": lambda: f"the door code is {random_text(10)} tonight",
     }
 
 
@@ -61,10 +62,10 @@ PLACES: dict[str, Callable[[str], str]] = {
 
 
 def main() -> None:
-    """Runs it; without data it says so and succeeds."""
+    """Measures; without data it prints a message and succeeds."""
     data = folder()
     if data is None:
-        print("no data: set COMPRESSOR_BENCH_DATA")
+        print("Found no data, so nothing was measured. Set COMPRESSOR_BENCH_DATA.")
         return
     sessions = [session for name in FILES for session in records(data / "sessions" / f"{name}.jsonl.gz")]
     texts = [json.dumps(message, ensure_ascii=False) for session in sessions for message in session["messages"]]
@@ -85,7 +86,7 @@ def main() -> None:
 
 
 def _atoms(sessions: list[Any]) -> dict[str, int]:
-    """Strings that agents re-used, and how many of them still stand in the redacted session."""
+    """Counts the strings that agents used again, and those still in the redacted session."""
     counts = {"asked": 0, "secrets": 0, "all": 0}
     for session in sessions:
         whole = json.dumps(session["messages"], ensure_ascii=False)
@@ -101,13 +102,13 @@ def _atoms(sessions: list[Any]) -> dict[str, int]:
 
 
 def _found(texts: list[str]) -> dict[str, dict[str, float]]:
-    """The share of each kind that is gone, by place; the text around has to be there still, and JSON to be JSON."""
+    """Returns the fraction of each kind that is redacted, by place; JSON must stay JSON."""
     pick = random.Random(7)
     out: dict[str, dict[str, float]] = {}
     for kind, make in secrets(pick).items():
         out[kind] = {}
         for place, wrap in PLACES.items():
-            gone = 0
+            redacted = 0
             for _ in range(EACH):
                 front = json.loads(pick.choice(texts)).get("content") or "x"
                 front = front[:400] if isinstance(front, str) else "x"
@@ -118,8 +119,8 @@ def _found(texts: list[str]) -> dict[str, dict[str, float]]:
                 core = max(secret.replace("\n", " ").replace("@", " ").replace("'", " ").split(), key=len).split(":")[
                     -1
                 ]
-                gone += core.split("=")[-1] not in text
-            out[kind][place] = round(gone / EACH, 3)
+                redacted += core.split("=")[-1] not in text
+            out[kind][place] = round(redacted / EACH, 3)
     return out
 
 

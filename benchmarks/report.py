@@ -1,7 +1,7 @@
-"""One measured table: its numbers as JSON, its looks as markdown, and the page that shows all of them.
+"""Writes a measured table as JSON and Markdown, and the page with all tables.
 
-Measures nothing. Every table is written as `results/NAME.json`; `results/README.md` is made from the JSON files alone,
-so a run of one benchmark leaves the other tables as they were.
+Every table is written to `results/NAME.json`. `results/README.md` is made from the JSON files alone, so that a run of
+one benchmark leaves the other tables as they were.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass
 class Report:
-    """`rows` are the raw numbers, `table` (header row first) what a reader sees, `notes` how they were made."""
+    """A measured table.
+
+    Attributes:
+        notes: How the numbers were measured.
+        table: What a reader sees, header row first.
+        rows: The raw numbers.
+        made: Date, machine and command of the run.
+    """
 
     name: str
     title: str
@@ -29,7 +36,7 @@ class Report:
     made: dict[str, str] = field(default_factory=dict)
 
     def write(self, command: str) -> Path:
-        """Writes the JSON, with the day, the machine and the command the run was made with."""
+        """Writes the JSON, with the date, the machine and the command of the run."""
         self.made = {
             "date": date.today().isoformat(),
             "python": platform.python_version(),
@@ -42,7 +49,7 @@ class Report:
         return path
 
     def markdown(self) -> str:
-        """Heading, notes and table."""
+        """Returns heading, notes and table."""
         head, *body = [[cell.replace("|", "\\|") for cell in row] for row in self.table]
         lines = [f"## {self.title}", "", *self.notes, "", _row(head), _row(["---"] * len(head)), *map(_row, body), ""]
         if self.made:
@@ -56,13 +63,13 @@ def _row(cells: list[str]) -> str:
 
 
 def load(name: str) -> Report | None:
-    """A report written before, or None."""
+    """Loads a report that was written before; None if there is none."""
     path = RESULTS / f"{name}.json"
     return Report(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def write_page(names: list[str], figures: dict[str, str]) -> None:
-    """`results/README.md`: the tables written so far, in the order of `names`; `figures` maps a name to its plot."""
+    """Writes `results/README.md` with all tables in the order of `names`; `figures` maps a name to its plot."""
     parts = ["# Results", "", "Written by `python -m benchmarks`; the raw numbers are in the JSON files beside it.", ""]
     for name in names:
         report = load(name)
@@ -74,6 +81,6 @@ def write_page(names: list[str], figures: dict[str, str]) -> None:
     (RESULTS / "README.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 
-def share(kept: int, of: int) -> str:
-    """A share as the tables write it."""
-    return f"{kept / of:.3f}" if of else "–"
+def format_fraction(kept: int, total: int) -> str:
+    """Formats a fraction as the tables show it."""
+    return f"{kept / total:.3f}" if total else "–"

@@ -1,9 +1,9 @@
-"""Long runs, billed: recorded sessions replayed step by step with every method, under three price tables.
+"""Measures the cost of long runs: recorded sessions, replayed step by step with every method at three price tables.
 
-    from benchmarks.runs import TABLES, ours, replay, summary
-    outcomes = replay(recordings, ours(Policy(compaction_target_tokens=3_000)), TABLES["cached"])
+    from benchmarks.runs import PRICES, ours, replay, summary
+    outcomes = replay(recordings, ours(Policy(compaction_target_tokens=3_000)), PRICES["cached"])
 
-Shows what `runs_replay.py` measures.
+`runs_replay.py` measures; this module makes the table.
 """
 
 from __future__ import annotations
@@ -13,45 +13,46 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import Report, share
-from benchmarks.runs_chains import chained, read, recorded
+from benchmarks.report import Report, format_fraction
+from benchmarks.runs_chains import as_run, chain_sessions, read_runs
 from benchmarks.runs_methods import RAW, SIMPLE, ours
 from benchmarks.runs_peers import PEERS
-from benchmarks.runs_replay import TABLES, Outcome, measured, replay
+from benchmarks.runs_replay import PRICES, Outcome, replay, replay_all_prices
 from compressor.tokens.billing import CallUsage
 
 __all__ = [
     "METHODS",
-    "TABLES",
+    "PRICES",
     "Outcome",
-    "chained",
-    "measured",
+    "as_run",
+    "chain_sessions",
     "ours",
-    "read",
-    "recorded",
+    "read_runs",
     "replay",
+    "replay_all_prices",
     "run",
     "summary",
 ]
 
 METHODS = [*SIMPLE, *PEERS, ours()]
-SLOW = {"long runs": 1, "sessions": 8}  # runs of a domain that methods which take minutes for one get
+SLOW = {"long runs": 1, "sessions": 8}  # maximum runs of a domain for methods that take minutes per run
 
 
 def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str, Any]:
-    """One method's row over the same runs as `raw`, under the price of this key. Costs are shares of raw's.
+    """Returns one method's row over the same runs as `raw`, at the price table with this key.
 
-    money: sum over sum. tools: with the method's tool schemas billed. fetched: and with what it lacked fetched.
-    input: without the price of output. worst: the dearest run against its raw. above: runs dearer than raw by 0.01 %.
+    Costs are fractions of the raw cost. `money` is the ratio of the sums. `tools` also bills the method's tool
+    schemas, and `fetched` also bills the calls that fetch missing strings. `input` leaves out the price of output.
+    `worst` is the run with the highest ratio, `above` the number of runs that cost at least 0.01 % more than raw.
     """
     own = [o.bills[price].cost_usd for o in outcomes]
     base = [o.bills[price].cost_usd for o in raw]
     tools = [o.tools[price].cost_usd for o in outcomes]
     ratios = [a / b for a, b in zip(own, base, strict=True)]
     with_tools = [a / b for a, b in zip(tools, base, strict=True)]
-    calm = [r for o in outcomes for r in o.calm]
+    reuse = [r for o in outcomes for r in o.reuse_between_compactions]
     seconds = sorted(s for o in outcomes for s in o.seconds)
-    asked = sum(o.asked for o in outcomes)
+    needed = sum(o.needed for o in outcomes)
     steps = sum(o.steps for o in outcomes)
     answers = sum(o.answers[price] for o in raw)
     return {
@@ -65,11 +66,11 @@ def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str
         "worst_tools": max(with_tools),
         "above": sum(r > 1.0001 for r in ratios),
         "above_tools": sum(r > 1.0001 for r in with_tools),
-        "asked": asked,
-        "seen": sum(o.seen for o in outcomes),
-        "near": sum(o.near for o in outcomes),
-        "reuse": statistics.fmean(calm) if calm else 1.0,
-        "reuse_least": min(calm, default=1.0),
+        "asked": needed,
+        "seen": sum(o.in_view for o in outcomes),
+        "near": sum(o.reachable for o in outcomes),
+        "reuse": statistics.fmean(reuse) if reuse else 1.0,
+        "reuse_least": min(reuse, default=1.0),
         "rewrites": 100 * sum(o.rewrites for o in outcomes) / max(1, steps),
         "cache_share": sum((o.bills[price] for o in outcomes), CallUsage()).cached_fraction,
         "longest": max(o.longest for o in outcomes),
@@ -79,18 +80,17 @@ def summary(outcomes: list[Outcome], raw: list[Outcome], price: str) -> dict[str
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every domain, its sessions and its long runs. `limit` caps the sessions and the long runs of a domain (default:
-    all)."""
+    """Measures the sessions and the long runs of every domain. `limit` caps both (default: all)."""
     found: list[dict[str, Any]] = []
-    for domain, (sessions, long) in read(root / "sessions", limit).items():
+    for domain, (sessions, long) in read_runs(root / "sessions", limit).items():
         for kind, recordings in (("long runs", long), ("sessions", sessions)):
             raw: dict[str, list[Outcome]] = {}
             for method in (m for m in METHODS if m is RAW or m.name in methods):
                 where = {"set": domain, "kind": kind, "method": method.name}
-                if method.lacks or not recordings:
-                    found.append({**where, "lacks": method.lacks or "no runs"})
+                if method.unavailable or not recordings:
+                    found.append({**where, "lacks": method.unavailable or "no runs"})
                     continue
-                outcomes = measured(recordings[: SLOW[kind] if method.slow else None], method)
+                outcomes = replay_all_prices(recordings[: SLOW[kind] if method.slow else None], method)
                 raw = raw or outcomes
                 found += [{**where, "price": k, "outcomes": o, "raw": raw[k][: len(o)]} for k, o in outcomes.items()]
     rows = summaries(found)
@@ -98,7 +98,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
 
 
 def summaries(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What was found with `summary` instead of the outcomes, after one more of each method for all domains together."""
+    """Replaces outcomes by their `summary`, and puts a row for all domains together before them."""
     every: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in (r for r in found if "outcomes" in r):
         key = row["kind"], row["method"], row["price"]
@@ -113,19 +113,19 @@ def summaries(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> list[list[str]]:
-    """What a reader sees: the long runs by domain, and the sessions together. The other rows are in the JSON."""
+    """Builds the table: the long runs by domain, and all sessions together. The JSON has the other rows."""
     by = {(r["kind"], r["set"], r["method"], r.get("price")): r for r in rows}
     places = [*(("long runs", name) for name in dict.fromkeys(r["set"] for r in rows)), ("sessions", "all")]
     out = [HEAD]
     for kind, name in places:
         for method in dict.fromkeys(r["method"] for r in rows):
-            prices = {key: by[kind, name, method, key] for key in TABLES if (kind, name, method, key) in by}
-            gone = by.get((kind, name, method, None))
+            prices = {key: by[kind, name, method, key] for key in PRICES if (kind, name, method, key) in by}
+            not_run = by.get((kind, name, method, None))
             if prices:
                 runs = prices["cached"]["runs"]
                 out.append([f"{name}, {runs} {kind if runs > 1 else kind[:-1]}", method, *_cells(prices)])
-            elif gone:
-                out.append([f"{name}, {kind}", method, gone["lacks"], *["–"] * (len(HEAD) - 3)])
+            elif not_run:
+                out.append([f"{name}, {kind}", method, not_run["lacks"], *["–"] * (len(HEAD) - 3)])
     return out
 
 
@@ -138,7 +138,7 @@ def _cells(rows: Mapping[str, Any]) -> list[str]:
         _percent(w["money"]),
         _percent(n["money"]),
         f"{_percent(max(r['worst'] for r in rows.values()))} ({sum(r['above'] for r in rows.values())})",
-        f"{share(c['seen'], c['asked'])} / {share(c['near'], c['asked'])}",
+        f"{format_fraction(c['seen'], c['asked'])} / {format_fraction(c['near'], c['asked'])}",
         f"{c['reuse']:.3f}",
         f"{c['rewrites']:.1f}",
         f"{1e3 * c['p50']:.1f} / {1e3 * c['p95']:.1f}",
@@ -169,7 +169,7 @@ NOTES = [
     "at the input price, the output being the recorded answers; *input only* leaves output out; *tool and expands",
     "paid* adds the schema of our expand tool to every request, and an extra call for each needed string that was not",
     "in view but one expand away. *Worst run*: over all three price tables, with how many runs came out above raw.",
-    "*In view*: strings that the agent's next tool call re-used. *Prefix reuse*: share of a request that the next one",
+    "*In view*: strings that the agent's next tool call used. *Prefix reuse*: fraction of a request that the next one",
     "begins with, byte for byte, outside compactions. Summaries are extracts of 1,000 tokens, billed as a model's at",
     "the same prices; methods that wait for a full window get one of 32,000 tokens (summaries at 80 % of it,",
     "LangChain's editing at half of it, as 100,000 is of 200,000; llmslim's budget is 80 % of it). At their defaults",

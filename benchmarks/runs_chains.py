@@ -1,7 +1,7 @@
-"""Recorded sessions as runs: one each, or the tasks of one domain chained into runs of 60,000 tokens and more.
+"""Turns recorded sessions into runs: one each, or the tasks of one domain chained into runs of at least 60,000 tokens.
 
-A chained run is one agent that works through task after task under one system prompt. Call ids get a prefix, probes
-move along. Bills and compresses nothing.
+A chained run is one agent that works through task after task under one system prompt. Call ids get a prefix, and the
+indices of probes are shifted.
 """
 
 from __future__ import annotations
@@ -12,28 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import records, sample
-from benchmarks.tokens import Message, count, text_of
+from benchmarks.tokens import Message, count, message_text
 
-LONG = 60_000  # tokens of text, cl100k
+LONG_RUN_TOKENS = 60_000  # cl100k tokens of text
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run: `messages` as an agent had them at its end; `probes` by the index of the assistant message that used
-    `atoms`, strings that it can only have read in tool output."""
+    """A run.
+
+    Attributes:
+        messages: The agent's messages at the end of the run.
+        probes: By the index of an assistant message, the strings in it that it can only have read in tool output.
+    """
 
     name: str
     messages: list[Message]
     probes: dict[int, list[str]]
 
 
-def recorded(session: Any) -> Recorded:
-    """One session as it is."""
+def as_run(session: Any) -> Recorded:
+    """Returns one session as a run."""
     return Recorded(session["id"], session["messages"], _probes(session, 0))
 
 
-def chained(sessions: Sequence[Any], least: int = LONG) -> list[Recorded]:
-    """Sessions in order, joined until a run has `least` tokens; what is left over at the end is too short for one.
+def chain_sessions(sessions: Sequence[Any], min_tokens: int = LONG_RUN_TOKENS) -> list[Recorded]:
+    """Joins sessions in order into runs of at least `min_tokens`; a shorter rest at the end is left out.
 
     Only the first session's system message stays: in these data every session of a domain has the same one.
     """
@@ -47,15 +51,15 @@ def chained(sessions: Sequence[Any], least: int = LONG) -> list[Recorded]:
         probes.update(_probes(session, len(messages) - skip))
         part = [_renamed(m, f"t{number}-") for m in given[skip:]]
         messages += part
-        size += sum(count(text_of(m)) for m in part)
-        if size >= least:
+        size += sum(count(message_text(m)) for m in part)
+        if size >= min_tokens:
             runs.append(Recorded(f"{session['id']} and before", messages, probes))
             messages, probes, size = [], {}, 0
     return runs
 
 
-def joined(sessions: Sequence[Any]) -> list[Message]:
-    """All sessions as one run's messages, under the first one's system message."""
+def join_sessions(sessions: Sequence[Any]) -> list[Message]:
+    """Joins all sessions into one run's messages, with the first one's system message."""
     messages: list[Message] = []
     for number, session in enumerate(sessions):
         given = session["messages"]
@@ -67,13 +71,15 @@ def _skip(messages: list[Message], given: list[Message]) -> int:
     return 1 if messages and given[0]["role"] == "system" else 0
 
 
-def read(folder: Path, limit: int | None, least: int = LONG) -> dict[str, tuple[list[Recorded], list[Recorded]]]:
-    """By domain: the sessions (of each file at most `limit`, evenly spread) and the chained runs (at most `limit`)."""
+def read_runs(
+    folder: Path, limit: int | None, min_tokens: int = LONG_RUN_TOKENS
+) -> dict[str, tuple[list[Recorded], list[Recorded]]]:
+    """Returns, by domain, the sessions and the chained runs; at most `limit` of each, evenly spread."""
     out = {}
     for path in sorted(folder.glob("*.jsonl.gz")):
         sessions = list(records(path))
-        long = chained(sessions, least)
-        short = [recorded(s) for s in sessions]
+        long = chain_sessions(sessions, min_tokens)
+        short = [as_run(s) for s in sessions]
         out[path.name.removesuffix(".jsonl.gz")] = (
             sample(short, limit or len(short)),
             sample(long, limit or len(long)),

@@ -1,7 +1,7 @@
-"""What a run can be sent with, one view a step: everything as it is, ours, and what anyone would try first.
+"""Implements the methods that can process a run: sending everything, our session, and simple baselines.
 
-A `Run` is one conversation in the hands of one method. The peers from other packages are in `runs_peers.py`. Bills
-nothing.
+A `Run` is one conversation that one method processes, with one view per step. Methods from other packages are in
+`runs_peers.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.baselines import SPECIFIC, WORD, best_units, lines
 from benchmarks.methods import MODEL
-from benchmarks.tokens import Message, budget_for, count, text_of
+from benchmarks.tokens import Message, budget_for, count, message_text
 from compressor.context.refs import find_refs
 from compressor.text.lossless.common_prefix import CommonPrefixCodec
 from compressor.tokens.pricing import Price
@@ -23,17 +23,19 @@ from compressor.tokens.pricing import Price
 if TYPE_CHECKING:
     from compressor.sessions import Policy
 
-TURNS = 10  # newest tool results that masking keeps, as JetBrains' study found best
-WINDOW = 32_000  # tokens; the methods that wait for a full window get one that these runs fill
-SUMMARY = 1_000  # tokens of a summary
-INSTRUCTION = 200  # tokens of the prompt that asks for one
+KEPT_RESULTS = 10  # newest tool results that masking keeps: the best number in JetBrains' study
+WINDOW = 32_000  # tokens; these runs fill such a window, so methods that wait for a full window act
+SUMMARY_TOKENS = 1_000  # tokens of a summary
+SUMMARY_PROMPT_TOKENS = 200  # tokens of the prompt that asks for a summary
 
 
 class Run:
     """One conversation. A method overrides `step`.
 
-    calls: model calls of the method's own since they were last taken, as (prompt tokens, answer tokens).
-    rewrites: compactions until now. schema: tokens of tools that the method adds to every request.
+    Attributes:
+        calls: The method's own model calls since this list was last cleared, as (prompt tokens, answer tokens).
+        rewrites: Number of compactions so far.
+        schema: Tokens of the tool schemas that the method adds to every request.
     """
 
     def __init__(self) -> None:
@@ -43,53 +45,59 @@ class Run:
         self.schema = 0
 
     def step(self, new: list[Message]) -> list[Any]:
-        """What to send after `new` messages came in."""
+        """Returns the view to send after adding `new` messages."""
         self.messages += new
         return list(self.messages)
 
-    def wire(self, view: list[Any]) -> list[Message]:
-        """A view as OpenAI messages."""
+    def as_openai(self, view: list[Any]) -> list[Message]:
+        """Converts a view to OpenAI messages."""
         return view
 
-    def behind(self, text: str) -> dict[str, str]:
-        """What one expand gives back: by ref, the originals of the refs that stand in a view's text."""
+    def expandable_texts(self, text: str) -> dict[str, str]:
+        """Returns, by ref, the original that one expand returns for each ref in a view's text."""
         return {}
 
-    def unfolded(self, text: str) -> str:
-        """A view's text with what is folded in it written out, as its reader can do."""
+    def decode_lossless(self, text: str) -> str:
+        """Decodes the lossless encodings in a view's text, as its reader can do."""
         return text
 
 
 @dataclass(frozen=True)
 class Method:
-    """`start` begins a conversation under a price. priced: its views depend on the price. slow: takes minutes for a
-    long run. lacks: why it cannot run."""
+    """A method under test.
+
+    Attributes:
+        start: Begins a conversation at a price.
+        priced: Whether the views depend on the price.
+        slow: Whether it takes minutes for a long run.
+        unavailable: Why it cannot run.
+    """
 
     name: str
     start: Callable[[Price], Run] = field(repr=False)
     priced: bool = False
     slow: bool = False
-    lacks: str = ""
+    unavailable: str = ""
 
 
 class Masking(Run):
-    """Observation masking: the tool results of the newest turns stay, each older one becomes a line."""
+    """Masks observations: the newest tool results stay, and each older one becomes a line."""
 
     def step(self, new: list[Message]) -> list[Any]:
         self.messages += new
         tools = [i for i, m in enumerate(self.messages) if m["role"] == "tool"]
-        old = set(tools[:-TURNS])
+        old = set(tools[:-KEPT_RESULTS])
         return [self._masked(m) if i in old else m for i, m in enumerate(self.messages)]
 
     def _masked(self, message: Message) -> Message:
-        note = f"Previous {text_of(message).count(chr(10)) + 1} lines omitted for brevity."
-        return {**message, "content": note} if count(note) < count(text_of(message)) else message
+        note = f"Previous {message_text(message).count(chr(10)) + 1} lines omitted for brevity."
+        return {**message, "content": note} if count(note) < count(message_text(message)) else message
 
 
 class Summarising(Run):
-    """At 80 % of the window everything but the task and the newest rounds (30 % of the window) becomes a summary.
+    """Summarises, at 80 % of the window, everything except the task and the newest rounds (30 % of the window).
 
-    The summary is the most specific lines of what went: a stand-in for a model's, billed as a model's.
+    The summary consists of the most specific lines; it stands in for a model's summary and is billed as one.
     """
 
     def __init__(self) -> None:
@@ -98,29 +106,29 @@ class Summarising(Run):
 
     def step(self, new: list[Message]) -> list[Any]:
         self.live += new
-        if sum(count(text_of(m)) for m in self.live) >= 0.8 * WINDOW:
+        if sum(count(message_text(m)) for m in self.live) >= 0.8 * WINDOW:
             self._summarise()
         return list(self.live)
 
     def _summarise(self) -> None:
         head = next((i for i, m in enumerate(self.live) if m["role"] == "user"), 0) + 1
-        cut, room = len(self.live), 0.3 * WINDOW
-        while cut > head and (room := room - count(text_of(self.live[cut - 1]))) >= 0:
+        cut, available = len(self.live), 0.3 * WINDOW
+        while cut > head and (available := available - count(message_text(self.live[cut - 1]))) >= 0:
             cut -= 1
         while cut < len(self.live) and self.live[cut]["role"] == "tool":
             cut += 1
         old = self.live[head:cut]
         if not old:
             return
-        text = extract("\n".join(map(text_of, old)), SUMMARY)
-        self.calls.append((INSTRUCTION + sum(count(text_of(m)) for m in old), count(text)))
+        text = extract("\n".join(map(message_text, old)), SUMMARY_TOKENS)
+        self.calls.append((SUMMARY_PROMPT_TOKENS + sum(count(message_text(m)) for m in old), count(text)))
         summary = {"role": "user", "content": f"Summary of the conversation so far:\n{text}"}
         self.live = [*self.live[:head], summary, *self.live[cut:]]
         self.rewrites += 1
 
 
 def extract(text: str, budget: int) -> str:
-    """The lines densest in ids, numbers and paths, newer before older, within `budget` tokens, in their order."""
+    """Returns the lines densest in ids, numbers and paths (newer ones first) within `budget` tokens, in their order."""
     units = list(dict.fromkeys(lines(text)))
     scores = [len(SPECIFIC.findall(u)) / (1 + count(u)) + 0.5 * k / len(units) for k, u in enumerate(units)]
     used, kept = 0, []
@@ -133,7 +141,7 @@ def extract(text: str, budget: int) -> str:
 
 
 class Bm25(Run):
-    """Tool output cut 4 times, anew before every call, to the lines most like what was said last."""
+    """Cuts tool output to a quarter before every call: to the lines most similar to the last messages."""
 
     RATIO = 4.0
 
@@ -154,7 +162,7 @@ class Bm25(Run):
 
 
 class Bm25Index:
-    """`baselines.bm25` for a list of units that only grows: what a unit says is worked out once."""
+    """Computes `baselines.bm25` for a growing list of units, and tokenises each unit only once."""
 
     def __init__(self) -> None:
         self._postings: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -179,7 +187,7 @@ class Bm25Index:
 
 
 class Ours(Run):
-    """A session of ours."""
+    """Runs a session of ours."""
 
     def __init__(self, price: Price, policy: Policy | None = None) -> None:
         from compressor import Compressor
@@ -189,7 +197,7 @@ class Ours(Run):
         policy = replace(policy or Policy(), pricing=price)
         self.session: Any = Compressor(store="memory").session("run", model=MODEL, policy=policy)
         self.schema = count(json.dumps(self.session.expand_tool.schema("openai_chat")))
-        self._known: dict[str, str] = {}
+        self._originals: dict[str, str] = {}
 
     def step(self, new: list[Message]) -> list[Any]:
         for message in new:
@@ -197,23 +205,23 @@ class Ours(Run):
         view: list[Any] = self.session.view()
         return view
 
-    def wire(self, view: list[Any]) -> list[Message]:
+    def as_openai(self, view: list[Any]) -> list[Message]:
         self.rewrites = self.session.cost_report().compactions
         return view
 
-    def behind(self, text: str) -> dict[str, str]:
+    def expandable_texts(self, text: str) -> dict[str, str]:
         refs = dict.fromkeys(find_refs(text))
         for ref in refs:
-            if ref not in self._known:
-                self._known[ref] = self.session.expand(ref)
-        return {ref: self._known[ref] for ref in refs}
+            if ref not in self._originals:
+                self._originals[ref] = self.session.expand(ref)
+        return {ref: self._originals[ref] for ref in refs}
 
-    def unfolded(self, text: str) -> str:
+    def decode_lossless(self, text: str) -> str:
         return CommonPrefixCodec().decode(text)
 
 
 def ours(policy: Policy | None = None, name: str = "ours") -> Method:
-    """Our session under a policy; its prices are those of the replay."""
+    """Returns the method that runs our session with a policy; the replay sets its price."""
     return Method(name, lambda price: Ours(price, policy), priced=True)
 
 

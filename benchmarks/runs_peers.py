@@ -1,6 +1,6 @@
-"""Other packages as they come: LangChain's two middlewares, called with a scripted model, and llmslim.
+"""Runs other packages unchanged: LangChain's two middlewares, called with a scripted model, and llmslim.
 
-What is not installed says so in its column. Bills nothing.
+The table says "not installed" for a missing package.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from benchmarks.runs_methods import SUMMARY, WINDOW, Method, Run, extract
-from benchmarks.tokens import Message, count, encoding, text_of
+from benchmarks.runs_methods import SUMMARY_TOKENS, WINDOW, Method, Run, extract
+from benchmarks.tokens import Message, count, encoding, message_text
 
 
 class LangChain(Run):
-    """Messages as LangChain's; each keeps the id of the recorded one, so that what is untouched keeps its bytes."""
+    """Converts messages to LangChain's, with ids that lead back, so that unchanged messages keep their bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,8 +22,8 @@ class LangChain(Run):
         self.system: Any = None
         self.state: list[Any] = []
 
-    def take(self, new: list[Message]) -> None:
-        """Adds messages to the agent's state; the system prompt stands outside of it, as in LangChain's agents."""
+    def add_messages(self, new: list[Message]) -> None:
+        """Adds messages to the agent's state, but not the system prompt, as in LangChain's agents."""
         from langchain_core.messages import convert_to_messages
 
         for message, converted in zip(new, convert_to_messages(new), strict=True):
@@ -34,7 +34,7 @@ class LangChain(Run):
             else:
                 self.state.append(converted)
 
-    def wire(self, view: list[Any]) -> list[Message]:
+    def as_openai(self, view: list[Any]) -> list[Message]:
         out: list[Message] = []
         for message in view:
             given = self._given.get(message.id)
@@ -48,7 +48,7 @@ class LangChain(Run):
 
 
 class Summarization(LangChain):
-    """`SummarizationMiddleware.before_model`; keeps 20 messages, its default. trigger: tokens; None: its default."""
+    """Calls `SummarizationMiddleware.before_model`, which keeps 20 messages. trigger: tokens; None: its default."""
 
     def __init__(self, trigger: int | None) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Summarization(LangChain):
     def step(self, new: list[Message]) -> list[Any]:
         from langgraph.graph.message import add_messages
 
-        self.take(new)
+        self.add_messages(new)
         update = self.middleware.before_model({"messages": self.state}, None)
         if update:
             self.state = list(add_messages(self.state, update["messages"]))
@@ -68,7 +68,7 @@ class Summarization(LangChain):
 
 
 class Editing(LangChain):
-    """`ContextEditingMiddleware.wrap_model_call` with `ClearToolUsesEdit`. trigger: tokens, None = its default."""
+    """Calls `ContextEditingMiddleware.wrap_model_call` with `ClearToolUsesEdit`. trigger: tokens; None: its default."""
 
     def __init__(self, trigger: int | None) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Editing(LangChain):
     def step(self, new: list[Message]) -> list[Any]:
         from langchain_core.messages import AIMessage
 
-        self.take(new)
+        self.add_messages(new)
         sent: list[Any] = []
 
         def handler(request: Any) -> Any:
@@ -93,7 +93,7 @@ class Editing(LangChain):
 
 
 def scripted(calls: list[tuple[int, int]]) -> Any:
-    """A LangChain chat model that answers a request for a summary by extraction, and notes what it was asked."""
+    """Returns a LangChain chat model that answers a request for a summary by extraction, and records its calls."""
     from langchain_core.language_models.chat_models import BaseChatModel
     from langchain_core.messages import AIMessage
     from langchain_core.outputs import ChatGeneration, ChatResult
@@ -104,16 +104,16 @@ def scripted(calls: list[tuple[int, int]]) -> Any:
             return "scripted"
 
         def _generate(self, messages: list[Any], stop: Any = None, run_manager: Any = None, **more: Any) -> ChatResult:
-            asked = "\n".join(m.text for m in messages)
-            text = extract(asked.partition("Messages to summarize:")[2] or asked, SUMMARY)
-            calls.append((count(asked), count(text)))
+            prompt = "\n".join(m.text for m in messages)
+            text = extract(prompt.partition("Messages to summarize:")[2] or prompt, SUMMARY_TOKENS)
+            calls.append((count(prompt), count(text)))
             return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
 
     return Scripted()
 
 
 class LlmSlim(Run):
-    """llmslim's `fit_history` before every call, within 80 % of the window; the newest ten messages are `recent`."""
+    """Calls llmslim's `fit_history` before every call, within 80 % of the window; ten messages are `recent`."""
 
     BUDGET = int(0.8 * WINDOW)
     RECENT = 10
@@ -128,7 +128,7 @@ class LlmSlim(Run):
         last = len(self.messages) - self.RECENT
         items = [
             self._m.HistoryItem(
-                text=text_of(m),
+                text=message_text(m),
                 role=m["role"] if m["role"] in ("tool", "assistant", "user") else "general",
                 protected=m["role"] in ("system", "user") or bool(m.get("tool_calls")),
                 recent=i >= last,
@@ -143,8 +143,8 @@ class LlmSlim(Run):
 
 
 def _method(name: str, package: str, make: Any, slow: bool = False) -> Method:
-    lacks = "" if find_spec(package) else "not installed"
-    return Method(name, lambda price: make(), slow=slow, lacks=lacks)
+    unavailable = "" if find_spec(package) else "not installed"
+    return Method(name, lambda price: make(), slow=slow, unavailable=unavailable)
 
 
 PEERS = [

@@ -1,9 +1,9 @@
-"""Recorded runs sent again, call by call, with one method, and billed.
+"""Replays recorded runs call by call with one method, and computes their cost.
 
-Every assistant message of a recording is a model call; what stood before it is what the method had to send. The bill
-comes from a simulated prompt cache (`compressor.tokens.billing.Meter`), in cl100k tokens of text. Beside it: what of the
-strings that the agent needed at its next step was in view, or one expand away, and how much of each request the
-provider had seen before.
+Every assistant message of a recording is a model call, and the method has to send the messages before it. The cost
+comes from a simulated prompt cache (`compressor.tokens.billing.PromptCacheSimulator`), in cl100k tokens of text. The
+replay also counts which strings that the agent needed at its next step were in view or one expand away, and how much
+of each request repeats the beginning of the one before.
 """
 
 from __future__ import annotations
@@ -16,29 +16,38 @@ from dataclasses import dataclass, field
 
 from benchmarks.runs_chains import Recorded
 from benchmarks.runs_methods import Method, Run
-from benchmarks.survival import LEAST
-from benchmarks.tokens import Message, count, text_of
+from benchmarks.survival import MIN_TOOL_TOKENS
+from benchmarks.tokens import Message, count, message_text
 from compressor.tokens.billing import CallUsage, PromptCacheSimulator
 from compressor.tokens.pricing import Price
 
-#: Dollars per million tokens. Ratios are what matters: output 5 times input, as with Claude.
-TABLES = {
+#: Dollars per million tokens. Only the ratios matter: output costs 5 times as much as input, as with Claude.
+PRICES = {
     "cached": Price.custom(3, 15, cache_read=0.3, name="cached reads at 0.1×", max_input_tokens=200_000),
     "writes": Price.custom(
         3, 15, cache_read=0.3, cache_write=3.75, name="cached reads at 0.1×, writes at 1.25×", max_input_tokens=200_000
     ),
     "none": Price.custom(3, 15, name="no cache", max_input_tokens=200_000),
 }
-ASK = 40  # tokens of an agent's call of the expand tool
+EXPAND_CALL_TOKENS = 40  # tokens of an agent's call of the expand tool
 
 
 @dataclass
 class Outcome:
-    """One run with one method. bills: by price. tools: the same with the schema of the method's own tools in front of
-    every request. expanded: dollars, had the agent fetched by an extra call what it needed and did not see. answers:
-    dollars of the recorded answers alone. asked, seen, near: strings needed; those in view; those in view, folded in it
-    or one expand away. reuse: by step from the second on, the share of the last request that the next one begins with;
-    calm: the same of steps without a compaction.
+    """The result of one run with one method.
+
+    Attributes:
+        bills: Usage and cost by price.
+        tools: The same with the schema of the method's own tools in every request.
+        expanded: Dollars by price that extra calls would cost to fetch the needed strings that were not in view.
+        answers: Dollars by price of the recorded answers alone.
+        needed: Number of strings that the agent needed.
+        in_view: Those of them that were in view.
+        reachable: Those that were in view, losslessly encoded in it, or one expand away.
+        reuse: For each step from the second, the fraction of the last request that this request begins with.
+        reuse_between_compactions: The same without the steps that compacted.
+        longest: Tokens of the longest request.
+        missed: The strings that were not reachable, with the index of their message.
     """
 
     run: str
@@ -47,19 +56,19 @@ class Outcome:
     expanded: dict[str, float]
     answers: dict[str, float]
     steps: int = 0
-    asked: int = 0
-    seen: int = 0
-    near: int = 0
+    needed: int = 0
+    in_view: int = 0
+    reachable: int = 0
     rewrites: int = 0
     reuse: list[float] = field(default_factory=list)
-    calm: list[float] = field(default_factory=list)
+    reuse_between_compactions: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    longest: int = 0  # tokens of the longest request
-    missed: list[tuple[int, str]] = field(default_factory=list)  # (message index, string) neither in view nor near
+    longest: int = 0
+    missed: list[tuple[int, str]] = field(default_factory=list)
 
 
-class _Till:
-    """The meters of one run under one price: as billed, and with the tools' schema in front."""
+class _RunBill:
+    """Bills one run at one price, with and without the schema of the tools."""
 
     def __init__(self, price: Price, schema: int) -> None:
         self.price, self.schema = price, schema
@@ -73,27 +82,31 @@ class _Till:
         self.answers += self.price.cost(output=output, prompt_tokens=bill.prompt)
 
     def own(self, prompt: int, output: int) -> None:
-        """A model call of the method's own: its prompt is new to the cache."""
+        """Bills a model call of the method itself, whose prompt is not in the cache."""
         bill = CallUsage(1, prompt, 0, 0, output).priced(self.price)
         self.bill += bill
         self.tools += bill
 
     def fetch(self, prompt: int, tokens: int) -> None:
-        """One more call, that asks for a text, and the text."""
-        self.expanded += self.price.cost(cache_written=tokens + ASK, cached=prompt, output=ASK)
+        """Bills one more call that asks for a text, and the text."""
+        self.expanded += self.price.cost(
+            cache_written=tokens + EXPAND_CALL_TOKENS, cached=prompt, output=EXPAND_CALL_TOKENS
+        )
 
 
 def replay(
     recordings: Iterable[Recorded], method: Method, price: Price, also: Mapping[str, Price] | None = None
 ) -> list[Outcome]:
-    """Sends every recording with one method and bills it under `price` (key: its name) and under the prices of `also`
-    (by their keys; the method plans with `price`)."""
+    """Replays every recording with one method.
+
+    The method plans with `price`. The bills are at `price`, keyed by its name, and at the prices of `also`.
+    """
     return [_one(recording, method, price, {price.name: price, **(also or {})}) for recording in recordings]
 
 
 def _one(recording: Recorded, method: Method, price: Price, prices: Mapping[str, Price]) -> Outcome:
     run = method.start(price)
-    tills = {name: _Till(p, run.schema) for name, p in prices.items()}
+    run_bills = {name: _RunBill(p, run.schema) for name, p in prices.items()}
     outcome = Outcome(recording.name, {}, {}, {}, {})
     pieces = _Pieces()
     last: list[tuple[bytes, int]] = []
@@ -102,33 +115,33 @@ def _one(recording: Recorded, method: Method, price: Price, prices: Mapping[str,
         if message["role"] != "assistant" or at == 0:
             continue
         new = recording.messages[done:at]
-        tool += sum(count(text_of(m)) for m in new if m["role"] == "tool")
+        tool += sum(count(message_text(m)) for m in new if m["role"] == "tool")
         done = at
         start = time.perf_counter()
         view = run.step(list(new))
         outcome.seconds.append(time.perf_counter() - start)
-        sent = run.wire(view)
-        parts = [pieces.of(m) for m in sent]
-        for till in tills.values():
-            till.call(parts, count(text_of(message)))
+        sent = run.as_openai(view)
+        parts = [pieces.describe(m) for m in sent]
+        for run_bill in run_bills.values():
+            run_bill.call(parts, count(message_text(message)))
             for prompt, output in run.calls:
-                till.own(prompt, output)
+                run_bill.own(prompt, output)
         run.calls.clear()
         if last:
             common = _reuse(last, parts)
             outcome.reuse.append(common)
             if run.rewrites == rewrites:
-                outcome.calm.append(common)
+                outcome.reuse_between_compactions.append(common)
         last, rewrites = parts, run.rewrites
         outcome.steps += 1
         outcome.longest = max(outcome.longest, sum(size for _, size in parts))
-        if at in recording.probes and tool >= LEAST:
-            _probe(outcome, run, sent, at, recording.probes[at], parts, tills.values())
+        if at in recording.probes and tool >= MIN_TOOL_TOKENS:
+            _probe(outcome, run, sent, at, recording.probes[at], parts, run_bills.values())
     outcome.rewrites = run.rewrites
-    outcome.bills = {name: till.bill for name, till in tills.items()}
-    outcome.tools = {name: till.tools for name, till in tills.items()}
-    outcome.expanded = {name: till.expanded for name, till in tills.items()}
-    outcome.answers = {name: till.answers for name, till in tills.items()}
+    outcome.bills = {name: run_bill.bill for name, run_bill in run_bills.items()}
+    outcome.tools = {name: run_bill.tools for name, run_bill in run_bills.items()}
+    outcome.expanded = {name: run_bill.expanded for name, run_bill in run_bills.items()}
+    outcome.answers = {name: run_bill.answers for name, run_bill in run_bills.items()}
     return outcome
 
 
@@ -139,60 +152,60 @@ def _probe(
     at: int,
     atoms: list[str],
     parts: list[tuple[bytes, int]],
-    tills: Iterable[_Till],
+    run_bills: Iterable[_RunBill],
 ) -> None:
-    """Looks for each string in the view, then in its folds, then behind its refs: a string found there costs a call."""
-    view = "\n".join(map(text_of, sent))
-    text, folded = _both(view), ""
-    behind: dict[str, str] | None = None
+    """Looks for each string in the view, then in its lossless encodings, then behind its refs, which costs a call."""
+    view = "\n".join(map(message_text, sent))
+    text, decoded = _both(view), ""
+    originals: dict[str, str] | None = None
     fetched: set[str] = set()
     for atom in atoms:
-        outcome.asked += 1
+        outcome.needed += 1
         if atom in text:
-            outcome.seen += 1
-            outcome.near += 1
+            outcome.in_view += 1
+            outcome.reachable += 1
             continue
-        folded = folded or _both(run.unfolded(view))
-        if atom in folded:
-            outcome.near += 1
+        decoded = decoded or _both(run.decode_lossless(view))
+        if atom in decoded:
+            outcome.reachable += 1
             continue
-        if behind is None:
-            behind = {ref: _both(original) for ref, original in run.behind(view).items()}
-        holders = [ref for ref, original in behind.items() if atom in original]
+        if originals is None:
+            originals = {ref: _both(original) for ref, original in run.expandable_texts(view).items()}
+        holders = [ref for ref, original in originals.items() if atom in original]
         if not holders:
             outcome.missed.append((at, atom))
             continue
-        outcome.near += 1
-        if not fetched & set(holders):  # the shortest original, whole: an agent that asks for a part pays less
-            best = min(holders, key=lambda ref: len(behind[ref]))
+        outcome.reachable += 1
+        if not fetched & set(holders):  # the shortest original, whole; an agent that asks for a part pays less
+            best = min(holders, key=lambda ref: len(originals[ref]))
             fetched.add(best)
-            for till in tills:
-                till.fetch(sum(size for _, size in parts), count(run.behind(view)[best]))
+            for run_bill in run_bills:
+                run_bill.fetch(sum(size for _, size in parts), count(run.expandable_texts(view)[best]))
 
 
 def _both(text: str) -> str:
-    """A text as it is and without JSON's escapes of quotes."""
+    """Returns a text followed by the same text without JSON's escapes of quotes."""
     return text + "\n" + text.replace('\\"', '"')
 
 
 class _Pieces:
-    """A message as the cache sees it: a hash of its bytes, and its tokens. Objects seen before are known again."""
+    """Computes a hash and the tokens of each message, once per object."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Message, tuple[bytes, int]]] = {}
+        self._cached: dict[int, tuple[Message, tuple[bytes, int]]] = {}
 
-    def of(self, message: Message) -> tuple[bytes, int]:
-        """(key, tokens of text)."""
-        known = self._known.get(id(message))
-        if known is None:
+    def describe(self, message: Message) -> tuple[bytes, int]:
+        """Returns (hash of the bytes, tokens of the text)."""
+        cached = self._cached.get(id(message))
+        if cached is None:
             text = json.dumps(message, sort_keys=True, ensure_ascii=False)
             key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
-            known = self._known[id(message)] = (message, (key, count(text_of(message))))
-        return known[1]
+            cached = self._cached[id(message)] = (message, (key, count(message_text(message))))
+        return cached[1]
 
 
 def _reuse(last: list[tuple[bytes, int]], parts: list[tuple[bytes, int]]) -> float:
-    """Share of the last request's tokens that this one begins with, in whole messages."""
+    """Returns the fraction of the last request's tokens that this one begins with, in whole messages."""
     common = 0
     for old, new in zip(last, parts, strict=False):
         if old != new:
@@ -201,9 +214,9 @@ def _reuse(last: list[tuple[bytes, int]], parts: list[tuple[bytes, int]]) -> flo
     return common / max(1, sum(size for _, size in last))
 
 
-def measured(recordings: list[Recorded], method: Method) -> dict[str, list[Outcome]]:
-    """Outcomes by the key of the price table that the method planned with."""
+def replay_all_prices(recordings: list[Recorded], method: Method) -> dict[str, list[Outcome]]:
+    """Returns outcomes by the key of the price table that the method planned with."""
     if method.priced:
-        return {key: replay(recordings, method, price, {key: price}) for key, price in TABLES.items()}
-    outcomes = replay(recordings, method, TABLES["cached"], TABLES)
-    return dict.fromkeys(TABLES, outcomes)
+        return {key: replay(recordings, method, price, {key: price}) for key, price in PRICES.items()}
+    outcomes = replay(recordings, method, PRICES["cached"], PRICES)
+    return dict.fromkeys(PRICES, outcomes)

@@ -1,6 +1,7 @@
-"""Time and memory, against tiktoken encoding the same texts in the same process. Medians of interleaved runs.
+"""Measures time and memory, compared with tiktoken encoding the same texts in the same process.
 
-Every run gets a context no run has seen, so no cache of texts, units or counts helps but where the table says so.
+Times are medians of interleaved runs. Every run gets a new context, so that no cache of texts, units or counts helps,
+except where the table says so.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from typing import Any
 from benchmarks import methods
 from benchmarks.baselines import bm25_lines, head_tail
 from benchmarks.report import Report
-from benchmarks.speed_contexts import Supply
-from benchmarks.tokens import Message, budget_for, encoding, text_of, total
+from benchmarks.speed_contexts import ContextSource
+from benchmarks.tokens import Message, budget_for, encoding, message_text, total
 
 SIZE = 20_000  # tokens of the context
-RESULT = 1_500  # tokens of the tool result that comes on top of it
+RESULT = 1_500  # tokens of the tool result that is added to it
 RUNS = 9
 SIZES = (20_000, 100_000, 500_000, 2_000_000)
 RATIO = 4.0
-OVERHEAD = 8  # tokens a message is billed beyond its text, tool names included; asking us would fill our caches
+OVERHEAD = 8  # tokens billed per message beyond its text, with tool names; asking the compressor would fill its caches
 
-#: What a process that compresses one context once holds at most, in kB; the context comes on stdin. Linux only:
+#: Prints the peak memory of a process that compresses one context (from stdin) once, in kB. Linux only:
 #: VmHWM belongs to this program, while getrusage's peak would start at that of the process that launched it.
 MEMORY = """
 import json, re, sys
@@ -40,8 +41,8 @@ print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 """
 
 
-def budget_of(messages: list[Message]) -> int:
-    """Everything but tool output, overhead included, and a share of the tool output."""
+def speed_budget(messages: list[Message]) -> int:
+    """Returns a budget for everything except tool output (overhead included) and a fraction of the tool output."""
     return budget_for(messages, RATIO) + OVERHEAD * len(messages)
 
 
@@ -52,8 +53,8 @@ def _ms(work: Callable[[], object]) -> float:
 
 
 def _encode(messages: list[Message]) -> Callable[[], None]:
-    """tiktoken over the texts of the context, one call a text, one thread."""
-    coder, texts = encoding(), [text_of(m) for m in messages]
+    """Returns a function that encodes the texts of the context with tiktoken, one call per text, in one thread."""
+    coder, texts = encoding(), [message_text(m) for m in messages]
 
     def work() -> None:
         for text in texts:
@@ -63,19 +64,19 @@ def _encode(messages: list[Message]) -> Callable[[], None]:
 
 
 def _fresh_count() -> Callable[[str], int]:
-    """A counter that remembers what it has counted within one call, as any baseline would."""
-    coder, memo = encoding(), dict[str, int]()
+    """Returns a counter that caches counts within one call, as any baseline would."""
+    coder, cached = encoding(), dict[str, int]()
 
     def count(text: str) -> int:
-        if text not in memo:
-            memo[text] = len(coder.encode_ordinary(text))
-        return memo[text]
+        if text not in cached:
+            cached[text] = len(coder.encode_ordinary(text))
+        return cached[text]
 
     return count
 
 
-def one_shot(supply: Supply, runs: int) -> dict[str, list[float]]:
-    """Milliseconds of each way over fresh contexts, interleaved; "context" and "result" are their sizes in tokens."""
+def one_shot(supply: ContextSource, runs: int) -> dict[str, list[float]]:
+    """Returns the milliseconds of each method over new contexts; "context" and "result" are their sizes in tokens."""
     ours = methods.ours()
     times: dict[str, list[float]] = {}
 
@@ -84,7 +85,7 @@ def one_shot(supply: Supply, runs: int) -> dict[str, list[float]]:
 
     for run in range(runs + 1):  # the first run loads what is loaded lazily and is not counted
         context, result = supply.context(SIZE), supply.tool_round(RESULT * 8 // 10, RESULT * 12 // 10)
-        budget, more = budget_of(context), [*context, *result]
+        budget, more = speed_budget(context), [*context, *result]
         found = {
             "context": float(total(context)),
             "result": float(total(result[1:])),
@@ -93,10 +94,10 @@ def one_shot(supply: Supply, runs: int) -> dict[str, list[float]]:
             "BM25 lines": _ms(partial(bm25_lines, context, budget, _fresh_count())),
             "head+tail": _ms(partial(head_tail, context, budget, _fresh_count())),
         }
-        room = total(more) + OVERHEAD * len(more) - int(found["result"] * (1 - 1 / RATIO))
-        ours.compress(context, budget=methods.AMPLE, model=methods.MODEL, mode="ingest")
+        new_budget = total(more) + OVERHEAD * len(more) - int(found["result"] * (1 - 1 / RATIO))
+        ours.compress(context, budget=methods.UNLIMITED, model=methods.MODEL, mode="ingest")
         found["ours, one more result"] = _ms(
-            partial(ours.compress, more, budget=room, model=methods.MODEL, mode="ingest")
+            partial(ours.compress, more, budget=new_budget, model=methods.MODEL, mode="ingest")
         )
         if run:
             for what, value in found.items():
@@ -104,12 +105,12 @@ def one_shot(supply: Supply, runs: int) -> dict[str, list[float]]:
     return times
 
 
-def growth(supply: Supply, sizes: tuple[int, ...]) -> list[dict[str, float]]:
-    """One compression at each size, beside tiktoken over the same texts."""
+def growth(supply: ContextSource, sizes: tuple[int, ...]) -> list[dict[str, float]]:
+    """Times one compression at each size, and tiktoken over the same texts."""
     rows = []
     for size in sizes:
         context = supply.context(size)
-        budget = budget_of(context)
+        budget = speed_budget(context)
         tiktoken = _ms(_encode(context))
         ours = _ms(partial(methods.ours().compress, context, budget=budget, model=methods.MODEL))
         rows.append({"tokens": float(total(context)), "tiktoken": tiktoken, "ours": ours})
@@ -117,14 +118,14 @@ def growth(supply: Supply, sizes: tuple[int, ...]) -> list[dict[str, float]]:
 
 
 def memory(context: list[Message], budget: int) -> float:
-    """Peak resident MB of a fresh process that compresses this context; budget 0: one that only holds it."""
+    """Returns the peak resident MB of a new process that compresses this context, or only holds it (budget 0)."""
     given = json.dumps([context, budget])
     done = subprocess.run([sys.executable, "-c", MEMORY], input=given, capture_output=True, text=True, check=True)
     return int(done.stdout) / 1024
 
 
 def import_ms(runs: int = 5) -> float:
-    """`import compressor` over a bare interpreter's start, best of `runs` each, in milliseconds."""
+    """Returns the milliseconds of `import compressor` beyond the interpreter's start, best of `runs` each."""
 
     def best(code: str) -> float:
         command = [sys.executable, "-c", code]
@@ -133,19 +134,19 @@ def import_ms(runs: int = 5) -> float:
     return best("import compressor") - best("pass")
 
 
-def run(root: Path, limit: int | None, methods_asked: list[str]) -> Report:
-    """All of it. `limit` caps the runs, and with it the largest context is 100k tokens. Needs our own method."""
+def run(root: Path, limit: int | None, chosen_methods: list[str]) -> Report:
+    """Measures time, memory and import of "ours". `limit` caps the runs, and then contexts have at most 100k tokens."""
     rows: list[dict[str, Any]] = []
     table = [["what", "median", "against tiktoken on the same texts"]]
-    if "ours" in methods_asked:
-        supply = Supply(root)
+    if "ours" in chosen_methods:
+        supply = ContextSource(root)
         times = one_shot(supply, min(limit or RUNS, RUNS))
         middle = {what: statistics.median(values) for what, values in times.items()}
         rows.append({"what": "one shot", **times})
         base = middle["tiktoken"]
         for what in ("tiktoken", "ours, one shot", "ours, one more result", "BM25 lines", "head+tail"):
             table.append([what, f"{middle[what]:.1f} ms", f"{middle[what] / base:.2f}×"])
-        table.append(["tokenising as a share of ours, one shot", f"{base / middle['ours, one shot']:.0%}", ""])
+        table.append(["tokenising as a fraction of ours, one shot", f"{base / middle['ours, one shot']:.0%}", ""])
         for row in growth(supply, SIZES[:2] if limit else SIZES):
             rows.append({"what": "growth", **row})
             per = 1e3 * row["ours"] / row["tokens"]
@@ -153,14 +154,14 @@ def run(root: Path, limit: int | None, methods_asked: list[str]) -> Report:
             table.append([label, f"{row['ours']:,.0f} ms ({per:.2f} ms/1k)", f"{row['ours'] / row['tiktoken']:.2f}×"])
         context = supply.context(SIZE)
         held = memory(context, 0)
-        peak = memory(context, budget_of(context))
+        peak = memory(context, speed_budget(context))
         rows.append({"what": "memory", "python_mb": held, "peak_mb": peak})
         table.append(
             ["peak memory of a process compressing 20k tokens", f"{peak:.0f} MB", f"bare Python {held:.0f} MB"]
         )
         imported = import_ms()
         rows.append({"what": "import", "ms": imported})
-        table.append(["`import compressor`, over a bare start", f"{imported:.0f} ms", ""])
+        table.append(["`import compressor`, beyond the interpreter's start", f"{imported:.0f} ms", ""])
     notes = [
         f"A context of {SIZE:,} tokens stitched from recorded sessions, tool output cut {RATIO:g} times; and one new",
         f"tool result of about {RESULT:,} tokens on top, in ingest mode. tiktoken: `encode_ordinary`, one thread.",

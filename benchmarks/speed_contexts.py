@@ -1,4 +1,4 @@
-"""Agent contexts of a wanted size, stitched from recorded sessions. Times and counts nothing but tokens."""
+"""Builds agent contexts of a given size from recorded sessions."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import records
-from benchmarks.tokens import Message, text_of
+from benchmarks.tokens import Message, message_text
 from benchmarks.tokens import count as tokens
 
-TURNED = [str.maketrans("0123456789", "".join(str((d + k) % 10) for d in range(10))) for k in range(10)]
+DIGIT_SHIFTS = [str.maketrans("0123456789", "".join(str((d + k) % 10) for d in range(10))) for k in range(10)]
 
 
 def _numbered(message: Message, prefix: str, turn: int) -> Message:
-    """A copy with call ids made unique and, from the second round on, with other digits in its text."""
+    """Copies a message with unique call ids and, after the first pass over the sessions, other digits in its text."""
 
     def other(text: str) -> str:
-        return text.translate(TURNED[turn]) if turn else text
+        return text.translate(DIGIT_SHIFTS[turn]) if turn else text
 
     out = dict(message)
     if isinstance(out.get("content"), str):
@@ -37,8 +37,8 @@ def _numbered(message: Message, prefix: str, turn: int) -> Message:
     return out
 
 
-class Supply:
-    """Hands out recorded rounds, session after session and no round twice; after all of them, with turned digits."""
+class ContextSource:
+    """Supplies recorded rounds, no round twice; after all of them, the same rounds with other digits."""
 
     def __init__(self, root: Path) -> None:
         files = sorted((root / "sessions").glob("*.jsonl.gz"))
@@ -47,7 +47,7 @@ class Supply:
         self._rounds = self._all_rounds()
 
     def _all_rounds(self) -> Iterator[list[Message]]:
-        """Messages in groups that may stand alone: an assistant's calls together with all of their results."""
+        """Yields groups of messages that are valid alone: an assistant's calls together with all of their results."""
         for turn in count():
             for number, session in enumerate(self._sessions):
                 group: list[Message] = []
@@ -62,19 +62,23 @@ class Supply:
                         group = []
 
     def context(self, size: int) -> list[Message]:
-        """A conversation of about `size` tokens of text (at least `size`), ending with a tool result."""
+        """Returns a conversation of at least `size` tokens of text that ends with a tool result."""
         out: list[Message] = [{"role": "system", "content": "You are an agent. Work through the tasks you are given."}]
         have = 0
         for group in self._rounds:
             out += group
-            have += sum(tokens(text_of(m)) for m in group)
+            have += sum(tokens(message_text(m)) for m in group)
             if have >= size and out[-1]["role"] == "tool":
                 break
         return out
 
-    def tool_round(self, least: int, most: int) -> list[Message]:
-        """The next call whose one result has `least` to `most` tokens, with that result."""
+    def tool_round(self, min_tokens: int, max_tokens: int) -> list[Message]:
+        """Returns the next call with its one result of `min_tokens` to `max_tokens`."""
         for group in self._rounds:
-            if len(group) == 2 and group[1]["role"] == "tool" and least <= tokens(text_of(group[1])) <= most:
+            if (
+                len(group) == 2
+                and group[1]["role"] == "tool"
+                and min_tokens <= tokens(message_text(group[1])) <= max_tokens
+            ):
                 return group
-        raise LookupError("no such tool result")
+        raise LookupError(f"the sessions have no tool result of {min_tokens} to {max_tokens} tokens")

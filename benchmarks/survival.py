@@ -1,7 +1,7 @@
-"""Argument survival: of the strings an agent really re-used from earlier tool output, how many are still there?
+"""Measures argument survival: how many strings that an agent used from earlier tool output are still there?
 
-A probe is an assistant step of a recorded run; its atoms are strings in that step's tool arguments that stood in an
-earlier tool output and nowhere else before. Exact and model-free.
+A probe is an assistant step of a recorded run. Its atoms are strings in that step's tool arguments that occurred in an
+earlier tool output and nowhere else before. The measure compares strings and uses no model.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any
 
 from benchmarks.data import records
 from benchmarks.methods import SESSIONS, SessionMethod
-from benchmarks.report import Report, share
-from benchmarks.tokens import Message, budget_for, count, text_of, tool_total, total
+from benchmarks.report import Report, format_fraction
+from benchmarks.tokens import Message, budget_for, count, message_text, tool_total, total
 
 RATIOS = (2.0, 4.0, 8.0)
-LEAST = 500  # tokens of tool output a probe must have before it to count
-SLACK = 1.01  # over this share of the budget, a method has broken it
+MIN_TOOL_TOKENS = 500  # a probe counts only after this much tool output
+TOLERANCE = 1.01  # a result beyond this fraction of the budget exceeds it
 
 
 @dataclass
-class Tally:
-    """Atoms kept and asked for (`old_`: those not in the newest tool output), probes over budget, time, real ratios."""
+class SurvivalCounts:
+    """Sums over probes: atoms kept and needed (`old_`: not in the newest output), budgets exceeded, time, ratios."""
 
     kept: int = 0
     asked: int = 0
@@ -37,63 +37,63 @@ class Tally:
 
 
 def probes(sessions: list[Any]) -> Iterator[tuple[list[Message], list[dict[str, Any]]]]:
-    """Messages as they stood before each probed step, and its atoms."""
+    """Yields the messages before each probed step, and its atoms."""
     for session in sessions:
         for probe in session["probes"]:
             before = session["messages"][: probe["step"]]
-            if tool_total(before) >= LEAST:
+            if tool_total(before) >= MIN_TOOL_TOKENS:
                 yield before, probe["atoms"]
 
 
-def measure(method: SessionMethod, sessions: list[Any], ratio: float) -> Tally:
-    """One method at one ratio."""
-    tally = Tally()
+def measure(method: SessionMethod, sessions: list[Any], ratio: float) -> SurvivalCounts:
+    """Measures one method at one ratio."""
+    counts = SurvivalCounts()
     for before, atoms in probes(sessions):
         budget = budget_for(before, ratio)
         start = time.perf_counter()
         out = method([dict(m) for m in before], budget, count)
-        tally.seconds += time.perf_counter() - start
-        text = "\n".join(map(text_of, out))
+        counts.seconds += time.perf_counter() - start
+        text = "\n".join(map(message_text, out))
         plain = text.replace('\\"', '"')
         newest = max(i for i, m in enumerate(before) if m["role"] == "tool")
-        tally.probes += 1
-        tally.over += total(out) > budget * SLACK
+        counts.probes += 1
+        counts.over += total(out) > budget * TOLERANCE
         tool = tool_total(before)
-        tally.ratios += tool / max(1, total(out) - total(before) + tool)
+        counts.ratios += tool / max(1, total(out) - total(before) + tool)
         for atom in atoms:
             kept = atom["text"] in text or atom["text"] in plain
-            tally.kept += kept
-            tally.asked += 1
+            counts.kept += kept
+            counts.asked += 1
             if atom["last_seen"] != newest:
-                tally.old_kept += kept
-                tally.old_asked += 1
-    return tally
+                counts.old_kept += kept
+                counts.old_asked += 1
+    return counts
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every session set, method and ratio. `limit` caps the sessions of a set (default: all)."""
+    """Measures every session set, method and ratio. `limit` caps the sessions of a set (default: all)."""
     rows: list[dict[str, Any]] = []
     table = [["sessions", "method", *(f"{r:g}×" for r in RATIOS), "older only", "over budget", "ms a context"]]
     for path in sorted((root / "sessions").glob("*.jsonl.gz")):
         name = path.name.removesuffix(".jsonl.gz")
         sessions = list(records(path))[:limit]
         for label in (m for m in SESSIONS if m in methods):
-            tallies = {ratio: measure(SESSIONS[label], sessions, ratio) for ratio in RATIOS}
-            rows += [{"set": name, "method": label, "ratio": r, **vars(t)} for r, t in tallies.items()]
-            every = tallies.values()
+            by_ratio = {ratio: measure(SESSIONS[label], sessions, ratio) for ratio in RATIOS}
+            rows += [{"set": name, "method": label, "ratio": r, **vars(t)} for r, t in by_ratio.items()]
+            every = by_ratio.values()
             table.append(
                 [
-                    f"{name} ({tallies[2.0].asked} strings)",
+                    f"{name} ({by_ratio[2.0].asked} strings)",
                     label,
-                    *(share(t.kept, t.asked) for t in every),
-                    " / ".join(share(t.old_kept, t.old_asked) for t in every),
+                    *(format_fraction(t.kept, t.asked) for t in every),
+                    " / ".join(format_fraction(t.old_kept, t.old_asked) for t in every),
                     str(sum(t.over for t in every)),
                     f"{1e3 * sum(t.seconds for t in every) / max(1, sum(t.probes for t in every)):.1f}",
                 ]
             )
     notes = [
-        "Share of the strings in an agent's later tool arguments which it can only have read in an earlier tool output",
-        "and which are still there after tool output was cut 2, 4 and 8 times. Budget: everything that is not tool",
+        "Fraction of the strings in an agent's later tool arguments that it can only have read in an earlier tool",
+        "output and that are still there after tool output was cut 2, 4 and 8 times. Budget: everything except tool",
         "output + tool output / ratio, in cl100k tokens of text. *Older only* leaves out what the newest output holds.",
     ]
     return Report("sessions", "Argument survival", notes, table, rows)

@@ -1,7 +1,7 @@
-"""How fast each tier scores: tokens a second and latency with several requests at once, on the CPU and the GPU.
+"""Measures how fast each tier scores: tokens per second and latency with concurrent requests, on the CPU and the GPU.
 
-Needs no data: requests are made of this repository's own documents, each sentence of each request different, so that
-nothing is remembered from one to the next. Says too whether a GPU's scores order units as the CPU's do.
+It needs no data: requests are made from this repository's own documents, and every sentence of every request is
+different, so that no cache helps. It also measures whether a GPU's scores order units as the CPU's do.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from compressor.scoring import ModelScorer, Query, Scorer, SourceBlock, UnitBatc
 from compressor.scoring.runtime.device import select_device
 from compressor.text.segmenters.sentences import segment_prose
 
-DOCUMENTS, SENTENCES = 20, 5  # of a request
-CHARACTERS = 3.7  # of a cl100k token in them: so a GPU machine needs no tokenizer for counting
-COMPARED = 3  # requests whose scores are compared with float32's on the CPU
-AT_ONCE = {"cpu": (1, 8), "gpu": (1, 8, 64)}
-REQUESTS = {1: 6, 8: 16, 64: 192}  # in all, by how many at once
+DOCUMENTS, SENTENCES = 20, 5  # per request, and per document
+CHARACTERS = 3.7  # per cl100k token of these documents, so that a GPU machine needs no tokenizer
+COMPARED_REQUESTS = 3  # requests whose scores are compared with float32 on the CPU
+CONCURRENCY = {"cpu": (1, 8), "gpu": (1, 8, 64)}
+REQUESTS = {1: 6, 8: 16, 64: 192}  # total, by number of concurrent requests
 BLOCK = re.compile(r"\n(?:[-*] +|\s*\n)")
 
 
 def sentences() -> list[str]:
-    """Running text of the repository's documents: no headings, tables or code."""
+    """Returns the sentences of the repository's documents, without headings, tables and code."""
     paths = sorted(
         p for f in (".", "docs", "benchmarks", "compressor/scoring/weights") for p in (REPOSITORY / f).glob("*.md")
     )
@@ -51,25 +51,25 @@ def sentences() -> list[str]:
 
 
 def requests(seed: int) -> Iterator[tuple[Query, UnitBatch]]:
-    """A question and documents, without end; no two hold the same sentence."""
-    known, rng, number = sentences(), random.Random(seed), 0
+    """Yields an endless supply of questions with documents; no sentence occurs twice."""
+    every, rng, number = sentences(), random.Random(seed), 0
     while True:
         sources = []
         for _ in range(DOCUMENTS):
             parts = []
-            for sentence in rng.choices(known, k=SENTENCES):
+            for sentence in rng.choices(every, k=SENTENCES):
                 number += 1
                 parts.append(f"In case {seed}-{number}: {sentence}")
             layout = segment_prose(" ".join(parts))
             costs = (np.diff(layout.spans)[:, 0] / CHARACTERS).astype(np.float32)
             sources.append(SourceBlock("document", layout, costs, tool_call_text=f"Case {number}"))
-        query = Query(((f"Why is it that {rng.choice(known)[:60].rsplit(' ', 1)[0]}?", 1.0),))
+        query = Query(((f"Why is it that {rng.choice(every)[:60].rsplit(' ', 1)[0]}?", 1.0),))
         yield query, UnitBatch(sources, available_tokens=sum(float(s.costs.sum()) for s in sources) / 4)
 
 
 @dataclass
-class Served:
-    """latencies in seconds; tokens (cl100k, of the documents) in all; seconds from first to last."""
+class LoadResult:
+    """Latencies in seconds, total cl100k tokens of the documents, and seconds from the first to the last request."""
 
     latencies: list[float]
     tokens: float
@@ -77,6 +77,7 @@ class Served:
     fallbacks: int
 
     def row(self) -> dict[str, Any]:
+        """Returns the numbers of a table row."""
         cuts = statistics.quantiles(self.latencies, n=20, method="inclusive")
         return {
             "tokens_per_second": self.tokens / self.seconds,
@@ -87,8 +88,8 @@ class Served:
         }
 
 
-def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, UnitBatch]]) -> Served:
-    """Scores the cases from `at_once` threads, each taking the next when it is done with one."""
+def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, UnitBatch]]) -> LoadResult:
+    """Scores the cases in `at_once` threads, each of which takes the next case when it has finished one."""
 
     def latency(case: tuple[Query, UnitBatch]) -> float:
         start = time.perf_counter()
@@ -100,24 +101,24 @@ def serve(scorer: Scorer, at_once: int, cases: list[tuple[Query, UnitBatch]]) ->
         latencies = list(clients.map(latency, cases))
         seconds = time.perf_counter() - start
     tokens = sum(float(units.costs.sum()) for _, units in cases)
-    return Served(latencies, tokens, seconds, sum(bool(units.notes) for _, units in cases))
+    return LoadResult(latencies, tokens, seconds, sum(bool(units.notes) for _, units in cases))
 
 
 def ranks_agree(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:
-    """Spearman's rank correlation; equal numbers in the order they stand in."""
+    """Returns Spearman's rank correlation; equal numbers are ranked by position."""
     a, b = (np.argsort(np.argsort(x, kind="stable")) for x in (one, other))
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def said(scorer: Scorer, query: Query, units: UnitBatch) -> npt.NDArray[np.floating]:
-    """What the tier's model says of the units, or for a cascade, which does not read all of them, the scores."""
+def model_scores(scorer: Scorer, query: Query, units: UnitBatch) -> npt.NDArray[np.floating]:
+    """Returns the scores of the tier's model, or the final scores of a cascade, whose model does not read all units."""
     if isinstance(scorer, ModelScorer) and not scorer.window:
         return scorer.model.relevance(query, units, np.arange(len(units)))
     return scorer.score(query, units)
 
 
 def measure(tier: str, device: str, limit: int | None) -> list[dict[str, Any]]:
-    """A tier on a device, one row for each number of requests at once. Raises CompressorError where it cannot run."""
+    """Measures a tier on a device, one row per number of concurrent requests; CompressorError if it cannot run."""
     scorer = make_scorer(tier, device=device)
     supply = requests(0)
     query, units = next(supply)
@@ -126,13 +127,13 @@ def measure(tier: str, device: str, limit: int | None) -> list[dict[str, Any]]:
         raise CompressorError(units.notes[0])
     agreement = {}
     if isinstance(scorer, ModelScorer):
-        cases = [next(supply) for _ in range(COMPARED)]
+        cases = [next(supply) for _ in range(COMPARED_REQUESTS)]
         with plain_cpu():
-            expected = [said(make_scorer(tier, device="cpu"), *case) for case in cases]
-        pairs = zip((said(scorer, *case) for case in cases), expected, strict=True)
+            expected = [model_scores(make_scorer(tier, device="cpu"), *case) for case in cases]
+        pairs = zip((model_scores(scorer, *case) for case in cases), expected, strict=True)
         agreement = {"rank_correlation": min(ranks_agree(*pair) for pair in pairs)}
     rows = []
-    for at_once in AT_ONCE["cpu" if device == "cpu" else "gpu"]:
+    for at_once in CONCURRENCY["cpu" if device == "cpu" else "gpu"]:
         cases = [next(supply) for _ in range(min(limit or REQUESTS[at_once], REQUESTS[at_once]))]
         rows.append({"at_once": at_once, **serve(scorer, at_once, cases).row(), **agreement})
     return rows
@@ -140,7 +141,7 @@ def measure(tier: str, device: str, limit: int | None) -> list[dict[str, Any]]:
 
 @contextmanager
 def plain_cpu() -> Iterator[None]:
-    """Within, models are loaded again, and on the CPU in float32: what all else is compared with."""
+    """Loads models again inside the block, on the CPU in float32, as the reference for comparisons."""
     with (
         patch("compressor.scoring.models.onnx_encoder.is_available", lambda: False),
         patch.dict("compressor.scoring.models.sentence_encoder._encoders", clear=True),
@@ -153,7 +154,7 @@ HEAD = ["tier", "device", "at once", "tokens/s", "p50 ms", "p95 ms", "fell back"
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every tier on the CPU and on the GPU, if there is one. `limit` caps the requests. Needs no data."""
+    """Measures every tier on the CPU and on a GPU, if there is one. `limit` caps the requests. Needs no data."""
     best = select_device()
     devices = {"CPU": "cpu", "GPU": best.name if best.gpu else ""}
     bounds = {device: bound(device) for device in devices.values() if device and TORCH}
@@ -174,12 +175,12 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
                 continue
             for row in rows:
                 if device in bounds and TIERS[label] in ENCODERS:
-                    row["share"] = row["tokens_per_second"] / bounds[device].most
+                    row["share"] = row["tokens_per_second"] / bounds[device].limit
                 raw.append({"tier": label, "device": name, **row})
                 table.append(_line(label, name, row))
     for name, device in devices.items():
         if device in bounds:
-            row = vars(bounds[device]) | {"share": bounds[device].share}
+            row = vars(bounds[device]) | {"share": bounds[device].fraction}
             raw.append({"tier": "encoder alone", "device": name, **row})
             speed = f"{row['tokens_per_second']:,.0f}"
             table.append(["encoder alone", name, "–", speed, *"––––", f"{row['share']:.0%}"])
@@ -189,13 +190,13 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
 
 def _line(label: str, device: str, row: dict[str, Any]) -> list[str]:
     agreement = f"{row['rank_correlation']:.5f}" if "rank_correlation" in row else "–"
-    share = f"{row['share']:.0%}" if "share" in row else "–"
+    fraction = f"{row['share']:.0%}" if "share" in row else "–"
     times = (f"{row[key]:,.0f}" for key in ("tokens_per_second", "p50_ms", "p95_ms"))
-    return [label, device, str(row["at_once"]), *times, str(row["fallbacks"]), agreement, share]
+    return [label, device, str(row["at_once"]), *times, str(row["fallbacks"]), agreement, fraction]
 
 
 TORCH = find_spec("torch") is not None
-ENCODERS = ("embedding", "pruner")  # the tiers that read every token with an encoder of the shape that was bounded
+ENCODERS = ("embedding", "pruner")  # tiers that read every token with an encoder of the shape in `ceiling`
 NOTES = [
     f"Requests of {DOCUMENTS} documents of {SENTENCES} sentences of this repository's own text, all different; whole",
     f"scorers, in tokens of the documents ({CHARACTERS} characters, as cl100k's are there). *At once*: threads of one",

@@ -1,7 +1,7 @@
-"""Every scorer tier and the baselines it has to beat on the same cases: sessions, questions, evidence, sentences.
+"""Compares every scorer tier and the baselines on the same cases: sessions, questions, evidence, sentences.
 
-A tier that cannot run here (not installed, no model, no device) is "not run", and the reason stands above the table;
-where one fell back to the fast tier, the cell says how often. Speed is for `throughput` to say.
+A tier that cannot run here (not installed, no model, no device) is "not run", with the reason above the table. If a
+tier fell back to the fast one, the cell says how often. `throughput` measures speed.
 """
 
 from __future__ import annotations
@@ -16,19 +16,24 @@ from typing import Any
 from benchmarks import evidence, pairs, qa, survival
 from benchmarks.columns import Column, columns
 from benchmarks.data import records, sample
-from benchmarks.report import Report, share
-from benchmarks.unseen import on_unseen
+from benchmarks.held_out import held_out_network
+from benchmarks.report import Report, format_fraction
 
-QUESTIONS = 100  # of the odd-numbered ones
-SESSIONS = 20  # of a set; evenly spread, as all samples are
+QUESTIONS = 100  # maximum of the odd-numbered questions
+SESSIONS = 20  # maximum per set; evenly spread, as all samples are
 
 Found = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One measurement of all columns. role: what of a column `work` takes; lines: the table's rows made of what it
-    finds, by name."""
+    """One measurement of all columns.
+
+    Attributes:
+        role: The role of a column that `work` takes.
+        lines: By name, the table rows that are made from the result.
+        around: A context in which the measurement runs.
+    """
 
     name: str
     cut: str
@@ -39,11 +44,12 @@ class Task:
 
 
 def kept(found: Found) -> str:
-    return share(found["kept"], found["asked"]) + (f" ({found['over']} over)" if found["over"] else "")
+    """Formats the fraction kept, and the number of results over the budget."""
+    return format_fraction(found["kept"], found["asked"]) + (f" ({found['over']} over)" if found["over"] else "")
 
 
 def tasks(root: Path, limit: int | None) -> Iterator[Task]:
-    """All of them. `limit` caps the cases of each."""
+    """Yields all measurements. `limit` caps the cases of each."""
     for path in sorted((root / "sessions").glob("*.jsonl.gz")):
         name = path.name.removesuffix(".jsonl.gz")
         sessions = sample(list(records(path)), min(limit or SESSIONS, SESSIONS))
@@ -52,12 +58,14 @@ def tasks(root: Path, limit: int | None) -> Iterator[Task]:
             yield Task(f"survival, {name}", f"{ratio:g}×", "sessions", work, {"": kept})
     asked = sample(qa.cases(root / "nq_multidoc", None)[1::2], min(limit or QUESTIONS, QUESTIONS))
     for ratio in qa.RATIOS:
-        work = partial(qa.measure, asked=asked, ratio=ratio)
-        yield Task("answers, 20 documents", f"{ratio:g}×", "documents", work, {"": kept}, partial(on_unseen, root))
+        work = partial(qa.measure, questions=asked, ratio=ratio)
+        yield Task(
+            "answers, 20 documents", f"{ratio:g}×", "documents", work, {"": kept}, partial(held_out_network, root)
+        )
     for task in evidence.TASKS:
         cases = task.read(root, limit)
         for ratio in evidence.RATIOS:
-            work = partial(evidence.measure, cases=cases, ratio=ratio, whole=task.whole)
+            work = partial(evidence.measure, cases=cases, ratio=ratio, whole=task.all_facts)
             yield Task(task.name, f"{ratio:g}×", "documents", work, {"": kept})
     passages = pairs.passages(root, limit)
     lines: dict[str, Callable[[Found], str]] = {
@@ -65,16 +73,16 @@ def tasks(root: Path, limit: int | None) -> Iterator[Task]:
         for name, key in (("F1", "f1"), ("area", "area"), ("area within a question", "within"))
     }
     for role, who in (("alone", "model alone"), ("rate", "tier")):
-        yield Task(f"sentences, {who}", "", role, partial(pairs.measure, asked=passages), lines)
+        yield Task(f"sentences, {who}", "", role, partial(pairs.measure, passages=passages), lines)
 
 
 def _survival(method: Any, sessions: list[Any], ratio: float) -> Found:
-    tally = survival.measure(method, sessions, ratio)
-    return {**vars(tally), "cases": tally.probes}
+    counts = survival.measure(method, sessions, ratio)
+    return {**vars(counts), "cases": counts.probes}
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every task and column. `limit` caps the cases of a task."""
+    """Measures every task and column. `limit` caps the cases of a task."""
     shown = columns(methods)
     raw: list[Found] = []
     table = [["what", "cut", "cases", *(column.label for column in shown)]]
@@ -95,16 +103,16 @@ def _cell(found: Found, value: Callable[[Found], str]) -> str:
 
 
 def _lacking(shown: list[Column]) -> list[str]:
-    """Why a column is not run."""
-    return [f"*{column.label}* not run: {column.lacks}." for column in shown if column.lacks]
+    """Says why a column was not run."""
+    return [f"*{column.label}* not run: {column.unavailable}." for column in shown if column.unavailable]
 
 
 NOTES = [
     "The same cases for every column, evenly spread over their sets; budgets in cl100k tokens, as in the other",
     "tables. *Answers*: odd-numbered questions; the pruner and, here, the fast tier's network were trained on",
     "even-numbered ones. *2Wiki*, *HotpotQA*: all supporting sentences there; *MuSiQue*: every hop's answer in its",
-    "sentence; *QMSum*: share of the tokens of relevant turns still there; all only where the budget has room for",
-    "that. *Sentences*: pruner_pairs dev, numbers that sentences get, nothing cut: F1 (threshold from the other half",
+    "sentence; *QMSum*: fraction of the tokens of relevant turns still there; only if they all fit the",
+    "budget. *Sentences*: pruner_pairs dev, numbers that sentences get, nothing cut: F1 (threshold from the other half",
     "of the questions) and area under precision-recall over all sentences, and average precision within a question",
     "that has an answer. *Model alone* is what the tier's model says, *tier* what the scorer makes of it. Seen in",
     "training: by the fast tier's word vectors 2Wiki, HotpotQA and the sentences (SQuAD), by the pruner 2Wiki;",

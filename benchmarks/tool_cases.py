@@ -1,7 +1,7 @@
-"""Cases of tool choice from the Berkeley Function Calling Leaderboard: a request, a pool of functions, expected calls.
+"""Builds cases of tool selection from the Berkeley Function Calling Leaderboard: request, tools and expected calls.
 
-A pool is the case's own functions among others of the single-turn suites, drawn at random but the same ones every time.
-The suites' type names of other languages ("dict", "float", "HashMap") become JSON Schema's, as the leaderboard does it.
+A pool holds the case's own functions and others of the single-turn suites, drawn at random with a fixed seed. Type
+names of other languages ("dict", "float", "HashMap") are converted to JSON Schema's, as in the leaderboard.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KNOWN = {"object", "array", "string", "integer", "number", "boolean", "null"}
 
 @dataclass(frozen=True)
 class Case:
-    """A request, the tools in OpenAI's form, and the calls expected: (function, arguments)."""
+    """A request, the tools in OpenAI's format, and the expected calls as (function, arguments)."""
 
     suite: str
     request: str
@@ -50,7 +50,7 @@ class Case:
 
     @property
     def needed(self) -> set[str]:
-        """Names of the functions that the expected calls call."""
+        """Names of the functions in the expected calls."""
         return {name for name, _ in self.calls}
 
 
@@ -62,8 +62,8 @@ class _Row:
     calls: list[tuple[str, dict[str, Any]]]
 
 
-def converted(schema: Any) -> Any:
-    """A schema with JSON Schema's types; a type that it has no word for ("any") goes."""
+def convert_types(schema: Any) -> Any:
+    """Converts the types of a schema to JSON Schema's; a type without an equivalent ("any") is removed."""
     if not isinstance(schema, Mapping):
         return schema
     out: dict[str, Any] = {}
@@ -73,14 +73,14 @@ def converted(schema: Any) -> Any:
             if kind in _KNOWN:
                 out[key] = kind
         elif key == "properties" and isinstance(value, Mapping):
-            out[key] = {name: converted(part) for name, part in value.items()}
+            out[key] = {name: convert_types(part) for name, part in value.items()}
         else:
-            out[key] = converted(value) if key in ("items", "additionalProperties") else value
+            out[key] = convert_types(value) if key in ("items", "additionalProperties") else value
     return out
 
 
 def _tool(function: Mapping[str, Any]) -> dict[str, Any]:
-    inner = {**function, "parameters": converted(function["parameters"])}
+    inner = {**function, "parameters": convert_types(function["parameters"])}
     return {"type": "function", "function": inner}
 
 
@@ -93,14 +93,14 @@ def _rows(root: Path) -> list[_Row]:
             continue
         truth = {row["id"]: row["ground_truth"] for row in records(answers)}
         for row in records(path):
-            said = [m["content"] for turn in row["question"] for m in turn if m["role"] == "user"]
+            requests = [m["content"] for turn in row["question"] for m in turn if m["role"] == "user"]
             calls = [(name, _first(given)) for call in truth[row["id"]] for name, given in call.items()]
-            out.append(_Row(suite, "\n".join(said), row["function"], calls))
+            out.append(_Row(suite, "\n".join(requests), row["function"], calls))
     return out
 
 
 def _first(given: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """The first of each argument's accepted values, those that may be left out ("") left out."""
+    """Takes the first accepted value of each argument; arguments that may be omitted ("") are omitted."""
     out = {}
     for name, values in given.items():
         value = next((v for v in values if v != ""), None)
@@ -110,7 +110,7 @@ def _first(given: Mapping[str, list[Any]]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Accepted values inside of values are lists, too: the first of each."""
+    """Takes the first of nested accepted values, which are lists too."""
     if isinstance(value, dict):
         return {k: _plain(v[0]) if isinstance(v, list) and v else v for k, v in value.items() if v != [""]}
     if isinstance(value, list):
@@ -118,8 +118,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def pooled(root: Path, size: int, limit: int) -> list[Case]:
-    """At most `limit` cases, evenly spread over the suites, each among `size` tools."""
+def pool_cases(root: Path, size: int, limit: int) -> list[Case]:
+    """Returns at most `limit` cases, evenly spread over the suites, each with `size` tools."""
     rows = _rows(root)
     named: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -137,9 +137,9 @@ def pooled(root: Path, size: int, limit: int) -> list[Case]:
     return out
 
 
-def own_lists(root: Path, least: int, limit: int) -> list[Case]:
-    """Cases whose own lists have `least` functions or more: related functions, not strangers."""
-    rows = [row for row in _rows(root) if len({f["name"] for f in row.functions}) >= least]
+def own_lists(root: Path, min_tools: int, limit: int) -> list[Case]:
+    """Returns cases that come with at least `min_tools` functions of their own, which are related to each other."""
+    rows = [row for row in _rows(root) if len({f["name"] for f in row.functions}) >= min_tools]
     out = []
     for row in sample(rows, limit):
         own = {function["name"]: function for function in row.functions}

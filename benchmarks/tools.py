@@ -1,7 +1,7 @@
-"""Tool choice on function-calling cases: is the needed function still there when its list is cut r-fold, and may it
-still be called as the reference calls it?
+"""Measures tool selection: is the needed function still listed when the list is cut r-fold, and can it still be called?
 
-Every schema sent is checked against the metaschema of draft 2020-12, every reference call against the schema sent.
+Every schema that is sent is checked against the metaschema of draft 2020-12, and every reference call against the
+schema that is sent.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from jsonschema import Draft202012Validator, SchemaError  # type: ignore[import-untyped]
 
-from benchmarks.report import Report, share
-from benchmarks.tool_cases import Case, own_lists, pooled
+from benchmarks.report import Report, format_fraction
+from benchmarks.tool_cases import Case, own_lists, pool_cases
 from compressor import BudgetTooSmallError, Compressor, CompressorError
 from compressor.scoring.base import Query, Scorer, SourceBlock, UnitBatch
 from compressor.scoring.bm25 import bm25, matches, weighted_terms
@@ -34,14 +34,16 @@ Method = Callable[[Case, int], list[Tool]]
 
 @dataclass(frozen=True)
 class Task:
+    """A set of cases and its default number of cases."""
+
     name: str
     cases: Callable[[Path, int], list[Case]]
     limit: int
 
 
 TASKS = [
-    Task("64 tools", lambda root, n: pooled(root, 64, n), 300),
-    Task("256 tools", lambda root, n: pooled(root, 256, n), 40),
+    Task("64 tools", lambda root, n: pool_cases(root, 64, n), 300),
+    Task("256 tools", lambda root, n: pool_cases(root, 256, n), 40),
     Task("own lists of 8 or more", lambda root, n: own_lists(root, 8, n), 200),
 ]
 
@@ -51,35 +53,35 @@ def _text(tool: Tool) -> str:
 
 
 def _fill(case: Case, order: Sequence[int], budget: int) -> list[Tool]:
-    """Whole tools in this order as long as they fit; one that does not is passed over."""
+    """Takes whole tools in this order, and skips those that do not fit."""
     counter = get_counter(MODEL)
     frame = 2 * counter.count_tools(case.tools[:1]) - counter.count_tools([*case.tools[:1], *case.tools[:1]])
-    room = budget - frame
+    available = budget - frame
     kept = set()
     for i in order:
         cost = counter.count_tools([case.tools[i]]) - frame
-        if cost <= room:
+        if cost <= available:
             kept.add(i)
-            room -= cost
+            available -= cost
     return [tool for i, tool in enumerate(case.tools) if i in kept]
 
 
 def bm25_tools(case: Case, budget: int) -> list[Tool]:
-    """Whole tools by BM25 over all their text."""
+    """Takes whole tools by BM25 over all their text."""
     index = TokenIndex([_text(tool) for tool in case.tools])
     scores = bm25(*matches(index, weighted_terms(((case.request, 1.0),))), index.lengths)
     return _fill(case, np.argsort(-scores, kind="stable").tolist(), budget)
 
 
 def random_tools(case: Case, budget: int) -> list[Tool]:
-    """Whole tools in any order."""
+    """Takes whole tools in random order."""
     order = list(range(len(case.tools)))
     random.Random(case.request).shuffle(order)
     return _fill(case, order, budget)
 
 
 def dense_tools(scorer: ModelScorer) -> Method:
-    """Whole tools by cosine of sentence vectors."""
+    """Takes whole tools by the cosine of sentence vectors."""
 
     def method(case: Case, budget: int) -> list[Tool]:
         texts = [f"{t['function']['name']}: {t['function']['description']}" for t in case.tools]
@@ -91,7 +93,7 @@ def dense_tools(scorer: ModelScorer) -> Method:
 
 
 def ours(scorer: str | Scorer = "fast") -> Method:
-    """`Compressor.select_tools`."""
+    """Calls `Compressor.select_tools`."""
     compressor = Compressor(scorer=scorer, store="memory")
 
     def method(case: Case, budget: int) -> list[Tool]:
@@ -121,8 +123,11 @@ METHODS = ("ours", "ours (embedding)", "BM25 tools", "dense", "random tools")
 
 
 def measure(method: Method, cases: list[Case], ratio: float) -> dict[str, Any]:
-    """One method at one ratio. kept of asked: needed functions; refused of calls: reference calls that the whole schema
-    takes and the one sent does not; listed of named: their arguments that the schema sent still lists."""
+    """Measures one method at one ratio.
+
+    `kept` of `asked` are the needed functions. `refused` of `calls` are the reference calls that the whole schema
+    accepts and the sent schema does not. `listed` of `named` are their arguments that the sent schema still lists.
+    """
     counter = get_counter(MODEL)
     row: dict[str, Any] = dict.fromkeys(
         ("kept", "asked", "calls", "refused", "named", "listed", "invalid", "over", "none", "sent"), 0
@@ -163,7 +168,7 @@ def _valid(schema: Any) -> bool:
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every task, ratio and method. `limit` caps the cases of a task."""
+    """Measures every task, ratio and method. `limit` caps the cases of a task."""
     chosen, notes = _methods(methods)
     raw: list[dict[str, Any]] = []
     table = [["tools", "cut by", "cases", *chosen, "arguments listed", "refused, invalid, over", "ms"]]
@@ -179,19 +184,19 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
                 )
                 table.append(
                     [task.name, f"{ratio}×", str(len(cases))]
-                    + [share(row["kept"], row["asked"]) for row in found.values()]
-                    + [share(first["listed"], first["named"]), faults, f"{first['ms']:.0f}"]
+                    + [format_fraction(row["kept"], row["asked"]) for row in found.values()]
+                    + [format_fraction(first["listed"], first["named"]), faults, f"{first['ms']:.0f}"]
                 )
     return Report(
         "tools",
         "Tool schemas",
         [
-            "Berkeley Function Calling Leaderboard, single-turn suites: share of the needed functions that are sent",
+            "Berkeley Function Calling Leaderboard, single-turn suites: fraction of the needed functions that are sent",
             "when the list of tools costs r times fewer tokens (gpt-4o). Pools: the case's own functions among others,",
             "at random; and the cases' own lists of 8 functions or more. *arguments listed*: of the reference calls'",
             "arguments, those that the schemas sent by the first method still list. *refused*: reference calls that",
-            "the whole schema takes and the one sent does not; *invalid*: schemas sent that are no JSON Schema (draft",
-            "2020-12); *over*: budgets broken; all methods together. ms: of the first method.",
+            "the whole schema accepts and the sent one does not; *invalid*: sent schemas that are not JSON Schema",
+            "(draft 2020-12); *over*: results over the budget; all methods together. ms: of the first method.",
             *notes,
         ],
         table,

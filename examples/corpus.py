@@ -1,5 +1,7 @@
-"""The documents that the examples' agents read: inspection reports of sixteen invented pumping stations, the same in
-every run. About 2,800 tokens each, of which an agent needs a sentence or two. Not an example itself.
+"""Generates the documents that the example agents read: inspection reports of sixteen invented pumping stations.
+
+They are the same in every run and have about 2,800 tokens each, of which an agent needs a sentence or two. This module
+is not an example itself.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ STATE = ("in order", "dusty", "freshly painted", "slightly worn", "dry", "cold t
 
 
 def leak_rate(station: str) -> float:
-    """Share of its water that a station loses, in per cent."""
+    """Returns the percentage of its water that a station loses."""
     return random.Random(f"leak {station}").randrange(12, 98) / 10
 
 
 def valve(station: str) -> str:
-    """Serial number of a station's main valve."""
+    """Returns the serial number of a station's main valve."""
     return f"MV-{random.Random(f'valve {station}').randrange(100_000, 999_999)}"
 
 
@@ -50,7 +52,7 @@ def _filler(draw: random.Random, sentences: int) -> str:
 
 
 def report(station: str) -> str:
-    """A station's inspection report."""
+    """Returns a station's inspection report."""
     draw = random.Random(f"report {station}")
     return "\n\n".join(
         (
@@ -68,7 +70,7 @@ def report(station: str) -> str:
 
 
 def documents() -> dict[str, str]:
-    """All reports by id, such as "north-2"."""
+    """Returns all reports by id, such as "north-2"."""
     return {
         f"{region}-{number}": report(station)
         for region, stations in REGIONS.items()

@@ -1,8 +1,9 @@
-"""A few-shot classifier whose prompt holds the examples that matter, not all of them.
+"""Classifies messages with a few-shot prompt that holds only the examples that matter.
 
-Twelve intents, 96 examples, seven messages to classify: the prompt with all examples, and with the ones chosen for each
-message within a budget. Prints the sizes and whether the right intent is among those shown. With OPENAI_API_KEY set and
-the package openai installed (or with --model), a real model answers; --offline forbids it.
+There are twelve intents, 96 examples and seven messages to classify. For each message, `ExampleStore` chooses examples
+within a budget. The script prints the tokens of all examples and of the chosen ones, and whether the right intent is
+among those shown. With OPENAI_API_KEY set and the package openai installed (or with --model), a real model answers;
+--offline forbids it.
 """
 
 from __future__ import annotations
@@ -28,33 +29,36 @@ MESSAGES = [
 
 
 def main() -> None:
+    """Chooses examples for each message and prints the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--budget", type=int, default=110, help="tokens for examples")
-    parser.add_argument("--model", help="a model of OpenAI's, or of what OPENAI_BASE_URL names")
-    parser.add_argument("--offline", action="store_true")
+    parser.add_argument("--budget", type=int, default=110, help="maximum tokens of the examples (default: 110)")
+    parser.add_argument("--model", help="a model of OpenAI, or of the server that OPENAI_BASE_URL names")
+    parser.add_argument("--offline", action="store_true", help="never call a real model")
     args = parser.parse_args()
-    asks = not args.offline and (args.model or os.environ.get("OPENAI_API_KEY"))
+    use_model = not args.offline and (args.model or os.environ.get("OPENAI_API_KEY"))
 
-    bank = ExampleStore(Compressor(store="memory"))
-    bank.add([json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()])
+    store = ExampleStore(Compressor(store="memory"))
+    store.add([json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()])
     shown = right = 0
     for message, intent in MESSAGES:
-        chosen = bank.select(message, args.budget)
+        chosen = store.select(message, args.budget)
         there = any(example["output"] == intent for example in chosen.examples)
         shown += there
-        print(f"{message!r}: {len(chosen.examples)} of {len(bank)} examples, {chosen.tokens_before} -> ", end="")
+        print(f"{message!r}: {len(chosen.examples)} of {len(store)} examples, {chosen.tokens_before} -> ", end="")
         print(f"{chosen.tokens_after} tokens, {intent} {'shown' if there else 'not shown'}")
-        if asks:
+        if use_model:
             answer = ask(f"{ASK}{chosen.text}\n{message} ->", args.model or "gpt-4o-mini")
             right += answer == intent
-            print(f"  the model says {answer}")
+            print(f"  the model answers {answer}")
     print(f"\nintent among the examples: {shown} of {len(MESSAGES)}")
-    print(f"the model was right: {right} of {len(MESSAGES)}" if asks else "no model asked (set OPENAI_API_KEY)")
+    print(
+        f"the model was right: {right} of {len(MESSAGES)}" if use_model else "no model was asked (set OPENAI_API_KEY)"
+    )
     print(f"\nthe last prompt:\n{ASK}{chosen.text}\n{message} ->")
 
 
 def ask(prompt: str, model: str) -> str:
-    """What a real model says."""
+    """Returns the answer of a real model."""
     from openai import OpenAI
 
     answer = OpenAI(timeout=60).chat.completions.create(model=model, messages=[{"role": "user", "content": prompt}])

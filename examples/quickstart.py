@@ -1,4 +1,4 @@
-"""The SDK in ten lines, on the two commonest wire formats. The compressor recognises the format by itself."""
+"""Compresses and expands the two most common message formats, which the compressor recognises by itself."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ c = Compressor()
 for messages, model in ((openai_context, "gpt-4o"), (anthropic_context, "claude-sonnet-4-5")):
     result = c.compress(messages, budget=1_000, model=model, query=question)
     print(f"{model}: {result.report()}")
-    print("  the asked row is there:", "ORD-0057" in json.dumps(result.messages))
-    for ref in sorted({gone.ref for gone in result.dropped}):
-        print("  expand gives the original back:", c.expand(ref) == orders)
+    print("  the row that answers the question is there:", "ORD-0057" in json.dumps(result.messages))
+    for ref in sorted({dropped.ref for dropped in result.dropped}):
+        print("  expand returns the original:", c.expand(ref) == orders)

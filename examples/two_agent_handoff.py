@@ -1,18 +1,18 @@
-"""Two agents, a researcher and a writer, hand over messages that have a token budget each, and lose nothing by it.
+"""Lets two agents, a researcher and a writer, exchange messages within a token budget each, and loses nothing.
 
     python examples/two_agent_handoff.py
     python examples/two_agent_handoff.py --budget 200
 
 The researcher has read four reports of about 2,800 tokens for each region. What it sends the writer about a region is
-those reports, cut to the budget against what the writer asked; the draft that comes back for checking has a budget,
-too. When the writer needs a detail that no message has, it expands the ref in the message, once: what comes back is the
-exact text that the researcher had, and of that the writer reads only what answers its question.
+those reports, cut to the budget for the question that the writer asked; the draft that comes back for checking has the
+same budget. When the writer needs a detail that no message has, it expands the ref in the message, once. It gets back
+the exact text that the researcher had, and reads only the part that answers its question.
 
-Each agent has a `Compressor` of its own; all they share is the store, as two processes would. Both are scripted, with
-no framework and no model: what a model would read, they read with a regular expression.
+Each agent has its own `Compressor`; they share only the store, as two processes would. Both are scripted, without a
+framework or a model: they read with a regular expression what a model would read.
 
-Exit code: 0; 1 if a message is over its budget, a figure is wrong, or the detail was not found; 2 for a budget that
-holds no message.
+Exit code: 0 on success; 1 if a message is over its budget, a figure is wrong, or the detail was not found; 2 if the
+budget is too small for a message.
 """
 
 from __future__ import annotations
@@ -30,61 +30,61 @@ from compressor import Compressor, CompressorError
 from compressor.context.refs import find_refs
 from compressor.tokens import get_counter
 
-MODEL = "gpt-4o"  # whose tokens the budgets are
+MODEL = "gpt-4o"  # budgets are in its tokens
 QUESTION = "Water balance: how much of the water it pumped was lost?"
 DETAIL = "What is the serial number of {}'s main valve?"
 LOSS = re.compile(r"(\w+(?: \w+)?) lost ([\d.]+) % of the water")
 
 
 def tokens(text: str) -> int:
-    """Tokens of a text, counted apart from what the compressor says of it."""
+    """Counts the tokens of a text, independently of the numbers in a result."""
     return get_counter(MODEL).count(text)
 
 
 @dataclass
 class Channel:
-    """Carries messages between agents, and writes down what each cost."""
+    """Carries messages between agents and records their sizes."""
 
     budget: int
     sizes: list[int] = field(default_factory=list)
     untouched: int = 0
 
-    def carry(self, way: str, text: str, whole: str) -> str:
-        """A message on its `way`; `whole` is what it would have been without a budget."""
+    def carry(self, direction: str, text: str, whole: str) -> str:
+        """Returns the message after recording it; `whole` is the message without a budget."""
         self.sizes.append(tokens(text))
         self.untouched += tokens(whole)
-        print(f"  {way:22} {tokens(whole):7,} -> {tokens(text):4,} tokens, budget {self.budget:,}")
+        print(f"  {direction:22} {tokens(whole):7,} -> {tokens(text):4,} tokens, budget {self.budget:,}")
         return text
 
     @property
     def over(self) -> int:
-        """Messages that broke the budget."""
+        """Counts the messages that exceeded the budget."""
         return sum(size > self.budget for size in self.sizes)
 
 
 class Researcher:
-    """Has read everything, and answers questions."""
+    """Has read all reports and answers questions."""
 
     def __init__(self, compressor: Compressor, channel: Channel) -> None:
         self.compressor, self.channel = compressor, channel
         self.read = documents()
 
     def answer(self, region: str, question: str) -> str:
-        """What the reports of a region say to a question."""
+        """Returns what the reports of a region say about a question, within the budget."""
         found = [{"title": name, "text": text} for name, text in self.read.items() if name.startswith(region)]
         made = self.compressor.compress_documents(found, question, self.channel.budget, MODEL)
         whole = "\n\n".join(f"{document['title']}: {document['text']}" for document in found)
         return self.channel.carry("researcher to writer", made.text, whole)
 
     def check(self, draft: str) -> tuple[int, int]:
-        """How many losses a draft names, and how many of those stand in the reports."""
-        known = {match[0] for text in self.read.values() for match in LOSS.finditer(text)}
+        """Counts the losses that a draft names, and those of them that the reports confirm."""
+        reported = {match[0] for text in self.read.values() for match in LOSS.finditer(text)}
         named = [match[0] for match in LOSS.finditer(draft)]
-        return len(named), sum(loss in known for loss in named)
+        return len(named), sum(loss in reported for loss in named)
 
 
 class Writer:
-    """Has read nothing but its messages, and writes the overview."""
+    """Has read only its messages, and writes the overview."""
 
     def __init__(self, compressor: Compressor, channel: Channel) -> None:
         self.compressor, self.channel = compressor, channel
@@ -92,7 +92,7 @@ class Writer:
         self.expansions = 0
 
     def draft(self) -> str:
-        """A paragraph a region, the worst station of all last."""
+        """Returns the overview: one paragraph per region, and the worst station at the end."""
         losses = self.losses()
         parts = [
             "This overview is drawn from the inspection reports of March 2026. It was written by a writer who has read "
@@ -101,22 +101,24 @@ class Writer:
         ]
         for region, message in self.messages.items():
             found = sorted(((float(rate), name) for name, rate in LOSS.findall(message)), reverse=True)
-            said = "; ".join(f"{name} lost {rate} % of the water it pumped" for rate, name in found)
-            parts.append(f"In the {region}, {len(found)} stations were inspected. In order of what they lost: {said}.")
+            losses_text = "; ".join(f"{name} lost {rate} % of the water it pumped" for rate, name in found)
+            parts.append(
+                f"In the {region}, {len(found)} stations were inspected. In order of what they lost: {losses_text}."
+            )
         worst = max(losses, key=lambda name: losses[name])
         return "\n\n".join([*parts, f"The worst of all, {worst}, needs a new main valve before the summer."])
 
     def losses(self) -> dict[str, float]:
-        """All that the messages say, by station."""
+        """Returns the losses that the messages name, by station."""
         return {name: float(rate) for message in self.messages.values() for name, rate in LOSS.findall(message)}
 
     def send(self, draft: str) -> str:
-        """The draft for the researcher, its figures first."""
+        """Returns the draft for the researcher, cut to the budget so that its figures stay."""
         made = self.compressor.compress_text(draft, self.channel.budget, QUESTION, MODEL)
         return self.channel.carry("writer to researcher", made.text, draft)
 
     def look_up(self, station: str) -> str | None:
-        """The serial number of a station's valve: from a message, or else from what one of them was cut from."""
+        """Finds the serial number of a station's valve in a message, or else in the original behind the message."""
         message = next(text for text in self.messages.values() if f"{station} lost" in text)
         pattern = re.compile(rf"{station} pumping station.*?(MV-\d+)", re.S)
         if (found := pattern.search(message)) is None:
@@ -131,17 +133,17 @@ class Writer:
 
 
 def handoff(budget: int, folder: Path) -> int:
-    """Has the two write an overview; the exit code."""
+    """Lets the two agents write an overview, and returns the exit code."""
     store, channel = str(folder / "shared.db"), Channel(budget)
-    theirs = [Compressor(store=store), Compressor(store=store)]
+    compressors = [Compressor(store=store), Compressor(store=store)]
     try:
-        researcher, writer = Researcher(theirs[0], channel), Writer(theirs[1], channel)
+        researcher, writer = Researcher(compressors[0], channel), Writer(compressors[1], channel)
         print(f"The writer asks about each region: {QUESTION}")
         for region in REGIONS:
             writer.messages[region] = researcher.answer(region, QUESTION)
 
         if not (losses := writer.losses()):
-            print("The messages hold no figure: give them a larger budget.")
+            print("The messages contain no figure. Give a larger budget.")
             return 1
 
         print("\nThe writer has a draft checked.")
@@ -150,31 +152,31 @@ def handoff(budget: int, folder: Path) -> int:
         print(f"  figures that arrived: {named} of {len(losses)}, right: {right}")
 
         worst = max(losses, key=lambda name: losses[name])
-        print(f"\nThe writer needs what nobody had asked for. {DETAIL.format(worst)}")
+        print(f"\nThe writer needs a detail that it had not asked for. {DETAIL.format(worst)}")
         serial = writer.look_up(worst)
         print(f"  {serial}")
     finally:
-        for compressor in theirs:
+        for compressor in compressors:
             compressor.close()
 
     print(f"\nmessages           {len(channel.sizes)}, {channel.over} over the budget of {budget:,} tokens each")
     print(f"tokens handed over {sum(channel.sizes):,}, untouched {channel.untouched:,}")
     print(f"stations           {len(losses)} of {sum(map(len, REGIONS.values()))}")
     print(f"expansions         {writer.expansions}")
-    true = any(f"serial number {serial}," in text for text in documents().values() if f"{worst} lost" in text)
-    return int(bool(channel.over) or right < named or not named or not true)
+    correct = any(f"serial number {serial}," in text for text in documents().values() if f"{worst} lost" in text)
+    return int(bool(channel.over) or right < named or not named or not correct)
 
 
 def main() -> int:
     """Runs the example."""
     parser = argparse.ArgumentParser(description="Two agents and a token budget per message.")
-    parser.add_argument("--budget", type=int, default=300, help="tokens of a message at most (default: 300)")
+    parser.add_argument("--budget", type=int, default=300, help="maximum tokens of a message (default: 300)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         try:
             return handoff(options.budget, Path(folder))
         except CompressorError as error:
-            print(f"A budget of {options.budget} tokens holds no message: {error}", file=sys.stderr)
+            print(f"A budget of {options.budget} tokens is too small for a message: {error}", file=sys.stderr)
             return 2
 
 

@@ -50,8 +50,8 @@ class TextEncoder(Protocol):
 
 def find_encoder(scorer: Scorer) -> TextEncoder | None:
     """Returns the encoder of a scorer, or None if its model cannot embed texts."""
-    reader = getattr(scorer, "reader", None)
-    return reader if isinstance(reader, TextEncoder) else None
+    model = getattr(scorer, "model", None)  # a `ModelScorer` has one, the fast tier has none
+    return model if isinstance(model, TextEncoder) else None
 
 
 class EmbeddingMatrix:

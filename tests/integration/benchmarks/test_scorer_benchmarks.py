@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import columns, evidence, pairs, throughput, tiers, unseen
+from benchmarks import columns, evidence, held_out, pairs, throughput, tiers
 from benchmarks.baselines import bm25
 from benchmarks.ceiling import Bound, Shape
-from benchmarks.columns import Column, Once
+from benchmarks.columns import CachingScorer, Column
 from benchmarks.methods import TIERS
 from benchmarks.pairs import Passage, average_precision
 from benchmarks.tokens import count
@@ -108,13 +108,13 @@ def test_units_belong_to_the_sentences_they_stand_in() -> None:
 
 def test_a_sentence_is_as_good_as_its_best_unit() -> None:
     texts = PASSAGE.units()[1].texts()
-    rated = pairs.of_units(lambda q, u: np.arange(len(u), dtype=np.float64))("", PASSAGE)
+    rated = pairs.rate_sentences(lambda q, u: np.arange(len(u), dtype=np.float64))("", PASSAGE)
     assert rated[0] == 1 == texts.index(next(t for t in texts if "taught" in t))
     assert np.isfinite(rated).all()
 
 
 def test_sentences_are_found_by_fast_and_by_words() -> None:
-    assert np.argmax(pairs.of_units(HeuristicScorer().score)("", PASSAGE)) == 1
+    assert np.argmax(pairs.rate_sentences(HeuristicScorer().score)("", PASSAGE)) == 1
     assert np.argmax(bm25(PASSAGE.question, PASSAGE.sentences)) == 1
 
 
@@ -146,14 +146,14 @@ def test_evidence_is_read_from_all_three_forms(tmp_path: Path) -> None:
         {"title": "A", "sentences": ["One is.", " Two is."], "labels": [0, 1]},
         {"title": "B", "sentences": ["No."], "labels": [0]},
     ]
-    found = list(evidence.marked(written(tmp_path / "a.gz", {"question": "?", "paragraphs": paragraphs})))
+    found = list(evidence.labelled_sentences(written(tmp_path / "a.gz", {"question": "?", "paragraphs": paragraphs})))
     assert found == [evidence.Case("?", [*map(dict, found[0].documents)], ("Two is.",), ("A",))]
     assert found[0].documents[0] == {"title": "A", "text": "One is. Two is."}
 
     text = "Nothing here. It was in a rather long sentence that Snow lived, as people have always said."
     hop = {"question": "who", "answer": "snow", "paragraph_support_idx": 0}
     musique = {"question": "?", "paragraphs": [{"title": "S", "paragraph_text": text}], "question_decomposition": [hop]}
-    (case,) = evidence.hops(written(tmp_path / "b.gz", musique))
+    (case,) = evidence.hop_answers(written(tmp_path / "b.gz", musique))
     assert "Snow" in case.facts[0] and case.facts[0] in text and case.titles == ("S",)
 
     turns = [{"speaker": "A", "content": c} for c in ("Hi .", "We will use red buttons on it .", "Yeah .", "Bye now .")]
@@ -172,20 +172,20 @@ def test_a_tier_that_cannot_run_shows_no_number(monkeypatch: pytest.MonkeyPatch)
         raise ModelError("no model at x")
 
     monkeypatch.setattr(columns, "make_scorer", missing)
-    column = columns.tier("ours pruner")
-    assert column.lacks == "no model at x"
+    column = columns.tier_column("ours pruner")
+    assert column.unavailable == "no model at x"
     assert column.run("documents", lambda _: pytest.fail("ran")) == {"state": "not run"}
     assert tiers._cell(column.run("rate", lambda _: {}), lambda found: "1.000") == "not run"
 
 
 def test_a_tier_that_falls_back_at_once_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "make_scorer", lambda _: Broken())
-    assert "no model" in columns.tier("ours pruner").lacks
+    assert "no model" in columns.tier_column("ours pruner").unavailable
 
 
 def test_fallbacks_are_counted_and_shown() -> None:
-    once = Once(Broken())
-    column = Column("x", rate=pairs.of_units(once.score), scorer=once)
+    once = CachingScorer(Broken())
+    column = Column("x", rate=pairs.rate_sentences(once.score), scorer=once)
     found = column.run("rate", lambda rate: pairs.measure(rate, [PASSAGE, PASSAGE]))
     assert (found["fallbacks"], found["scored"]) == (2, 1)
     assert tiers._cell(found, lambda f: f"{f['f1']:.1f}").endswith("(2 fell back)")
@@ -194,7 +194,7 @@ def test_fallbacks_are_counted_and_shown() -> None:
 
 def test_the_same_units_are_scored_once() -> None:
     broken = Broken()
-    once = Once(broken)
+    once = CachingScorer(broken)
     (query, units, _), (_, again, _) = PASSAGE.units(), PASSAGE.units()
     assert (once.score(query, units) == once.score(query, again)).all()
     assert broken.calls == 1 and again.notes == units.notes
@@ -220,9 +220,9 @@ def test_the_table_has_a_row_a_line_and_a_column_a_method(tmp_path: Path, monkey
 def test_the_network_of_the_even_questions_is_only_there_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     query, units, _ = PASSAGE.units()
     other = replace(load_word_vectors(), mean=load_word_vectors().mean + 1)
-    monkeypatch.setattr(unseen, "trained_on_even", lambda _: other)
+    monkeypatch.setattr(held_out, "trained_on_even", lambda _: other)
     before = answer_log_odds(query, units)[0]
-    with unseen.on_unseen(Path()):
+    with held_out.held_out_network(Path()):
         assert not np.allclose(answer_log_odds(query, units)[0], before)
     assert (answer_log_odds(query, units)[0] == before).all()
 
@@ -249,7 +249,7 @@ def test_flops_are_those_of_the_module() -> None:
 
 def test_the_limit_is_the_lower_of_two() -> None:
     busy = Bound("bfloat16", "one", 50, flops=10, bytes=10, peak_flops=1e3, peak_bandwidth=1e6, source="measured")
-    assert (busy.most, busy.share) == (100, 0.5) and "limit is arithmetic" in str(busy)
+    assert (busy.limit, busy.fraction) == (100, 0.5) and "limit is arithmetic" in str(busy)
     assert "limit is memory" in str(replace(busy, peak_bandwidth=1e2))
 
 
@@ -267,7 +267,7 @@ def test_requests_are_the_same_every_time_and_share_no_sentence() -> None:
 def test_every_request_is_served_once_from_several_threads() -> None:
     supply = throughput.requests(1)
     cases = [next(supply) for _ in range(4)]
-    served = throughput.serve(Once(Broken()), 3, cases)
+    served = throughput.serve(CachingScorer(Broken()), 3, cases)
     assert len(served.latencies) == 4 == served.fallbacks
     row = served.row()
     assert 0 < row["p50_ms"] <= row["p95_ms"] and row["tokens_per_second"] > 0
@@ -304,7 +304,7 @@ def test_the_reference_is_loaded_apart() -> None:
 def test_without_a_gpu_its_column_says_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPRESSOR_DEVICE", "cpu")
     monkeypatch.setattr(throughput, "TORCH", False)
-    served = throughput.Served([0.1, 0.2], 100, 0.3, 0)
+    served = throughput.LoadResult([0.1, 0.2], 100, 0.3, 0)
     monkeypatch.setattr(throughput, "measure", lambda *_: [{"at_once": 1, **served.row()}])
     report = throughput.run(Path(), 2, ["ours", "ours pruner"])
     assert [row[:2] for row in report.table[1:]] == [["ours", "CPU"], ["ours pruner", "CPU"], ["ours pruner", "GPU"]]
@@ -315,9 +315,9 @@ def test_without_a_gpu_its_column_says_not_run(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.slow
 @pytest.mark.parametrize("label", TIERS)
 def test_every_installed_tier_has_all_its_roles(label: str) -> None:
-    column = columns.tier(label)
-    if column.lacks:
-        pytest.skip(column.lacks)
+    column = columns.tier_column(label)
+    if column.unavailable:
+        pytest.skip(column.unavailable)
     case = evidence.Case("Who jumps, the red fox?", LONG * 20, ("The red fox jumps.",), ("A",))
     found = column.run("documents", lambda method: evidence.measure(method, [case], 4.0, True))
     assert (found["kept"], found["over"], found["fallbacks"], found["scored"]) == (1, 0, 0, 1)

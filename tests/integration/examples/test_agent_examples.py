@@ -127,14 +127,14 @@ def test_replay(outputs: Callable[[str], str]) -> None:
         assert raw == sum(prompts)
         assert sent == sum(int(row[at].replace(",", "")) for row in rows) < 0.9 * raw
         assert numbers(r"(\d+) compactions", text) == [sum(row[at + 1] == "*" for row in rows)]
-        raw_money, sent_money, saved = numbers(r"money \$([\d.]+) raw, \$([\d.]+) sent: (\d+)% saved$", text)
+        raw_money, sent_money, saved = numbers(r"cost \$([\d.]+) raw, \$([\d.]+) sent: (\d+)% saved$", text)
         meter = PromptCacheSimulator(own)
         billed = [meter.call(list(enumerate(pieces(prompts[: n + 1])))) for n in range(len(prompts))]
         fresh = sum(bill.uncached + bill.cache_written for bill in billed)
         assert raw_money == pytest.approx((fresh * own.input + (raw - fresh) * rate) / 1e6, rel=0.01)
         assert sent_money < 0.9 * raw_money
         assert saved == pytest.approx(100 * (1 - sent_money / raw_money), abs=1)
-        marks, opens, characters = numbers(r"view: (\d+), of which open: (\d+), to ([\d,]+) characters", text)
+        marks, opens, characters = numbers(r"view: (\d+), of which expand: (\d+), to ([\d,]+) characters", text)
         assert marks == opens > 0 and characters > 10_000
     assert out.count("*  ") >= 1
 
@@ -174,13 +174,16 @@ def test_replay_holds_a_budget(tmp_path: Path) -> None:
 USER = {"role": "user", "content": "hello"}
 ANSWER = {"role": "assistant", "content": "hi"}
 BAD = {
-    "nothing in it": (b"", "no JSON"),
-    "prose": (b"Dear diary,\ntoday I coded.", "no JSON"),
-    "cut off": (json.dumps([USER, ANSWER]).encode()[:-9], "no JSON"),
-    "binary": (b"\xff\xfe\x00\x01", "no text in UTF-8"),
-    "a number": (b"42", "no list of messages but int"),
-    "no list": (b'{"messages": 3}', "no list of messages but int"),
-    "no role": (json.dumps([USER, {"content": "x"}]).encode(), 'message 1: this is no chat message: it needs a "role"'),
+    "nothing in it": (b"", "not JSON"),
+    "prose": (b"Dear diary,\ntoday I coded.", "not JSON"),
+    "cut off": (json.dumps([USER, ANSWER]).encode()[:-9], "not JSON"),
+    "binary": (b"\xff\xfe\x00\x01", "not UTF-8 text"),
+    "a number": (b"42", "must hold a list of messages, but it holds int"),
+    "no list": (b'{"messages": 3}', "must hold a list of messages, but it holds int"),
+    "no role": (
+        json.dumps([USER, {"content": "x"}]).encode(),
+        'message 1: a chat message must be an object with a "role"',
+    ),
     "bad line": (b'{"role": "user", "content": "x"}\n{"role": \n', "line 2 of the JSONL"),
     "no answer": (json.dumps([USER, USER]).encode(), "none of the 2 messages is an answer"),
     "bad role": (json.dumps([USER, {"role": "wizard", "content": "x"}, ANSWER]).encode(), "message 1: unknown role"),
@@ -247,7 +250,7 @@ def test_handoff_gets_the_detail_by_one_expansion(outputs: Callable[[str], str])
 @pytest.mark.parametrize("budget", ["5", "0", "-3"])
 def test_handoff_with_an_impossible_budget(tmp_path: Path, budget: str) -> None:
     out = run_example("two_agent_handoff.py", tmp_path, "--budget", budget, code=2)
-    assert f"A budget of {budget} tokens holds no message: " in out
+    assert f"A budget of {budget} tokens is too small for a message: " in out
 
 
 # -- all of them

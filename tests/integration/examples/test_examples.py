@@ -25,9 +25,9 @@ def test_demo(tmp_path: Path) -> None:
 
 def test_quickstart(tmp_path: Path) -> None:
     out = run_example("quickstart.py", tmp_path)
-    assert out.count("the asked row is there: True") == 2
-    assert "original back: True" in out
-    assert "original back: False" not in out
+    assert out.count("the row that answers the question is there: True") == 2
+    assert "expand returns the original: True" in out
+    assert "expand returns the original: False" not in out
 
 
 def test_few_shot_classifier(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_few_shot_classifier(tmp_path: Path) -> None:
     assert "intent among the examples: 7 of 7" in out
     sizes = [(int(a), int(b)) for a, b in re.findall(r"(\d+) -> (\d+) tokens", out)]
     assert len(sizes) == 7 and all(after <= 110 < before for before, after in sizes)
-    assert "no model asked" in out
+    assert "no model was asked" in out
 
 
 def test_the_shipped_session_is_small_and_attributed() -> None:

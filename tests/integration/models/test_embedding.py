@@ -19,6 +19,8 @@ import pytest
 
 from compressor.caches import TwoGenerationCache
 from compressor.errors import DeviceError, MissingDependencyError, ModelError, QueueFullError, StoreError
+from compressor.pipeline.examples import embeddings
+from compressor.scoring import BLEND_WEIGHTS, ModelScorer
 from compressor.scoring.base import Query, SourceBlock, UnitBatch
 from compressor.scoring.embedding import EmbeddingModel
 from compressor.scoring.models import bundled_pruner, encoder_source, onnx_encoder, sentence_encoder
@@ -482,3 +484,7 @@ def test_on_a_cpu_neither_torch_nor_sentence_transformers_is_imported() -> None:
 def onnx_source() -> encoder_source.EncoderSource:
     folder = onnx_encoder.find_model_folder()
     return encoder_source.EncoderSource("all-MiniLM-L6-v2", folder, onnx_encoder.model_digest(folder), "int8")
+
+
+def test_example_selection_finds_the_encoder_of_the_scorer(reader: EmbeddingModel) -> None:
+    assert embeddings.find_encoder(ModelScorer("embedding", reader, BLEND_WEIGHTS["embedding"])) is reader

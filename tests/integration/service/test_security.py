@@ -413,11 +413,12 @@ def test_a_redis_url_keeps_its_password_to_itself() -> None:
 
 
 def test_every_claim_names_a_test_that_there_is() -> None:
-    claims = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+    claims = re.findall(r"`([\w/]+\.py)::(test_\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
     assert len(claims) > 30
 
     def exists(file: str, test: str) -> bool:
-        return any(f"def {test}(" in path.read_text(encoding="utf-8") for path in TESTS.rglob(file))
+        path = TESTS / file
+        return path.is_file() and f"def {test}(" in path.read_text(encoding="utf-8")
 
     assert not [claim for claim in claims if not exists(*claim)]
 

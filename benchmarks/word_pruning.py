@@ -1,7 +1,7 @@
-"""Words left out of sentences: what that buys in answers kept, and what it costs in sentences left whole.
+"""Measures leaving words out of sentences: the answers gained, and the sentences that are no longer whole.
 
-The cases of `qa`. Exact and model-free, so it cannot tell how well a model reads what is left: it counts the sentences
-with the answer that stand word for word.
+The cases are those of `qa`. The measure compares strings, so it cannot tell how well a model reads the result: it
+counts the sentences with the answer that survive word for word.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods import MODEL
-from benchmarks.qa import RATIOS, Case, cases, flat, full_text
-from benchmarks.report import Report, share
+from benchmarks.qa import RATIOS, Case, cases, full_text, normalize
+from benchmarks.report import Report, format_fraction
 from benchmarks.tokens import count
 from compressor import Compressor
 from compressor.pipeline.block_reports import LOW_INFORMATION_WORDS
@@ -26,8 +26,11 @@ STRENGTHS = {f"ours, {keep:.0%} of the words": keep for keep in (1.0, 0.9, 0.75,
 
 
 def measure(compressor: Compressor, asked: list[Case], ratio: float) -> dict[str, Any]:
-    """One strength at one ratio. kept: questions with an answer; said: with one but for articles and punctuation;
-    verbatim: with a whole sentence that holds one; words: runs of words left out of sentences that were kept."""
+    """Measures one strength at one ratio.
+
+    `kept` counts questions with an answer in the result, `said` the same without articles and punctuation, `verbatim`
+    those with a whole sentence that holds an answer, and `words` the runs of words left out of kept sentences.
+    """
     kept = said = verbatim = over = words = 0
     seconds = 0.0
     for question, answers, docs in asked:
@@ -35,32 +38,32 @@ def measure(compressor: Compressor, asked: list[Case], ratio: float) -> dict[str
         start = time.perf_counter()
         result = compressor.compress_documents(list(docs), query=question, budget=budget, model=MODEL)
         seconds += time.perf_counter() - start
-        accepted = [flat(answer) for answer in answers]
-        text = flat(result.text)
+        accepted = [normalize(answer) for answer in answers]
+        text = normalize(result.text)
         kept += any(answer in text for answer in accepted)
-        said += any(f" {bare(answer)} " in f" {bare(result.text)} " for answer in answers)
+        said += any(f" {strip_articles(answer)} " in f" {strip_articles(result.text)} " for answer in answers)
         verbatim += any(unit in text for unit in _holding(accepted, [doc["text"] for doc in docs]))
         over += result.tokens_after > budget
-        words += sum(gone.reason == LOW_INFORMATION_WORDS for gone in result.dropped)
+        words += sum(span.reason == LOW_INFORMATION_WORDS for span in result.dropped)
     n = len(asked)
-    shares = {"kept": kept, "said": said, "verbatim": verbatim}
-    return {**shares, "asked": n, "over": over, "words": words, "ms": 1e3 * seconds / n}
+    counts = {"kept": kept, "said": said, "verbatim": verbatim}
+    return {**counts, "asked": n, "over": over, "words": words, "ms": 1e3 * seconds / n}
 
 
-def bare(text: str) -> str:
-    """Lower case without articles and punctuation, as SQuAD's evaluation compares answers."""
+def strip_articles(text: str) -> str:
+    """Lower-cases a text and removes articles and punctuation, as SQuAD's evaluation does."""
     return " ".join(ARTICLE.sub(" ", PUNCTUATION.sub("", text.lower())).split())
 
 
 def _holding(answers: list[str], texts: list[str]) -> list[str]:
-    """The sentences that hold an accepted answer, flattened."""
+    """Returns the normalised sentences that hold an accepted answer."""
     layouts = [segment_text(text) for text in texts]
-    units = [flat(layout.text[a:b]).strip() for layout in layouts for a, b in layout.spans.tolist()]
+    units = [normalize(layout.text[a:b]).strip() for layout in layouts for a, b in layout.spans.tolist()]
     return [unit for unit in units if any(answer in unit for answer in answers)]
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every strength and ratio. `limit` caps the questions (default: all)."""
+    """Measures every strength and ratio. `limit` caps the questions (default: all)."""
     asked = cases(root / "nq_multidoc", limit)
     rows: list[dict[str, Any]] = []
     table = [["method", *(f"{r:g}×" for r in RATIOS), "words out a case", "over budget", "ms a case"]]
@@ -71,16 +74,19 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         table.append(
             [
                 label,
-                *(" / ".join(share(row[k], row["asked"]) for k in ("kept", "said", "verbatim")) for row in found),
+                *(
+                    " / ".join(format_fraction(row[k], row["asked"]) for k in ("kept", "said", "verbatim"))
+                    for row in found
+                ),
                 " / ".join(f"{row['words'] / row['asked']:.0f}" for row in found),
                 str(sum(row["over"] for row in found)),
                 f"{sum(row['ms'] for row in found) / len(found):.1f}",
             ]
         )
     notes = [
-        f"{len(asked)} questions over 20 documents, as in answer retention: share of questions with an accepted answer",
-        "in what is left / with one but for articles and punctuation / with a whole sentence that holds one.",
-        "`prune_words` leaves words that say little out of the sentences chosen last; protected words count among",
+        f"{len(asked)} questions over 20 documents, as in answer retention: fraction of questions with an accepted",
+        "answer in the result / the same without articles and punctuation / with a whole sentence that holds one.",
+        "`prune_words` leaves uninformative words out of the sentences chosen last; protected words count among",
         "those that stay, so that 60 % is not always reached. The tier was trained on these questions: compare rows.",
     ]
     return Report("words", "Words left out of sentences", notes, table, rows)

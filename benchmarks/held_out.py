@@ -1,7 +1,7 @@
-"""The fast tier as it would be, had it not been trained on the questions it is asked.
+"""Replaces the network of the fast tier by one that was not trained on the benchmark's questions.
 
-The shipped network has seen all of nq_multidoc's questions, and every tier counts with it. The pruner was trained on
-the even-numbered ones; here the network is, too, so that the odd-numbered ones are new to both.
+The shipped network was trained on all questions of nq_multidoc, and every tier uses it. The pruner was trained on the
+even-numbered questions; here the network is too, so that the odd-numbered questions are new to both.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEED = 1
 
 @cache
 def trained_on_even(root: Path) -> WordVectors | None:
-    """The shipped vectors with a network fitted to the even-numbered questions; None without torch."""
+    """Returns the shipped vectors with a network fitted to the even-numbered questions; None without torch."""
     try:
         torch = import_module("torch")
     except ImportError:
@@ -35,8 +35,8 @@ def trained_on_even(root: Path) -> WordVectors | None:
 
 
 @contextmanager
-def on_unseen(root: Path) -> Iterator[None]:
-    """Within, the fast tier has that network."""
+def held_out_network(root: Path) -> Iterator[None]:
+    """Uses that network in the fast tier inside the block."""
     found = trained_on_even(root)
     with patch("compressor.scoring.answer_relevance.load_word_vectors", lambda: found or load_word_vectors()):
         yield

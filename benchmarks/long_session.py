@@ -1,9 +1,10 @@
-"""A session of 2,000 steps: does a step take longer the longer the session is, and does a crash change a byte?
+"""Measures a session of 2,000 steps: does a step take longer in a longer session, and does a crash change a byte?
 
-Recorded sessions, one after the other, as one agent's run, in a session of ours in a SQLite store: once in peace, and
-once in a process that is killed (SIGKILL) at random moments and started again. Every view of the two must be the same.
+Recorded sessions, one after the other, form one agent's run. A session of ours in a SQLite store follows it twice: once
+undisturbed, and once in a process that is killed (SIGKILL) at random moments and started again. Both must produce the
+same views.
 
-    python -m benchmarks.marathon MESSAGES STORE VIEWS     is that process; it goes on where VIEWS ends
+    python -m benchmarks.long_session MESSAGES STORE VIEWS     runs that process; it goes on where VIEWS ends
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 
 from benchmarks.data import REPOSITORY, records
 from benchmarks.report import Report
-from benchmarks.runs_chains import joined
+from benchmarks.runs_chains import join_sessions
 from benchmarks.tokens import Message
 
 MODEL = None  # the default: gpt-4o
@@ -37,7 +38,7 @@ SEED = 4
 
 @dataclass(frozen=True)
 class Step:
-    """What one call's view was: a digest of its bytes, its messages; and what it took: seconds, bytes of memory."""
+    """One call: a digest of its view's bytes, the view's number of messages, the seconds taken, and bytes of memory."""
 
     number: int
     digest: str
@@ -46,32 +47,32 @@ class Step:
     memory: int
 
 
-def messages_of(sessions: Sequence[Any], steps: int) -> list[Message]:
-    """The sessions, over again if there are too few, until they hold `steps` assistant messages."""
+def take_steps(sessions: Sequence[Any], steps: int) -> list[Message]:
+    """Joins the sessions, repeated if there are too few, until they have `steps` assistant messages."""
     picked, left = [], steps
     for session in cycle(sessions):
         picked.append(session)
         left -= sum(m["role"] == "assistant" for m in session["messages"])
         if left <= 0:
             break
-    messages = joined(picked)
+    messages = join_sessions(picked)
     ends = [i for i, m in enumerate(messages) if m["role"] == "assistant"]
     return messages[: ends[steps - 1] + 1]
 
 
-def child(messages: Path, store: Path, views: Path) -> None:
-    """Plays the messages into the session of the store, from the first call whose view is not yet among the views."""
+def play_session(messages: Path, store: Path, views: Path) -> None:
+    """Feeds the messages to the session in the store, from the first call whose view is not yet in `views`."""
     from compressor import Compressor
 
     history: list[Message] = json.loads(messages.read_text(encoding="utf-8"))
     calls = [i for i, m in enumerate(history) if m["role"] == "assistant"]
-    done = len(read(views))
+    done = len(read_steps(views))
     session = Compressor(store=str(store)).session("marathon", model=MODEL)
     out = os.open(views, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for number in range(done, len(calls)):
         start = time.perf_counter()
         if number == done:
-            session.sync(history[: calls[number]])  # whatever of it the session has already
+            session.sync(history[: calls[number]])  # the session may have some of it already
         else:
             session.append(*history[calls[number - 1] : calls[number]])
         view = session.view()
@@ -81,8 +82,8 @@ def child(messages: Path, store: Path, views: Path) -> None:
         os.write(out, f"{number} {digest} {len(view)} {seconds:.6f} {_memory()}\n".encode())
 
 
-def read(views: Path) -> list[Step]:
-    """The steps of a file of views; a line that was cut off by a kill is taken out of the file."""
+def read_steps(views: Path) -> list[Step]:
+    """Reads the steps of a file of views, and removes a last line that a kill cut off."""
     if not views.exists():
         return []
     data = views.read_bytes()
@@ -93,25 +94,27 @@ def read(views: Path) -> list[Step]:
     return [Step(int(n), digest, int(size), float(s), int(memory)) for n, digest, size, s, memory in rows]
 
 
-def play(history: list[Message], folder: Path, kills: Sequence[int] = ()) -> tuple[list[Step], int]:
-    """All steps of a session in its own process, which is killed soon after each of the steps `kills` and started anew;
-    and how often it was alive to be killed. RuntimeError if it fails by itself."""
+def run_session(history: list[Message], folder: Path, kills: Sequence[int] = ()) -> tuple[list[Step], int]:
+    """Runs all steps of a session in its own process, which is killed soon after each step in `kills`.
+
+    Returns the steps, and how often the process was killed. Raises RuntimeError if it fails by itself.
+    """
     messages, views = folder / "messages.json", folder / "views"
     messages.write_text(json.dumps(history), encoding="utf-8")
-    command = [sys.executable, "-m", "benchmarks.marathon", str(messages), str(folder / "store.db"), str(views)]
-    soon, times = random.Random(SEED), 0
+    command = [sys.executable, "-m", "benchmarks.long_session", str(messages), str(folder / "store.db"), str(views)]
+    delays, killed = random.Random(SEED), 0
     for stop in [*kills, None]:
         with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
             if stop is not None:
                 while process.poll() is None and _lines(views) <= stop:
                     time.sleep(0.002)
-                time.sleep(soon.random() * 0.02)
+                time.sleep(delays.random() * 0.02)
                 process.kill()
-            said = process.stderr.read() if process.stderr else ""
-        times += process.returncode == -signal.SIGKILL
+            error = process.stderr.read() if process.stderr else ""
+        killed += process.returncode == -signal.SIGKILL
         if process.returncode not in (0, -signal.SIGKILL):
-            raise RuntimeError(f"the marathon's process failed: {said[-2000:]}")
-    return read(views), times
+            raise RuntimeError(f"the process of the long session failed: {error[-2000:]}")
+    return read_steps(views), killed
 
 
 def _lines(views: Path) -> int:
@@ -119,31 +122,31 @@ def _lines(views: Path) -> int:
 
 
 def _memory() -> int:
-    """Bytes of memory this process has now; 0 where the system does not say."""
+    """Returns the bytes of memory of this process; 0 if the system does not report them."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0
 
 
-def compare(peace: Sequence[Step], killed: Sequence[Step]) -> list[int]:
-    """Numbers of the steps whose views differ or are missing."""
-    return [i for i in range(len(peace)) if i >= len(killed) or killed[i].digest != peace[i].digest]
+def compare(undisturbed: Sequence[Step], killed: Sequence[Step]) -> list[int]:
+    """Returns the numbers of the steps whose views differ or are missing."""
+    return [i for i in range(len(undisturbed)) if i >= len(killed) or killed[i].digest != undisturbed[i].digest]
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """`limit`: steps (default 2,000)."""
+    """Measures both runs. `limit`: steps (default 2,000)."""
     files = [list(records(path)) for path in sorted((root / "sessions").glob("*.jsonl.gz"), reverse=True)]
     mixed = [session for group in zip_longest(*files) for session in group if session is not None]
-    history = messages_of(mixed, limit or STEPS)
+    history = take_steps(mixed, limit or STEPS)
     count = sum(m["role"] == "assistant" for m in history)
     kills = sorted(random.Random(SEED).sample(range(count), min(KILLS, count)))
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-        peace, _ = play(history, Path(one))
-        killed, times = play(history, Path(two), kills)
+        undisturbed, _ = run_session(history, Path(one))
+        killed, times = run_session(history, Path(two), kills)
         size = sum(path.stat().st_size for path in Path(one).glob("store.db*"))
-    wrong = compare(peace, killed)
-    rows = [_row(f"quarter {i + 1}", part) for i, part in enumerate(_quarters(peace))]
+    wrong = compare(undisturbed, killed)
+    rows = [_row(f"quarter {i + 1}", part) for i, part in enumerate(_quarters(undisturbed))]
     table = [["steps", "ms a step p50 / p95", "memory, MB", "messages in view"]]
     table += [
         [
@@ -172,7 +175,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
 
 
 def _row(name: str, steps: Sequence[Step]) -> dict[str, Any]:
-    """Median time and memory of some steps. Their first one loads and is left out where it is the session's."""
+    """Returns the median time and memory of some steps, without the session's first step, which loads modules."""
     seconds = sorted(s.seconds for s in steps if s.number)
     return {
         "name": name,
@@ -191,4 +194,4 @@ def _quarters(steps: Sequence[Step]) -> list[Sequence[Step]]:
 
 
 if __name__ == "__main__":
-    child(*map(Path, sys.argv[1:4]))
+    play_session(*map(Path, sys.argv[1:4]))

@@ -1,4 +1,4 @@
-"""Folds alone: how much smaller tool output gets with nothing dropped, and whether every byte comes back."""
+"""Measures the lossless codecs alone: how much smaller tool output gets, and whether every byte comes back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.data import read_text, records
 from benchmarks.report import Report
 from benchmarks.tokens import count
 
-#: Tool outputs of one context in order -> each one's folded text and what decoding that gives back.
-FoldMethod = Callable[[list[str]], list[tuple[str, str]]]
+#: Takes the tool outputs of one context in order; returns each one's encoded text and what that decodes to.
+LosslessMethod = Callable[[list[str]], list[tuple[str, str]]]
 
 
 def ours(texts: list[str]) -> list[tuple[str, str]]:
-    """The package's folds as the engine applies them: repeats of earlier outputs first, then the folds of one text."""
+    """Applies the package's codecs as the engine does: first repeats of earlier outputs, then codecs of one text."""
     from compressor.text.lossless.back_references import BackReferenceCodec
 
     repeats, out = BackReferenceCodec(), []
@@ -30,21 +30,21 @@ def ours(texts: list[str]) -> list[tuple[str, str]]:
 
 
 def _one_text(text: str) -> tuple[str, str]:
-    """A text folded by itself, as JSON if it is that, and what unfolding gives back."""
+    """Encodes one text, as JSON if it is JSON, and returns it with what decoding gives back."""
     from compressor.text.lossless import decode_losslessly, encode_losslessly, json_tables
 
     parsed = json_tables.parse(text)
     if parsed is None:
         short, names = encode_losslessly(text, count)
         return short, decode_losslessly(short, names)
-    folded, style = json_tables.encode_parsed(text, parsed), json_tables.detect_json_style(text, parsed)
-    if folded is None or style is None:
+    encoded, style = json_tables.encode_parsed(text, parsed), json_tables.detect_json_style(text, parsed)
+    if encoded is None or style is None:
         return text, text
-    return folded, json_tables.decode(folded, style)
+    return encoded, json_tables.decode(encoded, style)
 
 
 def minified(texts: list[str]) -> list[tuple[str, str]]:
-    """JSON without its white space. Not exact: how it was laid out is lost."""
+    """Removes the white space of JSON. This is not exact: the layout is lost."""
     out = []
     for text in texts:
         try:
@@ -56,7 +56,7 @@ def minified(texts: list[str]) -> list[tuple[str, str]]:
 
 
 def exact_repeats(texts: list[str]) -> list[tuple[str, str]]:
-    """An output that came before becomes a note."""
+    """Replaces an output that came before by a note."""
     first: dict[str, int] = {}
     out = []
     for i, text in enumerate(texts, 1):
@@ -66,17 +66,17 @@ def exact_repeats(texts: list[str]) -> list[tuple[str, str]]:
     return out
 
 
-METHODS: dict[str, FoldMethod] = {"ours": ours, "exact repeats": exact_repeats, "minified JSON": minified}
+METHODS: dict[str, LosslessMethod] = {"ours": ours, "exact repeats": exact_repeats, "minified JSON": minified}
 
 
 def _strings(value: Any) -> Iterator[Any]:
-    """A payload file's texts as a tool would print them: one a record where the file is JSONL, else the whole."""
+    """Yields a payload as a tool would print it: on one line, and indented."""
     yield json.dumps(value, ensure_ascii=False)
     yield json.dumps(value, indent=2)
 
 
 def contexts(root: Path, limit: int | None) -> Iterator[tuple[str, list[list[str]]]]:
-    """(set name, tool outputs of each context)."""
+    """Yields (name of the set, tool outputs of each of its contexts)."""
     for path in sorted((root / "sessions").glob("*.jsonl.gz")):
         sessions = list(records(path))[:limit]
         outputs = [[m["content"] or "" for m in s["messages"] if m["role"] == "tool"] for s in sessions]
@@ -97,15 +97,15 @@ def contexts(root: Path, limit: int | None) -> Iterator[tuple[str, list[list[str
     yield "test_logs", [[text] for text in runs[:limit]]
 
 
-def measure(method: FoldMethod, outputs: list[list[str]]) -> dict[str, Any]:
-    """Tokens before and after over all texts, texts that came back exactly, and the time to fold."""
+def measure(method: LosslessMethod, outputs: list[list[str]]) -> dict[str, Any]:
+    """Counts tokens before and after over all texts and the texts that came back exactly, and times the encoding."""
     before = after = exact = changed = texts = 0
     seconds = 0.0
     for context in outputs:
         start = time.perf_counter()
-        folded = method(context)
+        encoded = method(context)
         seconds += time.perf_counter() - start
-        for text, (short, back) in zip(context, folded, strict=True):
+        for text, (short, back) in zip(context, encoded, strict=True):
             before += count(text)
             after += count(short)
             exact += back == text
@@ -115,10 +115,10 @@ def measure(method: FoldMethod, outputs: list[list[str]]) -> dict[str, Any]:
 
 
 def run(root: Path, limit: int | None, methods: list[str]) -> Report:
-    """Every set and method. `limit` caps the sessions, files or records of a set (default: all)."""
+    """Measures every set and method. `limit` caps the sessions, files or records of a set (default: all)."""
     chosen = [m for m in METHODS if m in methods]
     rows: list[dict[str, Any]] = []
-    table = [["tool outputs", "texts", "tokens", *chosen, *(["folded", "exact"] if "ours" in chosen else [])]]
+    table = [["tool outputs", "texts", "tokens", *chosen, *(["encoded", "exact"] if "ours" in chosen else [])]]
     for name, outputs in contexts(root, limit):
         found = {label: measure(METHODS[label], outputs) for label in chosen}
         rows += [{"set": name, "method": label, **row} for label, row in found.items()]
@@ -130,8 +130,8 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         exact = [str(own["folded"]), f"{own['exact']}/{own['texts']}"] if own else []
         table.append([name, str(any_row["texts"]), f"{any_row['before']:,}", *cells, *exact])
     notes = [
-        "cl100k tokens of tool output before and after, whole sessions, nothing dropped; how many texts our folds",
+        "cl100k tokens of tool output before and after, whole sessions, nothing dropped; how many texts our codecs",
         "changed, and how many decode to exactly what they were (unchanged ones included). Minified JSON is not exact:",
-        "the layout it came in is lost.",
+        "its layout is lost.",
     ]
-    return Report("folds", "Folds alone", notes, table, rows)
+    return Report("folds", "Lossless codecs alone", notes, table, rows)
