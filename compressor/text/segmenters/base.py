@@ -16,7 +16,6 @@ Mask = npt.NDArray[np.bool_]  # [n]
 class UnitFlag(IntFlag):
     """What a unit is, judged by its text alone. A unit may carry several flags."""
 
-    NONE = 0
     ERROR = 1  # an error, failure, exception or fatal line; the frame lines of a traceback's end
     HEADER = 2  # heading, table header, file or hunk header: it names what follows
     SIGNATURE = 4  # a definition's first line (def, class, func, ...)

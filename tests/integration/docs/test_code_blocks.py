@@ -17,9 +17,6 @@ import pytest
 
 from support.paths import ROOT
 
-#: Pages whose code does not run yet. Remove a page here when it does.
-BROKEN = {"docs/examples.md", "docs/langchain.md"}
-
 BLOCK = re.compile(
     r"(?:^<!-- no-run: *(?P<reason>[^\n]+?) *-->\n)?^(?P<indent> *)```python\n(?P<code>.*?)^ *```$"
     r"|^<!-- run-first\n(?P<hidden>.*?)^-->$",
@@ -54,7 +51,7 @@ def run_code_blocks(page: str, name: str) -> dict[str, object]:
 
 
 PAGES = [
-    pytest.param(path, id=name, marks=[pytest.mark.xfail(reason="the page's code does not run yet")] * (name in BROKEN))
+    pytest.param(path, id=name)
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
     for name in (str(path.relative_to(ROOT)),)
     if find_code_blocks(path.read_text(encoding="utf-8"))
