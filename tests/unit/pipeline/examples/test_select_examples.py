@@ -224,7 +224,7 @@ def test_a_broken_encoder_is_done_without() -> None:
 
     class Scorer:
         name = "own"
-        reader = Broken()
+        model = Broken()
 
         def score(self, query: Any, units: Any) -> Any: ...
 
