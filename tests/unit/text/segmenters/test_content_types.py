@@ -169,7 +169,7 @@ def test_log_levels_and_continuations() -> None:
     ("line", "flag"),
     [
         ("[Sun Dec 04 05:04:03 2005] [error] mod_jk child in error state 7\n", UnitFlag.ERROR),
-        ("[Sun Dec 04 05:04:03 2005] [notice] jk2_init() Found child 8763\n", UnitFlag.NONE),
+        ("[Sun Dec 04 05:04:03 2005] [notice] jk2_init() Found child 8763\n", UnitFlag(0)),
         ("Dec 10 07:28:39 LabSZ sshd[24275]: Failed password for root\n", UnitFlag.ERROR),
         ("KERNDTLB 1117838570 2005.06.03 R02 2005-06-03 R02 RAS KERNEL INFO data TLB\n", UnitFlag.ERROR),
         ("- 1117838570 2005.06.03 R02 2005-06-03 R02 RAS KERNEL FATAL data TLB\n", UnitFlag.WARNING),
@@ -177,7 +177,7 @@ def test_log_levels_and_continuations() -> None:
         ("03-17 16:13:46.145  2227  2227 D PhoneStatusBar: x\n", UnitFlag.NOISE),
         ('1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] "GET /x HTTP/1.0" 503 2326\n', UnitFlag.ERROR),
         ("time=2024 level=warn msg=x\n", UnitFlag.WARNING),
-        ('level=info msg="0 problems"\n', UnitFlag.NONE),
+        ('level=info msg="0 problems"\n', UnitFlag(0)),
     ],
 )
 def test_log_formats(line: str, flag: UnitFlag) -> None:
