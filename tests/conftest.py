@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib.util
 import os
 import shutil
@@ -35,6 +36,21 @@ def pytest_configure() -> None:
     missing = [name for name in MODELS if importlib.util.find_spec(name) is None]
     if os.environ.get("COMPRESSOR_REQUIRE_MODELS") and missing:
         raise pytest.UsageError(f"not installed: {', '.join(missing)}")
+
+
+def pytest_collection_finish() -> None:
+    """Takes the modules that are loaded out of later garbage collections, which would take longer than many a test."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    """For tests that measure CPU time: in a process with torch one garbage collection can take more than a second."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

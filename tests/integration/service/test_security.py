@@ -458,6 +458,7 @@ IMAGES: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("kind", IMAGES)
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_an_image_is_never_unpacked(kind: str) -> None:
     image = IMAGES[kind]()
     start = time.process_time()

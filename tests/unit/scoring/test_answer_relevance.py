@@ -95,6 +95,7 @@ def test_odd_texts(text: str) -> None:
     assert np.isfinite(odds).all()
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_is_quick() -> None:
     units = titled_units({f"{t} {i}": text * 3 for i in range(20) for t, text in DOCUMENTS.items()})
     query = Query((("when was marie curie born", 1.0),))

@@ -153,6 +153,7 @@ HOSTILE = [
 
 @pytest.mark.moderate
 @pytest.mark.parametrize("piece", HOSTILE)
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_no_text_takes_long(piece: str) -> None:
     """Twice the text takes about twice the time: 60 kB of it far under a second on any machine."""
     text = piece * (60_000 // len(piece)) + " AKIA PRIVATE KEY eyJ :// bearer basic @ password"
@@ -163,6 +164,7 @@ def test_no_text_takes_long(piece: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("piece", HOSTILE)
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_a_megabyte_takes_less_than_a_second(piece: str) -> None:
     text = piece * (1_000_000 // len(piece)) + " AKIA PRIVATE KEY eyJ :// bearer basic @ password"
     start = time.process_time()

@@ -91,6 +91,7 @@ def test_matches_never_raises(messages: list[Any]) -> None:
 
 
 @pytest.mark.moderate
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_ten_thousand_messages_in_linear_time() -> None:
     messages: list[Any] = [USER, CALLING, TOOL] * 3334
     start = time.perf_counter()

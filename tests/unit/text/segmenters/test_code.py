@@ -290,6 +290,7 @@ def test_an_unclosed_bracket_does_not_swallow_the_rest() -> None:
     ids=lambda s: repr(s[:5]),
 )
 @pytest.mark.parametrize("language", ["python", "java", "c", "go"])
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_garbage_is_given_up_on_quickly(source: str, language: str) -> None:
     start = time.thread_time()
     segment_code(source, language)

@@ -110,6 +110,7 @@ REPEATED = [
 
 
 @pytest.mark.moderate
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_time_is_linear_in_hostile_texts() -> None:
     """20 KB of any one thing: no segmenter may take more than a second, and all of them together only a few."""
     begun = time.thread_time()
