@@ -19,9 +19,13 @@ MAX_FAILURES, WINDOW_SECONDS = 5, 10.0
 class StoreUnavailableError(StoreError):
     """A remote store cannot be used now. A write may have been done, or may still be done later."""
 
+    code = "unavailable"
+
 
 class StoreFullError(StoreUnavailableError):
     """A remote store can be read but is full. This does not open the circuit breaker."""
+
+    code = "no_room"
 
 
 class CircuitBreaker:

@@ -10,6 +10,7 @@ import pytest
 
 from compressor import errors
 from compressor.errors import CompressorError
+from compressor.storage.circuit_breaker import StoreFullError, StoreUnavailableError
 
 KINDS = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, CompressorError)]
 GIVEN = {
@@ -31,6 +32,31 @@ def test_every_error_can_be_pickled(kind: type[CompressorError]) -> None:
     error = kind(*(GIVEN.get(name, f"the {name}") for name in list(wanted)[1:]))
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))
+
+
+CODES: dict[type[CompressorError], str] = {
+    errors.ContextError: "invalid_context",
+    errors.BudgetError: "invalid_budget",
+    errors.BudgetTooSmallError: "budget_too_small",
+    errors.TokenizerError: "tokenizer_error",
+    errors.RefError: "ref_error",
+    errors.UnknownRefError: "unknown_ref",
+    errors.ExpiredRefError: "expired_ref",
+    errors.SessionConflictError: "conflict",
+    errors.StoreError: "store_error",
+    errors.ModelError: "model_error",
+    errors.DeviceError: "device_error",
+    errors.QueueFullError: "overloaded",
+    errors.MissingDependencyError: "missing_dependency",
+    StoreUnavailableError: "unavailable",
+    StoreFullError: "no_room",
+    CompressorError: "compressor_error",
+}
+
+
+def test_clients_can_rely_on_the_code_of_an_error() -> None:
+    assert {kind: kind.code for kind in CODES} == CODES
+    assert set(KINDS) <= set(CODES)
 
 
 ALIASES = {
