@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import AliasChoices, BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 Budget = StrictInt | StrictFloat
 Limit = StrictInt | StrictFloat | StrictStr
@@ -116,6 +116,7 @@ class AppendRequest(SessionOptions):
     index: StrictInt | None = Field(
         default=None,
         ge=0,
+        validation_alias=AliasChoices("index", "at"),  # "at" is its old name: a client that sends it must stay safe
         description="The index of the first message: the `count` of the last response. With it, an append whose "
         "response was lost can be repeated safely. 409 if the session has other messages.",
     )

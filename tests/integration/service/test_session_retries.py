@@ -64,3 +64,10 @@ def test_over_http() -> None:
             assert answer.json()["count"] == 1
         answer = service.http.post("/v1/sessions/s/append", json={**body, "index": 7})
         assert (answer.status_code, error_of(answer), answer.json()["error"]["count"]) == (409, "conflict", 1)
+
+
+def test_the_old_name_of_index_over_http_keeps_a_repeat_safe() -> None:
+    with Service() as service:
+        for _ in range(2):
+            body = {"messages": [{"role": "user", "content": "one"}], "at": 0}
+            assert service.http.post("/v1/sessions/s/append", json=body).json()["count"] == 1
