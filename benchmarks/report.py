@@ -63,7 +63,7 @@ def _row(cells: list[str]) -> str:
 
 
 def load(name: str) -> Report | None:
-    """Loads a report that was written before; None if there is none."""
+    """Loads a report from the results folder, or returns None if it was never written."""
     path = RESULTS / f"{name}.json"
     return Report(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 

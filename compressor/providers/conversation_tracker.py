@@ -95,7 +95,7 @@ class ConversationTracker:
         self._lock = threading.Lock()
 
     def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
-        """Returns the conversation that the messages continue; makes one if there is none.
+        """Returns the conversation that the messages continue, or starts a new one.
 
         Args:
             messages: The caller's whole history.

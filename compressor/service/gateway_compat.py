@@ -54,6 +54,6 @@ def fallback_kind(error: BaseException) -> str:
 
 
 def extract_ref(text: str) -> str | None:
-    """Returns the ref in a ref, a hash or a placeholder, or None if there is none."""
+    """Returns the ref in a text (a ref, a hash or a placeholder), or None."""
     found = _REF.search(text)
     return found[1] if found else None

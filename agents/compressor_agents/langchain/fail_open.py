@@ -86,7 +86,7 @@ class FailOpenGuard:
         """Returns the newest cost report of a thread (None: the last run without a thread id).
 
         Raises:
-            CompressorError: If there is none; the message names the known threads.
+            CompressorError: If the thread is unknown; the message names the known threads.
         """
         found = self._reports.get(thread_id)
         if found is not None:

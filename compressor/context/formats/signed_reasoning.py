@@ -85,7 +85,7 @@ def first_signed_index(messages: Sequence[Any], message_format: MessageFormat) -
         message_format: Their format.
 
     Returns:
-        The index of the message; None if there is none.
+        The index of the message, or None.
     """
     split = {"anthropic": _anthropic, "langchain": _langchain_signed}.get(message_format.name)
     for index, message in enumerate(messages):

@@ -55,7 +55,7 @@ class Example:
 
     @property
     def text(self) -> str:
-        """The text of the rationale field, "" if there is none."""
+        """The text of the rationale field, or ""."""
         if self.rationale_field is None:
             return ""
         if self.shape == "text":

@@ -91,7 +91,7 @@ class ExampleStore:
         return list(self._set.ids)
 
     def get(self, id: str) -> Any:
-        """Returns the example with an id. Raises ContextError if there is none."""
+        """Returns the example with an id. Raises ContextError if the id is unknown."""
         pool = self._set
         if id not in pool.row_by_id:
             raise ContextError(f"the example store {self.name!r} has no example with the id {id!r}")

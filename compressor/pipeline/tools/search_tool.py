@@ -48,7 +48,7 @@ def schema(message_format: str) -> dict[str, Any]:
 
 
 def parse_question(arguments: Mapping[str, Any] | str | None) -> str:
-    """Returns the question in the arguments of a call, "" if there is none."""
+    """Returns the question in the arguments of a call, or ""."""
     try:
         given = json.loads(arguments) if isinstance(arguments, str) else arguments
     except (ValueError, RecursionError):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from compressor.storage import ResilientStore, codec, open_store
 from compressor.storage.circuit_breaker import StoreFullError
 from compressor.storage.redis.keys import RedisKeys
 from compressor.storage.redis.store import RedisStore
+from support.log_writers import append_from_many_processes, check_that_no_append_is_lost
 from support.redis_tools import ALL_SLOTS, RedisServer, free_port, missing, shared_server
 from support.store_tools import noise
 from support.waiting import wait_for
@@ -277,41 +276,19 @@ def test_a_full_server_that_evicts_nothing_says_so(tmp_path: Path, cluster: bool
 # --- several processes -----------------------------------------------------------------------------------------------
 
 
-def _append_many_in_redis(url: str, writer: int, rounds: int, start: Barrier) -> None:
-    store = RedisStore(url, timeout=10.0)
-    store.get_many(["k"])
-    start.wait()
-    seen: list[tuple[int, bytes]] = []
-    for i in range(rounds):
-        while True:
-            record = f"{writer} {i}".encode()
-            items = {f"{writer}-{i}": record * 100} if i % 2 else None
-            if store.append_log("log", len(seen), [record], values=items):
-                seen.append((len(seen) + 1, record))
-                break
-            seen += store.read_log("log", len(seen))
-    assert store.read_log("log")[: len(seen)] == seen  # what was once seen stays as it was
-    store.close()
-
-
 @pytest.mark.parametrize("cluster", [False, True])
 def test_many_processes_append_to_one_log(cluster: bool) -> None:
     server = shared_server(cluster=cluster)
     server.admin.execute_command("FLUSHALL")
-    fork = multiprocessing.get_context("fork")
-    start = fork.Barrier(4)
-    writers = [fork.Process(target=_append_many_in_redis, args=(server.url, n, 50, start)) for n in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0] * 4
+
+    def connect() -> RedisStore:
+        store = RedisStore(server.url, timeout=10.0)
+        store.get_many(["k"])
+        return store
+
+    append_from_many_processes(connect)
     store = RedisStore(server.url)
-    log = store.read_log("log")
-    assert [number for number, _ in log] == list(range(1, 201))
-    for n in range(4):
-        assert [record for _, record in log if record.startswith(b"%d " % n)] == [b"%d %d" % (n, i) for i in range(50)]
-        assert store.get(f"{n}-49") == b"%d 49" % n * 100
+    check_that_no_append_is_lost(store)
     store.close()
 
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 import zlib
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import SQLiteStore, codec
 from compressor.storage.sqlite import log as log_table
 from compressor.storage.sqlite import schema
+from support.log_writers import append_from_many_processes, check_that_no_append_is_lost
 from support.store_tools import Clock, noise
 
 
@@ -41,40 +41,16 @@ def check_database(store: SQLiteStore) -> None:
 # --- several processes -----------------------------------------------------------------------------------------------
 
 
-def _append_many(path: str, writer: int, rounds: int, start: Barrier) -> None:
-    store = SQLiteStore(path)
-    store.stats()
-    start.wait()
-    seen: list[tuple[int, bytes]] = []
-    for i in range(rounds):
-        while True:
-            record = f"{writer} {i}".encode()
-            items = {f"{writer}-{i}": record * 100} if i % 2 else None
-            if store.append_log("log", len(seen), [record], values=items):
-                seen.append((len(seen) + 1, record))
-                break
-            seen += store.read_log("log", len(seen))
-    assert store.read_log("log")[: len(seen)] == seen  # what was once seen stays as it was
-    store.close()
-
-
 @pytest.mark.moderate
 def test_many_processes_append_to_one_log(tmp_path: Path) -> None:
-    path = str(tmp_path / "s.db")
-    fork = multiprocessing.get_context("fork")
-    start = fork.Barrier(4)
-    writers = [fork.Process(target=_append_many, args=(path, n, 50, start)) for n in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0] * 4
-    store = SQLiteStore(path)
-    log = store.read_log("log")
-    assert [number for number, _ in log] == list(range(1, 201))
-    for n in range(4):
-        assert [record for _, record in log if record.startswith(b"%d " % n)] == [b"%d %d" % (n, i) for i in range(50)]
-        assert store.get(f"{n}-49") == b"%d 49" % n * 100
+    def connect() -> SQLiteStore:
+        store = SQLiteStore(tmp_path / "s.db")
+        store.stats()
+        return store
+
+    append_from_many_processes(connect)
+    store = SQLiteStore(tmp_path / "s.db")
+    check_that_no_append_is_lost(store)
     check_database(store)
     store.close()
 
