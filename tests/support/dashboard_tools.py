@@ -58,10 +58,17 @@ def chromium() -> Iterator[Any]:
 
 
 class Visit:
-    """A page in the browser, and what it did: what its console said, and where it asked."""
+    """A page in the browser, and what it did: what its console said, and where it asked.
 
-    def __init__(self, browser: Any, url: str, viewport: dict[str, int] = DESK, **options: Any) -> None:
+    Args:
+        expected: Part of the console lines that are no failure; empty for none.
+    """
+
+    def __init__(
+        self, browser: Any, url: str, viewport: dict[str, int] = DESK, expected: str = "", **options: Any
+    ) -> None:
         self.url = url
+        self._expected = expected
         self.said: list[str] = []
         self.asked: list[str] = []
         self._context = browser.new_context(viewport=viewport, **options)
@@ -82,7 +89,9 @@ class Visit:
     def __exit__(self, kind: Any, *_: object) -> None:
         self._context.close()
         if kind is None:
-            assert not self.said, self.said
+            # Read after the page is closed: the console's last lines arrive late.
+            unexpected = [text for text in self.said if not self._expected or self._expected not in text]
+            assert not unexpected, unexpected
             assert all(url.startswith((self.url + "/", "data:image/svg+xml,")) for url in self.asked), self.asked
 
     def open(self, path: str = "/") -> None:
