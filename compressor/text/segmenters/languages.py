@@ -46,6 +46,8 @@ _NAMES = {name: name for name in _EXTENSIONS.values()} | {
     "rs": "rust", "c++": "cpp", "cs": "csharp", "c#": "csharp", "sh": "shell", "bash": "shell", "zsh": "shell",
     "rb": "ruby", "yml": "yaml", "kt": "kotlin", "makefile": "make", "dockerfile": "shell", "h": "c",
 }  # fmt: skip
+#: Notations for settings and data rather than programs.
+CONFIGURATION = ("yaml", "toml", "ini", "proto", "terraform", "make")
 _FILE = re.compile(
     r"(?<![\w.@+~/-])[\w.@+~/-]{1,300}\.([A-Za-z]{1,6})(?![\w.])|(?<![\w.@+~/-])(?:[\w.@+~/-]{0,300}/)?(Makefile"
     r"|Dockerfile)\b"
