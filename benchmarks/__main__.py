@@ -100,7 +100,7 @@ def main() -> None:
         options.names()
     except KeyError as error:
         parser.error(f"unknown task: {error}; known: {','.join([*battery.GROUPS, *battery.TASKS])}")
-    benchmarks = {**BENCHMARKS, "battery": partial(battery.run, options=options)}
+    benchmarks: dict[str, Benchmark] = {**BENCHMARKS, "battery": partial(battery.run, options=options)}
     root = folder()
     if root is None and not set(chosen) <= set(WITHOUT_DATA):
         print("Found no data, so nothing was measured. Set COMPRESSOR_BENCH_DATA, or put the data in ../shared/data.")

@@ -155,7 +155,7 @@ def run(root: Path, limit: int | None, methods: list[str], options: Options | No
     cells: list[Cell] = []
     missing: list[str] = []
     for name, found, shown in _measured(root, limit or DEFAULT_LIMIT, options):
-        print(shown or _progress(name, found), flush=True)
+        print(shown + _progress(name, found), flush=True)
         cells += found
         missing += [] if found else [name]
     table = [["task", "cut by", "cases", "ours", *BASELINES, "ours − better", "ms", "failed", "wrong owner", "over"]]

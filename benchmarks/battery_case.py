@@ -15,13 +15,11 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 class Scoring(Protocol):
-    """Scores a cut context.
+    """Scores a cut context."""
 
-    Attributes:
-        needed: What has to be in it, for a reader of the cases; no method sees it.
-    """
-
-    needed: Sequence[str]
+    @property
+    def needed(self) -> Sequence[str]:
+        """What has to be in the context, for a reader of the cases; no method sees it."""
 
     def score(self, text: str) -> tuple[float, int]:
         """Returns the share that is kept, 0 to 1, and the number of facts under another record's name."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.battery_case import BatteryCase, ToolInput
 from benchmarks.battery_cases import Source
 from benchmarks.battery_held_out_notations import NOTATIONS
-from benchmarks.battery_owners import Record, RecordScoring
+from benchmarks.battery_owners import Record, RecordBounds, RecordScoring
 from benchmarks.tokens import count
 
 #: The value of a field in record number i.
@@ -223,7 +223,10 @@ QUESTIONS = [ask_which, ask_value, ask_person, ask_reverse, ask_which, ask_perso
 def held_out_cases(name: str) -> Source:
     """Asks seven kinds of questions in turn about records in a held-out notation."""
     notation = NOTATIONS[name]
-    opening = re.compile(notation.opening, re.MULTILINE) if notation.opening else None
+    bounds = RecordBounds(
+        re.compile(notation.opening, re.MULTILINE) if notation.opening else None,
+        re.compile(notation.closing, re.MULTILINE) if notation.closing else None,
+    )
 
     def cases(root: Path, limit: int, seed: int) -> Iterator[BatteryCase]:
         first = list(NOTATIONS).index(name)
@@ -235,7 +238,7 @@ def held_out_cases(name: str) -> Source:
             asked = QUESTIONS[(first + case) % len(QUESTIONS)](rng, domain, flag, records)
             text = notation.write(records)
             units = re.split(notation.unit, text) if notation.unit else text.splitlines()
-            scoring = RecordScoring(records, asked.answer, opening)
+            scoring = RecordScoring(records, asked.answer, bounds)
             yield BatteryCase(asked.question, ToolInput(text), units, count(text), scoring)
 
     return cases

@@ -18,13 +18,15 @@ class Notation:
     """A way to write records.
 
     Attributes:
-        opening: What a record starts with where that is not its name; a regular expression, see `split_by_name`.
+        opening: What a record starts with where that is not its name; a regular expression, see `RecordBounds`.
+        closing: What a record ends with, if anything; a regular expression.
         unit: Where the baselines split a text that has no lines; a regular expression.
         domain: The kind of record that it is used for.
     """
 
     write: Write
     opening: str = ""
+    closing: str = ""
     unit: str = ""
     domain: str = ""
 
@@ -92,6 +94,11 @@ def _ldif(record: Record) -> str:
     return f"dn: cn={record['name']},ou=staff,dc=corp,dc=test\nobjectClass: inetOrgPerson\n" + _joined(
         "{k}: {v}", "\n", _rest(record)
     )
+
+
+def _vcard(record: Record) -> str:
+    fields = "\n".join(f"X-{k.upper()}:{v}" for k, v in _rest(record))
+    return f"BEGIN:VCARD\nVERSION:4.0\nFN:{record['name']}\n{fields}\nEND:VCARD"
 
 
 def _ical(record: Record) -> str:
@@ -172,74 +179,77 @@ def _json_columns(records: list[Record]) -> str:
 
 
 NOTATIONS = {
-    "hcl": Notation(_each(_titled('resource "inventory_item" "{name}" {{\n', '  {k} = "{v}"', end="\n}\n"))),
+    "hcl": Notation(
+        _each(_titled('resource "inventory_item" "{name}" {{\n', '  {k} = "{v}"', end="\n}\n")), "^resource", r"^\}"
+    ),
     "properties": Notation(
-        _each(lambda r: "\n".join(f"inventory.{r['name']}.{k}={v}" for k, v in _rest(r)), before="# generated\n")
+        _each(lambda r: "\n".join(f"inventory.{r['name']}.{k}={v}" for k, v in _rest(r)), "# generated\n"),
     ),
     "nginx": Notation(
-        _each(_titled("    item {name} {{\n", '        {k} "{v}";', end="\n    }"), "items {\n", after="\n}")
+        _each(_titled("    item {name} {{\n", '        {k} "{v}";', end="\n    }"), "items {\n", after="\n}"),
+        "^    item",
+        r"^    \}",
     ),
-    "ldif": Notation(_each(_ldif, between="\n\n"), domain="people"),
-    "vcard": Notation(
-        _each(
-            lambda r: (
-                f"BEGIN:VCARD\nVERSION:4.0\nFN:{r['name']}\n"
-                + "\n".join(f"X-{k.upper()}:{v}" for k, v in _rest(r))
-                + "\nEND:VCARD"
-            )
-        ),
-        opening="^BEGIN:VCARD",
-        domain="people",
-    ),
+    "ldif": Notation(_each(_ldif, between="\n\n"), "^dn:", domain="people"),
+    "vcard": Notation(_each(_vcard), "^BEGIN:VCARD", "^END:VCARD", domain="people"),
     "ical": Notation(
-        _each(_ical, "BEGIN:VCALENDAR\nVERSION:2.0\n", after="\nEND:VCALENDAR"), opening="^BEGIN:VEVENT", domain="jobs"
+        _each(_ical, "BEGIN:VCALENDAR\nVERSION:2.0\n", after="\nEND:VCALENDAR"),
+        "^BEGIN:VEVENT",
+        "^END:VEVENT",
+        domain="jobs",
     ),
-    "bibtex": Notation(_each(_titled("@misc{{{name},\n", "  {k} = {{{v}}},", end="\n}\n"))),
-    "gettext": Notation(_each(_gettext), opening=r"(?:^#\..*\n?)+", domain="messages"),
-    "rst_fields": Notation(_each(_fields(":{k}: {v}"), between="\n\n"), opening="^:name:"),
-    "textproto": Notation(_each(lambda r: "item {\n" + _fields('  {k}: "{v}"')(r) + "\n}"), opening=r"^item \{"),
-    "git_log": Notation(_each(_commit), domain="commits"),
-    "mbox": Notation(_each(_mail), opening="^From |^X-", domain="orders"),
+    "bibtex": Notation(_each(_titled("@misc{{{name},\n", "  {k} = {{{v}}},", end="\n}\n")), "^@misc", r"^\}"),
+    "gettext": Notation(_each(_gettext), r"^#\..*(?:\n(?:#\.|\[?…).*)*", domain="messages"),
+    "rst_fields": Notation(_each(_fields(":{k}: {v}"), between="\n\n"), "^:name:"),
+    "textproto": Notation(_each(lambda r: "item {\n" + _fields('  {k}: "{v}"')(r) + "\n}"), r"^item \{", r"^\}"),
+    "git_log": Notation(_each(_commit), "^commit", domain="commits"),
+    "mbox": Notation(_each(_mail), "^From |^X-", "^Regards", domain="orders"),
     "tsv": Notation(_tsv),
     "csv_semicolon": Notation(_semicolon_csv),
-    "html_table": Notation(_html_table, opening="<tr>"),
+    "html_table": Notation(_html_table, "<tr>", "</tr>"),
     "html_definitions": Notation(
-        _each(_titled("<dt>{name}</dt>\n", "<dd>{k}: {v}</dd>"), before="<dl>\n", after="\n</dl>")
+        _each(_titled("<dt>{name}</dt>\n", "<dd>{k}: {v}</dd>"), "<dl>\n", after="\n</dl>"), "<dt>"
     ),
-    "yaml_one_line": Notation(_each(lambda r: "- " + _fields("{k}: {v}", ", ")(r), before="items:\n")),
-    "markdown_headings": Notation(_each(_titled("## {name}\n\n", "* **{k}**: {v}", end="\n"))),
-    "ruled": Notation(_numbered, opening=r"^#\d+$|^----$"),
-    "php": Notation(_print_r, opening=r"^ *\[\d+\] => Array"),
+    "yaml_one_line": Notation(_each(lambda r: "- " + _fields("{k}: {v}", ", ")(r), "items:\n"), "^- "),
+    "markdown_headings": Notation(_each(_titled("## {name}\n\n", "* **{k}**: {v}", end="\n")), "^## "),
+    "ruled": Notation(_numbered, r"^#\d+$", "^----$"),
+    "php": Notation(_print_r, r"^ *\[\d+\] => Array", r"^        \)"),
     "go": Notation(
         lambda rs: "[" + " ".join("{" + " ".join(f"{k.title()}:{v}" for k, v in r.items()) + "}" for r in rs) + "]",
-        opening=r"\{",
-        unit=r"(?<=\}) ",
+        r"\{",
+        r"\}",
+        r"(?<=\}) ",
     ),
-    "ruby": Notation(_each(lambda r: "  {" + _fields(':{k}=>"{v}"', ", ")(r) + "}", "[\n", ",\n", "\n]")),
-    "lua": Notation(_each(lambda r: "  {\n" + _fields('    {k} = "{v}",')(r) + "\n  },", "return {\n", after="\n}")),
-    "yaml_flow": Notation(_each(lambda r: "- {" + _fields('{k}: "{v}"', ", ")(r) + "}")),
-    "kubernetes": Notation(_each(_kubernetes, between="\n---\n"), opening="^---|^apiVersion|^kind|^metadata"),
-    "systemd": Notation(_each(_systemd), domain="jobs"),
+    "ruby": Notation(_each(lambda r: "  {" + _fields(':{k}=>"{v}"', ", ")(r) + "}", "[\n", ",\n", "\n]"), r"\{", r"\}"),
+    "lua": Notation(
+        _each(lambda r: "  {\n" + _fields('    {k} = "{v}",')(r) + "\n  },", "return {\n", after="\n}"),
+        r"^  \{",
+        r"^  \}",
+    ),
+    "yaml_flow": Notation(_each(lambda r: "- {" + _fields('{k}: "{v}"', ", ")(r) + "}"), r"\{", r"\}"),
+    "kubernetes": Notation(_each(_kubernetes, between="\n---\n"), "^apiVersion|^kind|^metadata", "^---"),
+    "systemd": Notation(_each(_systemd), "^# /etc", domain="jobs"),
     "sentences": Notation(_each(_sentence)),
     "xml_namespaces": Notation(
         _each(_namespaced_xml, '<?xml version="1.0"?>\n<inv:list xmlns:inv="urn:inv">\n', after="\n</inv:list>"),
-        opening="^<inv:item|(?<=</inv:item>)",
+        "^<inv:item|(?<=</inv:name>)",  # the name comes last
     ),
     "xml_one_line": Notation(
         _each(lambda r: "<item>" + _fields("<{k}>{v}</{k}>", "")(r) + "</item>", "<items>", "", "</items>"),
-        opening="<item>",
-        unit="(?=<item>)",
+        "<item>",
+        "</item>",
+        "(?=<item>)",
     ),
-    "json_prefix": Notation(lambda rs: f"{len(rs)} items found: " + json.dumps(rs), opening=r"\{", unit=r"(?<=\}), "),
-    "json_by_name": Notation(lambda rs: json.dumps({r["name"]: dict(_rest(r)) for r in rs}, indent=1)),
-    "json_columns": Notation(_json_columns, unit=r"(?<=\]), "),
-    "json_cut": Notation(_cut_json, opening=r"\{", unit=r"(?<=\}), "),
-    "json_comments": Notation(_each(_commented_json, '{\n  "items": [\n', after="\n  ],\n}"), opening=r"^    \{"),
-    "events": Notation(_each(lambda r: "event: item\ndata: " + json.dumps(r) + "\n"), opening="^event:"),
+    "json_prefix": Notation(lambda rs: f"{len(rs)} items found: " + json.dumps(rs), r"\{", r"\}", r"(?<=\}), "),
+    "json_by_name": Notation(lambda rs: json.dumps({r["name"]: dict(_rest(r)) for r in rs}, indent=1), '^ "', r"^ \}"),
+    "json_columns": Notation(_json_columns, r'\["', r'"\]', r"(?<=\]), "),
+    "json_cut": Notation(_cut_json, r"\{", r"\}", r"(?<=\}), "),
+    "json_comments": Notation(_each(_commented_json, '{\n  "items": [\n', after="\n  ],\n}"), r"^    \{", r"^    \}"),
+    "events": Notation(_each(lambda r: "event: item\ndata: " + json.dumps(r) + "\n"), "^event:", r"\}$"),
     "python_one_line": Notation(
-        lambda rs: repr([tuple(r.values()) for r in rs]) + "\nfields: " + ", ".join(rs[0]), unit=r"(?<=\)), "
+        lambda rs: repr([tuple(r.values()) for r in rs]) + "\nfields: " + ", ".join(rs[0]), r"\('", r"'\)", r"(?<=\)), "
     ),
-    "key_values": Notation(_each(_fields("{k}: {v}", "; "))),
+    "key_values": Notation(_each(_fields("{k}: {v}", "; ")), "^name:"),
     "query_result": Notation(_query_result),
     "box_table": Notation(_box_table),
 }

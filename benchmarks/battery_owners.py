@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Record = dict[str, str]
 
@@ -18,37 +18,41 @@ def name_spots(text: str, names: Iterable[str]) -> list[tuple[int, str]]:
     return sorted((m.start(), n) for n in names for m in re.finditer(re.escape(n) + r"(?![\w-])", text))
 
 
-def split_by_name(text: str, names: Iterable[str], opening: re.Pattern[str] | None = None) -> dict[str, str]:
+@dataclass(frozen=True)
+class RecordBounds:
+    """How a reader sees where records begin and end, in notations where that is not only at their names.
+
+    Attributes:
+        opening: What a record starts with. Without it a record starts with its name.
+        closing: What a record ends with; what follows is nobody's until the next record.
+    """
+
+    opening: re.Pattern[str] | None = None
+    closing: re.Pattern[str] | None = None
+
+
+def split_by_name(text: str, names: Iterable[str], bounds: RecordBounds = RecordBounds()) -> dict[str, str]:
     """Gives every name the text that a reader takes for its record.
 
-    Args:
-        text: The cut context.
-        names: The names of all records.
-        opening: What a record starts with, for notations that do not start it with its name. Without it a record goes
-            from its name to the next name. With it, it goes from the last opening before its name (or else from the
-            start of the name's line) to the next opening or record; a record without its name is nobody's.
-
-    Returns:
-        The text of each name that occurs; several places of a name are joined.
+    A record goes from its name to the next name. In a notation with openings it starts at the last opening before its
+    name, or else where the line of its name starts, and it ends at the next opening or closing, so that a record
+    without its name is nobody's. Several places of a name are joined.
     """
-    spots = name_spots(text, names)
-    starts: list[tuple[int, str]] = []  # offset, name or "" for nobody
-    openings = [m.start() for m in opening.finditer(text)] if opening else []
+    openings = [m.start() for m in bounds.opening.finditer(text)] if bounds.opening else []
+    closings = [m.end() for m in bounds.closing.finditer(text)] if bounds.closing else []
+    edges = sorted([*openings, *closings])
+    starts: list[tuple[int, str]] = []  # offset, and name or "" for nobody
     after = 0  # the end of the previous name
-    for at, name in spots:
-        between = [o for o in openings if after <= o <= at]
-        if len(between) > 1:
-            starts.append((between[0], ""))
+    for at, name in name_spots(text, names):
         line = text.rfind("\n", 0, at) + 1
-        if between:
-            starts.append((between[-1], name))
-        else:
-            starts.append((line if opening and line >= after else at, name))
+        fallback = line if bounds.opening and line >= after else at
+        start = max((o for o in openings if after <= o <= at), default=fallback)
+        starts += [(edge, "") for edge in edges if after <= edge < start][:1]
+        starts.append((start, name))
         after = at + len(name)
-    starts += [(o, "") for o in openings if o >= after][:1]
+    starts += [(edge, "") for edge in edges if edge >= after][:1]
     found: dict[str, str] = {}
-    ends = [*(start for start, _ in starts[1:]), len(text)]
-    for (start, name), end in zip(starts, ends, strict=False):
+    for (start, name), end in zip(starts, [*(start for start, _ in starts[1:]), len(text)], strict=False):
         if name:
             found[name] = found.get(name, "") + text[start:end]
     return found
@@ -61,21 +65,22 @@ class RecordScoring:
     Attributes:
         records: All records, each with a unique "name".
         asked: The values asked for, by record name.
-        opening: See `split_by_name`.
+        bounds: See `split_by_name`.
     """
 
     records: list[Record]
     asked: dict[str, str]
-    opening: re.Pattern[str] | None = None
-    needed: list[str] = field(init=False)
+    bounds: RecordBounds = RecordBounds()
 
-    def __post_init__(self) -> None:
-        self.needed = [f"{name}: {value}" for name, value in self.asked.items()]
+    @property
+    def needed(self) -> list[str]:
+        """See `Scoring.needed`."""
+        return [f"{name}: {value}" for name, value in self.asked.items()]
 
     def score(self, text: str) -> tuple[float, int]:
         """See `Scoring.score`. Only values that one record alone has can be at a wrong name."""
         names = [record["name"] for record in self.records]
-        parts = split_by_name(text, names, self.opening)
+        parts = split_by_name(text, names, self.bounds)
         shared = " ".join(SHARED_COLUMN.findall(text))
         kept = sum(n in parts and (value in parts[n] or value in shared) for n, value in self.asked.items())
         own = {n: set(record.values()) for n, record in zip(names, self.records, strict=True)}
