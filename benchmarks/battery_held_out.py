@@ -238,7 +238,7 @@ def held_out_cases(name: str) -> Source:
             asked = QUESTIONS[(first + case) % len(QUESTIONS)](rng, domain, flag, records)
             text = notation.write(records)
             units = re.split(notation.unit, text) if notation.unit else text.splitlines()
-            scoring = RecordScoring(records, asked.answer, bounds)
+            scoring = RecordScoring(records, asked.answer, bounds, unambiguous=True)
             yield BatteryCase(asked.question, ToolInput(text), units, count(text), scoring)
 
     return cases

@@ -66,11 +66,14 @@ class RecordScoring:
         records: All records, each with a unique "name".
         asked: The values asked for, by record name.
         bounds: See `split_by_name`.
+        unambiguous: An asked value is kept only if no other record's value of its field stands with the same name: a
+            name above the values of fifty records does not answer.
     """
 
     records: list[Record]
     asked: dict[str, str]
     bounds: RecordBounds = RecordBounds()
+    unambiguous: bool = False
 
     @property
     def needed(self) -> list[str]:
@@ -82,12 +85,23 @@ class RecordScoring:
         names = [record["name"] for record in self.records]
         parts = split_by_name(text, names, self.bounds)
         shared = " ".join(SHARED_COLUMN.findall(text))
-        kept = sum(n in parts and (value in parts[n] or value in shared) for n, value in self.asked.items())
+        kept = sum(
+            n in parts and (value in parts[n] or value in shared) and not self._is_ambiguous(parts[n], n)
+            for n, value in self.asked.items()
+        )
         own = {n: set(record.values()) for n, record in zip(names, self.records, strict=True)}
         times = Counter(value for values in own.values() for value in values)
         unique = {value for value in times if times[value] == 1 and value not in own}
         wrong = sum(_contains(part, value) for n, part in parts.items() for value in unique - own[n])
         return kept / len(self.asked), wrong
+
+    def _is_ambiguous(self, part: str, name: str) -> bool:
+        """Whether the text of a name holds another value of the field that is asked for."""
+        if not self.unambiguous:
+            return False
+        value, own = self.asked[name], next(record for record in self.records if record["name"] == name)
+        key = next(key for key in own if own[key] == value)
+        return any(_contains(part, other) for other in {record[key] for record in self.records} - {value})
 
 
 def _contains(text: str, value: str) -> bool:

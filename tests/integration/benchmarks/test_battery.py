@@ -91,6 +91,13 @@ def test_the_owner_check_counts_values_under_another_name() -> None:
     assert SCORING.score("a-1 tls true")[1] == 0  # more than one record has it
 
 
+def test_a_name_above_the_values_of_several_records_does_not_answer() -> None:
+    strict = RecordScoring(RECORDS, {"a-1": "false"}, unambiguous=True)
+    assert strict.score("a-1 tls false\na-2 tls true") == (1.0, 0)
+    assert strict.score("a-1 tls false\n…\ntls true") == (0.0, 0)
+    assert SCORING.score("a-1 tls false\n…\ntls true") == (1.0, 0)
+
+
 def test_a_value_that_a_table_states_once_belongs_to_all() -> None:
     assert SCORING.score('{"tls": "false"} name port\na-1 7001')[0] == 1.0
 
