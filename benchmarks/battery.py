@@ -166,7 +166,8 @@ def run(root: Path, limit: int | None, methods: list[str], options: Options | No
         "BM25: the units (lines, rows, turns, sentences) most similar to the question; grep: the units with its rarest",
         "words and two around each; keep last: the last units that fit. *ours − better*: 95 % bootstrap interval of",
         "the difference to the better of BM25 and grep, paired over cases. *wrong owner*: values of one record under",
-        f"another's name. ms: a call of ours. Seed {options.seed}, tier {options.tier or 'of the embedded default'}.",
+        f"another's name. ms: a call of ours, and counting messages before and after. Seed {options.seed},",
+        f"tier {options.tier or 'of the embedded default'}.",
         *([f"No data: {', '.join(missing)}."] if missing else []),
         *(
             [f"Failed: {'; '.join(f'{c.task} {c.failure}' for c in cells if c.failed)}."]
