@@ -16,7 +16,8 @@ from compressor.scoring.token_index import CODE, IDENTIFIER, NAME, NUMBER, PATH,
 #: The weight of a token in a unit's novelty, by the token's class. Exact strings count more than words.
 NOVELTY_WEIGHT = {WORD: 0.3, NAME: 0.6, NUMBER: 0.6, IDENTIFIER: 1.0, CODE: 1.5, PATH: 1.5}
 REPEAT_VALUE = 0.15  # The fraction of its score that a unit keeps if better units say everything in it.
-MATCH_COST_EXPONENT = 0.3  # A long unit must match better than a short one to come first.
+TOP_MATCH = 0.8  # Matches this close to the best one may take more than the share that is reserved for matches.
+TOP_FACTOR, MAX_RESERVED = 1.8, 0.9
 REORDER_ROUNDS = 2  # Novelty depends on the order and the order on novelty; two rounds are close enough.
 SIMILAR_COSINE = 0.85  # Units whose vectors have a higher cosine begin to count as repeats of each other.
 MAX_COMPARED_UNITS = 2_000  # Vectors of only the best units are compared, because time and memory grow quadratically.
@@ -77,10 +78,11 @@ def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.ND
     if units.matches is None or units.reserved_share <= 0:
         return position
     n = len(units)
-    value = units.matches / np.maximum(units.costs, 8.0) ** MATCH_COST_EXPONENT
-    first = np.lexsort((position, -value))
+    first = np.lexsort((position, -units.matches))
     first = first[(units.matches[first] > 0) & (units.index.lengths[first] > 0)]
-    first = first[np.cumsum(units.costs[first]) <= units.reserved_share * units.available_tokens]
+    top = min(MAX_RESERVED, TOP_FACTOR * units.reserved_share)
+    share = np.where(units.matches[first] >= TOP_MATCH, top, units.reserved_share)
+    first = first[np.cumsum(units.costs[first]) <= share * units.available_tokens]
     out: npt.NDArray[np.int64] = position + n
     out[first] = np.arange(len(first))
     return out

@@ -60,6 +60,10 @@ class HeuristicWeights:
         recency: What the newest source gains; the gain fades with age.
         fade: The number of sources after which the gain has fallen to 1/e.
         reserve: The share of the budget that goes to the best matches with an open question first.
+        dialogue_reserve: The same in conversations, where identities matter less.
+        spread: How much of the matches of other turns a turn of a conversation gets; a topic lasts for some turns.
+        spread_turns: The distance in turns at which that has fallen to 1/e.
+        turn_tokens: Turns up to this size match as a whole.
         question_terms: The number of content words from which on a question counts less: a long one is a task.
         covered: The fraction of a question's words that the best record must hold for the question to count in full.
         near: The part of a unit's match that its neighbours get, and half of it the next but one.
@@ -96,6 +100,10 @@ class HeuristicWeights:
     recency: float = 1.5
     fade: float = 4.0
     reserve: float = 0.5
+    dialogue_reserve: float = 0.95
+    spread: float = 0.3
+    spread_turns: float = 8.0
+    turn_tokens: float = 1000.0
     question_terms: float = 8.0
     covered: float = 0.4
     near: float = 0.4
@@ -230,7 +238,7 @@ class HeuristicScorer:
             return nothing, LexicalMatch(nothing, np.zeros(len(units.sources), np.float32), wanted, retained, written)
         hits, columns, weights = matches(index, wanted)
         self._reserve(query, units, wanted, hits, columns)
-        found, best, possible = self._found(units, hits, columns, weights)
+        found, best, possible = self._found(units, units.rows, hits, columns, weights)
         strength = (best / possible) ** w.strength
         sources = self._sources(wanted, hits, columns, weights, units)
         out = (
@@ -241,10 +249,14 @@ class HeuristicScorer:
         return (strength * out).astype(np.float32), LexicalMatch(found, sources, wanted, retained, written)
 
     def _found(
-        self, units: UnitBatch, hits: npt.NDArray[np.int64], columns: npt.NDArray[np.int32], weights: Floats
+        self,
+        units: UnitBatch,
+        rows: npt.NDArray[np.int32],
+        hits: npt.NDArray[np.int64],
+        columns: npt.NDArray[np.int32],
+        weights: Floats,
     ) -> tuple[Floats, float, float]:
         """Returns [n] BM25 of the units' records with 1 for the best, what the best had, and what it could have had."""
-        rows = units.rows
         record_lengths = np.bincount(rows, units.index.lengths, len(units)).astype(np.int32)
         found = bm25(rows[hits].astype(np.int64), columns, weights, record_lengths)
         best = float(found.max())
@@ -271,14 +283,17 @@ class HeuristicScorer:
         w = self.weights
         own, terms_of = hits[mine], number[columns[mine]]
         weights = np.ones(len(places), np.float32)
-        records, _, _ = self._found(units, own, terms_of, weights)
+        turns = Turns.of(units)
+        records, _, _ = self._found(units, turns.rows, own, terms_of, weights)
         single = bm25(own, terms_of, weights, units.index.lengths)
         reasoning = np.array([s.kind == "thinking" for s in units.sources], np.bool_)
-        units.matches = np.where(reasoning[units.source_indices], 0, question_match(records, single, units, w))
-        of_best = np.unique(terms_of[units.rows[own] == np.argmax(records)])
-        coverage = min(1.0, len(of_best) / len(asked) / w.covered)
+        matched = question_match(records, single, units, turns, w)
+        units.matches = np.where(reasoning[units.source_indices], 0, matched)
+        of_best = np.unique(terms_of[turns.rows[own] == np.argmax(records)])
+        coverage = max(turns.share, min(1.0, len(of_best) / len(asked) / w.covered))
         length = min(1.0, w.question_terms / len(asked))
-        units.reserved_share = w.reserve * query.question_weight * coverage * length
+        reserve = w.reserve + (w.dialogue_reserve - w.reserve) * turns.share
+        units.reserved_share = reserve * query.question_weight * coverage * length
 
     def _sources(
         self,
@@ -380,23 +395,54 @@ def propagate_relevance(relevance: Floats, units: UnitBatch, after: float, befor
     return out
 
 
-def question_match(records: Floats, single: Floats, units: UnitBatch, w: HeuristicWeights) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The turns of conversations among the units: messages of users and agents, and turns in transcripts.
+
+    Attributes:
+        rows: [n] the unit that represents each unit's record or turn.
+        spoken: [n] whether a unit is in a turn.
+        group: [n] which conversation a turn is in.
+        share: The share of the tokens that is in turns.
+    """
+
+    rows: npt.NDArray[np.int32]
+    spoken: npt.NDArray[np.bool_]
+    group: npt.NDArray[np.int32]
+    share: float
+
+    @staticmethod
+    def of(units: UnitBatch) -> Turns:
+        """Finds the turns."""
+        speech = np.array([s.kind in ("user", "assistant") for s in units.sources], np.bool_)
+        written = np.array([s.layout.kind == "transcript" for s in units.sources], np.bool_)
+        source = units.source_indices
+        rows = np.where(speech[source], units.starts[source], units.rows).astype(np.int32)
+        spoken = (speech | written)[source]
+        group = np.where(speech[source], -1, source).astype(np.int32)
+        total = float(units.costs.sum())
+        return Turns(rows, spoken, group, float(units.costs[spoken].sum()) / max(total, 1.0))
+
+
+def question_match(records: Floats, single: Floats, units: UnitBatch, turns: Turns, w: HeuristicWeights) -> Floats:
     """Returns [n] how well units match a question, in [0, 1]: their record, their own words, and their neighbours.
 
     Args:
-        records: [n] BM25 of each record, at the unit that represents it; the best is 1.
+        records: [n] BM25 of each record or turn, at the unit that represents it; the best is 1.
         single: [n] BM25 of each unit alone.
         units: The units.
+        turns: The turns among them.
         w: The weights.
     """
-    rows = units.rows
-    top = np.zeros(len(units), np.float32)
-    np.maximum.at(top, rows, single)
+    rows = turns.rows
+    best = np.zeros(len(units), np.float32)
+    np.maximum.at(best, rows, single)
     size = np.bincount(rows, units.costs, len(units))
-    floor = np.float32(w.group) * np.minimum(1, w.record_tokens / np.maximum(size, 1)) ** 0.5
-    own = single / np.maximum(top[rows], 1e-6)
-    out: Floats = records[rows] * np.maximum(own, floor[rows])
-    near = out * np.float32(w.near)
+    whole = np.where(turns.spoken, w.turn_tokens, w.record_tokens)
+    floor = np.float32(w.group) * np.minimum(1, whole / np.maximum(size, 1)) ** 0.5
+    own = single / np.maximum(best[rows], 1e-6)
+    out: Floats = _spread_over_turns(records, turns, w)[rows] * np.maximum(own, floor[rows])
+    near = out * np.float32(w.near) * ~turns.spoken
     same = units.source_indices[1:] == units.source_indices[:-1]
     spread = out.copy()
     spread[1:] = np.maximum(spread[1:], near[:-1] * same)
@@ -406,5 +452,22 @@ def question_match(records: Floats, single: Floats, units: UnitBatch, w: Heurist
         same = units.source_indices[2:] == units.source_indices[:-2]
         spread[2:] = np.maximum(spread[2:], further[:-2] * same)
         spread[:-2] = np.maximum(spread[:-2], further[2:] * same)
-    matched: Floats = spread.astype(np.float32)
+    matched: Floats = (spread / max(float(spread.max()), 1e-6)).astype(np.float32)
     return matched
+
+
+def _spread_over_turns(records: Floats, turns: Turns, w: HeuristicWeights) -> Floats:
+    """[n] the relevance of records; turns get a part of the relevance of the turns around them."""
+    if not turns.spoken.any() or not w.spread:
+        return records
+    out: Floats = records.copy()
+    first = np.flatnonzero(turns.spoken & (turns.rows == np.arange(len(records))))
+    reach = int(4 * w.spread_turns)
+    kernel = np.exp(-np.abs(np.arange(-reach, reach + 1)) / w.spread_turns)
+    kernel[reach] = 0
+    for group in np.unique(turns.group[first]).tolist():
+        mine = first[turns.group[first] == group]
+        around = np.convolve(records[mine], kernel, "full")[reach : reach + len(mine)]
+        out[mine] += np.float32(w.spread) * around.astype(np.float32)
+    scaled: Floats = (out / max(float(out.max()), 1e-6)).astype(np.float32)
+    return scaled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 from compressor.text.segmenters.base import SegmentedText
 from compressor.text.segmenters.content_type import detect_content_type, detect_line_content_type
@@ -29,7 +30,11 @@ _SEGMENTERS = {
 
 
 #: Content types whose texts may be records of fields, which hold together better than lines do.
-_MAY_BE_RECORDS = frozenset(("code", "html", "markdown", "prose", "log"))
+_MAY_BE_RECORDS = frozenset(("code", "html", "markdown", "prose", "log", "table"))
+_MAY_BE_TRANSCRIPT = frozenset(("markdown", "prose", "log"))
+#: Rules between records; a table has one below its header.
+_RULES = re.compile(r"^(?:-{3,}|={3,}|_{3,}|\*{3,})[ \t]*\r?$|^[-*]{3,}.*\b(?:row|RECORD)\b.*[-*]{3,}", re.M)
+SAMPLE_CHARS = 20_000
 
 
 def segment_text(text: str, hint: str = "") -> SegmentedText:
@@ -57,6 +62,11 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
 
         if (clean := segment_delimited_table(text)) is not None:
             return clean
+    if kind in _MAY_BE_TRANSCRIPT:
+        from compressor.text.segmenters.transcript import segment_transcript
+
+        if (transcript := segment_transcript(text)) is not None:
+            return transcript
     if kind in _MAY_BE_RECORDS and _records_are_possible(kind, text, hint):
         from compressor.text.segmenters.records import segment_records
 
@@ -72,6 +82,8 @@ def _records_are_possible(kind: str, text: str, hint: str) -> bool:
     """Returns whether a text of this content type may be records: not a log with time stamps, nor a program."""
     if kind == "log":
         return LOG_HEAD.match(text) is None
+    if kind == "table":
+        return len(_RULES.findall(text[:SAMPLE_CHARS])) > 1
     return kind != "code" or language_of(text, hint) in (None, *CONFIGURATION)
 
 

@@ -29,6 +29,11 @@ _FIELD = re.compile(
 )
 _QUOTED = re.compile(r"(?P<key>[A-Za-z_][\w\[\].-]*)[ \t]+(?P<value>\"(?:[^\"\\\n]|\\.)*\")[ \t]*;?\r?$")
 _DIRECTIVE_LINE = re.compile(r"(?P<key>[A-Za-z_][\w.-]*)[ \t]+(?P<value>[^\n{};]{1,200});?\r?$")
+#: `[key] => value`
+_INDEXED = re.compile(r"\[(?P<key>[^\[\]\n]{1,60})\][ \t]*(?:=>|[:=])[ \t]*(?P<value>[^\n]*)")
+#: A record on one line, such as `{name: x, tls: false},`
+_ROW = re.compile(r"(?=[^\n]*[:=,])[{(\[][^\n]*[})\]][,;]?[ \t]*\r?$")
+_BRACKET = re.compile(r"[{(\[][ \t]*\r?$")
 _OPENS = re.compile(r"[{(\[][ \t]*(?:[#;/][^\n]*)?\r?$")
 _ENTRY = re.compile(r"@\w+[ \t]*[{(][^,\n]{0,100},[ \t]*\r?$")
 _CLOSE = re.compile(r"[}\])]+[;,]?[ \t]*\r?$|(?:end|fi|done)\b[ \t]*\r?$")
@@ -43,7 +48,8 @@ class RecordLine:
     Attributes:
         start: Offset of the line.
         level: How deep it is: a line belongs to the last line before it with a smaller level.
-        kind: "field", "item", "section", "open", "close", "rule", "comment" or "text".
+        kind: "field", "item", "section", "row", "open", "bracket" (one that opens, alone), "close", "rule", "comment",
+            or "text".
         key: The key, "" if there is none.
         value: The value, or the rest of the line.
         after_blank: Whether a blank line stands before it.
@@ -79,7 +85,7 @@ def read_record_lines(text: str, headings: bool = False) -> list[RecordLine]:
         indent = len(lead.expandtabs(TAB_WIDTH)) if "\t" in lead else len(lead.replace("\ufeff", ""))
         line = _read(body, indent, depth > 0, headings)
         line.start, line.after_blank = start, blank
-        depth = max(0, depth + (line.kind == "open") - (line.kind == "close"))
+        depth = max(0, depth + (line.kind in ("open", "bracket")) - (line.kind == "close"))
         out.append(line)
         blank = False
     return out
@@ -94,10 +100,12 @@ def _read(body: str, indent: int, inside: bool, headings: bool) -> RecordLine:
         and not _TEXT_IN_RULE.search(body.replace("RECORD", "").replace("row", ""))
     ):
         return RecordLine(0, -20, "rule", "", "", False)
-    if first == "[" and _SECTION.match(body):
+    if first == "[" and _SECTION.match(body) and "=>" not in body:
         return RecordLine(0, 0, "section", "", body.strip("[] \t\r"), False)
     if first == "#" and headings and (h := _HEADING.match(body)):
         return RecordLine(0, -10 + len(h.group(1)), "section", "", body.strip("# \t\r"), False)
+    if _BRACKET.match(body):
+        return RecordLine(0, level, "bracket", "", body, False)
     if _CLOSE.match(body):
         return RecordLine(0, level, "close", "", body, False)
     if item := _ITEM.match(body):
@@ -106,6 +114,8 @@ def _read(body: str, indent: int, inside: bool, headings: bool) -> RecordLine:
         return RecordLine(0, level + 1, "item", key, value if key else rest, False)
     if m := _DIRECTIVE.match(body):
         return RecordLine(0, level, "field", m.group("key"), m.group("value").strip(), False)
+    if first in "{[(" and _ROW.match(body) and not _INDEXED.match(body):
+        return RecordLine(0, level, "row", "", body, False)
     if _COMMENT.match(body):
         return RecordLine(0, level, "comment", "", body, False)
     key, value, kind = _key(body, inside)
@@ -116,6 +126,8 @@ def _key(body: str, inside: bool) -> tuple[str, str, str]:
     """The key and value of a line, and its kind."""
     if _ENTRY.match(body):
         return body.partition("{")[0].strip("@ \t"), body.partition("{")[2].strip(" ,\r"), "open"
+    if m := _INDEXED.match(body):
+        return m.group("key").strip("\"'"), m.group("value").strip(), "open" if _OPENS.search(body) else "field"
     m = _FIELD.match(body)
     if m is not None:
         key, value, sep = m.group("key").strip(), m.group("value").strip(), m.group("sep")

@@ -15,6 +15,8 @@ from itertools import pairwise
 from compressor.text.segmenters.record_lines import RecordLine
 
 MAX_NAME_CHARS = 80
+MAX_COMMENT_LINES = 3  # longer comments are units of their own
+MAX_FIELD_WORDS = 8  # a longer line without a key is text
 DISTINCT = 0.8  # fraction of distinct values from which a field can be the name of its record
 SHARED = 0.6  # fraction of members that must share a key to be records of one kind
 NAME_KEYS = ("name", "id", "key", "title", "uid", "host", "hostname", "path", "file", "subject", "sku", "url", "email")
@@ -94,6 +96,16 @@ class RecordTree:
         for group in heads:
             self._name(group, children)
 
+    def shared_lines(self) -> int:
+        """Returns how many lines begin like a line of most other records."""
+        records: dict[str, set[int]] = {}
+        labels = [self._shared_label(i) if head >= 0 else "" for i, head in enumerate(self.heads)]
+        for label, head in zip(labels, self.heads, strict=True):
+            if label:
+                records.setdefault(label, set()).add(head)
+        count = len({h for h in self.heads if h >= 0})
+        return sum(bool(label) and len(records[label]) >= SHARED * count for label in labels)
+
     def _group(self, siblings: list[int], children: dict[int, list[int]]) -> list[int]:
         """Returns the first nodes of the records among siblings; flat runs are put under their first node."""
         data = [i for i in siblings if self.kinds[i] not in ("comment", "close")]
@@ -113,7 +125,14 @@ class RecordTree:
             return items
         if len(holders) > 1 and len(holders) >= SHARED * len(data) and self._share(holders, children):
             return holders
-        return self._recurring(data, siblings, children)
+        return self._recurring(data, siblings, children) or self._paragraphs(data, siblings, children)
+
+    def _paragraphs(self, data: list[int], siblings: list[int], children: dict[int, list[int]]) -> list[int]:
+        """Records that are paragraphs of short lines which begin alike, under a first line that names them."""
+        starts = [i for i in data if self.fresh[i]]
+        if len(starts) < 3 or len(data) < 2 * len(starts) or not self._names([self.values[i] for i in starts]):
+            return []
+        return self._adopt(starts, siblings) if self._alike(starts, data, children) else []
 
     def _share(self, holders: list[int], children: dict[int, list[int]]) -> bool:
         """Whether most of the nodes have a key in common below them."""
@@ -123,7 +142,7 @@ class RecordTree:
     def _alike(self, starts: list[int], data: list[int], children: dict[int, list[int]]) -> bool:
         """Whether the runs that begin at `starts` share a key."""
         runs = self._runs(starts, data)
-        found = Counter(k for run in runs for k in {self.keys[i] for i in self._within(run, children)} if k)
+        found = Counter(k for run in runs for k in {self._shared_label(i) for i in self._within(run, children)} if k)
         return bool(found) and max(found.values()) >= max(2, SHARED * len(runs))
 
     def _within(self, run: list[int], children: dict[int, list[int]]) -> Iterable[int]:
@@ -161,6 +180,14 @@ class RecordTree:
                 return self._adopt(starts, siblings)
         return []
 
+    def _shared_label(self, i: int) -> str:
+        """What the lines of several records can have in common: a key, or the first word of a short line."""
+        if self.keys[i] or self.kinds[i] != "text":
+            return self.keys[i]
+        words = self.values[i].split()
+        short = 1 < len(words) <= MAX_FIELD_WORDS and self.values[i][-1] not in ".,;?!"
+        return f"\0{words[0]}" if short or (len(words) > 1 and self.fresh[i]) else ""
+
     def _label(self, i: int) -> str:
         """What a line without a key can recur by: a section's name, or the first word of a line."""
         words = self.values[i].split(None, 1)
@@ -186,7 +213,7 @@ class RecordTree:
         own = [self.values[h] or self.keys[h] for h in group]
         if self._names(own):
             return
-        if self._names([self.keys[h] for h in group]):
+        if self._names([self.keys[h] for h in group]) and not all(self.keys[h].isdigit() for h in group):
             return
         fields: dict[tuple[str, ...], list[int]] = {}
         for h in group:
@@ -230,7 +257,8 @@ def tree_of_lines(lines: list[RecordLine]) -> RecordTree:
     """Builds the tree of a text's lines by their levels."""
     tree = RecordTree()
     open_nodes: list[tuple[int, int]] = []  # level and node
-    rule = -1  # the start of a rule that belongs to the next line
+    rule = comment = -1  # the start of a rule or comment that belongs to the next line
+    level_of_last = 0
     for n, line in enumerate(lines):
         if line.kind == "rule":
             below = n + 1 < len(lines)
@@ -248,6 +276,14 @@ def tree_of_lines(lines: list[RecordLine]) -> RecordTree:
                 rule = line.start if rule < 0 else rule
                 open_nodes.clear()
             continue
+        if line.kind == "comment" and rule < 0 and _explains(lines, n):
+            comment = line.start if comment < 0 else comment
+            continue
+        follows = line.kind == "bracket" and bool(open_nodes) and not line.after_blank
+        if follows and _takes_bracket(tree, level_of_last, line):
+            tree.kinds[-1] = "open"
+            level_of_last = line.level
+            continue
         level, opener = line.level, -1
         while open_nodes and open_nodes[-1][0] >= level:
             at, node = open_nodes.pop()
@@ -257,23 +293,46 @@ def tree_of_lines(lines: list[RecordLine]) -> RecordTree:
         if line.kind == "item" and open_nodes and open_nodes[-1][0] == level - 1 and _has_value(tree, parent):
             parent = tree.parents[parent]
         closes = -1
-        if line.kind == "close" and opener >= 0:
-            parent = closes = opener
-        start = line.start if rule < 0 else rule
+        if line.kind == "close":
+            if opener < 0 and parent >= 0 and tree.kinds[parent] == "open":
+                opener = parent
+            if opener >= 0:
+                parent = closes = opener
+        start = min(x for x in (line.start, rule, comment) if x >= 0)
+        fresh = line.after_blank or start < line.start or not tree.starts
         node = tree.add(
             start,
             parent,
             line.kind,
             line.key,
             line.value.strip().strip(",;"),
-            line.after_blank or rule >= 0 or not tree.starts,
+            fresh,
             rule >= 0,
             closes,
         )
-        rule = -1
+        rule = comment = -1
+        level_of_last = level
         if line.kind not in ("comment", "close"):
             open_nodes.append((level, node))
     return tree
+
+
+def _explains(lines: list[RecordLine], n: int) -> bool:
+    """Whether a comment belongs to the line after it: it is short, and nothing but comments is between."""
+    level = lines[n].level
+    for ahead in range(n + 1, min(n + 1 + MAX_COMMENT_LINES, len(lines))):
+        line = lines[ahead]
+        if line.after_blank:
+            return False
+        if line.kind != "comment":
+            return line.kind not in ("close", "rule", "bracket") and line.level in (level, level + 1)
+    return False
+
+
+def _takes_bracket(tree: RecordTree, level_of_last: int, line: RecordLine) -> bool:
+    """Whether a bracket on a line of its own opens the body of the line before it."""
+    last = tree.kinds[-1] in ("field", "text", "section", "item") and line.level >= level_of_last
+    return last and tree.values[-1][-1:] not in ("{", "[", "(")
 
 
 def _has_value(tree: RecordTree, node: int) -> bool:

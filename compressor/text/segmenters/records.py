@@ -75,11 +75,14 @@ def _consists_of_fields(tree: RecordTree) -> bool:
     deep = {i for i, p in enumerate(tree.parents) if p >= 0}
     fields = sum(tree.kinds[i] != "text" for i in data)
     if fields >= MIN_FIELDS * len(data):
-        return any(tree.keys[i] for i in data) and bool(deep)
+        rows = sum(tree.kinds[i] == "row" for i in data)
+        return (any(tree.keys[i] for i in data) and bool(deep)) or 2 * rows >= len(data)
     # Records with a body of text, such as commits and mails.
     inside = sum(tree.heads[i] >= 0 for i in data)
     records = len({h for h in tree.heads if h >= 0})
-    return records >= 3 and inside >= 0.8 * len(data) and fields >= 0.2 * len(data) and -1 in tree.listed
+    if records < 3 or inside < 0.8 * len(data) or -1 not in tree.listed:
+        return False
+    return fields >= 0.2 * len(data) or tree.shared_lines() >= 0.5 * len(data)
 
 
 def _layout(text: str, tree: RecordTree) -> RecordLayout:

@@ -1,0 +1,147 @@
+"""Transcripts of meetings, chats and calls: a turn is a record, and what is kept of it stands under its speaker.
+
+Turns begin with a speaker's name, with or without a time before it. A date on a line of its own heads what follows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+
+from compressor.text.segmenters.base import UnitFlag
+from compressor.text.segmenters.lines import line_starts
+from compressor.text.segmenters.record_layout import RecordLayout
+from compressor.text.segmenters.sentences import sentence_starts
+from compressor.text.segmenters.span_layout import length_splits
+
+MIN_TURNS = 6
+MIN_TURNS_PER_SPEAKER = 2.5
+MIN_WORDS = 4.0  # mean words of a turn; the values of fields are shorter
+MAX_TURN_LINES = 12.0  # mean lines of a turn
+SHORT_TURN = 240  # characters up to which a turn is kept or dropped whole
+PIECE_CHARS = 120  # shorter sentences stay with the one before
+
+_TIME = r"(?:\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{2,4})?[T ,]*\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?(?: ?[AaPp]\.?[Mm]\.?)?"
+_TURN = re.compile(
+    rf"[ \t]*(?:[-*>][ \t])?(?:[\[(]?{_TIME}[\])]?[ \t]*[-–|]?[ \t]*)?(?:\*\*|<v |[<\[])?"
+    r"(?P<who>[^\W\d_][^\s:<>\[\]{}=/\\|\"]*(?: [^\s:<>\[\]{}=/\\|\",]+){0,3})"
+    r"(?:\*\*|[>\]])?(?: ?\([^()\n]{1,30}\))?(?P<colon>:\*{0,2})?(?=[ \t\r\n]|$)"
+)
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_DATE = rf"(?:\d{{4}}-\d\d-\d\d|\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}|{_MONTH}[a-z]*\.?,? \d|\d{{1,2}}\.? {_MONTH})"
+_DAY = re.compile(
+    rf"[ \t]*[-=*#\[( ]*(?:(?:DATE|Date|date|Day|Session|Meeting)\b[^\n]{{0,60}}|[^\n]{{0,30}}{_DATE}[^\n]{{0,30}})"
+    r"[-=*#\]) ]*\r?(?:\n|\Z)"
+)
+
+
+def segment_transcript(text: str) -> RecordLayout | None:
+    """Divides a transcript into turns and the sentences of long ones, or returns None if the text is none."""
+    where = line_starts(text).tolist()
+    if len(where) < MIN_TURNS:
+        return None
+    speakers = _speakers(text, where)
+    if speakers is None:
+        return None
+    ends = [*where[1:], len(text)]
+    starts: list[int] = []
+    parents: list[int] = []
+    heads: list[int] = []
+    flags: list[int] = []
+    day = turn = -1
+    begun = 0
+
+    def close(end: int) -> None:
+        """Cuts the open turn, whose first unit is there already."""
+        if turn >= 0 and end - begun > SHORT_TURN:
+            last = begun
+            for s in sentence_starts(text[begun:end])[1:]:
+                if begun + s - last >= PIECE_CHARS:
+                    last = begun + s
+                    add(last, turn, turn, 0)
+
+    def add(start: int, parent: int, head: int, flag: int) -> int:
+        starts.append(start)
+        parents.append(parent)
+        heads.append(head)
+        flags.append(flag)
+        return len(starts) - 1
+
+    for start, end, who in zip(where, ends, speakers, strict=True):
+        if who:
+            close(start)
+            turn, begun = add(start, day, len(starts), 0), start
+        elif _DAY.match(text, start) and end - start < 100:
+            close(start)
+            day, turn = add(start, -1, -1, int(UnitFlag.HEADER)), -1
+        elif turn < 0 and (not starts or text[start:end].strip()):
+            add(start, day, -1, 0 if text[start:end].strip() else int(UnitFlag.NOISE))
+    close(len(text))
+    return _layout(text, starts, parents, heads, flags)
+
+
+def _speakers(text: str, where: list[int]) -> list[str] | None:
+    """The speaker of each line that begins a turn, "" for other lines; None if the text is no transcript."""
+    said: list[str] = []
+    for start in where:
+        m = _TURN.match(text, start)
+        marked = m is not None and (m.group("colon") or text[m.start("who") - 1 : m.start("who")] in ("<", "v"))
+        said.append(m.group("who") if m is not None and marked else "")
+    times = Counter(name for name in said if name)
+    names = {name for name, count in times.items() if count > 1}
+    turns = [name for name in said if name in names]
+    lines = sum(1 for start in where if text[start : start + 1] not in ("\n", "\r", ""))
+    if len(turns) < MIN_TURNS or len(names) < 2 or len(turns) < MIN_TURNS_PER_SPEAKER * len(names):
+        return None
+    if lines > MAX_TURN_LINES * len(turns) or len(text.split()) < (MIN_WORDS + 1) * len(turns):
+        return None
+    # Fields of records follow each other in one order.
+    following: dict[str, Counter[str]] = {}
+    for a, b in pairwise(turns):
+        following.setdefault(a, Counter())[b] += 1
+    same = sum(max(c.values()) for c in following.values())
+    if len(names) > 2 and same > 0.9 * (len(turns) - 1):
+        return None
+    rare = {name for name, count in times.items() if count == 1}
+    likely = (
+        {name for name in rare if name[0].isupper() and len(name.split()) <= 2}
+        if len(rare) * 4 <= len(names) + 4
+        else set()
+    )
+    return [name if name in names or name in likely else "" for name in said]
+
+
+def _layout(text: str, starts: list[int], parents: list[int], heads: list[int], flags: list[int]) -> RecordLayout:
+    """Cuts what is still too long and puts the units together."""
+    ends = [*starts[1:], len(text)]
+    at: list[int] = []
+    place: list[int] = []
+    of: list[int] = []
+    for i, (a, b) in enumerate(zip(starts, ends, strict=True)):
+        place.append(len(at))
+        pieces = [a if i else 0, *length_splits(text, a, b)]
+        at += pieces
+        of += [i] * len(pieces)
+    origin, first = np.array(of, np.int32), np.zeros(len(at), np.bool_)
+    first[place] = True
+    placed = np.array(place, np.int32)
+    up, head = np.array(parents, np.int32)[origin], np.array(heads, np.int32)[origin]
+    unit_heads = np.where(head >= 0, placed[np.maximum(head, 0)], np.int32(-1)).astype(np.int32)
+    unit_parents = np.where(first, np.where(up >= 0, placed[np.maximum(up, 0)], -1), placed[origin]).astype(np.int32)
+    own = np.arange(len(at), dtype=np.int32)
+    begins = np.array(at, np.int32)
+    return RecordLayout(
+        "transcript",
+        text,
+        np.stack([begins, np.append(begins[1:], len(text))], 1).astype(np.int32),
+        unit_parents,
+        np.array(flags, np.uint16)[origin],
+        None,
+        unit_heads,
+        np.where(unit_heads >= 0, unit_heads, own).astype(np.int32),
+        np.full(len(at), -1, np.int32),
+        (),
+    )
