@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,6 +21,7 @@ from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import TokenCounter
 
 LOW_SCORE = "scored lower than what was kept"
+_REPEATED_GAPS = re.compile(rf"{ELLIPSIS}(?:\s+{ELLIPSIS})+")
 _ANY_REF = "0" * REF_DIGITS
 
 
@@ -174,6 +176,8 @@ class BlockEdit:
             text = self.layout.render(keep, self.removed_words.spans)
         else:
             text = self.layout.render(keep)
+        if self.is_recut and not self.is_json:
+            text = _REPEATED_GAPS.sub(ELLIPSIS, text)
         if self.has_placeholder:
             end = format_placeholder(self.ref, self.removed_words is not None)
             text = append_json_placeholder(text, self.ref) if self.is_json else append_placeholder(text, end)

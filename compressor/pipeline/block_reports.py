@@ -21,13 +21,14 @@ def originals_of(block_edits: Iterable[BlockEdit]) -> dict[str, str]:
     for edit in block_edits:
         if edit.is_lossy:
             originals[edit.ref] = edit.original
-            originals[_dropped_ref(edit)] = edit.block.text if edit.is_recut else edit.original
+            if (ref := _dropped_ref(edit)) != edit.ref:
+                originals[ref] = edit.block.text
     return originals
 
 
 def _dropped_ref(edit: BlockEdit) -> str:
     """Returns the ref of the text that the spans of an edit's dropped stretches are offsets in."""
-    return compute_ref(edit.block.text) if edit.is_recut else edit.ref
+    return compute_ref(edit.block.text) if edit.is_recut and not edit.is_json else edit.ref
 
 
 def dropped_spans(edit: BlockEdit, selector: BudgetSelector | None) -> list[Dropped]:

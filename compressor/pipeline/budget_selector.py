@@ -6,6 +6,7 @@ The estimated cost of a unit only decides what to try. What fits is decided by a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from compressor.context.blocks import Block
 from compressor.errors import CompressorError
 from compressor.pipeline.block_edit import LOW_SCORE, BlockEdit
 from compressor.pipeline.conversation_order import ConversationOrder
-from compressor.pipeline.ranking import Ranking, rank
+from compressor.pipeline.ranking import NOVELTY_WEIGHT, SIMILAR_COSINE, Ranking, rank
 from compressor.pipeline.reasoning_weights import reweight_reasoning
 from compressor.pipeline.word_pruner import WordPruner, merge_word_units
 from compressor.scoring.base import Query, Scorer, Scores, SourceBlock, UnitBatch
@@ -38,9 +39,10 @@ MAX_SOLVE_ROUNDS = 4
 #: because the estimate is too coarse to tell whether they fit.
 TRUSTED_ESTIMATE_FRACTION = 0.9
 
-#: A dropped unit with less novelty than this is reported as redundant: most of it stands in units of a better rank.
+#: A dropped stretch of which a smaller fraction is new is reported as redundant: most of it stands in what is kept.
 REDUNDANT_NOVELTY = 0.34
 REDUNDANT = "repeats what better units say"
+MAX_COMPARED_KEPT = 2_000  # Kept units whose vectors are compared with those of dropped ones, for the reason.
 
 #: The number of later units that are looked at to spend what the best ones left: farther down little is worth having.
 MAX_FILL_CANDIDATES = 200
@@ -341,14 +343,27 @@ class BudgetSelector:
                 taken.update(chain)
         self.apply(np.array(chosen, np.int32))
 
+    @cached_property
+    def _novelty_beside_kept(self) -> npt.NDArray[np.float64]:
+        """[units] the fraction of each unit that no kept unit says."""
+        kept = np.zeros(len(self.units), np.bool_)
+        for edit, start in zip(self.block_edits, self.units.starts.tolist(), strict=False):
+            if edit.action != "dropped" and edit.keep is not None:
+                kept[start : start + len(edit.keep)] = edit.keep
+        return novelty_beside(self.units, kept)
+
+    @cached_property
+    def _starts(self) -> dict[int, int]:
+        return {id(edit): int(start) for edit, start in zip(self.block_edits, self.units.starts, strict=False)}
+
     def explain(self, edit: BlockEdit) -> Iterable[tuple[int, int, str, float]]:
         """Yields the runs of a block's dropped units: first unit, last unit + 1, the reason, and their mean score."""
         if edit.keep is None:
             return
-        start = int(self.units.starts[self.block_edits.index(edit)])
+        start = self._starts[id(edit)]
         edges = np.flatnonzero(np.diff(np.concatenate([[False], ~edit.keep, [False]]).astype(np.int8)))
         for a, b in edges.reshape(-1, 2).tolist():
-            novelty = float(self.ranking.novelty[start + a : start + b].mean())
+            novelty = float(self._novelty_beside_kept[start + a : start + b].mean())
             score = float(self.scores[start + a : start + b].mean())
             reason = REDUNDANT if novelty < REDUNDANT_NOVELTY else LOW_SCORE
             yield a, b, reason, score
@@ -357,9 +372,31 @@ class BudgetSelector:
         """Yields the spans of words removed from a block's kept units, and the score of a token of them."""
         if edit.removed_words is None or self.word_pruner is None:
             return
-        start = int(self.units.starts[self.block_edits.index(edit)])
+        start = self._starts[id(edit)]
         for a, b, unit in edit.removed_words.runs():
             yield (a, b), self.word_pruner.word_value * float(self.scores[start + unit])
+
+
+def novelty_beside(units: UnitBatch, kept: Mask) -> npt.NDArray[np.float64]:
+    """Returns the fraction of each unit that no kept unit says, in [0, 1], shape [units].
+
+    Args:
+        units: The units.
+        kept: Which of them are kept, shape [units].
+    """
+    n = len(units)
+    unit, token = units.index.pairs
+    weight = np.array([NOVELTY_WEIGHT[k] for k in range(6)], np.float64)[units.index.kinds][token]
+    said = np.zeros(len(units.index.kinds), np.bool_)
+    said[token[kept[unit]]] = True
+    total = np.bincount(unit, weight, n)
+    novelty: npt.NDArray[np.float64] = np.bincount(unit, weight * ~said[token], n) / np.maximum(total, 1e-9)
+    novelty[total == 0] = 1.0
+    if units.vectors is not None and kept.any():
+        nearest = (units.vectors @ units.vectors[kept][:MAX_COMPARED_KEPT].T).max(1)
+        similar = np.clip((1 - nearest) / (1 - SIMILAR_COSINE), 0.0, 1.0)
+        novelty = np.where(units.vectors.any(1), np.minimum(novelty, similar), novelty)
+    return novelty
 
 
 def _checked_scores(scorer: Scorer, query: Query, units: UnitBatch) -> Scores:

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.working_context import WorkingContext
 
-RUN_TOKENS = 13.0  # the placeholder of a run, besides its message
+RUN_TOKENS = 24.0  # the placeholder of a run, besides its message
 EXCERPT_TOKENS = 11.0  # the placeholder of a message's excerpt, and a gap
-NEIGHBOUR_VALUE = 0.5  # the fraction of a kept message's value that its question, or the answer to it, is worth
+ANSWER_VALUE = 0.6  # the fraction of a kept message's worth that its question, or the answer to it, has
+NEIGHBOUR_VALUE = (0.5, 0.3)  # the fraction that other messages one, two, ... places beside it have
 MAX_NEIGHBOUR_TOKENS = 64  # a longer neighbour is worth only what it says itself
 
 Ints = npt.NDArray[np.int32]
@@ -147,9 +148,9 @@ class ConversationOrder:
                 done.add(one)
                 message.kept_count += 1
             if message.kept_count == len(chain):
-                for neighbour in self._neighbours(message):
-                    self._raise(neighbour, message, float(standing[unit]), costs)
-                    push(neighbour)
+                self._raise_neighbours(message, float(standing[unit]), costs)
+                for step in _steps():
+                    push(self.messages.get(message.index + step))
             push(message if len(message.units) > 1 else None)
         return np.array(taken, np.int32), np.array(keys, np.float64), np.array(added, np.float64)
 
@@ -157,13 +158,17 @@ class ConversationOrder:
         beside = (self.messages.get(message.index + step) for step in (-1, 1))
         return [other for other in beside if other is not None and not other.kept_count]
 
-    def _raise(self, neighbour: RemovableMessage, message: RemovableMessage, worth: float, costs: Floats) -> None:
-        """Raises the worth of the question before a kept message, or of the answer behind it."""
-        asked, answer = (neighbour, message) if neighbour.index < message.index else (message, neighbour)
-        if worth <= message.boost or not asked.asks or asked.role == answer.role:
+    def _raise_neighbours(self, message: RemovableMessage, worth: float, costs: Floats) -> None:
+        """Raises the worth of what stands beside a message that is kept for its own sake."""
+        if worth <= message.boost:
             return
-        if float(costs[neighbour.units].sum()) <= MAX_NEIGHBOUR_TOKENS:
-            neighbour.boost = max(neighbour.boost, NEIGHBOUR_VALUE * worth)
+        for step in _steps():
+            other = self.messages.get(message.index + step)
+            if other is None or other.kept_count or float(costs[other.units].sum()) > MAX_NEIGHBOUR_TOKENS:
+                continue
+            asked = other if step < 0 else message
+            is_pair = abs(step) == 1 and asked.asks and other.role != message.role
+            other.boost = max(other.boost, worth * (ANSWER_VALUE if is_pair else NEIGHBOUR_VALUE[abs(step) - 1]))
 
     def _key(self, message: RemovableMessage, unit: int, standing: Floats, costs: Floats) -> float:
         """Returns the worth of a unit per token that it adds."""
@@ -183,3 +188,8 @@ class ConversationOrder:
         elif message.kept_count == size - 1:
             tokens -= EXCERPT_TOKENS
         return tokens
+
+
+def _steps() -> list[int]:
+    """Returns the distances at which a kept message raises others."""
+    return [step for step in range(-len(NEIGHBOUR_VALUE), len(NEIGHBOUR_VALUE) + 1) if step]

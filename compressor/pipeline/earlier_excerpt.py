@@ -16,6 +16,7 @@ from compressor.storage.base import BlobStore
 from compressor.storage.text_values import get_text
 from compressor.text.layout_cache import cached_layout, with_separate_units
 from compressor.text.segmenters.base import Mask, SegmentedText
+from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
 
 #: Returns the text that is stored under a ref, or None.
@@ -33,7 +34,8 @@ class CuttableText:
     """A block's text, as it may be cut.
 
     Attributes:
-        layout: The units of the text; the placeholder of an earlier excerpt is no part of it.
+        layout: The units of the text; the placeholder of an earlier excerpt is no part of it. For an excerpt of JSON
+            they are the units of the original.
         original: What the ref of a further excerpt returns.
         is_excerpt: Whether the text is an excerpt already.
         placeholder_units: Which units are placeholders inside the text, shape [units], or None if there are none.
@@ -64,6 +66,10 @@ def open_text(text: str, kind: Kind, tool_call_text: str, find_text: FindText) -
     if closing is not None and closing.body and (stored := find_text(closing.ref)) is not None:
         body, is_excerpt = closing.body, True
         original = stored if _is_excerpt_of(body, stored) else text
+        if original is stored and body[:1] in ("{", "["):
+            whole = cached_layout(stored, kind, tool_call_text)
+            if isinstance(whole, JsonLayout):  # Values are selected anew: a table's excerpt has lost some of its columns.
+                return CuttableText(whole, stored, True)
     layout = cached_layout(body, kind, tool_call_text)
     if isinstance(layout, SpanLayout):
         own = [m.span() for m in _INNER_PLACEHOLDER.finditer(body)][: MAX_INNER_PLACEHOLDERS + 1]
