@@ -170,6 +170,8 @@ class BlockEdit:
         if keep.all() and self.removed_words is None:
             return self.lossless_candidates or self.block.text
         if not keep.any():
+            if self.placeholder_units is not None and self.placeholder_units.all():
+                return self.block.text
             text = placeholder_for(self.block, self.ref) if self.has_placeholder else ""
             return text if self.placeholder_tokens < self.block.tokens else self.block.text
         if self.removed_words is not None and isinstance(self.layout, SpanLayout):

@@ -26,7 +26,9 @@ MAX_INNER_PLACEHOLDERS = 200  # More placeholders inside one text are read as da
 
 _WORD = re.compile(r"\w+")
 _INNER_PLACEHOLDER = re.compile(rf"{BRACKETED_PLACEHOLDER}[ \t]*(?=\r?\n|\Z)\r?\n?")
-_NOTATION = frozenset(("columns", "rows", "absent", "lines", "of", "tool", "result", "again"))  # of lossless encodings
+_NOTATION = frozenset(
+    ("columns", "rows", "key", "absent", "lines", "of", "tool", "result", "again")
+)  # of lossless encodings
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,9 @@ def open_text(text: str, kind: Kind, tool_call_text: str, find_text: FindText) -
         original = stored if _is_excerpt_of(body, stored) else text
         if original is stored and body[:1] in ("{", "["):
             whole = cached_layout(stored, kind, tool_call_text)
-            if isinstance(whole, JsonLayout):  # Values are selected anew: a table's excerpt has lost some of its columns.
+            if isinstance(
+                whole, JsonLayout
+            ):  # Values are selected anew: a table's excerpt has lost some of its columns.
                 return CuttableText(whole, stored, True)
     layout = cached_layout(body, kind, tool_call_text)
     if isinstance(layout, SpanLayout):
@@ -116,3 +120,9 @@ def is_own_excerpt(text: str, find_text: FindText) -> bool:
     """Returns whether a text ends with a placeholder of ours."""
     closing = find_closing_placeholder(text)
     return closing is not None and find_text(closing.ref) is not None
+
+
+def is_own_run(text: str, find_text: FindText) -> bool:
+    """Returns whether a text is nothing but the placeholder of ours for one text or for a run of messages."""
+    closing = find_closing_placeholder(text)
+    return closing is not None and not closing.body and find_text(closing.ref) is not None

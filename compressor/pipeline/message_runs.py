@@ -45,10 +45,11 @@ class MessageRun:
     def _turn_parts(self, turn: Turn) -> Iterable[tuple[str, int]]:
         if len(turn.slots) == 1:
             closing = find_closing_placeholder(turn.slots[0].text)
-            if closing is not None and closing.message_count and not closing.body:
-                if (stored := self.find_text(closing.ref)) is not None:
-                    yield stored, closing.message_count
-                    return
+            if closing is not None and not closing.body and (stored := self.find_text(closing.ref)) is not None:
+                if not closing.message_count:
+                    stored = f"[{turn.role}]\n{stored}"
+                yield stored, max(closing.message_count, 1)
+                return
         yield "\n\n".join(_labelled_texts(turn)), 1
 
     @cached_property

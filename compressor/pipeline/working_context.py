@@ -7,11 +7,13 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+
 from compressor.context.blocks import Block, Priority
 from compressor.context.model import Context, Path, TextSlot
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.pipeline.block_edit import BlockEdit
-from compressor.pipeline.earlier_excerpt import CuttableText, FindText, open_text
+from compressor.pipeline.earlier_excerpt import CuttableText, FindText, is_own_run, open_text
 from compressor.pipeline.message_runs import MessageRun, find_removable_messages, join_runs
 from compressor.text.layout_cache import single_unit_layout
 from compressor.tokens import TokenCounter
@@ -103,7 +105,9 @@ class WorkingContext:
         if block.slot.image is not None:
             return CuttableText(single_unit_layout(block.text), self._image_source(block.slot))
         if in_run and block.tokens <= MAX_WHOLE_MESSAGE_TOKENS and block.text == block.slot.text:
-            return CuttableText(single_unit_layout(block.text), block.text)
+            layout = single_unit_layout(block.text)
+            is_run = is_own_run(block.text, self._find_text)
+            return CuttableText(layout, block.text, placeholder_units=np.ones(1, np.bool_) if is_run else None)
         return open_text(block.text, block.kind, block.tool_call_text, self._find_text)
 
     def _index_edits(self, edits: list[BlockEdit]) -> None:
@@ -201,7 +205,11 @@ class WorkingContext:
         for key, blocks in self._slots.items():
             if key[0] in hosts:
                 out[key] = hosts[key[0]].placeholder
-            elif key in self._edits_by_slot and key[0] not in left_out and (text := self._text(key)) != blocks[0].slot.text:
+            elif (
+                key in self._edits_by_slot
+                and key[0] not in left_out
+                and (text := self._text(key)) != blocks[0].slot.text
+            ):
                 out[key] = text
         return out
 
