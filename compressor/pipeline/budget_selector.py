@@ -183,12 +183,13 @@ class BudgetSelector:
         return np.concatenate([*masks, np.zeros(0, np.bool_)])
 
     def _reorder(self, conversation: ConversationOrder) -> None:
-        values = self.ranking.priority(self.scores)
+        values = np.asarray(self.ranking.priority(self.scores), np.float64)
         if self.word_pruner is not None:
             values = np.concatenate([values, values[self._pruned_units] * self.word_pruner.word_value])
-        self._order, self._costs = conversation.reorder(
+        order, costs = conversation.reorder(
             list(self.block_edits), self.units.starts, self._order, values, self._costs, self._parents
         )
+        self._order, self._costs = order, costs.astype(np.float32)
 
     def _link_example_messages(self) -> list[tuple[int, int]]:
         """Returns pairs of (first unit, other unit) of examples that are several messages.

@@ -23,7 +23,7 @@ NEIGHBOUR_VALUE = (0.5, 0.3)  # the fraction that other messages one, two, ... p
 MAX_NEIGHBOUR_TOKENS = 64  # a longer neighbour is worth only what it says itself
 
 Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
 
 
 @dataclass
@@ -97,6 +97,7 @@ class ConversationOrder:
                 units = range(int(starts[i]), int(starts[i + 1]))
                 message.units.extend(units)
                 own[units.start : units.stop] = True
+        values = values - min(float(values.min(initial=0.0)), 0.0)  # a scorer of the user's own may give any numbers
         # The worth at which each item stands in the given order: that of the best item behind it.
         standing = np.zeros(len(order))
         standing[order] = np.maximum.accumulate(values[order][::-1])[::-1]
@@ -123,7 +124,9 @@ class ConversationOrder:
         added: list[float] = []
 
         def push(message: RemovableMessage | None) -> None:
-            for unit in message.units if message is not None else ():
+            if message is None:
+                return
+            for unit in message.units:
                 if unit not in done:
                     heapq.heappush(heap, (-self._key(message, unit, standing, costs), unit))
 
@@ -135,7 +138,7 @@ class ConversationOrder:
                 continue
             message = owner[unit]
             now = self._key(message, unit, standing, costs)
-            if now < -key * (1 - 1e-9):
+            if now < -key - 1e-9 * abs(key):
                 heapq.heappush(heap, (-now, unit))
                 continue
             chain = [unit]

@@ -70,6 +70,7 @@ class WorkingContext:
         self._edits_by_slot: dict[Key, dict[int, BlockEdit]] = {}
         fixed = {b.slot.message for b in blocks if b.priority == Priority.PINNED or b.example >= 0}
         self._single_texts = find_removable_messages(context.turns, context.messages, fixed) if join_messages else set()
+        self._turn_tokens: dict[int, int] = {}
         self._runs: tuple[frozenset[int], list[MessageRun]] = frozenset(), []
 
     def unlock_priority(self, priority: int) -> None:
@@ -187,7 +188,11 @@ class WorkingContext:
 
     def turn_tokens(self, message: int) -> int:
         """Returns the tokens of a message as it was."""
-        return self.counter.count_turn(self.context.turns[message], self.context.format_name)
+        tokens = self._turn_tokens.get(message)
+        if tokens is None:
+            tokens = self.counter.count_turn(self.context.turns[message], self.context.format_name)
+            self._turn_tokens[message] = tokens
+        return tokens
 
     def _token_change(self, key: Key) -> int:
         """Returns the tokens that a slot has gained, negative if it has lost some."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_a_chat_that_is_cut_again_joins_its_runs(c: Compressor) -> None:
         now = c.compress(now, budget).messages
         assert c.compress(now, budget).messages == now
         runs = [(i, found) for i, text in enumerate(texts(now)) if (found := RUN.fullmatch(text))]
-        assert all(b - a > 1 for (a, _), (b, _) in zip(runs, runs[1:], strict=False)), "neighbours are joined"
+        assert all(b - a > 1 for (a, _), (b, _) in pairwise(runs)), "neighbours are joined"
         assert sum(int(found[1]) for _, found in runs) + len(now) - len(runs) == len(messages)
         for _, found in runs:
             assert len(c.expand(found[2]).split("\n\n")) == int(found[1])
@@ -216,3 +217,14 @@ def test_a_repeat_is_only_named_where_it_is_kept(c: Compressor) -> None:
         text = c.expand(dropped.ref)[slice(*dropped.span)]
         if dropped.reason == REDUNDANT:
             assert all(word in result.text for word in text.split() if word.isdigit() or word.istitle())
+
+
+def test_scores_may_be_negative() -> None:
+    class ShortestFirst:
+        name = "shortest-first"
+
+        def score(self, query: Query, units: UnitBatch) -> Scores:
+            return -units.costs
+
+    result = Compressor(scorer=ShortestFirst(), store="memory").compress(chat(60), 400)
+    assert 300 < result.tokens_after <= 400
