@@ -20,7 +20,7 @@ class Priority(IntEnum):
 
     Attributes:
         TOOL_OUTPUT: Tool results, documents, images and examples.
-        ASSISTANT: What the assistant wrote and thought.
+        ASSISTANT: What the assistant wrote and thought; in a chat without tools also what the user wrote.
         HISTORY: The rest, such as older user messages and tool calls.
         PINNED: Never compressed.
     """
@@ -104,6 +104,8 @@ def split_into_blocks(
     ends = {users[0], users[-1]} if users else set()
     last_agent = max((t.index for t in turns if t.role == "assistant"), default=-1)
     open_round = open_tool_round(turns)
+    # In a session the constraints of users' older messages stay, so the agent's words go first.
+    is_chat = mode != "compact" and not any(t.call_ids or t.result_call_ids or t.role == "tool" for t in turns)
     call_texts = {
         s.call_id: f"{s.name or ''} {s.text}" for t in turns for s in t.slots if s.kind == "tool_call" and s.call_id
     }
@@ -112,6 +114,8 @@ def split_into_blocks(
         for slot in turn.slots:
             is_pinned = turn.index in pinned_messages
             priority, reason = (Priority.PINNED, "pinned") if is_pinned else _priority(slot, turn, ends, open_round)
+            if is_chat and slot.kind == "user" and priority == Priority.HISTORY:
+                priority = Priority.ASSISTANT
             if mode == "ingest" and not (slot.kind == "tool_result" and turn.index > last_agent and slot.editable):
                 priority, reason = Priority.PINNED, "prefix kept for the provider's cache"
             if turn.index in examples:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import NamedTuple
 
 REF_DIGITS = 12
 ELLIPSIS = "…"
@@ -15,6 +16,17 @@ ELLIPSIS = "…"
 #: Matches any placeholder of ours in any text; group 1 is the ref. In JSON the brackets are missing, so they are not
 #: required.
 PLACEHOLDER_RE = re.compile(r"cut ref (\d{12})(?!\d)")
+
+#: The source of a regular expression that matches a whole placeholder outside of JSON. It has no groups. A gateway may
+#: have added a hash to it.
+BRACKETED_PLACEHOLDER = r"\[…(?:words |\d+ messages )?cut ref \d{12}(?: hash=\d{24})?\]"
+
+_AT_END = re.compile(rf"(?:\A|[ \n])({BRACKETED_PLACEHOLDER})\s*\Z")
+_CUT_STRING = r'"cut ref (?P<ref>\d{12})(?: hash=\d{24})?"\s*'
+_JSON_AT_END = re.compile(
+    rf'(?:(?<=[,{{])\s*"…":\s*{_CUT_STRING}}}|(?<=[,\[])\s*{_CUT_STRING.replace("<ref>", "<item>")}\])\s*\Z'
+)
+_MESSAGE_COUNT = re.compile(r"\[…(\d+) messages ")
 
 
 def compute_ref(text: str) -> str:
@@ -35,6 +47,45 @@ def format_placeholder(ref: str, words_only: bool = False) -> str:
         '[…cut ref 123456789012]'
     """
     return f"[…words cut ref {ref}]" if words_only else f"[…cut ref {ref}]"
+
+
+def format_run_placeholder(ref: str, count: int) -> str:
+    """Returns the placeholder for a run of messages that were left out.
+
+    Args:
+        ref: The ref of a text that holds all of them.
+        count: The number of messages.
+    """
+    return f"[…{count} messages cut ref {ref}]"
+
+
+class ClosingPlaceholder(NamedTuple):
+    """A placeholder at the place where an excerpt has its own.
+
+    Attributes:
+        ref: Its ref.
+        body: The text without the placeholder; in JSON it still parses.
+        message_count: How many messages it stands for; 0 if it stands for a part of one text.
+    """
+
+    ref: str
+    body: str
+    message_count: int
+
+
+def find_closing_placeholder(text: str) -> ClosingPlaceholder | None:
+    """Returns the placeholder at the end of a text, or as the last member or item of its JSON; None if it has none.
+
+    Args:
+        text: The text of a block.
+    """
+    if found := _AT_END.search(text):
+        count = _MESSAGE_COUNT.match(found[1])
+        return ClosingPlaceholder(find_refs(found[1])[0], text[: found.start()], int(count[1]) if count else 0)
+    if text.lstrip()[:1] in ("{", "[") and (found := _JSON_AT_END.search(text)):
+        body = text[: found.start()].rstrip().removesuffix(",")
+        return ClosingPlaceholder(found["ref"] or found["item"], body + text.rstrip()[-1], 0)
+    return None
 
 
 def format_json_placeholder(ref: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,6 +21,7 @@ from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import TokenCounter
 
 LOW_SCORE = "scored lower than what was kept"
+_REPEATED_GAPS = re.compile(rf"{ELLIPSIS}(?:\s+{ELLIPSIS})+")
 _ANY_REF = "0" * REF_DIGITS
 
 
@@ -31,7 +33,10 @@ class BlockEdit:
         block: The block.
         counter: Counts tokens as the target model does.
         layout: The units of the block's text.
-        original: What the ref returns: the block's text, or an image part as JSON.
+        original: What the ref returns: the block's text, an image part as JSON or, if the text is an excerpt already,
+            what that is an excerpt of.
+        is_recut: Whether the text is an excerpt already. Its placeholder is no part of `layout`.
+        placeholder_units: Which units are other placeholders of ours, shape [units]; they stay if a neighbour does.
         has_placeholder: Whether the block gets a placeholder of its own where something was cut.
         text: The text of the block in its present state.
         action: What was done to the block.
@@ -47,6 +52,8 @@ class BlockEdit:
     layout: SegmentedText
     original: str
     has_placeholder: bool = True
+    is_recut: bool = False
+    placeholder_units: Mask | None = None
     text: str = ""
     action: Action = "kept"
     reason: str = ""
@@ -63,6 +70,11 @@ class BlockEdit:
     def is_lossy(self) -> bool:
         """Returns whether something of the block is missing, so that its original must be stored."""
         return self.action in ("excerpt", "dropped")
+
+    @property
+    def is_empty(self) -> bool:
+        """Returns whether no unit is kept."""
+        return self.keep is not None and not self.keep.any()
 
     @property
     def is_json(self) -> bool:
@@ -87,6 +99,8 @@ class BlockEdit:
         if self.block.kind in ("tool_call", "image", "example"):
             return None
         if isinstance(self.layout, JsonLayout):
+            if self.is_recut:
+                return None
             return encode_parsed(self.block.text, self.layout.parsed)
         encoded, codecs = encode_losslessly(self.block.text)
         return encoded if codecs else None
@@ -95,6 +109,18 @@ class BlockEdit:
         """Replaces the text by a lossless form, or by the original if `encoded` is None."""
         self.text = self.block.text if encoded is None else encoded
         self.action, self.reason = ("kept", "") if encoded is None else ("folded", "lossless")
+
+    def restore(self) -> None:
+        """Replaces the text by the block's own."""
+        self.text, self.action, self.reason, self.removed_words = self.block.text, "kept", "", None
+
+    def drop(self, text: str = "") -> None:
+        """Marks the block as dropped with its whole message.
+
+        Args:
+            text: The placeholder that stands for a run of messages, where the block carries it.
+        """
+        self.text, self.action, self.reason, self.removed_words = text, "dropped", LOW_SCORE, None
 
     def apply_mask(self, keep: Mask, shortened: Mask | None = None) -> None:
         """Replaces the text by an excerpt.
@@ -144,11 +170,16 @@ class BlockEdit:
         if keep.all() and self.removed_words is None:
             return self.lossless_candidates or self.block.text
         if not keep.any():
-            return placeholder_for(self.block, self.ref) if self.has_placeholder else ""
+            if self.placeholder_units is not None and self.placeholder_units.all():
+                return self.block.text
+            text = placeholder_for(self.block, self.ref) if self.has_placeholder else ""
+            return text if self.placeholder_tokens < self.block.tokens else self.block.text
         if self.removed_words is not None and isinstance(self.layout, SpanLayout):
             text = self.layout.render(keep, self.removed_words.spans)
         else:
             text = self.layout.render(keep)
+        if self.is_recut and not self.is_json:
+            text = _REPEATED_GAPS.sub(ELLIPSIS, text)
         if self.has_placeholder:
             end = format_placeholder(self.ref, self.removed_words is not None)
             text = append_json_placeholder(text, self.ref) if self.is_json else append_placeholder(text, end)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from compressor.context.blocks import Block, Priority
 from compressor.context.refs import compute_ref
 from compressor.context.results import BlockReport, Dropped
@@ -11,6 +13,22 @@ from compressor.pipeline.working_context import WorkingContext
 
 NO_SPACE_FOR_PLACEHOLDER = "the budget has no tokens for a placeholder of this message"
 LOW_INFORMATION_WORDS = "words of little information"
+
+
+def originals_of(block_edits: Iterable[BlockEdit]) -> dict[str, str]:
+    """Returns the texts to store for what is missing in edited blocks, by ref."""
+    originals: dict[str, str] = {}
+    for edit in block_edits:
+        if edit.is_lossy:
+            originals[edit.ref] = edit.original
+            if (ref := _dropped_ref(edit)) != edit.ref:
+                originals[ref] = edit.block.text
+    return originals
+
+
+def _dropped_ref(edit: BlockEdit) -> str:
+    """Returns the ref of the text that the spans of an edit's dropped stretches are offsets in."""
+    return compute_ref(edit.block.text) if edit.is_recut and not edit.is_json else edit.ref
 
 
 def dropped_spans(edit: BlockEdit, selector: BudgetSelector | None) -> list[Dropped]:
@@ -24,6 +42,7 @@ def dropped_spans(edit: BlockEdit, selector: BudgetSelector | None) -> list[Drop
         for span in edit.source_spans(first, last)
     ]
     dropped += [(span, LOW_INFORMATION_WORDS, score) for span, score in selector.explain_words(edit)]
+    ref = _dropped_ref(edit)
     return [
         Dropped(
             block.number,
@@ -32,7 +51,7 @@ def dropped_spans(edit: BlockEdit, selector: BudgetSelector | None) -> list[Drop
             (start + block.start, end + block.start),
             reason,
             score,
-            edit.ref,
+            ref,
         )
         for (start, end), reason, score in sorted(dropped)
     ]

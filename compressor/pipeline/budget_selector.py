@@ -6,6 +6,7 @@ The estimated cost of a unit only decides what to try. What fits is decided by a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +14,15 @@ import numpy.typing as npt
 from compressor.context.blocks import Block
 from compressor.errors import CompressorError
 from compressor.pipeline.block_edit import LOW_SCORE, BlockEdit
-from compressor.pipeline.ranking import Ranking, rank
+from compressor.pipeline.conversation_order import ConversationOrder
+from compressor.pipeline.ranking import NOVELTY_WEIGHT, SIMILAR_COSINE, Ranking, rank
 from compressor.pipeline.reasoning_weights import reweight_reasoning
 from compressor.pipeline.word_pruner import WordPruner, merge_word_units
 from compressor.scoring.base import Query, Scorer, Scores, SourceBlock, UnitBatch
 from compressor.text.lossless import encode_losslessly
 from compressor.text.lossless.back_references import BackReferenceCodec
 from compressor.text.segmenters.base import Mask
+from compressor.text.segmenters.span_layout import SpanLayout
 
 #: If tool results and documents must shrink by more than this factor, lossless encoding alone is not tried: few real
 #: contexts shrink that far, and encoding takes time.
@@ -36,9 +39,10 @@ MAX_SOLVE_ROUNDS = 4
 #: because the estimate is too coarse to tell whether they fit.
 TRUSTED_ESTIMATE_FRACTION = 0.9
 
-#: A dropped unit with less novelty than this is reported as redundant: most of it stands in units of a better rank.
+#: A dropped stretch of which a smaller fraction is new is reported as redundant: most of it stands in what is kept.
 REDUNDANT_NOVELTY = 0.34
 REDUNDANT = "repeats what better units say"
+MAX_COMPARED_KEPT = 2_000  # Kept units whose vectors are compared with those of dropped ones, for the reason.
 
 #: The number of later units that are looked at to spend what the best ones left: farther down little is worth having.
 MAX_FILL_CANDIDATES = 200
@@ -130,6 +134,7 @@ class BudgetSelector:
         query: Query,
         excess: int,
         word_pruner: WordPruner | None = None,
+        conversation: ConversationOrder | None = None,
     ) -> None:
         """Scores and ranks the units.
 
@@ -139,6 +144,7 @@ class BudgetSelector:
             query: What the reader is looking for.
             excess: The tokens by which the whole exceeds its budget; some scorers use what is left.
             word_pruner: Chooses words that may be left out, or None.
+            conversation: Orders the units of messages that may leave in runs, or None if there are none.
 
         Raises:
             CompressorError: The scorer did not return one finite score per unit.
@@ -150,7 +156,9 @@ class BudgetSelector:
         available = max(1.0, sum(edit.block.tokens for edit in block_edits) - excess)
         self.units = UnitBatch(sources, available_tokens=available)
         scores = reweight_reasoning(_checked_scores(scorer, query, self.units), self.units, query)
-        self.scores: Scores = np.where(self.units.index.lengths > 0, scores, 0)
+        self._placeholder_units = self._find_placeholder_units()
+        worthless = (self.units.index.lengths == 0) | self._placeholder_units
+        self.scores: Scores = np.where(worthless, np.float32(0), scores)
         self.ranking: Ranking = rank(self.scores, self.units)
         # The items to choose from are the units and, numbered from len(units) on, the removable words of the units
         # in `_pruned_units`.
@@ -160,7 +168,28 @@ class BudgetSelector:
         if word_pruner is not None:
             self._split_removable_words(word_pruner, query)
         self._linked_units = self._link_example_messages()
-        self._cumulative = np.cumsum(self._costs[self._order], dtype=np.float64)
+        self._has_runs = conversation is not None
+        if conversation is not None:
+            self._reorder(conversation)
+        # Keeping the last unit of a message may save tokens, but what is affordable never shrinks with the count.
+        self._cumulative = np.maximum.accumulate(np.cumsum(self._costs[self._order], dtype=np.float64))
+
+    def _find_placeholder_units(self) -> Mask:
+        """Returns which units are placeholders of ours, shape [units]: worth nothing of their own."""
+        masks = [
+            np.zeros(len(e.layout.spans), np.bool_) if e.placeholder_units is None else e.placeholder_units
+            for e in self.block_edits
+        ]
+        return np.concatenate([*masks, np.zeros(0, np.bool_)])
+
+    def _reorder(self, conversation: ConversationOrder) -> None:
+        values = np.asarray(self.ranking.priority(self.scores), np.float64)
+        if self.word_pruner is not None:
+            values = np.concatenate([values, values[self._pruned_units] * self.word_pruner.word_value])
+        order, costs = conversation.reorder(
+            list(self.block_edits), self.units.starts, self._order, values, self._costs, self._parents
+        )
+        self._order, self._costs = order, costs.astype(np.float32)
 
     def _link_example_messages(self) -> list[tuple[int, int]]:
         """Returns pairs of (first unit, other unit) of examples that are several messages.
@@ -206,6 +235,7 @@ class BudgetSelector:
         for first, other in self._linked_units:
             taken[other] = taken[first]
         keep, shortened = taken[:n] | self._join_gaps(taken[:n]), np.zeros(n, np.bool_)
+        keep = self._with_placeholders(keep)
         shortened[self._pruned_units] = ~taken[n:]
         starts = self.units.starts.tolist()
         for edit, start, end in zip(self.block_edits, starts, starts[1:], strict=False):
@@ -226,6 +256,18 @@ class BudgetSelector:
         joined: Mask = inside & keep[before] & keep[after] & (source[before] == source) & (source[after] == source)
         return joined
 
+    def _with_placeholders(self, keep: Mask) -> Mask:
+        """Keeps those placeholders inside of texts that stand beside something kept."""
+        own = self._placeholder_units
+        if not own.any():
+            return keep
+        source = self.units.source_indices
+        words = keep & ~own
+        beside = np.zeros(len(keep), np.bool_)
+        beside[1:] |= words[:-1] & (source[1:] == source[:-1])
+        beside[:-1] |= words[1:] & (source[1:] == source[:-1])
+        return np.where(own, beside, keep)
+
     def solve(self, count_tokens: CountTokens, budget: int) -> bool:
         """Keeps as many units as the budget buys.
 
@@ -238,7 +280,7 @@ class BudgetSelector:
         """
         order = self._order
         floor = budget + 1
-        if all(edit.action == "kept" for edit in self.block_edits):
+        if not self._has_runs and all(edit.action == "kept" for edit in self.block_edits):
             floor = count_tokens() - sum(edit.block.tokens - edit.placeholder_tokens for edit in self.block_edits)
         if floor > TRUSTED_ESTIMATE_FRACTION * budget:
             self.apply(order[:0])
@@ -302,14 +344,27 @@ class BudgetSelector:
                 taken.update(chain)
         self.apply(np.array(chosen, np.int32))
 
+    @cached_property
+    def _novelty_beside_kept(self) -> npt.NDArray[np.float64]:
+        """[units] the fraction of each unit that no kept unit says."""
+        kept = np.zeros(len(self.units), np.bool_)
+        for edit, start in zip(self.block_edits, self.units.starts.tolist(), strict=False):
+            if edit.action != "dropped" and edit.keep is not None:
+                kept[start : start + len(edit.keep)] = edit.keep
+        return novelty_beside(self.units, kept)
+
+    @cached_property
+    def _starts(self) -> dict[int, int]:
+        return {id(edit): int(start) for edit, start in zip(self.block_edits, self.units.starts, strict=False)}
+
     def explain(self, edit: BlockEdit) -> Iterable[tuple[int, int, str, float]]:
         """Yields the runs of a block's dropped units: first unit, last unit + 1, the reason, and their mean score."""
         if edit.keep is None:
             return
-        start = int(self.units.starts[self.block_edits.index(edit)])
+        start = self._starts[id(edit)]
         edges = np.flatnonzero(np.diff(np.concatenate([[False], ~edit.keep, [False]]).astype(np.int8)))
         for a, b in edges.reshape(-1, 2).tolist():
-            novelty = float(self.ranking.novelty[start + a : start + b].mean())
+            novelty = float(self._novelty_beside_kept[start + a : start + b].mean())
             score = float(self.scores[start + a : start + b].mean())
             reason = REDUNDANT if novelty < REDUNDANT_NOVELTY else LOW_SCORE
             yield a, b, reason, score
@@ -318,9 +373,31 @@ class BudgetSelector:
         """Yields the spans of words removed from a block's kept units, and the score of a token of them."""
         if edit.removed_words is None or self.word_pruner is None:
             return
-        start = int(self.units.starts[self.block_edits.index(edit)])
+        start = self._starts[id(edit)]
         for a, b, unit in edit.removed_words.runs():
             yield (a, b), self.word_pruner.word_value * float(self.scores[start + unit])
+
+
+def novelty_beside(units: UnitBatch, kept: Mask) -> npt.NDArray[np.float64]:
+    """Returns the fraction of each unit that no kept unit says, in [0, 1], shape [units].
+
+    Args:
+        units: The units.
+        kept: Which of them are kept, shape [units].
+    """
+    n = len(units)
+    unit, token = units.index.pairs
+    weight = np.array([NOVELTY_WEIGHT[k] for k in range(6)], np.float64)[units.index.kinds][token]
+    said = np.zeros(len(units.index.kinds), np.bool_)
+    said[token[kept[unit]]] = True
+    total = np.bincount(unit, weight, n)
+    novelty: npt.NDArray[np.float64] = np.bincount(unit, weight * ~said[token], n) / np.maximum(total, 1e-9)
+    novelty[total == 0] = 1.0
+    if units.vectors is not None and kept.any():
+        nearest = (units.vectors @ units.vectors[kept][:MAX_COMPARED_KEPT].T).max(1)
+        similar = np.clip((1 - nearest) / (1 - SIMILAR_COSINE), 0.0, 1.0)
+        novelty = np.where(units.vectors.any(1), np.minimum(novelty, similar), novelty)
+    return novelty
 
 
 def _checked_scores(scorer: Scorer, query: Query, units: UnitBatch) -> Scores:
@@ -351,7 +428,7 @@ def unit_costs(edit: BlockEdit) -> npt.NDArray[np.float32]:
     block, layout = edit.block, edit.layout
     if block.kind == "image":
         return np.array([block.tokens], np.float32)
-    if layout.text != block.text:
+    if layout.text != block.text and not (edit.is_recut and isinstance(layout, SpanLayout)):
         sums = np.concatenate([[0], np.cumsum(_density(layout.text), dtype=np.float64)])
         tokens = block.tokens / max(float(_density(block.text).sum()), 1e-6)
         estimated: npt.NDArray[np.float32] = np.diff(sums[layout.spans], axis=1)[:, 0].astype(np.float32)

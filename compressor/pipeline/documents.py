@@ -16,14 +16,14 @@ from compressor.context.refs import compute_ref, format_placeholder
 from compressor.context.results import BlockReport, CacheDependencies, DocumentsResult, Dropped, TextResult
 from compressor.errors import BudgetTooSmallError, ContextError
 from compressor.pipeline.block_edit import BlockEdit
-from compressor.pipeline.block_reports import block_report, dropped_spans
+from compressor.pipeline.block_reports import block_report, dropped_spans, originals_of
 from compressor.pipeline.budget_selector import BudgetSelector, compress_losslessly
+from compressor.pipeline.earlier_excerpt import open_text, text_finder
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.output_validation import validate
 from compressor.scoring.base import Query
 from compressor.storage.base import BlobStore
 from compressor.storage.text_values import put_texts
-from compressor.text.layout_cache import cached_layout
 from compressor.tokens import TokenCounter
 
 
@@ -115,10 +115,21 @@ class _TextBatch:
         self.counter, self.engine, self.store = counter, engine, store
         for block in blocks:
             block.tokens = counter.count(block.text)
-        self.block_edits = [
-            BlockEdit(b, counter, cached_layout(b.text, b.kind, ""), b.text, has_placeholder=with_placeholders)
-            for b in blocks
-        ]
+        find_text = text_finder(store)
+        self.block_edits = []
+        for block in blocks:
+            text = open_text(block.text, block.kind, "", find_text)
+            self.block_edits.append(
+                BlockEdit(
+                    block,
+                    counter,
+                    text.layout,
+                    text.original,
+                    has_placeholder=with_placeholders,
+                    is_recut=text.is_excerpt,
+                    placeholder_units=text.placeholder_units,
+                )
+            )
         self.selector: BudgetSelector | None = None
         self.warnings: list[str] = []
         self.cache_dependencies = CacheDependencies()
@@ -152,7 +163,7 @@ class _TextBatch:
                 raise BudgetTooSmallError(budget, count_tokens(), "the placeholder that stands for the rest")
             self.warnings += self.selector.units.notes
         self.warnings += validate(self.block_edits, count_tokens, budget)
-        originals = {edit.ref: edit.original for edit in self.block_edits if edit.is_lossy}
+        originals = originals_of(self.block_edits)
         if whole:
             originals[compute_ref(whole)] = whole
         if originals:

@@ -21,8 +21,10 @@ from compressor.context.refs import compute_ref
 from compressor.context.results import CacheDependencies, Result
 from compressor.errors import BudgetTooSmallError, ContextError, RefError
 from compressor.pipeline.arguments import check_list
-from compressor.pipeline.block_reports import list_blocks, list_dropped
+from compressor.pipeline.block_reports import list_blocks, list_dropped, originals_of
 from compressor.pipeline.budget_selector import BudgetSelector, compress_losslessly
+from compressor.pipeline.conversation_order import ConversationOrder
+from compressor.pipeline.earlier_excerpt import text_finder
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.output_validation import validate
 from compressor.pipeline.working_context import Key, WorkingContext
@@ -151,13 +153,16 @@ class MessageCompression:
         if is_own is None:
             self.warnings.append(STORE_LOOKUP_FAILED)
         blocks = self._blocks()
-        working = WorkingContext(self.context, blocks, self.counter, before)
+        # A session lists what has left it in an index of its own.
+        join_messages = self.mode != "compact"
+        working = WorkingContext(self.context, blocks, self.counter, before, text_finder(self.store), join_messages)
         working.unlock_priority(Priority.ASSISTANT)
         selector = None
         tool_results = [b for b in blocks if b.kind == "tool_result"]
         if not compress_losslessly(working.block_edits, working.count_tokens, budget, tool_results):
             selector = self._select(working, budget)
         self.warnings += validate(working.block_edits, working.count_tokens, budget)
+        working.settle()
         has_notes = selector is not None and bool(selector.units.notes)
         dependencies = CacheDependencies((), own, has_notes or is_own is None)
         return self._render_and_verify(working, selector, budget, dependencies)
@@ -194,6 +199,7 @@ class MessageCompression:
                 query,
                 working.count_tokens() - budget,
                 self.engine.word_pruner,
+                ConversationOrder.of(working),
             )
             if selector.solve(working.count_tokens, budget):
                 self._warn_about_evictions(working)
@@ -202,9 +208,10 @@ class MessageCompression:
         raise BudgetTooSmallError(budget, working.count_tokens(), self._too_small_hint(working))
 
     def _warn_about_evictions(self, working: WorkingContext) -> None:
-        if working.evicted:
+        unmarked = working.evicted.difference(*(run.removed for run in working.runs))
+        if unmarked:
             self.warnings.append(
-                f"{len(working.evicted)} old messages were left out whole, because the budget has no tokens for their "
+                f"{len(unmarked)} old messages were left out whole, because the budget has no tokens for their "
                 "placeholders; result.dropped has their refs"
             )
         if working.dropped_example_messages:
@@ -238,7 +245,7 @@ class MessageCompression:
     ) -> Result:
         """Renders the result and parses it anew, which proves its format, its call pairs and its token count."""
         self.edits = working.edits()
-        self.removed = frozenset(working.evicted | working.dropped_example_messages)
+        self.removed = frozenset(working.left_out)
         messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.removed)))
         after = self.counter.count_context(self.dialect.parse(messages, self.context.tools))
         if after > budget:
@@ -259,7 +266,7 @@ class MessageCompression:
 
     def _store_originals(self, working: WorkingContext, messages: list[Any]) -> tuple[str, ...]:
         """Stores what the result needs and returns the keys."""
-        originals = {edit.ref: edit.original for edit in working.block_edits if edit.is_lossy}
+        originals = originals_of(working.block_edits) | {run.ref: run.text for run in working.runs}
         for block in working.blocks:
             if block.slot.message in working.evicted and block.text:
                 originals[compute_ref(block.text)] = block.text

@@ -7,15 +7,20 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+
 from compressor.context.blocks import Block, Priority
 from compressor.context.model import Context, Path, TextSlot
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.pipeline.block_edit import BlockEdit
-from compressor.text.layout_cache import cached_layout
+from compressor.pipeline.earlier_excerpt import CuttableText, FindText, is_own_run, open_text
+from compressor.pipeline.message_runs import MessageRun, find_removable_messages, join_runs
+from compressor.text.layout_cache import single_unit_layout
 from compressor.tokens import TokenCounter
 
 Key = tuple[int, Path]
 MIN_BLOCK_TOKENS = 24  # A block of up to this many tokens is edited only when nothing else is left.
+MAX_WHOLE_MESSAGE_TOKENS = 64  # A sentence out of a message of up to this many tokens says too little.
 
 
 class WorkingContext:
@@ -27,39 +32,84 @@ class WorkingContext:
         counter: Counts tokens as the target model does.
         before: The exact token count of the untouched context.
         block_edits: The edits of the blocks whose priority is unlocked, in order.
-        evicted: Indices of the messages that are left out whole.
+        evicted: Indices of the messages that are left out whole, without a placeholder of their own.
+        removable: Indices of the messages that may leave in a run, whose blocks all may be edited.
     """
 
-    def __init__(self, context: Context, blocks: list[Block], counter: TokenCounter, before: int) -> None:
+    def __init__(
+        self,
+        context: Context,
+        blocks: list[Block],
+        counter: TokenCounter,
+        before: int,
+        find_text: FindText = lambda ref: None,
+        join_messages: bool = True,
+    ) -> None:
+        """Starts with the untouched context.
+
+        Args:
+            context: The parsed context.
+            blocks: All its blocks, in order.
+            counter: Counts tokens as the target model does.
+            before: The exact token count of the untouched context.
+            find_text: Returns the text behind a ref of ours.
+            join_messages: Whether neighbouring messages that are dropped share one placeholder.
+        """
         self.context = context
         self.blocks = blocks
         self.counter = counter
         self.before = before
         self.block_edits: list[BlockEdit] = []
         self.evicted: set[int] = set()
+        self.removable: set[int] = set()
+        self._find_text = find_text
         self._example_edits: list[BlockEdit] = []
         self._slots: dict[Key, list[Block]] = defaultdict(list)
         for block in blocks:
             self._slots[block.slot.message, block.slot.path].append(block)
         self._edits_by_slot: dict[Key, dict[int, BlockEdit]] = {}
+        fixed = {b.slot.message for b in blocks if b.priority == Priority.PINNED or b.example >= 0}
+        self._single_texts = find_removable_messages(context.turns, context.messages, fixed) if join_messages else set()
+        self._turn_tokens: dict[int, int] = {}
+        self._runs: tuple[frozenset[int], list[MessageRun]] = frozenset(), []
 
     def unlock_priority(self, priority: int) -> None:
         """Makes an edit for each block up to this priority that is larger than the placeholder that could replace it.
 
-        Short blocks, where a placeholder saves little, are edited only when the last priority is unlocked.
+        Short blocks, where a placeholder saves little, are edited only when the last priority is unlocked, or if their
+        whole message may leave in a run.
         """
         min_tokens = MIN_BLOCK_TOKENS if priority < Priority.HISTORY else 0
         known = {edit.block.number for edit in self.block_edits}
         fresh = [b for b in self.blocks if b.priority <= priority and b.number not in known]
+        locked = {b.slot.message for b in self.blocks if b.priority > priority}
         for block, tokens in zip(fresh, self.counter.count_many([b.text for b in fresh]), strict=True):
             block.tokens = tokens if block.slot.image is None else self.counter.count_image(block.slot.image)
-            original = block.text if block.slot.image is None else self._image_source(block.slot)
-            if block.tokens > (min_tokens if block.example < 0 else 0):
-                layout = cached_layout(block.text, block.kind, block.tool_call_text)
-                edit = BlockEdit(block, self.counter, layout, original, has_placeholder=block.example < 0)
-                if edit.placeholder_tokens < block.tokens:
+            in_run = block.slot.message in self._single_texts and block.slot.message not in locked
+            if in_run or block.tokens > (min_tokens if block.example < 0 else 0):
+                text = self._open(block, in_run)
+                edit = BlockEdit(
+                    block,
+                    self.counter,
+                    text.layout,
+                    text.original,
+                    has_placeholder=block.example < 0,
+                    is_recut=text.is_excerpt,
+                    placeholder_units=text.placeholder_units,
+                )
+                if in_run or edit.placeholder_tokens < block.tokens:
                     self.block_edits.append(edit)
+        self.removable = self._single_texts - locked - self.evicted
         self._index_edits(self.block_edits)
+
+    def _open(self, block: Block, in_run: bool) -> CuttableText:
+        if block.slot.image is not None:
+            return CuttableText(single_unit_layout(block.text), self._image_source(block.slot))
+        if in_run and block.tokens <= MAX_WHOLE_MESSAGE_TOKENS and block.text == block.slot.text:
+            layout = single_unit_layout(block.text)
+            is_run = is_own_run(block.text, self._find_text)
+            return CuttableText(layout, block.text, placeholder_units=np.ones(1, np.bool_) if is_run else None)
+        return open_text(block.text, block.kind, block.tool_call_text, self._find_text)
 
     def _index_edits(self, edits: list[BlockEdit]) -> None:
         self.block_edits = sorted(edits, key=lambda edit: edit.block.number)
@@ -83,23 +133,66 @@ class WorkingContext:
         """
         return {edit.block.slot.message for edit in self._example_edits if edit.action == "dropped"}
 
+    @property
+    def runs(self) -> list[MessageRun]:
+        """Returns the runs of dropped messages that share one placeholder, in the present state."""
+        if not self.removable:
+            return []
+        kept = {e.block.slot.message for e in self.block_edits if not e.is_empty}
+        dropped = frozenset(self.removable - kept)
+        if self._runs[0] != dropped:
+            turns = self.context.turns
+            self._runs = dropped, join_runs(turns, dropped, self.evicted, self._find_text, self._is_shorter)
+        return self._runs[1]
+
+    def _is_shorter(self, run: MessageRun) -> bool:
+        """Returns whether a run's placeholder takes fewer tokens than its messages with placeholders of their own."""
+        apart = sum(self.turn_tokens(i) + self._change_of(i) for i in run.removed - self.evicted)
+        host = self.context.turns[run.host].slots[0]
+        return self.counter.count(run.placeholder) < apart + self.counter.count(host.text) + self._change_of(run.host)
+
+    def _change_of(self, message: int) -> int:
+        key = message, self.context.turns[message].slots[0].path
+        return self._token_change(key) if key in self._edits_by_slot else 0
+
+    @property
+    def left_out(self) -> set[int]:
+        """Returns the messages that are not in the request any more."""
+        return self.evicted.union(self.dropped_example_messages, *(run.removed for run in self.runs))
+
     def count_tokens(self) -> int:
         """Returns the exact tokens of the whole context in its present state."""
-        dropped = self.dropped_example_messages
-        total = self.before + sum(self._token_change(key) for key in self._edits_by_slot if key[0] not in dropped)
-        return total - sum(map(self._turn_tokens, self.evicted | dropped))
+        left_out = self.left_out
+        hosts = {run.host: run for run in self.runs}
+        total = self.before + sum(
+            self._token_change(key) for key in self._edits_by_slot if key[0] not in left_out and key[0] not in hosts
+        )
+        total += sum(self._run_change(run) for run in hosts.values())
+        return total - sum(map(self.turn_tokens, left_out))
+
+    def _run_change(self, run: MessageRun) -> int:
+        """Returns the tokens that the message with a run's placeholder has gained, negative if it has lost some."""
+        slot = self.context.turns[run.host].slots[0]
+        return self.counter.count(run.placeholder) - self.counter.count(slot.text)
 
     def message_tokens(self) -> dict[int, int]:
         """Returns the exact tokens of each message that is still in the context."""
-        left_out = self.evicted | self.dropped_example_messages
-        sizes = {turn.index: self._turn_tokens(turn.index) for turn in self.context.turns if turn.index not in left_out}
+        left_out, hosts = self.left_out, {run.host: run for run in self.runs}
+        sizes = {turn.index: self.turn_tokens(turn.index) for turn in self.context.turns if turn.index not in left_out}
         for key in self._edits_by_slot:
-            if key[0] in sizes:
+            if key[0] in sizes and key[0] not in hosts:
                 sizes[key[0]] += self._token_change(key)
+        for host, run in hosts.items():
+            sizes[host] += self._run_change(run)
         return sizes
 
-    def _turn_tokens(self, message: int) -> int:
-        return self.counter.count_turn(self.context.turns[message], self.context.format_name)
+    def turn_tokens(self, message: int) -> int:
+        """Returns the tokens of a message as it was."""
+        tokens = self._turn_tokens.get(message)
+        if tokens is None:
+            tokens = self.counter.count_turn(self.context.turns[message], self.context.format_name)
+            self._turn_tokens[message] = tokens
+        return tokens
 
     def _token_change(self, key: Key) -> int:
         """Returns the tokens that a slot has gained, negative if it has lost some."""
@@ -112,9 +205,28 @@ class WorkingContext:
 
     def edits(self) -> dict[Key, str]:
         """Returns the new text of every slot that changed."""
-        dropped = self.dropped_example_messages
-        keys = [key for key in self._edits_by_slot if key[0] not in dropped]
-        return {key: text for key in keys if (text := self._text(key)) != self._slots[key][0].slot.text}
+        left_out, hosts = self.left_out, {run.host: run for run in self.runs}
+        out: dict[Key, str] = {}
+        for key, blocks in self._slots.items():
+            if key[0] in hosts:
+                out[key] = hosts[key[0]].placeholder
+            elif (
+                key in self._edits_by_slot
+                and key[0] not in left_out
+                and (text := self._text(key)) != blocks[0].slot.text
+            ):
+                out[key] = text
+        return out
+
+    def settle(self) -> None:
+        """Brings the edits in line with the runs: what left in a run is dropped, whatever its length."""
+        places = {turn.index: run for run in self.runs for turn in run.turns}
+        carriers: set[int] = set()
+        for edit in self.block_edits:
+            message = edit.block.slot.message
+            if (run := places.get(message)) is not None:
+                edit.drop(run.placeholder if message == run.host and message not in carriers else "")
+                carriers.add(message)
 
     def _text(self, key: Key) -> str:
         edits, blocks = self._edits_by_slot[key], self._slots[key]
@@ -124,7 +236,7 @@ class WorkingContext:
         return text
 
     def evict_tool_rounds(self, budget: int, pinned: Collection[int] = ()) -> None:
-        """Leaves out whole tool rounds and single messages, oldest first, until the context fits.
+        """Leaves out whole tool rounds, oldest first, until the context fits; then other messages.
 
         Args:
             budget: The maximum tokens of the whole.
@@ -134,16 +246,17 @@ class WorkingContext:
         kept = {b.slot.message for b in self.blocks if b.priority == Priority.PINNED}.union(
             pinned, self.dropped_example_messages
         )
-        changes: dict[int, int] = defaultdict(int)
-        for key in self._edits_by_slot:
-            changes[key[0]] += self._token_change(key)
+        sizes = self.message_tokens()
         total = self.count_tokens()
-        for group in group_tool_rounds(self.context.turns):
+        groups = [group for group in group_tool_rounds(self.context.turns) if not kept.intersection(group)]
+        # Messages in runs take no tokens but those of the run's placeholder, so they go last.
+        for group in sorted(groups, key=lambda group: self.removable.issuperset(group)):
             if total <= budget:
                 break
-            if not kept.intersection(group):
-                self.evicted.update(group)
-                total -= sum(self._turn_tokens(i) + changes[i] for i in group)
+            self.evicted.update(group)
+            total -= sum(sizes.get(i, 0) for i in group)
+        self.removable -= self.evicted
+        self._runs = frozenset(), []
         self._index_edits([edit for edit in self.block_edits if edit.block.slot.message not in self.evicted])
 
 

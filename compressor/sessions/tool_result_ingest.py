@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compressor.context.model import TextSlot, Turn
-from compressor.context.refs import PLACEHOLDER_RE, compute_ref, format_placeholder
+from compressor.context.refs import compute_ref, format_placeholder
 from compressor.errors import BudgetTooSmallError
+from compressor.pipeline.earlier_excerpt import is_own_excerpt, text_finder
 from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.storage.text_values import put_texts
@@ -54,13 +55,14 @@ def ingest_tool_results(
     """
     _, context = runtime.parse(messages)
     out: dict[int, Edits] = {}
+    find_text = text_finder(runtime.open_store)
     for index in results:
         turn = context.turns[index]
         edits: Edits = {}
         excess = 0
         for slot in turn.slots:
             is_result = slot.kind == "tool_result" and slot.editable
-            if not is_result or PLACEHOLDER_RE.search(slot.text) or slot.name == TOOL_NAME:
+            if not is_result or slot.name == TOOL_NAME or is_own_excerpt(slot.text, find_text):
                 continue
             rule = runtime.policy.rule_for(slot.name)
             if rule.never_compress:

@@ -10,7 +10,7 @@ from compressor.context.refs import ELLIPSIS
 
 PassageKind = Literal["user", "assistant", "tool_call", "tool_result", "thinking"]
 
-_PLACEHOLDER = re.compile(rf"\[{ELLIPSIS}(?:words )?cut ref \d{{12}}\]|\bcut ref \d{{12}}(?!\d)")
+_PLACEHOLDER = re.compile(rf"\[{ELLIPSIS}(?:words |\d+ messages )?cut ref \d{{12}}\]|\bcut ref \d{{12}}(?!\d)")
 _NAME = re.compile(r"[^\w.\-]+")
 _UNSEEN = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\x00-\x08\x0e-\x1b\x7f]")
 _INSIDE = re.compile(r"[\w./@:\\\-%$#+=]")  # what ids, paths, numbers and URLs are made of
