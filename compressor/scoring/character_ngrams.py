@@ -19,13 +19,15 @@ THAI = "\u0e01-\u0e3a\u0e40-\u0e4e"
 LAO = "\u0e81-\u0ecd\u0edc-\u0edf"
 BURMESE = "\u1000-\u103f\u1050-\u108f\u109a-\u109f"
 KHMER = "\u1780-\u17d3\u17d7\u17dc\u17dd"
-_CLUSTERED = f"{THAI}{LAO}{BURMESE}{KHMER}"
+#: Those of them whose marks are no letters for Python.
+CLUSTERED = f"{THAI}{LAO}{BURMESE}{KHMER}"
 #: The characters of scripts whose runs are cut, as the inside of a character class of a regular expression.
-UNSEGMENTED = f"{_CLUSTERED}{HAN}{HIRAGANA}{KATAKANA}{HANGUL}"
+UNSEGMENTED = f"{CLUSTERED}{HAN}{HIRAGANA}{KATAKANA}{HANGUL}"
 
 _ANY = re.compile(f"[{UNSEGMENTED}]")
+_RUNS = re.compile(f"[{UNSEGMENTED}]+")
 _RUN = re.compile(
-    f"(?P<han>[{HAN}]+)|(?P<kana>[{HIRAGANA}]+|[{KATAKANA}]+)|(?P<hangul>[{HANGUL}]+)|(?P<clusters>[{_CLUSTERED}]+)"
+    f"(?P<han>[{HAN}]+)|(?P<kana>[{HIRAGANA}]+|[{KATAKANA}]+)|(?P<hangul>[{HANGUL}]+)|(?P<clusters>[{CLUSTERED}]+)"
 )
 #: Marks of Thai, Lao, Burmese and Khmer that belong to the letter before them; a letter under a coeng or virama, too.
 _MARKS = (
@@ -65,6 +67,15 @@ def split_run(run: str) -> tuple[str, ...]:
             units = _CLUSTER.findall(piece) if found.lastgroup == "clusters" else list(piece)
             out += [a + b for a, b in pairwise(units)] or units
     return tuple(out) or (run,)
+
+
+def spread_runs(text: str) -> str:
+    """Returns a text with the pieces of its runs in place of them, apart from each other and from other words."""
+    return _RUNS.sub(_spread, text) if has_unsegmented(text) else text
+
+
+def _spread(run: re.Match[str]) -> str:
+    return f" {' '.join(split_run(run[0]))} "
 
 
 def run_terms(run: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.caches import TwoGenerationCache
-from compressor.scoring.character_ngrams import UNSEGMENTED, has_unsegmented, run_terms, split_run
+from compressor.scoring.character_ngrams import CLUSTERED, UNSEGMENTED, has_unsegmented, run_terms, spread_runs
 
 #: Accents and vowel signs, which belong to the word before them, and the joiners of Persian and Indic words.
 _MARKS = "".join(c for c in map(chr, range(0x300, 0xE00)) if unicodedata.category(c)[0] == "M") + "\u200c\u200d"
@@ -24,10 +24,12 @@ _JOINED = rf"[./@#\-]{_LETTER}+"
 #: of a script without spaces, which `split_tokens` cuts further.
 TOKEN = re.compile(rf"{_LETTER}+(?:{_JOINED}|[{_MARKS}]+{_LETTER}*)*|[{UNSEGMENTED}]+")
 _BORDER = "\x1e"  # ASCII's record separator
-_TOKEN_OR_BORDER = re.compile(f"{_BORDER}|{TOKEN.pattern}")
-_MARK = re.compile(f"[{_MARKS}]")
-#: The same for texts without marks. It is faster.
-_UNMARKED_TOKEN_OR_BORDER = re.compile(f"{_BORDER}|{_LETTER}+(?:{_JOINED})*|[{UNSEGMENTED}]+")
+_TOKEN_OR_BORDER = re.compile(f"{TOKEN.pattern}|{_BORDER}")
+_MARK = re.compile(f"[{_MARKS}{CLUSTERED}]")
+#: The blocks that have marks or scripts without spaces. Most texts have nothing of them.
+_SPECIAL = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u11ff\u1780-\u17ff\u200c\u200d\u3005-\ud7ff\uf900-\uffff\U00020000-\U0003ffff]")
+#: The same for texts without marks, whose runs stand apart. It is faster.
+_ROUGH_TOKEN_OR_BORDER = re.compile(rf"\w+(?:[./@#\-]\w+)*|{_BORDER}")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 _FOREIGN_PART = re.compile(r"\d+|[^\d\s./@#_\-]+")
 _INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
@@ -151,13 +153,7 @@ def stem(word: str) -> str:
 
 def split_tokens(text: str) -> list[str]:
     """Returns the tokens of a text in order, with runs of scripts without spaces cut into overlapping pieces."""
-    return _cut_runs(TOKEN.findall(text), text)
-
-
-def _cut_runs(tokens: list[str], text: str) -> list[str]:
-    if not has_unsegmented(text):
-        return tokens
-    return [p for t in tokens for p in (split_run(t) if has_unsegmented(t[0]) else (t,))]
+    return TOKEN.findall(spread_runs(text))
 
 
 def distinct_tokens(text: str) -> frozenset[str]:
@@ -196,9 +192,11 @@ class TokenIndex:
         if joined.count(_BORDER) != len(texts) - 1:
             joined = _BORDER.join([t.replace(_BORDER, " ") for t in texts])
         numbers: dict[str, int] = {_BORDER: 0}
-        pattern = _UNMARKED_TOKEN_OR_BORDER if joined.isascii() or not _MARK.search(joined) else _TOKEN_OR_BORDER
-        tokens = _cut_runs(pattern.findall(joined), joined)
-        found = np.array([numbers.setdefault(t, len(numbers)) for t in tokens], np.int32)
+        pattern = _ROUGH_TOKEN_OR_BORDER
+        if not joined.isascii() and _SPECIAL.search(joined):
+            joined = spread_runs(joined)
+            pattern = _TOKEN_OR_BORDER if _MARK.search(joined) else pattern
+        found = np.array([numbers.setdefault(t, len(numbers)) for t in pattern.findall(joined)], np.int32)
         del numbers[_BORDER]
         border = found == 0
         unit = np.cumsum(border, dtype=np.int32)[~border]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from compressor.scoring import bm25 as bm25_module
 from compressor.scoring.bm25 import bm25, matches, weighted_terms
 from compressor.scoring.stop_words import find_languages
-from compressor.scoring.token_index import TOKEN, TokenIndex, distinct_tokens, terms
+from compressor.scoring.token_index import TOKEN, TokenIndex, distinct_tokens, split_tokens, terms
 
 #: A sentence with what is asked for and a number of days, and the question.
 TEMPLATES = {
@@ -184,3 +184,11 @@ def test_any_text_can_be_indexed_and_asked(texts: list[str], question: str) -> N
     assert len(index.lengths) == len(texts) and len(index.token) == index.lengths.sum()
     found = scores(question, texts)
     assert len(found) == len(texts) and np.isfinite(found).all() and (found >= 0).all()
+
+
+@given(st.lists(st.text(st.sampled_from("aB1 .-_/東京のデ서울กรุงเ\u0301é\u200dहि"), max_size=12), min_size=1, max_size=4))
+def test_an_index_has_the_tokens_of_its_texts(texts: list[str]) -> None:
+    index = TokenIndex(texts)
+    vocabulary = list(index.vocabulary)
+    for i, text in enumerate(texts):
+        assert [vocabulary[v] for v in index.token[index.unit == i]] == split_tokens(text)
