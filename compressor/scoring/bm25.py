@@ -70,8 +70,8 @@ def weighted_terms(parts: tuple[tuple[str, float], ...]) -> QueryTerms:
             if has_unsegmented(token[0]):
                 _add_run(out, token, languages, weight)
             elif not is_stop_word(token, languages):
-                parts = [p for p in token.split("-") if p and not is_stop_word(p, languages)]  # `a-t-elle`
-                for word in [token] if len(parts) == token.count("-") + 1 else parts:
+                words = [w for w in token.split("-") if w and not is_stop_word(w, languages)]  # `a-t-elle`
+                for word in [token] if len(words) == token.count("-") + 1 else words:
                     _add_word(out, word, languages, weight)
     return out
 
@@ -124,7 +124,7 @@ def matches(
     values = list(query.values())
     if isinstance(query, QueryTerms):
         for compound, weight in query.compounds.items():
-            if found := [v for s in _spellings(compound) if (v := index.vocabulary.get(s)) is not None]:
+            if found := [index.vocabulary[s] for s in _spellings(compound) if s in index.vocabulary]:
                 hit_token += found
                 hit_term += [len(values)] * len(found)
                 values.append(weight)

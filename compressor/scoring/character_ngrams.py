@@ -1,8 +1,8 @@
 """Cuts runs of scripts that are written without spaces into overlapping pieces by which texts and queries can match.
 
 Nothing here knows words. Han is cut into single characters and pairs, kana into pairs, Thai, Lao, Khmer and Burmese
-into pairs of clusters, that is of a letter with its marks. Korean is written with spaces, so its words stay tokens; their
-terms are pairs of syllables, of the word as it stands and of the word without its particle.
+into pairs of clusters, that is of a letter with its marks. Korean is written with spaces, so its words stay tokens;
+their terms are pairs of syllables, of the word as it stands and of the word without its particle.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def run_terms(run: str) -> tuple[str, ...]:
     pieces = split_run(run)
     if len(run) <= 2 and len(pieces) == 3:  # a pair of Han characters is a piece itself
         return (pieces[1],)
-    return tuple(dict.fromkeys(t for piece in pieces for t in (_korean(piece) if "\u1100" <= piece[0] else (piece,))))
+    return tuple(dict.fromkeys(t for piece in pieces for t in (_korean(piece) if piece[0] >= "\u1100" else (piece,))))
 
 
 def _korean(word: str) -> tuple[str, ...]:

@@ -27,7 +27,9 @@ _BORDER = "\x1e"  # ASCII's record separator
 _TOKEN_OR_BORDER = re.compile(f"{TOKEN.pattern}|{_BORDER}")
 _MARK = re.compile(f"[{_MARKS}{CLUSTERED}]")
 #: The blocks that have marks or scripts without spaces. Most texts have nothing of them.
-_SPECIAL = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u11ff\u1780-\u17ff\u200c\u200d\u3005-\ud7ff\uf900-\uffff\U00020000-\U0003ffff]")
+_SPECIAL = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u0590-\u11ff\u1780-\u17ff\u200c\u200d\u3005-\ud7ff\uf900-\uffff\U00020000-\U0003ffff]"
+)
 #: The same for texts without marks, whose runs stand apart. It is faster.
 _ROUGH_TOKEN_OR_BORDER = re.compile(rf"\w+(?:[./@#\-]\w+)*|{_BORDER}")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")

@@ -16,15 +16,34 @@ _MIN_ROOT = 3  # letters
 #: Endings that may stand in for each other, by language; without accents, because terms have none.
 _ENDINGS = {
     "de": "e en er es em ern n s t te ten st est et ung ungen nen",
-    "fr": "s e es x aux al er ee ees ez ent ant ait aient ai a ons ons ir it is issent eur eurs eux euse tion tions ation ations ement ements",
-    "es": "s es o a os as ar er ir ado ada ados adas ido ida idos idas ando iendo o io aron ieron aba aban ara an en e cion ciones acion aciones amiento amientos mente",
-    "pt": "s es o a os as ar er ir ado ada ados adas ido ida idos idas ando endo ou eu iu aram eram iram ava avam am em e cao coes acao acoes amento amentos mente ao oes al ais el eis",
-    "it": "o a i e he hi are ere ire ato ata ati ate ito ita iti ite uto uta uti ute ando endo ano ono ava avano ero ione ioni azione azioni amento amenti mente",
+    "fr": """
+        s e es x aux al er ee ees ez ent ant ait aient ai a ons ons ir it is issent eur eurs eux euse tion tions
+        ation ations ement ements""",
+    "es": """
+        s es o a os as ar er ir ado ada ados adas ido ida idos idas ando iendo o io aron ieron aba aban ara an
+        en e cion ciones acion aciones amiento amientos mente""",
+    "pt": """
+        s es o a os as ar er ir ado ada ados adas ido ida idos idas ando endo ou eu iu aram eram iram ava avam
+        am em e cao coes acao acoes amento amentos mente ao oes al ais el eis""",
+    "it": """
+        o a i e he hi are ere ire ato ata ati ate ito ita iti ite uto uta uti ute ando endo ano ono ava avano
+        ero ione ioni azione azioni amento amenti mente""",
     "nl": "s en e t te ten de den er ers eren",
-    "pl": "a e i o u y ow owi em om ami ach a ie ia iu ej ego emu ymi ych ym imi ich im iej iego al ala alo ali aly ac ano any ana ane ono ony ona one il ila ili ki ka ke ku",
-    "ru": "а я о е и ы у ю ь й ов ев ей ий ый ой ая яя ое ее ые ие ого его ому ему ым им ых их ую юю ом ем ам ям ами ями ах ях ия ии ию ией ть л ла ло ли ет ит ют ят ут ат ен ена ено ены на но ны н ал ала ало али ил ила ило или ать ить еть ок ка ку ки ком ков",
-    "uk": "а я о е и і у ю ь й ів їв ей ий ій ою ею ої а яя е і ого ього ому ім им их ів ом ем єм ам ям ами ями ах ях ія ії ію ією ти в ла ло ли є ить ять уть ють ать ано ено но на ний ена ені ана ані ав ала ало али ив ила ило или ати ити ок ка ку ки ком ків",
-    "tr": "lar ler i u in un nin nun a e ya ye yi yu de da te ta den dan ten tan si su lari leri larin lerin larda lerde lardan lerden im imiz iniz di du ti tu dim mek mak me ma ildi ilmis iyor iyordu ecek acak mis mus ndi nmis ndu",
+    "pl": """
+        a e i o u y ow owi em om ami ach a ie ia iu ej ego emu ymi ych ym imi ich im iej iego al ala alo ali aly
+        ac ano any ana ane ono ony ona one il ila ili ki ka ke ku""",
+    "ru": """
+        а я о е и ы у ю ь й ов ев ей ий ый ой ая яя ое ее ые ие ого его ому ему ым им ых их ую юю ом ем ам ям
+        ами ями ах ях ия ии ию ией ть л ла ло ли ет ит ют ят ут ат ен ена ено ены на но ны н ал ала ало али ил
+        ила ило или ать ить еть ок ка ку ки ком ков""",
+    "uk": """
+        а я о е и і у ю ь й ів їв ей ий ій ою ею ої а яя е і ого ього ому ім им их ів ом ем єм ам ям ами ями ах
+        ях ія ії ію ією ти в ла ло ли є ить ять уть ють ать ано ено но на ний ена ені ана ані ав ала ало али ив
+        ила ило или ати ити ок ка ку ки ком ків""",
+    "tr": """
+        lar ler i u in un nin nun a e ya ye yi yu de da te ta den dan ten tan si su lari leri larin lerin larda
+        lerde lardan lerden im imiz iniz di du ti tu dim mek mak me ma ildi ilmis iyor iyordu ecek acak mis mus
+        ndi nmis ndu""",
     "sv": "a e n en et ar er or na arna erna orna ens ets s t de te ade ad at das des des arnas er",
     "id": "kan an i nya lah kah",
     "hi": "ा ी े ो ों ें ीं ां ाँ ियां ियाँ ियों ि ओं एं ता ते ती ना ने नी या ये यी ई",
@@ -92,6 +111,7 @@ def _english(word: str) -> list[str]:
     for base in _english_bases(word):
         if len(base) < 3:
             continue
+        ends: tuple[str, ...]
         if base[-1] == "y" and base[-2] not in _VOWELS:
             ends = (base, base[:-1] + "ies", base[:-1] + "ied", base + "ing")
         elif base.endswith("ie"):
@@ -114,7 +134,7 @@ def _english(word: str) -> list[str]:
 def _english_bases(word: str) -> list[str]:
     """What the word may be a form of, without a dictionary, and the word itself."""
     out = dict.fromkeys([word])
-    for form in [word, word[:-1]] if word.endswith("ions") or word.endswith("ments") else [word]:
+    for form in [word, word[:-1]] if word.endswith(("ions", "ments")) else [word]:
         for ending, least, instead in _ENGLISH_ENDINGS:
             root = form[: -len(ending)]
             if form.endswith(ending) and len(root) >= least:
@@ -135,5 +155,7 @@ def _exchanged(word: str, language: str) -> list[str]:
 
 def _roots(word: str, endings: Sequence[str], least: int) -> list[str]:
     """What is left without the longest ending of the word, and without a shorter one that leaves a longer root."""
-    found = [word[: -len(e)] for e in endings if word.endswith(e) and len(word) - len(e) >= max(least, 2 * len(word) // 5)]
+    found = [
+        word[: -len(e)] for e in endings if word.endswith(e) and len(word) - len(e) >= max(least, 2 * len(word) // 5)
+    ]
     return found[:2]

@@ -27,7 +27,7 @@ from compressor.tokens import TokenCounter, get_counter
 #: The best paragraphs, before what stands beside them is worth more.
 BEST_PARAGRAPHS = 20
 #: What the whole part (message, result) and the paragraphs beside it add to a paragraph's own match.
-PART_WEIGHT, BESIDE_WEIGHT = 0.2, 0.3
+PART_WEIGHT, BESIDE_WEIGHT = 0.2, 0.5
 #: How far around a message the ref at the end leads.
 AROUND = 3
 #: Bounds on what is scored closely if no word of the query is found.

@@ -43,8 +43,8 @@ KINDS = {
     "day": [f"{i % 7 + 11} {'May July March'.split()[i % 3]}" for i in range(20)],
     "year": [str(1990 + i) for i in range(20)],
     "path": [f"src/app{i % 4}/view_{i}.py" for i in range(20)],
-    "name": "Alice Bruno Chandra Dmitri Elena Farid Greta Hiro Imani Jonas Kira Liam Mei Nadia Oskar Priya Quentin Rosa "
-    "Sven Tariq".split(),
+    "name": "Alice Bruno Chandra Dmitri Elena Farid Greta Hiro Imani Jonas Kira Liam Mei Nadia Oskar Priya Quentin "
+    "Rosa Sven Tariq".split(),
 }
 
 
@@ -100,8 +100,8 @@ MEET = {
     "en": "retried/retry retrying/retry retries/retried study/studied running/run stopped/stop stopping/stops used/use "
     "using/uses named/name deployed/deployment installed/installation connections/connected tried/try copies/copying "
     "cancelled/cancel cached/cache applied/apply replies/reply migration/migrated validation/validated cities/city",
-    "de": "Rechnung/Rechnungen bezahlt/bezahlte Häuser/Haus Kunde/Kunden Verträge/Vertrag kündigen/Kündigung Straße/Strassen "
-    "prüfen/Prüfung Rabatt/Rabatte",
+    "de": "Rechnung/Rechnungen bezahlt/bezahlte Häuser/Haus Kunde/Kunden Verträge/Vertrag kündigen/Kündigung "
+    "Straße/Strassen prüfen/Prüfung Rabatt/Rabatte",
     "fr": "facture/factures payer/payée journal/journaux supprimer/supprimé résilier/résiliation créer/création",
     "es": "factura/facturas pagada/pagar canción/canciones cancelar/cancelación reunión/reuniones error/errores",
     "pt": "fatura/faturas paga/pago cancelar/cancelamento reunião/reuniões nacional/nacionais",
@@ -170,7 +170,9 @@ def test_marks_do_not_cut_words() -> None:
     assert terms("Müller@firma.de") == ["muller", "firma", "de"]
 
 
-@pytest.mark.parametrize("text", ["東京でのデータベース会議は", "การประชุมที่กรุงเทพ", "서울에서 열린 회의는", "API接口2024年", "ភាសាខ្មែរ"])
+@pytest.mark.parametrize(
+    "text", ["東京でのデータベース会議は", "การประชุมที่กรุงเทพ", "서울에서 열린 회의는", "API接口2024年", "ភាសាខ្មែរ"]
+)
 def test_texts_and_queries_are_cut_alike(text: str) -> None:
     index = TokenIndex([text])
     assert set(index.vocabulary) == distinct_tokens(text)
@@ -186,7 +188,9 @@ def test_any_text_can_be_indexed_and_asked(texts: list[str], question: str) -> N
     assert len(found) == len(texts) and np.isfinite(found).all() and (found >= 0).all()
 
 
-@given(st.lists(st.text(st.sampled_from("aB1 .-_/東京のデ서울กรุงเ\u0301é\u200dहि"), max_size=12), min_size=1, max_size=4))
+@given(
+    st.lists(st.text(st.sampled_from("aB1 .-_/東京のデ서울กรุงเ\u0301é\u200dहि"), max_size=12), min_size=1, max_size=4)
+)
 def test_an_index_has_the_tokens_of_its_texts(texts: list[str]) -> None:
     index = TokenIndex(texts)
     vocabulary = list(index.vocabulary)
