@@ -9,7 +9,9 @@ from dataclasses import dataclass
 #: Characters of a paragraph: shorter ones are joined to the next, longer ones are split.
 MIN_CHARS, MAX_CHARS = 120, 800
 #: Characters up to which the lines or sentences of a long paragraph are put together again.
-PACK_CHARS = 400
+PACK_CHARS = 300
+#: A paragraph of more lines than this is rather a log, a table or a list, whose lines speak for themselves.
+MAX_LINES = 4
 _PART = re.compile(r"(?:\A|\n\n)\[(user|assistant|thinking|call|result|reasoning)( [^\]\n]{1,200})?\]\n")
 _BLANK_LINE = re.compile(r"(?:[ \t\r]*\n){2,}")
 _LINE_END = re.compile(r"(?<=\n)")
@@ -57,8 +59,8 @@ class RecallParagraph:
 def split_paragraphs(texts: Sequence[StoredText]) -> list[RecallParagraph]:
     """Returns the paragraphs of all texts, in order.
 
-    A paragraph ends at a blank line. A long one is split at its lines, a long line at its sentences. White space
-    between paragraphs belongs to none of them.
+    A paragraph ends at a blank line. A long one, or one of many lines, is split at its lines, a long line at its
+    sentences. White space between paragraphs belongs to none of them.
     """
     out: list[RecallParagraph] = []
     part = -1
@@ -83,7 +85,7 @@ def _paragraphs(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """The spans of the paragraphs of text[start:end], without the white space around them."""
     out: list[tuple[int, int]] = []
     for a, b in _cut(_BLANK_LINE, text, start, end):
-        if b - a > MAX_CHARS:
+        if b - a > MAX_CHARS or (b - a > PACK_CHARS and text.count("\n", a, b) >= MAX_LINES):
             out += _packed(_short_pieces(text, a, b), PACK_CHARS)
         else:
             out.append((a, b))
