@@ -11,13 +11,25 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from compressor.scoring.token_index import TokenIndex, terms
+from compressor.scoring.character_ngrams import has_unsegmented, is_hiragana, run_terms, split_run, without_particle
+from compressor.scoring.stop_words import (
+    find_languages,
+    has_function_character,
+    is_function_character,
+    is_stop_word,
+    without_function_words,
+)
+from compressor.scoring.token_index import NAME, TOKEN, WORD, TokenIndex, classify_token, plain_word
+from compressor.scoring.word_forms import word_forms
 
 K1 = 1.2
 #: Weaker length normalization than the usual 0.75, as units are short and their lengths say little.
 B = 0.4
 
-#: Words that do not tell what a question is about.
+#: The weight of pieces of scripts without spaces that say little: one of several Han characters, hiragana, particles.
+PIECE_WEIGHT = 0.4
+
+#: English words, as terms, that do not tell what a question is about.
 STOP = frozenset(
     "a an and are as at be but by can could did do doe does for from had has have how i if in into is it its me my no "
     "not of on or our please she so than that the thei their them there these they this those to up us was we were "
@@ -26,14 +38,69 @@ STOP = frozenset(
 )
 
 
-def weighted_terms(parts: tuple[tuple[str, float], ...]) -> dict[str, float]:
-    """Returns query terms with the weight of the heaviest part that has them, without stop words."""
-    out: dict[str, float] = {}
+class QueryTerms(dict[str, float]):
+    """The terms of a query with their weights, and what else shows that a text has what the query names.
+
+    Attributes:
+        forms: Other forms of the terms, with the term each of them stands for.
+        compounds: Whole ids, versions, paths and dates of more than one term with their weights.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: dict[str, str] = {}
+        self.compounds: dict[str, float] = {}
+
+    def numbers(self) -> dict[str, int]:
+        """Returns the number of the query term for each term and each of its other forms."""
+        own = {term: i for i, term in enumerate(self)}
+        return {form: own[term] for form, term in self.forms.items() if form not in own} | own
+
+
+def weighted_terms(parts: tuple[tuple[str, float], ...]) -> QueryTerms:
+    """Returns query terms with the weight of the heaviest part that has them, without stop words.
+
+    Stop words and word forms are those of each part's own languages.
+    """
+    out = QueryTerms()
     for text, weight in parts:
-        for term in terms(text):
-            if term not in STOP and (len(term) > 1 or term.isdigit() or not term.isascii()):
-                out[term] = max(out.get(term, 0.0), weight)
+        tokens = TOKEN.findall(text)
+        languages = find_languages(text, tokens)
+        for token in tokens:
+            if has_unsegmented(token[0]):
+                _add_run(out, token, languages, weight)
+            elif not is_stop_word(token, languages):
+                words = [w for w in token.split("-") if w and not is_stop_word(w, languages)]  # `a-t-elle`
+                for word in [token] if len(words) == token.count("-") + 1 else words:
+                    _add_word(out, word, languages, weight)
     return out
+
+
+def _add_word(out: QueryTerms, token: str, languages: tuple[str, ...], weight: float) -> None:
+    kind, found = classify_token(token)
+    for term in found:
+        if term in STOP and "en" in languages:
+            continue
+        if len(term) > 1 or term.isdigit() or not term.isascii() or token.isupper():
+            out[term] = max(out.get(term, 0.0), weight)
+            word = plain_word(token).lower() if len(found) == 1 and not token.isdigit() else term
+            for form in word_forms(word, languages):
+                out.forms.setdefault(form, term)
+    if (len(found) > 1 or not token.isalnum()) and kind not in (WORD, NAME):
+        out.compounds[token] = max(out.compounds.get(token, 0.0), weight)
+
+
+def _add_run(out: QueryTerms, run: str, languages: tuple[str, ...], weight: float) -> None:
+    """Adds the pieces of a run of a script without spaces. Those that say little count less."""
+    for part in without_function_words(run):
+        for piece in split_run(part):
+            if is_function_character(piece) or is_stop_word(piece, languages):
+                continue
+            unsure = len(piece) == 1 < len(part) or is_hiragana(piece) or has_function_character(piece)
+            bare = frozenset(run_terms(without_particle(piece)))
+            for term in classify_token(piece)[1]:
+                share = PIECE_WEIGHT if unsure or term not in bare else 1.0
+                out[term] = max(out.get(term, 0.0), share * weight)
 
 
 def matches(
@@ -42,9 +109,10 @@ def matches(
     """Finds the words that match the query.
 
     Returns:
-        The units of the matches, the numbers of their query terms, and the weight of each query term.
+        The units of the matches, the numbers of their query terms, and the weight of each query term. Compounds that
+        the index has whole are further terms, after those of the query.
     """
-    numbers = {t: i for i, t in enumerate(query)}
+    numbers = query.numbers() if isinstance(query, QueryTerms) else {t: i for i, t in enumerate(query)}
     hit_token: list[int] = []
     hit_term: list[int] = []
     for v, token_terms in enumerate(index.terms):
@@ -53,12 +121,22 @@ def matches(
             if n is not None:
                 hit_token.append(v)
                 hit_term.append(n)
-    weights = np.array(list(query.values()) or np.zeros(0), np.float32)
+    values = list(query.values())
+    if isinstance(query, QueryTerms):
+        for compound, weight in query.compounds.items():
+            if found := [index.vocabulary[s] for s in _spellings(compound) if s in index.vocabulary]:
+                hit_token += found
+                hit_term += [len(values)] * len(found)
+                values.append(weight)
+    weights = np.array(values or np.zeros(0), np.float32)
     if not hit_token:
         return np.zeros(0, np.int64), np.zeros(0, np.int32), weights
     # Expand each matching vocabulary entry to the units that have it.
     tokens = np.array(hit_token, np.int32)
     term = np.array(hit_term, np.int32)
+    if len(weights) > len(query):
+        order = np.argsort(tokens, kind="stable")
+        tokens, term = tokens[order], term[order]
     first = np.searchsorted(tokens, np.arange(len(index.terms) + 1))
     fan = np.diff(first)
     where = np.flatnonzero(fan[index.token])
@@ -67,6 +145,16 @@ def matches(
     start = first[index.token[where]]
     offsets = np.arange(len(units)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
     return units, term[np.repeat(start, repeat) + offsets], weights
+
+
+def _spellings(compound: str) -> list[str]:
+    """A compound in other cases, and a version with and without its `v`."""
+    found = [compound, compound.lower(), compound.upper()]
+    if compound[0] in "vV" and compound[1:2].isdigit():
+        found.append(compound[1:])
+    elif compound[0].isdigit():
+        found.append(f"v{compound}")
+    return list(dict.fromkeys(found))
 
 
 def max_score(n: int, df: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> float:

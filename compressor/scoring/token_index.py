@@ -14,13 +14,26 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.caches import TwoGenerationCache
+from compressor.scoring.character_ngrams import CLUSTERED, UNSEGMENTED, has_unsegmented, run_terms, spread_runs
 
-_CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-#: A CJK character, or a word with the characters that join identifiers, paths, dates, e-mail addresses and numbers.
-TOKEN = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+(?:[./@#\-][^\W{_CJK}]+)*")
+#: Accents and vowel signs, which belong to the word before them, and the joiners of Persian and Indic words.
+_MARKS = "".join(c for c in map(chr, range(0x300, 0xE00)) if unicodedata.category(c)[0] == "M") + "\u200c\u200d"
+_LETTER = rf"[^\W{UNSEGMENTED}]"
+_JOINED = rf"[./@#\-]{_LETTER}+"
+#: A word with the characters that join identifiers, paths, dates, e-mail addresses and numbers; or a run of characters
+#: of a script without spaces, which `split_tokens` cuts further.
+TOKEN = re.compile(rf"{_LETTER}+(?:{_JOINED}|[{_MARKS}]+{_LETTER}*)*|[{UNSEGMENTED}]+")
 _BORDER = "\x1e"  # ASCII's record separator
-_TOKEN_OR_BORDER = re.compile(f"{_BORDER}|{TOKEN.pattern}")
+_TOKEN_OR_BORDER = re.compile(f"{TOKEN.pattern}|{_BORDER}")
+_MARK = re.compile(f"[{_MARKS}{CLUSTERED}]")
+#: The blocks that have marks or scripts without spaces. Most texts have nothing of them.
+_SPECIAL = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u0590-\u11ff\u1780-\u17ff\u200c\u200d\u3005-\ud7ff\uf900-\uffff\U00020000-\U0003ffff]"
+)
+#: The same for texts without marks, whose runs stand apart. It is faster.
+_ROUGH_TOKEN_OR_BORDER = re.compile(rf"\w+(?:[./@#\-]\w+)*|{_BORDER}")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_FOREIGN_PART = re.compile(r"\d+|[^\d\s./@#_\-]+")
 _INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
 _MEMO_LIMIT = 200_000
 
@@ -71,27 +84,55 @@ def token_shape(token: str) -> int:
 
 
 def _classify(token: str) -> tuple[int, tuple[str, ...]]:
-    if token.isalpha() and (token.islower() or token[1:].islower() or not token.isascii()):
-        return (WORD if token.islower() else NAME), (stem(_plain(token.lower())),)
+    if not token.isascii():
+        return _classify_foreign(token)
+    if token.isalpha() and (token.islower() or token[1:].islower()):
+        return (WORD if token.islower() else NAME), (stem(token.lower()),)
     if token.isdecimal():
         return (CODE if len(token) > 4 else NUMBER), (token,)
-    if "/" in token or "@" in token:
-        kind = PATH
-    else:
-        match = _CLASSES.match(token)
-        kind = _BY_NAME[match.lastgroup or ""] if match else WORD
+    kind = _kind_by_form(token)
     if kind in (WORD, NAME):
         parts = [token]
     else:
         parts = [token.replace(".", "")] if _INITIALS.fullmatch(token) else _PART.findall(token)
-    return kind, tuple(dict.fromkeys([stem(_plain(p.lower())) for p in parts]))
+    return kind, tuple(dict.fromkeys([stem(p.lower()) for p in parts]))
 
 
-def _plain(word: str) -> str:
-    """The word without accents."""
+def _classify_foreign(token: str) -> tuple[int, tuple[str, ...]]:
+    """Returns class and terms of a token that is not all ASCII. Digits of all scripts become ASCII."""
+    if has_unsegmented(token[0]):
+        return WORD, run_terms(token)
+    plain = plain_word(token)
+    if plain.isdecimal():
+        return (CODE if len(plain) > 4 else NUMBER), (plain,)
+    if not any(c.isdigit() or c in "./@#-_" for c in plain):
+        return (WORD if token.islower() else NAME), (stem(plain.lower()),)
+    parts = _PART.findall(plain) if plain.isascii() else _FOREIGN_PART.findall(plain)
+    return _kind_by_form(plain), tuple(dict.fromkeys([stem(p.lower()) for p in parts])) or (plain.lower(),)
+
+
+def _kind_by_form(token: str) -> int:
+    if "/" in token or "@" in token:
+        return PATH
+    match = _CLASSES.match(token)
+    return _BY_NAME[match.lastgroup or ""] if match else WORD
+
+
+#: Letters that Unicode does not decompose into a letter and an accent.
+_LETTERS = str.maketrans(
+    {"ß": "ss", "ı": "i", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "Ae"}
+    | {"œ": "oe", "Œ": "Oe", "ð": "d", "þ": "th", "\u0640": "", "\u200c": "", "\u200d": ""}
+)
+
+
+def plain_word(word: str) -> str:
+    """Returns a word without accents, and with the digits of any script as ASCII."""
     if word.isascii():
         return word
-    return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c)) or word
+    kept = "".join(c for c in unicodedata.normalize("NFKD", word).translate(_LETTERS) if not unicodedata.combining(c))
+    if any(c.isdecimal() and not c.isascii() for c in kept):
+        kept = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in kept)
+    return kept or word
 
 
 def stem(word: str) -> str:
@@ -112,18 +153,23 @@ def stem(word: str) -> str:
     return word
 
 
+def split_tokens(text: str) -> list[str]:
+    """Returns the tokens of a text in order, with runs of scripts without spaces cut into overlapping pieces."""
+    return TOKEN.findall(spread_runs(text))
+
+
 def distinct_tokens(text: str) -> frozenset[str]:
     """Returns the distinct tokens of a text. They are cached, as a context's fixed texts return with every call."""
     found = _tokens.get(text)
     if found is None:
-        found = frozenset(TOKEN.findall(text))
+        found = frozenset(split_tokens(text))
         _tokens.put(text, found, 100 * len(found))
     return found
 
 
 def terms(text: str) -> list[str]:
     """Returns all terms of a text, in order, with repetitions."""
-    return [t for token in TOKEN.findall(text) for t in classify_token(token)[1]]
+    return [t for token in split_tokens(text) for t in classify_token(token)[1]]
 
 
 class TokenIndex:
@@ -148,7 +194,11 @@ class TokenIndex:
         if joined.count(_BORDER) != len(texts) - 1:
             joined = _BORDER.join([t.replace(_BORDER, " ") for t in texts])
         numbers: dict[str, int] = {_BORDER: 0}
-        found = np.array([numbers.setdefault(t, len(numbers)) for t in _TOKEN_OR_BORDER.findall(joined)], np.int32)
+        pattern = _ROUGH_TOKEN_OR_BORDER
+        if not joined.isascii() and _SPECIAL.search(joined):
+            joined = spread_runs(joined)
+            pattern = _TOKEN_OR_BORDER if _MARK.search(joined) else pattern
+        found = np.array([numbers.setdefault(t, len(numbers)) for t in pattern.findall(joined)], np.int32)
         del numbers[_BORDER]
         border = found == 0
         unit = np.cumsum(border, dtype=np.int32)[~border]

@@ -279,7 +279,8 @@ class Conversation:
             budget: The most tokens to return.
 
         Returns:
-            Excerpts, each with its ref. "" if nothing was found.
+            Paragraphs word for word, in the order of the conversation, with refs to what is not shown. "" if nothing
+            was found.
         """
         records = self._state.records
         edited = [(turn, record) for turn, record in zip(self._history.turns(), records, strict=True) if record.edits]

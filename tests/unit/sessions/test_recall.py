@@ -62,6 +62,60 @@ def test_recall_finds_what_left_the_view(c: Compressor) -> None:
     assert c.session("new").recall("anything") == ""
 
 
+def chat(c: Compressor, turns: list[str], **options: Any) -> Any:
+    session = c.session("chat", budget=options.pop("budget", 1_500), policy=Policy(compaction_target_tokens=600))
+    for i, said in enumerate(turns):
+        session.append({"role": ("user", "assistant")[i % 2], "content": said})
+    session.view()
+    session.compact()
+    return session
+
+
+def test_recall_gives_whole_messages_in_their_order_with_what_stands_beside_them(c: Compressor) -> None:
+    turns = [f"Chat {i}: {prose(i, 2)}" for i in range(120)]
+    turns[20] = "Anna: Which museum did you visit in Lisbon?"
+    turns[21] = "Ben: The one with the tiles; it was raining."
+    turns[60] = "Anna: We fly to Lisbon again in October."
+    session = chat(c, turns)
+    found = session.recall("Which museum was it in Lisbon?", budget=200)
+    assert turns[20] in found and turns[21] in found and turns[60] in found
+    assert found.index(turns[20]) < found.index(turns[21]) < found.index(turns[60])
+    assert "[user, message 20]" in found and get_counter("gpt-4o").count(found) <= 200
+    assert found == session.recall("Which museum was it in Lisbon?", budget=200)
+    (page,) = find_refs(found)[-1:]
+    assert turns[21] in session.expand(page, query="museum with the tiles")
+
+
+def test_recall_never_exceeds_its_budget_and_shows_no_dead_ref(c: Compressor) -> None:
+    turns = [f"Chat {i}: {prose(i, 1 + i % 40)}\n\n{prose(i + 500, 20)}" for i in range(40)]
+    session = chat(c, turns, budget=4_000)
+    for budget in (1, 5, 12, 20, 40, 80, 160, 320, 1_000, 100_000):
+        found = session.recall("walnut near the ferry", budget)
+        assert get_counter("gpt-4o").count(found) <= budget
+        assert all(session.expand(ref) for ref in find_refs(found))
+
+
+@pytest.mark.parametrize(
+    ("said", "question"),
+    [
+        ("Die Rechnungen für März wurden am 3. April gelöscht.", "Wann wurde die Rechnung für März gelöscht?"),
+        ("会议改到了星期四下午三点。", "会议改到什么时候?"),
+        ("การประชุมเลื่อนไปเป็นวันพฤหัสบดี", "เลื่อนการประชุมไปวันไหน"),
+        ("The job was retried twice with 512 MB.", "How often did we retry the job?"),
+    ],
+)
+def test_recall_knows_words_in_their_forms_and_languages(c: Compressor, said: str, question: str) -> None:
+    turns = [f"Chat {i}: {prose(i, 3)}" for i in range(60)]
+    turns[11] = said
+    assert said in chat(c, turns).recall(question, budget=120)
+
+
+def test_recall_without_a_common_word_still_gives_something(c: Compressor) -> None:
+    session = chat(c, [f"Chat {i}: {prose(i, 3)}" for i in range(60)])
+    found = session.recall("zzyzx", budget=100)
+    assert get_counter("gpt-4o").count(found) <= 100
+
+
 @pytest.mark.moderate
 def test_expanding_old_lines_of_the_index_with_a_question_answers_it(c: Compressor) -> None:
     messages = conversation(60, sentences=10)
