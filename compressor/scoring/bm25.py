@@ -115,12 +115,11 @@ def matches(
     numbers = query.numbers() if isinstance(query, QueryTerms) else {t: i for i, t in enumerate(query)}
     hit_token: list[int] = []
     hit_term: list[int] = []
-    for v, token_terms in enumerate(index.terms):
-        for t in token_terms:
-            n = numbers.get(t)
-            if n is not None:
-                hit_token.append(v)
-                hit_term.append(n)
+    tokens_by_term = index.tokens_by_term
+    for t, n in numbers.items():
+        if found := tokens_by_term.get(t):
+            hit_token += found
+            hit_term += [n] * len(found)
     values = list(query.values())
     if isinstance(query, QueryTerms):
         for compound, weight in query.compounds.items():
@@ -134,9 +133,8 @@ def matches(
     # Expand each matching vocabulary entry to the units that have it.
     tokens = np.array(hit_token, np.int32)
     term = np.array(hit_term, np.int32)
-    if len(weights) > len(query):
-        order = np.argsort(tokens, kind="stable")
-        tokens, term = tokens[order], term[order]
+    order = np.argsort(tokens, kind="stable")
+    tokens, term = tokens[order], term[order]
     first = np.searchsorted(tokens, np.arange(len(index.terms) + 1))
     fan = np.diff(first)
     where = np.flatnonzero(fan[index.token])

@@ -7,7 +7,6 @@ outputs exactly. So a token's worth starts from how much of it is such strings, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from compressor.scoring import reuse_predictor as reuse_model
 from compressor.scoring import word_vectors
 from compressor.scoring.answer_relevance import answer_log_odds, relevance
 from compressor.scoring.base import Query, Scores, UnitBatch
-from compressor.scoring.bm25 import bm25, matches, max_score, weighted_terms
+from compressor.scoring.bm25 import QueryTerms, bm25, matches, max_score, weighted_terms
 from compressor.scoring.reuse_predictor import LexicalMatch, reuse_likelihood
 from compressor.scoring.runtime.file_digest import file_digest
 from compressor.scoring.token_index import distinct_tokens, terms
@@ -237,7 +236,7 @@ class HeuristicScorer:
             nothing = np.zeros(len(units), np.float32)
             return nothing, LexicalMatch(nothing, np.zeros(len(units.sources), np.float32), wanted, retained, written)
         hits, columns, weights = matches(index, wanted)
-        self._reserve(query, units, wanted, hits, columns)
+        self._reserve(query, units)
         found, best, possible = self._found(units, units.rows, hits, columns, weights)
         strength = (best / possible) ** w.strength
         sources = self._sources(wanted, hits, columns, weights, units)
@@ -264,25 +263,15 @@ class HeuristicScorer:
         df = np.bincount(np.unique(rows[hits].astype(np.int64) * width + columns) % width, minlength=width)
         return found / max(best, 1e-6), best, max(max_score(len(units), df, weights), 1e-6)
 
-    def _reserve(
-        self,
-        query: Query,
-        units: UnitBatch,
-        wanted: dict[str, float],
-        hits: npt.NDArray[np.int64],
-        columns: npt.NDArray[np.int32],
-    ) -> None:
+    def _reserve(self, query: Query, units: UnitBatch) -> None:
         """Leaves in `units` what a part of the budget goes to first: the units with the question's own words."""
-        asked = weighted_terms(((query.question, 1.0),)).keys() & wanted.keys()
-        number = np.full(len(wanted), -1, np.int32)
-        places = [i for i, term in enumerate(wanted) if term in asked]
-        number[places] = np.arange(len(places))
-        mine = number[columns] >= 0
-        if not mine.any():
+        asked = weighted_terms(((query.question, 1.0),))
+        if not asked:
+            return
+        own, terms_of, weights = matches(units.index, asked)
+        if not len(own):
             return
         w = self.weights
-        own, terms_of = hits[mine], number[columns[mine]]
-        weights = np.ones(len(places), np.float32)
         turns = Turns.of(units)
         records, _, _ = self._found(units, turns.rows, own, terms_of, weights)
         single = bm25(own, terms_of, weights, units.index.lengths)
@@ -290,21 +279,21 @@ class HeuristicScorer:
         matched = question_match(records, single, units, turns, w)
         units.matches = np.where(reasoning[units.source_indices], 0, matched)
         of_best = np.unique(terms_of[turns.rows[own] == np.argmax(records)])
-        coverage = max(turns.share, min(1.0, len(of_best) / len(asked) / w.covered))
+        coverage = max(turns.share, min(1.0, len(of_best) / len(weights) / w.covered))
         length = min(1.0, w.question_terms / len(asked))
         reserve = w.reserve + (w.dialogue_reserve - w.reserve) * turns.share
         units.reserved_share = reserve * query.question_weight * coverage * length
 
     def _sources(
         self,
-        wanted: dict[str, float],
+        wanted: QueryTerms,
         hits: npt.NDArray[np.int64],
         columns: npt.NDArray[np.int32],
         weights: Floats,
         units: UnitBatch,
     ) -> Floats:
         """[sources] BM25 of whole sources, the tool calls that they answer included; the best is 1."""
-        numbers = {t: i for i, t in enumerate(wanted)}
+        numbers = wanted.numbers()
         call_terms = [
             (s, c)
             for s, x in enumerate(units.sources)
@@ -323,9 +312,11 @@ class HeuristicScorer:
         return scaled
 
 
-def _named(wanted: Mapping[str, float], units: UnitBatch) -> npt.NDArray[np.bool_]:
+def _named(wanted: QueryTerms, units: UnitBatch) -> npt.NDArray[np.bool_]:
     """[n] whether a unit is in a column whose name has a wanted term."""
-    named = np.array([any(t in wanted for t in terms(name)) for name in units.column_names] or [False])
+    named = np.array(
+        [any(t in wanted or t in wanted.forms for t in terms(name)) for name in units.column_names] or [False]
+    )
     out: npt.NDArray[np.bool_] = named[units.columns] & (units.columns >= 0)
     return out
 

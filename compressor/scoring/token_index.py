@@ -212,6 +212,18 @@ class TokenIndex:
         self.shapes: npt.NDArray[np.uint16] = np.array([s for _, _, s in info], np.uint16)
 
     @cached_property
+    def tokens_by_term(self) -> dict[str, list[int]]:
+        """The tokens that have each term."""
+        out: dict[str, list[int]] = {}
+        for number, token_terms in enumerate(self.terms):
+            for term in token_terms:
+                if (found := out.get(term)) is None:
+                    out[term] = [number]
+                else:
+                    found.append(number)
+        return out
+
+    @cached_property
     def pairs(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The distinct (unit, token) pairs, sorted by unit, then token."""
         keys = np.unique(self.unit.astype(np.int64) * max(1, len(self.vocabulary)) + self.token)
