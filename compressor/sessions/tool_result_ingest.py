@@ -18,7 +18,7 @@ from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.storage.text_values import put_texts
 from compressor.text.layout_cache import cached_layout
 from compressor.text.lossless import COPY_SAFE_CODECS, encode_losslessly
-from compressor.text.lossless.json_tables import encode_parsed
+from compressor.text.segmenters.composite_layout import CompositeLayout
 from compressor.text.segmenters.json import JsonLayout
 
 MIN_ENCODE_TOKENS = 100  # a lossless encoding of less saves too little to be worth another notation
@@ -112,8 +112,8 @@ def lossless(text: str) -> str | None:
     It can be read without any other text. None if there is no shorter form.
     """
     layout = cached_layout(text, "tool_result", "")
-    if isinstance(layout, JsonLayout):
-        return encode_parsed(text, layout.parsed)
+    if isinstance(layout, (JsonLayout, CompositeLayout)):
+        return layout.encode_exactly()
     encoded, names = encode_losslessly(text, codecs=COPY_SAFE_CODECS)
     return encoded if names else None
 

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 Step = str | int | tuple[()]
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.S)
 
 
-def leaf_spans(text: str) -> dict[tuple[Step, ...], tuple[int, int]]:
+def leaf_spans(text: str, values: Sequence[tuple[int, int]] = ()) -> dict[tuple[Step, ...], tuple[int, int]]:
     """Maps the path of each leaf (keys and list indices) to its span in the text, including its key.
 
     Empty containers are leaves. The values of an NDJSON text are numbered as in a list.
+
+    Args:
+        text: The text.
+        values: Where each value stands if there is other text between them.
     """
+    return {
+        (i, *path): (start + a, start + b)
+        for i, (start, end) in enumerate(values)
+        for path, (a, b) in leaf_spans(text[start:end]).items()
+    } or _leaf_spans(text)
+
+
+def _leaf_spans(text: str) -> dict[tuple[Step, ...], tuple[int, int]]:
     out: dict[tuple[Step, ...], tuple[int, int]] = {}
     path: list[Step] = []
     open_at: list[tuple[str, int]] = []  # bracket, where its leaf would start if it stays empty
@@ -32,6 +45,8 @@ def leaf_spans(text: str) -> dict[tuple[Step, ...], tuple[int, int]]:
             path.append(0 if token == "[" else "")
             key_at = None
         elif token in "}]":
+            if not open_at:
+                return out
             bracket, start = open_at.pop()
             path.pop()
             if tokens[i - 1].group() == bracket and i:
