@@ -23,6 +23,7 @@ LOW_SCORE = "scored lower than what was kept"
 LOSSLESS = "lossless"
 #: All values of a JSON text are there, but not how it was written, so the original is stored.
 REFORMATTED = "reformatted"
+REFORMATTED_NOTE = "only spacing "  # in the placeholder: nothing else is missing
 #: The form that keeps how a text was written is not used if the one that does not is shorter than this fraction of it.
 MAX_EXACT_RATIO = 0.6
 _ANY_REF = "0" * REF_DIGITS
@@ -92,28 +93,25 @@ class BlockEdit:
         if self.block.kind in ("tool_call", "image", "example"):
             return None
         if isinstance(self.layout, (JsonLayout, CompositeLayout)):
-            exact, values = self.layout.encode_exactly(), self._reformatted
-            return (
-                exact if values is None or exact is not None and len(values) > MAX_EXACT_RATIO * len(exact) else values
-            )
+            exact = self.layout.encode_exactly()
+            if exact is not None and len(exact) <= MAX_EXACT_RATIO * len(self.block.text):
+                return exact
+            values = self._reformatted
+            is_better = values is not None and (exact is None or len(values) <= MAX_EXACT_RATIO * len(exact))
+            return values if is_better else exact
         encoded, codecs = encode_losslessly(self.block.text)
         return encoded if codecs else None
 
     @cached_property
     def _reformatted(self) -> str | None:
         """All values of a JSON text, and a placeholder for how it was written."""
-        if self.block.kind in ("tool_call", "image", "example"):
-            return None
         if not isinstance(self.layout, (JsonLayout, CompositeLayout)) or (text := self.layout.encode_values()) is None:
             return None
-        if self.has_placeholder:
-            text = (
-                append_json_placeholder(text, self.ref, "only spacing ")
-                if self.is_json
-                else (
-                    append_placeholder(text, format_placeholder(self.ref).replace(ELLIPSIS, f"{ELLIPSIS}only spacing "))
-                )
-            )
+        if self.has_placeholder and self.is_json:
+            text = append_json_placeholder(text, self.ref, REFORMATTED_NOTE)
+        elif self.has_placeholder:
+            end = format_placeholder(self.ref).replace(ELLIPSIS, f"{ELLIPSIS}{REFORMATTED_NOTE}")
+            text = append_placeholder(text, end)
         return text if len(text) < len(self.block.text) else None
 
     def apply_lossless(self, encoded: str | None) -> None:
@@ -122,7 +120,7 @@ class BlockEdit:
         self.action, self.reason = ("kept", "") if encoded is None else ("folded", self._lossless_reason(encoded))
 
     def _lossless_reason(self, text: str) -> str:
-        return REFORMATTED if text == self._reformatted else LOSSLESS
+        return REFORMATTED if not isinstance(self.layout, SpanLayout) and text == self._reformatted else LOSSLESS
 
     def apply_mask(self, keep: Mask, shortened: Mask | None = None) -> None:
         """Replaces the text by an excerpt.

@@ -256,7 +256,11 @@ class _Builder:
         for r in range(height):
             parent = header
             for t, texts in enumerate(cells):
-                text = "" if t and texts[r] == ABSENT_CELL else texts[r]  # what is absent needs not be kept
+                text = texts[r]
+                if t and text == ABSENT_CELL:
+                    text = ""  # what is absent needs not be kept
+                elif name := optional[tiers[t][0]]:
+                    text = f"{name}:{text}"
                 units[t].append(self.unit(text, parent, column=first + t))
                 parent = units[0][r]
         return Grid(label, step, header, names, constants, tiers, units, cells, columns, paths, rows, bounds, optional)

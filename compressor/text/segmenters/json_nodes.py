@@ -75,9 +75,15 @@ class Grid:
     optional: list[str]
 
     @cached_property
-    def has_absent(self) -> bool:
-        """Whether a record lacks a key that most have."""
-        return any(ABSENT_CELL in c for c, name in zip(self.columns, self.optional, strict=True) if not name)
+    def is_regular(self) -> bool:
+        """Whether every record has every column."""
+        return not any(ABSENT_CELL in column for column in self.columns)
+
+    def count_kept(self, tier: int, keep: list[bool]) -> int:
+        """The number of rows of which a tier is kept and says something."""
+        if self.is_regular or not tier:
+            return sum(keep[u] for u in self.units[tier])
+        return sum(keep[u] and c != ABSENT_CELL for u, c in zip(self.units[tier], self.cells[tier], strict=True))
 
     def row_cells(self, tier: int, row: int) -> list[str]:
         """The cells of a row in a tier, one by one."""
@@ -148,7 +154,7 @@ def _with_gaps(items: Iterable[str | None]) -> list[str]:
 
 
 def _write_grid(grid: Grid, keep: list[bool]) -> str | None:
-    used = [t for t, units in enumerate(grid.units) if any(keep[u] for u in units)]
+    used = [t for t in range(len(grid.tiers)) if grid.count_kept(t, keep)]
     if not used:
         if not keep[grid.header_unit]:
             return None
@@ -165,15 +171,14 @@ def _write_grid(grid: Grid, keep: list[bool]) -> str | None:
 
 def _as_table(grid: Grid, keep: list[bool], used: list[int]) -> str:
     """Header and rows. What most rows have comes first, so that gaps are at the end."""
-    kept = {t: sum(keep[u] for u in grid.units[t]) for t in used}
+    kept = {t: grid.count_kept(t, keep) for t in used}
     used = sorted(used, key=lambda t: (t > 0, -kept[t], t))
     names = [grid.optional[c] for t in used for c in grid.tiers[t]]
-    is_full = not any(names) and not grid.has_absent
     rows: list[str | None] = []
     for r in range(len(grid.rows)):
         if not keep[grid.units[0][r]]:
             rows.append(None)
-        elif is_full:
+        elif grid.is_regular:
             parts = [grid.cells[t][r] if keep[grid.units[t][r]] else GAP_ITEM for t in used]
             while len(parts) > 1 and parts[-1] is GAP_ITEM:  # a row shorter than the header shows that it is cut
                 parts.pop()
@@ -194,28 +199,24 @@ def _as_table(grid: Grid, keep: list[bool], used: list[int]) -> str:
 
 
 def _ragged_row(grid: Grid, keep: list[bool], used: list[int], names: Sequence[str], row: int) -> str:
-    """A row of a table in which records lack keys: a short row lacks the last ones, so that every cut cell is shown."""
+    """A row of a table in which some records lack keys."""
     cells: list[str] = []
     cut = 0
     for t in used:
         texts = grid.row_cells(t, row)
-        is_kept = keep[grid.units[t][row]]
-        if is_kept or texts == [ABSENT_CELL]:
+        if keep[grid.units[t][row]] or texts == [ABSENT_CELL]:
             cells += texts
         elif grid.optional[grid.tiers[t][0]]:
             cells.append(ABSENT_CELL)
             cut += 1
         else:
             cells += [GAP_ITEM] * len(texts)
-    if not grid.has_absent:
-        places = [i for i, name in enumerate(names) if not name]
-        while len(places) > 1 and cells[places[-1]] is GAP_ITEM:
-            names, cells = _without(names, places[-1]), _without(cells, places.pop())
-    return write_row(names, cells, cut, ELLIPSIS)
-
-
-def _without(items: Sequence[str], place: int) -> list[str]:
-    return [item for i, item in enumerate(items) if i != place]
+    for place in reversed([i for i, name in enumerate(names) if not name][1:]):
+        if cells[place] not in (GAP_ITEM, ABSENT_CELL):
+            break
+        cells[place] = ""
+    shown = [i for i, cell in enumerate(cells) if cell]
+    return write_row([names[i] for i in shown], [cells[i] for i in shown], cut, ELLIPSIS)
 
 
 def _as_records(grid: Grid, keep: list[bool]) -> str:
