@@ -13,8 +13,7 @@ from compressor.context.refs import ELLIPSIS, REF_DIGITS, compute_ref, format_js
 from compressor.context.results import Action
 from compressor.pipeline.word_pruner import RemovableWords
 from compressor.text.lossless import encode_losslessly
-from compressor.text.segmenters.base import Mask, SegmentedText
-from compressor.text.segmenters.composite_layout import CompositeLayout
+from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText
 from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import TokenCounter
@@ -92,8 +91,8 @@ class BlockEdit:
         """Returns the shortest form with everything in it that needs no other block, or None if none is shorter."""
         if self.block.kind in ("tool_call", "image", "example"):
             return None
-        if isinstance(self.layout, (JsonLayout, CompositeLayout)):
-            exact = self.layout.encode_exactly()
+        if isinstance(self.layout, EncodableText):
+            exact = self._rebuildable
             if exact is not None and len(exact) <= MAX_EXACT_RATIO * len(self.block.text):
                 return exact
             values = self._reformatted
@@ -103,9 +102,14 @@ class BlockEdit:
         return encoded if codecs else None
 
     @cached_property
+    def _rebuildable(self) -> str | None:
+        """A shorter form of a JSON text from which its very bytes can be rebuilt."""
+        return self.layout.encode_exactly() if isinstance(self.layout, EncodableText) else None
+
+    @cached_property
     def _reformatted(self) -> str | None:
         """All values of a JSON text, and a placeholder for how it was written."""
-        if not isinstance(self.layout, (JsonLayout, CompositeLayout)) or (text := self.layout.encode_values()) is None:
+        if not isinstance(self.layout, EncodableText) or (text := self.layout.encode_values()) is None:
             return None
         if self.has_placeholder and self.is_json:
             text = append_json_placeholder(text, self.ref, REFORMATTED_NOTE)
@@ -120,7 +124,9 @@ class BlockEdit:
         self.action, self.reason = ("kept", "") if encoded is None else ("folded", self._lossless_reason(encoded))
 
     def _lossless_reason(self, text: str) -> str:
-        return REFORMATTED if not isinstance(self.layout, SpanLayout) and text == self._reformatted else LOSSLESS
+        if not isinstance(self.layout, EncodableText) or text == self._rebuildable:
+            return LOSSLESS
+        return REFORMATTED if text == self._reformatted else LOSSLESS
 
     def apply_mask(self, keep: Mask, shortened: Mask | None = None) -> None:
         """Replaces the text by an excerpt.

@@ -106,7 +106,7 @@ def _groups(text: str, values: list[_Value]) -> list[list[_Value]]:
                 joins = gap == between
             else:  # the first of a stream: the next must be the same
                 following = text[value.read.end : values[i + 1].start] if i + 1 < len(values) else ""
-                joins = gap == following and len(gap) <= MAX_BETWEEN_CHARS
+                joins = gap == following and len(gap) <= MAX_BETWEEN_CHARS and _opens_alike(text, out[-1][0], gap)
             if joins and not value.read.is_torn and not out[-1][-1].read.is_torn:
                 out[-1].append(value)
                 between = between if between is not None else gap
@@ -114,6 +114,12 @@ def _groups(text: str, values: list[_Value]) -> list[list[_Value]]:
         out.append([value])
         between = None
     return out
+
+
+def _opens_alike(text: str, first: _Value, gap: str) -> bool:
+    """Whether the first value of a stream has the same before it on its lines as the others."""
+    lines = gap.partition("\n")[2].lstrip("\r\n")
+    return bool(lines) and text.endswith(lines, 0, first.start)
 
 
 def _part(text: str, group: list[_Value]) -> JsonPart | None:

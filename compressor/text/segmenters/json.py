@@ -9,7 +9,8 @@ parses: `"…12 more"` stands where items or rows were left out, `"…"` where a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -28,11 +29,13 @@ from compressor.text.lossless.json_tables import (
 )
 from compressor.text.lossless.json_values import RepeatedKeys
 from compressor.text.lossless.table_detection import detect_table
-from compressor.text.segmenters.base import Mask, SegmentedText, Spans, UnitFlag
+from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText, Spans, UnitFlag
 from compressor.text.segmenters.json_nodes import Grid, Group, Leaf, Node, Text, write_node, write_nothing
 from compressor.text.segmenters.json_spans import Step, leaf_spans
 
 LONG_TEXT = 400  # characters from which a string is divided like a text of its own
+SHORT_LIST = 40  # characters up to which a list of plain values is one unit
+SHORT_ROW = 120  # the same for a list in a list, which is a record
 LONG_LIST = 5  # items from which the members beside a list say something about it
 SHORT_VALUE = 80  # characters of a member that may do so
 MAX_SUMMARY_MEMBERS = 12  # with more members than this only those of a telling name do
@@ -107,7 +110,8 @@ class JsonLayout:
 
     def encode_values(self) -> str | None:
         """Returns a shorter text with all values, of which the way it was written is lost, or None."""
-        return encode_values(self.source, self.parsed)
+        inner = {text: encoded for text, encoded in _encode_inner(self._root) if encoded is not None}
+        return encode_values(self.source, replace(self.parsed, value=_replace(self.parsed.value, inner)))
 
     @cached_property
     def source_spans(self) -> list[list[tuple[int, int]]]:
@@ -147,6 +151,31 @@ def _holds_long(value: Any) -> bool:
     return type(value) is dict and any(_is_long(v) for v in value.values())
 
 
+def _encode_inner(node: Node) -> Iterator[tuple[str, str | None]]:
+    """Yields the long strings that are JSON themselves, and their shorter forms."""
+    if isinstance(node, Group):
+        for child in node.children:
+            yield from _encode_inner(child)
+    elif isinstance(node, Text) and isinstance(node.layout, EncodableText):
+        yield node.layout.render(np.ones(len(node.layout.spans), np.bool_)), node.layout.encode_values()
+
+
+def _replace(value: Any, replacements: dict[str, str]) -> Any:
+    """Returns a value with some of its strings replaced."""
+    kind = type(value)
+    if not replacements:
+        return value
+    if kind is str:
+        return replacements.get(value, value)
+    if kind is list:
+        return [_replace(v, replacements) for v in value]
+    if kind is dict:
+        return {k: _replace(v, replacements) for k, v in value.items()}
+    if kind is RepeatedKeys:
+        return RepeatedKeys([(k, _replace(v, replacements)) for k, v in value.items()])
+    return value
+
+
 class _Builder:
     def __init__(self, ascii_only: bool, segment: Callable[[str], SegmentedText]) -> None:
         self.emitter = TableWriter(ascii_only, any_order=True)
@@ -183,12 +212,23 @@ class _Builder:
         if grid is not None:
             return grid
         if kind is list:
+            if step != () and (text := self._short_list(value, SHORT_ROW if type(step) is int else SHORT_LIST)):
+                return Leaf(label, step, self.unit(label + text), text, len(value))
             children = [self.node(v, "", i, MAX_SUMMARY_DEPTH + 1) for i, v in enumerate(value)]
             return Group(label, step, False, children)
         quote = self.emitter.quote
         children = [self.node(v, f"{quote(k)}:", k, depth + 1) for k, v in value.items()]
         self._flag_members(value, children, depth)
         return Group(label, step, True, children)
+
+    def _short_list(self, value: list[Any], max_chars: int) -> str | None:
+        """The text of a list of plain values that is too short to be divided, or None."""
+        if len(value) * 2 > max_chars or any(type(v) in (dict, list, RepeatedKeys) for v in value):
+            return None
+        if sum(len(v) for v in value if type(v) is str) > max_chars:
+            return None
+        text = self.emitter.emit(value)
+        return text if len(text) <= max_chars else None
 
     def _flag_members(self, value: Any, children: list[Node], depth: int) -> None:
         """Flags members that say something about a list beside them, and empty members among many."""
@@ -235,7 +275,7 @@ class _Builder:
             rows = [(g, i) for g, group in enumerate(value) for i in range(len(group))]
         else:
             table = detect_table(value, any_order=True)
-            rows = [(k,) for k in value] if type(value) is dict else [(i,) for i in range(len(value))]
+            rows = [(k,) for k in (value if type(value) is dict else range(len(value)))] if table is not None else []
         if table is None:
             return None
         entries, columns = self.emitter.header(table)
@@ -325,6 +365,10 @@ def _locate(
     if isinstance(node, Leaf):
         if here in places:
             out[node.unit].append(places[here])
+        elif node.size:
+            ends = places.get((*here, 0)), places.get((*here, node.size - 1))
+            if ends[0] is not None and ends[1] is not None:
+                out[node.unit].append((ends[0][0], ends[1][1]))
     elif isinstance(node, Text):
         # Escapes make inner offsets inexact, so an inner unit is placed by its share of the string.
         start, end = places.get(here, (0, 0))

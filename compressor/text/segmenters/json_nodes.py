@@ -23,12 +23,13 @@ GAP_ITEM = f'"{ELLIPSIS}"'
 
 @dataclass(slots=True)
 class Leaf:
-    """A plain value; `label` is `"key":` inside an object, "" inside a list."""
+    """A plain value, or a short list of `size` plain values; `label` is `"key":` inside an object, "" inside a list."""
 
     label: str
     step: Step
     unit: int
     text: str
+    size: int = 0
 
 
 @dataclass(slots=True)
