@@ -61,7 +61,7 @@ class JsonStyle:
         """Returns whether this style writes exactly this text from the value."""
         try:
             out = self.dump(value)
-        except (KeyError, TypeError, ValueError, RecursionError):
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):  # a key may be no text
             return False
         return out.startswith(text) if self.is_torn else out == text
 

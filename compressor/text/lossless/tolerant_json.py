@@ -18,6 +18,7 @@ COMMENT_KEY = "//"
 MIN_TORN_CHARS = 60  # a value of which less was read is not taken for one with its end missing
 MAX_TAIL = 0.4  # fraction of what was read that may be left to the tail rather than keep an incomplete record
 _SKIP = re.compile(r"[\s\ufeff]+|(?P<comment>//[^\n]*|/\*.*?\*/)", re.S)
+_SKIPPED = frozenset(" \t\r\n/\ufeff\f\v\xa0")
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[bur]?\'[^\'\\\n]*(?:\\.[^\'\\\n]*)*\'', re.S)
 _NUMBER = re.compile(r"(-?(?:0|[1-9]\d*))(\.\d+)?([eE][+-]?\d+)?(?![\w.])")
 _WORD = re.compile(r"(?:true|True|false|False|null|None|NaN|undefined)\b(?![(.])")
@@ -107,7 +108,7 @@ def _add(parent: _Open, value: Any, end: int, is_record: bool) -> None:
 
 def _skip(text: str, at: int, stack: list[_Open]) -> int:
     """Returns the offset after white space and comments, which become parts of the innermost value."""
-    while (found := _SKIP.match(text, at)) is not None:
+    while text[at : at + 1] in _SKIPPED and (found := _SKIP.match(text, at)) is not None:
         at = found.end()
         if (comment := found.group("comment")) and stack:
             words = comment[2:].removesuffix("*/").strip() if comment[1] == "*" else comment[2:].strip()

@@ -19,11 +19,13 @@ MIN_COVERAGE = 0.5  # fraction of the text that must be JSON
 MAX_FAILURES = 8  # places at which no value could be read; each costs a scan
 MAX_UNMERGED = 24  # values with other text between them; more of them are lines of a log
 TRIAL_VALUES = 32  # values after which the coverage is looked at for the first time
+MAX_TRIED_PLAIN = 8  # values in another notation after which plain JSON is not tried first any more
 MAX_BETWEEN_CHARS = 120  # text that may stand between the values of a stream
 _START = re.compile(
     r"""(?<![\w\])'"])(?:\{(?=\s*(?:["'}]|//|/\*))|\[(?=\s*(?:[\[\]{"'(]|-?\d|//|/\*|true|false|null)))"""
 )
 _JSONP = re.compile(r"[\w.$]*\(\s*$")
+_PAGE = re.compile(r"\s*<(?:!doctype html|html|head|body)\b", re.I)  # its scripts are not what it says
 _DIFF = re.compile(r"^(?:diff --git |@@ -\d)", re.M)
 
 
@@ -51,7 +53,7 @@ class _Value:
 
 def find_embedded_json(text: str) -> list[JsonPart]:
     """Returns the JSON in a text, in order; nothing if most of the text is not JSON or if its lines are a log's."""
-    if len(text) < MIN_CHARS or ("@@" in text[:4000] and _DIFF.search(text[:4000])):
+    if len(text) < MIN_CHARS or _PAGE.match(text) or ("@@" in text[:4000] and _DIFF.search(text[:4000])):
         return []
     values = _values(text)
     parts = [
@@ -66,10 +68,10 @@ def find_embedded_json(text: str) -> list[JsonPart]:
 
 def _values(text: str) -> list[_Value]:
     out: list[_Value] = []
-    at = failures = covered = 0
+    at = failures = covered = others = 0
     while (found := _START.search(text, at)) is not None:
         start = found.start()
-        value = _read(text, start)
+        value = _read(text, start, others < MAX_TRIED_PLAIN)
         if value is None:
             at = found.end()
             failures += 1
@@ -79,18 +81,22 @@ def _values(text: str) -> list[_Value]:
         out.append(value)
         at = value.read.end
         covered += at - start
+        others += not value.is_plain
         if len(out) >= TRIAL_VALUES and covered < 0.3 * at:
             return []
     return out
 
 
-def _read(text: str, start: int) -> _Value | None:
-    try:
-        value, end = DECODER.raw_decode(text, start)
-    except (ValueError, RecursionError):
-        tolerant = read_tolerantly(text, start)
-        return None if tolerant is None else _Value(start, tolerant, False)
-    return _Value(start, TolerantValue(value, end, False), True)
+def _read(text: str, start: int, tries_plain: bool) -> _Value | None:
+    if tries_plain:
+        try:
+            value, end = DECODER.raw_decode(text, start)
+        except (ValueError, RecursionError):  # its message counts all lines before, so it is costly in a long text
+            pass
+        else:
+            return _Value(start, TolerantValue(value, end, False), True)
+    tolerant = read_tolerantly(text, start)
+    return None if tolerant is None else _Value(start, tolerant, False)
 
 
 def _groups(text: str, values: list[_Value]) -> list[list[_Value]]:
