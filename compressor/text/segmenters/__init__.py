@@ -48,10 +48,10 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
     if "{" in text or "[" in text:
         from compressor.text.segmenters.embedded_json import find_embedded_json
 
-        if found := find_embedded_json(text):
+        if json_parts := find_embedded_json(text):
             from compressor.text.segmenters.composite_layout import composite_layout
 
-            return composite_layout(text, found, segment_text)
+            return composite_layout(text, json_parts, segment_text)
     if kind == "json":
         kind = detect_line_content_type(text, hint)
     if kind == "table":

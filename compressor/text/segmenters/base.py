@@ -76,8 +76,8 @@ class SegmentedText(Protocol):
 
 
 @runtime_checkable
-class EncodableText(SegmentedText, Protocol):
-    """A `SegmentedText` that can be written shorter with all its values: JSON, or a text with JSON in it."""
+class EncodableText(Protocol):
+    """What a `SegmentedText` has besides if it can be written shorter with all its values: if it is or holds JSON."""
 
     def encode_exactly(self) -> str | None:
         """Returns a shorter text from which the source can be rebuilt, or None."""

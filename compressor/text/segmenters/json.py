@@ -212,8 +212,8 @@ class _Builder:
         if grid is not None:
             return grid
         if kind is list:
-            if step != () and (text := self._short_list(value, SHORT_ROW if type(step) is int else SHORT_LIST)):
-                return Leaf(label, step, self.unit(label + text), text, len(value))
+            if step != () and (short := self._short_list(value, SHORT_ROW if type(step) is int else SHORT_LIST)):
+                return Leaf(label, step, self.unit(label + short), short, len(value))
             children = [self.node(v, "", i, MAX_SUMMARY_DEPTH + 1) for i, v in enumerate(value)]
             return Group(label, step, False, children)
         quote = self.emitter.quote
@@ -235,8 +235,8 @@ class _Builder:
         members = list(zip(value.items(), children, strict=True))
         empty = [child for (_, v), child in members if isinstance(child, Leaf) and not (v or v is False or v == 0)]
         if len(members) >= MANY_MEMBERS and SEVERAL_EMPTY <= len(empty) < len(members):
-            for child in empty:
-                self.flags[child.unit] |= UnitFlag.NOISE
+            for leaf in empty:
+                self.flags[leaf.unit] |= UnitFlag.NOISE
         if depth > MAX_SUMMARY_DEPTH or not any(_is_long(v) or _holds_long(v) for (_, v), _ in members):
             return
         beside: list[tuple[str, Leaf]] = []

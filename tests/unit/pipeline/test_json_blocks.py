@@ -62,3 +62,15 @@ def test_not_a_number_passes_as_it_came(c: Compressor) -> None:
     text = json.dumps([{"id": f"run-{i}", "loss": float("nan") if i % 2 else i / 7} for i in range(40)])
     r = c.compress_text(text, 0.5)
     assert "NaN" in r.text and r.warnings == []
+
+
+def test_a_cell_that_looks_like_a_placeholder_is_data(c: Compressor) -> None:
+    rows = [{"k": f"k{i}", "v": f"value {i}"} for i in range(30)]
+    usual = c.compress_text(json.dumps(rows), 200, query="What is k3?")
+    rows[7]["v"] = "see […cut ref 123456789012]"
+    text = json.dumps(rows, ensure_ascii=False)
+    r = c.compress_text(text, 200, query="What is k3?")
+    assert "value 3" in r.text and r.tokens_after > 0.8 * usual.tokens_after
+    assert c.expand(find_refs(r.text)[-1]) == text
+    again = c.compress_text(r.text, r.tokens_after)
+    assert again.text == r.text

@@ -61,11 +61,11 @@ def test_a_wrapper_changes_nothing(name: str) -> None:
     text = before + (PLAIN[:-1] if name == "cut off" else PLAIN) + after
     plain, found = segment_text(PLAIN), segment_text(text)
     assert isinstance(found, CompositeLayout) and found.render(np.ones(len(found.spans), np.bool_)) == text
-    (part,) = (p for p in found.parts if isinstance(p.layout, JsonLayout))
-    assert units(part.layout) == units(plain)
+    (layout,) = (p.layout for p in found.parts if isinstance(p.layout, JsonLayout))
+    assert units(layout) == units(plain)
     keep = np.array([("web-09" in u or "down" in u or "web-1" in u) for u in units(found)], np.bool_)
     out = found.render(keep)
-    body = part.layout.write(keep[np.array(["web-" in u or u in units(plain) for u in units(found)])])
+    body = layout.write(keep[np.array(["web-" in u or u in units(plain) for u in units(found)])])
     assert body in out and parses_strictly(body) and rows_kept(body) == ["web-09", *(f"web-{i}" for i in range(10, 20))]
     if name not in ("headers", "cut off"):
         assert out.startswith(before) and out.endswith(after)

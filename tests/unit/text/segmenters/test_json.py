@@ -73,7 +73,15 @@ def test_records_of_a_list_do_not_sum_up() -> None:
 
 
 def test_empty_members_among_many_are_noise() -> None:
-    members = {"number": 5, "assignee": None, "labels": [], "body": "", "zero": 0, "draft": False, "state": "open"}
+    members: dict[str, Any] = {
+        "number": 5,
+        "assignee": None,
+        "labels": [],
+        "body": "",
+        "zero": 0,
+        "draft": False,
+        "state": "open",
+    }
     assert flagged(layout_of(members), UnitFlag.NOISE) == {"assignee", "labels", "body"}
     assert not flagged(layout_of({"number": 5, "assignee": None, "labels": []}), UnitFlag.NOISE)
 
