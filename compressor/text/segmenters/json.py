@@ -116,7 +116,8 @@ class JsonLayout:
     @cached_property
     def source_spans(self) -> list[list[tuple[int, int]]]:
         """The ranges of the source that each unit stands for, in order, keys included."""
-        places = leaf_spans(self.source, self.parsed.spans) if self.parsed.is_plain else {}
+        parsed = self.parsed
+        places = leaf_spans(self.source, parsed.lines, parsed.spans, parsed.is_plain)
         out: list[list[tuple[int, int]]] = [[] for _ in range(len(self.spans))]
         _locate(self._root, (), places, out)
         return out

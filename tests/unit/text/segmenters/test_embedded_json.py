@@ -82,7 +82,11 @@ def test_every_notation_is_cut_by_records(name: str) -> None:
     assert rows_kept(out) == ["web-09"] + ["web-24"] * (name == "cut off")  # the rest of a record cut off stays as text
     texts = found.json_texts(keep) if isinstance(found, CompositeLayout) else [out]
     assert texts and all(map(parses_strictly, texts))
-    assert all(0 <= a <= b <= len(text) for spans in found.source_spans for a, b in spans)
+    places = {text[a:b] for spans in found.source_spans for a, b in spans}
+    quote = "'" if name == "python" else '"'
+    assert all(any(p.endswith(f"{quote}web-{i:02d}{quote}") for p in places) for i in range(24)), "reports need places"
+    if name == "comments":
+        assert "// slow" in places
 
 
 @pytest.mark.parametrize("name", ["plain", "indented", "lines", "blank lines", "events", "named events", "cut off"])
