@@ -1,6 +1,7 @@
 """Reads what is nearly JSON: trailing commas, comments, Python's literals, and JSON of which the end is missing.
 
-A comment becomes a member `"//"` of its object or an item of its list, because it may be what a reader looks for.
+A comment becomes a member `"//"` of its object or an item of its list, because it may be what a reader looks for. What
+Python prints for a record with names, `Row(id=1, name='a')`, is read as an object with a member `"(type)"`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from compressor.text.lossless.json_values import read_float, read_int, read_obje
 
 MAX_DEPTH = 100
 COMMENT_KEY = "//"
+TYPE_KEY = "(type)"
 MIN_TORN_CHARS = 60  # a value of which less was read is not taken for one with its end missing
 MAX_TAIL = 0.4  # fraction of what was read that may be left to the tail rather than keep an incomplete record
 _SKIP = re.compile(r"[\s\ufeff]+|(?P<comment>//[^\n]*|/\*.*?\*/)", re.S)
@@ -23,8 +25,10 @@ _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[bur]?\'[^\'\\\n]*(?:\\.[^\'\\\n
 _NUMBER = re.compile(r"(-?(?:0|[1-9]\d*))(\.\d+)?([eE][+-]?\d+)?(?![\w.])")
 _WORD = re.compile(r"(?:true|True|false|False|null|None|NaN|undefined)\b(?![(.])")
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}\([^()\n]{0,200}\)")
+_RECORD = re.compile(r"([A-Za-z_][\w.]{0,80})\((?=\s*[A-Za-z_]\w*=(?!=))")
+_FIELD = re.compile(r"([A-Za-z_]\w*)=(?!=)")
 _WORDS = {"true": True, "True": True, "false": False, "False": False}
-_CLOSING = {"{": "}", "[": "]", "(": ")"}
+_CLOSING = {"{": "}", "[": "]", "(": ")", "=": ")"}  # "=" stands for a record with names
 
 
 @dataclass(slots=True)
@@ -53,7 +57,11 @@ class _Open:
     records: int = 0  # items that are objects or lists
 
     def close(self) -> Any:
-        return read_object(self.items) if self.bracket == "{" else self.items
+        return read_object(self.items) if self.is_object else self.items
+
+    @property
+    def is_object(self) -> bool:
+        return self.bracket in ("{", "=")
 
 
 def read_tolerantly(text: str, start: int) -> TolerantValue | None:
@@ -78,7 +86,19 @@ def read_tolerantly(text: str, start: int) -> TolerantValue | None:
                 return _torn(stack, start, at)
             top.key, at = key, colon + 1
             continue
-        elif character and character in _CLOSING and (stack or character != "("):
+        elif top is not None and top.bracket == "=" and top.key is None:
+            field_name = _FIELD.match(text, at)
+            if field_name is None:
+                return _torn(stack, start, at)
+            top.key, at = field_name.group(1), field_name.end()
+            continue
+        elif top is not None and (record := _RECORD.match(text, at)) is not None:
+            if len(stack) >= MAX_DEPTH:
+                return None
+            stack.append(_Open("=", [(TYPE_KEY, record.group(1))], end=record.end()))
+            at = record.end()
+            continue
+        elif character in ("{", "[", "(") and (stack or character != "("):
             if len(stack) >= MAX_DEPTH:
                 return None
             stack.append(_Open(character, end=at + 1))
@@ -101,7 +121,7 @@ def read_tolerantly(text: str, start: int) -> TolerantValue | None:
 
 
 def _add(parent: _Open, value: Any, end: int, is_record: bool) -> None:
-    parent.items.append((parent.key, value) if parent.bracket == "{" else value)
+    parent.items.append((parent.key, value) if parent.is_object else value)
     parent.key, parent.end = None, end
     parent.records += is_record
 
@@ -114,7 +134,7 @@ def _skip(text: str, at: int, stack: list[_Open]) -> int:
             words = comment[2:].removesuffix("*/").strip() if comment[1] == "*" else comment[2:].strip()
             if words:
                 top = stack[-1]
-                top.items.append((COMMENT_KEY, words) if top.bracket == "{" else f"{COMMENT_KEY} {words}")
+                top.items.append((COMMENT_KEY, words) if top.is_object else f"{COMMENT_KEY} {words}")
     return at
 
 
@@ -159,7 +179,7 @@ def _torn(stack: list[_Open], start: int, at: int) -> TolerantValue | None:
         return None
     chosen = len(stack) - 1
     for i, part in enumerate(stack):
-        if part.bracket != "{" and part.records > 1 and at - part.end <= MAX_TAIL * (at - start):
+        if not part.is_object and part.records > 1 and at - part.end <= MAX_TAIL * (at - start):
             chosen = i
             break
     end = stack[chosen].end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ class CompositeLayout:
 
     def encode_values(self) -> str | None:
         """Returns a shorter text with all values, of which the way it was written is lost, or None."""
-        return self._encode(lambda layout: layout.encode_exactly() or layout.encode_values())
+        return self._encode(lambda layout: min(layout.encode_exactly() or "", layout.encode_values() or "", key=_size))
 
     def _encode(self, encode: Callable[[JsonLayout], str | None]) -> str | None:
         out: list[str] = []
@@ -174,6 +175,10 @@ def composite_layout(
         _add_text(parts, after[len(closing) : len(after) - len(following)], at, segment)
         opening = following
     return CompositeLayout(text, parts)
+
+
+def _size(text: str) -> float:
+    return len(text) or math.inf
 
 
 def _words(text: str, part: JsonPart) -> bool:

@@ -22,7 +22,8 @@ TRIAL_VALUES = 32  # values after which the coverage is looked at for the first 
 MAX_TRIED_PLAIN = 8  # values in another notation after which plain JSON is not tried first any more
 MAX_BETWEEN_CHARS = 120  # text that may stand between the values of a stream
 _START = re.compile(
-    r"""(?<![\w\])'"])(?:\{(?=\s*(?:["'}]|//|/\*))|\[(?=\s*(?:[\[\]{"'(]|-?\d|//|/\*|true|false|null)))"""
+    r"""(?<![\w\])'"])(?:\{(?=\s*(?:["'}]|//|/\*))"""
+    r"""|\[(?=\s*(?:[\[\]{"'(]|-?\d[\d.eE+-]{0,40}\s*[,\]]|//|/\*|(?:true|false|null)\b|[A-Z][\w.]{0,80}\()))"""
 )
 _JSONP = re.compile(r"[\w.$]*\(\s*$")
 _PAGE = re.compile(r"\s*<(?:!doctype html|html|head|body)\b", re.I)  # its scripts are not what it says

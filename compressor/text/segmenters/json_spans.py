@@ -13,11 +13,16 @@ Step = str | int | tuple[()]
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.S)
 #: With comments, Python's strings, tuples and calls.
 _TOLERANT_TOKEN = re.compile(
-    r"""//[^\n]*|/\*.*?\*/|[bur]?'(?:[^'\\\n]|\\.)*'|"(?:[^"\\]|\\.)*"|[A-Za-z_][\w.]*\([^()\n]*\)|[{}\[\]():,]"""
+    r"""//[^\n]*|/\*.*?\*/|[bur]?'(?:[^'\\\n]|\\.)*'|"(?:[^"\\]|\\.)*"|[A-Za-z_][\w.]*\((?=\s*[A-Za-z_]\w*=(?!=))|[A-Za-z_]\w*=(?!=)|[A-Za-z_][\w.]*\([^()\n]*\)|[{}\[\]():,]"""
     r"""|[^\s{}\[\]():,"']+""",
     re.S,
 )
 _BRACKETS = {"(": "[", ")": "]"}
+
+
+def _bracket(token: str) -> str:
+    """JSON's bracket for one of Python's; `Row(` begins an object."""
+    return "{" if len(token) > 1 and token[-1] == "(" and token[0] not in "\"'" else _BRACKETS.get(token, token)
 
 
 def leaf_spans(
@@ -51,7 +56,7 @@ def _leaf_spans(text: str, several: bool, is_plain: bool) -> dict[tuple[Step, ..
     lines = 0
     found = [(m.group(), m.start(), m.end()) for m in (_TOKEN if is_plain else _TOLERANT_TOKEN).finditer(text)]
     comments = [(a, b) for t, a, b in reversed(found) if t.startswith(("//", "/*"))]
-    tokens = [(_BRACKETS.get(t, t), a, b) for t, a, b in found if not t.startswith(("//", "/*"))]
+    tokens = [(_bracket(t), a, b) for t, a, b in found if not t.startswith(("//", "/*"))]
     for i, (token, start, end) in enumerate(tokens):
         while comments and comments[-1][0] < start:
             a, b = comments.pop()
@@ -67,6 +72,8 @@ def _leaf_spans(text: str, several: bool, is_plain: bool) -> dict[tuple[Step, ..
             open_at.append((token, start if key_at is None else key_at))
             path.append(0 if token == "[" else "")
             key_at = None
+        elif token[-1] == "=" and not is_plain and token[0] not in "\"'":
+            path[-1], key_at = token[:-1], start
         elif token in ("}", "]"):
             if not open_at:
                 return out

@@ -31,6 +31,13 @@ def test_notations() -> None:
     assert isinstance(value_of("[1.10]")[0], NumberText)
 
 
+def test_records_with_names() -> None:
+    assert value_of("[Row(id=1, name='a'), Row(id=2, name='b', at=date(2024, 1, 2), more=[P(x=1)])]") == [
+        {"(type)": "Row", "id": 1, "name": "a"},
+        {"(type)": "Row", "id": 2, "name": "b", "at": "date(2024, 1, 2)", "more": [{"(type)": "P", "x": 1}]},
+    ]
+
+
 def test_comments_stay() -> None:
     assert value_of('{"a": 1, // one\n "b": [/* two */ 2]}') == {"a": 1, "//": "one", "b": ["// two", 2]}
     assert isinstance(value_of('{"a": 1, // one\n // two\n "b": 2}'), RepeatedKeys)

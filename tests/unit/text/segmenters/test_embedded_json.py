@@ -44,6 +44,9 @@ SOURCES = {
     "events": "".join(f"data: {json.dumps(h)}\n\n" for h in HOSTS) + "data: [DONE]\n",
     "named events": "".join(f"event: delta\ndata: {json.dumps(h)}\n\n" for h in HOSTS),
     "python": repr(HOSTS),
+    "python records": "["
+    + ", ".join(f"Row(host={h['host']!r}, ip={h['ip']!r}, state={h['state']!r}, at=date(2024, 1, 2))" for h in HOSTS)
+    + "]",
     "trailing comma": PLAIN[:-1] + ",]",
     "comments": PLAIN.replace('"web-03",', '"web-03", // slow\n'),
     "cut off": PLAIN[:-20],
@@ -83,7 +86,7 @@ def test_every_notation_is_cut_by_records(name: str) -> None:
     texts = found.json_texts(keep) if isinstance(found, CompositeLayout) else [out]
     assert texts and all(map(parses_strictly, texts))
     places = {text[a:b] for spans in found.source_spans for a, b in spans}
-    quote = "'" if name == "python" else '"'
+    quote = "'" if name.startswith("python") else '"'
     assert all(any(p.endswith(f"{quote}web-{i:02d}{quote}") for p in places) for i in range(24)), "reports need places"
     if name == "comments":
         assert "// slow" in places
