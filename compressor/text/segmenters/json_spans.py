@@ -61,9 +61,11 @@ def _leaf_spans(text: str, several: bool, is_plain: bool) -> dict[tuple[Step, ..
         while comments and comments[-1][0] < start:
             a, b = comments.pop()
             if open_at and open_at[-1][0] == "{":
-                out[(*path[:-1], COMMENT_KEY)] = (a, b)
+                place: tuple[Step, ...] = (*path[:-1], COMMENT_KEY)
+                out[place] = (a, b)
             elif open_at and isinstance(step := path[-1], int):
-                out[(*path[:-1], step + (tokens[i - 1][0] not in ("[", ",")))] = (a, b)
+                place = (*path[:-1], step + (tokens[i - 1][0] not in ("[", ",")))
+                out[place] = (a, b)
                 path[-1] = step + 1
         if not path and not open_at and several:
             path.append(lines)
