@@ -19,10 +19,10 @@ PLACEHOLDER_RE = re.compile(r"cut ref (\d{12})(?!\d)")
 
 #: The source of a regular expression that matches a whole placeholder outside of JSON. It has no groups. A gateway may
 #: have added a hash to it.
-BRACKETED_PLACEHOLDER = r"\[…(?:words |\d+ messages )?cut ref \d{12}(?: hash=\d{24})?\]"
+BRACKETED_PLACEHOLDER = r"\[…(?:words |only spacing |\d+ messages )?cut ref \d{12}(?: hash=\d{24})?\]"
 
 _AT_END = re.compile(rf"(?:\A|[ \n])({BRACKETED_PLACEHOLDER})\s*\Z")
-_CUT_STRING = r'"cut ref (?P<ref>\d{12})(?: hash=\d{24})?"\s*'
+_CUT_STRING = r'"(?:only spacing )?cut ref (?P<ref>\d{12})(?: hash=\d{24})?"\s*'
 _JSON_AT_END = re.compile(
     rf'(?:(?<=[,{{])\s*"…":\s*{_CUT_STRING}}}|(?<=[,\[])\s*{_CUT_STRING.replace("<ref>", "<item>")}\])\s*\Z'
 )

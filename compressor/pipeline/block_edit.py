@@ -14,14 +14,19 @@ from compressor.context.refs import ELLIPSIS, REF_DIGITS, compute_ref, format_js
 from compressor.context.results import Action
 from compressor.pipeline.word_pruner import RemovableWords
 from compressor.text.lossless import encode_losslessly
-from compressor.text.lossless.json_tables import encode_parsed
-from compressor.text.segmenters.base import Mask, SegmentedText
+from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText
 from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import TokenCounter
 
 LOW_SCORE = "scored lower than what was kept"
 _REPEATED_GAPS = re.compile(rf"{ELLIPSIS}(?:\s+{ELLIPSIS})+")
+LOSSLESS = "lossless"
+#: All values of a JSON text are there, but not how it was written, so the original is stored.
+REFORMATTED = "reformatted"
+REFORMATTED_NOTE = "only spacing "  # in the placeholder: nothing else is missing
+#: The form that keeps how a text was written is not used if the one that does not is shorter than this fraction of it.
+MAX_EXACT_RATIO = 0.6
 _ANY_REF = "0" * REF_DIGITS
 
 
@@ -69,7 +74,7 @@ class BlockEdit:
     @property
     def is_lossy(self) -> bool:
         """Returns whether something of the block is missing, so that its original must be stored."""
-        return self.action in ("excerpt", "dropped")
+        return self.action in ("excerpt", "dropped") or self.reason == REFORMATTED
 
     @property
     def is_empty(self) -> bool:
@@ -95,20 +100,47 @@ class BlockEdit:
 
     @cached_property
     def lossless_candidates(self) -> str | None:
-        """Returns the shortest lossless form that needs no other block, or None if none is shorter than the text."""
+        """Returns the shortest form with everything in it that needs no other block, or None if none is shorter."""
         if self.block.kind in ("tool_call", "image", "example"):
             return None
-        if isinstance(self.layout, JsonLayout):
+        if isinstance(self.layout, EncodableText):
             if self.is_recut:
                 return None
-            return encode_parsed(self.block.text, self.layout.parsed)
+            exact = self._rebuildable
+            if exact is not None and len(exact) <= MAX_EXACT_RATIO * len(self.block.text):
+                return exact
+            values = self._reformatted
+            is_better = values is not None and (exact is None or len(values) <= MAX_EXACT_RATIO * len(exact))
+            return values if is_better else exact
         encoded, codecs = encode_losslessly(self.block.text)
         return encoded if codecs else None
 
+    @cached_property
+    def _rebuildable(self) -> str | None:
+        """A shorter form of a JSON text from which its very bytes can be rebuilt."""
+        return self.layout.encode_exactly() if isinstance(self.layout, EncodableText) else None
+
+    @cached_property
+    def _reformatted(self) -> str | None:
+        """All values of a JSON text, and a placeholder for how it was written."""
+        if not isinstance(self.layout, EncodableText) or (text := self.layout.encode_values()) is None:
+            return None
+        if self.has_placeholder and self.is_json:
+            text = append_json_placeholder(text, self.ref, REFORMATTED_NOTE)
+        elif self.has_placeholder:
+            end = format_placeholder(self.ref).replace(ELLIPSIS, f"{ELLIPSIS}{REFORMATTED_NOTE}")
+            text = append_placeholder(text, end)
+        return text if len(text) < len(self.block.text) else None
+
     def apply_lossless(self, encoded: str | None) -> None:
-        """Replaces the text by a lossless form, or by the original if `encoded` is None."""
+        """Replaces the text by a form with everything in it, or by the original if `encoded` is None."""
         self.text = self.block.text if encoded is None else encoded
-        self.action, self.reason = ("kept", "") if encoded is None else ("folded", "lossless")
+        self.action, self.reason = ("kept", "") if encoded is None else ("folded", self._lossless_reason(encoded))
+
+    def _lossless_reason(self, text: str) -> str:
+        if not isinstance(self.layout, EncodableText) or text == self._rebuildable:
+            return LOSSLESS
+        return REFORMATTED if text == self._reformatted else LOSSLESS
 
     def restore(self) -> None:
         """Replaces the text by the block's own."""
@@ -147,7 +179,7 @@ class BlockEdit:
         if text == self.block.text:
             self.action, self.reason, self.removed_words = "kept", "", None
         elif keep.all() and self.removed_words is None:
-            self.action, self.reason = "folded", "lossless"
+            self.action, self.reason = "folded", self._lossless_reason(text)
         elif not keep.any():
             self.action, self.reason = "dropped", LOW_SCORE
         else:
@@ -209,9 +241,16 @@ def append_placeholder(text: str, end: str) -> str:
     return f"{body}{chr(10) if chr(10) in text else ' '}{end}"
 
 
-def append_json_placeholder(text: str, ref: str) -> str:
-    """Returns a JSON excerpt with its placeholder as the last member or item, so that it still parses."""
+def append_json_placeholder(text: str, ref: str, what: str = "") -> str:
+    """Returns a JSON excerpt with its placeholder as the last member or item, so that it still parses.
+
+    Args:
+        text: The excerpt.
+        ref: The ref of the original.
+        what: What was cut, if nothing of the values was.
+    """
     close = text[-1]
     empty = text[-2] in "{["
-    item = f'"…":"{format_json_placeholder(ref)}"' if close == "}" else f'"{format_json_placeholder(ref)}"'
+    placeholder = f"{what}{format_json_placeholder(ref)}"
+    item = f'"…":"{placeholder}"' if close == "}" else f'"{placeholder}"'
     return f"{text[:-1]}{'' if empty else ','}{item}{close}"

@@ -5,7 +5,6 @@ Budget, call pairs and order are proven on the rendered context (see `messages`)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,6 +12,8 @@ import numpy as np
 from compressor.context.refs import find_refs
 from compressor.pipeline.block_edit import BlockEdit
 from compressor.pipeline.protected_words import is_word
+from compressor.text.lossless.json_values import parses_strictly
+from compressor.text.segmenters.composite_layout import CompositeLayout
 from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
 
@@ -55,11 +56,19 @@ def find_fault(edit: BlockEdit) -> str | None:
     ):
         return "a word would be cut in half"
     if isinstance(edit.layout, JsonLayout):
-        try:
-            json.loads(edit.text)
-        except ValueError:
-            return "the JSON excerpt does not parse"
+        texts = [edit.text]
+    elif isinstance(edit.layout, CompositeLayout) and edit.keep is not None:
+        texts = edit.layout.json_texts(edit.keep)
+    else:
+        return None
+    if not all(map(parses_strictly, texts)) and not _has_constants(edit.block.text):
+        return "the JSON excerpt does not parse"
     return None
+
+
+def _has_constants(text: str) -> bool:
+    """Whether a text holds NaN or Infinity, which an excerpt may hold then, too: the source was not JSON either."""
+    return "NaN" in text or "Infinity" in text
 
 
 def fix_word_splits(edit: BlockEdit) -> None:

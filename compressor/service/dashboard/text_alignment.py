@@ -17,8 +17,11 @@ from compressor.context.refs import ELLIPSIS, find_refs
 Span = tuple[int, int]  # characters
 MAX_ORIGINAL_CHARS = 400_000  # longer texts are not aligned
 _MIN_PIECE_CHARS = 3  # shorter pieces are not searched in the whole text
-_PLACEHOLDER = r'\[…(?:words |\d+ messages )?cut ref \d{12}\]|,?(?:"…":)?"cut ref \d{12}"|cut ref \d{12}'
-_CUT = re.compile(rf"{_PLACEHOLDER}|,?\"{ELLIPSIS}\"|{ELLIPSIS}")
+_PLACEHOLDER = (
+    r'\[…(?:words |only spacing |\d+ messages )?cut ref \d{12}\]|,?(?:"…":)?"(?:only spacing )?cut ref \d{12}"'
+    r"|cut ref \d{12}"
+)
+_CUT = re.compile(rf"{_PLACEHOLDER}|,?\"{ELLIPSIS}(?:\d+ more)?\"(?::\d+)?|{ELLIPSIS}(?: \d+ more)?")
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\w.+-]+|[^\w\s]')
 _WORD = re.compile(r"\w")
 _SEPARATORS = re.compile(r"[\s\[\]{}(),:;|\"]*")

@@ -6,58 +6,32 @@ Whitespace goes, and a list of records becomes one header and rows:
 
 A column written as an object is the same in every row. `"(absent)"` is a key that the record does not have, which is
 neither null nor "". An object of records gets a first column `(key)`; `(key)=id` says that the key equals that column.
-A list of lists of records of one shape has `groups` of rows. The result is JSON again and needs no explanation.
+A list of lists of records of one shape has `groups` of rows. A column in brackets (`["note"]`) is one that few records
+have: it has no place in the rows, but stands with its name at the end of theirs (`[3,"a",{"note":"late"}]`). Absent
+cells at the end of a row are left out. The result is JSON again and needs no explanation.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring as _quote
 from json.encoder import encode_basestring_ascii as _quote_ascii
 from math import isfinite
 from typing import Any
 
+from compressor.text.lossless.json_style import JsonStyle, learn_json_style
+from compressor.text.lossless.json_values import NumberText, RepeatedKeys, canonical, load_json
 from compressor.text.lossless.table_detection import ABSENT, RecordTable, detect_table
 
 ABSENT_CELL = '"(absent)"'
 KEY_COLUMN = "(key)"
 MAX_DEPTH = 100
+WHITE_SPACE = " \t\r\n\ufeff"  # around a value; the last is the byte order mark
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class JsonStyle:
-    """How a JSON text was written, so that `json.dumps` can write the same bytes again.
-
-    Attributes:
-        indent: The indentation.
-        separators: The separators of items and of keys.
-        ascii: Whether other characters were escaped.
-        lines: True for NDJSON, one value a line.
-        head: The whitespace before the value.
-        tail: The whitespace after it.
-    """
-
-    indent: int | str | None
-    separators: tuple[str, str]
-    ascii: bool
-    lines: bool = False
-    head: str = ""
-    tail: str = ""
-
-    def dump(self, value: Any) -> str:
-        """Writes a value in this style."""
-        if self.lines:
-            body = "\n".join(self._one(v) for v in value)
-        else:
-            body = self._one(value)
-        return self.head + body + self.tail
-
-    def _one(self, value: Any) -> str:
-        return json.dumps(value, indent=self.indent, separators=self.separators, ensure_ascii=self.ascii)
+_MISREAD = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,36 +41,44 @@ class ParsedJson:
     Attributes:
         value: The value, or the list of the values of NDJSON.
         lines: Whether the text is NDJSON.
+        is_plain: Whether the text is JSON as it stands: nothing missing at the end, no comments, no other notation.
+        spans: Where each of the values stands, if there are several.
+        between: What stands between them, if it is always the same.
+        is_torn: Whether the end of the text is missing.
     """
 
     value: Any
     lines: bool
+    is_plain: bool = True
+    spans: tuple[tuple[int, int], ...] = ()
+    between: str | None = None
+    is_torn: bool = False
 
 
 def parse(text: str) -> ParsedJson | None:
     """Parses a JSON or NDJSON text with an object or a list; returns None for anything else or if nested too deep."""
-    body = text.strip()
+    body = text.strip(WHITE_SPACE)
     if not body or body[0] not in "{[":
         return None
     lines = False
     try:
-        value = json.loads(body)
+        value = load_json(body)
     except (ValueError, RecursionError):
         rows = body.split("\n")
         if len(rows) < 2 or not all(r[:1] in ("{", "[") for r in rows):
             return None
         try:
-            value = [json.loads(r) for r in rows]
+            value = [load_json(r) for r in rows]
         except (ValueError, RecursionError):
             return None
         lines = True
-    if not isinstance(value, (dict, list)) or _too_deep(body):
+    if not isinstance(value, (dict, list, RepeatedKeys)) or is_too_deep(body):
         return None
     return ParsedJson(value, lines)
 
 
-def _too_deep(body: str) -> bool:
-    """Whether brackets (those inside strings counted too, which errs on the safe side) nest beyond MAX_DEPTH."""
+def is_too_deep(body: str) -> bool:
+    """Returns whether brackets nest beyond MAX_DEPTH. Those inside strings count too, which errs on the safe side."""
     if body.count("[") + body.count("{") < MAX_DEPTH:
         return False
     depth = 0
@@ -109,26 +91,18 @@ def _too_deep(body: str) -> bool:
 
 def detect_json_style(text: str, parsed: ParsedJson) -> JsonStyle | None:
     """Returns the style that writes exactly this text again from its value, or None if there is none."""
-    body, value, lines = text.strip(), parsed.value, parsed.lines
-    start = text.index(body[0])
-    head, tail = text[:start], text[start + len(body) :]
-    ascii_only = "\\u" in body
-    indent: int | str | None = None
-    if "\n" in body and not lines:
-        m = re.match(r"[\[{]\n([ \t]+)", body)
-        if m is None:
-            return None
-        indent = m.group(1) if "\t" in m.group(1) else len(m.group(1))
-        tried = [(",", ": ")]
-    else:
-        tried = [(", ", ": "), (",", ":"), (",", ": ")]
-    for separators in tried:
-        style = JsonStyle(indent, separators, ascii_only, lines, head, tail)
-        try:
-            if style.dump(value) == text:
-                return style
-        except (ValueError, RecursionError):
-            return None
+    return _find_style(text, parsed, parsed.value)
+
+
+def _find_style(text: str, parsed: ParsedJson, value: Any) -> JsonStyle | None:
+    """Returns the style that writes the text from this value."""
+    if not parsed.is_plain and not parsed.is_torn:
+        return None
+    body = text.strip(WHITE_SPACE)
+    for is_plain in (True, False):
+        style = learn_json_style(text, body, parsed.lines, parsed.between, parsed.is_torn, is_plain)
+        if style is not None and style.writes(value, text):
+            return style
     return None
 
 
@@ -153,13 +127,31 @@ def encode_parsed(text: str, parsed: ParsedJson) -> str | None:
     folded = encode_value(parsed.value, needs_ascii(text))
     if len(folded) >= len(text):
         return None
-    style = detect_json_style(text, parsed)
-    return folded if style is not None and decode(folded, style) == text else None
+    try:
+        value = decode_value(load_json(folded))
+    except _MISREAD:  # data that looks like a table of ours
+        return None
+    return folded if _find_style(text, parsed, value) is not None else None
+
+
+def encode_values(text: str, parsed: ParsedJson) -> str | None:
+    """Returns the encoded form of a text that keeps all values, but not how the text was written; None if not shorter.
+
+    The order of keys may change where records have them in different orders.
+    """
+    folded = TableWriter(needs_ascii(text), any_order=True).emit(parsed.value)
+    if len(folded) >= len(text):
+        return None
+    try:
+        value = decode_value(load_json(folded))
+    except _MISREAD:
+        return None
+    return folded if canonical(value) == canonical(parsed.value) else None
 
 
 def decode(folded: str, style: JsonStyle) -> str:
     """Returns the exact text that `encode` was given."""
-    return style.dump(decode_value(json.loads(folded)))
+    return style.dump(decode_value(load_json(folded)))
 
 
 def scalar(value: Any) -> str:
@@ -182,8 +174,15 @@ class TableWriter:
         quote: Writes one string.
     """
 
-    def __init__(self, ascii_only: bool = False) -> None:
+    def __init__(self, ascii_only: bool = False, any_order: bool = False) -> None:
+        """Makes a writer.
+
+        Args:
+            ascii_only: Whether other characters are escaped.
+            any_order: Whether records with their keys in different orders make a table as well.
+        """
         self.quote: Callable[[str], str] = _quote_ascii if ascii_only else _quote
+        self.any_order = any_order
 
     def emit(self, value: Any) -> str:
         """Returns the JSON text of a value, with tables where they fit."""
@@ -191,15 +190,19 @@ class TableWriter:
         if kind is str:
             return self.quote(value)
         if kind is dict:
-            if table := detect_table(value):
+            if table := detect_table(value, self.any_order):
                 return self._table(table)
             return "{" + ",".join([f"{self.quote(k)}:{self.emit(v)}" for k, v in value.items()]) + "}"
         if kind is list:
-            if table := detect_table(value):
+            if table := detect_table(value, self.any_order):
                 return self._table(table)
             if groups := self._groups(value):
                 return groups
             return "[" + ",".join([self.emit(v) for v in value]) + "]"
+        if kind is NumberText:
+            return str(value)
+        if kind is RepeatedKeys:
+            return "{" + ",".join([f"{self.quote(k)}:{self.emit(v)}" for k, v in value.items()]) + "}"
         return scalar(value)
 
     def cells(self, column: list[Any]) -> list[str]:
@@ -225,27 +228,23 @@ class TableWriter:
             elif len(cells) > 2 and cells.count(cells[0]) == len(cells):
                 names.append(f"{{{self.quote(name)}:{cells[0]}}}")
             else:
-                names.append(self.quote(name))
+                names.append(f"[{self.quote(name)}]" if name in table.optional else self.quote(name))
                 columns.append(cells)
         return names, columns
 
     def _table(self, table: RecordTable) -> str:
         names, columns = self.header(table)
-        if columns:
-            rows = ",".join(["[" + ",".join(row) + "]" for row in zip(*columns, strict=True)])
-        else:
-            rows = ",".join(["[]"] * table.height)
-        return f'{{"columns":[{",".join(names)}],"rows":[{rows}]}}'
+        return f'{{"columns":[{",".join(names)}],"rows":[{",".join(_rows(names, columns, table.height))}]}}'
 
     def _groups(self, value: list[Any]) -> str | None:
         """A list of lists of records of one shape: one header, the rows in groups."""
         if len(value) < 2 or not all(type(v) is list and v and type(v[0]) is dict for v in value):
             return None
-        table = detect_table([r for group in value for r in group])
+        table = detect_table([r for group in value for r in group], self.any_order)
         if table is None:
             return None
         names, columns = self.header(table)
-        rows = ["[" + ",".join(row) + "]" for row in zip(*columns, strict=True)] or ["[]"] * table.height
+        rows = _rows(names, columns, table.height)
         groups, at = [], 0
         for group in value:
             groups.append("[" + ",".join(rows[at : at + len(group)]) + "]")
@@ -253,8 +252,46 @@ class TableWriter:
         return f'{{"columns":[{",".join(names)}],"groups":[{",".join(groups)}]}}'
 
 
+def has_place(entry: str) -> bool:
+    """Returns whether a header entry is of a column that has a place in the rows, or of an optional one."""
+    return not entry.startswith(("{", '"=(key)'))
+
+
+def _rows(names: list[str], columns: list[list[str]], height: int) -> list[str]:
+    """The rows of a table as texts."""
+    if not columns:
+        return ["[]"] * height
+    optional = [n[1:-1] if n[0] == "[" else "" for n in names if has_place(n)]
+    if not any(optional) and not any(ABSENT_CELL in column for column in columns):
+        return ["[" + ",".join(row) + "]" for row in zip(*columns, strict=True)]
+    return [write_row(optional, row) for row in zip(*columns, strict=True)]
+
+
+def write_row(optional: Sequence[str], cells: Sequence[str], cut: int = 0, cut_sign: str = "") -> str:
+    """Returns a row as JSON text.
+
+    Args:
+        optional: The name of each cell's column if it is optional, else "".
+        cells: The cells.
+        cut: The number of optional cells that were left out besides.
+        cut_sign: The key under which that number is written.
+    """
+    row = [cell for name, cell in zip(optional, cells, strict=True) if not name]
+    named = [f"{n}:{cell}" for n, cell in zip(optional, cells, strict=True) if n and cell != ABSENT_CELL]
+    if cut:
+        named.append(f'"{cut_sign}":{cut}')
+    if named:
+        row.append("{" + ",".join(named) + "}")
+    else:
+        while row and row[-1] == ABSENT_CELL:
+            row.pop()
+    return "[" + ",".join(row) + "]"
+
+
 def decode_value(value: Any) -> Any:
     """Returns the value that was encoded. Data that only looks like a table is caught by the comparison in `encode`."""
+    if isinstance(value, RepeatedKeys):
+        return RepeatedKeys([(k, decode_value(v)) for k, v in value.items()])
     if isinstance(value, list):
         return [decode_value(v) for v in value]
     if not isinstance(value, dict):
@@ -272,10 +309,16 @@ def _records(columns: list[Any], rows: list[Any]) -> Any:
     out: list[dict[str, Any]] = []
     keys: list[str] = []
     absent = ABSENT_CELL[1:-1]
+    places = sum(isinstance(c, str) and (twin is None or c != f"={KEY_COLUMN}") for c in columns)
     for row in rows:
         record: dict[str, Any] = {}
         at = 0
+        named = row[places] if len(row) > places else {}
         for column in columns:
+            if isinstance(column, list):
+                if column[0] in named:
+                    record[column[0]] = decode_value(named[column[0]])
+                continue
             if isinstance(column, dict):
                 ((name, cell),) = column.items()
                 cell = decode_value(cell)
@@ -286,7 +329,7 @@ def _records(columns: list[Any], rows: list[Any]) -> Any:
             elif twin is not None and column == f"={KEY_COLUMN}":
                 name, cell = twin, keys[-1]
             else:
-                name, cell = column, decode_value(row[at])
+                name, cell = column, decode_value(row[at]) if at < len(row) else absent
                 at += 1
             if cell != absent:
                 *path, last = name.split(".")

@@ -6,8 +6,10 @@ shape become dotted columns. `None` is never used for a missing cell: JSON's own
 
 from __future__ import annotations
 
+import heapq
 import itertools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +24,10 @@ class _Absent:
 ABSENT: Final = _Absent()
 MAX_FLATTEN = 3  # levels of nested objects turned into dotted columns
 MIN_FILL = 0.6  # fraction of cells that must exist for ragged records to count as one table
+MAX_OPTIONAL = 0.3  # fraction of the cells that may be in optional columns
+MAX_SHAPES = 200  # records with more different lists of keys are no table
+ABSENT_CHARS = 11  # what an absent cell costs in a row
+OPTIONAL_CHARS = 6  # what a cell of an optional column costs beside its name and value
 
 
 @dataclass(slots=True)
@@ -32,11 +38,13 @@ class RecordTable:
         names: The dotted key path of each column.
         columns: The cells of each column, ABSENT where a record lacks the key.
         keys: The member names if the table was an object of objects, else None.
+        optional: The names of the columns that so few records have that they are better written with their name.
     """
 
     names: list[str]
     columns: list[list[Any]]
     keys: list[str] | None = None
+    optional: frozenset[str] = frozenset()
 
     @property
     def height(self) -> int:
@@ -44,25 +52,36 @@ class RecordTable:
         return len(self.columns[0]) if self.columns else 0
 
 
-def detect_table(value: Any) -> RecordTable | None:
-    """Returns the table of a list or object of records, or None if it has no common shape or saves nothing."""
+def detect_table(value: Any, any_order: bool = False) -> RecordTable | None:
+    """Returns the table of a list or object of records, or None if it has no common shape or saves nothing.
+
+    Args:
+        value: The list or object.
+        any_order: Whether the order of the keys in a record does not matter. Otherwise the columns have an order that
+            all records share.
+    """
     if type(value) is dict:
         if len(value) < 2 or not all(type(v) is dict for v in value.values()):
             return None
-        table = _of_records(list(value.values()))
+        table = _of_records(list(value.values()), any_order)
         if table is not None:
             table.keys = list(value)
         return table
     if type(value) is list and len(value) >= 2 and all(type(v) is dict for v in value):
-        return _of_records(value)
+        return _of_records(value, any_order)
     return None
 
 
-def _of_records(records: Sequence[dict[str, Any]]) -> RecordTable | None:
+def _of_records(records: Sequence[dict[str, Any]], any_order: bool) -> RecordTable | None:
+    optional: frozenset[str] = frozenset()
     split = _columns(records)
     if split is None:
-        return None
-    names, columns = split
+        ragged = _ragged_columns(records, any_order)
+        if ragged is None:
+            return None
+        names, columns, optional = ragged
+    else:
+        names, columns = split
     # A header costs about its own length and ~25 characters of frame; each further row saves the keys once.
     keys = sum(len(n) + 4 for n in names)
     if keys * (len(records) - 1) <= 25:
@@ -72,7 +91,7 @@ def _of_records(records: Sequence[dict[str, Any]]) -> RecordTable | None:
         flat_columns: list[list[Any]] = []
         changed = False
         for name, cells in zip(names, columns, strict=True):
-            inner = _columns(cells, ragged=False) if type(cells[0]) is dict and "." not in name else None
+            inner = _columns(cells) if type(cells[0]) is dict and "." not in name and name not in optional else None
             if inner is None or not all(inner[0]) or any("." in n for n in inner[0]):
                 flat_names.append(name)
                 flat_columns.append(cells)
@@ -85,25 +104,62 @@ def _of_records(records: Sequence[dict[str, Any]]) -> RecordTable | None:
             break
     if len(set(names)) != len(names):
         return None
-    return RecordTable(names, columns)
+    return RecordTable(names, columns, None, optional)
 
 
-def _columns(records: Sequence[Any], ragged: bool = True) -> tuple[list[str], list[list[Any]]] | None:
-    """Splits records into columns; None if they have no common shape."""
+def _columns(records: Sequence[Any]) -> tuple[list[str], list[list[Any]]] | None:
+    """Splits records with the same keys in the same order into columns; None for others."""
     first = records[0]
     if type(first) is not dict or not first:
         return None
     names = list(first)
     if all(type(r) is dict and list(r) == names for r in records):
         return names, [[r[n] for r in records] for n in names]
-    if not ragged or not all(type(r) is dict for r in records):
+    return None
+
+
+def _ragged_columns(
+    records: Sequence[dict[str, Any]], any_order: bool
+) -> tuple[list[str], list[list[Any]], frozenset[str]] | None:
+    """Splits records that have most keys in common into columns, and names the columns that few records have."""
+    counts = Counter(k for r in records for k in r)
+    shapes = dict.fromkeys(tuple(r) for r in records)
+    if len(shapes) > MAX_SHAPES or not counts:
         return None
-    order = dict.fromkeys(k for r in records for k in r)
-    if sum(map(len, records)) < MIN_FILL * len(order) * len(records):
+    height, cells = len(records), sum(counts.values())
+    optional = frozenset(k for k, n in counts.items() if n * (len(k) + OPTIONAL_CHARS) < (height - n) * ABSENT_CHARS)
+    filled = sum(n for k, n in counts.items() if k not in optional)
+    if filled < MIN_FILL * (len(counts) - len(optional)) * height or filled < (1 - MAX_OPTIONAL) * cells:
         return None
-    rank = {k: i for i, k in enumerate(order)}
-    for r in records:  # the union must keep every record's own key order, or the record could not be rebuilt
-        ranks = [rank[k] for k in r]
-        if any(a > b for a, b in itertools.pairwise(ranks)):
+    order = _merge_orders(shapes)
+    if order is None:
+        if not any_order:
             return None
-    return list(order), [[r.get(n, ABSENT) for r in records] for n in order]
+        order = list(counts)
+    return order, [[r.get(n, ABSENT) for r in records] for n in order], optional
+
+
+def _merge_orders(shapes: Iterable[tuple[str, ...]]) -> list[str] | None:
+    """Returns an order of all keys that keeps the order of each shape, or None if they contradict each other.
+
+    Where the shapes leave a choice, the key that was seen first comes first.
+    """
+    rank: dict[str, int] = {}
+    later: dict[str, set[str]] = {}
+    for shape in shapes:
+        for key in shape:
+            rank.setdefault(key, len(rank))
+            later.setdefault(key, set())
+        for key, following in itertools.pairwise(shape):
+            later[key].add(following)
+    waiting = Counter(following for keys in later.values() for following in keys)
+    names = list(rank)
+    ready = [r for k, r in rank.items() if not waiting[k]]
+    out: list[str] = []
+    while ready:
+        out.append(names[heapq.heappop(ready)])
+        for following in later[out[-1]]:
+            waiting[following] -= 1
+            if not waiting[following]:
+                heapq.heappush(ready, rank[following])
+    return out if len(out) == len(names) else None

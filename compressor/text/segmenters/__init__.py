@@ -56,6 +56,14 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
         layout = json_layout(text, segment_text)
         if layout is not None:
             return layout
+    if "{" in text or "[" in text:
+        from compressor.text.segmenters.embedded_json import find_embedded_json
+
+        if json_parts := find_embedded_json(text):
+            from compressor.text.segmenters.composite_layout import composite_layout
+
+            return composite_layout(text, json_parts, segment_text)
+    if kind == "json":
         kind = detect_line_content_type(text, hint)
     if kind == "table":
         from compressor.text.segmenters.delimited_table import segment_delimited_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntFlag
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -83,4 +83,17 @@ class SegmentedText(Protocol):
         Returns:
             The text; the exact source text if everything is kept.
         """
+        ...
+
+
+@runtime_checkable
+class EncodableText(Protocol):
+    """What a `SegmentedText` has besides if it can be written shorter with all its values: if it is or holds JSON."""
+
+    def encode_exactly(self) -> str | None:
+        """Returns a shorter text from which the source can be rebuilt, or None."""
+        ...
+
+    def encode_values(self) -> str | None:
+        """Returns a shorter text with all values, of which the way it was written is lost, or None."""
         ...

@@ -17,7 +17,9 @@ from compressor.text.segmenters.table import is_table
 SAMPLE_CHARS = 4_000  # characters read in each of three places
 SAMPLE_LINES = 40  # lines read of each
 
-_JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*(?:\{\s*[\"}]|[\[\]\"]|-?\d[\d.eE+-]{0,40}\s*[,\]]|true\b|false\b|null\b))")
+_JSON = re.compile(
+    r"[\s\ufeff]*(?:\{\s*[\"}]|\[\s*(?:\{\s*[\"}]|[\[\]\"]|-?\d[\d.eE+-]{0,40}\s*[,\]]|true\b|false\b|null\b))"
+)
 _DIFF = re.compile(r"^(?:diff --git |@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@|Index: \S|--- \S[^\n]*\n\+\+\+ \S)", re.M)
 _PAGE = re.compile(r"\s*(?:<\?xml\b|<!doctype html\b|<html\b|<head\b|<body\b)", re.I)
 _TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9:-]{0,30}(?:[ \t\n][^<>]{0,400})?/?>")

@@ -3,92 +3,53 @@
 A unit is a member or item with a plain value; of a table's row its identity (all columns of ids, numbers, dates and
 short codes together) is one unit and every other cell another, so that every record can keep its ids when its verbose
 fields go. Tables keep their header once. Long strings are segmented in their own right. What `render` writes always
-parses: a `"…"` item stands where items, rows or cells were left out.
+parses: `"…12 more"` stands where items or rows were left out, `"…"` where a cell was, `"…":3` where members were.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from compressor.context.refs import ELLIPSIS
-from compressor.text.lossless.json_tables import ABSENT_CELL, ParsedJson, TableWriter, needs_ascii, parse
+from compressor.text.lossless.json_tables import (
+    ABSENT_CELL,
+    ParsedJson,
+    TableWriter,
+    encode_parsed,
+    encode_values,
+    has_place,
+    needs_ascii,
+    parse,
+)
+from compressor.text.lossless.json_values import RepeatedKeys
 from compressor.text.lossless.table_detection import detect_table
-from compressor.text.segmenters.base import Mask, SegmentedText, Spans, UnitFlag, table_records
+from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText, Spans, UnitFlag, table_records
+from compressor.text.segmenters.json_nodes import Grid, Group, Leaf, Node, Text, write_node, write_nothing
 from compressor.text.segmenters.json_spans import Step, leaf_spans
 
 LONG_TEXT = 400  # characters from which a string is divided like a text of its own
-FEW_ROWS = 3  # kept rows up to which objects may be shorter than a table
+SHORT_LIST = 40  # characters up to which a list of plain values is one unit
+SHORT_ROW = 120  # the same for a list in a list, which is a record
+LONG_LIST = 5  # items from which the members beside a list say something about it
+SHORT_VALUE = 80  # characters of a member that may do so
+MAX_SUMMARY_MEMBERS = 12  # with more members than this only those of a telling name do
+MAX_SUMMARY_DEPTH = 2
+MANY_MEMBERS = 6  # in an object of this size, empty members are worth less than others if there are several
+SEVERAL_EMPTY = 3
 BULKY_CELL = 160  # mean characters from which a table's cells are too large to be kept or dropped whole
 _IDENTITY = re.compile(r'^"?[^"\s]*\d[^"\s]*"?$')
 _TROUBLE = ("error", "exception", "fail", "fatal", "denied", "traceback", "stderr")
 _UNTROUBLED = re.compile(r':(?:""|null|\[\]|\{\}|false|0|"0"|"ok"|"none"),$', re.I)
-_GAP_ITEM = f'"{ELLIPSIS}"'
-
-
-@dataclass(slots=True)
-class Leaf:
-    """A plain value; `label` is `"key":` inside an object, "" inside a list."""
-
-    label: str
-    step: Step
-    unit: int
-    text: str
-
-
-@dataclass(slots=True)
-class Text:
-    """A long string with units of its own, which start at unit `first`."""
-
-    label: str
-    step: Step
-    first: int
-    layout: SegmentedText
-
-
-@dataclass(slots=True)
-class Group:
-    """An object or a list."""
-
-    label: str
-    step: Step
-    is_object: bool
-    children: list[Node]
-
-
-@dataclass(slots=True)
-class Grid:
-    """A table. `tiers[t]` are the column indices of a tier: the first is identity, every further one a single column.
-
-    `units[t][r]` is the unit of row r in it, `cells[t][r]` its text; `columns[c][r]` are the cells one by one. `rows`
-    holds the rows' steps (index or key), `bounds` the group sizes of a list of lists of records.
-    """
-
-    label: str
-    step: Step
-    header_unit: int
-    names: list[str]
-    constants: list[str]
-    tiers: list[list[int]]
-    units: list[list[int]]
-    cells: list[list[str]]
-    columns: list[list[str]]
-    paths: list[tuple[str, ...]]
-    rows: list[tuple[Step, ...]]
-    bounds: list[int] | None
-
-    def row_cells(self, tier: int, row: int) -> list[str]:
-        """The cells of a row in a tier, one by one."""
-        return [self.columns[c][row] for c in self.tiers[tier]]
-
-
-Node = Leaf | Text | Group | Grid
+_SUMMARY_KEY = re.compile(
+    r"(?i)(?:.*(?:count|total|more|cursor|truncated|partial|incomplete|remaining|num|pages?|limit|offset|omitted|failed)"
+    r"|has_?.*|next.*|status|state|ok|success|complete|done|size|length)"
+)
 
 
 class JsonLayout:
@@ -101,7 +62,7 @@ class JsonLayout:
         self.parsed = parsed
         builder = _Builder(needs_ascii(source), segment)
         self._quote = builder.emitter.quote
-        self._root = builder.node(parsed.value, "", ())
+        self._root = builder.node(parsed.value, "", (), 0)
         ends = np.cumsum([len(f) for f in builder.fragments], dtype=np.int32)
         self.text = "".join(builder.fragments)
         self.spans: Spans = (
@@ -132,35 +93,36 @@ class JsonLayout:
 
     def render(self, keep: Mask) -> str:
         """Writes JSON from the kept units; the exact source if everything is kept."""
-        if keep.all():
-            return self.source
+        return self.source if keep.all() else self.write(keep, is_signed=False)
+
+    def write(self, keep: Mask, is_signed: bool = True) -> str:
+        """Writes JSON from the kept units, also if everything is kept.
+
+        Args:
+            keep: [n] which units are kept.
+            is_signed: Whether an outermost object says how many of its members were left out.
+        """
         kept = keep.copy()
         for unit in np.flatnonzero(keep & (self.parents >= 0)).tolist():
             while (unit := int(self.parents[unit])) >= 0 and not kept[unit]:
                 kept[unit] = True
-        body = self._write(self._root, kept.tolist())
-        if body is None:
-            return "{}" if isinstance(self.parsed.value, dict) else f"[{_GAP_ITEM}]"
-        return body
+        body = write_node(self._root, kept.tolist(), self._quote, is_signed)
+        return write_nothing(self._root, is_signed) if body is None else body
 
-    def _write(self, node: Node, keep: list[bool]) -> str | None:
-        if isinstance(node, Leaf):
-            return node.label + node.text if keep[node.unit] else None
-        if isinstance(node, Text):
-            mask = np.array(keep[node.first : node.first + len(node.layout.spans)], np.bool_)
-            return node.label + self._quote(node.layout.render(mask)) if mask.any() else None
-        if isinstance(node, Grid):
-            return _write_grid(node, keep)
-        if node.is_object:
-            members = [m for child in node.children if (m := self._write(child, keep)) is not None]
-            return f"{node.label}{{{','.join(members)}}}" if members else None
-        items = list(_with_gaps(self._write(child, keep) for child in node.children))
-        return f"{node.label}[{','.join(items)}]" if items != [_GAP_ITEM] else None
+    def encode_exactly(self) -> str | None:
+        """Returns a shorter text from which the source can be rebuilt, or None."""
+        return encode_parsed(self.source, self.parsed)
+
+    def encode_values(self) -> str | None:
+        """Returns a shorter text with all values, of which the way it was written is lost, or None."""
+        inner = {text: encoded for text, encoded in _encode_inner(self._root) if encoded is not None}
+        return encode_values(self.source, replace(self.parsed, value=_replace(self.parsed.value, inner)))
 
     @cached_property
     def source_spans(self) -> list[list[tuple[int, int]]]:
         """The ranges of the source that each unit stands for, in order, keys included."""
-        places = leaf_spans(self.source)
+        parsed = self.parsed
+        places = leaf_spans(self.source, parsed.lines, parsed.spans, parsed.is_plain)
         out: list[list[tuple[int, int]]] = [[] for _ in range(len(self.spans))]
         _locate(self._root, (), places, out)
         return out
@@ -183,9 +145,46 @@ def json_layout(text: str, segment: Callable[[str], SegmentedText] | None = None
     return JsonLayout(text, parsed, segment)
 
 
+def _is_long(value: Any) -> bool:
+    """Whether a value is a list, or an object of objects, with many items."""
+    if type(value) is list:
+        return len(value) >= LONG_LIST
+    return type(value) is dict and len(value) >= LONG_LIST and all(type(v) is dict for v in value.values())
+
+
+def _holds_long(value: Any) -> bool:
+    """Whether a value is an object with a long list in it."""
+    return type(value) is dict and any(_is_long(v) for v in value.values())
+
+
+def _encode_inner(node: Node) -> Iterator[tuple[str, str | None]]:
+    """Yields the long strings that are JSON themselves, and their shorter forms."""
+    if isinstance(node, Group):
+        for child in node.children:
+            yield from _encode_inner(child)
+    elif isinstance(node, Text) and isinstance(node.layout, EncodableText):
+        yield node.layout.render(np.ones(len(node.layout.spans), np.bool_)), node.layout.encode_values()
+
+
+def _replace(value: Any, replacements: dict[str, str]) -> Any:
+    """Returns a value with some of its strings replaced."""
+    kind = type(value)
+    if not replacements:
+        return value
+    if kind is str:
+        return replacements.get(value, value)
+    if kind is list:
+        return [_replace(v, replacements) for v in value]
+    if kind is dict:
+        return {k: _replace(v, replacements) for k, v in value.items()}
+    if kind is RepeatedKeys:
+        return RepeatedKeys([(k, _replace(v, replacements)) for k, v in value.items()])
+    return value
+
+
 class _Builder:
     def __init__(self, ascii_only: bool, segment: Callable[[str], SegmentedText]) -> None:
-        self.emitter = TableWriter(ascii_only)
+        self.emitter = TableWriter(ascii_only, any_order=True)
         self.segment = segment
         self.fragments: list[str] = []
         self.parents: list[int] = []
@@ -200,22 +199,62 @@ class _Builder:
         self.columns.append(column)
         return len(self.parents) - 1
 
-    def node(self, value: Any, label: str, step: Step) -> Node:
+    def node(self, value: Any, label: str, step: Step, depth: int) -> Node:
+        """Makes the units of a value.
+
+        Args:
+            value: The value.
+            label: What stands before it.
+            step: Its key or index.
+            depth: The number of objects around it; more than MAX_SUMMARY_DEPTH if there is a list among them.
+        """
         kind = type(value)
         if kind is str and len(value) > LONG_TEXT:
             return self._text(value, label, step)
-        if not value or (kind is not dict and kind is not list):
+        if not value or kind not in (dict, list, RepeatedKeys):
             text = self.emitter.quote(value) if kind is str else self.emitter.emit(value)
             return Leaf(label, step, self.unit(label + text), text)
         grid = self._grid(value, label, step)
         if grid is not None:
             return grid
+        if kind is list:
+            if step != () and (short := self._short_list(value, SHORT_ROW if type(step) is int else SHORT_LIST)):
+                return Leaf(label, step, self.unit(label + short), short, len(value))
+            children = [self.node(v, "", i, MAX_SUMMARY_DEPTH + 1) for i, v in enumerate(value)]
+            return Group(label, step, False, children)
         quote = self.emitter.quote
-        if kind is dict:
-            children = [self.node(v, f"{quote(k)}:", k) for k, v in value.items()]
-        else:
-            children = [self.node(v, "", i) for i, v in enumerate(value)]
-        return Group(label, step, kind is dict, children)
+        children = [self.node(v, f"{quote(k)}:", k, depth + 1) for k, v in value.items()]
+        self._flag_members(value, children, depth)
+        return Group(label, step, True, children)
+
+    def _short_list(self, value: list[Any], max_chars: int) -> str | None:
+        """The text of a list of plain values that is too short to be divided, or None."""
+        if len(value) * 2 > max_chars or any(type(v) in (dict, list, RepeatedKeys) for v in value):
+            return None
+        if sum(len(v) for v in value if type(v) is str) > max_chars:
+            return None
+        text = self.emitter.emit(value)
+        return text if len(text) <= max_chars else None
+
+    def _flag_members(self, value: Any, children: list[Node], depth: int) -> None:
+        """Flags members that say something about a list beside them, and empty members among many."""
+        members = list(zip(value.items(), children, strict=True))
+        empty = [child for (_, v), child in members if isinstance(child, Leaf) and not (v or v is False or v == 0)]
+        if len(members) >= MANY_MEMBERS and SEVERAL_EMPTY <= len(empty) < len(members):
+            for leaf in empty:
+                self.flags[leaf.unit] |= UnitFlag.NOISE
+        if depth > MAX_SUMMARY_DEPTH or not any(_is_long(v) or _holds_long(v) for (_, v), _ in members):
+            return
+        beside: list[tuple[str, Leaf]] = []
+        for (key, v), child in members:
+            if isinstance(child, Leaf):
+                beside.append((key, child))
+            elif isinstance(child, Group) and child.is_object and not _holds_long(v):
+                beside += [(str(c.step), c) for c in child.children if isinstance(c, Leaf)]
+        for key, leaf in beside:
+            is_short = len(leaf.text) <= SHORT_VALUE and leaf.text not in ("null", '""', "[]", "{}")
+            if is_short and (len(beside) <= MAX_SUMMARY_MEMBERS or _SUMMARY_KEY.fullmatch(key)):
+                self.flags[leaf.unit] |= UnitFlag.SUMMARY
 
     def _text(self, value: str, label: str, step: Step) -> Node:
         layout = self.segment(value)
@@ -238,15 +277,16 @@ class _Builder:
         rows: list[tuple[Step, ...]]
         if type(value) is list and type(value[0]) is list and all(type(v) is list and v for v in value):
             bounds = [len(v) for v in value]
-            table = detect_table([r for group in value for r in group])
+            table = detect_table([r for group in value for r in group], any_order=True)
             rows = [(g, i) for g, group in enumerate(value) for i in range(len(group))]
         else:
-            table = detect_table(value)
-            rows = [(k,) for k in value] if type(value) is dict else [(i,) for i in range(len(value))]
+            table = detect_table(value, any_order=True)
+            rows = [(k,) for k in (value if type(value) is dict else range(len(value)))] if table is not None else []
         if table is None:
             return None
         entries, columns = self.emitter.header(table)
         names, constants, paths = _split_header(entries, table.names)
+        optional = [n[1:-1] if n[0] == "[" else "" for n in names]
         height = table.height
         sizes = [sum(map(len, c)) / height for c in columns]
         if not columns or any(s > BULKY_CELL for s in sizes):
@@ -258,13 +298,18 @@ class _Builder:
             [",".join(row) for row in zip(*(columns[c] for c in tier), strict=True)] for tier in tiers
         ]
         first = len(self.column_names)
-        self.column_names += [" ".join(names[c] for c in tier) for tier in tiers]
+        self.column_names += [" ".join(optional[c] or names[c] for c in tier) for tier in tiers]
         for r in range(height):
             parent = header
             for t, texts in enumerate(cells):
-                units[t].append(self.unit(texts[r], parent, column=first + t))
+                text = texts[r]
+                if t and text == ABSENT_CELL:
+                    text = ""  # what is absent needs not be kept
+                elif name := optional[tiers[t][0]]:
+                    text = f"{name}:{text}"
+                units[t].append(self.unit(text, parent, column=first + t))
                 parent = units[0][r]
-        return Grid(label, step, header, names, constants, tiers, units, cells, columns, paths, rows, bounds)
+        return Grid(label, step, header, names, constants, tiers, units, cells, columns, paths, rows, bounds, optional)
 
 
 def _flag_trouble(fragments: list[str], text: str, ends: npt.NDArray[np.int32], flags: npt.NDArray[np.uint16]) -> None:
@@ -287,7 +332,7 @@ def _split_header(entries: list[str], names: list[str]) -> tuple[list[str], list
     paths: list[tuple[str, ...]] = []
     offset = len(entries) - len(names)  # 1 if a key column leads
     for i, entry in enumerate(entries):
-        if entry.startswith(("{", '"=(key)')):
+        if not has_place(entry):
             fixed.append(entry)
         else:
             varying.append(entry)
@@ -306,84 +351,14 @@ def _tiers(names: list[str], columns: list[list[str]], sizes: list[float]) -> li
         sample = cells[:40]
         exact = sum(1 for x in sample if _IDENTITY.match(x)) >= 0.5 * len(sample)
         names_rows = not c and len(set(sample)) >= 0.8 * len(sample)
-        if ((exact or names_rows) and sizes[c] <= 48) or names[c].startswith('"(key)'):
+        is_optional = names[c][0] == "["
+        if ((exact or names_rows) and sizes[c] <= 48 and not is_optional) or names[c].startswith('"(key)'):
             identity.append(c)
         else:
             rest.append(c)
     if not identity:
         identity.append(rest.pop(0))
     return [identity, *([c] for c in rest)]
-
-
-def _with_gaps(items: Iterator[str | None]) -> Iterator[str]:
-    """Items, with one `…` for each run of missing ones."""
-    gap = False
-    for item in items:
-        if item is not None:
-            yield item
-            gap = False
-        elif not gap:
-            yield _GAP_ITEM
-            gap = True
-
-
-def _write_grid(grid: Grid, keep: list[bool]) -> str | None:
-    used = [t for t, units in enumerate(grid.units) if any(keep[u] for u in units)]
-    if not used:
-        if not keep[grid.header_unit]:
-            return None
-        return f'{grid.label}{{"columns":[{",".join(grid.names + grid.constants)}],"rows":[{_GAP_ITEM}]}}'
-    table = _as_table(grid, keep, used)
-    kept = sum(keep[u] for u in grid.units[0])
-    if kept > FEW_ROWS or grid.bounds is not None or grid.names[grid.tiers[0][0]].startswith('"(key)'):
-        return table
-    records = _as_records(grid, keep)
-    return records if len(records) < len(table) else table
-
-
-def _as_table(grid: Grid, keep: list[bool], used: list[int]) -> str:
-    """Header and rows. What most rows have comes first, so that gaps are at the end."""
-    kept = {t: sum(keep[u] for u in grid.units[t]) for t in used}
-    used = sorted(used, key=lambda t: (t > 0, -kept[t], t))
-    rows: list[str | None] = []
-    for r in range(len(grid.rows)):
-        if not keep[grid.units[0][r]]:
-            rows.append(None)
-            continue
-        parts = [grid.cells[t][r] if keep[grid.units[t][r]] else _GAP_ITEM for t in used]
-        while len(parts) > 1 and parts[-1] is _GAP_ITEM:  # a row shorter than the header shows by itself that it is cut
-            parts.pop()
-        rows.append("[" + ",".join(parts) + "]")
-    header = [grid.names[c] for t in used for c in grid.tiers[t]] + grid.constants
-    if len(used) < len(grid.tiers):
-        header.append(_GAP_ITEM)
-    head = f'{grid.label}{{"columns":[{",".join(header)}],'
-    if grid.bounds is None:
-        return head + f'"rows":[{",".join(_with_gaps(iter(rows)))}]}}'
-    groups, at = [], 0
-    for size in grid.bounds:
-        groups.append("[" + ",".join(_with_gaps(iter(rows[at : at + size]))) + "]")
-        at += size
-    return head + f'"groups":[{",".join(groups)}]}}'
-
-
-def _as_records(grid: Grid, keep: list[bool]) -> str:
-    """The kept rows as objects: shorter than header and rows when there are only a few."""
-    constants = [c[1:-1] for c in grid.constants]
-    records: list[str | None] = []
-    for r in range(len(grid.rows)):
-        if not keep[grid.units[0][r]]:
-            records.append(None)
-            continue
-        members = [
-            f"{grid.names[c]}:{cell}"
-            for t, tier in enumerate(grid.tiers)
-            if keep[grid.units[t][r]]
-            for c, cell in zip(tier, grid.row_cells(t, r), strict=True)
-            if cell != ABSENT_CELL
-        ]
-        records.append("{" + ",".join(members + constants) + "}")
-    return f"{grid.label}[{','.join(_with_gaps(iter(records)))}]"
 
 
 def _locate(
@@ -396,6 +371,10 @@ def _locate(
     if isinstance(node, Leaf):
         if here in places:
             out[node.unit].append(places[here])
+        elif node.size:
+            ends = places.get((*here, 0)), places.get((*here, node.size - 1))
+            if ends[0] is not None and ends[1] is not None:
+                out[node.unit].append((ends[0][0], ends[1][1]))
     elif isinstance(node, Text):
         # Escapes make inner offsets inexact, so an inner unit is placed by its share of the string.
         start, end = places.get(here, (0, 0))
