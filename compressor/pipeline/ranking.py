@@ -19,6 +19,7 @@ REPEAT_VALUE = 0.15  # The fraction of its score that a unit keeps if better uni
 TOP_MATCH = 0.8  # Matches this close to the best one may take more than the share that is reserved for matches.
 TOP_FACTOR, MAX_RESERVED = 1.8, 0.9
 REORDER_ROUNDS = 2  # Novelty depends on the order and the order on novelty; two rounds are close enough.
+REPEATED_LINE = 1.0  # How fast the novelty of log lines of one form falls: 1 / (1 + this times their number).
 SIMILAR_COSINE = 0.85  # Units whose vectors have a higher cosine begin to count as repeats of each other.
 MAX_COMPARED_UNITS = 2_000  # Vectors of only the best units are compared, because time and memory grow quadratically.
 
@@ -66,6 +67,9 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
         fresh = np.bincount(unit, weight * (position[unit] == best[token]), n)
         novelty = np.where(total > 0, fresh / np.maximum(total, 1e-9), 1.0)
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
+    if (units.templates >= 0).any():
+        novelty *= _template_novelty(units.templates, _positions(priority))
+        priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
     if units.vectors is not None:
         novelty = np.minimum(novelty, _vector_novelty(units.vectors, _positions(priority)))
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
@@ -85,6 +89,17 @@ def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.ND
     first = first[np.cumsum(units.costs[first]) <= share * units.available_tokens]
     out: npt.NDArray[np.int64] = position + n
     out[first] = np.arange(len(first))
+    return out
+
+
+def _template_novelty(templates: npt.NDArray[np.int32], position: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Returns 1 for the best log line of each form, less for each further one, whatever its ids; shape [units]."""
+    out = np.ones(len(position))
+    line = np.flatnonzero(templates >= 0)
+    line = line[np.lexsort((position[line], templates[line]))]
+    first = np.flatnonzero(np.diff(templates[line], prepend=-1))
+    rank = np.arange(len(line)) - np.repeat(first, np.diff(np.append(first, len(line))))
+    out[line] = 1 / (1 + REPEATED_LINE * rank)
     return out
 
 

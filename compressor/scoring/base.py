@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.context.model import Kind
-from compressor.scoring.token_index import TokenIndex
+from compressor.scoring.token_index import NAME, WORD, TokenIndex
 from compressor.text.segmenters.base import SegmentedText
 
 Scores = npt.NDArray[np.float32]
@@ -137,6 +137,21 @@ class UnitBatch:
         """[n] the unit that represents each unit's record, or the unit itself; see `SegmentedText.records`."""
         own = np.concatenate([*(s.layout.records for s in self.sources), np.zeros(0, np.int32)])
         out: npt.NDArray[np.int32] = own + self.starts[self.source_indices]
+        return out
+
+    @cached_property
+    def templates(self) -> npt.NDArray[np.int32]:
+        """[n] the template of each log line, which is its words without ids, numbers and paths; -1 for other units."""
+        out = np.full(len(self), -1, np.int32)
+        lines = np.array([s.layout.kind == "log" for s in self.sources], np.bool_)[self.source_indices]
+        lines &= self.index.lengths > 0
+        if lines.any():
+            plain = np.isin(self.index.kinds, (WORD, NAME))[self.index.token]
+            codes = np.random.default_rng(0).integers(1, 1 << 40, len(self.index.kinds))
+            total = np.zeros(len(self), np.int64)
+            np.add.at(total, self.index.unit[plain], codes[self.index.token[plain]])
+            keys = np.stack([self.source_indices[lines].astype(np.int64), total[lines]], 1)
+            out[lines] = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
         return out
 
     @cached_property

@@ -29,6 +29,9 @@ B = 0.4
 #: The weight of pieces of scripts without spaces that say little: one of several Han characters, hiragana, particles.
 PIECE_WEIGHT = 0.4
 
+#: A longer part of a query is a task with many words, of which some are always there: other forms add only noise.
+MAX_TOKENS_WITH_FORMS = 80
+
 #: English words, as terms, that do not tell what a question is about.
 STOP = frozenset(
     "a an and are as at be but by can could did do doe does for from had has have how i if in into is it its me my no "
@@ -66,17 +69,18 @@ def weighted_terms(parts: tuple[tuple[str, float], ...]) -> QueryTerms:
     for text, weight in parts:
         tokens = TOKEN.findall(text)
         languages = find_languages(text, tokens)
+        forms = languages if len(tokens) <= MAX_TOKENS_WITH_FORMS else ()
         for token in tokens:
             if has_unsegmented(token[0]):
                 _add_run(out, token, languages, weight)
             elif not is_stop_word(token, languages):
                 words = [w for w in token.split("-") if w and not is_stop_word(w, languages)]  # `a-t-elle`
                 for word in [token] if len(words) == token.count("-") + 1 else words:
-                    _add_word(out, word, languages, weight)
+                    _add_word(out, word, languages, forms, weight)
     return out
 
 
-def _add_word(out: QueryTerms, token: str, languages: tuple[str, ...], weight: float) -> None:
+def _add_word(out: QueryTerms, token: str, languages: tuple[str, ...], forms: tuple[str, ...], weight: float) -> None:
     kind, found = classify_token(token)
     for term in found:
         if term in STOP and "en" in languages:
@@ -84,7 +88,7 @@ def _add_word(out: QueryTerms, token: str, languages: tuple[str, ...], weight: f
         if len(term) > 1 or term.isdigit() or not term.isascii() or token.isupper():
             out[term] = max(out.get(term, 0.0), weight)
             word = plain_word(token).lower() if len(found) == 1 and not token.isdigit() else term
-            for form in word_forms(word, languages):
+            for form in word_forms(word, forms) if forms else ():
                 out.forms.setdefault(form, term)
     if (len(found) > 1 or not token.isalnum()) and kind not in (WORD, NAME):
         out.compounds[token] = max(out.compounds.get(token, 0.0), weight)

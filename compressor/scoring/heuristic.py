@@ -24,6 +24,8 @@ from compressor.scoring.token_index import distinct_tokens, terms
 from compressor.text.segmenters.base import UnitFlag
 
 _TROUBLE = re.compile(r"\b(?:fail|error|exception|crash|wrong|broke|bug|problem|issue|warn|fault|traceback)", re.I)
+MIN_LOG_LINES = 20  # in a shorter log no form of line is rare
+MIN_REPEATED_LINES = 0.5  # nor in one where most forms of line occur only once or twice
 Floats = npt.NDArray[np.float32]
 
 
@@ -44,6 +46,7 @@ class HeuristicWeights:
         strength: The exponent on how much of the query the best unit holds: a vague query counts little.
         rare: A record with a rare value.
         queried_rare: A record with a rare value in a column that the query names.
+        rare_line: A log line of a form that occurs at most twice.
         after: The part of a record's or unit's relevance that the next one gets.
         before: The part of it that the previous one gets.
         group: The part of the best relevance in a record, block or section that the rest of it gets.
@@ -84,6 +87,7 @@ class HeuristicWeights:
     strength: float = 0.5
     rare: float = 0.5
     queried_rare: float = 4.0
+    rare_line: float = 3.0
     after: float = 0.5
     before: float = 0.3
     group: float = 0.9
@@ -190,6 +194,11 @@ class HeuristicScorer:
             (UnitFlag.SIGNATURE, w.signature),
         ):
             out += np.float32(gain) * ((units.flags & flag) > 0)
+        line = np.flatnonzero(units.templates >= 0)
+        if len(line) >= MIN_LOG_LINES:
+            times = np.bincount(units.templates[line])[units.templates[line]]
+            if (times > 2).mean() >= MIN_REPEATED_LINES:
+                out[line] += np.float32(w.rare_line) * (times <= 2)
         return out
 
     def _outliers(self, query: Query, units: UnitBatch) -> Floats:
@@ -406,7 +415,7 @@ class Turns:
     def of(units: UnitBatch) -> Turns:
         """Finds the turns."""
         speech = np.array([s.kind in ("user", "assistant") for s in units.sources], np.bool_)
-        written = np.array([s.layout.kind == "transcript" for s in units.sources], np.bool_)
+        written = np.array([s.layout.kind == "dialogue" for s in units.sources], np.bool_)
         source = units.source_indices
         rows = np.where(speech[source], units.starts[source], units.rows).astype(np.int32)
         spoken = (speech | written)[source]

@@ -31,7 +31,7 @@ _SEGMENTERS = {
 
 #: Content types whose texts may be records of fields, which hold together better than lines do.
 _MAY_BE_RECORDS = frozenset(("code", "html", "markdown", "prose", "log", "table"))
-_MAY_BE_TRANSCRIPT = frozenset(("markdown", "prose", "log"))
+_MAY_BE_DIALOGUE = frozenset(("markdown", "prose", "log"))
 #: Rules between records; a table has one below its header.
 _RULES = re.compile(r"^(?:-{3,}|={3,}|_{3,}|\*{3,})[ \t]*\r?$|^[-*]{3,}.*\b(?:row|RECORD)\b.*[-*]{3,}", re.M)
 SAMPLE_CHARS = 20_000
@@ -70,11 +70,11 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
 
         if (clean := segment_delimited_table(text)) is not None:
             return clean
-    if kind in _MAY_BE_TRANSCRIPT:
-        from compressor.text.segmenters.transcript import segment_transcript
+    if kind in _MAY_BE_DIALOGUE:
+        from compressor.text.segmenters.dialogue import segment_dialogue
 
-        if (transcript := segment_transcript(text)) is not None:
-            return transcript
+        if (dialogue := segment_dialogue(text)) is not None:
+            return dialogue
     if kind in _MAY_BE_RECORDS and _records_are_possible(kind, text, hint):
         from compressor.text.segmenters.records import segment_records
 

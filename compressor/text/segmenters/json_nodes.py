@@ -106,7 +106,8 @@ def write_node(node: Node, keep: list[bool], quote: Callable[[str], str], is_sig
         node: The node.
         keep: [n] which units are kept.
         quote: Writes a string.
-        is_signed: Whether an object says how many of its members were left out. Objects inside it always do.
+        is_signed: Whether an object says how many of its members were left out. Of the objects inside it those do that
+            lost a member which one beside them shows: it would read as if they had none.
     """
     if isinstance(node, Leaf):
         return node.label + node.text if keep[node.unit] else None
@@ -115,7 +116,13 @@ def write_node(node: Node, keep: list[bool], quote: Callable[[str], str], is_sig
         return node.label + quote(node.layout.render(mask)) if mask.any() else None
     if isinstance(node, Grid):
         return _write_grid(node, keep)
-    children = [write_node(child, keep, quote) for child in node.children]
+    objects = [child for child in node.children if isinstance(child, Group) and child.is_object]
+    shown: set[str] = set()
+    if len(objects) > 1:
+        shown = {m.label for child in objects for m in child.children if _is_kept(m, keep)}
+    children = [
+        write_node(child, keep, quote, _lacks(child, shown, keep) if shown else False) for child in node.children
+    ]
     kept = [c for c in children if c is not None]
     if not kept:
         return None
@@ -124,6 +131,22 @@ def write_node(node: Node, keep: list[bool], quote: Callable[[str], str], is_sig
     if is_signed and len(kept) < len(children):
         kept.append(f"{GAP_ITEM}:{len(children) - len(kept)}")
     return f"{node.label}{{{','.join(kept)}}}"
+
+
+def _is_kept(node: Node, keep: list[bool]) -> bool:
+    """Whether anything of a node is kept."""
+    if isinstance(node, Leaf):
+        return keep[node.unit]
+    if isinstance(node, Text):
+        return any(keep[node.first : node.first + len(node.layout.spans)])
+    if isinstance(node, Grid):
+        return keep[node.header_unit] or any(keep[u] for units in node.units for u in units)
+    return any(_is_kept(child, keep) for child in node.children)
+
+
+def _lacks(node: Node, shown: set[str], keep: list[bool]) -> bool:
+    """Whether an object has lost a member that one beside it shows."""
+    return isinstance(node, Group) and any(m.label in shown and not _is_kept(m, keep) for m in node.children)
 
 
 def write_nothing(node: Node, is_signed: bool) -> str:

@@ -38,7 +38,7 @@ _DAY = re.compile(
 )
 
 
-def segment_transcript(text: str) -> RecordLayout | None:
+def segment_dialogue(text: str) -> RecordLayout | None:
     """Divides a transcript into turns and the sentences of long ones, or returns None if the text is none."""
     where = line_starts(text).tolist()
     if len(where) < MIN_TURNS:
@@ -134,7 +134,7 @@ def _layout(text: str, starts: list[int], parents: list[int], heads: list[int], 
     own = np.arange(len(at), dtype=np.int32)
     begins = np.array(at, np.int32)
     return RecordLayout(
-        "transcript",
+        "dialogue",
         text,
         np.stack([begins, np.append(begins[1:], len(text))], 1).astype(np.int32),
         unit_parents,
