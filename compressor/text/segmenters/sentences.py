@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from compressor.text.segmenters.base import UnitFlag
-from compressor.text.segmenters.lines import Ints, flag_words
+from compressor.text.segmenters.lines import Ints, flag_words, total_line
 from compressor.text.segmenters.span_layout import MAX_UNIT_CHARS, SpanLayout, build_layout
 
 WRAP = (48, 112)  # a line of this length without a full stop was wrapped at the margin, not ended on purpose
@@ -174,4 +174,6 @@ def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, lis
             lead = -1
         if trouble[i] and (t := _TROUBLE.match(text, a, b)):
             flags[i] |= UnitFlag.ERROR if t.lastgroup == "error" else UnitFlag.WARNING
+    if (last := total_line(text, np.array(starts, np.int32))) >= 0 and text[starts[last] - 1] == "\n":
+        flags[last] |= UnitFlag.SUMMARY
     return parents, flags

@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from compressor.text.segmenters.base import UnitFlag
-from compressor.text.segmenters.lines import Flags, Ints, flag_words, line_starts
+from compressor.text.segmenters.lines import Flags, Ints, flag_words, line_starts, total_line
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 #: |---|---|  ---+---  +----+
@@ -88,6 +88,8 @@ def _flags(text: str, starts: Ints) -> Flags:
             flags[i] = UnitFlag.SUMMARY
         elif text[s] in "\r\n":
             flags[i] = UnitFlag.NOISE
+    if (last := total_line(text, starts)) >= 0:
+        flags[last] = UnitFlag.SUMMARY
     return flags
 
 
