@@ -51,6 +51,8 @@ _STATEMENT = re.compile(
     r"|elsif|elif|elseif|unless|foreach|while|switch|case|call|puts|echo|print|printf|export|raise|throw|append|lappend)"
     r"\b[^\n]*[\w)\]}\"'$&@%!(\[{;:]$(?<![a-z] [a-z]{3}))"
 )
+#: A line of running text that was wrapped at the margin, as in manual pages and RFCs.
+_WORDS = re.compile(r"\s*(?:[^\W\d_][\w'’-]*[,;:.)\"”]*\s+|[(\"“\d][\w.,)\"”]*\s+){6,}[(\"“]?[\w'’\u2010-]+[,;:)\"”\u2010-]*\s*")
 _HASH_LINE = re.compile(r"^[ \t]*#", re.M)
 _HASH_LINES = re.compile(r"^[ \t]*#[^\n]*(?:\n[ \t]*#[^\n]*)+", re.M)
 _HEADER_FIELD = re.compile(r"(?:From |[A-Z][A-Za-z]*(?:-[A-Z][A-Za-z]*)+: |(?:From|To|Cc|Date|Subject|Received): )")
@@ -150,5 +152,5 @@ def _is_window(lines: list[str]) -> bool:
 
 def _is_prose(lines: list[str]) -> bool:
     """Whether most of the text is in lines that read like sentences or paragraphs."""
-    prose = sum(len(x) for x in lines if len(x) > 100 or x.rstrip()[-1:] in '.!?。！？:"”')
+    prose = sum(len(x) for x in lines if len(x) > 100 or x.rstrip()[-1:] in '.!?。！？:"”' or _WORDS.fullmatch(x))
     return prose > 0.5 * sum(map(len, lines))
