@@ -42,7 +42,8 @@ _C_FUNCTION = re.compile(
     r"(?!(?:if|for|while|switch|catch|else|do|try|return|with|synchronized|match|loop)\b)[\w\s*&:<>,~\[\].]{2,160}\([^;\n]*$"
 )
 _PAIRS = {")": "(", "]": "[", "}": "{"}
-_CLOSER = re.compile(r"(?:[})\]>;,:]+|end(?:if|for|while|function|func|foreach|switch|case|def|class|module)?|fi|done|esac|;;)[;,)]*\s*$")
+_CLOSER = re.compile(r"(?:[})\](>;,:]+|end(?:if|for|while|function|func|foreach|switch|case|def|class|module)?|fi|done|esac|;;)[;,)]*\s*$")
+_TABLE = re.compile(r"(?:=|=>|:|<-)\s*(?:%[wWiI])?[\[({]\s*$")  # a named literal that goes on below: it owns its entries
 _OPENER = re.compile(r"(?:\}\s*)?(?:else|begin|do|try|then|finally|ensure|default)?\s*[:{]?\s*$")
 _FLAGS = {"import": int(UnitFlag.IMPORT), "signature": int(UnitFlag.SIGNATURE), "comment": int(UnitFlag.COMMENT)}
 
@@ -93,7 +94,7 @@ def rows_by_indentation(code: str, language: str | None) -> CodeRows:
         parent = stack[-1][1] if stack else -1
         unit = out.add(row, parent, flag)
         indents.append(indent)
-        if flag & UnitFlag.SIGNATURE:
+        if flag & UnitFlag.SIGNATURE or (not braces and _TABLE.search(body)):
             stack.append((indent, unit))
         _inner(out, lines, inside, row, unit, indents)
     mark_headers(out)
