@@ -1,6 +1,6 @@
 """Detects the content type of a text from a bounded sample of its lines.
 
-The types are "json" (with NDJSON), "code", "diff", "table", "markdown", "html", "search", "trace", "log" and "prose".
+The types are "json" (with NDJSON), "code", "diff", "table", "markdown", "html", "search", "trace", "transcript", "log" and "prose".
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from compressor.text.segmenters.languages import hint_language, language_of, med
 from compressor.text.segmenters.log import LOG_HEAD
 from compressor.text.segmenters.search_results import GREP, HEADING, LS, NUMBERED, PATH, TREE
 from compressor.text.segmenters.table import is_table
+from compressor.text.segmenters.transcript import is_transcript
 
 SAMPLE_CHARS = 4_000  # characters read in each of three places
 SAMPLE_LINES = 40  # lines read of each
@@ -82,6 +83,8 @@ def detect_line_content_type(text: str, hint: str = "") -> str:
         return "html"
     if lines[0].startswith("[File: ") or _is_window(lines):
         return "code"
+    if is_transcript(lines):
+        return "transcript"
     language = hint_language(hint)
     if n == 1:
         return "html" if len(_TAG.findall(sample)) > 8 else "table" if is_table(sample, lines) else "prose"
