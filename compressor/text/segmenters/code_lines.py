@@ -32,18 +32,25 @@ _INDENTED = _HASH | _DASHES | {"python"}
 
 _HEAD = re.compile(
     r"(?P<import>(?:import|from [\w.]+ import|#\s*include|use|using|package|require|mod)\b)"
-    r"|(?P<signature>(?:@\w[\w.]*(?![\w.]|\s*(?:[-+*/|&]{0,2}=|,))|(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\(\w+\))?"
-    r"|unsafe|extern|virtual|inline|override|const|suspend|open|sealed|data|template[ \t]?<[^\n>]{0,80}>)[ \t]+){0,6}"
-    r"(?:def|class|function\*?|func|fn|interface|struct|enum|trait|impl|type|namespace|module|record|object|union|protocol|extension)\b"
-    r"|(?:constructor|describe|it|test)\())"
+    r"|(?P<signature>(?:@\w[\w.]*(?=\(|\s*$|\s+(?:@|public|private|protected|internal|static|final|abstract|open|async|export|class"
+    r"|interface|def|fun|func|va[lr])\b)|(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\(\w+\))?"
+    r"|unsafe|extern|virtual|inline|override|const|suspend|local|operator|infix|fileprivate|mutating|readonly"
+    r"|partial|open|sealed|data|template[ \t]?<[^\n>]{0,80}>)[ \t]+){0,6}"
+    r"(?:def(?:p|macrop?|module|impl|protocol|delegate|guard)?|sub|proc|fun|class|function[*!]?|func|fn|interface|struct|enum|trait|impl|type|namespace|module|record|object|union|protocol|extension)\b"
+    r"|(?:constructor|init|describe|it|test)\(|(?i:CREATE|ALTER)[ \t]+(?:\w+[ \t]+){0,4}(?:TABLE|VIEW"
+    r"|FUNCTION|PROCEDURE|TRIGGER)\b))"
     r"|(?P<comment>//|/\*|\*[ /]|\*\s*$|\"\"\"|'''|[rRuU]\"\"\"|--[ \t-])"
 )
 _C_FUNCTION = re.compile(
     r"(?!(?:if|for|while|switch|catch|else|do|try|return|with|synchronized|match|loop)\b)[\w\s*&:<>,~\[\].]{2,160}\([^;\n]*$"
 )
 _PAIRS = {")": "(", "]": "[", "}": "{"}
-_CLOSER = re.compile(r"(?:[})\](>;,:]+|end(?:if|for|while|function|func|foreach|switch|case|def|class|module)?|fi|done|esac|;;)[;,)]*\s*$")
-_TABLE = re.compile(r"(?:=|=>|:|<-)\s*(?:%[wWiI])?[\[({]\s*$")  # a named literal that goes on below: it owns its entries
+_CLOSER = re.compile(
+    r"(?:[})\](>;,:]+|end(?:if|for|while|function|func|foreach|switch|case|def|class|module)?|fi|done|esac|;;)[;,)]*\s*$"
+)
+_TABLE = re.compile(
+    r"(?:=|=>|:|<-)\s*(?:%[wWiI])?[\[({]\s*$"
+)  # a named literal that goes on below: it owns its entries
 _OPENER = re.compile(r"(?:\}\s*)?(?:else|begin|do|try|then|finally|ensure|default)?\s*[:{]?\s*$")
 _FLAGS = {"import": int(UnitFlag.IMPORT), "signature": int(UnitFlag.SIGNATURE), "comment": int(UnitFlag.COMMENT)}
 
@@ -106,7 +113,7 @@ def rows_by_indentation(code: str, language: str | None) -> CodeRows:
 
 
 def _inner(out: CodeRows, lines: list[str], inside: list[int], row: int, unit: int, indents: list[int]) -> None:
-    """Cuts what begins at `row` and goes on for several rows: a docstring into its lines, a literal into its entries."""
+    """Cuts what begins at `row` and goes on for rows: a docstring into its lines, a literal into its entries."""
     end = row + 1
     state = 2 if inside[row] == 3 else 1
     while end < len(lines) and (inside[end] == state or not lines[end].strip()):

@@ -28,6 +28,6 @@ class CodeRows:
 
 
 def mark_headers(rows: CodeRows) -> None:
-    """Flags every unit that has children: it names what follows, and a match in one child says nothing of the others."""
+    """Flags every unit that has children: it names what follows, and a match in one child says little of others."""
     for parent in {p for p in rows.parents if p >= 0}:
         rows.flags[parent] |= UnitFlag.HEADER

@@ -135,7 +135,8 @@ _STEP[np.frombuffer(b"([{", np.uint8)] = 1
 _STEP[np.frombuffer(b")]}", np.uint8)] = -1
 _COMMENTS = _set("comment line_comment block_comment")
 _COLLECTIONS = _set(
-    "list dictionary set tuple argument_list concatenated_string array object arguments array_initializer literal_value "
+    "list dictionary set tuple argument_list concatenated_string array object arguments array_initializer "
+    "literal_value "
     "array_expression initializer_list"
 )
 _STRINGS = _set("string template_string raw_string_literal string_literal")

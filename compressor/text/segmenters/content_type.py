@@ -1,6 +1,8 @@
 """Detects the content type of a text from a bounded sample of its lines.
 
-The types are "json" (with NDJSON), "code", "diff", "table", "markdown", "html", "search", "trace", "transcript", "log" and "prose".
+The types are "json" (with NDJSON), "code", "diff", "table", "markdown", "html", "search", "trace", "
+""transcript", "log" and
+"prose".
 """
 
 from __future__ import annotations
@@ -46,14 +48,17 @@ _SURELY_MARKDOWN = re.compile(
 )
 #: A line of code in almost any language: it ends in a bracket or semicolon, assigns, or is a lone keyword.
 _STATEMENT = re.compile(
-    r"[ \t]*(?!(?:#|//|--|\*|/\*|%|\"|;))(?:[^\n]*(?:[;{(\[]|[)\w\"'\]] \{|\b(?:do|then)|\) ?:|[\])}],|=>|&&|\|\||\\)\r?$|[\])}]+[;,]?\r?$"
+    r"[ \t]*(?!(?:#|//|--|\*|/\*|%|\"|;))(?:[^\n]*(?:[;{(\[]|[)\w\"'\]] \{|\b(?:do|then)|\) ?:|[\])}],|=>|&&"
+    r"|\|\||\\)\r?$|[\])}]+[;,]?\r?$"
     r"|(?:end|fi|done|esac|else|begin|endif|endfunction)\b[^\n]{0,20}$"
     r"|(?:set|my|local|let|var|val|const|return|import|use|require|include|sub|proc|def|func|function!?|fun|fn|class|if"
     r"|elsif|elif|elseif|unless|foreach|while|switch|case|call|puts|echo|print|printf|export|raise|throw|append|lappend)"
     r"\b[^\n]*[\w)\]}\"'$&@%!(\[{;:]$(?<![a-z] [a-z]{3}))"
 )
 #: A line of running text that was wrapped at the margin, as in manual pages and RFCs.
-_WORDS = re.compile(r"\s*(?:[^\W\d_][\w'’-]*[,;:.)\"”]*\s+|[(\"“\d][\w.,)\"”]*\s+){6,}[(\"“]?[\w'’\u2010-]+[,;:)\"”\u2010-]*\s*")
+_WORDS = re.compile(
+    r"\s*(?:[^\W\d_][\w'’-]*[,;:.)\"”]*\s+|[(\"“\d][\w.,)\"”]*\s+){6,}[(\"“]?[\w'’\u2010-]+[,;:)\"”\u2010-]*\s*"
+)
 _HASH_LINE = re.compile(r"^[ \t]*#", re.M)
 _HASH_LINES = re.compile(r"^[ \t]*#[^\n]*(?:\n[ \t]*#[^\n]*)+", re.M)
 _HEADER_FIELD = re.compile(r"(?:From |[A-Z][A-Za-z]*(?:-[A-Z][A-Za-z]*)+: |(?:From|To|Cc|Date|Subject|Received): )")

@@ -58,7 +58,9 @@ class DelimitedTableLayout:
             c for c in range(width) if _identifies([row[c] for row in cells]) or (not c and _labels(cells))
         ] or [0]
         if width > WIDE_TABLE:
-            identity = [c for c in identity if not c or len({row[c] for row in cells[:40]}) >= 0.9 * min(len(cells), 40)]
+            identity = [
+                c for c in identity if not c or len({row[c] for row in cells[:40]}) >= 0.9 * min(len(cells), 40)
+            ]
             identity = identity[:MAX_WIDE_IDENTITY] or [0]
         self._tiers = [identity, *([c] for c in range(width) if c not in identity)]
         # The names of other columns cost only if something of their column is kept: they are written with it.

@@ -1,4 +1,4 @@
-"""Cuts docstrings and block comments into their lines, so that one that answers a question can stay without the rest."""
+"""Cuts docstrings and block comments into lines, so that one that answers can stay without the rest."""
 
 from __future__ import annotations
 

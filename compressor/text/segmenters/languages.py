@@ -86,11 +86,13 @@ _LOOKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "php",
             r"^[ \t]*(?:<\?php|(?:(?:public|private|protected|static|final|abstract) )*function &?\w*\([^\n]*\$"
-            r"|\$this->|\$\w+(?:\[[^\n]*\]|->\w+)*(?:\([^\n]*\))? ?[.]?= ?[^\n]*;|[^\n]*\$\w+->\w|use [\w\\]+\\\w+;|return \$)",
+            r"|\$this->|\$\w+(?:\[[^\n]*\]|->\w+)*(?:\([^\n]*\))? ?[.]?= ?[^\n]*;|[^\n]*\$\w+->\w"
+            r"|use [\w\\]+\\\w+;|return \$)",
         ),
         (
             "perl",
-            r"^[ \t]*(?:(?:my|our|local) [($@%]|sub \w+ ?\{|use (?:strict|warnings|vars|base|parent|\d)\b|package [\w:]+;"
+            r"^[ \t]*(?:(?:my|our|local) [($@%]|sub \w+ ?\{|use (?:strict|warnings|vars|base|parent|\d)\b"
+            r"|package [\w:]+;"
             r"|[^\n]*=~ ?[ms/]|[^\n]*[$@%]\w+(?:->)?[\[{]|=(?:head\d|cut|item|over|back|pod)\b)",
         ),
         (
@@ -101,12 +103,14 @@ _LOOKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "swift",
-            r"^[ \t]*(?:import [A-Z]\w+$|(?:[\w@]+ )*(?:func \w+[<(]|(?:let|var) \w+ ?: ?[A-Z\[(]|extension \w|protocol \w"
+            r"^[ \t]*(?:import [A-Z]\w+$|(?:[\w@]+ )*(?:func \w+[<(]|(?:let|var) \w+ ?: ?[A-Z\[(]"
+            r"|extension \w|protocol \w"
             r"|init[?(]|struct \w+ ?[:{])|(?:guard|if) let |[^\n]*\) (?:throws )?-> [A-Z\[(]|case \.\w)",
         ),
         (
             "ruby",
-            r"^[ \t]*(?:def (?:self\.)?[\w?!=]+(?:\([^\n]*\))?$|end$|require(?:_relative)? ['\"]|attr_\w+ :|module [A-Z]\w*$"
+            r"^[ \t]*(?:def (?:self\.)?[\w?!=]+(?:\([^\n]*\))?$|end$|require(?:_relative)? ['\"]|attr_\w+ :"
+            r"|module [A-Z]\w*$"
             r"|class [A-Z][\w:]*(?: < [\w:]+)?$|[^\n]* do(?: \|[^|\n]*\|)?$|elsif |unless |@\w+ (?:\|\|)?= )",
         ),
         (
@@ -116,12 +120,14 @@ _LOOKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "elixir",
-            r"^[ \t]*(?:defmodule |defp? \w[^\n]*(?: do$|, do:)|@(?:doc|spec|moduledoc|impl)\b|\|> |end$|alias [A-Z]|use [A-Z]"
+            r"^[ \t]*(?:defmodule |defp? \w[^\n]*(?: do$|, do:)|@(?:doc|spec|moduledoc|impl)\b|\|> |end$"
+            r"|alias [A-Z]|use [A-Z]"
             r"|[^\n]* do$|[^\n]*%\{)",
         ),
         (
             "csharp",
-            r"^[ \t]*(?:using [\w.]+;|namespace [\w.]+;?$|(?:(?:public|private|protected|internal|static|sealed|override"
+            r"^[ \t]*(?:using [\w.]+;|namespace [\w.]+;?$|(?:(?:public|private|protected|internal|static"
+            r"|sealed|override"
             r"|virtual|async|readonly) )+[\w<>\[\],? ]+(?:\(|\{|;|=)|[^\n]*\{ get;|\[\w+(?:\([^\n]*\))?\]$|///? <)",
         ),
         (
@@ -233,7 +239,8 @@ _CONTENT_TYPES = {
 #: What nearly every line of code in these languages ends or begins with; text without it is not examined.
 _CODELIKE = re.compile(
     r"[;{}]\r?$|[)\]\w]:\r?$|^[ \t]*(?:end|fi|done|esac)\r?$|\b(?:do|then)\r?$"
-    r"|^[ \t]*(?:\d+[:|]?[ \t]*)?(?:def|class|import|from|return|func|fn|fun|val|let|const|var|my|sub|local|module|require|public|private|package|use"
+    r"|^[ \t]*(?:\d+[:|]?[ \t]*)?(?:def|class|import|from|return|func|fn|fun|val|let|const|var|my|sub|local"
+    r"|module|require|public|private|package|use"
     r"|self\.|#include)\b",
     re.M,
 )

@@ -12,12 +12,14 @@ Flags = npt.NDArray[np.uint16]
 
 
 MAX_TOTAL_CHARS = 200  # a longer line is no total
-#: A line that sums up a listing or says that there is more: `41 files changed`, `(showing 60 of 412)`, `total size is 5`.
+#: A line that sums up a listing or says that there is more: `41 files changed`, `(showing 60 of 412)`.
 _TOTAL = re.compile(
     r"(?=[^\n]*\d)[^\n]*?\b(?:totals?|sum|altogether|overall|summary|found|show(?:ing|n)|truncated|omitted|remaining|more"
     r"|(?:files?|lines?|rows?|records?|items?|entries|results?|matches|hits|packages?|objects?|vulnerabilit(?:y|ies)|tests?|targets?)"
-    r"[ \t](?:were[ \t])?(?:changed|found|listed|shown|returned|affected|matched|selected|scanned|audited|checked|updated|deleted|copied"
-    r"|transferred|in[ \t]set|passed|failed|installed|omitted|left)|insertions?|deletions?|elapsed|finished|completed|done in)\b",
+    r"[ \t](?:were[ \t])?(?:changed|found|listed|shown|returned|affected|matched|selected|scanned|audited"
+    r"|checked|updated|deleted|copied"
+    r"|transferred|in[ \t]set|passed|failed|installed|omitted|left)|insertions?|deletions?|elapsed|finished"
+    r"|completed|done in)\b",
     re.I,
 )
 

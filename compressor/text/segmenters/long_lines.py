@@ -73,7 +73,9 @@ def split_unit(text: str, a: int, b: int, markup_only: bool = False) -> list[Pie
 
 def encoded_lines(text: str) -> list[tuple[int, int]]:
     """Returns the ranges of a text that are lines of base64, as in certificates, keys and mails."""
-    return [m.span() for m in _ENCODED_LINES.finditer(text) if is_payload(m.group().replace("\n", "").replace("\r", ""))]
+    return [
+        m.span() for m in _ENCODED_LINES.finditer(text) if is_payload(m.group().replace("\n", "").replace("\r", ""))
+    ]
 
 
 def is_payload(run: str) -> bool:
@@ -102,10 +104,10 @@ def _split_lines(text: str, a: int, b: int, out: list[Piece], markup_only: bool)
 
 
 def _split(
-    text: str, a: int, b: int, level: int, owner: int, out: list[Piece], separators: tuple[re.Pattern[str], ...]
+    text: str, a: int, b: int, first_level: int, owner: int, out: list[Piece], separators: tuple[re.Pattern[str], ...]
 ) -> None:
     """Adds the pieces of the line text[a:b], whose first piece is in `out` already and is number `owner`."""
-    for level in range(level, len(separators)):
+    for level in range(first_level, len(separators)):
         cuts = [m.end() for m in separators[level].finditer(text, a, b) if a < m.end() < b]
         if cuts and separators[level] is _MARKUP[0]:
             cuts = _outermost_repeated_tag(text, a, b) or cuts

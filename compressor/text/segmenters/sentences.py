@@ -28,11 +28,15 @@ _ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof sr jr st vs etc inc ltd co corp fig figs eq eqs no nos vol vols ed eds pp p cf al approx dept "
     "est gen col lt sgt capt sen rep gov pres rev hon jan feb mar "
     "apr jun jul aug sep sept oct nov dec mon tue wed thu fri "
-    "ca resp viz op art arts sec ch nr bzw ggf vgl abb mme mlle av sra dra ing univ assn bros ave blvd rd mt ft rs fr sfr "
-    "abs ziff lit kap para paras bd hrsg usw bspw evtl inkl exkl zzgl tel mio mrd incl excl env min max avg approx ibid "
+    "ca resp viz op art arts sec ch nr bzw ggf vgl abb mme mlle av sra dra ing univ assn bros ave blvd rd mt "
+    "ft rs fr sfr "
+    "abs ziff lit kap para paras bd hrsg usw bspw evtl inkl exkl zzgl tel mio mrd incl excl env min max avg "
+    "approx ibid "
     "chap pt pts ver ext bl blz cap núm pág págs tr č str ul al".split()
 )
-_ORDINAL_LEADS = frozenset("der die das dem den des am im vom zum zur bis seit ab beim jeder jedes den d dne od do".split())
+_ORDINAL_LEADS = frozenset(
+    "der die das dem den des am im vom zum zur bis seit ab beim jeder jedes den d dne od do".split()
+)
 _MONTHS = re.compile(r"(?:jan|feb|mär|mar|apr|ma[ijy]|jun|jul|aug|sep|okt|oct|nov|de[csz])", re.I)
 MAX_ABBREVIATION_CHARS = 6  # a shorter word with a stop before a digit is taken for an abbreviation (`approx. 5`)
 MAX_ITEM_CHARS = 240  # a list item up to this length is not cut at its sentences

@@ -185,9 +185,8 @@ def build_layout(
         parents: [n] see `SegmentedText`.
         flags: [n] see `SegmentedText`.
         closes: [n] see `SpanLayout`.
-        max_chars: Longer units are split (0: only between tags). Long lines are split at their separators before that. Pieces keep the parent of their unit; an ERROR or HEADER flag
-            stays
-            with the first piece.
+        max_chars: Longer units are split (0: only between tags). Long lines are split at their separators before that.
+            Pieces keep the parent of their unit; an ERROR or HEADER flag stays with the first piece.
     """
     first = np.asarray(starts, np.int32)
     n = len(first)

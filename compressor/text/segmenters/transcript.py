@@ -13,6 +13,8 @@ from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 from compressor.text.segmenters.traceback import segment_traceback
 
 MIN_PROMPTS = 2
+MAX_SHORT_LINES = 3  # an output up to this long stays with its command
+MAX_SHORT_CHARS = 200
 #: A prompt with a command: `$ ls`, `me@host:~/src$ ls`, `[root@host ~]# ls`, `PS C:\> dir`, `C:\src>dir`, `>>> f()`.
 PROMPT = re.compile(
     r"(?:\([\w.-]+\)[ ])?(?:(?:\[?[\w.-]+@[\w.-]+(?:[: ][^\n$#%>]{0,80}?)?\]?[ ]?[$#%>]|[$%❯➜])[ ]+(?=\S)"
@@ -23,6 +25,11 @@ PROMPT = re.compile(
 def is_transcript(lines: list[str]) -> bool:
     """Returns whether a text, given by its lines that are not blank, begins with a prompt and has several."""
     return PROMPT.match(lines[0]) is not None and sum(1 for x in lines if PROMPT.match(x)) >= MIN_PROMPTS
+
+
+def _is_trouble(output: str) -> bool:
+    low = output.lower()
+    return any(word in low for word in (*TROUBLE, "not found", "no such", "missing"))
 
 
 def segment_transcript(text: str, hint: str = "") -> SpanLayout:
@@ -43,14 +50,16 @@ def segment_transcript(text: str, hint: str = "") -> SpanLayout:
         if i + 1 >= following:
             continue
         a, b = starts[i + 1], ends[following - 1]
+        if i >= 0 and following - i <= MAX_SHORT_LINES + 1 and b - a <= MAX_SHORT_CHARS:
+            flags[-1] = UnitFlag.ERROR if _is_trouble(text[a:b]) else 0  # a command and its short answer are one unit
+            continue
         output = segment_traceback(text[a:b])
         base = len(units)
         for (start, end), parent, flag in zip(
             output.spans.tolist(), output.parents.tolist(), output.flags.tolist(), strict=True
         ):
-            low = text[a + start : a + end].lower()
-            if not flag and any(word in low for word in (*TROUBLE, "not found", "no such")):
-                flag = UnitFlag.ERROR
+            if not flag and _is_trouble(text[a + start : a + end]):
+                flag = int(UnitFlag.ERROR)
             units.append(a + start)
             parents.append(base + parent if parent >= 0 else head)
             flags.append(flag)

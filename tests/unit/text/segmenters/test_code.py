@@ -16,7 +16,8 @@ from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.code import segment_code
 from compressor.text.segmenters.code_lines import rows_by_indentation
-from compressor.text.segmenters.code_tree_sitter import CodeRows, rows_by_syntax_tree
+from compressor.text.segmenters.code_rows import CodeRows
+from compressor.text.segmenters.code_tree_sitter import rows_by_syntax_tree
 from compressor.text.segmenters.languages import hint_language, looks_like
 
 PYTHON = '''\
@@ -268,7 +269,8 @@ def test_a_long_literal_is_cut_at_its_entries(name: str) -> None:
 def test_without_a_grammar_only_definitions_are_parents() -> None:
     source = (
         "require 'x'\n\nmodule Shop\n  class Cart\n    LIMIT = 20\n\n    def add(item)\n      if item.ok?\n"
-        "        items.each do |i|\n          total += i.price\n        end\n      else\n        warn 'bad'\n      end\n"
+        "        items.each do |i|\n          total += i.price\n        end\n      else\n        warn 'bad'\n "
+        "     end\n"
         "    end\n  end\nend\n"
     )
     found = segment_code(source, "cart.rb")
