@@ -1,6 +1,7 @@
 """Runs benchmarks and writes `results/`.
 
-Usage: `python -m benchmarks [--only sessions,qa] [--methods ours,masking] [--limit N]`.
+Usage: `python -m benchmarks [--only sessions,qa] [--methods ours,masking] [--limit N]`. The battery also has
+`[--tasks kv,records] [--seed N] [--tier NAME] [--look N] [--jobs N]`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks import (
     batching,
+    battery,
     encoders,
     examples,
     facts,
@@ -41,7 +44,7 @@ from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
-WITHOUT_DATA = ("throughput", "service_cache", "service_proxy", "service_fuzz")
+WITHOUT_DATA = ("battery", "throughput", "service_cache", "service_proxy", "service_fuzz")
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
@@ -63,6 +66,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "service_fuzz": service_fuzz.run,
     "examples": examples.run,
     "tools": tools.run,
+    "battery": battery.run,
 }
 #: Plainer names for `--only`.
 ALIASES = {"lossless": "folds", "long_session": "marathon"}
@@ -84,11 +88,19 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=int, default=os.environ.get("LIMIT"), help="maximum cases per set, for a quick look"
     )
+    _add_battery_options(parser)
     args = parser.parse_args()
     chosen = [ALIASES.get(n, n) for n in args.only.split(",")] if args.only else list(DEFAULT)
     methods = args.methods.split(",") if args.methods else known
     if unknown := [n for n in chosen if n not in BENCHMARKS] + [m for m in methods if m not in known]:
         parser.error(f"unknown benchmark or method: {', '.join(unknown)}")
+    names = tuple(args.tasks.split(",")) if args.tasks else ()
+    options = battery.Options(names, args.seed, args.tier, args.look, args.jobs)
+    try:
+        options.names()
+    except KeyError as error:
+        parser.error(f"unknown task: {error}; known: {','.join([*battery.GROUPS, *battery.TASKS])}")
+    benchmarks: dict[str, Benchmark] = {**BENCHMARKS, "battery": partial(battery.run, options=options)}
     root = folder()
     if root is None and not set(chosen) <= set(WITHOUT_DATA):
         print("Found no data, so nothing was measured. Set COMPRESSOR_BENCH_DATA, or put the data in ../shared/data.")
@@ -100,12 +112,26 @@ def main() -> None:
         )
         for name in chosen:
             start = time.perf_counter()
-            report = BENCHMARKS[name](root or Path(), args.limit, methods)
-            path = report.write(f"python -m benchmarks --only {name}{flags}")
+            report = benchmarks[name](root or Path(), args.limit, methods)
+            own = options.flags() if name == "battery" else ""
+            path = report.write(f"python -m benchmarks --only {name}{flags}{own}")
             if name == "sessions":
                 plot.survival(report)
             print(f"{report.markdown()}\n{path.name}: {time.perf_counter() - start:.0f} s\n", flush=True)
     write_page(list(BENCHMARKS), {"sessions": plot.FILE})
+
+
+def _add_battery_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what only the battery has."""
+    group = parser.add_argument_group("battery")
+    known = ",".join([*battery.GROUPS, *battery.TASKS])
+    group.add_argument("--tasks", default=os.environ.get("TASKS"), help=f"tasks, separated by commas: {known}")
+    group.add_argument("--seed", type=int, default=os.environ.get("SEED", 1), help="seed of generated cases")
+    group.add_argument("--tier", default=os.environ.get("TIER", ""), help="scorer (default: the embedded one)")
+    group.add_argument(
+        "--look", type=int, default=os.environ.get("LOOK", 0), help="cases to print, as a model would see them"
+    )
+    group.add_argument("--jobs", type=int, default=os.environ.get("JOBS", 1), help="processes")
 
 
 if __name__ == "__main__":

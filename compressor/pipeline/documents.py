@@ -146,7 +146,7 @@ class _TextBatch:
         if before <= budget:
             return False
         if not compress_losslessly(self.block_edits, count_tokens, budget):
-            wanted = Query(((query, 1.0),) if query else ())
+            wanted = Query(((query, 1.0),), question=query) if query else Query()
             self.selector = BudgetSelector(
                 self.block_edits, self.engine.scorer, wanted, before - budget, self.engine.word_pruner
             )

@@ -16,6 +16,7 @@ from compressor.scoring.token_index import CODE, IDENTIFIER, NAME, NUMBER, PATH,
 #: The weight of a token in a unit's novelty, by the token's class. Exact strings count more than words.
 NOVELTY_WEIGHT = {WORD: 0.3, NAME: 0.6, NUMBER: 0.6, IDENTIFIER: 1.0, CODE: 1.5, PATH: 1.5}
 REPEAT_VALUE = 0.15  # The fraction of its score that a unit keeps if better units say everything in it.
+MATCH_COST_EXPONENT = 0.3  # A long unit must match better than a short one to come first.
 REORDER_ROUNDS = 2  # Novelty depends on the order and the order on novelty; two rounds are close enough.
 SIMILAR_COSINE = 0.85  # Units whose vectors have a higher cosine begin to count as repeats of each other.
 MAX_COMPARED_UNITS = 2_000  # Vectors of only the best units are compared, because time and memory grow quadratically.
@@ -67,8 +68,22 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
     if units.vectors is not None:
         novelty = np.minimum(novelty, _vector_novelty(units.vectors, _positions(priority)))
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
-    position = propagate_to_ancestors(_positions(priority), units.parents)
+    position = propagate_to_ancestors(_reserved_first(_positions(priority), units), units.parents)
     return Ranking(np.lexsort((np.arange(n), position)).astype(np.int32), novelty.astype(np.float32))
+
+
+def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.NDArray[np.int64]:
+    """Returns the positions with the best matches of the question in front, for the share that is reserved for them."""
+    if units.matches is None or units.reserved_share <= 0:
+        return position
+    n = len(units)
+    value = units.matches / np.maximum(units.costs, 8.0) ** MATCH_COST_EXPONENT
+    first = np.lexsort((position, -value))
+    first = first[(units.matches[first] > 0) & (units.index.lengths[first] > 0)]
+    first = first[np.cumsum(units.costs[first]) <= units.reserved_share * units.available_tokens]
+    out: npt.NDArray[np.int64] = position + n
+    out[first] = np.arange(len(first))
+    return out
 
 
 def _vector_novelty(vectors: npt.NDArray[np.float32], position: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

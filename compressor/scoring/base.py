@@ -24,10 +24,16 @@ class Query:
     Attributes:
         parts: Texts with weights.
         retained_text: Texts that stay in the context in any case.
+        question: What a person asked, if the answer is still owed: the caller's query, or the last user message in the
+            round after it. "" in the middle of a run.
+        question_weight: How much the question counts, in [0, 1]: less the longer an agent has been using tools, because
+            it needs the ids of earlier results then.
     """
 
     parts: tuple[tuple[str, float], ...] = ()
     retained_text: tuple[str, ...] = ()
+    question: str = ""
+    question_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,9 @@ class UnitBatch:
         notes: What the scorer has to tell the user, such as a fallback; it becomes warnings of the result.
         vectors: [n, d] vectors of length 1 that the scorer leaves for the reducer, whose dot products measure the
             similarity of units; 0 for a unit without a vector. None if the scorer computes none.
+        matches: [n] how well each unit matches the question by its words, left by the scorer for the reducer; None
+            without a question.
+        reserved_share: The share of `available_tokens` for which units are taken by `matches` before anything else.
         starts: [sources + 1] the first unit of each source.
     """
 
@@ -67,6 +76,8 @@ class UnitBatch:
     available_tokens: float = 0.0
     notes: list[str] = field(default_factory=list)
     vectors: npt.NDArray[np.float32] | None = None
+    matches: npt.NDArray[np.float32] | None = None
+    reserved_share: float = 0.0
     starts: npt.NDArray[np.int32] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,11 +134,9 @@ class UnitBatch:
 
     @cached_property
     def rows(self) -> npt.NDArray[np.int32]:
-        """[n] the unit that represents each unit's record: the identity cell of its table row, or the unit itself."""
-        out = np.arange(len(self), dtype=np.int32)
-        cell = np.flatnonzero((self.columns >= 0) & (self.parents >= 0))
-        cell = cell[self.columns[self.parents[cell]] >= 0]
-        out[cell] = self.parents[cell]
+        """[n] the unit that represents each unit's record, or the unit itself; see `SegmentedText.records`."""
+        own = np.concatenate([*(s.layout.records for s in self.sources), np.zeros(0, np.int32)])
+        out: npt.NDArray[np.int32] = own + self.starts[self.source_indices]
         return out
 
     @cached_property

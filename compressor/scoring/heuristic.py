@@ -59,6 +59,12 @@ class HeuristicWeights:
         comment: The factor on comments.
         recency: What the newest source gains; the gain fades with age.
         fade: The number of sources after which the gain has fallen to 1/e.
+        reserve: The share of the budget that goes to the best matches with an open question first.
+        question_terms: The number of content words from which on a question counts less: a long one is a task.
+        covered: The fraction of a question's words that the best record must hold for the question to count in full.
+        near: The part of a unit's match that its neighbours get, and half of it the next but one.
+        record_tokens: Records up to this size match as a whole; of larger ones, the fields without the question's words
+            get less.
         speech: The factor on what the agent itself wrote, as its decisions carry the run.
         last_word: A further factor on the newest of that, which the user answered.
     """
@@ -89,6 +95,11 @@ class HeuristicWeights:
     comment: float = 0.6
     recency: float = 1.5
     fade: float = 4.0
+    reserve: float = 0.5
+    question_terms: float = 8.0
+    covered: float = 0.4
+    near: float = 0.4
+    record_tokens: float = 60.0
     speech: float = 1.5
     last_word: float = 3.0
 
@@ -218,14 +229,9 @@ class HeuristicScorer:
             nothing = np.zeros(len(units), np.float32)
             return nothing, LexicalMatch(nothing, np.zeros(len(units.sources), np.float32), wanted, retained, written)
         hits, columns, weights = matches(index, wanted)
-        rows = units.rows
-        record_lengths = np.bincount(rows, index.lengths, len(units)).astype(np.int32)
-        found = bm25(rows[hits].astype(np.int64), columns, weights, record_lengths)
-        best = float(found.max())
-        width = len(weights)
-        df = np.bincount(np.unique(rows[hits].astype(np.int64) * width + columns) % width, minlength=width)
-        strength = (best / max(max_score(len(units), df, weights), 1e-6)) ** w.strength
-        found /= max(best, 1e-6)
+        self._reserve(query, units, wanted, hits, columns)
+        found, best, possible = self._found(units, hits, columns, weights)
+        strength = (best / possible) ** w.strength
         sources = self._sources(wanted, hits, columns, weights, units)
         out = (
             w.lexical * propagate_relevance(found, units, w.after, w.before, w.group)
@@ -233,6 +239,46 @@ class HeuristicScorer:
         )
         out += w.column * _named(wanted, units)
         return (strength * out).astype(np.float32), LexicalMatch(found, sources, wanted, retained, written)
+
+    def _found(
+        self, units: UnitBatch, hits: npt.NDArray[np.int64], columns: npt.NDArray[np.int32], weights: Floats
+    ) -> tuple[Floats, float, float]:
+        """Returns [n] BM25 of the units' records with 1 for the best, what the best had, and what it could have had."""
+        rows = units.rows
+        record_lengths = np.bincount(rows, units.index.lengths, len(units)).astype(np.int32)
+        found = bm25(rows[hits].astype(np.int64), columns, weights, record_lengths)
+        best = float(found.max())
+        width = len(weights)
+        df = np.bincount(np.unique(rows[hits].astype(np.int64) * width + columns) % width, minlength=width)
+        return found / max(best, 1e-6), best, max(max_score(len(units), df, weights), 1e-6)
+
+    def _reserve(
+        self,
+        query: Query,
+        units: UnitBatch,
+        wanted: dict[str, float],
+        hits: npt.NDArray[np.int64],
+        columns: npt.NDArray[np.int32],
+    ) -> None:
+        """Leaves in `units` what a part of the budget goes to first: the units with the question's own words."""
+        asked = weighted_terms(((query.question, 1.0),)).keys() & wanted.keys()
+        number = np.full(len(wanted), -1, np.int32)
+        places = [i for i, term in enumerate(wanted) if term in asked]
+        number[places] = np.arange(len(places))
+        mine = number[columns] >= 0
+        if not mine.any():
+            return
+        w = self.weights
+        own, terms_of = hits[mine], number[columns[mine]]
+        weights = np.ones(len(places), np.float32)
+        records, _, _ = self._found(units, own, terms_of, weights)
+        single = bm25(own, terms_of, weights, units.index.lengths)
+        reasoning = np.array([s.kind == "thinking" for s in units.sources], np.bool_)
+        units.matches = np.where(reasoning[units.source_indices], 0, question_match(records, single, units, w))
+        of_best = np.unique(terms_of[units.rows[own] == np.argmax(records)])
+        coverage = min(1.0, len(of_best) / len(asked) / w.covered)
+        length = min(1.0, w.question_terms / len(asked))
+        units.reserved_share = w.reserve * query.question_weight * coverage * length
 
     def _sources(
         self,
@@ -332,3 +378,33 @@ def propagate_relevance(relevance: Floats, units: UnitBatch, after: float, befor
         np.maximum.at(out, parents[child], out[child])
         out[child] = np.maximum(out[child], np.float32(group) * out[parents[child]])
     return out
+
+
+def question_match(records: Floats, single: Floats, units: UnitBatch, w: HeuristicWeights) -> Floats:
+    """Returns [n] how well units match a question, in [0, 1]: their record, their own words, and their neighbours.
+
+    Args:
+        records: [n] BM25 of each record, at the unit that represents it; the best is 1.
+        single: [n] BM25 of each unit alone.
+        units: The units.
+        w: The weights.
+    """
+    rows = units.rows
+    top = np.zeros(len(units), np.float32)
+    np.maximum.at(top, rows, single)
+    size = np.bincount(rows, units.costs, len(units))
+    floor = np.float32(w.group) * np.minimum(1, w.record_tokens / np.maximum(size, 1)) ** 0.5
+    own = single / np.maximum(top[rows], 1e-6)
+    out: Floats = records[rows] * np.maximum(own, floor[rows])
+    near = out * np.float32(w.near)
+    same = units.source_indices[1:] == units.source_indices[:-1]
+    spread = out.copy()
+    spread[1:] = np.maximum(spread[1:], near[:-1] * same)
+    spread[:-1] = np.maximum(spread[:-1], near[1:] * same)
+    if len(out) > 2:
+        further = near * np.float32(0.5)
+        same = units.source_indices[2:] == units.source_indices[:-2]
+        spread[2:] = np.maximum(spread[2:], further[:-2] * same)
+        spread[:-2] = np.maximum(spread[:-2], further[2:] * same)
+    matched: Floats = spread.astype(np.float32)
+    return matched

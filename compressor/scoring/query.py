@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from compressor.context.model import Context
 from compressor.scoring.base import Query
 
 #: Weights of the last user turn, the agent's last turn and the task: newer parts say more about what it needs next.
 LAST_USER, LAST_ACTION, TASK = 1.0, 0.7, 0.4
+#: Agent turns after which a user's message is a task that is being worked on, no longer a question that waits.
+OPEN_ROUNDS = 2
+#: Turns with tool calls, beyond the first, after which a question counts half.
+TOOL_CALLS = 4
+#: The weight of a request that asks for nothing to be found or told, such as "Go on, please".
+REQUEST = 0.3
+_ASKS = re.compile(
+    r"[?？؟]|(?:^|[.!:,]\s+)(?:please\s+)?(?:wh(?:at|ich|o|ose|om|en|ere|y)|how|list|find|show|tell|name|count|explain"
+    r"|summari[sz]e|describe|compare|check|identify|look|search|give|extract|get|quote|review|diagnose)\b",
+    re.I | re.M,
+)
 #: Characters of one part of a query: it is an intention, not a document.
 MAX_PART_CHARS = 4_000
 
@@ -29,9 +42,11 @@ def build_query(
         boosted_texts: More texts with weights.
     """
     if explicit is not None and explicit.strip():
-        return Query(((explicit, 1.0), *boosted_texts), retained_text)
+        return Query(((explicit, 1.0), *boosted_texts), retained_text, explicit)
     users = [t for t in context.turns if t.role == "user"]
     agents = [t for t in context.turns if t.role == "assistant"]
+    rounds = sum(t.index > users[-1].index for t in agents) if users else 0
+    question = "\n".join(s.text for s in users[-1].slots if s.kind == "user") if rounds <= OPEN_ROUNDS and users else ""
     parts: list[tuple[str, float]] = []
     wanted = [(users[-1:], LAST_USER), (agents[-1:], LAST_ACTION), (users[:1], TASK)]
     for turns, weight in wanted[2 * task_only :]:
@@ -39,4 +54,6 @@ def build_query(
             for slot in turn.slots:
                 if slot.text and slot.kind not in ("tool_result", "image"):
                     parts.append((slot.text[:MAX_PART_CHARS], weight))
-    return Query((*parts, *boosted_texts), retained_text)
+    calls = sum(bool(t.call_ids) for t in agents)
+    weight = TOOL_CALLS / (TOOL_CALLS + max(0, calls - 1)) * (1.0 if _ASKS.search(question) else REQUEST)
+    return Query((*parts, *boosted_texts), retained_text, question[:MAX_PART_CHARS], weight)

@@ -6,6 +6,8 @@ import importlib
 
 from compressor.text.segmenters.base import SegmentedText
 from compressor.text.segmenters.content_type import detect_content_type, detect_line_content_type
+from compressor.text.segmenters.languages import CONFIGURATION, language_of
+from compressor.text.segmenters.log import LOG_HEAD
 from compressor.text.segmenters.pasted_content import find_pasted_content
 from compressor.text.segmenters.span_layout import build_layout
 
@@ -25,6 +27,10 @@ _SEGMENTERS = {
     "trace": ("traceback", "segment_traceback"),
     "transcript": ("transcript", "segment_transcript"),
 }
+
+
+#: Content types whose texts may be records of fields, which hold together better than lines do.
+_MAY_BE_RECORDS = frozenset(("code", "html", "markdown", "prose", "log"))
 
 
 def segment_text(text: str, hint: str = "") -> SegmentedText:
@@ -52,10 +58,22 @@ def segment_text(text: str, hint: str = "") -> SegmentedText:
 
         if (clean := segment_delimited_table(text)) is not None:
             return clean
+    if kind in _MAY_BE_RECORDS and _records_are_possible(kind, text, hint):
+        from compressor.text.segmenters.records import segment_records
+
+        if (records := segment_records(text, headings=kind == "markdown")) is not None:
+            return records
     module, function = _SEGMENTERS[kind]
     found = importlib.import_module(f"compressor.text.segmenters.{module}")
     cut: SegmentedText = getattr(found, function)(text, hint)
     return cut
+
+
+def _records_are_possible(kind: str, text: str, hint: str) -> bool:
+    """Returns whether a text of this content type may be records: not a log with time stamps, nor a program."""
+    if kind == "log":
+        return LOG_HEAD.match(text) is None
+    return kind != "code" or language_of(text, hint) in (None, *CONFIGURATION)
 
 
 def segment_speech(text: str) -> SegmentedText:

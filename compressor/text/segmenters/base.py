@@ -27,6 +27,15 @@ class UnitFlag(IntFlag):
     CHANGE = 256  # changed lines of a diff: what a diff is read for
 
 
+def table_records(columns: npt.NDArray[np.int32], parents: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Returns [n] the identity cell of each cell's row; a cell is in the row of its parent if that has a column too."""
+    out = np.arange(len(columns), dtype=np.int32)
+    cell = np.flatnonzero((columns >= 0) & (parents >= 0))
+    cell = cell[columns[parents[cell]] >= 0]
+    out[cell] = parents[cell]
+    return out
+
+
 class SegmentedText(Protocol):
     """A text divided into n units.
 
@@ -48,15 +57,17 @@ class SegmentedText(Protocol):
 
     @property
     def columns(self) -> npt.NDArray[np.int32]:
-        """[n] the index into `column_names` of each unit's column, -1 outside tables.
-
-        A cell whose parent has a column as well belongs to the record of that unit.
-        """
+        """[n] the index into `column_names` of each unit's column or field, -1 outside tables and records."""
         ...
 
     @property
     def column_names(self) -> Sequence[str]:
         """The names of the columns."""
+        ...
+
+    @property
+    def records(self) -> npt.NDArray[np.int32]:
+        """[n] the unit that represents each unit's record (a table's row, an item of a list), or the unit itself."""
         ...
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.context.refs import ELLIPSIS
-from compressor.text.segmenters.base import Mask, Spans, UnitFlag
+from compressor.text.segmenters.base import Mask, Spans, UnitFlag, table_records
 
 MIN_ROWS = 3
 _RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\r?")
@@ -89,6 +89,11 @@ class DelimitedTableLayout:
     def column_names(self) -> Sequence[str]:
         """The names of the columns."""
         return [" ".join(self._header[c] for c in tier) for tier in self._tiers]
+
+    @property
+    def records(self) -> npt.NDArray[np.int32]:
+        """[n] the identity cell of each unit's row, or the unit itself."""
+        return table_records(self._columns, self.parents)
 
     def render(self, keep: Mask) -> str:
         """The table of the kept cells.

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from compressor.context.refs import ELLIPSIS
 from compressor.text.lossless.json_tables import ABSENT_CELL, ParsedJson, TableWriter, needs_ascii, parse
 from compressor.text.lossless.table_detection import detect_table
-from compressor.text.segmenters.base import Mask, SegmentedText, Spans, UnitFlag
+from compressor.text.segmenters.base import Mask, SegmentedText, Spans, UnitFlag, table_records
 from compressor.text.segmenters.json_spans import Step, leaf_spans
 
 LONG_TEXT = 400  # characters from which a string is divided like a text of its own
@@ -124,6 +124,11 @@ class JsonLayout:
     def column_names(self) -> Sequence[str]:
         """The names of the columns."""
         return self._column_names
+
+    @property
+    def records(self) -> npt.NDArray[np.int32]:
+        """[n] the identity cell of each unit's row, or the unit itself."""
+        return table_records(self._columns, self.parents)
 
     def render(self, keep: Mask) -> str:
         """Writes JSON from the kept units; the exact source if everything is kept."""

@@ -63,6 +63,8 @@ _NAMES = {name: name for name in _EXTENSIONS.values()} | {
     "rb": "ruby", "yml": "yaml", "kt": "kotlin", "makefile": "make", "dockerfile": "shell", "h": "c", "ex": "elixir",
     "pl": "perl", "ps1": "powershell", "hcl": "terraform", "tf": "terraform", "clojure": "lisp", "scheme": "lisp",
 }  # fmt: skip
+#: Notations for settings and data rather than programs.
+CONFIGURATION = ("yaml", "toml", "ini", "proto", "terraform", "make")
 _FILE = re.compile(
     r"(?<![\w.@+~/-])[\w.@+~/-]{1,300}\.([A-Za-z][A-Za-z0-9]{0,8})(?![\w.])|(?<![\w.@+~/-])(?:[\w.@+~/-]{0,300}/)?(Makefile"
     r"|Dockerfile)\b"

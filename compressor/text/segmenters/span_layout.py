@@ -55,6 +55,11 @@ class SpanLayout:
         return ()
 
     @property
+    def records(self) -> npt.NDArray[np.int32]:
+        """[n] every unit is a record of its own."""
+        return np.arange(len(self.spans), dtype=np.int32)
+
+    @property
     def source_spans(self) -> Sequence[Sequence[tuple[int, int]]]:
         """One range a unit: its own span."""
         return [[(a, b)] for a, b in self.spans.tolist()]
@@ -103,13 +108,13 @@ class SpanLayout:
                     a = end
                 out.append(text[a:b])
             else:
-                out.append(_gap(text, a, b))
+                out.append(gap_sign(text, a, b))
             keeping = not keeping
         return "".join(out)
 
 
-def _gap(text: str, a: int, b: int) -> str:
-    """The sign for the dropped text[a:b]: a line of its own if whole lines were dropped, else an inline `…`."""
+def gap_sign(text: str, a: int, b: int, sign: str = ELLIPSIS) -> str:
+    """Returns the sign for the dropped text[a:b]: a line of its own if whole lines were dropped, else inline."""
     run = text[a:b]
     body = run.rstrip()
     tail = run[len(body) :]
@@ -125,7 +130,7 @@ def _gap(text: str, a: int, b: int) -> str:
         lead = indent.group() if indent else ""
     else:
         lead = "" if text[a - 1].isspace() else " "
-    return lead + ELLIPSIS + (end or (" " if b < len(text) else ""))
+    return lead + sign + (end or (" " if b < len(text) else ""))
 
 
 def length_splits(text: str, a: int, b: int, max_chars: int = MAX_UNIT_CHARS) -> list[int]:

@@ -1,0 +1,147 @@
+"""Reads the lines of notations that hold records: how deep a line is, its key and value, what it opens and closes.
+
+It knows YAML, INI, TOML, `Key: value` blocks, properties, lists of fields, blocks in braces, vCard, LDIF, gettext,
+reStructuredText fields and directives, git's and mail's headers by their common traits, not one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from compressor.text.segmenters.lines import line_starts
+
+MAX_KEY_WORDS = 5
+TAB_WIDTH = 8
+
+_RULE = re.compile(r"(?:([-=_*~#+])\1{2,}[^\n]*?\1*|%%|\.\.\.|-\[ RECORD \d+ \][-+]*)[ \t]*\r?$")
+_TEXT_IN_RULE = re.compile(r"[A-Za-z]{3}")
+_SECTION = re.compile(r"\[{1,2}[^\[\]\n,{}]{1,120}\]{1,2}[ \t]*(?:[#;][^\n]*)?\r?$")
+_HEADING = re.compile(r"(#{1,6})[ \t]+\S")
+_ITEM = re.compile(r"(?:[-*+•‣]|\d{1,4}[.)])(?:[ \t]+|\r?$)")
+_COMMENT = re.compile(r"#|;|//|/\*|\*/|\*(?=[ \t])|<!--|--[ \t]|rem[ \t]|\\\"", re.I)
+_DIRECTIVE = re.compile(r"\.\.[ \t]+(?P<key>[\w:.-]+?)::(?=\s|$)[ \t]*(?P<value>[^\n]*)")
+#: A key that is quoted, bold or plain, what separates it from its value, and the value.
+_FIELD = re.compile(
+    r"[\"'`*_:@$%.!]{0,3}(?P<key>[^\W\d_][\w./@$\[\]#+-]*(?:[ ][\w./@$#+&()-]+){0,4})"
+    r"[\"'`*_]{0,3}[ \t]?(?:\([^()\n]{0,30}\))?"
+    r"[ \t]*(?P<sep>:(?=\s|$)|::?(?=[^\s:/\\])|=>|:=|==?(?!=)|\t+| {2,}(?=\S))[ \t]*(?P<value>[^\n]*)"
+)
+_QUOTED = re.compile(r"(?P<key>[A-Za-z_][\w\[\].-]*)[ \t]+(?P<value>\"(?:[^\"\\\n]|\\.)*\")[ \t]*;?\r?$")
+_DIRECTIVE_LINE = re.compile(r"(?P<key>[A-Za-z_][\w.-]*)[ \t]+(?P<value>[^\n{};]{1,200});?\r?$")
+_OPENS = re.compile(r"[{(\[][ \t]*(?:[#;/][^\n]*)?\r?$")
+_ENTRY = re.compile(r"@\w+[ \t]*[{(][^,\n]{0,100},[ \t]*\r?$")
+_CLOSE = re.compile(r"[}\])]+[;,]?[ \t]*\r?$|(?:end|fi|done)\b[ \t]*\r?$")
+_NOT_DATA = re.compile(r"[;{]\r?$|\)\s*[{:;]?\r?$|\breturn\b|[=!]=|&&|\|\||->|\bdef \b|\bfunction\b")
+_SCHEMES = ("http", "https", "file", "ftp", "ssh", "git")
+
+
+@dataclass(slots=True)
+class RecordLine:
+    """One line that is not blank.
+
+    Attributes:
+        start: Offset of the line.
+        level: How deep it is: a line belongs to the last line before it with a smaller level.
+        kind: "field", "item", "section", "open", "close", "rule", "comment" or "text".
+        key: The key, "" if there is none.
+        value: The value, or the rest of the line.
+        after_blank: Whether a blank line stands before it.
+    """
+
+    start: int
+    level: int
+    kind: str
+    key: str
+    value: str
+    after_blank: bool
+
+
+def read_record_lines(text: str, headings: bool = False) -> list[RecordLine]:
+    """Reads all lines that are not blank.
+
+    Args:
+        text: The text.
+        headings: Whether lines such as `## title` are headings; otherwise they are comments.
+    """
+    starts = line_starts(text).tolist()
+    out: list[RecordLine] = []
+    blank = False
+    depth = 0  # braces that are open
+    for i, start in enumerate(starts):
+        end = starts[i + 1] if i + 1 < len(starts) else len(text)
+        raw = text[start:end].rstrip("\r\n")
+        body = raw.lstrip(" \t\ufeff")
+        if not body.strip():
+            blank = True
+            continue
+        lead = raw[: len(raw) - len(body)]
+        indent = len(lead.expandtabs(TAB_WIDTH)) if "\t" in lead else len(lead.replace("\ufeff", ""))
+        line = _read(body, indent, depth > 0, headings)
+        line.start, line.after_blank = start, blank
+        depth = max(0, depth + (line.kind == "open") - (line.kind == "close"))
+        out.append(line)
+        blank = False
+    return out
+
+
+def _read(body: str, indent: int, inside: bool, headings: bool) -> RecordLine:
+    level = 2 * indent + 2
+    first = body[0]
+    if (
+        first in "-=_*~#+%."
+        and _RULE.match(body)
+        and not _TEXT_IN_RULE.search(body.replace("RECORD", "").replace("row", ""))
+    ):
+        return RecordLine(0, -20, "rule", "", "", False)
+    if first == "[" and _SECTION.match(body):
+        return RecordLine(0, 0, "section", "", body.strip("[] \t\r"), False)
+    if first == "#" and headings and (h := _HEADING.match(body)):
+        return RecordLine(0, -10 + len(h.group(1)), "section", "", body.strip("# \t\r"), False)
+    if _CLOSE.match(body):
+        return RecordLine(0, level, "close", "", body, False)
+    if item := _ITEM.match(body):
+        rest = body[item.end() :]
+        key, value, kind = _key(rest, inside)
+        return RecordLine(0, level + 1, "item", key, value if key else rest, False)
+    if m := _DIRECTIVE.match(body):
+        return RecordLine(0, level, "field", m.group("key"), m.group("value").strip(), False)
+    if _COMMENT.match(body):
+        return RecordLine(0, level, "comment", "", body, False)
+    key, value, kind = _key(body, inside)
+    return RecordLine(0, level, kind, key, value, False)
+
+
+def _key(body: str, inside: bool) -> tuple[str, str, str]:
+    """The key and value of a line, and its kind."""
+    if _ENTRY.match(body):
+        return body.partition("{")[0].strip("@ \t"), body.partition("{")[2].strip(" ,\r"), "open"
+    m = _FIELD.match(body)
+    if m is not None:
+        key, value, sep = m.group("key").strip(), m.group("value").strip(), m.group("sep")
+        words = key.count(" ") + 1
+        tight = sep.startswith(":") and value and not body[m.start("sep") + len(sep) :][:1].isspace()
+        is_word = tight and (words > 1 or key.lower() in _SCHEMES)
+        if words <= MAX_KEY_WORDS and not is_word and (sep.strip() or words <= 2):
+            brackets = {"begin": "open", "end": "close"}
+            return key, value, brackets.get(key.lower(), "open" if _OPENS.search(value) else "field")
+    if m := _QUOTED.match(body):
+        return m.group("key"), m.group("value"), "field"
+    if _OPENS.search(body):
+        words_before = body.rstrip("{([ \t\r").split()
+        return (words_before[0].strip("\"'") if words_before else ""), body, "open"
+    if inside and (m := _DIRECTIVE_LINE.match(body)):
+        return m.group("key"), m.group("value").strip(), "field"
+    return "", body, "text"
+
+
+def looks_like_code(text: str, lines: list[RecordLine]) -> bool:
+    """Returns whether many lines are statements rather than data."""
+    sample = lines[:200]
+    statements = 0
+    for line in sample:
+        end = text.find("\n", line.start)
+        body = text[line.start : end if end >= 0 else len(text)].strip()
+        if line.kind != "comment" and _NOT_DATA.search(body) and not (line.kind == "open" and "(" not in body):
+            statements += not (body.endswith(";") and "(" not in body)
+    return statements * 5 > len(sample)

@@ -1,0 +1,281 @@
+"""Builds the tree of a text of records from its lines or elements, and finds the records and their names.
+
+Records are what repeats under one parent: list items, sections, documents, elements, members of a map whose values have
+the same keys, or runs of fields that begin with the same key. A record's first line is the parent of its other lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from compressor.text.segmenters.record_lines import RecordLine
+
+MAX_NAME_CHARS = 80
+DISTINCT = 0.8  # fraction of distinct values from which a field can be the name of its record
+SHARED = 0.6  # fraction of members that must share a key to be records of one kind
+NAME_KEYS = ("name", "id", "key", "title", "uid", "host", "hostname", "path", "file", "subject", "sku", "url", "email")
+
+
+@dataclass(slots=True)
+class RecordTree:
+    """Nodes in the order of the text; a parent comes before its children.
+
+    Attributes:
+        starts: Offset of each node.
+        parents: The parent of each node, or -1.
+        kinds: The kind of each node; see `RecordLine`.
+        keys: The key of each node.
+        values: Its value.
+        fresh: Whether a blank line or a rule stands before it.
+        ruled: Whether a rule stands before it.
+        closes: The node that this one closes or names: this one is kept whenever that one is; -1 for none.
+        heads: The innermost record that each node is in, named by its first node; -1 for none.
+        listed: The nodes whose children are records.
+    """
+
+    starts: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
+    fresh: list[bool] = field(default_factory=list)
+    ruled: list[bool] = field(default_factory=list)
+    closes: list[int] = field(default_factory=list)
+    heads: list[int] = field(default_factory=list)
+    listed: set[int] = field(default_factory=set)
+
+    def add(
+        self,
+        start: int,
+        parent: int,
+        kind: str,
+        key: str,
+        value: str,
+        fresh: bool = False,
+        ruled: bool = False,
+        closes: int = -1,
+    ) -> int:
+        """Appends a node and returns its number."""
+        self.starts.append(start)
+        self.parents.append(parent)
+        self.kinds.append(kind)
+        self.keys.append(key)
+        self.values.append(value)
+        self.fresh.append(fresh)
+        self.ruled.append(ruled)
+        self.closes.append(closes)
+        return len(self.starts) - 1
+
+    def children(self) -> dict[int, list[int]]:
+        """Returns the children of each node that has some; -1 stands for the text."""
+        out: dict[int, list[int]] = {}
+        for i, parent in enumerate(self.parents):
+            out.setdefault(parent, []).append(i)
+        return out
+
+    def find_records(self) -> None:
+        """Fills `heads`, `listed` and the names of the records; runs of flat fields become children of their first."""
+        heads: list[list[int]] = []
+        children = self.children()
+        for parent in sorted(children):
+            group = self._group(children[parent], children)
+            if len(group) > 1:
+                heads.append(group)
+                self.listed.add(parent)
+        first = {h for group in heads for h in group}
+        self.heads = [-1] * len(self.starts)
+        for i, parent in enumerate(self.parents):
+            self.heads[i] = i if i in first else self.heads[parent] if parent >= 0 else -1
+        children = self.children()
+        for group in heads:
+            self._name(group, children)
+
+    def _group(self, siblings: list[int], children: dict[int, list[int]]) -> list[int]:
+        """Returns the first nodes of the records among siblings; flat runs are put under their first node."""
+        data = [i for i in siblings if self.kinds[i] not in ("comment", "close")]
+        if len(data) < 2:
+            return []
+        ruled = [i for i in data if self.ruled[i]]
+        if ruled and self.parents[data[0]] == -1 and len(ruled) + (not self.ruled[data[0]]) > 1:
+            starts = sorted({data[0], *ruled})
+            if self._alike(starts, data, children):
+                return self._adopt(starts, siblings)
+        holders = [i for i in data if i in children]
+        sections = [self.values[i] for i in data if self.kinds[i] == "section"]
+        if len(sections) > 3 and len(set(sections)) * 2 <= len(sections):
+            return self._recurring(data, siblings, children)
+        items = [i for i in data if self.kinds[i] == "item"]
+        if len(items) > 1 and sum(i in children for i in items) * 2 >= len(items):
+            return items
+        if len(holders) > 1 and len(holders) >= SHARED * len(data) and self._share(holders, children):
+            return holders
+        return self._recurring(data, siblings, children)
+
+    def _share(self, holders: list[int], children: dict[int, list[int]]) -> bool:
+        """Whether most of the nodes have a key in common below them."""
+        found = Counter(k for i in holders for k in {self.keys[c] for c in children[i]} if k)
+        return bool(found) and max(found.values()) >= max(2, SHARED * len(holders))
+
+    def _alike(self, starts: list[int], data: list[int], children: dict[int, list[int]]) -> bool:
+        """Whether the runs that begin at `starts` share a key."""
+        runs = self._runs(starts, data)
+        found = Counter(k for run in runs for k in {self.keys[i] for i in self._within(run, children)} if k)
+        return bool(found) and max(found.values()) >= max(2, SHARED * len(runs))
+
+    def _within(self, run: list[int], children: dict[int, list[int]]) -> Iterable[int]:
+        for i in run:
+            yield i
+            yield from children.get(i, ())
+
+    @staticmethod
+    def _runs(starts: list[int], data: list[int]) -> list[list[int]]:
+        edges = [data.index(s) for s in starts]
+        return [data[a:b] for a, b in pairwise([*edges, len(data)])]
+
+    def _recurring(self, data: list[int], siblings: list[int], children: dict[int, list[int]]) -> list[int]:
+        """Records that follow each other without a sign: the first key, or first word of a line, comes back."""
+        labels = [self.keys[i] or self._label(i) for i in data]
+        times = Counter(labels)
+        # A line that stands alone, such as a title, may come before the records.
+        for label in dict.fromkeys(labels[:6]):
+            count = times[label]
+            if count < (3 if label[0] == "\0" else 2):
+                continue
+            starts = [i for i, name in zip(data, labels, strict=True) if name == label]
+            if label[0] == "\0" and len({self.values[i] for i in starts}) < DISTINCT * count:
+                continue
+            begun = data.index(starts[0])
+            if begun > 0 and begun > len(data) / 3:
+                continue
+            # Each run begins after a blank line, or they all have the same keys.
+            separate = sum(self.fresh[i] for i in starts[1:]) >= 0.8 * (count - 1)
+            if not separate and (label[0] == "\0" or not self._same_keys(starts, data)):
+                continue
+            if len(data) - begun < 1.5 * count and not any(i in children for i in starts):
+                continue
+            if self._alike(starts, data[begun:], children) if separate else True:
+                return self._adopt(starts, siblings)
+        return []
+
+    def _label(self, i: int) -> str:
+        """What a line without a key can recur by: a section's name, or the first word of a line."""
+        words = self.values[i].split(None, 1)
+        return self.values[i] if self.kinds[i] == "section" else f"\0{words[0] if words else ''}"
+
+    def _same_keys(self, starts: list[int], data: list[int]) -> bool:
+        shapes = Counter(tuple(self.keys[i] for i in run) for run in self._runs(starts, data[data.index(starts[0]) :]))
+        return len(max(shapes)) > 1 and max(shapes.values()) >= SHARED * len(starts)
+
+    def _adopt(self, starts: list[int], siblings: list[int]) -> list[int]:
+        """Makes the first node of each run the parent of the others."""
+        first = set(starts)
+        head = -1
+        for i in siblings:
+            if i in first:
+                head = i
+            elif head >= 0:
+                self.parents[i] = head
+        return starts
+
+    def _name(self, group: list[int], children: dict[int, list[int]]) -> None:
+        """Finds the field that names the records and keeps it with their first lines, if those name none."""
+        own = [self.values[h] or self.keys[h] for h in group]
+        if self._names(own):
+            return
+        if self._names([self.keys[h] for h in group]):
+            return
+        fields: dict[tuple[str, ...], list[int]] = {}
+        for h in group:
+            seen: set[tuple[str, ...]] = set()
+            for child in children.get(h, ()):
+                self._collect(child, (self.keys[child],), fields, seen, children)
+        best: list[int] = []
+        rank = (9, 9)
+        for path, found in fields.items():
+            if len(found) < DISTINCT * len(group) or not self._names([self.values[i] for i in found]):
+                continue
+            key = re.split(r"[\W_]", path[-1].lower())[-1]
+            place = NAME_KEYS.index(key) if key in NAME_KEYS else len(NAME_KEYS)
+            if (place == len(NAME_KEYS), len(path)) < rank[:2] and (len(path) == 1 or place < len(NAME_KEYS)):
+                rank, best = (int(place == len(NAME_KEYS)), len(path)), found
+        for i in best:
+            self.closes[i] = self.heads[i]
+
+    def _collect(
+        self,
+        i: int,
+        path: tuple[str, ...],
+        fields: dict[tuple[str, ...], list[int]],
+        seen: set[tuple[str, ...]],
+        children: dict[int, list[int]],
+    ) -> None:
+        if path not in seen and self.keys[i]:
+            seen.add(path)
+            fields.setdefault(path, []).append(i)
+            if len(path) < 2:
+                for child in children.get(i, ()):
+                    self._collect(child, (*path, self.keys[child]), fields, seen, children)
+
+    @staticmethod
+    def _names(values: list[str]) -> bool:
+        short = [v for v in values if v and len(v) <= MAX_NAME_CHARS]
+        return len(short) >= DISTINCT * len(values) and len(set(short)) >= DISTINCT * len(values)
+
+
+def tree_of_lines(lines: list[RecordLine]) -> RecordTree:
+    """Builds the tree of a text's lines by their levels."""
+    tree = RecordTree()
+    open_nodes: list[tuple[int, int]] = []  # level and node
+    rule = -1  # the start of a rule that belongs to the next line
+    for n, line in enumerate(lines):
+        if line.kind == "rule":
+            below = n + 1 < len(lines)
+            underlines = (
+                tree.starts
+                and not line.after_blank
+                and tree.kinds[-1] == "text"
+                and tree.fresh[-1]
+                and len(open_nodes) <= 1
+            )
+            if underlines:  # a title with a rule below it
+                tree.kinds[-1] = "section"
+                open_nodes[:] = [(0, len(tree.starts) - 1)]
+            elif below:
+                rule = line.start if rule < 0 else rule
+                open_nodes.clear()
+            continue
+        level, opener = line.level, -1
+        while open_nodes and open_nodes[-1][0] >= level:
+            at, node = open_nodes.pop()
+            if at == level:
+                opener = node
+        parent = open_nodes[-1][1] if open_nodes else -1
+        if line.kind == "item" and open_nodes and open_nodes[-1][0] == level - 1 and _has_value(tree, parent):
+            parent = tree.parents[parent]
+        closes = -1
+        if line.kind == "close" and opener >= 0:
+            parent = closes = opener
+        start = line.start if rule < 0 else rule
+        node = tree.add(
+            start,
+            parent,
+            line.kind,
+            line.key,
+            line.value.strip().strip(",;"),
+            line.after_blank or rule >= 0 or not tree.starts,
+            rule >= 0,
+            closes,
+        )
+        rule = -1
+        if line.kind not in ("comment", "close"):
+            open_nodes.append((level, node))
+    return tree
+
+
+def _has_value(tree: RecordTree, node: int) -> bool:
+    value = tree.values[node]
+    return tree.kinds[node] == "field" and bool(value) and value[-1] not in ":|>[{("

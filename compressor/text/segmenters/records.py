@@ -1,0 +1,178 @@
+"""Divides texts of records and nested fields: YAML, INI, TOML, XML, blocks, lists, logs of commits, mails and the like.
+
+It knows no notation by name, and takes a text only if most of its lines are fields.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from compressor.text.segmenters.base import Mask, UnitFlag
+from compressor.text.segmenters.lines import Flags, Ints, flag_words
+from compressor.text.segmenters.record_layout import RecordLayout
+from compressor.text.segmenters.record_lines import looks_like_code, read_record_lines
+from compressor.text.segmenters.record_tree import RecordTree, tree_of_lines
+from compressor.text.segmenters.sentences import sentence_starts
+from compressor.text.segmenters.span_layout import length_splits
+from compressor.text.segmenters.xml_elements import tree_of_elements
+
+MIN_FIELDS = 0.7  # fraction of lines that must be fields
+MIN_LINES = 4
+SAMPLE_CHARS = 3_000  # of the beginning and of the middle of a long text
+MIN_SAMPLE_FIELDS = 0.2
+MAX_RECORD_CHARS = 1_000  # a larger record is scored by its fields, not as a whole
+LONG_VALUE = 500  # characters from which a value is cut into sentences
+PIECE_CHARS = 300
+
+_TROUBLE = ("error", "fail", "fatal", "exception", "denied", "crash", "oomkilled", "evicted", "unhealthy")
+_UNTROUBLED = re.compile(
+    r"(?<!/)\b\w*(?:error|fail|fatal|exception|denied|crash)\w*[\"']?\s*[:=>]+\s*[\"']?(?:0|false|no|none|null|\[\]|)[\"',]*"
+    r"\s*(?:</[^>]*>\s*)?$",
+    re.I,
+)
+
+
+def segment_records(text: str, headings: bool = False) -> RecordLayout | None:
+    """Divides a text into the fields of its records.
+
+    Args:
+        text: The text.
+        headings: Whether lines such as `## title` are headings; otherwise they are comments.
+
+    Returns:
+        The layout, or None if the text does not consist of fields.
+    """
+    tree = tree_of_elements(text)
+    if tree is None:
+        if len(text) > 2 * SAMPLE_CHARS and not _may_be_fields(text, headings):
+            return None
+        lines = read_record_lines(text, headings)
+        if len(lines) < MIN_LINES or looks_like_code(text, lines):
+            return None
+        tree = tree_of_lines(lines)
+        tree.find_records()
+        if not _consists_of_fields(tree):
+            return None
+    else:
+        tree.find_records()
+    return _layout(text, tree)
+
+
+def _may_be_fields(text: str, headings: bool) -> bool:
+    """Whether a sample of a long text has fields enough to read all of it."""
+    middle = text.find("\n", len(text) // 2) + 1
+    lines = read_record_lines(text[:SAMPLE_CHARS], headings)
+    lines += read_record_lines(text[middle : middle + SAMPLE_CHARS], headings) if middle else []
+    return sum(line.kind not in ("text", "comment") for line in lines) >= MIN_SAMPLE_FIELDS * len(lines)
+
+
+def _consists_of_fields(tree: RecordTree) -> bool:
+    data = [i for i, kind in enumerate(tree.kinds) if kind not in ("comment", "close")]
+    if len(data) < MIN_LINES:
+        return False
+    deep = {i for i, p in enumerate(tree.parents) if p >= 0}
+    fields = sum(tree.kinds[i] != "text" for i in data)
+    if fields >= MIN_FIELDS * len(data):
+        return any(tree.keys[i] for i in data) and bool(deep)
+    # Records with a body of text, such as commits and mails.
+    inside = sum(tree.heads[i] >= 0 for i in data)
+    records = len({h for h in tree.heads if h >= 0})
+    return records >= 3 and inside >= 0.8 * len(data) and fields >= 0.2 * len(data) and -1 in tree.listed
+
+
+def _layout(text: str, tree: RecordTree) -> RecordLayout:
+    n = len(tree.starts)
+    ends = [*tree.starts[1:], len(text)]
+    starts: list[int] = []
+    place: list[int] = []  # the first unit of each node
+    origin: list[int] = []
+    for i in range(n):
+        place.append(len(starts))
+        a, b = tree.starts[i] if i else 0, ends[i]
+        pieces = [a, *_splits(text, a, b)] if b - a > LONG_VALUE else [a]
+        starts += pieces
+        origin += [i] * len(pieces)
+    of = np.array(origin, np.int32)
+    at = np.array(place, np.int32)
+    first = np.zeros(len(of), np.bool_)
+    first[at] = True
+    node_parents = np.array(tree.parents, np.int32)
+    parents = np.where(node_parents[of] >= 0, at[np.maximum(node_parents[of], 0)], np.int32(-1)).astype(np.int32)
+    parents = np.where(first, parents, at[of]).astype(np.int32)
+    node_closes = np.array(tree.closes, np.int32)
+    closes = np.where((node_closes[of] >= 0) & first, at[np.maximum(node_closes[of], 0)], np.int32(-1)).astype(np.int32)
+    node_heads = np.array(tree.heads, np.int32)
+    heads = np.where(node_heads[of] >= 0, at[np.maximum(node_heads[of], 0)], np.int32(-1)).astype(np.int32)
+    columns, names = _columns(tree)
+    begins = np.array(starts, np.int32)
+    spans = np.stack([begins, np.append(begins[1:], len(text))], 1).astype(np.int32)
+    flags = _flags(text, tree, begins, of, first)
+    return RecordLayout(
+        "records", text, spans, parents, flags, closes if (closes >= 0).any() else None,
+        heads, _records(heads, spans), np.array(columns, np.int32)[of], names,
+    )  # fmt: skip
+
+
+def _splits(text: str, a: int, b: int) -> list[int]:
+    """Offsets inside (a, b) at which a long value is cut: sentences, put together to pieces of some length."""
+    out: list[int] = []
+    last = a
+    for s in sentence_starts(text[a:b])[1:]:
+        if a + s - last >= PIECE_CHARS:
+            out.append(a + s)
+            last = a + s
+    return sorted({*out, *(c for x, y in zip([a, *out], [*out, b], strict=True) for c in length_splits(text, x, y))})
+
+
+def _columns(tree: RecordTree) -> tuple[list[int], list[str]]:
+    """The field of each node that is in a record, and the names of the fields."""
+    numbers: dict[tuple[int, str], int] = {}
+    out: list[int] = []
+    paths: list[str] = []
+    for i, head in enumerate(tree.heads):
+        parent = tree.parents[i]
+        if head < 0:
+            paths.append("")
+            out.append(-1)
+            continue
+        path = (
+            tree.keys[i]
+            if i == head
+            else f"{paths[parent]}.{tree.keys[i]}"
+            if parent != head and paths[parent]
+            else tree.keys[i]
+        )
+        if i == head and tree.kinds[i] != "item" and not tree.values[i]:
+            path = ""  # the key of a map's member is its name, not the name of a field
+        paths.append("" if i == head else path)
+        outer = tree.parents[head]
+        out.append(numbers.setdefault((outer, path if i != head else f"\0{path}"), len(numbers)))
+    return out, [name.strip("\0") for _, name in numbers]
+
+
+def _records(heads: Ints, spans: Ints) -> Ints:
+    """The unit that represents each unit's record; units of large records stand for themselves."""
+    n = len(heads)
+    own = np.arange(n, dtype=np.int32)
+    inside = heads >= 0
+    size = np.zeros(n, np.int64)
+    np.add.at(size, heads[inside], (spans[:, 1] - spans[:, 0])[inside])
+    small = inside & (size[np.maximum(heads, 0)] <= MAX_RECORD_CHARS)
+    return np.where(small, heads, own).astype(np.int32)
+
+
+def _flags(text: str, tree: RecordTree, begins: Ints, of: Ints, first: Mask) -> Flags:
+    flags = np.zeros(len(begins), np.uint16)
+    listed = np.array([i in tree.listed for i in range(len(tree.starts))], np.bool_)
+    comment = np.array([k == "comment" for k in tree.kinds], np.bool_)
+    closing = np.array([k == "close" for k in tree.kinds], np.bool_)
+    flags[listed[of] & first] |= int(UnitFlag.HEADER)
+    flags[comment[of]] |= int(UnitFlag.COMMENT)
+    flags[closing[of]] |= int(UnitFlag.NOISE)
+    ends = np.append(begins[1:], len(text))
+    for i in np.flatnonzero(flag_words(text, begins, _TROUBLE)).tolist():
+        if not _UNTROUBLED.search(text[begins[i] : ends[i]].strip()):
+            flags[i] |= int(UnitFlag.ERROR)
+    return flags
