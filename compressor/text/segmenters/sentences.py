@@ -38,7 +38,7 @@ _ORDINAL_LEADS = frozenset(
     "der die das dem den des am im vom zum zur bis seit ab beim jeder jedes den d dne od do".split()
 )
 _MONTHS = re.compile(r"(?:jan|feb|mär|mar|apr|ma[ijy]|jun|jul|aug|sep|okt|oct|nov|de[csz])", re.I)
-MAX_ABBREVIATION_CHARS = 6  # a shorter word with a stop before a digit is taken for an abbreviation (`approx. 5`)
+MAX_ABBREVIATION_CHARS = 4  # a shorter word with a stop before a digit is taken for an abbreviation (`approx. 5`)
 MAX_ITEM_CHARS = 240  # a list item up to this length is not cut at its sentences
 _ITEM = re.compile(
     r"[ \t]*(?:[-*+•◦▪‣–]\s|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|#{1,6}\s|[>|]|[A-Z][\w .'-]{0,30}:(?:\s|$)|\[\d+\])"
@@ -131,7 +131,13 @@ def _ends_sentence(text: str, last: int, at: int, end: int) -> bool:
         if len(word) <= 2 and (_MONTHS.match(text, end) or (len(words) > 1 and words[-2].lower() in _ORDINAL_LEADS)):
             return False
         return not (len(word) <= 3 and len(words) == 1 and at - last <= 8)
-    if text[end].isdigit() and len(word) <= MAX_ABBREVIATION_CHARS and word.isalpha() and at - last <= MAX_ITEM_CHARS:
+    if (
+        text[end].isdigit()
+        and len(words) > 1
+        and len(word) <= MAX_ABBREVIATION_CHARS
+        and word.isalpha()
+        and at - last <= MAX_ITEM_CHARS
+    ):
         return False
     if len(word) == 1:
         if word.islower() and (text[end + 1 : end + 2] == "." or word in "svz"):  # z. B., i. d. R., s. Abb.
