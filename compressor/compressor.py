@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, get_args
 
 from compressor.context.budget import Budget
 from compressor.context.results import DocumentsResult, Result, TextResult
-from compressor.errors import CompressorError
+from compressor.errors import CompressorError, ContextError
 from compressor.pipeline.arguments import check_list, check_model, check_query, parse_ref
 from compressor.pipeline.async_twin import make_async_twin
 from compressor.pipeline.documents import compress_documents, compress_text
@@ -180,7 +180,12 @@ class Compressor:
 
     @cached
     def compress_text(
-        self, text: str, budget: Budget, query: str | None = None, model: str | None = None
+        self,
+        text: str,
+        budget: Budget,
+        query: str | None = None,
+        model: str | None = None,
+        hint: str | None = None,
     ) -> TextResult:
         """Compresses one text, such as a document, a log, JSON, code or a table.
 
@@ -189,6 +194,8 @@ class Compressor:
             budget: Tokens of the result, or a fraction of the text's: 0.25 or "25%".
             query: What the reader is looking for, or None.
             model: The model whose tokens are counted. None counts as gpt-4o.
+            hint: What the text is, if the caller knows: a file name ("app.rb"), a media type ("text/csv") or a language
+                ("python"). It decides how the text is divided. None looks at the text alone.
 
         Returns:
             The compressed text, with token counts, warnings, and what was dropped.
@@ -197,13 +204,15 @@ class Compressor:
             BudgetError: The budget is neither a number of tokens nor a fraction.
             BudgetTooSmallError: Not even the placeholder fits the budget.
             CompressorError: The model is not a name, or the scorer returned wrong scores.
-            ContextError: `text` or `query` is not a text.
+            ContextError: `text`, `query` or `hint` is not a text.
             StoreError: The original could not be stored.
             TokenizerError: The model's tokenizer could not be loaded.
         """
         check_model(model)
         check_query(query)
-        return compress_text(text, budget, query, get_counter(model), self._engine, lambda: self.store)
+        if hint is not None and not isinstance(hint, str):
+            raise ContextError(f"hint must be a str, not {type(hint).__name__}")
+        return compress_text(text, budget, query, get_counter(model), self._engine, lambda: self.store, hint or "")
 
     @cached
     def compress_documents(

@@ -75,7 +75,7 @@ def compress(
     work = _Work(Compressor(scorer, store, device), limit, model, query, mode.value)
     results: list[Result] | list[TextResult]
     if document.kind == "text":
-        results = [single := work.compress_text(document.text)]
+        results = [single := work.compress_text(document.text, "" if file == "-" else os.path.basename(file))]
         data = encode(single.text)
     else:
         results = work.compress_contexts(document)
@@ -110,11 +110,11 @@ class _Work:
     ) -> None:
         self.compressor, self.budget, self.model, self.query, self.mode = compressor, budget, model, query, mode
 
-    def compress_text(self, text: str) -> TextResult:
+    def compress_text(self, text: str, file: str) -> TextResult:
         from compressor.cli.console import progress
 
         with progress(None):
-            return self.compressor.compress_text(text, budget=self.budget, query=self.query, model=self.model)
+            return self.compressor.compress_text(text, self.budget, self.query, self.model, hint=file or None)
 
     def compress_contexts(self, document: InputFile) -> list[Result]:
         from compressor.cli.console import progress

@@ -34,13 +34,14 @@ def compress_text(
     counter: TokenCounter,
     engine: Engine,
     store: Callable[[], BlobStore],
+    hint: str = "",
 ) -> TextResult:
     """Compresses one text; see `Compressor.compress_text`."""
     if not isinstance(text, str):
         raise ContextError(f"text must be a str, not {type(text).__name__}")
     before = counter.count(text)
     limit = resolve_budget(budget, before)
-    batch = _TextBatch([_block(0, text, "")], counter, engine, store, with_placeholders=True)
+    batch = _TextBatch([_block(0, text, "")], counter, engine, store, with_placeholders=True, hint=hint)
     batch.solve(query, before, limit, lambda: counter.count(batch.block_edits[0].text))
     after = batch.block_edits[0].text
     return TextResult(**batch.result_fields(before, counter.count(after), limit), text=after)
@@ -111,6 +112,7 @@ class _TextBatch:
         engine: Engine,
         store: Callable[[], BlobStore],
         with_placeholders: bool,
+        hint: str = "",
     ) -> None:
         self.counter, self.engine, self.store = counter, engine, store
         for block in blocks:
@@ -118,7 +120,7 @@ class _TextBatch:
         find_text = text_finder(store)
         self.block_edits = []
         for block in blocks:
-            text = open_text(block.text, block.kind, "", find_text)
+            text = open_text(block.text, block.kind, hint, find_text)
             self.block_edits.append(
                 BlockEdit(
                     block,

@@ -55,6 +55,7 @@ class HeuristicWeights:
         queried_error: The factor on errors if the query asks for failures.
         warning: A warning.
         summary: A summary.
+        change: A changed line of a diff.
         header: A header.
         signature: A signature.
         noise: The factor on noise.
@@ -96,6 +97,7 @@ class HeuristicWeights:
     queried_error: float = 10.0
     warning: float = 0.2
     summary: float = 0.3
+    change: float = 1.5
     header: float = 0.2
     signature: float = 0.15
     noise: float = 0.1
@@ -190,6 +192,7 @@ class HeuristicScorer:
             (UnitFlag.ERROR, w.error * (w.queried_error if trouble else 1)),
             (UnitFlag.WARNING, w.warning),
             (UnitFlag.SUMMARY, w.summary),
+            (UnitFlag.CHANGE, w.change),
             (UnitFlag.HEADER, w.header),
             (UnitFlag.SIGNATURE, w.signature),
         ):

@@ -122,7 +122,9 @@ def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     flags = units.flags
     lengths = units.index.lengths.astype(np.float32)
     out: list[npt.ArrayLike] = [np.log1p(lengths) / 3]
-    out += [(flags & flag) > 0 for flag in UnitFlag if flag]
+    out += [
+        (flags & flag) > 0 for flag in UnitFlag if 0 < flag <= UnitFlag.WARNING
+    ]  # those that the model was trained with
     kinds = [s.layout.kind for s in units.sources]
     out += [np.array([k == kind for k in kinds], np.bool_)[source] for kind in LAYOUTS]
     roles = [s.kind for s in units.sources]

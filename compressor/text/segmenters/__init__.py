@@ -26,6 +26,7 @@ _SEGMENTERS = {
     "search": ("search_results", "segment_search_results"),
     "table": ("table", "segment_table"),
     "trace": ("traceback", "segment_traceback"),
+    "transcript": ("transcript", "segment_transcript"),
 }
 
 

@@ -24,6 +24,7 @@ class UnitFlag(IntFlag):
     IMPORT = 32
     NOISE = 64  # progress bars, passed tests, navigation and cookie text, separators, blank lines
     WARNING = 128
+    CHANGE = 256  # changed lines of a diff: what a diff is read for
 
 
 def table_records(columns: npt.NDArray[np.int32], parents: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

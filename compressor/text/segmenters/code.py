@@ -11,7 +11,8 @@ import numpy as np
 
 from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.code_lines import rows_by_indentation
-from compressor.text.segmenters.code_tree_sitter import CodeRows, rows_by_syntax_tree
+from compressor.text.segmenters.code_rows import CodeRows
+from compressor.text.segmenters.code_tree_sitter import rows_by_syntax_tree
 from compressor.text.segmenters.languages import hint_language, looks_like
 from compressor.text.segmenters.lines import line_starts
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout

@@ -1,6 +1,7 @@
-"""Units of source code by indentation and brackets alone: for windows of files, unknown languages and large inputs.
+"""Units of source code by lines and indentation alone: for windows of files, unknown languages and large inputs.
 
-A line begins a unit unless it continues a bracket, a string or a comment. What is indented below it stands under it.
+A line begins a unit unless it continues a short bracket or string, only closes something, or follows a bare `else`. Its
+parent is the definition that it is indented under: no other line above it is needed to read it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import re
 import numpy as np
 
 from compressor.text.segmenters.base import UnitFlag
-from compressor.text.segmenters.code_tree_sitter import LONG_DOCSTRING, CodeRows
+from compressor.text.segmenters.code_rows import CodeRows, mark_headers
+from compressor.text.segmenters.docstrings import LONG_STATEMENT, SHORT_DOCSTRING, docstring_rows, literal_rows
+
+MAX_OPENER_CHARS = 12  # a longer line is worth a unit of its own
 
 _PYTHON_TOKENS = re.compile(
     r'"""[\s\S]*?(?:"""|\Z)|\'\'\'[\s\S]*?(?:\'\'\'|\Z)|"[^"\\\n]*(?:\\.[^"\\\n]*)*"?|\'[^\'\\\n]*(?:\\.[^\'\\\n]*)*\'?'
@@ -28,20 +32,26 @@ _INDENTED = _HASH | _DASHES | {"python"}
 
 _HEAD = re.compile(
     r"(?P<import>(?:import|from [\w.]+ import|#\s*include|use|using|package|require|mod)\b)"
-    r"|(?P<signature>(?:@\w|(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\(\w+\))?"
-    r"|unsafe|extern|virtual|inline|override|const|suspend|open|sealed|data|template[ \t]?<[^\n>]{0,80}>)[ \t]+){0,6}"
-    r"(?:def|class|function\*?|func|fn|interface|struct|enum|trait|impl|type|namespace|module|record|object|union|protocol|extension)\b"
-    r"|(?:constructor|describe|it|test)\())"
+    r"|(?P<signature>(?:@\w[\w.]*(?=\(|\s*$|\s+(?:@|public|private|protected|internal|static|final|abstract|open|async|export|class"
+    r"|interface|def|fun|func|va[lr])\b)|(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\(\w+\))?"
+    r"|unsafe|extern|virtual|inline|override|const|suspend|local|operator|infix|fileprivate|mutating|readonly"
+    r"|partial|open|sealed|data|template[ \t]?<[^\n>]{0,80}>)[ \t]+){0,6}"
+    r"(?:def(?:p|macrop?|module|impl|protocol|delegate|guard)?|sub|proc|fun|class|function[*!]?|func|fn|interface|struct|enum|trait|impl|type|namespace|module|record|object|union|protocol|extension)\b"
+    r"|(?:constructor|init|describe|it|test)\(|(?i:CREATE|ALTER)[ \t]+(?:\w+[ \t]+){0,4}(?:TABLE|VIEW"
+    r"|FUNCTION|PROCEDURE|TRIGGER)\b))"
     r"|(?P<comment>//|/\*|\*[ /]|\*\s*$|\"\"\"|'''|[rRuU]\"\"\"|--[ \t-])"
 )
 _C_FUNCTION = re.compile(
     r"(?!(?:if|for|while|switch|catch|else|do|try|return|with|synchronized|match|loop)\b)[\w\s*&:<>,~\[\].]{2,160}\([^;\n]*$"
 )
 _PAIRS = {")": "(", "]": "[", "}": "{"}
-_CLOSER = re.compile(r"[})\]]|(?:end|fi|done|esac)\b")
-_BRANCH = re.compile(
-    r"(?:\}\s*)?(?:else|elif|elsif|elseif|except|finally|catch|rescue|ensure|case|default|when)\b|\}.*[{(\[]\s*$"
+_CLOSER = re.compile(
+    r"(?:[})\](>;,:]+|end(?:if|for|while|function|func|foreach|switch|case|def|class|module)?|fi|done|esac|;;)[;,)]*\s*$"
 )
+_TABLE = re.compile(
+    r"(?:=|=>|:|<-)\s*(?:%[wWiI])?[\[({]\s*$"
+)  # a named literal that goes on below: it owns its entries
+_OPENER = re.compile(r"(?:\}\s*)?(?:else|begin|do|try|then|finally|ensure|default)?\s*[:{]?\s*$")
 _FLAGS = {"import": int(UnitFlag.IMPORT), "signature": int(UnitFlag.SIGNATURE), "comment": int(UnitFlag.COMMENT)}
 
 
@@ -52,9 +62,10 @@ def rows_by_indentation(code: str, language: str | None) -> CodeRows:
     hash_comments = language in _HASH or language == "python"
     braces = language not in _INDENTED
     out = CodeRows()
-    stack: list[tuple[int, int]] = []  # (indentation, unit) of the units that are open
+    stack: list[tuple[int, int]] = []  # (indentation, unit) of the definitions that are open
     indents: list[int] = []
     decorated = -1  # indentation of a decorator whose definition is still to come
+    opened = False  # whether the line before is a bare `else` or `{`, which says nothing alone
     for row, line in enumerate(lines):
         body = line.lstrip()
         if not body:
@@ -65,12 +76,14 @@ def rows_by_indentation(code: str, language: str | None) -> CodeRows:
         if out.rows:
             if state == 2 or (state == 1 and (indent > indents[-1] or first in ")]}")):
                 continue
-            if (first == "{" and len(body.rstrip()) == 1) or (decorated == indent and first != "@"):
+            if _CLOSER.match(body) or (first == "{" and len(body.rstrip()) == 1):
+                continue
+            if decorated == indent and first != "@":
                 decorated = -1
                 continue
         m = _HEAD.match(body)
         flag = _FLAGS[m.lastgroup] if m and m.lastgroup else 0
-        if first == "#" and hash_comments:
+        if first == "#" and (hash_comments or body[1:2] in " #!"):
             flag = int(UnitFlag.COMMENT)
         elif braces and not flag and "(" in body and body.rstrip()[-1:] in "{)" and _C_FUNCTION.match(body):
             flag = (
@@ -79,28 +92,19 @@ def rows_by_indentation(code: str, language: str | None) -> CodeRows:
                 else 0
             )
         decorated = indent if first == "@" and flag else -1
-        sibling = -1
         while stack and stack[-1][0] >= indent:
-            level, unit = stack.pop()
-            if level == indent:
-                sibling = unit
+            stack.pop()
+        if opened and not flag:
+            opened = False
+            continue
+        opened = len(body) < MAX_OPENER_CHARS and not flag and _OPENER.match(body) is not None
         parent = stack[-1][1] if stack else -1
-        closes = -1
-        if sibling >= 0:
-            if _BRANCH.match(body):
-                # later branches of a chain are children of the first
-                parent = out.parents[sibling] if out.flags[sibling] & _CHAINED else sibling
-                flag |= _CHAINED
-            elif _CLOSER.match(body):
-                closes = out.parents[sibling] if out.flags[sibling] & _CHAINED else sibling
-                parent = sibling
-        unit = out.add(row, parent, flag, closes)
+        unit = out.add(row, parent, flag)
         indents.append(indent)
-        stack.append((indent, unit))
-        if state == 3:
-            _paragraphs(out, lines, inside, row, unit, indents)
-    for i, flag in enumerate(out.flags):
-        out.flags[i] = flag & ~_CHAINED
+        if flag & UnitFlag.SIGNATURE or (not braces and _TABLE.search(body)):
+            stack.append((indent, unit))
+        _inner(out, lines, inside, row, unit, indents)
+    mark_headers(out)
     if out.rows:
         out.rows[0] = 0
     else:
@@ -108,22 +112,33 @@ def rows_by_indentation(code: str, language: str | None) -> CodeRows:
     return out
 
 
-_CHAINED = 1 << 12  # only within this module: a branch (`else`) of the statement that is its parent
-
-
-def _paragraphs(out: CodeRows, lines: list[str], inside: list[int], row: int, unit: int, indents: list[int]) -> None:
-    """Cuts the long string or comment that begins at `row` at its blank lines; its last row closes its first."""
+def _inner(out: CodeRows, lines: list[str], inside: list[int], row: int, unit: int, indents: list[int]) -> None:
+    """Cuts what begins at `row` and goes on for rows: a docstring into its lines, a literal into its entries."""
     end = row + 1
-    while end < len(lines) and inside[end] == 2:
+    state = 2 if inside[row] == 3 else 1
+    while end < len(lines) and (inside[end] == state or not lines[end].strip()):
         end += 1
-    if end - row <= LONG_DOCSTRING or not out.flags[unit] & UnitFlag.COMMENT:
-        return
-    for i in range(row + 1, end - 2):
-        if not lines[i].strip() and lines[i + 1].strip():
-            out.add(i + 1, unit, UnitFlag.COMMENT)
-            indents.append(indents[unit])
-    out.add(end - 1, unit, UnitFlag.COMMENT, closes=unit)
-    indents.append(indents[unit])
+    while end > row + 1 and not lines[end - 1].strip():
+        end -= 1
+    if state == 1 and end < len(lines) and lines[end].lstrip()[:1] in (")", "]", "}"):
+        end += 1
+    if out.flags[unit] & UnitFlag.COMMENT:
+        if state == 2 and end - row > SHORT_DOCSTRING:
+            rows = docstring_rows(lines, row, end - 1)
+            for i in rows:
+                out.add(i, unit, UnitFlag.COMMENT)
+            out.add(end - 1, unit, UnitFlag.COMMENT, closes=unit)
+            indents += [indents[unit]] * (len(out.rows) - len(indents))
+    elif end - row > LONG_STATEMENT and len(rows := _entries(lines, row, end - 1, state)) > 1:
+        for i in rows:
+            out.add(i, unit)
+        out.add(end - 1, unit, closes=unit)
+        indents += [indents[unit]] * (len(out.rows) - len(indents))
+
+
+def _entries(lines: list[str], row: int, end: int, state: int) -> list[int]:
+    """The rows at which the entries of a long literal, or the lines of a long string, begin."""
+    return docstring_rows(lines, row, end) if state == 2 else literal_rows(lines, row, end)
 
 
 def _inside(code: str, lines: list[str], language: str | None) -> list[int]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import importlib
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compressor.text.segmenters.base import UnitFlag
+from compressor.text.segmenters.code_rows import CodeRows, mark_headers
+from compressor.text.segmenters.docstrings import LONG_STATEMENT, SHORT_DOCSTRING, docstring_rows
 
 if TYPE_CHECKING:
     from tree_sitter import Language, Node
@@ -23,27 +25,6 @@ MAX_NESTING = 200  # nested brackets; the parsers recurse in C and crash the pro
 CHARACTERS_A_STEP = (
     50  # the parser reports every 100 operations: code takes one per 70 characters or more, garbage per 30
 )
-LONG_DOCSTRING = 10  # rows; longer ones are cut at their blank lines
-
-
-@dataclass(slots=True)
-class CodeRows:
-    """Units as they grow: unit i begins at row rows[i]. parents, flags, closes: as in `SpanLayout`."""
-
-    rows: list[int] = field(default_factory=list)
-    parents: list[int] = field(default_factory=list)
-    flags: list[int] = field(default_factory=list)
-    closes: list[int] = field(default_factory=list)
-
-    def add(self, row: int, parent: int, flag: int = 0, closes: int = -1) -> int:
-        """The unit that begins at `row`; the last unit if that already reaches so far."""
-        if self.rows and row <= self.rows[-1]:
-            return len(self.rows) - 1
-        self.rows.append(row)
-        self.parents.append(parent)
-        self.flags.append(flag)
-        self.closes.append(closes)
-        return len(self.rows) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +134,12 @@ _STEP = np.zeros(256, np.int8)
 _STEP[np.frombuffer(b"([{", np.uint8)] = 1
 _STEP[np.frombuffer(b")]}", np.uint8)] = -1
 _COMMENTS = _set("comment line_comment block_comment")
+_COLLECTIONS = _set(
+    "list dictionary set tuple argument_list concatenated_string array object arguments array_initializer "
+    "literal_value "
+    "array_expression initializer_list"
+)
+_STRINGS = _set("string template_string raw_string_literal string_literal")
 _local = threading.local()
 
 
@@ -212,6 +199,24 @@ def _last_row(node: Node) -> int:
     return row - 1 if column == 0 and row > node.start_point[0] else row
 
 
+def _long_literal(node: Node) -> Node | None:
+    """The outermost collection, call or string of many rows in a statement, if all else in it is short."""
+    for _ in range(MAX_DEPTH):
+        node_rows = _last_row(node) - node.start_point[0]
+        if node_rows <= LONG_STATEMENT:
+            return None
+        tall = [c for c in node.named_children if _last_row(c) > c.start_point[0]]
+        if node.type in _COLLECTIONS and len(node.named_children) > 2:
+            return node
+        if node.type in _STRINGS:
+            inner = [c for c in tall if c.type not in ("string_content", "string_fragment")]
+            return None if inner else node
+        if len(tall) != 1:
+            return None
+        node = tall[0]
+    return None
+
+
 class _Walk:
     def __init__(self, grammar: Grammar, code: str) -> None:
         self.grammar = grammar
@@ -226,6 +231,7 @@ class _Walk:
 
     def run(self, root: Node) -> CodeRows:
         self.statements(root, -1, 0)
+        mark_headers(self.out)
         return self.out
 
     def add(self, row: int, parent: int, flag: int = 0, closes: int = -1) -> int:
@@ -267,13 +273,32 @@ class _Walk:
         return child is not None and child.type in ("string", "concatenated_string")
 
     def _comment(self, unit: int, row: int, end: int) -> None:
-        """A long docstring or block comment, a unit a paragraph; its last row closes its first."""
-        if end - row < LONG_DOCSTRING:
+        """A docstring or block comment, a unit a line or sentence; its last row closes its first."""
+        if end - row < SHORT_DOCSTRING:
             return
-        for i in range(row + 1, end):
-            if not self.lines[i].strip() and self.lines[i + 1].strip() and i + 1 < end:
-                self.out.add(i + 1, unit, UnitFlag.COMMENT)
+        for i in docstring_rows(self.lines, row, end):
+            self.out.add(i, unit, UnitFlag.COMMENT)
         self.out.add(end, unit, UnitFlag.COMMENT, closes=unit)
+
+    def _literal(self, unit: int, node: Node) -> None:
+        """A long statement without a body, such as a table of constants: a unit an entry; its last rows close it."""
+        holder = _long_literal(node)
+        if holder is None:
+            return
+        first, end = holder.start_point[0], _last_row(holder)
+        rows: list[int] = []
+        if holder.type in _STRINGS:
+            rows = docstring_rows(self.lines, first, end)
+        else:
+            reach = first
+            for child in holder.named_children:
+                if reach < child.start_point[0] < end:
+                    rows.append(child.start_point[0])
+                reach = max(reach, _last_row(child))
+        if len(rows) > 1 and self.lines[end].lstrip()[:1]:
+            for i in rows:
+                self.out.add(i, unit)
+            self.out.add(end, unit, closes=unit)
 
     def _compound(self, node: Node, unit: int, depth: int) -> None:
         """The bodies of a statement of several rows whose first row is `unit`."""
@@ -290,6 +315,11 @@ class _Walk:
             blocks.append((node, node))
         else:
             self._blocks(node, blocks, 0)
+        if not blocks:
+            first, end = node.start_point[0], _last_row(node)
+            if end - first > LONG_STATEMENT and unit == len(self.out.rows) - 1 and self.out.rows[unit] == first:
+                self._literal(unit, node)
+            return
         head, last = unit, -1  # the unit whose body comes, the row where the last body ended
         for block, holder in blocks:
             begin, end = block.start_point[0], _last_row(block)

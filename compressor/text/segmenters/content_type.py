@@ -1,6 +1,8 @@
 """Detects the content type of a text from a bounded sample of its lines.
 
-The types are "json" (with NDJSON), "code", "diff", "table", "markdown", "html", "search", "trace", "log" and "prose".
+The types are "json" (with NDJSON), "code", "diff", "table", "markdown", "html", "search", "trace", "
+""transcript", "log" and
+"prose".
 """
 
 from __future__ import annotations
@@ -9,10 +11,11 @@ import re
 from itertools import pairwise
 
 from compressor.text.segmenters.code import NUMBER
-from compressor.text.segmenters.languages import language_of
+from compressor.text.segmenters.languages import hint_language, language_of, media_content_type
 from compressor.text.segmenters.log import LOG_HEAD
 from compressor.text.segmenters.search_results import GREP, HEADING, LS, NUMBERED, PATH, TREE
 from compressor.text.segmenters.table import is_table
+from compressor.text.segmenters.transcript import is_transcript
 
 SAMPLE_CHARS = 4_000  # characters read in each of three places
 SAMPLE_LINES = 40  # lines read of each
@@ -41,6 +44,26 @@ _MARKDOWN = re.compile(
     r"(?P<strong>#{1,6} \S|```|~~~|[^\n]{0,200}\]\((?:https?://|#|/|\.))|(?P<weak>\s{0,3}(?:[-*+]|\d{1,2}\.) |>"
     r"|[^\n]{0,120}\*\*\S)"
 )
+#: Marks that no programming language has: fences, links, and headings of several words after a blank line.
+_SURELY_MARKDOWN = re.compile(
+    r"^ {0,3}(?:```|~~~)|\]\((?:https?://|\.{0,2}/|#)[^)\n]*\)|^\[[^\]\n]+\]: \S|(?:\A|\n\n)#{1,6} [^\n]+\n\n", re.M
+)
+#: A line of code in almost any language: it ends in a bracket or semicolon, assigns, or is a lone keyword.
+_STATEMENT = re.compile(
+    r"[ \t]*(?!(?:#|//|--|\*|/\*|%|\"|;))(?:[^\n]*(?:[;{(\[]|[)\w\"'\]] \{|\b(?:do|then)|\) ?:|[\])}],|=>|&&"
+    r"|\|\||\\)\r?$|[\])}]+[;,]?\r?$"
+    r"|(?:end|fi|done|esac|else|begin|endif|endfunction)\b[^\n]{0,20}$"
+    r"|(?:set|my|local|let|var|val|const|return|import|use|require|include|sub|proc|def|func|function!?|fun|fn|class|if"
+    r"|elsif|elif|elseif|unless|foreach|while|switch|case|call|puts|echo|print|printf|export|raise|throw|append|lappend)"
+    r"\b[^\n]*[\w)\]}\"'$&@%!(\[{;:]$(?<![a-z] [a-z]{3}))"
+)
+#: A line of running text that was wrapped at the margin, as in manual pages and RFCs.
+_WORDS = re.compile(
+    r"\s*(?:[^\W\d_][\w'’-]*[,;:.)\"”]*\s+|[(\"“\d][\w.,)\"”]*\s+){6,}[(\"“]?[\w'’\u2010-]+[,;:)\"”\u2010-]*\s*"
+)
+_HASH_LINE = re.compile(r"^[ \t]*#", re.M)
+_HASH_LINES = re.compile(r"^[ \t]*#[^\n]*(?:\n[ \t]*#[^\n]*)+", re.M)
+_HEADER_FIELD = re.compile(r"(?:From |[A-Z][A-Za-z]*(?:-[A-Z][A-Za-z]*)+: |(?:From|To|Cc|Date|Subject|Received): )")
 
 
 def detect_content_type(text: str, hint: str = "") -> str:
@@ -48,7 +71,7 @@ def detect_content_type(text: str, hint: str = "") -> str:
 
     Args:
         text: Any text.
-        hint: A file name, or the tool call that produced the text.
+        hint: A file name, a media type, a fence's info string, or the tool call that produced the text.
     """
     if _JSON.match(text) and text[-200:].rstrip()[-1:] in ("}", "]"):
         return "json"
@@ -61,10 +84,15 @@ def detect_line_content_type(text: str, hint: str = "") -> str:
     n = len(lines)
     if not n:
         return "prose"
+    if (named := media_content_type(hint)) and n > 1:
+        return named
     if _PAGE.match(sample):
         return "html"
     if lines[0].startswith("[File: ") or _is_window(lines):
         return "code"
+    if is_transcript(lines):
+        return "transcript"
+    language = hint_language(hint)
     if n == 1:
         return "html" if len(_TAG.findall(sample)) > 8 else "table" if is_table(sample, lines) else "prose"
     if ("@@" in sample or "\n+++ " in sample or "Index: " in sample) and _DIFF.search(sample):
@@ -78,15 +106,25 @@ def detect_line_content_type(text: str, hint: str = "") -> str:
         listed += sum(1 for x in lines if NUMBERED.match(x))
     if listed > 0.5 * n or HEADING.match(lines[0]):
         return "search"
-    if "</" in sample and len(_TAG.findall(sample)) > 0.5 * n:
-        return "html"
+    if language is not None or sample.startswith("#!"):
+        return "code"
+    if _has_comments(sample):  # `#` begins a comment here, not a heading
+        lines = [x for x in lines if not x.lstrip().startswith("#")] or lines
+        n = len(lines)
+    if sum(1 for x in lines if _HEADER_FIELD.match(x)) > 0.2 * n and "\n\n" in sample:
+        return "prose"  # mail: the addresses in <> are no tags
     marked = [m.lastgroup for x in lines if (m := _MARKDOWN.match(x))]
-    if marked.count("strong") > 1 and len(marked) > 0.15 * n and not hint.endswith((".py", ".sh", ".rb")):
+    if "</" in sample and len(_TAG.findall(sample)) > 0.5 * n and not _is_markdown(sample):
+        return "html"
+    coded = sum(1 for x in lines if _STATEMENT.match(x))
+    if marked.count("strong") > 1 and len(marked) > 0.15 * n and (coded < 0.3 * n or _is_markdown(sample)):
         return "markdown"
     if language_of(sample, hint):
         return "code"
     if is_table(sample, lines):
         return "table"
+    if coded > 0.4 * n:
+        return "code"
     if "strong" in marked or len(marked) > 0.3 * n:
         return "markdown"
     return "prose" if _is_prose(lines) else "log"
@@ -105,6 +143,17 @@ def _sample(text: str) -> tuple[str, list[str]]:
     return sample, lines
 
 
+def _has_comments(sample: str) -> bool:
+    """Whether most lines that begin with `#` stand next to another one, as comments do and headings do not."""
+    hashes = len(_HASH_LINE.findall(sample))
+    return hashes > 1 and sum(m.group().count("\n") + 1 for m in _HASH_LINES.finditer(sample)) > 0.5 * hashes
+
+
+def _is_markdown(sample: str) -> bool:
+    """Whether a text has marks of markdown that do not occur in programs and pages by chance."""
+    return len(_SURELY_MARKDOWN.findall(sample)) > 1
+
+
 def _is_window(lines: list[str]) -> bool:
     """Whether most lines begin with line numbers that count up by one, as file viewers print them."""
     found = [int(m.group(1)) if (m := NUMBER.match(x)) else -1 for x in lines]
@@ -113,5 +162,5 @@ def _is_window(lines: list[str]) -> bool:
 
 def _is_prose(lines: list[str]) -> bool:
     """Whether most of the text is in lines that read like sentences or paragraphs."""
-    prose = sum(len(x) for x in lines if len(x) > 100 or x.rstrip()[-1:] in '.!?。！？:"”')
+    prose = sum(len(x) for x in lines if len(x) > 100 or x.rstrip()[-1:] in '.!?。！？:"”' or _WORDS.fullmatch(x))
     return prose > 0.5 * sum(map(len, lines))

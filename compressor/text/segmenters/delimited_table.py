@@ -19,7 +19,18 @@ from compressor.text.segmenters.base import Mask, Spans, UnitFlag, table_records
 MIN_ROWS = 3
 _RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\r?")
 _IDENTITY = re.compile(r"^\S*\d\S*$")
+WIDE_TABLE = 12  # columns; of a wider table only columns with few repeats count as identity, and few of those
+MAX_WIDE_IDENTITY = 4  # columns
+MAX_CELL_LINES = 60  # a quoted cell with more lines is taken for a stray quote
 LONG_CELL = 48  # mean characters above which a column does not count as identity
+
+_QUOTED = re.compile(r'"[^"]*"')
+_CELLS = {
+    d: re.compile(rf'[ \t]*("[^"]*(?:""[^"]*)*"(?=[ \t]*(?:{d}|\r?\n|\Z))|[^{d}\r\n]*)[ \t]*({d}|\r?\n|\Z)')
+    if d != "\t"
+    else re.compile(r'("[^"]*(?:""[^"]*)*"(?=\t|\r?\n|\Z)|[^\t\r\n]*)(\t|\r?\n|\Z)')
+    for d in "\t;,"
+}
 
 Span = tuple[int, int]
 
@@ -46,8 +57,14 @@ class DelimitedTableLayout:
         identity = [
             c for c in range(width) if _identifies([row[c] for row in cells]) or (not c and _labels(cells))
         ] or [0]
+        if width > WIDE_TABLE:
+            identity = [
+                c for c in identity if not c or len({row[c] for row in cells[:40]}) >= 0.9 * min(len(cells), 40)
+            ]
+            identity = identity[:MAX_WIDE_IDENTITY] or [0]
         self._tiers = [identity, *([c] for c in range(width) if c not in identity)]
-        fragments = [delimiter.join(self._header) + "\n"]
+        # The names of other columns cost only if something of their column is kept: they are written with it.
+        fragments = [delimiter.join(self._header[c] for c in identity) + "\n"]
         parents, flags, columns = [-1], [int(UnitFlag.HEADER)], [-1]
         for row in cells:
             first = len(fragments)
@@ -89,7 +106,7 @@ class DelimitedTableLayout:
         grid = keep[1:].reshape(len(self._rows), len(self._tiers))
         alive: Mask = np.any(grid, axis=1)
         kept = grid.sum(0).tolist()
-        used = [t for t in range(len(self._tiers)) if t == 0 or kept[t]]
+        used = [t for t in range(len(self._tiers)) if t == 0 or (kept[t] and self._says_something(t, grid[:, t]))]
         tier_of = {c: t for t in used for c in self._tiers[t]}
         # Columns that not every row has go last: a row then ends early instead of holding a gap.
         shown = sorted(tier_of, key=lambda c: (tier_of[c] > 0 and kept[tier_of[c]] < kept[0], -kept[tier_of[c]], c))
@@ -111,6 +128,11 @@ class DelimitedTableLayout:
                 parts.pop()
             lines.append(self._line(parts))
         return "\n".join(lines)
+
+    def _says_something(self, tier: int, keep: Mask) -> bool:
+        """Whether a kept cell of a column is not empty."""
+        column = self._tiers[tier][0]
+        return any(self._cells[r][column] not in ("", '""') for r in np.flatnonzero(keep).tolist())
 
     def _line(self, parts: list[str]) -> str:
         return f"| {' | '.join(parts)} |" if self._delimiter == "|" else self._delimiter.join(parts)
@@ -137,34 +159,80 @@ def _labels(cells: list[list[str]]) -> bool:
 
 
 def segment_delimited_table(text: str) -> DelimitedTableLayout | None:
-    """Divides a clean table (a header, and the same number of cells in every line) into cells, or returns None."""
-    lines: list[Span] = []
-    at = 0
-    for line in text.split("\n"):
-        stop = at + len(line.rstrip("\r"))
-        if line.strip():
-            lines.append((at, stop))
-        elif lines and at + 1 < len(text.rstrip()):
-            return None  # a blank line inside: this is not one table
-        at += len(line) + 1
-    if len(lines) < MIN_ROWS + 1 or '"' in text or "\\|" in text:
-        return None
-    first = text[slice(*lines[0])]
-    delimiter = "|" if first.lstrip().startswith("|") else next((d for d in "\t;," if d in first), "")
+    """Divides a clean table (a header, and the same number of cells in every record) into cells, or returns None.
+
+    Cells of CSV may be quoted, with delimiters and line breaks inside; they keep their spelling.
+    """
+    begin = 1 if text.startswith("\ufeff") else 0
+    first = text[begin : text.find("\n", begin) % (len(text) + 1)]
+    delimiter = "|" if first.lstrip().startswith("|") else _delimiter(first)
     if not delimiter:
         return None
-    if delimiter == "|":
-        if not _RULE.fullmatch(text, *lines[1]):
-            return None
-        del lines[1]
-    rows = [_cells(text, a, b, delimiter) for a, b in lines]
+    rows = _markdown_rows(text) if delimiter == "|" else _csv_rows(text, begin, delimiter)
+    if rows is None or len(rows) < MIN_ROWS + 1:
+        return None
     width = len(rows[0])
-    if width < 2 or len(rows) < MIN_ROWS + 1 or any(len(r) != width for r in rows):
+    if width < 2 or any(len(r) != width for r in rows):
         return None
     names = [text[a:b] for a, b in rows[0]]
     if delimiter != "|" and (len(set(names)) != width or any(_IDENTITY.match(n) and n[0].isdigit() for n in names)):
         return None  # the first line is a record, not a header
     return DelimitedTableLayout(text, delimiter, rows[0], rows[1:])
+
+
+def _delimiter(line: str) -> str:
+    """The delimiter of a header line, quoted names left out of account; "" without one."""
+    plain = _QUOTED.sub("", line)
+    return next((d for d in "\t;," if d in plain), "")
+
+
+def _markdown_rows(text: str) -> list[list[Span]] | None:
+    lines: list[Span] = []
+    at = 0
+    for line in text.split("\n"):
+        if line.strip():
+            lines.append((at, at + len(line.rstrip("\r"))))
+        elif lines and at + 1 < len(text.rstrip()):
+            return None  # a blank line inside: this is not one table
+        at += len(line) + 1
+    if len(lines) < 2 or "\\|" in text or '"' in text or not _RULE.fullmatch(text, *lines[1]):
+        return None
+    del lines[1]
+    return [_cells(text, a, b, "|") for a, b in lines]
+
+
+def _csv_rows(text: str, begin: int, delimiter: str) -> list[list[Span]] | None:
+    """The cells of all records; None for quotes that do not pair, text after a quoted cell, and blank lines inside."""
+    if text.count('"') & 1:
+        return None
+    rows: list[list[Span]] = []
+    row: list[Span] = []
+    stop = len(text.rstrip())
+    at = begin
+    match = _CELLS[delimiter].match
+    while at < stop:
+        m = match(text, at)
+        if m is None:
+            return None
+        a, b = m.span(1)
+        if text[a : a + 1] != '"':
+            cell = text[a:b]
+            if '"' in cell:
+                return None
+            a, b = a + len(cell) - len(cell.lstrip()), a + len(cell.rstrip()) if cell.strip() else a
+            a = min(a, b)
+        elif text.count("\n", a, b) > MAX_CELL_LINES:
+            return None
+        row.append((a, b))
+        at = m.end()
+        if m.group(2) != delimiter:
+            if len(row) == 1 and a == b:
+                return None
+            rows.append(row)
+            row = []
+    if row:
+        rows.append([*row, (len(text), len(text))] if text[at - 1] == delimiter else row)
+    return rows
 
 
 def _cells(text: str, a: int, b: int, delimiter: str) -> list[Span]:

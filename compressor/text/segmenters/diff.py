@@ -1,6 +1,7 @@
 """Unified diffs: file and hunk headers over runs of changed and of unchanged lines. Does not read combined diffs.
 
 A run of changed lines is one unit (the old line and the new one make sense only together), a run of context another.
+Context says something only beside a kept change, so it is noise and its parent is the change before it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _FILE_MORE = re.compile(
     r"(?:index |old mode|new mode|new file|deleted file|similarity|dissimilarity|rename |copy |--- |\+\+\+ "
     r"|Binary files|={60})"
 )
+#: The line of `git diff --stat` that sums up.
+_TOTAL = re.compile(r"[ \t]*\d+ files? changed\b|[ \t]*\d+ insertions?\(\+\)|Total: ")
 _COMMIT = re.compile(r"commit [0-9a-f]{7,40}\b")
 
 
@@ -31,7 +34,7 @@ def segment_diff(text: str, hint: str = "") -> SpanLayout:
     units: list[int] = []
     parents: list[int] = []
     flags: list[int] = []
-    commit = file = hunk = -1
+    commit = file = hunk = change = -1
     old = new = 0  # lines of the hunk that are still to come
     run, length = "", 0  # what the unit at the end holds: "h"eader, "c"hange, " " context
     for i, s in enumerate(starts):
@@ -50,15 +53,20 @@ def segment_diff(text: str, hint: str = "") -> SpanLayout:
                 kind = ""
             if kind:
                 if kind != run or length >= MAX_RUN_LINES:
+                    if kind == "c":
+                        change = len(units)
+                        parents.append(hunk)
+                        flags.append(UnitFlag.CHANGE)
+                    else:
+                        parents.append(change if change > hunk else hunk)
+                        flags.append(UnitFlag.NOISE)
                     units.append(s)
-                    parents.append(hunk)
-                    flags.append(0)
                     run, length = kind, 0
                 length += 1
                 continue
         m = _HUNK.match(text, s)
         if m:
-            hunk = len(units)
+            hunk = change = len(units)
             units.append(s)
             parents.append(file)
             flags.append(UnitFlag.HEADER)
@@ -78,6 +86,6 @@ def segment_diff(text: str, hint: str = "") -> SpanLayout:
                 commit, file = len(units), -1
             units.append(s)
             parents.append(-1 if head else commit)
-            flags.append(UnitFlag.HEADER if head else 0)
+            flags.append(UnitFlag.HEADER if head else UnitFlag.SUMMARY if _TOTAL.match(text, s) else 0)
             run = ""
     return build_layout("diff", text, units, np.array(parents, np.int32), flags, max_chars=4000)

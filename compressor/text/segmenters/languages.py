@@ -38,18 +38,35 @@ _EXTENSIONS: dict[str, str] = {
         "make": "mk",
         "proto": "proto",
         "terraform": "tf hcl",
+        "tcl": "tcl tk",
+        "vim": "vim",
+        "cmake": "cmake",
+        "lisp": "el lisp clj cljs scm rkt",
+        "erlang": "erl hrl",
+        "julia": "jl",
+        "zig": "zig",
+        "nim": "nim",
+        "groovy": "groovy gradle",
+        "powershell": "ps1 psm1",
+        "fortran": "f90 f95",
+        "ocaml": "ml mli",
+        "fsharp": "fs fsx",
+        "assembly": "asm",
+        "solidity": "sol",
+        "graphql": "graphql gql",
     }.items()
     for ext in exts.split()
 }
 _NAMES = {name: name for name in _EXTENSIONS.values()} | {
     "py": "python", "python3": "python", "js": "javascript", "jsx": "javascript", "ts": "typescript", "golang": "go",
     "rs": "rust", "c++": "cpp", "cs": "csharp", "c#": "csharp", "sh": "shell", "bash": "shell", "zsh": "shell",
-    "rb": "ruby", "yml": "yaml", "kt": "kotlin", "makefile": "make", "dockerfile": "shell", "h": "c",
+    "rb": "ruby", "yml": "yaml", "kt": "kotlin", "makefile": "make", "dockerfile": "shell", "h": "c", "ex": "elixir",
+    "pl": "perl", "ps1": "powershell", "hcl": "terraform", "tf": "terraform", "clojure": "lisp", "scheme": "lisp",
 }  # fmt: skip
 #: Notations for settings and data rather than programs.
 CONFIGURATION = ("yaml", "toml", "ini", "proto", "terraform", "make")
 _FILE = re.compile(
-    r"(?<![\w.@+~/-])[\w.@+~/-]{1,300}\.([A-Za-z]{1,6})(?![\w.])|(?<![\w.@+~/-])(?:[\w.@+~/-]{0,300}/)?(Makefile"
+    r"(?<![\w.@+~/-])[\w.@+~/-]{1,300}\.([A-Za-z][A-Za-z0-9]{0,8})(?![\w.])|(?<![\w.@+~/-])(?:[\w.@+~/-]{0,300}/)?(Makefile"
     r"|Dockerfile)\b"
 )
 #: Commands and tools that print a file as it is.
@@ -58,11 +75,63 @@ _READS = re.compile(
     r"|file|path|fetch)",
     re.I,
 )
+#: A media type such as `text/x-python` or `application/javascript; charset=utf-8`.
+_MEDIA_TYPE = re.compile(r"(?:text|application)/(?:x-|vnd\.)?([\w#-]+?)(?:-?script|-source|-src)?\s*(?:;|\Z)")
+_MEDIA_LANGUAGES = {"java": "javascript", "ecma": "javascript", "type": "typescript", "c++": "cpp"}
+#: The info string of a fence: `python`, `js {1,3}`, `rust,ignore`; not a tool called `bash` with its arguments.
+_FENCE = re.compile(r"([A-Za-z][\w+#-]*)(?:[ ,]*(?:\{[^\"'}]+\}|[\w-]+(?:=\S+)?))*\Z")
 _HINT_LENGTH = 2000  # characters of a hint that are looked at
 
 _LOOKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern, re.M))
     for name, pattern in (
+        (
+            "php",
+            r"^[ \t]*(?:<\?php|(?:(?:public|private|protected|static|final|abstract) )*function &?\w*\([^\n]*\$"
+            r"|\$this->|\$\w+(?:\[[^\n]*\]|->\w+)*(?:\([^\n]*\))? ?[.]?= ?[^\n]*;|[^\n]*\$\w+->\w"
+            r"|use [\w\\]+\\\w+;|return \$)",
+        ),
+        (
+            "perl",
+            r"^[ \t]*(?:(?:my|our|local) [($@%]|sub \w+ ?\{|use (?:strict|warnings|vars|base|parent|\d)\b"
+            r"|package [\w:]+;"
+            r"|[^\n]*=~ ?[ms/]|[^\n]*[$@%]\w+(?:->)?[\[{]|=(?:head\d|cut|item|over|back|pod)\b)",
+        ),
+        (
+            "kotlin",
+            r"^[ \t]*(?:package [\w.]+$|import [\w.]+\*?$"
+            r"|(?:[\w@]+ )*(?:fun (?:<[^>\n]*> ?)?[\w.<>?]+\(|va[lr] \w+ ?[:=]|(?:data|sealed|enum|inner|open) class "
+            r"|companion object|object \w+)|[^\n]*-> ?\{$|[^\n]*\?\.\w)",
+        ),
+        (
+            "swift",
+            r"^[ \t]*(?:import [A-Z]\w+$|(?:[\w@]+ )*(?:func \w+[<(]|(?:let|var) \w+ ?: ?[A-Z\[(]"
+            r"|extension \w|protocol \w"
+            r"|init[?(]|struct \w+ ?[:{])|(?:guard|if) let |[^\n]*\) (?:throws )?-> [A-Z\[(]|case \.\w)",
+        ),
+        (
+            "ruby",
+            r"^[ \t]*(?:def (?:self\.)?[\w?!=]+(?:\([^\n]*\))?$|end$|require(?:_relative)? ['\"]|attr_\w+ :"
+            r"|module [A-Z]\w*$"
+            r"|class [A-Z][\w:]*(?: < [\w:]+)?$|[^\n]* do(?: \|[^|\n]*\|)?$|elsif |unless |@\w+ (?:\|\|)?= )",
+        ),
+        (
+            "shell",
+            r"^[ \t]*(?:#!\S*(?:env )?\S*sh\b|(?:el)?if \[|fi$|done$|esac$|[^\n]*; (?:then|do)$|local \w+=|export \w+="
+            r"|[A-Za-z_]\w*=[\"'$`(]|[^\n]*\$\{\w|echo [\"'$-]|[\w-]+\(\) ?\{$|set -[a-z])",
+        ),
+        (
+            "elixir",
+            r"^[ \t]*(?:defmodule |defp? \w[^\n]*(?: do$|, do:)|@(?:doc|spec|moduledoc|impl)\b|\|> |end$"
+            r"|alias [A-Z]|use [A-Z]"
+            r"|[^\n]* do$|[^\n]*%\{)",
+        ),
+        (
+            "csharp",
+            r"^[ \t]*(?:using [\w.]+;|namespace [\w.]+;?$|(?:(?:public|private|protected|internal|static"
+            r"|sealed|override"
+            r"|virtual|async|readonly) )+[\w<>\[\],? ]+(?:\(|\{|;|=)|[^\n]*\{ get;|\[\w+(?:\([^\n]*\))?\]$|///? <)",
+        ),
         (
             "python",
             r"^[ \t]*(?:(?:async )?def \w+\(|class \w+[^\n{;]*:[ \t]*(?:#.*)?$|from [\w.]+ import "
@@ -120,8 +189,8 @@ def language_of(text: str, hint: str = "") -> str | None:
 
     Args:
         text: Any text.
-        hint: A file name, the info string of a fence, or the tool call that produced the text. A call that runs a file
-            instead of printing it is ignored.
+        hint: A file name, a media type, the info string of a fence, or the tool call that produced the text. A call
+            that runs a file instead of printing it is ignored, and so is the name of a tool, such as `bash`.
 
     Returns:
         "python", "javascript", "typescript", "tsx", "java", "go", "rust", "c", "cpp" or a language without a parser
@@ -134,29 +203,61 @@ def language_of(text: str, hint: str = "") -> str | None:
 
 
 def hint_language(hint: str) -> str | None:
-    """The language that a hint names if it is about a file that is printed rather than run."""
+    """The language that a hint names: a printed file, a media type, or the info string of a fence."""
     hint = hint[:_HINT_LENGTH].strip()
     if not hint:
         return None
+    if media := _MEDIA_TYPE.match(hint):
+        name = media.group(1).lower()
+        if "script" in hint[:40] and name in _MEDIA_LANGUAGES:
+            return _MEDIA_LANGUAGES[name]
+        return _NAMES.get(name)
     m = _FILE.search(hint)
-    if m is None:  # a fence's info string: `python`, `js {1,3}`
-        words = hint.lower().split(None, 1)
-        return _NAMES.get(words[0]) if len(hint) < 40 else None
+    if m is None:
+        fence = _FENCE.match(hint) if len(hint) < 40 else None
+        return _NAMES.get(fence.group(1).lower()) if fence else None
     if m.start() > 0 and not _READS.search(hint, 0, m.start() + 1):
         return None
     return _EXTENSIONS.get(m.group(1).lower()) if m.group(1) else _NAMES[m.group(2).lower()]
 
 
+def media_content_type(hint: str) -> str:
+    """The content type that a media type or a data file's name stands for, or ""."""
+    low = hint.strip().lower()
+    if (m := _DATA_TYPE.match(low)) is None:
+        return ""
+    return _CONTENT_TYPES.get(m.group(1) or m.group(2) or m.group(3), "")
+
+
+_DATA_TYPE = re.compile(
+    r"(?:text|application)/(?:[\w.-]+\+)?(?:x-)?([\w-]+)\s*(?:;[^\n]*)?\Z|[^\s{}]{1,300}\.(\w{1,8})\Z|([a-z]{2,8})\Z"
+)
+_CONTENT_TYPES = {
+    "csv": "table", "tsv": "table", "tab-separated-values": "table", "markdown": "markdown", "md": "markdown",
+    "html": "html", "htm": "html", "xhtml": "html", "diff": "diff", "patch": "diff", "log": "log",
+}  # fmt: skip
+
+
 #: What nearly every line of code in these languages ends or begins with; text without it is not examined.
 _CODELIKE = re.compile(
-    r"[;{}]\r?$|[)\]\w]:\r?$"
-    r"|^[ \t]*(?:\d+[:|]?[ \t]*)?(?:def|class|import|from|return|func|fn|let|const|var|public|private|package|use"
+    r"[;{}]\r?$|[)\]\w]:\r?$|^[ \t]*(?:end|fi|done|esac)\r?$|\b(?:do|then)\r?$"
+    r"|^[ \t]*(?:\d+[:|]?[ \t]*)?(?:def|class|import|from|return|func|fn|fun|val|let|const|var|my|sub|local"
+    r"|module|require|public|private|package|use"
     r"|self\.|#include)\b",
     re.M,
 )
+_BRACED = re.compile(r"^[^#\n]*(?:\)|\w|->|=>) ?\{[ \t]*\r?$", re.M)
 _LOOKED_AT = 2500  # characters
 #: A text without any of these words is not in the language; this is cheaper to test than the patterns.
 _NEEDS = {
+    "php": ("<?php", "$this", "function "),
+    "perl": ("my $", "my (", "use strict", "=head", "sub "),
+    "kotlin": ("fun ", "val "),
+    "swift": ("func ", "let ", "import Foundation", "import UIKit", "import SwiftUI"),
+    "ruby": ("def ", "end\n", "require"),
+    "shell": ("#!/", "fi\n", "done\n", "esac", "${", "; then", "; do"),
+    "elixir": ("defmodule ", "def "),
+    "csharp": ("using ", "namespace "),
     "python": ("def ", "import ", "class ", "return", "self.", "elif ", "except"),
     "typescript": ("interface ", ": string", ": number", ": boolean", "readonly ", "import type", "enum "),
     "javascript": ("const ", "function", "=>", "require(", "console.", "let ", "var "),
@@ -176,19 +277,23 @@ def looks_like(text: str) -> str | None:
 @lru_cache(maxsize=256)
 def _guess(sample: str) -> str | None:
     lines = max(1, sample.count("\n") - sample.count("\n\n"))
-    if len(_CODELIKE.findall(sample)) < 0.15 * lines:
+    if not sample.startswith(("#!", "<?php")) and len(_CODELIKE.findall(sample)) < 0.15 * lines:
         return None
-    best, most = None, 2.5
-    scores: dict[str, int] = {}
-    for name, pattern in _LOOKS:
-        if not any(word in sample for word in _NEEDS[name]):
-            continue
-        scores[name] = n = len(pattern.findall(sample))
-        if n > most:
-            best, most = name, n
-        if n > 0.5 * lines:
-            break
-    if best is None or most < 0.12 * lines:
+    scores = {
+        name: len(pattern.findall(sample)) for name, pattern in _LOOKS if any(word in sample for word in _NEEDS[name])
+    }
+    if sample.startswith("<?php"):
+        return "php"
+    if "python" in scores and len(_BRACED.findall(sample)) > 0.06 * lines:
+        del scores["python"]  # it has few lines that open a block with a brace
+    # of equals the first is the more telling one; Java, Go and C share too much with others to win by a little
+    best = max(scores, key=lambda name: scores[name], default=None)
+    if best is None:
+        return None
+    most = scores[best]
+    if most < 3:
+        return None
+    if most < 0.12 * lines:
         return None
     if best == "javascript" and scores.get("typescript", 0) >= 3:
         return "typescript"

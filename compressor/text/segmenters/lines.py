@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.uint16]
+
+
+MAX_TOTAL_CHARS = 200  # a longer line is no total
+#: A line that sums up a listing or says that there is more: `41 files changed`, `(showing 60 of 412)`.
+_TOTAL = re.compile(
+    r"(?=[^\n]*\d)[^\n]*?\b(?:totals?|sum|altogether|overall|summary|found|show(?:ing|n)|truncated|omitted|remaining|more"
+    r"|(?:files?|lines?|rows?|records?|items?|entries|results?|matches|hits|packages?|objects?|vulnerabilit(?:y|ies)|tests?|targets?)"
+    r"[ \t](?:were[ \t])?(?:changed|found|listed|shown|returned|affected|matched|selected|scanned|audited"
+    r"|checked|updated|deleted|copied"
+    r"|transferred|in[ \t]set|passed|failed|installed|omitted|left)|insertions?|deletions?|elapsed|finished"
+    r"|completed|done in)\b",
+    re.I,
+)
+
+
+def total_line(text: str, starts: Ints) -> int:
+    """Returns the number of the last line or unit with words if it sums up what stands above it, else -1."""
+    for i in range(len(starts) - 1, max(-1, len(starts) - 5), -1):
+        a, b = int(starts[i]), int(starts[i + 1]) if i + 1 < len(starts) else len(text)
+        line = text[a:b].strip(" \t\r\n-=*_")
+        if line:
+            return i if i >= 3 and len(line) <= MAX_TOTAL_CHARS and _TOTAL.match(line) else -1
+    return -1
 
 
 def codepoints(text: str) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint32]:

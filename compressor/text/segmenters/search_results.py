@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from compressor.text.segmenters.base import UnitFlag
-from compressor.text.segmenters.lines import line_starts
+from compressor.text.segmenters.lines import line_starts, total_line
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 #: `path:line:text` and `path-line-text`.
@@ -81,6 +81,8 @@ def segment_search_results(text: str, hint: str = "") -> SpanLayout:
             folders = [(0, i)]
         elif file >= 0 and text[where[file + 1] - 2 : where[file + 1] - 1] == ":":
             parents[i] = file
+    if (last := total_line(text, starts)) >= 0:
+        flags[last], parents[last] = UnitFlag.SUMMARY, -1
     return build_layout("search", text, starts, parents, flags, max_chars=2000)
 
 

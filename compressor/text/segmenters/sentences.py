@@ -10,10 +10,11 @@ import re
 import numpy as np
 
 from compressor.text.segmenters.base import UnitFlag
-from compressor.text.segmenters.lines import Ints, flag_words
+from compressor.text.segmenters.lines import Ints, flag_words, total_line
 from compressor.text.segmenters.span_layout import MAX_UNIT_CHARS, SpanLayout, build_layout
 
 WRAP = (48, 112)  # a line of this length without a full stop was wrapped at the margin, not ended on purpose
+MIN_WRAPPED_CHARS = 30  # a line at least this long goes on in the next one if that begins in lower case
 MAX_CLAUSE_CHARS = 240  # scripts without full stops (Thai, Lao, Khmer) are split at spaces into pieces this long
 
 # One class in front so that the scan runs at C speed; the look-behinds make every run of marks match only once.
@@ -27,11 +28,22 @@ _ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof sr jr st vs etc inc ltd co corp fig figs eq eqs no nos vol vols ed eds pp p cf al approx dept "
     "est gen col lt sgt capt sen rep gov pres rev hon jan feb mar "
     "apr jun jul aug sep sept oct nov dec mon tue wed thu fri "
-    "ca resp viz op art sec ch nr bzw ggf vgl abb mme mlle av sra dra ing univ assn bros ave blvd rd mt ft".split()
+    "ca resp viz op art arts sec ch nr bzw ggf vgl abb mme mlle av sra dra ing univ assn bros ave blvd rd mt "
+    "ft rs fr sfr "
+    "abs ziff lit kap para paras bd hrsg usw bspw evtl inkl exkl zzgl tel mio mrd incl excl env min max avg "
+    "approx ibid "
+    "chap pt pts ver ext bl blz cap núm pág págs tr č str ul al".split()
 )
+_ORDINAL_LEADS = frozenset(
+    "der die das dem den des am im vom zum zur bis seit ab beim jeder jedes den d dne od do".split()
+)
+_MONTHS = re.compile(r"(?:jan|feb|mär|mar|apr|ma[ijy]|jun|jul|aug|sep|okt|oct|nov|de[csz])", re.I)
+MAX_ABBREVIATION_CHARS = 4  # a shorter word with a stop before a digit is taken for an abbreviation (`approx. 5`)
+MAX_ITEM_CHARS = 240  # a list item up to this length is not cut at its sentences
 _ITEM = re.compile(
     r"[ \t]*(?:[-*+•◦▪‣–]\s|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|#{1,6}\s|[>|]|[A-Z][\w .'-]{0,30}:(?:\s|$)|\[\d+\])"
 )
+_LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•◦▪‣–]\s|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|\[\d+\][ \t])")
 _DOCUMENT_WORDS = ("Document", "Passage", "Doc", "Source", "Result", "Article", "Snippet")
 _DOCUMENT = re.compile(
     rf"^[ \t]*(?:{'|'.join(_DOCUMENT_WORDS)})[ \t]*"
@@ -61,6 +73,7 @@ def sentence_starts(text: str) -> list[int]:
     starts = [0]
     line = last = 0  # the beginnings of the current line and sentence
     size = len(text)
+    whole = _item_end(text, 0)  # up to here a list item is one unit
     for m in _BREAK.finditer(text):
         at, end, kind = m.start(), m.end(), m.lastgroup
         if end >= size:
@@ -68,10 +81,12 @@ def sentence_starts(text: str) -> list[int]:
         if kind == "line":
             breaks = end > at + 1 or _breaks_line(text, line, at, end)
             line = end
+            if breaks:
+                whole = _item_end(text, end)
         elif kind == "stop":
-            breaks = _ends_sentence(text, last, at, end)
+            breaks = at >= whole and _ends_sentence(text, last, at, end)
         else:
-            breaks = text[end] != "\n"
+            breaks = at >= whole and text[end] != "\n"
         if breaks:
             starts.append(end)
             last = end
@@ -81,10 +96,25 @@ def sentence_starts(text: str) -> list[int]:
 def _breaks_line(text: str, line: int, at: int, end: int) -> bool:
     """Whether the newline at `at` of the line that begins at `line` is intended rather than wrapping."""
     before = text[at - 1] if at else "\n"
+    first = text[end : end + 80].lstrip(" \t")[:1]
+    if end == at + 1 and first.islower() and text[at - 2 : at - 1].isalpha():
+        if before in "-\u2010\xad":  # a word that is hyphenated at the end of the line
+            return False
+        if at - line >= MIN_WRAPPED_CHARS and before not in ".!?:;。！？\r":
+            return _ITEM.match(text, end) is not None
     width = (at - line) * (2 if before >= "\u2e80" else 1)
     if not WRAP[0] <= width <= WRAP[1] or before in ".!?:;。！？\r":
         return True
     return _ITEM.match(text, end) is not None
+
+
+def _item_end(text: str, at: int) -> int:
+    """Where the list item ends that begins at `at`, 0 if none does or it is long."""
+    if _LIST_ITEM.match(text, at) is None:
+        return 0
+    end = text.find("\n", at)
+    end = len(text) if end < 0 else end
+    return end if end - at <= MAX_ITEM_CHARS else 0
 
 
 def _ends_sentence(text: str, last: int, at: int, end: int) -> bool:
@@ -97,9 +127,21 @@ def _ends_sentence(text: str, last: int, at: int, end: int) -> bool:
     word = words[-1].lstrip("([\"'“‘") if words else ""
     if not word:
         return False
-    if word.isdigit():  # "1. First" opens a list item, "in 1990. The" ends a sentence
+    if word.isdigit():  # "1. First" opens a list item, "in 1990. The" ends a sentence, "am 1. Mai" does not
+        if len(word) <= 2 and (_MONTHS.match(text, end) or (len(words) > 1 and words[-2].lower() in _ORDINAL_LEADS)):
+            return False
         return not (len(word) <= 3 and len(words) == 1 and at - last <= 8)
+    if (
+        text[end].isdigit()
+        and len(words) > 1
+        and len(word) <= MAX_ABBREVIATION_CHARS
+        and word.isalpha()
+        and at - last <= MAX_ITEM_CHARS
+    ):
+        return False
     if len(word) == 1:
+        if word.islower() and (text[end + 1 : end + 2] == "." or word in "svz"):  # z. B., i. d. R., s. Abb.
+            return False
         return not word.isalpha() or word.islower() or word >= "\u0370"
     return word.lower() not in _ABBREVIATIONS and not (word[-2] == "." and word[-1].isalpha())
 
@@ -174,4 +216,6 @@ def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, lis
             lead = -1
         if trouble[i] and (t := _TROUBLE.match(text, a, b)):
             flags[i] |= UnitFlag.ERROR if t.lastgroup == "error" else UnitFlag.WARNING
+    if (last := total_line(text, np.array(starts, np.int32))) >= 0 and text[starts[last] - 1] == "\n":
+        flags[last] |= UnitFlag.SUMMARY
     return parents, flags

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters.base import Mask, Spans, UnitFlag
+from compressor.text.segmenters.long_lines import PAYLOAD_CHARS, Piece, encoded_lines, split_unit
 
 MAX_UNIT_CHARS = 1200  # longer units of prose and lines are split
 
@@ -155,6 +156,22 @@ def length_splits(text: str, a: int, b: int, max_chars: int = MAX_UNIT_CHARS) ->
     return cuts
 
 
+def _pieces(text: str, a: int, b: int, max_chars: int) -> list[Piece]:
+    """The pieces of a long unit: at its own separators if it has any, and at most `max_chars` long (0: any length)."""
+    pieces = split_unit(text, a, b, markup_only=not max_chars)
+    if not max_chars:
+        return pieces
+    out: list[Piece] = []
+    place: list[int] = []
+    for k, piece in enumerate(pieces):
+        end = pieces[k + 1].start if k + 1 < len(pieces) else b
+        place.append(len(out))
+        out.append(piece._replace(parent=place[piece.parent] if piece.parent >= 0 else -1))
+        if end - piece.start > max_chars and not piece.is_payload:
+            out += [Piece(cut, -1, False) for cut in length_splits(text, piece.start, end, max_chars)]
+    return out
+
+
 def build_layout(
     kind: str,
     text: str,
@@ -173,9 +190,8 @@ def build_layout(
         parents: [n] see `SegmentedText`.
         flags: [n] see `SegmentedText`.
         closes: [n] see `SpanLayout`.
-        max_chars: Longer units are split (0: never). Pieces keep the parent of their unit; an ERROR or HEADER flag
-            stays
-            with the first piece.
+        max_chars: Longer units are split (0: only between tags). Long lines are split at their separators before that.
+            Pieces keep the parent of their unit; an ERROR or HEADER flag stays with the first piece.
     """
     first = np.asarray(starts, np.int32)
     n = len(first)
@@ -188,10 +204,13 @@ def build_layout(
     if mates is not None and not (mates >= 0).any():
         mates = None
     ends = np.append(first[1:], np.int32(len(text))).astype(np.int32) if n else first
-    if max_chars and n:
-        long = np.flatnonzero(ends - first > max_chars)
-        if len(long):
-            pieces = [length_splits(text, int(first[i]), int(ends[i]), max_chars) for i in long.tolist()]
+    if n:
+        long = np.flatnonzero(ends - first > min(max_chars or PAYLOAD_CHARS, PAYLOAD_CHARS))
+        found = [(i, _pieces(text, int(first[i]), int(ends[i]), max_chars)) for i in long.tolist()]
+        found = [(i, unit) for i, unit in found if len(unit) > 1]
+        long = np.array([i for i, _ in found], np.int64)
+        if found:
+            pieces = [[piece.start for piece in unit[1:]] for _, unit in found]
             counts = np.ones(n, np.int64)
             counts[long] += [len(p) for p in pieces]
             place = (np.cumsum(counts) - counts).astype(np.int32)  # old unit -> its first piece
@@ -202,8 +221,17 @@ def build_layout(
             whole = np.zeros(len(first), np.bool_)
             whole[place] = True
             marks = np.where(whole, marks[origin], marks[origin] & _LASTING).astype(np.uint16)
+            for i, unit in found:
+                for k, piece in enumerate(unit):
+                    if piece.parent >= 0:
+                        up[place[i] + k] = place[i] + piece.parent
+                    if piece.is_payload:
+                        marks[place[i] + k] |= UnitFlag.NOISE
             if mates is not None:
                 mates = np.where(mates[origin] >= 0, place[mates[origin]], np.int32(-1)).astype(np.int32)
+    for a, b in encoded_lines(text) if n else ():
+        marks = marks.copy()
+        marks[np.searchsorted(first, a) : np.searchsorted(first, b)] |= np.uint16(UnitFlag.NOISE)
     return SpanLayout(
         kind, text, np.stack((first, ends), axis=1) if n else np.zeros((0, 2), np.int32), up, marks, mates
     )

@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from compressor.text.segmenters.base import UnitFlag
-from compressor.text.segmenters.lines import Flags, Ints, flag_words, line_starts
+from compressor.text.segmenters.lines import Flags, Ints, flag_words, line_starts, total_line
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 #: |---|---|  ---+---  +----+
@@ -21,6 +21,8 @@ _FOOT = re.compile(
     r"|(?P<total>(?:Grand )?[Tt]otals?\b|TOTAL\b|Sum\b|SUM\b|Average\b|Mean\b))"
 )
 _QUOTED = re.compile(r'"[^"\n]*"')
+_QUOTED_LINES = re.compile(r'"[^"]*"')
+_READ = 4000  # characters
 _GUTTER = re.compile(r"\S(?: {2,}|\t)(?=\S)")
 _TROUBLE = ("error", "failed", "crashloop", "oomkilled", "evicted", "imagepull", "unhealthy")
 _REPR = ("[(", "[{'", "[[", "((", "{(", "['", "{'")
@@ -61,6 +63,11 @@ def is_table(sample: str, lines: list[str]) -> bool:
     if any(x.strip()[:1] in ("|", "+", "-") and "-" in x and RULE.match(x) and len(x.strip()) > 3 for x in lines[:4]):
         return True
     plain = [_QUOTED.sub("", line) for line in lines] if '"' in sample else lines
+    if any('"' in line for line in plain):  # line breaks inside quotes
+        whole = _QUOTED_LINES.sub("", sample[:_READ]).split("\n")
+        plain = [line for line in (whole[:-1] if len(sample) > _READ else whole) if line.strip()]
+        if len(plain) < 3:
+            return False
     for cell in "\t|;,":
         counts = [line.count(cell) for line in plain]
         first = counts[0]
@@ -88,6 +95,8 @@ def _flags(text: str, starts: Ints) -> Flags:
             flags[i] = UnitFlag.SUMMARY
         elif text[s] in "\r\n":
             flags[i] = UnitFlag.NOISE
+    if (last := total_line(text, starts)) >= 0:
+        flags[last] = UnitFlag.SUMMARY
     return flags
 
 

@@ -182,7 +182,7 @@ def test_a_unit_without_tokens_gets_the_lowest_score() -> None:
             ids = np.concatenate([[0], whole.ids[1:-1][seen], [0]])
             return EncodedPair(ids, ids * 0, 1, whole.spans[seen])
 
-    units = _units("Ann. 123 456. Bob.", "9 9 9.")
+    units = _units("Annabelle. 123 456. Bob.", "9 9 9.")
     found = _read(Blind(), units)
     blank = np.array([not re.search("[a-zA-Z]", text) for text in units.texts()])
     assert blank.sum() == 2

@@ -16,7 +16,8 @@ from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.code import segment_code
 from compressor.text.segmenters.code_lines import rows_by_indentation
-from compressor.text.segmenters.code_tree_sitter import CodeRows, rows_by_syntax_tree
+from compressor.text.segmenters.code_rows import CodeRows
+from compressor.text.segmenters.code_tree_sitter import rows_by_syntax_tree
 from compressor.text.segmenters.languages import hint_language, looks_like
 
 PYTHON = '''\
@@ -193,12 +194,14 @@ def test_braces_stay_balanced_whatever_is_kept(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["javascript", "java", "go", "rust", "c"])
-def test_the_line_segmenter_keeps_braces_balanced_in_tidy_code(language: str) -> None:
+def test_the_line_segmenter_has_no_units_of_braces_alone(language: str) -> None:
     source = SOURCES[language].split("for (;;) {")[0]
-    lines = source.splitlines(keepends=True)
     rows = rows_by_indentation(source, language)
-    assert "".join(row_texts(source, rows)) == source and len(rows.rows) > len(lines) / 2
+    texts = row_texts(source, rows)
+    assert "".join(texts) == source
+    assert all(any(c.isalnum() for c in unit) for unit in texts)
     assert [p for i, p in enumerate(rows.parents) if p >= i] == []
+    assert all(p < 0 or rows.flags[p] & UnitFlag.SIGNATURE for p in rows.parents)
 
 
 def test_python_statements_are_whole() -> None:
@@ -209,7 +212,7 @@ def test_python_statements_are_whole() -> None:
     assert "    x = {\n        1: 2,\n    }\n" in units
     assert '        y = """\ntext\n"""\n' in units
     flags = {u.strip().split("\n")[0]: f for u, f in zip(units, rows.flags, strict=True)}
-    assert flags["@dec("] == flags["class A(B):"] == UnitFlag.SIGNATURE
+    assert flags["@dec("] == flags["class A(B):"] == UnitFlag.SIGNATURE | UnitFlag.HEADER
     assert flags["import os"] == UnitFlag.IMPORT and flags['"""Doc."""'] == flags['"""One."""'] == UnitFlag.COMMENT
     up = {u.strip(): units[p].strip() if p >= 0 else "" for u, p in zip(units, rows.parents, strict=True)}
     assert up["return 3"] == "else:" and up["else:"] == up["elif b:"] == "if a:" and up["if a:"].startswith("@dec")
@@ -231,19 +234,51 @@ def test_lines_and_tree_agree_on_python() -> None:
     tree = rows_by_syntax_tree(source, "python")
     lines = rows_by_indentation(source, "python")
     assert tree is not None
-    assert len(set(tree.rows) & set(lines.rows)) > 0.9 * len(set(tree.rows) | set(lines.rows))
+    assert len(set(tree.rows) & set(lines.rows)) > 0.8 * len(set(tree.rows) | set(lines.rows))
 
 
-def test_a_long_docstring_is_cut_at_its_paragraphs() -> None:
+def test_a_docstring_is_cut_at_its_lines_and_sentences() -> None:
     source = (
-        'def f():\n    """One.\n'
-        + "".join(f"\n    Paragraph {i}\n    more\n" for i in range(6))
-        + '    """\n    return 1\n'
+        'def fetch(url, tries):\n    """Fetches a page.\n\n    Args:\n        url: Where it is.\n'
+        "        tries: 0 means for ever, and a larger number is how often it is tried\n            again.\n"
+        '    """\n    return 1\n'
     )
     for rows in (rows_by_syntax_tree(source, "python"), rows_by_indentation(source, "python")):
         assert rows is not None
-        assert len(rows.rows) == 10
-        assert rows.closes[8] == 1 and rows.parents[3] == 1
+        units = [" ".join(unit.split()) for unit in row_texts(source, rows)]
+        assert units[2:6] == [
+            "Args:",
+            "url: Where it is.",
+            "tries: 0 means for ever, and a larger number is how often it is tried again.",
+            '"""',
+        ]
+        assert rows.parents[1:6] == [0, 1, 1, 1, 1] and rows.closes[5] == 1
+        short = 'def f():\n    """One.\n    Two.\n    """\n    return 1\n'
+        assert len(rows_by_indentation(short, "python").rows) == 3
+
+
+@pytest.mark.parametrize("name", ["a.py", "a.js", "a.rb"])
+def test_a_long_literal_is_cut_at_its_entries(name: str) -> None:
+    entries = "".join(f'  "key{i}": "value {i}",\n' for i in range(20))
+    source = f"TABLE = {{\n{entries}}}\nother = 1\n"
+    found = segment_code(source, name)
+    out = found.render(np.array(["key7" in source[a:b] for a, b in found.spans.tolist()]))
+    assert "TABLE = {" in out and '"key7": "value 7"' in out and "key8" not in out
+
+
+def test_without_a_grammar_only_definitions_are_parents() -> None:
+    source = (
+        "require 'x'\n\nmodule Shop\n  class Cart\n    LIMIT = 20\n\n    def add(item)\n      if item.ok?\n"
+        "        items.each do |i|\n          total += i.price\n        end\n      else\n        warn 'bad'\n "
+        "     end\n"
+        "    end\n  end\nend\n"
+    )
+    found = segment_code(source, "cart.rb")
+    texts = [source[a:b] for a, b in found.spans.tolist()]
+    out = found.render(np.array(["total" in t for t in texts]))
+    assert "module Shop" in out and "class Cart" in out and "def add(item)" in out
+    assert "item.ok?" not in out and "items.each" not in out
+    assert "      else\n        warn 'bad'\n      end\n    end\n  end\nend\n" in texts
 
 
 @pytest.mark.parametrize("number", ["{}:", "{:6d}\t", "{}| ", "{}→"])
@@ -272,7 +307,7 @@ def test_an_unclosed_bracket_does_not_swallow_the_rest() -> None:
     source = "class A:\n    x = foo(\n    def f(self):\n        return 1\n\n    def g(self):\n        return 2\n"
     assert len(rows_by_indentation(source, "python").rows) == 6
     source = "class A {\n  x = foo(\n  public f() {\n    return 1;\n  }\n}\n"
-    assert len(rows_by_indentation(source, "javascript").rows) >= 5
+    assert len(rows_by_indentation(source, "javascript").rows) == 4
 
 
 @pytest.mark.moderate

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import numpy as np
 
 from compressor import Compressor
@@ -69,3 +72,40 @@ def test_the_asked_column_survives() -> None:
     text = "year,result,attendance,remark\n" + rows
     r = Compressor(store="memory").compress_text(text, 0.5, query="Which year had the highest attendance?")
     assert all(f"{2000 + i}," in r.text for i in range(60)) and "2183" in r.text
+
+
+def test_quoted_cells_may_hold_delimiters_and_line_breaks() -> None:
+    rows = "".join(f'{i},"Firm {i}, Ltd","line one\nwith ""quotes"" {i}",{i}.50\r\n' for i in range(1, 9))
+    for begin in ("", "\ufeff"):
+        text = f"{begin}id,name,note,amount\r\n{rows}"
+        layout = segment_text(text)
+        assert isinstance(layout, DelimitedTableLayout)
+        assert layout.render(np.ones(len(layout.spans), np.bool_)) == text
+        names = list(layout.column_names)
+        keep = (layout.columns <= 0) | (layout.columns == names.index("name"))
+        records = list(csv.reader(io.StringIO(layout.render(keep))))
+        assert records[1] == ["1", "Firm 1, Ltd", "1.50"] and len(records) == 9
+        note = (layout.columns <= 0) | (layout.columns == names.index("note"))
+        assert list(csv.reader(io.StringIO(layout.render(note))))[3][1] == 'line one\nwith "quotes" 3'
+
+
+@given(st.lists(st.lists(st.text('a1 ,;"\n', max_size=6), min_size=3, max_size=3), min_size=4, max_size=8))
+def test_csv_is_read_as_the_csv_module_reads_it(rows: list[list[str]]) -> None:
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_ALL).writerows([["x", "y", "z"], *rows])
+    layout = segment_delimited_table(out.getvalue())
+    assert layout is not None
+    assert layout.render(np.ones(len(layout.spans), np.bool_)) == out.getvalue()
+    keep = np.ones(len(layout.spans), np.bool_)
+    keep[-1] = False
+    kept = list(csv.reader(io.StringIO(layout.render(keep), newline="")))
+    assert len(kept) == len(rows) + 1 and all(
+        set(row) <= {*source, "…"} for row, source in zip(kept[1:], rows, strict=True)
+    )
+
+
+def test_a_header_costs_only_the_columns_that_stay() -> None:
+    header = ",".join(f"Option{i} Name Column" for i in range(46))
+    text = header + "\n" + "\n".join(f'item-{i},"Ring {i}, gold",{i}.99' + "," * 43 for i in range(60))
+    r = Compressor(store="memory").compress_text(text, 0.1, query="What is the price of item-37?")
+    assert "item-37" in r.text and "37.99" in r.text and "Option40" not in r.text

@@ -45,12 +45,18 @@ def test_gaps_say_how_much_is_missing() -> None:
     assert json.loads(rows.render(np.zeros(len(rows.spans), np.bool_))) == ["…20 more"]
 
 
-def test_an_object_says_that_members_are_missing() -> None:
+def test_an_object_says_that_members_are_missing_where_one_beside_it_shows_them() -> None:
     found = layout_of(
-        {"title": "release", "children": [{"id": 911, "done": True}, {"id": 912, "by": {"a": 1, "b": 2}}]}
+        {
+            "title": "release",
+            "children": [{"id": 911, "done": True, "tags": {"a": 1}}, {"id": 912, "done": False, "by": 7}],
+        }
     )
-    cut = json.loads(keep_only(found, '"id"', '"a"'))
-    assert cut == {"children": [{"id": 911, "…": 1}, {"id": 912, "by": {"a": 1, "…": 1}}]}
+    cut = json.loads(keep_only(found, '"id"', '"done":true'))
+    assert cut == {"children": [{"id": 911, "done": True}, {"id": 912, "…": 2}]}
+    assert json.loads(keep_only(found, '"id"')) == {
+        "children": [{"id": 911}, {"id": 912}]
+    }  # nothing shows what they lack
     assert json.loads(found.write(np.array(['"title"' in u for u in units(found)]))) == {"title": "release", "…": 1}
 
 
