@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
+
 from compressor.text.segmenters.record_lines import RecordLine
 
 MAX_NAME_CHARS = 80
@@ -152,7 +154,7 @@ class RecordTree:
 
     @staticmethod
     def _runs(starts: list[int], data: list[int]) -> list[list[int]]:
-        edges = [data.index(s) for s in starts]
+        edges = np.searchsorted(data, starts).tolist()
         return [data[a:b] for a, b in pairwise([*edges, len(data)])]
 
     def _recurring(self, data: list[int], siblings: list[int], children: dict[int, list[int]]) -> list[int]:
