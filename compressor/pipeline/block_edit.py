@@ -15,6 +15,7 @@ from compressor.context.results import Action
 from compressor.pipeline.word_pruner import RemovableWords
 from compressor.text.lossless import encode_losslessly
 from compressor.text.segmenters.base import EncodableText, Mask, SegmentedText
+from compressor.text.segmenters.delimited_table import DelimitedTableLayout
 from compressor.text.segmenters.json import JsonLayout
 from compressor.text.segmenters.span_layout import SpanLayout
 from compressor.tokens import TokenCounter
@@ -141,6 +142,16 @@ class BlockEdit:
         if not isinstance(self.layout, EncodableText) or text == self._rebuildable:
             return LOSSLESS
         return REFORMATTED if text == self._reformatted else LOSSLESS
+
+    def drop_costly_header(self, max_tokens: float) -> None:
+        """Lets the rows of a table be kept without its header if that has more tokens than given."""
+        layout = self.layout
+        if layout.kind != "table" or self.placeholder_units is not None or self.block.tokens <= max_tokens:
+            return
+        if not isinstance(layout, (SpanLayout, DelimitedTableLayout)):
+            return
+        if layout.header_text and self.counter.count(layout.header_text) > max_tokens:
+            self.layout = layout.without_header()
 
     def restore(self) -> None:
         """Replaces the text by the block's own."""

@@ -59,6 +59,12 @@ GAP_TOKENS = 2.0
 #: The fraction of the budget that may stay unused rather than rendering once more to spend it.
 ACCEPTED_UNUSED_FRACTION = 0.02
 
+#: Wordless units up to this size, such as blank lines, stay between two kept ones: a sign costs as much.
+MAX_JOINED_TOKENS = 4.0
+
+#: The fraction of the tokens to be kept above which a table's header is no longer kept with every row.
+MAX_HEADER_SHARE = 0.25
+
 #: The kinds of blocks in which words may be left out of sentences: never what a user or an agent says.
 WORD_PRUNED_KINDS = ("tool_result", "document")
 
@@ -150,10 +156,12 @@ class BudgetSelector:
             CompressorError: The scorer did not return one finite score per unit.
         """
         self.block_edits = block_edits
+        available = max(1.0, sum(edit.block.tokens for edit in block_edits) - excess)
+        for edit in block_edits:
+            edit.drop_costly_header(MAX_HEADER_SHARE * available)
         sources = [
             SourceBlock(e.block.kind, e.layout, unit_costs(e), e.block.tool_call_text, e.block.age) for e in block_edits
         ]
-        available = max(1.0, sum(edit.block.tokens for edit in block_edits) - excess)
         self.units = UnitBatch(sources, available_tokens=available)
         scores = reweight_reasoning(_checked_scores(scorer, query, self.units), self.units, query)
         self._placeholder_units = self._find_placeholder_units()
@@ -243,7 +251,7 @@ class BudgetSelector:
 
     def _join_gaps(self, keep: Mask) -> Mask:
         """Returns the units without a word (blank lines, rules, lone brackets) between two kept ones of one source."""
-        empty: Mask = self.units.index.lengths == 0
+        empty: Mask = (self.units.index.lengths == 0) & (self.units.costs <= MAX_JOINED_TOKENS)
         if not empty.any():
             return empty
         n = len(keep)

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters.base import Mask, Spans, UnitFlag, table_records
+from compressor.text.segmenters.span_layout import SpanLayout
+from compressor.text.segmenters.table import segment_table
 
 MIN_ROWS = 3
 _RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\r?")
@@ -128,6 +130,15 @@ class DelimitedTableLayout:
                 parts.pop()
             lines.append(self._line(parts))
         return "\n".join(lines)
+
+    @property
+    def header_text(self) -> str:
+        """The header line."""
+        return self._line(self._header)
+
+    def without_header(self) -> SpanLayout:
+        """Returns the same table by whole rows, which may be kept without the header."""
+        return segment_table(self.source).without_header()
 
     def _says_something(self, tier: int, keep: Mask) -> bool:
         """Whether a kept cell of a column is not empty."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -58,6 +58,17 @@ class SpanLayout:
     def records(self) -> npt.NDArray[np.int32]:
         """[n] every unit is a record of its own."""
         return np.arange(len(self.spans), dtype=np.int32)
+
+    @property
+    def header_text(self) -> str:
+        """The first header that other units stand under, such as a table's; "" if there is none."""
+        named = np.unique(self.parents[self.parents >= 0])
+        heads = named[(self.flags[named] & np.uint16(UnitFlag.HEADER)) > 0]
+        return self.text[slice(*self.spans[heads[0]].tolist())] if len(heads) else ""
+
+    def without_header(self) -> SpanLayout:
+        """Returns the same units, which may be kept without what stands over them."""
+        return replace(self, parents=np.full(len(self.spans), -1, np.int32))
 
     @property
     def source_spans(self) -> Sequence[Sequence[tuple[int, int]]]:
