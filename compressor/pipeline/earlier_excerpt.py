@@ -24,6 +24,7 @@ FindText = Callable[[str], str | None]
 
 MAX_INNER_PLACEHOLDERS = 200  # More placeholders inside one text are read as data.
 
+_GAP = re.compile(rf'{ELLIPSIS} ?\d+ more|"{ELLIPSIS}":\d+')  # what was left out, with its number
 _WORD = re.compile(r"\w+")
 _INNER_PLACEHOLDER = re.compile(rf"{BRACKETED_PLACEHOLDER}[ \t]*(?=\r?\n|\Z)\r?\n?")
 _NOTATION = frozenset(
@@ -87,6 +88,7 @@ def open_text(text: str, kind: Kind, tool_call_text: str, find_text: FindText) -
 
 def _is_excerpt_of(body: str, original: str) -> bool:
     """Returns whether everything in a text stands in the original, letter for letter or, in rebuilt texts, by word."""
+    body = _GAP.sub(ELLIPSIS, body)
     pieces = [piece for part in body.split(ELLIPSIS) if (piece := part.strip())]
     if all(piece in original for piece in pieces):
         return True

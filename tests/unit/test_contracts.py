@@ -110,7 +110,10 @@ def test_json_still_parses_and_nothing_is_lost(messages: list[Any], share: float
         if block.action == "excerpt" and block.layout == "json":
             json.loads(block.after)
         if block.ref is not None:
-            assert block.ref in find_refs(block.after) or not block.after
+            if "messages cut ref" in block.after:  # the first of a run of messages carries the ref of all of them
+                assert block.before in c.expand(find_refs(block.after)[0])
+            else:
+                assert block.ref in find_refs(block.after) or not block.after
             if block.kind != "image":
                 assert c.expand(block.ref) == block.before
     texts = {b.block: b.before for b in r.blocks}
