@@ -69,6 +69,7 @@ class HeuristicWeights:
         turn_tokens: Turns up to this size match as a whole.
         question_terms: The number of content words from which on a question counts less: a long one is a task.
         covered: The fraction of a question's words that the best record must hold for the question to count in full.
+        read_match: How much a model's reading counts in the match of a document's sentences.
         near: The part of a unit's match that its neighbours get, and half of it the next but one.
         record_tokens: Records up to this size match as a whole; of larger ones, the fields without the question's words
             get less.
@@ -111,6 +112,7 @@ class HeuristicWeights:
     turn_tokens: float = 1000.0
     question_terms: float = 8.0
     covered: float = 0.4
+    read_match: float = 0.3
     near: float = 0.4
     record_tokens: float = 60.0
     speech: float = 1.5
@@ -161,6 +163,9 @@ class HeuristicScorer:
         w = self.weights
         recency = np.exp(-np.array([s.age for s in units.sources], np.float32) / w.fade)
         relevant, found = self.match(query, units)
+        if units.matches is not None and is_answer_text.any():
+            read = relevance(odds[is_answer_text])
+            units.matches[is_answer_text] += np.float32(w.read_match) * (read - units.matches[is_answer_text])
         out = self._repeats(units, found) * (1 + w.recency * recency[units.source_indices])
         out[is_answer_text] *= w.read
         relevant[is_answer_text] = w.answer * relevance(odds[is_answer_text])
