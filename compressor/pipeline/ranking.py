@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from compressor.scoring.base import Scores, UnitBatch
 from compressor.scoring.token_index import CODE, IDENTIFIER, NAME, NUMBER, PATH, WORD
+from compressor.text.segmenters.base import UnitFlag
 
 #: The weight of a token in a unit's novelty, by the token's class. Exact strings count more than words.
 NOVELTY_WEIGHT = {WORD: 0.3, NAME: 0.6, NUMBER: 0.6, IDENTIFIER: 1.0, CODE: 1.5, PATH: 1.5}
@@ -68,7 +69,8 @@ def rank(scores: Scores, units: UnitBatch) -> Ranking:
         novelty = np.where(total > 0, fresh / np.maximum(total, 1e-9), 1.0)
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
     if (units.templates >= 0).any():
-        novelty *= _template_novelty(units.templates, _positions(priority))
+        told = np.where(units.flags & np.uint16(UnitFlag.ERROR), np.int32(-1), units.templates)  # each error counts
+        novelty *= _template_novelty(told, _positions(priority))
         priority = scores * (REPEAT_VALUE + (1 - REPEAT_VALUE) * novelty)
     if units.vectors is not None:
         novelty = np.minimum(novelty, _vector_novelty(units.vectors, _positions(priority)))

@@ -54,7 +54,8 @@ class HeuristicWeights:
         error: An error.
         queried_error: The factor on errors if the query asks for failures.
         warning: A warning.
-        summary: A summary.
+        summary: A scalar beside a long list of JSON, such as a total.
+        summary_line: A line that sums up.
         change: A changed line of a diff.
         header: A header.
         signature: A signature.
@@ -69,6 +70,7 @@ class HeuristicWeights:
         turn_tokens: Turns up to this size match as a whole.
         question_terms: The number of content words from which on a question counts less: a long one is a task.
         covered: The fraction of a question's words that the best record must hold for the question to count in full.
+        error_match: How well an error matches a question that asks for failures.
         read_match: How much a model's reading counts in the match of a document's sentences.
         near: The part of a unit's match that its neighbours get, and half of it the next but one.
         record_tokens: Records up to this size match as a whole; of larger ones, the fields without the question's words
@@ -97,8 +99,9 @@ class HeuristicWeights:
     error: float = 1.5
     queried_error: float = 10.0
     warning: float = 0.2
-    summary: float = 0.3
-    change: float = 1.5
+    summary: float = 1.0
+    summary_line: float = 2.0
+    change: float = 4.0
     header: float = 0.2
     signature: float = 0.15
     noise: float = 0.1
@@ -112,6 +115,7 @@ class HeuristicWeights:
     turn_tokens: float = 1000.0
     question_terms: float = 8.0
     covered: float = 0.4
+    error_match: float = 1.0
     read_match: float = 0.3
     near: float = 0.4
     record_tokens: float = 60.0
@@ -196,12 +200,14 @@ class HeuristicScorer:
         for flag, gain in (
             (UnitFlag.ERROR, w.error * (w.queried_error if trouble else 1)),
             (UnitFlag.WARNING, w.warning),
-            (UnitFlag.SUMMARY, w.summary),
+            (UnitFlag.SUMMARY, w.summary_line),
             (UnitFlag.CHANGE, w.change),
             (UnitFlag.HEADER, w.header),
             (UnitFlag.SIGNATURE, w.signature),
         ):
             out += np.float32(gain) * ((units.flags & flag) > 0)
+        member = np.array([s.layout.kind == "json" for s in units.sources], np.bool_)[units.source_indices]
+        out[member] -= np.float32(w.summary_line - w.summary) * ((units.flags[member] & UnitFlag.SUMMARY) > 0)
         line = np.flatnonzero(units.templates >= 0)
         if len(line) >= MIN_LOG_LINES:
             times = np.bincount(units.templates[line])[units.templates[line]]
@@ -294,6 +300,9 @@ class HeuristicScorer:
         single = bm25(own, terms_of, weights, units.index.lengths)
         reasoning = np.array([s.kind == "thinking" for s in units.sources], np.bool_)
         matched = question_match(records, single, units, turns, w)
+        if _TROUBLE.search(query.question):  # errors match such a question by what they are, whatever their words
+            errors = (units.flags & np.uint16(UnitFlag.ERROR)) > 0
+            matched[errors] = np.maximum(matched[errors], np.float32(w.error_match))
         units.matches = np.where(reasoning[units.source_indices], 0, matched)
         of_best = np.unique(terms_of[turns.rows[own] == np.argmax(records)])
         coverage = max(turns.share, min(1.0, len(of_best) / len(weights) / w.covered))

@@ -36,7 +36,7 @@ from compressor.text.segmenters.json_spans import Step, leaf_spans
 LONG_TEXT = 400  # characters from which a string is divided like a text of its own
 SHORT_LIST = 16  # characters up to which a list of plain values is one unit
 SHORT_ROW = 120  # the same for a list in a list, which is a record
-LONG_LIST = 5  # items from which the members beside a list say something about it
+LONG_LIST = 12  # items from which the members beside a list say something about it
 SHORT_VALUE = 80  # characters of a member that may do so
 MAX_SUMMARY_MEMBERS = 12  # with more members than this only those of a telling name do
 MAX_SUMMARY_DEPTH = 2
