@@ -72,11 +72,10 @@ def _consists_of_fields(tree: RecordTree) -> bool:
     data = [i for i, kind in enumerate(tree.kinds) if kind not in ("comment", "close")]
     if len(data) < MIN_LINES:
         return False
-    deep = {i for i, p in enumerate(tree.parents) if p >= 0}
     fields = sum(tree.kinds[i] != "text" for i in data)
     if fields >= MIN_FIELDS * len(data):
         rows = sum(tree.kinds[i] == "row" for i in data)
-        return (any(tree.keys[i] for i in data) and bool(deep)) or 2 * rows >= len(data)
+        return any(tree.keys[i] for i in data) or 2 * rows >= len(data)
     # Records with a body of text, such as commits and mails.
     inside = sum(tree.heads[i] >= 0 for i in data)
     records = len({h for h in tree.heads if h >= 0})
