@@ -84,7 +84,12 @@ def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.ND
     if units.matches is None or units.reserved_share <= 0:
         return position
     n = len(units)
-    first = np.lexsort((position, -units.matches))
+    value = units.matches
+    if (units.templates >= 0).any():  # log lines that match alike: one of each form before the second of any
+        order: npt.NDArray[np.int64] = np.empty(n, np.int64)
+        order[np.lexsort((position, -value))] = np.arange(n)
+        value = value * _template_novelty(units.templates, order)
+    first = np.lexsort((position, -value))
     first = first[(units.matches[first] > 0) & (units.index.lengths[first] > 0)]
     top = min(MAX_RESERVED, TOP_FACTOR * units.reserved_share)
     share = np.where(units.matches[first] >= TOP_MATCH, top, units.reserved_share)

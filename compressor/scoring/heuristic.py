@@ -70,7 +70,7 @@ class HeuristicWeights:
         turn_tokens: Turns up to this size match as a whole.
         question_terms: The number of content words from which on a question counts less: a long one is a task.
         covered: The fraction of a question's words that the best record must hold for the question to count in full.
-        error_match: How well an error matches a question that asks for failures.
+        error_match: The weight of being an error among the words of a question that asks for failures.
         read_match: How much a model's reading counts in the match of a document's sentences.
         near: The part of a unit's match that its neighbours get, and half of it the next but one.
         record_tokens: Records up to this size match as a whole; of larger ones, the fields without the question's words
@@ -115,7 +115,7 @@ class HeuristicWeights:
     turn_tokens: float = 1000.0
     question_terms: float = 8.0
     covered: float = 0.4
-    error_match: float = 1.0
+    error_match: float = 2.0
     read_match: float = 0.3
     near: float = 0.4
     record_tokens: float = 60.0
@@ -288,21 +288,23 @@ class HeuristicScorer:
 
     def _reserve(self, query: Query, units: UnitBatch) -> None:
         """Leaves in `units` what a part of the budget goes to first: the units with the question's own words."""
+        w = self.weights
         asked = weighted_terms(((query.question, 1.0),))
         if not asked:
             return
         own, terms_of, weights = matches(units.index, asked)
+        if _TROUBLE.search(query.question):  # being an error is a further term of such a question, rare or not
+            errors = np.flatnonzero(units.flags & np.uint16(UnitFlag.ERROR))
+            own = np.concatenate([own, errors])
+            terms_of = np.concatenate([terms_of, np.full(len(errors), len(weights), np.int32)])
+            weights = np.append(weights, np.float32(w.error_match))
         if not len(own):
             return
-        w = self.weights
         turns = Turns.of(units)
         records, _, _ = self._found(units, turns.rows, own, terms_of, weights)
         single = bm25(own, terms_of, weights, units.index.lengths)
         reasoning = np.array([s.kind == "thinking" for s in units.sources], np.bool_)
         matched = question_match(records, single, units, turns, w)
-        if _TROUBLE.search(query.question):  # errors match such a question by what they are, whatever their words
-            errors = (units.flags & np.uint16(UnitFlag.ERROR)) > 0
-            matched[errors] = np.maximum(matched[errors], np.float32(w.error_match))
         units.matches = np.where(reasoning[units.source_indices], 0, matched)
         of_best = np.unique(terms_of[turns.rows[own] == np.argmax(records)])
         coverage = max(turns.share, min(1.0, len(of_best) / len(weights) / w.covered))

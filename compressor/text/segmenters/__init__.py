@@ -7,7 +7,7 @@ import re
 
 from compressor.text.segmenters.base import SegmentedText
 from compressor.text.segmenters.content_type import detect_content_type, detect_line_content_type
-from compressor.text.segmenters.languages import CONFIGURATION, language_of
+from compressor.text.segmenters.languages import CONFIGURATION, hint_language
 from compressor.text.segmenters.log import LOG_HEAD
 from compressor.text.segmenters.pasted_content import find_pasted_content
 from compressor.text.segmenters.span_layout import build_layout
@@ -93,7 +93,7 @@ def _records_are_possible(kind: str, text: str, hint: str) -> bool:
         return LOG_HEAD.match(text) is None
     if kind == "table":
         return len(_RULES.findall(text[:SAMPLE_CHARS])) > 1
-    return kind != "code" or language_of(text, hint) in (None, *CONFIGURATION)
+    return kind != "code" or hint_language(hint) in (None, *CONFIGURATION)
 
 
 def segment_speech(text: str) -> SegmentedText:

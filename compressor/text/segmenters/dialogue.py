@@ -21,6 +21,8 @@ MIN_TURNS = 6
 MIN_TURNS_PER_SPEAKER = 2.5
 MIN_WORDS = 4.0  # mean words of a turn; the values of fields are shorter
 MAX_TURN_LINES = 12.0  # mean lines of a turn
+MAX_ORDERED = 0.65  # fraction of names that are followed by the name that mostly follows them
+MAX_RUNS = 0.6  # fraction of names that are followed by themselves
 SHORT_TURN = 240  # characters up to which a turn is kept or dropped whole
 PIECE_CHARS = 120  # shorter sentences stay with the one before
 
@@ -98,12 +100,7 @@ def _speakers(text: str, where: list[int]) -> list[str] | None:
         return None
     if lines > MAX_TURN_LINES * len(turns) or len(text.split()) < (MIN_WORDS + 1) * len(turns):
         return None
-    # Fields of records follow each other in one order.
-    following: dict[str, Counter[str]] = {}
-    for a, b in pairwise(turns):
-        following.setdefault(a, Counter())[b] += 1
-    same = sum(max(c.values()) for c in following.values())
-    if len(names) > 2 and same > 0.9 * (len(turns) - 1):
+    if _looks_like_fields(text, where, said, turns, len(names)):
         return None
     rare = {name for name, count in times.items() if count == 1}
     likely = (
@@ -112,6 +109,21 @@ def _speakers(text: str, where: list[int]) -> list[str] | None:
         else set()
     )
     return [name if name in names or name in likely else "" for name in said]
+
+
+def _looks_like_fields(text: str, where: list[int], said: list[str], turns: list[str], speakers: int) -> bool:
+    """Whether the names are rather keys of records: they follow each other in one order, or stand in runs."""
+    following: dict[str, Counter[str]] = {}
+    for a, b in pairwise(turns):
+        following.setdefault(a, Counter())[b] += 1
+    steps = max(1, len(turns) - 1)
+    ordered = sum(max(c.values()) for c in following.values())
+    again = sum(c[name] for name, c in following.items())
+    if again > MAX_RUNS * steps or (speakers > 2 and ordered > MAX_ORDERED * steps):
+        return True
+    first = Counter(name for i, name in enumerate(said) if name and i and text[where[i] - 2 : where[i]] == "\n\n")
+    paragraphs = sum(first.values())
+    return speakers > 2 and paragraphs > 2 and max(first.values()) >= 0.8 * paragraphs
 
 
 def _layout(text: str, starts: list[int], parents: list[int], heads: list[int], flags: list[int]) -> RecordLayout:

@@ -78,6 +78,8 @@ class RecordLayout(SpanLayout):
             head, gone = int(self.heads[first]), int(is_head[first:last].sum())
             inside = head >= 0 and not gone and bool((self.heads[first:last] == head).all())
             if inside and head in marked:
+                if text[a - 1 : a] == "\n" and text[:b].endswith(("\n\n", "\n\r\n")):
+                    out.append("\n")  # the blank line after the record
                 continue
             if inside:
                 marked.add(head)

@@ -33,6 +33,8 @@ _DIRECTIVE_LINE = re.compile(r"(?P<key>[A-Za-z_][\w.-]*)[ \t]+(?P<value>[^\n{};]
 _INDEXED = re.compile(r"\[(?P<key>[^\[\]\n]{1,60})\][ \t]*(?:=>|[:=])[ \t]*(?P<value>[^\n]*)")
 #: A record on one line, such as `{name: x, tls: false},`
 _ROW = re.compile(r"(?=[^\n]*[:=,])[{(\[][^\n]*[})\]][,;]?[ \t]*\r?$")
+#: A string that is an element of a list.
+_ELEMENT = re.compile(r"(?:\"[^\"\n]*\"|'[^'\n]*')[,;]?[ \t]*(?:[#;/][^\n]*)?\r?$")
 _BRACKET = re.compile(r"[{(\[][ \t]*\r?$")
 _OPENS = re.compile(r"[{(\[][ \t]*(?:[#;/][^\n]*)?\r?$")
 _ENTRY = re.compile(r"@\w+[ \t]*[{(][^,\n]{0,100},[ \t]*\r?$")
@@ -114,6 +116,8 @@ def _read(body: str, indent: int, inside: bool, headings: bool) -> RecordLine:
         return RecordLine(0, level + 1, "item", key, value if key else rest, False)
     if m := _DIRECTIVE.match(body):
         return RecordLine(0, level, "field", m.group("key"), m.group("value").strip(), False)
+    if first in "\"'" and _ELEMENT.match(body):
+        return RecordLine(0, level, "row", "", body, False)
     if first in "{[(" and _ROW.match(body) and not _INDEXED.match(body):
         return RecordLine(0, level, "row", "", body, False)
     if _COMMENT.match(body):

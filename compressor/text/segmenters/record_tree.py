@@ -108,6 +108,15 @@ class RecordTree:
         count = len({h for h in self.heads if h >= 0})
         return sum(bool(label) and len(records[label]) >= SHARED * count for label in labels)
 
+    def shared_keys(self) -> list[str]:
+        """Returns the keys that most records have."""
+        records: dict[str, set[int]] = {}
+        for key, head in zip(self.keys, self.heads, strict=True):
+            if key and head >= 0:
+                records.setdefault(key, set()).add(head)
+        count = len({h for h in self.heads if h >= 0})
+        return [key for key, found in records.items() if len(found) >= max(2, SHARED * count)]
+
     def _group(self, siblings: list[int], children: dict[int, list[int]]) -> list[int]:
         """Returns the first nodes of the records among siblings; flat runs are put under their first node."""
         data = [i for i in siblings if self.kinds[i] not in ("comment", "close")]

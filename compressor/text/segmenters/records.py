@@ -22,6 +22,7 @@ MIN_FIELDS = 0.7  # fraction of lines that must be fields
 MIN_LINES = 4
 SAMPLE_CHARS = 3_000  # of the beginning and of the middle of a long text
 MIN_SAMPLE_FIELDS = 0.2
+SAMPLE_LINES = 20  # the first lines of a record may be fields and the rest long lists
 MAX_RECORD_CHARS = 1_000  # a larger record is scored by its fields, not as a whole
 LONG_VALUE = 500  # characters from which a value is cut into sentences
 PIECE_CHARS = 300
@@ -64,8 +65,10 @@ def _may_be_fields(text: str, headings: bool) -> bool:
     """Whether a sample of a long text has fields enough to read all of it."""
     middle = text.find("\n", len(text) // 2) + 1
     lines = read_record_lines(text[:SAMPLE_CHARS], headings)
+    head = lines[:SAMPLE_LINES]
     lines += read_record_lines(text[middle : middle + SAMPLE_CHARS], headings) if middle else []
-    return sum(line.kind not in ("text", "comment") for line in lines) >= MIN_SAMPLE_FIELDS * len(lines)
+    fields = [line.kind not in ("text", "comment") for line in lines]
+    return sum(fields) >= MIN_SAMPLE_FIELDS * len(lines) or 2 * sum(fields[: len(head)]) >= len(head)
 
 
 def _consists_of_fields(tree: RecordTree) -> bool:
@@ -81,7 +84,7 @@ def _consists_of_fields(tree: RecordTree) -> bool:
     records = len({h for h in tree.heads if h >= 0})
     if records < 3 or inside < 0.8 * len(data) or -1 not in tree.listed:
         return False
-    return fields >= 0.2 * len(data) or tree.shared_lines() >= 0.5 * len(data)
+    return fields >= 0.2 * len(data) or tree.shared_lines() >= 0.5 * len(data) or len(tree.shared_keys()) >= 3
 
 
 def _layout(text: str, tree: RecordTree) -> RecordLayout:
