@@ -84,7 +84,7 @@ def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.ND
     if units.matches is None or units.reserved_share <= 0:
         return position
     n = len(units)
-    value = units.matches
+    value: npt.NDArray[np.floating] = units.matches
     if (units.templates >= 0).any():  # log lines that match alike: one of each form before the second of any
         order: npt.NDArray[np.int64] = np.empty(n, np.int64)
         order[np.lexsort((position, -value))] = np.arange(n)

@@ -38,6 +38,12 @@ _DAY = re.compile(
     rf"[ \t]*[-=*#\[( ]*(?:(?:DATE|Date|date|Day|Session|Meeting)\b[^\n]{{0,60}}|[^\n]{{0,30}}{_DATE}[^\n]{{0,30}})"
     r"[-=*#\]) ]*\r?(?:\n|\Z)"
 )
+#: Names that head fields rather than turns.
+_FIELD_NAMES = frozenset(
+    "author cc code comment commit content created data date description error file format from id info key license "
+    "link merge message model name note output path priority reason result section source status subject summary tags "
+    "time title to type updated url usage user value version warning".split()
+)
 
 
 def segment_dialogue(text: str) -> RecordLayout | None:
@@ -116,6 +122,8 @@ def _looks_like_fields(text: str, where: list[int], said: list[str], turns: list
     following: dict[str, Counter[str]] = {}
     for a, b in pairwise(turns):
         following.setdefault(a, Counter())[b] += 1
+    if 2 * sum(name.lower() in _FIELD_NAMES for name in following) >= speakers:
+        return True
     steps = max(1, len(turns) - 1)
     ordered = sum(max(c.values()) for c in following.values())
     again = sum(c[name] for name, c in following.items())

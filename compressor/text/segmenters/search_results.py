@@ -14,7 +14,7 @@ from compressor.text.segmenters.lines import line_starts, total_line
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
 #: `path:line:text` and `path-line-text`.
-GREP = re.compile(r"(?![ \t])(?:[A-Za-z]:)?[^\s:][^\n:]{0,250}?(?P<mark>[:-])\d+(?P=mark)")
+GREP = re.compile(r"(?![ \t])(?:[A-Za-z]:)?[^\s:][^\n:]{0,250}?(?::\d+:|(?<=[A-Za-z])-\d+-)")
 #: A line that holds only a path.
 PATH = re.compile(
     r"(?:\d+[ \t]+)?(?:\.{0,2}/|[A-Za-z]:\\|[\w@.+-]+/)[^\n:*?\"<>|]{0,300}(?:\([^()\n]{0,40}\))?:?[ \t]*\r?(?:\n|\Z)"
