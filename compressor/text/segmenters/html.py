@@ -36,7 +36,9 @@ _CHROME_NAMES = re.compile(
 )
 _NAMED = frozenset(("div", "section", "ul", "header", "form"))
 _FURNITURE = 0.2  # fraction of a page's text that one navigation element may hold
-_LEVELS = {"title": 0, "h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
+_LEVELS = {"title": 0, "h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6, "dt": 8}
+_HEADER_ROW, _ITEM = 7, 9  # levels of a table's header row, and of an item that holds a list
+_ROW_CHARS = 4_000  # characters in which the end of a row is looked for
 _LONG = 240  # characters of one block of text; longer ones are cut at sentences
 _SHORT = 12  # characters; shorter stretches without text (`</div>`) stay with the text before them
 
@@ -45,13 +47,15 @@ def segment_html(text: str, hint: str = "") -> SpanLayout:
     """Divides an HTML page into blocks of text with the tags around them."""
     if not text:
         return build_layout("html", "", [])
-    cuts, said, noisy, levels = _blocks(text)
+    cuts, said, noisy, levels, closed = _blocks(text)
     starts: list[int] = []
     parents: list[int] = []
     flags: list[int] = []
     scopes: list[tuple[int, int]] = []  # level and unit of the headings in force
     ends = [*cuts[1:], len(text)]
     for i, (a, b) in enumerate(zip(cuts, ends, strict=True)):
+        while i in closed and scopes and scopes[-1][0] >= closed[i]:
+            scopes.pop()
         if not said[i]:
             # stretches without text are one unit, or too short to be one
             if not starts or (b - a > _SHORT and not flags[-1] & UnitFlag.NOISE):
@@ -78,13 +82,16 @@ def segment_html(text: str, hint: str = "") -> SpanLayout:
     return build_layout("html", text, starts, parents, flags, max_chars=0)
 
 
-def _blocks(text: str) -> tuple[list[int], list[int], list[bool], dict[int, int]]:
+def _blocks(text: str) -> tuple[list[int], list[int], list[bool], dict[int, int], dict[int, int]]:
     """Where block elements begin and end.
 
-    Per stretch between: its characters of text, whether it is page furniture, its heading level.
+    Per stretch between: its characters of text, whether it is page furniture, its heading level, and the level from
+    which headings end before it.
     """
     cuts, said = [0], [0]
     levels: dict[int, int] = {}
+    closed: dict[int, int] = {}
+    lists = 0  # lists that are open
     regions: list[tuple[int, int]] = []  # stretches that are page furniture by name
     at = 0
     chrome, depth, begun = (
@@ -123,8 +130,20 @@ def _blocks(text: str) -> tuple[list[int], list[int], list[bool], dict[int, int]
             continue
         if name in _BLOCKS:
             cut(b if closing or name in ("br", "hr") else a)
+            here = len(cuts) - 1
             if name in _LEVELS and not closing:
-                levels[len(cuts) - 1] = _LEVELS[name]
+                levels[here] = _LEVELS[name]
+            elif name == "tr" and not closing and _is_header_row(text, b):
+                levels[here] = _HEADER_ROW
+            elif closing and name in ("table", "dl"):
+                closed[here] = _HEADER_ROW
+        if name in ("ul", "ol"):
+            lists = max(0, lists + (-1 if closing else 1))
+            here = len(cuts) - 1
+            if closing:
+                closed[here] = min(closed.get(here, 99), _ITEM + lists)
+            elif lists > 1 and here:  # the item that holds this list is the heading of its items
+                levels.setdefault(here - 1 if not said[here] else here, _ITEM + lists - 1)
     if at < len(text) and not text[at:].isspace():
         said[-1] += len(text) - at
     if chrome:
@@ -136,7 +155,14 @@ def _blocks(text: str) -> tuple[list[int], list[int], list[bool], dict[int, int]
             sum(said[first:end]) <= furniture
         ):  # an element that holds much of the page's text is its body, whatever its name
             noisy[first:end] = [True] * (end - first)
-    return cuts, said, noisy, levels
+    return cuts, said, noisy, levels, closed
+
+
+def _is_header_row(text: str, at: int) -> bool:
+    """Whether the row whose tag ends at `at` has only header cells."""
+    end = text.find("<", text.find("</tr", at)) if "</tr" in text[at : at + _ROW_CHARS] else at + _ROW_CHARS
+    row = text[at:end].lower()
+    return "<th" in row and "<td" not in row
 
 
 def _is_chrome(name: str, attributes: str) -> bool:
