@@ -154,7 +154,9 @@ class ConversationOrder:
                 self._raise_neighbours(message, float(standing[unit]), costs)
                 for step in _steps():
                     push(self.messages.get(message.index + step))
-            push(message if len(message.units) > 1 else None)
+            # The first unit pays for the message, the last one saves a placeholder; between them nothing changes.
+            if message.kept_count in (len(chain), len(message.units) - 1):
+                push(message if len(message.units) > 1 else None)
         return np.array(taken, np.int32), np.array(keys, np.float64), np.array(added, np.float64)
 
     def _neighbours(self, message: RemovableMessage) -> list[RemovableMessage]:
