@@ -292,15 +292,15 @@ class HeuristicScorer:
         asked = weighted_terms(((query.question, 1.0),))
         if not asked:
             return
+        turns = Turns.of(units)
         own, terms_of, weights = matches(units.index, asked)
         if _TROUBLE.search(query.question):  # being an error is a further term of such a question, rare or not
-            errors = np.flatnonzero(units.flags & np.uint16(UnitFlag.ERROR))
+            errors = np.flatnonzero((units.flags & np.uint16(UnitFlag.ERROR) > 0) & ~turns.spoken)
             own = np.concatenate([own, errors])
             terms_of = np.concatenate([terms_of, np.full(len(errors), len(weights), np.int32)])
             weights = np.append(weights, np.float32(w.error_match))
         if not len(own):
             return
-        turns = Turns.of(units)
         records, _, _ = self._found(units, turns.rows, own, terms_of, weights)
         single = bm25(own, terms_of, weights, units.index.lengths)
         reasoning = np.array([s.kind == "thinking" for s in units.sources], np.bool_)

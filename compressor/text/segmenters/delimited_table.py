@@ -133,8 +133,8 @@ class DelimitedTableLayout:
 
     @property
     def header_text(self) -> str:
-        """The header line."""
-        return self._line(self._header)
+        """What stays of the header with every row: the names of the columns that identify it."""
+        return self.text[slice(*self.spans[0].tolist())]
 
     def without_header(self) -> SpanLayout:
         """Returns the same table by whole rows, which may be kept without the header."""
