@@ -103,7 +103,7 @@ def _speakers(text: str, where: list[int]) -> list[str] | None:
     for a, b in pairwise(turns):
         following.setdefault(a, Counter())[b] += 1
     same = sum(max(c.values()) for c in following.values())
-    if len(names) > 2 and same > 0.9 * (len(turns) - 1):
+    if same > 0.9 * (len(turns) - 1) and (len(names) > 2 or _has_uniform_value(text, where, said, names)):
         return None
     rare = {name for name, count in times.items() if count == 1}
     likely = (
@@ -112,6 +112,16 @@ def _speakers(text: str, where: list[int]) -> list[str] | None:
         else set()
     )
     return [name if name in names or name in likely else "" for name in said]
+
+
+def _has_uniform_value(text: str, where: list[int], said: list[str], names: set[str]) -> bool:
+    """Whether what one of the speakers says has always the same shape, as dates and addresses do and speech does not."""
+    shapes: dict[str, set[tuple[int, bool]]] = {}
+    for name, start, end in zip(said, where, [*where[1:], len(text)], strict=True):
+        if name in names:
+            line = text[start:end].rstrip()
+            shapes.setdefault(name, set()).add((len(line.split()), line[-1] in ".?!…"))
+    return any(len(found) == 1 and not next(iter(found))[1] for found in shapes.values())
 
 
 def _layout(text: str, starts: list[int], parents: list[int], heads: list[int], flags: list[int]) -> RecordLayout:

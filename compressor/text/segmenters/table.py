@@ -74,7 +74,10 @@ def is_table(sample: str, lines: list[str]) -> bool:
         # a comma or semicolon a line may be prose; without a space after it, it is not
         least = 1 if cell in "\t|" or not any(cell + " " in line for line in plain) else 2
         if first >= least and sum(c == first for c in counts) >= 0.8 * len(counts):
-            return True
+            # A separator at the end of a line separates nothing, as in `port = 80,`.
+            parted = sum(cell in line.rstrip().rstrip(cell) for line in plain)
+            if 2 * parted >= len(plain):
+                return True
     wide = [len(_GUTTER.findall(line)) for line in lines]
     return wide[0] >= 2 and sum(abs(w - wide[0]) <= 1 for w in wide) >= 0.8 * len(wide)
 
