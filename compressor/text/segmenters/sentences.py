@@ -111,12 +111,12 @@ def _breaks_line(text: str, line: int, at: int, end: int) -> bool:
 
 
 def _begin_alike(text: str, line: int, other: int) -> bool:
-    """Whether two lines begin with the same word and another number, or the same two words, as wrapped text does not."""
+    """Whether two lines begin with the same word and a number, as in a list and rarely in wrapped text."""
     first, second = _LINE_WORDS.match(text, line), _LINE_WORDS.match(text, other)
     if first is None or second is None:
         return False
     one, two = (tuple(_DIGITS.sub("0", word) for word in m.groups()) for m in (first, second))
-    return one[0] == two[0] and ("0" in one[0] or one[1] == two[1])
+    return one[0] == two[0] and ("0" in one[0] or ("0" in one[1] and one[1] == two[1]))
 
 
 def _item_end(text: str, at: int) -> int:
