@@ -327,7 +327,8 @@ def _explains(lines: list[RecordLine], n: int) -> bool:
         if line.after_blank:
             return False
         if line.kind != "comment":
-            return line.kind not in ("close", "rule", "bracket") and line.level in (level, level + 1)
+            beside = line.level in (level, level + 1) or line.kind == "section"
+            return beside and line.kind not in ("close", "rule", "bracket")
     return False
 
 
