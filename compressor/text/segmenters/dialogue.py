@@ -88,7 +88,7 @@ def _speakers(text: str, where: list[int]) -> list[str] | None:
     said: list[str] = []
     for start in where:
         m = _TURN.match(text, start)
-        marked = m is not None and (m.group("colon") or text[m.start("who") - 1 : m.start("who")] in ("<", "v"))
+        marked = m is not None and (m.group("colon") or text.endswith(("<", "<v "), start, m.start("who")))
         said.append(m.group("who") if m is not None and marked else "")
     times = Counter(name for name in said if name)
     names = {name for name, count in times.items() if count > 1}
