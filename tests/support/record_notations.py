@@ -138,6 +138,25 @@ NOTATIONS: dict[str, Notation] = {
     "entries": Notation(_each("@misc{{{name},\n", "  {key} = {{{value}}},\n", "}\n\n")),
     "headings": Notation(_each("## {name}\n\n", "- **{Key}**: {value}\n", "\n")),
     "numbered": Notation(_each("{i}. {name}\n", "   {Key}: {value}\n")),
+    "words and values": Notation(_each("Host {name}\n", "    {Key} {value}\n", "\n")),
+    "numbered rules": Notation(
+        _each("-[ RECORD {i} ]-----\nname    | {name}\n", "{key}    | {value}\n"), r"-\[ RECORD"
+    ),
+    "rows of a console": Notation(
+        _each("*************** {i}. row ***************\n     name: {name}\n", "     {key}: {value}\n"),
+        r"\*{15} \d+\. row",
+    ),
+    "tabs": Notation(_each("{name}\n", "\t{key}\t{value}\n")),
+    "tables of Lua": Notation(
+        _each('  {{ name = "{name}",\n', '    {key} = "{value}",\n', "  },\n", "return {\n", "}\n"),
+        r"\{ name",
+    ),
+    "comments that name blocks": Notation(
+        _each('  # host.{name} will be created\n  + resource "host" {{\n', '      + {key} = "{value}"\n', "    }\n\n")
+    ),
+    "titles with a rule": Notation(_each("{name}\n==========\n", "{Key}: {value}\n", "\n")),
+    "full-width colons": Notation(_each("名称：{name}\n", "{key}：{value}\n", "\n")),
+    "lines of objects": Notation(_each("Host(name='{name}'", ", {key}='{value}'", ")\n"), parted=False),
     "commits": Notation(
         _each("commit {sha}\nAuthor: {name}\nDate:   Mon May 6 2024\n\n", "    {key} is {value}\n", "\n"), label=hash_of),
     "JSON": Notation(_json(None)),

@@ -21,15 +21,17 @@ MIN_TURNS = 6
 MIN_TURNS_PER_SPEAKER = 2.5
 MIN_WORDS = 4.0  # mean words of a turn; the values of fields are shorter
 MAX_TURN_LINES = 12.0  # mean lines of a turn
+CHARS_PER_WORD = 2  # in scripts without spaces
 SHORT_TURN = 240  # characters up to which a turn is kept or dropped whole
 PIECE_CHARS = 120  # shorter sentences stay with the one before
 
 _TIME = r"(?:\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{2,4})?[T ,]*\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?(?: ?[AaPp]\.?[Mm]\.?)?"
 _TURN = re.compile(
     rf"[ \t]*(?:[-*>][ \t])?(?:[\[(]?{_TIME}[\])]?[ \t]*[-–|]?[ \t]*)?(?:\*\*|<v |[<\[])?"
-    r"(?P<who>[^\W\d_][^\s:<>\[\]{}=/\\|\"]*(?: [^\s:<>\[\]{}=/\\|\",]+){0,3})"
-    r"(?:\*\*|[>\]])?(?: ?\([^()\n]{1,30}\))?(?P<colon>:\*{0,2})?(?=[ \t\r\n]|$)"
+    r"(?P<who>[^\W\d_][^\s:：<>\[\]{}=/\\|\"]*(?: [^\s:：<>\[\]{}=/\\|\",]+){0,3})"
+    r"(?:\*\*|[>\]])?(?: ?\([^()\n]{1,30}\))?(?P<colon>[:：]\*{0,2})?(?:(?<=[：*])|(?=[ \t\r\n]|$))"
 )
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DATE = rf"(?:\d{{4}}-\d\d-\d\d|\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}|{_MONTH}[a-z]*\.?,? \d|\d{{1,2}}\.? {_MONTH})"
 _DAY = re.compile(
@@ -96,7 +98,8 @@ def _speakers(text: str, where: list[int]) -> list[str] | None:
     lines = sum(1 for start in where if text[start : start + 1] not in ("\n", "\r", ""))
     if len(turns) < MIN_TURNS or len(names) < 2 or len(turns) < MIN_TURNS_PER_SPEAKER * len(names):
         return None
-    if lines > MAX_TURN_LINES * len(turns) or len(text.split()) < (MIN_WORDS + 1) * len(turns):
+    words = len(text.split()) + len(_UNSPACED.findall(text)) / CHARS_PER_WORD
+    if lines > MAX_TURN_LINES * len(turns) or words < (MIN_WORDS + 1) * len(turns):
         return None
     # Fields of records follow each other in one order.
     following: dict[str, Counter[str]] = {}
@@ -120,7 +123,7 @@ def _has_uniform_value(text: str, where: list[int], said: list[str], names: set[
     for name, start, end in zip(said, where, [*where[1:], len(text)], strict=True):
         if name in names:
             line = text[start:end].rstrip()
-            shapes.setdefault(name, set()).add((len(line.split()), line[-1] in ".?!…"))
+            shapes.setdefault(name, set()).add((len(line.split()) + len(_UNSPACED.findall(line)), line[-1] in ".?!…。！？؟।"))
     return any(len(found) == 1 and not next(iter(found))[1] for found in shapes.values())
 
 

@@ -107,6 +107,8 @@ def _breaks_line(text: str, line: int, at: int, end: int) -> bool:
     width = (at - line) * (2 if before >= "\u2e80" else 1)
     if not WRAP[0] <= width <= WRAP[1] or before in ".!?:;。！？\r":
         return True
+    if before in ")]}" and not first.islower():
+        return True
     return _ITEM.match(text, end) is not None or _begin_alike(text, line, end)
 
 

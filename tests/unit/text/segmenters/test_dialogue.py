@@ -80,6 +80,17 @@ def test_two_speakers_in_turn_are_a_dialogue() -> None:
     assert cut(text).kind == "dialogue"
 
 
+CHINESE = ("早上好，大家请坐。", "我们先谈渡轮的事情吧。", "上周五它又晚点了很久。", "没有人告诉我这件事。",
+           "我已经写信给办公室了。", "他们从来不回这样的信。", "那么我们明天打电话给他们。", "花园也需要更多的水。")  # fmt: skip
+
+
+@pytest.mark.parametrize("colon", ("：", ": "))
+def test_scripts_without_spaces(colon: str) -> None:
+    text = "".join(f"{w}{colon}{s}\n" for w, s in zip(("王先生", "李女士") * 4, CHINESE, strict=True))
+    assert len(np.unique(cut(text).records)) == len(CHINESE)
+    assert segment_text(text).kind == "dialogue"
+
+
 NONE = {
     "commits": "".join(f"commit {i}{'0a' * 19}\nAuthor: ada <ada@x.org>\nDate:   Mon May {i} 10:00:00 2024 +0200\n\n    Mend pump {i}\n\n"
                        for i in range(1, 9)),
