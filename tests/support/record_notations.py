@@ -158,7 +158,8 @@ NOTATIONS: dict[str, Notation] = {
     "full-width colons": Notation(_each("名称：{name}\n", "{key}：{value}\n", "\n")),
     "lines of objects": Notation(_each("Host(name='{name}'", ", {key}='{value}'", ")\n"), parted=False),
     "commits": Notation(
-        _each("commit {sha}\nAuthor: {name}\nDate:   Mon May 6 2024\n\n", "    {key} is {value}\n", "\n"), label=hash_of),
+        _each("commit {sha}\nAuthor: {name}\nDate:   Mon May 6 2024\n"
+              "\n", "    {key} is {value}\n", "\n"), label=hash_of),
     "JSON": Notation(_json(None)),
     "indented JSON": Notation(_json(2)),
     "JSON lines": Notation(_json_lines),
@@ -184,7 +185,10 @@ def strays(given: Sequence[Record], notation: Notation, out: str) -> list[tuple[
     """The values in `out` that a reader would take for another record's, each with the name it stands under."""
     owner = {value: notation.label(r) for r in given for _, value in r.fields if is_unique(value)}
     return [
-        (value, name) for name, piece in pieces(given, notation, out) for value in owner if value in piece
+        (value, name)
+        for name, piece in pieces(given, notation, out)
+        for value in owner
+        if value in piece
         if owner[value] != name
     ]
 

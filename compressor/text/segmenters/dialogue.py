@@ -118,12 +118,14 @@ def _speakers(text: str, where: list[int]) -> list[str] | None:
 
 
 def _has_uniform_value(text: str, where: list[int], said: list[str], names: set[str]) -> bool:
-    """Whether what one of the speakers says has always the same shape, as dates and addresses do and speech does not."""
+    """Whether what one of two speakers says always has the same shape, as dates and addresses do and speech has not."""
     shapes: dict[str, set[tuple[int, bool]]] = {}
     for name, start, end in zip(said, where, [*where[1:], len(text)], strict=True):
         if name in names:
             line = text[start:end].rstrip()
-            shapes.setdefault(name, set()).add((len(line.split()) + len(_UNSPACED.findall(line)), line[-1] in ".?!…。！？؟।"))
+            shapes.setdefault(name, set()).add(
+                (len(line.split()) + len(_UNSPACED.findall(line)), line[-1] in ".?!…。！？؟।")
+            )
     return any(len(found) == 1 and not next(iter(found))[1] for found in shapes.values())
 
 

@@ -167,6 +167,11 @@ def looks_like_code(text: str, lines: list[RecordLine]) -> bool:
     for line in sample:
         end = text.find("\n", line.start)
         body = text[line.start : end if end >= 0 else len(text)].strip()
-        if line.kind != "comment" and body != ")" and _NOT_DATA.search(body) and not (line.kind == "open" and "(" not in body):
+        if (
+            line.kind != "comment"
+            and body != ")"
+            and _NOT_DATA.search(body)
+            and not (line.kind == "open" and "(" not in body)
+        ):
             statements += not (body.endswith(";") and "(" not in body)
     return statements * 5 > len(sample)

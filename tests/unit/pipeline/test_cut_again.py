@@ -23,7 +23,8 @@ WORDS = "harbour ferry timber ledger orchard engine valley candle bridge winter 
 def prose(seed: int) -> str:
     rng = random.Random(seed)
     return "\n\n".join(
-        " ".join(f"The {rng.choice(WORDS)} near the {rng.choice(WORDS)} held {rng.randrange(10**4)} of the {rng.choice(WORDS)}s."
+        " ".join(f"The {rng.choice(WORDS)} near the {rng.choice(WORDS)} held {rng.randrange(10**4)} of the "
+        f"{rng.choice(WORDS)}s."
                  for _ in range(5))
         for _ in range(14)
     )  # fmt: skip

@@ -31,9 +31,7 @@ PEOPLE = ("Ada", "Bert", "Cem", "Dora", "Emil", "Finn", "Gita", "Hugo", "Ida", "
 
 def sentences(language: str, first: int, count: int = 40) -> list[str]:
     line = LANGUAGES[language][0]
-    return [
-        line.format(n=first + 37 * i, a=PLACES[i % len(PLACES)], b=PEOPLE[i % len(PEOPLE)]) for i in range(count)
-    ]
+    return [line.format(n=first + 37 * i, a=PLACES[i % len(PLACES)], b=PEOPLE[i % len(PEOPLE)]) for i in range(count)]
 
 
 def compressed(way: str, text: str, query: str, share: float) -> str:

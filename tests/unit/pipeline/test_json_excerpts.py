@@ -1,4 +1,5 @@
-"""Excerpts of JSON: the same records whatever stands around it, numbers letter for letter, and what stands beside lists."""
+"""Excerpts of JSON: the same records whatever stands around it, numbers letter for letter, and what stands beside "
+"lists."""
 
 from __future__ import annotations
 
@@ -46,7 +47,9 @@ def named(found: list[Record], out: str) -> set[str]:
 @pytest.mark.moderate
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 @settings(max_examples=6, deadline=None)
-@given(found=records(8, 20), indent=st.sampled_from((None, 2)), share=st.sampled_from((0.3, 0.5)), at=st.integers(0, 99))
+@given(
+    found=records(8, 20), indent=st.sampled_from((None, 2)), share=st.sampled_from((0.3, 0.5)), at=st.integers(0, 99)
+)
 def test_what_stands_around_does_not_change_the_records(
     wrapper: str, found: list[Record], indent: int | None, share: float, at: int
 ) -> None:

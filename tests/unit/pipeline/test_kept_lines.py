@@ -134,7 +134,7 @@ def test_what_is_said_stands_under_its_speaker(
     style: str, turns: list[tuple[str, list[str]]], share: float, at: int
 ) -> None:
     text = "".join(STYLES[style].format(who=w, said=" ".join(s), i=i) for i, (w, s) in enumerate(turns))
-    who, said = turns[at % len(turns)]
+    _, said = turns[at % len(turns)]
     number = said[-1].split()[5]
     query = f"Who spoke of {number} days?"
     out = COMPRESSOR.compress_text(text, share, query=query).text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from compressor import Compressor
@@ -49,8 +47,11 @@ def test_the_value_asked_for_stays(name: str, found: list[Record], share: float,
 @pytest.mark.moderate
 @pytest.mark.parametrize("name", NOTATIONS)
 @settings(max_examples=6, deadline=None)
-@given(found=records(10), which=st.sets(st.integers(0, 9), min_size=1, max_size=3), words=st.permutations(
-    ("paused", "running", "retired", "draining", "healthy")))
+@given(
+    found=records(10),
+    which=st.sets(st.integers(0, 9), min_size=1, max_size=3),
+    words=st.permutations(("paused", "running", "retired", "draining", "healthy")),
+)
 def test_all_records_with_the_value_asked_for_stay(
     name: str, found: list[Record], which: set[int], words: list[str]
 ) -> None:

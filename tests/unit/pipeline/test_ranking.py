@@ -15,7 +15,7 @@ TEXT = "".join(f"- name: host-{i}\n  port: {7000 + i}\n" for i in range(10))
 
 def batch(matches: list[float] | None, share: float, available: float) -> UnitBatch:
     units = unit_batch(TEXT, available_tokens=available)
-    units.costs = np.ones(len(units), np.float32)  # type: ignore[misc]
+    units.costs = np.ones(len(units), np.float32)
     units.matches = None if matches is None else np.array([*matches, *[0.0] * (len(units) - len(matches))], np.float32)
     units.reserved_share = share
     return units
@@ -38,7 +38,7 @@ def test_the_best_matches_may_take_more() -> None:
     units = batch([1.0, 0.95, 0.9, 0.85, 0.82, 0.81, 0.5, 0.4], 0.3, 10)
     first = np.argsort(_reserved_first(np.arange(20)[::-1].copy(), units))[:6].tolist()
     assert first[:5] == [0, 1, 2, 3, 4] and first[5] == 19
-    assert TOP_FACTOR * 0.3 * 10 == pytest.approx(5.4)
+    assert pytest.approx(5.4) == TOP_FACTOR * 0.3 * 10
 
 
 def test_never_all_of_the_budget() -> None:

@@ -15,7 +15,8 @@ TALK = "".join(
     for who, said in zip(
         ("Ana", "Boris") * 6,
         (
-            "Good morning to all of you here.", "The weather is fine today, I think.", "We should speak of the ferry now.",
+            "Good morning to all of you here.", "The weather is fine today, I think.", "We should speak of the "
+            "ferry now.",
             "It was late again on Friday night.", "Nobody told me about that one.", "I have written to the office.",
             "They never answer such letters.", "Then we have to call them again.", "The garden needs more water too.",
             "I can do that on Monday morning.", "The kitchen is almost ready now.", "That is good to hear from you.",
@@ -109,7 +110,7 @@ def test_fields_without_the_words_of_a_large_record_match_less() -> None:
         )
         units = asked(unit_batch(text), "What about host-3?")
         assert units.matches is not None
-        return float(units.matches[[i for i, t in enumerate(units.texts()) if "value3x2" in t][0]])
+        return float(units.matches[next(i for i, t in enumerate(units.texts()) if "value3x2" in t)])
 
     assert rest(3) > rest(30) > 0
 
@@ -156,6 +157,8 @@ def test_a_line_of_a_rare_form_is_worth_more(rare: int, wins: bool) -> None:
 
 
 def test_in_a_short_log_no_line_is_rare() -> None:
-    units = unit_batch("".join(f"2024-05-06T10:00:{i:02d}Z INFO {'pool: out' if i else 'leader moved'}\n" for i in range(15)))
+    units = unit_batch(
+        "".join(f"2024-05-06T10:00:{i:02d}Z INFO {'pool: out' if i else 'leader moved'}\n" for i in range(15))
+    )
     plain = HeuristicScorer(HeuristicWeights(rare_line=0)).score(Query(), units)
     assert (HeuristicScorer().score(Query(), units) == plain).all()

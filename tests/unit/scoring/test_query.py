@@ -67,7 +67,7 @@ def test_after_some_rounds_a_question_is_a_task() -> None:
 def test_the_newest_message_asks() -> None:
     query = build_query(context(user("Mend the pump."), *calls(2), user("Which host?")), None, ())
     assert query.question == "Which host?"
-    assert [text for text, _ in query.parts][0] == "Which host?" and query.parts[-1][0] == "Mend the pump."
+    assert query.parts[0][0] == "Which host?" and query.parts[-1][0] == "Mend the pump."
 
 
 def test_long_questions_are_cut_and_none_is_none() -> None:

@@ -12,9 +12,12 @@ from compressor.text.segmenters.record_layout import RecordLayout
 from support.property_tests import given, settings, st
 from support.segment_tools import units
 
-LONG = " ".join(f"In the year {1990 + i} the harbour lost {i + 2} of its ferries, and nobody wrote about it." for i in range(8))
+LONG = " ".join(
+    f"In the year {1990 + i} the harbour lost {i + 2} of its ferries, and nobody wrote about it." for i in range(8)
+)
 SAID = ("Good morning to all of you.", "Did anyone see the timber?", "I have seen it near the bridge.", LONG,
-        "That was not in the ledger.", "We can look for it tomorrow.", "Who has the key of the engine room?", "I do, as always.")  # fmt: skip
+        "That was not in the ledger.", "We can look for it tomorrow.", "Who has the key of the engine "
+        "room?", "I do, as always.")  # fmt: skip
 SPEAKERS = ("Ana", "Boris", "Ana", "Dr. Diaz", "Boris", "Ana", "Dr. Diaz", "Boris")
 STYLES = {
     "plain": "{who}: {said}\n",
@@ -33,7 +36,9 @@ STYLES = {
 
 
 def transcript(style: str) -> str:
-    return "".join(STYLES[style].format(who=w, said=s, i=i) for i, (w, s) in enumerate(zip(SPEAKERS, SAID, strict=True)))
+    return "".join(
+        STYLES[style].format(who=w, said=s, i=i) for i, (w, s) in enumerate(zip(SPEAKERS, SAID, strict=True))
+    )
 
 
 def cut(text: str) -> RecordLayout:
@@ -81,7 +86,8 @@ def test_two_speakers_in_turn_are_a_dialogue() -> None:
 
 
 CHINESE = ("早上好，大家请坐。", "我们先谈渡轮的事情吧。", "上周五它又晚点了很久。", "没有人告诉我这件事。",
-           "我已经写信给办公室了。", "他们从来不回这样的信。", "那么我们明天打电话给他们。", "花园也需要更多的水。")  # fmt: skip
+           "我已经写信给办公室了。", "他们从来不回这样的信。",
+           "那么我们明天打电话给他们。", "花园也需要更多的水。")  # fmt: skip
 
 
 @pytest.mark.parametrize("colon", ("：", ": "))
@@ -92,7 +98,8 @@ def test_scripts_without_spaces(colon: str) -> None:
 
 
 NONE = {
-    "commits": "".join(f"commit {i}{'0a' * 19}\nAuthor: ada <ada@x.org>\nDate:   Mon May {i} 10:00:00 2024 +0200\n\n    Mend pump {i}\n\n"
+    "commits": "".join(f"commit {i}{'0a' * 19}\nAuthor: ada <ada@x.org>\nDate:   Mon May {i} 10:00:00 2024 +0200\n"
+    f"\n    Mend pump {i}\n\n"
                        for i in range(1, 9)),
     "fields": "".join(f"Name: host number {i} of the old harbour\nOwner: the team of the northern bridge {i}\n"
                       f"Note: nobody has looked at it since {i}\n\n" for i in range(6)),
@@ -111,7 +118,9 @@ def test_what_is_no_transcript(name: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    turns=st.lists(st.tuples(st.sampled_from(("Ana", "Boris", "", "10:00 Cem")), st.text("ab .\n:-", max_size=300)), max_size=20),
+    turns=st.lists(
+        st.tuples(st.sampled_from(("Ana", "Boris", "", "10:00 Cem")), st.text("ab .\n:-", max_size=300)), max_size=20
+    ),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_any_transcript_is_tiled(turns: list[tuple[str, str]], seed: int) -> None:

@@ -1,4 +1,5 @@
-"""Texts of records: what belongs to which record, by the traits that notations share, and what is no text of records."""
+"""Texts of records: what belongs to which record, by the traits that notations share, and what is no text of "
+"records."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ CASES = {
         "…\n- name: bert\n  port: 2\n  …\n",
     ),
     "items in items": (
-        "- name: ada\n  port: 1\n  tags:\n    - red\n    - pink\n- name: bert\n  port: 2\n  tags:\n    - blue\n    - teal\n"
+        "- name: ada\n  port: 1\n  tags:\n    - red\n    - pink\n- name: bert\n  port: 2\n  tags:\n    - blue\n    "
+        "- teal\n"
         "- name: cem\n  port: 3\n  tags:\n    - green\n    - lime\n",
         "teal",
         "…\n- name: bert\n  …\n  tags:\n    - teal\n…\n",
@@ -85,7 +87,8 @@ CASES = {
         '…\n\nhost "bert" {\n  …\n  zone = "y"\n}\n\n…\n',
     ),
     "braces on their own lines": (
-        "host ada\n{\n  port 1;\n  zone x;\n}\nhost bert\n{\n  port 2;\n  zone y;\n}\nhost cem\n{\n  port 3;\n  zone z;\n}\n",
+        "host ada\n{\n  port 1;\n  zone x;\n}\nhost bert\n{\n  port 2;\n  zone y;\n}\nhost cem\n{\n  port 3;\n  "
+        "zone z;\n}\n",
         "port 2",
         "…\nhost bert\n{\n  port 2;\n  …\n}\n…\n",
     ),
@@ -97,7 +100,8 @@ CASES = {
         None,
     ),
     "from begin to end": (
-        "BEGIN:CARD\nFN:ada\nTEL:1\nEND:CARD\nBEGIN:CARD\nFN:bert\nTEL:2\nEMAIL:b@x\nEND:CARD\nBEGIN:CARD\nFN:cem\nTEL:3\nEND:CARD\n",
+        "BEGIN:CARD\nFN:ada\nTEL:1\nEND:CARD\nBEGIN:CARD\nFN:bert\nTEL:2\nEMAIL:b@x\nEND:CARD\nBEGIN:CARD\nFN:cem\n"
+        "TEL:3\nEND:CARD\n",
         "TEL:2",
         "…\nBEGIN:CARD\nFN:bert\nTEL:2\n…\nEND:CARD\n…\n",
     ),
@@ -114,7 +118,9 @@ def test_a_field_stands_under_its_record(name: str) -> None:
 
 
 def test_blocks_in_blocks_from_begin_to_end() -> None:
-    events = "".join(f"BEGIN:EVENT\nSUMMARY:party {i}\nBEGIN:ALARM\nTRIGGER:-PT{i}M\nEND:ALARM\nEND:EVENT\n" for i in (11, 22, 33))
+    events = "".join(
+        f"BEGIN:EVENT\nSUMMARY:party {i}\nBEGIN:ALARM\nTRIGGER:-PT{i}M\nEND:ALARM\nEND:EVENT\n" for i in (11, 22, 33)
+    )
     out = excerpt(f"BEGIN:CALENDAR\nVERSION:2.0\n{events}END:CALENDAR\n", "PT22M")
     assert [line for line in out.splitlines() if line != ELLIPSIS] == [
         "BEGIN:CALENDAR", "BEGIN:EVENT", "SUMMARY:party 22", "BEGIN:ALARM", "TRIGGER:-PT22M", "END:ALARM", "END:EVENT",
@@ -132,7 +138,8 @@ def test_fields_named_begin_and_end_are_fields() -> None:
 @pytest.mark.parametrize("key", ("kind", "apiVersion"))
 def test_the_name_may_stand_below_the_first_line(key: str) -> None:
     text = "".join(
-        f"---\n{key}: Service\nmetadata:\n  labels:\n    app: web\n  name: {name}\nspec:\n  port: {port}\n  zone: z{port}\n"
+        f"---\n{key}: Service\nmetadata:\n  labels:\n    app: web\n  name: {name}\nspec:\n  port: {port}\n  zone: "
+        f"z{port}\n"
         for name, port in (("ada", 1), ("bert", 2), ("cem", 3))
     )
     out = excerpt(text, "port: 2")
@@ -142,7 +149,8 @@ def test_the_name_may_stand_below_the_first_line(key: str) -> None:
 
 def test_repeated_section_names_are_parts_of_one_record() -> None:
     text = "".join(
-        f"# /etc/units/{name}.service\n[Unit]\nDescription=The {name} service\n\n[Service]\nExecStart=/bin/{name}\nUser=u{name}\n\n"
+        f"# /etc/units/{name}.service\n[Unit]\nDescription=The {name} service\n\n[Service]\nExecStart=/bin/{name}\n"
+        f"User=u{name}\n\n"
         for name in ("ada", "bert", "cem", "dora")
     )
     out = excerpt(text, "User=ubert")
@@ -151,7 +159,8 @@ def test_repeated_section_names_are_parts_of_one_record() -> None:
 
 def test_commits() -> None:
     text = "".join(
-        f"commit {i}{i}{'0123456789abcdef' * 2}{i}{i}\nAuthor: {who} <{who}@x.org>\nDate:   Mon May {i} 10:00:00 2024 +0200\n\n"
+        f"commit {i}{i}{'0123456789abcdef' * 2}{i}{i}\nAuthor: {who} <{who}@x.org>\nDate:   Mon May {i} 10:00:00 "
+        f"2024 +0200\n\n"
         f"    Mend the {what}\n\n    It was broken since the {what} came.\n\n"
         for i, who, what in ((1, "ada", "pump"), (2, "bert", "valve"), (3, "cem", "gauge"), (4, "ada", "hose"))
     )
@@ -204,12 +213,14 @@ def test_a_long_comment_is_a_unit_of_its_own() -> None:
 
 
 ELEMENTS = {
-    "nested": "  <host>\n    <name>{n}</name>\n    <net>\n      <port>{p}</port>\n      <zone>z{p}</zone>\n    </net>\n  </host>\n",
+    "nested": "  <host>\n    <name>{n}</name>\n    <net>\n      <port>{p}</port>\n      <zone>z{p}</zone>\n    "
+    "</net>\n  </host>\n",
     "attributes": '  <host name="{n}" kind="x">\n    <port unit="a">{p}</port>\n    <zone>z{p}</zone>\n  </host>\n',
     "one line": "<host><name>{n}</name><port>{p}</port><zone>z{p}</zone></host>",
     "namespaces": '<a:host a:id="{n}">\n<a:port>{p}</a:port>\n<a:zone>z{p}</a:zone>\n</a:host>\n',
     "CDATA": "<host>\n<name>{n}</name>\n<port><![CDATA[{p} < 9 </port>]]></port>\n<zone>z{p}</zone>\n</host>\n",
-    "comments": "<!-- of <host> -->\n<host>\n<name>{n}</name>\n<!-- </host> -->\n<port>{p}</port>\n<zone>z{p}</zone>\n</host>\n",
+    "comments": "<!-- of <host> -->\n<host>\n<name>{n}</name>\n<!-- </host> -->\n<port>{p}</port>\n"
+    "<zone>z{p}</zone>\n</host>\n",
     "empty ones": '<host name="{n}">\n<up/>\n<port>{p}</port>\n<zone>z{p}</zone>\n</host>\n',
 }  # fmt: skip
 
@@ -226,20 +237,29 @@ def test_elements(name: str) -> None:
 
 
 NO_RECORDS = {
-    "prose": "The harbour was closed in the winter: no ferry came. Ada waited.\n\nBert said that it was cold, and Cem agreed: it was.\n\n"
-             "They went home early, had some tea and wrote letters to the others.\n\nNobody answered for a long while. Then spring came.\n",
-    "python": "import os\n\n\nclass Host:\n    name: str = 'x'\n    port: int = 1\n\n    def run(self) -> int:\n        total = self.port\n"
+    "prose": "The harbour was closed in the winter: no ferry came. Ada waited.\n\nBert said that it was cold, and "
+    "Cem agreed: it was.\n\n"
+             "They went home early, had some tea and wrote letters to the others.\n\nNobody answered for a long "
+             "while. Then spring came.\n",
+    "python": "import os\n\n\nclass Host:\n    name: str = 'x'\n    port: int = 1\n\n    def run(self) -> int:\n   "
+    "     total = self.port\n"
               "        return total + 1\n\n\ndef main() -> None:\n    host = Host()\n    print(host.run())\n",
-    "javascript": "const a = 1;\nfunction run(x) {\n  const y = x + a;\n  if (y > 2) {\n    return y;\n  }\n  return 0;\n}\n"
+    "javascript": "const a = 1;\nfunction run(x) {\n  const y = x + a;\n  if (y > 2) {\n    return y;\n  }\n  "
+    "return 0;\n}\n"
                   "export default run;\nfunction stop(x) {\n  return x - a;\n}\n",
-    "go": "package main\n\nimport \"fmt\"\n\nfunc run(x int) int {\n\ty := x + 1\n\tif y > 2 {\n\t\treturn y\n\t}\n\treturn 0\n}\n\n"
+    "go": "package main\n\nimport \"fmt\"\n\nfunc run(x int) int {\n\ty := x + 1\n\tif y > 2 {\n\t\treturn y\n\t}\n"
+    "\treturn 0\n}\n\n"
           "func main() {\n\tfmt.Println(run(1))\n}\n",
-    "java": "public class A {\n    private int x = 1;\n    public int run() {\n        int y = x + 1;\n        return y;\n    }\n"
+    "java": "public class A {\n    private int x = 1;\n    public int run() {\n        int y = x + 1;\n        "
+    "return y;\n    }\n"
                     "    public void stop() {\n        x = 0;\n    }\n}\n",
     "log": "".join(f"2024-05-06T10:00:{i:02d}Z INFO worker: job={i} state=done\n" for i in range(20)),
-    "page": "<!doctype html><html><head><title>A</title></head><body><div><p>One.</p><p>Two.</p></div><ul><li>a</li><li>b</li></ul></body></html>",
-    "markdown": "# The harbour\n\nThe ferry came in the winter. It was cold, and nobody waited for it.\n\n## History\n\n"
-                "In 1990 the old bridge was closed. The new one took ten years to build.\n\n## Today\n\nThere are two ferries a day, "
+    "page": "<!doctype "
+    "html><html><head><title>A</title></head><body><div><p>One.</p><p>Two.</p></div><ul><li>a</li><li>b</li></ul></body></html>",
+    "markdown": "# The harbour\n\nThe ferry came in the winter. It was cold, and nobody waited for it.\n\n## "
+    "History\n\n"
+                "In 1990 the old bridge was closed. The new one took ten years to build.\n\n## Today\n\nThere are "
+                "two ferries a day, "
                 "and a [timetable](https://x.org).\n",
 }  # fmt: skip
 
@@ -307,7 +327,8 @@ def test_fields_are_columns() -> None:
 
 def test_trouble_is_flagged_unless_there_is_none() -> None:
     text = "".join(
-        f"- name: n{i}\n  errors: {9 if i == 3 else 0}\n  state: {'failed' if i == 4 else 'running'}\n" for i in range(6)
+        f"- name: n{i}\n  errors: {9 if i == 3 else 0}\n  state: {'failed' if i == 4 else 'running'}\n"
+        for i in range(6)
     )
     found = layout_of(text)
     flagged = [u.strip() for u, f in zip(units(found), found.flags.tolist(), strict=True) if f & UnitFlag.ERROR]
