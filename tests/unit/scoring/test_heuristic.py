@@ -103,6 +103,14 @@ def test_relevance_does_not_spread_between_conversations() -> None:
     assert (_spread_over_turns(records, turns, HeuristicWeights(spread=0)) == records).all()
 
 
+def test_words_of_every_turn_lift_no_turn_above_the_match() -> None:
+    turns = Turns.of(units := unit_batch(TALK * 3))
+    records = np.full(len(units), 0.2, np.float32)
+    records[0] = 1
+    out = _spread_over_turns(records, turns, HeuristicWeights())
+    assert out.argmax() == 0 and float(out[18]) < 0.3
+
+
 def test_fields_without_the_words_of_a_large_record_match_less() -> None:
     def rest(fields: int) -> float:
         text = "".join(
