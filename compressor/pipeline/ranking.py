@@ -91,7 +91,7 @@ def _reserved_first(position: npt.NDArray[np.int64], units: UnitBatch) -> npt.ND
         value = value * _template_novelty(units.templates, order)
     first = np.lexsort((position, -value))
     first = first[(units.matches[first] > 0) & (units.index.lengths[first] > 0)]
-    top = min(MAX_RESERVED, TOP_FACTOR * units.reserved_share)
+    top = max(units.reserved_share, min(MAX_RESERVED, TOP_FACTOR * units.reserved_share))
     share = np.where(units.matches[first] >= TOP_MATCH, top, units.reserved_share)
     first = first[np.cumsum(units.costs[first]) <= share * units.available_tokens]
     out: npt.NDArray[np.int64] = position + n

@@ -486,7 +486,8 @@ def _spread_over_turns(records: Floats, turns: Turns, w: HeuristicWeights) -> Fl
     kernel[reach] = 0
     for group in np.unique(turns.group[first]).tolist():
         mine = first[turns.group[first] == group]
-        around = np.convolve(records[mine], kernel, "full")[reach : reach + len(mine)]
+        above = np.maximum(records[mine] - np.median(records[mine]), 0)  # words of every turn are no topic
+        around = np.convolve(above, kernel, "full")[reach : reach + len(mine)]
         out[mine] += np.float32(w.spread) * around.astype(np.float32)
     scaled: Floats = (out / max(float(out.max()), 1e-6)).astype(np.float32)
     return scaled

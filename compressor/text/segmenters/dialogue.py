@@ -23,15 +23,17 @@ MIN_WORDS = 4.0  # mean words of a turn; the values of fields are shorter
 MAX_TURN_LINES = 12.0  # mean lines of a turn
 MAX_ORDERED = 0.65  # fraction of names that are followed by the name that mostly follows them
 MAX_RUNS = 0.6  # fraction of names that are followed by themselves
+CHARS_PER_WORD = 2  # in scripts without spaces
 SHORT_TURN = 240  # characters up to which a turn is kept or dropped whole
 PIECE_CHARS = 120  # shorter sentences stay with the one before
 
 _TIME = r"(?:\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{2,4})?[T ,]*\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?(?: ?[AaPp]\.?[Mm]\.?)?"
 _TURN = re.compile(
     rf"[ \t]*(?:[-*>][ \t])?(?:[\[(]?{_TIME}[\])]?[ \t]*[-–|]?[ \t]*)?(?:\*\*|<v |[<\[])?"
-    r"(?P<who>[^\W\d_][^\s:<>\[\]{}=/\\|\"]*(?: [^\s:<>\[\]{}=/\\|\",]+){0,3})"
-    r"(?:\*\*|[>\]])?(?: ?\([^()\n]{1,30}\))?(?P<colon>:\*{0,2})?(?=[ \t\r\n]|$)"
+    r"(?P<who>[^\W\d_][^\s:：<>\[\]{}=/\\|\"]*(?: [^\s:：<>\[\]{}=/\\|\",]+){0,3})"
+    r"(?:\*\*|[>\]])?(?: ?\([^()\n]{1,30}\))?(?P<colon>[:：]\*{0,2})?(?:(?<=[：*])|(?=[ \t\r\n]|$))"
 )
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DATE = rf"(?:\d{{4}}-\d\d-\d\d|\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}|{_MONTH}[a-z]*\.?,? \d|\d{{1,2}}\.? {_MONTH})"
 _DAY = re.compile(
@@ -96,7 +98,7 @@ def _speakers(text: str, where: list[int]) -> list[str] | None:
     said: list[str] = []
     for start in where:
         m = _TURN.match(text, start)
-        marked = m is not None and (m.group("colon") or text[m.start("who") - 1 : m.start("who")] in ("<", "v"))
+        marked = m is not None and (m.group("colon") or text.endswith(("<", "<v "), start, m.start("who")))
         said.append(m.group("who") if m is not None and marked else "")
     times = Counter(name for name in said if name)
     names = {name for name, count in times.items() if count > 1}
@@ -104,7 +106,8 @@ def _speakers(text: str, where: list[int]) -> list[str] | None:
     lines = sum(1 for start in where if text[start : start + 1] not in ("\n", "\r", ""))
     if len(turns) < MIN_TURNS or len(names) < 2 or len(turns) < MIN_TURNS_PER_SPEAKER * len(names):
         return None
-    if lines > MAX_TURN_LINES * len(turns) or len(text.split()) < (MIN_WORDS + 1) * len(turns):
+    words = len(text.split()) + len(_UNSPACED.findall(text)) / CHARS_PER_WORD
+    if lines > MAX_TURN_LINES * len(turns) or words < (MIN_WORDS + 1) * len(turns):
         return None
     if _looks_like_fields(text, where, said, turns, len(names)):
         return None
@@ -129,9 +132,23 @@ def _looks_like_fields(text: str, where: list[int], said: list[str], turns: list
     again = sum(c[name] for name, c in following.items())
     if again > MAX_RUNS * steps or (speakers > 2 and ordered > MAX_ORDERED * steps):
         return True
+    if ordered > 0.9 * steps and _has_uniform_value(text, where, said, set(turns)):
+        return True
     first = Counter(name for i, name in enumerate(said) if name and i and text[where[i] - 2 : where[i]] == "\n\n")
     paragraphs = sum(first.values())
     return speakers > 2 and paragraphs > 2 and max(first.values()) >= 0.8 * paragraphs
+
+
+def _has_uniform_value(text: str, where: list[int], said: list[str], names: set[str]) -> bool:
+    """Whether what one of two speakers says always has the same shape, as dates and addresses do and speech has not."""
+    shapes: dict[str, set[tuple[int, bool]]] = {}
+    for name, start, end in zip(said, where, [*where[1:], len(text)], strict=True):
+        if name in names:
+            line = text[start:end].rstrip()
+            shapes.setdefault(name, set()).add(
+                (len(line.split()) + len(_UNSPACED.findall(line)), line[-1] in ".?!…。！？؟।")
+            )
+    return any(len(found) == 1 and not next(iter(found))[1] for found in shapes.values())
 
 
 def _layout(text: str, starts: list[int], parents: list[int], heads: list[int], flags: list[int]) -> RecordLayout:

@@ -83,5 +83,8 @@ class RecordLayout(SpanLayout):
                 continue
             if inside:
                 marked.add(head)
+            if gone > 1:  # the sign is as deep as the records that it stands for
+                record = int(self.spans[first + int(is_head[first:last].argmax()), 0])
+                a = record if text[a - 1 : a] == text[record - 1 : record] == "\n" else a
             out.append(gap_sign(text, a, b, f"{ELLIPSIS} {gone} more" if gone > 1 else ELLIPSIS))
         return "".join(out)

@@ -13,6 +13,8 @@ from compressor.text.segmenters.lines import line_starts
 
 MAX_KEY_WORDS = 5
 TAB_WIDTH = 8
+BLOCK_LEVEL = 2  # what the lines of a block from BEGIN to END are deeper
+MAX_BLOCKS = 20  # one inside the other
 
 _RULE = re.compile(r"(?:([-=_*~#+])\1{2,}[^\n]*?\1*|%%|\.\.\.|-\[ RECORD \d+ \][-+]*)[ \t]*\r?$")
 _TEXT_IN_RULE = re.compile(r"[A-Za-z]{3}")
@@ -25,10 +27,12 @@ _DIRECTIVE = re.compile(r"\.\.[ \t]+(?P<key>[\w:.-]+?)::(?=\s|$)[ \t]*(?P<value>
 _FIELD = re.compile(
     r"[\"'`*_:@$%.!]{0,3}(?P<key>[^\W\d_][\w./@$\[\]#+-]*(?:[ ][\w./@$#+&()-]+){0,4})"
     r"[\"'`*_]{0,3}[ \t]?(?:\([^()\n]{0,30}\))?"
-    r"[ \t]*(?P<sep>:(?=\s|$)|::?(?=[^\s:/\\])|=>|:=|==?(?!=)|\t+| {2,}(?=\S))[ \t]*(?P<value>[^\n]*)"
+    r"[ \t]*(?P<sep>:(?=\s|$)|：|::?(?=[^\s:/\\])|=>|:=|==?(?!=)|\t+| {2,}(?=\S))[ \t]*(?P<value>[^\n]*)"
 )
 _QUOTED = re.compile(r"(?P<key>[A-Za-z_][\w\[\].-]*)[ \t]+(?P<value>\"(?:[^\"\\\n]|\\.)*\")[ \t]*;?\r?$")
 _DIRECTIVE_LINE = re.compile(r"(?P<key>[A-Za-z_][\w.-]*)[ \t]+(?P<value>[^\n{};]{1,200});?\r?$")
+#: The ends of blocks such as `BEGIN:CARD`, whose lines need not be indented.
+_END = re.compile(r"^[ \t]*END:[ \t]*(?P<what>\S[^\n]*?)[ \t]*\r?$", re.M | re.I)
 #: `[key] => value`
 _INDEXED = re.compile(r"\[(?P<key>[^\[\]\n]{1,60})\][ \t]*(?:=>|[:=])[ \t]*(?P<value>[^\n]*)")
 #: A record on one line, such as `{name: x, tls: false},`
@@ -76,6 +80,8 @@ def read_record_lines(text: str, headings: bool = False) -> list[RecordLine]:
     out: list[RecordLine] = []
     blank = False
     depth = 0  # braces that are open
+    ended = {m.group("what") for m in _END.finditer(text)}
+    begun: list[str] = []  # what has begun and not ended
     for i, start in enumerate(starts):
         end = starts[i + 1] if i + 1 < len(starts) else len(text)
         raw = text[start:end].rstrip("\r\n")
@@ -87,6 +93,14 @@ def read_record_lines(text: str, headings: bool = False) -> list[RecordLine]:
         indent = len(lead.expandtabs(TAB_WIDTH)) if "\t" in lead else len(lead.replace("\ufeff", ""))
         line = _read(body, indent, depth > 0, headings)
         line.start, line.after_blank = start, blank
+        if begun and line.key.lower() == "end" and line.value in begun:
+            while begun.pop() != line.value:
+                pass
+            line.kind = "close"
+        line.level += BLOCK_LEVEL * len(begun)
+        if ended and line.key.lower() == "begin" and line.value in ended and len(begun) < MAX_BLOCKS:
+            begun.append(line.value)
+            line.kind = "open"
         depth = max(0, depth + (line.kind in ("open", "bracket")) - (line.kind == "close"))
         out.append(line)
         blank = False
@@ -139,8 +153,7 @@ def _key(body: str, inside: bool) -> tuple[str, str, str]:
         tight = sep.startswith(":") and value and not body[m.start("sep") + len(sep) :][:1].isspace()
         is_word = tight and (words > 1 or key.lower() in _SCHEMES)
         if words <= MAX_KEY_WORDS and not is_word and (sep.strip() or words <= 2):
-            brackets = {"begin": "open", "end": "close"}
-            return key, value, brackets.get(key.lower(), "open" if _OPENS.search(value) else "field")
+            return key, value, "open" if _OPENS.search(value) else "field"
     if m := _QUOTED.match(body):
         return m.group("key"), m.group("value"), "field"
     if _OPENS.search(body):
@@ -158,6 +171,11 @@ def looks_like_code(text: str, lines: list[RecordLine]) -> bool:
     for line in sample:
         end = text.find("\n", line.start)
         body = text[line.start : end if end >= 0 else len(text)].strip()
-        if line.kind != "comment" and _NOT_DATA.search(body) and not (line.kind == "open" and "(" not in body):
+        if (
+            line.kind != "comment"
+            and body != ")"
+            and _NOT_DATA.search(body)
+            and not (line.kind == "open" and "(" not in body)
+        ):
             statements += not (body.endswith(";") and "(" not in body)
     return statements * 5 > len(sample)

@@ -21,6 +21,7 @@ MAX_COMMENT_LINES = 3  # longer comments are units of their own
 MAX_FIELD_WORDS = 8  # a longer line without a key is text
 DISTINCT = 0.8  # fraction of distinct values from which a field can be the name of its record
 SHARED = 0.6  # fraction of members that must share a key to be records of one kind
+TOP_LEVEL = 2  # of a line without indent
 NAME_KEYS = ("name", "id", "key", "title", "uid", "host", "hostname", "path", "file", "subject", "sku", "url", "email")
 
 
@@ -278,10 +279,10 @@ def tree_of_lines(lines: list[RecordLine]) -> RecordTree:
                 and not line.after_blank
                 and tree.kinds[-1] == "text"
                 and tree.fresh[-1]
-                and len(open_nodes) <= 1
+                and level_of_last <= TOP_LEVEL
             )
             if underlines:  # a title with a rule below it
-                tree.kinds[-1] = "section"
+                tree.kinds[-1], tree.parents[-1] = "section", -1
                 open_nodes[:] = [(0, len(tree.starts) - 1)]
             elif below:
                 rule = line.start if rule < 0 else rule
@@ -336,7 +337,8 @@ def _explains(lines: list[RecordLine], n: int) -> bool:
         if line.after_blank:
             return False
         if line.kind != "comment":
-            return line.kind not in ("close", "rule", "bracket") and line.level in (level, level + 1)
+            beside = line.level in (level, level + 1) or line.kind == "section"
+            return beside and line.kind not in ("close", "rule", "bracket")
     return False
 
 

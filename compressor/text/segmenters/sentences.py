@@ -63,6 +63,8 @@ _TROUBLE = re.compile(
     r"|[Tt]raceback|[Cc]ommand not found|[Pp]ermission denied|[Nn]o such file|panic)\b)|(?P<warning>[Ww]arn(?:ing)?"
     r"|WARN))"
 )
+_LINE_WORDS = re.compile(r"[ \t]*(\S{1,40})[ \t]+(\S{1,40})")
+_DIGITS = re.compile(r"\d+")
 _SCRIPTS_WITHOUT_STOPS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 
 
@@ -101,11 +103,22 @@ def _breaks_line(text: str, line: int, at: int, end: int) -> bool:
         if before in "-\u2010\xad":  # a word that is hyphenated at the end of the line
             return False
         if at - line >= MIN_WRAPPED_CHARS and before not in ".!?:;。！？\r":
-            return _ITEM.match(text, end) is not None
+            return _ITEM.match(text, end) is not None or _begin_alike(text, line, end)
     width = (at - line) * (2 if before >= "\u2e80" else 1)
     if not WRAP[0] <= width <= WRAP[1] or before in ".!?:;。！？\r":
         return True
-    return _ITEM.match(text, end) is not None
+    if before in ")]}" and not first.islower():
+        return True
+    return _ITEM.match(text, end) is not None or _begin_alike(text, line, end)
+
+
+def _begin_alike(text: str, line: int, other: int) -> bool:
+    """Whether two lines begin with the same word and a number, as in a list and rarely in wrapped text."""
+    first, second = _LINE_WORDS.match(text, line), _LINE_WORDS.match(text, other)
+    if first is None or second is None:
+        return False
+    one, two = (tuple(_DIGITS.sub("0", word) for word in m.groups()) for m in (first, second))
+    return one[0] == two[0] and ("0" in one[0] or ("0" in one[1] and one[1] == two[1]))
 
 
 def _item_end(text: str, at: int) -> int:

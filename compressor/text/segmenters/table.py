@@ -16,6 +16,7 @@ from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 #: |---|---|  ---+---  +----+
 RULE = re.compile(r"(?=[|+ \t:=-]{0,200}--)[|+ \t:=-]+(?:\r?\n|\Z)")
 MAX_RECORD_LINES = 60  # a longer quoted field is taken for a stray quote
+MIN_PART_WORDS = 5  # mean words between two commas from which sentences are no rows
 _FOOT = re.compile(
     r"[ \t|\"]*(?:(?P<count>\(\d+ rows?\)|\d+ rows? in set|\(\d+ rows? affected\)|\[\d+ rows x \d+ columns\])"
     r"|(?P<total>(?:Grand )?[Tt]otals?\b|TOTAL\b|Sum\b|SUM\b|Average\b|Mean\b))"
@@ -74,9 +75,19 @@ def is_table(sample: str, lines: list[str]) -> bool:
         # a comma or semicolon a line may be prose; without a space after it, it is not
         least = 1 if cell in "\t|" or not any(cell + " " in line for line in plain) else 2
         if first >= least and sum(c == first for c in counts) >= 0.8 * len(counts):
-            return True
+            # A separator at the end of a line separates nothing, as in `port = 80,`.
+            parted = sum(cell in line.rstrip().rstrip(cell) for line in plain)
+            if 2 * parted >= len(plain) and not (cell in ";," and _are_sentences(plain, cell)):
+                return True
     wide = [len(_GUTTER.findall(line)) for line in lines]
     return wide[0] >= 2 and sum(abs(w - wide[0]) <= 1 for w in wide) >= 0.8 * len(wide)
+
+
+def _are_sentences(lines: list[str], cell: str) -> bool:
+    """Whether lines are sentences that happen to have equally many commas: they end like some, and parts are long."""
+    ends = sum(line.rstrip()[-1:] in ".!?" for line in lines)
+    parts = sum(line.count(cell) + 1 for line in lines)
+    return 2 * ends >= len(lines) and sum(len(line.split()) for line in lines) >= MIN_PART_WORDS * parts
 
 
 def _records(text: str, starts: Ints) -> Ints:

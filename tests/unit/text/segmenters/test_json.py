@@ -67,7 +67,9 @@ def test_members_beside_a_long_list_sum_up(position: str) -> None:
     found = layout_of({**beside, **items} if position == "first" else {**items, **beside})
     assert flagged(found, UnitFlag.SUMMARY) == {"total", "has_more", "count", "pages"}
     assert not flagged(layout_of(beside), UnitFlag.SUMMARY)
-    deep = layout_of({"data": {"items": [{"id": i, "x": "y"} for i in range(19)], "cursor": "abc"}, "status": "partial"})
+    deep = layout_of(
+        {"data": {"items": [{"id": i, "x": "y"} for i in range(19)], "cursor": "abc"}, "status": "partial"}
+    )
     assert flagged(deep, UnitFlag.SUMMARY) == {"cursor", "status"}
     many = {f"setting_{i}": i for i in range(40)}
     assert flagged(layout_of({**many, "page": 2, **items}), UnitFlag.SUMMARY) == {"page"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from compressor.text.segmenters.content_type import detect_content_type
-from compressor.text.segmenters.sentences import sentence_starts
+from compressor.text.segmenters.sentences import segment_prose, sentence_starts
+from support.segment_tools import units
 
 
 def sentences(text: str) -> list[str]:
@@ -69,3 +70,14 @@ def test_a_manual_page_is_prose() -> None:
         for i in range(8)
     )
     assert detect_content_type(page) == "prose"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ("row-{i} of team {k} says run number {i} of many", "Worker {i} ended job {k} without any trouble at all today"),
+)
+def test_lines_that_begin_alike_are_not_one_sentence(line: str) -> None:
+    text = "".join(line.format(i=i, k=i % 7) + "\n" for i in range(30))
+    assert units(segment_prose(text)) == text.splitlines(keepends=True)
+    wrapped = "The harbour was closed in the winter and the ferry\nof the northern line stayed there\nof its own will."
+    assert units(segment_prose(wrapped)) == [wrapped]
