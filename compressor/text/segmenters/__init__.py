@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import re
 
 from compressor.text.segmenters.base import SegmentedText
 from compressor.text.segmenters.content_type import detect_content_type, detect_line_content_type
 from compressor.text.segmenters.languages import CONFIGURATION, hint_language
 from compressor.text.segmenters.log import LOG_HEAD
 from compressor.text.segmenters.pasted_content import find_pasted_content
+from compressor.text.segmenters.record_lines import is_rule
 from compressor.text.segmenters.span_layout import build_layout
 
 __all__ = ["detect_content_type", "find_pasted_content", "segment_speech", "segment_text"]
@@ -33,8 +33,6 @@ _SEGMENTERS = {
 #: Content types whose texts may be records of fields, which hold together better than lines do.
 _MAY_BE_RECORDS = frozenset(("code", "html", "markdown", "prose", "log", "table"))
 _MAY_BE_DIALOGUE = frozenset(("markdown", "prose", "log"))
-#: Rules between records; a table has one below its header.
-_RULES = re.compile(r"^(?:-{3,}|={3,}|_{3,}|\*{3,})[ \t]*\r?$|^[-*]{3,}.*\b(?:row|RECORD)\b.*[-*]{3,}", re.M)
 SAMPLE_CHARS = 20_000
 
 
@@ -92,7 +90,7 @@ def _records_are_possible(kind: str, text: str, hint: str) -> bool:
     if kind == "log":
         return LOG_HEAD.match(text) is None
     if kind == "table":
-        return len(_RULES.findall(text[:SAMPLE_CHARS])) > 1
+        return sum(map(is_rule, text[:SAMPLE_CHARS].split("\n"))) > 1
     return kind != "code" or hint_language(hint) in (None, *CONFIGURATION)
 
 

@@ -22,7 +22,9 @@ MIN_TURNS_PER_SPEAKER = 2.5
 MIN_WORDS = 4.0  # mean words of a turn; the values of fields are shorter
 MAX_TURN_LINES = 12.0  # mean lines of a turn
 MAX_ORDERED = 0.65  # fraction of names that are followed by the name that mostly follows them
-MAX_RUNS = 0.6  # fraction of names that are followed by themselves
+STRICTLY_ORDERED = 0.9  # the same for few names
+MANY_SPEAKERS = 4
+MAX_RUNS = 0.5  # fraction of names that are followed by themselves
 CHARS_PER_WORD = 2  # in scripts without spaces
 SHORT_TURN = 240  # characters up to which a turn is kept or dropped whole
 PIECE_CHARS = 120  # shorter sentences stay with the one before
@@ -130,9 +132,10 @@ def _looks_like_fields(text: str, where: list[int], said: list[str], turns: list
     steps = max(1, len(turns) - 1)
     ordered = sum(max(c.values()) for c in following.values())
     again = sum(c[name] for name, c in following.items())
-    if again > MAX_RUNS * steps or (speakers > 2 and ordered > MAX_ORDERED * steps):
+    likely = MAX_ORDERED if speakers > MANY_SPEAKERS else STRICTLY_ORDERED
+    if again > MAX_RUNS * steps or (speakers > 2 and ordered > likely * steps):
         return True
-    if ordered > 0.9 * steps and _has_uniform_value(text, where, said, set(turns)):
+    if ordered > STRICTLY_ORDERED * steps and _has_uniform_value(text, where, said, set(turns)):
         return True
     first = Counter(name for i, name in enumerate(said) if name and i and text[where[i] - 2 : where[i]] == "\n\n")
     paragraphs = sum(first.values())

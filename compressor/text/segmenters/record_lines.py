@@ -16,8 +16,15 @@ TAB_WIDTH = 8
 BLOCK_LEVEL = 2  # what the lines of a block from BEGIN to END are deeper
 MAX_BLOCKS = 20  # one inside the other
 
-_RULE = re.compile(r"(?:([-=_*~#+])\1{2,}[^\n]*?\1*|%%|\.\.\.|-\[ RECORD \d+ \][-+]*)[ \t]*\r?$")
-_TEXT_IN_RULE = re.compile(r"[A-Za-z]{3}")
+_RULE = re.compile(
+    r"(?:(?:([-=_*~#+─━—═])[ \t]?){3,}[^\n]*?|[-=]{2,}(?:[ \t][-=]{2,})+|%%|\.\.\.|\[\d{1,5}\]|#\d{1,5}"
+    r"|-\[ RECORD \d+ \][-+]*)[ \t]*\r?$"
+)
+#: What may stand in a rule: a number, and what is numbered.
+_RULE_WORDS = re.compile(
+    r"(?:records?|rows?|items?|entry|page|document|case|message|part|nr|no|number|of|#|\d|[-=_*~#+─━—═%.:/()\[\]\s])+$",
+    re.I,
+)
 _SECTION = re.compile(r"\[{1,2}[^\[\]\n,{}]{1,120}\]{1,2}[ \t]*(?:[#;][^\n]*)?\r?$")
 _HEADING = re.compile(r"(#{1,6})[ \t]+\S")
 _ITEM = re.compile(r"(?:[-*+•‣]|\d{1,4}[.)])(?:[ \t]+|\r?$)")
@@ -44,7 +51,18 @@ _OPENS = re.compile(r"[{(\[][ \t]*(?:[#;/][^\n]*)?\r?$")
 _ENTRY = re.compile(r"@\w+[ \t]*[{(][^,\n]{0,100},[ \t]*\r?$")
 _CLOSE = re.compile(r"[}\])]+[;,]?[ \t]*\r?$|(?:end|fi|done)\b[ \t]*\r?$")
 _NOT_DATA = re.compile(r"[;{]\r?$|\)\s*[{:;]?\r?$|\breturn\b|[=!]=|&&|\|\||->|\bdef \b|\bfunction\b")
+_STATEMENT = re.compile(
+    r"(?:public|private|protected|class|def|import|return|func|fn|const|let|var|package|if|else|elif|for|while|static"
+    r"|struct|enum|interface|using|namespace|try|except)\b(?![ \t]*[:=])"
+)
 _SCHEMES = ("http", "https", "file", "ftp", "ssh", "git")
+
+
+def is_rule(line: str) -> bool:
+    """Returns whether a line separates records: signs of one kind, perhaps with a number between them."""
+    return (
+        bool(line) and line[0] in "-=_*~#+%.─━—═[" and _RULE.match(line) is not None and bool(_RULE_WORDS.match(line))
+    )
 
 
 @dataclass(slots=True)
@@ -110,11 +128,7 @@ def read_record_lines(text: str, headings: bool = False) -> list[RecordLine]:
 def _read(body: str, indent: int, inside: bool, headings: bool) -> RecordLine:
     level = 2 * indent + 2
     first = body[0]
-    if (
-        first in "-=_*~#+%."
-        and _RULE.match(body)
-        and not _TEXT_IN_RULE.search(body.replace("RECORD", "").replace("row", ""))
-    ):
+    if is_rule(body):
         return RecordLine(0, -20, "rule", "", "", False)
     if first == "[" and _SECTION.match(body) and "=>" not in body:
         return RecordLine(0, 0, "section", "", body.strip("[] \t\r"), False)
@@ -171,11 +185,10 @@ def looks_like_code(text: str, lines: list[RecordLine]) -> bool:
     for line in sample:
         end = text.find("\n", line.start)
         body = text[line.start : end if end >= 0 else len(text)].strip()
-        if (
-            line.kind != "comment"
-            and body != ")"
-            and _NOT_DATA.search(body)
-            and not (line.kind == "open" and "(" not in body)
-        ):
+        if line.kind in ("comment", "rule") or body == ")":
+            continue
+        if _STATEMENT.match(body):
+            statements += 1
+        elif _NOT_DATA.search(body) and not (line.kind == "open" and "(" not in body):
             statements += not (body.endswith(";") and "(" not in body)
     return statements * 5 > len(sample)

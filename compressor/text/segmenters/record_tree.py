@@ -17,6 +17,8 @@ import numpy as np
 from compressor.text.segmenters.record_lines import RecordLine
 
 MAX_NAME_CHARS = 80
+MIN_RULED = 4  # with as many rules, what is between them is a record whatever it holds, if it is
+MAX_RULED_CHARS = 500  # no longer than this on average
 MAX_COMMENT_LINES = 3  # longer comments are units of their own
 MAX_FIELD_WORDS = 8  # a longer line without a key is text
 DISTINCT = 0.8  # fraction of distinct values from which a field can be the name of its record
@@ -40,6 +42,7 @@ class RecordTree:
         closes: The node that this one closes or names: this one is kept whenever that one is; -1 for none.
         heads: The innermost record that each node is in, named by its first node; -1 for none.
         listed: The nodes whose children are records.
+        is_ruled: Whether rules part the text into short records.
     """
 
     starts: list[int] = field(default_factory=list)
@@ -52,6 +55,7 @@ class RecordTree:
     closes: list[int] = field(default_factory=list)
     heads: list[int] = field(default_factory=list)
     listed: set[int] = field(default_factory=set)
+    is_ruled: bool = False
 
     def add(
         self,
@@ -126,7 +130,11 @@ class RecordTree:
         ruled = [i for i in data if self.ruled[i]]
         if ruled and self.parents[data[0]] == -1 and len(ruled) + (not self.ruled[data[0]]) > 1:
             starts = sorted({data[0], *ruled})
-            if self._alike(starts, data, children):
+            short = len(starts) >= MIN_RULED and self.starts[data[-1]] - self.starts[data[0]] <= MAX_RULED_CHARS * len(
+                starts
+            )
+            if short or self._alike(starts, data, children):
+                self.is_ruled = short
                 return self._adopt(starts, siblings)
         holders = [i for i in data if i in children]
         sections = [self.values[i] for i in data if self.kinds[i] == "section"]
@@ -192,6 +200,10 @@ class RecordTree:
                 return self._adopt(starts, siblings)
         return []
 
+    def _field(self, i: int) -> str:
+        """The key of a line, or the word that it shares with lines of other records."""
+        return self.keys[i] or self._shared_label(i).strip("\0")
+
     def _shared_label(self, i: int) -> str:
         """What the lines of several records can have in common: a key, or the first word of a short line."""
         if self.keys[i] or self.kinds[i] != "text":
@@ -223,7 +235,7 @@ class RecordTree:
     def _name(self, group: list[int], children: dict[int, list[int]]) -> None:
         """Finds the field that names the records and keeps it with their first lines, if those name none."""
         own = [self.values[h] or self.keys[h] for h in group]
-        if self._names(own):
+        if self._names(own) and not all(name.strip(".)#:").isdigit() for name in own):
             return
         if self._names([self.keys[h] for h in group]) and not all(self.keys[h].isdigit() for h in group):
             return
@@ -231,7 +243,7 @@ class RecordTree:
         for h in group:
             seen: set[tuple[str, ...]] = set()
             for child in children.get(h, ()):
-                self._collect(child, (self.keys[child],), fields, seen, children)
+                self._collect(child, (self._field(child),), fields, seen, children)
         best: list[int] = []
         rank = (9, 9)
         for path, found in fields.items():
@@ -252,12 +264,12 @@ class RecordTree:
         seen: set[tuple[str, ...]],
         children: dict[int, list[int]],
     ) -> None:
-        if path not in seen and self.keys[i]:
+        if path not in seen and path[-1]:
             seen.add(path)
             fields.setdefault(path, []).append(i)
             if len(path) < 2:
                 for child in children.get(i, ()):
-                    self._collect(child, (*path, self.keys[child]), fields, seen, children)
+                    self._collect(child, (*path, self._field(child)), fields, seen, children)
 
     @staticmethod
     def _names(values: list[str]) -> bool:

@@ -13,7 +13,7 @@ from compressor.text.segmenters.base import Mask, UnitFlag
 from compressor.text.segmenters.lines import Flags, Ints, flag_words
 from compressor.text.segmenters.record_layout import RecordLayout
 from compressor.text.segmenters.record_lines import looks_like_code, read_record_lines
-from compressor.text.segmenters.record_tree import RecordTree, tree_of_lines
+from compressor.text.segmenters.record_tree import MIN_RULED, RecordTree, tree_of_lines
 from compressor.text.segmenters.sentences import sentence_starts
 from compressor.text.segmenters.span_layout import length_splits
 from compressor.text.segmenters.xml_elements import tree_of_elements
@@ -68,6 +68,8 @@ def _may_be_fields(text: str, headings: bool) -> bool:
     head = lines[:SAMPLE_LINES]
     lines += read_record_lines(text[middle : middle + SAMPLE_CHARS], headings) if middle else []
     fields = [line.kind not in ("text", "comment") for line in lines]
+    if sum(line.kind == "rule" for line in lines) >= MIN_RULED:
+        return True
     return sum(fields) >= MIN_SAMPLE_FIELDS * len(lines) or 2 * sum(fields[: len(head)]) >= len(head)
 
 
@@ -84,6 +86,8 @@ def _consists_of_fields(tree: RecordTree) -> bool:
     records = len({h for h in tree.heads if h >= 0})
     if records < 3 or inside < 0.8 * len(data) or -1 not in tree.listed:
         return False
+    if tree.is_ruled:
+        return True
     return fields >= 0.2 * len(data) or tree.shared_lines() >= 0.5 * len(data) or len(tree.shared_keys()) >= 3
 
 
