@@ -57,6 +57,9 @@ _HEAD = re.compile(
     r"|(?P<head>(?:Title|Subject|Source|Section|Chapter|Abstract|Author|Date|From|To|Url|URL|Link|Topic)"
     r"[ \t]?\d{0,3}:[^\n]{0,200}(?:\n|\Z)))"
 )
+#: A sentence that speaks of what one before it names.
+_REFERS = re.compile(r"(?:It|Its|He|She|They|His|Her|Their)\b")
+MIN_REFERRING = 0.25  # fraction of sentences; in most prose, where fewer do, an answer matters more than its subject
 _TROUBLE_WORDS = ("error", "exception", "fatal", "traceback", "not found", "denied", "no such file", "panic", "warn")
 _TROUBLE = re.compile(
     r"\s*(?:[\w./<>-]{1,80}:[ \t]+)?(?:(?P<error>(?:[\w.]{0,80}(?:Error|Exception)|ERROR|error|[Ff]atal|FATAL"
@@ -203,6 +206,10 @@ def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, lis
     trouble = flag_words(text, np.array(starts, np.int32), _TROUBLE_WORDS).tolist()
     scope = lead = -1  # the current header and the current lead-in line of a list
     was_head = False
+    named = -1  # the last sentence that names what it speaks of
+    refers = [_REFERS.match(text, a) is not None for a in starts]
+    if sum(refers) < max(2, MIN_REFERRING * n):
+        refers = [False] * n
     ends = [*starts[1:], len(text)]
     for i, (a, b) in enumerate(zip(starts, ends, strict=True)):
         if a in documents:
@@ -221,6 +228,10 @@ def _heads(text: str, starts: list[int], documents: set[int]) -> tuple[Ints, lis
             scope = -1
         was_head = False
         parents[i] = scope
+        if refers[i] and i and "\n\n" not in text[max(0, a - 2) : a]:
+            parents[i] = named if named >= 0 else scope
+        else:
+            named = i
         if lead >= 0 and _ITEM.match(text, a, b):
             parents[i] = lead
         elif text[max(a, b - 8) : b].rstrip()[-1:] == ":" and i + 1 < n and _ITEM.match(text, b):
