@@ -114,7 +114,8 @@ def test_everything_renders_to_the_exact_text(parts: list[str]) -> None:
     store = MemoryStore()
     for text in ("\n".join(parts), " ".join(parts)):
         for known in (True, False):
-            opened = open_text(text, "tool_result", "", lambda ref, known=known: "a b c." if known else None)
+            stored = "a b c." if known else None
+            opened = open_text(text, "tool_result", "", {f"{n:012d}": stored for n in range(2)}.get)
             layout = opened.layout
             if not opened.is_excerpt:
                 assert layout.render(layout.parents >= -1) == text
