@@ -1,4 +1,4 @@
-"""`python -m training.reuse`: makes scoring/weights/reuse.npz from recorded agent runs. Minutes; needs torch.
+"""`python -m training.reuse`: makes scoring/weights/reuse.npz from recorded and generated runs. Minutes; needs torch.
 
 For every call of every run, the strings of the tool outputs before it are the examples; those that stand in the call's
 arguments, and that the agent knew from nowhere else, are the positives. The loss is the cross-entropy of picking them
@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from compressor.scoring.base import Query, Scores, UnitBatch
 from compressor.scoring.heuristic import HeuristicScorer
 from compressor.scoring.token_index import TOKEN
 from training import data
+from training.edits import edits
 from training.runs import Run, runs
 
 SEED = 20261122
@@ -37,8 +39,16 @@ FOLDS = 4
 EPOCHS = 30
 DECAY = 1e-1
 LEAST = 60  # strings in a context, below which there is nothing to choose
-#: how much a set counts: many short, alike dialogues must not outvote the few long runs
-SHARE = {"tau_airline": 1.0, "tau_retail": 1.0, "swe_demos": 2.0, "openhands": 1.0, "intercode": 0.3, "sgd": 0.1}
+#: how much a set counts: many short, alike dialogues and generated edits must not outvote the few long runs
+SHARE = {
+    "tau_airline": 1.0,
+    "tau_retail": 1.0,
+    "swe_demos": 2.0,
+    "openhands": 1.0,
+    "intercode": 0.3,
+    "sgd": 0.1,
+    "edits": 0.05,
+}
 
 
 @dataclass(frozen=True)
@@ -211,7 +221,7 @@ def main() -> None:
     torch.use_deterministic_algorithms(True)
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else reuse_predictor.PATH
     folder = data.root()
-    found = [e for run in runs(folder) for e in examples(run)]
+    found = [e for run in chain(runs(folder), edits()) for e in examples(run)]
     print(f"tasks not trained on ({FOLDS} folds):")
     networks = held_out(found, torch)
     for line in (*report(found, networks), *survival(folder, networks)):

@@ -46,13 +46,13 @@ def _chat(message: Message) -> Message:
     return {k: v for k, v in message.items() if k in known and v is not None}
 
 
-def _call(number: int, name: str, arguments: Any, said: str = "") -> Message:
+def call_message(number: int, name: str, arguments: Any, said: str = "") -> Message:
     function = {"name": name, "arguments": json.dumps(arguments)}
     call = {"id": f"call_{number}", "type": "function", "function": function}
     return {"role": "assistant", "content": said, "tool_calls": [call]}
 
 
-def _result(number: int, text: str) -> Message:
+def result_message(number: int, text: str) -> Message:
     return {"role": "tool", "tool_call_id": f"call_{number}", "content": text}
 
 
@@ -60,7 +60,7 @@ def _intercode(record: dict[str, Any]) -> list[Message]:
     out: list[Message] = [{"role": "user", "content": record["query"]}]
     turns = record["turn_history"]
     for i, (action, seen) in enumerate(zip(turns["actions"], turns["observations"], strict=True)):
-        out += [_call(i, "sql", {"query": action}), _result(i, str(seen))]
+        out += [call_message(i, "sql", {"query": action}), result_message(i, str(seen))]
     return out
 
 
@@ -73,8 +73,8 @@ def _sgd(record: dict[str, Any]) -> list[Message]:
             continue
         for frame in turn["frames"]:
             if call := frame.get("service_call"):
-                out.append(_call(calls, call["method"], call["parameters"]))
-                out.append(_result(calls, json.dumps(frame.get("service_results", []))))
+                out.append(call_message(calls, call["method"], call["parameters"]))
+                out.append(result_message(calls, json.dumps(frame.get("service_results", []))))
                 calls += 1
         out.append({"role": "assistant", "content": turn["utterance"]})
     return out
@@ -92,8 +92,8 @@ def _openhands(record: dict[str, Any]) -> list[Message]:
             calls[event["id"]] = number
             arguments = dict(event.get("args") or {})
             said = str(arguments.pop("thought", "") or "")
-            out.append(_call(number, event["tool_call_metadata"]["function_name"], arguments, said))
+            out.append(call_message(number, event["tool_call_metadata"]["function_name"], arguments, said))
         elif event.get("cause") in calls and content:
-            out.append(_result(calls.pop(event["cause"]), content))
+            out.append(result_message(calls.pop(event["cause"]), content))
     open_calls = {f"call_{n}" for n in calls.values()}
     return [m for m in out if not any(c["id"] in open_calls for c in m.get("tool_calls", ()))]

@@ -1,8 +1,8 @@
 """Predicts how likely an agent is to repeat a string of its tool outputs in its next calls.
 
-The small model was learned from recorded runs (`training/reuse.py`). It sees a token's form, how often and where it
-occurs, what its unit is, and how well the unit, its neighbourhood and its source match the query. It is not used for
-documents that are read for an answer.
+The small model was learned from recorded and generated runs (`training/reuse.py`). It sees a token's form, how often
+and where it occurs, what its unit is, and how well the unit, its neighbourhood and its source match the query. It is
+not used for documents that are read for an answer.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ import numpy.typing as npt
 
 from compressor.errors import ModelError
 from compressor.scoring.base import UnitBatch
+from compressor.scoring.path_features import path_features
 from compressor.scoring.token_index import distinct_tokens, terms
 from compressor.text.segmenters.base import UnitFlag
 
 PATH = Path(__file__).parent / "weights" / "reuse.npz"
-VERSION = 1
+VERSION = 2
 #: The bits of `token_shape` before the length.
 SHAPE_BITS = 9
-LAYOUTS = ("json", "table", "code", "search", "log", "trace", "diff", "prose", "markdown", "html")
-TOKEN_FEATURES, UNIT_FEATURES = 24, 39
+LAYOUTS = (
+    *("json", "table", "code", "search", "log", "trace", "diff", "prose", "markdown", "html"),
+    *("records", "dialogue"),
+)
+TOKEN_FEATURES, UNIT_FEATURES = 33, 44
 #: Units to either side over which a match is averaged.
 NEIGHBOR_RANGES = (2, 8, 24)
 _ARGUMENT = re.compile(r'"(\w+)"\s*:')
@@ -100,18 +104,30 @@ def token_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     newest = np.full(size, 1e3, np.float32)
     ages = np.array([s.age for s in units.sources], np.float32)
     np.minimum.at(newest, token, ages[source])
-    matched = np.zeros(size, np.float32)
-    if match.query_terms:
-        get = match.query_terms.get
-        matched[:] = [sum(get(t, 0.0) for t in ts) / len(ts) if ts else 0.0 for ts in index.terms]
+    matched, best = _matched_terms(units, match)
     in_calls = np.zeros(size, np.float32)
     vocabulary = index.vocabulary
     in_calls[
         [v for s in units.sources for t in distinct_tokens(s.tool_call_text) if (v := vocabulary.get(t)) is not None]
     ] = 1
     out += [np.log1p(places) / 4, np.log1p(sources) / 2, np.exp(-newest / 4), matched, matched >= 0.99, in_calls]
-    out += [match.retained, match.written_by_agent]
+    out += [match.retained, match.written_by_agent, best]
+    out += list(path_features(index, match.retained | match.written_by_agent, match.query_terms))
     return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
+
+
+def _matched_terms(units: UnitBatch, match: LexicalMatch) -> tuple[Floats, Floats]:
+    """Returns [vocabulary] the mean and the largest of the weights that the query gives to a token's terms."""
+    index = units.index
+    total = np.zeros(len(index.kinds), np.float32)
+    best = np.zeros(len(index.kinds), np.float32)
+    for term, weight in match.query_terms.items():
+        if found := index.tokens_by_term.get(term):
+            np.add.at(total, found, np.float32(weight))
+            best[found] = np.maximum(best[found], np.float32(weight))
+    sizes = np.array([len(ts) for ts in index.terms], np.float32)
+    mean: Floats = (total / np.maximum(sizes, 1)).astype(np.float32)
+    return mean, best
 
 
 def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
@@ -147,7 +163,20 @@ def unit_features(units: UnitBatch, match: LexicalMatch) -> Floats:
     wanted = np.array([any(t in match.query_terms for name in found for t in terms(name)) for found in names])
     ident = np.array([any(map(_IDENTITY.search, found)) for found in names])
     out += [units.columns >= 0, passed[cells], wanted[cells], ident[cells]]
+    out += _group_features(units, found)
     return np.stack([np.asarray(x, np.float32) for x in out], axis=1)
+
+
+def _group_features(units: UnitBatch, found: Floats) -> list[npt.ArrayLike]:
+    """Returns [n] features of what has the same parent, such as the lines of a function.
+
+    They are the best match in it, whether there is a parent, and whether the best match of all is in it.
+    """
+    parents = units.parents
+    group = np.where(parents >= 0, parents, np.arange(len(units)))
+    best = found.copy()
+    np.maximum.at(best, group, found)
+    return [best[group], parents >= 0, best[group] >= 0.999]
 
 
 def _names(units: UnitBatch) -> tuple[list[list[str]], npt.NDArray[np.int64]]:

@@ -69,6 +69,48 @@ def test_shape_says_what_a_token_looks_like() -> None:
     assert token_shape("x" * 100) >> 9 == 7 and token_shape("xxx") >> 9 == 0
 
 
+def test_the_file_that_the_query_names_is_worth_more_than_its_neighbours() -> None:
+    paths = [f"src/shop/{name}.py" for name in ("cart", "payments", "orders", "stock", "users", "taxes")]
+    paths += [f"docs/{name}.txt" for name in ("payments", "orders")] + ["tests/test_stock.py", "tests/test_taxes.py"]
+    listing = "Found 10 matches:\n" + "\n".join(f"/{path} (3 matches)" for path in paths)
+    found = worth(tool_result_units(listing, asked="search_dir refund"), "a refund in payments is charged twice")
+    assert max(paths, key=found.__getitem__) == "src/shop/payments.py"
+
+
+def test_features_have_their_shape_and_are_the_same_each_time() -> None:
+    text = "/src/shop/cart.py\n/src/shop/orders.py\n/tests/test_cart.py\nan_identifier and words"
+
+    def features() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        units = tool_result_units(text, FLIGHTS, asked='search {"name": "cart"}')
+        _, match = HeuristicScorer().match(Query((("the cart", 1.0),)), units)
+        return (
+            reuse_predictor.token_features(units, match),
+            reuse_predictor.unit_features(units, match),
+            reuse_predictor.reuse_likelihood(units, match),
+        )
+
+    first, second = features(), features()
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert first[0].shape[1] == reuse_predictor.TOKEN_FEATURES and first[1].shape[1] == reuse_predictor.UNIT_FEATURES
+
+
+def test_the_lines_of_a_function_share_its_best_match() -> None:
+    code = "\n".join(
+        f"def function_{i}(value):\n    first = value + {i}\n    second = first * 2\n    return second\n"
+        for i in range(6)
+    ).replace("first * 2\n    return second\n\ndef function_3", "refund(first)\n    return second\n\ndef function_3")
+    units = tool_result_units(code)
+    _, match = HeuristicScorer().match(Query((("refund", 1.0),)), units)
+    features = reuse_predictor.unit_features(units, match)
+    best = features[:, -1] > 0
+    assert best.any() and not best.all()
+    assert all(
+        "refund" in t or "function_2" in t or "first = value + 2" in t or "return" in t
+        for t, b in zip(units.texts(), best.tolist(), strict=True)
+        if b and t.strip()
+    )
+
+
 @given(st.lists(st.text(max_size=60), max_size=4), st.text(max_size=20), st.text(max_size=20))
 @settings(max_examples=80, deadline=None)
 def test_any_text_gives_finite_numbers(texts: list[str], query: str, asked: str) -> None:
@@ -86,6 +128,9 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         reuse_predictor.network(path)
     np.savez(path, version=np.array(99))
     with pytest.raises(ModelError, match="version 99"):
+        reuse_predictor.network(path)
+    np.savez(path, version=np.array(1))
+    with pytest.raises(ModelError, match=f"version 1, but this release reads version {reuse_predictor.VERSION}"):
         reuse_predictor.network(path)
     sound = dict(np.load(reuse_predictor.PATH))
     np.savez(path, **{**sound, "by_unit": sound["by_unit"][:-1]})
