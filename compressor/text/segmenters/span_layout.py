@@ -236,6 +236,8 @@ def build_layout(
                 for k, piece in enumerate(unit):
                     if piece.parent >= 0:
                         up[place[i] + k] = place[i] + piece.parent
+                    elif k and kind == "log":  # the beginning of a line says when and where
+                        up[place[i] + k] = place[i]
                     if piece.is_payload:
                         marks[place[i] + k] |= UnitFlag.NOISE
             if mates is not None:
