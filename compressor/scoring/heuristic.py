@@ -197,17 +197,16 @@ class HeuristicScorer:
         w = self.weights
         trouble = any(_TROUBLE.search(text) for text, weight in query.parts if weight >= 1)
         out = np.zeros(len(units), np.float32)
+        in_json = np.array([s.layout.kind == "json" for s in units.sources], np.bool_)[units.source_indices]
         for flag, gain in (
             (UnitFlag.ERROR, w.error * (w.queried_error if trouble else 1)),
             (UnitFlag.WARNING, w.warning),
-            (UnitFlag.SUMMARY, w.summary_line),
+            (UnitFlag.SUMMARY, np.where(in_json, w.summary, w.summary_line)),
             (UnitFlag.CHANGE, w.change),
             (UnitFlag.HEADER, w.header),
             (UnitFlag.SIGNATURE, w.signature),
         ):
-            out += np.float32(gain) * ((units.flags & flag) > 0)
-        member = np.array([s.layout.kind == "json" for s in units.sources], np.bool_)[units.source_indices]
-        out[member] -= np.float32(w.summary_line - w.summary) * ((units.flags[member] & UnitFlag.SUMMARY) > 0)
+            out += np.asarray(gain, np.float32) * ((units.flags & flag) > 0)
         line = np.flatnonzero(units.templates >= 0)
         if len(line) >= MIN_LOG_LINES:
             times = np.bincount(units.templates[line])[units.templates[line]]
@@ -260,8 +259,12 @@ class HeuristicScorer:
             return nothing, LexicalMatch(nothing, np.zeros(len(units.sources), np.float32), wanted, retained, written)
         hits, columns, weights = matches(index, wanted)
         self._reserve(query, units)
-        found, best, possible = self._found(units, units.rows, hits, columns, weights)
-        strength = (best / possible) ** w.strength
+        found = _record_match(units, units.rows, hits, columns, weights)
+        best = float(found.max())
+        width = len(weights)
+        df = np.bincount(np.unique(units.rows[hits].astype(np.int64) * width + columns) % width, minlength=width)
+        strength = (best / max(max_score(len(units), df, weights), 1e-6)) ** w.strength
+        found /= max(best, 1e-6)
         sources = self._sources(wanted, hits, columns, weights, units)
         out = (
             w.lexical * propagate_relevance(found, units, w.after, w.before, w.group)
@@ -269,22 +272,6 @@ class HeuristicScorer:
         )
         out += w.column * _named(wanted, units)
         return (strength * out).astype(np.float32), LexicalMatch(found, sources, wanted, retained, written)
-
-    def _found(
-        self,
-        units: UnitBatch,
-        rows: npt.NDArray[np.int32],
-        hits: npt.NDArray[np.int64],
-        columns: npt.NDArray[np.int32],
-        weights: Floats,
-    ) -> tuple[Floats, float, float]:
-        """Returns [n] BM25 of the units' records with 1 for the best, what the best had, and what it could have had."""
-        record_lengths = np.bincount(rows, units.index.lengths, len(units)).astype(np.int32)
-        found = bm25(rows[hits].astype(np.int64), columns, weights, record_lengths)
-        best = float(found.max())
-        width = len(weights)
-        df = np.bincount(np.unique(rows[hits].astype(np.int64) * width + columns) % width, minlength=width)
-        return found / max(best, 1e-6), best, max(max_score(len(units), df, weights), 1e-6)
 
     def _reserve(self, query: Query, units: UnitBatch) -> None:
         """Leaves in `units` what a part of the budget goes to first: the units with the question's own words."""
@@ -301,7 +288,8 @@ class HeuristicScorer:
             weights = np.append(weights, np.float32(w.error_match))
         if not len(own):
             return
-        records, _, _ = self._found(units, turns.rows, own, terms_of, weights)
+        records = _record_match(units, turns.rows, own, terms_of, weights)
+        records /= max(float(records.max()), 1e-6)
         single = bm25(own, terms_of, weights, units.index.lengths)
         reasoning = np.array([s.kind == "thinking" for s in units.sources], np.bool_)
         matched = question_match(records, single, units, turns, w)
@@ -338,6 +326,18 @@ class HeuristicScorer:
         )
         scaled: Floats = found / np.float32(max(float(found.max()), 1e-6))
         return scaled
+
+
+def _record_match(
+    units: UnitBatch,
+    rows: npt.NDArray[np.int32],
+    hits: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int32],
+    weights: Floats,
+) -> Floats:
+    """[n] BM25 of the records, each at the unit in `rows` that represents it."""
+    lengths = np.bincount(rows, units.index.lengths, len(units)).astype(np.int32)
+    return bm25(rows[hits].astype(np.int64), columns, weights, lengths)
 
 
 def _named(wanted: QueryTerms, units: UnitBatch) -> npt.NDArray[np.bool_]:

@@ -65,7 +65,7 @@ class _Open:
 
 
 def read_tolerantly(text: str, start: int) -> TolerantValue | None:
-    """Reads the object or list that begins at an offset; None if it is none. Takes linear time."""
+    """Reads the object or list that begins at an offset. Returns None if there is neither. Takes linear time."""
     stack: list[_Open] = []
     at = start
     while True:

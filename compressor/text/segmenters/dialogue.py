@@ -13,8 +13,8 @@ import numpy as np
 
 from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import line_starts
-from compressor.text.segmenters.record_layout import RecordLayout
-from compressor.text.segmenters.sentences import sentence_starts
+from compressor.text.segmenters.record_layout import NodePieces, RecordLayout
+from compressor.text.segmenters.sentences import sentence_pieces
 from compressor.text.segmenters.span_layout import length_splits
 
 MIN_TURNS = 6
@@ -51,7 +51,7 @@ _FIELD_NAMES = frozenset(
 
 
 def segment_dialogue(text: str) -> RecordLayout | None:
-    """Divides a transcript into turns and the sentences of long ones, or returns None if the text is none."""
+    """Divides a transcript into turns, and long turns into sentences. Returns None if the text is not a transcript."""
     where = line_starts(text).tolist()
     if len(where) < MIN_TURNS:
         return None
@@ -69,11 +69,8 @@ def segment_dialogue(text: str) -> RecordLayout | None:
     def close(end: int) -> None:
         """Cuts the open turn, whose first unit is there already."""
         if turn >= 0 and end - begun > SHORT_TURN:
-            last = begun
-            for s in sentence_starts(text[begun:end])[1:]:
-                if begun + s - last >= PIECE_CHARS:
-                    last = begun + s
-                    add(last, turn, turn, 0)
+            for start in sentence_pieces(text, begun, end, PIECE_CHARS):
+                add(start, turn, turn, 0)
 
     def add(start: int, parent: int, head: int, flag: int) -> int:
         starts.append(start)
@@ -156,32 +153,18 @@ def _has_uniform_value(text: str, where: list[int], said: list[str], names: set[
 
 def _layout(text: str, starts: list[int], parents: list[int], heads: list[int], flags: list[int]) -> RecordLayout:
     """Cuts what is still too long and puts the units together."""
-    ends = [*starts[1:], len(text)]
-    at: list[int] = []
-    place: list[int] = []
-    of: list[int] = []
-    for i, (a, b) in enumerate(zip(starts, ends, strict=True)):
-        place.append(len(at))
-        pieces = [a if i else 0, *length_splits(text, a, b)]
-        at += pieces
-        of += [i] * len(pieces)
-    origin, first = np.array(of, np.int32), np.zeros(len(at), np.bool_)
-    first[place] = True
-    placed = np.array(place, np.int32)
-    up, head = np.array(parents, np.int32)[origin], np.array(heads, np.int32)[origin]
-    unit_heads = np.where(head >= 0, placed[np.maximum(head, 0)], np.int32(-1)).astype(np.int32)
-    unit_parents = np.where(first, np.where(up >= 0, placed[np.maximum(up, 0)], -1), placed[origin]).astype(np.int32)
-    own = np.arange(len(at), dtype=np.int32)
-    begins = np.array(at, np.int32)
+    pieces = NodePieces.cut(text, starts, length_splits)
+    unit_heads = pieces.units(heads)
+    own = np.arange(len(pieces.of), dtype=np.int32)
     return RecordLayout(
         "dialogue",
         text,
-        np.stack([begins, np.append(begins[1:], len(text))], 1).astype(np.int32),
-        unit_parents,
-        np.array(flags, np.uint16)[origin],
+        pieces.spans,
+        pieces.parents(parents),
+        np.array(flags, np.uint16)[pieces.of],
         None,
         unit_heads,
         np.where(unit_heads >= 0, unit_heads, own).astype(np.int32),
-        np.full(len(at), -1, np.int32),
+        np.full(len(own), -1, np.int32),
         (),
     )

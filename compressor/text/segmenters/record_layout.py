@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -12,6 +12,56 @@ import numpy.typing as npt
 from compressor.context.refs import ELLIPSIS
 from compressor.text.segmenters.base import Mask, Spans
 from compressor.text.segmenters.span_layout import SpanLayout, gap_sign
+
+
+@dataclass(frozen=True, slots=True)
+class NodePieces:
+    """The units of nodes, of which long ones are several: a first piece, and pieces that stand under it.
+
+    Attributes:
+        spans: [n, 2] the units.
+        of: [n] the node of each unit.
+        is_first: [n] whether a unit is the first piece of its node.
+        first: [nodes] the first piece of each node.
+    """
+
+    spans: Spans
+    of: npt.NDArray[np.int32]
+    is_first: Mask
+    first: npt.NDArray[np.int32]
+
+    @staticmethod
+    def cut(text: str, starts: Sequence[int], split: Callable[[str, int, int], Sequence[int]]) -> NodePieces:
+        """Cuts nodes that tile a text.
+
+        Args:
+            text: The text.
+            starts: [nodes] where each node begins; text before the first belongs to it.
+            split: Returns the offsets inside a stretch at which it is cut.
+        """
+        begins: list[int] = []
+        first: list[int] = []
+        of: list[int] = []
+        for i, (start, end) in enumerate(pairwise([*starts, len(text)])):
+            a = start if i else 0
+            pieces = [a, *split(text, a, end)]
+            first.append(len(begins))
+            begins += pieces
+            of += [i] * len(pieces)
+        is_first = np.zeros(len(begins), np.bool_)
+        is_first[first] = True
+        at = np.array(begins, np.int32)
+        spans = np.stack([at, np.append(at[1:], len(text))], 1).astype(np.int32)
+        return NodePieces(spans, np.array(of, np.int32), is_first, np.array(first, np.int32))
+
+    def units(self, nodes: Sequence[int]) -> npt.NDArray[np.int32]:
+        """Returns [n] the first piece of the node that is given for each unit's node; -1 stays -1."""
+        named = np.array(nodes, np.int32)[self.of]
+        return np.where(named >= 0, self.first[np.maximum(named, 0)], np.int32(-1)).astype(np.int32)
+
+    def parents(self, nodes: Sequence[int]) -> npt.NDArray[np.int32]:
+        """Returns [n] the parent of each unit, from the parent of each node."""
+        return np.where(self.is_first, self.units(nodes), self.first[self.of]).astype(np.int32)
 
 
 def _no_units() -> npt.NDArray[np.int32]:

@@ -74,7 +74,7 @@ class RecordLine:
         level: How deep it is: a line belongs to the last line before it with a smaller level.
         kind: "field", "item", "section", "row", "open", "bracket" (one that opens, alone), "close", "rule", "comment",
             or "text".
-        key: The key, "" if there is none.
+        key: The key. Empty if the line has no key.
         value: The value, or the rest of the line.
         after_blank: Whether a blank line stands before it.
     """

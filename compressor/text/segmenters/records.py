@@ -1,6 +1,6 @@
 """Divides texts of records and nested fields: YAML, INI, TOML, XML, blocks, lists, logs of commits, mails and the like.
 
-It knows no notation by name, and takes a text only if most of its lines are fields.
+Notations are not told apart by name. A text is divided only if most of its lines are fields.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import re
 
 import numpy as np
 
-from compressor.text.segmenters.base import Mask, UnitFlag
+from compressor.text.segmenters.base import UnitFlag
 from compressor.text.segmenters.lines import Flags, Ints, flag_words
-from compressor.text.segmenters.record_layout import RecordLayout
+from compressor.text.segmenters.record_layout import NodePieces, RecordLayout
 from compressor.text.segmenters.record_lines import looks_like_code, read_record_lines
 from compressor.text.segmenters.record_tree import MIN_RULED, RecordTree, tree_of_lines
-from compressor.text.segmenters.sentences import sentence_starts
+from compressor.text.segmenters.sentences import sentence_pieces
 from compressor.text.segmenters.span_layout import length_splits
 from compressor.text.segmenters.xml_elements import tree_of_elements
 
@@ -92,46 +92,29 @@ def _consists_of_fields(tree: RecordTree) -> bool:
 
 
 def _layout(text: str, tree: RecordTree) -> RecordLayout:
-    n = len(tree.starts)
-    ends = [*tree.starts[1:], len(text)]
-    starts: list[int] = []
-    place: list[int] = []  # the first unit of each node
-    origin: list[int] = []
-    for i in range(n):
-        place.append(len(starts))
-        a, b = tree.starts[i] if i else 0, ends[i]
-        pieces = [a, *_splits(text, a, b)] if b - a > LONG_VALUE else [a]
-        starts += pieces
-        origin += [i] * len(pieces)
-    of = np.array(origin, np.int32)
-    at = np.array(place, np.int32)
-    first = np.zeros(len(of), np.bool_)
-    first[at] = True
-    node_parents = np.array(tree.parents, np.int32)
-    parents = np.where(node_parents[of] >= 0, at[np.maximum(node_parents[of], 0)], np.int32(-1)).astype(np.int32)
-    parents = np.where(first, parents, at[of]).astype(np.int32)
-    node_closes = np.array(tree.closes, np.int32)
-    closes = np.where((node_closes[of] >= 0) & first, at[np.maximum(node_closes[of], 0)], np.int32(-1)).astype(np.int32)
-    node_heads = np.array(tree.heads, np.int32)
-    heads = np.where(node_heads[of] >= 0, at[np.maximum(node_heads[of], 0)], np.int32(-1)).astype(np.int32)
+    pieces = NodePieces.cut(text, tree.starts, _splits)
+    closes = np.where(pieces.is_first, pieces.units(tree.closes), np.int32(-1)).astype(np.int32)
+    heads = pieces.units(tree.heads)
     columns, names = _columns(tree)
-    begins = np.array(starts, np.int32)
-    spans = np.stack([begins, np.append(begins[1:], len(text))], 1).astype(np.int32)
-    flags = _flags(text, tree, begins, of, first)
     return RecordLayout(
-        "records", text, spans, parents, flags, closes if (closes >= 0).any() else None,
-        heads, _records(heads, spans), np.array(columns, np.int32)[of], names,
-    )  # fmt: skip
+        "records",
+        text,
+        pieces.spans,
+        pieces.parents(tree.parents),
+        _flags(text, tree, pieces),
+        closes if (closes >= 0).any() else None,
+        heads,
+        _records(heads, pieces.spans),
+        np.array(columns, np.int32)[pieces.of],
+        names,
+    )
 
 
 def _splits(text: str, a: int, b: int) -> list[int]:
     """Offsets inside (a, b) at which a long value is cut: sentences, put together to pieces of some length."""
-    out: list[int] = []
-    last = a
-    for s in sentence_starts(text[a:b])[1:]:
-        if a + s - last >= PIECE_CHARS:
-            out.append(a + s)
-            last = a + s
+    if b - a <= LONG_VALUE:
+        return []
+    out = sentence_pieces(text, a, b, PIECE_CHARS)
     return sorted({*out, *(c for x, y in zip([a, *out], [*out, b], strict=True) for c in length_splits(text, x, y))})
 
 
@@ -172,16 +155,16 @@ def _records(heads: Ints, spans: Ints) -> Ints:
     return np.where(small, heads, own).astype(np.int32)
 
 
-def _flags(text: str, tree: RecordTree, begins: Ints, of: Ints, first: Mask) -> Flags:
+def _flags(text: str, tree: RecordTree, pieces: NodePieces) -> Flags:
+    begins = pieces.spans[:, 0]
     flags = np.zeros(len(begins), np.uint16)
     listed = np.array([i in tree.listed for i in range(len(tree.starts))], np.bool_)
     comment = np.array([k == "comment" for k in tree.kinds], np.bool_)
     closing = np.array([k == "close" for k in tree.kinds], np.bool_)
-    flags[listed[of] & first] |= int(UnitFlag.HEADER)
-    flags[comment[of]] |= int(UnitFlag.COMMENT)
-    flags[closing[of]] |= int(UnitFlag.NOISE)
-    ends = np.append(begins[1:], len(text))
+    flags[listed[pieces.of] & pieces.is_first] |= int(UnitFlag.HEADER)
+    flags[comment[pieces.of]] |= int(UnitFlag.COMMENT)
+    flags[closing[pieces.of]] |= int(UnitFlag.NOISE)
     for i in np.flatnonzero(flag_words(text, begins, _TROUBLE)).tolist():
-        if not _UNTROUBLED.search(text[begins[i] : ends[i]].strip()):
+        if not _UNTROUBLED.search(text[slice(*pieces.spans[i].tolist())].strip()):
             flags[i] |= int(UnitFlag.ERROR)
     return flags

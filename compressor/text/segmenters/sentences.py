@@ -98,6 +98,24 @@ def sentence_starts(text: str) -> list[int]:
     return starts
 
 
+def sentence_pieces(text: str, a: int, b: int, min_chars: int) -> list[int]:
+    """Returns the offsets inside (a, b) at which text[a:b] is cut into sentences, short ones put together.
+
+    Args:
+        text: The text.
+        a: Where the stretch begins.
+        b: Where it ends.
+        min_chars: No piece but the last is shorter.
+    """
+    cuts: list[int] = []
+    last = a
+    for start in sentence_starts(text[a:b])[1:]:
+        if a + start - last >= min_chars:
+            last = a + start
+            cuts.append(last)
+    return cuts
+
+
 def _breaks_line(text: str, line: int, at: int, end: int) -> bool:
     """Whether the newline at `at` of the line that begins at `line` is intended rather than wrapping."""
     before = text[at - 1] if at else "\n"

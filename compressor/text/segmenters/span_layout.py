@@ -61,7 +61,7 @@ class SpanLayout:
 
     @property
     def header_text(self) -> str:
-        """The first header that other units stand under, such as a table's; "" if there is none."""
+        """The first header that other units stand under, such as a table's. Empty if there is no header."""
         named = np.unique(self.parents[self.parents >= 0])
         heads = named[(self.flags[named] & np.uint16(UnitFlag.HEADER)) > 0]
         return self.text[slice(*self.spans[heads[0]].tolist())] if len(heads) else ""

@@ -1,4 +1,4 @@
-"""What is nearly JSON is read; what is no data is not."""
+"""Text that is nearly JSON is read as JSON; other text is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transcripts: turns are records, long turns are cut into sentences, and what is no transcript."""
+"""Transcripts: turns are records, long turns are cut into sentences, and other texts are not transcripts."""
 
 from __future__ import annotations
 
