@@ -75,6 +75,9 @@ class Turn:
     call_ids: tuple[str, ...] = ()
     result_call_ids: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
+    opaque_tokens: int = 0
+    is_summary: bool = False
+    is_malformed: bool = False
 
 
 @dataclass(slots=True)

@@ -78,6 +78,9 @@ class MessageHistory:
                 0,
             )
             state.summary, state.last_evicted = None, -1
+            state.receipt, state.receipt_refs = None, []
+        state.scanned = min(state.scanned, state.count)
+        state.open_items = [item for item in state.open_items if item[3] < state.count]
 
     def invalidate_cache(self) -> None:
         """Forgets what was parsed and rendered, because messages were exchanged or written to."""

@@ -57,7 +57,7 @@ def test_dialects(c: Compressor) -> None:
         responses.append({"type": "function_call", "call_id": f"t{i}", "name": "look", "arguments": f'{{"page": {i}}}'})
         responses.append({"type": "function_call_output", "call_id": f"t{i}", "output": result})
     for name, messages in (("anthropic", anthropic), ("responses", responses)):
-        session = c.session(name, budget=3_000, policy=Policy(compaction_target_tokens=1_200), system="Be brief.")
+        session = c.session(name, budget=3_000, policy=Policy(target=("tokens", 1_200)), system="Be brief.")
         session.append(*messages)
         view = session.view()
         assert session.cost_report().compactions == 1
@@ -120,7 +120,7 @@ def test_summary_stands_in_the_index_and_is_kept(c: Compressor) -> None:
         asked.append(prompt)
         return "Goal:\n- Find out where the copper is stored.\nFacts:\n- The vault 99887766 is in Atlantis.\n"
 
-    policy = Policy(compaction_target_tokens=2_000, summarizer=summarizer(writer))
+    policy = Policy(target=("tokens", 2_000), summarizer=summarizer(writer))
     session = c.session("a", budget=5_000, policy=policy)
     replay(session, conversation(40))
     (index,) = [m for m in session.view() if "index of earlier rounds" in (m["content"] or "")]
@@ -135,7 +135,7 @@ def test_failing_summarizer_never_costs_the_view(c: Compressor) -> None:
     def broken(prompt: str) -> str:
         raise RuntimeError("no")
 
-    session = c.session("a", budget=5_000, policy=Policy(compaction_target_tokens=2_000, summarizer=summarizer(broken)))
+    session = c.session("a", budget=5_000, policy=Policy(target=("tokens", 2_000), summarizer=summarizer(broken)))
     for view in replay(session, conversation(30)):
         assert tokens(view) <= 5_000
     assert "Error" not in text(session.view()) and session.warnings

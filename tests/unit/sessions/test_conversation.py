@@ -21,7 +21,7 @@ from support.property_tests import given, settings, st
 from support.session_tools import Message, conversation, prose, text, tokens
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
 
-TIGHT: dict[str, Any] = {"budget": 3_000, "policy": Policy(compaction_target_tokens=1_200)}
+TIGHT: dict[str, Any] = {"budget": 3_000, "policy": Policy(target=("tokens", 1_200))}
 
 
 def assistant_calls(*ids: str, name: str = "look") -> Message:
@@ -288,7 +288,7 @@ def test_reasoning_left_out_stays_out_only_where_its_turn_has_ended(c: Compresso
 @pytest.mark.moderate
 def test_view_near_its_budget_is_compacted_though_that_saves_little(c: Compressor) -> None:
     for sentences in range(180, 196, 4):
-        session = c.session(f"s{sentences}", budget=3_000, policy=Policy(compaction_target_tokens=1_500))
+        session = c.session(f"s{sentences}", budget=3_000, policy=Policy(target=("tokens", 1_500)))
         session.append(*said("Go."))
         session.append(*said(prose(1, sentences)), pin=True)
         for i in range(12):
@@ -302,7 +302,7 @@ def test_view_near_its_budget_is_compacted_though_that_saves_little(c: Compresso
 @pytest.mark.moderate
 def test_summary_finds_room_or_waits(c: Compressor) -> None:
     policy = Policy(
-        compaction_target_tokens=2_000, summarizer=summarizer(lambda prompt: "Facts:\n- The copper is stored.\n" * 30)
+        target=("tokens", 2_000), summarizer=summarizer(lambda prompt: "Facts:\n- The copper is stored.\n" * 30)
     )
     for budget in (1_300, 1_500):
         session = c.session(f"b{budget}", budget=budget, policy=policy)
@@ -538,7 +538,7 @@ def test_wrong_policies(options: Any) -> None:
 def test_a_policy_from_plain_data() -> None:
     data = {"compaction_target_tokens": 500, "tools": {"look": {"never_compress": True}, "*": ToolRule(max_tokens=9)}}
     tools = {"look": ToolRule(never_compress=True), "*": ToolRule(max_tokens=9)}
-    assert Policy.from_dict(data) == Policy(compaction_target_tokens=500, tools=tools)
+    assert Policy.from_dict(data) == Policy(target=("tokens", 500), tools=tools)
     with pytest.raises(CompressorError, match=r"Policy has no field 'low'; its fields are ingest, .*recent_fraction"):
         Policy.from_dict({"low": 1})
     with pytest.raises(CompressorError, match="ToolRule has no field 'keep'; its fields are never_compress, max_tok"):

@@ -49,7 +49,7 @@ def test_recall_finds_what_left_the_view(c: Compressor) -> None:
     messages = conversation(30)
     needle = "The vault code of the north gate is QX-4471-ZED."
     messages[5]["content"] = f"{prose(7)} {needle} {prose(8)}"
-    session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
+    session = c.session("a", budget=3_000, policy=Policy(target=("tokens", 1_200)))
     replay(session, messages)
     assert needle not in text(session.view())
     found = session.recall("What is the vault code of the north gate?", budget=200)
@@ -63,7 +63,7 @@ def test_recall_finds_what_left_the_view(c: Compressor) -> None:
 
 
 def chat(c: Compressor, turns: list[str], **options: Any) -> Any:
-    session = c.session("chat", budget=options.pop("budget", 1_500), policy=Policy(compaction_target_tokens=600))
+    session = c.session("chat", budget=options.pop("budget", 1_500), policy=Policy(target=("tokens", 600)))
     for i, said in enumerate(turns):
         session.append({"role": ("user", "assistant")[i % 2], "content": said})
     session.view()
@@ -121,7 +121,7 @@ def test_expanding_old_lines_of_the_index_with_a_question_answers_it(c: Compress
     messages = conversation(60, sentences=10)
     needle = "The vault code of the north gate is QX-4471-ZED."
     messages[5]["content"] += f" {needle}"
-    session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
+    session = c.session("a", budget=3_000, policy=Policy(target=("tokens", 1_200)))
     replay(session, messages)
     (index,) = [m["content"] for m in session.view() if "index of earlier rounds" in (m["content"] or "")]
     older = index.splitlines()[1]
