@@ -277,7 +277,7 @@ class Conversation:
         )
 
     def compact(self) -> bool:
-        """Compacts now, whether or not that is due.
+        """Compacts now, whether or not that is due: to the target, or a view that is smaller to a fraction of itself.
 
         Returns:
             Whether the view has changed.
@@ -287,10 +287,10 @@ class Conversation:
             BudgetTooSmallError: What must stay in the view is larger than the budget.
         """
         self._history.check_ready()
-        return self._compact()
+        return self._compact(is_asked=True)
 
-    def _compact(self, best_effort: bool = False) -> bool:
-        has_compacted = self._compactor.compact(best_effort)
+    def _compact(self, best_effort: bool = False, is_asked: bool = False) -> bool:
+        has_compacted = self._compactor.compact(best_effort, is_asked)
         self._dirty = self._dirty or has_compacted
         return has_compacted
 

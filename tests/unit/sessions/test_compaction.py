@@ -31,7 +31,8 @@ def test_usage_is_reported(c: Compressor) -> None:
 
 def test_cold_cache_is_the_time_to_compact(c: Compressor) -> None:
     now = [0.0]
-    talk = Conversation(c, model="claude-sonnet-4-5", scope="t", clock=lambda: now[0])
+    policy = Policy(target=("tokens", 3_000))
+    talk = Conversation(c, model="claude-sonnet-4-5", policy=policy, scope="t", clock=lambda: now[0])
     messages = conversation(26)
     now[0] = 1.0
     talk.sync(messages[:50])
