@@ -120,6 +120,14 @@ def _as_container(node: Any) -> Any:
     return node if isinstance(node, (dict, list, tuple)) else to_plain_dict(node)
 
 
+def part_json(message: Any, path: Sequence[str | int]) -> str:
+    """Returns the part of a message at a path as JSON text, such as an image with its data."""
+    part = message
+    for step in path:
+        part = getattr(part, str(step)) if hasattr(part, str(step)) else part[step]
+    return json.dumps(part, ensure_ascii=False, default=str)
+
+
 def slot_value(slot: TextSlot, root: Any, text: str, text_type: str) -> Any:
     """Returns the value to put at a slot's path so that the slot holds a text.
 
