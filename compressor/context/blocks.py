@@ -82,9 +82,9 @@ def split_into_blocks(
     """Splits a context into blocks.
 
     Pinned are slots that are not editable, the system prompt and the newest system message, the first and the last user
-    message, and the assistant's side of the open tool round. Long material pasted into a user message is a block of its own and may be compressed. In
-    mode "ingest" everything is pinned but the tool results after the last assistant turn, so that the prefix keeps its
-    bytes and stays in the provider's cache.
+    message, and the assistant's side of the open tool round. Long material pasted into a user message is a block of its
+    own and may be compressed. In mode "ingest" everything is pinned but the tool results after the last assistant turn,
+    so that the prefix keeps its bytes and stays in the provider's cache.
 
     Args:
         context: The parsed messages.
