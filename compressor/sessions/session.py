@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from compressor.context.formats import serialization
 from compressor.errors import CompressorError, SessionConflictError, StoreError
 from compressor.sessions import archive
+from compressor.sessions.call_queue import CallQueue
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool
@@ -45,6 +46,7 @@ class Session:
         id: The id of the session.
         model: The model whose tokens and prices count, or None for gpt-4o.
         tenant: The tenant that the session belongs to, or "".
+        call_queue: Keeps the calls of `AsyncSession` in their order.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Session:
         self._scope = archive.scope_id(tenant, id)
         self._options: dict[str, Any] = {"budget": budget, "policy": policy, "tools": tools}
         self._system, self._frozen = system, frozen
-        self._lock = threading.RLock()
+        self._lock, self.call_queue = threading.RLock(), CallQueue()
         self._journal = SessionJournal(compressor, id, self._scope)
         self._conversation = self._load_conversation([])
         self._run(lambda: None)
