@@ -96,8 +96,7 @@ class CompressorFilter:
     def cost_report(self) -> CostReport:
         """Returns what all runs cost, and what they would have cost uncompressed.
 
-        Raises:
-            CompressorError: If no run has called its model yet.
+        Before the first call all counts are 0.
         """
         return self._tracker.cost_report()
 

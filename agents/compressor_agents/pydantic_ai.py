@@ -134,8 +134,7 @@ class HistoryProcessor:
     def cost_report(self) -> CostReport:
         """Returns what all runs cost, and what they would have cost uncompressed.
 
-        Raises:
-            CompressorError: If no run has called its model yet.
+        Before the first call all counts are 0.
         """
         return self._tracker.cost_report()
 
@@ -214,8 +213,7 @@ class CompressHistory(AbstractCapability[Any]):
     def cost_report(self) -> CostReport:
         """Returns what all runs cost, and what they would have cost uncompressed.
 
-        Raises:
-            CompressorError: If no run has called its model yet.
+        Before the first call all counts are 0.
         """
         return self.processor.cost_report()
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from compressor.context.formats.serialization import chain_digest
 from compressor.context.refs import find_refs
-from compressor.errors import CompressorError, RefError
+from compressor.errors import RefError
 from compressor.providers import HiddenRounds
 from compressor.sessions import archive
 from compressor.sessions.conversation import Conversation
@@ -152,16 +152,10 @@ class ConversationTracker:
             return bool(self._recent)
 
     def cost_report(self) -> CostReport:
-        """Returns the sum over all conversations.
-
-        Raises:
-            CompressorError: If nothing has been sent yet.
-        """
+        """Returns the sum over all conversations. Before the first request all counts are 0."""
         with self._lock:
             reports = [*self._evicted_reports, *(one.conversation.cost_report() for one in self._recent)]
-        if not reports:
-            raise CompressorError("there is no cost report yet, because no request has been sent; call the model first")
-        return sum_reports(reports)
+        return sum_reports(reports) if reports else CostReport.before_first_call()
 
     def _digest_chain(self, messages: Sequence[Any]) -> list[str]:
         """Returns the digest of the history up to each message; all leading system messages have the same digest."""

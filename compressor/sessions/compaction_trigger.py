@@ -74,12 +74,14 @@ def record_call(
     Args:
         price: The model's prices.
         counters: The counters to change.
-        baseline_tokens: Tokens that the prompt would have without compression.
+        baseline_tokens: Tokens that the prompt would have without compression. More than the model's window are not
+            counted, because such a prompt could not have been sent.
         tokens: Tokens of the prompt as sent.
         tokens_after: Tokens that a compaction would leave, about.
         cache_expired: The provider's cache has forgotten the session.
         is_expansion: The call only returns expanded text. Without compression it would not have happened.
     """
+    baseline_tokens = min(baseline_tokens, max(price.max_input_tokens, tokens))
     unchanged = counters.actual_last
     if counters.unchanged_tokens >= 0:
         unchanged = min(counters.unchanged_tokens, counters.actual_last)

@@ -1,8 +1,8 @@
 """Defines what a session knows, as data: its live messages, what was done to them, and its counters.
 
 A state holds no message, only digests and edits, so that whoever keeps the messages (a checkpointer, a client) need not
-keep them twice. `to_json` and `from_json` are exact inverses. Fields that this program does not know are kept and written
-back, so that workers of an older and a newer version can serve one session during an upgrade.
+keep them twice. `to_json` and `from_json` are exact inverses. Fields that this program does not know are kept and
+written back, so that workers of an older and a newer version can serve one session during an upgrade.
 """
 
 from __future__ import annotations

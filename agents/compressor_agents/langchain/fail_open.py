@@ -85,6 +85,8 @@ class FailOpenGuard:
     def cost_report(self, thread_id: str | None) -> CostReport:
         """Returns the newest cost report of a thread (None: the last run without a thread id).
 
+        Without a thread id and before the first run, all counts are 0.
+
         Raises:
             CompressorError: If the thread is unknown; the message names the known threads.
         """
@@ -93,8 +95,11 @@ class FailOpenGuard:
             return found[1]
         known = [name for name, _ in self._reports.values() if name is not None]
         if not self.thread_count:
+            if thread_id is None:
+                return CostReport.before_first_call()
             raise CompressorError(
-                "there is no cost report yet, because no agent has run with this middleware; run it first"
+                f"there is no cost report of thread {thread_id!r} in this process, because no agent has run with this "
+                "middleware here yet; run it first, or pass an agent's state: agent.get_state(config).values"
             )
         missing = "a run without a thread id" if thread_id is None else f"thread {thread_id!r}"
         text = f"there is no cost report of {missing} in this process"

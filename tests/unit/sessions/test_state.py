@@ -32,7 +32,8 @@ def state() -> dict[str, Any]:
     session = Conversation(Compressor(store="memory"), budget=4_000)
     session.append(*messages)
     session.view()
-    return json.loads(json.dumps(session.state))
+    data: dict[str, Any] = json.loads(json.dumps(session.state))
+    return data
 
 
 STATE = state()
