@@ -10,10 +10,12 @@ compaction_trigger.py           decides when to compact
 compactor.py, compaction.py     compact: select the history again
 evicted_rounds.py, archive.py   what left the view, and who may read it again
 expand_tool.py, recall.py       the ways back to it
+context_tools.py                the tools for agents: expand_tool.py, recall_tool.py, compact_tool.py
 cost_report.py, cost_replay.py  what a session cost, and what a recorded one would have cost
 """
 
 from compressor.sessions.async_session import AsyncSession
+from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.cost_replay import ReplayReport, replay
 from compressor.sessions.cost_report import CostReport
@@ -23,6 +25,7 @@ from compressor.sessions.session import Session
 
 __all__ = [
     "AsyncSession",
+    "ContextTools",
     "Conversation",
     "CostReport",
     "ExpandTool",

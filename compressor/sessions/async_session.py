@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.expand_tool import ExpandTool
 from compressor.sessions.session import Session
 
@@ -58,6 +59,7 @@ class AsyncSession:
     record_usage = _in_thread(Session.record_usage)
     view = _in_thread(Session.view)
     compact = _in_thread(Session.compact)
+    request_compaction = _in_thread(Session.request_compaction)
     recall = _in_thread(Session.recall)
     expand = _in_thread(Session.expand)
     share_refs = _in_thread(Session.share_refs)
@@ -99,3 +101,7 @@ class AsyncSession:
     def expand_tool(self) -> ExpandTool:
         """Returns the tool with which the agent itself reads removed text. Its `answer` blocks: run it in a thread."""
         return self.session.expand_tool
+
+    def context_tools(self, compact: bool = False) -> ContextTools:
+        """Returns the agent's own tools, see `Conversation.context_tools`. Await `aanswer`: `answer` blocks."""
+        return self.session.context_tools(compact)

@@ -17,12 +17,15 @@ from compressor.context.formats import serialization
 from compressor.context.refs import find_refs
 from compressor.errors import CompressorError, ContextError
 from compressor.sessions import archive, compaction_trigger
+from compressor.sessions.compact_tool import CompactTool
 from compressor.sessions.compactor import Compactor
+from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool, expand
 from compressor.sessions.message_history import MessageHistory, common_prefix_length, is_system, system_as_messages
 from compressor.sessions.policy import Policy, check_policy
 from compressor.sessions.recall import recall
+from compressor.sessions.recall_tool import RecallTool
 from compressor.sessions.rollback import rollback_on_error
 from compressor.sessions.runtime import CompressorLike, SessionRuntime, check_tools
 from compressor.sessions.state import SessionState
@@ -240,6 +243,7 @@ class Conversation:
                 price, counters, tokens, after, self._history.fixed_tokens(), cache_expired, summary_cost
             )
         )
+        due = due or self._state.compact_requested
         is_signed = (over or due) and self._history.has_signed_current_turn()
         if over and is_signed:
             self._runtime.warn("the budget forced a compaction inside a turn with signed reasoning")
@@ -268,8 +272,16 @@ class Conversation:
 
     def _compact(self) -> bool:
         has_compacted = self._compactor.compact()
-        self._dirty = self._dirty or has_compacted
+        self._dirty = self._dirty or has_compacted or self._state.compact_requested
+        self._state.compact_requested = False
         return has_compacted
+
+    def request_compaction(self) -> None:
+        """Has the next view compact the history, as the tool `compact_now` does.
+
+        Inside a turn with signed reasoning, which may not change, it waits for the end of the turn.
+        """
+        self._state.compact_requested = self._dirty = True
 
     def recall(self, query: str, budget: int = 1_000) -> str:
         """Finds what answers a query in the part of the history that the view no longer shows.
@@ -322,6 +334,15 @@ class Conversation:
     def expand_tool(self) -> ExpandTool:
         """Returns the tool with which the agent itself reads removed text."""
         return ExpandTool(self.expand)
+
+    def context_tools(self, compact: bool = False) -> ContextTools:
+        """Returns the tools with which the agent itself reads and searches removed text.
+
+        Args:
+            compact: Include the tool with which the agent asks for a compaction.
+        """
+        compact_tool = CompactTool(self.request_compaction) if compact else None
+        return ContextTools(ExpandTool(self.expand), RecallTool(self.recall), compact_tool)
 
     def cost_report(self) -> CostReport:
         """Returns the tokens and costs of all calls, as sent and as they would have been without compression."""

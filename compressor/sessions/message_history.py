@@ -15,7 +15,7 @@ from compressor.context.formats.signed_reasoning import Removed, first_signed_in
 from compressor.context.model import Context, Turn
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import CompressorError, ContextError
-from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
 from compressor.sessions.state import MessageRecord, SessionState
 from compressor.sessions.tool_result_ingest import ingest_tool_results, is_duplicate_note
@@ -204,9 +204,11 @@ class MessageHistory:
         return self.head_tokens() + self.state.evicted_tokens + sum(entry.raw_tokens for entry in self.state.records)
 
     def ends_with_expansion(self) -> bool:
-        """Returns whether the newest messages are only answers to calls of the expand tool."""
+        """Returns whether the newest messages are only answers to calls of the session's own tools."""
         newest = list(takewhile(lambda turn: turn.result_call_ids, reversed(self.turns())))
-        return bool(newest) and all(t.slots and all(slot.name == TOOL_NAME for slot in t.slots) for t in newest)
+        return bool(newest) and all(
+            t.slots and all(slot.name in CONTEXT_TOOL_NAMES for slot in t.slots) for t in newest
+        )
 
     def fixed_tokens(self) -> int:
         """Returns the tokens at the start that a compaction leaves unchanged: system prompt and task."""

@@ -15,10 +15,13 @@ from compressor.context.formats import serialization
 from compressor.errors import CompressorError, SessionConflictError, StoreError
 from compressor.sessions import archive
 from compressor.sessions.call_queue import CallQueue
+from compressor.sessions.compact_tool import CompactTool
+from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool
 from compressor.sessions.policy import Policy
+from compressor.sessions.recall_tool import RecallTool
 from compressor.sessions.runtime import CompressorLike
 from compressor.sessions.session_export import ExportedSession, collect_originals
 from compressor.sessions.session_journal import SessionJournal
@@ -141,6 +144,10 @@ class Session:
         """Compacts now, see `Conversation.compact`."""
         return self._run(lambda: self._conversation.compact())
 
+    def request_compaction(self) -> None:
+        """Has the next view compact the history, see `Conversation.request_compaction`."""
+        self._run(lambda: self._conversation.request_compaction())
+
     def recall(self, query: str, budget: int = 1_000) -> str:
         """Finds what answers a query in the history that left the view, see `Conversation.recall`."""
         return self._run(lambda: self._conversation.recall(query, budget))
@@ -161,6 +168,11 @@ class Session:
     def expand_tool(self) -> ExpandTool:
         """Returns the tool with which the agent itself reads removed text."""
         return ExpandTool(self.expand)
+
+    def context_tools(self, compact: bool = False) -> ContextTools:
+        """Returns the agent's own tools, see `Conversation.context_tools`."""
+        compact_tool = CompactTool(self.request_compaction) if compact else None
+        return ContextTools(ExpandTool(self.expand), RecallTool(self.recall), compact_tool)
 
     def cost_report(self) -> CostReport:
         """Returns tokens and costs with and without compression, see `Conversation.cost_report`."""
