@@ -294,9 +294,7 @@ class Conversation:
             Paragraphs word for word, in the order of the conversation, with refs to what is not shown. "" if nothing
             was found.
         """
-        records = self._state.records
-        edited = [(turn, record) for turn, record in zip(self._history.turns(), records, strict=True) if record.edits]
-        return recall(self.compressor, self._state, edited, query, budget, self.model)
+        return recall(self.compressor, self._state, self._history.edited_turns(), query, budget, self.model)
 
     def expand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """Returns the exact original behind a ref of this conversation, or the part of it that matters.

@@ -10,7 +10,7 @@ import pytest
 
 from compressor import Compressor, CompressorError
 from compressor.context.refs import find_refs
-from compressor.sessions import ContextTools, Conversation, Policy
+from compressor.sessions import ContextTools, Conversation, Policy, ToolRule
 from compressor.sessions.compact_tool import COMPACT_ANSWER
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.recall_tool import NOTHING_FOUND
@@ -155,3 +155,18 @@ def test_inside_a_turn_with_signed_reasoning_a_request_waits_for_the_end_of_the_
     assert session.view() == messages and session.state["compact_requested"]
     session.append({"role": "assistant", "content": "Pump 4."}, {"role": "user", "content": "And the valve?"})
     assert len(session.view()) < len(messages) and not session.state["compact_requested"]
+
+
+def test_a_conversation_that_has_its_state_only_searches_what_is_cut_in_it() -> None:
+    """As in a tool of a LangChain agent, which sees the state and not the messages."""
+    c = Compressor(store="memory")
+    messages = conversation(3, sentences=200)
+    messages[3]["content"] = f"{prose(70, 100)} {NEEDLE} {prose(80, 100)}"
+    session = Conversation(c, policy=Policy(compact=False, tools={"look": ToolRule(max_tokens=300)}))
+    session.append(*messages, {"role": "assistant", "content": "Done."}, {"role": "user", "content": "And the clerk?"})
+    session.view()
+    assert session.cost_report().compactions == 0
+    bare = Conversation(c, state=session.state)
+    found = bare.context_tools().answer("recall_context", QUESTION)
+    assert NEEDLE in found and "[shortened text, message 2]" in found
+    assert bare.expand(find_refs(found)[0]) == messages[3]["content"]
