@@ -61,6 +61,7 @@ class AsyncSession:
     compact = _in_thread(Session.compact)
     request_compaction = _in_thread(Session.request_compaction)
     recall = _in_thread(Session.recall)
+    history_files = _in_thread(Session.history_files)
     expand = _in_thread(Session.expand)
     share_refs = _in_thread(Session.share_refs)
     expansions = _in_thread(Session.expansions)

@@ -22,6 +22,7 @@ from compressor.sessions.compactor import Compactor
 from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool, expand
+from compressor.sessions.history_files import HistoryFiles, read_history_files
 from compressor.sessions.message_history import MessageHistory, common_prefix_length, is_system, system_as_messages
 from compressor.sessions.policy import Policy, check_policy
 from compressor.sessions.recall import recall
@@ -295,6 +296,15 @@ class Conversation:
             was found.
         """
         return recall(self.compressor, self._state, self._history.edited_turns(), query, budget, self.model)
+
+    def history_files(self) -> HistoryFiles:
+        """Returns the exact texts that have left the view or are shown cut in it, as files for an agent that greps.
+
+        Returns:
+            A read-only mapping of paths such as `/history/0012-search.json` to texts, with `/history/INDEX.md`.
+        """
+        edited = self._history.edited_turns()
+        return read_history_files(self.compressor.store, self._state, self._runtime, edited)
 
     def expand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """Returns the exact original behind a ref of this conversation, or the part of it that matters.

@@ -20,6 +20,7 @@ from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool
+from compressor.sessions.history_files import HistoryFiles
 from compressor.sessions.policy import Policy
 from compressor.sessions.recall_tool import RecallTool
 from compressor.sessions.runtime import CompressorLike
@@ -151,6 +152,10 @@ class Session:
     def recall(self, query: str, budget: int = 1_000) -> str:
         """Finds what answers a query in the history that left the view, see `Conversation.recall`."""
         return self._run(lambda: self._conversation.recall(query, budget))
+
+    def history_files(self) -> HistoryFiles:
+        """Returns what left the view as files, see `Conversation.history_files`."""
+        return self._run(lambda: self._conversation.history_files())
 
     def expand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """Returns the original text behind a ref, see `Conversation.expand`."""
