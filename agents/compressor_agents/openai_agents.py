@@ -108,14 +108,13 @@ class CompressorFilter:
         with tracked.lock:
             return str(tracked.conversation.expand_tool.answer(arguments))
 
+    async def _answer_call(self, context: ToolContext[Any], arguments: str) -> str:
+        return await run_in_thread(self.expand, arguments)
+
 
 def expand_tool(filter: CompressorFilter) -> FunctionTool:
     """Returns the tool `expand_context` for agents that run with this filter; it only expands texts of its own run."""
-
-    async def answer(context: ToolContext[Any], arguments: str) -> str:
-        return await run_in_thread(filter.expand, arguments)
-
-    return FunctionTool(TOOL_NAME, DESCRIPTION, PARAMETERS, answer, strict_json_schema=False)
+    return FunctionTool(TOOL_NAME, DESCRIPTION, PARAMETERS, filter._answer_call, strict_json_schema=False)
 
 
 def _agent_model(agent: Any) -> str | None:

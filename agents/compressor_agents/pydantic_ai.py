@@ -117,11 +117,7 @@ class HistoryProcessor:
     @property
     def expand_tool(self) -> Tool[Any]:
         """Returns the tool `expand_context` for agents with this processor; it only expands texts of its own run."""
-
-        async def expand_context(ctx: RunContext[Any], **arguments: Any) -> str:
-            return await run_in_thread(self._expand, ctx.run_id, arguments)
-
-        tool: Tool[Any] = Tool.from_schema(expand_context, TOOL_NAME, DESCRIPTION, PARAMETERS, takes_ctx=True)
+        tool: Tool[Any] = Tool.from_schema(self._answer_call, TOOL_NAME, DESCRIPTION, PARAMETERS, takes_ctx=True)
         return tool
 
     def record_usage(self, ctx: RunContext[Any], usage: Any) -> None:
@@ -137,6 +133,9 @@ class HistoryProcessor:
         Before the first call all counts are 0.
         """
         return self._tracker.cost_report()
+
+    async def _answer_call(self, ctx: RunContext[Any], **arguments: Any) -> str:
+        return await run_in_thread(self._expand, ctx.run_id, arguments)
 
     def _expand(self, run_id: str | None, arguments: dict[str, Any]) -> str:
         tracked = self._runs.get(run_id)

@@ -60,6 +60,14 @@ class TrackedConversation:
     rejected_by_provider: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: everything but the lock."""
+        with self.lock:
+            return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, lock=threading.RLock())
+
 
 class ConversationTracker:
     """Tracks the most recently used conversations. Safe to share between threads.
@@ -93,6 +101,16 @@ class ConversationTracker:
         self._recent: list[TrackedConversation] = []  # the newest last
         self._evicted_reports: list[CostReport] = []
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the settings and the conversations."""
+        with self._lock:
+            state = {**vars(self), "_recent": list(self._recent), "_evicted_reports": list(self._evicted_reports)}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
         """Returns the conversation that the messages continue, or starts a new one.

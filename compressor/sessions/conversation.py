@@ -43,6 +43,8 @@ SUMMARY_OUTPUT_TOKENS = 600  # what a summary is assumed to cost in output, at t
 class Conversation:
     """A conversation whose state the caller keeps. Not safe to share between threads.
 
+    It can be pickled and deep-copied, with its messages. A copy goes its own way from then on, with the same store.
+
     Attributes:
         compressor: The compressor whose engine and store it uses.
         model: The model whose tokens and prices count, or None for gpt-4o.
@@ -109,6 +111,35 @@ class Conversation:
         self._compactor = Compactor(self._history)
         self._dirty = False
         self._synced: tuple[list[Any], list[str]] = [], []  # the history of the last `sync`, and its digests
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the options, the state and the messages. What follows from them is made anew."""
+        return {
+            "compressor": self.compressor,
+            "model": self.model,
+            "limits": (self._runtime.max_tokens, self._runtime.price),
+            "options": {
+                "policy": self._runtime.policy,
+                "tools": self._runtime.tools,
+                "state": self.state,
+                "clock": self._clock,
+                "frozen": self._frozen,
+            },
+            "system": self._history.system,
+            "messages": (self.head, self.messages),
+            "warnings": self.warnings,
+            "dirty": self._dirty,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        options = state["options"]
+        scope_id = options["state"]["scopes"][0]
+        Conversation.__init__(self, state["compressor"], state["model"], scope_id=scope_id, **options)
+        self._runtime.max_tokens, self._runtime.price = state["limits"]
+        self._history.system = state["system"]
+        self._history.head, self._history.messages = (list(messages) for messages in state["messages"])
+        self.warnings.extend(state["warnings"])
+        self._dirty = state["dirty"]
 
     def append(self, *messages: Any, pin: bool = False) -> None:
         """Adds messages, oldest first.

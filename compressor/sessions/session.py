@@ -38,8 +38,8 @@ class Session:
     """A long-running agent conversation under an id, kept in the store.
 
     `Compressor.session` makes sessions. A session may be shared between threads and, where the store may be (SQLite,
-    Redis), between processes. `AsyncSession` has the same methods for asyncio. Every method raises StoreError if the
-    store cannot be read or written.
+    Redis), between processes. It can be pickled and deep-copied: the copy is the same session. `AsyncSession` has the
+    same methods for asyncio. Every method raises StoreError if the store cannot be read or written.
 
     Example:
         >>> session = Compressor().session("support-42", model="gpt-4o")
@@ -97,6 +97,21 @@ class Session:
             f"<{type(self).__name__} {self.id!r} model={self.model!r} messages={self.count} "
             f"view_tokens={self._conversation.view_tokens}>"
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the id and the options. A copy goes on from the journal in the store."""
+        return {
+            "compressor": self._compressor,
+            "id": self.id,
+            "model": self.model,
+            **self._options,
+            "system": self._system,
+            "tenant": self.tenant,
+            "frozen": self._frozen,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Session.__init__(self, **state)
 
     def append(self, *messages: Any, pin: bool = False, index: int | None = None) -> None:
         """Adds messages, see `Conversation.append`.

@@ -45,6 +45,19 @@ class FailOpenGuard:
         self._reports: LruCache[str | None, tuple[str | None, CostReport]] = LruCache(MAX_REPORTS)
         self._idle = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the settings, the warnings and the cost reports."""
+        with self._lock:
+            state = {**vars(self), "warnings": list(self.warnings), "_reports": self._reports.values()}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        reports = state.pop("_reports")
+        vars(self).update(state, _lock=threading.Lock(), _reports=LruCache(MAX_REPORTS))
+        for thread_id, report in reports:
+            self._reports.put(thread_id, (thread_id, report))
+
     def run(self, function: Callable[..., T | None], *args: Any) -> T | None:
         """Returns `function(*args)`, or None if it failed and `fail_open` is on.
 

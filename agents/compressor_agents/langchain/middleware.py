@@ -150,21 +150,37 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self._name = name or type(self).__name__
         self._field = f"{STATE_FIELD}_{name}" if name else STATE_FIELD
         self._guard = FailOpenGuard(fail_open, self._name)
-        self.tools = context_tools.make_context_tools(self._open_for_tool, expand, compact_tool)
-        self._own_tool_names = frozenset(tool.name for tool in self.tools)
-        fields: dict[str, Any] = {self._field: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]}
+        self._own_tools = expand, compact_tool
+        self._tool_options = None if tools_budget is None else (tools_budget, pinned_tools)
         self._example_trimmer: PromptExampleTrimmer | None = None
         if examples_budget is not None:
             self._example_trimmer = PromptExampleTrimmer(self.compressor, examples_budget)
+        self._make_tools()
+
+    def _make_tools(self) -> None:
+        """Makes the tools and the fields of the agent's state, which cannot be pickled."""
+        self.tools = context_tools.make_context_tools(self._open_for_tool, *self._own_tools)
+        self._own_tool_names = frozenset(tool.name for tool in self.tools)
+        fields: dict[str, Any] = {self._field: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]}
+        if self._example_trimmer is not None:
             self._examples_field = f"examples_of_{self._field}"
             fields[self._examples_field] = fields[self._field]
         self._tool_selection: ToolSelection | None = None
-        if tools_budget is not None:
-            self._tool_selection = ToolSelection(self.compressor, tools_budget, pinned_tools, model, self._guard)
+        if self._tool_options is not None:
+            self._tool_selection = ToolSelection(self.compressor, *self._tool_options, self.model, self._guard)
             self._tools_field = f"tools_of_{self._field}"
             self.tools.append(self._tool_selection.tool)
             fields[self._tools_field] = fields[self._field]
         self.state_schema = cast(Any, TypedDict)("CompressorState", fields)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the options, the warnings and the cost reports. Threads are in the checkpoints."""
+        made = ("tools", "state_schema", "_tool_selection")
+        return {name: value for name, value in vars(self).items() if name not in made}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._make_tools()
 
     def __repr__(self) -> str:
         options = f"budget={self.budget!r}, model={self.model!r}, fail_open={self._guard.fail_open}"
