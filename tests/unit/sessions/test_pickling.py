@@ -223,3 +223,18 @@ def test_a_policy_and_its_prices_are_copied_as_they_are() -> None:
     assert by_pickle(policy) == copy.deepcopy(policy) == policy
     report = filled(Compressor(store="memory").session("a")).cost_report()
     assert by_pickle(report) == report and json.dumps(report.report())
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_results_are_pickled_with_what_they_report(cache: bool) -> None:
+    c = Compressor(store="memory", cache=cache)
+    messages = [{"role": "user", "content": said} for said in ("Read this.", LOG, "What failed?")]
+    for _ in range(2):  # the second time from the cache
+        for result in (
+            c.compress_text(LOG, budget=60),
+            c.compress_documents([LOG], "What failed?", budget=60),
+            c.compress(messages, budget=200),
+            c.select_examples([{"input": prose(i, 1), "output": str(i)} for i in range(5)], budget=40),
+        ):
+            made = by_pickle(result)
+            assert made.dropped == result.dropped and made.report() == result.report() and made.dropped
