@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from compressor.scoring.runtime.executor import run_in_thread
-from compressor.sessions.compact_tool import COMPACT_TOOL_NAME, CompactTool
-from compressor.sessions.expand_tool import TOOL_NAME, ExpandTool
-from compressor.sessions.recall_tool import RECALL_TOOL_NAME, RecallTool
+from compressor.sessions.compact_tool import COMPACT_DESCRIPTION, COMPACT_PARAMETERS, COMPACT_TOOL_NAME, CompactTool
+from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME, ExpandTool
+from compressor.sessions.recall_tool import RECALL_DESCRIPTION, RECALL_PARAMETERS, RECALL_TOOL_NAME, RecallTool
 
+
+class ToolDefinition(NamedTuple):
+    """What a model reads about a tool.
+
+    Attributes:
+        description: What the tool does.
+        parameters: The JSON schema of its parameters.
+    """
+
+    description: str
+    parameters: dict[str, Any]
+
+
+#: A session's own tools by name.
+CONTEXT_TOOL_DEFINITIONS: Mapping[str, ToolDefinition] = {
+    TOOL_NAME: ToolDefinition(DESCRIPTION, PARAMETERS),
+    RECALL_TOOL_NAME: ToolDefinition(RECALL_DESCRIPTION, RECALL_PARAMETERS),
+    COMPACT_TOOL_NAME: ToolDefinition(COMPACT_DESCRIPTION, COMPACT_PARAMETERS),
+}
 #: The names of a session's own tools. Their results are not cut when they come in, and without compression nobody would
 #: have called them.
-CONTEXT_TOOL_NAMES = frozenset((TOOL_NAME, RECALL_TOOL_NAME, COMPACT_TOOL_NAME))
+CONTEXT_TOOL_NAMES = frozenset(CONTEXT_TOOL_DEFINITIONS)
 
 
 @dataclass(frozen=True)

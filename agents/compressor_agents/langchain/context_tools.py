@@ -17,14 +17,10 @@ from langchain_core.tools import BaseTool, StructuredTool
 from compressor import CompressorError, UnknownRefError
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions import Conversation
-from compressor.sessions.compact_tool import (
-    COMPACT_ANSWER,
-    COMPACT_DESCRIPTION,
-    COMPACT_PARAMETERS,
-    COMPACT_TOOL_NAME,
-)
-from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME
-from compressor.sessions.recall_tool import RECALL_DESCRIPTION, RECALL_PARAMETERS, RECALL_TOOL_NAME
+from compressor.sessions.compact_tool import COMPACT_ANSWER, COMPACT_TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_DEFINITIONS
+from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.recall_tool import RECALL_TOOL_NAME
 
 #: Returns the conversation that belongs to a tool's runtime.
 ConversationOpener = Callable[[Any], Conversation]
@@ -43,23 +39,20 @@ def make_context_tools(open_conversation: ConversationOpener, expand: bool, comp
     """
     tools: list[BaseTool] = []
     if expand:
-        tools.append(_reading_tool(open_conversation, TOOL_NAME, DESCRIPTION, PARAMETERS))
-        tools.append(_reading_tool(open_conversation, RECALL_TOOL_NAME, RECALL_DESCRIPTION, RECALL_PARAMETERS))
+        tools += [_reading_tool(open_conversation, name) for name in (TOOL_NAME, RECALL_TOOL_NAME)]
     if compact:
         tools.append(_compact_tool())
     return tools
 
 
-def _reading_tool(
-    open_conversation: ConversationOpener, name: str, description: str, parameters: Mapping[str, Any]
-) -> BaseTool:
+def _reading_tool(open_conversation: ConversationOpener, name: str) -> BaseTool:
     def read(runtime: ToolRuntime, **arguments: Any) -> str:
         return answer(open_conversation(runtime), name, arguments)
 
     async def aread(runtime: ToolRuntime, **arguments: Any) -> str:
         return await run_in_thread(read, runtime, **arguments)
 
-    return _make_tool(read, aread, name, description, parameters)
+    return _make_tool(read, aread, name)
 
 
 def _compact_tool() -> BaseTool:
@@ -70,17 +63,12 @@ def _compact_tool() -> BaseTool:
     async def acompact(**_: Any) -> str:
         return COMPACT_ANSWER
 
-    return _make_tool(compact, acompact, COMPACT_TOOL_NAME, COMPACT_DESCRIPTION, COMPACT_PARAMETERS)
+    return _make_tool(compact, acompact, COMPACT_TOOL_NAME)
 
 
-def _make_tool(
-    function: Callable[..., str],
-    coroutine: Callable[..., Any],
-    name: str,
-    description: str,
-    parameters: Mapping[str, Any],
-) -> BaseTool:
-    """Returns a tool with this very schema. Wrong arguments reach the function, which says what is wrong."""
+def _make_tool(function: Callable[..., str], coroutine: Callable[..., Any], name: str) -> BaseTool:
+    """Returns a tool with the session's own schema. Wrong arguments reach the function, which says what is wrong."""
+    description, parameters = CONTEXT_TOOL_DEFINITIONS[name]
     return StructuredTool.from_function(
         function,
         coroutine,
