@@ -16,8 +16,8 @@ COMPACT_DESCRIPTION = (
 )
 COMPACT_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 COMPACT_ANSWER = (
-    "The older part of this conversation will be shortened before your next step, and what leaves it can be read again "
-    "with expand_context and recall_context."
+    "The older part of this conversation will be shortened before your next step, unless that saves too little, and "
+    "what is removed stays available behind its refs."
 )
 
 

@@ -26,7 +26,8 @@ MAX_GREP_CHARS = 300  # of one line that `grep` returns
 _FIRST_WORDS_CHARS = 60  # in the index
 _MAX_NAME_CHARS = 40
 _MIN_EXTRA_CHARS = 20  # shorter texts beside the slots are names and types
-_NESTED_REPEAT = re.compile(r"\([^()]*[+*}][^()]*\)[+*{]")  # may take time without end, so it is searched as text
+_NESTED_REPEAT = re.compile(r"\([^()]*[+*}][^()]*\)[+*{]")  # may take time without end
+NESTED_REPEAT = "(not searched: the pattern repeats a group that has a repeat in it, write it without)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,13 @@ class HistoryFiles(Mapping[str, str]):
         """Returns the lines that match, each behind its path and number, as `grep -rn` does.
 
         Args:
-            pattern: A regular expression. One that is not valid is searched for as a text.
+            pattern: A regular expression. One that is not valid is searched for as a text; one that repeats a group
+                with a repeat in it is not searched, because that may take time without end.
             max_lines: How many lines to return; a last line then says how many there are besides.
             ignore_case: Whether upper and lower case are the same.
         """
+        if _NESTED_REPEAT.search(pattern):
+            return NESTED_REPEAT
         expression = _compile(pattern, ignore_case)
         found = [
             f"{path}:{number}:{_around(line, match)}"
@@ -215,7 +219,7 @@ def _first_words(text: str) -> str:
 def _compile(pattern: str, ignore_case: bool) -> re.Pattern[str]:
     flags = re.IGNORECASE if ignore_case else re.RegexFlag(0)
     try:
-        return re.compile(re.escape(pattern) if _NESTED_REPEAT.search(pattern) else pattern, flags)
+        return re.compile(pattern, flags)
     except (re.error, RecursionError):
         return re.compile(re.escape(pattern), flags)
 
