@@ -96,3 +96,17 @@ def test_a_damaged_known_field_is_still_an_error(change: dict[Any, Any]) -> None
 def test_another_version_is_an_error() -> None:
     with pytest.raises(CompressorError, match="upgrade this program"):
         SessionState.from_json({**STATE, "version": VERSION + 1})
+
+
+def test_the_journal_of_a_session_carries_the_fields_of_a_newer_program(tmp_path: Any) -> None:
+    data = Compressor(store="memory").session("a").export()
+    data["state"]["receipts"], data["state"]["counters"]["refunds"] = [{"compaction": 1}], 3
+    path = str(tmp_path / "s.db")
+    session = Compressor(store=path).import_session(data, budget=3_000)
+    session.append(*conversation(20))
+    session.view()
+    again = Compressor(store=path).session("a", budget=3_000)
+    again.append({"role": "assistant", "content": "Done."})
+    for one in (session, again.fork("b")):
+        now = one.export()["state"]
+        assert now["receipts"] == [{"compaction": 1}] and now["counters"]["refunds"] == 3
