@@ -107,8 +107,7 @@ class CompressionMixin:
     def cost_report(self) -> CostReport:
         """Returns what all conversations of this client cost, and what they would have cost uncompressed.
 
-        Raises:
-            CompressorError: If no request has been sent yet.
+        Before the first call all counts are 0.
         """
         return self._resolver.tracker.cost_report()
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from compressor.context.formats.serialization import chain_digest
 from compressor.context.refs import find_refs
-from compressor.errors import CompressorError, RefError
+from compressor.errors import RefError
 from compressor.providers import HiddenRounds
 from compressor.sessions import archive
 from compressor.sessions.conversation import Conversation
@@ -60,6 +60,14 @@ class TrackedConversation:
     rejected_by_provider: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: everything but the lock."""
+        with self.lock:
+            return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, lock=threading.RLock())
+
 
 class ConversationTracker:
     """Tracks the most recently used conversations. Safe to share between threads.
@@ -93,6 +101,16 @@ class ConversationTracker:
         self._recent: list[TrackedConversation] = []  # the newest last
         self._evicted_reports: list[CostReport] = []
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the settings and the conversations."""
+        with self._lock:
+            state = {**vars(self), "_recent": list(self._recent), "_evicted_reports": list(self._evicted_reports)}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
         """Returns the conversation that the messages continue, or starts a new one.
@@ -152,16 +170,10 @@ class ConversationTracker:
             return bool(self._recent)
 
     def cost_report(self) -> CostReport:
-        """Returns the sum over all conversations.
-
-        Raises:
-            CompressorError: If nothing has been sent yet.
-        """
+        """Returns the sum over all conversations. Before the first request all counts are 0."""
         with self._lock:
             reports = [*self._evicted_reports, *(one.conversation.cost_report() for one in self._recent)]
-        if not reports:
-            raise CompressorError("there is no cost report yet, because no request has been sent; call the model first")
-        return sum_reports(reports)
+        return sum_reports(reports) if reports else CostReport.before_first_call()
 
     def _digest_chain(self, messages: Sequence[Any]) -> list[str]:
         """Returns the digest of the history up to each message; all leading system messages have the same digest."""

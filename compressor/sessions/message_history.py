@@ -17,7 +17,7 @@ from compressor.context.model import Context, Path, Turn
 from compressor.context.refs import compute_ref
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import CompressorError, ContextError
-from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
 from compressor.sessions.state import MessageRecord, SessionState
 from compressor.sessions.tool_result_ingest import ingest_tool_results, is_duplicate_note
@@ -108,6 +108,12 @@ class MessageHistory:
     def turns(self) -> list[Turn]:
         """Returns the live messages as turns."""
         return self._parsed().turns[len(self.front) :]
+
+    def edited_turns(self) -> list[tuple[Turn, MessageRecord]] | None:
+        """Returns the live messages of which the view shows less than everything, or None if they are not known yet."""
+        if len(self.messages) != len(self.state.records):
+            return None
+        return [(turn, record) for turn, record in zip(self.turns(), self.state.records, strict=True) if record.edits]
 
     def ingest_new_results(self, deduplicate: bool = True) -> None:
         """Counts new messages, and compresses the tool results of rounds that are complete.
@@ -221,9 +227,11 @@ class MessageHistory:
         return self.head_tokens() + self.state.evicted_tokens + sum(entry.raw_tokens for entry in self.state.records)
 
     def ends_with_expansion(self) -> bool:
-        """Returns whether the newest messages are only answers to calls of the expand tool."""
+        """Returns whether the newest messages are only answers to calls of the session's own tools."""
         newest = list(takewhile(lambda turn: turn.result_call_ids, reversed(self.turns())))
-        return bool(newest) and all(t.slots and all(slot.name == TOOL_NAME for slot in t.slots) for t in newest)
+        return bool(newest) and all(
+            t.slots and all(slot.name in CONTEXT_TOOL_NAMES for slot in t.slots) for t in newest
+        )
 
     def fixed_tokens(self) -> int:
         """Returns the tokens at the start that a compaction leaves unchanged: system prompt and task."""

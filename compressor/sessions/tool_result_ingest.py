@@ -15,7 +15,7 @@ from compressor.context.model import TextSlot, Turn
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.errors import BudgetTooSmallError
 from compressor.pipeline.earlier_excerpt import is_own_excerpt, text_finder
-from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.storage.text_values import put_texts
 from compressor.text.layout_cache import cached_layout
@@ -67,7 +67,7 @@ def ingest_tool_results(
                     edits[slot.path] = note
                 continue
             is_result = slot.kind == "tool_result" and slot.editable
-            if not is_result or slot.name == TOOL_NAME or is_own_excerpt(slot.text, find_text):
+            if not is_result or slot.name in CONTEXT_TOOL_NAMES or is_own_excerpt(slot.text, find_text):
                 continue
             rule = runtime.policy.rule_for(slot.name)
             if rule.never_compress:

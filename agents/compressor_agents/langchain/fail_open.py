@@ -45,6 +45,19 @@ class FailOpenGuard:
         self._reports: LruCache[str | None, tuple[str | None, CostReport]] = LruCache(MAX_REPORTS)
         self._idle = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the settings, the warnings and the cost reports."""
+        with self._lock:
+            state = {**vars(self), "warnings": list(self.warnings), "_reports": self._reports.values()}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        reports = state.pop("_reports")
+        vars(self).update(state, _lock=threading.Lock(), _reports=LruCache(MAX_REPORTS))
+        for thread_id, report in reports:
+            self._reports.put(thread_id, (thread_id, report))
+
     def run(self, function: Callable[..., T | None], *args: Any) -> T | None:
         """Returns `function(*args)`, or None if it failed and `fail_open` is on.
 
@@ -85,6 +98,8 @@ class FailOpenGuard:
     def cost_report(self, thread_id: str | None) -> CostReport:
         """Returns the newest cost report of a thread (None: the last run without a thread id).
 
+        Without a thread id and before the first run, all counts are 0.
+
         Raises:
             CompressorError: If the thread is unknown; the message names the known threads.
         """
@@ -93,8 +108,11 @@ class FailOpenGuard:
             return found[1]
         known = [name for name, _ in self._reports.values() if name is not None]
         if not self.thread_count:
+            if thread_id is None:
+                return CostReport.before_first_call()
             raise CompressorError(
-                "there is no cost report yet, because no agent has run with this middleware; run it first"
+                f"there is no cost report of thread {thread_id!r} in this process, because no agent has run with this "
+                "middleware here yet; run it first, or pass an agent's state: agent.get_state(config).values"
             )
         missing = "a run without a thread id" if thread_id is None else f"thread {thread_id!r}"
         text = f"there is no cost report of {missing} in this process"

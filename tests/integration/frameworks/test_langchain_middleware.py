@@ -315,7 +315,7 @@ def test_two_of_ours_in_one_agent() -> None:
         pairs(request)
         assert request.tokens() <= 4_000
     names = [t["function"]["name"] for t in model.requests[0].tools]
-    assert sorted(names) == ["expand_context", "search"]
+    assert sorted(names) == ["expand_context", "recall_context", "search"]
 
 
 def test_says_that_a_tool_has_the_name_of_ours() -> None:
