@@ -40,12 +40,15 @@ _FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 _ID_OPTIONAL = ("message", "function_call", "custom_tool_call", "text", "output_text", "refusal", "tool_call")
 
 
-def strip_finished_reasoning(messages: Sequence[Any], message_format: MessageFormat) -> tuple[list[Any], list[Removed]]:
+def strip_finished_reasoning(
+    messages: Sequence[Any], message_format: MessageFormat, lenient: bool = False
+) -> tuple[list[Any], list[Removed]]:
     """Removes the reasoning of finished turns that the provider does not require.
 
     Args:
         messages: The caller's messages.
         message_format: Their format.
+        lenient: Whether the messages are parsed leniently.
 
     Returns:
         The messages, and what was removed, with indices into the messages given. A message from which nothing was
@@ -55,7 +58,7 @@ def strip_finished_reasoning(messages: Sequence[Any], message_format: MessageFor
     Raises:
         ContextError: The format rejects the messages.
     """
-    turns = message_format.parse(messages).turns
+    turns = message_format.parse(messages, lenient=lenient).turns
     end = _finished(turns)
     out, removed = list(messages), list[Removed]()
     if message_format.name == "openai_responses":
