@@ -40,6 +40,8 @@ def group_tool_rounds(turns: Sequence[Turn]) -> list[list[int]]:
 
 def _continues(turn: Turn, previous: Turn, is_tied: bool) -> bool:
     """Returns whether a turn belongs to the one before it, whatever its calls and results."""
+    if any(one.is_summary and not one.linked_ids for one in (turn, previous)):
+        return False  # a reference may stand for the reasoning of what follows; other summaries stand alone
     if turn.role == previous.role == "assistant" or (turn.is_malformed and previous.is_malformed):
         return True
     if turn.role != "tool" or is_tied:  # the result of a call without an id

@@ -203,13 +203,13 @@ def _redacted(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) ->
 
 
 def read_summary(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
-    """Reads what a provider put in place of what came before. Only assistants' messages can hold it."""
+    """Reads what a provider or a framework put in place of what came before. A tool's result cannot hold it."""
     texts = len(builder.extras)
     payload = part.get("encrypted_content")
     builder.add_unedited({key: value for key, value in part.items() if key != "encrypted_content"})
     builder.opaque_tokens += estimate_payload_tokens(payload, "".join(builder.extras[texts:]))
     is_empty = part.get("type") == "compaction" and not (part.get("content") or payload)  # it failed
-    builder.is_summary |= label.kind == "assistant" and not is_empty
+    builder.is_summary |= label.kind != "tool_result" and not is_empty
 
 
 def _non_standard(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
