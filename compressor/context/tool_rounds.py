@@ -11,8 +11,8 @@ def group_tool_rounds(turns: Sequence[Turn]) -> list[list[int]]:
     """Groups turns that must stay or go together.
 
     A group is what an agent said and called in one step, with the results of the calls, even if a user spoke in
-    between. Some message formats write the thinking, words and calls of one step as separate items. Malformed turns
-    that follow each other are one group. Any other turn is a group of its own.
+    between. Some message formats write the thinking, words and calls of one step as separate items. Malformed turns of
+    the agent and its tools that follow each other are one group. Any other turn is a group of its own.
 
     Args:
         turns: The turns of a context.
@@ -42,11 +42,16 @@ def _continues(turn: Turn, previous: Turn, is_tied: bool) -> bool:
     """Returns whether a turn belongs to the one before it, whatever its calls and results."""
     if any(one.is_summary and not one.linked_ids for one in (turn, previous)):
         return False  # a reference may stand for the reasoning of what follows; other summaries stand alone
-    if turn.role == previous.role == "assistant" or (turn.is_malformed and previous.is_malformed):
-        return True
-    if turn.role != "tool" or is_tied:  # the result of a call without an id
-        return False
-    return not turn.is_malformed or previous.role in ("assistant", "tool")
+    is_step = turn.role == previous.role == "assistant"
+    if turn.is_malformed != previous.is_malformed:  # what is well-formed is not tied to what is not, except reasoning
+        return is_step and turn.is_malformed and _is_reasoning(previous)
+    if turn.is_malformed:
+        return {turn.role, previous.role} <= {"assistant", "tool"}
+    return is_step or (turn.role == "tool" and not is_tied)  # the result of a call without an id
+
+
+def _is_reasoning(turn: Turn) -> bool:
+    return not turn.extras and all(slot.kind == "thinking" for slot in turn.slots)
 
 
 def _merge(groups: list[list[int]], members: dict[str, list[int]], tied: list[list[int]]) -> list[int]:

@@ -127,9 +127,8 @@ def _type_of(item: dict[str, Any]) -> str | None:
 
 def _check_end(turns: Sequence[Turn], pairing: ToolCallPairing) -> None:
     """Calls before the newest input must have their outputs; those behind it may still get them."""
-    last_input = max((t.index for t in turns if t.role == "user" or (t.role == "system" and t.slots)), default=-1)
-    pairing.forget_optional_calls(turns, last_input)
-    pairing.require_results(before=last_input)
+    pairing.forget_optional_calls(turns, pairing.last_input)
+    pairing.require_results(before=pairing.last_input)
 
 
 def _read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
@@ -209,6 +208,8 @@ def _read_message(index: int, item: dict[str, Any], pairing: ToolCallPairing) ->
         raise ContextError(f"unknown role {role!r}: use one of {', '.join(_ROLES)}", index)
     builder = TurnBuilder(index, _ROLES[role][0], pairing)
     read_content(builder, item.get("content"), ("content",), PartLabel(_ROLES[role][1]))
+    if role != "assistant":
+        pairing.last_input = index
     return builder.build()
 
 

@@ -20,11 +20,13 @@ class ToolCallPairing:
     Attributes:
         open_calls: Calls without a result so far: their ids, each with the index of the message and the tool's name.
         has_hidden_calls: Whether a call may be outside of the messages, because one of them refers to a stored item.
+        last_input: Index of the newest message of a user or the system, for formats in which results may follow it.
     """
 
     def __init__(self) -> None:
         self.open_calls: dict[str, tuple[int, str | None]] = {}
         self.has_hidden_calls = False
+        self.last_input = -1
         self._functions: dict[str, int] = {}  # legacy calls without ids: name -> how many are open
         self._optional: dict[str, tuple[int, str]] = {}  # any id of an optional call -> (message, the id that counts)
 
@@ -158,8 +160,10 @@ class LenientPairing(ToolCallPairing):
         if not (isinstance(call_id, str) and call_id):
             self._malformed.add(index)
             return ""
+        first = self.open_calls.get(call_id, (index, None))[0]
+        if first < self.last_input:  # nobody waits for its result anymore
+            self._give_up(call_id)
         if call_id in self.open_calls:
-            first = self.open_calls[call_id][0]
             self._malformed |= {first, index}
             self._ambiguous.add(call_id)
             if first != index:
@@ -201,10 +205,13 @@ class LenientPairing(ToolCallPairing):
         """
         for call_id, (index, _) in list(self.open_calls.items()):
             if before is None or index <= before:
-                del self.open_calls[call_id]
-                del self._calls[index][call_id]
-                self._links.setdefault(index, {})[call_id] = None  # its result may still follow
-                self._malformed.add(index)
+                self._give_up(call_id)
+
+    def _give_up(self, call_id: str) -> None:
+        index, _ = self.open_calls.pop(call_id)
+        del self._calls[index][call_id]
+        self._links.setdefault(index, {})[call_id] = None  # a result may still follow
+        self._malformed.add(index)
 
     def mark_malformed(self, turns: Sequence[Turn]) -> None:
         """Marks the turns that take part in a fault, and leaves them the ids that do pair."""
