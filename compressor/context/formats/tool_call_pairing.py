@@ -29,6 +29,7 @@ class ToolCallPairing:
         self.last_input = -1
         self._functions: dict[str, int] = {}  # legacy calls without ids: name -> how many are open
         self._optional: dict[str, tuple[int, str]] = {}  # any id of an optional call -> (message, the id that counts)
+        self._abandoned: set[tuple[int, str]] = set()  # optional calls whose id a later call took
 
     def open_call(self, call_id: Any, name: str | None, index: int) -> str:
         """Notes a call and returns its id.
@@ -94,6 +95,8 @@ class ToolCallPairing:
             index: Index of the message.
         """
         for one in ids:
+            if one in self._optional:
+                self._abandoned.add(self._optional[one])
             self._optional[one] = (index, ids[0])
         return ids[0]
 
@@ -111,16 +114,15 @@ class ToolCallPairing:
         return call[1]
 
     def forget_optional_calls(self, turns: Sequence[Turn], before: int) -> None:
-        """Removes the ids of optional calls that have no result, except the newest, which may still get one.
+        """Removes the ids of optional calls that will get no result.
 
         Args:
-            turns: The turns so far.
-            before: Calls up to the message with this index will get no result anymore.
+            turns: All turns.
+            before: Nobody waits for the results of calls before the message with this index.
         """
-        open_calls = set(self._optional.values())
-        for turn in turns[: before + 1]:
-            if turn.call_ids and any((turn.index, one) in open_calls for one in turn.call_ids):
-                turn.call_ids = tuple(one for one in turn.call_ids if (turn.index, one) not in open_calls)
+        open_calls = {call for call in self._optional.values() if call[0] <= before} | self._abandoned
+        for index, call_id in open_calls:
+            turns[index].call_ids = tuple(one for one in turns[index].call_ids if one != call_id)
 
     def require_results(self, before: int | None = None) -> None:
         """Checks that calls have their results by now.
