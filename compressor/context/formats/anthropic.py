@@ -13,6 +13,7 @@ from typing import Any
 from compressor.context.formats.base import Edits
 from compressor.context.formats.content_parts import (
     ANTHROPIC_PARTS,
+    ANTHROPIC_SERVER_PARTS,
     PARTS,
     Part,
     Reader,
@@ -28,7 +29,7 @@ from compressor.context.model import Context, Path, Role, Turn
 from compressor.errors import ContextError
 
 _ROLES: tuple[Role, ...] = ("system", "user", "assistant")
-_OWN_PARTS = ANTHROPIC_PARTS - {"text", "image"}
+_OWN_PARTS = (ANTHROPIC_PARTS - {"text", "image"}) | ANTHROPIC_SERVER_PARTS
 
 
 class AnthropicFormat:

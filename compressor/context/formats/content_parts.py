@@ -20,12 +20,16 @@ from compressor.context.model import Image, Path
 CHAT_PARTS = frozenset(("text", "image_url", "input_audio", "file", "refusal"))
 RESPONSES_PARTS = frozenset(("input_text", "output_text", "input_image", "input_file", "input_audio", "refusal"))
 _THINKING = ("thinking", "redacted_thinking")
-_SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "bash_code_execution", "text_editor_code_execution")
-_TOOLS = (
-    *("tool_use", "tool_result", "server_tool_use", "mcp_tool_use", "mcp_tool_result", "mcp_tool_listing"),
-    *(f"{tool}_tool_result" for tool in (*_SERVER_TOOLS, "tool_search", "advisor")),
+_TOOLS = ("tool_use", "tool_result", "server_tool_use", "web_search_tool_result", "web_fetch_tool_result")
+ANTHROPIC_PARTS = frozenset(("text", "image", "document", "search_result", *_THINKING, *_TOOLS))
+#: Further part types that come from Anthropic. Gateways also pass them on in other formats.
+ANTHROPIC_SERVER_PARTS = frozenset(
+    (
+        *("compaction", "mcp_tool_use", "mcp_tool_result", "mcp_tool_listing", "code_execution_tool_result"),
+        *("bash_code_execution_tool_result", "text_editor_code_execution_tool_result"),
+        *("tool_search_tool_result", "advisor_tool_result"),
+    )
 )
-ANTHROPIC_PARTS = frozenset(("text", "image", "document", "search_result", "compaction", *_THINKING, *_TOOLS))
 #: Part types that a provider puts in place of what came before, or that refer to it.
 SUMMARY_PARTS = frozenset(("compaction", "compaction_summary", "context_compaction", "item_reference"))
 #: A part around other parts, which are counted and never edited: for adapters of frameworks.
@@ -106,13 +110,14 @@ def _text(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> Non
     builder.add_text((*path, "text"), part.get("text"), label)
     for key in ("citations", "annotations"):
         if isinstance(part.get(key), (list, tuple)):
-            _read_citations(builder, part[key])
+            read_citations(builder, part[key])
 
 
-def _read_citations(builder: TurnBuilder, citations: Sequence[Any]) -> None:
+def read_citations(builder: TurnBuilder, citations: Sequence[Any]) -> None:
     """Reads what citations quote. Providers do not bill it ("cited_text … does not count", Anthropic's citations)."""
     for given in citations:
         citation = to_plain_dict(given) or {}
+        citation = to_plain_dict(citation.get("url_citation")) or citation  # OpenAI chat
         for key in _CITATION_KEYS:
             builder.add_unbilled(citation.get(key))
 

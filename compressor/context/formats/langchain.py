@@ -161,6 +161,7 @@ def _read(index: int, message: Any, pairing: ToolCallPairing, answered: set[Any]
     if role == "assistant":
         _read_calls(builder, message, answered)
         _read_reasoning(builder, message)
+        builder.add_unedited(message.additional_kwargs.get("tool_outputs"))  # of OpenAI's own tools, in older versions
     return builder.build()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from compressor.context.formats.base import Edits
-from compressor.context.formats.content_parts import CHAT_PARTS, has_foreign_parts, read_content
+from compressor.context.formats.content_parts import CHAT_PARTS, has_foreign_parts, read_citations, read_content
 from compressor.context.formats.json_values import (
     dump_arguments,
     render,
@@ -88,6 +88,8 @@ def _read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
         if item.get("refusal") is not None:
             builder.add_text(("refusal",), item["refusal"], label, editable=False)
         _read_calls(builder, item)
+        if isinstance(item.get("annotations"), (list, tuple)):
+            read_citations(builder, item["annotations"])
         read_reasoning_fields(builder, item, (), is_billed=bool(item.get("tool_calls") or item.get("function_call")))
     return builder.build()
 

@@ -104,6 +104,28 @@ def test_citations_are_known_and_not_billed(part: dict[str, Any]) -> None:
     assert counter.count_turn(cited, "any") == counter.count_turn(plain, "any")
 
 
+def test_citations_of_chat_messages() -> None:
+    cited = {"type": "url_citation", "url_citation": {"title": "MARK", "url": "https://e.org", "end_index": 3}}
+    turn = _last({"role": "assistant", "content": "Yes.", "annotations": [cited]})
+    assert turn.unbilled == ("MARK", "https://e.org") and not turn.extras
+
+
+def test_langchain_older_versions_keep_tool_outputs_elsewhere() -> None:
+    messages = pytest.importorskip("langchain_core.messages")
+    message = messages.AIMessage("Yes.", additional_kwargs={"tool_outputs": RESPONSES[2:4]})
+    (turn,) = detect_format([message]).parse([message]).turns
+    assert turn.extras.count("MARK") == 2
+
+
+def test_server_blocks_in_a_chat_history_do_not_make_it_another_format() -> None:
+    call = {"role": "assistant", "content": "Reading.", "tool_calls": [CHAT_CALL]}
+    result = {"role": "tool", "tool_call_id": "c", "content": "ok"}
+    messages = [USER, {"role": "assistant", "content": [ANTHROPIC[6], SUMMARY]}, call, result]
+    found = detect_format(messages)
+    assert found.name == "openai_chat" and found.parse(messages).turns[1].is_summary
+    assert detect_format(messages[:2]).name == "anthropic"
+
+
 def _search(payload: str) -> dict[str, Any]:
     return _blocks(_result("web_search_tool_result", [{"type": "web_search_result", "encrypted_content": payload}]))
 
