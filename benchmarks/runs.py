@@ -1,7 +1,7 @@
 """Measures the cost of long runs: recorded sessions, replayed step by step with every method at three price tables.
 
     from benchmarks.runs import PRICES, ours, replay, summary
-    outcomes = replay(recordings, ours(Policy(compaction_target_tokens=3_000)), PRICES["cached"])
+    outcomes = replay(recordings, ours(Policy(target=("tokens", 3_000))), PRICES["cached"])
 
 `runs_replay.py` measures; this module makes the table.
 """

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from compressor.context.model import Context, Kind, TextSlot, Turn
+from compressor.context.model import Context, Kind, Path, TextSlot, Turn
 from compressor.context.tool_rounds import open_tool_round
 
 #: Finds spans [start, end) of a text, in order and without overlaps.
@@ -77,6 +77,7 @@ def split_into_blocks(
     find_constraints: SlotSpanFinder | None = None,
     find_examples: SlotSpanFinder | None = None,
     examples: Mapping[int, int] = _NO_EXAMPLES,
+    pinned_slots: Collection[tuple[int, Path]] = (),
 ) -> list[Block]:
     """Splits a context into blocks.
 
@@ -93,6 +94,7 @@ def split_into_blocks(
         find_constraints: Finds what the user demands of the agent; these spans are pinned.
         find_examples: Finds lists of examples in system and user messages; they become blocks of their own.
         examples: For messages that are half of an example, the number of that example.
+        pinned_slots: Message and path of texts that stay unchanged.
 
     Returns:
         The blocks, in order of the context.
@@ -112,7 +114,7 @@ def split_into_blocks(
     blocks: list[Block] = []
     for turn in turns:
         for slot in turn.slots:
-            is_pinned = turn.index in pinned_messages
+            is_pinned = turn.index in pinned_messages or (turn.index, slot.path) in pinned_slots
             priority, reason = (Priority.PINNED, "pinned") if is_pinned else _priority(slot, turn, ends, open_round)
             if is_chat and slot.kind == "user" and priority == Priority.HISTORY:
                 priority = Priority.ASSISTANT

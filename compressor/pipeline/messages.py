@@ -109,6 +109,7 @@ class MessageCompression:
         is_fraction: Whether the budget was given as a fraction.
         system_offset: The number of messages at the front that the caller did not give and does not get back.
         pinned: Indices of messages to keep as they are.
+        pinned_slots: Message and path of texts to keep as they are.
         find_constraints: Finds stretches of user messages to keep as they are.
         boosted_texts: Texts that are worth having besides the query, with weights.
         examples: Whether worked examples in the prompt may be left out.
@@ -127,6 +128,7 @@ class MessageCompression:
     is_fraction: bool
     system_offset: int = 0
     pinned: frozenset[int] = frozenset()
+    pinned_slots: frozenset[Key] = frozenset()
     find_constraints: SlotSpanFinder | None = None
     boosted_texts: tuple[tuple[str, float], ...] = ()
     examples: bool = False
@@ -171,7 +173,14 @@ class MessageCompression:
         find = self._find_examples if self.examples else None
         turns = find_few_shot_turns(self.context.turns, self.system_offset) if self.examples else {}
         return split_into_blocks(
-            self.context, self.mode, find_pasted_content, self.pinned, self.find_constraints, find, turns
+            self.context,
+            self.mode,
+            find_pasted_content,
+            self.pinned,
+            self.find_constraints,
+            find,
+            turns,
+            self.pinned_slots,
         )
 
     def _find_examples(self, message: int, text: str) -> list[tuple[int, int]]:

@@ -53,6 +53,7 @@ class AsyncSession:
     record_usage = _in_thread(Session.record_usage)
     view = _in_thread(Session.view)
     compact = _in_thread(Session.compact)
+    receipts = _in_thread(Session.receipts)
     recall = _in_thread(Session.recall)
     expand = _in_thread(Session.expand)
     share_refs = _in_thread(Session.share_refs)

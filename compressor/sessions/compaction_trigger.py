@@ -41,7 +41,7 @@ def should_compact(
     """Returns whether a compaction pays now.
 
     Args:
-        price: The model's prices.
+        price: The prices to decide with.
         counters: What the session has sent so far.
         tokens: Tokens of the view.
         tokens_after: Tokens that a compaction would leave, about.
@@ -56,7 +56,7 @@ def should_compact(
     )
     saving = saved_per_call(price, tokens, tokens_after)
     rent = counters.missed_savings + saving
-    saved = counters.baseline_cost - counters.actual_cost
+    saved = counters.reference_baseline - counters.reference_actual
     return rent >= loss and (saved + saving >= loss or rent >= MAX_RENT_RATIO * loss)
 
 
@@ -68,6 +68,7 @@ def record_call(
     tokens_after: int,
     cache_expired: bool = False,
     is_expansion: bool = False,
+    reference: Price | None = None,
 ) -> None:
     """Adds a call to the counters.
 
@@ -79,7 +80,9 @@ def record_call(
         tokens_after: Tokens that a compaction would leave, about.
         cache_expired: The provider's cache has forgotten the session.
         is_expansion: The call only returns expanded text. Without compression it would not have happened.
+        reference: The prices that decide when to compact. None takes the model's.
     """
+    reference = reference or price
     unchanged = counters.actual_last
     if counters.unchanged_tokens >= 0:
         unchanged = min(counters.unchanged_tokens, counters.actual_last)
@@ -91,6 +94,8 @@ def record_call(
         counters.baseline_tokens += baseline_tokens
         before = 0 if cache_expired else min(counters.baseline_last, baseline_tokens)
         counters.baseline_cost += prompt_cost(price, baseline_tokens, before)
+        counters.reference_baseline += prompt_cost(reference, baseline_tokens, before)
     counters.actual_cost += prompt_cost(price, tokens, unchanged)
-    counters.missed_savings += max(0.0, saved_per_call(price, tokens, tokens_after))
+    counters.reference_actual += prompt_cost(reference, tokens, unchanged)
+    counters.missed_savings += max(0.0, saved_per_call(reference, tokens, tokens_after))
     counters.baseline_last, counters.actual_last, counters.unchanged_tokens = baseline_tokens, tokens, -1

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from compressor.context.model import Turn
+from compressor.context.refs import compute_ref
 from compressor.errors import BudgetTooSmallError
 from compressor.sessions import archive
-from compressor.sessions.compaction import Compaction, CompactionResult
+from compressor.sessions.compaction import Compaction
+from compressor.sessions.compaction_result import CompactionResult
 from compressor.sessions.evicted_rounds import EvictedRound, EvictionIndex, reasoning_text
 from compressor.sessions.message_history import MessageHistory
+from compressor.sessions.open_items import OpenItem, update_open_items
+from compressor.sessions.policy_sizes import resolve_target
+from compressor.sessions.receipt import Receipt, list_things, tally_things
 from compressor.sessions.rollback import rollback_on_error
+from compressor.sessions.state_calls import StateVersions
+from compressor.storage.text_values import put_texts
+from compressor.tokens.billing import cache_rewrite_cost, saved_per_call
 
-MAX_TARGET_FRACTION = 0.5  # of the budget: a compaction aims no higher
+MIN_GROWTH_BEYOND = 1.2  # times its last size: what a view above the budget must have grown to before the next one
+ASKED_FRACTION = 0.6  # of a view below the target, if somebody asks for a compaction
+MAX_BEST_EFFORTS = 4  # tries to find the smallest view above the budget
 
 
 class Compactor:
@@ -22,8 +36,12 @@ class Compactor:
         """Takes the history whose messages and state are changed."""
         self._history, self._state, self._runtime = history, history.state, history.runtime
 
-    def compact(self) -> bool:
+    def compact(self, best_effort: bool = False, is_asked: bool = False) -> bool:
         """Compacts the history now.
+
+        Args:
+            best_effort: Make the smallest possible view if what must stay is larger than the budget.
+            is_asked: Somebody asks for it, so a view below the target is compacted, too.
 
         Returns:
             Whether the view has changed.
@@ -32,45 +50,65 @@ class Compactor:
             BudgetTooSmallError: The view is over the budget, and what must stay in it is larger than the budget.
         """
         fits = self._history.tokens() <= self._runtime.max_tokens
+        target = self.target_tokens
+        if is_asked:
+            fixed = self._history.head_tokens()
+            target = min(target, fixed + int(ASKED_FRACTION * (self._history.tokens() - fixed)))
         try:
             with rollback_on_error(self._history):
-                return self._compact()
-        except BudgetTooSmallError:
+                return self._compact(self._runtime.max_tokens, target)
+        except BudgetTooSmallError as error:
+            if not fits and best_effort:
+                return self._compact_beyond(error.needed)
             if not fits:
                 raise
             # The view just fits as it is; with an index besides, it would not.
             self._wait_for_growth()
             return False
 
+    def _compact_beyond(self, needed: int) -> bool:
+        """Makes the smallest view that a provider accepts, above the budget.
+
+        Until it has grown, it is not made again: that would change the prefix with every call.
+        """
+        self._runtime.warn(
+            f"what must stay in the view is larger than the budget of {self._runtime.max_tokens} tokens, so the "
+            "smallest possible view is sent: raise the budget, pin less, or send fewer tool schemas"
+        )
+        if self._history.tokens() <= MIN_GROWTH_BEYOND * self._state.counters.last_compaction_tokens:
+            return False
+        for _ in range(MAX_BEST_EFFORTS):
+            with suppress(BudgetTooSmallError), rollback_on_error(self._history):
+                return self._compact(needed, self.target_tokens)
+            needed += needed // 20
+        return False
+
     @property
     def target_tokens(self) -> int:
-        """Returns the tokens that a compaction aims at, besides what always stays."""
-        limit, fixed = self._runtime.max_tokens, self._history.fixed_tokens()
-        return max(
-            1, min(self._runtime.policy.compaction_target_tokens, int(MAX_TARGET_FRACTION * limit), limit - fixed)
-        )
+        """Returns the tokens of a view that a compaction aims at."""
+        return resolve_target(self._runtime.sizes.target, self._runtime.max_tokens, self._history.head_tokens())
 
     def estimate_tokens(self) -> int:
         """Returns the tokens that a compaction would leave: an estimate, not less than the last one left."""
-        return max(self._history.fixed_tokens() + self.target_tokens, self._state.counters.last_compaction_tokens)
+        return max(self.target_tokens, self._state.counters.last_compaction_tokens)
 
     def _wait_for_growth(self) -> None:
         """Records that a compaction does not pay before the view has grown."""
         counters = self._state.counters
         counters.last_compaction_tokens, counters.missed_savings = self._history.tokens(), 0.0
 
-    def _compact(self) -> bool:
+    def _compact(self, limit: int, target: int) -> bool:
         state, history = self._state, self._history
         replaced = history.expand_duplicate_notes()
         messages = history.strip_reasoning() if self._runtime.policy.strip_reasoning else history.current_messages()
-        result = self._run(messages)
+        result = self._run(messages, limit, target)
         live = dict(zip((record.index for record in state.records), history.messages, strict=True))
         if result and not history.is_reasoning_stripped(
             [live[record.index] for record in result.records], result.records
         ):
             # What ended a turn has left the view, so the turn is the current one and its reasoning must stay.
             messages = history.messages
-            result = self._run(messages)
+            result = self._run(messages, limit, target)
         if result is None:
             for i, record in replaced.items():
                 state.records[i] = record
@@ -85,7 +123,7 @@ class Compactor:
         self._commit(result, reasoning)
         return True
 
-    def _run(self, messages: list[Any]) -> CompactionResult | None:
+    def _run(self, messages: list[Any], limit: int, target: int) -> CompactionResult | None:
         """Runs a compaction of these forms of the live messages, with or without their signed reasoning."""
         state, history, head = self._state, self._history, self._history.front
         records = []
@@ -99,11 +137,64 @@ class Compactor:
         edits = {lead + i: record.edits for i, record in enumerate(records) if record.edits}
         views = self._runtime.render([*head, *messages], edits)[lead:]
         index = EvictionIndex(tuple(state.index_lines), state.older_ref, state.older_rounds)
-        compaction = Compaction(self._runtime, head, records, messages, views, index, state.expansions, state.summary)
-        return compaction.run(self.target_tokens, self._runtime.max_tokens)
+        items = self._scan_open_items()
+        compaction = Compaction(
+            self._runtime, head, records, messages, views, index, state.expansions, state.summary, items
+        )
+        return compaction.run(min(target, limit), limit)
+
+    def _scan_open_items(self) -> list[OpenItem]:
+        """Searches the messages that are new since the last compaction for what is not resolved."""
+        state = self._state
+        known = [OpenItem(*item) for item in state.open_items]
+        new = [
+            (record.index, turn)
+            for record, turn in zip(state.records, self._history.turns(), strict=True)
+            if record.index >= state.scanned
+        ]
+        items = update_open_items(known, new)
+        state.open_items, state.scanned = [item.to_json() for item in items], state.count
+        return items
+
+    def _write_receipt(
+        self, before: int, unchanged: int, turns: Sequence[tuple[int, Turn]], result: CompactionResult
+    ) -> None:
+        """Stores the receipt of a compaction."""
+        state, counters, price = self._state, self._state.counters, self._runtime.price
+        live = {
+            record.index: "\n".join(record.edits.get(slot.path, slot.text) for slot in turn.slots)
+            for record, turn in zip(state.records, self._history.turns(), strict=True)
+        }
+        versions = StateVersions.find(
+            [replace(turn, index=number) for number, turn in turns], self._runtime.policy.rule_for
+        )
+        things = list_things(
+            turns, [OpenItem(*item) for item in state.open_items], [(v.turn, v) for v in versions.newest]
+        )
+        refs = {number: evicted.ref for evicted in result.evicted for number in evicted.message_indices}
+        departed = (state.receipt or {}).get("departed", {})
+        tallies, missing, left = tally_things(things, "\n".join(live.values()), live, refs, departed)
+        receipt = Receipt(
+            counters.compactions,
+            state.count,
+            before,
+            result.tokens,
+            self._runtime.max_tokens,
+            cache_rewrite_cost(price, max(0, result.tokens - unchanged), prompt_tokens=result.tokens),
+            saved_per_call(price, before, result.tokens),
+            tallies,
+            missing,
+            left,
+        )
+        state.receipt = receipt.to_json()
+        text = json.dumps(state.receipt, ensure_ascii=False, sort_keys=True)
+        put_texts(self._runtime.open_store(), {(ref := compute_ref(text)): text})
+        state.receipt_refs = [*state.receipt_refs, ref]
 
     def _commit(self, result: CompactionResult, reasoning: list[EvictedRound]) -> None:
         state, counters, index = self._state, self._state.counters, result.index
+        before = self._history.tokens()
+        turns = [(record.index, turn) for record, turn in zip(state.records, self._history.turns(), strict=True)]
         page = archive.archive_rounds(
             self._runtime.open_store(), [*result.evicted, *reasoning], index, result.originals
         )
@@ -128,3 +219,4 @@ class Compactor:
         counters.unchanged_tokens, counters.missed_savings = unchanged, 0.0
         counters.last_compaction_tokens = result.tokens
         counters.compactions += 1
+        self._write_receipt(before, unchanged, turns, result)

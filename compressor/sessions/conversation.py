@@ -22,7 +22,9 @@ from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool, expand
 from compressor.sessions.message_history import MessageHistory, common_prefix_length, is_system, system_as_messages
 from compressor.sessions.policy import Policy, check_policy
+from compressor.sessions.policy_sizes import resolve_trigger
 from compressor.sessions.recall import recall
+from compressor.sessions.receipt import load_receipts
 from compressor.sessions.rollback import rollback_on_error
 from compressor.sessions.runtime import CompressorLike, SessionRuntime, check_tools
 from compressor.sessions.state import SessionState
@@ -30,9 +32,11 @@ from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
 from compressor.tokens.billing import parse_provider_usage
 from compressor.tokens.context_limit import resolve_context_limit
-from compressor.tokens.model_families import DEFAULT_MODEL
+from compressor.tokens.model_families import DEFAULT_MODEL, binds_thinking_to_prefix
+from compressor.tokens.price import DEFAULT_PRICE
 from compressor.tokens.pricing import find_price
 
+MIN_GROWTH = 1.1  # times its size after the last compaction: what a view must have grown to before the next one
 SUMMARY_OUTPUT_TOKENS = 600  # what a summary is assumed to cost in output, at the prices of the session's model
 
 
@@ -95,8 +99,11 @@ class Conversation:
             get_counter(model),
             policy,
             price,
+            policy.pricing or DEFAULT_PRICE,
+            policy.sizes(budget is not None),
             resolve_context_limit(budget, price),
             lambda: ScopedStore(compressor.store, self._state.scopes[0]),
+            binds_thinking_to_prefix(model or DEFAULT_MODEL),
             tools,
         )
         self._clock = clock
@@ -210,51 +217,65 @@ class Conversation:
         counters.billed_cached += bill.cached
         self._dirty = True
 
-    def view(self) -> list[Any]:
+    def view(self, best_effort: bool = False) -> list[Any]:
         """Returns the messages to send now, in the caller's format.
 
         These are the same bytes as last time and what is new, unless a compaction is due. Messages of which nothing was
         cut are the caller's own objects.
 
+        Args:
+            best_effort: If what must stay in the view is larger than the budget, return the smallest view that a
+                provider accepts, with a warning.
+
         Raises:
             ContextError: A tool call has no result yet.
-            BudgetTooSmallError: What must stay in the view is larger than the budget.
+            BudgetTooSmallError: What must stay in the view is larger than the budget, and `best_effort` is not set.
         """
         self._history.check_ready()
-        counters, price = self._state.counters, self._runtime.price
+        counters, price, reference = self._state.counters, self._runtime.price, self._runtime.reference_price
         tokens, after = self._history.tokens(), self._compactor.estimate_tokens()
         cache_expired = (
-            counters.last_call_time > 0 and self._clock() - counters.last_call_time > price.cache_ttl_seconds
+            counters.last_call_time > 0 and self._clock() - counters.last_call_time > reference.cache_ttl_seconds
         )
         fresh = counters.message_count != self._state.count
         over = tokens > self._runtime.max_tokens
         summary_cost = (
-            price.cost(uncached=max(0, tokens - after), output=SUMMARY_OUTPUT_TOKENS)
+            {"uncached": max(0, tokens - after), "output": SUMMARY_OUTPUT_TOKENS}
             if self._runtime.policy.summarizer is not None
-            else 0.0
+            else {}
         )
-        due = (
-            fresh
-            and self._runtime.policy.compact
-            and compaction_trigger.should_compact(
-                price, counters, tokens, after, self._history.fixed_tokens(), cache_expired, summary_cost
-            )
-        )
-        is_signed = (over or due) and self._history.has_signed_current_turn()
-        if over and is_signed:
-            self._runtime.warn("the budget forced a compaction inside a turn with signed reasoning")
-        if (over or (due and not is_signed)) and self._compact():
+        due = fresh and self._runtime.policy.compact and self._is_due(tokens, after, cache_expired, summary_cost)
+        if (over or due) and self._compact(best_effort):
             tokens, after = self._history.tokens(), self._compactor.estimate_tokens()
-            counters.actual_cost += summary_cost
+            counters.actual_cost += price.cost(**summary_cost)
+            counters.reference_actual += reference.cost(**summary_cost)
         if fresh:
             baseline, is_expansion = self._history.raw_tokens(), self._history.ends_with_expansion()
-            compaction_trigger.record_call(price, counters, baseline, tokens, after, cache_expired, is_expansion)
+            compaction_trigger.record_call(
+                price, counters, baseline, tokens, after, cache_expired, is_expansion, reference
+            )
             counters.message_count, counters.last_call_time = self._state.count, self._clock()
             self._dirty = True
         return self._history.render()
 
+    def _is_due(self, tokens: int, after: int, cache_expired: bool, summary_cost: Mapping[str, float]) -> bool:
+        """Returns whether a view within the budget should be compacted: it reached its trigger, or that pays."""
+        counters, reference, trigger = self._state.counters, self._runtime.reference_price, self._runtime.sizes.trigger
+        if not isinstance(trigger, str):
+            size = resolve_trigger(trigger, self._runtime.max_tokens, self._history.head_tokens())
+            return tokens > max(size, MIN_GROWTH * counters.last_compaction_tokens)
+        return compaction_trigger.should_compact(
+            reference,
+            counters,
+            tokens,
+            after,
+            self._history.fixed_tokens(),
+            cache_expired,
+            reference.cost(**summary_cost),
+        )
+
     def compact(self) -> bool:
-        """Compacts now, whether or not that is due.
+        """Compacts now, whether or not that is due: to the target, or a view that is smaller to a fraction of itself.
 
         Returns:
             Whether the view has changed.
@@ -264,12 +285,16 @@ class Conversation:
             BudgetTooSmallError: What must stay in the view is larger than the budget.
         """
         self._history.check_ready()
-        return self._compact()
+        return self._compact(is_asked=True)
 
-    def _compact(self) -> bool:
-        has_compacted = self._compactor.compact()
+    def _compact(self, best_effort: bool = False, is_asked: bool = False) -> bool:
+        has_compacted = self._compactor.compact(best_effort, is_asked)
         self._dirty = self._dirty or has_compacted
         return has_compacted
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost, oldest first, see `Receipt`."""
+        return load_receipts(self.compressor.store, self._state.receipt_refs)
 
     def recall(self, query: str, budget: int = 1_000) -> str:
         """Finds what answers a query in the part of the history that the view no longer shows.

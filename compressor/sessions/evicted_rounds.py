@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
 
 from compressor.context.formats import serialization
 from compressor.context.model import Turn
 from compressor.context.refs import compute_ref, format_placeholder
-from compressor.sessions.runtime import SessionRuntime
 from compressor.sessions.summaries.passage import Passage, PassageKind
 
 HEADING = "[index of earlier rounds that were cut from this conversation, oldest first; expand a ref to read one]"
-INDEX_FRACTION = 0.15  # of the compaction target; when the lines exceed it, older ones become one line
+OPEN_HEADING = "[not resolved or still valid, as far as these rounds show]"
+INDEX_FRACTION = 0.2  # of the room; when the lines exceed it, older ones become one line
+OPEN_FRACTION = 0.15  # of the room, for what is not resolved
 MAX_LABEL_CHARS = 90
+MAX_BEST_CHARS = 140
+BEST_SIGN = " → "  # between what was called and the best line of the round
 PASSAGE_KINDS = get_args(PassageKind)
 DISPLAY_NAMES = {"tool_call": "call", "tool_result": "result"}  # shorter names of kinds, for the agent
 
@@ -25,7 +28,8 @@ class EvictedRound:
     """A round that has left the view.
 
     Attributes:
-        label: What the index says about it.
+        label: What the index says about it; "" for no line.
+        best: The line of the round that says most, or "".
         text: What the agent reads when it expands the round.
         messages_json: The exact messages, as JSON text.
         spans: Kind, name and text of each stretch, for a summary.
@@ -37,6 +41,7 @@ class EvictedRound:
     messages_json: str
     spans: tuple[tuple[PassageKind, str | None, str], ...] = ()
     message_indices: tuple[int, ...] = ()
+    best: str = ""
 
     @property
     def ref(self) -> str:
@@ -50,9 +55,22 @@ class EvictedRound:
 
     @classmethod
     def from_turns(
-        cls, turns: Iterable[Turn], messages: Sequence[Any], message_indices: Sequence[int] = ()
+        cls,
+        turns: Iterable[Turn],
+        messages: Sequence[Any],
+        message_indices: Sequence[int] = (),
+        best: str = "",
+        is_outdated: bool = False,
     ) -> EvictedRound:
-        """Makes a round from its original turns and messages, and the messages' numbers."""
+        """Makes a round.
+
+        Args:
+            turns: Its original turns.
+            messages: Its messages.
+            message_indices: Their numbers in the whole history.
+            best: The line that says most.
+            is_outdated: There is a newer version of what it says, so the index must not look as if it were current.
+        """
         parts, calls, first_words = [], [], ""
         spans: list[tuple[PassageKind, str | None, str]] = []
         for turn in turns:
@@ -63,16 +81,23 @@ class EvictedRound:
                 if slot.kind in PASSAGE_KINDS and slot.text:
                     spans.append((cast(PassageKind, slot.kind), slot.name, slot.text))
                 if slot.kind == "tool_call":
-                    calls.append(f"{slot.name} {slot.text}")
+                    calls.append(f"{slot.name} (an older version)" if is_outdated else f"{slot.name} {slot.text}")
                 elif not first_words and slot.kind in ("user", "assistant"):
                     first_words = f"{slot.kind}: {slot.text}"
+            parts += [f"[{turn.role}]\n{text}" for text in turn.extras if text]
             calls += [
                 name for name in turn.extras if turn.call_ids and not any(s.kind == "tool_call" for s in turn.slots)
             ]
         label = " ".join((" + ".join(calls) or first_words or "a message").split())
         label = label if len(label) <= MAX_LABEL_CHARS else label[: MAX_LABEL_CHARS - 1] + "…"
         exact = json.dumps([serialization.serialize_message(m) for m in messages], ensure_ascii=False)
-        return cls(label, "\n\n".join(parts), exact, tuple(spans), tuple(message_indices))
+        return cls(label, "\n\n".join(parts), exact, tuple(spans), tuple(message_indices), best)
+
+    @property
+    def line(self) -> str:
+        """Returns its line in the index."""
+        best = f"{BEST_SIGN}{self.best}" if self.best and self.best not in self.label else ""
+        return f"{self.label}{best} {format_placeholder(self.ref)}"
 
 
 def reasoning_text(text: str) -> EvictedRound:
@@ -90,6 +115,7 @@ class EvictionIndex:
         older_rounds: Number of rounds behind `older_ref`.
         summary: A summary that follows the lines, or "".
         pending: Texts that have to be stored for `older_ref`, by ref.
+        open_lines: Lines about what is not resolved and would not be in view otherwise.
     """
 
     lines: tuple[str, ...] = ()
@@ -97,11 +123,14 @@ class EvictionIndex:
     older_rounds: int = 0
     summary: str = ""
     pending: Mapping[str, str] = field(default_factory=dict)
+    open_lines: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """Returns what the view shows."""
-        return "\n".join([HEADING, *self._older_line, *self.lines, *([self.summary] if self.summary else [])])
+        still_open = [OPEN_HEADING, *self.open_lines] if self.open_lines else []
+        summary = [self.summary] if self.summary else []
+        return "\n".join([HEADING, *self._older_line, *self.lines, *still_open, *summary])
 
     @property
     def _older_line(self) -> list[str]:
@@ -110,16 +139,32 @@ class EvictionIndex:
             return []
         return [f"{self.older_rounds} rounds before these {format_placeholder(self.older_ref)}"]
 
-    def with_rounds(self, evicted: Sequence[EvictedRound], runtime: SessionRuntime) -> EvictionIndex:
-        """Returns the index with lines for more rounds. Where there are too many, the oldest move behind one ref."""
-        lines = [*self.lines, *(f"{r.label} {format_placeholder(r.ref)}" for r in evicted)]
-        max_tokens = int(INDEX_FRACTION * runtime.policy.compaction_target_tokens)
-        sizes = [runtime.counter.count(line) + 1 for line in lines]
-        if sum(sizes) <= max_tokens:
+    def with_rounds(
+        self, evicted: Sequence[EvictedRound], count_tokens: Callable[[str], int], max_tokens: int
+    ) -> EvictionIndex:
+        """Returns the index with lines for more rounds.
+
+        Where there are too many, the older ones first lose their best line, and then move behind one ref.
+
+        Args:
+            evicted: The rounds.
+            count_tokens: Counts the tokens of a line.
+            max_tokens: The most tokens that the lines may have.
+        """
+        lines = [*self.lines, *(r.line for r in evicted if r.label)]
+        sizes = [count_tokens(line) + 1 for line in lines]
+        left = sum(sizes)
+        for i, line in enumerate(lines):
+            if left <= max_tokens:
+                break
+            if BEST_SIGN in line:
+                lines[i] = line[: line.index(BEST_SIGN)] + line[line.rindex(" [") :]
+                left += (shorter := count_tokens(lines[i]) + 1) - sizes[i]
+                sizes[i] = shorter
+        if left <= max_tokens:
             return replace(self, lines=tuple(lines))
-        # Half of the tokens stay free, so that the first lines do not change with every round that is evicted.
-        moved_count, left = 0, sum(sizes)
-        while left > max_tokens // 2:
+        moved_count = 0
+        while left > max_tokens and moved_count < len(lines):
             left -= sizes[moved_count]
             moved_count += 1
         moved = lines[:moved_count]

@@ -17,10 +17,13 @@ from compressor.pipeline.working_context import MIN_BLOCK_TOKENS
 from compressor.sessions.evicted_rounds import EvictionIndex
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.sessions.state import MessageRecord
+from compressor.sessions.state_calls import read_state
 
 
 def find_index_host(
-    records: Sequence[MessageRecord], turns: Sequence[Turn], evicted: Iterable[Sequence[int]]
+    records: Sequence[MessageRecord],
+    turns: Sequence[Turn],
+    evicted: Iterable[Sequence[int]],
 ) -> int | None:
     """Returns the position of the message that holds the index, or None if no message can.
 
@@ -32,17 +35,26 @@ def find_index_host(
     for i, record in enumerate(records):
         if record.holds_index:
             return i
-    positions = [i for group in evicted for i in group]
-    for role in ("tool", "assistant"):
-        for i in positions:
-            if turns[i].role == role and index_slot(turns[i]) is not None:
-                return i
+    groups = list(evicted)
+    plain = [g for g in groups if not writes_state(g, turns)]
+    for role in ("tool", "user", "assistant"):
+        for group in [*plain, *groups]:
+            for i in group:
+                if turns[i].role == role and index_slot(turns[i]) is not None:
+                    return i
     return None
+
+
+def writes_state(group: Iterable[int], turns: Sequence[Turn]) -> bool:
+    """Returns whether a call of a round writes a state, so that it would claim something beside an index."""
+    return any(
+        slot.kind == "tool_call" and read_state(turns[i], slot) is not None for i in group for slot in turns[i].slots
+    )
 
 
 def index_slot(turn: Turn) -> TextSlot | None:
     """Returns the text of a message that an index can replace, or None."""
-    kind = "tool_result" if turn.role == "tool" else "assistant"
+    kind = "assistant" if turn.role == "assistant" else "tool_result"
     return next((slot for slot in turn.slots if slot.kind == kind and slot.editable), None)
 
 
@@ -62,7 +74,7 @@ def adjacent_texts(runtime: SessionRuntime, turn: Turn, message: Any) -> list[tu
     """
     here, out = index_slot(turn), []
     for slot in turn.slots:
-        if here is not None and slot.path != here.path and slot.kind in (here.kind, "image") and slot.editable:
+        if here is not None and slot.path != here.path and slot.kind in (here.kind, "image", "user") and slot.editable:
             text = slot.text or json.dumps(serialization.serialize_message(message), ensure_ascii=False)
             if runtime.slot_tokens(slot) > MIN_BLOCK_TOKENS:
                 out.append((slot.path, compute_ref(text), text))

@@ -10,6 +10,14 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressorError
+from compressor.sessions.policy_sizes import (
+    BUDGET_SIZES,
+    DEFAULT_PRESET,
+    PRESETS,
+    CompactionSizes,
+    Size,
+    check_size,
+)
 from compressor.tokens.pricing import Price
 
 if TYPE_CHECKING:
@@ -23,6 +31,7 @@ class ToolRule:
     Attributes:
         never_compress: Keeps the results exactly as they are, at ingest and in every compaction.
         max_tokens: The most tokens that a result may have after ingest. None applies the policy's own rule.
+        holds_rules: The results hold standing rules, such as a memory file: the newest of each call stays unchanged.
 
     Raises:
         CompressorError: `max_tokens` is not a whole number of at least 1.
@@ -30,6 +39,7 @@ class ToolRule:
 
     never_compress: bool = False
     max_tokens: int | None = None
+    holds_rules: bool = False
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None and not _is_count(self.max_tokens):
@@ -43,18 +53,21 @@ class Policy:
     """Says what a session compresses and when.
 
     Example:
-        >>> policy = Policy(compaction_target_tokens=6_000, tools={"read_file": ToolRule(never_compress=True)})
+        >>> policy = Policy(preset="frugal", tools={"read_file": ToolRule(never_compress=True)})
 
     Attributes:
         ingest: Whether tool results are compressed once, when their tool round is complete.
         tool_result_min_tokens: Tool results of at most this size are encoded losslessly, but never cut.
         tool_result_keep_fraction: The fraction of its tokens that a larger tool result may keep.
         tool_result_max_tokens: The most tokens that any tool result keeps.
-        compact: Whether the session re-selects its history when that saves money. A view that is over the budget is
-            compacted in any case.
-        compaction_target_tokens: The tokens that a compaction aims at, besides what always stays (system prompt, tool
-            schemas, task). With a smaller budget it aims at half of the budget.
-        recent_fraction: The fraction of `compaction_target_tokens` for the newest tool rounds, which stay unchanged.
+        compact: Whether the session re-selects its history before the budget requires it.
+        preset: How early a session without a budget compacts to lower the bill: "faithful", "balanced" or "frugal".
+        trigger: The size of the view at which it is compacted: a fraction of the budget, or tokens besides system
+            prompt and tool schemas; or "cost", as soon as that lowers the bill. None: with a budget, when the view
+            exceeds it; without one, "cost".
+        target: The size that a compaction aims at, in the same form. None: with a budget, 0.6 of it; without one, as
+            the preset says.
+        keep: The newest rounds that stay unchanged in a compaction: a fraction of the target, or tokens.
         strip_reasoning: Whether a compaction removes the reasoning of finished turns.
         tools: Rules by tool name. The name "*" stands for every other tool.
         pricing: The prices to calculate with. None takes the model's own from the price table.
@@ -70,23 +83,33 @@ class Policy:
     tool_result_keep_fraction: float = 0.7
     tool_result_max_tokens: int = 4_000
     compact: bool = True
-    compaction_target_tokens: int = 3_000
-    recent_fraction: float = 0.5
+    preset: str = DEFAULT_PRESET
+    trigger: Size | str | None = None
+    target: Size | None = None
+    keep: Size = ("fraction", 0.3)
     strip_reasoning: bool = True
     tools: Mapping[str, ToolRule] = field(default_factory=dict)
     pricing: Price | None = None
     summarizer: Summarizer | None = None
 
     def __post_init__(self) -> None:
-        for name in ("tool_result_min_tokens", "tool_result_max_tokens", "compaction_target_tokens"):
+        for name in ("tool_result_min_tokens", "tool_result_max_tokens"):
             if not _is_count(getattr(self, name)):
                 raise CompressorError(
                     f"Policy.{name} must be a whole number of tokens, at least 1, not {getattr(self, name)!r:.80}"
                 )
-        for name in ("tool_result_keep_fraction", "recent_fraction"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-                raise CompressorError(f"Policy.{name} must be a fraction above 0 and at most 1, not {value!r:.80}")
+        value = self.tool_result_keep_fraction
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+            raise CompressorError(
+                f"Policy.tool_result_keep_fraction must be a fraction above 0 and at most 1, not {value!r:.80}"
+            )
+        if self.preset not in PRESETS:
+            raise CompressorError(f"Policy.preset must be one of {', '.join(PRESETS)}, not {self.preset!r:.80}")
+        if self.trigger is not None and self.trigger != "cost":
+            object.__setattr__(self, "trigger", check_size("trigger", self.trigger))
+        for name in ("target", "keep"):
+            if (size := getattr(self, name)) is not None or name == "keep":
+                object.__setattr__(self, name, check_size(name, size))
         if not isinstance(self.tools, Mapping) or not all(isinstance(r, ToolRule) for r in self.tools.values()):
             raise CompressorError(
                 'Policy.tools must map tool names to rules, such as {"search": ToolRule(max_tokens=500)}, '
@@ -119,6 +142,11 @@ class Policy:
             }
         return cls(**given)
 
+    def sizes(self, has_budget: bool) -> CompactionSizes:
+        """Returns when a compaction is due and what it leaves, for a session with or without a budget of its own."""
+        sizes = BUDGET_SIZES if has_budget else PRESETS[self.preset]
+        return CompactionSizes(self.trigger or sizes.trigger, self.target or sizes.target)
+
     def rule_for(self, tool: str | None) -> ToolRule:
         """Returns the rule for a tool's results: its own, else the one named "*", else one that changes nothing."""
         return self.tools.get(tool or "", self.tools.get("*", ToolRule()))
@@ -133,9 +161,7 @@ def check_policy(policy: Any) -> Policy:
     if policy is None:
         return Policy()
     if not isinstance(policy, Policy):
-        raise CompressorError(
-            f"policy must be a Policy, such as Policy(compaction_target_tokens=3_000), not {policy!r:.80}"
-        )
+        raise CompressorError(f"policy must be a Policy, such as Policy(preset='frugal'), not {policy!r:.80}")
     return policy
 
 

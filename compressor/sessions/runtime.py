@@ -13,6 +13,7 @@ from compressor.errors import CompressorError, ContextError
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.messages import MessageCompression
 from compressor.sessions.policy import Policy
+from compressor.sessions.policy_sizes import CompactionSizes
 from compressor.storage.base import BlobStore
 from compressor.tokens import TokenCounter
 from compressor.tokens.pricing import Price
@@ -68,8 +69,12 @@ class SessionRuntime:
         counter: Counts tokens as the model's provider does.
         policy: Says what is cut, and when.
         price: The model's prices.
+        reference_price: The prices that decide when to compact: the policy's own, or typical ones, so that the same
+            history gives the same view with every model.
+        sizes: When a compaction is due, and what it leaves.
         max_tokens: The hard limit of the view.
         open_store: Returns the store that cut originals go to.
+        binds_reasoning: Whether the model refuses signed reasoning behind anything that has changed.
         tools: The tool schemas sent along, or None.
         warnings: What the user should know, oldest first.
     """
@@ -78,8 +83,11 @@ class SessionRuntime:
     counter: TokenCounter
     policy: Policy
     price: Price
+    reference_price: Price
+    sizes: CompactionSizes
     max_tokens: int
     open_store: Callable[[], BlobStore]
+    binds_reasoning: bool = False
     tools: Sequence[Any] | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -157,6 +165,7 @@ class SessionRuntime:
         pinned: frozenset[int],
         expansions: Sequence[str],
         find_constraints: SlotSpanFinder | None = None,
+        pinned_slots: frozenset[tuple[int, Path]] = frozenset(),
     ) -> MessageCompression:
         """Returns a compression of these messages that is ready to run.
 
@@ -166,6 +175,7 @@ class SessionRuntime:
             pinned: Indices of messages that stay as they are.
             expansions: Texts that the agent expanded. Similar texts score higher.
             find_constraints: Finds the spans of users' texts that must stay.
+            pinned_slots: Message and path of texts that stay as they are.
         """
         dialect, context = self.parse(messages)
         hints = tuple((text, EXPANSION_WEIGHT) for text in expansions)
@@ -179,6 +189,7 @@ class SessionRuntime:
             self.open_store,
             False,
             pinned=pinned,
+            pinned_slots=pinned_slots,
             find_constraints=find_constraints,
             boosted_texts=hints,
         )

@@ -131,13 +131,17 @@ class Session:
         """Records what the provider billed for the last call, see `Conversation.record_usage`."""
         self._run(lambda: self._conversation.record_usage(provider_usage))
 
-    def view(self) -> list[Any]:
+    def view(self, best_effort: bool = False) -> list[Any]:
         """Returns the messages to send now, see `Conversation.view`."""
-        return self._run(lambda: self._conversation.view())
+        return self._run(lambda: self._conversation.view(best_effort))
 
     def compact(self) -> bool:
         """Compacts now, see `Conversation.compact`."""
         return self._run(lambda: self._conversation.compact())
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost, see `Conversation.receipts`."""
+        return self._run(lambda: self._conversation.receipts())
 
     def recall(self, query: str, budget: int = 1_000) -> str:
         """Finds what answers a query in the history that left the view, see `Conversation.recall`."""

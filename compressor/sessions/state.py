@@ -80,7 +80,9 @@ class SessionCounters:
         baseline_last: Prompt tokens of the last call without compression.
         actual_last: Prompt tokens of the last call as sent.
         unchanged_tokens: Tokens at the start of the last prompt that the next prompt repeats; -1 for all of them.
-        missed_savings: Dollars that an earlier compaction would have saved since the last one.
+        reference_baseline: `baseline_cost` at the prices that decide when to compact.
+        reference_actual: `actual_cost` at these prices.
+        missed_savings: Dollars, at these prices, that an earlier compaction would have saved since the last one.
         last_compaction_tokens: Tokens of the view after the last compaction.
         message_count: Messages that the session had at the last call; -1 before the first.
         last_call_time: Time of the last call, in seconds since the epoch.
@@ -99,6 +101,8 @@ class SessionCounters:
     baseline_last: int = 0
     actual_last: int = 0
     unchanged_tokens: int = -1
+    reference_baseline: float = 0.0
+    reference_actual: float = 0.0
     missed_savings: float = 0.0
     last_compaction_tokens: int = 0
     message_count: int = -1
@@ -125,6 +129,10 @@ class SessionState:
         older_rounds: Number of rounds behind `older_ref`.
         expansions: What was expanded lately: the queries, or the first characters of the texts.
         summary: The summary of the evicted rounds as JSON data, or None.
+        open_items: What is not resolved, as JSON data.
+        scanned: Messages that have been searched for such items.
+        receipt_refs: Refs of the receipts of all compactions, oldest first.
+        receipt: The last of them as JSON data, or None.
         counters: Tokens, costs and calls.
     """
 
@@ -139,6 +147,10 @@ class SessionState:
     older_rounds: int = 0
     expansions: list[str] = field(default_factory=list)
     summary: dict[str, Any] | None = None
+    open_items: list[list[Any]] = field(default_factory=list)
+    scanned: int = 0
+    receipt_refs: list[str] = field(default_factory=list)
+    receipt: dict[str, Any] | None = None
     counters: SessionCounters = field(default_factory=SessionCounters)
 
     def to_json(self) -> dict[str, Any]:
@@ -189,7 +201,7 @@ def _check_types(*parts: Any) -> None:
                 not isinstance(value, expected) or (kind != "bool" and isinstance(value, bool))
             ):
                 raise TypeError(f"{f.name} must be of type {kind}, not {value!r:.40}")
-        for name in ("scopes", "page_refs", "index_lines", "expansions"):
+        for name in ("scopes", "page_refs", "index_lines", "expansions", "receipt_refs"):
             value = getattr(part, name, ())
             if isinstance(value, list) and not all(isinstance(item, str) for item in value):
                 raise TypeError(f"{name} must hold strings only")

@@ -18,7 +18,7 @@ from compressor_agents.langchain import ContextCompressorMiddleware
 
 create_agent: Any = agents.create_agent  # its overloads want each input as its own TypedDict
 POLICY = Policy(
-    tool_result_min_tokens=600, tool_result_keep_fraction=0.5, compaction_target_tokens=4_000, recent_fraction=0.5
+    tool_result_min_tokens=600, tool_result_keep_fraction=0.5, target=("tokens", 4_000), keep=("fraction", 0.5)
 )  # independent of the defaults
 TASK = "Which pump leaks? Look at all of them. Never order parts above 300 EUR."
 

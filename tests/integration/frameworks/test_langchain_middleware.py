@@ -285,7 +285,7 @@ def test_beside_langchains_own_summarization() -> None:
 def test_a_request_that_the_provider_finds_too_long_is_compacted_and_sent_again() -> None:
     for is_async in (False, True):
         model = ScriptedChatModel(script=[*map(ask, range(6)), ContextOverflowError("too long"), "ok"])
-        ours = middleware(50_000, policy=replace(POLICY, compaction_target_tokens=1_500))
+        ours = middleware(50_000, policy=replace(POLICY, target=("tokens", 1_500)))
         agent = _agent(model, ours)
         if is_async:
             asyncio.run(agent.ainvoke({"messages": TASK}, thread()))

@@ -49,7 +49,7 @@ def _player(turns: list[Any]) -> Any:
 @settings(max_examples=20, deadline=None)
 @given(TURNS, st.sampled_from([1_500, 3_000, 8_000]), st.sampled_from(["model", "tool"]), st.booleans())
 def test_whatever_an_agent_does(turns: list[Any], budget: int, where: str, remove: bool) -> None:
-    policy = Policy(tool_result_min_tokens=200, tool_result_keep_fraction=0.5, compaction_target_tokens=1_000)
+    policy = Policy(tool_result_min_tokens=200, tool_result_keep_fraction=0.5, target=("tokens", 1_000))
     ours = middleware(budget, policy=policy, ingest_at=where, fail_open=True)
     model = ScriptedChatModel(script=_player([list(turn) for turn in turns]))
     agent = create_agent(model, [search], middleware=[ours], checkpointer=InMemorySaver())

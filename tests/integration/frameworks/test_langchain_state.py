@@ -255,7 +255,7 @@ def test_the_private_field_is_seen_only_by_who_asks_for_the_whole_state() -> Non
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_model_that_summarises_is_not_streamed_to_the_user(is_async: bool) -> None:
     writer = ScriptedChatModel(script=lambda messages: "Facts:\n- SECRET pump 1 was searched for.")
-    policy = replace(POLICY, compaction_target_tokens=1_500, summarizer=summarizer(writer))
+    policy = replace(POLICY, target=("tokens", 1_500), summarizer=summarizer(writer))
     model, ours = scripted(12), middleware(2_500, policy=policy)
     agent = _saved_agent(model, ours, InMemorySaver())
     modes = ["messages", "updates"]

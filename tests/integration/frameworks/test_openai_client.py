@@ -235,7 +235,7 @@ def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(talk_of: Any, s
         Reply("Done."),
     ]
     with ScriptedServer(rounds, extends=None) as server:
-        talk = talk_of(server, budget=6_000, policy=Policy(compaction_target_tokens=2_000))
+        talk = talk_of(server, budget=6_000, policy=Policy(target=("tokens", 2_000)))
         answer = talk.ask(stream)
         while answer.calls:
             talk.result(answer.calls[0][0], LOG.replace("worker", f"worker{len(talk.history)}"))
@@ -287,7 +287,7 @@ def test_conversations_side_by_side_and_branches_do_not_disturb_each_other(compr
 def test_who_begins_with_the_same_words_gets_nothing_of_the_others(compressor: Compressor, compact: bool) -> None:
     """One client may serve many users, and many of them begin alike."""
     secret = LOG.replace("worker", "secret")
-    policy = Policy(compaction_target_tokens=1_500) if compact else NO_COMPACTION
+    policy = Policy(target=("tokens", 1_500)) if compact else NO_COMPACTION
     reads = [Reply("", [Call("read_log", {"path": f"{i}"})]) for i in range(5)]
     with ScriptedServer([*reads, lambda r: Reply(ref_in(r))], extends=None) as server:
         client = with_compression(plain_openai(server), compressor, budget=6_000 if compact else None, policy=policy)

@@ -103,7 +103,7 @@ def test_a_history_processor_works_where_it_writes_back(model_of: Any, compresso
 
 
 def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(model_of: Any, compressor: Compressor) -> None:
-    compress = CompressHistory(compressor, policy=Policy(compaction_target_tokens=2_000))
+    compress = CompressHistory(compressor, policy=Policy(target=("tokens", 2_000)))
 
     def read_part(part: int) -> str:
         return LOG.replace("worker", f"part{part}-worker")

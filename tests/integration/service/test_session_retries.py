@@ -34,7 +34,7 @@ def test_what_is_there_is_not_added_again() -> None:
 
 def test_what_has_left_the_view_is_not_taken_for_the_same() -> None:
     compressor = Compressor(store="memory")
-    session = compressor.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
+    session = compressor.session("a", budget=3_000, policy=Policy(target=("tokens", 1_200)))
     history = conversation(40)
     for i in range(0, len(history), 4):
         for _ in range(2):

@@ -88,7 +88,7 @@ def test_view_is_idempotent(c: Compressor) -> None:
 @pytest.mark.moderate
 def test_nothing_is_lost_by_compaction(c: Compressor) -> None:
     messages = conversation(40, sentences=20)
-    session = c.session("a", budget=4_000, policy=Policy(compaction_target_tokens=1_500))
+    session = c.session("a", budget=4_000, policy=Policy(target=("tokens", 1_500)))
     replay(session, messages)
     shown = text(session.view())
     reached, todo = shown, find_refs(shown)
@@ -105,7 +105,7 @@ def test_nothing_is_lost_by_compaction(c: Compressor) -> None:
 
 
 def test_user_constraints_and_pins_survive(c: Compressor) -> None:
-    session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
+    session = c.session("a", budget=3_000, policy=Policy(target=("tokens", 1_200)))
     session.append(*conversation(6))
     session.append({"role": "user", "content": "From now on, only use metric units. The weather is fine."})
     session.append({"role": "assistant", "content": "Understood."})
@@ -119,7 +119,7 @@ def test_user_constraints_and_pins_survive(c: Compressor) -> None:
 
 @pytest.mark.moderate
 def test_index_stands_in_a_tool_message(c: Compressor) -> None:
-    session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
+    session = c.session("a", budget=3_000, policy=Policy(target=("tokens", 1_200)))
     replay(session, conversation(30))
     roles = [m["role"] for m in session.view() if "index of earlier rounds" in (m["content"] or "")]
     assert roles == ["tool"]
@@ -127,7 +127,7 @@ def test_index_stands_in_a_tool_message(c: Compressor) -> None:
 
 @pytest.mark.moderate
 def test_chat_without_tools_is_compacted_too(c: Compressor) -> None:
-    session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
+    session = c.session("a", budget=3_000, policy=Policy(target=("tokens", 1_200)))
     for i in range(40):
         session.append({"role": "user", "content": f"Question {i}? {prose(i, 5)}"})
         assert tokens(session.view()) <= 3_000
@@ -216,7 +216,7 @@ def test_impossible_budget_says_so(c: Compressor) -> None:
 def test_note_of_a_repeat_does_not_outlive_what_it_names(c: Compressor) -> None:
     messages = conversation(14)
     messages[-1]["content"] = messages[3]["content"]
-    session = c.session("a", budget=100_000, policy=Policy(compaction_target_tokens=1_500, compact=False))
+    session = c.session("a", budget=100_000, policy=Policy(target=("tokens", 1_500), compact=False))
     session.append(*messages)
     assert "the result of call c0" in session.view()[-1]["content"]
     assert session.compact()
@@ -257,7 +257,7 @@ def histories(draw: st.DrawFn) -> list[list[Message]]:
 def test_any_history(steps: list[list[Message]], budget: int, seed: int) -> None:
     """Budget, pairs, constraints, prefix: whatever comes in, by append or follow, with restarts in between."""
     compressor, rng = Compressor(store="memory"), random.Random(seed)
-    session = compressor.session("a", budget=budget, policy=Policy(compaction_target_tokens=1_500))
+    session = compressor.session("a", budget=budget, policy=Policy(target=("tokens", 1_500)))
     seen: list[Message] = []
     last, compactions = "", 0
     for step in steps:
@@ -283,5 +283,5 @@ def test_any_history(steps: list[list[Message]], budget: int, seed: int) -> None
         assert now > compactions or sent.startswith(last)
         last, compactions = sent[:-1], now
         if rng.random() < 0.2:
-            session = compressor.session("a", budget=budget, policy=Policy(compaction_target_tokens=1_500))
+            session = compressor.session("a", budget=budget, policy=Policy(target=("tokens", 1_500)))
             assert session.view() == view

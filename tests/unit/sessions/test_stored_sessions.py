@@ -161,7 +161,7 @@ def test_follow_does_not_mind_moving_cache_borders(c: Compressor) -> None:
 
 def test_going_back_behind_what_has_gone_shows_nothing_of_it(c: Compressor) -> None:
     """Two histories that begin alike: the index of the one is no business of the other."""
-    session = c.session("a", budget=3_000, policy=Policy(compaction_target_tokens=1_200))
+    session = c.session("a", budget=3_000, policy=Policy(target=("tokens", 1_200)))
     messages = conversation(30)
     session.sync(messages)
     assert "index of earlier rounds" in text(session.view())
@@ -207,11 +207,11 @@ def test_forks_go_their_own_way(c: Compressor) -> None:
 
 @pytest.mark.moderate
 def test_export_and_import_into_another_store(c: Compressor) -> None:
-    session = c.session("a", budget=4_000, policy=Policy(compaction_target_tokens=1_500))
+    session = c.session("a", budget=4_000, policy=Policy(target=("tokens", 1_500)))
     replay(session, conversation(40))
     data = json.loads(json.dumps(session.export()))
     other = Compressor(store="memory")
-    twin = other.import_session(data, budget=4_000, policy=Policy(compaction_target_tokens=1_500))
+    twin = other.import_session(data, budget=4_000, policy=Policy(target=("tokens", 1_500)))
     assert twin.view() == session.view() and twin.id == "a"
     for ref in find_refs(text(twin.view())):
         assert twin.expand(ref) == session.expand(ref)

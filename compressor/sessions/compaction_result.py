@@ -1,0 +1,32 @@
+"""Holds what a compaction decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from compressor.sessions.evicted_rounds import EvictedRound, EvictionIndex
+from compressor.sessions.state import MessageRecord
+
+
+@dataclass
+class CompactionResult:
+    """What a compaction decided.
+
+    Attributes:
+        records: Records of the messages that stay, with their new edits.
+        evicted: The rounds that leave the view.
+        index: The index of all rounds that have left it.
+        tokens: Tokens of the view after the compaction.
+        originals: Texts that still have to be stored, by ref.
+        summary: The summary of the evicted rounds as JSON data, or None.
+        warnings: What the user should know.
+    """
+
+    records: list[MessageRecord]
+    evicted: list[EvictedRound]
+    index: EvictionIndex
+    tokens: int
+    originals: dict[str, str] = field(default_factory=dict)
+    summary: dict[str, Any] | None = None
+    warnings: list[str] = field(default_factory=list)
