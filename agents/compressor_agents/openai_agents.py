@@ -7,7 +7,6 @@ that it cannot read is sent unchanged. The SDK does not show it the usage, so it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ try:
     from agents.run_config import CallModelData, ModelInputData
 
     from agents import FunctionTool
+    from compressor_agents.openai_agents_schemas import SchemaReader
 except ImportError:
     raise MissingDependencyError("openai-agents", "openai-agents") from None
 
@@ -78,18 +78,20 @@ class CompressorFilter:
         self._tracker = make_tracker(compressor, budget, policy, session)
         self._fail_open = FailOpen(fail_open)
         self._model = model
+        self._schemas = SchemaReader()
 
     async def __call__(self, data: CallModelData[Any]) -> ModelInputData:
         """Returns what the model sees; items of which nothing was cut stay the SDK's own objects."""
         original = data.model_data
         try:
+            schemas = await self._schemas.read(data.agent, data.context)
             tracked, view = await run_in_thread(
                 self._tracker.view,
                 original.input,
                 self._model or _agent_model(data.agent),
                 "openai_responses",
                 system=original.instructions,
-                tools=_schemas(data.agent.tools),
+                tools=schemas,
             )
         except Exception as error:
             self._fail_open.handle(error)
@@ -146,11 +148,3 @@ def _agent_model(agent: Any) -> str | None:
     model = getattr(agent, "model", None)
     name = model if isinstance(model, str) else getattr(model, "model", None)
     return name if isinstance(name, str) else None
-
-
-def _schemas(tools: Sequence[Any]) -> list[dict[str, Any]]:
-    return [
-        {"type": "function", "name": t.name, "description": t.description, "parameters": t.params_json_schema}
-        for t in tools
-        if isinstance(t, FunctionTool)
-    ]
