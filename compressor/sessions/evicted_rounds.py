@@ -84,7 +84,7 @@ class EvictedRound:
                     calls.append(f"{slot.name} (an older version)" if is_outdated else f"{slot.name} {slot.text}")
                 elif not first_words and slot.kind in ("user", "assistant"):
                     first_words = f"{slot.kind}: {slot.text}"
-            parts += [f"[{turn.role}]\n{text}" for text in turn.extras if text]
+            parts += [f"[{turn.role}]\n{text}" for text in turn.unedited_texts if text]
             calls += [
                 name for name in turn.extras if turn.call_ids and not any(s.kind == "tool_call" for s in turn.slots)
             ]
