@@ -17,8 +17,8 @@ KINDS = {
     "users": "users' sentences",
     "last": "last instruction",
     "reused_1": "re-used at the next call",
-    "reused_5": "re-used 2 to 5 calls later",
-    "reused_20": "re-used 6 to 20 calls later",
+    "reused_5": "re-used 5 calls later",
+    "reused_20": "re-used 10 to 20 calls later",
     "state_written": "newest state written",
     "state_read": "newest state read",
     "failures": "open failures",
@@ -32,7 +32,7 @@ WHOLE_RUN = ("users", "last", "rules", "lifted", "promises")
 WORD = re.compile(r"\w+")
 _ASIAN = r"\u3040-\u30ff\u4e00-\u9fff"
 _SENTENCE_END = re.compile(rf"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+|(?<=[{_ASIAN}])；")
-_LETTERS = re.compile(rf"[^\W\d_]{{2,}}|[{_ASIAN}]")
+_LETTERS = re.compile(rf"[{_ASIAN}]|[^\W\d_]{{2,}}")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from benchmarks.runs_chains import Recorded
 
 GENERATED = "generated"
 RUNS = 8
+PER_LIMIT = 3
 ROUNDS = 50  # tool rounds of a run, besides those of lists, tests and remarks
 ASKED = 8  # calls of a run, and the last one
 LARGE_RESULT = 15_000  # tokens of one result of each run
@@ -39,15 +40,17 @@ MEANS = ("optimistic locking", "a nightly batch", "an append-only table", "the v
 
 
 def generated_cases(limit: int | None, seed: int) -> Iterator[Case]:
-    """Yields the runs. Each has users of three languages; eight runs have every language three times."""
-    for number in range(min(limit or RUNS, RUNS)):
+    """Yields the runs, `PER_LIMIT` for one of the limit. Each has users of three languages, and any three have all."""
+    for number in range(min((limit or RUNS) * PER_LIMIT, RUNS)):
         yield _case(seed, number)
 
 
 def _case(seed: int, number: int) -> Case:
     script = write_run(seed, number)
     sampled = asked_calls(script.messages, ASKED, start=0.4)
-    reused = ReusedFacts(script.messages, [0], sampled[0]).by_call
+    by_call = ReusedFacts(script.messages, [0], sampled[0]).by_call
+    planted = {call: [f for f in facts if f.text in script.values] for call, facts in by_call.items()}
+    reused = {call: facts for call, facts in planted.items() if facts}
 
     @cache
     def at(call: int) -> list[Fact]:
@@ -180,6 +183,7 @@ def _values(script: Script, rng: random.Random) -> Iterator[tuple[Callable[[], N
         what = (
             rng.choice(("deployment", "ticket", "release token", "backup", "account")) + f" of the {rng.choice(AREAS)}"
         )
+        script.values.add(value)
         first = rng.randrange(1, ROUNDS - 8)
         last = min(ROUNDS - 1, first + rng.choice((6, 10, 14, 20)))
         yield lambda v=value, w=what: script.work(800, [f"{w}: {v} (verified)"]), first  # type: ignore[misc]

@@ -46,11 +46,13 @@ class Script:
         rng: The source of chance.
         messages: What was written so far.
         truths: What was true at some time.
+        values: Strings that stand in one result and that a later call uses.
     """
 
     rng: random.Random
     messages: list[Message] = field(default_factory=list)
     truths: list[Truth] = field(default_factory=list)
+    values: set[str] = field(default_factory=set)
     _open: dict[str, list[Truth]] = field(default_factory=dict)
     _earlier: dict[str, list[str]] = field(default_factory=dict)
 
