@@ -137,7 +137,10 @@ def cases(root: Path, limit: int | None, options: Options) -> Iterator[Case]:
 
 
 def run(root: Path, limit: int | None, methods: list[str], options: Options | None = None) -> Report:
-    """Measures the chosen methods. `limit` caps the runs of a domain and size, and three times it the generated runs."""
+    """Measures the chosen methods.
+
+    `limit` caps the runs of a domain and size; there are three generated runs for each.
+    """
     options = options or Options()
     chosen = [m for m in METHODS if m.name in methods and not m.unavailable]
     found: dict[tuple[str, str], dict[str, Kept]] = {}
