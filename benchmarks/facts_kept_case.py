@@ -19,6 +19,7 @@ KINDS = {
     "reused_1": "re-used at the next call",
     "reused_5": "re-used 5 calls later",
     "reused_20": "re-used 10 to 20 calls later",
+    "read_20": "used at the next call, read 20 calls ago",
     "state_written": "newest state written",
     "state_read": "newest state read",
     "failures": "open failures",

@@ -21,7 +21,7 @@ from benchmarks.tokens import Message
 CHAINS = (("60k", 60_000, 1), ("200k", 200_000, 1), ("60k, four tasks in turns", 60_000, 4))
 TURN = 3  # calls
 #: What is looked for where tasks take turns: the other kinds are about one task at a time.
-MIXED_KINDS = ("reused_1", "reused_5", "reused_20", "decisions")
+MIXED_KINDS = ("reused_1", "reused_5", "reused_20", "read_20", "decisions")
 ASKED = 10  # calls of a run at which facts are looked for, and the last one
 _CODE = re.compile(r"```(?:python|sh|bash)?\n(.*?)```", re.S)
 

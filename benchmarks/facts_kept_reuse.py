@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from benchmarks.data import sample
 from benchmarks.facts_kept_case import Fact, assistant_indices, call_text, flat, neighbours
@@ -13,6 +14,7 @@ from benchmarks.tokens import Message, message_text
 NEWEST_ROUNDS = 3  # what stands in these is no test of memory
 #: Kind of fact: the request is so many calls before the one that uses the string; the most, and the least.
 DISTANCES = {"reused_1": (0, 0), "reused_5": (4, 4), "reused_20": (19, 9)}
+LONG_GAP = 20  # calls from the newest sight of a string to its use, for the kind "read_20", asked at the last request
 MAX_FACTS = 60  # of a kind in a run
 _CANDIDATE = re.compile(r"[\w./:@#-]{5,}")
 _SPECIFIC = re.compile(r"[\d_/.@#]|[a-z][A-Z]")
@@ -31,7 +33,7 @@ class ReusedFacts:
     def __init__(self, messages: Sequence[Message], starts: Sequence[int], first: int) -> None:
         """Finds the facts. first: index of the first message at which is asked."""
         calls = assistant_indices(messages)
-        found: dict[str, list[tuple[int, Fact]]] = {kind: [] for kind in DISTANCES}
+        found: dict[str, list[tuple[int, Fact]]] = {kind: [] for kind in (*DISTANCES, "read_20")}
         for step, text, seen in _uses(messages, starts):
             gap = bisect_left(calls, step) - bisect_left(calls, seen + 1)  # calls from the newest sight to the use
             for kind, (most, least) in DISTANCES.items():
@@ -40,6 +42,8 @@ class ReusedFacts:
                 if distance >= least and index >= 0 and calls[index] >= first:
                     fact = Fact(kind, flat(text), _beside(message_text(messages[seen]), text))
                     found[kind].append((calls[index], fact))
+                    if kind == "reused_1" and gap >= LONG_GAP:
+                        found["read_20"].append((calls[index], replace(fact, kind="read_20")))
         self.by_call: dict[int, list[Fact]] = {}
         for several in found.values():
             for call, fact in sample(several, MAX_FACTS):

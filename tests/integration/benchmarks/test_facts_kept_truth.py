@@ -76,7 +76,7 @@ def test_a_string_that_a_late_call_uses_must_be_remembered() -> None:
     use = ("open", {"id": "OPS-4711"}, "fine")
     read: tuple[str, dict[str, Any], str] = ("list", {}, "a\nticket OPS-4711 is late\nb")
     far = reused(rounds("Go.", read, *idle(24), use))
-    assert far == {(kind, "OPS-4711") for kind in ("reused_1", "reused_5", "reused_20")}
+    assert far == {(kind, "OPS-4711") for kind in ("reused_1", "reused_5", "reused_20", "read_20")}
     assert reused(rounds("Go.", read, *idle(5), use)) == {("reused_1", "OPS-4711")}
     assert reused(rounds("Go.", read, *idle(1), use)) == set()
     assert reused(rounds("Look at OPS-4711.", read, *idle(24), use)) == set()
