@@ -21,7 +21,7 @@ from compressor.sessions.state import MessageRecord
 from compressor.sessions.state_calls import StateVersions
 from compressor.sessions.user_words import UserWords, own_spans
 
-WORDS_FRACTION = 0.4  # of the room, for whole messages of users
+WORDS_FRACTION = 0.6  # of the room, for whole messages of users
 RULES_FRACTION = 0.15  # of it, for single sentences of older ones
 STATE_FRACTION = 0.3  # of it, for the newest versions of states
 SYSTEM_FRACTION = 0.2  # of it, for system messages in the middle
