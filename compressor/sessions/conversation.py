@@ -340,7 +340,7 @@ class Conversation:
         return load_receipts(self.compressor.store, self._state.receipt_refs)
 
     def recall(self, query: str, budget: int = 1_000) -> str:
-        """Finds what answers a query in the part of the history that the view no longer shows.
+        """Finds what answers a query in the part of the history that the view no longer shows, or else in the view.
 
         Args:
             query: What to look for.
@@ -350,7 +350,7 @@ class Conversation:
             Paragraphs word for word, in the order of the conversation, with refs to what is not shown. "" if nothing
             was found.
         """
-        return recall(self.compressor, self._state, self._history.edited_turns(), query, budget, self.model)
+        return recall(self.compressor, self._state, self._history.live_turns(), query, budget, self.model)
 
     def history_files(self) -> HistoryFiles:
         """Returns the exact texts that have left the view or are shown cut in it, as files for an agent that greps.
