@@ -287,6 +287,7 @@ class Conversation:
             counters.actual_cost += price.cost(**summary_cost)
             counters.reference_actual += reference.cost(**summary_cost)
         if fresh:
+            self._compactor.warn_about_pinned()
             baseline, is_expansion = self._history.raw_tokens(), self._history.ends_with_expansion()
             compaction_trigger.record_call(
                 price, counters, baseline, tokens, after, cache_expired, is_expansion, reference
