@@ -29,8 +29,8 @@ MIN_GROWTH_BEYOND = 1.2  # times its last size: what a view above the budget mus
 ASKED_FRACTION = 0.6  # of a view below the target, if somebody asks for a compaction
 MAX_PINNED_FRACTION = 0.5  # of the budget; more of it that never changes is worth a warning
 PINNED_WARNING = (
-    "more than half of the budget is taken by what never changes: the system prompt, tool schemas, pinned messages, and "
-    "results of tools marked never_compress"
+    "more than half of the budget is taken by what never changes: the system prompt, tool schemas, pinned messages, "
+    "and results of tools marked never_compress"
 )
 MAX_BEST_EFFORTS = 4  # tries to find the smallest view above the budget
 
