@@ -13,6 +13,7 @@ from compressor.context.refs import compute_ref
 from compressor.errors import BudgetTooSmallError
 from compressor.sessions import archive
 from compressor.sessions.compaction import Compaction
+from compressor.sessions.compaction_input import CompactionInput
 from compressor.sessions.compaction_result import CompactionResult
 from compressor.sessions.evicted_rounds import EvictedRound, EvictionIndex, reasoning_text
 from compressor.sessions.layers import is_never_compressed
@@ -160,10 +161,10 @@ class Compactor:
         views = self._runtime.render([*head, *messages], edits)[lead:]
         index = EvictionIndex(tuple(state.index_lines), state.older_ref, state.older_rounds)
         items = self._scan_open_items()
-        compaction = Compaction(
+        given = CompactionInput(
             self._runtime, head, records, messages, views, index, state.expansions, state.summary, items
         )
-        return compaction.run(min(target, limit), limit)
+        return Compaction(given).run(min(target, limit), limit)
 
     def _scan_open_items(self) -> list[OpenItem]:
         """Searches the messages that are new since the last compaction for what is not resolved."""
