@@ -13,7 +13,8 @@ MAX_ACKNOWLEDGEMENT_CHARS = 80
 #: Words of messages that only agree, thank, or say to go on, with the words that stand between them.
 _WORDS = frozenset(
     # English
-    "continue continuing go on ahead keep going carry proceed resume next step ok okay k yes yeah yep yup sure fine good"
+    "continue continuing go on ahead keep going carry proceed resume next step ok okay k yes yeah yep yup sure"
+    " fine good"
     " great nice perfect cool alright right sounds looks lgtm thanks thank thx ty please pls you then now just and with"
     " it that this is all well done do so very much left off where from stopped were work working awesome excellent yo"
     " approved agreed"

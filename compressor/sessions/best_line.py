@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 
 from compressor.context.model import Turn
 from compressor.context.refs import PLACEHOLDER_RE
 from compressor.scoring.token_index import terms
 
-MAX_LINES = 2_000  # of a text that are looked at: its beginning
+MAX_LINES = 2_000  # of a text that are looked at: its beginning and its end
 MAX_LINE_CHARS = 2_000
+MAX_SCORED_CHARS = 400  # of a line, from its error on if it has one
 MIN_WORDS = 2
 ERROR_WEIGHT = 3.0
 MAX_EQUAL_LINES = 3  # lines that differ only in their numbers; more of them are the usual case
@@ -25,7 +27,7 @@ _ERROR = re.compile(
 )
 _NONE = re.compile(r"\b(?:0|no|without) (?:errors?|failures?|failed)\b", re.IGNORECASE)
 _VARIABLE = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{6,}\b|\d+")
-_VALUE = re.compile(r"\d[\d.,:-]*\w|[A-Z]{2,}-?\d+|[\w.+-]+@[\w-]+\.\w+")
+_VALUE = re.compile(r"\d[\d.,:-]*\w|\b[A-Z]{2,}-?\d+|\b[\w.+-]{1,40}@[\w-]+\.\w+")
 
 
 def best_line(turns: Iterable[Turn], weights: Mapping[str, float], max_chars: int, known: Collection[str] = ()) -> str:
@@ -45,23 +47,35 @@ def best_line(turns: Iterable[Turn], weights: Mapping[str, float], max_chars: in
             if slot.kind not in ("tool_result", "assistant") or not slot.text:
                 continue
             said = STATEMENT_WEIGHT if slot.kind == "assistant" else 0.0
-            lines = [" ".join(raw[:MAX_LINE_CHARS].split()) for raw in slot.text.splitlines()[:MAX_LINES]]
-            forms = Counter(_VARIABLE.sub("0", line) for line in lines)
+            lines = [" ".join(raw[:MAX_LINE_CHARS].split()) for raw in _ends(slot.text.splitlines())]
+            forms = Counter(_form(line) for line in lines)
             for line in lines:
                 if len(line) < 4 or line in known or PLACEHOLDER_RE.search(line):
                     continue
-                is_common = forms[_VARIABLE.sub("0", line)] > MAX_EQUAL_LINES
+                is_common = forms[_form(line)] > MAX_EQUAL_LINES
                 score = said + _score(line, weights) * (COMMON_WEIGHT if is_common else 1.0)
                 if score > best_score:
                     best, best_score = line, score
     return _around(best, weights, max_chars) if best_score >= 1 else ""
 
 
+def _ends(lines: list[str]) -> list[str]:
+    """Returns the first and the last of many lines."""
+    return lines if len(lines) <= MAX_LINES else lines[: MAX_LINES // 2] + lines[-MAX_LINES // 2 :]
+
+
+def _form(line: str) -> str:
+    return _VARIABLE.sub("0", line[:MAX_SCORED_CHARS])
+
+
 def _score(line: str, weights: Mapping[str, float]) -> float:
-    score = ERROR_WEIGHT if _ERROR.search(line) and not _NONE.search(line) else 0.0
+    found = _ERROR.search(line)
+    score = ERROR_WEIGHT if found and not _NONE.search(line) else 0.0
+    start = max(0, found.start() - MAX_SCORED_CHARS // 4) if found and len(line) > MAX_SCORED_CHARS else 0
+    line = line[start : start + MAX_SCORED_CHARS]
     if weights:
-        score += sum(weights.get(term, 0.0) for term in set(terms(line[:400])))
-    return score + min(1.0, 0.5 * len(_VALUE.findall(line[:400])))
+        score += sum(weights.get(term, 0.0) for term in set(terms(line)))
+    return score + min(1.0, 0.5 * sum(1 for _ in islice(_VALUE.finditer(line), 2)))
 
 
 def _around(line: str, weights: Mapping[str, float], max_chars: int) -> str:

@@ -215,7 +215,9 @@ def _items(arguments: Mapping[str, Any], words: Sequence[str]) -> str | None:
             isinstance(item, Mapping) and any(k in item for k in _STATUS_KEYS) for item in value
         )
         is_list = bool(_ITEM_LISTS.intersection(word.lower() for word in _WORD.findall(key)))
-        if (is_named and (with_status or is_list)) or (with_status and is_list and not (_ADD_WORDS | _NEW_WORDS).intersection(words)):
+        if (is_named and (with_status or is_list)) or (
+            with_status and is_list and not (_ADD_WORDS | _NEW_WORDS).intersection(words)
+        ):
             return key
     return None
 
@@ -231,7 +233,7 @@ def _writes_note(words: Sequence[str], arguments: Mapping[str, Any]) -> bool:
     if (_WRITE_WORDS | _ADD_WORDS | _NEW_WORDS).intersection(words):
         return True
     is_bare = _STATE_WORDS.issuperset(words) and not {"task", "tasks", "state", "status"}.issuperset(words)
-    return is_bare and any(isinstance(arguments.get(k), str) for k in _CONTENT_KEYS + ("plan", "todos", "thought"))
+    return is_bare and any(isinstance(arguments.get(k), str) for k in (*_CONTENT_KEYS, "plan", "todos", "thought"))
 
 
 def _is_edit(arguments: Mapping[str, Any]) -> bool:

@@ -1,14 +1,13 @@
 """Chooses which of the users' own words stay in view.
 
 The newest stay whatever their age, because nobody can tell from their form which of them the agent still has to obey.
-What a message only repeats, bare acknowledgements ("continue") and what programs write into users' messages go first. Of
-messages beyond their share, the sentences that state a rule stay; and of every object that an old sentence in view is
-about, the newest statement, so that a rule never outlives its lifting.
+What a message only repeats, bare acknowledgements ("continue") and what programs write into users' messages go first.
+Of messages beyond their share, the sentences that state a rule stay; and of every object that an old sentence in view
+is about, the newest statement, so that a rule never outlives its lifting.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -207,9 +206,9 @@ def _add_newest_statements(
     frequency: Counter[str] = Counter()
     for i in sorted(words):
         for sentence in _sentences(words[i]):
-            terms = {*_objects(sentence), *_names(sentence)}
-            frequency.update(terms)
-            newest.update((term, (i, sentence)) for term in terms)
+            about = {*_objects(sentence), *_names(sentence)}
+            frequency.update(about)
+            newest.update((term, (i, sentence)) for term in about)
     kept = [(i, s) for i in sorted(whole) if i in words for s in _sentences(words[i])]
     kept += [(i, s) for i, own in sorted(sentences.items()) for s in sorted(own)]
     while kept:
