@@ -200,26 +200,34 @@ def _add_newest_statements(
 ) -> None:
     """Adds, for every object that a kept sentence is about, the newest sentence of a user about it.
 
-    Where there is not enough room, paths and ids come first, and then words that few sentences have.
+    Where there is not enough room, paths and ids come first, then statements with most of the same words.
     """
-    newest: dict[str, tuple[int, str]] = {}
+    newest: dict[str, tuple[int, list[str]]] = {}  # the last message that has a term, and its sentences with it
     frequency: Counter[str] = Counter()
     for i in sorted(words):
         for sentence in _sentences(words[i]):
             about = {*_objects(sentence), *_names(sentence)}
             frequency.update(about)
-            newest.update((term, (i, sentence)) for term in about)
+            for term in about:
+                if term in newest and newest[term][0] == i:
+                    newest[term][1].append(sentence)
+                else:
+                    newest[term] = i, [sentence]
     kept = [(i, s) for i in sorted(whole) if i in words for s in _sentences(words[i])]
     kept += [(i, s) for i, own in sorted(sentences.items()) for s in sorted(own)]
     while kept:
-        wanted: dict[tuple[int, str], tuple[int, int]] = {}
+        wanted: dict[tuple[int, str], tuple[int, int, int]] = {}
         for index, sentence in kept:
             names, terms = _names(sentence), _objects(sentence)
             for term in _strong(terms, names):
-                i, last = newest[term]
-                if i <= index or i in whole or last in sentences.get(i, ()) or len(last) > MAX_SENTENCE_CHARS:
+                i, found = newest[term]
+                if i <= index or i in whole:
                     continue
-                rank = (0, 0) if term in names else (1, frequency[term])
+                last = max(reversed(found), key=lambda other: len(terms.keys() & _objects(other).keys()))
+                if last in sentences.get(i, ()) or len(last) > MAX_SENTENCE_CHARS:
+                    continue
+                shared = len(terms.keys() & _objects(last).keys())
+                rank = (0, 0, 0) if term in names else (1, -shared, frequency[term])
                 wanted[i, last] = min(rank, wanted.get((i, last), rank))
         kept = []
         for i, last in sorted(wanted, key=lambda key: (wanted[key], -key[0], key[1])):
