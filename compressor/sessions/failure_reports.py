@@ -173,7 +173,7 @@ def read_failures(text: str) -> FailureReport:
         if is_numbered and (found := _NUMBERED.fullmatch(line)) and found[1] not in numbers:
             numbers.add(found[1])
             failed.setdefault(found[2], line)
-        elif (name := _test_name(line, _FAILED)) and not _SOURCE.match(line):
+        elif (name := _test_name(line, _FAILED)) and (name.startswith("//") or not _SOURCE.match(line)):
             failed.setdefault(name, line)
         elif (found := _ERROR.match(line)) and not _NO_ERROR.search(line) and not _SOURCE.match(line):
             errors.setdefault(line.strip()[:MAX_LINE_CHARS])

@@ -30,6 +30,7 @@ MIN_SENTENCE_CHARS = 8
 MAX_STATEMENT_CHARS = 100_000  # of a message of the agent that are searched: its beginning and its end
 MIN_SAME_COMMAND = 0.7  # of the words of a shell command that failed: one that has them repeats it
 MIN_SAME_WORDS = 0.6  # of the words of a promise or a decision: a sentence that has them is about the same
+MAX_STEM_CHARS = 5  # of a word that is compared in other forms
 
 _VARIABLE = re.compile(r"0x[0-9a-f]+|\d+")
 _RUNNER = re.compile(
@@ -102,10 +103,12 @@ def update_open_items(items: Sequence[OpenItem], turns: Iterable[tuple[int, Turn
                     compute_ref(asked),
                     " ".join(asked[: 2 * MAX_ASKED_CHARS].split())[:MAX_ASKED_CHARS],
                 )
-            elif slot.kind == "tool_result":
-                out = _after_result(out, slot, number, *calls.get(slot.call_id or "", ("", "")))
+            elif slot.kind == "tool_result" and slot.text:
+                out = _after_result(out, slot.text, number, *calls.get(slot.call_id or "", ("", "")))
             elif slot.kind == "assistant" and slot.text:
                 out = _after_statement(out, slot, number)
+        for call_id in set(turn.result_call_ids) - {slot.call_id for slot in turn.slots if slot.text}:
+            out = _after_result(out, "", number, *calls.get(call_id, ("", "")))  # a command that prints nothing
     return _bounded(out)
 
 
@@ -119,8 +122,8 @@ def _bounded(items: list[OpenItem]) -> list[OpenItem]:
     return [item for item in items if item not in errors and item not in others]
 
 
-def _after_result(items: list[OpenItem], slot: TextSlot, number: int, call: str, asked: str) -> list[OpenItem]:
-    report, ref = read_failures(slot.text), compute_ref(slot.text)
+def _after_result(items: list[OpenItem], text: str, number: int, call: str, asked: str) -> list[OpenItem]:
+    report, ref = read_failures(text), compute_ref(text)
     out = [item for item in items if not _is_resolved(item, report, call, asked)]
     found = [
         OpenItem("failure", test.name[:MAX_TEXT_CHARS], _cut(test.line), number, call, ref, asked)
@@ -210,11 +213,12 @@ def _replaces(new: str, old: str) -> bool:
 
 #: Words of a promise that do not say what it is about.
 _FILLERS = frozenset(
-    weighted_terms(
+    term[:MAX_STEM_CHARS]
+    for term in weighted_terms(
         (
             ("come back later revisit still fails need remember todo finish once soon next end forget left", 1.0),
-            ("komme zurück später noch offen erledigen schlägt fehl vergessen nachher", 1.0),
-            ("reviendrai reviens tard reste faire échoue encore toujours oublier faudra", 1.0),
+            ("ich auf komme zurück später noch offen erledigen schlägt fehl vergessen nachher", 1.0),
+            ("je sur le la les plus reviendrai reviens tard reste faire échoue encore toujours oublier faudra", 1.0),
             ("queda volveré pendiente falta tarde adelante sigue fallando olvidar", 1.0),
             ("voltarei mais tarde falta ainda falha pendente esquecer", 1.0),
             ("позже вернусь осталось потом ещё нужно надо забыть падает", 1.0),
@@ -227,7 +231,7 @@ _FILLERS = frozenset(
 @lru_cache(maxsize=1024)
 def _words(sentence: str) -> frozenset[str]:
     """Returns the words of a statement that say something, in any language."""
-    return frozenset(weighted_terms(((sentence, 1.0),)))
+    return frozenset(term[:MAX_STEM_CHARS] for term in weighted_terms(((sentence, 1.0),)))
 
 
 @lru_cache(maxsize=1024)
