@@ -1,8 +1,8 @@
 """Keeps track of what an agent has not finished: failing tests, errors, promises, and its decisions and causes found.
 
-An item is open until a later result or sentence shows that it is resolved: a test that passes, the same call without
-the error, a sentence that says a promise is kept, a newer decision about the same thing. Errors and failing tests are
-recognised by the forms in which tools write them, an agent's statements by phrases in eight languages.
+An item is open until a later result or sentence shows that it is resolved: a test that passes, by name or with all
+others, the same call without the error, a sentence that says a promise is kept, a newer decision about the same thing.
+Errors and failing tests are found by `failure_reports`, an agent's statements by phrases in eight languages.
 """
 
 from __future__ import annotations
@@ -10,45 +10,45 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 from compressor.context.model import TextSlot, Turn
-from compressor.context.refs import PLACEHOLDER_RE, compute_ref, format_placeholder
+from compressor.context.refs import compute_ref, format_placeholder
+from compressor.scoring.bm25 import weighted_terms
+from compressor.sessions.failure_reports import FailureReport, read_failures, short_names
 from compressor.sessions.statement_phrases import says_done, statement_kind
 from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
 from compressor.text.segmenters.sentences import sentence_starts
 
 MAX_TEXT_CHARS = 200  # of an item
+MAX_ASKED_CHARS = 160  # of the call whose result says an item
 MAX_ITEMS = 100  # that a session remembers
 MIN_STATEMENT_CHARS = 24
 #: From the most to the least important.
 KINDS = ("failure", "promise", "cause", "decision", "error", "said")
 MAX_ERRORS_PER_RESULT = 3
 MAX_FAILURES_PER_RESULT = 8
-MAX_SCANNED_CHARS = 400_000  # of a result: its beginning and its end
+MIN_SENTENCE_CHARS = 8
+MAX_STATEMENT_CHARS = 100_000  # of a message of the agent that are searched: its beginning and its end
+MIN_SAME_COMMAND = 0.7  # of the words of a shell command that failed: one that has them repeats it
+MIN_SAME_WORDS = 0.6  # of the words of a promise or a decision: a sentence that has them is about the same
+MAX_STEM_CHARS = 5  # of a word that is compared in other forms
 
-_TEST = r"[\w./\\:\[\]<>\-]{2,160}"
-_FAILED_TEST = re.compile(
-    rf"^\s*(?:FAILED|FAIL:?|--- FAIL:|ERROR:?)\s+({_TEST})"
-    rf"|^\s*({_TEST}(?:::|\.)?{_TEST})\s+(?:\.\.\.\s+)?(?:FAILED|FAIL|ERROR)\b"
-    rf"|^\s*test ({_TEST}) \.\.\. FAILED"
-    r"|^\s*(?:[✕✗✘×]|not ok \d+ -?)\s+(.{3,120}?)(?:\s+\(\d+ ?ms\))?\s*$",
-    re.MULTILINE,
-)
-_PASSED_LINE = re.compile(r"\b(?:PASSED|PASS|ok|passed)\b|[✓✔√]|^\s*ok \d+", re.IGNORECASE)
-_ERROR_LINE = re.compile(
-    r"^\s*(?:E\s+)?[\w.]*(?:Error|Exception|Failure)\b(?::|\s*$)"
-    r"|^\s*(?:error|fatal|panic|fail(?:ed|ure)?|npm ERR!|Traceback)\b\s*[:\[(]?"
-    r"|(?:^|[\s:(])(?:fatal )?error(?:\[?\s?[A-Z]{0,4}\d+\]?)?: "
-    r"|(?:^|[\s\[|=\"])(?:ERROR|FATAL|CRITICAL|SEVERE)(?=[\s\]|:\",])"
-    r"|\"(?:error|error_message|exception)\":\s*\"[^\"]{3,}"
-    r"|command not found|No such file or directory|Permission denied|[Ee]xit (?:code|status):? *[1-9]",
-    re.MULTILINE,
-)
-_ASSERTION = re.compile(r"^\s*(?:E\s+)?(?:[\w.]*(?:Error|Exception)\b:?.*|assert\b.*|.*\bexpected\b.*)$", re.MULTILINE)
-_NO_ERROR = re.compile(r"\b(?:0|no|without) (?:errors?|failures?|failed)\b", re.IGNORECASE)
 _VARIABLE = re.compile(r"0x[0-9a-f]+|\d+")
+_RUNNER = re.compile(
+    r"\b(?:pytest|unittest|nose2|tox|nox|go test|cargo (?:nextest|test)|jest|vitest|mocha|playwright|(?:npm|yarn"
+    r"|pnpm|bun)"
+    r"(?: run)? test|mvn|gradlew?|rspec|rake|dotnet test|ctest|phpunit|mix test|swift test|bazel test|make)\b"
+)
+_SELECTED = re.compile(
+    r"[^\s\"',]+::[^\s\"',]+|[^\s\"',=]+\.(?:py|[jt]sx?|rb|go|exs?|php|rs|java|kt|cs)\b|\.?/?\btests?/[^\s\"',]+"
+    r"|\./(?!\.\.\.)[^\s\"',]+|(?:\s-(?:k|t|g|run|R|-filter|-grep|-testNamePattern)|-Dtest"
+    r"|--tests)[ =]['\"\\]*[\w.*/-]+"
+)
+_SHELL_ARGUMENTS = re.compile(r"\{\s*\"(?:cmd|command|script|code|input)\"")
+_COMMAND_WORD = re.compile(r"[\w./:@%+-]+")
 
 #: What a statement is about: a word with a digit, an underscore, a dot inside, or capitals inside.
 _OBJECT = re.compile(r"[A-Za-z_]*\d[\w.-]*|\w+_\w[\w.]*|\w+\.\w[\w./]*|\b[a-z]+[A-Z]\w*")
@@ -66,6 +66,7 @@ class OpenItem:
         message: Number of the message that says it.
         call: Ref of the call whose result says it, or "".
         ref: Ref of the whole text that says it.
+        asked: The beginning of that call.
     """
 
     kind: str
@@ -74,6 +75,7 @@ class OpenItem:
     message: int
     call: str = ""
     ref: str = ""
+    asked: str = ""
 
     @property
     def line(self) -> str:
@@ -87,7 +89,7 @@ class OpenItem:
 
     def to_json(self) -> list[Any]:
         """Returns JSON data."""
-        return [self.kind, self.key, self.text, self.message, self.call, self.ref]
+        return [self.kind, self.key, self.text, self.message, self.call, self.ref, self.asked]
 
 
 def update_open_items(items: Sequence[OpenItem], turns: Iterable[tuple[int, Turn]]) -> list[OpenItem]:
@@ -98,15 +100,21 @@ def update_open_items(items: Sequence[OpenItem], turns: Iterable[tuple[int, Turn
         turns: Numbers and originals of the messages that are new, oldest first.
     """
     out = list(items)
-    calls: dict[str, str] = {}
+    calls: dict[str, tuple[str, str]] = {}
     for number, turn in turns:
         for slot in turn.slots:
             if slot.kind == "tool_call" and slot.call_id:
-                calls[slot.call_id] = compute_ref(f"{slot.name} {slot.text}")
+                asked = f"{slot.name} {slot.text}"
+                calls[slot.call_id] = (
+                    compute_ref(asked),
+                    " ".join(asked[: 2 * MAX_ASKED_CHARS].split())[:MAX_ASKED_CHARS],
+                )
             elif slot.kind == "tool_result" and slot.text:
-                out = _after_result(out, slot, number, calls.get(slot.call_id or "", ""))
+                out = _after_result(out, slot.text, number, *calls.get(slot.call_id or "", ("", "")))
             elif slot.kind == "assistant" and slot.text:
                 out = _after_statement(out, slot, number)
+        for call_id in set(turn.result_call_ids) - {slot.call_id for slot in turn.slots if slot.text}:
+            out = _after_result(out, "", number, *calls.get(call_id, ("", "")))  # a command that prints nothing
     return _bounded(out)
 
 
@@ -120,140 +128,131 @@ def _bounded(items: list[OpenItem]) -> list[OpenItem]:
     return out
 
 
-def _after_result(items: list[OpenItem], slot: TextSlot, number: int, call: str) -> list[OpenItem]:
-    text = _scanned(slot.text)
-    failures = _failures(text, number, call, compute_ref(slot.text))
-    failed = {item.key for item in failures}
-    passed_lines = [line for line in text.splitlines() if _PASSED_LINE.search(line)]
-    out = []
-    for item in items:
-        if item.kind == "failure" and item.key not in failed:
-            name = _short_name(item.key)
-            if any(name in line for line in passed_lines) or (item.call == call and call and not failures):
-                continue
-        if (
-            item.kind == "promise"
-            and passed_lines
-            and any(o in line for o in _objects(item.text) if len(o) > 4 for line in passed_lines)
-        ):
-            continue
-        if item.kind == "error" and item.call and item.call == call:
-            continue  # the same call answers again: what it says now counts
+def _after_result(items: list[OpenItem], text: str, number: int, call: str, asked: str) -> list[OpenItem]:
+    report, ref = read_failures(text), compute_ref(text)
+    out = [item for item in items if not _is_resolved(item, report, call, asked)]
+    found = [
+        OpenItem("failure", test.name[:MAX_TEXT_CHARS], _cut(test.line), number, call, ref, asked)
+        for test in report.failed[:MAX_FAILURES_PER_RESULT]
+    ]
+    errors: dict[str, OpenItem] = {}
+    for line in report.errors if not found else ():
+        key = _VARIABLE.sub("0", line)[:80]
+        errors.setdefault(key, OpenItem("error", key, _cut(line), number, call, ref, asked))
+    listed = list(errors.values())
+    for item in [*found, *listed[: MAX_ERRORS_PER_RESULT - 1], *listed[MAX_ERRORS_PER_RESULT - 1 :][-1:]]:
+        out = [other for other in out if (other.kind, other.key) != (item.kind, item.key)]
         out.append(item)
-    for found in [*failures, *(_errors(text, number, call, compute_ref(slot.text)) if not failures else [])]:
-        out = [item for item in out if (item.kind, item.key) != (found.kind, found.key)]
-        out.append(found)
     return out
 
 
-def _scanned(text: str) -> str:
-    if len(text) <= MAX_SCANNED_CHARS:
-        return text
-    half = MAX_SCANNED_CHARS // 2
-    return text[:half] + "\n" + text[-half:]
+def _is_resolved(item: OpenItem, report: FailureReport, call: str, asked: str) -> bool:
+    """Returns whether a result shows that an item is resolved."""
+    has_failed = bool(report.failed or report.errors)
+    if item.kind == "failure":
+        if any(test.name == item.key for test in report.failed):
+            return False
+        names = short_names(item.key)
+        if names[0] in report.passed or not report.passed.isdisjoint(names[1:2]):
+            return True
+        return not has_failed and (bool(call and item.call == call) or (report.is_green and _covers(asked, item)))
+    if item.kind == "error":
+        return bool(call and item.call == call) or (not has_failed and bool(asked) and _repeats(asked, item.asked))
+    if item.kind == "promise":
+        return any(len(o) > 4 and o in name.lower() for o in _objects(item.text) for name in report.passed)
+    return False
 
 
-def _failures(text: str, number: int, call: str, ref: str) -> list[OpenItem]:
-    out: dict[str, OpenItem] = {}
-    for found in _FAILED_TEST.finditer(text):
-        name = next(group for group in found.groups() if group).strip(" :-")
-        if not re.search(r"[A-Za-z_]", name) or name in out:
-            continue
-        line = _line_at(text, found.start(found.lastindex or 0))
-        if _NO_ERROR.search(line) or not _looks_like_test(name, line):
-            continue
-        out[name] = OpenItem("failure", name, line, number, call, ref)
-        if len(out) >= MAX_FAILURES_PER_RESULT:
-            break
-    return [
-        OpenItem(i.kind, i.key, _with_assertion(i, text, list(out)), i.message, i.call, i.ref) for i in out.values()
-    ]
+def _covers(asked: str, failure: OpenItem) -> bool:
+    """Returns whether a run of tests without a failure includes a test that failed in an earlier one."""
+    runners = [found[0] if (found := _RUNNER.search(text)) else text.split(" ")[0] for text in (asked, failure.asked)]
+    if runners[0] != runners[1]:
+        return False
+    selected = [found[0].strip() for found in _SELECTED.finditer(asked)]
+    said = f"{failure.key} {failure.text} {failure.asked}"
+    return not selected or any(re.split(r"[ =]['\"\\]*", part)[-1].removeprefix("./") in said for part in selected)
 
 
-def _looks_like_test(name: str, line: str) -> bool:
-    """Returns whether a name is one of a test rather than of a log's service or a file."""
-    return bool(re.search(r"test|spec|::|[✕✗✘×]|not ok|--- FAIL|^\s*FAIL", f"{name} {line}", re.IGNORECASE))
-
-
-def _with_assertion(item: OpenItem, text: str, names: Sequence[str]) -> str:
-    """Returns the line of a failed test with the error that stands nearest after a mention of the test."""
-    if _ASSERTION.search(item.text):
-        return item.text
-    name = _short_name(item.key)
-    at = text.find(name)
-    while at >= 0:
-        behind = text[at : at + 6_000]
-        for found in _ASSERTION.finditer(behind):
-            line = found[0].strip()
-            between = behind[: found.start()]
-            if (
-                name in line
-                or line in item.text
-                or any(_short_name(n) in between[len(name) :] for n in names if n != item.key)
-            ):
-                break
-            if re.match(r"(?:E\s+)?[\w.]*(?:Error|Exception)\b|E\s+assert|assert", line):
-                return _cut(f"{item.text} | {line.removeprefix('E').strip()}")
-        at = text.find(name, at + 1)
-    return item.text
-
-
-def _errors(text: str, number: int, call: str, ref: str) -> list[OpenItem]:
-    out: dict[str, OpenItem] = {}
-    for found in _ERROR_LINE.finditer(text):
-        line = _line_at(text, found.start() + len(found[0]) - len(found[0].lstrip()))
-        key = _VARIABLE.sub("0", line)[:80]
-        if key in out or _NO_ERROR.search(line) or PLACEHOLDER_RE.search(line) or line.startswith("Traceback"):
-            continue
-        out[key] = OpenItem("error", key, line, number, call, ref)
-    items = list(out.values())
-    return items[: MAX_ERRORS_PER_RESULT - 1] + items[MAX_ERRORS_PER_RESULT - 1 :][-1:]
+def _repeats(asked: str, failed: str) -> bool:
+    """Returns whether a call does again what a failed one tried: the same tool, in a shell the same command."""
+    if not failed or asked.split(" ")[0] != failed.split(" ")[0]:
+        return False
+    if not _SHELL_ARGUMENTS.search(failed):
+        return True
+    old, new = (set(_COMMAND_WORD.findall(text)) for text in (failed, asked))
+    return len(old & new) >= MIN_SAME_COMMAND * len(old)
 
 
 def _after_statement(items: list[OpenItem], slot: TextSlot, number: int) -> list[OpenItem]:
-    out = list(items)
-    starts = [*sentence_starts(slot.text), len(slot.text)]
-    for start, end in pairwise(starts):
-        sentence = slot.text[start:end].strip()
-        if not 12 <= len(sentence) <= 500:
+    out, text = list(items), slot.text
+    if len(text) > MAX_STATEMENT_CHARS:
+        text = text[: MAX_STATEMENT_CHARS // 2] + "\n\n" + text[-MAX_STATEMENT_CHARS // 2 :]
+    for start, end in pairwise([*sentence_starts(text), len(text)]):
+        sentence = text[start:end].strip()
+        if not MIN_SENTENCE_CHARS <= len(sentence) <= 500:
             continue
-        about = _objects(sentence)
         kind = statement_kind(sentence)
-        if says_done(sentence) and kind != "promise":
-            out = [i for i in out if i.kind != "promise" or not about & _objects(i.text)]
-        if not kind and about and _is_statement(sentence):
+        if kind != "promise" and says_done(sentence):
+            out = [i for i in out if i.kind != "promise" or not _is_about(sentence, i.text)]
+        if not kind and _is_statement(sentence):
             kind = "said"
         if kind:
-            if about and kind != "said":
-                out = [i for i in out if i.kind != kind or len(about & _objects(i.text)) < 2]
-            out = [i for i in out if i.text != sentence]
+            replaced = kind if kind != "said" else ""
+            out = [i for i in out if i.text != sentence and not (i.kind == replaced and _replaces(sentence, i.text))]
             out.append(OpenItem(kind, sentence[:80], _cut(sentence), number, "", compute_ref(slot.text)))
     return out
 
 
 def _is_statement(sentence: str) -> bool:
-    """Returns whether a sentence says what is so, rather than what the agent does next or asks."""
-    if len(sentence) < MIN_STATEMENT_CHARS or sentence.endswith(("?", ":", "？", "：")):
+    """Returns whether a sentence says what is so about something with a name or a number."""
+    if len(sentence) < MIN_STATEMENT_CHARS or sentence.endswith(("?", ":", "？", "：")) or not _objects(sentence):
         return False
     return classify_sentence(sentence) not in (ReasoningKind.PLAN, ReasoningKind.CONNECTIVE)
 
 
+def _is_about(done: str, promise: str) -> bool:
+    """Returns whether a sentence speaks of what a promise is about."""
+    objects = _objects(promise)
+    if objects:
+        return bool(objects & _objects(done))
+    words = _words(promise) - _FILLERS
+    return bool(words) and len(words & _words(done)) >= MIN_SAME_WORDS * len(words)
+
+
+def _replaces(new: str, old: str) -> bool:
+    """Returns whether a statement is about all that an older one of its kind is about."""
+    objects, words = _objects(old), _words(old)
+    if objects:
+        return len(objects & _objects(new)) >= max(2, MIN_SAME_WORDS * len(objects))
+    return len(words & _words(new)) >= max(2, MIN_SAME_WORDS * len(words))
+
+
+#: Words of a promise that do not say what it is about.
+_FILLERS = frozenset(
+    term[:MAX_STEM_CHARS]
+    for term in weighted_terms(
+        (
+            ("come back later revisit still fails need remember todo finish once soon next end forget left", 1.0),
+            ("ich auf komme zurück später noch offen erledigen schlägt fehl vergessen nachher", 1.0),
+            ("je sur le la les plus reviendrai reviens tard reste faire échoue encore toujours oublier faudra", 1.0),
+            ("queda volveré pendiente falta tarde adelante sigue fallando olvidar", 1.0),
+            ("voltarei mais tarde falta ainda falha pendente esquecer", 1.0),
+            ("позже вернусь осталось потом ещё нужно надо забыть падает", 1.0),
+            ("稍后 再 处理 之后 回头 还需要 还没 后で 後で 直します 残って まだ 忘れずに", 1.0),
+        )
+    )
+)
+
+
+@lru_cache(maxsize=1024)
+def _words(sentence: str) -> frozenset[str]:
+    """Returns the words of a statement that say something, in any language."""
+    return frozenset(term[:MAX_STEM_CHARS] for term in weighted_terms(((sentence, 1.0),)))
+
+
+@lru_cache(maxsize=1024)
 def _objects(sentence: str) -> frozenset[str]:
     return frozenset(found[0].strip(".").lower() for found in _OBJECT.finditer(sentence))
-
-
-def _short_name(name: str) -> str:
-    return re.split(r"::|/|\\", name)[-1]
-
-
-def _line_at(text: str, position: int) -> str:
-    start = text.rfind("\n", 0, position) + 1
-    end = text.find("\n", position)
-    line = text[start : end if end >= 0 else len(text)]
-    if len(line) > MAX_TEXT_CHARS:
-        first = max(0, min(position - start - 40, len(line) - MAX_TEXT_CHARS))
-        line = line[first : first + MAX_TEXT_CHARS]
-    return line.strip()
 
 
 def _cut(text: str) -> str:

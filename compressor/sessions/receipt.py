@@ -26,7 +26,7 @@ from compressor.text.user_constraints import find_constraints
 MAX_LISTED = 20  # things not in view that a receipt names
 MAX_TEXT_CHARS = 160  # of each
 KINDS = ("rules", "user_words", "open_items", "state", "files", "values")
-_VALUE = re.compile(r"(?<![\w.])(?:[A-Za-z][\w-]*\d[\w-]{2,}|\d[\d.,:-]{3,}\d|\d{3,})(?![\w.])")
+_VALUE = re.compile(r"(?<![\w.-])(?:[A-Za-z][\w-]{0,80}\d[\w-]{2,80}|\d[\d.,:-]{3,80}\d|\d{3,80})(?![\w.-])")
 
 
 @dataclass
@@ -151,13 +151,16 @@ def tally_things(
     """
     view = " ".join(view.split())
     shown = set(find_refs(view))
+    values = set(_VALUE.findall(view))
     tallies = {kind: Tally(archived=departed.get(kind, 0)) for kind in KINDS}
     left = {kind: departed.get(kind, 0) for kind in KINDS}
     missing = []
     for thing in things:
         tally = tallies[thing.kind]
         parts = thing.text.split(" | ") if thing.kind == "open_items" else [thing.text]
-        if all(part.rstrip("…") in view for part in parts):
+        if thing.message not in live and thing.kind != "open_items":
+            left[thing.kind] += 1
+        if thing.text in values if thing.kind == "values" else all(part.rstrip("…") in view for part in parts):
             tally.in_view += 1
             continue
         ref = thing.ref if thing.ref in shown else refs.get(thing.message, "")
@@ -166,8 +169,6 @@ def tally_things(
             tally.behind_ref += 1
         else:
             tally.archived += 1
-        if thing.message not in live and thing.kind != "open_items":
-            left[thing.kind] += 1
         if thing.kind in ("rules", "open_items", "state"):
             missing.append({"kind": thing.kind, "text": thing.text[:MAX_TEXT_CHARS], "ref": ref or next(iter(own), "")})
     return tallies, missing[-MAX_LISTED:], left

@@ -14,24 +14,46 @@ from typing import Any
 
 from compressor.context.model import Path, TextSlot, Turn
 from compressor.sessions.policy import ToolRule
+from compressor.sessions.written_files import FileWrite, first_text, written_files
 
 Key = tuple[str, ...]
 
 #: Words in the names of tools that keep a list or a note of their own.
 _STATE_WORDS = frozenset(
-    "todo todos task tasks tasklist checklist plan plans planner memory memories scratchpad notebook notes progress"
-    " state status blackboard whiteboard agenda".split()
+    "todo todos task tasks tasklist checklist plan plans planner memory memories scratchpad notebook note notes"
+    " progress state status blackboard whiteboard agenda outline steps".split()
 )
-_READ_WORDS = frozenset("read get list search find view fetch load query recall show retrieve lookup cat open".split())
-_PATH_KEYS = ("path", "file_path", "filepath", "filename", "file_name", "file", "target_file", "notebook_path", "uri")
-_CONTENT_KEYS = ("content", "contents", "text", "file_text", "body", "data", "new_content", "source", "code")
-_EDIT_KEYS = ("old_string", "old_str", "old_text", "diff", "patch", "insert_line", "edits", "search", "find", "append")
+_WRITE_WORDS = frozenset(
+    "write set update save edit put replace store manage make create rewrite define revise refresh overwrite sync"
+    " modify change list current my the tool project agent session core working file block".split()
+)
+_WHOLE_WORDS = frozenset("set update overwrite rewrite replace revise refresh write".split())
+_ADD_WORDS = frozenset("add append insert log record push prepend extend post submit comment complete assign".split())
+_NEW_WORDS = frozenset("create new save store remember".split())  # they add, unless they name what they write
+_READ_WORDS = frozenset("read get search find view fetch load query recall show retrieve lookup cat open".split())
+_RUN_WORDS = frozenset("run start execute launch spawn delegate dispatch cancel stop delete remove clear wait".split())
+_PAGE_WORDS = frozenset(
+    "next more page scroll continue output poll tail stream receive pop dequeue draw roll random generate sample step"
+    " move click press act".split()
+)
+_ITEM_LISTS = frozenset("todo todos todolist plan steps checklist tasks items".split())
 _STATUS_KEYS = ("status", "state", "done", "completed", "checked", "progress", "is_done")
-_NAME_KEYS = ("name", "key", "id", "title", "list", "list_id")
+_CONTENT_KEYS = ("content", "text", "markdown", "note", "notes", "fact", "value", "body", "memory", "message")
+_EDIT_KEY = re.compile(r"old(?:_|[A-Z]|$)|find$|diff$|patch$|edits$|search$|append$")
+_IDENTITY_KEY = re.compile(
+    r"(?:^|_)(?:ids?|key|name|title|label|subject|topic|section|slug|index|number|category|namespace|block)$"
+    r"|[a-z](?:Ids?|Key|Name|Title)$"
+)
 _WORD = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+")
-_HEREDOC = re.compile(r"(?<![<>\d])>\s*([^\s<>|;&]+)\s*<<|<<\s*-?\s*['\"]?\w+['\"]?\s*>\s*([^\s<>|;&]+)")
-MIN_CONTENT_CHARS = 20
-MIN_SHARED_WORDS = 0.5  # of the shorter text: two answers that share fewer words are not two versions of one
+_NAME = re.compile(r"(?<=[\w,;] )[A-Z]\w+|\b\w*\d\w*\b")
+_FAILED = re.compile(
+    r"\W{0,4}(?:(?:tool )?(?:\w{0,40}error|failed|failure|exception|traceback|permission denied|denied|invalid|cannot"
+    r"|could not|unable to|rejected)\b|\"?(?:success|ok)\"?: ?false)",
+    re.IGNORECASE,
+)
+MAX_FAILURE_CHARS = 2_000  # a longer result is an answer
+MIN_SHARED_WORDS = 0.6  # of the older text: an answer that shares fewer words is not a newer version of it
+MIN_SHARED_NOTE_WORDS = 0.8  # the same of notes, whose tool may as well add to those before
 MAX_COMPARED_CHARS = 20_000
 
 
@@ -46,6 +68,7 @@ class StateVersion:
         call_id: Id of the call.
         text: The text.
         is_partial: Whether it only adds to the versions before it.
+        is_removed: Whether the state no longer exists.
     """
 
     key: Key
@@ -54,6 +77,7 @@ class StateVersion:
     call_id: str
     text: str
     is_partial: bool = False
+    is_removed: bool = False
 
     @property
     def label(self) -> str:
@@ -83,110 +107,158 @@ class StateVersions:
             turns: The turns, oldest first.
             rule_for: Returns the policy's rule for a tool.
         """
-        out = cls()
         current: dict[Key, list[StateVersion]] = {}
+        outdated: list[StateVersion] = []
         results = {slot.call_id: (turn, slot) for turn in turns for slot in turn.slots if slot.kind == "tool_result"}
         for turn in turns:
             for slot in turn.slots:
                 if slot.kind != "tool_call" or not slot.call_id:
                     continue
-                found = read_state(turn, slot) or _answer(slot, results, rule_for)
-                if found is not None:
-                    out._add(current, found)
-        out.newest = sorted(
-            (v for versions in current.values() for v in versions if v.key[0] != "answer"), key=lambda v: v.turn
+                found = read_states(turn, slot)
+                result = results.get(slot.call_id)
+                if found and result is not None and _has_failed(result[1].text):
+                    continue  # what it meant to write is not there
+                for version in found or _answer(slot, result, rule_for):
+                    outdated += _add(current, version)
+        valid = [v for versions in current.values() for v in versions]
+        calls = {v.call_id for v in valid}
+        texts = {(v.turn, v.path) for v in valid}
+        return cls(
+            _once(sorted((v for v in valid if v.key[0] != "answer" and not v.is_removed), key=lambda v: v.turn)),
+            {v.call_id for v in outdated} - calls,
+            {(v.turn, v.path) for v in outdated} - texts,
         )
-        return out
 
-    def _add(self, current: dict[Key, list[StateVersion]], found: StateVersion) -> None:
-        before = current.get(found.key, [])
-        if found.is_partial or (found.key[0] in ("answer", "note") and not _is_next(before, found)):
-            kept = before if found.is_partial or found.key[0] == "note" else []
-            current[found.key] = [*kept, found]
-            return
-        self.outdated_calls.update(v.call_id for v in before)
-        self.outdated_texts.update((v.turn, v.path) for v in before)
-        current[found.key] = [found]
+
+def _add(current: dict[Key, list[StateVersion]], found: StateVersion) -> list[StateVersion]:
+    """Adds a version, and returns the versions that it replaces."""
+    before = current.get(found.key, [])
+    if found.is_partial and found.key[0] == "file" and not before and read_path(found.text) is None:
+        return []  # a patch of a file that no call has written
+    if found.is_partial or (found.key[0] == "note" and not _is_next(before, found)):
+        current[found.key] = [*before, found]
+        return []
+    current[found.key] = [found]
+    return before if found.key[0] != "answer" or _is_next(before, found) else []
+
+
+def _once(versions: Sequence[StateVersion]) -> list[StateVersion]:
+    """Returns the versions without those whose text holds several states a second time."""
+    return list({(v.turn, v.path): v for v in versions}.values())
 
 
 def _is_next(before: Sequence[StateVersion], found: StateVersion) -> bool:
     """Returns whether a text is a new version of the last one, and not another text under the same name."""
-    return bool(before) and _shared_words(before[-1].text, found.text) >= MIN_SHARED_WORDS
+    if not before:
+        return False
+    old, new = before[-1].text[:MAX_COMPARED_CHARS], found.text[:MAX_COMPARED_CHARS]
+    if found.key[0] == "note":
+        one, other = _parse(old), _parse(new)
+        if isinstance(one, Mapping) and isinstance(other, Mapping) and not one.keys() <= other.keys():
+            return False
+        if found.key[2:] == ("whole",) or len(found.key) > 3:
+            return True
+        return set(_NAME.findall(old)) <= set(_NAME.findall(new)) and _kept_words(old, new) >= MIN_SHARED_NOTE_WORDS
+    return _kept_words(old, new) >= MIN_SHARED_WORDS
 
 
-def _shared_words(one: str, other: str) -> float:
-    a, b = (set(re.findall(r"\w+", text[:MAX_COMPARED_CHARS])) for text in (one, other))
-    return len(a & b) / max(1, min(len(a), len(b)))
+def _kept_words(old: str, new: str) -> float:
+    a, b = (set(re.findall(r"\w+", text)) for text in (old, new))
+    return len(a & b) / max(1, len(a))
 
 
 def read_state(turn: Turn, slot: TextSlot) -> StateVersion | None:
-    """Returns the state that a call writes whole, or None."""
+    """Returns the state that a call writes whole or in part, or None. Of several it is the first."""
+    return next(iter(read_states(turn, slot)), None)
+
+
+def read_states(turn: Turn, slot: TextSlot) -> list[StateVersion]:
+    """Returns the states that a call writes whole or in part: a list, a note, or files."""
     arguments = _parse(slot.text)
     name = slot.name or ""
-    words = {word.lower() for word in _WORD.findall(name)}
-    key: Key | None = None
-    is_partial = False
-    if isinstance(arguments, Mapping):
-        path = _first(arguments, _PATH_KEYS)
-        content = _first(arguments, _CONTENT_KEYS)
-        is_edit = any(k in arguments for k in _EDIT_KEYS)
-        if path and not words & _READ_WORDS and (is_edit or len(content or "") >= MIN_CONTENT_CHARS):
-            key, is_partial = ("file", path), is_edit
-        elif not path and (items := _items(arguments, words)) is not None:
-            key = ("list", name, items)
-            is_partial = bool(arguments.get("merge"))
-        elif not path and words & _STATE_WORDS and not words & _READ_WORDS and any(arguments.values()):
-            key = ("note", name, _first(arguments, _NAME_KEYS) or "")
-        elif (command := _first(arguments, ("command", "cmd", "script", "code"))) is not None:
-            key = _written_file(command)
-        elif isinstance(command_list := arguments.get("command"), list) and all(
-            isinstance(c, str) for c in command_list
-        ):
-            key = _written_file(" ".join(command_list))
-    elif slot.text:
-        key = _written_file(slot.text)
-    if key is None:
-        return None
-    return StateVersion(key, turn.index, slot.path, slot.call_id or "", slot.text, is_partial)
+    words = [word.lower() for word in _WORD.findall(name)]
+
+    def version(key: Key, is_partial: bool = False, is_removed: bool = False) -> StateVersion:
+        return StateVersion(key, turn.index, slot.path, slot.call_id or "", slot.text, is_partial, is_removed)
+
+    files: list[FileWrite] = written_files(words, arguments if isinstance(arguments, Mapping) else slot.text)
+    if files:
+        return [version(("file", file.path), file.is_partial, file.is_removed) for file in files]
+    if not isinstance(arguments, Mapping) or first_text(arguments):
+        return []
+    if (items := _items(arguments, words)) is not None:
+        return [version(("list", name, items), bool(arguments.get("merge")) or _is_edit(arguments))]
+    if not _writes_note(words, arguments):
+        return []
+    identity = tuple(f"{k}={v}" for k, v in sorted(arguments.items()) if _IDENTITY_KEY.search(k) and _is_plain(v))
+    adds = _ADD_WORDS if identity else _ADD_WORDS | _NEW_WORDS
+    if _is_edit(arguments) or adds.intersection(words):
+        return [version(("note", name, *identity), True)]
+    return [version(("note", name, "whole" if _WHOLE_WORDS.intersection(words) else "", *identity))]
 
 
 def read_path(text: str) -> str | None:
     """Returns the path of the file that a call with these arguments is about, or None."""
     arguments = _parse(text)
-    return _first(arguments, _PATH_KEYS) if isinstance(arguments, Mapping) else None
+    return first_text(arguments) if isinstance(arguments, Mapping) else None
 
 
-def _written_file(command: str) -> Key | None:
-    """Returns the key of the file that a shell command writes whole from a here-document, or None."""
-    found = _HEREDOC.search(command)
-    return ("file", (found[1] or found[2]).strip("'\"")) if found else None
-
-
-def _items(arguments: Mapping[str, Any], words: set[str]) -> str | None:
-    """Returns the name of the argument that holds a list of items with a status, or any list of a to-do tool."""
+def _items(arguments: Mapping[str, Any], words: Sequence[str]) -> str | None:
+    """Returns the name of the argument that holds a whole list of items, or None."""
+    if words and (words[0] in _READ_WORDS or words[0] in _RUN_WORDS):
+        return None
+    is_named = bool(_STATE_WORDS.intersection(words)) and _STATE_WORDS.union(_WRITE_WORDS).issuperset(words)
     for key, value in arguments.items():
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list) or _IDENTITY_KEY.search(key):
             continue
-        with_status = all(isinstance(item, Mapping) and any(k in item for k in _STATUS_KEYS) for item in value)
-        is_named = bool((words | {w.lower() for w in _WORD.findall(str(key))}) & _STATE_WORDS)
-        if with_status or (is_named and not words & _READ_WORDS):
-            return str(key)
+        with_status = bool(value) and all(
+            isinstance(item, Mapping) and any(k in item for k in _STATUS_KEYS) for item in value
+        )
+        is_list = bool(_ITEM_LISTS.intersection(word.lower() for word in _WORD.findall(key)))
+        if (is_named and (with_status or is_list)) or (
+            with_status and is_list and not (_ADD_WORDS | _NEW_WORDS).intersection(words)
+        ):
+            return key
     return None
 
 
+def _writes_note(words: Sequence[str], arguments: Mapping[str, Any]) -> bool:
+    """Returns whether a call writes a note, a memory or a list as text: its tool's name says so."""
+    if not _STATE_WORDS.intersection(words) or not any(arguments.values()) or words[0] in _READ_WORDS | {"list"}:
+        return False
+    if _RUN_WORDS.intersection(words) or any(k in arguments for k in ("prompt", "subagent_type", "query", "filter")):
+        return False
+    if words[-1] in _READ_WORDS or (words[-1] == "list" and words[0] in _STATE_WORDS):
+        return False
+    if (_WRITE_WORDS | _ADD_WORDS | _NEW_WORDS).intersection(words):
+        return True
+    is_bare = _STATE_WORDS.issuperset(words) and not {"task", "tasks", "state", "status"}.issuperset(words)
+    return is_bare and any(isinstance(arguments.get(k), str) for k in (*_CONTENT_KEYS, "plan", "todos", "thought"))
+
+
+def _is_edit(arguments: Mapping[str, Any]) -> bool:
+    return any(_EDIT_KEY.match(key) for key in arguments)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int)) and bool(value) and len(str(value)) <= 200
+
+
 def _answer(
-    slot: TextSlot, results: Mapping[str | None, tuple[Turn, TextSlot]], rule_for: Callable[[str | None], ToolRule]
-) -> StateVersion | None:
+    slot: TextSlot, found: tuple[Turn, TextSlot] | None, rule_for: Callable[[str | None], ToolRule]
+) -> list[StateVersion]:
     """Returns the answer to a question that may be asked again: the same call is a newer version of it."""
-    turn, result = results.get(slot.call_id, (None, None))
-    if turn is None or result is None or not result.text:
-        return None
+    if found is None or not found[1].text:
+        return []
+    turn, result = found
     kind = "rules" if rule_for(slot.name).holds_rules else "answer"
-    return StateVersion((kind, slot.name or "", slot.text), turn.index, result.path, slot.call_id or "", result.text)
+    if kind == "answer" and _PAGE_WORDS.intersection(word.lower() for word in _WORD.findall(slot.name or "")):
+        return []  # the same call gives another part each time
+    return [StateVersion((kind, slot.name or "", slot.text), turn.index, result.path, slot.call_id or "", result.text)]
 
 
-def _first(arguments: Mapping[str, Any], keys: Sequence[str]) -> str | None:
-    return next((v for k in keys if isinstance(v := arguments.get(k), str) and v), None)
+def _has_failed(result: str) -> bool:
+    return len(result) <= MAX_FAILURE_CHARS and _FAILED.match(result) is not None
 
 
 def _parse(text: str) -> Any:

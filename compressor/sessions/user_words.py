@@ -1,16 +1,15 @@
 """Chooses which of the users' own words stay in view.
 
 The newest stay whatever their age, because nobody can tell from their form which of them the agent still has to obey.
-What a message only repeats, and bare acknowledgements ("continue") before the last instruction, go first. Of messages
-beyond their share, the sentences that state a rule stay; and of every object that an old sentence in view is about, the
-newest statement, so that a rule never outlives its lifting.
+What a message only repeats, bare acknowledgements ("continue") and what programs write into users' messages go first.
+Of messages beyond their share, the sentences that state a rule stay; and of every object that an old sentence in view
+is about, the newest statement, so that a rule never outlives its lifting.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -18,18 +17,16 @@ from itertools import pairwise
 from compressor.context.model import Path, TextSlot, Turn
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.scoring.bm25 import weighted_terms
+from compressor.sessions.acknowledgements import is_acknowledgement, is_notice
 from compressor.sessions.runtime import Edits
 from compressor.text.segmenters import find_pasted_content
 from compressor.text.segmenters.sentences import sentence_starts
 from compressor.text.user_constraints import find_constraints
 
-INSTRUCTION_WEIGHT = 4.0  # content words of an instruction; fewer may be an answer or an acknowledgement
-ACKNOWLEDGEMENT_WEIGHT = 1.0  # content words of a message that only says to go on
-MAX_SENTENCE_CHARS = 400  # a longer sentence is material, not a rule
-MAX_SHARED_SENTENCES = 4  # a word in more of the users' sentences is not what one of them is about
+INSTRUCTION_WEIGHT = 4.0  # content words of an instruction; fewer may be an answer
+MAX_SENTENCE_CHARS = 800  # a longer sentence is material, not a rule
+NOTICE_FRACTION = 0.25  # of the share of whole messages, for what programs write into users' messages
 MESSAGE_TOKENS = 6  # about what a message takes besides its words
-
-_NOTICE = re.compile(r"\s*<([A-Za-z][\w-]*)[^<>]*>.*</\1>\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -68,20 +65,23 @@ class UserWords:
         """
         words = {turn.index: own_words(turn) for turn in turns if has_user_text(turn)}
         guaranteed = _guaranteed(words)
-        whole, said = set(), {_normalized(words[i]) for i in fixed if i in words}
-        for i in sorted(words, reverse=True):
+        whole: set[int] = set()
+        said: dict[str, int] = {}  # normalized texts that stay, with the newest message that says each
+        max_notice_tokens = int(NOTICE_FRACTION * max_tokens)
+        notices = {i for i in words if is_notice(words[i])}
+        for i in sorted(words, key=lambda i: (i in notices, -i)):
             text = _normalized(words[i])
-            if i in fixed:
-                continue
-            if i not in guaranteed and (text in said or _is_acknowledgement(words[i])):
-                continue
-            tokens = count_tokens(words[i]) + MESSAGE_TOKENS
-            if i not in guaranteed and tokens > max_tokens:
-                continue
-            said.add(text)
-            whole.add(i)
+            tokens = 0 if i in fixed else count_tokens(words[i]) + MESSAGE_TOKENS
+            if i not in guaranteed and i not in fixed:
+                left = min(max_tokens, max_notice_tokens) if i in notices else max_tokens
+                if said.get(text, -1) > i or is_acknowledgement(words[i]) or tokens > left:
+                    continue
+            said[text] = max(i, said.get(text, -1))
             max_tokens -= tokens
-        rest = [i for i in words if i not in whole and i not in fixed and _normalized(words[i]) not in said]
+            max_notice_tokens -= tokens if i in notices else 0
+            if i not in fixed:
+                whole.add(i)
+        rest = [i for i in words if i not in whole and i not in fixed and said.get(_normalized(words[i]), -1) < i]
         sentences, dropped = _rules(words, rest, said, count_tokens, max_rule_tokens)
         _add_first_sentences(words, rest, sentences, count_tokens, max_rule_tokens)
         _add_newest_statements(words, sentences, {*whole, *fixed}, count_tokens, max_rule_tokens)
@@ -124,7 +124,8 @@ def own_spans(slot: TextSlot) -> Iterator[tuple[int, int]]:
 
 def own_words(turn: Turn) -> str:
     """Returns what the user says in a turn, without pasted material."""
-    return "\n".join(slot.text[a:b].strip() for slot in turn.slots if slot.kind == "user" for a, b in own_spans(slot))
+    spans = (slot.text[a:b].strip() for slot in turn.slots if slot.kind == "user" for a, b in own_spans(slot))
+    return "\n\n".join(spans)  # a sentence ends with its span
 
 
 def user_paths(turn: Turn) -> list[Path]:
@@ -132,61 +133,61 @@ def user_paths(turn: Turn) -> list[Path]:
     return [slot.path for slot in turn.slots if slot.kind == "user"]
 
 
-def is_notice(text: str) -> bool:
-    """Returns whether a program put a text into a user's message: all of it stands inside of one tag."""
-    return _NOTICE.fullmatch(text) is not None
-
-
 def is_instruction(text: str) -> bool:
     """Returns whether a user's text says what to do, rather than only to go on."""
-    return not is_notice(text) and _weight(text) >= INSTRUCTION_WEIGHT
+    return not is_notice(text) and not is_acknowledgement(text) and _weight(text) >= INSTRUCTION_WEIGHT
 
 
-def _is_acknowledgement(text: str) -> bool:
-    return _weight(text) <= ACKNOWLEDGEMENT_WEIGHT and not any(c.isdigit() for c in text)
-
-
-@lru_cache(maxsize=4096)
 def _weight(text: str) -> float:
-    return sum(_objects(text[:2_000]).values())
+    return sum(_objects(text[:MAX_SENTENCE_CHARS]).values())
 
 
 @lru_cache(maxsize=8192)
 def _objects(text: str) -> dict[str, float]:
     """Returns the content words of a text, in any language, as terms with weights."""
-    return dict(weighted_terms(((text, 1.0),)))
+    return dict(weighted_terms(((text[:MAX_SENTENCE_CHARS], 1.0),)))
+
+
+@lru_cache(maxsize=8192)
+def _names(text: str) -> frozenset[str]:
+    """Returns the paths, ids and other names of more than one part in a text, such as `payments.py`."""
+    return frozenset(name.lower().strip("./") for name in weighted_terms(((text[:MAX_SENTENCE_CHARS], 1.0),)).compounds)
 
 
 def _guaranteed(words: Mapping[int, str]) -> frozenset[int]:
+    """Returns the first and the last instruction, the newest words behind it that say something, and the last."""
     order = sorted(words)
     if not order:
         return frozenset()
-    last = next((i for i in reversed(order) if is_instruction(words[i])), order[-1])
-    newer = [i for i in order if i > last and not is_notice(words[i])]
+    last = next((i for i in reversed(order) if is_instruction(words[i])), order[0])
+    newer = [i for i in order if i > last and not is_notice(words[i]) and not is_acknowledgement(words[i])]
     return frozenset({order[0], last, *newer[-2:], order[-1]})
 
 
 def _rules(
     words: Mapping[int, str],
     rest: Sequence[int],
-    said: Collection[str],
+    said: Mapping[str, int],
     count_tokens: Callable[[str], int],
     max_tokens: int,
 ) -> tuple[dict[int, set[str]], int]:
     """Returns the sentences of messages beyond the share that state a rule, newest first, and how many are too many."""
     found: dict[int, set[str]] = {}
-    stated = {_normalized(s) for text in said for s in _sentences(text)}
+    stated: dict[str, int] = {}  # normalized sentences that stay, with the newest message that says each
+    for text, i in said.items():
+        for sentence in _sentences(text):
+            stated[sentence] = max(i, stated.get(sentence, -1))
     dropped = 0
     for i in sorted(rest, reverse=True):
         for a, b in reversed(find_constraints(words[i])):
-            sentence = words[i][a:b]
-            if (normalized := _normalized(sentence)) in stated:
+            sentence = words[i][a:b].strip()
+            if stated.get(normalized := _normalized(sentence), -1) >= i:
                 continue
-            stated.add(normalized)
-            max_tokens -= count_tokens(sentence)
-            if max_tokens < 0:
+            stated[normalized] = i
+            if (tokens := count_tokens(sentence)) > max_tokens:
                 dropped += 1
             else:
+                max_tokens -= tokens
                 found.setdefault(i, set()).add(sentence)
     return found, dropped
 
@@ -217,33 +218,52 @@ def _add_newest_statements(
     count_tokens: Callable[[str], int],
     max_tokens: int,
 ) -> None:
-    """Adds, for every object that a kept sentence is about, the newest sentence of a user about it."""
-    newest: dict[str, tuple[int, str]] = {}
+    """Adds, for every object that a kept sentence is about, the newest sentence of a user about it.
+
+    Where there is not enough room, paths and ids come first, then statements with most of the same words.
+    """
+    newest: dict[str, tuple[int, list[str]]] = {}  # the last message that has a term, and its sentences with it
     frequency: Counter[str] = Counter()
     for i in sorted(words):
         for sentence in _sentences(words[i]):
-            terms = _objects(sentence)
-            frequency.update(terms.keys())
-            newest.update((term, (i, sentence)) for term in terms)
-    kept = [(i, s) for i in whole if i in words for s in _sentences(words[i])]
-    kept += [(i, s) for i, own in sentences.items() for s in own]
+            about = {*_objects(sentence), *_names(sentence)}
+            frequency.update(about)
+            for term in about:
+                if term in newest and newest[term][0] == i:
+                    newest[term][1].append(sentence)
+                else:
+                    newest[term] = i, [sentence]
+    kept = [(i, s) for i in sorted(whole) if i in words for s in _sentences(words[i])]
+    kept += [(i, s) for i, own in sorted(sentences.items()) for s in sorted(own)]
     while kept:
-        index, sentence = kept.pop()
-        for term, weight in _objects(sentence).items():
-            i, last = newest[term]
-            if weight < 1 or not 1 < frequency[term] <= MAX_SHARED_SENTENCES or i <= index or i in whole:
-                continue
-            if last in sentences.get(i, ()) or len(last) > MAX_SENTENCE_CHARS:
-                continue
-            max_tokens -= count_tokens(last)
-            if max_tokens < 0:
-                return
-            sentences.setdefault(i, set()).add(last)
-            kept.append((i, last))
+        wanted: dict[tuple[int, str], tuple[int, int, int]] = {}
+        for index, sentence in kept:
+            names, terms = _names(sentence), _objects(sentence)
+            for term in _strong(terms, names):
+                i, found = newest[term]
+                if i <= index or i in whole:
+                    continue
+                last = max(reversed(found), key=lambda other: len(terms.keys() & _objects(other).keys()))
+                if last in sentences.get(i, ()) or len(last) > MAX_SENTENCE_CHARS:
+                    continue
+                shared = len(terms.keys() & _objects(last).keys())
+                rank = (0, 0, 0) if term in names else (1, -shared, frequency[term])
+                wanted[i, last] = min(rank, wanted.get((i, last), rank))
+        kept = []
+        for i, last in sorted(wanted, key=lambda key: (wanted[key], -key[0], key[1])):
+            if (tokens := count_tokens(last)) <= max_tokens:
+                max_tokens -= tokens
+                sentences.setdefault(i, set()).add(last)
+                kept.append((i, last))
 
 
-def _sentences(text: str) -> list[str]:
-    return [s for a, b in pairwise([*sentence_starts(text), len(text)]) if (s := text[a:b].strip())]
+def _strong(terms: Mapping[str, float], names: Iterable[str]) -> list[str]:
+    """Returns what a sentence is about: its names and its words, without pieces of words that say little."""
+    return sorted({*names, *(term for term, weight in terms.items() if weight >= 1)})
+
+
+def _sentences(text: str) -> tuple[str, ...]:
+    return tuple(s for a, b in pairwise([*sentence_starts(text), len(text)]) if (s := text[a:b].strip()))
 
 
 def _normalized(sentence: str) -> str:
