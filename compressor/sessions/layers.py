@@ -99,8 +99,9 @@ class Layers:
         """Pins the newest states within their share: lists, notes and rules before files, newer ones first."""
         order = sorted(self.versions.newest, key=lambda v: (v.key[0] == "file", -v.turn))
         for version in order:
-            available -= count_tokens(version.text)
-            if available >= 0:
+            tokens = count_tokens(version.text)
+            if tokens <= available:
+                available -= tokens
                 self.pinned_slots.add((version.turn, version.path))
 
     @property
