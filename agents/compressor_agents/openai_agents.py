@@ -50,7 +50,8 @@ class CompressorFilter:
             as "$0.02". None means 0.8 of the window.
         policy: What is compressed and when; None takes the defaults.
         session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
-        fail_open: True logs an error of the compressor once and sends the input unchanged; False raises the error.
+        fail_open: True logs an error of the compressor once and sends the input unchanged, or the smallest possible
+            view if the budget is too small; False raises the error.
 
     Raises:
         BudgetError: If the budget cannot be read.
@@ -86,7 +87,9 @@ class CompressorFilter:
                 "openai_responses",
                 system=original.instructions,
                 tools=_schemas(data.agent.tools),
+                best_effort=self._fail_open.enabled,
             )
+            self._fail_open.report(tracked)
         except Exception as error:
             self._fail_open.handle(error)
             return original
@@ -94,12 +97,12 @@ class CompressorFilter:
         return ModelInputData(input=view, instructions=original.instructions)
 
     def cost_report(self) -> CostReport:
-        """Returns what all runs cost, and what they would have cost uncompressed.
-
-        Raises:
-            CompressorError: If no run has called its model yet.
-        """
+        """Returns what all runs cost, and what they would have cost uncompressed."""
         return self._tracker.cost_report()
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost (see `Receipt`), for the runs used last."""
+        return self._tracker.receipts()
 
     def expand(self, arguments: str) -> str:
         """Returns the expand tool's answer in the current run; never raises."""

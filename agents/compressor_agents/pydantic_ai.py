@@ -53,7 +53,8 @@ class HistoryProcessor:
             as "$0.02". None means 0.8 of the window.
         policy: What is compressed and when; None takes the defaults.
         session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
-        fail_open: True logs an error of the compressor once and sends the history unchanged; False raises the error.
+        fail_open: True logs an error of the compressor once and sends the history unchanged, or the smallest possible
+            view if the budget is too small; False raises the error.
 
     Raises:
         BudgetError: If the budget cannot be read.
@@ -103,8 +104,15 @@ class HistoryProcessor:
                 for tool in tools
             ]
             tracked, view = await run_in_thread(
-                self._tracker.view, converted, model, "anthropic", system=system, tools=schemas
+                self._tracker.view,
+                converted,
+                model,
+                "anthropic",
+                system=system,
+                tools=schemas,
+                best_effort=self._fail_open.enabled,
             )
+            self._fail_open.report(tracked)
             self._runs.pop(ctx.run_id, None)
             self._runs[ctx.run_id] = tracked
             while len(self._runs) > MAX_CONVERSATIONS:
@@ -132,12 +140,12 @@ class HistoryProcessor:
                 tracked.conversation.record_usage(usage)
 
     def cost_report(self) -> CostReport:
-        """Returns what all runs cost, and what they would have cost uncompressed.
-
-        Raises:
-            CompressorError: If no run has called its model yet.
-        """
+        """Returns what all runs cost, and what they would have cost uncompressed."""
         return self._tracker.cost_report()
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost (see `Receipt`), for the runs used last."""
+        return self._tracker.receipts()
 
     def _expand(self, run_id: str | None, arguments: dict[str, Any]) -> str:
         tracked = self._runs.get(run_id)
@@ -188,7 +196,8 @@ class CompressHistory(AbstractCapability[Any]):
         policy: What is compressed and when; None takes the defaults.
         session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
         expand: Whether the agent gets the tool `expand_context`.
-        fail_open: True logs an error of the compressor once and sends the history unchanged; False raises the error.
+        fail_open: True logs an error of the compressor once and sends the history unchanged, or the smallest possible
+            view if the budget is too small; False raises the error.
 
     Raises:
         BudgetError: If the budget cannot be read.
@@ -212,12 +221,12 @@ class CompressHistory(AbstractCapability[Any]):
         self._expand = expand
 
     def cost_report(self) -> CostReport:
-        """Returns what all runs cost, and what they would have cost uncompressed.
-
-        Raises:
-            CompressorError: If no run has called its model yet.
-        """
+        """Returns what all runs cost, and what they would have cost uncompressed."""
         return self.processor.cost_report()
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost (see `Receipt`), for the runs used last."""
+        return self.processor.receipts()
 
     def get_toolset(self) -> FunctionToolset[Any] | None:
         """Returns a toolset with the expand tool, or None without `expand`."""

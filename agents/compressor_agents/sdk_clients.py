@@ -9,12 +9,12 @@ with the original, connections included, and the original does not change. So `c
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from compressor.errors import CompressorError
-from compressor.providers import Json, ProviderApi
+from compressor.providers import Json, ProviderApi, is_context_overflow
 from compressor.providers.expand_resolver import ExpandResolver, ResolvedCall
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.cost_report import CostReport
@@ -43,8 +43,8 @@ class ClientOptions(TypedDict, total=False):
             whose messages it extends.
         expand: Whether the model gets the tool `expand_context` for texts that were cut (default True). Its calls are
             answered inside the client, and the caller does not see them.
-        fail_open: True (the default) logs an error of the compressor and sends the caller's own request; False raises
-            the error.
+        fail_open: True (the default) logs an error of the compressor and sends the caller's own request, or the
+            smallest possible one if the budget is too small; False raises the error.
     """
 
     budget: int | float | str | None
@@ -105,12 +105,12 @@ class CompressionMixin:
     _apis: Mapping[str, ProviderApi]
 
     def cost_report(self) -> CostReport:
-        """Returns what all conversations of this client cost, and what they would have cost uncompressed.
-
-        Raises:
-            CompressorError: If no request has been sent yet.
-        """
+        """Returns what all conversations of this client cost, and what they would have cost uncompressed."""
         return self._resolver.tracker.cost_report()
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost (see `Receipt`), for the conversations used last."""
+        return self._resolver.tracker.receipts()
 
     def copy(self, **options: Any) -> Any:
         """Returns a copy as the SDK's own method does; it compresses too and shares the conversations."""
@@ -157,9 +157,10 @@ class SyncCompressionMixin(CompressionMixin):
             return plain(path, body=body, options=request_options, stream=stream, **more)
 
         try:
-            response = send(call.body)
+            response = _send_fitting(call, send)
         except Exception as error:
-            if getattr(error, "status_code", None) not in _REJECTED or call.body == request[1]:
+            is_rejected = getattr(error, "status_code", None) in _REJECTED and not _is_overflow(error)
+            if not is_rejected or call.body == request[1]:
                 raise
             response = send(request[1])
             call.on_rejection(error)
@@ -167,7 +168,7 @@ class SyncCompressionMixin(CompressionMixin):
         if stream:
             return _with_events(response, _SyncStreamMixin, _run_stream(self._resolver, call, response, send))
         while _needs_another_round(self._resolver, call, response):
-            response = send(call.body)
+            response = _send_fitting(call, send)
         response = _visible_response(self._resolver, call, response)
         return parse(response) if parse else response
 
@@ -195,9 +196,10 @@ class AsyncCompressionMixin(CompressionMixin):
             return await plain(path, body=body, options=request_options, stream=stream, **more)
 
         try:
-            response = await send(call.body)
+            response = await _send_fitting_async(call, send)
         except Exception as error:
-            if getattr(error, "status_code", None) not in _REJECTED or call.body == request[1]:
+            is_rejected = getattr(error, "status_code", None) in _REJECTED and not _is_overflow(error)
+            if not is_rejected or call.body == request[1]:
                 raise
             response = await send(request[1])
             call.on_rejection(error)
@@ -205,9 +207,35 @@ class AsyncCompressionMixin(CompressionMixin):
         if stream:
             return _with_events(response, _AsyncStreamMixin, _run_async_stream(self._resolver, call, response, send))
         while await run_in_thread(_needs_another_round, self._resolver, call, response):
-            response = await send(call.body)
+            response = await _send_fitting_async(call, send)
         response = _visible_response(self._resolver, call, response)
         return parse(response) if parse else response
+
+
+def _is_overflow(error: Exception) -> bool:
+    """Returns whether the provider says that the prompt is too long."""
+    text = f"{getattr(error, 'code', None)} {error}"
+    return is_context_overflow(getattr(error, "status_code", None), text)
+
+
+def _send_fitting(call: ResolvedCall, send: Callable[[Json], Any]) -> Any:
+    """Sends the call's body, and a smaller one as often as the provider says that it is too long."""
+    try:
+        return send(call.body)
+    except Exception as error:
+        if not _is_overflow(error) or not call.shrink():
+            raise
+    return _send_fitting(call, send)
+
+
+async def _send_fitting_async(call: ResolvedCall, send: Callable[[Json], Awaitable[Any]]) -> Any:
+    """Sends the call's body, and a smaller one as often as the provider says that it is too long."""
+    try:
+        return await send(call.body)
+    except Exception as error:
+        if not _is_overflow(error) or not await run_in_thread(call.shrink):
+            raise
+    return await _send_fitting_async(call, send)
 
 
 def _needs_another_round(resolver: ExpandResolver, call: ResolvedCall, response: Any) -> bool:
@@ -278,7 +306,7 @@ def _run_stream(resolver: ExpandResolver, call: ResolvedCall, stream: Any, send:
                 yield from adapter.feed(event)
             if not adapter.needs_another_round():
                 break
-            stream = send(call.body)
+            stream = _send_fitting(call, send)
         yield from adapter.finish()
     finally:
         stream.close()
@@ -293,7 +321,7 @@ async def _run_async_stream(resolver: ExpandResolver, call: ResolvedCall, stream
                     yield adapted
             if not await run_in_thread(adapter.needs_another_round):
                 break
-            stream = await send(call.body)
+            stream = await _send_fitting_async(call, send)
         for adapted in adapter.finish():
             yield adapted
     finally:

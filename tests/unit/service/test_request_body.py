@@ -163,7 +163,7 @@ def test_a_history_that_nobody_writes_to_gives_the_same_views(contexts: Callable
     context = data.draw(contexts())
     low = data.draw(st.sampled_from([1, 50, 300]))
     policy = Policy(
-        compaction_target_tokens=low,
+        target=("tokens", low),
         tool_result_min_tokens=data.draw(st.sampled_from([1, 50])),
         strip_reasoning=data.draw(st.booleans()),
     )
