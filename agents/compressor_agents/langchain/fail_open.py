@@ -111,7 +111,7 @@ class FailOpenGuard:
         if found is not None:
             return found
         known = [one.thread_id for one in self._reports.values() if one.thread_id is not None]
-        missing = "a run without a thread id" if thread_id is None else f"thread {thread_id!r}"
+        missing = "an agent without a thread id" if thread_id is None else f"thread {thread_id!r}"
         text = f"{missing} has not run with this middleware in this process"
         if known:
             more = ", ..." if len(known) > _LISTED_THREADS else ""
