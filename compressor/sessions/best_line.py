@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from compressor.context.model import Turn
@@ -13,6 +14,8 @@ MAX_LINES = 2_000  # of a text that are looked at: its beginning
 MAX_LINE_CHARS = 2_000
 MIN_WORDS = 2
 ERROR_WEIGHT = 3.0
+MAX_EQUAL_LINES = 3  # lines that differ only in their numbers; more of them are the usual case
+COMMON_WEIGHT = 0.2  # of a line that is the usual case
 STATEMENT_WEIGHT = 1.0  # of what the agent says itself
 
 _ERROR = re.compile(
@@ -21,11 +24,12 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _NONE = re.compile(r"\b(?:0|no|without) (?:errors?|failures?|failed)\b", re.IGNORECASE)
+_VARIABLE = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{6,}\b|\d+")
 _VALUE = re.compile(r"\d[\d.,:-]*\w|[A-Z]{2,}-?\d+|[\w.+-]+@[\w-]+\.\w+")
 
 
 def best_line(turns: Iterable[Turn], weights: Mapping[str, float], max_chars: int, known: Collection[str] = ()) -> str:
-    """Returns the line, cut to a length, or "" if the round says nothing.
+    """Returns the line, cut to a length, or "" if the round says nothing beyond the usual.
 
     An error counts most, then the words of the task, then numbers and names that only one line has.
 
@@ -41,11 +45,13 @@ def best_line(turns: Iterable[Turn], weights: Mapping[str, float], max_chars: in
             if slot.kind not in ("tool_result", "assistant") or not slot.text:
                 continue
             said = STATEMENT_WEIGHT if slot.kind == "assistant" else 0.0
-            for raw in slot.text.splitlines()[:MAX_LINES]:
-                line = " ".join(raw[:MAX_LINE_CHARS].split())
+            lines = [" ".join(raw[:MAX_LINE_CHARS].split()) for raw in slot.text.splitlines()[:MAX_LINES]]
+            forms = Counter(_VARIABLE.sub("0", line) for line in lines)
+            for line in lines:
                 if len(line) < 4 or line in known or PLACEHOLDER_RE.search(line):
                     continue
-                score = said + _score(line, weights)
+                is_common = forms[_VARIABLE.sub("0", line)] > MAX_EQUAL_LINES
+                score = said + _score(line, weights) * (COMMON_WEIGHT if is_common else 1.0)
                 if score > best_score:
                     best, best_score = line, score
     return _around(best, weights, max_chars) if best_score >= 1 else ""

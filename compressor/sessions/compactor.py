@@ -25,6 +25,7 @@ from compressor.storage.text_values import put_texts
 from compressor.tokens.billing import cache_rewrite_cost, saved_per_call
 
 MIN_GROWTH_BEYOND = 1.2  # times its last size: what a view above the budget must have grown to before the next one
+ASKED_FRACTION = 0.6  # of a view below the target, if somebody asks for a compaction
 MAX_BEST_EFFORTS = 4  # tries to find the smallest view above the budget
 
 
@@ -35,11 +36,12 @@ class Compactor:
         """Takes the history whose messages and state are changed."""
         self._history, self._state, self._runtime = history, history.state, history.runtime
 
-    def compact(self, best_effort: bool = False) -> bool:
+    def compact(self, best_effort: bool = False, is_asked: bool = False) -> bool:
         """Compacts the history now.
 
         Args:
             best_effort: Make the smallest possible view if what must stay is larger than the budget.
+            is_asked: Somebody asks for it, so a view below the target is compacted, too.
 
         Returns:
             Whether the view has changed.
@@ -48,9 +50,13 @@ class Compactor:
             BudgetTooSmallError: The view is over the budget, and what must stay in it is larger than the budget.
         """
         fits = self._history.tokens() <= self._runtime.max_tokens
+        target = self.target_tokens
+        if is_asked:
+            fixed = self._history.head_tokens()
+            target = min(target, fixed + int(ASKED_FRACTION * (self._history.tokens() - fixed)))
         try:
             with rollback_on_error(self._history):
-                return self._compact(self._runtime.max_tokens)
+                return self._compact(self._runtime.max_tokens, target)
         except BudgetTooSmallError as error:
             if not fits and best_effort:
                 return self._compact_beyond(error.needed)
@@ -73,7 +79,7 @@ class Compactor:
             return False
         for _ in range(MAX_BEST_EFFORTS):
             with suppress(BudgetTooSmallError), rollback_on_error(self._history):
-                return self._compact(needed)
+                return self._compact(needed, self.target_tokens)
             needed += needed // 20
         return False
 
@@ -91,18 +97,18 @@ class Compactor:
         counters = self._state.counters
         counters.last_compaction_tokens, counters.missed_savings = self._history.tokens(), 0.0
 
-    def _compact(self, limit: int) -> bool:
+    def _compact(self, limit: int, target: int) -> bool:
         state, history = self._state, self._history
         replaced = history.expand_duplicate_notes()
         messages = history.strip_reasoning() if self._runtime.policy.strip_reasoning else history.current_messages()
-        result = self._run(messages, limit)
+        result = self._run(messages, limit, target)
         live = dict(zip((record.index for record in state.records), history.messages, strict=True))
         if result and not history.is_reasoning_stripped(
             [live[record.index] for record in result.records], result.records
         ):
             # What ended a turn has left the view, so the turn is the current one and its reasoning must stay.
             messages = history.messages
-            result = self._run(messages, limit)
+            result = self._run(messages, limit, target)
         if result is None:
             for i, record in replaced.items():
                 state.records[i] = record
@@ -117,7 +123,7 @@ class Compactor:
         self._commit(result, reasoning)
         return True
 
-    def _run(self, messages: list[Any], limit: int) -> CompactionResult | None:
+    def _run(self, messages: list[Any], limit: int, target: int) -> CompactionResult | None:
         """Runs a compaction of these forms of the live messages, with or without their signed reasoning."""
         state, history, head = self._state, self._history, self._history.front
         records = []
@@ -135,7 +141,7 @@ class Compactor:
         compaction = Compaction(
             self._runtime, head, records, messages, views, index, state.expansions, state.summary, items
         )
-        return compaction.run(min(self.target_tokens, limit), limit)
+        return compaction.run(min(target, limit), limit)
 
     def _scan_open_items(self) -> list[OpenItem]:
         """Searches the messages that are new since the last compaction for what is not resolved."""

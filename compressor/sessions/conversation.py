@@ -32,7 +32,7 @@ from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
 from compressor.tokens.billing import parse_provider_usage
 from compressor.tokens.context_limit import resolve_context_limit
-from compressor.tokens.model_families import DEFAULT_MODEL
+from compressor.tokens.model_families import DEFAULT_MODEL, binds_thinking_to_prefix
 from compressor.tokens.price import DEFAULT_PRICE
 from compressor.tokens.pricing import find_price
 
@@ -103,6 +103,7 @@ class Conversation:
             policy.sizes(budget is not None),
             resolve_context_limit(budget, price),
             lambda: ScopedStore(compressor.store, self._state.scopes[0]),
+            binds_thinking_to_prefix(model or DEFAULT_MODEL),
             tools,
         )
         self._clock = clock
@@ -244,10 +245,7 @@ class Conversation:
             else {}
         )
         due = fresh and self._runtime.policy.compact and self._is_due(tokens, after, cache_expired, summary_cost)
-        is_signed = (over or due) and self._history.has_signed_current_turn()
-        if over and is_signed:
-            self._runtime.warn("the budget forced a compaction inside a turn with signed reasoning")
-        if (over or (due and not is_signed)) and self._compact(best_effort):
+        if (over or due) and self._compact(best_effort):
             tokens, after = self._history.tokens(), self._compactor.estimate_tokens()
             counters.actual_cost += price.cost(**summary_cost)
             counters.reference_actual += reference.cost(**summary_cost)
@@ -277,7 +275,7 @@ class Conversation:
         )
 
     def compact(self) -> bool:
-        """Compacts now, whether or not that is due.
+        """Compacts now, whether or not that is due: to the target, or a view that is smaller to a fraction of itself.
 
         Returns:
             Whether the view has changed.
@@ -287,10 +285,10 @@ class Conversation:
             BudgetTooSmallError: What must stay in the view is larger than the budget.
         """
         self._history.check_ready()
-        return self._compact()
+        return self._compact(is_asked=True)
 
-    def _compact(self, best_effort: bool = False) -> bool:
-        has_compacted = self._compactor.compact(best_effort)
+    def _compact(self, best_effort: bool = False, is_asked: bool = False) -> bool:
+        has_compacted = self._compactor.compact(best_effort, is_asked)
         self._dirty = self._dirty or has_compacted
         return has_compacted
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
-from compressor.context.formats.signed_reasoning import Removed, first_signed_index, strip_finished_reasoning
+from compressor.context.formats.signed_reasoning import Removed, strip_finished_reasoning
 from compressor.context.model import Context, Turn
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import CompressorError, ContextError
@@ -250,7 +250,10 @@ class MessageHistory:
         return [stripped[i] if e.reasoning_stripped else self.messages[i] for i, e in enumerate(self.state.records)]
 
     def strip_reasoning(self) -> list[Any]:
-        """Returns the live messages without the reasoning of finished turns that their provider does not need."""
+        """Returns the live messages without the reasoning of finished turns that their provider does not need.
+
+        Where the model binds signed reasoning to what stands before it, that of the current turn is left out, too.
+        """
         left, _ = self._without_reasoning(self.messages)
         # Where reasoning is an item of its own (Responses), it is evicted with its round.
         return left if len(left) == len(self.messages) else self.messages
@@ -270,20 +273,7 @@ class MessageHistory:
 
     def _without_reasoning(self, messages: list[Any]) -> tuple[list[Any], list[Removed]]:
         dialect, _ = self.runtime.parse(messages)
-        return strip_finished_reasoning(messages, dialect)
-
-    def has_signed_current_turn(self) -> bool:
-        """Returns whether the current turn holds signed reasoning.
-
-        The signature covers everything before it, so nothing there is rewritten unless the budget requires it.
-        """
-        dialect, _ = self.runtime.parse(self.messages)
-        return (
-            first_signed_index(
-                self.strip_reasoning() if self.runtime.policy.strip_reasoning else self.messages, dialect
-            )
-            is not None
-        )
+        return strip_finished_reasoning(messages, dialect, self.runtime.binds_reasoning)
 
 
 def common_prefix_length(one: Sequence[Any], other: Sequence[Any]) -> int:

@@ -34,9 +34,9 @@ BUDGET_SIZES = CompactionSizes(("fraction", 1.0), ("fraction", 0.6))
 
 #: Without a budget, a compaction is due as soon as it lowers the bill. `benchmarks/LOG.md` has the cost of each.
 PRESETS: Mapping[str, CompactionSizes] = {
-    "faithful": CompactionSizes("cost", ("tokens", 28_000)),
-    "balanced": CompactionSizes("cost", ("tokens", 12_000)),
-    "frugal": CompactionSizes("cost", ("tokens", 5_000)),
+    "faithful": CompactionSizes("cost", ("tokens", 22_000)),
+    "balanced": CompactionSizes("cost", ("tokens", 10_000)),
+    "frugal": CompactionSizes("cost", ("tokens", 4_500)),
 }
 DEFAULT_PRESET = "balanced"
 

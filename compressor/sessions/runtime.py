@@ -74,6 +74,7 @@ class SessionRuntime:
         sizes: When a compaction is due, and what it leaves.
         max_tokens: The hard limit of the view.
         open_store: Returns the store that cut originals go to.
+        binds_reasoning: Whether the model refuses signed reasoning behind anything that has changed.
         tools: The tool schemas sent along, or None.
         warnings: What the user should know, oldest first.
     """
@@ -86,6 +87,7 @@ class SessionRuntime:
     sizes: CompactionSizes
     max_tokens: int
     open_store: Callable[[], BlobStore]
+    binds_reasoning: bool = False
     tools: Sequence[Any] | None = None
     warnings: list[str] = field(default_factory=list)
 

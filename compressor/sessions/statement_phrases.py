@@ -33,7 +33,8 @@ _CAUSE = re.compile(
 )
 _DONE = re.compile(
     r""
-    r"\b(?:done|fixed|finished|completed?|resolved|solved|passes|passing|green|works now|ran|applied|merged|no longer)\b"
+    r"\b(?:done|fixed|finished|completed?|resolved|solved|passes|passing|green|works now|ran|applied)\b"
+    r"|\b(?:merged|no longer)\b"
     r"|\berledigt\b|\bbehoben\b|\bfertig\b|\bfait\b|\bcorrigé|\bterminé|\bhecho\b|\barreglad|\bresuelt"
     r"|\bfeito\b|\bcorrigid",
     re.IGNORECASE,

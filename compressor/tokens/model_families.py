@@ -29,6 +29,24 @@ from typing import Literal
 DEFAULT_MODEL = "gpt-4o"
 
 
+#: Since Claude Fable 5.1, a signed thinking block counts only if nothing before it has changed
+#: (platform.claude.com/docs/en/build-with-claude/preserved-thinking).
+_CLAUDE_VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
+FIRST_BINDING_VERSION = (5, 1)
+
+
+def binds_thinking_to_prefix(model: str) -> bool:
+    """Returns whether a model refuses signed reasoning once anything before it has changed.
+
+    Of a Claude model without a version in its name, which may be the newest, that is assumed.
+    """
+    name = model.lower()
+    if "claude" not in name:
+        return False
+    found = _CLAUDE_VERSION.search(name)
+    return found is None or (int(found[1]), int(found[2] or 0)) >= FIRST_BINDING_VERSION
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFamily:
     """Models that are counted alike.

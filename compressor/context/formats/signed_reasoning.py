@@ -6,9 +6,10 @@ agent has answered, with all its calls answered; a tool loop is one turn, howeve
 Anthropic: `thinking` and `redacted_thinking` of the current turn must be sent back complete and in order. Those of
     earlier turns may be left out (https://platform.claude.com/docs/en/build-with-claude/extended-thinking, "Preserving
     thinking blocks"; the API's own `clear_thinking_20251015` does it, .../context-editing). Models with preserved
-    thinking check blocks against everything before them and against their neighbours: "It also fails if a thinking
-    block between others was left out or moved" (.../preserved-thinking/prefix-checks). So the oldest blocks are removed
-    first and without gaps, and whoever edits a message must leave no signed block behind it: see `first_signed_index`.
+    thinking (Claude Fable 5.1 and later, .../preserved-thinking) check blocks against everything before them and
+    against their neighbours: "It also fails if a thinking block between others was left out or moved". So the oldest
+    blocks are removed first and without gaps, and on these models whoever edits a message leaves no signed block behind
+    it: `current=True`. Earlier models check a block alone, and want the one of the open tool round.
 OpenAI Responses: the model uses reasoning within a turn and discards it afterwards
     (https://cookbook.openai.com/examples/responses_api/reasoning_items). The API accepts items of earlier turns without
     their reasoning only if they have no `id` that ties them to it ("Item 'msg_…' was provided without its required
@@ -40,12 +41,16 @@ _FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 _ID_OPTIONAL = ("message", "function_call", "custom_tool_call", "text", "output_text", "refusal", "tool_call")
 
 
-def strip_finished_reasoning(messages: Sequence[Any], message_format: MessageFormat) -> tuple[list[Any], list[Removed]]:
+def strip_finished_reasoning(
+    messages: Sequence[Any], message_format: MessageFormat, current: bool = False
+) -> tuple[list[Any], list[Removed]]:
     """Removes the reasoning of finished turns that the provider does not require.
 
     Args:
         messages: The caller's messages.
         message_format: Their format.
+        current: Also remove the reasoning of the current turn that Anthropic signed: on models that bind it to what
+            stands before it, it is of no use once that has changed.
 
     Returns:
         The messages, and what was removed, with indices into the messages given. A message from which nothing was
@@ -57,41 +62,22 @@ def strip_finished_reasoning(messages: Sequence[Any], message_format: MessageFor
     """
     turns = message_format.parse(messages).turns
     end = _finished(turns)
+    signed_end = len(messages) if current else end
     out, removed = list(messages), list[Removed]()
     if message_format.name == "openai_responses":
         return _strip_items(out, end)
     if message_format.name == "anthropic":
-        _oldest(out, end, _anthropic, removed)
+        _oldest(out, signed_end, _anthropic, removed)
     elif message_format.name == "openai_chat":
         if not _called(turns):
             _each(out, end, _chat, removed)
     elif message_format.name == "langchain":
-        _oldest(out, end, _langchain_signed, removed)
+        _oldest(out, signed_end, _langchain_signed, removed)
         _each(out, end, _langchain_items, removed)
         if not _called(turns):
             _each(out, end, _langchain_fields, removed)
         removed.sort(key=lambda entry: entry[0])
     return out, removed
-
-
-def first_signed_index(messages: Sequence[Any], message_format: MessageFormat) -> int | None:
-    """Finds the first message with reasoning that Anthropic signed.
-
-    On models with preserved thinking nothing before it may change: the API would reject the request or ignore the
-    reasoning.
-
-    Args:
-        messages: The caller's messages.
-        message_format: Their format.
-
-    Returns:
-        The index of the message, or None.
-    """
-    split = {"anthropic": _anthropic, "langchain": _langchain_signed}.get(message_format.name)
-    for index, message in enumerate(messages):
-        if split is not None and split(message) is not None:
-            return index
-    return None
 
 
 def _finished(turns: Sequence[Turn]) -> int:

@@ -108,7 +108,7 @@ class SessionInspector:
         self._originals = dict(messages)
         whole = [*self.system_messages, *listed]
         if any(entry.reasoning_stripped for entry in self._entries.values()):
-            stripped, _ = strip_finished_reasoning(listed, detect_format(whole))
+            stripped, _ = strip_finished_reasoning(listed, detect_format(whole), current=True)
             if len(stripped) == len(listed):
                 listed = [
                     new if at in self._entries and self._entries[at].reasoning_stripped else old

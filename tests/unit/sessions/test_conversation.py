@@ -171,8 +171,8 @@ def dropping(context: list[Any]) -> Iterator[list[Any]]:
 
 POLICIES = st.builds(
     Policy,
-    compaction_target_tokens=st.sampled_from([1, 50, 300]),
-    recent_fraction=st.sampled_from([0.01, 1.0]),
+    target=st.sampled_from([("tokens", 1), ("tokens", 50), ("fraction", 0.6)]),
+    keep=st.sampled_from([("fraction", 0.01), ("fraction", 1.0), ("tokens", 200)]),
     tool_result_min_tokens=st.sampled_from([1, 50]),
     tool_result_keep_fraction=st.sampled_from([0.01, 1.0]),
     tools=st.sampled_from([{}, {"bash": ToolRule(never_compress=True)}, {"*": ToolRule(max_tokens=1)}]),
@@ -214,7 +214,7 @@ def test_an_index_never_stands_where_there_is_no_text(c: Compressor) -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
     for low in (1, 200, 400):
         session, history = (
-            c.session(f"p{low}", budget=1_200, policy=Policy(compaction_target_tokens=low)),
+            c.session(f"p{low}", budget=1_200, policy=Policy(target=("tokens", low))),
             said("Find the copper."),
         )
         for i in range(10):
@@ -266,7 +266,7 @@ def test_reasoning_left_out_stays_out_only_where_its_turn_has_ended(c: Compresso
         talk = Conversation(
             c,
             budget=1_500,
-            policy=Policy(compaction_target_tokens=rng.choice([1, 600]), tool_result_min_tokens=1),
+            policy=Policy(target=("tokens", rng.choice([1, 600])), tool_result_min_tokens=1),
             scope=f"t{seed}",
         )
         talk.append(*said("Find the copper."))
@@ -505,7 +505,7 @@ def test_failing_store_costs_nothing_but_time() -> None:
             {"model": 7},
             {"model": []},
             {"policy": "x"},
-            {"policy": {"compaction_target_tokens": 1}},
+            {"policy": {"target": ("tokens", 1)}},
             {"tools": "x"},
             {"tools": 7},
         ),
@@ -521,11 +521,14 @@ def test_wrong_options(c: Compressor, options: Any) -> None:
     "options",
     [
         *(
-            {"compaction_target_tokens": "x"},
-            {"compaction_target_tokens": 1.5},
-            {"compaction_target_tokens": float("inf")},
+            {"target": "x"},
+            {"target": 1_000},
+            {"target": ("tokens", 1.5)},
+            {"trigger": ("fraction", float("inf"))},
+            {"trigger": "price"},
+            {"preset": "cheap"},
             {"tool_result_keep_fraction": "x"},
-            {"recent_fraction": None},
+            {"keep": None},
         ),
         *({"tools": "x"}, {"tools": {"look": 5}}, {"pricing": "x"}, {"summarizer": 5}),
     ],
@@ -536,10 +539,10 @@ def test_wrong_policies(options: Any) -> None:
 
 
 def test_a_policy_from_plain_data() -> None:
-    data = {"compaction_target_tokens": 500, "tools": {"look": {"never_compress": True}, "*": ToolRule(max_tokens=9)}}
+    data = {"target": ["tokens", 500], "tools": {"look": {"never_compress": True}, "*": ToolRule(max_tokens=9)}}
     tools = {"look": ToolRule(never_compress=True), "*": ToolRule(max_tokens=9)}
     assert Policy.from_dict(data) == Policy(target=("tokens", 500), tools=tools)
-    with pytest.raises(CompressorError, match=r"Policy has no field 'low'; its fields are ingest, .*recent_fraction"):
+    with pytest.raises(CompressorError, match=r"Policy has no field 'low'; its fields are ingest, .*trigger"):
         Policy.from_dict({"low": 1})
     with pytest.raises(CompressorError, match="ToolRule has no field 'keep'; its fields are never_compress, max_tok"):
         Policy.from_dict({"tools": {"look": {"keep": True}}})

@@ -28,7 +28,7 @@ def test_the_cost_report_has_the_tiers() -> None:
 
 
 def test_leaving_a_tier_pays_sooner() -> None:
-    counters = SessionCounters(missed_savings=0.3, baseline_cost=1.0)
+    counters = SessionCounters(missed_savings=0.3, reference_baseline=1.0)
     loss = 109_000 * (3.75 - 0.3) / 1e6
     assert 0.3 + 110_000 * 0.3 / 1e6 < loss < 0.3 + (220_000 * 0.6 - 110_000 * 0.3) / 1e6
     assert should_compact(PRICE, counters, tokens=220_000, tokens_after=110_000, fixed_tokens=1_000)

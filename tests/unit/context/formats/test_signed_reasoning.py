@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from compressor.context.formats import MESSAGE_FORMATS, MessageFormat, detect_format
-from compressor.context.formats.signed_reasoning import first_signed_index, strip_finished_reasoning
+from compressor.context.formats.signed_reasoning import strip_finished_reasoning
 from compressor.errors import ContextError
 from support.property_tests import given, st
 from support.strategies import anthropic_contexts, langchain_contexts, openai_chat_contexts, responses_contexts
@@ -53,7 +53,11 @@ def test_anthropic_finished_turns_lose_their_thinking_the_current_one_keeps_it()
     assert removed == [(1, "Paris first."), (3, json.dumps(redacted())), (3, "Warm.")]
     assert messages == claude_turns()
     assert ANTHROPIC.parse(left).turns[5].call_ids == ("toolu_2",)
-    assert (first_signed_index(messages, ANTHROPIC), first_signed_index(left, ANTHROPIC)) == (1, 5)
+    bare, also = strip_finished_reasoning(messages, ANTHROPIC, current=True)
+    assert bare[5] == {"role": "assistant", "content": messages[5]["content"][1:]} and also == [
+        *removed,
+        (5, "Now Rome."),
+    ]
 
 
 def test_anthropic_a_tool_loop_is_one_turn_even_with_a_word_of_the_user_among_the_results() -> None:
@@ -133,7 +137,7 @@ def test_responses_reasoning_goes_with_the_ids_that_tie_items_to_it() -> None:
     assert removed[0] == (1, "Look it up") and json.loads(removed[1][1])["id"] == "rs_2"
     assert items == gpt()
     RESPONSES.parse(left)
-    assert first_signed_index(items, RESPONSES) is None
+    assert strip_finished_reasoning(items, RESPONSES, current=True) == strip_finished_reasoning(items, RESPONSES)
 
 
 @pytest.mark.parametrize(
