@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from compressor.context.formats.serialization import chain_digest
@@ -17,8 +18,11 @@ from compressor.errors import MissingDependencyError
 from compressor.providers.conversation_tracker import MAX_CONVERSATIONS, TrackedConversation
 from compressor.providers.expand_resolver import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
+from compressor.sessions.compact_tool import COMPACT_TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_DEFINITIONS
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME
+from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.recall_tool import RECALL_TOOL_NAME
 from compressor_agents.options import make_tracker
 from compressor_agents.sdk_names import refuse_to_shadow
 
@@ -125,11 +129,21 @@ class HistoryProcessor:
     @property
     def expand_tool(self) -> Tool[Any]:
         """Returns the tool `expand_context` for agents with this processor; it only expands texts of its own run."""
+        return self._make_tool(TOOL_NAME)
 
-        async def expand_context(ctx: RunContext[Any], **arguments: Any) -> str:
-            return await run_in_thread(self._expand, ctx.run_id, arguments)
+    def context_tools(self, compact: bool = False) -> list[Tool[Any]]:
+        """Returns the tools `expand_context` and `recall_context` for agents with this processor.
 
-        tool: Tool[Any] = Tool.from_schema(expand_context, TOOL_NAME, DESCRIPTION, PARAMETERS, takes_ctx=True)
+        Args:
+            compact: Include `compact_now`, with which an agent plans its compactions itself.
+        """
+        names = [TOOL_NAME, RECALL_TOOL_NAME, *([COMPACT_TOOL_NAME] if compact else [])]
+        return [self._make_tool(name) for name in names]
+
+    def _make_tool(self, name: str) -> Tool[Any]:
+        description, parameters = CONTEXT_TOOL_DEFINITIONS[name]
+        answer = partial(self._answer_call, name)  # can be pickled
+        tool: Tool[Any] = Tool.from_schema(answer, name, description, parameters, takes_ctx=True)
         return tool
 
     def record_usage(self, ctx: RunContext[Any], usage: Any) -> None:
@@ -140,21 +154,27 @@ class HistoryProcessor:
                 tracked.conversation.record_usage(usage)
 
     def cost_report(self) -> CostReport:
-        """Returns what all runs cost, and what they would have cost uncompressed."""
+        """Returns what all runs cost, and what they would have cost uncompressed.
+
+        Before the first call all counts are 0.
+        """
         return self._tracker.cost_report()
 
     def receipts(self) -> list[dict[str, Any]]:
         """Returns what each compaction kept and lost (see `Receipt`), for the runs used last."""
         return self._tracker.receipts()
 
-    def _expand(self, run_id: str | None, arguments: dict[str, Any]) -> str:
+    async def _answer_call(self, name: str, ctx: RunContext[Any], /, **arguments: Any) -> str:
+        return await run_in_thread(self._answer, name, ctx.run_id, arguments)
+
+    def _answer(self, name: str, run_id: str | None, arguments: dict[str, Any]) -> str:
         tracked = self._runs.get(run_id)
         if tracked is None:
             return (
-                "Not expanded: the texts of this run are no longer available. Call the tool that returned them again."
+                "Not answered: the texts of this run are no longer available. Call the tool that returned them again."
             )
         with tracked.lock:
-            return str(tracked.conversation.expand_tool.answer(arguments))
+            return str(tracked.conversation.context_tools(compact=True).answer(name, arguments))
 
     def _originals(self, messages: list[ModelMessage]) -> list[ModelMessage]:
         """Returns the history with the originals in place of the last view."""
@@ -195,7 +215,8 @@ class CompressHistory(AbstractCapability[Any]):
             as "$0.02". None means 0.8 of the window.
         policy: What is compressed and when; None takes the defaults.
         session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
-        expand: Whether the agent gets the tool `expand_context`.
+        expand: Whether the agent gets the tools `expand_context` and `recall_context`.
+        compact_tool: Whether the agent gets the tool `compact_now` besides, with which it plans its compactions itself.
         fail_open: True logs an error of the compressor once and sends the history unchanged, or the smallest possible
             view if the budget is too small; False raises the error.
 
@@ -216,12 +237,16 @@ class CompressHistory(AbstractCapability[Any]):
         session: Any = None,
         expand: bool = True,
         fail_open: bool = True,
+        compact_tool: bool = False,
     ) -> None:
         self.processor = HistoryProcessor(compressor, model, budget, policy, session, fail_open)
-        self._expand = expand
+        self._expand, self._compact_tool = expand, compact_tool
 
     def cost_report(self) -> CostReport:
-        """Returns what all runs cost, and what they would have cost uncompressed."""
+        """Returns what all runs cost, and what they would have cost uncompressed.
+
+        Before the first call all counts are 0.
+        """
         return self.processor.cost_report()
 
     def receipts(self) -> list[dict[str, Any]]:
@@ -229,8 +254,9 @@ class CompressHistory(AbstractCapability[Any]):
         return self.processor.receipts()
 
     def get_toolset(self) -> FunctionToolset[Any] | None:
-        """Returns a toolset with the expand tool, or None without `expand`."""
-        return FunctionToolset([self.processor.expand_tool], id="compressor") if self._expand else None
+        """Returns a toolset with the compressor's own tools, or None without `expand`."""
+        tools = self.processor.context_tools(self._compact_tool)
+        return FunctionToolset(tools, id="compressor") if self._expand else None
 
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext

@@ -105,7 +105,10 @@ class CompressionMixin:
     _apis: Mapping[str, ProviderApi]
 
     def cost_report(self) -> CostReport:
-        """Returns what all conversations of this client cost, and what they would have cost uncompressed."""
+        """Returns what all conversations of this client cost, and what they would have cost uncompressed.
+
+        Before the first call all counts are 0.
+        """
         return self._resolver.tracker.cost_report()
 
     def receipts(self) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -81,10 +81,10 @@ def split_into_blocks(
 ) -> list[Block]:
     """Splits a context into blocks.
 
-    Pinned are slots that are not editable, system text, the first and the last user message, and the assistant's side
-    of the open tool round. Long material pasted into a user message is a block of its own and may be compressed. In
-    mode "ingest" everything is pinned but the tool results after the last assistant turn, so that the prefix keeps its
-    bytes and stays in the provider's cache.
+    Pinned are slots that are not editable, the system prompt and the newest system message, the first and the last user
+    message, and the assistant's side of the open tool round. Long material pasted into a user message is a block of its
+    own and may be compressed. In mode "ingest" everything is pinned but the tool results after the last assistant turn,
+    so that the prefix keeps its bytes and stays in the provider's cache.
 
     Args:
         context: The parsed messages.
@@ -104,6 +104,7 @@ def split_into_blocks(
     examples = {} if mode == "ingest" else {i: n for i, n in examples.items() if n not in pinned_examples}
     users = [t.index for t in turns if t.role == "user" and t.index not in examples]
     ends = {users[0], users[-1]} if users else set()
+    memories = _older_system_messages(turns)
     last_agent = max((t.index for t in turns if t.role == "assistant"), default=-1)
     open_round = open_tool_round(turns)
     # In a session the constraints of users' older messages stay, so the agent's words go first.
@@ -116,6 +117,8 @@ def split_into_blocks(
         for slot in turn.slots:
             is_pinned = turn.index in pinned_messages or (turn.index, slot.path) in pinned_slots
             priority, reason = (Priority.PINNED, "pinned") if is_pinned else _priority(slot, turn, ends, open_round)
+            if turn.index in memories and not is_pinned and slot.editable:
+                priority, reason = Priority.HISTORY, ""
             if is_chat and slot.kind == "user" and priority == Priority.HISTORY:
                 priority = Priority.ASSISTANT
             if mode == "ingest" and not (slot.kind == "tool_result" and turn.index > last_agent and slot.editable):
@@ -146,6 +149,17 @@ def split_into_blocks(
         block.age = age
         age += block.priority < Priority.PINNED
     return blocks
+
+
+def _older_system_messages(turns: Sequence[Turn]) -> set[int]:
+    """Returns the indices of system messages in the middle but the newest: memories that a harness adds with each turn.
+
+    Those in front are the system prompt.
+    """
+    lead = next((i for i, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    return {turn.index for turn in turns[lead:] if turn.role == "system"} - {
+        max((turn.index for turn in turns if turn.role == "system"), default=-1)
+    }
 
 
 def _priority(slot: TextSlot, turn: Turn, ends: set[int], open_round: set[int]) -> tuple[Priority, str]:

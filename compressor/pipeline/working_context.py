@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection
-from typing import Any
 
 import numpy as np
 
 from compressor.context.blocks import Block, Priority
+from compressor.context.formats.json_values import part_json
 from compressor.context.model import Context, Path, TextSlot
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.pipeline.block_edit import BlockEdit
@@ -20,6 +20,7 @@ from compressor.tokens import TokenCounter
 
 Key = tuple[int, Path]
 MIN_BLOCK_TOKENS = 24  # A block of up to this many tokens is edited only when nothing else is left.
+_SPOKEN_KINDS = ("tool_call", "assistant", "user")  # a placeholder replaces these only if it is half as long or less
 MAX_WHOLE_MESSAGE_TOKENS = 64  # A sentence out of a message of up to this many tokens says too little.
 
 
@@ -97,7 +98,8 @@ class WorkingContext:
                     is_recut=text.is_excerpt,
                     placeholder_units=text.placeholder_units,
                 )
-                if in_run or edit.placeholder_tokens < block.tokens:
+                most = block.tokens // 2 if block.kind in _SPOKEN_KINDS else block.tokens - 1
+                if in_run or edit.placeholder_tokens <= most:
                     self.block_edits.append(edit)
         self.removable = self._single_texts - locked - self.evicted
         self._index_edits(self.block_edits)
@@ -120,10 +122,7 @@ class WorkingContext:
             self._edits_by_slot.setdefault(key, {})[edit.block.number] = edit
 
     def _image_source(self, slot: TextSlot) -> str:
-        part: Any = self.context.messages[slot.message]
-        for step in slot.path:
-            part = getattr(part, str(step)) if hasattr(part, str(step)) else part[step]
-        return json.dumps(part, ensure_ascii=False, default=str)
+        return part_json(self.context.messages[slot.message], slot.path)
 
     @property
     def dropped_example_messages(self) -> set[int]:

@@ -63,6 +63,14 @@ class TrackedConversation:
     known_warnings: frozenset[str] = frozenset()
     lock: threading.RLock = field(default_factory=threading.RLock)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: everything but the lock."""
+        with self.lock:
+            return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, lock=threading.RLock())
+
     @property
     def view_tokens(self) -> int:
         """Returns the tokens of the view as it is now."""
@@ -125,6 +133,16 @@ class ConversationTracker:
         self._evicted_reports: list[CostReport] = []
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the settings and the conversations."""
+        with self._lock:
+            state = {**vars(self), "_recent": list(self._recent), "_evicted_reports": list(self._evicted_reports)}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+
     def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
         """Returns the conversation that the messages continue, or starts a new one.
 
@@ -185,12 +203,10 @@ class ConversationTracker:
             return bool(self._recent)
 
     def cost_report(self) -> CostReport:
-        """Returns the sum over all conversations; all zeros before the first request."""
+        """Returns the sum over all conversations. Before the first request all counts are 0."""
         with self._lock:
             reports = [*self._evicted_reports, *(one.conversation.cost_report() for one in self._recent)]
-        if not reports:
-            return Conversation(self.compressor, None, self.budget, self.policy).cost_report()
-        return sum_reports(reports)
+        return sum_reports(reports) if reports else CostReport.before_first_call()
 
     def receipts(self) -> list[dict[str, Any]]:
         """Returns the receipts of all tracked conversations, those of the conversation used last at the end."""

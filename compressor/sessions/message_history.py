@@ -6,16 +6,18 @@ counts and renders each message only once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
+from compressor.context.formats.json_values import part_json
 from compressor.context.formats.signed_reasoning import Removed, strip_finished_reasoning
-from compressor.context.model import Context, Turn
+from compressor.context.model import Context, Path, Turn
+from compressor.context.refs import compute_ref
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import CompressorError, ContextError
-from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
 from compressor.sessions.state import MessageRecord, SessionState
 from compressor.sessions.tool_result_ingest import ingest_tool_results, is_duplicate_note
@@ -41,6 +43,7 @@ class MessageHistory:
         self._head_tokens: tuple[list[Any], Any, int] | None = None  # system messages, tools, their tokens
         # By number of the message: the message, its edits, and what they made of it.
         self._render_cache: dict[int, tuple[Any, Edits, Any]] = {}
+        self._image_refs: dict[tuple[int, Path], str] = {}
 
     @property
     def front(self) -> list[Any]:
@@ -86,7 +89,7 @@ class MessageHistory:
         """Forgets what was parsed and rendered, because messages were exchanged or written to."""
         if not self._frozen:
             self._parsed_history = self._head_tokens = None
-            self._render_cache = {}
+            self._render_cache, self._image_refs = {}, {}
 
     def _read(self) -> ParsedHistory:
         messages = [*self.front, *self.current_messages()]
@@ -105,6 +108,12 @@ class MessageHistory:
     def turns(self) -> list[Turn]:
         """Returns the live messages as turns."""
         return self._parsed().turns[len(self.front) :]
+
+    def edited_turns(self) -> list[tuple[Turn, MessageRecord]] | None:
+        """Returns the live messages of which the view shows less than everything, or None if they are not known yet."""
+        if len(self.messages) != len(self.state.records):
+            return None
+        return [(turn, record) for turn, record in zip(self.turns(), self.state.records, strict=True) if record.edits]
 
     def ingest_new_results(self, deduplicate: bool = True) -> None:
         """Counts new messages, and compresses the tool results of rounds that are complete.
@@ -150,8 +159,19 @@ class MessageHistory:
                 for i in members:
                     entries[i].ingested = True
             for i in members:
-                if deduplicate and not entries[i].edits:
-                    earlier.update((s.text, s.call_id or "") for s in turns[i].slots if s.kind == "tool_result")
+                if deduplicate and not entries[i].edits and turns[i].result_call_ids:
+                    earlier.update(self._result_texts(i, turns[i]))
+
+    def _result_texts(self, i: int, turn: Turn) -> Iterator[tuple[str, str]]:
+        """Yields the texts, and refs of the images, of a message's results with the ids of their calls."""
+        for slot in turn.slots:
+            if slot.image is not None:
+                key = self.state.records[i].index, slot.path
+                if key not in self._image_refs:
+                    self._image_refs[key] = compute_ref(part_json(self.messages[i], slot.path))
+                yield self._image_refs[key], slot.call_id or ", ".join(turn.result_call_ids)
+            elif slot.kind == "tool_result":
+                yield slot.text, slot.call_id or ""
 
     def expand_duplicate_notes(self) -> dict[int, MessageRecord]:
         """Replaces notes about other results by a form of their own, because the other results may be evicted.
@@ -207,9 +227,11 @@ class MessageHistory:
         return self.head_tokens() + self.state.evicted_tokens + sum(entry.raw_tokens for entry in self.state.records)
 
     def ends_with_expansion(self) -> bool:
-        """Returns whether the newest messages are only answers to calls of the expand tool."""
+        """Returns whether the newest messages are only answers to calls of the session's own tools."""
         newest = list(takewhile(lambda turn: turn.result_call_ids, reversed(self.turns())))
-        return bool(newest) and all(t.slots and all(slot.name == TOOL_NAME for slot in t.slots) for t in newest)
+        return bool(newest) and all(
+            t.slots and all(slot.name in CONTEXT_TOOL_NAMES for slot in t.slots) for t in newest
+        )
 
     def fixed_tokens(self) -> int:
         """Returns the tokens at the start that a compaction leaves unchanged: system prompt and task."""

@@ -39,7 +39,7 @@ Scores = npt.NDArray[np.float32]
 def recall(
     compressor: CompressorLike,
     state: SessionState,
-    edited: Sequence[tuple[Turn, MessageRecord]],
+    edited: Sequence[tuple[Turn, MessageRecord]] | None,
     query: str,
     budget: int,
     model: str | None,
@@ -49,7 +49,8 @@ def recall(
     Args:
         compressor: The compressor whose engine and store are used.
         state: The session's state.
-        edited: The live messages of which the view shows less than everything.
+        edited: The live messages of which the view shows less than everything. None if the conversation does not have
+            them, as in a tool of an agent; then their originals are read from the store.
         query: What to look for.
         budget: The most tokens to return.
         model: The model whose tokens count.
@@ -63,7 +64,7 @@ def recall(
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         raise BudgetError(f"the budget of `recall` must be a whole number of tokens, at least 1, not {budget!r:.80}")
     stored = _evicted_texts(compressor.store, state.page_refs)
-    own = _edited_texts(edited)
+    own = _referenced_texts(compressor.store, state) if edited is None else _edited_texts(edited)
     texts = sorted([*stored, *own], key=lambda t: t.message)
     if not texts:
         return ""
@@ -110,6 +111,16 @@ def _edited_texts(edited: Sequence[tuple[Turn, MessageRecord]]) -> list[StoredTe
                 label = f"{DISPLAY_NAMES.get(slot.kind, slot.kind)} {slot.name or ''}".strip()
                 out[ref] = StoredText(ref, slot.text, label, record.index)
     return list(out.values())
+
+
+def _referenced_texts(store: BlobStore, state: SessionState) -> list[StoredText]:
+    """Returns the stored originals of the live messages, by the refs that stand in their edits."""
+    wanted: dict[str, int] = {}
+    for record in state.records:
+        if not record.holds_index:
+            wanted |= {ref: record.index for text in record.edits.values() for ref in find_refs(text)}
+    found = archive.readable_texts(store, state.scopes, list(wanted))
+    return [StoredText(ref, text, "shortened text", wanted[ref]) for ref, text in found.items()]
 
 
 def _score(texts: Sequence[StoredText], paragraphs: Sequence[RecallParagraph], query: str) -> Scores:

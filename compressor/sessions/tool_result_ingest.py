@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from compressor.context.formats.json_values import part_json
 from compressor.context.model import TextSlot, Turn
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.errors import BudgetTooSmallError
 from compressor.pipeline.earlier_excerpt import is_own_excerpt, text_finder
-from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.storage.text_values import put_texts
 from compressor.text.layout_cache import cached_layout
@@ -26,11 +27,12 @@ MAX_ENCODED_FRACTION = 0.9  # of the tokens: a lossless encoding that leaves mor
 MIN_DUPLICATE_TOKENS = 60  # a result of less is repeated rather than replaced by a note about an earlier one
 
 _DUPLICATE_NOTE = "[the same text as the result of call "
+_DUPLICATE_IMAGE = "[the same image as in the result of call "
 
 
 def is_duplicate_note(text: str) -> bool:
     """Returns whether a text is a note that stands for another result in the view."""
-    return text.startswith(_DUPLICATE_NOTE)
+    return text.startswith((_DUPLICATE_NOTE, _DUPLICATE_IMAGE))
 
 
 def ingest_tool_results(
@@ -47,7 +49,7 @@ def ingest_tool_results(
         messages: The task, what led to the round, and the round with all its results.
         results: The indices of the tool results in `messages`.
         expansions: What the agent has expanded.
-        earlier: Texts of results that stand in the view, with the ids of their calls.
+        earlier: Texts, and refs of images, of results that stand in the view, with the ids of their calls.
 
     Returns:
         The edits, by index of the message.
@@ -60,8 +62,12 @@ def ingest_tool_results(
         edits: Edits = {}
         excess = 0
         for slot in turn.slots:
+            if slot.image is not None and slot.editable and turn.result_call_ids:
+                if note := _repeated_image(runtime, part_json(messages[index], slot.path), earlier):
+                    edits[slot.path] = note
+                continue
             is_result = slot.kind == "tool_result" and slot.editable
-            if not is_result or slot.name == TOOL_NAME or is_own_excerpt(slot.text, find_text):
+            if not is_result or slot.name in CONTEXT_TOOL_NAMES or is_own_excerpt(slot.text, find_text):
                 continue
             rule = runtime.policy.rule_for(slot.name)
             if rule.never_compress:
@@ -76,6 +82,15 @@ def ingest_tool_results(
         if edits:
             out[index] = edits
     return out
+
+
+def _repeated_image(runtime: SessionRuntime, source: str, earlier: Mapping[str, str]) -> str | None:
+    """Returns a note for an image that stands in the view already, or None."""
+    ref = compute_ref(source)
+    if ref not in earlier:
+        return None
+    put_texts(runtime.open_store(), {ref: source})
+    return f"{_DUPLICATE_IMAGE}{earlier[ref]}] {format_placeholder(ref)}"
 
 
 def _encode(runtime: SessionRuntime, slot: TextSlot, earlier: Mapping[str, str]) -> tuple[str | None, int]:

@@ -62,6 +62,19 @@ class FailOpenGuard:
         self._warned: LruCache[tuple[str | None, str], bool] = LruCache(MAX_REPORTS)
         self._idle = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the settings, the warnings and the reports."""
+        with self._lock:
+            state = {**vars(self), "warnings": list(self.warnings), "_reports": self._reports.values()}
+        del state["_lock"], state["_warned"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        reports = state.pop("_reports")
+        vars(self).update(state, _lock=threading.Lock(), _warned=LruCache(MAX_REPORTS), _reports=LruCache(MAX_REPORTS))
+        for report in reports:
+            self._reports.put(report.thread_id, report)
+
     def run(self, function: Callable[..., T | None], *args: Any) -> T | None:
         """Returns `function(*args)`, or None if it failed and `fail_open` is on.
 
@@ -104,6 +117,8 @@ class FailOpenGuard:
     def find_thread(self, thread_id: str | None) -> ThreadReport:
         """Returns what is known of a thread (None: the last run without a thread id).
 
+        Without a thread id and before the first run, all counts are 0.
+
         Raises:
             CompressorError: If the thread is unknown; the message names the known threads.
         """
@@ -111,8 +126,15 @@ class FailOpenGuard:
         if found is not None:
             return found
         known = [one.thread_id for one in self._reports.values() if one.thread_id is not None]
-        missing = "an agent without a thread id" if thread_id is None else f"thread {thread_id!r}"
-        text = f"{missing} has not run with this middleware in this process"
+        if not self.thread_count:
+            if thread_id is None:
+                return ThreadReport(None, CostReport.before_first_call(), ())
+            raise CompressorError(
+                f"there is no cost report of thread {thread_id!r} in this process, because no agent has run with this "
+                "middleware here yet; run it first, or pass an agent's state: agent.get_state(config).values"
+            )
+        missing = "a run without a thread id" if thread_id is None else f"thread {thread_id!r}"
+        text = f"there is no cost report of {missing} in this process"
         if known:
             more = ", ..." if len(known) > _LISTED_THREADS else ""
             text += "; pass one of the known thread ids: " + ", ".join(map(repr, known[-_LISTED_THREADS:])) + more

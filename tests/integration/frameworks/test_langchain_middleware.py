@@ -344,7 +344,7 @@ def test_two_of_ours_in_one_agent() -> None:
         pairs(request)
         assert request.tokens() <= 4_000
     names = [t["function"]["name"] for t in model.requests[0].tools]
-    assert sorted(names) == ["expand_context", "search"]
+    assert sorted(names) == ["expand_context", "recall_context", "search"]
 
 
 def test_says_that_a_tool_has_the_name_of_ours() -> None:
@@ -413,7 +413,7 @@ def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning_per_
 def test_receipts_and_balance_of_a_thread() -> None:
     model, ours = scripted(12), middleware(4_000)
     agent = _agent(model, ours)
-    assert ours.receipts("t") == [] and ours.balance("t").calls == 0
+    assert ours.receipts() == [] and ours.balance().calls == 0
     agent.invoke({"messages": TASK}, thread())
     receipts, state = ours.receipts("t"), agent.get_state(thread()).values
     assert len(receipts) == ours.balance("t").compactions >= 1
@@ -422,7 +422,7 @@ def test_receipts_and_balance_of_a_thread() -> None:
     assert ours.receipts(state) == receipts and state["compressor"]["receipt"] == receipts[-1]
     rules = receipts[-1]["tallies"]["rules"]
     assert rules["in_view"] == 1 and not rules["archived"]
-    with pytest.raises(CompressorError, match=r"thread 'other' has not run.*known thread ids: 't'"):
+    with pytest.raises(CompressorError, match=r"no cost report of thread 'other'.*known thread ids: 't'"):
         ours.receipts("other")
 
 

@@ -73,9 +73,11 @@ def test_the_other_integrations_check_their_budget_and_policy_at_once() -> None:
         with_compression(client, policy=wrong)
 
 
-def test_the_cost_report_is_known_before_a_run_and_names_the_known_threads_after_it() -> None:
+def test_cost_report_is_0_before_a_run_and_names_the_known_threads_after_it() -> None:
     middleware = _middleware()
-    assert middleware.balance("t1") == middleware.cost_report() and middleware.balance("t1").calls == 0
+    assert middleware.cost_report().calls == middleware.cost_report().baseline_cost == 0
+    with pytest.raises(CompressorError, match=r"thread 't1'.*no agent has run with this middleware here yet; run it"):
+        middleware.cost_report("t1")
     with pytest.raises(CompressorError, match="no field 'compressor'"):
         middleware.cost_report({"messages": []})
     model = ScriptedChatModel(script=["Hello.", "Hello again.", "Bye."])
@@ -83,9 +85,9 @@ def test_the_cost_report_is_known_before_a_run_and_names_the_known_threads_after
     for thread in ("t1", "t2"):
         agent.invoke({"messages": "Hi."}, {"configurable": {"thread_id": thread}})
     assert middleware.cost_report("t1").calls == 1
-    with pytest.raises(CompressorError, match=r"thread 't3' has not run.*known thread ids: 't1', 't2'"):
+    with pytest.raises(CompressorError, match=r"no cost report of thread 't3'.*known thread ids: 't1', 't2'"):
         middleware.cost_report("t3")
-    with pytest.raises(CompressorError, match=r"an agent without a thread id has not run.*'t2'"):
+    with pytest.raises(CompressorError, match=r"no cost report of a run without a thread id.*'t2'"):
         middleware.cost_report()
 
 

@@ -11,6 +11,7 @@ import pytest
 from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy
+from compressor.sessions.compact_tool import COMPACT_ANSWER
 from support.client_scenarios import ABOVE_BUDGET, EXPAND, NO_COMPACTION, READ, FullStore, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK
 from support.scripted_server import Call, Reply, ScriptedServer
@@ -80,13 +81,25 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
         history = run_agent_on(agent, TASK, stream).all_messages()
         again = run_agent_on(agent, "Thanks.", stream, history).all_messages()
     assert not server.problems and server.left == 0
-    assert {tuple(sorted(request.tools)) for request in server.requests} == {(EXPAND, "read_log")}
+    assert {tuple(sorted(request.tools)) for request in server.requests} == {(EXPAND, "read_log", "recall_context")}
     assert len(sent(server.requests[1])) < 0.8 * len(LOG) and NEEDLE in sent(server.requests[2])
     answers = returns(again)
     assert answers[0] == LOG and NEEDLE in answers[1] and answers[2] == LOG  # what pydantic-ai keeps is the original
     report = compress.cost_report()
     assert report.calls == 5 and report.expansions == 1 and report.actual_tokens < report.baseline_tokens
     assert report.billed_tokens > 0 or stream
+
+
+def test_an_agent_searches_what_was_cut_and_asks_for_a_compaction(model_of: Any, compressor: Compressor) -> None:
+    compress = CompressHistory(compressor, policy=NO_COMPACTION, compact_tool=True)
+    question = Reply("", [Call("recall_context", {"query": "What was the error code?", "max_tokens": 200})])
+    script = [READ, READ, question, Reply("", [Call("compact_now", {})]), READ, Reply("Code E-4711.")]
+    with ScriptedServer(script, extends=None) as server:
+        agent = Agent(model_of(server), tools=[read_log], capabilities=[compress])
+        answers = returns(run_agent_on(agent, TASK).all_messages())
+    assert not server.problems and server.left == 0
+    assert NEEDLE in answers[2] and answers[3] == COMPACT_ANSWER and compress.cost_report().compactions == 1
+    assert len(sent(server.requests[4])) < len(sent(server.requests[3]))
 
 
 def test_a_history_processor_works_where_it_writes_back(model_of: Any, compressor: Compressor) -> None:
@@ -143,6 +156,7 @@ def test_pydantic_ais_test_model_calls_every_tool(compressor: Compressor) -> Non
     result = run_agent_on(agent, TASK)
     assert {part.tool_name for m in result.all_messages() for part in m.parts if isinstance(part, ToolReturnPart)} == {
         "read_log",
+        "recall_context",
         EXPAND,
     }
     assert run_agent_on(Agent(TestModel(), capabilities=[CompressHistory(compressor, expand=False)]), TASK).output
