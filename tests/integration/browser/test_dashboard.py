@@ -357,6 +357,23 @@ def test_the_page_shows_sessions_and_gives_originals_back_byte_for_byte(
         assert visit.fits
 
 
+def test_a_session_shows_what_each_compaction_kept(service: Service, browser: Any) -> None:
+    drive(service, "receipts", recorded("airline"), budget=3000)
+    receipts = service.http.get("/v1/sessions/receipts/receipts").json()["receipts"]
+    newest = receipts[-1]
+    tally = newest["tallies"]["user_words"]
+    for size in (DESK, PHONE):
+        with Visit(browser, service.url, size) as visit:
+            visit.open("/#/session/receipts")
+            visit.page.locator(".receipts summary").click()
+            rows = visit.page.locator(".receipts tbody tr")
+            assert rows.count() == len(receipts) >= 1
+            cells = rows.first.locator("th, td").all_inner_texts()
+            assert cells[0] == str(newest["compaction"]) and f"{newest['tokens_after']:,}" in cells[1]
+            assert cells[3] == f"{tally['in_view']}/{sum(tally.values())}"
+            assert visit.fits
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
