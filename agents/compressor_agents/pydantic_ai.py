@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.context.formats.serialization import chain_digest
 from compressor.errors import MissingDependencyError
+from compressor.providers.context_overflow import MAX_HALVINGS, is_context_overflow
 from compressor.providers.conversation_tracker import MAX_CONVERSATIONS, TrackedConversation
 from compressor.providers.expand_resolver import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
@@ -28,7 +29,7 @@ from compressor_agents.sdk_names import refuse_to_shadow
 
 refuse_to_shadow(__name__, "pydantic_ai")
 try:
-    from pydantic_ai import RunContext, Tool
+    from pydantic_ai import RetryModelRequest, RunContext, Tool
     from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.toolsets import FunctionToolset
@@ -146,6 +147,17 @@ class HistoryProcessor:
         tool: Tool[Any] = Tool.from_schema(answer, name, description, parameters, takes_ctx=True)
         return tool
 
+    async def shrink(self, ctx: RunContext[Any], error: Exception) -> bool:
+        """Halves the limit of a run whose request was too long for the provider; returns whether that helps."""
+        tracked = self._runs.get(ctx.run_id)
+        if tracked is None or not is_context_overflow(getattr(error, "status_code", None), str(error)):
+            return False
+        try:
+            return await run_in_thread(tracked.halve_limit)
+        except Exception as own_error:
+            self._fail_open.handle(own_error)
+            return False
+
     def record_usage(self, ctx: RunContext[Any], usage: Any) -> None:
         """Records the usage that the provider reported for a call of this run."""
         tracked = self._runs.get(ctx.run_id)
@@ -241,6 +253,7 @@ class CompressHistory(AbstractCapability[Any]):
     ) -> None:
         self.processor = HistoryProcessor(compressor, model, budget, policy, session, fail_open)
         self._expand, self._compact_tool = expand, compact_tool
+        self._histories: dict[str | None, list[ModelMessage]] = {}  # of the requests in flight, by run id
 
     def cost_report(self) -> CostReport:
         """Returns what all runs cost, and what they would have cost uncompressed.
@@ -262,16 +275,39 @@ class CompressHistory(AbstractCapability[Any]):
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
         """Returns the request with a compressed history."""
+        self._histories[ctx.run_id] = list(request_context.messages)
+        while len(self._histories) > MAX_CONVERSATIONS:
+            self._histories.pop(next(iter(self._histories)))
+        return await self._with_view(ctx, request_context)
+
+    async def prepare_model_request(
+        self, ctx: RunContext[Any], request_context: ModelRequestContext
+    ) -> ModelRequestContext:
+        """Returns the request of a further attempt with a history that fits the limit as it is now."""
+        is_first = request_context.attempt == 1 or ctx.run_id not in self._histories
+        return request_context if is_first else await self._with_view(ctx, request_context)
+
+    async def _with_view(self, ctx: RunContext[Any], request_context: ModelRequestContext) -> ModelRequestContext:
         parameters = request_context.model_request_parameters
         system = "\n\n".join(part.content for part in parameters.instruction_parts or ())
         tools = [*parameters.function_tools, *parameters.output_tools]
-        view = await self.processor.view(ctx, list(request_context.messages), system, tools)
+        view = await self.processor.view(ctx, self._histories[ctx.run_id], system, tools)
         return replace(request_context, messages=view)
+
+    async def on_model_request_error(
+        self, ctx: RunContext[Any], *, request_context: ModelRequestContext, error: Exception
+    ) -> ModelResponse:
+        """Asks for another attempt with a smaller request if this one was too long for the provider."""
+        if request_context.attempt <= MAX_HALVINGS and await self.processor.shrink(ctx, error):
+            raise RetryModelRequest
+        self._histories.pop(ctx.run_id, None)
+        raise error
 
     async def after_model_request(
         self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
     ) -> ModelResponse:
         """Records the usage and returns the response unchanged."""
+        self._histories.pop(ctx.run_id, None)
         self.processor.record_usage(ctx, response.usage)
         return response
 
