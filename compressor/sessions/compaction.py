@@ -42,7 +42,7 @@ from compressor.sessions.evicted_rounds import (
 )
 from compressor.sessions.index_placement import adjacent_texts, find_index_host, index_edits, index_slot, writes_state
 from compressor.sessions.layers import Effort, Layers
-from compressor.sessions.open_items import OpenItem
+from compressor.sessions.open_items import KINDS, OpenItem
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.sessions.state import MessageRecord
 from compressor.sessions.state_calls import read_state
@@ -63,7 +63,6 @@ MAX_MARK_CHARS = 48
 MAX_TASK_CHARS = 2_000
 
 _CUT_KINDS = ("tool_result", "assistant", "thinking", "document", "image")
-_OPEN_ORDER = ("failure", "promise", "cause", "decision", "error")
 
 
 @dataclass
@@ -321,7 +320,7 @@ class Compaction:
         index = self.index.with_rounds(rounds, count, int(INDEX_FRACTION * self.room))
         available = int(OPEN_FRACTION * self.room)
         taken = []
-        for item in sorted(open_items, key=lambda item: (_OPEN_ORDER.index(item.kind), -item.message)):
+        for item in sorted(open_items, key=lambda item: (KINDS.index(item.kind), -item.message)):
             available -= count(item.line) + 1
             if available < 0:
                 break

@@ -159,6 +159,7 @@ class Conversation:
             ContextError: A provider would refuse the messages. None of them is added.
         """
         history = self._history
+        malformed = history.malformed_indices()
         with rollback_on_error(history):
             for message in messages:
                 if not history.messages and is_system(message):
@@ -166,6 +167,7 @@ class Conversation:
                     history.head.append(message)
                 else:
                     history.add(message, serialization.chain_digest(message, history.last_digest), pin)
+            history.check_well_formed(malformed)
             history.ingest_new_results()
         self._dirty = self._dirty or bool(messages)
 

@@ -15,7 +15,7 @@ from compressor.sessions.summaries.passage import Passage, PassageKind
 HEADING = "[index of earlier rounds that were cut from this conversation, oldest first; expand a ref to read one]"
 OPEN_HEADING = "[not resolved or still valid, as far as these rounds show]"
 INDEX_FRACTION = 0.2  # of the room; when the lines exceed it, older ones become one line
-OPEN_FRACTION = 0.15  # of the room, for what is not resolved
+OPEN_FRACTION = 0.2  # of the room, for what is not resolved
 MAX_LABEL_CHARS = 90
 MAX_BEST_CHARS = 140
 BEST_SIGN = " → "  # between what was called and the best line of the round
@@ -84,7 +84,7 @@ class EvictedRound:
                     calls.append(f"{slot.name} (an older version)" if is_outdated else f"{slot.name} {slot.text}")
                 elif not first_words and slot.kind in ("user", "assistant"):
                     first_words = f"{slot.kind}: {slot.text}"
-            parts += [f"[{turn.role}]\n{text}" for text in turn.extras if text]
+            parts += [f"[{turn.role}]\n{text}" for text in turn.unedited_texts if text]
             calls += [
                 name for name in turn.extras if turn.call_ids and not any(s.kind == "tool_call" for s in turn.slots)
             ]

@@ -189,6 +189,15 @@ class MessageHistory:
         entry = self.state.records[i]
         entry.edits, entry.tokens = edits, self.runtime.edited_tokens(entry.raw_tokens, turn, edits)
 
+    def malformed_indices(self) -> set[int]:
+        """Returns the numbers of the live messages that a provider would refuse."""
+        return {r.index for r, turn in zip(self.state.records, self.turns(), strict=True) if turn.is_malformed}
+
+    def check_well_formed(self, before: set[int]) -> None:
+        """Raises ContextError if a provider would refuse a message that is not one of `before`."""
+        if self.malformed_indices() - before:
+            self.runtime.check([*self.front, *self.messages])
+
     def check_ready(self) -> None:
         """Raises ContextError if there is no view to send, because a message or a tool result is missing."""
         if not self.messages:
@@ -295,7 +304,7 @@ class MessageHistory:
 
     def _without_reasoning(self, messages: list[Any]) -> tuple[list[Any], list[Removed]]:
         dialect, _ = self.runtime.parse(messages)
-        return strip_finished_reasoning(messages, dialect, self.runtime.binds_reasoning)
+        return strip_finished_reasoning(messages, dialect, self.runtime.binds_reasoning, lenient=True)
 
 
 def common_prefix_length(one: Sequence[Any], other: Sequence[Any]) -> int:
