@@ -18,7 +18,21 @@ from compressor import Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions import Conversation
 from support.long_run_clients import CLIENTS, clients_of, play
-from support.long_runs import Event, Raw, Said, Sent, Step, System, User, log, prefixes, reads, thought, to_anthropic
+from support.long_runs import (
+    Event,
+    Raw,
+    Said,
+    Sent,
+    Step,
+    System,
+    User,
+    log,
+    prefixes,
+    reads,
+    thought,
+    to_anthropic,
+    to_chat,
+)
 
 BUDGET = 6_000
 Requests = list[tuple[list[Event], Sent]]
@@ -261,3 +275,78 @@ def test_what_a_server_tool_said_has_a_way_back(kind: str) -> None:
         seen |= new
         texts += [conversation.expand(ref) for ref in new]
     assert found and ("MARK-91" in json.dumps(view) or "MARK-91" in conversation.recall("total MARK-91"))
+
+
+def _call(call_id: str) -> dict[str, Any]:
+    function = {"name": "read", "arguments": "{}"}
+    return {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": call_id, "type": "function", "function": function}],
+    }
+
+
+def _result(call_id: str, text: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": text}
+
+
+#: What OpenAI and Anthropic refuse and local servers accept.
+MALFORMED: dict[str, list[dict[str, Any]]] = {
+    "a call without a result": [{"role": "user", "content": "Start."}, _call("a")],
+    "two results": [
+        {"role": "user", "content": "Start."},
+        _call("a"),
+        _result("a", "pending"),
+        _result("a", "final"),
+        {"role": "assistant", "content": "Ok."},
+    ],
+    "a late result": [
+        {"role": "user", "content": "Start."},
+        _call("a"),
+        _result("a", "pending"),
+        {"role": "assistant", "content": "Ok."},
+        {"role": "user", "content": "Hm."},
+        _result("a", "final"),
+    ],
+    "a result without a call": [_result("zz", "left over")],
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+@pytest.mark.parametrize("client", ["conversation", "langchain"])
+def test_one_malformed_round_of_long_ago_does_not_switch_compression_off(client: str, kind: str) -> None:
+    task = "Read all parts of job J-7. Never restart it."
+    before = [*MALFORMED[kind], {"role": "user", "content": task}]
+    if client == "conversation":
+        conversation = Conversation(Compressor(store="memory"), "gpt-4o", BUDGET)
+        requests = []
+        for history in prefixes([User(task), *reads(0, 24)]):
+            conversation.sync([*before, *to_chat(history)[1:]])
+            requests.append(Sent(conversation.view(), [], "gpt-4o"))
+            assert conversation.view_tokens <= BUDGET
+    else:
+        requests = _langchain_after(before)
+    assert all(task in request.text for request in requests)
+    assert max(len(request.text) for request in requests) < 5 * BUDGET, "raw it would be twice as much"
+
+
+def _langchain_after(before: list[dict[str, Any]]) -> list[Sent]:
+    pytest.importorskip("langchain")
+    from langchain.agents import create_agent
+    from langchain_core.messages.utils import convert_to_messages
+    from langchain_core.tools import tool
+
+    from compressor.testing import ScriptedChatModel, call
+    from compressor_agents.langchain import ContextCompressorMiddleware
+
+    @tool
+    def read(part: int) -> str:
+        """Reads a part."""
+        return log(part)
+
+    middleware = ContextCompressorMiddleware(BUDGET, compressor=Compressor(store="memory"), model="gpt-4o")
+    model = ScriptedChatModel(script=[*(call("read", part=n) for n in range(24)), "Done."])
+    agent: Any = create_agent(model, [read], middleware=[middleware])
+    agent.invoke({"messages": convert_to_messages(before)}, {"recursion_limit": 1_000})
+    assert not middleware.warnings and len(model.requests) == 25
+    return [Sent(request.messages, request.tools, "gpt-4o") for request in model.requests]
