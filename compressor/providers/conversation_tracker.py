@@ -89,8 +89,7 @@ class TrackedConversation:
     def receipts(self) -> list[dict[str, Any]]:
         """Returns what each compaction of this conversation kept and lost, oldest first."""
         with self.lock:
-            receipts: list[dict[str, Any]] = self.conversation.receipts()
-            return receipts
+            return list(self.conversation.receipts())
 
     def take_warnings(self) -> list[str]:
         """Returns the warnings that this method has not returned before."""

@@ -99,7 +99,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             fraction of them. They are chosen once per thread, for its first request. None keeps all.
         ingest_at: Where tool results are compressed: "model" (in the view) or "tool" (also in the checkpoints).
         fail_open: True turns an error of the compressor into a logged warning and an entry of `warnings`; the request
-            is sent unchanged, or above its budget if the budget is too small. False raises the error.
+            is sent unchanged, or the smallest possible one if the budget is too small. False raises.
         tenant: Threads of different tenants cannot expand each other's texts, whatever their ids, in one store.
         name: Needed for a second middleware in the same agent; must not change while its threads are used.
 

@@ -13,7 +13,7 @@ from compressor.service.settings import Settings
 from compressor.sessions.policy_sizes import PRESETS
 from support.client_scenarios import EXPAND, READ, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, MessagesTalk, ResponsesTalk, Talk, ref_in
-from support.long_runs import Said, User, prefixes, reads, to_chat
+from support.long_runs import Event, Said, User, prefixes, reads, to_chat
 from support.scripted_server import Call, Fail, Reply, ScriptedServer, Usage
 
 openai = pytest.importorskip("openai")
@@ -24,7 +24,7 @@ pytest.importorskip("prometheus_client")
 from support.service_tools import Service, error_of  # noqa: E402
 
 TALKS: dict[str, type[Talk]] = {"chat": ChatTalk, "responses": ResponsesTalk, "messages": MessagesTalk}
-RUN = [User("Look at all parts of job J-7. Never restart it."), *reads(0, 24), Said("Done.")]
+RUN: list[Event] = [User("Look at all parts of job J-7. Never restart it."), *reads(0, 24), Said("Done.")]
 TOOLS = [{"type": "function", "function": {"name": "read", "description": "Reads", "parameters": {"type": "object"}}}]
 
 

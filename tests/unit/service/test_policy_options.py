@@ -27,6 +27,7 @@ def test_the_services_own_sizes_hold_unless_settings_ask_for_something_else() ->
     assert sizes(Settings(policy={"ingest": False}).session_policy()) == OWN
     assert sizes(Settings(policy={"target": ["tokens", 9_000]}).session_policy()) == (OWN[0], ("tokens", 9_000))
     assert sizes(Settings(policy={"trigger": ["fraction", 0.5]}).session_policy())[0] == ("fraction", 0.5)
+    asks: Any
     for asks in ({"preset": "frugal"}, {"preset": "balanced"}, {"preset": "faithful"}, {"trigger": "cost"}):
         assert sizes(Settings(policy=asks).session_policy()) == sizes(Policy(**asks)), asks
 
