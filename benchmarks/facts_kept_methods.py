@@ -55,7 +55,7 @@ class OursKept(Ours):
         self.messages += new
         self.session.append(*new)
         try:
-            view: list[Any] = self.session.view()
+            view: list[Any] = self.session.view(best_effort=True)
         except BudgetTooSmallError:
             self.failed += 1
             return list(self.messages)

@@ -206,7 +206,7 @@ class Ours(Run):
     def step(self, new: list[Message]) -> list[Any]:
         for message in new:
             self.session.append(message)
-        view: list[Any] = self.session.view()
+        view: list[Any] = self.session.view(best_effort=True)
         return view
 
     def as_openai(self, view: list[Any]) -> list[Message]:

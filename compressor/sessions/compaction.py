@@ -52,6 +52,9 @@ from compressor.sessions.user_words import has_user_text, is_instruction, own_wo
 MAX_CANDIDATE_RATIO = 6.0  # times the room: so many tokens of older rounds' originals are selected from
 MAX_ROUND_FRACTION = 0.34  # of the room: a larger round counts as this much, because it will be cut to less
 MAX_FLOOR_FRACTION = 0.5  # of what the layers leave, for what cannot be cut in older rounds
+MIN_FREE_FRACTION = 0.4  # of the room: what is left for the rounds, however much the layers take
+MAX_FREE_FRACTION = 0.6  # of what the layers leave of the budget, so that the next rounds have room
+MAX_PART_FRACTION = 0.35  # of what the layers leave, for the lines of rounds, and for what is not resolved
 MAX_REMAINING_FRACTION = 0.9  # a compaction that leaves more of the tokens is not worth a new prefix
 MIN_USED_FRACTION = 0.9  # of the target: if less is used, more of the older rounds are selected from
 MIN_ROUND_TOKENS = 40  # an evicted round of less without a call has no line of its own in the index
@@ -97,7 +100,7 @@ class Compaction:
         self.original_turns, self.original_tokens = self._parse(self.originals)
         self.groups = group_tool_rounds(self.turns)
         self.fixed = self.runtime.head_tokens(self.head)
-        self.room = 1
+        self.room = self.free = 1
         self.layers = self._build_layers(Effort.RECENT)
 
     def _parse(self, messages: Sequence[Any]) -> tuple[list[Turn], list[int]]:
@@ -141,14 +144,15 @@ class Compaction:
     def _try_effort(self, effort: Effort, target: int, limit: int) -> tuple[CompactionResult | None, int]:
         """Returns a result and its tokens, or None and the tokens that it would need."""
         self.layers = self._build_layers(effort)
+        base = self.fixed + sum(self.records[i].tokens for i in self.layers.pinned)
+        beyond = min(int(MIN_FREE_FRACTION * self.room), int(MAX_FREE_FRACTION * (limit - base)))
+        goal = min(limit, max(target, base + beyond)) - self._summary_tokens
+        self.free = max(1, min(self.room, goal - base))
         keep = self._keep_tokens if effort == Effort.RECENT else 0
         recent = set() if effort >= Effort.NO_ROUND else self._recent_indices(keep)
-        stay = self.fixed + sum(self.records[i].tokens for i in self.layers.pinned | recent)
-        goal = min(limit, max(target, stay + min(self.room, max(target - self.fixed, 1)) // 4)) - self._summary_tokens
         result, needed = self._try_select(recent, goal, effort)
         if result is None and goal < needed <= limit:
-            more = min(limit, needed + max(self.room // 4, 1))
-            result, needed = self._try_select(recent, more, effort)
+            result, needed = self._try_select(recent, needed + min(self.room // 4, (limit - needed) // 2), effort)
         if result is None and needed <= limit and effort >= Effort.NO_ROUND:
             result, needed = self._try_select(recent, limit, effort)
         return result, needed
@@ -167,7 +171,7 @@ class Compaction:
     @property
     def _keep_tokens(self) -> int:
         unit, amount = self.runtime.policy.keep
-        return int(amount * self.room) if unit == "fraction" else int(amount)
+        return int(amount * self.free) if unit == "fraction" else int(amount)
 
     def _try_select(self, recent: set[int], budget: int, effort: Effort) -> tuple[CompactionResult | None, int]:
         try:
@@ -317,8 +321,8 @@ class Compaction:
     ) -> EvictionIndex:
         count = self.runtime.counter.count
         rounds = [self._evicted_round(group, group in outdated) for group in evicted]
-        index = self.index.with_rounds(rounds, count, int(INDEX_FRACTION * self.room))
-        available = int(OPEN_FRACTION * self.room)
+        index = self.index.with_rounds(rounds, count, self._share(INDEX_FRACTION))
+        available = self._share(OPEN_FRACTION)
         taken = []
         for item in sorted(open_items, key=lambda item: (KINDS.index(item.kind), -item.message)):
             available -= count(item.line) + 1
@@ -326,6 +330,10 @@ class Compaction:
                 break
             taken.append(item)
         return replace(index, open_lines=tuple(i.line for i in sorted(taken, key=lambda item: item.message)))
+
+    def _share(self, fraction: float) -> int:
+        """Returns the tokens for a part of the index: a fraction of the room, where the layers leave enough."""
+        return int(min(fraction * self.room, MAX_PART_FRACTION * self.free))
 
     def _place_index(self, host: int, index: EvictionIndex, edits: dict[int, Edits], originals: dict[str, str]) -> None:
         """Adds the edits that write the index into a message, and cut what the message's call claims."""

@@ -15,6 +15,7 @@ from compressor.sessions import archive
 from compressor.sessions.compaction import Compaction
 from compressor.sessions.compaction_result import CompactionResult
 from compressor.sessions.evicted_rounds import EvictedRound, EvictionIndex, reasoning_text
+from compressor.sessions.layers import is_never_compressed
 from compressor.sessions.message_history import MessageHistory
 from compressor.sessions.open_items import OpenItem, update_open_items
 from compressor.sessions.policy_sizes import resolve_target
@@ -26,6 +27,11 @@ from compressor.tokens.billing import cache_rewrite_cost, saved_per_call
 
 MIN_GROWTH_BEYOND = 1.2  # times its last size: what a view above the budget must have grown to before the next one
 ASKED_FRACTION = 0.6  # of a view below the target, if somebody asks for a compaction
+MAX_PINNED_FRACTION = 0.5  # of the budget; more of it that never changes is worth a warning
+PINNED_WARNING = (
+    "more than half of the budget is taken by what never changes: the system prompt, tool schemas, pinned messages, "
+    "and results of tools marked never_compress"
+)
 MAX_BEST_EFFORTS = 4  # tries to find the smallest view above the budget
 
 
@@ -91,6 +97,22 @@ class Compactor:
     def estimate_tokens(self) -> int:
         """Returns the tokens that a compaction would leave: an estimate, not less than the last one left."""
         return max(self.target_tokens, self._state.counters.last_compaction_tokens)
+
+    def warn_about_pinned(self) -> None:
+        """Warns once if what the caller keeps from changing takes more than half of the budget.
+
+        Every compaction has less room then, and in the end none helps.
+        """
+        limit, policy = self._runtime.max_tokens, self._runtime.policy
+        if self._history.tokens() <= MAX_PINNED_FRACTION * limit or PINNED_WARNING in self._runtime.warnings:
+            return
+        pinned = sum(
+            record.tokens
+            for record, turn in zip(self._state.records, self._history.turns(), strict=True)
+            if record.pinned or is_never_compressed(turn, policy)
+        )
+        if self._history.head_tokens() + pinned > MAX_PINNED_FRACTION * limit:
+            self._runtime.warn(PINNED_WARNING)
 
     def _wait_for_growth(self) -> None:
         """Records that a compaction does not pay before the view has grown."""

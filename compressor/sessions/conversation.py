@@ -287,6 +287,7 @@ class Conversation:
             counters.actual_cost += price.cost(**summary_cost)
             counters.reference_actual += reference.cost(**summary_cost)
         if fresh:
+            self._compactor.warn_about_pinned()
             baseline, is_expansion = self._history.raw_tokens(), self._history.ends_with_expansion()
             compaction_trigger.record_call(
                 price, counters, baseline, tokens, after, cache_expired, is_expansion, reference
@@ -340,7 +341,7 @@ class Conversation:
         return load_receipts(self.compressor.store, self._state.receipt_refs)
 
     def recall(self, query: str, budget: int = 1_000) -> str:
-        """Finds what answers a query in the part of the history that the view no longer shows.
+        """Finds what answers a query in the part of the history that the view no longer shows, or else in the view.
 
         Args:
             query: What to look for.
@@ -350,7 +351,7 @@ class Conversation:
             Paragraphs word for word, in the order of the conversation, with refs to what is not shown. "" if nothing
             was found.
         """
-        return recall(self.compressor, self._state, self._history.edited_turns(), query, budget, self.model)
+        return recall(self.compressor, self._state, self._history.live_turns(), query, budget, self.model)
 
     def history_files(self) -> HistoryFiles:
         """Returns the exact texts that have left the view or are shown cut in it, as files for an agent that greps.

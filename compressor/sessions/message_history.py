@@ -109,11 +109,16 @@ class MessageHistory:
         """Returns the live messages as turns."""
         return self._parsed().turns[len(self.front) :]
 
-    def edited_turns(self) -> list[tuple[Turn, MessageRecord]] | None:
-        """Returns the live messages of which the view shows less than everything, or None if they are not known yet."""
+    def live_turns(self) -> list[tuple[Turn, MessageRecord]] | None:
+        """Returns the live messages with their records, or None if they are not known yet."""
         if len(self.messages) != len(self.state.records):
             return None
-        return [(turn, record) for turn, record in zip(self.turns(), self.state.records, strict=True) if record.edits]
+        return list(zip(self.turns(), self.state.records, strict=True))
+
+    def edited_turns(self) -> list[tuple[Turn, MessageRecord]] | None:
+        """Returns the live messages of which the view shows less than everything, or None if they are not known yet."""
+        live = self.live_turns()
+        return None if live is None else [(turn, record) for turn, record in live if record.edits]
 
     def ingest_new_results(self, deduplicate: bool = True) -> None:
         """Counts new messages, and compresses the tool results of rounds that are complete.

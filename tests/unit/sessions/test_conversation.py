@@ -473,7 +473,7 @@ def test_a_round_that_a_provider_would_refuse_is_set_aside(c: Compressor) -> Non
         talk.sync(history)
         view = talk.view()
     assert talk.cost_report().compactions and call in view and talk.view_tokens <= 2_000
-    with pytest.raises(ContextError, match="nobody"):
+    with pytest.raises(ContextError):
         talk.append(result("nobody", "x"))
     assert talk.view() == view
 
