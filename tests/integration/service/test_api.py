@@ -652,7 +652,9 @@ def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_client_that_takes_nothing_of_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_protocol, "WRITE_TIMEOUT", 0.2)
-    body = json.dumps({"messages": [{"no": "ab c7 " * 2_000_000}]}).encode()  # comes back as it is
+    pending = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [{"role": "user", "content": "ab c7 " * 2_000_000}, {"role": "assistant", "tool_calls": [pending]}]
+    body = json.dumps({"messages": messages}).encode()  # comes back as it is
     with Service() as service, socket.socket() as stuck:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stuck.connect(("127.0.0.1", service.config.port))
