@@ -54,7 +54,8 @@ class CompressorFilter:
             as "$0.02". None means 0.8 of the window.
         policy: What is compressed and when; None takes the defaults.
         session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
-        fail_open: True logs an error of the compressor once and sends the input unchanged; False raises the error.
+        fail_open: True logs an error of the compressor once and sends the input unchanged, or the smallest possible
+            view if the budget is too small; False raises the error.
 
     Raises:
         BudgetError: If the budget cannot be read.
@@ -92,7 +93,9 @@ class CompressorFilter:
                 "openai_responses",
                 system=original.instructions,
                 tools=schemas,
+                best_effort=self._fail_open.enabled,
             )
+            self._fail_open.report(tracked)
         except Exception as error:
             self._fail_open.handle(error)
             return original
@@ -105,6 +108,10 @@ class CompressorFilter:
         Before the first call all counts are 0.
         """
         return self._tracker.cost_report()
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost (see `Receipt`), for the runs used last."""
+        return self._tracker.receipts()
 
     def expand(self, arguments: str) -> str:
         """Returns the expand tool's answer in the current run; never raises."""

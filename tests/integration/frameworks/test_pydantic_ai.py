@@ -12,15 +12,16 @@ from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy
 from compressor.sessions.compact_tool import COMPACT_ANSWER
-from support.client_scenarios import EXPAND, NO_COMPACTION, READ, expand, sent
+from support.client_scenarios import ABOVE_BUDGET, EXPAND, NO_COMPACTION, READ, FullStore, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK
-from support.scripted_server import Call, Reply, ScriptedServer
+from support.scripted_server import Call, Fail, Reply, ScriptedServer
 
 pydantic_ai = pytest.importorskip("pydantic_ai")
 openai = pytest.importorskip("openai")
 
 from pydantic_ai import Agent, BinaryContent  # noqa: E402
 from pydantic_ai.capabilities import ProcessHistory  # noqa: E402
+from pydantic_ai.exceptions import ModelHTTPError  # noqa: E402
 from pydantic_ai.messages import (  # noqa: E402
     ModelMessage,
     ModelRequest,
@@ -162,18 +163,47 @@ def test_pydantic_ais_test_model_calls_every_tool(compressor: Compressor) -> Non
     assert run_agent_on(Agent(TestModel(), capabilities=[CompressHistory(compressor, expand=False)]), TASK).output
 
 
-def test_our_own_errors_let_the_history_through(compressor: Compressor, caplog: pytest.LogCaptureFixture) -> None:
-    def model(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        found = returns(messages)
-        return ModelResponse([TextPart(found[0]) if found else ToolCallPart("read_log", {"path": "a"})])
+def _repeat(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    """A model that reads the log and answers with what it sees of it."""
+    found = returns(messages)
+    return ModelResponse([TextPart(found[0]) if found else ToolCallPart("read_log", {"path": "a"})])
 
+
+def test_our_own_errors_let_the_history_through(caplog: pytest.LogCaptureFixture) -> None:
+    full = Compressor(store=FullStore())
+    for compress in (CompressHistory(full), ProcessHistory(history_processor(full))):
+        caplog.clear()
+        agent = Agent(FunctionModel(_repeat), tools=[read_log], capabilities=[compress])
+        assert run_agent_on(agent, TASK).output == LOG and caplog.text.count("sent unchanged") == 1
+
+
+def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning(
+    compressor: Compressor, caplog: pytest.LogCaptureFixture
+) -> None:
     for compress in (CompressHistory(compressor, budget=5), ProcessHistory(history_processor(compressor, budget=5))):
         caplog.clear()
-        agent = Agent(FunctionModel(model), tools=[read_log], capabilities=[compress])
-        assert run_agent_on(agent, TASK).output == LOG and caplog.text.count("sent unchanged") == 1
+        agent = Agent(FunctionModel(_repeat), tools=[read_log], capabilities=[compress])
+        assert len(run_agent_on(agent, TASK).output) < 0.1 * len(LOG) and caplog.text.count(ABOVE_BUDGET) == 1
     strict = CompressHistory(compressor, budget=5, fail_open=False)
     with pytest.raises(BudgetTooSmallError):
-        run_agent_on(Agent(FunctionModel(model), capabilities=[strict]), TASK)
+        run_agent_on(Agent(FunctionModel(_repeat), capabilities=[strict]), TASK)
+    assert strict.receipts() == []
+
+
+def test_a_request_that_the_provider_finds_too_long_is_sent_again_smaller(
+    model_of: Any, compressor: Compressor
+) -> None:
+    fail = Fail(400, "This model's maximum context length is 4096 tokens. Please reduce the length of the messages.")
+    with ScriptedServer([READ, READ, fail, fail, Reply("Done.")], extends=None) as server:
+        agent = Agent(model_of(server), tools=[read_log], capabilities=[CompressHistory(compressor)])
+        result = run_agent_on(agent, TASK)
+    assert result.output == "Done." and returns(result.all_messages()) == [LOG, LOG]
+    sizes = [len(sent(request)) for request in server.requests]
+    assert not server.problems and server.left == 0 and sizes[4] < 0.7 * sizes[3] < 0.5 * sizes[2]
+    assert TASK in sent(server.requests[4])
+    with ScriptedServer([READ, fail, fail, fail], extends=None) as server, pytest.raises(ModelHTTPError):
+        run_agent_on(Agent(model_of(server), tools=[read_log], capabilities=[CompressHistory(compressor)]), TASK)
+    assert server.left == 0
 
 
 def test_parts_of_which_nothing_was_cut_stay_the_same_objects() -> None:
