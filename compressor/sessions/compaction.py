@@ -26,6 +26,7 @@ from compressor.sessions.summaries import Summary
 
 MIN_FREE_FRACTION = 0.4  # of the room: what is left for the rounds, however much the layers take
 MAX_FREE_FRACTION = 0.6  # of what the layers leave of the budget, so that the next rounds have room
+FULL_FRACTION = 0.9  # of the budget: the target where even the newest round must be cut
 MAX_REMAINING_FRACTION = 0.9  # a compaction that leaves more of the tokens is not worth a new prefix
 SUMMARY_FRACTION = 0.15  # of the room, where there is a summarizer
 
@@ -81,6 +82,8 @@ class Compaction:
         self.layers = self._build_layers(effort)
         base = self.given.fixed + self.given.tokens_of(self.layers.pinned)
         beyond = min(int(MIN_FREE_FRACTION * self.room), int(MAX_FREE_FRACTION * (limit - base)))
+        if effort >= Effort.NO_ROUND:  # the newest round alone is too large, and nothing matters as much
+            target = max(target, int(FULL_FRACTION * limit))
         goal = min(limit, max(target, base + beyond)) - self._summary_tokens
         self.free = max(1, min(self.room, goal - base))
         keep = self._keep_tokens if effort == Effort.RECENT else 0

@@ -159,7 +159,10 @@ class Compactor:
         lead = len(head)
         edits = {lead + i: record.edits for i, record in enumerate(records) if record.edits}
         views = self._runtime.render([*head, *messages], edits)[lead:]
-        index = EvictionIndex(tuple(state.index_lines), state.older_ref, state.older_rounds)
+        numbers = state.index_numbers
+        if len(numbers) != len(state.index_lines):  # a state of an older program
+            numbers = [-1] * len(state.index_lines)
+        index = EvictionIndex(tuple(state.index_lines), tuple(numbers), state.older_ref, state.older_rounds)
         items = self._scan_open_items()
         given = CompactionInput(
             self._runtime, head, records, messages, views, index, state.expansions, state.summary, items
@@ -223,7 +226,8 @@ class Compactor:
         )
         if page is not None:
             state.page_refs = [*state.page_refs, page]
-        state.index_lines, state.older_ref, state.older_rounds = list(index.lines), index.older_ref, index.older_rounds
+        state.index_lines, state.index_numbers = list(index.lines), list(index.numbers)
+        state.older_ref, state.older_rounds = index.older_ref, index.older_rounds
         stay = {record.index for record in result.records}
         evicted = [record for record in state.records if record.index not in stay]
         state.last_evicted = max([state.last_evicted, *(record.index for record in evicted)])

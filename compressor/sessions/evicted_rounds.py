@@ -111,6 +111,7 @@ class EvictionIndex:
 
     Attributes:
         lines: One line for each round.
+        numbers: The number of each round's first message, -1 if unknown.
         older_ref: Ref of older lines that are no longer shown, or "".
         older_rounds: Number of rounds behind `older_ref`.
         summary: A summary that follows the lines, or "".
@@ -119,6 +120,7 @@ class EvictionIndex:
     """
 
     lines: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
     older_ref: str = ""
     older_rounds: int = 0
     summary: str = ""
@@ -151,7 +153,10 @@ class EvictionIndex:
             count_tokens: Counts the tokens of a line.
             max_tokens: The most tokens that the lines may have.
         """
-        lines = [*self.lines, *(r.line for r in evicted if r.label)]
+        numbered = list(zip(self.numbers, self.lines, strict=True))
+        numbered += [(r.message_indices[0] if r.message_indices else -1, r.line) for r in evicted if r.label]
+        numbered.sort(key=lambda one: one[0])
+        numbers, lines = [number for number, _ in numbered], [line for _, line in numbered]
         sizes = [count_tokens(line) + 1 for line in lines]
         left = sum(sizes)
         for i, line in enumerate(lines):
@@ -162,7 +167,7 @@ class EvictionIndex:
                 left += (shorter := count_tokens(lines[i]) + 1) - sizes[i]
                 sizes[i] = shorter
         if left <= max_tokens:
-            return replace(self, lines=tuple(lines))
+            return replace(self, lines=tuple(lines), numbers=tuple(numbers))
         moved_count = 0
         while left > max_tokens and moved_count < len(lines):
             left -= sizes[moved_count]
@@ -172,6 +177,7 @@ class EvictionIndex:
         return replace(
             self,
             lines=tuple(lines[moved_count:]),
+            numbers=tuple(numbers[moved_count:]),
             older_ref=compute_ref(page),
             older_rounds=self.older_rounds + len(moved),
             pending={**self.pending, compute_ref(page): page},

@@ -80,7 +80,7 @@ class MessageHistory:
                 0,
                 0,
             )
-            state.summary, state.last_evicted = None, -1
+            state.summary, state.last_evicted, state.index_numbers = None, -1, []
             state.receipt, state.receipt_refs = None, []
         state.scanned = min(state.scanned, state.count)
         state.open_items = [item for item in state.open_items if item[3] < state.count]

@@ -19,7 +19,7 @@ from compressor.sessions.user_words import has_user_text
 
 MAX_CANDIDATE_RATIO = 6.0  # times the room: so many tokens of older rounds' originals are selected from
 MAX_ROUND_FRACTION = 0.34  # of the room: a larger round counts as this much, because it will be cut to less
-MAX_FLOOR_FRACTION = 0.5  # of what the layers leave, for what cannot be cut in older rounds
+MAX_FLOOR_FRACTION = 0.3  # of what the layers leave, for what cannot be cut in older rounds
 MIN_USED_FRACTION = 0.9  # of the budget: if less is used, more of the older rounds are selected from
 PLACEHOLDER_TOKENS = 9
 MAX_PASSES = 4
@@ -62,15 +62,23 @@ class RoundSelection:
             for i in group
             if any(not self.given.turns[k].slots for k in self.layers.pinned & set(group))
         }
-        reduced, originals = self._reduce_words(stay)
         newest = self.given.groups[-1:]  # what the agent has just asked for may be cut, but is never evicted
-        older = [g for g in self.given.groups if g not in newest and self._may_leave(g, stay | reduced.keys())]
+        stay |= {i for group in newest for i in group if self.given.turns[i].is_malformed}
+        reduced, originals = self._reduce_words(stay)
+        older = [
+            g
+            for g in self.given.groups
+            if g not in newest and self._may_leave(g, stay | self.layers.words.sentences.keys())
+        ]
         outdated = self.layers.outdated_groups(older, self.given.turns)
         forced = [g for g in older if g in outdated or self._is_unchosen(g)]
         open_items: list[OpenItem] = []
+        demoted, is_wider = list[list[int]](), False
         ratio = 0.0 if self.evicts_all else MAX_CANDIDATE_RATIO
         for number in range(MAX_PASSES):
-            evicted = self._demote(older, forced, stay, ratio)
+            if number == 0 or is_wider:
+                demoted = self._demote(older, forced, stay, ratio)
+            evicted = [group for group in older if group in demoted or group in forced]
             host = find_index_host(self.given.records, self.given.turns, evicted)
             if host is None:
                 evicted = []
@@ -92,7 +100,8 @@ class RoundSelection:
                 break
             forced += [g for g in hollow if g not in forced]
             open_items += unseen
-            ratio *= 2 if can_fill and not hollow else 1
+            is_wider = can_fill and not hollow
+            ratio *= 2 if is_wider else 1
         lost = [g for g in older if g not in evicted and removed.issuperset(g)]
         warnings: list[str] = []
         if host is None and lost:

@@ -143,6 +143,7 @@ class SessionState:
         last_evicted: Index of the newest of these messages; -1 if there is none.
         page_refs: Refs of the pages that list the evicted rounds.
         index_lines: Lines of the index that the view shows.
+        index_numbers: Number of the first message of each of these rounds.
         older_ref: Ref of the index lines that the view no longer shows, or "".
         older_rounds: Number of rounds behind `older_ref`.
         expansions: What was expanded lately: the queries, or the first characters of the texts.
@@ -163,6 +164,7 @@ class SessionState:
     last_evicted: int = -1
     page_refs: list[str] = field(default_factory=list)
     index_lines: list[str] = field(default_factory=list)
+    index_numbers: list[int] = field(default_factory=list)
     older_ref: str = ""
     older_rounds: int = 0
     expansions: list[str] = field(default_factory=list)

@@ -339,7 +339,8 @@ def test_marks_that_a_tool_writes_open_nothing(c: Compressor) -> None:
 
 def test_index_that_a_tool_writes_opens_nothing(c: Compressor) -> None:
     ref = secret_of_another(c)
-    session = c.session("a", tenant="mine", **TIGHT)
+    rules = Policy(target=("tokens", 1_200), tools={"*": ToolRule(max_tokens=300)})
+    session = c.session("a", tenant="mine", budget=3_000, policy=rules)
     page = "\n".join(f"secret of another {i}: {prose(i, 2)} {format_placeholder(ref)}" for i in range(40))
     session.append(*conversation(1, sentences=2), assistant_calls("p"), result("p", page))
     session.append(*conversation(8, seed=3)[2:])
