@@ -200,7 +200,8 @@ def _add_newest_statements(
 ) -> None:
     """Adds, for every object that a kept sentence is about, the newest sentence of a user about it.
 
-    Where there is not enough room, paths and ids come first, then statements with most of the same words.
+    Where there is not enough room, paths and ids come first, then statements with most of the same rare words. Messages
+    of which nothing stays count last, with the beginning that the index may show of them.
     """
     newest: dict[str, tuple[int, list[str]]] = {}  # the last message that has a term, and its sentences with it
     frequency: Counter[str] = Counter()
@@ -215,26 +216,31 @@ def _add_newest_statements(
                     newest[term] = i, [sentence]
     kept = [(i, s) for i in sorted(whole) if i in words for s in _sentences(words[i])]
     kept += [(i, s) for i, own in sorted(sentences.items()) for s in sorted(own)]
-    while kept:
-        wanted: dict[tuple[int, str], tuple[int, int, int]] = {}
-        for index, sentence in kept:
+    labels = [(i, own[0]) for i in sorted(words) if i not in whole and (own := _sentences(words[i]))]
+    while kept or labels:
+        wanted: dict[tuple[int, str], tuple[bool, bool, float]] = {}
+        for (index, sentence), is_label in [*((k, False) for k in kept), *((k, True) for k in labels)]:
             names, terms = _names(sentence), _objects(sentence)
             for term in _strong(terms, names):
                 i, found = newest[term]
                 if i <= index or i in whole:
                     continue
-                last = max(reversed(found), key=lambda other: len(terms.keys() & _objects(other).keys()))
+                last = max(reversed(found), key=lambda other: _overlap(terms, other, frequency))
                 if last in sentences.get(i, ()) or len(last) > MAX_SENTENCE_CHARS:
                     continue
-                shared = len(terms.keys() & _objects(last).keys())
-                rank = (0, 0, 0) if term in names else (1, -shared, frequency[term])
+                rank = (term not in names, is_label, -_overlap(terms, last, frequency))
                 wanted[i, last] = min(rank, wanted.get((i, last), rank))
-        kept = []
+        kept, labels = [], []
         for i, last in sorted(wanted, key=lambda key: (wanted[key], -key[0], key[1])):
             if (tokens := count_tokens(last)) <= max_tokens:
                 max_tokens -= tokens
                 sentences.setdefault(i, set()).add(last)
                 kept.append((i, last))
+
+
+def _overlap(terms: Mapping[str, float], other: str, frequency: Mapping[str, int]) -> float:
+    """Returns how much two sentences have in common. A word of many sentences says little."""
+    return sum(1 / frequency[term] for term in terms.keys() & _objects(other).keys())
 
 
 def _strong(terms: Mapping[str, float], names: Iterable[str]) -> list[str]:
