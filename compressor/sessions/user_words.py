@@ -26,6 +26,7 @@ from compressor.text.user_constraints import find_constraints
 INSTRUCTION_WEIGHT = 4.0  # content words of an instruction; fewer may be an answer
 MAX_SENTENCE_CHARS = 800  # a longer sentence is material, not a rule
 NOTICE_FRACTION = 0.25  # of the share of whole messages, for what programs write into users' messages
+MIN_NAME_CHARS = 4
 MESSAGE_TOKENS = 6  # about what a message takes besides its words
 
 
@@ -150,7 +151,8 @@ def _objects(text: str) -> dict[str, float]:
 @lru_cache(maxsize=8192)
 def _names(text: str) -> frozenset[str]:
     """Returns the paths, ids and other names of more than one part in a text, such as `payments.py`."""
-    return frozenset(name.lower().strip("./") for name in weighted_terms(((text[:MAX_SENTENCE_CHARS], 1.0),)).compounds)
+    found = (name.lower().strip("./") for name in weighted_terms(((text[:MAX_SENTENCE_CHARS], 1.0),)).compounds)
+    return frozenset(name for name in found if len(name) >= MIN_NAME_CHARS)
 
 
 def _guaranteed(words: Mapping[int, str]) -> frozenset[int]:
@@ -201,7 +203,7 @@ def _add_newest_statements(
     """Adds, for every object that a kept sentence is about, the newest sentence of a user about it.
 
     Where there is not enough room, paths and ids come first, then statements with most of the same rare words. Messages
-    of which nothing stays count last, with the beginning that the index may show of them.
+    of which nothing stays count last, with the names in their beginning, which the index may show.
     """
     newest: dict[str, tuple[int, list[str]]] = {}  # the last message that has a term, and its sentences with it
     frequency: Counter[str] = Counter()
@@ -221,7 +223,7 @@ def _add_newest_statements(
         wanted: dict[tuple[int, str], tuple[bool, bool, float]] = {}
         for (index, sentence), is_label in [*((k, False) for k in kept), *((k, True) for k in labels)]:
             names, terms = _names(sentence), _objects(sentence)
-            for term in _strong(terms, names):
+            for term in sorted(names) if is_label else _strong(terms, names):
                 i, found = newest[term]
                 if i <= index or i in whole:
                     continue
