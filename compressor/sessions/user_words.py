@@ -27,6 +27,8 @@ INSTRUCTION_WEIGHT = 4.0  # content words of an instruction; fewer may be an ans
 MAX_SENTENCE_CHARS = 800  # a longer sentence is material, not a rule
 NOTICE_FRACTION = 0.25  # of the share of whole messages, for what programs write into users' messages
 MIN_NAME_CHARS = 4
+MAX_SAME_SENTENCES = 40  # of a message that are compared because they share a word
+MAX_KEPT_SENTENCES = 2_000  # whose newer statements are looked for
 MESSAGE_TOKENS = 6  # about what a message takes besides its words
 
 
@@ -212,12 +214,12 @@ def _add_newest_statements(
             about = {*_objects(sentence), *_names(sentence)}
             frequency.update(about)
             for term in about:
-                if term in newest and newest[term][0] == i:
-                    newest[term][1].append(sentence)
-                else:
-                    newest[term] = i, [sentence]
+                if term not in newest or newest[term][0] != i:
+                    newest[term] = i, []
+                newest[term][1][MAX_SAME_SENTENCES - 1 :] = [sentence]
     kept = [(i, s) for i in sorted(whole) if i in words for s in _sentences(words[i])]
     kept += [(i, s) for i, own in sorted(sentences.items()) for s in sorted(own)]
+    kept = list(dict.fromkeys(kept))[-MAX_KEPT_SENTENCES:]
     labels = [(i, own[0]) for i in sorted(words) if i not in whole and (own := _sentences(words[i]))]
     while kept or labels:
         wanted: dict[tuple[int, str], tuple[bool, bool, float]] = {}
