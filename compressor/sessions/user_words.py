@@ -26,6 +26,9 @@ from compressor.text.user_constraints import find_constraints
 INSTRUCTION_WEIGHT = 4.0  # content words of an instruction; fewer may be an answer
 MAX_SENTENCE_CHARS = 800  # a longer sentence is material, not a rule
 NOTICE_FRACTION = 0.25  # of the share of whole messages, for what programs write into users' messages
+MIN_NAME_CHARS = 4
+MAX_SAME_SENTENCES = 40  # of a message that are compared because they share a word
+MAX_KEPT_SENTENCES = 2_000  # whose newer statements are looked for
 MESSAGE_TOKENS = 6  # about what a message takes besides its words
 
 
@@ -151,7 +154,8 @@ def _objects(text: str) -> dict[str, float]:
 @lru_cache(maxsize=8192)
 def _names(text: str) -> frozenset[str]:
     """Returns the paths, ids and other names of more than one part in a text, such as `payments.py`."""
-    return frozenset(name.lower().strip("./") for name in weighted_terms(((text[:MAX_SENTENCE_CHARS], 1.0),)).compounds)
+    found = (name.lower().strip("./") for name in weighted_terms(((text[:MAX_SENTENCE_CHARS], 1.0),)).compounds)
+    return frozenset(name for name in found if len(name) >= MIN_NAME_CHARS)
 
 
 def _guaranteed(words: Mapping[int, str]) -> frozenset[int]:
@@ -220,7 +224,8 @@ def _add_newest_statements(
 ) -> None:
     """Adds, for every object that a kept sentence is about, the newest sentence of a user about it.
 
-    Where there is not enough room, paths and ids come first, then statements with most of the same words.
+    Where there is not enough room, paths and ids come first, then statements with most of the same rare words. Messages
+    of which nothing stays count last, with the names in their beginning, which the index may show.
     """
     newest: dict[str, tuple[int, list[str]]] = {}  # the last message that has a term, and its sentences with it
     frequency: Counter[str] = Counter()
@@ -229,32 +234,37 @@ def _add_newest_statements(
             about = {*_objects(sentence), *_names(sentence)}
             frequency.update(about)
             for term in about:
-                if term in newest and newest[term][0] == i:
-                    newest[term][1].append(sentence)
-                else:
-                    newest[term] = i, [sentence]
+                if term not in newest or newest[term][0] != i:
+                    newest[term] = i, []
+                newest[term][1][MAX_SAME_SENTENCES - 1 :] = [sentence]
     kept = [(i, s) for i in sorted(whole) if i in words for s in _sentences(words[i])]
     kept += [(i, s) for i, own in sorted(sentences.items()) for s in sorted(own)]
-    while kept:
-        wanted: dict[tuple[int, str], tuple[int, int, int]] = {}
-        for index, sentence in kept:
+    kept = list(dict.fromkeys(kept))[-MAX_KEPT_SENTENCES:]
+    labels = [(i, own[0]) for i in sorted(words) if i not in whole and (own := _sentences(words[i]))]
+    while kept or labels:
+        wanted: dict[tuple[int, str], tuple[bool, bool, float]] = {}
+        for (index, sentence), is_label in [*((k, False) for k in kept), *((k, True) for k in labels)]:
             names, terms = _names(sentence), _objects(sentence)
-            for term in _strong(terms, names):
+            for term in sorted(names) if is_label else _strong(terms, names):
                 i, found = newest[term]
                 if i <= index or i in whole:
                     continue
-                last = max(reversed(found), key=lambda other: len(terms.keys() & _objects(other).keys()))
+                last = max(reversed(found), key=lambda other: _overlap(terms, other, frequency))
                 if last in sentences.get(i, ()) or len(last) > MAX_SENTENCE_CHARS:
                     continue
-                shared = len(terms.keys() & _objects(last).keys())
-                rank = (0, 0, 0) if term in names else (1, -shared, frequency[term])
+                rank = (term not in names, is_label, -_overlap(terms, last, frequency))
                 wanted[i, last] = min(rank, wanted.get((i, last), rank))
-        kept = []
+        kept, labels = [], []
         for i, last in sorted(wanted, key=lambda key: (wanted[key], -key[0], key[1])):
             if (tokens := count_tokens(last)) <= max_tokens:
                 max_tokens -= tokens
                 sentences.setdefault(i, set()).add(last)
                 kept.append((i, last))
+
+
+def _overlap(terms: Mapping[str, float], other: str, frequency: Mapping[str, int]) -> float:
+    """Returns how much two sentences have in common. A word of many sentences says little."""
+    return sum(1 / frequency[term] for term in terms.keys() & _objects(other).keys())
 
 
 def _strong(terms: Mapping[str, float], names: Iterable[str]) -> list[str]:

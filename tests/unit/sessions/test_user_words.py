@@ -221,4 +221,5 @@ def test_hostile_texts_take_linear_time(text: str) -> None:
     start = time.perf_counter()
     is_notice(text), is_acknowledgement(text), is_instruction(text)
     UserWords.choose(turns_of(text, "Go."), (), count, 100, 50)
+    UserWords.choose(turns_of("Start it. " * 9_000, text, "Go to app.py. " * 70_000, "Go."), (), count, 100, 50)
     assert time.perf_counter() - start < 5
