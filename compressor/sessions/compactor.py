@@ -20,7 +20,7 @@ from compressor.sessions.layers import is_never_compressed
 from compressor.sessions.message_history import MessageHistory
 from compressor.sessions.open_items import OpenItem, update_open_items
 from compressor.sessions.policy_sizes import resolve_target
-from compressor.sessions.receipt import Receipt, list_things, tally_things
+from compressor.sessions.receipt import Receipt, list_rules, list_things, tally_things
 from compressor.sessions.rollback import rollback_on_error
 from compressor.sessions.state_calls import StateVersions
 from compressor.storage.text_values import put_texts
@@ -199,7 +199,8 @@ class Compactor:
         )
         refs = {number: evicted.ref for evicted in result.evicted for number in evicted.message_indices}
         departed = (state.receipt or {}).get("departed", {})
-        tallies, missing, left = tally_things(things, "\n".join(live.values()), live, refs, departed)
+        view = "\n".join(live.values())
+        tallies, missing, left = tally_things(things, view, live, refs, departed)
         receipt = Receipt(
             counters.compactions,
             state.count,
@@ -209,6 +210,7 @@ class Compactor:
             cache_rewrite_cost(price, max(0, result.tokens - unchanged), prompt_tokens=result.tokens),
             saved_per_call(price, before, result.tokens),
             tallies,
+            list_rules(things, view, refs),
             missing,
             left,
         )

@@ -56,6 +56,8 @@ class Receipt:
         rewrite_cost: What the new prefix costs once.
         saving_per_call: What each later call saves.
         tallies: By kind (`KINDS`), how many things are in view, behind a ref, or archived.
+        rules: The users' rules, newest last: `text`, `message` (the number of the message that states it), `ref` of the
+            message's round if it has left, and `in_view`.
         not_in_view: Rules, open items and states that are not in view, as `kind`, `text` and `ref`.
         departed: How many things of each kind belong to messages that have left, for the next receipt.
     """
@@ -68,6 +70,7 @@ class Receipt:
     rewrite_cost: float = 0.0
     saving_per_call: float = 0.0
     tallies: dict[str, Tally] = field(default_factory=dict)
+    rules: list[dict[str, Any]] = field(default_factory=list)
     not_in_view: list[dict[str, str]] = field(default_factory=list)
     departed: dict[str, int] = field(default_factory=dict)
 
@@ -171,6 +174,21 @@ def tally_things(
         if thing.kind in ("rules", "open_items", "state"):
             missing.append({"kind": thing.kind, "text": thing.text[:MAX_TEXT_CHARS], "ref": ref or next(iter(own), "")})
     return tallies, missing[-MAX_LISTED:], left
+
+
+def list_rules(things: Sequence[Thing], view: str, refs: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Returns the users' rules with their sources, see `Receipt.rules`."""
+    view = " ".join(view.split())
+    rules = [thing for thing in things if thing.kind == "rules"][-MAX_LISTED:]
+    return [
+        {
+            "text": rule.text[:MAX_TEXT_CHARS],
+            "message": rule.message,
+            "ref": refs.get(rule.message, ""),
+            "in_view": rule.text in view,
+        }
+        for rule in rules
+    ]
 
 
 def load_receipts(store: BlobStore, refs: Sequence[str]) -> list[dict[str, Any]]:
