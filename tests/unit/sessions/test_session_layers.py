@@ -173,7 +173,8 @@ def test_a_view_uses_its_budget(c: Compressor) -> None:
 
 def after(talk: Any, messages: list[Message]) -> list[Any]:
     talk.append(*messages)
-    return talk.view()
+    view: list[Any] = talk.view()
+    return view
 
 
 OBJECTS = ("payments.py", "K-1001", "the invoice archive", "src/cart.ts")
