@@ -1,7 +1,8 @@
 """Runs benchmarks and writes `results/`.
 
 Usage: `python -m benchmarks [--only sessions,qa] [--methods ours,masking] [--limit N]`. The battery also has
-`[--tasks kv,records] [--seed N] [--tier NAME] [--look N] [--jobs N]`.
+`[--tasks kv,records] [--seed N] [--tier NAME] [--look N] [--jobs N]`, and `facts_kept` has `--tasks`, `--seed` and
+`--look`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks import (
     encoders,
     examples,
     facts,
+    facts_kept,
     lingua,
     long_session,
     lossless,
@@ -44,7 +46,7 @@ from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
-WITHOUT_DATA = ("battery", "throughput", "service_cache", "service_proxy", "service_fuzz")
+WITHOUT_DATA = ("battery", "throughput", "service_cache", "service_proxy", "service_fuzz", "facts_kept")
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
@@ -58,6 +60,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "words": word_pruning.run,
     "lingua": lingua.run,
     "runs": runs.run,
+    "facts_kept": facts_kept.run,
     "marathon": long_session.run,
     "service_load": service_load.run,
     "service_cache": service_cache.run,
@@ -76,7 +79,7 @@ DEFAULT = ("sessions", "facts", "qa", "folds", "speed")
 
 def main() -> None:
     """Runs the chosen benchmarks; without data it prints a message and succeeds."""
-    others = [*(method.name for method in runs.METHODS), *tools.METHODS]
+    others = [*(method.name for method in [*runs.METHODS, *facts_kept.METHODS]), *tools.METHODS]
     known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *lossless.METHODS, *TIERS, *BASELINES, *others]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
@@ -96,12 +99,20 @@ def main() -> None:
         parser.error(f"unknown benchmark or method: {', '.join(unknown)}")
     names = tuple(args.tasks.split(",")) if args.tasks else ()
     options = battery.Options(names, args.seed, args.tier, args.look, args.jobs)
-    try:
-        options.names()
-    except KeyError as error:
-        parser.error(f"unknown task: {error}; known: {','.join([*battery.GROUPS, *battery.TASKS])}")
-    benchmarks: dict[str, Benchmark] = {**BENCHMARKS, "battery": partial(battery.run, options=options)}
     root = folder()
+    kept = facts_kept.Options(names, args.seed, args.look)
+    if "facts_kept" in chosen and (lacking := kept.unknown(root or Path())):
+        parser.error(f"unknown part: {', '.join(lacking)}; known: {','.join(facts_kept.PARTS)}, files in sessions")
+    if "facts_kept" not in chosen or "battery" in chosen:
+        try:
+            options.names()
+        except KeyError as error:
+            parser.error(f"unknown task: {error}; known: {','.join([*battery.GROUPS, *battery.TASKS])}")
+    benchmarks: dict[str, Benchmark] = {
+        **BENCHMARKS,
+        "battery": partial(battery.run, options=options),
+        "facts_kept": partial(facts_kept.run, options=kept),
+    }
     if root is None and not set(chosen) <= set(WITHOUT_DATA):
         print("Found no data, so nothing was measured. Set COMPRESSOR_BENCH_DATA, or put the data in ../shared/data.")
         return
@@ -113,7 +124,7 @@ def main() -> None:
         for name in chosen:
             start = time.perf_counter()
             report = benchmarks[name](root or Path(), args.limit, methods)
-            own = options.flags() if name == "battery" else ""
+            own = {"battery": options.flags, "facts_kept": kept.flags}.get(name, str)()
             path = report.write(f"python -m benchmarks --only {name}{flags}{own}")
             if name == "sessions":
                 plot.survival(report)
@@ -122,10 +133,13 @@ def main() -> None:
 
 
 def _add_battery_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what only the battery has."""
-    group = parser.add_argument_group("battery")
+    """Adds what only the battery and the ruler of kept facts have."""
+    group = parser.add_argument_group("battery, facts_kept")
     known = ",".join([*battery.GROUPS, *battery.TASKS])
-    group.add_argument("--tasks", default=os.environ.get("TASKS"), help=f"tasks, separated by commas: {known}")
+    parts = ",".join(facts_kept.PARTS)
+    group.add_argument(
+        "--tasks", default=os.environ.get("TASKS"), help=f"tasks, separated by commas: {known}; facts_kept: {parts}"
+    )
     group.add_argument("--seed", type=int, default=os.environ.get("SEED", 1), help="seed of generated cases")
     group.add_argument("--tier", default=os.environ.get("TIER", ""), help="scorer (default: the embedded one)")
     group.add_argument(

@@ -7,7 +7,7 @@ indices of probes are shifted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ class Recorded:
     Attributes:
         messages: The agent's messages at the end of the run.
         probes: By the index of an assistant message, the strings in it that it can only have read in tool output.
+        starts: The indices of the messages with which its tasks begin.
     """
 
     name: str
     messages: list[Message]
     probes: dict[int, list[str]]
+    starts: list[int] = field(default_factory=lambda: [0])
 
 
 def as_run(session: Any) -> Recorded:
@@ -44,17 +46,19 @@ def chain_sessions(sessions: Sequence[Any], min_tokens: int = LONG_RUN_TOKENS) -
     runs: list[Recorded] = []
     messages: list[Message] = []
     probes: dict[int, list[str]] = {}
+    starts: list[int] = []
     size = 0
     for number, session in enumerate(sessions):
         given = session["messages"]
         skip = _skip(messages, given)
         probes.update(_probes(session, len(messages) - skip))
-        part = [_renamed(m, f"t{number}-") for m in given[skip:]]
+        starts.append(len(messages))
+        part = [renamed(m, f"t{number}-") for m in given[skip:]]
         messages += part
         size += sum(count(message_text(m)) for m in part)
         if size >= min_tokens:
-            runs.append(Recorded(f"{session['id']} and before", messages, probes))
-            messages, probes, size = [], {}, 0
+            runs.append(Recorded(f"{session['id']} and before", messages, probes, starts))
+            messages, probes, starts, size = [], {}, [], 0
     return runs
 
 
@@ -63,7 +67,7 @@ def join_sessions(sessions: Sequence[Any]) -> list[Message]:
     messages: list[Message] = []
     for number, session in enumerate(sessions):
         given = session["messages"]
-        messages += [_renamed(m, f"t{number}-") for m in given[_skip(messages, given) :]]
+        messages += [renamed(m, f"t{number}-") for m in given[_skip(messages, given) :]]
     return messages
 
 
@@ -91,7 +95,8 @@ def _probes(session: Any, shift: int) -> dict[int, list[str]]:
     return {p["step"] + shift: [atom["text"] for atom in p["atoms"]] for p in session["probes"]}
 
 
-def _renamed(message: Message, prefix: str) -> Message:
+def renamed(message: Message, prefix: str) -> Message:
+    """Returns a message with a prefix before its call ids."""
     out = dict(message)
     if out.get("tool_calls"):
         out["tool_calls"] = [{**call, "id": prefix + call["id"]} for call in out["tool_calls"]]

@@ -61,6 +61,10 @@ class Run:
         """Decodes the lossless encodings in a view's text, as its reader can do."""
         return text
 
+    def recall(self, query: str) -> str:
+        """Returns what the agent finds by a search of what left the view; "" for a method without a search."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -187,22 +191,22 @@ class Bm25Index:
 
 
 class Ours(Run):
-    """Runs a session of ours."""
+    """Runs a session of ours. budget: the maximum of the view; None: the session's own."""
 
-    def __init__(self, price: Price, policy: Policy | None = None) -> None:
+    def __init__(self, price: Price, policy: Policy | None = None, budget: int | None = None) -> None:
         from compressor import Compressor
         from compressor.sessions import Policy
 
         super().__init__()
         policy = replace(policy or Policy(), pricing=price)
-        self.session: Any = Compressor(store="memory").session("run", model=MODEL, policy=policy)
+        self.session: Any = Compressor(store="memory").session("run", model=MODEL, budget=budget, policy=policy)
         self.schema = count(json.dumps(self.session.expand_tool.schema("openai_chat")))
         self._originals: dict[str, str] = {}
 
     def step(self, new: list[Message]) -> list[Any]:
         for message in new:
             self.session.append(message)
-        view: list[Any] = self.session.view()
+        view: list[Any] = self.session.view(best_effort=True)
         return view
 
     def as_openai(self, view: list[Any]) -> list[Message]:

@@ -48,13 +48,17 @@ class LangChain(Run):
 
 
 class Summarization(LangChain):
-    """Calls `SummarizationMiddleware.before_model`, which keeps 20 messages. trigger: tokens; None: its default."""
+    """Calls `SummarizationMiddleware.before_model`.
 
-    def __init__(self, trigger: int | None) -> None:
+    trigger: tokens; None: its default. keep: tokens that it keeps; None: its default, 20 messages.
+    """
+
+    def __init__(self, trigger: int | None, keep: int | None = None) -> None:
         super().__init__()
         middleware = import_module("langchain.agents.middleware")
         when = ("tokens", trigger) if trigger else None
-        self.middleware: Any = middleware.SummarizationMiddleware(model=scripted(self.calls), trigger=when)
+        kept = {"keep": ("tokens", keep)} if keep else {}
+        self.middleware: Any = middleware.SummarizationMiddleware(model=scripted(self.calls), trigger=when, **kept)
 
     def step(self, new: list[Message]) -> list[Any]:
         from langgraph.graph.message import add_messages

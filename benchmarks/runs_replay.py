@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.runs_chains import Recorded
@@ -30,6 +30,8 @@ PRICES = {
     "none": Price.custom(3, 15, name="no cache", max_input_tokens=200_000),
 }
 EXPAND_CALL_TOKENS = 40  # tokens of an agent's call of the expand tool
+#: Is given the index of the assistant message, the run, and the request, at every call.
+Watch = Callable[[int, Run, list[Message]], None]
 
 
 @dataclass
@@ -95,16 +97,23 @@ class _RunBill:
 
 
 def replay(
-    recordings: Iterable[Recorded], method: Method, price: Price, also: Mapping[str, Price] | None = None
+    recordings: Iterable[Recorded],
+    method: Method,
+    price: Price,
+    also: Mapping[str, Price] | None = None,
+    watch: Watch | None = None,
 ) -> list[Outcome]:
     """Replays every recording with one method.
 
-    The method plans with `price`. The bills are at `price`, keyed by its name, and at the prices of `also`.
+    The method plans with `price`. The bills are at `price`, keyed by its name, and at the prices of `also`. `watch`
+    looks at every request.
     """
-    return [_one(recording, method, price, {price.name: price, **(also or {})}) for recording in recordings]
+    return [_one(recording, method, price, {price.name: price, **(also or {})}, watch) for recording in recordings]
 
 
-def _one(recording: Recorded, method: Method, price: Price, prices: Mapping[str, Price]) -> Outcome:
+def _one(
+    recording: Recorded, method: Method, price: Price, prices: Mapping[str, Price], watch: Watch | None
+) -> Outcome:
     run = method.start(price)
     run_bills = {name: _RunBill(p, run.schema) for name, p in prices.items()}
     outcome = Outcome(recording.name, {}, {}, {}, {})
@@ -135,6 +144,8 @@ def _one(recording: Recorded, method: Method, price: Price, prices: Mapping[str,
         last, rewrites = parts, run.rewrites
         outcome.steps += 1
         outcome.longest = max(outcome.longest, sum(size for _, size in parts))
+        if watch:
+            watch(at, run, sent)
         if at in recording.probes and tool >= MIN_TOOL_TOKENS:
             _probe(outcome, run, sent, at, recording.probes[at], parts, run_bills.values())
     outcome.rewrites = run.rewrites

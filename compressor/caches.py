@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from cachetools import LRUCache
 
@@ -29,7 +29,12 @@ class LruCache(Generic[K, V]):
 
     def __init__(self, max_size: float, size_of: Callable[[V], float] | None = None) -> None:
         self._entries: LRUCache[K, V] = LRUCache(max_size, getsizeof=size_of)
+        self._size_of = size_of
         self._lock = threading.RLock()
+
+    def __reduce__(self) -> Any:
+        """Pickles the settings: a copy starts empty."""
+        return type(self), (self._entries.maxsize, self._size_of)
 
     def get(self, key: K) -> V | None:
         """Returns the value of `key` and marks it as used, or None."""
@@ -94,6 +99,10 @@ class TwoGenerationCache(Generic[V]):
         self._old: dict[str, V] = {}
         self._held = 0
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> Any:
+        """Pickles the settings: a copy starts empty."""
+        return type(self), (2 * self._half,)
 
     def get(self, text: str) -> V | None:
         """Returns the value of `text`, or None."""

@@ -58,7 +58,9 @@ def _make_async_session_twin(
 class Compressor:
     r"""Compresses contexts to a hard token budget and keeps every original, so that `expand` can return it.
 
-    A compressor may be shared between threads. Its only state is its store and its caches.
+    A compressor may be shared between threads. Its only state is its store and its caches. It can be pickled: the copy
+    opens the store again (a store in memory is copied with what it holds) and loads models anew. `copy.deepcopy` gives
+    a compressor with the same scorer and store.
 
     Attributes:
         cache: The result cache, or None.
@@ -103,13 +105,16 @@ class Compressor:
         """
         parse_device(device)
         words = WordPruner() if prune_words is True else prune_words or None
-        self._engine = Engine(make_scorer(scorer, device, lambda: self.store), words, store)
+        self._engine = Engine(make_scorer(scorer, device, self._open_store), words, store)
         self.cache = ResultCache(self._engine) if cache else None
 
     def __repr__(self) -> str:
         # The store is shown by its class: its address may hold a password.
         name = getattr(self.scorer, "name", type(self.scorer).__name__)
         return f"Compressor(scorer={name!r}, store={type(self.store).__name__}, cache={self.cache is not None})"
+
+    def _open_store(self) -> BlobStore:
+        return self.store
 
     @property
     def engine(self) -> Engine:

@@ -7,22 +7,26 @@ that it cannot read is sent unchanged. The SDK does not show it the usage, so it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import MissingDependencyError
 from compressor.providers.conversation_tracker import TrackedConversation
 from compressor.providers.expand_resolver import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
+from compressor.sessions.compact_tool import COMPACT_TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_DEFINITIONS
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME
+from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.recall_tool import RECALL_TOOL_NAME
 from compressor_agents.options import make_tracker
 
 try:
     from agents.run_config import CallModelData, ModelInputData
 
     from agents import FunctionTool
+    from compressor_agents.openai_agents_schemas import SchemaReader
 except ImportError:
     raise MissingDependencyError("openai-agents", "openai-agents") from None
 
@@ -50,7 +54,8 @@ class CompressorFilter:
             as "$0.02". None means 0.8 of the window.
         policy: What is compressed and when; None takes the defaults.
         session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
-        fail_open: True logs an error of the compressor once and sends the input unchanged; False raises the error.
+        fail_open: True logs an error of the compressor once and sends the input unchanged, or the smallest possible
+            view if the budget is too small; False raises the error.
 
     Raises:
         BudgetError: If the budget cannot be read.
@@ -74,19 +79,23 @@ class CompressorFilter:
         self._tracker = make_tracker(compressor, budget, policy, session)
         self._fail_open = FailOpen(fail_open)
         self._model = model
+        self._schemas = SchemaReader()
 
     async def __call__(self, data: CallModelData[Any]) -> ModelInputData:
         """Returns what the model sees; items of which nothing was cut stay the SDK's own objects."""
         original = data.model_data
         try:
+            schemas = await self._schemas.read(data.agent, data.context)
             tracked, view = await run_in_thread(
                 self._tracker.view,
                 original.input,
                 self._model or _agent_model(data.agent),
                 "openai_responses",
                 system=original.instructions,
-                tools=_schemas(data.agent.tools),
+                tools=schemas,
+                best_effort=self._fail_open.enabled,
             )
+            self._fail_open.report(tracked)
         except Exception as error:
             self._fail_open.handle(error)
             return original
@@ -96,38 +105,53 @@ class CompressorFilter:
     def cost_report(self) -> CostReport:
         """Returns what all runs cost, and what they would have cost uncompressed.
 
-        Raises:
-            CompressorError: If no run has called its model yet.
+        Before the first call all counts are 0.
         """
         return self._tracker.cost_report()
 
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost (see `Receipt`), for the runs used last."""
+        return self._tracker.receipts()
+
     def expand(self, arguments: str) -> str:
         """Returns the expand tool's answer in the current run; never raises."""
+        return self.answer(TOOL_NAME, arguments)
+
+    def answer(self, name: str, arguments: str) -> str:
+        """Returns the answer of one of the tools of `context_tools` in the current run; never raises."""
         tracked = (_current.get() or {}).get(id(self))
         if tracked is None:
-            return "Not expanded: this run has not called its model yet. Call the tool again."
+            return "Not answered: this run has not called its model yet. Call the tool again."
         with tracked.lock:
-            return str(tracked.conversation.expand_tool.answer(arguments))
+            return str(tracked.conversation.context_tools(compact=True).answer(name, arguments))
+
+    async def _answer_call(self, name: str, context: ToolContext[Any], arguments: str) -> str:
+        return await run_in_thread(self.answer, name, arguments)
 
 
 def expand_tool(filter: CompressorFilter) -> FunctionTool:
     """Returns the tool `expand_context` for agents that run with this filter; it only expands texts of its own run."""
+    return _make_tool(filter, TOOL_NAME)
 
-    async def answer(context: ToolContext[Any], arguments: str) -> str:
-        return await run_in_thread(filter.expand, arguments)
 
-    return FunctionTool(TOOL_NAME, DESCRIPTION, PARAMETERS, answer, strict_json_schema=False)
+def context_tools(filter: CompressorFilter, compact: bool = False) -> list[FunctionTool]:
+    """Returns the tools `expand_context` and `recall_context` for agents that run with this filter.
+
+    Args:
+        filter: The filter.
+        compact: Include `compact_now`, with which an agent plans its compactions itself.
+    """
+    names = [TOOL_NAME, RECALL_TOOL_NAME, *([COMPACT_TOOL_NAME] if compact else [])]
+    return [_make_tool(filter, name) for name in names]
+
+
+def _make_tool(filter: CompressorFilter, name: str) -> FunctionTool:
+    description, parameters = CONTEXT_TOOL_DEFINITIONS[name]
+    answer = partial(filter._answer_call, name)  # can be pickled
+    return FunctionTool(name, description, parameters, answer, strict_json_schema=False)
 
 
 def _agent_model(agent: Any) -> str | None:
     model = getattr(agent, "model", None)
     name = model if isinstance(model, str) else getattr(model, "model", None)
     return name if isinstance(name, str) else None
-
-
-def _schemas(tools: Sequence[Any]) -> list[dict[str, Any]]:
-    return [
-        {"type": "function", "name": t.name, "description": t.description, "parameters": t.params_json_schema}
-        for t in tools
-        if isinstance(t, FunctionTool)
-    ]

@@ -10,21 +10,26 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from compressor.context.formats.serialization import chain_digest
 from compressor.errors import MissingDependencyError
+from compressor.providers.context_overflow import MAX_HALVINGS, is_context_overflow
 from compressor.providers.conversation_tracker import MAX_CONVERSATIONS, TrackedConversation
 from compressor.providers.expand_resolver import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
+from compressor.sessions.compact_tool import COMPACT_TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_DEFINITIONS
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME
+from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.recall_tool import RECALL_TOOL_NAME
 from compressor_agents.options import make_tracker
 from compressor_agents.sdk_names import refuse_to_shadow
 
 refuse_to_shadow(__name__, "pydantic_ai")
 try:
-    from pydantic_ai import RunContext, Tool
+    from pydantic_ai import RetryModelRequest, RunContext, Tool
     from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.toolsets import FunctionToolset
@@ -53,7 +58,8 @@ class HistoryProcessor:
             as "$0.02". None means 0.8 of the window.
         policy: What is compressed and when; None takes the defaults.
         session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
-        fail_open: True logs an error of the compressor once and sends the history unchanged; False raises the error.
+        fail_open: True logs an error of the compressor once and sends the history unchanged, or the smallest possible
+            view if the budget is too small; False raises the error.
 
     Raises:
         BudgetError: If the budget cannot be read.
@@ -103,8 +109,15 @@ class HistoryProcessor:
                 for tool in tools
             ]
             tracked, view = await run_in_thread(
-                self._tracker.view, converted, model, "anthropic", system=system, tools=schemas
+                self._tracker.view,
+                converted,
+                model,
+                "anthropic",
+                system=system,
+                tools=schemas,
+                best_effort=self._fail_open.enabled,
             )
+            self._fail_open.report(tracked)
             self._runs.pop(ctx.run_id, None)
             self._runs[ctx.run_id] = tracked
             while len(self._runs) > MAX_CONVERSATIONS:
@@ -117,12 +130,33 @@ class HistoryProcessor:
     @property
     def expand_tool(self) -> Tool[Any]:
         """Returns the tool `expand_context` for agents with this processor; it only expands texts of its own run."""
+        return self._make_tool(TOOL_NAME)
 
-        async def expand_context(ctx: RunContext[Any], **arguments: Any) -> str:
-            return await run_in_thread(self._expand, ctx.run_id, arguments)
+    def context_tools(self, compact: bool = False) -> list[Tool[Any]]:
+        """Returns the tools `expand_context` and `recall_context` for agents with this processor.
 
-        tool: Tool[Any] = Tool.from_schema(expand_context, TOOL_NAME, DESCRIPTION, PARAMETERS, takes_ctx=True)
+        Args:
+            compact: Include `compact_now`, with which an agent plans its compactions itself.
+        """
+        names = [TOOL_NAME, RECALL_TOOL_NAME, *([COMPACT_TOOL_NAME] if compact else [])]
+        return [self._make_tool(name) for name in names]
+
+    def _make_tool(self, name: str) -> Tool[Any]:
+        description, parameters = CONTEXT_TOOL_DEFINITIONS[name]
+        answer = partial(self._answer_call, name)  # can be pickled
+        tool: Tool[Any] = Tool.from_schema(answer, name, description, parameters, takes_ctx=True)
         return tool
+
+    async def shrink(self, ctx: RunContext[Any], error: Exception) -> bool:
+        """Halves the limit of a run whose request was too long for the provider; returns whether that helps."""
+        tracked = self._runs.get(ctx.run_id)
+        if tracked is None or not is_context_overflow(getattr(error, "status_code", None), str(error)):
+            return False
+        try:
+            return await run_in_thread(tracked.halve_limit)
+        except Exception as own_error:
+            self._fail_open.handle(own_error)
+            return False
 
     def record_usage(self, ctx: RunContext[Any], usage: Any) -> None:
         """Records the usage that the provider reported for a call of this run."""
@@ -134,19 +168,25 @@ class HistoryProcessor:
     def cost_report(self) -> CostReport:
         """Returns what all runs cost, and what they would have cost uncompressed.
 
-        Raises:
-            CompressorError: If no run has called its model yet.
+        Before the first call all counts are 0.
         """
         return self._tracker.cost_report()
 
-    def _expand(self, run_id: str | None, arguments: dict[str, Any]) -> str:
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost (see `Receipt`), for the runs used last."""
+        return self._tracker.receipts()
+
+    async def _answer_call(self, name: str, ctx: RunContext[Any], /, **arguments: Any) -> str:
+        return await run_in_thread(self._answer, name, ctx.run_id, arguments)
+
+    def _answer(self, name: str, run_id: str | None, arguments: dict[str, Any]) -> str:
         tracked = self._runs.get(run_id)
         if tracked is None:
             return (
-                "Not expanded: the texts of this run are no longer available. Call the tool that returned them again."
+                "Not answered: the texts of this run are no longer available. Call the tool that returned them again."
             )
         with tracked.lock:
-            return str(tracked.conversation.expand_tool.answer(arguments))
+            return str(tracked.conversation.context_tools(compact=True).answer(name, arguments))
 
     def _originals(self, messages: list[ModelMessage]) -> list[ModelMessage]:
         """Returns the history with the originals in place of the last view."""
@@ -187,8 +227,10 @@ class CompressHistory(AbstractCapability[Any]):
             as "$0.02". None means 0.8 of the window.
         policy: What is compressed and when; None takes the defaults.
         session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
-        expand: Whether the agent gets the tool `expand_context`.
-        fail_open: True logs an error of the compressor once and sends the history unchanged; False raises the error.
+        expand: Whether the agent gets the tools `expand_context` and `recall_context`.
+        compact_tool: Whether the agent gets the tool `compact_now` besides, with which it plans its compactions itself.
+        fail_open: True logs an error of the compressor once and sends the history unchanged, or the smallest possible
+            view if the budget is too small; False raises the error.
 
     Raises:
         BudgetError: If the budget cannot be read.
@@ -207,36 +249,65 @@ class CompressHistory(AbstractCapability[Any]):
         session: Any = None,
         expand: bool = True,
         fail_open: bool = True,
+        compact_tool: bool = False,
     ) -> None:
         self.processor = HistoryProcessor(compressor, model, budget, policy, session, fail_open)
-        self._expand = expand
+        self._expand, self._compact_tool = expand, compact_tool
+        self._histories: dict[str | None, list[ModelMessage]] = {}  # of the requests in flight, by run id
 
     def cost_report(self) -> CostReport:
         """Returns what all runs cost, and what they would have cost uncompressed.
 
-        Raises:
-            CompressorError: If no run has called its model yet.
+        Before the first call all counts are 0.
         """
         return self.processor.cost_report()
 
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost (see `Receipt`), for the runs used last."""
+        return self.processor.receipts()
+
     def get_toolset(self) -> FunctionToolset[Any] | None:
-        """Returns a toolset with the expand tool, or None without `expand`."""
-        return FunctionToolset([self.processor.expand_tool], id="compressor") if self._expand else None
+        """Returns a toolset with the compressor's own tools, or None without `expand`."""
+        tools = self.processor.context_tools(self._compact_tool)
+        return FunctionToolset(tools, id="compressor") if self._expand else None
 
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
         """Returns the request with a compressed history."""
+        self._histories[ctx.run_id] = list(request_context.messages)
+        while len(self._histories) > MAX_CONVERSATIONS:
+            self._histories.pop(next(iter(self._histories)))
+        return await self._with_view(ctx, request_context)
+
+    async def prepare_model_request(
+        self, ctx: RunContext[Any], request_context: ModelRequestContext
+    ) -> ModelRequestContext:
+        """Returns the request of a further attempt with a history that fits the limit as it is now."""
+        is_first = request_context.attempt == 1 or ctx.run_id not in self._histories
+        return request_context if is_first else await self._with_view(ctx, request_context)
+
+    async def _with_view(self, ctx: RunContext[Any], request_context: ModelRequestContext) -> ModelRequestContext:
         parameters = request_context.model_request_parameters
         system = "\n\n".join(part.content for part in parameters.instruction_parts or ())
         tools = [*parameters.function_tools, *parameters.output_tools]
-        view = await self.processor.view(ctx, list(request_context.messages), system, tools)
+        view = await self.processor.view(ctx, self._histories[ctx.run_id], system, tools)
         return replace(request_context, messages=view)
+
+    async def on_model_request_error(
+        self, ctx: RunContext[Any], *, request_context: ModelRequestContext, error: Exception
+    ) -> ModelResponse:
+        """Asks for another attempt with a smaller request if this one was too long for the provider."""
+        if request_context.attempt <= MAX_HALVINGS and await self.processor.shrink(ctx, error):
+            raise RetryModelRequest
+        self._histories.pop(ctx.run_id, None)
+        raise error
 
     async def after_model_request(
         self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
     ) -> ModelResponse:
         """Records the usage and returns the response unchanged."""
+        self._histories.pop(ctx.run_id, None)
         self.processor.record_usage(ctx, response.usage)
         return response
 

@@ -1,20 +1,28 @@
 """Converts pydantic-ai's messages to Anthropic messages and back; uncut parts stay the same objects.
 
 A `ModelRequest` becomes a user message, a `ModelResponse` an assistant message, and each part a block that names its
-origin (`_at`). A part that is not text of the conversation (a file, a native tool, a record of the framework) becomes a
-block that the compressor ignores: it stays as long as its message does. The tokens of files are not counted.
+origin (`_at`). What is not plain text of the conversation (native tools and their returns, images, typed returns,
+compactions, records of the framework) becomes a block that is counted and never edited: it stays as long as its message
+does. The tokens of other files are not counted.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic_ai.messages import ModelMessage, TextContent
+from pydantic_ai.messages import BinaryContent, ImageUrl, ModelMessage, TextContent
+
+from compressor.context.formats.content_parts import FIXED_PART
 
 Json = dict[str, Any]
 _IGNORED = "container_upload"  # a block type that the Anthropic format does not read
+_HEAD_BYTES = 1 << 10  # what tells the size of an image; a JPEG's may stand behind its metadata
+_JPEG_HEAD_BYTES = 1 << 16
+_FILE_KINDS = frozenset(("image-url", "audio-url", "document-url", "video-url", "binary", "uploaded-file"))
+_JPEG_MAGIC = b"\xff\xd8"
 
 
 def to_anthropic(messages: Sequence[ModelMessage]) -> list[Json]:
@@ -77,14 +85,9 @@ def _restore_message(message: ModelMessage, m: int, kept: dict[str, Json], origi
 def _convert_part(part: Any, at: str) -> list[Json]:
     kind = part.part_kind
     if kind == "user-prompt" and not isinstance(part.content, str):
-        return [
-            {"type": "text", "text": text, "_at": f"{at}.{i}"}
-            if (text := _text(item)) is not None
-            else {"type": _IGNORED, "_at": f"{at}.{i}"}
-            for i, item in enumerate(part.content)
-        ]
+        return [_convert_item(item, f"{at}.{i}") for i, item in enumerate(part.content)]
     if kind in ("user-prompt", "text"):
-        return [{"type": "text", "text": part.content, "_at": at}]
+        return [{"type": "text", "text": part.content, "_at": at} | _citations(part)]
     if kind == "thinking":
         return [{"type": "thinking", "thinking": part.content, "signature": part.signature or "", "_at": at}]
     if kind == "tool-call":
@@ -92,15 +95,78 @@ def _convert_part(part: Any, at: str) -> list[Json]:
         return [head | {"input": part.args_as_dict(), "_at": at}]
     if kind == "tool-return" or (kind == "retry-prompt" and part.tool_name):
         return [{"type": "tool_result", "tool_use_id": part.tool_call_id, "content": _convert_result(part), "_at": at}]
-    return [{"type": _IGNORED, "_at": at}]
+    return [_fixed(_fixed_content(part), at)]
+
+
+def _convert_item(item: Any, at: str) -> Json:
+    text = _text(item)
+    return _fixed([_convert_file(item)], at) if text is None else {"type": "text", "text": text, "_at": at}
+
+
+def _fixed(content: list[Json], at: str) -> Json:
+    """Returns a block that is counted and never edited."""
+    return {"type": FIXED_PART, "content": content, "_at": at}
+
+
+def _fixed_content(part: Any) -> list[Json]:
+    """Returns what the model sees of a part that is never edited."""
+    kind = part.part_kind
+    if kind == "compaction":
+        payload = (part.provider_details or {}).get("encrypted_content")
+        return [{"type": "compaction", "content": part.content, "encrypted_content": payload}]
+    if kind == "builtin-tool-call":
+        return [{"type": "server_tool_use", "name": part.tool_name, "input": part.args}]
+    if kind == "builtin-tool-return":
+        items = part.content_items(mode="jsonable", wrap_if_error=False)
+        return [
+            _convert_file(item) if _is_file(item) else {"type": "server_tool_result", "content": item} for item in items
+        ]
+    if kind == "speech":
+        return _texts(part.transcript)
+    if kind in ("retry-prompt", "retry-feedback"):
+        return _texts(part.model_response())
+    content = getattr(part, "content", None)
+    return [_convert_file(content)] if _is_file(content) else _texts(content)
 
 
 def _convert_result(part: Any) -> Any:
     if part.part_kind == "retry-prompt":
         return part.model_response()
     if part.files or part.tool_kind is not None:  # a file, or content whose structure the framework reads
-        return [{"type": _IGNORED}]
+        items = part.content_items(mode="str", wrap_if_error=False)
+        blocks = [block for item in items for block in ([_convert_file(item)] if _is_file(item) else _texts(item))]
+        return [{"type": FIXED_PART, "content": blocks}]
     return part.model_response_str(wrap_if_error=False)
+
+
+def _texts(text: Any) -> list[Json]:
+    return [{"type": "text", "text": text}] if isinstance(text, str) else []
+
+
+def _is_file(item: Any) -> bool:
+    return getattr(item, "kind", None) in _FILE_KINDS
+
+
+def _convert_file(item: Any) -> Json:
+    """Returns an image with the bytes that tell its size, or a block that is not counted."""
+    if isinstance(item, ImageUrl):
+        return {"type": "image", "source": {"type": "url", "url": item.url}}
+    if isinstance(item, BinaryContent) and item.is_image:
+        head = item.data[: _JPEG_HEAD_BYTES if item.data.startswith(_JPEG_MAGIC) else _HEAD_BYTES]
+        return {"type": "image", "source": {"type": "base64", "data": base64.b64encode(head).decode()}}
+    if isinstance(item, TextContent):
+        return {"type": "text", "text": item.content}
+    return {"type": _IGNORED}
+
+
+def _citations(part: Any) -> Json:
+    """Returns what a text quotes, in the form of Anthropic's citations."""
+    sources = [source for citation in getattr(part, "citations", None) or () for source in citation.sources]
+    quotes = [
+        {"cited_text": "\n".join(source.excerpts), "title": source.title, "url": getattr(source, "url", None)}
+        for source in sources
+    ]
+    return {"citations": quotes} if quotes else {}
 
 
 def _text(item: Any) -> str | None:

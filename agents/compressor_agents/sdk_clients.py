@@ -8,8 +8,7 @@ with the original, connections included, and the original does not change. So `c
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -19,6 +18,19 @@ from compressor.providers.expand_resolver import ExpandResolver, ResolvedCall
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.cost_report import CostReport
 from compressor_agents.options import make_tracker
+from compressor_agents.sdk_streams import (
+    AsyncStreamMixin,
+    SyncStreamMixin,
+    from_json,
+    is_overflow,
+    make_subclass,
+    run_async_stream,
+    run_stream,
+    send_fitting,
+    send_fitting_async,
+    to_json,
+    with_events,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,7 +41,6 @@ if TYPE_CHECKING:
 #: The header by which the SDKs mark a request whose raw response the caller wants.
 RAW_RESPONSE_HEADER = "X-Stainless-Raw-Response"
 _REJECTED = (400, 413, 422)
-_CLASSES: dict[tuple[type, type], type] = {}
 
 
 class ClientOptions(TypedDict, total=False):
@@ -43,8 +54,8 @@ class ClientOptions(TypedDict, total=False):
             whose messages it extends.
         expand: Whether the model gets the tool `expand_context` for texts that were cut (default True). Its calls are
             answered inside the client, and the caller does not see them.
-        fail_open: True (the default) logs an error of the compressor and sends the caller's own request; False raises
-            the error.
+        fail_open: True (the default) logs an error of the compressor and sends the caller's own request, or the
+            smallest possible one if the budget is too small; False raises the error.
     """
 
     budget: int | float | str | None
@@ -82,19 +93,11 @@ def compress_client(
     resolver = ExpandResolver(tracker, options.get("expand", True), options.get("fail_open", True))
     mixin = AsyncCompressionMixin if isinstance(client, asynchronous) else SyncCompressionMixin
     own = type(client)
-    made: Any = object.__new__(_subclass(own, mixin))
+    made: Any = object.__new__(make_subclass(own, mixin))
     # Resources such as `client.chat` are bound to the original client, so the new one makes its own.
     resources = {key for key in vars(client) if isinstance(getattr(own, key, None), cached_property)}
     vars(made).update({key: value for key, value in vars(client).items() if key not in resources})
     made._resolver, made._apis = resolver, apis
-    return made
-
-
-def _subclass(own: type, mixin: type) -> Any:
-    """Returns the one subclass for each pair, so that two clients of one class get the same class."""
-    made = _CLASSES.get((own, mixin))
-    if made is None:
-        made = _CLASSES[own, mixin] = type(f"Compressing{own.__name__}", (mixin, own), {"__module__": own.__module__})
     return made
 
 
@@ -107,10 +110,13 @@ class CompressionMixin:
     def cost_report(self) -> CostReport:
         """Returns what all conversations of this client cost, and what they would have cost uncompressed.
 
-        Raises:
-            CompressorError: If no request has been sent yet.
+        Before the first call all counts are 0.
         """
         return self._resolver.tracker.cost_report()
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction kept and lost (see `Receipt`), for the conversations used last."""
+        return self._resolver.tracker.receipts()
 
     def copy(self, **options: Any) -> Any:
         """Returns a copy as the SDK's own method does; it compresses too and shares the conversations."""
@@ -157,17 +163,18 @@ class SyncCompressionMixin(CompressionMixin):
             return plain(path, body=body, options=request_options, stream=stream, **more)
 
         try:
-            response = send(call.body)
+            response = send_fitting(call, send)
         except Exception as error:
-            if getattr(error, "status_code", None) not in _REJECTED or call.body == request[1]:
+            is_rejected = getattr(error, "status_code", None) in _REJECTED and not is_overflow(error)
+            if not is_rejected or call.body == request[1]:
                 raise
             response = send(request[1])
             call.on_rejection(error)
             return parse(response) if parse else response
         if stream:
-            return _with_events(response, _SyncStreamMixin, _run_stream(self._resolver, call, response, send))
+            return with_events(response, SyncStreamMixin, run_stream(self._resolver, call, response, send))
         while _needs_another_round(self._resolver, call, response):
-            response = send(call.body)
+            response = send_fitting(call, send)
         response = _visible_response(self._resolver, call, response)
         return parse(response) if parse else response
 
@@ -195,24 +202,25 @@ class AsyncCompressionMixin(CompressionMixin):
             return await plain(path, body=body, options=request_options, stream=stream, **more)
 
         try:
-            response = await send(call.body)
+            response = await send_fitting_async(call, send)
         except Exception as error:
-            if getattr(error, "status_code", None) not in _REJECTED or call.body == request[1]:
+            is_rejected = getattr(error, "status_code", None) in _REJECTED and not is_overflow(error)
+            if not is_rejected or call.body == request[1]:
                 raise
             response = await send(request[1])
             call.on_rejection(error)
             return parse(response) if parse else response
         if stream:
-            return _with_events(response, _AsyncStreamMixin, _run_async_stream(self._resolver, call, response, send))
+            return with_events(response, AsyncStreamMixin, run_async_stream(self._resolver, call, response, send))
         while await run_in_thread(_needs_another_round, self._resolver, call, response):
-            response = await send(call.body)
+            response = await send_fitting_async(call, send)
         response = _visible_response(self._resolver, call, response)
         return parse(response) if parse else response
 
 
 def _needs_another_round(resolver: ExpandResolver, call: ResolvedCall, response: Any) -> bool:
     try:
-        return call.on_response(_to_json(response))
+        return call.on_response(to_json(response))
     except Exception as error:
         resolver.fail_open.handle(error)
         return False
@@ -221,140 +229,12 @@ def _needs_another_round(resolver: ExpandResolver, call: ResolvedCall, response:
 def _visible_response(resolver: ExpandResolver, call: ResolvedCall, response: Any) -> Any:
     """Returns the last response as the caller sees it."""
     try:
-        data = _to_json(response)
+        data = to_json(response)
         visible = call.visible_turn(data)
-        return response if visible is data else _from_json(type(response), visible, response)
+        return response if visible is data else from_json(type(response), visible, response)
     except Exception as error:
         resolver.fail_open.handle(error)
         return response
-
-
-class _EventAdapter:
-    """Filters SDK events as JSON. After an error of the compressor, the rest of the stream passes unfiltered."""
-
-    def __init__(self, resolver: ExpandResolver, call: ResolvedCall) -> None:
-        self._resolver, self.call = resolver, call
-        self._filter: Any = call.make_stream_filter()
-        self._examples: dict[Any, Any] = {}
-
-    def feed(self, event: Any) -> list[Any]:
-        """Takes an SDK event and returns the events that the caller gets now."""
-        if self._filter is None:
-            return [event]
-        try:
-            data = _to_json(event)
-            self._examples[data.get("type")] = event
-            out = self._filter.feed(data)
-            return [event if one is data else self._event(one) for one in out]
-        except Exception as error:
-            self._filter = None
-            self._resolver.fail_open.handle(error)
-            return [event]
-
-    def needs_another_round(self) -> bool:
-        """Returns whether another request must be sent, once the current stream is over."""
-        if self._filter is None:
-            return False
-        try:
-            return self.call.on_turn(self._filter.end_call())
-        except Exception as error:
-            self._resolver.fail_open.handle(error)
-            return False
-
-    def finish(self) -> list[Any]:
-        """Returns the events that were held back."""
-        return [self._event(one) for one in self._filter.flush()] if self._filter is not None else []
-
-    def _event(self, data: Json) -> Any:
-        like = self._examples[data.get("type")]
-        return _from_json(type(like), data, like)
-
-
-def _run_stream(resolver: ExpandResolver, call: ResolvedCall, stream: Any, send: Any) -> Iterator[Any]:
-    adapter = _EventAdapter(resolver, call)
-    try:
-        while True:
-            for event in stream:
-                yield from adapter.feed(event)
-            if not adapter.needs_another_round():
-                break
-            stream = send(call.body)
-        yield from adapter.finish()
-    finally:
-        stream.close()
-
-
-async def _run_async_stream(resolver: ExpandResolver, call: ResolvedCall, stream: Any, send: Any) -> AsyncIterator[Any]:
-    adapter = _EventAdapter(resolver, call)
-    try:
-        while True:
-            async for event in stream:
-                for adapted in adapter.feed(event):
-                    yield adapted
-            if not await run_in_thread(adapter.needs_another_round):
-                break
-            stream = await send(call.body)
-        for adapted in adapter.finish():
-            yield adapted
-    finally:
-        with contextlib.suppress(RuntimeError):  # the event loop may be closed when an abandoned stream is collected
-            await stream.close()
-
-
-class _SyncStreamMixin:
-    """Makes a stream of the SDK yield the events in `_events`."""
-
-    _events: Any
-
-    def __next__(self) -> Any:
-        return next(self._events)
-
-    def __iter__(self) -> Iterator[Any]:
-        yield from self._events
-
-    def close(self) -> None:
-        """Closes the connection without reading the rest."""
-        self._events.close()
-        super().close()  # type: ignore[misc]
-
-
-class _AsyncStreamMixin:
-    """Makes a stream of the SDK yield the events in `_events`."""
-
-    _events: Any
-
-    async def __anext__(self) -> Any:
-        return await anext(self._events)
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        async for event in self._events:
-            yield event
-
-    async def close(self) -> None:
-        """Closes the connection without reading the rest."""
-        await self._events.aclose()
-        await super().close()  # type: ignore[misc]
-
-
-def _with_events(stream: Any, mixin: type, events: Any) -> Any:
-    """Returns a stream of the SDK's own class, with its response, that yields `events`."""
-    made: Any = object.__new__(_subclass(type(stream), mixin))
-    vars(made).update(vars(stream))
-    made._events = events
-    return made
-
-
-def _to_json(response: Any) -> Json:
-    """Returns the JSON that an SDK object was made of."""
-    data: Json = response.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
-    return data
-
-
-def _from_json(kind: Any, data: Json, like: Any) -> Any:
-    made = kind.construct(**data)
-    if getattr(like, "_request_id", None) is not None:
-        made._request_id = like._request_id
-    return made
 
 
 def _is_not_given(value: Any) -> bool:

@@ -66,7 +66,17 @@ class Turn:
         slots: The texts and images of the message, in order.
         call_ids: Ids of the tool calls made in the message.
         result_call_ids: Ids of the calls whose results the message holds.
-        extras: Texts that the provider bills and that are never edited: participants' and tools' names.
+        extras: Texts that the provider bills and that are never edited: participants' and tools' names, and what server
+            tools were asked and returned.
+        unbilled: Texts that the provider neither bills nor lets anyone edit: what citations quote, and reasoning that
+            it ignores.
+        opaque_tokens: Estimated tokens of encrypted payloads. They are billed, and can be neither read nor edited.
+        linked_ids: Ids of calls that the message belongs to without making them or holding their results. Messages that
+            are linked stay or go together.
+        is_summary: Whether the message holds what came before it, as a provider's own compaction item does, or refers
+            to it. Without it the provider does not know that part of the history.
+        is_malformed: Whether the message is part of something that providers reject, such as a tool result without its
+            call. Only lenient parsing gives such turns. None of their slots is editable.
     """
 
     index: int
@@ -75,9 +85,16 @@ class Turn:
     call_ids: tuple[str, ...] = ()
     result_call_ids: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
+    unbilled: tuple[str, ...] = ()
     opaque_tokens: int = 0
+    linked_ids: tuple[str, ...] = ()
     is_summary: bool = False
     is_malformed: bool = False
+
+    @property
+    def unedited_texts(self) -> tuple[str, ...]:
+        """Returns what the message says outside of its slots."""
+        return (*self.extras, *self.unbilled)
 
 
 @dataclass(slots=True)

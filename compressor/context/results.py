@@ -109,6 +109,11 @@ class BaseResult:
     _dropped: Callable[[], list[Dropped]] = field(default=list, repr=False)
     _blocks: Callable[[], list[BlockReport]] = field(default=list, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled and copied: the fields, with what is otherwise computed on first use."""
+        computed = {"dropped": self.dropped, "blocks": self.blocks}
+        return {**vars(self), **computed, "_dropped": list, "_blocks": list}
+
     @property
     def ratio(self) -> float:
         """Returns how many times smaller the output is: tokens_before / tokens_after; 1.0 for an empty context."""

@@ -10,8 +10,9 @@ from compressor.context.model import Turn
 def group_tool_rounds(turns: Sequence[Turn]) -> list[list[int]]:
     """Groups turns that must stay or go together.
 
-    A group is what an agent said and called in one step, with the results of the calls. Some message formats write the
-    thinking, words and calls of one step as separate items. Any other turn is a group of its own.
+    A group is what an agent said and called in one step, with the results of the calls, even if a user spoke in
+    between. Some message formats write the thinking, words and calls of one step as separate items. Malformed turns of
+    the agent and its tools that follow each other are one group. Any other turn is a group of its own.
 
     Args:
         turns: The turns of a context.
@@ -20,20 +21,51 @@ def group_tool_rounds(turns: Sequence[Turn]) -> list[list[int]]:
         Groups of turn indices, in order.
     """
     groups: list[list[int]] = []
-    callers: dict[str, list[int]] = {}
-    previous = ""
+    members: dict[str, list[int]] = {}  # id of a call -> the group of its newest turn
+    group: list[int] = []
+    previous: Turn | None = None
     for turn in turns:
-        group = next((callers[a] for a in turn.result_call_ids if a in callers), None)
-        if group is None and groups and (turn.role == "tool" or turn.role == previous == "assistant"):
-            group = groups[-1]
-        if group is None:
-            group = []
+        tied = [members[one] for one in (*turn.result_call_ids, *turn.linked_ids) if one in members]
+        if previous is not None and _continues(turn, previous, bool(tied)):
+            tied.append(group)
+        group = _merge(groups, members, tied) if tied else []
+        if not tied:
             groups.append(group)
         group.append(turn.index)
-        for call in turn.call_ids:
-            callers[call] = group
-        previous = turn.role
+        for one in (*turn.call_ids, *turn.linked_ids):
+            members[one] = group
+        previous = turn
     return groups
+
+
+def _continues(turn: Turn, previous: Turn, is_tied: bool) -> bool:
+    """Returns whether a turn belongs to the one before it, whatever its calls and results."""
+    if any(one.is_summary and not one.linked_ids for one in (turn, previous)):
+        return False  # a reference may stand for the reasoning of what follows; other summaries stand alone
+    is_step = turn.role == previous.role == "assistant"
+    if turn.is_malformed != previous.is_malformed:  # what is well-formed is not tied to what is not, except reasoning
+        return is_step and turn.is_malformed and _is_reasoning(previous)
+    if turn.is_malformed:
+        return {turn.role, previous.role} <= {"assistant", "tool"}
+    return is_step or (turn.role == "tool" and not is_tied)  # the result of a call without an id
+
+
+def _is_reasoning(turn: Turn) -> bool:
+    return not turn.extras and all(slot.kind == "thinking" for slot in turn.slots)
+
+
+def _merge(groups: list[list[int]], members: dict[str, list[int]], tied: list[list[int]]) -> list[int]:
+    """Makes one group of several, which are in `groups`, and returns it."""
+    first = min(tied, key=lambda group: group[0])
+    for other in tied:
+        if other is not first and other in groups:
+            groups.remove(other)
+            first.extend(other)
+            first.sort()
+            for one, group in members.items():
+                if group is other:
+                    members[one] = first
+    return first
 
 
 def open_tool_round(turns: Sequence[Turn]) -> set[int]:

@@ -6,7 +6,7 @@ Sessions, tool sets and example stores are built on an `Engine`, so none of them
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import Any, Protocol
 
 from compressor.errors import CompressorError, StoreError
 from compressor.pipeline.word_pruner import WordPruner
@@ -51,6 +51,10 @@ class Engine:
         self.scorer = scorer
         self.word_pruner = word_pruner
         self.store: BlobStore = open_store(store)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
+        """Returns this engine itself: copies of what is built on it share its scorer and its store."""
+        return self
 
 
 class HasEngine(Protocol):

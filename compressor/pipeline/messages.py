@@ -256,7 +256,7 @@ class MessageCompression:
         self.edits = working.edits()
         self.removed = frozenset(working.left_out)
         messages = self.dialect.render(self.context, self.edits, tuple(sorted(self.removed)))
-        after = self.counter.count_context(self.dialect.parse(messages, self.context.tools))
+        after = self.counter.count_context(self._parse(messages))
         if after > budget:
             raise BudgetTooSmallError(budget, after, "the rendered context is larger than planned")
         stored = self._store_originals(working, messages)
@@ -272,6 +272,10 @@ class MessageCompression:
             _dropped=lambda: list_dropped(working, selector),
             _blocks=lambda: list_blocks(working),
         )
+
+    def _parse(self, messages: Sequence[Any]) -> Context:
+        is_lenient = any(turn.is_malformed for turn in self.context.turns)
+        return self.dialect.parse(messages, self.context.tools, lenient=is_lenient)
 
     def _store_originals(self, working: WorkingContext, messages: list[Any]) -> tuple[str, ...]:
         """Stores what the result needs and returns the keys."""

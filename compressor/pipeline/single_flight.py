@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -17,6 +17,10 @@ class SingleFlight(Generic[T]):
 
     def __init__(self) -> None:
         self._in_flight: dict[tuple[int, str], Future[T]] = {}
+
+    def __reduce__(self) -> Any:
+        """Pickles nothing: a copy starts without computations."""
+        return type(self), ()
 
     def begin(self, key: str) -> tuple[Future[T], bool]:
         """Joins the computation of a key, or starts it.

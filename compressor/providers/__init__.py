@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from compressor.providers.anthropic_messages import AnthropicMessagesApi
-from compressor.providers.base import HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter, sum_usage
+from compressor.providers.base import (
+    HiddenRounds,
+    Json,
+    ModelTurn,
+    ProviderApi,
+    StreamFilter,
+    sum_usage,
+    visible_usage,
+)
+from compressor.providers.context_overflow import is_context_overflow
 from compressor.providers.openai_chat import OpenAIChatApi
 from compressor.providers.openai_responses import OpenAIResponsesApi
 
@@ -16,5 +25,7 @@ __all__ = [
     "OpenAIResponsesApi",
     "ProviderApi",
     "StreamFilter",
+    "is_context_overflow",
     "sum_usage",
+    "visible_usage",
 ]

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, sum_usage
+from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, visible_usage
 
 _DELTA_FIELDS = {
     "text_delta": "text",
@@ -72,7 +72,7 @@ class AnthropicMessagesApi:
         result = {**response, "content": [*earlier, *content]}
         if hidden.last.expand_calls and not hidden.last.caller_call_ids and result.get("stop_reason") == "tool_use":
             result["stop_reason"] = "end_turn"
-        usage = sum_usage([turn.usage for turn in hidden.turns])
+        usage = visible_usage([turn.usage for turn in hidden.turns])
         return result if usage is None else result | {"usage": usage}
 
     def with_hidden_rounds(self, rest: Sequence[Json], hidden: HiddenRounds) -> list[Json]:
@@ -102,6 +102,14 @@ class AnthropicMessagesApi:
         if not first["content"]:
             return list(rest)
         return [*hidden.items, first, *after]
+
+    def expand_round(self, hidden: HiddenRounds) -> list[Json]:
+        """Returns the last turn's expand calls and their answers as messages of their own."""
+        ids = {call_id for call_id, _ in hidden.last.expand_calls}
+        thinking = ("thinking", "redacted_thinking")
+        blocks = [b for b in _content(hidden.last) if b.get("type") in thinking or b.get("id") in ids]
+        results = self.build_expand_results(hidden.last.expand_calls, hidden.expanded_texts)
+        return [*hidden.items, {"role": "assistant", "content": blocks}, *results]
 
     def make_stream_filter(self, tool: str) -> StreamFilter:
         """Returns a new filter for the streams of one call."""
@@ -155,7 +163,7 @@ class _AnthropicStreamFilter:
         if kind == "message_delta":
             self._usage |= {k: v for k, v in (event.get("usage") or {}).items() if v is not None}
             if self._usages:
-                event = event | {"usage": sum_usage([*self._usages, self._usage])}
+                event = event | {"usage": visible_usage([*self._usages, self._usage])}
         if kind in ("message_delta", "message_stop") and None in self._sent_indexes.values():
             self._held.append(event)
             return []

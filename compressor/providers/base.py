@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Json = dict[str, Any]
+#: How the fields of a usage begin that are added up over several requests; of the others, the last value is true.
+_ADDED_UP = ("completion_tokens", "output_tokens", "server_tool_use", "cost")
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,13 @@ class ProviderApi(Protocol):
         """
         ...
 
+    def expand_round(self, hidden: HiddenRounds) -> list[Json]:
+        """Returns the last turn's expand calls and their answers as messages of their own.
+
+        They stand before the turn as its caller wrote it, if the caller's form of it has no place for them.
+        """
+        ...
+
     def make_stream_filter(self, tool: str) -> StreamFilter:
         """Returns a new filter for the streams of one call."""
         ...
@@ -153,6 +162,25 @@ def sum_usage(usages: Sequence[Json | None]) -> Json | None:
         if usage is not None:
             total = dict(usage) if total is None else _add_usage(total, usage)
     return total
+
+
+def visible_usage(usages: Sequence[Json | None]) -> Json | None:
+    """Returns the usage that the caller of several requests sees: the last prompt, and all output.
+
+    Clients take the prompt tokens of an answer for the size of their context and compact themselves by it, so prompts
+    are not added up. What the model wrote in all rounds is new in the caller's context, or paid for by it.
+    """
+    known = [usage for usage in usages if usage is not None]
+    if not known:
+        return None
+    last, total = dict(known[-1]), sum_usage(known)
+    for key in last:
+        if total is not None and key.startswith(_ADDED_UP):
+            last[key] = total[key]
+    written = next((key for key in ("completion_tokens", "output_tokens") if _is_number(last.get(key))), None)
+    if written is not None and _is_number(last.get("total_tokens")):
+        last["total_tokens"] += last[written] - known[-1][written]
+    return last
 
 
 def _add_usage(one: Json, other: Json) -> Json:

@@ -16,8 +16,9 @@ from uuid import uuid4
 
 from compressor.context.formats.serialization import chain_digest
 from compressor.context.refs import find_refs
-from compressor.errors import CompressorError, RefError
+from compressor.errors import RefError
 from compressor.providers import HiddenRounds
+from compressor.providers.context_overflow import halve_limit, in_memory
 from compressor.sessions import archive
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.cost_report import CostReport
@@ -48,6 +49,7 @@ class TrackedConversation:
         hidden_rounds: What the caller did not see, by the index of the message it stands before.
         tool_offered: Whether the request lists the expand tool.
         rejected_by_provider: Whether the provider rejected a compressed request of this conversation.
+        known_warnings: The conversation's warnings that were passed on.
         lock: Guards the conversation.
     """
 
@@ -58,7 +60,43 @@ class TrackedConversation:
     hidden_rounds: dict[int, HiddenRounds] = field(default_factory=dict)
     tool_offered: bool = False
     rejected_by_provider: bool = False
+    known_warnings: frozenset[str] = frozenset()
     lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: everything but the lock."""
+        with self.lock:
+            return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, lock=threading.RLock())
+
+    @property
+    def view_tokens(self) -> int:
+        """Returns the tokens of the view as it is now."""
+        return in_memory(self.conversation).view_tokens
+
+    @property
+    def is_above_budget(self) -> bool:
+        """Returns whether the smallest possible view is larger than the budget."""
+        return self.view_tokens > in_memory(self.conversation).runtime.max_tokens
+
+    def halve_limit(self) -> bool:
+        """Halves the limit of views, see `context_overflow.halve_limit`."""
+        with self.lock:
+            return halve_limit(self.conversation)
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns what each compaction of this conversation kept and lost, oldest first."""
+        with self.lock:
+            return list(self.conversation.receipts())
+
+    def take_warnings(self) -> list[str]:
+        """Returns the warnings that this method has not returned before."""
+        with self.lock:
+            warnings = [text for text in self.conversation.warnings if text not in self.known_warnings]
+            self.known_warnings |= frozenset(warnings)
+            return warnings
 
 
 class ConversationTracker:
@@ -94,6 +132,16 @@ class ConversationTracker:
         self._evicted_reports: list[CostReport] = []
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the settings and the conversations."""
+        with self._lock:
+            state = {**vars(self), "_recent": list(self._recent), "_evicted_reports": list(self._evicted_reports)}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+
     def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
         """Returns the conversation that the messages continue, or starts a new one.
 
@@ -127,6 +175,7 @@ class ConversationTracker:
         kind: str = "",
         system: Any = None,
         tools: Sequence[Any] | None = None,
+        best_effort: bool = True,
     ) -> tuple[TrackedConversation, list[Any]]:
         """Returns the conversation of a whole history and the messages to send for it.
 
@@ -136,6 +185,7 @@ class ConversationTracker:
             kind: The message format.
             system: A system prompt that is sent apart from the messages.
             tools: The tool schemas that are sent along.
+            best_effort: See `Conversation.view`.
 
         Raises:
             CompressorError: As `Conversation.view`.
@@ -143,7 +193,7 @@ class ConversationTracker:
         tracked = self.match(messages, model, kind)
         with tracked.lock:
             tracked.conversation.sync(messages, system=system, tools=tools)
-            return tracked, tracked.conversation.view()
+            return tracked, tracked.conversation.view(best_effort)
 
     def evict(self, tracked: TrackedConversation) -> bool:
         """Forgets a conversation and its costs; returns whether others are left."""
@@ -152,16 +202,16 @@ class ConversationTracker:
             return bool(self._recent)
 
     def cost_report(self) -> CostReport:
-        """Returns the sum over all conversations.
-
-        Raises:
-            CompressorError: If nothing has been sent yet.
-        """
+        """Returns the sum over all conversations. Before the first request all counts are 0."""
         with self._lock:
             reports = [*self._evicted_reports, *(one.conversation.cost_report() for one in self._recent)]
-        if not reports:
-            raise CompressorError("there is no cost report yet, because no request has been sent; call the model first")
-        return sum_reports(reports)
+        return sum_reports(reports) if reports else CostReport.before_first_call()
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Returns the receipts of all tracked conversations, those of the conversation used last at the end."""
+        with self._lock:
+            recent = list(self._recent)
+        return [receipt for one in recent for receipt in one.receipts()]
 
     def _digest_chain(self, messages: Sequence[Any]) -> list[str]:
         """Returns the digest of the history up to each message; all leading system messages have the same digest."""

@@ -12,6 +12,7 @@ from typing import Any
 from compressor.context.refs import PLACEHOLDER_RE
 from compressor.errors import CompressorError
 from compressor.providers import HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter
+from compressor.providers.context_overflow import MAX_HALVINGS
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
 from compressor.sessions.expand_tool import TOOL_NAME
 
@@ -40,6 +41,11 @@ class FailOpen:
             raise error
         name = type(error).__name__
         self.warn_once(f"compression failed, so the request was sent unchanged: {name}: {error}", name, error)
+
+    def report(self, tracked: TrackedConversation) -> None:
+        """Logs what is new among the warnings of a conversation."""
+        for text in tracked.take_warnings():
+            log.warning(text)
 
     def warn_once(self, text: str, kind: str, error: BaseException | None = None) -> None:
         """Logs a warning, unless one of the same kind has been logged."""
@@ -114,6 +120,7 @@ class ResolvedCall:
         self._resolver, self._original = resolver, body
         self._messages = api.read_messages(body)
         self._hidden = HiddenRounds()
+        self._halvings = 0
         self._history = self._restore_history()
         tool_names = [_tool_name(tool) for tool in body.get("tools") or ()]
         # The old parameter `functions` cannot be combined with tools.
@@ -131,6 +138,20 @@ class ResolvedCall:
         self.tracked.rejected_by_provider = True
         text = f"the provider rejected a compressed request, so the original was sent: {error}"
         self._resolver.fail_open.warn_once(text, "refused")
+
+    def shrink(self) -> bool:
+        """Makes `body` smaller, because it was too long for the provider; returns whether it is to be sent again."""
+        if self._halvings == MAX_HALVINGS:
+            return False
+        self._halvings += 1
+        try:
+            if not self.tracked.halve_limit():
+                return False
+            self.body = self._build_body()
+            return True
+        except Exception as error:
+            self._resolver.fail_open.handle(error)
+            return False
 
     def make_stream_filter(self) -> StreamFilter:
         """Returns a filter for the streams of this call."""
@@ -205,28 +226,41 @@ class ResolvedCall:
         hidden = self.tracked.hidden_rounds.copy()  # another call of the same history may finish meanwhile
         for index in sorted(hidden, reverse=True):
             if index < len(messages):
-                messages = [*messages[:index], *self.api.with_hidden_rounds(messages[index:], hidden[index])]
+                rest = messages[index:]
+                restored = self.api.with_hidden_rounds(rest, hidden[index])
+                if restored == rest and hidden[index].expanded_texts:  # the caller writes its history in its own form
+                    restored = [*self.api.expand_round(hidden[index]), *rest]
+                messages = [*messages[:index], *restored]
         return messages
 
     def _build_body(self) -> Json:
         tracked, api, original = self.tracked, self.api, self._original
-        history = [*self._history, *self._hidden.items]
         with tracked.lock:
-            conversation = tracked.conversation
-            schema = conversation.expand_tool.schema(api.dialect) if self.tool_name else None
+            schema = tracked.conversation.expand_tool.schema(api.dialect) if self.tool_name else None
             caller_tools = list(original.get("tools") or ())
-            tools = [schema, *caller_tools] if schema and (tracked.tool_offered or caller_tools) else caller_tools
-            system = api.read_system(original)
-            conversation.sync(history, system=system[0]["content"] if system else None, tools=tools)
-            view = conversation.view()
             # If the caller has tools, the expand tool is offered from the first call on, because adding it later would
-            # invalidate the cached prefix. Otherwise it is offered once the first placeholder appears, and stays.
-            tracked.tool_offered = tracked.tool_offered or bool(caller_tools) or any(map(_has_placeholder, view))
-        if not tracked.tool_offered:
+            # invalidate the cached prefix. Otherwise it is offered as long as the view has placeholders or expansions.
+            is_offered = bool(caller_tools) or tracked.tool_offered
+            view = self._view(schema, caller_tools, is_offered)
+            has_expanded = bool(tracked.hidden_rounds or self._hidden.items)
+            tracked.tool_offered = has_expanded or any(map(_has_placeholder, view))
+            if schema and tracked.tool_offered and not is_offered:
+                view = self._view(schema, caller_tools, True)  # so that the schema's tokens count
+        self._resolver.fail_open.report(tracked)
+        if not caller_tools and not tracked.tool_offered:
             self.tool_name, schema = "", None
             if view == self._messages:
                 return original
         return api.build_request(original, view, schema)
+
+    def _view(self, schema: Json | None, caller_tools: list[Any], is_offered: bool) -> list[Any]:
+        """Returns the view of the whole history with its hidden rounds."""
+        conversation, system = self.tracked.conversation, self.api.read_system(self._original)
+        tools = [schema, *caller_tools] if schema and is_offered else caller_tools
+        history = [*self._history, *self._hidden.items]
+        conversation.sync(history, system=system[0]["content"] if system else None, tools=tools)
+        view: list[Any] = conversation.view(self._resolver.fail_open.enabled)
+        return view
 
 
 def _tool_name(tool: Any) -> Any:

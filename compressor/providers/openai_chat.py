@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, sum_usage
+from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, visible_usage
 
 _SEPARATOR = "\n\n"  # between the texts of several rounds, which become one message
 
@@ -68,7 +68,7 @@ class OpenAIChatApi:
             message["content"] = message["content"] or ""  # providers reject a message without content and calls
         choice["message"] = message
         result = {**response, "choices": [choice, *response["choices"][1:]]}
-        usage = sum_usage([turn.usage for turn in hidden.turns])
+        usage = visible_usage([turn.usage for turn in hidden.turns])
         return result if usage is None else result | {"usage": usage}
 
     def with_hidden_rounds(self, rest: Sequence[Json], hidden: HiddenRounds) -> list[Json]:
@@ -86,6 +86,18 @@ class OpenAIChatApi:
             first["tool_calls"] = [caller_calls.get(call["id"], call) for call in last_message["tool_calls"]]
             answers = self.build_expand_results(hidden.last.expand_calls, hidden.expanded_texts)
         return [*hidden.items, first, *answers, *rest[1:]]
+
+    def expand_round(self, hidden: HiddenRounds) -> list[Json]:
+        """Returns the last turn's expand calls and their answers as messages of their own."""
+        ids = {call_id for call_id, _ in hidden.last.expand_calls}
+        message = hidden.last.items[0]
+        calls = [call for call in message["tool_calls"] if call["id"] in ids]
+        own = {key: value for key, value in message.items() if key.startswith("reasoning")}
+        return [
+            *hidden.items,
+            {"role": "assistant", "content": None, **own, "tool_calls": calls},
+            *self.build_expand_results(hidden.last.expand_calls, hidden.expanded_texts),
+        ]
 
     def make_stream_filter(self, tool: str) -> StreamFilter:
         """Returns a new filter for the streams of one call."""
@@ -154,7 +166,7 @@ class _ChatStreamFilter:
             changed |= self._head
         if event.get("usage") is not None:
             self._usage = event["usage"]
-            changed["usage"] = sum_usage([*self._usages, self._usage])
+            changed["usage"] = visible_usage([*self._usages, self._usage])
         choices = event.get("choices") or []
         is_last = not choices
         if choices:

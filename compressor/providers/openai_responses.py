@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, sum_usage
+from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, visible_usage
 
 _FINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
 _FIRST_EVENTS = ("response.queued", "response.created", "response.in_progress")
@@ -76,7 +76,7 @@ class OpenAIResponsesApi:
         earlier = [item for turn in hidden.turns[:-1] for item in turn.items if not _is_expand_call(item, tool)]
         output = [item for item in response.get("output") or () if not _is_expand_call(item, tool)]
         result = {**response, "id": hidden.turns[0].id, "output": [*earlier, *output]}
-        usage = sum_usage([turn.usage for turn in hidden.turns])
+        usage = visible_usage([turn.usage for turn in hidden.turns])
         return result if usage is None else result | {"usage": usage}
 
     def with_hidden_rounds(self, rest: Sequence[Json], hidden: HiddenRounds) -> list[Json]:
@@ -101,6 +101,12 @@ class OpenAIResponsesApi:
                 hidden.last.expand_calls, hidden.expanded_texts
             )
         return [*hidden.items, *remaining]
+
+    def expand_round(self, hidden: HiddenRounds) -> list[Json]:
+        """Returns the last turn's expand calls and their answers as items of their own."""
+        ids = {call_id for call_id, _ in hidden.last.expand_calls}
+        calls = [i for i in hidden.last.items if i.get("call_id") in ids]
+        return [*hidden.items, *calls, *self.build_expand_results(hidden.last.expand_calls, hidden.expanded_texts)]
 
     def make_stream_filter(self, tool: str) -> StreamFilter:
         """Returns a new filter for the streams of one call."""

@@ -185,7 +185,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
             tenant = _tenant(request)
             session = _session(tenant, id, body or schemas.ViewRequest(), config)
             start, calls = time.perf_counter(), get_counters(session).calls
-            messages = session.view()
+            messages = session.view(best_effort=body is not None and body.best_effort)
             if get_counters(session).calls > calls:  # the same view again is not another call
                 metrics.record(_session_event(tenant, session, time.perf_counter() - start))
             return {"messages": messages, "warnings": session.warnings, **_report(session)}
@@ -324,6 +324,7 @@ def _session(
     model = sanitize_model_name(options.model, config.models)
     budget = config.budget if options.budget is None and begin else options.budget
     given = {"model": model, "budget": budget, "tools": options.tools, "system": options.system}
+    given |= options.policy_options()
     return tenant.sessions.get(id, given, begin)
 
 

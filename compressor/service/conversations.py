@@ -6,6 +6,7 @@ first message. The conversations used last are kept, limited by number and by by
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from compressor.context.formats.serialization import chain_digest
 from compressor.providers import Json, ProviderApi
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
 from compressor.providers.expand_resolver import ExpandResolver, FailOpen, ResolvedCall
+from compressor.service import policy_options
 from compressor.service.model_names import sanitize_model_name
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
@@ -29,10 +31,13 @@ if TYPE_CHECKING:
     from compressor.compressor import Compressor
     from compressor.service.session_registry import SessionRegistry
     from compressor.service.settings import Settings
+    from compressor.sessions.policy import Policy
 
 log = logging.getLogger("compressor.service")
 #: What went wrong with the current request, for the header of its response: names only, no content.
 WARNINGS: ContextVar[list[str]] = ContextVar("WARNINGS")
+#: The warning of a request whose budget is too small for what must stay.
+ABOVE_BUDGET = "above the budget: the smallest possible view was sent"
 BYTES_PER_TOKEN = 4  # to estimate the size of a history whose body is not known
 _WARNING_NAMES = {"refused": "refused by the provider", "raw response": "raw response", "usage": "usage not noted"}
 
@@ -60,6 +65,12 @@ class _LoggedFailures(FailOpen):
 
     def handle(self, error: BaseException) -> None:
         self._warn(type(error).__name__)
+
+    def report(self, tracked: TrackedConversation) -> None:
+        """Logs once that a conversation does not fit its budget; its other warnings may quote content."""
+        if tracked.is_above_budget and ABOVE_BUDGET not in tracked.known_warnings:
+            tracked.known_warnings |= {ABOVE_BUDGET}
+            log.warning(ABOVE_BUDGET)
 
     def warn_once(self, text: str, kind: str, error: BaseException | None = None) -> None:
         self._warn(_WARNING_NAMES.get(kind, "not one whole history"))
@@ -129,7 +140,12 @@ class ConversationRegistry:
         self._lock = threading.Lock()
 
     def prepare(
-        self, api: ProviderApi, body: ParsedBody, session: str = "", budget: int | float | str | None = None
+        self,
+        api: ProviderApi,
+        body: ParsedBody,
+        session: str = "",
+        budget: int | float | str | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> ResolvedCall | None:
         """Returns what to send instead of a body, or None if it has to be sent as it is.
 
@@ -138,11 +154,12 @@ class ConversationRegistry:
             body: The body of the request.
             session: The id of the session that the request names.
             budget: The budget that the request names.
+            options: When to compact, and down to what size (`policy_options.FIELDS`).
 
         Raises:
             CompressorError: The session or its options are not valid.
         """
-        resolver = self._find_resolver(api, body.data, session, budget)
+        resolver = self._find_resolver(api, body.data, session, budget, options or {})
         call = resolver.resolve(api, body.data)
         if call is not None:
             self._cache(_CachedConversation(call.tracked, resolver.tracker, body, body.size))
@@ -199,7 +216,7 @@ class ConversationRegistry:
         Raises:
             CompressorError: The messages cannot be read, or do not fit the budget.
         """
-        tracker = self._find_resolver_by_message(messages, "view", None).tracker
+        tracker = self._find_resolver_by_message(messages, "view", None, {}).tracker
         conversation, view = tracker.view(messages, model, "", system, tools)
         size = BYTES_PER_TOKEN * conversation.conversation.cost_report().baseline_last
         self._cache(_CachedConversation(conversation, tracker, None, size))
@@ -229,36 +246,43 @@ class ConversationRegistry:
             return next(((conversation, one[2]) for conversation, one in known if one[0] == id), None)
 
     def _find_resolver(
-        self, api: ProviderApi, body: Json, session: str, budget: int | float | str | None
+        self,
+        api: ProviderApi,
+        body: Json,
+        session: str,
+        budget: int | float | str | None,
+        options: Mapping[str, Any],
     ) -> _SharedResolver:
         budget = self._config.budget if budget is None else budget
         if not session:
             return self._find_resolver_by_message(
-                api.read_messages(body) if api.supports(body) else [], api.dialect, budget
+                api.read_messages(body) if api.supports(body) else [], api.dialect, budget, options
             )
         model = sanitize_model_name(body.get("model"), self._config.models)
-        key = "session", session, api.dialect, model, budget
-        return self._get_or_create(key, lambda: self._make_session_resolver(session, model, budget))
+        key = "session", session, api.dialect, model, budget, json.dumps(options, sort_keys=True)
+        given = {"model": model, "budget": budget, **options}
+        return self._get_or_create(
+            key, lambda: self._make_resolver(budget, self._policy, self._sessions.get(session, given, begin=True))
+        )
 
     def _find_resolver_by_message(
-        self, messages: Sequence[Any], kind: str, budget: int | float | str | None
+        self, messages: Sequence[Any], kind: str, budget: int | float | str | None, options: Mapping[str, Any]
     ) -> _SharedResolver:
         """Conversations are told apart by their first message, so only those with the same one share a resolver."""
         first: Any = next(
             (m for m in messages if not (isinstance(m, dict) and m.get("role") in ("system", "developer"))), {}
         )
-        return self._get_or_create((kind, budget, chain_digest(first)), lambda: self._make_resolver(budget, None))
+        policy = policy_options.change_policy(self._policy, options)
+        key = kind, budget, chain_digest(first), json.dumps(options, sort_keys=True)
+        return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None))
 
     def _get_or_create(self, key: Any, create: Callable[[], _SharedResolver]) -> _SharedResolver:
         created = self._resolvers.get(key) or create()  # outside the lock, because it may read the store
         return self._resolvers.get_or_create(key, lambda: created)
 
-    def _make_session_resolver(self, id: str, model: str | None, budget: int | float | str | None) -> _SharedResolver:
-        return self._make_resolver(budget, self._sessions.get(id, {"model": model, "budget": budget}, begin=True))
-
-    def _make_resolver(self, budget: int | float | str | None, session: Any) -> _SharedResolver:
+    def _make_resolver(self, budget: int | float | str | None, policy: Policy, session: Any) -> _SharedResolver:
         max_count = self._config.max_conversations
-        tracker = _SafeTracker(self._config.models, self._compressor, budget, self._policy, session, max_count, True)
+        tracker = _SafeTracker(self._config.models, self._compressor, budget, policy, session, max_count, True)
         return _SharedResolver(tracker, self.fail_open, self._response_ids)
 
 

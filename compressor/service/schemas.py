@@ -10,8 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from compressor.service.policy_options import FIELDS
+from compressor.sessions.receipt import Receipt
+
 Budget = StrictInt | StrictFloat
 Limit = StrictInt | StrictFloat | StrictStr
+Size = tuple[Literal["fraction"], StrictFloat] | tuple[Literal["tokens"], StrictInt]
 _LOG: Any = "12:00:01 worker-1 started\n12:00:02 worker-2 started\n12:00:09 ERROR worker-1 gave up: E-4711"
 _MESSAGES: list[Any] = [
     {"role": "user", "content": "Why did the import stop? Read the log."},
@@ -107,6 +111,22 @@ class SessionOptions(_Body):
     )
     tools: list[Any] | None = None
     system: StrictStr | list[Any] | None = None
+    preset: Literal["faithful", "balanced", "frugal"] | None = Field(
+        default=None, description="Compacts as soon as that lowers the bill, down to the size of this preset."
+    )
+    trigger: Literal["cost"] | Size | None = Field(
+        default=None, description="The size at which the view is compacted; the default is 0.85 of the budget."
+    )
+    target: Size | None = Field(
+        default=None, description="The size that a compaction aims at; the default is 0.6 of the budget."
+    )
+    keep: Size | None = Field(
+        default=None, description="The newest rounds that stay unchanged: a fraction of the target, or tokens."
+    )
+
+    def policy_options(self) -> dict[str, Any]:
+        """Returns the fields that say when to compact, as JSON data."""
+        return self.model_dump(include=set(FIELDS), exclude_none=True, mode="json")
 
 
 class AppendRequest(SessionOptions):
@@ -131,6 +151,10 @@ class AppendRequest(SessionOptions):
 class ViewRequest(SessionOptions):
     """Options for the view of a session."""
 
+    best_effort: StrictBool = Field(
+        default=False, description="Return the smallest possible view, with a warning, if the budget is too small."
+    )
+
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{}]})
 
 
@@ -151,6 +175,13 @@ class ExpandRequest(_Body):
     budget: StrictInt | None = Field(default=None, ge=1)
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"ref": "123456789012"}]})
+
+
+class ReceiptsResponse(BaseModel):
+    """What each compaction of a session kept and lost, oldest first."""
+
+    id: str
+    receipts: list[Receipt]
 
 
 class ErrorResponse(BaseModel):

@@ -1,7 +1,7 @@
 """Finds a tenant's sessions by their ids, and remembers their options.
 
-The options of a session (model, budget, tools, system prompt) are stored beside its log, so that a client need not send
-them with every call, nor to the same worker.
+The options of a session (model, budget, tools, system prompt, when it compacts) are stored beside its log, so that a
+client need not send them with every call, nor to the same worker.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from compressor.caches import LruCache
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError, RefError, StoreError
+from compressor.service import policy_options
 from compressor.service.http_errors import HttpError
 from compressor.sessions import Policy, Session
 from compressor.sessions.archive import scope_id
@@ -56,7 +57,10 @@ class SessionRegistry:
         known = self._open.get(id)
         if known is None or known[0] != options:
             # This reads the store. `frozen`: nobody changes the messages of a request.
-            known = options, Session(self._compressor, id, policy=self._policy, frozen=True, **options)
+            given_policy = {name: options[name] for name in policy_options.FIELDS if name in options}
+            policy = policy_options.change_policy(self._policy, given_policy)
+            rest = {name: value for name, value in options.items() if name not in policy_options.FIELDS}
+            known = options, Session(self._compressor, id, policy=policy, frozen=True, **rest)
         self._open.put(id, known)
         return known[1]
 
@@ -85,7 +89,10 @@ class SessionRegistry:
             options = {**(stored or {}), **new}
             if options == stored:
                 return options
-            # An invalid budget must not be stored, or every later call would fail.
+            # Invalid options must not be stored, or every later call would fail.
+            policy_options.change_policy(
+                self._policy, {name: options[name] for name in policy_options.FIELDS if name in options}
+            )
             resolve_context_limit(
                 options.get("budget"), self._policy.pricing or find_price(options.get("model") or DEFAULT_MODEL)
             )

@@ -27,6 +27,7 @@ from typing_extensions import Self
 
 from compressor.errors import CompressorError
 from compressor.service.auth import ApiKey
+from compressor.service.policy_options import with_defaults
 from compressor.service.settings_errors import describe_errors, redact_url
 from compressor.sessions import Policy, ToolRule
 from compressor.sessions.expand_tool import TOOL_NAME
@@ -104,6 +105,7 @@ class Settings(BaseSettings):
         encryption_read_plain: Whether content that was stored unencrypted may be read.
         cache: Whether results are kept in the store, so that an identical request is computed once.
         policy: Fields of `sessions.Policy`. `tools` maps tool names to rules: {"read": {"never_compress": true}}.
+            Without `preset` and `trigger`, views are compacted at 0.85 of the budget, down to 0.6 of it.
         log: The log level.
         log_content: Whether the log at level debug shows the beginning of each request's body, with secrets removed.
             Otherwise the log has no content at any level.
@@ -281,6 +283,6 @@ def is_loopback(host: str) -> bool:
 
 
 def _session_policy(fields: Mapping[str, Any]) -> Policy:
-    policy = Policy.from_dict(fields)
+    policy = Policy.from_dict(with_defaults(fields))
     # Text that the model has expanded is not compressed again.
     return replace(policy, tools={TOOL_NAME: ToolRule(max_tokens=UNLIMITED_TOKENS), **policy.tools})

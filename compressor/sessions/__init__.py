@@ -10,22 +10,28 @@ compaction_trigger.py           decides when to compact
 compactor.py, compaction.py     compact: select the history again
 evicted_rounds.py, archive.py   what left the view, and who may read it again
 expand_tool.py, recall.py       the ways back to it
+history_files.py                what left the view as files, to grep
+context_tools.py                the tools for agents: expand_tool.py, recall_tool.py, compact_tool.py
 cost_report.py, cost_replay.py  what a session cost, and what a recorded one would have cost
 """
 
 from compressor.sessions.async_session import AsyncSession
+from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.cost_replay import ReplayReport, replay
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool
+from compressor.sessions.history_files import HistoryFiles
 from compressor.sessions.policy import Policy, ToolRule
 from compressor.sessions.session import Session
 
 __all__ = [
     "AsyncSession",
+    "ContextTools",
     "Conversation",
     "CostReport",
     "ExpandTool",
+    "HistoryFiles",
     "Policy",
     "ReplayReport",
     "Session",

@@ -1,4 +1,7 @@
-"""Offers the methods of a session to asyncio: each runs in a worker thread, so the event loop is never blocked."""
+"""Offers the methods of a session to asyncio: each runs in a worker thread, so the event loop is never blocked.
+
+The calls of one session are made in the order in which they were started.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from compressor.scoring.runtime.executor import run_in_thread
+from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.expand_tool import ExpandTool
 from compressor.sessions.session import Session
 
@@ -17,19 +20,22 @@ R = TypeVar("R")
 def _in_thread(
     method: Callable[Concatenate[Session, P], R],
 ) -> Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, R]]:
-    """Returns the method of `AsyncSession` that runs this method of `Session` in a worker thread."""
+    """Returns the method of `AsyncSession` that runs this method of `Session` in a worker thread, in call order."""
 
     @wraps(method)
     async def call(self: AsyncSession, /, *args: P.args, **options: P.kwargs) -> R:
         # Looked up on the object, so that a subclass of `Session` is called as it is.
         bound: Callable[..., R] = getattr(self.session, method.__name__)
-        return await run_in_thread(bound, *args, **options)
+        return await self.session.call_queue.run(bound, *args, **options)
 
     return call
 
 
 class AsyncSession:
     """A `Session` for asyncio: the same methods, to be awaited, and the same properties.
+
+    Calls that run at once, such as several `append` in one `asyncio.gather`, are applied in the order in which they
+    were started.
 
     Example:
         >>> session = AsyncSession(Compressor().session("support-42", model="gpt-4o"))
@@ -54,7 +60,9 @@ class AsyncSession:
     view = _in_thread(Session.view)
     compact = _in_thread(Session.compact)
     receipts = _in_thread(Session.receipts)
+    request_compaction = _in_thread(Session.request_compaction)
     recall = _in_thread(Session.recall)
+    history_files = _in_thread(Session.history_files)
     expand = _in_thread(Session.expand)
     share_refs = _in_thread(Session.share_refs)
     expansions = _in_thread(Session.expansions)
@@ -64,7 +72,7 @@ class AsyncSession:
 
     async def fork(self, id: str) -> AsyncSession:
         """Returns a copy of this session under another id, see `Session.fork`."""
-        return AsyncSession(await run_in_thread(self.session.fork, id))
+        return AsyncSession(await self.session.call_queue.run(self.session.fork, id))
 
     @property
     def id(self) -> str:
@@ -95,3 +103,7 @@ class AsyncSession:
     def expand_tool(self) -> ExpandTool:
         """Returns the tool with which the agent itself reads removed text. Its `answer` blocks: run it in a thread."""
         return self.session.expand_tool
+
+    def context_tools(self, compact: bool = False) -> ContextTools:
+        """Returns the agent's own tools, see `Conversation.context_tools`. Await `aanswer`: `answer` blocks."""
+        return self.session.context_tools(compact)

@@ -75,7 +75,8 @@ def record_call(
     Args:
         price: The model's prices.
         counters: The counters to change.
-        baseline_tokens: Tokens that the prompt would have without compression.
+        baseline_tokens: Tokens that the prompt would have without compression. More than the model's window are not
+            counted, because such a prompt could not have been sent.
         tokens: Tokens of the prompt as sent.
         tokens_after: Tokens that a compaction would leave, about.
         cache_expired: The provider's cache has forgotten the session.
@@ -83,6 +84,7 @@ def record_call(
         reference: The prices that decide when to compact. None takes the model's.
     """
     reference = reference or price
+    baseline_tokens = min(baseline_tokens, max(price.max_input_tokens, tokens))
     unchanged = counters.actual_last
     if counters.unchanged_tokens >= 0:
         unchanged = min(counters.unchanged_tokens, counters.actual_last)

@@ -13,8 +13,10 @@ from compressor.context.refs import compute_ref
 from compressor.errors import BudgetTooSmallError
 from compressor.sessions import archive
 from compressor.sessions.compaction import Compaction
+from compressor.sessions.compaction_input import CompactionInput
 from compressor.sessions.compaction_result import CompactionResult
 from compressor.sessions.evicted_rounds import EvictedRound, EvictionIndex, reasoning_text
+from compressor.sessions.layers import is_never_compressed
 from compressor.sessions.message_history import MessageHistory
 from compressor.sessions.open_items import OpenItem, update_open_items
 from compressor.sessions.policy_sizes import resolve_target
@@ -26,6 +28,11 @@ from compressor.tokens.billing import cache_rewrite_cost, saved_per_call
 
 MIN_GROWTH_BEYOND = 1.2  # times its last size: what a view above the budget must have grown to before the next one
 ASKED_FRACTION = 0.6  # of a view below the target, if somebody asks for a compaction
+MAX_PINNED_FRACTION = 0.5  # of the budget; more of it that never changes is worth a warning
+PINNED_WARNING = (
+    "more than half of the budget is taken by what never changes: the system prompt, tool schemas, pinned messages, "
+    "and results of tools marked never_compress"
+)
 MAX_BEST_EFFORTS = 4  # tries to find the smallest view above the budget
 
 
@@ -92,6 +99,22 @@ class Compactor:
         """Returns the tokens that a compaction would leave: an estimate, not less than the last one left."""
         return max(self.target_tokens, self._state.counters.last_compaction_tokens)
 
+    def warn_about_pinned(self) -> None:
+        """Warns once if what the caller keeps from changing takes more than half of the budget.
+
+        Every compaction has less room then, and in the end none helps.
+        """
+        limit, policy = self._runtime.max_tokens, self._runtime.policy
+        if self._history.tokens() <= MAX_PINNED_FRACTION * limit or PINNED_WARNING in self._runtime.warnings:
+            return
+        pinned = sum(
+            record.tokens
+            for record, turn in zip(self._state.records, self._history.turns(), strict=True)
+            if record.pinned or is_never_compressed(turn, policy)
+        )
+        if self._history.head_tokens() + pinned > MAX_PINNED_FRACTION * limit:
+            self._runtime.warn(PINNED_WARNING)
+
     def _wait_for_growth(self) -> None:
         """Records that a compaction does not pay before the view has grown."""
         counters = self._state.counters
@@ -136,12 +159,15 @@ class Compactor:
         lead = len(head)
         edits = {lead + i: record.edits for i, record in enumerate(records) if record.edits}
         views = self._runtime.render([*head, *messages], edits)[lead:]
-        index = EvictionIndex(tuple(state.index_lines), state.older_ref, state.older_rounds)
+        numbers = state.index_numbers
+        if len(numbers) != len(state.index_lines):  # a state of an older program
+            numbers = [-1] * len(state.index_lines)
+        index = EvictionIndex(tuple(state.index_lines), tuple(numbers), state.older_ref, state.older_rounds)
         items = self._scan_open_items()
-        compaction = Compaction(
+        given = CompactionInput(
             self._runtime, head, records, messages, views, index, state.expansions, state.summary, items
         )
-        return compaction.run(min(target, limit), limit)
+        return Compaction(given).run(min(target, limit), limit)
 
     def _scan_open_items(self) -> list[OpenItem]:
         """Searches the messages that are new since the last compaction for what is not resolved."""
@@ -200,7 +226,8 @@ class Compactor:
         )
         if page is not None:
             state.page_refs = [*state.page_refs, page]
-        state.index_lines, state.older_ref, state.older_rounds = list(index.lines), index.older_ref, index.older_rounds
+        state.index_lines, state.index_numbers = list(index.lines), list(index.numbers)
+        state.older_ref, state.older_rounds = index.older_ref, index.older_rounds
         stay = {record.index for record in result.records}
         evicted = [record for record in state.records if record.index not in stay]
         state.last_evicted = max([state.last_evicted, *(record.index for record in evicted)])

@@ -17,13 +17,17 @@ from compressor.context.formats import serialization
 from compressor.context.refs import find_refs
 from compressor.errors import CompressorError, ContextError
 from compressor.sessions import archive, compaction_trigger
+from compressor.sessions.compact_tool import CompactTool
 from compressor.sessions.compactor import Compactor
+from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool, expand
+from compressor.sessions.history_files import HistoryFiles, read_history_files
 from compressor.sessions.message_history import MessageHistory, common_prefix_length, is_system, system_as_messages
 from compressor.sessions.policy import Policy, check_policy
 from compressor.sessions.policy_sizes import resolve_trigger
 from compressor.sessions.recall import recall
+from compressor.sessions.recall_tool import RecallTool
 from compressor.sessions.receipt import load_receipts
 from compressor.sessions.rollback import rollback_on_error
 from compressor.sessions.runtime import CompressorLike, SessionRuntime, check_tools
@@ -42,6 +46,8 @@ SUMMARY_OUTPUT_TOKENS = 600  # what a summary is assumed to cost in output, at t
 
 class Conversation:
     """A conversation whose state the caller keeps. Not safe to share between threads.
+
+    It can be pickled and deep-copied, with its messages. A copy goes its own way from then on, with the same store.
 
     Attributes:
         compressor: The compressor whose engine and store it uses.
@@ -113,6 +119,35 @@ class Conversation:
         self._dirty = False
         self._synced: tuple[list[Any], list[str]] = [], []  # the history of the last `sync`, and its digests
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the options, the state and the messages. What follows from them is made anew."""
+        return {
+            "compressor": self.compressor,
+            "model": self.model,
+            "limits": (self._runtime.max_tokens, self._runtime.price, self._runtime.sizes),
+            "options": {
+                "policy": self._runtime.policy,
+                "tools": self._runtime.tools,
+                "state": self.state,
+                "clock": self._clock,
+                "frozen": self._frozen,
+            },
+            "system": self._history.system,
+            "messages": (self.head, self.messages),
+            "warnings": self.warnings,
+            "dirty": self._dirty,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        options = state["options"]
+        scope_id = options["state"]["scopes"][0]
+        Conversation.__init__(self, state["compressor"], state["model"], scope_id=scope_id, **options)
+        self._runtime.max_tokens, self._runtime.price, self._runtime.sizes = state["limits"]
+        self._history.system = state["system"]
+        self._history.head, self._history.messages = (list(messages) for messages in state["messages"])
+        self.warnings.extend(state["warnings"])
+        self._dirty = state["dirty"]
+
     def append(self, *messages: Any, pin: bool = False) -> None:
         """Adds messages, oldest first.
 
@@ -124,6 +159,7 @@ class Conversation:
             ContextError: A provider would refuse the messages. None of them is added.
         """
         history = self._history
+        malformed = history.malformed_indices()
         with rollback_on_error(history):
             for message in messages:
                 if not history.messages and is_system(message):
@@ -131,6 +167,7 @@ class Conversation:
                     history.head.append(message)
                 else:
                     history.add(message, serialization.chain_digest(message, history.last_digest), pin)
+            history.check_well_formed(malformed)
             history.ingest_new_results()
         self._dirty = self._dirty or bool(messages)
 
@@ -245,11 +282,12 @@ class Conversation:
             else {}
         )
         due = fresh and self._runtime.policy.compact and self._is_due(tokens, after, cache_expired, summary_cost)
-        if (over or due) and self._compact(best_effort):
+        if (over or due or self._state.compact_requested) and self._compact(best_effort):
             tokens, after = self._history.tokens(), self._compactor.estimate_tokens()
             counters.actual_cost += price.cost(**summary_cost)
             counters.reference_actual += reference.cost(**summary_cost)
         if fresh:
+            self._compactor.warn_about_pinned()
             baseline, is_expansion = self._history.raw_tokens(), self._history.ends_with_expansion()
             compaction_trigger.record_call(
                 price, counters, baseline, tokens, after, cache_expired, is_expansion, reference
@@ -288,16 +326,22 @@ class Conversation:
         return self._compact(is_asked=True)
 
     def _compact(self, best_effort: bool = False, is_asked: bool = False) -> bool:
+        is_asked = is_asked or self._state.compact_requested
         has_compacted = self._compactor.compact(best_effort, is_asked)
-        self._dirty = self._dirty or has_compacted
+        self._dirty = self._dirty or has_compacted or self._state.compact_requested
+        self._state.compact_requested = False
         return has_compacted
+
+    def request_compaction(self) -> None:
+        """Has the next view compact the history, as the tool `compact_now` does."""
+        self._state.compact_requested = self._dirty = True
 
     def receipts(self) -> list[dict[str, Any]]:
         """Returns what each compaction kept and lost, oldest first, see `Receipt`."""
         return load_receipts(self.compressor.store, self._state.receipt_refs)
 
     def recall(self, query: str, budget: int = 1_000) -> str:
-        """Finds what answers a query in the part of the history that the view no longer shows.
+        """Finds what answers a query in the part of the history that the view no longer shows, or else in the view.
 
         Args:
             query: What to look for.
@@ -307,9 +351,16 @@ class Conversation:
             Paragraphs word for word, in the order of the conversation, with refs to what is not shown. "" if nothing
             was found.
         """
-        records = self._state.records
-        edited = [(turn, record) for turn, record in zip(self._history.turns(), records, strict=True) if record.edits]
-        return recall(self.compressor, self._state, edited, query, budget, self.model)
+        return recall(self.compressor, self._state, self._history.live_turns(), query, budget, self.model)
+
+    def history_files(self) -> HistoryFiles:
+        """Returns the exact texts that have left the view or are shown cut in it, as files for an agent that greps.
+
+        Returns:
+            A read-only mapping of paths such as `/history/0012-search.json` to texts, with `/history/INDEX.md`.
+        """
+        edited = self._history.edited_turns()
+        return read_history_files(self.compressor.store, self._state, self._runtime, edited)
 
     def expand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """Returns the exact original behind a ref of this conversation, or the part of it that matters.
@@ -347,6 +398,15 @@ class Conversation:
     def expand_tool(self) -> ExpandTool:
         """Returns the tool with which the agent itself reads removed text."""
         return ExpandTool(self.expand)
+
+    def context_tools(self, compact: bool = False) -> ContextTools:
+        """Returns the tools with which the agent itself reads and searches removed text.
+
+        Args:
+            compact: Include the tool with which the agent asks for a compaction.
+        """
+        compact_tool = CompactTool(self.request_compaction) if compact else None
+        return ContextTools(ExpandTool(self.expand), RecallTool(self.recall), compact_tool)
 
     def cost_report(self) -> CostReport:
         """Returns the tokens and costs of all calls, as sent and as they would have been without compression."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compressor.sessions.state import SessionCounters
-from compressor.tokens.pricing import Price
+from compressor.tokens.model_families import DEFAULT_MODEL
+from compressor.tokens.pricing import Price, find_price
 
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
     """Tokens of all prompts of a session so far, and their cost in US dollars.
 
-    Costs are list prices, with the provider's prompt cache. Answers cost the same either way and are left out.
+    Costs are list prices, with the provider's prompt cache. Answers cost the same either way and are left out. Without
+    compression, a prompt counts at most as large as the model's window, because no larger one could have been sent.
 
     Attributes:
         calls: Number of calls.
@@ -68,6 +70,11 @@ class CostReport:
             counters.baseline_last,
             counters.actual_last,
         )
+
+    @classmethod
+    def before_first_call(cls, model: str | None = None) -> CostReport:
+        """Makes the report of a session of this model (None: gpt-4o) that has not called it yet: all counts are 0."""
+        return cls.from_counters(SessionCounters(), find_price(model or DEFAULT_MODEL), 0)
 
     @property
     def saved_cost(self) -> float:

@@ -15,7 +15,7 @@ from compressor.sessions.summaries.passage import Passage, PassageKind
 HEADING = "[index of earlier rounds that were cut from this conversation, oldest first; expand a ref to read one]"
 OPEN_HEADING = "[not resolved or still valid, as far as these rounds show]"
 INDEX_FRACTION = 0.2  # of the room; when the lines exceed it, older ones become one line
-OPEN_FRACTION = 0.15  # of the room, for what is not resolved
+OPEN_FRACTION = 0.2  # of the room, for what is not resolved
 MAX_LABEL_CHARS = 90
 MAX_BEST_CHARS = 140
 BEST_SIGN = " → "  # between what was called and the best line of the round
@@ -84,7 +84,7 @@ class EvictedRound:
                     calls.append(f"{slot.name} (an older version)" if is_outdated else f"{slot.name} {slot.text}")
                 elif not first_words and slot.kind in ("user", "assistant"):
                     first_words = f"{slot.kind}: {slot.text}"
-            parts += [f"[{turn.role}]\n{text}" for text in turn.extras if text]
+            parts += [f"[{turn.role}]\n{text}" for text in turn.unedited_texts if text]
             calls += [
                 name for name in turn.extras if turn.call_ids and not any(s.kind == "tool_call" for s in turn.slots)
             ]
@@ -111,6 +111,7 @@ class EvictionIndex:
 
     Attributes:
         lines: One line for each round.
+        numbers: The number of each round's first message, -1 if unknown.
         older_ref: Ref of older lines that are no longer shown, or "".
         older_rounds: Number of rounds behind `older_ref`.
         summary: A summary that follows the lines, or "".
@@ -119,6 +120,7 @@ class EvictionIndex:
     """
 
     lines: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
     older_ref: str = ""
     older_rounds: int = 0
     summary: str = ""
@@ -151,7 +153,10 @@ class EvictionIndex:
             count_tokens: Counts the tokens of a line.
             max_tokens: The most tokens that the lines may have.
         """
-        lines = [*self.lines, *(r.line for r in evicted if r.label)]
+        numbered = list(zip(self.numbers, self.lines, strict=True))
+        numbered += [(r.message_indices[0] if r.message_indices else -1, r.line) for r in evicted if r.label]
+        numbered.sort(key=lambda one: one[0])
+        numbers, lines = [number for number, _ in numbered], [line for _, line in numbered]
         sizes = [count_tokens(line) + 1 for line in lines]
         left = sum(sizes)
         for i, line in enumerate(lines):
@@ -162,7 +167,7 @@ class EvictionIndex:
                 left += (shorter := count_tokens(lines[i]) + 1) - sizes[i]
                 sizes[i] = shorter
         if left <= max_tokens:
-            return replace(self, lines=tuple(lines))
+            return replace(self, lines=tuple(lines), numbers=tuple(numbers))
         moved_count = 0
         while left > max_tokens and moved_count < len(lines):
             left -= sizes[moved_count]
@@ -172,6 +177,7 @@ class EvictionIndex:
         return replace(
             self,
             lines=tuple(lines[moved_count:]),
+            numbers=tuple(numbers[moved_count:]),
             older_ref=compute_ref(page),
             older_rounds=self.older_rounds + len(moved),
             pending={**self.pending, compute_ref(page): page},

@@ -6,7 +6,6 @@ from then on.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from compressor.pipeline.documents import compress_documents, compress_text
 from compressor.sessions import archive
 from compressor.sessions.runtime import CompressorLike
 from compressor.sessions.state import SessionState
+from compressor.sessions.tool_arguments import WrongArgumentsError, parse_arguments, parse_max_tokens
 from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
 
@@ -27,15 +27,15 @@ MAX_EXPANSIONS = 8  # newest expansions that a session remembers
 MAX_EXPANSION_CHARS = 600  # of each: its query, or the beginning of its text
 TOOL_NAME = "expand_context"
 DESCRIPTION = (
-    "Returns text that was removed from this conversation to save tokens. Removed text is marked with a ref, e.g. "
-    "[…cut ref 123456789012]. Call this when you need the missing text."
+    "Returns text that was removed from this conversation. A mark like […cut ref 123456789012] shows where. Call this "
+    "when you need the missing text."
 )
 PARAMETERS: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "ref": {"type": "string", "description": "The 12 digits of the ref."},
-        "query": {"type": "string", "description": "What you are looking for. Returns only the parts that match."},
-        "max_tokens": {"type": "integer", "minimum": 1, "description": "The maximum number of tokens to return."},
+        "ref": {"type": "string", "description": "the 12 digits"},
+        "query": {"type": "string", "description": "return only what matches"},
+        "max_tokens": {"type": "integer", "minimum": 1},
     },
     "required": ["ref"],
     "additionalProperties": False,
@@ -116,21 +116,12 @@ class ExpandTool:
             arguments: The arguments of the call, as JSON text or parsed.
         """
         try:
-            given = json.loads(arguments) if isinstance(arguments, str) else arguments
-        except (ValueError, RecursionError) as error:
-            return f'Not expanded: the arguments are not valid JSON ({error}). Pass {{"ref": "123456789012"}}.'
-        if not isinstance(given, Mapping) or not str(given.get("ref") or "").strip():
-            return 'Not expanded: pass the 12 digits of a ref, for example {"ref": "123456789012"}.'
-        ref, query, max_tokens = str(given["ref"]), given.get("query"), given.get("max_tokens")
-        if max_tokens is not None and (
-            isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1
-        ):
-            return f"Not expanded: max_tokens must be a whole number, at least 1, not {max_tokens!r:.40}."
-        try:
-            return self.expand(ref, str(query) if query else None, max_tokens or DEFAULT_MAX_TOKENS)
+            given = parse_arguments(arguments, "ref", "123456789012")
+            ref, query = str(given["ref"]), given.get("query")
+            return self.expand(ref, str(query) if query else None, parse_max_tokens(given, DEFAULT_MAX_TOKENS))
         except ExpiredRefError:
             return f"Expired: the text behind ref {ref:.40} is no longer stored. Run the tool that returned it again."
         except UnknownRefError:
             return f"Not expanded: this conversation has no ref {ref:.40}. Copy the 12 digits of a ref exactly."
-        except (CompressorError, BudgetError) as error:
+        except (WrongArgumentsError, CompressorError, BudgetError) as error:
             return f"Not expanded: {error}"

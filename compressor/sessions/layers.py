@@ -21,7 +21,7 @@ from compressor.sessions.state import MessageRecord
 from compressor.sessions.state_calls import StateVersions
 from compressor.sessions.user_words import UserWords, own_spans
 
-WORDS_FRACTION = 0.4  # of the room, for whole messages of users
+WORDS_FRACTION = 0.6  # of the room, for whole messages of users
 RULES_FRACTION = 0.15  # of it, for single sentences of older ones
 STATE_FRACTION = 0.3  # of it, for the newest versions of states
 SYSTEM_FRACTION = 0.2  # of it, for system messages in the middle
@@ -83,7 +83,7 @@ class Layers:
         room = int(room * _SHARES.get(effort, 1.0))
         summaries = [turn.index for turn in turns if turn.is_summary]
         pinned = {i for i, record in enumerate(records) if record.pinned} | set(summaries[-1:])
-        pinned |= {turn.index for turn in turns if _is_never_compressed(turn, policy)}
+        pinned |= {turn.index for turn in turns if is_never_compressed(turn, policy)}
         pinned |= {turn.index for turn in turns if turn.is_malformed and effort < Effort.TIGHTEST}
         middle = _newest_system(turns, tokens, int(SYSTEM_FRACTION * room))
         evictable = {turn.index for turn in turns if turn.role == "system"} - middle - pinned
@@ -99,8 +99,9 @@ class Layers:
         """Pins the newest states within their share: lists, notes and rules before files, newer ones first."""
         order = sorted(self.versions.newest, key=lambda v: (v.key[0] == "file", -v.turn))
         for version in order:
-            available -= count_tokens(version.text)
-            if available >= 0:
+            tokens = count_tokens(version.text)
+            if tokens <= available:
+                available -= tokens
                 self.pinned_slots.add((version.turn, version.path))
 
     @property
@@ -121,7 +122,8 @@ class Layers:
         ]
 
 
-def _is_never_compressed(turn: Turn, policy: Policy) -> bool:
+def is_never_compressed(turn: Turn, policy: Policy) -> bool:
+    """Returns whether a message holds a result that the policy keeps unchanged."""
     return any(slot.kind == "tool_result" and policy.rule_for(slot.name).never_compress for slot in turn.slots)
 
 

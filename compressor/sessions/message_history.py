@@ -17,7 +17,7 @@ from compressor.context.model import Context, Path, Turn
 from compressor.context.refs import compute_ref
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import CompressorError, ContextError
-from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
 from compressor.sessions.state import MessageRecord, SessionState
 from compressor.sessions.tool_result_ingest import ingest_tool_results, is_duplicate_note
@@ -80,7 +80,7 @@ class MessageHistory:
                 0,
                 0,
             )
-            state.summary, state.last_evicted = None, -1
+            state.summary, state.last_evicted, state.index_numbers = None, -1, []
             state.receipt, state.receipt_refs = None, []
         state.scanned = min(state.scanned, state.count)
         state.open_items = [item for item in state.open_items if item[3] < state.count]
@@ -108,6 +108,17 @@ class MessageHistory:
     def turns(self) -> list[Turn]:
         """Returns the live messages as turns."""
         return self._parsed().turns[len(self.front) :]
+
+    def live_turns(self) -> list[tuple[Turn, MessageRecord]] | None:
+        """Returns the live messages with their records, or None if they are not known yet."""
+        if len(self.messages) != len(self.state.records):
+            return None
+        return list(zip(self.turns(), self.state.records, strict=True))
+
+    def edited_turns(self) -> list[tuple[Turn, MessageRecord]] | None:
+        """Returns the live messages of which the view shows less than everything, or None if they are not known yet."""
+        live = self.live_turns()
+        return None if live is None else [(turn, record) for turn, record in live if record.edits]
 
     def ingest_new_results(self, deduplicate: bool = True) -> None:
         """Counts new messages, and compresses the tool results of rounds that are complete.
@@ -183,6 +194,15 @@ class MessageHistory:
         entry = self.state.records[i]
         entry.edits, entry.tokens = edits, self.runtime.edited_tokens(entry.raw_tokens, turn, edits)
 
+    def malformed_indices(self) -> set[int]:
+        """Returns the numbers of the live messages that a provider would refuse."""
+        return {r.index for r, turn in zip(self.state.records, self.turns(), strict=True) if turn.is_malformed}
+
+    def check_well_formed(self, before: set[int]) -> None:
+        """Raises ContextError if a provider would refuse a message that is not one of `before`."""
+        if self.malformed_indices() - before:
+            self.runtime.check([*self.front, *self.messages])
+
     def check_ready(self) -> None:
         """Raises ContextError if there is no view to send, because a message or a tool result is missing."""
         if not self.messages:
@@ -221,9 +241,11 @@ class MessageHistory:
         return self.head_tokens() + self.state.evicted_tokens + sum(entry.raw_tokens for entry in self.state.records)
 
     def ends_with_expansion(self) -> bool:
-        """Returns whether the newest messages are only answers to calls of the expand tool."""
+        """Returns whether the newest messages are only answers to calls of the session's own tools."""
         newest = list(takewhile(lambda turn: turn.result_call_ids, reversed(self.turns())))
-        return bool(newest) and all(t.slots and all(slot.name == TOOL_NAME for slot in t.slots) for t in newest)
+        return bool(newest) and all(
+            t.slots and all(slot.name in CONTEXT_TOOL_NAMES for slot in t.slots) for t in newest
+        )
 
     def fixed_tokens(self) -> int:
         """Returns the tokens at the start that a compaction leaves unchanged: system prompt and task."""
@@ -287,7 +309,7 @@ class MessageHistory:
 
     def _without_reasoning(self, messages: list[Any]) -> tuple[list[Any], list[Removed]]:
         dialect, _ = self.runtime.parse(messages)
-        return strip_finished_reasoning(messages, dialect, self.runtime.binds_reasoning)
+        return strip_finished_reasoning(messages, dialect, self.runtime.binds_reasoning, lenient=True)
 
 
 def common_prefix_length(one: Sequence[Any], other: Sequence[Any]) -> int:

@@ -19,11 +19,15 @@ from compressor.context.refs import compute_ref, format_placeholder
 from compressor.scoring.bm25 import weighted_terms
 from compressor.sessions.failure_reports import FailureReport, read_failures, short_names
 from compressor.sessions.statement_phrases import says_done, statement_kind
+from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
 from compressor.text.segmenters.sentences import sentence_starts
 
 MAX_TEXT_CHARS = 200  # of an item
 MAX_ASKED_CHARS = 160  # of the call whose result says an item
-MAX_ITEMS = 60  # that a session remembers
+MAX_ITEMS = 100  # that a session remembers
+MIN_STATEMENT_CHARS = 24
+#: From the most to the least important.
+KINDS = ("failure", "promise", "cause", "decision", "error", "said")
 MAX_ERRORS_PER_RESULT = 3
 MAX_FAILURES_PER_RESULT = 8
 MIN_SENTENCE_CHARS = 8
@@ -55,7 +59,8 @@ class OpenItem:
     """Something that is not finished.
 
     Attributes:
-        kind: "failure", "error", "promise", "decision" or "cause".
+        kind: "failure", "error", "promise", "decision", "cause", or "said" for anything else that the agent stated
+            about something with a name or a number.
         key: What it is about; a newer item of the same kind and key replaces it.
         text: What the agent reads.
         message: Number of the message that says it.
@@ -74,8 +79,9 @@ class OpenItem:
 
     @property
     def line(self) -> str:
-        """Returns its line in the index."""
-        return f"{self.kind}: {self.text} {format_placeholder(self.ref)}"
+        """Returns its line in the index. A statement that is given whole needs no ref."""
+        is_whole = self.kind not in ("failure", "error") and not self.text.endswith("…")
+        return f"{self.kind}: {self.text}" + ("" if is_whole else f" {format_placeholder(self.ref)}")
 
     def is_in(self, view: str) -> bool:
         """Returns whether a text with single blanks says the item."""
@@ -113,13 +119,13 @@ def update_open_items(items: Sequence[OpenItem], turns: Iterable[tuple[int, Turn
 
 
 def _bounded(items: list[OpenItem]) -> list[OpenItem]:
-    """Returns at most `MAX_ITEMS`: errors go before what tests and the agent say, and older ones first."""
-    excess = len(items) - MAX_ITEMS
-    if excess <= 0:
-        return items
-    errors = [item for item in items if item.kind == "error"][:excess]
-    others = [item for item in items if item.kind != "error"][: excess - len(errors)]
-    return [item for item in items if item not in errors and item not in others]
+    """Returns at most `MAX_ITEMS`: plain statements and errors go before the others, and older ones first."""
+    out = list(items)
+    for kinds in (("said", "error"), KINDS):
+        excess = len(out) - MAX_ITEMS
+        dropped = {id(item) for item in [item for item in out if item.kind in kinds][: max(0, excess)]}
+        out = [item for item in out if id(item) not in dropped]
+    return out
 
 
 def _after_result(items: list[OpenItem], text: str, number: int, call: str, asked: str) -> list[OpenItem]:
@@ -188,10 +194,20 @@ def _after_statement(items: list[OpenItem], slot: TextSlot, number: int) -> list
         kind = statement_kind(sentence)
         if kind != "promise" and says_done(sentence):
             out = [i for i in out if i.kind != "promise" or not _is_about(sentence, i.text)]
+        if not kind and _is_statement(sentence):
+            kind = "said"
         if kind:
-            out = [i for i in out if i.text != sentence and not (i.kind == kind and _replaces(sentence, i.text))]
+            replaced = kind if kind != "said" else ""
+            out = [i for i in out if i.text != sentence and not (i.kind == replaced and _replaces(sentence, i.text))]
             out.append(OpenItem(kind, sentence[:80], _cut(sentence), number, "", compute_ref(slot.text)))
     return out
+
+
+def _is_statement(sentence: str) -> bool:
+    """Returns whether a sentence says what is so about something with a name or a number."""
+    if len(sentence) < MIN_STATEMENT_CHARS or sentence.endswith(("?", ":", "？", "：")) or not _objects(sentence):
+        return False
+    return classify_sentence(sentence) not in (ReasoningKind.PLAN, ReasoningKind.CONNECTIVE)
 
 
 def _is_about(done: str, promise: str) -> bool:

@@ -28,6 +28,8 @@ from compressor.tokens import TokenCounter, get_counter
 BEST_PARAGRAPHS = 20
 #: What the whole part (message, result) and the paragraphs beside it add to a paragraph's own match.
 PART_WEIGHT, BESIDE_WEIGHT = 0.2, 0.5
+#: What the view shows counts less, but it is found, so that an agent does not take it for lost.
+IN_VIEW_WEIGHT = 0.6
 #: How far around a message the ref at the end leads.
 AROUND = 3
 #: Bounds on what is scored closely if no word of the query is found.
@@ -39,7 +41,7 @@ Scores = npt.NDArray[np.float32]
 def recall(
     compressor: CompressorLike,
     state: SessionState,
-    edited: Sequence[tuple[Turn, MessageRecord]],
+    live: Sequence[tuple[Turn, MessageRecord]] | None,
     query: str,
     budget: int,
     model: str | None,
@@ -49,7 +51,8 @@ def recall(
     Args:
         compressor: The compressor whose engine and store are used.
         state: The session's state.
-        edited: The live messages of which the view shows less than everything.
+        live: The live messages. None if the conversation does not have them, as in a tool of an agent; then the
+            originals of those that are cut are read from the store.
         query: What to look for.
         budget: The most tokens to return.
         model: The model whose tokens count.
@@ -63,14 +66,17 @@ def recall(
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         raise BudgetError(f"the budget of `recall` must be a whole number of tokens, at least 1, not {budget!r:.80}")
     stored = _evicted_texts(compressor.store, state.page_refs)
-    own = _edited_texts(edited)
-    texts = sorted([*stored, *own], key=lambda t: t.message)
-    if not texts:
+    own = _referenced_texts(compressor.store, state) if live is None else _live_texts(live, are_edited=True)
+    shown = [] if live is None else _live_texts(live, are_edited=False)
+    texts = sorted([*stored, *own, *shown], key=lambda t: t.message)
+    if not stored and not own:
         return ""
     store = ScopedStore(compressor.store, state.scopes[0])
     counter = get_counter(model)
     paragraphs = split_paragraphs(texts)
     scores = _score(texts, paragraphs, query)
+    in_view = {id(t) for t in shown}
+    scores *= np.array([IN_VIEW_WEIGHT if id(texts[p.stored]) in in_view else 1 for p in paragraphs], np.float32)
     page = ""
     if scores.any():
         excerpt = _Excerpt(texts, paragraphs, counter, budget)
@@ -79,7 +85,7 @@ def recall(
             best = paragraphs[int(np.argmax(scores))]
             text = _compressed(compressor, store, [_document(texts, best)], query, budget, counter)
     else:
-        newest = _newest([_whole_document(t) for t in texts])
+        newest = _newest([_whole_document(t) for t in texts if id(t) not in in_view])
         text = _compressed(compressor, store, newest, query, budget, counter)
     # Texts of live messages may not be stored yet, because lossless encoding needs no ref.
     refs = set(find_refs(f"{text}\n{page}"))
@@ -101,15 +107,28 @@ def _evicted_texts(store: BlobStore, page_refs: Sequence[str]) -> list[StoredTex
     return list(out.values())
 
 
-def _edited_texts(edited: Sequence[tuple[Turn, MessageRecord]]) -> list[StoredText]:
+def _live_texts(live: Sequence[tuple[Turn, MessageRecord]], are_edited: bool) -> list[StoredText]:
+    """Returns the texts of live messages that the view shows in part, or those that it shows whole."""
     out: dict[str, StoredText] = {}
-    for turn, record in edited:
+    for turn, record in live:
         for slot in turn.slots:
-            if slot.path in record.edits and slot.text and not record.holds_index:
+            if (slot.path in record.edits) == are_edited and slot.text and not record.holds_index:
                 ref = compute_ref(slot.text)
                 label = f"{DISPLAY_NAMES.get(slot.kind, slot.kind)} {slot.name or ''}".strip()
-                out[ref] = StoredText(ref, slot.text, label, record.index)
+                out[ref] = StoredText(ref, slot.text, label if are_edited else f"{label}, in view", record.index)
+        for text in turn.unedited_texts if not are_edited else ():
+            out[compute_ref(text)] = StoredText(compute_ref(text), text, f"{turn.role}, in view", record.index)
     return list(out.values())
+
+
+def _referenced_texts(store: BlobStore, state: SessionState) -> list[StoredText]:
+    """Returns the stored originals of the live messages, by the refs that stand in their edits."""
+    wanted: dict[str, int] = {}
+    for record in state.records:
+        if not record.holds_index:
+            wanted |= {ref: record.index for text in record.edits.values() for ref in find_refs(text)}
+    found = archive.readable_texts(store, state.scopes, list(wanted))
+    return [StoredText(ref, text, "shortened text", wanted[ref]) for ref, text in found.items()]
 
 
 def _score(texts: Sequence[StoredText], paragraphs: Sequence[RecallParagraph], query: str) -> Scores:

@@ -12,7 +12,7 @@ MIN_CHARS, MAX_CHARS = 120, 800
 PACK_CHARS = 300
 #: A paragraph of more lines than this is rather a log, a table or a list, whose lines speak for themselves.
 MAX_LINES = 4
-_PART = re.compile(r"(?:\A|\n\n)\[(user|assistant|thinking|call|result|reasoning)( [^\]\n]{1,200})?\]\n")
+_PART = re.compile(r"(?:\A|\n\n)\[(user|assistant|thinking|call|result|reasoning|provider)( [^\]\n]{1,200})?\]\n")
 _BLANK_LINE = re.compile(r"(?:[ \t\r]*\n){2,}")
 _LINE_END = re.compile(r"(?<=\n)")
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；।؟])\s*|(?<=[}\]],)\s*")

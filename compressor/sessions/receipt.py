@@ -18,8 +18,7 @@ from compressor.context.refs import find_refs
 from compressor.sessions.open_items import OpenItem
 from compressor.sessions.state_calls import StateVersion, read_path
 from compressor.sessions.user_words import has_user_text, own_words
-from compressor.storage.base import BlobStore
-from compressor.storage.text_values import get_text
+from compressor.storage.base import BlobStore, get_many
 from compressor.text.segmenters.sentences import sentence_starts
 from compressor.text.user_constraints import find_constraints
 
@@ -175,9 +174,6 @@ def tally_things(
 
 
 def load_receipts(store: BlobStore, refs: Sequence[str]) -> list[dict[str, Any]]:
-    """Returns the receipts behind refs, oldest first.
-
-    Raises:
-        ExpiredRefError: One is no longer stored.
-    """
-    return [json.loads(get_text(store, ref)) for ref in refs]
+    """Returns those receipts behind refs that are still stored, oldest first."""
+    found = get_many(store, list(refs))
+    return [json.loads(found[ref]) for ref in refs if ref in found]

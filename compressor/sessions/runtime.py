@@ -56,7 +56,7 @@ class ParsedHistory:
         """
         turns = self.context.turns
         legacy = bool(turns) and any(slot.kind == "tool_call" and not slot.call_id for slot in turns[-1].slots)
-        blind = self.dialect.name == "openai_responses" and not all(t.slots or t.extras or t.call_ids for t in turns)
+        blind = any(turn.is_summary and turn.linked_ids for turn in turns)
         return not (self.pending_call_ids or legacy or blind)
 
 
@@ -96,13 +96,17 @@ class SessionRuntime:
         self.warnings += [text for text in dict.fromkeys(texts) if text not in self.warnings]
 
     def parse(self, messages: Sequence[Any]) -> tuple[MessageFormat, Context]:
-        """Parses messages.
+        """Parses messages. Those that a provider would refuse become turns that nobody edits.
 
         Raises:
-            ContextError: A provider would refuse the messages. Calls at the end may still lack their results.
+            ContextError: The messages are of no known format.
         """
-        dialect = detect_format(messages, self.tools)
-        return dialect, dialect.parse(messages, self.tools)
+        dialect = detect_format(messages, self.tools, lenient=True)
+        return dialect, dialect.parse(messages, self.tools, lenient=True)
+
+    def check(self, messages: Sequence[Any]) -> None:
+        """Raises ContextError if a provider would refuse the messages. Calls at the end may lack their results."""
+        detect_format(messages, self.tools).parse(messages, self.tools)
 
     def read(self, messages: Sequence[Any]) -> Context:
         """Parses messages as `parse` does, without their format. No messages are an empty context."""
@@ -123,7 +127,7 @@ class SessionRuntime:
                 try:
                     turns = previous.dialect.parse(rest, self.tools).turns
                 except ContextError:
-                    pass  # parsing everything below raises it again, with the right message index
+                    pass  # what is malformed may belong to what stands before it
                 else:
                     for turn in turns:
                         turn.index += count

@@ -14,10 +14,15 @@ from typing import Any, TypeVar
 from compressor.context.formats import serialization
 from compressor.errors import CompressorError, SessionConflictError, StoreError
 from compressor.sessions import archive
+from compressor.sessions.call_queue import CallQueue
+from compressor.sessions.compact_tool import CompactTool
+from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import ExpandTool
+from compressor.sessions.history_files import HistoryFiles
 from compressor.sessions.policy import Policy
+from compressor.sessions.recall_tool import RecallTool
 from compressor.sessions.runtime import CompressorLike
 from compressor.sessions.session_export import ExportedSession, collect_originals
 from compressor.sessions.session_journal import SessionJournal
@@ -33,8 +38,8 @@ class Session:
     """A long-running agent conversation under an id, kept in the store.
 
     `Compressor.session` makes sessions. A session may be shared between threads and, where the store may be (SQLite,
-    Redis), between processes. `AsyncSession` has the same methods for asyncio. Every method raises StoreError if the
-    store cannot be read or written.
+    Redis), between processes. It can be pickled and deep-copied: the copy is the same session. `AsyncSession` has the
+    same methods for asyncio. Every method raises StoreError if the store cannot be read or written.
 
     Example:
         >>> session = Compressor().session("support-42", model="gpt-4o")
@@ -45,6 +50,7 @@ class Session:
         id: The id of the session.
         model: The model whose tokens and prices count, or None for gpt-4o.
         tenant: The tenant that the session belongs to, or "".
+        call_queue: Keeps the calls of `AsyncSession` in their order.
     """
 
     def __init__(
@@ -81,7 +87,7 @@ class Session:
         self._scope = archive.scope_id(tenant, id)
         self._options: dict[str, Any] = {"budget": budget, "policy": policy, "tools": tools}
         self._system, self._frozen = system, frozen
-        self._lock = threading.RLock()
+        self._lock, self.call_queue = threading.RLock(), CallQueue()
         self._journal = SessionJournal(compressor, id, self._scope)
         self._conversation = self._load_conversation([])
         self._run(lambda: None)
@@ -91,6 +97,21 @@ class Session:
             f"<{type(self).__name__} {self.id!r} model={self.model!r} messages={self.count} "
             f"view_tokens={self._conversation.view_tokens}>"
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the id and the options. A copy goes on from the journal in the store."""
+        return {
+            "compressor": self._compressor,
+            "id": self.id,
+            "model": self.model,
+            **self._options,
+            "system": self._system,
+            "tenant": self.tenant,
+            "frozen": self._frozen,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Session.__init__(self, **state)
 
     def append(self, *messages: Any, pin: bool = False, index: int | None = None) -> None:
         """Adds messages, see `Conversation.append`.
@@ -143,9 +164,17 @@ class Session:
         """Returns what each compaction kept and lost, see `Conversation.receipts`."""
         return self._run(lambda: self._conversation.receipts())
 
+    def request_compaction(self) -> None:
+        """Has the next view compact the history, see `Conversation.request_compaction`."""
+        self._run(lambda: self._conversation.request_compaction())
+
     def recall(self, query: str, budget: int = 1_000) -> str:
         """Finds what answers a query in the history that left the view, see `Conversation.recall`."""
         return self._run(lambda: self._conversation.recall(query, budget))
+
+    def history_files(self) -> HistoryFiles:
+        """Returns what left the view as files, see `Conversation.history_files`."""
+        return self._run(lambda: self._conversation.history_files())
 
     def expand(self, ref: str, query: str | None = None, budget: int | None = None) -> str:
         """Returns the original text behind a ref, see `Conversation.expand`."""
@@ -163,6 +192,11 @@ class Session:
     def expand_tool(self) -> ExpandTool:
         """Returns the tool with which the agent itself reads removed text."""
         return ExpandTool(self.expand)
+
+    def context_tools(self, compact: bool = False) -> ContextTools:
+        """Returns the agent's own tools, see `Conversation.context_tools`."""
+        compact_tool = CompactTool(self.request_compaction) if compact else None
+        return ContextTools(ExpandTool(self.expand), RecallTool(self.recall), compact_tool)
 
     def cost_report(self) -> CostReport:
         """Returns tokens and costs with and without compression, see `Conversation.cost_report`."""

@@ -1,7 +1,8 @@
 """Defines what a session knows, as data: its live messages, what was done to them, and its counters.
 
 A state holds no message, only digests and edits, so that whoever keeps the messages (a checkpointer, a client) need not
-keep them twice. `to_json` and `from_json` are exact inverses.
+keep them twice. `to_json` and `from_json` are exact inverses. Fields that this program does not know are kept and
+written back, so that workers of an older and a newer version can serve one session during an upgrade.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class MessageRecord:
         pinned: Whether it stays in the view unchanged.
         reasoning_stripped: Whether a compaction removed its signed reasoning.
         holds_index: Whether it holds the index of the evicted rounds.
+        unknown: Fields of a newer program, by name.
     """
 
     index: int
@@ -42,10 +44,12 @@ class MessageRecord:
     pinned: bool = False
     reasoning_stripped: bool = False
     holds_index: bool = False
+    unknown: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Returns JSON data, without fields that have their default."""
         out: dict[str, Any] = {
+            **deepcopy(self.unknown),
             "index": self.index,
             "digest": self.digest,
             "raw_tokens": self.raw_tokens,
@@ -60,8 +64,9 @@ class MessageRecord:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> MessageRecord:
         """Returns the record that `to_json` wrote."""
-        edits = {tuple(path): text for path, text in data.get("edits", ())}
-        return cls(**{**data, "edits": edits})
+        known, unknown = _split_fields(cls, data)
+        edits = {tuple(path): text for path, text in known.pop("edits", ())}
+        return cls(**known, edits=edits, unknown=unknown)
 
 
 @dataclass(slots=True)
@@ -90,6 +95,7 @@ class SessionCounters:
         expansions: Number of expansions.
         billed_tokens: Prompt tokens that the provider reported.
         billed_cached: Cached prompt tokens that the provider reported.
+        unknown: Fields of a newer program, by name.
     """
 
     calls: int = 0
@@ -111,6 +117,18 @@ class SessionCounters:
     expansions: int = 0
     billed_tokens: int = 0
     billed_cached: int = 0
+    unknown: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns JSON data."""
+        out = asdict(self)
+        return {**out.pop("unknown"), **out}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SessionCounters:
+        """Returns the counters that `to_json` wrote."""
+        known, unknown = _split_fields(cls, data)
+        return cls(**known, unknown=unknown)
 
 
 @dataclass(slots=True)
@@ -125,6 +143,7 @@ class SessionState:
         last_evicted: Index of the newest of these messages; -1 if there is none.
         page_refs: Refs of the pages that list the evicted rounds.
         index_lines: Lines of the index that the view shows.
+        index_numbers: Number of the first message of each of these rounds.
         older_ref: Ref of the index lines that the view no longer shows, or "".
         older_rounds: Number of rounds behind `older_ref`.
         expansions: What was expanded lately: the queries, or the first characters of the texts.
@@ -133,7 +152,9 @@ class SessionState:
         scanned: Messages that have been searched for such items.
         receipt_refs: Refs of the receipts of all compactions, oldest first.
         receipt: The last of them as JSON data, or None.
+        compact_requested: Whether the agent has asked for a compaction, which the next view makes.
         counters: Tokens, costs and calls.
+        unknown: Fields of a newer program, by name.
     """
 
     scopes: list[str] = field(default_factory=list)
@@ -143,6 +164,7 @@ class SessionState:
     last_evicted: int = -1
     page_refs: list[str] = field(default_factory=list)
     index_lines: list[str] = field(default_factory=list)
+    index_numbers: list[int] = field(default_factory=list)
     older_ref: str = ""
     older_rounds: int = 0
     expansions: list[str] = field(default_factory=list)
@@ -151,7 +173,9 @@ class SessionState:
     scanned: int = 0
     receipt_refs: list[str] = field(default_factory=list)
     receipt: dict[str, Any] | None = None
+    compact_requested: bool = False
     counters: SessionCounters = field(default_factory=SessionCounters)
+    unknown: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the state as JSON data."""
@@ -159,8 +183,9 @@ class SessionState:
 
     def to_header_json(self) -> dict[str, Any]:
         """Returns the state without its records as JSON data. It is a copy: later changes do not reach it."""
-        out = {f.name: deepcopy(getattr(self, f.name)) for f in fields(self) if f.name not in ("records", "counters")}
-        return {"version": VERSION, **out, "counters": asdict(self.counters)}
+        special = ("records", "counters", "unknown")
+        out = {f.name: deepcopy(getattr(self, f.name)) for f in fields(self) if f.name not in special}
+        return {**deepcopy(self.unknown), "version": VERSION, **out, "counters": self.counters.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SessionState:
@@ -180,15 +205,32 @@ class SessionState:
             raise CompressorError(
                 f"this session state has version {version}, but this program reads version {VERSION}: {advice}"
             )
-        given = {f.name: deepcopy(data[f.name]) for f in fields(cls) if f.name in data}
         try:
+            given, unknown = _split_fields(cls, data)
+            del unknown["version"]
             records = [MessageRecord.from_json(record) for record in given.pop("records", ())]
-            counters = SessionCounters(**given.pop("counters", {}))
-            state = cls(**given, records=records, counters=counters)
+            counters = SessionCounters.from_json(given.pop("counters", {}))
+            state = cls(**given, records=records, counters=counters, unknown=unknown)
             _check_types(state, counters, *records)
             return state
         except (TypeError, AttributeError, ValueError) as error:
             raise CompressorError(f"this session state is damaged: {error}") from None
+
+
+def _split_fields(kind: type[Any], data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns copies of the fields of `data` that a dataclass has, and of all others, by name.
+
+    Raises:
+        TypeError: A field has no name.
+    """
+    names = {f.name for f in fields(kind)} - {"unknown"}  # a newer program may have a field of this name, too
+    known: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
+    for name, value in data.items():
+        if not isinstance(name, str):
+            raise TypeError(f"{name!r:.40} is not the name of a field")
+        (known if name in names else unknown)[name] = deepcopy(value)
+    return known, unknown
 
 
 def _check_types(*parts: Any) -> None:

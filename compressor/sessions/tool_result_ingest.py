@@ -15,7 +15,7 @@ from compressor.context.model import TextSlot, Turn
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.errors import BudgetTooSmallError
 from compressor.pipeline.earlier_excerpt import is_own_excerpt, text_finder
-from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.storage.text_values import put_texts
 from compressor.text.layout_cache import cached_layout
@@ -26,8 +26,8 @@ MIN_ENCODE_TOKENS = 100  # a lossless encoding of less saves too little to be wo
 MAX_ENCODED_FRACTION = 0.9  # of the tokens: a lossless encoding that leaves more is not used
 MIN_DUPLICATE_TOKENS = 60  # a result of less is repeated rather than replaced by a note about an earlier one
 
-_DUPLICATE_NOTE = "[the same text as the result of call "
-_DUPLICATE_IMAGE = "[the same image as in the result of call "
+_DUPLICATE_NOTE = "[the same text as "
+_DUPLICATE_IMAGE = "[the same image as in "
 
 
 def is_duplicate_note(text: str) -> bool:
@@ -63,11 +63,11 @@ def ingest_tool_results(
         excess = 0
         for slot in turn.slots:
             if slot.image is not None and slot.editable and turn.result_call_ids:
-                if note := _repeated_image(runtime, part_json(messages[index], slot.path), earlier):
+                if note := _repeated_image(runtime, slot, part_json(messages[index], slot.path), earlier):
                     edits[slot.path] = note
                 continue
             is_result = slot.kind == "tool_result" and slot.editable
-            if not is_result or slot.name == TOOL_NAME or is_own_excerpt(slot.text, find_text):
+            if not is_result or slot.name in CONTEXT_TOOL_NAMES or is_own_excerpt(slot.text, find_text):
                 continue
             rule = runtime.policy.rule_for(slot.name)
             if rule.never_compress:
@@ -84,13 +84,20 @@ def ingest_tool_results(
     return out
 
 
-def _repeated_image(runtime: SessionRuntime, source: str, earlier: Mapping[str, str]) -> str | None:
+def _place(slot: TextSlot, call_id: str) -> str:
+    """Returns the words for the result of an earlier call. Some providers use an id again in every round."""
+    if call_id and call_id != slot.call_id:
+        return f"the result of call {call_id}"
+    return f"an earlier result of {slot.name}" if slot.name else "an earlier result"
+
+
+def _repeated_image(runtime: SessionRuntime, slot: TextSlot, source: str, earlier: Mapping[str, str]) -> str | None:
     """Returns a note for an image that stands in the view already, or None."""
     ref = compute_ref(source)
     if ref not in earlier:
         return None
     put_texts(runtime.open_store(), {ref: source})
-    return f"{_DUPLICATE_IMAGE}{earlier[ref]}] {format_placeholder(ref)}"
+    return f"{_DUPLICATE_IMAGE}{_place(slot, earlier[ref])}] {format_placeholder(ref)}"
 
 
 def _encode(runtime: SessionRuntime, slot: TextSlot, earlier: Mapping[str, str]) -> tuple[str | None, int]:
@@ -98,7 +105,7 @@ def _encode(runtime: SessionRuntime, slot: TextSlot, earlier: Mapping[str, str])
     tokens = runtime.counter.count(slot.text)
     if tokens >= MIN_DUPLICATE_TOKENS and slot.text in earlier:
         put_texts(runtime.open_store(), {(ref := compute_ref(slot.text)): slot.text})
-        return f"{_DUPLICATE_NOTE}{earlier[slot.text]}] {format_placeholder(ref)}", 0
+        return f"{_DUPLICATE_NOTE}{_place(slot, earlier[slot.text])}] {format_placeholder(ref)}", 0
     encoded, after = None, tokens
     if tokens >= MIN_ENCODE_TOKENS:
         encoded = lossless(slot.text)

@@ -86,6 +86,7 @@ class UserWords:
                 whole.add(i)
         rest = [i for i in words if i not in whole and i not in fixed and said.get(_normalized(words[i]), -1) < i]
         sentences, dropped = _rules(words, rest, said, count_tokens, max_rule_tokens)
+        _add_first_sentences(words, rest, sentences, count_tokens, max_rule_tokens)
         _add_newest_statements(words, sentences, {*whole, *fixed}, count_tokens, max_rule_tokens)
         kept = {i: tuple(s for s in _sentences(words[i]) if s in found) for i, found in sentences.items()}
         return cls(frozenset(whole), kept, guaranteed, dropped)
@@ -193,6 +194,25 @@ def _rules(
                 max_tokens -= tokens
                 found.setdefault(i, set()).add(sentence)
     return found, dropped
+
+
+def _add_first_sentences(
+    words: Mapping[int, str],
+    rest: Sequence[int],
+    sentences: dict[int, set[str]],
+    count_tokens: Callable[[str], int],
+    max_tokens: int,
+) -> None:
+    """Adds the first sentence of messages beyond the share, which mostly says what they are about, newest first."""
+    left = max_tokens - sum(count_tokens(s) for found in sentences.values() for s in found)
+    for i in sorted(rest, reverse=True):
+        first = next((s for s in _sentences(words[i]) if is_instruction(s)), "")
+        if not first or len(first) > MAX_SENTENCE_CHARS or is_notice(words[i]):
+            continue
+        left -= count_tokens(first) + MESSAGE_TOKENS
+        if left < 0:
+            return
+        sentences.setdefault(i, set()).add(first)
 
 
 def _add_newest_statements(

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import weakref
+from typing import Any
 
 from compressor.errors import StoreError
 
@@ -54,6 +55,13 @@ class CircuitBreaker:
         self.is_open = False
         self.error = ""
         _breakers.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the settings. The copy starts closed."""
+        return {"max_failures": self._max_failures, "window": self._window}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
 
     def record_failure(self, error: StoreUnavailableError) -> None:
         """Records a call that found the remote unavailable."""

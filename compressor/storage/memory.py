@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import time
@@ -9,7 +10,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import codec
@@ -47,6 +48,8 @@ _Entry = TypeVar("_Entry", _Value, _Log)
 class MemoryStore:
     """Stores values and logs in dicts. A forked child has a copy of what was stored at the fork.
 
+    A pickle holds everything that is stored. `copy.deepcopy` returns the same store.
+
     Args:
         ttl: The seconds after the last use (a put, get, append or read) at which a value or log expires.
         limit: The largest size in bytes, in stored (compressed) form. Above it the least recently used values are
@@ -64,6 +67,24 @@ class MemoryStore:
         self._logs: _LruWithTombstones[_Log] = _LruWithTombstones()
         self._closed = False
         _stores.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the settings and everything that is stored."""
+        with self._lock:
+            state = {**vars(self), "_values": copy.deepcopy(self._values), "_logs": copy.deepcopy(self._logs)}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+        _stores.add(self)
+
+    def __copy__(self) -> MemoryStore:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MemoryStore:
+        """Returns this store itself: copies of what uses a store share it."""
+        return self
 
     def put(self, items: Mapping[str, bytes]) -> None:
         """See `BlobStore.put`. Also raises StoreError, with nothing stored, if the items alone exceed the limit."""
@@ -129,6 +150,10 @@ class MemoryStore:
         with self._lock:
             self._closed = True
             self._values, self._logs = _LruWithTombstones(), _LruWithTombstones()
+
+    def empty_copy(self) -> MemoryStore:
+        """Returns an empty store with the same settings."""
+        return MemoryStore(ttl=self._ttl, limit=self._limit, clock=self._clock)
 
     @property
     def _size(self) -> int:

@@ -79,7 +79,8 @@ class RecordedRequest:
         Args:
             model: The model whose tokens count; None means gpt-4o.
         """
-        context = detect_format(self.messages, self.tools).parse(self.messages, self.tools)
+        message_format = detect_format(self.messages, self.tools, lenient=True)
+        context = message_format.parse(self.messages, self.tools, lenient=True)
         return get_counter(model).count_context(context)
 
 

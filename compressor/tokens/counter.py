@@ -2,7 +2,7 @@
 
 What one message costs (OpenAI cookbook, "How to count tokens with tiktoken"; the numbers are in `model_families.py`):
 
-    per_message + role + every text + every image + name (+1 for each participant's name)
+    per_message + role + every text + every image + name (+1 for each participant's name) + encrypted payloads
     + per_call + name + arguments for each tool call; each further call or result in a message counts as a message
 
 A request costs its messages, the tokens that prime the reply, and its tool schemas (`tool_tokens.py`). The formulas for
@@ -81,7 +81,7 @@ class TokenCounter:
         """
         family = self._family
         count = self.count
-        total = family.per_message + count(turn.role)
+        total = family.per_message + count(turn.role) + turn.opaque_tokens
         calls = 0
         for slot in turn.slots:
             if slot.kind == "image":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from compressor.sessions import Policy
+from compressor.storage.memory import MemoryStore
 from support.client_tools import LOG, NEEDLE, Answer, Talk, ref_in
 from support.scripted_server import Call, Reply, Request, ScriptedServer, Usage
 
@@ -14,8 +15,18 @@ EXPAND = "expand_context"
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
 #: For tests that check that every request extends the one before it.
 NO_COMPACTION = Policy(compact=False)
+ABOVE_BUDGET = "so the smallest possible view is sent"
 #: Makes a caller for a server.
 TalkMaker = Callable[[ScriptedServer], Talk]
+
+
+class FullStore(MemoryStore):
+    """A store whose disk is full."""
+
+    def put_many(self, *args: Any, **kwargs: Any) -> Any:
+        raise OSError("disk full")
+
+    put = put_many
 
 
 def expand(text: str = "", *more: Call, query: str | None = None, thinking: str = "") -> Any:

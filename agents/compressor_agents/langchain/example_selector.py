@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from langchain_core.example_selectors import BaseExampleSelector
@@ -96,7 +97,8 @@ class BudgetExampleSelector(BaseExampleSelector):
 
 
 def _make_template(prompt: BasePromptTemplate[Any]) -> Callable[[Any], str]:
-    def write(example: Any) -> str:
-        return str(prompt.format(**{name: example[name] for name in prompt.input_variables}))
+    return partial(_write_example, prompt)  # can be pickled
 
-    return write
+
+def _write_example(prompt: BasePromptTemplate[Any], example: Any) -> str:
+    return str(prompt.format(**{name: example[name] for name in prompt.input_variables}))

@@ -27,20 +27,23 @@ from langchain.agents.middleware.types import (
     PrivateStateAttr,
     ToolCallRequest,
 )
-from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.types import Command
 from typing_extensions import NotRequired, TypedDict
 
-from compressor import BudgetTooSmallError, Compressor, CompressorError
+from compressor import Compressor, CompressorError
 from compressor.pipeline.tools import search_tool
+from compressor.providers.context_overflow import MAX_HALVINGS, halve_limit
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions import Conversation, CostReport, Policy, ToolRule
 from compressor.sessions.archive import scope_id
+from compressor.sessions.compact_tool import COMPACT_TOOL_NAME
 from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.recall_tool import RECALL_TOOL_NAME
+from compressor.sessions.receipt import load_receipts
 from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.pricing import find_price
-from compressor_agents.langchain import expand_tool, model_request
+from compressor_agents.langchain import context_tools, model_request
 from compressor_agents.langchain.fail_open import FailOpenGuard
 from compressor_agents.langchain.prompt_examples import PromptExampleTrimmer
 from compressor_agents.langchain.tool_policy import resolve_policy
@@ -49,19 +52,26 @@ from compressor_agents.options import check_budget, check_token_budget
 
 #: The middleware's field in the agent's state; a middleware with a name of its own appends it.
 STATE_FIELD = "compressor"
+#: What the agent cannot do if another tool has the name of one of the compressor's.
+_UNABLE = {
+    TOOL_NAME: "cut texts cannot be expanded",
+    RECALL_TOOL_NAME: "cut texts cannot be searched",
+    COMPACT_TOOL_NAME: "the agent cannot ask for a compaction",
+}
 
 
 @dataclass
 class _Step:
     """One model call: the conversation, and the request with its view.
 
-    `state_update` is what else of the agent's state has changed.
+    `state_update` is what else of the agent's state has changed, `halvings` how often the provider found it too long.
     """
 
     conversation: Conversation
     request: ModelRequest[Any]
     thread_id: str | None
     namespace: str
+    halvings: int = 0
     state_update: dict[str, Any] = field(default_factory=dict)
 
 
@@ -79,7 +89,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         tools: Rules by tool name; "*" stands for all other tools.
         compress_only: The only tools whose results may be compressed.
         never_compress: The tools whose results are never compressed.
-        expand: Whether the agent gets the tool `expand_context`.
+        expand: Whether the agent gets the tools `expand_context` and `recall_context`.
+        compact_tool: Whether the agent gets the tool `compact_now`, with which it plans its compactions itself.
         tools_budget: The limit of the tool schemas alone: tokens, or a fraction of them. The request lists the tools
             that the task needs, slimmed if that is enough, and a tool `find_tool` that finds the others. All tools can
             be called at any time, and the list changes as little as possible. None lists all tools unchanged.
@@ -88,7 +99,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             fraction of them. They are chosen once per thread, for its first request. None keeps all.
         ingest_at: Where tool results are compressed: "model" (in the view) or "tool" (also in the checkpoints).
         fail_open: True turns an error of the compressor into a logged warning and an entry of `warnings`; the request
-            is sent unchanged, or above its budget if the budget is too small. False raises the error.
+            is sent unchanged, or the smallest possible one if the budget is too small. False raises.
         tenant: Threads of different tenants cannot expand each other's texts, whatever their ids, in one store.
         name: Needed for a second middleware in the same agent; must not change while its threads are used.
 
@@ -114,6 +125,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         compress_only: Collection[str] | None = None,
         never_compress: Collection[str] | None = None,
         expand: bool = True,
+        compact_tool: bool = False,
         tools_budget: int | float | None = None,
         pinned_tools: Collection[str] = (),
         examples_budget: int | float | None = None,
@@ -140,21 +152,37 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self._name = name or type(self).__name__
         self._field = f"{STATE_FIELD}_{name}" if name else STATE_FIELD
         self._guard = FailOpenGuard(fail_open, self._name)
-        self._has_expand_tool = expand
-        self.tools = [expand_tool.make_expand_tool(self._open_for_tool)] if expand else []
-        fields: dict[str, Any] = {self._field: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]}
+        self._own_tools = expand, compact_tool
+        self._tool_options = None if tools_budget is None else (tools_budget, pinned_tools)
         self._example_trimmer: PromptExampleTrimmer | None = None
         if examples_budget is not None:
             self._example_trimmer = PromptExampleTrimmer(self.compressor, examples_budget)
+        self._make_tools()
+
+    def _make_tools(self) -> None:
+        """Makes the tools and the fields of the agent's state, which cannot be pickled."""
+        self.tools = context_tools.make_context_tools(self._open_for_tool, *self._own_tools)
+        self._own_tool_names = frozenset(tool.name for tool in self.tools)
+        fields: dict[str, Any] = {self._field: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]}
+        if self._example_trimmer is not None:
             self._examples_field = f"examples_of_{self._field}"
             fields[self._examples_field] = fields[self._field]
         self._tool_selection: ToolSelection | None = None
-        if tools_budget is not None:
-            self._tool_selection = ToolSelection(self.compressor, tools_budget, pinned_tools, model, self._guard)
+        if self._tool_options is not None:
+            self._tool_selection = ToolSelection(self.compressor, *self._tool_options, self.model, self._guard)
             self._tools_field = f"tools_of_{self._field}"
             self.tools.append(self._tool_selection.tool)
             fields[self._tools_field] = fields[self._field]
         self.state_schema = cast(Any, TypedDict)("CompressorState", fields)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the options, the warnings and the cost reports. Threads are in the checkpoints."""
+        made = ("tools", "state_schema", "_tool_selection")
+        return {name: value for name, value in vars(self).items() if name not in made}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._make_tools()
 
     def __repr__(self) -> str:
         options = f"budget={self.budget!r}, model={self.model!r}, fail_open={self._guard.fail_open}"
@@ -175,19 +203,38 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
         Args:
             thread: The id of a thread whose agent ran in this process (None: the last run without a thread id), or the
-                state of any thread's agent: `agent.get_state(config).values`.
+                state of any thread's agent: `agent.get_state(config).values`. Without a thread id and before the first
+                run, all counts are 0.
 
         Raises:
             CompressorError: If the thread is unknown; the message names the known threads.
         """
-        if not isinstance(thread, Mapping):
-            return self._guard.cost_report(thread)
-        state = thread.get(self._field)
-        if state is None:
+        if isinstance(thread, Mapping):
+            return self._conversation_of(thread).cost_report()
+        return self._guard.find_thread(thread).report
+
+    balance = cost_report
+
+    def receipts(self, thread: str | Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Returns what each compaction of a thread kept and lost, oldest first (see `Receipt`).
+
+        Args:
+            thread: As for `cost_report`.
+
+        Raises:
+            CompressorError: If the thread is unknown, or a receipt is no longer stored.
+        """
+        if isinstance(thread, Mapping):
+            return self._conversation_of(thread).receipts()
+        return load_receipts(self.compressor.store, self._guard.find_thread(thread).receipt_refs)
+
+    def _conversation_of(self, state: Mapping[str, Any]) -> Conversation:
+        """Returns the conversation in the state of an agent."""
+        if not state.get(self._field):
             raise CompressorError(
                 f"this state has no field {self._field!r}; pass the state of an agent that has run with this middleware"
             )
-        return Conversation(self.compressor, self.model, state=state).cost_report()
+        return Conversation(self.compressor, self.model, state=state[self._field])
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -196,12 +243,13 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         step = self._guard.run(self._step, request, *model_request.thread_and_namespace(request.runtime))
         if step is None:
             return handler(request)
-        try:
-            response = handler(step.request)
-        except ContextOverflowError:  # the provider counts more tokens than we do
-            if self._guard.run(self._compact, step) is None:
-                raise
-            response = handler(step.request)
+        while True:
+            try:
+                response = handler(step.request)
+                break
+            except Exception as error:
+                if not model_request.is_overflow(error) or self._guard.run(self._shrink, step) is None:
+                    raise
         return self._guard.run(self._save_state, step, response) or response
 
     async def awrap_model_call(
@@ -212,25 +260,20 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         step = await run_in_thread(run, self._step, request, *key)
         if step is None:
             return await handler(request)
-        try:
-            response = await handler(step.request)
-        except ContextOverflowError:
-            if await run_in_thread(run, self._compact, step) is None:
-                raise
-            response = await handler(step.request)
+        while True:
+            try:
+                response = await handler(step.request)
+                break
+            except Exception as error:
+                if not model_request.is_overflow(error) or await run_in_thread(run, self._shrink, step) is None:
+                    raise
         return await run_in_thread(run, self._save_state, step, response) or response
 
     def _step(self, request: ModelRequest[Any], thread_id: str | None, namespace: str) -> _Step | None:
         if not request.messages:
             return None
         request, tool_state = self._guard.run(self._with_tools, request) or (request, None)
-        try:
-            step = self._with_view(request, thread_id, namespace, self._budget(request.model))
-        except BudgetTooSmallError as error:
-            if not self._guard.fail_open:
-                raise
-            self._guard.warn(f"{error}; the request is sent above its budget", thread_id)
-            step = self._with_view(request, thread_id, namespace, None)
+        step = self._with_view(request, thread_id, namespace)
         if tool_state is not None:
             step.state_update[self._tools_field] = tool_state
         return step
@@ -243,19 +286,19 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         tools, tool_state = self._tool_selection.select(request, state)
         return request.override(tools=tools), None if tool_state == state else tool_state
 
-    def _with_view(self, request: ModelRequest[Any], thread_id: str | None, namespace: str, budget: Any) -> _Step:
+    def _with_view(self, request: ModelRequest[Any], thread_id: str | None, namespace: str) -> _Step:
         name = self.model or model_request.model_name(request.model)
-        if self._has_expand_tool and expand_tool.is_name_taken(request.tools):
-            self._guard.warn(
-                f"another tool is called {TOOL_NAME}, so cut texts cannot be expanded; rename that tool", thread_id
-            )
-        conversation = self._open_conversation(request.state, thread_id, namespace, name, budget)
+        for taken in context_tools.find_taken_names(request.tools, self._own_tool_names):
+            self._guard.warn(f"another tool is called {taken}, so {_UNABLE[taken]}; rename that tool", thread_id)
+        conversation = self._open_conversation(request.state, thread_id, namespace, name, self._budget(request.model))
         request, example_state = self._guard.run(
             self._with_examples, request, name, conversation.state["scopes"][0]
         ) or (request, None)
-        expand_tool.record_expansions(conversation, request.messages, self._state(request.state).get("count", 0))
+        seen_count = self._state(request.state).get("count", 0)
+        context_tools.record_calls(conversation, request.messages, seen_count, self._own_tool_names)
         conversation.sync(request.messages, request.system_message, model_request.tool_schemas(request))
-        step = _Step(conversation, request.override(messages=conversation.view()), thread_id, namespace)
+        view = conversation.view(best_effort=self._guard.fail_open)
+        step = _Step(conversation, request.override(messages=view), thread_id, namespace)
         step.state_update = {} if example_state is None else {self._examples_field: example_state}
         return step
 
@@ -269,10 +312,11 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         request, example_state = self._example_trimmer.cut(request, model, scope, state)
         return request, None if example_state == state else example_state
 
-    def _compact(self, step: _Step) -> _Step | None:
-        """Returns the step with a compacted request, or None if nothing is left to cut."""
-        if not step.conversation.compact():
+    def _shrink(self, step: _Step) -> _Step | None:
+        """Returns the step with a smaller request, because it was too long for the provider; None if there is none."""
+        if step.halvings == MAX_HALVINGS or not halve_limit(step.conversation):
             return None
+        step.halvings += 1
         step.request = step.request.override(messages=step.conversation.view())
         return step
 
@@ -284,7 +328,8 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         for text in step.conversation.warnings:
             self._guard.warn(text, step.thread_id)
         if not step.namespace:
-            self._guard.record_report(step.thread_id, step.conversation.cost_report())
+            refs = step.conversation.state["receipt_refs"]
+            self._guard.record_report(step.thread_id, step.conversation.cost_report(), refs)
         update = dict(step.state_update)
         if step.conversation.has_changes:
             update[self._field] = step.conversation.state
@@ -316,23 +361,20 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return await run_in_thread(run, self._ingest_result, request, result, *key) or result
 
     def _answer_tool_call(self, request: ToolCallRequest) -> ToolMessage | None:
-        """Answers a call of the expand tool if the agent has several compressor middlewares.
+        """Answers a call of `expand_context` or `recall_context` if the agent has several compressor middlewares.
 
-        All register a tool of the same name, but each can expand only what is in its own store.
+        All register tools of the same names, but each can only expand and search what is in its own store.
         """
-        if (
-            request.tool_call["name"] != TOOL_NAME
-            or not self._has_expand_tool
-            or not isinstance(request.state, Mapping)
-        ):
+        name, arguments = request.tool_call["name"], request.tool_call["args"]
+        if name not in self._own_tool_names - {COMPACT_TOOL_NAME} or not isinstance(request.state, Mapping):
             return None
         if sum(key == STATE_FIELD or str(key).startswith(f"{STATE_FIELD}_") for key in request.state) < 2:
             return None
         conversation = self._open_for_tool(request.runtime)
-        if not expand_tool.has_ref(conversation, request.tool_call["args"]):
+        if not context_tools.has_answer(conversation, name, arguments):
             return None
-        text = expand_tool.answer_expand(conversation, request.tool_call["args"])
-        return ToolMessage(text, name=TOOL_NAME, tool_call_id=request.tool_call["id"])
+        text = context_tools.answer(conversation, name, arguments)
+        return ToolMessage(text, name=name, tool_call_id=request.tool_call["id"])
 
     def _ingest_result(
         self, request: ToolCallRequest, result: Any, thread_id: str | None, namespace: str

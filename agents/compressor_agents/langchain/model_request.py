@@ -7,8 +7,11 @@ from typing import Any
 
 from langchain.agents.middleware.types import ModelRequest
 from langchain.agents.structured_output import AutoStrategy, OutputToolBinding, ProviderStrategy, ToolStrategy
+from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.config import get_config
+
+from compressor.providers import is_context_overflow
 
 
 def model_name(model: Any) -> str | None:
@@ -59,6 +62,12 @@ def last_answer_model(messages: Sequence[AnyMessage]) -> str | None:
     answer = next((message for message in reversed(messages) if isinstance(message, AIMessage)), None)
     name = answer.response_metadata.get("model_name") if answer is not None else None
     return name if isinstance(name, str) else None
+
+
+def is_overflow(error: Exception) -> bool:
+    """Returns whether a model refused a request because its prompt is too long."""
+    status = getattr(error, "status_code", None)
+    return isinstance(error, ContextOverflowError) or is_context_overflow(status, str(error))
 
 
 def thread_and_namespace(runtime: Any) -> tuple[str | None, str]:

@@ -23,7 +23,7 @@ from compressor.pipeline.tools.search_tool import DESCRIPTION, NAME, PARAMETERS
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.tokens import get_counter
 from compressor_agents.langchain import model_request
-from compressor_agents.langchain.expand_tool import TOOL_METADATA_KEY
+from compressor_agents.langchain.context_tools import TOOL_METADATA_KEY
 from compressor_agents.langchain.fail_open import FailOpenGuard
 
 _QUERY_DESCRIPTION = PARAMETERS["properties"]["query"]["description"]

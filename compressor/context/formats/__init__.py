@@ -33,7 +33,7 @@ _Any = OpenAIChatFormat | OpenAIResponsesFormat | AnthropicFormat | LangChainFor
 MESSAGE_FORMATS: tuple[MessageFormat, ...] = (_CHAT, _RESPONSES, _ANTHROPIC, _LANGCHAIN)
 
 
-def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None) -> MessageFormat:
+def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None, lenient: bool = False) -> MessageFormat:
     """Returns the format that messages are written in.
 
     Messages that would be valid in any format are OpenAI chat, or Anthropic if the tools have an `input_schema`.
@@ -41,19 +41,32 @@ def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None) -
     Args:
         messages: The caller's messages.
         tools: The tool schemas that are sent with them.
+        lenient: Whether messages of no format, or of another one than the others, are passed over. The format is then
+            the one that most messages may have.
 
     Raises:
         ContextError: There are no messages, or one of them has another format than those before it. The error has the
-            index of that message.
+            index of that message. If lenient, only the first.
     """
     if not as_message_list(messages):
         raise ContextError("the context is empty: give at least one message")
     candidates: tuple[_Any, ...] = (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT)
     for index, message in enumerate(messages):
         matching = tuple(candidate for candidate in candidates if candidate.may_match(message))
+        if not matching and lenient:
+            return _choose(_most_matching(messages), messages, tools) or _RESPONSES
         if not matching:
             raise _first_mismatch(messages, index, candidates)
         candidates = matching
+    if (chosen := _choose(candidates, messages, tools)) is not None:
+        return chosen
+    if lenient:
+        return _RESPONSES
+    odd = next(index for index, message in enumerate(messages) if "role" not in (to_plain_dict(message) or {}))
+    raise ContextError("the role is missing, and the type is not one of OpenAI's Responses items", odd)
+
+
+def _choose(candidates: tuple[_Any, ...], messages: Sequence[Any], tools: Sequence[Any] | None) -> _Any | None:
     for candidate in candidates:
         if isinstance(candidate, LangChainFormat) or (
             not isinstance(candidate, OpenAIChatFormat) and any(map(candidate.is_evidence, messages))
@@ -63,10 +76,14 @@ def detect_format(messages: Sequence[Any], tools: Sequence[Any] | None = None) -
         return _ANTHROPIC
     if _CHAT in candidates:
         return _CHAT
-    if _ANTHROPIC in candidates:
-        return _ANTHROPIC
-    odd = next(index for index, message in enumerate(messages) if "role" not in (to_plain_dict(message) or {}))
-    raise ContextError("the role is missing, and the type is not one of OpenAI's Responses items", odd)
+    return _ANTHROPIC if _ANTHROPIC in candidates else None
+
+
+def _most_matching(messages: Sequence[Any]) -> tuple[_Any, ...]:
+    """The formats that most messages may have."""
+    candidates: tuple[_Any, ...] = (_LANGCHAIN, _RESPONSES, _ANTHROPIC, _CHAT)
+    counts = [sum(map(candidate.may_match, messages)) for candidate in candidates]
+    return tuple(c for c, count in zip(candidates, counts, strict=True) if count and count == max(counts)) or (_CHAT,)
 
 
 def is_continuation(message_format: MessageFormat, messages: Sequence[Any]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from compressor.context.formats.base import Edits
 from compressor.context.formats.content_parts import (
     ANTHROPIC_PARTS,
+    ANTHROPIC_SERVER_PARTS,
     PARTS,
     Part,
     Reader,
@@ -20,13 +21,15 @@ from compressor.context.formats.content_parts import (
     part_types,
     read_content,
 )
-from compressor.context.formats.json_values import as_message_list, dump_arguments, render, to_plain_dict, write_parts
-from compressor.context.formats.turn_builder import PartLabel, ToolCallPairing, TurnBuilder
+from compressor.context.formats.json_values import dump_arguments, render, to_plain_dict, write_parts
+from compressor.context.formats.parsing import parse_turns
+from compressor.context.formats.tool_call_pairing import ToolCallPairing
+from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
 from compressor.context.model import Context, Path, Role, Turn
 from compressor.errors import ContextError
 
 _ROLES: tuple[Role, ...] = ("system", "user", "assistant")
-_OWN_PARTS = ANTHROPIC_PARTS - {"text", "image"}
+_OWN_PARTS = (ANTHROPIC_PARTS - {"text", "image"}) | ANTHROPIC_SERVER_PARTS
 
 
 class AnthropicFormat:
@@ -58,11 +61,9 @@ class AnthropicFormat:
         """Returns whether these messages are written in this format. Never raises."""
         return any(map(self.is_evidence, messages)) and all(map(self.may_match, messages))
 
-    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        """Reads the messages; raises ContextError for what the provider would reject."""
-        pairing = ToolCallPairing()
-        turns = [_read(index, message, pairing) for index, message in enumerate(as_message_list(messages))]
-        return Context(messages, turns, self.name, tools)
+    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None, lenient: bool = False) -> Context:
+        """Reads the messages; raises ContextError for what the provider would reject, unless `lenient`."""
+        return Context(messages, parse_turns(messages, _read, lenient), self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
         """Writes the messages again, with `edits` applied and those in `drop` left out."""

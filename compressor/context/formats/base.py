@@ -24,16 +24,19 @@ class MessageFormat(Protocol):
         """Returns whether these messages are written in this format. Never raises."""
         ...
 
-    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
+    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None, lenient: bool = False) -> Context:
         """Reads the messages.
 
         Args:
             messages: The caller's messages.
             tools: The tool schemas that are sent with them.
+            lenient: Whether messages that the provider would reject become turns that nobody edits
+                (`Turn.is_malformed`) instead of an error. Valid messages give the same context either way.
 
         Raises:
             ContextError: The provider would reject the messages: a value is not a message, a role is unknown, a tool
-                result has no call, or a call has no result. The error has the index of the message.
+                result has no call, or a call has no result. The error has the index of the message. If lenient, only
+                what is not a list raises.
         """
         ...
 

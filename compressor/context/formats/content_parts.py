@@ -1,17 +1,19 @@
 """Reads content parts: the texts, images and documents that messages of all formats are made of.
 
-Parts of unknown types pass through unchanged, and their text is counted. Tool calls and results inside content exist
-only in the Anthropic format, which passes the readers for them.
+Tool calls and results inside content exist
+only in the Anthropic format, which passes the readers for them. What server tools did, and parts of unknown types, pass
+through unchanged; their text and their encrypted payloads are counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from compressor.context.formats.image_size import image_size
-from compressor.context.formats.json_values import leaf_texts, to_plain_dict
+from compressor.context.formats.json_values import to_plain_dict
 from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
+from compressor.context.formats.unedited_values import estimate_payload_tokens
 from compressor.context.model import Image, Path
 
 #: The part types of each message format. A part of another format shows that a message is not of this one.
@@ -20,6 +22,19 @@ RESPONSES_PARTS = frozenset(("input_text", "output_text", "input_image", "input_
 _THINKING = ("thinking", "redacted_thinking")
 _TOOLS = ("tool_use", "tool_result", "server_tool_use", "web_search_tool_result", "web_fetch_tool_result")
 ANTHROPIC_PARTS = frozenset(("text", "image", "document", "search_result", *_THINKING, *_TOOLS))
+#: Further part types that come from Anthropic. Gateways also pass them on in other formats.
+ANTHROPIC_SERVER_PARTS = frozenset(
+    (
+        *("compaction", "mcp_tool_use", "mcp_tool_result", "mcp_tool_listing", "code_execution_tool_result"),
+        *("bash_code_execution_tool_result", "text_editor_code_execution_tool_result"),
+        *("tool_search_tool_result", "advisor_tool_result"),
+    )
+)
+#: Part types that a provider puts in place of what came before, or that refer to it.
+SUMMARY_PARTS = frozenset(("compaction", "compaction_summary", "context_compaction", "item_reference"))
+#: A part around other parts, which are counted and never edited: for adapters of frameworks.
+FIXED_PART = "compressor_fixed"
+_CITATION_KEYS = ("cited_text", "title", "document_title", "url", "source", "filename")
 _PARTS_OF_ALL = CHAT_PARTS | RESPONSES_PARTS | ANTHROPIC_PARTS
 
 Part = dict[str, Any]
@@ -68,7 +83,7 @@ def read_content(
             raise builder.error(f"part {i} of {path[-1]} has no type")
         reader = readers.get(kind)
         if reader is None:
-            builder.extras.extend(leaf_texts(part))
+            builder.add_unedited(part)
         else:
             reader(builder, part, here, label)
 
@@ -93,6 +108,18 @@ def part_types(content: Any) -> set[str]:
 
 def _text(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     builder.add_text((*path, "text"), part.get("text"), label)
+    for key in ("citations", "annotations"):
+        if isinstance(part.get(key), (list, tuple)):
+            read_citations(builder, part[key])
+
+
+def read_citations(builder: TurnBuilder, citations: Sequence[Any]) -> None:
+    """Reads what citations quote. Providers do not bill it ("cited_text … does not count", Anthropic's citations)."""
+    for given in citations:
+        citation = to_plain_dict(given) or {}
+        citation = to_plain_dict(citation.get("url_citation")) or citation  # OpenAI chat
+        for key in _CITATION_KEYS:
+            builder.add_unbilled(citation.get(key))
 
 
 def _refusal(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
@@ -152,11 +179,17 @@ def _document_tag(label: PartLabel) -> PartLabel:
 def _thinking(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     """Never edited, because the block is signed and the provider rejects changes."""
     builder.add_text((*path, "thinking"), part.get("thinking"), PartLabel("thinking"), editable=False)
+    if not part.get("thinking"):  # the signature holds what is not shown
+        builder.opaque_tokens += estimate_payload_tokens(part.get("signature"))
 
 
 def read_reasoning(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
-    """Reads a reasoning item or block: readable texts are counted and never edited, encrypted ones are skipped."""
+    """Reads a reasoning item or block, which is never edited.
+
+    An encrypted payload holds the same reasoning as the readable texts beside it: the longer of the two counts.
+    """
     label = PartLabel("thinking")
+    known = len(builder.slots)
     if isinstance(part.get("reasoning"), str):  # LangChain
         builder.add_text((*path, "reasoning"), part["reasoning"], label, editable=False)
     for key in ("summary", "content"):
@@ -166,22 +199,56 @@ def read_reasoning(builder: TurnBuilder, part: Part, path: Path, label: PartLabe
             if isinstance(text, str):
                 builder.add_text((*path, key, i, "text"), text, label, editable=False)
 
+    text = "".join(slot.text for slot in builder.slots[known:])
+    builder.opaque_tokens += estimate_payload_tokens(part.get("encrypted_content"), text)
+
+
+def _redacted(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    builder.opaque_tokens += estimate_payload_tokens(part.get("data"))
+
+
+def read_summary(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    """Reads what a provider or a framework put in place of what came before. A tool's result cannot hold it."""
+    texts = len(builder.extras)
+    payload = part.get("encrypted_content")
+    builder.add_unedited({key: value for key, value in part.items() if key != "encrypted_content"})
+    builder.opaque_tokens += estimate_payload_tokens(payload, "".join(builder.extras[texts:]))
+    is_empty = part.get("type") == "compaction" and not (part.get("content") or payload)  # it failed
+    builder.is_summary |= label.kind != "tool_result" and not is_empty
+
+
+def _non_standard(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    """LangChain wraps blocks that it has no type of its own for."""
+    value = to_plain_dict(part.get("value")) or {}
+    if value.get("type") in SUMMARY_PARTS:
+        read_summary(builder, value, path, label)
+    else:
+        builder.add_unedited(part)
+
+
+def _fixed(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
+    outer, builder.is_fixed = builder.is_fixed, True
+    read_content(builder, part.get("content"), (*path, "content"), label)
+    builder.is_fixed = outer
+
 
 def _opaque(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
-    """Audio, files and encrypted reasoning have no text that could be counted."""
+    """Audio and files have no text that could be counted."""
 
 
 PARTS: dict[str, Reader] = {
     **dict.fromkeys(("text", "input_text", "output_text"), _text),
     **dict.fromkeys(("image_url", "input_image"), _image_url),
-    **dict.fromkeys(
-        ("input_audio", "audio", "video", "file", "input_file", "container_upload", "redacted_thinking"), _opaque
-    ),
+    **dict.fromkeys(("input_audio", "audio", "video", "file", "input_file", "container_upload"), _opaque),
+    **dict.fromkeys(SUMMARY_PARTS, read_summary),
     "image": _image,
     "refusal": _refusal,
     "document": _document,
     "search_result": _search_result,
     "text-plain": _text_plain,
     "thinking": _thinking,
+    "redacted_thinking": _redacted,
     "reasoning": read_reasoning,
+    "non_standard": _non_standard,
+    FIXED_PART: _fixed,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,6 @@ from compressor.context.formats.base import Edits
 from compressor.context.model import Context, Path, TextSlot
 from compressor.errors import ContextError
 
-#: Keys whose strings are ids or payloads, not text that the model reads.
-_OPAQUE = re.compile(
-    r"(.*_)?(id|type|data)|encrypted_.*|base64|status|role|signature|fingerprint|cache_control|image_url", re.DOTALL
-)
 #: Keys that mark where a cached prefix ends. They must stay when an image becomes a text.
 _CACHE_KEYS = ("cache_control", "prompt_cache_breakpoint")
 
@@ -45,31 +40,6 @@ def as_message_list(messages: Any) -> Sequence[Any]:
     if isinstance(messages, Sequence) and not isinstance(messages, (str, bytes, bytearray)):
         return messages
     raise ContextError(f"the context must be a list of messages, got {type(messages).__name__}")
-
-
-def leaf_texts(value: Any) -> list[str]:
-    """Returns the strings inside any JSON value, in order, without ids, data URLs and other payloads. Cycles end."""
-    found: list[str] = []
-    seen: set[int] = set()
-    stack = [value]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, str):
-            if node and not node.startswith("data:"):
-                found.append(node)
-            continue
-        if not isinstance(node, (dict, list, tuple)) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, dict):
-            stack.extend(reversed([v for k, v in node.items() if not _opaque(k)]))
-        else:
-            stack.extend(reversed(node))
-    return found
-
-
-def _opaque(key: Any) -> bool:
-    return isinstance(key, str) and _OPAQUE.fullmatch(key) is not None
 
 
 def dump_arguments(arguments: Any, index: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from compressor.context.formats.base import Edits
-from compressor.context.formats.content_parts import PARTS, Part, Reader, read_content
+from compressor.context.formats.content_parts import PARTS, Part, Reader, read_content, read_reasoning
 from compressor.context.formats.json_values import (
     as_message_list,
     dump_arguments,
@@ -22,7 +22,10 @@ from compressor.context.formats.json_values import (
     slot_value,
     to_plain_dict,
 )
-from compressor.context.formats.turn_builder import PartLabel, ToolCallPairing, TurnBuilder
+from compressor.context.formats.parsing import parse_turns
+from compressor.context.formats.reasoning_fields import read_reasoning_fields
+from compressor.context.formats.tool_call_pairing import ToolCallPairing
+from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
 from compressor.context.model import Context, Kind, Path, Role, TextSlot, Turn
 from compressor.errors import ContextError
 
@@ -62,12 +65,14 @@ class LangChainFormat:
         """Returns whether these messages are written in this format. Never raises."""
         return bool(messages) and all(map(self.may_match, messages))
 
-    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        """Reads the messages; raises ContextError for what the provider would reject."""
-        pairing = ToolCallPairing()
+    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None, lenient: bool = False) -> Context:
+        """Reads the messages; raises ContextError for what the provider would reject, unless `lenient`."""
         answered = {getattr(message, "tool_call_id", None) for message in as_message_list(messages)} - {None}
-        turns = [_read(index, message, pairing, answered) for index, message in enumerate(messages)]
-        return Context(messages, turns, self.name, tools)
+
+        def read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
+            return _read(index, message, pairing, answered)
+
+        return Context(messages, parse_turns(messages, read, lenient), self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
         """Writes the messages again, with `edits` applied and those in `drop` left out."""
@@ -155,6 +160,8 @@ def _read(index: int, message: Any, pairing: ToolCallPairing, answered: set[Any]
     read_content(builder, message.content, ("content",), label, _READERS, allow_strings=True)
     if role == "assistant":
         _read_calls(builder, message, answered)
+        _read_reasoning(builder, message)
+        builder.add_unedited(message.additional_kwargs.get("tool_outputs"))  # of OpenAI's own tools, in older versions
     return builder.build()
 
 
@@ -181,6 +188,16 @@ def _read_calls(builder: TurnBuilder, message: Any, answered: set[Any]) -> None:
     if legacy is not None and not builder.call_ids:
         path = ("additional_kwargs", "function_call", "arguments")
         builder.add_text(path, legacy.get("arguments"), builder.add_function_call(legacy.get("name")))
+
+
+def _read_reasoning(builder: TurnBuilder, message: Any) -> None:
+    """Reads reasoning that integrations and older versions of LangChain hold outside of the content."""
+    fields = message.additional_kwargs
+    item = to_plain_dict(fields.get("reasoning"))
+    if item is not None:  # OpenAI's reasoning item
+        read_reasoning(builder, item, ("additional_kwargs", "reasoning"), PartLabel("thinking"))
+    is_billed = any(slot.kind == "tool_call" for slot in builder.slots) or bool(builder.call_ids)
+    read_reasoning_fields(builder, fields, ("additional_kwargs",), is_billed)
 
 
 def _read_elsewhere(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:

@@ -11,16 +11,17 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from compressor.context.formats.base import Edits
-from compressor.context.formats.content_parts import CHAT_PARTS, has_foreign_parts, read_content
+from compressor.context.formats.content_parts import CHAT_PARTS, has_foreign_parts, read_citations, read_content
 from compressor.context.formats.json_values import (
-    as_message_list,
     dump_arguments,
-    leaf_texts,
     render,
     to_plain_dict,
     write_parts,
 )
-from compressor.context.formats.turn_builder import PartLabel, ToolCallPairing, TurnBuilder
+from compressor.context.formats.parsing import parse_turns
+from compressor.context.formats.reasoning_fields import read_reasoning_fields
+from compressor.context.formats.tool_call_pairing import ToolCallPairing
+from compressor.context.formats.turn_builder import PartLabel, TurnBuilder
 from compressor.context.model import Context, Kind, Role, Turn
 from compressor.errors import ContextError
 
@@ -55,11 +56,9 @@ class OpenAIChatFormat:
         """Returns whether these messages are written in this format. Never raises."""
         return bool(messages) and all(map(self.may_match, messages))
 
-    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> Context:
-        """Reads the messages; raises ContextError for what the provider would reject."""
-        pairing = ToolCallPairing()
-        turns = [_read(index, message, pairing) for index, message in enumerate(as_message_list(messages))]
-        return Context(messages, turns, self.name, tools)
+    def parse(self, messages: Sequence[Any], tools: Sequence[Any] | None = None, lenient: bool = False) -> Context:
+        """Reads the messages; raises ContextError for what the provider would reject, unless `lenient`."""
+        return Context(messages, parse_turns(messages, _read, lenient), self.name, tools)
 
     def render(self, context: Context, edits: Edits, drop: Collection[int] = ()) -> list[Any]:
         """Writes the messages again, with `edits` applied and those in `drop` left out."""
@@ -89,6 +88,9 @@ def _read(index: int, message: Any, pairing: ToolCallPairing) -> Turn:
         if item.get("refusal") is not None:
             builder.add_text(("refusal",), item["refusal"], label, editable=False)
         _read_calls(builder, item)
+        if isinstance(item.get("annotations"), (list, tuple)):
+            read_citations(builder, item["annotations"])
+        read_reasoning_fields(builder, item, (), is_billed=bool(item.get("tool_calls") or item.get("function_call")))
     return builder.build()
 
 
@@ -112,7 +114,7 @@ def _read_calls(builder: TurnBuilder, item: dict[str, Any]) -> None:
                 held = dump_arguments(held, builder.index)
             builder.add_text(("tool_calls", i, kind, key), held, label)
         else:
-            builder.extras.extend(leaf_texts(function))
+            builder.add_unedited(function)
     legacy = to_plain_dict(item.get("function_call"))
     if legacy is not None:
         builder.add_text(

@@ -42,7 +42,7 @@ _ID_OPTIONAL = ("message", "function_call", "custom_tool_call", "text", "output_
 
 
 def strip_finished_reasoning(
-    messages: Sequence[Any], message_format: MessageFormat, current: bool = False
+    messages: Sequence[Any], message_format: MessageFormat, current: bool = False, lenient: bool = False
 ) -> tuple[list[Any], list[Removed]]:
     """Removes the reasoning of finished turns that the provider does not require.
 
@@ -51,6 +51,7 @@ def strip_finished_reasoning(
         message_format: Their format.
         current: Also remove the reasoning of the current turn that Anthropic signed: on models that bind it to what
             stands before it, it is of no use once that has changed.
+        lenient: Whether the messages are parsed leniently.
 
     Returns:
         The messages, and what was removed, with indices into the messages given. A message from which nothing was
@@ -60,7 +61,7 @@ def strip_finished_reasoning(
     Raises:
         ContextError: The format rejects the messages.
     """
-    turns = message_format.parse(messages).turns
+    turns = message_format.parse(messages, lenient=lenient).turns
     end = _finished(turns)
     signed_end = len(messages) if current else end
     out, removed = list(messages), list[Removed]()

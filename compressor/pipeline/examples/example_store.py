@@ -79,6 +79,13 @@ class ExampleStore:
         self._clear()
         self.refresh()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the name and the options. A copy reads the examples from the store."""
+        return {"engine": self.engine, "name": self.name, "template": self._template}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        ExampleStore.__init__(self, **state)
+
     def __len__(self) -> int:
         return len(self._set)
 

@@ -38,6 +38,11 @@ async def run_in_thread(function: Callable[..., T], *args: Any, **options: Any) 
     return await asyncio.get_running_loop().run_in_executor(_pool(), work)
 
 
+def start_in_thread(work: Callable[[], object]) -> None:
+    """Starts work in a worker thread and does not wait for it. Its exceptions are lost."""
+    _pool().submit(work)
+
+
 def _report_wait(report: Callable[[str, float], None], since: float, work: Callable[[], T]) -> T:
     report("thread", time.perf_counter() - since)
     return work()

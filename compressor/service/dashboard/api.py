@@ -21,6 +21,7 @@ from compressor.service.api import ERROR_RESPONSES, REF_RESPONSES, JsonResponse
 from compressor.service.dashboard.session_inspector import SessionInspector
 from compressor.service.dashboard.usage_recorder import UsageRecorder
 from compressor.service.http_errors import HttpError
+from compressor.service.schemas import ReceiptsResponse
 from compressor.service.session_registry import MAX_ID_LENGTH
 from compressor.service.settings import Settings
 from compressor.service.tenants import Tenant
@@ -120,6 +121,19 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
 
         return JsonResponse(await _tenant(request).executor.run(run), headers=_PRIVATE)
 
+    @routes.get(
+        "/v1/sessions/{id}/receipts",
+        responses=ERROR_RESPONSES | REF_RESPONSES | {200: {"model": ReceiptsResponse}},
+        tags=["sessions"],
+    )
+    async def receipts(request: Request, id: Id) -> JsonResponse:
+        """Returns what each compaction of a session kept and lost, oldest first."""
+
+        def run() -> dict[str, Any]:
+            return {"id": id, "receipts": _receipts(_tenant(request), id, config)}
+
+        return JsonResponse(await _tenant(request).executor.run(run), headers=_PRIVATE)
+
     @routes.get("/v1/sessions/{id}/messages/{number}", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
     async def message(
         request: Request,
@@ -164,14 +178,8 @@ def _open(tenant: Tenant, id: str, config: Settings) -> tuple[SessionInspector, 
     Raises:
         HttpError: 404 if the conversation is unknown to this worker, or the session does not exist.
     """
-    found = tenant.conversations.find(id)
-    if found is None and id.startswith(AUTO_PREFIX):
-        message = f"This worker does not know the conversation {id!r}; another one may"
-        if config.workers > 1:  # a new connection may reach another worker
-            raise HttpError(404, "other_worker", message, {"connection": "close"})
-        raise HttpError(404, "unknown_session", message)
-    if found is None or isinstance(found[0], Session):
-        session = tenant.sessions.get(id, {})
+    found, session = _find(tenant, id, config)
+    if session is not None:
         data, report, warnings = session.export(originals=False), session.cost_report(), session.warnings
         head, live, state, model = data["front"], data["messages"], data["state"], data["model"]
     else:
@@ -191,3 +199,29 @@ def _open(tenant: Tenant, id: str, config: Settings) -> tuple[SessionInspector, 
     policy = config.session_policy()
     inspector = SessionInspector(tenant.compressor.store, model, head, live, SessionState.from_json(state), policy)
     return inspector, report, warnings
+
+
+def _find(tenant: Tenant, id: str, config: Settings) -> tuple[Any, Session | None]:
+    """Returns a conversation of this worker with its lock, or a session.
+
+    Raises:
+        HttpError: 404 if the conversation is unknown to this worker, or the session does not exist.
+    """
+    found = tenant.conversations.find(id)
+    if found is None and id.startswith(AUTO_PREFIX):
+        message = f"This worker does not know the conversation {id!r}; another one may"
+        if config.workers > 1:  # a new connection may reach another worker
+            raise HttpError(404, "other_worker", message, {"connection": "close"})
+        raise HttpError(404, "unknown_session", message)
+    is_session = found is None or isinstance(found[0], Session)
+    return found, tenant.sessions.get(id, {}) if is_session else None
+
+
+def _receipts(tenant: Tenant, id: str, config: Settings) -> list[dict[str, Any]]:
+    found, session = _find(tenant, id, config)
+    if session is not None:
+        return session.receipts()
+    conversation, lock = found
+    with lock:
+        receipts: list[dict[str, Any]] = conversation.receipts()
+        return receipts

@@ -108,14 +108,16 @@ class SessionInspector:
         self._originals = dict(messages)
         whole = [*self.system_messages, *listed]
         if any(entry.reasoning_stripped for entry in self._entries.values()):
-            stripped, _ = strip_finished_reasoning(listed, detect_format(whole), current=True)
+            stripped, _ = strip_finished_reasoning(
+                listed, detect_format(whole, lenient=True), current=True, lenient=True
+            )
             if len(stripped) == len(listed):
                 listed = [
                     new if at in self._entries and self._entries[at].reasoning_stripped else old
                     for at, new, old in zip(numbers, stripped, listed, strict=True)
                 ]
         whole = [*self.system_messages, *listed]
-        self._context = detect_format(whole).parse(whole) if whole else Context([], [], "")
+        self._context = detect_format(whole, lenient=True).parse(whole, lenient=True) if whole else Context([], [], "")
         lead = len(self.system_messages)
         self._turns = {
             (turn.index - lead if turn.index < lead else numbers[turn.index - lead]): turn

@@ -36,6 +36,7 @@ class Exchange:
         call: The compressed call; None if the request goes out as it is.
         request_body: The parsed body, if it was parsed.
         warnings: Why the request was not compressed.
+        notices: What else the client should know about what was sent.
         response_headers: Headers to add to the response.
         response: The provider's response that is open.
     """
@@ -51,6 +52,7 @@ class Exchange:
     call: ResolvedCall | None = None
     request_body: RequestBody | None = None
     warnings: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     response_headers: Headers = field(default_factory=list)
     response: httpx.Response | None = None
 
@@ -70,10 +72,14 @@ class Exchange:
     @property
     def all_response_headers(self) -> Headers:
         """The headers to add to the response, the warnings included."""
-        if not self.warnings:
-            return self.response_headers
-        text = "not compressed: " + ", ".join(dict.fromkeys(self.warnings))
-        return [*self.response_headers, (b"x-compressor-warning", text.encode("ascii", "replace"))]
+        reasons = ["not compressed: " + ", ".join(dict.fromkeys(self.warnings))] if self.warnings else []
+        text = "; ".join([*reasons, *dict.fromkeys(self.notices)])
+        warning = [(b"x-compressor-warning", text.encode("ascii", "replace"))] if text else []
+        return [*self.response_headers, *warning]
+
+    def set_header(self, name: bytes, value: bytes) -> None:
+        """Sets a header of the response."""
+        self.response_headers = [pair for pair in self.response_headers if pair[0] != name] + [(name, value)]
 
     def get_option(self, name: str) -> str:
         """Returns the value of the header `x-compressor-<name>`, or ""."""

@@ -19,11 +19,12 @@ import httpx
 from compressor.errors import BudgetError, CompressorError
 from compressor.providers import AnthropicMessagesApi, OpenAIChatApi, OpenAIResponsesApi, ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
-from compressor.service.conversations import WARNINGS
+from compressor.service import policy_options
+from compressor.service.conversations import ABOVE_BUDGET, WARNINGS
 from compressor.service.http_errors import HttpError, to_http_error, without_message
 from compressor.service.proxy.exchange import Exchange
 from compressor.service.proxy.request_body import read_body
-from compressor.service.proxy.responses import ExpandLoop
+from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
 from compressor.service.proxy.upstream import Headers, Upstream, request_headers
 from compressor.service.request_limits import parse
 from compressor.service.settings import Settings, parse_budget
@@ -37,8 +38,6 @@ APIS: Mapping[str, ProviderApi] = {
     "/v1/responses": OpenAIResponsesApi(),
     "/v1/messages": AnthropicMessagesApi(),
 }
-_REFUSED = (400, 413, 422)
-_READABLE = ("", "identity", "gzip", "deflate")  # content encodings; an answer in another one is forwarded as it is
 
 
 class Proxy:
@@ -105,13 +104,14 @@ class Proxy:
                 call = exchange.call = None
         try:
             response = await self._send(exchange, raw)
-            if is_compressed and call is not None and response.status_code in _REFUSED:
-                response, call = await self._forward_unchanged(exchange, call, response)
+            if call is not None and response.status_code in REFUSED:
+                response, has_overflowed = await self._expand_loop.send_fitting(exchange, call, response)
+                if is_compressed and not has_overflowed and response.status_code in REFUSED:
+                    response, call = await self._forward_unchanged(exchange, call, response)
             content_type = response.headers.get("content-type", "")
             if response.status_code >= 400:
                 self._metrics.upstream_errors.labels(exchange.tenant.name, str(response.status_code)).inc()
-            is_packed = response.headers.get("content-encoding", "identity").lower() not in _READABLE
-            if call is None or response.status_code != 200 or is_packed:
+            if call is None or response.status_code != 200 or not is_readable(response):
                 await self._expand_loop.relay(exchange, response)
             elif content_type.startswith("text/event-stream"):
                 await self._expand_loop.send_stream(exchange, call, response)
@@ -137,6 +137,7 @@ class Proxy:
                 prepared = await exchange.tenant.executor.run(self._compress, exchange, api)
             if prepared is not None:  # not in the thread, which may still finish after its timeout
                 exchange.call, exchange.response_headers, event = prepared
+                exchange.notices = [text for text in event.warnings if text == ABOVE_BUDGET]
                 self._metrics.record(event)
         except Exception as error:
             self._fall_back(exchange, to_http_error(error).kind, error)
@@ -154,9 +155,11 @@ class Proxy:
         except ValueError:
             raise BudgetError("x-compressor-budget must be tokens (4000), a fraction (50%) or money ($0.02)") from None
         exchange.request_body = read_body(exchange.body, self._config.max_json_depth, conversations.similar_bodies)
-        call = conversations.prepare(api, exchange.request_body, session, limit)
+        options = policy_options.read_headers(exchange.get_option)
+        call = conversations.prepare(api, exchange.request_body, session, limit, options)
         if call is None:
             return None
+        notices = [ABOVE_BUDGET] if call.tracked.is_above_budget else []
         id, report, saved = conversations.conversation_cost(call.tracked)
         before, after = report.baseline_last, report.actual_last
         headers = [
@@ -167,7 +170,7 @@ class Proxy:
         ]
         seconds = time.perf_counter() - start
         more: Any = {"billed_tokens": report.billed_tokens, "billed_cached": report.billed_cached, "session": id}
-        more["tier"] = exchange.tenant.compressor.scorer.name
+        more |= {"tier": exchange.tenant.compressor.scorer.name, "warnings": tuple(notices)}
         event = CompressionEvent(exchange.tenant.name, "conversation", before, after, saved, seconds, **more)
         return call, headers, event
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import httpx
 
-from compressor.providers import Json
+from compressor.errors import CompressorError
+from compressor.providers import Json, is_context_overflow
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.service.http_errors import HttpError, json_bytes
@@ -16,9 +18,15 @@ from compressor.service.proxy.exchange import Exchange, UpstreamStreamError
 from compressor.service.proxy.sse import SseRewriter, split_events
 from compressor.service.proxy.upstream import Headers, response_headers
 from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.warning_categories import categorize
 from compressor.sessions import Conversation
+from compressor.tokens.billing import parse_provider_usage
 
 Ask = Callable[[Exchange, bytes], Awaitable[httpx.Response]]
+REFUSED = (400, 413, 422)  # statuses by which providers refuse a request for what it holds
+TOO_LONG = "too long for the provider: a smaller view was sent"
+_ERROR_FIELDS = ("type", "message", "code", "param")
+_READABLE = ("", "identity", "gzip", "deflate")  # content encodings; an answer in another one is forwarded as it is
 _RETRY_STATUS = (429, 500, 502, 503, 504, 529)
 _RETRY_PAUSE = 1.0  # seconds before a hidden round is retried, once: in the middle of a stream the client cannot
 
@@ -34,12 +42,49 @@ class ExpandLoop:
     def __init__(self, ask: Ask, metrics: Metrics) -> None:
         self._ask, self._metrics = ask, metrics
 
+    async def send_fitting(
+        self, exchange: Exchange, call: ResolvedCall, response: httpx.Response
+    ) -> tuple[httpx.Response, bool]:
+        """Sends smaller requests while the provider says that the last one was too long.
+
+        Args:
+            exchange: The request.
+            call: Its call.
+            response: The provider's refusal.
+
+        Returns:
+            The last response, and whether the provider found a request too long.
+        """
+        has_overflowed = False
+        while response.status_code in REFUSED and is_readable(response):
+            try:
+                text = (await response.aread()).decode("utf-8", "replace")
+            except httpx.HTTPError:
+                break
+            if not is_context_overflow(response.status_code, text):
+                break
+            has_overflowed = True
+            if not await exchange.tenant.executor.run(call.shrink):
+                break
+            await response.aclose()
+            self._metrics.warnings.labels(exchange.tenant.name, categorize(TOO_LONG)).inc()
+            exchange.notices.append(TOO_LONG)
+            exchange.set_header(b"x-compressor-tokens-after", b"%d" % call.tracked.view_tokens)
+            response = await self._ask(exchange, exchange.encode(call.body))
+        return response, has_overflowed
+
     async def relay(self, exchange: Exchange, response: httpx.Response) -> None:
         """Forwards a response as it is, as it arrives.
 
         Raises:
             UpstreamStreamError: The response broke off.
         """
+        if response.is_stream_consumed:  # it was read, to see why the provider refused
+            body = response.content
+            headers = [*response_headers(response.headers.raw, decoded=True), (b"content-length", b"%d" % len(body))]
+            await self._start(exchange, response.status_code, headers)
+            await exchange.send({"type": "http.response.body", "body": body})
+            return
         headers = response_headers(response.headers.raw, decoded=False)
         await self._start(exchange, response.status_code, headers)
         try:
@@ -77,7 +122,7 @@ class ExpandLoop:
             await response.aclose()
             response = await self._ask_again(exchange, call)
         headers = [*response_headers(response.headers.raw, decoded=True), (b"content-length", b"%d" % len(body))]
-        await self._start(exchange, response.status_code, headers)
+        await self._start(exchange, response.status_code, [*headers, *_usage_headers(call)])
         await exchange.send({"type": "http.response.body", "body": body})
 
     async def _read_whole(self, exchange: Exchange, response: httpx.Response) -> bytes:
@@ -115,10 +160,10 @@ class ExpandLoop:
                 await response.aclose()
                 response = await self._ask_again(exchange, call)
             except HttpError as error:
-                await send(rewriter.error_event(error.kind, str(error)))
+                await send(rewriter.error_event({"type": error.kind, "message": str(error)}))
                 break
             if response.status_code != 200:
-                await send(rewriter.error_event("upstream_error", await _error_message(response)))
+                await send(rewriter.error_event(await _read_error(response)))
                 break
         await exchange.send({"type": "http.response.body", "body": b""})
 
@@ -139,11 +184,18 @@ class ExpandLoop:
                 if last:
                     raise
             else:
+                if response.status_code in REFUSED:
+                    return (await self.send_fitting(exchange, call, response))[0]
                 if last or response.status_code not in _RETRY_STATUS:
                     return response
                 await response.aclose()
             await asyncio.sleep(_RETRY_PAUSE)
         raise AssertionError("not reached")
+
+
+def is_readable(response: httpx.Response) -> bool:
+    """Returns whether the body of a response can be decoded here."""
+    return response.headers.get("content-encoding", "identity").lower() in _READABLE
 
 
 async def _handle_response(call: ResolvedCall, response: Json) -> bool:
@@ -161,11 +213,26 @@ async def _handle_response(call: ResolvedCall, response: Json) -> bool:
         tracked.lock.release()
 
 
-async def _error_message(response: httpx.Response) -> str:
-    """Returns a provider's error message, for a client that gets it in the middle of its stream."""
-    try:
-        data = json.loads(await response.aread())
-        message = data["error"]["message"]
-    except (httpx.HTTPError, ValueError, TypeError, KeyError):
-        message = "The provider failed"
-    return f"{message} (status {response.status_code})"
+async def _read_error(response: httpx.Response) -> Json:
+    """Returns a provider's error, for a client that gets it in the middle of its stream."""
+    error: Json = {"type": "upstream_error", "message": "The provider failed"}
+    with suppress(httpx.HTTPError, ValueError, TypeError, KeyError):
+        given = json.loads(await response.aread())["error"]
+        error |= {key: value for key, value in given.items() if key in _ERROR_FIELDS}
+    return error | {"message": f"{error['message']} (status {response.status_code})"}
+
+
+def _usage_headers(call: ResolvedCall) -> Headers:
+    """Returns what all rounds of a call used together, if there were several: the body has the last round's prompt."""
+    turns = call.hidden_rounds.turns
+    bills = []
+    with suppress(CompressorError):
+        bills = [parse_provider_usage(turn.usage) for turn in turns if turn.usage is not None]
+    if len(turns) < 2 or not bills:
+        return []
+    return [
+        (b"x-compressor-rounds", b"%d" % len(turns)),
+        (b"x-compressor-prompt-tokens", b"%d" % sum(bill.prompt for bill in bills)),
+        (b"x-compressor-cached-tokens", b"%d" % sum(bill.cached for bill in bills)),
+        (b"x-compressor-output-tokens", b"%d" % sum(bill.output for bill in bills)),
+    ]

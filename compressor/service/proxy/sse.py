@@ -103,13 +103,18 @@ class SseRewriter:
         held_back = self._filter.flush() if self._filter is not None else []
         return b"".join(map(self._encode, held_back)) + self._done
 
-    def error_event(self, kind: str, message: str) -> bytes:
-        """Returns an error event for the middle of a stream, in the form that the SDKs raise."""
-        error = {"type": kind, "message": message}
+    def error_event(self, error: Json) -> bytes:
+        """Returns an error event for the middle of a stream, in the form that the SDKs raise.
+
+        Args:
+            error: Its `type` and `message`, and the provider's other fields.
+        """
         if not self._named:
             return b"data: " + json.dumps({"error": error}).encode() + b"\n\n"
         # Anthropic's form, plus the fields of the Responses API
-        whole = {"type": "error", "error": error, "code": kind, "message": message, "param": None}
+        code = error.get("code") or error["type"]
+        whole = {"type": "error", "error": error, "code": code, "message": error["message"]}
+        whole["param"] = error.get("param")
         return b"event: error\ndata: " + json.dumps(whole).encode() + b"\n\n"
 
     def _encode(self, data: Json) -> bytes:

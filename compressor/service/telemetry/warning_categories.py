@@ -22,6 +22,8 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     ("summary_failed", r"^the summary was extracted"),
     ("summary_corrected", r"sentences were dropped: |goals in the user.s words were kept"),
     ("forced_compaction", r"forced a compaction"),
+    ("too_long_for_provider", r"^too long for the provider"),
+    ("above_budget", r"^above the budget|so the smallest possible view is sent"),
     ("cache_unavailable", r"neither looked up in the cache nor kept"),
     ("refused_by_provider", r"^refused by the provider$"),
     ("not_one_history", r"^not one whole history$|^raw response$"),

@@ -41,6 +41,15 @@ class LlamaCppLLM:
         else:
             self._llama, self.name = model, Path(str(getattr(model, "model_path", "llama"))).name
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the path of the model, which the copy loads anew."""
+        if self._path is None:
+            raise TypeError("a llama_cpp.Llama cannot be pickled: make the summarizer from 'gguf:path/to/model.gguf'")
+        return {"_path": self._path, "name": self.name, "_llama": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+
     def prompt_budget(self, count: Callable[[str], int], answer_tokens: int) -> tuple[int, Callable[[str], int]]:
         """Says how long a prompt may be, see `SummaryLLM.prompt_budget`.
 

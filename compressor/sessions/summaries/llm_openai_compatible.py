@@ -57,6 +57,15 @@ class OpenAICompatibleLLM:
             raise CompressorError("the API key has characters that a key cannot have: check api_key= or OPENAI_API_KEY")
         self.name = f"{self._model} at {parts.hostname}"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled. The API key is not: the copy takes OPENAI_API_KEY."""
+        return {name: value for name, value in vars(self).items() if name not in ("_httpx", "_key")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._httpx = importlib.import_module("httpx")
+        self._key = os.environ.get("OPENAI_API_KEY", "").strip()
+        vars(self).update(state)
+
     def __repr__(self) -> str:
         return f"<OpenAICompatibleLLM {self.name}>"
 

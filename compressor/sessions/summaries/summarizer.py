@@ -75,6 +75,10 @@ class Summarizer:
         self._llm, self._timeout, self._max_tokens = llm, timeout, max_tokens
         self._calls = DeadlineExecutor()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Summarizer:
+        """Returns this summarizer itself: it holds no summary, and its model may be large."""
+        return self
+
     def __repr__(self) -> str:
         return f"<Summarizer {self._llm.name if self._llm else 'by extraction'}>"
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from compressor.errors import CompressorError
 
@@ -31,6 +31,10 @@ class DeadlineExecutor:
         """Takes how many calls may run at once."""
         self._max_concurrent = max_concurrent
         self._places = threading.BoundedSemaphore(max_concurrent)
+
+    def __reduce__(self) -> Any:
+        """Pickles the settings: a copy starts without calls."""
+        return type(self), (self._max_concurrent,)
 
     def run(self, function: Callable[[float], T], seconds: float) -> T:
         """Returns what `function(seconds_left)` returns, and raises what it raises.

@@ -84,6 +84,10 @@ class RedisClient:
         self._timeout = timeout
         self._client: Any = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the URL, password included, and the settings. The copy connects anew."""
+        return {**vars(self), "_client": None}
+
     def run(self, operation: Callable[[Any, bool], T]) -> T:
         """Runs an operation, and runs it again after a broken connection.
 

@@ -83,6 +83,10 @@ class RedisStore:
         self._renew_below = self._ttl - grain  # a use renews the TTL if less than this is left
         self._closed = self._shares_connections = False
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> RedisStore:
+        """Returns this store itself: copies of what uses a store share it."""
+        return self
+
     def for_tenant(self, tenant: str) -> RedisStore:
         """Returns the store of another tenant with the same settings and connections; closing it leaves those open."""
         other = copy.copy(self)

@@ -88,6 +88,21 @@ class SQLiteStore:
         self._closed = False
         _stores.add(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the path and the settings. The copy opens the file again."""
+        state = {**vars(self), "_inode": None}
+        state.pop("_connection", None)
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+        _stores.add(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SQLiteStore:
+        """Returns this store itself: copies of what uses a store share it."""
+        return self
+
     def put(self, items: Mapping[str, bytes]) -> None:
         """See `BlobStore.put`. Also raises StoreError, with nothing stored, if the items alone exceed the limit."""
         self._put(items, None)

@@ -20,7 +20,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressorError, MissingDependencyError, StoreError
 
@@ -93,6 +93,15 @@ class Keyring:
                 f"{what} was tampered with or moved here from another name: it does not match its encryption tag"
             )
         return value
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "encryption keys are not pickled, because a pickle would show them: open the encrypted store anew in the "
+            "other process"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Keyring:
+        return self
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self.ids)})"

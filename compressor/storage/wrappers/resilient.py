@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from compressor.caches import LruCache
 from compressor.errors import RefError, StoreError
@@ -99,12 +99,33 @@ class ResilientStore(StoreWrapper):
         self._breaker = breaker if breaker is not None else CircuitBreaker()
         self._probe_interval, self._clock = probe_interval, clock
         self._recheck_seconds = min(ttl / 100, codec.RENEW_SECONDS)
+        self._ttl, self._max_pending_bytes = ttl, max_pending_bytes
         self._pending = WriteBehindBuffer(max_pending_bytes)
         self._confirmed: LruCache[str, float] = LruCache(_MAX_CONFIRMED)  # key -> when the remote was known to have it
         self._closed = False
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
         _stores.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is pickled: the stores and the settings. What is still to be written stays with this object."""
+        local = self._local
+        return {
+            "remote": self._remote,
+            "local": local.empty_copy() if isinstance(local, MemoryStore) else local,
+            "ttl": self._ttl,
+            "breaker": self._breaker,
+            "probe_interval": self._probe_interval,
+            "max_pending_bytes": self._max_pending_bytes,
+            "clock": self._clock,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ResilientStore:
+        """Returns this store itself: copies of what uses a store share it."""
+        return self
 
     def put(self, items: Mapping[str, bytes]) -> None:
         """See `BlobStore.put`. If the remote cannot be used, the values are kept here and written later."""

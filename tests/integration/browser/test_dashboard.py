@@ -212,7 +212,7 @@ def test_every_message_of_a_session_is_accounted_for_and_comes_back_whole(name: 
     rows = anatomy.rows()
     assert [row["number"] for row in rows] == list(range(-1, len(messages) - 1)) and not anatomy.missing
     actions = {row["action"] for row in rows}
-    assert {"kept", "excerpt", "index"} <= actions and (name == "coding" or "evicted" in actions)
+    assert {"kept", "excerpt" if name == "coding" else "evicted"} <= actions and (budget is None or "index" in actions)
     sent = json.dumps(view, ensure_ascii=False)
     for row, message in zip(rows, messages, strict=True):
         told = anatomy.message(row["number"], original=True)
@@ -355,6 +355,23 @@ def test_the_page_shows_sessions_and_gives_originals_back_byte_for_byte(
         assert original_of(row) == coding[19]["content"]
         visit.page.screenshot(path=tmp_path / "session.png")
         assert visit.fits
+
+
+def test_a_session_shows_what_each_compaction_kept(service: Service, browser: Any) -> None:
+    drive(service, "receipts", recorded("airline"), budget=3000)
+    receipts = service.http.get("/v1/sessions/receipts/receipts").json()["receipts"]
+    newest = receipts[-1]
+    tally = newest["tallies"]["user_words"]
+    for size in (DESK, PHONE):
+        with Visit(browser, service.url, size) as visit:
+            visit.open("/#/session/receipts")
+            visit.page.locator(".receipts summary").click()
+            rows = visit.page.locator(".receipts tbody tr")
+            assert rows.count() == len(receipts) >= 1
+            cells = rows.first.locator("th, td").all_inner_texts()
+            assert cells[0] == str(newest["compaction"]) and f"{newest['tokens_after']:,}" in cells[1]
+            assert cells[3] == f"{tally['in_view']}/{sum(tally.values())}"
+            assert visit.fits
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ def test_research_agent_with_a_real_client(tmp_path: Path) -> None:
         out = run_example("langchain_research_agent.py", tmp_path, OPENAI_API_KEY="any", OPENAI_BASE_URL=given)
         assert server.problems == [] and server.left == 0
         assert {tool for request in server.requests for tool in request.tools} == {
-            *("search", "read_document", "take_note", "read_notes", "expand_context")
+            *("search", "read_document", "take_note", "read_notes", "expand_context", "recall_context")
         }
         assert server.requests[0].body["model"] == "gpt-5-mini"
     assert "played by openai:gpt-5-mini" in out

@@ -10,9 +10,9 @@ import pytest
 
 from compressor import BudgetTooSmallError, Compressor, CompressorError
 from support import client_scenarios as scenarios
-from support.client_scenarios import EXPAND, NO_COMPACTION, READ, expand, sent
-from support.client_tools import LOG, NEEDLE, MessagesTalk
-from support.scripted_server import Fail, Reply, Request, ScriptedServer
+from support.client_scenarios import ABOVE_BUDGET, EXPAND, NO_COMPACTION, READ, expand, sent
+from support.client_tools import LOG, NEEDLE, TASK, MessagesTalk
+from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer
 
 anthropic = pytest.importorskip("anthropic")
 
@@ -51,9 +51,9 @@ def test_an_expand_call_is_answered_inside_the_call(talk_of: Any, stream: bool) 
     assert [(block["type"], block.get("signature")) for block in last] == [("thinking", "sig4"), ("text", None)]
 
 
-def test_the_usage_of_all_calls_inside_is_added_up(talk_of: Any, stream: bool) -> None:
+def test_the_usage_has_the_last_prompt_and_all_that_was_written(talk_of: Any, stream: bool) -> None:
     usage = scenarios.play_usage(talk_of, stream)
-    assert (usage["input_tokens"], usage["cache_read_input_tokens"], usage["output_tokens"]) == (200, 300, 27)
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"], usage["output_tokens"]) == (100, 200, 27)
 
 
 def test_expanding_and_calling_in_one_turn_gives_the_caller_its_own_call(talk_of: Any, stream: bool) -> None:
@@ -99,14 +99,46 @@ def test_errors_are_the_callers_and_refusals_go_out_again_as_they_were(
     assert "unknown tool" in caplog.text and LOG.splitlines()[30] in sent(server.requests[2])
 
 
-def test_our_own_errors_let_the_original_through(talk_of: Any, stream: bool, caplog: pytest.LogCaptureFixture) -> None:
-    with ScriptedServer([READ, Reply("Done.")]) as server:
+def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning(
+    talk_of: Any, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ScriptedServer([READ, READ, Reply("Done.")], extends=None) as server:
         talk = talk_of(server, budget=5)
         talk.read_log(stream)
+        talk.read_log(stream)
         assert talk.ask(stream).text == "Done."
-    assert [request.tools for request in server.requests] == [["read_log"]] * 2 and "BudgetTooSmallError" in caplog.text
+    assert [request.tools for request in server.requests] == [[EXPAND, "read_log"]] * 3 and not server.problems
+    assert all(len(sent(request)) < 0.3 * len(LOG) and TASK in sent(request) for request in server.requests)
+    assert caplog.text.count(ABOVE_BUDGET) == 1
     with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
         talk_of(server, budget=5, fail_open=False).ask(stream)
+
+
+def test_a_request_that_the_provider_finds_too_long_is_sent_again_smaller(talk_of: Any, stream: bool) -> None:
+    too_long = Fail(400, "prompt is too long: 210213 tokens > 200000 maximum")
+    with ScriptedServer([READ, READ, too_long, Reply("Done.")], extends=None) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        talk.read_log(stream)
+        assert talk.ask(stream).text == "Done."
+    assert not server.problems and server.left == 0
+    assert len(sent(server.requests[3])) < 0.7 * len(sent(server.requests[2])) and TASK in sent(server.requests[3])
+
+
+def test_an_expansion_beside_a_callers_own_call_reaches_the_model_in_a_history_of_another_form(
+    talk_of: Any, stream: bool
+) -> None:
+    own = Call("read_log", {"path": "other.log"})
+    script = [READ, expand("Both.", own, query="gave up", thinking="Hm."), Reply("Code E-4711.")]
+    with ScriptedServer(script) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        before = len(talk.history)
+        talk.ask(stream)
+        calls = [{"role": "assistant", "content": "Both. Calling read_log with other.log."}]
+        talk.history[before:] = [*calls, {"role": "user", "content": "Observation: nothing there"}]
+        assert talk.ask(stream).text == "Code E-4711."
+    assert not server.problems and server.left == 0 and NEEDLE in sent(server.requests[2])
 
 
 def test_borders_of_the_prompt_cache_may_move(compressor: Compressor) -> None:

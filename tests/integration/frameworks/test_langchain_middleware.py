@@ -18,7 +18,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.types import Command
 
-from compressor import BudgetError, Compressor, CompressorError
+from compressor import BudgetError, BudgetTooSmallError, Compressor, CompressorError
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy, ToolRule
 from compressor.storage.memory import MemoryStore
@@ -298,6 +298,35 @@ def test_a_request_that_the_provider_finds_too_long_is_compacted_and_sent_again(
         assert report.compactions == breaks(model.requests) >= 1
 
 
+def test_a_provider_that_refuses_again_gets_half_of_it() -> None:
+    refusal = ContextOverflowError("too long")
+    model = ScriptedChatModel(script=[*map(ask, range(6)), refusal, refusal, "ok", *map(ask, range(6, 12)), "Well."])
+    agent = _agent(model, middleware(50_000))
+    agent.invoke({"messages": TASK}, thread())
+    first, second, third = (request.tokens() for request in model.requests[-3:])
+    assert second <= 0.5 * first and third <= 0.5 * second
+    agent.invoke({"messages": "And now?"}, thread())
+    for request in model.requests:
+        pairs(request)
+        assert TASK in str(request.messages)
+
+
+def test_an_integration_without_an_error_of_its_own_is_understood_by_the_text() -> None:
+    class Refusal(Exception):
+        status_code = 400
+
+    for text in (
+        "prompt is too long: 210213 tokens > 200000 maximum",
+        "the request exceeds the available context size",
+    ):
+        model = ScriptedChatModel(script=[*map(ask, range(6)), Refusal(text), "ok"])
+        _agent(model, middleware(50_000)).invoke({"messages": TASK}, thread())
+        assert model.requests[-1].tokens() <= 0.5 * model.requests[-2].tokens()
+    model = ScriptedChatModel(script=[*map(ask, range(6)), Refusal("temperature must be below 2"), "ok"])
+    with pytest.raises(Refusal):
+        _agent(model, middleware(50_000)).invoke({"messages": TASK}, thread())
+
+
 def test_one_that_cannot_be_compacted_fails_as_it_would() -> None:
     model = ScriptedChatModel(script=[ContextOverflowError("too long")])
     with pytest.raises(ContextOverflowError):
@@ -315,7 +344,7 @@ def test_two_of_ours_in_one_agent() -> None:
         pairs(request)
         assert request.tokens() <= 4_000
     names = [t["function"]["name"] for t in model.requests[0].tools]
-    assert sorted(names) == ["expand_context", "search"]
+    assert sorted(names) == ["expand_context", "recall_context", "search"]
 
 
 def test_says_that_a_tool_has_the_name_of_ours() -> None:
@@ -361,14 +390,40 @@ def test_raises_if_told_to() -> None:
         agent.invoke({"messages": TASK}, thread())
 
 
-def test_a_budget_that_is_too_small_is_left_aside_but_the_prefix_is_not() -> None:
-    model, ours = scripted(4), middleware(120, fail_open=True)
-    out = _agent(model, ours).invoke({"messages": TASK}, thread())
-    assert out["messages"][-1].content == "None leaks."
-    assert "budget of 120 tokens is too small" in ours.warnings[0]
-    assert breaks(model.requests) == 0
-    report = ours.cost_report("t")
-    assert report.actual_tokens < 0.7 * report.baseline_tokens
+def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning_per_thread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ours, requests = middleware(120, fail_open=True), []
+    for name in ("t", "u"):
+        model = scripted(12)
+        out = _agent(model, ours).invoke({"messages": TASK}, thread(name))
+        requests += model.requests
+        assert out["messages"][-1].content == "None leaks."
+    (warning,) = [text for text in ours.warnings if "smallest possible view" in text]
+    assert "larger than the budget of 120 tokens" in warning and caplog.text.count(warning) == 2
+    for request in requests:
+        pairs(request)
+        assert TASK in str(request.messages)
+    raw = sum(len(str(m.content)) for m in out["messages"])
+    assert max(sum(len(str(m.content)) for m in request.messages) for request in requests) < 0.2 * raw
+    with pytest.raises(BudgetTooSmallError):
+        _agent(scripted(4), middleware(120)).invoke({"messages": TASK}, thread())
+
+
+def test_receipts_and_balance_of_a_thread() -> None:
+    model, ours = scripted(12), middleware(4_000)
+    agent = _agent(model, ours)
+    assert ours.receipts() == [] and ours.balance().calls == 0
+    agent.invoke({"messages": TASK}, thread())
+    receipts, state = ours.receipts("t"), agent.get_state(thread()).values
+    assert len(receipts) == ours.balance("t").compactions >= 1
+    assert [receipt["compaction"] for receipt in receipts] == list(range(1, len(receipts) + 1))
+    assert all(receipt["tokens_after"] <= receipt["budget"] == 4_000 for receipt in receipts)
+    assert ours.receipts(state) == receipts and state["compressor"]["receipt"] == receipts[-1]
+    rules = receipts[-1]["tallies"]["rules"]
+    assert rules["in_view"] == 1 and not rules["archived"]
+    with pytest.raises(CompressorError, match=r"no cost report of thread 'other'.*known thread ids: 't'"):
+        ours.receipts("other")
 
 
 def test_a_damaged_state_fails_open() -> None:

@@ -58,7 +58,7 @@ def test_every_request_extends_the_one_before(way: str, responses: bool) -> None
         assert server.problems == []
         assert server.left == 0
         assert len(server.requests) == 6
-        assert server.requests[0].tools == ["expand_context", "search"]
+        assert server.requests[0].tools == ["expand_context", "recall_context", "search"]
         assert agent.get_state(thread()).values["messages"][-1].text == "No pump leaks."
     report = ours.cost_report("t")
     assert report.actual_tokens < 0.8 * report.baseline_tokens

@@ -60,7 +60,7 @@ def test_whatever_an_agent_does(turns: list[Any], budget: int, where: str, remov
         if remove and number == 0 and len(out["messages"]) > 3:
             agent.update_state(thread(), {"messages": [RemoveMessage(id=out["messages"][-1].id)]})
             removed = True
-    small = [text for text in ours.warnings if "too small" in text]
+    small = [text for text in ours.warnings if "smallest possible view" in text]
     assert not [text for text in ours.warnings if "it was sent unchanged" in text]
     for request in model.requests:
         pairs(request)

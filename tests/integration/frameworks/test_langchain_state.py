@@ -513,7 +513,8 @@ def test_structured_output_by_a_tool() -> None:
     )
     out = agent.invoke({"messages": TASK}, thread())
     assert out["structured_response"] == Verdict(pump=4)
-    assert sorted(t["function"]["name"] for t in model.requests[0].tools) == ["Verdict", "expand_context", "search"]
+    names = sorted(t["function"]["name"] for t in model.requests[0].tools)
+    assert names == ["Verdict", "expand_context", "recall_context", "search"]
     report = ours.cost_report("t")
     assert report.compactions
     check(model.requests, 3_000, report.compactions)

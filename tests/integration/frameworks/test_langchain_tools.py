@@ -189,7 +189,7 @@ def test_a_budget_that_is_too_small_lets_all_tools_through_with_a_warning(caplog
     ours = _ours(tools_budget=100, fail_open=True)
     with caplog.at_level(logging.WARNING):
         _agent_with_tools(model, ours).invoke({"messages": "Which song is S7?"}, thread())
-    assert len(_names(model.requests[0])) == len(TOOLS) + 2
+    assert len(_names(model.requests[0])) == len(TOOLS) + 3
     assert any("100" in text and "too small" in text for text in ours.warnings)
     with pytest.raises(BudgetTooSmallError):
         _agent_with_tools(ScriptedChatModel(script=["Done."]), _ours(tools_budget=100)).invoke(

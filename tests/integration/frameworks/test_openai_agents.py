@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from compressor import BudgetTooSmallError, Compressor
-from support.client_scenarios import NO_COMPACTION, READ, expand, sent
+from compressor.sessions.compact_tool import COMPACT_ANSWER
+from support.client_scenarios import ABOVE_BUDGET, NO_COMPACTION, READ, FullStore, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK, ref_in
 from support.scripted_server import Call, Reply, Request, ScriptedServer
 
 agents = pytest.importorskip("agents")
 openai = pytest.importorskip("openai")
 
-from compressor_agents.openai_agents import CompressorFilter, expand_tool  # noqa: E402
+from compressor_agents.openai_agents import CompressorFilter, context_tools, expand_tool  # noqa: E402
 
 LOOP = asyncio.new_event_loop()  # one for all: clients keep their connections
 agents.set_tracing_disabled(True)
@@ -68,6 +69,20 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
     assert "has no ref" not in answers[1]
     report = compress.cost_report()
     assert report.calls == 5 and report.expansions == 1 and report.actual_tokens < report.baseline_tokens
+
+
+def test_an_agent_searches_what_was_cut_and_asks_for_a_compaction(model_of: Any, compressor: Compressor) -> None:
+    compress = CompressorFilter(compressor, policy=NO_COMPACTION)
+    question = Reply("", [Call("recall_context", {"query": "What was the error code?", "max_tokens": 200})])
+    script = [READ, READ, question, Reply("", [Call("compact_now", {})]), READ, Reply("Code E-4711.")]
+    with ScriptedServer(script, extends=None) as server:
+        tools = [read_log, *context_tools(compress, compact=True)]
+        result = run_agent(agents.Agent(name="a", model=model_of(server), tools=tools), TASK, compress)
+    assert not server.problems and server.left == 0 and result.final_output == "Code E-4711."
+    answers = [item["output"] for item in result.to_input_list() if item.get("type") == "function_call_output"]
+    assert NEEDLE in answers[2]
+    assert answers[3] == COMPACT_ANSWER and compress.cost_report().compactions == 1
+    assert len(sent(server.requests[4])) < len(sent(server.requests[3]))
 
 
 def test_a_handoff_goes_on_in_the_same_conversation(model_of: Any, compressor: Compressor) -> None:
@@ -133,13 +148,23 @@ def test_a_session_of_the_sdk_keeps_the_originals(model_of: Any, compressor: Com
     assert not server.problems and LOG in [item.get("output") for item in items]
 
 
-def test_our_own_errors_let_the_input_through(
-    model_of: Any, compressor: Compressor, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_our_own_errors_let_the_input_through(model_of: Any, caplog: pytest.LogCaptureFixture) -> None:
     with ScriptedServer([READ, Reply("Done.")]) as server:
         agent = agents.Agent(name="a", model=model_of(server), tools=[read_log])
-        assert run_agent(agent, TASK, CompressorFilter(compressor, budget=5)).final_output == "Done."
+        assert run_agent(agent, TASK, CompressorFilter(Compressor(store=FullStore()))).final_output == "Done."
     assert NEEDLE in sent(server.requests[1]) and caplog.text.count("sent unchanged") == 1
+
+
+def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning(
+    model_of: Any, compressor: Compressor, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ScriptedServer([READ, READ, Reply("Done.")], extends=None) as server:
+        agent = agents.Agent(name="a", model=model_of(server), tools=[read_log])
+        compress = CompressorFilter(compressor, budget=5)
+        assert run_agent(agent, TASK, compress).final_output == "Done."
+    assert all(len(sent(request)) < 0.3 * len(LOG) and TASK in sent(request) for request in server.requests)
+    assert not server.problems and caplog.text.count(ABOVE_BUDGET) == 1
+    assert [receipt["budget"] for receipt in compress.receipts()] == [5] * compress.cost_report().compactions
     with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
         run_agent(
             agents.Agent(name="a", model=model_of(server)), TASK, CompressorFilter(compressor, None, 5, fail_open=False)
@@ -147,4 +172,4 @@ def test_our_own_errors_let_the_input_through(
 
 
 def test_the_tool_alone_says_that_it_has_no_conversation(compressor: Compressor) -> None:
-    assert CompressorFilter(compressor).expand('{"ref": "123456789012"}').startswith("Not expanded")
+    assert CompressorFilter(compressor).expand('{"ref": "123456789012"}').startswith("Not answered")

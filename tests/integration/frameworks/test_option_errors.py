@@ -73,9 +73,10 @@ def test_the_other_integrations_check_their_budget_and_policy_at_once() -> None:
         with_compression(client, policy=wrong)
 
 
-def test_cost_report_says_what_to_do_before_a_run_and_names_the_known_threads_after_it() -> None:
+def test_cost_report_is_0_before_a_run_and_names_the_known_threads_after_it() -> None:
     middleware = _middleware()
-    with pytest.raises(CompressorError, match="no agent has run with this middleware; run it first"):
+    assert middleware.cost_report().calls == middleware.cost_report().baseline_cost == 0
+    with pytest.raises(CompressorError, match=r"thread 't1'.*no agent has run with this middleware here yet; run it"):
         middleware.cost_report("t1")
     with pytest.raises(CompressorError, match="no field 'compressor'"):
         middleware.cost_report({"messages": []})

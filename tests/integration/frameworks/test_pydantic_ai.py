@@ -11,15 +11,17 @@ import pytest
 from compressor import BudgetTooSmallError, Compressor
 from compressor.context.refs import find_refs
 from compressor.sessions import Policy
-from support.client_scenarios import EXPAND, NO_COMPACTION, READ, expand, sent
+from compressor.sessions.compact_tool import COMPACT_ANSWER
+from support.client_scenarios import ABOVE_BUDGET, EXPAND, NO_COMPACTION, READ, FullStore, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK
-from support.scripted_server import Call, Reply, ScriptedServer
+from support.scripted_server import Call, Fail, Reply, ScriptedServer
 
 pydantic_ai = pytest.importorskip("pydantic_ai")
 openai = pytest.importorskip("openai")
 
 from pydantic_ai import Agent, BinaryContent  # noqa: E402
 from pydantic_ai.capabilities import ProcessHistory  # noqa: E402
+from pydantic_ai.exceptions import ModelHTTPError  # noqa: E402
 from pydantic_ai.messages import (  # noqa: E402
     ModelMessage,
     ModelRequest,
@@ -80,13 +82,25 @@ def test_an_agent_reads_expands_and_answers(model_of: Any, compressor: Compresso
         history = run_agent_on(agent, TASK, stream).all_messages()
         again = run_agent_on(agent, "Thanks.", stream, history).all_messages()
     assert not server.problems and server.left == 0
-    assert {tuple(sorted(request.tools)) for request in server.requests} == {(EXPAND, "read_log")}
+    assert {tuple(sorted(request.tools)) for request in server.requests} == {(EXPAND, "read_log", "recall_context")}
     assert len(sent(server.requests[1])) < 0.8 * len(LOG) and NEEDLE in sent(server.requests[2])
     answers = returns(again)
     assert answers[0] == LOG and NEEDLE in answers[1] and answers[2] == LOG  # what pydantic-ai keeps is the original
     report = compress.cost_report()
     assert report.calls == 5 and report.expansions == 1 and report.actual_tokens < report.baseline_tokens
     assert report.billed_tokens > 0 or stream
+
+
+def test_an_agent_searches_what_was_cut_and_asks_for_a_compaction(model_of: Any, compressor: Compressor) -> None:
+    compress = CompressHistory(compressor, policy=NO_COMPACTION, compact_tool=True)
+    question = Reply("", [Call("recall_context", {"query": "What was the error code?", "max_tokens": 200})])
+    script = [READ, READ, question, Reply("", [Call("compact_now", {})]), READ, Reply("Code E-4711.")]
+    with ScriptedServer(script, extends=None) as server:
+        agent = Agent(model_of(server), tools=[read_log], capabilities=[compress])
+        answers = returns(run_agent_on(agent, TASK).all_messages())
+    assert not server.problems and server.left == 0
+    assert NEEDLE in answers[2] and answers[3] == COMPACT_ANSWER and compress.cost_report().compactions == 1
+    assert len(sent(server.requests[4])) < len(sent(server.requests[3]))
 
 
 def test_a_history_processor_works_where_it_writes_back(model_of: Any, compressor: Compressor) -> None:
@@ -143,23 +157,53 @@ def test_pydantic_ais_test_model_calls_every_tool(compressor: Compressor) -> Non
     result = run_agent_on(agent, TASK)
     assert {part.tool_name for m in result.all_messages() for part in m.parts if isinstance(part, ToolReturnPart)} == {
         "read_log",
+        "recall_context",
         EXPAND,
     }
     assert run_agent_on(Agent(TestModel(), capabilities=[CompressHistory(compressor, expand=False)]), TASK).output
 
 
-def test_our_own_errors_let_the_history_through(compressor: Compressor, caplog: pytest.LogCaptureFixture) -> None:
-    def model(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        found = returns(messages)
-        return ModelResponse([TextPart(found[0]) if found else ToolCallPart("read_log", {"path": "a"})])
+def _repeat(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    """A model that reads the log and answers with what it sees of it."""
+    found = returns(messages)
+    return ModelResponse([TextPart(found[0]) if found else ToolCallPart("read_log", {"path": "a"})])
 
+
+def test_our_own_errors_let_the_history_through(caplog: pytest.LogCaptureFixture) -> None:
+    full = Compressor(store=FullStore())
+    for compress in (CompressHistory(full), ProcessHistory(history_processor(full))):
+        caplog.clear()
+        agent = Agent(FunctionModel(_repeat), tools=[read_log], capabilities=[compress])
+        assert run_agent_on(agent, TASK).output == LOG and caplog.text.count("sent unchanged") == 1
+
+
+def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning(
+    compressor: Compressor, caplog: pytest.LogCaptureFixture
+) -> None:
     for compress in (CompressHistory(compressor, budget=5), ProcessHistory(history_processor(compressor, budget=5))):
         caplog.clear()
-        agent = Agent(FunctionModel(model), tools=[read_log], capabilities=[compress])
-        assert run_agent_on(agent, TASK).output == LOG and caplog.text.count("sent unchanged") == 1
+        agent = Agent(FunctionModel(_repeat), tools=[read_log], capabilities=[compress])
+        assert len(run_agent_on(agent, TASK).output) < 0.1 * len(LOG) and caplog.text.count(ABOVE_BUDGET) == 1
     strict = CompressHistory(compressor, budget=5, fail_open=False)
     with pytest.raises(BudgetTooSmallError):
-        run_agent_on(Agent(FunctionModel(model), capabilities=[strict]), TASK)
+        run_agent_on(Agent(FunctionModel(_repeat), capabilities=[strict]), TASK)
+    assert strict.receipts() == []
+
+
+def test_a_request_that_the_provider_finds_too_long_is_sent_again_smaller(
+    model_of: Any, compressor: Compressor
+) -> None:
+    fail = Fail(400, "This model's maximum context length is 4096 tokens. Please reduce the length of the messages.")
+    with ScriptedServer([READ, READ, fail, fail, Reply("Done.")], extends=None) as server:
+        agent = Agent(model_of(server), tools=[read_log], capabilities=[CompressHistory(compressor)])
+        result = run_agent_on(agent, TASK)
+    assert result.output == "Done." and returns(result.all_messages()) == [LOG, LOG]
+    sizes = [len(sent(request)) for request in server.requests]
+    assert not server.problems and server.left == 0 and sizes[4] < 0.7 * sizes[3] < 0.5 * sizes[2]
+    assert TASK in sent(server.requests[4])
+    with ScriptedServer([READ, fail, fail, fail], extends=None) as server, pytest.raises(ModelHTTPError):
+        run_agent_on(Agent(model_of(server), tools=[read_log], capabilities=[CompressHistory(compressor)]), TASK)
+    assert server.left == 0
 
 
 def test_parts_of_which_nothing_was_cut_stay_the_same_objects() -> None:

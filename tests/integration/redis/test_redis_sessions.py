@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 import random
 import subprocess
 import sys
@@ -56,6 +57,20 @@ def test_two_workers_on_one_session(cluster: bool) -> None:
         assert a.expand(ref) == b.expand(ref) == alone.expand(ref)
     for worker in (*workers, memory):
         worker.close()
+
+
+def test_a_pickled_session_connects_again_and_goes_on() -> None:
+    server = shared_server()
+    server.admin.execute_command("FLUSHALL")
+    compressor = Compressor(store=server.url)
+    original = compressor.session("s", budget=4_000)
+    original.append(*copper_conversation(10))
+    made: Any = pickle.loads(pickle.dumps(original))
+    assert made.view() == original.view() and made.count == original.count
+    original.append({"role": "assistant", "content": "It is in the harbour."})
+    assert made.view() == original.view()
+    made._compressor.close()
+    compressor.close()
 
 
 WORKER = """

@@ -481,7 +481,7 @@ def test_a_bug_of_ours_is_500_and_its_content_is_in_no_log(
 
 def test_openapi_has_every_route_with_an_example(service: Service) -> None:
     described = service.http.get("/openapi.json").json()
-    wanted = {f"/v1/sessions/{{id}}/{name}" for name in ("append", "view", "recall", "expand")}
+    wanted = {f"/v1/sessions/{{id}}/{name}" for name in ("append", "view", "recall", "expand", "receipts")}
     wanted |= {"/v1/stats", "/v1/sessions", "/v1/sessions/{id}/messages", "/v1/sessions/{id}/messages/{number}"}
     wanted |= {
         "/v1/compress",
@@ -652,7 +652,9 @@ def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_client_that_takes_nothing_of_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_protocol, "WRITE_TIMEOUT", 0.2)
-    body = json.dumps({"messages": [{"no": "x" * 12_000_000}]}).encode()  # comes back as it is
+    pending = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [{"role": "user", "content": "ab c7 " * 2_000_000}, {"role": "assistant", "tool_calls": [pending]}]
+    body = json.dumps({"messages": messages}).encode()  # comes back as it is
     with Service() as service, socket.socket() as stuck:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stuck.connect(("127.0.0.1", service.config.port))

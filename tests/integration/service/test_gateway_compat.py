@@ -163,20 +163,21 @@ def test_portkey_sends_a_config_and_either_form(service: Service) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "messages",
-    [
-        HISTORY[:3],  # a call that has no result
-        HISTORY[3:],  # a result that has no call
-        [{"role": "wizard", "content": "?"}],
-        [{"content": 1}],
-    ],
-)
-def test_what_cannot_be_compressed_comes_back_as_it_was(service: Service, messages: list[Any]) -> None:
-    body = litellm(service, messages)
-    assert body["messages"] == messages and body["compression_ratio"] == 1.0
+def test_what_cannot_be_compressed_comes_back_as_it_was(service: Service) -> None:
+    pending = HISTORY[:3]  # a call that has no result
+    body = litellm(service, pending)
+    assert body["messages"] == pending and body["compression_ratio"] == 1.0
     assert body["warnings"] == ["not compressed: invalid_context"]
     assert service.metric("fallbacks_total", reason="invalid_context") == 1
+
+
+@pytest.mark.parametrize(
+    "messages", [HISTORY[3:], [{"role": "wizard", "content": "?"}], [{"content": 1}]], ids=["result", "role", "content"]
+)
+def test_what_no_provider_knows_is_left_as_it_is(service: Service, messages: list[Any]) -> None:
+    body = litellm(service, messages)
+    assert body["messages"] == messages and body["compression_ratio"] == 1.0
+    assert not service.metric("fallbacks_total")
 
 
 def test_a_failing_store_stops_no_gateway(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_what_has_left_the_view_is_not_taken_for_the_same() -> None:
     session.view()
     assert session.count == len(history)
     with pytest.raises(SessionConflictError):
-        session.append(history[4], index=4)
+        session.append(history[40], index=40)
 
 
 def test_many_workers_that_send_everything_twice() -> None:

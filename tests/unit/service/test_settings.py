@@ -52,15 +52,15 @@ def test_all_errors_are_listed_in_one_line() -> None:
 
 def test_config_files_are_json_toml_or_yaml(tmp_path: Path) -> None:
     texts = {
-        "settings.json": '{"port": 9, "policy": {"recent_fraction": 0.4}}',
-        "settings.toml": "port = 9\n[policy]\nrecent_fraction = 0.4\n",
-        "settings.yaml": "port: 9\npolicy: {recent_fraction: 0.4}\n",
+        "settings.json": '{"port": 9, "policy": {"keep": ["fraction", 0.4]}}',
+        "settings.toml": 'port = 9\n[policy]\nkeep = ["fraction", 0.4]\n',
+        "settings.yaml": "port: 9\npolicy: {keep: [fraction, 0.4]}\n",
     }
     for name, text in texts.items():
         if name.endswith("toml"):
             pytest.importorskip("tomllib")
         (tmp_path / name).write_text(text)
-        assert load(str(tmp_path / name)) == Settings(port=9, policy={"recent_fraction": 0.4}), name
+        assert load(str(tmp_path / name)) == Settings(port=9, policy={"keep": ["fraction", 0.4]}), name
         (tmp_path / name).write_text("[hush")
         with pytest.raises(CompressorError, match=f"not a valid {name[-4:].strip('.').upper()} object") as found:
             load(str(tmp_path / name))

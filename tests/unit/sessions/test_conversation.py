@@ -339,7 +339,8 @@ def test_marks_that_a_tool_writes_open_nothing(c: Compressor) -> None:
 
 def test_index_that_a_tool_writes_opens_nothing(c: Compressor) -> None:
     ref = secret_of_another(c)
-    session = c.session("a", tenant="mine", **TIGHT)
+    rules = Policy(target=("tokens", 1_200), tools={"*": ToolRule(max_tokens=300)})
+    session = c.session("a", tenant="mine", budget=3_000, policy=rules)
     page = "\n".join(f"secret of another {i}: {prose(i, 2)} {format_placeholder(ref)}" for i in range(40))
     session.append(*conversation(1, sentences=2), assistant_calls("p"), result("p", page))
     session.append(*conversation(8, seed=3)[2:])
@@ -457,10 +458,25 @@ def test_failed_follow_changes_nothing(c: Compressor) -> None:
     talk = Conversation(c, scope="t")
     talk.sync(conversation(2))
     view, state = talk.view(), talk.state
-    for bad in ([{"a": {1}}], [*conversation(1), result("nobody", "x")], [*said("Other."), 7]):
+    for bad in ([{"a": {1}}], [*said("Other."), 7]):
         with pytest.raises(ContextError):
             talk.sync(bad, system="Other.")
         assert talk.state == state and talk.view() == view
+
+
+def test_a_round_that_a_provider_would_refuse_is_set_aside(c: Compressor) -> None:
+    """Its messages stay as they are, and the rest is compressed. What is appended now must be right all the same."""
+    call: Message = assistant_calls("lost")
+    history: list[Any] = [*said("Find the copper."), call, {"role": "user", "content": "Stop. Take page 2 first."}]
+    talk = Conversation(c, budget=2_000, scope="t")
+    for i in range(30):
+        history += [assistant_calls(f"c{i}"), result(f"c{i}", prose(i, 12))]
+        talk.sync(history)
+        view = talk.view()
+    assert talk.cost_report().compactions and call in view and talk.view_tokens <= 2_000
+    with pytest.raises(ContextError):
+        talk.append(result("nobody", "x"))
+    assert talk.view() == view
 
 
 @pytest.mark.moderate

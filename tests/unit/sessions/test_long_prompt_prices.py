@@ -10,7 +10,7 @@ from compressor.sessions.state import SessionCounters
 from compressor.tokens.pricing import Price, PriceTier
 
 TIER = PriceTier(200_000, 6, 22.5, 0.6, 7.5)
-PRICE = Price.custom(3, 15, 0.3, 3.75, tiers=[TIER], name="tiered")
+PRICE = Price.custom(3, 15, 0.3, 3.75, tiers=[TIER], name="tiered", max_input_tokens=1_000_000)
 FLAT = Price.custom(3, 15, 0.3, 3.75, name="flat")
 
 
@@ -33,3 +33,25 @@ def test_leaving_a_tier_pays_sooner() -> None:
     assert 0.3 + 110_000 * 0.3 / 1e6 < loss < 0.3 + (220_000 * 0.6 - 110_000 * 0.3) / 1e6
     assert should_compact(PRICE, counters, tokens=220_000, tokens_after=110_000, fixed_tokens=1_000)
     assert not should_compact(FLAT, counters, tokens=220_000, tokens_after=110_000, fixed_tokens=1_000)
+
+
+@pytest.mark.parametrize(("raw", "sent", "counted"), [(90_000, 5_000, 90_000), (400_000, 5_000, 128_000)])
+def test_without_compression_a_prompt_counts_at_most_as_large_as_the_window(raw: int, sent: int, counted: int) -> None:
+    counters = SessionCounters()
+    for _ in range(2):
+        record_call(FLAT, counters, baseline_tokens=raw, tokens=sent, tokens_after=sent)
+    report = CostReport.from_counters(counters, FLAT, sent)
+    assert report.baseline_tokens == 2 * counted and report.baseline_last == counted
+    assert report.baseline_cost == pytest.approx(counted * (3.75 + 0.3) / 1e6)
+
+
+def test_a_view_above_the_assumed_window_is_not_a_loss() -> None:
+    counters = SessionCounters()
+    record_call(FLAT, counters, baseline_tokens=300_000, tokens=200_000, tokens_after=200_000)
+    assert counters.baseline_tokens == counters.actual_tokens == 200_000
+
+
+def test_before_the_first_call_all_counts_are_0() -> None:
+    report = CostReport.before_first_call("claude-sonnet-4-5")
+    assert (report.calls, report.baseline_tokens, report.actual_cost, report.saved_fraction) == (0, 0, 0.0, 0.0)
+    assert "0 calls" in report.report() and "claude-sonnet-4-5" in report.report()

@@ -188,7 +188,7 @@ def test_conversation_state_is_json_and_enough(c: Compressor) -> None:
         {"version": VERSION + 1},
         {"version": VERSION - 1},
         {"version": VERSION, "records": [{"nonsense": 1}]},
-        {"version": VERSION, "counters": {"x": 1}},
+        {"version": VERSION, "counters": {"calls": "x"}},
     ]
     for bad in wrong:
         with pytest.raises(CompressorError):

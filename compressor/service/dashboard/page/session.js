@@ -12,15 +12,19 @@ const ACTIONS = {
 };
 const SHOWN = { all: () => true, changed: (m) => m.action !== "kept", removed: (m) => m.action === "evicted" || m.action === "dropped" };
 const PAGE = 500;
+// The kinds of a receipt that are shown, with their headings.
+const RECEIPT_KINDS = { rules: "rules", user_words: "users’ words", open_items: "open items", state: "states" };
 
 export class Session {
   constructor(id) {
     this.id = id;
     this.path = `v1/sessions/${encodeURIComponent(id)}/messages`;
+    this.receiptsPath = `v1/sessions/${encodeURIComponent(id)}/receipts`;
     this.shown = "all";
     this.rows = [];
     this.head = h("div", { class: "head" });
     this.list = h("div", { class: "messages", role: "list" });
+    this.receipts = h("div", {});
     this.fresh = h("button", { type: "button", class: "fresh", hidden: true, click: () => this.reload() });
     this.more = h("button", { type: "button", class: "more", hidden: true, click: () => this.load() }, "Show more messages");
     this.element = h(
@@ -29,6 +33,7 @@ export class Session {
       h("nav", { class: "crumbs", "aria-label": "Breadcrumbs" }, h("a", { href: "#/" }, "← Overview")),
       h("h1", { class: "title" }, copier(id)),
       this.head,
+      this.receipts,
       this.fresh,
       this.list,
       this.more,
@@ -60,6 +65,7 @@ export class Session {
     if (!after) {
       this.calls = data.cost_report.calls;
       this.describe(data);
+      await this.describeReceipts(data.cost_report.compactions, signal);
     }
     this.maxTokens = Math.max(this.maxTokens ?? 1, ...data.messages.map((m) => Math.max(m.tokens_before, m.tokens_after)));
     const rows = data.messages.map((m) => new Message(this, m));
@@ -99,6 +105,31 @@ export class Session {
       this.strip,
       ...(missing ? [missing] : []),
     );
+  }
+
+  /** Shows what each compaction kept in view, the newest first. */
+  async describeReceipts(compactions, signal) {
+    this.receipts.replaceChildren();
+    if (!compactions) return;
+    try {
+      const { receipts } = await get(this.receiptsPath, signal);
+      const names = Object.keys(RECEIPT_KINDS);
+      const heading = ["compaction", "tokens", ...Object.values(RECEIPT_KINDS)].map((name) => h("th", { scope: "col" }, name));
+      const rows = receipts.reverse().map((receipt) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, count(receipt.compaction)),
+          h("td", {}, `${count(receipt.tokens_before)} → ${count(receipt.tokens_after)}`),
+          names.map((name) => kept(receipt.tallies[name])),
+        ),
+      );
+      const table = h("table", {}, h("thead", {}, h("tr", {}, heading)), h("tbody", {}, rows));
+      const title = `Kept in view by ${plural(compactions, "compaction")}`;
+      this.receipts.append(h("details", { class: "card receipts" }, h("summary", {}, title), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, table)));
+    } catch (error) {
+      this.receipts.append(h("p", { class: "note warn" }, error.message));
+    }
   }
 
   choose(name) {
@@ -250,6 +281,13 @@ class Block {
     }
     return undefined;
   }
+}
+
+/** A cell: how many things of a kind are in view, of all there were. */
+function kept(tally) {
+  const all = tally.in_view + tally.behind_ref + tally.archived;
+  const title = `${count(tally.in_view)} in view, ${count(tally.behind_ref)} behind a ref, ${count(tally.archived)} archived`;
+  return h("td", { class: tally.in_view < all ? "lost" : null, title }, all ? `${count(tally.in_view)}/${count(all)}` : "–");
 }
 
 function span(part) {

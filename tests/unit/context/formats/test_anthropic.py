@@ -109,7 +109,7 @@ def test_reads_everything() -> None:
         TextSlot(2, ("content", 6, "input"), "tool_call", "{}", name="shell", call_id="t2"),
     ]
     assert context.turns[2].call_ids == ("t1", "t2")
-    assert context.turns[2].extras == ("web_search", "q", "W", "u", "read", "shell")
+    assert context.turns[2].extras == ("web_search", '{"query": "q"}', "W", "u", "read", "shell")
     assert context.turns[3].slots == [
         TextSlot(3, ("content", 0, "content", 0, "text"), "tool_result", "out", name="shell", call_id="t2"),
         TextSlot(3, ("content", 0, "content", 1), "image", name="shell", call_id="t2", image=Image(64, 48)),
