@@ -85,7 +85,7 @@ class Run:
 
     def __init__(self, compressor: Compressor, name: str, model: str, budget: int | None, price: Price) -> None:
         self.name = name
-        self.session = compressor.session(name, model, budget, Policy(pricing=price))
+        self.session = compressor.session(name, model, budget, Policy(pricing=price, target=("tokens", 3_000)))
         self.costs = self.session.cost_report()
         self.last_view: list[Any] = []
 

@@ -48,7 +48,7 @@ QUESTIONS = (
     f"Which station of the regions {', '.join(REGIONS)} loses the largest share of its water? Read all reports.",
     "And what is the serial number of that station's main valve?",
 )
-BUDGET = 12_000  # tokens of a request at most
+BUDGET = 6_000  # tokens of a request at most
 
 
 def make_tools() -> list[Any]:
@@ -111,7 +111,7 @@ def ref_to(report: str, sent: list[BaseMessage]) -> str:
     """Returns the ref in the line about reading a report, or the ref of the oldest index lines."""
     lines = [line for m in sent if isinstance(m, ToolMessage) for line in m.text.splitlines() if find_refs(line)]
     named = [line for line in lines if line.startswith("read_document") and f'"{report}"' in line]
-    older = [line for line in lines if "rounds before these" in line]
+    older = [line for line in lines if " more rounds [" in line]
     return find_refs([*older, *named][-1])[0]
 
 

@@ -20,7 +20,7 @@ from compressor.storage.base import BlobStore, get_many
 from compressor.storage.text_values import get_text, put_texts
 from compressor.storage.wrappers.scoped import grant_key
 
-_OLDER = re.compile(r"\d+ rounds before these \[")
+_OLDER = re.compile(r"\d+ (?:more rounds|rounds before these) \[")
 
 
 def scope_id(tenant: str, session: str) -> str:

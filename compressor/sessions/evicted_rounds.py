@@ -17,6 +17,8 @@ OPEN_HEADING = "[not resolved or still valid, as far as these rounds show]"
 INDEX_FRACTION = 0.2  # of the room; when the lines exceed it, older ones become one line
 OPEN_FRACTION = 0.2  # of the room, for what is not resolved
 MAX_LABEL_CHARS = 90
+LABEL_END_CHARS = 30  # of a longer label, the end that is shown
+MIN_BARE_LINES = 4  # the newest lines without a best line, which stay as long as others can be shortened
 MAX_BEST_CHARS = 140
 BEST_SIGN = " → "  # between what was called and the best line of the round
 PASSAGE_KINDS = get_args(PassageKind)
@@ -89,7 +91,8 @@ class EvictedRound:
                 name for name in turn.extras if turn.call_ids and not any(s.kind == "tool_call" for s in turn.slots)
             ]
         label = " ".join((" + ".join(calls) or first_words or "a message").split())
-        label = label if len(label) <= MAX_LABEL_CHARS else label[: MAX_LABEL_CHARS - 1] + "…"
+        if len(label) > MAX_LABEL_CHARS:  # calls of one tool often differ at their ends
+            label = f"{label[: MAX_LABEL_CHARS - LABEL_END_CHARS - 1]}…{label[-LABEL_END_CHARS:]}"
         exact = json.dumps([serialization.serialize_message(m) for m in messages], ensure_ascii=False)
         return cls(label, "\n\n".join(parts), exact, tuple(spans), tuple(message_indices), best)
 
@@ -139,14 +142,15 @@ class EvictionIndex:
         """Returns the line that stands for older lines, if there are any. `archive` recognises it by its form."""
         if not self.older_ref:
             return []
-        return [f"{self.older_rounds} rounds before these {format_placeholder(self.older_ref)}"]
+        return [f"{self.older_rounds} more rounds {format_placeholder(self.older_ref)}"]
 
     def with_rounds(
         self, evicted: Sequence[EvictedRound], count_tokens: Callable[[str], int], max_tokens: int
     ) -> EvictionIndex:
         """Returns the index with lines for more rounds.
 
-        Where there are too many, the older ones first lose their best line, and then move behind one ref.
+        Where there are too many, those without a best line move behind one ref, then older ones lose their best line,
+        and then they move, too.
 
         Args:
             evicted: The rounds.
@@ -158,26 +162,28 @@ class EvictionIndex:
         numbered.sort(key=lambda one: one[0])
         numbers, lines = [number for number, _ in numbered], [line for _, line in numbered]
         sizes = [count_tokens(line) + 1 for line in lines]
-        left = sum(sizes)
+        left, moved = sum(sizes), set[int]()
+        bare = [i for i, line in enumerate(lines) if BEST_SIGN not in line]
+        for i in bare[:-MIN_BARE_LINES]:
+            if left > max_tokens:
+                moved.add(i)
+                left -= sizes[i]
         for i, line in enumerate(lines):
-            if left <= max_tokens:
-                break
-            if BEST_SIGN in line:
+            if left > max_tokens and BEST_SIGN in line:
                 lines[i] = line[: line.index(BEST_SIGN)] + line[line.rindex(" [") :]
                 left += (shorter := count_tokens(lines[i]) + 1) - sizes[i]
                 sizes[i] = shorter
-        if left <= max_tokens:
-            return replace(self, lines=tuple(lines), numbers=tuple(numbers))
-        moved_count = 0
-        while left > max_tokens and moved_count < len(lines):
-            left -= sizes[moved_count]
-            moved_count += 1
-        moved = lines[:moved_count]
-        page = "\n".join([*self._older_line, *moved])
+        for i in range(len(lines)):
+            if left > max_tokens and i not in moved:
+                moved.add(i)
+                left -= sizes[i]
+        stay = [i for i in range(len(lines)) if i not in moved]
+        index = replace(self, lines=tuple(lines[i] for i in stay), numbers=tuple(numbers[i] for i in stay))
+        if not moved:
+            return index
+        page = "\n".join([*self._older_line, *(lines[i] for i in sorted(moved))])
         return replace(
-            self,
-            lines=tuple(lines[moved_count:]),
-            numbers=tuple(numbers[moved_count:]),
+            index,
             older_ref=compute_ref(page),
             older_rounds=self.older_rounds + len(moved),
             pending={**self.pending, compute_ref(page): page},

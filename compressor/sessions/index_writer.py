@@ -15,6 +15,7 @@ from compressor.context.refs import (
     format_placeholder,
 )
 from compressor.scoring.bm25 import weighted_terms
+from compressor.sessions.acknowledgements import is_acknowledgement, is_notice
 from compressor.sessions.best_line import best_line
 from compressor.sessions.compaction_input import CompactionInput
 from compressor.sessions.evicted_rounds import (
@@ -138,18 +139,18 @@ class IndexWriter:
                 best,
                 is_outdated,
             )
-            if self._needs_no_line(group):
+            if is_outdated or self._needs_no_line(group):
                 found = replace(found, label="")
             self.known[key] = found
         return self.known[key]
 
     def _needs_no_line(self, group: list[int]) -> bool:
-        """Returns whether a round is a short message that only says to go on, or one that is said again later."""
+        """Returns whether a round is a short message that only says to go on."""
         turns = [self.given.turns[i] for i in group]
-        return not any(turn.call_ids for turn in turns) and (
-            sum(self.given.tokens[i] for i in group) < MIN_ROUND_TOKENS
-            and not any(is_instruction(own_words(turn)) for turn in turns)
-        )
+        if any(turn.call_ids for turn in turns) or sum(self.given.tokens[i] for i in group) >= MIN_ROUND_TOKENS:
+            return False
+        words = [own_words(turn) for turn in turns]
+        return all(not said or is_acknowledgement(said) or is_notice(said) for said in words)
 
     @cached_property
     def _task(self) -> dict[str, float]:

@@ -206,7 +206,7 @@ def _add_first_sentences(
     """Adds the first sentence of messages beyond the share, which mostly says what they are about, newest first."""
     left = max_tokens - sum(count_tokens(s) for found in sentences.values() for s in found)
     for i in sorted(rest, reverse=True):
-        first = next((s for s in _sentences(words[i]) if is_instruction(s)), "")
+        first = next((s for s in _sentences(words[i]) if not is_acknowledgement(s)), "")
         if not first or len(first) > MAX_SENTENCE_CHARS or is_notice(words[i]):
             continue
         left -= count_tokens(first) + MESSAGE_TOKENS

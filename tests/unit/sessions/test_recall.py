@@ -127,7 +127,7 @@ def test_expanding_old_lines_of_the_index_with_a_question_answers_it(c: Compress
     replay(session, messages)
     (index,) = [m["content"] for m in session.view() if "index of earlier rounds" in (m["content"] or "")]
     older = index.splitlines()[1]
-    assert "rounds before these" in older
+    assert " more rounds [" in older
     assert needle in session.expand(older, query="What is the vault code of the north gate?", budget=300)
     assert "look" in session.expand(older)
 
