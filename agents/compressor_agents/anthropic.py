@@ -1,4 +1,4 @@
-"""Wraps an Anthropic client so that it compresses what it sends and answers the model's expand calls itself.
+"""Wraps an Anthropic client so that it compresses what it sends and answers the model's expand and recall calls itself.
 
 Compressed are messages and beta messages: `create`, `parse` and `stream`, whole and streamed, sync and async. Sent
 unchanged are batches, raw responses (`with_raw_response`, `with_streaming_response`) and all other APIs.

@@ -1,4 +1,4 @@
-"""Wraps an OpenAI client so that it compresses what it sends and answers the model's expand calls itself.
+"""Wraps an OpenAI client so that it compresses what it sends and answers the model's expand and recall calls itself.
 
 Compressed are chat completions and Responses: `create`, `parse` and `stream`, whole and streamed, sync and async. Sent
 unchanged are requests that do not contain their history (`previous_response_id`, `conversation`), requests for several

@@ -52,8 +52,8 @@ class ClientOptions(TypedDict, total=False):
         policy: What is compressed and when; None takes the defaults.
         session: A `Session` or its id, to which all calls belong. With None, a history belongs to the conversation
             whose messages it extends.
-        expand: Whether the model gets the tool `expand_context` for texts that were cut (default True). Its calls are
-            answered inside the client, and the caller does not see them.
+        expand: Whether the model gets the tools `expand_context` and `recall_context` for texts that were removed
+            (default True). Their calls are answered inside the client, and the caller does not see them.
         fail_open: True (the default) logs an error of the compressor and sends the caller's own request, or the
             smallest possible one if the budget is too small; False raises the error.
     """

@@ -1,4 +1,4 @@
-"""Sends requests that fit, and makes streams that continue while expand calls are answered, unseen by the caller."""
+"""Sends requests that fit, and makes streams that go on while expand and recall calls are answered inside."""
 
 from __future__ import annotations
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from compressor.providers.anthropic_messages import AnthropicMessagesApi
 from compressor.providers.base import (
+    ContextCall,
     HiddenRounds,
     Json,
     ModelTurn,
     ProviderApi,
     StreamFilter,
     sum_usage,
+    tool_name,
     visible_usage,
 )
 from compressor.providers.context_overflow import is_context_overflow
@@ -18,6 +20,7 @@ from compressor.providers.openai_responses import OpenAIResponsesApi
 
 __all__ = [
     "AnthropicMessagesApi",
+    "ContextCall",
     "HiddenRounds",
     "Json",
     "ModelTurn",
@@ -27,5 +30,6 @@ __all__ = [
     "StreamFilter",
     "is_context_overflow",
     "sum_usage",
+    "tool_name",
     "visible_usage",
 ]

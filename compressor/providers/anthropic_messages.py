@@ -6,10 +6,18 @@ Signed thinking is never changed: an answer goes back to the provider with its o
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, visible_usage
+from compressor.providers.base import (
+    ContextCall,
+    HiddenRounds,
+    Json,
+    ModelTurn,
+    StreamFilter,
+    has_only_tools,
+    visible_usage,
+)
 
 _DELTA_FIELDS = {
     "text_delta": "text",
@@ -36,41 +44,47 @@ class AnthropicMessagesApi:
         """Returns the body's `system` as a list of one message, or []."""
         return [{"role": "system", "content": body["system"]}] if body.get("system") else []
 
-    def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
-        """Returns a copy of the body with these messages and the expand tool."""
+    def build_request(self, body: Json, messages: Sequence[Json], schemas: Sequence[Json]) -> Json:
+        """Returns a copy of the body with these messages and the tools of `schemas`."""
         result = {**body, "messages": list(messages)}
-        if schema is not None:
-            result["tools"] = [schema, *(body.get("tools") or ())]
+        if schemas:
+            result["tools"] = [*schemas, *(body.get("tools") or ())]
         return result
 
     def items_to_resend(self, body: Json, turn: ModelTurn) -> list[Json]:
         """Returns the items of a turn for the next request."""
         return turn.items
 
-    def without_forced_tool(self, body: Json) -> Json:
-        """Returns a copy that forbids tool calls, if the expand tool is the only tool."""
-        return body | {"tool_choice": {"type": "none"}} if len(body.get("tools") or ()) == 1 else body
+    def without_forced_tool(self, body: Json, tools: Collection[str]) -> Json:
+        """Returns a copy that forbids tool calls, if there are no other tools than `tools`."""
+        return body | {"tool_choice": {"type": "none"}} if has_only_tools(body, tools) else body
 
-    def parse_turn(self, response: Json, tool: str) -> ModelTurn:
+    def parse_turn(self, response: Json, tools: Collection[str]) -> ModelTurn:
         """Reads a whole response."""
         blocks = [_without_nulls(block) for block in response.get("content") or ()]
         calls = [block for block in blocks if block.get("type") == "tool_use"]
-        expand_calls = [(call["id"], json.dumps(call.get("input") or {})) for call in calls if call.get("name") == tool]
-        caller_ids = [call["id"] for call in calls if call.get("name") != tool]
-        return ModelTurn([{"role": "assistant", "content": blocks}], expand_calls, caller_ids, response.get("usage"))
+        context_calls = [
+            ContextCall(call["id"], call["name"], json.dumps(call.get("input") or {}))
+            for call in calls
+            if call.get("name") in tools
+        ]
+        caller_ids = [call["id"] for call in calls if call.get("name") not in tools]
+        return ModelTurn([{"role": "assistant", "content": blocks}], context_calls, caller_ids, response.get("usage"))
 
-    def build_expand_results(self, calls: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
-        """Returns the answers to expand calls as messages."""
+    def build_context_results(self, calls: Sequence[ContextCall], texts: Sequence[str]) -> list[Json]:
+        """Returns the answers to context calls as messages."""
         pairs = zip(calls, texts, strict=True)
-        blocks = [{"type": "tool_result", "tool_use_id": call_id, "content": text} for (call_id, _), text in pairs]
+        blocks = [{"type": "tool_result", "tool_use_id": call_id, "content": text} for (call_id, _, _), text in pairs]
         return [{"role": "user", "content": blocks}]
 
-    def visible_turn(self, response: Json, hidden: HiddenRounds, tool: str) -> Json:
+    def visible_turn(self, response: Json, hidden: HiddenRounds, tools: Collection[str]) -> Json:
         """Returns the last response as the caller sees it."""
-        earlier = [block for turn in hidden.turns[:-1] for block in _content(turn) if not _is_expand_call(block, tool)]
-        content = [block for block in response.get("content") or () if not _is_expand_call(block, tool)]
+        earlier = [
+            block for turn in hidden.turns[:-1] for block in _content(turn) if not _is_context_call(block, tools)
+        ]
+        content = [block for block in response.get("content") or () if not _is_context_call(block, tools)]
         result = {**response, "content": [*earlier, *content]}
-        if hidden.last.expand_calls and not hidden.last.caller_call_ids and result.get("stop_reason") == "tool_use":
+        if hidden.last.context_calls and not hidden.last.caller_call_ids and result.get("stop_reason") == "tool_use":
             result["stop_reason"] = "end_turn"
         usage = visible_usage([turn.usage for turn in hidden.turns])
         return result if usage is None else result | {"usage": usage}
@@ -78,22 +92,24 @@ class AnthropicMessagesApi:
     def with_hidden_rounds(self, rest: Sequence[Json], hidden: HiddenRounds) -> list[Json]:
         """Puts the hidden rounds back into the end of the caller's history."""
         first, after = dict(rest[0]), list(rest[1:])
-        expand_ids = {call_id for turn in hidden.turns for call_id, _ in turn.expand_calls}
+        context_ids = {call_id for turn in hidden.turns for call_id, _, _ in turn.context_calls}
         content = first.get("content")
         blocks = list(content) if isinstance(content, list) else [{"type": "text", "text": content or ""}]
         if first.get("role") != "assistant" or _call_ids(blocks) != hidden.last.caller_call_ids:
             return list(rest)
-        earlier = [block for turn in hidden.turns[:-1] for block in _content(turn) if block.get("id") not in expand_ids]
+        earlier = [
+            block for turn in hidden.turns[:-1] for block in _content(turn) if block.get("id") not in context_ids
+        ]
         if earlier and [_identity(block) for block in blocks[: len(earlier)]] == [
             _identity(block) for block in earlier
         ]:
             blocks = blocks[len(earlier) :]  # `hidden.items` holds the blocks of the earlier rounds
             first["content"] = blocks
-        if hidden.expanded_texts:
-            expand_blocks = [block for block in _content(hidden.last) if block.get("id") in expand_ids]
+        if hidden.context_answers:
+            context_blocks = [block for block in _content(hidden.last) if block.get("id") in context_ids]
             position = next(n for n, block in enumerate(blocks) if block.get("type") == "tool_use")
-            first["content"] = [*blocks[:position], *expand_blocks, *blocks[position:]]
-            results = self.build_expand_results(hidden.last.expand_calls, hidden.expanded_texts)[0]["content"]
+            first["content"] = [*blocks[:position], *context_blocks, *blocks[position:]]
+            results = self.build_context_results(hidden.last.context_calls, hidden.context_answers)[0]["content"]
             if not after or after[0].get("role") != "user":
                 return list(rest)
             user_content = after[0]["content"]
@@ -103,17 +119,17 @@ class AnthropicMessagesApi:
             return list(rest)
         return [*hidden.items, first, *after]
 
-    def expand_round(self, hidden: HiddenRounds) -> list[Json]:
-        """Returns the last turn's expand calls and their answers as messages of their own."""
-        ids = {call_id for call_id, _ in hidden.last.expand_calls}
+    def context_round(self, hidden: HiddenRounds) -> list[Json]:
+        """Returns the last turn's context calls and their answers as messages of their own."""
+        ids = {call_id for call_id, _, _ in hidden.last.context_calls}
         thinking = ("thinking", "redacted_thinking")
         blocks = [b for b in _content(hidden.last) if b.get("type") in thinking or b.get("id") in ids]
-        results = self.build_expand_results(hidden.last.expand_calls, hidden.expanded_texts)
+        results = self.build_context_results(hidden.last.context_calls, hidden.context_answers)
         return [*hidden.items, {"role": "assistant", "content": blocks}, *results]
 
-    def make_stream_filter(self, tool: str) -> StreamFilter:
+    def make_stream_filter(self, tools: Collection[str]) -> StreamFilter:
         """Returns a new filter for the streams of one call."""
-        return _AnthropicStreamFilter(tool)
+        return _AnthropicStreamFilter(tools)
 
 
 def _content(turn: ModelTurn) -> list[Json]:
@@ -121,8 +137,8 @@ def _content(turn: ModelTurn) -> list[Json]:
     return content
 
 
-def _is_expand_call(block: Json, tool: str) -> bool:
-    return block.get("type") == "tool_use" and block.get("name") == tool
+def _is_context_call(block: Json, tools: Collection[str]) -> bool:
+    return block.get("type") == "tool_use" and block.get("name") in tools
 
 
 def _call_ids(blocks: Sequence[Json]) -> list[Any]:
@@ -140,8 +156,8 @@ def _without_nulls(block: Json) -> Json:
 class _AnthropicStreamFilter:
     """Joins the events of several requests into one message, with renumbered blocks and summed usage."""
 
-    def __init__(self, tool: str) -> None:
-        self._tool = tool
+    def __init__(self, tools: Collection[str]) -> None:
+        self._tools = tools
         self._sent_count = 0  # blocks that the caller has received
         self._usages: list[Json | None] = []
         self._held: list[Json] = []
@@ -149,7 +165,7 @@ class _AnthropicStreamFilter:
 
     def _reset(self) -> None:
         self._blocks: dict[int, Json] = {}
-        self._sent_indexes: dict[int, int | None] = {}  # None: an expand call, which the caller does not receive
+        self._sent_indexes: dict[int, int | None] = {}  # None: a context call, which the caller does not receive
         self._usage: Json = {}
 
     def feed(self, event: Json) -> list[Json]:
@@ -174,9 +190,9 @@ class _AnthropicStreamFilter:
             "content": [_finish_block(self._blocks[i]) for i in sorted(self._blocks)],
             "usage": self._usage or None,
         }
-        turn = AnthropicMessagesApi().parse_turn(response, self._tool)
+        turn = AnthropicMessagesApi().parse_turn(response, self._tools)
         self._usages.append(turn.usage)
-        self._only_expanded = bool(turn.expand_calls) and not turn.caller_call_ids
+        self._only_context_calls = bool(turn.context_calls) and not turn.caller_call_ids
         self._reset()
         return turn
 
@@ -184,7 +200,7 @@ class _AnthropicStreamFilter:
         held, self._held = self._held, []
         for i, event in enumerate(held):
             delta = event.get("delta") or {}
-            if self._only_expanded and delta.get("stop_reason") == "tool_use":
+            if self._only_context_calls and delta.get("stop_reason") == "tool_use":
                 held[i] = event | {"delta": delta | {"stop_reason": "end_turn"}}
         return held
 
@@ -192,9 +208,9 @@ class _AnthropicStreamFilter:
         index = event["index"]
         if event["type"] == "content_block_start":
             self._blocks[index] = dict(event["content_block"])
-            is_expand = _is_expand_call(event["content_block"], self._tool)
-            self._sent_indexes[index] = None if is_expand else self._sent_count
-            self._sent_count += not is_expand
+            is_context_call = _is_context_call(event["content_block"], self._tools)
+            self._sent_indexes[index] = None if is_context_call else self._sent_count
+            self._sent_count += not is_context_call
         elif event["type"] == "content_block_delta" and index in self._blocks:
             _apply_delta(self._blocks[index], event["delta"])
         sent_index = self._sent_indexes.get(index)
@@ -219,6 +235,6 @@ def _finish_block(block: Json) -> Json:
     if pieces:
         try:
             block["input"] = json.loads(pieces)
-        except ValueError:  # invalid or cut off by the model; the expand tool answers that it needs a ref
+        except ValueError:  # invalid or cut off by the model; the tool answers what it needs
             block["input"] = {}
     return block

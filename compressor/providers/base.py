@@ -1,4 +1,6 @@
-"""Defines what each provider API implements so that expand calls can be answered inside one call of the caller.
+"""Defines what each provider API implements so that context calls can be answered inside one call of the caller.
+
+A context call is a call of one of the compressor's own tools, such as `expand_context` and `recall_context`.
 
 A `ProviderApi` reads and writes request bodies and responses. A `StreamFilter` joins the streams of several internal
 requests into the one stream that the caller sees. A `HiddenRounds` holds what the caller did not see, so that it can be
@@ -7,13 +9,27 @@ put back into the histories that the caller sends later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Json = dict[str, Any]
 #: How the fields of a usage begin that are added up over several requests; of the others, the last value is true.
 _ADDED_UP = ("completion_tokens", "output_tokens", "server_tool_use", "cost")
+
+
+class ContextCall(NamedTuple):
+    """A call of one of the compressor's own tools.
+
+    Attributes:
+        id: The id of the call.
+        name: The name of the tool.
+        arguments: The arguments as JSON text.
+    """
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True)
@@ -22,14 +38,14 @@ class ModelTurn:
 
     Attributes:
         items: The answer as messages (for Responses: items) of the next request.
-        expand_calls: The calls of the expand tool, as (call id, arguments as JSON text).
+        context_calls: The calls of the compressor's own tools.
         caller_call_ids: The ids of the calls of the caller's own tools.
         usage: The usage that the provider reported, or None.
         id: The id of the response, for APIs that continue a response by its id.
     """
 
     items: list[Json]
-    expand_calls: list[tuple[str, str]] = field(default_factory=list)
+    context_calls: list[ContextCall] = field(default_factory=list)
     caller_call_ids: list[str] = field(default_factory=list)
     usage: Json | None = None
     id: str | None = None
@@ -37,17 +53,17 @@ class ModelTurn:
 
 @dataclass
 class HiddenRounds:
-    """The rounds inside one call of the caller: those that only expanded texts, then the last turn.
+    """The rounds inside one call of the caller: those of context calls only, then the last turn.
 
     Attributes:
-        items: The messages of the rounds that only expanded texts, each with its answers.
+        items: The messages of the rounds of context calls only, each with its answers.
         turns: The model's turns in order, the last one included.
-        expanded_texts: The answers to the last turn's expand calls, if it also called the caller's tools.
+        context_answers: The answers to the last turn's context calls, if it also called the caller's tools.
     """
 
     items: list[Json] = field(default_factory=list)
     turns: list[ModelTurn] = field(default_factory=list)
-    expanded_texts: list[str] = field(default_factory=list)
+    context_answers: list[str] = field(default_factory=list)
 
     @property
     def last(self) -> ModelTurn:
@@ -57,7 +73,7 @@ class HiddenRounds:
     @property
     def has_hidden_parts(self) -> bool:
         """Returns whether the caller did not see everything."""
-        return len(self.turns) > 1 or bool(self.last.expand_calls)
+        return len(self.turns) > 1 or bool(self.last.context_calls)
 
 
 class StreamFilter(Protocol):
@@ -82,7 +98,7 @@ class StreamFilter(Protocol):
 class ProviderApi(Protocol):
     """Reads and writes the JSON of one provider API.
 
-    The parameter `tool` is the name of the expand tool in all methods.
+    The parameter `tools` has the names of the compressor's own tools in all methods.
 
     Attributes:
         dialect: The name of the message format (`compressor.context.formats`).
@@ -102,33 +118,33 @@ class ProviderApi(Protocol):
         """Returns a system prompt that the API keeps apart from the messages as a list of one message, or []."""
         ...
 
-    def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
-        """Returns a copy of the body with these messages and, if given, the expand tool before the other tools."""
+    def build_request(self, body: Json, messages: Sequence[Json], schemas: Sequence[Json]) -> Json:
+        """Returns a copy of the body with these messages and the tools of `schemas` before the other tools."""
         ...
 
     def items_to_resend(self, body: Json, turn: ModelTurn) -> list[Json]:
         """Returns the items of a turn in the form that the next request may hold."""
         ...
 
-    def without_forced_tool(self, body: Json) -> Json:
-        """Returns a copy of a built body that forbids tool calls, if the expand tool is its only tool."""
+    def without_forced_tool(self, body: Json, tools: Collection[str]) -> Json:
+        """Returns a copy of a built body that forbids tool calls, if it has no other tools than `tools`."""
         ...
 
-    def parse_turn(self, response: Json, tool: str) -> ModelTurn:
+    def parse_turn(self, response: Json, tools: Collection[str]) -> ModelTurn:
         """Reads a whole (not streamed) response."""
         ...
 
-    def build_expand_results(self, calls: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
-        """Returns the answers to expand calls as items of the next request.
+    def build_context_results(self, calls: Sequence[ContextCall], texts: Sequence[str]) -> list[Json]:
+        """Returns the answers to context calls as items of the next request.
 
         Args:
-            calls: The calls, as (call id, arguments).
+            calls: The calls.
             texts: One answer for each call.
         """
         ...
 
-    def visible_turn(self, response: Json, hidden: HiddenRounds, tool: str) -> Json:
-        """Returns a copy of the last response with the texts of all rounds and without expand calls."""
+    def visible_turn(self, response: Json, hidden: HiddenRounds, tools: Collection[str]) -> Json:
+        """Returns a copy of the last response with the texts of all rounds and without context calls."""
         ...
 
     def with_hidden_rounds(self, rest: Sequence[Json], hidden: HiddenRounds) -> list[Json]:
@@ -143,16 +159,30 @@ class ProviderApi(Protocol):
         """
         ...
 
-    def expand_round(self, hidden: HiddenRounds) -> list[Json]:
-        """Returns the last turn's expand calls and their answers as messages of their own.
+    def context_round(self, hidden: HiddenRounds) -> list[Json]:
+        """Returns the last turn's context calls and their answers as messages of their own.
 
         They stand before the turn as its caller wrote it, if the caller's form of it has no place for them.
         """
         ...
 
-    def make_stream_filter(self, tool: str) -> StreamFilter:
+    def make_stream_filter(self, tools: Collection[str]) -> StreamFilter:
         """Returns a new filter for the streams of one call."""
         ...
+
+
+def tool_name(tool: Any) -> str | None:
+    """Returns the name of a tool's schema, or of a call in the form of the Chat API; None if it has none."""
+    if not isinstance(tool, dict):
+        return None
+    name = (tool.get("function") or tool).get("name")
+    return name if isinstance(name, str) else None
+
+
+def has_only_tools(body: Json, names: Collection[str]) -> bool:
+    """Returns whether a body has no other tools than these."""
+    tools = body.get("tools") or ()
+    return bool(tools) and all(tool_name(tool) in names for tool in tools)
 
 
 def sum_usage(usages: Sequence[Json | None]) -> Json | None:

@@ -20,9 +20,9 @@ from compressor.errors import RefError
 from compressor.providers import HiddenRounds
 from compressor.providers.context_overflow import halve_limit, in_memory
 from compressor.sessions import archive
+from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.sessions.message_history import common_prefix_length
 from compressor.sessions.policy import Policy, ToolRule
 from compressor.storage.text_values import put_texts
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 #: Conversations that are tracked at the same time.
 MAX_CONVERSATIONS = 64
-#: Tokens that an expanded text may have when it is ingested: what the model asked for is not cut again at once.
+#: Tokens that an expanded or recalled text may have when it is ingested: what the model asked for is not cut at once.
 EXPANDED_TEXT_MAX_TOKENS = 1_000_000
 
 
@@ -47,7 +47,7 @@ class TrackedConversation:
         chain: The chained digests of the caller's messages.
         messages: The caller's messages, if the tracker is `frozen`.
         hidden_rounds: What the caller did not see, by the index of the message it stands before.
-        tool_offered: Whether the request lists the expand tool.
+        tool_offered: Whether the request lists the compressor's own tools.
         rejected_by_provider: Whether the provider rejected a compressed request of this conversation.
         known_warnings: The conversation's warnings that were passed on.
         lock: Guards the conversation.
@@ -126,7 +126,8 @@ class ConversationTracker:
             compressor = Compressor()
         policy = policy or Policy()
         self.compressor, self.budget = compressor, budget
-        self.policy = replace(policy, tools={TOOL_NAME: ToolRule(max_tokens=EXPANDED_TEXT_MAX_TOKENS), **policy.tools})
+        own_rules = dict.fromkeys(sorted(CONTEXT_TOOL_NAMES), ToolRule(max_tokens=EXPANDED_TEXT_MAX_TOKENS))
+        self.policy = replace(policy, tools={**own_rules, **policy.tools})
         self._session, self._max_conversations, self._frozen = session, max_conversations, frozen
         self._recent: list[TrackedConversation] = []  # the newest last
         self._evicted_reports: list[CostReport] = []

@@ -1,7 +1,8 @@
-"""Answers the model's expand calls inside one call of the caller, who does not see them.
+"""Answers the model's calls of `expand_context` and `recall_context` inside one call of the caller.
 
-The model asks for a text that was cut, receives it and continues; only its final answer reaches the caller. This module
-sends nothing itself: an SDK client or the proxy sends each `ResolvedCall.body` and reports the response.
+The model asks for text that was removed, receives it and continues; only its final answer reaches the caller, who does
+not see those calls. This module sends nothing itself: an SDK client or the proxy sends each `ResolvedCall.body` and
+reports the response.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from typing import Any
 
 from compressor.context.refs import PLACEHOLDER_RE
 from compressor.errors import CompressorError
-from compressor.providers import HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter
+from compressor.providers import HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter, tool_name
 from compressor.providers.context_overflow import MAX_HALVINGS
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
-from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.context_tools import ContextTools
 
 log = logging.getLogger("compressor_agents")
-#: Rounds inside one call of the caller in which the model may expand texts.
+#: Rounds inside one call of the caller in which the model may expand and recall texts.
 MAX_ROUNDS = 4
 #: Response ids that are remembered because the caller knows the response by another id.
 MAX_RESPONSE_IDS = 1024
-_LAST = "\n\n[This was the last expansion for now. Answer with what you have.]"
+_LAST = "\n\n[This was the last look-up for now. Answer with what you have.]"
 
 
 class FailOpen:
@@ -59,9 +60,9 @@ class ExpandResolver:
 
     Args:
         tracker: Finds the conversation of each request.
-        expand: Whether the model is offered the expand tool.
+        expand: Whether the model is offered the tools `expand_context` and `recall_context`.
         fail_open: Whether an error of the compressor is logged and the caller's own request sent.
-        max_rounds: Rounds inside one call in which the model may expand texts.
+        max_rounds: Rounds inside one call in which the model may expand and recall texts.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class ResolvedCall:
         tracked: The conversation of the call.
         body: The body to send next.
         first_body: The body that is sent first.
-        tool_name: The name of the expand tool, or "" if this call does not offer it.
+        tool_names: The names of the compressor's own tools that this call offers.
     """
 
     def __init__(self, resolver: ExpandResolver, api: ProviderApi, body: Json, tracked: TrackedConversation) -> None:
@@ -122,11 +123,17 @@ class ResolvedCall:
         self._hidden = HiddenRounds()
         self._halvings = 0
         self._history = self._restore_history()
-        tool_names = [_tool_name(tool) for tool in body.get("tools") or ()]
+        self.tool_names: tuple[str, ...] = ()
         # The old parameter `functions` cannot be combined with tools.
-        offers_expand = resolver.expand and TOOL_NAME not in tool_names and not body.get("functions")
-        self.tool_name = TOOL_NAME if offers_expand else ""
+        if resolver.expand and not body.get("functions"):
+            caller_names = [tool_name(tool) for tool in body.get("tools") or ()]
+            self.tool_names = tuple(name for name in self._context_tools.names if name not in caller_names)
         self.first_body = self.body = self._build_body()
+
+    @property
+    def _context_tools(self) -> ContextTools:
+        tools: ContextTools = self.tracked.conversation.context_tools()
+        return tools
 
     @property
     def hidden_rounds(self) -> HiddenRounds:
@@ -155,11 +162,11 @@ class ResolvedCall:
 
     def make_stream_filter(self) -> StreamFilter:
         """Returns a filter for the streams of this call."""
-        return self.api.make_stream_filter(self.tool_name)
+        return self.api.make_stream_filter(self.tool_names)
 
     def on_response(self, response: Json) -> bool:
         """Takes a whole response; returns whether `body` must be sent now to continue."""
-        return self.on_turn(self.api.parse_turn(response, self.tool_name))
+        return self.on_turn(self.api.parse_turn(response, self.tool_names))
 
     def on_turn(self, turn: ModelTurn) -> bool:
         """Takes what the model answered; returns whether `body` must be sent now to continue."""
@@ -168,37 +175,36 @@ class ResolvedCall:
         with self.tracked.lock:
             if turn.usage is not None:  # each request reports its own usage
                 self._record_usage(turn.usage)
-            if not turn.expand_calls or not self.tool_name:
+            if not turn.context_calls or not self.tool_names:
                 return self._finish()
             rounds = len(hidden.turns)
             if not turn.caller_call_ids and rounds > self._resolver.max_rounds:
                 return self._finish()
-            answer = self.tracked.conversation.expand_tool.answer
-            texts = [answer(arguments) for _, arguments in turn.expand_calls]
+            texts = [self._context_tools.answer(call.name, call.arguments) for call in turn.context_calls]
             if turn.caller_call_ids:
-                hidden.expanded_texts = texts
+                hidden.context_answers = texts
                 return self._finish()
             is_last = rounds == self._resolver.max_rounds
             if is_last:
                 texts = [text + _LAST for text in texts]
-            results = self.api.build_expand_results(turn.expand_calls, texts)
+            results = self.api.build_context_results(turn.context_calls, texts)
             new_items = [*self.api.items_to_resend(self._original, turn), *results]
             hidden.items += new_items
             try:
                 self.body = self._build_body()
-            except Exception as error:  # such as an expanded text above the budget: the model asked for it, so send it
+            except Exception as error:  # such as a text above the budget: the model asked for it, so send it
                 self._resolver.fail_open.handle(error)
                 messages = [*self.api.read_messages(self.body), *new_items]
-                self.body = self.api.build_request(self.body, messages, None)
+                self.body = self.api.build_request(self.body, messages, ())
             if is_last:
-                self.body = self.api.without_forced_tool(self.body)
+                self.body = self.api.without_forced_tool(self.body, self.tool_names)
             return True
 
     def visible_turn(self, response: Json) -> Json:
         """Returns the last response as the caller sees it; the same object if nothing in it is hidden."""
         if not self._hidden.has_hidden_parts:
             return response
-        return self.api.visible_turn(response, self._hidden, self.tool_name)
+        return self.api.visible_turn(response, self._hidden, self.tool_names)
 
     def _record_usage(self, usage: Json) -> None:
         """Records the usage of one request. An unknown form or an unavailable store must not cost the answer."""
@@ -216,7 +222,7 @@ class ResolvedCall:
         first_id, latest_id = self._hidden.turns[0].id, self._hidden.last.id
         if first_id and latest_id and first_id != latest_id:
             self._resolver.remember_response_id(first_id, latest_id)
-        if self._hidden.items or self._hidden.expanded_texts:
+        if self._hidden.items or self._hidden.context_answers:
             self.tracked.hidden_rounds[index] = self._hidden
         return False
 
@@ -228,43 +234,39 @@ class ResolvedCall:
             if index < len(messages):
                 rest = messages[index:]
                 restored = self.api.with_hidden_rounds(rest, hidden[index])
-                if restored == rest and hidden[index].expanded_texts:  # the caller writes its history in its own form
-                    restored = [*self.api.expand_round(hidden[index]), *rest]
+                if restored == rest and hidden[index].context_answers:  # the caller writes its history in its own form
+                    restored = [*self.api.context_round(hidden[index]), *rest]
                 messages = [*messages[:index], *restored]
         return messages
 
     def _build_body(self) -> Json:
         tracked, api, original = self.tracked, self.api, self._original
         with tracked.lock:
-            schema = tracked.conversation.expand_tool.schema(api.dialect) if self.tool_name else None
+            schemas = [one for one in self._context_tools.schemas(api.dialect) if tool_name(one) in self.tool_names]
             caller_tools = list(original.get("tools") or ())
-            # If the caller has tools, the expand tool is offered from the first call on, because adding it later would
-            # invalidate the cached prefix. Otherwise it is offered as long as the view has placeholders or expansions.
+            # If the caller has tools, ours are offered from the first call on, because adding them later would
+            # invalidate the cached prefix. Otherwise they are offered as long as the view has placeholders or answers.
             is_offered = bool(caller_tools) or tracked.tool_offered
-            view = self._view(schema, caller_tools, is_offered)
-            has_expanded = bool(tracked.hidden_rounds or self._hidden.items)
-            tracked.tool_offered = has_expanded or any(map(_has_placeholder, view))
-            if schema and tracked.tool_offered and not is_offered:
-                view = self._view(schema, caller_tools, True)  # so that the schema's tokens count
+            view = self._view(schemas, caller_tools, is_offered)
+            has_answers = bool(tracked.hidden_rounds or self._hidden.items)
+            tracked.tool_offered = has_answers or any(map(_has_placeholder, view))
+            if schemas and tracked.tool_offered and not is_offered:
+                view = self._view(schemas, caller_tools, True)  # so that the tokens of the schemas count
         self._resolver.fail_open.report(tracked)
         if not caller_tools and not tracked.tool_offered:
-            self.tool_name, schema = "", None
+            self.tool_names, schemas = (), []
             if view == self._messages:
                 return original
-        return api.build_request(original, view, schema)
+        return api.build_request(original, view, schemas)
 
-    def _view(self, schema: Json | None, caller_tools: list[Any], is_offered: bool) -> list[Any]:
+    def _view(self, schemas: list[Json], caller_tools: list[Any], is_offered: bool) -> list[Any]:
         """Returns the view of the whole history with its hidden rounds."""
         conversation, system = self.tracked.conversation, self.api.read_system(self._original)
-        tools = [schema, *caller_tools] if schema and is_offered else caller_tools
+        tools = [*schemas, *caller_tools] if is_offered else caller_tools
         history = [*self._history, *self._hidden.items]
         conversation.sync(history, system=system[0]["content"] if system else None, tools=tools)
         view: list[Any] = conversation.view(self._resolver.fail_open.enabled)
         return view
-
-
-def _tool_name(tool: Any) -> Any:
-    return (tool.get("function") or tool).get("name") if isinstance(tool, dict) else None
 
 
 def _has_placeholder(message: Any) -> bool:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, visible_usage
+from compressor.providers.base import (
+    ContextCall,
+    HiddenRounds,
+    Json,
+    ModelTurn,
+    StreamFilter,
+    has_only_tools,
+    visible_usage,
+)
 
 _SEPARATOR = "\n\n"  # between the texts of several rounds, which become one message
 
@@ -26,44 +34,44 @@ class OpenAIChatApi:
         """Returns []: this API keeps the system prompt among the messages."""
         return []
 
-    def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
-        """Returns a copy of the body with these messages and the expand tool."""
+    def build_request(self, body: Json, messages: Sequence[Json], schemas: Sequence[Json]) -> Json:
+        """Returns a copy of the body with these messages and the tools of `schemas`."""
         result = {**body, "messages": list(messages)}
-        if schema is not None:
-            result["tools"] = [schema, *(body.get("tools") or ())]
+        if schemas:
+            result["tools"] = [*schemas, *(body.get("tools") or ())]
         return result
 
     def items_to_resend(self, body: Json, turn: ModelTurn) -> list[Json]:
         """Returns the items of a turn for the next request."""
         return turn.items
 
-    def without_forced_tool(self, body: Json) -> Json:
-        """Returns a copy that forbids tool calls, if the expand tool is the only tool."""
-        return body | {"tool_choice": "none"} if len(body.get("tools") or ()) == 1 else body
+    def without_forced_tool(self, body: Json, tools: Collection[str]) -> Json:
+        """Returns a copy that forbids tool calls, if there are no other tools than `tools`."""
+        return body | {"tool_choice": "none"} if has_only_tools(body, tools) else body
 
-    def parse_turn(self, response: Json, tool: str) -> ModelTurn:
+    def parse_turn(self, response: Json, tools: Collection[str]) -> ModelTurn:
         """Reads a whole response."""
         message = response["choices"][0]["message"]
         calls = message.get("tool_calls") or []
-        expand_calls = [(c["id"], c["function"].get("arguments") or "") for c in calls if _tool_name(c) == tool]
-        caller_ids = [c["id"] for c in calls if _tool_name(c) != tool]
-        return ModelTurn([_request_message(message)], expand_calls, caller_ids, response.get("usage"))
+        context_calls = _context_calls(calls, tools)
+        caller_ids = [c["id"] for c in calls if _tool_name(c) not in tools]
+        return ModelTurn([_request_message(message)], context_calls, caller_ids, response.get("usage"))
 
-    def build_expand_results(self, calls: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
-        """Returns the answers to expand calls as messages."""
+    def build_context_results(self, calls: Sequence[ContextCall], texts: Sequence[str]) -> list[Json]:
+        """Returns the answers to context calls as messages."""
         pairs = zip(calls, texts, strict=True)
-        return [{"role": "tool", "tool_call_id": call_id, "content": text} for (call_id, _), text in pairs]
+        return [{"role": "tool", "tool_call_id": call_id, "content": text} for (call_id, _, _), text in pairs]
 
-    def visible_turn(self, response: Json, hidden: HiddenRounds, tool: str) -> Json:
+    def visible_turn(self, response: Json, hidden: HiddenRounds, tools: Collection[str]) -> Json:
         """Returns the last response as the caller sees it."""
         choice = dict(response["choices"][0])
         message = dict(choice["message"])
         message["content"] = _join_texts([_text(turn) for turn in hidden.turns]) or message.get("content")
-        calls = [call for call in message.get("tool_calls") or () if _tool_name(call) != tool]
+        calls = [call for call in message.get("tool_calls") or () if _tool_name(call) not in tools]
         message.pop("tool_calls", None)
         if calls:
             message["tool_calls"] = calls
-        elif hidden.last.expand_calls:
+        elif hidden.last.context_calls:
             choice["finish_reason"] = "stop"
             message["content"] = message["content"] or ""  # providers reject a message without content and calls
         choice["message"] = message
@@ -81,32 +89,40 @@ class OpenAIChatApi:
         if len(hidden.turns) > 1 and first.get("content") == _join_texts([_text(turn) for turn in hidden.turns]):
             first["content"] = last_message.get("content")
         answers: list[Json] = []
-        if hidden.expanded_texts:
+        if hidden.context_answers:
             caller_calls = {call["id"]: call for call in calls}
             first["tool_calls"] = [caller_calls.get(call["id"], call) for call in last_message["tool_calls"]]
-            answers = self.build_expand_results(hidden.last.expand_calls, hidden.expanded_texts)
+            answers = self.build_context_results(hidden.last.context_calls, hidden.context_answers)
         return [*hidden.items, first, *answers, *rest[1:]]
 
-    def expand_round(self, hidden: HiddenRounds) -> list[Json]:
-        """Returns the last turn's expand calls and their answers as messages of their own."""
-        ids = {call_id for call_id, _ in hidden.last.expand_calls}
+    def context_round(self, hidden: HiddenRounds) -> list[Json]:
+        """Returns the last turn's context calls and their answers as messages of their own."""
+        ids = {call_id for call_id, _, _ in hidden.last.context_calls}
         message = hidden.last.items[0]
         calls = [call for call in message["tool_calls"] if call["id"] in ids]
         own = {key: value for key, value in message.items() if key.startswith("reasoning")}
         return [
             *hidden.items,
             {"role": "assistant", "content": None, **own, "tool_calls": calls},
-            *self.build_expand_results(hidden.last.expand_calls, hidden.expanded_texts),
+            *self.build_context_results(hidden.last.context_calls, hidden.context_answers),
         ]
 
-    def make_stream_filter(self, tool: str) -> StreamFilter:
+    def make_stream_filter(self, tools: Collection[str]) -> StreamFilter:
         """Returns a new filter for the streams of one call."""
-        return _ChatStreamFilter(tool)
+        return _ChatStreamFilter(tools)
 
 
 def _tool_name(call: Json) -> str | None:
     name = (call.get("function") or {}).get("name")
     return name if isinstance(name, str) else None
+
+
+def _context_calls(calls: Sequence[Json], tools: Collection[str]) -> list[ContextCall]:
+    return [
+        ContextCall(call["id"], name, call["function"].get("arguments") or "")
+        for call in calls
+        if (name := _tool_name(call)) is not None and name in tools
+    ]
 
 
 def _text(turn: ModelTurn) -> str:
@@ -140,8 +156,8 @@ def _request_message(message: Json) -> Json:
 class _ChatStreamFilter:
     """Joins the chunks of several requests into one stream with the first id and time, one role and one usage."""
 
-    def __init__(self, tool: str) -> None:
-        self._tool = tool
+    def __init__(self, tools: Collection[str]) -> None:
+        self._tools = tools
         self._head: Json = {}
         self._sent_text = ""  # the text that the caller has received
         self._sent_calls = 0  # tool calls that the caller has received
@@ -178,7 +194,7 @@ class _ChatStreamFilter:
             if not is_last and not choice["delta"] and choices[0].get("delta") and event.get("usage") is None:
                 return []
             changed["choices"] = [choice]
-        if self._has_expand_call() and is_last:
+        if self._has_context_call() and is_last:
             self._held.append(changed)
             return []
         return [event if changed == event else changed]
@@ -186,9 +202,9 @@ class _ChatStreamFilter:
     def end_call(self) -> ModelTurn:
         calls = [self._calls[i] for i in sorted(self._calls)]
         message = _request_message(self._message | {"tool_calls": calls})
-        expand_calls = [(c["id"], c["function"]["arguments"]) for c in calls if _tool_name(c) == self._tool]
-        caller_ids = [c["id"] for c in calls if _tool_name(c) != self._tool]
-        turn = ModelTurn([message], expand_calls, caller_ids, self._usage)
+        context_calls = _context_calls(calls, self._tools)
+        caller_ids = [c["id"] for c in calls if _tool_name(c) not in self._tools]
+        turn = ModelTurn([message], context_calls, caller_ids, self._usage)
         held = self._held
         self._usages.append(self._usage)
         self._request_count += 1
@@ -204,8 +220,8 @@ class _ChatStreamFilter:
                     choice["finish_reason"] = "stop"
         return held
 
-    def _has_expand_call(self) -> bool:
-        return any(_tool_name(call) == self._tool for call in self._calls.values())
+    def _has_context_call(self) -> bool:
+        return any(_tool_name(call) in self._tools for call in self._calls.values())
 
     def _feed_delta(self, delta: Json) -> Json:
         """Adds a piece to the message and returns the part of it that the caller receives."""
@@ -245,8 +261,11 @@ class _ChatStreamFilter:
             return [{**piece, "index": self._sent_indexes[index]}]
         self._pending.setdefault(index, []).append(piece)
         name = _tool_name(call)
-        may_be_expand = name is not None and not call["function"]["arguments"] and self._tool.startswith(name)
-        return [] if name == self._tool or may_be_expand else self._release(index)
+        may_be_context_call = name is not None and not call["function"]["arguments"] and self._may_become_ours(name)
+        return [] if name in self._tools or may_be_context_call else self._release(index)
+
+    def _may_become_ours(self, name: str) -> bool:
+        return any(tool.startswith(name) for tool in self._tools)
 
     def _release(self, index: int) -> list[Json]:
         self._sent_indexes[index] = self._sent_calls
@@ -254,6 +273,6 @@ class _ChatStreamFilter:
         return [{**piece, "index": self._sent_indexes[index]} for piece in self._pending.pop(index)]
 
     def _release_late_calls(self) -> list[Json]:
-        """Returns the caller's calls whose names begin like the expand tool's, which is known only at the end."""
-        late = [index for index in self._pending if _tool_name(self._calls[index]) != self._tool]
+        """Returns the caller's calls whose names begin like those of our tools, which is known only at the end."""
+        late = [index for index in self._pending if _tool_name(self._calls[index]) not in self._tools]
         return [piece for index in late for piece in self._release(index)]

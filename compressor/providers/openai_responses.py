@@ -6,10 +6,18 @@ unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from compressor.providers.base import HiddenRounds, Json, ModelTurn, StreamFilter, visible_usage
+from compressor.providers.base import (
+    ContextCall,
+    HiddenRounds,
+    Json,
+    ModelTurn,
+    StreamFilter,
+    has_only_tools,
+    visible_usage,
+)
 
 _FINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
 _FIRST_EVENTS = ("response.queued", "response.created", "response.in_progress")
@@ -36,11 +44,11 @@ class OpenAIResponsesApi:
         """Returns the body's `instructions` as a list of one system message, or []."""
         return [{"role": "system", "content": body["instructions"]}] if body.get("instructions") else []
 
-    def build_request(self, body: Json, messages: Sequence[Json], schema: Json | None) -> Json:
-        """Returns a copy of the body with these messages and the expand tool."""
+    def build_request(self, body: Json, messages: Sequence[Json], schemas: Sequence[Json]) -> Json:
+        """Returns a copy of the body with these messages and the tools of `schemas`."""
         result = {**body, "input": list(messages)}
-        if schema is not None:
-            result["tools"] = [schema, *(body.get("tools") or ())]
+        if schemas:
+            result["tools"] = [*schemas, *(body.get("tools") or ())]
         return result
 
     def items_to_resend(self, body: Json, turn: ModelTurn) -> list[Json]:
@@ -53,68 +61,72 @@ class OpenAIResponsesApi:
             if item.get("type") != "reasoning" or item.get("encrypted_content")
         ]
 
-    def without_forced_tool(self, body: Json) -> Json:
-        """Returns a copy that forbids tool calls, if the expand tool is the only tool."""
-        return body | {"tool_choice": "none"} if len(body.get("tools") or ()) == 1 else body
+    def without_forced_tool(self, body: Json, tools: Collection[str]) -> Json:
+        """Returns a copy that forbids tool calls, if there are no other tools than `tools`."""
+        return body | {"tool_choice": "none"} if has_only_tools(body, tools) else body
 
-    def parse_turn(self, response: Json, tool: str) -> ModelTurn:
+    def parse_turn(self, response: Json, tools: Collection[str]) -> ModelTurn:
         """Reads a whole response."""
         items = response.get("output") or []
-        expand_ids = [(i["call_id"], i.get("arguments") or "") for i in items if _is_expand_call(i, tool)]
-        call_ids = [i["call_id"] for i in items if i.get("call_id") and not _is_expand_call(i, tool)]
+        context_calls = [
+            ContextCall(i["call_id"], i["name"], i.get("arguments") or "") for i in items if _is_context_call(i, tools)
+        ]
+        call_ids = [i["call_id"] for i in items if i.get("call_id") and not _is_context_call(i, tools)]
         return ModelTurn(
-            [_request_item(item) for item in items], expand_ids, call_ids, response.get("usage"), response.get("id")
+            [_request_item(item) for item in items], context_calls, call_ids, response.get("usage"), response.get("id")
         )
 
-    def build_expand_results(self, calls: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[Json]:
-        """Returns the answers to expand calls as messages."""
+    def build_context_results(self, calls: Sequence[ContextCall], texts: Sequence[str]) -> list[Json]:
+        """Returns the answers to context calls as messages."""
         pairs = zip(calls, texts, strict=True)
-        return [{"type": "function_call_output", "call_id": call_id, "output": text} for (call_id, _), text in pairs]
+        return [{"type": "function_call_output", "call_id": call_id, "output": text} for (call_id, _, _), text in pairs]
 
-    def visible_turn(self, response: Json, hidden: HiddenRounds, tool: str) -> Json:
+    def visible_turn(self, response: Json, hidden: HiddenRounds, tools: Collection[str]) -> Json:
         """Returns the last response as the caller sees it."""
-        earlier = [item for turn in hidden.turns[:-1] for item in turn.items if not _is_expand_call(item, tool)]
-        output = [item for item in response.get("output") or () if not _is_expand_call(item, tool)]
+        earlier = [item for turn in hidden.turns[:-1] for item in turn.items if not _is_context_call(item, tools)]
+        output = [item for item in response.get("output") or () if not _is_context_call(item, tools)]
         result = {**response, "id": hidden.turns[0].id, "output": [*earlier, *output]}
         usage = visible_usage([turn.usage for turn in hidden.turns])
         return result if usage is None else result | {"usage": usage}
 
     def with_hidden_rounds(self, rest: Sequence[Json], hidden: HiddenRounds) -> list[Json]:
         """Puts the hidden rounds back into the end of the caller's history."""
-        expand_ids = {call_id for turn in hidden.turns for call_id, _ in turn.expand_calls}
-        earlier = [_identity(i) for turn in hidden.turns[:-1] for i in turn.items if i.get("call_id") not in expand_ids]
+        context_ids = {call_id for turn in hidden.turns for call_id, _, _ in turn.context_calls}
+        earlier = [
+            _identity(i) for turn in hidden.turns[:-1] for i in turn.items if i.get("call_id") not in context_ids
+        ]
         remaining = list(rest)
         for identity in earlier:  # `hidden.items` holds these; a caller may have left reasoning out
             if remaining and _identity(remaining[0]) == identity:
                 remaining.pop(0)
-        only_expanded = all(item.get("call_id") in expand_ids for item in hidden.last.items)
-        has_answer = only_expanded or (bool(remaining) and remaining[0].get("role", "assistant") == "assistant")
+        only_context_calls = all(item.get("call_id") in context_ids for item in hidden.last.items)
+        has_answer = only_context_calls or (bool(remaining) and remaining[0].get("role", "assistant") == "assistant")
         caller_ids = hidden.last.caller_call_ids
         if not has_answer or [i["call_id"] for i in remaining if _is_call(i)][: len(caller_ids)] != caller_ids:
             return list(rest)
-        if hidden.expanded_texts:
-            calls = [i for i in hidden.last.items if i.get("call_id") in expand_ids]
+        if hidden.context_answers:
+            calls = [i for i in hidden.last.items if i.get("call_id") in context_ids]
             position = next(n for n, item in enumerate(remaining) if item.get("call_id") == caller_ids[0])
             remaining[position:position] = calls
             output_position = next((n for n, item in enumerate(remaining) if _is_output(item)), len(remaining))
-            remaining[output_position:output_position] = self.build_expand_results(
-                hidden.last.expand_calls, hidden.expanded_texts
+            remaining[output_position:output_position] = self.build_context_results(
+                hidden.last.context_calls, hidden.context_answers
             )
         return [*hidden.items, *remaining]
 
-    def expand_round(self, hidden: HiddenRounds) -> list[Json]:
-        """Returns the last turn's expand calls and their answers as items of their own."""
-        ids = {call_id for call_id, _ in hidden.last.expand_calls}
+    def context_round(self, hidden: HiddenRounds) -> list[Json]:
+        """Returns the last turn's context calls and their answers as items of their own."""
+        ids = {call_id for call_id, _, _ in hidden.last.context_calls}
         calls = [i for i in hidden.last.items if i.get("call_id") in ids]
-        return [*hidden.items, *calls, *self.build_expand_results(hidden.last.expand_calls, hidden.expanded_texts)]
+        return [*hidden.items, *calls, *self.build_context_results(hidden.last.context_calls, hidden.context_answers)]
 
-    def make_stream_filter(self, tool: str) -> StreamFilter:
+    def make_stream_filter(self, tools: Collection[str]) -> StreamFilter:
         """Returns a new filter for the streams of one call."""
-        return _ResponsesStreamFilter(tool)
+        return _ResponsesStreamFilter(tools)
 
 
-def _is_expand_call(item: Json, tool: str) -> bool:
-    return item.get("type") == "function_call" and item.get("name") == tool
+def _is_context_call(item: Json, tools: Collection[str]) -> bool:
+    return item.get("type") == "function_call" and item.get("name") in tools
 
 
 def _is_call(item: Json) -> bool:
@@ -147,10 +159,10 @@ class _ResponsesStreamFilter:
     name the last one instead (`ExpandResolver.with_latest_response_id`).
     """
 
-    def __init__(self, tool: str) -> None:
-        self._tool = tool
+    def __init__(self, tools: Collection[str]) -> None:
+        self._tools = tools
         self._turns: list[ModelTurn] = []
-        self._sent_indexes: dict[int, int | None] = {}  # None: an expand call, which the caller does not receive
+        self._sent_indexes: dict[int, int | None] = {}  # None: a context call, which the caller does not receive
         self._sent_count = 0  # items that the caller has received
         self._sequence = 0
         self._held: list[Json] = []
@@ -173,9 +185,9 @@ class _ResponsesStreamFilter:
             return [self._renumber(event, {})]
         index = event["output_index"]
         if index not in self._sent_indexes:
-            is_expand = _is_expand_call(event.get("item") or {}, self._tool)
-            self._sent_indexes[index] = None if is_expand else self._sent_count
-            self._sent_count += not is_expand
+            is_context_call = _is_context_call(event.get("item") or {}, self._tools)
+            self._sent_indexes[index] = None if is_context_call else self._sent_count
+            self._sent_count += not is_context_call
         if kind == "response.output_item.done":
             self._items.append(event["item"])
         sent_index = self._sent_indexes[index]
@@ -184,7 +196,7 @@ class _ResponsesStreamFilter:
     def end_call(self) -> ModelTurn:
         api = OpenAIResponsesApi()
         response = {**self._response, "output": self._response.get("output") or self._items}
-        turn = api.parse_turn(response, self._tool)
+        turn = api.parse_turn(response, self._tools)
         self._turns.append(turn)
         self._sent_indexes, self._items = {}, []
         return turn
@@ -196,12 +208,12 @@ class _ResponsesStreamFilter:
         return [self._final_event(event) for event in held]
 
     def _final_event(self, event: Json) -> Json:
-        turn = OpenAIResponsesApi().parse_turn(event["response"], self._tool)
-        if not self._turns and not turn.expand_calls:
+        turn = OpenAIResponsesApi().parse_turn(event["response"], self._tools)
+        if not self._turns and not turn.context_calls:
             return self._renumber(event, {})
         hidden = HiddenRounds(turns=[*self._turns, turn])
         return self._renumber(
-            event, {"response": OpenAIResponsesApi().visible_turn(event["response"], hidden, self._tool)}
+            event, {"response": OpenAIResponsesApi().visible_turn(event["response"], hidden, self._tools)}
         )
 
     def _renumber(self, event: Json, values: Json) -> Json:

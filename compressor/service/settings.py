@@ -30,7 +30,7 @@ from compressor.service.auth import ApiKey
 from compressor.service.policy_options import with_defaults
 from compressor.service.settings_errors import describe_errors, redact_url
 from compressor.sessions import Policy, ToolRule
-from compressor.sessions.expand_tool import TOOL_NAME
+from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring
 from compressor.text.redaction import check_level
@@ -38,7 +38,7 @@ from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.pricing import DEFAULT_PRICE
 
 MEGABYTE = 2**20
-#: Token limit of results of the expand tool: large enough that they are never compressed again.
+#: Token limit of results of the compressor's own tools: large enough that they are never compressed again.
 UNLIMITED_TOKENS = 1_000_000
 
 
@@ -284,5 +284,6 @@ def is_loopback(host: str) -> bool:
 
 def _session_policy(fields: Mapping[str, Any]) -> Policy:
     policy = Policy.from_dict(with_defaults(fields))
-    # Text that the model has expanded is not compressed again.
-    return replace(policy, tools={TOOL_NAME: ToolRule(max_tokens=UNLIMITED_TOKENS), **policy.tools})
+    # Text that the model has expanded or recalled is not compressed again.
+    own_rules = dict.fromkeys(sorted(CONTEXT_TOOL_NAMES), ToolRule(max_tokens=UNLIMITED_TOKENS))
+    return replace(policy, tools={**own_rules, **policy.tools})

@@ -23,6 +23,12 @@ def stream(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
+@pytest.fixture(params=["expand_context", "recall_context"])
+def own_tool(request: pytest.FixtureRequest) -> str:
+    """Which of the compressor's own tools a model calls."""
+    return str(request.param)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

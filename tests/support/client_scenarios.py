@@ -11,7 +11,9 @@ from compressor.storage.memory import MemoryStore
 from support.client_tools import LOG, NEEDLE, Answer, Talk, ref_in
 from support.scripted_server import Call, Reply, Request, ScriptedServer, Usage
 
-EXPAND = "expand_context"
+EXPAND, RECALL = "expand_context", "recall_context"
+#: The compressor's own tools, in the order of a request.
+OWN_TOOLS = [EXPAND, RECALL]
 READ = Reply("", [Call("read_log", {"path": "import.log"})])
 #: For tests that check that every request extends the one before it.
 NO_COMPACTION = Policy(compact=False)
@@ -35,13 +37,20 @@ def expand(text: str = "", *more: Call, query: str | None = None, thinking: str 
     return lambda request: Reply(text, [Call(EXPAND, {"ref": ref_in(request), **arguments}), *more], thinking)
 
 
+def look_up(tool: str, text: str = "", *more: Call, query: str | None = None, thinking: str = "") -> Any:
+    """Returns a reply that expands the first ref, or searches what was removed."""
+    if tool == EXPAND:
+        return expand(text, *more, query=query, thinking=thinking)
+    return Reply(text, [Call(tool, {"query": query or "which worker gave up"}), *more], thinking)
+
+
 def sent(request: Request) -> str:
     """Returns the messages of a request as JSON."""
     return json.dumps(request.messages, ensure_ascii=False)
 
 
 def play_long_result(talk_of: TalkMaker, stream: bool) -> list[Request]:
-    """A long tool result is cut, and the expand tool is offered from the first call on."""
+    """A long tool result is cut, and the tools for it are offered from the first call on."""
     with ScriptedServer([READ, Reply("It stopped."), Reply("Bye.")]) as server:
         talk = talk_of(server)
         talk.read_log(stream)
@@ -49,17 +58,20 @@ def play_long_result(talk_of: TalkMaker, stream: bool) -> list[Request]:
         talk.say("Thanks.")
         assert talk.ask(stream).text == "Bye."
     assert not server.problems and server.left == 0
-    assert [request.tools for request in server.requests] == [[EXPAND, "read_log"]] * 3
+    assert [request.tools for request in server.requests] == [[*OWN_TOOLS, "read_log"]] * 3
     assert len(sent(server.requests[1])) < 0.8 * len(LOG)
     report = talk.client.cost_report()
     assert report.saved_cost > 0 and report.billed_tokens > 0
     return server.requests
 
 
-def play_two_expansions(talk_of: TalkMaker, stream: bool, thinking: str = "") -> tuple[Talk, Answer, list[Request]]:
-    """The model expands twice inside one call; the caller sees only the texts."""
+def play_two_look_ups(
+    talk_of: TalkMaker, stream: bool, tool: str, thinking: str = ""
+) -> tuple[Talk, Answer, list[Request]]:
+    """The model expands or searches twice inside one call; the caller sees only the texts."""
     done = Reply("Code E-4711.", thinking=thinking)
-    script = [READ, expand("Let me look.", thinking=thinking), expand(query="gave up"), done, Reply("Bye.")]
+    first, second = look_up(tool, "Let me look.", thinking=thinking), look_up(tool, query="gave up")
+    script = [READ, first, second, done, Reply("Bye.")]
     with ScriptedServer(script) as server:
         talk = talk_of(server)
         talk.read_log(stream)
@@ -69,7 +81,7 @@ def play_two_expansions(talk_of: TalkMaker, stream: bool, thinking: str = "") ->
         assert talk.ask(stream).text == "Bye."
     assert not server.problems and server.left == 0
     assert NEEDLE in sent(server.requests[2]) and sent(server.requests[4]).count("Let me look.") == 1
-    assert talk.client.cost_report().expansions == 2
+    assert talk.client.cost_report().expansions == (2 if tool == EXPAND else 0)
     return talk, answer, server.requests
 
 
@@ -86,12 +98,12 @@ def play_usage(talk_of: TalkMaker, stream: bool) -> dict[str, Any]:
         return talk.ask(stream).usage
 
 
-def play_expansion_beside_own_call(
-    talk_of: TalkMaker, stream: bool, thinking: str = ""
+def play_look_up_beside_own_call(
+    talk_of: TalkMaker, stream: bool, tool: str, thinking: str = ""
 ) -> tuple[Answer, list[Request]]:
-    """The model expands and calls the caller's tool in one turn; the caller sees only its own call."""
+    """The model looks something up and calls the caller's tool in one turn; the caller sees only its own call."""
     own = Call("read_log", {"path": "other.log"})
-    script = [READ, expand("Both.", own, thinking=thinking), Reply("", [own]), Reply("Done."), Reply("Bye.")]
+    script = [READ, look_up(tool, "Both.", own, thinking=thinking), Reply("", [own]), Reply("Done."), Reply("Bye.")]
     with ScriptedServer(script) as server:
         talk = talk_of(server)
         talk.read_log(stream)
@@ -108,9 +120,9 @@ def play_expansion_beside_own_call(
     return first, server.requests
 
 
-def play_own_call_after_expansion(talk_of: TalkMaker, stream: bool, thinking: str = "") -> None:
-    """The expansion stays in the history although the turn after it calls the caller's tool."""
-    with ScriptedServer([READ, expand("Looking.", thinking=thinking), READ, Reply("Done.")]) as server:
+def play_own_call_after_look_up(talk_of: TalkMaker, stream: bool, tool: str, thinking: str = "") -> None:
+    """What was looked up stays in the history although the turn after it calls the caller's tool."""
+    with ScriptedServer([READ, look_up(tool, "Looking.", thinking=thinking), READ, Reply("Done.")]) as server:
         talk = talk_of(server)
         talk.read_log(stream)
         answer = talk.ask(stream)

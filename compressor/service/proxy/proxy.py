@@ -1,6 +1,6 @@
 """Forwards requests to the provider, compressed, and the provider's answers to the client, unchanged.
 
-    body -> conversation -> upstream -> (expand calls are answered, and the provider is asked again) -> client
+    body -> conversation -> upstream -> (expand and recall calls are answered, the provider is asked again) -> client
 
 If compression fails, the client's own request is forwarded.
 """

@@ -1,4 +1,4 @@
-"""Sends the provider's answer to the client, after as many hidden rounds as the model's expand calls need."""
+"""Sends the provider's answer to the client, after the hidden rounds that the model's expand and recall calls need."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _RETRY_PAUSE = 1.0  # seconds before a hidden round is retried, once: in the mid
 
 
 class ExpandLoop:
-    """Sends answers to clients, and resolves expand calls on the way.
+    """Sends answers to clients, and resolves expand and recall calls on the way.
 
     Args:
         ask: Sends a body to the provider and returns its response, whose body is not read yet.
-        metrics: Counts expand rounds and errors of the provider.
+        metrics: Counts hidden rounds and errors of the provider.
     """
 
     def __init__(self, ask: Ask, metrics: Metrics) -> None:
@@ -109,9 +109,8 @@ class ExpandLoop:
                 again = await _handle_response(call, data)
             except Exception as error:
                 exchange.tenant.conversations.fail_open.handle(error)
-                if (
-                    call.tool_name and call.tool_name.encode() in body
-                ):  # the client does not know that tool, so it must not see the call
+                if any(name.encode() in body for name in call.tool_names):
+                    # The client does not know that tool, so it must not see the call.
                     response = await self._ask(exchange, exchange.body)
                     body = await self._read_whole(exchange, response)
                 break
@@ -134,7 +133,7 @@ class ExpandLoop:
             raise HttpError(502, "upstream_broken", f"The provider's answer broke off ({kind})") from None
 
     async def send_stream(self, exchange: Exchange, call: ResolvedCall, response: httpx.Response) -> None:
-        """Sends the answer as a stream, which continues while expand calls are resolved.
+        """Sends the answer as a stream, which continues while expand and recall calls are resolved.
 
         Raises:
             UpstreamStreamError: The provider's stream broke off.
@@ -200,9 +199,9 @@ def is_readable(response: httpx.Response) -> bool:
 
 async def _handle_response(call: ResolvedCall, response: Json) -> bool:
     """Calls `on_response`; uses another thread only if it has to look something up or to wait for a lock."""
-    turn, tracked = call.api.parse_turn(response, call.tool_name), call.tracked
+    turn, tracked = call.api.parse_turn(response, call.tool_names), call.tracked
     if (
-        turn.expand_calls
+        turn.context_calls
         or not isinstance(tracked.conversation, Conversation)
         or not tracked.lock.acquire(blocking=False)
     ):

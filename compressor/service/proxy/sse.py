@@ -1,4 +1,4 @@
-"""Rewrites streams of server-sent events while expand calls are resolved unseen by the client.
+"""Rewrites streams of server-sent events while expand and recall calls are resolved unseen by the client.
 
 Events that need no change are forwarded as the very bytes that arrived.
 """
@@ -92,7 +92,7 @@ class SseRewriter:
                 return True
         except Exception as error:
             self._failing.handle(error)
-            if turn is None or turn.expand_calls:
+            if turn is None or turn.context_calls:
                 raise HttpError(
                     503, "expansion_failed", "The text that the model asked for could not be expanded"
                 ) from None

@@ -104,7 +104,9 @@ class Metrics:
             "fallbacks", "Requests forwarded uncompressed, by reason.", ["tenant", "reason"], **given
         )
         self.warnings = Counter("warnings", "Warnings of compressions, by reason.", ["tenant", "reason"], **given)
-        self.expansions = Counter("expansions", "Expand rounds resolved inside calls.", ["tenant"], **given)
+        self.expansions = Counter(
+            "expansions", "Rounds of expand and recall calls resolved inside calls.", ["tenant"], **given
+        )
         self.upstream_errors = Counter(
             "upstream_errors", "Upstream errors, by status or kind.", ["tenant", "kind"], **given
         )

@@ -10,7 +10,7 @@ import pytest
 
 from compressor import BudgetTooSmallError, Compressor, CompressorError
 from support import client_scenarios as scenarios
-from support.client_scenarios import ABOVE_BUDGET, EXPAND, NO_COMPACTION, READ, expand, sent
+from support.client_scenarios import ABOVE_BUDGET, EXPAND, NO_COMPACTION, OWN_TOOLS, READ, expand, look_up, sent
 from support.client_tools import LOG, NEEDLE, TASK, MessagesTalk
 from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer
 
@@ -41,8 +41,8 @@ def test_a_long_result_is_cut_and_its_tool_is_there_from_the_first_call_on(talk_
     assert {request.body["system"] for request in requests} == {"You are careful."}
 
 
-def test_an_expand_call_is_answered_inside_the_call(talk_of: Any, stream: bool) -> None:
-    _, answer, requests = scenarios.play_two_expansions(talk_of, stream, "Hm.")
+def test_a_call_of_our_tools_is_answered_inside_the_call(talk_of: Any, stream: bool, own_tool: str) -> None:
+    _, answer, requests = scenarios.play_two_look_ups(talk_of, stream, own_tool, "Hm.")
     assert answer.reason == "end_turn" and answer.text == "Let me look.Code E-4711."
     asked, answered = requests[4].body["messages"][3:5]
     assert [block["type"] for block in asked["content"]] == ["thinking", "text", "tool_use"]
@@ -56,25 +56,27 @@ def test_the_usage_has_the_last_prompt_and_all_that_was_written(talk_of: Any, st
     assert (usage["input_tokens"], usage["cache_read_input_tokens"], usage["output_tokens"]) == (100, 200, 27)
 
 
-def test_expanding_and_calling_in_one_turn_gives_the_caller_its_own_call(talk_of: Any, stream: bool) -> None:
-    answer, requests = scenarios.play_expansion_beside_own_call(talk_of, stream, "Hm.")
+def test_looking_up_and_calling_in_one_turn_gives_the_caller_its_own_call(
+    talk_of: Any, stream: bool, own_tool: str
+) -> None:
+    answer, requests = scenarios.play_look_up_beside_own_call(talk_of, stream, own_tool, "Hm.")
     assert answer.reason == "tool_use"
     turn, results = requests[2].body["messages"][3:5]
     assert [block["type"] for block in turn["content"]] == ["thinking", "text", "tool_use", "tool_use"]
     assert NEEDLE in json.dumps(results["content"][0]) and results["content"][1]["content"] == "nothing there"
 
 
-def test_own_calls_after_an_expansion_keep_it_in_the_history(talk_of: Any, stream: bool) -> None:
-    scenarios.play_own_call_after_expansion(talk_of, stream)
+def test_own_calls_after_a_look_up_keep_it_in_the_history(talk_of: Any, stream: bool, own_tool: str) -> None:
+    scenarios.play_own_call_after_look_up(talk_of, stream, own_tool)
 
 
-def test_rounds_are_bounded(talk_of: Any, stream: bool) -> None:
-    with ScriptedServer([READ, *[expand() for _ in range(4)], expand("Hm.")]) as server:
+def test_rounds_are_bounded(talk_of: Any, stream: bool, own_tool: str) -> None:
+    with ScriptedServer([READ, *[look_up(own_tool) for _ in range(4)], look_up(own_tool, "Hm.")]) as server:
         talk = talk_of(server)
         talk.read_log(stream)
         answer = talk.ask(stream)
     assert (answer.calls, answer.text, answer.reason) == ([], "Hm.", "end_turn")
-    assert len(server.requests) == 6 and "last expansion" in sent(server.requests[5]) and not server.problems
+    assert len(server.requests) == 6 and "last look-up" in sent(server.requests[5]) and not server.problems
 
 
 def test_errors_are_the_callers_and_refusals_go_out_again_as_they_were(
@@ -107,7 +109,7 @@ def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning(
         talk.read_log(stream)
         talk.read_log(stream)
         assert talk.ask(stream).text == "Done."
-    assert [request.tools for request in server.requests] == [[EXPAND, "read_log"]] * 3 and not server.problems
+    assert [request.tools for request in server.requests] == [[*OWN_TOOLS, "read_log"]] * 3 and not server.problems
     assert all(len(sent(request)) < 0.3 * len(LOG) and TASK in sent(request) for request in server.requests)
     assert caplog.text.count(ABOVE_BUDGET) == 1
     with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
@@ -203,7 +205,7 @@ def test_the_original_client_stays_as_it_is(compressor: Compressor) -> None:
         assert isinstance(wrapped, anthropic.Anthropic)
         MessagesTalk(client).ask()
         MessagesTalk(wrapped.with_options(timeout=5)).ask()
-    assert [request.tools for request in server.requests] == [["read_log"], [EXPAND, "read_log"]]
+    assert [request.tools for request in server.requests] == [["read_log"], [*OWN_TOOLS, "read_log"]]
     assert wrapped.cost_report().calls == 1
     with pytest.raises(CompressorError, match=r"anthropic\.Anthropic"):
         with_compression(object())  # type: ignore[type-var]

@@ -14,7 +14,7 @@ import pytest
 from compressor import Compressor, CompressorError
 from compressor.sessions import Policy
 from support import client_scenarios as scenarios
-from support.client_scenarios import EXPAND, NO_COMPACTION, READ, FullStore, expand, sent
+from support.client_scenarios import EXPAND, NO_COMPACTION, OWN_TOOLS, READ, RECALL, FullStore, expand, look_up, sent
 from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, ResponsesTalk, Talk, ref_in
 from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer
 
@@ -47,11 +47,11 @@ def test_a_long_result_is_cut_and_its_tool_is_there_from_the_first_call_on(talk_
     scenarios.play_long_result(talk_of, stream)
 
 
-def test_an_expand_call_is_answered_inside_the_call(talk_of: Any, stream: bool) -> None:
-    talk, answer, requests = scenarios.play_two_expansions(talk_of, stream)
+def test_a_call_of_our_tools_is_answered_inside_the_call(talk_of: Any, stream: bool, own_tool: str) -> None:
+    talk, answer, requests = scenarios.play_two_look_ups(talk_of, stream, own_tool)
     assert answer.reason in ("stop", "completed")
     assert sent(requests[3]).count("gave up") > 1
-    assert EXPAND not in json.dumps([m if isinstance(m, dict) else m.to_dict() for m in talk.history])
+    assert own_tool not in json.dumps([m if isinstance(m, dict) else m.to_dict() for m in talk.history])
 
 
 def test_the_usage_has_the_last_prompt_and_all_that_was_written(talk_of: Any, stream: bool) -> None:
@@ -78,23 +78,41 @@ def test_an_answer_is_not_lost_for_a_usage_that_nobody_knows(talk_of: Any, strea
     assert not server.problems and server.left == 0 and NEEDLE in sent(server.requests[2])
 
 
-def test_expanding_and_calling_in_one_turn_gives_the_caller_its_own_call(talk_of: Any, stream: bool) -> None:
-    answer, requests = scenarios.play_expansion_beside_own_call(talk_of, stream)
+def test_looking_up_and_calling_in_one_turn_gives_the_caller_its_own_call(
+    talk_of: Any, stream: bool, own_tool: str
+) -> None:
+    answer, requests = scenarios.play_look_up_beside_own_call(talk_of, stream, own_tool)
     assert answer.reason in ("tool_calls", "completed")
     assert NEEDLE in sent(requests[2]) and "nothing there" in sent(requests[2])
 
 
-def test_own_calls_after_an_expansion_keep_it_in_the_history(talk_of: Any, stream: bool) -> None:
-    scenarios.play_own_call_after_expansion(talk_of, stream, "Hm.")
+def test_own_calls_after_a_look_up_keep_it_in_the_history(talk_of: Any, stream: bool, own_tool: str) -> None:
+    scenarios.play_own_call_after_look_up(talk_of, stream, own_tool, "Hm.")
 
 
-def test_rounds_are_bounded(talk_of: Any, stream: bool) -> None:
-    with ScriptedServer([READ, *[expand() for _ in range(5)], Reply("Still here.")]) as server:
+def test_both_tools_can_be_called_in_one_turn(talk_of: Any, stream: bool) -> None:
+    both = expand("", Call(RECALL, {"query": "which worker gave up", "max_tokens": 60}), Call(RECALL, "no JSON"))
+    with ScriptedServer([READ, both, Reply("Code E-4711."), Reply("Bye.")]) as server:
+        talk = talk_of(server)
+        talk.read_log(stream)
+        answer = talk.ask(stream)
+        assert answer.text == "Code E-4711." and answer.calls == []
+        talk.say("Thanks.")
+        assert talk.ask(stream).text == "Bye."
+    assert not server.problems and server.left == 0
+    results = server.requests[2].messages[-3:]
+    expanded, recalled, refused = (str(message.get("content") or message.get("output")) for message in results)
+    assert NEEDLE in expanded and NEEDLE in recalled and len(recalled) < 0.2 * len(expanded)
+    assert refused.startswith("Not searched: ")
+
+
+def test_rounds_are_bounded(talk_of: Any, stream: bool, own_tool: str) -> None:
+    with ScriptedServer([READ, *[look_up(own_tool) for _ in range(5)], Reply("Still here.")]) as server:
         talk = talk_of(server)
         talk.read_log(stream)
         answer = talk.ask(stream)
         assert answer.calls == [] and answer.text == "" and answer.reason in ("stop", "completed")
-        assert len(server.requests) == 6 and "last expansion" in sent(server.requests[5])
+        assert len(server.requests) == 6 and "last look-up" in sent(server.requests[5])
         talk.say("And?")
         assert talk.ask(stream).text == "Still here."
     assert not server.problems
@@ -204,8 +222,10 @@ def test_our_own_errors_let_the_original_through_and_are_logged_once(
             talk.ask(stream)
 
 
-def test_without_tools_the_expand_tool_comes_with_the_first_ref_and_stays(compressor: Compressor) -> None:
-    with ScriptedServer([Reply("Hello."), expand(), Reply("Code E-4711."), Reply("Bye.")], extends=None) as server:
+def test_without_tools_ours_come_with_the_first_ref_and_stay(compressor: Compressor, own_tool: str) -> None:
+    with ScriptedServer(
+        [Reply("Hello."), look_up(own_tool), Reply("Code E-4711."), Reply("Bye.")], extends=None
+    ) as server:
         talk = ChatTalk(with_compression(plain_openai(server), compressor))
         talk.tools = []
         talk.ask()
@@ -215,7 +235,7 @@ def test_without_tools_the_expand_tool_comes_with_the_first_ref_and_stays(compre
         assert talk.ask().text == "Code E-4711."
         talk.say("Thanks.")
         talk.ask()
-    assert [request.tools for request in server.requests] == [[], [EXPAND], [EXPAND], [EXPAND]]
+    assert [request.tools for request in server.requests] == [[], OWN_TOOLS, OWN_TOOLS, OWN_TOOLS]
     assert not server.problems
 
 
@@ -240,7 +260,7 @@ def test_a_long_run_is_compacted_and_stays_what_a_provider_takes(talk_of: Any, s
     assert report.compactions >= 1 and report.actual_tokens < 0.5 * report.baseline_tokens
 
 
-def test_expand_can_be_left_out(talk_of: Any) -> None:
+def test_our_tools_can_be_left_out(talk_of: Any) -> None:
     with ScriptedServer([READ, Reply("Done.")]) as server:
         talk = talk_of(server, expand=False)
         talk.read_log()
@@ -248,13 +268,15 @@ def test_expand_can_be_left_out(talk_of: Any) -> None:
     assert server.requests[1].tools == ["read_log"] and len(sent(server.requests[1])) < 0.8 * len(LOG)
 
 
-def test_a_tool_of_that_name_is_the_callers_business(compressor: Compressor) -> None:
-    with ScriptedServer([Reply("", [Call(EXPAND, {"ref": "1"})])]) as server:
+def test_a_tool_of_that_name_is_the_callers_business(compressor: Compressor, own_tool: str, stream: bool) -> None:
+    with ScriptedServer([Reply("", [Call(own_tool, {"ref": "1"})])]) as server:
         talk = ChatTalk(with_compression(plain_openai(server), compressor))
         own = json.loads(json.dumps(talk.tools[0]))
-        own["function"]["name"] = EXPAND
+        own["function"]["name"] = own_tool
         talk.tools = [own]
-        assert [call[1] for call in talk.ask().calls] == [EXPAND]
+        assert [call[1] for call in talk.ask(stream).calls] == [own_tool]
+    other = RECALL if own_tool == EXPAND else EXPAND
+    assert server.requests[0].tools == [other, own_tool] and not server.problems
 
 
 def test_conversations_side_by_side_and_branches_do_not_disturb_each_other(compressor: Compressor) -> None:
@@ -346,7 +368,7 @@ def test_the_original_client_and_everything_else_stay_as_they_are(compressor: Co
         ChatTalk(wrapped.with_options(timeout=5)).ask()
         with pytest.raises(openai.NotFoundError):
             wrapped.models.list()
-    assert [request.tools for request in server.requests] == [["read_log"], [EXPAND, "read_log"]]
+    assert [request.tools for request in server.requests] == [["read_log"], [*OWN_TOOLS, "read_log"]]
     assert wrapped.cost_report().calls == 1
     with pytest.raises(CompressorError, match=r"openai\.OpenAI"):
         with_compression(object())  # type: ignore[type-var]

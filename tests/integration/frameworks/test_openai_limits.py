@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from compressor import BudgetTooSmallError, Compressor
-from support.client_scenarios import ABOVE_BUDGET, EXPAND, NO_COMPACTION, READ, expand, sent
+from support.client_scenarios import ABOVE_BUDGET, NO_COMPACTION, OWN_TOOLS, READ, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, ResponsesTalk, Talk
 from support.scripted_server import Call, Fail, Reply, ScriptedServer
 
@@ -43,7 +43,7 @@ def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning(
         for _ in range(3):
             talk.read_log(stream)
         assert talk.ask(stream).text == "Done."
-    assert [request.tools for request in server.requests] == [[EXPAND, "read_log"]] * 4 and not server.problems
+    assert [request.tools for request in server.requests] == [[*OWN_TOOLS, "read_log"]] * 4 and not server.problems
     assert all(len(sent(request)) < 0.3 * len(LOG) and TASK in sent(request) for request in server.requests)
     assert caplog.text.count(ABOVE_BUDGET) == 1
     with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):

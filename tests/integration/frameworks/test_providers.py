@@ -20,6 +20,7 @@ from compressor.providers import (
     ProviderApi,
     sum_usage,
 )
+from support.client_scenarios import OWN_TOOLS
 from support.client_tools import ChatTalk, MessagesTalk, ResponsesTalk
 from support.property_tests import given, settings, st
 from support.scripted_chat import ChatWire
@@ -30,11 +31,14 @@ from support.scripted_wire import Call, Reply, Usage, refusal
 openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")
 
-EXPAND = "expand_context"
 TEXTS = st.sampled_from(["", "Yes.", "One two  three\nfour ", "…", " x", "{}"])
 ARGUMENTS = st.dictionaries(st.sampled_from(["ref", "query", "path"]), st.sampled_from(["1", "ä b", ""]), max_size=2)
-ASKS = st.builds(Call, st.just(EXPAND), ARGUMENTS)
-OWN = st.builds(Call, st.sampled_from(["read_log", "expand", "expand_context_too", "e"]), ARGUMENTS)
+ASKS = st.builds(Call, st.sampled_from(OWN_TOOLS), ARGUMENTS)
+OWN = st.builds(
+    Call,
+    st.sampled_from(["read_log", "expand", "expand_context_too", "recall", "recall_contexts", "e", "r"]),
+    ARGUMENTS,
+)
 
 
 @st.composite
@@ -45,7 +49,7 @@ def talks(draw: st.DrawFn) -> list[Reply]:
         for _ in range(draw(st.integers(0, 3)))
     ]
     calls = draw(st.lists(st.one_of(OWN, ASKS), max_size=4))
-    text = draw(TEXTS.filter(str.strip)) if not any(call.name != EXPAND for call in calls) else draw(TEXTS)
+    text = draw(TEXTS.filter(str.strip)) if not any(call.name not in OWN_TOOLS for call in calls) else draw(TEXTS)
     return [*rounds, Reply(text, calls, draw(st.sampled_from(["", "Well."])))]
 
 
@@ -98,20 +102,20 @@ def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(ki
     api: ProviderApi
     api, wire, talk, event_of, whole_of = APIS[kind]
     usage = Usage(100, 30, 7)
-    stream, inner, out = api.make_stream_filter(EXPAND), HiddenRounds(), []
+    stream, inner, out = api.make_stream_filter(OWN_TOOLS), HiddenRounds(), []
     for number, reply in enumerate(replies, 1):
         if number > 1:
             last = inner.last
             inner.items += [
                 *last.items,
-                *api.build_expand_results(last.expand_calls, ["text"] * len(last.expand_calls)),
+                *api.build_context_results(last.context_calls, ["text"] * len(last.context_calls)),
             ]
         for event in wire.events(reply, number, usage, BODY):
             out += stream.feed(event)
         streamed, whole = stream.end_call(), wire.whole(reply, number, usage, BODY)
-        turn = api.parse_turn(whole, EXPAND)
-        assert (streamed.expand_calls, streamed.caller_call_ids, streamed.items) == (
-            turn.expand_calls,
+        turn = api.parse_turn(whole, OWN_TOOLS)
+        assert (streamed.context_calls, streamed.caller_call_ids, streamed.items) == (
+            turn.context_calls,
             turn.caller_call_ids,
             turn.items,
         )
@@ -119,14 +123,14 @@ def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(ki
         inner.turns.append(turn)
     out += stream.flush()
     last = inner.last
-    if last.caller_call_ids and last.expand_calls:
-        inner.expanded_texts = ["text"] * len(last.expand_calls)
+    if last.caller_call_ids and last.context_calls:
+        inner.context_answers = ["text"] * len(last.context_calls)
 
     caller = talk(None)
     answer = caller.gather([event_of(event) for event in out])
     other = talk(None)
-    assert other.read(whole_of(api.visible_turn(whole, inner, EXPAND))) == replace(answer, pieces=[])
-    assert EXPAND not in [call[1] for call in answer.calls] and len(answer.calls) == len(last.caller_call_ids)
+    assert other.read(whole_of(api.visible_turn(whole, inner, OWN_TOOLS))) == replace(answer, pieces=[])
+    assert not {call[1] for call in answer.calls} & set(OWN_TOOLS) and len(answer.calls) == len(last.caller_call_ids)
 
     for call in answer.calls:
         caller.result(call[0], "done")
@@ -143,23 +147,25 @@ def test_a_stream_says_what_the_whole_answer_says_and_the_history_stays_whole(ki
         assert restored[: len(inner.items)] == inner.items
 
 
-def test_a_name_that_comes_in_pieces_is_known_when_it_is_whole() -> None:
+def test_a_name_that_comes_in_pieces_is_known_when_it_is_whole(own_tool: str) -> None:
+    verb = own_tool.removesuffix("_context")
+
     def piece(index: int, name: str, arguments: str = "") -> dict[str, Any]:
         call = {"index": index, "id": f"c{index}", "function": {"name": name, "arguments": arguments}}
         return {"id": "x", "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]}
 
-    chunks = OpenAIChatApi().make_stream_filter(EXPAND)
-    assert chunks.feed(piece(0, "expand_")) == [] and chunks.feed(piece(0, "context")) == []
+    chunks = OpenAIChatApi().make_stream_filter(OWN_TOOLS)
+    assert chunks.feed(piece(0, f"{verb}_")) == [] and chunks.feed(piece(0, "context")) == []
     assert chunks.feed(piece(0, "", '{"ref": "1"}')) == []
-    assert chunks.feed(piece(1, "expand")) == []
+    assert chunks.feed(piece(1, verb)) == []
     out = chunks.feed(piece(1, "", "{}"))
     calls = out[0]["choices"][0]["delta"]["tool_calls"]
-    assert [call["index"] for call in calls] == [0, 0] and calls[0]["function"]["name"] == "expand"
-    assert chunks.feed(piece(2, "exp")) == []
+    assert [call["index"] for call in calls] == [0, 0] and calls[0]["function"]["name"] == verb
+    assert chunks.feed(piece(2, verb[:3])) == []
     end: dict[str, Any] = {"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
     assert chunks.feed(end) == []
     turn = chunks.end_call()
-    assert turn.expand_calls == [("c0", '{"ref": "1"}')] and turn.caller_call_ids == ["c1", "c2"]
+    assert turn.context_calls == [("c0", own_tool, '{"ref": "1"}')] and turn.caller_call_ids == ["c1", "c2"]
     (last,) = chunks.flush()
     assert last["choices"][0]["delta"]["tool_calls"][0]["index"] == 1
     assert last["choices"][0]["finish_reason"] == "tool_calls"
@@ -168,10 +174,10 @@ def test_a_name_that_comes_in_pieces_is_known_when_it_is_whole() -> None:
 @pytest.mark.parametrize("kind", list(APIS))
 def test_a_stream_without_expand_calls_passes_as_the_same_objects(kind: str) -> None:
     api, wire, *_ = APIS[kind]
-    stream = api.make_stream_filter(EXPAND)
+    stream = api.make_stream_filter(OWN_TOOLS)
     for event in wire.events(Reply("Hi there.", [Call("read_log", {"a": 1})], "Hm."), 1, Usage(1, 0, 1), BODY):
         assert [one is event for one in stream.feed(event)] == [True]
-    assert stream.end_call().expand_calls == [] and stream.flush() == []
+    assert stream.end_call().context_calls == [] and stream.flush() == []
 
 
 def test_usage_is_added_up_field_by_field() -> None:

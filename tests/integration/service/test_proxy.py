@@ -22,7 +22,7 @@ import httpx
 import pytest
 
 from compressor import StoreError
-from support.client_scenarios import EXPAND, expand, sent
+from support.client_scenarios import EXPAND, OWN_TOOLS, expand, look_up, sent
 from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, MessagesTalk, ResponsesTalk, Talk, ref_in
 from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer, Usage
 
@@ -74,27 +74,27 @@ def test_a_long_result_goes_on_smaller(kind: str, stream: bool) -> None:
         assert service.metric("tokens_after_total") < service.metric("tokens_before_total")
         assert service.metric("fallbacks_total") == 0
     assert not server.problems and server.left == 0
-    assert [request.tools for request in server.requests] == [[EXPAND, "read_log"]] * 3
+    assert [request.tools for request in server.requests] == [[*OWN_TOOLS, "read_log"]] * 3
     assert len(sent(server.requests[1])) < 0.8 * len(LOG)
 
 
-def test_an_expand_call_is_answered_inside(kind: str, stream: bool) -> None:
-    script = [READ, expand("Let me look."), Reply("Code E-4711."), Reply("Bye.")]
+def test_a_call_of_our_tools_is_answered_inside(kind: str, stream: bool, own_tool: str) -> None:
+    script = [READ, look_up(own_tool, "Let me look."), Reply("Code E-4711."), Reply("Bye.")]
     with proxied(script) as (server, service):
         one = talk(kind, service)
         one.read_log(stream)
         answer = one.ask(stream)
         assert answer.text.replace("\n\n", "") == "Let me look.Code E-4711." and not answer.calls
-        assert EXPAND not in json.dumps([str(message) for message in one.history])
+        assert own_tool not in json.dumps([str(message) for message in one.history])
         one.say("Thanks.")
         assert one.ask(stream).text == "Bye."
         assert service.metric("expansions_total") == 1
     assert not server.problems and server.left == 0  # each request extends the one before: nothing was forgotten
-    assert NEEDLE in sent(server.requests[2]) and EXPAND in sent(server.requests[3])
+    assert NEEDLE in sent(server.requests[2]) and own_tool in sent(server.requests[3])
 
 
-def test_an_expand_call_beside_the_callers_own(kind: str, stream: bool) -> None:
-    both = expand("", Call("read_log", {"path": "other.log"}))
+def test_a_call_of_our_tools_beside_the_callers_own(kind: str, stream: bool, own_tool: str) -> None:
+    both = look_up(own_tool, "", Call("read_log", {"path": "other.log"}))
     with proxied([READ, both, Reply("Done.")]) as (server, service):
         one = talk(kind, service)
         one.read_log(stream)
@@ -103,7 +103,9 @@ def test_an_expand_call_beside_the_callers_own(kind: str, stream: bool) -> None:
         one.result(answer.calls[0][0], "nothing there")
         assert one.ask(stream).text == "Done."
     assert not server.problems
-    assert sent(server.requests[2]).count("worker-") > 1.5 * sent(server.requests[1]).count("worker-")
+    assert own_tool in sent(server.requests[2]) and NEEDLE in sent(server.requests[2])
+    if own_tool == EXPAND:
+        assert sent(server.requests[2]).count("worker-") > 1.5 * sent(server.requests[1]).count("worker-")
 
 
 @pytest.mark.parametrize(("status", "error"), [(429, "RateLimitError"), (500, "InternalServerError"), (401, None)])
@@ -162,7 +164,7 @@ def test_what_a_provider_refuses_goes_out_as_it_came(kind: str, stream: bool) ->
         one.say("More.")
         assert one.ask(stream).text == "As ever."
         assert service.metric("fallbacks_total", reason="refused_by_provider") == 1
-    assert [request.tools for request in server.requests] == [[EXPAND, "read_log"], ["read_log"], ["read_log"]]
+    assert [request.tools for request in server.requests] == [[*OWN_TOOLS, "read_log"], ["read_log"], ["read_log"]]
 
 
 class Upstream(http.server.ThreadingHTTPServer):

@@ -11,7 +11,7 @@ import pytest
 from compressor import CompressorError
 from compressor.service.settings import Settings
 from compressor.sessions.policy_sizes import PRESETS
-from support.client_scenarios import EXPAND, READ, expand, sent
+from support.client_scenarios import EXPAND, OWN_TOOLS, READ, expand, sent
 from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, MessagesTalk, ResponsesTalk, Talk, ref_in
 from support.long_runs import Event, Said, User, prefixes, reads, to_chat
 from support.scripted_server import Call, Fail, Reply, ScriptedServer, Usage
@@ -170,7 +170,7 @@ def test_a_budget_that_is_too_small_gives_the_smallest_view_and_says_so(
         body = {"model": "gpt-4o", "messages": [{"role": "user", "content": TASK}]}
         said = service.http.post("/v1/chat/completions", json=body).headers["x-compressor-warning"]
         assert said == "above the budget: the smallest possible view was sent"
-    assert not server.problems and [request.tools for request in server.requests[:3]] == [[EXPAND, "read_log"]] * 3
+    assert not server.problems and [request.tools for request in server.requests[:3]] == [[*OWN_TOOLS, "read_log"]] * 3
     assert all(len(sent(request)) < 0.3 * len(LOG) and TASK in sent(request) for request in server.requests)
     assert caplog.text.count("above the budget") == 2, "once for each of the two conversations"
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from support.client_scenarios import OWN_TOOLS
 from support.client_tools import LOG, TASK
 
 pytest.importorskip("fastapi")
@@ -137,7 +138,7 @@ def test_with_tools_only_ours_is_added() -> None:
         ask_raw(service, request(body))
     got = upstream.seen[0][1].decode()
     found = re.fullmatch(r'(\{"n": 1, "tools" : \[)(.*),(\{"type":"function","function":\{"name":"f".*)', got)
-    assert found and json.loads(found[2])["function"]["name"] == "expand_context"
+    assert found and [tool["function"]["name"] for tool in json.loads(f"[{found[2]}]")] == OWN_TOOLS
     assert found[3] == f'{tool}],"messages":[{{"role":"user","content":"\\u00e9"}}], "y":-0}}'
 
 
@@ -153,7 +154,7 @@ def test_where_something_is_cut_only_that_differs() -> None:
     cut, whole = json.loads(got), json.loads(body)
     assert len(cut["messages"][2]["content"]) < 0.8 * len(LOG)
     cut["messages"][2]["content"] = LOG
-    assert cut["messages"] == whole["messages"] and [t["function"]["name"] for t in cut["tools"]] == ["expand_context"]
+    assert cut["messages"] == whole["messages"] and [t["function"]["name"] for t in cut["tools"]] == OWN_TOOLS
 
 
 def calls(index: int, more: str, function: str) -> str:
