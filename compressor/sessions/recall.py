@@ -15,6 +15,7 @@ from compressor.pipeline.documents import compress_documents
 from compressor.scoring.bm25 import bm25, matches, weighted_terms
 from compressor.scoring.token_index import TokenIndex
 from compressor.sessions import archive
+from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.evicted_rounds import DISPLAY_NAMES
 from compressor.sessions.recall_paragraphs import RecallParagraph, StoredText, split_paragraphs
 from compressor.sessions.runtime import CompressorLike
@@ -81,7 +82,7 @@ def recall(
     if scores.any():
         excerpt = _Excerpt(texts, paragraphs, counter, budget)
         text, page = excerpt.fill(scores), excerpt.page
-        if not text:  # not even one paragraph fits
+        if not text:  # the best paragraph does not fit
             best = paragraphs[int(np.argmax(scores))]
             text = _compressed(compressor, store, [_document(texts, best)], query, budget, counter)
     else:
@@ -112,12 +113,15 @@ def _live_texts(live: Sequence[tuple[Turn, MessageRecord]], are_edited: bool) ->
     out: dict[str, StoredText] = {}
     for turn, record in live:
         for slot in turn.slots:
+            if slot.name in CONTEXT_TOOL_NAMES:  # they repeat originals that are searched themselves
+                continue
             if (slot.path in record.edits) == are_edited and slot.text and not record.holds_index:
                 ref = compute_ref(slot.text)
                 label = f"{DISPLAY_NAMES.get(slot.kind, slot.kind)} {slot.name or ''}".strip()
                 out[ref] = StoredText(ref, slot.text, label if are_edited else f"{label}, in view", record.index)
         for text in turn.unedited_texts if not are_edited else ():
-            out[compute_ref(text)] = StoredText(compute_ref(text), text, f"{turn.role}, in view", record.index)
+            if text not in CONTEXT_TOOL_NAMES:
+                out[compute_ref(text)] = StoredText(compute_ref(text), text, f"{turn.role}, in view", record.index)
     return list(out.values())
 
 
@@ -179,9 +183,12 @@ class _Excerpt:
         self._parts: set[int] = set()
 
     def fill(self, scores: Scores) -> str:
-        """Returns the best paragraphs with what stands beside them, within the budget; "" if none fits."""
+        """Returns the best paragraphs with what stands beside them, within the budget; "" if the best does not fit."""
         order = np.lexsort((-np.arange(len(scores)), -scores))
         ranked = order[scores[order] > 0].tolist()
+        self._take(ranked[:1])
+        if not self.taken:
+            return ""
         self._take(ranked[:BEST_PARAGRAPHS])
         # An answer stands after its question more often than the other way round.
         self._take(i for near in (1, -1) for b in list(self.taken) if self._is_beside(i := b + near, b))

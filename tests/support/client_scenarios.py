@@ -80,7 +80,9 @@ def play_two_look_ups(
         talk.say("Thanks.")
         assert talk.ask(stream).text == "Bye."
     assert not server.problems and server.left == 0
-    assert NEEDLE in sent(server.requests[2]) and sent(server.requests[4]).count("Let me look.") == 1
+    assert NEEDLE in sent(server.requests[2])
+    if tool == EXPAND:  # an answer of the other tool quotes what the view shows
+        assert sent(server.requests[4]).count("Let me look.") == 1
     assert talk.client.cost_report().expansions == (2 if tool == EXPAND else 0)
     return talk, answer, server.requests
 

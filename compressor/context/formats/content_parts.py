@@ -220,7 +220,7 @@ def read_summary(builder: TurnBuilder, part: Part, path: Path, label: PartLabel)
 def _non_standard(builder: TurnBuilder, part: Part, path: Path, label: PartLabel) -> None:
     """LangChain wraps blocks that it has no type of its own for."""
     value = to_plain_dict(part.get("value")) or {}
-    if value.get("type") in SUMMARY_PARTS:
+    if str(value.get("type")) in SUMMARY_PARTS:
         read_summary(builder, value, path, label)
     else:
         builder.add_unedited(part)

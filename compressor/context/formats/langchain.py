@@ -121,7 +121,7 @@ def _mirrors(root: dict[str, Any], call_id: str) -> Iterator[tuple[Path, bool]]:
     """The paths where a message repeats the arguments of a call, and whether they are JSON text there."""
     content = root["content"]
     for i, block in enumerate(content if isinstance(content, list) else ()):
-        if isinstance(block, dict) and block.get("type") in _CALL_BLOCKS:
+        if isinstance(block, dict) and str(block.get("type")) in _CALL_BLOCKS:
             id_key, key = _CALL_BLOCKS[block["type"]]
             if block.get(id_key) == call_id and key in block:
                 yield ("content", i, key), isinstance(block[key], str)
@@ -175,7 +175,7 @@ def _read_calls(builder: TurnBuilder, message: Any, answered: set[Any]) -> None:
             label = builder.add_call(call.get("id"), call.get("name"))
             builder.add_text(("invalid_tool_calls", i, "args"), call.get("args") or "", label)
     for i, block in enumerate(message.content if isinstance(message.content, list) else ()):
-        if isinstance(block, dict) and block.get("type") in _CALL_BLOCKS:
+        if isinstance(block, dict) and str(block.get("type")) in _CALL_BLOCKS:
             id_key, key = _CALL_BLOCKS[block["type"]]
             if block.get(id_key) in builder.call_ids:
                 continue

@@ -134,7 +134,7 @@ def _anthropic(message: Any) -> _Found:
     item = to_plain_dict(message) or {}
     if item.get("role") != "assistant":
         return None
-    found = _parts(item.get("content"), lambda part: part.get("type") in _THINKING)
+    found = _parts(item.get("content"), lambda part: str(part.get("type")) in _THINKING)
     return _map_found(found, lambda left: {**item, "content": left})
 
 
@@ -226,7 +226,7 @@ def _langchain_signed(message: Any) -> _Found:
     if provider is None or provider.startswith("google"):  # Google has blocks of the same type
         return None
     kinds = (*_THINKING, "reasoning") if provider == "anthropic" else _THINKING
-    found = _parts(message.content, lambda part: part.get("type") in kinds)
+    found = _parts(message.content, lambda part: str(part.get("type")) in kinds)
     return _map_found(found, lambda left: message.model_copy(update={"content": left}))
 
 

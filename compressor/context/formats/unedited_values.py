@@ -41,7 +41,7 @@ def estimate_opaque_tokens(value: Any) -> int:
     for node in _nodes(value):
         if isinstance(node, dict):
             keys = [key for key in node if isinstance(key, str) and key.startswith(_ENCRYPTED)]
-            keys += ["data"] if node.get("type") in _ENCRYPTED_TYPES else []
+            keys += ["data"] if str(node.get("type")) in _ENCRYPTED_TYPES else []
             total += sum(estimate_payload_tokens(node.get(key)) for key in keys)
     return total
 

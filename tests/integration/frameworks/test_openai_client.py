@@ -91,7 +91,7 @@ def test_own_calls_after_a_look_up_keep_it_in_the_history(talk_of: Any, stream: 
 
 
 def test_both_tools_can_be_called_in_one_turn(talk_of: Any, stream: bool) -> None:
-    both = expand("", Call(RECALL, {"query": "which worker gave up", "max_tokens": 60}), Call(RECALL, "no JSON"))
+    both = expand("", Call(RECALL, {"query": "which worker gave up", "max_tokens": 100}), Call(RECALL, "no JSON"))
     with ScriptedServer([READ, both, Reply("Code E-4711."), Reply("Bye.")]) as server:
         talk = talk_of(server)
         talk.read_log(stream)
