@@ -102,7 +102,7 @@ def test_both_tools_can_be_called_in_one_turn(talk_of: Any, stream: bool) -> Non
     assert not server.problems and server.left == 0
     results = server.requests[2].messages[-3:]
     expanded, recalled, refused = (str(message.get("content") or message.get("output")) for message in results)
-    assert NEEDLE in expanded and NEEDLE in recalled and len(recalled) < 0.2 * len(expanded)
+    assert NEEDLE in expanded and NEEDLE in recalled and len(recalled) < 0.3 * len(expanded)
     assert refused.startswith("Not searched: ")
 
 

@@ -44,6 +44,23 @@ def test_refs_belong_to_their_session(c: Compressor) -> None:
         session.fork("c")
 
 
+@pytest.mark.parametrize("tool", ["expand_context", "recall_context"])
+def test_recall_does_not_quote_what_it_or_expand_has_answered(c: Compressor, tool: str) -> None:
+    session = c.session("a")
+    session.append(*conversation(1, sentences=200))
+    (ref,) = find_refs(text(session.view()))
+    query = {"query": WORDS[0], "ref": ref}
+    answers = [session.context_tools().answer(tool, query)]
+    for number in range(3):
+        call = {"id": f"again{number}", "type": "function"}
+        call["function"] = {"name": tool, "arguments": json.dumps(query)}  # type: ignore[assignment]
+        session.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        session.append({"role": "tool", "tool_call_id": call["id"], "content": answers[-1]})
+        answers.append(session.recall(WORDS[0]))
+        assert tool not in answers[-1] and "in view, message" not in answers[-1]
+    assert answers[-1] == answers[-2]
+
+
 @pytest.mark.moderate
 def test_recall_finds_what_left_the_view(c: Compressor) -> None:
     messages = conversation(30)
