@@ -62,7 +62,7 @@ def best_line(turns: Iterable[Turn], weights: Mapping[str, float], max_chars: in
                     score = 0.0 if is_short else score + STATEMENT_WEIGHT
                 if score > best_score:
                     best, best_score = line, score
-    return _around(best, weights, max_chars) if best_score >= 1 else ""
+    return _around(best, max_chars) if best_score >= 1 else ""
 
 
 def _split(text: str) -> list[str]:
@@ -93,7 +93,7 @@ def _score(line: str, weights: Mapping[str, float]) -> float:
     return score + min(1.0, 0.5 * sum(1 for _ in islice(_VALUE.finditer(line), 2)))
 
 
-def _around(line: str, weights: Mapping[str, float], max_chars: int) -> str:
+def _around(line: str, max_chars: int) -> str:
     """Returns the stretch of a long line around its error, or its beginning."""
     if len(line) <= max_chars:
         return line

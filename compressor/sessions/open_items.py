@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 from compressor.context.model import TextSlot, Turn
@@ -20,7 +19,7 @@ from compressor.scoring.bm25 import weighted_terms
 from compressor.sessions.failure_reports import FailureReport, read_failures, short_names
 from compressor.sessions.statement_phrases import says_done, statement_kind
 from compressor.text.reasoning_phrases import ReasoningKind, classify_sentence
-from compressor.text.segmenters.sentences import sentence_starts
+from compressor.text.segmenters.sentences import split_sentences
 
 MAX_TEXT_CHARS = 200  # of an item
 MAX_ASKED_CHARS = 160  # of the call whose result says an item
@@ -187,8 +186,7 @@ def _after_statement(items: list[OpenItem], slot: TextSlot, number: int) -> list
     out, text = list(items), slot.text
     if len(text) > MAX_STATEMENT_CHARS:
         text = text[: MAX_STATEMENT_CHARS // 2] + "\n\n" + text[-MAX_STATEMENT_CHARS // 2 :]
-    for start, end in pairwise([*sentence_starts(text), len(text)]):
-        sentence = text[start:end].strip()
+    for sentence in split_sentences(text):
         if not MIN_SENTENCE_CHARS <= len(sentence) <= 500:
             continue
         kind = statement_kind(sentence)

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from compressor.context.model import Turn
@@ -19,7 +18,7 @@ from compressor.sessions.open_items import OpenItem
 from compressor.sessions.state_calls import StateVersion, read_path
 from compressor.sessions.user_words import has_user_text, own_words
 from compressor.storage.base import BlobStore, get_many
-from compressor.text.segmenters.sentences import sentence_starts
+from compressor.text.segmenters.sentences import split_sentences
 from compressor.text.user_constraints import find_constraints
 
 MAX_LISTED = 20  # things not in view that a receipt names
@@ -116,8 +115,8 @@ def list_things(
     for number, turn in turns:
         if has_user_text(turn):
             words = own_words(turn)
-            for a, b in pairwise([*sentence_starts(words), len(words)]):
-                add("user_words", words[a:b], number)
+            for sentence in split_sentences(words):
+                add("user_words", sentence, number)
             for a, b in find_constraints(words):
                 add("rules", words[a:b], number)
         for slot in turn.slots:

@@ -79,11 +79,6 @@ class StateVersion:
     is_partial: bool = False
     is_removed: bool = False
 
-    @property
-    def label(self) -> str:
-        """Returns what the version is of, in words."""
-        return " ".join(self.key[1:])
-
 
 @dataclass
 class StateVersions:

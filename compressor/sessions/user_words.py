@@ -12,15 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
-from compressor.context.model import Path, TextSlot, Turn
+from compressor.context.model import TextSlot, Turn
 from compressor.context.refs import compute_ref, format_placeholder
 from compressor.scoring.bm25 import weighted_terms
 from compressor.sessions.acknowledgements import is_acknowledgement, is_notice
 from compressor.sessions.runtime import Edits
 from compressor.text.segmenters import find_pasted_content
-from compressor.text.segmenters.sentences import sentence_starts
+from compressor.text.segmenters.sentences import split_sentences
 from compressor.text.user_constraints import find_constraints
 
 INSTRUCTION_WEIGHT = 4.0  # content words of an instruction; fewer may be an answer
@@ -39,13 +38,11 @@ class UserWords:
     Attributes:
         whole: Indices of turns of which all own words stay.
         sentences: Of other turns, the sentences that stay, by index, in their order.
-        guaranteed: Indices of the first and the last instruction, and of what was said after it.
         dropped_rules: How many rules exceed the bound.
     """
 
     whole: frozenset[int]
     sentences: Mapping[int, tuple[str, ...]]
-    guaranteed: frozenset[int]
     dropped_rules: int = 0
 
     @classmethod
@@ -88,8 +85,8 @@ class UserWords:
         sentences, dropped = _rules(words, rest, said, count_tokens, max_rule_tokens)
         _add_first_sentences(words, rest, sentences, count_tokens, max_rule_tokens)
         _add_newest_statements(words, sentences, {*whole, *fixed}, count_tokens, max_rule_tokens)
-        kept = {i: tuple(s for s in _sentences(words[i]) if s in found) for i, found in sentences.items()}
-        return cls(frozenset(whole), kept, guaranteed, dropped)
+        kept = {i: tuple(s for s in split_sentences(words[i]) if s in found) for i, found in sentences.items()}
+        return cls(frozenset(whole), kept, dropped)
 
     def find_spans(self, index: int, text: str) -> list[tuple[int, int]]:
         """Returns the spans of a turn's text, or of a part of it, that stay."""
@@ -129,11 +126,6 @@ def own_words(turn: Turn) -> str:
     """Returns what the user says in a turn, without pasted material."""
     spans = (slot.text[a:b].strip() for slot in turn.slots if slot.kind == "user" for a, b in own_spans(slot))
     return "\n\n".join(spans)  # a sentence ends with its span
-
-
-def user_paths(turn: Turn) -> list[Path]:
-    """Returns the paths of a turn's texts that a user said."""
-    return [slot.path for slot in turn.slots if slot.kind == "user"]
 
 
 def is_instruction(text: str) -> bool:
@@ -179,7 +171,7 @@ def _rules(
     found: dict[int, set[str]] = {}
     stated: dict[str, int] = {}  # normalized sentences that stay, with the newest message that says each
     for text, i in said.items():
-        for sentence in _sentences(text):
+        for sentence in split_sentences(text):
             stated[sentence] = max(i, stated.get(sentence, -1))
     dropped = 0
     for i in sorted(rest, reverse=True):
@@ -206,7 +198,7 @@ def _add_first_sentences(
     """Adds the first sentence of messages beyond the share, which mostly says what they are about, newest first."""
     left = max_tokens - sum(count_tokens(s) for found in sentences.values() for s in found)
     for i in sorted(rest, reverse=True):
-        first = next((s for s in _sentences(words[i]) if not is_acknowledgement(s)), "")
+        first = next((s for s in split_sentences(words[i]) if not is_acknowledgement(s)), "")
         if not first or len(first) > MAX_SENTENCE_CHARS or is_notice(words[i]):
             continue
         left -= count_tokens(first) + MESSAGE_TOKENS
@@ -230,17 +222,17 @@ def _add_newest_statements(
     newest: dict[str, tuple[int, list[str]]] = {}  # the last message that has a term, and its sentences with it
     frequency: Counter[str] = Counter()
     for i in sorted(words):
-        for sentence in _sentences(words[i]):
+        for sentence in split_sentences(words[i]):
             about = {*_objects(sentence), *_names(sentence)}
             frequency.update(about)
             for term in about:
                 if term not in newest or newest[term][0] != i:
                     newest[term] = i, []
                 newest[term][1][MAX_SAME_SENTENCES - 1 :] = [sentence]
-    kept = [(i, s) for i in sorted(whole) if i in words for s in _sentences(words[i])]
+    kept = [(i, s) for i in sorted(whole) if i in words for s in split_sentences(words[i])]
     kept += [(i, s) for i, own in sorted(sentences.items()) for s in sorted(own)]
     kept = list(dict.fromkeys(kept))[-MAX_KEPT_SENTENCES:]
-    labels = [(i, own[0]) for i in sorted(words) if i not in whole and (own := _sentences(words[i]))]
+    labels = [(i, own[0]) for i in sorted(words) if i not in whole and (own := split_sentences(words[i]))]
     while kept or labels:
         wanted: dict[tuple[int, str], tuple[bool, bool, float]] = {}
         for (index, sentence), is_label in [*((k, False) for k in kept), *((k, True) for k in labels)]:
@@ -270,10 +262,6 @@ def _overlap(terms: Mapping[str, float], other: str, frequency: Mapping[str, int
 def _strong(terms: Mapping[str, float], names: Iterable[str]) -> list[str]:
     """Returns what a sentence is about: its names and its words, without pieces of words that say little."""
     return sorted({*names, *(term for term, weight in terms.items() if weight >= 1)})
-
-
-def _sentences(text: str) -> tuple[str, ...]:
-    return tuple(s for a, b in pairwise([*sentence_starts(text), len(text)]) if (s := text[a:b].strip()))
 
 
 def _normalized(sentence: str) -> str:

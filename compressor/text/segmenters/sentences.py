@@ -98,6 +98,12 @@ def sentence_starts(text: str) -> list[int]:
     return starts
 
 
+def split_sentences(text: str) -> list[str]:
+    """Returns the sentences of a text in order, without the blanks around them."""
+    starts = sentence_starts(text)
+    return [s for a, b in zip(starts, [*starts[1:], len(text)], strict=False) if (s := text[a:b].strip())]
+
+
 def sentence_pieces(text: str, a: int, b: int, min_chars: int) -> list[int]:
     """Returns the offsets inside (a, b) at which text[a:b] is cut into sentences, short ones put together.
 
