@@ -13,7 +13,7 @@ changes neither the state nor the store's journal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from compressor.errors import BudgetTooSmallError, CompressorError
 from compressor.sessions.compaction_input import CompactionInput
@@ -37,14 +37,15 @@ class Compaction:
 
     Attributes:
         given: The history.
+        layers: What must stay, with the effort that was tried last.
     """
 
     given: CompactionInput
+    layers: Layers = field(init=False)
 
     def __post_init__(self) -> None:
         self.room = self.free = 1
         self._rounds: KnownRounds = {}
-        self.layers = self._build_layers(Effort.RECENT)
 
     def run(self, target: int, limit: int) -> CompactionResult | None:
         """Runs the compaction.
@@ -73,13 +74,15 @@ class Compaction:
                     f"{dropped} of the users' old constraints were removed because they exceed the tokens reserved for "
                     "constraints; pin the messages that must stay"
                 )
+            result.states = [(self.given.records[v.turn].index, v) for v in self.given.versions.newest]
             return self._verified(self._with_summary(result, limit))
         what = "the system prompt, the task, the open tool round, pinned messages and the index of evicted rounds"
         raise BudgetTooSmallError(limit, max(needed, limit + 1), what)
 
     def _try_effort(self, effort: Effort, target: int, limit: int) -> tuple[CompactionResult | None, int]:
         """Returns a result and its tokens, or None and the tokens that it would need."""
-        self.layers = self._build_layers(effort)
+        if effort not in (Effort.LAST_ROUND, Effort.NO_ROUND):  # these keep the layers of the first effort
+            self.layers = Layers.build(self.given, self.room, effort)
         base = self.given.fixed + self.given.tokens_of(self.layers.pinned)
         beyond = min(int(MIN_FREE_FRACTION * self.room), int(MAX_FREE_FRACTION * (limit - base)))
         if effort >= Effort.NO_ROUND:  # the newest round alone is too large, and nothing matters as much
@@ -94,17 +97,6 @@ class Compaction:
         if result is None and needed <= limit and effort >= Effort.NO_ROUND:
             result, needed = self._try_select(recent, limit, effort)
         return result, needed
-
-    def _build_layers(self, effort: Effort) -> Layers:
-        return Layers.build(
-            self.given.records,
-            self.given.turns,
-            self.given.tokens,
-            self.given.runtime.policy,
-            self.given.runtime.counter.count,
-            self.room,
-            effort,
-        )
 
     @property
     def _keep_tokens(self) -> int:

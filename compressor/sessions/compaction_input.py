@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from compressor.context.model import Turn
@@ -15,6 +16,7 @@ from compressor.sessions.evicted_rounds import EvictionIndex
 from compressor.sessions.open_items import OpenItem
 from compressor.sessions.runtime import Edits, SessionRuntime
 from compressor.sessions.state import MessageRecord
+from compressor.sessions.state_calls import StateVersions
 
 
 @dataclass
@@ -48,6 +50,11 @@ class CompactionInput:
         self.turns, self.tokens = self._parse(self.originals)
         self.groups = group_tool_rounds(shown)
         self.fixed = self.runtime.head_tokens(self.head)
+
+    @cached_property
+    def versions(self) -> StateVersions:
+        """Returns the states in the originals."""
+        return StateVersions.find(self.turns, self.runtime.policy.rule_for)
 
     def _parse(self, messages: Sequence[Any]) -> tuple[list[Turn], list[int]]:
         """Returns the turns of the messages after `head`, and their tokens."""

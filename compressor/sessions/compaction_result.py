@@ -7,6 +7,7 @@ from typing import Any
 
 from compressor.sessions.evicted_rounds import EvictedRound, EvictionIndex
 from compressor.sessions.state import MessageRecord
+from compressor.sessions.state_calls import StateVersion
 
 
 @dataclass
@@ -20,6 +21,7 @@ class CompactionResult:
         tokens: Tokens of the view after the compaction.
         originals: Texts that still have to be stored, by ref.
         summary: The summary of the evicted rounds as JSON data, or None.
+        states: The newest states, with the numbers of their messages.
         warnings: What the user should know.
     """
 
@@ -29,4 +31,5 @@ class CompactionResult:
     tokens: int
     originals: dict[str, str] = field(default_factory=dict)
     summary: dict[str, Any] | None = None
+    states: list[tuple[int, StateVersion]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

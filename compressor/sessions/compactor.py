@@ -22,7 +22,6 @@ from compressor.sessions.open_items import OpenItem, update_open_items
 from compressor.sessions.policy_sizes import resolve_target
 from compressor.sessions.receipt import Receipt, list_rules, list_things, tally_things
 from compressor.sessions.rollback import rollback_on_error
-from compressor.sessions.state_calls import StateVersions
 from compressor.storage.text_values import put_texts
 from compressor.tokens.billing import cache_rewrite_cost, saved_per_call
 
@@ -191,12 +190,7 @@ class Compactor:
             record.index: "\n".join(record.edits.get(slot.path, slot.text) for slot in turn.slots)
             for record, turn in zip(state.records, self._history.turns(), strict=True)
         }
-        versions = StateVersions.find(
-            [replace(turn, index=number) for number, turn in turns], self._runtime.policy.rule_for
-        )
-        things = list_things(
-            turns, [OpenItem(*item) for item in state.open_items], [(v.turn, v) for v in versions.newest]
-        )
+        things = list_things(turns, [OpenItem(*item) for item in state.open_items], result.states)
         refs = {number: evicted.ref for evicted in result.evicted for number in evicted.message_indices}
         departed = (state.receipt or {}).get("departed", {})
         view = "\n".join(live.values())

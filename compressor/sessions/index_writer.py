@@ -55,17 +55,17 @@ class IndexWriter:
     known: KnownRounds = field(default_factory=dict)
 
     def index_with(
-        self, evicted: Sequence[list[int]], outdated: Sequence[list[int]], open_items: Sequence[OpenItem]
+        self, evicted: Sequence[list[int]], outdated: Collection[int], open_items: Sequence[OpenItem]
     ) -> EvictionIndex:
         """Returns the index with lines for these rounds and items, within their shares.
 
         Args:
             evicted: The rounds that leave.
-            outdated: Those of them that have a newer version.
+            outdated: The first positions of rounds that have a newer version.
             open_items: What is not resolved and would not be in view otherwise.
         """
         count = self.given.runtime.counter.count
-        rounds = [self.round_of(group, group in outdated) for group in evicted]
+        rounds = [self.round_of(group, group[0] in outdated) for group in evicted]
         index = self.given.index.with_rounds(rounds, count, self._share(INDEX_FRACTION))
         available = self._share(OPEN_FRACTION)
         taken = []

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 
 from compressor.context.model import Path, Turn
+from compressor.sessions.compaction_input import CompactionInput
 from compressor.sessions.policy import Policy
-from compressor.sessions.state import MessageRecord
 from compressor.sessions.state_calls import StateVersions
 from compressor.sessions.user_words import UserWords, own_spans
 
@@ -59,39 +60,27 @@ class Layers:
     versions: StateVersions = field(default_factory=StateVersions)
 
     @classmethod
-    def build(
-        cls,
-        records: Sequence[MessageRecord],
-        turns: Sequence[Turn],
-        tokens: Sequence[int],
-        policy: Policy,
-        count_tokens: Callable[[str], int],
-        room: int,
-        effort: Effort = Effort.RECENT,
-    ) -> Layers:
+    def build(cls, given: CompactionInput, room: int, effort: Effort) -> Layers:
         """Finds the layers.
 
         Args:
-            records: The records of the live messages.
-            turns: The originals.
-            tokens: Tokens of the originals.
-            policy: The session's policy.
-            count_tokens: Counts the tokens of a text.
+            given: The history.
             room: The tokens that a compaction may leave besides system prompt and tool schemas.
             effort: How much to keep.
         """
+        records, turns = given.records, given.turns
+        policy, count_tokens = given.runtime.policy, given.runtime.counter.count
         room = int(room * _SHARES.get(effort, 1.0))
         summaries = [turn.index for turn in turns if turn.is_summary]
         pinned = {i for i, record in enumerate(records) if record.pinned} | set(summaries[-1:])
         pinned |= {turn.index for turn in turns if is_never_compressed(turn, policy)}
         pinned |= {turn.index for turn in turns if turn.is_malformed and effort < Effort.TIGHTEST}
-        middle = _newest_system(turns, tokens, int(SYSTEM_FRACTION * room))
+        middle = _newest_system(turns, given.tokens, int(SYSTEM_FRACTION * room))
         evictable = {turn.index for turn in turns if turn.role == "system"} - middle - pinned
         pinned |= middle
         words = UserWords.choose(turns, pinned, count_tokens, int(WORDS_FRACTION * room), int(RULES_FRACTION * room))
         pinned |= {i for i in words.whole if _is_only_words(turns[i])}
-        versions = StateVersions.find(turns, policy.rule_for)
-        out = cls(pinned, words, set(), evictable, versions)
+        out = cls(pinned, words, set(), evictable, given.versions)
         out._pin_state(count_tokens, int(STATE_FRACTION * room))
         return out
 
@@ -104,7 +93,7 @@ class Layers:
                 available -= tokens
                 self.pinned_slots.add((version.turn, version.path))
 
-    @property
+    @cached_property
     def state_positions(self) -> set[int]:
         """Returns the positions of messages with a pinned state."""
         return {i for i, _ in self.pinned_slots}

@@ -56,33 +56,28 @@ class RoundSelection:
         """
         stay = self.recent | self.layers.pinned
         # A pinned message without any text (an empty result, a recording) can only be kept with its whole round.
-        stay |= {
-            i
-            for group in self.given.groups
-            for i in group
-            if any(not self.given.turns[k].slots for k in self.layers.pinned & set(group))
-        }
+        bare = {i for i in self.layers.pinned if not self.given.turns[i].slots}
+        stay |= {i for group in self.given.groups if not bare.isdisjoint(group) for i in group}
         newest = self.given.groups[-1:]  # what the agent has just asked for may be cut, but is never evicted
         stay |= {i for group in newest for i in group if self.given.turns[i].is_malformed}
         reduced, originals = self._reduce_words(stay)
-        older = [
-            g
-            for g in self.given.groups
-            if g not in newest and self._may_leave(g, stay | self.layers.words.sentences.keys())
-        ]
-        outdated = self.layers.outdated_groups(older, self.given.turns)
-        forced = [g for g in older if g in outdated or self._is_unchosen(g)]
+        fixed = stay | self.layers.words.sentences.keys()
+        older = [g for g in self.given.groups if g not in newest and self._may_leave(g, fixed)]
+        # Sets of rounds hold the first position of each: a history may have thousands of them.
+        outdated = {g[0] for g in self.layers.outdated_groups(older, self.given.turns)}
+        forced = {g[0] for g in older if g[0] in outdated or self._is_unchosen(g)}
         open_items: list[OpenItem] = []
-        demoted, is_wider = list[list[int]](), False
+        demoted, is_wider = set[int](), False
         ratio = 0.0 if self.evicts_all else MAX_CANDIDATE_RATIO
         for number in range(MAX_PASSES):
             if number == 0 or is_wider:
                 demoted = self._demote(older, forced, stay, ratio)
-            evicted = [group for group in older if group in demoted or group in forced]
+            evicted = [group for group in older if group[0] in demoted or group[0] in forced]
             host = find_index_host(self.given.records, self.given.turns, evicted)
             if host is None:
                 evicted = []
-            kept = [i for group in self.given.groups if group not in evicted or host in group for i in group]
+            left = {group[0] for group in evicted}
+            kept = [i for group in self.given.groups if group[0] not in left or host in group for i in group]
             index = self.writer.index_with(evicted, outdated, open_items)
             own = {i: dict(edits) for i, edits in reduced.items()}
             if host is not None:
@@ -91,18 +86,18 @@ class RoundSelection:
             texts, removed, notes = self._select_text(kept, stay, own, host)
             edits = {i: dict(self.given.records[i].edits) if i in stay else texts.get(i, {}) for i in kept}
             edits |= {i: {**edits[i], **extra} for i, extra in own.items() if i in edits}
-            hollow = [g for g in older if g not in evicted and self._is_hollow(g, edits, removed)]
+            hollow = {g[0] for g in older if g[0] not in left and self._is_hollow(g, edits, removed)}
             unseen = self._unseen_items(edits, removed, index) if host is not None else []
             records = self.given.new_records(kept, removed, edits, host)
             used = self.given.total_tokens(records)
             can_fill = used < MIN_USED_FRACTION * self.budget and ratio > 0 and len(evicted) > len(forced)
             if number == MAX_PASSES - 1 or not (hollow or unseen or can_fill):
                 break
-            forced += [g for g in hollow if g not in forced]
+            forced |= hollow
             open_items += unseen
             is_wider = can_fill and not hollow
             ratio *= 2 if is_wider else 1
-        lost = [g for g in older if g not in evicted and removed.issuperset(g)]
+        lost = [g for g in older if g[0] not in left and removed.issuperset(g)]
         warnings: list[str] = []
         if host is None and lost:
             warnings.append(
@@ -114,9 +109,9 @@ class RoundSelection:
             records = self.given.new_records(kept, removed, edits, host)
         for item in open_items:
             originals |= self.writer.text_of(item)
-        left = [self.writer.round_of(group, group in outdated) for group in [*evicted, *lost]]
+        rounds = [self.writer.round_of(group, group[0] in outdated) for group in [*evicted, *lost]]
         return CompactionResult(
-            records, left, index, self.given.total_tokens(records), originals, warnings=warnings + notes
+            records, rounds, index, self.given.total_tokens(records), originals, warnings=warnings + notes
         )
 
     def _may_leave(self, group: list[int], stay: Collection[int]) -> bool:
@@ -149,29 +144,29 @@ class RoundSelection:
     def _demote(
         self,
         older: Sequence[list[int]],
-        forced: Sequence[list[int]],
+        forced: Collection[int],
         stay: Collection[int],
         ratio: float,
-    ) -> list[list[int]]:
-        """Returns the rounds to evict without another look, oldest first.
+    ) -> set[int]:
+        """Returns the first positions of the rounds to evict without another look.
 
         These are the forced ones, and those beyond what can be selected from: all older rounds together would take too
         long to score, and what cannot be cut in them would fill the budget.
         """
         raw_left = ratio * self.writer.room
         floor_left = MAX_FLOOR_FRACTION * (self.budget - self.given.fixed - self.given.tokens_of(stay))
-        out: list[list[int]] = []
+        out: set[int] = set()
         for group in reversed(older):
-            if group not in forced:
+            if group[0] not in forced:
                 raw_left -= min(sum(self.given.tokens[i] for i in group), MAX_ROUND_FRACTION * self.writer.room)
                 floor_left -= sum(map(self._floor, group))
-            if group in forced or raw_left < 0 or floor_left < 0:
-                out.append(group)
+            if group[0] in forced or raw_left < 0 or floor_left < 0:
+                out.add(group[0])
         if out and not any(record.holds_index for record in self.given.records):
             plain = [g for g in older if not writes_state(g, self.given.turns) and self._can_host(g)]
-            if plain and not any(g in out for g in plain):
-                out.append(plain[0])  # an index beside the arguments of an old to-do list would make it look current
-        return [group for group in older if group in out]
+            if plain and not any(g[0] in out for g in plain):
+                out.add(plain[0][0])  # an index beside the arguments of an old to-do list would make it look current
+        return out
 
     def _can_host(self, group: list[int]) -> bool:
         return any(self.given.turns[i].role == "tool" and index_slot(self.given.turns[i]) for i in group)
