@@ -64,7 +64,7 @@ def parse_size(name: str, text: str) -> list[Any] | str:
         text: The text.
 
     Raises:
-        CompressorError: The text is none of these.
+        CompressorError: The text has another form.
     """
     if name == "trigger" and text == "cost":
         return text

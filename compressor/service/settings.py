@@ -259,7 +259,7 @@ def parse_budget(text: str) -> int | float | str:
         text: Tokens ("4000"), a fraction of the window ("0.5", "50%") or money ("$0.02").
 
     Raises:
-        ValueError: The text is none of these.
+        ValueError: The text has another form.
     """
     text = text.strip()
     if text.startswith("$"):

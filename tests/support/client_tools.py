@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from support.scripted_server import Request
+from support.scripted_server import Request, ScriptedServer
 
 NEEDLE = "worker-3 gave up on order ORD-777123 with code E-4711 after 9 tries"
 LOG = "\n".join(
@@ -236,3 +236,10 @@ class MessagesTalk(Talk):
         pieces = [e.delta.text for e in events if e.type == "content_block_delta" and e.delta.type == "text_delta"]
         usage = events[0].message.usage.to_dict() | {k: v for k, v in events[-2].usage.to_dict().items() if v}
         return Answer("".join(pieces), calls, usage, events[-2].delta.stop_reason, pieces)
+
+
+def plain_openai(server: ScriptedServer, kind: str = "OpenAI", **options: Any) -> Any:
+    """Returns an OpenAI client of a scripted server, which is not wrapped."""
+    import openai
+
+    return getattr(openai, kind)(base_url=server.url + "/v1", api_key="any", **options)

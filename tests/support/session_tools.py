@@ -10,7 +10,7 @@ from typing import Any
 
 from compressor import Compressor
 from compressor.context.formats import detect_format
-from compressor.sessions import AsyncSession
+from compressor.sessions import AsyncSession, Session
 from compressor.tokens import get_counter
 
 Message = dict[str, Any]
@@ -84,3 +84,11 @@ def replay(session: Any, messages: list[Message]) -> list[list[Any]]:
             views.append(session.view())
         session.append(message)
     return [*views, session.view()]
+
+
+def said(*texts: str) -> list[Message]:
+    return [{"role": "user", "content": words} for words in texts]
+
+
+def words_of(session: Session) -> list[str]:
+    return [m["content"] for m in session.view()]

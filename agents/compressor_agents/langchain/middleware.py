@@ -222,7 +222,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             thread: As for `cost_report`.
 
         Raises:
-            CompressorError: If the thread is unknown, or a receipt is no longer stored.
+            CompressorError: If the thread is unknown.
         """
         if isinstance(thread, Mapping):
             return self._conversation_of(thread).receipts()
@@ -313,7 +313,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return request, None if example_state == state else example_state
 
     def _shrink(self, step: _Step) -> _Step | None:
-        """Returns the step with a smaller request, because it was too long for the provider; None if there is none."""
+        """Makes the request smaller, as the provider found it too long. Returns None if it cannot be made smaller."""
         if step.halvings == MAX_HALVINGS or not halve_limit(step.conversation):
             return None
         step.halvings += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from compressor import Compressor, CompressorError
 from compressor.sessions import Policy
 from support import client_scenarios as scenarios
 from support.client_scenarios import EXPAND, NO_COMPACTION, OWN_TOOLS, READ, RECALL, FullStore, expand, look_up, sent
-from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, ResponsesTalk, Talk, ref_in
+from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, ResponsesTalk, Talk, plain_openai, ref_in
 from support.scripted_server import Call, Fail, Reply, Request, ScriptedServer
 
 openai = pytest.importorskip("openai")
@@ -23,24 +22,6 @@ pydantic = pytest.importorskip("pydantic")
 
 from compressor.providers.expand_resolver import ResolvedCall  # noqa: E402
 from compressor_agents.openai import with_compression  # noqa: E402
-
-
-def plain_openai(server: ScriptedServer, kind: str = "OpenAI", **options: Any) -> Any:
-    return getattr(openai, kind)(base_url=server.url + "/v1", api_key="any", **options)
-
-
-@pytest.fixture(params=["chat", "responses", "chat-async", "responses-async"])
-def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asyncio.AbstractEventLoop) -> Any:
-    """Makes a caller over a wrapped client for a server."""
-    kind, _, way = request.param.partition("-")
-    talk = {"chat": ChatTalk, "responses": ResponsesTalk}[kind]
-
-    def make(server: ScriptedServer, **options: Any) -> Talk:
-        options = {"policy": NO_COMPACTION} | options
-        client = with_compression(plain_openai(server, "AsyncOpenAI" if way else "OpenAI"), compressor, **options)
-        return talk(client, loop if way else None)
-
-    return make
 
 
 def test_a_long_result_is_cut_and_its_tool_is_there_from_the_first_call_on(talk_of: Any, stream: bool) -> None:

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from compressor import BudgetTooSmallError, Compressor
-from support.client_scenarios import ABOVE_BUDGET, NO_COMPACTION, OWN_TOOLS, READ, expand, sent
-from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, ResponsesTalk, Talk
+from support.client_scenarios import ABOVE_BUDGET, OWN_TOOLS, READ, expand, sent
+from support.client_tools import LOG, NEEDLE, TASK, ChatTalk, plain_openai
 from support.scripted_server import Call, Fail, Reply, ScriptedServer
 
 openai = pytest.importorskip("openai")
 
 from compressor_agents.openai import with_compression  # noqa: E402
-
-
-def plain_openai(server: ScriptedServer, kind: str = "OpenAI", **options: Any) -> Any:
-    return getattr(openai, kind)(base_url=server.url + "/v1", api_key="any", **options)
-
-
-@pytest.fixture(params=["chat", "responses", "chat-async", "responses-async"])
-def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asyncio.AbstractEventLoop) -> Any:
-    """Makes a caller over a wrapped client for a server."""
-    kind, _, way = request.param.partition("-")
-    talk = {"chat": ChatTalk, "responses": ResponsesTalk}[kind]
-
-    def make(server: ScriptedServer, **options: Any) -> Talk:
-        options = {"policy": NO_COMPACTION} | options
-        client = with_compression(plain_openai(server, "AsyncOpenAI" if way else "OpenAI"), compressor, **options)
-        return talk(client, loop if way else None)
-
-    return make
 
 
 def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning(
