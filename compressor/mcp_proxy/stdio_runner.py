@@ -1,0 +1,82 @@
+"""Serves the wrapped servers' tools on stdin and stdout until stdin ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import anyio
+from mcp.server.stdio import stdio_server
+
+from compressor.compressor import Compressor
+from compressor.errors import CompressorError
+from compressor.mcp_proxy.proxy_server import ProxyOptions, ProxyServer
+from compressor.mcp_proxy.upstream import Upstream
+from compressor.mcp_proxy.upstream_config import UpstreamConfig, WrapConfigError
+
+#: Counts how deep proxies are nested. A configuration file that lists this command, too, would start it without end.
+DEPTH_VARIABLE = "COMPRESSOR_MCP_WRAP_DEPTH"
+MAX_DEPTH = 3
+
+
+def run(compressor: Compressor, configs: Sequence[UpstreamConfig], options: ProxyOptions) -> None:
+    """Serves until stdin ends, and closes the compressor. Logs go to stderr.
+
+    Raises:
+        CompressorError: An option is wrong.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, force=True)
+    try:
+        anyio.run(serve, compressor, _nested(configs), options)
+    finally:
+        compressor.close()
+
+
+async def serve(compressor: Compressor, configs: Sequence[UpstreamConfig], options: ProxyOptions) -> None:
+    """Serves until stdin ends."""
+    proxy = ProxyServer(compressor, options)
+    reported: dict[str, tuple[int, int, int]] = {}
+
+    def report() -> None:
+        for name, counts in proxy.token_counts().items():
+            if counts[0] and reported.get(name, (0, 0, 0))[0] != counts[0]:
+                reported[name] = counts
+                print_line(f"{name}: {counts[0]} tools, {counts[1]:,} of {counts[2]:,} tokens listed")
+
+    async def on_change() -> None:
+        await proxy.on_change()
+        if proxy.is_ready:
+            report()
+
+    upstreams = [
+        Upstream(config, options.call_timeout, options.start_timeout, on_change, print_line) for config in configs
+    ]
+    async with anyio.create_task_group() as tasks:
+        await proxy.start(upstreams, tasks)
+        report()
+        async with stdio_server() as (incoming, outgoing):
+            await proxy.server.run(incoming, outgoing, proxy.initialization_options())
+        tasks.cancel_scope.cancel()
+
+
+def print_line(text: str) -> None:
+    """Prints a line for people; stdout belongs to the protocol."""
+    print(f"compressor: {text}", file=sys.stderr, flush=True)
+
+
+def _nested(configs: Sequence[UpstreamConfig]) -> list[UpstreamConfig]:
+    """Returns the configurations with the depth of nesting in their environment."""
+    try:
+        depth = int(os.environ.get(DEPTH_VARIABLE, "0"))
+    except ValueError:
+        depth = 0
+    if depth >= MAX_DEPTH:
+        raise WrapConfigError(
+            f"`compressor mcp` wraps itself {depth} times; remove it from the servers that it is to wrap"
+        )
+    if not configs:
+        raise CompressorError("no server is given to wrap")
+    return [replace(config, env={**config.env, DEPTH_VARIABLE: str(depth + 1)}) for config in configs]

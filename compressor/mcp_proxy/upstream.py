@@ -1,0 +1,287 @@
+"""The connection to one wrapped MCP server: starts it, lists its tools, forwards calls, and starts it again if it died.
+
+A connection lives in a task of its own, because the SDK must open and close it in one task. Calls run in the tasks of
+the requests that make them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeVar
+
+import anyio
+import anyio.abc
+from mcp import Client, MCPError
+from mcp.client.session import ClientSession
+from mcp.shared.dispatcher import ProgressFnT
+from mcp_types import (
+    CONNECTION_CLOSED,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    REQUEST_TIMEOUT,
+    UNSUPPORTED_PROTOCOL_VERSION,
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
+    Implementation,
+    PaginatedRequestParams,
+    ServerCapabilities,
+    ToolListChangedNotification,
+)
+from pydantic import ValidationError
+
+from compressor._version import __version__
+from compressor.errors import CompressorError
+from compressor.mcp_proxy.upstream_config import UpstreamConfig
+from compressor.mcp_proxy.watched_transport import watch_transport
+
+T = TypeVar("T")
+MAX_STARTS = 4  # of one server within START_WINDOW_SECONDS; a server that always dies must not be started in a loop
+START_WINDOW_SECONDS = 60.0
+MAX_PAGES = 1_000  # of a list of tools; an endless list must not fill the memory
+MAX_ERROR_CHARS = 400
+_NOT_LEGACY = (METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION)
+
+
+class UpstreamError(CompressorError):
+    """A wrapped server could not be started, died, did not answer in time or sent something invalid."""
+
+
+class Upstream:
+    """One wrapped server.
+
+    Attributes:
+        config: How it is reached.
+        tools: Its tools in MCP's JSON form, as it listed them last.
+        error: Why it is not available, or None.
+        instructions: What it says about its use, None if it says nothing.
+        capabilities: What it offers, None as long as it was never available.
+
+    Args:
+        config: How it is reached.
+        call_timeout: Seconds that a call may take.
+        start_timeout: Seconds that its start may take, the list of its tools included.
+        on_change: Called when its tools have changed, or its availability.
+        warn: Called with a line for people.
+    """
+
+    def __init__(
+        self,
+        config: UpstreamConfig,
+        call_timeout: float,
+        start_timeout: float,
+        on_change: Callable[[], Awaitable[None]],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.config = config
+        self.tools: list[dict[str, Any]] = []
+        self.error: str | None = None
+        self.instructions: str | None = None
+        self.capabilities: ServerCapabilities | None = None
+        self._call_timeout = call_timeout
+        self._start_timeout = start_timeout
+        self._on_change = on_change
+        self._warn = warn
+        self._session: ClientSession | None = None
+        self._closed = anyio.Event()
+        self._settled: anyio.Event | None = None  # set when the start that runs now has succeeded or failed
+        self._starts: deque[float] = deque(maxlen=MAX_STARTS)
+        self._tasks: anyio.abc.TaskGroup | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the server."""
+        return self.config.name
+
+    @property
+    def is_available(self) -> bool:
+        """Whether it is connected."""
+        return self._session is not None and not self._closed.is_set()
+
+    async def open(self, tasks: anyio.abc.TaskGroup | None = None) -> ClientSession:
+        """Returns a session with the server, and starts it first if it does not run.
+
+        Args:
+            tasks: Where the connection lives; needed the first time only.
+
+        Raises:
+            UpstreamError: It cannot be started, or was started too often.
+        """
+        self._tasks = tasks or self._tasks
+        if self._tasks is None:
+            raise UpstreamError(f"server {self.name!r} was not started")
+        if self._settled is None and not self.is_available:
+            now = time.monotonic()
+            if len(self._starts) == MAX_STARTS and now - self._starts[0] < START_WINDOW_SECONDS:
+                wait = math.ceil(START_WINDOW_SECONDS - (now - self._starts[0]))
+                raise UpstreamError(
+                    f"server {self.name!r} was started {MAX_STARTS} times within a minute and is not available "
+                    f"({self.error}); it may be started again in {wait} seconds"
+                )
+            self._starts.append(now)
+            self._settled = anyio.Event()
+            self._tasks.start_soon(self._live, self._settled)
+        if self._settled is not None:
+            await self._settled.wait()
+        if self._session is None or self._closed.is_set():
+            raise UpstreamError(f"server {self.name!r} is not available: {self.error}")
+        return self._session
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any] | None, meta: Any = None, on_progress: ProgressFnT | None = None
+    ) -> CallToolResult:
+        """Calls a tool, and starts the server first if it does not run.
+
+        A call is never made twice: a server that dies while it works may have done the work.
+
+        Raises:
+            UpstreamError: The server cannot be started, died, did not answer in time or sent an invalid result.
+            MCPError: The server answered with a protocol error.
+        """
+        params = CallToolRequestParams(name=name, arguments=arguments, _meta=meta)
+        return await self.request(
+            lambda session: session.send_request(
+                CallToolRequest(params=params), CallToolResult, self._call_timeout, progress_callback=on_progress
+            )
+        )
+
+    async def request(self, ask: Callable[[ClientSession], Awaitable[T]]) -> T:
+        """Makes one request, see `call_tool`."""
+        session = await self.open()
+        closed = self._closed
+        try:
+            with anyio.fail_after(self._call_timeout):
+                return await ask(session)
+        except MCPError as error:
+            if error.code == REQUEST_TIMEOUT:
+                raise self._no_answer() from None
+            if error.code == CONNECTION_CLOSED or (self.config.url and "session terminated" in error.message.lower()):
+                closed.set()
+                raise UpstreamError(
+                    f"server {self.name!r} ended during the request, which may or may not have taken effect; it is "
+                    "started again with the next call"
+                ) from None
+            raise
+        except TimeoutError:
+            raise self._no_answer() from None
+        except ValidationError as error:
+            raise UpstreamError(f"server {self.name!r} sent an invalid result: {_first_problem(error)}") from None
+
+    def _no_answer(self) -> UpstreamError:
+        return UpstreamError(f"server {self.name!r} did not answer within {self._call_timeout:g} seconds")
+
+    async def _live(self, settled: anyio.Event) -> None:
+        """Connects, lists the tools and keeps the connection until it ends."""
+        self._closed = anyio.Event()
+        try:
+            try:
+                await self._connect("legacy", settled)
+            except Exception as error:
+                if settled.is_set() or getattr(_first_leaf(error), "code", None) not in _NOT_LEGACY:
+                    raise
+                self._closed = anyio.Event()
+                await self._connect("auto", settled)
+            self.error = "it has ended"
+        except Exception as error:  # whatever a foreign server causes must not end the others
+            self.error = self._explain(_first_leaf(error))
+            if not settled.is_set():
+                self._warn(f"{self.name}: not available: {self.error}")
+        finally:
+            self._session = None
+            self._closed.set()
+            self._settle(settled)
+
+    async def _connect(self, mode: Literal["legacy", "auto"], settled: anyio.Event) -> None:
+        """Connects in one of the SDK's modes and returns when the connection has ended."""
+        closed = self._closed
+        with anyio.fail_after(self._start_timeout) as start:
+            async with Client(
+                watch_transport(self.config, closed, self._warn),
+                mode=mode,
+                message_handler=self._on_message,
+                client_info=Implementation(name="agentic-compressor", version=__version__),
+                cache=None,
+            ) as client:
+                self.tools = await self._fetch_tools(client.session)
+                self.instructions, self.capabilities = client.instructions, client.server_capabilities
+                start.deadline = math.inf
+                self.error, self._session = None, client.session
+                self._settle(settled)
+                await self._on_change()
+                await closed.wait()
+
+    def _settle(self, settled: anyio.Event) -> None:
+        if not settled.is_set():
+            settled.set()
+            self._settled = None
+
+    async def _fetch_tools(self, session: ClientSession) -> list[dict[str, Any]]:
+        """Fetches all pages of the server's list of tools."""
+        if session.server_capabilities is not None and session.server_capabilities.tools is None:
+            return []
+        tools: list[dict[str, Any]] = []
+        cursor: str | None = None
+        seen: set[str] = set()
+        for _ in range(MAX_PAGES):
+            try:
+                page = await session.list_tools(params=PaginatedRequestParams(cursor=cursor) if cursor else None)
+            except MCPError as error:
+                if cursor is not None and error.code == INVALID_PARAMS:
+                    break  # the list has changed between two pages; what was read is kept
+                raise
+            tools += [tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools]
+            cursor = page.next_cursor
+            if not cursor or cursor in seen:
+                break
+            seen.add(cursor)
+        return tools
+
+    async def _refresh(self) -> None:
+        """Reads the list of tools again after the server said that it has changed."""
+        session = self._session
+        if session is None:
+            return
+        try:
+            with anyio.fail_after(self._start_timeout):
+                self.tools = await self._fetch_tools(session)
+        except Exception as error:  # the old list is kept, and calls say what is wrong
+            self._warn(f"{self.name}: its changed list of tools cannot be read: {self._explain(_first_leaf(error))}")
+            return
+        await self._on_change()
+
+    async def _on_message(self, message: Any) -> None:
+        if isinstance(message, ToolListChangedNotification) and self._tasks is not None and self._session is not None:
+            self._tasks.start_soon(self._refresh)  # a request in this handler would wait for itself
+
+    def _explain(self, error: BaseException) -> str:
+        """Returns one line, without the server's address, which may hold a token."""
+        if isinstance(error, TimeoutError):
+            text = f"it did not start within {self._start_timeout:g} seconds"
+        elif isinstance(error, FileNotFoundError):
+            text = f"{error.filename or self.config.command}: no such file or command"
+        elif isinstance(error, OSError) and error.strerror:
+            text = f"{error.filename or self.config.command}: {error.strerror}"
+        elif isinstance(error, ValidationError):
+            text = f"it sent an invalid message: {_first_problem(error)}"
+        elif isinstance(error, MCPError) and error.code == CONNECTION_CLOSED:
+            text = "it ended before it answered"
+        else:
+            text = str(error) or type(error).__name__
+        if self.config.url:
+            text = text.replace(self.config.url, "its url")
+        return " ".join(text.split())[:MAX_ERROR_CHARS]
+
+
+def _first_leaf(error: BaseException) -> BaseException:
+    """Returns the exception that a group of exceptions is about."""
+    while inner := getattr(error, "exceptions", None):
+        error = inner[0]
+    return error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
