@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -93,11 +93,14 @@ def is_allowed(server: str, name: str, allow: Sequence[str], deny: Sequence[str]
         allow: Patterns such as "read_*" or "github/*", one of which it must match; empty for all tools.
         deny: Patterns of which it must match none.
     """
+    return (not allow or matches(server, [name], allow)) and not matches(server, [name], deny)
 
-    def matches(patterns: Sequence[str]) -> bool:
-        return any(fnmatchcase(name, pattern) or fnmatchcase(f"{server}/{name}", pattern) for pattern in patterns)
 
-    return (not allow or matches(allow)) and not matches(deny)
+def matches(server: str, names: Iterable[str], patterns: Sequence[str]) -> bool:
+    """Returns whether one of a tool's names matches a pattern such as "read_*" or "github/*"."""
+    return any(
+        fnmatchcase(text, pattern) for name in names for text in (name, f"{server}/{name}") for pattern in patterns
+    )
 
 
 def _prefixed(server: str, name: str, taken: Collection[str]) -> str:

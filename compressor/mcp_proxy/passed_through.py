@@ -29,7 +29,8 @@ from mcp_types import (
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError
 from compressor.mcp_proxy.exposed_tools import SEPARATOR
-from compressor.mcp_proxy.upstream import MAX_PAGES, Upstream, UpstreamError
+from compressor.mcp_proxy.upstream import MAX_PAGES, Upstream
+from compressor.mcp_proxy.upstream_errors import UpstreamError
 from compressor.scoring.runtime.executor import run_in_thread
 
 PageT = TypeVar("PageT", bound=PaginatedResult)

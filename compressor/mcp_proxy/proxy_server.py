@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import anyio
@@ -20,15 +21,17 @@ from mcp_types import (
     TextContent,
     Tool,
 )
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from compressor._version import __version__
 from compressor.compressor import Compressor
 from compressor.context.budget import Budget
-from compressor.mcp_proxy.exposed_tools import ExposedTool, ToolNames, is_allowed
+from compressor.mcp_proxy.exposed_tools import ExposedTool, ToolNames, is_allowed, matches
 from compressor.mcp_proxy.passed_through import PassedThrough
 from compressor.mcp_proxy.result_shortener import ResultShortener
 from compressor.mcp_proxy.tool_list import FIND_TOOL, RUN_TOOL, ToolList
-from compressor.mcp_proxy.upstream import Upstream, UpstreamError
+from compressor.mcp_proxy.upstream import Upstream
+from compressor.mcp_proxy.upstream_errors import UpstreamError
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME, ExpandTool
 
@@ -154,6 +157,16 @@ class ProxyServer:
             out[name] = (len(tools), self._list.count_tokens(listed), self._list.count_tokens(whole))
         return out
 
+    def warnings(self) -> list[str]:
+        """Returns what the user should know: patterns that match no tool, schemas that cannot be shortened."""
+        unused = [
+            f"{option} {pattern!r} matches no tool"
+            for option, patterns in (("--pin", self._options.pinned), ("--allow", self._options.allow))
+            for pattern in patterns
+            if not any(matches(tool.server, (tool.name, tool.original_name), [pattern]) for tool in self.tools)
+        ]
+        return unused + self._list.warnings
+
     async def _try_to_open(self, upstream: Upstream) -> None:
         with suppress(UpstreamError):  # the server has said why on stderr, and the answers to the client say it again
             await upstream.open(self._tasks)
@@ -181,7 +194,7 @@ class ProxyServer:
             return
         self._given = self._listing
         await self._bus.publish(ToolsListChanged())  # for clients since 2026-07-28, which subscribe to it
-        if self._session is not None:
+        if self._session is not None and self._session.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the client may be gone
                 await self._session.send_tool_list_changed()
 
@@ -264,7 +277,9 @@ class ProxyServer:
 
     def _explain_unknown(self, name: str) -> str:
         missing = self._describe_unavailable()
-        return f"There is no tool {name[:80]!r}. Use {FIND_TOOL} to find one.{' ' + missing if missing else ''}"
+        close = get_close_matches(name, self._exposed, 3)
+        hint = f"Do you mean {' or '.join(close)}? " if close else ""
+        return f"There is no tool {name[:80]!r}. {hint}Use {FIND_TOOL} to find one. {missing}".rstrip()
 
     def _describe_unavailable(self) -> str:
         failed = [f"{u.name} ({u.error})" for u in self._upstreams.values() if u.error and not u.is_available]

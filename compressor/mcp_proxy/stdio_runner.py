@@ -20,6 +20,7 @@ from compressor.mcp_proxy.upstream_config import UpstreamConfig, WrapConfigError
 #: Counts how deep proxies are nested. A configuration file that lists this command, too, would start it without end.
 DEPTH_VARIABLE = "COMPRESSOR_MCP_WRAP_DEPTH"
 MAX_DEPTH = 3
+MAX_WARNINGS = 10
 
 
 def run(compressor: Compressor, configs: Sequence[UpstreamConfig], options: ProxyOptions) -> None:
@@ -57,6 +58,8 @@ async def serve(compressor: Compressor, configs: Sequence[UpstreamConfig], optio
     async with anyio.create_task_group() as tasks:
         await proxy.start(upstreams, tasks)
         report()
+        for warning in proxy.warnings()[:MAX_WARNINGS]:
+            print_line(warning)
         async with stdio_server() as (incoming, outgoing):
             await proxy.server.run(incoming, outgoing, proxy.initialization_options())
         tasks.cancel_scope.cancel()

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from compressor.compressor import Compressor
 from compressor.context.budget import Budget, resolve_budget
 from compressor.errors import BudgetTooSmallError
-from compressor.mcp_proxy.exposed_tools import ExposedTool
+from compressor.mcp_proxy.exposed_tools import ExposedTool, matches
 from compressor.pipeline.tools import ToolSet, search_tool
 from compressor.tokens import get_counter
 
@@ -23,6 +22,8 @@ FIND_TOOL = search_tool.NAME
 RUN_TOOL = "run_tool"
 MAX_EVENTS = 40  # newest searches and calls that a new selection goes by
 MAX_ARGUMENT_CHARS = 400  # of each call; they only say what the work is about
+RECENT_EVENTS = 3  # after which a question to `find_tool` no longer says what a result is needed for
+MAX_NAMES_FRACTION = 0.1  # of the budget that `run_tool` may take to name the servers
 MAX_NAMED_SERVERS = 20  # in the description of `run_tool`
 RUN_DESCRIPTION = (
     "Calls a tool that is not in your list. find_tool says which tools there are and shows their parameters."
@@ -49,6 +50,11 @@ class ToolList:
         pinned: Patterns of names of tools that are always listed whole, such as "read_file" or "github/*".
         task: What the agent is to do, "" if that is not known.
         own_tools: Tools of this server that are always listed, in MCP's JSON form.
+
+    Raises:
+        BudgetError: The budget is invalid.
+        BudgetTooSmallError: Not even `find_tool`, `run_tool` and the server's own tools fit. A budget that is a
+            fraction is raised to what they need.
     """
 
     def __init__(
@@ -71,34 +77,30 @@ class ToolList:
         self._tool_set: ToolSet | None = None
         self._events: deque[tuple[str, str]] = deque(maxlen=MAX_EVENTS)  # name of the tool, arguments as JSON
         self._limit = 0
+        if isinstance(budget, int) and budget < (needed := self._count(self._smallest_list())):
+            names = [schema["function"]["name"] for schema in self._smallest_list()]
+            raise BudgetTooSmallError(budget, needed, f"the tools {', '.join(names)}")
         self.set_tools([])
 
     @property
-    def tokens(self) -> int:
-        """The tokens of all tools of the wrapped servers."""
-        return self._total
+    def request(self) -> str:
+        """What the agent wants, as far as it is known: the task, and a question to `find_tool` that is still new."""
+        newest = list(self._events)[-RECENT_EVENTS:]
+        questions = [search_tool.parse_question(text) for name, text in newest if name == FIND_TOOL]
+        return "\n".join(filter(None, [self._task, *questions[-1:]]))
 
     @property
-    def request(self) -> str:
-        """What the agent wants, as far as it is known: the newest question to `find_tool`, else the task."""
-        questions = [search_tool.parse_question(text) for name, text in self._events if name == FIND_TOOL]
-        return questions[-1] if questions else self._task
+    def warnings(self) -> list[str]:
+        """What the user should know: schemas that cannot be shortened, fallbacks."""
+        return self._tool_set.warnings if self._tool_set is not None else []
 
     def set_tools(self, tools: Sequence[ExposedTool]) -> None:
-        """Replaces the tools to choose from; what was found and called before stays known.
-
-        Raises:
-            BudgetError: The budget is invalid.
-            BudgetTooSmallError: Not even `find_tool`, `run_tool` and the server's own tools fit.
-        """
+        """Replaces the tools to choose from; what was found and called before stays known."""
         state = self._tool_set.state if self._tool_set is not None else None
         self._tools = list(tools)
         self._schemas = [_function(tool.schema()) for tool in self._tools]
-        self._total = self._counter.count_tools(self._schemas) if self._schemas else 0
-        self._limit = resolve_budget(self._budget, max(self._total, 1))
-        needed = self._count([search_tool.schema("openai_chat"), *map(_function, self._doors())])
-        if self._total > self._limit and self._limit < needed:
-            raise BudgetTooSmallError(self._limit, needed, "find_tool, run_tool and expand_context")
+        total = self._count(self._schemas) if self._schemas else 0
+        self._limit = max(resolve_budget(self._budget, max(total, 1)), self._count(self._smallest_list()))
         self._tool_set = self._make_tool_set(state) if not self._fits() else None
 
     def listed(self) -> list[dict[str, Any]]:
@@ -146,27 +148,25 @@ class ToolList:
     def _count(self, schemas: Sequence[Any]) -> int:
         return self._counter.count_tools(list(schemas))
 
+    def _smallest_list(self) -> list[dict[str, Any]]:
+        run_tool = {"name": RUN_TOOL, "description": RUN_DESCRIPTION, "inputSchema": RUN_SCHEMA}
+        return [search_tool.schema("openai_chat"), *map(_function, [run_tool, *self._own_tools])]
+
     def _doors(self) -> list[dict[str, Any]]:
-        """Returns `run_tool` and the server's own tools."""
+        """Returns `run_tool` and the server's own tools. The servers are named if that takes little of the budget."""
         servers = Counter(tool.server for tool in self._tools)
         names = ", ".join(f"{name} ({count})" for name, count in list(servers.items())[:MAX_NAMED_SERVERS])
         more = ", …" if len(servers) > MAX_NAMED_SERVERS else ""
-        description = (
-            f"{RUN_DESCRIPTION} Servers and their number of tools: {names}{more}." if names else RUN_DESCRIPTION
-        )
-        return [{"name": RUN_TOOL, "description": description, "inputSchema": RUN_SCHEMA}, *self._own_tools]
+        told = f" Servers and their number of tools: {names}{more}." if names else ""
+        if self._counter.count(told) > MAX_NAMES_FRACTION * (self._limit - self._count(self._smallest_list())):
+            told = ""
+        return [{"name": RUN_TOOL, "description": RUN_DESCRIPTION + told, "inputSchema": RUN_SCHEMA}, *self._own_tools]
 
     def _make_tool_set(self, state: Mapping[str, Any] | None) -> ToolSet | None:
         if not self._schemas:
             return None
         pinned = [
-            tool.name
-            for tool in self._tools
-            if any(
-                fnmatchcase(name, pattern)
-                for name in (tool.name, tool.original_name, f"{tool.server}/{tool.original_name}")
-                for pattern in self._pinned
-            )
+            tool.name for tool in self._tools if matches(tool.server, (tool.name, tool.original_name), self._pinned)
         ]
         budget = max(1, self._limit - self._count([_function(tool) for tool in self._doors()]))
         return ToolSet(self._compressor, self._schemas, budget, self._model, pinned, state=state)

@@ -10,6 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -34,20 +35,36 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from compressor._version import __version__
-from compressor.errors import CompressorError
 from compressor.mcp_proxy.upstream_config import UpstreamConfig
+from compressor.mcp_proxy.upstream_errors import UpstreamError, explain_failure, first_leaf, first_problem
 from compressor.mcp_proxy.watched_transport import watch_transport
 
 T = TypeVar("T")
 MAX_STARTS = 4  # of one server within START_WINDOW_SECONDS; a server that always dies must not be started in a loop
 START_WINDOW_SECONDS = 60.0
 MAX_PAGES = 1_000  # of a list of tools; an endless list must not fill the memory
-MAX_ERROR_CHARS = 400
 _NOT_LEGACY = (METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION)
 
 
-class UpstreamError(CompressorError):
-    """A wrapped server could not be started, died, did not answer in time or sent something invalid."""
+@dataclass
+class _Connection:
+    """One start of a server and what became of it.
+
+    Attributes:
+        settled: Set when the start has succeeded or failed.
+        closed: Set when the connection has ended.
+        session: The session with the server after a start that succeeded.
+        error: Why the start failed or the connection ended.
+    """
+
+    settled: anyio.Event = field(default_factory=anyio.Event)
+    closed: anyio.Event = field(default_factory=anyio.Event)
+    session: ClientSession | None = None
+    error: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.session is not None and not self.closed.is_set()
 
 
 class Upstream:
@@ -56,7 +73,6 @@ class Upstream:
     Attributes:
         config: How it is reached.
         tools: Its tools in MCP's JSON form, as it listed them last.
-        error: Why it is not available, or None.
         instructions: What it says about its use, None if it says nothing.
         capabilities: What it offers, None as long as it was never available.
 
@@ -78,16 +94,13 @@ class Upstream:
     ) -> None:
         self.config = config
         self.tools: list[dict[str, Any]] = []
-        self.error: str | None = None
         self.instructions: str | None = None
         self.capabilities: ServerCapabilities | None = None
         self._call_timeout = call_timeout
         self._start_timeout = start_timeout
         self._on_change = on_change
         self._warn = warn
-        self._session: ClientSession | None = None
-        self._closed = anyio.Event()
-        self._settled: anyio.Event | None = None  # set when the start that runs now has succeeded or failed
+        self._connection: _Connection | None = None  # the newest one
         self._starts: deque[float] = deque(maxlen=MAX_STARTS)
         self._tasks: anyio.abc.TaskGroup | None = None
 
@@ -99,7 +112,14 @@ class Upstream:
     @property
     def is_available(self) -> bool:
         """Whether it is connected."""
-        return self._session is not None and not self._closed.is_set()
+        return self._connection is not None and self._connection.is_open
+
+    @property
+    def error(self) -> str | None:
+        """Why it is not available, or None."""
+        if self._connection is None or self._connection.is_open or not self._connection.settled.is_set():
+            return None
+        return self._connection.error or "it has ended"
 
     async def open(self, tasks: anyio.abc.TaskGroup | None = None) -> ClientSession:
         """Returns a session with the server, and starts it first if it does not run.
@@ -110,25 +130,31 @@ class Upstream:
         Raises:
             UpstreamError: It cannot be started, or was started too often.
         """
+        return (await self._open(tasks))[1]
+
+    async def _open(self, tasks: anyio.abc.TaskGroup | None = None) -> tuple[_Connection, ClientSession]:
         self._tasks = tasks or self._tasks
         if self._tasks is None:
             raise UpstreamError(f"server {self.name!r} was not started")
-        if self._settled is None and not self.is_available:
-            now = time.monotonic()
-            if len(self._starts) == MAX_STARTS and now - self._starts[0] < START_WINDOW_SECONDS:
-                wait = math.ceil(START_WINDOW_SECONDS - (now - self._starts[0]))
-                raise UpstreamError(
-                    f"server {self.name!r} was started {MAX_STARTS} times within a minute and is not available "
-                    f"({self.error}); it may be started again in {wait} seconds"
-                )
-            self._starts.append(now)
-            self._settled = anyio.Event()
-            self._tasks.start_soon(self._live, self._settled)
-        if self._settled is not None:
-            await self._settled.wait()
-        if self._session is None or self._closed.is_set():
-            raise UpstreamError(f"server {self.name!r} is not available: {self.error}")
-        return self._session
+        connection = self._connection
+        if connection is None or (connection.settled.is_set() and not connection.is_open):
+            self._check_number_of_starts()
+            connection = self._connection = _Connection()
+            self._tasks.start_soon(self._live, connection)
+        await connection.settled.wait()
+        if connection.session is None or connection.closed.is_set():
+            raise UpstreamError(f"server {self.name!r} is not available: {connection.error or 'it has ended'}")
+        return connection, connection.session
+
+    def _check_number_of_starts(self) -> None:
+        now = time.monotonic()
+        if len(self._starts) == MAX_STARTS and now - self._starts[0] < START_WINDOW_SECONDS:
+            wait = math.ceil(START_WINDOW_SECONDS - (now - self._starts[0]))
+            raise UpstreamError(
+                f"server {self.name!r} was started {MAX_STARTS} times within a minute and is not available "
+                f"({self.error}); it may be started again in {wait} seconds"
+            )
+        self._starts.append(now)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any] | None, meta: Any = None, on_progress: ProgressFnT | None = None
@@ -150,8 +176,7 @@ class Upstream:
 
     async def request(self, ask: Callable[[ClientSession], Awaitable[T]]) -> T:
         """Makes one request, see `call_tool`."""
-        session = await self.open()
-        closed = self._closed
+        connection, session = await self._open()
         try:
             with anyio.fail_after(self._call_timeout):
                 return await ask(session)
@@ -159,7 +184,7 @@ class Upstream:
             if error.code == REQUEST_TIMEOUT:
                 raise self._no_answer() from None
             if error.code == CONNECTION_CLOSED or (self.config.url and "session terminated" in error.message.lower()):
-                closed.set()
+                connection.closed.set()
                 raise UpstreamError(
                     f"server {self.name!r} ended during the request, which may or may not have taken effect; it is "
                     "started again with the next call"
@@ -168,35 +193,32 @@ class Upstream:
         except TimeoutError:
             raise self._no_answer() from None
         except ValidationError as error:
-            raise UpstreamError(f"server {self.name!r} sent an invalid result: {_first_problem(error)}") from None
+            raise UpstreamError(f"server {self.name!r} sent an invalid result: {first_problem(error)}") from None
 
     def _no_answer(self) -> UpstreamError:
         return UpstreamError(f"server {self.name!r} did not answer within {self._call_timeout:g} seconds")
 
-    async def _live(self, settled: anyio.Event) -> None:
+    async def _live(self, connection: _Connection) -> None:
         """Connects, lists the tools and keeps the connection until it ends."""
-        self._closed = anyio.Event()
         try:
             try:
-                await self._connect("legacy", settled)
+                await self._connect("legacy", connection)
             except Exception as error:
-                if settled.is_set() or getattr(_first_leaf(error), "code", None) not in _NOT_LEGACY:
+                if connection.settled.is_set() or getattr(first_leaf(error), "code", None) not in _NOT_LEGACY:
                     raise
-                self._closed = anyio.Event()
-                await self._connect("auto", settled)
-            self.error = "it has ended"
+                connection.closed = anyio.Event()
+                await self._connect("auto", connection)
         except Exception as error:  # whatever a foreign server causes must not end the others
-            self.error = self._explain(_first_leaf(error))
-            if not settled.is_set():
-                self._warn(f"{self.name}: not available: {self.error}")
+            connection.error = explain_failure(error, self.config, self._start_timeout)
+            if not connection.settled.is_set():
+                self._warn(f"{self.name}: not available: {connection.error}")
         finally:
-            self._session = None
-            self._closed.set()
-            self._settle(settled)
+            connection.closed.set()
+            connection.settled.set()
 
-    async def _connect(self, mode: Literal["legacy", "auto"], settled: anyio.Event) -> None:
+    async def _connect(self, mode: Literal["legacy", "auto"], connection: _Connection) -> None:
         """Connects in one of the SDK's modes and returns when the connection has ended."""
-        closed = self._closed
+        closed = connection.closed
         with anyio.fail_after(self._start_timeout) as start:
             async with Client(
                 watch_transport(self.config, closed, self._warn),
@@ -208,15 +230,10 @@ class Upstream:
                 self.tools = await self._fetch_tools(client.session)
                 self.instructions, self.capabilities = client.instructions, client.server_capabilities
                 start.deadline = math.inf
-                self.error, self._session = None, client.session
-                self._settle(settled)
+                connection.session = client.session
+                connection.settled.set()
                 await self._on_change()
                 await closed.wait()
-
-    def _settle(self, settled: anyio.Event) -> None:
-        if not settled.is_set():
-            settled.set()
-            self._settled = None
 
     async def _fetch_tools(self, session: ClientSession) -> list[dict[str, Any]]:
         """Fetches all pages of the server's list of tools."""
@@ -241,47 +258,18 @@ class Upstream:
 
     async def _refresh(self) -> None:
         """Reads the list of tools again after the server said that it has changed."""
-        session = self._session
-        if session is None:
+        if self._connection is None or self._connection.session is None:
             return
+        session = self._connection.session
         try:
             with anyio.fail_after(self._start_timeout):
                 self.tools = await self._fetch_tools(session)
         except Exception as error:  # the old list is kept, and calls say what is wrong
-            self._warn(f"{self.name}: its changed list of tools cannot be read: {self._explain(_first_leaf(error))}")
+            reason = explain_failure(error, self.config, self._start_timeout)
+            self._warn(f"{self.name}: its changed list of tools cannot be read: {reason}")
             return
         await self._on_change()
 
     async def _on_message(self, message: Any) -> None:
-        if isinstance(message, ToolListChangedNotification) and self._tasks is not None and self._session is not None:
+        if isinstance(message, ToolListChangedNotification) and self._tasks is not None and self.is_available:
             self._tasks.start_soon(self._refresh)  # a request in this handler would wait for itself
-
-    def _explain(self, error: BaseException) -> str:
-        """Returns one line, without the server's address, which may hold a token."""
-        if isinstance(error, TimeoutError):
-            text = f"it did not start within {self._start_timeout:g} seconds"
-        elif isinstance(error, FileNotFoundError):
-            text = f"{error.filename or self.config.command}: no such file or command"
-        elif isinstance(error, OSError) and error.strerror:
-            text = f"{error.filename or self.config.command}: {error.strerror}"
-        elif isinstance(error, ValidationError):
-            text = f"it sent an invalid message: {_first_problem(error)}"
-        elif isinstance(error, MCPError) and error.code == CONNECTION_CLOSED:
-            text = "it ended before it answered"
-        else:
-            text = str(error) or type(error).__name__
-        if self.config.url:
-            text = text.replace(self.config.url, "its url")
-        return " ".join(text.split())[:MAX_ERROR_CHARS]
-
-
-def _first_leaf(error: BaseException) -> BaseException:
-    """Returns the exception that a group of exceptions is about."""
-    while inner := getattr(error, "exceptions", None):
-        error = inner[0]
-    return error
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"

@@ -16,6 +16,7 @@ from mcp_types import JSONRPCResponse, Tool
 from pydantic import ValidationError
 
 from compressor.mcp_proxy.upstream_config import UpstreamConfig
+from compressor.mcp_proxy.upstream_errors import first_problem
 
 Streams = tuple[Any, Any]  # what the SDK's transports give: a stream of incoming messages, and one for outgoing
 CONNECT_SECONDS = 30.0
@@ -102,6 +103,5 @@ def _find_tool_problem(tool: Any) -> str | None:
     try:
         Tool.model_validate(tool, by_name=False)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+        return first_problem(error)
     return None if tool["name"].strip() else "it has no name"

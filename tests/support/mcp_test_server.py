@@ -167,7 +167,7 @@ def serve_broken() -> None:
         method, number = request.get("method"), request.get("id")
         if number is None:
             continue
-        capabilities = {"tools": {}}
+        capabilities: dict[str, Any] = {"tools": {}}
         answers: dict[str, Any] = {
             "initialize": {
                 "protocolVersion": "2025-06-18",
