@@ -105,6 +105,8 @@ def mcp(
     )
     try:
         stdio_runner.run(Compressor(scorer, store, device), configs, options)
+    except WrapConfigError as error:
+        raise typer.BadParameter(str(error)) from None
     except BudgetTooSmallError as error:
         raise typer.BadParameter(f"{error}; give --tools-budget {error.needed} or more") from None
 

@@ -40,6 +40,7 @@ INSTRUCTIONS = (
     "called with run_tool."
 )
 _EXPAND_TOOL = {"name": TOOL_NAME, "description": DESCRIPTION, "inputSchema": PARAMETERS}
+REOPEN_SECONDS = 2.0  # that a search waits for a server that could not be started before
 _RESERVED_META = "io.modelcontextprotocol/"  # between a client and its own server
 
 
@@ -239,6 +240,7 @@ class ProxyServer:
         upstream = self._upstreams[tool.server]
         own_meta = {k: v for k, v in (meta or {}).items() if not k.startswith(_RESERVED_META) and k != "progress_token"}
         wants_progress = meta is not None and meta.get("progress_token") is not None
+        hints = tool.tool.get("annotations") or {}
         request = self._list.request
         try:
             result = await upstream.call_tool(
@@ -246,6 +248,7 @@ class ProxyServer:
                 arguments,
                 own_meta or None,
                 context.session.report_progress if wants_progress else None,
+                is_repeatable=hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True,
             )
         except UpstreamError as error:
             return _text_result(str(error), is_error=True)
@@ -269,11 +272,12 @@ class ProxyServer:
         return self._exposed.get(name)
 
     async def _reopen_failed(self) -> None:
-        """Starts servers that have never been available again."""
-        async with anyio.create_task_group() as starts:
-            for upstream in self._upstreams.values():
-                if upstream.error is not None and not upstream.is_available and upstream.capabilities is None:
-                    starts.start_soon(self._try_to_open, upstream)
+        """Starts servers that have never been available once more; the client waits a little for them."""
+        with anyio.move_on_after(REOPEN_SECONDS):
+            async with anyio.create_task_group() as starts:
+                for upstream in self._upstreams.values():
+                    if upstream.error is not None and upstream.capabilities is None:
+                        starts.start_soon(self._try_to_open, upstream)
 
     def _explain_unknown(self, name: str) -> str:
         missing = self._describe_unavailable()

@@ -36,7 +36,13 @@ from pydantic import ValidationError
 
 from compressor._version import __version__
 from compressor.mcp_proxy.upstream_config import UpstreamConfig
-from compressor.mcp_proxy.upstream_errors import UpstreamError, explain_failure, first_leaf, first_problem
+from compressor.mcp_proxy.upstream_errors import (
+    UpstreamDiedError,
+    UpstreamError,
+    explain_failure,
+    first_leaf,
+    first_problem,
+)
 from compressor.mcp_proxy.watched_transport import watch_transport
 
 T = TypeVar("T")
@@ -117,9 +123,9 @@ class Upstream:
     @property
     def error(self) -> str | None:
         """Why it is not available, or None."""
-        if self._connection is None or self._connection.is_open or not self._connection.settled.is_set():
+        if self._connection is None or self._connection.is_open:
             return None
-        return self._connection.error or "it has ended"
+        return (self._connection.error or "it has ended") if self._connection.settled.is_set() else "it is starting"
 
     async def open(self, tasks: anyio.abc.TaskGroup | None = None) -> ClientSession:
         """Returns a session with the server, and starts it first if it does not run.
@@ -157,22 +163,40 @@ class Upstream:
         self._starts.append(now)
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any] | None, meta: Any = None, on_progress: ProgressFnT | None = None
+        self,
+        name: str,
+        arguments: dict[str, Any] | None,
+        meta: Any = None,
+        on_progress: ProgressFnT | None = None,
+        is_repeatable: bool = False,
     ) -> CallToolResult:
         """Calls a tool, and starts the server first if it does not run.
 
-        A call is never made twice: a server that dies while it works may have done the work.
+        Args:
+            name: The tool's own name.
+            arguments: Its arguments.
+            meta: The request's `_meta`.
+            on_progress: Called when the server reports progress.
+            is_repeatable: Whether the call is made once more if the server dies meanwhile. If not, it is never made
+                twice, because a server that dies while it works may have done the work.
 
         Raises:
             UpstreamError: The server cannot be started, died, did not answer in time or sent an invalid result.
             MCPError: The server answered with a protocol error.
         """
-        params = CallToolRequestParams(name=name, arguments=arguments, _meta=meta)
-        return await self.request(
-            lambda session: session.send_request(
-                CallToolRequest(params=params), CallToolResult, self._call_timeout, progress_callback=on_progress
+        request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments, _meta=meta))
+
+        async def ask(session: ClientSession) -> CallToolResult:
+            return await session.send_request(
+                request, CallToolResult, self._call_timeout, progress_callback=on_progress
             )
-        )
+
+        try:
+            return await self.request(ask)
+        except UpstreamDiedError:
+            if not is_repeatable:
+                raise
+        return await self.request(ask)
 
     async def request(self, ask: Callable[[ClientSession], Awaitable[T]]) -> T:
         """Makes one request, see `call_tool`."""
@@ -185,7 +209,7 @@ class Upstream:
                 raise self._no_answer() from None
             if error.code == CONNECTION_CLOSED or (self.config.url and "session terminated" in error.message.lower()):
                 connection.closed.set()
-                raise UpstreamError(
+                raise UpstreamDiedError(
                     f"server {self.name!r} ended during the request, which may or may not have taken effect; it is "
                     "started again with the next call"
                 ) from None

@@ -16,6 +16,10 @@ class UpstreamError(CompressorError):
     """A wrapped server could not be started, died, did not answer in time or sent something invalid."""
 
 
+class UpstreamDiedError(UpstreamError):
+    """A wrapped server ended during a request."""
+
+
 def explain_failure(error: BaseException, config: UpstreamConfig, start_timeout: float) -> str:
     """Returns why a server is not available, without its address, which may hold a token."""
     error = first_leaf(error)

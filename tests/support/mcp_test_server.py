@@ -26,6 +26,7 @@ from mcp_types import (
     PaginatedRequestParams,
     TextContent,
     Tool,
+    ToolAnnotations,
 )
 
 PAGE = 50
@@ -100,6 +101,14 @@ def make_office() -> MCPServer[Any]:
     def die() -> str:
         """Ends the process at once."""
         os._exit(3)
+
+    @server.tool(structured_output=False, annotations=ToolAnnotations(read_only_hint=True))
+    def die_once(marker: str) -> str:
+        """Ends the process at the first call of all."""
+        if not Path(marker).exists():
+            Path(marker).touch()
+            os._exit(3)
+        return "alive"
 
     @server.tool(structured_output=False)
     async def grow(context: Context[Any, Any]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import anyio
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import TextContent, Tool, ToolListChangedNotification
 
@@ -44,7 +45,7 @@ class Agent:
 
     async def wait_for_change(self, count: int) -> None:
         """Waits until the server has said `count` times that its list of tools has changed."""
-        async with asyncio.timeout(20):
+        with anyio.fail_after(20):
             while len(self.changes) < count:
                 await asyncio.sleep(0.02)
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp import MCPError
 from mcp_types import ImageContent, TextContent, TextResourceContents
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.moderate
 NOUNS = ("invoice", "customer", "parcel", "meeting", "ticket", "recipe", "flight", "ticker", "playlist", "lawn")
 VERBS = ("create", "delete", "archive", "search", "export", "rename")
 ODD = {
-    "text": "naïve 🙂 \u2028 \x00 \"quoted\" \\ back",
+    "text": 'naïve 🙂 \u2028 \x00 "quoted" \\ back',
     "big": 10**40,
     "small": -1e-320,
     "float": 1.0,
@@ -35,8 +36,8 @@ def write_catalog(path: Path, repeats: int = 1) -> Path:
     tools = [
         {
             "name": f"{verb}_{noun}{number or ''}",
-            "description": f"{verb.capitalize()} a {noun} of the user. It takes effect at once and is written to the log. "
-            f"Ask before you {verb} more than one {noun}; the {noun} must exist.",
+            "description": f"{verb.capitalize()} a {noun} of the user. It takes effect at once and is logged. Ask "
+            f"before you {verb} more than one {noun}; the {noun} must exist.",
             "inputSchema": {
                 "type": "object",
                 "properties": {
@@ -138,7 +139,7 @@ def test_everything_that_fits_is_listed_unchanged() -> None:
         assert await agent.call("water_plants", litres=2) == "watered with 2"
 
     errors = wrapped(upstream("office"), talk, env={"OFFICE_SECRET": "hunter2"})
-    assert "mcp_test_server: 11 tools, " in errors and "hunter2" not in errors
+    assert "mcp_test_server: 12 tools, " in errors and "hunter2" not in errors
 
 
 def test_large_results_are_compressed_and_can_be_expanded() -> None:
@@ -190,7 +191,7 @@ def test_progress_and_cancellation_pass_through(tmp_path: Path) -> None:
         call = asyncio.create_task(agent.call("work_slowly", seconds=60, marker=str(marker)))
         await asyncio.sleep(0.5)
         call.cancel()
-        async with asyncio.timeout(20):
+        with anyio.fail_after(20):
             while not marker.exists() or not marker.read_text():
                 await asyncio.sleep(0.02)
         assert await agent.call("echo", values=1) == "1"
