@@ -24,6 +24,7 @@ MAX_EVENTS = 40  # newest searches and calls that a new selection goes by
 MAX_ARGUMENT_CHARS = 400  # of each call; they only say what the work is about
 RECENT_EVENTS = 3  # after which a question to `find_tool` no longer says what a result is needed for
 MAX_NAMES_FRACTION = 0.1  # of the budget that `run_tool` may take to name the servers
+MAX_NAMES_IN_ANSWER = 30  # of tools that a search has listed besides those that it shows
 MAX_NAMED_SERVERS = 20  # in the description of `run_tool`
 RUN_DESCRIPTION = (
     "Calls a tool that is not in your list. find_tool says which tools there are and shows their parameters."
@@ -77,6 +78,7 @@ class ToolList:
         self._tool_set: ToolSet | None = None
         self._events: deque[tuple[str, str]] = deque(maxlen=MAX_EVENTS)  # name of the tool, arguments as JSON
         self._limit = 0
+        resolve_budget(budget, 1)
         if isinstance(budget, int) and budget < (needed := self._count(self._smallest_list())):
             names = [schema["function"]["name"] for schema in self._smallest_list()]
             raise BudgetTooSmallError(budget, needed, f"the tools {', '.join(names)}")
@@ -131,15 +133,23 @@ class ToolList:
         self._events.append((name, text))
 
     def search(self, arguments: Mapping[str, Any] | None) -> str:
-        """Answers a call of `find_tool`, and lists what it finds from then on."""
+        """Answers a call of `find_tool`, and lists what it finds, and what else fits the question, from then on.
+
+        An agent that searches does not have what it needs, and a longer list costs the provider's cache as much as
+        another one. So the list is chosen anew, with what was found and called before.
+        """
         question = search_tool.parse_question(arguments)
-        tool_set = self._tool_set or self._make_tool_set(None)
-        if tool_set is None:
-            return "There are no tools."
-        answer = tool_set.answer(arguments)
+        if self._tool_set is None:
+            every = self._make_tool_set(None)
+            return every.answer(arguments) if every is not None else "There are no tools."
+        before = {tool["name"] for tool in self.listed()}
+        answer = self._tool_set.answer(arguments)
         if question:
             self._events.append((FIND_TOOL, json.dumps({"query": question}, ensure_ascii=False)))
-        return f"{answer}\n\n{_RUN_HINT}" if self._tool_set is not None else answer
+            self._tool_set.compact()
+        new = [tool["name"] for tool in self.listed() if tool["name"] not in before]
+        others = ", ".join(name for name in new[:MAX_NAMES_IN_ANSWER] if json.dumps(name) not in answer)
+        return "\n\n".join(filter(None, [answer, others and f"Now in your list, too: {others}.", _RUN_HINT]))
 
     def _fits(self) -> bool:
         own = [_function(tool) for tool in self._own_tools]

@@ -23,6 +23,7 @@ _TRANSPORT_NAMES: dict[str, Transport] = {
     "streamableHttp": "http",
     "sse": "sse",
 }
+_SCRIPT = re.compile(r"\.(py|js|mjs|ts|exe)$")
 _NAMED = re.compile(r"([A-Za-z0-9_-]{1,32})=(?=\S)")
 
 
@@ -172,10 +173,14 @@ def _name_from_url(url: str) -> str:
 
 def _name_from_command(words: list[str]) -> str:
     """Returns the last part of a package, script or image, such as "server-filesystem"."""
+    program = Path(words[0]).stem
     places = [word for word in words[1:] if not word.startswith("-") and word not in _LAUNCHERS]
-    is_container = Path(words[0]).name in ("docker", "podman")
-    place = (places[-1] if is_container else places[0]) if places else words[0]
-    if Path(words[0]).stem not in _LAUNCHERS and not Path(words[0]).stem.startswith("python") and not is_container:
+    scripts = [word for word in places if _SCRIPT.search(word)]
+    if program in ("docker", "podman"):
+        place = places[-1] if places else program
+    elif program in _LAUNCHERS or program.startswith("python"):
+        place = [*scripts, *places, program][0]
+    else:
         place = words[0]
     name = re.split(r"[/\\]", place.rstrip("/\\"))[-1]
-    return re.sub(r"(?<=.)[@:].*$|\.(py|js|mjs|ts|exe)$", "", name) or "server"
+    return _SCRIPT.sub("", re.sub(r"(?<=.)[@:].*$", "", name)) or "server"
