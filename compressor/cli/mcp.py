@@ -73,7 +73,7 @@ def mcp(
         run(Compressor(scorer, store, device))
         return
 
-    from compressor.mcp_proxy.upstream_config import (
+    from compressor.mcp_proxy.server_config import (
         WrapConfigError,
         load_config_file,
         parse_wrap_value,

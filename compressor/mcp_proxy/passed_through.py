@@ -29,8 +29,8 @@ from mcp_types import (
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError
 from compressor.mcp_proxy.exposed_tools import SEPARATOR
-from compressor.mcp_proxy.upstream import MAX_PAGES, Upstream
-from compressor.mcp_proxy.upstream_errors import UpstreamError
+from compressor.mcp_proxy.server_errors import WrappedServerError
+from compressor.mcp_proxy.wrapped_server import MAX_PAGES, WrappedServer
 from compressor.scoring.runtime.executor import run_in_thread
 
 PageT = TypeVar("PageT", bound=PaginatedResult)
@@ -42,13 +42,15 @@ class PassedThrough:
 
     Args:
         compressor: Its store has the originals behind `compressor://ref/…`.
-        upstreams: The wrapped servers, by name.
+        servers: The wrapped servers, by name.
         always_prefix: Whether each prompt's name begins with its server's.
     """
 
-    def __init__(self, compressor: Compressor, upstreams: Mapping[str, Upstream], always_prefix: bool = False) -> None:
+    def __init__(
+        self, compressor: Compressor, servers: Mapping[str, WrappedServer], always_prefix: bool = False
+    ) -> None:
         self._compressor = compressor
-        self._upstreams = upstreams
+        self._servers = servers
         self._always_prefix = always_prefix
         self._resource_owners: dict[str, str] = {}
         self._prompts: dict[str, tuple[str, str]] = {}  # by exposed name: the server and its own name
@@ -100,7 +102,7 @@ class PassedThrough:
             return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type="text/plain", text=text)])
         owner = self._resource_owners.get(uri)
         # A resource of a template is in no list, so the servers are asked one after the other.
-        names = [owner] if owner else [name for name in self._upstreams if self._has(name, "resources")]
+        names = [owner] if owner else [name for name in self._servers if self._has(name, "resources")]
         failure = MCPError(INVALID_PARAMS, f"no server has the resource {uri[:200]}")
         for name in names:
             found = await self._try_to_read(name, uri)
@@ -111,10 +113,10 @@ class PassedThrough:
 
     async def _try_to_read(self, server: str, uri: str) -> ReadResourceResult | MCPError:
         try:
-            return await self._upstreams[server].request(lambda session: session.read_resource(uri))
+            return await self._servers[server].request(lambda session: session.read_resource(uri))
         except MCPError as error:
             return error
-        except UpstreamError as error:
+        except WrappedServerError as error:
             return MCPError(INVALID_PARAMS, str(error))
 
     async def _list_prompts(self, _: ServerRequestContext[Any], __: PaginatedRequestParams | None) -> ListPromptsResult:
@@ -136,26 +138,26 @@ class PassedThrough:
             raise MCPError(INVALID_PARAMS, f"no server has the prompt {params.name[:80]!r}")
         server, name = self._prompts[params.name]
         try:
-            return await self._upstreams[server].request(lambda session: session.get_prompt(name, params.arguments))
-        except UpstreamError as error:
+            return await self._servers[server].request(lambda session: session.get_prompt(name, params.arguments))
+        except WrappedServerError as error:
             raise MCPError(INVALID_PARAMS, str(error)) from None
 
     def _has(self, server: str, kind: str) -> bool:
-        capabilities = self._upstreams[server].capabilities
+        capabilities = self._servers[server].capabilities
         return capabilities is not None and getattr(capabilities, kind) is not None
 
     async def _gather(
         self, kind: str, ask: Callable[[ClientSession, PaginatedRequestParams | None], Awaitable[PageT]]
     ) -> dict[str, list[PageT]]:
         """Returns all pages of all servers that have something of this kind; a server that fails has none."""
-        out: dict[str, list[PageT]] = {name: [] for name in self._upstreams if self._has(name, kind)}
+        out: dict[str, list[PageT]] = {name: [] for name in self._servers if self._has(name, kind)}
 
         async def fetch(name: str) -> None:
             params: PaginatedRequestParams | None = None
             for _ in range(MAX_PAGES):
                 try:
-                    page = await self._upstreams[name].request(lambda session, params=params: ask(session, params))  # type: ignore[misc]
-                except (MCPError, UpstreamError):
+                    page = await self._servers[name].request(lambda session, params=params: ask(session, params))  # type: ignore[misc]
+                except (MCPError, WrappedServerError):
                     return
                 out[name].append(page)
                 if not page.next_cursor or (params is not None and params.cursor == page.next_cursor):

@@ -29,16 +29,17 @@ from compressor.context.budget import Budget
 from compressor.mcp_proxy.exposed_tools import ExposedTool, ToolNames, is_allowed, matches
 from compressor.mcp_proxy.passed_through import PassedThrough
 from compressor.mcp_proxy.result_shortener import ResultShortener
+from compressor.mcp_proxy.server_errors import WrappedServerError
 from compressor.mcp_proxy.tool_list import FIND_TOOL, RUN_TOOL, ToolList
-from compressor.mcp_proxy.upstream import Upstream
-from compressor.mcp_proxy.upstream_errors import UpstreamError
+from compressor.mcp_proxy.wrapped_server import WrappedServer
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.expand_tool import DESCRIPTION, PARAMETERS, TOOL_NAME, ExpandTool
 
-INSTRUCTIONS = (
+_SOME_LISTED = (
     "This server offers the tools of several servers. Tools that are not in your list are found with find_tool and "
     "called with run_tool."
 )
+_ALL_LISTED = "This server offers the tools of several servers."
 _EXPAND_TOOL = {"name": TOOL_NAME, "description": DESCRIPTION, "inputSchema": PARAMETERS}
 REOPEN_SECONDS = 2.0  # that a search waits for a server that could not be started before
 _RESERVED_META = "io.modelcontextprotocol/"  # between a client and its own server
@@ -90,7 +91,7 @@ class ProxyServer:
     def __init__(self, compressor: Compressor, options: ProxyOptions) -> None:
         self._compressor = compressor
         self._options = options
-        self._upstreams: dict[str, Upstream] = {}
+        self._servers: dict[str, WrappedServer] = {}
         own = [_EXPAND_TOOL] if options.result_budget else []
         self._names = ToolNames([FIND_TOOL, RUN_TOOL, *([TOOL_NAME] if own else [])], options.always_prefix)
         self._list = ToolList(compressor, options.tools_budget, options.model, options.pinned, options.task, own)
@@ -105,11 +106,10 @@ class ProxyServer:
         self._bus = InMemorySubscriptionBus()
         self._session: Any = None  # of the newest request, to reach the client between two requests
         self._tasks: anyio.abc.TaskGroup | None = None
-        self.passed_through = PassedThrough(compressor, self._upstreams, options.always_prefix)
+        self.passed_through = PassedThrough(compressor, self._servers, options.always_prefix)
         self.server: Server[Any] = Server(
             "agentic-compressor",
             version=__version__,
-            instructions=INSTRUCTIONS,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
             on_subscriptions_listen=ListenHandler(self._bus),
@@ -126,17 +126,18 @@ class ProxyServer:
         """The tools that can be called, listed or not."""
         return list(self._exposed.values())
 
-    async def start(self, upstreams: Sequence[Upstream], tasks: anyio.abc.TaskGroup) -> None:
+    async def start(self, servers: Sequence[WrappedServer], tasks: anyio.abc.TaskGroup) -> None:
         """Starts the wrapped servers, and waits a while for those that are slow."""
         self._tasks = tasks
-        self._upstreams.update({upstream.name: upstream for upstream in upstreams})
+        self._servers.update({server.name: server for server in servers})
         with anyio.move_on_after(self._options.wait):
             async with anyio.create_task_group() as starts:
-                for upstream in upstreams:
-                    starts.start_soon(self._try_to_open, upstream)
+                for server in servers:
+                    starts.start_soon(self._try_to_open, server)
         await self._update()
-        told = [f"[{u.name}]\n{u.instructions.strip()}" for u in upstreams if u.instructions and u.instructions.strip()]
-        self.server.instructions = "\n\n".join([INSTRUCTIONS, *told])
+        own = _SOME_LISTED if any(tool["name"] == RUN_TOOL for tool in self._listing or []) else _ALL_LISTED
+        told = [f"[{one.name}]\n{text}" for one in servers if (text := (one.instructions or "").strip())]
+        self.server.instructions = "\n\n".join([own, *told])
 
     def initialization_options(self) -> InitializationOptions:
         """Returns what the SDK needs to serve a client."""
@@ -151,7 +152,7 @@ class ProxyServer:
         """Returns for each server its number of tools, their tokens as listed, and their tokens in all."""
         listing = {tool["name"]: tool for tool in self._listing or []}
         out = {}
-        for name in self._upstreams:
+        for name in self._servers:
             tools = [tool for tool in self._exposed.values() if tool.server == name]
             listed = [listing[tool.name] for tool in tools if tool.name in listing]
             whole = [{**tool.tool, "name": tool.name} for tool in tools]
@@ -168,9 +169,9 @@ class ProxyServer:
         ]
         return unused + self._list.warnings
 
-    async def _try_to_open(self, upstream: Upstream) -> None:
-        with suppress(UpstreamError):  # the server has said why on stderr, and the answers to the client say it again
-            await upstream.open(self._tasks)
+    async def _try_to_open(self, server: WrappedServer) -> None:
+        with suppress(WrappedServerError):  # stderr has the reason, and the answers to the client say it again
+            await server.open(self._tasks)
 
     async def _update(self) -> None:
         """Makes the list of tools anew, and tells the client if it has changed."""
@@ -178,10 +179,10 @@ class ProxyServer:
             tools_by_server = {
                 name: [
                     tool
-                    for tool in upstream.tools
+                    for tool in server.tools
                     if is_allowed(name, str(tool["name"]), self._options.allow, self._options.deny)
                 ]
-                for name, upstream in self._upstreams.items()
+                for name, server in self._servers.items()
             }
             exposed = self._names.expose(tools_by_server)
             if exposed != list(self._exposed.values()):
@@ -237,20 +238,20 @@ class ProxyServer:
         self, context: ServerRequestContext[Any], tool: ExposedTool, arguments: dict[str, Any] | None, meta: Any
     ) -> CallToolResult:
         """Calls a tool of a wrapped server, and shortens its result if it is large."""
-        upstream = self._upstreams[tool.server]
+        server = self._servers[tool.server]
         own_meta = {k: v for k, v in (meta or {}).items() if not k.startswith(_RESERVED_META) and k != "progress_token"}
         wants_progress = meta is not None and meta.get("progress_token") is not None
         hints = tool.tool.get("annotations") or {}
         request = self._list.request
         try:
-            result = await upstream.call_tool(
+            result = await server.call_tool(
                 tool.original_name,
                 arguments,
                 own_meta or None,
                 context.session.report_progress if wants_progress else None,
                 is_repeatable=hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True,
             )
-        except UpstreamError as error:
+        except WrappedServerError as error:
             return _text_result(str(error), is_error=True)
         finally:
             if self._tasks is not None:
@@ -275,9 +276,9 @@ class ProxyServer:
         """Starts servers that have never been available once more; the client waits a little for them."""
         with anyio.move_on_after(REOPEN_SECONDS):
             async with anyio.create_task_group() as starts:
-                for upstream in self._upstreams.values():
-                    if upstream.error is not None and upstream.capabilities is None:
-                        starts.start_soon(self._try_to_open, upstream)
+                for server in self._servers.values():
+                    if server.error is not None and server.capabilities is None:
+                        starts.start_soon(self._try_to_open, server)
 
     def _explain_unknown(self, name: str) -> str:
         missing = self._describe_unavailable()
@@ -286,7 +287,7 @@ class ProxyServer:
         return f"There is no tool {name[:80]!r}. {hint}Use {FIND_TOOL} to find one. {missing}".rstrip()
 
     def _describe_unavailable(self) -> str:
-        failed = [f"{u.name} ({u.error})" for u in self._upstreams.values() if u.error and not u.is_available]
+        failed = [f"{server.name} ({server.error})" for server in self._servers.values() if server.error]
         return f"Not available at the moment: {', '.join(failed)}." if failed else ""
 
 

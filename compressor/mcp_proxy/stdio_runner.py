@@ -14,8 +14,8 @@ from mcp.server.stdio import stdio_server
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError
 from compressor.mcp_proxy.proxy_server import ProxyOptions, ProxyServer
-from compressor.mcp_proxy.upstream import Upstream
-from compressor.mcp_proxy.upstream_config import UpstreamConfig, WrapConfigError
+from compressor.mcp_proxy.server_config import WrapConfigError, WrappedServerConfig
+from compressor.mcp_proxy.wrapped_server import WrappedServer
 
 #: Counts how deep proxies are nested. A configuration file that lists this command, too, would start it without end.
 DEPTH_VARIABLE = "COMPRESSOR_MCP_WRAP_DEPTH"
@@ -23,7 +23,7 @@ MAX_DEPTH = 3
 MAX_WARNINGS = 10
 
 
-def run(compressor: Compressor, configs: Sequence[UpstreamConfig], options: ProxyOptions) -> None:
+def run(compressor: Compressor, configs: Sequence[WrappedServerConfig], options: ProxyOptions) -> None:
     """Serves until stdin ends, and closes the compressor. Logs go to stderr.
 
     Raises:
@@ -36,7 +36,7 @@ def run(compressor: Compressor, configs: Sequence[UpstreamConfig], options: Prox
         compressor.close()
 
 
-async def serve(compressor: Compressor, configs: Sequence[UpstreamConfig], options: ProxyOptions) -> None:
+async def serve(compressor: Compressor, configs: Sequence[WrappedServerConfig], options: ProxyOptions) -> None:
     """Serves until stdin ends."""
     proxy = ProxyServer(compressor, options)
     reported: dict[str, tuple[int, int, int]] = {}
@@ -52,11 +52,11 @@ async def serve(compressor: Compressor, configs: Sequence[UpstreamConfig], optio
         if proxy.is_ready:
             report()
 
-    upstreams = [
-        Upstream(config, options.call_timeout, options.start_timeout, on_change, print_line) for config in configs
+    servers = [
+        WrappedServer(config, options.call_timeout, options.start_timeout, on_change, print_line) for config in configs
     ]
     async with anyio.create_task_group() as tasks:
-        await proxy.start(upstreams, tasks)
+        await proxy.start(servers, tasks)
         report()
         for warning in proxy.warnings()[:MAX_WARNINGS]:
             print_line(warning)
@@ -70,7 +70,7 @@ def print_line(text: str) -> None:
     print(f"compressor: {text}", file=sys.stderr, flush=True)
 
 
-def _nested(configs: Sequence[UpstreamConfig]) -> list[UpstreamConfig]:
+def _nested(configs: Sequence[WrappedServerConfig]) -> list[WrappedServerConfig]:
     """Returns the configurations with the depth of nesting in their environment."""
     try:
         depth = int(os.environ.get(DEPTH_VARIABLE, "0"))

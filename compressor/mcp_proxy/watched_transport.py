@@ -15,8 +15,8 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCResponse, Tool
 from pydantic import ValidationError
 
-from compressor.mcp_proxy.upstream_config import UpstreamConfig
-from compressor.mcp_proxy.upstream_errors import first_problem
+from compressor.mcp_proxy.server_config import WrappedServerConfig
+from compressor.mcp_proxy.server_errors import first_problem
 
 Streams = tuple[Any, Any]  # what the SDK's transports give: a stream of incoming messages, and one for outgoing
 CONNECT_SECONDS = 30.0
@@ -25,7 +25,7 @@ READ_SECONDS = 300.0  # a server may hold a stream open
 
 @asynccontextmanager
 async def watch_transport(
-    config: UpstreamConfig, closed: anyio.Event, warn: Callable[[str], None]
+    config: WrappedServerConfig, closed: anyio.Event, warn: Callable[[str], None]
 ) -> AsyncGenerator[Streams, None]:
     """Opens a transport, and sets `closed` when the other side ends it.
 
@@ -56,7 +56,7 @@ async def watch_transport(
 
 
 @asynccontextmanager
-async def _open(config: UpstreamConfig) -> AsyncGenerator[Streams, None]:
+async def _open(config: WrappedServerConfig) -> AsyncGenerator[Streams, None]:
     if config.transport == "http":
         timeout = httpx2.Timeout(CONNECT_SECONDS, read=READ_SECONDS)
         async with (

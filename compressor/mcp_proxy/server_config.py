@@ -32,7 +32,7 @@ class WrapConfigError(CompressorError):
 
 
 @dataclass(frozen=True)
-class UpstreamConfig:
+class WrappedServerConfig:
     """How one server is reached.
 
     The values of `env` and `headers` may be secrets, so they are not part of the `repr`.
@@ -58,7 +58,7 @@ class UpstreamConfig:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def parse_wrap_value(value: str) -> UpstreamConfig:
+def parse_wrap_value(value: str) -> WrappedServerConfig:
     """Parses a value of `--wrap`: a URL or a command, with an optional `NAME=` before it.
 
     Raises:
@@ -68,17 +68,17 @@ def parse_wrap_value(value: str) -> UpstreamConfig:
     named = None if _is_url(text) else _NAMED.match(text)
     name, target = (named[1], text[named.end() :]) if named else ("", text)
     if _is_url(target):
-        return UpstreamConfig(name or _name_from_url(target), "http", url=_checked_url(target, "--wrap"))
+        return WrappedServerConfig(name or _name_from_url(target), "http", url=_checked_url(target, "--wrap"))
     try:
         words = shlex.split(target)
     except ValueError as error:
         raise WrapConfigError(f"--wrap {value!r:.200} cannot be read: {error}") from None
     if not words:
         raise WrapConfigError('--wrap is empty: give a command such as "npx -y some-server", or a URL')
-    return UpstreamConfig(name or _name_from_command(words), "stdio", words[0], tuple(words[1:]))
+    return WrappedServerConfig(name or _name_from_command(words), "stdio", words[0], tuple(words[1:]))
 
 
-def load_config_file(path: str) -> list[UpstreamConfig]:
+def load_config_file(path: str) -> list[WrappedServerConfig]:
     """Loads `{"mcpServers": {NAME: {"command", "args", "env"} or {"url", "headers"}}}`.
 
     VS Code's key `servers` is read as well. Servers with `"disabled": true` are left out.
@@ -101,9 +101,9 @@ def load_config_file(path: str) -> list[UpstreamConfig]:
     ]
 
 
-def with_unique_names(configs: Iterable[UpstreamConfig]) -> list[UpstreamConfig]:
+def with_unique_names(configs: Iterable[WrappedServerConfig]) -> list[WrappedServerConfig]:
     """Returns the configurations with a number added to each name that an earlier one has."""
-    out: list[UpstreamConfig] = []
+    out: list[WrappedServerConfig] = []
     taken: set[str] = set()
     for config in configs:
         name, number = config.name, 2
@@ -114,7 +114,7 @@ def with_unique_names(configs: Iterable[UpstreamConfig]) -> list[UpstreamConfig]
     return out
 
 
-def _parse_entry(name: str, entry: Any, where: str) -> UpstreamConfig:
+def _parse_entry(name: str, entry: Any, where: str) -> WrappedServerConfig:
     if not isinstance(entry, dict):
         raise WrapConfigError(f"{where} must be an object with a command or a url")
     kind = entry.get("type", entry.get("transport"))
@@ -128,11 +128,11 @@ def _parse_entry(name: str, entry: Any, where: str) -> UpstreamConfig:
         cwd = entry.get("cwd")
         if cwd is not None and not isinstance(cwd, str):
             raise WrapConfigError(f"{where}: cwd must be a string")
-        return UpstreamConfig(name, "stdio", command, tuple(args), _string_map(entry, "env", where), cwd)
+        return WrappedServerConfig(name, "stdio", command, tuple(args), _string_map(entry, "env", where), cwd)
     if isinstance(url, str) and command is None:
         transport = _TRANSPORT_NAMES.get(str(kind), "http")
         headers = _string_map(entry, "headers", where)
-        return UpstreamConfig(
+        return WrappedServerConfig(
             name,
             "http" if transport == "stdio" else transport,
             url=_checked_url(url, where),

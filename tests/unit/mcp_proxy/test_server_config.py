@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.mcp_proxy.upstream_config import (
-    UpstreamConfig,
+from compressor.mcp_proxy.server_config import (
     WrapConfigError,
+    WrappedServerConfig,
     load_config_file,
     parse_wrap_value,
     with_unique_names,
@@ -67,7 +67,7 @@ def test_any_value_is_read_or_refused(value: str) -> None:
     assert config.name and (config.command or config.url)
 
 
-def load(tmp_path: Path, data: Any) -> list[UpstreamConfig]:
+def load(tmp_path: Path, data: Any) -> list[WrappedServerConfig]:
     path = tmp_path / "servers.json"
     path.write_text(data if isinstance(data, str) else json.dumps(data), encoding="utf-8")
     return load_config_file(str(path))

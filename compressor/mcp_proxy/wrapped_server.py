@@ -35,10 +35,10 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from compressor._version import __version__
-from compressor.mcp_proxy.upstream_config import UpstreamConfig
-from compressor.mcp_proxy.upstream_errors import (
-    UpstreamDiedError,
-    UpstreamError,
+from compressor.mcp_proxy.server_config import WrappedServerConfig
+from compressor.mcp_proxy.server_errors import (
+    WrappedServerDiedError,
+    WrappedServerError,
     explain_failure,
     first_leaf,
     first_problem,
@@ -73,7 +73,7 @@ class _Connection:
         return self.session is not None and not self.closed.is_set()
 
 
-class Upstream:
+class WrappedServer:
     """One wrapped server.
 
     Attributes:
@@ -92,7 +92,7 @@ class Upstream:
 
     def __init__(
         self,
-        config: UpstreamConfig,
+        config: WrappedServerConfig,
         call_timeout: float,
         start_timeout: float,
         on_change: Callable[[], Awaitable[None]],
@@ -134,14 +134,14 @@ class Upstream:
             tasks: Where the connection lives; needed the first time only.
 
         Raises:
-            UpstreamError: It cannot be started, or was started too often.
+            WrappedServerError: It cannot be started, or was started too often.
         """
         return (await self._open(tasks))[1]
 
     async def _open(self, tasks: anyio.abc.TaskGroup | None = None) -> tuple[_Connection, ClientSession]:
         self._tasks = tasks or self._tasks
         if self._tasks is None:
-            raise UpstreamError(f"server {self.name!r} was not started")
+            raise WrappedServerError(f"server {self.name!r} was not started")
         connection = self._connection
         if connection is None or (connection.settled.is_set() and not connection.is_open):
             self._check_number_of_starts()
@@ -149,14 +149,14 @@ class Upstream:
             self._tasks.start_soon(self._live, connection)
         await connection.settled.wait()
         if connection.session is None or connection.closed.is_set():
-            raise UpstreamError(f"server {self.name!r} is not available: {connection.error or 'it has ended'}")
+            raise WrappedServerError(f"server {self.name!r} is not available: {connection.error or 'it has ended'}")
         return connection, connection.session
 
     def _check_number_of_starts(self) -> None:
         now = time.monotonic()
         if len(self._starts) == MAX_STARTS and now - self._starts[0] < START_WINDOW_SECONDS:
             wait = math.ceil(START_WINDOW_SECONDS - (now - self._starts[0]))
-            raise UpstreamError(
+            raise WrappedServerError(
                 f"server {self.name!r} was started {MAX_STARTS} times within a minute and is not available "
                 f"({self.error}); it may be started again in {wait} seconds"
             )
@@ -181,7 +181,7 @@ class Upstream:
                 twice, because a server that dies while it works may have done the work.
 
         Raises:
-            UpstreamError: The server cannot be started, died, did not answer in time or sent an invalid result.
+            WrappedServerError: The server cannot be started, died, did not answer in time or sent an invalid result.
             MCPError: The server answered with a protocol error.
         """
         request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments, _meta=meta))
@@ -193,7 +193,7 @@ class Upstream:
 
         try:
             return await self.request(ask)
-        except UpstreamDiedError:
+        except WrappedServerDiedError:
             if not is_repeatable:
                 raise
         return await self.request(ask)
@@ -209,7 +209,7 @@ class Upstream:
                 raise self._no_answer() from None
             if error.code == CONNECTION_CLOSED or (self.config.url and "session terminated" in error.message.lower()):
                 connection.closed.set()
-                raise UpstreamDiedError(
+                raise WrappedServerDiedError(
                     f"server {self.name!r} ended during the request, which may or may not have taken effect; it is "
                     "started again with the next call"
                 ) from None
@@ -217,10 +217,10 @@ class Upstream:
         except TimeoutError:
             raise self._no_answer() from None
         except ValidationError as error:
-            raise UpstreamError(f"server {self.name!r} sent an invalid result: {first_problem(error)}") from None
+            raise WrappedServerError(f"server {self.name!r} sent an invalid result: {first_problem(error)}") from None
 
-    def _no_answer(self) -> UpstreamError:
-        return UpstreamError(f"server {self.name!r} did not answer within {self._call_timeout:g} seconds")
+    def _no_answer(self) -> WrappedServerError:
+        return WrappedServerError(f"server {self.name!r} did not answer within {self._call_timeout:g} seconds")
 
     async def _live(self, connection: _Connection) -> None:
         """Connects, lists the tools and keeps the connection until it ends."""

@@ -7,20 +7,20 @@ from mcp_types import CONNECTION_CLOSED
 from pydantic import ValidationError
 
 from compressor.errors import CompressorError
-from compressor.mcp_proxy.upstream_config import UpstreamConfig
+from compressor.mcp_proxy.server_config import WrappedServerConfig
 
 MAX_ERROR_CHARS = 400
 
 
-class UpstreamError(CompressorError):
+class WrappedServerError(CompressorError):
     """A wrapped server could not be started, died, did not answer in time or sent something invalid."""
 
 
-class UpstreamDiedError(UpstreamError):
+class WrappedServerDiedError(WrappedServerError):
     """A wrapped server ended during a request."""
 
 
-def explain_failure(error: BaseException, config: UpstreamConfig, start_timeout: float) -> str:
+def explain_failure(error: BaseException, config: WrappedServerConfig, start_timeout: float) -> str:
     """Returns why a server is not available, without its address, which may hold a token."""
     error = first_leaf(error)
     if isinstance(error, TimeoutError):
