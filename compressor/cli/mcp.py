@@ -88,7 +88,7 @@ def mcp(
     budget = parse_budget(tools_budget)
     try:
         from compressor.mcp_proxy import stdio_runner
-        from compressor.mcp_proxy.proxy_server import ProxyOptions
+        from compressor.mcp_proxy.proxy_options import ProxyOptions
     except ImportError as error:
         raise _missing(error) from None
     options = ProxyOptions(

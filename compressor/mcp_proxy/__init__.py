@@ -6,6 +6,7 @@ exposed_tools     the names under which the tools of all servers are offered
 tool_list         what `tools/list` answers, and what `find_tool` finds
 result_shortener  compresses large results of calls
 passed_through    resources and prompts of the wrapped servers
+proxy_options     how the tools are offered
 proxy_server      answers the client's requests
 stdio_runner      serves on stdin and stdout
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -25,9 +24,9 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from compressor._version import __version__
 from compressor.compressor import Compressor
-from compressor.context.budget import Budget
 from compressor.mcp_proxy.exposed_tools import ExposedTool, ToolNames, is_allowed, matches
 from compressor.mcp_proxy.passed_through import PassedThrough
+from compressor.mcp_proxy.proxy_options import ProxyOptions
 from compressor.mcp_proxy.result_shortener import ResultShortener
 from compressor.mcp_proxy.server_errors import WrappedServerError
 from compressor.mcp_proxy.tool_list import FIND_TOOL, RUN_TOOL, ToolList
@@ -43,37 +42,6 @@ _ALL_LISTED = "This server offers the tools of several servers."
 _EXPAND_TOOL = {"name": TOOL_NAME, "description": DESCRIPTION, "inputSchema": PARAMETERS}
 REOPEN_SECONDS = 2.0  # that a search waits for a server that could not be started before
 _RESERVED_META = "io.modelcontextprotocol/"  # between a client and its own server
-
-
-@dataclass(frozen=True)
-class ProxyOptions:
-    """How the tools of the wrapped servers are offered.
-
-    Attributes:
-        tools_budget: Tokens of all listed tools, or a fraction of the tokens of all tools.
-        result_budget: Tokens of the text of a result; None leaves results as they are.
-        model: The model whose tokens are counted.
-        pinned: Patterns of tools that are always listed whole.
-        allow: Patterns of tools that are offered; empty for all.
-        deny: Patterns of tools that are neither listed nor called.
-        task: What the agent is to do, "" if that is not known.
-        always_prefix: Whether each tool's name begins with its server's.
-        call_timeout: Seconds that a call may take.
-        start_timeout: Seconds that the start of a server may take.
-        wait: Seconds that the client waits for slow servers before it gets its first list.
-    """
-
-    tools_budget: Budget = 4_000
-    result_budget: int | None = None
-    model: str | None = None
-    pinned: Sequence[str] = ()
-    allow: Sequence[str] = ()
-    deny: Sequence[str] = ()
-    task: str = ""
-    always_prefix: bool = False
-    call_timeout: float = 300.0
-    start_timeout: float = 60.0
-    wait: float = 15.0
 
 
 class ProxyServer:

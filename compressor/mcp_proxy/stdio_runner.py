@@ -13,7 +13,8 @@ from mcp.server.stdio import stdio_server
 
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError
-from compressor.mcp_proxy.proxy_server import ProxyOptions, ProxyServer
+from compressor.mcp_proxy.proxy_options import ProxyOptions
+from compressor.mcp_proxy.proxy_server import ProxyServer
 from compressor.mcp_proxy.server_config import WrapConfigError, WrappedServerConfig
 from compressor.mcp_proxy.wrapped_server import WrappedServer
 

@@ -78,6 +78,7 @@ class ToolList:
         self._tool_set: ToolSet | None = None
         self._events: deque[tuple[str, str]] = deque(maxlen=MAX_EVENTS)  # name of the tool, arguments as JSON
         self._limit = 0
+        self._warnings: list[str] = []
         resolve_budget(budget, 1)
         if isinstance(budget, int) and budget < (needed := self._count(self._smallest_list())):
             names = [schema["function"]["name"] for schema in self._smallest_list()]
@@ -94,7 +95,7 @@ class ToolList:
     @property
     def warnings(self) -> list[str]:
         """What the user should know: schemas that cannot be shortened, fallbacks."""
-        return self._tool_set.warnings if self._tool_set is not None else []
+        return self._warnings + (self._tool_set.warnings if self._tool_set is not None else [])
 
     def set_tools(self, tools: Sequence[ExposedTool]) -> None:
         """Replaces the tools to choose from; what was found and called before stays known."""
@@ -186,17 +187,22 @@ class ToolList:
 
         If all that was found and called does not fit, the oldest half of it is forgotten.
         """
-        while (sent := self._try_to_view()) is None and self._events:
+        sent, problem = self._try_to_view()
+        while problem is not None and (self._events or self._pinned):
+            if not self._events:
+                self._warnings.append(f"--pin is ignored, because the pinned tools do not fit: {problem}")
+                self._pinned = ()
             for _ in range((len(self._events) + 1) // 2):
                 self._events.popleft()
             self._tool_set = self._make_tool_set(None)
+            sent, problem = self._try_to_view()
         return sent or [search_tool.schema("openai_chat")]
 
-    def _try_to_view(self) -> list[Any] | None:
+    def _try_to_view(self) -> tuple[list[Any], BudgetTooSmallError | None]:
         try:
-            return self._tool_set.view(self._messages()) if self._tool_set is not None else None
-        except BudgetTooSmallError:
-            return None
+            return (self._tool_set.view(self._messages()) if self._tool_set is not None else []), None
+        except BudgetTooSmallError as error:
+            return [], error
 
     def _messages(self) -> list[dict[str, Any]]:
         """Returns the task, the searches and the calls as a conversation. It is never sent to anyone."""

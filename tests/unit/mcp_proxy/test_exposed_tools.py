@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from compressor.mcp_proxy.exposed_tools import ToolNames, is_allowed
+from support.property_tests import given, settings, st
 
 
 def tool(name: str) -> dict[str, Any]:

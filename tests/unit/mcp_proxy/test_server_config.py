@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from compressor.mcp_proxy.server_config import (
     WrapConfigError,
@@ -17,6 +15,7 @@ from compressor.mcp_proxy.server_config import (
     parse_wrap_value,
     with_unique_names,
 )
+from support.property_tests import given, st
 
 
 @pytest.mark.parametrize(

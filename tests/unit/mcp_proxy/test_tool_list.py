@@ -7,13 +7,12 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compressor import Compressor
 from compressor.errors import BudgetError, BudgetTooSmallError
 from compressor.mcp_proxy.exposed_tools import ExposedTool
 from compressor.mcp_proxy.tool_list import MAX_EVENTS, ToolList
+from support.property_tests import given, settings, st
 
 NOUNS = ("invoice", "parcel", "meeting", "ticket", "recipe", "flight", "playlist", "lawn", "kettle", "violin")
 VERBS = ("create", "delete", "archive", "rename")
@@ -120,6 +119,14 @@ def test_tools_come_and_go() -> None:
     assert "rename_violin" in listed_names(made)
     made.set_tools([])
     assert made.listed() == [] and made.search({"query": "x"}) == "There are no tools."
+
+
+def test_pins_that_do_not_fit_are_told_and_ignored() -> None:
+    made = make_list(600, pinned=["*_recipe"])
+    assert {f"{verb}_recipe" for verb in VERBS} <= set(listed_names(made)) and made.warnings == []
+    made = make_list(600, pinned=["*"])
+    assert len(listed_names(made)) > 2 and made.count_tokens(made.listed()) <= 600
+    assert "--pin is ignored" in made.warnings[0]
 
 
 def test_wrong_budgets() -> None:
