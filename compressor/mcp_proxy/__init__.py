@@ -2,6 +2,8 @@
 
 server_config     which servers are wrapped, from the command line or from a configuration file
 wrapped_server    the connection to one of them: starts it, restarts it, lists its tools
+watched_transport the streams to and from it
+tool_pages        fetches the list of its tools
 exposed_tools     the names under which the tools of all servers are offered
 tool_list         what `tools/list` answers, and what `find_tool` finds
 result_shortener  compresses large results of calls

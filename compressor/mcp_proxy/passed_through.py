@@ -30,7 +30,8 @@ from compressor.compressor import Compressor
 from compressor.errors import CompressorError
 from compressor.mcp_proxy.exposed_tools import SEPARATOR
 from compressor.mcp_proxy.server_errors import WrappedServerError
-from compressor.mcp_proxy.wrapped_server import MAX_PAGES, WrappedServer
+from compressor.mcp_proxy.tool_pages import MAX_PAGES
+from compressor.mcp_proxy.wrapped_server import WrappedServer
 from compressor.scoring.runtime.executor import run_in_thread
 
 PageT = TypeVar("PageT", bound=PaginatedResult)

@@ -107,6 +107,12 @@ class ProxyServer:
         told = [f"[{one.name}]\n{text}" for one in servers if (text := (one.instructions or "").strip())]
         self.server.instructions = "\n\n".join([own, *told])
 
+    async def close(self) -> None:
+        """Ends the wrapped servers."""
+        async with anyio.create_task_group() as ends:
+            for server in self._servers.values():
+                ends.start_soon(server.close)
+
     def initialization_options(self) -> InitializationOptions:
         """Returns what the SDK needs to serve a client."""
         return self.server.create_initialization_options(NotificationOptions(tools_changed=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from compressor.mcp_proxy.wrapped_server import WrappedServer
 DEPTH_VARIABLE = "COMPRESSOR_MCP_WRAP_DEPTH"
 MAX_DEPTH = 3
 MAX_WARNINGS = 10
+END_SECONDS = 5.0  # for all servers together
 
 
 def run(compressor: Compressor, configs: Sequence[WrappedServerConfig], options: ProxyOptions) -> None:
@@ -56,13 +58,27 @@ async def serve(compressor: Compressor, configs: Sequence[WrappedServerConfig], 
     servers = [
         WrappedServer(config, options.call_timeout, options.start_timeout, on_change, print_line) for config in configs
     ]
+
+    async def end_on_signal() -> None:
+        # A client ends this process a moment after stdin. A server that does not notice the end of its own stdin would
+        # outlive it. Nothing can stop the thread that reads stdin, so the process ends here.
+        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                with anyio.move_on_after(END_SECONDS):
+                    await proxy.close()
+                compressor.close()
+                os._exit(128 + signal.SIGTERM)
+
     async with anyio.create_task_group() as tasks:
+        if sys.platform != "win32":
+            tasks.start_soon(end_on_signal)
         await proxy.start(servers, tasks)
         report()
         for warning in proxy.warnings()[:MAX_WARNINGS]:
             print_line(warning)
         async with stdio_server() as (incoming, outgoing):
             await proxy.server.run(incoming, outgoing, proxy.initialization_options())
+        await proxy.close()
         tasks.cancel_scope.cancel()
 
 

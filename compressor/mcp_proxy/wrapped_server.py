@@ -20,7 +20,6 @@ from mcp.client.session import ClientSession
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import (
     CONNECTION_CLOSED,
-    INVALID_PARAMS,
     METHOD_NOT_FOUND,
     REQUEST_TIMEOUT,
     UNSUPPORTED_PROTOCOL_VERSION,
@@ -28,7 +27,6 @@ from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
     Implementation,
-    PaginatedRequestParams,
     ServerCapabilities,
     ToolListChangedNotification,
 )
@@ -43,12 +41,12 @@ from compressor.mcp_proxy.server_errors import (
     first_leaf,
     first_problem,
 )
+from compressor.mcp_proxy.tool_pages import fetch_tools
 from compressor.mcp_proxy.watched_transport import watch_transport
 
 T = TypeVar("T")
 MAX_STARTS = 4  # of one server within START_WINDOW_SECONDS; a server that always dies must not be started in a loop
 START_WINDOW_SECONDS = 60.0
-MAX_PAGES = 1_000  # of a list of tools; an endless list must not fill the memory
 _NOT_LEGACY = (METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION)
 
 
@@ -58,13 +56,15 @@ class _Connection:
 
     Attributes:
         settled: Set when the start has succeeded or failed.
-        closed: Set when the connection has ended.
+        closed: Set when the connection has ended or is to be ended.
+        ended: Set when the process or the connection is gone.
         session: The session with the server after a start that succeeded.
         error: Why the start failed or the connection ended.
     """
 
     settled: anyio.Event = field(default_factory=anyio.Event)
     closed: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
     session: ClientSession | None = None
     error: str | None = None
 
@@ -137,6 +137,12 @@ class WrappedServer:
             WrappedServerError: It cannot be started, or was started too often.
         """
         return (await self._open(tasks))[1]
+
+    async def close(self) -> None:
+        """Ends the connection, and the process if this one has started it."""
+        if self._connection is not None and self._connection.is_open:
+            self._connection.closed.set()
+            await self._connection.ended.wait()
 
     async def _open(self, tasks: anyio.abc.TaskGroup | None = None) -> tuple[_Connection, ClientSession]:
         self._tasks = tasks or self._tasks
@@ -239,6 +245,7 @@ class WrappedServer:
         finally:
             connection.closed.set()
             connection.settled.set()
+            connection.ended.set()
 
     async def _connect(self, mode: Literal["legacy", "auto"], connection: _Connection) -> None:
         """Connects in one of the SDK's modes and returns when the connection has ended."""
@@ -251,34 +258,13 @@ class WrappedServer:
                 client_info=Implementation(name="agentic-compressor", version=__version__),
                 cache=None,
             ) as client:
-                self.tools = await self._fetch_tools(client.session)
+                self.tools = await fetch_tools(client.session)
                 self.instructions, self.capabilities = client.instructions, client.server_capabilities
                 start.deadline = math.inf
                 connection.session = client.session
                 connection.settled.set()
                 await self._on_change()
                 await closed.wait()
-
-    async def _fetch_tools(self, session: ClientSession) -> list[dict[str, Any]]:
-        """Fetches all pages of the server's list of tools."""
-        if session.server_capabilities is not None and session.server_capabilities.tools is None:
-            return []
-        tools: list[dict[str, Any]] = []
-        cursor: str | None = None
-        seen: set[str] = set()
-        for _ in range(MAX_PAGES):
-            try:
-                page = await session.list_tools(params=PaginatedRequestParams(cursor=cursor) if cursor else None)
-            except MCPError as error:
-                if cursor is not None and error.code == INVALID_PARAMS:
-                    break  # the list has changed between two pages; what was read is kept
-                raise
-            tools += [tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools]
-            cursor = page.next_cursor
-            if not cursor or cursor in seen:
-                break
-            seen.add(cursor)
-        return tools
 
     async def _refresh(self) -> None:
         """Reads the list of tools again after the server said that it has changed."""
@@ -287,7 +273,7 @@ class WrappedServer:
         session = self._connection.session
         try:
             with anyio.fail_after(self._start_timeout):
-                self.tools = await self._fetch_tools(session)
+                self.tools = await fetch_tools(session)
         except Exception as error:  # the old list is kept, and calls say what is wrong
             reason = explain_failure(error, self.config, self._start_timeout)
             self._warn(f"{self.name}: its changed list of tools cannot be read: {reason}")

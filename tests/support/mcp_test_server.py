@@ -3,6 +3,7 @@
 office        a server with a tool for each kind of result
 catalog FILE  a server with the tools of a JSON file, in pages of 50; each call gives its name and arguments back
 broken        like office's echo, but some of its tools are invalid
+stubborn      like broken, but it goes on when its input ends
 silent        reads its input and never answers
 """
 
@@ -12,6 +13,7 @@ import gzip
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -184,13 +186,19 @@ def serve_broken() -> None:
                 "serverInfo": {"name": "broken", "version": "1"},
             },
             "tools/list": {"tools": tools},
-            "tools/call": {"content": [{"type": "text", "text": "called"}]},
+            "tools/call": {"content": [{"type": "text", "text": f"called in {os.getpid()}"}]},
         }
         if method in answers:
             answer = {"jsonrpc": "2.0", "id": number, "result": answers[method]}
         else:
             answer = {"jsonrpc": "2.0", "id": number, "error": {"code": -32601, "message": "no such method"}}
         print(json.dumps(answer), flush=True)
+
+
+def serve_stubborn() -> None:
+    """Goes on when its input ends, as servers in other languages do."""
+    serve_broken()
+    time.sleep(60)
 
 
 def serve_silent() -> None:
@@ -208,5 +216,7 @@ if __name__ == "__main__":
         anyio.run(serve_catalog, sys.argv[2])
     elif role == "broken":
         serve_broken()
+    elif role == "stubborn":
+        serve_stubborn()
     else:
         serve_silent()
