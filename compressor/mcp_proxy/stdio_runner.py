@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import anyio
@@ -59,27 +60,31 @@ async def serve(compressor: Compressor, configs: Sequence[WrappedServerConfig], 
         WrappedServer(config, options.call_timeout, options.start_timeout, on_change, print_line) for config in configs
     ]
 
-    async def end_on_signal() -> None:
-        # A client ends this process a moment after stdin. A server that does not notice the end of its own stdin would
-        # outlive it. Nothing can stop the thread that reads stdin, so the process ends here.
-        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
-            async for _ in signals:
-                with anyio.move_on_after(END_SECONDS):
-                    await proxy.close()
-                compressor.close()
-                os._exit(128 + signal.SIGTERM)
+    async def end_on_signal(signals: AsyncIterator[signal.Signals]) -> None:
+        async for _ in signals:
+            with anyio.move_on_after(END_SECONDS):
+                await proxy.close()
+            compressor.close()
+            os._exit(128 + signal.SIGTERM)  # nothing can stop the thread that reads stdin
 
-    async with anyio.create_task_group() as tasks:
-        if sys.platform != "win32":
-            tasks.start_soon(end_on_signal)
-        await proxy.start(servers, tasks)
-        report()
-        for warning in proxy.warnings()[:MAX_WARNINGS]:
-            print_line(warning)
-        async with stdio_server() as (incoming, outgoing):
-            await proxy.server.run(incoming, outgoing, proxy.initialization_options())
-        await proxy.close()
-        tasks.cancel_scope.cancel()
+    # A client sends SIGTERM a moment after it has closed stdin. This process ignores it as long as it ends the wrapped
+    # servers: those that do not notice the end of their own stdin would outlive it.
+    with open_terminations() as signals:
+        async with anyio.create_task_group() as tasks:
+            if signals is not None:
+                tasks.start_soon(end_on_signal, signals)
+            await proxy.start(servers, tasks)
+            report()
+            for warning in proxy.warnings()[:MAX_WARNINGS]:
+                print_line(warning)
+            async with stdio_server() as (incoming, outgoing):
+                await proxy.server.run(incoming, outgoing, proxy.initialization_options())
+            tasks.cancel_scope.cancel()
+
+
+def open_terminations() -> AbstractContextManager[AsyncIterator[signal.Signals] | None]:
+    """Returns the SIGTERMs that this process gets; None where there are none."""
+    return nullcontext() if sys.platform == "win32" else anyio.open_signal_receiver(signal.SIGTERM)
 
 
 def print_line(text: str) -> None:

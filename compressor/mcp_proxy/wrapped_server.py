@@ -56,8 +56,9 @@ class _Connection:
 
     Attributes:
         settled: Set when the start has succeeded or failed.
-        closed: Set when the connection has ended or is to be ended.
+        closed: Set when the connection has ended.
         ended: Set when the process or the connection is gone.
+        scope: Holds all that the connection does, its start included.
         session: The session with the server after a start that succeeded.
         error: Why the start failed or the connection ended.
     """
@@ -65,6 +66,7 @@ class _Connection:
     settled: anyio.Event = field(default_factory=anyio.Event)
     closed: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     session: ClientSession | None = None
     error: str | None = None
 
@@ -140,8 +142,8 @@ class WrappedServer:
 
     async def close(self) -> None:
         """Ends the connection, and the process if this one has started it."""
-        if self._connection is not None and self._connection.is_open:
-            self._connection.closed.set()
+        if self._connection is not None:
+            self._connection.scope.cancel()
             await self._connection.ended.wait()
 
     async def _open(self, tasks: anyio.abc.TaskGroup | None = None) -> tuple[_Connection, ClientSession]:
@@ -231,13 +233,8 @@ class WrappedServer:
     async def _live(self, connection: _Connection) -> None:
         """Connects, lists the tools and keeps the connection until it ends."""
         try:
-            try:
-                await self._connect("legacy", connection)
-            except Exception as error:
-                if connection.settled.is_set() or getattr(first_leaf(error), "code", None) not in _NOT_LEGACY:
-                    raise
-                connection.closed = anyio.Event()
-                await self._connect("auto", connection)
+            with connection.scope:
+                await self._connect_in_any_mode(connection)
         except Exception as error:  # whatever a foreign server causes must not end the others
             connection.error = explain_failure(error, self.config, self._start_timeout)
             if not connection.settled.is_set():
@@ -246,6 +243,15 @@ class WrappedServer:
             connection.closed.set()
             connection.settled.set()
             connection.ended.set()
+
+    async def _connect_in_any_mode(self, connection: _Connection) -> None:
+        try:
+            await self._connect("legacy", connection)
+        except Exception as error:
+            if connection.settled.is_set() or getattr(first_leaf(error), "code", None) not in _NOT_LEGACY:
+                raise
+            connection.closed = anyio.Event()
+            await self._connect("auto", connection)
 
     async def _connect(self, mode: Literal["legacy", "auto"], connection: _Connection) -> None:
         """Connects in one of the SDK's modes and returns when the connection has ended."""
