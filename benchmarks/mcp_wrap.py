@@ -5,7 +5,7 @@ client. Counted are the tokens listed before anything is known, and for each of 
 it needs are
 
 * in the first list, if the request is given as `--task`
-* in the answer of `find_tool(request)`, with all their parameters
+* in the answer of `find_tool(request)`, with all their parameters, or at least named there
 * in the list after that answer
 
 Beside it stands BM25 over names and descriptions: the three best tools as an answer, and as many whole tools as fit the
@@ -18,6 +18,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Collection
@@ -91,6 +92,7 @@ async def ask(path: Path, budget: int, request: dict[str, Any] | None, as_task: 
                     [name for group in request["needed"] for name in group if f'"name": "{name}"' in answer.text],
                     request["needed"],
                 )
+                out["named"] = has_all(set(re.findall(r"\w+", answer.text)), request["needed"])
                 after = (await client.list_tools()).tools
                 out["after"] = has_all({tool.name for tool in after}, request["needed"])
                 out["tokens_after"] = count_tokens(after)
@@ -141,6 +143,7 @@ async def run(root: Path) -> dict[str, Any]:
             "in_first_list": sum(one["first"] for one in searched),
             "in_first_list_with_task": sum(one["first"] for one in tasked),
             "in_answer": sum(one["answer"] for one in searched),
+            "named_in_answer": sum(one["named"] for one in searched),
             "listed_after_answer": sum(one["after"] for one in searched),
             "bm25_list": sum(bm25_list(tools, request, budget) for request in requests),
             "answer_tokens": sum(one["answer_tokens"] for one in searched) // len(searched),

@@ -24,7 +24,8 @@ MAX_EVENTS = 40  # newest searches and calls that a new selection goes by
 MAX_ARGUMENT_CHARS = 400  # of each call; they only say what the work is about
 RECENT_EVENTS = 3  # after which a question to `find_tool` no longer says what a result is needed for
 MAX_NAMES_FRACTION = 0.1  # of the budget that `run_tool` may take to name the servers
-MAX_NAMES_IN_ANSWER = 30  # of tools that a search has listed besides those that it shows
+MAX_NAMES_IN_ANSWER = 12  # of tools that an answer names or shows; more find no more of what is needed
+MAX_RANKED_TOOLS = 3_000  # for which an answer names more tools than it shows: ranking more takes seconds
 MAX_NAMED_SERVERS = 20  # in the description of `run_tool`
 RUN_DESCRIPTION = (
     "Calls a tool that is not in your list. find_tool says which tools there are and shows their parameters."
@@ -143,14 +144,24 @@ class ToolList:
         if self._tool_set is None:
             every = self._make_tool_set(None)
             return every.answer(arguments) if every is not None else "There are no tools."
-        before = {tool["name"] for tool in self.listed()}
         answer = self._tool_set.answer(arguments)
+        others = [name for name in self._most_relevant(question) if json.dumps(name) not in answer] if question else []
         if question:
             self._events.append((FIND_TOOL, json.dumps({"query": question}, ensure_ascii=False)))
             self._tool_set.compact()
-        new = [tool["name"] for tool in self.listed() if tool["name"] not in before]
-        others = ", ".join(name for name in new[:MAX_NAMES_IN_ANSWER] if json.dumps(name) not in answer)
-        return "\n\n".join(filter(None, [answer, others and f"Now in your list, too: {others}.", _RUN_HINT]))
+        told = f"Other tools that may fit: {', '.join(others)}." if others else ""
+        return "\n\n".join(filter(None, [answer, told, _RUN_HINT]))
+
+    def _most_relevant(self, question: str) -> list[str]:
+        """Returns the names of the tools that fit a question best, the best first."""
+        if len(self._schemas) > MAX_RANKED_TOOLS:
+            return []
+        try:
+            reports = self._compressor.select_tools(self._schemas, 0.5, query=question, model=self._model).reports
+        except BudgetTooSmallError:
+            return []
+        best = sorted(reports, key=lambda report: -report.relevance)[:MAX_NAMES_IN_ANSWER]
+        return [report.name for report in best if report.relevance > 0]
 
     def _fits(self) -> bool:
         own = [_function(tool) for tool in self._own_tools]
