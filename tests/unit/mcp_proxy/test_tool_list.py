@@ -66,7 +66,7 @@ def test_the_task_decides_and_what_servers_add_stays() -> None:
     assert made.count_tokens(list(listed.values())) <= 500
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([280, 400, 700, 1_500]))
 def test_the_budget_holds_whatever_is_found_and_called(seed: int, budget: int) -> None:
     pick = random.Random(seed)
