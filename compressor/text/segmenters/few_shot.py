@@ -56,6 +56,7 @@ class _Candidate:
         needs: How it must be announced.
         is_self: Whether its elements or headings say that they are examples.
         heads: Start and end of its headings.
+        min_size: How many examples it must have.
     """
 
     runs: Sequence[ExampleRun]
@@ -65,6 +66,7 @@ class _Candidate:
     needs: Announcement
     is_self: bool = False
     heads: Sequence[tuple[int, int]] = ()
+    min_size: int = MIN_EXAMPLES
 
 
 def find_examples(text: str) -> list[ExampleRun]:
@@ -83,7 +85,7 @@ def find_examples(text: str) -> list[ExampleRun]:
         *prompt.headed(),
         *prompt.announced(),
     ]:  # the clearest notation first
-        if sum(len(run.starts) for run in one.runs) < MIN_EXAMPLES:
+        if sum(len(run.starts) for run in one.runs) < one.min_size:
             continue
         if all(one.end <= other.start or one.start >= other.end for other in out):
             out.append(one)
@@ -164,6 +166,7 @@ class _Prompt:
                 Announcement.NONE if one.is_clear else Announcement.PLAIN,
                 True,
                 one.heads,
+                one.min_size,
             )
             for one in find_headed_lists(self._text, self._lines)
         ]
@@ -234,7 +237,9 @@ class _Prompt:
         labels = found.shape[0]
         known = bool(set(labels) & OUT_LABELS) and not set(labels) <= TALK_LABELS
         needs = Announcement.QUALIFIED if known else Announcement.PLAIN
-        return _Candidate(found.runs, region[0].start, found.runs[-1].end, labels, needs)
+        # An answer of one line has no room for an instruction.
+        least = 1 if found.shape[2] == (1,) and found.total > MIN_EXAMPLES else MIN_EXAMPLES
+        return _Candidate(found.runs, region[0].start, found.runs[-1].end, labels, needs, min_size=least)
 
     def _between_rules(self, region: list[TextLine]) -> _Candidate | None:
         """Parts of two lines or paragraphs between rules. What is behind the last rule may be anything."""
@@ -326,7 +331,7 @@ class _Prompt:
             and not self._lines[last].text.endswith((":", "："))
         ):
             is_heading = self._lines[above].kind is not LineKind.TEXT or len(self._lines[above].text) < 30
-            said = self._said[above] if is_heading else said
+            said = min(self._said[above], Announcement.QUALIFIED) if is_heading else said
         lead = [line.text for line in self._lines[first : last + 1]]
         if above >= 0 and (len(lead) == 1 or said):
             before = above

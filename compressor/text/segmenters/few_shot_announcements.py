@@ -16,6 +16,7 @@ from compressor.text.segmenters.few_shot_words import (
     BINDING,
     DIRECTS,
     EACH,
+    EACH_TIME,
     FOR_EXAMPLE,
     KNOWLEDGE,
     NEUTRAL,
@@ -24,6 +25,7 @@ from compressor.text.segmenters.few_shot_words import (
     PLURAL_NOUN,
     REFERENCE,
     SINGULAR_NOUN,
+    TALK_LABELS,
     WORK_ON,
     WORK_OTHER,
 )
@@ -129,14 +131,14 @@ def forbids(lead: Sequence[str], tail: str, others: Sequence[str], title: str, i
     last = sentences(lead[-1])[-1] if lead else ""
     ahead = sentences(near)[-2:] if lead else []
     for sentence in [last, *others]:
-        plain = _FOR_CLASS.sub("", sentence)
+        plain = EACH_TIME.sub("", _FOR_CLASS.sub("", sentence))
         if EACH.search(plain) or sentence.rstrip(" *_").endswith(("?", "？")):
             return True
     if any(WORK_OTHER.search(sentence) for sentence in [*ahead, *others]):
         return True
     if any(WORK_ON.search(sentence) or BINDING.search(sentence) for sentence in [*sentences(near), *others, tail]):
         return True
-    if any(s.endswith(("?", "？")) for s in ahead):
+    if any(one.endswith(("?", "？")) and not _is_said(one) for one in ahead):
         return True
     if re.search(r"\b(?:every one|each one|each of|all of|every single|one by one)\b", near + " " + tail, re.I):
         return True
@@ -147,6 +149,12 @@ def forbids(lead: Sequence[str], tail: str, others: Sequence[str], title: str, i
     if KNOWLEDGE.search(near) or KNOWLEDGE.search(title) or BINDING.search(title):
         return True
     return is_self and bool(REFERENCE.search(f"{near} {title}"))
+
+
+def _is_said(sentence: str) -> bool:
+    """Whether a sentence is a question in a list of questions and answers."""
+    label = read_label(sentence)
+    return label is not None and label.name in TALK_LABELS
 
 
 def is_knowledge(text: str) -> bool:

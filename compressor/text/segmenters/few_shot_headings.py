@@ -36,6 +36,7 @@ class HeadedList:
         labels: The labels of their fields.
         heads: Start and end of each heading.
         is_clear: Whether each has an answer that is marked as one; otherwise the list must be announced besides.
+        min_size: How many must belong to it.
     """
 
     runs: list[ExampleRun]
@@ -45,6 +46,7 @@ class HeadedList:
     labels: tuple[str, ...]
     heads: list[tuple[int, int]]
     is_clear: bool
+    min_size: int = MIN_HEADED
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +106,13 @@ def find_headed_lists(text: str, lines: Sequence[TextLine]) -> list[HeadedList]:
         stop = fences[before] if before % 2 and before < len(fences) else len(lines)
         own = [head for head in own if head.index < stop]
         follower = next((head.index for head in heads if head.index > own[-1].index), stop)
-        found = _read_list(text, lines, own, min(stop, follower))
+        found = _read_list(text, lines, own, min(stop, follower), before % 2 == 1)
         if found is not None:
             out.append(found)
     return out
 
 
-def _read_list(text: str, lines: Sequence[TextLine], own: Sequence[_Head], stop: int) -> HeadedList | None:
+def _read_list(text: str, lines: Sequence[TextLine], own: Sequence[_Head], stop: int, fenced: bool) -> HeadedList | None:
     spans = [(lines[head.index].start, lines[head.index].end) for head in own]
     if all(head.rest for head in own):
         rows = read_rows([lines[head.index] for head in own])
@@ -136,11 +138,13 @@ def _read_list(text: str, lines: Sequence[TextLine], own: Sequence[_Head], stop:
         return None
     names, _, sizes = shapes.shape
     labels = tuple(name for name in names if name)
-    clear = is_comment or (len(labels) > 1 and bool(set(labels) & OUT_LABELS))
-    if not clear and len(labels) < 2 and not (sum(sizes) == 2 or len(sizes) == 2 or _has_arrow(text, shapes.runs)):
+    clear = (is_comment and not fenced) or (len(labels) > 1 and bool(set(labels) & OUT_LABELS))
+    clear = clear or (not labels and all(_ARROW.search(head.rest) for head in own))
+    if not clear and len(labels) < 2 and not (is_comment or sum(sizes) == 2 or len(sizes) == 2 or _has_arrow(text, shapes.runs)):
         return None
     end = max(shapes.runs[-1].end, spans[-1][1])
-    return HeadedList(shapes.runs, spans[0][0], end, shapes.size, labels, spans, clear)
+    least = 1 if len(labels) > 1 and sizes == (1,) else MIN_HEADED  # an answer of one line has no room for more
+    return HeadedList(shapes.runs, spans[0][0], end, shapes.size, labels, spans, clear, least)
 
 
 def _has_arrow(text: str, runs: Sequence[ExampleRun]) -> bool:

@@ -48,9 +48,13 @@ def read_rows(lines: Sequence[TextLine]) -> RowList | None:
 
 def _take(lines: Sequence[TextLine], fits: Callable[[str], bool], gaps: bool = True) -> list[TextLine]:
     rows: list[TextLine] = []
+    spaced = False  # whether a blank line is between the first two
     for line in lines:
         if line.kind is LineKind.BLANK and gaps:
-            continue
+            if len(rows) == 1 or spaced:
+                spaced = True
+                continue
+            break
         if line.kind is not LineKind.TEXT or not fits(line.text):
             break
         rows.append(line)

@@ -164,12 +164,19 @@ def match_shapes(text: str, lines: Sequence[TextLine], heads: Sequence[int], hea
     if chosen is None:
         return ExampleShapes(None, [], 0, len(groups))
     obliging = [_obliges(fields, chosen) for fields in parsed]
+    if len(groups) == 2 and chosen[2] != (1,):  # nothing shows that the second line belongs to an example
+        fits = final and len(final[-1].paragraphs) > 0 and shape_of(final) == chosen and headed
+        if not fits:
+            return ExampleShapes(None, [], 0, 2)
     is_usual = len(parsed) > 2 and sum(obliging) >= MIN_OBLIGING * len(parsed)
+    is_tight = not _has_gap(groups[0])
     spans: list[tuple[int, int] | None] = []
     for k, fields in enumerate(parsed):
         start = groups[k][0].start
         if shapes[k] == chosen and (is_usual or not obliging[k]):
             spans.append((start, _end(groups[k])))
+            if is_tight and not headed and _has_gap(groups[k]):  # what follows the blank line may be something else
+                break
             continue
         spans.append(None)
         if headed or _is_longer_answer(fields, chosen):
@@ -258,6 +265,11 @@ def _final_end(lines: Sequence[TextLine], fields: list[ExampleField], chosen: Sh
     if shape_of(short) != chosen or (_obliges(short, chosen) and not is_usual):
         return None
     return last.paragraphs[0][-1].end
+
+
+def _has_gap(rows: Sequence[TextLine]) -> bool:
+    """Whether an example has a blank line or a rule behind it."""
+    return rows[-1].kind in (LineKind.BLANK, LineKind.RULE)
 
 
 def _end(rows: Sequence[TextLine]) -> int:

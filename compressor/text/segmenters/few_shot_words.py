@@ -63,7 +63,7 @@ AFTER_NOUN = re.compile(
     r"|sorties|respuestas|salidas|risposte|respostas|saídas|antwoorden|odpowiedzi|ответов|ответами|wie|comment|cómo|come|como"
     r"|hoe|jak|как)\b.*|folgen\w*|unten|ci-dessous|suivants|a continuación|siguientes|seguenti|qui sotto|abaixo|a seguir"
     r"|seguintes|hieronder|volgen|poniżej|ниже|を(?:以下に)?(?:示|挙|記).*|です|は(?:次|以下).*|は(?:以下|次)の通り.*|如下|입니다|은 다음.*"
-    r"|들|는 다음.*|في ما يلي|التالية|أدناه)?",
+    r"|들|는 다음.*|(?:来|進行|进行)?(?:回答|作答|回复|答复|分类|翻译)|(?:に|の)(?:ならって|従って|沿って|ように|とおり|通り).*|(?:을|를|에|과|와)? ?(?:참고|따라|같이|처럼).*|في ما يلي|التالية|أدناه)?",
     _FLAGS,
 )
 #: An announcement that ends with a full stop says where the examples are, or that they are to be followed.
@@ -77,6 +77,8 @@ DIRECTS = re.compile(
 #: The answer of an example. Any other pair of labels needs a plain announcement.
 _OUT = (
     "a answer reply response output label sentiment category class intent sql command result completion rating tag"
+    " grade verdict decision topic tone emotion mood headline corrected fixed improved rewritten polite formal reasoning"
+    " english french german spanish italian deutsch englisch französisch français anglais español inglés bewertung urteil thema stimmung verdict catégorie sujet humeur nota tema voto umore oordeel ocena оценка тема 评分 主题 評価 話題 평가 주제"
     " translation solution code assistant bot ai agent target expected summary score json query rewrite correction"
     " antwort ausgabe ergebnis befehl kategorie klasse absicht lösung übersetzung stimmung etikett"
     " réponse sortie résultat commande catégorie classe intention étiquette traduction"
@@ -86,12 +88,12 @@ _OUT = (
     " odpowiedź wyjście wynik polecenie kategoria klasa etykieta tłumaczenie ответ выход вывод результат команда"
     " категория класс метка перевод 输出 答 回答 答案 答え 结果 结论 标签 类别 分类 意图 情感 翻译 命令 出力 結果 ラベル 分類 カテゴリ 感情"
     " コマンド 返答 翻訳 출력 답 답변 응답 결과 레이블 분류 번역 명령 المخرج المخرجات الإخراج الجواب الإجابة النتيجة التصنيف الفئة"
-    " الأمر الترجمة output_text expected_output"
+    " الأمر الترجمة assistent asistente assistente asystent ассистент 助手 助理 アシスタント 어시스턴트 المساعد output_text expected_output"
 )
 OUT_LABELS = frozenset(_OUT.split()) | {"cypher", "regex", "bash", "shell", "python"}
 #: Knowledge and conversations are written with these, too.
 TALK_LABELS = frozenset(
-    "q question a answer user human assistant bot ai agent customer client support frage antwort kunde nutzer benutzer"
+    "assistent asistente assistente asystent 客户 客服 助理 어시스턴트 q question a answer user human assistant bot ai agent customer client support frage antwort kunde nutzer benutzer"
     " question réponse utilisateur client pregunta respuesta usuario cliente domanda risposta utente pergunta resposta"
     " usuário vraag antwoord gebruiker klant pytanie odpowiedź użytkownik klient вопрос ответ пользователь клиент ассистент"
     " 问 問 答 问题 回答 答案 用户 助手 質問 答え ユーザー アシスタント 質 질문 답 답변 사용자 سؤال جواب السؤال الجواب المستخدم المساعد".split()
@@ -129,12 +131,20 @@ _EACH = (
     r"each|every|all|both|any|either|one by one|alle[nrs]?|jede[nmrs]?|jeweils|sämtliche\w*|tous|toutes|chaque|chacun\w*|todos|todas|cada"
     r"|ambos|tutti|tutte|ogni|ciascun\w*|elk|elke|ieder\w*|każd\w*|wszystk\w*|кажд\w*|все|всех|всем"
 )
-_EACH_UNSPACED = r"每|全部|所有|逐|すべて|全て|それぞれ|全例|各(?!種)|모든|각각|모두|كل |جميع"
+_EACH_UNSPACED = r"每(?!月|年|天|日|周|星期|小时|分钟|秒|次)|全部|所有|逐|すべて|全て|それぞれ|全例|各(?!種)|모든|각각|모두|كل |جميع"
 EACH = re.compile(rf"\b(?:{_EACH})\b|{_EACH_UNSPACED}", _FLAGS)
 _WORK = (
     r"fix|correct(?! (?:examples?|answers?|outputs?|label))|review|rate|grade|score|check|verify|audit|proofread|validate|evaluate|assess"
     r"|annotate|label|classify|translate|summari[sz]e|rewrite|convert|continue|complete|compare|rank|sort|solve|answer|process|edit|improve"
     r"|debug|test|clean|count|judge|critique|find|spot|pick|choose|remove|return|list|repeat|quote|extract|tag|give"
+)
+#: "Every day" is about no list.
+EACH_TIME = re.compile(
+    r"\b(?:each|every|all|jede[nmrs]?|alle|tous les|toutes les|chaque|todos los|todas las|cada|ogni|tutti i|tutte le"
+    r"|todos os|todas as|elke?|każd\w*|кажд\w*) (?:day|week|month|year|hour|minute|morning|evening|night|time|tag|woche|monat"
+    r"|jahr|stunde|jours?|semaines?|mois|ans|heures?|día|días|semanas?|mes|meses|años?|horas?|giorn[oi]|settiman[ae]|mes[ei]"
+    r"|ann[oi]|or[ae]|dias?|anos?|mês|dag|maand|jaar|uur|dzień|dnia|miesiąc|rok|день|недел\w*|месяц|год|час)\b",
+    _FLAGS,
 )
 #: "Rate these", "fix the following", "translate the examples".
 WORK_ON = re.compile(
@@ -156,6 +166,14 @@ WORK_OTHER = re.compile(
 )
 #: Requirements, and what must be taken for a fact.
 BINDING = re.compile(
+    r"\bmust (?:behave|work|return|produce|match|reproduce|give|hold|satisfy)\b|\bexact (?:wording|words?|phras\w+|text)\b"
+    r"|\b(?:one|two|any|some) of (?:these|the following|them|the examples)\b|\bimplement\b|\bconstraints?:"
+    r"|\b(?:write|create|build|develop|code) (?:an? |the |your )?(?:\w+ )?(?:function|program|parser|class|method|script|module"
+    r"|converter|algorithm|library|solution)\b|\bgiven (?:an?|two|the) (?:\w+ )?(?:array|integer|string|list|number|matrix|tree|graph)\b"
+    r"|\bimplementier\w+|\bschreib\w* (?:eine|die|ein|das) (?:funktion|programm|parser)|\bimplément\w+|\bécri[st]\w* (?:une|la|un) "
+    r"(?:fonction|programme)|\bimplementa\w*|\bescrib\w+ (?:una|la|un) (?:función|programa)|\bscriv\w+ (?:una|la|un) (?:funzione|programma)"
+    r"|\bimplemente\w*|\bescrev\w+ (?:uma|a|um) (?:função|programa)|\bschrijf (?:een|de) (?:functie|programma)|\bnapisz (?:funkcję|program)"
+    r"|реализуй|напиши (?:функцию|программу)|实现|编写|実装|関数を書|구현|함수를 작성|نفذ|اكتب دالة|"
     r"\bmust\b.{0,30}\bpass\b|\bhave to pass\b|\btest[- ]?cases?\b|\bacceptance\b|\bspecs?\b|\bspecifications?\b|\bregression\b|\bexhaustive\b"
     r"|\bbinding\b|\bauthoritative\b|\bofficial\b|\bcomplete list\b|\bare the only\b|\bthe only\b|\bverbatim\b|\bword for word\b|\bby heart\b"
     r"|\bare facts\b|\bknown (?:facts|cases)\b|\brequirements?\b|\bis every\b|\bare (?:they|these|those|the)\b.*\?|\btestf(?:all|älle)\w*"
@@ -169,6 +187,8 @@ KNOWLEDGE = re.compile(
     r"\bfaqs?\b|\bfrequently asked|\bknowledge[- ]?base\b|\bq&a\b|\btranscripts?\b|\b(?:conversation|chat|dialogue?|discussion) (?:so far|until now"
     r"|up to now|history|log)\b|\b(?:previous|earlier|past) (?:conversation|messages|chat|turns)\b|\banswer(?:s|ed)? (?:only )?(?:from|out of)\b"
     r"|\bbased (?:only |solely )?on\b|\busing (?:only )?the (?:information|knowledge|facts|answers)\b|\bhelp ?(?:center|centre|desk) (?:articles|answers)\b"
+    r"|\bonly (?:use )?(?:this|the|these) (?:information|facts|answers|knowledge|sources?)\b|\b(?:information|facts|answers|questions) (?:above|below)"
+    r"|\bsource of truth\b|\bcontradict\w*|\babove (?:information|facts|answers|questions)"
     r"|\bmost asked|\bcommon questions|\bhäufig\w* (?:gestellte )?fragen|\bwissens(?:datenbank|basis)|\bgesprächsverlauf|\bchatverlauf|\bverlauf\b"
     r"|\bprotokoll\b|\bfoire aux questions|\bquestions fréquentes|\bbase de connaissances?|\btranscription\b|\bhistorique\b|\bpreguntas frecuentes"
     r"|\bbase de conocimientos?|\btranscripci\w+|\bhistorial\b|\bdomande frequenti|\bbase di conoscenza|\btrascrizion\w+|\bcronologia\b"
@@ -187,13 +207,13 @@ REFERENCE = re.compile(
     r"|документаци|глоссарий|настройк|指南|手册|手冊|文档|配置|术语|ガイド|マニュアル|設定|用語集|ドキュメント|가이드|매뉴얼|설정|용어집|문서|دليل|مسرد|إعداد",
     _FLAGS,
 )
-#: A mention of one example by its place.
-ORDINAL = re.compile(
+#: A mention of one example by its place; the noun stands beside it.
+_ORDINAL = (
     r"\b(?:first|second|third|fourth|fifth|last|next|previous|final|erste[nrs]?|zweite[nrs]?|dritte[nrs]?|letzte[nrs]?|premier|deuxième|dernier"
     r"|primer|segundo|tercer|último|primo|secondo|terzo|ultimo|primeiro|terceiro|eerste|tweede|laatste|pierwsz\w+|drug\w+|ostatni\w*|перв\w+"
-    r"|втор\w+|последн\w+)\b|第[一二三四五六七八九十\d]|最后|最後の|첫|마지막|الأول|الأخير",
-    _FLAGS,
+    r"|втор\w+|последн\w+)\b|第[一二三四五六七八九十\d]+[个個]?|最后|最後の|첫|마지막|الأول|الأخير"
 )
+ORDINAL = re.compile(rf"(?:{_ORDINAL})[ \t]*(?:\w+[ \t]+)?{NOUN_SOURCE}|{NOUN_SOURCE}[ \t]+(?:{_ORDINAL})", _FLAGS)
 #: What an example is given; headings without a colon are labels only if they are one of these or an answer's.
 IN_LABELS = frozenset(
     "q question problem input text sentence review utterance query prompt user human message request context instruction"
