@@ -70,7 +70,9 @@ def _labels(rng: random.Random, words: Language, low: int = 0, high: int | None 
 
 def _labelled(rng: random.Random, words: Language, pairs: Pairs) -> ExampleListParts:
     a, b, _ = _labels(rng, words)
-    return ExampleListParts([f"{a}{x}\n{b}{y}" for x, y in pairs], rng.choice(["\n\n", "\n"]), rng.choice(words.announcements))
+    return ExampleListParts(
+        [f"{a}{x}\n{b}{y}" for x, y in pairs], rng.choice(["\n\n", "\n"]), rng.choice(words.announcements)
+    )
 
 
 def _numbered(rng: random.Random, words: Language, pairs: Pairs) -> ExampleListParts:
@@ -241,10 +243,17 @@ def _sibling(rng: random.Random, words: Language, kind: str, number: int) -> lis
     if kind == "table":
         return [head, "", "| no | rate |", "|---|---|", *[f"| {number + i} | {i}.5 % |" for i in range(4)]]
     if kind == "json":
-        return [head, json.dumps([{"order": number + i, "status": y} for i, (_, y) in enumerate(said)], ensure_ascii=False)]
+        return [
+            head,
+            json.dumps([{"order": number + i, "status": y} for i, (_, y) in enumerate(said)], ensure_ascii=False),
+        ]
     if kind == "changelog":
         return [head, "", *[f"- 1.{i}.{number}: {y}" for i, (_, y) in enumerate(said)]]
-    return [head, "", *[f"{words.noun} {i}: {y}\nlisten: {number + i}\nmode: {y}\n" for i, (_, y) in enumerate(said, 1)]]
+    return [
+        head,
+        "",
+        *[f"{words.noun} {i}: {y}\nlisten: {number + i}\nmode: {y}\n" for i, (_, y) in enumerate(said, 1)],
+    ]
 
 
 SIBLINGS = ("faq", "transcript", "spec", "tasks", "table", "json", "changelog", "glossary", "guide")
@@ -272,7 +281,9 @@ def generated_case(rng: random.Random, number: int, language: str, notation: str
         kept.append(say(options))
         parts.append(kept[-1])
     if not notation or rng.random() < 0.25:
-        kind = rng.choice([one for one in SIBLINGS if not notation or one not in ("faq", "transcript", "spec", "guide", "tasks")])
+        kind = rng.choice(
+            [one for one in SIBLINGS if not notation or one not in ("faq", "transcript", "spec", "guide", "tasks")]
+        )
         lines = _sibling(rng, words, kind, number)
         kept += [line for block in lines for line in block.split("\n") if line]
         parts.append("\n".join(lines))

@@ -40,7 +40,13 @@ LANGUAGES = {
     "en": Language(
         "Example",
         "Examples",
-        ("Examples:", "Here are some examples:", "A few examples:", "Answer as in these examples:", "Few-shot examples:"),
+        (
+            "Examples:",
+            "Here are some examples:",
+            "A few examples:",
+            "Answer as in these examples:",
+            "Few-shot examples:",
+        ),
         (("Q", "A"), ("Input", "Output"), ("Text", "Label"), ("Question", "Answer"), ("User", "Assistant")),
         ("You classify what customers of a bank write.", "You are the support agent of a parcel service."),
         (
@@ -75,12 +81,21 @@ LANGUAGES = {
             "glossary": "Glossary",
             "guide": "Configuration guide",
         },
-        (("When do you open?", "At nine, except in May."), ("Who is the director?", "Kim Lee."), ("Where is it?", "In Oslo.")),
+        (
+            ("When do you open?", "At nine, except in May."),
+            ("Who is the director?", "Kim Lee."),
+            ("Where is it?", "In Oslo."),
+        ),
     ),
     "de": Language(
         "Beispiel",
         "Beispiele",
-        ("Beispiele:", "Hier sind einige Beispiele:", "Antworte wie in diesen Beispielen:", "Es folgen drei Beispiele:"),
+        (
+            "Beispiele:",
+            "Hier sind einige Beispiele:",
+            "Antworte wie in diesen Beispielen:",
+            "Es folgen drei Beispiele:",
+        ),
         (("Frage", "Antwort"), ("Eingabe", "Ausgabe"), ("Text", "Kategorie"), ("Nutzer", "Assistent")),
         ("Du ordnest Nachrichten von Bankkunden ein.", "Du bist der Helfer eines Paketdienstes."),
         (
@@ -112,7 +127,11 @@ LANGUAGES = {
             "glossary": "Glossar",
             "guide": "Handbuch der Konfiguration",
         },
-        (("Wann öffnet ihr?", "Um neun, außer im Mai."), ("Wer leitet das Haus?", "Kim Lee."), ("Wo ist es?", "In Oslo.")),
+        (
+            ("Wann öffnet ihr?", "Um neun, außer im Mai."),
+            ("Wer leitet das Haus?", "Kim Lee."),
+            ("Wo ist es?", "In Oslo."),
+        ),
     ),
     "fr": Language(
         "Exemple",
@@ -149,7 +168,11 @@ LANGUAGES = {
             "glossary": "Glossaire",
             "guide": "Guide de configuration",
         },
-        (("Quand ouvrez-vous ?", "À neuf heures, sauf en mai."), ("Qui dirige ?", "Kim Lee."), ("Où est-ce ?", "À Oslo.")),
+        (
+            ("Quand ouvrez-vous ?", "À neuf heures, sauf en mai."),
+            ("Qui dirige ?", "Kim Lee."),
+            ("Où est-ce ?", "À Oslo."),
+        ),
     ),
     "es": Language(
         "Ejemplo",
@@ -186,7 +209,11 @@ LANGUAGES = {
             "glossary": "Glosario",
             "guide": "Guía de configuración",
         },
-        (("¿Cuándo abren?", "A las nueve, salvo en mayo."), ("¿Quién dirige?", "Kim Lee."), ("¿Dónde está?", "En Oslo.")),
+        (
+            ("¿Cuándo abren?", "A las nueve, salvo en mayo."),
+            ("¿Quién dirige?", "Kim Lee."),
+            ("¿Dónde está?", "En Oslo."),
+        ),
     ),
     "zh": Language(
         "示例",
@@ -194,7 +221,13 @@ LANGUAGES = {
         ("示例：", "以下是一些示例：", "请参照下面的例子回答："),
         (("问", "答"), ("输入", "输出"), ("文本", "类别"), ("用户", "助手")),
         ("你对银行客户的消息进行分类。", "你是快递公司的客服。"),
-        ("绝不要回答类别以外的内容。", "如果客户生气，请转接人工。", "类别列表是固定的。", "第二个类别写在逗号之后。", "答案为一个词。"),
+        (
+            "绝不要回答类别以外的内容。",
+            "如果客户生气，请转接人工。",
+            "类别列表是固定的。",
+            "第二个类别写在逗号之后。",
+            "答案为一个词。",
+        ),
         ("里昂的办公室五点关门。", "账号以77开头。", "高级版每月12欧元。"),
         (
             ("我昨天丢了卡", "卡片"),

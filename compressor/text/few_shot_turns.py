@@ -16,8 +16,9 @@ from compressor.context.blocks import Block
 from compressor.context.model import Turn
 from compressor.text.segmenters.few_shot_announcements import forbids, is_knowledge, mentions_examples, sentences
 from compressor.text.segmenters.few_shot_lines import read_label
+from compressor.text.segmenters.few_shot_obligations import OBLIGES, OBLIGES_FIRST
 from compressor.text.segmenters.few_shot_shape import MIN_MODE, MIN_OBLIGING
-from compressor.text.segmenters.few_shot_words import IN_LABELS, OBLIGES, OBLIGES_FIRST
+from compressor.text.segmenters.few_shot_words import IN_LABELS
 
 MIN_EXAMPLES = 3  # labelled pairs; named messages are examples in any number
 _NAMES = ("example_user", "example_assistant")
@@ -40,7 +41,7 @@ def find_few_shot_turns(turns: Sequence[Turn], lead: int = 0) -> dict[int, int]:
     out: dict[int, int] = {}
     for pairs in (_named(turns), _labelled(turns)):
         for first, second in _alike(pairs):
-            if first.index >= lead and first.index not in ends and _plain(first) and _plain(second):
+            if first.index >= lead and not ends & {first.index, second.index} and _plain(first) and _plain(second):
                 number = len(out) // 2
                 out[first.index] = out[second.index] = number
     return out
@@ -109,7 +110,11 @@ def _labelled(turns: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
 def _announces(prompt: str) -> bool:
     """Whether a system prompt mentions examples, and not as the work itself or as knowledge."""
     about = [one for one in sentences(prompt) if mentions_examples(one)]
-    return bool(about) and not is_knowledge(prompt) and not forbids([], "", about, "", True, False)
+    return (
+        bool(about)
+        and not is_knowledge(prompt)
+        and not forbids([], "", about, "", is_self=False, is_loose=False, has_context=False)
+    )
 
 
 def _alike(pairs: Sequence[tuple[Turn, Turn]]) -> list[tuple[Turn, Turn]]:

@@ -11,23 +11,26 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from compressor.text.segmenters.few_shot_lines import LineKind, TextLine, read_label
-from compressor.text.segmenters.few_shot_words import (
-    AFTER_NOUN,
+from compressor.text.segmenters.few_shot_obligations import (
     BINDING,
-    DIRECTS,
     EACH,
     EACH_TIME,
-    FOR_EXAMPLE,
     KNOWLEDGE,
-    NEUTRAL,
-    NOUN,
+    OBLIGES,
     ORDINAL,
-    PLURAL_NOUN,
     REFERENCE,
-    SINGULAR_NOUN,
-    TALK_LABELS,
     WORK_ON,
     WORK_OTHER,
+)
+from compressor.text.segmenters.few_shot_words import (
+    AFTER_NOUN,
+    DIRECTS,
+    FOR_EXAMPLE,
+    NEUTRAL,
+    NOUN,
+    PLURAL_NOUN,
+    SINGULAR_NOUN,
+    TALK_LABELS,
 )
 
 MAX_ANNOUNCEMENT_CHARS = 600  # a longer line announces nothing
@@ -96,14 +99,15 @@ def read_announcement(line: TextLine) -> Announcement:
             return Announcement.NONE
         if not short and after and not AFTER_NOUN.fullmatch(after):
             return Announcement.NONE
+    qualified = Announcement.NONE if OBLIGES.search(sentence) else Announcement.QUALIFIED
     if not AFTER_NOUN.fullmatch(after):
-        return Announcement.QUALIFIED
+        return qualified
     word = _LAST_WORD.search(before)
     if word is None or not before or not is_spaced(word.group(1)) or word.group(1).lower() in NEUTRAL:
         return Announcement.PLAIN
     if word.group(1).isdigit():
         return Announcement.PLAIN
-    return Announcement.QUALIFIED
+    return qualified
 
 
 def is_spaced(word: str) -> bool:
@@ -116,7 +120,16 @@ def sentences(text: str) -> list[str]:
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()] or [""]
 
 
-def forbids(lead: Sequence[str], tail: str, others: Sequence[str], title: str, is_talk: bool, is_self: bool) -> bool:
+def forbids(
+    lead: Sequence[str],
+    tail: str,
+    others: Sequence[str],
+    title: str,
+    *,
+    is_self: bool,
+    is_loose: bool,
+    has_context: bool,
+) -> bool:
     """Returns whether the words around a list forbid to take it for examples.
 
     Args:
@@ -124,13 +137,14 @@ def forbids(lead: Sequence[str], tail: str, others: Sequence[str], title: str, i
         tail: The paragraph after the list.
         others: The other sentences of the prompt that mention examples.
         title: The headings above the list, and the first line of the prompt.
-        is_talk: Whether the list is of questions and answers, or of a user's and an assistant's turns.
         is_self: Whether nothing but the list itself says that it is of examples.
+        is_loose: Whether nothing marks an answer in them, so that they may be items to work on.
+        has_context: Whether each example brings the text that its question is answered from.
     """
     near = " ".join(lead)
     last = sentences(lead[-1])[-1] if lead else ""
     ahead = sentences(near)[-2:] if lead else []
-    for sentence in [last, *others]:
+    for sentence in [*(sentences(near) if is_loose else [last]), *others]:
         plain = EACH_TIME.sub("", _FOR_CLASS.sub("", sentence))
         if EACH.search(plain) or sentence.rstrip(" *_").endswith(("?", "？")):
             return True
@@ -146,7 +160,7 @@ def forbids(lead: Sequence[str], tail: str, others: Sequence[str], title: str, i
         return True
     if WORK_OTHER.search(tail) or any(ORDINAL.search(s) for s in others):
         return True
-    if KNOWLEDGE.search(near) or KNOWLEDGE.search(title) or BINDING.search(title):
+    if BINDING.search(title) or (not has_context and KNOWLEDGE.search(f"{near} {title}")):
         return True
     return is_self and bool(REFERENCE.search(f"{near} {title}"))
 

@@ -6,10 +6,12 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 from compressor.text.segmenters.few_shot_lines import LineKind, read_lines
+from compressor.text.segmenters.few_shot_obligations import OBLIGES, OBLIGES_FIRST
 from compressor.text.segmenters.few_shot_shape import MIN_MODE, MIN_OBLIGING, ExampleRun, label_of
-from compressor.text.segmenters.few_shot_words import NOUN, OBLIGES, OBLIGES_FIRST, PLURAL_NOUN, SINGULAR_NOUN
+from compressor.text.segmenters.few_shot_words import NOUN, PLURAL_NOUN, SINGULAR_NOUN
 
 _OPEN = re.compile(r"<(?P<name>[^\W\d_][\w-]{0,39})(?:\s[^<>\n]{0,200})?>")
 _EXTRA_NAMES = re.compile(r"\b(?:shot|demo)\b", re.I)
@@ -45,13 +47,17 @@ class ElementList:
         runs: Those that have the shape of the others.
         start: The offset of the first.
         end: The end of the last.
-        has_pairs: Whether each holds something given and its answer.
+        is_marked: Whether labels or elements mark what is given and its answer.
+        has_pairs: Whether each holds two lines or paragraphs, or an arrow.
+        is_sample: Whether they are called samples, which may be anything's.
     """
 
     runs: list[ExampleRun]
     start: int
     end: int
+    is_marked: bool
     has_pairs: bool
+    is_sample: bool
 
 
 def find_element_lists(text: str) -> list[ElementList]:
@@ -129,7 +135,7 @@ def _is_nested(text: str, group: list[Element]) -> bool:
 
 
 def _is_interlude(between: str) -> bool:
-    """Whether the elements before and after a text are one list: nothing is between, or one paragraph that adds something."""
+    """Whether the elements before and after a text are one list: only one paragraph is between."""
     body = between.strip(_BETWEEN)
     if not body:
         return True
@@ -161,7 +167,7 @@ def _children(text: str, start: int, end: int, closes: ClosingTags) -> list[Elem
     if not period or len(names) % period or names != names[:period] * (len(names) // period):
         return []
     joined = [out[k : k + period] for k in range(0, len(out), period)]
-    if any(text[a.end : b.start].strip() for group in joined for a, b in zip(group, group[1:], strict=False)):
+    if any(text[a.end : b.start].strip() for group in joined for a, b in pairwise(group)):
         return []
     return [Element(group[0].start, group[0].inner, group[-1].close, group[-1].end, names[0]) for group in joined]
 
@@ -187,15 +193,17 @@ def _list_of(text: str, elements: list[Element]) -> ElementList:
             runs[-1] = ExampleRun((*runs[-1].starts, one.start), one.end)
         else:
             runs.append(ExampleRun((one.start,), one.end))
-    pairs = sum(body.has_pair for body in bodies) >= MIN_MODE * len(bodies)
-    return ElementList(runs, elements[0].start, elements[-1].end, pairs)
+    marked = sum(body.is_marked for body in bodies) >= MIN_MODE * len(bodies)
+    pairs = has_mode and sum(body.has_pair for body in bodies) >= MIN_MODE * len(bodies)
+    return ElementList(runs, elements[0].start, elements[-1].end, marked, pairs, "sample" in elements[0].name)
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
     shape: tuple[object, ...]
     obliges: bool
-    has_pair: bool
+    is_marked: bool
+    has_pair: bool = False
 
 
 def _read_body(text: str, one: Element) -> _Body:
@@ -216,8 +224,8 @@ def _read_body(text: str, one: Element) -> _Body:
         names = tuple(name for _, name in labels)
         return _Body((*names, len(later), paragraphs), any(_obliges(line.text) for line in later), len(set(names)) > 1)
     later = lines[2:] if len(lines) > 2 else []
-    pair = len(lines) > 1 or bool(_ARROW.search(body))
-    return _Body((len(lines), paragraphs), any(_obliges(line.text) for line in later), pair)
+    pair = len(lines) == 2 or paragraphs == 2 or bool(_ARROW.search(body))
+    return _Body((len(lines), paragraphs), any(_obliges(line.text) for line in later), False, pair)
 
 
 def _obliges(line: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from compressor.text.segmenters.few_shot_lines import LineKind, TextLine, fold_fences
 from compressor.text.segmenters.few_shot_rows import read_rows
@@ -14,8 +14,9 @@ from compressor.text.segmenters.few_shot_words import NOUN_SOURCE, OUT_LABELS
 
 MIN_HEADED = 2
 _HEAD = re.compile(
-    rf"(?P<mark>[ \t]*(?:#{{1,6}}[ \t]+|\*\*|__|\[|\(|--+[ \t]*|//+[ \t]*|;+[ \t]*|=+[ \t]*)?)(?P<noun>{NOUN_SOURCE})[ \t]*"
-    r"(?:#|№|no\.?|nr\.?|n[°º])?[ \t]*(?P<number>\(?\d{1,3}\)?|[A-Z](?![\w'’])|[一二三四五六七八九十](?![^\W\d_]))?"
+    rf"(?P<mark>[ \t]*(?:#{{1,6}}[ \t]+|\*\*|__|\[|\(|--+[ \t]*|//+[ \t]*|;+[ \t]*|=+[ \t]*)?)(?P<noun>{NOUN_SOURCE})"
+    r"[ \t]*(?:#|№|no\.?|nr\.?|n[°º])?[ \t]*"
+    r"(?P<number>\(?\d{1,3}\)?|[A-Z](?![\w'’])|[一二三四五六七八九十](?![^\W\d_]))?"
     r"(?P<end>[ \t]*(?:[:：.)\]*_=—–-]|$)[:：.)\]*_=—–\- \t]*)(?P<rest>.*)$",
     re.IGNORECASE,
 )
@@ -112,11 +113,13 @@ def find_headed_lists(text: str, lines: Sequence[TextLine]) -> list[HeadedList]:
     return out
 
 
-def _read_list(text: str, lines: Sequence[TextLine], own: Sequence[_Head], stop: int, fenced: bool) -> HeadedList | None:
+def _read_list(
+    text: str, lines: Sequence[TextLine], own: Sequence[_Head], stop: int, fenced: bool
+) -> HeadedList | None:
     spans = [(lines[head.index].start, lines[head.index].end) for head in own]
     if all(head.rest for head in own):
         rows = read_rows([lines[head.index] for head in own])
-        bodies = [lines[a.index + 1 : b.index] for a, b in zip(own, own[1:], strict=False)]
+        bodies = [lines[a.index + 1 : b.index] for a, b in pairwise(own)]
         if rows is not None and not any(line.kind is not LineKind.BLANK for body in bodies for line in body):
             return HeadedList(rows.runs, rows.start, rows.end, rows.size, rows.labels, spans, True)
     is_comment = own[0].form[0] in _COMMENTS and all(head.rest and not head.form[2] for head in own)
@@ -140,7 +143,11 @@ def _read_list(text: str, lines: Sequence[TextLine], own: Sequence[_Head], stop:
     labels = tuple(name for name in names if name)
     clear = (is_comment and not fenced) or (len(labels) > 1 and bool(set(labels) & OUT_LABELS))
     clear = clear or (not labels and all(_ARROW.search(head.rest) for head in own))
-    if not clear and len(labels) < 2 and not (is_comment or sum(sizes) == 2 or len(sizes) == 2 or _has_arrow(text, shapes.runs)):
+    if (
+        not clear
+        and len(labels) < 2
+        and not (is_comment or sum(sizes) == 2 or len(sizes) == 2 or _has_arrow(text, shapes.runs))
+    ):
         return None
     end = max(shapes.runs[-1].end, spans[-1][1])
     least = 1 if len(labels) > 1 and sizes == (1,) else MIN_HEADED  # an answer of one line has no room for more

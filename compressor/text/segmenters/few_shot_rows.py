@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from compressor.text.segmenters.few_shot_json import is_list_of_examples
 from compressor.text.segmenters.few_shot_lines import LineKind, TextLine
+from compressor.text.segmenters.few_shot_obligations import OBLIGES_FIRST
 from compressor.text.segmenters.few_shot_shape import MIN_OBLIGING, ExampleRun
-from compressor.text.segmenters.few_shot_words import IN_LABELS, OBLIGES_FIRST, OUT_LABELS
+from compressor.text.segmenters.few_shot_words import IN_LABELS, OUT_LABELS
 
 MIN_ROWS = 2
 _ARROW = re.compile(r"\s(?:->|=>|→|⇒|⟶|-->|==>|~>|⟹|↦)\s|(?<=\S)(?:→|⇒|⟶|⟹)(?=\S)")

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from compressor.text.segmenters.few_shot_lines import BOUNDARIES, Label, LineKind, TextLine, read_label
-from compressor.text.segmenters.few_shot_words import IN_LABELS, KNOWLEDGE, OBLIGES, OBLIGES_FIRST, OUT_LABELS
+from compressor.text.segmenters.few_shot_obligations import KNOWLEDGE, OBLIGES, OBLIGES_FIRST
+from compressor.text.segmenters.few_shot_words import IN_LABELS, OUT_LABELS
 
 MIN_COMMON = 0.6  # share of the examples in which a label is one of the list's labels
 MIN_MODE = 2 / 3  # share of the examples that have the commonest shape; below it only the smallest shape is safe
