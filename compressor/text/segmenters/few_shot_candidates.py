@@ -30,7 +30,7 @@ from compressor.text.segmenters.few_shot_shape import ExampleRun, label_of, matc
 from compressor.text.segmenters.few_shot_words import ANY_NOUN, CONTEXT_LABELS, OUT_LABELS, TALK_LABELS
 
 MIN_EXAMPLES = 2  # examples that make a list
-MIN_BLOCKS = 3  # parts between rules, which have no labels
+MIN_BLOCKS = 2  # parts between rules, which have no labels, besides the last one
 MAX_TAIL_CHARS = 600  # characters after a list that may say what it is
 _SKIPPED = (LineKind.BLANK, LineKind.RULE, LineKind.FENCE)
 
@@ -199,7 +199,7 @@ class ExamplePrompt:
             else:
                 break
         parts: list[ExampleRun] = []
-        for block in blocks[:-1]:
+        for block in blocks[:-2]:  # the last one between rules may be an instruction
             inked = [k for k, line in enumerate(block) if line.kind is LineKind.TEXT]
             if not inked:
                 continue

@@ -74,7 +74,9 @@ def find_element_lists(text: str) -> list[ElementList]:
             if (end := closes.next(match["name"], match.end())) >= 0 and (
                 inside := _children(text, match.end(), end, closes)
             ):
-                out.append(_list_of(text, inside))
+                made = _list_of(text, inside)
+                if made.is_marked or made.has_pairs or NOUN.search(inside[0].name.replace("_", " ")):
+                    out.append(made)
                 at = end
             continue
         if not (NOUN.search(name) or _EXTRA_NAMES.search(name)):

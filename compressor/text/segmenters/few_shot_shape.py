@@ -15,7 +15,7 @@ from compressor.text.segmenters.few_shot_obligations import KNOWLEDGE, OBLIGES, 
 from compressor.text.segmenters.few_shot_words import IN_LABELS, OUT_LABELS
 
 MIN_COMMON = 0.6  # share of the examples in which a label is one of the list's labels
-MIN_MODE = 2 / 3  # share of the examples that have the commonest shape; below it only the smallest shape is safe
+MIN_MODE = 2 / 3  # share of the examples that have the same fields
 MIN_OBLIGING = 0.75  # share of the examples whose later lines oblige, from which on these are no interjections
 BARE_LABELS = IN_LABELS | OUT_LABELS
 
@@ -161,7 +161,7 @@ def match_shapes(text: str, lines: Sequence[TextLine], heads: Sequence[int], hea
     parsed = [read_fields(text, rows, names, headed, False) for rows in groups[:-1]]
     final = read_fields(text, groups[-1], names, headed, True)
     shapes = [shape_of(fields) for fields in parsed]
-    chosen = _choose_shape([one for one in shapes if one is not None])
+    chosen = _choose_shape([one for one in shapes if one is not None], final)
     if chosen is None:
         return ExampleShapes(None, [], 0, len(groups))
     obliging = [_obliges(fields, chosen) for fields in parsed]
@@ -200,16 +200,18 @@ def _common_labels(text: str, groups: Sequence[Sequence[TextLine]], headed: bool
     return frozenset(name for name, count in counts.items() if count >= max(2, MIN_COMMON * len(groups)))
 
 
-def _choose_shape(shapes: Sequence[Shape]) -> Shape | None:
+def _choose_shape(shapes: Sequence[Shape], final: Sequence[ExampleField]) -> Shape | None:
+    """The commonest shape, unless the answer of another example is shorter: what makes it longer may be instructions."""
     if not shapes:
         return None
-    (mode, count), *_ = Counter(shapes).most_common(1)
-    if count >= MIN_MODE * len(shapes):
-        return mode
     (labels, parts), count = Counter((one[0], one[1]) for one in shapes).most_common(1)[0]
     if count < MIN_MODE * len(shapes):
         return None
-    return labels, parts, min((len(one[2]), sum(one[2]), one[2]) for one in shapes if one[:2] == (labels, parts))[2]
+    sizes = [one[2] for one in shapes if one[:2] == (labels, parts)]
+    last = [one for one in final if one.label or one.paragraphs]
+    if last and tuple(one.label for one in last) == labels and last[-1].paragraphs:
+        sizes.append(final[-1].sizes)
+    return labels, parts, min(sizes, key=lambda one: (len(one), sum(one), one))
 
 
 def _obliges(fields: Sequence[ExampleField], chosen: Shape) -> bool:
