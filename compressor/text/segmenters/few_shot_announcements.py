@@ -12,6 +12,7 @@ from enum import IntEnum
 
 from compressor.text.segmenters.few_shot_lines import LineKind, TextLine, read_label
 from compressor.text.segmenters.few_shot_obligations import (
+    BENIGN,
     BINDING,
     EACH,
     EACH_TIME,
@@ -19,18 +20,24 @@ from compressor.text.segmenters.few_shot_obligations import (
     OBLIGES,
     ORDINAL,
     REFERENCE,
+    REFERS_BACK,
+    THE_LIST,
     WORK_ON,
     WORK_OTHER,
 )
 from compressor.text.segmenters.few_shot_words import (
     AFTER_NOUN,
+    COMPARES,
     DIRECTS,
+    FOLLOWS,
     FOR_EXAMPLE,
     NEUTRAL,
+    NEUTRAL_TOO,
     NOUN,
     PLURAL_NOUN,
     SINGULAR_NOUN,
     TALK_LABELS,
+    UNSPACED_NEUTRAL,
 )
 
 MAX_ANNOUNCEMENT_CHARS = 600  # a longer line announces nothing
@@ -39,8 +46,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”»)]*\s+|(?<=[。！？])|\n+")
 _MARKUP = re.compile(r"^[\s#>*_=\[(<~`/|;•–-]+|[\s*_=\])>~`/|–-]+$")
 _PARENTHESES = re.compile(r"[(（][^()（）]{0,80}[)）]")
 _COLON = re.compile(r"[:：][\s*_)\]]*$")
-_SPACED = re.compile(r"[^\W\d_]", re.ASCII)
-_LAST_WORD = re.compile(r"([\w'/’-]+)[\s\"'“„«]*$")
+_WORDS = re.compile(r"[\w'’/-]+")
 _FOR_CLASS = re.compile(
     r"\b(?:for|per|of) (?:each|every|all) (?:\w+ )?(?:class|classes|label|labels|category|categories|intents?)\b", re.I
 )
@@ -99,15 +105,28 @@ def read_announcement(line: TextLine) -> Announcement:
             return Announcement.NONE
         if not short and after and not AFTER_NOUN.fullmatch(after):
             return Announcement.NONE
-    qualified = Announcement.NONE if OBLIGES.search(sentence) else Announcement.QUALIFIED
-    if not AFTER_NOUN.fullmatch(after):
-        return qualified
-    word = _LAST_WORD.search(before)
-    if word is None or not before or not is_spaced(word.group(1)) or word.group(1).lower() in NEUTRAL:
-        return Announcement.PLAIN
-    if word.group(1).isdigit():
-        return Announcement.PLAIN
-    return qualified
+    return _grade(sentence, before, after)
+
+
+def _grade(sentence: str, before: str, after: str) -> Announcement:
+    """How clearly a sentence announces examples, by what stands before and behind the noun."""
+    words = [word.lower() for word in _WORDS.findall(before)]
+    if before and not all(map(is_spaced, words)):
+        plain = UNSPACED_NEUTRAL.fullmatch(before) or COMPARES.search(before)
+        return Announcement.PLAIN if plain and AFTER_NOUN.fullmatch(after) else Announcement.NONE
+    odd = [k for k, word in enumerate(words) if not (word in NEUTRAL or word in NEUTRAL_TOO or word.isdigit())]
+    follows = FOLLOWS.match(before)
+    only_follows = follows is not None and all(words[k] in follows.group().lower() for k in odd)
+    if not odd or only_follows or COMPARES.search(before):
+        if AFTER_NOUN.fullmatch(after):
+            return Announcement.PLAIN
+        return (
+            Announcement.NONE
+            if odd or OBLIGES.search(sentence) or re.search("[,;，；]", after)
+            else Announcement.QUALIFIED
+        )
+    is_compound = odd == [len(words) - 1] and AFTER_NOUN.fullmatch(after) and not OBLIGES.search(sentence)
+    return Announcement.QUALIFIED if is_compound else Announcement.NONE
 
 
 def is_spaced(word: str) -> bool:
@@ -153,6 +172,10 @@ def forbids(
     if any(WORK_ON.search(sentence) or BINDING.search(sentence) for sentence in [*sentences(near), *others, tail]):
         return True
     if any(one.endswith(("?", "？")) and not _is_said(one) for one in ahead):
+        return True
+    if any(THE_LIST.search(one) and not BENIGN.search(one) for one in others):
+        return True
+    if any(not _is_said(one) and (REFERS_BACK.search(one) or one.endswith(("?", "？"))) for one in sentences(tail)):
         return True
     if re.search(r"\b(?:every one|each one|each of|all of|every single|one by one)\b", near + " " + tail, re.I):
         return True

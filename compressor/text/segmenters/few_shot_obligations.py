@@ -186,3 +186,27 @@ ORDINAL = re.compile(
     rf"|{NOUN_SOURCE}[ \t]+(?:{_ORDINAL})",
     _FLAGS,
 )
+#: "The examples", "these examples": the list itself, not examples of something elsewhere.
+THE_LIST = re.compile(
+    rf"(?:\b(?:the|these|those|my|our|your|die|diese[nr]?|den|les|ces|aux|los|estos|las|gli|questi|os|estes"
+    rf"|deze|te|tych"
+    rf"|эти|этих|этим)[ \t]+(?:\w+[ \t]+)?|这些|這些|上述|これらの|上の|이 ?|위 ?|هذه ?)(?:{NOUN_SOURCE})",
+    _FLAGS,
+)
+#: Sentences about the list that leave it a list of examples.
+BENIGN = re.compile(
+    r"\b(?:shows?|illustrates?|demonstrates?|never|not|don['’]t|only as|merely|style|tone|format|follow|like"
+    r"|as in|similar|guidance|inspiration"
+    r"|zeigen|nie|nicht|wie|stil|form|montrent|jamais|pas|comme|muestran|nunca|no|como|mostrano|mai|non|come"
+    r"|mostram|não|tonen|nooit|niet"
+    r"|zoals|pokazują|nigdy|nie|jak|показывают|никогда|не|как|appendix|page|below|here)\b|不要|参照|参考|按照"
+    r"|ように|ならって|처럼|같이|كما",
+    _FLAGS,
+)
+#: A sentence after a list that is about the list.
+REFERS_BACK = re.compile(
+    r"\b(?:these|those|the (?:list|pairs|table)|(?:first|second|third|fourth|last) (?:one|pair|line)"
+    r"|diese[nr]?|ces|estos|estas|questi|queste"
+    r"|estes|estas|deze|эти|этих|te|tych)\b|这些|這些|上述|以上|これら|上の|위의|이들|هذه",
+    _FLAGS,
+)

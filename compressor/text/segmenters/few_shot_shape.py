@@ -201,7 +201,7 @@ def _common_labels(text: str, groups: Sequence[Sequence[TextLine]], headed: bool
 
 
 def _choose_shape(shapes: Sequence[Shape], final: Sequence[ExampleField]) -> Shape | None:
-    """The commonest shape, unless the answer of another example is shorter: what makes it longer may be instructions."""
+    """The commonest fields with the shortest answer: what makes another answer longer may be an instruction."""
     if not shapes:
         return None
     (labels, parts), count = Counter((one[0], one[1]) for one in shapes).most_common(1)[0]

@@ -49,7 +49,8 @@ FOR_EXAMPLE = re.compile(
 #: Words between which and the noun nothing stands: "some examples", "few-shot examples", "these examples".
 NEUTRAL = frozenset(
     "a an the some few several more many other here are is of in as like following these those below such"
-    " use follow see study consider two three four five six seven eight nine ten good great ideal correct"
+    " there come now"
+    " two three four five six seven eight nine ten good great ideal correct"
     " worked solved"
     " labelled labeled annotated training reference sample example input output input/output i/o in-context few-shot"
     " fewshot shot short brief quick full typical further additional your sind ist einige ein paar die der den diese"
@@ -148,4 +149,39 @@ CONTEXT_LABELS = frozenset(
     "context passage document documents text source article kontext dokument contexte passage contexto"
     " documento contesto"
     " tekst контекст текст документ 上下文 文档 文本 文書 문맥 문서".split()
+)
+#: More words of announcements: "es folgen …", "a continuación se muestran …".
+NEUTRAL_TOO = frozenset(
+    "es folgen im folgenden nachfolgend unten nun ci-dessous suivent continuación se muestran hay debajo"
+    " siguen di seguito"
+    " seguono sotto abaixo seguir há a hieronder staan volgen poniżej znajdują się są далее приведены ниже"
+    " идут следуют"
+    " bunlar nedan إليك بعض هذه فيما يلي عدة هنا please also now there".split()
+)
+#: "Answer as in these examples": what stands before is done like the examples, not to them.
+COMPARES = re.compile(
+    r"\b(?:as in|as with|like in|like|similar to|following|in the (?:style|tone|format|manner|spirit) of|according to"
+    r"|based on|guided by|wie in|wie|gemäß|nach|im stil|comme dans|comme|selon|como en|como|según|come in"
+    r"|come|secondo"
+    r"|como nos|conforme|segundo|zoals in|zoals|volgens|jak w|jak|według|zgodnie z|как в|как|согласно|по"
+    r"|som i|enligt|gibi)"
+    r"(?:[ \t]+[\w'’-]+){0,3}$|(?:^|.)(?:参照|参考|按照|仿照|像|依照|根据)[^。]{0,6}$|كما في.{0,12}$|مثل.{0,12}$",
+    _FLAGS,
+)
+#: "Follow these examples": verbs of which examples are the object without being the work.
+FOLLOWS = re.compile(
+    r"(?:please |bitte |por favor )?(?:follow|use|study|see|consider|imitate|refer to|look at|take|learn from"
+    r"|observe|mimic|match"
+    r"|stick to|keep (?:to )?the (?:tone|style|format) of|orientier\w* (?:dich|sie sich) an|folge\w*|nutze\w*"
+    r"|verwende\w*|beachte\w*"
+    r"|siehe|suis|suivez|utilise[zr]?|voir|sigue|siga|usa|utiliza|mira|segui|vedi|osserva|volg|gebruik|zie"
+    r"|użyj|zobacz"
+    r"|следуй\w*|используй\w*|смотри\w*)\b",
+    _FLAGS,
+)
+#: What announces a list in languages without spaces.
+UNSPACED_NEUTRAL = re.compile(
+    r"(?:以下|下面|下記|这里|這裡|是|为|有|列出|给出|一些|几个|幾個|若干|两个|三个|四个|五个|的|请|参照|参考"
+    r"|按照|参见|次|いくつか|に|は|の|も|ここ|簡単な"
+    r"|다음|은|는|아래|몇|가지|여기|같은|[ 、，,:：\d])*",
 )
