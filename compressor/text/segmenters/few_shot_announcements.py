@@ -31,6 +31,8 @@ from compressor.text.segmenters.few_shot_words import (
     DIRECTS,
     FOLLOWS,
     FOR_EXAMPLE,
+    FOR_EXAMPLE_ALONE,
+    GIVES,
     NEUTRAL,
     NEUTRAL_TOO,
     NOUN,
@@ -43,7 +45,7 @@ from compressor.text.segmenters.few_shot_words import (
 MAX_ANNOUNCEMENT_CHARS = 600  # a longer line announces nothing
 MAX_LEAD_LINES = 12  # lines before a list that are read for what it is
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”»)]*\s+|(?<=[。！？])|\n+")
-_MARKUP = re.compile(r"^[\s#>*_=\[(<~`/|;•–-]+|[\s*_=\])>~`/|–-]+$")
+_MARKUP = re.compile(r"^[\s#>*_=\[(<~`/|;•–—-]+|[\s*_=\])>~`/|–—-]+$")
 _PARENTHESES = re.compile(r"[(（][^()（）]{0,80}[)）]")
 _COLON = re.compile(r"[:：][\s*_)\]]*$")
 _WORDS = re.compile(r"[\w'’/-]+")
@@ -82,6 +84,8 @@ def read_announcement(line: TextLine) -> Announcement:
         or len(text) > MAX_ANNOUNCEMENT_CHARS
     ):
         return Announcement.NONE
+    if _COLON.search(text) and FOR_EXAMPLE_ALONE.fullmatch(sentences(text)[-1]):
+        return Announcement.QUALIFIED
     if not NOUN.search(text):
         return Announcement.NONE
     label = read_label(text)
@@ -101,7 +105,7 @@ def read_announcement(line: TextLine) -> Announcement:
     if not (colon or is_heading):
         short = len(sentence) <= 24 and not re.search(r"[.!?。！？]$", sentence)
         directs = DIRECTS.search(sentence) and not sentence.endswith(("?", "？"))
-        if not (directs or (short and not before)):
+        if not (directs or short):
             return Announcement.NONE
         if not short and after and not AFTER_NOUN.fullmatch(after):
             return Announcement.NONE
@@ -110,7 +114,7 @@ def read_announcement(line: TextLine) -> Announcement:
 
 def _grade(sentence: str, before: str, after: str) -> Announcement:
     """How clearly a sentence announces examples, by what stands before and behind the noun."""
-    words = [word.lower() for word in _WORDS.findall(before)]
+    words = [word.lower() for word in _WORDS.findall(GIVES.sub("", before))]
     if before and not all(map(is_spaced, words)):
         plain = UNSPACED_NEUTRAL.fullmatch(before) or COMPARES.search(before)
         return Announcement.PLAIN if plain and AFTER_NOUN.fullmatch(after) else Announcement.NONE
@@ -131,7 +135,7 @@ def _grade(sentence: str, before: str, after: str) -> Announcement:
 
 def is_spaced(word: str) -> bool:
     """Returns whether a word belongs to a language that puts spaces between words."""
-    return not re.search(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0600-\u06ff\u0e00-\u0e7f]", word)
+    return not re.search(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]", word)
 
 
 def sentences(text: str) -> list[str]:

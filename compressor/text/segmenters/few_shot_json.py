@@ -87,7 +87,7 @@ def find_named_arrays(text: str) -> list[JsonExamples]:
 
 
 def is_list_of_examples(values: list[Any]) -> bool:
-    """Returns whether JSON values are records of one form that have an answer."""
+    """Returns whether JSON values are records of one form: two texts each, or with an answer."""
     if len(values) < 2 or not all(isinstance(value, dict) for value in values):
         return False
     keys = set(values[0])
@@ -97,6 +97,8 @@ def is_list_of_examples(values: list[Any]) -> bool:
         return True
     if "messages" in keys:
         return all(isinstance(value["messages"], list) and len(value["messages"]) > 1 for value in values)
+    if len(keys) == 2 and all(isinstance(field, str) for value in values for field in value.values()):
+        return True
     words = {word for key in keys for word in _WORD.findall(key.lower())}
     return len(keys) > 1 and bool(words & OUT_LABELS)
 

@@ -46,6 +46,8 @@ FOR_EXAMPLE = re.compile(
     r"|例えば|예를 들|على سبيل المثال",
     _FLAGS,
 )
+#: "For example:" alone.
+FOR_EXAMPLE_ALONE = re.compile(rf"(?:{FOR_EXAMPLE.pattern})\W*", _FLAGS)
 #: Words between which and the noun nothing stands: "some examples", "few-shot examples", "these examples".
 NEUTRAL = frozenset(
     "a an the some few several more many other here are is of in as like following these those below such"
@@ -68,13 +70,22 @@ NEUTRAL = frozenset(
 )
 #: Words after the noun that leave it an announcement.
 AFTER_NOUN = re.compile(
-    r"(?:below|follow(?:s|ing)?|as follows|here|show\w*|illustrat\w*|demonstrat\w*|to (?:follow|imitate|guide"
+    r"(?:(?:(?:below|above|carefully|closely) ?)?(?:(?:show|illustrat|demonstrat)\w*(?: (?:how|what is expected|it"
+    r"|the (?:(?:expected|desired|correct|required|right) )?(?:behaviou?r|outputs?|format|style|tone|pattern|answers?"
+    r"|classification|labels?|way|mapping|task))\b.*)?)?|as (?:an? )?(?:guides?|references?|models?"
+    r"|templates?|patterns?|inspiration)"
+    r"|zur (?:orientierung|verdeutlichung|veranschaulichung)|à suivre|como referencia|come riferimento"
+    r"|como referência"
+    r"|ter (?:illustratie|verduidelijking)|を参考.*)|"
+    r"(?:[\w /]{1,24}(?:→|->|=>|⇒)[\w /]{1,24}|below|follow(?:s|ing)?|as follows|here|show\w*|illustrat\w*"
+    r"|demonstrat\w*|to (?:follow|imitate|guide"
     r"|learn|copy)\b.*"
     r"|of how\b.*|how\b.*|of (?:the )?(?:expected|desired|required|good|correct|such)\b.*|for (?:reference"
     r"|guidance)\b.*"
     r"|for (?:each|every) (?:class|label|category|intent)|(?:of|for|für|de|di|da|do|dos|das|des|van|voor|von"
     r"|dla|для|with|mit)"
-    r"(?:[ \w]{0,24} )?(?:answers|replies|responses|outputs?|labels|the format|format|style|tone|antworten"
+    r"(?:[ \w]{0,24} )?(?:answers|replies|responses|outputs?|labels|interactions|exchanges|classifications?"
+    r"|conversions|dialog(?:ue)?s|inputs?|the format|format|style|tone|antworten"
     r"|ausgaben|réponses"
     r"|sorties|respuestas|salidas|risposte|respostas|saídas|antwoorden|odpowiedzi|ответов|ответами|wie"
     r"|comment|cómo|come|como"
@@ -84,6 +95,15 @@ AFTER_NOUN = re.compile(
     r"|次)の通り.*|如下|입니다|은 다음.*"
     r"|들|는 다음.*|(?:来|進行|进行)?(?:回答|作答|回复|答复|分类|翻译)|(?:に|の)(?:ならって|従って|沿って"
     r"|ように|とおり|通り).*|(?:을|를|에|과|와)? ?(?:참고|따라|같이|처럼).*|في ما يلي|التالية|أدناه)?",
+    _FLAGS,
+)
+#: Words that only say who gives the examples: "below you will find some examples".
+GIVES = re.compile(
+    r"\b(?:you (?:will|can) (?:find|see)|we (?:give|provide|show|list)|i (?:give|provide)|let (?:me"
+    r"|us) (?:show|give)(?: you)?"
+    r"|findest du|finden sie|vous trouverez|tu trouveras|encontrarás|encontrará|trovi|troverai"
+    r"|você encontra(?:rá)?|vind je"
+    r"|znajdziesz|даны|приведены)\b",
     _FLAGS,
 )
 #: An announcement that ends with a full stop says where the examples are, or that they are to be followed.
@@ -119,7 +139,16 @@ _OUT = (
     " الأمر الترجمة assistent asistente assistente asystent ассистент 助手 助理 アシスタント 어시스턴트"
     " المساعد output_text expected_output"
 )
-OUT_LABELS = frozenset(_OUT.split()) | {"cypher", "regex", "bash", "shell", "python"}
+_OUT_TOO = (
+    " sentimiento sentimento gevoel sentyment тональность настроение nastrój emoción emozione emoção émotion"
+    " gefühl emotie"
+    " onderwerp temat résumé resumen riassunto resumo zusammenfassung samenvatting streszczenie резюме 情绪"
+    " 摘要 要約 요약 감정"
+    " المشاعر الموضوع الملخص titre soort tono ton toon тон 语气 口調 어조 intencja намерение 意図 의도 القصد"
+    " decisión décision"
+    " entscheidung decisione decisão besluit decyzja решение 决定 判定 결정 القرار"
+)
+OUT_LABELS = frozenset((_OUT + _OUT_TOO).split()) | {"cypher", "regex", "bash", "shell", "python"}
 #: Knowledge and conversations are written with these, too.
 TALK_LABELS = frozenset(
     "assistent asistente assistente asystent 客户 客服 助理 어시스턴트 q question a answer user human"
@@ -154,7 +183,7 @@ CONTEXT_LABELS = frozenset(
 NEUTRAL_TOO = frozenset(
     "es folgen im folgenden nachfolgend unten nun ci-dessous suivent continuación se muestran hay debajo"
     " siguen di seguito"
-    " seguono sotto abaixo seguir há a hieronder staan volgen poniżej znajdują się są далее приведены ниже"
+    " seguono sotto abaixo seguir há a hieronder staan volgen poniżej znajdują znajduje się są далее приведены ниже"
     " идут следуют"
     " bunlar nedan إليك بعض هذه فيما يلي عدة هنا please also now there".split()
 )
@@ -176,7 +205,7 @@ FOLLOWS = re.compile(
     r"|verwende\w*|beachte\w*"
     r"|siehe|suis|suivez|utilise[zr]?|voir|sigue|siga|usa|utiliza|mira|segui|vedi|osserva|volg|gebruik|zie"
     r"|użyj|zobacz"
-    r"|следуй\w*|используй\w*|смотри\w*)\b",
+    r"|следуй\w*|используй\w*|смотри\w*)\b(?: the (?:pattern|style|format|logic|tone) (?:of|in))?",
     _FLAGS,
 )
 #: What announces a list in languages without spaces.
