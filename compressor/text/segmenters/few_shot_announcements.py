@@ -169,7 +169,7 @@ def forbids(
     ahead = sentences(near)[-2:] if lead else []
     for sentence in [*(sentences(near) if is_loose else [last]), *others]:
         plain = EACH_TIME.sub("", _FOR_CLASS.sub("", sentence))
-        if EACH.search(plain) or sentence.rstrip(" *_").endswith(("?", "？")):
+        if EACH.search(plain) or (sentence.rstrip(" *_").endswith(("?", "？")) and not _is_said(sentence)):
             return True
     if any(WORK_OTHER.search(sentence) for sentence in [*ahead, *others]):
         return True

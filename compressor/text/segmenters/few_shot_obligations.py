@@ -135,6 +135,10 @@ BINDING = re.compile(
 )
 #: Kinds of text whose questions and answers are knowledge or a record of what was said.
 KNOWLEDGE = re.compile(
+    r"#\s*(?:our |the )?(?:knowledge|facts|information|policies|questions|data|wissen|fakten|connaissances"
+    r"|faits|conocimiento"
+    r"|datos|conoscenze|dati|conhecimento|dados|kennis|feiten|wiedza|fakty|знания|факты|知识|资料|知識|지식"
+    r"|معلومات)\b|"
     r"\bfaqs?\b|\bfrequently asked|\bknowledge[- ]?base\b|\bq&a\b|\btranscripts?\b|\b(?:conversation|chat"
     r"|dialogue?|discussion) (?:so far|until now"
     r"|up to now|history|log)\b|\b(?:previous|earlier|past) (?:conversation|messages|chat|turns)\b"
@@ -208,5 +212,14 @@ REFERS_BACK = re.compile(
     r"\b(?:these|those|the (?:list|pairs|table)|(?:first|second|third|fourth|last) (?:one|pair|line)"
     r"|diese[nr]?|ces|estos|estas|questi|queste"
     r"|estes|estas|deze|эти|этих|te|tych)\b|这些|這些|上述|以上|これら|上の|위의|이들|هذه",
+    _FLAGS,
+)
+#: Rows that say what holds for all else.
+EXCEPTION = re.compile(
+    r"\W*(?:(?:exceptions?|default|fallback|otherwise|else|unknown|(?:any|every)thing(?: else)?|rest|others?"
+    r"|ausnahmen?|sonst|unbekannt"
+    r"|sinon|excepci[oó]n|eccezione|exceção|altrimenti|uitzondering|anders|wyjątek|inaczej|исключение"
+    r"|иначе)\b|例外|其他|否则|その他|예외|그 외"
+    r"|استثناء|وإلا)",
     _FLAGS,
 )

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from compressor.text.segmenters.few_shot_json import is_list_of_examples
-from compressor.text.segmenters.few_shot_lines import LineKind, TextLine
-from compressor.text.segmenters.few_shot_obligations import OBLIGES_FIRST
+from compressor.text.segmenters.few_shot_lines import LineKind, TextLine, read_label
+from compressor.text.segmenters.few_shot_obligations import EXCEPTION, OBLIGES_FIRST
 from compressor.text.segmenters.few_shot_shape import MIN_OBLIGING, ExampleRun
 from compressor.text.segmenters.few_shot_words import IN_LABELS, OUT_LABELS
 
@@ -63,7 +63,7 @@ def _take(lines: Sequence[TextLine], fits: Callable[[str], bool], gaps: bool = T
 
 
 def _row_list(rows: Sequence[TextLine], start: int, labels: tuple[str, ...] = ()) -> RowList | None:
-    obliging = [bool(OBLIGES_FIRST.match(_BULLET.sub("", row.text, count=1))) or _is_header(row.text) for row in rows]
+    obliging = [_is_odd(_BULLET.sub("", row.text, count=1), labels) for row in rows]
     is_usual = len(rows) > 2 and sum(obliging) >= MIN_OBLIGING * len(rows)
     runs: list[ExampleRun] = []
     joins = False
@@ -78,6 +78,12 @@ def _row_list(rows: Sequence[TextLine], start: int, labels: tuple[str, ...] = ()
         joins = True
     size = sum(len(run.starts) for run in runs)
     return RowList(runs, start, rows[-1].end, size, labels) if size >= MIN_ROWS else None
+
+
+def _is_odd(text: str, labels: tuple[str, ...]) -> bool:
+    """Whether a row may be a rule or a header: `If … -> …`, `default -> …`, `Note: … -> …`."""
+    is_named = not labels and read_label(text) is not None
+    return is_named or bool(OBLIGES_FIRST.match(text) or EXCEPTION.match(text)) or _is_header(text)
 
 
 def _is_header(text: str) -> bool:
