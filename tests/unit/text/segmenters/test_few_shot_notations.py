@@ -7,8 +7,9 @@ import random
 
 import pytest
 
-from benchmarks.example_lists_generated import NOTATIONS, generated_case
+from benchmarks.example_lists_generated import generated_case
 from benchmarks.example_lists_languages import LANGUAGES
+from benchmarks.example_lists_notations import NOTATIONS
 from benchmarks.example_lists_written import written_cases
 from compressor import Compressor
 from compressor.text.segmenters.few_shot import find_examples, segment_examples
