@@ -47,7 +47,15 @@ from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
-WITHOUT_DATA = ("battery", "throughput", "service_cache", "service_proxy", "service_fuzz", "facts_kept", "example_lists")
+WITHOUT_DATA = (
+    "battery",
+    "throughput",
+    "service_cache",
+    "service_proxy",
+    "service_fuzz",
+    "facts_kept",
+    "example_lists",
+)
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
