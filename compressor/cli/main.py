@@ -19,7 +19,8 @@ from typer.core import TyperGroup
 from compressor.cli.compress import compress
 from compressor.cli.examples import examples
 from compressor.cli.input_files import encode
-from compressor.cli.options import DeviceOption, OutputOption, StoreOption
+from compressor.cli.mcp import mcp
+from compressor.cli.options import OutputOption, StoreOption
 from compressor.cli.output import print_message, write_output
 from compressor.cli.replay import replay
 from compressor.cli.serve import healthcheck, serve
@@ -157,25 +158,7 @@ def doctor(
     raise typer.Exit(0 if is_healthy else 1)
 
 
-@app.command()
-def mcp(
-    scorer: Annotated[str, typer.Option(help="fast, embedding, pruner, perplexity or cascade.")] = "fast",
-    device: DeviceOption = None,
-    store: StoreOption = None,
-) -> None:
-    """Serve compress, expand and stats to a desktop agent, over stdin and stdout (MCP)."""
-    from compressor import Compressor
-    from compressor.errors import MissingDependencyError
-
-    try:
-        from compressor.cli.mcp_server import run
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] == "compressor":
-            raise
-        raise MissingDependencyError(error.name or "mcp", "mcp") from None
-    run(Compressor(scorer, store, device))
-
-
+app.command()(mcp)
 app.command()(serve)
 app.command()(healthcheck)
 
