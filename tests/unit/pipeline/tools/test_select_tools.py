@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from compressor import BudgetError, BudgetTooSmallError, Compressor, ContextError
+from compressor.pipeline.tools.argument_use import ArgumentUse
 from compressor.pipeline.tools.schema_shrinking import shrink_variants
 from compressor.pipeline.tools.tool import parse_function
 from compressor.tokens import get_counter
@@ -76,10 +77,17 @@ def test_slimmed_schemas_lose_what_harms_least_first(compressor: Compressor) -> 
 
 
 def test_an_optional_parameter_that_the_query_names_stays_longer(compressor: Compressor) -> None:
-    given = tools(1)
-    low = compressor.select_tools(given, 90, query="the invoice").tools[0]["function"]["parameters"]["properties"]
-    high = compressor.select_tools(given, 90, query="the red invoice").tools[0]["function"]["parameters"]["properties"]
-    assert "color" not in low and high["color"]["enum"] == ["red", "blue"]
+    colors = ["color", "shape", "page", "fields", "after", "locale", "width", "depth", "weight", "height", "owner"]
+    properties = {name: {"type": "string", "description": f"The {name}. {LONG}"} for name in ("number", *colors)}
+    given = [chat("get_invoice", f"Looks up one invoice. {LONG}", properties, ["number"])]
+
+    def listed(budget: int, query: str) -> set[str]:
+        tool = compressor.select_tools(given, budget, query=query).tools[0]
+        return set(tool["function"]["parameters"]["properties"])
+
+    pairs = [(listed(budget, "the invoice"), listed(budget, "the invoice of that color")) for budget in range(32, 120)]
+    assert all("color" in named for plain, named in pairs if "color" in plain)
+    assert any("color" in named for plain, named in pairs if "color" not in plain)
 
 
 def test_pinned_called_and_forced_tools_stay(compressor: Compressor) -> None:
@@ -243,8 +251,9 @@ def test_keywords_that_turn_the_answer_round(schema: dict[str, Any], value: Any)
     assert schema_validator()(root).is_valid(value)
     function = parse_function({"name": "f", "description": LONG, "parameters": root}, 0)
     assert function is not None
-    made = shrink_variants(function, set())
+    use = ArgumentUse("f", root)
+    made = shrink_variants(function, use, (0,) * len(use.paths))
     assert made
-    for form in made:
+    for form, _ in made:
         schema_validator().check_schema(form["parameters"])
         assert schema_validator()(form["parameters"]).is_valid(value)
