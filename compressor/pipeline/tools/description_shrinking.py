@@ -1,17 +1,20 @@
 """Shortens descriptions of tools and parameters by whole sentences.
 
-Sentences that state a rule (`rule_sentences`) are kept before the first sentence, and that before all others.
+Sentences that warn are kept longest, then those that state a rule (`rule_sentences`), then the first sentence.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Literal
 
 from compressor.context.refs import ELLIPSIS
-from compressor.pipeline.tools.rule_sentences import explains_value, is_rule, split_sentences
+from compressor.pipeline.tools.rule_sentences import explains_value, is_rule, is_warning, split_sentences
 from compressor.scoring.bm25 import STOP
 from compressor.scoring.token_index import terms
+
+Keep = Literal["rules", "warnings", "none"]
 
 _EXAMPLE = re.compile(r"\s*(?:for example|example|examples|e\.g\.|for instance|usage)\b", re.I)
 _LISTING = re.compile(r"(?:[^,;.:\s][^,;.:\n]{0,39},\s+){12,}")
@@ -24,7 +27,7 @@ def shorten(
     text: str,
     max_sentences: int,
     max_chars: int,
-    keep_rules: bool = True,
+    keep: Keep = "rules",
     clip: bool = False,
     values: tuple[str, ...] = (),
 ) -> str:
@@ -34,14 +37,18 @@ def shorten(
         text: The description.
         max_sentences: The maximum number of sentences that are no rules.
         max_chars: The approximate maximum of their characters. The first sentence may be longer.
-        keep_rules: Whether all sentences that state a rule are kept, however many there are.
+        keep: Which sentences are kept, however many there are: those that state a rule, only those that warn, or
+            none.
         clip: Whether the first sentence, too, is cut at `max_chars`, between two words, with a `…`, if it is no rule.
         values: The values of the parameter's enum. What explains them counts as a rule.
     """
-    if not text or (not max_sentences and not keep_rules):
+    if not text or (not max_sentences and keep == "none"):
         return ""
     found = split_sentences(text)
-    rules = {i for i, s in enumerate(found) if is_rule(s) or explains_value(s, values)} if keep_rules else set()
+    rules: set[int] = set()
+    if keep != "none":
+        tests = is_rule if keep == "rules" else is_warning
+        rules = {i for i, s in enumerate(found) if tests(s) or (keep == "rules" and explains_value(s, values))}
     if len(text) <= max_chars and len(found) - len(rules) <= max_sentences:
         return text
     kept = set(rules)

@@ -18,13 +18,14 @@ from compressor.pipeline.tools.description_shrinking import (
     without_enum_listing,
     without_examples,
 )
-from compressor.pipeline.tools.rule_sentences import count_rules
+from compressor.pipeline.tools.rule_sentences import count_rules, count_warnings
 from compressor.pipeline.tools.shrink_levels import LEVELS, PROBABILITIES, REQUIRED_USE, UNKNOWN_USE, WHOLE, ShrinkLevel
 from compressor.pipeline.tools.tool import FunctionTool, dump_tool
 
 #: What a variant is worth to a call of the function: being there at all, the parameters listed, the rules, the words.
 #: Chosen on requests for MCP servers, others than the ones measured: benchmarks/LOG.md
 PRESENCE_VALUE, ARGUMENTS_VALUE, RULES_VALUE, WORDS_VALUE = 0.5, 0.2, 0.2, 0.1
+UNWARNED_VALUE = 0.1  # times the value of a variant that leaves out a warning: to offer it may do harm
 MIN_RULE_WEIGHT = 0.3  # of a rule about a parameter that is never used; a rule about the function has 1
 _NO_INSIDES_VALUE = 0.5  # of a parameter whose inner schema is removed
 
@@ -95,21 +96,24 @@ class _SchemaShrinker:
         self.function, self.level, self.uses = function, level, uses
         self.facts = facts
         self.arguments = self.rules = self.words = 0.0
+        self.warnings = 0
 
     def compare(self, whole: _SchemaShrinker) -> float:
         """Returns what is left as the value of the variant."""
         arguments = self.arguments / whole.arguments if whole.arguments else 1.0
         rules = self.rules / whole.rules if whole.rules else 1.0
         words = math.sqrt(self.words / whole.words) if whole.words else 1.0
-        return PRESENCE_VALUE + ARGUMENTS_VALUE * arguments + RULES_VALUE * min(rules, 1) + WORDS_VALUE * min(words, 1)
+        value = PRESENCE_VALUE + ARGUMENTS_VALUE * arguments + RULES_VALUE * min(rules, 1) + WORDS_VALUE * min(words, 1)
+        return value if self.warnings >= whole.warnings else value * UNWARNED_VALUE
 
     def shrink_tool(self) -> Any:
         level, function = self.level, self.function
         text = function.description
         if level.drops_examples:
             text = shorten_listings(without_examples(text))
-        description = shorten(text, *level.description, level.keeps_rules, level.clips)
+        description = shorten(text, *level.description, level.keeps, level.clips)
         self.add_text(description, 1.0)
+        self.warnings = count_warnings(description)
         root: Any = function.schema
         if isinstance(root, Mapping):
             root = self.shrink(root, self.facts.may_widen, (), REQUIRED_USE)
@@ -232,7 +236,7 @@ class _SchemaShrinker:
             text,
             sentences if use >= level.min_use_for_words else 0,
             chars,
-            use >= level.min_use_for_rules,
+            "rules" if use >= level.min_use_for_rules else "none",
             False,
             values,
         )

@@ -10,10 +10,11 @@ decides when it goes:
     5   the words about all parameters: names, types and rules remain
     6   unlikely parameters, and the rules about parameters that are not likely
     7   less likely parameters, all but a few words of the function's description
-    8   the rules, too: names and types of all but the unlikeliest parameters remain
+    8   the rules, too, but not the warnings: names and types of all but the unlikeliest parameters remain
     9   all but the likely parameters
     10  all optional parameters, all words except the beginning of the function's description
-    11  that beginning, too: a name and the required parameters remain
+    11  that beginning, too: a name, the required parameters and the warnings remain
+    12  the warnings, too; such a form of a function that has warnings is hardly ever chosen
 
 Rules are the sentences that state a rule, a warning, a format, a limit or the meaning of a value (`rule_sentences`).
 Down to level 7 none of the function's own is removed, and none of a parameter that remains and is likely.
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from compressor.pipeline.tools.argument_use import BOUNDS, CERTAIN
+from compressor.pipeline.tools.description_shrinking import Keep
 
 UNKNOWN_USE = 2  # of parameters in definitions and alternatives
 REQUIRED_USE = CERTAIN + 1
@@ -49,7 +51,7 @@ class ShrinkLevel:
         min_use_for_rules: The same to be described by its rules; `NEVER` for no parameter.
         min_use_for_insides: The same for its inner schema.
         min_use: The same to be listed.
-        keeps_rules: Whether the rules in the function's description are kept.
+        keeps: Which sentences of the function's description are kept in any case.
         drops_examples: Whether examples are removed.
         drops_defaults: Whether defaults are removed.
         clips: Whether the first sentence of the function's description may be cut.
@@ -61,7 +63,7 @@ class ShrinkLevel:
     min_use_for_rules: int = 0
     min_use_for_insides: int = 0
     min_use: int = 0
-    keeps_rules: bool = True
+    keeps: Keep = "rules"
     drops_examples: bool = True
     drops_defaults: bool = True
     clips: bool = False
@@ -75,12 +77,13 @@ LEVELS = (
     ShrinkLevel((1, 160), (0, 0), min_use_for_insides=2),
     ShrinkLevel((1, 120), (0, 0), min_use_for_rules=3, min_use_for_insides=3, min_use=1, clips=True),
     ShrinkLevel((1, 60), (0, 0), min_use_for_rules=4, min_use_for_insides=REQUIRED_USE, min_use=2, clips=True),
-    ShrinkLevel((1, 60), (0, 0), 0, NEVER, REQUIRED_USE, 1, keeps_rules=False, clips=True),
-    ShrinkLevel((1, 60), (0, 0), 0, NEVER, REQUIRED_USE, 3, keeps_rules=False, clips=True),
-    ShrinkLevel((1, 60), (0, 0), 0, NEVER, REQUIRED_USE, REQUIRED_USE, keeps_rules=False, clips=True),
-    ShrinkLevel((0, 0), (0, 0), 0, NEVER, REQUIRED_USE, REQUIRED_USE, keeps_rules=False),
+    ShrinkLevel((1, 60), (0, 0), 0, NEVER, REQUIRED_USE, 1, keeps="warnings", clips=True),
+    ShrinkLevel((1, 60), (0, 0), 0, NEVER, REQUIRED_USE, 3, keeps="warnings", clips=True),
+    ShrinkLevel((1, 60), (0, 0), 0, NEVER, REQUIRED_USE, REQUIRED_USE, keeps="warnings", clips=True),
+    ShrinkLevel((0, 0), (0, 0), 0, NEVER, REQUIRED_USE, REQUIRED_USE, keeps="warnings"),
+    ShrinkLevel((0, 0), (0, 0), 0, NEVER, REQUIRED_USE, REQUIRED_USE, keeps="none"),
 )
 #: The levels for functions that are hardly needed: few, because all of them are made when a list is seen first.
-COARSE_LEVELS = (LEVELS[1], LEVELS[4], LEVELS[6], LEVELS[7], LEVELS[8], LEVELS[10])
+COARSE_LEVELS = (LEVELS[1], LEVELS[4], LEVELS[6], LEVELS[7], LEVELS[8], LEVELS[10], LEVELS[11])
 #: Leaves nothing out.
 WHOLE = ShrinkLevel((1_000_000, 1_000_000_000), (1_000_000, 1_000_000_000), drops_examples=False, drops_defaults=False)
