@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 
 from compressor import BudgetError, BudgetTooSmallError, Compressor, ContextError
-from compressor.pipeline.tools.argument_use import ArgumentUse
-from compressor.pipeline.tools.schema_shrinking import shrink_variants
-from compressor.pipeline.tools.tool import parse_function
 from compressor.tokens import get_counter
 from support.tool_schemas import LONG, chat, names, schema_validator, tools
 
@@ -222,38 +219,3 @@ def test_without_a_query_and_in_a_thread(compressor: Compressor) -> None:
     assert compressor.select_tools(tools(), 300).tokens_after <= 300
     found = asyncio.run(compressor.aselect_tools(tools(), 300, query="weather"))
     assert found.tools == compressor.select_tools(tools(), 300, query="weather").tools
-
-
-@pytest.mark.parametrize(
-    ("schema", "value"),
-    [
-        # taken out of one branch, the parameter would make both branches match
-        (
-            {"oneOf": [{"properties": {"x": {"type": "string"}}}, {"properties": {"x": {"type": "integer"}}}]},
-            {"x": "m"},
-        ),
-        ({"not": {"$ref": "#/$defs/d"}}, {"x": "m"}),
-        ({"if": {"$ref": "#/$defs/d"}, "then": {"required": ["z"]}}, {"x": "m"}),
-        ({"properties": {"x": {"type": "string"}}, "unevaluatedProperties": False}, {"x": "m"}),
-        ({"properties": {"x": {"type": "integer"}}, "additionalProperties": {"type": "string"}}, {"x": 3}),
-        ({"properties": {"x": {"type": "integer"}}, "additionalProperties": False}, {"x": 3}),
-        ({"properties": {"x": {"$ref": "#/properties/y"}, "y": {"type": "string"}}}, {"x": "m", "y": "n"}),
-        ({"properties": {"x": {"type": "string"}}, "dependentRequired": {"x": ["y"]}}, {"x": "m", "y": 1}),
-    ],
-)
-def test_keywords_that_turn_the_answer_round(schema: dict[str, Any], value: Any) -> None:
-    root = {
-        "type": "object",
-        "title": LONG,
-        **schema,
-        "$defs": {"d": {"properties": {"x": {"type": "integer", "description": LONG}}, "title": LONG}},
-    }
-    assert schema_validator()(root).is_valid(value)
-    function = parse_function({"name": "f", "description": LONG, "parameters": root}, 0)
-    assert function is not None
-    use = ArgumentUse("f", root)
-    made = shrink_variants(function, use, (0,) * len(use.paths))
-    assert made
-    for form, _ in made:
-        schema_validator().check_schema(form["parameters"])
-        assert schema_validator()(form["parameters"]).is_valid(value)
