@@ -37,6 +37,7 @@ from benchmarks import (
     survival,
     throughput,
     tiers,
+    tool_arguments,
     tools,
     word_pruning,
 )
@@ -69,6 +70,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "service_fuzz": service_fuzz.run,
     "examples": examples.run,
     "tools": tools.run,
+    "tool_arguments": tool_arguments.run,
     "battery": battery.run,
 }
 #: Plainer names for `--only`.

@@ -18,21 +18,21 @@ from compressor.pipeline.tools import json_schema as schemas
 from compressor.scoring.token_index import terms
 
 WEIGHTS = {
-    "constant": 0.22,
+    "constant": 0.21,
     "name is in the request": 1.84,
     "part of the name is in the request": 1.10,
-    "a value is in the request": 1.56,
+    "a value is in the request": 1.53,
     "words of the description in the request, of 4": 0.91,
     "has a default": -0.53,
-    "log of the number of optional parameters": -0.66,
-    "log of the position": -0.72,
+    "log of the number of optional parameters": -0.67,
+    "log of the position": -0.71,
     "boolean": -0.30,
-    "number": -0.80,
+    "number": -0.79,
     "number, and a digit is in the request": 1.08,
-    "pages a result": -0.37,
+    "pages a result": -0.36,
     "shapes a result": -0.21,
-    "carries content": 0.20,
-    "array": 0.62,
+    "carries content": 0.21,
+    "array": 0.63,
     "nothing is required": 0.79,
 }
 _PAGING = frozenset(
@@ -52,6 +52,63 @@ SIBLING_CALLS = 6.0  # calls of other tools with a parameter of the same name th
 #: Probabilities are told apart by these bounds only, so that few variants of a tool are made.
 BOUNDS = (0.06, 0.12, 0.22, 0.35, 0.5)
 CERTAIN = len(BOUNDS)
+
+
+class OptionalParameter:
+    """One optional parameter: what the model knows of it.
+
+    Attributes:
+        own_facts: The facts that do not depend on a request, by the names of `WEIGHTS`.
+        logit: Their part of the estimate.
+
+    Args:
+        name: Its name.
+        schema: Its schema.
+        count: The number of optional parameters beside it, itself included.
+        position: Its position among them.
+        nothing_required: Whether all parameters are optional.
+    """
+
+    def __init__(self, name: str, schema: Any, count: int, position: float, nothing_required: bool) -> None:
+        part: Mapping[str, Any] = schema if isinstance(schema, Mapping) else {}
+        items, kind, about = part.get("items"), part.get("type"), part.get("description")
+        inner = items.get("enum") if isinstance(items, Mapping) else None
+        listed = [v for values in (part.get("enum"), inner) if isinstance(values, list) for v in values]
+        words = {word.lower() for word in _NAME_PART.findall(name)}
+        self._is_number = kind in ("integer", "number")
+        self._names = frozenset(terms(name))
+        self._values = frozenset(term for value in listed if isinstance(value, str) for term in terms(value))
+        self._words = frozenset(terms(about)) if isinstance(about, str) else frozenset()
+        self.own_facts = {
+            "constant": 1.0,
+            "has a default": float("default" in part),
+            "log of the number of optional parameters": math.log1p(count),
+            "log of the position": math.log1p(position),
+            "boolean": float(kind == "boolean"),
+            "number": float(self._is_number),
+            "pages a result": float(bool(words & _PAGING)),
+            "shapes a result": float(bool(words & _SHAPING)),
+            "carries content": float(bool(words & _CONTENT)),
+            "array": float(kind == "array"),
+            "nothing is required": float(nothing_required),
+        }
+        self.logit = sum(WEIGHTS[key] * value for key, value in self.own_facts.items())
+
+    def facts(self, request: Collection[str], has_digit: bool) -> dict[str, float]:
+        """Returns the facts that depend on a request, by the names of `WEIGHTS`.
+
+        Args:
+            request: The terms of the request.
+            has_digit: Whether a digit is in the request.
+        """
+        named = sum(term in request for term in self._names)
+        return {
+            "name is in the request": float(0 < named == len(self._names)),
+            "part of the name is in the request": float(0 < named < len(self._names)),
+            "a value is in the request": float(any(term in request for term in self._values)),
+            "words of the description in the request, of 4": min(sum(t in request for t in self._words), 4) / 4,
+            "number, and a digit is in the request": float(self._is_number and has_digit),
+        }
 
 
 class PastCalls:
@@ -91,11 +148,8 @@ class ArgumentUse:
     def __init__(self, name: str, schema: Any) -> None:
         self.name = name
         found = list(_optional_parameters(schema, ()))
-        self.paths = [path for path, *_ in found]
-        self._logits = [logit for _, logit, *_ in found]
-        self._parts = [(names, values, words, is_number) for *_, names, values, words, is_number in found]
-        self.terms = frozenset().union(*(names | values | words for names, values, words, _ in self._parts))
-        self.has_numbers = any(is_number for *_, is_number in self._parts)
+        self.paths = [path for path, _ in found]
+        self._parameters = [parameter for _, parameter in found]
 
     def levels(self, request: Collection[str], has_digit: bool, calls: PastCalls | None = None) -> tuple[int, ...]:
         """Returns for each parameter how likely it gets a value, as the number of `BOUNDS` that are below.
@@ -106,16 +160,8 @@ class ArgumentUse:
             calls: The calls in the messages.
         """
         out = []
-        for path, logit, (names, values, words, is_number) in zip(self.paths, self._logits, self._parts, strict=True):
-            if named := len([term for term in names if term in request]):
-                key = "name is in the request" if named == len(names) else "part of the name is in the request"
-                logit += WEIGHTS[key]
-            if any(term in request for term in values):
-                logit += WEIGHTS["a value is in the request"]
-            shared = sum(term in request for term in words)
-            logit += min(shared, 4) / 4 * WEIGHTS["words of the description in the request, of 4"]
-            if is_number and has_digit:
-                logit += WEIGHTS["number, and a digit is in the request"]
+        for path, parameter in zip(self.paths, self._parameters, strict=True):
+            logit = parameter.logit + sum(WEIGHTS[key] * v for key, v in parameter.facts(request, has_digit).items())
             probability = 1 / (1 + math.exp(-logit))
             if calls is not None:
                 probability = calls.adjust(self.name, path[-1], probability)
@@ -123,10 +169,9 @@ class ArgumentUse:
         return tuple(out)
 
 
-_Found = tuple[tuple[str, ...], float, frozenset[str], frozenset[str], frozenset[str], bool]
-
-
-def _optional_parameters(schema: Any, path: tuple[str, ...], depth: int = 0) -> Iterator[_Found]:
+def _optional_parameters(
+    schema: Any, path: tuple[str, ...], depth: int = 0
+) -> Iterator[tuple[tuple[str, ...], OptionalParameter]]:
     if not isinstance(schema, Mapping) or depth > schemas.MAX_DEPTH:
         return
     properties = schema.get("properties")
@@ -137,38 +182,7 @@ def _optional_parameters(schema: Any, path: tuple[str, ...], depth: int = 0) -> 
         is_sorted = list(properties) == sorted(properties)  # then positions say nothing
         for place, name in enumerate(optional):
             position = len(optional) / 3 if is_sorted and len(properties) > 3 else place
-            yield _describe(name, properties[name], (*path, name), len(optional), position, not needed)
+            yield (*path, name), OptionalParameter(name, properties[name], len(optional), position, not needed)
         for name, part in properties.items():
             yield from _optional_parameters(part, (*path, name), depth + 1)
     yield from _optional_parameters(schema.get("items"), (*path, "items"), depth + 1)
-
-
-def _describe(
-    name: str, schema: Any, path: tuple[str, ...], count: int, position: float, nothing_required: bool
-) -> _Found:
-    part: Mapping[str, Any] = schema if isinstance(schema, Mapping) else {}
-    items, kind, about = part.get("items"), part.get("type"), part.get("description")
-    inner = items.get("enum") if isinstance(items, Mapping) else None
-    listed = [v for values in (part.get("enum"), inner) if isinstance(values, list) for v in values]
-    words = {word.lower() for word in _NAME_PART.findall(name)}
-    facts = {
-        "constant": 1.0,
-        "has a default": float("default" in part),
-        "log of the number of optional parameters": math.log1p(count),
-        "log of the position": math.log1p(position),
-        "boolean": float(kind == "boolean"),
-        "number": float(kind in ("integer", "number")),
-        "pages a result": float(bool(words & _PAGING)),
-        "shapes a result": float(bool(words & _SHAPING)),
-        "carries content": float(bool(words & _CONTENT)),
-        "array": float(kind == "array"),
-        "nothing is required": float(nothing_required),
-    }
-    return (
-        path,
-        sum(WEIGHTS[key] * value for key, value in facts.items()),
-        frozenset(terms(name)),
-        frozenset(term for value in listed if isinstance(value, str) for term in terms(value)),
-        frozenset(terms(about)) if isinstance(about, str) else frozenset(),
-        kind in ("integer", "number"),
-    )

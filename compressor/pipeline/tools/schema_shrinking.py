@@ -24,7 +24,7 @@ from compressor.pipeline.tools.tool import FunctionTool, dump_tool
 
 #: What a variant is worth to a call of the function: being there at all, the parameters listed, the rules, the words.
 #: Chosen on requests for MCP servers, others than the ones measured: benchmarks/LOG.md
-PRESENCE_VALUE, ARGUMENTS_VALUE, RULES_VALUE, WORDS_VALUE = 0.5, 0.2, 0.2, 0.1
+PRESENCE_VALUE, ARGUMENTS_VALUE, RULES_VALUE, WORDS_VALUE = 0.55, 0.2, 0.2, 0.05
 UNWARNED_VALUE = 0.1  # times the value of a variant that leaves out a warning: to offer it may do harm
 MIN_RULE_WEIGHT = 0.3  # of a rule about a parameter that is never used; a rule about the function has 1
 _NO_INSIDES_VALUE = 0.5  # of a parameter whose inner schema is removed
@@ -97,6 +97,7 @@ class _SchemaShrinker:
         self.facts = facts
         self.arguments = self.rules = self.words = 0.0
         self.warnings = 0
+        self.scale = 1.0
 
     def compare(self, whole: _SchemaShrinker) -> float:
         """Returns what is left as the value of the variant."""
@@ -194,9 +195,11 @@ class _SchemaShrinker:
             must_stay = not may_widen or name in self.facts.required
             if may_drop and not must_stay and use < level.min_use:
                 continue
-            before = self.arguments, self.rules, self.words
+            before, outer = (self.arguments, self.rules, self.words), self.scale
+            self.scale *= PROBABILITIES[use]  # what is inside is used if this is used
             out[name] = self.shrink(part, may_widen, inner, use)
-            value = PROBABILITIES[use] if use < REQUIRED_USE else 0.0
+            value = self.scale if use < REQUIRED_USE else 0.0
+            self.scale = outer
             if use < level.min_use_for_insides and not must_stay:
                 reduced = self.without_insides(out[name])
                 if reduced is not out[name]:
