@@ -6,11 +6,11 @@ Sentences that warn are kept longest, then those that state a rule (`rule_senten
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Literal
 
 from compressor.context.refs import ELLIPSIS
 from compressor.pipeline.tools.rule_sentences import explains_value, is_rule, is_warning, split_sentences
+from compressor.pipeline.tools.text_memory import remember_texts
 from compressor.scoring.bm25 import STOP
 from compressor.scoring.token_index import terms
 
@@ -22,7 +22,7 @@ _MAX_ITEMS = 8  # of a long listing
 _MAX_OTHER_WORDS = 6  # words besides the values of an enum in a sentence that only lists these values
 
 
-@lru_cache(maxsize=16384)
+@remember_texts
 def shorten(
     text: str,
     max_sentences: int,
@@ -73,7 +73,7 @@ def _clip(text: str, max_chars: int) -> str:
     return f"{head[:cut].rstrip(' ,;:(-')}{ELLIPSIS}" if cut > 0 else head + ELLIPSIS
 
 
-@lru_cache(maxsize=8192)
+@remember_texts
 def without_examples(text: str) -> str:
     """Removes sentences that only give examples, except the first sentence and examples of a format."""
     if "xample" not in text and "e.g." not in text and "nstance" not in text and "sage" not in text:
@@ -82,7 +82,7 @@ def without_examples(text: str) -> str:
     return "".join([s for i, s in enumerate(found) if i == 0 or is_rule(s) or not _EXAMPLE.match(s)]).rstrip()
 
 
-@lru_cache(maxsize=8192)
+@remember_texts
 def without_enum_listing(text: str, values: tuple[str, ...]) -> str:
     """Removes sentences that only list the values of an enum, except the first sentence.
 
@@ -102,7 +102,7 @@ def without_enum_listing(text: str, values: tuple[str, ...]) -> str:
     return "".join(out).rstrip()
 
 
-@lru_cache(maxsize=8192)
+@remember_texts
 def shorten_listings(text: str) -> str:
     """Cuts long lists of comma-separated items after a few items, with a `…`."""
 

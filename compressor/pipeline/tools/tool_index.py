@@ -24,6 +24,7 @@ from compressor.pipeline.tools.schema_shrinking import shrink_variants
 from compressor.pipeline.tools.shrink_levels import COARSE_LEVELS, LEVELS, ShrinkLevel
 from compressor.pipeline.tools.tool import dump_tool, parse_functions
 from compressor.scoring.base import Scorer
+from compressor.scoring.model_scorer import ModelScorer
 from compressor.tokens import TokenCounter
 
 MAX_CACHED_BYTES = 64 << 20
@@ -89,7 +90,7 @@ class ToolIndex:
         self.index_by_name = {f.name: i for i, f in enumerate(self.functions) if f is not None}
         self._uses: dict[int, ArgumentUse] = {}
         self._usual: dict[int, ToolVariants] = {}
-        self._rankers: WeakKeyDictionary[Scorer, ToolRanker] = WeakKeyDictionary()
+        self._rankers: WeakKeyDictionary[ModelScorer, ToolRanker] = WeakKeyDictionary()
         self._variants: LruCache[tuple[int, tuple[int, ...], bool], ToolVariants] = LruCache(
             max(64, _VARIANTS_PER_TOOL * len(tools))
         )
@@ -105,7 +106,7 @@ class ToolIndex:
 
     def ranker(self, scorer: Scorer | None) -> ToolRanker:
         """Returns the index that ranks the functions for a scorer."""
-        if scorer is None:
+        if not isinstance(scorer, ModelScorer):
             return self._plain_ranker
         ranker = self._rankers.get(scorer)
         if ranker is None:

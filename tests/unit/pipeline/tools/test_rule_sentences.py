@@ -26,6 +26,13 @@ WARNINGS = [
     "调用前请用户确认。",
     "この操作は元に戻せません。",
     "Это действие необратимо, нельзя отменить.",
+    "Once sent, a payment can't be recalled.",
+    "No longer maintained; prefer list_items.",
+    "Die Daten gehen verloren.",
+    "Toutes les données seront perdues.",
+    "Se perderán todos los datos.",
+    "请谨慎使用。",
+    "データは完全に削除されます。",
 ]
 RULES = [
     "The path must be absolute.",
@@ -44,6 +51,13 @@ RULES = [
     "必须使用绝对路径。",
     "最大100件まで。",
     "Дата должна быть в будущем.",
+    "Needs a prior login.",
+    "Times are in UTC.",
+    "Works on Linux only.",
+    "Ne fonctionne qu'en France.",
+    "El importe va en céntimos.",
+    "日期格式为YYYY-MM-DD。",
+    "先にログインしてください。",
 ]
 PROSE = [
     "Returns the weather of a city.",
@@ -51,6 +65,10 @@ PROSE = [
     "Sucht einen Ort.",
     "Renvoie la liste des villes.",
     "返回城市的天气。",
+    "This tool is part of our suite and helps teams work together.",
+    "Zeigt die offenen Rechnungen.",
+    "Muestra el tiempo.",
+    "都市の名前。",
     "For example, 'A-17' gives the first account.",
 ]
 
