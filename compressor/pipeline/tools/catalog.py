@@ -22,7 +22,7 @@ from compressor.tokens import TokenCounter
 #: A tool as it is sent (complete or shortened), and its tokens.
 Variant = tuple[Any, int]
 #: The likeliest functions, whose variants depend on the request. Those of the others depend on the function alone.
-MAX_QUERIED = 12
+MAX_QUERIED = 10
 #: Of these, the ones with all variants; the others have a few.
 MAX_FINE = 4
 

@@ -53,16 +53,16 @@ def test_results_are_the_same_with_and_without_the_cache(compressor: Compressor)
 
 def test_callers_may_change_what_they_gave_and_what_they_got(compressor: Compressor) -> None:
     given_ = tools()
-    first = compressor.select_tools(given_, 700, query="weather")
+    first = compressor.select_tools(given_, 1_100, query="weather")
     text = json.dumps(first.tools)
     whole = [tool for tool in first.tools if any(tool is own for own in given_)]
     assert whole
     for tool in first.tools:
         tool["function"]["parameters"].clear()
     given_[0]["function"]["name"] = "changed"
-    assert json.dumps(compressor.select_tools(tools(), 700, query="weather").tools) == text
+    assert json.dumps(compressor.select_tools(tools(), 1_100, query="weather").tools) == text
     again = tools()
-    result = compressor.select_tools(again, 700, query="weather")
+    result = compressor.select_tools(again, 1_100, query="weather")
     assert sum(any(tool is own for own in again) for tool in result.tools) == len(whole)
 
 
