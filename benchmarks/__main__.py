@@ -19,6 +19,7 @@ from benchmarks import (
     batching,
     battery,
     encoders,
+    example_lists,
     examples,
     facts,
     facts_kept,
@@ -47,7 +48,15 @@ from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
-WITHOUT_DATA = ("battery", "throughput", "service_cache", "service_proxy", "service_fuzz", "facts_kept")
+WITHOUT_DATA = (
+    "battery",
+    "throughput",
+    "service_cache",
+    "service_proxy",
+    "service_fuzz",
+    "facts_kept",
+    "example_lists",
+)
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
@@ -69,6 +78,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "service_faults": service_faults.run,
     "service_fuzz": service_fuzz.run,
     "examples": examples.run,
+    "example_lists": example_lists.run,
     "tools": tools.run,
     "tool_arguments": tool_arguments.run,
     "battery": battery.run,
