@@ -24,7 +24,7 @@ from compressor.pipeline.tools.tool import FunctionTool, dump_tool
 
 #: What a variant is worth to a call of the function: being there at all, the parameters listed, the rules, the words.
 #: Chosen among twelve settings on the requests of `benchmarks/tool_arguments.py`; those around differ by one request.
-PRESENCE_VALUE, ARGUMENTS_VALUE, RULES_VALUE, WORDS_VALUE = 0.52, 0.23, 0.22, 0.03
+PRESENCE_VALUE, ARGUMENTS_VALUE, RULES_VALUE, WORDS_VALUE = 0.35, 0.3, 0.32, 0.03
 UNWARNED_VALUE = 0.1  # times the value of a variant that leaves out a warning: to offer it may do harm
 MIN_RULE_WEIGHT = 0.3  # of a rule about a parameter that is never used; a rule about the function has 1
 _NO_INSIDES_VALUE = 0.5  # of a parameter whose inner schema is removed
