@@ -38,6 +38,7 @@ from benchmarks import (
     survival,
     throughput,
     tiers,
+    tool_arguments,
     tools,
     word_pruning,
 )
@@ -79,6 +80,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "examples": examples.run,
     "example_lists": example_lists.run,
     "tools": tools.run,
+    "tool_arguments": tool_arguments.run,
     "battery": battery.run,
 }
 #: Plainer names for `--only`.

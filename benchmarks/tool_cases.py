@@ -7,7 +7,7 @@ names of other languages ("dict", "float", "HashMap") are converted to JSON Sche
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,3 +145,12 @@ def own_lists(root: Path, min_tools: int, limit: int) -> list[Case]:
         own = {function["name"]: function for function in row.functions}
         out.append(Case(row.suite, row.request, [_tool(f) for f in own.values()], row.calls))
     return out
+
+
+def reference_calls(root: Path) -> Iterator[tuple[str, str, str, dict[str, Any], dict[str, Any]]]:
+    """Yields every reference call: its suite, the request, the function's name and schema, and the arguments."""
+    for row in _rows(root):
+        schemas = {function["name"]: convert_types(function["parameters"]) for function in row.functions}
+        for name, arguments in row.calls:
+            if name in schemas:
+                yield row.suite, row.request, name, schemas[name], arguments

@@ -1,26 +1,30 @@
-"""Parses a list of tools once, counts their tokens, and allocates a budget among them for any number of queries."""
+"""Allocates a budget among a list of tools, for any number of queries."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from compressor.context.formats.function_tools import join_declarations, split_declarations
 from compressor.errors import BudgetTooSmallError
-from compressor.pipeline.tools.json_schema import find_problem
-from compressor.pipeline.tools.knapsack import VariantCosts, allocate
-from compressor.pipeline.tools.ranking import ToolRanker, need_probabilities
-from compressor.pipeline.tools.schema_shrinking import shrink_variants
-from compressor.pipeline.tools.tool import FunctionTool, parse_functions
+from compressor.pipeline.tools.argument_use import PastCalls
+from compressor.pipeline.tools.knapsack import FunctionOption, allocate
+from compressor.pipeline.tools.ranking import need_probabilities
+from compressor.pipeline.tools.tool import FunctionTool
+from compressor.pipeline.tools.tool_index import ToolVariants, get_tool_index
 from compressor.scoring.base import Query, Scorer
 from compressor.scoring.bm25 import weighted_terms
 from compressor.tokens import TokenCounter
 
-Variant = tuple[Any, int]  # a tool as it is sent (complete or shortened), and its tokens
+#: A tool as it is sent (complete or shortened), and its tokens.
+Variant = tuple[Any, int]
+#: The likeliest functions, whose variants depend on the request. Those of the others depend on the function alone.
+MAX_QUERIED = 10
+#: Of these, the ones with all variants; the others have a few.
+MAX_FINE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,12 @@ class ToolAllocation:
     Attributes:
         variants: For each tool what is sent, None for nothing.
         scores: The relevance of each tool, 0 for native tools.
+        tokens: The tokens of each tool as it is sent, 0 for one that is not.
     """
 
     variants: list[Any | None]
     scores: list[float]
+    tokens: list[int]
 
 
 class ToolCatalog:
@@ -67,30 +73,23 @@ class ToolCatalog:
         self.tools = [part for _, part in parts]
         self.sources = [i for i, _ in parts]
         self.counter = counter
-        self.functions = parse_functions(self.tools)
-        self.warnings: list[str] = []
-        self.total_tokens = counter.count_tools(self.tools)
-        self.frame_tokens = 2 * counter.count_tools(self.tools[:1]) - counter.count_tools(
-            [*self.tools[:1], *self.tools[:1]]
-        )
-        self.costs = [self.cost(tool) for tool in self.tools]
-        self.function_indices = [i for i, function in enumerate(self.functions) if function is not None]
-        self.index_by_name = {f.name: i for i, f in enumerate(self.functions) if f is not None}
         self._scorer = scorer
-        self._invalid: set[int] = set()
-        for i in self.function_indices:
-            function = self.functions[i]
-            if function is not None and function.schema is not None and (fault := find_problem(function.schema)):
-                self._invalid.add(i)
-                self.warnings.append(f"tool {function.name!r} cannot be slimmed: {fault}")
+        self._index = get_tool_index(self.tools, counter)
+        self.functions = self._index.functions
+        self.warnings = list(self._index.warnings)
+        self.total_tokens = self._index.total_tokens
+        self.frame_tokens = self._index.frame_tokens
+        self.costs = self._index.costs
+        self.function_indices = self._index.function_indices
+        self.index_by_name = self._index.index_by_name
 
     def join(self, tools: Sequence[Any]) -> list[Any]:
         """Returns tools as they are sent: what one entry declared, and was split, is one entry again."""
         return join_declarations(tools) if len(self.tools) > len(self.given) else list(tools)
 
-    @cached_property
-    def _ranker(self) -> ToolRanker:
-        return ToolRanker([function for function in self.functions if function is not None], self._scorer)
+    def original(self, index: int) -> tuple[str, str]:
+        """Returns the ref of a tool, and the JSON that it expands to."""
+        return self._index.originals[index]
 
     def cost(self, tool: Any) -> int:
         """Returns the tokens of one tool in a list of tools."""
@@ -102,7 +101,7 @@ class ToolCatalog:
 
     def scores(self, query: Query) -> list[float]:
         """Returns the relevance of each tool, 0 for native tools."""
-        found = iter(self._ranker.scores(query, self.warnings).tolist())
+        found = iter(self._index.ranker(self._scorer).scores(query, self.warnings).tolist())
         return [next(found) if function is not None else 0.0 for function in self.functions]
 
     def need_probabilities(self, scores: Sequence[float]) -> list[float]:
@@ -110,16 +109,22 @@ class ToolCatalog:
         found = iter(need_probabilities(np.array([scores[i] for i in self.function_indices])).tolist())
         return [next(found) if function is not None else 0.0 for function in self.functions]
 
-    def shrink_variants(self, index: int, query: Query) -> list[Variant]:
-        """Returns the variants of a function by rising cost, the complete one last; invalid schemas have one only."""
-        function = self.functions[index]
-        out: list[Variant] = [(self.tools[index], self.costs[index])]
-        if function is None or index in self._invalid:
-            return out
-        for variant in shrink_variants(function, weighted_terms(query.parts)):
-            if (cost := self.cost(variant)) < out[-1][1]:
-                out.append((variant, cost))
-        return out[::-1]
+    def shrink_variants(self, index: int, query: Query, calls: PastCalls | None = None) -> list[Variant]:
+        """Returns the variants of a function by rising cost, the complete one last; invalid schemas have one only.
+
+        Args:
+            index: The position of the function.
+            query: What the turn is about. It decides which optional parameters stay longest.
+            calls: The calls in the messages, which decide that, too.
+        """
+        found = self._variants(index, weighted_terms(query.parts), _has_digit(query), calls)
+        return [(found.tool(i, self.tools[index]), cost) for i, cost in enumerate(found.options.costs)]
+
+    def _variants(
+        self, index: int, request: Collection[str], has_digit: bool, calls: PastCalls | None, is_coarse: bool = False
+    ) -> ToolVariants:
+        use = self._index.argument_use(index)
+        return self._index.variants(index, use.levels(request, has_digit, calls), is_coarse)
 
     def allocate(
         self,
@@ -129,6 +134,7 @@ class ToolCatalog:
         required: Collection[str] = (),
         candidates: Collection[int] | None = None,
         spent_tokens: int | None = None,
+        calls: PastCalls | None = None,
     ) -> ToolAllocation:
         """Allocates a budget: decides which functions are sent, and in which variant.
 
@@ -139,6 +145,7 @@ class ToolCatalog:
             required: Names of functions that are sent in some variant. Those with a cache breakpoint always are.
             candidates: The positions of the functions to choose from, None for all.
             spent_tokens: Tokens that are spent already, None for those of the native tools and of the frame.
+            calls: The calls in the messages.
 
         Raises:
             BudgetTooSmallError: If what must be sent does not fit, or if no function fits.
@@ -150,30 +157,38 @@ class ToolCatalog:
                 c for c, f in zip(self.costs, self.functions, strict=True) if f is None
             )
         positions = self.function_indices if candidates is None else sorted(candidates)
-        lists = [
-            [(self.tools[i], self.costs[i])] if self.function_name(i) in pinned else self.shrink_variants(i, query)
-            for i in positions
-        ]
-        must_be_sent = [
-            self.function_name(i) in pinned or self.function_name(i) in required or self.has_breakpoint(i)
-            for i in positions
-        ]
-        options = [
-            VariantCosts([cost for _, cost in found], probabilities[i], is_required)
-            for i, found, is_required in zip(positions, lists, must_be_sent, strict=True)
-        ]
+        order = sorted(positions, key=lambda i: -probabilities[i])
+        likeliest, likely = set(order[:MAX_FINE]), set(order[:MAX_QUERIED])
+        request, has_digit = weighted_terms(query.parts), _has_digit(query)
+        lists: list[ToolVariants] = []
+        options: list[FunctionOption] = []
+        for i in positions:
+            name = self.function_name(i)
+            is_required = name in pinned or name in required or self.has_breakpoint(i)
+            if name in pinned:
+                found = ToolVariants((), self.costs[i])
+            elif i in likely or is_required:
+                found = self._variants(i, request, has_digit, calls, i not in likeliest)
+            else:
+                found = self._index.usual_variants(i)
+            lists.append(found)
+            options.append(FunctionOption(found.options, probabilities[i], is_required))
         picked = allocate(options, budget - spent_tokens)
         if picked is None or (options and all(variant < 0 for variant in picked)):
-            smallest = [o.costs[0] for o in options if o.is_required] or [min((o.costs[0] for o in options), default=0)]
+            smallest = [o.variants.costs[0] for o in options if o.is_required] or [
+                min((o.variants.costs[0] for o in options), default=0)
+            ]
             raise BudgetTooSmallError(
                 budget, spent_tokens + sum(smallest), "pinned, forced, called and provider-native tools"
             )
         out: list[Any | None] = [
             tool if f is None else None for tool, f in zip(self.tools, self.functions, strict=True)
         ]
+        tokens = [cost if f is None else 0 for cost, f in zip(self.costs, self.functions, strict=True)]
         for i, found, variant in zip(positions, lists, picked, strict=True):
-            out[i] = found[variant][0] if variant >= 0 else None
-        return ToolAllocation(out, scores)
+            if variant >= 0:
+                out[i], tokens[i] = found.tool(variant, self.tools[i]), found.options.costs[variant]
+        return ToolAllocation(out, scores, tokens)
 
     def has_breakpoint(self, index: int) -> bool:
         """Whether a function ends a cached prefix (Anthropic's `cache_control`)."""
@@ -184,3 +199,7 @@ class ToolCatalog:
         """Returns the name of a function, "" for a native tool."""
         function: FunctionTool | None = self.functions[index]
         return function.name if function is not None else ""
+
+
+def _has_digit(query: Query) -> bool:
+    return any(char.isdigit() for text, _ in query.parts for char in text)

@@ -83,10 +83,12 @@ def subschemas(schema: Mapping[str, Any]) -> Iterator[Any]:
 
 def walk(schema: Any, depth: int = MAX_DEPTH) -> Iterator[Mapping[str, Any]]:
     """Yields a schema and all schemas inside it, down to `depth` levels. `$ref`s are not followed."""
-    if isinstance(schema, Mapping) and depth >= 0:
-        yield schema
-        for part in subschemas(schema):
-            yield from walk(part, depth - 1)
+    unvisited = [(schema, depth)]
+    while unvisited:
+        part, remaining = unvisited.pop()
+        if isinstance(part, Mapping) and remaining >= 0:
+            yield part
+            unvisited += [(inner, remaining - 1) for inner in subschemas(part)][::-1]
 
 
 def find_refs(value: Any) -> Iterator[str]:
@@ -96,7 +98,8 @@ def find_refs(value: Any) -> Iterator[str]:
         if isinstance(ref, str):
             yield ref
         for item in value.values():
-            yield from find_refs(item)
+            if not isinstance(item, str):
+                yield from find_refs(item)
     elif isinstance(value, list):
         for item in value:
             yield from find_refs(item)

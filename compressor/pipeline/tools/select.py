@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from compressor.context.formats import detect_format
 from compressor.context.model import Context
 from compressor.context.refs import compute_ref
 from compressor.errors import ContextError, RefError
-from compressor.pipeline.tools.catalog import ToolCatalog
+from compressor.pipeline.tools.argument_use import PastCalls
+from compressor.pipeline.tools.catalog import ToolAllocation, ToolCatalog
 from compressor.pipeline.tools.results import ToolAction, ToolReport, ToolsResult
 from compressor.pipeline.tools.tool import dump_tool, forced_tool_names
 from compressor.scoring.base import Query, Scorer
@@ -55,16 +57,14 @@ def select_tools(
     limit = resolve_budget(budget, pool.total_tokens)
     context = detect_format(messages, tools).parse(messages) if messages else None
     if pool.total_tokens <= limit:
-        return build_result(pool, pool.tools, None, limit, unchanged)
+        return build_result(pool, None, limit, unchanged)
     if is_fraction(budget) and is_own_output(pool.given, store):
-        return build_result(pool, pool.tools, None, pool.total_tokens, unchanged)
+        return build_result(pool, None, pool.total_tokens, unchanged)
     tool_query = make_query(context, query)
     called = called_names(context) & pool.index_by_name.keys() if context is not None else set()
-    chosen = pool.allocate(tool_query, limit, unchanged, called)
-    result = build_result(pool, chosen.variants, chosen.scores, limit, unchanged)
-    originals = {
-        r.ref: dump_tool(tool) for r, tool in zip(result.reports, pool.tools, strict=True) if r.ref is not None
-    }
+    chosen = pool.allocate(tool_query, limit, unchanged, called, calls=past_calls(context))
+    result = build_result(pool, chosen, limit, unchanged)
+    originals = dict(pool.original(i) for i, report in enumerate(result.reports) if report.ref is not None)
     if is_fraction(budget):
         originals[fingerprint(result.tools)] = "chosen"
     if originals:
@@ -102,23 +102,32 @@ def called_names(context: Context) -> set[str]:
     return named | {text for turn in context.turns for text in turn.extras}
 
 
-def build_result(
-    pool: ToolCatalog,
-    variants: Sequence[Any | None],
-    scores: Sequence[float] | None,
-    limit: int,
-    pinned: Collection[str],
-) -> ToolsResult:
+def past_calls(context: Context | None) -> PastCalls | None:
+    """Returns the tool calls in the messages, with the names of their arguments; None if there are none."""
+    calls: list[tuple[str, list[str]]] = []
+    for turn in context.turns if context is not None else ():
+        for slot in turn.slots:
+            if slot.kind == "tool_call" and slot.name:
+                try:
+                    arguments = json.loads(slot.text)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(arguments, dict):
+                    calls.append((slot.name, list(arguments)))
+    return PastCalls(calls) if calls else None
+
+
+def build_result(pool: ToolCatalog, chosen: ToolAllocation | None, limit: int, pinned: Collection[str]) -> ToolsResult:
     """Builds the result of a selection.
 
     Args:
         pool: The tools.
-        variants: For each tool what is sent, None for nothing.
-        scores: The relevance of each tool, or None.
+        chosen: What is sent, None if all tools are sent unchanged.
         limit: The budget in tokens.
         pinned: Names of the pinned tools.
     """
     reports = []
+    variants = chosen.variants if chosen is not None else pool.tools
     for i, (tool, variant, function) in enumerate(zip(pool.tools, variants, pool.functions, strict=True)):
         name = function.name if function is not None else _native_name(tool)
         action: ToolAction = "kept"
@@ -130,18 +139,15 @@ def build_result(
             action = "slimmed"
         elif name in pinned:
             action = "pinned"
-        after = 0 if variant is None else pool.costs[i] if variant is tool else pool.cost(variant)
-        ref = compute_ref(dump_tool(tool)) if action in ("dropped", "slimmed") else None
-        reports.append(
-            ToolReport(pool.sources[i], name, action, pool.costs[i], after, scores[i] if scores else 0.0, ref)
-        )
-    sent = pool.join([variant for variant in variants if variant is not None])
-    if variants is pool.tools:
-        sent = list(pool.given)
+        after = chosen.tokens[i] if chosen is not None else pool.costs[i]
+        relevance = chosen.scores[i] if chosen is not None else 0.0
+        ref = pool.original(i)[0] if action in ("dropped", "slimmed") else None
+        reports.append(ToolReport(pool.sources[i], name, action, pool.costs[i], after, relevance, ref))
+    sent = pool.join([variant for variant in variants if variant is not None]) if chosen else list(pool.given)
     return ToolsResult(
         tools=sent,
         tokens_before=pool.total_tokens,
-        tokens_after=pool.count_tokens(sent),
+        tokens_after=pool.frame_tokens + sum(chosen.tokens) if chosen is not None else pool.total_tokens,
         budget=limit,
         reports=reports,
         warnings=list(dict.fromkeys(pool.warnings)),

@@ -103,6 +103,7 @@ def test_the_task_and_pins_choose_the_first_list(tmp_path: Path) -> None:
     wrapped([*upstream("catalog", "shop", catalog), "--tools-budget", "900", *options], talk)
 
 
+@pytest.mark.slow
 def test_a_newer_client_subscribes_to_changes(tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path / "tools.json")
 
@@ -175,6 +176,7 @@ def test_large_results_are_compressed_and_can_be_expanded() -> None:
     wrapped([*upstream("office"), "--result-budget", "600"], talk)
 
 
+@pytest.mark.slow
 def test_progress_and_cancellation_pass_through(tmp_path: Path) -> None:
     async def talk(agent: Agent) -> None:
         steps: list[tuple[float, str | None]] = []
@@ -199,6 +201,7 @@ def test_progress_and_cancellation_pass_through(tmp_path: Path) -> None:
     wrapped(upstream("office"), talk)
 
 
+@pytest.mark.slow
 def test_tools_of_the_same_name_keep_apart(tmp_path: Path) -> None:
     config = {
         "mcpServers": {

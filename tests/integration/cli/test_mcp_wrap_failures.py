@@ -30,6 +30,7 @@ def is_running(process_id: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_is_started_again_but_not_without_end(tmp_path: Path) -> None:
     processes: list[int] = []
 
@@ -54,6 +55,7 @@ def test_a_server_that_dies_is_started_again_but_not_without_end(tmp_path: Path)
     assert not any(map(is_running, processes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_signal", [False, True], ids=["stdin ends", "SIGTERM"])
 def test_all_processes_end_with_the_client(by_signal: bool) -> None:
     processes: list[int] = []
@@ -74,6 +76,7 @@ def test_all_processes_end_with_the_client(by_signal: bool) -> None:
     assert not is_running(processes[0])
 
 
+@pytest.mark.slow
 def test_what_does_not_start_or_answer_stops_nobody(tmp_path: Path) -> None:
     options = [*upstream("office", "office"), *upstream("silent", "mute"), *upstream("broken", "odd")]
     options += ["--wrap", "ghost=/no/such/command --flag", "--wrap", "web=http://127.0.0.1:9/mcp?token=hunter2"]

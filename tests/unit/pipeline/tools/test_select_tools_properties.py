@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from compressor import BudgetTooSmallError, Compressor
+from compressor.pipeline.tools.argument_use import CERTAIN, ArgumentUse
 from compressor.pipeline.tools.schema_shrinking import shrink_variants
 from compressor.pipeline.tools.tool import parse_function
 from compressor.tokens import get_counter
@@ -61,7 +62,9 @@ def test_what_was_allowed_stays_allowed(data: Any, root: Any, strict: bool) -> N
     given_ = json.dumps(root)
     function = parse_function({"name": "f", "description": "Does it.", "parameters": root, "strict": strict}, 0)
     assert function is not None
-    made = [form["parameters"] for form in shrink_variants(function, {"blue"})]
+    use = ArgumentUse("f", root)
+    uses = [data.draw(st.integers(0, CERTAIN)) for _ in use.paths]
+    made = [form["parameters"] for form, _ in shrink_variants(function, use, uses)]
     assert json.dumps(root) == given_
     values = [data.draw(_near(root)) for _ in range(4)]
     for value in values:
