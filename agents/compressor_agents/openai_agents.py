@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.errors import MissingDependencyError
 from compressor.providers.conversation_tracker import TrackedConversation
-from compressor.providers.expand_resolver import FailOpen
+from compressor.providers.fail_open import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.compact_tool import COMPACT_TOOL_NAME
 from compressor.sessions.context_tools import CONTEXT_TOOL_DEFINITIONS

@@ -17,7 +17,7 @@ from compressor.context.formats.serialization import chain_digest
 from compressor.errors import MissingDependencyError
 from compressor.providers.context_overflow import MAX_HALVINGS, is_context_overflow
 from compressor.providers.conversation_tracker import MAX_CONVERSATIONS, TrackedConversation
-from compressor.providers.expand_resolver import FailOpen
+from compressor.providers.fail_open import FailOpen
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.compact_tool import COMPACT_TOOL_NAME
 from compressor.sessions.context_tools import CONTEXT_TOOL_DEFINITIONS

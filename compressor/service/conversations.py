@@ -21,8 +21,11 @@ from compressor.caches import LruCache
 from compressor.context.formats.serialization import chain_digest
 from compressor.providers import Json, ProviderApi
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
-from compressor.providers.expand_resolver import ExpandResolver, FailOpen, ResolvedCall
+from compressor.providers.expand_resolver import ExpandResolver, ResolvedCall
+from compressor.providers.fail_open import FailOpen
+from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service import policy_options
+from compressor.service.budget_options import BUDGET_FIELDS, make_budgets
 from compressor.service.model_names import sanitize_model_name
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("compressor.service")
 #: What went wrong with the current request, for the header of its response: names only, no content.
 WARNINGS: ContextVar[list[str]] = ContextVar("WARNINGS")
+#: What else the client should know about the current request: names only, no content.
+NOTICES: ContextVar[list[str]] = ContextVar("NOTICES")
 #: The warning of a request whose budget is too small for what must stay.
 ABOVE_BUDGET = "above the budget: the smallest possible view was sent"
 BYTES_PER_TOKEN = 4  # to estimate the size of a history whose body is not known
@@ -72,6 +77,16 @@ class _LoggedFailures(FailOpen):
             tracked.known_warnings |= {ABOVE_BUDGET}
             log.warning(ABOVE_BUDGET)
 
+    def handle_part(self, error: BaseException, part: str) -> None:
+        """Notes that a part of the request, such as its tools, is sent uncut."""
+        notice = f"{part} not cut: {type(error).__name__}"
+        notices = NOTICES.get([])
+        if notice not in notices:
+            notices.append(notice)
+        if notice not in self._logged:
+            self._logged.add(notice)
+            log.warning(notice)
+
     def warn_once(self, text: str, kind: str, error: BaseException | None = None) -> None:
         self._warn(_WARNING_NAMES.get(kind, "not one whole history"))
 
@@ -98,8 +113,10 @@ class _SafeTracker(ConversationTracker):
 class _SharedResolver(ExpandResolver):
     """A resolver that shares the ids of responses with the tenant's other resolvers."""
 
-    def __init__(self, tracker: ConversationTracker, failing: FailOpen, names: dict[str, str]) -> None:
-        super().__init__(tracker)
+    def __init__(
+        self, tracker: ConversationTracker, failing: FailOpen, names: dict[str, str], budgets: PromptBudgets
+    ) -> None:
+        super().__init__(tracker, budgets=budgets)
         self.fail_open, self._latest_ids = failing, names
 
 
@@ -154,7 +171,8 @@ class ConversationRegistry:
             body: The body of the request.
             session: The id of the session that the request names.
             budget: The budget that the request names.
-            options: When to compact, and down to what size (`policy_options.FIELDS`).
+            options: When to compact, and down to what size (`policy_options.FIELDS`), and the budgets of tools and
+                examples (`BUDGET_FIELDS`).
 
         Raises:
             CompressorError: The session or its options are not valid.
@@ -261,9 +279,12 @@ class ConversationRegistry:
         model = sanitize_model_name(body.get("model"), self._config.models)
         key = "session", session, api.dialect, model, budget, json.dumps(options, sort_keys=True)
         given = {"model": model, "budget": budget, **options}
-        return self._get_or_create(
-            key, lambda: self._make_resolver(budget, self._policy, self._sessions.get(session, given, begin=True))
-        )
+
+        def create() -> _SharedResolver:
+            known = self._sessions.open(session, given, begin=True)
+            return self._make_resolver(budget, self._policy, known.session, known.budgets)
+
+        return self._get_or_create(key, create)
 
     def _find_resolver_by_message(
         self, messages: Sequence[Any], kind: str, budget: int | float | str | None, options: Mapping[str, Any]
@@ -272,18 +293,22 @@ class ConversationRegistry:
         first: Any = next(
             (m for m in messages if not (isinstance(m, dict) and m.get("role") in ("system", "developer"))), {}
         )
-        policy = policy_options.change_policy(self._policy, options)
+        given_policy = {name: value for name, value in options.items() if name not in BUDGET_FIELDS}
+        policy = policy_options.change_policy(self._policy, given_policy)
+        budgets = make_budgets(self._config.prompt_budgets(), options)
         key = kind, budget, chain_digest(first), json.dumps(options, sort_keys=True)
-        return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None))
+        return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None, budgets))
 
     def _get_or_create(self, key: Any, create: Callable[[], _SharedResolver]) -> _SharedResolver:
         created = self._resolvers.get(key) or create()  # outside the lock, because it may read the store
         return self._resolvers.get_or_create(key, lambda: created)
 
-    def _make_resolver(self, budget: int | float | str | None, policy: Policy, session: Any) -> _SharedResolver:
+    def _make_resolver(
+        self, budget: int | float | str | None, policy: Policy, session: Any, budgets: PromptBudgets
+    ) -> _SharedResolver:
         max_count = self._config.max_conversations
         tracker = _SafeTracker(self._config.models, self._compressor, budget, policy, session, max_count, True)
-        return _SharedResolver(tracker, self.fail_open, self._response_ids)
+        return _SharedResolver(tracker, self.fail_open, self._response_ids, budgets)
 
 
 def get_counters(conversation: Any) -> SessionCounters:

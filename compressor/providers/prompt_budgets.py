@@ -1,0 +1,58 @@
+"""The budgets that parts of a prompt have beside the budget of the whole request: tool schemas and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from compressor.context.budget import Budget
+from compressor.pipeline.tools import search_tool
+from compressor.providers.tool_listing import ToolListing, ToolStateJournal
+from compressor.sessions.archive import scope_id
+from compressor.sessions.policy import Policy, ToolRule
+
+if TYPE_CHECKING:
+    from compressor import Compressor
+
+#: Tokens that an answer of `find_tool` may have when it is ingested: what the model asked for is not cut at once.
+MAX_ANSWER_TOKENS = 1_000_000
+
+
+@dataclass(frozen=True)
+class PromptBudgets:
+    """The budgets of tools and examples. None leaves that part of the prompt as it is.
+
+    Attributes:
+        tools: Tokens of the caller's tools together with `find_tool`, or a fraction of the tokens of all tools.
+        examples: Tokens of the worked examples in the system prompt and the first messages, or a fraction of them.
+        pinned_tools: Names of tools that are always listed unchanged.
+    """
+
+    tools: Budget | None = None
+    examples: Budget | None = None
+    pinned_tools: Collection[str] = ()
+
+    def extend_policy(self, policy: Policy) -> Policy:
+        """Returns a policy that leaves answers of `find_tool` as they are."""
+        if self.tools is None:
+            return policy
+        return replace(policy, tools={search_tool.NAME: ToolRule(max_tokens=MAX_ANSWER_TOKENS), **policy.tools})
+
+    def make_tool_listing(self, compressor: Compressor, conversation: Any, find: bool = True) -> ToolListing:
+        """Returns the listing of a conversation; that of a stored session is kept in the store.
+
+        Args:
+            compressor: Ranks the tools, and has the store.
+            conversation: The `Conversation` or `Session`.
+            find: Whether `find_tool` may be listed.
+        """
+        assert self.tools is not None
+        journal = None
+        if getattr(conversation, "id", None):
+            scope = scope_id(conversation.tenant, conversation.id)
+            journal = ToolStateJournal(compressor.store, f"tools:{scope}")
+        return ToolListing(compressor, self.tools, self.pinned_tools, journal, find)
+
+
+NO_BUDGETS = PromptBudgets()
