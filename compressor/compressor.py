@@ -289,7 +289,8 @@ class Compressor:
         `ToolSet` keeps a selection stable over the calls of an agent.
 
         Args:
-            tools: OpenAI chat or Responses, Anthropic or MCP schemas, or bare functions. They are never written to.
+            tools: Tools in any form: schemas of OpenAI, Anthropic, MCP, Gemini or Bedrock, objects with a schema,
+                pydantic models, Python functions. They are never written to.
                 Tools that are not functions (web search, computer use) stay as they are. A shortened schema allows
                 every call that the original allows.
             budget: Tokens of the schemas, or a fraction of them: 0.25 or "25%".

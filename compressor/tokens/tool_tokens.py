@@ -1,12 +1,17 @@
 """Counts what tool schemas cost in tokens.
 
+What counts is what a client sends to the provider: a function's name, description and schema, and Anthropic's
+`input_examples`. So the same function costs the same in every form. What clients keep to themselves or the provider
+does not put into the prompt is free: the `title`, `annotations`, `outputSchema` and `_meta` of MCP tools, `strict`,
+`cache_control`.
+
 * OpenAI models: the cookbook's formula ("How to count tokens with tiktoken", section 7), exact for flat schemas. What
   it does not cover (nested schemas, defaults, formats, definitions, built-in tools) is added as compact JSON, which is
   an upper bound.
-* Anthropic models: the schemas as compact JSON, plus the system prompt that switches tool use on: 346 tokens with
-  `tool_choice` auto (pricing page, Claude 3.7 to 4.6).
-* Other models: the schemas as compact JSON, plus 120 tokens for the text that chat templates put around them (Qwen's is
-  the longest of the common ones).
+* Anthropic models: the schemas as compact JSON in Anthropic's form, plus the system prompt that switches tool use on:
+  346 tokens with `tool_choice` auto (pricing page, Claude 3.7 to 4.6).
+* Other models: the schemas as compact JSON in OpenAI's form, which chat templates write, plus 120 tokens for the text
+  that they put around them (Qwen's is the longest of the common ones).
 """
 
 from __future__ import annotations
@@ -15,6 +20,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from compressor.context.formats.function_tools import FunctionTool, read_function, split_declarations
+from compressor.context.formats.tool_objects import json_default
 from compressor.errors import ContextError
 from compressor.tokens.model_families import ModelFamily
 
@@ -37,8 +44,7 @@ def count_tool_tokens(tools: Sequence[Any] | None, family: ModelFamily, length: 
     """Returns the tokens of all schemas together; 0 for none.
 
     Args:
-        tools: Tools, each a mapping in any provider's form, an object with `name`, `description` and `args` (as
-            LangChain's), a pydantic model, or a function.
+        tools: Tools in any form that `function_tools` reads. Of others, all their JSON counts.
         family: The model's family.
         length: Counts the tokens of a text.
 
@@ -47,28 +53,33 @@ def count_tool_tokens(tools: Sequence[Any] | None, family: ModelFamily, length: 
     """
     if not tools:
         return 0
-    schemas = [_schema(tool) for tool in tools]
+    functions = [(read_function(part), part) for tool in tools for part in split_declarations(tool)]
     if family.tools == "openai":
-        return sum(_openai(schema, _FUNC_INIT[family.encoding], length) for schema in schemas) + _FUNC_END
-    prompt = _ANTHROPIC_PROMPT if family.tools == "anthropic" else _TEMPLATE_PROMPT
-    return sum(length(_json(schema)) for schema in schemas) + prompt
+        init = _FUNC_INIT[family.encoding]
+        return sum(_openai(f, init, length) if f else length(_json(tool)) for f, tool in functions) + _FUNC_END
+    form, prompt = (
+        ("anthropic", _ANTHROPIC_PROMPT) if family.tools == "anthropic" else ("openai_chat", _TEMPLATE_PROMPT)
+    )
+    return sum(length(_json(f.as_sent(form) if f else tool)) for f, tool in functions) + prompt
 
 
-def _openai(schema: Mapping[str, Any], func_init: int, length: TokenLength) -> int:
-    function = schema.get("function", schema)
-    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-        return length(_json(schema))
-    parameters = function.get("parameters", function.get("input_schema"))
-    parameters = parameters if isinstance(parameters, Mapping) else {}
-    total = func_init + length(f"{function['name']}:{_sentence(function)}")
-    properties = parameters.get("properties")
-    properties = properties if isinstance(properties, Mapping) else {}
+def _openai(function: FunctionTool, func_init: int, length: TokenLength) -> int:
+    total = func_init + length(f"{function.name}:{function.description.removesuffix('.')}")
+    if function.examples is not None:
+        total += length(_json(function.examples))
+    parameters = function.schema if function.schema is not None else {}
+    if not isinstance(parameters, Mapping):
+        return total + length(_json(parameters))
+    properties = parameters.get("properties", {})
+    covered = _COVERED
+    if not isinstance(properties, Mapping):
+        properties, covered = {}, covered - {"properties"}
     if properties:
         total += _PROP_INIT
     for name, value in properties.items():
         total += _PROP_KEY + _property(str(name), value if isinstance(value, Mapping) else {"schema": value}, length)
-    additional = parameters.get("additionalProperties")
-    covered = _COVERED - {"additionalProperties"} if isinstance(additional, Mapping) else _COVERED
+    if isinstance(parameters.get("additionalProperties"), Mapping):
+        covered = covered - {"additionalProperties"}
     return total + _rest(parameters, covered, length)
 
 
@@ -91,22 +102,9 @@ def _sentence(value: Mapping[str, Any]) -> str:
     return text.removesuffix(".") if isinstance(text, str) else ""
 
 
-def _schema(tool: Any) -> Mapping[str, Any]:
-    if isinstance(tool, Mapping):
-        return tool
-    name = getattr(tool, "name", None) or getattr(tool, "__name__", None) or type(tool).__name__
-    about = getattr(tool, "description", None) or getattr(tool, "__doc__", None) or ""
-    args = getattr(tool, "args", None)
-    if not isinstance(args, Mapping):
-        describe = getattr(tool, "model_json_schema", None)
-        found = describe() if callable(describe) else {}
-        args = found.get("properties", {})
-    return {"name": str(name), "description": str(about), "parameters": {"type": "object", "properties": args}}
-
-
 def _json(value: Any) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=json_default)
     except TypeError:  # JSON cannot represent a key
         return repr(value)
     except (ValueError, RecursionError) as error:

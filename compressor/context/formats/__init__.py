@@ -15,6 +15,7 @@ from typing import Any
 
 from compressor.context.formats.anthropic import AnthropicFormat
 from compressor.context.formats.base import Edits, MessageFormat
+from compressor.context.formats.function_tools import read_function
 from compressor.context.formats.json_values import as_message_list, to_plain_dict
 from compressor.context.formats.langchain import LangChainFormat
 from compressor.context.formats.openai_chat import OpenAIChatFormat
@@ -72,11 +73,16 @@ def _choose(candidates: tuple[_Any, ...], messages: Sequence[Any], tools: Sequen
             not isinstance(candidate, OpenAIChatFormat) and any(map(candidate.is_evidence, messages))
         ):
             return candidate
-    if _ANTHROPIC in candidates and any("input_schema" in (to_plain_dict(tool) or {}) for tool in tools or ()):
+    if _ANTHROPIC in candidates and any(_is_anthropic(tool) for tool in tools or ()):
         return _ANTHROPIC
     if _CHAT in candidates:
         return _CHAT
     return _ANTHROPIC if _ANTHROPIC in candidates else None
+
+
+def _is_anthropic(tool: Any) -> bool:
+    function = read_function(tool)
+    return function is not None and function.form == "anthropic"
 
 
 def _most_matching(messages: Sequence[Any]) -> tuple[_Any, ...]:

@@ -12,7 +12,7 @@ def function_schema(format_name: str, name: str, description: str, parameters: M
     """Returns a tool schema.
 
     Args:
-        format_name: "openai_chat", "openai_responses" or "anthropic".
+        format_name: "openai_chat", "openai_responses", "anthropic", "mcp", "gemini", "bedrock" or "plain".
         name: The function's name.
         description: What the function does, as the model reads it.
         parameters: The JSON schema of its parameters.
@@ -20,13 +20,18 @@ def function_schema(format_name: str, name: str, description: str, parameters: M
     Raises:
         CompressorError: The format is another one.
     """
-    named = {"name": name, "description": description}
+    named = {"name": name, **({"description": description} if description else {})}
     if format_name == "openai_chat":
         return {"type": "function", "function": {**named, "parameters": parameters}}
     if format_name == "openai_responses":
         return {"type": "function", **named, "parameters": parameters}
-    if format_name == "anthropic":
-        return {**named, "input_schema": parameters}
+    if format_name == "gemini":
+        return {"functionDeclarations": [{**named, "parametersJsonSchema": parameters}]}
+    if format_name == "bedrock":
+        return {"toolSpec": {**named, "inputSchema": {"json": parameters}}}
+    if key := {"anthropic": "input_schema", "mcp": "inputSchema", "plain": "parameters"}.get(format_name):
+        return {**named, key: parameters}
     raise CompressorError(
-        f"cannot write a tool schema for {format_name!r}: use openai_chat, openai_responses or anthropic"
+        f"cannot write a tool schema for {format_name!r}: use openai_chat, openai_responses, anthropic, mcp, gemini, "
+        "bedrock or plain"
     )

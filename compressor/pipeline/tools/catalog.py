@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from compressor.context.formats.function_tools import join_declarations, split_declarations
 from compressor.errors import BudgetTooSmallError
 from compressor.pipeline.tools.json_schema import find_problem
 from compressor.pipeline.tools.knapsack import VariantCosts, allocate
@@ -39,7 +40,9 @@ class ToolCatalog:
     """A list of tools with their costs.
 
     Attributes:
-        tools: The tools as given.
+        given: The tools as given.
+        tools: The same, with one entry for each function; differs only where an entry declares several, as in Gemini.
+        sources: The position in `given` of each of `tools`.
         counter: Counts their tokens.
         functions: The function of each tool, None for a native one (the provider's own).
         warnings: What the user should know: invalid schemas, fallbacks.
@@ -59,7 +62,10 @@ class ToolCatalog:
     """
 
     def __init__(self, tools: Sequence[Any], counter: TokenCounter, scorer: Scorer | None = None) -> None:
-        self.tools = list(tools)
+        self.given = list(tools)
+        parts = [(i, part) for i, tool in enumerate(self.given) for part in split_declarations(tool)]
+        self.tools = [part for _, part in parts]
+        self.sources = [i for i, _ in parts]
         self.counter = counter
         self.functions = parse_functions(self.tools)
         self.warnings: list[str] = []
@@ -77,6 +83,10 @@ class ToolCatalog:
             if function is not None and function.schema is not None and (fault := find_problem(function.schema)):
                 self._invalid.add(i)
                 self.warnings.append(f"tool {function.name!r} cannot be slimmed: {fault}")
+
+    def join(self, tools: Sequence[Any]) -> list[Any]:
+        """Returns tools as they are sent: what one entry declared, and was split, is one entry again."""
+        return join_declarations(tools) if len(self.tools) > len(self.given) else list(tools)
 
     @cached_property
     def _ranker(self) -> ToolRanker:
@@ -145,7 +155,7 @@ class ToolCatalog:
             for i in positions
         ]
         must_be_sent = [
-            self.function_name(i) in pinned or self.function_name(i) in required or "cache_control" in self.tools[i]
+            self.function_name(i) in pinned or self.function_name(i) in required or self.has_breakpoint(i)
             for i in positions
         ]
         options = [
@@ -164,6 +174,11 @@ class ToolCatalog:
         for i, found, variant in zip(positions, lists, picked, strict=True):
             out[i] = found[variant][0] if variant >= 0 else None
         return ToolAllocation(out, scores)
+
+    def has_breakpoint(self, index: int) -> bool:
+        """Whether a function ends a cached prefix (Anthropic's `cache_control`)."""
+        function = self.functions[index]
+        return function is not None and isinstance(function.data, Mapping) and "cache_control" in function.data
 
     def function_name(self, index: int) -> str:
         """Returns the name of a function, "" for a native tool."""

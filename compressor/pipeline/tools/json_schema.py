@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import unquote
 
 MAX_DEPTH = 60  # levels; no provider accepts deeper schemas
-TYPES = frozenset(("string", "number", "integer", "boolean", "object", "array", "null"))
+_TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
+TYPES = frozenset((*_TYPES, *(name.upper() for name in _TYPES)))  # Gemini's are upper case
 #: Keywords whose value is one schema, a list or a mapping of schemas, where a wider part makes the whole wider.
 SINGLE_KEYWORDS = ("items", "additionalProperties", "additionalItems", "propertyNames", "then", "else", "contentSchema")
 LIST_KEYWORDS = ("anyOf", "allOf", "prefixItems")
@@ -32,7 +33,7 @@ def find_problem(schema: Any) -> str:
     """
     if not isinstance(schema, Mapping):
         return f"its parameters must be a JSON Schema object, not {type(schema).__name__}"
-    if schema.get("type", "object") != "object" and "$ref" not in schema:
+    if schema.get("type", "object") not in ("object", "OBJECT") and "$ref" not in schema:
         return f"its parameters must have the type 'object', not {schema['type']!r}"
     return _find_fault(schema, 0)
 

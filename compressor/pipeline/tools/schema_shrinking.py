@@ -94,7 +94,7 @@ _IGNORED_KEYWORDS = ("title", "$comment")
 _EXAMPLE_KEYWORDS = ("examples", "example")
 
 
-def shrink_variants(function: FunctionTool, query: Collection[str]) -> list[dict[str, Any]]:
+def shrink_variants(function: FunctionTool, query: Collection[str]) -> list[Any]:
     """Makes the shorter variants of a function.
 
     Args:
@@ -104,7 +104,7 @@ def shrink_variants(function: FunctionTool, query: Collection[str]) -> list[dict
     Returns:
         The variants, the longest first, each shorter than the one before.
     """
-    out: list[dict[str, Any]] = []
+    out: list[Any] = []
     last = dump_tool(function.tool)
     for level in LEVELS:
         variant = _SchemaShrinker(function, level, query).shrink_tool()
@@ -126,7 +126,7 @@ class _SchemaShrinker:
         self.definitions = {key: root.get(key, {}) for key in schemas.DEFINITION_KEYWORDS}
         self.has_negation = schemas.has_negation(root)
 
-    def shrink_tool(self) -> dict[str, Any]:
+    def shrink_tool(self) -> Any:
         level, function = self.level, self.function
         description = self.shrink_text(function.description, level.description, clip=level.drops_optional)
         root = self.shrink(function.schema, self.may_widen) if isinstance(function.schema, Mapping) else function.schema
@@ -216,10 +216,13 @@ class _SchemaShrinker:
         place = schemas.parse_definition_ref(schema["$ref"]) if "$ref" in schema else None
         target = self.definitions[place[0]].get(place[1]) if place else schema
         kind = target.get("type") if isinstance(target, Mapping) else None
-        if kind == "object" and isinstance(target.get("properties"), Mapping):
+        if kind in ("object", "OBJECT") and isinstance(target.get("properties"), Mapping):
             reduced: dict[str, Any] = {"type": kind, "properties": {}}
-        elif kind == "array" and (inner := _item_type(target.get("items"))):
-            reduced = {"type": kind, "items": {"type": inner, **({"properties": {}} if inner == "object" else {})}}
+        elif kind in ("array", "ARRAY") and (inner := _item_type(target.get("items"))):
+            reduced = {
+                "type": kind,
+                "items": {"type": inner, **({"properties": {}} if inner in ("object", "OBJECT") else {})},
+            }
         else:
             return schema
         return {**reduced, **{key: schema[key] for key in ("description",) if key in schema}}
@@ -234,7 +237,7 @@ class _SchemaShrinker:
 def _item_type(items: Any) -> str:
     """The type of an array's items if their inner schema can be removed, else ""."""
     kind = items.get("type") if isinstance(items, Mapping) and "enum" not in items else None
-    return kind if isinstance(kind, str) and kind != "array" else ""
+    return kind if isinstance(kind, str) and kind.lower() != "array" else ""
 
 
 def _values(schema: Mapping[str, Any]) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from compressor.context.budget import Budget, is_fraction, resolve_budget
@@ -56,13 +56,15 @@ def select_tools(
     context = detect_format(messages, tools).parse(messages) if messages else None
     if pool.total_tokens <= limit:
         return build_result(pool, pool.tools, None, limit, unchanged)
-    if is_fraction(budget) and is_own_output(pool.tools, store):
+    if is_fraction(budget) and is_own_output(pool.given, store):
         return build_result(pool, pool.tools, None, pool.total_tokens, unchanged)
     tool_query = make_query(context, query)
     called = called_names(context) & pool.index_by_name.keys() if context is not None else set()
     chosen = pool.allocate(tool_query, limit, unchanged, called)
     result = build_result(pool, chosen.variants, chosen.scores, limit, unchanged)
-    originals = {r.ref: dump_tool(pool.tools[r.index]) for r in result.reports if r.ref is not None}
+    originals = {
+        r.ref: dump_tool(tool) for r, tool in zip(result.reports, pool.tools, strict=True) if r.ref is not None
+    }
     if is_fraction(budget):
         originals[fingerprint(result.tools)] = "chosen"
     if originals:
@@ -118,7 +120,7 @@ def build_result(
     """
     reports = []
     for i, (tool, variant, function) in enumerate(zip(pool.tools, variants, pool.functions, strict=True)):
-        name = function.name if function is not None else str(tool.get("name") or tool.get("type") or "")
+        name = function.name if function is not None else _native_name(tool)
         action: ToolAction = "kept"
         if function is None:
             action = "native"
@@ -130,8 +132,12 @@ def build_result(
             action = "pinned"
         after = 0 if variant is None else pool.costs[i] if variant is tool else pool.cost(variant)
         ref = compute_ref(dump_tool(tool)) if action in ("dropped", "slimmed") else None
-        reports.append(ToolReport(i, name, action, pool.costs[i], after, scores[i] if scores else 0.0, ref))
-    sent = [variant for variant in variants if variant is not None]
+        reports.append(
+            ToolReport(pool.sources[i], name, action, pool.costs[i], after, scores[i] if scores else 0.0, ref)
+        )
+    sent = pool.join([variant for variant in variants if variant is not None])
+    if variants is pool.tools:
+        sent = list(pool.given)
     return ToolsResult(
         tools=sent,
         tokens_before=pool.total_tokens,
@@ -142,6 +148,11 @@ def build_result(
         is_estimate=pool.counter.is_estimate,
         tokenizer=pool.counter.name,
     )
+
+
+def _native_name(tool: Any) -> str:
+    data = tool if isinstance(tool, Mapping) else vars(tool) if hasattr(tool, "__dict__") else {}
+    return str(data.get("name") or data.get("type") or "")
 
 
 def fingerprint(tools: Sequence[Any]) -> str:
