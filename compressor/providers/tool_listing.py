@@ -133,9 +133,21 @@ class ToolListing:
                     return listed
         raise StoreError("too many workers list tools for the same session at the same time")
 
-    def answer(self, arguments: Mapping[str, Any] | str | None) -> str:
-        """Returns the answer to a call of `find_tool`; never raises for wrong arguments."""
-        return "There are no other tools." if self._tool_set is None else self._tool_set.answer(arguments)
+    def answer(
+        self, arguments: Mapping[str, Any] | str | None, tools: Sequence[Any] = (), model: str | None = None
+    ) -> str:
+        """Returns the answer to a call of `find_tool`; never raises for wrong arguments.
+
+        Args:
+            arguments: The arguments of the call, as JSON or as a mapping.
+            tools: All tools of the caller, if another object than this one has listed them.
+            model: The model whose tokens are counted.
+        """
+        with self._lock:
+            if self._tool_set is None and tools:
+                self._make_tool_set(list(tools), model)
+            tool_set = self._tool_set
+        return "There are no other tools." if tool_set is None else tool_set.answer(arguments)
 
     def _select(self, tools: list[Any], messages: Sequence[Any], model: str | None, tool_choice: Any) -> ListedTools:
         tool_set = self._make_tool_set(tools, model)

@@ -14,10 +14,14 @@ from compressor.providers.prompt_budgets import PromptBudgets
 
 #: The options of a conversation or session, as JSON data.
 BUDGET_FIELDS = ("tools_budget", "examples_budget")
+#: All options of a conversation or session that this module reads.
+FIELDS = (*BUDGET_FIELDS, "pinned_tools")
 
 
 def read_budget_headers(get_option: Callable[[str], str]) -> dict[str, Any]:
-    """Returns the options in the headers `x-compressor-tools-budget` and `x-compressor-examples-budget`.
+    """Returns the options in the headers `x-compressor-tools-budget`, `-examples-budget` and `-pinned-tools`.
+
+    Names of pinned tools are separated by commas.
 
     Args:
         get_option: Returns the value of a header by the end of its name, or "".
@@ -25,8 +29,10 @@ def read_budget_headers(get_option: Callable[[str], str]) -> dict[str, Any]:
     Raises:
         BudgetError: A budget cannot be read.
     """
+    names = [name.strip() for name in get_option("pinned-tools").split(",") if name.strip()]
+    pinned: dict[str, Any] = {"pinned_tools": names} if names else {}
     given = {name: get_option(name.replace("_", "-")) for name in BUDGET_FIELDS}
-    return {
+    return pinned | {
         name: parse_prompt_budget(text, f"x-compressor-{name.replace('_', '-')}")
         for name, text in given.items()
         if text
@@ -68,5 +74,7 @@ def make_budgets(defaults: PromptBudgets, options: Mapping[str, Any]) -> PromptB
     """
     own = {name: parse_prompt_budget(options[name], name) for name in BUDGET_FIELDS if options.get(name) is not None}
     return PromptBudgets(
-        own.get("tools_budget", defaults.tools), own.get("examples_budget", defaults.examples), defaults.pinned_tools
+        own.get("tools_budget", defaults.tools),
+        own.get("examples_budget", defaults.examples),
+        tuple(options.get("pinned_tools") or defaults.pinned_tools),
     )

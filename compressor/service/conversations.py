@@ -7,11 +7,9 @@ first message. The conversations used last are kept, limited by number and by by
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
@@ -24,8 +22,8 @@ from compressor.providers.conversation_tracker import ConversationTracker, Track
 from compressor.providers.expand_resolver import ExpandResolver, ResolvedCall
 from compressor.providers.fail_open import FailOpen
 from compressor.providers.prompt_budgets import PromptBudgets
-from compressor.service import policy_options
-from compressor.service.budget_options import BUDGET_FIELDS, make_budgets
+from compressor.service import budget_options, policy_options
+from compressor.service.failure_notices import LoggedFailures
 from compressor.service.model_names import sanitize_model_name
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
@@ -36,15 +34,7 @@ if TYPE_CHECKING:
     from compressor.service.settings import Settings
     from compressor.sessions.policy import Policy
 
-log = logging.getLogger("compressor.service")
-#: What went wrong with the current request, for the header of its response: names only, no content.
-WARNINGS: ContextVar[list[str]] = ContextVar("WARNINGS")
-#: What else the client should know about the current request: names only, no content.
-NOTICES: ContextVar[list[str]] = ContextVar("NOTICES")
-#: The warning of a request whose budget is too small for what must stay.
-ABOVE_BUDGET = "above the budget: the smallest possible view was sent"
 BYTES_PER_TOKEN = 4  # to estimate the size of a history whose body is not known
-_WARNING_NAMES = {"refused": "refused by the provider", "raw response": "raw response", "usage": "usage not noted"}
 
 
 class ParsedBody(Protocol):
@@ -59,44 +49,6 @@ class ParsedBody(Protocol):
     data: Any
     first: str
     size: int
-
-
-class _LoggedFailures(FailOpen):
-    """Fails open, and names the failure in the request's warnings. Messages may quote content and are not logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._logged: set[str] = set()
-
-    def handle(self, error: BaseException) -> None:
-        self._warn(type(error).__name__)
-
-    def report(self, tracked: TrackedConversation) -> None:
-        """Logs once that a conversation does not fit its budget; its other warnings may quote content."""
-        if tracked.is_above_budget and ABOVE_BUDGET not in tracked.known_warnings:
-            tracked.known_warnings |= {ABOVE_BUDGET}
-            log.warning(ABOVE_BUDGET)
-
-    def handle_part(self, error: BaseException, part: str) -> None:
-        """Notes that a part of the request, such as its tools, is sent uncut."""
-        notice = f"{part} not cut: {type(error).__name__}"
-        notices = NOTICES.get([])
-        if notice not in notices:
-            notices.append(notice)
-        if notice not in self._logged:
-            self._logged.add(notice)
-            log.warning(notice)
-
-    def warn_once(self, text: str, kind: str, error: BaseException | None = None) -> None:
-        self._warn(_WARNING_NAMES.get(kind, "not one whole history"))
-
-    def _warn(self, name: str) -> None:
-        warnings = WARNINGS.get([])
-        if name not in warnings:
-            warnings.append(name)
-        if name not in self._logged:
-            self._logged.add(name)
-            log.warning("forwarded uncompressed: %s", name)
 
 
 class _SafeTracker(ConversationTracker):
@@ -145,7 +97,7 @@ class ConversationRegistry:
     def __init__(self, compressor: Compressor, sessions: SessionRegistry, config: Settings) -> None:
         self._compressor, self._sessions, self._config = compressor, sessions, config
         self._policy = config.session_policy()
-        self.fail_open = _LoggedFailures()
+        self.fail_open = LoggedFailures()
         self._response_ids: dict[str, str] = {}
         self._resolvers: LruCache[Any, _SharedResolver] = LruCache(config.max_conversations)
         # Not an `LruCache`: an evicted conversation has to be forgotten by its tracker as well.
@@ -172,7 +124,7 @@ class ConversationRegistry:
             session: The id of the session that the request names.
             budget: The budget that the request names.
             options: When to compact, and down to what size (`policy_options.FIELDS`), and the budgets of tools and
-                examples (`BUDGET_FIELDS`).
+                examples (`budget_options.FIELDS`).
 
         Raises:
             CompressorError: The session or its options are not valid.
@@ -224,21 +176,47 @@ class ConversationRegistry:
         return {**body, "previous_response_id": last} if last else body
 
     def view(
-        self, messages: Sequence[Any], model: Any, system: Any, tools: Sequence[Any] | None
-    ) -> tuple[TrackedConversation, list[Any]]:
+        self,
+        messages: Sequence[Any],
+        model: Any,
+        system: Any,
+        tools: Sequence[Any] | None,
+        tools_budget: int | float | None = None,
+    ) -> tuple[TrackedConversation, list[Any], dict[str, Any]]:
         """Finds the conversation of a whole history by its messages.
 
+        Args:
+            messages: The history.
+            model: The model.
+            system: A separate system prompt.
+            tools: The tools that are sent along.
+            tools_budget: Their budget; None sends all. `find_tool` is not listed: nobody would answer it.
+
         Returns:
-            The conversation, and the messages to send.
+            The conversation, the messages to send, and with a budget the field "tools" of the response.
 
         Raises:
-            CompressorError: The messages cannot be read, or do not fit the budget.
+            CompressorError: The messages cannot be read, or messages or tools do not fit their budget.
         """
-        tracker = self._find_resolver_by_message(messages, "view", None, {}).tracker
-        conversation, view = tracker.view(messages, model, "", system, tools)
+        options = {} if tools_budget is None else {"tools_budget": tools_budget}
+        resolver = self._find_resolver_by_message(messages, "view", None, options)
+        tracker, more = resolver.tracker, {}
+        if tools_budget is None or not tools:
+            conversation, view = tracker.view(messages, model, "", system, tools)
+        else:
+            conversation = tracker.match(messages, model)
+            with conversation.lock:
+                own, known = conversation.conversation, conversation.tool_listing
+                if known is None:
+                    known = resolver.budgets.make_tool_listing(self._compressor, own, find=False)
+                    conversation.tool_listing = known
+                listed = known.select(tools, messages, own.model, message_count=len(messages))
+                own.set_tools(listed.tools, listed.removed_tokens)
+                own.sync(messages, system=system)
+                view, more = own.view(best_effort=True), {"tools": listed.tools}
         size = BYTES_PER_TOKEN * conversation.conversation.cost_report().baseline_last
         self._cache(_CachedConversation(conversation, tracker, None, size))
-        return conversation, view
+        return conversation, view, more
 
     def conversation_cost(self, tracked: TrackedConversation) -> tuple[str, CostReport, float]:
         """Returns a conversation's id, its cost report, and the dollars saved since the last call of this method."""
@@ -293,9 +271,9 @@ class ConversationRegistry:
         first: Any = next(
             (m for m in messages if not (isinstance(m, dict) and m.get("role") in ("system", "developer"))), {}
         )
-        given_policy = {name: value for name, value in options.items() if name not in BUDGET_FIELDS}
+        given_policy = {name: value for name, value in options.items() if name not in budget_options.FIELDS}
         policy = policy_options.change_policy(self._policy, given_policy)
-        budgets = make_budgets(self._config.prompt_budgets(), options)
+        budgets = budget_options.make_budgets(self._config.prompt_budgets(), options)
         key = kind, budget, chain_digest(first), json.dumps(options, sort_keys=True)
         return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None, budgets))
 

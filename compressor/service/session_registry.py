@@ -16,8 +16,7 @@ from compressor.compressor import Compressor
 from compressor.errors import CompressorError, RefError, StoreError
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.providers.tool_listing import ToolListing
-from compressor.service import policy_options
-from compressor.service.budget_options import BUDGET_FIELDS, make_budgets
+from compressor.service import budget_options, policy_options
 from compressor.service.http_errors import HttpError
 from compressor.sessions import Policy, Session
 from compressor.sessions.archive import scope_id
@@ -82,10 +81,10 @@ class SessionRegistry:
         options = self.merge_options(id, given, begin)
         known = self._open.get(id)
         if known is None or known.options != options:
-            budgets = make_budgets(self._budgets, options)
+            budgets = budget_options.make_budgets(self._budgets, options)
             given_policy = {name: options[name] for name in policy_options.FIELDS if name in options}
             policy = budgets.extend_policy(policy_options.change_policy(self._policy, given_policy))
-            others = (*policy_options.FIELDS, *BUDGET_FIELDS)
+            others = (*policy_options.FIELDS, *budget_options.FIELDS)
             rest = {name: value for name, value in options.items() if name not in others}
             # This reads the store. `frozen`: nobody changes the messages of a request.
             session = Session(self._compressor, id, policy=policy, frozen=True, **rest)
@@ -123,7 +122,7 @@ class SessionRegistry:
             policy_options.change_policy(
                 self._policy, {name: options[name] for name in policy_options.FIELDS if name in options}
             )
-            make_budgets(self._budgets, options)
+            budget_options.make_budgets(self._budgets, options)
             resolve_context_limit(
                 options.get("budget"), self._policy.pricing or find_price(options.get("model") or DEFAULT_MODEL)
             )

@@ -21,7 +21,7 @@ from compressor.providers import AnthropicMessagesApi, OpenAIChatApi, OpenAIResp
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service import policy_options
 from compressor.service.budget_options import read_budget_headers
-from compressor.service.conversations import ABOVE_BUDGET, NOTICES, WARNINGS
+from compressor.service.failure_notices import ABOVE_BUDGET, NOTICES, WARNINGS
 from compressor.service.http_errors import HttpError, to_http_error, without_message
 from compressor.service.proxy.exchange import Exchange
 from compressor.service.proxy.request_body import read_body
