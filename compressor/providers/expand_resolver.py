@@ -13,7 +13,7 @@ from compressor.context.refs import PLACEHOLDER_RE
 from compressor.errors import CompressorError
 from compressor.pipeline.tools import search_tool
 from compressor.providers import ContextCall, HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter, tool_name
-from compressor.providers.context_overflow import MAX_HALVINGS, in_memory
+from compressor.providers.context_overflow import MAX_HALVINGS
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
 from compressor.providers.fail_open import FailOpen
 from compressor.providers.prompt_budgets import NO_BUDGETS, PromptBudgets
@@ -196,15 +196,9 @@ class ResolvedCall:
         if not tools or budgets.tools is None or body.get("functions"):
             return ListedTools(tools)
         try:
-            if tracked.tool_listing is None:
-                tracked.tool_listing = budgets.make_tool_listing(
-                    self._resolver.tracker.compressor, tracked.conversation
-                )
             history, choice = [*self._history, *self._hidden.items], body.get("tool_choice")
-            model, count = tracked.conversation.model, len(self._messages)
-            listed = tracked.tool_listing.select(tools, history, model, choice, count)
-            in_memory(tracked.conversation).runtime.warn(*tracked.tool_listing.warnings)
-            return listed
+            compressor, count = self._resolver.tracker.compressor, len(self._messages)
+            return budgets.list_tools(compressor, tracked, tools, history, choice, count)
         except Exception as error:
             self._resolver.fail_open.handle_part(error, "tools")
             return ListedTools(tools)

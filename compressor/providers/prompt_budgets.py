@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from compressor.context.budget import Budget
 from compressor.pipeline.tools import search_tool
-from compressor.providers.tool_listing import ToolListing, ToolStateJournal
+from compressor.providers.context_overflow import in_memory
+from compressor.providers.tool_listing import ListedTools, ToolListing, ToolStateJournal
 from compressor.sessions.archive import scope_id
 from compressor.sessions.policy import Policy, ToolRule
 
 if TYPE_CHECKING:
     from compressor import Compressor
-
-#: Tokens that an answer of `find_tool` may have when it is ingested: what the model asked for is not cut at once.
-MAX_ANSWER_TOKENS = 1_000_000
+    from compressor.providers.conversation_tracker import TrackedConversation
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,43 @@ class PromptBudgets:
     pinned_tools: Collection[str] = ()
 
     def extend_policy(self, policy: Policy) -> Policy:
-        """Returns a policy that leaves answers of `find_tool` as they are."""
+        """Returns a policy that leaves answers of `find_tool` as they are, because the model reads schemas best so."""
         if self.tools is None:
             return policy
-        return replace(policy, tools={search_tool.NAME: ToolRule(max_tokens=MAX_ANSWER_TOKENS), **policy.tools})
+        return replace(policy, tools={search_tool.NAME: ToolRule(never_compress=True), **policy.tools})
+
+    def list_tools(
+        self,
+        compressor: Compressor,
+        tracked: TrackedConversation,
+        tools: Sequence[Any],
+        messages: Sequence[Any],
+        tool_choice: Any = None,
+        message_count: int = 0,
+        find: bool = True,
+    ) -> ListedTools:
+        """Returns the tools that a request of a conversation lists; all of them if they have no budget.
+
+        Args:
+            compressor: Ranks the tools, and has the store.
+            tracked: The conversation, locked by the caller.
+            tools: All tools of the caller.
+            messages: See `ToolListing.select`.
+            tool_choice: See `ToolListing.select`.
+            message_count: See `ToolListing.select`.
+            find: Whether `find_tool` may be listed.
+
+        Raises:
+            CompressorError: As `ToolListing.select`.
+        """
+        if self.tools is None or not tools:
+            return ListedTools(list(tools))
+        if tracked.tool_listing is None:
+            tracked.tool_listing = self.make_tool_listing(compressor, tracked.conversation, find)
+        model = tracked.conversation.model
+        listed = tracked.tool_listing.select(tools, messages, model, tool_choice, message_count)
+        in_memory(tracked.conversation).runtime.warn(*tracked.tool_listing.warnings)
+        return listed
 
     def make_tool_listing(self, compressor: Compressor, conversation: Any, find: bool = True) -> ToolListing:
         """Returns the listing of a conversation; that of a stored session is kept in the store.

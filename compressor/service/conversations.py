@@ -206,11 +206,10 @@ class ConversationRegistry:
         else:
             conversation = tracker.match(messages, model)
             with conversation.lock:
-                own, known = conversation.conversation, conversation.tool_listing
-                if known is None:
-                    known = resolver.budgets.make_tool_listing(self._compressor, own, find=False)
-                    conversation.tool_listing = known
-                listed = known.select(tools, messages, own.model, message_count=len(messages))
+                own, count = conversation.conversation, len(messages)
+                listed = resolver.budgets.list_tools(
+                    self._compressor, conversation, tools, messages, message_count=count, find=False
+                )
                 own.set_tools(listed.tools, listed.removed_tokens)
                 own.sync(messages, system=system)
                 view, more = own.view(best_effort=True), {"tools": listed.tools}

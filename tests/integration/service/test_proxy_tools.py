@@ -110,7 +110,8 @@ def test_a_conversation_lists_what_it_needs(kind: str, stream: bool) -> None:
     grown = requests[3].tools
     assert grown[: len(requests[2].tools)] == requests[2].tools and "share_contract" in grown  # found, at the end
     assert requests[4].tools == requests[5].tools == grown
-    assert "find_tool" in json.dumps(requests[5].messages)  # the model remembers what it has found
+    remembered = json.dumps(requests[5].messages)  # the model remembers what it has found, word for word
+    assert "find_tool" in remembered and remembered.count("Sends a link to a contract to somebody else.") == 1
 
 
 def test_a_tool_that_is_not_listed_can_be_called(kind: str, stream: bool) -> None:
