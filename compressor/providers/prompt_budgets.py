@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from compressor.context.budget import Budget
 from compressor.pipeline.tools import search_tool
 from compressor.providers.context_overflow import in_memory
-from compressor.providers.tool_listing import ListedTools, ToolListing, ToolStateJournal
+from compressor.providers.tool_listing import ListedTools, ToolListing, StateJournal
 from compressor.sessions.archive import scope_id
 from compressor.sessions.policy import Policy, ToolRule
 
@@ -83,7 +83,7 @@ class PromptBudgets:
         journal = None
         if getattr(conversation, "id", None):
             scope = scope_id(conversation.tenant, conversation.id)
-            journal = ToolStateJournal(compressor.store, f"tools:{scope}")
+            journal = StateJournal(compressor.store, f"tools:{scope}")
         return ToolListing(compressor, self.tools, self.pinned_tools, journal, find)
 
 

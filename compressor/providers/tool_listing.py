@@ -63,7 +63,7 @@ class ToolListing:
         compressor: Compressor,
         budget: Budget,
         pinned: Collection[str] = (),
-        journal: ToolStateJournal | None = None,
+        journal: StateJournal | None = None,
         find: bool = True,
     ) -> None:
         self._compressor, self._budget, self._pinned = compressor, budget, frozenset(pinned)
@@ -186,7 +186,7 @@ class ToolListing:
         return known
 
 
-class ToolStateJournal:
+class StateJournal:
     """Keeps the state of a `ToolListing` in the store, so that several workers list the same tools.
 
     Args:
