@@ -52,15 +52,18 @@ def _reject_one(budget: Any, name: str) -> None:
         )
 
 
-def make_prompt_budgets(tools: int | float | str | None, pinned_tools: Collection[str] = ()) -> PromptBudgets:
-    """Returns the budgets of tools for checked options.
+def make_prompt_budgets(
+    tools: int | float | str | None, pinned_tools: Collection[str] = (), examples: int | float | str | None = None
+) -> PromptBudgets:
+    """Returns the budgets of tools and examples for checked options.
 
     Raises:
         BudgetError: If a budget cannot be read.
     """
     check_token_budget("tools_budget", tools)
+    check_token_budget("examples_budget", examples)
     names = (pinned_tools,) if isinstance(pinned_tools, str) else tuple(pinned_tools)
-    return PromptBudgets(tools, pinned_tools=names)
+    return PromptBudgets(tools, examples, names)
 
 
 def make_tracker(

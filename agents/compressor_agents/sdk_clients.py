@@ -58,6 +58,9 @@ class ClientOptions(TypedDict, total=False):
             the task needs, shortened if that is enough, and a tool `find_tool` that finds the others and is answered
             inside the client. The list changes as little as possible. None (the default) lists all tools.
         pinned_tools: The names of tools that are always listed unchanged.
+        examples_budget: The limit of the worked examples in the system prompt and the first messages: tokens, or a
+            fraction of them. They are chosen for the first request of a conversation and then stay the same. None (the
+            default) keeps all.
         fail_open: True (the default) logs an error of the compressor and sends the caller's own request, or the
             smallest possible one if the budget is too small; False raises the error.
     """
@@ -68,6 +71,7 @@ class ClientOptions(TypedDict, total=False):
     expand: bool
     tools_budget: int | float | str | None
     pinned_tools: Collection[str]
+    examples_budget: int | float | str | None
     fail_open: bool
 
 
@@ -96,7 +100,8 @@ def compress_client(
         names = f"{sdk}.{synchronous.__name__} or {sdk}.{asynchronous.__name__}"
         raise CompressorError(f"with_compression needs an instance of {names}, not {type(client).__name__}")
     tracker = make_tracker(compressor, options.get("budget"), options.get("policy"), options.get("session"))
-    budgets = make_prompt_budgets(options.get("tools_budget"), options.get("pinned_tools", ()))
+    examples_budget = options.get("examples_budget")
+    budgets = make_prompt_budgets(options.get("tools_budget"), options.get("pinned_tools", ()), examples_budget)
     expand, fail_open = options.get("expand", True), options.get("fail_open", True)
     resolver = ExpandResolver(tracker, expand, fail_open, budgets=budgets)
     mixin = AsyncCompressionMixin if isinstance(client, asynchronous) else SyncCompressionMixin

@@ -28,9 +28,7 @@ def tools(
     model: ModelOption = None,
     scorer: Annotated[str, typer.Option(help="fast, or embedding with a model: embedding:ORG/NAME.")] = "fast",
     device: Annotated[str | None, typer.Option(help="The device of a model scorer: cuda, mps or cpu.")] = None,
-    report: Annotated[
-        bool, typer.Option("--report", help="Print what was done with each tool instead.")
-    ] = False,
+    report: Annotated[bool, typer.Option("--report", help="Print what was done with each tool instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the tools, token counts and reports as JSON.")] = False,
     output: OutputOption = "-",
     store: Annotated[

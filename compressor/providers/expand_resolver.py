@@ -15,6 +15,7 @@ from compressor.pipeline.tools import search_tool
 from compressor.providers import ContextCall, HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter, tool_name
 from compressor.providers.context_overflow import MAX_HALVINGS
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
+from compressor.providers.example_listing import CutPrompt
 from compressor.providers.fail_open import FailOpen
 from compressor.providers.prompt_budgets import NO_BUDGETS, PromptBudgets
 from compressor.providers.tool_listing import ListedTools
@@ -100,6 +101,7 @@ class ResolvedCall:
         self._history = self._restore_history()
         self.tool_names: tuple[str, ...] = ()
         self._listed = ListedTools([])
+        self._system: list[Json] = []
         # The old parameter `functions` cannot be combined with tools.
         if resolver.expand and not body.get("functions"):
             caller_names = [tool_name(tool) for tool in body.get("tools") or ()]
@@ -253,6 +255,8 @@ class ResolvedCall:
             if schemas and tracked.tool_offered and not is_offered:
                 view = self._view(schemas, caller_tools, True)  # so that the tokens of the schemas count
         self._resolver.fail_open.report(tracked)
+        if self._system and self._system != api.read_system(original):
+            original = api.with_system(original, self._system[0]["content"])
         if not caller_tools and not tracked.tool_offered:
             self.tool_names, schemas = (), []
             if view == self._messages:
@@ -263,10 +267,16 @@ class ResolvedCall:
 
     def _view(self, schemas: list[Json], caller_tools: list[Any], is_offered: bool) -> list[Any]:
         """Returns the view of the whole history with its hidden rounds."""
-        conversation, system = self.tracked.conversation, self.api.read_system(self._original)
+        conversation, tracker = self.tracked.conversation, self._resolver.tracker
         tools = [*schemas, *caller_tools] if is_offered else caller_tools
-        history = [*self._history, *self._hidden.items]
-        conversation.set_tools(tools, self._listed.removed_tokens)
+        prompt = CutPrompt(self.api.read_system(self._original), [*self._history, *self._hidden.items], 0)
+        try:
+            prompt = self._resolver.budgets.cut_examples(tracker.compressor, self.tracked, *prompt[:2])
+        except Exception as error:
+            self._resolver.fail_open.handle_part(error, "examples")
+        system, history, removed_tokens = prompt
+        self._system = system
+        conversation.set_tools(tools, self._listed.removed_tokens + removed_tokens)
         conversation.sync(history, system=system[0]["content"] if system else None)
         view: list[Any] = conversation.view(self._resolver.fail_open.enabled)
         return view

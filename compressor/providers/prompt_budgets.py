@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from compressor.context.budget import Budget
+from compressor.pipeline.prompt_examples import PromptExamples
 from compressor.pipeline.tools import search_tool
 from compressor.providers.context_overflow import in_memory
-from compressor.providers.tool_listing import ListedTools, ToolListing, StateJournal
+from compressor.providers.example_listing import CutPrompt, ExampleListing
+from compressor.providers.tool_listing import ListedTools, StateJournal, ToolListing
 from compressor.sessions.archive import scope_id
 from compressor.sessions.policy import Policy, ToolRule
 
@@ -71,6 +73,34 @@ class PromptBudgets:
         in_memory(tracked.conversation).runtime.warn(*tracked.tool_listing.warnings)
         return listed
 
+    def cut_examples(
+        self,
+        compressor: Compressor,
+        tracked: TrackedConversation,
+        system: Sequence[Any],
+        messages: Sequence[Any],
+    ) -> CutPrompt:
+        """Returns the prompt of a conversation with its worked examples cut to their budget, if they have one.
+
+        Args:
+            compressor: Scores the examples, and has the store.
+            tracked: The conversation, locked by the caller.
+            system: The system prompt that the API keeps apart from the messages, as a list of one message, or [].
+            messages: The whole history.
+
+        Raises:
+            CompressorError: As `ExampleListing.cut`.
+        """
+        if self.examples is None:
+            return CutPrompt(list(system), list(messages), 0)
+        if tracked.example_listing is None:
+            tracked.example_listing = ExampleListing(_journal("examples", compressor, tracked.conversation))
+        runtime = in_memory(tracked.conversation).runtime
+        examples = PromptExamples(compressor.engine, runtime.counter, self.examples, runtime.open_store)
+        made = tracked.example_listing.cut(examples, system, messages)
+        runtime.warn(*tracked.example_listing.warnings)
+        return made
+
     def make_tool_listing(self, compressor: Compressor, conversation: Any, find: bool = True) -> ToolListing:
         """Returns the listing of a conversation; that of a stored session is kept in the store.
 
@@ -80,11 +110,15 @@ class PromptBudgets:
             find: Whether `find_tool` may be listed.
         """
         assert self.tools is not None
-        journal = None
-        if getattr(conversation, "id", None):
-            scope = scope_id(conversation.tenant, conversation.id)
-            journal = StateJournal(compressor.store, f"tools:{scope}")
+        journal = _journal("tools", compressor, conversation)
         return ToolListing(compressor, self.tools, self.pinned_tools, journal, find)
+
+
+def _journal(kind: str, compressor: Compressor, conversation: Any) -> StateJournal | None:
+    """Returns where the state of a stored session is kept, or None for a conversation in memory."""
+    if not getattr(conversation, "id", None):
+        return None
+    return StateJournal(compressor.store, f"{kind}:{scope_id(conversation.tenant, conversation.id)}")
 
 
 NO_BUDGETS = PromptBudgets()
