@@ -19,6 +19,7 @@ from benchmarks import (
     batching,
     battery,
     encoders,
+    example_lists,
     examples,
     facts,
     facts_kept,
@@ -46,7 +47,15 @@ from benchmarks.methods import DOCUMENTS, SESSIONS, TIERS
 from benchmarks.report import Report, write_page
 
 Benchmark = Callable[[Path, int | None, list[str]], Report]
-WITHOUT_DATA = ("battery", "throughput", "service_cache", "service_proxy", "service_fuzz", "facts_kept")
+WITHOUT_DATA = (
+    "battery",
+    "throughput",
+    "service_cache",
+    "service_proxy",
+    "service_fuzz",
+    "facts_kept",
+    "example_lists",
+)
 BENCHMARKS: dict[str, Benchmark] = {
     "sessions": survival.run,
     "facts": facts.run,
@@ -68,6 +77,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "service_faults": service_faults.run,
     "service_fuzz": service_fuzz.run,
     "examples": examples.run,
+    "example_lists": example_lists.run,
     "tools": tools.run,
     "battery": battery.run,
 }

@@ -32,7 +32,7 @@ from compressor.scoring.query import MAX_PART_CHARS, build_query
 from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import StoreUnavailableError
 from compressor.storage.text_values import put_texts
-from compressor.text.few_shot_turns import find_few_shot_turns, query_outside_examples
+from compressor.text.few_shot_turns import answers_to_pin, find_few_shot_turns, query_outside_examples
 from compressor.text.segmenters import find_pasted_content
 from compressor.text.segmenters.few_shot import find_examples
 from compressor.tokens import TokenCounter
@@ -176,7 +176,7 @@ class MessageCompression:
             self.context,
             self.mode,
             find_pasted_content,
-            self.pinned,
+            self.pinned | answers_to_pin(self.context.turns, turns),
             self.find_constraints,
             find,
             turns,
@@ -184,7 +184,10 @@ class MessageCompression:
         )
 
     def _find_examples(self, message: int, text: str) -> list[tuple[int, int]]:
-        return [(found.start, found.end) for found in find_examples(text)] if message >= self.system_offset else []
+        """Returns the lists of examples in a system prompt. What users write is never taken for examples."""
+        if message < self.system_offset or self.context.turns[message].role != "system":
+            return []
+        return [(found.start, found.end) for found in find_examples(text)]
 
     def _select(self, working: WorkingContext, budget: int) -> BudgetSelector:
         """Keeps what the budget buys, and opens more of the context to cuts as long as it does not fit."""
@@ -212,6 +215,7 @@ class MessageCompression:
             )
             if selector.solve(working.count_tokens, budget):
                 self._warn_about_evictions(working)
+                self._warn_about_examples(working)
                 self.warnings += selector.units.notes
                 return selector
         raise BudgetTooSmallError(budget, working.count_tokens(), self._too_small_hint(working))
@@ -228,6 +232,22 @@ class MessageCompression:
                 f"{len(working.dropped_example_messages)} messages of examples were left out whole; result.dropped has "
                 "their refs"
             )
+
+    def _warn_about_examples(self, working: WorkingContext) -> None:
+        """Says how many examples of which message were left out."""
+        counts: dict[int, list[int]] = {}
+        for edit in working.block_edits:
+            if edit.block.kind == "example" and edit.block.example < 0 and edit.keep is not None:
+                count = counts.setdefault(edit.block.slot.message, [0, 0])
+                count[0] += int((~edit.keep).sum()) if edit.is_lossy else 0
+                count[1] += len(edit.keep)
+        for message, (dropped, total) in counts.items():
+            if dropped:
+                place = message - self.system_offset
+                self.warnings.append(
+                    f"{dropped} of {total} examples in the system prompt (message {place}) were left out; "
+                    "result.dropped has their refs"
+                )
 
     def _too_small_hint(self, working: WorkingContext) -> str:
         """Says what must stay, which part of it is the largest, and what would make that part smaller."""

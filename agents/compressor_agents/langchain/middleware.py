@@ -292,7 +292,7 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             self._guard.warn(f"another tool is called {taken}, so {_UNABLE[taken]}; rename that tool", thread_id)
         conversation = self._open_conversation(request.state, thread_id, namespace, name, self._budget(request.model))
         request, example_state = self._guard.run(
-            self._with_examples, request, name, conversation.state["scopes"][0]
+            self._with_examples, request, name, conversation.state["scopes"][0], thread_id
         ) or (request, None)
         for text in _example_warnings(example_state):
             self._guard.warn(text, thread_id)
@@ -305,13 +305,15 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return step
 
     def _with_examples(
-        self, request: ModelRequest[Any], model: str | None, scope: str
+        self, request: ModelRequest[Any], model: str | None, scope: str, thread_id: str | None
     ) -> tuple[ModelRequest[Any], dict[str, Any] | None] | None:
         """Returns the request with its chosen examples, and their state if it changed; None without a budget."""
         if self._example_trimmer is None:
             return None
         state = self._stored_value(request.state, self._examples_field)
         request, example_state = self._example_trimmer.cut(request, model, scope, state)
+        for text in example_state["warnings"] if example_state != state else ():
+            self._guard.warn(text, thread_id)
         return request, None if example_state == state else example_state
 
     def _shrink(self, step: _Step) -> _Step | None:

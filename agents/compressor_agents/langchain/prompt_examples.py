@@ -18,11 +18,11 @@ from compressor.context.formats import detect_format
 from compressor.context.refs import compute_ref
 from compressor.pipeline.messages import MessageCompression
 from compressor.storage.wrappers.scoped import ScopedStore
-from compressor.text.few_shot_turns import find_few_shot_turns
+from compressor.text.few_shot_turns import answers_to_pin, find_few_shot_turns
 from compressor.text.segmenters.few_shot import find_examples
 from compressor.tokens import get_counter
 
-_NO_CHANGE: dict[str, Any] = {"prompt": None, "dropped": []}
+_NO_CHANGE: dict[str, Any] = {"prompt": None, "dropped": [], "warnings": []}
 
 
 class PromptExampleTrimmer:
@@ -39,7 +39,7 @@ class PromptExampleTrimmer:
     def cut(
         self, request: ModelRequest[Any], model: str | None, scope: str, state: Mapping[str, Any]
     ) -> tuple[ModelRequest[Any], dict[str, Any]]:
-        """Returns the request with the chosen examples, and the state to keep.
+        """Returns the request with the chosen examples, and the state to keep, with `warnings` of what was left out.
 
         Args:
             request: The model request.
@@ -54,10 +54,14 @@ class PromptExampleTrimmer:
         examples = [messages[i] for i in indexes if i < len(messages)]
         if state.get("digest") != _digest(prompt, examples):
             context = detect_format([*system, *messages]).parse([*system, *messages])
-            indexes = [i - len(system) for i in sorted(find_few_shot_turns(context.turns, len(system)))]
+            found = find_few_shot_turns(context.turns, len(system))
+            indexes = [i - len(system) for i in sorted(found)]
             examples = [messages[i] for i in indexes]
+            # The first pair holds the first user message, so it stays; without it the others are no list.
+            first = [messages[i - 1 - len(system) : i + 1 - len(system)] for i in answers_to_pin(context.turns, found)]
             lists = [s.text for t in context.turns[: len(system)] for s in t.slots if find_examples(s.text)]
-            choice = self._choose(system, examples, messages, model, scope) if examples or lists else _NO_CHANGE
+            kept = first[0] if first else []
+            choice = self._choose(system, kept, examples, messages, model, scope) if examples or lists else _NO_CHANGE
             state = {"digest": _digest(prompt, examples), "indexes": indexes, **choice}
         dropped = {id(examples[i]) for i in state["dropped"]}
         if prompt is not None and state["prompt"] is not None:
@@ -66,19 +70,24 @@ class PromptExampleTrimmer:
         return request.override(system_message=prompt, messages=remaining), dict(state)
 
     def _choose(
-        self, system: list[SystemMessage], examples: list[Any], messages: list[Any], model: str | None, scope: str
+        self,
+        system: list[SystemMessage],
+        first: list[Any],
+        examples: list[Any],
+        messages: list[Any],
+        model: str | None,
+        scope: str,
     ) -> dict[str, Any]:
         """Returns the new content of the system prompt (None: unchanged), and the indexes of the dropped examples."""
         question = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
         if question is None:
             return _NO_CHANGE
-        sample: list[AnyMessage] = [*system, *examples, question]
+        sample: list[AnyMessage] = [*system, *first, *examples, question]
+        lead = len(system) + len(first)
         counter, dialect = get_counter(model), detect_format(sample)
         context = dialect.parse(sample)
         before = counter.count_context(context)
-        size = sum(
-            counter.count_turn(context.turns[i], context.format_name) for i in range(len(system), len(sample) - 1)
-        )
+        size = sum(counter.count_turn(context.turns[i], context.format_name) for i in range(lead, len(sample) - 1))
         for turn in context.turns[: len(system)]:
             for slot in turn.slots:
                 size += sum(counter.count(slot.text[one.start : one.end]) for one in find_examples(slot.text))
@@ -96,7 +105,8 @@ class PromptExampleTrimmer:
         )
         result = compression.run(before, limit)
         prompt = result.messages[0].content if system and result.messages[0].content != system[0].content else None
-        return {"prompt": prompt, "dropped": sorted(i - len(system) for i in compression.removed)}
+        said = [text.split(";", 1)[0] for text in result.warnings if "example" in text]
+        return {"prompt": prompt, "dropped": sorted(i - lead for i in compression.removed), "warnings": said}
 
 
 def _digest(prompt: SystemMessage | None, examples: list[Any]) -> str:

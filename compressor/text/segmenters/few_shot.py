@@ -1,236 +1,82 @@
 """Finds lists of few-shot examples in a prompt.
 
 The rules are conservative: an instruction taken for an example could be cut, while an example taken for an instruction
-only costs tokens. Three notations are recognised: adjacent elements `<example>…</example>`; headings `Example 1`,
-`Example 2`, …; and repeated pairs of labels (`Q:` and `A:`, `Input:` and `Output:`) if the words before them announce
-examples or the text ends with an unanswered question in the same notation. A FAQ or a pasted conversation does not
-match.
+only costs tokens. A list is announced as examples, or its elements or headings say that they are; see
+`few_shot_announcements`. Examples have one shape; one that differs stays as it is, and the last one ends where that
+shape ends; see `few_shot_shape`. A FAQ, a pasted conversation, a specification, or a list that is the work itself does
+not match.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from itertools import groupby, pairwise
-
 import numpy as np
 
+from compressor.text.segmenters.few_shot_candidates import ExampleCandidate, ExamplePrompt
+from compressor.text.segmenters.few_shot_elements import element_starts
+from compressor.text.segmenters.few_shot_headings import read_head
+from compressor.text.segmenters.few_shot_json import (
+    json_example_layout,
+)
+from compressor.text.segmenters.few_shot_lines import LineKind, fold_fences, read_lines
+from compressor.text.segmenters.few_shot_shape import ExampleRun, label_of
+from compressor.text.segmenters.few_shot_words import ANY_NOUN
 from compressor.text.segmenters.span_layout import SpanLayout, build_layout
 
-MIN_TAGGED_EXAMPLES, MIN_EXAMPLES = 2, 3  # examples that make a list
-ANNOUNCEMENT_CHARS = 400  # characters before a list that may announce it
-
-_TAGS = "example|demonstration|few_shot_example|few-shot-example|shot|exemplar"
-_OPEN = re.compile(rf"<({_TAGS})(?:\s[^<>\n]{{0,200}})?>", re.I)
-_HEADING = re.compile(
-    r"^[ \t]*(?P<mark>#{1,6}[ \t]+|\*\*|\[)?Example[ \t]*#?[ \t]*(?P<number>\d{1,3})\b[^\n]{0,80}$", re.M
-)
-_PAIRS = {
-    "q": ("a",),
-    "question": ("answer",),
-    "problem": ("solution", "answer"),
-    "input": ("output",),
-    "text": ("label", "sentiment", "category", "intent", "class"),
-    "sentence": ("label", "sentiment", "category", "class"),
-    "review": ("sentiment", "label", "rating"),
-    "utterance": ("intent", "label"),
-    "query": ("intent", "label", "category", "sql"),
-    "user": ("assistant", "bot", "ai"),
-    "human": ("assistant", "ai"),
-}
-_DIALOGUE = ("user", "human")  # a conversation looks the same, so the list must be announced
-_WORDS = "|".join(sorted({*_PAIRS, *(word for words in _PAIRS.values() for word in words)}, key=len, reverse=True))
-_LABEL = re.compile(rf"^[ \t]*(?:\*\*)?({_WORDS})(?:[ \t]*#?\d{{1,3}})?[ \t]*:(?:\*\*)?", re.M | re.I)
-_ANNOUNCES = re.compile(r"\b(?:examples?|demonstrations?|few[- ]shot|exemplars?)\b(?!\.\w|\()", re.I)
-_SAID = re.compile(r"[ \t]*[\w ]{1,20}:[ \t]*\S")  # a line of a conversation, or a field
-_NOT_ONE = re.compile(r"\b(?:for example|e\.g\.)", re.I)
-_INK = re.compile(r"\S")
-_BLANK = re.compile(r"\n[ \t]*\n")
-_NEXT_HEADING = re.compile(r"^(?:#{1,6}[ \t]|\*\*[^*\n]+\*\*[ \t]*$|</)", re.M)
+_ROW_SIGNS = ("->", "=>", "→", "⇒", "⟶", "~>", "⟹", "↦", "\t", "|")
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleSpans:
-    """The place of a list of examples. White space and rules between two belong to the one before.
+def find_examples(text: str) -> list[ExampleRun]:
+    """Returns the lists of examples in a prompt, in order and without overlap.
 
-    Attributes:
-        starts: The offset of each example.
-        end: The end of the last one.
+    A list that something interrupts is several. Linear in the text.
     """
-
-    starts: tuple[int, ...]
-    end: int
-
-    @property
-    def start(self) -> int:
-        """The offset of the first example."""
-        return self.starts[0]
-
-
-def find_examples(text: str, alone: bool = False) -> list[ExampleSpans]:
-    """Returns the lists of examples in a prompt, in order and without overlap. Linear in the text.
-
-    Args:
-        text: The prompt.
-        alone: Whether the text is known to be one such list and nothing else.
-    """
-    low = text.lower()
-    if "example" not in low and ":" not in low and "<" not in low:
+    if not ANY_NOUN.search(text):
         return []
-    found = [*_tagged(text), *_headed(text, alone), *_labelled(text, alone)]
-    out: list[ExampleSpans] = []
-    for one in found:  # the clearest notation first
+    prompt = ExamplePrompt(text)
+    out: list[ExampleCandidate] = []
+    for one in [
+        *prompt.elements(),
+        *prompt.named_arrays(),
+        *prompt.headed(),
+        *prompt.announced(),
+    ]:  # the clearest notation first
+        if sum(len(run.starts) for run in one.runs) < one.min_size:
+            continue
         if all(one.end <= other.start or one.start >= other.end for other in out):
             out.append(one)
-    return sorted(out, key=lambda one: one.start)
-
-
-def mentions_examples(text: str) -> bool:
-    """Returns whether a text mentions examples; "for example" does not count."""
-    return bool(_ANNOUNCES.search(_NOT_ONE.sub("", text)))
+    runs = [run for one in prompt.accepted(out) for run in one.runs]
+    return sorted(runs, key=lambda run: run.starts[0])
 
 
 def segment_examples(text: str) -> SpanLayout:
-    """Divides a list into its examples; any other text is one unit."""
-    found = find_examples(text, alone=True)
-    starts = found[0].starts if len(found) == 1 and found[0].start == 0 and found[0].end == len(text) else (0,)
-    return build_layout("example", text, np.array(starts, np.int32), max_chars=0)
+    """Divides a list into its examples; a text in which none are told apart is one unit."""
+    layout = json_example_layout(text)
+    if layout is not None:
+        return layout
+    starts = _starts(text)
+    return build_layout("example", text, np.array([0, *(a for a in starts if a > 0)], np.int32), max_chars=0)
 
 
-def _tagged(text: str) -> list[ExampleSpans]:
-    spans: list[tuple[int, int, str]] = []
-    low = text.lower() if len(text.lower()) == len(text) else text
-    at = 0
-    for match in _OPEN.finditer(text):
-        if match.start() < at:
-            continue
-        name = match.group(1).lower()
-        close = low.find(f"</{name}>", match.end())
-        if close < 0:
-            break
-        if _OPEN.search(text, match.end(), close):  # nested elements, or one that is not closed
-            return []
-        at = close + len(name) + 3
-        spans.append((match.start(), at, name))
-    return _runs(text, spans, MIN_TAGGED_EXAMPLES)
-
-
-def _runs(text: str, spans: list[tuple[int, int, str]], min_count: int) -> list[ExampleSpans]:
-    """Runs of elements of one kind with only white space and rules between them."""
-    runs: list[list[tuple[int, int, str]]] = []
-    for span in spans:
-        last = runs[-1][-1] if runs else None
-        if last is not None and last[2] == span[2] and not text[last[1] : span[0]].strip(" \t\r\n-=*#_"):
-            runs[-1].append(span)
-        else:
-            runs.append([span])
-    return [ExampleSpans(tuple(a for a, _, _ in run), run[-1][1]) for run in runs if len(run) >= min_count]
-
-
-def _headed(text: str, alone: bool) -> list[ExampleSpans]:
-    """`Example 1 … Example 2 …`: numbered from 1 or 0, headings of one form, none left out."""
-    found = list(_HEADING.finditer(text))
-    out = []
-    for _, group in groupby(enumerate(found), lambda item: (int(item[1]["number"]) - item[0], item[1]["mark"] or "")):
-        heads = [match for _, match in group]
-        if len(heads) < MIN_EXAMPLES - alone or int(heads[0]["number"]) > 1:
-            continue
-        starts = [match.start() for match in heads]
-        bodies = [text[a.end() : b.start()] for a, b in pairwise(heads)]
-        if not all(body.strip() for body in bodies):
-            continue
-        gaps = any(_BLANK.search(body.strip()) for body in bodies)
-        end = len(text) if alone else _end_of(text, heads[-1].end(), gaps)
-        if end is None:  # the end of the last example is unknown, so it is left out of the list
-            end = starts.pop()
-            end = _trimmed(text, end)
-        if len(starts) >= MIN_EXAMPLES - 1:
-            out.append(ExampleSpans(tuple(starts), end))
-    return out
-
-
-def _end_of(text: str, at: int, gaps: bool) -> int | None:
-    """The end of an example that begins before `at`, or None if it cannot be told.
-
-    It is a blank line, or the next heading if the examples contain blank lines.
-    """
-    body = _ink(text, at)
-    stop = (_NEXT_HEADING if gaps else _BLANK).search(text, body)
-    if stop is None:
-        return None if gaps else _trimmed(text, len(text))
-    return _trimmed(text, stop.start())
-
-
-def _labelled(text: str, alone: bool) -> list[ExampleSpans]:
-    """Runs of question and answer, each with its label."""
-    found = list(_LABEL.finditer(text))
-    out: list[ExampleSpans] = []
-    i = 0
-    while i + 1 < len(found):
-        ask = found[i].group(1).lower()
-        reply = found[i + 1].group(1).lower()
-        if reply not in _PAIRS.get(ask, ()):
-            i += 1
-            continue
-        j = i
-        while (
-            j + 1 < len(found)
-            and found[j].group(1).lower() == ask
-            and found[j + 1].group(1).lower() == reply
-            and text[found[j].end() : found[j + 1].start()].strip()
-        ):
-            j += 2
-        one = _pairs(text, found[i:j], found[j] if j < len(found) else None, ask, alone)
-        if one is not None:
-            out.append(one)
-        i = max(j, i + 1)
-    return out
-
-
-def _pairs(
-    text: str, labels: list[re.Match[str]], after: re.Match[str] | None, ask: str, alone: bool
-) -> ExampleSpans | None:
-    starts = [match.start() for match in labels[::2]]
-    answers = [match.end() for match in labels[1::2]]
-    # The last pair is the question itself if it has no answer, or if another question follows it.
-    open_ = bool(answers) and _ink(text, answers[-1]) == len(text)
-    if open_:
-        end = _trimmed(text, starts[-1])
-        starts, answers = starts[:-1], answers[:-1]
-    elif after is not None and after.group(1).lower() == ask and _ink(text, answers[-1]) < after.start():
-        open_ = True
-        end = _trimmed(text, after.start())
-    elif alone:
-        end = len(text)
-    else:
-        blank = _BLANK.search(text, _ink(text, answers[-1]))
-        end = _trimmed(text, blank.start() if blank else len(text))
-    if len(starts) < MIN_EXAMPLES or any(
-        not text[a:b].strip() for a, b in zip(answers, [*starts[1:], end], strict=True)
-    ):
-        return None
-    if not (alone or _announced(text, starts[0]) or (open_ and ask not in _DIALOGUE)):
-        return None
-    return ExampleSpans(tuple(starts), end)
-
-
-def _ink(text: str, at: int) -> int:
-    """The offset of the first character from `at` on that is not white space, or the end of the text."""
-    found = _INK.search(text, at)
-    return found.start() if found else len(text)
-
-
-def _trimmed(text: str, end: int) -> int:
-    """`end` without the white space before it."""
-    while end > 0 and text[end - 1].isspace():
-        end -= 1
-    return end
-
-
-def _announced(text: str, start: int) -> bool:
-    """Whether the paragraph before a list says that examples follow: its last line announces something."""
-    before = text[max(0, start - ANNOUNCEMENT_CHARS) : start].rstrip()
-    paragraph = _BLANK.split(before)[-1]
-    last = paragraph.rsplit("\n", 1)[-1].strip()
-    ends = last.endswith((":", ".", ">", "-", "=", "*")) or last.startswith("#")
-    return ends and not _SAID.match(last) and mentions_examples(paragraph)
+def _starts(text: str) -> list[int]:
+    """Where the examples of a list begin that was found before; empty if they are not told apart."""
+    if text.startswith("<"):
+        return element_starts(text)
+    lines = fold_fences(read_lines(text)) or read_lines(text)
+    inked = [line for line in lines if line.kind is not LineKind.BLANK]
+    if not inked:
+        return []
+    if (head := read_head(text, inked[0])) is not None:
+        return [line.start for line in lines if read_head(text, line) == head]
+    if (label := label_of(text, inked[0])) is not None:
+        starts = [
+            line.start
+            for line in lines
+            if (one := label_of(text, line)) is not None and (one.name, one.lead) == (label.name, label.lead)
+        ]
+        if len(starts) > 1:
+            return starts
+    is_json = all(line.text.startswith("{") for line in inked)
+    if is_json or any(all(sign in line.text for line in inked) for sign in _ROW_SIGNS):
+        return [line.start for line in inked]
+    rules = [i for i, line in enumerate(lines) if line.kind is LineKind.RULE]
+    return [inked[0].start, *(lines[i + 1].start for i in rules if i + 1 < len(lines))]
