@@ -16,7 +16,7 @@ from compressor.context.refs import compute_ref
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.messages import MessageCompression
 from compressor.storage.base import BlobStore
-from compressor.text.few_shot_turns import find_few_shot_turns
+from compressor.text.few_shot_turns import answers_to_pin, find_few_shot_turns
 from compressor.text.segmenters.few_shot import find_examples
 from compressor.tokens import TokenCounter
 
@@ -61,7 +61,12 @@ class PromptExamples:
             return dict(state)
         lead = len(system)
         context = detect_format([*system, *messages]).parse([*system, *messages])
-        indexes = [i - lead for i in sorted(find_few_shot_turns(context.turns, lead))]
+        found = find_few_shot_turns(context.turns, lead)
+        indexes = [i - lead for i in sorted(found)]
+        # The first pair holds the first user message, so it stays; without it the others are no list.
+        first = [
+            message for i in answers_to_pin(context.turns, found) for message in messages[i - 1 - lead : i + 1 - lead]
+        ]
         made: dict[str, Any] = {"digest": _digest(system, [messages[i] for i in indexes]), "indexes": indexes}
         made |= {"contents": [None] * lead, "dropped": [], "removed_tokens": 0, "warnings": []}
         has_lists = any(find_examples(slot.text) for turn in context.turns[:lead] for slot in turn.slots)
@@ -71,18 +76,23 @@ class PromptExamples:
             if turn.index - lead not in indexes and any(slot.kind == "user" for slot in turn.slots)
         ]
         if (has_lists or indexes) and asked:
-            made |= self._choose(system, [messages[i] for i in indexes], indexes, messages[asked[-1]])
+            made |= self._choose(system, first, [messages[i] for i in indexes], indexes, messages[asked[-1]])
         return made
 
     def _choose(
-        self, system: Sequence[Any], examples: Sequence[Any], indexes: Sequence[int], question: Any
+        self,
+        system: Sequence[Any],
+        first: Sequence[Any],
+        examples: Sequence[Any],
+        indexes: Sequence[int],
+        question: Any,
     ) -> dict[str, Any]:
-        sample = [*system, *examples, question]
+        sample = [*system, *first, *examples, question]
         counter, message_format = self.counter, detect_format(sample)
         context = message_format.parse(sample)
-        before, lead = counter.count_context(context), len(system)
+        before, lead = counter.count_context(context), len(system) + len(first)
         size = sum(counter.count_turn(turn, context.format_name) for turn in context.turns[lead:-1])
-        for turn in context.turns[:lead]:
+        for turn in context.turns[: len(system)]:
             for slot in turn.slots:
                 size += sum(counter.count(slot.text[one.start : one.end]) for one in find_examples(slot.text))
         limit = before - size + resolve_budget(self.budget, size)
@@ -93,17 +103,18 @@ class PromptExamples:
         )
         result = compression.run(before, limit)
         dropped = sorted(i - lead for i in compression.removed if lead <= i < len(sample) - 1)
-        made = result.messages[:lead]
+        made = result.messages[: len(system)]
         contents = [
             new["content"] if new["content"] != old["content"] else None for new, old in zip(made, system, strict=True)
         ]
         removed = before - result.tokens_after
+        said = [text.split(";", 1)[0] for text in result.warnings if "example" in text]  # the rest is about the result
         text = f"worked examples of the prompt were cut to their budget: {removed:,} of {size:,} tokens were left out"
         return {
             "contents": contents,
             "dropped": [indexes[i] for i in dropped],
             "removed_tokens": removed,
-            "warnings": [*result.warnings, *([text] if removed > 0 else [])],
+            "warnings": said or ([text] if removed > 0 else []),
         }
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from compressor.context.refs import find_refs
 from compressor.context.results import DocumentsResult, Result
-from compressor.errors import BudgetTooSmallError, UnknownRefError
+from compressor.errors import BudgetTooSmallError, ContextError, UnknownRefError
 from compressor.pipeline.examples.results import ExamplesResult
+from compressor.pipeline.prompt_examples import PromptExamples
 from compressor.pipeline.tools import ToolsResult
+from compressor.providers.example_listing import CutPrompt, ExampleListing
 from compressor.service import gateway_compat, schemas
 from compressor.service.budget_options import parse_prompt_budget
 from compressor.service.http_errors import json_bytes
@@ -17,6 +19,7 @@ from compressor.service.model_names import sanitize_model_name
 from compressor.service.settings import Settings
 from compressor.service.tenants import Tenant
 from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
+from compressor.tokens import get_counter
 
 
 def compress(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
@@ -28,29 +31,51 @@ def compress(tenant: Tenant, body: schemas.CompressRequest, config: Settings) ->
         limit = parse_prompt_budget(body.tools_budget, "tools_budget")
         chosen = tenant.compressor.select_tools(tools, limit, body.query, body.messages, model=model)
         tools = chosen.tools
+    prompt, warnings = _cut_examples(tenant, body, model)
+    system = prompt.system[0]["content"] if prompt.system else body.system
     made = tenant.compressor.compress(
-        body.messages, body.budget, model, body.query, tools, body.mode, body.system, body.pinned
+        prompt.messages, body.budget, model, body.query, tools, body.mode, system, body.pinned
     )
     messages = json_bytes(made.messages)  # encoded here, in a thread, and once
     out = {"messages": messages, **_describe(made, messages), "mode": body.mode}
-    if chosen is None:
-        return out
-    out |= {"warnings": [*made.warnings, *chosen.warnings], "refs": [*out["refs"], *_refs_of_tools(chosen)]}
-    sizes = describe_sizes(made.tokens_before + chosen.tokens_before - chosen.tokens_after, made.tokens_after)
-    return {"tools": json_bytes(chosen.tools), **out, **sizes}
+    if body.examples_budget is not None and body.system:
+        out["system"] = prompt.system[0]["content"]
+    out["warnings"], removed_tokens = [*made.warnings, *warnings], prompt.removed_tokens
+    if chosen is not None:
+        out["tools"] = json_bytes(chosen.tools)
+        out["warnings"] += chosen.warnings
+        out["refs"] += _refs_of_tools(chosen)
+        removed_tokens += chosen.tokens_before - chosen.tokens_after
+    return {**out, **describe_sizes(made.tokens_before + removed_tokens, made.tokens_after)}
+
+
+def _cut_examples(tenant: Tenant, body: schemas.CompressRequest, model: str | None) -> tuple[CutPrompt, list[str]]:
+    """Returns the prompt of one call with its worked examples cut, and warnings."""
+    system = [{"role": "system", "content": body.system}] if body.system else []
+    if body.examples_budget is None or not body.messages:
+        return CutPrompt(system, body.messages, 0), []
+    if body.pinned:
+        raise ContextError("examples_budget may leave out messages, so it cannot be combined with pinned")
+    if not all(isinstance(message, dict) for message in body.messages):
+        raise ContextError("every message must be a JSON object")
+    listing, compressor = ExampleListing(), tenant.compressor
+    limit = parse_prompt_budget(body.examples_budget, "examples_budget")
+    examples = PromptExamples(compressor.engine, get_counter(model), limit, lambda: compressor.store)
+    return listing.cut(examples, system, body.messages), listing.warnings
 
 
 def follow(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
     """Compresses a history so that it begins as its conversation was last sent, for the provider's prompt cache."""
     if not body.messages:
         return {"messages": [], **describe_sizes(0, 0), "warnings": [], "refs": [], "mode": "conversation"}
-    limit = None if body.tools_budget is None else parse_prompt_budget(body.tools_budget, "tools_budget")
-    tracked, messages, tools = tenant.conversations.view(body.messages, body.model, body.system, body.tools, limit)
+    budgets = {"tools_budget": body.tools_budget, "examples_budget": body.examples_budget}
+    options = {name: parse_prompt_budget(value, name) for name, value in budgets.items() if value is not None}
+    tracked, messages, fields = tenant.conversations.view(body.messages, body.model, body.system, body.tools, options)
     id, report, saved = tenant.conversations.conversation_cost(tracked)
     messages, added = gateway_compat.add_placeholder_hashes(messages, tracked.conversation.runtime.counter.count)
     more = {"warnings": tracked.conversation.warnings, "refs": _refs(json_bytes(messages)), "mode": "conversation"}
     sizes = describe_sizes(report.baseline_last, report.actual_last + added)
-    return {"messages": messages, **tools, **sizes, **more, "session": id, "_saved": saved}
+    return {"messages": messages, **fields, **sizes, **more, "session": id, "_saved": saved}
 
 
 def documents(tenant: Tenant, body: schemas.DocumentsRequest, config: Settings) -> dict[str, Any]:

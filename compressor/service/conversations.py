@@ -181,7 +181,7 @@ class ConversationRegistry:
         model: Any,
         system: Any,
         tools: Sequence[Any] | None,
-        tools_budget: int | float | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> tuple[TrackedConversation, list[Any], dict[str, Any]]:
         """Finds the conversation of a whole history by its messages.
 
@@ -190,29 +190,36 @@ class ConversationRegistry:
             model: The model.
             system: A separate system prompt.
             tools: The tools that are sent along.
-            tools_budget: Their budget; None sends all. `find_tool` is not listed: nobody would answer it.
+            options: The budgets of tools and examples (`budget_options.BUDGET_FIELDS`). `find_tool` is not listed,
+                because nobody would answer it.
 
         Returns:
-            The conversation, the messages to send, and with a budget the field "tools" of the response.
+            The conversation, the messages to send, and the fields "tools" and "system" of the response if they have
+            a budget.
 
         Raises:
-            CompressorError: The messages cannot be read, or messages or tools do not fit their budget.
+            CompressorError: The messages cannot be read, or messages, tools or examples do not fit their budget.
         """
-        options = {} if tools_budget is None else {"tools_budget": tools_budget}
-        resolver = self._find_resolver_by_message(messages, "view", None, options)
+        resolver = self._find_resolver_by_message(messages, "view", None, options or {})
         tracker, more = resolver.tracker, {}
-        if tools_budget is None or not tools:
+        if not options:
             conversation, view = tracker.view(messages, model, "", system, tools)
         else:
-            conversation = tracker.match(messages, model)
+            conversation, budgets = tracker.match(messages, model), resolver.budgets
             with conversation.lock:
                 own, count = conversation.conversation, len(messages)
-                listed = resolver.budgets.list_tools(
-                    self._compressor, conversation, tools, messages, message_count=count, find=False
+                front = [{"role": "system", "content": system}] if system else []
+                prompt = budgets.cut_examples(self._compressor, conversation, front, messages)
+                listed = budgets.list_tools(
+                    self._compressor, conversation, tools or (), messages, message_count=count, find=False
                 )
-                own.set_tools(listed.tools, listed.removed_tokens)
-                own.sync(messages, system=system)
-                view, more = own.view(best_effort=True), {"tools": listed.tools}
+                own.set_tools(listed.tools, listed.removed_tokens + prompt.removed_tokens)
+                own.sync(prompt.messages, system=prompt.system[0]["content"] if front else None)
+                view = own.view(best_effort=True)
+            if tools and "tools_budget" in options:
+                more["tools"] = listed.tools
+            if front and "examples_budget" in options:
+                more["system"] = prompt.system[0]["content"]
         size = BYTES_PER_TOKEN * conversation.conversation.cost_report().baseline_last
         self._cache(_CachedConversation(conversation, tracker, None, size))
         return conversation, view, more

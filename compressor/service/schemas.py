@@ -53,6 +53,11 @@ class CompressRequest(_Body):
     tools_budget: Limit | None = Field(
         default=None, description="Cut `tools` to this: tokens, or a fraction of them. They come back as `tools`."
     )
+    examples_budget: Limit | None = Field(
+        default=None,
+        description="Cut the worked examples of the system prompt and the first messages to this: tokens, or a "
+        "fraction of them. A `system` then comes back, too. Not together with `pinned`.",
+    )
     mode: Literal["call", "ingest", "compact"] = "call"
     pinned: Annotated[list[StrictInt], FailFast()] = Field(default=[], max_length=100_000)
 
