@@ -39,7 +39,7 @@ def with_compression(client: Client, compressor: Compressor | None = None, **opt
     Args:
         client: An `anthropic.Anthropic` or `anthropic.AsyncAnthropic`.
         compressor: Compresses and stores; None makes one with the defaults.
-        **options: `budget`, `policy`, `session`, `expand` and `fail_open`; see `sdk_clients.ClientOptions`.
+        **options: see `sdk_clients.ClientOptions`.
 
     Raises:
         CompressorError: If `client` is not an Anthropic client, or an option is wrong.

@@ -37,26 +37,34 @@ class SchemaReader:
         return type(self), ()
 
     async def read(self, agent: Any, context: Any) -> list[Schema]:
-        """Returns the schemas that are sent for an agent.
+        """Returns the schemas that are sent for an agent, see `read_parts`."""
+        functions, others = await self.read_parts(agent, context)
+        return [*functions, *others]
+
+    async def read_parts(self, agent: Any, context: Any) -> tuple[list[Schema], list[Schema]]:
+        """Returns the schemas that are sent for an agent: those of function tools, and all others.
 
         Args:
             agent: The agent.
             context: The run's context object.
         """
+        others: list[Schema] = []
         wrapper: RunContextWrapper[Any] = RunContextWrapper(context=context)
         schemas = [schema for server in agent.mcp_servers for schema in await self._list(server, agent, wrapper)]
         for tool in agent.tools:
             if isinstance(tool, CustomTool):
-                schemas.append(dict(tool.tool_config))
+                others.append(dict(tool.tool_config))
             elif isinstance(tool, FunctionTool) and await _is_enabled(tool, agent, wrapper):
-                schemas.append(_function(tool.name, tool.description, tool.params_json_schema))
+                schema = _function(tool.name, tool.description, tool.params_json_schema)
+                strict = {"strict": True} if tool.strict_json_schema else {}
+                (others if tool.defer_loading or tool._tool_namespace else schemas).append(schema | strict)
         for handoff in getattr(agent, "handoffs", ()):
             if isinstance(handoff, Agent):
                 name, about = Handoff.default_tool_name(handoff), Handoff.default_tool_description(handoff)
-                schemas.append(_function(name, about, {}))
+                others.append(_function(name, about, {}))
             elif isinstance(handoff, Handoff) and await _is_enabled(handoff, agent, wrapper):
-                schemas.append(_function(handoff.tool_name, handoff.tool_description, handoff.input_json_schema))
-        return schemas + _output_schema(getattr(agent, "output_type", None))
+                others.append(_function(handoff.tool_name, handoff.tool_description, handoff.input_json_schema))
+        return schemas, others + _output_schema(getattr(agent, "output_type", None))
 
     async def _list(self, server: Any, agent: Any, wrapper: RunContextWrapper[Any]) -> list[Schema]:
         by_agent = self._listed.setdefault(server, {})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from compressor.context.budget import resolve_budget
 from compressor.errors import BudgetError, CompressorError
 from compressor.providers.conversation_tracker import ConversationTracker
+from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.sessions.policy import Policy
 from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.pricing import find_price
@@ -48,6 +50,20 @@ def _reject_one(budget: Any, name: str) -> None:
             f"{name}=1.0 would be one token; give whole tokens, such as {name}=12_000, "
             f"or a fraction below 1, such as {name}=0.8"
         )
+
+
+def make_prompt_budgets(
+    tools: int | float | str | None, pinned_tools: Collection[str] = (), examples: int | float | str | None = None
+) -> PromptBudgets:
+    """Returns the budgets of tools and examples for checked options.
+
+    Raises:
+        BudgetError: If a budget cannot be read.
+    """
+    check_token_budget("tools_budget", tools)
+    check_token_budget("examples_budget", examples)
+    names = (pinned_tools,) if isinstance(pinned_tools, str) else tuple(pinned_tools)
+    return PromptBudgets(tools, examples, names)
 
 
 def make_tracker(

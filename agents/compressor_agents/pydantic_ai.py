@@ -8,23 +8,25 @@ into it; use it only if something else needs a processor.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from compressor.context.formats.serialization import chain_digest
 from compressor.errors import MissingDependencyError
+from compressor.pipeline.tools import search_tool
 from compressor.providers.context_overflow import MAX_HALVINGS, is_context_overflow
 from compressor.providers.conversation_tracker import MAX_CONVERSATIONS, TrackedConversation
-from compressor.providers.expand_resolver import FailOpen
+from compressor.providers.fail_open import FailOpen
+from compressor.providers.prompt_budgets import NO_BUDGETS, PromptBudgets
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.compact_tool import COMPACT_TOOL_NAME
-from compressor.sessions.context_tools import CONTEXT_TOOL_DEFINITIONS
+from compressor.sessions.context_tools import CONTEXT_TOOL_DEFINITIONS, CONTEXT_TOOL_NAMES
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.expand_tool import TOOL_NAME
 from compressor.sessions.recall_tool import RECALL_TOOL_NAME
-from compressor_agents.options import make_tracker
+from compressor_agents.options import make_prompt_budgets, make_tracker
 from compressor_agents.sdk_names import refuse_to_shadow
 
 refuse_to_shadow(__name__, "pydantic_ai")
@@ -32,9 +34,17 @@ try:
     from pydantic_ai import RetryModelRequest, RunContext, Tool
     from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.messages import ModelMessage, ModelResponse
+    from pydantic_ai.tools import ToolDefinition
     from pydantic_ai.toolsets import FunctionToolset
 
     from compressor_agents.pydantic_messages import from_anthropic, to_anthropic
+    from compressor_agents.pydantic_tools import (
+        RequestParts,
+        apply_schemas,
+        to_schema,
+        to_tool_choice,
+        without_find_tool,
+    )
 except ImportError:
     raise MissingDependencyError("pydantic-ai-slim", "pydantic-ai") from None
 
@@ -60,6 +70,7 @@ class HistoryProcessor:
         session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
         fail_open: True logs an error of the compressor once and sends the history unchanged, or the smallest possible
             view if the budget is too small; False raises the error.
+        budgets: The budget of tools, for `CompressHistory`.
 
     Raises:
         BudgetError: If the budget cannot be read.
@@ -74,9 +85,11 @@ class HistoryProcessor:
         policy: Policy | None = None,
         session: Any = None,
         fail_open: bool = True,
+        budgets: PromptBudgets = NO_BUDGETS,
     ) -> None:
         self._tracker = make_tracker(compressor, budget, policy, session)
-        self._fail_open = FailOpen(fail_open)
+        self._tracker.policy = budgets.extend_policy(self._tracker.policy)
+        self._fail_open, self._budgets = FailOpen(fail_open), budgets
         self._model = model
         self._runs: dict[str | None, TrackedConversation] = {}  # by run id, the newest last
         self._views: dict[str, list[ModelMessage]] = {}  # the originals of each view, by the view's digest
@@ -90,42 +103,66 @@ class HistoryProcessor:
             self._views.pop(next(iter(self._views)))
         return view
 
-    async def view(
-        self, ctx: RunContext[Any], messages: Sequence[ModelMessage], system: str = "", tools: Sequence[Any] = ()
-    ) -> list[ModelMessage]:
+    async def view(self, ctx: RunContext[Any], messages: Sequence[ModelMessage]) -> list[ModelMessage]:
         """Returns the messages to send; messages of which nothing was cut are the same objects.
 
         Args:
             ctx: The run.
             messages: The whole history.
-            system: The instructions that are sent along; their tokens count.
-            tools: The tool definitions that are sent along; their tokens count.
         """
+        return (await self.request(ctx, messages))[0]
+
+    async def request(
+        self, ctx: RunContext[Any], messages: Sequence[ModelMessage], parts: RequestParts | None = None
+    ) -> tuple[list[ModelMessage], list[ToolDefinition]]:
+        """Returns the messages and the function tools to send; what was not cut stays the same objects.
+
+        Args:
+            ctx: The run.
+            messages: The whole history.
+            parts: What is sent along. Without a budget of tools they are only counted.
+        """
+        parts = parts or RequestParts()
         try:
             converted = to_anthropic(messages)
             model = self._model or getattr(ctx.model, "model_name", None)
-            schemas = [
-                {"name": tool.name, "description": tool.description or "", "input_schema": tool.parameters_json_schema}
-                for tool in tools
-            ]
-            tracked, view = await run_in_thread(
-                self._tracker.view,
-                converted,
-                model,
-                "anthropic",
-                system=system,
-                tools=schemas,
-                best_effort=self._fail_open.enabled,
-            )
+            tracked, view, tools = await run_in_thread(self._make_request, converted, model, parts)
             self._fail_open.report(tracked)
             self._runs.pop(ctx.run_id, None)
             self._runs[ctx.run_id] = tracked
             while len(self._runs) > MAX_CONVERSATIONS:
                 self._runs.pop(next(iter(self._runs)))
-            return from_anthropic(view, converted, messages)
+            return from_anthropic(view, converted, messages), tools
         except Exception as error:
             self._fail_open.handle(error)
-            return list(messages)
+            return list(messages), without_find_tool(parts.tools)
+
+    def _make_request(
+        self, messages: list[dict[str, Any]], model: str | None, parts: RequestParts
+    ) -> tuple[TrackedConversation, list[Any], list[ToolDefinition]]:
+        tracked = self._tracker.match(messages, model, "anthropic")
+        with tracked.lock:
+            given = parts.tools if self._budgets.tools is None else without_find_tool(parts.tools)
+            tools, removed_tokens = given, 0
+            try:
+                tools, removed_tokens = self._list_tools(tracked, given, messages, parts.tool_choice)
+            except Exception as error:
+                self._fail_open.handle_part(error, "tools")
+            schemas = [to_schema(tool) for tool in (*tools, *parts.output_tools)]
+            tracked.conversation.set_tools(schemas, removed_tokens)
+            tracked.conversation.sync(messages, system=parts.system)
+            return tracked, tracked.conversation.view(self._fail_open.enabled), tools
+
+    def _list_tools(
+        self, tracked: TrackedConversation, tools: list[ToolDefinition], messages: list[Any], tool_choice: Any
+    ) -> tuple[list[ToolDefinition], int]:
+        """Returns the tools to send, and how many tokens fewer these are than all."""
+        own = [tool for tool in tools if tool.name in CONTEXT_TOOL_NAMES or tool.defer_loading]
+        others = [tool for tool in tools if tool not in own]
+        schemas = [to_schema(tool) for tool in others]
+        compressor, count = self._tracker.compressor, len(messages)
+        listed = self._budgets.list_tools(compressor, tracked, schemas, messages, tool_choice, count)
+        return [*own, *apply_schemas(others, schemas, listed.tools)], listed.removed_tokens
 
     @property
     def expand_tool(self) -> Tool[Any]:
@@ -141,8 +178,14 @@ class HistoryProcessor:
         names = [TOOL_NAME, RECALL_TOOL_NAME, *([COMPACT_TOOL_NAME] if compact else [])]
         return [self._make_tool(name) for name in names]
 
+    @property
+    def find_tool(self) -> Tool[Any]:
+        """Returns the tool `find_tool`, which finds the tools that a request does not list."""
+        return self._make_tool(search_tool.NAME)
+
     def _make_tool(self, name: str) -> Tool[Any]:
-        description, parameters = CONTEXT_TOOL_DEFINITIONS[name]
+        own = (search_tool.DESCRIPTION, search_tool.PARAMETERS)
+        description, parameters = CONTEXT_TOOL_DEFINITIONS.get(name, own)
         answer = partial(self._answer_call, name)  # can be pickled
         tool: Tool[Any] = Tool.from_schema(answer, name, description, parameters, takes_ctx=True)
         return tool
@@ -185,6 +228,9 @@ class HistoryProcessor:
             return (
                 "Not answered: the texts of this run are no longer available. Call the tool that returned them again."
             )
+        if name == search_tool.NAME:
+            listing = tracked.tool_listing
+            return "There are no other tools." if listing is None else listing.answer(arguments)
         with tracked.lock:
             return str(tracked.conversation.context_tools(compact=True).answer(name, arguments))
 
@@ -229,6 +275,11 @@ class CompressHistory(AbstractCapability[Any]):
         session: A `Session` or its id, to which all runs belong; None tells conversations apart by their messages.
         expand: Whether the agent gets the tools `expand_context` and `recall_context`.
         compact_tool: Whether the agent gets the tool `compact_now` besides, with which it plans its compactions itself.
+        tools_budget: The limit of the schemas of function tools alone: tokens, or a fraction of them. A request lists
+            the tools that the task needs, shortened if that is enough, and a tool `find_tool` that finds the others.
+            All tools of all toolsets can be called at any time, and the list changes as little as possible. None lists
+            all tools.
+        pinned_tools: The names of tools that are always listed unchanged.
         fail_open: True logs an error of the compressor once and sends the history unchanged, or the smallest possible
             view if the budget is too small; False raises the error.
 
@@ -250,10 +301,14 @@ class CompressHistory(AbstractCapability[Any]):
         expand: bool = True,
         fail_open: bool = True,
         compact_tool: bool = False,
+        tools_budget: int | float | str | None = None,
+        pinned_tools: Collection[str] = (),
     ) -> None:
-        self.processor = HistoryProcessor(compressor, model, budget, policy, session, fail_open)
-        self._expand, self._compact_tool = expand, compact_tool
-        self._histories: dict[str | None, list[ModelMessage]] = {}  # of the requests in flight, by run id
+        budgets = make_prompt_budgets(tools_budget, pinned_tools)
+        self.processor = HistoryProcessor(compressor, model, budget, policy, session, fail_open, budgets)
+        self._expand, self._compact_tool, self._finds = expand, compact_tool, tools_budget is not None
+        # Of the requests in flight, by run id: the history and the function tools.
+        self._requests: dict[str | None, tuple[list[ModelMessage], list[ToolDefinition]]] = {}
 
     def cost_report(self) -> CostReport:
         """Returns what all runs cost, and what they would have cost uncompressed.
@@ -267,32 +322,38 @@ class CompressHistory(AbstractCapability[Any]):
         return self.processor.receipts()
 
     def get_toolset(self) -> FunctionToolset[Any] | None:
-        """Returns a toolset with the compressor's own tools, or None without `expand`."""
-        tools = self.processor.context_tools(self._compact_tool)
-        return FunctionToolset(tools, id="compressor") if self._expand else None
+        """Returns a toolset with the compressor's own tools, or None if there are none."""
+        tools = self.processor.context_tools(self._compact_tool) if self._expand else []
+        tools += [self.processor.find_tool] if self._finds else []
+        return FunctionToolset(tools, id="compressor") if tools else None
 
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
-        """Returns the request with a compressed history."""
-        self._histories[ctx.run_id] = list(request_context.messages)
-        while len(self._histories) > MAX_CONVERSATIONS:
-            self._histories.pop(next(iter(self._histories)))
+        """Returns the request with a compressed history and the tools that it lists."""
+        tools = list(request_context.model_request_parameters.function_tools)
+        self._requests[ctx.run_id] = list(request_context.messages), tools
+        while len(self._requests) > MAX_CONVERSATIONS:
+            self._requests.pop(next(iter(self._requests)))
         return await self._with_view(ctx, request_context)
 
     async def prepare_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
         """Returns the request of a further attempt with a history that fits the limit as it is now."""
-        is_first = request_context.attempt == 1 or ctx.run_id not in self._histories
+        is_first = request_context.attempt == 1 or ctx.run_id not in self._requests
         return request_context if is_first else await self._with_view(ctx, request_context)
 
     async def _with_view(self, ctx: RunContext[Any], request_context: ModelRequestContext) -> ModelRequestContext:
         parameters = request_context.model_request_parameters
+        messages, tools = self._requests[ctx.run_id]
         system = "\n\n".join(part.content for part in parameters.instruction_parts or ())
-        tools = [*parameters.function_tools, *parameters.output_tools]
-        view = await self.processor.view(ctx, self._histories[ctx.run_id], system, tools)
-        return replace(request_context, messages=view)
+        choice = to_tool_choice((request_context.model_settings or {}).get("tool_choice"))
+        parts = RequestParts(system, tools, parameters.output_tools, choice)
+        view, listed = await self.processor.request(ctx, messages, parts)
+        if listed != parameters.function_tools:
+            parameters = replace(parameters, function_tools=listed)
+        return replace(request_context, messages=view, model_request_parameters=parameters)
 
     async def on_model_request_error(
         self, ctx: RunContext[Any], *, request_context: ModelRequestContext, error: Exception
@@ -300,14 +361,14 @@ class CompressHistory(AbstractCapability[Any]):
         """Asks for another attempt with a smaller request if this one was too long for the provider."""
         if request_context.attempt <= MAX_HALVINGS and await self.processor.shrink(ctx, error):
             raise RetryModelRequest
-        self._histories.pop(ctx.run_id, None)
+        self._requests.pop(ctx.run_id, None)
         raise error
 
     async def after_model_request(
         self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
     ) -> ModelResponse:
         """Records the usage and returns the response unchanged."""
-        self._histories.pop(ctx.run_id, None)
+        self._requests.pop(ctx.run_id, None)
         self.processor.record_usage(ctx, response.usage)
         return response
 

@@ -8,7 +8,7 @@ with the original, connections included, and the original does not change. So `c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -17,7 +17,7 @@ from compressor.providers import Json, ProviderApi
 from compressor.providers.expand_resolver import ExpandResolver, ResolvedCall
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.sessions.cost_report import CostReport
-from compressor_agents.options import make_tracker
+from compressor_agents.options import make_prompt_budgets, make_tracker
 from compressor_agents.sdk_streams import (
     AsyncStreamMixin,
     SyncStreamMixin,
@@ -54,6 +54,13 @@ class ClientOptions(TypedDict, total=False):
             whose messages it extends.
         expand: Whether the model gets the tools `expand_context` and `recall_context` for texts that were removed
             (default True). Their calls are answered inside the client, and the caller does not see them.
+        tools_budget: The limit of the tool schemas alone: tokens, or a fraction of them. A request lists the tools that
+            the task needs, shortened if that is enough, and a tool `find_tool` that finds the others and is answered
+            inside the client. The list changes as little as possible. None (the default) lists all tools.
+        pinned_tools: The names of tools that are always listed unchanged.
+        examples_budget: The limit of the worked examples in the system prompt and the first messages: tokens, or a
+            fraction of them. They are chosen for the first request of a conversation and then stay the same. None (the
+            default) keeps all.
         fail_open: True (the default) logs an error of the compressor and sends the caller's own request, or the
             smallest possible one if the budget is too small; False raises the error.
     """
@@ -62,6 +69,9 @@ class ClientOptions(TypedDict, total=False):
     policy: Policy | None
     session: Any
     expand: bool
+    tools_budget: int | float | str | None
+    pinned_tools: Collection[str]
+    examples_budget: int | float | str | None
     fail_open: bool
 
 
@@ -90,7 +100,10 @@ def compress_client(
         names = f"{sdk}.{synchronous.__name__} or {sdk}.{asynchronous.__name__}"
         raise CompressorError(f"with_compression needs an instance of {names}, not {type(client).__name__}")
     tracker = make_tracker(compressor, options.get("budget"), options.get("policy"), options.get("session"))
-    resolver = ExpandResolver(tracker, options.get("expand", True), options.get("fail_open", True))
+    examples_budget = options.get("examples_budget")
+    budgets = make_prompt_budgets(options.get("tools_budget"), options.get("pinned_tools", ()), examples_budget)
+    expand, fail_open = options.get("expand", True), options.get("fail_open", True)
+    resolver = ExpandResolver(tracker, expand, fail_open, budgets=budgets)
     mixin = AsyncCompressionMixin if isinstance(client, asynchronous) else SyncCompressionMixin
     own = type(client)
     made: Any = object.__new__(make_subclass(own, mixin))

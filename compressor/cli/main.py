@@ -24,6 +24,7 @@ from compressor.cli.options import OutputOption, StoreOption
 from compressor.cli.output import print_message, write_output
 from compressor.cli.replay import replay
 from compressor.cli.serve import healthcheck, serve
+from compressor.cli.tools import tools
 from compressor.errors import (
     BudgetError,
     BudgetTooSmallError,
@@ -133,6 +134,7 @@ def expand(
 
 
 app.command()(examples)
+app.command()(tools)
 app.command()(replay)
 
 

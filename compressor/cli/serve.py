@@ -46,6 +46,10 @@ def serve(
         str | None,
         typer.Option(help="The budget of proxied requests: tokens, a fraction of the window (50%) or money ($0.02)."),
     ] = None,
+    tools_budget: Annotated[
+        str | None,
+        typer.Option(help="The budget of the tools of a proxied request: tokens, or a fraction (25%)."),
+    ] = None,
     scorer: Annotated[str | None, typer.Option(help="fast, embedding, pruner, perplexity or cascade.")] = None,
     device: Annotated[str | None, typer.Option(help="The device of a model scorer: cuda, mps or cpu.")] = None,
     workers: Annotated[
@@ -85,7 +89,7 @@ def serve(
     flags: dict[str, Any] = {"port": port, "host": host, "upstream": upstream, "keys": keys, "workers": workers}
     flags |= {"upstream_anthropic": upstream_anthropic, "budget": budget, "scorer": scorer, "device": device}
     flags |= {"store": store or redis_url, "shutdown_timeout": shutdown_timeout}
-    flags |= {"tls_cert": tls_cert, "tls_key": tls_key}
+    flags |= {"tools_budget": tools_budget, "tls_cert": tls_cert, "tls_key": tls_key}
     try:
         if store and redis_url:
             raise CompressorError("--redis-url and --store both set the store: give only one of them")

@@ -44,6 +44,10 @@ class AnthropicMessagesApi:
         """Returns the body's `system` as a list of one message, or []."""
         return [{"role": "system", "content": body["system"]}] if body.get("system") else []
 
+    def with_system(self, body: Json, content: Any) -> Json:
+        """Returns a copy of the body with another system prompt."""
+        return {**body, "system": content}
+
     def build_request(self, body: Json, messages: Sequence[Json], schemas: Sequence[Json]) -> Json:
         """Returns a copy of the body with these messages and the tools of `schemas`."""
         result = {**body, "messages": list(messages)}

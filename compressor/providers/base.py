@@ -118,6 +118,10 @@ class ProviderApi(Protocol):
         """Returns a system prompt that the API keeps apart from the messages as a list of one message, or []."""
         ...
 
+    def with_system(self, body: Json, content: Any) -> Json:
+        """Returns a copy of the body with another content of the system prompt that `read_system` returns."""
+        ...
+
     def build_request(self, body: Json, messages: Sequence[Json], schemas: Sequence[Json]) -> Json:
         """Returns a copy of the body with these messages and the tools of `schemas` before the other tools."""
         ...

@@ -19,6 +19,8 @@ from compressor.context.refs import find_refs
 from compressor.errors import RefError
 from compressor.providers import HiddenRounds
 from compressor.providers.context_overflow import halve_limit, in_memory
+from compressor.providers.example_listing import ExampleListing
+from compressor.providers.tool_listing import ToolListing
 from compressor.sessions import archive
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.conversation import Conversation
@@ -48,6 +50,8 @@ class TrackedConversation:
         messages: The caller's messages, if the tracker is `frozen`.
         hidden_rounds: What the caller did not see, by the index of the message it stands before.
         tool_offered: Whether the request lists the compressor's own tools.
+        tool_listing: Lists the tools within their budget, if they have one.
+        example_listing: Keeps the examples within their budget, if they have one.
         rejected_by_provider: Whether the provider rejected a compressed request of this conversation.
         known_warnings: The conversation's warnings that were passed on.
         lock: Guards the conversation.
@@ -59,6 +63,8 @@ class TrackedConversation:
     messages: Sequence[Any] = ()
     hidden_rounds: dict[int, HiddenRounds] = field(default_factory=dict)
     tool_offered: bool = False
+    tool_listing: ToolListing | None = None
+    example_listing: ExampleListing | None = None
     rejected_by_provider: bool = False
     known_warnings: frozenset[str] = frozenset()
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -247,8 +253,10 @@ class ConversationTracker:
             state = self._copy_state(nearest.conversation, common - chain.count("system"), scope)
             options: dict[str, Any] = {"scope": scope, "state": state, "frozen": self._frozen}
             fork = Conversation(self.compressor, model, self.budget, self.policy, **options)
-            hidden = dict(nearest.hidden_rounds)
-            return replace(nearest, conversation=fork, hidden_rounds=hidden, lock=threading.RLock())
+            hidden, listing = dict(nearest.hidden_rounds), nearest.tool_listing
+            own: dict[str, Any] = {"hidden_rounds": hidden, "tool_listing": listing.copy(common) if listing else None}
+            own["example_listing"] = nearest.example_listing.copy() if nearest.example_listing else None
+            return replace(nearest, conversation=fork, lock=threading.RLock(), **own)
 
     def _copy_state(self, conversation: Conversation, count: int, scope: str) -> dict[str, Any] | None:
         """Returns the state of the first `count` messages, so that they stay as they were sent.

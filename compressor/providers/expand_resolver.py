@@ -1,58 +1,31 @@
-"""Answers the model's calls of `expand_context` and `recall_context` inside one call of the caller.
+"""Answers the model's calls of the compressor's own tools inside one call of the caller.
 
-The model asks for text that was removed, receives it and continues; only its final answer reaches the caller, who does
-not see those calls. This module sends nothing itself: an SDK client or the proxy sends each `ResolvedCall.body` and
-reports the response.
+The model asks for text or tools that were removed, receives them and continues. Only its final answer reaches the
+caller, who does not see those calls. This module sends nothing itself: an SDK client or the proxy sends each
+`ResolvedCall.body` and reports the response.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from compressor.context.refs import PLACEHOLDER_RE
 from compressor.errors import CompressorError
-from compressor.providers import HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter, tool_name
+from compressor.pipeline.tools import search_tool
+from compressor.providers import ContextCall, HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter, tool_name
 from compressor.providers.context_overflow import MAX_HALVINGS
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
+from compressor.providers.example_listing import CutPrompt
+from compressor.providers.fail_open import FailOpen
+from compressor.providers.prompt_budgets import NO_BUDGETS, PromptBudgets
+from compressor.providers.tool_listing import ListedTools
 from compressor.sessions.context_tools import ContextTools
 
-log = logging.getLogger("compressor_agents")
-#: Rounds inside one call of the caller in which the model may expand and recall texts.
+#: Rounds inside one call of the caller in which the model may use the compressor's own tools.
 MAX_ROUNDS = 4
 #: Response ids that are remembered because the caller knows the response by another id.
 MAX_RESPONSE_IDS = 1024
 _LAST = "\n\n[This was the last look-up for now. Answer with what you have.]"
-
-
-class FailOpen:
-    """Decides what happens to an error of the compressor: it is logged once, or raised.
-
-    Args:
-        enabled: True logs the error, and the caller's own request is sent; False raises the error.
-    """
-
-    def __init__(self, enabled: bool = True) -> None:
-        self.enabled = enabled
-        self._logged_kinds: set[str] = set()
-
-    def handle(self, error: BaseException) -> None:
-        """Logs the error, or raises it again if failing open is off."""
-        if not self.enabled:
-            raise error
-        name = type(error).__name__
-        self.warn_once(f"compression failed, so the request was sent unchanged: {name}: {error}", name, error)
-
-    def report(self, tracked: TrackedConversation) -> None:
-        """Logs what is new among the warnings of a conversation."""
-        for text in tracked.take_warnings():
-            log.warning(text)
-
-    def warn_once(self, text: str, kind: str, error: BaseException | None = None) -> None:
-        """Logs a warning, unless one of the same kind has been logged."""
-        if kind not in self._logged_kinds:
-            self._logged_kinds.add(kind)
-            log.warning(text, exc_info=error)
 
 
 class ExpandResolver:
@@ -62,7 +35,8 @@ class ExpandResolver:
         tracker: Finds the conversation of each request.
         expand: Whether the model is offered the tools `expand_context` and `recall_context`.
         fail_open: Whether an error of the compressor is logged and the caller's own request sent.
-        max_rounds: Rounds inside one call in which the model may expand and recall texts.
+        max_rounds: Rounds inside one call in which the model may use these tools.
+        budgets: The budgets of tools and examples.
     """
 
     def __init__(
@@ -71,8 +45,10 @@ class ExpandResolver:
         expand: bool = True,
         fail_open: bool = True,
         max_rounds: int = MAX_ROUNDS,
+        budgets: PromptBudgets = NO_BUDGETS,
     ) -> None:
-        self.tracker, self.expand, self.max_rounds = tracker, expand, max_rounds
+        self.tracker, self.expand, self.max_rounds, self.budgets = tracker, expand, max_rounds, budgets
+        tracker.policy = budgets.extend_policy(tracker.policy)
         self.fail_open = FailOpen(fail_open)
         self._latest_ids: dict[str, str] = {}
 
@@ -124,6 +100,8 @@ class ResolvedCall:
         self._halvings = 0
         self._history = self._restore_history()
         self.tool_names: tuple[str, ...] = ()
+        self._listed = ListedTools([])
+        self._system: list[Json] = []
         # The old parameter `functions` cannot be combined with tools.
         if resolver.expand and not body.get("functions"):
             caller_names = [tool_name(tool) for tool in body.get("tools") or ()]
@@ -180,7 +158,7 @@ class ResolvedCall:
             rounds = len(hidden.turns)
             if not turn.caller_call_ids and rounds > self._resolver.max_rounds:
                 return self._finish()
-            texts = [self._context_tools.answer(call.name, call.arguments) for call in turn.context_calls]
+            texts = [self._answer(call) for call in turn.context_calls]
             if turn.caller_call_ids:
                 hidden.context_answers = texts
                 return self._finish()
@@ -205,6 +183,27 @@ class ResolvedCall:
         if not self._hidden.has_hidden_parts:
             return response
         return self.api.visible_turn(response, self._hidden, self.tool_names)
+
+    def _answer(self, call: ContextCall) -> str:
+        """Returns the answer to a call of one of the compressor's own tools."""
+        listing = self.tracked.tool_listing
+        if call.name == search_tool.NAME and listing is not None:
+            return listing.answer(call.arguments)
+        return self._context_tools.answer(call.name, call.arguments)
+
+    def _list_tools(self) -> ListedTools:
+        """Returns the caller's tools, cut to their budget if they have one. If that fails, all of them are sent."""
+        body, budgets, tracked = self._original, self._resolver.budgets, self.tracked
+        tools = list(body.get("tools") or ())
+        if not tools or budgets.tools is None or body.get("functions"):
+            return ListedTools(tools)
+        try:
+            history, choice = [*self._history, *self._hidden.items], body.get("tool_choice")
+            compressor, count = self._resolver.tracker.compressor, len(self._messages)
+            return budgets.list_tools(compressor, tracked, tools, history, choice, count)
+        except Exception as error:
+            self._resolver.fail_open.handle_part(error, "tools")
+            return ListedTools(tools)
 
     def _record_usage(self, usage: Json) -> None:
         """Records the usage of one request. An unknown form or an unavailable store must not cost the answer."""
@@ -243,7 +242,10 @@ class ResolvedCall:
         tracked, api, original = self.tracked, self.api, self._original
         with tracked.lock:
             schemas = [one for one in self._context_tools.schemas(api.dialect) if tool_name(one) in self.tool_names]
-            caller_tools = list(original.get("tools") or ())
+            self._listed = self._list_tools()
+            if self._listed.offers_search and search_tool.NAME not in self.tool_names:
+                self.tool_names = (*self.tool_names, search_tool.NAME)
+            caller_tools = self._listed.tools
             # If the caller has tools, ours are offered from the first call on, because adding them later would
             # invalidate the cached prefix. Otherwise they are offered as long as the view has placeholders or answers.
             is_offered = bool(caller_tools) or tracked.tool_offered
@@ -253,18 +255,29 @@ class ResolvedCall:
             if schemas and tracked.tool_offered and not is_offered:
                 view = self._view(schemas, caller_tools, True)  # so that the tokens of the schemas count
         self._resolver.fail_open.report(tracked)
+        if self._system and self._system != api.read_system(original):
+            original = api.with_system(original, self._system[0]["content"])
         if not caller_tools and not tracked.tool_offered:
             self.tool_names, schemas = (), []
             if view == self._messages:
                 return original
+        if caller_tools != list(original.get("tools") or ()):
+            original = {**original, "tools": caller_tools}
         return api.build_request(original, view, schemas)
 
     def _view(self, schemas: list[Json], caller_tools: list[Any], is_offered: bool) -> list[Any]:
         """Returns the view of the whole history with its hidden rounds."""
-        conversation, system = self.tracked.conversation, self.api.read_system(self._original)
+        conversation, tracker = self.tracked.conversation, self._resolver.tracker
         tools = [*schemas, *caller_tools] if is_offered else caller_tools
-        history = [*self._history, *self._hidden.items]
-        conversation.sync(history, system=system[0]["content"] if system else None, tools=tools)
+        prompt = CutPrompt(self.api.read_system(self._original), [*self._history, *self._hidden.items], 0)
+        try:
+            prompt = self._resolver.budgets.cut_examples(tracker.compressor, self.tracked, *prompt[:2])
+        except Exception as error:
+            self._resolver.fail_open.handle_part(error, "examples")
+        system, history, removed_tokens = prompt
+        self._system = system
+        conversation.set_tools(tools, self._listed.removed_tokens + removed_tokens)
+        conversation.sync(history, system=system[0]["content"] if system else None)
         view: list[Any] = conversation.view(self._resolver.fail_open.enabled)
         return view
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from compressor.providers.base import (
     ContextCall,
@@ -33,6 +34,10 @@ class OpenAIChatApi:
     def read_system(self, body: Json) -> list[Json]:
         """Returns []: this API keeps the system prompt among the messages."""
         return []
+
+    def with_system(self, body: Json, content: Any) -> Json:
+        """Returns the body: this API keeps the system prompt among the messages."""
+        return body
 
     def build_request(self, body: Json, messages: Sequence[Json], schemas: Sequence[Json]) -> Json:
         """Returns a copy of the body with these messages and the tools of `schemas`."""

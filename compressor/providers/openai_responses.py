@@ -44,6 +44,10 @@ class OpenAIResponsesApi:
         """Returns the body's `instructions` as a list of one system message, or []."""
         return [{"role": "system", "content": body["instructions"]}] if body.get("instructions") else []
 
+    def with_system(self, body: Json, content: Any) -> Json:
+        """Returns a copy of the body with another system prompt."""
+        return {**body, "instructions": content}
+
     def build_request(self, body: Json, messages: Sequence[Json], schemas: Sequence[Json]) -> Json:
         """Returns a copy of the body with these messages and the tools of `schemas`."""
         result = {**body, "input": list(messages)}

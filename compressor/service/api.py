@@ -14,17 +14,17 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
-from compressor.context.refs import find_refs
-from compressor.context.results import DocumentsResult, Result
-from compressor.errors import BudgetTooSmallError, UnknownRefError
-from compressor.pipeline.examples.results import ExamplesResult
 from compressor.providers.conversation_tracker import TrackedConversation
 from compressor.scoring.runtime.executor import run_in_thread
+from compressor.service import compress_requests as requests
 from compressor.service import gateway_compat, schemas
 from compressor.service.conversations import get_counters
 from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import parse
+from compressor.service.session_registry import OpenSession
+from compressor.service.session_tools import find_tool as answer_find_tool
+from compressor.service.session_tools import list_session_tools
 from compressor.service.settings import Settings
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.records import CompressionEvent
@@ -32,7 +32,6 @@ from compressor.service.telemetry.tracing import span
 from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, TenantExecutor
 from compressor.service.tenants import Tenant, Tenants
 from compressor.sessions import Session
-from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
 
 T = TypeVar("T")
 _MIN_THREAD_BYTES = 100_000  # larger bodies are parsed in a thread
@@ -113,7 +112,10 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
             return await executor.run(function, *args)
 
     async def respond(
-        request: Request, kind: Literal["documents", "examples"], function: Callable[..., dict[str, Any]], body: Any
+        request: Request,
+        kind: Literal["documents", "examples", "tools"],
+        function: Callable[..., dict[str, Any]],
+        body: Any,
     ) -> JsonResponse:
         tenant, start = _tenant(request), time.perf_counter()
         out = await work(tenant.executor, function, tenant, body, config)
@@ -126,29 +128,34 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         tenant = _tenant(request)
         start = time.perf_counter()
         if body.budget is not None:
-            made = await work(tenant.executor, _compress, tenant, body, config)
+            made = await work(tenant.executor, requests.compress, tenant, body, config)
         else:
             try:
-                made = await work(tenant.executor, _follow, tenant, body, config)
+                made = await work(tenant.executor, requests.follow, tenant, body, config)
             except Exception as error:  # a gateway waits; some would answer its agent 502 for a 4xx
                 if not all(isinstance(message, dict) for message in body.messages):
                     raise  # not from a gateway
                 kind = gateway_compat.fallback_kind(error)
                 metrics.record_fallback(tenant.name, kind)
-                made = {"messages": body.messages, **_sizes(0, 0), "warnings": [f"not compressed: {kind}"]}
-                made |= {"refs": [], "mode": "conversation"}
+                made = {"messages": body.messages, **requests.describe_sizes(0, 0)}
+                made |= {"warnings": [f"not compressed: {kind}"], "refs": [], "mode": "conversation"}
         metrics.record(_event(tenant, "call" if body.budget is not None else "conversation", made, start))
         return JsonResponse(made)
 
     @routes.post("/v1/compress/documents", responses=ERROR_RESPONSES, tags=["compress"])
     async def documents(request: Request, body: schemas.DocumentsRequest) -> JsonResponse:
         """Compresses documents, to one text and to one shorter text each."""
-        return await respond(request, "documents", _documents, body)
+        return await respond(request, "documents", requests.documents, body)
 
     @routes.post("/v1/examples", responses=ERROR_RESPONSES, tags=["compress"])
     async def examples(request: Request, body: schemas.ExamplesRequest) -> JsonResponse:
         """Selects in-context examples."""
-        return await respond(request, "examples", _examples, body)
+        return await respond(request, "examples", requests.examples, body)
+
+    @routes.post("/v1/tools", responses=ERROR_RESPONSES, tags=["compress"])
+    async def tools(request: Request, body: schemas.ToolsRequest) -> JsonResponse:
+        """Selects the tools that a call needs, within a budget of their own."""
+        return await respond(request, "tools", requests.tools, body)
 
     @routes.get("/v1/retrieve/{ref}", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["compress"])
     async def retrieve(
@@ -160,7 +167,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         budget: Annotated[int | None, Query(ge=1, description="The maximum number of tokens to return.")] = None,
     ) -> JsonResponse:
         """Returns the exact original of a ref."""
-        text = await work(_tenant(request).executor, _retrieve, _tenant(request), ref, query, budget)
+        text = await work(_tenant(request).executor, requests.retrieve, _tenant(request), ref, query, budget)
         return JsonResponse({"ref": ref, "hash": ref, "original_content": text})
 
     @routes.post("/v1/sessions/{id}/append", responses=ERROR_RESPONSES | CONFLICT_RESPONSES, tags=["sessions"])
@@ -179,16 +186,20 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
 
     @routes.post("/v1/sessions/{id}/view", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
     async def view(request: Request, id: Id, body: schemas.ViewRequest | None = None) -> JsonResponse:
-        """Returns the messages to send now."""
+        """Returns the messages to send now, and with a `tools_budget` the tools."""
 
         def run() -> dict[str, Any]:
-            tenant = _tenant(request)
-            session = _session(tenant, id, body or schemas.ViewRequest(), config)
+            tenant, given = _tenant(request), body or schemas.ViewRequest()
+            known = _open_session(tenant, id, given, config)
+            session = known.session
             start, calls = time.perf_counter(), get_counters(session).calls
-            messages = session.view(best_effort=body is not None and body.best_effort)
+            listed = list_session_tools(known, given.tool_choice, given.best_effort)
+            messages = session.view(best_effort=given.best_effort)
             if get_counters(session).calls > calls:  # the same view again is not another call
                 metrics.record(_session_event(tenant, session, time.perf_counter() - start))
-            return {"messages": messages, "warnings": session.warnings, **_report(session)}
+            more = {} if listed is None else {"tools": listed[0]}
+            warnings = [*session.warnings, *(listed[1] if listed else ())]
+            return {"messages": messages, **more, "warnings": warnings, **_report(session)}
 
         return JsonResponse(await work(_tenant(request).executor, run))
 
@@ -199,6 +210,16 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         def run() -> dict[str, Any]:
             session = _session(_tenant(request), id, schemas.ViewRequest(), config)
             return {"id": id, "text": session.recall(body.query, body.budget)}
+
+        return JsonResponse(await work(_tenant(request).executor, run))
+
+    @routes.post("/v1/sessions/{id}/find_tool", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
+    async def find_tool(request: Request, id: Id, body: schemas.FindToolRequest) -> JsonResponse:
+        """Answers a call of `find_tool`, which views with a `tools_budget` list."""
+
+        def run() -> dict[str, Any]:
+            known = _open_session(_tenant(request), id, schemas.ViewRequest(), config)
+            return {"id": id, "text": answer_find_tool(known, body.query)}
 
         return JsonResponse(await work(_tenant(request).executor, run))
 
@@ -246,7 +267,10 @@ def _tenant(request: Request) -> Tenant:
 
 
 def _event(
-    tenant: Tenant, kind: Literal["call", "documents", "examples", "conversation"], result: dict[str, Any], start: float
+    tenant: Tenant,
+    kind: Literal["call", "documents", "examples", "tools", "conversation"],
+    result: dict[str, Any],
+    start: float,
 ) -> CompressionEvent:
     sizes = result["tokens_before"], result["tokens_after"]
     more: dict[str, Any] = {"session": result.get("session", ""), "refs": tuple(result["refs"])}
@@ -262,99 +286,23 @@ def _session_event(tenant: Tenant, session: Session, seconds: float) -> Compress
     return CompressionEvent(tenant.name, "session", report.baseline_last, report.actual_last, saved, seconds, **more)
 
 
-def _compress(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
-    assert body.budget is not None
-    model = sanitize_model_name(body.model, config.models)
-    made = tenant.compressor.compress(
-        body.messages, body.budget, model, body.query, body.tools, body.mode, body.system, body.pinned
-    )
-    messages = json_bytes(made.messages)  # encoded here, in a thread, and once
-    return {"messages": messages, **_describe(made, messages), "mode": body.mode}
-
-
-def _follow(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
-    """Compresses a history so that it begins as its conversation was last sent, for the provider's prompt cache."""
-    if not body.messages:
-        return {"messages": [], **_sizes(0, 0), "warnings": [], "refs": [], "mode": "conversation"}
-    tracked, messages = tenant.conversations.view(body.messages, body.model, body.system, body.tools)
-    id, report, saved = tenant.conversations.conversation_cost(tracked)
-    messages, added = gateway_compat.add_placeholder_hashes(messages, tracked.conversation.runtime.counter.count)
-    more = {"warnings": tracked.conversation.warnings, "refs": _refs(json_bytes(messages)), "mode": "conversation"}
-    sizes = _sizes(report.baseline_last, report.actual_last + added)
-    return {"messages": messages, **sizes, **more, "session": id, "_saved": saved}
-
-
-def _documents(tenant: Tenant, body: schemas.DocumentsRequest, config: Settings) -> dict[str, Any]:
-    model = sanitize_model_name(body.model, config.models)
-    made = tenant.compressor.compress_documents(body.documents, body.query, body.budget, model)
-    text = json_bytes(made.text)
-    return {"text": text, "documents": json_bytes(made.documents), **_describe(made, text)}
-
-
-def _examples(tenant: Tenant, body: schemas.ExamplesRequest, config: Settings) -> dict[str, Any]:
-    model = sanitize_model_name(body.model, config.models)
-    made = tenant.compressor.select_examples(
-        body.examples, body.query, body.budget, model, body.template, body.method, body.prune, body.order
-    )
-    chosen = {
-        "examples": json_bytes(made.examples),
-        "text": json_bytes(made.text),
-        "messages": json_bytes(made.messages),
-    }
-    refs = list(dict.fromkeys(span.ref for span in made.dropped))
-    return {**chosen, **_describe(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs}
-
-
-def _retrieve(tenant: Tenant, ref: str, query: str | None, budget: int | None) -> str:
-    found = gateway_compat.extract_ref(ref)
-    if found is None:  # the store also has keys that are not refs
-        raise UnknownRefError(ref)
-    text = tenant.compressor.expand(found)
-    if budget is None and not query:
-        return text
-    try:
-        return tenant.compressor.compress_text(text, budget or DEFAULT_MAX_TOKENS, query).text
-    except BudgetTooSmallError:
-        return text[: budget or DEFAULT_MAX_TOKENS]
-
-
 def _session(
     tenant: Tenant, id: str, options: schemas.SessionOptions, config: Settings, begin: bool = False
 ) -> Session:
+    return _open_session(tenant, id, options, config, begin).session
+
+
+def _open_session(
+    tenant: Tenant, id: str, options: schemas.SessionOptions, config: Settings, begin: bool = False
+) -> OpenSession:
     model = sanitize_model_name(options.model, config.models)
     budget = config.budget if options.budget is None and begin else options.budget
     given = {"model": model, "budget": budget, "tools": options.tools, "system": options.system}
     given |= options.policy_options()
-    return tenant.sessions.get(id, given, begin)
+    return tenant.sessions.open(id, given, begin)
 
 
 def _report(session: Session) -> dict[str, Any]:
     report = session.cost_report()
     more = {"saved_cost": report.saved_cost, "cached_fraction": report.cached_fraction}
     return {"id": session.id, "count": session.count, "cost_report": {**asdict(report), **more}}
-
-
-def _describe(made: Result | DocumentsResult | ExamplesResult, output: bytes) -> dict[str, Any]:
-    return {
-        **_sizes(made.tokens_before, made.tokens_after),
-        "budget": made.budget,
-        "tokenizer": made.tokenizer,
-        "is_estimate": made.is_estimate,
-        "warnings": made.warnings,
-        "refs": _refs(output) if made.tokens_after < made.tokens_before else [],
-        "cached": made.cached,
-    }
-
-
-def _sizes(before: int, after: int) -> dict[str, Any]:
-    ratio = after / before if before else 1.0
-    return {
-        "tokens_before": before,
-        "tokens_after": after,
-        "tokens_saved": before - after,
-        "compression_ratio": round(ratio, 4),
-    }
-
-
-def _refs(output: bytes) -> list[str]:
-    return list(dict.fromkeys(find_refs(output.decode())))

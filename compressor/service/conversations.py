@@ -7,11 +7,9 @@ first message. The conversations used last are kept, limited by number and by by
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
@@ -21,8 +19,11 @@ from compressor.caches import LruCache
 from compressor.context.formats.serialization import chain_digest
 from compressor.providers import Json, ProviderApi
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
-from compressor.providers.expand_resolver import ExpandResolver, FailOpen, ResolvedCall
-from compressor.service import policy_options
+from compressor.providers.expand_resolver import ExpandResolver, ResolvedCall
+from compressor.providers.fail_open import FailOpen
+from compressor.providers.prompt_budgets import PromptBudgets
+from compressor.service import budget_options, policy_options
+from compressor.service.failure_notices import LoggedFailures
 from compressor.service.model_names import sanitize_model_name
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
@@ -33,13 +34,7 @@ if TYPE_CHECKING:
     from compressor.service.settings import Settings
     from compressor.sessions.policy import Policy
 
-log = logging.getLogger("compressor.service")
-#: What went wrong with the current request, for the header of its response: names only, no content.
-WARNINGS: ContextVar[list[str]] = ContextVar("WARNINGS")
-#: The warning of a request whose budget is too small for what must stay.
-ABOVE_BUDGET = "above the budget: the smallest possible view was sent"
 BYTES_PER_TOKEN = 4  # to estimate the size of a history whose body is not known
-_WARNING_NAMES = {"refused": "refused by the provider", "raw response": "raw response", "usage": "usage not noted"}
 
 
 class ParsedBody(Protocol):
@@ -56,34 +51,6 @@ class ParsedBody(Protocol):
     size: int
 
 
-class _LoggedFailures(FailOpen):
-    """Fails open, and names the failure in the request's warnings. Messages may quote content and are not logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._logged: set[str] = set()
-
-    def handle(self, error: BaseException) -> None:
-        self._warn(type(error).__name__)
-
-    def report(self, tracked: TrackedConversation) -> None:
-        """Logs once that a conversation does not fit its budget; its other warnings may quote content."""
-        if tracked.is_above_budget and ABOVE_BUDGET not in tracked.known_warnings:
-            tracked.known_warnings |= {ABOVE_BUDGET}
-            log.warning(ABOVE_BUDGET)
-
-    def warn_once(self, text: str, kind: str, error: BaseException | None = None) -> None:
-        self._warn(_WARNING_NAMES.get(kind, "not one whole history"))
-
-    def _warn(self, name: str) -> None:
-        warnings = WARNINGS.get([])
-        if name not in warnings:
-            warnings.append(name)
-        if name not in self._logged:
-            self._logged.add(name)
-            log.warning("forwarded uncompressed: %s", name)
-
-
 class _SafeTracker(ConversationTracker):
     """A tracker that counts by harmless model names."""
 
@@ -98,8 +65,10 @@ class _SafeTracker(ConversationTracker):
 class _SharedResolver(ExpandResolver):
     """A resolver that shares the ids of responses with the tenant's other resolvers."""
 
-    def __init__(self, tracker: ConversationTracker, failing: FailOpen, names: dict[str, str]) -> None:
-        super().__init__(tracker)
+    def __init__(
+        self, tracker: ConversationTracker, failing: FailOpen, names: dict[str, str], budgets: PromptBudgets
+    ) -> None:
+        super().__init__(tracker, budgets=budgets)
         self.fail_open, self._latest_ids = failing, names
 
 
@@ -128,7 +97,7 @@ class ConversationRegistry:
     def __init__(self, compressor: Compressor, sessions: SessionRegistry, config: Settings) -> None:
         self._compressor, self._sessions, self._config = compressor, sessions, config
         self._policy = config.session_policy()
-        self.fail_open = _LoggedFailures()
+        self.fail_open = LoggedFailures()
         self._response_ids: dict[str, str] = {}
         self._resolvers: LruCache[Any, _SharedResolver] = LruCache(config.max_conversations)
         # Not an `LruCache`: an evicted conversation has to be forgotten by its tracker as well.
@@ -154,7 +123,8 @@ class ConversationRegistry:
             body: The body of the request.
             session: The id of the session that the request names.
             budget: The budget that the request names.
-            options: When to compact, and down to what size (`policy_options.FIELDS`).
+            options: When to compact, and down to what size (`policy_options.FIELDS`), and the budgets of tools and
+                examples (`budget_options.FIELDS`).
 
         Raises:
             CompressorError: The session or its options are not valid.
@@ -206,21 +176,53 @@ class ConversationRegistry:
         return {**body, "previous_response_id": last} if last else body
 
     def view(
-        self, messages: Sequence[Any], model: Any, system: Any, tools: Sequence[Any] | None
-    ) -> tuple[TrackedConversation, list[Any]]:
+        self,
+        messages: Sequence[Any],
+        model: Any,
+        system: Any,
+        tools: Sequence[Any] | None,
+        options: Mapping[str, Any] | None = None,
+    ) -> tuple[TrackedConversation, list[Any], dict[str, Any]]:
         """Finds the conversation of a whole history by its messages.
 
+        Args:
+            messages: The history.
+            model: The model.
+            system: A separate system prompt.
+            tools: The tools that are sent along.
+            options: The budgets of tools and examples (`budget_options.BUDGET_FIELDS`). `find_tool` is not listed,
+                because nobody would answer it.
+
         Returns:
-            The conversation, and the messages to send.
+            The conversation, the messages to send, and the fields "tools" and "system" of the response if they have
+            a budget.
 
         Raises:
-            CompressorError: The messages cannot be read, or do not fit the budget.
+            CompressorError: The messages cannot be read, or messages, tools or examples do not fit their budget.
         """
-        tracker = self._find_resolver_by_message(messages, "view", None, {}).tracker
-        conversation, view = tracker.view(messages, model, "", system, tools)
+        resolver = self._find_resolver_by_message(messages, "view", None, options or {})
+        tracker, more = resolver.tracker, {}
+        if not options:
+            conversation, view = tracker.view(messages, model, "", system, tools)
+        else:
+            conversation, budgets = tracker.match(messages, model), resolver.budgets
+            with conversation.lock:
+                own, count = conversation.conversation, len(messages)
+                front = [{"role": "system", "content": system}] if system else []
+                prompt = budgets.cut_examples(self._compressor, conversation, front, messages)
+                listed = budgets.list_tools(
+                    self._compressor, conversation, tools or (), messages, message_count=count, find=False
+                )
+                own.set_tools(listed.tools, listed.removed_tokens + prompt.removed_tokens)
+                own.sync(prompt.messages, system=prompt.system[0]["content"] if front else None)
+                view = own.view(best_effort=True)
+            if tools and "tools_budget" in options:
+                more["tools"] = listed.tools
+            if front and "examples_budget" in options:
+                more["system"] = prompt.system[0]["content"]
         size = BYTES_PER_TOKEN * conversation.conversation.cost_report().baseline_last
         self._cache(_CachedConversation(conversation, tracker, None, size))
-        return conversation, view
+        return conversation, view, more
 
     def conversation_cost(self, tracked: TrackedConversation) -> tuple[str, CostReport, float]:
         """Returns a conversation's id, its cost report, and the dollars saved since the last call of this method."""
@@ -261,9 +263,12 @@ class ConversationRegistry:
         model = sanitize_model_name(body.get("model"), self._config.models)
         key = "session", session, api.dialect, model, budget, json.dumps(options, sort_keys=True)
         given = {"model": model, "budget": budget, **options}
-        return self._get_or_create(
-            key, lambda: self._make_resolver(budget, self._policy, self._sessions.get(session, given, begin=True))
-        )
+
+        def create() -> _SharedResolver:
+            known = self._sessions.open(session, given, begin=True)
+            return self._make_resolver(budget, self._policy, known.session, known.budgets)
+
+        return self._get_or_create(key, create)
 
     def _find_resolver_by_message(
         self, messages: Sequence[Any], kind: str, budget: int | float | str | None, options: Mapping[str, Any]
@@ -272,18 +277,22 @@ class ConversationRegistry:
         first: Any = next(
             (m for m in messages if not (isinstance(m, dict) and m.get("role") in ("system", "developer"))), {}
         )
-        policy = policy_options.change_policy(self._policy, options)
+        given_policy = {name: value for name, value in options.items() if name not in budget_options.FIELDS}
+        policy = policy_options.change_policy(self._policy, given_policy)
+        budgets = budget_options.make_budgets(self._config.prompt_budgets(), options)
         key = kind, budget, chain_digest(first), json.dumps(options, sort_keys=True)
-        return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None))
+        return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None, budgets))
 
     def _get_or_create(self, key: Any, create: Callable[[], _SharedResolver]) -> _SharedResolver:
         created = self._resolvers.get(key) or create()  # outside the lock, because it may read the store
         return self._resolvers.get_or_create(key, lambda: created)
 
-    def _make_resolver(self, budget: int | float | str | None, policy: Policy, session: Any) -> _SharedResolver:
+    def _make_resolver(
+        self, budget: int | float | str | None, policy: Policy, session: Any, budgets: PromptBudgets
+    ) -> _SharedResolver:
         max_count = self._config.max_conversations
         tracker = _SafeTracker(self._config.models, self._compressor, budget, policy, session, max_count, True)
-        return _SharedResolver(tracker, self.fail_open, self._response_ids)
+        return _SharedResolver(tracker, self.fail_open, self._response_ids, budgets)
 
 
 def get_counters(conversation: Any) -> SessionCounters:

@@ -30,7 +30,7 @@ from compressor.text.redaction import redact
 
 log = logging.getLogger("compressor.service")
 _KEY_IN_PATH = re.compile(r"/k/([^/]+)(/.*)")
-_OWN_ROUTES = re.compile(r"/v1/(compress|examples|retrieve|sessions|stats)(/.*)?", re.DOTALL)  # never forwarded
+_OWN_ROUTES = re.compile(r"/v1/(compress|examples|tools|retrieve|sessions|stats)(/.*)?", re.DOTALL)  # never forwarded
 _REF_LOOKUP = re.compile(r"/v1/(retrieve/.*|sessions/[^/]*/expand)", re.DOTALL)
 _ORIGIN = re.compile(r"https?://(\[[^\]]*\]|[^:/]*)(:\d+)?")
 _PROBES = ("/healthz", "/readyz")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from compressor.service import budget_options
 from compressor.service.policy_options import FIELDS
 from compressor.sessions.receipt import Receipt
 
@@ -25,6 +26,10 @@ _MESSAGES: list[Any] = [
         "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "read_log", "arguments": "{}"}}],
     },
     {"role": "tool", "tool_call_id": "call_1", "content": _LOG},
+]
+_TOOLS: list[Any] = [
+    {"type": "function", "function": {"name": name, "description": about, "parameters": {"type": "object"}}}
+    for name, about in (("read_log", "Reads a log."), ("send_mail", "Sends an e-mail."), ("list_users", "Lists users."))
 ]
 
 
@@ -45,6 +50,14 @@ class CompressRequest(_Body):
     query: StrictStr | None = None
     tools: list[Any] | None = None
     system: StrictStr | list[Any] | None = None
+    tools_budget: Limit | None = Field(
+        default=None, description="Cut `tools` to this: tokens, or a fraction of them. They come back as `tools`."
+    )
+    examples_budget: Limit | None = Field(
+        default=None,
+        description="Cut the worked examples of the system prompt and the first messages to this: tokens, or a "
+        "fraction of them. A `system` then comes back, too. Not together with `pinned`.",
+    )
     mode: Literal["call", "ingest", "compact"] = "call"
     pinned: Annotated[list[StrictInt], FailFast()] = Field(default=[], max_length=100_000)
 
@@ -102,6 +115,26 @@ class ExamplesRequest(_Body):
     )
 
 
+class ToolsRequest(_Body):
+    """Tool schemas to select from for a call."""
+
+    tools: Annotated[list[dict[str, Any]], FailFast()] = Field(max_length=10_000)
+    budget: Budget = 0.25
+    query: StrictStr | None = None
+    messages: list[Any] | None = Field(default=None, max_length=100_000)
+    model: StrictStr | None = None
+    pinned: Annotated[list[StrictStr], FailFast()] = Field(
+        default=[], max_length=10_000, description="Names of tools that stay unchanged."
+    )
+    tool_choice: StrictStr | dict[str, Any] | None = Field(
+        default=None, description="The provider's parameter. Tools that it forces stay unchanged."
+    )
+
+    model_config = ConfigDict(
+        extra="ignore", json_schema_extra={"examples": [{"tools": _TOOLS, "query": "read the log", "budget": 60}]}
+    )
+
+
 class SessionOptions(_Body):
     """The options of a session. They are stored, so later calls need not repeat them."""
 
@@ -123,10 +156,17 @@ class SessionOptions(_Body):
     keep: Size | None = Field(
         default=None, description="The newest rounds that stay unchanged: a fraction of the target, or tokens."
     )
+    tools_budget: Limit | None = Field(
+        default=None,
+        description="The budget of the tool schemas alone: tokens, or a fraction of them. Views then have `tools`.",
+    )
+    pinned_tools: list[StrictStr] | None = Field(
+        default=None, max_length=10_000, description="Names of tools that are always listed unchanged."
+    )
 
     def policy_options(self) -> dict[str, Any]:
-        """Returns the fields that say when to compact, as JSON data."""
-        return self.model_dump(include=set(FIELDS), exclude_none=True, mode="json")
+        """Returns the fields that say when to compact, and the budgets of tools, as JSON data."""
+        return self.model_dump(include={*FIELDS, *budget_options.FIELDS}, exclude_none=True, mode="json")
 
 
 class AppendRequest(SessionOptions):
@@ -154,6 +194,9 @@ class ViewRequest(SessionOptions):
     best_effort: StrictBool = Field(
         default=False, description="Return the smallest possible view, with a warning, if the budget is too small."
     )
+    tool_choice: StrictStr | dict[str, Any] | None = Field(
+        default=None, description="The call's own. With a `tools_budget`, tools that it forces are listed unchanged."
+    )
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{}]})
 
@@ -165,6 +208,14 @@ class RecallRequest(_Body):
     budget: StrictInt = Field(default=1000, ge=1)
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"query": "which worker gave up"}]})
+
+
+class FindToolRequest(_Body):
+    """What the model asked for when it called `find_tool`."""
+
+    query: StrictStr = Field(min_length=1, max_length=10_000)
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"query": "send an e-mail"}]})
 
 
 class ExpandRequest(_Body):

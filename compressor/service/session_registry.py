@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from compressor.caches import LruCache
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError, RefError, StoreError
-from compressor.service import policy_options
+from compressor.providers.prompt_budgets import PromptBudgets
+from compressor.providers.tool_listing import ToolListing
+from compressor.service import budget_options, policy_options
 from compressor.service.http_errors import HttpError
 from compressor.sessions import Policy, Session
 from compressor.sessions.archive import scope_id
@@ -26,20 +29,42 @@ MAX_ID_LENGTH = 200
 MAX_ATTEMPTS = 20
 
 
+@dataclass(frozen=True)
+class OpenSession:
+    """A session in memory.
+
+    Attributes:
+        session: The session.
+        options: Its options, as JSON data.
+        budgets: The budgets of its tools and examples.
+        tool_listing: Lists its tools, if they have a budget.
+    """
+
+    session: Session
+    options: dict[str, Any]
+    budgets: PromptBudgets
+    tool_listing: ToolListing | None
+
+
 class SessionRegistry:
     """Creates and finds sessions. Safe to share between threads.
 
     Args:
         compressor: The tenant's compressor.
         policy: The policy of all sessions.
+        budgets: The budgets of tools and examples of sessions that name none.
         max_open: How many session objects are kept in memory; those used last stay.
     """
 
-    def __init__(self, compressor: Compressor, policy: Policy, max_open: int) -> None:
-        self._compressor, self._policy = compressor, policy
-        self._open: LruCache[str, tuple[dict[str, Any], Session]] = LruCache(max_open)
+    def __init__(self, compressor: Compressor, policy: Policy, budgets: PromptBudgets, max_open: int) -> None:
+        self._compressor, self._policy, self._budgets = compressor, policy, budgets
+        self._open: LruCache[str, OpenSession] = LruCache(max_open)
 
     def get(self, id: str, given: Mapping[str, Any], begin: bool = False) -> Session:
+        """Returns a session with its options, see `open`."""
+        return self.open(id, given, begin).session
+
+    def open(self, id: str, given: Mapping[str, Any], begin: bool = False) -> OpenSession:
         """Returns a session with its options.
 
         Args:
@@ -55,18 +80,22 @@ class SessionRegistry:
             raise CompressorError(f"A session id must have 1 to {MAX_ID_LENGTH} printable characters")
         options = self.merge_options(id, given, begin)
         known = self._open.get(id)
-        if known is None or known[0] != options:
-            # This reads the store. `frozen`: nobody changes the messages of a request.
+        if known is None or known.options != options:
+            budgets = budget_options.make_budgets(self._budgets, options)
             given_policy = {name: options[name] for name in policy_options.FIELDS if name in options}
-            policy = policy_options.change_policy(self._policy, given_policy)
-            rest = {name: value for name, value in options.items() if name not in policy_options.FIELDS}
-            known = options, Session(self._compressor, id, policy=policy, frozen=True, **rest)
+            policy = budgets.extend_policy(policy_options.change_policy(self._policy, given_policy))
+            others = (*policy_options.FIELDS, *budget_options.FIELDS)
+            rest = {name: value for name, value in options.items() if name not in others}
+            # This reads the store. `frozen`: nobody changes the messages of a request.
+            session = Session(self._compressor, id, policy=policy, frozen=True, **rest)
+            listing = None if budgets.tools is None else budgets.make_tool_listing(self._compressor, session)
+            known = OpenSession(session, options, budgets, listing)
         self._open.put(id, known)
-        return known[1]
+        return known
 
     def open_ids(self) -> set[str]:
         """Returns the ids of the sessions in memory."""
-        return {session.id for _, session in self._open.values()}
+        return {known.session.id for known in self._open.values()}
 
     def merge_options(self, id: str, given: Mapping[str, Any], begin: bool) -> dict[str, Any]:
         """Stores the options that a client sends, and returns all options of the session.
@@ -93,6 +122,7 @@ class SessionRegistry:
             policy_options.change_policy(
                 self._policy, {name: options[name] for name in policy_options.FIELDS if name in options}
             )
+            budget_options.make_budgets(self._budgets, options)
             resolve_context_limit(
                 options.get("budget"), self._policy.pricing or find_price(options.get("model") or DEFAULT_MODEL)
             )

@@ -25,8 +25,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import Self
 
-from compressor.errors import CompressorError
+from compressor.errors import BudgetError, CompressorError
+from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service.auth import ApiKey
+from compressor.service.budget_options import parse_prompt_budget
 from compressor.service.policy_options import with_defaults
 from compressor.service.settings_errors import describe_errors, redact_url
 from compressor.sessions import Policy, ToolRule
@@ -57,10 +59,20 @@ def _parse_json(value: Any) -> Any:
         raise ValueError("is not valid JSON") from None
 
 
+def _parse_prompt_budget(value: Any) -> Any:
+    if not isinstance(value, (int, float, str)):
+        raise ValueError("is neither tokens (4000) nor a fraction (25%)")
+    try:
+        return parse_prompt_budget(value, "it")
+    except BudgetError:
+        raise ValueError("is neither tokens (4000) nor a fraction (25%)") from None
+
+
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
 Port = Annotated[int, Field(ge=0, le=65_535), BeforeValidator(_no_boolean)]
 NonNegativeInteger = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+PromptBudget = Annotated[int | float, BeforeValidator(_parse_prompt_budget)]
 PositiveSeconds = Annotated[float, Field(ge=0.001, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 
 
@@ -80,6 +92,11 @@ class Settings(BaseSettings):
         device: The device of a model scorer: "cuda", "mps" or "cpu".
         budget: The budget of each proxied request, and of sessions that name none: tokens, a fraction of the model's
             window, or "$0.02" a call.
+        tools_budget: The budget of the tool schemas of each proxied request: tokens, or a fraction of them. The tools
+            that the task needs are listed, and `find_tool`, which finds the others. None lists all.
+        examples_budget: The budget of the worked examples in system prompt and first messages: tokens, or a fraction of
+            them. None keeps all.
+        pinned_tools: Names of tools that are always listed unchanged.
         upstream: The provider's base URL, with or without its `/v1`. Nothing is proxied without it.
         upstream_anthropic: The base URL for `/v1/messages`, if it differs from `upstream`.
         models: Maps model names that clients send to the name or the tokenizer file to count with.
@@ -127,6 +144,9 @@ class Settings(BaseSettings):
     scorer: str = "fast"
     device: str | None = None
     budget: int | float | str | None = None
+    tools_budget: PromptBudget | None = None
+    examples_budget: PromptBudget | None = None
+    pinned_tools: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_json)] = ()
     upstream: str = ""
     upstream_anthropic: str = ""
     models: Annotated[dict[str, str], NoDecode, BeforeValidator(_parse_json)] = {}
@@ -232,6 +252,10 @@ class Settings(BaseSettings):
     def session_policy(self) -> Policy:
         """Returns the policy of all sessions."""
         return _session_policy(self.policy)
+
+    def prompt_budgets(self) -> PromptBudgets:
+        """Returns the budgets of tools and examples."""
+        return PromptBudgets(self.tools_budget, self.examples_budget, self.pinned_tools)
 
     def warns_about_unencrypted_secrets(self) -> bool:
         """Returns True if secrets would be stored in Redis although they should be removed.

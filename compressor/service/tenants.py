@@ -37,7 +37,9 @@ class Tenant:
 
     def __init__(self, name: str, compressor: Compressor, config: Settings, slots: asyncio.Semaphore | None) -> None:
         self.name, self.compressor = name, compressor
-        self.sessions = SessionRegistry(compressor, config.session_policy(), config.max_conversations)
+        self.sessions = SessionRegistry(
+            compressor, config.session_policy(), config.prompt_budgets(), config.max_conversations
+        )
         self.conversations = ConversationRegistry(compressor, self.sessions, config)
         self.rate_limiter = RateLimiter(config.max_concurrent_requests, config.requests_per_minute)
         self.executor = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout, slots)

@@ -55,6 +55,7 @@ class AsyncSession:
 
     append = _in_thread(Session.append)
     sync = _in_thread(Session.sync)
+    set_tools = _in_thread(Session.set_tools)
     pin = _in_thread(Session.pin)
     record_usage = _in_thread(Session.record_usage)
     view = _in_thread(Session.view)

@@ -192,12 +192,24 @@ class Conversation:
             changed = self._sync(messages, system, tools)
         self._dirty = self._dirty or changed
 
+    def set_tools(self, tools: Sequence[Any] | None, removed_tokens: int = 0) -> None:
+        """Replaces the tool schemas that are sent along.
+
+        Args:
+            tools: The schemas. None keeps them.
+            removed_tokens: Tokens of schemas and examples that were removed from the request to make room. They count
+                as sent in the costs without compression.
+        """
+        check_tools(tools)
+        self._runtime.removed_tokens = removed_tokens
+        if tools is not None and not (self._frozen and list(tools) == self._runtime.tools):
+            self._runtime.tools = list(tools) if self._frozen else tools
+
     def _sync(self, messages: Sequence[Any], system: Any, tools: Sequence[Any] | None) -> bool:
         history, state = self._history, self._state
         if system is not None and not (self._frozen and system_as_messages(system) == history.system):
             history.system = system_as_messages(system)
-        if tools is not None and not (self._frozen and list(tools) == self._runtime.tools):
-            self._runtime.tools = list(tools) if self._frozen else tools
+        self.set_tools(tools, self._runtime.removed_tokens)
         lead = next((i for i, m in enumerate(messages) if not is_system(m)), len(messages))
         rest = list(messages[lead:])
         history.head = list(messages[:lead])

@@ -17,6 +17,7 @@ from compressor.context.model import Context, Path, Turn
 from compressor.context.refs import compute_ref
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import CompressorError, ContextError
+from compressor.pipeline.tools import search_tool
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
 from compressor.sessions.state import MessageRecord, SessionState
@@ -238,14 +239,14 @@ class MessageHistory:
 
     def raw_tokens(self) -> int:
         """Returns the tokens of the whole history without compression."""
-        return self.head_tokens() + self.state.evicted_tokens + sum(entry.raw_tokens for entry in self.state.records)
+        own = self.state.evicted_tokens + sum(entry.raw_tokens for entry in self.state.records)
+        return self.head_tokens() + self.runtime.removed_tokens + own
 
     def ends_with_expansion(self) -> bool:
         """Returns whether the newest messages are only answers to calls of the session's own tools."""
+        names = CONTEXT_TOOL_NAMES | ({search_tool.NAME} if self.runtime.removed_tokens else set())
         newest = list(takewhile(lambda turn: turn.result_call_ids, reversed(self.turns())))
-        return bool(newest) and all(
-            t.slots and all(slot.name in CONTEXT_TOOL_NAMES for slot in t.slots) for t in newest
-        )
+        return bool(newest) and all(t.slots and all(slot.name in names for slot in t.slots) for t in newest)
 
     def fixed_tokens(self) -> int:
         """Returns the tokens at the start that a compaction leaves unchanged: system prompt and task."""

@@ -76,6 +76,8 @@ class SessionRuntime:
         open_store: Returns the store that cut originals go to.
         binds_reasoning: Whether the model refuses signed reasoning behind anything that has changed.
         tools: The tool schemas sent along, or None.
+        removed_tokens: Tokens of tool schemas and examples that were removed before the request came here. Without
+            compression they would be sent.
         warnings: What the user should know, oldest first.
     """
 
@@ -89,6 +91,7 @@ class SessionRuntime:
     open_store: Callable[[], BlobStore]
     binds_reasoning: bool = False
     tools: Sequence[Any] | None = None
+    removed_tokens: int = 0
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, *texts: str) -> None:

@@ -86,7 +86,7 @@ class Session:
         self._compressor = compressor
         self._scope = archive.scope_id(tenant, id)
         self._options: dict[str, Any] = {"budget": budget, "policy": policy, "tools": tools}
-        self._system, self._frozen = system, frozen
+        self._system, self._frozen, self._removed_tokens = system, frozen, 0
         self._lock, self.call_queue = threading.RLock(), CallQueue()
         self._journal = SessionJournal(compressor, id, self._scope)
         self._conversation = self._load_conversation([])
@@ -143,6 +143,14 @@ class Session:
             # The journal does not hold these, and they must survive taking over what other workers have written.
             self._system = self._system if system is None else system
             self._options["tools"] = self._options["tools"] if tools is None else tools
+
+    def set_tools(self, tools: Sequence[Any] | None, removed_tokens: int = 0) -> None:
+        """Replaces the tool schemas, see `Conversation.set_tools`."""
+        with self._lock:
+            self._conversation.set_tools(tools, removed_tokens)
+            # The journal does not hold these, as in `sync`.
+            self._options["tools"] = self._options["tools"] if tools is None else tools
+            self._removed_tokens = removed_tokens
 
     def pin(self, index: int) -> None:
         """Keeps a message in the view from now on, see `Conversation.pin`."""
@@ -283,6 +291,7 @@ class Session:
             scope_id=self._scope,
             frozen=self._frozen,
         )
+        conversation.set_tools(None, self._removed_tokens)
         conversation.warnings.extend(warnings)
         self._journal.restore(conversation)
         return conversation

@@ -20,7 +20,8 @@ from compressor.errors import BudgetError, CompressorError
 from compressor.providers import AnthropicMessagesApi, OpenAIChatApi, OpenAIResponsesApi, ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service import policy_options
-from compressor.service.conversations import ABOVE_BUDGET, WARNINGS
+from compressor.service.budget_options import read_budget_headers
+from compressor.service.failure_notices import ABOVE_BUDGET, NOTICES, WARNINGS
 from compressor.service.http_errors import HttpError, to_http_error, without_message
 from compressor.service.proxy.exchange import Exchange
 from compressor.service.proxy.request_body import read_body
@@ -132,12 +133,13 @@ class Proxy:
             return
         exchange.api = api
         WARNINGS.set(exchange.warnings)
+        NOTICES.set(exchange.notices)
         try:
             with span("work", {"code.function.name": "conversation"}):
                 prepared = await exchange.tenant.executor.run(self._compress, exchange, api)
             if prepared is not None:  # not in the thread, which may still finish after its timeout
                 exchange.call, exchange.response_headers, event = prepared
-                exchange.notices = [text for text in event.warnings if text == ABOVE_BUDGET]
+                exchange.notices.extend(text for text in event.warnings if text not in exchange.notices)
                 self._metrics.record(event)
         except Exception as error:
             self._fall_back(exchange, to_http_error(error).kind, error)
@@ -155,11 +157,11 @@ class Proxy:
         except ValueError:
             raise BudgetError("x-compressor-budget must be tokens (4000), a fraction (50%) or money ($0.02)") from None
         exchange.request_body = read_body(exchange.body, self._config.max_json_depth, conversations.similar_bodies)
-        options = policy_options.read_headers(exchange.get_option)
+        options = policy_options.read_headers(exchange.get_option) | read_budget_headers(exchange.get_option)
         call = conversations.prepare(api, exchange.request_body, session, limit, options)
         if call is None:
             return None
-        notices = [ABOVE_BUDGET] if call.tracked.is_above_budget else []
+        notices = [*NOTICES.get([]), *([ABOVE_BUDGET] if call.tracked.is_above_budget else [])]
         id, report, saved = conversations.conversation_cost(call.tracked)
         before, after = report.baseline_last, report.actual_last
         headers = [

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from compressor.providers import Json
-from compressor.providers.expand_resolver import FailOpen, ResolvedCall
+from compressor.providers.expand_resolver import ResolvedCall
+from compressor.providers.fail_open import FailOpen
 from compressor.service.http_errors import HttpError
 
 _END = re.compile(rb"\r?\n\r?\n|\r\r")

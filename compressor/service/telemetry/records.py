@@ -16,7 +16,7 @@ class CompressionEvent:
 
     Attributes:
         tenant: The tenant's name.
-        kind: What was compressed: a single call's context, documents, examples, or a conversation or session.
+        kind: What was compressed: a single call's context, documents, examples, tools, or a conversation or session.
         tokens_before: Tokens of the input.
         tokens_after: Tokens of the output.
         saved: Net dollars saved, at list prices.
@@ -32,7 +32,7 @@ class CompressionEvent:
     """
 
     tenant: str
-    kind: Literal["call", "documents", "examples", "conversation", "session"]
+    kind: Literal["call", "documents", "examples", "tools", "conversation", "session"]
     tokens_before: int
     tokens_after: int
     saved: float = 0.0

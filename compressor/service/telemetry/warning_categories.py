@@ -25,6 +25,8 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     ("too_long_for_provider", r"^too long for the provider"),
     ("above_budget", r"^above the budget|so the smallest possible view is sent"),
     ("cache_unavailable", r"neither looked up in the cache nor kept"),
+    ("tools_not_cut", r"^tools not cut: "),
+    ("examples_not_cut", r"^examples not cut: "),
     ("refused_by_provider", r"^refused by the provider$"),
     ("not_one_history", r"^not one whole history$|^raw response$"),
     ("not_encodable", r"^(Value|Unicode\w*|Overflow)Error$"),

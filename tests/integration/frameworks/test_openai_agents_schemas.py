@@ -96,13 +96,14 @@ def _agent(server: Any = None, **options: Any) -> Any:
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_what_is_counted_is_what_is_sent(api: str, compressor: Compressor, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[list[dict[str, Any]]] = []
-    reads = SchemaReader.read
+    reads = SchemaReader.read_parts
 
-    async def read_and_note(self: SchemaReader, agent: Any, context: Any) -> list[dict[str, Any]]:
-        counted.append(await reads(self, agent, context))
-        return counted[-1]
+    async def read_and_note(self: SchemaReader, agent: Any, context: Any) -> Any:
+        functions, others = await reads(self, agent, context)
+        counted.append([*functions, *others])
+        return functions, others
 
-    monkeypatch.setattr(SchemaReader, "read", read_and_note)
+    monkeypatch.setattr(SchemaReader, "read_parts", read_and_note)
     with ScriptedServer([Reply('{"verdict": "yes", "score": 1}')]) as server:
         client = openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0)
         kind = agents.OpenAIChatCompletionsModel if api == "chat" else agents.OpenAIResponsesModel

@@ -203,6 +203,7 @@ def test_a_path_is_no_route_and_a_method_is_no_other(service: Service) -> None:
         "/v1/compress/",
         "/v1/sessions",
         "/v1/examples/",
+        "/v1/tools/",
     ):  # ours, so never passed on
         kinds = ("not_found", "refused", "method_not_allowed")
         assert error_of(service.http.post(path, json={})) in kinds, path
@@ -401,12 +402,14 @@ JSON = st.recursive(
     max_leaves=12,
 )
 FIELDS = st.sampled_from(
-    "messages model budget query tools system mode pinned documents pin usage ref role content tool_calls".split()
+    "messages model budget tools_budget pinned_tools tool_choice query tools system mode pinned documents pin usage ref"
+    " role content tool_calls".split()
 )
 MESSAGE = st.dictionaries(st.sampled_from(["role", "content", "tool_calls", "tool_call_id", "type", "name"]), JSON)
 PATHS = [
     "compress",
     "compress/documents",
+    "tools",
     "sessions/f/append",
     "sessions/f/view",
     "sessions/f/recall",
@@ -481,12 +484,13 @@ def test_a_bug_of_ours_is_500_and_its_content_is_in_no_log(
 
 def test_openapi_has_every_route_with_an_example(service: Service) -> None:
     described = service.http.get("/openapi.json").json()
-    wanted = {f"/v1/sessions/{{id}}/{name}" for name in ("append", "view", "recall", "expand", "receipts")}
+    wanted = {f"/v1/sessions/{{id}}/{name}" for name in ("append", "view", "recall", "expand", "find_tool", "receipts")}
     wanted |= {"/v1/stats", "/v1/sessions", "/v1/sessions/{id}/messages", "/v1/sessions/{id}/messages/{number}"}
     wanted |= {
         "/v1/compress",
         "/v1/compress/documents",
         "/v1/examples",
+        "/v1/tools",
         "/v1/retrieve/{ref}",
         "/healthz",
         "/readyz",
@@ -494,13 +498,14 @@ def test_openapi_has_every_route_with_an_example(service: Service) -> None:
     }
     assert set(described["paths"]) == wanted
     shapes = described["components"]["schemas"]
-    names = "Compress Documents Examples Append View Recall Expand"
+    names = "Compress Documents Examples Tools Append View Recall Expand FindTool"
     for name in (*(f"{name}Request" for name in names.split()), "ErrorResponse"):
         assert shapes[name]["examples"], name
     for path, name in (
         ("/v1/compress", "CompressRequest"),
         ("/v1/compress/documents", "DocumentsRequest"),
         ("/v1/examples", "ExamplesRequest"),
+        ("/v1/tools", "ToolsRequest"),
     ):
         assert service.http.post(path, json=shapes[name]["examples"][0]).status_code == 200
     assert service.http.get("/docs").status_code == 404
@@ -625,6 +630,7 @@ def test_a_hundred_thousand_mistakes_hold_nobody_up(service: Service) -> None:
     for path, body in (
         ("/v1/compress/documents", {"documents": [1] * 100_000}),
         ("/v1/examples", {"examples": [1] * 100_000}),
+        ("/v1/tools", {"tools": [1] * 100_000}),
         ("/v1/compress", {"messages": [], "pinned": ["x"] * 100_000}),
     ):
         start = time.perf_counter()

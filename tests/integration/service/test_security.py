@@ -70,7 +70,9 @@ BODIES: dict[str, Any] = {
     "/v1/compress": {"messages": history(), "budget": 1500},
     "/v1/compress/documents": {"documents": ["a b c"], "budget": 100},
     "/v1/examples": {"examples": ["a", "b"], "query": "a", "budget": 100},
+    "/v1/tools": {"tools": [{"name": "f", "parameters": {"type": "object"}}], "budget": 100},
     "/v1/sessions/{id}/recall": {"query": NAME},
+    "/v1/sessions/{id}/find_tool": {"query": NAME},
 }
 
 

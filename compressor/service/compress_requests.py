@@ -1,0 +1,156 @@
+"""Does the work of the HTTP API's stateless routes: from the parsed body to the fields of the response."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from compressor.context.refs import find_refs
+from compressor.context.results import DocumentsResult, Result
+from compressor.errors import BudgetTooSmallError, ContextError, UnknownRefError
+from compressor.pipeline.examples.results import ExamplesResult
+from compressor.pipeline.prompt_examples import PromptExamples
+from compressor.pipeline.tools import ToolsResult
+from compressor.providers.example_listing import CutPrompt, ExampleListing
+from compressor.service import gateway_compat, schemas
+from compressor.service.budget_options import parse_prompt_budget
+from compressor.service.http_errors import json_bytes
+from compressor.service.model_names import sanitize_model_name
+from compressor.service.settings import Settings
+from compressor.service.tenants import Tenant
+from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
+from compressor.tokens import get_counter
+
+
+def compress(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
+    """Compresses a context for one call."""
+    assert body.budget is not None
+    model = sanitize_model_name(body.model, config.models)
+    tools, chosen = body.tools, None
+    if body.tools_budget is not None and tools:
+        limit = parse_prompt_budget(body.tools_budget, "tools_budget")
+        chosen = tenant.compressor.select_tools(tools, limit, body.query, body.messages, model=model)
+        tools = chosen.tools
+    prompt, warnings = _cut_examples(tenant, body, model)
+    system = prompt.system[0]["content"] if prompt.system else body.system
+    made = tenant.compressor.compress(
+        prompt.messages, body.budget, model, body.query, tools, body.mode, system, body.pinned
+    )
+    messages = json_bytes(made.messages)  # encoded here, in a thread, and once
+    out = {"messages": messages, **_describe(made, messages), "mode": body.mode}
+    if body.examples_budget is not None and body.system:
+        out["system"] = prompt.system[0]["content"]
+    out["warnings"], removed_tokens = [*made.warnings, *warnings], prompt.removed_tokens
+    if chosen is not None:
+        out["tools"] = json_bytes(chosen.tools)
+        out["warnings"] += chosen.warnings
+        out["refs"] += _refs_of_tools(chosen)
+        removed_tokens += chosen.tokens_before - chosen.tokens_after
+    return {**out, **describe_sizes(made.tokens_before + removed_tokens, made.tokens_after)}
+
+
+def _cut_examples(tenant: Tenant, body: schemas.CompressRequest, model: str | None) -> tuple[CutPrompt, list[str]]:
+    """Returns the prompt of one call with its worked examples cut, and warnings."""
+    system = [{"role": "system", "content": body.system}] if body.system else []
+    if body.examples_budget is None or not body.messages:
+        return CutPrompt(system, body.messages, 0), []
+    if body.pinned:
+        raise ContextError("examples_budget may leave out messages, so it cannot be combined with pinned")
+    if not all(isinstance(message, dict) for message in body.messages):
+        raise ContextError("every message must be a JSON object")
+    listing, compressor = ExampleListing(), tenant.compressor
+    limit = parse_prompt_budget(body.examples_budget, "examples_budget")
+    examples = PromptExamples(compressor.engine, get_counter(model), limit, lambda: compressor.store)
+    return listing.cut(examples, system, body.messages), listing.warnings
+
+
+def follow(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
+    """Compresses a history so that it begins as its conversation was last sent, for the provider's prompt cache."""
+    if not body.messages:
+        return {"messages": [], **describe_sizes(0, 0), "warnings": [], "refs": [], "mode": "conversation"}
+    budgets = {"tools_budget": body.tools_budget, "examples_budget": body.examples_budget}
+    options = {name: parse_prompt_budget(value, name) for name, value in budgets.items() if value is not None}
+    tracked, messages, fields = tenant.conversations.view(body.messages, body.model, body.system, body.tools, options)
+    id, report, saved = tenant.conversations.conversation_cost(tracked)
+    messages, added = gateway_compat.add_placeholder_hashes(messages, tracked.conversation.runtime.counter.count)
+    more = {"warnings": tracked.conversation.warnings, "refs": _refs(json_bytes(messages)), "mode": "conversation"}
+    sizes = describe_sizes(report.baseline_last, report.actual_last + added)
+    return {"messages": messages, **fields, **sizes, **more, "session": id, "_saved": saved}
+
+
+def documents(tenant: Tenant, body: schemas.DocumentsRequest, config: Settings) -> dict[str, Any]:
+    """Compresses documents to a common budget."""
+    model = sanitize_model_name(body.model, config.models)
+    made = tenant.compressor.compress_documents(body.documents, body.query, body.budget, model)
+    text = json_bytes(made.text)
+    return {"text": text, "documents": json_bytes(made.documents), **_describe(made, text)}
+
+
+def examples(tenant: Tenant, body: schemas.ExamplesRequest, config: Settings) -> dict[str, Any]:
+    """Selects in-context examples for a query."""
+    model = sanitize_model_name(body.model, config.models)
+    made = tenant.compressor.select_examples(
+        body.examples, body.query, body.budget, model, body.template, body.method, body.prune, body.order
+    )
+    chosen = {
+        "examples": json_bytes(made.examples),
+        "text": json_bytes(made.text),
+        "messages": json_bytes(made.messages),
+    }
+    refs = list(dict.fromkeys(span.ref for span in made.dropped))
+    return {**chosen, **_describe(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs}
+
+
+def tools(tenant: Tenant, body: schemas.ToolsRequest, config: Settings) -> dict[str, Any]:
+    """Selects the tools of one call."""
+    model = sanitize_model_name(body.model, config.models)
+    made = tenant.compressor.select_tools(
+        body.tools, body.budget, body.query, body.messages, body.pinned, body.tool_choice, model
+    )
+    reports = [asdict(report) for report in made.reports]
+    return {"tools": json_bytes(made.tools), **_describe(made, b""), "reports": reports, "refs": _refs_of_tools(made)}
+
+
+def retrieve(tenant: Tenant, ref: str, query: str | None, budget: int | None) -> str:
+    """Returns the original behind a ref, or the part of it that matters."""
+    found = gateway_compat.extract_ref(ref)
+    if found is None:  # the store also has keys that are not refs
+        raise UnknownRefError(ref)
+    text = tenant.compressor.expand(found)
+    if budget is None and not query:
+        return text
+    try:
+        return tenant.compressor.compress_text(text, budget or DEFAULT_MAX_TOKENS, query).text
+    except BudgetTooSmallError:
+        return text[: budget or DEFAULT_MAX_TOKENS]
+
+
+def _describe(made: Result | DocumentsResult | ExamplesResult | ToolsResult, output: bytes) -> dict[str, Any]:
+    return {
+        **describe_sizes(made.tokens_before, made.tokens_after),
+        "budget": made.budget,
+        "tokenizer": made.tokenizer,
+        "is_estimate": made.is_estimate,
+        "warnings": made.warnings,
+        "refs": _refs(output) if made.tokens_after < made.tokens_before else [],
+        "cached": getattr(made, "cached", ""),
+    }
+
+
+def describe_sizes(before: int, after: int) -> dict[str, Any]:
+    """Returns the fields that say how many tokens there were before and after."""
+    ratio = after / before if before else 1.0
+    return {
+        "tokens_before": before,
+        "tokens_after": after,
+        "tokens_saved": before - after,
+        "compression_ratio": round(ratio, 4),
+    }
+
+
+def _refs(output: bytes) -> list[str]:
+    return list(dict.fromkeys(find_refs(output.decode())))
+
+
+def _refs_of_tools(made: ToolsResult) -> list[str]:
+    return list(dict.fromkeys(report.ref for report in made.reports if report.ref is not None))
