@@ -19,6 +19,7 @@ from benchmarks import (
     batching,
     battery,
     encoders,
+    example_banks,
     examples,
     facts,
     facts_kept,
@@ -68,6 +69,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "service_faults": service_faults.run,
     "service_fuzz": service_fuzz.run,
     "examples": examples.run,
+    "example_banks": example_banks.run,
     "tools": tools.run,
     "battery": battery.run,
 }
