@@ -1,0 +1,128 @@
+"""Ranks examples for a query: likely labels, each by an example, and relevant examples that differ from each other.
+
+The two rankings are mixed: the better labels can be predicted, the more examples are there to show a label.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.pipeline.examples import dpp, mmr
+from compressor.pipeline.examples.example_set import ExampleSet
+from compressor.pipeline.examples.query_relevance import QueryRelevance, RelevanceModel
+
+Floats = npt.NDArray[np.float32]
+Wide = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+METHODS = ("auto", "classes", "dpp", "mmr", "top")
+
+# Chosen on icl_math and bbh: benchmarks/LOG.md
+QUALITY_PER_COSINE = 6.0  # log-quality of a cosine of 1 in the DPP
+NEW_LABEL_GAIN, NEW_FORMAT_GAIN = 1.5, 0.2  # log-gain of the first example of a label, and of an answer format
+MIN_CANDIDATES = 100  # the DPP and MMR compare at least this many of the most relevant examples,
+MAX_CANDIDATES = 400  # and at most this many
+LIKELIEST_CLASS_EXAMPLES = 2  # examples of the likeliest class before the next class gets its first one
+LABEL_QUALITY = (
+    0.5  # log-quality per unit of a label's log-probability: a near example of an improbable label may be wrong
+)
+MIN_LOG_PROBABILITY = -6.0
+MIN_SHARE = 0.1  # rankings with less than this share are left out
+
+
+class ExampleRanking:
+    """Ranks the examples of one set.
+
+    Args:
+        pool: The examples.
+        costs: [n] their tokens.
+        model: Compares examples.
+        method: One of `METHODS`.
+    """
+
+    def __init__(self, pool: ExampleSet, costs: Ints, model: RelevanceModel, method: str) -> None:
+        self._pool, self._costs, self._model, self._method = pool, costs, model, method
+
+    def rank(self, found: QueryRelevance, budget: int) -> list[Ints]:
+        """Returns what to take next, best first. Each entry lists alternatives, of which the first that fits is taken.
+
+        Args:
+            found: The relevance of the examples.
+            budget: The budget in tokens.
+        """
+        count = 1 + 2 * budget // max(1, int(np.median(self._costs)))  # twice what fits
+        method = "dpp" if self._method in ("auto", "classes") else self._method
+        share = 0.0
+        if found.probabilities is not None:
+            share = 1.0 if self._method == "classes" else found.reliability
+        by_class: list[Ints] = []
+        if share >= MIN_SHARE:
+            by_class = self._by_class(found, share, count)
+        if share > 1 - MIN_SHARE and len(by_class) >= count:
+            return by_class
+        relevant = [np.array([row]) for row in self._by_relevance(method, found, share, count)]
+        return _mixed(by_class, relevant, share if share <= 1 - MIN_SHARE else 1.0)
+
+    def _by_class(self, found: QueryRelevance, share: float, count: int) -> list[Ints]:
+        """The examples of the likeliest classes, likeliest class and best example first.
+
+        Of the likeliest class the examples nearest to the query come first. Of the others the most typical short one
+        comes first if labels can be predicted, because a near example of a wrong class misleads; otherwise the nearest.
+        """
+        assert found.probabilities is not None
+        labels = self._pool.label_model
+        first, *others = np.argsort(-found.probabilities, kind="stable")[:count].tolist()
+        rows = labels.members[first]
+        rows = rows[np.argsort(-found.cosines[rows], kind="stable")]
+        out = [rows[i:] for i in range(min(LIKELIEST_CLASS_EXAMPLES, len(rows)))]
+        trust = np.float32(share)
+        for code in others:
+            rows, value = labels.representatives(code, self._costs)
+            key = trust * value + (1 - trust) * found.cosines[rows]
+            out.append(rows[np.argsort(-key, kind="stable")])
+        return out
+
+    def _by_relevance(self, method: str, found: QueryRelevance, share: float, count: int) -> list[int]:
+        pool, labels = self._pool, self._pool.label_model
+        size = min(len(pool), MAX_CANDIDATES, max(MIN_CANDIDATES, 2 * count))
+        rows = best_rows(found.cosines, size, labels.digests)
+        if method == "top":
+            return list(map(int, rows))
+        kernel = self._model.similarity(rows)
+        if method == "mmr":
+            picked = mmr.select_mmr(kernel, found.cosines[rows], size)
+        else:
+            quality = np.float32(QUALITY_PER_COSINE) * found.cosines[rows]
+            if found.probabilities is not None and share:
+                chance = np.log(np.append(found.probabilities, 1.0) + 1e-9)[labels.codes[rows]]  # 1 for no label
+                quality = quality + np.float32(share * LABEL_QUALITY) * np.maximum(chance, MIN_LOG_PROBABILITY)
+            aspects = [(pool.answer_formats[rows], NEW_FORMAT_GAIN)]
+            if labels.is_repeated:  # otherwise examples with any label would be preferred
+                aspects.append((labels.codes[rows], NEW_LABEL_GAIN))
+            picked = dpp.select_dpp(kernel, quality.astype(np.float32), size, aspects)
+        return [int(rows[i]) for i in picked]
+
+
+def _mixed(first: list[Ints], second: list[Ints], share: float) -> list[Ints]:
+    """Takes from two rankings in turn, so that at any point about `share` of the examples are from the first one."""
+    out: list[Ints] = []
+    at = other = 0
+    while at < len(first) or other < len(second):
+        if other == len(second) or (at < len(first) and at < share * (at + other + 1)):
+            out.append(first[at])
+            at += 1
+        else:
+            out.append(second[other])
+            other += 1
+    return out
+
+
+def best_rows(values: Floats, max_count: int, digests: Ints) -> Ints:
+    """Returns the indices of the largest values, in order; ties are decided by content."""
+    if max_count < len(values):
+        threshold = np.partition(values, len(values) - max_count)[len(values) - max_count]
+        rows = np.flatnonzero(values >= threshold)
+    else:
+        rows = np.arange(len(values))
+    return rows[np.lexsort((digests[rows], -values[rows]))][:max_count]
