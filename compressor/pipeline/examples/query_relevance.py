@@ -10,9 +10,10 @@ import numpy.typing as npt
 from compressor.errors import ModelError, QueueFullError
 from compressor.pipeline.examples.embeddings import TextEncoder
 from compressor.pipeline.examples.example_set import ExampleSet
-from compressor.pipeline.examples.label_evidence import LabelEvidence, measure_evidence
+from compressor.pipeline.examples.label_evidence import LabelEvidence, label_signals, measure_evidence
 from compressor.pipeline.examples.label_prior import MAX_NAMED_CLASSES
 from compressor.pipeline.examples.ngram_features import ngram_features
+from compressor.pipeline.examples.word_centroids import embed_words
 
 Floats = npt.NDArray[np.float32]
 Wide = npt.NDArray[np.float64]
@@ -68,14 +69,16 @@ class RelevanceModel:
             found = self.pool.vectors(self._encoder).cosines(vector)
             dense = np.nan_to_num(found.astype(np.float32), nan=0.0)
         relevance = lexical if dense is None else (1 - DENSE_WEIGHT) * lexical + DENSE_WEIGHT * dense
-        if evidence is None:
+        if evidence is None or not evidence.reliability:
             return QueryRelevance(relevance)
-        signals = [labels.lexical_signals(lexical, hits), labels.name_signals(features)[None]]
+        words = np.zeros(len(labels.names))
+        if evidence.centroids is not None:
+            words = evidence.centroids.cosines(evidence.centroids.centred(embed_words([question]))[0])
+        seen: tuple[Floats, Wide] | None = None
         if dense is not None and vector is not None:
             names = self._names()
-            near = np.zeros(len(labels.names)) if names is None else (names @ vector).astype(np.float64)
-            signals += [labels.dense_signals(dense), near[None]]
-        probabilities = evidence.probabilities(np.concatenate(signals))
+            seen = dense, np.zeros(len(labels.names)) if names is None else (names @ vector).astype(np.float64)
+        probabilities = evidence.probabilities(label_signals(labels, features, (lexical, hits), words, seen))
         return QueryRelevance(relevance, probabilities, evidence.reliability)
 
     def similarity(self, rows: Ints) -> Floats:
@@ -106,8 +109,11 @@ class RelevanceModel:
         found = labels.evidence.get(key)
         if found is None:
             dense = None if self._encoder is None else self.pool.vectors(self._encoder).rows
-            found = labels.evidence[key] = measure_evidence(labels, dense, self._names())
+            found = labels.evidence[key] = measure_evidence(labels, self._text, dense, self._names())
         return found
+
+    def _text(self, row: int) -> str:
+        return self.pool.examples[row].question or self.pool.texts[row]
 
     def _names(self) -> Floats | None:
         """The [classes, d] vectors of the names of the labels, or None without an encoder or for very many labels."""

@@ -23,11 +23,11 @@ QUALITY_PER_COSINE = 6.0  # log-quality of a cosine of 1 in the DPP
 NEW_LABEL_GAIN, NEW_FORMAT_GAIN = 1.5, 0.2  # log-gain of the first example of a label, and of an answer format
 MIN_CANDIDATES = 100  # the DPP and MMR compare at least this many of the most relevant examples,
 MAX_CANDIDATES = 400  # and at most this many
-LIKELIEST_CLASS_EXAMPLES = 2  # examples of the likeliest class before the next class gets its first one
-LABEL_QUALITY = (
-    0.5  # log-quality per unit of a label's log-probability: a near example of an improbable label may be wrong
-)
+LIKELIEST_CLASS_REPEATS = 3  # further examples of the likeliest class if it is certain
+MIN_PROBABILITY = 1e-3  # less likely classes are not shown for their own sake
+LABEL_QUALITY = 3.0  # log-quality per log-probability of a label: a near example of an unlikely label may be wrong
 MIN_LOG_PROBABILITY = -6.0
+MIN_RELIABILITY = 0.05  # labels that can be predicted no better than this are not shown for their own sake
 MIN_SHARE = 0.1  # rankings with less than this share are left out
 
 
@@ -55,7 +55,7 @@ class ExampleRanking:
         method = "dpp" if self._method in ("auto", "classes") else self._method
         share = 0.0
         if found.probabilities is not None:
-            share = 1.0 if self._method == "classes" else found.reliability
+            share = 1.0 if self._method == "classes" else np.sqrt(max(0.0, found.reliability - MIN_RELIABILITY))
         by_class: list[Ints] = []
         if share >= MIN_SHARE:
             by_class = self._by_class(found, share, count)
@@ -72,14 +72,15 @@ class ExampleRanking:
         """
         assert found.probabilities is not None
         labels = self._pool.label_model
-        first, *others = np.argsort(-found.probabilities, kind="stable")[:count].tolist()
+        order = np.argsort(-found.probabilities, kind="stable")[:count]
+        first, others = int(order[0]), order[1:]
         rows = labels.members[first]
         rows = rows[np.argsort(-found.cosines[rows], kind="stable")]
-        out = [rows[i:] for i in range(min(LIKELIEST_CLASS_EXAMPLES, len(rows)))]
-        trust = np.float32(share)
-        for code in others:
+        repeats = 1 + round(min(LIKELIEST_CLASS_REPEATS, count / 10) * float(found.probabilities[first]))
+        out = [rows[i:] for i in range(min(repeats, len(rows)))]
+        for code in others[found.probabilities[others] >= MIN_PROBABILITY].tolist():
             rows, value = labels.representatives(code, self._costs)
-            key = trust * value + (1 - trust) * found.cosines[rows]
+            key = np.float32(share) * value + np.float32(1 - share) * found.cosines[rows]
             out.append(rows[np.argsort(-key, kind="stable")])
         return out
 
