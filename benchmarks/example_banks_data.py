@@ -169,7 +169,7 @@ def _math(root: Path, limit: int) -> Iterator[ExampleBank]:
     ]
     random.Random(2).shuffle(found)
     bank, queries = found[120:], [(text, kind) for text, _, _, kind in found[:120]]
-    yield _bank("svamp to equation", [(t, e, k) for t, e, _, k in bank], queries, 300, limit)
+    yield _bank("svamp to equation", [(t, e, k) for t, e, _, k in bank], queries, 300, limit, True)
     yield _bank("svamp to number", [(t, n, k) for t, _, n, k in bank], queries, 300, limit)
     yield _bank("svamp to type", [(t, k, k) for t, _, _, k in bank], queries, 300, limit)
 
@@ -202,7 +202,7 @@ def _squad(root: Path, limit: int) -> Iterator[ExampleBank]:
     ]
     random.Random(2).shuffle(found)
     bank, queries = found[150:2_150], [(t, k) for t, _, k in found[:150]]
-    yield _bank("squad to answer", bank, queries, 300, limit)
+    yield _bank("squad to answer", bank, queries, 300, limit, True)
     yield _bank("squad to title, 10 a label", _few([(t, k, k) for t, _, k in bank], 10), queries, 160, limit)
 
 

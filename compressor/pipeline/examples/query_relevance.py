@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 Wide = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-DENSE_WEIGHT = 0.6  # weight of an encoder's cosine in relevance and similarity, if there is an encoder
+DENSE_WEIGHT = 0.75  # weight of an encoder's cosine in relevance and similarity, if there is an encoder
 MAX_TYPICAL = 400  # without a query, at most this many examples are compared with each other
 
 

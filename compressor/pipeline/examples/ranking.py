@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.pipeline.examples import dpp, mmr
+from compressor.pipeline.examples.answer_format import answer_format
 from compressor.pipeline.examples.example_set import ExampleSet
 from compressor.pipeline.examples.query_relevance import QueryRelevance, RelevanceModel
 
@@ -19,12 +20,14 @@ Ints = npt.NDArray[np.int64]
 METHODS = ("auto", "classes", "dpp", "mmr", "top")
 
 # Chosen on icl_math and bbh: benchmarks/LOG.md
-QUALITY_PER_COSINE = 6.0  # log-quality of a cosine of 1 in the DPP
+QUALITY_PER_COSINE = 10.0  # log-quality of a cosine of 1 in the DPP
 NEW_LABEL_GAIN, NEW_FORMAT_GAIN = 1.5, 0.2  # log-gain of the first example of a label, and of an answer format
 MIN_CANDIDATES = 100  # the DPP and MMR compare at least this many of the most relevant examples,
+MIN_CANDIDATES_BESIDE_LABELS = 40  # or this many if labels decide, too,
 MAX_CANDIDATES = 400  # and at most this many
 LIKELIEST_CLASS_REPEATS = 3  # further examples of the likeliest class if it is certain
 MIN_PROBABILITY = 1e-3  # less likely classes are not shown for their own sake
+DISTANCE_WEIGHT = 0.5  # how far from the query an unlikely class is shown, against how typical its example is
 LABEL_QUALITY = 3.0  # log-quality per log-probability of a label: a near example of an unlikely label may be wrong
 MIN_LOG_PROBABILITY = -6.0
 MIN_RELIABILITY = 0.05  # labels that can be predicted no better than this are not shown for their own sake
@@ -61,7 +64,8 @@ class ExampleRanking:
             by_class = self._by_class(found, share, count)
         if share > 1 - MIN_SHARE and len(by_class) >= count:
             return by_class
-        relevant = [np.array([row]) for row in self._by_relevance(method, found, share, count)]
+        needed = max(count - len(by_class), int(np.ceil((1 - share) * count)) if share else 2 * count)
+        relevant = [np.array([row]) for row in self._by_relevance(method, found, share, needed)]
         return _mixed(by_class, relevant, share if share <= 1 - MIN_SHARE else 1.0)
 
     def _by_class(self, found: QueryRelevance, share: float, count: int) -> list[Ints]:
@@ -80,13 +84,15 @@ class ExampleRanking:
         out = [rows[i:] for i in range(min(repeats, len(rows)))]
         for code in others[found.probabilities[others] >= MIN_PROBABILITY].tolist():
             rows, value = labels.representatives(code, self._costs)
-            key = np.float32(share) * value + np.float32(1 - share) * found.cosines[rows]
+            lead = float(found.probabilities[first] - found.probabilities[code])
+            key = share * value + (1 - share - DISTANCE_WEIGHT * share * lead) * found.cosines[rows]
             out.append(rows[np.argsort(-key, kind="stable")])
         return out
 
     def _by_relevance(self, method: str, found: QueryRelevance, share: float, count: int) -> list[int]:
         pool, labels = self._pool, self._pool.label_model
-        size = min(len(pool), MAX_CANDIDATES, max(MIN_CANDIDATES, 2 * count))
+        fewest = MIN_CANDIDATES if not share else MIN_CANDIDATES_BESIDE_LABELS
+        size = min(len(pool), MAX_CANDIDATES, max(fewest, 2 * count))
         rows = best_rows(found.cosines, size, labels.digests)
         if method == "top":
             return list(map(int, rows))
@@ -98,11 +104,17 @@ class ExampleRanking:
             if found.probabilities is not None and share:
                 chance = np.log(np.append(found.probabilities, 1.0) + 1e-9)[labels.codes[rows]]  # 1 for no label
                 quality = quality + np.float32(share * LABEL_QUALITY) * np.maximum(chance, MIN_LOG_PROBABILITY)
-            aspects = [(pool.answer_formats[rows], NEW_FORMAT_GAIN)]
+            aspects = [(self._answer_formats(rows), NEW_FORMAT_GAIN)]
             if labels.is_repeated:  # otherwise examples with any label would be preferred
                 aspects.append((labels.codes[rows], NEW_LABEL_GAIN))
-            picked = dpp.select_dpp(kernel, quality.astype(np.float32), size, aspects)
+            picked = dpp.select_dpp(kernel, quality.astype(np.float32), min(size, count), aspects)
         return [int(rows[i]) for i in picked]
+
+    def _answer_formats(self, rows: Ints) -> Ints:
+        """The [k] formats of answers as numbers; -1 for no answer."""
+        numbers: dict[str, int] = {"": -1}
+        names = [answer_format(self._pool.examples[row].answer) for row in rows.tolist()]
+        return np.array([numbers.setdefault(name, len(numbers) - 1) for name in names], np.int64)
 
 
 def _mixed(first: list[Ints], second: list[Ints], share: float) -> list[Ints]:

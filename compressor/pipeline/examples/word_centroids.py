@@ -11,6 +11,7 @@ from compressor.scoring.token_index import terms
 from compressor.scoring.word_vectors import load_word_vectors
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 MAX_CHARS = 600  # only the beginning of a text is read
 
@@ -35,18 +36,19 @@ class WordCentroids:
         codes: [n] the class of each example.
     """
 
-    def __init__(self, vectors: Floats, names: Floats, codes: npt.NDArray[np.int64]) -> None:
+    def __init__(self, vectors: Floats, names: Floats, codes: Ints) -> None:
         self._mean = np.round(vectors.astype(np.float64).mean(0), 6).astype(np.float32)
         self._codes = codes
         self.vectors = self.centred(vectors)
         self._sums = self.centred(names).astype(np.float64)
-        np.add.at(self._sums, codes, self.vectors)
+        present, added = self._totals(np.arange(len(codes)))
+        self._sums[present] += added
 
     def centred(self, vectors: Floats) -> Floats:
         """Returns [n, d] vectors without what is common to all examples."""
         return _unit(vectors - self._mean)
 
-    def cosines(self, vector: Floats, without: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.float64]:
+    def cosines(self, vector: Floats, without: Ints | None = None) -> npt.NDArray[np.float64]:
         """Returns the [classes] cosines of a centred vector with the classes.
 
         Args:
@@ -55,10 +57,17 @@ class WordCentroids:
         """
         sums = self._sums
         if without is not None:
+            present, removed = self._totals(without)
             sums = sums.copy()
-            np.subtract.at(sums, self._codes[without], self.vectors[without])
+            sums[present] -= removed
         found: npt.NDArray[np.float64] = sums @ vector / np.maximum(np.linalg.norm(sums, axis=1), 1e-6)
         return found
+
+    def _totals(self, rows: Ints) -> tuple[Ints, npt.NDArray[np.float64]]:
+        """The classes of some examples, and the [classes, d] sums of their vectors."""
+        order = rows[np.argsort(self._codes[rows], kind="stable")]
+        present, starts = np.unique(self._codes[order], return_index=True)
+        return present, np.add.reduceat(self.vectors[order].astype(np.float64), starts)
 
 
 def _unit(vectors: Floats) -> Floats:
