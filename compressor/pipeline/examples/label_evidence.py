@@ -57,8 +57,9 @@ class LabelEvidence:
     def probabilities(self, signals: Wide) -> Wide:
         """Returns the [classes] probabilities of the classes from their [signals, classes] signals."""
         scores = np.round(self.weights @ signals, 7)
-        out: Wide = np.exp(scores - scores.max())
-        return out / out.sum()
+        odds = np.exp(scores - scores.max())
+        out: Wide = odds / odds.sum()
+        return out
 
 
 def label_signals(
@@ -200,4 +201,5 @@ def _fitted(tensor: Wide, target: Ints, default: Wide) -> Wide:
         curvature = np.einsum("tsc,tc,tuc->su", tensor, p, tensor, optimize=True) - mean.T @ mean
         step = np.linalg.solve(curvature + np.diag(penalty + 1e-6), gradient)
         weights = np.maximum(weights + step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-9)), 0.0)
-    return np.round(weights, 4)
+    out: Wide = np.round(weights, 4)
+    return out

@@ -30,6 +30,7 @@ DENSE_EXPONENT = 14.0  # and of an encoder's cosine
 SMOOTHING = 0.1  # added to every count of naive Bayes
 COMMON_DIVISOR = 20  # n-grams in more than 1 of 20 examples are ignored, unless one class may own them all
 TOKEN_PENALTY = 0.08  # how much typicality a token costs
+MAX_COMPARED = 256  # examples of a class that are compared with each other
 MAX_NAMED_CLASSES = 2_000  # with more classes, their names are not compared with the query
 MAX_NAME_CHARS = 80
 _WORD_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\W_]+")
@@ -57,12 +58,13 @@ class LabelModel:
         self.codes = np.array([numbers[label] for label in labels], np.int64)
         self.evidence: dict[str, LabelEvidence] = {}
         self.name_vectors: dict[str, Floats] = {}
+        self._typical: dict[int, tuple[Floats, dict[int, float]]] = {}
         self._representatives: dict[tuple[int, bytes], tuple[Ints, Floats]] = {}
 
     @cached_property
     def digests(self) -> Ints:
         """The [n] checksums of n-grams and label, by which ties are decided, whatever the order of the examples."""
-        crc = [zlib.crc32(doc) for doc in self.lexical.docs]
+        crc = [zlib.crc32(doc.tobytes()) for doc in self.lexical.docs]
         return np.array(crc, np.int64) * 65_536 + (self.codes + 1) % 65_536
 
     @cached_property
@@ -175,7 +177,8 @@ class LabelModel:
         sizes = np.diff(np.append(self._starts, len(self._flat)))
         classes = np.flatnonzero(sizes > 1)
         classes = classes[classes != but]
-        return self._flat[self._starts[classes] + number % sizes[classes]]
+        out: Ints = self._flat[self._starts[classes] + number % sizes[classes]]
+        return out
 
     def representatives(self, code: int, costs: Ints) -> tuple[Ints, Floats]:
         """Returns the examples of a class and how well each represents it: typicality without the cost of its tokens.
@@ -184,13 +187,39 @@ class LabelModel:
             code: The class.
             costs: [n] tokens of the examples.
         """
-        rows = self.members[code]
+        rows = self.members[code][:MAX_COMPARED]
         own = costs[rows]
         key = code, own.tobytes()  # costs differ between models and templates
         found = self._representatives.get(key)
         if found is None:
-            sums, vectors = self.lexical.sum_vectors(rows)
-            typical = vectors @ sums / max(float(np.linalg.norm(sums)), 1e-9)
-            value = np.round(typical - np.float32(TOKEN_PENALTY) * own, 5).astype(np.float32)
+            value = np.round(self._typicality(code)[0] - np.float32(TOKEN_PENALTY) * own, 5).astype(np.float32)
             found = self._representatives[key] = rows, value
+        return found
+
+    def doubts(self, rows: Ints) -> Wide:
+        """Returns for k examples from 0 to 1 how much less alike they are to the others of their class than is usual.
+
+        A wrong label shows itself by that. Without a label, or as the only one of its class, an example is not doubted.
+        """
+        out = np.zeros(len(rows))
+        for code in np.unique(self.codes[rows]).tolist():
+            if code >= 0 and len(self.members[code]) > 2:
+                here = np.flatnonzero(self.codes[rows] == code)
+                doubts = self._typicality(code)[1]
+                out[here] = [doubts.get(row, 0.0) for row in rows[here].tolist()]
+        return out
+
+    def _typicality(self, code: int) -> tuple[Floats, dict[int, float]]:
+        """How typical of its class each example is: cosines with the class, in order, and doubts by row."""
+        found = self._typical.get(code)
+        if found is None:
+            rows = self.members[code][:MAX_COMPARED]
+            sums, vectors = self.lexical.sum_vectors(rows)
+            dots = vectors @ sums
+            others = dots - (vectors**2).sum(1)  # without itself
+            length = np.sqrt(np.maximum(float(sums @ sums) - 2 * dots + 1, 1e-9))
+            alike = others / length
+            doubt = np.clip(1 - alike / max(float(np.median(alike)), 1e-9), 0, 1)
+            doubt_by_row = dict(zip(rows.tolist(), np.round(doubt, 5).astype(float).tolist(), strict=True))
+            found = self._typical[code] = dots / max(float(np.linalg.norm(sums)), 1e-9), doubt_by_row
         return found

@@ -26,10 +26,12 @@ MIN_CANDIDATES = 100  # the DPP and MMR compare at least this many of the most r
 MIN_CANDIDATES_BESIDE_LABELS = 40  # or this many if labels decide, too,
 MAX_CANDIDATES = 400  # and at most this many
 LIKELIEST_CLASS_REPEATS = 3  # further examples of the likeliest class if it is certain
-MIN_PROBABILITY = 1e-3  # less likely classes are not shown for their own sake
+MIN_PROBABILITY = 1e-3  # less likely classes are not shown for their own sake,
+MIN_CLASSES_PER_EXAMPLE = 0.5  # unless they are among the likeliest ones, so many for each example that fits
 DISTANCE_WEIGHT = 0.5  # how far from the query an unlikely class is shown, against how typical its example is
 LABEL_QUALITY = 3.0  # log-quality per log-probability of a label: a near example of an unlikely label may be wrong
 MIN_LOG_PROBABILITY = -6.0
+DOUBT_WEIGHT = 8.0  # log-quality of an example that is not at all like the others of its label
 MIN_RELIABILITY = 0.05  # labels that can be predicted no better than this are not shown for their own sake
 MIN_SHARE = 0.1  # rankings with less than this share are left out
 
@@ -82,7 +84,10 @@ class ExampleRanking:
         rows = rows[np.argsort(-found.cosines[rows], kind="stable")]
         repeats = 1 + round(min(LIKELIEST_CLASS_REPEATS, count / 10) * float(found.probabilities[first]))
         out = [rows[i:] for i in range(min(repeats, len(rows)))]
-        for code in others[found.probabilities[others] >= MIN_PROBABILITY].tolist():
+        if self._method == "auto":
+            likely = int((found.probabilities[others] >= MIN_PROBABILITY).sum())
+            others = others[: max(likely, round(MIN_CLASSES_PER_EXAMPLE * count / 2))]
+        for code in others.tolist():
             rows, value = labels.representatives(code, self._costs)
             lead = float(found.probabilities[first] - found.probabilities[code])
             key = share * value + (1 - share - DISTANCE_WEIGHT * share * lead) * found.cosines[rows]
@@ -104,6 +109,7 @@ class ExampleRanking:
             if found.probabilities is not None and share:
                 chance = np.log(np.append(found.probabilities, 1.0) + 1e-9)[labels.codes[rows]]  # 1 for no label
                 quality = quality + np.float32(share * LABEL_QUALITY) * np.maximum(chance, MIN_LOG_PROBABILITY)
+                quality = quality - np.float32(share * DOUBT_WEIGHT) * labels.doubts(rows)
             aspects = [(self._answer_formats(rows), NEW_FORMAT_GAIN)]
             if labels.is_repeated:  # otherwise examples with any label would be preferred
                 aspects.append((labels.codes[rows], NEW_LABEL_GAIN))
