@@ -80,7 +80,7 @@ def label_signals(
         dense: The [n] cosines of an encoder, and the [classes] cosines with the names of the classes; or None.
         removed: [n] examples to leave out, or None.
     """
-    parts = [model.lexical_signals(*hits, removed), model.name_signals(features)[None], words[None]]
+    parts = [model.lexical_signals(len(features), *hits, removed), model.name_signals(features)[None], words[None]]
     if dense is not None:
         parts += [model.dense_signals(dense[0], removed), dense[1][None]]
     return np.concatenate(parts)

@@ -82,16 +82,17 @@ class LabelModel:
         return len(self.names) > 1 and 2 * len(self.names) <= labelled and 2 * labelled >= len(self.codes)
 
     def lexical_signals(
-        self, cosines: Floats, postings: Postings, removed: npt.NDArray[np.bool_] | None = None
+        self, size: int, cosines: Floats, postings: Postings, removed: npt.NDArray[np.bool_] | None = None
     ) -> Wide:
         """Returns the [3, classes] signals of n-grams: log-density, nearest cosine, mean log-likelihood.
 
         Args:
+            size: The number of n-grams of the query.
             cosines: [n] n-gram cosines with the query.
             postings: Where the n-grams of the query occur.
             removed: [n] examples to leave out, or None.
         """
-        size = len(self.names)
+        classes = len(self.names)
         held = self._held
         number, row = postings.number, postings.row
         if removed is not None and removed.any():
@@ -99,11 +100,13 @@ class LabelModel:
             held = held - self._sums(self._sizes * removed)
             stays = ~removed[row]
             number, row = number[stays], row[stays]
-        likely = np.zeros(size)
+        likely = np.zeros(classes)
         if postings.count:
-            at = number * (size + 1) + self._places[row]
-            counts = np.bincount(at, minlength=postings.count * (size + 1)).reshape(-1, size + 1)[:, :size]
-            likely = np.log(counts + SMOOTHING).mean(0) - np.log(held + SMOOTHING * len(self.lexical.vocabulary))
+            at = number * (classes + 1) + self._places[row]
+            counts = np.bincount(at, minlength=postings.count * (classes + 1)).reshape(-1, classes + 1)[:, :classes]
+            total = np.log(counts + SMOOTHING).sum(0)
+            total -= postings.count * np.log(held + SMOOTHING * len(self.lexical.vocabulary))
+            likely = total / size  # unknown n-grams say nothing
         return np.stack([*self._kernel(cosines, LEXICAL_EXPONENT), likely])
 
     def dense_signals(self, dense: Floats, removed: npt.NDArray[np.bool_] | None = None) -> Wide:

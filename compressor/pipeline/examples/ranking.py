@@ -31,7 +31,7 @@ MIN_CLASSES_PER_EXAMPLE = 0.5  # unless they are among the likeliest ones, so ma
 DISTANCE_WEIGHT = 0.5  # how far from the query an unlikely class is shown, against how typical its example is
 LABEL_QUALITY = 3.0  # log-quality per log-probability of a label: a near example of an unlikely label may be wrong
 MIN_LOG_PROBABILITY = -6.0
-DOUBT_WEIGHT = 8.0  # log-quality of an example that is not at all like the others of its label
+DOUBT_WEIGHT = 16.0  # log-quality of an example that is not at all like the others of its label
 MIN_RELIABILITY = 0.05  # labels that can be predicted no better than this are not shown for their own sake
 MIN_SHARE = 0.1  # rankings with less than this share are left out
 
