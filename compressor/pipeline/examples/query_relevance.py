@@ -47,12 +47,13 @@ class RelevanceModel:
     Args:
         pool: The examples.
         encoder: Compares texts in addition to their n-grams, or None.
-        reads_labels: Whether to estimate the probabilities of labels.
+        reads_labels: Whether to estimate the probabilities of labels,
+        always: even where labels cannot be predicted.
     """
 
-    def __init__(self, pool: ExampleSet, encoder: TextEncoder | None, reads_labels: bool) -> None:
+    def __init__(self, pool: ExampleSet, encoder: TextEncoder | None, reads_labels: bool, always: bool = False) -> None:
         self.pool, self._encoder = pool, encoder
-        self._reads_labels = reads_labels and len(pool.label_model.names) > 1
+        self._reads_labels, self._always = reads_labels and len(pool.label_model.names) > 1, always
         self.warnings: list[str] = []
 
     def compare(self, question: str) -> QueryRelevance:
@@ -69,7 +70,7 @@ class RelevanceModel:
             found = self.pool.vectors(self._encoder).cosines(vector)
             dense = np.nan_to_num(found.astype(np.float32), nan=0.0)
         relevance = lexical if dense is None else (1 - DENSE_WEIGHT) * lexical + DENSE_WEIGHT * dense
-        if evidence is None or not evidence.reliability:
+        if evidence is None or not (evidence.reliability or self._always):
             return QueryRelevance(relevance)
         words = np.zeros(len(labels.names))
         if evidence.centroids is not None:

@@ -19,7 +19,7 @@ Ints = npt.NDArray[np.int64]
 
 METHODS = ("auto", "classes", "dpp", "mmr", "top")
 
-# Chosen on icl_math and bbh: benchmarks/LOG.md
+# Chosen on the banks with a star in `python -m benchmarks --only example_banks`, as were those of `query_relevance`
 QUALITY_PER_COSINE = 10.0  # log-quality of a cosine of 1 in the DPP
 NEW_LABEL_GAIN, NEW_FORMAT_GAIN = 1.5, 0.2  # log-gain of the first example of a label, and of an answer format
 MIN_CANDIDATES = 100  # the DPP and MMR compare at least this many of the most relevant examples,
@@ -60,7 +60,7 @@ class ExampleRanking:
         method = "dpp" if self._method in ("auto", "classes") else self._method
         share = 0.0
         if found.probabilities is not None:
-            share = 1.0 if self._method == "classes" else np.sqrt(max(0.0, found.reliability - MIN_RELIABILITY))
+            share = 1.0 if self._method == "classes" else max(0.0, found.reliability - MIN_RELIABILITY) ** 0.5
         by_class: list[Ints] = []
         if share >= MIN_SHARE:
             by_class = self._by_class(found, share, count)

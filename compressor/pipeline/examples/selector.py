@@ -106,7 +106,9 @@ class ExampleSelector:
         """
         question = (query or "").strip()
         last_separator = self.counter.count(self.pool.template.separator)  # it is part of every cost, but not sent
-        model = RelevanceModel(self.pool, self.encoder, self.method in ("auto", "classes"))
+        model = RelevanceModel(
+            self.pool, self.encoder, self.method in ("auto", "classes"), always=self.method == "classes"
+        )
         found = model.compare(question)
         relevance = found.cosines
         taken = self._all(relevance, budget + last_separator)
