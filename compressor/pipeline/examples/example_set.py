@@ -108,7 +108,8 @@ class ExampleSet:
     @cached_property
     def label_model(self) -> LabelModel:
         """The labels of the examples."""
-        return LabelModel(self.ngram_index, [example.label for example in self.examples])
+        contents = [f"{example.question}\n{example.answer}" for example in self.examples]
+        return LabelModel(self.ngram_index, [example.label for example in self.examples], contents)
 
     @cached_property
     def template(self) -> ExampleTemplate:

@@ -49,23 +49,29 @@ class LabelModel:
     Args:
         lexical: The n-gram index of the examples.
         labels: [n] their labels, "" for none.
+        contents: [n] their texts, by which ties are decided if n-grams and label are the same, or nothing.
     """
 
-    def __init__(self, lexical: NgramIndex, labels: Sequence[str]) -> None:
+    def __init__(self, lexical: NgramIndex, labels: Sequence[str], contents: Sequence[str] = ()) -> None:
         self.lexical = lexical
         self.names = sorted({label for label in labels if label})
         numbers = {name: number for number, name in enumerate(self.names)} | {"": -1}
         self.codes = np.array([numbers[label] for label in labels], np.int64)
         self.evidence: dict[str, LabelEvidence] = {}
         self.name_vectors: dict[str, Floats] = {}
+        self._contents = contents
         self._typical: dict[int, tuple[Floats, dict[int, float]]] = {}
         self._representatives: dict[tuple[int, bytes], tuple[Ints, Floats]] = {}
 
     @cached_property
     def digests(self) -> Ints:
-        """The [n] checksums of n-grams and label, by which ties are decided, whatever the order of the examples."""
-        crc = [zlib.crc32(doc.tobytes()) for doc in self.lexical.docs]
-        return np.array(crc, np.int64) * 65_536 + (self.codes + 1) % 65_536
+        """The [n] checksums of content, by which ties are decided, whatever the order of the examples."""
+        crc = np.array([zlib.crc32(doc.tobytes()) for doc in self.lexical.docs], np.int64)
+        if self._contents:
+            texts = [text.encode("utf-8", "surrogatepass") for text in self._contents]
+            crc ^= np.array([zlib.crc32(text) for text in texts], np.int64) << 20
+            self._contents = ()  # not needed any more
+        return crc * 512 + self.codes % 512
 
     @cached_property
     def members(self) -> list[Ints]:

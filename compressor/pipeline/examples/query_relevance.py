@@ -68,7 +68,7 @@ class RelevanceModel:
         dense: Floats | None = None
         if vector is not None and self._encoder is not None:
             found = self.pool.vectors(self._encoder).cosines(vector)
-            dense = np.nan_to_num(found.astype(np.float32), nan=0.0)
+            dense = np.nan_to_num(np.round(found.astype(np.float32), 6), nan=0.0)  # the same for the same text
         relevance = lexical if dense is None else (1 - DENSE_WEIGHT) * lexical + DENSE_WEIGHT * dense
         if evidence is None or not (evidence.reliability or self._always):
             return QueryRelevance(relevance)
