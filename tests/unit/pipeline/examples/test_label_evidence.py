@@ -82,6 +82,7 @@ def test_the_order_of_the_list_does_not_matter(draw: random.Random, budget: int,
     labels = [str(len(text) % 5) for text in TEXTS] if answers else LABELS
     bank = [{"input": text, "output": label} for text, label in zip(TEXTS, labels, strict=True)]
     bank += [dict(example, input=f"{example['input']} {word}") for example in bank for word in ("please", "now")]
+    bank += [dict(example, input=example["input"].upper()) for example in bank[:6]]  # with the same n-grams
     mixed = draw.sample(bank, len(bank))
     for query in ("i lost my card", "play the weather", "", "nothing of this"):
         assert C.select_examples(mixed, query, budget).text == C.select_examples(bank, query, budget).text
@@ -98,6 +99,18 @@ def test_centroids_without_some_examples(seed: int, classes: int) -> None:
         total = centroids.centred(names)[code] + centroids.vectors[stays[codes[stays] == code]].sum(0)
         expected = total @ centroids.vectors[0] / max(float(np.linalg.norm(total)), 1e-6)
         assert centroids.cosines(centroids.vectors[0], without)[code] == pytest.approx(expected, abs=1e-4)
+
+
+def test_every_one_of_a_few_labels_is_shown() -> None:
+    bank = [{"input": text, "output": label} for text, label in zip(TEXTS, LABELS, strict=True)]
+    for query in ("i lost my card", "will the weather be fine", "play music"):
+        assert {e["output"] for e in C.select_examples(bank, query, 70).examples} == set(LABELS)
+
+
+def test_answers_that_no_text_predicts_do_not_count() -> None:
+    bank = [{"input": text, "output": ("yes", "no")[i % 2]} for i, text in enumerate(TEXTS)]
+    found = C.select_examples(bank, "where is my card", 50)
+    assert found.text == C.select_examples(bank, "where is my card", 50, method="dpp").text
 
 
 def noisy_bank(seed: int) -> tuple[list[dict[str, str]], set[str]]:
