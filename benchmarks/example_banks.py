@@ -119,6 +119,10 @@ class BankMeasure:
             if scores is not None:
                 near = [kinds[rows[int(np.argmax(s[list(rows)]))]] for s, rows in zip(scores, picked, strict=True)]
                 out[f"nearest_{judge}"] = float(np.mean([a == b for a, (_, b) in zip(near, queries, strict=True)]))
+        of_kind = [
+            np.mean([kinds[row] == kind for row in rows]) for (_, kind), rows in zip(queries, picked, strict=True)
+        ]
+        out["of_kind"] = float(np.mean(of_kind))
         out["shown"] = float(np.mean([len(rows) for rows in picked]))
         texts = [self.pool.template.separator.join(self.pool.texts[row] for row in rows) for rows in picked]
         out["over"] = sum(self.counter.count(text) > self.bank.budget for text in texts)

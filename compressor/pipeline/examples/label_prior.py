@@ -29,7 +29,7 @@ LEXICAL_EXPONENT = 10.0  # factor of an n-gram cosine in the exponent of the ker
 DENSE_EXPONENT = 14.0  # and of an encoder's cosine
 SMOOTHING = 0.1  # added to every count of naive Bayes
 COMMON_DIVISOR = 20  # n-grams in more than 1 of 20 examples are ignored, unless one class may own them all
-TOKEN_PENALTY = 0.08  # how much typicality a token costs
+LENGTH_PENALTY = 0.8  # how much typicality the median length of an example costs
 MAX_COMPARED = 256  # examples of a class that are compared with each other
 MAX_NAMED_CLASSES = 2_000  # with more classes, their names are not compared with the query
 MAX_NAME_CHARS = 80
@@ -201,7 +201,9 @@ class LabelModel:
         key = code, own.tobytes()  # costs differ between models and templates
         found = self._representatives.get(key)
         if found is None:
-            value = np.round(self._typicality(code)[0] - np.float32(TOKEN_PENALTY) * own, 5).astype(np.float32)
+            value = np.round(
+                self._typicality(code)[0] - LENGTH_PENALTY * own / max(1.0, float(np.median(costs))), 5
+            ).astype(np.float32)
             found = self._representatives[key] = rows, value
         return found
 

@@ -32,7 +32,7 @@ DISTANCE_WEIGHT = 0.5  # how far from the query an unlikely class is shown, agai
 LABEL_QUALITY = 3.0  # log-quality per log-probability of a label: a near example of an unlikely label may be wrong
 MIN_LOG_PROBABILITY = -6.0
 DOUBT_WEIGHT = 16.0  # log-quality of an example that is not at all like the others of its label
-MIN_RELIABILITY = 0.05  # labels that can be predicted no better than this are not shown for their own sake
+MIN_RELIABILITY = 0.2  # labels that can be predicted no better than this are not shown for their own sake
 MIN_SHARE = 0.1  # rankings with less than this share are left out
 
 
@@ -60,7 +60,7 @@ class ExampleRanking:
         method = "dpp" if self._method in ("auto", "classes") else self._method
         share = 0.0
         if found.probabilities is not None:
-            share = 1.0 if self._method == "classes" else max(0.0, found.reliability - MIN_RELIABILITY) ** 0.5
+            share = 1.0 if self._method == "classes" else _share(found.reliability)
         by_class: list[Ints] = []
         if share >= MIN_SHARE:
             by_class = self._by_class(found, share, count)
@@ -121,6 +121,11 @@ class ExampleRanking:
         numbers: dict[str, int] = {"": -1}
         names = [answer_format(self._pool.examples[row].answer) for row in rows.tolist()]
         return np.array([numbers.setdefault(name, len(numbers) - 1) for name in names], np.int64)
+
+
+def _share(reliability: float) -> float:
+    """The share of examples that are there to show a label, from 0 to 1."""
+    return (max(0.0, reliability - MIN_RELIABILITY) / (1 - MIN_RELIABILITY)) ** 0.5
 
 
 def _mixed(first: list[Ints], second: list[Ints], share: float) -> list[Ints]:
