@@ -5,6 +5,8 @@ The two rankings are mixed: the better labels can be predicted, the more example
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -125,7 +127,7 @@ class ExampleRanking:
 
 def _share(reliability: float) -> float:
     """The share of examples that are there to show a label, from 0 to 1."""
-    return (max(0.0, reliability - MIN_RELIABILITY) / (1 - MIN_RELIABILITY)) ** 0.5
+    return math.sqrt(max(0.0, reliability - MIN_RELIABILITY) / (1 - MIN_RELIABILITY))
 
 
 def _mixed(first: list[Ints], second: list[Ints], share: float) -> list[Ints]:
