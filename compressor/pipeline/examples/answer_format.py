@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _NUMBER = re.compile(r"[-+$€£]?\s?\d[\d,.]*\s?%?")
 _CHOICE = re.compile(r"\(?[A-Za-z]\)?[.)]?")
@@ -10,6 +11,7 @@ _VERDICTS = frozenset(("yes", "no", "true", "false", "valid", "invalid"))
 _ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d+[.)])\s", re.M)
 
 
+@lru_cache(maxsize=4_096)
 def answer_format(answer: str) -> str:
     """Returns the format of an answer.
 

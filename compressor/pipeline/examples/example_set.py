@@ -19,7 +19,6 @@ import numpy.typing as npt
 from compressor.caches import LruCache
 from compressor.context.formats import detect_format
 from compressor.errors import ContextError
-from compressor.pipeline.examples.answer_format import answer_format
 from compressor.pipeline.examples.embeddings import EmbeddingMatrix, TextEncoder
 from compressor.pipeline.examples.example import Example, parse_example
 from compressor.pipeline.examples.label_prior import LabelModel
@@ -109,14 +108,8 @@ class ExampleSet:
     @cached_property
     def label_model(self) -> LabelModel:
         """The labels of the examples."""
-        return LabelModel(self.ngram_index, [example.label for example in self.examples])
-
-    @cached_property
-    def answer_formats(self) -> Ints:
-        """The [n] formats of the answers as numbers; -1 for no answer."""
-        numbers: dict[str, int] = {"": -1}
-        names = [answer_format(example.answer) for example in self.examples]
-        return np.array([numbers.setdefault(name, len(numbers) - 1) for name in names], np.int64)
+        contents = [f"{example.question}\n{example.answer}" for example in self.examples]
+        return LabelModel(self.ngram_index, [example.label for example in self.examples], contents)
 
     @cached_property
     def template(self) -> ExampleTemplate:

@@ -13,7 +13,6 @@ from compressor import ContextError
 from compressor.pipeline.examples import dpp, mmr
 from compressor.pipeline.examples.answer_format import answer_format
 from compressor.pipeline.examples.example import parse_example
-from compressor.pipeline.examples.label_prior import LabelModel
 from compressor.pipeline.examples.ngram_features import ngram_features, pack_features, unpack_features
 from compressor.pipeline.examples.ngram_index import NgramIndex
 from compressor.pipeline.examples.rationale_pruning import (
@@ -127,23 +126,6 @@ def test_an_aspect_counts_once() -> None:
         np.eye(4, dtype=np.float32), np.array([0.3, 0.29, 0.2, 0.28], np.float32), 4, [(codes, 1.0)]
     )
     assert picked == [0, 2, 1, 3]
-
-
-def test_classes_are_told_from_answers() -> None:
-    cards = [f"my card {x}" for x in ("is lost", "was stolen", "is gone", "was taken")]
-    weather = [f"weather in {x} today" for x in ("Rome", "Oslo", "Lima", "Bonn")]
-    index = NgramIndex(ngram_features([*cards, *weather]))
-    assert LabelModel(index, ["card"] * 4 + ["weather"] * 4).is_predictable
-    assert not LabelModel(index, ["yes", "no"] * 4).is_predictable
-    assert not LabelModel(index, ["card"] * 8).is_predictable
-    assert not LabelModel(index, [""] * 8).is_predictable
-    odds = LabelModel(index, ["card"] * 4 + ["weather"] * 4).label_log_odds(*_asked(index, "is it raining today"))
-    assert odds[1] > odds[0]
-
-
-def _asked(index: NgramIndex, query: str) -> tuple[Any, Any]:
-    hits = index.find_postings(ngram_features([query])[0])
-    return index.cosines(hits), hits
 
 
 GSM = (
