@@ -23,11 +23,12 @@ from compressor.pipeline.examples.answer_format import answer_format
 from compressor.pipeline.examples.embeddings import EmbeddingMatrix, TextEncoder
 from compressor.pipeline.examples.example import Example, parse_example
 from compressor.pipeline.examples.label_prior import LabelModel
-from compressor.pipeline.examples.ngram_features import Features, ngram_features
+from compressor.pipeline.examples.ngram_features import FeatureRows, ngram_features
 from compressor.pipeline.examples.ngram_index import NgramIndex
 from compressor.pipeline.examples.rationale_pruning import (
     RationaleStep,
     choose_steps_to_remove,
+    may_have_steps,
     remove_steps,
     split_steps,
 )
@@ -75,13 +76,14 @@ class ExampleSet:
         self._load = load or _compute_rows
         self._columns = columns if columns is not None else {}
         self._lock = threading.RLock()
+        self._median_costs: dict[tuple[str, float], int] = {}
         self._vectors: dict[str, EmbeddingMatrix] = {}
         self._pruned: LruCache[tuple[str, int], tuple[list[RationaleStep], str, int]] = LruCache(_MAX_PRUNED)
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def with_added(self, examples: Sequence[Example], features: Sequence[Features], ids: Sequence[str]) -> ExampleSet:
+    def with_added(self, examples: Sequence[Example], features: FeatureRows, ids: Sequence[str]) -> ExampleSet:
         """Returns a set with more examples at the end, given with their n-grams and ids."""
         with self._lock:
             columns = dict(self._columns)
@@ -146,7 +148,11 @@ class ExampleSet:
         """Returns the [n] tokens of each example, including the separator after it."""
 
         def compute(rows: list[int]) -> Array:
-            return np.array([self.cost(row, self.texts[row], None, counter) for row in rows], np.int64)
+            separator = self.template.separator
+            counts = counter.count_batch([self.texts[row] + separator for row in rows])
+            if self.is_chat:
+                counts = [max(n, self.message_cost(row, None, counter)) for n, row in zip(counts, rows, strict=True)]
+            return np.array(counts, np.int64)
 
         about = (self.template.key, self.is_chat)
         return self._column(f"tokens:{counter.name}:{counter.scale}:{about!r}", about, compute)
@@ -172,6 +178,18 @@ class ExampleSet:
         except ContextError as error:
             raise ContextError(f"the messages of the example cannot be read: {error}", row) from None
         return sum(counter.count_turn(turn, context.format_name) for turn in context.turns)
+
+    def median_cost(self, counter: TokenCounter) -> int:
+        """Returns the median of `costs`."""
+        key = counter.name, counter.scale
+        if key not in self._median_costs:
+            self._median_costs[key] = int(np.median(self.costs(counter)))
+        return self._median_costs[key]
+
+    @cached_property
+    def has_prunable_reasoning(self) -> bool:
+        """Whether any example may have reasoning that can be shortened."""
+        return any(map(may_have_steps, self.examples))
 
     def vectors(self, encoder: TextEncoder) -> EmbeddingMatrix:
         """Returns the vectors of the questions, or of the whole example if its question is unknown."""

@@ -108,7 +108,7 @@ class LabelModel:
     @cached_property
     def _held(self) -> npt.NDArray[np.float64]:
         """The number of n-grams in the examples of each class."""
-        return self._sums(np.array([len(doc) for doc in self._lexical.docs], np.float64))
+        return self._sums(self._lexical.sizes)
 
     def rank_classes(self, odds: Floats, relevance: Floats, costs: Ints, max_count: int) -> list[Ints]:
         """Returns the examples of the likeliest classes, likeliest class and best example first.
@@ -136,8 +136,7 @@ class LabelModel:
         key = code, own.tobytes()  # costs differ between models and templates
         ranked = self._representatives.get(key)
         if ranked is None:
-            sums, vectors = self._lexical.sum_vectors(rows)
-            typical = vectors @ sums / max(float(np.linalg.norm(sums)), 1e-9)
+            typical = self._lexical.typicality(rows)
             best = int(np.argmax(typical - np.float32(TOKEN_PENALTY) * own))
             own[best] = -1
             ranked = self._representatives[key] = rows[np.argsort(own, kind="stable")]

@@ -123,7 +123,7 @@ class ExampleSelector:
         if taken is None or self._tokens(self._arranged(taken)) > budget:
             ranked = self._ranked(relevance, odds, budget)
             taken = self._filled(ranked, budget + last_separator)
-            if self.prune:
+            if self.prune and self.pool.has_prunable_reasoning:
                 taken = self._pruned(taken, ranked, relevance, budget + last_separator)
             while taken and self._tokens(self._arranged(taken)) > budget:  # joined texts may have a few more tokens
                 taken.pop()
@@ -210,7 +210,7 @@ class ExampleSelector:
 
     def _twice_what_fits(self, budget: int) -> int:
         """Twice the number of examples of median length that fit."""
-        return 1 + 2 * budget // max(1, int(np.median(self.costs)))
+        return 1 + 2 * budget // max(1, self.pool.median_cost(self.counter))
 
     def _similarity(self, rows: Ints) -> Floats:
         """The [k, k] similarity of examples."""
@@ -244,10 +244,8 @@ class ExampleSelector:
         for rows in ranked:
             if remaining < smallest:
                 break
-            for row in rows.tolist():
-                fraction = 1.0 if prune is None else 1 - KEEP_FRACTION
-                if self.costs[row] * fraction > remaining:  # too large even if pruned
-                    continue
+            fraction = 1.0 if prune is None else 1 - KEEP_FRACTION  # others are too large even if pruned
+            for row in rows[self.costs[rows] * fraction <= remaining].tolist():
                 if self.pool.texts[row] in texts:
                     continue
                 new = self._whole(row) if prune is None else prune(row)
