@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +108,7 @@ def _words(tokens: list[str]) -> list[Wide]:
     hashes: list[int] = [2, 1]  # both ends of a text count as words
     sizes = [2]
     for name in list(numbers)[1:]:
-        found = [zlib.crc32(term.encode("utf-8", "surrogatepass")) for term in classify_token(name)[1]]
+        found = _token_hashes(name)
         hashes += found
         sizes.append(len(found))
     token = np.concatenate([[0], token, [0]])  # the end before the first text and the start after the last are cut off
@@ -122,6 +123,12 @@ def _words(tokens: list[str]) -> list[Wide]:
         _keys(owner[inner], _mixed(word[inner], 1)),
         _keys(owner[1:][pair], _mixed(_mixed(word[:-1][pair], 2) + word[1:][pair], 2)),
     ]
+
+
+@lru_cache(maxsize=1 << 14)
+def _token_hashes(token: str) -> tuple[int, ...]:
+    """The hashes of the terms of a token."""
+    return tuple(zlib.crc32(term.encode("utf-8", "surrogatepass")) for term in classify_token(token)[1])
 
 
 def _characters(line: str) -> list[Wide]:

@@ -18,7 +18,8 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 
-_PARTS = 16  # an index is built for a sixteenth of all hashes at a time, which bounds the memory that it needs meanwhile
+_PART_BITS = 4  # an index is built for a sixteenth of all hashes at a time, which bounds the memory that it needs
+_HIGH = np.uint64(32)
 _BLOCK = 1 << 19  # entries that are summed at a time
 
 
@@ -247,16 +248,18 @@ def _invert(sizes: SmallInts, flat: Features) -> tuple[Features, Ints, SmallInts
     words: list[Features] = [np.zeros(0, np.uint32)]
     counts: list[Ints] = [np.zeros(1, np.int64)]
     done = known = 0
-    width = (1 << 32) // _PARTS
-    for part in range(_PARTS if len(flat) > _BLOCK else 1):
-        if len(flat) > _BLOCK:
-            place = np.flatnonzero(flat // np.uint32(width) == part)
-        else:
-            place = np.arange(len(flat))
-        key = flat[place].astype(np.uint64) << np.uint64(32) | place.astype(np.uint64)
+    bits = _PART_BITS if len(flat) > _BLOCK else 0
+    part_numbers = np.zeros(len(flat), np.uint8)
+    np.right_shift(flat, np.uint32(32 - bits), out=part_numbers, casting="unsafe", where=bits > 0)
+    for part in range(1 << bits):
+        place = np.flatnonzero(part_numbers == part)
+        key = flat[place].astype(np.uint64)
+        key <<= _HIGH
+        key |= place.view(np.uint64)
         key.sort()  # by n-gram, then by entry, so by example
-        entry = (key & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        word = (key >> np.uint64(32)).astype(np.uint32)
+        entry = key.astype(np.uint32)  # the lower half
+        key >>= _HIGH
+        word = key.astype(np.uint32)
         is_first = np.ones(len(word), np.bool_)
         is_first[1:] = word[1:] != word[:-1]
         rows[done : done + len(entry)] = owner[entry]
