@@ -62,7 +62,7 @@ class TokenCounter:
         return [self.count(text) for text in texts]
 
     def count_batch(self, texts: Sequence[str]) -> list[int]:
-        """Returns the number of tokens in each of many texts, faster than `count_many` and without caching the counts."""
+        """Returns the number of tokens in each of many texts. It is faster than `count_many` and does not cache."""
         counts = self._tokenizer.count_batch(texts)
         return counts if self.scale == 1.0 else [math.ceil(count * self.scale) for count in counts]
 

@@ -124,7 +124,7 @@ class ExampleSet:
     def template(self) -> ExampleTemplate:
         """How the examples are written. The default is one line each for short questions with repeated labels."""
         short = self._given is None and all(
-            e.shape == "fields"
+            e.shape in ("fields", "pair")
             and e.label
             and not e.has_separate_rationale
             and "\n" not in e.question
@@ -171,12 +171,11 @@ class ExampleSet:
 
     def message_cost(self, row: int, pruned_text: str | None, counter: TokenCounter) -> int:
         """Returns the tokens of the messages of an example, including the markup around each message."""
-        example = self.examples[row]
-        messages = list(example.given if pruned_text is None else example.with_text(pruned_text))
+        messages = self.examples[row].to_messages(pruned_text)
         try:
             context = detect_format(messages, None).parse(messages, None)
         except ContextError as error:
-            raise ContextError(f"the messages of the example cannot be read: {error}", row) from None
+            raise ContextError(f"the messages of the example cannot be read: {error}", row, "example") from None
         return sum(counter.count_turn(turn, context.format_name) for turn in context.turns)
 
     def median_cost(self, counter: TokenCounter) -> int:

@@ -249,7 +249,7 @@ class ExampleStore:
                 existing = contents[new.setdefault(id, i)]
             if existing != content:
                 raise ContextError(
-                    f"the id {id!r} belongs to another example: remove that one first, or use another id", i
+                    f"the id {id!r} belongs to another example: remove that one first, or use another id", i, "example"
                 )
         return [[id, examples[i]] for id, i in new.items()]
 

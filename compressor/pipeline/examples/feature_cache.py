@@ -17,7 +17,13 @@ import numpy.typing as npt
 
 from compressor.errors import StoreError
 from compressor.pipeline.examples.example_set import ComputeRows, ExampleSet
-from compressor.pipeline.examples.ngram_features import VERSION, FeatureRows, join_features, pack_features, unpack_features
+from compressor.pipeline.examples.ngram_features import (
+    VERSION,
+    FeatureRows,
+    join_features,
+    pack_features,
+    unpack_features,
+)
 from compressor.storage.base import BlobStore, get_many
 
 Array = npt.NDArray[Any]
