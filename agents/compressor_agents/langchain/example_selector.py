@@ -9,11 +9,32 @@ from typing import Any
 from langchain_core.example_selectors import BaseExampleSelector
 from langchain_core.prompts import BasePromptTemplate
 
-from compressor import Compressor, ExampleStore
+from compressor import Compressor, CompressorError, ExampleStore
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.selector import ExampleOrder
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor_agents.options import check_token_budget
+
+
+class MissingInputError(CompressorError, KeyError):
+    """The variables of a prompt lack a key of `input_keys`.
+
+    Args:
+        missing: The keys that are missing.
+        given: The keys that were given.
+    """
+
+    code = "missing_input"
+
+    def __init__(self, missing: Sequence[str], given: Sequence[str]) -> None:
+        named = ", ".join(map(repr, missing))
+        super().__init__(
+            f"the input variables lack {named}: given are {', '.join(map(repr, given)) or 'none'}; name the variables "
+            "that form the query in input_keys"
+        )
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would quote it
 
 
 class BudgetExampleSelector(BaseExampleSelector):
@@ -84,10 +105,13 @@ class BudgetExampleSelector(BaseExampleSelector):
         """Returns the chosen examples, in the order in which to send them.
 
         Raises:
+            MissingInputError: If a variable of `input_keys` is missing; it is a `KeyError`, too.
             BudgetTooSmallError: If no example fits the budget.
         """
         keys = sorted(input_variables) if self.input_keys is None else self.input_keys
-        query = "\n".join(str(input_variables[key]) for key in keys if key in input_variables)
+        if missing := [key for key in keys if key not in input_variables]:
+            raise MissingInputError(missing, list(input_variables))
+        query = "\n".join(str(input_variables[key]) for key in keys)
         self.last_result = self.example_store.select(query, self.budget, self.model, **self._options)
         return [dict(example) for example in self.last_result.examples]
 

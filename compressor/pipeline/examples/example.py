@@ -177,6 +177,11 @@ def parse_example(given: Any, index: int, templated: bool = False) -> Example:
     )
 
 
+def has_known_fields(given: Any) -> bool:
+    """Whether an object is a dict with a question and an answer, so that it is an example."""
+    return type(given) is dict and None not in _find_fields(tuple(given))[:2]
+
+
 def field_text(value: Any) -> str:
     """Returns a field as text: a string itself, or JSON of another value."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

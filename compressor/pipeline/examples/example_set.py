@@ -73,7 +73,9 @@ class ExampleSet:
         self.examples, self.ids = list(examples), list(ids)
         self._given = template
         self.ngram_index = (
-            lexical if lexical is not None else NgramIndex(ngram_features(question_texts(self.examples, template)))
+            lexical
+            if lexical is not None
+            else NgramIndex(ngram_features(question_texts(self.examples, template)), is_owner=True)
         )
         self._load = load or _compute_rows
         self._columns = columns if columns is not None else {}
@@ -86,10 +88,10 @@ class ExampleSet:
         return len(self.examples)
 
     def with_added(self, examples: Sequence[Example], features: FeatureRows, ids: Sequence[str]) -> ExampleSet:
-        """Returns a set with more examples at the end, given with their n-grams and ids."""
+        """Returns a set with more examples at the end, given with their ids and n-grams (overwritten)."""
         with self._lock:
             columns = dict(self._columns)
-        all_examples, index = [*self.examples, *examples], self.ngram_index.with_added(features)
+        all_examples, index = [*self.examples, *examples], self.ngram_index.with_added(features, is_owner=True)
         return ExampleSet(all_examples, self._given, index, self._load, columns, [*self.ids, *ids])
 
     def without(self, removed: npt.NDArray[np.bool_]) -> ExampleSet:

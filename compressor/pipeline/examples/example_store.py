@@ -17,7 +17,7 @@ import numpy as np
 from compressor.context.budget import Budget
 from compressor.errors import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
 from compressor.pipeline.engine import Engine, HasEngine, resolve_engine
-from compressor.pipeline.examples.example import Example, example_id, parse_example
+from compressor.pipeline.examples.example import Example, example_id, has_known_fields, parse_example
 from compressor.pipeline.examples.example_set import Array, ComputeRows, ExampleSet, question_texts
 from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCache, digest_bytes
 from compressor.pipeline.examples.ngram_features import ngram_features
@@ -124,9 +124,10 @@ class ExampleStore:
             raise ContextError("ids must be non-empty strings, one for each example")
         contents = [example_id(example, i) for i, example in enumerate(examples)]
         for i, example in enumerate(examples):
-            parsed = parse_example(example, i, self._template is not None)
             if self._template is not None:
-                self._writes.render(parsed, i)
+                self._writes.render(parse_example(example, i, True), i)
+            elif not has_known_fields(example):
+                parse_example(example, i)
         named = list(ids) if ids is not None else contents
 
         def records() -> list[Record]:

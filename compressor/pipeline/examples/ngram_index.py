@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 
-_PART_BITS = 4  # an index is built for a sixteenth of all hashes at a time, which bounds the memory that it needs
+_PART_BITS = 5  # of a hash; an index is built for the n-grams that share them, one part after the other
 _HIGH = np.uint64(32)
 _BLOCK = 1 << 19  # entries that are summed at a time
 
@@ -46,16 +46,17 @@ class NgramIndex:
 
     Args:
         docs: The features of each example.
+        is_owner: Whether the memory of `docs` may be overwritten.
     """
 
-    def __init__(self, docs: FeatureRows | None = None) -> None:
+    def __init__(self, docs: FeatureRows | None = None, is_owner: bool = False) -> None:
         sizes = docs.sizes if docs is not None else np.zeros(0, np.int32)
         flat = docs.flat if docs is not None else np.zeros(0, np.uint32)
         self._sizes: SmallInts = sizes  # [n] n-grams of each example
         self._numbers: SmallInts  # [entries] n-grams of the examples in order, as places in the vocabulary
         self._rows: SmallInts  # [entries] the examples of each n-gram in order
         self._starts: Ints  # [v + 1] where the examples of each n-gram start in `_rows`
-        self.vocabulary, self._starts, self._rows, self._numbers = _invert(sizes, flat)
+        self.vocabulary, self._starts, self._rows, self._numbers = _invert(sizes, flat, is_owner)
 
     @classmethod
     def _from_arrays(
@@ -83,13 +84,13 @@ class NgramIndex:
         """Returns the sorted n-grams of an example."""
         return self.vocabulary[self._numbers[self._offsets[row] : self._offsets[row + 1]]]
 
-    def with_added(self, docs: FeatureRows) -> NgramIndex:
-        """Returns an index with more examples at the end."""
+    def with_added(self, docs: FeatureRows, is_owner: bool = False) -> NgramIndex:
+        """Returns an index with more examples at the end; `is_owner` is that of the class."""
         if not len(docs):
             return self
         if not len(self):
-            return NgramIndex(docs)
-        words, starts, rows, numbers = _invert(docs.sizes, docs.flat)
+            return NgramIndex(docs, is_owner)
+        words, starts, rows, numbers = _invert(docs.sizes, docs.flat, is_owner)
         vocabulary = np.union1d(self.vocabulary, words)
         old_place = np.searchsorted(vocabulary, self.vocabulary).astype(np.int32)
         new_place = np.searchsorted(vocabulary, words).astype(np.int32)
@@ -241,10 +242,14 @@ class IndexedFeatures(Sequence[Features]):
         return self._index.features(range(len(self))[row])
 
 
-def _invert(sizes: SmallInts, flat: Features) -> tuple[Features, Ints, SmallInts, SmallInts]:
-    """Returns vocabulary, starts, rows and numbers of an index."""
-    owner = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-    rows, numbers = np.empty(len(flat), np.int32), np.empty(len(flat), np.int32)
+def _invert(sizes: SmallInts, flat: Features, is_owner: bool) -> tuple[Features, Ints, SmallInts, SmallInts]:
+    """Returns vocabulary, starts, rows and numbers of an index.
+
+    It works on a part of all n-grams at a time, whose arrays fit into the CPU's cache.
+    """
+    ends = np.cumsum(sizes, dtype=np.int64)
+    rows = np.empty(len(flat), np.int32)
+    numbers = flat.view(np.int32) if is_owner else np.empty(len(flat), np.int32)  # each part is read, then written
     words: list[Features] = [np.zeros(0, np.uint32)]
     counts: list[Ints] = [np.zeros(1, np.int64)]
     done = known = 0
@@ -252,18 +257,21 @@ def _invert(sizes: SmallInts, flat: Features) -> tuple[Features, Ints, SmallInts
     part_numbers = np.zeros(len(flat), np.uint8)
     np.right_shift(flat, np.uint32(32 - bits), out=part_numbers, casting="unsafe", where=bits > 0)
     for part in range(1 << bits):
-        place = np.flatnonzero(part_numbers == part)
-        key = flat[place].astype(np.uint64)
+        entry = np.flatnonzero(part_numbers == part)
+        owner = np.repeat(
+            np.arange(len(sizes), dtype=np.int32), np.diff(np.searchsorted(entry, ends), prepend=np.int64(0))
+        )
+        key = flat[entry].astype(np.uint64)
         key <<= _HIGH
-        key |= place.view(np.uint64)
+        key |= np.arange(len(entry), dtype=np.uint64)
         key.sort()  # by n-gram, then by entry, so by example
-        entry = key.astype(np.uint32)  # the lower half
+        place = key.astype(np.uint32)  # the lower half
         key >>= _HIGH
         word = key.astype(np.uint32)
         is_first = np.ones(len(word), np.bool_)
         is_first[1:] = word[1:] != word[:-1]
-        rows[done : done + len(entry)] = owner[entry]
-        numbers[entry] = known + np.cumsum(is_first) - 1
+        rows[done : done + len(entry)] = owner[place]
+        numbers[entry[place]] = known + np.cumsum(is_first, dtype=np.int32) - 1
         words.append(word[is_first])
         counts.append(np.diff(np.append(np.flatnonzero(is_first), len(word))))
         done, known = done + len(entry), known + len(words[-1])
