@@ -83,9 +83,8 @@ def _read_array(text: str, name: str) -> ExampleFile | None:
 def _is_one_example(value: list[Any]) -> bool:
     """Whether a list is an example itself: messages, or a pair of strings."""
     is_pair = len(value) == 2 and all(isinstance(item, str) for item in value)
-    return (
-        is_pair or bool(value) and all(isinstance(item, dict) and ("role" in item or "from" in item) for item in value)
-    )
+    are_messages = all(isinstance(item, dict) and ("role" in item or "from" in item) for item in value)
+    return is_pair or (are_messages and bool(value))
 
 
 def _read_lines(text: str, name: str) -> ExampleFile:

@@ -29,6 +29,10 @@ def examples(
     order: Annotated[
         str, typer.Option(help="most_relevant_last, most_relevant_first or given.")
     ] = "most_relevant_last",
+    cached_budget: Annotated[
+        str | None,
+        typer.Option(help="Part of the budget for typical examples, the same for all queries, to be cached: 4000."),
+    ] = None,
     prune: Annotated[bool, typer.Option(help="Shorten reasoning if more examples fit then.")] = True,
     scorer: Annotated[str, typer.Option(help="fast, or embedding with a model: embedding:ORG/NAME.")] = "fast",
     device: Annotated[str | None, typer.Option(help="The device of a model scorer: cuda, mps or cpu.")] = None,
@@ -48,6 +52,8 @@ def examples(
     bank = read_examples(read_input(file), "stdin" if file == "-" else file)
     compressor = Compressor(scorer, store, device)
     options: dict[str, Any] = {"method": method, "order": order, "prune": prune}
+    if cached_budget is not None:
+        options["cached_budget"] = parse_budget(cached_budget)
     written = template.replace("\\n", "\n").replace("\\t", "\t") if template else None
     try:
         made = compressor.select_examples(bank.examples, query, limit, model, written, **options)
@@ -56,7 +62,8 @@ def examples(
             raise
         raise ContextError(f"{bank.place(error.index)}: {error.text}") from None
     if as_json:
-        names = ("tokens_before", "tokens_after", "budget", "tokenizer", "is_estimate", "warnings", "examples", "text")
+        names = ["tokens_before", "tokens_after", "budget", "tokenizer", "is_estimate", "warnings", "examples", "text"]
+        names += ["cached_count", "cached_text", "cached_tokens"] if cached_budget is not None else []
         selected = set(made.indices)
         fields = {key: getattr(made, key) for key in names} | {
             "lines": [bank.numbers[i] for i in made.indices],

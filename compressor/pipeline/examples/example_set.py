@@ -46,6 +46,7 @@ LoadColumn = Callable[["ExampleSet", str, int, ComputeRows], Array]
 
 #: Sets that a process remembers, so that another query over the same examples is fast.
 MAX_CACHED_SETS = 4
+_MAX_BLOCKS = 2  # blocks for a prompt cache that a set remembers, each with a set of the other examples
 _MAX_PRUNED = 2_000  # shortened examples that a set remembers
 
 
@@ -80,6 +81,7 @@ class ExampleSet:
         self._load = load or _compute_rows
         self._columns = columns if columns is not None else {}
         self._lock = threading.RLock()
+        self.cached_blocks: LruCache[tuple[str, float, int], Any] = LruCache(_MAX_BLOCKS)
         self._median_costs: dict[tuple[str, float], int] = {}
         self._vectors: dict[str, EmbeddingMatrix] = {}
         self._pruned: LruCache[tuple[str, int], tuple[list[RationaleStep], str, int]] = LruCache(_MAX_PRUNED)
@@ -99,8 +101,14 @@ class ExampleSet:
         with self._lock:
             columns = {key: column[~removed[: len(column)]] for key, column in self._columns.items()}
         remaining = [example for example, out in zip(self.examples, removed.tolist(), strict=True) if not out]
-        ids = [id for id, out in zip(self.ids, removed.tolist(), strict=True) if not out]
+        ids = [id for id, out in zip(self.ids, removed.tolist(), strict=bool(self.ids)) if not out]
         return ExampleSet(remaining, self._given, self.ngram_index.without(removed), self._load, columns, ids)
+
+    def rest(self, removed: npt.NDArray[np.bool_]) -> ExampleSet:
+        """Returns `without`, in which examples are written as they are here."""
+        out = self.without(removed)
+        out.__dict__.update(template=self.template, is_chat=self.is_chat)  # otherwise both depend on the examples
+        return out
 
     @cached_property
     def given(self) -> list[Any]:

@@ -163,10 +163,11 @@ class ExampleStore:
         method: str = "auto",
         prune: bool = True,
         order: ExampleOrder = "most_relevant_last",
+        cached_budget: Budget | None = None,
     ) -> ExamplesResult:
         """Selects the examples that teach most for a query; the arguments are those of `Compressor.select_examples`."""
         pool, engine = self._set, self.engine  # a set is immutable, so no lock is needed
-        options: dict[str, Any] = {"method": method, "prune": prune, "order": order}
+        options: dict[str, Any] = {"method": method, "prune": prune, "order": order, "cached_budget": cached_budget}
         counter = get_counter(model)
         return select_from_set(pool, pool.given, query, budget, counter, engine.scorer, lambda: engine.store, **options)
 

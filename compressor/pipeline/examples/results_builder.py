@@ -30,6 +30,7 @@ def build_examples_result(
     counter: TokenCounter,
     budget: int,
     store: Callable[[], BlobStore],
+    cached: int = 0,
 ) -> ExamplesResult:
     """Builds the result of a selection.
 
@@ -40,6 +41,7 @@ def build_examples_result(
         counter: Counts the tokens.
         budget: The budget in tokens.
         store: Returns the store for the originals of what was dropped.
+        cached: The number of examples at the beginning that are the same for all queries.
     """
     examples: list[Any] = []
     turns: list[list[Message]] = []
@@ -53,6 +55,11 @@ def build_examples_result(
     is_complete = len(selection.picked) == len(pool) and not any(t.removed_steps for t in selection.picked)
     last_separator = counter.count(pool.template.separator)
     before = selection.tokens if is_complete else max(selection.tokens, int(pool.costs(counter).sum()) - last_separator)
+    block = pool.template.separator.join(t.text for t in selection.picked[:cached])
+    block_tokens = 0
+    if cached:
+        sizes = [pool.message_cost(t.row, None, counter) for t in selection.picked[:cached]] if pool.is_chat else [0]
+        block_tokens = min(selection.tokens, max(counter.count(block), sum(sizes)))
     return ExamplesResult(
         tokens_before=before,
         tokens_after=selection.tokens,
@@ -67,6 +74,10 @@ def build_examples_result(
         ids=[pool.ids[t.row] for t in selection.picked] if pool.ids else [],
         shortened=sorted(t.row for t in selection.picked if t.removed_steps),
         considered=len(pool),
+        cached_count=cached,
+        cached_text=block,
+        cached_messages=join_messages(turns[:cached]) if all_have_messages else [],
+        cached_tokens=block_tokens,
         _dropped=lambda: _dropped(selection, pool, store),
     )
 
