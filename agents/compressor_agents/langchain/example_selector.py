@@ -54,6 +54,7 @@ class BudgetExampleSelector(BaseExampleSelector):
         method: As for `Compressor.select_examples`.
         prune: As for `Compressor.select_examples`.
         order: As for `Compressor.select_examples`.
+        cached_budget: As for `Compressor.select_examples`: the prompt then begins with the same examples in all calls.
 
     Attributes:
         last_result: The newest choice with its tokens, dropped examples and warnings; None before the first.
@@ -79,8 +80,11 @@ class BudgetExampleSelector(BaseExampleSelector):
         method: str = "auto",
         prune: bool = True,
         order: ExampleOrder = "most_relevant_last",
+        cached_budget: int | float | None = None,
     ) -> None:
         check_token_budget("budget", budget)
+        if cached_budget is not None:
+            check_token_budget("cached_budget", cached_budget)
         if example_store is None:
             example_store = ExampleStore(
                 Compressor(compressor.scorer if compressor is not None else "fast", store="memory"),
@@ -88,7 +92,12 @@ class BudgetExampleSelector(BaseExampleSelector):
             )
         self.example_store, self.budget, self.model = example_store, budget, model
         self.input_keys = None if input_keys is None else list(input_keys)
-        self._options: dict[str, Any] = {"method": method, "prune": prune, "order": order}
+        self._options: dict[str, Any] = {
+            "method": method,
+            "prune": prune,
+            "order": order,
+            "cached_budget": cached_budget,
+        }
         self.last_result: ExamplesResult | None = None
         if examples:
             self.example_store.add([dict(example) for example in examples])

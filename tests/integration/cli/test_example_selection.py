@@ -104,6 +104,24 @@ def test_the_command_reads_json_and_csv(tmp_path: Path) -> None:
         assert done.exit_code == 2 and said in done.stderr, done.output
 
 
+def test_a_block_for_the_prompt_cache(tmp_path: Path) -> None:
+    store = str(tmp_path / "s.db")
+    args = ("-", "-b", "100", "--cached-budget", "60", "--json", "--store", store)
+    one, two = (json.loads(run_examples(*args, "-q", q, given=jsonl(BANK)).stdout) for q in ("card", "wake me"))
+    assert one["cached_text"] == two["cached_text"] and one["text"] != two["text"]
+    assert one["text"].startswith(one["cached_text"]) and 0 < one["cached_tokens"] <= 60
+    pytest.importorskip("langchain_core")
+    from compressor_agents.langchain import BudgetExampleSelector
+
+    selector = BudgetExampleSelector(BANK, 100, cached_budget=60)
+    found = [selector.select_examples({"q": query}) for query in ("card", "wake me")]
+    assert selector.last_result is not None
+    count = selector.last_result.cached_count
+    assert found[0][:count] == found[1][:count] and count > 2
+    with pytest.raises(BudgetError, match="must be positive, not -1"):
+        BudgetExampleSelector(BANK, 100, cached_budget=-1)
+
+
 def test_the_command_refuses_what_it_does_not_know() -> None:
     assert run_examples("-", "-b", "20", "--method", "best", given=jsonl(BANK)).exit_code == 1
     assert run_examples("-", "-b", "none", given=jsonl(BANK)).exit_code == 2
@@ -125,7 +143,13 @@ def test_http() -> None:
             original = service.http.get(f"/v1/retrieve/{ref}").json()["original_content"]
             assert json.loads(original) in SOLVED
         assert service.http.post("/v1/examples", json={"examples": []}).json()["examples"] == []
+        many = service.http.post("/v1/examples", json=asked | {"budget": 500, "cached_budget": 250}).json()
+        want = Compressor(store="memory").select_examples(SOLVED, asked["query"], 500, cached_budget=250)
+        assert (many["text"], many["cached_text"]) == (want.text, want.cached_text)
+        assert (many["cached_count"], many["cached_tokens"]) == (want.cached_count, want.cached_tokens)
+        assert many["cached_messages"] == want.cached_messages and "cached_text" not in made
         for wrong, status, kind in (
+            ({"examples": ["a"], "budget": 9, "cached_budget": 10}, 400, "invalid_budget"),
             ({"examples": ["a"], "budget": 0}, 400, "invalid_budget"),
             ({"examples": [{"foo": 1}], "budget": 9}, 400, "invalid_context"),
             ({"examples": ["a b c d e"], "budget": 1}, 422, "budget_too_small"),
