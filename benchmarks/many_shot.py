@@ -72,7 +72,7 @@ def _openings(path: Path) -> Cases:
 
 
 def _measure(bank: list[dict[str, str]], cases: Cases) -> Iterator[dict[str, Any]]:
-    counter = get_counter(MODEL)
+    counter, price = get_counter(MODEL), find_price(MODEL)
     lexical = Bm25([example["input"] for example in bank])
     scores = [lexical.scores(query) for query, _ in cases]
     store = ExampleStore("memory")
@@ -105,7 +105,7 @@ def _measure(bank: list[dict[str, str]], cases: Cases) -> Iterator[dict[str, Any
     orders = [np.argsort(-all_, kind="stable")[:2_000] for all_ in scores]
 
     def bm25(method: str, usd: float) -> dict[str, Any]:
-        available = int(usd / CALLS * MILLION / find_price(MODEL).input)
+        available = int(usd / CALLS * MILLION / price.input)
         rows = [order[np.cumsum(costs[order]) <= available].tolist() for order in orders]
         return rate(method, rows, float(np.mean([costs[some].sum() for some in rows])), 0.0, usd)
 
@@ -113,12 +113,18 @@ def _measure(bank: list[dict[str, str]], cases: Cases) -> Iterator[dict[str, Any
         made = ours(f"for each query, {size}", lambda query, size=size: store.select(query, size, MODEL))  # type: ignore[misc]
         yield made
         yield bm25(f"BM25, for the money of {size}", made["usd"])
+    shuffled = np.random.default_rng(0).permutation(len(bank))
+    for size in sorted({block for block, _ in BLOCKS}):
+        rows = shuffled[np.cumsum(costs[shuffled]) <= size].tolist()
+        tokens = int(costs[rows].sum())
+        usd = WRITES * price.cost(cache_written=tokens) + (CALLS - WRITES) * price.cost(cached=tokens)
+        yield rate(f"random block of {size:,} only", [rows] * len(cases), tokens, tokens, usd)
+        yield ours(f"block of {size:,} only", lambda query, n=size: store.select(None, n, MODEL, cached_budget=n))  # type: ignore[misc]
     for block, own in BLOCKS:
         select = lambda query, block=block, own=own: store.select(query, block + own, MODEL, cached_budget=block)  # noqa: E731
         made = ours(f"block of {block:,}, and {own} for each query", select)
         yield made
         yield bm25(f"BM25, for the money of {block:,} and {own}", made["usd"])
-        yield ours(f"block of {block:,} only", lambda query, n=block: store.select(None, n, MODEL, cached_budget=n))  # type: ignore[misc]
 
 
 NOTES = [
