@@ -22,6 +22,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 GROUP = 200  # examples that are compared with each other at once
+PICKED_FROM_GROUP = 50  # examples of a group in the block, about, if there are no labels
 TYPICALITY_WEIGHT = 3.0  # log-quality of a typicality of 1
 TOKEN_PENALTY = 0.02  # log-quality that a token costs
 NEIGHBOURS = 5  # an example with a label that none of so many neighbours has is taken for mislabelled
@@ -68,7 +69,7 @@ def _fill(pool: ExampleSet, costs: Ints, budget: int) -> list[int]:
     if are_classes:
         groups = [_rank_group(pool, members, costs) for members in sorted(labels.members, key=len, reverse=True)]
     else:
-        count = max(1, -(-len(pool) // GROUP))
+        count = max(1, budget // max(1, int(np.median(costs))) // PICKED_FROM_GROUP)
         groups = [_rank_group(pool, np.arange(first, len(pool), count), costs) for first in range(count)]
     remaining = budget
     rows: list[int] = []
@@ -77,6 +78,8 @@ def _fill(pool: ExampleSet, costs: Ints, budget: int) -> list[int]:
     while groups and remaining >= smallest:
         left = []
         for group in groups:
+            if remaining < smallest:
+                break
             row = next(
                 (row for row in group if _is_usable(pool, row, are_classes) and pool.texts[row] not in texts), None
             )

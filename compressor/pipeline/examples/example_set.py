@@ -6,10 +6,6 @@ readers need no lock.
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
-import marshal
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -23,7 +19,7 @@ from compressor.context.formats import detect_format
 from compressor.errors import ContextError
 from compressor.pipeline.examples.answer_format import answer_format
 from compressor.pipeline.examples.embeddings import EmbeddingMatrix, TextEncoder
-from compressor.pipeline.examples.example import Example, parse_example
+from compressor.pipeline.examples.example import Example
 from compressor.pipeline.examples.label_prior import LabelModel
 from compressor.pipeline.examples.ngram_features import FeatureRows, ngram_features
 from compressor.pipeline.examples.ngram_index import NgramIndex
@@ -44,8 +40,6 @@ ComputeRows = Callable[[list[int]], Array]
 #: Returns the values of a set's rows from `start` on, cached under a name or computed by the function.
 LoadColumn = Callable[["ExampleSet", str, int, ComputeRows], Array]
 
-#: Sets that a process remembers, so that another query over the same examples is fast.
-MAX_CACHED_SETS = 4
 _MAX_BLOCKS = 2  # blocks for a prompt cache that a set remembers, each with a set of the other examples
 _MAX_PRUNED = 2_000  # shortened examples that a set remembers
 
@@ -258,55 +252,5 @@ def question_texts(examples: Sequence[Example], template: TemplateLike | None) -
     return [e.question or renderer.render(e, i) for i, e in enumerate(examples)]
 
 
-def get_example_set(given: Sequence[Any], template: TemplateLike | None) -> ExampleSet:
-    """Returns the set of a list of examples. Another list with equal content gets the same set.
-
-    The set is made from a copy, so changing the list or what it holds gives another set.
-
-    Raises:
-        ContextError: If an entry is not an example; `index` is its position.
-    """
-    digest = _digest_list(given)
-    if digest is None:
-        return _build_set(given, template)  # objects that are not JSON cannot be compared, so they are not cached
-    examples = _cache.get((digest, template))
-    if examples is None:
-        examples = _build_set(_copy_containers(list(given)), template)
-        _cache.put((digest, template), examples)
-    return examples
-
-
-def _digest_list(given: Sequence[Any]) -> bytes | None:
-    """A digest of all that a list holds, or None if it holds other types than JSON's.
-
-    marshal tells all values and types apart and is ten times as fast as json, but only knows the built-in types.
-    """
-    try:
-        # Later versions of the format write a value that occurs twice in another way if it is the same object.
-        data = marshal.dumps(list(given), 2)
-    except ValueError:
-        try:
-            data = json.dumps(list(given), ensure_ascii=False).encode("utf-8", "surrogatepass")
-        except (TypeError, ValueError, RecursionError):
-            return None
-    return hashlib.blake2b(data, digest_size=16).digest()
-
-
-def _copy_containers(value: Any) -> Any:
-    """A copy that shares strings and numbers only."""
-    if type(value) is dict:
-        return {name: item if type(item) is str else _copy_containers(item) for name, item in value.items()}
-    if type(value) is list or type(value) is tuple:
-        return type(value)([_copy_containers(item) for item in value])
-    return value if type(value) in (str, int, float, bool, type(None)) else copy.deepcopy(value)
-
-
-def _build_set(given: Sequence[Any], template: TemplateLike | None) -> ExampleSet:
-    return ExampleSet([parse_example(example, i, template is not None) for i, example in enumerate(given)], template)
-
-
 def _compute_rows(pool: ExampleSet, name: str, start: int, compute: ComputeRows) -> Array:
     return compute(list(range(start, len(pool))))
-
-
-_cache: LruCache[tuple[bytes, TemplateLike | None], ExampleSet] = LruCache(MAX_CACHED_SETS)

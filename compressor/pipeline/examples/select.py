@@ -8,7 +8,8 @@ from typing import Any
 from compressor.context.budget import Budget, resolve_budget
 from compressor.errors import ContextError
 from compressor.pipeline.examples.embeddings import find_encoder
-from compressor.pipeline.examples.example_set import ExampleSet, get_example_set
+from compressor.pipeline.examples.example_set import ExampleSet
+from compressor.pipeline.examples.example_set_cache import get_example_set
 from compressor.pipeline.examples.many_shot import select_with_block
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.results_builder import build_examples_result

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from compressor import Compressor
-from compressor.pipeline.examples import example_set
-from compressor.pipeline.examples.example_set import get_example_set
+from compressor.pipeline.examples import example_set_cache
+from compressor.pipeline.examples.example_set_cache import get_example_set
 from support.labelled_examples import BANK
 from support.property_tests import given, settings, st
 
@@ -21,7 +21,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
     max_leaves=8,
 )
-DIGEST = example_set._digest_list
+DIGEST = example_set_cache._digest_list
 
 
 @settings(max_examples=150)
@@ -42,7 +42,7 @@ def test_the_digest_does_not_depend_on_which_objects_are_shared() -> None:
 def test_a_list_seen_before_is_not_read_again(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bank = make(copy.deepcopy(BANK))
     first = C.select_examples(bank, "i lost my card", 60)
-    monkeypatch.setattr(example_set, "parse_example", None)
+    monkeypatch.setattr(example_set_cache, "parse_example", None)
     again = C.select_examples(bank, "i lost my card", 60)
     assert again.text == first.text and all(a is bank[i] for a, i in zip(again.examples, again.indices, strict=True))
     twin = copy.deepcopy(bank)
