@@ -326,6 +326,7 @@ class Compressor:
         method: str = "auto",
         prune: bool = True,
         order: ExampleOrder = "most_relevant_last",
+        cached_budget: Budget | None = None,
     ) -> ExamplesResult:
         """Selects the in-context examples that teach most for a query.
 
@@ -333,8 +334,9 @@ class Compressor:
 
         Args:
             examples: Mappings with "input" and "output" (or question, answer, label, ...; "rationale" and "label" are
-                read, too), texts, or lists of messages that end with an assistant's. With a template any object will
-                do. They are never written to. Shortened examples are copies.
+                read, too), texts, pairs of strings, lists of messages, or records that hold such a list ("messages",
+                "conversations"). With a template any object will do. They are never written to. Shortened examples are
+                copies.
             query: What the examples are for. None selects typical examples.
             budget: Tokens of the text that holds the examples, or a fraction of what all take: 0.25 or "25%".
                 Examples that are messages are counted as messages.
@@ -346,12 +348,14 @@ class Compressor:
                 labels are classes of texts, else "dpp".
             prune: Whether to shorten reasoning by whole steps where that makes room for more examples.
             order: "most_relevant_last" (next to the query), "most_relevant_first", or "given".
+            cached_budget: The part of the budget for a block of typical examples at the beginning that is the same for
+                all queries, so that the provider's prompt cache holds it. Tokens, or a fraction of what all take.
 
         Returns:
             The chosen examples and their text. Both are empty if there are no examples.
 
         Raises:
-            BudgetError: The budget is neither a number of tokens nor a fraction.
+            BudgetError: A budget is neither a number of tokens nor a fraction, or `cached_budget` is the larger one.
             BudgetTooSmallError: Not one example fits the budget.
             CompressorError: The method or the order is unknown.
             ContextError: An example cannot be read.
@@ -362,6 +366,7 @@ class Compressor:
 
         check_model(model)
         options: dict[str, Any] = {"template": template, "method": method, "prune": prune, "order": order}
+        options["cached_budget"] = cached_budget
         return select_examples(examples, query, budget, get_counter(model), self.scorer, lambda: self.store, **options)
 
     def example_store(self, name: str = "default", template: str | Callable[[Any], str] | None = None) -> ExampleStore:

@@ -51,18 +51,20 @@ class ContextError(CompressorError, ValueError):
     Attributes:
         text: The message of the error without the index.
         index: The index of the wrong message, document, tool or example, or None.
+        noun: What is wrong: "message", "example", ...
     """
 
     code = "invalid_context"
 
-    def __init__(self, message: str, index: int | None = None) -> None:
-        super().__init__(message if index is None else f"message {index}: {message}")
+    def __init__(self, message: str, index: int | None = None, noun: str = "message") -> None:
+        super().__init__(message if index is None else f"{noun} {index}: {message}")
         self.text = message
         self.index = index
+        self.noun = noun
 
     def with_index_offset(self, by: int) -> ContextError:
         """Returns the same error for a list in which the wrong message comes `by` places later."""
-        return self if by == 0 or self.index is None else ContextError(self.text, self.index + by)
+        return self if by == 0 or self.index is None else ContextError(self.text, self.index + by, self.noun)
 
 
 class BudgetError(CompressorError, ValueError):

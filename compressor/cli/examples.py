@@ -1,4 +1,4 @@
-"""`compressor examples`: selects in-context examples from a JSONL file."""
+"""`compressor examples`: selects in-context examples from a JSONL, JSON or CSV file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from compressor.cli.example_files import read_examples
 from compressor.cli.input_files import encode, read_input
 from compressor.cli.options import ModelOption, OutputOption, parse_budget
 from compressor.cli.output import print_message, warn_about_unknown_model, write_output
@@ -15,7 +16,7 @@ from compressor.errors import ContextError
 
 
 def examples(
-    file: Annotated[str, typer.Argument(help="JSONL with an example on each line; - for stdin.")],
+    file: Annotated[str, typer.Argument(help="JSONL, a JSON array, or CSV with a header row; - for stdin.")],
     budget: Annotated[str, typer.Option("--budget", "-b", help="Tokens (400), or a fraction of all of them (25%).")],
     query: Annotated[
         str | None, typer.Option("--query", "-q", help="The question that the prompt asks. (default: typical examples)")
@@ -28,6 +29,10 @@ def examples(
     order: Annotated[
         str, typer.Option(help="most_relevant_last, most_relevant_first or given.")
     ] = "most_relevant_last",
+    cached_budget: Annotated[
+        str | None,
+        typer.Option(help="Part of the budget for typical examples, the same for all queries, to be cached: 4000."),
+    ] = None,
     prune: Annotated[bool, typer.Option(help="Shorten reasoning if more examples fit then.")] = True,
     scorer: Annotated[str, typer.Option(help="fast, or embedding with a model: embedding:ORG/NAME.")] = "fast",
     device: Annotated[str | None, typer.Option(help="The device of a model scorer: cuda, mps or cpu.")] = None,
@@ -44,22 +49,24 @@ def examples(
     from compressor import Compressor
 
     limit = parse_budget(budget)
-    name = "stdin" if file == "-" else file
-    given, lines = read_jsonl(read_input(file), name)
+    bank = read_examples(read_input(file), "stdin" if file == "-" else file)
     compressor = Compressor(scorer, store, device)
     options: dict[str, Any] = {"method": method, "order": order, "prune": prune}
+    if cached_budget is not None:
+        options["cached_budget"] = parse_budget(cached_budget)
     written = template.replace("\\n", "\n").replace("\\t", "\t") if template else None
     try:
-        made = compressor.select_examples(given, query, limit, model, written, **options)
+        made = compressor.select_examples(bank.examples, query, limit, model, written, **options)
     except ContextError as error:
         if error.index is None:
             raise
-        raise ContextError(f"{name}, line {lines[error.index]}: {error.text}") from None
+        raise ContextError(f"{bank.place(error.index)}: {error.text}") from None
     if as_json:
-        names = ("tokens_before", "tokens_after", "budget", "tokenizer", "is_estimate", "warnings", "examples", "text")
+        names = ["tokens_before", "tokens_after", "budget", "tokenizer", "is_estimate", "warnings", "examples", "text"]
+        names += ["cached_count", "cached_text", "cached_tokens"] if cached_budget is not None else []
         selected = set(made.indices)
         fields = {key: getattr(made, key) for key in names} | {
-            "lines": [lines[i] for i in made.indices],
+            "lines": [bank.numbers[i] for i in made.indices],
             "shortened": [asdict(dropped) for dropped in made.dropped if dropped.block in selected],
         }
         write_output(output, encode(json.dumps(fields, ensure_ascii=False, indent=2) + "\n"))
@@ -69,41 +76,3 @@ def examples(
         warn_about_unknown_model(model, made.tokenizer)
         for warning in made.warnings:
             print_message("warning", warning)
-
-
-def read_jsonl(data: bytes, name: str) -> tuple[list[Any], list[int]]:
-    """Parses JSONL, skipping blank lines.
-
-    Args:
-        data: The content of the file.
-        name: The name of the file, for messages.
-
-    Returns:
-        The values of the lines, and their line numbers, counted from 1.
-
-    Raises:
-        ContextError: If a line is not JSON or not UTF-8; the message names the first such line.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ContextError(f"{name}, line {line}: not UTF-8; save the file as UTF-8") from None
-    values: list[Any] = []
-    numbers: list[int] = []
-    for number, row in enumerate(text.split("\n"), 1):
-        if not row.strip():
-            continue
-        try:
-            values.append(json.loads(row))
-        except json.JSONDecodeError as error:
-            if number == 1 and row.strip() in ("[", "{"):
-                raise ContextError(
-                    f"{name} is one JSON value over several lines: write one example on each line"
-                ) from None
-            raise ContextError(
-                f"{name}, line {number}, column {error.colno}: not JSON ({error.msg}); each line must hold one "
-                'example, such as {"input": "…", "output": "…"}'
-            ) from None
-        numbers.append(number)
-    return values, numbers

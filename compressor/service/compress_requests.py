@@ -90,13 +90,24 @@ def examples(tenant: Tenant, body: schemas.ExamplesRequest, config: Settings) ->
     """Selects in-context examples for a query."""
     model = sanitize_model_name(body.model, config.models)
     made = tenant.compressor.select_examples(
-        body.examples, body.query, body.budget, model, body.template, body.method, body.prune, body.order
+        body.examples,
+        body.query,
+        body.budget,
+        model,
+        body.template,
+        body.method,
+        body.prune,
+        body.order,
+        body.cached_budget,
     )
-    chosen = {
+    chosen: dict[str, Any] = {
         "examples": json_bytes(made.examples),
         "text": json_bytes(made.text),
         "messages": json_bytes(made.messages),
     }
+    if body.cached_budget is not None:
+        chosen |= {"cached_text": json_bytes(made.cached_text), "cached_messages": json_bytes(made.cached_messages)}
+        chosen |= {"cached_count": made.cached_count, "cached_tokens": made.cached_tokens}
     refs = list(dict.fromkeys(span.ref for span in made.dropped))
     return {**chosen, **_describe(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs}
 

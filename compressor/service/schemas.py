@@ -97,6 +97,9 @@ class ExamplesRequest(_Body):
     method: Literal["auto", "classes", "dpp", "mmr", "top"] = "auto"
     prune: StrictBool = True
     order: Literal["most_relevant_last", "most_relevant_first", "given"] = "most_relevant_last"
+    cached_budget: Budget | None = Field(
+        default=None, description="The part of the budget for examples that are the same for all queries."
+    )
 
     model_config = ConfigDict(
         extra="ignore",

@@ -6,6 +6,7 @@ Lone surrogates cannot be written as UTF-8. Each counts as one replacement chara
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -43,9 +44,13 @@ class Tokenizer(ABC):
         """Returns the number of tokens in a text, and caches it."""
         count = self.cached_count(text)
         if count is None:
-            count = self._count(_clean(text))
+            count = self._count(replace_surrogates(text))
             self._cached_counts.put(text, count)
         return count
+
+    def count_batch(self, texts: Sequence[str]) -> list[int]:
+        """Returns the number of tokens in each of many texts. The counts are not cached."""
+        return [self._count(replace_surrogates(text)) for text in texts]
 
     def offsets(self, text: str) -> Offsets:
         """Returns the character that each token starts in, and caches it together with the count.
@@ -55,7 +60,7 @@ class Tokenizer(ABC):
         """
         offsets = self._cached_offsets.get(text)
         if offsets is None:
-            clean = _clean(text)
+            clean = replace_surrogates(text)
             offsets = self._offsets(clean)
             if clean is not text:
                 offsets = _original_offsets(text)[offsets]
@@ -64,7 +69,8 @@ class Tokenizer(ABC):
         return offsets
 
 
-def _clean(text: str) -> str:
+def replace_surrogates(text: str) -> str:
+    """Returns a text that can be written as UTF-8: the same one, or one with replacement characters for surrogates."""
     if text.isascii():
         return text
     try:

@@ -61,6 +61,11 @@ class TokenCounter:
         """Returns the number of tokens in each text."""
         return [self.count(text) for text in texts]
 
+    def count_batch(self, texts: Sequence[str]) -> list[int]:
+        """Returns the number of tokens in each of many texts. It is faster than `count_many` and does not cache."""
+        counts = self._tokenizer.count_batch(texts)
+        return counts if self.scale == 1.0 else [math.ceil(count * self.scale) for count in counts]
+
     def offsets(self, text: str) -> Offsets:
         """Returns where the tokens of the underlying encoding start.
 

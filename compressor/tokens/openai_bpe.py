@@ -21,14 +21,14 @@ import os
 import re
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from compressor.errors import TokenizerError
-from compressor.tokens.base import Offsets, Tokenizer, byte_to_character_offsets
+from compressor.tokens.base import Offsets, Tokenizer, byte_to_character_offsets, replace_surrogates
 
 #: name -> (SHA-256 of the rank file, split pattern, special tokens), as in tiktoken_ext/openai_public.py.
 _SPECS: dict[str, tuple[str, str, dict[str, int]]] = {
@@ -61,6 +61,8 @@ _MAX_PIECE = 400_000
 #: Places at which both patterns always end a token: before a line's first letter, before a space between words.
 _BORDER = re.compile(r"(?<=\n)(?=[A-Za-z0-9])|(?<=[A-Za-z])(?= [A-Za-z])")
 _BORDER_WINDOW = 20_000
+
+_MAX_GROUP = 100_000  # characters of lines that are encoded together
 
 _loaded: dict[str, BytePairTokenizer] = {}
 _lock = threading.Lock()
@@ -108,12 +110,52 @@ class BytePairTokenizer(Tokenizer):
             return len(self._tokens(text))
         return sum(len(self._tokens(piece)) for piece in _pieces(text))
 
+    def count_batch(self, texts: Sequence[str]) -> list[int]:
+        """Returns the number of tokens in each of many texts. Lines are encoded together, which is twice as fast."""
+        counts: list[int] = []
+        for lines in _line_groups(texts):
+            counts += self._count_lines(lines) if len(lines) > 1 else super().count_batch(lines)
+        return counts
+
+    def _count_lines(self, lines: list[str]) -> list[int]:
+        """The tokens of texts that are encoded together; each must end where a token ends."""
+        joined = "".join(lines)
+        if joined.isascii():
+            sizes = np.fromiter(map(len, lines), np.int64, len(lines))
+        else:
+            sizes = np.array([len(line.encode("utf-8", "surrogatepass")) for line in lines])
+            if joined != replace_surrogates(joined):
+                return super().count_batch(lines)
+        ends = np.cumsum(self._lengths[self._tokens(joined)], dtype=np.int64)
+        last = np.searchsorted(ends, np.cumsum(sizes))
+        if not np.array_equal(ends[last], np.cumsum(sizes)):
+            return super().count_batch(lines)
+        counts: list[int] = np.diff(last, prepend=-1).tolist()
+        return counts
+
     def _offsets(self, text: str) -> Offsets:
         pieces = [text] if len(text) <= _MAX_PIECE else _pieces(text)
         lengths = self._lengths[np.concatenate([self._tokens(piece) for piece in pieces])]
         offsets = np.zeros(len(lengths) + 1, np.int32)
         np.cumsum(lengths, out=offsets[1:])
         return byte_to_character_offsets(text, offsets)
+
+
+def _line_groups(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Groups of consecutive texts that can be encoded as one.
+
+    Both patterns end a token between a line break and a letter or digit.
+    """
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        if group and not (group[-1].endswith("\n") and text[:1].isalnum() and size < _MAX_GROUP):
+            yield group
+            group, size = [], 0
+        group.append(text)
+        size += len(text)
+    if group:
+        yield group
 
 
 def _ranks(name: str) -> dict[bytes, int]:

@@ -9,11 +9,32 @@ from typing import Any
 from langchain_core.example_selectors import BaseExampleSelector
 from langchain_core.prompts import BasePromptTemplate
 
-from compressor import Compressor, ExampleStore
+from compressor import Compressor, CompressorError, ExampleStore
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.selector import ExampleOrder
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor_agents.options import check_token_budget
+
+
+class MissingInputError(CompressorError, KeyError):
+    """The variables of a prompt lack a key of `input_keys`.
+
+    Args:
+        missing: The keys that are missing.
+        given: The keys that were given.
+    """
+
+    code = "missing_input"
+
+    def __init__(self, missing: Sequence[str], given: Sequence[str]) -> None:
+        named = ", ".join(map(repr, missing))
+        super().__init__(
+            f"the input variables lack {named}: given are {', '.join(map(repr, given)) or 'none'}; name the variables "
+            "that form the query in input_keys"
+        )
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would quote it
 
 
 class BudgetExampleSelector(BaseExampleSelector):
@@ -33,6 +54,7 @@ class BudgetExampleSelector(BaseExampleSelector):
         method: As for `Compressor.select_examples`.
         prune: As for `Compressor.select_examples`.
         order: As for `Compressor.select_examples`.
+        cached_budget: As for `Compressor.select_examples`: the prompt then begins with the same examples in all calls.
 
     Attributes:
         last_result: The newest choice with its tokens, dropped examples and warnings; None before the first.
@@ -58,8 +80,11 @@ class BudgetExampleSelector(BaseExampleSelector):
         method: str = "auto",
         prune: bool = True,
         order: ExampleOrder = "most_relevant_last",
+        cached_budget: int | float | None = None,
     ) -> None:
         check_token_budget("budget", budget)
+        if cached_budget is not None:
+            check_token_budget("cached_budget", cached_budget)
         if example_store is None:
             example_store = ExampleStore(
                 Compressor(compressor.scorer if compressor is not None else "fast", store="memory"),
@@ -67,7 +92,12 @@ class BudgetExampleSelector(BaseExampleSelector):
             )
         self.example_store, self.budget, self.model = example_store, budget, model
         self.input_keys = None if input_keys is None else list(input_keys)
-        self._options: dict[str, Any] = {"method": method, "prune": prune, "order": order}
+        self._options: dict[str, Any] = {
+            "method": method,
+            "prune": prune,
+            "order": order,
+            "cached_budget": cached_budget,
+        }
         self.last_result: ExamplesResult | None = None
         if examples:
             self.example_store.add([dict(example) for example in examples])
@@ -84,10 +114,13 @@ class BudgetExampleSelector(BaseExampleSelector):
         """Returns the chosen examples, in the order in which to send them.
 
         Raises:
+            MissingInputError: If a variable of `input_keys` is missing; it is a `KeyError`, too.
             BudgetTooSmallError: If no example fits the budget.
         """
         keys = sorted(input_variables) if self.input_keys is None else self.input_keys
-        query = "\n".join(str(input_variables[key]) for key in keys if key in input_variables)
+        if missing := [key for key in keys if key not in input_variables]:
+            raise MissingInputError(missing, list(input_variables))
+        query = "\n".join(str(input_variables[key]) for key in keys)
         self.last_result = self.example_store.select(query, self.budget, self.model, **self._options)
         return [dict(example) for example in self.last_result.examples]
 

@@ -1,7 +1,8 @@
 """Parses examples of any shape into question, answer, reasoning and label.
 
 An example is a string; a mapping (`{"input", "output"}` or similar names, optionally with `rationale` and `label`); a
-list of messages that ends with an assistant message; or, with a template, any object.
+pair of strings; a list of messages with an assistant message, or a record that holds such a list; or, with a template,
+any object.
 """
 
 from __future__ import annotations
@@ -11,11 +12,25 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any, Literal
 
 from compressor.errors import ContextError
+from compressor.pipeline.examples.example_messages import (
+    Message,
+    call_text,
+    calls,
+    close_calls,
+    is_record,
+    plain_text,
+    read_messages,
+    record_field,
+    role,
+    without_system,
+)
 
-Shape = Literal["text", "fields", "messages", "object"]
+Shape = Literal["text", "fields", "pair", "messages", "object"]
 
 #: Names of the fields of a mapping. The first one that exists is used.
 QUESTION_FIELDS = ("input", "question", "query", "text", "prompt", "problem", "instruction", "sentence", "x")
@@ -42,6 +57,7 @@ class Example:
             for a string itself, or None.
         reasoning: Start and end of the reasoning in that text.
         has_separate_rationale: Whether the reasoning has a field of its own, so that its end need not be searched for.
+        messages: The messages of the shape "messages" as they are sent; None for other shapes.
     """
 
     given: Any
@@ -52,6 +68,7 @@ class Example:
     rationale_field: str | int | tuple[()] | None = None
     reasoning: tuple[int, int] = (0, 0)
     has_separate_rationale: bool = False
+    messages: Sequence[Mapping[str, Any]] | None = None
 
     @property
     def text(self) -> str:
@@ -60,31 +77,43 @@ class Example:
             return ""
         if self.shape == "text":
             return str(self.given)
-        if self.shape == "messages" and isinstance(self.rationale_field, int):
-            return str(self.given[self.rationale_field]["content"])
+        if self.messages is not None and isinstance(self.rationale_field, int):
+            return str(self.messages[self.rationale_field]["content"])
         return str(self.given[self.rationale_field])
 
     def with_text(self, text: str) -> Any:
         """Returns a copy of `given` with another text in its rationale field."""
         if self.shape == "text":
             return text
-        if self.shape == "messages" and isinstance(self.rationale_field, int):
-            copies = list(self.given)
-            copies[self.rationale_field] = {**copies[self.rationale_field], "content": text}
-            return tuple(copies) if isinstance(self.given, tuple) else copies
-        return {**self.given, self.rationale_field: text}
+        if self.shape == "fields":
+            return {**self.given, self.rationale_field: text}
+        field = record_field(self.given) if isinstance(self.given, Mapping) else ""
+        copies = list(self.given[field] if field else self.given)
+        at = self.rationale_field if isinstance(self.rationale_field, int) else -1
+        if self.messages is not None:
+            at += len(copies) - len(self.messages)  # `messages` lacks the system messages of a record
+        if self.shape == "pair":
+            copies[at] = text
+        else:
+            copies[at] = {**copies[at], ("content" if "role" in copies[at] else "value"): text}
+        if field:
+            return {**self.given, field: copies}
+        return tuple(copies) if isinstance(self.given, tuple) else copies
 
-    def to_messages(self, text: str | None = None) -> list[dict[str, Any]]:
+    def to_messages(self, text: str | None = None) -> list[Message]:
         """Returns the example as a user and an assistant message, or the caller's own messages.
 
         Args:
             text: Another text for the rationale field, or None.
 
         Returns:
-            The messages; an empty list if the answer is unknown.
+            The messages, in which each tool call has a result; an empty list if the answer is unknown.
         """
-        if self.shape == "messages":
-            return list(self.given if text is None else self.with_text(text))
+        if self.messages is not None:
+            messages = list(self.messages)
+            if text is not None and isinstance(self.rationale_field, int):
+                messages[self.rationale_field] = {**messages[self.rationale_field], "content": text}
+            return close_calls(messages)
         if not self.answer:
             return []
         answer = self.answer
@@ -127,14 +156,30 @@ def parse_example(given: Any, index: int, templated: bool = False) -> Example:
     if isinstance(given, Mapping):
         return _fields(given, index, templated)
     if isinstance(given, Sequence) and not isinstance(given, (bytes, bytearray)):
-        return _messages(given, index)
+        if len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], str):
+            return Example(given, "pair", given[0], given[1], _label(given[1]), 1, (0, len(given[1])))
+        if given and all(isinstance(item, Mapping) for item in given):
+            return _messages(given, given, index)
+        if not templated:
+            raise ContextError(
+                'an example that is a list must hold messages, each with a "role", or two strings: input and output; '
+                "use a template for other lists",
+                index,
+                "example",
+            )
     if templated:
         return Example(given, "object", "")
     raise ContextError(
-        f"an example must be a str, a mapping or a list of messages, not {type(given).__name__}; use a template for "
-        "other objects",
+        f"an example must be a str, a mapping, a pair of strings or a list of messages, not {type(given).__name__}; "
+        "use a template for other objects",
         index,
+        "example",
     )
+
+
+def has_known_fields(given: Any) -> bool:
+    """Whether an object is a dict with a question and an answer, so that it is an example."""
+    return type(given) is dict and None not in _find_fields(tuple(given))[:2]
 
 
 def field_text(value: Any) -> str:
@@ -155,10 +200,15 @@ def example_id(given: Any, index: int) -> str:
     Raises:
         ContextError: If the example is not JSON.
     """
-    try:
-        text = json.dumps(given, ensure_ascii=False, sort_keys=True)
-    except (TypeError, ValueError) as error:
-        raise ContextError(f"examples in an example store must be JSON: {error}", index) from None
+    if type(given) is dict and {*map(type, given), *map(type, given.values())} == {str}:
+        # The same text as by json.dumps, in half the time.
+        pairs = [f"{encode_basestring(key)}: {encode_basestring(given[key])}" for key in sorted(given)]
+        text = f"{{{', '.join(pairs)}}}"
+    else:
+        try:
+            text = json.dumps(given, ensure_ascii=False, sort_keys=True)
+        except (TypeError, ValueError) as error:
+            raise ContextError(f"examples in an example store must be JSON: {error}", index, "example") from None
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
@@ -175,51 +225,72 @@ def _text(given: str) -> Example:
     return Example(given, "text", given)
 
 
+@lru_cache(maxsize=256)
+def _find_fields(names: tuple[Any, ...]) -> tuple[str | None, str | None, str | None, list[str]]:
+    """The fields of question, answer and label among the names, and those that may hold the rationale."""
+    question = next((name for name in QUESTION_FIELDS if name in names), None)
+    answer = next((name for name in ANSWER_FIELDS if name in names and name != question), None)
+    label = next((name for name in LABEL_FIELDS if name in names), None)
+    return question, answer, label, [name for name in RATIONALE_FIELDS if name in names]
+
+
 def _fields(given: Mapping[str, Any], index: int, templated: bool) -> Example:
-    question_field = next((name for name in QUESTION_FIELDS if name in given), None)
-    answer_field = next((name for name in ANSWER_FIELDS if name in given and name != question_field), None)
-    if (question_field is None or answer_field is None) and not templated:
-        raise ContextError(
-            f"the example has no input and output: its fields are {list_fields(given)}; rename them or use a template",
-            index,
-        )
+    question_field, answer_field, label_field, rationale_fields = _find_fields(tuple(given))
+    if question_field is None or answer_field is None:
+        if is_record(given):
+            return _messages(given, given[record_field(given)], index)
+        if not templated:
+            raise ContextError(
+                f"the example has no input and output: its fields are {list_fields(given)}; rename them or use a "
+                "template",
+                index,
+                "example",
+            )
     question = field_text(given[question_field]) if question_field is not None else ""
     answer = field_text(given[answer_field]) if answer_field is not None else ""
-    label_field = next((name for name in LABEL_FIELDS if name in given), None)
     label = field_text(given[label_field]) if label_field is not None else _label(answer)
-    rationale_field = next((name for name in RATIONALE_FIELDS if isinstance(given.get(name), str)), None)
-    if rationale_field is not None:
-        return Example(
-            given,
-            "fields",
-            question,
-            answer,
-            label,
-            rationale_field,
-            (0, len(given[rationale_field])),
-            has_separate_rationale=True,
-        )
+    rationale = next((name for name in rationale_fields if isinstance(given[name], str)), None)
+    if rationale is not None:
+        return Example(given, "fields", question, answer, label, rationale, (0, len(given[rationale])), True)
     if answer_field is not None and isinstance(given[answer_field], str):
-        return Example(given, "fields", question, answer, label, answer_field, (0, len(answer)))
+        return Example(given, "fields", question, answer, label, answer_field, _whole(len(answer)))
     return Example(given, "fields", question, answer, label)
 
 
-def _messages(given: Sequence[Any], index: int) -> Example:
-    questions: list[str] = []
-    last = -1
-    for i, message in enumerate(given):
-        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-            raise ContextError('an example that is a list must hold messages, each with a "role"', index)
-        if not isinstance(message.get("content"), str):
-            raise ContextError(f'the "content" of message {i} of the example must be a str', index)
-        if message["role"] == "assistant":
-            last = i
-        else:
-            questions.append(message["content"])
-    if last < 0 or not questions:
-        raise ContextError("an example that is a list of messages needs a user message and an assistant message", index)
-    answer = given[last]["content"]
-    return Example(given, "messages", "\n".join(questions), answer, _label(answer), last, (0, len(answer)))
+@lru_cache(maxsize=256)
+def _whole(length: int) -> tuple[int, int]:
+    """The span of a text; texts of the same length share it."""
+    return 0, length
+
+
+def _messages(given: Any, found: Sequence[Any], index: int) -> Example:
+    """Parses messages.
+
+    Args:
+        given: The caller's object.
+        found: The messages in it.
+        index: The position of the example, for errors.
+    """
+    messages = read_messages(found, index)
+    if isinstance(given, Mapping):  # its system message is that of the training, and the same in every record
+        messages = without_system(messages)
+    last = max((i for i, message in enumerate(messages) if role(message) == "assistant"), default=-1)
+    asked = [message for message in messages if role(message) == "user"]
+    if last < 0 or not asked:
+        raise ContextError(
+            "an example made of messages needs a user message and an assistant message", index, "example"
+        )
+    question = "\n".join(text for text in map(plain_text, asked) if text)
+    content = messages[last].get("content")
+    if isinstance(content, str) and content:
+        return Example(
+            given, "messages", question, content, _label(content), last, (0, len(content)), messages=messages
+        )
+    text = plain_text(messages[last])
+    if text:
+        return Example(given, "messages", question, text, _label(text), messages=messages)
+    names = dict.fromkeys(name for _, name, _ in calls(messages[last]))
+    return Example(given, "messages", question, call_text(messages[last]), ", ".join(names), messages=messages)
 
 
 def _label(answer: str) -> str:

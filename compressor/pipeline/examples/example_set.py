@@ -6,8 +6,6 @@ readers need no lock.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -20,13 +18,14 @@ from compressor.caches import LruCache
 from compressor.context.formats import detect_format
 from compressor.errors import ContextError
 from compressor.pipeline.examples.embeddings import EmbeddingMatrix, TextEncoder
-from compressor.pipeline.examples.example import Example, parse_example
+from compressor.pipeline.examples.example import Example
 from compressor.pipeline.examples.label_prior import LabelModel
-from compressor.pipeline.examples.ngram_features import Features, ngram_features
+from compressor.pipeline.examples.ngram_features import FeatureRows, ngram_features
 from compressor.pipeline.examples.ngram_index import NgramIndex
 from compressor.pipeline.examples.rationale_pruning import (
     RationaleStep,
     choose_steps_to_remove,
+    may_have_steps,
     remove_steps,
     split_steps,
 )
@@ -40,8 +39,7 @@ ComputeRows = Callable[[list[int]], Array]
 #: Returns the values of a set's rows from `start` on, cached under a name or computed by the function.
 LoadColumn = Callable[["ExampleSet", str, int, ComputeRows], Array]
 
-#: Sets that a process remembers, so that another query over the same examples is fast.
-MAX_CACHED_SETS = 4
+_MAX_BLOCKS = 2  # blocks for a prompt cache that a set remembers, each with a set of the other examples
 _MAX_PRUNED = 2_000  # shortened examples that a set remembers
 
 
@@ -69,22 +67,26 @@ class ExampleSet:
         self.examples, self.ids = list(examples), list(ids)
         self._given = template
         self.ngram_index = (
-            lexical if lexical is not None else NgramIndex(ngram_features(question_texts(self.examples, template)))
+            lexical
+            if lexical is not None
+            else NgramIndex(ngram_features(question_texts(self.examples, template)), is_owner=True)
         )
         self._load = load or _compute_rows
         self._columns = columns if columns is not None else {}
         self._lock = threading.RLock()
+        self.cached_blocks: LruCache[tuple[str, float, int], Any] = LruCache(_MAX_BLOCKS)
+        self._median_costs: dict[tuple[str, float], int] = {}
         self._vectors: dict[str, EmbeddingMatrix] = {}
         self._pruned: LruCache[tuple[str, int], tuple[list[RationaleStep], str, int]] = LruCache(_MAX_PRUNED)
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def with_added(self, examples: Sequence[Example], features: Sequence[Features], ids: Sequence[str]) -> ExampleSet:
-        """Returns a set with more examples at the end, given with their n-grams and ids."""
+    def with_added(self, examples: Sequence[Example], features: FeatureRows, ids: Sequence[str]) -> ExampleSet:
+        """Returns a set with more examples at the end, given with their ids and n-grams (overwritten)."""
         with self._lock:
             columns = dict(self._columns)
-        all_examples, index = [*self.examples, *examples], self.ngram_index.with_added(features)
+        all_examples, index = [*self.examples, *examples], self.ngram_index.with_added(features, is_owner=True)
         return ExampleSet(all_examples, self._given, index, self._load, columns, [*self.ids, *ids])
 
     def without(self, removed: npt.NDArray[np.bool_]) -> ExampleSet:
@@ -92,8 +94,14 @@ class ExampleSet:
         with self._lock:
             columns = {key: column[~removed[: len(column)]] for key, column in self._columns.items()}
         remaining = [example for example, out in zip(self.examples, removed.tolist(), strict=True) if not out]
-        ids = [id for id, out in zip(self.ids, removed.tolist(), strict=True) if not out]
+        ids = [id for id, out in zip(self.ids, removed.tolist(), strict=bool(self.ids)) if not out]
         return ExampleSet(remaining, self._given, self.ngram_index.without(removed), self._load, columns, ids)
+
+    def rest(self, removed: npt.NDArray[np.bool_]) -> ExampleSet:
+        """Returns `without`, in which examples are written as they are here."""
+        out = self.without(removed)
+        out.__dict__.update(template=self.template, is_chat=self.is_chat)  # otherwise both depend on the examples
+        return out
 
     @cached_property
     def given(self) -> list[Any]:
@@ -115,7 +123,7 @@ class ExampleSet:
     def template(self) -> ExampleTemplate:
         """How the examples are written. The default is one line each for short questions with repeated labels."""
         short = self._given is None and all(
-            e.shape == "fields"
+            e.shape in ("fields", "pair")
             and e.label
             and not e.has_separate_rationale
             and "\n" not in e.question
@@ -139,7 +147,11 @@ class ExampleSet:
         """Returns the [n] tokens of each example, including the separator after it."""
 
         def compute(rows: list[int]) -> Array:
-            return np.array([self.cost(row, self.texts[row], None, counter) for row in rows], np.int64)
+            separator = self.template.separator
+            counts = counter.count_batch([self.texts[row] + separator for row in rows])
+            if self.is_chat:
+                counts = [max(n, self.message_cost(row, None, counter)) for n, row in zip(counts, rows, strict=True)]
+            return np.array(counts, np.int64)
 
         about = (self.template.key, self.is_chat)
         return self._column(f"tokens:{counter.name}:{counter.scale}:{about!r}", about, compute)
@@ -158,13 +170,24 @@ class ExampleSet:
 
     def message_cost(self, row: int, pruned_text: str | None, counter: TokenCounter) -> int:
         """Returns the tokens of the messages of an example, including the markup around each message."""
-        example = self.examples[row]
-        messages = list(example.given if pruned_text is None else example.with_text(pruned_text))
+        messages = self.examples[row].to_messages(pruned_text)
         try:
             context = detect_format(messages, None).parse(messages, None)
         except ContextError as error:
-            raise ContextError(f"the messages of the example cannot be read: {error}", row) from None
+            raise ContextError(f"the messages of the example cannot be read: {error}", row, "example") from None
         return sum(counter.count_turn(turn, context.format_name) for turn in context.turns)
+
+    def median_cost(self, counter: TokenCounter) -> int:
+        """Returns the median of `costs`."""
+        key = counter.name, counter.scale
+        if key not in self._median_costs:
+            self._median_costs[key] = int(np.median(self.costs(counter)))
+        return self._median_costs[key]
+
+    @cached_property
+    def has_prunable_reasoning(self) -> bool:
+        """Whether any example may have reasoning that can be shortened."""
+        return any(map(may_have_steps, self.examples))
 
     def vectors(self, encoder: TextEncoder) -> EmbeddingMatrix:
         """Returns the vectors of the questions, or of the whole example if its question is unknown."""
@@ -222,30 +245,5 @@ def question_texts(examples: Sequence[Example], template: TemplateLike | None) -
     return [e.question or renderer.render(e, i) for i, e in enumerate(examples)]
 
 
-def get_example_set(given: Sequence[Any], template: TemplateLike | None) -> ExampleSet:
-    """Returns the set of a list of examples. Another list with equal content gets the same set.
-
-    Raises:
-        ContextError: If an entry is not an example; `index` is its position.
-    """
-    try:
-        text = json.dumps(given, ensure_ascii=False)
-        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), template
-    except (TypeError, ValueError):
-        return _build_set(given, template)  # objects that are not JSON cannot be compared, so they are not cached
-    examples = _cache.get(key)
-    if examples is None:
-        examples = _build_set(given, template)
-        _cache.put(key, examples)
-    return examples
-
-
-def _build_set(given: Sequence[Any], template: TemplateLike | None) -> ExampleSet:
-    return ExampleSet([parse_example(example, i, template is not None) for i, example in enumerate(given)], template)
-
-
 def _compute_rows(pool: ExampleSet, name: str, start: int, compute: ComputeRows) -> Array:
     return compute(list(range(start, len(pool))))
-
-
-_cache: LruCache[tuple[bytes, TemplateLike | None], ExampleSet] = LruCache(MAX_CACHED_SETS)

@@ -17,10 +17,10 @@ import numpy as np
 from compressor.context.budget import Budget
 from compressor.errors import CompressorError, ContextError, ExpiredRefError, StoreError, UnknownRefError
 from compressor.pipeline.engine import Engine, HasEngine, resolve_engine
-from compressor.pipeline.examples.example import Example, example_id, parse_example
+from compressor.pipeline.examples.example import Example, example_id, has_known_fields, parse_example
 from compressor.pipeline.examples.example_set import Array, ComputeRows, ExampleSet, question_texts
-from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCache, digest_texts
-from compressor.pipeline.examples.ngram_features import Features, ngram_features
+from compressor.pipeline.examples.feature_cache import FeatureBatch, FeatureCache, digest_bytes
+from compressor.pipeline.examples.ngram_features import ngram_features
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.select import select_from_set
 from compressor.pipeline.examples.selector import ExampleOrder
@@ -124,7 +124,10 @@ class ExampleStore:
             raise ContextError("ids must be non-empty strings, one for each example")
         contents = [example_id(example, i) for i, example in enumerate(examples)]
         for i, example in enumerate(examples):
-            self._writes.render(parse_example(example, i, self._template is not None), i)
+            if self._template is not None:
+                self._writes.render(parse_example(example, i, True), i)
+            elif not has_known_fields(example):
+                parse_example(example, i)
         named = list(ids) if ids is not None else contents
 
         def records() -> list[Record]:
@@ -160,10 +163,11 @@ class ExampleStore:
         method: str = "auto",
         prune: bool = True,
         order: ExampleOrder = "most_relevant_last",
+        cached_budget: Budget | None = None,
     ) -> ExamplesResult:
         """Selects the examples that teach most for a query; the arguments are those of `Compressor.select_examples`."""
         pool, engine = self._set, self.engine  # a set is immutable, so no lock is needed
-        options: dict[str, Any] = {"method": method, "prune": prune, "order": order}
+        options: dict[str, Any] = {"method": method, "prune": prune, "order": order, "cached_budget": cached_budget}
         counter = get_counter(model)
         return select_from_set(pool, pool.given, query, budget, counter, engine.scorer, lambda: engine.store, **options)
 
@@ -181,7 +185,7 @@ class ExampleStore:
                 return
             if found and found[0][0] != self._last_record + 1:
                 self._clear()  # another process has rewritten the log
-            self._apply([json.loads(record) for _, record in found])
+            self._apply([record for _, record in found])
             self._last_record = found[-1][0] if found else self._last_record
 
     # -- the log
@@ -208,10 +212,11 @@ class ExampleStore:
                 if not new:
                     return
                 lost = self._last_record == 0 and len(self) > 0  # the log has expired, so all of it is written
-                written = [*self._to_records(), *new] if lost else new
-                if self._append_log.append_log(self._log, self._last_record, [_dumped(record) for record in written]):
+                packed = [_dumped(record) for record in new]
+                written = [*map(_dumped, self._to_records()), *packed] if lost else packed
+                if self._append_log.append_log(self._log, self._last_record, written):
                     self._last_record += len(written)
-                    self._apply([json.loads(_dumped(record)) for record in new])
+                    self._apply(packed)
                     return
                 if lost:
                     self._clear()  # another process has written the log again first
@@ -224,10 +229,8 @@ class ExampleStore:
             added = sum(len(batch.ids) for batch in self._batches)
             if added - len(self) < max(MIN_REMOVED_FOR_REWRITE, len(self)):
                 return
-            records = self._to_records()
-            if self._append_log.append_log(
-                self._log, self._last_record, [_dumped(r) for r in records], truncate_before=True
-            ):
+            records = [_dumped(record) for record in self._to_records()]
+            if self._append_log.append_log(self._log, self._last_record, records, truncate_before=True):
                 at = self._last_record + len(records)
                 self._clear()
                 self._apply(records)
@@ -248,7 +251,7 @@ class ExampleStore:
                 existing = contents[new.setdefault(id, i)]
             if existing != content:
                 raise ContextError(
-                    f"the id {id!r} belongs to another example: remove that one first, or use another id", i
+                    f"the id {id!r} belongs to another example: remove that one first, or use another id", i, "example"
                 )
         return [[id, examples[i]] for id, i in new.items()]
 
@@ -257,39 +260,52 @@ class ExampleStore:
     def _clear(self) -> None:
         self._last_record = 0
         self._batches: list[FeatureBatch] = []
-        self._positions: dict[str, tuple[FeatureBatch, int]] = {}  # the batch and position of each example
         self._set = ExampleSet([], self._template, load=self._load)
 
     def _load(self, pool: ExampleSet, name: str, start: int, compute: ComputeRows) -> Array:
         return self._feature_cache.column(pool, name, start, compute, list(self._batches))
 
-    def _apply(self, records: Sequence[Record]) -> None:
+    def _places(self, batches: Sequence[FeatureBatch] | None = None) -> dict[str, tuple[FeatureBatch, int]]:
+        """The batch and the position of each example. Only removing needs them, so they are not kept."""
+        some = self._batches if batches is None else batches
+        return {id: (batch, i) for batch in some for i, id in enumerate(batch.ids) if id is not None}
+
+    def _apply(self, packed: Sequence[bytes]) -> None:
         """Updates the set with any number of records at once."""
+        records: list[Record] = [json.loads(record) for record in packed]
         added = [record["add"] for record in records if "add" in record]
         templated = self._template is not None
         batches = [[parse_example(given, i, templated) for i, (_, given) in enumerate(pairs)] for pairs in added]
-        found = iter(
-            self._feature_cache.features([question_texts(batch, self._template) for batch in batches], ngram_features)
+        features = self._feature_cache.features(
+            [question_texts(batch, self._template) for batch in batches], ngram_features
         )
         unread = iter(batches)
-        new: dict[str, tuple[Example, Features]] = {}
+        new: dict[str, tuple[Example, int]] = {}
         removed: set[str] = set()
-        for record in records:
+        places: dict[str, tuple[FeatureBatch, int]] | None = None
+        count = 0
+        for data, record in zip(packed, records, strict=True):
             for id in record.get("remove", ()):
                 if new.pop(id, None) is None:
                     removed.add(id)
-                batch, position = self._positions.pop(id)
+                places = places if places is not None else self._places()
+                batch, position = places.pop(id)
                 batch.ids[position] = None
             if "add" in record:
-                pairs = record["add"]
-                batch = FeatureBatch(digest_texts([json.dumps(pairs)]), [id for id, _ in pairs])
+                ids = [id for id, _ in record["add"]]
+                batch = FeatureBatch(digest_bytes(data), list(ids))
                 self._batches.append(batch)
-                self._positions |= {id: (batch, i) for i, (id, _) in enumerate(pairs)}
-                new |= {id: (example, next(found)) for (id, _), example in zip(pairs, next(unread), strict=True)}
+                if places is not None:
+                    places.update(self._places([batch]))
+                new.update(zip(ids, zip(next(unread), range(count, count + len(ids)), strict=True), strict=True))
+                count += len(ids)
         pool = self._set
         if removed:
             pool = pool.without(np.array([id in removed for id in pool.ids], np.bool_))
-        self._set = pool.with_added([e for e, _ in new.values()], [f for _, f in new.values()], list(new))
+        rows = [row for _, row in new.values()]
+        if len(rows) < count:
+            features = features.select(rows)
+        self._set = pool.with_added([example for example, _ in new.values()], features, list(new))
 
 
 def _open_engine(source: HasEngine | Engine | BlobStore | os.PathLike[str] | str | None) -> Engine:

@@ -17,7 +17,13 @@ import numpy.typing as npt
 
 from compressor.errors import StoreError
 from compressor.pipeline.examples.example_set import ComputeRows, ExampleSet
-from compressor.pipeline.examples.ngram_features import VERSION, Features, pack_features, unpack_features
+from compressor.pipeline.examples.ngram_features import (
+    VERSION,
+    FeatureRows,
+    join_features,
+    pack_features,
+    unpack_features,
+)
 from compressor.storage.base import BlobStore, get_many
 
 Array = npt.NDArray[Any]
@@ -47,7 +53,7 @@ class FeatureCache:
     def __init__(self, store: Callable[[], BlobStore]) -> None:
         self._store = store
 
-    def features(self, texts: Sequence[list[str]], compute: Callable[[list[str]], list[Features]]) -> list[Features]:
+    def features(self, texts: Sequence[list[str]], compute: Callable[[list[str]], FeatureRows]) -> FeatureRows:
         """Returns the n-grams of the texts of several batches, concatenated.
 
         Args:
@@ -56,16 +62,14 @@ class FeatureCache:
         """
         keys = [f"examples-ngrams:{VERSION}:{digest_texts(some)}" for some in texts]
         stored = self._read(keys)
-        new: dict[str, bytes] = {}
-        out: list[Features] = []
+        parts: list[FeatureRows] = []
         for key, some in zip(keys, texts, strict=True):
             found = unpack_features(stored[key]) if key in stored else None
             if found is None or len(found) != len(some):
                 found = compute(some)
-                new[key] = pack_features(found)
-            out += found
-        self._write(new)
-        return out
+                self._write({key: pack_features(found)})
+            parts.append(found)
+        return join_features(parts)
 
     def column(
         self, pool: ExampleSet, name: str, start: int, compute: ComputeRows, batches: Sequence[FeatureBatch]
@@ -84,24 +88,27 @@ class FeatureCache:
         keys = [f"examples-values:{digest_texts([name])}:{batch.digest}" for batch in here]
         is_shareable = not callable(pool.template.given)  # a function has no identity that other processes know
         stored = self._read(keys) if is_shareable else {}
-        out: dict[int, Array] = {}
         new: dict[str, bytes] = {}
+        parts: list[tuple[list[int], Array]] = []
         for key, batch in zip(keys, here, strict=True):
-            mine = [(i, rows[id]) for i, id in enumerate(batch.ids) if id in rows]
-            values = _unpack(stored.get(key, b""), len(batch.ids))
-            if values is None and len(mine) == len(batch.ids):
-                new[key] = _pack(compute([row for _, row in mine]))
-                values = _unpack(new[key], len(mine))  # rounded as it will be when it is read from the store
+            own = [rows.get(id, -1) if id is not None else -1 for id in batch.ids]
+            values = _unpack(stored.get(key, b""), len(own))
+            if values is None and min(own) >= 0:
+                new[key] = _pack(compute(own))
+                values = _unpack(new[key], len(own))  # rounded as it will be when it is read from the store
             if values is not None:
-                out |= {row: values[i] for i, row in mine}
+                kept = [row for row in own if row >= 0]
+                parts.append((kept, values if len(kept) == len(own) else values[[row >= 0 for row in own]]))
         if is_shareable:
             self._write(new)
-        missing = [row for row in range(start, len(pool)) if row not in out]
-        if missing or not out:
-            out |= dict(zip(missing, made := compute(missing), strict=True))
-            if not out:
-                return made
-        return np.stack([out[row] for row in range(start, len(pool))])
+        known = {row for some, _ in parts for row in some}
+        missing = [row for row in range(start, len(pool)) if row not in known]
+        if missing or not parts:
+            parts.append((missing, compute(missing)))
+        out = np.empty((len(pool) - start, *parts[-1][1].shape[1:]), parts[-1][1].dtype)
+        for some, values in parts:
+            out[np.array(some, np.int64) - start] = values
+        return out
 
     def _read(self, keys: Sequence[str]) -> dict[str, bytes]:
         with suppress(StoreError):
@@ -112,6 +119,11 @@ class FeatureCache:
         for key, value in items.items():
             with suppress(StoreError):  # another process may have written it, rounded differently
                 self._store().put({key: value})
+
+
+def digest_bytes(data: bytes) -> str:
+    """Returns the digest of a record of the log: 32 hexadecimal digits."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def digest_texts(texts: Sequence[str]) -> str:

@@ -130,7 +130,7 @@ def _balanced(model: LabelModel) -> Ints:
         turn[rows] = np.arange(len(rows))
     labelled = np.flatnonzero(model.codes >= 0)
     some = labelled[np.lexsort((model.digests[labelled], turn[labelled]))][:MAX_EXAMPLES]
-    sizes = np.cumsum([len(model.lexical.docs[row]) for row in some.tolist()])
+    sizes = np.cumsum(model.lexical.sizes[some])
     return some[: max(2, int(np.searchsorted(sizes, MAX_NGRAMS)))]
 
 
@@ -140,7 +140,7 @@ class _Trial:
     def __init__(
         self, model: LabelModel, rows: Ints, centroids: WordCentroids, dense: Floats | None, names: Floats | None
     ) -> None:
-        index = NgramIndex([model.lexical.docs[row] for row in rows.tolist()])
+        index = NgramIndex(model.lexical.select(rows))
         self._model = LabelModel(index, [model.names[code] for code in model.codes[rows].tolist()])
         known = np.searchsorted(np.array(model.names, object), np.array(self._model.names, object))
         self._known = None if len(known) == len(model.names) else known
@@ -154,7 +154,7 @@ class _Trial:
 
     def signals(self, place: int) -> Wide | None:
         """Returns the [signals, classes] signals of an example without itself; None if its class has no other."""
-        model, features = self._model, self._model.lexical.docs[place]
+        model, features = self._model, self._model.lexical.features(place)
         postings = model.lexical.find_postings(features, model.max_ngram_frequency)
         cosines = model.lexical.cosines(postings)
         removed = cosines >= DUPLICATE_COSINE

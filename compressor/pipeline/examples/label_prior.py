@@ -66,7 +66,7 @@ class LabelModel:
     @cached_property
     def digests(self) -> Ints:
         """The [n] checksums of content, by which ties are decided, whatever the order of the examples."""
-        crc = np.array([zlib.crc32(doc.tobytes()) for doc in self.lexical.docs], np.int64)
+        crc = np.array([zlib.crc32(self.lexical.features(row).tobytes()) for row in range(len(self.codes))], np.int64)
         if self._contents:
             texts = [text.encode("utf-8", "surrogatepass") for text in self._contents]
             crc ^= np.array([zlib.crc32(text) for text in texts], np.int64) << 20
@@ -166,7 +166,7 @@ class LabelModel:
     @cached_property
     def _sizes(self) -> Wide:
         """The [n] numbers of n-grams."""
-        return np.array([len(doc) for doc in self.lexical.docs], np.float64)
+        return self.lexical.sizes.astype(np.float64)
 
     @cached_property
     def _held(self) -> Wide:

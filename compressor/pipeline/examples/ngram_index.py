@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
-from compressor.pipeline.examples.ngram_features import Features
+from compressor.pipeline.examples.ngram_features import FeatureRows, Features
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+SmallInts = npt.NDArray[np.int32]
+
+_PART_BITS = 5  # of a hash; an index is built for the n-grams that share them, one part after the other
+_HIGH = np.uint64(32)
+_BLOCK = 1 << 19  # entries that are summed at a time
 
 
 class Postings:
@@ -27,7 +33,7 @@ class Postings:
         count: The number of the query's n-grams that are in the index.
     """
 
-    def __init__(self, number: Ints, row: npt.NDArray[np.int32], idf: Floats) -> None:
+    def __init__(self, number: Ints, row: SmallInts, idf: Floats) -> None:
         self.number, self.row, self.idf = number, row, idf
         self.count = len(idf)
 
@@ -36,49 +42,99 @@ class NgramIndex:
     """An inverted index of the n-grams of examples.
 
     Attributes:
-        docs: The features of each example.
+        vocabulary: [v] the distinct n-grams, sorted.
 
     Args:
         docs: The features of each example.
-        entries: The sorted entries of the index, if they are known.
+        is_owner: Whether the memory of `docs` may be overwritten.
     """
 
-    def __init__(
-        self, docs: Sequence[Features] = (), entries: tuple[Features, npt.NDArray[np.int32]] | None = None
-    ) -> None:
-        self.docs = list(docs)
-        if entries is None:
-            entries = _entries(self.docs, 0)
-        self._keys, self._rows = entries  # sorted by key, then by row
+    def __init__(self, docs: FeatureRows | None = None, is_owner: bool = False) -> None:
+        sizes = docs.sizes if docs is not None else np.zeros(0, np.int32)
+        flat = docs.flat if docs is not None else np.zeros(0, np.uint32)
+        self._sizes: SmallInts = sizes  # [n] n-grams of each example
+        self._numbers: SmallInts  # [entries] n-grams of the examples in order, as places in the vocabulary
+        self._rows: SmallInts  # [entries] the examples of each n-gram in order
+        self._starts: Ints  # [v + 1] where the examples of each n-gram start in `_rows`
+        self.vocabulary, self._starts, self._rows, self._numbers = _invert(sizes, flat, is_owner)
+
+    @classmethod
+    def _from_arrays(
+        cls, vocabulary: Features, starts: Ints, rows: SmallInts, sizes: SmallInts, numbers: SmallInts
+    ) -> NgramIndex:
+        index = cls.__new__(cls)
+        index.vocabulary, index._starts, index._rows = vocabulary, starts, rows
+        index._sizes, index._numbers = sizes, numbers
+        return index
 
     def __len__(self) -> int:
-        return len(self.docs)
+        return len(self._sizes)
 
-    def with_added(self, docs: Sequence[Features]) -> NgramIndex:
-        """Returns an index with more examples at the end."""
-        if not docs:
+    @cached_property
+    def docs(self) -> IndexedFeatures:
+        """The features of each example."""
+        return IndexedFeatures(self)
+
+    @property
+    def sizes(self) -> SmallInts:
+        """The [n] numbers of n-grams of the examples."""
+        return self._sizes
+
+    def features(self, row: int) -> Features:
+        """Returns the sorted n-grams of an example."""
+        return self.vocabulary[self._numbers[self._offsets[row] : self._offsets[row + 1]]]
+
+    def select(self, rows: Ints) -> FeatureRows:
+        """Returns the n-grams of some examples, in the order of `rows`."""
+        return FeatureRows(self.sizes[rows], self.vocabulary[self._entries(rows)[0]])
+
+    def with_added(self, docs: FeatureRows, is_owner: bool = False) -> NgramIndex:
+        """Returns an index with more examples at the end; `is_owner` is that of the class."""
+        if not len(docs):
             return self
-        keys, rows = _entries(docs, len(self))
-        at = np.searchsorted(self._keys, keys, side="right")
-        return NgramIndex([*self.docs, *docs], (np.insert(self._keys, at, keys), np.insert(self._rows, at, rows)))
+        if not len(self):
+            return NgramIndex(docs, is_owner)
+        words, starts, rows, numbers = _invert(docs.sizes, docs.flat, is_owner)
+        vocabulary = np.union1d(self.vocabulary, words)
+        old_place = np.searchsorted(vocabulary, self.vocabulary).astype(np.int32)
+        new_place = np.searchsorted(vocabulary, words).astype(np.int32)
+        counts = np.zeros(len(vocabulary), np.int64)
+        counts[old_place] = np.diff(self._starts)
+        ends = np.cumsum(counts)  # where new entries are inserted: after the old ones of the same n-gram
+        counts[new_place] += np.diff(starts)
+        at = np.repeat(ends[new_place], np.diff(starts))
+        return self._from_arrays(
+            vocabulary,
+            np.concatenate([[0], np.cumsum(counts)]),
+            np.insert(self._rows, at, rows + np.int32(len(self))),
+            np.concatenate([self._sizes, docs.sizes]),
+            np.concatenate([old_place[self._numbers], new_place[numbers]]),
+        )
 
     def without(self, removed: npt.NDArray[np.bool_]) -> NgramIndex:
         """Returns an index without the examples for which `removed` [n] is true; the rows of the others move up."""
         stays = ~removed[self._rows]
-        place = (np.cumsum(~removed) - 1).astype(np.int32)
-        docs = [doc for doc, out in zip(self.docs, removed.tolist(), strict=True) if not out]
-        return NgramIndex(docs, (self._keys[stays], place[self._rows[stays]]))
+        counts = np.zeros(len(self.vocabulary), np.int64)
+        np.add.at(counts, self._entry_numbers()[stays], 1)
+        used = counts > 0
+        row_place = (np.cumsum(~removed) - 1).astype(np.int32)
+        number_place = (np.cumsum(used) - 1).astype(np.int32)
+        numbers = self._numbers[np.repeat(~removed, self._sizes)]
+        return self._from_arrays(
+            self.vocabulary[used],
+            np.concatenate([[0], np.cumsum(counts[used])]),
+            row_place[self._rows[stays]],
+            self._sizes[~removed],
+            number_place[numbers],
+        )
+
+    def _entry_numbers(self) -> SmallInts:
+        """The [entries] n-gram of each entry of `_rows`, as a place in the vocabulary."""
+        return np.repeat(np.arange(len(self.vocabulary), dtype=np.int32), np.diff(self._starts))
 
     @cached_property
-    def _starts(self) -> Ints:
-        new = np.ones(len(self._keys) + 1, np.bool_)
-        new[1:-1] = self._keys[1:] != self._keys[:-1]
-        return np.flatnonzero(new) if len(self._keys) else np.zeros(1, np.int64)
-
-    @cached_property
-    def vocabulary(self) -> Features:
-        """The [v] distinct n-grams, sorted."""
-        return self._keys[self._starts[:-1]]
+    def _offsets(self) -> Ints:
+        return np.concatenate([[0], np.cumsum(self._sizes, dtype=np.int64)])
 
     @cached_property
     def idf(self) -> Floats:
@@ -89,8 +145,18 @@ class NgramIndex:
     @cached_property
     def lengths(self) -> Floats:
         """The [n] lengths of the vectors of the examples."""
-        square = np.repeat(self.idf**2, np.diff(self._starts))
-        out: Floats = np.sqrt(np.bincount(self._rows, square, len(self))).astype(np.float32)
+        square = self.idf**2
+        sums = np.zeros(len(self), np.float64)
+        owner = np.arange(len(self), dtype=np.int32)
+        first = 0
+        while first < len(self):  # some examples at a time
+            after = int(np.searchsorted(self._offsets, self._offsets[first] + _BLOCK))
+            after = min(max(first + 1, after), len(self))
+            weights = square[self._numbers[self._offsets[first] : self._offsets[after]]]
+            rows = np.repeat(owner[: after - first], self._sizes[first:after])
+            sums[first:after] = np.bincount(rows, weights, after - first)
+            first = after
+        out: Floats = np.sqrt(sums).astype(np.float32)
         return out
 
     def vocabulary_indices(self, features: Features) -> Ints:
@@ -131,24 +197,86 @@ class NgramIndex:
         matrix = self._matrix(rows, 1)
         return matrix.sum(0), matrix
 
+    def typicality(self, rows: Ints) -> Floats:
+        """Returns the [k] cosines of examples with the sum of their vectors; 0 for one without n-grams."""
+        numbers, owner = self._entries(rows)
+        values = self.idf[numbers] / np.maximum(self.lengths[rows], 1e-9)[owner]
+        sums = np.bincount(numbers, values, len(self.vocabulary))
+        length = max(float(np.linalg.norm(sums)), 1e-9)
+        out: Floats = (np.bincount(owner, values * sums[numbers], len(rows)) / length).astype(np.float32)
+        return out
+
+    def _entries(self, rows: Ints) -> tuple[SmallInts, Ints]:
+        """The n-grams of k examples as places in the vocabulary, and the example of each, from 0 to k - 1."""
+        starts, stops = self._offsets[rows].tolist(), self._offsets[rows + 1].tolist()
+        parts = [self._numbers[a:b] for a, b in zip(starts, stops, strict=True)]
+        return np.concatenate([*parts, np.zeros(0, np.int32)]), np.repeat(np.arange(len(rows)), self._sizes[rows])
+
     def _matrix(self, rows: Ints, min_count: int) -> Floats:
         """The [k, u] vectors of k examples, over the n-grams that occur in at least `min_count` of them."""
-        docs = [self.docs[row] for row in rows.tolist()]
-        flat = np.concatenate([*docs, np.zeros(0, np.uint32)])
-        shared, column, times = np.unique(flat, return_inverse=True, return_counts=True)
-        owner = np.repeat(np.arange(len(docs)), [len(doc) for doc in docs])
-        column = column.reshape(-1)
-        here = times[column] >= min_count
-        place = np.cumsum(times >= min_count) - 1
-        idf = self.idf[np.searchsorted(self.vocabulary, shared)]
-        matrix = np.zeros((len(docs), int((times >= min_count).sum())), np.float32)
-        matrix[owner[here], place[column[here]]] = idf[column[here]]
+        numbers, owner = self._entries(rows)
+        is_column = np.bincount(numbers, minlength=len(self.vocabulary)) >= min_count
+        place = np.cumsum(is_column) - 1
+        here = is_column[numbers]
+        matrix = np.zeros((len(rows), int(place[-1]) + 1 if len(place) else 0), np.float32)
+        matrix[owner[here], place[numbers[here]]] = self.idf[numbers[here]]
         matrix /= np.maximum(self.lengths[rows], 1e-9)[:, None]
         return matrix
 
 
-def _entries(docs: Sequence[Features], first: int) -> tuple[Features, npt.NDArray[np.int32]]:
-    keys = np.concatenate([*docs, np.zeros(0, np.uint32)])
-    rows = np.repeat(np.arange(first, first + len(docs), dtype=np.int32), [len(doc) for doc in docs])
-    order = np.argsort(keys, kind="stable")
-    return keys[order], rows[order]
+class IndexedFeatures(Sequence[Features]):
+    """The sorted n-grams of each example of an index, collected when they are asked for."""
+
+    def __init__(self, index: NgramIndex) -> None:
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @overload
+    def __getitem__(self, row: int) -> Features: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[Features]: ...
+
+    def __getitem__(self, row: int | slice) -> Features | list[Features]:
+        """Returns the n-grams of an example, or of a slice of them."""
+        if isinstance(row, slice):
+            return [self._index.features(i) for i in range(*row.indices(len(self)))]
+        return self._index.features(range(len(self))[row])
+
+
+def _invert(sizes: SmallInts, flat: Features, is_owner: bool) -> tuple[Features, Ints, SmallInts, SmallInts]:
+    """Returns vocabulary, starts, rows and numbers of an index.
+
+    It works on a part of all n-grams at a time, whose arrays fit into the CPU's cache.
+    """
+    ends = np.cumsum(sizes, dtype=np.int64)
+    rows = np.empty(len(flat), np.int32)
+    numbers = flat.view(np.int32) if is_owner else np.empty(len(flat), np.int32)  # each part is read, then written
+    words: list[Features] = [np.zeros(0, np.uint32)]
+    counts: list[Ints] = [np.zeros(1, np.int64)]
+    done = known = 0
+    bits = _PART_BITS if len(flat) > _BLOCK else 0
+    part_numbers = np.zeros(len(flat), np.uint8)
+    np.right_shift(flat, np.uint32(32 - bits), out=part_numbers, casting="unsafe", where=bits > 0)
+    for part in range(1 << bits):
+        entry = np.flatnonzero(part_numbers == part)
+        owner = np.repeat(
+            np.arange(len(sizes), dtype=np.int32), np.diff(np.searchsorted(entry, ends), prepend=np.int64(0))
+        )
+        key = flat[entry].astype(np.uint64)
+        key <<= _HIGH
+        key |= np.arange(len(entry), dtype=np.uint64)
+        key.sort()  # by n-gram, then by entry, so by example
+        place = key.astype(np.uint32)  # the lower half
+        key >>= _HIGH
+        word = key.astype(np.uint32)
+        is_first = np.ones(len(word), np.bool_)
+        is_first[1:] = word[1:] != word[:-1]
+        rows[done : done + len(entry)] = owner[place]
+        numbers[entry[place]] = known + np.cumsum(is_first, dtype=np.int32) - 1
+        words.append(word[is_first])
+        counts.append(np.diff(np.append(np.flatnonzero(is_first), len(word))))
+        done, known = done + len(entry), known + len(words[-1])
+    return np.concatenate(words), np.cumsum(np.concatenate(counts)), rows, numbers

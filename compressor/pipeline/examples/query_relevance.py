@@ -82,6 +82,11 @@ class RelevanceModel:
         probabilities = evidence.probabilities(label_signals(labels, features, (lexical, hits), words, seen))
         return QueryRelevance(relevance, probabilities, evidence.reliability)
 
+    @property
+    def reliability(self) -> float:
+        """How far the labels of examples can be predicted, from 0 to 1."""
+        return self._evidence().reliability if self._reads_labels else 0.0
+
     def similarity(self, rows: Ints) -> Floats:
         """Returns the [k, k] similarity of examples."""
         kernel = self.pool.ngram_index.pairwise_cosines(rows)

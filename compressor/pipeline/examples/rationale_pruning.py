@@ -80,6 +80,13 @@ def split_steps(example: Example) -> list[RationaleStep]:
     return [RationaleStep(start + starts[i], start + ends[i], scores[i]) for i in range(last)]
 
 
+def may_have_steps(example: Example) -> bool:
+    """Whether `split_steps` may find steps: the reasoning has a field of its own, or an answer that is marked."""
+    return example.has_separate_rationale or (
+        example.rationale_field is not None and _FINAL.search(example.text) is not None
+    )
+
+
 def remove_steps(text: str, steps: list[RationaleStep]) -> str:
     """Returns the text without these steps."""
     out, position = [], 0

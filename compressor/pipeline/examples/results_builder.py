@@ -13,6 +13,7 @@ from typing import Any
 from compressor.context.refs import compute_ref
 from compressor.context.results import Dropped
 from compressor.pipeline.examples.example import Example
+from compressor.pipeline.examples.example_messages import Message, join_messages
 from compressor.pipeline.examples.example_set import ExampleSet
 from compressor.pipeline.examples.rationale_pruning import RationaleStep, remove_steps
 from compressor.pipeline.examples.results import ExamplesResult
@@ -29,6 +30,7 @@ def build_examples_result(
     counter: TokenCounter,
     budget: int,
     store: Callable[[], BlobStore],
+    cached: int = 0,
 ) -> ExamplesResult:
     """Builds the result of a selection.
 
@@ -39,20 +41,25 @@ def build_examples_result(
         counter: Counts the tokens.
         budget: The budget in tokens.
         store: Returns the store for the originals of what was dropped.
+        cached: The number of examples at the beginning that are the same for all queries.
     """
     examples: list[Any] = []
-    messages: list[dict[str, Any]] = []
+    turns: list[list[Message]] = []
     all_have_messages = True
     for picked in selection.picked:
         example = pool.examples[picked.row]
         pruned_text = remove_steps(example.text, picked.removed_steps) if picked.removed_steps else None
         examples.append(given[picked.row] if pruned_text is None else example.with_text(pruned_text))
-        turns = example.to_messages(pruned_text)
-        all_have_messages &= bool(turns)
-        messages += turns
+        turns.append(example.to_messages(pruned_text))
+        all_have_messages &= bool(turns[-1])
     is_complete = len(selection.picked) == len(pool) and not any(t.removed_steps for t in selection.picked)
     last_separator = counter.count(pool.template.separator)
     before = selection.tokens if is_complete else max(selection.tokens, int(pool.costs(counter).sum()) - last_separator)
+    block = pool.template.separator.join(t.text for t in selection.picked[:cached])
+    block_tokens = 0
+    if cached:
+        sizes = [pool.message_cost(t.row, None, counter) for t in selection.picked[:cached]] if pool.is_chat else [0]
+        block_tokens = min(selection.tokens, max(counter.count(block), sum(sizes)))
     return ExamplesResult(
         tokens_before=before,
         tokens_after=selection.tokens,
@@ -62,11 +69,15 @@ def build_examples_result(
         tokenizer=counter.name,
         examples=examples,
         text=pool.template.separator.join(t.text for t in selection.picked),
-        messages=messages if all_have_messages else [],
+        messages=join_messages(turns) if all_have_messages else [],
         indices=[t.row for t in selection.picked],
         ids=[pool.ids[t.row] for t in selection.picked] if pool.ids else [],
         shortened=sorted(t.row for t in selection.picked if t.removed_steps),
         considered=len(pool),
+        cached_count=cached,
+        cached_text=block,
+        cached_messages=join_messages(turns[:cached]) if all_have_messages else [],
+        cached_tokens=block_tokens,
         _dropped=lambda: _dropped(selection, pool, store),
     )
 

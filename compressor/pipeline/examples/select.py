@@ -8,7 +8,9 @@ from typing import Any
 from compressor.context.budget import Budget, resolve_budget
 from compressor.errors import ContextError
 from compressor.pipeline.examples.embeddings import find_encoder
-from compressor.pipeline.examples.example_set import ExampleSet, get_example_set
+from compressor.pipeline.examples.example_set import ExampleSet
+from compressor.pipeline.examples.example_set_cache import get_example_set
+from compressor.pipeline.examples.many_shot import select_with_block
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.examples.results_builder import build_examples_result
 from compressor.pipeline.examples.selector import ExampleSelector
@@ -38,7 +40,7 @@ def select_examples(
         scorer: Its model compares texts if it can embed them.
         store: Returns the store for the originals of what is dropped.
         template: How examples are written.
-        **options: `method`, `prune` and `order` of `ExampleSelector`.
+        **options: `method`, `prune` and `order` of `ExampleSelector`, and `cached_budget`.
 
     Raises:
         ContextError: If `examples` is not a list of examples, or the query is not a string.
@@ -60,6 +62,7 @@ def select_from_set(
     counter: TokenCounter,
     scorer: Scorer,
     store: Callable[[], BlobStore],
+    cached_budget: Budget | None = None,
     **options: Any,
 ) -> ExamplesResult:
     """Selects examples from a set that exists already.
@@ -72,6 +75,7 @@ def select_from_set(
         counter: Counts the tokens.
         scorer: Its model compares texts if it can embed them.
         store: Returns the store for the originals of what is dropped.
+        cached_budget: The part of the budget for a block of examples that is the same for all queries, or None.
         **options: `method`, `prune` and `order` of `ExampleSelector`.
 
     Raises:
@@ -85,5 +89,9 @@ def select_from_set(
     limit = resolve_budget(budget, before)
     if not len(pool):
         return ExamplesResult(0, 0, limit, is_estimate=counter.is_estimate, tokenizer=counter.name)
-    selection = ExampleSelector(pool, counter, find_encoder(scorer), **options).select(query, limit)
+    encoder = find_encoder(scorer)
+    if cached_budget is not None:
+        selection, cached = select_with_block(pool, query, limit, cached_budget, counter, encoder, **options)
+        return build_examples_result(selection, pool, given, counter, limit, store, cached)
+    selection = ExampleSelector(pool, counter, encoder, **options).select(query, limit)
     return build_examples_result(selection, pool, given, counter, limit, store)

@@ -115,7 +115,7 @@ class ExampleSelector:
         if taken is None or self._tokens(self._arranged(taken)) > budget:
             ranked = ExampleRanking(self.pool, self.costs, model, self.method).rank(found, budget)
             taken = self._filled(ranked, budget + last_separator)
-            if self.prune:
+            if self.prune and self.pool.has_prunable_reasoning:
                 taken = self._pruned(taken, ranked, relevance, budget + last_separator)
             while taken and self._tokens(self._arranged(taken)) > budget:  # joined texts may have a few more tokens
                 taken.pop()
@@ -154,10 +154,8 @@ class ExampleSelector:
         for rows in ranked:
             if remaining < smallest:
                 break
-            for row in rows.tolist():
-                fraction = 1.0 if prune is None else 1 - KEEP_FRACTION
-                if self.costs[row] * fraction > remaining:  # too large even if pruned
-                    continue
+            fraction = 1.0 if prune is None else 1 - KEEP_FRACTION  # others are too large even if pruned
+            for row in rows[self.costs[rows] * fraction <= remaining].tolist():
                 if self.pool.texts[row] in texts:
                     continue
                 new = self._whole(row) if prune is None else prune(row)

@@ -12,7 +12,8 @@ from typing import Any
 
 from compressor.errors import ContextError
 from compressor.pipeline.examples import example as shapes
-from compressor.pipeline.examples.example import Example
+from compressor.pipeline.examples.example import Example, parse_example
+from compressor.pipeline.examples.example_messages import message_text, role
 
 TemplateLike = str | Callable[[Any], str]
 _ROLES = {"user": "Q", "assistant": "A"}
@@ -65,7 +66,8 @@ class ExampleTemplate:
         if example.shape == "text":
             return str(given)
         if example.shape == "messages":
-            return "\n".join(f"{_ROLES.get(m['role'], m['role'])}: {m['content']}" for m in given)
+            messages = example.to_messages(text)
+            return "\n".join(f"{_ROLES.get(role(m), role(m))}: {line}" for m in messages if (line := message_text(m)))
         answer = example.answer
         if text is not None and not example.has_separate_rationale:
             answer = text
@@ -78,9 +80,11 @@ class ExampleTemplate:
         try:
             out = self.given(given)
         except Exception as error:  # the caller's code may raise anything
-            raise ContextError(f"the template function failed: {type(error).__name__}: {error}", index) from error
+            raise ContextError(
+                f"the template function failed: {type(error).__name__}: {error}", index, "example"
+            ) from error
         if not isinstance(out, str):
-            raise ContextError(f"the template function must return a str, not {type(out).__name__}", index)
+            raise ContextError(f"the template function must return a str, not {type(out).__name__}", index, "example")
         return out
 
     def _formatted(self, example: Example, given: Any, index: int) -> str:
@@ -88,8 +92,11 @@ class ExampleTemplate:
         if example.shape == "text":
             fields = {"input": given, "text": given, "example": given}
         elif example.shape == "messages":
-            user = "\n".join(m["content"] for m in given if m["role"] != "assistant")
-            fields = {"input": user, "output": given[example.rationale_field]["content"]}
+            output = example.answer if given is example.given else parse_example(given, index).answer
+            fields = {"input": example.question, "output": output}
+            fields |= given if isinstance(given, Mapping) else {}
+        elif example.shape == "pair":
+            fields = {"input": given[0], "output": given[1]}
         elif isinstance(given, Mapping):
             fields = {"input": example.question, "output": example.answer, **given}
         out = []
@@ -98,7 +105,9 @@ class ExampleTemplate:
             if name is not None:
                 if name not in fields:
                     existing = shapes.list_fields(fields)
-                    raise ContextError(f"the template has a field {name!r}, but the example has {existing}", index)
+                    raise ContextError(
+                        f"the template has a field {name!r}, but the example has {existing}", index, "example"
+                    )
                 out.append(shapes.field_text(fields[name]))
         return "".join(out)
 

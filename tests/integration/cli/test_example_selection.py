@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from compressor import BudgetError, Compressor, ExampleStore
+from compressor import BudgetError, Compressor, CompressorError, ExampleStore
 from compressor.cli.main import app
 from compressor.tokens import get_counter
 from support.labelled_examples import BANK, SOLVED
@@ -54,16 +54,72 @@ def test_the_command_gives_an_account(tmp_path: Path) -> None:
         (b'{"input": "a", "output": "b"}\n{"input": 1,\n', 2, "stdin, line 2, column"),
         (b'{"input": "a", "output": "b"}\n\n{"foo": 1}\n', 2, "stdin, line 3: the example has no input and output"),
         (b"hello\n", 2, "line 1, column 1: not JSON"),
-        (b"[\n1]\n", 2, "one JSON value over several lines"),
+        (b"[\n1]\n", 2, "stdin, item 1: an example must be"),
+        (b"[\n1,]\n", 2, "neither JSONL nor a valid JSON array"),
         (b'"a"\n"\xff"\n', 2, "line 2: not UTF-8"),
         (b'{"input": "a b c d e f", "output": "b"}\n', 3, "give --budget"),
-        (b"", 0, ""),
+        (b"", 2, "stdin holds no examples"),
+        (b"[]", 2, "stdin holds no examples"),
     ],
 )
 def test_the_command_names_the_line(given: bytes, code: int, said: str) -> None:
     done = run_examples("-", "-b", "2", given=given)
     assert done.exit_code == code and said in done.stderr
     assert done.stdout == ""
+
+
+def test_the_command_reads_json_and_csv(tmp_path: Path) -> None:
+    want = run_examples("-", "-q", "i lost my card", "-b", "60", given=jsonl(BANK)).stdout
+    csv_text = "input;output\r\n" + "".join(f'"{e["input"]}";{e["output"]}\r\n' for e in BANK)
+    pairs = [[e["input"], e["output"]] for e in BANK]
+    files = {
+        "bank.json": json.dumps(BANK, indent=2),
+        "data.json": json.dumps({"examples": BANK}),
+        "pairs.jsonl": "\n".join(map(json.dumps, pairs)),
+        "bank.csv": "\ufeff" + csv_text,
+        "bank.tsv": csv_text.replace(";", "\t"),
+    }
+    for name, text in files.items():
+        file = tmp_path / name
+        file.write_text(text, newline="")
+        done = run_examples(str(file), "-q", "i lost my card", "-b", "60")
+        assert (done.exit_code, done.stdout) == (0, want), (name, done.output)
+    one = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    for given in (
+        json.dumps(one),
+        json.dumps([one]),
+        json.dumps({"messages": one}),
+        json.dumps({"messages": one}, indent=1),
+    ):
+        assert run_examples("-", "-b", "50", given=given.encode()).stdout == "Q: a\nA: b\n"
+    for name, text, said in (
+        ("empty.jsonl", "", "empty.jsonl holds no examples"),
+        ("head.csv", "input,output\n", "head.csv holds no examples"),
+        ("cells.csv", "input,output\na,b,c\n", "cells.csv, line 2: 3 cells, but the first row names 2 columns"),
+        ("names.csv", "frage,antwort\na,b\n", "names.csv, line 2: the example has no input and output"),
+        ("one.csv", "input\na\n", "one.csv, line 1: the first row must name the columns"),
+    ):
+        (tmp_path / name).write_text(text)
+        done = run_examples(str(tmp_path / name), "-b", "50")
+        assert done.exit_code == 2 and said in done.stderr, done.output
+
+
+def test_a_block_for_the_prompt_cache(tmp_path: Path) -> None:
+    store = str(tmp_path / "s.db")
+    args = ("-", "-b", "100", "--cached-budget", "60", "--json", "--store", store)
+    one, two = (json.loads(run_examples(*args, "-q", q, given=jsonl(BANK)).stdout) for q in ("card", "wake me"))
+    assert one["cached_text"] == two["cached_text"] and one["text"] != two["text"]
+    assert one["text"].startswith(one["cached_text"]) and 0 < one["cached_tokens"] <= 60
+    pytest.importorskip("langchain_core")
+    from compressor_agents.langchain import BudgetExampleSelector
+
+    selector = BudgetExampleSelector(BANK, 100, cached_budget=60)
+    found = [selector.select_examples({"q": query}) for query in ("card", "wake me")]
+    assert selector.last_result is not None
+    count = selector.last_result.cached_count
+    assert found[0][:count] == found[1][:count] and count > 2
+    with pytest.raises(BudgetError, match="must be positive, not -1"):
+        BudgetExampleSelector(BANK, 100, cached_budget=-1)
 
 
 def test_the_command_refuses_what_it_does_not_know() -> None:
@@ -87,7 +143,13 @@ def test_http() -> None:
             original = service.http.get(f"/v1/retrieve/{ref}").json()["original_content"]
             assert json.loads(original) in SOLVED
         assert service.http.post("/v1/examples", json={"examples": []}).json()["examples"] == []
+        many = service.http.post("/v1/examples", json=asked | {"budget": 500, "cached_budget": 250}).json()
+        want = Compressor(store="memory").select_examples(SOLVED, asked["query"], 500, cached_budget=250)
+        assert (many["text"], many["cached_text"]) == (want.text, want.cached_text)
+        assert (many["cached_count"], many["cached_tokens"]) == (want.cached_count, want.cached_tokens)
+        assert many["cached_messages"] == want.cached_messages and "cached_text" not in made
         for wrong, status, kind in (
+            ({"examples": ["a"], "budget": 9, "cached_budget": 10}, 400, "invalid_budget"),
             ({"examples": ["a"], "budget": 0}, 400, "invalid_budget"),
             ({"examples": [{"foo": 1}], "budget": 9}, 400, "invalid_context"),
             ({"examples": ["a b c d e"], "budget": 1}, 422, "budget_too_small"),
@@ -134,6 +196,21 @@ def test_langchain_prompts() -> None:
     messages = chat.format_messages(message="wake me at nine")
     assert [m.type for m in messages] == ["human", "ai"] * (len(messages) // 2)
     assert "alarm" in [m.content for m in messages]
+
+
+def test_a_missing_variable_is_named() -> None:
+    pytest.importorskip("langchain_core")
+    from compressor_agents.langchain import BudgetExampleSelector
+
+    selector = BudgetExampleSelector(BANK, 60, input_keys=["question", "topic"])
+    said = "the input variables lack 'question': given are 'nope', 'topic'"
+    for error in (KeyError, CompressorError):
+        with pytest.raises(error, match=said):
+            selector.select_examples({"nope": "x", "topic": "y"})
+        with pytest.raises(error, match=said):
+            asyncio.run(selector.aselect_examples({"nope": "x", "topic": "y"}))
+    assert selector.last_result is None
+    assert selector.select_examples({"question": "", "topic": "card", "more": "z"})
 
 
 def test_langchain_examples_are_added_and_shortened() -> None:

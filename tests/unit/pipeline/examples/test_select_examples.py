@@ -168,7 +168,7 @@ def test_wrong_calls_say_what_is_wrong() -> None:
     assert C.select_examples(BANK, "x", caught.value.needed).examples
     with pytest.raises(ContextError, match="list"):
         C.select_examples("text", "x", 10)
-    with pytest.raises(ContextError, match="message 1"):
+    with pytest.raises(ContextError, match="example 1"):
         C.select_examples([BANK[0], 4], "x", 10)
     with pytest.raises(ContextError, match="query"):
         C.select_examples(BANK, 4, 10)  # type: ignore[arg-type]

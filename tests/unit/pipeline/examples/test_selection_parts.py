@@ -210,7 +210,7 @@ def test_shapes(given: Any, asked: str, answer: str, label: str) -> None:
     ],
 )
 def test_what_is_no_example_is_named(given: Any) -> None:
-    with pytest.raises(ContextError, match="message 3") as caught:
+    with pytest.raises(ContextError, match="example 3") as caught:
         parse_example(given, 3)
     assert caught.value.index == 3
 
