@@ -101,7 +101,7 @@ def _rank_group(pool: ExampleSet, members: Ints, costs: Ints) -> Iterator[int]:
     count = -(-len(members) // GROUP)
     for first in range(count):
         rows = members[first::count]
-        typical = np.round(pool.ngram_index.typicality(rows), DECIMALS)
+        typical = np.round(pool.ngram_index.typicality(rows)[0], DECIMALS)
         quality = np.float32(TYPICALITY_WEIGHT) * typical - np.float32(TOKEN_PENALTY) * costs[rows].astype(np.float32)
         kernel = np.round(pool.ngram_index.pairwise_cosines(rows), DECIMALS)
         yield from (int(rows[i]) for i in dpp.select_dpp(kernel, quality, len(rows)))

@@ -189,21 +189,22 @@ class LabelModel:
         out: Ints = self._flat[self._starts[classes] + number % sizes[classes]]
         return out
 
-    def representatives(self, code: int, costs: Ints) -> tuple[Ints, Floats]:
+    def representatives(self, code: int, costs: Ints, median_cost: float) -> tuple[Ints, Floats]:
         """Returns the examples of a class and how well each represents it: typicality without the cost of its tokens.
 
         Args:
             code: The class.
             costs: [n] tokens of the examples.
+            median_cost: The median of these.
         """
         rows = self.members[code][:MAX_COMPARED]
         own = costs[rows]
         key = code, own.tobytes()  # costs differ between models and templates
         found = self._representatives.get(key)
         if found is None:
-            value = np.round(
-                self._typicality(code)[0] - LENGTH_PENALTY * own / max(1.0, float(np.median(costs))), 5
-            ).astype(np.float32)
+            value = np.round(self._typicality(code)[0] - LENGTH_PENALTY * own / max(1.0, median_cost), 5).astype(
+                np.float32
+            )
             found = self._representatives[key] = rows, value
         return found
 
@@ -225,12 +226,12 @@ class LabelModel:
         found = self._typical.get(code)
         if found is None:
             rows = self.members[code][:MAX_COMPARED]
-            sums, vectors = self.lexical.sum_vectors(rows)
-            dots = vectors @ sums
-            others = dots - (vectors**2).sum(1)  # without itself
-            length = np.sqrt(np.maximum(float(sums @ sums) - 2 * dots + 1, 1e-9))
+            typical, norm = self.lexical.typicality(rows)
+            dots = typical * norm
+            others = dots - (self.lexical.sizes[rows] > 0)  # without itself
+            length = np.sqrt(np.maximum(norm**2 - 2 * dots + 1, 1e-9))
             alike = others / length
             doubt = np.clip(1 - alike / max(float(np.median(alike)), 1e-9), 0, 1)
             doubt_by_row = dict(zip(rows.tolist(), np.round(doubt, 5).astype(float).tolist(), strict=True))
-            found = self._typical[code] = dots / max(float(np.linalg.norm(sums)), 1e-9), doubt_by_row
+            found = self._typical[code] = typical, doubt_by_row
         return found

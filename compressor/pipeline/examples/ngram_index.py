@@ -197,14 +197,17 @@ class NgramIndex:
         matrix = self._matrix(rows, 1)
         return matrix.sum(0), matrix
 
-    def typicality(self, rows: Ints) -> Floats:
-        """Returns the [k] cosines of examples with the sum of their vectors; 0 for one without n-grams."""
+    def typicality(self, rows: Ints) -> tuple[Floats, float]:
+        """Returns the [k] cosines of examples with the sum of their vectors, and the length of that sum.
+
+        The cosine of an example without n-grams is 0.
+        """
         numbers, owner = self._entries(rows)
         values = self.idf[numbers] / np.maximum(self.lengths[rows], 1e-9)[owner]
         sums = np.bincount(numbers, values, len(self.vocabulary))
-        length = max(float(np.linalg.norm(sums)), 1e-9)
-        out: Floats = (np.bincount(owner, values * sums[numbers], len(rows)) / length).astype(np.float32)
-        return out
+        length = float(np.linalg.norm(sums))
+        dots = np.bincount(owner, values * sums[numbers], len(rows))
+        return (dots / max(length, 1e-9)).astype(np.float32), length
 
     def _entries(self, rows: Ints) -> tuple[SmallInts, Ints]:
         """The n-grams of k examples as places in the vocabulary, and the example of each, from 0 to k - 1."""

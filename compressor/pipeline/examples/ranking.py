@@ -44,12 +44,14 @@ class ExampleRanking:
     Args:
         pool: The examples.
         costs: [n] their tokens.
+        median_cost: The median of these.
         model: Compares examples.
         method: One of `METHODS`.
     """
 
-    def __init__(self, pool: ExampleSet, costs: Ints, model: RelevanceModel, method: str) -> None:
-        self._pool, self._costs, self._model, self._method = pool, costs, model, method
+    def __init__(self, pool: ExampleSet, costs: Ints, median_cost: int, model: RelevanceModel, method: str) -> None:
+        self._pool, self._costs, self._median_cost = pool, costs, median_cost
+        self._model, self._method = model, method
 
     def rank(self, found: QueryRelevance, budget: int) -> list[Ints]:
         """Returns what to take next, best first. Each entry lists alternatives, of which the first that fits is taken.
@@ -58,7 +60,7 @@ class ExampleRanking:
             found: The relevance of the examples.
             budget: The budget in tokens.
         """
-        count = 1 + 2 * budget // max(1, int(np.median(self._costs)))  # twice what fits
+        count = 1 + 2 * budget // max(1, self._median_cost)  # twice what fits
         method = "dpp" if self._method in ("auto", "classes") else self._method
         share = 0.0
         if found.probabilities is not None:
@@ -90,7 +92,7 @@ class ExampleRanking:
             likely = int((found.probabilities[others] >= MIN_PROBABILITY).sum())
             others = others[: max(likely, round(MIN_CLASSES_PER_EXAMPLE * count / 2))]
         for code in others.tolist():
-            rows, value = labels.representatives(code, self._costs)
+            rows, value = labels.representatives(code, self._costs, self._median_cost)
             lead = float(found.probabilities[first] - found.probabilities[code])
             key = share * value + (1 - share - DISTANCE_WEIGHT * share * lead) * found.cosines[rows]
             out.append(rows[np.argsort(-key, kind="stable")])

@@ -113,7 +113,9 @@ class ExampleSelector:
         relevance = found.cosines
         taken = self._all(relevance, budget + last_separator)
         if taken is None or self._tokens(self._arranged(taken)) > budget:
-            ranked = ExampleRanking(self.pool, self.costs, model, self.method).rank(found, budget)
+            ranked = ExampleRanking(
+                self.pool, self.costs, self.pool.median_cost(self.counter), model, self.method
+            ).rank(found, budget)
             taken = self._filled(ranked, budget + last_separator)
             if self.prune and self.pool.has_prunable_reasoning:
                 taken = self._pruned(taken, ranked, relevance, budget + last_separator)

@@ -100,9 +100,9 @@ def test_typicality_is_the_cosine_with_the_sum() -> None:
     index = NgramIndex(ngram_features(["my card", "my lost card", "", "weather today", "card"]))
     rows = np.array([4, 0, 2, 1])
     sums, vectors = index.sum_vectors(rows)
-    assert np.allclose(index.typicality(rows), vectors @ sums / np.linalg.norm(sums), atol=1e-6)
-    assert index.typicality(np.array([2])).tolist() == [0.0]
-    assert index.typicality(np.zeros(0, np.int64)).shape == (0,)
+    assert np.allclose(index.typicality(rows)[0], vectors @ sums / np.linalg.norm(sums), atol=1e-6)
+    assert index.typicality(np.array([2]))[0].tolist() == [0.0]
+    assert index.typicality(np.zeros(0, np.int64))[0].shape == (0,)
 
 
 def test_rows_of_features() -> None:
