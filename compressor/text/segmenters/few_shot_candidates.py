@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from compressor.text.segmenters.few_shot_announcements import (
@@ -18,12 +18,9 @@ from compressor.text.segmenters.few_shot_announcements import (
 )
 from compressor.text.segmenters.few_shot_elements import find_element_lists
 from compressor.text.segmenters.few_shot_headings import find_headed_lists
-from compressor.text.segmenters.few_shot_json import (
-    JsonExamples,
-    find_named_arrays,
-    read_json_array,
-)
+from compressor.text.segmenters.few_shot_json import JsonExamples, find_named_arrays, read_json_array
 from compressor.text.segmenters.few_shot_lines import LineKind, TextLine, fold_fences, read_lines
+from compressor.text.segmenters.few_shot_notes import runs_without_notes
 from compressor.text.segmenters.few_shot_obligations import OBLIGES
 from compressor.text.segmenters.few_shot_rows import read_rows
 from compressor.text.segmenters.few_shot_shape import ExampleRun, label_of, match_shapes
@@ -46,7 +43,7 @@ class ExampleCandidate:
         labels: Labels of the fields.
         needs: How it must be announced.
         is_self: Whether its elements or headings say that they are examples.
-        heads: Start and end of its headings.
+        heads: Start and end of its headings, and of examples that stay.
         min_size: How many examples it must have.
         is_loose: Whether nothing marks an answer in its examples.
     """
@@ -212,6 +209,12 @@ class ExamplePrompt:
             return None
         run = ExampleRun(tuple(part.starts[0] for part in parts), parts[-1].end)
         return ExampleCandidate([run], run.starts[0], run.end, (), Announcement.PLAIN)
+
+    def without_notes(self, one: ExampleCandidate) -> ExampleCandidate:
+        """Returns a list without the examples that carry a note; see `few_shot_notes`."""
+        is_plain = one.is_self or self._lead(one.start)[1] is Announcement.PLAIN
+        runs = runs_without_notes(self._text, one.runs, may_oblige=is_plain)
+        return replace(one, runs=runs, heads=[*one.heads, *((run.start, run.end) for run in one.runs)])
 
     def accepted(self, found: Sequence[ExampleCandidate]) -> list[ExampleCandidate]:
         """Returns those that are announced and that nothing in the prompt forbids to take for examples."""

@@ -64,6 +64,12 @@ def read_head(text: str, line: TextLine) -> tuple[str, str] | None:
     return None if head is None else (head.form[0], head.form[1])
 
 
+def head_rest(text: str, line: TextLine) -> str | None:
+    """Returns what stands beside the number in a heading of an example, or None if the line is no such heading."""
+    head = _read(text, line, 0)
+    return None if head is None else head.rest
+
+
 def _read(text: str, line: TextLine, index: int) -> _Head | None:
     if line.kind not in (LineKind.TEXT, LineKind.HEADING):
         return None
