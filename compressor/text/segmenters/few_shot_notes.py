@@ -61,7 +61,7 @@ class _Part:
     counts: tuple[int, ...]  # parentheses, clauses, further sentences, colons, marks
     code_counts: tuple[int, ...]  # the same in strings, and comments
     is_code: bool
-    label_counts: tuple[int, ...]  # commas, exclamation marks: odd beside labels only
+    label_counts: tuple[int, ...]  # commas; exclamation marks, odd beside labels only
     width: int
     words: int
 
@@ -93,10 +93,7 @@ def runs_without_notes(text: str, runs: Sequence[ExampleRun], may_oblige: bool) 
             joins = False
             continue
         end = a + len(_trimmed(text[a:b]))
-        if joins:
-            out[-1] = ExampleRun((*out[-1].starts, a), end)
-        else:
-            out.append(ExampleRun((a,), end))
+        out[-1:] = [ExampleRun((*out[-1].starts, a), end)] if joins else [*out[-1:], ExampleRun((a,), end)]
         joins = True
     return out
 
@@ -166,7 +163,9 @@ def _odd_parts(parts: Sequence[_Part], is_given: bool) -> list[bool]:
         out = [a or (part.width > short and part.words > words + 2) for a, part in zip(out, parts, strict=True)]
     is_code = 2 * sum(part.is_code for part in parts) > len(parts)
     kinds = [[part.code_counts if is_code else part.counts for part in parts]]
-    if is_label and not is_given:
+    if is_given:
+        kinds.append([part.label_counts[:1] for part in parts])
+    elif is_label:
         kinds.append([part.label_counts for part in parts])
     for kind in kinds:
         for values in zip(*kind, strict=True):
