@@ -14,7 +14,8 @@ from benchmarks.example_lists_notations import NOTATIONS
 
 HELD_OUT_NOTATIONS = ("sql_comments", "json_messages")
 MIN_PAIRS, MAX_PAIRS = 4, 7
-PLACES = ("none", "after", "after directly", "between", "between directly")
+PLACES = ("none", "after", "after directly", "between", "between directly", "inside")
+NOTE_FORMS = (" ({})", "; {}", " - {}", ". {}", ": {}")
 
 
 @dataclass
@@ -105,8 +106,14 @@ def generated_case(rng: random.Random, number: int, language: str, notation: str
         return ExampleListCase(f"{number} {kind}", language, "", "\n\n".join([*parts, kept[-1]]), kept)
     chosen = rng.sample(words.pairs, rng.randint(MIN_PAIRS, min(MAX_PAIRS, len(words.pairs))))
     pairs = [(f"{x} {number + i}", y) for i, (x, y) in enumerate(chosen)]
-    made = NOTATIONS[notation](rng, words, pairs)
     place = rng.choice(PLACES)
+    noted = rng.randrange(len(pairs)) if place == "inside" else -1
+    if noted >= 0:  # a rule in an example, which must stay
+        halves = list(pairs[noted])
+        half = 0 if notation == "good_bad_prose" else 1
+        halves[half] += rng.choice(NOTE_FORMS).format(say(words.rules))
+        pairs[noted] = (halves[0], halves[1])
+    made = NOTATIONS[notation](rng, words, pairs)
     joints = [made.joint] * (len(made.items) - 1)
     if place.startswith("between") and made.breaks and len(joints) > 2:
         at = rng.randrange(2, len(joints))
@@ -114,7 +121,7 @@ def generated_case(rng: random.Random, number: int, language: str, notation: str
         joints[at] = f"\n{kept[-1]}{made.joint}" if place.endswith("directly") else f"\n\n{kept[-1]}\n\n"
     body = made.items[0] + "".join(joint + item for joint, item in zip(joints, made.items[1:], strict=True))
     block = "\n".join(one for one in (made.before, body, made.after) if one)
-    kept += made.kept
+    kept += [*made.kept, *made.items[noted : noted + 1]] if noted >= 0 else made.kept
     tail = ""
     if place.startswith("after"):
         kept.append(say(words.rules))
@@ -123,7 +130,8 @@ def generated_case(rng: random.Random, number: int, language: str, notation: str
         kept.append(say(words.facts))
         tail += f"\n\n## {words.opening[0][:6]}\n{kept[-1]}"
     text = "\n\n".join([*parts, block]) + tail
-    return ExampleListCase(f"{number} {notation}, {place}", language, notation, text, kept, made.items)
+    examples = [item for k, item in enumerate(made.items) if k != noted]
+    return ExampleListCase(f"{number} {notation}, {place}", language, notation, text, kept, examples)
 
 
 def generated_cases(count: int, seed: int) -> list[ExampleListCase]:

@@ -169,6 +169,28 @@ def _long_answers(rng: random.Random, words: Language, pairs: Pairs) -> ExampleL
     return ExampleListParts(items, "\n\n", rng.choice(words.announcements))
 
 
+def _headed_paragraphs(rng: random.Random, words: Language, pairs: Pairs) -> ExampleListParts:
+    a, b, _ = _labels(rng, words)
+    items = [f"**{words.noun} {i}**\n\n{a}{x}\n\n{b}{y}" for i, (x, y) in enumerate(pairs, 1)]
+    return ExampleListParts(items, "\n\n")
+
+
+def _headed_fences(rng: random.Random, words: Language, pairs: Pairs) -> ExampleListParts:
+    a, b, _ = _labels(rng, words)
+    items = [f"{words.noun} {i}:\n```\n{a}{x}\n{b}{y}\n```" for i, (x, y) in enumerate(pairs, 1)]
+    return ExampleListParts(items, "\n\n")
+
+
+def _good_bad_prose(rng: random.Random, words: Language, pairs: Pairs) -> ExampleListParts:
+    kinds = ["good_example" if 2 * i < len(pairs) else "bad_example" for i in range(len(pairs))]
+    return ExampleListParts([f"<{kind}>\n{x}\n</{kind}>" for kind, (x, _) in zip(kinds, pairs, strict=True)], "\n")
+
+
+def _quoted_bullets(rng: random.Random, words: Language, pairs: Pairs) -> ExampleListParts:
+    items = [f'- Input: "{x}" Output: "{y}"' for x, y in pairs]
+    return ExampleListParts(items, "\n", rng.choice(words.announcements))
+
+
 NOTATIONS: dict[str, Callable[[random.Random, Language, Pairs], ExampleListParts]] = {
     "labels": _labelled,
     "numbered_labels": _numbered,
@@ -194,4 +216,8 @@ NOTATIONS: dict[str, Callable[[random.Random, Language, Pairs], ExampleListParts
     "user_command": _command,
     "yaml": _yaml,
     "long_answers": _long_answers,
+    "headed_paragraphs": _headed_paragraphs,
+    "headed_fences": _headed_fences,
+    "good_bad_prose": _good_bad_prose,
+    "quoted_bullets": _quoted_bullets,
 }

@@ -16,6 +16,7 @@ from compressor.context.blocks import Block
 from compressor.context.model import Turn
 from compressor.text.segmenters.few_shot_announcements import forbids, is_knowledge, mentions_examples, sentences
 from compressor.text.segmenters.few_shot_lines import read_label
+from compressor.text.segmenters.few_shot_notes import parts_with_notes
 from compressor.text.segmenters.few_shot_obligations import OBLIGES, OBLIGES_FIRST
 from compressor.text.segmenters.few_shot_shape import MIN_MODE, MIN_OBLIGING
 from compressor.text.segmenters.few_shot_words import IN_LABELS
@@ -118,18 +119,22 @@ def _announces(prompt: str) -> bool:
 
 
 def _alike(pairs: Sequence[tuple[Turn, Turn]]) -> list[tuple[Turn, Turn]]:
-    """The pairs up to the first whose messages have other paragraphs than most, or later lines that oblige."""
+    """The pairs up to the first with other paragraphs than most, or later lines that oblige; not those with a note."""
     texts = [tuple(slot.text for turn in pair for slot in turn.slots) for pair in pairs]
+    if not texts:
+        return []
     shapes = [tuple(len(_PARAGRAPH.split(text.strip())) for text in pair) for pair in texts]
     obliging = [any(map(_obliges, pair)) for pair in texts]
     mode, count = Counter(shapes).most_common(1)[0] if shapes else ((), 0)
     has_mode = count >= MIN_MODE * len(shapes)
     is_usual = len(pairs) > 2 and sum(obliging) >= MIN_OBLIGING * len(pairs)
+    notes = parts_with_notes([list(pair) for pair in texts], may_oblige=True)
     out: list[tuple[Turn, Turn]] = []
-    for pair, shape, odd in zip(pairs, shapes, obliging, strict=True):
+    for pair, shape, odd, note in zip(pairs, shapes, obliging, notes, strict=True):
         if (odd and not is_usual) or (has_mode and shape != mode):
             break
-        out.append(pair)
+        if not note:
+            out.append(pair)
     return out
 
 

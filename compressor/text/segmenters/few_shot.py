@@ -40,6 +40,7 @@ def find_examples(text: str) -> list[ExampleRun]:
         *prompt.headed(),
         *prompt.announced(),
     ]:  # the clearest notation first
+        one = prompt.without_notes(one)
         if sum(len(run.starts) for run in one.runs) < one.min_size:
             continue
         if all(one.end <= other.start or one.start >= other.end for other in out):

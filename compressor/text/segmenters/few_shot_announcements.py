@@ -100,7 +100,7 @@ def read_announcement(line: TextLine) -> Announcement:
         is_bare = SINGULAR_NOUN.fullmatch(bare) and (colon or is_heading)
         return Announcement.PLAIN if is_bare else Announcement.NONE
     noun = found[-1]
-    before = _MARKUP.sub("", _PARENTHESES.sub("", sentence[: noun.start()])).strip()
+    before = _MARKUP.sub("", FOR_EXAMPLE.sub("", _PARENTHESES.sub("", sentence[: noun.start()]))).strip(" ,，、")
     after = _MARKUP.sub("", _COLON.sub("", _PARENTHESES.sub("", sentence[noun.end() :])).strip(" .。!！、,，")).strip()
     if not (colon or is_heading):
         short = len(sentence) <= 24 and not re.search(r"[.!?。！？]$", sentence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from compressor.text.segmenters.few_shot_announcements import (
@@ -18,18 +18,15 @@ from compressor.text.segmenters.few_shot_announcements import (
 )
 from compressor.text.segmenters.few_shot_elements import find_element_lists
 from compressor.text.segmenters.few_shot_headings import find_headed_lists
-from compressor.text.segmenters.few_shot_json import (
-    JsonExamples,
-    find_named_arrays,
-    read_json_array,
-)
+from compressor.text.segmenters.few_shot_json import JsonExamples, find_named_arrays, read_json_array
 from compressor.text.segmenters.few_shot_lines import LineKind, TextLine, fold_fences, read_lines
+from compressor.text.segmenters.few_shot_notes import runs_without_notes
 from compressor.text.segmenters.few_shot_obligations import OBLIGES
 from compressor.text.segmenters.few_shot_rows import read_rows
 from compressor.text.segmenters.few_shot_shape import ExampleRun, label_of, match_shapes
 from compressor.text.segmenters.few_shot_words import ANY_NOUN, CONTEXT_LABELS, OUT_LABELS, TALK_LABELS
 
-MIN_EXAMPLES = 2  # examples that make a list
+MIN_EXAMPLES = 2  # that make a list
 MIN_BLOCKS = 2  # parts between rules, which have no labels, besides the last one
 MAX_TAIL_CHARS = 600  # characters after a list that may say what it is
 _SKIPPED = (LineKind.BLANK, LineKind.RULE, LineKind.FENCE)
@@ -46,7 +43,7 @@ class ExampleCandidate:
         labels: Labels of the fields.
         needs: How it must be announced.
         is_self: Whether its elements or headings say that they are examples.
-        heads: Start and end of its headings.
+        heads: Start and end of its headings, and of examples that stay.
         min_size: How many examples it must have.
         is_loose: Whether nothing marks an answer in its examples.
     """
@@ -65,8 +62,8 @@ class ExampleCandidate:
 def _from_json(records: JsonExamples, is_self: bool) -> ExampleCandidate:
     starts = (records.start, *(a for a, _ in records.items[1:]))
     labels = ("user", "assistant") if records.is_talk else ()
-    needs = Announcement.NONE if is_self else Announcement.PLAIN
-    return ExampleCandidate([ExampleRun(starts, records.end)], records.start, records.end, labels, needs, is_self)
+    needs, runs = Announcement.NONE if is_self else Announcement.PLAIN, [ExampleRun(starts, records.end)]
+    return ExampleCandidate(runs, records.start, records.end, labels, needs, is_self)
 
 
 class ExamplePrompt:
@@ -166,9 +163,7 @@ class ExamplePrompt:
         return self._labelled(region) or self._between_rules(region)
 
     def _labelled(self, region: list[TextLine]) -> ExampleCandidate | None:
-        if not region:
-            return None
-        label = label_of(self._text, region[0])
+        label = label_of(self._text, region[0]) if region else None
         if label is None:
             return None
         heads = [
@@ -179,9 +174,9 @@ class ExamplePrompt:
         if len(heads) < MIN_EXAMPLES:
             return None
         found = match_shapes(self._text, region, heads, headed=False)
-        if found.shape is None or not found.runs or len(found.shape[0]) < 2:
+        labels = found.shape[0] if found.shape is not None and found.runs else ()
+        if found.shape is None or len(labels) < 2:
             return None
-        labels = found.shape[0]
         known = bool(set(labels) & OUT_LABELS) and not set(labels) <= TALK_LABELS
         needs = Announcement.QUALIFIED if known else Announcement.PLAIN
         # An answer of one line has no room for an instruction.
@@ -212,6 +207,12 @@ class ExamplePrompt:
             return None
         run = ExampleRun(tuple(part.starts[0] for part in parts), parts[-1].end)
         return ExampleCandidate([run], run.starts[0], run.end, (), Announcement.PLAIN)
+
+    def without_notes(self, one: ExampleCandidate) -> ExampleCandidate:
+        """Returns a list without the examples that carry a note; see `few_shot_notes`."""
+        is_clear = one.is_self or self._lead(one.start)[1] is Announcement.PLAIN
+        runs = runs_without_notes(self._text, one.runs, is_clear)
+        return replace(one, runs=runs, heads=[*one.heads, *((run.start, run.end) for run in one.runs)])
 
     def accepted(self, found: Sequence[ExampleCandidate]) -> list[ExampleCandidate]:
         """Returns those that are announced and that nothing in the prompt forbids to take for examples."""

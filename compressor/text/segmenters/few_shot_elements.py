@@ -14,6 +14,10 @@ from compressor.text.segmenters.few_shot_shape import MIN_MODE, MIN_OBLIGING, Ex
 from compressor.text.segmenters.few_shot_words import NOUN, PLURAL_NOUN, SINGULAR_NOUN
 
 _OPEN = re.compile(r"<(?P<name>[^\W\d_][\w-]{0,39})(?:\s[^<>\n]{0,200})?>")
+_QUALITY = re.compile(
+    r"good|bad|incorrect|correct|wrong|right|positive|negative|gut|schlecht|bon|mauvais|buen|mal|dobr|zł|хорош|плох",
+    re.I,
+)
 _EXTRA_NAMES = re.compile(r"\b(?:shot|demo)\b", re.I)
 _ARROW = re.compile(r"->|=>|→|⇒|⟶|\t")
 _BETWEEN = " \t\r\n-=*#_,…"
@@ -196,7 +200,9 @@ def _list_of(text: str, elements: list[Element]) -> ElementList:
         else:
             runs.append(ExampleRun((one.start,), one.end))
     marked = sum(body.is_marked for body in bodies) >= MIN_MODE * len(bodies)
+    signs = {found[0].lower() for one in elements if (found := _QUALITY.search(one.name))}
     pairs = has_mode and sum(body.has_pair for body in bodies) >= MIN_MODE * len(bodies)
+    pairs = pairs or len(signs) > 1  # good ones beside bad ones are no data
     return ElementList(runs, elements[0].start, elements[-1].end, marked, pairs, "sample" in elements[0].name)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from compressor.text.segmenters.few_shot_lines import LineKind, TextLine, fold_fences
+from compressor.text.segmenters.few_shot_lines import LineKind, TextLine, fold_fences, read_label, read_lines
 from compressor.text.segmenters.few_shot_rows import read_rows
 from compressor.text.segmenters.few_shot_shape import ExampleRun, match_shapes
-from compressor.text.segmenters.few_shot_words import NOUN_SOURCE, OUT_LABELS
+from compressor.text.segmenters.few_shot_words import IN_LABELS, NOUN_SOURCE, OUT_LABELS
 
 MIN_HEADED = 2
 _HEAD = re.compile(
@@ -62,6 +62,12 @@ def read_head(text: str, line: TextLine) -> tuple[str, str] | None:
     """Returns the form and the noun of a heading of an example, or None."""
     head = _read(text, line, 0)
     return None if head is None else (head.form[0], head.form[1])
+
+
+def head_rest(text: str, line: TextLine) -> str | None:
+    """Returns what stands beside the number in a heading of an example, or None if the line is no such heading."""
+    head = _read(text, line, 0)
+    return None if head is None else head.rest
 
 
 def _read(text: str, line: TextLine, index: int) -> _Head | None:
@@ -141,17 +147,38 @@ def _read_list(
         return None
     names, _, sizes = shapes.shape
     labels = tuple(name for name in names if name)
-    clear = (is_comment and not fenced) or (len(labels) > 1 and bool(set(labels) & OUT_LABELS))
+    clear = (is_comment and not fenced) or _has_answer(labels)
     clear = clear or (not labels and all(_ARROW.search(head.rest) for head in own))
+    inside = _fenced_labels(text, shapes.runs) if not labels and sizes == (1,) else None
+    clear = clear or (inside is not None and _has_answer(inside))
     if (
         not clear
         and len(labels) < 2
+        and inside is None
         and not (is_comment or sum(sizes) == 2 or len(sizes) == 2 or _has_arrow(text, shapes.runs))
     ):
         return None
     end = max(shapes.runs[-1].end, spans[-1][1])
     least = 1 if len(labels) > 1 and sizes == (1,) else MIN_HEADED  # an answer of one line has no room for more
     return HeadedList(shapes.runs, spans[0][0], end, shapes.size, labels, spans, clear, least)
+
+
+def _fenced_labels(text: str, runs: Sequence[ExampleRun]) -> tuple[str, ...] | None:
+    """The labels that all examples have, if each is a heading with one fenced block; otherwise None."""
+    out: list[str] | None = None
+    for run in runs:
+        for a, b in zip(run.starts, [*run.starts[1:], run.end], strict=True):
+            lines = [line for line in read_lines(text[a:b]) if line.kind is not LineKind.BLANK]
+            if len(lines) < 4 or (lines[1].kind, lines[-1].kind) != (LineKind.FENCE, LineKind.FENCE):
+                return None
+            names = [one.name for line in lines[2:-1] if (one := read_label(line.text)) is not None]
+            out = names if out is None else [name for name in out if name in set(names)]
+    return None if out is None else tuple(dict.fromkeys(out))
+
+
+def _has_answer(labels: Sequence[str]) -> bool:
+    """Whether an answer is among two labels or more; what one example is given is another's answer, as a review is."""
+    return len(labels) > 1 and (bool(set(labels) & OUT_LABELS) or labels[-1] in IN_LABELS)
 
 
 def _has_arrow(text: str, runs: Sequence[ExampleRun]) -> bool:

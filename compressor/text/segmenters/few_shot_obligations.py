@@ -223,3 +223,44 @@ EXCEPTION = re.compile(
     r"|استثناء|وإلا)",
     _FLAGS,
 )
+#: More words that forbid, demand or restrict, which a note beside an example may have.
+NOTES = re.compile(
+    r"\b(?:forbidden|prohibited|mandatory|compulsory|obligatory|required?|not allowed|not permitted|may not|must\w*"
+    r"|need(?:s|ed)? to|ha(?:s|ve) to|except\w*|warn\w*"
+    r"|caution|beware|careful\w*|confirm\w*|verif(?:y|ied)|escalat\w*"
+    r"|hand over|refuse|reject|confidential|secret|at most|at least|no more than|without asking|ask (?:first|for)"
+    r"|check (?:first|the|their|that|if|whether|for)|double[- ]check|until|provided|as long as|in case"
+    r"|verboten|pflicht|erforderlich|nötig|notwendig"
+    r"|nicht (?:erlaubt|gestattet|zulässig)|außer|ausgenommen|ausnahme\w*"
+    r"|warnung|vorsicht|achtung|hinweis|bestätig\w*|prüf\w*|überprüf\w*|ablehnen|vertraulich|geheim|höchstens"
+    r"|mindestens|sofern|solange|erst nach\w*"
+    r"|interdite?s?|obligatoire\w*|requise?s?|nécessaire|il faut|sauf|excepté|exception|avertissement|prudence"
+    r"|confirme\w*"
+    r"|vérifi\w*|refuse[zr]?|confidentiel\w*|secrets?|au plus|au moins|à condition|tant que|réservée?s?|sinon"
+    r"|prohibid[oa]s?|obligatori[oa]s?|requerid[oa]s?|necesari[oa]s?|hay que|tien\w+ que|salvo|excepto|excepción"
+    r"|advertencia|cuidado|precaución|confirm\w*|verific\w*"
+    r"|comprueb\w*|comprobar|rechaz\w*|confidencial\w*|como máximo"
+    r"|al menos|siempre que|mientras|hasta que"
+    r"|vietat[oaie]|obbligatori\w*|richiest[oaie]|necessari[oa]|bisogna|tranne|eccetto|eccezione|avvertenza|cautela"
+    r"|attenzione|conferm\w*|verific\w*|controll\w*|rifiut\w*|riservat\w*|al massimo|almeno|purché|finché"
+    r"|proibid[oa]s?|obrigatóri\w*|necessári[oa]|é preciso|exceto|exceção|advertência|cuidado|recus\w*|rejeit\w*"
+    r"|no máximo|pelo menos|desde que|enquanto"
+    r"|verboden|verplicht|vereist|nodig|niet toegestaan|behalve|uitgezonderd|uitzondering|waarschuwing|voorzichtig"
+    r"|bevestig\w*|controleer\w*|weiger\w*|vertrouwelijk|geheim|hoogstens|minstens|mits|zolang|totdat"
+    r"|zabronion\w*|zakazan\w*|obowiązkow\w*|wymagan\w*|koniecz\w*|trzeba|oprócz|wyjąt\w*|ostrzeżenie|ostrożnie"
+    r"|potwierdź\w*|sprawdź\w*|zweryfik\w*|odmów\w*|poufn\w*|najwyżej|co najmniej|pod warunkiem|dopóki|należy"
+    r"|запрещ\w+|обязат\w+|требу\w+|необходим\w*|кроме"
+    r"|за исключением|исключени\w*|предупрежд\w+|осторожно|подтверд\w*"
+    r"|провер\w+|откаж\w+|отклон\w+|конфиденц\w+|секретно|не более|не менее|при условии|пока не|надо|следует"
+    r"|yasak|zorunlu|yalnızca|sadece|asla|mutlaka|dikkat|får inte|måste|aldrig|alltid|endast|skal|aldri|alltid"
+    r"|nesmí|musí|vždy|pouze|nikdy|треба|заборонено|лише|завжди|ніколи|не можна)\b"
+    r"|禁止|严禁|不允许|不准|不许|必要|需要|需先|需|须|須|除了|除外"
+    r"|例外|警告|小心|确认|確認|核实|核对|验证|拒绝|保密|机密|最多|至少"
+    r"|前提|除非|仅限|限于|限定|要(?:確認|注意|承認)|以外|除く"
+    r"|断る|厳禁|機密|前に|場合に限|限り|してはいけ|しないで|なければ|すること"
+    r"|금지|필수|필요|제외|예외|경고|조심|확인|검증|거절|거부"
+    r"|기밀|최대|최소|경우에만|한해|해야|하지 ?말|안 ?됩|않도록|에게만|만 ?가능"
+    r"|ممنوع|محظور|إلزامي|مطلوب|ضروري|باستثناء|ما عدا|إلا|استثناء|تحذير|احذر|انتبه|تأكد|تحقق|ارفض|سري"
+    r"|بشرط|طالما|حتى|لا ت|لا ي",
+    _FLAGS,
+)

@@ -146,7 +146,8 @@ _OUT_TOO = (
     " 摘要 要約 요약 감정"
     " المشاعر الموضوع الملخص titre soort tono ton toon тон 语气 口調 어조 intencja намерение 意図 의도 القصد"
     " decisión décision"
-    " entscheidung decisione decisão besluit decyzja решение 决定 判定 결정 القرار"
+    " kurzfassung kommentar commentaire comentario commento comment feedback korrektur correzione corrección correção"
+    " slug entscheidung decisione decisão besluit decyzja решение 决定 判定 결정 القرار"
 )
 OUT_LABELS = frozenset((_OUT + _OUT_TOO).split()) | {"cypher", "regex", "bash", "shell", "python"}
 #: Knowledge and conversations are written with these, too.
@@ -194,7 +195,9 @@ COMPARES = re.compile(
     r"|come|secondo"
     r"|como nos|conforme|segundo|zoals in|zoals|volgens|jak w|jak|według|zgodnie z|как в|как|согласно|по"
     r"|som i|enligt|gibi)"
-    r"(?:[ \t]+[\w'’-]+){0,3}$|(?:^|.)(?:参照|参考|按照|仿照|像|依照|根据)[^。]{0,6}$|كما في.{0,12}$|مثل.{0,12}$",
+    r"(?:[ \t]+[\w'’-]+){0,3}(?:[ \t]+(?:in|from|aus|dans|en|nei|negli|nos|em|uit|w|z|в|из)[ \t]+"
+    r"(?:these|those|the|diesen|den|ces|les|estos|los|questi|gli|estes|os|deze|de|tych|этих))?$"
+    r"|(?:^|.)(?:参照|参考|按照|仿照|像|依照|根据)[^。]{0,6}$|كما في.{0,12}$|مثل.{0,12}$",
     _FLAGS,
 )
 #: "Follow these examples": verbs of which examples are the object without being the work.

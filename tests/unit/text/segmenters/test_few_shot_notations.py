@@ -32,7 +32,7 @@ def test_no_sentence_outside_the_examples_is_lost(notation: str) -> None:
         output = all_cut(case.text)
         assert not [text for text in case.kept if text not in output], case.text
         found += any(example not in output for example in case.examples)
-    assert found >= (8 if notation else 0)
+    assert found >= (7 if notation else 0)  # a JSON array or a pair of examples stays whole if a rule is in it
     assert notation or not found
 
 
@@ -74,6 +74,49 @@ QA = PAIRS.replace("Text", "Q").replace("Label", "A")
     ],
 )
 def test_work_knowledge_and_references_stay(text: str) -> None:
+    assert find_examples(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Shorten it.\n\n### Beispiel 1\nTicket: Drucker defekt\nKurzfassung: Drucker\n\n### Beispiel 2\n"
+        "Ticket: Kein Netz\nKurzfassung: Netz\n\n### Format ¶\nNie mehr als drei Wörter. ¶",
+        "You look at diffs.\n\n**Example 1**\n\nDiff: rename foo\n"
+        "\nReview: The docs still say foo.\n\n**Example 2**\n\n"
+        "Diff: deletes dead code\n\nReview: Fine.\n\nKeep it short. ¶\n\nThe tone is warm. ¶",
+        "Say what changed.\n<good_example>\nThe export keeps the order.\n"
+        "</good_example>\n<good_example>\nLogins last.\n"
+        "</good_example>\n<bad_example>\nFixed stuff.\n</bad_example>\n"
+        "<bad_example>\nThings.\n</bad_example>\nOne line. ¶",
+        "You write like the pirate in these examples:\n"
+        '{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant",'
+        ' "content": "Ahoy"}]}\n'
+        '{"messages": [{"role": "user", "content": "bye"}, {"role": "assistant", "content": "Aye"}]}'
+        "\n\nThe ship is called Bo. ¶",
+        'Slugify titles. For instance these examples show it:\n- Input: "Hello World" Output: "hello-world"\n'
+        '- Input: "Ten Cats" Output: "ten-cats"\n\nAt most 30 characters. ¶',
+        "Write messages.\n\nExample 1:\n```\ndiff: drop py3.8\n"
+        "message: Drop Python\n```\n\nExample 2:\n```\ndiff: typo\n"
+        "message: Fix a typo\n```\n\nUse the imperative mood. ¶",
+    ],
+)
+def test_lists_before_more_text_are_found(text: str) -> None:
+    output = all_cut(text.replace(" ¶", ""))
+    assert output != text.replace(" ¶", "")
+    assert all(line[:-2] in output for line in text.split("\n") if line.endswith(" ¶"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Config guide.\n\nExample 1:\n```\nlisten: 80\nmode: a\n```\n\nExample 2:\n```\nlisten: 81\nmode: b\n```",
+        "Example 1:\n```\nmake\nmake test\n```\n\nExample 2:\n```\nmake doc\nmake all\n```\n\nBe careful.",
+        'It seems the customer sent these examples:\n{"input": "a", "output": "b"}\n{"input": "c", "output": "d"}',
+        "Rate each of these.\n<good_example>\nIt left.\n</good_example>\n<bad_example>\nno idea\n</bad_example>",
+    ],
+)
+def test_texts_like_them_stay(text: str) -> None:
     assert find_examples(text) == []
 
 
