@@ -43,6 +43,7 @@ from benchmarks import (
     tiers,
     tool_arguments,
     tools,
+    tools_conversation,
     word_pruning,
 )
 from benchmarks.columns import BASELINES
@@ -86,6 +87,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "example_scale": example_scale.run,
     "many_shot": many_shot.run,
     "tools": tools.run,
+    "tools_conversation": tools_conversation.run,
     "tool_arguments": tool_arguments.run,
     "battery": battery.run,
 }
@@ -97,7 +99,11 @@ DEFAULT = ("sessions", "facts", "qa", "folds", "speed")
 
 def main() -> None:
     """Runs the chosen benchmarks; without data it prints a message and succeeds."""
-    others = [*(method.name for method in [*runs.METHODS, *facts_kept.METHODS]), *tools.METHODS]
+    others = [
+        *(method.name for method in [*runs.METHODS, *facts_kept.METHODS]),
+        *tools.METHODS,
+        *tools_conversation.METHODS,
+    ]
     known = list(dict.fromkeys([*SESSIONS, *facts.METHODS, *DOCUMENTS, *lossless.METHODS, *TIERS, *BASELINES, *others]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(

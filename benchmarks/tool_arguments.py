@@ -167,7 +167,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
             "a tool that can do it is sent; *all arguments*: and lists every argument; *arguments*: those listed of",
             "all; *rules kept*: sentences of the needed tool that state a constraint and are still there, of the tools",
             "sent; ms: CPU, median, the list of tools seen before. What a variant is worth to `select_tools` was",
-            "chosen among twelve settings on these requests (the settings around it differ by one request).",
+            "chosen among two dozen settings on these requests (the settings around it differ by one request).",
             *notes,
         ],
         table,

@@ -207,7 +207,9 @@ class ToolList:
                 self._events.popleft()
             self._tool_set = self._make_tool_set(None)
             sent, problem = self._try_to_view()
-        return sent or [search_tool.schema("openai_chat")]
+        if not any(schema["function"]["name"] == FIND_TOOL for schema in sent):
+            return [search_tool.schema("openai_chat")]  # without it, an agent could not learn what there is
+        return sent
 
     def _try_to_view(self) -> tuple[list[Any], BudgetTooSmallError | None]:
         try:

@@ -109,22 +109,31 @@ class ToolCatalog:
         found = iter(need_probabilities(np.array([scores[i] for i in self.function_indices])).tolist())
         return [next(found) if function is not None else 0.0 for function in self.functions]
 
-    def shrink_variants(self, index: int, query: Query, calls: PastCalls | None = None) -> list[Variant]:
+    def shrink_variants(
+        self, index: int, query: Query, calls: PastCalls | None = None, may_be_name: bool = False
+    ) -> list[Variant]:
         """Returns the variants of a function by rising cost, the complete one last; invalid schemas have one only.
 
         Args:
             index: The position of the function.
             query: What the turn is about. It decides which optional parameters stay longest.
             calls: The calls in the messages, which decide that, too.
+            may_be_name: Whether the shortest variant may be a name without parameters.
         """
-        found = self._variants(index, weighted_terms(query.parts), _has_digit(query), calls)
+        found = self._variants(index, weighted_terms(query.parts), _has_digit(query), calls, False, may_be_name)
         return [(found.tool(i, self.tools[index]), cost) for i, cost in enumerate(found.options.costs)]
 
     def _variants(
-        self, index: int, request: Collection[str], has_digit: bool, calls: PastCalls | None, is_coarse: bool = False
+        self,
+        index: int,
+        request: Collection[str],
+        has_digit: bool,
+        calls: PastCalls | None,
+        is_coarse: bool,
+        may_be_name: bool,
     ) -> ToolVariants:
         use = self._index.argument_use(index)
-        return self._index.variants(index, use.levels(request, has_digit, calls), is_coarse)
+        return self._index.variants(index, use.levels(request, has_digit, calls), is_coarse, may_be_name)
 
     def allocate(
         self,
@@ -135,6 +144,8 @@ class ToolCatalog:
         candidates: Collection[int] | None = None,
         spent_tokens: int | None = None,
         calls: PastCalls | None = None,
+        probabilities: Sequence[float] | None = None,
+        names: Collection[int] = (),
     ) -> ToolAllocation:
         """Allocates a budget: decides which functions are sent, and in which variant.
 
@@ -146,12 +157,15 @@ class ToolCatalog:
             candidates: The positions of the functions to choose from, None for all.
             spent_tokens: Tokens that are spent already, None for those of the native tools and of the frame.
             calls: The calls in the messages.
+            probabilities: How likely each tool is needed, None to estimate it by the query.
+            names: The positions of the functions that may be sent as names without parameters, because a search can
+                tell them.
 
         Raises:
             BudgetTooSmallError: If what must be sent does not fit, or if no function fits.
         """
-        scores = self.scores(query)
-        probabilities = self.need_probabilities(scores)
+        scores = self.scores(query) if probabilities is None else list(probabilities)
+        probabilities = self.need_probabilities(scores) if probabilities is None else probabilities
         if spent_tokens is None:
             spent_tokens = self.frame_tokens + sum(
                 c for c, f in zip(self.costs, self.functions, strict=True) if f is None
@@ -168,9 +182,9 @@ class ToolCatalog:
             if name in pinned:
                 found = ToolVariants((), self.costs[i])
             elif i in likely or is_required:
-                found = self._variants(i, request, has_digit, calls, i not in likeliest)
+                found = self._variants(i, request, has_digit, calls, i not in likeliest, i in names)
             else:
-                found = self._index.usual_variants(i)
+                found = self._index.usual_variants(i, i in names)
             lists.append(found)
             options.append(FunctionOption(found.options, probabilities[i], is_required))
         picked = allocate(options, budget - spent_tokens)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from compressor.errors import ModelError, QueueFullError
 from compressor.pipeline.tools import json_schema as schemas
+from compressor.pipeline.tools.request_terms import request_terms
 from compressor.pipeline.tools.tool import FunctionTool
 from compressor.scoring.answer_relevance import relevance
 from compressor.scoring.base import Query, Scorer, SourceBlock, UnitBatch
@@ -31,9 +32,10 @@ Floats = npt.NDArray[np.float64]
 # Chosen on bfcl: benchmarks/LOG.md
 NAME_WEIGHT, DESCRIPTION_WEIGHT, PARAMETER_WEIGHT = 3.0, 1.0, 0.5  # weight of a term by where it occurs
 K1, B = 1.2, 0.4
-WORD_VECTOR_WEIGHT = 0.3  # of the best match by word vectors, if the best match by BM25F is 1
+WORD_VECTOR_WEIGHT = 0.2  # of the best match by word vectors, if the best match by BM25F is 1
 MODEL_WEIGHT = 1.0  # of the relevance model
-SHARPNESS = 8.0  # how fast the probability falls with the score
+SHARPNESS = 5.0  # how fast the probability falls with the score
+MIN_BEST_MATCH = 0.5  # in BM25F: a word that nearly all functions have is no match
 TAIL_FRACTION = 0.25  # the fraction of the probability that is spread over all functions by rank
 
 
@@ -69,19 +71,27 @@ class ToolRanker:
         """
         out = np.zeros(len(self.functions))
         query_terms = weighted_terms(query.parts)
-        if not len(out) or not query_terms:
+        if not len(out):
             return out
-        for term, weight in query_terms.items():
-            places = self._places.get(term, [])
-            idf = np.log1p((len(out) - len(places) + 0.5) / (len(places) + 0.5)) * weight
-            for place in places:
-                tf = self._bags[place][term]
-                out[place] += idf * tf * (K1 + 1) / (tf + self._norms[place])
-        out /= out.max() or 1.0
+        for term in sorted(request_terms(query), key=lambda t: t.is_weak):
+            if not term.is_weak or out.any():
+                out += term.weight * np.max([weight * self._matches(t) for t, weight in term.alternatives], axis=0)
+        if not out.any() and not query_terms:
+            return out
+        out /= max(MIN_BEST_MATCH, out.max())
         by_model = self._model_scores(query, warnings)
         if by_model is not None:
             return out + MODEL_WEIGHT * by_model
         return out + WORD_VECTOR_WEIGHT * self._vector_scores(query_terms)
+
+    def _matches(self, term: str) -> Floats:
+        """The [functions] BM25F score of one term of weight 1."""
+        found = np.zeros(len(self.functions))
+        if places := self._places.get(term):
+            idf = np.log1p((len(found) - len(places) + 0.5) / (len(places) + 0.5))
+            tf = np.array([self._bags[place][term] for place in places], np.float64)
+            found[places] = idf * tf * (K1 + 1) / (tf + self._norms[places])
+        return found
 
     def _model_scores(self, query: Query, warnings: list[str]) -> Floats | None:
         """The [functions] scores of the relevance model in (0, 1], or None without one or if it fails."""

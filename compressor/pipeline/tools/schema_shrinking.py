@@ -23,7 +23,7 @@ from compressor.pipeline.tools.shrink_levels import LEVELS, PROBABILITIES, REQUI
 from compressor.pipeline.tools.tool import FunctionTool, dump_tool
 
 #: What a variant is worth to a call of the function: being there at all, the parameters listed, the rules, the words.
-#: Chosen among twelve settings on the requests of `benchmarks/tool_arguments.py`; those around differ by one request.
+#: Chosen among two dozen settings on the requests of `benchmarks/tool_arguments.py`; those around differ by one.
 PRESENCE_VALUE, ARGUMENTS_VALUE, RULES_VALUE, WORDS_VALUE = 0.35, 0.3, 0.32, 0.03
 UNWARNED_VALUE = 0.1  # times the value of a variant that leaves out a warning: to offer it may do harm
 MIN_RULE_WEIGHT = 0.3  # of a rule about a parameter that is never used; a rule about the function has 1
@@ -73,6 +73,22 @@ def shrink_variants(
             out.append(Variant(tool, shrinker.compare(whole)))
             last = length
     return out
+
+
+def name_only(function: FunctionTool) -> Any | None:
+    """Returns a function without description and parameters; it still allows every call that it allowed.
+
+    Returns:
+        The tool; None if its parameters cannot be left out, or if its description warns of a call.
+    """
+    schema = function.schema
+    if not isinstance(schema, Mapping) or schema.get("type") != "object" or not schema.get("properties"):
+        return None
+    if function.strict or function.form == "gemini" or schemas.is_text_only(schema):  # Gemini wants parameters
+        return None
+    if count_warnings(function.description):
+        return None
+    return function.replaced("", {"type": "object", "properties": {}}, examples=False)
 
 
 class _SchemaFacts:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from compressor.context.formats.function_schema import function_schema
+from compressor.context.model import Context
 from compressor.errors import CompressorError
 from compressor.pipeline.tools.catalog import ToolCatalog
 from compressor.pipeline.tools.tool import dump_tool
@@ -18,8 +19,9 @@ from compressor.scoring.base import Query
 
 NAME = "find_tool"
 DESCRIPTION = (
-    "Some of your tools are not listed, or only in short, to save room. Say what you need to do, or a tool's name, and "
-    "get the full description of the tools that fit. You can call them from your next step on."
+    "Some of your tools are not listed, or only in short, to save room; one without parameters may have some. Say what "
+    "you need to do, or a tool's name, and get the full description of the tools that fit. You can call them from your "
+    "next step on."
 )
 PARAMETERS: dict[str, Any] = {
     "type": "object",
@@ -68,6 +70,18 @@ def find_tools(pool: ToolCatalog, question: str) -> list[int]:
     order = sorted(pool.function_indices, key=lambda i: -scores[i])[:MAX_MATCHES]
     best = scores[order[0]] if order else 0.0
     return [i for i in order if best >= MIN_RELEVANCE and scores[i] >= MIN_RELATIVE_RELEVANCE * best]
+
+
+def found_names(pool: ToolCatalog, context: Context) -> list[str]:
+    """Returns the names of the tools that were found by answered calls of the tool."""
+    answered = {call for turn in context.turns for call in turn.result_call_ids}
+    out: list[str] = []
+    for turn in context.turns:
+        for slot in turn.slots:
+            if slot.kind == "tool_call" and slot.name == NAME and slot.call_id in answered:
+                question = parse_question(slot.text)
+                out += [pool.function_name(i) for i in find_tools(pool, question)] if question else []
+    return out
 
 
 def answer_search(pool: ToolCatalog, arguments: Mapping[str, Any] | str | None) -> str:

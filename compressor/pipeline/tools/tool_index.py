@@ -20,7 +20,7 @@ from compressor.pipeline.tools.argument_use import ArgumentUse
 from compressor.pipeline.tools.json_schema import find_problem
 from compressor.pipeline.tools.knapsack import VariantCosts
 from compressor.pipeline.tools.ranking import ToolRanker
-from compressor.pipeline.tools.schema_shrinking import shrink_variants
+from compressor.pipeline.tools.schema_shrinking import name_only, shrink_variants
 from compressor.pipeline.tools.shrink_levels import COARSE_LEVELS, LEVELS, ShrinkLevel
 from compressor.pipeline.tools.tool import dump_tool, parse_functions
 from compressor.scoring.base import Scorer
@@ -29,6 +29,8 @@ from compressor.tokens import TokenCounter
 
 MAX_CACHED_BYTES = 64 << 20
 _BYTES_PER_BYTE = 32  # memory that an index takes for each byte of its tools, with its variants
+#: What a tool without its parameters is worth, because a search tells them; any other variant is worth more.
+NAME_VALUE = 0.2
 _VARIANTS_PER_TOOL = 4  # sets of variants that are remembered
 _PLAIN_VERSION = 2  # of marshal: equal values have equal bytes
 
@@ -89,9 +91,9 @@ class ToolIndex:
         self.function_indices = [i for i, function in enumerate(self.functions) if function is not None]
         self.index_by_name = {f.name: i for i, f in enumerate(self.functions) if f is not None}
         self._uses: dict[int, ArgumentUse] = {}
-        self._usual: dict[int, ToolVariants] = {}
+        self._usual: dict[tuple[int, bool], ToolVariants] = {}
         self._rankers: WeakKeyDictionary[ModelScorer, ToolRanker] = WeakKeyDictionary()
-        self._variants: LruCache[tuple[int, tuple[int, ...], bool], ToolVariants] = LruCache(
+        self._variants: LruCache[tuple[int, tuple[int, ...], bool, bool], ToolVariants] = LruCache(
             max(64, _VARIANTS_PER_TOOL * len(tools))
         )
         self._invalid: set[int] = set()
@@ -124,34 +126,46 @@ class ToolIndex:
             self._uses[index] = use
         return use
 
-    def variants(self, index: int, uses: tuple[int, ...], is_coarse: bool = False) -> ToolVariants:
+    def variants(
+        self, index: int, uses: tuple[int, ...], is_coarse: bool = False, may_be_name: bool = False
+    ) -> ToolVariants:
         """Returns the variants of a function; a function with an invalid schema has only the complete one.
 
         Args:
             index: Its position.
             uses: How likely its optional parameters are used, as `ArgumentUse.levels` returns it.
             is_coarse: Whether a few variants are enough, because the function is hardly needed.
+            may_be_name: Whether the shortest variant is a name without parameters, which a search can tell.
         """
-        found = self._variants.get((index, uses, is_coarse))
+        key = index, uses, is_coarse, may_be_name
+        found = self._variants.get(key)
         if found is None:
-            found = self._make_variants(index, uses, COARSE_LEVELS if is_coarse else LEVELS)
-            self._variants.put((index, uses, is_coarse), found)
+            found = self._make_variants(index, uses, COARSE_LEVELS if is_coarse else LEVELS, may_be_name)
+            self._variants.put(key, found)
         return found
 
-    def usual_variants(self, index: int) -> ToolVariants:
+    def usual_variants(self, index: int, may_be_name: bool = False) -> ToolVariants:
         """Returns a few variants of a function that does not depend on the request, because it is hardly needed."""
-        found = self._usual.get(index)
+        key = index, may_be_name
+        found = self._usual.get(key)
         if found is None:
-            found = self.variants(index, self.argument_use(index).levels((), False), is_coarse=True)
-            self._usual[index] = found
+            found = self.variants(index, self.argument_use(index).levels((), False), True, may_be_name)
+            self._usual[key] = found
         return found
 
-    def _make_variants(self, index: int, uses: tuple[int, ...], levels: Sequence[ShrinkLevel]) -> ToolVariants:
+    def _make_variants(
+        self, index: int, uses: tuple[int, ...], levels: Sequence[ShrinkLevel], may_be_name: bool
+    ) -> ToolVariants:
         function = self.functions[index]
         kept: list[tuple[Any, int, float]] = []
         if function is not None and index not in self._invalid:
             cost_limit = self.costs[index]
-            for tool, value in shrink_variants(function, self.argument_use(index), uses, levels):
+            found: list[tuple[Any, float]] = [
+                (tool, value) for tool, value in shrink_variants(function, self.argument_use(index), uses, levels)
+            ]
+            if may_be_name and (named := name_only(function)) is not None:
+                found.append((named, NAME_VALUE))
+            for tool, value in found:
                 cost = self.counter.count_tools([tool]) - self.frame_tokens
                 if cost < cost_limit:
                     while kept and value >= kept[-1][2]:  # shorter and worth as much

@@ -22,7 +22,7 @@ from compressor_agents import anthropic as wrapped_anthropic  # noqa: E402
 from compressor_agents import openai as wrapped_openai  # noqa: E402
 
 TALKS: dict[str, type[Talk]] = {"chat": ChatTalk, "responses": ResponsesTalk, "messages": MessagesTalk}
-BUDGET = 1_500
+BUDGET = 0.14  # of the tokens of all tools; their names alone take about as much
 
 
 @pytest.fixture(params=["chat", "responses", "messages", "chat-async", "messages-async"])
@@ -67,7 +67,7 @@ def test_a_conversation_lists_what_it_needs(office_talk: Any, stream: bool) -> N
     with ScriptedServer(script, extends=None) as server:
         talk = office_talk(server, pinned_tools=["archive_lamp"])
         assert finish(talk, stream) == ["search_flight"]
-        talk.say("Good. Now C-1, please, to Ann.")
+        talk.say("Fine. Now C-1, please, to Ann.")
         assert finish(talk, stream) == ["share_contract"]
         assert "find_tool" not in json.dumps([str(message) for message in talk.history])
         report = talk.client.cost_report()
@@ -78,7 +78,10 @@ def test_a_conversation_lists_what_it_needs(office_talk: Any, stream: bool) -> N
     assert "share_contract" in server.requests[3].tools and "share_contract" not in server.requests[0].tools
     assert next(tool for tool in talk.tools if "archive_lamp" in json.dumps(tool)) in lists[0]
     model = "claude-sonnet-5" if isinstance(talk, MessagesTalk) else "gpt-4o"
-    assert all(get_counter(model).count_tools(tools[2:]) <= BUDGET for tools in lists)
+    assert all(
+        get_counter(model).count_tools(tools[2:]) <= BUDGET * get_counter(model).count_tools(talk.tools)
+        for tools in lists
+    )
 
 
 def test_find_tool_without_the_other_tools(office_talk: Any) -> None:

@@ -30,7 +30,7 @@ agents.set_tracing_disabled(True)
 TOOLS = office_tools("responses")
 NAMES = [tool["name"] for tool in TOOLS]
 OWN = ["expand_context", "recall_context", "find_tool"]
-BUDGET = 1_500
+BUDGET = 750
 TASK = "Find me a flight to Rome on Friday."
 
 

@@ -36,7 +36,7 @@ from compressor_agents.pydantic_ai import CompressHistory  # noqa: E402
 TOOLS = office_tools("mcp")
 NAMES = [tool["name"] for tool in TOOLS]
 OWN = {"expand_context", "recall_context", "find_tool"}
-BUDGET = 1_500
+BUDGET = 620
 TASK = "Find me a flight to Rome on Friday."
 Step = ToolCallPart | str | Callable[[AgentInfo], ToolCallPart]
 
@@ -107,7 +107,7 @@ def test_a_run_lists_what_it_needs(compressor: Compressor) -> None:
     names = script.names
     assert set(names[0]) >= OWN and "search_flight" in names[0] and "share_contract" not in names[0]
     assert names[1] == names[0] and names[2][: len(names[0])] == names[0] and "share_contract" in names[2]
-    assert script.seen[0] == script.seen[1] and called[2] in names[5] and called[2] not in names[4]
+    assert script.seen[0] == script.seen[1] and called[2] not in names[4]
     for tools in script.seen:
         assert tokens([tool for tool in tools if tool.name not in OWN - {"find_tool"}]) <= BUDGET
         pinned = next(tool for tool in tools if tool.name == "archive_lamp")

@@ -136,12 +136,12 @@ def test_a_session_keeps_its_tools(tmp_path: Path) -> None:
         given: dict[str, Any] = {
             "model": "gpt-4o",
             "tools": TOOLS,
-            "tools_budget": 1_200,
+            "tools_budget": 600,
             "pinned_tools": ["archive_lamp"],
         }
         post("append", messages=ASKED, **given)
         first = post("view")
-        assert "find_tool" in names(first["tools"]) and tokens(first["tools"]) <= 1_200
+        assert "find_tool" in names(first["tools"]) and tokens(first["tools"]) <= 600
         assert next(tool for tool in TOOLS if names([tool]) == ["archive_lamp"]) in first["tools"]
         report = first["cost_report"]
         assert report["baseline_last"] - report["actual_last"] == tokens(TOOLS) - tokens(first["tools"])

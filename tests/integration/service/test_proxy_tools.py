@@ -23,7 +23,7 @@ pytest.importorskip("prometheus_client")
 from support.service_tools import Service  # noqa: E402
 
 TALKS: dict[str, type[Talk]] = {"chat": ChatTalk, "responses": ResponsesTalk, "messages": MessagesTalk}
-BUDGET = 1_500
+BUDGET = 0.14  # of the tokens of all tools; their names alone take about as much
 NAMES = [tool["name"] for tool in office_tools("messages")]
 CONTEXT_TOOLS = ["expand_context", "recall_context"]
 NONE: dict[str, Any] = {"chat": "none", "responses": "none", "messages": {"type": "none"}}
@@ -92,7 +92,7 @@ def test_a_conversation_lists_what_it_needs(kind: str, stream: bool) -> None:
     with proxied(script) as (server, service):
         talk = office_talk(kind, service)
         assert finish(talk, stream) == ["search_flight"]
-        talk.say("Good. Now C-1, please, to Ann.")
+        talk.say("Fine. Now C-1, please, to Ann.")
         assert finish(talk, stream) == ["share_contract"]
         assert "find_tool" not in json.dumps([str(message) for message in talk.history])
         talk.say("Thanks.")
@@ -105,7 +105,7 @@ def test_a_conversation_lists_what_it_needs(kind: str, stream: bool) -> None:
     assert requests[0].tools[:3] == [*CONTEXT_TOOLS, "find_tool"]
     assert "search_flight" in listed(requests[0]) and "share_contract" not in listed(requests[0])
     for request in requests:
-        assert tokens(kind, request.body["tools"][2:]) <= BUDGET < tokens(kind, talk.tools)
+        assert tokens(kind, request.body["tools"][2:]) <= BUDGET * tokens(kind, talk.tools)
     assert [requests[i].body["tools"] for i in (1, 2)] == [requests[0].body["tools"]] * 2  # a stable prefix
     grown = requests[3].tools
     assert grown[: len(requests[2].tools)] == requests[2].tools and "share_contract" in grown  # found, at the end
@@ -136,11 +136,11 @@ def test_a_forced_tool_is_listed_whole(kind: str) -> None:
         assert [call[1] for call in talk.ask().calls] == [name]
     want = next(tool for tool in talk.tools if name in (tool.get("name"), tool.get("function", {}).get("name")))
     assert listed(server.requests[1])[name] == want
-    assert tokens(kind, server.requests[1].body["tools"][2:]) <= BUDGET
+    assert tokens(kind, server.requests[1].body["tools"][2:]) <= BUDGET * tokens(kind, office_tools(kind))
 
 
 def test_find_tool_is_not_offered_in_vain(kind: str) -> None:
-    with proxied([Reply("One."), Reply("Two.")]) as (server, service):
+    with proxied([Reply("One."), Reply("Two.")], tools_budget=1_000) as (server, service):
         talk = office_talk(kind, service, tool_choice=NONE[kind])
         talk.ask()
         few = office_talk(kind, service)
@@ -192,7 +192,7 @@ def test_a_cache_breakpoint_stays() -> None:
         assert marked == ["share_visa"]
 
 
-@pytest.mark.parametrize(("budget", "why"), [("20", "BudgetTooSmallError"), ("0.5%", "BudgetTooSmallError")])
+@pytest.mark.parametrize(("budget", "why"), [("20", "BudgetTooSmallError"), ("0.2%", "BudgetTooSmallError")])
 def test_trouble_sends_all_tools_and_says_so(kind: str, budget: str, why: str) -> None:
     with proxied([Reply("Hello.")]) as (server, service):
         talk = office_talk(kind, service)

@@ -93,7 +93,7 @@ def test_what_is_found_and_called_is_listed_from_then_on() -> None:
 
 
 def test_a_search_lists_and_names_what_else_fits_the_question() -> None:
-    made = make_list(420)
+    made = make_list(600)
     answer = made.search({"query": "make the kettle go away"})
     assert {f"{verb}_kettle" for verb in VERBS} <= set(listed_names(made))
     assert all(f"{verb}_kettle" in answer for verb in VERBS)

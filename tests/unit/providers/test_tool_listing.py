@@ -34,7 +34,7 @@ def unlisted(tools: list[Any]) -> str:
 
 
 def test_equal_tools_of_the_next_request_are_its_own_objects() -> None:
-    listing = ToolListing(Compressor(store="memory"), 1_200, pinned=["share_visa", "no_such_tool"])
+    listing = ToolListing(Compressor(store="memory"), 750, pinned=["share_visa", "no_such_tool"])
     first = listing.select(TOOLS, ASKED)
     again = listing.select(fresh := office_tools(), LATER)
     assert again.tools == first.tools and first.offers_search and first.removed_tokens > 0
@@ -42,7 +42,7 @@ def test_equal_tools_of_the_next_request_are_its_own_objects() -> None:
 
 
 def test_a_branch_starts_from_the_list_at_its_place() -> None:
-    listing = ToolListing(Compressor(store="memory"), 1_200)
+    listing = ToolListing(Compressor(store="memory"), 750)
     first = listing.select(TOOLS, ASKED, message_count=1)
     name = unlisted(first.tools)
     grown = listing.select(TOOLS, called(name), message_count=3)
@@ -55,7 +55,7 @@ def test_a_branch_starts_from_the_list_at_its_place() -> None:
 
 def test_workers_share_a_journal() -> None:
     compressor = Compressor(store="memory")
-    one, other = (ToolListing(compressor, 1_200, journal=StateJournal(compressor.store, "tools:x")) for _ in range(2))
+    one, other = (ToolListing(compressor, 750, journal=StateJournal(compressor.store, "tools:x")) for _ in range(2))
     first = one.select(TOOLS, ASKED)
     name = unlisted(first.tools)
     grown = other.select(TOOLS, called(name))
@@ -63,7 +63,7 @@ def test_workers_share_a_journal() -> None:
 
 
 def test_a_forced_tool_that_was_shortened_is_complete() -> None:
-    listing = ToolListing(Compressor(store="memory"), 1_200)
+    listing = ToolListing(Compressor(store="memory"), 750)
     first = listing.select(TOOLS, ASKED)
     cut = [tool for tool in first.tools if tool not in TOOLS and names([tool]) != ["find_tool"]]
     name = names(cut)[0]
@@ -72,7 +72,7 @@ def test_a_forced_tool_that_was_shortened_is_complete() -> None:
 
 
 def test_an_answer_needs_tools() -> None:
-    listing = ToolListing(Compressor(store="memory"), 1_200)
+    listing = ToolListing(Compressor(store="memory"), 750)
     assert listing.answer({"query": "a lamp"}) == "There are no other tools."
     assert "lamp" in listing.answer({"query": "a lamp"}, TOOLS)
     with pytest.raises(BudgetTooSmallError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -92,7 +93,7 @@ def test_it_is_chosen_afresh_when_growing_no_longer_fits(compressor: Compressor)
         sent = box.view(messages)
         assert f"get_{thing}" in names(sent) and get_counter(None).count_tools(sent) <= 420
     with pytest.raises(BudgetTooSmallError):
-        make(compressor, budget=120).view(messages)
+        make(compressor, budget=25).view(messages)
 
 
 def test_compact_and_other_tools_choose_afresh(compressor: Compressor) -> None:
@@ -144,3 +145,90 @@ def test_pinned_native_and_options(compressor: Compressor) -> None:
     with pytest.raises(CompressorError):
         make(compressor, {"version": 99})
     assert ToolSet(compressor, [], 10).view([]) == []
+
+
+def talk(box: ToolSet, requests: list[str], calls: bool = True) -> list[list[Any]]:
+    """The lists of a conversation in which each request is answered by a call of the first tool that is sent."""
+    messages: list[dict[str, Any]] = []
+    views = []
+    for number, text in enumerate(requests):
+        messages.append(user(text))
+        views.append(box.view(messages))
+        wanted = next((n for n in names(many_tools()) if n.split("_")[-1] in text and n in names(views[-1])), None)
+        if calls and wanted:
+            messages += called(wanted, "ok", str(number))
+        messages.append({"role": "assistant", "content": "Done."})
+    return views
+
+
+def test_the_prefix_breaks_once_in_ten_requests_at_most(compressor: Compressor) -> None:
+    words = "weather tax lamp car song pump hotel flight parcel recipe ticket invoice".split()
+    places = "cellar attic garage shed barn tower bridge harbour castle temple museum school".split()
+    requests = [f"Look up {w} {i}." for i, w in enumerate(words)] + [f"Paint the {p}, please." for p in places]
+    views = talk(make(compressor), requests)
+    breaks = sum(new[: len(old)] != old for old, new in pairwise(views))
+    assert breaks <= 1 + len(requests) // 10
+    counter = get_counter(None)
+    assert all(counter.count_tools(view) <= BUDGET for view in views)
+    kept = sum(any(t.split("_")[-1] in text for t in names(view)) for text, view in zip(requests, views, strict=True))
+    assert kept >= 0.85 * len(requests)
+
+
+def test_a_short_tool_is_widened_when_it_is_plainly_needed_later(compressor: Compressor) -> None:
+    box = make(compressor, budget=700)
+    requests = ["Clean the barn.", "Clean the shed.", "Lock the attic.", "Lock the tower.", "Paint the temple."]
+    requests += ["Look up the invoice by its number, filter and color."] * 7
+    views = talk(box, requests, calls=False)
+
+    def invoice(view: list[Any]) -> dict[str, Any]:
+        found = [t["function"]["parameters"]["properties"] for t in view if t["function"]["name"] == "get_invoice"]
+        return found[0] if found else {}
+
+    assert {"number", "color"} <= invoice(views[-1]).keys()
+
+
+@pytest.mark.moderate
+def test_it_never_raises_in_the_middle_of_a_conversation(compressor: Compressor) -> None:
+    box = make(compressor, budget=300)
+    messages = [user("What is the weather at station W-3?")]
+    box.view(messages)
+    for number, name in enumerate(names(many_tools())[:24]):
+        messages += [*called(name, "ok", str(number)), user(f"Next: number {number}")]
+        sent = box.view(messages)
+        assert sent and get_counter(None).count_tools(sent) <= 300
+    grown = ToolSet(compressor, many_tools(), 90, state=box.state)
+    assert names(grown.view(messages)) and "find_tool" not in names(grown.view(messages))
+    assert any("find_tool is left out" in text for text in grown.warnings)
+    forced = {"type": "function", "function": {"name": "get_tax"}}
+    small = make(compressor, budget=110)
+    small.view(messages[:1])
+    assert "get_tax" in names(small.view(messages, forced))
+    assert any("tool_choice forces are shortened" in text for text in small.warnings)
+
+
+def test_small_talk_changes_nothing(compressor: Compressor) -> None:
+    views = talk(make(compressor), ["What is the weather at station W-3?", "Thanks a lot!", "Great.", "ok", "Hm?"])
+    assert all(view == views[0] for view in views)
+
+
+def test_without_a_discount_for_cached_tokens_each_request_may_choose(
+    compressor: Compressor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from compressor.pipeline.tools import list_planner
+    from compressor.tokens.price import Price
+
+    requests = ["Clean the barn.", *["Look up the invoice by its number, filter and color."] * 5]
+
+    def breaks(price: Price) -> int:
+        monkeypatch.setattr(list_planner, "find_price", lambda model: price)
+        views = talk(make(compressor, budget=700), requests, calls=False)
+        return sum(new[: len(old)] != old for old, new in pairwise(views))
+
+    assert breaks(Price.custom(input=1, output=2, cache_read=0.1)) <= breaks(Price.custom(input=1, output=2))
+
+
+def test_the_state_of_version_1_keeps_what_was_found(compressor: Compressor) -> None:
+    old = {"version": 1, "forms": {"get_car": None}, "digest": "x", "turn": "y", "found": ["get_tax", "no_such_tool"]}
+    box = make(compressor, old)
+    assert "get_tax" in names(box.view([user("What is the weather at station W-3?")]))
+    assert box.state["version"] == 2 and old["version"] == 1
