@@ -13,7 +13,7 @@ import numpy.typing as npt
 from compressor.pipeline.examples import dpp, mmr
 from compressor.pipeline.examples.answer_format import answer_format
 from compressor.pipeline.examples.example_set import ExampleSet
-from compressor.pipeline.examples.query_relevance import QueryRelevance, RelevanceModel
+from compressor.pipeline.examples.query_relevance import ExampleRelevance, QueryRelevance
 
 Floats = npt.NDArray[np.float32]
 Wide = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ class ExampleRanking:
         method: One of `METHODS`.
     """
 
-    def __init__(self, pool: ExampleSet, costs: Ints, median_cost: int, model: RelevanceModel, method: str) -> None:
+    def __init__(self, pool: ExampleSet, costs: Ints, median_cost: int, model: ExampleRelevance, method: str) -> None:
         self._pool, self._costs, self._median_cost = pool, costs, median_cost
         self._model, self._method = model, method
 
