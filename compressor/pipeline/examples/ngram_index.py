@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.pipeline.examples.ngram_features import FeatureRows, Features
+from compressor.pipeline.examples.number_order import rank_numbers, sort_numbers
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 
 _PART_BITS = 5  # of a hash; an index is built for the n-grams that share them, one part after the other
-_HIGH = np.uint64(32)
 _BLOCK = 1 << 19  # entries that are summed at a time
 _RANK_COST = 16  # ranking an n-gram takes as long as passing over so many entries of the vocabulary
 
@@ -209,7 +209,7 @@ class NgramIndex:
         """
         numbers, owner = self._entries(rows)
         values = self.idf[numbers] / np.maximum(self.lengths[rows], 1e-9)[owner]
-        place = _rank(numbers)[0] if _RANK_COST * len(numbers) < len(self.vocabulary) else numbers
+        place = rank_numbers(numbers)[0] if _RANK_COST * len(numbers) < len(self.vocabulary) else numbers
         sums = np.bincount(place, values)
         length = float(np.linalg.norm(sums))
         dots = np.bincount(owner, values * sums[place], len(rows))
@@ -224,7 +224,7 @@ class NgramIndex:
     def _matrix(self, rows: Ints, min_count: int) -> Floats:
         """The [k, u] vectors of k examples, over the n-grams that occur in at least `min_count` of them."""
         numbers, owner = self._entries(rows)
-        rank, counts = _rank(numbers)
+        rank, counts = rank_numbers(numbers)
         is_column = counts >= min_count
         place = np.cumsum(is_column) - 1
         here = is_column[rank]
@@ -256,21 +256,6 @@ class IndexedFeatures(Sequence[Features]):
         return self._index.features(range(len(self))[row])
 
 
-def _rank(numbers: SmallInts) -> tuple[Ints, Ints]:
-    """Returns the rank of each number among the distinct numbers, from 0, and how often each of these occurs."""
-    key = numbers.astype(np.uint64)
-    key <<= _HIGH
-    key |= np.arange(len(numbers), dtype=np.uint64)
-    key.sort()  # faster than `np.unique`, which sorts indices
-    order = key.astype(np.uint32)  # the lower half
-    key >>= _HIGH
-    is_first = np.ones(len(key), np.bool_)
-    is_first[1:] = key[1:] != key[:-1]
-    rank = np.empty(len(key), np.int64)
-    rank[order] = np.cumsum(is_first) - 1
-    return rank, np.diff(np.append(np.flatnonzero(is_first), len(key)))
-
-
 def _invert(sizes: SmallInts, flat: Features, is_owner: bool) -> tuple[Features, Ints, SmallInts, SmallInts]:
     """Returns vocabulary, starts, rows and numbers of an index.
 
@@ -290,15 +275,7 @@ def _invert(sizes: SmallInts, flat: Features, is_owner: bool) -> tuple[Features,
         owner = np.repeat(
             np.arange(len(sizes), dtype=np.int32), np.diff(np.searchsorted(entry, ends), prepend=np.int64(0))
         )
-        key = flat[entry].astype(np.uint64)
-        key <<= _HIGH
-        key |= np.arange(len(entry), dtype=np.uint64)
-        key.sort()  # by n-gram, then by entry, so by example
-        place = key.astype(np.uint32)  # the lower half
-        key >>= _HIGH
-        word = key.astype(np.uint32)
-        is_first = np.ones(len(word), np.bool_)
-        is_first[1:] = word[1:] != word[:-1]
+        place, word, is_first = sort_numbers(flat[entry])  # by n-gram, then by entry, so by example
         rows[done : done + len(entry)] = owner[place]
         numbers[entry[place]] = known + np.cumsum(is_first, dtype=np.int32) - 1
         words.append(word[is_first])
