@@ -263,7 +263,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
             "needed tools are in the list when it costs r times fewer tokens (gpt-4o), and of the arguments of the",
             "reference calls that the list has. *changed*, *broken*: steps from one call to the next, two calls a",
             "request, in which the list is different, and in which it does not begin with the list before. *USD*:",
-            "all calls, with a simulated prompt cache. The author of the method wrote the requests, before it, and chose",
+            "all calls, with a simulated prompt cache. The author of the method wrote the requests first, and chose",
             "by half of them; the table of synonyms is by the same author, from general English, so not independent.",
             *notes,
         ],

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from compressor.pipeline.examples import dpp
 from compressor.pipeline.examples.example_set import ExampleSet
-from compressor.pipeline.examples.query_relevance import RelevanceModel
+from compressor.pipeline.examples.query_relevance import ExampleRelevance
 from compressor.pipeline.examples.ranking import MIN_RELIABILITY
 from compressor.tokens import TokenCounter
 
@@ -67,7 +67,7 @@ def choose_cached_block(pool: ExampleSet, counter: TokenCounter, budget: int) ->
 def _fill(pool: ExampleSet, costs: Ints, budget: int) -> list[int]:
     """Takes one example of each group after the other, until no more fit."""
     labels = pool.label_model
-    are_classes = RelevanceModel(pool, None, reads_labels=True).reliability > MIN_RELIABILITY
+    are_classes = ExampleRelevance(pool, None, reads_labels=True).reliability > MIN_RELIABILITY
     if are_classes:
         by_size = sorted(labels.members, key=len, reverse=True)
         groups = [_right_ones(pool, _rank_group(pool, members, costs)) for members in by_size]

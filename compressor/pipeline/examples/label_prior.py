@@ -108,7 +108,8 @@ class LabelModel:
             number, row = number[stays], row[stays]
         likely = np.zeros(classes)
         if postings.count:
-            at = number * (classes + 1) + self._places[row]
+            at = self._places[row]
+            at += number * (classes + 1)
             counts = np.bincount(at, minlength=postings.count * (classes + 1)).reshape(-1, classes + 1)[:, :classes]
             total = np.log(counts + SMOOTHING).sum(0)
             total -= postings.count * np.log(held + SMOOTHING * len(self.lexical.vocabulary))
@@ -122,8 +123,9 @@ class LabelModel:
         return np.stack(self._kernel(dense, DENSE_EXPONENT))
 
     def _kernel(self, cosines: Floats, exponent: float) -> tuple[Wide, Wide]:
-        density = np.log(self._sums(np.exp(exponent * cosines)) + 1e-6)
-        return density, np.maximum.reduceat(cosines[self._flat], self._starts).astype(np.float64)
+        own = cosines[self._flat]
+        density = np.log(np.add.reduceat(np.exp(exponent * own), self._starts, dtype=np.float64) + 1e-6)
+        return density, np.maximum.reduceat(own, self._starts).astype(np.float64)
 
     def name_signals(self, features: Features) -> Wide:
         """Returns the [classes] n-gram cosines of the query with the names of the classes; 0 for very many classes."""

@@ -13,29 +13,35 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.pipeline.examples.ngram_features import FeatureRows, Features
+from compressor.pipeline.examples.number_order import rank_numbers, sort_numbers
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 
 _PART_BITS = 5  # of a hash; an index is built for the n-grams that share them, one part after the other
-_HIGH = np.uint64(32)
 _BLOCK = 1 << 19  # entries that are summed at a time
+_RANK_COST = 16  # ranking an n-gram takes as long as passing over so many entries of the vocabulary
 
 
 class Postings:
     """Where the n-grams of a query occur, as pairs of an n-gram and an example.
 
     Attributes:
-        number: [pairs] which of the query's known n-grams, from 0 to `count` - 1.
-        row: [pairs] the example.
+        sizes: [count] in how many examples each of the query's known n-grams occurs.
+        row: [pairs] these examples, those of the first n-gram first.
         idf: [count] the inverse document frequency of each of these n-grams.
         count: The number of the query's n-grams that are in the index.
     """
 
-    def __init__(self, number: Ints, row: SmallInts, idf: Floats) -> None:
-        self.number, self.row, self.idf = number, row, idf
+    def __init__(self, sizes: Ints, row: Ints, idf: Floats) -> None:
+        self.sizes, self.row, self.idf = sizes, row, idf
         self.count = len(idf)
+
+    @cached_property
+    def number(self) -> Ints:
+        """The [pairs] n-grams of the pairs, from 0 to `count` - 1."""
+        return np.repeat(np.arange(self.count), self.sizes)
 
 
 class NgramIndex:
@@ -173,14 +179,13 @@ class NgramIndex:
             numbers = numbers[self._starts[numbers + 1] - self._starts[numbers] <= max_frequency]
         starts, stops = self._starts[numbers].tolist(), self._starts[numbers + 1].tolist()
         parts = [self._rows[a:b] for a, b in zip(starts, stops, strict=True)]
-        rows = np.concatenate([*parts, np.zeros(0, np.int32)])
-        which = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        return Postings(which, rows, self.idf[numbers])
+        rows = np.concatenate([*parts, np.zeros(0, np.int32)], dtype=np.int64)
+        return Postings(np.array([len(part) for part in parts], np.int64), rows, self.idf[numbers])
 
     def cosines(self, postings: Postings) -> Floats:
         """Returns the [n] cosines of the examples with the query, 0 if they share no n-gram."""
         weights = postings.idf**2
-        dots = np.bincount(postings.row, weights[postings.number], len(self))
+        dots = np.bincount(postings.row, np.repeat(weights.astype(np.float64), postings.sizes), len(self))
         length = float(np.sqrt(weights.sum())) or 1.0
         out: Floats = (dots / np.maximum(self.lengths * length, 1e-9)).astype(np.float32)
         return out
@@ -204,9 +209,10 @@ class NgramIndex:
         """
         numbers, owner = self._entries(rows)
         values = self.idf[numbers] / np.maximum(self.lengths[rows], 1e-9)[owner]
-        sums = np.bincount(numbers, values, len(self.vocabulary))
+        place = rank_numbers(numbers)[0] if _RANK_COST * len(numbers) < len(self.vocabulary) else numbers
+        sums = np.bincount(place, values)
         length = float(np.linalg.norm(sums))
-        dots = np.bincount(owner, values * sums[numbers], len(rows))
+        dots = np.bincount(owner, values * sums[place], len(rows))
         return (dots / max(length, 1e-9)).astype(np.float32), length
 
     def _entries(self, rows: Ints) -> tuple[SmallInts, Ints]:
@@ -218,11 +224,12 @@ class NgramIndex:
     def _matrix(self, rows: Ints, min_count: int) -> Floats:
         """The [k, u] vectors of k examples, over the n-grams that occur in at least `min_count` of them."""
         numbers, owner = self._entries(rows)
-        is_column = np.bincount(numbers, minlength=len(self.vocabulary)) >= min_count
+        rank, counts = rank_numbers(numbers)
+        is_column = counts >= min_count
         place = np.cumsum(is_column) - 1
-        here = is_column[numbers]
+        here = is_column[rank]
         matrix = np.zeros((len(rows), int(place[-1]) + 1 if len(place) else 0), np.float32)
-        matrix[owner[here], place[numbers[here]]] = self.idf[numbers[here]]
+        matrix[owner[here], place[rank[here]]] = self.idf[numbers[here]]
         matrix /= np.maximum(self.lengths[rows], 1e-9)[:, None]
         return matrix
 
@@ -268,15 +275,7 @@ def _invert(sizes: SmallInts, flat: Features, is_owner: bool) -> tuple[Features,
         owner = np.repeat(
             np.arange(len(sizes), dtype=np.int32), np.diff(np.searchsorted(entry, ends), prepend=np.int64(0))
         )
-        key = flat[entry].astype(np.uint64)
-        key <<= _HIGH
-        key |= np.arange(len(entry), dtype=np.uint64)
-        key.sort()  # by n-gram, then by entry, so by example
-        place = key.astype(np.uint32)  # the lower half
-        key >>= _HIGH
-        word = key.astype(np.uint32)
-        is_first = np.ones(len(word), np.bool_)
-        is_first[1:] = word[1:] != word[:-1]
+        place, word, is_first = sort_numbers(flat[entry])  # by n-gram, then by entry, so by example
         rows[done : done + len(entry)] = owner[place]
         numbers[entry[place]] = known + np.cumsum(is_first, dtype=np.int32) - 1
         words.append(word[is_first])

@@ -38,7 +38,7 @@ class QueryRelevance:
     reliability: float = 0.0
 
 
-class RelevanceModel:
+class ExampleRelevance:
     """Compares queries with the examples of one set.
 
     Attributes:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from compressor.errors import BudgetTooSmallError, CompressorError
 from compressor.pipeline.examples.embeddings import TextEncoder
 from compressor.pipeline.examples.example_set import ExampleSet
-from compressor.pipeline.examples.query_relevance import RelevanceModel
+from compressor.pipeline.examples.query_relevance import ExampleRelevance
 from compressor.pipeline.examples.ranking import METHODS, MIN_CANDIDATES, ExampleRanking
 from compressor.pipeline.examples.rationale_pruning import KEEP_FRACTION, RationaleStep, remove_steps
 from compressor.tokens import TokenCounter
@@ -106,7 +106,7 @@ class ExampleSelector:
         """
         question = (query or "").strip()
         last_separator = self.counter.count(self.pool.template.separator)  # it is part of every cost, but not sent
-        model = RelevanceModel(
+        model = ExampleRelevance(
             self.pool, self.encoder, self.method in ("auto", "classes"), always=self.method == "classes"
         )
         found = model.compare(question)

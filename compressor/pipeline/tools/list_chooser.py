@@ -17,7 +17,7 @@ from compressor.pipeline.tools.catalog import ToolCatalog
 from compressor.scoring.base import Query
 
 #: Probabilities of a new list: of what this request needs, of what earlier ones did, and of any tool alike.
-NOW, BEFORE, ANY = 0.3, 0.2, 0.5
+NOW, BEFORE, ANY = 0.4, 0.2, 0.4
 #: Tools of one server are listed one after another, and a conversation stays with a server for a while: what the
 #: tools beside a called one gain, how many places away it has fallen to a third, and how fast it fades by calls.
 NEIGHBOUR_WEIGHT, NEIGHBOUR_DISTANCE, FADING = 0.3, 8.0, 0.7

@@ -25,7 +25,6 @@ from compressor.pipeline.tools.tool import FunctionTool, dump_tool
 #: What a variant is worth to a call of the function: being there at all, the parameters listed, the rules, the words.
 #: Chosen among two dozen settings on the requests of `benchmarks/tool_arguments.py`; those around differ by one.
 PRESENCE_VALUE, ARGUMENTS_VALUE, RULES_VALUE, WORDS_VALUE = 0.35, 0.3, 0.32, 0.03
-UNWARNED_VALUE = 0.1  # times the value of a variant that leaves out a warning: to offer it may do harm
 MIN_RULE_WEIGHT = 0.3  # of a rule about a parameter that is never used; a rule about the function has 1
 _NO_INSIDES_VALUE = 0.5  # of a parameter whose inner schema is removed
 
@@ -58,7 +57,7 @@ def shrink_variants(
         levels: The levels to make, the longest first.
 
     Returns:
-        The variants, the longest first, each shorter than the one before.
+        The variants, the longest first, each shorter than the one before. None leaves out a warning.
     """
     known = dict(zip(use.paths, uses, strict=True))
     facts = _SchemaFacts(function)
@@ -69,6 +68,8 @@ def shrink_variants(
     for level in levels:
         shrinker = _SchemaShrinker(function, facts, level, known)
         tool = shrinker.shrink_tool()
+        if shrinker.warnings < whole.warnings:
+            break  # to offer a function without its warnings may do harm
         if (length := len(dump_tool(tool))) < last:
             out.append(Variant(tool, shrinker.compare(whole)))
             last = length
@@ -120,8 +121,7 @@ class _SchemaShrinker:
         arguments = self.arguments / whole.arguments if whole.arguments else 1.0
         rules = self.rules / whole.rules if whole.rules else 1.0
         words = math.sqrt(self.words / whole.words) if whole.words else 1.0
-        value = PRESENCE_VALUE + ARGUMENTS_VALUE * arguments + RULES_VALUE * min(rules, 1) + WORDS_VALUE * min(words, 1)
-        return value if self.warnings >= whole.warnings else value * UNWARNED_VALUE
+        return PRESENCE_VALUE + ARGUMENTS_VALUE * arguments + RULES_VALUE * min(rules, 1) + WORDS_VALUE * min(words, 1)
 
     def shrink_tool(self) -> Any:
         level, function = self.level, self.function

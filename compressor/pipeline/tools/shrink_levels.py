@@ -13,8 +13,7 @@ decides when it goes:
     8   the rules, too, but not the warnings: names and types of all but the unlikeliest parameters remain
     9   all but the likely parameters
     10  all optional parameters, all words except the beginning of the function's description
-    11  that beginning, too: a name, the required parameters and the warnings remain
-    12  the warnings, too; such a form of a function that has warnings is hardly ever chosen
+    11  that beginning, too: a name, the required parameters and the warnings remain in any case
 
 Rules are the sentences that state a rule, a warning, a format, a limit or the meaning of a value (`rule_sentences`).
 Down to level 7 none of the function's own is removed, and none of a parameter that remains and is likely.
@@ -81,9 +80,8 @@ LEVELS = (
     ShrinkLevel((1, 60), (0, 0), 0, NEVER, REQUIRED_USE, 3, keeps="warnings", clips=True),
     ShrinkLevel((1, 60), (0, 0), 0, NEVER, REQUIRED_USE, REQUIRED_USE, keeps="warnings", clips=True),
     ShrinkLevel((0, 0), (0, 0), 0, NEVER, REQUIRED_USE, REQUIRED_USE, keeps="warnings"),
-    ShrinkLevel((0, 0), (0, 0), 0, NEVER, REQUIRED_USE, REQUIRED_USE, keeps="none"),
 )
 #: The levels for functions that are hardly needed: few, because all of them are made when a list is seen first.
-COARSE_LEVELS = (LEVELS[1], LEVELS[4], LEVELS[6], LEVELS[7], LEVELS[8], LEVELS[10], LEVELS[11])
+COARSE_LEVELS = (LEVELS[1], LEVELS[4], LEVELS[6], LEVELS[7], LEVELS[8], LEVELS[10])
 #: Leaves nothing out.
 WHOLE = ShrinkLevel((1_000_000, 1_000_000_000), (1_000_000, 1_000_000_000), drops_examples=False, drops_defaults=False)

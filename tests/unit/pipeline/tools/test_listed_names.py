@@ -11,7 +11,7 @@ from compressor import Compressor, ToolSet
 from compressor.tokens import get_counter
 from support.many_tools import office_tools
 
-BUDGET = 1_300
+BUDGET = 1_700
 ASKED = [{"role": "user", "content": "Find me a flight to Rome on Friday."}]
 LATER = ["Move invoice I-7 to next week.", "Put the old lamps away.", "Who sells visas?", "A recipe for soup, please."]
 

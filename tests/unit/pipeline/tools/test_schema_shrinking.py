@@ -117,13 +117,12 @@ def test_the_unlikeliest_parameters_go_first_and_words_go_before_names() -> None
     assert all(0 < value < 1 for _, value in made)
 
 
-def test_warnings_stay_in_every_variant_but_the_last() -> None:
+def test_warnings_stay_in_every_variant() -> None:
     about = "Sends money. It cannot be undone. Many banks take part. Never call it before the user confirms the amount."
     root = {"type": "object", "properties": {"amount": {"type": "integer"}, "note": {"type": "string"}}}
-    made = _variants(root | {"required": ["amount"]})
     function = parse_function({"name": "send", "description": about, "parameters": root}, 0)
     assert function is not None
     made = shrink_variants(function, ArgumentUse("send", root), (0, 0))
-    for form, _ in made[:-1]:
+    assert made and "Many banks" not in made[-1].tool["description"]
+    for form, _ in made:
         assert "It cannot be undone." in form["description"] and "Never call it" in form["description"]
-    assert "description" not in made[-1].tool and made[-1].value < 0.1 < made[-2].value
