@@ -32,9 +32,9 @@ VERBS = {
 }
 STEPS: list[ToolCallPart | TextPart] = [
     ToolCallPart("get_invoice", {"number": "I-17"}),
-    ToolCallPart("find_tool", {"query": "send somebody a link to the contract"}),
-    ToolCallPart("share_contract", {"number": "C-17", "note": "for Ann"}),
-    TextPart("Ann has the contract of invoice I-17."),
+    ToolCallPart("find_tool", {"query": "put a ticket away"}),
+    ToolCallPart("archive_ticket", {"number": "T-17", "note": "paid"}),
+    TextPart("Invoice I-17 is paid, and what was asked about it is archived."),
 ]
 
 
@@ -71,8 +71,8 @@ def main() -> int:
     compress = CompressHistory(Compressor(store="memory"), model="gpt-4o", tools_budget=BUDGET, expand=False)
     tools = [make_tool(verb, thing, done) for thing in THINGS for verb in VERBS]
     agent = Agent(FunctionModel(play), tools=tools, capabilities=[compress])
-    agent.run_sync("Which contract belongs to invoice I-17? Send Ann a link to it.")
-    return 0 if max(sizes) <= BUDGET and done == ["get_invoice I-17", "share_contract C-17"] else 1
+    agent.run_sync("Is invoice I-17 paid? If so, nobody needs to see any more what was asked about it.")
+    return 0 if max(sizes) <= BUDGET and done == ["get_invoice I-17", "archive_ticket T-17"] else 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 A prompt of many examples is cheap if most of it is the same in every call, and good if some of it is about the query:
 S. Golchin et al., "Towards Compute-Optimal Many-Shot In-Context Learning", 2025, combine a few examples that are
 similar to the query with many cached ones, which are best when they are representative of the task. Here the block
-holds typical and diverse examples, the same number of each label, and none whose neighbours all have another label.
+holds typical and diverse examples, the same number of each label, and none whose neighbours all have another label,
+unless that is so for all examples of the label.
 """
 
 from __future__ import annotations
