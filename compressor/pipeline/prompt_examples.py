@@ -12,6 +12,7 @@ from typing import Any
 
 from compressor.context.budget import Budget, resolve_budget
 from compressor.context.formats import detect_format
+from compressor.context.model import Turn
 from compressor.context.refs import compute_ref
 from compressor.pipeline.engine import Engine
 from compressor.pipeline.messages import MessageCompression
@@ -23,7 +24,7 @@ from compressor.tokens import TokenCounter
 
 @dataclass(frozen=True)
 class PromptExamples:
-    """Cuts the worked examples of prompts whose messages are dicts.
+    """Cuts the worked examples of prompts, whose messages may be dicts or LangChain's.
 
     Attributes:
         engine: Scores the examples.
@@ -37,9 +38,7 @@ class PromptExamples:
     budget: Budget
     open_store: Callable[[], BlobStore]
 
-    def choose(
-        self, system: Sequence[Mapping[str, Any]], messages: Sequence[Mapping[str, Any]], state: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def choose(self, system: Sequence[Any], messages: Sequence[Any], state: Mapping[str, Any]) -> dict[str, Any]:
         """Chooses the examples of a prompt.
 
         Args:
@@ -70,11 +69,7 @@ class PromptExamples:
         made: dict[str, Any] = {"digest": _digest(system, [messages[i] for i in indexes]), "indexes": indexes}
         made |= {"contents": [None] * lead, "dropped": [], "removed_tokens": 0, "warnings": []}
         has_lists = any(find_examples(slot.text) for turn in context.turns[:lead] for slot in turn.slots)
-        asked = [
-            turn.index - lead
-            for turn in context.turns[lead:]
-            if turn.index - lead not in indexes and any(slot.kind == "user" for slot in turn.slots)
-        ]
+        asked = [turn.index - lead for turn in context.turns[lead:] if turn.index not in found and _is_question(turn)]
         if (has_lists or indexes) and asked:
             made |= self._choose(system, first, [messages[i] for i in indexes], indexes, messages[asked[-1]])
         return made
@@ -104,9 +99,8 @@ class PromptExamples:
         result = compression.run(before, limit)
         dropped = sorted(i - lead for i in compression.removed if lead <= i < len(sample) - 1)
         made = result.messages[: len(system)]
-        contents = [
-            new["content"] if new["content"] != old["content"] else None for new, old in zip(made, system, strict=True)
-        ]
+        pairs = [(_content(new), _content(old)) for new, old in zip(made, system, strict=True)]
+        contents = [new if new != old else None for new, old in pairs]
         removed = before - result.tokens_after
         said = [text.split(";", 1)[0] for text in result.warnings if "example" in text]  # the rest is about the result
         text = f"worked examples of the prompt were cut to their budget: {removed:,} of {size:,} tokens were left out"
@@ -118,6 +112,15 @@ class PromptExamples:
         }
 
 
-def _digest(system: Sequence[Mapping[str, Any]], examples: Sequence[Mapping[str, Any]]) -> str:
-    contents = [[message.get("content") for message in some] for some in (system, examples)]
+def _is_question(turn: Turn) -> bool:
+    """Returns whether the user says or shows something in a message: it does not hold tool results alone."""
+    return any(slot.kind == "user" for slot in turn.slots) or (turn.role == "user" and not turn.result_call_ids)
+
+
+def _content(message: Any) -> Any:
+    return message.get("content") if isinstance(message, Mapping) else message.content
+
+
+def _digest(system: Sequence[Any], examples: Sequence[Any]) -> str:
+    contents = [[_content(message) for message in some] for some in (system, examples)]
     return compute_ref(json.dumps(contents, ensure_ascii=False, default=str))

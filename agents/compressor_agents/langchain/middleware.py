@@ -294,8 +294,6 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         request, example_state = self._guard.run(
             self._with_examples, request, name, conversation.state["scopes"][0], thread_id
         ) or (request, None)
-        for text in _example_warnings(example_state):
-            self._guard.warn(text, thread_id)
         seen_count = self._state(request.state).get("count", 0)
         context_tools.record_calls(conversation, request.messages, seen_count, self._own_tool_names)
         conversation.sync(request.messages, request.system_message, model_request.tool_schemas(request))
@@ -428,10 +426,3 @@ class ContextCompressorMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if window is None or isinstance(self.budget, str):
             return self.budget
         return resolve_context_limit(self.budget, replace(find_price(self.model), max_input_tokens=window))
-
-
-def _example_warnings(state: Mapping[str, Any] | None) -> list[str]:
-    """Returns what the user should know about a new choice of examples."""
-    if state is None or (state.get("prompt") is None and not state.get("dropped")):
-        return []
-    return state.get("warnings") or ["worked examples of the prompt were left out to keep within examples_budget"]

@@ -69,9 +69,10 @@ class ToolSelection:
         strict = _binds_strict(request)
         model = self._model or model_request.model_name(request.model)
         counter = get_counter(model)
-        request_tools = [tool for tool in request.tools if not (_is_ours(tool) and tool.name == NAME)]  # type: ignore[union-attr]
+        finder = next((tool for tool in request.tools if _is_ours(tool) and tool.name == NAME), None)  # type: ignore[union-attr]
+        request_tools = [tool for tool in request.tools if tool is not finder]
         user_tools = [tool for tool in request_tools if not _is_ours(tool)]
-        own_tools = [tool for tool in request.tools if _is_ours(tool)]
+        own_tools = [tool for tool in request_tools if _is_ours(tool)]
         schemas = [self._schema(tool, strict) for tool in user_tools]
         own_schemas = [self._schema(tool, False) for tool in own_tools]
         total = counter.count_tools([*own_schemas, *schemas])
@@ -82,15 +83,18 @@ class ToolSelection:
         if available_tokens < 1:
             raise BudgetTooSmallError(limit, total - counter.count_tools(schemas), "the compressor's own tools")
         pinned = self._find_pinned(user_tools, schemas)
-        tool_set = ToolSet(self._compressor, schemas, available_tokens, model, pinned, find=False, state=state)
+        finds = finder is not None and NAME not in map(_name, schemas)
+        tool_set = ToolSet(self._compressor, schemas, available_tokens, model, pinned, finds, state)
         view = tool_set.view(request.messages, request.tool_choice)
         for text in tool_set.warnings:
             self._guard.warn(text, None)
         tools_by_schema = {id(schema): tool for schema, tool in zip(schemas, user_tools, strict=True)}
-        selected = [
-            tools_by_schema[id(slimmed)] if id(slimmed) in tools_by_schema else _without_strict(slimmed, strict)
-            for slimmed in view
-        ]
+        selected = []
+        for slimmed in view:
+            if finds and _name(slimmed) == NAME:
+                selected.append(finder)
+            else:
+                selected.append(tools_by_schema.get(id(slimmed)) or _without_strict(slimmed, strict))
         return [*own_tools, *selected], tool_set.state
 
     def answer_search(self, tools: Sequence[Any], query: str) -> str:

@@ -3,7 +3,8 @@
 A prompt of many examples is cheap if most of it is the same in every call, and good if some of it is about the query:
 S. Golchin et al., "Towards Compute-Optimal Many-Shot In-Context Learning", 2025, combine a few examples that are
 similar to the query with many cached ones, which are best when they are representative of the task. Here the block
-holds typical and diverse examples, the same number of each label, and none whose neighbours all have another label.
+holds typical and diverse examples, the same number of each label, and none whose neighbours all have another label,
+unless that is so for all examples of the label.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def _fill(pool: ExampleSet, costs: Ints, budget: int) -> list[int]:
     labels = pool.label_model
     are_classes = ExampleRelevance(pool, None, reads_labels=True).reliability > MIN_RELIABILITY
     if are_classes:
-        groups = [_rank_group(pool, members, costs) for members in sorted(labels.members, key=len, reverse=True)]
+        by_size = sorted(labels.members, key=len, reverse=True)
+        groups = [_right_ones(pool, _rank_group(pool, members, costs)) for members in by_size]
     else:
         count = max(1, budget // max(1, int(np.median(costs))) // PICKED_FROM_GROUP)
         groups = [_rank_group(pool, np.arange(first, len(pool), count), costs) for first in range(count)]
@@ -82,9 +84,7 @@ def _fill(pool: ExampleSet, costs: Ints, budget: int) -> list[int]:
         for group in groups:
             if remaining < smallest:
                 break
-            row = next(
-                (row for row in group if _is_usable(pool, row, are_classes) and pool.texts[row] not in texts), None
-            )
+            row = next((row for row in group if pool.texts[row] not in texts), None)
             if row is None:
                 continue
             left.append(group)
@@ -107,10 +107,25 @@ def _rank_group(pool: ExampleSet, members: Ints, costs: Ints) -> Iterator[int]:
         yield from (int(rows[i]) for i in dpp.select_dpp(kernel, quality, len(rows)))
 
 
-def _is_usable(pool: ExampleSet, row: int, are_classes: bool) -> bool:
-    """Whether the label of an example is that of one of its neighbours, or labels say nothing."""
-    if not are_classes:
-        return True
+def _right_ones(pool: ExampleSet, ranked: Iterator[int]) -> Iterator[int]:
+    """Yields the examples of a label that have a neighbour of that label.
+
+    If none of several examples has one, the neighbours say nothing about this label, and all are yielded.
+    """
+    alone: list[int] = []
+    is_known = False
+    for row in ranked:
+        if _has_neighbour(pool, row):
+            is_known = True
+            yield row
+        elif not is_known:
+            alone.append(row)
+    if not is_known and len(alone) > 1:
+        yield from alone
+
+
+def _has_neighbour(pool: ExampleSet, row: int) -> bool:
+    """Whether the label of an example is that of one of its neighbours."""
     index, codes = pool.ngram_index, pool.label_model.codes
     frequency = pool.label_model.max_ngram_frequency
     cosines = index.cosines(index.find_postings(index.features(row), frequency))

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from support.example_files import run_example
 from support.paths import EXAMPLES
 
@@ -36,6 +38,24 @@ def test_few_shot_classifier(tmp_path: Path) -> None:
     sizes = [(int(a), int(b)) for a, b in re.findall(r"(\d+) -> (\d+) tokens", out)]
     assert len(sizes) == 7 and all(after <= 110 < before for before, after in sizes)
     assert "no model was asked" in out
+
+
+def test_many_shot_prompt(tmp_path: Path) -> None:
+    out = run_example("many_shot_prompt.py", tmp_path)
+    (block,) = re.findall(r"cached: (\d+) of 240 examples, ([\d,]+) tokens", out)
+    assert int(block[0]) > 60 and 1_024 <= int(block[1].replace(",", "")) <= 1_400
+    assert out.count(" -> ") >= 9 and "is not shown" not in out
+    with_cache, without = map(float, re.findall(r"\$([\d.]+)", out))
+    assert with_cache < 0.25 * without
+
+
+def test_pydantic_ai_tools_budget(tmp_path: Path) -> None:
+    pytest.importorskip("pydantic_ai")
+    out = run_example("pydantic_ai_tools_budget.py", tmp_path)
+    sizes = re.findall(r"request \d: ([\d,]+) tokens, (\d+) tools, (\d+) of them with parameters", out)
+    assert len(sizes) == 4 and all(int(size.replace(",", "")) <= 1_500 for size, _, _ in sizes)
+    assert {listed for _, listed, _ in sizes} == {"61"}, "all tools are listed, and find_tool"
+    assert int(sizes[0][2]) < int(sizes[2][2]) < 61 and "calls archive_ticket" in out
 
 
 def test_the_shipped_session_is_small_and_attributed() -> None:

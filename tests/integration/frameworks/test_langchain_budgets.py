@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from compressor import Compressor
+from compressor.tokens import get_counter
 from support.many_tools import office_tools
 
 pytest.importorskip("langchain")
@@ -15,6 +16,7 @@ pytest.importorskip("langchain")
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langchain_core.tools import StructuredTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import Field
 
@@ -44,13 +46,15 @@ def office(called: list[str]) -> list[StructuredTool]:
 
 
 class NotingModel(ScriptedChatModel):
-    """Notes the names of the tools that each request lists."""
+    """Notes the names and the schemas of the tools that each request lists."""
 
     listed: list[list[str]] = Field(default_factory=list)
+    schemas: list[list[Any]] = Field(default_factory=list)
 
     def bind_tools(self, tools: Any, **options: Any) -> Any:
         names = [t.name if hasattr(t, "name") else t.get("function", t).get("name", t.get("type")) for t in tools]
         self.listed.append(names)
+        self.schemas.append([t if isinstance(t, dict) else convert_to_openai_tool(t) for t in tools])
         return super().bind_tools(tools, **options)
 
 
@@ -72,7 +76,7 @@ def test_sixty_tools_over_several_turns(way: str) -> None:
         "Bye.",
     ]
     model = NotingModel(script=script, listed=[])
-    middleware = ContextCompressorMiddleware(compressor=Compressor(store="memory"), tools_budget=1_700, model="gpt-4o")
+    middleware = ContextCompressorMiddleware(compressor=Compressor(store="memory"), tools_budget=700, model="gpt-4o")
     search: Any = {"type": "web_search_preview"}  # a tool of the provider
     tools: list[Any] = [*office(called), search]
     agent: Any = create_agent(model, tools, middleware=[middleware], checkpointer=InMemorySaver())
@@ -89,6 +93,24 @@ def test_sixty_tools_over_several_turns(way: str) -> None:
     assert "share_contract" not in lists[0] and "share_contract" in lists[3] and "delete_lamp" in lists[6]
     assert model.listed[1][: len(model.listed[0])] == model.listed[0]
     assert middleware.warnings == []
+
+
+def test_all_tools_are_listed_if_their_names_fit() -> None:
+    called: list[str] = []
+    script = [call("find_tool", query="share a contract"), call("share_contract", number="C-1", email="a@b.example")]
+    model = NotingModel(script=[*script, "Shared."], listed=[], schemas=[])
+    middleware = ContextCompressorMiddleware(compressor=Compressor(store="memory"), tools_budget=1_700, model="gpt-4o")
+    agent: Any = create_agent(model, office(called), middleware=[middleware], checkpointer=InMemorySaver())
+    agent.invoke({"messages": [{"role": "user", "content": TASK}]}, THREAD)
+    assert called == ["share_contract"] and middleware.warnings == []
+    for names, schemas in zip(model.listed, model.schemas, strict=True):
+        assert set(NAMES) < set(names) and names.count("find_tool") == 1
+        assert get_counter("gpt-4o").count_tools(schemas) <= 1_700
+    sizes = [
+        {s["function"]["name"]: len(s["function"]["parameters"].get("properties", ())) for s in schemas}
+        for schemas in model.schemas
+    ]
+    assert sizes[0]["search_flight"] > 0 and sizes[0]["share_contract"] == 0 and sizes[1]["share_contract"] >= 2
 
 
 def test_the_warning_of_cut_examples_reaches_the_user(caplog: pytest.LogCaptureFixture) -> None:

@@ -79,6 +79,25 @@ def test_wrong_labels_do_not_enter_the_block() -> None:
     assert not [e for e in found.examples if e in wrong]
 
 
+def test_labels_that_neighbours_do_not_share_are_in_the_block() -> None:
+    phrases = {
+        "cancel": ("please cancel my {}", "i no longer want the {}", "how do i get rid of my {}"),
+        "lost": ("i lost my {}", "where has my {} gone", "somebody took my {}"),
+        "fees": ("what does the {} cost", "is the {} free", "which fees has the {}"),
+        "renew": ("my {} runs out soon", "extend the {} by a year", "how long is my {} valid"),
+    }
+    things = ("card", "savings account", "loan", "phone contract", "insurance", "newsletter", "parking permit")
+    for count in (6, 7):
+        bank = [
+            {"input": phrase.format(thing), "output": f"{verb}_{thing}"}
+            for verb, some in phrases.items()
+            for thing in things[:count]
+            for phrase in some
+        ]
+        found = select("my loan is gone", 800, 700, bank)
+        assert len({example["output"] for example in found.examples[: found.cached_count]}) == 4 * count
+
+
 @settings(max_examples=25)
 @given(st.integers(20, 500), st.floats(0.05, 1.0), st.sampled_from(QUERIES), st.booleans())
 def test_the_budget_holds(budget: int, part: float, query: str, as_messages: bool) -> None:
