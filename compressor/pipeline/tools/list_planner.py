@@ -7,7 +7,7 @@ Its memory is the `state` of a tool set. All of it is JSON:
     dropped               called and found tools that had to give way
     gain                  what a new list would have been better by, summed over the requests since it may be made
     likely                names of tools that earlier requests needed, with fading probabilities
-    search                whether the list has a tool that searches
+    search, all           whether the list has a tool that searches, and whether it has all tools
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from compressor.tokens.pricing import find_price
 # Chosen by benchmarks/tools_conversation.py: benchmarks/LOG.md
 FRACTIONS = (0.6, 0.9)  # of the budget for a new list, by the share of all tools that fit in their shortest variants:
 FITTING = (0.7, 1.1)  # from the first share to the second, the fraction rises
-MAX_NAMES_FRACTION = 0.75  # of the budget, up to which all tools are listed, the unlikely ones as names
+#: Of the budget, up to which all tools are listed, the unlikely ones as names: in a first list, and after such a list.
+MAX_NAMES_FRACTION, MAX_NAMES_FRACTION_AFTER = 0.75, 0.95
 FOUND_FRACTION = 0.04  # of the budget, left for the parameters of tools that are searched for, if all are listed
 TOLD_CALLS = 12  # of the tools that were called last, no one is listed as a name
 MAX_CALLED_FRACTION = 0.3  # of the budget, for the shortest variants of called tools; in a new list the oldest give way
@@ -253,7 +254,8 @@ class ListPlanner:
         every = [pool.function_name(i) for i in pool.function_indices]
         searched = self._limit - self._base_tokens - self._search_tokens
         plans: list[tuple[int, Collection[str]]] = []
-        if self._search_tokens and chooser.smallest(every) <= MAX_NAMES_FRACTION * searched:
+        most = MAX_NAMES_FRACTION_AFTER if state.get("all") else MAX_NAMES_FRACTION
+        if self._search_tokens and chooser.smallest(every) <= most * searched:
             plans = [(searched - int(FOUND_FRACTION * self._limit), every)]  # all are listed: none is added later
         plans += [(initial - self._search_tokens, called), (searched, called)]
         with_search = len(plans)
@@ -267,6 +269,7 @@ class ListPlanner:
         if chosen is None:
             smallest = plain.smallest(pinned) or min(map(plain.smallest_tokens, pool.function_indices))
             raise BudgetTooSmallError(self._limit, self._base_tokens + smallest, "the tools that must be sent")
+        state["all"] = len(chosen) == len(every)
         state["search"] = number < with_search and bool(self._search_tokens)
         state["dropped"] = [name for name in known if name not in chosen]
         state["lists"] = state.get("lists", 0) + 1
