@@ -109,19 +109,30 @@ class ToolCatalog:
         found = iter(need_probabilities(np.array([scores[i] for i in self.function_indices])).tolist())
         return [next(found) if function is not None else 0.0 for function in self.functions]
 
-    def shrink_variants(
-        self, index: int, query: Query, calls: PastCalls | None = None, may_be_name: bool = False
-    ) -> list[Variant]:
+    def shrink_variants(self, index: int, query: Query, calls: PastCalls | None = None) -> list[Variant]:
         """Returns the variants of a function by rising cost, the complete one last; invalid schemas have one only.
 
         Args:
             index: The position of the function.
             query: What the turn is about. It decides which optional parameters stay longest.
             calls: The calls in the messages, which decide that, too.
-            may_be_name: Whether the shortest variant may be a name without parameters.
         """
-        found = self._variants(index, weighted_terms(query.parts), _has_digit(query), calls, False, may_be_name)
+        found = self._variants(index, weighted_terms(query.parts), _has_digit(query), calls, False, False)
         return [(found.tool(i, self.tools[index]), cost) for i, cost in enumerate(found.options.costs)]
+
+    def smallest_costs(
+        self, indices: Sequence[int], query: Query, calls: PastCalls | None = None, names: Collection[int] = ()
+    ) -> list[int]:
+        """Returns the tokens of functions in their shortest variants, without making these.
+
+        Args:
+            indices: The positions of the functions.
+            query: What the turn is about.
+            calls: The calls in the messages.
+            names: The positions of the functions that may be sent as names without parameters.
+        """
+        request, has_digit = weighted_terms(query.parts), _has_digit(query)
+        return [self._variants(i, request, has_digit, calls, False, i in names).options.costs[0] for i in indices]
 
     def _variants(
         self,

@@ -115,19 +115,21 @@ class ListChooser:
 
     def smallest(self, names: Iterable[str]) -> int:
         """Returns the tokens of tools in their shortest variants."""
-        return sum(self.smallest_tokens(self._pool.index_by_name[name]) for name in names)
+        return sum(self.smallest_costs([self._pool.index_by_name[name] for name in names]))
 
-    def smallest_tokens(self, index: int) -> int:
-        """Returns the tokens of a function in its shortest variant."""
+    def smallest_costs(self, indices: Sequence[int]) -> list[int]:
+        """Returns the tokens of functions in their shortest variants; pinned ones are complete."""
         pool = self._pool
-        if pool.function_name(index) in self._pinned:
-            return pool.costs[index]
-        return pool.shrink_variants(index, self._query, self._calls, index in self._names)[0][1]
+        costs = pool.smallest_costs(indices, self._query, self._calls, self._names)
+        return [
+            pool.costs[i] if pool.function_name(i) in self._pinned else cost
+            for i, cost in zip(indices, costs, strict=True)
+        ]
 
     def is_name_only(self, name: str, entry: Entry) -> bool:
         """Whether a tool is listed as a name, without the parameters that its shortest other variant has."""
         index = self._pool.index_by_name[name]
-        return entry.tokens < self._pool.shrink_variants(index, self._query, self._calls)[0][1]
+        return entry.tokens < self._pool.smallest_costs([index], self._query, self._calls)[0]
 
     def value(self, entries: Mapping[str, Entry], chances: Sequence[float]) -> float:
         """Returns how likely the list has what is needed, in [0, 1]; a shortened tool counts less than a whole one."""

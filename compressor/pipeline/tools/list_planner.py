@@ -221,9 +221,12 @@ class ListPlanner:
     def _served(self) -> int:
         return int(self._state["requests"] - self._state.get("chosen_at", 0))
 
-    def _initial_budget(self, chooser: ListChooser) -> int:
-        """What a new list takes, so that it can grow: the more tools fit anyway, the less has to be left."""
-        smallest = sum(map(chooser.smallest_tokens, self._pool.function_indices))
+    def _initial_budget(self, smallest: int) -> int:
+        """What a new list takes, so that it can grow: the more tools fit anyway, the less has to be left.
+
+        Args:
+            smallest: The tokens of all functions in their shortest variants.
+        """
         fitting = self._limit / max(1, smallest)
         low, high = FRACTIONS
         share = min(1.0, max(0.0, (fitting - FITTING[0]) / (FITTING[1] - FITTING[0])))
@@ -234,7 +237,8 @@ class ListPlanner:
         if not self._may_choose():
             return False
         value = chooser.value(entries, chances)
-        available = self._initial_budget(chooser) - self._base_tokens - self._search_tokens
+        smallest = sum(chooser.smallest_costs(self._pool.function_indices))
+        available = self._initial_budget(smallest) - self._base_tokens - self._search_tokens
         fresh = chooser.choose(chances, available, ())
         gain = max(0.0, chooser.value(fresh, chances) - value) if fresh else 0.0
         self._state["gain"] = round(self._state.get("gain", 0.0) + gain, 4)
@@ -246,16 +250,17 @@ class ListPlanner:
         mixed = blend(chances, [likely.get(pool.function_name(i), 0.0) for i in range(len(chances))])
         pinned = {*unchanged, *(pool.function_name(i) for i in pool.function_indices if pool.has_breakpoint(i))}
         known = [n for n in self._required() if n not in pinned] if self._follows_calls else []
-        called = list(known)
-        while called and chooser.smallest(called) > MAX_CALLED_FRACTION * self._limit:
-            called.pop(0)
+        called, costs = list(known), chooser.smallest_costs([pool.index_by_name[name] for name in known])
+        while sum(costs) > MAX_CALLED_FRACTION * self._limit:
+            del called[0], costs[0]
         full = self._limit - self._base_tokens
-        initial = self._initial_budget(chooser) - self._base_tokens
+        smallest = sum(chooser.smallest_costs(pool.function_indices))
+        initial = self._initial_budget(smallest) - self._base_tokens
         every = [pool.function_name(i) for i in pool.function_indices]
         searched = self._limit - self._base_tokens - self._search_tokens
         plans: list[tuple[int, Collection[str]]] = []
         most = MAX_NAMES_FRACTION_AFTER if state.get("all") else MAX_NAMES_FRACTION
-        if self._search_tokens and chooser.smallest(every) <= most * searched:
+        if self._search_tokens and smallest <= most * searched:
             plans = [(searched - int(FOUND_FRACTION * self._limit), every)]  # all are listed: none is added later
         plans += [(initial - self._search_tokens, called), (searched, called)]
         with_search = len(plans)
@@ -267,8 +272,8 @@ class ListPlanner:
         )
         number, chosen = next(((n, found) for n, found in enumerate(tried) if found), (0, None))
         if chosen is None:
-            smallest = plain.smallest(pinned) or min(map(plain.smallest_tokens, pool.function_indices))
-            raise BudgetTooSmallError(self._limit, self._base_tokens + smallest, "the tools that must be sent")
+            needed = plain.smallest(pinned) or min(plain.smallest_costs(pool.function_indices))
+            raise BudgetTooSmallError(self._limit, self._base_tokens + needed, "the tools that must be sent")
         state["all"] = len(chosen) == len(every)
         state["search"] = number < with_search and bool(self._search_tokens)
         state["dropped"] = [name for name in known if name not in chosen]
