@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import groupby, pairwise
+
+from compressor.text.segmenters.few_shot_shape import ExampleRun
 
 _NAIVE = re.compile(r"^[^\n]*(?:\bExample\b|Q:|A:)[^\n]*$", re.M)
 
@@ -47,25 +48,7 @@ _BLANK = re.compile(r"\n[ \t]*\n")
 _NEXT_HEADING = re.compile(r"^(?:#{1,6}[ \t]|\*\*[^*\n]+\*\*[ \t]*$|</)", re.M)
 
 
-@dataclass(frozen=True, slots=True)
-class OldExampleSpans:
-    """The place of a list of examples. White space and rules between two belong to the one before.
-
-    Attributes:
-        starts: The offset of each example.
-        end: The end of the last one.
-    """
-
-    starts: tuple[int, ...]
-    end: int
-
-    @property
-    def start(self) -> int:
-        """The offset of the first example."""
-        return self.starts[0]
-
-
-def find_by_old_rules(text: str, alone: bool = False) -> list[OldExampleSpans]:
+def find_by_old_rules(text: str, alone: bool = False) -> list[ExampleRun]:
     """Returns the lists of examples in a prompt, in order and without overlap. Linear in the text.
 
     Args:
@@ -76,7 +59,7 @@ def find_by_old_rules(text: str, alone: bool = False) -> list[OldExampleSpans]:
     if "example" not in low and ":" not in low and "<" not in low:
         return []
     found = [*_tagged(text), *_headed(text, alone), *_labelled(text, alone)]
-    out: list[OldExampleSpans] = []
+    out: list[ExampleRun] = []
     for one in found:  # the clearest notation first
         if all(one.end <= other.start or one.start >= other.end for other in out):
             out.append(one)
@@ -88,7 +71,7 @@ def _mentions_examples(text: str) -> bool:
     return bool(_ANNOUNCES.search(_NOT_ONE.sub("", text)))
 
 
-def _tagged(text: str) -> list[OldExampleSpans]:
+def _tagged(text: str) -> list[ExampleRun]:
     spans: list[tuple[int, int, str]] = []
     low = text.lower() if len(text.lower()) == len(text) else text
     at = 0
@@ -106,7 +89,7 @@ def _tagged(text: str) -> list[OldExampleSpans]:
     return _runs(text, spans, MIN_TAGGED_EXAMPLES)
 
 
-def _runs(text: str, spans: list[tuple[int, int, str]], min_count: int) -> list[OldExampleSpans]:
+def _runs(text: str, spans: list[tuple[int, int, str]], min_count: int) -> list[ExampleRun]:
     """Runs of elements of one kind with only white space and rules between them."""
     runs: list[list[tuple[int, int, str]]] = []
     for span in spans:
@@ -115,10 +98,10 @@ def _runs(text: str, spans: list[tuple[int, int, str]], min_count: int) -> list[
             runs[-1].append(span)
         else:
             runs.append([span])
-    return [OldExampleSpans(tuple(a for a, _, _ in run), run[-1][1]) for run in runs if len(run) >= min_count]
+    return [ExampleRun(tuple(a for a, _, _ in run), run[-1][1]) for run in runs if len(run) >= min_count]
 
 
-def _headed(text: str, alone: bool) -> list[OldExampleSpans]:
+def _headed(text: str, alone: bool) -> list[ExampleRun]:
     """`Example 1 … Example 2 …`: numbered from 1 or 0, headings of one form, none left out."""
     found = list(_HEADING.finditer(text))
     out = []
@@ -136,7 +119,7 @@ def _headed(text: str, alone: bool) -> list[OldExampleSpans]:
             end = starts.pop()
             end = _trimmed(text, end)
         if len(starts) >= MIN_EXAMPLES - 1:
-            out.append(OldExampleSpans(tuple(starts), end))
+            out.append(ExampleRun(tuple(starts), end))
     return out
 
 
@@ -152,10 +135,10 @@ def _end_of(text: str, at: int, gaps: bool) -> int | None:
     return _trimmed(text, stop.start())
 
 
-def _labelled(text: str, alone: bool) -> list[OldExampleSpans]:
+def _labelled(text: str, alone: bool) -> list[ExampleRun]:
     """Runs of question and answer, each with its label."""
     found = list(_LABEL.finditer(text))
-    out: list[OldExampleSpans] = []
+    out: list[ExampleRun] = []
     i = 0
     while i + 1 < len(found):
         ask = found[i].group(1).lower()
@@ -180,7 +163,7 @@ def _labelled(text: str, alone: bool) -> list[OldExampleSpans]:
 
 def _pairs(
     text: str, labels: list[re.Match[str]], after: re.Match[str] | None, ask: str, alone: bool
-) -> OldExampleSpans | None:
+) -> ExampleRun | None:
     starts = [match.start() for match in labels[::2]]
     answers = [match.end() for match in labels[1::2]]
     # The last pair is the question itself if it has no answer, or if another question follows it.
@@ -202,7 +185,7 @@ def _pairs(
         return None
     if not (alone or _announced(text, starts[0]) or (open_ and ask not in _DIALOGUE)):
         return None
-    return OldExampleSpans(tuple(starts), end)
+    return ExampleRun(tuple(starts), end)
 
 
 def _ink(text: str, at: int) -> int:

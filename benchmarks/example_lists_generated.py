@@ -25,7 +25,7 @@ class ExampleListCase:
     Attributes:
         name: A name for reports.
         language: The language.
-        notation: The notation of the list; "" if there is none.
+        notation: The notation of the list; "" for a prompt without a list.
         text: The prompt.
         kept: Strings that must stay word for word.
         examples: The examples.

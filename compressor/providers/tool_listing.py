@@ -198,7 +198,7 @@ class StateJournal:
         self._store, self._name, self._number = store, name, 0
 
     def read(self) -> dict[str, Any] | None:
-        """Returns the newest state, or None if there is none.
+        """Returns the newest state, or None before the first one.
 
         Raises:
             StoreError: If the store cannot be read, or has no logs.

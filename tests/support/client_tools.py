@@ -94,6 +94,17 @@ class Talk:
         self.result(answer.calls[0][0], LOG)
 
 
+def finish(talk: Talk, stream: bool) -> list[str]:
+    """Runs all tools that are called; returns their names."""
+    called, answer = [], talk.ask(stream)
+    while answer.calls:
+        for call_id, name, _ in answer.calls:
+            called.append(name)
+            talk.result(call_id, "ok")
+        answer = talk.ask(stream)
+    return called
+
+
 PARAMETERS = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 
 

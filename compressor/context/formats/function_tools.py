@@ -99,7 +99,7 @@ def read_function(tool: Any) -> FunctionTool | None:
         tool: A mapping with one function, or an object.
 
     Returns:
-        The function, or None for a native tool and for what is no tool. A function without a valid name has the
+        The function, or None for a native tool and for any other value. A function without a valid name has the
         name "".
     """
     if isinstance(tool, Mapping):

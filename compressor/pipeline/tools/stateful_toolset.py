@@ -271,7 +271,7 @@ def _request_id(context: Context) -> str:
 
 
 def _request_query(context: Context) -> Query:
-    """What the last user request is about, or the conversation if there is none."""
+    """What the last user request is about; without a request, what the conversation is about."""
     users = [turn for turn in context.turns if turn.role == "user"]
     texts = [slot.text[:MAX_PART_CHARS] for slot in users[-1].slots if slot.kind == "user"] if users else []
     if not any(text.strip() for text in texts):

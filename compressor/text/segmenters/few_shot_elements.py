@@ -179,7 +179,7 @@ def _children(text: str, start: int, end: int, closes: ClosingTags) -> list[Elem
 
 
 def element_starts(text: str) -> list[int]:
-    """Returns where the elements begin in a text that is a list of elements and nothing else; empty if it is none."""
+    """Returns where the elements begin if the text is one list of elements and nothing else; [] otherwise."""
     return [one.start for one in _children(text, 0, len(text), _closing_tags(text))]
 
 

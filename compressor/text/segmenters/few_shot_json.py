@@ -44,7 +44,7 @@ class JsonExamples:
 
 
 def read_json_array(text: str, start: int) -> JsonExamples | None:
-    """Returns the JSON array of examples at an offset, or None if there is none."""
+    """Returns the JSON array of examples at an offset, or None if no such array begins there."""
     named = _NAMED.match(text, start)
     if named is not None and not NOUN.search(named["name"].replace("_", " ")):
         return None

@@ -135,7 +135,7 @@ class ExampleShapes:
     """The examples of one list, with those that have the shape of the others.
 
     Attributes:
-        shape: The shape of those that belong to the list; None if there is none.
+        shape: The shape of the examples that belong to the list; None if none has it.
         runs: Those that belong to the list.
         size: How many belong to it.
         total: How many began, the last one and odd ones included.

@@ -36,3 +36,17 @@ def talk_of(request: pytest.FixtureRequest, compressor: Compressor, loop: asynci
         return talk(client, loop if way else None)
 
     return make
+
+
+@pytest.fixture(params=["chat", "responses"])
+def model_of(request: pytest.FixtureRequest) -> Any:
+    """Makes a model of the OpenAI Agents SDK for a server. Tests of pydantic-ai have a fixture of their own."""
+    agents, openai = pytest.importorskip("agents"), pytest.importorskip("openai")
+
+    def make(server: ScriptedServer) -> Any:
+        client = openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0)
+        if request.param == "chat":
+            return agents.OpenAIChatCompletionsModel("gpt-4o", client)
+        return agents.OpenAIResponsesModel("gpt-4o", client)
+
+    return make

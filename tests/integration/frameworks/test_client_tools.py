@@ -11,7 +11,7 @@ import pytest
 from compressor import BudgetError, BudgetTooSmallError, Compressor
 from compressor.tokens import get_counter
 from support.client_scenarios import NO_COMPACTION
-from support.client_tools import ChatTalk, MessagesTalk, ResponsesTalk, Talk, plain_openai
+from support.client_tools import ChatTalk, MessagesTalk, ResponsesTalk, Talk, finish, plain_openai
 from support.many_tools import office_tools
 from support.scripted_server import Call, Reply, ScriptedServer
 
@@ -44,16 +44,6 @@ def office_talk(request: pytest.FixtureRequest, compressor: Compressor, loop: as
         return talk
 
     return make
-
-
-def finish(talk: Talk, stream: bool) -> list[str]:
-    called, answer = [], talk.ask(stream)
-    while answer.calls:
-        for call_id, name, _ in answer.calls:
-            called.append(name)
-            talk.result(call_id, "ok")
-        answer = talk.ask(stream)
-    return called
 
 
 def test_a_conversation_lists_what_it_needs(office_talk: Any, stream: bool) -> None:

@@ -29,17 +29,6 @@ def read_log(path: str) -> str:
     return LOG
 
 
-@pytest.fixture(params=["chat", "responses"])
-def model_of(request: pytest.FixtureRequest) -> Any:
-    def make(server: ScriptedServer) -> Any:
-        client = openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0)
-        if request.param == "chat":
-            return agents.OpenAIChatCompletionsModel("gpt-4o", client)
-        return agents.OpenAIResponsesModel("gpt-4o", client)
-
-    return make
-
-
 def run_agent(agent: Any, given: Any, compress: Any, stream: bool = False, **options: Any) -> Any:
     async def go() -> Any:
         config = agents.RunConfig(call_model_input_filter=compress)
@@ -167,7 +156,9 @@ def test_a_budget_that_is_too_small_gives_the_smallest_view_and_one_warning(
     assert [receipt["budget"] for receipt in compress.receipts()] == [5] * compress.cost_report().compactions
     with ScriptedServer([READ]) as server, pytest.raises(BudgetTooSmallError):
         run_agent(
-            agents.Agent(name="a", model=model_of(server)), TASK, CompressorFilter(compressor, None, 5, fail_open=False)
+            agents.Agent(name="a", model=model_of(server)),
+            TASK,
+            CompressorFilter(compressor, None, 5, fail_open=False),
         )
 
 

@@ -46,17 +46,6 @@ def office(called: list[str]) -> list[Any]:
     return [make(schema) for schema in TOOLS]
 
 
-@pytest.fixture(params=["chat", "responses"])
-def model_of(request: pytest.FixtureRequest) -> Any:
-    def make(server: ScriptedServer) -> Any:
-        client = openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0)
-        if request.param == "chat":
-            return agents.OpenAIChatCompletionsModel("gpt-4o", client)
-        return agents.OpenAIResponsesModel("gpt-4o", client)
-
-    return make
-
-
 def run(agent: Any, given: Any, compress: Any, stream: bool = False, **config: Any) -> Any:
     async def go() -> Any:
         options = agents.RunConfig(call_model_input_filter=compress, **config)

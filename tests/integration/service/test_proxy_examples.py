@@ -74,7 +74,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def is_cut(prompt: str) -> bool:
-    assert prompt.startswith(BEFORE) and prompt.endswith(AFTER)  # what is no example stays
+    assert prompt.startswith(BEFORE) and prompt.endswith(AFTER)  # the text around the examples stays
     return len(prompt) < 0.6 * len(PROMPT)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from compressor.tokens import get_counter
-from support.client_tools import ChatTalk, MessagesTalk, ResponsesTalk, Talk
+from support.client_tools import ChatTalk, MessagesTalk, ResponsesTalk, Talk, finish
 from support.many_tools import office_tools
 from support.scripted_server import Call, Reply, Request, ScriptedServer
 
@@ -67,17 +67,6 @@ def call_unlisted(request: Request) -> Reply:
     """Calls the last tool that the request does not list."""
     missing = [name for name in NAMES if name not in request.tools]
     return Reply("", [Call(missing[-1], {"number": "L-1", "email": "a@b.example", "words": "x"})])
-
-
-def finish(talk: Talk, stream: bool) -> list[str]:
-    """Runs all tools that are called; returns their names."""
-    called, answer = [], talk.ask(stream)
-    while answer.calls:
-        for call_id, name, _ in answer.calls:
-            called.append(name)
-            talk.result(call_id, "ok")
-        answer = talk.ask(stream)
-    return called
 
 
 def test_a_conversation_lists_what_it_needs(kind: str, stream: bool) -> None:
