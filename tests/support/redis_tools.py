@@ -43,11 +43,15 @@ def missing(said: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """Below 50,000: a cluster's nodes talk 10,000 above. Never Redis's own, where one may be at work."""
+    """A port that nobody uses, for a server that may be a cluster's node: those listen 10,000 above it as well.
+
+    Both ports are below 32,768, where no system takes ports for outgoing connections, and neither is Redis's own.
+    """
     while True:
-        port = random.SystemRandom().randrange(20_000, 50_000)
-        with socket.socket() as sock, suppress(OSError):
-            sock.bind(("127.0.0.1", port))
+        port = random.SystemRandom().randrange(10_000, 22_768)
+        with socket.socket() as one, socket.socket() as other, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            other.bind(("127.0.0.1", port + 10_000))
             return port
 
 
@@ -61,10 +65,9 @@ class RedisServer:
         if slots:
             options["cluster_enabled"] = "yes"
         self.options = {"save": "", "loglevel": "warning"} | {k.replace("_", "-"): v for k, v in options.items()}
-        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         atexit.register(self.stop)  # a test that fails leaves none behind
-        self.start()
+        self._start_on_free_port()
         if slots:
             self.admin.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots.split("-"))
             if slots == ALL_SLOTS:
@@ -83,7 +86,20 @@ class RedisServer:
         client.response_callbacks.clear()
         return client
 
+    def _start_on_free_port(self, attempts: int = 5) -> None:
+        """Starts it on a port of its own, and on another one if a server elsewhere was faster."""
+        for left in reversed(range(attempts)):
+            self.port = free_port()
+            try:
+                return self.start()
+            except RuntimeError as error:
+                if "Address already in use" not in str(error) or not left:
+                    raise
+                self.__dict__.pop("admin", None)  # a client of the port that is taken
+                shutil.rmtree(self.folder)
+
     def start(self) -> None:
+        """Starts it, on the port that it has."""
         options = [word for name, value in self.options.items() for word in (f"--{name}", value)]
         self.folder.mkdir(exist_ok=True)
         with open(self.folder / "log", "ab") as log:
