@@ -118,7 +118,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         body: Any,
     ) -> JsonResponse:
         tenant, start = _tenant(request), time.perf_counter()
-        out = await work(tenant.executor, function, tenant, body, config)
+        out = await work(tenant.executor, function, tenant, body)
         metrics.record(_event(tenant, kind, out, start))
         return JsonResponse(out)
 
@@ -128,10 +128,10 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         tenant = _tenant(request)
         start = time.perf_counter()
         if body.budget is not None:
-            made = await work(tenant.executor, requests.compress, tenant, body, config)
+            made = await work(tenant.executor, requests.compress, tenant, body)
         else:
             try:
-                made = await work(tenant.executor, requests.follow, tenant, body, config)
+                made = await work(tenant.executor, requests.follow, tenant, body)
             except Exception as error:  # a gateway waits; some would answer its agent 502 for a 4xx
                 if not all(isinstance(message, dict) for message in body.messages):
                     raise  # not from a gateway
@@ -175,7 +175,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         """Appends messages to a session; the first ones create it."""
 
         def run() -> dict[str, Any]:
-            session = _session(_tenant(request), id, body, config, begin=True)
+            session = _session(_tenant(request), id, body, begin=True)
             if body.messages:
                 session.append(*body.messages, pin=body.pin, index=body.index)
             if body.usage:
@@ -190,7 +190,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
 
         def run() -> dict[str, Any]:
             tenant, given = _tenant(request), body or schemas.ViewRequest()
-            known = _open_session(tenant, id, given, config)
+            known = _open_session(tenant, id, given)
             session = known.session
             start, calls = time.perf_counter(), get_counters(session).calls
             listed = list_session_tools(known, given.tool_choice, given.best_effort)
@@ -208,7 +208,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         """Searches the text that was removed from a session's view."""
 
         def run() -> dict[str, Any]:
-            session = _session(_tenant(request), id, schemas.ViewRequest(), config)
+            session = _session(_tenant(request), id, schemas.ViewRequest())
             return {"id": id, "text": session.recall(body.query, body.budget)}
 
         return JsonResponse(await work(_tenant(request).executor, run))
@@ -218,7 +218,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         """Answers a call of `find_tool`, which views with a `tools_budget` list."""
 
         def run() -> dict[str, Any]:
-            known = _open_session(_tenant(request), id, schemas.ViewRequest(), config)
+            known = _open_session(_tenant(request), id, schemas.ViewRequest())
             return {"id": id, "text": answer_find_tool(known, body.query)}
 
         return JsonResponse(await work(_tenant(request).executor, run))
@@ -228,7 +228,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         """Returns the original of a ref of a session."""
 
         def run() -> dict[str, Any]:
-            session = _session(_tenant(request), id, schemas.ViewRequest(), config)
+            session = _session(_tenant(request), id, schemas.ViewRequest())
             text = session.expand(body.ref, body.query, body.budget)
             return {"id": id, "ref": body.ref, "original_content": text}
 
@@ -286,17 +286,13 @@ def _session_event(tenant: Tenant, session: Session, seconds: float) -> Compress
     return CompressionEvent(tenant.name, "session", report.baseline_last, report.actual_last, saved, seconds, **more)
 
 
-def _session(
-    tenant: Tenant, id: str, options: schemas.SessionOptions, config: Settings, begin: bool = False
-) -> Session:
-    return _open_session(tenant, id, options, config, begin).session
+def _session(tenant: Tenant, id: str, options: schemas.SessionOptions, begin: bool = False) -> Session:
+    return _open_session(tenant, id, options, begin).session
 
 
-def _open_session(
-    tenant: Tenant, id: str, options: schemas.SessionOptions, config: Settings, begin: bool = False
-) -> OpenSession:
-    model = sanitize_model_name(options.model, config.models)
-    budget = config.budget if options.budget is None and begin else options.budget
+def _open_session(tenant: Tenant, id: str, options: schemas.SessionOptions, begin: bool = False) -> OpenSession:
+    model = sanitize_model_name(options.model, tenant.config.models)
+    budget = tenant.config.budget if options.budget is None and begin else options.budget
     given = {"model": model, "budget": budget, "tools": options.tools, "system": options.system}
     given |= options.policy_options()
     return tenant.sessions.open(id, given, begin)

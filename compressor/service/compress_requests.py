@@ -16,16 +16,15 @@ from compressor.service import gateway_compat, schemas
 from compressor.service.budget_options import parse_prompt_budget
 from compressor.service.http_errors import json_bytes
 from compressor.service.model_names import sanitize_model_name
-from compressor.service.settings import Settings
 from compressor.service.tenants import Tenant
 from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
 from compressor.tokens import get_counter
 
 
-def compress(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
+def compress(tenant: Tenant, body: schemas.CompressRequest) -> dict[str, Any]:
     """Compresses a context for one call."""
     assert body.budget is not None
-    model = sanitize_model_name(body.model, config.models)
+    model = sanitize_model_name(body.model, tenant.config.models)
     tools, chosen = body.tools, None
     if body.tools_budget is not None and tools:
         limit = parse_prompt_budget(body.tools_budget, "tools_budget")
@@ -64,7 +63,7 @@ def _cut_examples(tenant: Tenant, body: schemas.CompressRequest, model: str | No
     return listing.cut(examples, system, body.messages), listing.warnings
 
 
-def follow(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> dict[str, Any]:
+def follow(tenant: Tenant, body: schemas.CompressRequest) -> dict[str, Any]:
     """Compresses a history so that it begins as its conversation was last sent, for the provider's prompt cache."""
     if not body.messages:
         return {"messages": [], **describe_sizes(0, 0), "warnings": [], "refs": [], "mode": "conversation"}
@@ -78,17 +77,17 @@ def follow(tenant: Tenant, body: schemas.CompressRequest, config: Settings) -> d
     return {"messages": messages, **fields, **sizes, **more, "session": id, "_saved": saved}
 
 
-def documents(tenant: Tenant, body: schemas.DocumentsRequest, config: Settings) -> dict[str, Any]:
+def documents(tenant: Tenant, body: schemas.DocumentsRequest) -> dict[str, Any]:
     """Compresses documents to a common budget."""
-    model = sanitize_model_name(body.model, config.models)
+    model = sanitize_model_name(body.model, tenant.config.models)
     made = tenant.compressor.compress_documents(body.documents, body.query, body.budget, model)
     text = json_bytes(made.text)
     return {"text": text, "documents": json_bytes(made.documents), **_describe(made, text)}
 
 
-def examples(tenant: Tenant, body: schemas.ExamplesRequest, config: Settings) -> dict[str, Any]:
+def examples(tenant: Tenant, body: schemas.ExamplesRequest) -> dict[str, Any]:
     """Selects in-context examples for a query."""
-    model = sanitize_model_name(body.model, config.models)
+    model = sanitize_model_name(body.model, tenant.config.models)
     made = tenant.compressor.select_examples(
         body.examples,
         body.query,
@@ -112,9 +111,9 @@ def examples(tenant: Tenant, body: schemas.ExamplesRequest, config: Settings) ->
     return {**chosen, **_describe(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs}
 
 
-def tools(tenant: Tenant, body: schemas.ToolsRequest, config: Settings) -> dict[str, Any]:
+def tools(tenant: Tenant, body: schemas.ToolsRequest) -> dict[str, Any]:
     """Selects the tools of one call."""
-    model = sanitize_model_name(body.model, config.models)
+    model = sanitize_model_name(body.model, tenant.config.models)
     made = tenant.compressor.select_tools(
         body.tools, body.budget, body.query, body.messages, body.pinned, body.tool_choice, model
     )

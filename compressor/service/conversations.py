@@ -108,6 +108,21 @@ class ConversationRegistry:
         self._reports: WeakKeyDictionary[Any, tuple[str, CostReport, Any]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
+    def reconfigure(self, config: Settings) -> None:
+        """Uses other settings from the next request on.
+
+        If they change what is sent, conversations in memory begin anew: they are recognised by their messages.
+        """
+        old, self._config = self._config, config
+        if (old.session_policy(), old.budget, old.prompt_budgets()) == (
+            config.session_policy(),
+            config.budget,
+            config.prompt_budgets(),
+        ):
+            return
+        self._policy = config.session_policy()
+        self._resolvers.clear()
+
     def prepare(
         self,
         api: ProviderApi,

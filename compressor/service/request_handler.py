@@ -15,8 +15,9 @@ from contextlib import nullcontext
 from typing import Any
 
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK, run_in_thread
-from compressor.service.auth import ApiKey, find_key
+from compressor.service.auth import ApiKey
 from compressor.service.http_errors import HttpError, json_bytes, to_http_error, without_message
+from compressor.service.key_directory import KeyDirectory
 from compressor.service.proxy.exchange import UpstreamStreamError
 from compressor.service.proxy.proxy import APIS, Proxy
 from compressor.service.request_limits import read_body, reject_ambiguous_length, reject_encoded_body
@@ -61,6 +62,7 @@ class RequestHandler:
     ) -> None:
         self._config, self._tenants, self._metrics = config, tenants, metrics
         self._api, self._proxy, self._tracing = api, proxy, tracing
+        self._keys = KeyDirectory(config.keys)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serves a request."""
@@ -84,7 +86,7 @@ class RequestHandler:
             HttpError: 401 without a known key; without configured keys, 403 for a request from elsewhere.
         """
         headers = dict(scope["headers"])
-        if not self._config.keys:
+        if not self._keys.is_required:
             host = headers.get(b"host", b"").decode("latin-1")
             if not is_loopback(re.sub(r":\d+$", "", host)):
                 raise HttpError(
@@ -103,7 +105,7 @@ class RequestHandler:
         other = [m[1].decode("latin-1") for m in [_BEARER.fullmatch(headers.get(b"authorization", b"").strip())] if m]
         other.append(headers.get(b"x-api-key", b"").decode("latin-1"))
         if proxied:
-            if any(one and find_key(self._config.keys, one) for one in other):
+            if any(one and self._keys.find(one) for one in other):
                 raise HttpError(
                     401,
                     "misplaced_key",
@@ -113,7 +115,7 @@ class RequestHandler:
             if scope["method"] == "GET":  # a browser sends it unasked, so it may only read
                 other.append(_password(headers.get(b"authorization", b"")))
             given = given or next(filter(None, other), "")
-        key = find_key(self._config.keys, given) if given else None
+        key = self._keys.find(given) if given else None
         if key is None:
             message = "Unknown API key" if given else "Send your API key in the header x-compressor-key"
             challenge = 'Basic realm="compressor", charset="UTF-8"' if scope["path"] == "/" else "Bearer"
@@ -124,10 +126,19 @@ class RequestHandler:
         """Makes `/readyz` answer 503 from now on, because the service is about to end."""
         self._api.state.draining = True
 
+    def reconfigure(self, config: Settings) -> None:
+        """Serves with other settings from the next request on: keys, limits, and all that a tenant may have for itself.
+
+        Args:
+            config: The new settings. Of the others, those that were given at the start stay in force.
+        """
+        self._keys.replace(config.keys)
+        self._tenants.reconfigure(config)
+
     def is_probe(self, scope: Any) -> bool:
         """Returns True for a health check from this machine, which needs no key."""
         client = scope.get("client")
-        return bool(self._config.keys) and scope["path"] in _PROBES and client is not None and is_loopback(client[0])
+        return self._keys.is_required and scope["path"] in _PROBES and client is not None and is_loopback(client[0])
 
 
 class _RequestScope:

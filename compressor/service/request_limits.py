@@ -151,6 +151,11 @@ class RateLimiter:
         self._misses_left, self._misses_refilled = float(MAX_MISSES_PER_MINUTE), clock()
         self.in_flight = 0
 
+    def reconfigure(self, max_concurrent: int, requests_per_minute: float) -> None:
+        """Applies other limits from the next request on; what was sent in this minute still counts."""
+        self._tokens += requests_per_minute - self._rate if self._rate else requests_per_minute
+        self._max_concurrent, self._rate = max_concurrent, requests_per_minute
+
     def acquire(self) -> None:
         """Admits a request.
 

@@ -60,6 +60,11 @@ class SessionRegistry:
         self._compressor, self._policy, self._budgets = compressor, policy, budgets
         self._open: LruCache[str, OpenSession] = LruCache(max_open)
 
+    def reconfigure(self, policy: Policy, budgets: PromptBudgets) -> None:
+        """Uses other defaults, for sessions in memory too."""
+        self._policy, self._budgets = policy, budgets
+        self._open.clear()
+
     def get(self, id: str, given: Mapping[str, Any], begin: bool = False) -> Session:
         """Returns a session with its options, see `open`."""
         return self.open(id, given, begin).session

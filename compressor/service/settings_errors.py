@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 MAX_VALUE_CHARS = 60
 _URLS = ("store", "upstream", "upstream_anthropic")
-_SECRETS = ("keys", "encryption_keys")
+_SECRETS = ("keys", "encryption_keys", "tenants")
 _REASONS = {
     "int_parsing": "is not a valid integer",
     "int_type": "is not a valid integer",

@@ -28,6 +28,7 @@ class Tenant:
 
     Attributes:
         name: The tenant's name.
+        config: The settings as they hold for this tenant.
         compressor: Reads and writes only this tenant's namespace of the store.
         sessions: Its named sessions.
         conversations: Its conversations, named or not.
@@ -36,13 +37,20 @@ class Tenant:
     """
 
     def __init__(self, name: str, compressor: Compressor, config: Settings, slots: asyncio.Semaphore | None) -> None:
-        self.name, self.compressor = name, compressor
+        self.name, self.compressor, self.config = name, compressor, config
         self.sessions = SessionRegistry(
             compressor, config.session_policy(), config.prompt_budgets(), config.max_conversations
         )
         self.conversations = ConversationRegistry(compressor, self.sessions, config)
         self.rate_limiter = RateLimiter(config.max_concurrent_requests, config.requests_per_minute)
         self.executor = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout, slots)
+
+    def reconfigure(self, config: Settings) -> None:
+        """Serves with other settings from the next request on."""
+        self.config = config
+        self.rate_limiter.reconfigure(config.max_concurrent_requests, config.requests_per_minute)
+        self.sessions.reconfigure(config.session_policy(), config.prompt_budgets())
+        self.conversations.reconfigure(config)
 
     def count_open(self) -> int:
         """Returns how many sessions and conversations this process holds."""
@@ -60,7 +68,7 @@ class Tenants:
     """
 
     def __init__(self, config: Settings) -> None:
-        self._config = config
+        self._config, self._needs_keys = config, bool(config.keys)
         self.stores = TenantStores(config)
         self.shared = Compressor(config.scorer, self.stores.shared, config.device, cache=config.cache)
         self._slots = asyncio.Semaphore(SLOTS) if config.scorer == "fast" else None
@@ -86,10 +94,21 @@ class Tenants:
             found = self._tenants.get(name)
             if found is None:
                 own = self.shared
-                if self._config.keys:
+                if self._needs_keys:
                     own = Compressor(self.shared.scorer, self.stores.for_tenant(name), cache=self._config.cache)
-                found = self._tenants[name] = Tenant(name, own, self._config, self._slots)
+                found = self._tenants[name] = Tenant(name, own, self._config.for_tenant(name), self._slots)
             return found
+
+    def reconfigure(self, config: Settings) -> None:
+        """Serves all tenants with other settings; what only a start can change (such as the store) stays.
+
+        Args:
+            config: The new settings.
+        """
+        with self._lock:
+            self._config = config
+            for name, tenant in self._tenants.items():
+                tenant.reconfigure(config.for_tenant(name))
 
     def usage_source(self, name: str) -> tuple[BlobStore, Mapping[str, CostReport]] | None:
         """Returns a tenant's store and the cost reports of its sessions, or None if it was not created yet."""
@@ -111,7 +130,7 @@ class Tenants:
         """Returns the health of each tenant's part of a Redis; nothing for other stores. Does no I/O."""
         found = self.stores.health()
         shared = found.pop("", None)  # with keys it holds only vectors
-        return {LOCAL_TENANT: shared} if shared and not self._config.keys else found
+        return {LOCAL_TENANT: shared} if shared and not self._needs_keys else found
 
     def close(self) -> None:
         """Closes the store.

@@ -28,7 +28,8 @@ from compressor.service.proxy.request_body import read_body
 from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
 from compressor.service.proxy.upstream import Headers, Upstream, request_headers
 from compressor.service.request_limits import parse
-from compressor.service.settings import Settings, parse_budget
+from compressor.service.settings import Settings
+from compressor.service.settings_fields import parse_budget
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.telemetry.tracing import span

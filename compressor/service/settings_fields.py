@@ -1,0 +1,81 @@
+"""The types of the settings' fields: what a value may be, and how a text becomes one."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from compressor.errors import BudgetError
+from compressor.service.budget_options import parse_prompt_budget
+from compressor.tokens.context_limit import resolve_context_limit
+from compressor.tokens.pricing import DEFAULT_PRICE
+
+MEGABYTE = 2**20
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("is not a number")
+    return value
+
+
+def parse_json(value: Any) -> Any:
+    """Returns a value that an environment variable or a flag gives as JSON text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("is not valid JSON") from None
+
+
+def _parse_prompt_budget(value: Any) -> Any:
+    if not isinstance(value, (int, float, str)):
+        raise ValueError("is neither tokens (4000) nor a fraction (25%)")
+    try:
+        return parse_prompt_budget(value, "it")
+    except BudgetError:
+        raise ValueError("is neither tokens (4000) nor a fraction (25%)") from None
+
+
+def parse_budget(text: str) -> int | float | str:
+    """Parses a budget.
+
+    Args:
+        text: Tokens ("4000"), a fraction of the window ("0.5", "50%") or money ("$0.02").
+
+    Raises:
+        ValueError: The text has another form.
+    """
+    text = text.strip()
+    if text.startswith("$"):
+        return text
+    try:
+        if text.endswith("%"):
+            return float(text[:-1]) / 100
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise ValueError("is neither tokens (4000) nor a fraction (50%) nor money ($0.02)") from None
+
+
+def _check_budget(value: Any) -> Any:
+    budget = parse_budget(value) if isinstance(value, str) else value
+    try:
+        resolve_context_limit(budget, DEFAULT_PRICE)
+    except ValueError as error:  # BudgetError is one
+        raise ValueError(f"is not a valid budget: {error}") from None
+    return budget
+
+
+Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
+Port = Annotated[int, Field(ge=0, le=65_535), BeforeValidator(_no_boolean)]
+NonNegativeInteger = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+PromptBudget = Annotated[int | float, BeforeValidator(_parse_prompt_budget)]
+PositiveSeconds = Annotated[float, Field(ge=0.001, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+Budget = Annotated[int | float | str, BeforeValidator(_check_budget)]
+Json = BeforeValidator(parse_json)
