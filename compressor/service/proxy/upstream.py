@@ -94,7 +94,7 @@ class Upstream:
         http2 = config.upstream_http2
         self._client = httpx.AsyncClient(limits=limits, cookies=no_cookies, follow_redirects=False, http2=http2)
         no_reuse = httpx.Limits(max_connections=config.max_connections, max_keepalive_connections=0)
-        self._fresh = httpx.AsyncClient(limits=no_reuse, cookies=no_cookies, follow_redirects=False, http2=http2)
+        self._fresh = httpx.AsyncClient(limits=no_reuse, cookies=no_cookies, follow_redirects=False)
         self._choice = UpstreamChoice()
 
     async def send(self, request: UpstreamRequest) -> httpx.Response:
@@ -173,6 +173,8 @@ class Upstream:
             sent = httpx.Request(request.method, url, headers=headers, content=body, extensions=extensions)
             try:
                 return await self._client.send(sent, stream=True, auth=httpx.Auth())
+            except httpx.LocalProtocolError:  # nothing was sent: an HTTP/2 connection has no stream left
+                return await self._fresh.send(sent, stream=True, auth=httpx.Auth())
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                 # The provider closed an idle connection while the request was on its way. Whether it has read the
                 # request is unknown, so it is sent again only where that does no harm.
