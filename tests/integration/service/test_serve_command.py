@@ -375,7 +375,7 @@ def test_settings_of_the_environment() -> None:
 
 def test_every_address_of_a_name(tmp_path: Path) -> None:
     """localhost may be an IPv6 address first, and clients ask the other."""
-    from compressor.service.uvicorn_server import listen
+    from compressor.service.listening_sockets import listen
 
     sockets = listen("localhost", 0)
     try:
