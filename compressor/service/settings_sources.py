@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from compressor.service.settings import Settings
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import read_keyring, read_keyring_text
 
+MAX_BLANK = 10_000  # bytes that may be blank at the beginning of a config file
 _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _FILES = {
     ".toml": (TomlConfigSettingsSource, "toml_file"),
@@ -157,9 +159,14 @@ def read_config_file(path: str) -> dict[str, Any]:
     suffix = Path(path).suffix.lower()
     source, keyword = _FILES.get(suffix, (JsonConfigSettingsSource, "json_file"))
     try:
-        with open(path, "rb"):
-            pass  # the sources ignore a file that is missing
+        with open(path, "rb") as opened:  # the sources ignore a file that is missing
+            if not (begins := opened.read(MAX_BLANK).strip()):
+                raise CompressorError(f"The config file {path!r} is empty")  # a write has failed, or is not done yet
+            if suffix not in _FILES and not begins.startswith((b"{", b"\xef\xbb\xbf{")):
+                raise ValueError  # the source would take a list too
         given: dict[str, Any] = source(Settings, **{keyword: path})()
+    except CompressorError:
+        raise
     except OSError as error:
         raise CompressorError(f"Cannot read the config file {path!r}: {error.strerror}") from None
     except ImportError as error:
@@ -171,8 +178,9 @@ def read_config_file(path: str) -> dict[str, Any]:
         kind = suffix[1:].upper() if suffix in _FILES else "JSON"
         raise CompressorError(f"The config file {path!r} is not a valid {kind} object{line}") from None
     if unknown := given.keys() - Settings.model_fields.keys():
-        names = ", ".join(sorted(map(str, unknown)))
-        raise CompressorError(f"The config file {path!r} has settings that do not exist: {names}")
+        meant = {name: get_close_matches(str(name), Settings.model_fields, 1) for name in unknown}
+        names = [f"{name} (did you mean {near[0]}?)" if near else str(name) for name, near in meant.items()]
+        raise CompressorError(f"The config file {path!r} has settings that do not exist: {', '.join(sorted(names))}")
     for name in ("keys", "encryption_keys"):
         if name in given and not isinstance(given[name], str):
             raise CompressorError(f"The config file {path!r} must give {name} as the path of a key file")

@@ -80,14 +80,22 @@ class _Slowly(http.server.BaseHTTPRequestHandler):
 class Running:
     """`compressor serve` in a process of its own, with these flags."""
 
-    def __init__(self, folder: Path, *flags: str, tls: str | None = None, ready: bool = True, **env: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *flags: str,
+        tls: str | None = None,
+        ready: bool = True,
+        env: dict[str, str] | None = None,
+        **more: str,
+    ) -> None:
         self.port = free_port()
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.tls = tls
         command = [sys.executable, "-m", "compressor.cli", "serve", "--port", str(self.port), *flags]
         self.said = folder / f"log-{self.port}"
         with open(self.said, "wb") as log:
-            self.process = subprocess.Popen(command, stderr=log, env={**os.environ, **env})
+            self.process = subprocess.Popen(command, stderr=log, env={**os.environ, **(env or {}), **more})
         if ready:
             wait_for(lambda: self.process.poll() is not None or self.asks("/readyz") == 200, 60)
             assert self.process.poll() is None, self.said.read_text()
@@ -115,10 +123,10 @@ class Running:
         assert answer.status_code == 200, answer.text
         return int(answer.json()["tokens_after"])
 
-    def streams(self) -> Iterator[str]:
+    def streams(self, headers: dict[str, str] | None = None) -> Iterator[str]:
         """The lines of a streamed answer, as they come."""
         url = f"{self.url}/v1/chat/completions"
-        with httpx.stream("POST", url, json=STREAMED, timeout=30) as answer:
+        with httpx.stream("POST", url, json=STREAMED, headers=headers, timeout=30) as answer:
             assert answer.status_code == 200
             yield from filter(None, answer.iter_lines())
 
