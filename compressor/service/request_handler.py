@@ -127,6 +127,11 @@ class RequestHandler:
             raise HttpError(401, "unauthorized", message, {"www-authenticate": challenge})
         return key
 
+    @property
+    def api(self) -> Any:
+        """The application for the service's own routes."""
+        return self._api
+
     def drain(self) -> None:
         """Makes `/readyz` answer 503 from now on, because the service is about to end."""
         self._api.state.draining = True

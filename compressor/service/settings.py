@@ -15,10 +15,12 @@ from pydantic_settings import NoDecode
 from typing_extensions import Self
 
 from compressor.errors import CompressorError
+from compressor.scoring import check_tier
 from compressor.service.auth import ApiKey
 from compressor.service.settings_errors import redact_url
 from compressor.service.settings_fields import MEGABYTE, Count, Json, Port, PositiveSeconds, Seconds
 from compressor.service.tenant_settings import TenantSettings
+from compressor.storage import STORE_FORMS, check_store_name
 from compressor.service.upstream_settings import UpstreamSettings, check_base_url
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring
@@ -51,6 +53,10 @@ class Settings(TenantSettings):
         upstream_timeout: Seconds the provider may be silent. The default is that of the SDKs.
         connect_timeout: Seconds to connect to the provider.
         max_connections: How many connections to the provider may be open.
+        probe_port: A second port, without TLS and keys, that answers only `/healthz` and `/readyz`, so that load
+            balancers and Kubernetes need no key. None opens none; 0 picks a free one.
+        probe_host: The address of that port; None takes `host`.
+        probe_metrics: Whether that port also answers `/metrics`, with the metrics of all tenants.
         workers: Processes that serve the port. Each loads its own models and counts its own limits.
         shutdown_timeout: Seconds that requests in flight have to finish when the service is told to end.
         shutdown_delay: Seconds before that in which `/readyz` answers 503 and everything else is still served, so that
@@ -94,6 +100,9 @@ class Settings(TenantSettings):
     upstream_timeout: PositiveSeconds = 600.0
     connect_timeout: PositiveSeconds = 10.0
     max_connections: Count = 512
+    probe_port: Port | None = None
+    probe_host: str | None = None
+    probe_metrics: StrictBool = False
     workers: Count = 1
     shutdown_timeout: Seconds = 30.0
     shutdown_delay: Seconds = 0.0
@@ -128,6 +137,24 @@ class Settings(TenantSettings):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"has a name twice: {', '.join(twice)}")
         return value
+
+    @field_validator("scorer")
+    @classmethod
+    def _check_scorer(cls, scorer: str) -> str:
+        try:
+            check_tier(scorer)
+        except CompressorError as error:
+            raise ValueError(f"is not a scorer: {error}") from None
+        return scorer
+
+    @field_validator("store")
+    @classmethod
+    def _check_store(cls, store: str | None) -> str | None:
+        try:
+            check_store_name(store)
+        except CompressorError:
+            raise ValueError(f"is not a store: use {STORE_FORMS}") from None  # the error itself may show a password
+        return store
 
     @field_validator("redact")
     @classmethod
@@ -164,6 +191,26 @@ class Settings(TenantSettings):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def with_changes(self, new: Self) -> tuple[Self, list[str]]:
+        """Returns these settings with those of `new` that can change while the service runs.
+
+        Args:
+            new: The settings as they are given now.
+
+        Returns:
+            The settings, and the names of the others that differ: only a restart can change those.
+        """
+        can_change = {"keys", "tenants", "log", *TenantSettings.model_fields}
+        update = {name: getattr(new, name) for name in can_change}
+        others = [name for name in type(self).model_fields if name not in can_change]
+        return self.model_copy(update=update), [name for name in others if self._differs(new, name)]
+
+    def _differs(self, other: Self, name: str) -> bool:
+        if name == "encryption_keys":
+            mine, theirs = self.encryption_keys, other.encryption_keys
+            return (mine.ids if mine else None) != (theirs.ids if theirs else None)
+        return bool(getattr(self, name) != getattr(other, name))
 
     def upstream_of(self, path: str) -> str:
         """Returns the provider's base URL for a path, without its `/v1`, or "" if there is none."""
