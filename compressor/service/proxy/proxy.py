@@ -23,6 +23,9 @@ from compressor.service import policy_options
 from compressor.service.budget_options import read_budget_headers
 from compressor.service.failure_notices import ABOVE_BUDGET, NOTICES, WARNINGS
 from compressor.service.http_errors import HttpError, to_http_error, without_message
+from compressor.service.limits.rate_limiter import Admission
+from compressor.service.limits.request_cost import AnswerWatcher
+from compressor.service.proxy.answer_cost import settle_cost
 from compressor.service.proxy.exchange import Exchange
 from compressor.service.proxy.request_body import read_body
 from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
@@ -77,7 +80,10 @@ class Proxy:
             raise HttpError(
                 501, "no_websockets", "Websockets are not forwarded: use HTTP, or connect to the provider directly"
             )
-        exchange = Exchange(tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send)
+        admission: Admission = scope["compressor.admission"]
+        watcher = AnswerWatcher(send) if admission.counts_cost else None
+        request = (tenant, scope["method"], path, scope["query_string"], scope["headers"], body)
+        exchange = Exchange(*request, watcher or send, admission)
         work = asyncio.ensure_future(self._serve(exchange))
         disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
@@ -89,6 +95,8 @@ class Proxy:
                 if not task.done():
                     task.cancel()
             await asyncio.gather(work, disconnect, return_exceptions=True)
+            if watcher is not None:
+                settle_cost(exchange, watcher)
         if not work.cancelled() and (error := work.exception()) is not None:
             raise error
 
@@ -104,6 +112,7 @@ class Proxy:
             except ValueError as error:  # such as a number that JSON cannot represent
                 self._fall_back(exchange, type(error).__name__)
                 call = exchange.call = None
+        exchange.admission.release_place()
         try:
             response = await self._send(exchange, raw)
             if call is not None and response.status_code in REFUSED:
@@ -199,11 +208,13 @@ class Proxy:
         headers = request_headers(exchange.headers, readable)
         try:
             model = str(exchange.data.get("model") or "")
+            exchange.was_sent = True
             exchange.response = await self._upstream.send(
                 exchange.method, exchange.path, exchange.query, headers, body, model
             )
             return exchange.response
         except HttpError as error:
+            exchange.was_sent = False
             self._metrics.upstream_errors.labels(exchange.tenant.name, error.kind).inc()
             error.headers |= {name.decode(): value.decode() for name, value in exchange.all_response_headers}
             raise
