@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from compressor.service.limits.counter_state import CounterState
-from compressor.service.limits.limit import Booking, Demand, Verdict
+from compressor.service.limits.limit import Booking, Demand
+from compressor.storage.circuit_breaker import StoreUnavailableError
 
 WORKER_TTL = 30.0  # seconds that a process counts as one of those that share the counters
 
@@ -40,7 +41,7 @@ class Admit(Operation):
 
 @dataclass(slots=True)
 class Settle(Operation):
-    """Gives a place back ("" for none), and corrects what was used."""
+    """Gives a place back ("" for none), and corrects what was used: True."""
 
     place: str
     bookings: Sequence[Booking]
@@ -61,9 +62,13 @@ class Read(Operation):
 
 @dataclass(slots=True)
 class Reset(Operation):
-    """Forgets what was used of some limits."""
+    """Forgets what was used of some limits: True."""
 
     names: Sequence[str]
+
+
+class UnknownOutcomeError(StoreUnavailableError):
+    """The backend did not answer in time, and probably executes the operations when it can."""
 
 
 class Backend(Protocol):
@@ -73,7 +78,8 @@ class Backend(Protocol):
         """Executes operations in order, and returns their outcomes.
 
         Raises:
-            StoreUnavailableError: It cannot be used now. Any of the operations may have been executed.
+            UnknownOutcomeError: It did not answer in time.
+            StoreUnavailableError: It cannot be used now for another reason.
         """
 
     def close(self) -> None:
@@ -88,14 +94,11 @@ def apply(operation: Operation, state: CounterState, now: float) -> Any:
         state.release(operation.place)
         for booking in operation.bookings:
             state.book(booking, now)
-        return None
+        return True
     if isinstance(operation, Renew):
         state.renew(operation.places, now)
         return state.note_worker(operation.worker, WORKER_TTL, now)
     if isinstance(operation, Reset):
         state.reset(operation.names)
-        return None
+        return True
     return CounterState.load(state.dump()), now
-
-
-__all__ = ["WORKER_TTL", "Admit", "Backend", "Operation", "Read", "Renew", "Reset", "Settle", "Verdict", "apply"]

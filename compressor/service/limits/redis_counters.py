@@ -8,12 +8,13 @@ from typing import Any
 from compressor.service.limits import lua_scripts
 from compressor.service.limits.counter_state import LEASE, PLACE_WAIT, CounterState
 from compressor.service.limits.limit import BUCKETS, PLACES, WINDOW_LIMITS, Verdict
-from compressor.service.limits.operations import WORKER_TTL, Admit, Operation, Renew, Reset, Settle
+from compressor.service.limits.operations import WORKER_TTL, Admit, Operation, Renew, Reset, Settle, UnknownOutcomeError
+from compressor.storage.circuit_breaker import StoreUnavailableError
 from compressor.storage.redis.client import RedisClient
 from compressor.storage.redis.keys import RedisKeys
 from compressor.storage.redis.lua_scripts import LuaScript
 
-CONNECT_TIMEOUT = TIMEOUT = 0.3  # seconds; the service counts by itself if Redis is slower
+CONNECT_TIMEOUT = TIMEOUT = 0.5  # seconds; the service counts by itself if Redis is slower
 _LEASE_MS, _WAIT_MS, _WORKER_MS = round(LEASE * 1000), round(PLACE_WAIT * 1000), round(WORKER_TTL * 1000)
 _Call = tuple[LuaScript, list[bytes], list[Any]]
 
@@ -44,7 +45,15 @@ class RedisCounters:
             answers = self._send(client, calls)
             return [_parse(operation, answer) for operation, answer in zip(batch, answers, strict=True)]
 
-        return self._client.run(run)
+        try:
+            return self._client.run(run)
+        except StoreUnavailableError as error:
+            from redis.exceptions import TimeoutError as RedisTimeoutError
+
+            cause = error.__cause__
+            if isinstance(cause, RedisTimeoutError) and "connecting" not in str(cause).lower():
+                raise UnknownOutcomeError(str(error)) from cause
+            raise
 
     def close(self) -> None:
         """See `Backend.close`."""
@@ -105,7 +114,7 @@ def _parse(operation: Operation, answer: Any) -> Any:
     if isinstance(operation, Renew):
         return int(answer)
     if isinstance(operation, (Settle, Reset)):
-        return int(answer)
+        return int(answer) >= 0
     second, micros, places, workers, *hashes = answer
     buckets = {
         name: {int(bucket): int(amount) for bucket, amount in _pairs(flat)}

@@ -23,7 +23,16 @@ from compressor.errors import StoreError
 from compressor.service.limits.counter_state import LEASE, CounterState
 from compressor.service.limits.limit import Booking, Demand, Verdict
 from compressor.service.limits.local_counters import WALL_CLOCK, LocalCounters, shares
-from compressor.service.limits.operations import Admit, Backend, Operation, Read, Renew, Reset, Settle
+from compressor.service.limits.operations import (
+    Admit,
+    Backend,
+    Operation,
+    Read,
+    Renew,
+    Reset,
+    Settle,
+    UnknownOutcomeError,
+)
 from compressor.storage.circuit_breaker import CircuitBreaker, StoreUnavailableError
 
 log = logging.getLogger("compressor.service")
@@ -33,6 +42,7 @@ PROBE_INTERVAL = 2.0  # seconds between attempts to reach a backend that does no
 RENEW_INTERVAL = LEASE / 3
 CLOSE_TIMEOUT = 2.0  # seconds in which the last operations are sent at the end
 _MAX_BATCH = 256
+_UNKNOWN = object()  # the outcome of an operation that the backend may have executed
 _MAX_BACKLOG = 10_000  # buckets whose counts wait for the backend
 
 
@@ -147,7 +157,10 @@ class SharedCounters:
                 log.warning(
                     "limits are counted by each process alone until %s answers again: %s", self._where, unavailable
                 )
-            self._fail(operations)
+            if isinstance(error, UnknownOutcomeError):
+                self._deliver(operations, [_UNKNOWN] * len(operations))
+            else:
+                self._fail(operations)
             return False
         was_open = self._breaker.is_open
         self._breaker.record_success(probe)
@@ -193,7 +206,7 @@ class SharedCounters:
         for operation, outcome in waited:
             if operation.result is not None and not operation.result.done():
                 operation.result.set_result(outcome)
-            elif isinstance(operation, Admit) and outcome is not None and not outcome.refused_by:
+            elif isinstance(operation, Admit) and isinstance(outcome, Verdict) and not outcome.refused_by:
                 # Nobody waits any more, so nothing will give back what was just taken.
                 self.submit(Settle(operation.tenant, operation.demand.place, _bookings(operation.demand, outcome, -1)))
 
@@ -207,17 +220,19 @@ class _TenantCounters:
 
     async def admit(self, demand: Demand) -> Verdict:
         """See `Counters.admit`."""
-        self.is_used = True
+        self.is_used, is_unknown = True, False
         if self._shared.is_available:
-            verdict: Verdict | None = await self._ask(Admit(self._tenant, demand))
-            if verdict is not None:
+            outcome = await self._ask(Admit(self._tenant, demand))
+            is_unknown = outcome is _UNKNOWN
+            if isinstance(outcome, Verdict):
+                verdict = outcome
                 self._shared.offset = verdict.time - WALL_CLOCK()
                 if not verdict.refused_by:
                     self.local.note(demand)  # so that this process knows its own share if it has to count alone
                 return verdict
         verdict = await self.local.admit(shares(demand, self._shared.workers))
         verdict = replace(verdict, time=verdict.time + self._shared.offset, is_local=True)
-        if not verdict.refused_by:
+        if not verdict.refused_by and not is_unknown:
             self._shared.defer(self._tenant, _bookings(demand, verdict, 1))
         return verdict
 
@@ -232,7 +247,7 @@ class _TenantCounters:
     async def read(self) -> tuple[CounterState, float]:
         """See `Counters.read`."""
         found = await self._ask(Read(self._tenant)) if self._shared.is_available else None
-        return found or await self.local.read()
+        return found if isinstance(found, tuple) else await self.local.read()
 
     async def reset(self, names: Sequence[str]) -> None:
         """See `Counters.reset`.
@@ -241,7 +256,7 @@ class _TenantCounters:
             StoreError: The shared counters do not answer.
         """
         await self.local.reset(names)
-        if not self._shared.is_available or await self._ask(Reset(self._tenant, names)) is None:
+        if not self._shared.is_available or await self._ask(Reset(self._tenant, names)) is not True:
             raise StoreError("the shared counters do not answer, so they were not reset: retry later")
 
     async def _ask(self, operation: Operation) -> Any:
