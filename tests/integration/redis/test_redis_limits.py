@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from support.redis_tools import RedisServer, shared_server
+from support.waiting import wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
@@ -32,6 +33,7 @@ from compressor.service.limits.request_cost import RequestCost
 from compressor.service.limits.sqlite_counters import SqliteCounters
 from compressor.service.settings import Settings
 from compressor.service.tenant_settings import TenantSettings
+from support.service_tools import Service, two_tenants
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -408,6 +410,24 @@ def test_a_days_limit_survives_a_restart(tmp_path: Path) -> None:
     run(test)
     assert (tmp_path / "store.db.limits").stat().st_mode & 0o077 == 0
     assert SqliteCounters(path).execute([Read("red")])[0][0].used(Limit("tokens_per_day", 1), time.time()) == 120
+
+
+def test_two_services_share_a_tenants_limits(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "r")
+    keys, settings = two_tenants()
+    heads = {"x-compressor-key": keys["red"]}
+    settings |= {"store": server.url, "tenants": {"red": {"requests_per_minute": 4}}}
+    with Service(**settings) as one, Service(**settings) as other:
+        answers = [service.http.get("/v1/stats", headers=heads) for service in (one, other, one, other, one, other)]
+        assert [answer.status_code for answer in answers] == [200] * 4 + [429] * 2
+        assert answers[-1].headers["x-compressor-limit"] == "requests_per_minute"
+        assert other.http.get("/v1/stats", headers={"x-compressor-key": keys["blue"]}).status_code == 200
+        assert one.metric("limit_fallbacks_total") == 0
+        server.kill()
+        start = time.perf_counter()
+        assert one.http.get("/v1/stats", headers=heads).status_code in (200, 429)
+        assert time.perf_counter() - start < 3.0
+        wait_for(lambda: one.metric("limit_fallbacks_total", tenant="red") + one.metric("limited_total") >= 2)
 
 
 def test_no_limit_opens_no_connection(url: str) -> None:
