@@ -17,7 +17,7 @@ class CounterStore:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._shared = _open(settings.store)
+        self._shared = _open(settings.store, settings.workers)
 
     def for_tenant(self, tenant: str) -> Counters:
         """Returns the counters of a tenant."""
@@ -29,15 +29,15 @@ class CounterStore:
             self._shared.close()
 
 
-def _open(store: str | None) -> SharedCounters | None:
+def _open(store: str | None, workers: int) -> SharedCounters | None:
     if store is not None and store.startswith(SCHEMES):
         from compressor.service.limits.redis_counters import RedisCounters
 
         redis = RedisCounters(store)
-        return SharedCounters(redis, redis.location)
+        return SharedCounters(redis, redis.location, workers)
     if store == "memory":
         return None
     from compressor.service.limits.sqlite_counters import SqliteCounters
 
     file = SqliteCounters(default_path() if store is None else store.removeprefix("sqlite:///"))
-    return SharedCounters(file, file.location)
+    return SharedCounters(file, file.location, workers)

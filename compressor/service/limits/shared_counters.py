@@ -24,6 +24,7 @@ from compressor.service.limits.counter_state import LEASE, CounterState
 from compressor.service.limits.limit import Booking, Demand, Verdict
 from compressor.service.limits.local_counters import WALL_CLOCK, LocalCounters, shares
 from compressor.service.limits.operations import (
+    WORKER_TTL,
     Admit,
     Backend,
     Operation,
@@ -52,10 +53,11 @@ class SharedCounters:
     Args:
         backend: The server or file.
         where: Its name for the log, without a password.
+        workers: How many processes use the counters at least.
     """
 
-    def __init__(self, backend: Backend, where: str) -> None:
-        self._backend, self._where = backend, where
+    def __init__(self, backend: Backend, where: str, workers: int = 1) -> None:
+        self._backend, self._where, self._is_failing = backend, where, False
         self._worker = secrets.token_hex(8)
         self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
         self._breaker = CircuitBreaker(MAX_FAILURES)
@@ -63,9 +65,10 @@ class SharedCounters:
         self._backlog: dict[tuple[str, str, int], Booking] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self._closed = self._is_done = False
+        self._renewed = self._probed = 0.0  # when these were last done
         self.offset = 0.0  # seconds that the backend's clock is ahead of ours
-        self.workers = 1
+        self.workers = workers
 
     @property
     def is_available(self) -> bool:
@@ -109,27 +112,35 @@ class SharedCounters:
     # -- the thread
 
     def _run(self) -> None:
-        renewed, probed = 0.0, 0.0
-        while True:
-            batch = self._next_batch(RENEW_INTERVAL if self.is_available else PROBE_INTERVAL)
-            is_last = None in batch
+        while not self._is_done:
+            self._step()
+
+    def _step(self) -> None:
+        """Takes what is waiting. Does not raise: without the thread every request would wait for it."""
+        try:
+            batch = self._next_batch()
+            self._is_done = None in batch
             operations = [one for one in batch if one is not None and not one.is_abandoned]
             now = time.monotonic()
             if self._breaker.is_open:
                 self._fail(operations)
-                if now - probed >= PROBE_INTERVAL or is_last:
-                    probed = now
+                if now - self._probed >= PROBE_INTERVAL or self._is_done:
+                    self._probed = now
                     self._probe()
-            else:
-                if now - renewed >= RENEW_INTERVAL:
-                    renewed = now
-                    operations = [*operations, *self._renewals()]
-                if operations and not self._execute(operations):
-                    probed = now
-            if is_last:
                 return
+            if now - self._renewed >= RENEW_INTERVAL:
+                self._renewed = now
+                operations += self._renewals()
+            if operations and not self._execute(operations):
+                self._probed = now
+        except Exception:
+            log.exception("the thread that counts limits goes on after an error")
 
-    def _next_batch(self, timeout: float) -> list[Operation | None]:
+    def _next_batch(self) -> list[Operation | None]:
+        if self._breaker.is_open:
+            timeout: float | None = PROBE_INTERVAL
+        else:
+            timeout = RENEW_INTERVAL if self._renewals() else None
         batch: list[Operation | None] = []
         with suppress(queue.Empty):
             batch.append(self._queue.get(timeout=timeout))
@@ -140,35 +151,30 @@ class SharedCounters:
     def _renewals(self) -> list[Operation]:
         with self._lock:
             tenants = [*self._tenants.items()]
-        return [
-            Renew(name, own.local.held_places, self._worker)
-            for name, own in tenants
-            if own.is_used or own.local.held_places
-        ]
+        return [Renew(name, own.local.held_places, self._worker) for name, own in tenants if own.is_active]
 
     def _execute(self, operations: list[Operation], probe: bool = False) -> bool:
         try:
             outcomes = self._backend.execute(operations)
         except Exception as error:
             unavailable = error if isinstance(error, StoreUnavailableError) else StoreUnavailableError(repr(error))
-            was_open = self._breaker.is_open
             self._breaker.record_failure(unavailable)
-            if self._breaker.is_open and not was_open:
-                log.warning(
-                    "limits are counted by each process alone until %s answers again: %s", self._where, unavailable
-                )
+            if not self._is_failing:
+                self._is_failing = True
+                text = "limits are counted by each process alone until %s answers again: %s"
+                log.warning(text, self._where, unavailable)
             if isinstance(error, UnknownOutcomeError):
                 self._deliver(operations, [_UNKNOWN] * len(operations))
             else:
                 self._fail(operations)
             return False
-        was_open = self._breaker.is_open
         self._breaker.record_success(probe)
-        if was_open and not self._breaker.is_open:
+        if self._is_failing:
+            self._is_failing = False
             log.warning("limits are shared again: %s answers", self._where)
         for operation, outcome in zip(operations, outcomes, strict=True):
             if isinstance(operation, Renew):
-                self.workers = max(1, outcome)
+                self.for_tenant(operation.tenant).workers = max(self.workers, outcome)
         self._deliver(operations, outcomes)
         if self._backlog and not probe:
             self._flush_backlog()
@@ -216,11 +222,16 @@ class _TenantCounters:
 
     def __init__(self, shared: SharedCounters, tenant: str) -> None:
         self._shared, self._tenant = shared, tenant
-        self.local, self.is_used = LocalCounters(), False
+        self.local, self.workers, self._last_used = LocalCounters(), shared.workers, -WORKER_TTL
+
+    @property
+    def is_active(self) -> bool:
+        """Whether this process holds places, or has asked lately."""
+        return bool(self.local.held_places) or time.monotonic() - self._last_used < WORKER_TTL
 
     async def admit(self, demand: Demand) -> Verdict:
         """See `Counters.admit`."""
-        self.is_used, is_unknown = True, False
+        self._last_used, is_unknown = time.monotonic(), False
         if self._shared.is_available:
             outcome = await self._ask(Admit(self._tenant, demand))
             is_unknown = outcome is _UNKNOWN
@@ -230,7 +241,7 @@ class _TenantCounters:
                 if not verdict.refused_by:
                     self.local.note(demand)  # so that this process knows its own share if it has to count alone
                 return verdict
-        verdict = await self.local.admit(shares(demand, self._shared.workers))
+        verdict = await self.local.admit(shares(demand, self.workers))
         verdict = replace(verdict, time=verdict.time + self._shared.offset, is_local=True)
         if not verdict.refused_by and not is_unknown:
             self._shared.defer(self._tenant, _bookings(demand, verdict, 1))

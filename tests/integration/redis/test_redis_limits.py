@@ -167,7 +167,7 @@ def test_two_processes_count_together(store: str) -> None:
 
 def test_settled_costs_are_seen_by_all(store: str) -> None:
     async def test() -> None:
-        limits = {"tokens_per_minute": 1_000, "tokens_per_day": 10_000, "max_concurrent_requests": 3}
+        limits: dict[str, Any] = {"tokens_per_minute": 1_000, "tokens_per_day": 10_000, "max_concurrent_requests": 3}
         with limiter(store, **limits) as one, limiter(store, **limits) as other:
             with one.open_request() as admission:
                 await admission.admit(b"x" * 2_000, "proxy")
@@ -190,7 +190,7 @@ async def seen(usage: Callable[[], Coroutine[Any, Any, list[dict[str, Any]]]], w
 
 def test_whoever_stops_waiting_leaves_nothing_behind(store: str) -> None:
     async def test() -> None:
-        limits = {"tokens_per_day": 100, "max_concurrent_requests": 2}
+        limits: dict[str, Any] = {"tokens_per_day": 100, "max_concurrent_requests": 2}
         with limiter(store, **limits) as one:
             await request(one)
             for wait in (0, 0, 0.0005, 0.001, 0.002, 0.004):
@@ -318,7 +318,7 @@ def test_without_redis_each_process_counts_its_share(
     monkeypatch.setattr(shared_counters, "PROBE_INTERVAL", 0.2)
     monkeypatch.setattr(shared_counters, "RENEW_INTERVAL", 0.05)
     server = RedisServer(tmp_path / "r")
-    limits = {"requests_per_minute": 10, "tokens_per_day": 1_000}
+    limits: dict[str, Any] = {"requests_per_minute": 10, "tokens_per_day": 1_000}
 
     async def test() -> None:
         with limiter(server.url, **limits) as one, limiter(server.url, **limits) as other:
@@ -326,7 +326,7 @@ def test_without_redis_each_process_counts_its_share(
                 for _ in range(2):
                     assert await request(own, 10)
             counters = one._counters._shared  # type: ignore[attr-defined]
-            while counters.workers < 2:
+            while one._counters.workers < 2:  # type: ignore[attr-defined]
                 await asyncio.sleep(0.01)
             await seen(one.usage, [4, 40])
             server.kill()
