@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from compressor.service.limits.limit import (
+    OPEN_BYTES,
     OPEN_REQUESTS,
     PLACES,
     WINDOW_LIMITS,
