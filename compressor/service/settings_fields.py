@@ -21,6 +21,10 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
+def _no_limit(value: Any) -> Any:
+    return 0 if value is None else _no_boolean(value)
+
+
 def parse_json(value: Any) -> Any:
     """Returns a value that an environment variable or a flag gives as JSON text."""
     if not isinstance(value, str):
@@ -73,6 +77,9 @@ Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
 Port = Annotated[int, Field(ge=0, le=65_535), BeforeValidator(_no_boolean)]
 NonNegativeInteger = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+#: 0 and None mean no limit.
+IntegerLimit = Annotated[int, Field(ge=0), BeforeValidator(_no_limit)]
+DollarLimit = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_limit)]
 PromptBudget = Annotated[int | float, BeforeValidator(_parse_prompt_budget)]
 PositiveSeconds = Annotated[float, Field(ge=0.001, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_no_boolean)]

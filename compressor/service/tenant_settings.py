@@ -16,7 +16,16 @@ from compressor.errors import CompressorError
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service.policy_options import with_defaults
 from compressor.service.settings_errors import describe_errors
-from compressor.service.settings_fields import Budget, Count, Json, NonNegativeInteger, PromptBudget
+from compressor.service.settings_fields import (
+    MEGABYTE,
+    Budget,
+    Count,
+    DollarLimit,
+    IntegerLimit,
+    Json,
+    PromptBudget,
+    Seconds,
+)
 from compressor.service.upstream_settings import KeyReference
 from compressor.sessions import Policy, ToolRule
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
@@ -41,8 +50,17 @@ class TenantSettings(BaseSettings):
             then needs no key but the one of this service, and may send it where the provider's key would be.
         policy: Fields of `sessions.Policy`. `tools` maps tool names to rules: {"read": {"never_compress": true}}.
             Without `preset` and `trigger`, views are compacted at 0.85 of the budget, down to 0.6 of it.
-        max_concurrent_requests: How many requests of one tenant may be in flight.
-        requests_per_minute: How many requests a tenant may send in a minute; 0 means no limit.
+        requests_per_minute: How many requests a tenant may send in a minute; 0 means no limit, here and below.
+        tokens_per_minute: How many tokens its requests may use in a minute, answers included.
+        tokens_per_day: How many tokens its requests may use in a day (UTC).
+        dollars_per_minute: How many dollars its requests may cost in a minute, at list prices.
+        dollars_per_day: How many dollars its requests may cost in a day (UTC).
+        max_concurrent_requests: For how many requests of a tenant the service itself may work at a time. A request that
+            waits for the provider, such as a stream, does not count.
+        max_queue_seconds: Seconds that a request waits until there are fewer of them, before it is refused.
+        max_open_requests: How many requests of a tenant each process may have open, those that wait for the provider
+            included. This protects file descriptors.
+        max_open_bytes: The maximum size of the bodies of these requests together. This protects memory.
 
     Raises:
         CompressorError: A value is not valid. The message lists every error, names the setting and shows the value as
@@ -59,8 +77,15 @@ class TenantSettings(BaseSettings):
     pinned_tools: Annotated[tuple[str, ...], NoDecode, Json] = ()
     provider_keys: Annotated[dict[str, KeyReference], NoDecode, Json] = Field(default_factory=dict)
     policy: Annotated[dict[str, Any], NoDecode, Json] = Field(default_factory=dict)
-    max_concurrent_requests: Count = 64
-    requests_per_minute: NonNegativeInteger = 0
+    requests_per_minute: IntegerLimit = 0
+    tokens_per_minute: IntegerLimit = 0
+    tokens_per_day: IntegerLimit = 0
+    dollars_per_minute: DollarLimit = 0.0
+    dollars_per_day: DollarLimit = 0.0
+    max_concurrent_requests: IntegerLimit = 0
+    max_queue_seconds: Seconds = 2.0
+    max_open_requests: Count = 512
+    max_open_bytes: Count = 2048 * MEGABYTE
 
     def __init__(self, _names: Mapping[str, str] | None = None, **values: Any) -> None:
         """Checks the values; `_names` maps settings to what an error calls them, such as COMPRESSOR_PORT."""

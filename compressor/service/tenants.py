@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 from compressor.compressor import Compressor
 from compressor.service.conversations import ConversationRegistry
-from compressor.service.request_limits import RateLimiter
+from compressor.service.limits.counter_store import CounterStore
+from compressor.service.limits.local_counters import Counters
+from compressor.service.limits.rate_limiter import RateLimiter
 from compressor.service.session_registry import SessionRegistry
 from compressor.service.settings import Settings
 from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, SLOTS, TenantExecutor
@@ -36,19 +38,21 @@ class Tenant:
         executor: Runs its work in threads.
     """
 
-    def __init__(self, name: str, compressor: Compressor, config: Settings, slots: asyncio.Semaphore | None) -> None:
+    def __init__(
+        self, name: str, compressor: Compressor, config: Settings, slots: asyncio.Semaphore | None, counters: Counters
+    ) -> None:
         self.name, self.compressor, self.config = name, compressor, config
         self.sessions = SessionRegistry(
             compressor, config.session_policy(), config.prompt_budgets(), config.max_conversations
         )
         self.conversations = ConversationRegistry(compressor, self.sessions, config)
-        self.rate_limiter = RateLimiter(config.max_concurrent_requests, config.requests_per_minute)
+        self.rate_limiter = RateLimiter(config, counters)
         self.executor = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout, slots)
 
     def reconfigure(self, config: Settings) -> None:
         """Serves with other settings from the next request on."""
         self.config = config
-        self.rate_limiter.reconfigure(config.max_concurrent_requests, config.requests_per_minute)
+        self.rate_limiter.reconfigure(config)
         self.sessions.reconfigure(config.session_policy(), config.prompt_budgets())
         self.conversations.reconfigure(config)
 
@@ -71,6 +75,7 @@ class Tenants:
         self._config, self._needs_keys = config, bool(config.keys)
         self.stores = TenantStores(config)
         self.shared = Compressor(config.scorer, self.stores.shared, config.device, cache=config.cache)
+        self._counters = CounterStore(config)
         self._slots = asyncio.Semaphore(SLOTS) if config.scorer == "fast" else None
         self._tenants: dict[str, Tenant] = {}
         self._lock = threading.Lock()
@@ -101,7 +106,9 @@ class Tenants:
                 own = self.shared
                 if self._needs_keys:
                     own = Compressor(self.shared.scorer, self.stores.for_tenant(name), cache=self._config.cache)
-                found = self._tenants[name] = Tenant(name, own, self._config.for_tenant(name), self._slots)
+                counters = self._counters.for_tenant(name)
+                found = Tenant(name, own, self._config.for_tenant(name), self._slots, counters)
+                self._tenants[name] = found
             return found
 
     def reconfigure(self, config: Settings) -> None:
@@ -143,4 +150,5 @@ class Tenants:
         Raises:
             StoreError: A Redis did not get everything that was waiting to be written.
         """
+        self._counters.close()
         self.stores.close()

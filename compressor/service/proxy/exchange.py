@@ -11,6 +11,7 @@ import httpx
 from compressor.providers import Json, ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service.http_errors import json_bytes
+from compressor.service.limits.rate_limiter import Admission
 from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import RequestBody
 from compressor.service.proxy.upstream import Headers
@@ -34,6 +35,7 @@ class Exchange:
         body: The body as it was received.
         send: ASGI's function that sends a part of the response.
         credentials: With whose key it goes to the provider.
+        admission: How the tenant's limits have admitted the request.
         api: The provider's API, if its requests are compressed.
         call: The compressed call; None if the request goes out as it is.
         request_body: The parsed body, if it was parsed.
@@ -42,6 +44,7 @@ class Exchange:
         response_headers: Headers to add to the response.
         response: The provider's response that is open.
         upstream: The name of the upstream that gave it, or "".
+        was_sent: Whether the provider has got the request and has not refused it.
     """
 
     tenant: Tenant
@@ -51,6 +54,7 @@ class Exchange:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     send: Callable[[Any], Any]
+    admission: Admission
     credentials: ProviderCredentials = field(default_factory=ProviderCredentials)
     api: ProviderApi | None = None
     call: ResolvedCall | None = None
@@ -60,6 +64,7 @@ class Exchange:
     response_headers: Headers = field(default_factory=list)
     response: httpx.Response | None = None
     upstream: str = ""
+    was_sent: bool = False
 
     @property
     def data(self) -> Json:

@@ -23,6 +23,9 @@ from compressor.service import policy_options
 from compressor.service.budget_options import read_budget_headers
 from compressor.service.failure_notices import ABOVE_BUDGET, NOTICES, WARNINGS
 from compressor.service.http_errors import HttpError, to_http_error, without_message
+from compressor.service.limits.rate_limiter import Admission
+from compressor.service.limits.request_cost import AnswerWatcher
+from compressor.service.proxy.answer_cost import settle_cost
 from compressor.service.proxy.exchange import Exchange
 from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import read_body
@@ -85,10 +88,11 @@ class Proxy:
             raise HttpError(
                 501, "no_websockets", "Websockets are not forwarded: use HTTP, or connect to the provider directly"
             )
+        admission: Admission = scope["compressor.admission"]
+        watcher = AnswerWatcher(send) if admission.counts_cost else None
         credentials = ProviderCredentials(tenant.config.provider_keys, scope.get("compressor.own_key", False))
-        exchange = Exchange(
-            tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send, credentials
-        )
+        request = (tenant, scope["method"], path, scope["query_string"], scope["headers"], body)
+        exchange = Exchange(*request, watcher or send, admission, credentials)
         work = asyncio.ensure_future(self._serve(exchange))
         disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
@@ -100,6 +104,8 @@ class Proxy:
                 if not task.done():
                     task.cancel()
             await asyncio.gather(work, disconnect, return_exceptions=True)
+            if watcher is not None:
+                settle_cost(exchange, watcher)
         if not work.cancelled() and (error := work.exception()) is not None:
             raise error
 
@@ -115,6 +121,7 @@ class Proxy:
             except ValueError as error:  # such as a number that JSON cannot represent
                 self._fall_back(exchange, type(error).__name__)
                 call = exchange.call = None
+        exchange.admission.release_place()
         try:
             response = await self._send(exchange, raw)
             if call is not None and response.status_code in REFUSED:
@@ -216,12 +223,14 @@ class Proxy:
             pinned=exchange.upstream,
         )
         try:
+            exchange.was_sent = True
             exchange.response = response = await self._upstream.send(request)
             if self._config.upstreams:
                 exchange.upstream = response.extensions[UPSTREAM]
                 exchange.set_header(b"x-compressor-upstream", exchange.upstream.encode())
             return response
         except HttpError as error:
+            exchange.was_sent = False
             self._metrics.upstream_errors.labels(exchange.tenant.name, error.kind).inc()
             error.headers |= {name.decode(): value.decode() for name, value in exchange.all_response_headers}
             raise

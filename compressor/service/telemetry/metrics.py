@@ -110,6 +110,13 @@ class Metrics:
         self.upstream_errors = Counter(
             "upstream_errors", "Upstream errors, by status or kind.", ["tenant", "kind"], **given
         )
+        self.limited = Counter("limited", "Requests refused by a limit of this service.", ["tenant", "limit"], **given)
+        self.limit_fallbacks = Counter(
+            "limit_fallbacks",
+            "Requests whose limits this process counted alone, because the shared counters did not answer.",
+            ["tenant"],
+            **given,
+        )
         self.calls_without_savings = Counter(
             "calls_without_savings", "Compressions that saved no tokens.", ["tenant"], **given
         )
