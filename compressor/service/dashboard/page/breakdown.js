@@ -17,7 +17,7 @@ export class Breakdown {
     this.table = new Table({
       label: this.kind.title,
       columns: this.kind.columns,
-      key: (row) => row[this.kind.id] ?? "",
+      key: (row) => row[this.kind.id],
       facts: (row) => JSON.stringify([row, this.largest, this.kind.facts?.(row)]),
       cells: (row) => this.kind.cells(row, this.largest, state.range),
       sorted: (sort, order) => update({ sort, order }),
@@ -46,7 +46,7 @@ export class Breakdown {
 
   async refresh(signal) {
     const data = await get(`v1/stats/breakdown?range=${this.state.range}`, signal);
-    this.rows = data[this.kind.rows] ?? null;
+    this.rows = data[this.kind.rows]?.map((row) => ({ ...row, [this.kind.id]: row[this.kind.id] ?? row.name ?? "" })) ?? null;
     if (this.rows) this.show();
     else this.refuse(this.kind.refused ?? "This service does not count this.");
     return data;

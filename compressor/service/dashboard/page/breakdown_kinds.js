@@ -2,7 +2,7 @@
 
 import { ago, brief, count, dollars, h, percent, plural } from "./dom.js";
 import { link } from "./router.js";
-import { bar } from "./table.js";
+import { comparedBar } from "./table.js";
 
 const sum = (rows, name) => rows.reduce((total, row) => total + (row[name] ?? 0), 0);
 const most = (rows, name) => rows.reduce((best, row) => ((row[name] ?? 0) > (best[name] ?? 0) ? row : best));
@@ -12,8 +12,7 @@ const money = (value) => h("span", { class: value < 0 ? "loss" : null }, dollars
 
 /** The tokens of a row: the bar is as long as those without compression, and filled as far as they were sent. */
 function tokens(row, largest) {
-  const fraction = row.tokens_before ? row.tokens_after / row.tokens_before : 0;
-  return [count(row.tokens_after), bar(fraction, row.tokens_before / largest)];
+  return [count(row.tokens_after), comparedBar(row.tokens_after / largest, row.tokens_before / largest)];
 }
 
 function saved(row) {
@@ -98,12 +97,12 @@ export const KINDS = {
     columns: [
       { label: "Reason", sort: "reason", first: "asc" },
       { label: "Requests", sort: "count", n: true },
-      { label: "Last", sort: "last" },
+      { label: "Last", sort: "last", n: true },
     ],
     facts: (row) => ago(row.last ?? 0, now()),
     cells: (row, largest) => [
       named(row.reason),
-      [count(row.count), bar(1, row.count / largest)],
+      [count(row.count), comparedBar(row.count / largest, row.count / largest)],
       row.last ? h("span", { title: new Date(row.last * 1000).toLocaleString() }, ago(row.last, now())) : "–",
     ],
     summary: (rows) => `${plural(sum(rows, "count"), "fallback")} for ${plural(rows.length, "reason")}.`,

@@ -14,7 +14,7 @@ const COLUMNS = [
   { label: "Net saved", n: true },
   { label: "Time added", n: true },
 ];
-const KINDS = { call: "single call", conversation: "conversation", session: "session", documents: "documents", examples: "examples" };
+const KINDS = { call: "single call", conversation: "conversation", session: "session", documents: "documents", examples: "examples", tools: "tools", append: "append", answer: "answer" };
 
 export class LiveTail {
   constructor({ poll }) {

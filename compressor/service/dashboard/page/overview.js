@@ -74,7 +74,7 @@ export class Overview {
     }
     const looked = total.hits + total.coalesced + total.misses;
     this.number("hits", looked ? percent((total.hits + total.coalesced) / looked) : "–", looked ? `of ${brief(looked)} looked up` : "no cached calls");
-    this.number("latency", seconds(total.p50), `p95 ${seconds(total.p95)} · p99 ${seconds(total.p99)}`);
+    this.number("latency", seconds(total.p50), `p95 ${seconds(total.p95)}`);
     this.number("live", count(stats.sessions.live), `${count(stats.sessions.known)} known`);
     const points = stats.series.map((p) => ({ ...p, less: p.before - p.after }));
     this.tokens.show(points, stats.step, { ...total, less });

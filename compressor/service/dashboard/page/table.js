@@ -70,12 +70,17 @@ export class Table {
   }
 }
 
-/** Creates a bar: a part of it is filled, and the bar itself may be shorter than its cell. */
-export function bar(filled, width = 1) {
+/** Creates a bar of which a part is filled. */
+export function bar(filled) {
   const inner = h("i", {});
   inner.style.width = `${share(filled)}%`;
-  const outer = h("span", { class: "meter", "aria-hidden": "true" }, inner);
-  if (width < 1) outer.style.width = `${Math.max(1, share(width))}%`;
+  return h("span", { class: "meter", "aria-hidden": "true" }, inner);
+}
+
+/** Creates a bar to compare with those of the other rows: `length` and `filled` are fractions of the longest one. */
+export function comparedBar(filled, length) {
+  const outer = h("span", { class: "compared", "aria-hidden": "true" }, bar(length ? filled / length : 0));
+  outer.firstChild.style.width = `${share(length)}%`;
   return outer;
 }
 
