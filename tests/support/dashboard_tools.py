@@ -119,6 +119,14 @@ class Visit:
         row.locator(".block").first.wait_for()
         return row
 
+    def hide(self, hidden: bool = True) -> None:
+        """Makes the page believe that its tab is hidden, or visible again."""
+        self.page.evaluate(
+            "hidden => { Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden }); "
+            "document.dispatchEvent(new Event('visibilitychange')); }",
+            hidden,
+        )
+
     @property
     def ids(self) -> list[str]:
         """The ids of the sessions that are listed, in order."""

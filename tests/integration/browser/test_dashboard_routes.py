@@ -78,7 +78,11 @@ def test_sessions_are_paged_searched_filtered_and_sorted() -> None:
         assert found["model"] in first["models"] and get(f"/v1/sessions?model={found['model']}").json()["total"] == 1
         assert get("/v1/sessions?q=nothing+like+it").json() | {"now": 0} == {
             **{name: first[name] for name in ("tenant", "admin", "store", "known", "models")},
-            "now": 0, "total": 0, "offset": 0, "limit": 100, "sessions": [],
+            "now": 0,
+            "total": 0,
+            "offset": 0,
+            "limit": 100,
+            "sessions": [],
         }
         named = get("/v1/sessions?named=true&limit=1000").json()
         unnamed = get("/v1/sessions?named=false&limit=1000").json()

@@ -29,7 +29,7 @@ export class LiveTail {
     this.search = h("input", { type: "search", maxlength: 200, spellcheck: "false", autocomplete: "off", placeholder: "session, model, kind", input: () => this.show() });
     this.warned = h("input", { type: "checkbox", change: () => this.show() });
     this.note = h("p", { class: "nothing quiet", hidden: true });
-    this.table = new Table({ label: "Calls, the newest first", columns: COLUMNS, key: (call) => call.id, facts: () => "", cells });
+    this.table = new Table({ label: "Calls, the newest first", columns: COLUMNS, key, facts: () => "", cells });
     this.table.element.setAttribute("aria-live", "off"); // every two seconds something new would be read out
     this.element = h(
       "div",
@@ -64,8 +64,8 @@ export class LiveTail {
       return this.refresh(signal);
     }
     this.last = data.last ?? this.last;
-    const known = new Set(this.calls.map((call) => call.id));
-    const fresh = data.calls.filter((call) => !known.has(call.id));
+    const known = new Set(this.calls.map(key));
+    const fresh = data.calls.filter((call) => !known.has(key(call)));
     this.calls = [...fresh, ...this.calls].sort((a, b) => b.time - a.time).slice(0, KEPT);
     this.workers = data.workers;
     this.isLoaded = true;
@@ -99,6 +99,9 @@ export class LiveTail {
     say(this.said, `${this.isPaused ? "Paused" : "Live"}: the last ${KEPT} calls at most.${whose}`);
   }
 }
+
+/** Identifies a call. Its number alone does not: another worker, or the service after a restart, may use it again. */
+const key = (call) => `${call.id} ${call.time}`;
 
 const countWarnings = (call) => (Array.isArray(call.warnings) ? call.warnings.length : Number(call.warnings) || 0);
 

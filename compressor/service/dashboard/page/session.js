@@ -104,7 +104,7 @@ export class Session {
     this.list.append(...rows.map((row) => row.element));
     const rest = data.matching - this.rows.length;
     this.more.hidden = !data.more;
-    say(this.more, `Show ${rest > PAGE ? `the next ${PAGE} of ${count(rest)} more` : `the other ${count(rest)}`} messages`);
+    say(this.more, rest > PAGE ? `Show the next ${PAGE} of ${count(rest)} more messages` : `Show the other ${plural(rest, "message")}`);
     this.tell(data);
     this.drawStrip();
     return null;

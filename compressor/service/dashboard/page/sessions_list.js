@@ -21,7 +21,7 @@ export class SessionsList {
     this.live = new Choices("Activity", STATES, "live", (value) => this.filter({ live: value }));
     this.warnings = h("input", { type: "checkbox", id: "warnings", change: () => this.filter({ warnings: this.warnings.checked ? "true" : "" }) });
     this.found = h("p", { class: "found", role: "status" }, "Loading…");
-    this.table = sessionTable((sort, order) => update({ sort, order, offset: "" }));
+    this.table = sessionTable((sort, order) => this.filter({ sort, order }));
     this.pagers = [new Pager("Pages", (offset) => update({ offset: offset || "" })), new Pager("Pages, below the list", (offset) => (update({ offset: offset || "" }), scrollTo(0, 0)))];
     this.clear = h("button", { type: "button", class: "mode", click: () => this.reset() }, "Clear the filters");
     this.none = h("p", { class: "nothing quiet", hidden: true }, "No session matches. ", this.clear);
@@ -57,17 +57,19 @@ export class SessionsList {
 
   type() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.filter({ q: this.search.value.trim() }, true), DELAY);
+    this.timer = setTimeout(() => this.filter({}, true), DELAY);
   }
 
+  /** Changes filters. What was typed just before counts, too. */
   filter(params, replace = false) {
-    update({ ...params, offset: "" }, replace);
+    clearTimeout(this.timer);
+    update({ q: this.search.value.trim(), ...params, offset: "" }, replace);
   }
 
   reset() {
     this.search.value = "";
     this.search.focus();
-    this.filter({ q: "", model: "", named: "", live: "", warnings: "" });
+    this.filter({ model: "", named: "", live: "", warnings: "" });
   }
 
   close() {
