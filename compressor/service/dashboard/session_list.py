@@ -22,17 +22,20 @@ class SessionQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    q: str = Field("", max_length=200, description="Words that the id, the model or the task must all contain.")
-    model: str = Field("", max_length=200, description="Only sessions of this model.")
-    live: bool | None = Field(None, description="Only sessions with, or without, a call in the last 15 minutes.")
-    warnings: bool | None = Field(None, description="Only sessions with, or without, warnings.")
-    named: bool | None = Field(None, description="Only sessions that the client named, or did not name.")
-    sort: Literal["last", "tokens", "saved", "calls", "view", "id"] = Field(
-        "last", description="The last call, tokens without compression, dollars saved, calls, tokens of the view, id."
+    q: str = Field(default="", max_length=200, description="Words that the id, the model or the task must all contain.")
+    model: str = Field(default="", max_length=200, description="Only sessions of this model.")
+    live: bool | None = Field(
+        default=None, description="Only sessions with, or without, a call in the last 15 minutes."
     )
-    order: Literal["asc", "desc"] | None = Field(None, description='By default "asc" for ids, else "desc".')
-    limit: int = Field(100, ge=1, le=1000)
-    offset: int = Field(0, ge=0, le=1_000_000)
+    warnings: bool | None = Field(default=None, description="Only sessions with, or without, warnings.")
+    named: bool | None = Field(default=None, description="Only sessions that the client named, or did not name.")
+    sort: Literal["last", "tokens", "saved", "calls", "view", "id"] = Field(
+        default="last",
+        description="The last call, tokens without compression, dollars saved, calls, tokens of the view, id.",
+    )
+    order: Literal["asc", "desc"] | None = Field(default=None, description='By default "asc" for ids, else "desc".')
+    limit: int = Field(default=100, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0, le=1_000_000)
 
 
 @dataclass(frozen=True)

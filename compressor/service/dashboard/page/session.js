@@ -15,7 +15,7 @@ export class Session {
     this.id = this.title = id;
     this.path = `v1/sessions/${encodeURIComponent(id)}/messages`;
     this.receiptsPath = `v1/sessions/${encodeURIComponent(id)}/receipts`;
-    this.missing = "This session does not exist here. A conversation without a name is known only to the worker that serves it.";
+    this.missing = "This session does not exist here. It has expired, or it has no name, and only the worker that serves it knows it.";
     this.rows = [];
     this.loading = h("p", { class: "quiet loading" }, "Loading…");
     this.head = h("div", { class: "head" }, this.loading);
