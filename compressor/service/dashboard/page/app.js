@@ -2,7 +2,7 @@
 
 import { Breakdown } from "./breakdown.js";
 import { Choices } from "./choices.js";
-import { get, h, say } from "./dom.js";
+import { get, h, say, seconds } from "./dom.js";
 import { LiveTail } from "./live_tail.js";
 import { Overview } from "./overview.js";
 import { last as lastAddress, link, listen, route, update } from "./router.js";
@@ -60,7 +60,7 @@ function open() {
   state.range = asked.params.range in RANGES ? asked.params.range : kept("range", state.range, RANGES);
   ranges.set(state.range);
   for (const [name, anchor] of Object.entries(links)) {
-    anchor.href = name === asked.name ? location.hash || "#/" : name === "sessions" ? lastAddress(name) : link(name);
+    anchor.href = name === "sessions" && asked.name === "session" ? lastAddress(name) : link(name);
     if (name === asked.name || (name === "sessions" && asked.name === "session")) anchor.setAttribute("aria-current", "page");
     else anchor.removeAttribute("aria-current");
   }
@@ -109,8 +109,11 @@ function refused(error) {
     return SLOW;
   }
   if (error.status === 401) alarm("The API key is not valid any more: reload the page.");
-  else if (error.status === 429) return Math.max(SLOW, 1000 * error.wait);
-  else alarm(`Not up to date: ${error.status ? error.message : "the service does not answer"}.`);
+  else if (error.status === 429) {
+    const wait = Math.max(SLOW, 1000 * error.wait);
+    alarm(`Not up to date: there are too many requests of this key. The page tries again in ${seconds(wait / 1000)}.`);
+    return wait;
+  } else alarm(`Not up to date: ${error.status ? error.message : "the service does not answer"}.`);
   return EVERY;
 }
 

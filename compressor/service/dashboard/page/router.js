@@ -30,7 +30,7 @@ export function route() {
 /** Returns the address of a view. Empty parameters are left out. */
 export function link(name, params = {}, id = "") {
   const given = Object.entries(params).filter(([, value]) => value !== "" && value !== null && value !== undefined);
-  const path = name === "overview" ? "#/" : `#/${name}${id ? `/${encodeURIComponent(id)}` : ""}`;
+  const path = name === "overview" ? "#/" : `#/${name}${id ? `/${encodeURIComponent(id.toWellFormed?.() ?? id)}` : ""}`;
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 

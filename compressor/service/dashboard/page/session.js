@@ -66,21 +66,26 @@ export class Session {
   forget() {
     this.rows = [];
     this.calls = undefined;
-    this.fresh.hidden = true;
+    this.fresh.hidden = this.more.hidden = true;
   }
 
   async reload() {
     this.forget();
-    await this.load();
+    await this.attempt();
   }
 
   async loadMore() {
     const next = this.rows.length;
+    await this.attempt();
+    this.list.children[next]?.querySelector("button").focus();
+  }
+
+  /** Loads what comes next for a click. The polls have a place of their own for errors. */
+  async attempt() {
     try {
       await this.load();
-      this.list.children[next]?.querySelector("button").focus();
     } catch (error) {
-      this.counted.textContent = error.message;
+      say(this.counted, error.message);
     }
   }
 
@@ -89,15 +94,8 @@ export class Session {
     const shown = this.shown;
     const data = await get(`${this.path}${query({ limit: PAGE, after, shown })}`, signal);
     if (shown !== this.shown || after !== this.rows.at(-1)?.number) return null; // another answer was first
-    if (after === undefined) {
-      this.calls = data.cost_report.calls;
-      this.list.replaceChildren();
-      if (this.described !== this.calls) {
-        this.described = this.calls;
-        this.describe(data);
-        await this.describeReceipts(data.cost_report.compactions, signal);
-      }
-    }
+    const isFirst = after === undefined;
+    if (isFirst) this.list.replaceChildren();
     this.maxTokens = Math.max(this.maxTokens ?? 1, ...data.messages.map((m) => Math.max(m.tokens_before, m.tokens_after)));
     const rows = data.messages.map((m) => new Message(this, m));
     this.rows.push(...data.messages);
@@ -107,11 +105,16 @@ export class Session {
     say(this.more, rest > PAGE ? `Show the next ${PAGE} of ${count(rest)} more messages` : `Show the other ${plural(rest, "message")}`);
     this.tell(data);
     this.drawStrip();
+    if (isFirst) await this.describe(data);
     return null;
   }
 
-  describe(data) {
+  /** Shows what is known of the whole session, if there were calls since it was shown. */
+  async describe(data) {
     const b = data.cost_report;
+    this.calls = b.calls;
+    if (this.described === b.calls) return;
+    this.described = b.calls;
     const facts = [
       ["model", b.model],
       ["calls", count(b.calls)],
@@ -133,14 +136,14 @@ export class Session {
       this.strip,
       ...(missing ? [missing] : []),
     );
+    await this.describeReceipts(b.compactions);
   }
 
   /** Shows what each compaction kept in view, the newest first. */
-  async describeReceipts(compactions, signal) {
-    this.receipts.replaceChildren();
+  async describeReceipts(compactions) {
     if (!compactions) return;
     try {
-      const { receipts } = await get(this.receiptsPath, signal);
+      const { receipts } = await get(this.receiptsPath);
       const names = Object.keys(RECEIPT_KINDS);
       const heading = ["compaction", "tokens", ...Object.values(RECEIPT_KINDS)].map((name) => h("th", { scope: "col" }, name));
       const rows = receipts.reverse().map((receipt) =>
@@ -154,9 +157,9 @@ export class Session {
       );
       const table = h("table", {}, h("thead", {}, h("tr", {}, heading)), h("tbody", {}, rows));
       const title = `Kept in view by ${plural(compactions, "compaction")}`;
-      this.receipts.append(h("details", { class: "card receipts" }, h("summary", {}, title), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, table)));
+      this.receipts.replaceChildren(h("details", { class: "card receipts" }, h("summary", {}, title), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, table)));
     } catch (error) {
-      this.receipts.append(h("p", { class: "note warn" }, error.message));
+      this.receipts.replaceChildren(h("p", { class: "note warn" }, error.message));
     }
   }
 
