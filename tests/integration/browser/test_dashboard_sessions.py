@@ -174,3 +174,30 @@ def test_dashboard_pages_a_session_of_601_messages_and_tells_of_new_ones(browser
             service.http.post("/v1/sessions/long/append", json=more)
             service.http.post("/v1/sessions/long/view", json={})
             visit.page.get_by_text("1 new call: show").click(timeout=20_000)
+
+
+@pytest.mark.slow
+def test_dashboard_shows_folded_keys_and_texts_that_are_too_long_to_be_marked(service: Service, browser: Any) -> None:
+    def block(parts: list[dict[str, Any]], sent: str) -> dict[str, Any]:
+        told = {"kind": "tool_result", "name": "query", "action": "excerpt", "reason": "it was long", "refs": []}
+        return {"block": 0, **told, "tokens_before": 9, "tokens_after": 3, "parts": parts, "sent": sent}
+
+    folded = {"kind": "folded", "chars": 6, "tokens": 2, "text": '{"id":'}
+    blocks = {
+        17: block([folded, {"kind": "kept", "chars": 1, "tokens": 1, "text": "7"}], "id\n7"),
+        18: block(
+            [{"kind": "unmarked", "chars": 5, "tokens": 6, "reason": "it is too long to be marked"}], "As it went"
+        ),
+    }
+    with Visit(browser, service.url) as visit:
+        for number, made in blocks.items():
+            answer = {"number": number, "reason": made["reason"], "blocks": [made]}
+            visit.page.route(f"**/messages/{number}", lambda route, answer=answer: route.fulfill(json=answer))
+        visit.open("/#/session/fix-timedelta")
+        row = visit.message(17)
+        assert row.locator(".text").inner_text() == '{"id":7' and not row.locator(".chip").count()
+        assert "nothing of it is lost" in row.locator(".folded").get_attribute("title")
+        row = visit.message(18)
+        assert row.locator(".text").inner_text() == "As it went" and not row.locator(".chip").count()
+        assert row.locator(".why").all_inner_texts() == ["it was long", "it is too long to be marked"]
+        assert row.locator(".mode").all_inner_texts() == ["Original"]

@@ -11,6 +11,8 @@ export const ACTIONS = {
   evicted: "evicted",
 };
 
+const TITLES = { folded: "said in another form: nothing of it is lost" };
+
 export class Message {
   constructor(session, data) {
     Object.assign(this, { session, data });
@@ -67,7 +69,9 @@ class Block {
     this.text = h("pre", { class: "text", tabindex: 0, role: "group", "aria-label": "The text in the view, with the dropped parts" });
     this.problem = h("p", { class: "note warn", hidden: true });
     const changed = data.action !== "kept";
-    this.other = data.action === "lossless" || data.action === "index"; // the text that is sent is a different one
+    const unmarked = data.parts.find((part) => part.kind === "unmarked"); // its dropped parts are not known
+    // The text that is sent is a different one, so it is shown instead.
+    this.other = data.action === "lossless" || data.action === "index" || Boolean(unmarked);
     const modes = [changed && data.parts.length ? ["original", "Original"] : null, data.sent && !this.other ? ["sent", "As sent"] : null].filter(Boolean);
     this.modes = modes.map(([name, label]) => h("button", { type: "button", class: "mode", "aria-pressed": "false", "data-mode": name, click: () => this.mode(name) }, label));
     const label = data.name ? `${data.kind.replace("_", " ")} · ${data.name}` : data.kind.replace("_", " ");
@@ -85,7 +89,7 @@ class Block {
         h("span", { class: "grow" }),
         this.modes,
       ),
-      data.reason ? h("p", { class: "why" }, data.reason) : null,
+      [data.reason, unmarked?.reason].filter(Boolean).map((reason) => h("p", { class: "why" }, reason)),
       this.problem,
       this.text,
     );
@@ -133,5 +137,5 @@ class Block {
 
 function span(part) {
   if (part.kind === "dropped") return h("del", { title: `${plural(part.tokens, "token")} dropped${part.reason ? `: ${part.reason}` : ""}` }, part.text);
-  return h("span", { class: part.kind }, part.text ?? "");
+  return h("span", { class: part.kind, title: TITLES[part.kind] }, part.text ?? "");
 }
