@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,9 @@ def test_dashboard_pages_a_session_of_601_messages_and_tells_of_new_ones(browser
 
 @pytest.mark.slow
 def test_dashboard_shows_folded_keys_and_texts_that_are_too_long_to_be_marked(service: Service, browser: Any) -> None:
+    def fulfill(answer: dict[str, Any], route: Any) -> None:
+        route.fulfill(json=answer)
+
     def block(parts: list[dict[str, Any]], sent: str) -> dict[str, Any]:
         told = {"kind": "tool_result", "name": "query", "action": "excerpt", "reason": "it was long", "refs": []}
         return {"block": 0, **told, "tokens_before": 9, "tokens_after": 3, "parts": parts, "sent": sent}
@@ -192,7 +196,7 @@ def test_dashboard_shows_folded_keys_and_texts_that_are_too_long_to_be_marked(se
     with Visit(browser, service.url) as visit:
         for number, made in blocks.items():
             answer = {"number": number, "reason": made["reason"], "blocks": [made]}
-            visit.page.route(f"**/messages/{number}", lambda route, answer=answer: route.fulfill(json=answer))
+            visit.page.route(f"**/messages/{number}", partial(fulfill, answer))
         visit.open("/#/session/fix-timedelta")
         row = visit.message(17)
         assert row.locator(".text").inner_text() == '{"id":7' and not row.locator(".chip").count()
