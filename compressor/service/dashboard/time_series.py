@@ -67,11 +67,11 @@ class TimeSeries:
 
     def prune(self, now: float) -> None:
         """Removes rows and sessions that are too old, and the oldest sessions beyond the limit."""
+        self.sessions = {id: one for id, one in self.sessions.items() if one["last"] > now - 3600 * MAX_HOURS}
         first = int(now // 60) - MAX_MINUTES
         self.minutes = {minute: row for minute, row in self.minutes.items() if minute > first}
         first = int(now // 3600) - MAX_HOURS
         self.hours = {hour: row for hour, row in self.hours.items() if hour > first}
-        self.sessions = {id: usage for id, usage in self.sessions.items() if usage["last"] >= first * 3600}
         if len(self.sessions) > MAX_SESSIONS:
             newest = sorted(self.sessions.items(), key=lambda item: item[1]["last"], reverse=True)[:MAX_SESSIONS]
             self.sessions = dict(newest)
