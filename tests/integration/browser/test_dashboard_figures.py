@@ -9,6 +9,7 @@ import pytest
 from support.dashboard_answers import Calls, answer_figures, breakdown
 from support.dashboard_tools import DESK, PHONE, Visit, drive
 from support.example_files import recorded
+from support.scripted_server import Reply, ScriptedServer
 from support.service_tools import Service, two_tenants
 from support.waiting import wait_for
 
@@ -92,8 +93,15 @@ def test_dashboard_shows_other_tenants_to_an_admin_key_only(browser: Any) -> Non
 
 
 def test_dashboard_names_the_fallbacks_of_the_overview(browser: Any) -> None:
-    with Service() as service, Visit(browser, service.url) as visit:
-        service.gate._metrics.fallbacks.labels("local", "timeout").inc(2)
+    with (
+        ScriptedServer([Reply("Done.")] * 2, extends=None) as upstream,
+        Service(upstream=upstream.url) as service,
+        Visit(browser, service.url) as visit,
+    ):
+        body = {"model": "gpt-4o", "messages": recorded("coding")}
+        for _ in range(2):
+            headers = {"x-compressor-budget": "5"}
+            assert service.http.post("/v1/chat/completions", json=body, headers=headers).status_code == 200
         answer_figures(visit.page, breakdown(), None)
         visit.open()
         visit.page.get_by_role("link", name="2 fallbacks").click()
