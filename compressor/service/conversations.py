@@ -256,6 +256,15 @@ class ConversationRegistry:
         with self._lock:
             return {id: report for id, report, _ in self._reports.values()}
 
+    def live_messages(self) -> dict[str, list[Any]]:
+        """Returns the messages of each conversation in memory, without those evicted, by id. Waits for no call."""
+        with self._lock:
+            known = {
+                one[0]: getattr(conversation, "_conversation", conversation)
+                for conversation, one in self._reports.items()
+            }
+        return {id: conversation.messages for id, conversation in known.items()}
+
     def find(self, id: str) -> tuple[Any, Any] | None:
         """Returns the conversation of an id and its lock, or None if this process does not know it."""
         with self._lock:

@@ -15,7 +15,7 @@ FIELDS = ("calls", "before", "after", "saved", "hits", "coalesced", "misses", "f
 WIDTH = len(FIELDS) + len(DURATION_BUCKETS) + 1
 MAX_MINUTES = 24 * 60
 MAX_HOURS = 30 * 24
-MAX_SESSIONS = 200  # those used last are kept
+MAX_SESSIONS = 10_000  # those used last are kept, for `MAX_HOURS`
 #: Values of a session that are added up. The others are those of the worker that served it last.
 _SUMS = ("calls", "before", "after", "saved")
 
@@ -66,7 +66,8 @@ class TimeSeries:
             self.sessions[id] = {**newest, **sums, **ends}
 
     def prune(self, now: float) -> None:
-        """Removes rows that are too old, and the oldest sessions beyond the limit."""
+        """Removes rows and sessions that are too old, and the oldest sessions beyond the limit."""
+        self.sessions = {id: one for id, one in self.sessions.items() if one["last"] > now - 3600 * MAX_HOURS}
         first = int(now // 60) - MAX_MINUTES
         self.minutes = {minute: row for minute, row in self.minutes.items() if minute > first}
         first = int(now // 3600) - MAX_HOURS
