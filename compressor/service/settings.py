@@ -20,8 +20,8 @@ from compressor.service.auth import ApiKey
 from compressor.service.settings_errors import redact_url
 from compressor.service.settings_fields import MEGABYTE, Count, Json, Port, PositiveSeconds, Seconds
 from compressor.service.tenant_settings import TenantSettings
-from compressor.storage import STORE_FORMS, check_store_name
 from compressor.service.upstream_settings import UpstreamSettings, check_base_url
+from compressor.storage import STORE_FORMS, check_store_name
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring
 from compressor.text.redaction import check_level
