@@ -13,6 +13,7 @@ from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service.http_errors import json_bytes
 from compressor.service.proxy.request_body import RequestBody
 from compressor.service.proxy.upstream import Headers
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.tenants import Tenant
 
 
@@ -39,6 +40,7 @@ class Exchange:
         notices: What else the client should know about what was sent.
         response_headers: Headers to add to the response.
         response: The provider's response that is open.
+        event: The compression that was recorded for it.
     """
 
     tenant: Tenant
@@ -55,6 +57,7 @@ class Exchange:
     notices: list[str] = field(default_factory=list)
     response_headers: Headers = field(default_factory=list)
     response: httpx.Response | None = None
+    event: CompressionEvent | None = None
 
     @property
     def data(self) -> Json:
