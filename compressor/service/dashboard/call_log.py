@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
+from uuid import uuid4
 
 from compressor.errors import CompressorError, RefError
 from compressor.storage.base import AppendLog
@@ -35,6 +36,7 @@ class CallLog:
         self._storing = threading.Lock()  # for calls of the store
         self._new: deque[dict[str, Any]] = deque(maxlen=MAX_CALLS)
         self._known: deque[dict[str, Any]] = deque(maxlen=MAX_CALLS)
+        self._log = ""  # identifies the log
         self._last_record, self._since_snapshot, self._last_id = 0, 0, 0
         self._last_added = 0.0
         self._watched_until, self._next_look, self._next_mark = 0.0, 0.0, 0.0
@@ -61,7 +63,7 @@ class CallLog:
             if now < self._watched_until:
                 with self._storing:
                     self._write(journal, now)
-        except (CompressorError, ValueError) as error:
+        except (CompressorError, ValueError, KeyError, TypeError) as error:
             log.debug("the last calls were not stored: %s", type(error).__name__)
 
     def read(self, journal: Any, after: int, limit: int, now: float) -> dict[str, Any]:
@@ -85,7 +87,7 @@ class CallLog:
                     self._watched_until = now + WATCH_SECONDS
                     self._catch_up(journal)
                     self._write(journal, now)
-                except (CompressorError, ValueError):
+                except (CompressorError, ValueError, KeyError, TypeError):
                     is_shared = False
             if not is_shared:
                 with self._lock:
@@ -118,31 +120,39 @@ class CallLog:
             new = self._numbered(calls, now)
             is_snapshot = not self._last_record or self._since_snapshot >= RECORDS_PER_SNAPSHOT
             written = [*self._known, *new][-MAX_CALLS:] if is_snapshot else new
-        packed = json.dumps(written, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        name = self._log if self._last_record else uuid4().hex[:12]
+        packed = json.dumps({"log": name, "calls": written}, ensure_ascii=False).encode("utf-8", "surrogatepass")
         store = cast(AppendLog, journal)
         if not store.append_log(LOG_NAME, self._last_record, [packed], truncate_before=is_snapshot):
             return False
         with self._lock:
             for call in new:
                 self._keep(call)
-            self._last_record += 1
+            self._log, self._last_record = name, self._last_record + 1
             self._since_snapshot = 0 if is_snapshot else self._since_snapshot + 1
         return True
 
     def _catch_up(self, journal: Any) -> None:
         """Reads what all workers have written."""
         try:
-            records = cast(AppendLog, journal).read_log(LOG_NAME, after=self._last_record)
+            # With the last record that is known: another worker may have started a new log.
+            records = cast(AppendLog, journal).read_log(LOG_NAME, after=max(0, self._last_record - 1))
+            if self._last_record and not (records and json.loads(records[0][1]).get("log") == self._log):
+                self._last_record = 0
+                records = cast(AppendLog, journal).read_log(LOG_NAME)
         except RefError:  # no log yet, or it has expired
             is_known, self._last_record = self._last_record > 0, 0
             if is_known:  # there may be a new one
                 self._catch_up(journal)
             return
         for number, packed in records:
-            calls = json.loads(packed)
+            if number <= self._last_record:
+                continue
+            record = json.loads(packed)
             with self._lock:
-                self._last_record, self._since_snapshot = number, self._since_snapshot + 1
-                for call in calls:
+                self._log, self._last_record = record["log"], number
+                self._since_snapshot += 1
+                for call in record["calls"]:
                     if isinstance(call, dict) and isinstance(call.get("id"), int) and call["id"] > self._last_id:
                         self._keep(call)
 
