@@ -9,58 +9,49 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import uuid4
 
 from compressor.errors import CompressorError, RefError
+from compressor.service.dashboard.watch_mark import WatchMark
 from compressor.storage.base import AppendLog
 
 log = logging.getLogger("compressor.service")
-LOG_NAME, MARK_NAME = "calls:1", "calls-watched:1"  # a mark is a log as well, because values may be cached
+LOG_NAME = "calls:1"
 MAX_CALLS = 200  # that are kept
-MARK_INTERVAL = 10.0  # seconds between two looks for the mark, and between two marks
-KEEP_LOOKING = 300.0  # seconds after a call in which its worker looks for the mark
-WATCH_SECONDS = 60.0  # for which a mark holds
 RECORDS_PER_SNAPSHOT = 50
 MAX_ATTEMPTS = 5  # of one write, where other workers are first
 
 
 class CallLog:
-    """The last calls of a tenant. Safe to share between threads."""
+    """The last calls of a tenant. Safe to share between threads.
 
-    def __init__(self) -> None:
+    Args:
+        mark: Tells whether somebody looks.
+    """
+
+    def __init__(self, mark: WatchMark | None = None) -> None:
+        self._mark = mark or WatchMark()
         self._lock = threading.Lock()  # for data in memory
         self._storing = threading.Lock()  # for calls of the store
         self._new: deque[dict[str, Any]] = deque(maxlen=MAX_CALLS)
         self._known: deque[dict[str, Any]] = deque(maxlen=MAX_CALLS)
         self._log = ""  # identifies the log
         self._last_record, self._since_snapshot, self._last_id = 0, 0, 0
-        self._last_added = 0.0
-        self._watched_until, self._next_look, self._next_mark = 0.0, 0.0, 0.0
 
     def add(self, call: Mapping[str, Any]) -> None:
         """Takes a call. Its id is made when it is written."""
         with self._lock:
             self._new.append(dict(call))
-            self._last_added = time.time()
-
-    @property
-    def has_new(self) -> bool:
-        """Returns whether there are calls that were not written and that somebody may want to see."""
-        return bool(self._new) and time.time() - self._last_added < KEEP_LOOKING
 
     def write(self, journal: Any, now: float) -> None:
         """Writes new calls if somebody looks. Errors of the store are ignored: the next call tries again."""
         if not self._new or not hasattr(journal, "append_log"):
             return
         try:
-            if now >= self._next_look:
-                self._next_look = now + MARK_INTERVAL
-                self._watched_until = max(self._watched_until, *(until for _, until in _read_marks(journal)))
-            if now < self._watched_until:
+            if self._mark.is_set(journal, now):
                 with self._storing:
                     self._write(journal, now)
         except (CompressorError, ValueError, KeyError, TypeError) as error:
@@ -79,12 +70,7 @@ class CallLog:
         with self._storing:
             if is_shared:
                 try:
-                    if now >= self._next_mark:
-                        last = max((number for number, _ in _read_marks(journal)), default=0)
-                        mark = str(now + WATCH_SECONDS).encode()
-                        journal.append_log(MARK_NAME, last, [mark], truncate_before=True)
-                        self._next_mark = now + MARK_INTERVAL
-                    self._watched_until = now + WATCH_SECONDS
+                    self._mark.set(journal, now)
                     self._catch_up(journal)
                     self._write(journal, now)
                 except (CompressorError, ValueError, KeyError, TypeError):
@@ -164,11 +150,3 @@ class CallLog:
     def _keep(self, call: dict[str, Any]) -> None:
         self._known.append(call)
         self._last_id = max(self._last_id, call["id"])
-
-
-def _read_marks(journal: Any) -> list[tuple[int, float]]:
-    """Returns the numbers of the marks in the store, and until when they hold; 0 if there is none."""
-    try:
-        return [(number, float(mark)) for number, mark in cast(AppendLog, journal).read_log(MARK_NAME)] or [(0, 0.0)]
-    except RefError:
-        return [(0, 0.0)]

@@ -14,12 +14,14 @@ from compressor.errors import CompressorError, RefError, StoreError
 from compressor.service.dashboard.call_log import CallLog
 from compressor.service.dashboard.time_series import FIELDS, MAX_SESSIONS, TimeSeries
 from compressor.service.dashboard.tool_shares import ToolShares, tool_fractions
+from compressor.service.dashboard.watch_mark import WatchMark
 from compressor.service.telemetry.records import CompressionEvent
 from compressor.sessions.cost_report import CostReport
 from compressor.storage.base import AppendLog
 
 log = logging.getLogger("compressor.service")
 READ_INTERVAL = 2.0  # seconds between two reads of the store for the dashboard
+WATCHED_INTERVAL = 3.0  # seconds between two writes while somebody looks at the dashboard
 SNAPSHOT_INTERVAL = 256  # records between two snapshots
 MAX_ATTEMPTS = 10  # of one write, where other workers are first
 MAX_CALLS = 50  # single calls that are kept, in this process only
@@ -44,7 +46,8 @@ class TenantUsage:
         self._lock = threading.Lock()  # for data in memory
         self._storing = threading.Lock()  # for calls of the store
         self._single_calls: deque[dict[str, Any]] = deque(maxlen=MAX_CALLS)
-        self._calls, self._tool_shares = CallLog(), ToolShares()
+        self._mark, self._tool_shares, self._write_time = WatchMark(), ToolShares(), 0.0
+        self._calls = CallLog(self._mark)
         self._open, self._sealed, self._stored = TimeSeries(), TimeSeries(), TimeSeries()
         self._sealed_number = 0  # of the sealed record, among the records of this worker
         # Identifies the log, the last record read, and the number of records since a snapshot.
@@ -68,6 +71,7 @@ class TenantUsage:
                 self._open.prune(now)
         if event.is_compression:
             self._calls.add(describe_call(event, now))
+        self._mark.note_call()
 
     def _record_compression(self, event: CompressionEvent, now: float) -> None:
         row = self._open.row(int(now // 60))
@@ -123,6 +127,7 @@ class TenantUsage:
         with self._lock:
             self._open.row(int(now // 60))[_COLUMN["fallbacks"]] += 1
             self._open.breakdown.count("reasons", reason, now, count=1, last=now)
+        self._mark.note_call()
 
     def record_expansion(self, now: float) -> None:
         """Takes a hidden round."""
@@ -134,13 +139,20 @@ class TenantUsage:
         return self._calls.read(journal, after, limit, now)
 
     @property
-    def has_new_calls(self) -> bool:
-        """Returns whether there are calls that the live view of other workers does not have."""
-        return self._calls.has_new
+    def is_worth_a_look(self) -> bool:
+        """Returns whether there has been a call lately, so that somebody may look at the dashboard."""
+        return self._mark.is_worth_a_look
 
-    def write_calls(self, journal: Any, now: float) -> None:
-        """Writes the last calls, if somebody looks."""
+    def write_for_watchers(self, journal: Any, known: Mapping[str, CostReport], now: float) -> None:
+        """Writes what is new, if somebody looks at the dashboard, in this process or another one."""
+        try:
+            if not self._mark.is_set(journal, now):
+                return
+        except CompressorError:
+            return
         self._calls.write(journal, now)
+        if not 0 <= now - self._write_time < WATCHED_INTERVAL:
+            self.write(journal, known, now)
 
     def calls(self) -> list[dict[str, Any]]:
         """Returns the last single calls, the newest first."""
@@ -153,6 +165,7 @@ class TenantUsage:
         with self._storing:
             if journal is not None and not 0 <= now - self._read_time < READ_INTERVAL:
                 try:
+                    self._mark.set(journal, now)
                     self._catch_up(journal)
                     self._read_time = now
                 except CompressorError:
@@ -167,6 +180,7 @@ class TenantUsage:
 
     def write(self, journal: Any, known: Mapping[str, CostReport], now: float) -> None:
         """Writes what is new, if the store answers."""
+        self._write_time = now
         with self._storing:
             with self._lock:
                 _describe_sessions(self._open, known)

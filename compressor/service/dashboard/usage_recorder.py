@@ -1,7 +1,8 @@
 """Records what the service did over time, for each tenant, in the tenant's part of the store.
 
-It listens to `Metrics`, and a call costs it one lock and no I/O. Every half minute, and at the end, a thread appends
-what is new as one record to a log that all workers share (compare-and-append). Now and then a record is a snapshot of
+It listens to `Metrics`, and a call costs it one lock and no I/O. Every half minute (every few seconds while somebody
+looks at the dashboard), and at the end, a thread appends what is new as one record to a log that all workers share
+(compare-and-append). Now and then a record is a snapshot of
 everything, and replaces the records before it. If the store is down, the record is written later; a record that was
 written but not confirmed is not written twice. It holds no content.
 """
@@ -24,7 +25,7 @@ from compressor.sessions.cost_report import CostReport
 
 log = logging.getLogger("compressor.service")
 WRITE_INTERVAL = 30.0  # seconds
-TICK = 1.0  # seconds between two writes of the last calls, while somebody looks
+TICK = 1.0  # seconds between two writes while somebody looks at the dashboard
 
 #: Returns a tenant's store, and the cost reports of its sessions by id; None for a tenant without a request yet.
 UsageSource = Callable[[str], tuple[Any, Mapping[str, CostReport]] | None]
@@ -135,17 +136,17 @@ class UsageRecorder:
     def _run(self) -> None:
         next_flush = time.monotonic() + self._interval
         while not self._end.wait(min(TICK, self._interval)):
-            self._try(self._write_calls)
+            self._try(self._write_for_watchers)
             if time.monotonic() >= next_flush:
                 self._try(self.flush)
                 next_flush = time.monotonic() + self._interval
 
-    def _write_calls(self) -> None:
+    def _write_for_watchers(self) -> None:
         with self._lock:
             usages = list(self._tenants.items())
         for name, usage in usages:
-            if usage.has_new_calls:
-                usage.write_calls(self._find(name)[0], self._clock())
+            if usage.is_worth_a_look:
+                usage.write_for_watchers(*self._find(name), self._clock())
 
     def _try(self, write: Callable[[], None]) -> None:
         try:

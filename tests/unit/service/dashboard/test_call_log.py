@@ -9,7 +9,8 @@ import pytest
 pytest.importorskip("prometheus_client")
 
 from compressor import StoreError
-from compressor.service.dashboard.call_log import LOG_NAME, MARK_INTERVAL, MAX_CALLS, WATCH_SECONDS, CallLog
+from compressor.service.dashboard.call_log import LOG_NAME, MAX_CALLS, CallLog
+from compressor.service.dashboard.watch_mark import HOLDS, INTERVAL
 from compressor.storage import MemoryStore
 
 NOW = 1_800_000_000.0
@@ -43,12 +44,11 @@ def test_nothing_is_written_while_nobody_looks() -> None:
         one.add({"session": f"s{i}"})
         one.write(store, NOW + i)
     assert not other.read(store, 0, 100, NOW + 5)["calls"]  # but from now on somebody looks
-    one.write(store, NOW + MARK_INTERVAL)
-    assert len(other.read(store, 0, 100, NOW + MARK_INTERVAL)["calls"]) == 5
+    one.write(store, NOW + INTERVAL)
+    assert len(other.read(store, 0, 100, NOW + INTERVAL)["calls"]) == 5
     one.add({"session": "late"})
-    one.write(store, NOW + 3 * WATCH_SECONDS)
-    assert one.has_new
-    assert len(one.read(store, 0, 100, NOW + 3 * WATCH_SECONDS)["calls"]) == 6
+    one.write(store, NOW + 3 * HOLDS)
+    assert len(one.read(store, 0, 100, NOW + 3 * HOLDS)["calls"]) == 6
 
 
 def test_it_stays_short() -> None:
@@ -90,7 +90,7 @@ def test_without_the_store_it_is_this_worker() -> None:
     one.add({"session": "b"})
     one.write(store, NOW + 1)  # which fails, and loses nothing
     store.away = False
-    found = one.read(store, found["last"], 100, NOW + MARK_INTERVAL)
+    found = one.read(store, found["last"], 100, NOW + INTERVAL)
     assert names(found) == ["b"] and found["workers"] == "all"
     none = CallLog().read(None, 0, 100, NOW)
     assert none == {"calls": [], "last": 0, "workers": "this"}
