@@ -43,6 +43,7 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     from compressor.scoring.runtime.executor import run_in_thread
     from compressor.service.api import router
     from compressor.service.dashboard.api import router as dashboard
+    from compressor.service.dashboard.breakdown_api import router as breakdown
     from compressor.service.dashboard.usage_recorder import UsageRecorder
     from compressor.service.proxy.proxy import Proxy
     from compressor.service.request_handler import RequestHandler
@@ -87,6 +88,7 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     api.state.config, api.state.draining = config, False
     api.include_router(router(config, tenants, metrics))
     api.include_router(dashboard(config, usage_recorder))
+    api.include_router(breakdown(usage_recorder, tenants))
     _answer_errors(api)
     return RequestHandler(config, tenants, metrics, api, proxy, tracing)
 

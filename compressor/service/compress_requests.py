@@ -17,8 +17,10 @@ from compressor.service.budget_options import parse_prompt_budget
 from compressor.service.http_errors import json_bytes
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.result_rows import ResultRows, are_rows
+from compressor.service.telemetry.session_usage import describe_usage, model_name
 from compressor.service.tenants import Tenant
 from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
+from compressor.sessions.usage_notes import ToolUse, sum_by_tool
 from compressor.tokens import get_counter
 
 
@@ -46,6 +48,9 @@ def compress(tenant: Tenant, body: schemas.CompressRequest) -> dict[str, Any]:
         out["warnings"] += chosen.warnings
         out["refs"] += _refs_of_tools(chosen)
         removed_tokens += chosen.tokens_before - chosen.tokens_after
+    results = [block for block in made.blocks if block.kind == "tool_result"]
+    uses = [ToolUse(block.name or "", 1, block.tokens_before, block.tokens_after) for block in results]
+    out["_usage"] = {"model": model_name(model), "tools": sum_by_tool(uses)}
     return {**out, **describe_sizes(made.tokens_before + removed_tokens, made.tokens_after)}
 
 
@@ -76,7 +81,8 @@ def follow(tenant: Tenant, body: schemas.CompressRequest) -> dict[str, Any]:
     id, report, saved = tenant.conversations.conversation_cost(tracked)
     messages, added = gateway_compat.add_placeholder_hashes(messages, tracked.conversation.runtime.counter.count)
     refs = _refs(json_bytes(messages))
-    more = {"warnings": tracked.conversation.warnings, **gateway_compat.describe_refs(refs), "mode": "conversation"}
+    more: dict[str, Any] = {"_usage": describe_usage(tracked.conversation, report)}
+    more |= {"warnings": tracked.conversation.warnings, **gateway_compat.describe_refs(refs), "mode": "conversation"}
     sizes = describe_sizes(report.baseline_last, report.actual_last + added)
     return {"messages": messages, **fields, **sizes, **more, "session": id, "_saved": saved}
 
@@ -97,7 +103,8 @@ def documents(tenant: Tenant, body: schemas.DocumentsRequest) -> dict[str, Any]:
     model = sanitize_model_name(body.model, tenant.config.models)
     made = tenant.compressor.compress_documents(body.documents, body.query, body.budget, model)
     text = json_bytes(made.text)
-    return {"text": text, "documents": json_bytes(made.documents), **_describe(made, text)}
+    usage = {"model": model_name(model)}
+    return {"text": text, "documents": json_bytes(made.documents), **_describe(made, text), "_usage": usage}
 
 
 def examples(tenant: Tenant, body: schemas.ExamplesRequest) -> dict[str, Any]:
@@ -123,7 +130,9 @@ def examples(tenant: Tenant, body: schemas.ExamplesRequest) -> dict[str, Any]:
         chosen |= {"cached_text": json_bytes(made.cached_text), "cached_messages": json_bytes(made.cached_messages)}
         chosen |= {"cached_count": made.cached_count, "cached_tokens": made.cached_tokens}
     refs = list(dict.fromkeys(span.ref for span in made.dropped))
-    return {**chosen, **_describe(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs}
+    return {**chosen, **_describe(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs} | {
+        "_usage": {"model": model_name(model)}
+    }
 
 
 def tools(tenant: Tenant, body: schemas.ToolsRequest) -> dict[str, Any]:
@@ -133,7 +142,8 @@ def tools(tenant: Tenant, body: schemas.ToolsRequest) -> dict[str, Any]:
         body.tools, body.budget, body.query, body.messages, body.pinned, body.tool_choice, model
     )
     reports = [asdict(report) for report in made.reports]
-    return {"tools": json_bytes(made.tools), **_describe(made, b""), "reports": reports, "refs": _refs_of_tools(made)}
+    more = {"reports": reports, "refs": _refs_of_tools(made), "_usage": {"model": model_name(model)}}
+    return {"tools": json_bytes(made.tools), **_describe(made, b""), **more}
 
 
 def retrieve(tenant: Tenant, ref: str, query: str | None, budget: int | None) -> str:

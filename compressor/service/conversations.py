@@ -25,6 +25,7 @@ from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service import budget_options, policy_options
 from compressor.service.failure_notices import LoggedFailures
 from compressor.service.model_names import sanitize_model_name
+from compressor.service.telemetry.session_usage import usage_notes
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
 
@@ -240,16 +241,17 @@ class ConversationRegistry:
         return conversation, view, more
 
     def conversation_cost(self, tracked: TrackedConversation) -> tuple[str, CostReport, float]:
-        """Returns a conversation's id, its cost report, and the dollars saved since the last call of this method."""
+        """Returns a conversation's id, its cost report, and the dollars saved since the last call of this method.
+
+        Calls of a session in other processes are left out: those processes report them.
+        """
         conversation = tracked.conversation
         report: CostReport = conversation.cost_report()
         with self._lock:
             known = self._reports.get(conversation)
             id = known[0] if known else getattr(conversation, "id", "") or f"auto-{uuid4().hex[:16]}"
             self._reports[conversation] = id, report, tracked.lock
-        if known is None:  # what a session saved before this process saw it was counted by another one
-            return id, report, report.saved_cost if report.calls <= 1 else 0.0
-        return id, report, report.saved_cost - known[1].saved_cost
+        return id, report, usage_notes(conversation).take_saved()
 
     def cost_reports(self) -> dict[str, CostReport]:
         """Returns the last cost report of each conversation, by id."""

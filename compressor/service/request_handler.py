@@ -112,6 +112,7 @@ class RequestHandler:
             misplaced = next(filter(None, (self._keys.find(one) for one in other if one)), None)
             if misplaced is not None:
                 if not self._tenants.settings_of(misplaced.tenant).has_provider_keys:
+                    self._metrics.auth_failures.labels("misplaced_key").inc()
                     raise HttpError(
                         401,
                         "misplaced_key",
@@ -126,6 +127,7 @@ class RequestHandler:
             given = given or next(filter(None, other), "")
         key = self._keys.find(given) if given else None
         if key is None:
+            self._metrics.auth_failures.labels("unknown_key" if given else "missing_key").inc()
             message = "Unknown API key" if given else "Send your API key in the header x-compressor-key"
             challenge = 'Basic realm="compressor", charset="UTF-8"' if scope["path"] == "/" else "Bearer"
             raise HttpError(401, "unauthorized", message, {"www-authenticate": challenge})

@@ -94,6 +94,11 @@ class Tenants:
         with self._lock:
             return [*self._tenants.values()]
 
+    def list_names(self) -> list[str]:
+        """Returns the names of all tenants: those that have a key, and those created so far."""
+        with self._lock:
+            return sorted({*self._tenants, *(key.tenant for key in self._config.keys)})
+
     def get(self, name: str) -> Tenant:
         """Returns a tenant, and creates it if needed.
 

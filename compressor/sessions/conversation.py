@@ -21,7 +21,7 @@ from compressor.sessions.compact_tool import CompactTool
 from compressor.sessions.compactor import Compactor
 from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import ExpandTool, expand
+from compressor.sessions.expand_tool import ExpandTool, expand, normalize_ref
 from compressor.sessions.history_files import HistoryFiles, read_history_files
 from compressor.sessions.message_history import MessageHistory, common_prefix_length, is_system, system_as_messages
 from compressor.sessions.policy import Policy, check_policy
@@ -32,6 +32,7 @@ from compressor.sessions.receipt import load_receipts
 from compressor.sessions.rollback import rollback_on_error
 from compressor.sessions.runtime import CompressorLike, SessionRuntime, check_tools
 from compressor.sessions.state import SessionState
+from compressor.sessions.usage_notes import ToolUse
 from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
 from compressor.tokens.billing import parse_provider_usage
@@ -264,6 +265,7 @@ class Conversation:
         counters = self._state.counters
         counters.billed_tokens += bill.prompt
         counters.billed_cached += bill.cached
+        self._runtime.usage_notes.add_bill(bill.prompt, bill.cached)
         self._dirty = True
 
     def view(self, best_effort: bool = False) -> list[Any]:
@@ -301,9 +303,10 @@ class Conversation:
         if fresh:
             self._compactor.warn_about_pinned()
             baseline, is_expansion = self._history.raw_tokens(), self._history.ends_with_expansion()
-            compaction_trigger.record_call(
+            saved = compaction_trigger.record_call(
                 price, counters, baseline, tokens, after, cache_expired, is_expansion, reference
             )
+            self._runtime.usage_notes.add_call(saved)
             counters.message_count, counters.last_call_time = self._state.count, self._clock()
             self._dirty = True
         return self._history.render()
@@ -390,6 +393,8 @@ class Conversation:
         """
         text = expand(self.compressor, self._state, ref, query, budget, self.model)
         self._dirty = True
+        name = self._history.find_tool(normalize_ref(ref))
+        self._runtime.usage_notes.add_tool_use(ToolUse(name, expansions=1))
         return text
 
     def share_refs(self, text: str) -> int:

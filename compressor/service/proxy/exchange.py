@@ -15,6 +15,7 @@ from compressor.service.limits.rate_limiter import Admission
 from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import RequestBody
 from compressor.service.proxy.upstream import Headers
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.tenants import Tenant
 
 
@@ -45,6 +46,7 @@ class Exchange:
         response: The provider's response that is open.
         upstream: The name of the upstream that gave it, or "".
         was_sent: Whether the provider has got the request and has not refused it.
+        event: The compression that was recorded for it.
     """
 
     tenant: Tenant
@@ -65,6 +67,7 @@ class Exchange:
     response: httpx.Response | None = None
     upstream: str = ""
     was_sent: bool = False
+    event: CompressionEvent | None = None
 
     @property
     def data(self) -> Json:

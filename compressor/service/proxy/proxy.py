@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -41,8 +42,10 @@ from compressor.service.proxy.upstream import (
 from compressor.service.request_limits import parse
 from compressor.service.settings import Settings
 from compressor.service.settings_fields import parse_budget
+from compressor.service.telemetry.first_token import watch_first_token
 from compressor.service.telemetry.metrics import Metrics
-from compressor.service.telemetry.records import CompressionEvent
+from compressor.service.telemetry.records import CURRENT_RECORD, CompressionEvent, add_own_seconds
+from compressor.service.telemetry.session_usage import describe_usage, usage_notes
 from compressor.service.telemetry.tracing import span
 
 log = logging.getLogger("compressor.service")
@@ -88,6 +91,9 @@ class Proxy:
             raise HttpError(
                 501, "no_websockets", "Websockets are not forwarded: use HTTP, or connect to the provider directly"
             )
+        record = CURRENT_RECORD.get()
+        if record is not None:
+            send = watch_first_token(send, partial(self._metrics.record_first_token, tenant.name, record))
         admission: Admission = scope["compressor.admission"]
         watcher = AnswerWatcher(send) if admission.counts_cost else None
         credentials = ProviderCredentials(tenant.config.provider_keys, scope.get("compressor.own_key", False))
@@ -112,7 +118,9 @@ class Proxy:
     async def _serve(self, exchange: Exchange) -> None:
         start = time.perf_counter()
         await self._prepare(exchange)
-        self._metrics.overhead.labels(exchange.tenant.name).observe(time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        self._metrics.overhead.labels(exchange.tenant.name).observe(seconds)
+        add_own_seconds(seconds)
         call = exchange.call
         raw, is_compressed = exchange.body, False
         if call is not None and call.body is not exchange.data:
@@ -140,8 +148,23 @@ class Proxy:
             else:
                 await self._expand_loop.relay(exchange, response)
         finally:
+            if exchange.event is not None and exchange.call is not None:
+                self._record_answer(exchange.event, exchange.call, call is None)
             if exchange.response is not None:
                 await exchange.response.aclose()
+
+    def _record_answer(self, event: CompressionEvent, call: ResolvedCall, was_sent_unchanged: bool) -> None:
+        """Records what the answer to a call added: bills, expansions, and the cost of hidden rounds."""
+        conversation = call.tracked.conversation
+        notes = usage_notes(conversation)
+        saved = notes.take_saved()
+        if was_sent_unchanged:
+            saved -= event.saved
+        (billed, cached), tools = notes.take_bills(), notes.take_tool_uses()
+        if saved or billed or tools:
+            more: Any = {"session": event.session, "model": event.model, "tools": tools}
+            more |= {"billed_tokens": billed, "billed_cached": cached}
+            self._metrics.record(CompressionEvent(event.tenant, "answer", 0, 0, saved, **more))
 
     async def _prepare(self, exchange: Exchange) -> None:
         """Finds what to send. Does not raise if compression fails: the request is then forwarded as it is."""
@@ -158,6 +181,7 @@ class Proxy:
                 prepared = await exchange.tenant.executor.run(self._compress, exchange, api)
             if prepared is not None:  # not in the thread, which may still finish after its timeout
                 exchange.call, exchange.response_headers, event = prepared
+                exchange.event = event
                 exchange.notices.extend(text for text in event.warnings if text not in exchange.notices)
                 self._metrics.record(event)
         except Exception as error:
@@ -190,7 +214,7 @@ class Proxy:
             (b"x-compressor-saved-usd", b"%.6f" % report.saved_cost),
         ]
         seconds = time.perf_counter() - start
-        more: Any = {"billed_tokens": report.billed_tokens, "billed_cached": report.billed_cached, "session": id}
+        more: Any = {**describe_usage(call.tracked.conversation, report), "session": id}
         more |= {"tier": exchange.tenant.compressor.scorer.name, "warnings": tuple(notices)}
         event = CompressionEvent(exchange.tenant.name, "conversation", before, after, saved, seconds, **more)
         return call, headers, event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -18,6 +19,7 @@ from compressor.service.proxy.exchange import Exchange, UpstreamStreamError
 from compressor.service.proxy.sse import SseRewriter, split_events
 from compressor.service.proxy.upstream import Headers, response_headers
 from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import add_own_seconds
 from compressor.service.telemetry.warning_categories import categorize
 from compressor.sessions import Conversation
 from compressor.tokens.billing import parse_provider_usage
@@ -105,8 +107,10 @@ class ExpandLoop:
             if response.status_code != 200:
                 break
             try:
+                start = time.perf_counter()
                 data = json.loads(body)
                 again = await _handle_response(call, data)
+                add_own_seconds(time.perf_counter() - start)
             except Exception as error:
                 exchange.tenant.conversations.fail_open.handle(error)
                 if any(name.encode() in body for name in call.tool_names):
@@ -153,7 +157,10 @@ class ExpandLoop:
                 self._metrics.upstream_errors.labels(exchange.tenant.name, type(error).__name__).inc()
                 raise UpstreamStreamError(type(error).__name__) from None
             try:
-                if not await run_in_thread(rewriter.needs_another_round):
+                start = time.perf_counter()
+                has_another_round = await run_in_thread(rewriter.needs_another_round)
+                add_own_seconds(time.perf_counter() - start)
+                if not has_another_round:
                     await send(rewriter.finish())
                     break
                 await response.aclose()
@@ -174,7 +181,7 @@ class ExpandLoop:
 
     async def _ask_again(self, exchange: Exchange, call: ResolvedCall) -> httpx.Response:
         """Asks the provider for the next hidden round; tries twice."""
-        self._metrics.expansions.labels(exchange.tenant.name).inc()
+        self._metrics.record_expansion(exchange.tenant.name)
         body = exchange.encode(call.body)
         for last in (False, True):
             try:

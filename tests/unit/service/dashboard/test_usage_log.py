@@ -12,16 +12,10 @@ from compressor.storage import MemoryStore
 
 pytest.importorskip("prometheus_client")
 
-from compressor.service.dashboard import time_series, usage_recorder
-from compressor.service.dashboard.time_series import (
-    FIELDS,
-    MAX_HOURS,
-    MAX_MINUTES,
-    TimeSeries,
-    duration_column,
-    quantile,
-)
-from compressor.service.dashboard.usage_recorder import LOG_NAME, SNAPSHOT_INTERVAL, UsageRecorder
+from compressor.service.dashboard import time_series
+from compressor.service.dashboard.tenant_usage import LOG_NAME, SNAPSHOT_INTERVAL
+from compressor.service.dashboard.time_series import MAX_HOURS, MAX_MINUTES, TimeSeries
+from compressor.service.dashboard.usage_recorder import UsageRecorder
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.records import CompressionEvent
 
@@ -63,7 +57,7 @@ def test_workers_add_up_and_a_new_one_knows_what_was_before() -> None:
         assert {id: account["calls"] for id, account in book.sessions.items()} == {"a": 2, "b": 1}
         assert book.sessions["a"]["before"] == 2000 and book.sessions["a"]["saved"] == pytest.approx(0.02)
         total = book.total(NOW, 3600, 60)
-        assert total["calls"] == 3 and total["after"] == 1200 and 0.01 <= total["p50"] <= 0.025
+        assert total["calls"] == 3 and total["after"] == 1200 and total["p50"] == pytest.approx(0.02, rel=0.06)
     one.flush()  # nothing is new, so nothing is written
     assert len(store.read_log(LOG_NAME)) == 2
 
@@ -123,7 +117,7 @@ def test_a_lost_log_is_begun_again_with_all_that_is_known() -> None:
 @pytest.fixture
 def few_sessions(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many sessions are kept, instead of ten thousand."""
-    for module in (time_series, usage_recorder):
+    for module in (time_series, tenant_usage):
         monkeypatch.setattr(module, "MAX_SESSIONS", 200)
     return 200
 
@@ -164,15 +158,6 @@ def test_a_book_forgets_by_the_minute_and_by_the_hour() -> None:
     assert TimeSeries.from_json(json.loads(json.dumps(book.to_json()))) == book
     points = book.series(NOW, 24 * 3600, 600)
     assert len(points) == 144 and points[-1]["calls"] == 1 and points[-1]["time"] <= NOW < points[-1]["time"] + 600
-
-
-def test_quantiles_lie_in_their_bucket() -> None:
-    row = [0.0] * (duration_column(10**6) + 1)
-    for taken in [0.002] * 90 + [0.2] * 9 + [1e6]:
-        row[duration_column(taken)] += 1
-    counts = row[len(FIELDS) :]
-    assert 0.001 < (quantile(counts, 0.5) or 0) <= 0.0025 < 0.1 < (quantile(counts, 0.95) or 0) <= 0.25
-    assert quantile(counts, 1.0) == 300 and quantile([0.0] * 17, 0.5) is None
 
 
 def test_sessions_are_bounded_while_the_store_is_away(few_sessions: int) -> None:
