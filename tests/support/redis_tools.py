@@ -91,7 +91,8 @@ class RedisServer:
         for left in reversed(range(attempts)):
             self.port = free_port()
             try:
-                return self.start()
+                self.start()
+                return
             except RuntimeError as error:
                 if "Address already in use" not in str(error) or not left:
                     raise
