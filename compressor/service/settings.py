@@ -37,7 +37,6 @@ class Settings(TenantSettings):
         keys: The API keys. Without keys, everybody who reaches the loopback address may use the service. A config file
             and COMPRESSOR_KEYS_FILE give the path of a key file; COMPRESSOR_KEYS holds its lines.
         store: Where originals and sessions are stored, as `Compressor` takes it.
-        scorer: The scorer tier, as `Compressor` takes it.
         device: The device of a model scorer: "cuda", "mps" or "cpu".
         upstream: The provider's base URL, with or without its `/v1`. Nothing is proxied without it.
         upstream_anthropic: The base URL for `/v1/messages`, if it differs from `upstream`.
@@ -77,7 +76,6 @@ class Settings(TenantSettings):
     port: Port = 8787
     keys: Annotated[tuple[InstanceOf[ApiKey], ...], NoDecode] = ()
     store: str | None = None
-    scorer: str = "fast"
     device: str | None = None
     upstream: str = ""
     upstream_anthropic: str = ""

@@ -30,7 +30,7 @@ def talk(request: pytest.FixtureRequest) -> Conversation | Session:
     return Conversation(compressor, "gpt-4o") if request.param == "conversation" else compressor.session("s", "gpt-4o")
 
 
-def before_view(talk: Conversation | Session) -> object:
+def before_view(talk: Conversation | Session) -> Any:
     return getattr(talk, "_conversation", talk).counters_before_view
 
 
@@ -38,7 +38,7 @@ def test_a_view_that_was_replaced_by_the_raw_history_saves_nothing(talk: Convers
     talk.sync(HISTORIES[1])
     view = talk.view()
     assert view != HISTORIES[1] and talk.cost_report().saved_cost > 0
-    talk.record_unsent(before_view(talk), sent_raw=True)  # type: ignore[arg-type]
+    talk.record_unsent(before_view(talk), sent_raw=True)
     report = talk.cost_report()
     assert report.calls == 1 and report.actual_tokens == report.baseline_tokens and report.saved_cost == 0
     talk.sync(HISTORIES[2])
@@ -54,7 +54,7 @@ def test_the_next_view_continues_the_last_one_that_was_sent(talk: Conversation |
     sent = talk.cost_report().actual_last
     talk.sync(HISTORIES[2])
     talk.view()
-    talk.record_unsent(before_view(talk), sent_raw=True)  # type: ignore[arg-type]
+    talk.record_unsent(before_view(talk), sent_raw=True)
     cached = talk.cost_report().cached_tokens
     talk.sync(HISTORIES[3])
     talk.view()
@@ -67,7 +67,7 @@ def test_a_view_of_which_nothing_was_sent_does_not_count(talk: Conversation | Se
     once = talk.cost_report()
     talk.sync(HISTORIES[2])
     view = talk.view()
-    talk.record_unsent(before_view(talk), sent_raw=False)  # type: ignore[arg-type]
+    talk.record_unsent(before_view(talk), sent_raw=False)
     report = talk.cost_report()
     assert (report.calls, report.actual_tokens) == (once.calls, once.actual_tokens)
     assert talk.view() == view, "the client asks again"
@@ -81,7 +81,7 @@ def test_an_older_view_is_not_taken_back(talk: Conversation | Session) -> None:
     talk.sync(HISTORIES[2])
     talk.view()
     report = talk.cost_report()
-    talk.record_unsent(old, sent_raw=False)  # type: ignore[arg-type]
+    talk.record_unsent(old, sent_raw=False)
     assert talk.cost_report() == report
 
 
