@@ -171,6 +171,11 @@ class ConversationRegistry:
         with self._lock:
             return [one.body for one in self._by_first_message.get(first, ()) if one.body is not None]
 
+    def largest_body(self) -> int:
+        """Returns the size of the largest cached body: no body can begin with more that is known."""
+        with self._lock:
+            return max((one.size for one in self._cached.values() if one.body is not None), default=0)
+
     def _cache(self, new: _CachedConversation) -> None:
         """Caches a conversation as the newest, and evicts the oldest ones beyond the limits."""
         evicted = []

@@ -39,8 +39,8 @@ def check_size(rate: WorkRate, size: int, delivery: Delivery) -> None:
     Raises:
         HttpError: There is no room in the background.
     """
-    remaining, needed = delivery.remaining, rate.estimate(size)
-    if remaining is None or needed is None or needed <= CLEARLY * remaining:
+    remaining, needed = delivery.remaining, rate.estimate(max(0, size))
+    if remaining is None or needed is None or needed <= CLEARLY * remaining or delivery.holds_background:
         return
     message = (
         f"Compressing {size:,} new bytes would take about {needed:.0f} s, "

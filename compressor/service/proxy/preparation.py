@@ -144,12 +144,21 @@ class Preparation:
             self._metrics.record(event)
 
     def _prepare(self, exchange: Exchange, api: ProviderApi, delivery: Delivery) -> Prepared | None:
+        with working_in_background(delivery):
+            return self._compress(exchange, api, delivery)
+
+    def _compress(self, exchange: Exchange, api: ProviderApi, delivery: Delivery) -> Prepared | None:
         start = time.perf_counter()
         tenant = exchange.tenant
         budget, options = self._read_options(exchange)
+        if tenant.config.rollout >= 1:  # no need to read it to know its group
+            exchange.group, exchange.key = "compressed", f"{tenant.name}\0unread"
+            check_size(tenant.work_rate, len(exchange.body) - tenant.conversations.largest_body(), delivery)
         body = exchange.request_body = read_body(
             exchange.body, self._config.max_json_depth, tenant.conversations.similar_bodies
         )
+        if not delivery.holds_background:
+            exchange.group = None
         session = exchange.get_option("session")
         group = self._find_group(exchange, api, session)
         if group == "holdout":
@@ -157,7 +166,7 @@ class Preparation:
             return Prepared(headers=[(b"x-compressor-group", b"holdout")])
         size = max(0, body.size - body.known_size)
         check_size(tenant.work_rate, size, delivery)
-        with tenant.work_rate.measure(size), working_in_background(delivery):
+        with tenant.work_rate.measure(size):
             call = tenant.conversations.prepare(api, body, session, budget, options)
         if call is None:
             return Prepared()
@@ -221,6 +230,12 @@ class Preparation:
     def _audit(
         self, exchange: Exchange, api: ProviderApi, delivery: Delivery
     ) -> tuple[CostReport, float, float] | None:
+        with working_in_background(delivery):
+            return self._measure(exchange, api, delivery)
+
+    def _measure(
+        self, exchange: Exchange, api: ProviderApi, delivery: Delivery
+    ) -> tuple[CostReport, float, float] | None:
         tenant = exchange.tenant
         budget, options = self._read_options(exchange)
         registry: ConversationRegistry = tenant.audit
@@ -231,7 +246,7 @@ class Preparation:
         tenant.raw_histories.note(exchange.key, api.read_messages(body.data))
         size = max(0, body.size - body.known_size)
         check_size(tenant.work_rate, size, delivery)
-        with tenant.work_rate.measure(size), working_in_background(delivery):
+        with tenant.work_rate.measure(size):
             call = registry.prepare(api, body, session, budget, options)
         return None if call is None else tenant.audit.take_costs(call.tracked)
 
