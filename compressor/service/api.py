@@ -17,7 +17,9 @@ from fastapi.routing import APIRoute
 from compressor.providers.conversation_tracker import TrackedConversation
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.service import compress_requests as requests
-from compressor.service import gateway_compat, schemas
+from compressor.service import schemas
+from compressor.service.group_figures import GroupFigures
+from compressor.service.history_requests import HistoryRequests
 from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import parse
@@ -95,15 +97,16 @@ class _Route(APIRoute):
         return handle
 
 
-def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
+def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupFigures) -> APIRouter:
     """Returns the routes of the API.
 
     Args:
         config: The settings of the service.
         tenants: All tenants.
         metrics: Counts compressions, and is shown at `/metrics`.
+        figures: Takes what audits find.
     """
-    routes = APIRouter(route_class=_Route)
+    routes, histories = APIRouter(route_class=_Route), HistoryRequests(metrics, figures)
 
     # For requests about the service itself, so that a busy tenant does not delay them.
     own = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout)
@@ -131,16 +134,10 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         if body.budget is not None:
             made = await work(tenant.executor, requests.compress, tenant, body)
         else:
-            try:
-                made = await work(tenant.executor, requests.follow, tenant, body)
-            except Exception as error:  # a gateway waits; some would answer its agent 502 for a 4xx
-                if not all(isinstance(message, dict) for message in body.messages):
-                    raise  # not from a gateway
-                kind = gateway_compat.fallback_kind(error)
-                metrics.record_fallback(tenant.name, kind)
-                made = {"messages": body.messages, **requests.describe_sizes(0, 0)}
-                made |= {"warnings": [f"not compressed: {kind}"], "refs": [], "mode": "conversation"}
-        metrics.record(_event(tenant, "call" if body.budget is not None else "conversation", made, start))
+            with span("work", {"code.function.name": "follow"}):
+                made = await histories.compress(tenant, body, request.scope["headers"])
+        if made.get("group", "compressed") == "compressed":
+            metrics.record(_event(tenant, "call" if body.budget is not None else "conversation", made, start))
         return JsonResponse(made)
 
     @routes.post("/v1/compress/documents", responses=ERROR_RESPONSES, tags=["compress"])

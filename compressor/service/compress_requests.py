@@ -11,6 +11,7 @@ from compressor.errors import BudgetTooSmallError, ContextError, UnknownRefError
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.prompt_examples import PromptExamples
 from compressor.pipeline.tools import ToolsResult
+from compressor.providers.context_overflow import in_memory
 from compressor.providers.example_listing import CutPrompt, ExampleListing
 from compressor.service import gateway_compat, schemas
 from compressor.service.budget_options import parse_prompt_budget
@@ -18,6 +19,7 @@ from compressor.service.http_errors import json_bytes
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.result_rows import ResultRows, are_rows
 from compressor.service.telemetry.session_usage import describe_usage, model_name
+from compressor.service.tenant_executor import Delivery
 from compressor.service.tenants import Tenant
 from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
 from compressor.sessions.usage_notes import ToolUse, sum_by_tool
@@ -69,15 +71,35 @@ def _cut_examples(tenant: Tenant, body: schemas.CompressRequest, model: str | No
     return listing.cut(examples, system, body.messages), listing.warnings
 
 
-def follow(tenant: Tenant, body: schemas.CompressRequest) -> dict[str, Any]:
-    """Compresses a history so that it begins as its conversation was last sent, for the provider's prompt cache."""
+def prompt_options(body: schemas.CompressRequest) -> dict[str, Any]:
+    """Returns the budgets of tools and examples that a request names.
+
+    Raises:
+        BudgetError: A budget is neither tokens nor a fraction.
+    """
+    budgets = {"tools_budget": body.tools_budget, "examples_budget": body.examples_budget}
+    return {name: parse_prompt_budget(value, name) for name, value in budgets.items() if value is not None}
+
+
+def follow(tenant: Tenant, body: schemas.CompressRequest, delivery: Delivery) -> dict[str, Any]:
+    """Compresses a history so that it begins as its conversation was last sent, for the provider's prompt cache.
+
+    Args:
+        tenant: The tenant.
+        body: The request.
+        delivery: Tells whether the result is still wanted; otherwise the history goes out as it is.
+    """
     if not body.messages:
         return {"messages": [], **describe_sizes(0, 0), "warnings": [], "refs": [], "mode": "conversation"}
     if are_rows(body.messages):
         return _compress_rows(tenant, body)
-    budgets = {"tools_budget": body.tools_budget, "examples_budget": body.examples_budget}
-    options = {name: parse_prompt_budget(value, name) for name, value in budgets.items() if value is not None}
-    tracked, messages, fields = tenant.conversations.view(body.messages, body.model, body.system, body.tools, options)
+    options, conversations = prompt_options(body), tenant.conversations
+    tracked, messages, fields = conversations.view(body.messages, body.model, body.system, body.tools, options)
+    if not delivery.take():
+        with tracked.lock:
+            before = in_memory(tracked.conversation).counters_before_view
+            tracked.conversation.record_unsent(before, sent_raw=not delivery.was_cancelled)
+        return {}
     id, report, saved = tenant.conversations.conversation_cost(tracked)
     messages, added = gateway_compat.add_placeholder_hashes(messages, tracked.conversation.runtime.counter.count)
     refs = _refs(json_bytes(messages))

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -25,12 +26,14 @@ from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service import budget_options, policy_options
 from compressor.service.failure_notices import LoggedFailures
 from compressor.service.model_names import sanitize_model_name
+from compressor.service.modes import conversation_key
 from compressor.service.telemetry.session_usage import usage_notes
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
+    from compressor.service.raw_histories import RawHistories
     from compressor.service.session_registry import SessionRegistry
     from compressor.service.settings import Settings
     from compressor.sessions.policy import Policy
@@ -53,17 +56,20 @@ class ParsedBody(Protocol):
 
 
 class _SafeTracker(ConversationTracker):
-    """A tracker that counts by harmless model names."""
+    """A tracker that counts by harmless model names, and goes on where a history was sent as it is."""
 
-    def __init__(self, models: Mapping[str, str], *given: Any) -> None:
+    def __init__(self, models: Mapping[str, str], resume: Callable[[Any, Sequence[Any]], object], *given: Any) -> None:
         super().__init__(*given)
-        self._models = models
+        self._models, self._resume = models, resume
 
     def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
-        return super().match(messages, sanitize_model_name(model, self._models), kind)
+        tracked = super().match(messages, sanitize_model_name(model, self._models), kind)
+        with tracked.lock:
+            self._resume(tracked.conversation, messages)
+        return tracked
 
 
-class _SharedResolver(ExpandResolver):
+class SharedResolver(ExpandResolver):
     """A resolver that shares the ids of responses with the tenant's other resolvers."""
 
     def __init__(
@@ -90,17 +96,27 @@ class ConversationRegistry:
         compressor: The tenant's compressor.
         sessions: The tenant's named sessions.
         config: The settings of the service.
+        tenant: The tenant's name.
+        raw_histories: What was sent as it is, which conversations that begin go on with.
 
     Attributes:
         fail_open: Takes errors that make a request go out uncompressed.
     """
 
-    def __init__(self, compressor: Compressor, sessions: SessionRegistry, config: Settings) -> None:
+    def __init__(
+        self,
+        compressor: Compressor,
+        sessions: SessionRegistry | None,
+        config: Settings,
+        tenant: str = "",
+        raw_histories: RawHistories | None = None,
+    ) -> None:
         self._compressor, self._sessions, self._config = compressor, sessions, config
+        self._tenant, self._raw_histories = tenant, raw_histories
         self._policy = config.session_policy()
         self.fail_open = LoggedFailures()
         self._response_ids: dict[str, str] = {}
-        self._resolvers: LruCache[Any, _SharedResolver] = LruCache(config.max_conversations)
+        self._resolvers: LruCache[Any, SharedResolver] = LruCache(config.max_conversations)
         # Not an `LruCache`: an evicted conversation has to be forgotten by its tracker as well.
         # By object id of the conversation, the newest last.
         self._cached: OrderedDict[int, _CachedConversation] = OrderedDict()
@@ -155,6 +171,11 @@ class ConversationRegistry:
         """Returns the cached bodies that begin with this message (its JSON text)."""
         with self._lock:
             return [one.body for one in self._by_first_message.get(first, ()) if one.body is not None]
+
+    def largest_body(self) -> int:
+        """Returns the size of the largest cached body: no body can begin with more that is known."""
+        with self._lock:
+            return max((one.size for one in self._cached.values() if one.body is not None), default=0)
 
     def _cache(self, new: _CachedConversation) -> None:
         """Caches a conversation as the newest, and evicts the oldest ones beyond the limits."""
@@ -280,7 +301,7 @@ class ConversationRegistry:
         session: str,
         budget: int | float | str | None,
         options: Mapping[str, Any],
-    ) -> _SharedResolver:
+    ) -> SharedResolver:
         budget = self._config.budget if budget is None else budget
         if not session:
             return self._find_resolver_by_message(
@@ -290,7 +311,8 @@ class ConversationRegistry:
         key = "session", session, api.dialect, model, budget, json.dumps(options, sort_keys=True)
         given = {"model": model, "budget": budget, **options}
 
-        def create() -> _SharedResolver:
+        def create() -> SharedResolver:
+            assert self._sessions is not None
             known = self._sessions.open(session, given, begin=True)
             return self._make_resolver(budget, self._policy, known.session, known.budgets)
 
@@ -298,7 +320,7 @@ class ConversationRegistry:
 
     def _find_resolver_by_message(
         self, messages: Sequence[Any], kind: str, budget: int | float | str | None, options: Mapping[str, Any]
-    ) -> _SharedResolver:
+    ) -> SharedResolver:
         """Conversations are told apart by their first message, so only those with the same one share a resolver."""
         first: Any = next(
             (m for m in messages if not (isinstance(m, dict) and m.get("role") in ("system", "developer"))), {}
@@ -309,16 +331,22 @@ class ConversationRegistry:
         key = kind, budget, chain_digest(first), json.dumps(options, sort_keys=True)
         return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None, budgets))
 
-    def _get_or_create(self, key: Any, create: Callable[[], _SharedResolver]) -> _SharedResolver:
+    def _resume(self, session: str, conversation: Any, messages: Sequence[Any]) -> None:
+        if self._raw_histories:
+            self._raw_histories.resume(conversation_key(self._tenant, session, messages), conversation, messages)
+
+    def _get_or_create(self, key: Any, create: Callable[[], SharedResolver]) -> SharedResolver:
         created = self._resolvers.get(key) or create()  # outside the lock, because it may read the store
         return self._resolvers.get_or_create(key, lambda: created)
 
     def _make_resolver(
         self, budget: int | float | str | None, policy: Policy, session: Any, budgets: PromptBudgets
-    ) -> _SharedResolver:
+    ) -> SharedResolver:
         max_count = self._config.max_conversations
-        tracker = _SafeTracker(self._config.models, self._compressor, budget, policy, session, max_count, True)
-        return _SharedResolver(tracker, self.fail_open, self._response_ids, budgets)
+        id = "" if session is None else str(session.id)
+        resume = partial(self._resume, id)
+        tracker = _SafeTracker(self._config.models, resume, self._compressor, budget, policy, session, max_count, True)
+        return SharedResolver(tracker, self.fail_open, self._response_ids, budgets)
 
 
 def get_counters(conversation: Any) -> SessionCounters:

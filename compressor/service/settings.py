@@ -15,7 +15,6 @@ from pydantic_settings import NoDecode
 from typing_extensions import Self
 
 from compressor.errors import CompressorError
-from compressor.scoring import check_tier
 from compressor.service.auth import ApiKey
 from compressor.service.settings_errors import redact_url
 from compressor.service.settings_fields import MEGABYTE, Count, Json, Port, PositiveSeconds, Seconds
@@ -39,7 +38,6 @@ class Settings(TenantSettings):
         keys: The API keys. Without keys, everybody who reaches the loopback address may use the service. A config file
             and COMPRESSOR_KEYS_FILE give the path of a key file; COMPRESSOR_KEYS holds its lines.
         store: Where originals and sessions are stored, as `Compressor` takes it.
-        scorer: The scorer tier, as `Compressor` takes it.
         device: The device of a model scorer: "cuda", "mps" or "cpu".
         upstream: The provider's base URL, with or without its `/v1`. Nothing is proxied without it.
         upstream_anthropic: The base URL for `/v1/messages`, if it differs from `upstream`.
@@ -86,7 +84,6 @@ class Settings(TenantSettings):
     port: Port = 8787
     keys: Annotated[tuple[InstanceOf[ApiKey], ...], NoDecode] = ()
     store: str | None = None
-    scorer: str = "fast"
     device: str | None = None
     upstream: str = ""
     upstream_anthropic: str = ""
@@ -137,15 +134,6 @@ class Settings(TenantSettings):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"has a name twice: {', '.join(twice)}")
         return value
-
-    @field_validator("scorer")
-    @classmethod
-    def _check_scorer(cls, scorer: str) -> str:
-        try:
-            check_tier(scorer)
-        except CompressorError as error:
-            raise ValueError(f"is not a scorer: {error}") from None
-        return scorer
 
     @field_validator("store")
     @classmethod

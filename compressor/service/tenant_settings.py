@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, StrictBool, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from compressor.errors import CompressorError
 from compressor.providers.prompt_budgets import PromptBudgets
+from compressor.scoring import check_tier
+from compressor.service.modes import Mode
 from compressor.service.policy_options import with_defaults
 from compressor.service.settings_errors import describe_errors
 from compressor.service.settings_fields import (
@@ -23,8 +25,10 @@ from compressor.service.settings_fields import (
     DollarLimit,
     IntegerLimit,
     Json,
+    Overrides,
     PromptBudget,
     Seconds,
+    Share,
 )
 from compressor.service.upstream_settings import KeyReference
 from compressor.sessions import Policy, ToolRule
@@ -50,6 +54,18 @@ class TenantSettings(BaseSettings):
             then needs no key but the one of this service, and may send it where the provider's key would be.
         policy: Fields of `sessions.Policy`. `tools` maps tool names to rules: {"read": {"never_compress": true}}.
             Without `preset` and `trigger`, views are compacted at 0.85 of the budget, down to 0.6 of it.
+        scorer: The scorer tier, as `Compressor` takes it. Tenants with the same one share it.
+        mode: "enforce" compresses; "audit" measures what compression would save, and changes nothing; "off" does
+            neither. For the proxy, and for `/v1/compress` without a budget.
+        rollout: The share of conversations that is compressed, from 0 to 1 or as "5%"; the others are forwarded as they
+            are, and their bill is measured. A conversation stays where it is while the share only grows.
+        rollout_salt: Another text draws other conversations for the same share.
+        fail_open: Whether a request goes out uncompressed if it cannot be compressed, or cannot be held within its
+            budget. Otherwise the client gets an error.
+        max_added_latency: Seconds that compression may add to a request; one that takes longer counts as failed. 0
+            leaves it at `timeout`.
+        allow_overrides: Whether clients may override these settings by headers: all of them, none, or the headers in a
+            list, such as ["budget", "mode"].
         requests_per_minute: How many requests a tenant may send in a minute; 0 means no limit, here and below.
         tokens_per_minute: How many tokens its requests may use in a minute, answers included.
         tokens_per_day: How many tokens its requests may use in a day (UTC).
@@ -77,6 +93,13 @@ class TenantSettings(BaseSettings):
     pinned_tools: Annotated[tuple[str, ...], NoDecode, Json] = ()
     provider_keys: Annotated[dict[str, KeyReference], NoDecode, Json] = Field(default_factory=dict)
     policy: Annotated[dict[str, Any], NoDecode, Json] = Field(default_factory=dict)
+    scorer: str = "fast"
+    mode: Mode = "enforce"
+    rollout: Share = 1.0
+    rollout_salt: str = ""
+    fail_open: StrictBool = True
+    max_added_latency: Seconds = 5.0
+    allow_overrides: Annotated[Overrides, NoDecode] = True
     requests_per_minute: IntegerLimit = 0
     tokens_per_minute: IntegerLimit = 0
     tokens_per_day: IntegerLimit = 0
@@ -100,6 +123,15 @@ class TenantSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Takes the given values only: `load` combines the sources, because its errors name where a value is from."""
         return (init_settings,)
+
+    @field_validator("scorer")
+    @classmethod
+    def _check_scorer(cls, scorer: str) -> str:
+        try:
+            check_tier(scorer)
+        except CompressorError as error:
+            raise ValueError(f"is not a scorer: {error}") from None
+        return scorer
 
     @field_validator("policy")
     @classmethod

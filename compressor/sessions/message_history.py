@@ -124,11 +124,12 @@ class MessageHistory:
         live = self.live_turns()
         return None if live is None else [(turn, record) for turn, record in live if record.edits]
 
-    def ingest_new_results(self, deduplicate: bool = True) -> None:
+    def ingest_new_results(self, deduplicate: bool = True, edit: bool = True) -> None:
         """Counts new messages, and compresses the tool results of rounds that are complete.
 
         Args:
             deduplicate: Replace a result whose text is in the view already by a note.
+            edit: Compress the results; otherwise they stay as they are from now on.
 
         Raises:
             ContextError: A provider would refuse the messages.
@@ -152,7 +153,7 @@ class MessageHistory:
             results = [
                 i for i in members if turns[i].result_call_ids and not (entries[i].ingested or entries[i].pinned)
             ]
-            if results and calls <= answers and self.runtime.policy.ingest:
+            if results and calls <= answers and edit and self.runtime.policy.ingest:
                 before = [i for i in users if i < members[0]]
                 shown = sorted({*before[:1], *before[-1:], *members})
                 edits = ingest_tool_results(

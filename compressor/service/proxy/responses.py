@@ -14,7 +14,8 @@ from compressor.errors import CompressorError
 from compressor.providers import Json, is_context_overflow
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.scoring.runtime.executor import run_in_thread
-from compressor.service.http_errors import HttpError, json_bytes
+from compressor.service.failure_notices import FAIL_OPEN
+from compressor.service.http_errors import HttpError, json_bytes, to_http_error
 from compressor.service.proxy.exchange import Exchange, UpstreamStreamError
 from compressor.service.proxy.sse import SseRewriter, split_events
 from compressor.service.proxy.upstream import Headers, response_headers
@@ -66,7 +67,14 @@ class ExpandLoop:
             if not is_context_overflow(response.status_code, text):
                 break
             has_overflowed = True
-            if not await exchange.tenant.executor.run(call.shrink):
+            # What the client allows is not at stake here: this makes less of what it allows.
+            is_open = FAIL_OPEN.get()
+            FAIL_OPEN.set(True)
+            try:
+                is_smaller = await exchange.tenant.executor.run(call.shrink)
+            finally:
+                FAIL_OPEN.set(is_open)
+            if not is_smaller:
                 break
             await response.aclose()
             self._metrics.warnings.labels(exchange.tenant.name, categorize(TOO_LONG)).inc()
@@ -87,10 +95,13 @@ class ExpandLoop:
             await self._start(exchange, response.status_code, headers)
             await exchange.send({"type": "http.response.body", "body": body})
             return
+        observer = exchange.observer
         headers = response_headers(response.headers.raw, decoded=False)
         await self._start(exchange, response.status_code, headers)
         try:
             async for chunk in response.aiter_raw():
+                if observer is not None:
+                    observer.feed(chunk)
                 await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
         except httpx.HTTPError as error:
             raise UpstreamStreamError(type(error).__name__) from None
@@ -112,9 +123,11 @@ class ExpandLoop:
                 again = await _handle_response(call, data)
                 add_own_seconds(time.perf_counter() - start)
             except Exception as error:
-                exchange.tenant.conversations.fail_open.handle(error)
+                exchange.tenant.conversations.fail_open.note(error)
                 if any(name.encode() in body for name in call.tool_names):
                     # The client does not know that tool, so it must not see the call.
+                    if not exchange.mode.fail_open:
+                        raise to_http_error(error) from None
                     response = await self._ask(exchange, exchange.body)
                     body = await self._read_whole(exchange, response)
                 break

@@ -257,6 +257,15 @@ class Metrics:
             for source in self.sources:
                 source()
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The registry in which this process counts."""
+        return self._registry
+
+    def collect(self) -> Iterable[Metric]:
+        """Returns the metrics of all processes that serve the port."""
+        return self._shown.collect()
+
     def text(self, tenant: str | None = None) -> bytes:
         """Returns the metrics in the exposition format, of one tenant or of all."""
         self.refresh()

@@ -12,7 +12,7 @@ from compressor.storage import MemoryStore
 
 pytest.importorskip("prometheus_client")
 
-from compressor.service.dashboard import time_series
+from compressor.service.dashboard import tenant_usage, time_series
 from compressor.service.dashboard.tenant_usage import LOG_NAME, SNAPSHOT_INTERVAL
 from compressor.service.dashboard.time_series import MAX_HOURS, MAX_MINUTES, TimeSeries
 from compressor.service.dashboard.usage_recorder import UsageRecorder
