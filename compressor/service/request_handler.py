@@ -20,10 +20,10 @@ from compressor.service.http_errors import HttpError, json_bytes, to_http_error,
 from compressor.service.key_directory import KeyDirectory
 from compressor.service.limits.rate_limiter import Admission
 from compressor.service.limits.rejection import RateLimitedError
-from compressor.service.limits.request_cost import GENERATION_ROUTES, find_model, price_tokens
+from compressor.service.limits.request_cost import find_model, find_token_use, price_tokens
 from compressor.service.proxy.exchange import UpstreamStreamError
 from compressor.service.proxy.proxy import APIS, Proxy
-from compressor.service.request_limits import read_body, reject_ambiguous_length, reject_encoded_body
+from compressor.service.request_limits import body_size, read_body, reject_ambiguous_length, reject_encoded_body
 from compressor.service.settings import Settings, is_loopback
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry.metrics import Metrics
@@ -35,7 +35,7 @@ from compressor.text.redaction import redact
 log = logging.getLogger("compressor.service")
 _KEY_IN_PATH = re.compile(r"/k/([^/]+)(/.*)")
 _OWN_ROUTES = re.compile(r"/v1/(compress|examples|tools|retrieve|sessions|stats)(/.*)?", re.DOTALL)  # never forwarded
-_TOKEN_ROUTES = re.compile(r"/v1/((compress|examples|tools)(/.*)?|sessions/.*/view)", re.DOTALL)
+_UNLIMITED_ROUTES = re.compile(r"/(healthz?|readyz|metrics)|/admin/.*", re.DOTALL)  # a limit must not hide its cause
 _REF_LOOKUP = re.compile(r"/v1/(retrieve/.*|sessions/[^/]*/expand)", re.DOTALL)
 _ORIGIN = re.compile(r"https?://(\[[^\]]*\]|[^:/]*)(:\d+)?")
 _PROBES = ("/healthz", "/readyz")
@@ -215,7 +215,8 @@ class _RequestScope:
             if handler._tracing is not None:
                 handler._tracing.trace_store(tenant.compressor.store)
         in_flight = handler._metrics.in_flight.labels(key.tenant)
-        with tenant.rate_limiter.open_request() as admission, in_flight.track_inprogress():
+        size = body_size(scope["headers"], handler._config.max_body_bytes)
+        with tenant.rate_limiter.open_request(size) as admission, in_flight.track_inprogress():
             if is_lookup := bool(_REF_LOOKUP.fullmatch(path)):
                 tenant.rate_limiter.check_ref_lookups()
             if not proxied:
@@ -223,7 +224,8 @@ class _RequestScope:
             body = await read_body(
                 self._receive, scope["headers"], handler._config.max_body_bytes, handler._config.timeout
             )
-            await admission.admit(body, self._token_use(path, proxied))
+            if not _UNLIMITED_ROUTES.fullmatch(path):
+                await admission.admit(body, find_token_use(scope["method"], path, proxied))
             if admission.is_local:
                 handler._metrics.limit_fallbacks.labels(key.tenant).inc()
             if handler._config.log_content:
@@ -240,13 +242,6 @@ class _RequestScope:
                     self._settle(admission, tenant, body)
                 if is_lookup and self._record.status == 404:
                     tenant.rate_limiter.record_miss()
-
-    def _token_use(self, path: str, proxied: bool) -> str:
-        """Returns the kind of a request that uses tokens, "" for one that does not."""
-        if self._scope["method"] != "POST":
-            return ""
-        routes = GENERATION_ROUTES if proxied else _TOKEN_ROUTES
-        return ("proxy" if proxied else "api") if routes.fullmatch(path) else ""
 
     def _settle(self, admission: Admission, tenant: Tenant, body: bytes) -> None:
         """Books what a request to our own API has made, which its client is about to send to a provider."""

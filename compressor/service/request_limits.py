@@ -34,6 +34,17 @@ async def read_body(receive: Receive, headers: Headers, max_bytes: int, timeout:
         raise HttpError(408, "timeout", f"The request body did not arrive within {timeout:g} s") from None
 
 
+def body_size(headers: Headers, max_bytes: int) -> int:
+    """Returns how many bytes the body of a request may have: the length that it names, or the maximum."""
+    size = 0
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit():
+            return min(int(value), max_bytes)
+        if name == b"transfer-encoding":
+            size = max_bytes
+    return size
+
+
 def reject_ambiguous_length(headers: Headers) -> None:
     """Rejects a request that gives the length of its body in two ways.
 

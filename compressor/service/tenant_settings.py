@@ -16,7 +16,16 @@ from compressor.errors import CompressorError
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service.policy_options import with_defaults
 from compressor.service.settings_errors import describe_errors
-from compressor.service.settings_fields import Budget, Count, DollarLimit, IntegerLimit, Json, PromptBudget, Seconds
+from compressor.service.settings_fields import (
+    MEGABYTE,
+    Budget,
+    Count,
+    DollarLimit,
+    IntegerLimit,
+    Json,
+    PromptBudget,
+    Seconds,
+)
 from compressor.sessions import Policy, ToolRule
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 
@@ -46,7 +55,8 @@ class TenantSettings(BaseSettings):
             waits for the provider, such as a stream, does not count.
         max_queue_seconds: Seconds that a request waits until there are fewer of them, before it is refused.
         max_open_requests: How many requests of a tenant each process may have open, those that wait for the provider
-            included. This protects memory and file descriptors.
+            included. This protects file descriptors.
+        max_open_bytes: The maximum size of the bodies of these requests together. This protects memory.
 
     Raises:
         CompressorError: A value is not valid. The message lists every error, names the setting and shows the value as
@@ -70,6 +80,7 @@ class TenantSettings(BaseSettings):
     max_concurrent_requests: IntegerLimit = 0
     max_queue_seconds: Seconds = 2.0
     max_open_requests: Count = 512
+    max_open_bytes: Count = 2048 * MEGABYTE
 
     def __init__(self, _names: Mapping[str, str] | None = None, **values: Any) -> None:
         """Checks the values; `_names` maps settings to what an error calls them, such as COMPRESSOR_PORT."""

@@ -14,7 +14,7 @@ from compressor.service.tenant_settings import TenantSettings
 Kind = Literal["requests", "tokens", "dollars"]
 Window = Literal["minute", "day"]
 PLACES = "max_concurrent_requests"
-OPEN_REQUESTS = "max_open_requests"
+OPEN_REQUESTS, OPEN_BYTES = "max_open_requests", "max_open_bytes"
 NANODOLLARS = 10**9  # in a dollar
 #: Settings that limit a sum over a window. Each is named KIND_per_WINDOW.
 WINDOW_LIMITS = ("requests_per_minute", "tokens_per_minute", "tokens_per_day", "dollars_per_minute", "dollars_per_day")

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from compressor.service.limits.limit import (
+    OPEN_BYTES,
     OPEN_REQUESTS,
     PLACES,
     WINDOW_LIMITS,
@@ -34,6 +35,7 @@ from compressor.service.tenant_settings import TenantSettings
 MAX_MISSES_PER_MINUTE = 60  # lookups of unknown refs by one tenant; more of them are guesses
 TOKENS_PER_BYTE = 0.25  # of a body, before anything is known
 _LEARNING_RATE = 0.2  # weight of the newest request in the tokens per byte
+_RETRY_AFTER = 1.0  # seconds, where nobody knows when there is room
 _MIN_PAUSE, _MAX_PAUSE = 0.005, 0.1  # seconds between attempts to get a place
 
 
@@ -47,6 +49,7 @@ class RateLimiter:
 
     Attributes:
         in_flight: The requests that are open in this process.
+        open_bytes: The size of their bodies.
     """
 
     def __init__(self, config: TenantSettings, counters: Counters, clock: Callable[[], float] = time.monotonic) -> None:
@@ -55,22 +58,29 @@ class RateLimiter:
         self._misses_left, self._misses_refilled = float(MAX_MISSES_PER_MINUTE), clock()
         self._tokens_per_byte: dict[str, float] = {}
         self._turn, self._released = asyncio.Lock(), asyncio.Event()
-        self.in_flight = 0
+        self.in_flight = self.open_bytes = 0
 
     def reconfigure(self, config: TenantSettings) -> None:
         """Applies other limits from the next request on; what was used in their windows still counts."""
         self._config, self._limits = config, configured_limits(config)
 
-    def open_request(self) -> Admission:
+    def open_request(self, size: int = 0) -> Admission:
         """Opens a request. Use the result as a context manager.
 
+        Args:
+            size: How many bytes its body may have, before it is read.
+
         Raises:
-            RateLimitedError: Too many requests are open in this process.
+            RateLimitedError: Too many requests, or too large ones, are open in this process.
         """
-        if self.in_flight >= self._config.max_open_requests:
-            message = f"Too many open requests (limit: {self._config.max_open_requests})"
-            raise RateLimitedError(OPEN_REQUESTS, message, 1.0)
-        return Admission(self)
+        config = self._config
+        if self.in_flight >= config.max_open_requests:
+            message = f"Too many open requests (limit: {config.max_open_requests})"
+            raise RateLimitedError(OPEN_REQUESTS, message, _RETRY_AFTER)
+        if self.open_bytes and self.open_bytes + size > config.max_open_bytes:
+            message = f"The bodies of the open requests are too large (limit: {config.max_open_bytes} bytes together)"
+            raise RateLimitedError(OPEN_BYTES, message, _RETRY_AFTER)
+        return Admission(self, size)
 
     async def usage(self) -> list[dict[str, Any]]:
         """Returns what was used of each limit that is set, by all processes that share the counters.
@@ -172,8 +182,8 @@ class Admission:
         counts_cost: Whether a limit of tokens or dollars holds for it.
     """
 
-    def __init__(self, limiter: RateLimiter) -> None:
-        self._limiter = limiter
+    def __init__(self, limiter: RateLimiter, size: int) -> None:
+        self._limiter, self._open_bytes = limiter, size
         self._limits: tuple[Limit, ...] = ()
         self._reserved = RequestCost()
         self._cost: RequestCost | None = None
@@ -183,12 +193,14 @@ class Admission:
 
     def __enter__(self) -> Admission:
         self._limiter.in_flight += 1
+        self._limiter.open_bytes += self._open_bytes
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._limiter.in_flight -= 1
+        self._limiter.open_bytes -= self._open_bytes
         self._finish()
 
     async def admit(self, body: bytes = b"", kind: str = "") -> None:
@@ -205,6 +217,8 @@ class Admission:
         limiter, config = self._limiter, self._limiter._config
         limits = limiter._limits
         self._kind, self._size = kind, len(body)
+        limiter.open_bytes += len(body) - self._open_bytes
+        self._open_bytes = len(body)
         self.counts_cost = bool(kind) and any(limit.kind != "requests" for limit in limits)
         if self.counts_cost:
             model = find_model(body) if any(limit.kind == "dollars" for limit in limits) else None

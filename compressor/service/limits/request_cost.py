@@ -21,6 +21,8 @@ GENERATION_ROUTES = re.compile(
     r".*(/(chat/completions|completions|responses|messages|embeddings|invoke|invoke-with-response-stream|converse"
     r"|converse-stream)|:(streamGenerateContent|generateContent))"
 )
+#: Routes of our own API whose answers its clients are about to send to a provider.
+_OWN_ROUTES = re.compile(r"/v1/((compress|examples|tools)(/.*)?|sessions/.*/view)", re.DOTALL)
 _HEAD, _TAIL = 2**15, 2**16  # bytes of an answer that are kept: Anthropic's usage begins at the front, others end it
 _USAGE = re.compile(rb'"usage(?:Metadata)?"\s*:\s*(?=\{)')
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
@@ -45,6 +47,13 @@ class RequestCost:
         if limit.kind == "tokens":
             return self.tokens
         return round(self.dollars * NANODOLLARS) if limit.kind == "dollars" else 1
+
+
+def find_token_use(method: str, path: str, proxied: bool) -> str:
+    """Returns what sort of request uses tokens: "proxy" or "api"; "" for one that does not."""
+    if method != "POST" or not (GENERATION_ROUTES if proxied else _OWN_ROUTES).fullmatch(path):
+        return ""
+    return "proxy" if proxied else "api"
 
 
 def price_tokens(prompt: int, output: int, model: str | None) -> RequestCost:

@@ -261,6 +261,17 @@ def test_broken_requests_leave_no_place() -> None:
         wait_for(lambda: [row["used"] for row in usage(service).values()] == [0, 0])
 
 
+def test_health_and_metrics_are_not_limited() -> None:
+    with Service(requests_per_minute=1) as service:
+        assert [service.http.get("/v1/stats").status_code for _ in range(2)] == [200, 429]
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert [service.http.get(path).status_code for _ in range(3)] == [200] * 3
+        assert (
+            'compressor_limited_total{limit="requests_per_minute",tenant="local"} 1.0'
+            in service.http.get("/metrics").text
+        )
+
+
 def test_a_wrong_limit_is_refused_at_the_start() -> None:
     from compressor.errors import CompressorError
 

@@ -205,6 +205,22 @@ def test_open_requests_are_bounded() -> None:
         assert limiter.in_flight == 1
 
 
+def test_the_bodies_of_open_requests_are_bounded() -> None:
+    limiter, _ = make(max_open_bytes=1_000)
+
+    async def test() -> None:
+        with limiter.open_request(1_200) as first:  # alone, any body is read
+            with pytest.raises(RateLimitedError) as caught:
+                limiter.open_request(1)
+            assert caught.value.limit == "max_open_bytes"
+            await first.admit(b"x" * 900)  # shorter than it might have been
+            with limiter.open_request(100):
+                assert limiter.open_bytes == 1_000
+        assert limiter.open_bytes == 0
+
+    run(test)
+
+
 def test_other_settings_hold_from_the_next_request_on_and_what_was_used_counts() -> None:
     limiter, _ = make(requests_per_minute=5)
 
