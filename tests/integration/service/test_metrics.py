@@ -50,6 +50,8 @@ def busy() -> Metrics:
     metrics.in_flight.labels("red").inc()
     metrics.expansions.labels("red").inc()
     metrics.upstream_errors.labels("red", "503").inc()
+    metrics.limited.labels("red", "tokens_per_day").inc()
+    metrics.limit_fallbacks.labels("red").inc()
     metrics.sessions.labels("red").set(3)
     metrics.record_queue_wait("thread", 0.01)
     metrics.record_fallback("red", "StoreError")
