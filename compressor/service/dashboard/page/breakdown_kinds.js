@@ -1,6 +1,6 @@
 // The kinds of breakdowns: their columns, and what they say about their rows.
 
-import { ago, brief, count, dollars, h, percent, plural } from "./dom.js";
+import { ago, count, dollars, h, percent, plural } from "./dom.js";
 import { link } from "./router.js";
 import { comparedBar } from "./table.js";
 
