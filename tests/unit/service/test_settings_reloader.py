@@ -35,15 +35,15 @@ class Reloading:
 
 def test_only_what_can_change_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    one = Reloading(tmp_path, budget=1000, port=1, scorer="fast")
-    one.write(budget=2000, port=2, scorer="embedding", tenants={"a": {"budget": 5000}}, log="debug")
+    one = Reloading(tmp_path, budget=1000, port=1, cache=True)
+    one.write(budget=2000, port=2, cache=False, tenants={"a": {"budget": 5000}}, log="debug")
     one.reloader.reload()
     (new,) = one.applied
-    assert (new.settings.budget, new.settings.port, new.settings.scorer) == (2000, 1, "fast")
+    assert (new.settings.budget, new.settings.port, new.settings.cache) == (2000, 1, True)
     assert new.settings.for_tenant("a").budget == 5000 and new.settings.log == "debug"
     assert one.reloader.current is new
     (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
-    assert warning.endswith(": port, scorer")
+    assert warning.endswith(": port, cache")
     one.write()  # a setting that is left out has its default again
     one.reloader.reload()
     assert one.applied[1].settings.budget is None and one.applied[1].settings.port == 1
