@@ -120,7 +120,9 @@ class ResolvedCall:
 
     def on_rejection(self, error: BaseException) -> None:
         """Takes note that the provider rejected the request: this conversation is sent unchanged from now on."""
-        self.tracked.rejected_by_provider = True
+        with self.tracked.lock:
+            self.tracked.rejected_by_provider = True
+            self._resolver.tracker.save_answer(self.tracked)
         text = f"the provider rejected a compressed request, so the original was sent: {error}"
         self._resolver.fail_open.warn_once(text, "refused")
 
@@ -133,6 +135,8 @@ class ResolvedCall:
             if not self.tracked.halve_limit():
                 return False
             self.body = self._build_body()
+            with self.tracked.lock:
+                self._resolver.tracker.save_answer(self.tracked)
             return True
         except Exception as error:
             self._resolver.fail_open.handle(error)
@@ -223,6 +227,7 @@ class ResolvedCall:
             self._resolver.remember_response_id(first_id, latest_id)
         if self._hidden.items or self._hidden.context_answers:
             self.tracked.hidden_rounds[index] = self._hidden
+            self._resolver.tracker.save_answer(self.tracked, index)
         return False
 
     def _restore_history(self) -> list[Json]:

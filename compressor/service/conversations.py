@@ -7,6 +7,7 @@ first message. The conversations used last are kept, limited by number and by by
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +24,13 @@ from compressor.providers.expand_resolver import ExpandResolver, ResolvedCall
 from compressor.providers.fail_open import FailOpen
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service import budget_options, policy_options
-from compressor.service.failure_notices import LoggedFailures
+from compressor.service.failure_notices import NOTICES, LoggedFailures
 from compressor.service.model_names import sanitize_model_name
+from compressor.service.response_ids import ResponseIds
+from compressor.service.shared_conversations import MAX_ATTEMPTS, SECRETS, SharedStore, SharedTracker
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
+from compressor.text.redaction import redact
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from compressor.service.settings import Settings
     from compressor.sessions.policy import Policy
 
+log = logging.getLogger("compressor.service")
 BYTES_PER_TOKEN = 4  # to estimate the size of a history whose body is not known
 
 
@@ -66,10 +71,14 @@ class _SharedResolver(ExpandResolver):
     """A resolver that shares the ids of responses with the tenant's other resolvers."""
 
     def __init__(
-        self, tracker: ConversationTracker, failing: FailOpen, names: dict[str, str], budgets: PromptBudgets
+        self, tracker: ConversationTracker, failing: FailOpen, names: ResponseIds, budgets: PromptBudgets
     ) -> None:
         super().__init__(tracker, budgets=budgets)
-        self.fail_open, self._latest_ids = failing, names
+        self.fail_open, self._names = failing, names
+
+    def remember_response_id(self, visible_id: str, latest_id: str) -> None:
+        """See `ExpandResolver.remember_response_id`."""
+        self._names.put(visible_id, latest_id)
 
 
 @dataclass(eq=False)
@@ -98,7 +107,10 @@ class ConversationRegistry:
         self._compressor, self._sessions, self._config = compressor, sessions, config
         self._policy = config.session_policy()
         self.fail_open = LoggedFailures()
-        self._response_ids: dict[str, str] = {}
+        shared = compressor.store if config.shares_conversations else None
+        self._shared = None if shared is None else SharedStore(shared, self._may_share, self._warn_unshared)
+        self._response_ids = ResponseIds(shared)
+        self._unshared_reasons: set[str] = set()
         self._resolvers: LruCache[Any, _SharedResolver] = LruCache(config.max_conversations)
         # Not an `LruCache`: an evicted conversation has to be forgotten by its tracker as well.
         # By object id of the conversation, the newest last.
@@ -144,8 +156,11 @@ class ConversationRegistry:
         Raises:
             CompressorError: The session or its options are not valid.
         """
-        resolver = self._find_resolver(api, body.data, session, budget, options or {})
-        call = resolver.resolve(api, body.data)
+        for _ in range(MAX_ATTEMPTS):
+            resolver = self._find_resolver(api, body.data, session, budget, options or {})
+            call = resolver.resolve(api, body.data)
+            if call is None or resolver.tracker.save(call.tracked):
+                break
         if call is not None:
             self._cache(_CachedConversation(call.tracked, resolver.tracker, body, body.size))
         return call
@@ -185,7 +200,7 @@ class ConversationRegistry:
     def map_response_id(self, body: Json) -> Json:
         """Returns a body that continues the response which the client knows under another id.
 
-        It is the same object if it names no such response.
+        It is the same object if it names no such response. May read the store.
         """
         last = self._response_ids.get(str(body.get("previous_response_id") or ""))
         return {**body, "previous_response_id": last} if last else body
@@ -215,7 +230,24 @@ class ConversationRegistry:
         Raises:
             CompressorError: The messages cannot be read, or messages, tools or examples do not fit their budget.
         """
-        resolver = self._find_resolver_by_message(messages, "view", None, options or {})
+        for _ in range(MAX_ATTEMPTS):
+            resolver = self._find_resolver_by_message(messages, "view", None, options or {})
+            conversation, view, more = self._view(resolver, messages, model, system, tools, options or {})
+            if resolver.tracker.save(conversation):
+                break
+        size = BYTES_PER_TOKEN * conversation.conversation.cost_report().baseline_last
+        self._cache(_CachedConversation(conversation, resolver.tracker, None, size))
+        return conversation, view, more
+
+    def _view(
+        self,
+        resolver: _SharedResolver,
+        messages: Sequence[Any],
+        model: Any,
+        system: Any,
+        tools: Sequence[Any] | None,
+        options: Mapping[str, Any],
+    ) -> tuple[TrackedConversation, list[Any], dict[str, Any]]:
         tracker, more = resolver.tracker, {}
         if not options:
             conversation, view = tracker.view(messages, model, "", system, tools)
@@ -235,8 +267,6 @@ class ConversationRegistry:
                 more["tools"] = listed.tools
             if front and "examples_budget" in options:
                 more["system"] = prompt.system[0]["content"]
-        size = BYTES_PER_TOKEN * conversation.conversation.cost_report().baseline_last
-        self._cache(_CachedConversation(conversation, tracker, None, size))
         return conversation, view, more
 
     def conversation_cost(self, tracked: TrackedConversation) -> tuple[str, CostReport, float]:
@@ -246,7 +276,12 @@ class ConversationRegistry:
         with self._lock:
             known = self._reports.get(conversation)
             id = known[0] if known else getattr(conversation, "id", "") or f"auto-{uuid4().hex[:16]}"
+            shared = tracked.shared if not getattr(conversation, "id", "") else None
+            if shared is not None:
+                id = f"auto-{shared.id[:16]}"
             self._reports[conversation] = id, report, tracked.lock
+        if known is None and shared is not None:
+            return id, report, report.saved_cost - shared.saved_cost
         if known is None:  # what a session saved before this process saw it was counted by another one
             return id, report, report.saved_cost if report.calls <= 1 else 0.0
         return id, report, report.saved_cost - known[1].saved_cost
@@ -295,19 +330,49 @@ class ConversationRegistry:
         given_policy = {name: value for name, value in options.items() if name not in budget_options.FIELDS}
         policy = policy_options.change_policy(self._policy, given_policy)
         budgets = budget_options.make_budgets(self._config.prompt_budgets(), options)
-        key = kind, budget, chain_digest(first), json.dumps(options, sort_keys=True)
-        return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None, budgets))
+        given = json.dumps(options, sort_keys=True)
+        key = kind, budget, chain_digest(first), given
+        return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None, budgets, kind, given))
 
     def _get_or_create(self, key: Any, create: Callable[[], _SharedResolver]) -> _SharedResolver:
         created = self._resolvers.get(key) or create()  # outside the lock, because it may read the store
         return self._resolvers.get_or_create(key, lambda: created)
 
     def _make_resolver(
-        self, budget: int | float | str | None, policy: Policy, session: Any, budgets: PromptBudgets
+        self,
+        budget: int | float | str | None,
+        policy: Policy,
+        session: Any,
+        budgets: PromptBudgets,
+        kind: str = "",
+        options: str = "",
     ) -> _SharedResolver:
-        max_count = self._config.max_conversations
-        tracker = _SafeTracker(self._config.models, self._compressor, budget, policy, session, max_count, True)
+        models, max_count = self._config.models, self._config.max_conversations
+        given = self._compressor, budget, policy, session, max_count, True
+        tracker: ConversationTracker = _SafeTracker(models, *given)
+        if self._shared is not None:
+            # Conversations that are sent with other settings are others, in the processes of an upgrade too.
+            own = self._config.budget, self._config.policy, self._config.prompt_budgets()
+            family = json.dumps([kind, budget, options, *own], sort_keys=True, default=repr)
+            tracker = SharedTracker(self._shared, models, family, budgets, kind != "view", *given)
         return _SharedResolver(tracker, self.fail_open, self._response_ids, budgets)
+
+    def _may_share(self, record: bytes) -> bool:
+        """Returns whether a record may be stored: a store that does not encrypt gets no secrets."""
+        if self._config.encryption_keys or self._config.redact == "off":
+            return True
+        text = record.decode("utf-8", "surrogatepass")
+        return redact(text, self._config.redact) == text
+
+    def _warn_unshared(self, reason: str) -> None:
+        """Notes why other processes cannot continue a conversation."""
+        if reason != SECRETS:
+            notice, notices = f"conversation not shared: {reason}", NOTICES.get([])
+            if notice not in notices:
+                notices.append(notice)
+        if reason not in self._unshared_reasons:
+            self._unshared_reasons.add(reason)
+            log.warning("a conversation cannot be continued by other processes: %s", reason)
 
 
 def get_counters(conversation: Any) -> SessionCounters:

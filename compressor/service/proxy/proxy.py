@@ -19,6 +19,7 @@ import httpx
 from compressor.errors import BudgetError, CompressorError
 from compressor.providers import AnthropicMessagesApi, OpenAIChatApi, OpenAIResponsesApi, ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
+from compressor.scoring.runtime.executor import run_in_thread
 from compressor.service import policy_options
 from compressor.service.budget_options import read_budget_headers
 from compressor.service.failure_notices import ABOVE_BUDGET, NOTICES, WARNINGS
@@ -130,7 +131,7 @@ class Proxy:
         api = APIS.get(exchange.path) if exchange.method == "POST" else None
         if api is None or exchange.get_option("bypass").lower() in ("1", "true", "yes"):
             if exchange.path == "/v1/responses":
-                exchange.body = self._map_response_id(exchange)
+                exchange.body = await self._map_response_id(exchange)
             return
         exchange.api = api
         WARNINGS.set(exchange.warnings)
@@ -145,7 +146,7 @@ class Proxy:
         except Exception as error:
             self._fall_back(exchange, to_http_error(error).kind, error)
         if exchange.call is None:
-            exchange.body = self._map_response_id(exchange)
+            exchange.body = await self._map_response_id(exchange)
         for warning in exchange.warnings:
             self._metrics.record_fallback(exchange.tenant.name, warning)
 
@@ -177,13 +178,13 @@ class Proxy:
         event = CompressionEvent(exchange.tenant.name, "conversation", before, after, saved, seconds, **more)
         return call, headers, event
 
-    def _map_response_id(self, exchange: Exchange) -> bytes:
+    async def _map_response_id(self, exchange: Exchange) -> bytes:
         """Returns the body as it came, unless it continues a response that the client knows under another id."""
         if b'"previous_response_id"' not in exchange.body:
             return exchange.body
         try:
             given = exchange.data or parse(exchange.body, self._config.max_json_depth)
-            made = exchange.tenant.conversations.map_response_id(given)
+            made = await exchange.tenant.executor.run(exchange.tenant.conversations.map_response_id, given)
             return exchange.body if made is given else exchange.encode(made)
         except (HttpError, CompressorError, ValueError, AttributeError):
             return exchange.body
@@ -216,7 +217,7 @@ class Proxy:
         status = response.status_code
         again = await self._send(exchange, exchange.body)
         if again.status_code < 400:
-            call.on_rejection(CompressorError(f"status {status}"))
+            await run_in_thread(call.on_rejection, CompressorError(f"status {status}"))
             self._metrics.record_fallback(exchange.tenant.name, "refused by the provider")
             exchange.warnings.append("refused by the provider")
         return again, None
