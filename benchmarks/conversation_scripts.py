@@ -108,7 +108,8 @@ def _tail(number: int) -> list[Step]:
 def _recorded_steps(messages: Sequence[Message]) -> list[Step]:
     """Returns the steps of a recorded chat. Only texts, call ids and results are kept."""
     steps: list[Step] = []
-    user, results, known = "", [], set()
+    user, results = "", []
+    known: set[str] = set()
     for message in messages:
         content = message.get("content") or ""
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)

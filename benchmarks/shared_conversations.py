@@ -190,5 +190,7 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
         ]
         for row in rows
     ]
-    notes = ["Unnamed conversations through workers on one Redis, each request to a random one (`shared_conversations.py`)."]
+    notes = [
+        "Unnamed conversations through workers on one Redis, each request to a random one (`shared_conversations.py`)."
+    ]
     return Report("shared_conversations", "Conversations over several workers", notes, table, rows)

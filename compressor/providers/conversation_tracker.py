@@ -33,6 +33,8 @@ from compressor.storage.wrappers.scoped import ScopedStore
 if TYPE_CHECKING:
     from compressor import Compressor
 
+#: The link of each leading system message in the chain of digests: their texts may change from call to call.
+SYSTEM = "system"
 #: Conversations that are tracked at the same time.
 MAX_CONVERSATIONS = 64
 #: Tokens that an expanded or recalled text may have when it is ingested: what the model asked for is not cut at once.
@@ -247,11 +249,11 @@ class ConversationTracker:
         nearest = max(self._recent, key=lambda one: common_prefix_length(one.messages, messages), default=None)
         same = common_prefix_length(nearest.messages, messages) if nearest else 0
         chain = nearest.chain[:same] if nearest else []
-        if not chain or chain[-1] == "system":
+        if not chain or chain[-1] == SYSTEM:
             for message in messages[same:]:
                 if not _is_system(message):
                     break
-                chain.append("system")
+                chain.append(SYSTEM)
         for message in messages[len(chain) :]:
             chain.append(chain_digest(message, chain[-1] if chain else ""))
         return chain
@@ -268,11 +270,11 @@ class ConversationTracker:
         candidates = [one for one in self._recent if one.key == key]
         nearest = max(candidates, key=lambda one: _equal_prefix_length(one.chain, chain), default=None)
         common = _equal_prefix_length(nearest.chain, chain) if nearest else 0
-        if nearest is None or all(link == "system" for link in chain[:common]):
+        if nearest is None or all(link == SYSTEM for link in chain[:common]):
             return None
         with nearest.lock:
             model, scope = nearest.conversation.model, uuid4().hex
-            state = self._copy_state(nearest.conversation, common - chain.count("system"), scope)
+            state = self._copy_state(nearest.conversation, common - chain.count(SYSTEM), scope)
             options: dict[str, Any] = {"scope": scope, "state": state, "frozen": self._frozen}
             fork = Conversation(self.compressor, model, self.budget, self.policy, **options)
             hidden, listing = dict(nearest.hidden_rounds), nearest.tool_listing

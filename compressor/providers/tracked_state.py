@@ -16,6 +16,8 @@ from compressor.providers.conversation_tracker import TrackedConversation
 
 Parts = dict[str, Any]
 HIDDEN, RECORD, STATE = "hidden:", "record:", "state:"
+#: Bytes of the hidden rounds of one conversation, as JSON. Beyond it the oldest are forgotten.
+MAX_HIDDEN_BYTES = 2**20
 #: Counters of what the provider billed. They change after the answer, and no view depends on them.
 BILLED = ("billed_tokens", "billed_cached")
 

@@ -7,7 +7,6 @@ first message. The conversations used last are kept, limited by number and by by
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,13 +23,14 @@ from compressor.providers.expand_resolver import ExpandResolver, ResolvedCall
 from compressor.providers.fail_open import FailOpen
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service import budget_options, policy_options
-from compressor.service.failure_notices import NOTICES, LoggedFailures
+from compressor.service.failure_notices import LoggedFailures
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.response_ids import ResponseIds
-from compressor.service.shared_conversations import MAX_ATTEMPTS, SECRETS, SharedStore, SharedTracker
+from compressor.service.shared_conversations import SharedTracker
+from compressor.service.shared_sessions import SharedSessionTracker
+from compressor.service.shared_store import MAX_ATTEMPTS, SharedStore
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
-from compressor.text.redaction import redact
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from compressor.service.settings import Settings
     from compressor.sessions.policy import Policy
 
-log = logging.getLogger("compressor.service")
 BYTES_PER_TOKEN = 4  # to estimate the size of a history whose body is not known
 
 
@@ -108,9 +107,9 @@ class ConversationRegistry:
         self._policy = config.session_policy()
         self.fail_open = LoggedFailures()
         shared = compressor.store if config.shares_conversations else None
-        self._shared = None if shared is None else SharedStore(shared, self._may_share, self._warn_unshared)
+        level = "off" if config.encryption_keys else config.redact
+        self._shared = None if shared is None else SharedStore(shared, level)
         self._response_ids = ResponseIds(shared)
-        self._unshared_reasons: set[str] = set()
         self._resolvers: LruCache[Any, _SharedResolver] = LruCache(config.max_conversations)
         # Not an `LruCache`: an evicted conversation has to be forgotten by its tracker as well.
         # By object id of the conversation, the newest last.
@@ -350,29 +349,14 @@ class ConversationRegistry:
         models, max_count = self._config.models, self._config.max_conversations
         given = self._compressor, budget, policy, session, max_count, True
         tracker: ConversationTracker = _SafeTracker(models, *given)
-        if self._shared is not None:
+        if self._shared is not None and session is not None:
+            tracker = SharedSessionTracker(self._shared, models, *given)
+        elif self._shared is not None:
             # Conversations that are sent with other settings are others, in the processes of an upgrade too.
             own = self._config.budget, self._config.policy, self._config.prompt_budgets()
             family = json.dumps([kind, budget, options, *own], sort_keys=True, default=repr)
             tracker = SharedTracker(self._shared, models, family, budgets, kind != "view", *given)
         return _SharedResolver(tracker, self.fail_open, self._response_ids, budgets)
-
-    def _may_share(self, record: bytes) -> bool:
-        """Returns whether a record may be stored: a store that does not encrypt gets no secrets."""
-        if self._config.encryption_keys or self._config.redact == "off":
-            return True
-        text = record.decode("utf-8", "surrogatepass")
-        return redact(text, self._config.redact) == text
-
-    def _warn_unshared(self, reason: str) -> None:
-        """Notes why other processes cannot continue a conversation."""
-        if reason != SECRETS:
-            notice, notices = f"conversation not shared: {reason}", NOTICES.get([])
-            if notice not in notices:
-                notices.append(notice)
-        if reason not in self._unshared_reasons:
-            self._unshared_reasons.add(reason)
-            log.warning("a conversation cannot be continued by other processes: %s", reason)
 
 
 def get_counters(conversation: Any) -> SessionCounters:

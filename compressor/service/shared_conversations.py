@@ -19,131 +19,45 @@ stored, only digests, edits and counters; hidden rounds are, up to `MAX_HIDDEN_B
 stored unless the store encrypts: that conversation then stays in this process. If the store cannot be used, the
 conversations in memory go on, and are saved with their next request.
 
-A named session is in the store anyway. Here it gets a log for its hidden rounds and for what is tracked beside them.
+A named session is in the store anyway; `shared_sessions.py` adds what its calls have hidden.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from compressor.caches import LruCache
 from compressor.context.refs import find_refs
 from compressor.errors import CompressorError, RefError, StoreError
 from compressor.providers import tracked_state
 from compressor.providers.context_overflow import in_memory
-from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
+from compressor.providers.conversation_tracker import SYSTEM, ConversationTracker, TrackedConversation
 from compressor.providers.example_listing import ExampleListing
 from compressor.providers.prompt_budgets import PromptBudgets
-from compressor.providers.tracked_state import HIDDEN, Parts
+from compressor.providers.tracked_state import HIDDEN, MAX_HIDDEN_BYTES
 from compressor.service.model_names import sanitize_model_name
+from compressor.service.shared_store import MAX_ATTEMPTS, SharedState, SharedStore
 from compressor.service.state_log import StateLog
 from compressor.sessions import archive
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.state import VERSION
-from compressor.storage.base import BlobStore, get_many
-from compressor.storage.circuit_breaker import StoreUnavailableError
+from compressor.storage.base import BlobStore
 
-#: Bytes of the hidden rounds of one conversation, as JSON. Beyond it the oldest are forgotten.
-MAX_HIDDEN_BYTES = 2**20
-MAX_ATTEMPTS = 8  # times a conversation is matched again because another process was first
-#: Seconds in which a store that failed is not asked again.
-RETRY_SECONDS = 1.0
-#: Conversations whose billed tokens are remembered.
-MAX_BILLED = 4096
-#: The reason why a conversation is not shared, if a record of it has a secret and the store does not encrypt.
-SECRETS = "it contains secrets, and the store does not encrypt"
-_NEAR_TURNS = 64  # newest digests that are looked up first
 _MAX_CANDIDATES = 3  # turns whose log is read, if logs have been lost or do not go back that far
+#: Counters that a copy begins anew. The others say what the provider's cache holds.
+_OWN_COUNTERS = (
+    "calls",
+    "baseline_tokens",
+    "actual_tokens",
+    "cached_tokens",
+    "baseline_cost",
+    "actual_cost",
+    "expansions",
+)
 _SCOPE = "\0conversation"  # the "tenant" of their scopes, which no session can have
-
-
-@dataclass
-class SharedState:
-    """What a tracker knows of a conversation's form in the store.
-
-    Attributes:
-        id: The id of the conversation, the same in all processes.
-        log: Its log.
-        saved_cost: What it had saved when this process took it over, in dollars.
-        skipped_turn: A turn that is not saved, because its pointer belongs to another log.
-        is_stale: Whether another process has continued the conversation.
-    """
-
-    id: str
-    log: StateLog
-    saved_cost: float = 0.0
-    skipped_turn: str = ""
-    is_stale: bool = False
-
-
-class SharedStore:
-    """Where a tenant's conversations are shared. Safe to share between threads.
-
-    Args:
-        store: The tenant's store.
-        allow: Says whether a record may be stored.
-        warn: Is told why a conversation is not shared.
-
-    Attributes:
-        billed: What the provider billed this process for a conversation, by its id: each process counts its own calls.
-    """
-
-    def __init__(self, store: BlobStore, allow: Callable[[bytes], bool], warn: Callable[[str], None]) -> None:
-        self.store, self.allow, self.warn = store, allow, warn
-        self.billed: LruCache[str, tuple[int, int]] = LruCache(MAX_BILLED)
-        self._retry_at = 0.0
-
-    @contextmanager
-    def use(self) -> Iterator[None]:
-        """Guards what uses the store. After an error it is left alone for a moment, so that no request waits twice.
-
-        Raises:
-            StoreError: The store cannot be used.
-        """
-        if time.monotonic() < self._retry_at:
-            raise StoreUnavailableError("the store could not be used just now")
-        try:
-            yield
-        except StoreError:
-            self._retry_at = time.monotonic() + RETRY_SECONDS
-            raise
-
-    def append(self, log: StateLog, parts: Parts, turn: str, pointer: Mapping[str, bytes]) -> bool | None:
-        """Appends to a log, with the pointer of a new turn; returns what `StateLog.append` returns.
-
-        Raises:
-            StoreError: The store cannot be used.
-        """
-        with self.use():
-            try:
-                return log.append(parts, turn, pointer, self.allow)
-            except StoreUnavailableError:
-                raise
-            except StoreError:
-                if get_many(self.store, list(pointer)) in ({}, pointer):
-                    raise
-                return False  # another process has served this turn in another log
-
-    def find_turns(self, keys: Sequence[str]) -> dict[int, str]:
-        """Returns the ids of the logs that know these turns, by position. The newest turns are looked up first.
-
-        Args:
-            keys: The keys of the turns, oldest first.
-        """
-        for part in (range(max(0, len(keys) - _NEAR_TURNS), len(keys)), range(max(0, len(keys) - _NEAR_TURNS))):
-            if part:
-                with self.use():
-                    found = get_many(self.store, [f"turn:{keys[i]}" for i in part])
-                if found:
-                    return {i: found[f"turn:{keys[i]}"].decode() for i in part if f"turn:{keys[i]}" in found}
-        return {}
 
 
 class SharedTracker(ConversationTracker):
@@ -174,23 +88,17 @@ class SharedTracker(ConversationTracker):
     def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
         """See `ConversationTracker.match`."""
         model = sanitize_model_name(model, self._models)
-        if self._session is not None:
-            tracked = super().match(messages, model, kind)
-            self._catch_up(tracked, kind)
-            return tracked
         try:
             for _ in range(MAX_ATTEMPTS):
                 found = self._match(messages, model, f"{kind}:{model}")
                 if found is not None:
                     return found
         except StoreError as error:
-            self._shared.warn(type(error).__name__)
+            self._shared.warn(error)
         return super().match(messages, model, kind)
 
     def save(self, tracked: TrackedConversation) -> bool:
         """See `ConversationTracker.save`."""
-        if self._session is not None:
-            return True
         with tracked.lock:
             if tracked.shared is None:  # it was begun while the store could not be used
                 tracked.shared = self._make_shared(self._turn_key(tracked.key, tracked.chain[-1]))
@@ -200,11 +108,7 @@ class SharedTracker(ConversationTracker):
         """See `ConversationTracker.save_answer`."""
         if index is not None:
             _limit_hidden(tracked)
-        if tracked.shared is None:
-            return
-        if self._session is not None:
-            self._save_session(tracked, index)
-        elif not self._save(tracked) and index is not None:
+        if tracked.shared is not None and not self._save(tracked) and index is not None:
             self._add_hidden(tracked, index)
 
     # -- unnamed conversations
@@ -218,17 +122,16 @@ class SharedTracker(ConversationTracker):
         with self._lock:
             chain = self._digest_chain(messages)
             known = self._find_extended(chain, key)
-        start = len(known.chain) if known is not None else 0
+        start = len(known.chain) if known is not None else chain.count(SYSTEM)  # system messages alone are no turn
         keys = [self._turn_key(key, link) for link in chain]
         turns = {start + i: id for i, id in self._shared.find_turns(keys[start:]).items()}
         tracked = self._read_longest(turns, chain, keys, model, key) or known
         if tracked is None:
-            shared = self._make_shared(keys[-1])
-            if len(chain) - 1 in turns:  # the log is lost
-                shared.skipped_turn = chain[-1]
             scope = archive.scope_id(_SCOPE, uuid4().hex)
             made = Conversation(self.compressor, model, self.budget, self.policy, scope_id=scope, frozen=self._frozen)
-            tracked = TrackedConversation(made, key, shared=shared)
+            tracked = TrackedConversation(made, key, shared=self._make_shared(keys[-1]))
+        if len(chain) - 1 in turns and len(tracked.chain) < len(chain) and tracked.shared is not None:
+            tracked.shared.skipped_turn = chain[-1]  # its log is lost, or no longer goes back that far
         with self._lock:
             if tracked is known and (known not in self._recent or chain[: len(known.chain)] != known.chain):
                 return None
@@ -242,7 +145,7 @@ class SharedTracker(ConversationTracker):
     ) -> TrackedConversation | None:
         """Reads the state of the longest turn whose log is still there."""
         for position in sorted(turns, reverse=True)[:_MAX_CANDIDATES]:
-            log = StateLog(self._shared.store, f"conversation:{turns[position]}")
+            log = self._shared.open_log(f"conversation:{turns[position]}")
             try:
                 with self._shared.use():
                     is_newest = log.read_turn(chain[position])
@@ -270,6 +173,7 @@ class SharedTracker(ConversationTracker):
             scope = archive.scope_id(_SCOPE, uuid4().hex)
             _grant_refs(self._shared.store, state, scope)
             state["scopes"] = [scope]
+            state["counters"] |= dict.fromkeys(_OWN_COUNTERS, 0)
         made = Conversation(
             self.compressor,
             model,
@@ -299,7 +203,7 @@ class SharedTracker(ConversationTracker):
         turn = tracked.chain[-1]
         counters = in_memory(tracked.conversation)._state.counters
         self._shared.billed.put(shared.id, (counters.billed_tokens, counters.billed_cached))
-        if turn == shared.skipped_turn:
+        if turn in (shared.skipped_turn, SYSTEM):
             return True
         if shared.skipped_turn:
             shared.id, shared.skipped_turn = self._turn_key(tracked.key, turn), ""
@@ -309,78 +213,29 @@ class SharedTracker(ConversationTracker):
         try:
             done = self._shared.append(shared.log, tracked_state.to_parts(tracked), turn, values)
         except StoreError as error:
-            self._shared.warn(type(error).__name__)
+            self._shared.warn(error)
             return True
-        if done is None:
-            self._shared.warn(SECRETS)
         shared.is_stale = done is False
         return done is not False
 
     def _add_hidden(self, tracked: TrackedConversation, index: int) -> None:
         """Adds hidden rounds to a conversation that other processes have continued meanwhile."""
-        log = StateLog(self._shared.store, tracked.shared.log.name)
+        log = self._shared.open_log(tracked.shared.log.name)
         part = {f"{HIDDEN}{index}": tracked_state.hidden_to_json(tracked.hidden_rounds[index])}
         try:
             for _ in range(MAX_ATTEMPTS):
                 log.catch_up()
-                if not log.number or log.append({**log.parts, **part}, log.turn, None, self._shared.allow) is not False:
+                if not log.number or self._shared.append(log, {**log.parts, **part}, log.turn, {}) is not False:
                     return
         except StoreError as error:
-            self._shared.warn(type(error).__name__)
+            self._shared.warn(error)
 
     def _make_shared(self, id: str) -> SharedState:
-        return SharedState(id, StateLog(self._shared.store, f"conversation:{id}"))
+        return SharedState(id, self._shared.open_log(f"conversation:{id}"))
 
     def _turn_key(self, key: str, link: str) -> str:
         text = json.dumps([VERSION, self._family, key, link])
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-    # -- named sessions
-
-    def _catch_up(self, tracked: TrackedConversation, kind: str) -> None:
-        """Takes over what other processes have hidden in a named session."""
-        try:
-            with tracked.lock:
-                if tracked.shared is None:
-                    session = tracked.conversation
-                    id = archive.scope_id(session.tenant, session.id)
-                    log = StateLog(self._shared.store, f"tracked:{kind}:{id}")
-                    tracked.shared = SharedState(session.id, log)
-                log = tracked.shared.log
-                if not log.catch_up():
-                    return
-                tracked.tool_offered = tracked.tool_offered or log.parts["tool_offered"]
-                tracked.rejected_by_provider = tracked.rejected_by_provider or log.parts["rejected"]
-                for name, part in log.parts.items():
-                    index = int(name.removeprefix(HIDDEN)) if name.startswith(HIDDEN) else 0
-                    if index and tracked.chain[index - 1 : index] == [part["after"]]:
-                        tracked.hidden_rounds[index] = tracked_state.hidden_from_json(part)
-        except (CompressorError, KeyError, TypeError, ValueError, AttributeError) as error:
-            self._shared.warn(type(error).__name__)
-
-    def _save_session(self, tracked: TrackedConversation, index: int | None) -> None:
-        log: StateLog = tracked.shared.log
-        try:
-            for _ in range(MAX_ATTEMPTS):
-                parts = _session_parts(tracked, log.parts, index)
-                if log.append(parts, "", None, self._shared.allow) is not False:
-                    return
-                log.catch_up()
-        except StoreError as error:
-            self._shared.warn(type(error).__name__)
-
-
-def _session_parts(tracked: TrackedConversation, known: Parts, index: int | None) -> Parts:
-    """Returns the parts of a named session: what is known already, with the new hidden rounds."""
-    parts = {name: part for name, part in known.items() if name.startswith(HIDDEN)}
-    if index is not None:
-        hidden = tracked_state.hidden_to_json(tracked.hidden_rounds[index])
-        parts[f"{HIDDEN}{index}"] = {**hidden, "after": tracked.chain[index - 1]}
-    sizes = {name: len(json.dumps(part)) for name, part in parts.items()}
-    for name in sorted(sizes, key=lambda name: int(name.removeprefix(HIDDEN))):
-        if sum(sizes.values()) > MAX_HIDDEN_BYTES:
-            del parts[name], sizes[name]
-    return {**parts, "tool_offered": tracked.tool_offered, "rejected": tracked.rejected_by_provider}
 
 
 def _limit_hidden(tracked: TrackedConversation) -> None:
