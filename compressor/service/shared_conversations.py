@@ -125,13 +125,20 @@ class SharedTracker(ConversationTracker):
         start = len(known.chain) if known is not None else chain.count(SYSTEM)  # system messages alone are no turn
         keys = [self._turn_key(key, link) for link in chain]
         turns = {start + i: id for i, id in self._shared.find_turns(keys[start:]).items()}
-        tracked = self._read_longest(turns, chain, keys, model, key) or known
+        lost: set[str] = set()
+        tracked = self._read_longest(turns, chain, keys, model, key, lost) or known
+        own = turns.get(len(chain) - 1)  # the log that knew this very turn
         if tracked is None:
             scope = archive.scope_id(_SCOPE, uuid4().hex)
             made = Conversation(self.compressor, model, self.budget, self.policy, scope_id=scope, frozen=self._frozen)
-            tracked = TrackedConversation(made, key, shared=self._make_shared(keys[-1]))
-        if len(chain) - 1 in turns and len(tracked.chain) < len(chain) and tracked.shared is not None:
-            tracked.shared.skipped_turn = chain[-1]  # its log is lost, or no longer goes back that far
+            tracked = TrackedConversation(made, key, shared=self._make_shared(own if own in lost else keys[-1]))
+        if (
+            own is not None
+            and tracked.shared is not None
+            and len(tracked.chain) < len(chain)
+            and own != tracked.shared.id
+        ):
+            tracked.shared.skipped_turn = chain[-1]
         with self._lock:
             if tracked is known and (known not in self._recent or chain[: len(known.chain)] != known.chain):
                 return None
@@ -141,9 +148,9 @@ class SharedTracker(ConversationTracker):
         return tracked
 
     def _read_longest(
-        self, turns: Mapping[int, str], chain: list[str], keys: list[str], model: str | None, key: str
+        self, turns: Mapping[int, str], chain: list[str], keys: list[str], model: str | None, key: str, lost: set[str]
     ) -> TrackedConversation | None:
-        """Reads the state of the longest turn whose log is still there."""
+        """Reads the state of the longest turn whose log is still there; adds the ids of other logs to `lost`."""
         for position in sorted(turns, reverse=True)[:_MAX_CANDIDATES]:
             log = self._shared.open_log(f"conversation:{turns[position]}")
             try:
@@ -153,7 +160,7 @@ class SharedTracker(ConversationTracker):
                     continue
                 return self._load(log, turns[position], is_newest, chain[: position + 1], keys[-1], model, key)
             except RefError:
-                continue
+                lost.add(turns[position])
             except StoreError:
                 raise
             except (CompressorError, KeyError, TypeError, ValueError, AttributeError):
