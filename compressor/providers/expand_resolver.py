@@ -238,8 +238,10 @@ class ResolvedCall:
             if index < len(messages):
                 rest = messages[index:]
                 restored = self.api.with_hidden_rounds(rest, hidden[index])
-                if restored == rest and hidden[index].context_answers:  # the caller writes its history in its own form
-                    restored = [*self.api.context_round(hidden[index]), *rest]
+                if restored == rest:  # the caller writes its history in its own form, such as calls as text
+                    answers = hidden[index].context_answers
+                    rounds = self.api.context_round(hidden[index]) if answers else hidden[index].items
+                    restored = [*rounds, *rest]
                 messages = [*messages[:index], *restored]
         return messages
 
