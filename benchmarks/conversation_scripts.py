@@ -86,6 +86,20 @@ def greeted(number: int) -> Script:
     return Script(f"hi {number}", "chat", "You help.", "6000", [*first, *_tail(number)])
 
 
+def long_run(number: int, turns: int) -> list[Step]:
+    """Returns the steps of an agent that reads a log in every turn."""
+    rng = random.Random(number)
+    steps: list[Step] = []
+    calls: tuple[str, ...] = ()
+    for i in range(turns):
+        results = tuple((call, _log(rng, rng.choice((20, 60, 150)))) for call in calls)
+        calls = (f"call_{number}_{i}",) if i < turns - 1 else ()
+        steps.append(
+            Step("" if i else f"Case {number}: find out why the import stopped.", results, f"Step {i}.", calls)
+        )
+    return steps
+
+
 def recorded(folder: Path, limit: int) -> list[Script]:
     """Returns recorded runs of agents, evenly spread over the files."""
     out = []

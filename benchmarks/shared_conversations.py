@@ -10,8 +10,10 @@ whose requests reached the provider byte for byte as with one worker, and adds u
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ from benchmarks.conversation_scripts import (
     answer_items,
     client_items,
     greeted,
+    long_run,
     recorded,
     request_body,
     written,
@@ -37,6 +40,7 @@ from benchmarks.service_processes import RedisProcess
 
 CONVERSATIONS = 200
 SIMULTANEOUS = 4
+TURNS, COST_CONVERSATIONS = 30, 6  # of the conversations whose time is measured
 REPEATED = 0.08  # of the requests are sent twice
 
 
@@ -58,10 +62,33 @@ class Replay:
         """Returns about how many tokens reached the provider."""
         return sum(len(body) for bodies in self.seen.values() for body in bodies) // 4
 
+    def uncached_tokens(self) -> int:
+        """Returns about how many of them an ideal prompt cache would not have."""
+        seen: dict[str, list[bytes]] = {}
+        total = 0
+        for key in sorted(self.seen, key=lambda key: (key.split("|")[0], int(key.split("|")[1]), key)):
+            earlier = seen.setdefault(key.split("|")[0], [])
+            for body in self.seen[key]:
+                total += len(body) - max((_common_length(body, one) for one in earlier[-6:]), default=0)
+                earlier.append(body)
+        return total // 4
+
     def differing(self, other: Replay) -> list[str]:
         """Returns the names of the scripts of which another body reached the provider."""
         keys = self.seen.keys() | other.seen.keys()
         return sorted({key.split("|")[0] for key in keys if self.seen.get(key) != other.seen.get(key)})
+
+
+def _common_length(one: bytes, other: bytes) -> int:
+    """Returns how many bytes two bodies have in common at their beginning."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 class Workers:
@@ -111,17 +138,7 @@ async def play(script: Script, workers: Workers, out: Replay, seed: int) -> None
         history += client_items(script.api, step)
         answer: Message = {}
         for attempt in range(2 if random.Random(f"{script.name} {number}").random() < REPEATED else 1):
-            headers = {"x-replay": f"{script.name}|{number}|{attempt}", "x-compressor-budget": script.budget}
-            transport = httpx.ASGITransport(app=workers.pick(rng))
-            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=120) as client:
-                start = time.perf_counter()
-                body = request_body(script, history)
-                response = await client.post(PATHS[script.api], json=body, headers=headers)
-                out.seconds.append(time.perf_counter() - start)
-            response.raise_for_status()
-            if "x-compressor-warning" in response.headers:
-                out.warnings.append(response.headers["x-compressor-warning"])
-            answer = response.json()
+            answer = await _ask(workers.pick(rng), script, history, f"{script.name}|{number}|{attempt}", out)
         history += answer_items(script.api, answer)
 
 
@@ -141,6 +158,54 @@ async def replay(scripts: Sequence[Script], count: int, seed: int = 1, restart: 
     await workers.close()
     provider.close()
     return out
+
+
+async def cost(store: str) -> tuple[float, float]:
+    """Returns the median milliseconds of a request in conversations of 30 turns, with sharing and without.
+
+    Each request goes to a service of either kind, one after the other, so that a busy machine slows both.
+    """
+    long = [
+        Script(f"long {number}", "chat", "You are an agent.", "", long_run(number, TURNS))
+        for number in range(COST_CONVERSATIONS)
+    ]
+    provider = Provider({script.name: script for script in long})
+    await provider.start()
+    arms = [
+        Workers(1, upstream=f"http://127.0.0.1:{provider.port}", store=store, share_conversations=share)
+        for share in (True, False)
+    ]
+    outs = [Replay({}), Replay({})]
+    rng = random.Random(1)
+    for script in long:
+        history: list[Message] = []
+        for number, step in enumerate(script.steps):
+            history += client_items(script.api, step)
+            answer: Message = {}
+            for arm in (0, 1) if number % 2 else (1, 0):
+                answer = await _ask(arms[arm].pick(rng), script, history, f"{script.name}|{number}|{arm}", outs[arm])
+            history += answer_items(script.api, answer)
+    for workers in arms:
+        await workers.close()
+    provider.close()
+    with_sharing, without = (1000 * statistics.median(out.seconds) for out in outs)
+    return with_sharing, without
+
+
+async def _ask(app: Any, script: Script, history: list[Message], key: str, out: Replay) -> Message:
+    """Sends one request, and returns the answer."""
+    headers = {"x-replay": key} | ({"x-compressor-budget": script.budget} if script.budget else {})
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=120) as client:
+        body = request_body(script, history)
+        start = time.perf_counter()
+        response = await client.post(PATHS[script.api], json=body, headers=headers)
+        out.seconds.append(time.perf_counter() - start)
+    response.raise_for_status()
+    if "x-compressor-warning" in response.headers:
+        out.warnings.append(response.headers["x-compressor-warning"])
+    answer: Message = response.json()
+    return answer
 
 
 def scripts(root: Path | None, count: int) -> list[Script]:
@@ -174,11 +239,16 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
                     "requests": len(made.seconds),
                     "differing": made.differing(reference),
                     "tokens": made.tokens(),
+                    "uncached_tokens": made.uncached_tokens(),
                     "median_ms": 1000 * statistics.median(made.seconds),
                     "warnings": sorted(set(made.warnings)),
                 }
             )
-    table = [["set-up", "conversations", "requests", "differ from one worker", "tokens", "median of a request"]]
+        redis.ask("FLUSHALL")
+        times = {"Redis": asyncio.run(cost(redis.url))}
+    with tempfile.TemporaryDirectory() as folder:
+        times["SQLite"] = asyncio.run(cost(os.path.join(folder, "store.db")))
+    table = [["set-up", "conversations", "requests", "differ from one worker", "tokens", "not in the prompt cache"]]
     table += [
         [
             row["set-up"],
@@ -186,11 +256,16 @@ def run(root: Path, limit: int | None, methods: list[str]) -> Report:
             str(row["requests"]),
             str(len(row["differing"])),
             f"{row['tokens']:,}",
-            f"{row['median_ms']:.0f} ms",
+            f"{row['uncached_tokens']:,}",
         ]
         for row in rows
     ]
     notes = [
-        "Unnamed conversations through workers on one Redis, each request to a random one (`shared_conversations.py`)."
+        "Unnamed conversations through workers on one Redis, each request to a worker chosen at random. 8 % of the",
+        "requests are sent twice (`shared_conversations.py`). Tokens are bytes / 4; the prompt cache is an ideal one.",
+        f"Median of a request in conversations of {TURNS} turns, one worker, shared and not: "
+        + "; ".join(f"{name} {a:.1f} and {b:.1f} ms" for name, (a, b) in times.items())
+        + ".",
     ]
+    rows.append({"set-up": "cost", "milliseconds": times})
     return Report("shared_conversations", "Conversations over several workers", notes, table, rows)
