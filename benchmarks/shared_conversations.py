@@ -15,7 +15,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ class Workers:
         return self._all[-1]
 
 
-async def play(script: Script, workers: Workers, out: Replay, seed: int) -> None:
+async def play(script: Script, workers: Workers | Processes, out: Replay, seed: int) -> None:
     """Plays one conversation to its end."""
     rng = random.Random(f"{seed} {script.name}")
     history: list[Message] = []
@@ -142,12 +142,49 @@ async def play(script: Script, workers: Workers, out: Replay, seed: int) -> None
         history += answer_items(script.api, answer)
 
 
-async def replay(scripts: Sequence[Script], count: int, seed: int = 1, restart: int = 0, **settings: Any) -> Replay:
-    """Plays all scripts, several at the same time."""
+class Processes:
+    """The workers of a real service, and what happens to them between two requests.
+
+    Args:
+        url: The service.
+        between: Is called with the number of each request before it is sent.
+    """
+
+    def __init__(self, url: str, between: Callable[[int], None]) -> None:
+        self._url, self._between, self._served = url, between, 0
+
+    def pick(self, rng: random.Random) -> str:
+        """Returns the service: the system chooses a worker for each new connection."""
+        self._served += 1
+        self._between(self._served)
+        return self._url
+
+    async def close(self) -> None:
+        """Does nothing: whoever started the service ends it."""
+
+
+async def replay(
+    scripts: Sequence[Script],
+    count: int,
+    seed: int = 1,
+    restart: int = 0,
+    serve: Callable[[str], Processes] | None = None,
+    **settings: Any,
+) -> Replay:
+    """Plays all scripts, several at the same time.
+
+    Args:
+        scripts: The conversations.
+        count: How many workers there are.
+        seed: Chooses the worker of each request.
+        restart: After how many requests a worker is replaced; 0 means never.
+        serve: Starts a real service in front of a provider's URL, instead of applications in this process.
+        settings: The settings of the service.
+    """
     provider = Provider({script.name.lower(): script for script in scripts})
     await provider.start()
     url = f"http://127.0.0.1:{provider.port}"
-    workers = Workers(count, restart, upstream=url, upstream_anthropic=url, **settings)
+    workers = serve(url) if serve else Workers(count, restart, upstream=url, upstream_anthropic=url, **settings)
     out, places = Replay(provider.seen), asyncio.Semaphore(SIMULTANEOUS)
 
     async def one(script: Script) -> None:
@@ -193,13 +230,21 @@ async def cost(store: str) -> tuple[float, float]:
 
 
 async def _ask(app: Any, script: Script, history: list[Message], key: str, out: Replay) -> Message:
-    """Sends one request, and returns the answer."""
+    """Sends one request to an application or to a URL, and returns the answer."""
     headers = {"x-replay": key} | ({"x-compressor-budget": script.budget} if script.budget else {})
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=120) as client:
+    transport = None if isinstance(app, str) else httpx.ASGITransport(app=app)
+    base = app if isinstance(app, str) else "http://127.0.0.1"
+    async with httpx.AsyncClient(transport=transport, base_url=base, timeout=120) as client:
         body = request_body(script, history)
         start = time.perf_counter()
-        response = await client.post(PATHS[script.api], json=body, headers=headers)
+        for is_last in (False, False, True):
+            try:
+                response = await client.post(PATHS[script.api], json=body, headers=headers)
+                break
+            except httpx.TransportError:  # its worker was killed: a client sends the request again
+                if is_last:
+                    raise
+                out.seen.pop(key, None)
         out.seconds.append(time.perf_counter() - start)
     response.raise_for_status()
     if "x-compressor-warning" in response.headers:

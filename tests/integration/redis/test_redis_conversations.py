@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from support.client_scenarios import NEEDLE, READ, expand, sent
 from support.client_tools import LOG, ChatTalk, MessagesTalk, ResponsesTalk, Talk, ref_in
 from support.redis_tools import RedisServer, shared_server
 from support.scripted_server import Call, Reply, ScriptedServer
+from support.waiting import wait_for
 
 openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")
@@ -24,7 +27,8 @@ pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from benchmarks.conversation_scripts import greeted, written  # noqa: E402
-from benchmarks.shared_conversations import replay  # noqa: E402
+from benchmarks.service_processes import Serve  # noqa: E402
+from benchmarks.shared_conversations import Processes, replay  # noqa: E402
 from compressor.service import shared_store  # noqa: E402
 from compressor.storage.wrappers.encryption_keys import Keyring, new_encryption_key  # noqa: E402
 from support.service_tools import Service, history, two_tenants  # noqa: E402
@@ -86,6 +90,31 @@ def test_workers_send_what_one_worker_sends(url: str) -> None:
     assert play(count=2, seed=2).differing(one) == []
     assert play(count=3, seed=3, restart=20).differing(one) == []
     assert play(count=2, share_conversations=False).differing(one)  # so the test can fail
+
+
+@pytest.mark.slow
+def test_worker_processes_send_what_one_worker_sends_while_some_are_killed(url: str) -> None:
+    scripts = [*(written(number) for number in range(3, 6)), greeted(1)]
+    one = asyncio.run(replay(scripts, count=1, store=url))
+    shared_server().admin.execute_command("FLUSHALL")
+    killed: list[int] = []
+    with ExitStack() as running:
+
+        def serve(provider: str) -> Processes:
+            flags = ("--workers", "2", "--store", url, "--upstream", provider)
+            env = {"COMPRESSOR_UPSTREAM_ANTHROPIC": provider, "COMPRESSOR_LOG": "error"}
+            service = running.enter_context(Serve(*flags, env=env))
+
+            def between(number: int) -> None:
+                if number in (12, 24):
+                    killed.append(max(set(service.family()) - {service.pid}))
+                    os.kill(killed[-1], signal.SIGKILL)
+                    wait_for(service.ready, 60)
+
+            return Processes(service.url, between)
+
+        many = asyncio.run(replay(scripts, count=0, serve=serve))
+    assert len(killed) == 2 and not many.warnings and many.differing(one) == []
 
 
 @pytest.mark.parametrize("name", ["", "import-42"], ids=["unnamed", "named"])
