@@ -115,6 +115,7 @@ class ConversationRegistry:
         # By object id of the conversation, the newest last.
         self._cached: OrderedDict[int, _CachedConversation] = OrderedDict()
         self._cached_bytes = 0
+        self._by_shared_id: dict[str, int] = {}  # the object ids of those that other processes can continue
         self._by_first_message: dict[str, list[_CachedConversation]] = {}
         self._reports: WeakKeyDictionary[Any, tuple[str, CostReport, Any]] = WeakKeyDictionary()
         self._lock = threading.Lock()
@@ -172,8 +173,12 @@ class ConversationRegistry:
     def _cache(self, new: _CachedConversation) -> None:
         """Caches a conversation as the newest, and evicts the oldest ones beyond the limits."""
         evicted = []
+        shared = new.conversation.shared
         with self._lock:
             self._remove(id(new.conversation))
+            if shared is not None:  # what this process knew before another one continued it is of no use
+                self._remove(self._by_shared_id.get(shared.id, 0))
+                self._by_shared_id[shared.id] = id(new.conversation)
             self._cached[id(new.conversation)] = new
             self._cached_bytes += new.size
             if new.body is not None and new.body.first:
@@ -189,6 +194,8 @@ class ConversationRegistry:
         removed = self._cached.pop(id, None)
         if removed is not None:
             self._cached_bytes -= removed.size
+            if removed.conversation.shared is not None:
+                self._by_shared_id.pop(removed.conversation.shared.id, None)
             if removed.body is not None and removed.body.first:
                 others = [one for one in self._by_first_message[removed.body.first] if one is not removed]
                 self._by_first_message[removed.body.first] = others
@@ -293,7 +300,7 @@ class ConversationRegistry:
     def find(self, id: str) -> tuple[Any, Any] | None:
         """Returns the conversation of an id and its lock, or None if this process does not know it."""
         with self._lock:
-            known = self._reports.items()
+            known = [*self._reports.items()][::-1]  # the newest first, which other processes have not continued
             return next(((conversation, one[2]) for conversation, one in known if one[0] == id), None)
 
     def _find_resolver(

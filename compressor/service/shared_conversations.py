@@ -27,6 +27,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from copy import deepcopy
 from typing import Any
 from uuid import uuid4
 
@@ -126,7 +128,7 @@ class SharedTracker(ConversationTracker):
         keys = [self._turn_key(key, link) for link in chain]
         turns = {start + i: id for i, id in self._shared.find_turns(keys[start:]).items()}
         lost: set[str] = set()
-        tracked = self._read_longest(turns, chain, keys, model, key, lost) or known
+        tracked = self._read_longest(turns, chain, keys, model, key, lost, known) or known
         own = turns.get(len(chain) - 1)  # the log that knew this very turn
         if tracked is None:
             scope = archive.scope_id(_SCOPE, uuid4().hex)
@@ -148,14 +150,22 @@ class SharedTracker(ConversationTracker):
         return tracked
 
     def _read_longest(
-        self, turns: Mapping[int, str], chain: list[str], keys: list[str], model: str | None, key: str, lost: set[str]
+        self,
+        turns: Mapping[int, str],
+        chain: list[str],
+        keys: list[str],
+        model: str | None,
+        key: str,
+        lost: set[str],
+        known: TrackedConversation | None,
     ) -> TrackedConversation | None:
         """Reads the state of the longest turn whose log is still there; adds the ids of other logs to `lost`."""
         for position in sorted(turns, reverse=True)[:_MAX_CANDIDATES]:
             log = self._shared.open_log(f"conversation:{turns[position]}")
             try:
-                with self._shared.use():
-                    is_newest = log.read_turn(chain[position])
+                earlier = known.shared.log if known is not None and known.shared is not None else None
+                with self._shared.use(), known.lock if known is not None else nullcontext():
+                    is_newest = log.read_turn(chain[position], earlier)
                 if is_newest is None:
                     continue
                 return self._load(log, turns[position], is_newest, chain[: position + 1], keys[-1], model, key)
@@ -199,10 +209,10 @@ class SharedTracker(ConversationTracker):
         tracked.tool_offered, tracked.rejected_by_provider = parts["tool_offered"], parts["rejected"]
         if "tools" in parts and self._budgets.tools is not None:
             tracked.tool_listing = self._budgets.make_tool_listing(self.compressor, made, self._find)
-            tracked.tool_listing.state = parts["tools"]
+            tracked.tool_listing.state = deepcopy(parts["tools"])
         if "examples" in parts:
             tracked.example_listing = ExampleListing()
-            tracked.example_listing.state = parts["examples"]
+            tracked.example_listing.state = deepcopy(parts["examples"])
         return tracked
 
     def _save(self, tracked: TrackedConversation) -> bool:

@@ -55,8 +55,12 @@ class StateLog:
             self._apply(number, json.loads(packed))
         return bool(records)
 
-    def read_turn(self, turn: str) -> bool | None:
+    def read_turn(self, turn: str, known: StateLog | None = None) -> bool | None:
         """Reads the state as it was for a turn.
+
+        Args:
+            turn: The turn.
+            known: An object of the same log that has read an earlier turn, so that only what follows need be read.
 
         Returns:
             Whether it is also the newest state of the log; None if the log no longer knows that turn.
@@ -64,11 +68,14 @@ class StateLog:
         Raises:
             RefError: There is no such log.
         """
-        records = [(n, json.loads(packed)) for n, packed in require_log(self._store).read_log(self.name)]
+        after = known.number if known is not None and known.name == self.name else 0
+        records = [(n, json.loads(packed)) for n, packed in require_log(self._store).read_log(self.name, after)]
         last = max((i for i, (_, record) in enumerate(records) if record["turn"] == turn), default=None)
         if last is None:
-            return None
+            return self.read_turn(turn) if after else None
         self.reset()
+        if known is not None and after:
+            self.number, self.turn, self._count, self.parts = after, known.turn, known._count, dict(known.parts)
         for number, record in records[: last + 1]:
             self._apply(number, record)
         return last + 1 == len(records)

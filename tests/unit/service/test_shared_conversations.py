@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("pydantic_settings")
 
 from compressor import Compressor, StoreError
-from compressor.providers import OpenAIChatApi
+from compressor.providers import OpenAIChatApi, tracked_state
 from compressor.providers.base import ContextCall, HiddenRounds, ModelTurn
 from compressor.providers.tracked_state import hidden_from_json, hidden_to_json
-from compressor.service import shared_conversations, shared_store, state_log
+from compressor.service import shared_store, state_log
 from compressor.service.conversations import ConversationRegistry
 from compressor.service.failure_notices import NOTICES
 from compressor.service.proxy.request_body import read_body
@@ -117,7 +117,8 @@ def test_a_worker_that_ends_before_it_writes_leaves_nothing(store: MemoryStore, 
 def test_the_second_of_two_writers_takes_over_what_the_first_wrote(store: MemoryStore, monkeypatch: Any) -> None:
     one, other = Worker(store), Worker(store)
     one.send(rounds(1))
-    whole, raced = StateLog.append, []
+    raced: list[Any] = []
+    whole = StateLog.append
 
     def append(log: StateLog, *args: Any) -> Any:
         if not raced:
@@ -137,9 +138,7 @@ def test_a_lost_or_damaged_log_is_begun_anew(store: MemoryStore, monkeypatch: An
         store.drop_log(name)
     assert Worker(store).send(rounds(1)) == alone(1)[-1]
     assert Worker(store).send(rounds(2))[: len(rounds(1))] == alone(2)[-1][: len(rounds(1))]
-    monkeypatch.setattr(
-        shared_conversations.tracked_state, "state_from_parts", lambda _: {"version": 99, "scopes": [""]}
-    )
+    monkeypatch.setattr(tracked_state, "state_from_parts", lambda _: {"version": 99, "scopes": [""]})
     assert Worker(store).send(rounds(3))[0] == rounds(3)[0]
     assert notices == ["conversation not shared: unreadable"]
 
@@ -160,6 +159,23 @@ def test_a_system_prompt_may_change_from_call_to_call(store: MemoryStore) -> Non
     Worker(store).send([{"role": "system", "content": "It is 12:00."}, *rounds(1)])
     sent = Worker(store).send([{"role": "system", "content": "It is 12:01."}, *rounds(2)])
     assert sent[0]["content"] == "It is 12:01." and sent[1:] == alone(2)[-1]
+
+
+def test_a_gateways_workers_see_one_view(store: MemoryStore) -> None:
+    def views(*workers: Worker) -> list[list[Message]]:
+        asked = [(workers[number % len(workers)], rounds(number)) for number in range(1, 8)]
+        return [worker.registry.view(messages, "gpt-4o", None, None)[1] for worker, messages in asked]
+
+    assert views(Worker(store), Worker(store)) == views(Worker(MemoryStore()))
+
+
+def test_a_worker_keeps_one_state_of_a_conversation(store: MemoryStore) -> None:
+    workers = [Worker(store), Worker(store)]
+    for number in range(1, 9):
+        workers[number % 2].send(rounds(number))
+    for worker in workers:
+        assert len(worker.registry._cached) == 1 and len(worker.registry.cost_reports()) == 1
+        assert worker.registry.find(worker.id) is not None
 
 
 def test_other_settings_are_other_conversations(store: MemoryStore) -> None:
