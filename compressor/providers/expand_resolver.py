@@ -119,6 +119,7 @@ class ResolvedCall:
         """
         with self.tracked.lock:
             self.tracked.conversation.record_unsent(self._before_view, sent_raw)
+            self._resolver.tracker.save_answer(self.tracked)
 
     @property
     def _context_tools(self) -> ContextTools:
@@ -132,7 +133,9 @@ class ResolvedCall:
 
     def on_rejection(self, error: BaseException) -> None:
         """Takes note that the provider rejected the request: this conversation is sent unchanged from now on."""
-        self.tracked.rejected_by_provider = True
+        with self.tracked.lock:
+            self.tracked.rejected_by_provider = True
+            self._resolver.tracker.save_answer(self.tracked)
         text = f"the provider rejected a compressed request, so the original was sent: {error}"
         self._resolver.fail_open.warn_once(text, "refused")
 
@@ -145,6 +148,8 @@ class ResolvedCall:
             if not self.tracked.halve_limit():
                 return False
             self.body = self._build_body()
+            with self.tracked.lock:
+                self._resolver.tracker.save_answer(self.tracked)
             return True
         except Exception as error:
             self._resolver.fail_open.handle(error)
@@ -232,6 +237,7 @@ class ResolvedCall:
             self._resolver.remember_response_id(first_id, latest_id)
         if self._hidden.items or self._hidden.context_answers:
             self.tracked.hidden_rounds[index] = self._hidden
+            self._resolver.tracker.save_answer(self.tracked, index)
         return False
 
     def _restore_history(self) -> list[Json]:
@@ -242,8 +248,10 @@ class ResolvedCall:
             if index < len(messages):
                 rest = messages[index:]
                 restored = self.api.with_hidden_rounds(rest, hidden[index])
-                if restored == rest and hidden[index].context_answers:  # the caller writes its history in its own form
-                    restored = [*self.api.context_round(hidden[index]), *rest]
+                if restored == rest:  # the caller writes its history in its own form, such as calls as text
+                    answers = hidden[index].context_answers
+                    rounds = self.api.context_round(hidden[index]) if answers else hidden[index].items
+                    restored = [*rounds, *rest]
                 messages = [*messages[:index], *restored]
         return messages
 

@@ -63,6 +63,8 @@ class Settings(TenantSettings):
         tls_key: A PEM file with the certificate's key.
         max_conversations: How many conversations of a tenant are kept in memory.
         max_conversation_bytes: The maximum size of the last requests of a tenant's conversations together.
+        share_conversations: Whether the workers and machines on one store continue each other's conversations without a
+            name, also after a restart. None does so with every store but "memory".
         redact: What is removed from stored text: "secrets" (keys, tokens, passwords of a known form), "all" (card
             numbers and e-mail addresses as well) or "off".
         tenants: Settings of single tenants, by name: {"search": {"budget": 8000}}. A tenant may have every setting of
@@ -107,6 +109,7 @@ class Settings(TenantSettings):
     tls_key: str | None = None
     max_conversations: Count = 1024
     max_conversation_bytes: Count = 256 * MEGABYTE
+    share_conversations: StrictBool | None = None
     redact: str = "secrets"
     encryption_keys: Annotated[InstanceOf[Keyring] | None, NoDecode] = None
     encryption_read_plain: StrictBool = False
@@ -199,6 +202,11 @@ class Settings(TenantSettings):
             mine, theirs = self.encryption_keys, other.encryption_keys
             return (mine.ids if mine else None) != (theirs.ids if theirs else None)
         return bool(getattr(self, name) != getattr(other, name))
+
+    @property
+    def shares_conversations(self) -> bool:
+        """Whether conversations without a name are in the store."""
+        return self.store != "memory" if self.share_conversations is None else self.share_conversations
 
     def upstream_of(self, path: str) -> str:
         """Returns the provider's base URL for a path, without its `/v1`, or "" if there is none."""

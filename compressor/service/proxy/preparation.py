@@ -83,14 +83,14 @@ class Preparation:
         api = APIS.get(exchange.path) if exchange.method == "POST" else None
         if api is None:
             if exchange.path == "/v1/responses":
-                exchange.body = self._map_response_id(exchange)
+                exchange.body = await self._map_response_id(exchange)
             return
         WARNINGS.set(exchange.warnings)
         NOTICES.set(exchange.notices)
         try:
             self._read_mode(exchange)
             if exchange.mode.mode == "off":
-                exchange.body = self._map_response_id(exchange)
+                exchange.body = await self._map_response_id(exchange)
                 return
             exchange.api = api
             FAIL_OPEN.set(exchange.mode.fail_open)
@@ -103,7 +103,7 @@ class Preparation:
                 raise to_http_error(error) from None
             self.fall_back(exchange, to_http_error(error).kind, error)
         if exchange.call is None:
-            exchange.body = self._map_response_id(exchange)
+            exchange.body = await self._map_response_id(exchange)
         for warning in exchange.warnings:
             self._metrics.record_fallback(exchange.tenant.name, warning)
 
@@ -252,13 +252,13 @@ class Preparation:
             call = registry.prepare(api, body, session, budget, options)
         return None if call is None else tenant.audit.take_costs(call.tracked)
 
-    def _map_response_id(self, exchange: Exchange) -> bytes:
+    async def _map_response_id(self, exchange: Exchange) -> bytes:
         """Returns the body as it came, unless it continues a response that the client knows under another id."""
         if b'"previous_response_id"' not in exchange.body:
             return exchange.body
         try:
             given = exchange.data or parse(exchange.body, self._config.max_json_depth)
-            made = exchange.tenant.conversations.map_response_id(given)
+            made = await exchange.tenant.executor.run(exchange.tenant.conversations.map_response_id, given)
             return exchange.body if made is given else exchange.encode(made)
         except (HttpError, CompressorError, ValueError, AttributeError):
             return exchange.body

@@ -229,7 +229,7 @@ class Proxy:
         again = await self._send(exchange, exchange.body)
         if again.status_code < 400:
             await run_in_thread(call.record_unsent, True)
-            call.on_rejection(CompressorError(f"status {status}"))
+            await run_in_thread(call.on_rejection, CompressorError(f"status {status}"))
             self._metrics.record_fallback(exchange.tenant.name, "refused by the provider")
             exchange.warnings.append("refused by the provider")
         return again, None

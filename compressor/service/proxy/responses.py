@@ -222,6 +222,7 @@ async def _handle_response(call: ResolvedCall, response: Json) -> bool:
     turn, tracked = call.api.parse_turn(response, call.tool_names), call.tracked
     if (
         turn.context_calls
+        or call.hidden_rounds.turns
         or not isinstance(tracked.conversation, Conversation)
         or not tracked.lock.acquire(blocking=False)
     ):
