@@ -39,7 +39,7 @@ def test_a_drain_under_load_loses_nothing(tmp_path: Path, workers: int) -> None:
         assert not [o for o in outcomes if o.kind == "lost"], outcomes
         assert {o.status for o in outcomes if o.kind == "answered"} == {200}
         refused = [o for o in outcomes if o.kind == "refused"]
-        assert len(refused) == 16 and max(o.seconds for o in refused) < 1.2
+        assert len(refused) == 16 and max(o.seconds for o in refused) < 1
         assert any(o.kind == "answered" and o.seconds > 1 for o in after)  # streams that were under way
     assert service.log_lines("error") == [] and "Exception in ASGI" not in service.said.read_text()
 
