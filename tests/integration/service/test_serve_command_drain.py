@@ -106,14 +106,14 @@ def test_a_request_without_a_response_gets_a_503_when_it_is_cut(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_a_whole_process_group_may_get_the_signal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_whole_process_group_may_get_the_signal(tmp_path: Path, sig: signal.Signals) -> None:
     """As systemd does without KillMode=mixed, and a terminal with Ctrl-C."""
     flags = ("--workers", "2", "--store", str(tmp_path / "s.db"))
-    for sig in (signal.SIGTERM, signal.SIGINT):
-        with Slow(0.2) as upstream, Running(tmp_path, "--upstream", upstream.url, *flags) as service:
-            lines = service.streams()
-            next(lines)
-            for pid in (service.process.pid, *service.workers()):
-                service.signal(pid, sig)
-            assert [*lines][-1] == "data: [DONE]"
-            assert service.ends() == 0
+    with Slow(0.2) as upstream, Running(tmp_path, "--upstream", upstream.url, *flags) as service:
+        lines = service.streams()
+        next(lines)
+        for pid in (service.process.pid, *service.workers()):
+            service.signal(pid, sig)
+        assert [*lines][-1] == "data: [DONE]"
+        assert service.ends() == 0
