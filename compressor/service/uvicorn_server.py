@@ -18,7 +18,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,8 @@ from compressor.service.drainable_app import DrainableApp
 from compressor.service.http_protocol import KEEP_ALIVE, TimeoutHttpProtocol
 from compressor.service.listening_sockets import BACKLOG, HANDSHAKE_TIME, accept_waiting, refuse_new_connections
 from compressor.service.probe_app import ProbeApp
-from compressor.service.server_commands import Command, Drain, Orphaned, Reconfigure, Stop
+from compressor.service.process_link import ProcessLink
+from compressor.service.server_commands import Drain, Orphaned, Reconfigure, Stop
 from compressor.service.settings import Settings
 from compressor.service.settings_sources import LoadedSettings
 
@@ -42,27 +43,6 @@ IDLE_GRACE = 0.5  # seconds an idle connection is kept after the sockets are clo
 CUT_TIMEOUT = 1.0  # seconds for requests that are cut to end
 SUPERVISOR_TIMEOUT = 2.0  # seconds that a worker waits, beyond the delay, for the supervisor to tell it to stop
 log = logging.getLogger("compressor.service")
-
-
-class ProcessLink:
-    """What connects a process that serves with the one that tells it what to do.
-
-    Args:
-        commands: What the process is told. A queue that a signal handler and other threads may fill.
-        is_worker: Whether it is one of several, which a supervisor ends.
-        on_start: Called before the process accepts requests.
-        on_ready: Called when the process accepts requests.
-    """
-
-    def __init__(
-        self,
-        commands: queue.SimpleQueue[Command],
-        is_worker: bool = False,
-        on_start: Callable[[], object] = lambda: None,
-        on_ready: Callable[[], object] = lambda: None,
-    ) -> None:
-        self.commands, self.is_worker = commands, is_worker
-        self.on_start, self.on_ready = on_start, on_ready
 
 
 def serve(
