@@ -25,6 +25,9 @@ from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring
 from compressor.text.redaction import check_level
 
+#: Settings that can change while the service runs.
+RELOADABLE = frozenset(("keys", "tenants", "log", *TenantSettings.model_fields))
+
 
 class Settings(TenantSettings):
     """All settings of the service.
@@ -192,9 +195,8 @@ class Settings(TenantSettings):
         Returns:
             The settings, and the names of the others that differ: only a restart can change those.
         """
-        can_change = {"keys", "tenants", "log", *TenantSettings.model_fields}
-        update = {name: getattr(new, name) for name in can_change}
-        others = [name for name in type(self).model_fields if name not in can_change]
+        update = {name: getattr(new, name) for name in RELOADABLE}
+        others = [name for name in type(self).model_fields if name not in RELOADABLE]
         return self.model_copy(update=update), [name for name in others if self._differs(new, name)]
 
     def _differs(self, other: Self, name: str) -> bool:
