@@ -63,8 +63,13 @@ class ExpandResolver:
         latest_id = self._latest_ids.get(body.get("previous_response_id") or "") if isinstance(body, dict) else None
         return {**body, "previous_response_id": latest_id} if latest_id else body
 
-    def resolve(self, api: ProviderApi, body: Json) -> ResolvedCall | None:
+    def resolve(self, api: ProviderApi, body: Json, model: str = "") -> ResolvedCall | None:
         """Returns the call to make instead of sending `body`, or None if `body` must be sent unchanged.
+
+        Args:
+            api: The provider API.
+            body: The body that the caller wants to send.
+            model: The model to count by, if the body does not name it.
 
         Raises:
             CompressorError: If the request cannot be compressed and failing open is off.
@@ -74,7 +79,7 @@ class ExpandResolver:
                 text = "the request was not compressed, because it does not contain one whole history"
                 self.fail_open.warn_once(text, f"{api.dialect} body")
                 return None
-            tracked = self.tracker.match(api.read_messages(body), body.get("model"), api.dialect)
+            tracked = self.tracker.match(api.read_messages(body), model or body.get("model"), api.dialect)
             return None if tracked.rejected_by_provider else ResolvedCall(self, api, body, tracked)
         except Exception as error:
             self.fail_open.handle(error)

@@ -130,6 +130,7 @@ class ConversationRegistry:
         session: str = "",
         budget: int | float | str | None = None,
         options: Mapping[str, Any] | None = None,
+        model: str = "",
     ) -> ResolvedCall | None:
         """Returns what to send instead of a body, or None if it has to be sent as it is.
 
@@ -140,12 +141,14 @@ class ConversationRegistry:
             budget: The budget that the request names.
             options: When to compact, and down to what size (`policy_options.FIELDS`), and the budgets of tools and
                 examples (`budget_options.FIELDS`).
+            model: The model to count by if the body names none, such as the deployment in a path of Azure.
 
         Raises:
             CompressorError: The session or its options are not valid.
         """
-        resolver = self._find_resolver(api, body.data, session, budget, options or {})
-        call = resolver.resolve(api, body.data)
+        model = model if not body.data.get("model") else ""
+        resolver = self._find_resolver(api, body.data, session, budget, options or {}, model)
+        call = resolver.resolve(api, body.data, model)
         if call is not None:
             self._cache(_CachedConversation(call.tracked, resolver.tracker, body, body.size))
         return call
@@ -269,15 +272,16 @@ class ConversationRegistry:
         session: str,
         budget: int | float | str | None,
         options: Mapping[str, Any],
+        model: str = "",
     ) -> _SharedResolver:
         budget = self._config.budget if budget is None else budget
         if not session:
             return self._find_resolver_by_message(
                 api.read_messages(body) if api.supports(body) else [], api.dialect, budget, options
             )
-        model = sanitize_model_name(body.get("model"), self._config.models)
-        key = "session", session, api.dialect, model, budget, json.dumps(options, sort_keys=True)
-        given = {"model": model, "budget": budget, **options}
+        name = sanitize_model_name(model or body.get("model"), self._config.models)
+        key = "session", session, api.dialect, name, budget, json.dumps(options, sort_keys=True)
+        given = {"model": name, "budget": budget, **options}
 
         def create() -> _SharedResolver:
             known = self._sessions.open(session, given, begin=True)

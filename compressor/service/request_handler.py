@@ -13,14 +13,19 @@ import time
 from base64 import b64decode
 from contextlib import nullcontext
 from typing import Any
+from urllib.parse import quote, unquote
 
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK, run_in_thread
 from compressor.service.auth import ApiKey
+from compressor.service.content_encoding import content_encoding, unpack
 from compressor.service.http_errors import HttpError, json_bytes, to_http_error, without_message
 from compressor.service.key_directory import KeyDirectory
 from compressor.service.proxy.exchange import UpstreamStreamError
-from compressor.service.proxy.proxy import APIS, Proxy
-from compressor.service.request_limits import read_body, reject_ambiguous_length, reject_encoded_body
+from compressor.service.proxy.proxy import Proxy
+from compressor.service.proxy.routes import ProviderRoute, find_route
+from compressor.service.request_limits import read_body, reject_ambiguous_length
+from compressor.service.route_hints import RouteHints
+from compressor.service.session_ids import protect_slashes
 from compressor.service.settings import Settings, is_loopback
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry.metrics import Metrics
@@ -35,6 +40,8 @@ _OWN_ROUTES = re.compile(r"/v1/(compress|examples|tools|retrieve|sessions|stats)
 _REF_LOOKUP = re.compile(r"/v1/(retrieve/.*|sessions/[^/]*/expand)", re.DOTALL)
 _ORIGIN = re.compile(r"https?://(\[[^\]]*\]|[^:/]*)(:\d+)?")
 _PROBES = ("/healthz", "/readyz")
+_ALIASES = {"/health": "/healthz"}
+_PROVIDER_KEYS = (b"x-api-key", b"api-key", b"x-goog-api-key")
 _BEARER = re.compile(rb"(?i)bearer\s+(\S+)")
 _BASIC = re.compile(rb"(?i)basic\s+([A-Za-z0-9+/]+=*)")
 
@@ -47,7 +54,7 @@ class RequestHandler:
         tenants: All tenants.
         metrics: Counts requests.
         api: The application for the service's own routes.
-        proxy: The application for all other paths under /v1.
+        proxy: The application for the routes of the providers.
         tracing: Traces requests, if given.
     """
 
@@ -63,6 +70,7 @@ class RequestHandler:
         self._config, self._tenants, self._metrics = config, tenants, metrics
         self._api, self._proxy, self._tracing = api, proxy, tracing
         self._keys = KeyDirectory(config.keys)
+        self._hints = RouteHints(api)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serves a request."""
@@ -103,7 +111,7 @@ class RequestHandler:
             return ApiKey(LOCAL_TENANT, "", admin=True)
         given = path_key or headers.get(b"x-compressor-key", b"").decode("latin-1")
         other = [m[1].decode("latin-1") for m in [_BEARER.fullmatch(headers.get(b"authorization", b"").strip())] if m]
-        other.append(headers.get(b"x-api-key", b"").decode("latin-1"))
+        other += [headers.get(name, b"").decode("latin-1") for name in _PROVIDER_KEYS]
         if proxied:
             if any(one and self._keys.find(one) for one in other):
                 raise HttpError(
@@ -146,6 +154,9 @@ class _RequestScope:
 
     def __init__(self, handler: RequestHandler, scope: Any, receive: Any, send: Any) -> None:
         self._handler, self._scope, self._receive, self._send = handler, scope, receive, send
+        scope["raw_path"] = _raw_path(scope)
+        if (alias := _ALIASES.get(scope["path"])) is not None:
+            scope["path"], scope["raw_path"] = alias, alias.encode()
         request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         self._record = logs.start_record(scope["method"], request_id)
 
@@ -192,17 +203,19 @@ class _RequestScope:
             if not scope["raw_path"].startswith(front):
                 raise HttpError(400, "invalid_path", "The key in the path must not be percent-encoded")
             scope["raw_path"] = scope["raw_path"][len(front) - 1 :]
+        route = self._find_route()
         path = scope["path"]
-        proxied = path.startswith("/v1/") and not _OWN_ROUTES.fullmatch(path)
-        if proxied:
-            self._record.route = path if path in APIS else "/v1/*"
+        if route is not None:
+            self._record.route = route.label
         if handler.is_probe(scope):
             scope["compressor"] = None, b""  # health checks need neither
             self._record.route = path
             await handler._api(scope, self._receive, self._send_with_headers)
             return
-        key = handler.authenticate(scope, path_key[1] if path_key else "", proxied)
+        key = handler.authenticate(scope, path_key[1] if path_key else "", route is not None)
         self._record.tenant = key.tenant
+        if route is None and path.startswith("/v1/") and not _OWN_ROUTES.fullmatch(path):
+            raise handler._hints.unknown_route(scope["method"], path)
         tenant = handler._tenants.find(key.tenant)
         if tenant is None:
             tenant = await run_in_thread(handler._tenants.get, key.tenant)  # opens the store
@@ -214,18 +227,18 @@ class _RequestScope:
         try:
             if is_lookup := bool(_REF_LOOKUP.fullmatch(path)):
                 tenant.rate_limiter.check_ref_lookups()
-            if not proxied:
-                reject_encoded_body(scope["headers"])
-            body = await read_body(
-                self._receive, scope["headers"], handler._config.max_body_bytes, handler._config.timeout
-            )
-            if handler._config.log_content:
-                logs.log_content(self._record, body, redact)
-            scope["compressor"] = tenant, body
             scope["compressor.admin"] = key.admin
-            if proxied:
+            if route is not None:
+                scope["compressor"], scope["compressor.route"] = (tenant, None), route
                 await handler._proxy(scope, self._receive, self._send_with_headers)
             else:
+                config, headers = handler._config, scope["headers"]
+                body = await read_body(self._receive, headers, config.max_body_bytes, config.timeout)
+                if encoding := content_encoding(headers):
+                    body = await run_in_thread(unpack, body, encoding, config.max_body_bytes)
+                if config.log_content:
+                    logs.log_content(self._record, body, redact)
+                scope["compressor"] = tenant, body
                 try:
                     await handler._api(scope, _BufferedReceive(body, self._receive), self._send_with_headers)
                 finally:
@@ -235,6 +248,25 @@ class _RequestScope:
         finally:
             in_flight.dec()
             tenant.rate_limiter.release()
+
+    def _find_route(self) -> ProviderRoute | None:
+        """Returns the provider's route of a request; makes the path of our own routes one that can be matched.
+
+        Raises:
+            HttpError: 400 for a path with . or .. segments, and for an id that no session can have.
+        """
+        scope, config = self._scope, self._handler._config
+        raw, path = scope["raw_path"].decode("ascii", "replace"), unquote(scope["raw_path"])
+        if not _OWN_ROUTES.fullmatch(path):
+            route = find_route(raw)
+            if route is None and config.forward_unknown_routes and raw.startswith("/v1/"):
+                route = ProviderRoute("", "/v1/*", raw)
+            if route is not None:
+                _check_segments(path)
+                return route
+        scope["path"] = protect_slashes(raw.rstrip("/") or "/", path.rstrip("/") or "/")
+        _check_segments(scope["path"])
+        return None
 
     async def _send_with_headers(self, message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -272,6 +304,17 @@ class _BufferedReceive:
             return await self._receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _raw_path(scope: Any) -> bytes:
+    """Returns the path as it arrived, percent-encoded and without the query, which some servers leave in it."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"], safe="/:@!$&'()*+,;=~").encode()
+    return raw.split(b"?")[0]
+
+
+def _check_segments(path: str) -> None:
+    if any(part in (".", "..") for part in path.replace("\\", "/").split("/")):
+        raise HttpError(400, "invalid_path", "The path must not contain . or .. segments")
 
 
 def _password(header: bytes) -> str:

@@ -24,6 +24,15 @@ from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring
 from compressor.text.redaction import check_level
 
+_UPSTREAMS = (
+    "upstream",
+    "upstream_anthropic",
+    "upstream_azure",
+    "upstream_gemini",
+    "upstream_vertex",
+    "upstream_bedrock",
+)
+
 
 class Settings(TenantSettings):
     """All settings of the service.
@@ -41,8 +50,16 @@ class Settings(TenantSettings):
         device: The device of a model scorer: "cuda", "mps" or "cpu".
         upstream: The provider's base URL, with or without its `/v1`. Nothing is proxied without it.
         upstream_anthropic: The base URL for `/v1/messages`, if it differs from `upstream`.
+        upstream_azure: The base URL for Azure's `/openai/...`, `/models/...` and `/anthropic/...`, likewise.
+        upstream_gemini: The base URL for Gemini's `/v1beta/...`, likewise.
+        upstream_vertex: The base URL for Vertex's `/v1/projects/...`, likewise.
+        upstream_bedrock: The base URL for Bedrock's `/model/...`, likewise.
+        forward_unknown_routes: Whether requests to `/v1/...` paths that no provider is known to have are sent to the
+            provider. Otherwise they get 404, because a misspelt route of this service would send content there.
         models: Maps model names that clients send to the name or the tokenizer file to count with.
-        max_body_bytes: The maximum size of a request body. The default is what the providers accept.
+        max_body_bytes: The maximum size of a request body that is read here, unpacked. The default is what the
+            providers accept.
+        max_upload_bytes: The maximum size of a body that is passed through. The default is the largest file of OpenAI.
         max_json_depth: How deep the JSON of a body may be nested.
         timeout: Seconds for the service's own work, and for a body to arrive.
         upstream_timeout: Seconds the provider may be silent. The default is that of the SDKs.
@@ -81,9 +98,15 @@ class Settings(TenantSettings):
     device: str | None = None
     upstream: str = ""
     upstream_anthropic: str = ""
+    upstream_azure: str = ""
+    upstream_gemini: str = ""
+    upstream_vertex: str = ""
+    upstream_bedrock: str = ""
+    forward_unknown_routes: StrictBool = False
     models: Annotated[dict[str, str], NoDecode, Json] = Field(default_factory=dict)
     tenants: Annotated[dict[str, dict[str, Any]], NoDecode, Json] = Field(default_factory=dict)
     max_body_bytes: Count = 32 * MEGABYTE
+    max_upload_bytes: Count = 512 * MEGABYTE
     max_json_depth: Count = 64
     timeout: PositiveSeconds = 30.0
     upstream_timeout: PositiveSeconds = 600.0
@@ -111,7 +134,7 @@ class Settings(TenantSettings):
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         return [*self.printable().items()]  # without secrets
 
-    @field_validator("upstream", "upstream_anthropic")
+    @field_validator(*_UPSTREAMS)
     @classmethod
     def _check_url(cls, url: str) -> str:
         parts = urlsplit(url)
@@ -155,10 +178,20 @@ class Settings(TenantSettings):
             raise ValueError("; ".join(problems))
         return self
 
-    def upstream_of(self, path: str) -> str:
-        """Returns the provider's base URL for a path, without its `/v1`, or "" if there is none."""
-        url = (self.upstream_anthropic if path.startswith("/v1/messages") else "") or self.upstream
-        return url.rstrip("/").removesuffix("/v1")
+    def upstream_of(self, path: str, provider: str = "") -> str:
+        """Returns the provider's base URL for a path, without the end that the path has too, or "" if there is none.
+
+        Args:
+            path: The path, as `proxy.routes.ProviderRoute` has it.
+            provider: The provider whose path it is: "anthropic", "azure", "gemini", "vertex", "bedrock", or "" for
+                what the path itself says.
+        """
+        provider = provider or ("anthropic" if path.startswith("/v1/messages") else "")
+        url = (getattr(self, f"upstream_{provider}", "") or self.upstream).rstrip("/").removesuffix("/v1")
+        if path.startswith("/v1beta/"):
+            url = url.removesuffix("/openai")
+        first = path[: path.find("/", 1)]
+        return url.removesuffix(first) if first in ("/openai", "/models", "/anthropic", "/v1beta") else url
 
     def for_tenant(self, name: str, overrides: Mapping[str, Any] | None = None) -> Self:
         """Returns the settings as they hold for one tenant.
@@ -190,7 +223,7 @@ class Settings(TenantSettings):
         out["keys"] = sorted({key.tenant for key in self.keys})
         out["encryption_keys"] = list(self.encryption_keys.ids) if self.encryption_keys else []
         out |= {name: dict(out[name]) for name in ("models", "policy", "tenants")}
-        for name in ("store", "upstream", "upstream_anthropic"):
+        for name in ("store", *_UPSTREAMS):
             out[name] = redact_url(out[name])
         return out
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from compressor.context.formats import serialization
 from compressor.errors import UnknownRefError
@@ -22,7 +22,7 @@ from compressor.service.dashboard.session_inspector import SessionInspector
 from compressor.service.dashboard.usage_recorder import UsageRecorder
 from compressor.service.http_errors import HttpError
 from compressor.service.schemas import ReceiptsResponse
-from compressor.service.session_registry import MAX_ID_LENGTH
+from compressor.service.session_ids import SessionId as Id
 from compressor.service.settings import Settings
 from compressor.service.tenants import Tenant
 from compressor.sessions import Session
@@ -51,7 +51,6 @@ _PRIVATE = {
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
 }
-Id = Annotated[str, Path(max_length=MAX_ID_LENGTH, examples=["import-42"], description="The id of the session.")]
 
 
 def router(config: Settings, recorder: UsageRecorder) -> APIRouter:

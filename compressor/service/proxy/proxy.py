@@ -10,14 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import httpx
 
 from compressor.errors import BudgetError, CompressorError
-from compressor.providers import AnthropicMessagesApi, OpenAIChatApi, OpenAIResponsesApi, ProviderApi
+from compressor.providers import ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service import policy_options
 from compressor.service.budget_options import read_budget_headers
@@ -25,25 +23,26 @@ from compressor.service.failure_notices import ABOVE_BUDGET, NOTICES, WARNINGS
 from compressor.service.http_errors import HttpError, to_http_error, without_message
 from compressor.service.proxy.exchange import Exchange
 from compressor.service.proxy.request_body import read_body
+from compressor.service.proxy.request_reader import ENCODED, read_request
 from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
 from compressor.service.proxy.upstream import Headers, Upstream, request_headers
 from compressor.service.request_limits import parse
+from compressor.service.session_ids import write_id_header
 from compressor.service.settings import Settings
 from compressor.service.settings_fields import parse_budget
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.telemetry.tracing import span
+from compressor.service.upload_stream import UploadStream
 
 log = logging.getLogger("compressor.service")
-APIS: Mapping[str, ProviderApi] = {
-    "/v1/chat/completions": OpenAIChatApi(),
-    "/v1/responses": OpenAIResponsesApi(),
-    "/v1/messages": AnthropicMessagesApi(),
-}
+UNSUPPORTED = "unsupported_api"  # the warning of a request whose API is not compressed
 
 
 class Proxy:
-    """An ASGI application for paths under /v1. `scope["compressor"]` has the tenant and the body.
+    """An ASGI application for the routes of the providers.
+
+    `scope["compressor"]` has the tenant, and `scope["compressor.route"]` the route.
 
     Args:
         config: The settings of the service.
@@ -63,23 +62,23 @@ class Proxy:
         """Serves a request.
 
         Raises:
-            HttpError: The path is not valid, or the provider cannot be reached.
+            HttpError: The body cannot be read, or the provider cannot be reached.
             UpstreamStreamError: The provider's stream broke off.
         """
-        tenant, body = scope["compressor"]
-        raw = scope.get("raw_path") or scope["path"].encode()
-        path = raw.split(b"?")[0].decode("ascii", "replace")
-        if not path.startswith("/v1/") or any(
-            part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")
-        ):
-            raise HttpError(400, "invalid_path", "The path must start with /v1/ and must not contain . or .. segments")
         if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"]):
             raise HttpError(
-                501, "no_websockets", "Websockets are not forwarded: use HTTP, or connect to the provider directly"
+                501, "no_websockets", "Websockets are not served here: use HTTP, or connect to the provider directly"
             )
-        exchange = Exchange(tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send)
-        work = asyncio.ensure_future(self._serve(exchange))
-        disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
+        (tenant, _), route = scope["compressor"], scope["compressor.route"]
+        exchange = Exchange(tenant, scope["method"], route, scope["query_string"], scope["headers"], b"", send)
+        stream = await read_request(exchange, receive, self._config)
+        if exchange.is_packed:
+            self._fall_back(exchange, ENCODED)
+            self._metrics.record_fallback(tenant.name, ENCODED)
+        work = asyncio.ensure_future(self._serve(exchange) if stream is None else self._pass_through(exchange))
+        disconnect = asyncio.ensure_future(
+            _wait_for_disconnect(receive) if stream is None else stream.wait_for_disconnect()
+        )
         try:
             await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -91,6 +90,22 @@ class Proxy:
             await asyncio.gather(work, disconnect, return_exceptions=True)
         if not work.cancelled() and (error := work.exception()) is not None:
             raise error
+
+    async def _pass_through(self, exchange: Exchange) -> None:
+        """Forwards a request and its answer as they are, as they arrive."""
+        if exchange.route.is_unsupported and exchange.method == "POST":
+            exchange.warnings.append(UNSUPPORTED)
+            self._metrics.record_fallback(exchange.tenant.name, UNSUPPORTED)
+        try:
+            response = await self._send(exchange, exchange.upload or exchange.body)
+            if exchange.upload is not None:
+                exchange.upload.end()
+            if response.status_code >= 400:
+                self._metrics.upstream_errors.labels(exchange.tenant.name, str(response.status_code)).inc()
+            await self._expand_loop.relay(exchange, response)
+        finally:
+            if exchange.response is not None:
+                await exchange.response.aclose()
 
     async def _serve(self, exchange: Exchange) -> None:
         start = time.perf_counter()
@@ -127,10 +142,11 @@ class Proxy:
 
     async def _prepare(self, exchange: Exchange) -> None:
         """Finds what to send. Does not raise if compression fails: the request is then forwarded as it is."""
-        api = APIS.get(exchange.path) if exchange.method == "POST" else None
-        if api is None or exchange.get_option("bypass").lower() in ("1", "true", "yes"):
-            if exchange.path == "/v1/responses":
-                exchange.body = self._map_response_id(exchange)
+        api = exchange.route.api
+        if exchange.is_packed:
+            return
+        if api is None or exchange.is_bypassed:
+            exchange.body = self._map_response_id(exchange)
             return
         exchange.api = api
         WARNINGS.set(exchange.warnings)
@@ -152,21 +168,22 @@ class Proxy:
     def _compress(self, exchange: Exchange, api: ProviderApi) -> tuple[ResolvedCall, Headers, CompressionEvent] | None:
         start = time.perf_counter()
         conversations = exchange.tenant.conversations
-        session, budget = exchange.get_option("session"), exchange.get_option("budget")
+        session, budget = exchange.session_id, exchange.get_option("budget")
         try:
             limit = parse_budget(budget) if budget else None
         except ValueError:
             raise BudgetError("x-compressor-budget must be tokens (4000), a fraction (50%) or money ($0.02)") from None
         exchange.request_body = read_body(exchange.body, self._config.max_json_depth, conversations.similar_bodies)
         options = policy_options.read_headers(exchange.get_option) | read_budget_headers(exchange.get_option)
-        call = conversations.prepare(api, exchange.request_body, session, limit, options)
+        deployment = exchange.route.deployment
+        call = conversations.prepare(api, exchange.request_body, session, limit, options, deployment)
         if call is None:
             return None
         notices = [*NOTICES.get([]), *([ABOVE_BUDGET] if call.tracked.is_above_budget else [])]
         id, report, saved = conversations.conversation_cost(call.tracked)
         before, after = report.baseline_last, report.actual_last
         headers = [
-            (b"x-compressor-session", id.encode("ascii", "replace")),
+            (b"x-compressor-session", write_id_header(id)),
             (b"x-compressor-tokens-before", b"%d" % before),
             (b"x-compressor-tokens-after", b"%d" % after),
             (b"x-compressor-saved-usd", b"%.6f" % report.saved_cost),
@@ -194,13 +211,15 @@ class Proxy:
         if error is not None and not isinstance(error, (CompressorError, HttpError)):
             log.error("forwarded uncompressed: %s", type(error).__name__, exc_info=without_message(error))
 
-    async def _send(self, exchange: Exchange, body: bytes) -> httpx.Response:
+    async def _send(self, exchange: Exchange, body: bytes | UploadStream) -> httpx.Response:
         readable = exchange.call is not None
         headers = request_headers(exchange.headers, readable)
+        if isinstance(body, UploadStream):
+            headers += body.headers
         try:
-            model = str(exchange.data.get("model") or "")
+            route, model = exchange.route, str(exchange.data.get("model") or exchange.route.deployment)
             exchange.response = await self._upstream.send(
-                exchange.method, exchange.path, exchange.query, headers, body, model
+                exchange.method, route.path, exchange.query, headers, body, model, exchange.provider
             )
             return exchange.response
         except HttpError as error:

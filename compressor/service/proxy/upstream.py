@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -10,16 +9,15 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from compressor.service.http_errors import HttpError
+from compressor.service.proxy.routes import is_repeatable
 from compressor.service.settings import Settings
 from compressor.service.telemetry.tracing import upstream_span
+from compressor.service.upload_stream import UploadStream
 
 Headers = list[tuple[bytes, bytes]]
 KEEP_ALIVE = 4.0  # seconds an idle connection is kept: servers on uvicorn close theirs after 5
 STALE_WINDOW = 1.0  # seconds; a connection that closes later was not closed before the request was sent
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_GENERATION_PATHS = re.compile(
-    r"/v1/(chat/completions|completions|responses|messages|embeddings|messages/count_tokens)(\?|$)"
-)
 HEADER_PREFIX = b"x-compressor-"
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding"
@@ -47,7 +45,14 @@ class Upstream:
         self._fresh = httpx.AsyncClient(limits=no_reuse, cookies=no_cookies, follow_redirects=False)
 
     async def send(
-        self, method: str, path: str, query: bytes, headers: Headers, body: bytes, model: str = ""
+        self,
+        method: str,
+        path: str,
+        query: bytes,
+        headers: Headers,
+        body: bytes | UploadStream,
+        model: str = "",
+        provider: str = "",
     ) -> httpx.Response:
         """Sends a request and returns the provider's response, whose body is not read yet.
 
@@ -56,28 +61,31 @@ class Upstream:
             path: The path, quoted.
             query: The query, quoted.
             headers: The headers to send.
-            body: The body to send.
+            body: The body to send. A stream is sent once: if the connection breaks, the client has to send it again.
             model: The model's name, for the trace.
+            provider: The provider whose route it is, see `Settings.upstream_of`.
 
         Raises:
             HttpError: 502 if the provider cannot be reached, 504 if it is too slow, 404 if none is configured.
         """
-        base = self._config.upstream_of(path)
+        base = self._config.upstream_of(path, provider)
         if not base:
             raise HttpError(404, "no_upstream", "No provider is configured: start the service with --upstream URL")
         url = f"{base}{path}" + (f"?{query.decode('ascii', 'replace')}" if query else "")
         span = upstream_span(method, path, base, model)
         if span is None:
-            return await self._send(method, url, headers, body)
+            return await self._send(method, path, url, headers, body)
         try:
-            response = await self._send(method, url, span.headers(headers), body)
+            response = await self._send(method, path, url, span.headers(headers), body)
         except BaseException as error:
             span.on_error(error.kind if isinstance(error, HttpError) else type(error).__name__)
             raise
         span.on_response(response)
         return response
 
-    async def _send(self, method: str, url: str, headers: Headers, body: bytes) -> httpx.Response:
+    async def _send(
+        self, method: str, path: str, url: str, headers: Headers, body: bytes | UploadStream
+    ) -> httpx.Response:
         start, is_new_connection = time.monotonic(), False
 
         async def trace(event: str, _: object) -> None:
@@ -87,6 +95,8 @@ class Upstream:
         extensions = {"timeout": self._timeout, "trace": trace}
         try:
             request = httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
+            if not isinstance(body, bytes):  # never on an idle connection, which may turn out to be closed
+                return await self._fresh.send(request, stream=True, auth=httpx.Auth())
             try:
                 return await self._client.send(request, stream=True, auth=httpx.Auth())
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
@@ -95,7 +105,7 @@ class Upstream:
                 if (
                     is_new_connection
                     or time.monotonic() - start > STALE_WINDOW
-                    or not (method in _SAFE_METHODS or _GENERATION_PATHS.search(url))
+                    or not (method in _SAFE_METHODS or is_repeatable(path))
                 ):
                     raise
                 return await self._fresh.send(request, stream=True, auth=httpx.Auth())
