@@ -26,6 +26,7 @@ class Received:
     size: int = 0
     hash: str = ""
     is_complete: bool = False
+    is_aborted: bool = False
 
     @property
     def data(self) -> Any:
@@ -39,6 +40,7 @@ class RecordingUpstream:
 
     answer: Any = field(default_factory=lambda: CHAT_ANSWER)
     status: int = 200
+    early: bool = False  # whether it answers before it has read the body
     seen: list[Received] = field(default_factory=list)
     url: str = ""
 
@@ -73,9 +75,10 @@ class RecordingUpstream:
         got = Received(scope["method"], target, headers)
         self.seen.append(got)
         digest = hashlib.sha256()
-        while True:
+        while not self.early:
             message = await receive()
             if message["type"] == "http.disconnect":
+                got.is_aborted = True
                 return
             part = message.get("body", b"")
             got.size += len(part)
