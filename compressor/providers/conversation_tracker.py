@@ -50,6 +50,8 @@ class TrackedConversation:
         messages: The caller's messages, if the tracker is `frozen`.
         hidden_rounds: What the caller did not see, by the index of the message it stands before.
         tool_offered: Whether the request lists the compressor's own tools.
+        lists_context_tools: Whether the last request listed the compressor's own tools beside the caller's, so that
+            the provider's cached prefix begins with them.
         tool_listing: Lists the tools within their budget, if they have one.
         example_listing: Keeps the examples within their budget, if they have one.
         rejected_by_provider: Whether the provider rejected a compressed request of this conversation.
@@ -63,6 +65,7 @@ class TrackedConversation:
     messages: Sequence[Any] = ()
     hidden_rounds: dict[int, HiddenRounds] = field(default_factory=dict)
     tool_offered: bool = False
+    lists_context_tools: bool = False
     tool_listing: ToolListing | None = None
     example_listing: ExampleListing | None = None
     rejected_by_provider: bool = False

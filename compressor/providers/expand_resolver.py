@@ -13,6 +13,7 @@ from compressor.context.refs import PLACEHOLDER_RE
 from compressor.errors import CompressorError
 from compressor.pipeline.tools import search_tool
 from compressor.providers import ContextCall, HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter, tool_name
+from compressor.providers.base import forbids_tools, wants_json
 from compressor.providers.context_overflow import MAX_HALVINGS
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
 from compressor.providers.example_listing import CutPrompt
@@ -251,14 +252,17 @@ class ResolvedCall:
             if self._listed.offers_search and search_tool.NAME not in self.tool_names:
                 self.tool_names = (*self.tool_names, search_tool.NAME)
             caller_tools = self._listed.tools
+            has_answers = bool(tracked.hidden_rounds or self._hidden.items)
+            if schemas and self._excludes_context_tools(caller_tools, has_answers):
+                self.tool_names, schemas = tuple(name for name in self.tool_names if name == search_tool.NAME), []
             # If the caller has tools, ours are offered from the first call on, because adding them later would
             # invalidate the cached prefix. Otherwise they are offered as long as the view has placeholders or answers.
             is_offered = bool(caller_tools) or tracked.tool_offered
             view = self._view(schemas, caller_tools, is_offered)
-            has_answers = bool(tracked.hidden_rounds or self._hidden.items)
             tracked.tool_offered = has_answers or any(map(_has_placeholder, view))
             if schemas and tracked.tool_offered and not is_offered:
                 view = self._view(schemas, caller_tools, True)  # so that the tokens of the schemas count
+            tracked.lists_context_tools = bool(schemas and caller_tools)
         self._resolver.fail_open.report(tracked)
         if self._system and self._system != api.read_system(original):
             original = api.with_system(original, self._system[0]["content"])
@@ -269,6 +273,16 @@ class ResolvedCall:
         if caller_tools != list(original.get("tools") or ()):
             original = {**original, "tools": caller_tools}
         return api.build_request(original, view, schemas)
+
+    def _excludes_context_tools(self, caller_tools: list[Any], has_answers: bool) -> bool:
+        """Returns whether the compressor's own tools must not be listed: the model could not call them.
+
+        They stay if the last request listed them beside the caller's, because the cached prefix begins with them; and
+        if the history has calls of them, because providers refuse calls in a request without tools.
+        """
+        if not caller_tools:
+            return not has_answers and (wants_json(self._original) or forbids_tools(self._original, self.tool_names))
+        return not self.tracked.lists_context_tools and forbids_tools(self._original, self.tool_names)
 
     def _view(self, schemas: list[Json], caller_tools: list[Any], is_offered: bool) -> list[Any]:
         """Returns the view of the whole history with its hidden rounds."""
