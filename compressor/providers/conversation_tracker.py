@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -177,6 +178,26 @@ class ConversationTracker:
             if len(self._evicted_reports) > MAX_CONVERSATIONS:
                 self._evicted_reports = [sum_reports(self._evicted_reports)]
         return tracked
+
+    def preview(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
+        """Returns a copy of the conversation that `match` would return. Nothing that is done with it changes anything.
+
+        Args:
+            messages: The caller's whole history.
+            model: The model that is called.
+            kind: The message format.
+        """
+        key = f"{kind}:{model}"
+        with self._lock:
+            chain = self._digest_chain(messages)
+            tracked = self._find_extended(chain, key) or self._fork(chain, key) or self._create(model, key)
+        with tracked.lock:
+            common = _equal_prefix_length(tracked.chain, chain)
+            own: dict[str, Any] = {"conversation": copy(in_memory(tracked.conversation)), "chain": chain}
+            own["hidden_rounds"] = {i: hidden for i, hidden in tracked.hidden_rounds.items() if i <= common}
+            own["tool_listing"] = tracked.tool_listing.copy(common) if tracked.tool_listing else None
+            own["example_listing"] = tracked.example_listing.copy() if tracked.example_listing else None
+            return replace(tracked, lock=threading.RLock(), messages=(), **own)
 
     def view(
         self,

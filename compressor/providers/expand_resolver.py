@@ -86,6 +86,22 @@ class ExpandResolver:
             self.fail_open.handle(error)
             return None
 
+    def preview(self, api: ProviderApi, body: Json, model: str = "") -> ResolvedCall | None:
+        """Returns the call that `resolve` would return, to look at its body. No conversation changes.
+
+        Args:
+            api: The provider API.
+            body: The body that the caller would send.
+            model: The model to count by, if the body does not name it.
+
+        Raises:
+            CompressorError: The request cannot be compressed.
+        """
+        if not api.supports(body):
+            return None
+        tracked = self.tracker.preview(api.read_messages(body), model or body.get("model"), api.dialect)
+        return None if tracked.rejected_by_provider else ResolvedCall(self, api, body, tracked)
+
 
 class ResolvedCall:
     """One call of the caller and the requests that it leads to.

@@ -10,6 +10,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
@@ -24,6 +25,7 @@ from compressor.providers.fail_open import FailOpen
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service import budget_options, policy_options
 from compressor.service.failure_notices import LoggedFailures
+from compressor.service.http_errors import HttpError
 from compressor.service.model_names import sanitize_model_name
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
@@ -60,6 +62,9 @@ class _SafeTracker(ConversationTracker):
 
     def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
         return super().match(messages, sanitize_model_name(model, self._models), kind)
+
+    def preview(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
+        return super().preview(messages, sanitize_model_name(model, self._models), kind)
 
 
 class _SharedResolver(ExpandResolver):
@@ -152,6 +157,39 @@ class ConversationRegistry:
         if call is not None:
             self._cache(_CachedConversation(call.tracked, resolver.tracker, body, body.size))
         return call
+
+    def preview(
+        self,
+        api: ProviderApi,
+        body: Json,
+        session: str = "",
+        budget: int | float | str | None = None,
+        options: Mapping[str, Any] | None = None,
+        model: str = "",
+    ) -> ResolvedCall | None:
+        """Returns what `prepare` would return, to look at its body. No conversation changes, and no session begins.
+
+        Args:
+            api: The provider's API.
+            body: The body of the request.
+            session: The id of the session that the request names.
+            budget: As for `prepare`.
+            options: As for `prepare`.
+            model: As for `prepare`.
+
+        Raises:
+            CompressorError: The request cannot be compressed.
+        """
+        known = None
+        if session:
+            with suppress(HttpError):
+                known = self._sessions.open(session, {})
+        if known is not None:
+            limit = known.options.get("budget", self._config.budget if budget is None else budget)
+            resolver = self._make_resolver(limit, self._policy, known.session, known.budgets)
+        else:
+            resolver = self._find_resolver(api, body, "", budget, options or {})
+        return resolver.preview(api, body, model if not body.get("model") else "")
 
     def similar_bodies(self, first: str) -> list[Any]:
         """Returns the cached bodies that begin with this message (its JSON text)."""

@@ -14,22 +14,22 @@ from typing import Any
 
 import httpx
 
-from compressor.errors import BudgetError, CompressorError
+from compressor.errors import CompressorError
 from compressor.providers import ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
-from compressor.service import policy_options
-from compressor.service.budget_options import read_budget_headers
 from compressor.service.failure_notices import ABOVE_BUDGET, NOTICES, WARNINGS
 from compressor.service.http_errors import HttpError, to_http_error, without_message
 from compressor.service.proxy.exchange import Exchange
 from compressor.service.proxy.request_body import read_body
+from compressor.service.proxy.request_options import read_options
 from compressor.service.proxy.request_reader import ENCODED, read_request
 from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
+from compressor.service.proxy.token_count import HEADER as COUNT_HEADER
+from compressor.service.proxy.token_count import count_view, wants_provider
 from compressor.service.proxy.upstream import Headers, Upstream, request_headers
 from compressor.service.request_limits import parse
 from compressor.service.session_ids import write_id_header
 from compressor.service.settings import Settings
-from compressor.service.settings_fields import parse_budget
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.telemetry.tracing import span
@@ -75,7 +75,8 @@ class Proxy:
         if exchange.is_packed:
             self._fall_back(exchange, ENCODED)
             self._metrics.record_fallback(tenant.name, ENCODED)
-        work = asyncio.ensure_future(self._serve(exchange) if stream is None else self._pass_through(exchange))
+        serve = self._pass_through if stream is not None else self._count if route.counts is not None else self._serve
+        work = asyncio.ensure_future(serve(exchange))
         disconnect = asyncio.ensure_future(
             _wait_for_disconnect(receive) if stream is None else stream.wait_for_disconnect()
         )
@@ -96,6 +97,8 @@ class Proxy:
         if exchange.route.is_unsupported and exchange.method == "POST":
             exchange.warnings.append(UNSUPPORTED)
             self._metrics.record_fallback(exchange.tenant.name, UNSUPPORTED)
+        if exchange.route.counts is not None and exchange.method == "POST":
+            exchange.set_header(COUNT_HEADER, b"provider")
         try:
             response = await self._send(exchange, exchange.upload or exchange.body)
             if exchange.upload is not None:
@@ -106,6 +109,25 @@ class Proxy:
         finally:
             if exchange.response is not None:
                 await exchange.response.aclose()
+
+    async def _count(self, exchange: Exchange) -> None:
+        """Answers with the size of what would be sent; the provider counts if that is what the client has, or wants."""
+        made, api = None, exchange.route.counts
+        if api is not None and not exchange.is_packed and not wants_provider(exchange):
+            WARNINGS.set([])
+            try:
+                depth = self._config.max_json_depth
+                made = await exchange.tenant.executor.run(count_view, exchange, api, depth)
+            except Exception as error:
+                self._fall_back(exchange, to_http_error(error).kind, error)
+        if made is not None:
+            body, headers = made
+            headers.append((b"content-length", b"%d" % len(body)))
+            await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+            await exchange.send({"type": "http.response.body", "body": body})
+            return
+        exchange.body = self._map_response_id(exchange)
+        await self._pass_through(exchange)
 
     async def _serve(self, exchange: Exchange) -> None:
         start = time.perf_counter()
@@ -168,13 +190,8 @@ class Proxy:
     def _compress(self, exchange: Exchange, api: ProviderApi) -> tuple[ResolvedCall, Headers, CompressionEvent] | None:
         start = time.perf_counter()
         conversations = exchange.tenant.conversations
-        session, budget = exchange.session_id, exchange.get_option("budget")
-        try:
-            limit = parse_budget(budget) if budget else None
-        except ValueError:
-            raise BudgetError("x-compressor-budget must be tokens (4000), a fraction (50%) or money ($0.02)") from None
+        session, limit, options = read_options(exchange)
         exchange.request_body = read_body(exchange.body, self._config.max_json_depth, conversations.similar_bodies)
-        options = policy_options.read_headers(exchange.get_option) | read_budget_headers(exchange.get_option)
         deployment = exchange.route.deployment
         call = conversations.prepare(api, exchange.request_body, session, limit, options, deployment)
         if call is None:
