@@ -22,6 +22,7 @@ KEEP_ALIVE = 75
 class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # h11 or httptools, chosen at import
     """The protocol of one connection."""
 
+    _is_upgraded = False
     _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
 
@@ -33,10 +34,19 @@ class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  #
     def data_received(self, data: bytes) -> None:
         """Receives a part of a request; the head's timeout ends when the application has the request."""
         super().data_received(data)
+        if self._is_upgraded:
+            return
         if self._is_serving():
             self._cancel("_header_timer")
         elif self._header_timer is None:
             self._start_header_timer()
+
+    def handle_websocket_upgrade(self, *args: Any) -> None:
+        """Hands the connection to the websocket protocol, which has pings instead of these timeouts."""
+        self._is_upgraded = True
+        self._cancel("_header_timer")
+        self._cancel("_write_timer")
+        super().handle_websocket_upgrade(*args)
 
     def pause_writing(self) -> None:
         """Starts the write timeout, because the client takes its answer slower than it is sent."""

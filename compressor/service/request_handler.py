@@ -13,7 +13,6 @@ import time
 from base64 import b64decode
 from contextlib import nullcontext
 from typing import Any
-from urllib.parse import quote, unquote
 
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK, run_in_thread
 from compressor.service.auth import ApiKey
@@ -22,25 +21,22 @@ from compressor.service.http_errors import HttpError, json_bytes, to_http_error,
 from compressor.service.key_directory import KeyDirectory
 from compressor.service.proxy.exchange import UpstreamStreamError
 from compressor.service.proxy.proxy import Proxy
-from compressor.service.proxy.routes import ProviderRoute, find_route
 from compressor.service.request_limits import read_body, reject_ambiguous_length
+from compressor.service.request_paths import is_own_route, prepare_path, route_request, take_path_key
 from compressor.service.route_hints import RouteHints
-from compressor.service.session_ids import protect_slashes
 from compressor.service.settings import Settings, is_loopback
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry.metrics import Metrics
-from compressor.service.telemetry.records import CURRENT_RECORD
+from compressor.service.telemetry.records import CURRENT_RECORD, RequestRecord
 from compressor.service.telemetry.tracing import Tracing
-from compressor.service.tenants import LOCAL_TENANT, Tenants
+from compressor.service.tenants import LOCAL_TENANT, Tenant, Tenants
+from compressor.service.websocket_handler import WebsocketHandler
 from compressor.text.redaction import redact
 
 log = logging.getLogger("compressor.service")
-_KEY_IN_PATH = re.compile(r"/k/([^/]+)(/.*)")
-_OWN_ROUTES = re.compile(r"/v1/(compress|examples|tools|retrieve|sessions|stats)(/.*)?", re.DOTALL)  # never forwarded
 _REF_LOOKUP = re.compile(r"/v1/(retrieve/.*|sessions/[^/]*/expand)", re.DOTALL)
 _ORIGIN = re.compile(r"https?://(\[[^\]]*\]|[^:/]*)(:\d+)?")
 _PROBES = ("/healthz", "/readyz")
-_ALIASES = {"/health": "/healthz"}
 _PROVIDER_KEYS = (b"x-api-key", b"api-key", b"x-goog-api-key")
 _BEARER = re.compile(rb"(?i)bearer\s+(\S+)")
 _BASIC = re.compile(rb"(?i)basic\s+([A-Za-z0-9+/]+=*)")
@@ -54,7 +50,7 @@ class RequestHandler:
         tenants: All tenants.
         metrics: Counts requests.
         api: The application for the service's own routes.
-        proxy: The application for the routes of the providers.
+        proxy: The application for the routes of the providers. Also an attribute.
         tracing: Traces requests, if given.
     """
 
@@ -68,7 +64,8 @@ class RequestHandler:
         tracing: Tracing | None = None,
     ) -> None:
         self._config, self._tenants, self._metrics = config, tenants, metrics
-        self._api, self._proxy, self._tracing = api, proxy, tracing
+        self._api, self._tracing = api, tracing
+        self.proxy = proxy
         self._keys = KeyDirectory(config.keys)
         self._hints = RouteHints(api)
 
@@ -79,7 +76,7 @@ class RequestHandler:
         elif scope["type"] == "http":
             await _RequestScope(self, dict(scope), receive, send).serve()
         else:
-            await send({"type": "websocket.close", "code": 1008})
+            await WebsocketHandler(self, dict(scope), receive, send).serve()
 
     def authenticate(self, scope: Any, path_key: str, proxied: bool) -> ApiKey:
         """Finds the key of a request.
@@ -130,6 +127,23 @@ class RequestHandler:
             raise HttpError(401, "unauthorized", message, {"www-authenticate": challenge})
         return key
 
+    async def find_tenant(self, name: str) -> Tenant:
+        """Returns a tenant, and creates it if needed.
+
+        Raises:
+            StoreError: The store cannot be opened.
+        """
+        tenant = self._tenants.find(name)
+        if tenant is None:
+            tenant = await run_in_thread(self._tenants.get, name)  # opens the store
+            if self._tracing is not None:
+                self._tracing.trace_store(tenant.compressor.store)
+        return tenant
+
+    def record_websocket(self, record: RequestRecord) -> None:
+        """Counts a websocket that is over; its duration says nothing about this service."""
+        self._metrics.requests.labels(record.tenant, record.route, str(record.status)).inc()
+
     def drain(self) -> None:
         """Makes `/readyz` answer 503 from now on, because the service is about to end."""
         self._api.state.draining = True
@@ -154,9 +168,7 @@ class _RequestScope:
 
     def __init__(self, handler: RequestHandler, scope: Any, receive: Any, send: Any) -> None:
         self._handler, self._scope, self._receive, self._send = handler, scope, receive, send
-        scope["raw_path"] = _raw_path(scope)
-        if (alias := _ALIASES.get(scope["path"])) is not None:
-            scope["path"], scope["raw_path"] = alias, alias.encode()
+        prepare_path(scope)
         request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         self._record = logs.start_record(scope["method"], request_id)
 
@@ -196,14 +208,8 @@ class _RequestScope:
     async def _dispatch(self) -> None:
         handler, scope = self._handler, self._scope
         reject_ambiguous_length(scope["headers"])  # first of all, whoever sends it
-        path_key = _KEY_IN_PATH.fullmatch(scope["path"])
-        if path_key:  # remove the key, so that nothing behind sees it
-            scope["path"] = path_key[2]
-            front = f"/k/{path_key[1]}/".encode()
-            if not scope["raw_path"].startswith(front):
-                raise HttpError(400, "invalid_path", "The key in the path must not be percent-encoded")
-            scope["raw_path"] = scope["raw_path"][len(front) - 1 :]
-        route = self._find_route()
+        path_key = take_path_key(scope)
+        route = route_request(scope, handler._config.forward_unknown_routes)
         path = scope["path"]
         if route is not None:
             self._record.route = route.label
@@ -212,15 +218,11 @@ class _RequestScope:
             self._record.route = path
             await handler._api(scope, self._receive, self._send_with_headers)
             return
-        key = handler.authenticate(scope, path_key[1] if path_key else "", route is not None)
+        key = handler.authenticate(scope, path_key, route is not None)
         self._record.tenant = key.tenant
-        if route is None and path.startswith("/v1/") and not _OWN_ROUTES.fullmatch(path):
+        if route is None and path.startswith("/v1/") and not is_own_route(path):
             raise handler._hints.unknown_route(scope["method"], path)
-        tenant = handler._tenants.find(key.tenant)
-        if tenant is None:
-            tenant = await run_in_thread(handler._tenants.get, key.tenant)  # opens the store
-            if handler._tracing is not None:
-                handler._tracing.trace_store(tenant.compressor.store)
+        tenant = await handler.find_tenant(key.tenant)
         tenant.rate_limiter.acquire()
         in_flight = handler._metrics.in_flight.labels(key.tenant)
         in_flight.inc()
@@ -230,7 +232,7 @@ class _RequestScope:
             scope["compressor.admin"] = key.admin
             if route is not None:
                 scope["compressor"], scope["compressor.route"] = (tenant, None), route
-                await handler._proxy(scope, self._receive, self._send_with_headers)
+                await handler.proxy(scope, self._receive, self._send_with_headers)
             else:
                 config, headers = handler._config, scope["headers"]
                 body = await read_body(self._receive, headers, config.max_body_bytes, config.timeout)
@@ -248,25 +250,6 @@ class _RequestScope:
         finally:
             in_flight.dec()
             tenant.rate_limiter.release()
-
-    def _find_route(self) -> ProviderRoute | None:
-        """Returns the provider's route of a request; makes the path of our own routes one that can be matched.
-
-        Raises:
-            HttpError: 400 for a path with . or .. segments, and for an id that no session can have.
-        """
-        scope, config = self._scope, self._handler._config
-        raw, path = scope["raw_path"].decode("ascii", "replace"), unquote(scope["raw_path"])
-        if not _OWN_ROUTES.fullmatch(path):
-            route = find_route(raw)
-            if route is None and config.forward_unknown_routes and raw.startswith("/v1/"):
-                route = ProviderRoute("", "/v1/*", raw)
-            if route is not None:
-                _check_segments(path)
-                return route
-        scope["path"] = protect_slashes(raw.rstrip("/") or "/", path.rstrip("/") or "/")
-        _check_segments(scope["path"])
-        return None
 
     async def _send_with_headers(self, message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -304,17 +287,6 @@ class _BufferedReceive:
             return await self._receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
-
-
-def _raw_path(scope: Any) -> bytes:
-    """Returns the path as it arrived, percent-encoded and without the query, which some servers leave in it."""
-    raw: bytes = scope.get("raw_path") or quote(scope["path"], safe="/:@!$&'()*+,;=~").encode()
-    return raw.split(b"?")[0]
-
-
-def _check_segments(path: str) -> None:
-    if any(part in (".", "..") for part in path.replace("\\", "/").split("/")):
-        raise HttpError(400, "invalid_path", "The path must not contain . or .. segments")
 
 
 def _password(header: bytes) -> str:

@@ -54,6 +54,7 @@ class Settings(TenantSettings):
         upstream_gemini: The base URL for Gemini's `/v1beta/...`, likewise.
         upstream_vertex: The base URL for Vertex's `/v1/projects/...`, likewise.
         upstream_bedrock: The base URL for Bedrock's `/model/...`, likewise.
+        websockets: Whether the websockets of the providers are served.
         forward_unknown_routes: Whether requests to `/v1/...` paths that no provider is known to have are sent to the
             provider. Otherwise they get 404, because a misspelt route of this service would send content there.
         models: Maps model names that clients send to the name or the tokenizer file to count with.
@@ -102,6 +103,7 @@ class Settings(TenantSettings):
     upstream_gemini: str = ""
     upstream_vertex: str = ""
     upstream_bedrock: str = ""
+    websockets: StrictBool = True
     forward_unknown_routes: StrictBool = False
     models: Annotated[dict[str, str], NoDecode, Json] = Field(default_factory=dict)
     tenants: Annotated[dict[str, dict[str, Any]], NoDecode, Json] = Field(default_factory=dict)

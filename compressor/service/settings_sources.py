@@ -25,7 +25,7 @@ from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import read_keyring, read_keyring_file
 
 PREFIX = "COMPRESSOR_"
-_BOOLEANS = ("cache", "encryption_read_plain", "forward_unknown_routes", "log_content", "otel")
+_BOOLEANS = ("cache", "encryption_read_plain", "forward_unknown_routes", "log_content", "otel", "websockets")
 _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _FILES = {
     ".toml": (TomlConfigSettingsSource, "toml_file"),

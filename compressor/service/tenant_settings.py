@@ -38,6 +38,7 @@ class TenantSettings(BaseSettings):
         policy: Fields of `sessions.Policy`. `tools` maps tool names to rules: {"read": {"never_compress": true}}.
             Without `preset` and `trigger`, views are compacted at 0.85 of the budget, down to 0.6 of it.
         max_concurrent_requests: How many requests of one tenant may be in flight.
+        max_websockets: How many websockets of one tenant may be open in one worker.
         requests_per_minute: How many requests a tenant may send in a minute; 0 means no limit.
 
     Raises:
@@ -55,6 +56,7 @@ class TenantSettings(BaseSettings):
     pinned_tools: Annotated[tuple[str, ...], NoDecode, Json] = ()
     policy: Annotated[dict[str, Any], NoDecode, Json] = Field(default_factory=dict)
     max_concurrent_requests: Count = 64
+    max_websockets: Count = 64
     requests_per_minute: NonNegativeInteger = 0
 
     def __init__(self, _names: Mapping[str, str] | None = None, **values: Any) -> None:

@@ -27,6 +27,7 @@ from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
 from compressor.service.proxy.token_count import HEADER as COUNT_HEADER
 from compressor.service.proxy.token_count import count_view, wants_provider
 from compressor.service.proxy.upstream import Headers, Upstream, request_headers
+from compressor.service.proxy.websocket_relay import WebsocketRelay
 from compressor.service.request_limits import parse
 from compressor.service.session_ids import write_id_header
 from compressor.service.settings import Settings
@@ -53,6 +54,18 @@ class Proxy:
         self._config, self._metrics = config, metrics
         self._upstream = Upstream(config)
         self._expand_loop = ExpandLoop(self._send, metrics)
+        self._websockets = WebsocketRelay(config, metrics, self._prepare)
+
+    async def serve_websocket(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serves a websocket until it is closed.
+
+        Raises:
+            HttpError: Before it is accepted: there are too many, or no provider can be reached.
+            HandshakeRefusedError: The provider refuses it.
+        """
+        (tenant, _), route = scope["compressor"], scope["compressor.route"]
+        exchange = Exchange(tenant, "GET", route, scope["query_string"], scope["headers"], b"", send)
+        await self._websockets.serve(exchange, list(scope.get("subprotocols") or ()), receive, send)
 
     async def close(self) -> None:
         """Closes the connections to the provider."""

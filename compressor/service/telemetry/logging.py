@@ -57,8 +57,16 @@ def set_logging(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in ("httpx", "httpcore", "urllib3"):  # they log URLs
+    for name in ("httpx", "httpcore", "urllib3", "websockets"):  # they log URLs, and websockets content
         logging.getLogger(name).setLevel(logging.WARNING)
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.setLevel(max(logging.INFO, logging.getLogger().level))  # at debug it logs what is in websockets
+    uvicorn.addFilter(_names_no_path)
+
+
+def _names_no_path(record: logging.LogRecord) -> bool:
+    """Returns False for uvicorn's line about a websocket, whose path may begin with a key."""
+    return '"WebSocket %s"' not in str(record.msg)
 
 
 class JsonFormatter(logging.Formatter):
