@@ -21,13 +21,19 @@ class WebsocketProvider:
     Args:
         script: What `/v1/responses` answers to each `response.create`, in order.
         close: The close code and reason after the first message elsewhere, instead of an echo.
+        flood: What is sent after the first message elsewhere, instead of an echo.
         refuse: The HTTP status of each handshake instead of 101.
     """
 
     def __init__(
-        self, script: Sequence[Step] = (), close: tuple[int, str] | None = None, refuse: int | None = None
+        self,
+        script: Sequence[Step] = (),
+        close: tuple[int, str] | None = None,
+        refuse: int | None = None,
+        flood: Sequence[bytes] = (),
     ) -> None:
-        self.script, self.close, self.refuse = list(script), close, refuse
+        self.script, self.close, self.refuse, self.flood = list(script), close, refuse, flood
+        self.flooded = 0
         self.events: list[dict[str, Any]] = []
         self.handshakes: list[tuple[str, dict[str, str]]] = []
         self.closed: list[tuple[int | None, str]] = []
@@ -77,6 +83,10 @@ class WebsocketProvider:
                     self._answer(connection, json.loads(message))
                 elif self.close is not None:
                     connection.close(*self.close)
+                elif self.flood:
+                    for part in self.flood:
+                        connection.send(part)
+                        self.flooded += 1
                 else:
                     connection.send(message)
         except ConnectionClosed as error:

@@ -306,7 +306,7 @@ def test_http_1_0() -> None:
 def test_a_websocket_is_refused_with_a_reason() -> None:
     more = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n"
     asked = request(b"", "/v1/realtime", more, "GET").replace(b"connection: close", b"connection: upgrade, close")
-    with between(answer(GOOD)) as (upstream, service):
+    with Raw(answer(GOOD)) as upstream, Service(upstream=upstream.url, websockets=False) as service:
         head, rest = ask_raw(service, asked)
     assert head.startswith(b"HTTP/1.1 501") and json.loads(rest)["error"]["type"] == "no_websockets"
     assert not upstream.seen
