@@ -92,7 +92,10 @@ class ResponseLanes:
                 self._handshake, method="POST", body=body, warnings=[], notices=[], response_headers=[], call=None
             )
             turn = _Turn(exchange, message)
-            await self._prepare(exchange)
+            try:
+                await self._prepare(exchange)
+            except HttpError as error:  # where a request that cannot be compressed must not be sent
+                return _error_event(error, lane)
             self._metrics.overhead.labels(exchange.tenant.name).observe(time.perf_counter() - start)
             text = message if exchange.body is body else exchange.body.decode("utf-8", "surrogatepass")
             call = exchange.call
