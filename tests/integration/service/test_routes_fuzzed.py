@@ -32,7 +32,7 @@ KEY, ENTRY = new_key("fuzz")
 ADMIN_KEY, ADMIN_ENTRY = new_key("ops", admin=True)
 #: What may be answered with a 5xx: a provider that is not there, and what a setting has turned off.
 FINE_5XX = ("no_websockets", "unavailable", "overloaded")
-METHODS = ["GET", "POST", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "WHAT"]
+METHODS = ["GET", "GET", *["POST"] * 8, "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "WHAT"]
 PROVIDER_PATHS = """/v1/chat/completions /v1/responses /v1/messages /v1/messages/count_tokens /v1/responses/input_tokens
 /chat/completions /v1/embeddings /v1/models /v1/files /v1/files/f/content /v1/audio/speech /v1/completions
 /openai/deployments/d/chat/completions /openai/v1/responses /openai/v1/files /models/chat/completions
@@ -118,7 +118,9 @@ class Provider:
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
         self.seen.append(request.url.raw_path.decode().split("?")[0])
-        return httpx.Response(200, json={"id": "r", "object": "x", "output": [], "choices": [], "content": []})
+        message = {"role": "assistant", "content": "Yes."}
+        choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+        return httpx.Response(200, json={"id": "r", "object": "x", "output": [], "choices": choices, "content": []})
 
 
 class Fuzz:
@@ -133,8 +135,8 @@ class Fuzz:
         head: dict[bytes, bytes] = {b"host": b"127.0.0.1"}
         for name in r.sample(list(HEADERS), r.choice([0, 0, 1, 2, 3])):
             head[name.encode()] = r.choice(HEADERS[name]).encode("utf-8", "surrogateescape")
-        if r.random() < 0.9:
-            head[b"x-compressor-key"] = r.choice([KEY, KEY, KEY, ADMIN_KEY, "wrong"]).encode()
+        if r.random() < 0.97:
+            head[b"x-compressor-key"] = r.choice([*[KEY] * 20, ADMIN_KEY, "wrong"]).encode()
         body = self.body()
         if head.get(b"content-encoding") == b"gzip" and r.random() < 0.7:
             body = gzip.compress(body)
@@ -151,7 +153,7 @@ class Fuzz:
         for _ in range(r.choice([0, 0, 0, 1, 2])):
             at = r.randrange(len(parts))
             parts[at] = r.choice([quote(r.choice(ODD), safe="%/"), parts[at][:-1], parts[at] + "s", ""])
-        front = r.choice(["", "", "", "", f"/k/{KEY}", "/k/wrong", "/v1"])
+        front = r.choice([*[""] * 12, f"/k/{KEY}", "/k/wrong", "/v1"])
         query = r.choice(["", "", "?a=b", "?limit=-1&after=x", "?range=9h", "?api-version=1"])
         path = front + "/".join(parts) + r.choice(["", "", "", "/"])
         return (path if path.startswith("/") else "/" + path) + query
