@@ -61,12 +61,13 @@ def set_logging(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     uvicorn = logging.getLogger("uvicorn.error")
     uvicorn.setLevel(max(logging.INFO, logging.getLogger().level))  # at debug it logs what is in websockets
-    uvicorn.addFilter(_names_no_path)
+    uvicorn.addFilter(_is_wanted)
 
 
-def _names_no_path(record: logging.LogRecord) -> bool:
-    """Returns False for uvicorn's line about a websocket, whose path may begin with a key."""
-    return '"WebSocket %s"' not in str(record.msg)
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Returns False for two lines of uvicorn about a websocket: its path may begin with a key, and one is no error."""
+    text = str(record.msg)
+    return '"WebSocket %s"' not in text and "without completing handshake" not in text
 
 
 class JsonFormatter(logging.Formatter):
