@@ -102,7 +102,7 @@ ATOMS: list[Any] = [
 ]
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 LONG = "\n".join(f"line {i} of the log says {i * 7919 % 997}" for i in range(200))
-CHAT = [
+CHAT: list[dict[str, Any]] = [
     {"role": "user", "content": "Why?"},
     {"role": "assistant", "content": None, "tool_calls": [CALL]},
     {"role": "tool", "tool_call_id": "c1", "content": LONG},

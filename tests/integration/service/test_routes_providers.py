@@ -148,7 +148,7 @@ def test_our_key_never_reaches_a_provider(header: str) -> None:
         assert not upstream.seen
 
 
-PACKED = {
+PACKED: dict[str, Any] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
     "zstd": zstandard.ZstdCompressor().compress,

@@ -18,7 +18,7 @@ pytest.importorskip("prometheus_client")
 pytest.importorskip("websockets")
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from support.client_tools import LOG, NEEDLE
 from support.scripted_wire import Call, Fail, Reply
@@ -36,7 +36,7 @@ def between(provider: WebsocketProvider, **settings: Any) -> Iterator[Service]:
         yield service
 
 
-def dial(service: Service, path: str = "/v1/responses", **options: Any) -> ClientConnection:
+def dial(service: Service, path: str = "/v1/responses", **options: Any) -> Any:
     options = {"max_size": None, "compression": None, **options}
     return connect(f"ws://127.0.0.1:{service.config.port}{path}", **options)
 
@@ -50,13 +50,13 @@ def create(case: str = "a", **more: Any) -> dict[str, Any]:
     return {"type": "response.create", "model": "gpt-4o", "store": False, "input": items, "tools": [TOOL], **more}
 
 
-def answer(line: ClientConnection, event: dict[str, Any]) -> list[dict[str, Any]]:
+def answer(line: Any, event: dict[str, Any]) -> list[dict[str, Any]]:
     """Sends an event; returns those of the answer."""
     line.send(json.dumps(event))
     return list(events(line))
 
 
-def events(line: ClientConnection) -> Iterator[dict[str, Any]]:
+def events(line: Any) -> Iterator[dict[str, Any]]:
     while True:
         event = json.loads(line.recv(timeout=15))
         yield event
@@ -184,7 +184,7 @@ def test_the_sdk() -> None:
 @pytest.mark.parametrize("path", ["/v1/realtime?model=gpt-realtime", "/openai/realtime?api-version=1", "/v1/realtime/"])
 def test_realtime_passes_as_it_is(path: str) -> None:
     provider = WebsocketProvider()
-    with between(provider) as service, dial(service, path, subprotocols=["realtime", "other"]) as line:  # type: ignore[list-item]
+    with between(provider) as service, dial(service, path, subprotocols=["realtime", "other"]) as line:
         assert line.subprotocol == "realtime" and line.response is not None
         assert line.response.headers["x-compressor-request-id"]
         for message in ("text", "Größe 日本", b"\x00\xff", "x" * 300_000, ""):
@@ -262,7 +262,7 @@ def test_who_may_connect() -> None:
 
 def test_pages_of_other_sites_may_not() -> None:
     with between(WebsocketProvider()) as service:
-        assert refusal(service, origin="https://evil.example")[0] == 403  # type: ignore[arg-type]
+        assert refusal(service, origin="https://evil.example")[0] == 403
 
 
 def test_no_provider() -> None:

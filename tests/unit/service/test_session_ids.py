@@ -20,7 +20,7 @@ from compressor.service.session_ids import (
     write_id_header,
 )
 
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=MAX_ID_LENGTH + 5)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=MAX_ID_LENGTH + 5)
 
 
 def is_valid(id: str) -> bool:
