@@ -119,6 +119,8 @@ def _answer_errors(api: FastAPI) -> None:
 
     from compressor.service.api import JsonResponse
     from compressor.service.http_errors import HttpError, to_http_error
+    from compressor.service.route_hints import RouteHints
+    from compressor.service.session_ids import SLASH
 
     def answer(error: HttpError) -> Response:
         return JsonResponse(error.body, error.status, headers=error.headers)
@@ -140,8 +142,12 @@ def _answer_errors(api: FastAPI) -> None:
             HttpError(422, "invalid_request", f"{where or 'The request body (application/json)'}: {first.get('msg')}")
         )
 
-    async def http(_: Request, error: Any) -> Response:
-        kinds = {404: "not_found", 405: "method_not_allowed"}
+    hints = RouteHints(api)
+
+    async def http(request: Request, error: Any) -> Response:
+        if error.status_code == 404:
+            return answer(hints.unknown_route(request.method, request.scope["path"].replace(SLASH, "/")))
+        kinds = {405: "method_not_allowed"}
         return answer(
             HttpError(error.status_code, kinds.get(error.status_code, "rejected"), str(error.detail), error.headers)
         )

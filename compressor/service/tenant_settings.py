@@ -77,6 +77,7 @@ class TenantSettings(BaseSettings):
         max_open_requests: How many requests of a tenant each process may have open, those that wait for the provider
             included. This protects file descriptors.
         max_open_bytes: The maximum size of the bodies of these requests together. This protects memory.
+        max_websockets: How many websockets of one tenant may be open in one worker.
 
     Raises:
         CompressorError: A value is not valid. The message lists every error, names the setting and shows the value as
@@ -109,6 +110,7 @@ class TenantSettings(BaseSettings):
     max_queue_seconds: Seconds = 2.0
     max_open_requests: Count = 512
     max_open_bytes: Count = 2048 * MEGABYTE
+    max_websockets: Count = 64
 
     def __init__(self, _names: Mapping[str, str] | None = None, **values: Any) -> None:
         """Checks the values; `_names` maps settings to what an error calls them, such as COMPRESSOR_PORT."""
