@@ -27,6 +27,7 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     ("cache_unavailable", r"neither looked up in the cache nor kept"),
     ("tools_not_cut", r"^tools not cut: "),
     ("examples_not_cut", r"^examples not cut: "),
+    ("conversation_not_shared", r"^conversation not shared: "),
     ("refused_by_provider", r"^refused by the provider$"),
     ("not_one_history", r"^not one whole history$|^raw response$"),
     ("not_encodable", r"^(Value|Unicode\w*|Overflow)Error$"),

@@ -178,6 +178,26 @@ def test_a_worker_keeps_one_state_of_a_conversation(store: MemoryStore) -> None:
         assert worker.registry.find(worker.id) is not None
 
 
+def test_a_worker_that_takes_over_writes_nothing_that_is_known(store: MemoryStore, monkeypatch: Any) -> None:
+    one, other = Worker(store, tools_budget=400), Worker(store, tools_budget=400)
+    for number in range(1, 9):
+        one.send(rounds(number))
+    written: list[Any] = []
+    whole = store.append_log
+
+    def append(name: str, number: int, records: Any, **more: Any) -> bool:
+        written.extend(json.loads(record) for record in records)
+        return whole(name, number, records, **more)
+
+    monkeypatch.setattr(store, "append_log", append)
+    other.send(rounds(8))
+    assert not written
+    other.send(rounds(9))
+    (record,) = written
+    known = {name for name in record["set"] if name.startswith("record:")}
+    assert len(known) <= 3 and len(json.dumps(record)) < 20_000
+
+
 def test_other_settings_are_other_conversations(store: MemoryStore) -> None:
     one, other = Worker(store), Worker(store, budget=9000)
     one.send(rounds(1))
@@ -204,7 +224,8 @@ def test_a_store_that_fails_costs_only_the_sharing(store: MemoryStore, monkeypat
 def test_hidden_rounds_are_json_and_back() -> None:
     turn = ModelTurn([{"role": "assistant"}], [ContextCall("1", "expand_context", "{}")], ["2"], {"a": 1}, "r")
     hidden = HiddenRounds([{"role": "tool"}], [turn, turn], ["text"])
-    assert hidden_from_json(json.loads(json.dumps(hidden_to_json(hidden)))) == hidden
+    data = json.loads(json.dumps(hidden_to_json(hidden)))
+    assert hidden_from_json(data) == hidden and hidden_to_json(hidden_from_json(data)) == data
 
 
 def test_ids_of_responses_are_found_by_other_workers(store: MemoryStore) -> None:
