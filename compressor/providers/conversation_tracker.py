@@ -317,7 +317,7 @@ def sum_reports(reports: Sequence[CostReport]) -> CostReport:
     names = [
         f.name
         for f in fields(CostReport)
-        if f.type in ("int", "float") and f.name not in ("baseline_last", "actual_last")
+        if f.type in ("int", "float") and f.name not in ("baseline_last", "actual_last", "max_input_tokens")
     ]
     sums = {name: sum(getattr(one, name) for one in reports) for name in names}
     models = sorted({one.model for one in reports})

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -25,15 +26,19 @@ from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service import budget_options, policy_options
 from compressor.service.failure_notices import LoggedFailures
 from compressor.service.model_names import sanitize_model_name
+from compressor.service.modes import conversation_key
 from compressor.service.response_ids import ResponseIds
+from compressor.service.service_tracker import ServiceTracker
 from compressor.service.shared_conversations import SharedTracker
 from compressor.service.shared_sessions import SharedSessionTracker
 from compressor.service.shared_store import MAX_ATTEMPTS, SharedStore
+from compressor.service.telemetry.session_usage import usage_notes
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
+    from compressor.service.raw_histories import RawHistories
     from compressor.service.session_registry import SessionRegistry
     from compressor.service.settings import Settings
     from compressor.sessions.policy import Policy
@@ -55,18 +60,7 @@ class ParsedBody(Protocol):
     size: int
 
 
-class _SafeTracker(ConversationTracker):
-    """A tracker that counts by harmless model names."""
-
-    def __init__(self, models: Mapping[str, str], *given: Any) -> None:
-        super().__init__(*given)
-        self._models = models
-
-    def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
-        return super().match(messages, sanitize_model_name(model, self._models), kind)
-
-
-class _SharedResolver(ExpandResolver):
+class SharedResolver(ExpandResolver):
     """A resolver that shares the ids of responses with the tenant's other resolvers."""
 
     def __init__(
@@ -97,20 +91,30 @@ class ConversationRegistry:
         compressor: The tenant's compressor.
         sessions: The tenant's named sessions.
         config: The settings of the service.
+        tenant: The tenant's name.
+        raw_histories: What was sent as it is, which conversations that begin go on with.
 
     Attributes:
         fail_open: Takes errors that make a request go out uncompressed.
     """
 
-    def __init__(self, compressor: Compressor, sessions: SessionRegistry, config: Settings) -> None:
+    def __init__(
+        self,
+        compressor: Compressor,
+        sessions: SessionRegistry | None,
+        config: Settings,
+        tenant: str = "",
+        raw_histories: RawHistories | None = None,
+    ) -> None:
         self._compressor, self._sessions, self._config = compressor, sessions, config
+        self._tenant, self._raw_histories = tenant, raw_histories
         self._policy = config.session_policy()
         self.fail_open = LoggedFailures()
-        shared = compressor.store if config.shares_conversations else None
+        shared = compressor.store if config.shares_conversations and sessions is not None else None
         level = "off" if config.encryption_keys else config.redact
         self._shared = None if shared is None else SharedStore(shared, level)
         self._response_ids = ResponseIds(shared)
-        self._resolvers: LruCache[Any, _SharedResolver] = LruCache(config.max_conversations)
+        self._resolvers: LruCache[Any, SharedResolver] = LruCache(config.max_conversations)
         # Not an `LruCache`: an evicted conversation has to be forgotten by its tracker as well.
         # By object id of the conversation, the newest last.
         self._cached: OrderedDict[int, _CachedConversation] = OrderedDict()
@@ -169,6 +173,11 @@ class ConversationRegistry:
         """Returns the cached bodies that begin with this message (its JSON text)."""
         with self._lock:
             return [one.body for one in self._by_first_message.get(first, ()) if one.body is not None]
+
+    def largest_body(self) -> int:
+        """Returns the size of the largest cached body: no body can begin with more that is known."""
+        with self._lock:
+            return max((one.size for one in self._cached.values() if one.body is not None), default=0)
 
     def _cache(self, new: _CachedConversation) -> None:
         """Caches a conversation as the newest, and evicts the oldest ones beyond the limits."""
@@ -247,7 +256,7 @@ class ConversationRegistry:
 
     def _view(
         self,
-        resolver: _SharedResolver,
+        resolver: SharedResolver,
         messages: Sequence[Any],
         model: Any,
         system: Any,
@@ -276,7 +285,10 @@ class ConversationRegistry:
         return conversation, view, more
 
     def conversation_cost(self, tracked: TrackedConversation) -> tuple[str, CostReport, float]:
-        """Returns a conversation's id, its cost report, and the dollars saved since the last call of this method."""
+        """Returns a conversation's id, its cost report, and the dollars saved since the last call of this method.
+
+        Calls of a session in other processes are left out: those processes report them.
+        """
         conversation = tracked.conversation
         report: CostReport = conversation.cost_report()
         with self._lock:
@@ -286,16 +298,21 @@ class ConversationRegistry:
             if shared is not None:
                 id = f"auto-{shared.id[:16]}"
             self._reports[conversation] = id, report, tracked.lock
-        if known is None and shared is not None:
-            return id, report, report.saved_cost - shared.saved_cost
-        if known is None:  # what a session saved before this process saw it was counted by another one
-            return id, report, report.saved_cost if report.calls <= 1 else 0.0
-        return id, report, report.saved_cost - known[1].saved_cost
+        return id, report, usage_notes(conversation).take_saved()
 
     def cost_reports(self) -> dict[str, CostReport]:
         """Returns the last cost report of each conversation, by id."""
         with self._lock:
             return {id: report for id, report, _ in self._reports.values()}
+
+    def live_messages(self) -> dict[str, list[Any]]:
+        """Returns the messages of each conversation in memory, without those evicted, by id. Waits for no call."""
+        with self._lock:
+            known = {
+                one[0]: getattr(conversation, "_conversation", conversation)
+                for conversation, one in self._reports.items()
+            }
+        return {id: conversation.messages for id, conversation in known.items()}
 
     def find(self, id: str) -> tuple[Any, Any] | None:
         """Returns the conversation of an id and its lock, or None if this process does not know it."""
@@ -310,7 +327,7 @@ class ConversationRegistry:
         session: str,
         budget: int | float | str | None,
         options: Mapping[str, Any],
-    ) -> _SharedResolver:
+    ) -> SharedResolver:
         budget = self._config.budget if budget is None else budget
         if not session:
             return self._find_resolver_by_message(
@@ -320,7 +337,8 @@ class ConversationRegistry:
         key = "session", session, api.dialect, model, budget, json.dumps(options, sort_keys=True)
         given = {"model": model, "budget": budget, **options}
 
-        def create() -> _SharedResolver:
+        def create() -> SharedResolver:
+            assert self._sessions is not None
             known = self._sessions.open(session, given, begin=True)
             return self._make_resolver(budget, self._policy, known.session, known.budgets)
 
@@ -328,7 +346,7 @@ class ConversationRegistry:
 
     def _find_resolver_by_message(
         self, messages: Sequence[Any], kind: str, budget: int | float | str | None, options: Mapping[str, Any]
-    ) -> _SharedResolver:
+    ) -> SharedResolver:
         """Conversations are told apart by their first message, so only those with the same one share a resolver."""
         first: Any = next(
             (m for m in messages if not (isinstance(m, dict) and m.get("role") in ("system", "developer"))), {}
@@ -340,7 +358,11 @@ class ConversationRegistry:
         key = kind, budget, chain_digest(first), given
         return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None, budgets, kind, given))
 
-    def _get_or_create(self, key: Any, create: Callable[[], _SharedResolver]) -> _SharedResolver:
+    def _resume(self, session: str, conversation: Any, messages: Sequence[Any]) -> None:
+        if self._raw_histories:
+            self._raw_histories.resume(conversation_key(self._tenant, session, messages), conversation, messages)
+
+    def _get_or_create(self, key: Any, create: Callable[[], SharedResolver]) -> SharedResolver:
         created = self._resolvers.get(key) or create()  # outside the lock, because it may read the store
         return self._resolvers.get_or_create(key, lambda: created)
 
@@ -352,18 +374,20 @@ class ConversationRegistry:
         budgets: PromptBudgets,
         kind: str = "",
         options: str = "",
-    ) -> _SharedResolver:
-        models, max_count = self._config.models, self._config.max_conversations
-        given = self._compressor, budget, policy, session, max_count, True
-        tracker: ConversationTracker = _SafeTracker(models, *given)
-        if self._shared is not None and session is not None:
-            tracker = SharedSessionTracker(self._shared, models, *given)
-        elif self._shared is not None:
+    ) -> SharedResolver:
+        resume = partial(self._resume, "" if session is None else str(session.id))
+        max_count = self._config.max_conversations
+        given = self._config.models, resume, self._compressor, budget, policy, session, max_count, True
+        if self._shared is None:
+            tracker = ServiceTracker(*given)
+        elif session is not None:
+            tracker = SharedSessionTracker(self._shared, *given)
+        else:
             # Conversations that are sent with other settings are others, in the processes of an upgrade too.
             own = self._config.budget, self._config.policy, self._config.prompt_budgets()
             family = json.dumps([kind, budget, options, *own], sort_keys=True, default=repr)
-            tracker = SharedTracker(self._shared, models, family, budgets, kind != "view", *given)
-        return _SharedResolver(tracker, self.fail_open, self._response_ids, budgets)
+            tracker = SharedTracker(self._shared, family, budgets, kind != "view", *given)
+        return SharedResolver(tracker, self.fail_open, self._response_ids, budgets)
 
 
 def get_counters(conversation: Any) -> SessionCounters:

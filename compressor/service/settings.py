@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, InstanceOf, StrictBool, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -20,6 +19,8 @@ from compressor.service.auth import ApiKey
 from compressor.service.settings_errors import redact_url
 from compressor.service.settings_fields import MEGABYTE, Count, Json, Port, PositiveSeconds, Seconds
 from compressor.service.tenant_settings import TenantSettings
+from compressor.service.upstream_settings import UpstreamSettings, check_base_url
+from compressor.storage import STORE_FORMS, check_store_name
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring
 from compressor.text.redaction import check_level
@@ -37,10 +38,12 @@ class Settings(TenantSettings):
         keys: The API keys. Without keys, everybody who reaches the loopback address may use the service. A config file
             and COMPRESSOR_KEYS_FILE give the path of a key file; COMPRESSOR_KEYS holds its lines.
         store: Where originals and sessions are stored, as `Compressor` takes it.
-        scorer: The scorer tier, as `Compressor` takes it.
         device: The device of a model scorer: "cuda", "mps" or "cpu".
         upstream: The provider's base URL, with or without its `/v1`. Nothing is proxied without it.
         upstream_anthropic: The base URL for `/v1/messages`, if it differs from `upstream`.
+        upstreams: Providers by the models that they serve, as a list of `UpstreamSettings`. Those that serve the model
+            of a request are asked in this order. `upstream` and `upstream_anthropic` get what none of them serves.
+        upstream_http2: Whether HTTP/2 is spoken with providers that offer it.
         models: Maps model names that clients send to the name or the tokenizer file to count with.
         max_body_bytes: The maximum size of a request body. The default is what the providers accept.
         max_json_depth: How deep the JSON of a body may be nested.
@@ -48,6 +51,10 @@ class Settings(TenantSettings):
         upstream_timeout: Seconds the provider may be silent. The default is that of the SDKs.
         connect_timeout: Seconds to connect to the provider.
         max_connections: How many connections to the provider may be open.
+        probe_port: A second port, without TLS and keys, that answers only `/healthz` and `/readyz`, so that load
+            balancers and Kubernetes need no key. None opens none; 0 picks a free one.
+        probe_host: The address of that port; None takes `host`.
+        probe_metrics: Whether that port also answers `/metrics`, with the metrics of all tenants.
         workers: Processes that serve the port. Each loads its own models and counts its own limits.
         shutdown_timeout: Seconds that requests in flight have to finish when the service is told to end.
         shutdown_delay: Seconds before that in which `/readyz` answers 503 and everything else is still served, so that
@@ -79,10 +86,11 @@ class Settings(TenantSettings):
     port: Port = 8787
     keys: Annotated[tuple[InstanceOf[ApiKey], ...], NoDecode] = ()
     store: str | None = None
-    scorer: str = "fast"
     device: str | None = None
     upstream: str = ""
     upstream_anthropic: str = ""
+    upstreams: Annotated[tuple[UpstreamSettings, ...], NoDecode, Json] = ()
+    upstream_http2: StrictBool = False
     models: Annotated[dict[str, str], NoDecode, Json] = Field(default_factory=dict)
     tenants: Annotated[dict[str, dict[str, Any]], NoDecode, Json] = Field(default_factory=dict)
     max_body_bytes: Count = 32 * MEGABYTE
@@ -91,6 +99,9 @@ class Settings(TenantSettings):
     upstream_timeout: PositiveSeconds = 600.0
     connect_timeout: PositiveSeconds = 10.0
     max_connections: Count = 512
+    probe_port: Port | None = None
+    probe_host: str | None = None
+    probe_metrics: StrictBool = False
     workers: Count = 1
     shutdown_timeout: Seconds = 30.0
     shutdown_delay: Seconds = 0.0
@@ -117,10 +128,24 @@ class Settings(TenantSettings):
     @field_validator("upstream", "upstream_anthropic")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
-            raise ValueError("is not a base URL such as https://host/v1")
-        return url
+        return check_base_url(url)
+
+    @field_validator("upstreams")
+    @classmethod
+    def _check_names(cls, value: tuple[UpstreamSettings, ...]) -> tuple[UpstreamSettings, ...]:
+        names = [one.name for one in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"has a name twice: {', '.join(twice)}")
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _check_store(cls, store: str | None) -> str | None:
+        try:
+            check_store_name(store)
+        except CompressorError:
+            raise ValueError(f"is not a store: use {STORE_FORMS}") from None  # the error itself may show a password
+        return store
 
     @field_validator("redact")
     @classmethod
@@ -158,6 +183,26 @@ class Settings(TenantSettings):
             raise ValueError("; ".join(problems))
         return self
 
+    def with_changes(self, new: Self) -> tuple[Self, list[str]]:
+        """Returns these settings with those of `new` that can change while the service runs.
+
+        Args:
+            new: The settings as they are given now.
+
+        Returns:
+            The settings, and the names of the others that differ: only a restart can change those.
+        """
+        can_change = {"keys", "tenants", "log", *TenantSettings.model_fields}
+        update = {name: getattr(new, name) for name in can_change}
+        others = [name for name in type(self).model_fields if name not in can_change]
+        return self.model_copy(update=update), [name for name in others if self._differs(new, name)]
+
+    def _differs(self, other: Self, name: str) -> bool:
+        if name == "encryption_keys":
+            mine, theirs = self.encryption_keys, other.encryption_keys
+            return (mine.ids if mine else None) != (theirs.ids if theirs else None)
+        return bool(getattr(self, name) != getattr(other, name))
+
     @property
     def shares_conversations(self) -> bool:
         """Whether conversations without a name are in the store."""
@@ -165,8 +210,26 @@ class Settings(TenantSettings):
 
     def upstream_of(self, path: str) -> str:
         """Returns the provider's base URL for a path, without its `/v1`, or "" if there is none."""
-        url = (self.upstream_anthropic if path.startswith("/v1/messages") else "") or self.upstream
-        return url.rstrip("/").removesuffix("/v1")
+        found = self.find_upstreams(path)
+        return found[0].base if found else ""
+
+    def find_upstreams(self, path: str, model: str = "") -> list[UpstreamSettings]:
+        """Returns the providers of a request, the preferred one first.
+
+        Args:
+            path: The path.
+            model: The model that the request names, or "".
+        """
+        if found := [one for one in self.upstreams if one.serves(path, model)]:
+            return found
+        if self.upstream_anthropic and path.startswith("/v1/messages"):
+            return [UpstreamSettings(name="anthropic", url=self.upstream_anthropic)]
+        return [UpstreamSettings(name="default", url=self.upstream)] if self.upstream else []
+
+    @property
+    def has_provider_keys(self) -> bool:
+        """Whether requests go to a provider with a central key, so that clients need none."""
+        return bool(self.provider_keys) or any(one.key for one in self.upstreams)
 
     def for_tenant(self, name: str, overrides: Mapping[str, Any] | None = None) -> Self:
         """Returns the settings as they hold for one tenant.
@@ -200,6 +263,7 @@ class Settings(TenantSettings):
         out |= {name: dict(out[name]) for name in ("models", "policy", "tenants")}
         for name in ("store", "upstream", "upstream_anthropic"):
             out[name] = redact_url(out[name])
+        out["upstreams"] = [one.model_dump() | {"url": redact_url(one.url)} for one in self.upstreams]
         return out
 
 

@@ -36,11 +36,11 @@ from compressor.context.refs import find_refs
 from compressor.errors import CompressorError, RefError, StoreError
 from compressor.providers import tracked_state
 from compressor.providers.context_overflow import in_memory
-from compressor.providers.conversation_tracker import SYSTEM, ConversationTracker, TrackedConversation
+from compressor.providers.conversation_tracker import SYSTEM, TrackedConversation
 from compressor.providers.example_listing import ExampleListing
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.providers.tracked_state import HIDDEN, MAX_HIDDEN_BYTES
-from compressor.service.model_names import sanitize_model_name
+from compressor.service.service_tracker import ServiceTracker
 from compressor.service.shared_store import MAX_ATTEMPTS, SharedState, SharedStore
 from compressor.service.state_log import StateLog
 from compressor.sessions import archive
@@ -62,34 +62,30 @@ _OWN_COUNTERS = (
 _SCOPE = "\0conversation"  # the "tenant" of their scopes, which no session can have
 
 
-class SharedTracker(ConversationTracker):
+class SharedTracker(ServiceTracker):
     """A tracker whose conversations other processes can continue. Safe to share between threads.
 
     Args:
         shared: Where they are shared.
-        models: See `sanitize_model_name`.
         family: What conversations must have in common, besides message format and model, as JSON text.
         budgets: The budgets of tools and examples.
         find: Whether `find_tool` may be listed.
-        given: The arguments of `ConversationTracker`.
+        given: The arguments of `ServiceTracker`.
     """
 
     def __init__(
         self,
         shared: SharedStore,
-        models: Mapping[str, str],
         family: str,
         budgets: PromptBudgets,
         find: bool,
         *given: Any,
     ) -> None:
         super().__init__(*given)
-        self._shared, self._models, self._family = shared, models, family
-        self._budgets, self._find = budgets, find
+        self._shared, self._family = shared, family
+        self._budgets, self._lists_find_tool = budgets, find
 
-    def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
-        """See `ConversationTracker.match`."""
-        model = sanitize_model_name(model, self._models)
+    def _find(self, messages: Sequence[Any], model: str | None, kind: str) -> TrackedConversation:
         try:
             for _ in range(MAX_ATTEMPTS):
                 found = self._match(messages, model, f"{kind}:{model}")
@@ -97,7 +93,7 @@ class SharedTracker(ConversationTracker):
                     return found
         except StoreError as error:
             self._shared.warn(error)
-        return super().match(messages, model, kind)
+        return super()._find(messages, model, kind)
 
     def save(self, tracked: TrackedConversation) -> bool:
         """See `ConversationTracker.save`."""
@@ -208,7 +204,7 @@ class SharedTracker(ConversationTracker):
         tracked = TrackedConversation(made, key, chain=chain, hidden_rounds=hidden, shared=shared)
         tracked.tool_offered, tracked.rejected_by_provider = parts["tool_offered"], parts["rejected"]
         if "tools" in parts and self._budgets.tools is not None:
-            tracked.tool_listing = self._budgets.make_tool_listing(self.compressor, made, self._find)
+            tracked.tool_listing = self._budgets.make_tool_listing(self.compressor, made, self._lists_find_tool)
             tracked.tool_listing.state = deepcopy(parts["tools"])
         if "examples" in parts:
             tracked.example_listing = ExampleListing()

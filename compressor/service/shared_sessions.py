@@ -6,34 +6,32 @@ The session itself is in the store anyway. This is a second log, of what is trac
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from compressor.errors import CompressorError, StoreError
 from compressor.providers import tracked_state
-from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
+from compressor.providers.conversation_tracker import TrackedConversation
 from compressor.providers.tracked_state import HIDDEN, MAX_HIDDEN_BYTES, Parts
-from compressor.service.model_names import sanitize_model_name
+from compressor.service.service_tracker import ServiceTracker
 from compressor.service.shared_store import MAX_ATTEMPTS, SharedState, SharedStore
 from compressor.sessions import archive
 
 
-class SharedSessionTracker(ConversationTracker):
+class SharedSessionTracker(ServiceTracker):
     """The tracker of one named session that several processes serve. Safe to share between threads.
 
     Args:
         shared: Where its state is shared.
-        models: See `sanitize_model_name`.
-        given: The arguments of `ConversationTracker`, with a session.
+        given: The arguments of `ServiceTracker`, with a session.
     """
 
-    def __init__(self, shared: SharedStore, models: Mapping[str, str], *given: Any) -> None:
+    def __init__(self, shared: SharedStore, *given: Any) -> None:
         super().__init__(*given)
-        self._shared, self._models = shared, models
+        self._shared = shared
 
-    def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
-        """See `ConversationTracker.match`."""
-        tracked = super().match(messages, sanitize_model_name(model, self._models), kind)
+    def _find(self, messages: Sequence[Any], model: str | None, kind: str) -> TrackedConversation:
+        tracked = super()._find(messages, model, kind)
         try:
             with tracked.lock:
                 self._catch_up(tracked, kind)

@@ -1,21 +1,27 @@
 """What each tenant has for itself: its part of the store, its conversations and sessions, its limits.
 
-Tenants share the scorer, and the text vectors that a model scorer caches by content. They share nothing else.
+Tenants with the same scorer share it, and the text vectors that a model scorer caches by content. They share nothing
+else.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Mapping
 
 from compressor.compressor import Compressor
+from compressor.service.audit_registry import AuditRegistry
 from compressor.service.conversations import ConversationRegistry
-from compressor.service.request_limits import RateLimiter
+from compressor.service.limits.counter_store import CounterStore
+from compressor.service.limits.local_counters import Counters
+from compressor.service.limits.rate_limiter import RateLimiter
+from compressor.service.raw_histories import RawHistories
+from compressor.service.scorer_pool import ScorerPool
 from compressor.service.session_registry import SessionRegistry
 from compressor.service.settings import Settings
-from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, SLOTS, TenantExecutor
+from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, TenantExecutor
 from compressor.service.tenant_storage import TenantStores
+from compressor.service.work_rate import WorkRate
 from compressor.sessions.cost_report import CostReport
 from compressor.storage.base import BlobStore
 from compressor.storage.wrappers.resilient import StoreHealth
@@ -34,23 +40,39 @@ class Tenant:
         conversations: Its conversations, named or not.
         rate_limiter: Limits its requests.
         executor: Runs its work in threads.
+        raw_histories: What was sent as it is.
+        audit: Works out what compression would do.
     """
 
-    def __init__(self, name: str, compressor: Compressor, config: Settings, slots: asyncio.Semaphore | None) -> None:
-        self.name, self.compressor, self.config = name, compressor, config
+    def __init__(
+        self, name: str, compressor: Compressor, config: Settings, scorers: ScorerPool, counters: Counters
+    ) -> None:
+        self.name, self.compressor, self.config, self._scorers = name, compressor, config, scorers
+        self.raw_histories = RawHistories()
         self.sessions = SessionRegistry(
             compressor, config.session_policy(), config.prompt_budgets(), config.max_conversations
         )
-        self.conversations = ConversationRegistry(compressor, self.sessions, config)
-        self.rate_limiter = RateLimiter(config.max_concurrent_requests, config.requests_per_minute)
-        self.executor = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout, slots)
+        self.conversations = ConversationRegistry(compressor, self.sessions, config, name, self.raw_histories)
+        self.audit = AuditRegistry(compressor.scorer, config, name)
+        self.rate_limiter = RateLimiter(config, counters)
+        self.executor = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout, scorers.slots(config.scorer))
 
     def reconfigure(self, config: Settings) -> None:
         """Serves with other settings from the next request on."""
+        if config.scorer != self.config.scorer:
+            self.compressor.engine.scorer = self._scorers.get(config.scorer)
+            self.audit.use_scorer(self.compressor.scorer)
+            self.executor.use_slots(self._scorers.slots(config.scorer))
         self.config = config
-        self.rate_limiter.reconfigure(config.max_concurrent_requests, config.requests_per_minute)
+        self.rate_limiter.reconfigure(config)
         self.sessions.reconfigure(config.session_policy(), config.prompt_budgets())
         self.conversations.reconfigure(config)
+        self.audit.reconfigure(config)
+
+    @property
+    def work_rate(self) -> WorkRate:
+        """How fast its scorer works in this process."""
+        return self._scorers.rate(self.config.scorer)
 
     def count_open(self) -> int:
         """Returns how many sessions and conversations this process holds."""
@@ -70,8 +92,11 @@ class Tenants:
     def __init__(self, config: Settings) -> None:
         self._config, self._needs_keys = config, bool(config.keys)
         self.stores = TenantStores(config)
-        self.shared = Compressor(config.scorer, self.stores.shared, config.device, cache=config.cache)
-        self._slots = asyncio.Semaphore(SLOTS) if config.scorer == "fast" else None
+        self._scorers = ScorerPool(config.device, lambda: self.stores.shared)
+        self._scorers.open_all(config)
+        scorer = config.scorer if config.keys else config.for_tenant(LOCAL_TENANT).scorer
+        self.shared = Compressor(self._scorers.get(scorer), self.stores.shared, cache=config.cache)
+        self._counters = CounterStore(config)
         self._tenants: dict[str, Tenant] = {}
         self._lock = threading.Lock()
 
@@ -79,10 +104,20 @@ class Tenants:
         """Returns a tenant if it was created before. Never waits."""
         return self._tenants.get(name)
 
+    def settings_of(self, name: str) -> Settings:
+        """Returns the settings as they hold for a tenant, created or not."""
+        found = self._tenants.get(name)
+        return self._config.for_tenant(name) if found is None else found.config
+
     def list_created(self) -> list[Tenant]:
         """Returns the tenants created so far."""
         with self._lock:
             return [*self._tenants.values()]
+
+    def list_names(self) -> list[str]:
+        """Returns the names of all tenants: those that have a key, and those created so far."""
+        with self._lock:
+            return sorted({*self._tenants, *(key.tenant for key in self._config.keys)})
 
     def get(self, name: str) -> Tenant:
         """Returns a tenant, and creates it if needed.
@@ -93,10 +128,12 @@ class Tenants:
         with self._lock:
             found = self._tenants.get(name)
             if found is None:
-                own = self.shared
+                config, own = self._config.for_tenant(name), self.shared
                 if self._needs_keys:
-                    own = Compressor(self.shared.scorer, self.stores.for_tenant(name), cache=self._config.cache)
-                found = self._tenants[name] = Tenant(name, own, self._config.for_tenant(name), self._slots)
+                    scorer = self._scorers.get(config.scorer)
+                    own = Compressor(scorer, self.stores.for_tenant(name), cache=self._config.cache)
+                found = Tenant(name, own, config, self._scorers, self._counters.for_tenant(name))
+                self._tenants[name] = found
             return found
 
     def reconfigure(self, config: Settings) -> None:
@@ -104,7 +141,11 @@ class Tenants:
 
         Args:
             config: The new settings.
+
+        Raises:
+            CompressorError: A scorer that they name cannot be made. Nothing has changed then.
         """
+        self._scorers.open_all(config)
         with self._lock:
             self._config = config
             for name, tenant in self._tenants.items():
@@ -138,4 +179,5 @@ class Tenants:
         Raises:
             StoreError: A Redis did not get everything that was waiting to be written.
         """
+        self._counters.close()
         self.stores.close()
