@@ -16,7 +16,9 @@ from compressor.providers.tracked_state import hidden_from_json, hidden_to_json
 from compressor.service import shared_store, state_log
 from compressor.service.conversations import ConversationRegistry
 from compressor.service.failure_notices import NOTICES
+from compressor.service.modes import conversation_key
 from compressor.service.proxy.request_body import read_body
+from compressor.service.raw_histories import RawHistories
 from compressor.service.response_ids import ResponseIds
 from compressor.service.session_registry import SessionRegistry
 from compressor.service.settings import Settings
@@ -196,6 +198,19 @@ def test_a_worker_that_takes_over_writes_nothing_that_is_known(store: MemoryStor
     (record,) = written
     known = {name for name in record["set"] if name.startswith("record:")}
     assert len(known) <= 3 and len(json.dumps(record)) < 20_000
+
+
+def test_a_conversation_that_was_taken_over_does_not_begin_anew(store: MemoryStore) -> None:
+    one, other = Worker(store), Worker(store)
+    raw = RawHistories()
+    raw.note(conversation_key(one.registry._tenant, "", rounds(9)), rounds(4))  # what a rollout held out here
+    one.registry._raw_histories = raw
+    for number in range(1, 9):
+        other.send(rounds(number))
+    tracked = one.registry._find_resolver_by_message(rounds(9), "openai_chat", 6000, {}).tracker.match(
+        rounds(9), "gpt-4o", "openai_chat"
+    )
+    assert tracked.conversation.state["count"] == len(rounds(8))
 
 
 def test_other_settings_are_other_conversations(store: MemoryStore) -> None:
