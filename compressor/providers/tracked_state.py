@@ -7,6 +7,7 @@ hidden rounds before one message. What follows from the caller's messages is in 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict
 from typing import Any
 
@@ -23,8 +24,11 @@ BILLED = ("billed_tokens", "billed_cached")
 
 
 def hidden_to_json(hidden: HiddenRounds) -> dict[str, Any]:
-    """Returns hidden rounds as JSON data."""
-    return asdict(hidden)
+    """Returns hidden rounds as JSON data. It is a copy: later changes do not reach it."""
+    data = asdict(hidden)
+    for turn in data["turns"]:
+        turn["context_calls"] = [list(call) for call in turn["context_calls"]]
+    return data
 
 
 def hidden_from_json(data: Mapping[str, Any]) -> HiddenRounds:
@@ -40,9 +44,9 @@ def flags_to_parts(tracked: TrackedConversation) -> Parts:
     """Returns the parts of what is tracked beside the conversation's own state and the hidden rounds."""
     parts: Parts = {"tool_offered": tracked.tool_offered, "rejected": tracked.rejected_by_provider}
     if tracked.tool_listing is not None:
-        parts["tools"] = tracked.tool_listing.state
+        parts["tools"] = deepcopy(tracked.tool_listing.state)
     if tracked.example_listing is not None:
-        parts["examples"] = tracked.example_listing.state
+        parts["examples"] = deepcopy(tracked.example_listing.state)
     return parts
 
 

@@ -53,7 +53,7 @@ class RawHistories:
             Whether it was sent before, and the conversation continues it.
         """
         known = self._sent.get(key)
-        if known is None or in_memory(conversation).messages:
+        if known is None or in_memory(conversation).has_begun:
             return False
         count, digest, sent_at = known
         lead = next((i for i, message in enumerate(messages) if not is_system(message)), len(messages))

@@ -242,7 +242,7 @@ class SharedTracker(ServiceTracker):
         values = {} if turn == shared.log.turn else pointer
         try:
             done = self._shared.append(shared.log, tracked_state.to_parts(tracked), turn, values)
-        except StoreError as error:
+        except (CompressorError, TypeError, ValueError) as error:
             self._shared.warn(error)
             return True
         shared.is_stale = done is False

@@ -90,7 +90,7 @@ class StateLog:
         """Appends the difference to new parts.
 
         Args:
-            parts: All parts as they are now.
+            parts: All parts as they are now. Nobody may write to them later.
             turn: The turn for which they hold.
             values: Values to store with the record.
             allow: Says whether a record may be stored.
@@ -110,7 +110,7 @@ class StateLog:
         log = require_log(self._store)
         if not log.append_log(self.name, self.number, [packed], truncate_before=rewrite, values=values):
             return False
-        self._apply(self.number + 1, json.loads(packed))  # a copy, which later changes do not reach
+        self._apply(self.number + 1, record)
         return True
 
     def _apply(self, number: int, record: Mapping[str, Any]) -> None:

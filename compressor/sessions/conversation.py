@@ -474,6 +474,11 @@ class Conversation:
         )
 
     @property
+    def has_begun(self) -> bool:
+        """Returns whether its state describes any messages, also before the caller has given them again."""
+        return bool(self._state.count)
+
+    @property
     def view_tokens(self) -> int:
         """Returns the tokens of the view as it is now, with the tool schemas."""
         return self._history.tokens()

@@ -27,6 +27,7 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     ("cache_unavailable", r"neither looked up in the cache nor kept"),
     ("tools_not_cut", r"^tools not cut: "),
     ("examples_not_cut", r"^examples not cut: "),
+    ("conversation_not_shared", r"^conversation not shared: "),
     ("refused_by_provider", r"^(the provider )?refused (by the provider|the compressed request)$"),
     ("unknown_header", r"^unknown header "),
     ("override_locked", r" is not allowed here$"),

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,10 @@ def served(*services: Service) -> list[int]:
     return [int(service.metric("requests_total", route="/v1/chat/completions")) for service in services]
 
 
+def _has_served(services: list[Service], count: int) -> bool:
+    return sum(served(*services)) == count
+
+
 def ask(client: httpx.Client, text: str, **headers: str) -> httpx.Response:
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}
     response = client.post("/v1/chat/completions", json=body, headers=headers)
@@ -145,16 +150,16 @@ def test_a_conversation_stays_with_one_service_and_moves_if_that_ends(tmp_path: 
                     before = served(*services)
                     for _ in range(3):
                         ask(client, f"Case {number}", **{kind: f"{kind} {number}"})
-                    wait_for(lambda before=before: sum(served(*services)) == sum(before) + 3)  # counted at the end
+                    wait_for(partial(_has_served, services, sum(before) + 3))  # they count at the end
                     grown = [now - then for now, then in zip(served(*services), before, strict=True)]
                     assert sorted(grown) == [0, 3]
                     used.add(grown.index(3))
                 assert used == {0, 1}  # the load is spread
             down.close()
-            before = served(services[1])[0]
+            earlier = served(services[1])[0]
             with ThreadPoolExecutor(4) as pool:  # nobody sees that one is down
                 list(pool.map(lambda n: ask(client, f"Case {n}", **{kinds[0]: f"{kinds[0]} {n}"}), range(12)))
-            wait_for(lambda: served(services[1])[0] == before + 12)
+            wait_for(lambda: served(services[1])[0] == earlier + 12)
 
 
 def test_streams_are_not_buffered_and_large_bodies_pass(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_records_with_secrets_are_stored_only_if_they_are_encrypted(url: str) ->
 def test_a_branch_may_not_expand_what_only_the_other_branch_has_seen(url: str) -> None:
     other_log = LOG.replace("worker", "robot").replace(NEEDLE, "robot-9 failed")
     call = {"id": "call_2", "type": "function", "function": {"name": "read_log", "arguments": "{}"}}
-    branch = [
+    branch: list[dict[str, Any]] = [
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_2", "content": other_log},
     ]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from support.client_scenarios import EXPAND, NEEDLE, READ, expand, sent
-from support.client_tools import ChatTalk, MessagesTalk, ResponsesTalk, Talk
+from support.client_scenarios import EXPAND, READ, expand, sent
+from support.client_tools import NEEDLE, ChatTalk, MessagesTalk, ResponsesTalk, Talk
 from support.scripted_server import Call, Reply, ScriptedServer
 
 openai = pytest.importorskip("openai")

@@ -16,7 +16,9 @@ from compressor.providers.tracked_state import hidden_from_json, hidden_to_json
 from compressor.service import shared_store, state_log
 from compressor.service.conversations import ConversationRegistry
 from compressor.service.failure_notices import NOTICES
+from compressor.service.modes import conversation_key
 from compressor.service.proxy.request_body import read_body
+from compressor.service.raw_histories import RawHistories
 from compressor.service.response_ids import ResponseIds
 from compressor.service.session_registry import SessionRegistry
 from compressor.service.settings import Settings
@@ -178,6 +180,39 @@ def test_a_worker_keeps_one_state_of_a_conversation(store: MemoryStore) -> None:
         assert worker.registry.find(worker.id) is not None
 
 
+def test_a_worker_that_takes_over_writes_nothing_that_is_known(store: MemoryStore, monkeypatch: Any) -> None:
+    one, other = Worker(store, tools_budget=400), Worker(store, tools_budget=400)
+    for number in range(1, 9):
+        one.send(rounds(number))
+    written: list[Any] = []
+    whole = store.append_log
+
+    def append(name: str, number: int, records: Any, **more: Any) -> bool:
+        written.extend(json.loads(record) for record in records)
+        return whole(name, number, records, **more)
+
+    monkeypatch.setattr(store, "append_log", append)
+    other.send(rounds(8))
+    assert not written
+    other.send(rounds(9))
+    (record,) = written
+    known = {name for name in record["set"] if name.startswith("record:")}
+    assert len(known) <= 3 and len(json.dumps(record)) < 20_000
+
+
+def test_a_conversation_that_was_taken_over_does_not_begin_anew(store: MemoryStore) -> None:
+    one, other = Worker(store), Worker(store)
+    raw = RawHistories()
+    raw.note(conversation_key(one.registry._tenant, "", rounds(9)), rounds(4))  # what a rollout held out here
+    one.registry._raw_histories = raw
+    for number in range(1, 9):
+        other.send(rounds(number))
+    tracked = one.registry._find_resolver_by_message(rounds(9), "openai_chat", 6000, {}).tracker.match(
+        rounds(9), "gpt-4o", "openai_chat"
+    )
+    assert tracked.conversation.state["count"] == len(rounds(8))
+
+
 def test_other_settings_are_other_conversations(store: MemoryStore) -> None:
     one, other = Worker(store), Worker(store, budget=9000)
     one.send(rounds(1))
@@ -204,7 +239,8 @@ def test_a_store_that_fails_costs_only_the_sharing(store: MemoryStore, monkeypat
 def test_hidden_rounds_are_json_and_back() -> None:
     turn = ModelTurn([{"role": "assistant"}], [ContextCall("1", "expand_context", "{}")], ["2"], {"a": 1}, "r")
     hidden = HiddenRounds([{"role": "tool"}], [turn, turn], ["text"])
-    assert hidden_from_json(json.loads(json.dumps(hidden_to_json(hidden)))) == hidden
+    data = json.loads(json.dumps(hidden_to_json(hidden)))
+    assert hidden_from_json(data) == hidden and hidden_to_json(hidden_from_json(data)) == data
 
 
 def test_ids_of_responses_are_found_by_other_workers(store: MemoryStore) -> None:
