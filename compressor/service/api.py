@@ -81,8 +81,11 @@ class _Request(Request):
         return self._json
 
 
-class _Route(APIRoute):
+class JsonRoute(APIRoute):
+    """A route that parses the JSON of a body within the limits."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Returns the function that serves a request."""
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -102,7 +105,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         tenants: All tenants.
         metrics: Counts compressions, and is shown at `/metrics`.
     """
-    routes = APIRouter(route_class=_Route)
+    routes = APIRouter(route_class=JsonRoute)
 
     # For requests about the service itself, so that a busy tenant does not delay them.
     own = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout)

@@ -41,9 +41,12 @@ def create_app(config: Settings | None = None) -> RequestHandler:
 
     from compressor._version import __version__
     from compressor.scoring.runtime.executor import run_in_thread
+    from compressor.service.admin.control_plane import ControlPlane
+    from compressor.service.admin.routes import admin_routers
     from compressor.service.api import router
     from compressor.service.dashboard.api import router as dashboard
     from compressor.service.dashboard.usage_recorder import UsageRecorder
+    from compressor.service.key_directory import KeyDirectory
     from compressor.service.proxy.proxy import Proxy
     from compressor.service.request_handler import RequestHandler
     from compressor.service.settings import Settings
@@ -57,13 +60,17 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     metrics.sources.append(lambda: _update_gauges(metrics, tenants))
     usage_recorder = UsageRecorder(metrics, tenants.usage_source)
     proxy = Proxy(config, metrics)
+    keys = KeyDirectory(config.keys, config.needs_keys)
+    plane = ControlPlane(config, tenants, keys, usage_recorder)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         updates = asyncio.create_task(_update_regularly(metrics))
         usage_recorder.start()
+        plane.start(asyncio.get_running_loop())
         yield
         updates.cancel()
+        await run_in_thread(plane.close)
         if tracing is not None:
             await run_in_thread(tracing.close)
         await proxy.close()
@@ -87,8 +94,10 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     api.state.config, api.state.draining = config, False
     api.include_router(router(config, tenants, metrics))
     api.include_router(dashboard(config, usage_recorder))
+    for one in admin_routers(plane):
+        api.include_router(one)
     _answer_errors(api)
-    return RequestHandler(config, tenants, metrics, api, proxy, tracing)
+    return RequestHandler(config, tenants, metrics, api, proxy, tracing, keys)
 
 
 def _update_gauges(metrics: Metrics, tenants: Tenants) -> None:

@@ -49,6 +49,7 @@ class RequestHandler:
         api: The application for the service's own routes.
         proxy: The application for all other paths under /v1.
         tracing: Traces requests, if given.
+        keys: The keys that are valid now; None for those of the settings.
     """
 
     def __init__(
@@ -59,10 +60,11 @@ class RequestHandler:
         api: Any,
         proxy: Proxy,
         tracing: Tracing | None = None,
+        keys: KeyDirectory | None = None,
     ) -> None:
         self._config, self._tenants, self._metrics = config, tenants, metrics
         self._api, self._proxy, self._tracing = api, proxy, tracing
-        self._keys = KeyDirectory(config.keys)
+        self._keys = keys or KeyDirectory(config.keys, config.needs_keys)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serves a request."""
@@ -222,7 +224,7 @@ class _RequestScope:
             if handler._config.log_content:
                 logs.log_content(self._record, body, redact)
             scope["compressor"] = tenant, body
-            scope["compressor.admin"] = key.admin
+            scope["compressor.admin"], scope["compressor.key_id"] = key.admin, key.id
             if proxied:
                 await handler._proxy(scope, self._receive, self._send_with_headers)
             else:

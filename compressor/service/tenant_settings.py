@@ -16,9 +16,11 @@ from compressor.errors import CompressorError
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service.policy_options import with_defaults
 from compressor.service.settings_errors import describe_errors
-from compressor.service.settings_fields import Budget, Count, Json, NonNegativeInteger, PromptBudget
+from compressor.service.settings_fields import Budget, Count, Duration, Json, NonNegativeInteger, PromptBudget
 from compressor.sessions import Policy, ToolRule
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
+from compressor.storage.codec import DEFAULT_TTL
+from compressor.storage.retention import Retention
 
 #: Token limit of results of the compressor's own tools: large enough that they are never compressed again.
 UNLIMITED_TOKENS = 1_000_000
@@ -39,6 +41,10 @@ class TenantSettings(BaseSettings):
             Without `preset` and `trigger`, views are compacted at 0.85 of the budget, down to 0.6 of it.
         max_concurrent_requests: How many requests of one tenant may be in flight.
         requests_per_minute: How many requests a tenant may send in a minute; 0 means no limit.
+        originals_ttl: How long an original is kept after its last use, in seconds or as "1h", "7d". After it, its ref
+            has expired (410).
+        results_ttl: How long cached results are kept after their last use.
+        sessions_ttl: How long messages, state and options of a session are kept after its last use.
 
     Raises:
         CompressorError: A value is not valid. The message lists every error, names the setting and shows the value as
@@ -56,6 +62,9 @@ class TenantSettings(BaseSettings):
     policy: Annotated[dict[str, Any], NoDecode, Json] = Field(default_factory=dict)
     max_concurrent_requests: Count = 64
     requests_per_minute: NonNegativeInteger = 0
+    originals_ttl: Duration = DEFAULT_TTL
+    results_ttl: Duration = DEFAULT_TTL
+    sessions_ttl: Duration = DEFAULT_TTL
 
     def __init__(self, _names: Mapping[str, str] | None = None, **values: Any) -> None:
         """Checks the values; `_names` maps settings to what an error calls them, such as COMPRESSOR_PORT."""
@@ -87,6 +96,10 @@ class TenantSettings(BaseSettings):
     def prompt_budgets(self) -> PromptBudgets:
         """Returns the budgets of tools and examples."""
         return PromptBudgets(self.tools_budget, self.examples_budget, self.pinned_tools)
+
+    def retention(self) -> Retention:
+        """Returns how long the store keeps the content of a tenant."""
+        return Retention(originals=self.originals_ttl, results=self.results_ttl, sessions=self.sessions_ttl)
 
 
 def _session_policy(fields: Mapping[str, Any]) -> Policy:

@@ -6,10 +6,13 @@ Tenants share the scorer, and the text vectors that a model scorer caches by con
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 from compressor.compressor import Compressor
+from compressor.errors import CompressorError
 from compressor.service.conversations import ConversationRegistry
 from compressor.service.request_limits import RateLimiter
 from compressor.service.session_registry import SessionRegistry
@@ -18,8 +21,10 @@ from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, SLOTS, Te
 from compressor.service.tenant_storage import TenantStores
 from compressor.sessions.cost_report import CostReport
 from compressor.storage.base import BlobStore
+from compressor.storage.wrappers.fenced import FencedStore
 from compressor.storage.wrappers.resilient import StoreHealth
 
+log = logging.getLogger("compressor.service")
 LOCAL_TENANT = "local"  # every client, where no keys are configured
 
 
@@ -34,10 +39,18 @@ class Tenant:
         conversations: Its conversations, named or not.
         rate_limiter: Limits its requests.
         executor: Runs its work in threads.
+        fence: Ends the use of the store by this object.
     """
 
-    def __init__(self, name: str, compressor: Compressor, config: Settings, slots: asyncio.Semaphore | None) -> None:
-        self.name, self.compressor, self.config = name, compressor, config
+    def __init__(
+        self,
+        name: str,
+        compressor: Compressor,
+        config: Settings,
+        slots: asyncio.Semaphore | None,
+        fence: FencedStore,
+    ) -> None:
+        self.name, self.compressor, self.config, self.fence = name, compressor, config, fence
         self.sessions = SessionRegistry(
             compressor, config.session_policy(), config.prompt_budgets(), config.max_conversations
         )
@@ -68,7 +81,8 @@ class Tenants:
     """
 
     def __init__(self, config: Settings) -> None:
-        self._config, self._needs_keys = config, bool(config.keys)
+        self._config, self._needs_keys = config, config.needs_keys
+        self._overrides: Mapping[str, Mapping[str, Any]] = {}
         self.stores = TenantStores(config)
         self.shared = Compressor(config.scorer, self.stores.shared, config.device, cache=config.cache)
         self._slots = asyncio.Semaphore(SLOTS) if config.scorer == "fast" else None
@@ -93,11 +107,27 @@ class Tenants:
         with self._lock:
             found = self._tenants.get(name)
             if found is None:
-                own = self.shared
-                if self._needs_keys:
-                    own = Compressor(self.shared.scorer, self.stores.for_tenant(name), cache=self._config.cache)
-                found = self._tenants[name] = Tenant(name, own, self._config.for_tenant(name), self._slots)
+                config = self._settings_of(name)
+                self.stores.set_retention(self.namespace(name), config)
+                fence = FencedStore(self.stores.for_tenant(self.namespace(name)))
+                own = Compressor(self.shared.scorer, fence, cache=self._config.cache)
+                found = self._tenants[name] = Tenant(name, own, config, self._slots, fence)
             return found
+
+    def namespace(self, name: str) -> str:
+        """Returns the name of a tenant's part of the store: "" without keys, where there is one tenant."""
+        return name if self._needs_keys else ""
+
+    def drop(self, name: str) -> None:
+        """Drops what this process has of a tenant: sessions, conversations, values. The store is not changed.
+
+        Requests that are being served cannot use the store any more.
+        """
+        with self._lock:
+            dropped = self._tenants.pop(name, None)
+            if dropped is not None:
+                dropped.fence.end()
+            self.stores.forget(self.namespace(name))
 
     def reconfigure(self, config: Settings) -> None:
         """Serves all tenants with other settings; what only a start can change (such as the store) stays.
@@ -107,8 +137,36 @@ class Tenants:
         """
         with self._lock:
             self._config = config
-            for name, tenant in self._tenants.items():
-                tenant.reconfigure(config.for_tenant(name))
+            self._reconfigure_all()
+
+    def override(self, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+        """Serves with other settings of single tenants; they come before those of the configuration.
+
+        Args:
+            overrides: The settings by tenant.
+        """
+        with self._lock:
+            if overrides != self._overrides:
+                self._overrides = dict(overrides)
+                self._reconfigure_all()
+
+    def settings_of(self, name: str) -> Settings:
+        """Returns the settings as they hold for a tenant."""
+        with self._lock:
+            return self._settings_of(name)
+
+    def _settings_of(self, name: str) -> Settings:
+        try:
+            return self._config.for_tenant(name, self._overrides.get(name))
+        except CompressorError as error:  # a newer or older version may have stored them
+            log.error("the stored settings of tenant %s are not used: %s", name, error)
+            return self._config.for_tenant(name)
+
+    def _reconfigure_all(self) -> None:
+        for name, tenant in self._tenants.items():
+            config = self._settings_of(name)
+            self.stores.set_retention(self.namespace(name), config)
+            tenant.reconfigure(config)
 
     def usage_source(self, name: str) -> tuple[BlobStore, Mapping[str, CostReport]] | None:
         """Returns a tenant's store and the cost reports of its sessions, or None if it was not created yet."""

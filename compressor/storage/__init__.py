@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 
 from compressor.errors import StoreError
+from compressor.storage import codec, memory
 from compressor.storage.base import AppendLog, BlobStore, StoreStats
 from compressor.storage.memory import MemoryStore
 from compressor.storage.redis.client import SCHEMES
+from compressor.storage.retention import PERMANENT, Retention, TtlPolicy
+from compressor.storage.sqlite import store as sqlite_store
 from compressor.storage.sqlite.store import SQLiteStore
 from compressor.storage.wrappers.resilient import ResilientStore
 
 __all__ = [
+    "PERMANENT",
     "AppendLog",
     "BlobStore",
     "MemoryStore",
     "ResilientStore",
+    "Retention",
     "SQLiteStore",
     "StoreStats",
     "default_path",
@@ -36,7 +41,9 @@ def default_path() -> str:
     return os.path.join(folder, "store.db")
 
 
-def open_store(spec: str | BlobStore | None) -> BlobStore:
+def open_store(
+    spec: str | BlobStore | None, *, ttl: float | TtlPolicy = codec.DEFAULT_TTL, limit: int | None = None
+) -> BlobStore:
     """Returns the store that a name describes. A file or connection is opened on first use, not here.
 
     Args:
@@ -44,24 +51,26 @@ def open_store(spec: str | BlobStore | None) -> BlobStore:
             "sqlite:///path", or a path that ends in .db, .sqlite or .sqlite3, for a SQLite file; "redis://..." (all
             forms are listed at `RedisStore`) for a Redis server behind a `ResilientStore`. A `BlobStore` is returned
             as it is.
+        ttl: The TTL in seconds, or the TTLs by key. A store that is given as an object keeps its own.
+        limit: The largest size of a file or of the memory in bytes; None for the default. A server has its own limit.
 
     Raises:
         StoreError: If the name describes no store.
         MissingDependencyError: If redis-py is needed and not installed.
     """
     if spec is None:
-        return SQLiteStore(default_path())
+        spec = default_path()
     if not isinstance(spec, str):
         return spec
     if spec == "memory":
-        return MemoryStore()
+        return MemoryStore(ttl=ttl, limit=limit or memory.LIMIT)
     if spec.startswith(SCHEMES):
         from compressor.storage.redis.store import RedisStore
 
-        return ResilientStore(RedisStore(spec))
+        return ResilientStore(RedisStore(spec, ttl=ttl), ttl=ttl)
     path = spec.removeprefix("sqlite:///")
     if path and path != ":memory:" and (path != spec or spec.endswith((".db", ".sqlite", ".sqlite3"))):
-        return SQLiteStore(path)
+        return SQLiteStore(path, ttl=ttl, limit=limit or sqlite_store.LIMIT)
     raise StoreError(
         f"unknown store {spec!r}: use 'memory', 'sqlite:///path', a path that ends in .db or .sqlite, or 'redis://host'"
     )

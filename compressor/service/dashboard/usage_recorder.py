@@ -103,6 +103,19 @@ class UsageRecorder:
         """Returns the last single calls of this worker, the newest first."""
         return self._of(tenant).calls()
 
+    def forget(self, tenant: str) -> None:
+        """Drops what this process knows of a tenant, because it is erased from the store."""
+        with self._lock:
+            self._tenants.pop(tenant, None)
+
+    def forget_session(self, tenant: str, id: str) -> None:
+        """Removes a session from the usage of a tenant, also in the store. What other workers add later stays."""
+        journal, _ = self._find(tenant)
+        try:
+            self._of(tenant).forget_session(journal, id, self._clock())
+        except CompressorError as error:  # the session itself is gone, and its figures are no content
+            log.warning("usage of a deleted session stays: %s", type(error).__name__)
+
     def _of(self, tenant: str) -> _Tenant:
         found = self._tenants.get(tenant)
         if found is None:
@@ -216,6 +229,16 @@ class _Tenant:
         series.prune(now)
         return series, is_reachable
 
+    def forget_session(self, journal: Any, id: str, now: float) -> None:
+        """Removes a session from memory, and from the log by a snapshot."""
+        with self._storing:
+            for _ in range(MAX_ATTEMPTS):
+                self._catch_up(journal)
+                with self._lock:
+                    found = [series.sessions.pop(id, None) for series in (self._open, self._sealed, self._stored)]
+                if found[2] is None or not self._last or self._append(journal, now, rewrite=True):
+                    return
+
     def write(self, journal: Any, known: Mapping[str, CostReport], now: float) -> None:
         """Writes what is new, if the store answers."""
         with self._storing:
@@ -234,9 +257,9 @@ class _Tenant:
             except CompressorError as error:
                 log.warning("usage was not stored, it is retried: %s", type(error).__name__)
 
-    def _append(self, journal: Any, now: float) -> bool:
-        """Appends the sealed record; returns False if another worker was first."""
-        is_snapshot = not self._last or self._since >= SNAPSHOT_INTERVAL
+    def _append(self, journal: Any, now: float, rewrite: bool = False) -> bool:
+        """Appends the sealed record, as a snapshot on request; returns False if another worker was first."""
+        is_snapshot = rewrite or not self._last or self._since >= SNAPSHOT_INTERVAL
         seen = {**self._seen, self._worker: self._sealed_number}
         new = self._sealed
         if is_snapshot:

@@ -85,6 +85,12 @@ class WriteBehindBuffer:
             self._size = 0
         return lost
 
+    def discard(self, keys: Sequence[str] | None = None) -> None:
+        """Removes queued values that are not wanted any more; None removes all. They do not count as dropped."""
+        with self._lock:
+            for key in list(self._values) if keys is None else keys:
+                self._remove(key)
+
     def after_fork(self) -> None:
         """Replaces the lock in a forked child, where the thread that held it does not exist."""
         self._lock = threading.Lock()
