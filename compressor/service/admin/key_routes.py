@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
 
 from compressor.service.admin import key_operations as operations
-from compressor.service.admin.control_plane import ControlPlane
 from compressor.service.admin.key_database import describe_keys
 from compressor.service.admin.requests import (
     ADMIN_RESPONSES,
@@ -34,13 +34,38 @@ from compressor.service.admin.schemas import (
 from compressor.service.api import JsonResponse, JsonRoute
 from compressor.service.auth import ApiKey
 from compressor.service.http_errors import HttpError
+from compressor.service.key_directory import KeyDirectory
+
+T = TypeVar("T")
 
 
-def key_router(plane: ControlPlane, executor: AdminExecutor) -> APIRouter:
+class KeyPlane(Protocol):
+    """What the routes need: `ControlPlane`, or a key file."""
+
+    @property
+    def keys(self) -> operations.KeyStore:
+        """Where the keys are kept."""
+        ...
+
+    @property
+    def directory(self) -> KeyDirectory:
+        """The keys that are valid now."""
+        ...
+
+    def refresh(self) -> None:
+        """Applies what others have changed until now."""
+        ...
+
+    def audited(self, who: str, act: str, target: str, run: Callable[[], T], **details: Any) -> T:
+        """Runs what an administrator asked for, and records it."""
+        ...
+
+
+def key_router(plane: KeyPlane, executor: AdminExecutor) -> APIRouter:
     """Returns the routes.
 
     Args:
-        plane: The control plane.
+        plane: Has the keys.
         executor: Runs the work.
     """
     routes = APIRouter(
