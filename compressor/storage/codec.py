@@ -93,6 +93,11 @@ def namespace(tenant: str) -> str:
     return f"t{hashlib.blake2b(tenant.encode(), digest_size=8).hexdigest()}:"
 
 
+def is_below(prefix: str, name: str) -> bool:
+    """Returns whether a name begins with a prefix; without a prefix, whether it has no namespace."""
+    return name.startswith(prefix) if prefix else not NAMESPACE.match(name)
+
+
 def validate_items(items: Mapping[str, bytes]) -> None:
     """Checks the items of a put before any of them is stored.
 

@@ -175,8 +175,7 @@ class MemoryStore:
             self._purge_expired()
             before = self._size
             values, logs = (
-                entries.erase(lambda name: name.startswith(prefix) and bool(prefix or not codec.NAMESPACE.match(name)))
-                for entries in (self._values, self._logs)
+                entries.erase(lambda name: codec.is_below(prefix, name)) for entries in (self._values, self._logs)
             )
             return Erasure(values, logs, before - self._size)
 

@@ -150,6 +150,7 @@ class ControlLog:
             records = journal.read_log(LOG_NAME, after=max(0, self._last - 1))
             if self._last and not (records and json.loads(records[0][1]).get("log") == self._id):
                 self._last = 0
+                self._forget.append(Forgetting(None))
                 records = journal.read_log(LOG_NAME)
         except RefError:
             if self._last:

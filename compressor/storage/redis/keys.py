@@ -72,6 +72,10 @@ class RedisKeys:
         """Returns the key of the value that has this name in Redis."""
         return name[len(self._prefix) + len(b"{v:") : -1].decode("utf-8", "surrogatepass")
 
+    def parse_name(self, name: bytes) -> str:
+        """Returns the beginning of the key of anything of this tenant; its end may be that of a tombstone."""
+        return name[len(self._prefix) + len(b"{v:") :].decode("utf-8", "replace")
+
     def _pair(self, kind: bytes, name: str) -> tuple[bytes, bytes]:
         key = b"%s{%s:%s}" % (self._prefix, kind, name.encode("utf-8", "surrogatepass"))
         return key, key + _TOMBSTONE_SUFFIX

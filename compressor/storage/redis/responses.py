@@ -5,7 +5,7 @@ An answer of the wrong shape raises TypeError or ValueError, which `RedisClient`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from compressor.storage import codec
@@ -132,9 +132,9 @@ def unlink(client: Any, names: Sequence[bytes]) -> int:
     return count
 
 
-def erase(client: Any, patterns: Sequence[bytes]) -> Erasure:
-    """Removes the values, logs and other keys that match these three patterns."""
-    values, logs, others = (_scan(client, pattern) for pattern in patterns)
+def erase(client: Any, patterns: Sequence[bytes], is_meant: Callable[[bytes], bool]) -> Erasure:
+    """Removes the values, logs and other keys that match these three patterns and are meant."""
+    values, logs, others = ([name for name in _scan(client, one) if is_meant(name)] for one in patterns)
     sizes = _sizes(client, [name for name in values if name.endswith(b"}")], "strlen")
     heads = _sizes(client, [name for name in logs if name.endswith(b"}")], "lindex", 0)
     size = sum(map(int, sizes)) + sum(int(head.split()[1]) for head in heads if head is not None)

@@ -227,7 +227,11 @@ class RedisStore:
         """See `ErasableStore.erase`. Looks at all keys of the server, in many small steps."""
         self._check_open()
         patterns = self._keys.everything_with(prefix)
-        return self._client.run(lambda client, _: responses.erase(client, patterns))
+
+        def is_meant(name: bytes) -> bool:
+            return codec.is_below(prefix, self._keys.parse_name(name))
+
+        return self._client.run(lambda client, _: responses.erase(client, patterns, is_meant))
 
     def _ttls(self, key: str) -> _Milliseconds:
         return _Milliseconds(self._policy.ttl(key))

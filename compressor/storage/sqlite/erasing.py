@@ -49,7 +49,7 @@ def erase(db: sqlite3.Connection, text: str, prefix: bytes) -> Erasure:
     """
 
     def is_meant(name: bytes) -> bool:
-        return bool(text) or not codec.NAMESPACE.match(name.decode("utf-8", "surrogatepass"))
+        return codec.is_below(text, name.decode("utf-8", "surrogatepass"))
 
     done = Erasure()
     where, given = _range("key", prefix)

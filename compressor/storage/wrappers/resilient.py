@@ -213,9 +213,9 @@ class ResilientStore(StoreWrapper):
     def erase(self, prefix: str = "") -> Erasure:
         """See `ErasableStore.erase`. Raises StoreError at once while the breaker is open."""
         self._refuse_if_open()
-        self.forget()
+        self._forget_prefix(prefix)
         erased = self._call_remote(lambda: self._remote.erase(prefix))
-        self.forget()
+        self._forget_prefix(prefix)
         return erased
 
     def forget(self, keys: Sequence[str] | None = None) -> None:
@@ -225,11 +225,15 @@ class ResilientStore(StoreWrapper):
             keys: The keys; None for all.
         """
         if keys is None:
-            require_erasable(self._local).erase()
-            self._confirmed.clear()
-        else:
-            require_erasable(self._local).remove(keys)
+            self._forget_prefix("")
+            return
+        require_erasable(self._local).remove(keys)
         self._pending.discard(keys)
+
+    def _forget_prefix(self, prefix: str) -> None:
+        require_erasable(self._local).erase(prefix)
+        self._confirmed.clear()
+        self._pending.discard([key for key in self._pending.keys() if codec.is_below(prefix, key)])
 
     def close(self) -> None:
         """Tries once to write the queued values, counts the rest as dropped, and closes both stores.

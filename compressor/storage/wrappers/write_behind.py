@@ -85,10 +85,15 @@ class WriteBehindBuffer:
             self._size = 0
         return lost
 
-    def discard(self, keys: Sequence[str] | None = None) -> None:
-        """Removes queued values that are not wanted any more; None removes all. They do not count as dropped."""
+    def keys(self) -> list[str]:
+        """Returns the keys of all queued values."""
         with self._lock:
-            for key in list(self._values) if keys is None else keys:
+            return list(self._values)
+
+    def discard(self, keys: Sequence[str]) -> None:
+        """Removes queued values that are not wanted any more. They do not count as dropped."""
+        with self._lock:
+            for key in keys:
                 self._remove(key)
 
     def after_fork(self) -> None:
