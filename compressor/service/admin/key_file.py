@@ -30,7 +30,7 @@ class KeyFile:
 
     def list_keys(self) -> list[ApiKey]:
         """Returns the entries of all keys."""
-        return list(read_keys(self._read(), self._path))
+        return list(read_keys(self._read(must_exist=True), self._path))
 
     def edit(self, make: Callable[[list[ApiKey]], list[ApiKey]]) -> None:
         """Changes the keys.
@@ -50,11 +50,11 @@ class KeyFile:
             if after != before:
                 self._write(_edited(text, {key.hash: key for key in after}))
 
-    def _read(self) -> str:
+    def _read(self, must_exist: bool = False) -> str:
+        if not must_exist and not os.path.lexists(self._path):
+            return ""
         try:
             return Path(self._path).read_bytes().decode("utf-8")
-        except FileNotFoundError:
-            return ""
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise CompressorError(f"Cannot read the key file {self._path!r}: {reason}") from None

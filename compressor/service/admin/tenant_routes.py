@@ -126,7 +126,7 @@ def tenant_router(plane: ControlPlane, executor: AdminExecutor) -> APIRouter:
         limiter = (await executor.run(lambda: plane.tenants.get(tenant))).rate_limiter
         reset = getattr(limiter, "reset", None)
         if reset is None:
-            raise HttpError(501, "not_supported", "This version cannot reset what a tenant has used")
+            raise HttpError(404, "not_supported", "This version cannot reset what a tenant has used")
         await reset()
         await executor.run(lambda: plane.audited(who(request), "tenant.usage.reset", tenant, lambda: None))
         return JsonResponse({"tenant": tenant, "reset": True}, headers=HEADERS)

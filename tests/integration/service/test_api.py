@@ -502,7 +502,9 @@ def test_openapi_has_every_route_with_an_example(service: Service) -> None:
     wanted |= {f"/admin/v1/{path}" for path in f"{admin} tenants/{{tenant}}/usage".split()}
     assert set(described["paths"]) == wanted
     shapes = described["components"]["schemas"]
-    names = "Compress Documents Examples Tools Append View Recall Expand FindTool NewKey KeyChange Rotate TenantSettings"
+    names = (
+        "Compress Documents Examples Tools Append View Recall Expand FindTool NewKey KeyChange Rotate TenantSettings"
+    )
     for name in (*(f"{name}Request" for name in names.split()), "ErrorResponse"):
         assert shapes[name]["examples"], name
     for path, name in (
