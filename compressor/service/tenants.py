@@ -65,6 +65,11 @@ class Tenant:
         self.sessions.reconfigure(config.session_policy(), config.prompt_budgets())
         self.conversations.reconfigure(config)
 
+    def forget_session(self, id: str) -> None:
+        """Drops a session or conversation from memory, because it was deleted from the store."""
+        self.sessions.forget(id)
+        self.conversations.forget(id)
+
     def count_open(self) -> int:
         """Returns how many sessions and conversations this process holds."""
         return len(self.sessions.open_ids() | self.conversations.cost_reports().keys())
@@ -88,6 +93,11 @@ class Tenants:
         self._slots = asyncio.Semaphore(SLOTS) if config.scorer == "fast" else None
         self._tenants: dict[str, Tenant] = {}
         self._lock = threading.Lock()
+
+    @property
+    def config(self) -> Settings:
+        """The settings that hold now for all tenants that have none of their own."""
+        return self._config
 
     def find(self, name: str) -> Tenant | None:
         """Returns a tenant if it was created before. Never waits."""

@@ -18,7 +18,7 @@ PERMANENT = 100 * 365 * codec.DAY
 #: The beginnings of the keys of what can be computed again.
 RESULT_PREFIXES = ("cache:", "vector:", "examples-ngrams:", "examples-values:")
 #: The beginnings of the keys and of the names of logs that belong to a session.
-SESSION_PREFIXES = ("session:", "options:", "tools:", "expansion:", "conversation:")
+SESSION_PREFIXES = ("session:", "options:", "tools:", "expansion:", "conversation:", "tracked:", "turn:")
 _PROMPT_EXAMPLES = re.compile(r"examples:[0-9a-f]{24}")  # what a session chose, not an example store
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,7 @@ class RouteFuzzer:
         known = self._known.get(name, [])
         if known and self._random.random() < 0.5:
             return self._random.choice(known)
-        pool = [text for text in TEXTS if "\ud800" > max(text, default="") or max(text) > "\udfff"]
+        pool = [text for text in TEXTS if not re.search("[\ud800-\udfff]", text)]
         return self._random.choice([*pool, *map(str, NUMBERS)])
 
     def _body(self, described: dict[str, Any]) -> bytes | None:
@@ -91,9 +92,8 @@ class RouteFuzzer:
                 return self._value(self._random.choice(shape[name]), depth)
         if "enum" in shape or "const" in shape:
             return self._random.choice(shape.get("enum", [shape.get("const")]))
-        if examples := shape.get("examples"):
-            if self._random.random() < 0.5:
-                return self._random.choice(examples)
+        if (examples := shape.get("examples")) and self._random.random() < 0.5:
+            return self._random.choice(examples)
         kind = shape.get("type")
         if kind == "object":
             fields = shape.get("properties", {})
@@ -104,7 +104,12 @@ class RouteFuzzer:
             return made
         if kind == "array":
             return [self._value(shape.get("items", {}), depth + 1) for _ in range(self._random.randrange(4))]
-        simple = {"string": TEXTS, "integer": [0, 1, 5, 1000, -1], "number": NUMBERS, "boolean": [True, False]}
+        simple: dict[Any, list[Any]] = {
+            "string": TEXTS,
+            "integer": [0, 1, 5, 1000, -1],
+            "number": NUMBERS,
+            "boolean": [True, False],
+        }
         return self._random.choice(simple[kind]) if kind in simple else self._anything(depth)
 
     def _anything(self, depth: int) -> Any:

@@ -137,8 +137,8 @@ def own_router(plane: ControlPlane) -> APIRouter:
 
 def _delete_session(plane: ControlPlane, tenant: Tenant, id: str) -> dict[str, Any]:
     deleted = delete_session(tenant.compressor.store, id)
-    plane.recorder.forget_session(tenant.name, id)
-    plane.forget(tenant.name, deleted.keys)
+    plane.forget(tenant.name, deleted.keys, id)
+    plane.recorder.forget_session(tenant.name, id, in_store=True)
     return {"deleted": id, "originals": deleted.originals, "kept_originals": deleted.kept}
 
 

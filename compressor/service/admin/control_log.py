@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -58,10 +58,12 @@ class Forgetting:
     Attributes:
         tenant: The tenant; None for all tenants.
         keys: The keys of values; None for everything of the tenant.
+        session: A session whose objects are dropped as well.
     """
 
     tenant: str | None
     keys: tuple[str, ...] | None = None
+    session: str | None = None
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,10 @@ def _change_json(change: ControlChange) -> dict[str, Any]:
     if change.settings:
         out["settings"] = dict(change.settings)
     if change.forget:
-        out["forget"] = [[one.tenant, None if one.keys is None else list(one.keys)] for one in change.forget]
+        out["forget"] = [
+            {"tenant": one.tenant, "keys": None if one.keys is None else list(one.keys), "session": one.session}
+            for one in change.forget
+        ]
     return out
 
 
@@ -211,14 +216,13 @@ def _key_json(stored: StoredKey) -> dict[str, Any]:
 
 def _parse_change(data: Mapping[str, Any]) -> ControlChange:
     keys = {hash: None if one is None else _parse_key(hash, one) for hash, one in data.get("keys", {}).items()}
-    forget = [Forgetting(tenant, None if keys is None else tuple(keys)) for tenant, keys in _pairs(data.get("forget"))]
+    forget = [
+        Forgetting(one["tenant"], None if one["keys"] is None else tuple(one["keys"]), one["session"])
+        for one in data.get("forget", ())
+    ]
     return ControlChange(keys, data.get("settings", {}), forget)
 
 
 def _parse_key(hash: str, data: Mapping[str, Any]) -> StoredKey:
     fields = {name: data[name] for name in ("tenant", "admin", "created", "expires", "blocked")}
     return StoredKey(ApiKey(hash=hash, **fields), bool(data["grants"]))
-
-
-def _pairs(rows: Iterable[Any] | None) -> list[tuple[Any, Any]]:
-    return [(tenant, keys) for tenant, keys in rows or ()]

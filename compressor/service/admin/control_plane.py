@@ -51,7 +51,7 @@ class ControlPlane:
         self.control = ControlLog(tenants.stores.control)
         self.keys = KeyDatabase(self.control, directory.file_keys, config.key_store == "database")
         self.audit = AuditLog(tenants.stores.control)
-        self._watcher = ControlWatcher(self.control, self.keys, directory, tenants, recorder.forget)
+        self._watcher = ControlWatcher(self.control, self.keys, directory, tenants, recorder)
         self._eraser = TenantEraser(tenants, self.control, self._watcher)
         try:
             self._watcher.refresh()
@@ -76,13 +76,13 @@ class ControlPlane:
         """
         self._watcher.refresh()
 
-    def forget(self, tenant: str, keys: Sequence[str]) -> None:
-        """Has every worker drop values that are removed from the store.
+    def forget(self, tenant: str, keys: Sequence[str], session: str | None = None) -> None:
+        """Has every worker drop values, and a session, that are removed from the store.
 
         Raises:
             StoreError: The other workers cannot be told.
         """
-        one = Forgetting(tenant, tuple(keys))
+        one = Forgetting(tenant, tuple(keys), session)
         self.control.change(lambda _: ControlChange(forget=[one]))
         self.refresh()
 
@@ -106,7 +106,7 @@ class ControlPlane:
 
         def make(state: Any) -> ControlChange:
             new = dict(change(state.settings.get(tenant, {})))
-            self.config.for_tenant(tenant, new)  # checks them
+            self.tenants.config.for_tenant(tenant, new)  # checks them
             made[:] = [new]
             return ControlChange(settings={tenant: new or None})
 

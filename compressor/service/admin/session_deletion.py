@@ -15,6 +15,7 @@ from compressor.storage.wrappers.scoped import grant_key
 
 MAX_ATTEMPTS = 50  # of one deletion, while others write to the session
 _ANY_GRANT = "grant:"
+_DIALECTS = ("openai_chat", "openai_responses", "anthropic")
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,18 @@ def delete_session(store: BlobStore, id: str) -> DeletedSession:
         StoreError: The store cannot be read or written.
     """
     journal, scope = require_log(store), scope_id("", id)
-    if not any([_empty(store, scope), _exists(store, f"options:{scope}")]):
-        raise HttpError(404, "unknown_session", f"There is no session {id!r}")
-    for name in (f"options:{scope}", f"tools:{scope}", f"examples:{scope}"):
+    logs = [f"options:{scope}", f"conversation:{id}"]
+    if not any([_empty(store, scope), *(_exists(store, name) for name in logs)]):
+        raise HttpError(404, "unknown_session", f"There is no stored session {id!r}")
+    logs += [f"tools:{scope}", f"examples:{scope}", *(f"tracked:{dialect}:{scope}" for dialect in _DIALECTS)]
+    for name in logs:
         journal.drop_log(name)
     values = require_erasable(store)
     granted = {key.rpartition(":")[2] for key in values.list_keys(grant_key(scope, ""))}
     others = set()
     if granted:
-        own = grant_key(scope, "")
-        grants = (key for key in values.list_keys(_ANY_GRANT) if not key.startswith(own))
+        own_grants = grant_key(scope, "")
+        grants = (key for key in values.list_keys(_ANY_GRANT) if not key.startswith(own_grants))
         others = {key.rpartition(":")[2] for key in grants} & granted
     gone = sorted(granted - others)
     keys = [*gone, *(REDACTED_PREFIX + ref for ref in gone)]

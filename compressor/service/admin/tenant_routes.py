@@ -162,7 +162,7 @@ def known_tenants(plane: ControlPlane) -> list[str]:
     if not plane.directory.is_required:
         return sorted(names | {LOCAL_TENANT})
     names |= {key.tenant for key in plane.keys.list_keys()}
-    return sorted(names | plane.control.state.settings.keys() | plane.config.tenants.keys())
+    return sorted(names | plane.control.state.settings.keys() | plane.tenants.config.tenants.keys())
 
 
 def _describe(plane: ControlPlane, name: str) -> dict[str, Any]:
@@ -181,8 +181,8 @@ def _describe(plane: ControlPlane, name: str) -> dict[str, Any]:
 
 def _settings(plane: ControlPlane, tenant: str) -> dict[str, Any]:
     own = plane.control.state.settings.get(tenant, {})
-    configured = plane.config.tenants.get(tenant, {})
-    effective = plane.config.for_tenant(tenant, own)
+    configured = plane.tenants.config.tenants.get(tenant, {})
+    effective = plane.tenants.config.for_tenant(tenant, own)
     shown = effective.model_dump(mode="json", include=set(TenantSettings.model_fields))  # hides secrets
     return {
         "tenant": tenant,

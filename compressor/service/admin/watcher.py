@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
 
 from compressor.errors import StoreError
 from compressor.service.admin.control_log import ControlLog, ControlState, Forgetting
 from compressor.service.admin.key_database import KeyDatabase
+from compressor.service.dashboard.usage_recorder import UsageRecorder
 from compressor.service.key_directory import KeyDirectory
 from compressor.service.tenants import Tenants
 
@@ -25,7 +25,7 @@ class ControlWatcher:
         database: Tells which keys the log makes valid.
         directory: Gets the keys.
         tenants: Get their settings, and drop what was erased.
-        forget_usage: Drops the usage of a tenant from memory.
+        recorder: Drops the usage of what was erased.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class ControlWatcher:
         database: KeyDatabase,
         directory: KeyDirectory,
         tenants: Tenants,
-        forget_usage: Callable[[str], None],
+        recorder: UsageRecorder,
     ) -> None:
         self._control, self._database = control, database
-        self._directory, self._tenants, self._forget_usage = directory, tenants, forget_usage
+        self._directory, self._tenants, self._recorder = directory, tenants, recorder
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,11 +85,15 @@ class ControlWatcher:
     def _apply(self, one: Forgetting) -> None:
         names = [tenant.name for tenant in self._tenants.list_created()] if one.tenant is None else [one.tenant]
         for name in names:
+            tenant = self._tenants.find(name)
+            if one.session is not None and tenant is not None:
+                tenant.forget_session(one.session)
+                self._recorder.forget_session(name, one.session)
             if one.keys is not None:
                 self._tenants.stores.forget(self._tenants.namespace(name), one.keys)
             else:
                 self._tenants.drop(name)
-                self._forget_usage(name)
+                self._recorder.forget(name)
 
     def _run(self) -> None:
         while not self._stop.wait(POLL_INTERVAL):

@@ -108,9 +108,15 @@ class UsageRecorder:
         with self._lock:
             self._tenants.pop(tenant, None)
 
-    def forget_session(self, tenant: str, id: str) -> None:
-        """Removes a session from the usage of a tenant, also in the store. What other workers add later stays."""
-        journal, _ = self._find(tenant)
+    def forget_session(self, tenant: str, id: str, in_store: bool = False) -> None:
+        """Removes a session from the usage of a tenant.
+
+        Args:
+            tenant: The tenant.
+            id: The id of the session.
+            in_store: Whether to remove it from the store too, not only from the memory of this process.
+        """
+        journal = self._find(tenant)[0] if in_store else None
         try:
             self._of(tenant).forget_session(journal, id, self._clock())
         except CompressorError as error:  # the session itself is gone, and its figures are no content
@@ -236,7 +242,8 @@ class _Tenant:
                 self._catch_up(journal)
                 with self._lock:
                     found = [series.sessions.pop(id, None) for series in (self._open, self._sealed, self._stored)]
-                if found[2] is None or not self._last or self._append(journal, now, rewrite=True):
+                is_stored = journal is not None and found[2] is not None and self._last
+                if not is_stored or self._append(journal, now, rewrite=True):
                     return
 
     def write(self, journal: Any, known: Mapping[str, CostReport], now: float) -> None:

@@ -233,7 +233,7 @@ class ResilientStore(StoreWrapper):
     def _forget_prefix(self, prefix: str) -> None:
         require_erasable(self._local).erase(prefix)
         self._confirmed.clear()
-        self._pending.discard([key for key in self._pending.keys() if codec.is_below(prefix, key)])
+        self._pending.discard([key for key in self._pending.list_keys() if codec.is_below(prefix, key)])
 
     def close(self) -> None:
         """Tries once to write the queued values, counts the rest as dropped, and closes both stores.

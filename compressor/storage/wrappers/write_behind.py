@@ -85,7 +85,7 @@ class WriteBehindBuffer:
             self._size = 0
         return lost
 
-    def keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         """Returns the keys of all queued values."""
         with self._lock:
             return list(self._values)

@@ -79,7 +79,10 @@ def test_a_deleted_ref_leaves_the_near_caches(server: RedisServer) -> None:
     heads, settings = settings_for(server)
     with Service(**settings) as one, Service(**settings) as other:
         ref = fill(one, heads["red"])
-        get = lambda: other.http.get(f"/v1/retrieve/{ref}", headers=heads["red"]).status_code  # noqa: E731
+
+        def get() -> int:
+            return other.http.get(f"/v1/retrieve/{ref}", headers=heads["red"]).status_code
+
         assert get() == 200
         assert one.http.delete(f"/v1/retrieve/{ref}", headers=heads["red"]).status_code == 200
         wait_for(lambda: get() == 410, WITHIN)
@@ -92,7 +95,10 @@ def test_keys_and_settings_reach_every_machine(server: RedisServer) -> None:
     heads, settings = settings_for(server)
     with Service(**settings) as one, Service(**settings) as other:
         made = one.http.post("/admin/v1/keys", json={"tenant": "green"}, headers=heads["ops"]).json()
-        status = lambda: other.http.get("/v1/stats", headers={"x-compressor-key": made["key"]}).status_code  # noqa: E731
+
+        def status() -> int:
+            return other.http.get("/v1/stats", headers={"x-compressor-key": made["key"]}).status_code
+
         wait_for(lambda: status() == 200, WITHIN)
         one.http.patch(f"/admin/v1/keys/{made['id']}", json={"blocked": True}, headers=heads["ops"])
         wait_for(lambda: status() == 401, WITHIN)

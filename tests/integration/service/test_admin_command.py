@@ -98,7 +98,7 @@ def test_keys_of_a_database_before_the_service_runs(run: Run, tmp_path: Path, mo
 def test_a_running_service(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys, known = two_tenants()
     with Service(store=str(tmp_path / "s.db"), key_store="database", **known) as service:
-        url = ("--url", service.url)
+        url: tuple[str, ...] = ("--url", service.url)
         head = {"x-compressor-key": keys["red"]}
         body = {"messages": history(LOG)}
         for id in ("run-1", "run-2"):

@@ -14,6 +14,7 @@ import pytest
 
 from compressor.storage import codec
 from support.client_tools import LOG
+from support.scripted_server import Reply, ScriptedServer
 from support.service_tools import Service, history, two_tenants
 from support.waiting import wait_for
 
@@ -131,3 +132,29 @@ def test_vectors_of_texts_go_as_well(tmp_path: Path) -> None:
         assert done["vectors"] == 1 and shared.get("other") == b"3"
         with pytest.raises(Exception, match="unknown"):
             shared.get("vector:model:abc")
+
+
+def test_a_proxied_session_is_deleted_in_all_workers(tmp_path: Path) -> None:
+    keys, known = two_tenants()
+    head = {"x-compressor-key": keys["red"], "x-compressor-session": "run"}
+    messages = [*history(f"{MARKER}\n{LOG}"), {"role": "user", "content": "Go on."}]
+    body = {"model": "gpt-4o", "messages": messages}
+    with ScriptedServer([Reply("Well.")] * 4, extends=None) as server:
+        settings = {"store": str(tmp_path / "s.db"), "key_store": "database", "upstream": server.url, **known}
+        with Service(**settings) as one, Service(**settings) as other:
+            for service in (one, other):
+                assert service.http.post("/v1/chat/completions", json=body, headers=head).status_code == 200
+            assert MARKER in contents(tmp_path / "s.db")
+            assert one.http.delete("/v1/sessions/run", headers=head).json()["originals"] >= 1
+
+            def view(service: Service) -> httpx.Response:
+                return service.http.post("/v1/sessions/run/view", json={}, headers=head)
+
+            for service in (one, other):
+                assert view(service).status_code == 404
+            assert MARKER not in contents(tmp_path / "s.db")
+            wait_for(lambda: not other.gate._tenants.get("red").sessions.open_ids(), 1.0)
+            assert other.http.get("/v1/sessions", headers=head).json()["sessions"] == []
+            for service in (other, one):  # its client goes on, with its whole history
+                assert service.http.post("/v1/chat/completions", json=body, headers=head).status_code == 200
+                assert view(service).json()["count"] == 4, "its options are known again"

@@ -187,8 +187,11 @@ def test_sessions_are_listed_shown_and_deleted(fleet: Fleet) -> None:
     shown = fleet.admin("GET", "/tenants/red/sessions/red-run-1")
     assert shown["count"] == 3 and MARKER not in json.dumps(shown)
     fleet.admin("GET", "/tenants/red/sessions/blue-run-1", 404)
+
     # The other worker has it open, and must not write it back.
-    view = lambda: fleet.other.http.post("/v1/sessions/red-run-1/view", json={}, headers=fleet.heads["red"])  # noqa: E731
+    def view() -> httpx.Response:
+        return fleet.other.http.post("/v1/sessions/red-run-1/view", json={}, headers=fleet.heads["red"])
+
     assert view().status_code == 200
     assert fleet.admin("DELETE", "/tenants/red/sessions/red-run-1")["originals"] >= 1
     assert view().status_code == 404

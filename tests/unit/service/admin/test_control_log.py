@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,11 @@ def test_keys_of_the_file_can_be_blocked_and_end_earlier(store: MemoryStore) -> 
     assert directory_of(control, database, directory).find(plain) and not control.state.keys
     key_operations.expire_key(database, in_file.id, 1.0)
     assert directory_of(control, database, directory).find(plain) is None
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: key_operations.create_key(database, "blue"),
         lambda: key_operations.delete_key(database, in_file.id),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(HttpError) as found:
             change()
         assert found.value.status == 409
