@@ -15,6 +15,7 @@ from typing import Any
 from compressor.errors import RefError, StoreError
 from compressor.service.auth import format_time
 from compressor.storage.base import BlobStore, require_log
+from compressor.storage.circuit_breaker import StoreUnavailableError
 
 SEGMENT = 500  # records in one log
 MAX_ATTEMPTS = 50  # of one append, where other workers are first
@@ -80,33 +81,61 @@ class AuditLog:
         while position > 1 and len(out) <= limit:
             segment = (position - 2) // SEGMENT + 1
             first = (segment - 1) * SEGMENT
-            found = [(first + number, data) for number, data in self._read(segment) if first + number < position]
+            records = self._read(segment)
+            if records is None:
+                out.append({"number": first + 1, "outcome": "unreadable"})
+            found = [(first + number, data) for number, data in records or () if first + number < position]
             out += [{"number": number, **json.loads(data)} for number, data in reversed(found)]
             position = first + 1
         more = len(out) > limit
         out = out[:limit]
         return out, out[-1]["number"] if more else None
 
+    def renew(self) -> None:
+        """Starts a new log for what comes, so that it is encrypted with the first of the encryption keys.
+
+        Earlier records can be read as long as the key that encrypted them is among the encryption keys.
+
+        Raises:
+            StoreError: The store cannot be used.
+        """
+        with self._lock:
+            self._find_end()
+            if self._last:
+                self._begin_segment()
+
     def _find_end(self) -> None:
         """Finds the newest segment and its last record; starts a new segment if that one is full."""
-        journal = require_log(self._store)
-        try:
-            number, packed = journal.read_log(_POINTER)[-1]
-            self._segment = max(self._segment, int(json.loads(packed)["segment"]))
-        except (RefError, IndexError):
-            number = 0
+        self._segment = max(self._segment, self._read_pointer()[1])
         records = self._read(self._segment)
-        self._last = records[-1][0] if records else 0
+        self._last = SEGMENT if records is None else records[-1][0] if records else 0
         if self._last >= SEGMENT:
-            pointer = json.dumps({"segment": self._segment + 1}).encode()
-            journal.append_log(_POINTER, number, [pointer], truncate_before=True)
-            self._segment, self._last = self._segment + 1, 0
+            self._begin_segment()
 
-    def _read(self, segment: int) -> list[tuple[int, bytes]]:
+    def _begin_segment(self) -> None:
+        number, segment = self._read_pointer()
+        self._segment, self._last = max(self._segment, segment) + 1, 0
+        pointer = json.dumps({"segment": self._segment}).encode()
+        require_log(self._store).append_log(_POINTER, number, [pointer], truncate_before=True)
+
+    def _read_pointer(self) -> tuple[int, int]:
+        """Returns the number of the pointer's record, and the segment that it names."""
+        try:
+            number, packed = require_log(self._store).read_log(_POINTER)[-1]
+            return number, int(json.loads(packed)["segment"])
+        except (RefError, IndexError):
+            return 0, 1
+
+    def _read(self, segment: int) -> list[tuple[int, bytes]] | None:
+        """Returns the records of a segment, or None if they cannot be decrypted any more."""
         try:
             return require_log(self._store).read_log(self._name(segment))
         except RefError:
             return []
+        except StoreUnavailableError:
+            raise
+        except StoreError:
+            return None
 
     @staticmethod
     def _name(segment: int) -> str:

@@ -131,6 +131,18 @@ class ControlLog:
                     return
         raise StoreError("too many administrators change keys and settings at the same time: try again")
 
+    def renew(self) -> None:
+        """Writes everything again, so that it is encrypted with the first of the encryption keys.
+
+        Raises:
+            StoreError: The store cannot be used.
+        """
+        with self._lock:
+            self._catch_up()
+            if self._last:
+                self._since = SNAPSHOT_INTERVAL
+                self._append(ControlChange())  # or another worker has just written
+
     def _append(self, change: ControlChange) -> bool:
         record = {"log": self._id or uuid4().hex[:12], **_change_json(change)}
         records = [record]

@@ -55,6 +55,9 @@ class ControlPlane:
         self._eraser = TenantEraser(tenants, self.control, self._watcher)
         try:
             self._watcher.refresh()
+            if config.encryption_read_plain or (config.encryption_keys and len(config.encryption_keys.ids) > 1):
+                self.control.renew()  # while the former encryption key is still there
+                self.audit.renew()
         except StoreError as error:
             if config.key_store == "database" and not isinstance(error, StoreUnavailableError):
                 raise

@@ -10,7 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from compressor import CompressorError
+from compressor.service.app import create_app
 from compressor.service.settings import Settings
+from compressor.storage.wrappers.encryption_keys import Keyring, new_encryption_key
 from support.client_tools import LOG
 from support.service_tools import Service, error_of, history, two_tenants
 from support.waiting import wait_for
@@ -347,3 +350,25 @@ def test_the_client_library_needs_no_other_header(fleet: Fleet) -> None:
     """The key may stand where HTTP clients put it."""
     answer = httpx.get(f"{fleet.one.url}/admin/v1/keys", headers={"authorization": f"Bearer {fleet.plain['ops']}"})
     assert answer.status_code == 200
+
+
+def test_keys_outlive_the_encryption_key_that_they_were_written_with(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    old, new = new_encryption_key(), new_encryption_key()
+    keys, known = two_tenants()
+    head = {"x-compressor-key": keys["ops"]}
+    settings = {"store": str(tmp_path / "s.db"), "key_store": "database", **known}
+    with Service(**settings, encryption_keys=Keyring([old])) as service:
+        green = service.http.post("/admin/v1/keys", json={"tenant": "green"}, headers=head).json()
+    files = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"green" not in files and green["id"].encode() not in files
+    for ring in ([new, old], [new, old], [new]):
+        with Service(**settings, encryption_keys=Keyring(ring)) as service:
+            answer = service.http.get("/v1/stats", headers={"x-compressor-key": green["key"]})
+            assert answer.status_code == 200
+            service.http.patch(f"/admin/v1/keys/{green['id']}", json={"blocked": False}, headers=head)
+            audit = service.http.get("/admin/v1/audit", headers=head).json()["records"]
+            assert audit[0]["act"] == "key.unblock"
+            assert (audit[-1].get("act") or audit[-1]["outcome"]) == ("key.create" if len(ring) > 1 else "unreadable")
+    with pytest.raises(CompressorError, match="not among the encryption keys"):
+        create_app(Settings(**settings, encryption_keys=Keyring([old])))

@@ -134,10 +134,11 @@ def test_keys_of_the_file_can_be_blocked_and_end_earlier(store: MemoryStore) -> 
 def test_an_entry_of_the_file_that_is_blocked_stays_blocked(store: MemoryStore) -> None:
     key = ApiKey("red", "b" * 64, blocked=True, expires=5.0)
     database = KeyDatabase(ControlLog(store), lambda: [key])
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: key_operations.block_key(database, key.id, blocked=False),
         lambda: key_operations.expire_key(database, key.id, None),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(HttpError, match="in the key file"):
             change()
 
