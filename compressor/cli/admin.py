@@ -164,6 +164,19 @@ def set_tenant(
     connection.show(made, lambda data: _print_fields(data["database"]))
 
 
+@tenant.command("usage")
+@connected
+def show_usage(
+    connection: Connection,
+    name: TenantName,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget what was used.")] = False,
+) -> None:
+    """Show how much of its limits a tenant has used, or reset it."""
+    made = connection.send("DELETE" if reset else "GET", f"/tenants/{_segment(name)}/usage")
+    columns = ("limit", "amount", "used", "left", "resets")
+    connection.show(made, _print_fields if reset else lambda data: _print_rows(data, "usage", columns))
+
+
 @tenant.command("erase")
 @connected
 def erase_tenant(

@@ -74,7 +74,11 @@ class TenantStores:
         self._resilient_stores: dict[str, ResilientStore] = {}
         self._local = MemoryStore(ttl=self.retention, limit=settings.near_cache_bytes)
         self._breaker = CircuitBreaker()
-        self._pending = max(MIN_PENDING_BYTES, MAX_PENDING_BYTES // (1 + len({key.tenant for key in settings.keys})))
+        tenants = {key.tenant for key in settings.keys}
+        # How many tenants the database will have is not known, so each gets the least.
+        self._pending = MIN_PENDING_BYTES
+        if settings.key_store == "file":
+            self._pending = max(MIN_PENDING_BYTES, MAX_PENDING_BYTES // (1 + len(tenants)))
         self._lock = threading.Lock()
         self.shared = wrap_store(self._resilient_store("", self._remote) if self._remote else self._base, settings)
 

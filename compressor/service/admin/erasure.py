@@ -6,12 +6,11 @@ import time
 from typing import Any
 
 from compressor.service.admin.control_log import ControlChange, ControlLog, Forgetting
-from compressor.service.admin.watcher import POLL_INTERVAL, ControlWatcher
+from compressor.service.admin.watcher import ControlWatcher
 from compressor.service.tenants import Tenants
 from compressor.storage.base import Erasure, require_erasable
 
-#: Seconds until every worker has dropped what it had in memory.
-SETTLE_SECONDS = 2 * POLL_INTERVAL
+SETTLE_SECONDS = 1.0  # until every worker has dropped what it had in memory
 _VECTORS = "vector:"  # of texts of all tenants, by content
 
 
