@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -15,7 +14,7 @@ from urllib.parse import quote
 import typer
 
 from compressor.cli.admin_connection import Connection, connected, connected_to_keys
-from compressor.cli.output import print_message, printable
+from compressor.cli.admin_output import print_fields, print_key, print_new_key, print_rows
 from compressor.errors import CompressorError
 
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="The maximum number of entries.")]
@@ -48,7 +47,7 @@ def create_key(
 ) -> None:
     """Make a key and print it. It is shown this once."""
     made = connection.send("POST", "/keys", {"tenant": name, "admin": is_admin, "expires": expires})
-    connection.show(made, _print_new_key)
+    connection.show(made, print_new_key)
 
 
 @key.command("list")
@@ -62,21 +61,21 @@ def list_keys(
 ) -> None:
     """List keys. None can be read: only their hashes are stored."""
     found = connection.send("GET", "/keys", tenant=name, state=state, limit=limit, offset=offset)
-    connection.show(found, lambda data: _print_rows(data, "keys", ("id", "tenant", "admin", "state", "expires")))
+    connection.show(found, lambda data: print_rows(data, "keys", ("id", "tenant", "admin", "state", "expires")))
 
 
 @key.command("block")
 @connected_to_keys
 def block_key(connection: Connection, id: KeyId) -> None:
     """Refuse a key until it is unblocked."""
-    connection.show(connection.send("PATCH", f"/keys/{_segment(id)}", {"blocked": True}), _print_key)
+    connection.show(connection.send("PATCH", f"/keys/{_segment(id)}", {"blocked": True}), print_key)
 
 
 @key.command("unblock")
 @connected_to_keys
 def unblock_key(connection: Connection, id: KeyId) -> None:
     """Accept a blocked key again."""
-    connection.show(connection.send("PATCH", f"/keys/{_segment(id)}", {"blocked": False}), _print_key)
+    connection.show(connection.send("PATCH", f"/keys/{_segment(id)}", {"blocked": False}), print_key)
 
 
 @key.command("expire")
@@ -90,7 +89,7 @@ def expire_key(
 ) -> None:
     """Set when a key ends."""
     expires: Any = {"now": 0, "never": None}.get(when, when)
-    connection.show(connection.send("PATCH", f"/keys/{_segment(id)}", {"expires": expires}), _print_key)
+    connection.show(connection.send("PATCH", f"/keys/{_segment(id)}", {"expires": expires}), print_key)
 
 
 @key.command("rotate")
@@ -103,7 +102,7 @@ def rotate_key(
     ] = "0",
 ) -> None:
     """Make a new key in place of an old one, and print it."""
-    connection.show(connection.send("POST", f"/keys/{_segment(id)}/rotate", {"overlap": overlap}), _print_new_key)
+    connection.show(connection.send("POST", f"/keys/{_segment(id)}/rotate", {"overlap": overlap}), print_new_key)
 
 
 @key.command("delete")
@@ -130,7 +129,7 @@ def list_tenants(
     def show(data: Any) -> None:
         for one in data["tenants"]:
             one |= {**one.pop("last_30_days"), "settings": ",".join(one["settings"])}
-        _print_rows(data, "tenants", ("tenant", "valid_keys", "sessions", "calls", "before", "after", "settings"))
+        print_rows(data, "tenants", ("tenant", "valid_keys", "sessions", "calls", "before", "after", "settings"))
 
     connection.show(connection.send("GET", "/tenants", q=q, limit=limit, offset=offset), show)
 
@@ -141,7 +140,7 @@ def show_tenant(connection: Connection, name: TenantName) -> None:
     """Show a tenant and its settings."""
     described = connection.send("GET", f"/tenants/{_segment(name)}")
     described["settings"] = connection.send("GET", f"/tenants/{_segment(name)}/settings")
-    connection.show(described, _print_fields)
+    connection.show(described, print_fields)
 
 
 @tenant.command("set")
@@ -161,7 +160,7 @@ def set_tenant(
             raise CompressorError(f"{field!r} is not a setting: write NAME=VALUE, or NAME= to remove one")
         given[setting] = _parse_value(text)
     made = connection.send("PATCH", f"/tenants/{_segment(name)}/settings", given)
-    connection.show(made, lambda data: _print_fields(data["database"]))
+    connection.show(made, lambda data: print_fields(data["database"]))
 
 
 @tenant.command("usage")
@@ -174,7 +173,7 @@ def show_usage(
     """Show how much of its limits a tenant has used, or reset it."""
     made = connection.send("DELETE" if reset else "GET", f"/tenants/{_segment(name)}/usage")
     columns = ("limit", "amount", "used", "left", "resets")
-    connection.show(made, _print_fields if reset else lambda data: _print_rows(data, "usage", columns))
+    connection.show(made, print_fields if reset else lambda data: print_rows(data, "usage", columns))
 
 
 @tenant.command("erase")
@@ -191,7 +190,7 @@ def erase_tenant(
             raise CompressorError("this erases everything stored for the tenant: confirm with --yes")
         typer.confirm(f"Erase everything stored for tenant {name}?", abort=True)
     done = connection.send("DELETE", f"/tenants/{_segment(name)}/data", settings="true" if settings else None)
-    connection.show(done, lambda data: _print_fields(data["erased"]))
+    connection.show(done, lambda data: print_fields(data["erased"]))
 
 
 # --- sessions and refs
@@ -212,7 +211,7 @@ def list_sessions(
         for one in data["sessions"]:
             last = datetime.fromtimestamp(one["last"], timezone.utc)
             one["last"] = last.strftime("%Y-%m-%dT%H:%M:%SZ")
-        _print_rows(data, "sessions", ("tenant", "id", "model", "calls", "before", "after", "last"))
+        print_rows(data, "sessions", ("tenant", "id", "model", "calls", "before", "after", "last"))
 
     connection.show(connection.send("GET", "/sessions", tenant=name, q=q, limit=limit, offset=offset), show)
 
@@ -225,28 +224,28 @@ RefDigits = Annotated[str, typer.Argument(help="The twelve digits of the ref.", 
 @connected
 def show_session(connection: Connection, name: TenantName, id: SessionId) -> None:
     """Show what a session is and costs, without its content."""
-    connection.show(connection.send("GET", f"/tenants/{_segment(name)}/sessions/{_segment(id)}"), _print_fields)
+    connection.show(connection.send("GET", f"/tenants/{_segment(name)}/sessions/{_segment(id)}"), print_fields)
 
 
 @session.command("delete")
 @connected
 def delete_session(connection: Connection, name: TenantName, id: SessionId) -> None:
     """Delete a session, and the originals that no other session may read."""
-    connection.show(connection.send("DELETE", f"/tenants/{_segment(name)}/sessions/{_segment(id)}"), _print_fields)
+    connection.show(connection.send("DELETE", f"/tenants/{_segment(name)}/sessions/{_segment(id)}"), print_fields)
 
 
 @ref.command("show")
 @connected
 def show_ref(connection: Connection, name: TenantName, digits: RefDigits) -> None:
     """Show what the store knows about an original, without its content."""
-    connection.show(connection.send("GET", f"/tenants/{_segment(name)}/refs/{_segment(digits)}"), _print_fields)
+    connection.show(connection.send("GET", f"/tenants/{_segment(name)}/refs/{_segment(digits)}"), print_fields)
 
 
 @ref.command("delete")
 @connected
 def delete_ref(connection: Connection, name: TenantName, digits: RefDigits) -> None:
     """Delete an original. From then on its ref reads as expired."""
-    connection.show(connection.send("DELETE", f"/tenants/{_segment(name)}/refs/{_segment(digits)}"), _print_fields)
+    connection.show(connection.send("DELETE", f"/tenants/{_segment(name)}/refs/{_segment(digits)}"), print_fields)
 
 
 @admin.command("audit")
@@ -259,10 +258,10 @@ def audit(
     """Show what administrators did, the newest first."""
     found = connection.send("GET", "/audit", limit=limit, before=before)
     columns = ("number", "time", "who", "act", "target", "outcome")
-    connection.show(found, lambda data: _print_rows(data, "records", columns))
+    connection.show(found, lambda data: print_rows(data, "records", columns))
 
 
-# --- output
+# --- input
 
 
 def _segment(text: str) -> str:
@@ -277,46 +276,3 @@ def _parse_value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _print_new_key(data: Mapping[str, Any]) -> None:
-    typer.echo(data["key"])
-    ends = f", valid until {data['expires']}" if data["expires"] else ""
-    print_message("note", f"key {data['id']} of tenant {data['tenant']}{ends}; it is not shown again")
-    if old := data.get("replaces"):
-        print_message("note", f"the old key {old['id']} is valid until {old['expires']}")
-
-
-def _print_key(data: Mapping[str, Any]) -> None:
-    ends = f", valid until {data['expires']}" if data["expires"] else ""
-    typer.echo(f"key {data['id']} of tenant {data['tenant']}: {data['state']}{ends}")
-
-
-def _print_fields(data: Mapping[str, Any], indent: str = "") -> None:
-    for name, value in data.items():
-        if isinstance(value, Mapping) and value:
-            typer.echo(f"{indent}{name}:")
-            _print_fields(value, indent + "  ")
-        else:
-            typer.echo(f"{indent}{name}: {_text(value)}")
-
-
-def _print_rows(data: Mapping[str, Any], name: str, columns: Sequence[str]) -> None:
-    rows = [tuple(columns), *(tuple(_text(row.get(column)) for column in columns) for row in data[name])]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    if (following := data.get("next_offset")) is not None:
-        print_message("note", f"{data['total']} in all: go on with --offset {following}")
-    if (before := data.get("next_before")) is not None:
-        print_message("note", f"go on with --before {before}")
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}" if abs(value) < 1e6 else f"{value:.0f}"
-    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

@@ -1,15 +1,15 @@
 """Removes what the file of the SQLite store holds, so that it cannot be read from the file any more.
 
 `PRAGMA secure_delete`, which schema.py sets, overwrites removed content with zeros. The write-ahead log may still have
-a copy of it, so an erasure ends by writing the log back and emptying it.
+a copy of it, so an erasure ends by writing the log back and emptying it (`empty_wal`).
 """
 
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from compressor.storage import codec
 from compressor.storage.base import Erasure
@@ -17,7 +17,6 @@ from compressor.storage.sqlite import log as log_table
 from compressor.storage.sqlite.schema import transaction
 
 _BATCH = 500  # rows in one transaction, because other processes wait for it
-_CHECKPOINT_SECONDS = 5.0  # to wait for readers of the write-ahead log
 _LIVE = "value IS NOT NULL AND used + coalesce(ttl, ?) >= ?"
 
 
@@ -35,40 +34,59 @@ def remove(db: sqlite3.Connection, keys: Sequence[bytes], now: float, default_tt
         removed = db.executemany(
             f"UPDATE entries SET value = NULL, size = 0, used = ? WHERE key = ? AND {_LIVE}", rows
         ).rowcount
-    _empty_wal(db)
     return max(0, removed)
 
 
-def erase(db: sqlite3.Connection, text: str, prefix: bytes) -> Erasure:
-    """Deletes values, logs and tombstones.
+@dataclass(frozen=True)
+class ErasurePlan:
+    """What is to be erased, by its encoded names: row IDs may belong to other rows by the time that it is.
 
-    Args:
-        db: The connection.
-        text: The beginning of their names; "" for everything that has no namespace.
-        prefix: The same, encoded.
+    Attributes:
+        values: The keys of values and of their tombstones.
+        logs: The names of logs and of their tombstones.
+        erasure: What that is without the tombstones.
     """
 
-    def is_meant(name: bytes) -> bool:
-        return codec.is_below(text, name.decode("utf-8", "surrogatepass"))
+    values: list[bytes]
+    logs: list[bytes]
+    erasure: Erasure
 
-    done = Erasure()
-    where, given = _range("key", prefix)
-    rows = db.execute(f"SELECT rowid, key, size, value IS NULL FROM entries WHERE {where}", given).fetchall()
-    values = [row for row in rows if is_meant(row[1])]
-    for start in range(0, len(values), _BATCH):
-        chunk = values[start : start + _BATCH]
-        with transaction(db):
-            db.executemany("DELETE FROM entries WHERE rowid = ?", [(row[0],) for row in chunk])
-    done += Erasure(values=sum(not row[3] for row in values), size=sum(row[2] for row in values))
-    where, given = _range("name", prefix)
-    rows = db.execute(f"SELECT id, name, size, last = 0 FROM logs WHERE {where}", given).fetchall()
-    logs = [row for row in rows if is_meant(row[1])]
-    for start in range(0, len(logs), _BATCH):
-        with transaction(db):
-            log_table.erase(db, [row[0] for row in logs[start : start + _BATCH]])
-    done += Erasure(logs=sum(not row[3] for row in logs), size=sum(row[2] for row in logs))
-    _empty_wal(db)
-    return done
+    @classmethod
+    def find(cls, db: sqlite3.Connection, text: str, prefix: bytes) -> ErasurePlan:
+        """Finds the values and logs of a prefix.
+
+        Args:
+            db: The connection.
+            text: The beginning of their names; "" for everything that has no namespace.
+            prefix: The same, encoded.
+        """
+
+        def find(table: str, name: str, is_tombstone: str) -> list[tuple[bytes, int, int]]:
+            where, given = _range(name, prefix)
+            rows = db.execute(f"SELECT {name}, size, {is_tombstone} FROM {table} WHERE {where}", given)
+            return [row for row in rows if codec.is_below(text, row[0].decode("utf-8", "surrogatepass"))]
+
+        values, logs = find("entries", "key", "value IS NULL"), find("logs", "name", "last = 0")
+        size = sum(row[1] for row in (*values, *logs))
+        erasure = Erasure(sum(not row[2] for row in values), sum(not row[2] for row in logs), size)
+        return cls([row[0] for row in values], [row[0] for row in logs], erasure)
+
+    def steps(self) -> Iterator[Callable[[sqlite3.Connection], None]]:
+        """Yields functions that erase a part each, in a transaction of its own."""
+        for start in range(0, len(self.values), _BATCH):
+            yield partial(_delete_values, keys=self.values[start : start + _BATCH])
+        for start in range(0, len(self.logs), _BATCH):
+            yield partial(_delete_logs, names=self.logs[start : start + _BATCH])
+
+
+def _delete_values(db: sqlite3.Connection, keys: list[bytes]) -> None:
+    with transaction(db):
+        db.executemany("DELETE FROM entries WHERE key = ?", [(key,) for key in keys])
+
+
+def _delete_logs(db: sqlite3.Connection, names: list[bytes]) -> None:
+    with transaction(db):
+        log_table.erase(db, names)
 
 
 def _range(column: str, prefix: bytes) -> tuple[str, tuple[bytes, ...]]:
@@ -79,11 +97,17 @@ def _range(column: str, prefix: bytes) -> tuple[str, tuple[bytes, ...]]:
     return f"{column} >= ? AND {column} < ?", (prefix, end[:-1] + bytes([end[-1] + 1]))
 
 
-def _empty_wal(db: sqlite3.Connection) -> None:
-    """Writes the write-ahead log back and empties it, as soon as no other process reads it."""
-    deadline = time.monotonic() + _CHECKPOINT_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(sqlite3.OperationalError):
-            if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0:
-                return
-        time.sleep(0.02)
+def empty_wal(db: sqlite3.Connection) -> bool:
+    """Writes the write-ahead log back and empties it, without waiting for anybody.
+
+    Returns:
+        False if another process uses it just now.
+    """
+    (timeout,) = db.execute("PRAGMA busy_timeout").fetchone()
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        return bool(db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {timeout}")

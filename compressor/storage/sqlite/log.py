@@ -169,11 +169,11 @@ def tombstone(db: sqlite3.Connection, before: float, now: float, need: int) -> i
     return freed
 
 
-def erase(db: sqlite3.Connection, ids: list[int]) -> None:
-    """Deletes logs and tombstones, within the caller's transaction."""
-    rows = [(log,) for log in ids]
-    db.executemany("DELETE FROM records WHERE log = ?", rows)
-    db.executemany("DELETE FROM logs WHERE id = ?", rows)
+def erase(db: sqlite3.Connection, names: list[bytes]) -> None:
+    """Deletes logs and tombstones by their encoded names, within the caller's transaction."""
+    rows = [(name,) for name in names]
+    db.executemany("DELETE FROM records WHERE log IN (SELECT id FROM logs WHERE name = ?)", rows)
+    db.executemany("DELETE FROM logs WHERE name = ?", rows)
 
 
 def purge_expired(db: sqlite3.Connection, now: float, ttl: float) -> None:

@@ -27,7 +27,7 @@ from compressor.storage.base import Erasure, StoredEntry, StoreStats
 from compressor.storage.codec import compress_log
 from compressor.storage.retention import TtlPolicy, as_policy
 from compressor.storage.sqlite import log as log_table
-from compressor.storage.sqlite.erasing import erase, list_keys, remove
+from compressor.storage.sqlite.erasing import ErasurePlan, empty_wal, list_keys, remove
 from compressor.storage.sqlite.schema import prepare, transaction
 
 LIMIT = 512 * 2**20  # bytes; enough for months of one developer's agents, and small beside a package cache
@@ -240,12 +240,24 @@ class SQLiteStore:
     def remove(self, keys: Sequence[str]) -> int:
         """See `ErasableStore.remove`."""
         with self._open() as db:
-            return remove(db, [_encode(key) for key in dict.fromkeys(keys)], self._clock(), self._ttl)
+            removed = remove(db, [_encode(key) for key in dict.fromkeys(keys)], self._clock(), self._ttl)
+            empty_wal(db)  # if nobody else uses it; else with one of the next writes
+        return removed
 
     def erase(self, prefix: str = "") -> Erasure:
         """See `ErasableStore.erase`. Overwrites the content in the file."""
         with self._open() as db:
-            return erase(db, prefix, _encode(prefix))
+            plan = ErasurePlan.find(db, prefix, _encode(prefix))
+        for step in plan.steps():
+            with self._open() as db:
+                step(db)
+        deadline = time.monotonic() + BUSY_SECONDS
+        while time.monotonic() < deadline:  # without the lock while it waits, so that nobody else does
+            with self._open() as db:
+                if empty_wal(db):
+                    break
+            time.sleep(0.02)
+        return plan.erasure
 
     def stats(self) -> StoreStats:
         """See `BlobStore.stats`."""
