@@ -11,6 +11,7 @@ import httpx
 from compressor.providers import Json, ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service.http_errors import json_bytes
+from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import RequestBody
 from compressor.service.proxy.upstream import Headers
 from compressor.service.tenants import Tenant
@@ -32,6 +33,7 @@ class Exchange:
         headers: The client's headers.
         body: The body as it was received.
         send: ASGI's function that sends a part of the response.
+        credentials: With whose key it goes to the provider.
         api: The provider's API, if its requests are compressed.
         call: The compressed call; None if the request goes out as it is.
         request_body: The parsed body, if it was parsed.
@@ -39,6 +41,7 @@ class Exchange:
         notices: What else the client should know about what was sent.
         response_headers: Headers to add to the response.
         response: The provider's response that is open.
+        upstream: The name of the upstream that gave it, or "".
     """
 
     tenant: Tenant
@@ -48,6 +51,7 @@ class Exchange:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     send: Callable[[Any], Any]
+    credentials: ProviderCredentials = field(default_factory=ProviderCredentials)
     api: ProviderApi | None = None
     call: ResolvedCall | None = None
     request_body: RequestBody | None = None
@@ -55,6 +59,7 @@ class Exchange:
     notices: list[str] = field(default_factory=list)
     response_headers: Headers = field(default_factory=list)
     response: httpx.Response | None = None
+    upstream: str = ""
 
     @property
     def data(self) -> Json:
