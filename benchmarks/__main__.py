@@ -37,6 +37,7 @@ from benchmarks import (
     service_fuzz,
     service_load,
     service_proxy,
+    shared_conversations,
     speed,
     survival,
     throughput,
@@ -58,6 +59,7 @@ WITHOUT_DATA = (
     "service_cache",
     "service_proxy",
     "service_fuzz",
+    "shared_conversations",
     "facts_kept",
     "example_lists",
 )
@@ -81,6 +83,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "service_proxy": service_proxy.run,
     "service_faults": service_faults.run,
     "service_fuzz": service_fuzz.run,
+    "shared_conversations": shared_conversations.run,
     "examples": examples.run,
     "example_lists": example_lists.run,
     "example_banks": example_banks.run,

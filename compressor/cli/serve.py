@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import queue
+import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -16,7 +17,10 @@ import typer
 from compressor.errors import CompressorError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from compressor.service.server_commands import Command
     from compressor.service.settings import Settings
+    from compressor.service.settings_reloader import SettingsReloader
+    from compressor.service.settings_sources import LoadedSettings, SettingsSources
 
 ConfigOption = Annotated[
     str | None,
@@ -96,28 +100,44 @@ def serve(
     try:
         if store and redis_url:
             raise CompressorError("--redis-url and --store both set the store: give only one of them")
-        settings = _load_settings(config, flags)
+        sources = _settings_sources(config, flags)
+        loaded = sources.read()
+        settings = loaded.settings
         if show:
             typer.echo(json.dumps(settings.printable(), indent=2))
             return
         _require_packages("uvicorn", "fastapi", "httpx", "prometheus_client")
+        from compressor.service.environment_names import unknown_names
+        from compressor.service.listening_sockets import check_tls, listen
         from compressor.service.telemetry.logging import set_logging
-        from compressor.service.uvicorn_server import check_tls, listen
 
         check_tls(settings)
-        sockets = listen(settings.host, settings.port)
+        sockets, probe_sockets = listen(settings.host, settings.port), []
+        if settings.probe_port is not None:
+            probe_sockets = listen(settings.probe_host or settings.host, settings.probe_port)
     except CompressorError as error:
         _exit_with_error(error)
     set_logging(settings.log)
+    commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+    reloader = _handle_signals(sources, loaded, commands)
     log = logging.getLogger("compressor.service")
-    urls = [_url(settings, *one.getsockname()[:2]) for one in sockets]
+    urls = [_url(_scheme(settings), *one.getsockname()[:2]) for one in sockets]
     log.info("settings", extra={"data": settings.printable()})
-    log.info("listening", extra={"data": {"urls": urls}})
+    probes = {"probes": [_url("http", *one.getsockname()[:2]) for one in probe_sockets]} if probe_sockets else {}
+    log.info("listening", extra={"data": {"urls": urls, **probes}})
+    if unknown := unknown_names(os.environ, type(settings).model_fields):
+        log.warning("these variables are no settings, and are ignored: %s", ", ".join(unknown))
     if settings.warns_about_unencrypted_secrets():
         log.warning(
             "Redis stores the messages of named sessions with their secrets: set encryption keys (see SECURITY.md)"
         )
-    _run(settings, partial(_load_settings, config, flags), sockets)
+    reloader.start()
+    try:
+        _run(loaded, sockets, probe_sockets, commands)
+    finally:
+        reloader.stop()
+        for one in (*sockets, *probe_sockets):
+            one.close()
 
 
 def healthcheck(
@@ -139,13 +159,16 @@ def healthcheck(
     context = None
     if url is None:
         try:
-            settings = _load_settings(config, {})
+            settings = _settings_sources(config, {}).read().settings
         except CompressorError as error:
             _exit_with_error(CompressorError(f"{error} (or give the service's address with --url)"))
+        has_probes = bool(settings.probe_port)
+        host = (settings.probe_host if has_probes else None) or settings.host
         # A service that listens on all addresses listens on the loopback address too.
-        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-        url = _url(settings, host, settings.port)
-        if settings.tls_cert:  # trust exactly this certificate, whatever its name
+        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
+        scheme, port = ("http", settings.probe_port or 0) if has_probes else (_scheme(settings), settings.port)
+        url = _url(scheme, host, port)
+        if settings.tls_cert and not has_probes:  # trust exactly this certificate, whatever its name
             try:
                 context = ssl.create_default_context(cafile=settings.tls_cert)
             except OSError as error:
@@ -166,35 +189,56 @@ def healthcheck(
         raise typer.Exit(1) from None
 
 
-def _load_settings(file: str | None, flags: dict[str, Any]) -> Settings:
+def _settings_sources(file: str | None, flags: dict[str, Any]) -> SettingsSources:
     _require_packages("pydantic_settings")
-    from compressor.service.settings_sources import load
+    from compressor.service.settings_sources import SettingsSources
 
-    return load(file or os.environ.get("COMPRESSOR_CONFIG"), os.environ, flags)
+    return SettingsSources(file or os.environ.get("COMPRESSOR_CONFIG"), os.environ, flags)
 
 
-def _run(settings: Settings, load: Callable[[], Settings], sockets: Sequence[socket.socket]) -> None:
-    """Serves until a signal ends it; `load` reads the settings again, in each worker."""
-    import signal
+def _handle_signals(
+    sources: SettingsSources, start: LoadedSettings, commands: queue.SimpleQueue[Command]
+) -> SettingsReloader:
+    """Makes SIGTERM end the process and SIGHUP reload the settings, until the server has handlers of its own."""
+    from compressor.service.server_commands import Reconfigure
+    from compressor.service.settings_reloader import SettingsReloader
+    from compressor.service.terminal import Terminal
 
     # PID 1 of a container ignores signals without a handler, and models may load for a while.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        if settings.workers > 1:
-            from compressor.service.supervisor import Supervisor
-
-            Supervisor(settings, load, list(sockets)).run()
-        else:
-            from compressor.service.uvicorn_server import serve
-
-            serve(settings, list(sockets))
-    finally:
-        for one in sockets:
-            one.close()
+    reloader = SettingsReloader(sources, start, lambda settings: commands.put(Reconfigure(settings)))
+    if hasattr(signal, "SIGHUP"):
+        terminal = Terminal()
+        signal.signal(
+            signal.SIGHUP,
+            lambda *_: signal.raise_signal(signal.SIGTERM) if terminal.is_closed() else reloader.request(),
+        )
+    return reloader
 
 
-def _url(settings: Settings, host: str, port: int) -> str:
-    return f"http{'s' if settings.tls_cert else ''}://{f'[{host}]' if ':' in host else host}:{port}"
+def _run(
+    start: LoadedSettings,
+    sockets: Sequence[socket.socket],
+    probe_sockets: Sequence[socket.socket],
+    commands: queue.SimpleQueue[Command],
+) -> None:
+    """Serves until a signal ends it."""
+    if start.settings.workers > 1:
+        from compressor.service.supervisor import Supervisor
+
+        Supervisor(start, sockets, probe_sockets, commands).run()
+    else:
+        from compressor.service.uvicorn_server import ProcessLink, serve
+
+        serve(start, sockets, probe_sockets, ProcessLink(commands))
+
+
+def _scheme(settings: Settings) -> str:
+    return "https" if settings.tls_cert else "http"
+
+
+def _url(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _require_packages(*packages: str) -> None:

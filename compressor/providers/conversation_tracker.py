@@ -33,6 +33,8 @@ from compressor.storage.wrappers.scoped import ScopedStore
 if TYPE_CHECKING:
     from compressor import Compressor
 
+#: The link of each leading system message in the chain of digests: their texts may change from call to call.
+SYSTEM = "system"
 #: Conversations that are tracked at the same time.
 MAX_CONVERSATIONS = 64
 #: Tokens that an expanded or recalled text may have when it is ingested: what the model asked for is not cut at once.
@@ -54,6 +56,7 @@ class TrackedConversation:
         example_listing: Keeps the examples within their budget, if they have one.
         rejected_by_provider: Whether the provider rejected a compressed request of this conversation.
         known_warnings: The conversation's warnings that were passed on.
+        shared: What the tracker knows of the form in which other processes find it; None if they do not.
         lock: Guards the conversation.
     """
 
@@ -67,6 +70,7 @@ class TrackedConversation:
     example_listing: ExampleListing | None = None
     rejected_by_provider: bool = False
     known_warnings: frozenset[str] = frozenset()
+    shared: Any = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -161,19 +165,39 @@ class ConversationTracker:
         with self._lock:
             chain = self._digest_chain(messages)
             tracked = self._find_extended(chain, key) or self._fork(chain, key) or self._create(model, key)
-            with tracked.lock:
-                common = _equal_prefix_length(tracked.chain, chain)
-                # Hidden rounds stay only up to where the two histories differ.
-                tracked.hidden_rounds = {i: hidden for i, hidden in tracked.hidden_rounds.items() if i <= common}
-                tracked.chain = chain
-                tracked.messages = messages if self._frozen else ()
-            self._recent = [one for one in self._recent if one is not tracked] + [tracked]
-            for old in self._recent[: -self._max_conversations]:
-                self._evicted_reports.append(old.conversation.cost_report())
-            self._recent = self._recent[-self._max_conversations :]
-            if len(self._evicted_reports) > MAX_CONVERSATIONS:
-                self._evicted_reports = [sum_reports(self._evicted_reports)]
+            self._take(tracked, chain, messages)
         return tracked
+
+    def save(self, tracked: TrackedConversation) -> bool:
+        """Saves a conversation where other processes find it.
+
+        Returns:
+            False if another process has continued it first, so that `match` has to be called again.
+        """
+        return True
+
+    def save_answer(self, tracked: TrackedConversation, index: int | None = None) -> None:
+        """Saves what an answer of the model has changed in a conversation, like `save`.
+
+        Args:
+            tracked: The conversation, locked by the caller.
+            index: The key of the hidden rounds that are new.
+        """
+
+    def _take(self, tracked: TrackedConversation, chain: list[str], messages: Sequence[Any]) -> None:
+        """Makes a conversation the one used last, and that of these messages. The caller holds the lock."""
+        with tracked.lock:
+            common = _equal_prefix_length(tracked.chain, chain)
+            # Hidden rounds stay only up to where the two histories differ.
+            tracked.hidden_rounds = {i: hidden for i, hidden in tracked.hidden_rounds.items() if i <= common}
+            tracked.chain = chain
+            tracked.messages = messages if self._frozen else ()
+        self._recent = [one for one in self._recent if one is not tracked] + [tracked]
+        for old in self._recent[: -self._max_conversations]:
+            self._evicted_reports.append(old.conversation.cost_report())
+        self._recent = self._recent[-self._max_conversations :]
+        if len(self._evicted_reports) > MAX_CONVERSATIONS:
+            self._evicted_reports = [sum_reports(self._evicted_reports)]
 
     def view(
         self,
@@ -225,11 +249,11 @@ class ConversationTracker:
         nearest = max(self._recent, key=lambda one: common_prefix_length(one.messages, messages), default=None)
         same = common_prefix_length(nearest.messages, messages) if nearest else 0
         chain = nearest.chain[:same] if nearest else []
-        if not chain or chain[-1] == "system":
+        if not chain or chain[-1] == SYSTEM:
             for message in messages[same:]:
                 if not _is_system(message):
                     break
-                chain.append("system")
+                chain.append(SYSTEM)
         for message in messages[len(chain) :]:
             chain.append(chain_digest(message, chain[-1] if chain else ""))
         return chain
@@ -246,17 +270,17 @@ class ConversationTracker:
         candidates = [one for one in self._recent if one.key == key]
         nearest = max(candidates, key=lambda one: _equal_prefix_length(one.chain, chain), default=None)
         common = _equal_prefix_length(nearest.chain, chain) if nearest else 0
-        if nearest is None or all(link == "system" for link in chain[:common]):
+        if nearest is None or all(link == SYSTEM for link in chain[:common]):
             return None
         with nearest.lock:
             model, scope = nearest.conversation.model, uuid4().hex
-            state = self._copy_state(nearest.conversation, common - chain.count("system"), scope)
+            state = self._copy_state(nearest.conversation, common - chain.count(SYSTEM), scope)
             options: dict[str, Any] = {"scope": scope, "state": state, "frozen": self._frozen}
             fork = Conversation(self.compressor, model, self.budget, self.policy, **options)
             hidden, listing = dict(nearest.hidden_rounds), nearest.tool_listing
             own: dict[str, Any] = {"hidden_rounds": hidden, "tool_listing": listing.copy(common) if listing else None}
             own["example_listing"] = nearest.example_listing.copy() if nearest.example_listing else None
-            return replace(nearest, conversation=fork, lock=threading.RLock(), **own)
+            return replace(nearest, conversation=fork, shared=None, lock=threading.RLock(), **own)
 
     def _copy_state(self, conversation: Conversation, count: int, scope: str) -> dict[str, Any] | None:
         """Returns the state of the first `count` messages, so that they stay as they were sent.
@@ -293,7 +317,7 @@ def sum_reports(reports: Sequence[CostReport]) -> CostReport:
     names = [
         f.name
         for f in fields(CostReport)
-        if f.type in ("int", "float") and f.name not in ("baseline_last", "actual_last")
+        if f.type in ("int", "float") and f.name not in ("baseline_last", "actual_last", "max_input_tokens")
     ]
     sums = {name: sum(getattr(one, name) for one in reports) for name in names}
     models = sorted({one.model for one in reports})

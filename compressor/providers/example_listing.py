@@ -41,6 +41,15 @@ class ExampleListing:
         self._changed: dict[int, tuple[Json, Json]] = {}  # by position: a system message, and what it became
         self.warnings: list[str] = []
 
+    @property
+    def state(self) -> Json:
+        """What another listing needs to continue this one, as JSON data."""
+        return self._state
+
+    @state.setter
+    def state(self, value: Json) -> None:
+        self._state = value
+
     def copy(self) -> ExampleListing:
         """Returns a listing that continues with the same choice on its own."""
         made = ExampleListing()

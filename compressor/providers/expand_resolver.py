@@ -13,7 +13,7 @@ from compressor.context.refs import PLACEHOLDER_RE
 from compressor.errors import CompressorError
 from compressor.pipeline.tools import search_tool
 from compressor.providers import ContextCall, HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter, tool_name
-from compressor.providers.context_overflow import MAX_HALVINGS
+from compressor.providers.context_overflow import MAX_HALVINGS, in_memory
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
 from compressor.providers.example_listing import CutPrompt
 from compressor.providers.fail_open import FailOpen
@@ -75,7 +75,9 @@ class ExpandResolver:
                 self.fail_open.warn_once(text, f"{api.dialect} body")
                 return None
             tracked = self.tracker.match(api.read_messages(body), body.get("model"), api.dialect)
-            return None if tracked.rejected_by_provider else ResolvedCall(self, api, body, tracked)
+            if tracked.rejected_by_provider and self.fail_open.enabled:
+                return None
+            return ResolvedCall(self, api, body, tracked)
         except Exception as error:
             self.fail_open.handle(error)
             return None
@@ -107,6 +109,17 @@ class ResolvedCall:
             caller_names = [tool_name(tool) for tool in body.get("tools") or ()]
             self.tool_names = tuple(name for name in self._context_tools.names if name not in caller_names)
         self.first_body = self.body = self._build_body()
+        self._before_view = in_memory(tracked.conversation).counters_before_view
+
+    def record_unsent(self, sent_raw: bool) -> None:
+        """Records that the first body was not sent.
+
+        Args:
+            sent_raw: Whether the caller's own request was sent instead, or nothing.
+        """
+        with self.tracked.lock:
+            self.tracked.conversation.record_unsent(self._before_view, sent_raw)
+            self._resolver.tracker.save_answer(self.tracked)
 
     @property
     def _context_tools(self) -> ContextTools:
@@ -120,7 +133,9 @@ class ResolvedCall:
 
     def on_rejection(self, error: BaseException) -> None:
         """Takes note that the provider rejected the request: this conversation is sent unchanged from now on."""
-        self.tracked.rejected_by_provider = True
+        with self.tracked.lock:
+            self.tracked.rejected_by_provider = True
+            self._resolver.tracker.save_answer(self.tracked)
         text = f"the provider rejected a compressed request, so the original was sent: {error}"
         self._resolver.fail_open.warn_once(text, "refused")
 
@@ -133,6 +148,8 @@ class ResolvedCall:
             if not self.tracked.halve_limit():
                 return False
             self.body = self._build_body()
+            with self.tracked.lock:
+                self._resolver.tracker.save_answer(self.tracked)
             return True
         except Exception as error:
             self._resolver.fail_open.handle(error)
@@ -207,13 +224,10 @@ class ResolvedCall:
 
     def _record_usage(self, usage: Json) -> None:
         """Records the usage of one request. An unknown form or an unavailable store must not cost the answer."""
-        fail_open = self._resolver.fail_open
         try:
             self.tracked.conversation.record_usage(usage)
         except CompressorError as error:
-            if not fail_open.enabled:
-                raise
-            fail_open.warn_once(f"the usage of a request was not recorded: {error}", "usage")
+            self._resolver.fail_open.note_usage(error)
 
     def _finish(self) -> bool:
         index = len(self._messages)
@@ -223,6 +237,7 @@ class ResolvedCall:
             self._resolver.remember_response_id(first_id, latest_id)
         if self._hidden.items or self._hidden.context_answers:
             self.tracked.hidden_rounds[index] = self._hidden
+            self._resolver.tracker.save_answer(self.tracked, index)
         return False
 
     def _restore_history(self) -> list[Json]:
@@ -233,8 +248,10 @@ class ResolvedCall:
             if index < len(messages):
                 rest = messages[index:]
                 restored = self.api.with_hidden_rounds(rest, hidden[index])
-                if restored == rest and hidden[index].context_answers:  # the caller writes its history in its own form
-                    restored = [*self.api.context_round(hidden[index]), *rest]
+                if restored == rest:  # the caller writes its history in its own form, such as calls as text
+                    answers = hidden[index].context_answers
+                    rounds = self.api.context_round(hidden[index]) if answers else hidden[index].items
+                    restored = [*rounds, *rest]
                 messages = [*messages[:index], *restored]
         return messages
 

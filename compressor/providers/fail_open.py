@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from compressor.errors import CompressorError
 from compressor.providers.conversation_tracker import TrackedConversation
 
 log = logging.getLogger("compressor_agents")
@@ -38,6 +39,12 @@ class FailOpen:
             raise error
         name = type(error).__name__
         self.warn_once(f"the {part} were sent uncut: {name}: {error}", f"{part}: {name}", error)
+
+    def note_usage(self, error: CompressorError) -> None:
+        """Logs that the usage of a request was not recorded, or raises the error again if failing open is off."""
+        if not self.enabled:
+            raise error
+        self.warn_once(f"the usage of a request was not recorded: {error}", "usage")
 
     def report(self, tracked: TrackedConversation) -> None:
         """Logs what is new among the warnings of a conversation."""

@@ -88,6 +88,18 @@ class ToolListing:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _lock=threading.RLock())
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """What another listing needs to continue this one, as JSON data."""
+        with self._lock:
+            return {"state": self._state, "past": [list(past) for past in self._past]}
+
+    @state.setter
+    def state(self, value: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._state = value["state"]
+            self._past = [(count, state, ref) for count, state, ref in value["past"]]
+
     def copy(self, message_count: int) -> ToolListing:
         """Returns a listing that continues on its own from the state after the first `message_count` messages."""
         made = ToolListing(self._compressor, self._budget, self._pinned, find=self._find)

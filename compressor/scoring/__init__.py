@@ -39,6 +39,21 @@ DEFAULT_CASCADE_TIER = "embedding"
 TIERS = ("fast", *BLEND_WEIGHTS, "cascade")
 
 
+def check_tier(scorer: str) -> None:
+    """Checks that the tier of a scorer's name exists. Loads no model.
+
+    Raises:
+        CompressorError: There is no such tier.
+    """
+    tier, _, model = scorer.partition(":")
+    if tier == "cascade":
+        tier = (model or DEFAULT_CASCADE_TIER).partition(":")[0]
+    if tier not in BLEND_WEIGHTS and scorer != "fast":
+        raise CompressorError(
+            f"unknown scorer {scorer!r}: use one of {', '.join(TIERS)}, or an object with a score() method"
+        )
+
+
 def make_scorer(
     scorer: str | Scorer, device: str | None = None, store: Callable[[], BlobStore] | None = None
 ) -> Scorer:
@@ -59,20 +74,14 @@ def make_scorer(
     """
     if not isinstance(scorer, str):
         return scorer
+    check_tier(scorer)
     tier, _, model = scorer.partition(":")
-    if tier == "fast" and not model:
+    if tier == "fast":
         return HeuristicScorer()
     if tier == "cascade":
         reads, _, model = (model or DEFAULT_CASCADE_TIER).partition(":")
-        if reads in BLEND_WEIGHTS:
-            return ModelScorer(
-                "cascade", _make_model(reads, model, device, store), BLEND_WEIGHTS[reads], CascadeWindow()
-            )
-    if tier in BLEND_WEIGHTS:
-        return ModelScorer(tier, _make_model(tier, model, device, store), BLEND_WEIGHTS[tier])
-    raise CompressorError(
-        f"unknown scorer {scorer!r}: use one of {', '.join(TIERS)}, or an object with a score() method"
-    )
+        return ModelScorer("cascade", _make_model(reads, model, device, store), BLEND_WEIGHTS[reads], CascadeWindow())
+    return ModelScorer(tier, _make_model(tier, model, device, store), BLEND_WEIGHTS[tier])
 
 
 def _make_model(tier: str, model: str, device: str | None, store: Callable[[], BlobStore] | None) -> RelevanceModel:

@@ -2,7 +2,8 @@
 
 Modules:
     settings, settings_sources: what can be configured, and where values come from.
-    request_handler: receives every request; `auth` finds its tenant, `request_limits` bounds it.
+    request_handler: receives every request; `auth` finds its tenant, `request_limits` bounds its body.
+    limits: admits the requests of a tenant, in all processes together.
     tenants: what each tenant has for itself.
     api: the HTTP API; `schemas` describes its bodies.
     proxy: the provider's own API, compressed on the way.

@@ -17,8 +17,9 @@ from fastapi.routing import APIRoute
 from compressor.providers.conversation_tracker import TrackedConversation
 from compressor.scoring.runtime.executor import run_in_thread
 from compressor.service import compress_requests as requests
-from compressor.service import gateway_compat, schemas
-from compressor.service.conversations import get_counters
+from compressor.service import schemas
+from compressor.service.group_figures import GroupFigures
+from compressor.service.history_requests import HistoryRequests
 from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import parse
@@ -28,10 +29,12 @@ from compressor.service.session_tools import list_session_tools
 from compressor.service.settings import Settings
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.records import CompressionEvent
+from compressor.service.telemetry.session_usage import describe_usage, usage_notes
 from compressor.service.telemetry.tracing import span
 from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, TenantExecutor
 from compressor.service.tenants import Tenant, Tenants
 from compressor.sessions import Session
+from compressor.sessions.cost_report import CostReport
 
 T = TypeVar("T")
 _MIN_THREAD_BYTES = 100_000  # larger bodies are parsed in a thread
@@ -97,15 +100,16 @@ class JsonRoute(APIRoute):
         return handle
 
 
-def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
+def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupFigures) -> APIRouter:
     """Returns the routes of the API.
 
     Args:
         config: The settings of the service.
         tenants: All tenants.
         metrics: Counts compressions, and is shown at `/metrics`.
+        figures: Takes what audits find.
     """
-    routes = APIRouter(route_class=JsonRoute)
+    routes, histories = APIRouter(route_class=JsonRoute), HistoryRequests(metrics, figures)
 
     # For requests about the service itself, so that a busy tenant does not delay them.
     own = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout)
@@ -133,16 +137,10 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         if body.budget is not None:
             made = await work(tenant.executor, requests.compress, tenant, body)
         else:
-            try:
-                made = await work(tenant.executor, requests.follow, tenant, body)
-            except Exception as error:  # a gateway waits; some would answer its agent 502 for a 4xx
-                if not all(isinstance(message, dict) for message in body.messages):
-                    raise  # not from a gateway
-                kind = gateway_compat.fallback_kind(error)
-                metrics.record_fallback(tenant.name, kind)
-                made = {"messages": body.messages, **requests.describe_sizes(0, 0)}
-                made |= {"warnings": [f"not compressed: {kind}"], "refs": [], "mode": "conversation"}
-        metrics.record(_event(tenant, "call" if body.budget is not None else "conversation", made, start))
+            with span("work", {"code.function.name": "follow"}):
+                made = await histories.compress(tenant, body, request.scope["headers"])
+        if made.get("group", "compressed") == "compressed":
+            metrics.record(_event(tenant, "call" if body.budget is not None else "conversation", made, start))
         return JsonResponse(made)
 
     @routes.post("/v1/compress/documents", responses=ERROR_RESPONSES, tags=["compress"])
@@ -178,12 +176,17 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         """Appends messages to a session; the first ones create it."""
 
         def run() -> dict[str, Any]:
-            session = _session(_tenant(request), id, body, begin=True)
+            start, tenant = time.perf_counter(), _tenant(request)
+            session = _session(tenant, id, body, begin=True)
             if body.messages:
                 session.append(*body.messages, pin=body.pin, index=body.index)
             if body.usage:
                 session.record_usage(body.usage)
-            return _report(session)
+            report = session.cost_report()
+            made, usage = _report(session, report), describe_usage(session, report)
+            seconds = time.perf_counter() - start
+            metrics.record(CompressionEvent(tenant.name, "append", 0, 0, 0.0, seconds, session=id, **usage))
+            return made
 
         return JsonResponse(await work(_tenant(request).executor, run))
 
@@ -192,13 +195,12 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics) -> APIRouter:
         """Returns the messages to send now, and with a `tools_budget` the tools."""
 
         def run() -> dict[str, Any]:
-            tenant, given = _tenant(request), body or schemas.ViewRequest()
+            start, tenant, given = time.perf_counter(), _tenant(request), body or schemas.ViewRequest()
             known = _open_session(tenant, id, given)
             session = known.session
-            start, calls = time.perf_counter(), get_counters(session).calls
             listed = list_session_tools(known, given.tool_choice, given.best_effort)
             messages = session.view(best_effort=given.best_effort)
-            if get_counters(session).calls > calls:  # the same view again is not another call
+            if usage_notes(session).has_calls:  # the same view again is not another call
                 metrics.record(_session_event(tenant, session, time.perf_counter() - start))
             more = {} if listed is None else {"tools": listed[0]}
             warnings = [*session.warnings, *(listed[1] if listed else ())]
@@ -278,13 +280,14 @@ def _event(
     sizes = result["tokens_before"], result["tokens_after"]
     more: dict[str, Any] = {"session": result.get("session", ""), "refs": tuple(result["refs"])}
     more |= {"cache": result.get("cached", ""), "tier": tenant.compressor.scorer.name}
+    more |= result.pop("_usage", {})
     saved, seconds = result.pop("_saved", 0.0), time.perf_counter() - start
     return CompressionEvent(tenant.name, kind, *sizes, saved, seconds, warnings=tuple(result["warnings"]), **more)
 
 
 def _session_event(tenant: Tenant, session: Session, seconds: float) -> CompressionEvent:
     id, report, saved = tenant.conversations.conversation_cost(TrackedConversation(session, ""))
-    more: dict[str, Any] = {"billed_tokens": report.billed_tokens, "billed_cached": report.billed_cached, "session": id}
+    more: dict[str, Any] = {**describe_usage(session, report), "session": id}
     more |= {"tier": tenant.compressor.scorer.name, "warnings": tuple(session.warnings)}
     return CompressionEvent(tenant.name, "session", report.baseline_last, report.actual_last, saved, seconds, **more)
 
@@ -301,7 +304,7 @@ def _open_session(tenant: Tenant, id: str, options: schemas.SessionOptions, begi
     return tenant.sessions.open(id, given, begin)
 
 
-def _report(session: Session) -> dict[str, Any]:
-    report = session.cost_report()
+def _report(session: Session, report: CostReport | None = None) -> dict[str, Any]:
+    report = report or session.cost_report()
     more = {"saved_cost": report.saved_cost, "cached_fraction": report.cached_fraction}
     return {"id": session.id, "count": session.count, "cost_report": {**asdict(report), **more}}

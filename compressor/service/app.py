@@ -43,11 +43,14 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     from compressor.service.admin.routes import admin_routers
     from compressor.service.api import router
     from compressor.service.dashboard.api import router as dashboard
+    from compressor.service.dashboard.breakdown_api import router as breakdown
     from compressor.service.dashboard.usage_recorder import UsageRecorder
     from compressor.service.error_answers import answer_errors
+    from compressor.service.group_figures import GroupFigures
     from compressor.service.key_directory import KeyDirectory
     from compressor.service.proxy.proxy import Proxy
     from compressor.service.request_handler import RequestHandler
+    from compressor.service.rollout_api import router as rollout_router
     from compressor.service.settings import Settings
     from compressor.service.telemetry.metrics import Metrics
     from compressor.service.telemetry.tracing import Tracing, is_enabled
@@ -58,7 +61,8 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     metrics, tenants = Metrics(), Tenants(config)
     metrics.sources.append(lambda: _update_gauges(metrics, tenants))
     usage_recorder = UsageRecorder(metrics, tenants.usage_source)
-    proxy = Proxy(config, metrics)
+    figures = GroupFigures(metrics)
+    proxy = Proxy(config, metrics, figures)
     keys = KeyDirectory(config.keys, config.needs_keys)
     plane = ControlPlane(config, tenants, keys, usage_recorder)
 
@@ -91,8 +95,10 @@ def create_app(config: Settings | None = None) -> RequestHandler:
         **quiet,
     )
     api.state.config, api.state.draining = config, False
-    api.include_router(router(config, tenants, metrics))
+    api.include_router(router(config, tenants, metrics, figures))
     api.include_router(dashboard(config, usage_recorder))
+    api.include_router(breakdown(usage_recorder, tenants))
+    api.include_router(rollout_router(figures))
     for one in admin_routers(plane):
         api.include_router(one)
     answer_errors(api)

@@ -189,8 +189,12 @@ def parse_line(line: str) -> ApiKey | None:
     return ApiKey(match[1], match[2].lower(), **fields)
 
 
-def read_key_file(path: str) -> tuple[ApiKey, ...]:
+def read_key_file(path: str, allow_empty: bool = False) -> tuple[ApiKey, ...]:
     """Reads a key file.
+
+    Args:
+        path: Its path.
+        allow_empty: Whether the file may have no key.
 
     Raises:
         CompressorError: The file cannot be read, has an invalid line, or has no key.
@@ -201,7 +205,7 @@ def read_key_file(path: str) -> tuple[ApiKey, ...]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise CompressorError(f"Cannot read the key file {path!r}: {reason}") from None
     keys = read_keys(text, path)
-    if not keys:
+    if not keys and not allow_empty:
         raise CompressorError(f"The key file {path!r} has no key: `compressor serve --new-key TENANT` makes one")
     return keys
 

@@ -11,14 +11,18 @@ from compressor.errors import BudgetTooSmallError, ContextError, UnknownRefError
 from compressor.pipeline.examples.results import ExamplesResult
 from compressor.pipeline.prompt_examples import PromptExamples
 from compressor.pipeline.tools import ToolsResult
+from compressor.providers.context_overflow import in_memory
 from compressor.providers.example_listing import CutPrompt, ExampleListing
 from compressor.service import gateway_compat, schemas
 from compressor.service.budget_options import parse_prompt_budget
 from compressor.service.http_errors import json_bytes
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.result_rows import ResultRows, are_rows
+from compressor.service.telemetry.session_usage import describe_usage, model_name
+from compressor.service.tenant_executor import Delivery
 from compressor.service.tenants import Tenant
 from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
+from compressor.sessions.usage_notes import ToolUse, sum_by_tool
 from compressor.tokens import get_counter
 
 
@@ -46,6 +50,9 @@ def compress(tenant: Tenant, body: schemas.CompressRequest) -> dict[str, Any]:
         out["warnings"] += chosen.warnings
         out["refs"] += _refs_of_tools(chosen)
         removed_tokens += chosen.tokens_before - chosen.tokens_after
+    results = [block for block in made.blocks if block.kind == "tool_result"]
+    uses = [ToolUse(block.name or "", 1, block.tokens_before, block.tokens_after) for block in results]
+    out["_usage"] = {"model": model_name(model), "tools": sum_by_tool(uses)}
     return {**out, **describe_sizes(made.tokens_before + removed_tokens, made.tokens_after)}
 
 
@@ -64,19 +71,40 @@ def _cut_examples(tenant: Tenant, body: schemas.CompressRequest, model: str | No
     return listing.cut(examples, system, body.messages), listing.warnings
 
 
-def follow(tenant: Tenant, body: schemas.CompressRequest) -> dict[str, Any]:
-    """Compresses a history so that it begins as its conversation was last sent, for the provider's prompt cache."""
+def prompt_options(body: schemas.CompressRequest) -> dict[str, Any]:
+    """Returns the budgets of tools and examples that a request names.
+
+    Raises:
+        BudgetError: A budget is neither tokens nor a fraction.
+    """
+    budgets = {"tools_budget": body.tools_budget, "examples_budget": body.examples_budget}
+    return {name: parse_prompt_budget(value, name) for name, value in budgets.items() if value is not None}
+
+
+def follow(tenant: Tenant, body: schemas.CompressRequest, delivery: Delivery) -> dict[str, Any]:
+    """Compresses a history so that it begins as its conversation was last sent, for the provider's prompt cache.
+
+    Args:
+        tenant: The tenant.
+        body: The request.
+        delivery: Tells whether the result is still wanted; otherwise the history goes out as it is.
+    """
     if not body.messages:
         return {"messages": [], **describe_sizes(0, 0), "warnings": [], "refs": [], "mode": "conversation"}
     if are_rows(body.messages):
         return _compress_rows(tenant, body)
-    budgets = {"tools_budget": body.tools_budget, "examples_budget": body.examples_budget}
-    options = {name: parse_prompt_budget(value, name) for name, value in budgets.items() if value is not None}
-    tracked, messages, fields = tenant.conversations.view(body.messages, body.model, body.system, body.tools, options)
+    options, conversations = prompt_options(body), tenant.conversations
+    tracked, messages, fields = conversations.view(body.messages, body.model, body.system, body.tools, options)
+    if not delivery.take():
+        with tracked.lock:
+            before = in_memory(tracked.conversation).counters_before_view
+            tracked.conversation.record_unsent(before, sent_raw=not delivery.was_cancelled)
+        return {}
     id, report, saved = tenant.conversations.conversation_cost(tracked)
     messages, added = gateway_compat.add_placeholder_hashes(messages, tracked.conversation.runtime.counter.count)
     refs = _refs(json_bytes(messages))
-    more = {"warnings": tracked.conversation.warnings, **gateway_compat.describe_refs(refs), "mode": "conversation"}
+    more: dict[str, Any] = {"_usage": describe_usage(tracked.conversation, report)}
+    more |= {"warnings": tracked.conversation.warnings, **gateway_compat.describe_refs(refs), "mode": "conversation"}
     sizes = describe_sizes(report.baseline_last, report.actual_last + added)
     return {"messages": messages, **fields, **sizes, **more, "session": id, "_saved": saved}
 
@@ -97,7 +125,8 @@ def documents(tenant: Tenant, body: schemas.DocumentsRequest) -> dict[str, Any]:
     model = sanitize_model_name(body.model, tenant.config.models)
     made = tenant.compressor.compress_documents(body.documents, body.query, body.budget, model)
     text = json_bytes(made.text)
-    return {"text": text, "documents": json_bytes(made.documents), **_describe(made, text)}
+    usage = {"model": model_name(model)}
+    return {"text": text, "documents": json_bytes(made.documents), **_describe(made, text), "_usage": usage}
 
 
 def examples(tenant: Tenant, body: schemas.ExamplesRequest) -> dict[str, Any]:
@@ -123,7 +152,9 @@ def examples(tenant: Tenant, body: schemas.ExamplesRequest) -> dict[str, Any]:
         chosen |= {"cached_text": json_bytes(made.cached_text), "cached_messages": json_bytes(made.cached_messages)}
         chosen |= {"cached_count": made.cached_count, "cached_tokens": made.cached_tokens}
     refs = list(dict.fromkeys(span.ref for span in made.dropped))
-    return {**chosen, **_describe(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs}
+    return {**chosen, **_describe(made, b""), "indices": made.indices, "shortened": made.shortened, "refs": refs} | {
+        "_usage": {"model": model_name(model)}
+    }
 
 
 def tools(tenant: Tenant, body: schemas.ToolsRequest) -> dict[str, Any]:
@@ -133,7 +164,8 @@ def tools(tenant: Tenant, body: schemas.ToolsRequest) -> dict[str, Any]:
         body.tools, body.budget, body.query, body.messages, body.pinned, body.tool_choice, model
     )
     reports = [asdict(report) for report in made.reports]
-    return {"tools": json_bytes(made.tools), **_describe(made, b""), "reports": reports, "refs": _refs_of_tools(made)}
+    more = {"reports": reports, "refs": _refs_of_tools(made), "_usage": {"model": model_name(model)}}
+    return {"tools": json_bytes(made.tools), **_describe(made, b""), **more}
 
 
 def retrieve(tenant: Tenant, ref: str, query: str | None, budget: int | None) -> str:

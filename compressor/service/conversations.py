@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -25,11 +26,19 @@ from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service import budget_options, policy_options
 from compressor.service.failure_notices import LoggedFailures
 from compressor.service.model_names import sanitize_model_name
+from compressor.service.modes import conversation_key
+from compressor.service.response_ids import ResponseIds
+from compressor.service.service_tracker import ServiceTracker
+from compressor.service.shared_conversations import SharedTracker
+from compressor.service.shared_sessions import SharedSessionTracker
+from compressor.service.shared_store import MAX_ATTEMPTS, SharedStore
+from compressor.service.telemetry.session_usage import usage_notes
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
 
 if TYPE_CHECKING:
     from compressor.compressor import Compressor
+    from compressor.service.raw_histories import RawHistories
     from compressor.service.session_registry import SessionRegistry
     from compressor.service.settings import Settings
     from compressor.sessions.policy import Policy
@@ -51,25 +60,18 @@ class ParsedBody(Protocol):
     size: int
 
 
-class _SafeTracker(ConversationTracker):
-    """A tracker that counts by harmless model names."""
-
-    def __init__(self, models: Mapping[str, str], *given: Any) -> None:
-        super().__init__(*given)
-        self._models = models
-
-    def match(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
-        return super().match(messages, sanitize_model_name(model, self._models), kind)
-
-
-class _SharedResolver(ExpandResolver):
+class SharedResolver(ExpandResolver):
     """A resolver that shares the ids of responses with the tenant's other resolvers."""
 
     def __init__(
-        self, tracker: ConversationTracker, failing: FailOpen, names: dict[str, str], budgets: PromptBudgets
+        self, tracker: ConversationTracker, failing: FailOpen, names: ResponseIds, budgets: PromptBudgets
     ) -> None:
         super().__init__(tracker, budgets=budgets)
-        self.fail_open, self._latest_ids = failing, names
+        self.fail_open, self._names = failing, names
+
+    def remember_response_id(self, visible_id: str, latest_id: str) -> None:
+        """See `ExpandResolver.remember_response_id`."""
+        self._names.put(visible_id, latest_id)
 
 
 @dataclass(eq=False)
@@ -89,21 +91,35 @@ class ConversationRegistry:
         compressor: The tenant's compressor.
         sessions: The tenant's named sessions.
         config: The settings of the service.
+        tenant: The tenant's name.
+        raw_histories: What was sent as it is, which conversations that begin go on with.
 
     Attributes:
         fail_open: Takes errors that make a request go out uncompressed.
     """
 
-    def __init__(self, compressor: Compressor, sessions: SessionRegistry, config: Settings) -> None:
+    def __init__(
+        self,
+        compressor: Compressor,
+        sessions: SessionRegistry | None,
+        config: Settings,
+        tenant: str = "",
+        raw_histories: RawHistories | None = None,
+    ) -> None:
         self._compressor, self._sessions, self._config = compressor, sessions, config
+        self._tenant, self._raw_histories = tenant, raw_histories
         self._policy = config.session_policy()
         self.fail_open = LoggedFailures()
-        self._response_ids: dict[str, str] = {}
-        self._resolvers: LruCache[Any, _SharedResolver] = LruCache(config.max_conversations)
+        shared = compressor.store if config.shares_conversations and sessions is not None else None
+        level = "off" if config.encryption_keys else config.redact
+        self._shared = None if shared is None else SharedStore(shared, level)
+        self._response_ids = ResponseIds(shared)
+        self._resolvers: LruCache[Any, SharedResolver] = LruCache(config.max_conversations)
         # Not an `LruCache`: an evicted conversation has to be forgotten by its tracker as well.
         # By object id of the conversation, the newest last.
         self._cached: OrderedDict[int, _CachedConversation] = OrderedDict()
         self._cached_bytes = 0
+        self._by_shared_id: dict[str, int] = {}  # the object ids of those that other processes can continue
         self._by_first_message: dict[str, list[_CachedConversation]] = {}
         self._reports: WeakKeyDictionary[Any, tuple[str, CostReport, Any]] = WeakKeyDictionary()
         self._lock = threading.Lock()
@@ -144,8 +160,11 @@ class ConversationRegistry:
         Raises:
             CompressorError: The session or its options are not valid.
         """
-        resolver = self._find_resolver(api, body.data, session, budget, options or {})
-        call = resolver.resolve(api, body.data)
+        for _ in range(MAX_ATTEMPTS):
+            resolver = self._find_resolver(api, body.data, session, budget, options or {})
+            call = resolver.resolve(api, body.data)
+            if call is None or resolver.tracker.save(call.tracked):
+                break
         if call is not None:
             self._cache(_CachedConversation(call.tracked, resolver.tracker, body, body.size))
         return call
@@ -155,11 +174,20 @@ class ConversationRegistry:
         with self._lock:
             return [one.body for one in self._by_first_message.get(first, ()) if one.body is not None]
 
+    def largest_body(self) -> int:
+        """Returns the size of the largest cached body: no body can begin with more that is known."""
+        with self._lock:
+            return max((one.size for one in self._cached.values() if one.body is not None), default=0)
+
     def _cache(self, new: _CachedConversation) -> None:
         """Caches a conversation as the newest, and evicts the oldest ones beyond the limits."""
         evicted = []
+        shared = new.conversation.shared
         with self._lock:
             self._remove(id(new.conversation))
+            if shared is not None:  # what this process knew before another one continued it is of no use
+                self._remove(self._by_shared_id.get(shared.id, 0))
+                self._by_shared_id[shared.id] = id(new.conversation)
             self._cached[id(new.conversation)] = new
             self._cached_bytes += new.size
             if new.body is not None and new.body.first:
@@ -175,6 +203,8 @@ class ConversationRegistry:
         removed = self._cached.pop(id, None)
         if removed is not None:
             self._cached_bytes -= removed.size
+            if removed.conversation.shared is not None:
+                self._by_shared_id.pop(removed.conversation.shared.id, None)
             if removed.body is not None and removed.body.first:
                 others = [one for one in self._by_first_message[removed.body.first] if one is not removed]
                 self._by_first_message[removed.body.first] = others
@@ -185,7 +215,7 @@ class ConversationRegistry:
     def map_response_id(self, body: Json) -> Json:
         """Returns a body that continues the response which the client knows under another id.
 
-        It is the same object if it names no such response.
+        It is the same object if it names no such response. May read the store.
         """
         last = self._response_ids.get(str(body.get("previous_response_id") or ""))
         return {**body, "previous_response_id": last} if last else body
@@ -215,7 +245,24 @@ class ConversationRegistry:
         Raises:
             CompressorError: The messages cannot be read, or messages, tools or examples do not fit their budget.
         """
-        resolver = self._find_resolver_by_message(messages, "view", None, options or {})
+        for _ in range(MAX_ATTEMPTS):
+            resolver = self._find_resolver_by_message(messages, "view", None, options or {})
+            conversation, view, more = self._view(resolver, messages, model, system, tools, options or {})
+            if resolver.tracker.save(conversation):
+                break
+        size = BYTES_PER_TOKEN * conversation.conversation.cost_report().baseline_last
+        self._cache(_CachedConversation(conversation, resolver.tracker, None, size))
+        return conversation, view, more
+
+    def _view(
+        self,
+        resolver: SharedResolver,
+        messages: Sequence[Any],
+        model: Any,
+        system: Any,
+        tools: Sequence[Any] | None,
+        options: Mapping[str, Any],
+    ) -> tuple[TrackedConversation, list[Any], dict[str, Any]]:
         tracker, more = resolver.tracker, {}
         if not options:
             conversation, view = tracker.view(messages, model, "", system, tools)
@@ -235,31 +282,42 @@ class ConversationRegistry:
                 more["tools"] = listed.tools
             if front and "examples_budget" in options:
                 more["system"] = prompt.system[0]["content"]
-        size = BYTES_PER_TOKEN * conversation.conversation.cost_report().baseline_last
-        self._cache(_CachedConversation(conversation, tracker, None, size))
         return conversation, view, more
 
     def conversation_cost(self, tracked: TrackedConversation) -> tuple[str, CostReport, float]:
-        """Returns a conversation's id, its cost report, and the dollars saved since the last call of this method."""
+        """Returns a conversation's id, its cost report, and the dollars saved since the last call of this method.
+
+        Calls of a session in other processes are left out: those processes report them.
+        """
         conversation = tracked.conversation
         report: CostReport = conversation.cost_report()
         with self._lock:
             known = self._reports.get(conversation)
             id = known[0] if known else getattr(conversation, "id", "") or f"auto-{uuid4().hex[:16]}"
+            shared = tracked.shared if not getattr(conversation, "id", "") else None
+            if shared is not None:
+                id = f"auto-{shared.id[:16]}"
             self._reports[conversation] = id, report, tracked.lock
-        if known is None:  # what a session saved before this process saw it was counted by another one
-            return id, report, report.saved_cost if report.calls <= 1 else 0.0
-        return id, report, report.saved_cost - known[1].saved_cost
+        return id, report, usage_notes(conversation).take_saved()
 
     def cost_reports(self) -> dict[str, CostReport]:
         """Returns the last cost report of each conversation, by id."""
         with self._lock:
             return {id: report for id, report, _ in self._reports.values()}
 
+    def live_messages(self) -> dict[str, list[Any]]:
+        """Returns the messages of each conversation in memory, without those evicted, by id. Waits for no call."""
+        with self._lock:
+            known = {
+                one[0]: getattr(conversation, "_conversation", conversation)
+                for conversation, one in self._reports.items()
+            }
+        return {id: conversation.messages for id, conversation in known.items()}
+
     def find(self, id: str) -> tuple[Any, Any] | None:
         """Returns the conversation of an id and its lock, or None if this process does not know it."""
         with self._lock:
-            known = self._reports.items()
+            known = [*self._reports.items()][::-1]  # the newest first, which other processes have not continued
             return next(((conversation, one[2]) for conversation, one in known if one[0] == id), None)
 
     def forget(self, id: str) -> None:
@@ -284,7 +342,7 @@ class ConversationRegistry:
         session: str,
         budget: int | float | str | None,
         options: Mapping[str, Any],
-    ) -> _SharedResolver:
+    ) -> SharedResolver:
         budget = self._config.budget if budget is None else budget
         if not session:
             return self._find_resolver_by_message(
@@ -294,7 +352,8 @@ class ConversationRegistry:
         key = "session", session, api.dialect, model, budget, json.dumps(options, sort_keys=True)
         given = {"model": model, "budget": budget, **options}
 
-        def create() -> _SharedResolver:
+        def create() -> SharedResolver:
+            assert self._sessions is not None
             known = self._sessions.open(session, given, begin=True)
             return self._make_resolver(budget, self._policy, known.session, known.budgets)
 
@@ -302,7 +361,7 @@ class ConversationRegistry:
 
     def _find_resolver_by_message(
         self, messages: Sequence[Any], kind: str, budget: int | float | str | None, options: Mapping[str, Any]
-    ) -> _SharedResolver:
+    ) -> SharedResolver:
         """Conversations are told apart by their first message, so only those with the same one share a resolver."""
         first: Any = next(
             (m for m in messages if not (isinstance(m, dict) and m.get("role") in ("system", "developer"))), {}
@@ -310,19 +369,40 @@ class ConversationRegistry:
         given_policy = {name: value for name, value in options.items() if name not in budget_options.FIELDS}
         policy = policy_options.change_policy(self._policy, given_policy)
         budgets = budget_options.make_budgets(self._config.prompt_budgets(), options)
-        key = kind, budget, chain_digest(first), json.dumps(options, sort_keys=True)
-        return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None, budgets))
+        given = json.dumps(options, sort_keys=True)
+        key = kind, budget, chain_digest(first), given
+        return self._get_or_create(key, lambda: self._make_resolver(budget, policy, None, budgets, kind, given))
 
-    def _get_or_create(self, key: Any, create: Callable[[], _SharedResolver]) -> _SharedResolver:
+    def _resume(self, session: str, conversation: Any, messages: Sequence[Any]) -> None:
+        if self._raw_histories:
+            self._raw_histories.resume(conversation_key(self._tenant, session, messages), conversation, messages)
+
+    def _get_or_create(self, key: Any, create: Callable[[], SharedResolver]) -> SharedResolver:
         created = self._resolvers.get(key) or create()  # outside the lock, because it may read the store
         return self._resolvers.get_or_create(key, lambda: created)
 
     def _make_resolver(
-        self, budget: int | float | str | None, policy: Policy, session: Any, budgets: PromptBudgets
-    ) -> _SharedResolver:
+        self,
+        budget: int | float | str | None,
+        policy: Policy,
+        session: Any,
+        budgets: PromptBudgets,
+        kind: str = "",
+        options: str = "",
+    ) -> SharedResolver:
+        resume = partial(self._resume, "" if session is None else str(session.id))
         max_count = self._config.max_conversations
-        tracker = _SafeTracker(self._config.models, self._compressor, budget, policy, session, max_count, True)
-        return _SharedResolver(tracker, self.fail_open, self._response_ids, budgets)
+        given = self._config.models, resume, self._compressor, budget, policy, session, max_count, True
+        if self._shared is None:
+            tracker = ServiceTracker(*given)
+        elif session is not None:
+            tracker = SharedSessionTracker(self._shared, *given)
+        else:
+            # Conversations that are sent with other settings are others, in the processes of an upgrade too.
+            own = self._config.budget, self._config.policy, self._config.prompt_budgets()
+            family = json.dumps([kind, budget, options, *own], sort_keys=True, default=repr)
+            tracker = SharedTracker(self._shared, family, budgets, kind != "view", *given)
+        return SharedResolver(tracker, self.fail_open, self._response_ids, budgets)
 
 
 def get_counters(conversation: Any) -> SessionCounters:

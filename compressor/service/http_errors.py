@@ -107,3 +107,12 @@ def json_bytes(data: Any) -> bytes:
 def without_message(error: BaseException) -> BaseException:
     """Returns an exception with the same traceback but without the message, which may quote content, for the log."""
     return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
+
+
+async def send_error(send: Any, error: HttpError) -> None:
+    """Answers a request of ASGI with an error."""
+    body = json_bytes(error.body)
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
+    pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})

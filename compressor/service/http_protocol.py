@@ -24,6 +24,7 @@ class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  #
 
     _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
+    _has_partial_head = False
 
     def connection_made(self, transport: Any) -> None:
         """Starts the timeout of the first request's head."""
@@ -33,10 +34,24 @@ class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  #
     def data_received(self, data: bytes) -> None:
         """Receives a part of a request; the head's timeout ends when the application has the request."""
         super().data_received(data)
-        if self._is_serving():
+        self._has_partial_head = not self.is_serving()
+        if self.is_serving():
             self._cancel("_header_timer")
         elif self._header_timer is None:
             self._start_header_timer()
+
+    def is_serving(self) -> bool:
+        """Returns True from the complete head of a request to the end of its response."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def is_receiving(self) -> bool:
+        """Returns True if a part of a request's head has arrived."""
+        return self._has_partial_head and not self.is_serving()
+
+    def cut(self) -> None:
+        """Ends a response that has begun, so that the client sees it broken off and nothing is logged for it."""
+        self.cycle.disconnected = True
+        self.transport.close()
 
     def pause_writing(self) -> None:
         """Starts the write timeout, because the client takes its answer slower than it is sent."""
@@ -55,15 +70,12 @@ class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  #
         self._cancel("_write_timer")
         super().connection_lost(error)
 
-    def _is_serving(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
     def _start_header_timer(self) -> None:
         self._header_timer = self.loop.call_later(HEADER_TIMEOUT, self._on_header_timeout)
 
     def _on_header_timeout(self) -> None:
         self._header_timer = None
-        if not self._is_serving():
+        if not self.is_serving():
             self.transport.abort()
 
     def _start_write_timer(self, buffered: int) -> None:

@@ -18,20 +18,24 @@ from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK, run_in_thread
 from compressor.service.auth import ApiKey
 from compressor.service.http_errors import HttpError, json_bytes, to_http_error, without_message
 from compressor.service.key_directory import KeyDirectory
+from compressor.service.limits.rate_limiter import Admission
+from compressor.service.limits.rejection import RateLimitedError
+from compressor.service.limits.request_cost import find_model, find_token_use, price_tokens
 from compressor.service.proxy.exchange import UpstreamStreamError
 from compressor.service.proxy.proxy import APIS, Proxy
-from compressor.service.request_limits import read_body, reject_ambiguous_length, reject_encoded_body
+from compressor.service.request_limits import body_size, read_body, reject_ambiguous_length, reject_encoded_body
 from compressor.service.settings import Settings, is_loopback
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.records import CURRENT_RECORD
 from compressor.service.telemetry.tracing import Tracing
-from compressor.service.tenants import LOCAL_TENANT, Tenants
+from compressor.service.tenants import LOCAL_TENANT, Tenant, Tenants
 from compressor.text.redaction import redact
 
 log = logging.getLogger("compressor.service")
 _KEY_IN_PATH = re.compile(r"/k/([^/]+)(/.*)")
 _OWN_ROUTES = re.compile(r"/v1/(compress|examples|tools|retrieve|sessions|stats)(/.*)?", re.DOTALL)  # never forwarded
+_UNLIMITED_ROUTES = re.compile(r"/(healthz?|readyz|metrics)|/admin/.*", re.DOTALL)  # a limit must not hide its cause
 _REF_LOOKUP = re.compile(r"/v1/(retrieve/.*|sessions/[^/]*/expand)", re.DOTALL)
 _ORIGIN = re.compile(r"https?://(\[[^\]]*\]|[^:/]*)(:\d+)?")
 _PROBES = ("/healthz", "/readyz")
@@ -110,6 +114,7 @@ class RequestHandler:
             misplaced = next(filter(None, (self._keys.find(one) for one in other if one)), None)
             if misplaced is not None:
                 if not self._tenants.settings_of(misplaced.tenant).has_provider_keys:
+                    self._metrics.auth_failures.labels("misplaced_key").inc()
                     raise HttpError(
                         401,
                         "misplaced_key",
@@ -124,10 +129,16 @@ class RequestHandler:
             given = given or next(filter(None, other), "")
         key = self._keys.find(given) if given else None
         if key is None:
+            self._metrics.auth_failures.labels("unknown_key" if given else "missing_key").inc()
             message = "Unknown API key" if given else "Send your API key in the header x-compressor-key"
             challenge = 'Basic realm="compressor", charset="UTF-8"' if scope["path"] == "/" else "Bearer"
             raise HttpError(401, "unauthorized", message, {"www-authenticate": challenge})
         return key
+
+    @property
+    def api(self) -> Any:
+        """The application for the service's own routes."""
+        return self._api
 
     def drain(self) -> None:
         """Makes `/readyz` answer 503 from now on, because the service is about to end."""
@@ -177,6 +188,8 @@ class _RequestScope:
         except UpstreamStreamError as error:
             log.warning("the provider's stream broke off: %s", error)  # so the client's stays without an end
         except Exception as error:
+            if isinstance(error, RateLimitedError):
+                self._handler._metrics.limited.labels(self._record.tenant, error.limit).inc()
             if not isinstance(error, HttpError):
                 log.error(
                     "request %s failed: %s", self._record.id, type(error).__name__, exc_info=without_message(error)
@@ -215,10 +228,9 @@ class _RequestScope:
             tenant = await run_in_thread(handler._tenants.get, key.tenant)  # opens the store
             if handler._tracing is not None:
                 handler._tracing.trace_store(tenant.compressor.store)
-        tenant.rate_limiter.acquire()
         in_flight = handler._metrics.in_flight.labels(key.tenant)
-        in_flight.inc()
-        try:
+        size = body_size(scope["headers"], handler._config.max_body_bytes)
+        with tenant.rate_limiter.open_request(size) as admission, in_flight.track_inprogress():
             if is_lookup := bool(_REF_LOOKUP.fullmatch(path)):
                 tenant.rate_limiter.check_ref_lookups()
             if not proxied:
@@ -226,10 +238,15 @@ class _RequestScope:
             body = await read_body(
                 self._receive, scope["headers"], handler._config.max_body_bytes, handler._config.timeout
             )
+            if not _UNLIMITED_ROUTES.fullmatch(path):
+                await admission.admit(body, find_token_use(scope["method"], path, proxied))
+            if admission.is_local:
+                handler._metrics.limit_fallbacks.labels(key.tenant).inc()
             if handler._config.log_content:
                 logs.log_content(self._record, body, redact)
             scope["compressor"] = tenant, body
-            scope["compressor.admin"], scope["compressor.key_id"] = key.admin, key.id
+            scope["compressor.admin"], scope["compressor.admission"] = key.admin, admission
+            scope["compressor.key_id"] = key.id
             if proxied:
                 await handler._proxy(scope, self._receive, self._send_with_headers)
             else:
@@ -237,11 +254,17 @@ class _RequestScope:
                     await handler._api(scope, _BufferedReceive(body, self._receive), self._send_with_headers)
                 finally:
                     self._record.route = getattr(scope.get("route"), "path", "other")
+                    self._settle(admission, tenant, body)
                 if is_lookup and self._record.status == 404:
                     tenant.rate_limiter.record_miss()
-        finally:
-            in_flight.dec()
-            tenant.rate_limiter.release()
+
+    def _settle(self, admission: Admission, tenant: Tenant, body: bytes) -> None:
+        """Books what a request to our own API has made, which its client is about to send to a provider."""
+        event = self._record.compression
+        if event is not None and admission.counts_cost:
+            found = tenant.conversations.find(event.session) if event.session else None
+            model = find_model(body) or (getattr(found[0], "model", None) if found else None)
+            admission.settle(price_tokens(event.tokens_after, 0, model))
 
     async def _send_with_headers(self, message: Any) -> None:
         if message["type"] == "http.response.start":

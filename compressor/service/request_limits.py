@@ -1,10 +1,9 @@
-"""Limits what a client may ask for: bytes and nesting of a body, requests in flight and per minute."""
+"""Limits what a request may hold: the bytes of its body, and how deep its JSON is nested."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NoReturn
 
@@ -12,7 +11,6 @@ from compressor.service.http_errors import HttpError
 
 Receive = Callable[[], Awaitable[Any]]
 Headers = Iterable[tuple[bytes, bytes]]
-MAX_MISSES_PER_MINUTE = 60  # lookups of unknown refs by one tenant; more of them are guesses
 
 
 async def read_body(receive: Receive, headers: Headers, max_bytes: int, timeout: float) -> bytes:
@@ -34,6 +32,17 @@ async def read_body(receive: Receive, headers: Headers, max_bytes: int, timeout:
         return await asyncio.wait_for(_read(receive, max_bytes), timeout)
     except asyncio.TimeoutError:
         raise HttpError(408, "timeout", f"The request body did not arrive within {timeout:g} s") from None
+
+
+def body_size(headers: Headers, max_bytes: int) -> int:
+    """Returns how many bytes the body of a request may have: the length that it names, or the maximum."""
+    size = 0
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit():
+            return min(int(value), max_bytes)
+        if name == b"transfer-encoding":
+            size = max_bytes
+    return size
 
 
 def reject_ambiguous_length(headers: Headers) -> None:
@@ -132,70 +141,3 @@ def _too_deep(depth: int) -> HttpError:
 
 def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
-
-
-class RateLimiter:
-    """Limits the requests of one tenant. For one event loop.
-
-    Args:
-        max_concurrent: How many requests may be in flight.
-        requests_per_minute: How many requests may start in a minute; 0 means no limit. They may come all at once.
-        clock: Returns the time in seconds.
-    """
-
-    def __init__(
-        self, max_concurrent: int, requests_per_minute: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._max_concurrent, self._rate, self._clock = max_concurrent, requests_per_minute, clock
-        self._tokens, self._refilled = float(requests_per_minute), clock()
-        self._misses_left, self._misses_refilled = float(MAX_MISSES_PER_MINUTE), clock()
-        self.in_flight = 0
-
-    def reconfigure(self, max_concurrent: int, requests_per_minute: float) -> None:
-        """Applies other limits from the next request on; what was sent in this minute still counts."""
-        self._tokens += requests_per_minute - self._rate if self._rate else requests_per_minute
-        self._max_concurrent, self._rate = max_concurrent, requests_per_minute
-
-    def acquire(self) -> None:
-        """Admits a request.
-
-        Raises:
-            HttpError: 429 if there are too many.
-        """
-        if self.in_flight >= self._max_concurrent:
-            raise _too_many(f"Too many concurrent requests (limit: {self._max_concurrent})", 1.0)
-        if self._rate:
-            now = self._clock()
-            self._tokens = min(self._rate, self._tokens + (now - self._refilled) * self._rate / 60)
-            self._refilled = now
-            if self._tokens < 1:
-                message = f"Too many requests (limit: {self._rate:g} per minute)"
-                raise _too_many(message, (1 - self._tokens) * 60 / self._rate)
-            self._tokens -= 1
-        self.in_flight += 1
-
-    def check_ref_lookups(self) -> None:
-        """Admits a lookup of a ref.
-
-        Raises:
-            HttpError: 429 if too many recent lookups were of unknown refs.
-        """
-        now = self._clock()
-        refilled = (now - self._misses_refilled) * MAX_MISSES_PER_MINUTE / 60
-        self._misses_left = min(MAX_MISSES_PER_MINUTE, self._misses_left + refilled)
-        self._misses_refilled = now
-        if self._misses_left < 1:
-            message = f"Too many lookups of unknown refs (limit: {MAX_MISSES_PER_MINUTE} per minute)"
-            raise _too_many(message, 60 / MAX_MISSES_PER_MINUTE)
-
-    def record_miss(self) -> None:
-        """Counts a lookup of an unknown ref."""
-        self._misses_left -= 1
-
-    def release(self) -> None:
-        """Ends a request that `acquire` has admitted."""
-        self.in_flight -= 1
-
-
-def _too_many(message: str, wait: float) -> HttpError:
-    return HttpError(429, "too_many_requests", message, {"retry-after": str(max(1, round(wait)))})

@@ -20,6 +20,7 @@ from compressor.service.settings_errors import redact_url
 from compressor.service.settings_fields import MEGABYTE, Count, Json, Port, PositiveSeconds, Seconds, StoreBytes
 from compressor.service.tenant_settings import TenantSettings
 from compressor.service.upstream_settings import UpstreamSettings, check_base_url
+from compressor.storage import STORE_FORMS, check_store_name
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring
 from compressor.storage.wrappers.resilient import LOCAL_BYTES
@@ -43,7 +44,6 @@ class Settings(TenantSettings):
         store_limit_bytes: The largest size of a store in a file or in memory; None for its default (512 and 64 MiB). A
             Redis has a limit of its own, `maxmemory`.
         near_cache_bytes: How many bytes of the values in Redis each worker also keeps in its memory.
-        scorer: The scorer tier, as `Compressor` takes it.
         device: The device of a model scorer: "cuda", "mps" or "cpu".
         upstream: The provider's base URL, with or without its `/v1`. Nothing is proxied without it.
         upstream_anthropic: The base URL for `/v1/messages`, if it differs from `upstream`.
@@ -57,6 +57,10 @@ class Settings(TenantSettings):
         upstream_timeout: Seconds the provider may be silent. The default is that of the SDKs.
         connect_timeout: Seconds to connect to the provider.
         max_connections: How many connections to the provider may be open.
+        probe_port: A second port, without TLS and keys, that answers only `/healthz` and `/readyz`, so that load
+            balancers and Kubernetes need no key. None opens none; 0 picks a free one.
+        probe_host: The address of that port; None takes `host`.
+        probe_metrics: Whether that port also answers `/metrics`, with the metrics of all tenants.
         workers: Processes that serve the port. Each loads its own models and counts its own limits.
         shutdown_timeout: Seconds that requests in flight have to finish when the service is told to end.
         shutdown_delay: Seconds before that in which `/readyz` answers 503 and everything else is still served, so that
@@ -65,6 +69,8 @@ class Settings(TenantSettings):
         tls_key: A PEM file with the certificate's key.
         max_conversations: How many conversations of a tenant are kept in memory.
         max_conversation_bytes: The maximum size of the last requests of a tenant's conversations together.
+        share_conversations: Whether the workers and machines on one store continue each other's conversations without a
+            name, also after a restart. None does so with every store but "memory".
         redact: What is removed from stored text: "secrets" (keys, tokens, passwords of a known form), "all" (card
             numbers and e-mail addresses as well) or "off".
         tenants: Settings of single tenants, by name: {"search": {"budget": 8000}}. A tenant may have every setting of
@@ -89,7 +95,6 @@ class Settings(TenantSettings):
     store: str | None = None
     store_limit_bytes: StoreBytes | None = None
     near_cache_bytes: StoreBytes = LOCAL_BYTES
-    scorer: str = "fast"
     device: str | None = None
     upstream: str = ""
     upstream_anthropic: str = ""
@@ -103,6 +108,9 @@ class Settings(TenantSettings):
     upstream_timeout: PositiveSeconds = 600.0
     connect_timeout: PositiveSeconds = 10.0
     max_connections: Count = 512
+    probe_port: Port | None = None
+    probe_host: str | None = None
+    probe_metrics: StrictBool = False
     workers: Count = 1
     shutdown_timeout: Seconds = 30.0
     shutdown_delay: Seconds = 0.0
@@ -110,6 +118,7 @@ class Settings(TenantSettings):
     tls_key: str | None = None
     max_conversations: Count = 1024
     max_conversation_bytes: Count = 256 * MEGABYTE
+    share_conversations: StrictBool | None = None
     redact: str = "secrets"
     encryption_keys: Annotated[InstanceOf[Keyring] | None, NoDecode] = None
     encryption_read_plain: StrictBool = False
@@ -137,6 +146,15 @@ class Settings(TenantSettings):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"has a name twice: {', '.join(twice)}")
         return value
+
+    @field_validator("store")
+    @classmethod
+    def _check_store(cls, store: str | None) -> str | None:
+        try:
+            check_store_name(store)
+        except CompressorError:
+            raise ValueError(f"is not a store: use {STORE_FORMS}") from None  # the error itself may show a password
+        return store
 
     @field_validator("redact")
     @classmethod
@@ -188,6 +206,31 @@ class Settings(TenantSettings):
     def needs_keys(self) -> bool:
         """Whether every request needs an API key."""
         return bool(self.keys) or self.key_store == "database"
+
+    def with_changes(self, new: Self) -> tuple[Self, list[str]]:
+        """Returns these settings with those of `new` that can change while the service runs.
+
+        Args:
+            new: The settings as they are given now.
+
+        Returns:
+            The settings, and the names of the others that differ: only a restart can change those.
+        """
+        can_change = {"keys", "tenants", "log", *TenantSettings.model_fields}
+        update = {name: getattr(new, name) for name in can_change}
+        others = [name for name in type(self).model_fields if name not in can_change]
+        return self.model_copy(update=update), [name for name in others if self._differs(new, name)]
+
+    def _differs(self, other: Self, name: str) -> bool:
+        if name == "encryption_keys":
+            mine, theirs = self.encryption_keys, other.encryption_keys
+            return (mine.ids if mine else None) != (theirs.ids if theirs else None)
+        return bool(getattr(self, name) != getattr(other, name))
+
+    @property
+    def shares_conversations(self) -> bool:
+        """Whether conversations without a name are in the store."""
+        return self.store != "memory" if self.share_conversations is None else self.share_conversations
 
     def upstream_of(self, path: str) -> str:
         """Returns the provider's base URL for a path, without its `/v1`, or "" if there is none."""

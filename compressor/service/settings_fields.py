@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from compressor.errors import BudgetError
 from compressor.service.budget_options import parse_prompt_budget
+from compressor.service.option_headers import check_overrides
 from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.pricing import DEFAULT_PRICE
 
@@ -23,6 +24,10 @@ def _no_boolean(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("is not a number")
     return value
+
+
+def _no_limit(value: Any) -> Any:
+    return 0 if value is None else _no_boolean(value)
 
 
 def parse_json(value: Any) -> Any:
@@ -98,15 +103,40 @@ def _check_budget(value: Any) -> Any:
     return budget
 
 
+def _parse_share(value: Any) -> Any:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            return float(value.strip()[:-1]) / 100
+        except ValueError:
+            raise ValueError("is neither a fraction (0.05) nor a percentage (5%)") from None
+    return _no_boolean(value)
+
+
+def _parse_overrides(value: Any) -> Any:
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if text in ("1", "true", "yes", "0", "false", "no"):
+            return text in ("1", "true", "yes")
+        value = [name.strip() for name in value.split(",")] if not text.startswith("[") else parse_json(value)
+    if not isinstance(value, (bool, list, tuple)):
+        raise ValueError('is neither true nor false nor a list of names such as ["budget", "mode"]')
+    return check_overrides(value)
+
+
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
 Port = Annotated[int, Field(ge=0, le=65_535), BeforeValidator(_no_boolean)]
 NonNegativeInteger = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+#: 0 and None mean no limit.
+IntegerLimit = Annotated[int, Field(ge=0), BeforeValidator(_no_limit)]
+DollarLimit = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_limit)]
 PromptBudget = Annotated[int | float, BeforeValidator(_parse_prompt_budget)]
 PositiveSeconds = Annotated[float, Field(ge=0.001, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Duration = Annotated[float, BeforeValidator(_parse_positive_duration)]
 StoreBytes = Annotated[int, Field(ge=MEGABYTE), BeforeValidator(_no_boolean)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_parse_share)]
+Overrides = Annotated[bool | tuple[str, ...], BeforeValidator(_parse_overrides)]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Budget = Annotated[int | float | str, BeforeValidator(_check_budget)]
 Json = BeforeValidator(parse_json)

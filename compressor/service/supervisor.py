@@ -11,79 +11,49 @@ spawned, not forked, because a fork copies neither threads nor the state of a GP
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
+import queue
 import shutil
 import signal
 import socket
-import sys
-import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from multiprocessing import connection
 from types import FrameType
-from typing import Any
 
 from compressor.errors import CompressorError
-from compressor.service.settings import Settings
-from compressor.service.telemetry.logging import set_logging
-from compressor.service.telemetry.metrics import prepare_multiprocess, use_metrics_slot, worker_ended
-from compressor.service.uvicorn_server import CLEANUP_TIMEOUT, serve
+from compressor.service.server_commands import Command, Drain, Reconfigure, Stop
+from compressor.service.settings_sources import LoadedSettings
+from compressor.service.telemetry.metrics import prepare_multiprocess, worker_ended
+from compressor.service.uvicorn_server import CLEANUP_TIMEOUT
+from compressor.service.worker import Worker
 
-POLL_INTERVAL = 0.2  # seconds between two checks for signals
+POLL_INTERVAL = 0.1  # seconds between two checks for signals and commands
+STOP_TIMEOUT = 1.0  # seconds for all workers but one to close their listening sockets
 MIN_UPTIME = 10.0  # seconds; a worker that ends sooner has crashed early, and is replaced after a pause
 RESTART_BACKOFF, MAX_RESTART_BACKOFF = 0.5, 30.0  # seconds; doubled with each early crash
 MAX_EARLY_CRASHES = 20  # in a row, about eight minutes: restarting does not help
 log = logging.getLogger("compressor.service")
-_SPAWN = multiprocessing.get_context("spawn")
-
-
-class Worker:
-    """One process that serves.
-
-    Attributes:
-        slot: Its number among the workers. A replacement has the number of the worker that it replaces.
-        pipe: Receives True when the worker accepts requests, or the text of the error that ended it.
-        is_ready: Whether it has accepted requests.
-        error: The text of the error that ended it, or "".
-    """
-
-    def __init__(self, load: Callable[[], Settings], sockets: list[socket.socket], slot: int) -> None:
-        self.slot = slot
-        self.pipe, sender = _SPAWN.Pipe(duplex=False)
-        self.process = _SPAWN.Process(target=_run_worker, args=(load, sockets, sender, slot), name="compressor-worker")
-        self.started, self.is_ready, self.error = time.monotonic(), False, ""
-        self.process.start()
-        sender.close()
-
-    def read_messages(self) -> None:
-        """Reads what the worker has sent."""
-        with suppress(EOFError, OSError):
-            while self.pipe.poll():
-                message = self.pipe.recv()
-                if message is True:
-                    self.is_ready = True
-                else:
-                    self.error = str(message)
-
-    def describe_end(self) -> str:
-        """Returns how the worker ended."""
-        code = self.process.exitcode or 0
-        return self.error or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}")
 
 
 class Supervisor:
     """Keeps `settings.workers` workers running.
 
     Args:
-        settings: The settings of the service.
-        load: Reads the settings again, in each worker, so that no key is sent between processes. Must be picklable.
-        sockets: The listening sockets.
+        start: The settings of the service.
+        sockets: The listening sockets. They are closed when the service ends.
+        probe_sockets: Those of the probe port.
+        commands: What others want from the workers, such as other settings.
     """
 
-    def __init__(self, settings: Settings, load: Callable[[], Settings], sockets: list[socket.socket]) -> None:
-        self._settings, self._load, self._sockets = settings, load, sockets
+    def __init__(
+        self,
+        start: LoadedSettings,
+        sockets: Sequence[socket.socket],
+        probe_sockets: Sequence[socket.socket],
+        commands: queue.SimpleQueue[Command],
+    ) -> None:
+        self._start_settings = self._current = start
+        self._sockets, self._probe_sockets, self._commands = [*sockets], [*probe_sockets], commands
         self._workers: list[Worker] = []
         self._signals: list[int] = []
         self._restarts: list[tuple[float, int]] = []  # when to replace a worker, and its slot
@@ -101,9 +71,10 @@ class Supervisor:
         metrics_folder = prepare_multiprocess()
         handlers = {sig: signal.signal(sig, self._on_signal) for sig in (signal.SIGTERM, signal.SIGINT)}
         try:
-            for slot in range(self._settings.workers):
+            for slot in range(self._start_settings.settings.workers):
                 self._start(slot)
             while not self._signals and not self._failure:
+                self._pass_on_commands()
                 self._start_replacements()
                 self._wait()
             self._shut_down()
@@ -119,7 +90,16 @@ class Supervisor:
         self._signals.append(sig)
 
     def _start(self, slot: int) -> None:
-        self._workers.append(Worker(self._load, self._sockets, slot))
+        worker = Worker(self._start_settings, self._current, self._sockets, self._probe_sockets, slot)
+        self._workers.append(worker)
+
+    def _pass_on_commands(self) -> None:
+        while not self._commands.empty():
+            command = self._commands.get()
+            if isinstance(command, Reconfigure):
+                self._current = command.settings  # also of workers that start later
+            for worker in self._workers:
+                worker.send(command)
 
     def _wait(self) -> None:
         """Waits a moment for messages, and removes the workers that have ended."""
@@ -130,14 +110,14 @@ class Supervisor:
             if worker.is_ready:
                 self._all_started.add(worker.slot)
             if ended:
-                worker.pipe.close()
+                worker.close()
                 self._workers.remove(worker)
                 worker_ended(worker.slot)
                 self._on_end(worker)
 
     def _on_end(self, worker: Worker) -> None:
         if self._signals or self._failure:
-            if worker.process.exitcode not in (0, -signal.SIGTERM):
+            if worker.process.exitcode not in (0, -signal.SIGTERM) and worker.may_serve:
                 self._failure = self._failure or f"the service did not shut down cleanly: {worker.describe_end()}"
             return
         if worker.slot not in self._all_started:
@@ -158,38 +138,40 @@ class Supervisor:
 
     def _shut_down(self) -> None:
         """Has the workers drain. A second signal ends them at once."""
+        settings, begin = self._start_settings.settings, time.monotonic()
+        deadline = begin + settings.shutdown_delay + settings.shutdown_timeout + 2 * CLEANUP_TIMEOUT
         for worker in self._workers:
-            worker.process.terminate()
-        settings = self._settings
-        deadline = time.monotonic() + settings.shutdown_delay + settings.shutdown_timeout + 2 * CLEANUP_TIMEOUT
-        while self._workers and time.monotonic() < deadline:
-            self._wait()
-            if len(self._signals) > 1:
-                raise SystemExit(128 + self._signals[-1])
+            worker.read_messages()
+            if worker.may_serve:
+                worker.send(Drain())
+            else:
+                worker.process.kill()  # it would hold the sockets until it has loaded its models
+        self._wait_until(lambda: False, begin + settings.shutdown_delay)
+        self._stop_workers()
+        self._wait_until(lambda: not self._workers, deadline)
         if self._workers:
             self._failure = self._failure or "a worker did not end in time"
         if self._failure:
             raise CompressorError(self._failure)
 
+    def _stop_workers(self) -> None:
+        """Has all processes close the listening sockets, one worker last: it takes the connections that wait there."""
+        for one in self._sockets:
+            one.close()
+        serving = [worker for worker in self._workers if worker.may_serve]
+        others, last = serving[:-1], serving[-1:]
+        for worker in others:
+            worker.send(Stop(is_last=False))
+        self._wait_until(
+            lambda: all(worker.has_stopped or worker not in self._workers for worker in others),
+            time.monotonic() + STOP_TIMEOUT,
+        )
+        for worker in last:
+            worker.send(Stop(is_last=True))
 
-def _run_worker(load: Callable[[], Settings], sockets: list[socket.socket], sender: Any, slot: int) -> None:
-    """The main function of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_supervisor, daemon=True).start()
-    try:
-        settings = load()
-        set_logging(settings.log)
-        use_metrics_slot(slot)
-        serve(settings, sockets, lambda: sender.send(True))
-    except CompressorError as error:
-        with suppress(OSError):
-            sender.send(str(error))
-        sys.exit(1)
-
-
-def _end_with_supervisor() -> None:
-    """Ends this process when the supervisor has ended, even if it was killed."""
-    supervisor = multiprocessing.parent_process()
-    if supervisor is not None:
-        supervisor.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+    def _wait_until(self, condition: Callable[[], bool], deadline: float) -> None:
+        """Waits while there are workers."""
+        while self._workers and not condition() and time.monotonic() < deadline:
+            self._wait()
+            if len(self._signals) > 1:
+                raise SystemExit(128 + self._signals[-1])

@@ -1,7 +1,8 @@
 """Runs a tenant's work in threads, with a concurrency limit and a timeout.
 
 A thread cannot be ended. So work that was abandoned (it took too long, or its client has gone) counts against the
-tenant's limit until it is over, and one tenant's slow work cannot take the threads of the others.
+tenant's limit until it is over, and one tenant's slow work cannot take the threads of the others. A `Delivery` lets the
+work know whether anybody still waits for its result.
 
 Python computes in one thread at a time. Dozens of threads that want to compute only make each other, and the event
 loop, wait (half the requests a second: benchmarks/LOG.md, 2026-11-23). So where the work is Python's own, all tenants
@@ -11,6 +12,7 @@ share `slots`, first come first served. Model scorers batch the work of many thr
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,6 +24,69 @@ T = TypeVar("T")
 MAX_THREADS_PER_TENANT = MAX_THREADS // 2
 SLOTS = 1
 SLOT_TIMEOUT = 0.25  # seconds that a call keeps its slot, so that a long one, or a slow store, delays nobody
+
+
+class Delivery:
+    """Decides, once, whether the result of some work is used: by the work that takes it in, or by whoever waits.
+
+    Args:
+        timeout: Seconds to wait for the result; None leaves it to the executor.
+        late: Makes the error that is raised after `timeout`.
+
+    Attributes:
+        late: As given.
+        was_cancelled: Whether the client has gone, so that nothing at all is sent.
+        holds_background: Whether the work occupies the room for work that nobody waits for.
+    """
+
+    def __init__(self, timeout: float | None = None, late: Callable[[], HttpError] | None = None) -> None:
+        self.late = late
+        self.was_cancelled = self.holds_background = False
+        self._is_decided = self._is_taken = False
+        self._lock = threading.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._declined: asyncio.Future[HttpError] = self._loop.create_future()
+        self._end = time.monotonic() + timeout if timeout is not None else None
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds that are left, or None without a limit."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def take(self) -> bool:
+        """Takes the result, in the thread; returns False if nobody waits for it any more."""
+        with self._lock:
+            if not self._is_decided:
+                self._is_decided = self._is_taken = True
+            return self._is_taken
+
+    def decline(self, error: HttpError) -> bool:
+        """Lets the waiting request go on with an error, while the thread works on; False if nobody waits any more."""
+        if not self._abandon():
+            return False
+        self._loop.call_soon_threadsafe(self._set_declined, error)
+        return True
+
+    def expire(self, was_cancelled: bool = False) -> bool:
+        """Stops waiting, in the event loop; returns False if the result was taken, so that it is about to come."""
+        self.was_cancelled = self.was_cancelled or was_cancelled
+        return self._abandon()
+
+    def _abandon(self) -> bool:
+        with self._lock:
+            if self._is_taken:
+                return False
+            self._is_decided = True
+            return True
+
+    def _set_declined(self, error: HttpError) -> None:
+        if not self._declined.done():
+            self._declined.set_result(error)
+
+    @property
+    def declined(self) -> asyncio.Future[HttpError]:
+        """The error with which the thread has let the request go on."""
+        return self._declined
 
 
 class TenantExecutor:
@@ -42,17 +107,30 @@ class TenantExecutor:
         self._free_threads = asyncio.Semaphore(max_threads)
         self.abandoned = 0
 
-    async def run(self, function: Callable[..., T], *args: Any) -> T:
+    def use_slots(self, slots: asyncio.Semaphore | None) -> None:
+        """Shares other slots from the next call on."""
+        self._slots = slots or asyncio.Semaphore(self._max_threads)
+
+    async def run(self, function: Callable[..., T], *args: Any, delivery: Delivery | None = None) -> T:
         """Returns the result of `function(*args)`, called in a thread.
 
+        Args:
+            function: The function.
+            args: Its arguments.
+            delivery: Bounds the wait further, and tells the function whether somebody still waits.
+
         Raises:
-            HttpError: 504 after the timeout; 503, at once, if all threads are busy with abandoned calls.
+            HttpError: 504 after the timeout, or the delivery's own error; 503, at once, if all threads are busy with
+                abandoned calls.
         """
         if self.abandoned >= self._max_threads:
             message = "All threads of this tenant are busy with earlier requests that took too long: retry later"
             raise HttpError(503, "overloaded", message, {"retry-after": "5"})
         has_begun = False
         slot = _Slot(self._slots)
+        delivery = delivery or Delivery()
+        remaining = delivery.remaining
+        timeout = self._timeout if remaining is None else min(self._timeout, remaining)
 
         def run() -> T:
             nonlocal has_begun
@@ -61,7 +139,13 @@ class TenantExecutor:
 
         task = asyncio.ensure_future(self._wait_and_run(run, slot))
         try:
-            await asyncio.wait({task}, timeout=self._timeout)
+            ends: set[asyncio.Future[Any]] = {task, delivery.declined}
+            await asyncio.wait(ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() and not delivery.declined.done() and not delivery.expire():
+                await asyncio.wait({task}, timeout=self._timeout)  # the function is about to return
+        except asyncio.CancelledError:
+            delivery.expire(was_cancelled=True)
+            raise
         finally:
             if not task.done():
                 if has_begun:
@@ -70,7 +154,11 @@ class TenantExecutor:
                     task.add_done_callback(self._on_abandoned_end)
                 else:
                     task.cancel()
+        if delivery.declined.done():
+            raise delivery.declined.result()
         if not task.done():
+            if delivery.late is not None and timeout < self._timeout:
+                raise delivery.late()
             raise HttpError(504, "timeout", f"The request took longer than {self._timeout:g} s")
         return task.result()
 

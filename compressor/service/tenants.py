@@ -1,11 +1,11 @@
 """What each tenant has for itself: its part of the store, its conversations and sessions, its limits.
 
-Tenants share the scorer, and the text vectors that a model scorer caches by content. They share nothing else.
+Tenants with the same scorer share it, and the text vectors that a model scorer caches by content. They share nothing
+else.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import Mapping
@@ -13,12 +13,18 @@ from typing import Any
 
 from compressor.compressor import Compressor
 from compressor.errors import CompressorError
+from compressor.service.audit_registry import AuditRegistry
 from compressor.service.conversations import ConversationRegistry
-from compressor.service.request_limits import RateLimiter
+from compressor.service.limits.counter_store import CounterStore
+from compressor.service.limits.local_counters import Counters
+from compressor.service.limits.rate_limiter import RateLimiter
+from compressor.service.raw_histories import RawHistories
+from compressor.service.scorer_pool import ScorerPool
 from compressor.service.session_registry import SessionRegistry
 from compressor.service.settings import Settings
-from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, SLOTS, TenantExecutor
+from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, TenantExecutor
 from compressor.service.tenant_storage import TenantStores
+from compressor.service.work_rate import WorkRate
 from compressor.sessions.cost_report import CostReport
 from compressor.storage.base import BlobStore
 from compressor.storage.wrappers.fenced import FencedStore
@@ -39,6 +45,8 @@ class Tenant:
         conversations: Its conversations, named or not.
         rate_limiter: Limits its requests.
         executor: Runs its work in threads.
+        raw_histories: What was sent as it is.
+        audit: Works out what compression would do.
         fence: Ends the use of the store by this object.
     """
 
@@ -47,23 +55,36 @@ class Tenant:
         name: str,
         compressor: Compressor,
         config: Settings,
-        slots: asyncio.Semaphore | None,
+        scorers: ScorerPool,
+        counters: Counters,
         fence: FencedStore,
     ) -> None:
-        self.name, self.compressor, self.config, self.fence = name, compressor, config, fence
+        self.name, self.compressor, self.config, self._scorers = name, compressor, config, scorers
+        self.raw_histories, self.fence = RawHistories(), fence
         self.sessions = SessionRegistry(
             compressor, config.session_policy(), config.prompt_budgets(), config.max_conversations
         )
-        self.conversations = ConversationRegistry(compressor, self.sessions, config)
-        self.rate_limiter = RateLimiter(config.max_concurrent_requests, config.requests_per_minute)
-        self.executor = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout, slots)
+        self.conversations = ConversationRegistry(compressor, self.sessions, config, name, self.raw_histories)
+        self.audit = AuditRegistry(compressor.scorer, config, name)
+        self.rate_limiter = RateLimiter(config, counters)
+        self.executor = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout, scorers.slots(config.scorer))
 
     def reconfigure(self, config: Settings) -> None:
         """Serves with other settings from the next request on."""
+        if config.scorer != self.config.scorer:
+            self.compressor.engine.scorer = self._scorers.get(config.scorer)
+            self.audit.use_scorer(self.compressor.scorer)
+            self.executor.use_slots(self._scorers.slots(config.scorer))
         self.config = config
-        self.rate_limiter.reconfigure(config.max_concurrent_requests, config.requests_per_minute)
+        self.rate_limiter.reconfigure(config)
         self.sessions.reconfigure(config.session_policy(), config.prompt_budgets())
         self.conversations.reconfigure(config)
+        self.audit.reconfigure(config)
+
+    @property
+    def work_rate(self) -> WorkRate:
+        """How fast its scorer works in this process."""
+        return self._scorers.rate(self.config.scorer)
 
     def forget_session(self, id: str) -> None:
         """Drops a session or conversation from memory, because it was deleted from the store."""
@@ -89,8 +110,11 @@ class Tenants:
         self._config, self._needs_keys = config, config.needs_keys
         self._overrides: Mapping[str, Mapping[str, Any]] = {}
         self.stores = TenantStores(config)
-        self.shared = Compressor(config.scorer, self.stores.shared, config.device, cache=config.cache)
-        self._slots = asyncio.Semaphore(SLOTS) if config.scorer == "fast" else None
+        self._scorers = ScorerPool(config.device, lambda: self.stores.shared)
+        self._scorers.open_all(config)
+        scorer = config.scorer if config.keys else config.for_tenant(LOCAL_TENANT).scorer
+        self.shared = Compressor(self._scorers.get(scorer), self.stores.shared, cache=config.cache)
+        self._counters = CounterStore(config)
         self._tenants: dict[str, Tenant] = {}
         self._lock = threading.Lock()
 
@@ -106,12 +130,17 @@ class Tenants:
     def settings_of(self, name: str) -> Settings:
         """Returns the settings as they hold for a tenant, created or not."""
         found = self._tenants.get(name)
-        return self._config.for_tenant(name) if found is None else found.config
+        return self._settings_of(name) if found is None else found.config
 
     def list_created(self) -> list[Tenant]:
         """Returns the tenants created so far."""
         with self._lock:
             return [*self._tenants.values()]
+
+    def list_names(self) -> list[str]:
+        """Returns the names of all tenants: those that have a key, and those created so far."""
+        with self._lock:
+            return sorted({*self._tenants, *(key.tenant for key in self._config.keys)})
 
     def get(self, name: str) -> Tenant:
         """Returns a tenant, and creates it if needed.
@@ -125,13 +154,26 @@ class Tenants:
                 config = self._settings_of(name)
                 self.stores.set_retention(self.namespace(name), config)
                 fence = FencedStore(self.stores.for_tenant(self.namespace(name)))
-                own = Compressor(self.shared.scorer, fence, cache=self._config.cache)
-                found = self._tenants[name] = Tenant(name, own, config, self._slots, fence)
+                own = Compressor(self._scorers.get(config.scorer), fence, cache=self._config.cache)
+                counters = self._counters.for_tenant(name)
+                found = self._tenants[name] = Tenant(name, own, config, self._scorers, counters, fence)
             return found
 
     def namespace(self, name: str) -> str:
         """Returns the name of a tenant's part of the store: "" without keys, where there is one tenant."""
         return name if self._needs_keys else ""
+
+    def check(self, name: str, overrides: Mapping[str, Any]) -> None:
+        """Checks settings that a tenant is to have for itself.
+
+        Raises:
+            CompressorError: A value is not valid, or a tenant cannot have that setting, or its scorer cannot be made.
+        """
+        if "provider_keys" in overrides:
+            raise CompressorError(
+                "provider_keys names variables and files of the service's machine: set it in the configuration"
+            )
+        self._scorers.get(self._config.for_tenant(name, overrides).scorer)
 
     def drop(self, name: str) -> None:
         """Drops what this process has of a tenant: sessions, conversations, values. The store is not changed.
@@ -149,7 +191,11 @@ class Tenants:
 
         Args:
             config: The new settings.
+
+        Raises:
+            CompressorError: A scorer that they name cannot be made. Nothing has changed then.
         """
+        self._scorers.open_all(config)
         with self._lock:
             self._config = config
             self._reconfigure_all()
@@ -165,14 +211,11 @@ class Tenants:
                 self._overrides = dict(overrides)
                 self._reconfigure_all()
 
-    def settings_of(self, name: str) -> Settings:
-        """Returns the settings as they hold for a tenant."""
-        with self._lock:
-            return self._settings_of(name)
-
     def _settings_of(self, name: str) -> Settings:
         try:
-            return self._config.for_tenant(name, self._overrides.get(name))
+            found = self._config.for_tenant(name, self._overrides.get(name))
+            self._scorers.get(found.scorer)
+            return found
         except CompressorError as error:  # a newer or older version may have stored them
             log.error("the stored settings of tenant %s are not used: %s", name, error)
             return self._config.for_tenant(name)
@@ -211,4 +254,5 @@ class Tenants:
         Raises:
             StoreError: A Redis did not get everything that was waiting to be written.
         """
+        self._counters.close()
         self.stores.close()

@@ -55,10 +55,12 @@ class AsyncSession:
 
     append = _in_thread(Session.append)
     sync = _in_thread(Session.sync)
+    sync_sent = _in_thread(Session.sync_sent)
     set_tools = _in_thread(Session.set_tools)
     pin = _in_thread(Session.pin)
     record_usage = _in_thread(Session.record_usage)
     view = _in_thread(Session.view)
+    record_unsent = _in_thread(Session.record_unsent)
     compact = _in_thread(Session.compact)
     receipts = _in_thread(Session.receipts)
     request_compaction = _in_thread(Session.request_compaction)

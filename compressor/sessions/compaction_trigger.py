@@ -69,14 +69,14 @@ def record_call(
     cache_expired: bool = False,
     is_expansion: bool = False,
     reference: Price | None = None,
-) -> None:
-    """Adds a call to the counters.
+) -> float:
+    """Adds a call to the counters, and returns the dollars that were saved since the last call.
 
     Args:
         price: The model's prices.
         counters: The counters to change.
-        baseline_tokens: Tokens that the prompt would have without compression. More than the model's window are not
-            counted, because such a prompt could not have been sent.
+        baseline_tokens: Tokens that the prompt would have without compression. Its cost is that of a prompt as large
+            as the model's window at most: the provider refuses a larger one, and bills nothing for it.
         tokens: Tokens of the prompt as sent.
         tokens_after: Tokens that a compaction would leave, about.
         cache_expired: The provider's cache has forgotten the session.
@@ -84,7 +84,7 @@ def record_call(
         reference: The prices that decide when to compact. None takes the model's.
     """
     reference = reference or price
-    baseline_tokens = min(baseline_tokens, max(price.max_input_tokens, tokens))
+    billable_tokens = min(baseline_tokens, max(price.max_input_tokens, tokens))
     unchanged = counters.actual_last
     if counters.unchanged_tokens >= 0:
         unchanged = min(counters.unchanged_tokens, counters.actual_last)
@@ -94,10 +94,13 @@ def record_call(
     counters.cached_tokens += unchanged if unchanged >= price.min_cacheable_tokens else 0
     if not is_expansion:
         counters.baseline_tokens += baseline_tokens
-        before = 0 if cache_expired else min(counters.baseline_last, baseline_tokens)
-        counters.baseline_cost += prompt_cost(price, baseline_tokens, before)
-        counters.reference_baseline += prompt_cost(reference, baseline_tokens, before)
+        before = 0 if cache_expired else min(counters.baseline_last, billable_tokens)
+        counters.baseline_cost += prompt_cost(price, billable_tokens, before)
+        counters.reference_baseline += prompt_cost(reference, billable_tokens, before)
+        counters.calls_over_window += price.is_known and tokens <= price.max_input_tokens < baseline_tokens
     counters.actual_cost += prompt_cost(price, tokens, unchanged)
     counters.reference_actual += prompt_cost(reference, tokens, unchanged)
     counters.missed_savings += max(0.0, saved_per_call(reference, tokens, tokens_after))
     counters.baseline_last, counters.actual_last, counters.unchanged_tokens = baseline_tokens, tokens, -1
+    saved_before, counters.saved_total = counters.saved_total, counters.baseline_cost - counters.actual_cost
+    return counters.saved_total - saved_before

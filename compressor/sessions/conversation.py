@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from compressor.context.formats import serialization
 from compressor.context.refs import find_refs
 from compressor.errors import CompressorError, ContextError
-from compressor.sessions import archive, compaction_trigger
+from compressor.sessions import archive, compaction_trigger, unsent_views
 from compressor.sessions.compact_tool import CompactTool
 from compressor.sessions.compactor import Compactor
 from compressor.sessions.context_tools import ContextTools
 from compressor.sessions.cost_report import CostReport
-from compressor.sessions.expand_tool import ExpandTool, expand
+from compressor.sessions.expand_tool import ExpandTool, expand, normalize_ref
 from compressor.sessions.history_files import HistoryFiles, read_history_files
 from compressor.sessions.message_history import MessageHistory, common_prefix_length, is_system, system_as_messages
 from compressor.sessions.policy import Policy, check_policy
@@ -31,7 +32,8 @@ from compressor.sessions.recall_tool import RecallTool
 from compressor.sessions.receipt import load_receipts
 from compressor.sessions.rollback import rollback_on_error
 from compressor.sessions.runtime import CompressorLike, SessionRuntime, check_tools
-from compressor.sessions.state import SessionState
+from compressor.sessions.state import SessionCounters, SessionState
+from compressor.sessions.usage_notes import ToolUse
 from compressor.storage.wrappers.scoped import ScopedStore
 from compressor.tokens import get_counter
 from compressor.tokens.billing import parse_provider_usage
@@ -117,6 +119,7 @@ class Conversation:
         self._history = MessageHistory(self._runtime, self._state, system, frozen)
         self._compactor = Compactor(self._history)
         self._dirty = False
+        self._before_view: SessionCounters | None = None  # the counters without the last view
         self._synced: tuple[list[Any], list[str]] = [], []  # the history of the last `sync`, and its digests
 
     def __getstate__(self) -> dict[str, Any]:
@@ -192,6 +195,23 @@ class Conversation:
             changed = self._sync(messages, system, tools)
         self._dirty = self._dirty or changed
 
+    def sync_sent(self, messages: Sequence[Any], sent_at: float) -> None:
+        """Takes over a history that the provider has seen as it is, so that the next view begins with the same bytes.
+
+        Only what is new after it is cut, until a compaction.
+
+        Args:
+            messages: The whole history, oldest first.
+            sent_at: When it was sent, in seconds since the epoch.
+
+        Raises:
+            ContextError: A provider would refuse the messages. Nothing has changed then.
+        """
+        with rollback_on_error(self._history):
+            self._sync(messages, None, None, edit=False)
+            unsent_views.note_raw_prompt(self._history, sent_at)
+        self._dirty = True
+
     def set_tools(self, tools: Sequence[Any] | None, removed_tokens: int = 0) -> None:
         """Replaces the tool schemas that are sent along.
 
@@ -205,7 +225,7 @@ class Conversation:
         if tools is not None and not (self._frozen and list(tools) == self._runtime.tools):
             self._runtime.tools = list(tools) if self._frozen else tools
 
-    def _sync(self, messages: Sequence[Any], system: Any, tools: Sequence[Any] | None) -> bool:
+    def _sync(self, messages: Sequence[Any], system: Any, tools: Sequence[Any] | None, edit: bool = True) -> bool:
         history, state = self._history, self._state
         if system is not None and not (self._frozen and system_as_messages(system) == history.system):
             history.system = system_as_messages(system)
@@ -231,7 +251,7 @@ class Conversation:
         history.invalidate_cache()
         for i in range(state.count, len(rest)):
             history.add(rest[i], digests[i])
-        history.ingest_new_results()
+        history.ingest_new_results(edit=edit)
         return changed
 
     def pin(self, index: int) -> None:
@@ -264,6 +284,7 @@ class Conversation:
         counters = self._state.counters
         counters.billed_tokens += bill.prompt
         counters.billed_cached += bill.cached
+        self._runtime.usage_notes.add_bill(bill.prompt, bill.cached)
         self._dirty = True
 
     def view(self, best_effort: bool = False) -> list[Any]:
@@ -301,12 +322,36 @@ class Conversation:
         if fresh:
             self._compactor.warn_about_pinned()
             baseline, is_expansion = self._history.raw_tokens(), self._history.ends_with_expansion()
-            compaction_trigger.record_call(
+            self._before_view = replace(counters)
+            saved = compaction_trigger.record_call(
                 price, counters, baseline, tokens, after, cache_expired, is_expansion, reference
             )
+            self._runtime.usage_notes.add_call(saved)
             counters.message_count, counters.last_call_time = self._state.count, self._clock()
             self._dirty = True
         return self._history.render()
+
+    @property
+    def counters_before_view(self) -> SessionCounters | None:
+        """Returns the counters without the last view, which identify it for `record_unsent`; None before the first."""
+        return self._before_view
+
+    def record_unsent(self, before: SessionCounters | None, sent_raw: bool) -> None:
+        """Records that the last view was not sent. The view itself stays as it is, for the next call.
+
+        Args:
+            before: `counters_before_view` of that view. If there was another view since, nothing is recorded.
+            sent_raw: Whether the caller's own history was sent instead, or nothing.
+        """
+        if before is None or before is not self._before_view:
+            return
+        self._before_view, self._dirty = None, True
+        if sent_raw:
+            price, reference = self._runtime.price, self._runtime.reference_price
+            after, now = self._compactor.estimate_tokens(), self._clock()
+            unsent_views.replace_last_call(self._history, before, price, reference, after, now)
+        else:
+            self._state.counters = replace(before)
 
     def _is_due(self, tokens: int, after: int, cache_expired: bool, summary_cost: Mapping[str, float]) -> bool:
         """Returns whether a view within the budget should be compacted: it reached its trigger, or that pays."""
@@ -390,6 +435,8 @@ class Conversation:
         """
         text = expand(self.compressor, self._state, ref, query, budget, self.model)
         self._dirty = True
+        name = self._history.find_tool(normalize_ref(ref))
+        self._runtime.usage_notes.add_tool_use(ToolUse(name, expansions=1))
         return text
 
     def share_refs(self, text: str) -> int:

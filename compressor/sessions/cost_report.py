@@ -13,8 +13,9 @@ from compressor.tokens.pricing import Price, find_price
 class CostReport:
     """Tokens of all prompts of a session so far, and their cost in US dollars.
 
-    Costs are list prices, with the provider's prompt cache. Answers cost the same either way and are left out. Without
-    compression, a prompt counts at most as large as the model's window, because no larger one could have been sent.
+    Costs are list prices, with the provider's prompt cache. Answers cost the same either way and are left out. Tokens
+    are counted in full, but without compression a prompt costs at most as much as one that fills the model's window:
+    the provider refuses a larger one, and bills nothing for it.
 
     Attributes:
         calls: Number of calls.
@@ -32,6 +33,8 @@ class CostReport:
         price_is_known: Whether the model is in the price table.
         baseline_last: Tokens of the last prompt without compression.
         actual_last: Tokens of the last prompt as sent.
+        calls_over_window: Calls that compression made possible: the prompt would have been larger than the window.
+        max_input_tokens: The model's window; a guess where `price_is_known` is False.
     """
 
     calls: int
@@ -49,6 +52,8 @@ class CostReport:
     price_is_known: bool
     baseline_last: int = 0
     actual_last: int = 0
+    calls_over_window: int = 0
+    max_input_tokens: int = 0
 
     @classmethod
     def from_counters(cls, counters: SessionCounters, price: Price, view_tokens: int) -> CostReport:
@@ -69,6 +74,8 @@ class CostReport:
             price.is_known,
             counters.baseline_last,
             counters.actual_last,
+            counters.calls_over_window,
+            price.max_input_tokens,
         )
 
     @classmethod
@@ -80,6 +87,11 @@ class CostReport:
     def saved_cost(self) -> float:
         """Returns the dollars saved. It is negative where compression cost more than it saved."""
         return self.baseline_cost - self.actual_cost
+
+    @property
+    def is_over_window(self) -> bool:
+        """Returns whether the last call was possible only because of compression."""
+        return self.price_is_known and self.actual_last <= self.max_input_tokens < self.baseline_last
 
     @property
     def saved_fraction(self) -> float:
@@ -96,10 +108,16 @@ class CostReport:
     def report(self) -> str:
         """Returns the report as a few lines of plain text."""
         guess = "" if self.price_is_known else " (the prices are a guess: the model is not in the price table)"
+        window = ""
+        if self.calls_over_window:
+            window = (
+                f"\n{self.calls_over_window} calls would not have fitted the window of {self.max_input_tokens:,} "
+                "tokens uncompressed, and count as prompts that fill it"
+            )
         return (
             f"{self.calls} calls, {self.baseline_tokens:,} -> {self.actual_tokens:,} prompt tokens, "
             f"view {self.view_tokens:,}\n"
             f"${self.baseline_cost:.4f} -> ${self.actual_cost:.4f} for prompts of {self.model}{guess}, "
             f"{self.saved_fraction:+.0%} saved, {self.cached_fraction:.0%} of the tokens from the provider's cache\n"
-            f"{self.compactions} compactions, {self.expansions} expansions"
+            f"{self.compactions} compactions, {self.expansions} expansions{window}"
         )

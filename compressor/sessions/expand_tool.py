@@ -44,6 +44,11 @@ DEFAULT_MAX_TOKENS = 4_000  # of an answer unless more is requested, because a w
 MIN_EXCERPT_TOKENS = 50  # a smaller budget for an excerpt is raised to this, so that its placeholder fits
 
 
+def normalize_ref(ref: str) -> str:
+    """Returns the digits of a ref, which may be given as a whole placeholder."""
+    return found[0] if (found := _REF.search(ref)) else ref.strip()
+
+
 def expand(
     compressor: CompressorLike,
     state: SessionState,
@@ -59,7 +64,7 @@ def expand(
         raise CompressorError(f"the query of `expand` must be a string or None, not {query!r:.80}")
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
         raise BudgetError(f"the budget of `expand` must be a whole number of tokens, at least 1, not {budget!r:.80}")
-    ref = found[0] if (found := _REF.search(ref)) else ref.strip()  # a whole placeholder is accepted, too
+    ref = normalize_ref(ref)
     text = archive.read_original(compressor.store, state.scopes, ref)
     expansion = (query.strip() if query and query.strip() else text)[:MAX_EXPANSION_CHARS]
     if expansion not in state.expansions:

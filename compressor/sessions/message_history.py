@@ -7,6 +7,7 @@ counts and renders each message only once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any
@@ -18,10 +19,12 @@ from compressor.context.refs import compute_ref
 from compressor.context.tool_rounds import group_tool_rounds
 from compressor.errors import CompressorError, ContextError
 from compressor.pipeline.tools import search_tool
+from compressor.sessions import archive
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 from compressor.sessions.runtime import Edits, ParsedHistory, SessionRuntime
 from compressor.sessions.state import MessageRecord, SessionState
 from compressor.sessions.tool_result_ingest import ingest_tool_results, is_duplicate_note
+from compressor.sessions.usage_notes import ToolUse
 
 
 class MessageHistory:
@@ -121,11 +124,12 @@ class MessageHistory:
         live = self.live_turns()
         return None if live is None else [(turn, record) for turn, record in live if record.edits]
 
-    def ingest_new_results(self, deduplicate: bool = True) -> None:
+    def ingest_new_results(self, deduplicate: bool = True, edit: bool = True) -> None:
         """Counts new messages, and compresses the tool results of rounds that are complete.
 
         Args:
             deduplicate: Replace a result whose text is in the view already by a note.
+            edit: Compress the results; otherwise they stay as they are from now on.
 
         Raises:
             ContextError: A provider would refuse the messages.
@@ -149,7 +153,7 @@ class MessageHistory:
             results = [
                 i for i in members if turns[i].result_call_ids and not (entries[i].ingested or entries[i].pinned)
             ]
-            if results and calls <= answers and self.runtime.policy.ingest:
+            if results and calls <= answers and edit and self.runtime.policy.ingest:
                 before = [i for i in users if i < members[0]]
                 shown = sorted({*before[:1], *before[-1:], *members})
                 edits = ingest_tool_results(
@@ -163,6 +167,8 @@ class MessageHistory:
                     self._edit(shown[k], turns[shown[k]], own)
             if calls <= answers:
                 for i in members:
+                    if deduplicate and turns[i].result_call_ids and not entries[i].ingested:
+                        self._note_tool_use(turns[i], entries[i])
                     entries[i].ingested = True
             for i in members:
                 if deduplicate and not entries[i].edits and turns[i].result_call_ids:
@@ -178,6 +184,30 @@ class MessageHistory:
                 yield self._image_refs[key], slot.call_id or ", ".join(turn.result_call_ids)
             elif slot.kind == "tool_result":
                 yield slot.text, slot.call_id or ""
+
+    def _note_tool_use(self, turn: Turn, entry: MessageRecord) -> None:
+        slots = [slot for slot in turn.slots if slot.kind == "tool_result"]
+        for slot in slots:
+            before, after = entry.raw_tokens, entry.tokens
+            if len(slots) > 1:
+                before = after = self.runtime.slot_tokens(slot)
+                if slot.path in entry.edits:
+                    after = self.runtime.counter.count(entry.edits[slot.path])
+            if slot.name not in CONTEXT_TOOL_NAMES:
+                self.runtime.usage_notes.add_tool_use(ToolUse(slot.name or "", 1, before, after))
+
+    def find_tool(self, ref: str) -> str:
+        """Returns the name of the tool whose result was cut with this ref in its place, or "" if none is found."""
+        for turn, record in self.edited_turns() or ():
+            for slot in turn.slots:
+                if ref in record.edits.get(slot.path, ""):
+                    return slot.name or ""
+        with suppress(CompressorError):
+            for round_ref, label, *_ in archive.list_rounds(self.runtime.open_store(), self.state.page_refs):
+                if round_ref == ref:  # the label begins with the name of a tool, or with a role and a colon
+                    name = label.split(" ", 1)[0]
+                    return "" if name.endswith(":") else name
+        return ""
 
     def expand_duplicate_notes(self) -> dict[int, MessageRecord]:
         """Replaces notes about other results by a form of their own, because the other results may be evicted.

@@ -14,6 +14,7 @@ from compressor.pipeline.engine import Engine
 from compressor.pipeline.messages import MessageCompression
 from compressor.sessions.policy import Policy
 from compressor.sessions.policy_sizes import CompactionSizes
+from compressor.sessions.usage_notes import UsageNotes
 from compressor.storage.base import BlobStore
 from compressor.tokens import TokenCounter
 from compressor.tokens.pricing import Price
@@ -79,6 +80,7 @@ class SessionRuntime:
         removed_tokens: Tokens of tool schemas and examples that were removed before the request came here. Without
             compression they would be sent.
         warnings: What the user should know, oldest first.
+        usage_notes: What tool results cost and the provider billed, for a service that reports it.
     """
 
     engine: Engine
@@ -93,6 +95,7 @@ class SessionRuntime:
     tools: Sequence[Any] | None = None
     removed_tokens: int = 0
     warnings: list[str] = field(default_factory=list)
+    usage_notes: UsageNotes = field(default_factory=UsageNotes)
 
     def warn(self, *texts: str) -> None:
         """Records warnings, each text once."""

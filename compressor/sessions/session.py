@@ -26,7 +26,7 @@ from compressor.sessions.recall_tool import RecallTool
 from compressor.sessions.runtime import CompressorLike
 from compressor.sessions.session_export import ExportedSession, collect_originals
 from compressor.sessions.session_journal import SessionJournal
-from compressor.sessions.state import VERSION, SessionState
+from compressor.sessions.state import VERSION, SessionCounters, SessionState
 from compressor.storage.text_values import put_texts
 from compressor.storage.wrappers.scoped import ScopedStore
 
@@ -144,6 +144,10 @@ class Session:
             self._system = self._system if system is None else system
             self._options["tools"] = self._options["tools"] if tools is None else tools
 
+    def sync_sent(self, messages: Sequence[Any], sent_at: float) -> None:
+        """Takes over a history that was sent as it is, see `Conversation.sync_sent`."""
+        self._run(lambda: self._conversation.sync_sent(messages, sent_at))
+
     def set_tools(self, tools: Sequence[Any] | None, removed_tokens: int = 0) -> None:
         """Replaces the tool schemas, see `Conversation.set_tools`."""
         with self._lock:
@@ -163,6 +167,10 @@ class Session:
     def view(self, best_effort: bool = False) -> list[Any]:
         """Returns the messages to send now, see `Conversation.view`."""
         return self._run(lambda: self._conversation.view(best_effort))
+
+    def record_unsent(self, before: SessionCounters | None, sent_raw: bool) -> None:
+        """Records that the last view was not sent, see `Conversation.record_unsent`."""
+        self._run(lambda: self._conversation.record_unsent(before, sent_raw))
 
     def compact(self) -> bool:
         """Compacts now, see `Conversation.compact`."""

@@ -83,6 +83,9 @@ class SessionCounters:
         baseline_cost: Dollars that the prompts would have cost without compression.
         actual_cost: Dollars that the prompts cost as sent.
         baseline_last: Prompt tokens of the last call without compression.
+        calls_over_window: Calls whose prompt would have been larger than the model's window without compression, and
+            was not as sent.
+        saved_total: Dollars saved up to and including the last call.
         actual_last: Prompt tokens of the last call as sent.
         unchanged_tokens: Tokens at the start of the last prompt that the next prompt repeats; -1 for all of them.
         reference_baseline: `baseline_cost` at the prices that decide when to compact.
@@ -105,6 +108,8 @@ class SessionCounters:
     baseline_cost: float = 0.0
     actual_cost: float = 0.0
     baseline_last: int = 0
+    calls_over_window: int = 0
+    saved_total: float = 0.0
     actual_last: int = 0
     unchanged_tokens: int = -1
     reference_baseline: float = 0.0
@@ -128,7 +133,10 @@ class SessionCounters:
     def from_json(cls, data: Mapping[str, Any]) -> SessionCounters:
         """Returns the counters that `to_json` wrote."""
         known, unknown = _split_fields(cls, data)
-        return cls(**known, unknown=unknown)
+        counters = cls(**known, unknown=unknown)
+        if "saved_total" not in data:  # written before it was counted
+            counters.saved_total = counters.baseline_cost - counters.actual_cost
+        return counters
 
 
 @dataclass(slots=True)

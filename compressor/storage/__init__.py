@@ -41,6 +41,23 @@ def default_path() -> str:
     return os.path.join(folder, "store.db")
 
 
+#: The forms of a store's name, for messages.
+STORE_FORMS = "'memory', 'sqlite:///path', a path that ends in .db or .sqlite, or 'redis://host'"
+
+
+def check_store_name(spec: str | None) -> None:
+    """Checks that `open_store` knows the kind of a store. Opens nothing.
+
+    Raises:
+        StoreError: If the name describes no store.
+    """
+    if spec in (None, "memory") or spec.startswith(SCHEMES):
+        return
+    path = spec.removeprefix("sqlite:///")
+    if not (path and path != ":memory:" and (path != spec or spec.endswith((".db", ".sqlite", ".sqlite3")))):
+        raise StoreError(f"unknown store {spec!r}: use {STORE_FORMS}")
+
+
 def open_store(
     spec: str | BlobStore | None, *, ttl: float | TtlPolicy = codec.DEFAULT_TTL, limit: int | None = None
 ) -> BlobStore:
@@ -68,9 +85,5 @@ def open_store(
         from compressor.storage.redis.store import RedisStore
 
         return ResilientStore(RedisStore(spec, ttl=ttl), ttl=ttl)
-    path = spec.removeprefix("sqlite:///")
-    if path and path != ":memory:" and (path != spec or spec.endswith((".db", ".sqlite", ".sqlite3"))):
-        return SQLiteStore(path, ttl=ttl, limit=limit or sqlite_store.LIMIT)
-    raise StoreError(
-        f"unknown store {spec!r}: use 'memory', 'sqlite:///path', a path that ends in .db or .sqlite, or 'redis://host'"
-    )
+    check_store_name(spec)
+    return SQLiteStore(spec.removeprefix("sqlite:///"), ttl=ttl, limit=limit or sqlite_store.LIMIT)

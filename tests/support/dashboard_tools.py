@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from compressor.service.telemetry.records import CompressionEvent
 from support.service_tools import Service
 
 FLAGS = (
@@ -31,6 +32,19 @@ def drive(service: Service, id: str, messages: list[dict[str, Any]], **told: Any
         assert service.http.post(f"/v1/sessions/{id}/append", json=body).status_code == 200
     made: dict[str, Any] = service.http.post(f"/v1/sessions/{id}/view", json={}).json()
     return made
+
+
+def record_sessions(service: Service, count: int) -> None:
+    """Tells a service of calls of many sessions, as its routes would: every third without a name."""
+    record = service.gate._metrics.listeners[0]
+    for i in range(count):
+        name = f"auto-{i:016x}" if i % 3 == 0 else f"team/run-{i}"
+        warnings = ("not compressed: timeout",) if i % 10 == 0 else ()
+        for k in range(1 + i % 4):
+            before = 1000 + (i * 7919 + k) % 90_000
+            after = before * (1 + i % 9) // 10
+            saved = (i * 31 % 400 - 40) / 1000
+            record(CompressionEvent("local", "session", before, after, saved, 0.01, session=name, warnings=warnings))
 
 
 def need_browser() -> str:
@@ -105,8 +119,30 @@ class Visit:
         row.locator(".block").first.wait_for()
         return row
 
+    def hide(self, hidden: bool = True) -> None:
+        """Makes the page believe that its tab is hidden, or visible again."""
+        self.page.evaluate(
+            "hidden => { Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden }); "
+            "document.dispatchEvent(new Event('visibilitychange')); }",
+            hidden,
+        )
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the sessions that are listed, in order."""
+        found: list[str] = self.page.locator(".session").all_inner_texts()
+        return found
+
     @property
     def fits(self) -> bool:
         """Whether nothing has to be scrolled to the side."""
         wide: list[int] = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         return wide[0] <= wide[1]
+
+
+def original_of(row: Any) -> str:
+    """What the page shows as a message's original, letter for letter."""
+    row.locator(".mode[data-mode='original']").first.click()
+    row.locator(".text.original").first.wait_for()
+    text: str = row.locator(".text.original").first.evaluate("element => element.textContent")
+    return text

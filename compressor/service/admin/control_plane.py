@@ -109,7 +109,7 @@ class ControlPlane:
 
         def make(state: Any) -> ControlChange:
             new = dict(change(state.settings.get(tenant, {})))
-            self.tenants.config.for_tenant(tenant, new)  # checks them
+            self.tenants.check(tenant, new)
             made[:] = [new]
             return ControlChange(settings={tenant: new or None})
 

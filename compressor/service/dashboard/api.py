@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.resources import files
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -19,6 +20,13 @@ from compressor.context.formats import serialization
 from compressor.errors import UnknownRefError
 from compressor.service.api import ERROR_RESPONSES, REF_RESPONSES, JsonResponse
 from compressor.service.dashboard.session_inspector import SessionInspector
+from compressor.service.dashboard.session_list import (
+    AUTO_PREFIX,
+    SessionQuery,
+    first_words,
+    is_live,
+    select_sessions,
+)
 from compressor.service.dashboard.usage_recorder import UsageRecorder
 from compressor.service.http_errors import HttpError
 from compressor.service.schemas import ReceiptsResponse
@@ -32,10 +40,14 @@ from compressor.sessions.state import SessionState
 T = TypeVar("T")
 #: Seconds that each range covers, and seconds between two of its points.
 RANGES = {"1h": (3600, 60), "24h": (24 * 3600, 600), "30d": (30 * 24 * 3600, 6 * 3600)}
-LIVE_SECONDS = 15 * 60  # a session without a call for longer is not live
-AUTO_PREFIX = "auto-"  # of the ids of conversations that the client has not named
-_SCRIPTS = ("app.js", "chart.js", "dom.js", "overview.js", "session.js")
-_FILES = {"": "text/html", "app.css": "text/css", **dict.fromkeys(_SCRIPTS, "text/javascript")}
+#: Which rows of a session's messages are listed, by the action of the row.
+SHOWN_ACTIONS: dict[str, Callable[[str], bool]] = {
+    "all": lambda _: True,
+    "changed": lambda action: action != "kept",
+    "removed": lambda action: action in ("evicted", "dropped"),
+}
+_PAGE = files("compressor.service.dashboard") / "page"
+_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -63,16 +75,16 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
     """
     routes = APIRouter()
 
-    def page(name: str) -> Callable[[], Any]:
-        body = (files("compressor.service.dashboard") / "page" / (name or "index.html")).read_bytes()
-
+    def page(body: bytes, media_type: str) -> Callable[[], Any]:
         async def answer() -> Response:
-            return Response(body, media_type=f"{_FILES[name]}; charset=utf-8", headers=_HEADERS)
+            return Response(body, media_type=f"{media_type}; charset=utf-8", headers=_HEADERS)
 
         return answer
 
-    for name in _FILES:
-        routes.add_api_route(f"/{name}", page(name), methods=["GET"], include_in_schema=False)
+    for file in _PAGE.iterdir():
+        if media_type := _MEDIA_TYPES.get(PurePath(file.name).suffix):
+            path = "/" if file.name == "index.html" else f"/{file.name}"
+            routes.add_api_route(path, page(file.read_bytes(), media_type), methods=["GET"], include_in_schema=False)
 
     @routes.get("/v1/stats", responses=ERROR_RESPONSES, tags=["dashboard"])
     async def stats(
@@ -83,22 +95,45 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
         tenant, (seconds, step) = _tenant(request), RANGES[range]
         series, is_reachable = await tenant.executor.run(recorder.series, tenant.name)
         now = time.time()
-        made: dict[str, Any] = {"tenant": tenant.name, "now": now, "range": range, "step": step}
+        made: dict[str, Any] = {"tenant": tenant.name, "admin": _is_admin(request), "now": now}
+        made |= {"range": range, "step": step}
         made |= {"series": series.series(now, seconds, step), "total": series.total(now, seconds, step)}
-        live = sum(now - usage["last"] <= LIVE_SECONDS for usage in series.sessions.values())
+        live = sum(is_live(usage, now) for usage in series.sessions.values())
         made |= {"store": _store_state(is_reachable), "sessions": {"known": len(series.sessions), "live": live}}
         made["calls"] = recorder.calls(tenant.name)
         return JsonResponse(made, headers=_PRIVATE)
 
     @routes.get("/v1/sessions", responses=ERROR_RESPONSES, tags=["sessions"])
-    async def sessions(request: Request) -> JsonResponse:
-        """Returns the sessions and recognised conversations used last, the newest first."""
+    async def sessions(request: Request, query: Annotated[SessionQuery, Query()]) -> JsonResponse:
+        """Returns the sessions and recognised conversations that match, one page of them; those used last are first.
+
+        `total` is the number of those that match, `known` that of all. `task` has the first words of a session's first
+        user message, if the worker that answers has the session in memory.
+        """
         tenant = _tenant(request)
-        series, is_reachable = await tenant.executor.run(recorder.series, tenant.name)
         now = time.time()
-        newest = sorted(series.sessions.items(), key=lambda item: item[1]["last"], reverse=True)
-        listed = [_describe_session(tenant, id, usage, now, config) for id, usage in newest]
-        return JsonResponse({"now": now, "store": _store_state(is_reachable), "sessions": listed}, headers=_PRIVATE)
+
+        def run() -> dict[str, Any]:
+            series, is_reachable = recorder.series(tenant.name)
+            tasks = {id: first_words(messages) for id, messages in tenant.conversations.live_messages().items()}
+            page = select_sessions(series.sessions, tasks, query, now)
+            listed = [
+                {
+                    "id": id,
+                    **usage,
+                    "live": is_live(usage, now),
+                    # A conversation without a name is known only to the worker that serves it.
+                    "opens": config.workers > 1 or not id.startswith(AUTO_PREFIX) or id in tasks,
+                    **({"task": tasks[id]} if tasks.get(id) else {}),
+                }
+                for id, usage in page.sessions.items()
+            ]
+            made: dict[str, Any] = {"tenant": tenant.name, "admin": _is_admin(request), "now": now}
+            made |= {"store": _store_state(is_reachable), "total": page.total, "known": page.known}
+            made |= {"offset": query.offset, "limit": query.limit, "models": page.models}
+            return made | {"sessions": listed}
+
+        return JsonResponse(await tenant.executor.run(run), headers=_PRIVATE)
 
     @routes.get("/v1/sessions/{id}/messages", responses=ERROR_RESPONSES | REF_RESPONSES, tags=["sessions"])
     async def messages(
@@ -106,17 +141,29 @@ def router(config: Settings, recorder: UsageRecorder) -> APIRouter:
         id: Id,
         after: Annotated[int | None, Query(description="Return only messages with larger numbers.")] = None,
         limit: Annotated[int, Query(ge=1, le=2000)] = 500,
+        shown: Annotated[
+            Literal["all", "changed", "removed"], Query(description="Return only messages with such an outcome.")
+        ] = "all",
     ) -> JsonResponse:
-        """Returns what happened to each message of a session. System messages have negative numbers."""
+        """Returns what happened to each message of a session. System messages have negative numbers.
+
+        `count` is the number of messages without system messages, and `matching` that of rows that `shown` selects.
+        """
 
         def run() -> dict[str, Any]:
             tenant = _tenant(request)
             inspector, report, warnings = _open(tenant, id, config)
-            rows = inspector.rows(after, limit + 1)
+            if shown == "all":
+                rows = inspector.rows(after, limit + 1)
+                matching = inspector.state.count - len(inspector.missing) + len(inspector.system_messages)
+            else:
+                every = [row for row in inspector.rows() if SHOWN_ACTIONS[shown](row["action"])]
+                rows, matching = [row for row in every if after is None or row["number"] > after], len(every)
             more = {"saved_cost": report.saved_cost, "cached_fraction": report.cached_fraction}
             made: dict[str, Any] = {"id": id, "dialect": inspector.dialect, "warnings": warnings}
             made["cost_report"] = {**asdict(report), **more}
-            made |= {"count": inspector.state.count, "messages": rows[:limit], "more": len(rows) > limit}
+            made |= {"count": inspector.state.count, "matching": matching}
+            made |= {"messages": rows[:limit], "more": len(rows) > limit}
             return made | {"evicted": inspector.evicted_rounds(), "missing": inspector.missing}
 
         return JsonResponse(await _tenant(request).executor.run(run), headers=_PRIVATE)
@@ -162,14 +209,12 @@ def _tenant(request: Request) -> Tenant:
     return tenant
 
 
+def _is_admin(request: Request) -> bool:
+    return bool(request.scope["compressor.admin"])
+
+
 def _store_state(is_reachable: bool) -> str:
     return "ok" if is_reachable else "unreachable"
-
-
-def _describe_session(tenant: Tenant, id: str, usage: dict[str, Any], now: float, config: Settings) -> dict[str, Any]:
-    """Returns a session of the list. A conversation without a name is known only to the worker that serves it."""
-    can_open = config.workers > 1 or not id.startswith(AUTO_PREFIX) or tenant.conversations.find(id) is not None
-    return {"id": id, **usage, "live": now - usage["last"] <= LIVE_SECONDS, "opens": can_open}
 
 
 def _open(tenant: Tenant, id: str, config: Settings) -> tuple[SessionInspector, CostReport, list[str]]:

@@ -28,6 +28,7 @@ PREVIEW_CHARS = 160
 #: What can happen to a block, the most important first. A message has the most important action of its blocks.
 ACTIONS = ("index", "excerpt", "dropped", "lossless", "kept")
 _PINNED = "pinned"
+_TOO_LONG = "the text is too long to be marked: compare it with what was sent"
 _EVICTED = "its round was removed from the view; the index has a line for it"
 
 
@@ -211,25 +212,28 @@ class SessionInspector:
         return made
 
     def _parts(self, before: str, after: str, original: bool) -> list[dict[str, Any]]:
-        """Returns the original text as a list of kept and dropped parts, in order."""
-        out, at = [], 0
-        for start, end in [*text_alignment.align_kept_spans(before, after), (len(before), len(before))]:
+        """Returns the original text as a list of kept, folded and dropped parts, in order."""
+        if text_alignment.is_too_long(before):
+            return [{**self._part(before, "unmarked", original), "reason": _TOO_LONG}]
+        out, at, sent = [], 0, text_alignment.one_spaced(after)
+        end_span = text_alignment.Span(len(before), len(before))
+        for start, end, span_kind in [*text_alignment.align_spans(before, after), end_span]:
             text = before[at:start]
             core = text.strip()
             lead = len(text) - len(text.lstrip()) if core else len(text)
             for kind, piece in (("space", text[:lead]), ("dropped", core), ("space", text[lead + len(core) :])):
                 if piece:
-                    out.append(self._part(piece, kind, original, after))
+                    out.append(self._part(piece, kind, original, sent))
             if start < end:
-                out.append(_part(before[start:end], "kept", self._counter.count))
+                out.append(self._part(before[start:end], span_kind, original))
             at = end
         return out
 
-    def _part(self, text: str, kind: str, original: bool, after: str = "") -> dict[str, Any]:
+    def _part(self, text: str, kind: str, original: bool, sent: str = "") -> dict[str, Any]:
         part = _part(text, kind, self._counter.count)
-        if kind == "dropped" and after and text_alignment.is_repeated(text, after):
+        if kind == "dropped" and sent and text_alignment.is_repeated(text, sent):
             part["reason"] = "the kept text says the same"
-        if kind in ("dropped", "lossless") and not original:
+        if kind in ("dropped", "lossless", "unmarked") and not original:
             del part["text"]
         return part
 

@@ -1,6 +1,6 @@
 """Usage over time: counts by minute and by hour, and sums for each session.
 
-A row of counts is a list: `FIELDS`, then a histogram of durations (`metrics.DURATION_BUCKETS` and a last one).
+A row of counts is a list with a value for each of `FIELDS`. Durations are counted apart (`durations`).
 """
 
 from __future__ import annotations
@@ -9,13 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from compressor.service.telemetry.metrics import DURATION_BUCKETS
+from compressor.service.dashboard.breakdown import Breakdown
+from compressor.service.dashboard.durations import (
+    DurationCounts,
+    add_counts,
+    bucket_number,
+    from_list,
+    from_old_columns,
+    quantile,
+    to_list,
+)
 
 FIELDS = ("calls", "before", "after", "saved", "hits", "coalesced", "misses", "fallbacks", "expansions")
-WIDTH = len(FIELDS) + len(DURATION_BUCKETS) + 1
+WIDTH = len(FIELDS)
 MAX_MINUTES = 24 * 60
 MAX_HOURS = 30 * 24
-MAX_SESSIONS = 200  # those used last are kept
+MAX_SESSIONS = 10_000  # those used last are kept, for `MAX_HOURS`
 #: Values of a session that are added up. The others are those of the worker that served it last.
 _SUMS = ("calls", "before", "after", "saved")
 
@@ -31,18 +40,28 @@ class TimeSeries:
         minutes: Rows by minute since the epoch.
         hours: Rows by hour since the epoch.
         sessions: The usage of each session, by id.
+        minute_durations: Durations of requests, by minute since the epoch.
+        hour_durations: Durations of requests, by hour since the epoch.
+        breakdown: Usage by tool, by model, and by reason of a fallback.
     """
 
     minutes: dict[int, Row] = field(default_factory=dict)
     hours: dict[int, Row] = field(default_factory=dict)
     sessions: dict[str, SessionUsage] = field(default_factory=dict)
+    minute_durations: dict[int, DurationCounts] = field(default_factory=dict)
+    hour_durations: dict[int, DurationCounts] = field(default_factory=dict)
+    breakdown: Breakdown = field(default_factory=Breakdown)
 
     def __bool__(self) -> bool:
-        return bool(self.minutes or self.hours or self.sessions)
+        return bool(self.minutes or self.hours or self.sessions or self.minute_durations or self.breakdown)
 
     def row(self, minute: int) -> Row:
         """Returns the row of a minute, to add to. Hours are filled by `add`."""
         return self.minutes.setdefault(minute, [0.0] * WIDTH)
+
+    def add_duration(self, minute: int, seconds: float) -> None:
+        """Counts how long a request took."""
+        add_counts(self.minute_durations, minute, {bucket_number(seconds): 1})
 
     def session(self, id: str, time: float) -> SessionUsage:
         """Returns the usage of a session that is active at a time, to add to."""
@@ -55,6 +74,10 @@ class TimeSeries:
         for minute, row in other.minutes.items():
             _add(self.minutes, minute, row)
             _add(self.hours, minute // 60, row)
+        for minute, counts in other.minute_durations.items():
+            add_counts(self.minute_durations, minute, counts)
+            add_counts(self.hour_durations, minute // 60, counts)
+        self.breakdown.add(other.breakdown)
         for id, new in other.sessions.items():
             old = self.sessions.get(id)
             if old is None:
@@ -66,11 +89,15 @@ class TimeSeries:
             self.sessions[id] = {**newest, **sums, **ends}
 
     def prune(self, now: float) -> None:
-        """Removes rows that are too old, and the oldest sessions beyond the limit."""
+        """Removes rows and sessions that are too old, and the oldest sessions beyond the limit."""
+        self.sessions = {id: one for id, one in self.sessions.items() if one["last"] > now - 3600 * MAX_HOURS}
         first = int(now // 60) - MAX_MINUTES
         self.minutes = {minute: row for minute, row in self.minutes.items() if minute > first}
+        self.minute_durations = {at: counts for at, counts in self.minute_durations.items() if at > first}
         first = int(now // 3600) - MAX_HOURS
         self.hours = {hour: row for hour, row in self.hours.items() if hour > first}
+        self.hour_durations = {at: counts for at, counts in self.hour_durations.items() if at > first}
+        self.breakdown.prune(now)
         if len(self.sessions) > MAX_SESSIONS:
             newest = sorted(self.sessions.items(), key=lambda item: item[1]["last"], reverse=True)[:MAX_SESSIONS]
             self.sessions = dict(newest)
@@ -81,6 +108,9 @@ class TimeSeries:
             {minute: list(row) for minute, row in self.minutes.items()},
             {hour: list(row) for hour, row in self.hours.items()},
             {id: dict(usage) for id, usage in self.sessions.items()},
+            {minute: dict(counts) for minute, counts in self.minute_durations.items()},
+            {hour: dict(counts) for hour, counts in self.hour_durations.items()},
+            self.breakdown.copy(),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -89,6 +119,9 @@ class TimeSeries:
             "minutes": [[minute, *_trim(row)] for minute, row in self.minutes.items()],
             "hours": [[hour, *_trim(row)] for hour, row in self.hours.items()],
             "sessions": self.sessions,
+            "minute_durations": [[at, *to_list(counts)] for at, counts in self.minute_durations.items()],
+            "hour_durations": [[at, *to_list(counts)] for at, counts in self.hour_durations.items()],
+            "breakdown": self.breakdown.to_json(),
         }
 
     @classmethod
@@ -102,6 +135,9 @@ class TimeSeries:
             {int(at): _pad(row) for at, *row in data["minutes"]},
             {int(at): _pad(row) for at, *row in data["hours"]},
             {str(id): {**usage} for id, usage in data["sessions"].items()},
+            _read_durations(data, "minute"),
+            _read_durations(data, "hour"),
+            Breakdown.from_json(data.get("breakdown", {})),
         )
 
     def series(self, now: float, seconds: int, step: int) -> list[dict[str, Any]]:
@@ -112,62 +148,58 @@ class TimeSeries:
             seconds: How much time the points cover.
             step: Seconds between two points. Steps of less than an hour are summed from minutes.
         """
-        unit, rows = (60, self.minutes) if step < 3600 else (3600, self.hours)
+        rows, durations = self._sum_points(now, seconds, step)
         last = int(now // step)
-        sums: dict[int, Row] = {}
-        for at, row in rows.items():
-            if last - seconds // step < (point := at * unit // step) <= last:
-                _add(sums, point, row)
         empty = [0.0] * WIDTH
         points = range(last - seconds // step + 1, last + 1)
-        return [{"time": point * step, **named_values(sums.get(point, empty))} for point in points]
+        return [
+            {"time": point * step, **named_values(rows.get(point, empty), durations.get(point, {}))} for point in points
+        ]
 
     def total(self, now: float, seconds: int, step: int) -> dict[str, Any]:
         """Returns the sum of the points that `series` returns."""
-        unit, rows = (60, self.minutes) if step < 3600 else (3600, self.hours)
+        rows, durations = self._sum_points(now, seconds, step)
+        total: dict[int, Row] = {0: [0.0] * WIDTH}
+        for row in rows.values():
+            _add(total, 0, row)
+        all_durations: dict[int, DurationCounts] = {}
+        for counts in durations.values():
+            add_counts(all_durations, 0, counts)
+        return named_values(total[0], all_durations.get(0, {}))
+
+    def _sum_points(self, now: float, seconds: int, step: int) -> tuple[dict[int, Row], dict[int, DurationCounts]]:
+        """Returns the rows and durations of each point that has any."""
+        unit, rows, durations = (60, self.minutes, self.minute_durations)
+        if step >= 3600:
+            unit, rows, durations = (3600, self.hours, self.hour_durations)
         last = int(now // step)
-        out = [0.0] * WIDTH
+        first = last - seconds // step
+        row_sums: dict[int, Row] = {}
+        duration_sums: dict[int, DurationCounts] = {}
         for at, row in rows.items():
-            if last - seconds // step < at * unit // step <= last:
-                out = [a + b for a, b in zip(out, row, strict=True)]
-        return named_values(out)
+            if first < (point := at * unit // step) <= last:
+                _add(row_sums, point, row)
+        for at, counts in durations.items():
+            if first < (point := at * unit // step) <= last:
+                add_counts(duration_sums, point, counts)
+        return row_sums, duration_sums
 
 
-def duration_column(seconds: float) -> int:
-    """Returns the column that counts calls of this duration."""
-    return len(FIELDS) + next(
-        (i for i, limit in enumerate(DURATION_BUCKETS) if seconds <= limit), len(DURATION_BUCKETS)
-    )
-
-
-def named_values(row: Row) -> dict[str, Any]:
-    """Returns a row by names, with quantiles of durations in seconds, or None if there were no calls."""
+def named_values(row: Row, durations: Mapping[int, int]) -> dict[str, Any]:
+    """Returns a row by names, with quantiles of durations in seconds, or None if there were no requests."""
     out: dict[str, Any] = {
         name: round(value, 8) if name == "saved" else int(value) for name, value in zip(FIELDS, row, strict=False)
     }
-    counts = row[len(FIELDS) :]
-    return out | {f"p{percent}": quantile(counts, percent / 100) for percent in (50, 95, 99)}
+    return out | {f"p{percent}": quantile(durations, percent / 100) for percent in (50, 95, 99)}
 
 
-def quantile(counts: Sequence[float], fraction: float) -> float | None:
-    """Returns a quantile of durations, in seconds.
-
-    Args:
-        counts: The calls in each bucket; they are taken to be spread evenly within it.
-        fraction: The fraction of calls that took at most that long.
-    """
-    total = sum(counts)
-    if not total:
-        return None
-    remaining = fraction * total
-    for i, count in enumerate(counts):
-        if count and remaining <= count:
-            if i == len(DURATION_BUCKETS):
-                break
-            low = DURATION_BUCKETS[i - 1] if i else 0.0
-            return round(low + (DURATION_BUCKETS[i] - low) * remaining / count, 6)
-        remaining -= count
-    return float(DURATION_BUCKETS[-1])
+def _read_durations(data: Mapping[str, Any], unit: str) -> dict[int, DurationCounts]:
+    """Returns the durations of JSON data, those of old records included: these are at the ends of their rows."""
+    out = {int(at): from_list(numbers) for at, *numbers in data.get(f"{unit}_durations", ())}
+    for at, *row in data[f"{unit}s"]:
+        if len(row) > WIDTH:
+            add_counts(out, int(at), from_old_columns(row[WIDTH:]))
+    return out
 
 
 def _add(rows: dict[int, Row], at: int, row: Row) -> None:

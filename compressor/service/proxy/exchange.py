@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,14 @@ import httpx
 from compressor.providers import Json, ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service.http_errors import json_bytes
+from compressor.service.limits.rate_limiter import Admission
+from compressor.service.modes import Group
+from compressor.service.option_headers import RequestMode
 from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import RequestBody
 from compressor.service.proxy.upstream import Headers
+from compressor.service.proxy.usage_observer import UsageObserver
+from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.tenants import Tenant
 
 
@@ -34,6 +40,7 @@ class Exchange:
         body: The body as it was received.
         send: ASGI's function that sends a part of the response.
         credentials: With whose key it goes to the provider.
+        admission: How the tenant's limits have admitted the request.
         api: The provider's API, if its requests are compressed.
         call: The compressed call; None if the request goes out as it is.
         request_body: The parsed body, if it was parsed.
@@ -42,6 +49,16 @@ class Exchange:
         response_headers: Headers to add to the response.
         response: The provider's response that is open.
         upstream: The name of the upstream that gave it, or "".
+        was_sent: Whether the provider has got the request and has not refused it.
+        event: The compression that was recorded for it.
+        mode: How the request is treated.
+        get_option: Returns the value of the header `x-compressor-<name>` if the tenant allows it, or "".
+        group: The group of its conversation, if it has one.
+        key: What identifies the conversation.
+        audit: The work of an audit.
+        observer: Reads the provider's usage from an answer that is forwarded as it is.
+        added_seconds: How long the request has waited for this service.
+        was_unreachable: Whether the provider could not be reached.
     """
 
     tenant: Tenant
@@ -51,6 +68,7 @@ class Exchange:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     send: Callable[[Any], Any]
+    admission: Admission
     credentials: ProviderCredentials = field(default_factory=ProviderCredentials)
     api: ProviderApi | None = None
     call: ResolvedCall | None = None
@@ -60,6 +78,18 @@ class Exchange:
     response_headers: Headers = field(default_factory=list)
     response: httpx.Response | None = None
     upstream: str = ""
+    was_sent: bool = False
+    event: CompressionEvent | None = None
+    mode: RequestMode = RequestMode("enforce", True, 0.0)  # noqa: RUF009  # frozen
+    group: Group | None = None
+    key: str = ""
+    audit: asyncio.Future[None] | None = None
+    observer: UsageObserver | None = None
+    added_seconds: float = 0.0
+    was_unreachable: bool = False
+
+    def __post_init__(self) -> None:
+        self.get_option: Callable[[str], str] = self.get_header
 
     @property
     def data(self) -> Json:
@@ -86,7 +116,7 @@ class Exchange:
         """Sets a header of the response."""
         self.response_headers = [pair for pair in self.response_headers if pair[0] != name] + [(name, value)]
 
-    def get_option(self, name: str) -> str:
+    def get_header(self, name: str) -> str:
         """Returns the value of the header `x-compressor-<name>`, or ""."""
         wanted = f"x-compressor-{name}".encode()
         return next((value.decode("latin-1").strip() for n, value in self.headers if n == wanted), "")

@@ -2,7 +2,7 @@
 
     body -> conversation -> upstream -> (expand and recall calls are answered, the provider is asked again) -> client
 
-If compression fails, the client's own request is forwarded.
+`preparation` finds what to send: compressed, or as it is.
 """
 
 from __future__ import annotations
@@ -10,44 +10,37 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 
-from compressor.errors import BudgetError, CompressorError
-from compressor.providers import AnthropicMessagesApi, OpenAIChatApi, OpenAIResponsesApi, ProviderApi
+from compressor.errors import CompressorError
 from compressor.providers.expand_resolver import ResolvedCall
-from compressor.service import policy_options
-from compressor.service.budget_options import read_budget_headers
-from compressor.service.failure_notices import ABOVE_BUDGET, NOTICES, WARNINGS
-from compressor.service.http_errors import HttpError, to_http_error, without_message
+from compressor.scoring.runtime.executor import run_in_thread
+from compressor.service.group_figures import GroupCall, GroupFigures
+from compressor.service.http_errors import HttpError
+from compressor.service.limits.rate_limiter import Admission
+from compressor.service.limits.request_cost import AnswerWatcher
+from compressor.service.model_names import sanitize_model_name
+from compressor.service.proxy.answer_cost import settle_cost
 from compressor.service.proxy.exchange import Exchange
+from compressor.service.proxy.preparation import APIS, Preparation
 from compressor.service.proxy.provider_credentials import ProviderCredentials
-from compressor.service.proxy.request_body import read_body
 from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
-from compressor.service.proxy.upstream import (
-    UPSTREAM,
-    Headers,
-    Upstream,
-    UpstreamRequest,
-    read_model,
-    request_headers,
-)
-from compressor.service.request_limits import parse
+from compressor.service.proxy.upstream import UPSTREAM, Upstream, UpstreamRequest, read_model, request_headers
+from compressor.service.proxy.usage_observer import UsageObserver
 from compressor.service.settings import Settings
-from compressor.service.settings_fields import parse_budget
+from compressor.service.telemetry.first_token import watch_first_token
 from compressor.service.telemetry.metrics import Metrics
-from compressor.service.telemetry.records import CompressionEvent
-from compressor.service.telemetry.tracing import span
+from compressor.service.telemetry.records import CURRENT_RECORD, CompressionEvent, add_own_seconds
+from compressor.service.telemetry.session_usage import usage_notes
+from compressor.tokens.model_families import DEFAULT_MODEL
+from compressor.tokens.pricing import find_price
 
+__all__ = ["APIS", "Proxy"]
 log = logging.getLogger("compressor.service")
-APIS: Mapping[str, ProviderApi] = {
-    "/v1/chat/completions": OpenAIChatApi(),
-    "/v1/responses": OpenAIResponsesApi(),
-    "/v1/messages": AnthropicMessagesApi(),
-}
 
 
 class Proxy:
@@ -56,10 +49,12 @@ class Proxy:
     Args:
         config: The settings of the service.
         metrics: Takes compressions, fallbacks and errors.
+        figures: Takes what the groups of conversations cost.
     """
 
-    def __init__(self, config: Settings, metrics: Metrics) -> None:
-        self._config, self._metrics = config, metrics
+    def __init__(self, config: Settings, metrics: Metrics, figures: GroupFigures) -> None:
+        self._config, self._metrics, self._figures = config, metrics, figures
+        self._preparation = Preparation(config, metrics, figures)
         self._upstream = Upstream(config)
         self._expand_loop = ExpandLoop(self._send, metrics)
 
@@ -85,10 +80,14 @@ class Proxy:
             raise HttpError(
                 501, "no_websockets", "Websockets are not forwarded: use HTTP, or connect to the provider directly"
             )
+        record = CURRENT_RECORD.get()
+        if record is not None:
+            send = watch_first_token(send, partial(self._metrics.record_first_token, tenant.name, record))
+        admission: Admission = scope["compressor.admission"]
+        watcher = AnswerWatcher(send) if admission.counts_cost else None
         credentials = ProviderCredentials(tenant.config.provider_keys, scope.get("compressor.own_key", False))
-        exchange = Exchange(
-            tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send, credentials
-        )
+        request = (tenant, scope["method"], path, scope["query_string"], scope["headers"], body)
+        exchange = Exchange(*request, watcher or send, admission, credentials)
         work = asyncio.ensure_future(self._serve(exchange))
         disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
@@ -100,30 +99,44 @@ class Proxy:
                 if not task.done():
                     task.cancel()
             await asyncio.gather(work, disconnect, return_exceptions=True)
+            if watcher is not None:
+                settle_cost(exchange, watcher)
         if not work.cancelled() and (error := work.exception()) is not None:
             raise error
 
     async def _serve(self, exchange: Exchange) -> None:
         start = time.perf_counter()
-        await self._prepare(exchange)
-        self._metrics.overhead.labels(exchange.tenant.name).observe(time.perf_counter() - start)
-        call = exchange.call
+        await self._preparation.prepare(exchange)
+        exchange.added_seconds = time.perf_counter() - start
+        self._metrics.overhead.labels(exchange.tenant.name).observe(exchange.added_seconds)
+        add_own_seconds(exchange.added_seconds)
+        call, response = exchange.call, None
         raw, is_compressed = exchange.body, False
         if call is not None and call.body is not exchange.data:
             try:
                 raw, is_compressed = exchange.encode(call.body), True
             except ValueError as error:  # such as a number that JSON cannot represent
-                self._fall_back(exchange, type(error).__name__)
+                call.record_unsent(sent_raw=exchange.mode.fail_open)
+                if not exchange.mode.fail_open:
+                    raise HttpError(400, "invalid_json", "The compressed request cannot be written as JSON") from None
+                self._preparation.fall_back(exchange, type(error).__name__)
                 call = exchange.call = None
+        exchange.admission.release_place()
         try:
             response = await self._send(exchange, raw)
             if call is not None and response.status_code in REFUSED:
                 response, has_overflowed = await self._expand_loop.send_fitting(exchange, call, response)
                 if is_compressed and not has_overflowed and response.status_code in REFUSED:
-                    response, call = await self._forward_unchanged(exchange, call, response)
+                    if exchange.mode.fail_open:
+                        response, call = await self._forward_unchanged(exchange, call, response)
+                    else:
+                        exchange.notices.append("the provider refused the compressed request")
+            await self._preparation.finish_audit(exchange)
             content_type = response.headers.get("content-type", "")
             if response.status_code >= 400:
                 self._metrics.upstream_errors.labels(exchange.tenant.name, str(response.status_code)).inc()
+            if exchange.group is not None and call is None:
+                exchange.observer = UsageObserver(content_type, response.headers.get("content-encoding", "").lower())
             if call is None or response.status_code != 200 or not is_readable(response):
                 await self._expand_loop.relay(exchange, response)
             elif content_type.startswith("text/event-stream"):
@@ -133,80 +146,59 @@ class Proxy:
             else:
                 await self._expand_loop.relay(exchange, response)
         finally:
+            if exchange.event is not None and exchange.call is not None:
+                self._record_answer(exchange.event, exchange.call, call is None)
+            self._record(exchange, call, response)
+            if exchange.audit is not None:
+                exchange.audit.cancel()
             if exchange.response is not None:
                 await exchange.response.aclose()
 
-    async def _prepare(self, exchange: Exchange) -> None:
-        """Finds what to send. Does not raise if compression fails: the request is then forwarded as it is."""
-        api = APIS.get(exchange.path) if exchange.method == "POST" else None
-        if api is None or exchange.get_option("bypass").lower() in ("1", "true", "yes"):
-            if exchange.path == "/v1/responses":
-                exchange.body = self._map_response_id(exchange)
+    def _record_answer(self, event: CompressionEvent, call: ResolvedCall, was_sent_unchanged: bool) -> None:
+        """Records what the answer to a call added: bills, expansions, and the cost of hidden rounds."""
+        conversation = call.tracked.conversation
+        notes = usage_notes(conversation)
+        saved = notes.take_saved()
+        if was_sent_unchanged:
+            saved -= event.saved
+        (billed, cached), tools = notes.take_bills(), notes.take_tool_uses()
+        if saved or billed or tools:
+            more: Any = {"session": event.session, "model": event.model, "tools": tools}
+            more |= {"billed_tokens": billed, "billed_cached": cached}
+            self._metrics.record(CompressionEvent(event.tenant, "answer", 0, 0, saved, **more))
+
+    def _record(self, exchange: Exchange, call: ResolvedCall | None, response: httpx.Response | None) -> None:
+        """Counts the call in its conversation's group, unless the client has chosen the mode of this request."""
+        if exchange.group is None or exchange.mode.is_chosen or (response is None and not exchange.was_unreachable):
             return
-        exchange.api = api
-        WARNINGS.set(exchange.warnings)
-        NOTICES.set(exchange.notices)
-        try:
-            with span("work", {"code.function.name": "conversation"}):
-                prepared = await exchange.tenant.executor.run(self._compress, exchange, api)
-            if prepared is not None:  # not in the thread, which may still finish after its timeout
-                exchange.call, exchange.response_headers, event = prepared
-                exchange.notices.extend(text for text in event.warnings if text not in exchange.notices)
-                self._metrics.record(event)
-        except Exception as error:
-            self._fall_back(exchange, to_http_error(error).kind, error)
-        if exchange.call is None:
-            exchange.body = self._map_response_id(exchange)
-        for warning in exchange.warnings:
-            self._metrics.record_fallback(exchange.tenant.name, warning)
-
-    def _compress(self, exchange: Exchange, api: ProviderApi) -> tuple[ResolvedCall, Headers, CompressionEvent] | None:
-        start = time.perf_counter()
-        conversations = exchange.tenant.conversations
-        session, budget = exchange.get_option("session"), exchange.get_option("budget")
-        try:
-            limit = parse_budget(budget) if budget else None
-        except ValueError:
-            raise BudgetError("x-compressor-budget must be tokens (4000), a fraction (50%) or money ($0.02)") from None
-        exchange.request_body = read_body(exchange.body, self._config.max_json_depth, conversations.similar_bodies)
-        options = policy_options.read_headers(exchange.get_option) | read_budget_headers(exchange.get_option)
-        call = conversations.prepare(api, exchange.request_body, session, limit, options)
-        if call is None:
-            return None
-        notices = [*NOTICES.get([]), *([ABOVE_BUDGET] if call.tracked.is_above_budget else [])]
-        id, report, saved = conversations.conversation_cost(call.tracked)
-        before, after = report.baseline_last, report.actual_last
-        headers = [
-            (b"x-compressor-session", id.encode("ascii", "replace")),
-            (b"x-compressor-tokens-before", b"%d" % before),
-            (b"x-compressor-tokens-after", b"%d" % after),
-            (b"x-compressor-saved-usd", b"%.6f" % report.saved_cost),
-        ]
-        seconds = time.perf_counter() - start
-        more: Any = {"billed_tokens": report.billed_tokens, "billed_cached": report.billed_cached, "session": id}
-        more |= {"tier": exchange.tenant.compressor.scorer.name, "warnings": tuple(notices)}
-        event = CompressionEvent(exchange.tenant.name, "conversation", before, after, saved, seconds, **more)
-        return call, headers, event
-
-    def _map_response_id(self, exchange: Exchange) -> bytes:
-        """Returns the body as it came, unless it continues a response that the client knows under another id."""
-        if b'"previous_response_id"' not in exchange.body:
-            return exchange.body
-        try:
-            given = exchange.data or parse(exchange.body, self._config.max_json_depth)
-            made = exchange.tenant.conversations.map_response_id(given)
-            return exchange.body if made is given else exchange.encode(made)
-        except (HttpError, CompressorError, ValueError, AttributeError):
-            return exchange.body
-
-    def _fall_back(self, exchange: Exchange, reason: str, error: BaseException | None = None) -> None:
-        exchange.warnings.append(reason)
-        exchange.response_headers = [pair for pair in exchange.response_headers if pair[0] == b"x-compressor-session"]
-        if error is not None and not isinstance(error, (CompressorError, HttpError)):
-            log.error("forwarded uncompressed: %s", type(error).__name__, exc_info=without_message(error))
+        turns = [] if call is None else call.hidden_rounds.turns
+        usages = [turn.usage for turn in turns if turn.usage is not None]
+        if not usages and exchange.observer is not None:
+            usages = exchange.observer.finish()
+        config = exchange.tenant.config
+        price = config.session_policy().pricing
+        if price is None:
+            try:
+                price = find_price(sanitize_model_name(exchange.data.get("model"), config.models) or DEFAULT_MODEL)
+            except CompressorError:
+                return
+        self._figures.record(
+            GroupCall(
+                exchange.tenant.name,
+                exchange.group,
+                exchange.key,
+                price,
+                exchange.added_seconds,
+                usages,
+                response is None or response.status_code >= 400,
+                call is not None,
+                max(0, len(turns) - 1),
+            )
+        )
 
     async def _send(self, exchange: Exchange, body: bytes) -> httpx.Response:
-        headers = request_headers(exchange.headers, exchange.call is not None)
+        readable = exchange.call is not None or exchange.group is not None
+        headers = request_headers(exchange.headers, readable)
         model = str(exchange.data.get("model") or "")
         if not model and self._config.upstreams:
             model = read_model(body)
@@ -216,6 +208,7 @@ class Proxy:
             pinned=exchange.upstream,
         )
         try:
+            exchange.was_sent = True
             exchange.response = response = await self._upstream.send(request)
             if self._config.upstreams:
                 exchange.upstream = response.extensions[UPSTREAM]
@@ -223,6 +216,7 @@ class Proxy:
             return response
         except HttpError as error:
             self._metrics.upstream_errors.labels(exchange.tenant.name, error.kind).inc()
+            exchange.was_sent, exchange.was_unreachable = False, True
             error.headers |= {name.decode(): value.decode() for name, value in exchange.all_response_headers}
             raise
 
@@ -234,7 +228,8 @@ class Proxy:
         status = response.status_code
         again = await self._send(exchange, exchange.body)
         if again.status_code < 400:
-            call.on_rejection(CompressorError(f"status {status}"))
+            await run_in_thread(call.record_unsent, True)
+            await run_in_thread(call.on_rejection, CompressorError(f"status {status}"))
             self._metrics.record_fallback(exchange.tenant.name, "refused by the provider")
             exchange.warnings.append("refused by the provider")
         return again, None

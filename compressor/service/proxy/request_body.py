@@ -29,6 +29,7 @@ class RequestBody:
         text: Its characters, "" if the places of its parts are not known.
         first: The characters of its first message that is not the system's.
         size: The size of the body in bytes.
+        known_size: How many of its characters were in an earlier body.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class RequestBody:
         first: str = "",
         earlier: RequestBody | None = None,
     ) -> None:
-        self.data, self.text, self.first, self.size = data, text, first, 0
+        self.data, self.text, self.first, self.size, self.known_size = data, text, first, 0, 0
         self._places, self._items = places, items
         # Items that are not in `data` and were encoded last, with their JSON, by object id.
         self._encoded: dict[int, tuple[Any, str]] = {} if earlier is None else earlier._encoded
@@ -106,7 +107,9 @@ def read_body(raw: bytes, depth: int, similar: Callable[[str], Iterable[RequestB
     """
     try:
         text = raw.decode("utf-8", "surrogatepass")
-        made = _Reader(text, depth, similar).body()
+        reader = _Reader(text, depth, similar)
+        made = reader.body()
+        made.known_size = reader.known_size
     except (ValueError, IndexError, RecursionError):  # invalid, or in another encoding
         data = parse(raw, depth)
         if not isinstance(data, dict):
@@ -121,7 +124,7 @@ class _Reader:
 
     def __init__(self, text: str, depth: int, similar: Callable[[str], Iterable[RequestBody]]) -> None:
         self._text, self._depth, self._similar = text, depth, similar
-        self._first = ""
+        self._first, self.known_size = "", 0
         self._known: RequestBody | None = None
         self._value = json.JSONDecoder(parse_constant=_reject_constant).raw_decode
 
@@ -183,7 +186,7 @@ class _Reader:
                     best, known, shift = count, body, start - begin
         if known is None or best < len(found):
             return
-        self._known = known
+        self._known, self.known_size = known, known._items[key][best - 1][1] - known._places[key][0]
         found[:] = known.data[key][:best]
         spans[:] = [(a + shift, b + shift) for a, b in known._items[key][:best]]
 

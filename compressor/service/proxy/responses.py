@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -13,11 +14,13 @@ from compressor.errors import CompressorError
 from compressor.providers import Json, is_context_overflow
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.scoring.runtime.executor import run_in_thread
-from compressor.service.http_errors import HttpError, json_bytes
+from compressor.service.failure_notices import FAIL_OPEN
+from compressor.service.http_errors import HttpError, json_bytes, to_http_error
 from compressor.service.proxy.exchange import Exchange, UpstreamStreamError
 from compressor.service.proxy.sse import SseRewriter, split_events
 from compressor.service.proxy.upstream import Headers, response_headers
 from compressor.service.telemetry.metrics import Metrics
+from compressor.service.telemetry.records import add_own_seconds
 from compressor.service.telemetry.warning_categories import categorize
 from compressor.sessions import Conversation
 from compressor.tokens.billing import parse_provider_usage
@@ -64,7 +67,14 @@ class ExpandLoop:
             if not is_context_overflow(response.status_code, text):
                 break
             has_overflowed = True
-            if not await exchange.tenant.executor.run(call.shrink):
+            # What the client allows is not at stake here: this makes less of what it allows.
+            is_open = FAIL_OPEN.get()
+            FAIL_OPEN.set(True)
+            try:
+                is_smaller = await exchange.tenant.executor.run(call.shrink)
+            finally:
+                FAIL_OPEN.set(is_open)
+            if not is_smaller:
                 break
             await response.aclose()
             self._metrics.warnings.labels(exchange.tenant.name, categorize(TOO_LONG)).inc()
@@ -85,10 +95,13 @@ class ExpandLoop:
             await self._start(exchange, response.status_code, headers)
             await exchange.send({"type": "http.response.body", "body": body})
             return
+        observer = exchange.observer
         headers = response_headers(response.headers.raw, decoded=False)
         await self._start(exchange, response.status_code, headers)
         try:
             async for chunk in response.aiter_raw():
+                if observer is not None:
+                    observer.feed(chunk)
                 await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
         except httpx.HTTPError as error:
             raise UpstreamStreamError(type(error).__name__) from None
@@ -105,12 +118,16 @@ class ExpandLoop:
             if response.status_code != 200:
                 break
             try:
+                start = time.perf_counter()
                 data = json.loads(body)
                 again = await _handle_response(call, data)
+                add_own_seconds(time.perf_counter() - start)
             except Exception as error:
-                exchange.tenant.conversations.fail_open.handle(error)
+                exchange.tenant.conversations.fail_open.note(error)
                 if any(name.encode() in body for name in call.tool_names):
                     # The client does not know that tool, so it must not see the call.
+                    if not exchange.mode.fail_open:
+                        raise to_http_error(error) from None
                     response = await self._ask(exchange, exchange.body)
                     body = await self._read_whole(exchange, response)
                 break
@@ -153,7 +170,10 @@ class ExpandLoop:
                 self._metrics.upstream_errors.labels(exchange.tenant.name, type(error).__name__).inc()
                 raise UpstreamStreamError(type(error).__name__) from None
             try:
-                if not await run_in_thread(rewriter.needs_another_round):
+                start = time.perf_counter()
+                has_another_round = await run_in_thread(rewriter.needs_another_round)
+                add_own_seconds(time.perf_counter() - start)
+                if not has_another_round:
                     await send(rewriter.finish())
                     break
                 await response.aclose()
@@ -174,7 +194,7 @@ class ExpandLoop:
 
     async def _ask_again(self, exchange: Exchange, call: ResolvedCall) -> httpx.Response:
         """Asks the provider for the next hidden round; tries twice."""
-        self._metrics.expansions.labels(exchange.tenant.name).inc()
+        self._metrics.record_expansion(exchange.tenant.name)
         body = exchange.encode(call.body)
         for last in (False, True):
             try:
@@ -202,6 +222,7 @@ async def _handle_response(call: ResolvedCall, response: Json) -> bool:
     turn, tracked = call.api.parse_turn(response, call.tool_names), call.tracked
     if (
         turn.context_calls
+        or call.hidden_rounds.turns
         or not isinstance(tracked.conversation, Conversation)
         or not tracked.lock.acquire(blocking=False)
     ):

@@ -12,7 +12,7 @@ from typing import Any
 
 from compressor.providers import Json
 from compressor.providers.expand_resolver import ResolvedCall
-from compressor.providers.fail_open import FailOpen
+from compressor.service.failure_notices import LoggedFailures
 from compressor.service.http_errors import HttpError
 
 _END = re.compile(rb"\r?\n\r?\n|\r\r")
@@ -44,7 +44,7 @@ class SseRewriter:
         ended: Whether the current stream has come to its end, and did not just break off.
     """
 
-    def __init__(self, call: ResolvedCall, failing: FailOpen) -> None:
+    def __init__(self, call: ResolvedCall, failing: LoggedFailures) -> None:
         self._call, self._failing = call, failing
         self._filter: Any = call.make_stream_filter()
         self._named = False
@@ -73,7 +73,7 @@ class SseRewriter:
             return b"".join(block if one is data else self._encode(one) for one in out)
         except Exception as error:
             self._filter = None
-            self._failing.handle(error)
+            self._failing.note(error)
             return block
 
     def needs_another_round(self) -> bool:

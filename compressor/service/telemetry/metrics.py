@@ -15,7 +15,9 @@ import platform
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import prometheus_client.values as values
@@ -27,7 +29,7 @@ from compressor._version import __version__
 from compressor.caches import LruCache
 from compressor.errors import CompressorError
 from compressor.service.telemetry.no_savings_alert import NoSavingsMonitor
-from compressor.service.telemetry.records import CURRENT_RECORD, CompressionEvent
+from compressor.service.telemetry.records import CURRENT_RECORD, CompressionEvent, RequestRecord
 from compressor.service.telemetry.warning_categories import categorize
 from compressor.storage.wrappers.resilient import StoreHealth
 
@@ -43,7 +45,9 @@ class Metrics:
     Attributes:
         is_multiprocess: Whether other processes count as well. Then the sources must be called now and then, because
             another process may be asked for the metrics.
-        listeners: Called with each compression.
+        listeners: Called with each event.
+        fallback_listeners: Called with the tenant and the reason of each request that was forwarded uncompressed.
+        expansion_listeners: Called with the tenant of each hidden round.
         sources: Called before the metrics are shown, to set the gauges.
     """
 
@@ -56,10 +60,12 @@ class Metrics:
             self._shown = CollectorRegistry()
             MultiProcessCollector(self._shown, folder)  # type: ignore[no-untyped-call]
         self.listeners: list[Callable[[CompressionEvent], None]] = []
+        self.fallback_listeners: list[Callable[[str, str], None]] = []
+        self.expansion_listeners: list[Callable[[str], None]] = []
         self.sources: list[Callable[[], None]] = []
         self._savings = NoSavingsMonitor()
         self._stored: dict[str, StoreHealth] = {}
-        self._sessions: LruCache[tuple[str, str], tuple[int, int, int]] = LruCache(_MAX_SESSIONS)
+        self._sessions: LruCache[tuple[str, str], int] = LruCache(_MAX_SESSIONS)
         self._lock, self._refreshing = threading.Lock(), threading.Lock()
         given: Any = {"registry": self._registry, "namespace": "compressor"}
         timed: Any = {**given, "buckets": DURATION_BUCKETS}
@@ -71,11 +77,26 @@ class Metrics:
         self.overhead = Histogram(
             "overhead_seconds", "Seconds the proxy spent before it sent the request upstream.", ["tenant"], **timed
         )
+        self.first_token = Histogram(
+            "time_to_first_token_seconds",
+            "Seconds until the first part of a streamed answer was sent to the client.",
+            ["tenant", "route"],
+            **timed,
+        )
+        self.first_token_own = Histogram(
+            "time_to_first_token_own_seconds",
+            "Seconds of the time to the first token that the compressor itself took.",
+            ["tenant", "route"],
+            **timed,
+        )
         self.queue_waits = Histogram("queue_wait_seconds", "Seconds a call waited, by queue.", ["queue"], **timed)
         self.in_flight = Gauge("requests_in_flight", "Requests in flight.", ["tenant"], **live)
         self.compressions = Counter("compressions", "Contexts compressed.", ["tenant", "kind", "tier"], **given)
         self.compression_seconds = Histogram(
-            "compression_seconds", "Seconds a compression took, without the provider.", ["tenant", "kind"], **timed
+            "compression_seconds",
+            "Seconds a compression, or the append of messages to a session, took, without the provider.",
+            ["tenant", "kind"],
+            **timed,
         )
         self.result_cache = Counter(
             "result_cache",
@@ -100,6 +121,15 @@ class Metrics:
             multiprocess_mode="sum",
             **given,
         )
+        self.over_window = Counter(
+            "calls_over_window",
+            "Calls whose context was larger than the model's window before compression, and fitted it afterwards.",
+            ["tenant"],
+            **given,
+        )
+        self.auth_failures = Counter(
+            "auth_failures", "Requests without a valid API key, by reason.", ["reason"], **given
+        )
         self.fallbacks = Counter(
             "fallbacks", "Requests forwarded uncompressed, by reason.", ["tenant", "reason"], **given
         )
@@ -109,6 +139,13 @@ class Metrics:
         )
         self.upstream_errors = Counter(
             "upstream_errors", "Upstream errors, by status or kind.", ["tenant", "kind"], **given
+        )
+        self.limited = Counter("limited", "Requests refused by a limit of this service.", ["tenant", "limit"], **given)
+        self.limit_fallbacks = Counter(
+            "limit_fallbacks",
+            "Requests whose limits this process counted alone, because the shared counters did not answer.",
+            ["tenant"],
+            **given,
         )
         self.calls_without_savings = Counter(
             "calls_without_savings", "Compressions that saved no tokens.", ["tenant"], **given
@@ -133,33 +170,49 @@ class Metrics:
         build.labels(__version__, platform.python_version()).set(1)
 
     def record(self, event: CompressionEvent) -> None:
-        """Counts a compression, and calls the listeners."""
-        tenant, (warnings, billed, cached) = event.tenant, self._changes(event)
-        reasons = [categorize(warning) for warning in warnings]
-        tier = "fast" if "scorer_fell_back" in reasons else event.tier if event.tier in _TIERS else "other"
-        self.compressions.labels(tenant, event.kind, tier).inc()
-        self.compression_seconds.labels(tenant, event.kind).observe(event.seconds)
-        self.tokens_before.labels(tenant).inc(event.tokens_before)
-        self.tokens_after.labels(tenant).inc(event.tokens_after)
-        if event.cache:
-            self.result_cache.labels(tenant, event.cache).inc()
+        """Counts an event, and calls the listeners."""
+        tenant, request = event.tenant, CURRENT_RECORD.get()
+        if event.kind != "answer":
+            self.compression_seconds.labels(tenant, event.kind).observe(event.seconds)
+        if event.is_compression:
+            reasons = self._record_compression(event)
+            if request is not None:
+                request.warn(*reasons)
         self.saved.labels(tenant).inc(event.saved)
         # Both are always set, so that the two series have the same labels.
         self.gained.labels(tenant).inc(max(0.0, event.saved))
         self.lost.labels(tenant).inc(max(0.0, -event.saved))
-        if billed:
-            self.billed_tokens.labels(tenant, "yes").inc(cached)
-            self.billed_tokens.labels(tenant, "no").inc(billed - cached)
+        if event.billed_tokens:
+            self.billed_tokens.labels(tenant, "yes").inc(event.billed_cached)
+            self.billed_tokens.labels(tenant, "no").inc(event.billed_tokens - event.billed_cached)
+        if request is not None:
+            known = request.compression
+            if event.kind == "answer" and known is not None:
+                event_of_call = replace(known, saved=known.saved + event.saved)
+            else:
+                event_of_call = event
+            request.compression = event_of_call
+        for listener in self.listeners:
+            listener(event)
+
+    def _record_compression(self, event: CompressionEvent) -> list[str]:
+        """Counts a compression, and returns the reasons of its new warnings."""
+        tenant = event.tenant
+        reasons = [categorize(warning) for warning in self._new_warnings(event)]
+        tier = "fast" if "scorer_fell_back" in reasons else event.tier if event.tier in _TIERS else "other"
+        self.compressions.labels(tenant, event.kind, tier).inc()
+        self.tokens_before.labels(tenant).inc(event.tokens_before)
+        self.tokens_after.labels(tenant).inc(event.tokens_after)
+        if event.cache:
+            self.result_cache.labels(tenant, event.cache).inc()
+        if event.over_window:
+            self.over_window.labels(tenant).inc()
         if event.tokens_after >= event.tokens_before:
             self.calls_without_savings.labels(tenant).inc()
         for reason in reasons:
             self.warnings.labels(tenant, reason).inc()
         self._observe(tenant, 1 - event.tokens_after / event.tokens_before if event.tokens_before else 0.0, reasons)
-        if (record := CURRENT_RECORD.get()) is not None:
-            record.compression = event
-            record.warn(*reasons)
-        for listener in self.listeners:
-            listener(event)
+        return reasons
 
     def record_fallback(self, tenant: str, warning: str) -> None:
         """Counts a request that was forwarded uncompressed."""
@@ -168,6 +221,21 @@ class Metrics:
         self._observe(tenant, 0.0, [reason])
         if (record := CURRENT_RECORD.get()) is not None:
             record.warn(reason)
+        for listener in self.fallback_listeners:
+            listener(tenant, reason)
+
+    def record_expansion(self, tenant: str) -> None:
+        """Counts a hidden round, in which expand and recall calls were answered."""
+        self.expansions.labels(tenant).inc()
+        for listener in self.expansion_listeners:
+            listener(tenant)
+
+    def record_first_token(self, tenant: str, record: RequestRecord) -> None:
+        """Takes note that the first part of a streamed answer is being sent now."""
+        if record.first_token_seconds is None:
+            record.first_token_seconds = time.perf_counter() - record.started
+            self.first_token.labels(tenant, record.route).observe(record.first_token_seconds)
+            self.first_token_own.labels(tenant, record.route).observe(record.own_seconds)
 
     def record_queue_wait(self, queue: str, seconds: float) -> None:
         """Records how long a call waited in a queue: "thread", "tenant" or "scorer"."""
@@ -189,23 +257,28 @@ class Metrics:
             for source in self.sources:
                 source()
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The registry in which this process counts."""
+        return self._registry
+
+    def collect(self) -> Iterable[Metric]:
+        """Returns the metrics of all processes that serve the port."""
+        return self._shown.collect()
+
     def text(self, tenant: str | None = None) -> bytes:
         """Returns the metrics in the exposition format, of one tenant or of all."""
         self.refresh()
         return generate_latest(_Samples(self._shown, tenant))
 
-    def _changes(self, event: CompressionEvent) -> tuple[Sequence[str], int, int]:
-        """Returns the warnings and billed tokens that are new: a session's event repeats the old ones."""
+    def _new_warnings(self, event: CompressionEvent) -> Sequence[str]:
+        """Returns the warnings that are new: a session's event repeats the old ones."""
         if not event.session:
-            return event.warnings, 0, 0
+            return event.warnings
         with self._lock:
-            known = self._sessions.get((event.tenant, event.session))
-            now = len(event.warnings), event.billed_tokens, event.billed_cached
-            self._sessions.put((event.tenant, event.session), now)
-        if known is None:  # tokens billed before this process saw the session were counted by another one
-            return event.warnings, 0, 0
-        billed = max(0, event.billed_tokens - known[1])
-        return event.warnings[known[0] :], billed, min(max(0, event.billed_cached - known[2]), billed)
+            known = self._sessions.get((event.tenant, event.session)) or 0
+            self._sessions.put((event.tenant, event.session), len(event.warnings))
+        return event.warnings[known:]
 
     def _observe(self, tenant: str, saved_fraction: float, reasons: list[str]) -> None:
         if (fraction := self._savings.observe(tenant, saved_fraction, reasons)) is not None:

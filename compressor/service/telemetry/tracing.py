@@ -238,7 +238,9 @@ def _attributes(record: RequestRecord) -> dict[str, Any]:
     out |= {"compressor.tenant": record.tenant, "compressor.request_id": record.id}
     if record.reasons:
         out["compressor.warnings"] = record.reasons
-    if (event := record.compression) is not None:
+    if record.first_token_seconds is not None:
+        out["compressor.first_token_seconds"] = record.first_token_seconds
+    if (event := record.compression) is not None and event.is_compression:
         out |= {"compressor.tokens.before": event.tokens_before, "compressor.tokens.after": event.tokens_after}
         out |= {"compressor.saved_dollars": event.saved, "compressor.tier": event.tier}
         if event.cache:

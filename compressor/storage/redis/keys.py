@@ -5,10 +5,11 @@
     {prefix}:{schema version}:{tenant, or "-"}:{l:NAME}      a log: its head, then its records       list
     {prefix}:{schema version}:{tenant, or "-"}:{l:NAME}:was  its tombstone                           string
     {prefix}:{schema version}:{tenant, or "-"}:{w:NAME}      a lease: its token, lives for seconds   string
+    {prefix}:{schema version}:{tenant, or "-"}:{q:TENANT}:NAME  a counter of the service's limits    hash, sorted set
 
 The last pair of braces is part of the name: it is a hash tag of Redis Cluster. A tag is never empty and ends at the
 first `}`, so a value and its tombstone share a slot whatever characters the key has. Values share no slot with logs,
-because a value belongs to all logs that refer to it.
+because a value belongs to all logs that refer to it. The counters of a tenant share one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class RedisKeys:
             raise StoreError(f"a Redis key prefix must be a non-empty string without braces, not {prefix!r}")
         if not isinstance(tenant, str):
             raise StoreError(f"the name of a tenant must be a string, not {tenant!r}")
-        self._prefix = f"{prefix}:{SCHEMA}:{_escape(tenant) or '-'}:".encode("utf-8", "surrogatepass")
+        escaped = _escape(tenant) or "-"
+        self._prefix = f"{prefix}:{SCHEMA}:{escaped}:".encode("utf-8", "surrogatepass")
+        self._counters = self._prefix + b"{q:%s}:" % escaped.encode("utf-8", "surrogatepass")
 
     def value(self, key: str) -> tuple[bytes, bytes]:
         """Returns the key of a value and the key of its tombstone."""
@@ -48,6 +51,10 @@ class RedisKeys:
     def lease(self, name: str) -> bytes:
         """Returns the key of a lease."""
         return self._pair(b"w", name)[0]
+
+    def counter(self, name: str) -> bytes:
+        """Returns the key of a counter. All counters of a tenant have one hash slot."""
+        return self._counters + name.encode()
 
     @property
     def all_values(self) -> bytes:

@@ -140,12 +140,20 @@ def read_keyring_file(path: str) -> Keyring:
     Raises:
         CompressorError: If the file cannot be read, or is not a valid keyring.
     """
+    return read_keyring(read_keyring_text(path), path)
+
+
+def read_keyring_text(path: str) -> str:
+    """Returns the text of a file of encryption keys.
+
+    Raises:
+        CompressorError: If the file cannot be read.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise CompressorError(f"the file of encryption keys {path!r} cannot be read: {why}") from None
-    return read_keyring(text, path)
 
 
 class _Key:

@@ -138,7 +138,7 @@ def test_a_running_service(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyP
         (("tenant", "list", "--keys", "missing.txt"), "does not exist"),
         (("tenant", "list", "--config", "missing.json"), "Cannot read the config file"),
         (("tenant", "list", "--store", "memory"), "--url"),
-        (("tenant", "list", "--store", "nonsense"), "unknown store"),
+        (("tenant", "list", "--store", "nonsense"), "not a store"),
         (("tenant", "list", "--url", "ftp://x"), "base URL"),
         (("tenant", "list", "--url", "http://127.0.0.1:1"), "does not answer"),
         (("tenant", "list", "--url", "http://127.0.0.1:1", "--store", "s.db"), "leave out"),

@@ -152,7 +152,9 @@ def test_settings_of_a_tenant_hold_in_all_workers(fleet: Fleet) -> None:
     made = fleet.admin("PATCH", "/tenants/red/settings", body={"budget": None, "requests_per_minute": 1})
     assert made["database"] == {"originals_ttl": 3600.0, "requests_per_minute": 1}
     wait_for(lambda: tenants.get("red").config.requests_per_minute == 1, WITHIN)
-    for body in ({"bugdet": 1}, {"budget": -1}, {"port": 1}, {"policy": {"x": 1}}, {"originals_ttl": "soon"}):
+    wrong: list[dict[str, Any]] = [{"bugdet": 1}, {"budget": -1}, {"port": 1}, {"policy": {"x": 1}}]
+    wrong += [{"originals_ttl": "soon"}, {"scorer": "nope"}, {"provider_keys": {"openai": "file:/etc/hostname"}}]
+    for body in wrong:
         answer = fleet.admin("PUT", "/tenants/red/settings", 400, body)
         assert next(iter(body)) in answer["error"]["message"], answer
     assert fleet.admin("GET", "/tenants/red/settings")["database"] == made["database"], "nothing of it was stored"
@@ -170,7 +172,20 @@ def test_tenants_are_listed_with_figures(fleet: Fleet) -> None:
     assert found["red"]["last_30_days"]["calls"] >= 1 and found["ops"]["admin_keys"] == 1
     assert fleet.admin("GET", "/tenants", q="RE", limit=1)["tenants"][0]["tenant"] in ("green", "red")
     assert fleet.admin("GET", "/tenants/never-heard-of")["keys"] == 0
-    assert fleet.admin("GET", "/tenants/red/usage")["tenant"] == "red"
+
+
+def test_what_a_tenant_has_used_is_shown_and_reset(fleet: Fleet) -> None:
+    fleet.admin("PUT", "/tenants/blue/settings", body={"requests_per_minute": 3})
+
+    def get() -> int:
+        return fleet.one.http.get("/v1/sessions", headers=fleet.heads["blue"]).status_code
+
+    assert [get() for _ in range(4)] == [200, 200, 200, 429]
+    (used,) = fleet.admin("GET", "/tenants/blue/usage")["usage"]
+    assert used["limit"] == "requests_per_minute" and used["left"] == 0
+    fleet.admin("DELETE", "/tenants/blue/usage")
+    assert get() == 200
+    fleet.admin("DELETE", "/tenants/blue/settings")
 
 
 def test_sessions_are_listed_shown_and_deleted(fleet: Fleet) -> None:

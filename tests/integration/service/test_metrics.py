@@ -29,7 +29,7 @@ from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchSchedul
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.no_savings_alert import MIN_CALLS, WINDOW_CALLS
-from compressor.service.telemetry.records import CompressionEvent
+from compressor.service.telemetry.records import CompressionEvent, RequestRecord
 from compressor.storage.wrappers.resilient import StoreHealth
 from support.service_tools import Service, history
 from support.telemetry_tools import lines
@@ -50,14 +50,21 @@ def busy() -> Metrics:
     metrics.in_flight.labels("red").inc()
     metrics.expansions.labels("red").inc()
     metrics.upstream_errors.labels("red", "503").inc()
+    metrics.limited.labels("red", "tokens_per_day").inc()
+    metrics.limit_fallbacks.labels("red").inc()
     metrics.sessions.labels("red").set(3)
     metrics.record_queue_wait("thread", 0.01)
     metrics.record_fallback("red", "StoreError")
     for k in range(MIN_CALLS):
         warnings = ("something new",) * (k + 1)
         metrics.record(
-            CompressionEvent("red", "session", 100, 60, 0.1, 0.01, "hit", "fast", "s", warnings, (), 100 * k, 40 * k)
+            CompressionEvent("red", "session", 100, 60, 0.1, 0.01, "hit", "fast", "s", warnings, (), 100, 40)
         )
+    metrics.record(CompressionEvent("red", "append", 0, 0, seconds=2.52, session="s"))
+    metrics.record(CompressionEvent("red", "answer", 0, 0, billed_tokens=10, session="s"))
+    metrics.record(CompressionEvent("red", "conversation", 900_000, 4_000, over_window=True))
+    metrics.auth_failures.labels("unknown_key").inc()
+    metrics.record_first_token("red", RequestRecord("1", "POST", "red", "/v1/messages"))
     metrics.record(CompressionEvent("blue", "call", 100, 100, -0.5, 0.01, "miss", "mine"))
     metrics.record_store_health(
         {"red": StoreHealth("open", 3, 1, 7, 2, "gone"), "blue": StoreHealth("open", 3, 1, 0, 0, "gone")}
@@ -96,7 +103,7 @@ def test_what_is_counted() -> None:
     found = families(busy().text().decode())
 
     def value(name: str, **labels: str) -> float:
-        family = re.sub(r"_(total|count)$", "", name)
+        family = re.sub(r"_(total|count|sum)$", "", name)
         return sum(
             float(s.value) for s in found[family].samples if s.name == name and labels.items() <= s.labels.items()
         )
@@ -107,14 +114,19 @@ def test_what_is_counted() -> None:
     assert value("compressor_saved_dollars", tenant="blue") == -0.5  # it goes down, too
     assert value("compressor_lost_dollars_total") == 0.5
     assert value("compressor_gained_dollars_total") == pytest.approx(0.1 * MIN_CALLS)
-    # A session has all warnings and all bills it ever had: each counts once.
+    # A session has all warnings it ever had: each counts once.
     assert value("compressor_warnings_total", tenant="red", reason="other") == MIN_CALLS
-    assert value("compressor_provider_prompt_tokens_total", tenant="red", cached="yes") == 40 * (MIN_CALLS - 1)
-    assert value("compressor_provider_prompt_tokens_total", tenant="red", cached="no") == 60 * (MIN_CALLS - 1)
+    assert value("compressor_provider_prompt_tokens_total", tenant="red", cached="yes") == 40 * MIN_CALLS
+    assert value("compressor_provider_prompt_tokens_total", tenant="red", cached="no") == 60 * MIN_CALLS + 10
     assert value("compressor_store_circuit_open") == 1 and value("compressor_store_failures_total") == 3
     assert value("compressor_store_dropped_values_total", tenant="red") == 2
-    assert value("compressor_calls_without_savings_ratio", tenant="red") == pytest.approx(1 / (MIN_CALLS + 1))
+    assert value("compressor_calls_without_savings_ratio", tenant="red") == pytest.approx(1 / (MIN_CALLS + 2))
     assert value("compressor_calls_without_savings_total", tenant="blue") == 1
+    # What compresses no context counts as no compression, but its time does.
+    assert value("compressor_compressions_total", tenant="red") == MIN_CALLS + 1
+    assert value("compressor_compression_seconds_count", tenant="red") == MIN_CALLS + 2
+    assert value("compressor_compression_seconds_sum", tenant="red", kind="append") == 2.52
+    assert value("compressor_calls_over_window_total", tenant="red") == 1
 
 
 def test_compression_that_saves_nothing_is_said_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ pytest.importorskip("pydantic_settings")
 from compressor import CompressorError
 from compressor.service import supervisor
 from compressor.service.settings import Settings
+from compressor.service.settings_sources import LoadedSettings
 
 
 class CrashingWorker:
@@ -25,9 +27,10 @@ class CrashingWorker:
     pid = sentinel = 1
     exitcode = 3
 
-    def __init__(self, load: Any, sockets: Any, slot: int) -> None:
+    def __init__(self, start: Any, current: Any, sockets: Any, probe_sockets: Any, slot: int) -> None:
         CrashingWorker.started_workers += 1
-        self.slot, self.started, self.is_ready, self.error = slot, time.monotonic(), True, ""
+        self.slot, self.started, self.error = slot, time.monotonic(), ""
+        self.is_ready = self.may_serve = self.has_stopped = True
         self.process = self.pipe = self
 
     def read_messages(self) -> None:
@@ -35,6 +38,9 @@ class CrashingWorker:
 
     def describe_end(self) -> str:
         return "exited with code 3"
+
+    def send(self, command: Any) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -50,6 +56,7 @@ def test_workers_that_crash_over_and_over_end_the_service(tmp_path: Path, monkey
     monkeypatch.setattr("compressor.service.supervisor.connection.wait", lambda *_: [])
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(CompressorError, match="crash over and over, the last one: exited with code 3"):
-        supervisor.Supervisor(Settings(workers=2, store="s.db"), Settings, []).run()
+        start = LoadedSettings(Settings(workers=2, store="s.db"))
+        supervisor.Supervisor(start, [], [], queue.SimpleQueue()).run()
     assert supervisor.MAX_EARLY_CRASHES <= CrashingWorker.started_workers <= supervisor.MAX_EARLY_CRASHES + 2
     assert signal.getsignal(signal.SIGTERM) == handler

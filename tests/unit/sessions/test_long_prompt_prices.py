@@ -41,14 +41,15 @@ def test_without_compression_a_prompt_counts_at_most_as_large_as_the_window(raw:
     for _ in range(2):
         record_call(FLAT, counters, baseline_tokens=raw, tokens=sent, tokens_after=sent)
     report = CostReport.from_counters(counters, FLAT, sent)
-    assert report.baseline_tokens == 2 * counted and report.baseline_last == counted
+    assert report.baseline_tokens == 2 * raw and report.baseline_last == raw  # tokens are what they are
+    assert report.calls_over_window == (2 if raw > 128_000 else 0) and report.is_over_window == (raw > 128_000)
     assert report.baseline_cost == pytest.approx(counted * (3.75 + 0.3) / 1e6)
 
 
 def test_a_view_above_the_assumed_window_is_not_a_loss() -> None:
     counters = SessionCounters()
     record_call(FLAT, counters, baseline_tokens=300_000, tokens=200_000, tokens_after=200_000)
-    assert counters.baseline_tokens == counters.actual_tokens == 200_000
+    assert counters.baseline_cost == counters.actual_cost and counters.calls_over_window == 0
 
 
 def test_before_the_first_call_all_counts_are_0() -> None:

@@ -1,12 +1,21 @@
 // The page: the open view, the time range, the theme, and the polling.
 
-import { h, say } from "./dom.js";
+import { Breakdown } from "./breakdown.js";
+import { Choices } from "./choices.js";
+import { get, h, say, seconds } from "./dom.js";
+import { LiveTail } from "./live_tail.js";
 import { Overview } from "./overview.js";
+import { last as lastAddress, link, listen, route, update } from "./router.js";
 import { Session } from "./session.js";
+import { SessionsList } from "./sessions_list.js";
 
 const EVERY = 5000; // milliseconds
+const SLOW = 60000; // after a refusal
 const RANGES = { "1h": "1 h", "24h": "24 h", "30d": "30 d" };
 const THEMES = { auto: "◐", light: "☀", dark: "☾" };
+const VIEWS = { overview: Overview, sessions: SessionsList, session: Session, calls: LiveTail, tools: Breakdown, models: Breakdown, fallbacks: Breakdown, tenants: Breakdown };
+const LINKS = { overview: "Overview", sessions: "Sessions", tools: "Tools", models: "Models", fallbacks: "Fallbacks", calls: "Calls", tenants: "Tenants" };
+const AWAY = "The store does not answer, so this page shows only what this worker knows. Nothing is lost: it is stored later.";
 const $ = (id) => document.getElementById(id);
 
 function kept(name, fallback, allowed) {
@@ -28,7 +37,7 @@ function keep(name, value) {
 
 const state = { range: kept("range", "1h", RANGES) };
 let theme = kept("theme", "auto", THEMES);
-let view, timer, asking, last;
+let view, opened, timer, asking, last, known;
 
 function dress() {
   if (theme === "auto") delete document.documentElement.dataset.theme;
@@ -38,19 +47,37 @@ function dress() {
   $("theme").title = `Theme: ${theme}`;
 }
 
+const ranges = new Choices("Time range", RANGES, "range", (range) => {
+  keep("range", range);
+  update({ range });
+});
+
+const links = Object.fromEntries(Object.entries(LINKS).map(([name, label]) => [name, h("a", { href: link(name), hidden: name === "tenants" }, label)]));
+
+/** Shows the view that the address names. The same view with other parameters stays as it is, with the focus in it. */
 function open() {
-  const named = /^#\/session\/(.+)$/.exec(location.hash);
-  let id;
-  try {
-    id = named && decodeURIComponent(named[1]);
-  } catch {
-    id = null;
+  const asked = route();
+  state.range = asked.params.range in RANGES ? asked.params.range : kept("range", state.range, RANGES);
+  ranges.set(state.range);
+  for (const [name, anchor] of Object.entries(links)) {
+    anchor.href = name === "sessions" && asked.name === "session" ? lastAddress(name) : link(name);
+    if (name === asked.name || (name === "sessions" && asked.name === "session")) anchor.setAttribute("aria-current", "page");
+    else anchor.removeAttribute("aria-current");
   }
-  view = id ? new Session(id) : new Overview(state);
-  $("ranges").hidden = Boolean(id);
-  document.title = id ? `${id} · compressor` : "Agentic compressor";
-  $("main").replaceChildren(view.element);
-  scrollTo(0, 0);
+  if (view && opened.name === asked.name && opened.id === asked.id) {
+    opened = asked;
+    view.navigate?.(asked.params);
+  } else {
+    const first = !view;
+    view?.close?.();
+    view = new VIEWS[asked.name]({ ...asked, state, poll: ask });
+    opened = asked;
+    $("ranges").hidden = !view.hasRange;
+    document.title = asked.name === "overview" ? "Agentic compressor" : `${view.title} · compressor`;
+    $("main").replaceChildren(view.element);
+    scrollTo(0, 0);
+    if (!first) view.element.querySelector("h1").focus({ preventScroll: true }); // so that its name is read out
+  }
   ask();
 }
 
@@ -59,23 +86,42 @@ async function ask() {
   asking?.abort();
   if (document.hidden) return;
   const mine = (asking = new AbortController());
-  let wait = EVERY;
+  let wait = view.every ?? EVERY;
   try {
     const data = await view.refresh(mine.signal);
+    if (data?.tenant) introduce(data);
+    else if (!known) introduce(await get("v1/sessions?limit=1", mine.signal));
     if (mine.signal.aborted) return;
-    if (data) say($("tenant"), data.tenant);
     last = Date.now();
-    alarm(data?.store === "unreachable" ? "The store does not answer, so this page shows only what this worker knows. Nothing is lost: it is stored later." : "");
+    alarm(data?.store === "unreachable" ? AWAY : "");
   } catch (error) {
     if (mine.signal.aborted) return;
-    const loading = $("main").querySelector(".loading");
-    if (error.status === 404 && loading) say(loading, "This session does not exist here. A conversation without a name is known only to the worker that serves it.");
-    else if (error.status === 401) alarm("The API key is not valid any more: reload the page.");
-    else if (error.status === 429) [wait] = [Math.max(60000, 1000 * error.wait)];
-    else alarm(`Not up to date: ${error.status ? error.message : "the service does not answer"}.`);
+    wait = Math.max(wait, refused(error));
   }
   tick();
   timer = setTimeout(ask, wait);
+}
+
+/** Says what went wrong, and returns how many milliseconds to wait for the next try. */
+function refused(error) {
+  if (error.status === 404 && view.missing) {
+    view.refuse(view.missing);
+    return SLOW;
+  }
+  if (error.status === 401) alarm("The API key is not valid any more: reload the page.");
+  else if (error.status === 429) {
+    const wait = Math.max(SLOW, 1000 * error.wait);
+    alarm(`Not up to date: there are too many requests of this key. The page tries again in ${seconds(wait / 1000)}.`);
+    return wait;
+  } else alarm(`Not up to date: ${error.status ? error.message : "the service does not answer"}.`);
+  return EVERY;
+}
+
+/** Shows whose data this is. Only an admin key sees other tenants. */
+function introduce({ tenant, admin }) {
+  known = true;
+  say($("tenant"), tenant);
+  links.tenants.hidden = !admin;
 }
 
 function alarm(text) {
@@ -85,32 +131,10 @@ function alarm(text) {
 
 function tick() {
   const passed = last ? Math.round((Date.now() - last) / 1000) : null;
-  $("state").classList.toggle("late", passed !== null && passed > 15);
-  say($("state"), document.hidden ? "paused" : passed === null ? "" : passed > 15 ? `${passed} s old` : "live");
+  const paused = document.hidden || view.isPaused;
+  $("state").classList.toggle("late", !paused && passed !== null && passed > 15);
+  say($("state"), paused ? "paused" : passed === null ? "" : passed > 15 ? `${passed} s old` : "live");
 }
-
-for (const [range, label] of Object.entries(RANGES)) {
-  $("ranges").append(
-    h("button", { type: "button", role: "radio", "aria-checked": String(range === state.range), "data-range": range, click: () => choose(range) }, label),
-  );
-}
-
-function choose(range) {
-  state.range = range;
-  keep("range", range);
-  for (const button of $("ranges").children) button.setAttribute("aria-checked", button.dataset.range === range);
-  ask();
-}
-
-// Arrow keys move within a group of choices, as they do among radio buttons.
-document.addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!step || document.activeElement?.getAttribute("role") !== "radio") return;
-  const all = [...document.activeElement.parentElement.children];
-  const next = all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
-  next.focus();
-  next.click();
-});
 
 $("theme").addEventListener("click", () => {
   const names = Object.keys(THEMES);
@@ -118,8 +142,15 @@ $("theme").addEventListener("click", () => {
   keep("theme", theme);
   dress();
 });
-addEventListener("hashchange", open);
-document.addEventListener("visibilitychange", () => (document.hidden ? (clearTimeout(timer), tick()) : ask()));
+// The address belongs to the views, so the link may not change it.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  $("main").focus();
+});
+document.addEventListener("visibilitychange", () => (document.hidden ? (clearTimeout(timer), asking?.abort(), tick()) : ask()));
 setInterval(tick, 5000);
+$("ranges").append(ranges.element);
+$("nav").append(...Object.values(links));
 dress();
+listen(open);
 open();

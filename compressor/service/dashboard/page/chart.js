@@ -74,7 +74,8 @@ export class Chart {
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     const some = highest > 0 || lowest < 0;
     const ticks = this.low < 0 ? [this.low, 0, this.top] : [0, this.top / 2, this.top];
-    const marks = [...new Set(ticks)].map((value) => this.grid(value, some || !value));
+    const lines = new Map(ticks.map((value) => [this.format(value), value])); // one line for values that read the same
+    const marks = [...lines.values()].map((value) => this.grid(value, some || !value));
     const shapes = this.kind === "bars" ? this.bars() : this.kind === "area" ? this.areas() : this.lines();
     this.cursor = s("line", { class: "cursor", y1: PAD.top, y2: HEIGHT - PAD.bottom, visibility: "hidden" });
     const nothing = some ? [] : [s("text", { class: "none", x: PAD.left + this.inner.w / 2, y: HEIGHT / 2 }, this.empty)];

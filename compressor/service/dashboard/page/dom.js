@@ -44,6 +44,12 @@ export async function get(path, signal) {
   }
 }
 
+/** Returns parameters as the end of a path. Those that are empty or undefined are left out. */
+export function query(params) {
+  const given = Object.entries(params).filter(([, value]) => value !== undefined && value !== "");
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
