@@ -23,9 +23,10 @@ from compressor.service.admin.requests import (
     require_admin,
     who,
 )
-from compressor.service.admin.session_deletion import delete_session
+from compressor.service.admin.session_deletion import delete_session, delete_unnamed
 from compressor.service.admin.tenant_routes import known_tenants
 from compressor.service.api import ERROR_RESPONSES, REF_RESPONSES, JsonResponse
+from compressor.service.http_errors import HttpError
 from compressor.service.tenants import Tenant
 
 
@@ -136,7 +137,11 @@ def own_router(plane: ControlPlane) -> APIRouter:
 
 
 def _delete_session(plane: ControlPlane, tenant: Tenant, id: str) -> dict[str, Any]:
-    deleted = delete_session(tenant.compressor.store, id)
+    store = tenant.compressor.store
+    try:
+        deleted = delete_session(store, id)
+    except HttpError:
+        deleted = delete_unnamed(store, id, tenant.conversations.find(id) is not None)
     plane.forget(tenant.name, deleted.keys, id)
     plane.recorder.forget_session(tenant.name, id, in_store=True)
     return {"deleted": id, "originals": deleted.originals, "kept_originals": deleted.kept}

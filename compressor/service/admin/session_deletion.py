@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from compressor.errors import RefError, StoreError
@@ -13,6 +14,7 @@ from compressor.storage.base import BlobStore, require_erasable, require_log
 from compressor.storage.wrappers.redacting import REDACTED_PREFIX
 from compressor.storage.wrappers.scoped import grant_key
 
+_UNNAMED = re.compile(r"auto-([0-9a-f]{16})")
 MAX_ATTEMPTS = 50  # of one deletion, while others write to the session
 _ANY_GRANT = "grant:"
 _DIALECTS = ("openai_chat", "openai_responses", "anthropic")
@@ -50,7 +52,7 @@ def delete_session(store: BlobStore, id: str) -> DeletedSession:
         StoreError: The store cannot be read or written.
     """
     journal, scope = require_log(store), scope_id("", id)
-    logs = [f"options:{scope}", f"conversation:{id}"]
+    logs = [f"options:{scope}"]
     if not any([_empty(store, scope), *(_exists(store, name) for name in logs)]):
         raise HttpError(404, "unknown_session", f"There is no stored session {id!r}")
     logs += [f"tools:{scope}", f"examples:{scope}", *(f"tracked:{dialect}:{scope}" for dialect in _DIALECTS)]
@@ -69,6 +71,27 @@ def delete_session(store: BlobStore, id: str) -> DeletedSession:
     keys += values.list_keys(f"expansion:{scope}:")
     values.remove(keys)
     return DeletedSession(id, len(gone), len(others), tuple(keys))
+
+
+def delete_unnamed(store: BlobStore, id: str, is_in_memory: bool) -> DeletedSession:
+    """Deletes what the store has of a conversation that its client has not named.
+
+    Its originals stay until their TTL ends: they belong to whoever sends the same texts.
+
+    Args:
+        store: The tenant's store.
+        id: The id that the service has given it.
+        is_in_memory: Whether this process knows the conversation.
+
+    Raises:
+        HttpError: 404 if there is no such conversation.
+        StoreError: The store cannot be written.
+    """
+    found = _UNNAMED.fullmatch(id)
+    logs = require_erasable(store).erase(f"conversation:{found[1]}").logs if found else 0
+    if not logs and not is_in_memory:
+        raise HttpError(404, "unknown_session", f"There is no stored session {id!r}")
+    return DeletedSession(id, 0, 0, ())
 
 
 def _exists(store: BlobStore, name: str) -> bool:

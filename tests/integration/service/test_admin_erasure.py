@@ -134,6 +134,27 @@ def test_vectors_of_texts_go_as_well(tmp_path: Path) -> None:
             shared.get("vector:model:abc")
 
 
+@pytest.mark.parametrize("store", ["s.db", "memory"])
+def test_an_unnamed_conversation_is_deleted(tmp_path: Path, store: str) -> None:
+    body = {"model": "gpt-4o", "messages": [*history(f"{MARKER}\n{LOG}"), {"role": "user", "content": "Go on."}]}
+    place = store if store == "memory" else str(tmp_path / store)
+    with ScriptedServer([Reply("Well.")] * 2, extends=None) as server, Service(store=place, upstream=server.url) as one:
+
+        def listed() -> list[str]:
+            return [each["id"] for each in one.http.get("/admin/v1/sessions").json()["sessions"]]
+
+        assert one.http.post("/v1/chat/completions", json=body).status_code == 200
+        (id,) = listed()
+        for wrong in ("auto-", "auto-%25", "auto-" + "0" * 16):
+            assert one.http.delete(f"/v1/sessions/{wrong}").status_code == 404
+        assert one.http.delete(f"/admin/v1/tenants/local/sessions/{id}").json()["deleted"] == id
+        assert listed() == [] and one.http.delete(f"/v1/sessions/{id}").status_code == 404
+        if store != "memory":
+            with closing(sqlite3.connect(place)) as db:
+                assert not db.execute("SELECT 1 FROM logs WHERE name LIKE 'conversation:%' AND last > 0").fetchall()
+        assert one.http.post("/v1/chat/completions", json=body).status_code == 200, "its client may go on"
+
+
 def test_a_proxied_session_is_deleted_in_all_workers(tmp_path: Path) -> None:
     keys, known = two_tenants()
     head = {"x-compressor-key": keys["red"], "x-compressor-session": "run"}
