@@ -228,7 +228,8 @@ def _run(
 
         Supervisor(start, sockets, probe_sockets, commands).run()
     else:
-        from compressor.service.uvicorn_server import ProcessLink, serve
+        from compressor.service.process_link import ProcessLink
+        from compressor.service.uvicorn_server import serve
 
         serve(start, sockets, probe_sockets, ProcessLink(commands))
 

@@ -189,6 +189,28 @@ def has_only_tools(body: Json, names: Collection[str]) -> bool:
     return bool(tools) and all(tool_name(tool) in names for tool in tools)
 
 
+def forbids_tools(body: Json, names: Collection[str]) -> bool:
+    """Returns whether the `tool_choice` of a body keeps the model from calling any of these tools."""
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict):
+        return choice == "none"
+    if choice.get("type") in ("auto", "any", "required"):
+        return False
+    if choice.get("type") == "allowed_tools":
+        inner = choice.get("allowed_tools")
+        allowed = (inner if isinstance(inner, dict) else choice).get("tools")
+        return not any(tool_name(tool) in names for tool in (allowed if isinstance(allowed, list) else ()))
+    return tool_name(choice) not in names
+
+
+def wants_json(body: Json) -> bool:
+    """Returns whether a body asks for an answer in JSON. Some servers refuse tools beside that."""
+    forms = [body.get("response_format"), body.get("output_format")]
+    for key in ("text", "output_config"):
+        forms.append(part.get("format") if isinstance(part := body.get(key), dict) else None)
+    return any(isinstance(form, dict) and form.get("type") not in (None, "text") for form in forms)
+
+
 def sum_usage(usages: Sequence[Json | None]) -> Json | None:
     """Returns the usage of several requests: the sum of each number, and the last value of everything else."""
     total: Json | None = None

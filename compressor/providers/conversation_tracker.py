@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -52,6 +53,8 @@ class TrackedConversation:
         messages: The caller's messages, if the tracker is `frozen`.
         hidden_rounds: What the caller did not see, by the index of the message it stands before.
         tool_offered: Whether the request lists the compressor's own tools.
+        lists_context_tools: Whether the last request listed the compressor's own tools beside the caller's, so that
+            the provider's cached prefix begins with them.
         tool_listing: Lists the tools within their budget, if they have one.
         example_listing: Keeps the examples within their budget, if they have one.
         rejected_by_provider: Whether the provider rejected a compressed request of this conversation.
@@ -66,6 +69,7 @@ class TrackedConversation:
     messages: Sequence[Any] = ()
     hidden_rounds: dict[int, HiddenRounds] = field(default_factory=dict)
     tool_offered: bool = False
+    lists_context_tools: bool = False
     tool_listing: ToolListing | None = None
     example_listing: ExampleListing | None = None
     rejected_by_provider: bool = False
@@ -198,6 +202,30 @@ class ConversationTracker:
         self._recent = self._recent[-self._max_conversations :]
         if len(self._evicted_reports) > MAX_CONVERSATIONS:
             self._evicted_reports = [sum_reports(self._evicted_reports)]
+
+    def preview(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
+        """Returns a copy of the conversation that `match` would return. Nothing that is done with it changes anything.
+
+        Args:
+            messages: The caller's whole history.
+            model: The model that is called.
+            kind: The message format.
+        """
+        key = f"{kind}:{model}"
+        with self._lock:
+            chain = self._digest_chain(messages)
+            tracked = self._find_extended(chain, key) or self._fork(chain, key) or self._create(model, key)
+        return self._copy(tracked, chain)
+
+    def _copy(self, tracked: TrackedConversation, chain: list[str]) -> TrackedConversation:
+        """Returns a copy of a conversation for another history, which nobody else has and nothing saves."""
+        with tracked.lock:
+            common = _equal_prefix_length(tracked.chain, chain)
+            own: dict[str, Any] = {"conversation": copy(in_memory(tracked.conversation)), "chain": chain}
+            own["hidden_rounds"] = {i: hidden for i, hidden in tracked.hidden_rounds.items() if i <= common}
+            own["tool_listing"] = tracked.tool_listing.copy(common) if tracked.tool_listing else None
+            own["example_listing"] = tracked.example_listing.copy() if tracked.example_listing else None
+            return replace(tracked, lock=threading.RLock(), messages=(), shared=None, **own)
 
     def view(
         self,

@@ -13,6 +13,7 @@ from compressor.context.refs import PLACEHOLDER_RE
 from compressor.errors import CompressorError
 from compressor.pipeline.tools import search_tool
 from compressor.providers import ContextCall, HiddenRounds, Json, ModelTurn, ProviderApi, StreamFilter, tool_name
+from compressor.providers.base import forbids_tools, wants_json
 from compressor.providers.context_overflow import MAX_HALVINGS, in_memory
 from compressor.providers.conversation_tracker import ConversationTracker, TrackedConversation
 from compressor.providers.example_listing import CutPrompt
@@ -63,8 +64,13 @@ class ExpandResolver:
         latest_id = self._latest_ids.get(body.get("previous_response_id") or "") if isinstance(body, dict) else None
         return {**body, "previous_response_id": latest_id} if latest_id else body
 
-    def resolve(self, api: ProviderApi, body: Json) -> ResolvedCall | None:
+    def resolve(self, api: ProviderApi, body: Json, model: str = "") -> ResolvedCall | None:
         """Returns the call to make instead of sending `body`, or None if `body` must be sent unchanged.
+
+        Args:
+            api: The provider API.
+            body: The body that the caller wants to send.
+            model: The model to count by, if the body does not name it.
 
         Raises:
             CompressorError: If the request cannot be compressed and failing open is off.
@@ -74,13 +80,29 @@ class ExpandResolver:
                 text = "the request was not compressed, because it does not contain one whole history"
                 self.fail_open.warn_once(text, f"{api.dialect} body")
                 return None
-            tracked = self.tracker.match(api.read_messages(body), body.get("model"), api.dialect)
+            tracked = self.tracker.match(api.read_messages(body), model or body.get("model"), api.dialect)
             if tracked.rejected_by_provider and self.fail_open.enabled:
                 return None
             return ResolvedCall(self, api, body, tracked)
         except Exception as error:
             self.fail_open.handle(error)
             return None
+
+    def preview(self, api: ProviderApi, body: Json, model: str = "") -> ResolvedCall | None:
+        """Returns the call that `resolve` would return, to look at its body. No conversation changes.
+
+        Args:
+            api: The provider API.
+            body: The body that the caller would send.
+            model: The model to count by, if the body does not name it.
+
+        Raises:
+            CompressorError: The request cannot be compressed.
+        """
+        if not api.supports(body):
+            return None
+        tracked = self.tracker.preview(api.read_messages(body), model or body.get("model"), api.dialect)
+        return None if tracked.rejected_by_provider else ResolvedCall(self, api, body, tracked)
 
 
 class ResolvedCall:
@@ -263,14 +285,17 @@ class ResolvedCall:
             if self._listed.offers_search and search_tool.NAME not in self.tool_names:
                 self.tool_names = (*self.tool_names, search_tool.NAME)
             caller_tools = self._listed.tools
+            has_answers = bool(tracked.hidden_rounds or self._hidden.items)
+            if schemas and self._excludes_context_tools(caller_tools, has_answers):
+                self.tool_names, schemas = tuple(name for name in self.tool_names if name == search_tool.NAME), []
             # If the caller has tools, ours are offered from the first call on, because adding them later would
             # invalidate the cached prefix. Otherwise they are offered as long as the view has placeholders or answers.
             is_offered = bool(caller_tools) or tracked.tool_offered
             view = self._view(schemas, caller_tools, is_offered)
-            has_answers = bool(tracked.hidden_rounds or self._hidden.items)
             tracked.tool_offered = has_answers or any(map(_has_placeholder, view))
             if schemas and tracked.tool_offered and not is_offered:
                 view = self._view(schemas, caller_tools, True)  # so that the tokens of the schemas count
+            tracked.lists_context_tools = bool(schemas and caller_tools)
         self._resolver.fail_open.report(tracked)
         if self._system and self._system != api.read_system(original):
             original = api.with_system(original, self._system[0]["content"])
@@ -281,6 +306,16 @@ class ResolvedCall:
         if caller_tools != list(original.get("tools") or ()):
             original = {**original, "tools": caller_tools}
         return api.build_request(original, view, schemas)
+
+    def _excludes_context_tools(self, caller_tools: list[Any], has_answers: bool) -> bool:
+        """Returns whether the compressor's own tools must not be listed: the model could not call them.
+
+        They stay if the last request listed them beside the caller's, because the cached prefix begins with them; and
+        if the history has calls of them, because providers refuse calls in a request without tools.
+        """
+        if not caller_tools:
+            return not has_answers and (wants_json(self._original) or forbids_tools(self._original, self.tool_names))
+        return not self.tracked.lists_context_tools and forbids_tools(self._original, self.tool_names)
 
     def _view(self, schemas: list[Json], caller_tools: list[Any], is_offered: bool) -> list[Any]:
         """Returns the view of the whole history with its hidden rounds."""

@@ -23,6 +23,7 @@ from compressor.service.history_requests import HistoryRequests
 from compressor.service.http_errors import HttpError, json_bytes
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.request_limits import parse
+from compressor.service.session_ids import SessionId as Id
 from compressor.service.session_registry import OpenSession
 from compressor.service.session_tools import find_tool as answer_find_tool
 from compressor.service.session_tools import list_session_tools
@@ -57,7 +58,6 @@ REF_RESPONSES: dict[int | str, dict[str, Any]] = {
 CONFLICT_RESPONSES: dict[int | str, dict[str, Any]] = {
     409: {"model": schemas.ErrorResponse, "description": "The session has other messages."}
 }
-Id = Annotated[str, Path(max_length=200, examples=["import-42"])]
 
 
 class JsonResponse(Response):

@@ -50,7 +50,13 @@ class AuditRegistry(ConversationRegistry):
         self._compressor.engine.scorer = scorer
 
     def _find_resolver(
-        self, api: ProviderApi, body: Json, session: str, budget: int | float | str | None, options: Mapping[str, Any]
+        self,
+        api: ProviderApi,
+        body: Json,
+        session: str,
+        budget: int | float | str | None,
+        options: Mapping[str, Any],
+        model: str = "",
     ) -> SharedResolver:
         """Finds sessions by their id and their messages, because a real session would be stored."""
         budget = self._config.budget if budget is None else budget

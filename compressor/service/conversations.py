@@ -10,6 +10,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,6 +26,7 @@ from compressor.providers.fail_open import FailOpen
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service import budget_options, policy_options
 from compressor.service.failure_notices import LoggedFailures
+from compressor.service.http_errors import HttpError
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.modes import conversation_key
 from compressor.service.response_ids import ResponseIds
@@ -146,6 +148,7 @@ class ConversationRegistry:
         session: str = "",
         budget: int | float | str | None = None,
         options: Mapping[str, Any] | None = None,
+        model: str = "",
     ) -> ResolvedCall | None:
         """Returns what to send instead of a body, or None if it has to be sent as it is.
 
@@ -156,18 +159,53 @@ class ConversationRegistry:
             budget: The budget that the request names.
             options: When to compact, and down to what size (`policy_options.FIELDS`), and the budgets of tools and
                 examples (`budget_options.FIELDS`).
+            model: The model to count by if the body names none, such as the deployment in a path of Azure.
 
         Raises:
             CompressorError: The session or its options are not valid.
         """
+        model = model if not body.data.get("model") else ""
         for _ in range(MAX_ATTEMPTS):
-            resolver = self._find_resolver(api, body.data, session, budget, options or {})
-            call = resolver.resolve(api, body.data)
+            resolver = self._find_resolver(api, body.data, session, budget, options or {}, model)
+            call = resolver.resolve(api, body.data, model)
             if call is None or resolver.tracker.save(call.tracked):
                 break
         if call is not None:
             self._cache(_CachedConversation(call.tracked, resolver.tracker, body, body.size))
         return call
+
+    def preview(
+        self,
+        api: ProviderApi,
+        body: Json,
+        session: str = "",
+        budget: int | float | str | None = None,
+        options: Mapping[str, Any] | None = None,
+        model: str = "",
+    ) -> ResolvedCall | None:
+        """Returns what `prepare` would return, to look at its body. No conversation changes, and no session begins.
+
+        Args:
+            api: The provider's API.
+            body: The body of the request.
+            session: The id of the session that the request names.
+            budget: As for `prepare`.
+            options: As for `prepare`.
+            model: As for `prepare`.
+
+        Raises:
+            CompressorError: The request cannot be compressed.
+        """
+        known = None
+        if session and self._sessions is not None:
+            with suppress(HttpError):
+                known = self._sessions.open(session, {})
+        if known is not None:
+            limit = known.options.get("budget", self._config.budget if budget is None else budget)
+            resolver = self._make_resolver(limit, self._policy, known.session, known.budgets)
+        else:
+            resolver = self._find_resolver(api, body, "", budget, options or {})
+        return resolver.preview(api, body, model if not body.get("model") else "")
 
     def similar_bodies(self, first: str) -> list[Any]:
         """Returns the cached bodies that begin with this message (its JSON text)."""
@@ -342,15 +380,16 @@ class ConversationRegistry:
         session: str,
         budget: int | float | str | None,
         options: Mapping[str, Any],
+        model: str = "",
     ) -> SharedResolver:
         budget = self._config.budget if budget is None else budget
         if not session:
             return self._find_resolver_by_message(
                 api.read_messages(body) if api.supports(body) else [], api.dialect, budget, options
             )
-        model = sanitize_model_name(body.get("model"), self._config.models)
-        key = "session", session, api.dialect, model, budget, json.dumps(options, sort_keys=True)
-        given = {"model": model, "budget": budget, **options}
+        name = sanitize_model_name(model or body.get("model"), self._config.models)
+        key = "session", session, api.dialect, name, budget, json.dumps(options, sort_keys=True)
+        given = {"model": name, "budget": budget, **options}
 
         def create() -> SharedResolver:
             assert self._sessions is not None

@@ -35,10 +35,7 @@ class DrainableApp:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serves a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        has_started = False
+        has_started = scope["type"] != "http"
 
         async def send_on(message: Any) -> None:
             nonlocal has_started

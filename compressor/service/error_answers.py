@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from compressor.errors import CompressorError, DeviceError, ModelError, StoreError
 from compressor.service.api import JsonResponse
 from compressor.service.http_errors import HttpError, to_http_error
+from compressor.service.route_hints import RouteHints
+from compressor.service.session_ids import SLASH
 
 log = logging.getLogger("compressor.service")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")  # session ids and refs in the message of an error
@@ -41,8 +43,12 @@ def answer_errors(api: FastAPI) -> None:
             HttpError(422, "invalid_request", f"{where or 'The request body (application/json)'}: {first.get('msg')}")
         )
 
-    async def http(_: Request, error: Any) -> Response:
-        kinds = {404: "not_found", 405: "method_not_allowed"}
+    hints = RouteHints(api)
+
+    async def http(request: Request, error: Any) -> Response:
+        if error.status_code == 404:
+            return answer(hints.unknown_route(request.method, request.scope["path"].replace(SLASH, "/")))
+        kinds = {405: "method_not_allowed"}
         return answer(
             HttpError(error.status_code, kinds.get(error.status_code, "rejected"), str(error.detail), error.headers)
         )

@@ -22,6 +22,7 @@ KEEP_ALIVE = 75
 class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # h11 or httptools, chosen at import
     """The protocol of one connection."""
 
+    _is_upgraded = False
     _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _has_partial_head = False
@@ -34,6 +35,8 @@ class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  #
     def data_received(self, data: bytes) -> None:
         """Receives a part of a request; the head's timeout ends when the application has the request."""
         super().data_received(data)
+        if self._is_upgraded:
+            return
         self._has_partial_head = not self.is_serving()
         if self.is_serving():
             self._cancel("_header_timer")
@@ -52,6 +55,13 @@ class TimeoutHttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  #
         """Ends a response that has begun, so that the client sees it broken off and nothing is logged for it."""
         self.cycle.disconnected = True
         self.transport.close()
+
+    def handle_websocket_upgrade(self, *args: Any) -> None:
+        """Hands the connection to the websocket protocol, which has pings instead of these timeouts."""
+        self._is_upgraded = True
+        self._cancel("_header_timer")
+        self._cancel("_write_timer")
+        super().handle_websocket_upgrade(*args)
 
     def pause_writing(self) -> None:
         """Starts the write timeout, because the client takes its answer slower than it is sent."""

@@ -1,31 +1,27 @@
 """The sockets that the service listens on: opens them, and closes them without losing a connection.
 
-A connection that the kernel has accepted waits in the socket's queue, and is reset when the last process closes the
-socket. So each process first takes what waits. The last one also has the kernel drop further connection requests
-before, or those that arrive in between would be lost: their clients try again after a second, and are refused.
+The kernel completes connections before a process accepts them. They wait in the socket's queue, and are reset when the
+last process closes the socket. So at the end the socket is bound to a network interface that does not exist: the kernel
+then refuses new connections at once, and what waits can be accepted before the socket is closed.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import socket
 import ssl
-import struct
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 from compressor.errors import CompressorError
-from compressor.service.settings import Settings, is_loopback
+from compressor.service.settings import Settings
 
 BACKLOG = 2048  # connections that may wait to be accepted
-HANDSHAKE_TIME = 0.02  # seconds for handshakes that are under way when a socket closes
-_SO_ATTACH_FILTER = 26
-# A classic BPF program that drops TCP segments with SYN: load byte 13 of the header, the flags; test the bit; return.
-_DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 2), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+HANDSHAKE_TIME = 0.1  # seconds for handshakes that are under way when new connections are refused
+_SO_BINDTOIFINDEX = 62  # of Linux, not in `socket`
+_NO_INTERFACE = 2**31 - 1
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -95,6 +91,17 @@ def _refuse_password() -> str:
     )
 
 
+def refuse_new_connections(listening: socket.socket) -> None:
+    """Has the kernel refuse new connections to a socket, in all processes. Those in its queue can still be accepted.
+
+    Does nothing where the kernel cannot (other than Linux 5.7 and later): there a connection is lost if it arrives in
+    the microseconds between the last `accept_waiting` and the closing of the socket.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            listening.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_INTERFACE)
+
+
 def accept_waiting(listening: socket.socket) -> Iterator[socket.socket]:
     """Accepts the connections that wait in the queue of a socket, which may be shared with other processes."""
     listening.setblocking(False)
@@ -103,19 +110,3 @@ def accept_waiting(listening: socket.socket) -> Iterator[socket.socket]:
             accepted, _ = listening.accept()
             accepted.setblocking(False)
             yield accepted
-
-
-def drop_new_connections(listening: socket.socket) -> None:
-    """Has the kernel drop new connection requests, in all processes. Does nothing where the kernel cannot.
-
-    Handshakes that have begun can finish.
-    """
-    if sys.platform != "linux":
-        return
-    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _DROP_SYN))
-    with suppress(OSError):
-        listening.setsockopt(
-            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_DROP_SYN), ctypes.addressof(program))
-        )
-        if not is_loopback(listening.getsockname()[0]):
-            time.sleep(HANDSHAKE_TIME)

@@ -52,6 +52,7 @@ OPTION_HEADERS: tuple[OptionHeader, ...] = (
     OptionHeader("tools-budget", "the budget of the tool schemas", "tokens, a fraction of them (`25%`)"),
     OptionHeader("pinned-tools", "tools that are always listed unchanged", "names, separated by commas"),
     OptionHeader("examples-budget", "the budget of the worked examples", "tokens, a fraction of them (`25%`)"),
+    OptionHeader("count", "who counts where tokens are counted", "`provider`: the request as it is", False),
 )
 #: The names of all of them.
 NAMES = frozenset(header.name for header in OPTION_HEADERS)

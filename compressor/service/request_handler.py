@@ -16,29 +16,32 @@ from typing import Any
 
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK, run_in_thread
 from compressor.service.auth import ApiKey
+from compressor.service.content_encoding import content_encoding, unpack
 from compressor.service.http_errors import HttpError, json_bytes, to_http_error, without_message
 from compressor.service.key_directory import KeyDirectory
 from compressor.service.limits.rate_limiter import Admission
 from compressor.service.limits.rejection import RateLimitedError
 from compressor.service.limits.request_cost import find_model, find_token_use, price_tokens
 from compressor.service.proxy.exchange import UpstreamStreamError
-from compressor.service.proxy.proxy import APIS, Proxy
-from compressor.service.request_limits import body_size, read_body, reject_ambiguous_length, reject_encoded_body
+from compressor.service.proxy.proxy import Proxy
+from compressor.service.request_limits import body_size, read_body, reject_ambiguous_length
+from compressor.service.request_paths import is_own_route, prepare_path, route_request, take_path_key
+from compressor.service.route_hints import RouteHints
 from compressor.service.settings import Settings, is_loopback
 from compressor.service.telemetry import logging as logs
 from compressor.service.telemetry.metrics import Metrics
-from compressor.service.telemetry.records import CURRENT_RECORD
+from compressor.service.telemetry.records import CURRENT_RECORD, RequestRecord
 from compressor.service.telemetry.tracing import Tracing
 from compressor.service.tenants import LOCAL_TENANT, Tenant, Tenants
+from compressor.service.websocket_handler import WebsocketHandler
 from compressor.text.redaction import redact
 
 log = logging.getLogger("compressor.service")
-_KEY_IN_PATH = re.compile(r"/k/([^/]+)(/.*)")
-_OWN_ROUTES = re.compile(r"/v1/(compress|examples|tools|retrieve|sessions|stats)(/.*)?", re.DOTALL)  # never forwarded
 _UNLIMITED_ROUTES = re.compile(r"/(healthz?|readyz|metrics)|/admin/.*", re.DOTALL)  # a limit must not hide its cause
 _REF_LOOKUP = re.compile(r"/v1/(retrieve/.*|sessions/[^/]*/expand)", re.DOTALL)
 _ORIGIN = re.compile(r"https?://(\[[^\]]*\]|[^:/]*)(:\d+)?")
 _PROBES = ("/healthz", "/readyz")
+_PROVIDER_KEYS = (b"x-api-key", b"api-key", b"x-goog-api-key")
 _BEARER = re.compile(rb"(?i)bearer\s+(\S+)")
 _BASIC = re.compile(rb"(?i)basic\s+([A-Za-z0-9+/]+=*)")
 
@@ -51,7 +54,7 @@ class RequestHandler:
         tenants: All tenants.
         metrics: Counts requests.
         api: The application for the service's own routes.
-        proxy: The application for all other paths under /v1.
+        proxy: The application for the routes of the providers. Also an attribute.
         tracing: Traces requests, if given.
         keys: The keys that are valid now; None for those of the settings.
     """
@@ -67,8 +70,10 @@ class RequestHandler:
         keys: KeyDirectory | None = None,
     ) -> None:
         self._config, self._tenants, self._metrics = config, tenants, metrics
-        self._api, self._proxy, self._tracing = api, proxy, tracing
+        self._api, self._tracing = api, tracing
+        self.proxy = proxy
         self._keys = keys or KeyDirectory(config.keys, config.needs_keys)
+        self._hints = RouteHints(api)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serves a request."""
@@ -77,7 +82,7 @@ class RequestHandler:
         elif scope["type"] == "http":
             await _RequestScope(self, dict(scope), receive, send).serve()
         else:
-            await send({"type": "websocket.close", "code": 1008})
+            await WebsocketHandler(self, dict(scope), receive, send).serve()
 
     def authenticate(self, scope: Any, path_key: str, proxied: bool) -> ApiKey:
         """Finds the key of a request.
@@ -109,7 +114,7 @@ class RequestHandler:
             return ApiKey(LOCAL_TENANT, "", admin=True)
         given = path_key or headers.get(b"x-compressor-key", b"").decode("latin-1")
         other = [m[1].decode("latin-1") for m in [_BEARER.fullmatch(headers.get(b"authorization", b"").strip())] if m]
-        other += [headers.get(name, b"").decode("latin-1") for name in (b"x-api-key", b"api-key", b"x-goog-api-key")]
+        other += [headers.get(name, b"").decode("latin-1") for name in _PROVIDER_KEYS]
         if proxied:
             misplaced = next(filter(None, (self._keys.find(one) for one in other if one)), None)
             if misplaced is not None:
@@ -140,6 +145,23 @@ class RequestHandler:
         """The application for the service's own routes."""
         return self._api
 
+    async def find_tenant(self, name: str) -> Tenant:
+        """Returns a tenant, and creates it if needed.
+
+        Raises:
+            StoreError: The store cannot be opened.
+        """
+        tenant = self._tenants.find(name)
+        if tenant is None:
+            tenant = await run_in_thread(self._tenants.get, name)  # opens the store
+            if self._tracing is not None:
+                self._tracing.trace_store(tenant.compressor.store)
+        return tenant
+
+    def record_websocket(self, record: RequestRecord) -> None:
+        """Counts a websocket that is over; its duration says nothing about this service."""
+        self._metrics.requests.labels(record.tenant, record.route, str(record.status)).inc()
+
     def drain(self) -> None:
         """Makes `/readyz` answer 503 from now on, because the service is about to end."""
         self._api.state.draining = True
@@ -164,6 +186,7 @@ class _RequestScope:
 
     def __init__(self, handler: RequestHandler, scope: Any, receive: Any, send: Any) -> None:
         self._handler, self._scope, self._receive, self._send = handler, scope, receive, send
+        prepare_path(scope)
         request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         self._record = logs.start_record(scope["method"], request_id)
 
@@ -205,51 +228,43 @@ class _RequestScope:
     async def _dispatch(self) -> None:
         handler, scope = self._handler, self._scope
         reject_ambiguous_length(scope["headers"])  # first of all, whoever sends it
-        path_key = _KEY_IN_PATH.fullmatch(scope["path"])
-        if path_key:  # remove the key, so that nothing behind sees it
-            scope["path"] = path_key[2]
-            front = f"/k/{path_key[1]}/".encode()
-            if not scope["raw_path"].startswith(front):
-                raise HttpError(400, "invalid_path", "The key in the path must not be percent-encoded")
-            scope["raw_path"] = scope["raw_path"][len(front) - 1 :]
+        path_key = take_path_key(scope)
+        route = route_request(scope, handler._config.forward_unknown_routes)
         path = scope["path"]
-        proxied = path.startswith("/v1/") and not _OWN_ROUTES.fullmatch(path)
-        if proxied:
-            self._record.route = path if path in APIS else "/v1/*"
+        if route is not None:
+            self._record.route = route.label
         if handler.is_probe(scope):
             scope["compressor"] = None, b""  # health checks need neither
             self._record.route = path
             await handler._api(scope, self._receive, self._send_with_headers)
             return
-        key = handler.authenticate(scope, path_key[1] if path_key else "", proxied)
+        key = handler.authenticate(scope, path_key, route is not None)
         self._record.tenant = key.tenant
-        tenant = handler._tenants.find(key.tenant)
-        if tenant is None:
-            tenant = await run_in_thread(handler._tenants.get, key.tenant)  # opens the store
-            if handler._tracing is not None:
-                handler._tracing.trace_store(tenant.compressor.store)
+        if route is None and path.startswith("/v1/") and not is_own_route(path):
+            raise handler._hints.unknown_route(scope["method"], path)
+        tenant = await handler.find_tenant(key.tenant)
         in_flight = handler._metrics.in_flight.labels(key.tenant)
         size = body_size(scope["headers"], handler._config.max_body_bytes)
         with tenant.rate_limiter.open_request(size) as admission, in_flight.track_inprogress():
             if is_lookup := bool(_REF_LOOKUP.fullmatch(path)):
                 tenant.rate_limiter.check_ref_lookups()
-            if not proxied:
-                reject_encoded_body(scope["headers"])
-            body = await read_body(
-                self._receive, scope["headers"], handler._config.max_body_bytes, handler._config.timeout
-            )
-            if not _UNLIMITED_ROUTES.fullmatch(path):
-                await admission.admit(body, find_token_use(scope["method"], path, proxied))
-            if admission.is_local:
-                handler._metrics.limit_fallbacks.labels(key.tenant).inc()
-            if handler._config.log_content:
-                logs.log_content(self._record, body, redact)
-            scope["compressor"] = tenant, body
             scope["compressor.admin"], scope["compressor.admission"] = key.admin, admission
             scope["compressor.key_id"] = key.id
-            if proxied:
-                await handler._proxy(scope, self._receive, self._send_with_headers)
+            if route is not None:
+                scope["compressor"], scope["compressor.route"] = (tenant, None), route
+                await handler.proxy(scope, self._receive, self._send_with_headers)
             else:
+                config, headers = handler._config, scope["headers"]
+                body = await read_body(self._receive, headers, config.max_body_bytes, config.timeout)
+                if encoding := content_encoding(headers):
+                    body = await run_in_thread(unpack, body, encoding, config.max_body_bytes)
+                if not _UNLIMITED_ROUTES.fullmatch(path):
+                    await admission.admit(body, find_token_use(scope["method"], path, False))
+                if admission.is_local:
+                    handler._metrics.limit_fallbacks.labels(key.tenant).inc()
+                if config.log_content:
+                    logs.log_content(self._record, body, redact)
+                scope["compressor"] = tenant, body
                 try:
                     await handler._api(scope, _BufferedReceive(body, self._receive), self._send_with_headers)
                 finally:

@@ -62,17 +62,6 @@ def reject_ambiguous_length(headers: Headers) -> None:
         )
 
 
-def reject_encoded_body(headers: Headers) -> None:
-    """Rejects a compressed body, because its decompressed size cannot be bounded in advance.
-
-    Raises:
-        HttpError: 415 for a body with a content-encoding.
-    """
-    for name, value in headers:
-        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            raise HttpError(415, "encoded_body", "Compressed request bodies are not accepted: send no content-encoding")
-
-
 async def _read(receive: Receive, max_bytes: int) -> bytes:
     parts, size = [], 0
     while True:

@@ -26,13 +26,7 @@ class Drain:
 
 @dataclass(frozen=True)
 class Stop:
-    """Close the listening sockets, finish the requests in flight, and end.
-
-    Attributes:
-        is_last: Whether all other processes have closed the sockets.
-    """
-
-    is_last: bool
+    """Close the listening sockets, finish the requests in flight, and end."""
 
 
 @dataclass(frozen=True)

@@ -29,5 +29,9 @@ class ServiceTracker(ConversationTracker):
             self._resume(tracked.conversation, messages)
         return tracked
 
+    def preview(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
+        """See `ConversationTracker.preview`."""
+        return super().preview(messages, sanitize_model_name(model, self._models), kind)
+
     def _find(self, messages: Sequence[Any], model: str | None, kind: str) -> TrackedConversation:
         return super().match(messages, model, kind)

@@ -13,11 +13,12 @@ from typing import Any
 
 from compressor.caches import LruCache
 from compressor.compressor import Compressor
-from compressor.errors import CompressorError, RefError, StoreError
+from compressor.errors import RefError, StoreError
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.providers.tool_listing import ToolListing
 from compressor.service import budget_options, policy_options
 from compressor.service.http_errors import HttpError
+from compressor.service.session_ids import check_session_id
 from compressor.sessions import Policy, Session
 from compressor.sessions.archive import scope_id
 from compressor.storage.base import require_log
@@ -25,7 +26,6 @@ from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.model_families import DEFAULT_MODEL
 from compressor.tokens.pricing import find_price
 
-MAX_ID_LENGTH = 200
 MAX_ATTEMPTS = 20
 
 
@@ -78,11 +78,10 @@ class SessionRegistry:
             begin: Whether to create the session if it does not exist.
 
         Raises:
-            HttpError: 404 if the session does not exist.
-            CompressorError: The id or an option is not valid.
+            HttpError: 404 if the session does not exist, 400 if its id is not valid.
+            CompressorError: An option is not valid.
         """
-        if not id or len(id) > MAX_ID_LENGTH or not id.isprintable():
-            raise CompressorError(f"A session id must have 1 to {MAX_ID_LENGTH} printable characters")
+        check_session_id(id)
         options = self.merge_options(id, given, begin)
         known = self._open.get(id)
         if known is None or known.options != options:

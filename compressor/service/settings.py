@@ -26,6 +26,17 @@ from compressor.storage.wrappers.encryption_keys import Keyring
 from compressor.storage.wrappers.resilient import LOCAL_BYTES
 from compressor.text.redaction import check_level
 
+#: Settings that can change while the service runs.
+RELOADABLE = frozenset(("keys", "tenants", "log", *TenantSettings.model_fields))
+_UPSTREAMS = (
+    "upstream",
+    "upstream_anthropic",
+    "upstream_azure",
+    "upstream_gemini",
+    "upstream_vertex",
+    "upstream_bedrock",
+)
+
 
 class Settings(TenantSettings):
     """All settings of the service.
@@ -50,8 +61,17 @@ class Settings(TenantSettings):
         upstreams: Providers by the models that they serve, as a list of `UpstreamSettings`. Those that serve the model
             of a request are asked in this order. `upstream` and `upstream_anthropic` get what none of them serves.
         upstream_http2: Whether HTTP/2 is spoken with providers that offer it.
+        upstream_azure: The base URL for Azure's `/openai/...`, `/models/...` and `/anthropic/...`, likewise.
+        upstream_gemini: The base URL for Gemini's `/v1beta/...`, likewise.
+        upstream_vertex: The base URL for Vertex's `/v1/projects/...`, likewise.
+        upstream_bedrock: The base URL for Bedrock's `/model/...`, likewise.
+        websockets: Whether the websockets of the providers are served.
+        forward_unknown_routes: Whether requests to `/v1/...` paths that no provider is known to have are sent to the
+            provider. Otherwise they get 404, because a misspelt route of this service would send content there.
         models: Maps model names that clients send to the name or the tokenizer file to count with.
-        max_body_bytes: The maximum size of a request body. The default is what the providers accept.
+        max_body_bytes: The maximum size of a request body that is read here, unpacked. The default is what the
+            providers accept.
+        max_upload_bytes: The maximum size of a body that is passed through. The default is the largest file of OpenAI.
         max_json_depth: How deep the JSON of a body may be nested.
         timeout: Seconds for the service's own work, and for a body to arrive.
         upstream_timeout: Seconds the provider may be silent. The default is that of the SDKs.
@@ -100,9 +120,16 @@ class Settings(TenantSettings):
     upstream_anthropic: str = ""
     upstreams: Annotated[tuple[UpstreamSettings, ...], NoDecode, Json] = ()
     upstream_http2: StrictBool = False
+    upstream_azure: str = ""
+    upstream_gemini: str = ""
+    upstream_vertex: str = ""
+    upstream_bedrock: str = ""
+    websockets: StrictBool = True
+    forward_unknown_routes: StrictBool = False
     models: Annotated[dict[str, str], NoDecode, Json] = Field(default_factory=dict)
     tenants: Annotated[dict[str, dict[str, Any]], NoDecode, Json] = Field(default_factory=dict)
     max_body_bytes: Count = 32 * MEGABYTE
+    max_upload_bytes: Count = 512 * MEGABYTE
     max_json_depth: Count = 64
     timeout: PositiveSeconds = 30.0
     upstream_timeout: PositiveSeconds = 600.0
@@ -134,7 +161,7 @@ class Settings(TenantSettings):
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         return [*self.printable().items()]  # without secrets
 
-    @field_validator("upstream", "upstream_anthropic")
+    @field_validator(*_UPSTREAMS)
     @classmethod
     def _check_url(cls, url: str) -> str:
         return check_base_url(url)
@@ -216,9 +243,8 @@ class Settings(TenantSettings):
         Returns:
             The settings, and the names of the others that differ: only a restart can change those.
         """
-        can_change = {"keys", "tenants", "log", *TenantSettings.model_fields}
-        update = {name: getattr(new, name) for name in can_change}
-        others = [name for name in type(self).model_fields if name not in can_change]
+        update = {name: getattr(new, name) for name in RELOADABLE}
+        others = [name for name in type(self).model_fields if name not in RELOADABLE]
         return self.model_copy(update=update), [name for name in others if self._differs(new, name)]
 
     def _differs(self, other: Self, name: str) -> bool:
@@ -232,23 +258,26 @@ class Settings(TenantSettings):
         """Whether conversations without a name are in the store."""
         return self.store != "memory" if self.share_conversations is None else self.share_conversations
 
-    def upstream_of(self, path: str) -> str:
-        """Returns the provider's base URL for a path, without its `/v1`, or "" if there is none."""
-        found = self.find_upstreams(path)
-        return found[0].base if found else ""
-
-    def find_upstreams(self, path: str, model: str = "") -> list[UpstreamSettings]:
+    def find_upstreams(self, path: str, model: str = "", provider: str = "") -> list[UpstreamSettings]:
         """Returns the providers of a request, the preferred one first.
 
         Args:
-            path: The path.
+            path: The path, as `proxy.routes.ProviderRoute` has it.
             model: The model that the request names, or "".
+            provider: The provider whose path it is: "anthropic", "azure", "gemini", "vertex", "bedrock", or "" for
+                what the path itself says.
         """
         if found := [one for one in self.upstreams if one.serves(path, model)]:
             return found
-        if self.upstream_anthropic and path.startswith("/v1/messages"):
-            return [UpstreamSettings(name="anthropic", url=self.upstream_anthropic)]
+        provider = provider or ("anthropic" if path.startswith("/v1/messages") else "")
+        if provider and (url := getattr(self, f"upstream_{provider}", "")):
+            return [UpstreamSettings(name=provider, url=url)]
         return [UpstreamSettings(name="default", url=self.upstream)] if self.upstream else []
+
+    def upstream_of(self, path: str, provider: str = "") -> str:
+        """Returns the preferred provider's base URL for a path, without the end that the path has too, or ""."""
+        found = self.find_upstreams(path, "", provider)
+        return found[0].base_of(path) if found else ""
 
     @property
     def has_provider_keys(self) -> bool:
@@ -285,7 +314,7 @@ class Settings(TenantSettings):
         out["keys"] = sorted({key.tenant for key in self.keys})
         out["encryption_keys"] = list(self.encryption_keys.ids) if self.encryption_keys else []
         out |= {name: dict(out[name]) for name in ("models", "policy", "tenants")}
-        for name in ("store", "upstream", "upstream_anthropic"):
+        for name in ("store", *_UPSTREAMS):
             out[name] = redact_url(out[name])
         out["upstreams"] = [one.model_dump() | {"url": redact_url(one.url)} for one in self.upstreams]
         return out

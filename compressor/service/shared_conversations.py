@@ -40,6 +40,7 @@ from compressor.providers.conversation_tracker import SYSTEM, TrackedConversatio
 from compressor.providers.example_listing import ExampleListing
 from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.providers.tracked_state import HIDDEN, MAX_HIDDEN_BYTES
+from compressor.service.model_names import sanitize_model_name
 from compressor.service.service_tracker import ServiceTracker
 from compressor.service.shared_store import MAX_ATTEMPTS, SharedState, SharedStore
 from compressor.service.state_log import StateLog
@@ -94,6 +95,22 @@ class SharedTracker(ServiceTracker):
         except StoreError as error:
             self._shared.warn(error)
         return super()._find(messages, model, kind)
+
+    def preview(self, messages: Sequence[Any], model: str | None, kind: str = "") -> TrackedConversation:
+        """See `ConversationTracker.preview`. What other processes have sent counts, too."""
+        name = sanitize_model_name(model, self._models)
+        key = f"{kind}:{name}"
+        with self._lock:
+            chain = self._digest_chain(messages)
+            known = self._find_extended(chain, key)
+        start = len(known.chain) if known is not None else chain.count(SYSTEM)
+        keys = [self._turn_key(key, link) for link in chain]
+        try:
+            turns = {start + i: id for i, id in self._shared.find_turns(keys[start:]).items()}
+            found = self._read_longest(turns, chain, keys, name, key, set(), known)
+        except StoreError:
+            found = None  # what this process knows has to do
+        return super().preview(messages, model, kind) if found is None else self._copy(found, chain)
 
     def save(self, tracked: TrackedConversation) -> bool:
         """See `ConversationTracker.save`."""

@@ -16,11 +16,12 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing import connection
 from types import FrameType
 
 from compressor.errors import CompressorError
+from compressor.service.listening_sockets import refuse_new_connections
 from compressor.service.server_commands import Command, Drain, Reconfigure, Stop
 from compressor.service.settings_sources import LoadedSettings
 from compressor.service.telemetry.metrics import prepare_multiprocess, worker_ended
@@ -28,7 +29,6 @@ from compressor.service.uvicorn_server import CLEANUP_TIMEOUT
 from compressor.service.worker import Worker
 
 POLL_INTERVAL = 0.1  # seconds between two checks for signals and commands
-STOP_TIMEOUT = 1.0  # seconds for all workers but one to close their listening sockets
 MIN_UPTIME = 10.0  # seconds; a worker that ends sooner has crashed early, and is replaced after a pause
 RESTART_BACKOFF, MAX_RESTART_BACKOFF = 0.5, 30.0  # seconds; doubled with each early crash
 MAX_EARLY_CRASHES = 20  # in a row, about eight minutes: restarting does not help
@@ -98,6 +98,7 @@ class Supervisor:
             command = self._commands.get()
             if isinstance(command, Reconfigure):
                 self._current = command.settings  # also of workers that start later
+                logging.getLogger().setLevel(self._current.settings.log.upper())
             for worker in self._workers:
                 worker.send(command)
 
@@ -146,32 +147,22 @@ class Supervisor:
                 worker.send(Drain())
             else:
                 worker.process.kill()  # it would hold the sockets until it has loaded its models
-        self._wait_until(lambda: False, begin + settings.shutdown_delay)
-        self._stop_workers()
-        self._wait_until(lambda: not self._workers, deadline)
+        self._wait_until(begin + settings.shutdown_delay)
+        for one in self._sockets:
+            refuse_new_connections(one)
+            one.close()  # before the workers close theirs: the last that does takes the connections that wait
+        for worker in self._workers:
+            worker.send(Stop())
+        self._wait_until(deadline)
         if self._workers:
             self._failure = self._failure or "a worker did not end in time"
         if self._failure:
             raise CompressorError(self._failure)
 
-    def _stop_workers(self) -> None:
-        """Has all processes close the listening sockets, one worker last: it takes the connections that wait there."""
-        for one in self._sockets:
-            one.close()
-        serving = [worker for worker in self._workers if worker.may_serve]
-        others, last = serving[:-1], serving[-1:]
-        for worker in others:
-            worker.send(Stop(is_last=False))
-        self._wait_until(
-            lambda: all(worker.has_stopped or worker not in self._workers for worker in others),
-            time.monotonic() + STOP_TIMEOUT,
-        )
-        for worker in last:
-            worker.send(Stop(is_last=True))
-
-    def _wait_until(self, condition: Callable[[], bool], deadline: float) -> None:
+    def _wait_until(self, deadline: float) -> None:
         """Waits while there are workers."""
-        while self._workers and not condition() and time.monotonic() < deadline:
+        while self._workers and time.monotonic() < deadline:
+            self._pass_on_commands()
             self._wait()
             if len(self._signals) > 1:
                 raise SystemExit(128 + self._signals[-1])

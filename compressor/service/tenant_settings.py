@@ -84,6 +84,7 @@ class TenantSettings(BaseSettings):
         max_open_requests: How many requests of a tenant each process may have open, those that wait for the provider
             included. This protects file descriptors.
         max_open_bytes: The maximum size of the bodies of these requests together. This protects memory.
+        max_websockets: How many websockets of one tenant may be open in one worker.
 
     Raises:
         CompressorError: A value is not valid. The message lists every error, names the setting and shows the value as
@@ -119,6 +120,7 @@ class TenantSettings(BaseSettings):
     originals_ttl: Duration = DEFAULT_TTL
     results_ttl: Duration = DEFAULT_TTL
     sessions_ttl: Duration = DEFAULT_TTL
+    max_websockets: Count = 64
 
     def __init__(self, _names: Mapping[str, str] | None = None, **values: Any) -> None:
         """Checks the values; `_names` maps settings to what an error calls them, such as COMPRESSOR_PORT."""

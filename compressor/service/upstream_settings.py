@@ -106,10 +106,13 @@ class UpstreamSettings(BaseModel):
     def _check_url(cls, url: str) -> str:
         return check_base_url(url)
 
-    @property
-    def base(self) -> str:
-        """The base URL without its `/v1`."""
-        return self.url.rstrip("/").removesuffix("/v1")
+    def base_of(self, path: str) -> str:
+        """Returns the base URL without the end that a path begins with."""
+        url = self.url.rstrip("/").removesuffix("/v1")
+        if path.startswith("/v1beta/"):
+            url = url.removesuffix("/openai")
+        first = path[: path.find("/", 1)]
+        return url.removesuffix(first) if first in ("/openai", "/models", "/anthropic", "/v1beta") else url
 
     def serves(self, path: str, model: str) -> bool:
         """Returns whether requests to a path for a model ("" for none) go to it."""

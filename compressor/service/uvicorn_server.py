@@ -18,7 +18,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +28,10 @@ from uvicorn.server import ServerState
 from compressor.errors import CompressorError, StoreError
 from compressor.service.drainable_app import DrainableApp
 from compressor.service.http_protocol import KEEP_ALIVE, TimeoutHttpProtocol
-from compressor.service.listening_sockets import BACKLOG, accept_waiting, drop_new_connections
+from compressor.service.listening_sockets import BACKLOG, HANDSHAKE_TIME, accept_waiting, refuse_new_connections
 from compressor.service.probe_app import ProbeApp
-from compressor.service.server_commands import Command, Drain, Orphaned, Reconfigure, Stop
+from compressor.service.process_link import ProcessLink
+from compressor.service.server_commands import Drain, Orphaned, Reconfigure, Stop
 from compressor.service.settings import Settings
 from compressor.service.settings_sources import LoadedSettings
 
@@ -42,29 +43,6 @@ IDLE_GRACE = 0.5  # seconds an idle connection is kept after the sockets are clo
 CUT_TIMEOUT = 1.0  # seconds for requests that are cut to end
 SUPERVISOR_TIMEOUT = 2.0  # seconds that a worker waits, beyond the delay, for the supervisor to tell it to stop
 log = logging.getLogger("compressor.service")
-
-
-class ProcessLink:
-    """What connects a process that serves with the one that tells it what to do.
-
-    Args:
-        commands: What the process is told. A queue that a signal handler and other threads may fill.
-        is_worker: Whether it is one of several, which a supervisor ends.
-        on_start: Called before the process accepts requests.
-        on_ready: Called when the process accepts requests.
-        on_stopped: Called when it has closed its listening sockets.
-    """
-
-    def __init__(
-        self,
-        commands: queue.SimpleQueue[Command],
-        is_worker: bool = False,
-        on_start: Callable[[], object] = lambda: None,
-        on_ready: Callable[[], object] = lambda: None,
-        on_stopped: Callable[[], object] = lambda: None,
-    ) -> None:
-        self.commands, self.is_worker = commands, is_worker
-        self.on_start, self.on_ready, self.on_stopped = on_start, on_ready, on_stopped
 
 
 def serve(
@@ -127,7 +105,7 @@ class Server(uvicorn.Server):
         self._app, self._settings, self._probe_sockets, self._link = app, settings, probe_sockets, link
         self._probe_servers: list[asyncio.AbstractServer] = []
         self._accepting: set[asyncio.Task[Any]] = set()
-        self._stop_time, self._is_last, self._is_finished = math.inf, True, False
+        self._stop_time, self._ends_alone, self._is_finished = math.inf, False, False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Starts the shutdown at the first signal, and ends the process at the second."""
@@ -136,7 +114,7 @@ class Server(uvicorn.Server):
         if self._stop_time == math.inf:
             self._begin_drain()
             delay = self._settings.shutdown_delay + (SUPERVISOR_TIMEOUT if self._link.is_worker else 0.0)
-            self._is_last = not self._link.is_worker
+            self._ends_alone = self._link.is_worker  # unless the supervisor says otherwise
             self._stop_time = time.monotonic() + delay  # a timer would not be signal-safe
         elif not self._link.is_worker:
             os._exit(128 + sig)
@@ -179,8 +157,7 @@ class Server(uvicorn.Server):
         timer = threading.Timer(timeout, lambda: os._exit(int(not self._is_finished)))
         timer.daemon = True
         timer.start()
-        self._close_sockets(sockets or [])
-        self._link.on_stopped()
+        await self._close_sockets(sockets or [])
         await self._finish_requests()
         await self.lifespan.shutdown()
         for server in self._probe_servers:
@@ -195,15 +172,18 @@ class Server(uvicorn.Server):
             elif isinstance(command, Drain):
                 self._begin_drain()
             elif isinstance(command, Stop):
-                self._is_last, self.should_exit = command.is_last, True
+                self._ends_alone, self.should_exit = False, True
             elif isinstance(command, Orphaned):
                 self._begin_drain()
-                self._is_last, self._stop_time = True, time.monotonic() + self._settings.shutdown_delay
+                self._ends_alone, self._stop_time = False, time.monotonic() + self._settings.shutdown_delay
 
     def _reconfigure(self, loaded: LoadedSettings) -> None:
         settings = loaded.settings
         logging.getLogger().setLevel(settings.log.upper())
-        self._app.reconfigure(settings)
+        try:
+            self._app.reconfigure(settings)
+        except Exception as error:  # the process has to go on; the text of the error may have a secret
+            log.error("the new settings are not in force in this process: %s", type(error).__name__)
         if self.config.loaded and self.config.ssl is not None:
             try:
                 self.config.ssl.load_cert_chain(str(settings.tls_cert), settings.tls_key)
@@ -214,11 +194,13 @@ class Server(uvicorn.Server):
         self._drainable.is_draining = True
         self._app.drain()
 
-    def _close_sockets(self, sockets: Sequence[socket.socket]) -> None:
+    async def _close_sockets(self, sockets: Sequence[socket.socket]) -> None:
         """Takes the connections that wait, and closes the listening sockets."""
+        if not self._ends_alone:
+            for one in sockets:
+                refuse_new_connections(one)
+            await asyncio.sleep(HANDSHAKE_TIME)
         for one in sockets:
-            if self._is_last:
-                drop_new_connections(one)
             for accepted in accept_waiting(one):
                 task = asyncio.ensure_future(self._connect(accepted))
                 self._accepting.add(task)
@@ -295,7 +277,8 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "timeout_keep_alive": KEEP_ALIVE,
         "timeout_graceful_shutdown": math.ceil(settings.shutdown_timeout),
         "h11_max_incomplete_event_size": 65_536,
-        "ws": "none",
+        "ws": "auto" if settings.websockets else "none",
+        "ws_max_size": settings.max_body_bytes,
         "backlog": BACKLOG,
         "ssl_certfile": settings.tls_cert,
         "ssl_keyfile": settings.tls_key,

@@ -15,17 +15,20 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from compressor.errors import CompressorError
+from compressor.service.process_link import ProcessLink
 from compressor.service.server_commands import Command, Orphaned, Reconfigure
 from compressor.service.settings_sources import LoadedSettings
 from compressor.service.telemetry.logging import set_logging
 from compressor.service.telemetry.metrics import use_metrics_slot
-from compressor.service.uvicorn_server import ProcessLink, serve
+from compressor.service.uvicorn_server import serve
 
-STARTING, READY, STOPPED = "starting", "ready", "stopped"
+STARTING, READY = "starting", "ready"
+_IGNORED = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
 _SPAWN = multiprocessing.get_context("spawn")
 log = logging.getLogger("compressor.service")
 
@@ -45,7 +48,6 @@ class Worker:
         pipe: Connects the supervisor with the worker.
         may_serve: Whether it is about to accept requests, or does.
         is_ready: Whether it has accepted requests.
-        has_stopped: Whether it has closed its listening sockets.
         error: The text of the error that ended it, or "".
     """
 
@@ -63,21 +65,14 @@ class Worker:
             target=_run_worker, args=(sockets, probe_sockets, theirs, slot), name="compressor-worker"
         )
         self.started, self.error = time.monotonic(), ""
-        self.may_serve = self.is_ready = self.has_stopped = False
+        self.may_serve = self.is_ready = False
         self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        # The child inherits the mask, and so is not ended by a signal to all processes before it can ignore it.
-        ignored = {signal.SIGINT, signal.SIGHUP} if hasattr(signal, "SIGHUP") else {signal.SIGINT}
-        previous = signal.pthread_sigmask(signal.SIG_BLOCK, ignored)
-        try:
+        with _blocked_signals():
             self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
         theirs.close()
         # A thread, because a process that does not read would otherwise stop the supervisor too.
         threading.Thread(target=self._send_all, daemon=True).start()
-        self._outbox.put(start)
-        if current is not start:
-            self._outbox.put(Reconfigure(current))
+        self._outbox.put((start, current))
 
     def send(self, command: Command) -> None:
         """Tells the worker something. Never waits."""
@@ -90,7 +85,6 @@ class Worker:
                 kind, text = self.pipe.recv()
                 self.may_serve = self.may_serve or kind == STARTING
                 self.is_ready = self.is_ready or kind == READY
-                self.has_stopped = self.has_stopped or kind == STOPPED
                 self.error = self.error or text
 
     def close(self) -> None:
@@ -104,17 +98,30 @@ class Worker:
         return self.error or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}")
 
     def _send_all(self) -> None:
-        with suppress(OSError, ValueError):  # it has ended
+        with suppress(OSError, ValueError, TypeError):  # it has ended
             while (message := self._outbox.get()) is not None:
                 self.pipe.send(message)
 
 
+@contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """Blocks signals that may go to all processes; a child inherits that, and so lives until it can ignore them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
 def _run_worker(sockets: list[socket.socket], probe_sockets: list[socket.socket], pipe: Any, slot: int) -> None:
     """The main function of a worker."""
-    for name in ("SIGINT", "SIGHUP"):  # the supervisor reacts to them
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {getattr(signal, name)})
+    for sig in _IGNORED:  # the supervisor reacts to them
+        signal.signal(sig, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _IGNORED)
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
 
     def say(kind: str, text: str = "") -> None:
@@ -122,11 +129,12 @@ def _run_worker(sockets: list[socket.socket], probe_sockets: list[socket.socket]
             pipe.send((kind, text))
 
     try:
-        start: LoadedSettings = pipe.recv()
+        start, current = pipe.recv()
+        commands.put(Reconfigure(current))  # before it serves: a key of the start may have been revoked
         threading.Thread(target=_receive_commands, args=(pipe, commands), daemon=True).start()
         set_logging(start.settings.log)
         use_metrics_slot(slot)
-        link = ProcessLink(commands, True, lambda: say(STARTING), lambda: say(READY), lambda: say(STOPPED))
+        link = ProcessLink(commands, True, lambda: say(STARTING), lambda: say(READY))
         serve(start, sockets, probe_sockets, link)
     except EOFError:
         sys.exit(1)  # the supervisor has ended

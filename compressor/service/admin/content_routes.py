@@ -17,7 +17,6 @@ from compressor.service.admin.requests import (
     Limit,
     Offset,
     RefPath,
-    SessionPath,
     TenantPath,
     page,
     require_admin,
@@ -27,6 +26,7 @@ from compressor.service.admin.session_deletion import delete_session, delete_unn
 from compressor.service.admin.tenant_routes import known_tenants
 from compressor.service.api import ERROR_RESPONSES, REF_RESPONSES, JsonResponse
 from compressor.service.http_errors import HttpError
+from compressor.service.session_ids import SessionId
 from compressor.service.tenants import Tenant
 
 
@@ -68,7 +68,7 @@ def content_router(plane: ControlPlane, executor: AdminExecutor) -> APIRouter:
         return JsonResponse(await executor.run(run), headers=HEADERS)
 
     @routes.get("/tenants/{tenant}/sessions/{id}", responses=NOT_FOUND)
-    async def show_session(request: Request, tenant: TenantPath, id: SessionPath) -> JsonResponse:
+    async def show_session(request: Request, tenant: TenantPath, id: SessionId) -> JsonResponse:
         """Returns what a session is and costs, without its content."""
 
         def run() -> dict[str, Any]:
@@ -81,7 +81,7 @@ def content_router(plane: ControlPlane, executor: AdminExecutor) -> APIRouter:
         return JsonResponse(await executor.run(run), headers=HEADERS)
 
     @routes.delete("/tenants/{tenant}/sessions/{id}", responses=NOT_FOUND)
-    async def remove_session(request: Request, tenant: TenantPath, id: SessionPath) -> JsonResponse:
+    async def remove_session(request: Request, tenant: TenantPath, id: SessionId) -> JsonResponse:
         """Deletes a session, and the originals that no other session of its tenant may read."""
 
         def run() -> dict[str, Any]:
@@ -122,7 +122,7 @@ def own_router(plane: ControlPlane) -> APIRouter:
     routes = APIRouter(responses=ERROR_RESPONSES | REF_RESPONSES)
 
     @routes.delete("/v1/sessions/{id}", tags=["sessions"])
-    async def remove_session(request: Request, id: SessionPath) -> JsonResponse:
+    async def remove_session(request: Request, id: SessionId) -> JsonResponse:
         """Deletes a session, and the originals that no other session may read."""
         tenant: Tenant = request.scope["compressor"][0]
         return JsonResponse(await tenant.executor.run(_delete_session, plane, tenant, id), headers=HEADERS)

@@ -11,7 +11,6 @@ from compressor.service.api import ERROR_RESPONSES
 from compressor.service.auth import TENANT_NAME
 from compressor.service.http_errors import HttpError
 from compressor.service.schemas import ErrorResponse
-from compressor.service.session_registry import MAX_ID_LENGTH
 from compressor.service.tenant_executor import MAX_THREADS_PER_TENANT, TenantExecutor
 
 T = TypeVar("T")
@@ -24,7 +23,6 @@ ADMIN_RESPONSES: dict[int | str, dict[str, Any]] = ERROR_RESPONSES | {
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorResponse, "description": "It does not exist."}}
 CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": ErrorResponse, "description": "It cannot be changed."}}
 TenantPath = Annotated[str, Path(pattern=f"^{TENANT_NAME}$", examples=["search"], description="The tenant's name.")]
-SessionPath = Annotated[str, Path(max_length=MAX_ID_LENGTH, examples=["import-42"], description="The session's id.")]
 RefPath = Annotated[str, Path(max_length=200, examples=["123456789012"], description="The ref of an original.")]
 KeyPath = Annotated[str, Path(max_length=64, examples=["9f86d081884c"], description="The id of the key.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="The maximum number of entries.")]

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from compressor.context.formats import serialization
 from compressor.errors import UnknownRefError
@@ -30,7 +30,7 @@ from compressor.service.dashboard.session_list import (
 from compressor.service.dashboard.usage_recorder import UsageRecorder
 from compressor.service.http_errors import HttpError
 from compressor.service.schemas import ReceiptsResponse
-from compressor.service.session_registry import MAX_ID_LENGTH
+from compressor.service.session_ids import SessionId as Id
 from compressor.service.settings import Settings
 from compressor.service.tenants import Tenant
 from compressor.sessions import Session
@@ -63,7 +63,6 @@ _PRIVATE = {
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
 }
-Id = Annotated[str, Path(max_length=MAX_ID_LENGTH, examples=["import-42"], description="The id of the session.")]
 
 
 def router(config: Settings, recorder: UsageRecorder) -> APIRouter:

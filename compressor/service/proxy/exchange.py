@@ -14,13 +14,16 @@ from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service.http_errors import json_bytes
 from compressor.service.limits.rate_limiter import Admission
 from compressor.service.modes import Group
-from compressor.service.option_headers import RequestMode
+from compressor.service.option_headers import RequestMode, allowed_options
 from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import RequestBody
+from compressor.service.proxy.routes import ProviderRoute
 from compressor.service.proxy.upstream import Headers
 from compressor.service.proxy.usage_observer import UsageObserver
+from compressor.service.session_ids import read_id_header
 from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.tenants import Tenant
+from compressor.service.upload_stream import UploadStream
 
 
 class UpstreamStreamError(Exception):
@@ -34,16 +37,18 @@ class Exchange:
     Attributes:
         tenant: Who sent it.
         method: The HTTP method.
-        path: The path, quoted.
+        route: The provider's route; its path is the one to send.
         query: The query, quoted.
         headers: The client's headers.
-        body: The body as it was received.
+        body: The body as it was received, or unpacked if it is read here.
+        upload: The body as a stream instead, if it is passed through and not small.
         send: ASGI's function that sends a part of the response.
         credentials: With whose key it goes to the provider.
         admission: How the tenant's limits have admitted the request.
         api: The provider's API, if its requests are compressed.
         call: The compressed call; None if the request goes out as it is.
         request_body: The parsed body, if it was parsed.
+        is_packed: Whether the body is in an encoding that is not read here.
         warnings: Why the request was not compressed.
         notices: What else the client should know about what was sent.
         response_headers: Headers to add to the response.
@@ -63,7 +68,7 @@ class Exchange:
 
     tenant: Tenant
     method: str
-    path: str
+    route: ProviderRoute
     query: bytes
     headers: list[tuple[bytes, bytes]]
     body: bytes
@@ -73,6 +78,8 @@ class Exchange:
     api: ProviderApi | None = None
     call: ResolvedCall | None = None
     request_body: RequestBody | None = None
+    upload: UploadStream | None = None
+    is_packed: bool = False
     warnings: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     response_headers: Headers = field(default_factory=list)
@@ -89,7 +96,32 @@ class Exchange:
     was_unreachable: bool = False
 
     def __post_init__(self) -> None:
-        self.get_option: Callable[[str], str] = self.get_header
+        self.get_option, _ = allowed_options(self.get_header, self.tenant.config.allow_overrides)
+
+    @property
+    def path(self) -> str:
+        """The path to send, percent-encoded."""
+        return self.route.path
+
+    @property
+    def provider(self) -> str:
+        """The provider to ask: that of the route, or the one whose client asks for a route that two providers have."""
+        is_anthropic = self.route.provider == "openai" and any(n == b"anthropic-version" for n, _ in self.headers)
+        return "anthropic" if is_anthropic else self.route.provider
+
+    @property
+    def is_bypassed(self) -> bool:
+        """Returns whether the client wants the request forwarded as it is."""
+        return self.get_option("bypass").lower() in ("1", "true", "yes")
+
+    @property
+    def session_id(self) -> str:
+        """The id of the session that the client names, or "".
+
+        Raises:
+            HttpError: 400 for an id that no session can have.
+        """
+        return read_id_header(next((value for n, value in self.headers if n == b"x-compressor-session"), b""))
 
     @property
     def data(self) -> Json:

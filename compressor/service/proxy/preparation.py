@@ -9,16 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from compressor.errors import BudgetError, CompressorError
-from compressor.providers import AnthropicMessagesApi, OpenAIChatApi, OpenAIResponsesApi, ProviderApi
+from compressor.errors import CompressorError
+from compressor.providers import ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
-from compressor.service import policy_options
-from compressor.service.budget_options import read_budget_headers
 from compressor.service.conversations import ConversationRegistry
 from compressor.service.failure_notices import ABOVE_BUDGET, FAIL_OPEN, NOTICES, WARNINGS
 from compressor.service.group_figures import GroupFigures
@@ -28,10 +25,11 @@ from compressor.service.modes import Group, conversation_key, is_in_share
 from compressor.service.option_headers import allowed_options, find_unknown, read_mode
 from compressor.service.proxy.exchange import Exchange
 from compressor.service.proxy.request_body import read_body
+from compressor.service.proxy.request_options import read_options
 from compressor.service.proxy.upstream import Headers
 from compressor.service.request_limits import parse
+from compressor.service.session_ids import write_id_header
 from compressor.service.settings import Settings
-from compressor.service.settings_fields import parse_budget
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.telemetry.session_usage import describe_usage
@@ -40,11 +38,6 @@ from compressor.service.tenant_executor import Delivery
 from compressor.sessions.cost_report import CostReport
 
 log = logging.getLogger("compressor.service")
-APIS: Mapping[str, ProviderApi] = {
-    "/v1/chat/completions": OpenAIChatApi(),
-    "/v1/responses": OpenAIResponsesApi(),
-    "/v1/messages": AnthropicMessagesApi(),
-}
 
 
 @dataclass
@@ -80,17 +73,18 @@ class Preparation:
         Raises:
             HttpError: The request cannot be compressed, and must not go out uncompressed.
         """
-        api = APIS.get(exchange.path) if exchange.method == "POST" else None
+        api = exchange.route.api if exchange.method == "POST" else None
+        if exchange.is_packed:
+            return
         if api is None:
-            if exchange.path == "/v1/responses":
-                exchange.body = await self._map_response_id(exchange)
+            exchange.body = await self.map_response_id(exchange)
             return
         WARNINGS.set(exchange.warnings)
         NOTICES.set(exchange.notices)
         try:
             self._read_mode(exchange)
             if exchange.mode.mode == "off":
-                exchange.body = await self._map_response_id(exchange)
+                exchange.body = await self.map_response_id(exchange)
                 return
             exchange.api = api
             FAIL_OPEN.set(exchange.mode.fail_open)
@@ -103,7 +97,7 @@ class Preparation:
                 raise to_http_error(error) from None
             self.fall_back(exchange, to_http_error(error).kind, error)
         if exchange.call is None:
-            exchange.body = await self._map_response_id(exchange)
+            exchange.body = await self.map_response_id(exchange)
         for warning in exchange.warnings:
             self._metrics.record_fallback(exchange.tenant.name, warning)
 
@@ -152,7 +146,7 @@ class Preparation:
     def _compress(self, exchange: Exchange, api: ProviderApi, delivery: Delivery) -> Prepared | None:
         start = time.perf_counter()
         tenant = exchange.tenant
-        budget, options = self._read_options(exchange)
+        session, budget, options = read_options(exchange)
         if tenant.config.rollout >= 1:  # no need to read it to know its group
             exchange.group, exchange.key = "compressed", f"{tenant.name}\0unread"
             check_size(tenant.work_rate, len(exchange.body) - tenant.conversations.largest_body(), delivery)
@@ -161,7 +155,6 @@ class Preparation:
         )
         if not delivery.holds_background:
             exchange.group = None
-        session = exchange.get_option("session")
         group = self._find_group(exchange, api, session)
         if group == "holdout":
             tenant.raw_histories.note(exchange.key, api.read_messages(body.data))
@@ -169,7 +162,7 @@ class Preparation:
         size = max(0, body.size - body.known_size)
         check_size(tenant.work_rate, size, delivery)
         with tenant.work_rate.measure(size):
-            call = tenant.conversations.prepare(api, body, session, budget, options)
+            call = tenant.conversations.prepare(api, body, session, budget, options, exchange.route.deployment)
         if call is None:
             return Prepared()
         if not delivery.take():
@@ -185,14 +178,6 @@ class Preparation:
         sizes, seconds = (report.baseline_last, report.actual_last), time.perf_counter() - start
         event = CompressionEvent(tenant.name, "conversation", *sizes, saved, seconds, **more)
         return Prepared(call, headers, event)
-
-    def _read_options(self, exchange: Exchange) -> tuple[Any, dict[str, Any]]:
-        budget = exchange.get_option("budget")
-        try:
-            limit = parse_budget(budget) if budget else None
-        except ValueError:
-            raise BudgetError("x-compressor-budget must be tokens (4000), a fraction (50%) or money ($0.02)") from None
-        return limit, policy_options.read_headers(exchange.get_option) | read_budget_headers(exchange.get_option)
 
     def _find_group(self, exchange: Exchange, api: ProviderApi, session: str) -> Group | None:
         """Finds the group of the conversation, and its key, which hold even if the rest fails."""
@@ -239,20 +224,19 @@ class Preparation:
         self, exchange: Exchange, api: ProviderApi, delivery: Delivery
     ) -> tuple[CostReport, float, float] | None:
         tenant = exchange.tenant
-        budget, options = self._read_options(exchange)
+        session, budget, options = read_options(exchange)
         registry: ConversationRegistry = tenant.audit
         body = exchange.request_body = read_body(exchange.body, self._config.max_json_depth, registry.similar_bodies)
-        session = exchange.get_option("session")
         if self._find_group(exchange, api, session) is None:
             return None
         tenant.raw_histories.note(exchange.key, api.read_messages(body.data))
         size = max(0, body.size - body.known_size)
         check_size(tenant.work_rate, size, delivery)
         with tenant.work_rate.measure(size):
-            call = registry.prepare(api, body, session, budget, options)
+            call = registry.prepare(api, body, session, budget, options, exchange.route.deployment)
         return None if call is None else tenant.audit.take_costs(call.tracked)
 
-    async def _map_response_id(self, exchange: Exchange) -> bytes:
+    async def map_response_id(self, exchange: Exchange) -> bytes:
         """Returns the body as it came, unless it continues a response that the client knows under another id."""
         if b'"previous_response_id"' not in exchange.body:
             return exchange.body
@@ -266,7 +250,7 @@ class Preparation:
 
 def _describe(id: str, report: CostReport) -> Headers:
     return [
-        (b"x-compressor-session", id.encode("ascii", "replace")),
+        (b"x-compressor-session", write_id_header(id)),
         (b"x-compressor-tokens-before", b"%d" % report.baseline_last),
         (b"x-compressor-tokens-after", b"%d" % report.actual_last),
         (b"x-compressor-saved-usd", b"%.6f" % report.saved_cost),

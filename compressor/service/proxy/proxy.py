@@ -12,39 +12,46 @@ import logging
 import time
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
 import httpx
 
 from compressor.errors import CompressorError
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.scoring.runtime.executor import run_in_thread
+from compressor.service.failure_notices import WARNINGS
 from compressor.service.group_figures import GroupCall, GroupFigures
-from compressor.service.http_errors import HttpError
-from compressor.service.limits.rate_limiter import Admission
-from compressor.service.limits.request_cost import AnswerWatcher
+from compressor.service.http_errors import HttpError, to_http_error
+from compressor.service.limits.request_cost import AnswerWatcher, find_token_use
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.proxy.answer_cost import settle_cost
 from compressor.service.proxy.exchange import Exchange
-from compressor.service.proxy.preparation import APIS, Preparation
+from compressor.service.proxy.preparation import Preparation
 from compressor.service.proxy.provider_credentials import ProviderCredentials
+from compressor.service.proxy.request_reader import ENCODED, read_request
 from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
+from compressor.service.proxy.token_count import HEADER as COUNT_HEADER
+from compressor.service.proxy.token_count import count_view, wants_provider
 from compressor.service.proxy.upstream import UPSTREAM, Upstream, UpstreamRequest, read_model, request_headers
 from compressor.service.proxy.usage_observer import UsageObserver
+from compressor.service.proxy.websocket_relay import WebsocketRelay
 from compressor.service.settings import Settings
 from compressor.service.telemetry.first_token import watch_first_token
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.records import CURRENT_RECORD, CompressionEvent, add_own_seconds
 from compressor.service.telemetry.session_usage import usage_notes
+from compressor.service.upload_stream import UploadStream
 from compressor.tokens.model_families import DEFAULT_MODEL
 from compressor.tokens.pricing import find_price
 
-__all__ = ["APIS", "Proxy"]
 log = logging.getLogger("compressor.service")
+UNSUPPORTED = "unsupported_api"  # the warning of a request whose API is not compressed
 
 
 class Proxy:
-    """An ASGI application for paths under /v1. `scope["compressor"]` has the tenant and the body.
+    """An ASGI application for the routes of the providers.
+
+    `scope["compressor"]` has the tenant, `scope["compressor.route"]` the route, and `scope["compressor.admission"]` how
+    the tenant's limits admit the request.
 
     Args:
         config: The settings of the service.
@@ -57,39 +64,53 @@ class Proxy:
         self._preparation = Preparation(config, metrics, figures)
         self._upstream = Upstream(config)
         self._expand_loop = ExpandLoop(self._send, metrics)
+        self._websockets = WebsocketRelay(config, metrics, self._preparation.prepare)
 
     async def close(self) -> None:
         """Closes the connections to the provider."""
         await self._upstream.close()
 
+    async def serve_websocket(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serves a websocket until it is closed.
+
+        Raises:
+            HttpError: Before it is accepted: there are too many, or no provider can be reached.
+            HandshakeRefusedError: The provider refuses it.
+        """
+        exchange = _make_exchange(scope, "GET", send)
+        await self._websockets.serve(exchange, list(scope.get("subprotocols") or ()), receive, send)
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serves a request.
 
         Raises:
-            HttpError: The path is not valid, or the provider cannot be reached.
+            HttpError: The body cannot be read, a limit has no room, or the provider cannot be reached.
             UpstreamStreamError: The provider's stream broke off.
         """
-        tenant, body = scope["compressor"]
-        raw = scope.get("raw_path") or scope["path"].encode()
-        path = raw.split(b"?")[0].decode("ascii", "replace")
-        if not path.startswith("/v1/") or any(
-            part in (".", "..") for part in unquote(path).replace("\\", "/").split("/")
-        ):
-            raise HttpError(400, "invalid_path", "The path must start with /v1/ and must not contain . or .. segments")
         if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"]):
             raise HttpError(
-                501, "no_websockets", "Websockets are not forwarded: use HTTP, or connect to the provider directly"
+                501, "no_websockets", "Websockets are not served here: use HTTP, or connect to the provider directly"
             )
-        record = CURRENT_RECORD.get()
+        record, admission = CURRENT_RECORD.get(), scope["compressor.admission"]
+        exchange = _make_exchange(scope, scope["method"], send)
+        tenant, route = exchange.tenant, exchange.route
+        stream = await read_request(exchange, receive, self._config)
+        await admission.admit(exchange.body, find_token_use(exchange.method, route.path, True))
+        if admission.is_local:
+            self._metrics.limit_fallbacks.labels(tenant.name).inc()
         if record is not None:
-            send = watch_first_token(send, partial(self._metrics.record_first_token, tenant.name, record))
-        admission: Admission = scope["compressor.admission"]
-        watcher = AnswerWatcher(send) if admission.counts_cost else None
-        credentials = ProviderCredentials(tenant.config.provider_keys, scope.get("compressor.own_key", False))
-        request = (tenant, scope["method"], path, scope["query_string"], scope["headers"], body)
-        exchange = Exchange(*request, watcher or send, admission, credentials)
-        work = asyncio.ensure_future(self._serve(exchange))
-        disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
+            first_token = partial(self._metrics.record_first_token, tenant.name, record)
+            exchange.send = watch_first_token(exchange.send, first_token)
+        watcher = AnswerWatcher(exchange.send) if admission.counts_cost else None
+        exchange.send = watcher or exchange.send
+        if exchange.is_packed:
+            self._preparation.fall_back(exchange, ENCODED)
+            self._metrics.record_fallback(tenant.name, ENCODED)
+        serve = self._pass_through if stream is not None else self._count if route.counts is not None else self._serve
+        work = asyncio.ensure_future(serve(exchange))
+        disconnect = asyncio.ensure_future(
+            _wait_for_disconnect(receive) if stream is None else stream.wait_for_disconnect()
+        )
         try:
             await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -103,6 +124,44 @@ class Proxy:
                 settle_cost(exchange, watcher)
         if not work.cancelled() and (error := work.exception()) is not None:
             raise error
+
+    async def _pass_through(self, exchange: Exchange) -> None:
+        """Forwards a request and its answer as they are, as they arrive."""
+        if exchange.route.is_unsupported and exchange.method == "POST":
+            exchange.warnings.append(UNSUPPORTED)
+            self._metrics.record_fallback(exchange.tenant.name, UNSUPPORTED)
+        if exchange.route.counts is not None and exchange.method == "POST":
+            exchange.set_header(COUNT_HEADER, b"provider")
+        exchange.admission.release_place()
+        try:
+            response = await self._send(exchange, exchange.upload or exchange.body)
+            if exchange.upload is not None:
+                exchange.upload.end()
+            if response.status_code >= 400:
+                self._metrics.upstream_errors.labels(exchange.tenant.name, str(response.status_code)).inc()
+            await self._expand_loop.relay(exchange, response)
+        finally:
+            if exchange.response is not None:
+                await exchange.response.aclose()
+
+    async def _count(self, exchange: Exchange) -> None:
+        """Answers with the size of what would be sent; the provider counts if that is what the client has, or wants."""
+        made, api = None, exchange.route.counts
+        if api is not None and not exchange.is_packed and not wants_provider(exchange):
+            WARNINGS.set([])
+            try:
+                depth = self._config.max_json_depth
+                made = await exchange.tenant.executor.run(count_view, exchange, api, depth)
+            except Exception as error:
+                self._preparation.fall_back(exchange, to_http_error(error).kind, error)
+        if made is not None:
+            body, headers = made
+            headers.append((b"content-length", b"%d" % len(body)))
+            await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+            await exchange.send({"type": "http.response.body", "body": body})
+            return
+        exchange.body = await self._preparation.map_response_id(exchange)
+        await self._pass_through(exchange)
 
     async def _serve(self, exchange: Exchange) -> None:
         start = time.perf_counter()
@@ -196,14 +255,16 @@ class Proxy:
             )
         )
 
-    async def _send(self, exchange: Exchange, body: bytes) -> httpx.Response:
+    async def _send(self, exchange: Exchange, body: bytes | UploadStream) -> httpx.Response:
         readable = exchange.call is not None or exchange.group is not None
         headers = request_headers(exchange.headers, readable)
-        model = str(exchange.data.get("model") or "")
-        if not model and self._config.upstreams:
+        model = str(exchange.data.get("model") or exchange.route.deployment)
+        if isinstance(body, UploadStream):
+            headers += body.headers
+        elif not model and self._config.upstreams:
             model = read_model(body)
         request = UpstreamRequest(
-            *(exchange.method, exchange.path, exchange.query, headers, body, model),
+            *(exchange.method, exchange.path, exchange.query, headers, body, model, exchange.provider),
             credentials=exchange.credentials,
             pinned=exchange.upstream,
         )
@@ -233,6 +294,16 @@ class Proxy:
             self._metrics.record_fallback(exchange.tenant.name, "refused by the provider")
             exchange.warnings.append("refused by the provider")
         return again, None
+
+
+def _make_exchange(scope: Any, method: str, send: Any) -> Exchange:
+    (tenant, _), route = scope["compressor"], scope["compressor.route"]
+    credentials = ProviderCredentials(tenant.config.provider_keys, scope.get("compressor.own_key", False))
+    return Exchange(
+        *(tenant, method, route, scope["query_string"], scope["headers"], b"", send),
+        admission=scope["compressor.admission"],
+        credentials=credentials,
+    )
 
 
 async def _wait_for_disconnect(receive: Any) -> None:

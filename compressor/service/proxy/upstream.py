@@ -14,9 +14,11 @@ import httpx
 from compressor.service.http_errors import HttpError
 from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import read_body
+from compressor.service.proxy.routes import is_repeatable
 from compressor.service.proxy.upstream_choice import UpstreamChoice
 from compressor.service.settings import Settings
 from compressor.service.telemetry.tracing import upstream_span
+from compressor.service.upload_stream import UploadStream
 from compressor.service.upstream_settings import UpstreamSettings
 
 log = logging.getLogger("compressor.service")
@@ -25,9 +27,6 @@ MAX_DEPTH = 1_000  # of JSON whose model is renamed: the client's own body was c
 KEEP_ALIVE = 4.0  # seconds an idle connection is kept: servers on uvicorn close theirs after 5
 STALE_WINDOW = 1.0  # seconds; a connection that closes later was not closed before the request was sent
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_GENERATION_PATHS = re.compile(
-    r"/v1/(chat/completions|completions|responses|messages|embeddings|messages/count_tokens)(\?|$)"
-)
 HEADER_PREFIX = b"x-compressor-"
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding"
@@ -49,8 +48,9 @@ class UpstreamRequest:
         path: The path, quoted.
         query: The query, quoted.
         headers: The headers.
-        body: The body.
+        body: The body. A stream is sent once: if the connection breaks, the client has to send it again.
         model: The model that it names, or "".
+        provider: The provider whose route it is, see `Settings.find_upstreams`.
         credentials: With whose key it goes.
         pinned: The name of the upstream that has to answer, because it answered the round before; "" for any.
     """
@@ -59,21 +59,23 @@ class UpstreamRequest:
     path: str
     query: bytes
     headers: Headers
-    body: bytes
+    body: bytes | UploadStream
     model: str = ""
+    provider: str = ""
     credentials: ProviderCredentials = field(default_factory=ProviderCredentials)
     pinned: str = ""
 
     @property
     def may_be_repeated(self) -> bool:
         """Whether it does no harm to send it twice: it generates an answer, or only reads."""
-        return self.method in _SAFE_METHODS or _GENERATION_PATHS.search(self.path) is not None
+        return self.method in _SAFE_METHODS or is_repeatable(self.path)
 
     @property
     def is_free(self) -> bool:
         """Whether any provider of the model may answer it: it does not refer to what one of them has stored."""
-        is_generation = self.method == "POST" and _GENERATION_PATHS.search(self.path) is not None
-        return is_generation and _STATEFUL.search(self.body) is None
+        if self.method != "POST" or not is_repeatable(self.path) or not isinstance(self.body, bytes):
+            return False
+        return _STATEFUL.search(self.body) is None
 
 
 class Upstream:
@@ -127,7 +129,7 @@ class Upstream:
         Raises:
             HttpError: 404 if there is none.
         """
-        found = self._config.find_upstreams(request.path, request.model)
+        found = self._config.find_upstreams(request.path, request.model, request.provider)
         if not found:
             what = f"No provider is configured for the model {request.model!r:.200}" if self._config.upstreams else ""
             raise HttpError(
@@ -139,15 +141,12 @@ class Upstream:
 
     async def _ask(self, upstream: UpstreamSettings, request: UpstreamRequest) -> httpx.Response:
         """Sends a request to one upstream, under the name that it has for the model."""
-        path, headers, body = (
-            request.path,
-            request.credentials.apply(request.headers, upstream, request.path),
-            request.body,
-        )
-        if (name := upstream.rename.get(request.model)) is not None:
+        path, body, base = request.path, request.body, upstream.base_of(request.path)
+        headers = request.credentials.apply(request.headers, upstream, path)
+        if isinstance(body, bytes) and (name := upstream.rename.get(request.model)) is not None:
             body = rename_model(body, name)
-        url = f"{upstream.base}{path}" + (f"?{request.query.decode('ascii', 'replace')}" if request.query else "")
-        span = upstream_span(request.method, path, upstream.base, request.model)
+        url = f"{base}{path}" + (f"?{request.query.decode('ascii', 'replace')}" if request.query else "")
+        span = upstream_span(request.method, path, base, request.model)
         if span is not None:
             headers = span.headers(headers)
         try:
@@ -161,7 +160,9 @@ class Upstream:
         response.extensions[UPSTREAM] = upstream.name
         return response
 
-    async def _send(self, request: UpstreamRequest, url: str, headers: Headers, body: bytes) -> httpx.Response:
+    async def _send(
+        self, request: UpstreamRequest, url: str, headers: Headers, body: bytes | UploadStream
+    ) -> httpx.Response:
         start, is_new_connection = time.monotonic(), False
 
         async def trace(event: str, _: object) -> None:
@@ -171,6 +172,8 @@ class Upstream:
         extensions = {"timeout": self._timeout, "trace": trace}
         try:
             sent = httpx.Request(request.method, url, headers=headers, content=body, extensions=extensions)
+            if not isinstance(body, bytes):  # never on an idle connection, which may turn out to be closed
+                return await self._fresh.send(sent, stream=True, auth=httpx.Auth())
             try:
                 return await self._client.send(sent, stream=True, auth=httpx.Auth())
             except httpx.LocalProtocolError:  # nothing was sent: an HTTP/2 connection has no stream left

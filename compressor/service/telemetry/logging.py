@@ -57,8 +57,17 @@ def set_logging(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in ("httpx", "httpcore", "urllib3"):  # they log URLs
+    for name in ("httpx", "httpcore", "urllib3", "websockets"):  # they log URLs, and websockets content
         logging.getLogger(name).setLevel(logging.WARNING)
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.setLevel(max(logging.INFO, logging.getLogger().level))  # at debug it logs what is in websockets
+    uvicorn.addFilter(_is_wanted)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Returns False for two lines of uvicorn about a websocket: its path may begin with a key, and one is no error."""
+    text = str(record.msg)
+    return '"WebSocket %s"' not in text and "without completing handshake" not in text
 
 
 class JsonFormatter(logging.Formatter):

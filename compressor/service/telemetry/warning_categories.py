@@ -39,7 +39,7 @@ _KINDS = frozenset(
     "timeout internal_error no_object invalid_json too_deep invalid_context invalid_budget invalid_path unknown_session"
     " budget_too_small tokenizer_error store_error model_error device_error missing_dependency overloaded expired_ref"
     " unknown_ref ref_error conflict compressor_error invalid_option latency_exceeded too_large_for_latency"
-    " not_one_history".split()
+    " not_one_history unsupported_api encoded_body invalid_session_id".split()
 )
 #: Everything that `categorize` returns, and NOTHING.
 ALL = frozenset({OTHER, NOTHING, *_KINDS, *(name for name, _ in _TEXTS)})

@@ -138,7 +138,7 @@ def test_the_metrics_of_dashboard_and_alerts_are_documented() -> None:
 def test_the_dashboard_is_laid_out() -> None:
     ids = [panel["id"] for panel in PANELS]
     assert len(set(ids)) == len(ids) and len(QUERIES) > 20
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in PANELS:
         place = panel["gridPos"]
         cells = {(place["x"] + i, place["y"] + j) for i in range(place["w"]) for j in range(place["h"])}

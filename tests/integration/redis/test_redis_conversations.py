@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from support.client_scenarios import NEEDLE, READ, expand, sent
-from support.client_tools import LOG, ChatTalk, MessagesTalk, ResponsesTalk, Talk, ref_in
+from support.client_scenarios import READ, expand, sent
+from support.client_tools import LOG, NEEDLE, ChatTalk, MessagesTalk, ResponsesTalk, Talk, ref_in
 from support.redis_tools import RedisServer, shared_server
 from support.scripted_server import Call, Reply, ScriptedServer
 from support.waiting import wait_for
@@ -250,7 +250,8 @@ def test_a_branch_may_not_expand_what_only_the_other_branch_has_seen(url: str) -
         with Service(**given) as one, Service(**given) as other:
             ask(one, body() | {"tools": tools})
             ask(one, body(*branch) | {"tools": tools})
-            said = [{"role": "assistant", "content": "ok"}, {"role": "user", "content": "Anything else?"}]
+            said: list[dict[str, Any]] = [{"role": "assistant", "content": "ok"}]
+            said += [{"role": "user", "content": "Anything else?"}]
             ask(other, body(*said) | {"tools": tools})
     answer = server.requests[-1].messages[-1]["content"]
     assert "robot" not in answer

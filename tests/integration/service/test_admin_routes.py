@@ -224,6 +224,15 @@ def test_sessions_are_listed_shown_and_deleted(fleet: Fleet) -> None:
     assert "red-run-1" not in json.dumps(fleet.admin("GET", "/sessions", tenant="red"))
 
 
+def test_ids_with_a_slash(fleet: Fleet) -> None:
+    head, id = fleet.heads["red"], "team%2Frun%201"
+    body = {"messages": history(LOG)}
+    assert fleet.one.http.post(f"/v1/sessions/{id}/append", json=body, headers=head).status_code == 200
+    assert fleet.admin("GET", f"/tenants/red/sessions/{id}")["id"] == "team/run 1"
+    assert fleet.one.http.delete(f"/v1/sessions/{id}", headers=head).json()["deleted"] == "team/run 1"
+    fleet.admin("DELETE", f"/tenants/red/sessions/{id}", 404)
+
+
 def test_a_tenant_deletes_what_is_its_own(fleet: Fleet) -> None:
     head, http = fleet.heads["red"], fleet.one.http
     for id in ("own-1", "own-2"):

@@ -231,7 +231,7 @@ def test_open_requests_are_bounded() -> None:
             assert refused.status_code == 429 and refused.headers["x-compressor-limit"] == "max_open_requests"
             provider.go.set()
             assert [one.result() for one in answers] == [(200, True)] * 3
-        assert service.http.get("/v1/stats").status_code == 200
+        wait_for(lambda: service.http.get("/v1/stats").status_code == 200)
 
 
 def test_clients_that_disconnect_leave_no_place_and_pay_what_was_sent() -> None:

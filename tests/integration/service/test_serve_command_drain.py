@@ -39,7 +39,7 @@ def test_a_drain_under_load_loses_nothing(tmp_path: Path, workers: int) -> None:
         assert not [o for o in outcomes if o.kind == "lost"], outcomes
         assert {o.status for o in outcomes if o.kind == "answered"} == {200}
         refused = [o for o in outcomes if o.kind == "refused"]
-        assert len(refused) == 16 and max(o.seconds for o in refused) < 1.2
+        assert len(refused) == 16 and max(o.seconds for o in refused) < 1
         assert any(o.kind == "answered" and o.seconds > 1 for o in after)  # streams that were under way
     assert service.log_lines("error") == [] and "Exception in ASGI" not in service.said.read_text()
 
@@ -106,14 +106,14 @@ def test_a_request_without_a_response_gets_a_503_when_it_is_cut(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_a_whole_process_group_may_get_the_signal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_whole_process_group_may_get_the_signal(tmp_path: Path, sig: signal.Signals) -> None:
     """As systemd does without KillMode=mixed, and a terminal with Ctrl-C."""
     flags = ("--workers", "2", "--store", str(tmp_path / "s.db"))
-    for sig in (signal.SIGTERM, signal.SIGINT):
-        with Slow(0.2) as upstream, Running(tmp_path, "--upstream", upstream.url, *flags) as service:
-            lines = service.streams()
-            next(lines)
-            for pid in (service.process.pid, *service.workers()):
-                service.signal(pid, sig)
-            assert [*lines][-1] == "data: [DONE]"
-            assert service.ends() == 0
+    with Slow(0.2) as upstream, Running(tmp_path, "--upstream", upstream.url, *flags) as service:
+        lines = service.streams()
+        next(lines)
+        for pid in (service.process.pid, *service.workers()):
+            service.signal(pid, sig)
+        assert [*lines][-1] == "data: [DONE]"
+        assert service.ends() == 0

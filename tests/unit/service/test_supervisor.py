@@ -30,7 +30,7 @@ class CrashingWorker:
     def __init__(self, start: Any, current: Any, sockets: Any, probe_sockets: Any, slot: int) -> None:
         CrashingWorker.started_workers += 1
         self.slot, self.started, self.error = slot, time.monotonic(), ""
-        self.is_ready = self.may_serve = self.has_stopped = True
+        self.is_ready = self.may_serve = True
         self.process = self.pipe = self
 
     def read_messages(self) -> None:

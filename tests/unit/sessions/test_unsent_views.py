@@ -31,7 +31,8 @@ def talk(request: pytest.FixtureRequest) -> Conversation | Session:
 
 
 def before_view(talk: Conversation | Session) -> Any:
-    return getattr(talk, "_conversation", talk).counters_before_view
+    conversation: Any = getattr(talk, "_conversation", talk)
+    return conversation.counters_before_view
 
 
 def test_a_view_that_was_replaced_by_the_raw_history_saves_nothing(talk: Conversation | Session) -> None:
