@@ -68,6 +68,11 @@ class LruCache(Generic[K, V]):
         with self._lock:
             self._entries.clear()
 
+    def list_keys(self) -> list[K]:
+        """Returns the keys of all entries, the oldest first."""
+        with self._lock:
+            return list(self._entries)
+
     def values(self) -> list[V]:
         """Returns all values, the one used longest ago first."""
         with self._lock:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from compressor.cli.admin import admin
 from compressor.cli.compress import compress
 from compressor.cli.examples import examples
 from compressor.cli.input_files import encode
@@ -163,6 +164,7 @@ def doctor(
 app.command()(mcp)
 app.command()(serve)
 app.command()(healthcheck)
+app.add_typer(admin, name="admin")
 
 
 def _fail(code: int, message: str) -> NoReturn:

@@ -68,6 +68,7 @@ def serve(
     new_key: Annotated[
         str | None, typer.Option(help="Print a new API key for this tenant and its line in the key file, then exit.")
     ] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="The new key may use /admin/v1.")] = False,
     new_encryption_key: Annotated[
         bool, typer.Option("--new-encryption-key", help="Print a new key that encrypts stored content, then exit.")
     ] = False,
@@ -82,9 +83,11 @@ def serve(
     from compressor.service.auth import new_key as make_key
 
     if new_key:
-        key, entry = make_key(new_key)
+        key, entry = make_key(new_key, admin)
         typer.echo(f"{key}\n{entry.line()}")
         return
+    if admin:
+        _exit_with_error(CompressorError("--admin is for a new key: give --new-key TENANT as well"))
     if new_encryption_key:
         from compressor.storage.wrappers.encryption_keys import new_encryption_key as make_encryption_key
 

@@ -84,8 +84,11 @@ class _Request(Request):
         return self._json
 
 
-class _Route(APIRoute):
+class JsonRoute(APIRoute):
+    """A route that parses the JSON of a body within the limits."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Returns the function that serves a request."""
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -106,7 +109,7 @@ def router(config: Settings, tenants: Tenants, metrics: Metrics, figures: GroupF
         metrics: Counts compressions, and is shown at `/metrics`.
         figures: Takes what audits find.
     """
-    routes, histories = APIRouter(route_class=_Route), HistoryRequests(metrics, figures)
+    routes, histories = APIRouter(route_class=JsonRoute), HistoryRequests(metrics, figures)
 
     # For requests about the service itself, so that a busy tenant does not delay them.
     own = TenantExecutor(MAX_THREADS_PER_TENANT, config.timeout)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import CompressorError, DeviceError, MissingDependencyError, ModelError, StoreError
+from compressor.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI, Request, Response
+    from fastapi import FastAPI
 
     from compressor.service.request_handler import RequestHandler
     from compressor.service.settings import Settings
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 REFRESH_INTERVAL = 5.0  # seconds between two updates of the gauges, if there are several processes
 log = logging.getLogger("compressor.service")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")  # session ids and refs in the message of an error
 
 
 def create_app(config: Settings | None = None) -> RequestHandler:
@@ -41,11 +39,15 @@ def create_app(config: Settings | None = None) -> RequestHandler:
 
     from compressor._version import __version__
     from compressor.scoring.runtime.executor import run_in_thread
+    from compressor.service.admin.control_plane import ControlPlane
+    from compressor.service.admin.routes import admin_routers
     from compressor.service.api import router
     from compressor.service.dashboard.api import router as dashboard
     from compressor.service.dashboard.breakdown_api import router as breakdown
     from compressor.service.dashboard.usage_recorder import UsageRecorder
+    from compressor.service.error_answers import answer_errors
     from compressor.service.group_figures import GroupFigures
+    from compressor.service.key_directory import KeyDirectory
     from compressor.service.proxy.proxy import Proxy
     from compressor.service.request_handler import RequestHandler
     from compressor.service.rollout_api import router as rollout_router
@@ -61,13 +63,17 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     usage_recorder = UsageRecorder(metrics, tenants.usage_source)
     figures = GroupFigures(metrics)
     proxy = Proxy(config, metrics, figures)
+    keys = KeyDirectory(config.keys, config.needs_keys)
+    plane = ControlPlane(config, tenants, keys, usage_recorder)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         updates = asyncio.create_task(_update_regularly(metrics))
         usage_recorder.start()
+        plane.start(asyncio.get_running_loop())
         yield
         updates.cancel()
+        await run_in_thread(plane.close)
         if tracing is not None:
             await run_in_thread(tracing.close)
         await proxy.close()
@@ -93,8 +99,10 @@ def create_app(config: Settings | None = None) -> RequestHandler:
     api.include_router(dashboard(config, usage_recorder))
     api.include_router(breakdown(usage_recorder, tenants))
     api.include_router(rollout_router(figures))
-    _answer_errors(api)
-    return RequestHandler(config, tenants, metrics, api, proxy, tracing)
+    for one in admin_routers(plane):
+        api.include_router(one)
+    answer_errors(api)
+    return RequestHandler(config, tenants, metrics, api, proxy, tracing, keys)
 
 
 def _update_gauges(metrics: Metrics, tenants: Tenants) -> None:
@@ -111,52 +119,6 @@ async def _update_regularly(metrics: Metrics) -> None:
     while metrics.is_multiprocess:
         await run_in_thread(metrics.refresh)
         await asyncio.sleep(REFRESH_INTERVAL)
-
-
-def _answer_errors(api: FastAPI) -> None:
-    from fastapi.exceptions import RequestValidationError
-    from starlette.exceptions import HTTPException
-
-    from compressor.service.api import JsonResponse
-    from compressor.service.http_errors import HttpError, to_http_error
-    from compressor.service.route_hints import RouteHints
-    from compressor.service.session_ids import SLASH
-
-    def answer(error: HttpError) -> Response:
-        return JsonResponse(error.body, error.status, headers=error.headers)
-
-    async def ours(_: Request, error: Exception) -> Response:
-        if isinstance(error, (StoreError, ModelError, DeviceError)):  # the client is only told to see the log
-            log.warning("request failed: %s: %s", type(error).__name__, _QUOTED.sub("'…'", str(error)))
-        elif not isinstance(error, HttpError):
-            log.info("request rejected: %s", type(error).__name__)
-        return answer(to_http_error(error))
-
-    async def broken(_: Request, error: Exception) -> Response:
-        return answer(to_http_error(error))  # Starlette raises it again, and the request handler logs it
-
-    async def invalid(_: Request, error: Any) -> Response:
-        first = error.errors()[0]  # without the input, which may be long and is the client's
-        where = ".".join(str(part) for part in first.get("loc", ()) if part != "body")
-        return answer(
-            HttpError(422, "invalid_request", f"{where or 'The request body (application/json)'}: {first.get('msg')}")
-        )
-
-    hints = RouteHints(api)
-
-    async def http(request: Request, error: Any) -> Response:
-        if error.status_code == 404:
-            return answer(hints.unknown_route(request.method, request.scope["path"].replace(SLASH, "/")))
-        kinds = {405: "method_not_allowed"}
-        return answer(
-            HttpError(error.status_code, kinds.get(error.status_code, "rejected"), str(error.detail), error.headers)
-        )
-
-    api.add_exception_handler(CompressorError, ours)
-    api.add_exception_handler(HttpError, ours)
-    api.add_exception_handler(Exception, broken)
-    api.add_exception_handler(RequestValidationError, invalid)
-    api.add_exception_handler(HTTPException, http)
 
 
 def _require_package(package: str) -> None:

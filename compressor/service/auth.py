@@ -6,9 +6,11 @@ too short to be such a key is rejected, whatever its hash.
 
 A key file (or COMPRESSOR_KEYS, with `;` for line ends) has a key on each line; `#` starts a comment:
 
-    # tenant   hash of the key                admin: may see the metrics of all tenants
+    # tenant   hash of the key              admin: may use /admin/v1, and see the metrics of all tenants
     search     sha256:9f86d081884c7d65...
-    platform   sha256:60303ae22b998861...     admin
+    search     sha256:2c624232cdd22177...   created=2026-11-01T09:00:00Z expires=2026-12-31T00:00:00Z
+    platform   sha256:60303ae22b998861...   admin
+    old        sha256:d4735e3a265e16ee...   blocked=yes
 """
 
 from __future__ import annotations
@@ -17,42 +19,114 @@ import hashlib
 import hmac
 import re
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any, Literal
 
 from compressor.errors import CompressorError
 
 KEY_PREFIX = "ck_"
 MIN_KEY_LENGTH = 32
-_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s+sha256:([0-9a-fA-F]{64})(?:\s+(admin))?")
+ID_LENGTH = 12
+TENANT_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_LINE = re.compile(rf"({TENANT_NAME})\s+sha256:([0-9a-fA-F]{{64}})((?:\s+\S+)*)")
+_YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
+KeyState = Literal["valid", "expired", "blocked"]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """The entry of one key in a key file.
+    """The entry of one key.
 
     Attributes:
         tenant: The tenant's name.
         hash: The SHA-256 of the key, in hex.
-        admin: Whether the key may see the metrics of all tenants.
+        admin: Whether the key may use `/admin/v1`, and see the metrics of all tenants.
+        created: When it was made, in seconds since the epoch; None if that is not known.
+        expires: When it ends; None if it does not.
+        blocked: Whether it is refused until it is unblocked.
     """
 
     tenant: str
     hash: str
     admin: bool = False
+    created: float | None = None
+    expires: float | None = None
+    blocked: bool = False
+
+    @property
+    def id(self) -> str:
+        """A short name of the key that reveals nothing: the first digits of its hash."""
+        return self.hash[:ID_LENGTH]
+
+    def state(self, now: float | None = None) -> KeyState:
+        """Returns whether the key may be used at a time, by default now."""
+        if self.blocked:
+            return "blocked"
+        return "expired" if self.expires is not None and self.expires <= (now or time.time()) else "valid"
 
     def line(self) -> str:
         """Returns the line of a key file."""
-        return f"{self.tenant}\tsha256:{self.hash}" + ("\tadmin" if self.admin else "")
+        words = [self.tenant, f"sha256:{self.hash}", *(["admin"] if self.admin else [])]
+        words += [f"created={format_time(self.created)}"] if self.created is not None else []
+        words += [f"expires={format_time(self.expires)}"] if self.expires is not None else []
+        return "\t".join([*words, *(["blocked=yes"] if self.blocked else [])])
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the entry as JSON data, without the hash."""
+        return {
+            "id": self.id,
+            "tenant": self.tenant,
+            "admin": self.admin,
+            "state": self.state(),
+            "created": None if self.created is None else format_time(self.created),
+            "expires": None if self.expires is None else format_time(self.expires),
+            "blocked": self.blocked,
+        }
 
 
-def new_key(tenant: str, admin: bool = False) -> tuple[str, ApiKey]:
+def format_time(seconds: float) -> str:
+    """Returns a time as text, such as 2026-11-30T09:00:00Z."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> float:
+    """Parses a time such as 2026-11-30T09:00:00Z or 2026-11-30; without a zone it is UTC.
+
+    Returns:
+        Seconds since the epoch.
+
+    Raises:
+        ValueError: The text has another form.
+    """
+    found = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip()))
+    return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def check_tenant_name(tenant: str) -> str:
+    """Returns a tenant's name.
+
+    Raises:
+        CompressorError: The name is not valid.
+    """
+    if not re.fullmatch(TENANT_NAME, tenant):
+        raise CompressorError(f"{tenant!r:.80} is not a valid tenant name: use 1 to 64 letters, digits, and . _ -")
+    return tenant
+
+
+def new_key(
+    tenant: str, admin: bool = False, created: float | None = None, expires: float | None = None
+) -> tuple[str, ApiKey]:
     """Makes a new key.
 
     Args:
         tenant: The tenant's name.
-        admin: Whether the key may see the metrics of all tenants.
+        admin: Whether the key may use `/admin/v1`, and see the metrics of all tenants.
+        created: When it is made, in seconds since the epoch.
+        expires: When it ends.
 
     Returns:
         The key itself, and its entry for the key file.
@@ -60,10 +134,9 @@ def new_key(tenant: str, admin: bool = False) -> tuple[str, ApiKey]:
     Raises:
         CompressorError: The tenant's name is not valid.
     """
-    if not _LINE.fullmatch(f"{tenant} sha256:{'0' * 64}"):
-        raise CompressorError(f"{tenant!r} is not a valid tenant name: use 1 to 64 letters, digits, and . _ -")
+    check_tenant_name(tenant)
     key = KEY_PREFIX + secrets.token_urlsafe(32)
-    return key, ApiKey(tenant, _hash(key), admin)
+    return key, ApiKey(tenant, _hash(key), admin, created, expires)
 
 
 def read_keys(text: str, where: str) -> tuple[ApiKey, ...]:
@@ -81,14 +154,39 @@ def read_keys(text: str, where: str) -> tuple[ApiKey, ...]:
         line = line.split("#")[0].strip()
         if not line:
             continue
-        match = _LINE.fullmatch(line)
-        if match is None:
+        key = parse_line(line)
+        if key is None:
             raise CompressorError(
-                f"{where}, line {number}: expected `TENANT sha256:HASH`, never the key itself; "
-                "`compressor serve --new-key TENANT` makes a key and its line"
+                f"{where}, line {number}: expected `TENANT sha256:HASH`, never the key itself; after it may stand "
+                "admin, created=TIME, expires=TIME and blocked=yes; `compressor serve --new-key TENANT` makes a key "
+                "and its line"
             )
-        found.append(ApiKey(match[1], match[2].lower(), bool(match[3])))
+        found.append(key)
     return tuple(found)
+
+
+def parse_line(line: str) -> ApiKey | None:
+    """Returns the entry on a line of a key file, without its comment; None if the line is not valid."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return None
+    fields: dict[str, Any] = {}
+    for word in match[3].split():
+        name, has_value, value = word.partition("=")
+        if name in fields or (name == "admin") == bool(has_value):
+            return None
+        try:
+            if name == "admin":
+                fields[name] = True
+            elif name in ("created", "expires"):
+                fields[name] = parse_time(value)
+            elif name == "blocked" and value.lower() in _YES + _NO:
+                fields[name] = value.lower() in _YES
+            else:
+                return None
+        except ValueError:
+            return None
+    return ApiKey(match[1], match[2].lower(), **fields)
 
 
 def read_key_file(path: str, allow_empty: bool = False) -> tuple[ApiKey, ...]:

@@ -358,6 +358,21 @@ class ConversationRegistry:
             known = [*self._reports.items()][::-1]  # the newest first, which other processes have not continued
             return next(((conversation, one[2]) for conversation, one in known if one[0] == id), None)
 
+    def forget(self, id: str) -> None:
+        """Drops a conversation from memory, because it was deleted from the store."""
+        with self._lock:
+            gone = [conversation for conversation, one in self._reports.items() if one[0] == id]
+            for conversation in gone:
+                del self._reports[conversation]
+            known = [key for key, one in self._cached.items() if any(one.conversation.conversation is c for c in gone)]
+            evicted = [self._remove(key) for key in known]
+        for old in evicted:
+            if old is not None:
+                old.tracker.evict(old.conversation)
+        for key in self._resolvers.list_keys():
+            if key[:2] == ("session", id):
+                self._resolvers.pop(key)
+
     def _find_resolver(
         self,
         api: ProviderApi,

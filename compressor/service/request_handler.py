@@ -56,6 +56,7 @@ class RequestHandler:
         api: The application for the service's own routes.
         proxy: The application for the routes of the providers. Also an attribute.
         tracing: Traces requests, if given.
+        keys: The keys that are valid now; None for those of the settings.
     """
 
     def __init__(
@@ -66,11 +67,12 @@ class RequestHandler:
         api: Any,
         proxy: Proxy,
         tracing: Tracing | None = None,
+        keys: KeyDirectory | None = None,
     ) -> None:
         self._config, self._tenants, self._metrics = config, tenants, metrics
         self._api, self._tracing = api, tracing
         self.proxy = proxy
-        self._keys = KeyDirectory(config.keys)
+        self._keys = keys or KeyDirectory(config.keys, config.needs_keys)
         self._hints = RouteHints(api)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -247,6 +249,7 @@ class _RequestScope:
             if is_lookup := bool(_REF_LOOKUP.fullmatch(path)):
                 tenant.rate_limiter.check_ref_lookups()
             scope["compressor.admin"], scope["compressor.admission"] = key.admin, admission
+            scope["compressor.key_id"] = key.id
             if route is not None:
                 scope["compressor"], scope["compressor.route"] = (tenant, None), route
                 await handler.proxy(scope, self._receive, self._send_with_headers)

@@ -97,6 +97,10 @@ class SessionRegistry:
         self._open.put(id, known)
         return known
 
+    def forget(self, id: str) -> None:
+        """Drops the object of a session that was deleted from the store."""
+        self._open.pop(id)
+
     def open_ids(self) -> set[str]:
         """Returns the ids of the sessions in memory."""
         return {known.session.id for known in self._open.values()}

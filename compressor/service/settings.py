@@ -17,12 +17,13 @@ from typing_extensions import Self
 from compressor.errors import CompressorError
 from compressor.service.auth import ApiKey
 from compressor.service.settings_errors import redact_url
-from compressor.service.settings_fields import MEGABYTE, Count, Json, Port, PositiveSeconds, Seconds
+from compressor.service.settings_fields import MEGABYTE, Count, Json, Port, PositiveSeconds, Seconds, StoreBytes
 from compressor.service.tenant_settings import TenantSettings
 from compressor.service.upstream_settings import UpstreamSettings, check_base_url
 from compressor.storage import STORE_FORMS, check_store_name
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring
+from compressor.storage.wrappers.resilient import LOCAL_BYTES
 from compressor.text.redaction import check_level
 
 #: Settings that can change while the service runs.
@@ -48,7 +49,12 @@ class Settings(TenantSettings):
         port: The port to listen on; 0 picks a free one.
         keys: The API keys. Without keys, everybody who reaches the loopback address may use the service. A config file
             and COMPRESSOR_KEYS_FILE give the path of a key file; COMPRESSOR_KEYS holds its lines.
+        key_store: Where keys come from: "file" (`keys` only), or "database" (those that `compressor admin key create`
+            and `/admin/v1/keys` make in the store, and `keys`). With "database" the service never runs without keys.
         store: Where originals and sessions are stored, as `Compressor` takes it.
+        store_limit_bytes: The largest size of a store in a file or in memory; None for its default (512 and 64 MiB). A
+            Redis has a limit of its own, `maxmemory`.
+        near_cache_bytes: How many bytes of the values in Redis each worker also keeps in its memory.
         device: The device of a model scorer: "cuda", "mps" or "cpu".
         upstream: The provider's base URL, with or without its `/v1`. Nothing is proxied without it.
         upstream_anthropic: The base URL for `/v1/messages`, if it differs from `upstream`.
@@ -105,7 +111,10 @@ class Settings(TenantSettings):
     host: str = "127.0.0.1"
     port: Port = 8787
     keys: Annotated[tuple[InstanceOf[ApiKey], ...], NoDecode] = ()
+    key_store: Literal["file", "database"] = "file"
     store: str | None = None
+    store_limit_bytes: StoreBytes | None = None
+    near_cache_bytes: StoreBytes = LOCAL_BYTES
     device: str | None = None
     upstream: str = ""
     upstream_anthropic: str = ""
@@ -201,14 +210,29 @@ class Settings(TenantSettings):
             )
         if bool(self.tls_cert) != bool(self.tls_key):
             problems.append("tls_cert and tls_key belong together: set both or neither")
-        if not self.keys and not is_loopback(self.host):
+        if not self.needs_keys and not is_loopback(self.host):
             problems.append(
                 f"without keys the service listens only on the loopback address, not on {self.host!r}: "
                 "give --keys FILE (`compressor serve --new-key TENANT` makes a key), or --host 127.0.0.1"
             )
+        is_remote = self.store is not None and self.store.startswith(SCHEMES)
+        if is_remote and self.store_limit_bytes is not None:
+            problems.append(
+                "store_limit_bytes is for a store in a file or in memory: set maxmemory of the Redis instead"
+            )
+        if self.key_store == "database" and self.store == "memory" and not self.keys:
+            problems.append(
+                "key_store=database needs a store that lasts, or a key that may make the others: set store to a path "
+                "ending in .db or redis://..., or give --keys FILE with an admin key"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether every request needs an API key."""
+        return bool(self.keys) or self.key_store == "database"
 
     def with_changes(self, new: Self) -> tuple[Self, list[str]]:
         """Returns these settings with those of `new` that can change while the service runs.
@@ -246,7 +270,7 @@ class Settings(TenantSettings):
         if found := [one for one in self.upstreams if one.serves(path, model)]:
             return found
         provider = provider or ("anthropic" if path.startswith("/v1/messages") else "")
-        if provider and (url := getattr(self, f"upstream_{provider}")):
+        if provider and (url := getattr(self, f"upstream_{provider}", "")):
             return [UpstreamSettings(name=provider, url=url)]
         return [UpstreamSettings(name="default", url=self.upstream)] if self.upstream else []
 

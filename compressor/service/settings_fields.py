@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -14,6 +15,9 @@ from compressor.tokens.context_limit import resolve_context_limit
 from compressor.tokens.pricing import DEFAULT_PRICE
 
 MEGABYTE = 2**20
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", re.ASCII)
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+MAX_DURATION = 100 * 365 * 86_400.0  # seconds
 
 
 def _no_boolean(value: Any) -> Any:
@@ -34,6 +38,31 @@ def parse_json(value: Any) -> Any:
         return json.loads(value)
     except ValueError:
         raise ValueError("is not valid JSON") from None
+
+
+def parse_duration(value: Any) -> float:
+    """Returns a duration in seconds.
+
+    Args:
+        value: A number of seconds, or text with a unit: "90s", "30m", "1h", "7d", "2w".
+
+    Raises:
+        ValueError: The value has another form, or is negative or longer than 100 years.
+    """
+    seconds: Any = value
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value.strip().lower())
+        seconds = float(found[1]) * _UNITS[found[2]] if found else None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_DURATION:
+        raise ValueError("is neither seconds (3600) nor a duration (90s, 30m, 1h, 7d)")
+    return float(seconds)
+
+
+def _parse_positive_duration(value: Any) -> float:
+    seconds = parse_duration(value)
+    if seconds < 1:
+        raise ValueError("is shorter than a second")
+    return seconds
 
 
 def _parse_prompt_budget(value: Any) -> Any:
@@ -103,6 +132,8 @@ IntegerLimit = Annotated[int, Field(ge=0), BeforeValidator(_no_limit)]
 DollarLimit = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_limit)]
 PromptBudget = Annotated[int | float, BeforeValidator(_parse_prompt_budget)]
 PositiveSeconds = Annotated[float, Field(ge=0.001, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+Duration = Annotated[float, BeforeValidator(_parse_positive_duration)]
+StoreBytes = Annotated[int, Field(ge=MEGABYTE), BeforeValidator(_no_boolean)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_parse_share)]
 Overrides = Annotated[bool | tuple[str, ...], BeforeValidator(_parse_overrides)]

@@ -150,6 +150,23 @@ def load(
     return SettingsSources(file, env, flags).read().settings
 
 
+def find_key_file(file: str | None, env: Mapping[str, str], flag: str | None = None) -> str | None:
+    """Returns the path of the key file that the settings name, or None.
+
+    Args:
+        file: The path of a config file.
+        env: The environment.
+        flag: The path from the command line.
+
+    Raises:
+        CompressorError: The config file cannot be read.
+    """
+    found = flag or env.get(f"{PREFIX}KEYS_FILE")
+    if found is None and not env.get(f"{PREFIX}KEYS") and file:
+        found = read_config_file(file).get("keys")
+    return found or None
+
+
 def read_config_file(path: str) -> dict[str, Any]:
     """Reads a config file.
 

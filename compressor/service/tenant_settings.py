@@ -23,6 +23,7 @@ from compressor.service.settings_fields import (
     Budget,
     Count,
     DollarLimit,
+    Duration,
     IntegerLimit,
     Json,
     Overrides,
@@ -33,6 +34,8 @@ from compressor.service.settings_fields import (
 from compressor.service.upstream_settings import KeyReference
 from compressor.sessions import Policy, ToolRule
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
+from compressor.storage.codec import DEFAULT_TTL
+from compressor.storage.retention import Retention
 
 #: Token limit of results of the compressor's own tools: large enough that they are never compressed again.
 UNLIMITED_TOKENS = 1_000_000
@@ -54,6 +57,10 @@ class TenantSettings(BaseSettings):
             then needs no key but the one of this service, and may send it where the provider's key would be.
         policy: Fields of `sessions.Policy`. `tools` maps tool names to rules: {"read": {"never_compress": true}}.
             Without `preset` and `trigger`, views are compacted at 0.85 of the budget, down to 0.6 of it.
+        originals_ttl: How long an original is kept after its last use, in seconds or as "1h", "7d". After it, its ref
+            has expired (410).
+        results_ttl: How long cached results are kept after their last use.
+        sessions_ttl: How long messages, state and options of a session are kept after its last use.
         scorer: The scorer tier, as `Compressor` takes it. Tenants with the same one share it.
         mode: "enforce" compresses; "audit" measures what compression would save, and changes nothing; "off" does
             neither. For the proxy, and for `/v1/compress` without a budget.
@@ -110,6 +117,9 @@ class TenantSettings(BaseSettings):
     max_queue_seconds: Seconds = 2.0
     max_open_requests: Count = 512
     max_open_bytes: Count = 2048 * MEGABYTE
+    originals_ttl: Duration = DEFAULT_TTL
+    results_ttl: Duration = DEFAULT_TTL
+    sessions_ttl: Duration = DEFAULT_TTL
     max_websockets: Count = 64
 
     def __init__(self, _names: Mapping[str, str] | None = None, **values: Any) -> None:
@@ -151,6 +161,10 @@ class TenantSettings(BaseSettings):
     def prompt_budgets(self) -> PromptBudgets:
         """Returns the budgets of tools and examples."""
         return PromptBudgets(self.tools_budget, self.examples_budget, self.pinned_tools)
+
+    def retention(self) -> Retention:
+        """Returns how long the store keeps the content of a tenant."""
+        return Retention(originals=self.originals_ttl, results=self.results_ttl, sessions=self.sessions_ttl)
 
 
 def _session_policy(fields: Mapping[str, Any]) -> Policy:

@@ -8,7 +8,9 @@ them together.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compressor.service.settings import Settings
@@ -17,14 +19,17 @@ from compressor.storage.base import BlobStore
 from compressor.storage.circuit_breaker import CircuitBreaker, StoreUnavailableError
 from compressor.storage.memory import MemoryStore
 from compressor.storage.redis.client import SCHEMES
+from compressor.storage.retention import PERMANENT, NamespacedRetention, TtlPolicy
+from compressor.storage.sqlite.store import SQLiteStore
 from compressor.storage.wrappers.encrypted import EncryptedStore
 from compressor.storage.wrappers.namespaced import NamespacedStore
 from compressor.storage.wrappers.redacting import RedactingStore
-from compressor.storage.wrappers.resilient import LOCAL_BYTES, MAX_PENDING_BYTES, ResilientStore, StoreHealth
+from compressor.storage.wrappers.resilient import MAX_PENDING_BYTES, ResilientStore, StoreHealth
 
 if TYPE_CHECKING:
     from compressor.storage.redis.store import RedisStore
 
+CONTROL = "=admin"  # no name of a tenant, so that no tenant reads what is under it
 MIN_PENDING_BYTES = 2**20  # of each tenant's values that are queued while Redis is unavailable
 
 
@@ -51,6 +56,7 @@ class TenantStores:
 
     Attributes:
         shared: The store of the service itself, and of clients that need no API key.
+        control: The store of keys, of tenants' settings and of the audit log. Nothing in it expires.
 
     Raises:
         StoreError: If the settings name no valid store.
@@ -59,13 +65,27 @@ class TenantStores:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._remote = _redis(settings.store)
-        self._base: BlobStore = self._remote or open_store(settings.store)
+        self.retention = NamespacedRetention(settings.retention())
+        self._remote = _redis(settings.store, settings.retention())
+        self._base: BlobStore = self._remote or open_store(
+            settings.store, ttl=self.retention, limit=settings.store_limit_bytes
+        )
+        self.control = wrap_store(_control_store(settings, self._remote), settings, CONTROL)
         self._resilient_stores: dict[str, ResilientStore] = {}
-        self._local, self._breaker = MemoryStore(limit=LOCAL_BYTES), CircuitBreaker()
-        self._pending = max(MIN_PENDING_BYTES, MAX_PENDING_BYTES // (1 + len({key.tenant for key in settings.keys})))
+        self._local = MemoryStore(ttl=self.retention, limit=settings.near_cache_bytes)
+        self._breaker = CircuitBreaker()
+        tenants = {key.tenant for key in settings.keys}
+        # How many tenants the database will have is not known, so each gets the least.
+        self._pending = MIN_PENDING_BYTES
+        if settings.key_store == "file":
+            self._pending = max(MIN_PENDING_BYTES, MAX_PENDING_BYTES // (1 + len(tenants)))
         self._lock = threading.Lock()
         self.shared = wrap_store(self._resilient_store("", self._remote) if self._remote else self._base, settings)
+
+    @property
+    def is_private_to_process(self) -> bool:
+        """Whether no other process can use the store."""
+        return isinstance(self._base, MemoryStore)
 
     def for_tenant(self, tenant: str) -> BlobStore:
         """Returns the store of a tenant, or the shared one for ""."""
@@ -73,6 +93,30 @@ class TenantStores:
             return self.shared
         own = self._resilient_store(tenant, self._remote) if self._remote else NamespacedStore(self._base, tenant)
         return wrap_store(own, self._settings, tenant)
+
+    def set_retention(self, tenant: str, settings: Settings) -> None:
+        """Sets how long a tenant's content is kept, from its next use on.
+
+        Args:
+            tenant: The tenant, or "" for the shared store.
+            settings: The settings as they hold for the tenant.
+        """
+        if tenant:
+            self.retention.set(tenant, settings.retention())
+        else:
+            self.retention.shared = settings.retention()
+
+    def forget(self, tenant: str, keys: Sequence[str] | None = None) -> None:
+        """Drops values of a tenant from this process, because another process has removed them from the store.
+
+        Args:
+            tenant: The tenant, or "" for the shared store.
+            keys: Their keys; None for all.
+        """
+        with self._lock:
+            store = self._resilient_stores.get(tenant)
+        if store is not None:
+            store.forget(keys)
 
     def health(self) -> dict[str, StoreHealth]:
         """Returns the state of Redis by tenant ("" for the shared store), without calling it.
@@ -109,6 +153,7 @@ class TenantStores:
         """
         with ExitStack() as closing:  # which closes the other stores even if one fails
             closing.callback(self._base.close)
+            closing.callback(self.control.close)
             for store in self._resilient_stores.values():
                 closing.callback(store.close)
 
@@ -116,15 +161,34 @@ class TenantStores:
         with self._lock:
             if tenant not in self._resilient_stores:
                 local = NamespacedStore(self._local, tenant)
+                policy = self.retention.of(tenant)
                 self._resilient_stores[tenant] = ResilientStore(
-                    remote.for_tenant(tenant), local, breaker=self._breaker, max_pending_bytes=self._pending
+                    remote.for_tenant(tenant, policy),
+                    local,
+                    ttl=policy,
+                    breaker=self._breaker,
+                    max_pending_bytes=self._pending,
                 )
             return self._resilient_stores[tenant]
 
 
-def _redis(spec: str | None) -> RedisStore | None:
+def _redis(spec: str | None, ttl: TtlPolicy) -> RedisStore | None:
     if spec is None or not spec.startswith(SCHEMES):
         return None
     from compressor.storage.redis.store import RedisStore
 
-    return RedisStore(spec)
+    return RedisStore(spec, ttl=ttl)
+
+
+def _control_store(settings: Settings, remote: RedisStore | None) -> BlobStore:
+    """Returns the store of keys and settings: in Redis, in memory, or in a file beside that of the store.
+
+    A file of its own, because the store evicts what is old when it is full.
+    """
+    if remote is not None:
+        return remote.for_tenant(CONTROL, PERMANENT)
+    base = open_store(settings.store, ttl=PERMANENT)
+    if isinstance(base, SQLiteStore):
+        path = Path(base.path)
+        return SQLiteStore(path.with_name(f"{path.stem}-admin{path.suffix}"), ttl=PERMANENT)
+    return base

@@ -6,10 +6,13 @@ else.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 from compressor.compressor import Compressor
+from compressor.errors import CompressorError
 from compressor.service.audit_registry import AuditRegistry
 from compressor.service.conversations import ConversationRegistry
 from compressor.service.limits.counter_store import CounterStore
@@ -24,8 +27,10 @@ from compressor.service.tenant_storage import TenantStores
 from compressor.service.work_rate import WorkRate
 from compressor.sessions.cost_report import CostReport
 from compressor.storage.base import BlobStore
+from compressor.storage.wrappers.fenced import FencedStore
 from compressor.storage.wrappers.resilient import StoreHealth
 
+log = logging.getLogger("compressor.service")
 LOCAL_TENANT = "local"  # every client, where no keys are configured
 
 
@@ -42,13 +47,20 @@ class Tenant:
         executor: Runs its work in threads.
         raw_histories: What was sent as it is.
         audit: Works out what compression would do.
+        fence: Ends the use of the store by this object.
     """
 
     def __init__(
-        self, name: str, compressor: Compressor, config: Settings, scorers: ScorerPool, counters: Counters
+        self,
+        name: str,
+        compressor: Compressor,
+        config: Settings,
+        scorers: ScorerPool,
+        counters: Counters,
+        fence: FencedStore,
     ) -> None:
         self.name, self.compressor, self.config, self._scorers = name, compressor, config, scorers
-        self.raw_histories = RawHistories()
+        self.raw_histories, self.fence = RawHistories(), fence
         self.sessions = SessionRegistry(
             compressor, config.session_policy(), config.prompt_budgets(), config.max_conversations
         )
@@ -74,6 +86,11 @@ class Tenant:
         """How fast its scorer works in this process."""
         return self._scorers.rate(self.config.scorer)
 
+    def forget_session(self, id: str) -> None:
+        """Drops a session or conversation from memory, because it was deleted from the store."""
+        self.sessions.forget(id)
+        self.conversations.forget(id)
+
     def count_open(self) -> int:
         """Returns how many sessions and conversations this process holds."""
         return len(self.sessions.open_ids() | self.conversations.cost_reports().keys())
@@ -90,7 +107,8 @@ class Tenants:
     """
 
     def __init__(self, config: Settings) -> None:
-        self._config, self._needs_keys = config, bool(config.keys)
+        self._config, self._needs_keys = config, config.needs_keys
+        self._overrides: Mapping[str, Mapping[str, Any]] = {}
         self.stores = TenantStores(config)
         self._scorers = ScorerPool(config.device, lambda: self.stores.shared)
         self._scorers.open_all(config)
@@ -100,6 +118,11 @@ class Tenants:
         self._tenants: dict[str, Tenant] = {}
         self._lock = threading.Lock()
 
+    @property
+    def config(self) -> Settings:
+        """The settings that hold now for all tenants that have none of their own."""
+        return self._config
+
     def find(self, name: str) -> Tenant | None:
         """Returns a tenant if it was created before. Never waits."""
         return self._tenants.get(name)
@@ -107,7 +130,7 @@ class Tenants:
     def settings_of(self, name: str) -> Settings:
         """Returns the settings as they hold for a tenant, created or not."""
         found = self._tenants.get(name)
-        return self._config.for_tenant(name) if found is None else found.config
+        return self._settings_of(name) if found is None else found.config
 
     def list_created(self) -> list[Tenant]:
         """Returns the tenants created so far."""
@@ -128,13 +151,40 @@ class Tenants:
         with self._lock:
             found = self._tenants.get(name)
             if found is None:
-                config, own = self._config.for_tenant(name), self.shared
-                if self._needs_keys:
-                    scorer = self._scorers.get(config.scorer)
-                    own = Compressor(scorer, self.stores.for_tenant(name), cache=self._config.cache)
-                found = Tenant(name, own, config, self._scorers, self._counters.for_tenant(name))
-                self._tenants[name] = found
+                config = self._settings_of(name)
+                self.stores.set_retention(self.namespace(name), config)
+                fence = FencedStore(self.stores.for_tenant(self.namespace(name)))
+                own = Compressor(self._scorers.get(config.scorer), fence, cache=self._config.cache)
+                counters = self._counters.for_tenant(name)
+                found = self._tenants[name] = Tenant(name, own, config, self._scorers, counters, fence)
             return found
+
+    def namespace(self, name: str) -> str:
+        """Returns the name of a tenant's part of the store: "" without keys, where there is one tenant."""
+        return name if self._needs_keys else ""
+
+    def check(self, name: str, overrides: Mapping[str, Any]) -> None:
+        """Checks settings that a tenant is to have for itself.
+
+        Raises:
+            CompressorError: A value is not valid, or a tenant cannot have that setting, or its scorer cannot be made.
+        """
+        if "provider_keys" in overrides:
+            raise CompressorError(
+                "provider_keys names variables and files of the service's machine: set it in the configuration"
+            )
+        self._scorers.get(self._config.for_tenant(name, overrides).scorer)
+
+    def drop(self, name: str) -> None:
+        """Drops what this process has of a tenant: sessions, conversations, values. The store is not changed.
+
+        Requests that are being served cannot use the store any more.
+        """
+        with self._lock:
+            dropped = self._tenants.pop(name, None)
+            if dropped is not None:
+                dropped.fence.end()
+            self.stores.forget(self.namespace(name))
 
     def reconfigure(self, config: Settings) -> None:
         """Serves all tenants with other settings; what only a start can change (such as the store) stays.
@@ -148,8 +198,33 @@ class Tenants:
         self._scorers.open_all(config)
         with self._lock:
             self._config = config
-            for name, tenant in self._tenants.items():
-                tenant.reconfigure(config.for_tenant(name))
+            self._reconfigure_all()
+
+    def override(self, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+        """Serves with other settings of single tenants; they come before those of the configuration.
+
+        Args:
+            overrides: The settings by tenant.
+        """
+        with self._lock:
+            if overrides != self._overrides:
+                self._overrides = dict(overrides)
+                self._reconfigure_all()
+
+    def _settings_of(self, name: str) -> Settings:
+        try:
+            found = self._config.for_tenant(name, self._overrides.get(name))
+            self._scorers.get(found.scorer)
+            return found
+        except CompressorError as error:  # a newer or older version may have stored them
+            log.error("the stored settings of tenant %s are not used: %s", name, error)
+            return self._config.for_tenant(name)
+
+    def _reconfigure_all(self) -> None:
+        for name, tenant in self._tenants.items():
+            config = self._settings_of(name)
+            self.stores.set_retention(self.namespace(name), config)
+            tenant.reconfigure(config)
 
     def usage_source(self, name: str) -> tuple[BlobStore, Mapping[str, CostReport]] | None:
         """Returns a tenant's store and the cost reports of its sessions, or None if it was not created yet."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 
 from compressor.errors import StoreError
+from compressor.storage import codec, memory
 from compressor.storage.base import AppendLog, BlobStore, StoreStats
 from compressor.storage.memory import MemoryStore
 from compressor.storage.redis.client import SCHEMES
+from compressor.storage.retention import PERMANENT, Retention, TtlPolicy
+from compressor.storage.sqlite import store as sqlite_store
 from compressor.storage.sqlite.store import SQLiteStore
 from compressor.storage.wrappers.resilient import ResilientStore
 
 __all__ = [
+    "PERMANENT",
     "AppendLog",
     "BlobStore",
     "MemoryStore",
     "ResilientStore",
+    "Retention",
     "SQLiteStore",
     "StoreStats",
     "default_path",
@@ -53,7 +58,9 @@ def check_store_name(spec: str | None) -> None:
         raise StoreError(f"unknown store {spec!r}: use {STORE_FORMS}")
 
 
-def open_store(spec: str | BlobStore | None) -> BlobStore:
+def open_store(
+    spec: str | BlobStore | None, *, ttl: float | TtlPolicy = codec.DEFAULT_TTL, limit: int | None = None
+) -> BlobStore:
     """Returns the store that a name describes. A file or connection is opened on first use, not here.
 
     Args:
@@ -61,20 +68,22 @@ def open_store(spec: str | BlobStore | None) -> BlobStore:
             "sqlite:///path", or a path that ends in .db, .sqlite or .sqlite3, for a SQLite file; "redis://..." (all
             forms are listed at `RedisStore`) for a Redis server behind a `ResilientStore`. A `BlobStore` is returned
             as it is.
+        ttl: The TTL in seconds, or the TTLs by key. A store that is given as an object keeps its own.
+        limit: The largest size of a file or of the memory in bytes; None for the default. A server has its own limit.
 
     Raises:
         StoreError: If the name describes no store.
         MissingDependencyError: If redis-py is needed and not installed.
     """
     if spec is None:
-        return SQLiteStore(default_path())
+        spec = default_path()
     if not isinstance(spec, str):
         return spec
     if spec == "memory":
-        return MemoryStore()
+        return MemoryStore(ttl=ttl, limit=limit or memory.LIMIT)
     if spec.startswith(SCHEMES):
         from compressor.storage.redis.store import RedisStore
 
-        return ResilientStore(RedisStore(spec))
+        return ResilientStore(RedisStore(spec, ttl=ttl), ttl=ttl)
     check_store_name(spec)
-    return SQLiteStore(spec.removeprefix("sqlite:///"))
+    return SQLiteStore(spec.removeprefix("sqlite:///"), ttl=ttl, limit=limit or sqlite_store.LIMIT)

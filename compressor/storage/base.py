@@ -29,6 +29,37 @@ class StoreStats:
     logs: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """What a store knows about a value, without its content.
+
+    Attributes:
+        size: Its bytes in stored (compressed) form; 0 if it has expired.
+        expires_in: The seconds until it expires if nobody uses it; 0 if it has expired.
+    """
+
+    size: int
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What was erased.
+
+    Attributes:
+        values: The number of values.
+        logs: The number of logs.
+        size: The bytes of both, in stored form.
+    """
+
+    values: int = 0
+    logs: int = 0
+    size: int = 0
+
+    def __add__(self, other: Erasure) -> Erasure:
+        return Erasure(self.values + other.values, self.logs + other.logs, self.size + other.size)
+
+
 class BlobStore(Protocol):
     """Stores values (the originals) under keys, each until its TTL ends.
 
@@ -144,6 +175,29 @@ class LeaseStore(Protocol):
         ...
 
 
+class ErasableStore(Protocol):
+    """A store that shows and removes what it holds, for its operator. Nothing here renews a TTL."""
+
+    def describe(self, key: str) -> StoredEntry | None:
+        """Returns what the store knows about a value, or None if it was never stored or is forgotten."""
+        ...
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """Returns the keys of the values that begin with a prefix and have not expired, in no certain order."""
+        ...
+
+    def remove(self, keys: Sequence[str]) -> int:
+        """Removes values, so that reading them raises ExpiredRefError. Returns how many there were."""
+        ...
+
+    def erase(self, prefix: str = "") -> Erasure:
+        """Erases the values and logs whose names begin with a prefix, without a trace.
+
+        Without a prefix it erases everything but the values and logs of tenants, which have a namespace.
+        """
+        ...
+
+
 class BatchStore(BlobStore, Protocol):
     """A store that reads many keys at once. `get_many` below works with any store."""
 
@@ -163,6 +217,20 @@ def get_many(store: BlobStore, keys: Sequence[str]) -> dict[str, bytes]:
         with suppress(RefError):
             out[key] = store.get(key)
     return out
+
+
+def require_erasable(store: BlobStore) -> ErasableStore:
+    """Returns the store as an `ErasableStore`.
+
+    Raises:
+        StoreError: If the store cannot erase.
+    """
+    if not hasattr(store, "erase"):
+        raise StoreError(
+            f"{type(store).__name__} cannot erase what it holds: use a store that implements ErasableStore "
+            "(compressor.storage.base)"
+        )
+    return cast(ErasableStore, store)
 
 
 def require_log(store: BlobStore) -> AppendLog:

@@ -5,6 +5,8 @@ The stored form is one byte that names the encoding (`R` raw, `Z` zstd), followe
 
 from __future__ import annotations
 
+import hashlib
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -26,6 +28,10 @@ LOG_IN_USE = 3_600.0
 TOMBSTONE_TTLS = 4
 #: Only this many tombstones are kept, the newest, so that they do not fill a busy store.
 MAX_TOMBSTONES = 100_000
+
+#: The beginning of the keys of a tenant in a store that several tenants share.
+NAMESPACE = re.compile(r"t[0-9a-f]{16}:")
+NAMESPACE_LENGTH = 18
 
 _RAW, _ZSTD = b"R", b"Z"
 _MIN_ZSTD_BYTES = 512  # zstd saves next to nothing on shorter values
@@ -82,6 +88,16 @@ def decompress(stored: bytes, key: str) -> bytes:
     raise StoreError(f"the stored value of {key!r} is damaged (unknown encoding)")
 
 
+def namespace(tenant: str) -> str:
+    """Returns the beginning of a tenant's keys in a store that several tenants share."""
+    return f"t{hashlib.blake2b(tenant.encode(), digest_size=8).hexdigest()}:"
+
+
+def is_below(prefix: str, name: str) -> bool:
+    """Returns whether a name begins with a prefix; without a prefix, whether it has no namespace."""
+    return name.startswith(prefix) if prefix else not NAMESPACE.match(name)
+
+
 def validate_items(items: Mapping[str, bytes]) -> None:
     """Checks the items of a put before any of them is stored.
 
@@ -112,10 +128,8 @@ def _check_key(key: str, what: str) -> None:
         raise StoreError(f"a {what} must be a string of at most {MAX_KEY} characters, not {key!r:.80}")
 
 
-def validate_limits(ttl: float, limit: int) -> None:
-    """Raises StoreError unless both numbers are positive."""
-    if not ttl > 0:
-        raise StoreError(f"the TTL of a store must be a positive number of seconds, not {ttl!r}")
+def validate_limit(limit: int) -> None:
+    """Raises StoreError unless the limit is positive."""
     if not limit > 0:
         raise StoreError(f"the size limit of a store must be a positive number of bytes, not {limit!r}")
 

@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar
 
 from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import codec
-from compressor.storage.base import StoreStats
+from compressor.storage.base import Erasure, StoredEntry, StoreStats
 from compressor.storage.codec import compress_log
+from compressor.storage.retention import TtlPolicy, as_policy
 
 LIMIT = 64 * 2**20  # bytes; holds the originals of a long conversation and is small beside a service
 
@@ -51,17 +52,18 @@ class MemoryStore:
     A pickle holds everything that is stored. `copy.deepcopy` returns the same store.
 
     Args:
-        ttl: The seconds after the last use (a put, get, append or read) at which a value or log expires.
+        ttl: The seconds after the last use (a put, get, append or read) at which a value or log expires; or the TTLs by
+            key.
         limit: The largest size in bytes, in stored (compressed) form. Above it the least recently used values are
             evicted first, then logs that nobody used for an hour.
         clock: Returns the time in seconds.
     """
 
     def __init__(
-        self, *, ttl: float = codec.DEFAULT_TTL, limit: int = LIMIT, clock: Callable[[], float] = time.time
+        self, *, ttl: float | TtlPolicy = codec.DEFAULT_TTL, limit: int = LIMIT, clock: Callable[[], float] = time.time
     ) -> None:
-        codec.validate_limits(ttl, limit)
-        self._ttl, self._limit, self._clock = ttl, limit, clock
+        codec.validate_limit(limit)
+        self._policy, self._limit, self._clock = as_policy(ttl), limit, clock
         self._lock = threading.Lock()
         self._values: _LruWithTombstones[_Value] = _LruWithTombstones()
         self._logs: _LruWithTombstones[_Log] = _LruWithTombstones()
@@ -98,14 +100,18 @@ class MemoryStore:
     def get(self, key: str) -> bytes:
         """See `BlobStore.get`."""
         with self._lock:
-            value = self._values.use(key, self._purge_expired())
+            value = self._values.use(key, self._purge_expired(), self._policy.ttl(key))
         return codec.decompress(value.stored, key)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `BatchStore.get_many`."""
         with self._lock:
             now = self._purge_expired()
-            found = {key: self._values.use(key, now).stored for key in keys if key in self._values.live}
+            found = {
+                key: self._values.use(key, now, self._policy.ttl(key)).stored
+                for key in keys
+                if key in self._values.live
+            }
         return {key: codec.decompress(stored, key) for key, stored in found.items()}
 
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
@@ -115,7 +121,7 @@ class MemoryStore:
             log = self._logs.live.get(name)
             if log is not None and log.last < after:
                 raise ExpiredRefError(name)
-            log = self._logs.use(name, now)
+            log = self._logs.use(name, now, self._policy.ttl(name))
             start = max(after + 1, log.first)
             records = log.records[start - log.first :]
         return [(number, codec.decompress(record, name)) for number, record in enumerate(records, start)]
@@ -139,6 +145,40 @@ class MemoryStore:
             if name in self._logs.live:
                 self._logs.tombstone(name, now)
 
+    def describe(self, key: str) -> StoredEntry | None:
+        """See `ErasableStore.describe`."""
+        with self._lock:
+            now = self._purge_expired()
+            value = self._values.live.get(key)
+            if value is None:
+                return StoredEntry(0, 0.0) if key in self._values.tombstones else None
+            return StoredEntry(value.size, value.used + self._values.ttl(key) - now)
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """See `ErasableStore.list_keys`."""
+        with self._lock:
+            self._purge_expired()
+            return [key for key in self._values.live if key.startswith(prefix)]
+
+    def remove(self, keys: Sequence[str]) -> int:
+        """See `ErasableStore.remove`."""
+        with self._lock:
+            now = self._purge_expired()
+            found = [key for key in dict.fromkeys(keys) if key in self._values.live]
+            for key in found:
+                self._values.tombstone(key, now)
+            return len(found)
+
+    def erase(self, prefix: str = "") -> Erasure:
+        """See `ErasableStore.erase`."""
+        with self._lock:
+            self._purge_expired()
+            before = self._size
+            values, logs = (
+                entries.erase(lambda name: codec.is_below(prefix, name)) for entries in (self._values, self._logs)
+            )
+            return Erasure(values, logs, before - self._size)
+
     def stats(self) -> StoreStats:
         """See `BlobStore.stats`."""
         with self._lock:
@@ -153,7 +193,7 @@ class MemoryStore:
 
     def empty_copy(self) -> MemoryStore:
         """Returns an empty store with the same settings."""
-        return MemoryStore(ttl=self._ttl, limit=self._limit, clock=self._clock)
+        return MemoryStore(ttl=self._policy, limit=self._limit, clock=self._clock)
 
     @property
     def _size(self) -> int:
@@ -178,7 +218,7 @@ class MemoryStore:
                 first = expected_last + 1 if log is None or truncate else log.first
                 size = (0 if log is None else log.size) - freed + added
                 records.extend(packed)  # in place, so that the cost does not grow with the log
-                self._logs.put(name, _Log(first, records, size, now))
+                self._logs.put(name, _Log(first, records, size, now), self._policy.ttl(name))
         return True
 
     def _compress(self, items: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -196,7 +236,7 @@ class MemoryStore:
 
     def _put(self, packed: Mapping[str, bytes], now: float) -> None:
         for key, stored in packed.items():
-            self._values.put(key, _Value(stored, now))
+            self._values.put(key, _Value(stored, now), self._policy.ttl(key))
 
     def _evict(self, packed: Mapping[str, bytes], log_growth: int, now: float, name: str | None = None) -> None:
         """Evicts what is needed to store these values and to let the log `name` grow: values first, then idle logs.
@@ -223,8 +263,8 @@ class MemoryStore:
         if self._closed:
             raise StoreError("this store has been closed")
         now = self._clock()
-        self._values.purge_expired(now, self._ttl)
-        self._logs.purge_expired(now, self._ttl)
+        self._values.purge_expired(now, self._policy.longest)
+        self._logs.purge_expired(now, self._policy.longest)
         return now
 
 
@@ -239,40 +279,74 @@ class _LruWithTombstones(Generic[_Entry]):
         self.live: OrderedDict[str, _Entry] = OrderedDict()
         self.tombstones: OrderedDict[str, float] = OrderedDict()  # name -> when the entry was removed
         self.size = 0
+        self._ttls: dict[str, float] = {}  # name -> the TTL of the entry
+        self._by_ttl: dict[float, OrderedDict[str, None]] = {}  # the names of each TTL, in the order of last use
 
-    def put(self, name: str, entry: _Entry) -> None:
+    def put(self, name: str, entry: _Entry, ttl: float) -> None:
         """Stores an entry, in place of a former one of this name."""
         self.size += entry.size - (self.live[name].size if name in self.live else 0)
         self.tombstones.pop(name, None)
         self.live[name] = entry
-        self.live.move_to_end(name)
+        self._note_use(name, ttl)
 
-    def use(self, name: str, now: float) -> _Entry:
+    def use(self, name: str, now: float, ttl: float) -> _Entry:
         """Returns an entry and notes its use; raises UnknownRefError or ExpiredRefError if there is none."""
         entry = self.live.get(name)
         if entry is None:
             raise ExpiredRefError(name) if name in self.tombstones else UnknownRefError(name)
         entry.used = now
-        self.live.move_to_end(name)
+        self._note_use(name, ttl)
         return entry
+
+    def ttl(self, name: str) -> float:
+        """Returns the TTL of an entry."""
+        return self._ttls[name]
 
     def tombstone(self, name: str, now: float) -> int:
         """Replaces an entry by a tombstone; returns the bytes that this frees."""
-        entry = self.live.pop(name)
-        self.size -= entry.size
+        size = self._remove(name)
         self.tombstones[name] = now
         self.tombstones.move_to_end(name)
-        return entry.size
+        return size
 
-    def purge_expired(self, now: float, ttl: float) -> None:
+    def erase(self, is_meant: Callable[[str], bool]) -> int:
+        """Erases entries and tombstones by name; returns the number of entries."""
+        for name in [name for name in self.tombstones if is_meant(name)]:
+            del self.tombstones[name]
+        names = [name for name in self.live if is_meant(name)]
+        for name in names:
+            self._remove(name)
+        return len(names)
+
+    def purge_expired(self, now: float, longest: float) -> None:
         """Replaces expired entries by tombstones, and drops old or surplus tombstones."""
-        while self.live and next(iter(self.live.values())).used < now - ttl:
-            self.tombstone(next(iter(self.live)), now)
-        oldest = now - codec.TOMBSTONE_TTLS * ttl
+        for ttl in list(self._by_ttl):
+            names = self._by_ttl[ttl]
+            while names and self.live[next(iter(names))].used < now - ttl:
+                self.tombstone(next(iter(names)), now)
+            if not names:
+                del self._by_ttl[ttl]
+        oldest = now - codec.TOMBSTONE_TTLS * longest
         while self.tombstones and (
             len(self.tombstones) > codec.MAX_TOMBSTONES or next(iter(self.tombstones.values())) < oldest
         ):
             self.tombstones.popitem(last=False)
+
+    def _note_use(self, name: str, ttl: float) -> None:
+        self.live.move_to_end(name)
+        former = self._ttls.get(name)
+        if former is not None and former != ttl:
+            del self._by_ttl[former][name]
+        self._ttls[name] = ttl
+        names = self._by_ttl.setdefault(ttl, OrderedDict())
+        names[name] = None
+        names.move_to_end(name)
+
+    def _remove(self, name: str) -> int:
+        entry = self.live.pop(name)
+        self.size -= entry.size
+        del self._by_ttl[self._ttls.pop(name)][name]
+        return entry.size
 
 
 _stores: weakref.WeakSet[MemoryStore] = weakref.WeakSet()

@@ -42,7 +42,7 @@ def clock_for(kind: str) -> Clock:
     return ServerClock(server)
 
 
-def make_store(kind: str, folder: Path, ttl: float = 7 * 86_400.0, **options: Any) -> Both:
+def make_store(kind: str, folder: Path, ttl: Any = 7 * 86_400.0, **options: Any) -> Both:
     """A store; those made with one folder or server share what they hold."""
     if kind == "memory":
         return MemoryStore(ttl=ttl, **options)
@@ -50,7 +50,8 @@ def make_store(kind: str, folder: Path, ttl: float = 7 * 86_400.0, **options: An
         return SQLiteStore(folder / "s.db", ttl=ttl, **options)
     from support.redis_tools import shared_server
 
-    ttl += GRACE if ttl > GRACE else 0
+    if isinstance(ttl, (int, float)):
+        ttl += GRACE if ttl > GRACE else 0
     # A busy machine is no test of timeouts.
     store = RedisStore(shared_server(cluster=kind == "cluster").url, ttl=ttl, timeout=10.0, connect_timeout=5.0)
     if kind != "resilient":

@@ -178,6 +178,17 @@ class TenantUsage:
         series.prune(now)
         return series, is_reachable
 
+    def forget_session(self, journal: Any, id: str, now: float) -> None:
+        """Removes a session from memory, and with a journal from the log, by a snapshot."""
+        with self._storing:
+            for _ in range(MAX_ATTEMPTS):
+                self._catch_up(journal)
+                with self._lock:
+                    found = [series.sessions.pop(id, None) for series in (self._open, self._sealed, self._stored)]
+                is_stored = journal is not None and found[2] is not None and self._last
+                if not is_stored or self._append(journal, now, rewrite=True):
+                    return
+
     def write(self, journal: Any, known: Mapping[str, CostReport], now: float) -> None:
         """Writes what is new, if the store answers."""
         self._write_time = now
@@ -197,9 +208,9 @@ class TenantUsage:
             except CompressorError as error:
                 log.warning("usage was not stored, it is retried: %s", type(error).__name__)
 
-    def _append(self, journal: Any, now: float) -> bool:
-        """Appends the sealed record; returns False if another worker was first."""
-        is_snapshot = not self._last or self._since >= SNAPSHOT_INTERVAL
+    def _append(self, journal: Any, now: float, rewrite: bool = False) -> bool:
+        """Appends the sealed record, as a snapshot on request; returns False if another worker was first."""
+        is_snapshot = rewrite or not self._last or self._since >= SNAPSHOT_INTERVAL
         seen = {**self._seen, self._worker: self._sealed_number}
         new = self._sealed
         if is_snapshot:

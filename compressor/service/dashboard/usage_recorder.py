@@ -93,6 +93,25 @@ class UsageRecorder:
         """Returns the last single calls of this worker, the newest first."""
         return self._of(tenant).calls()
 
+    def forget(self, tenant: str) -> None:
+        """Drops what this process knows of a tenant, because it is erased from the store."""
+        with self._lock:
+            self._tenants.pop(tenant, None)
+
+    def forget_session(self, tenant: str, id: str, in_store: bool = False) -> None:
+        """Removes a session from the usage of a tenant.
+
+        Args:
+            tenant: The tenant.
+            id: The id of the session.
+            in_store: Whether to remove it from the store too, not only from the memory of this process.
+        """
+        journal = self._find(tenant)[0] if in_store else None
+        try:
+            self._of(tenant).forget_session(journal, id, self._clock())
+        except CompressorError as error:  # the session itself is gone, and its figures are no content
+            log.warning("usage of a deleted session stays: %s", type(error).__name__)
+
     def breakdown(self, tenant: str, seconds: int) -> dict[str, list[dict[str, Any]]]:
         """Returns a tenant's usage by tool, by model and by reason of a fallback, of all workers, the largest first.
 

@@ -66,6 +66,23 @@ class RedisKeys:
         """The SCAN pattern of all logs."""
         return _glob(self._prefix) + b"{l:*}"
 
+    def values_with(self, prefix: str) -> bytes:
+        """Returns the SCAN pattern of the values whose keys begin with a prefix."""
+        return _glob(self._prefix + b"{v:" + prefix.encode("utf-8", "surrogatepass")) + b"*}"
+
+    def everything_with(self, prefix: str) -> list[bytes]:
+        """Returns the SCAN patterns of values, logs, leases and tombstones whose names begin with a prefix."""
+        name = prefix.encode("utf-8", "surrogatepass")
+        return [_glob(self._prefix + b"{%s:%s" % (kind, name)) + b"*" for kind in (b"v", b"l", b"w")]
+
+    def parse_value(self, name: bytes) -> str:
+        """Returns the key of the value that has this name in Redis."""
+        return name[len(self._prefix) + len(b"{v:") : -1].decode("utf-8", "surrogatepass")
+
+    def parse_name(self, name: bytes) -> str:
+        """Returns the beginning of the key of anything of this tenant; its end may be that of a tombstone."""
+        return name[len(self._prefix) + len(b"{v:") :].decode("utf-8", "replace")
+
     def _pair(self, kind: bytes, name: str) -> tuple[bytes, bytes]:
         key = b"%s{%s:%s}" % (self._prefix, kind, name.encode("utf-8", "surrogatepass"))
         return key, key + _TOMBSTONE_SUFFIX

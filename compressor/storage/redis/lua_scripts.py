@@ -8,9 +8,9 @@ PUT writes values that are on one server.
 
 | KEYS            |                                    | ARGV      |                                              |
 |-----------------|------------------------------------|-----------|----------------------------------------------|
-| 2i - 1          | value i (string)                   | 1         | TTL of a value                               |
-| 2i              | its tombstone (string)             | 2         | TTL of a tombstone                           |
-|                 |                                    | 2 + i     | value i in its stored form                   |
+| 2i - 1          | value i (string)                   | 3i - 2    | TTL of value i                               |
+| 2i              | its tombstone (string)             | 3i - 1    | TTL of its tombstone                         |
+|                 |                                    | 3i        | value i in its stored form                   |
 
     {1}                         written; the TTL of values that were already there is renewed
     {2, i, stored, j, ...}      nothing is written: values i, j, ... are there in another stored form
@@ -20,7 +20,7 @@ where they have other slots).
 
 | KEYS            |                                    | ARGV      |                                              |
 |-----------------|------------------------------------|-----------|----------------------------------------------|
-| 1               | the log (list)                     | 1, 2      | as PUT                                       |
+| 1               | the log (list)                     | 1, 2      | TTL of the log and of its tombstone          |
 | 2               | its tombstone (string)             | 3         | `expected_last`                              |
 | 2i + 1, 2i + 2  | value i and its tombstone          | 4         | "1": older records are removed               |
 |                 |                                    | 5         | "1": this call may have been sent before,    |
@@ -29,7 +29,7 @@ where they have other slots).
 |                 |                                    | 7         | n, the number of records                     |
 |                 |                                    | 8 ... 7+n | the records: 8 bytes of call ID, then the    |
 |                 |                                    |           | stored form of the record                    |
-|                 |                                    | 7 + n + i | value i in its stored form                   |
+|                 |                                    | 7+n+3i-2  | and the next two: value i, as PUT            |
 
     {1}                         written, now or when the same call was sent before
     {0}                         nothing is written: the last number of the log is another
@@ -40,8 +40,9 @@ READ returns the records of a log.
 
 | KEYS            |                                    | ARGV      |                                              |
 |-----------------|------------------------------------|-----------|----------------------------------------------|
-| 1               | the log (list)                     | 1, 2      | as PUT                                       |
-| 2               | its tombstone (string)             | 3         | the TTL is renewed if less than this is left |
+| 1               | the log (list)                     | 1, 2      | as APPEND                                    |
+| 2               | its tombstone (string)             | 3         | it is renewed if less than this is left, or   |
+|                 |                                    |           | more than the TTL                            |
 |                 |                                    | 4         | `after`                                      |
 
     0                           there never was such a log
@@ -54,7 +55,7 @@ LEASE takes a lease and RELEASE ends it. KEYS 1 is the lease (string), ARGV 1 th
 answer is 1 if the lease now belongs, or belonged, to this token, and 0 if it belongs to another or to nobody.
 
 A restricted user needs EVAL, EVALSHA, GET, SET, EXISTS, PEXPIRE, PTTL, DEL, LINDEX, LLEN, LRANGE, LSET and RPUSH on the
-keys of the store, and STRLEN, SCAN and INFO for its stats.
+keys of the store, STRLEN, SCAN and INFO for its stats, and UNLINK for erasures.
 
 A log is one list, so that Redis evicts all of it or nothing: first its head, "F S" (F is the number of the first record
 in it, S the bytes of the records), then the records.
@@ -78,7 +79,7 @@ local function clashes(from, to, values)
   local found = {2}
   for i = 1, to do
     local held = redis.call('GET', KEYS[from + 2 * i - 1])
-    if held and held ~= ARGV[values + i] then
+    if held and held ~= ARGV[values + 3 * i] then
       found[#found + 1] = i
       found[#found + 1] = held
     end
@@ -87,9 +88,9 @@ local function clashes(from, to, values)
 end
 local function write(from, to, values)
   for i = 1, to do
-    local key = KEYS[from + 2 * i - 1]
-    redis.call('SET', KEYS[from + 2 * i], '', 'PX', ARGV[2])
-    if redis.call('PEXPIRE', key, ARGV[1]) == 0 then redis.call('SET', key, ARGV[values + i], 'PX', ARGV[1]) end
+    local key, ttl, stored = KEYS[from + 2 * i - 1], ARGV[values + 3 * i - 2], ARGV[values + 3 * i]
+    redis.call('SET', KEYS[from + 2 * i], '', 'PX', ARGV[values + 3 * i - 1])
+    if redis.call('PEXPIRE', key, ttl) == 0 then redis.call('SET', key, stored, 'PX', ttl) end
   end
 end
 """
@@ -111,9 +112,9 @@ class LuaScript:
 PUT = LuaScript(
     _VALUES
     + """
-local found = clashes(0, #KEYS / 2, 2)
+local found = clashes(0, #KEYS / 2, 0)
 if #found > 1 then return found end
-write(0, #KEYS / 2, 2)
+write(0, #KEYS / 2, 0)
 return {1}
 """
 )
@@ -157,7 +158,8 @@ local log, after = KEYS[1], tonumber(ARGV[4])
 local first, _, last = head(log)
 if last == 0 then return redis.call('EXISTS', KEYS[2]) end
 if last < after then return 1 end
-if redis.call('PTTL', log) < tonumber(ARGV[3]) then
+local left = redis.call('PTTL', log)
+if left < tonumber(ARGV[3]) or left > tonumber(ARGV[1]) then
   redis.pcall('PEXPIRE', log, ARGV[1])
   redis.pcall('SET', KEYS[2], '', 'PX', ARGV[2])
 end

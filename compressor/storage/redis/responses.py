@@ -5,10 +5,11 @@ An answer of the wrong shape raises TypeError or ValueError, which `RedisClient`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from compressor.storage import codec
+from compressor.storage.base import Erasure, StoredEntry
 
 _STEP = 1000  # keys that one SCAN looks at; about 0.2 ms of server time
 
@@ -86,15 +87,59 @@ def log_sizes(client: Any, pattern: bytes) -> list[int]:
     return [int(answer.split()[1]) for answer in _run_on_all(client, pattern, "lindex", 0) if answer is not None]
 
 
-def _run_on_all(client: Any, pattern: bytes, command: str, *args: int) -> Iterator[Any]:
-    """Runs a command on all keys that match, except tombstones, and yields the answers."""
-    keys = {key for key in client.scan_iter(match=pattern, count=_STEP) if key.endswith(b"}")}
-    unique = list(keys)  # a set before, because SCAN may return a key twice
-    for start in range(0, len(unique), _STEP):
+def _run_on_all(client: Any, pattern: bytes, command: str, *args: int) -> list[Any]:
+    """Runs a command on all keys that match, except tombstones, and returns the answers."""
+    return _sizes(client, scan(client, pattern), command, *args)
+
+
+def _scan(client: Any, pattern: bytes) -> list[bytes]:
+    return list(set(client.scan_iter(match=pattern, count=_STEP)))  # a set, because SCAN may return a key twice
+
+
+def _sizes(client: Any, names: Sequence[bytes], command: str, *args: int) -> list[Any]:
+    answers: list[Any] = []
+    for start in range(0, len(names), _STEP):
         with client.pipeline(transaction=False) as pipe:
-            for key in unique[start : start + _STEP]:
-                getattr(pipe, command)(key, *args)
-            yield from execute(pipe)
+            for name in names[start : start + _STEP]:
+                getattr(pipe, command)(name, *args)
+            answers += execute(pipe)
+    return answers
+
+
+def describe(client: Any, value: bytes, tombstone: bytes) -> StoredEntry | None:
+    """Returns what is known about a value, or None."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.strlen(value), pipe.pttl(value), pipe.exists(tombstone)
+        size, left, is_known = map(int, execute(pipe))
+    if size:
+        return StoredEntry(size, max(0, left) / 1000)
+    return StoredEntry(0, 0.0) if is_known else None
+
+
+def scan(client: Any, pattern: bytes) -> list[bytes]:
+    """Returns the names that match, except those of tombstones."""
+    return [name for name in _scan(client, pattern) if name.endswith(b"}")]
+
+
+def unlink(client: Any, names: Sequence[bytes]) -> int:
+    """Removes keys and returns how many there were."""
+    count = 0
+    for start in range(0, len(names), _STEP):
+        with client.pipeline(transaction=False) as pipe:
+            for name in names[start : start + _STEP]:
+                pipe.unlink(name)
+            count += sum(map(int, execute(pipe)))
+    return count
+
+
+def erase(client: Any, patterns: Sequence[bytes], is_meant: Callable[[bytes], bool]) -> Erasure:
+    """Removes the values, logs and other keys that match these three patterns and are meant."""
+    values, logs, others = ([name for name in _scan(client, one) if is_meant(name)] for one in patterns)
+    sizes = _sizes(client, [name for name in values if name.endswith(b"}")], "strlen")
+    heads = _sizes(client, [name for name in logs if name.endswith(b"}")], "lindex", 0)
+    size = sum(map(int, sizes)) + sum(int(head.split()[1]) for head in heads if head is not None)
+    unlink(client, [*values, *logs, *others])
+    return Erasure(len(sizes), len(heads), size)
 
 
 def maxmemory(client: Any) -> int:

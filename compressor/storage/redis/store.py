@@ -27,11 +27,12 @@ from typing import Any
 
 from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import codec
-from compressor.storage.base import StoreStats
+from compressor.storage.base import Erasure, StoredEntry, StoreStats
 from compressor.storage.codec import compress_log
 from compressor.storage.redis import lua_scripts, responses
 from compressor.storage.redis.client import RedisClient
 from compressor.storage.redis.keys import RedisKeys
+from compressor.storage.retention import TtlPolicy, as_policy
 
 CONNECT_TIMEOUT, TIMEOUT = 0.5, 1.0  # seconds
 RETRIES = 2
@@ -39,6 +40,27 @@ _CALL_ID_BYTES = 8  # in front of each record; they identify the call that wrote
 _CHUNK = 500  # keys in one round trip
 _MAX_ATTEMPTS = 10  # of a write that other writers interfere with
 _MAX_TTL_MS = 2**62  # Redis counts in 64 bits
+
+
+class _Milliseconds:
+    """The TTLs of a key in milliseconds.
+
+    Attributes:
+        value: Of the value or log.
+        tombstone: Of the tombstone, from the last use on.
+        dropped: Of the tombstone, from the moment that the log is dropped.
+        renew_below: A use renews the TTL if less than this is left.
+    """
+
+    def __init__(self, ttl: float) -> None:
+        self.value = max(1, round(ttl * 1000))
+        self.tombstone = min(_MAX_TTL_MS, round((1 + codec.TOMBSTONE_TTLS) * self.value))
+        self.dropped = self.tombstone - self.value
+        self.renew_below = self.value - round(min(ttl / 100, codec.RENEW_SECONDS) * 1000)
+
+    def is_stale(self, left: int) -> bool:
+        """Returns whether a use has to be noted: the last one is a while ago, or the TTL was longer then."""
+        return left < self.renew_below or left > self.value
 
 
 class RedisStore:
@@ -53,8 +75,8 @@ class RedisStore:
             all of them; `sentinel_username` and `sentinel_password` that of Sentinel.
         tenant: The tenant whose keys these are; "" for the shared ones.
         prefix: The first part of all keys.
-        ttl: The seconds after the last use (a put, get, append or read) at which a value or log expires. Uses are
-            noted at most every `ttl`/100 or 60 seconds, whichever is shorter.
+        ttl: The seconds after the last use (a put, get, append or read) at which a value or log expires; or the TTLs by
+            key. Uses are noted at most every hundredth of the TTL or 60 seconds, whichever is shorter.
         connect_timeout: The seconds to wait for a connection. The system limits the lookup of the host name.
         timeout: The seconds to wait for each answer.
         retries: How often a command is sent again after a broken connection.
@@ -70,26 +92,30 @@ class RedisStore:
         *,
         tenant: str = "",
         prefix: str = "acr",
-        ttl: float = codec.DEFAULT_TTL,
+        ttl: float | TtlPolicy = codec.DEFAULT_TTL,
         connect_timeout: float = CONNECT_TIMEOUT,
         timeout: float = TIMEOUT,
         retries: int = RETRIES,
     ) -> None:
-        codec.validate_limits(ttl, 1)
+        self._policy = as_policy(ttl)
         self._client = RedisClient(url, connect_timeout=connect_timeout, timeout=timeout, retries=retries)
         self._prefix, self._keys = prefix, RedisKeys(prefix, tenant)
-        self._ttl = max(1, round(ttl * 1000))
-        grain = round(min(ttl / 100, codec.RENEW_SECONDS) * 1000)
-        self._renew_below = self._ttl - grain  # a use renews the TTL if less than this is left
         self._closed = self._shares_connections = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RedisStore:
         """Returns this store itself: copies of what uses a store share it."""
         return self
 
-    def for_tenant(self, tenant: str) -> RedisStore:
-        """Returns the store of another tenant with the same settings and connections; closing it leaves those open."""
+    def for_tenant(self, tenant: str, ttl: float | TtlPolicy | None = None) -> RedisStore:
+        """Returns the store of another tenant with the same settings and connections; closing it leaves those open.
+
+        Args:
+            tenant: The tenant.
+            ttl: Its TTLs; None for those of this store.
+        """
         other = copy.copy(self)
+        if ttl is not None:
+            other._policy = as_policy(ttl)
         other._keys = RedisKeys(self._prefix, tenant)
         other._closed, other._shares_connections = False, True
         return other
@@ -118,7 +144,8 @@ class RedisStore:
     def read_log(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
         """See `AppendLog.read_log`."""
         self._check_open()
-        args = (self._ttl, self._tombstone_ttl, self._renew_below, after)
+        ttls = self._ttls(name)
+        args = (ttls.value, ttls.tombstone, ttls.renew_below, after)
         read = self._client.script(lua_scripts.READ, [*self._keys.log(name)], *args)
         answer = self._client.run(lambda client, _: responses.parse_log(read(client)))
         if isinstance(answer, int):
@@ -143,7 +170,7 @@ class RedisStore:
     def drop_log(self, name: str) -> None:
         """See `AppendLog.drop_log`."""
         self._check_open()
-        drop = self._client.script(lua_scripts.DROP, [*self._keys.log(name)], self._tombstone_ttl - self._ttl)
+        drop = self._client.script(lua_scripts.DROP, [*self._keys.log(name)], self._ttls(name).dropped)
         self._client.run(lambda client, _: responses.parse_dropped(drop(client)))
 
     def lease(self, name: str, seconds: float) -> str | None:
@@ -177,10 +204,37 @@ class RedisStore:
         if not self._shares_connections:
             self._client.close()
 
-    @property
-    def _tombstone_ttl(self) -> int:
-        """The TTL of a tombstone in milliseconds, from the last use on."""
-        return min(_MAX_TTL_MS, round((1 + codec.TOMBSTONE_TTLS) * self._ttl))
+    def describe(self, key: str) -> StoredEntry | None:
+        """See `ErasableStore.describe`."""
+        self._check_open()
+        value, tombstone = self._keys.value(key)
+        return self._client.run(lambda client, _: responses.describe(client, value, tombstone))
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """See `ErasableStore.list_keys`. Looks at all keys of the server, in many small steps."""
+        self._check_open()
+        pattern = self._keys.values_with(prefix)
+        found = self._client.run(lambda client, _: responses.scan(client, pattern))
+        return [self._keys.parse_value(name) for name in found]
+
+    def remove(self, keys: Sequence[str]) -> int:
+        """See `ErasableStore.remove`."""
+        self._check_open()
+        names = [self._keys.value(key)[0] for key in dict.fromkeys(keys)]
+        return self._client.run(lambda client, _: responses.unlink(client, names))
+
+    def erase(self, prefix: str = "") -> Erasure:
+        """See `ErasableStore.erase`. Looks at all keys of the server, in many small steps."""
+        self._check_open()
+        patterns = self._keys.everything_with(prefix)
+
+        def is_meant(name: bytes) -> bool:
+            return codec.is_below(prefix, self._keys.parse_name(name))
+
+        return self._client.run(lambda client, _: responses.erase(client, patterns, is_meant))
+
+    def _ttls(self, key: str) -> _Milliseconds:
+        return _Milliseconds(self._policy.ttl(key))
 
     def _check_open(self) -> None:
         if self._closed:
@@ -201,13 +255,13 @@ class RedisStore:
             stale = []
             for key, stored, ttl, tombstone in zip(chunk, answers[::3], answers[1::3], answers[2::3], strict=True):
                 out[key] = responses.parse_value(stored), bool(tombstone)
-                if stored is not None and int(ttl) < self._renew_below:
+                if stored is not None and self._ttls(key).is_stale(int(ttl)):
                     stale.append(key)
             if stale:
                 with client.pipeline(transaction=False) as pipe:
                     for key in stale:
-                        value, tombstone = names[key]
-                        pipe.pexpire(value, self._ttl), pipe.set(tombstone, b"", px=self._tombstone_ttl)
+                        (value, tombstone), ttls = names[key], self._ttls(key)
+                        pipe.pexpire(value, ttls.value), pipe.set(tombstone, b"", px=ttls.tombstone)
                     # The values are read already, so a full or read-only server must not make this call fail.
                     pipe.execute(raise_on_error=False)
 
@@ -230,7 +284,9 @@ class RedisStore:
             items = {}
         call_id = secrets.token_bytes(_CALL_ID_BYTES)
         size = sum(map(len, packed))
-        head = [expected_last, int(truncate), 0, size, len(packed), *(call_id + record for record in packed)]
+        ttls = self._ttls(name)
+        head: list[Any] = [ttls.value, ttls.tombstone, expected_last, int(truncate), 0, size, len(packed)]
+        head += [call_id + record for record in packed]
         return self._write(lua_scripts.APPEND, items, [*keys], head)
 
     def _write(
@@ -244,8 +300,11 @@ class RedisStore:
 
             def write(client: Any, sent_before: bool) -> list[Any]:
                 if head:
-                    head[2] = int(sent_before)
-                args = (self._ttl, self._tombstone_ttl, *head, *packed.values())
+                    head[4] = int(sent_before)
+                args = [*head]
+                for key, stored in packed.items():
+                    ttls = self._ttls(key)
+                    args += [ttls.value, ttls.tombstone, stored]
                 return responses.parse_written(self._client.script(script, all_keys, *args)(client))
 
             code, *existing = self._client.run(write)
@@ -289,12 +348,12 @@ class RedisStore:
         """
         with client.pipeline(transaction=False) as pipe:
             for key, stored in chunk.items():
-                value, tombstone = self._keys.value(key)
-                pipe.set(tombstone, b"", px=self._tombstone_ttl)
+                (value, tombstone), ttls = self._keys.value(key), self._ttls(key)
+                pipe.set(tombstone, b"", px=ttls.tombstone)
                 if stored is None:
-                    pipe.pexpire(value, self._ttl)
+                    pipe.pexpire(value, ttls.value)
                 else:
-                    pipe.set(value, stored, px=self._ttl, nx=True)
+                    pipe.set(value, stored, px=ttls.value, nx=True)
             answers = responses.execute(pipe)
         return {key for key, done in zip(chunk, answers[1::2], strict=True) if done}
 

@@ -26,17 +26,24 @@ SCHEMA = (
     "CREATE TRIGGER log_removed AFTER DELETE ON logs BEGIN UPDATE totals SET"
     " size = size - old.size, gone_logs = gone_logs - (old.last = 0); END",
 )
+#: Gives logs a TTL of their own; NULL stands for that of the store that reads it.
+SCHEMA_TTL = (
+    "ALTER TABLE logs ADD COLUMN ttl REAL",
+    "CREATE INDEX live_own_ttl_logs ON logs (used + ttl) WHERE last > 0 AND ttl IS NOT NULL",
+)
 READ = """
-SELECT logs.used, logs.last, records.number, records.record
+SELECT logs.used, logs.ttl, logs.last, records.number, records.record
 FROM logs LEFT JOIN records ON records.log = logs.id AND records.number > ? WHERE logs.name = ? ORDER BY records.number
 """
-_RENEW = "UPDATE logs SET used = ? WHERE name = ? AND last > 0 AND used >= ?"
+_RENEW = "UPDATE logs SET used = ?, ttl = ? WHERE name = ? AND last > 0 AND used + coalesce(ttl, ?) >= ?"
 # Also replaces a tombstone, an expired log or a live one; `append` has looked up which it is.
 _WRITE = """
-INSERT INTO logs (name, used, size, last) VALUES (?, ?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET used = excluded.used, size = excluded.size, last = excluded.last
+INSERT INTO logs (name, used, size, last, ttl) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET used = excluded.used, size = excluded.size, last = excluded.last, ttl = excluded.ttl
 """
 _OLDEST = "SELECT id, size FROM logs WHERE last > 0 AND used < ? ORDER BY used, id"
+_EXPIRED = "SELECT id FROM logs WHERE last > 0 AND used < ? AND (ttl IS NULL OR used + ttl < ?) ORDER BY used LIMIT ?"
+_EXPIRED_OWN = "SELECT id FROM logs WHERE last > 0 AND ttl IS NOT NULL AND used + ttl < ? ORDER BY used + ttl LIMIT ?"
 _TOMBSTONE = "UPDATE logs SET last = 0, size = 0, used = ? WHERE id = ?"
 _DELETE_OLD_TOMBSTONES = (
     "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE last = 0 AND used < ? ORDER BY used LIMIT 1000)"
@@ -54,17 +61,19 @@ class PendingAppend:
         expected_last: The number that the last record of the log must have.
         records: The records in their stored form.
         truncate_before: Whether the older records are removed.
+        ttl: The TTL of the log, or None for that of the store.
     """
 
     name: bytes
     expected_last: int
     records: list[bytes]
     truncate_before: bool
+    ttl: float | None = None
 
 
 def read(
-    db: sqlite3.Connection, ref: str, name: bytes, after: int, expired: float
-) -> tuple[float, list[tuple[int, bytes]]]:
+    db: sqlite3.Connection, ref: str, name: bytes, after: int, now: float, default_ttl: float
+) -> tuple[float, float | None, list[tuple[int, bytes]]]:
     """Reads a log in one statement, and so in a consistent state.
 
     Args:
@@ -72,10 +81,12 @@ def read(
         ref: The name of the log, for the errors.
         name: The encoded name.
         after: The number of the last record that the caller has.
-        expired: Logs that were last used before this time have expired.
+        now: The time.
+        default_ttl: The TTL of logs that have none of their own.
 
     Returns:
-        The time of the last use, and the records after `after` in their stored form, each with its number.
+        The time of the last use, the TTL (None: the default), and the records after `after` in their stored form, each
+        with its number.
 
     Raises:
         UnknownRefError: If there never was such a log.
@@ -84,32 +95,34 @@ def read(
     rows = db.execute(READ, (after, name)).fetchall()
     if not rows:
         raise UnknownRefError(ref)
-    used, last, *_ = rows[0]
-    if last == 0 or used < expired or last < after:
+    used, ttl, last, *_ = rows[0]
+    if last == 0 or used + (default_ttl if ttl is None else ttl) < now or last < after:
         raise ExpiredRefError(ref)
-    return used, [(number, record) for _, _, number, record in rows if number is not None]
+    return used, ttl, [(number, record) for *_, number, record in rows if number is not None]
 
 
-def touch(db: sqlite3.Connection, name: bytes, now: float, expired: float) -> None:
+def touch(db: sqlite3.Connection, name: bytes, now: float, ttl: float | None, default_ttl: float) -> None:
     """Renews the TTL of a log."""
-    db.execute(_RENEW, (now, name, expired))
+    db.execute(_RENEW, (now, ttl, name, default_ttl, now))
 
 
-def last_number(db: sqlite3.Connection, name: bytes, expired: float) -> int:
+def last_number(db: sqlite3.Connection, name: bytes, now: float, default_ttl: float) -> int:
     """Returns the number of the last record of a log; 0 if there is no log or it has expired."""
-    row = db.execute("SELECT last FROM logs WHERE name = ? AND used >= ?", (name, expired)).fetchone()
+    row = db.execute(
+        "SELECT last FROM logs WHERE name = ? AND used + coalesce(ttl, ?) >= ?", (name, default_ttl, now)
+    ).fetchone()
     return 0 if row is None else int(row[0])
 
 
-def append(db: sqlite3.Connection, new: PendingAppend, now: float, expired: float) -> bool:
+def append(db: sqlite3.Connection, new: PendingAppend, now: float, default_ttl: float) -> bool:
     """Writes records within the caller's transaction.
 
     Returns:
         False, with nothing written, if the last number of the log is not `expected_last`.
     """
-    row = db.execute("SELECT id, used, size, last FROM logs WHERE name = ?", (new.name,)).fetchone()
-    log, used, size, last = row or (None, now, 0, 0)
-    if used < expired:
+    row = db.execute("SELECT id, used, size, last, ttl FROM logs WHERE name = ?", (new.name,)).fetchone()
+    log, used, size, last, ttl = row or (None, now, 0, 0, None)
+    if used + (default_ttl if ttl is None else ttl) < now:
         last = 0  # no tombstone has replaced it yet
     if last != new.expected_last:
         return False
@@ -119,7 +132,7 @@ def append(db: sqlite3.Connection, new: PendingAppend, now: float, expired: floa
     if log is not None and (new.truncate_before or last == 0):
         db.execute("DELETE FROM records WHERE log = ?", (log,))
         size = 0
-    db.execute(_WRITE, (new.name, now, size + sum(map(len, new.records)), end))
+    db.execute(_WRITE, (new.name, now, size + sum(map(len, new.records)), end, new.ttl))
     if log is None:
         (log,) = db.execute("SELECT id FROM logs WHERE name = ?", (new.name,)).fetchone()
     db.executemany("INSERT INTO records VALUES (?, ?, ?)", ((log, n, r) for n, r in enumerate(new.records, last + 1)))
@@ -156,9 +169,18 @@ def tombstone(db: sqlite3.Connection, before: float, now: float, need: int) -> i
     return freed
 
 
+def erase(db: sqlite3.Connection, names: list[bytes]) -> None:
+    """Deletes logs and tombstones by their encoded names, within the caller's transaction."""
+    rows = [(name,) for name in names]
+    db.executemany("DELETE FROM records WHERE log IN (SELECT id FROM logs WHERE name = ?)", rows)
+    db.executemany("DELETE FROM logs WHERE name = ?", rows)
+
+
 def purge_expired(db: sqlite3.Connection, now: float, ttl: float) -> None:
     """Replaces a few expired logs by tombstones and deletes old tombstones, within the caller's transaction."""
-    for log, _ in db.execute(f"{_OLDEST} LIMIT {_PURGE_BATCH}", (now - ttl,)).fetchall():
+    expired = db.execute(_EXPIRED, (now - ttl, now, _PURGE_BATCH)).fetchall()
+    expired += db.execute(_EXPIRED_OWN, (now, _PURGE_BATCH)).fetchall()
+    for (log,) in dict.fromkeys(expired):
         _tombstone_log(db, log, now)
     db.execute(_DELETE_OLD_TOMBSTONES, (now - codec.TOMBSTONE_TTLS * ttl,))
     (tombstones,) = db.execute("SELECT gone_logs FROM totals").fetchone()

@@ -23,9 +23,14 @@ _SCHEMA_1 = (
     " size = size - old.size, gone = gone - (old.value IS NULL); END",
     f"PRAGMA application_id = {_APPLICATION}",
 )
+#: Gives values a TTL of their own; NULL stands for that of the store that reads it.
+_SCHEMA_TTL = (
+    "ALTER TABLE entries ADD COLUMN ttl REAL",
+    "CREATE INDEX live_own_ttl ON entries (used + ttl) WHERE value IS NOT NULL AND ttl IS NOT NULL",
+)
 #: The statements that make each version of the schema from the one before. A step only adds, because processes that
 #: have the file open go on using their own version.
-_STEPS = (_SCHEMA_1, log.SCHEMA)
+_STEPS = (_SCHEMA_1, log.SCHEMA, (*_SCHEMA_TTL, *log.SCHEMA_TTL))
 _VERSION = len(_STEPS)  # PRAGMA user_version
 
 
@@ -53,6 +58,7 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
         )
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA secure_delete = ON")  # what has expired or was erased cannot be read from the file
     db.execute(f"PRAGMA journal_size_limit = {16 * 2**20}")  # the WAL shrinks again after one large put
     if version < _VERSION:
         with transaction(db):  # a second process waits here, and then finds the schema complete

@@ -23,9 +23,11 @@ from typing import Any
 
 from compressor.errors import ExpiredRefError, StoreError, UnknownRefError
 from compressor.storage import codec
-from compressor.storage.base import StoreStats
+from compressor.storage.base import Erasure, StoredEntry, StoreStats
 from compressor.storage.codec import compress_log
+from compressor.storage.retention import TtlPolicy, as_policy
 from compressor.storage.sqlite import log as log_table
+from compressor.storage.sqlite.erasing import ErasurePlan, empty_wal, list_keys, remove
 from compressor.storage.sqlite.schema import prepare, transaction
 
 LIMIT = 512 * 2**20  # bytes; enough for months of one developer's agents, and small beside a package cache
@@ -33,14 +35,21 @@ BUSY_SECONDS = 10.0  # how long to wait for other processes' writes before givin
 
 # Writes a value, also over a tombstone or an expired value, but never over a live one.
 _WRITE = """
-INSERT INTO entries (key, used, size, value) VALUES (?, ?, ?, ?) ON CONFLICT (key)
-DO UPDATE SET used = excluded.used, size = excluded.size, value = excluded.value WHERE value IS NULL OR used < ?
+INSERT INTO entries (key, used, size, value, ttl) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+used = excluded.used, size = excluded.size, value = excluded.value, ttl = excluded.ttl
+WHERE value IS NULL OR used + coalesce(ttl, ?) < ?
 """
-_RENEW = "UPDATE entries SET used = ? WHERE key = ? AND value IS NOT NULL AND used >= ?"
+_RENEW = "UPDATE entries SET used = ?, ttl = ? WHERE key = ? AND value IS NOT NULL AND used + coalesce(ttl, ?) >= ?"
 _TOMBSTONE = "UPDATE entries SET value = NULL, size = 0, used = ? WHERE rowid = ?"
 _EXPIRE = """
 UPDATE entries SET value = NULL, size = 0, used = ? WHERE rowid IN
-  (SELECT rowid FROM entries WHERE value IS NOT NULL AND used < ? ORDER BY used LIMIT 1000)
+  (SELECT rowid FROM entries WHERE value IS NOT NULL AND used < ? AND (ttl IS NULL OR used + ttl < ?)
+   ORDER BY used LIMIT 1000)
+"""
+_EXPIRE_OWN = """
+UPDATE entries SET value = NULL, size = 0, used = ? WHERE rowid IN
+  (SELECT rowid FROM entries WHERE value IS NOT NULL AND ttl IS NOT NULL AND used + ttl < ?
+   ORDER BY used + ttl LIMIT 1000)
 """
 _DELETE_OLD_TOMBSTONES = """
 DELETE FROM entries WHERE rowid IN
@@ -51,7 +60,8 @@ DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE value IS NUL
 """
 _CHUNK = 500  # keys per SELECT; old versions of SQLite allow 999 parameters
 
-LiveValues = dict[bytes, tuple[float, bytes]]  # key -> (last use, stored form) of live values
+#: key -> (last use, TTL or None for the store's, stored form) of live values
+LiveValues = dict[bytes, tuple[float, float | None, bytes]]
 
 
 class SQLiteStore:
@@ -59,8 +69,8 @@ class SQLiteStore:
 
     Args:
         path: The file, created on first use with mode 0600 (its folder with 0700).
-        ttl: The seconds after the last use (a put, get, append or read) at which a value or log expires. Uses are
-            noted at most every `ttl`/100 or 60 seconds, whichever is shorter.
+        ttl: The seconds after the last use (a put, get, append or read) at which a value or log expires; or the TTLs by
+            key. Uses are noted at most every hundredth of the TTL or 60 seconds, whichever is shorter.
         limit: The largest size in bytes, in stored (compressed) form. Above it the least recently used values are
             evicted first, then logs that nobody used for an hour.
         clock: Returns the time in seconds.
@@ -75,14 +85,15 @@ class SQLiteStore:
         self,
         path: str | os.PathLike[str],
         *,
-        ttl: float = codec.DEFAULT_TTL,
+        ttl: float | TtlPolicy = codec.DEFAULT_TTL,
         limit: int = LIMIT,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        codec.validate_limits(ttl, limit)
+        codec.validate_limit(limit)
+        self._policy = as_policy(ttl)
         self.path = os.path.abspath(os.path.expanduser(path))
-        self._ttl, self._limit, self._clock = ttl, limit, clock
-        self._grain = min(ttl / 100, codec.RENEW_SECONDS)
+        self._ttl, self._limit, self._clock = self._policy.longest, limit, clock
+        self._grain = min(self._ttl / 100, codec.RENEW_SECONDS)
         self._lock = threading.Lock()
         self._inode: tuple[int, int] | None = None
         self._closed = False
@@ -111,10 +122,11 @@ class SQLiteStore:
         """See `AppendLog.read_log`."""
         with self._open() as db:
             now, key = self._clock(), _encode(name)
-            used, records = log_table.read(db, name, key, after, now - self._ttl)
-            if used < now - self._grain:
+            used, ttl, records = log_table.read(db, name, key, after, now, self._ttl)
+            own = self._own_ttl(name)
+            if self._is_stale(used, ttl, own, now):
                 with suppress(sqlite3.OperationalError):  # as in `get`
-                    log_table.touch(db, key, now, now - self._ttl)
+                    log_table.touch(db, key, now, own, self._ttl)
         return [(number, codec.decompress(record, name)) for number, record in records]
 
     def append_log(
@@ -129,14 +141,16 @@ class SQLiteStore:
         """See `AppendLog.append_log`. Also raises StoreError, with nothing written, if it does not fit the limit."""
         return self._put(
             values or {},
-            log_table.PendingAppend(_encode(name), expected_last, compress_log(name, records), truncate_before),
+            log_table.PendingAppend(
+                _encode(name), expected_last, compress_log(name, records), truncate_before, self._own_ttl(name)
+            ),
         )
 
     def drop_log(self, name: str) -> None:
         """See `AppendLog.drop_log`."""
         with self._open() as db:
             now, key = self._clock(), _encode(name)
-            if log_table.last_number(db, key, now - self._ttl):
+            if log_table.last_number(db, key, now, self._ttl):
                 with transaction(db):
                     log_table.drop(db, key, now)
 
@@ -147,42 +161,48 @@ class SQLiteStore:
         """
         codec.validate_items(items)
         raw = {_encode(key): value for key, value in items.items()}
+        own = {_encode(key): self._own_ttl(key) for key in items}
         packed: dict[bytes, bytes] = {}
         with self._open() as db:
             while True:
                 now = self._clock()
                 if (
                     append is not None
-                    and log_table.last_number(db, append.name, now - self._ttl) != append.expected_last
+                    and log_table.last_number(db, append.name, now, self._ttl) != append.expected_last
                 ):
                     return False
                 live = self._live_values(db, list(raw), now)
-                for key, (_, stored) in live.items():
+                for key, (_, _, stored) in live.items():
                     if codec.decompress(stored, _decode(key)) != raw[key]:
                         raise codec.collision_error(_decode(key))
                 new = [key for key in raw if key not in live]
-                if append is None and not new and all(used >= now - self._grain for used, _ in live.values()):
+                if (
+                    append is None
+                    and not new
+                    and not any(self._is_stale(used, ttl, own[key], now) for key, (used, ttl, _) in live.items())
+                ):
                     return True
                 for key in new:
                     if key not in packed:
                         packed[key] = codec.compress(raw[key])
-                if self._write(db, {key: packed[key] for key in new}, live, now, append):
+                if self._write(db, {key: packed[key] for key in new}, live, own, now, append):
                     return True
 
     def get(self, key: str) -> bytes:
         """See `BlobStore.get`."""
         with self._open() as db:
             now = self._clock()
-            row = db.execute("SELECT used, value FROM entries WHERE key = ?", (_encode(key),)).fetchone()
+            row = db.execute("SELECT used, ttl, value FROM entries WHERE key = ?", (_encode(key),)).fetchone()
             if row is None:
                 raise UnknownRefError(key)
-            used, stored = row
-            if stored is None or used < now - self._ttl:
+            used, ttl, stored = row
+            if stored is None or self._expires(used, ttl) < now:
                 raise ExpiredRefError(key)
-            if used < now - self._grain:
+            own = self._own_ttl(key)
+            if self._is_stale(used, ttl, own, now):
                 # The value is read already, so a full disk or a busy database must not make this call fail.
                 with suppress(sqlite3.OperationalError):
-                    db.execute(_RENEW, (now, _encode(key), now - self._ttl))
+                    db.execute(_RENEW, (now, own, _encode(key), self._ttl, now))
         return codec.decompress(stored, key)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
@@ -190,17 +210,62 @@ class SQLiteStore:
         with self._open() as db:
             now = self._clock()
             live = self._live_values(db, [_encode(key) for key in keys], now)
-            stale = [(now, key, now - self._ttl) for key, (used, _) in live.items() if used < now - self._grain]
+            own = {_encode(key): self._own_ttl(key) for key in keys}
+            stale = [
+                (now, own[key], key, self._ttl, now)
+                for key, (used, ttl, _) in live.items()
+                if self._is_stale(used, ttl, own[key], now)
+            ]
             if stale:
                 self._renew(db, stale)
-        return {(name := _decode(key)): codec.decompress(stored, name) for key, (_, stored) in live.items()}
+        return {(name := _decode(key)): codec.decompress(stored, name) for key, (*_, stored) in live.items()}
+
+    def describe(self, key: str) -> StoredEntry | None:
+        """See `ErasableStore.describe`."""
+        with self._open() as db:
+            row = db.execute(
+                "SELECT used, ttl, size, value IS NULL FROM entries WHERE key = ?", (_encode(key),)
+            ).fetchone()
+        if row is None:
+            return None
+        used, ttl, size, is_tombstone = row
+        left = self._expires(used, ttl) - self._clock()
+        return StoredEntry(0, 0.0) if is_tombstone or left < 0 else StoredEntry(size, left)
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """See `ErasableStore.list_keys`."""
+        with self._open() as db:
+            return [_decode(key) for key in list_keys(db, _encode(prefix), self._clock(), self._ttl)]
+
+    def remove(self, keys: Sequence[str]) -> int:
+        """See `ErasableStore.remove`."""
+        with self._open() as db:
+            removed = remove(db, [_encode(key) for key in dict.fromkeys(keys)], self._clock(), self._ttl)
+            empty_wal(db)  # if nobody else uses it; else with one of the next writes
+        return removed
+
+    def erase(self, prefix: str = "") -> Erasure:
+        """See `ErasableStore.erase`. Overwrites the content in the file."""
+        with self._open() as db:
+            plan = ErasurePlan.find(db, prefix, _encode(prefix))
+        for step in plan.steps():
+            with self._open() as db:
+                step(db)
+        deadline = time.monotonic() + BUSY_SECONDS
+        while time.monotonic() < deadline:  # without the lock while it waits, so that nobody else does
+            with self._open() as db:
+                if empty_wal(db):
+                    break
+            time.sleep(0.02)
+        return plan.erasure
 
     def stats(self) -> StoreStats:
         """See `BlobStore.stats`."""
         with self._open() as db:
             (entries, size), (logs, log_size) = (
                 db.execute(
-                    f"SELECT count(*), coalesce(sum(size), 0) FROM {rows} AND used >= ?", (self._clock() - self._ttl,)
+                    f"SELECT count(*), coalesce(sum(size), 0) FROM {rows} AND used + coalesce(ttl, ?) >= ?",
+                    (self._ttl, self._clock()),
                 ).fetchone()
                 for rows in ("entries WHERE value IS NOT NULL", "logs WHERE last > 0")
             )
@@ -220,14 +285,26 @@ class SQLiteStore:
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
             placeholders = ",".join("?" * len(chunk))
-            for key, used, value in db.execute(
-                f"SELECT key, used, value FROM entries WHERE key IN ({placeholders})", chunk
+            for key, used, ttl, value in db.execute(
+                f"SELECT key, used, ttl, value FROM entries WHERE key IN ({placeholders})", chunk
             ):
-                if value is not None and used >= now - self._ttl:
-                    live[key] = (used, value)
+                if value is not None and self._expires(used, ttl) >= now:
+                    live[key] = (used, ttl, value)
         return live
 
-    def _renew(self, db: sqlite3.Connection, rows: list[tuple[float, bytes, float]]) -> None:
+    def _own_ttl(self, key: str) -> float | None:
+        """Returns the TTL of a key if it is not that of the store."""
+        ttl = self._policy.ttl(key)
+        return None if ttl == self._ttl else ttl
+
+    def _expires(self, used: float, ttl: float | None) -> float:
+        return used + (self._ttl if ttl is None else ttl)
+
+    def _is_stale(self, used: float, ttl: float | None, own: float | None, now: float) -> bool:
+        """Returns whether a use has to be noted: the last one is a while ago, or the TTL has changed."""
+        return ttl != own or used < now - (self._grain if own is None else min(own / 100, codec.RENEW_SECONDS))
+
+    def _renew(self, db: sqlite3.Connection, rows: list[tuple[float, float | None, bytes, float, float]]) -> None:
         """Renews values in one transaction. A full disk or a busy database is no error: the values are still there."""
         with suppress(sqlite3.OperationalError), transaction(db):
             db.executemany(_RENEW, rows)
@@ -237,6 +314,7 @@ class SQLiteStore:
         db: sqlite3.Connection,
         new: Mapping[bytes, bytes],
         live: LiveValues,
+        own: Mapping[bytes, float | None],
         now: float,
         append: log_table.PendingAppend | None = None,
     ) -> bool:
@@ -247,15 +325,16 @@ class SQLiteStore:
         """
         expired = now - self._ttl
         with transaction(db):
-            rows = [(key, now, len(stored), stored, expired) for key, stored in new.items()]
+            rows = [(key, now, len(stored), stored, own[key], self._ttl, now) for key, stored in new.items()]
             if not (
                 _all(db, _WRITE, rows)
-                and _all(db, _RENEW, [(now, key, expired) for key in live])
-                and (append is None or log_table.append(db, append, now, expired))
+                and _all(db, _RENEW, [(now, own[key], key, self._ttl, now) for key in live])
+                and (append is None or log_table.append(db, append, now, self._ttl))
             ):
                 db.execute("ROLLBACK")
                 return False
-            db.execute(_EXPIRE, (now, expired))
+            db.execute(_EXPIRE, (now, expired, now))
+            db.execute(_EXPIRE_OWN, (now, now))
             log_table.purge_expired(db, now, self._ttl)
             self._evict(db, {*new, *live}, now)
             db.execute(_DELETE_OLD_TOMBSTONES, (now - codec.TOMBSTONE_TTLS * self._ttl,))

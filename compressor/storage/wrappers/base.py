@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from compressor.storage.base import AppendLog, BlobStore, StoreStats, get_many, require_log
+from compressor.storage.base import (
+    AppendLog,
+    BlobStore,
+    Erasure,
+    StoredEntry,
+    StoreStats,
+    get_many,
+    require_erasable,
+    require_log,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,22 @@ class StoreWrapper:
     def drop_log(self, name: str) -> None:
         """See `AppendLog.drop_log`."""
         self._log.drop_log(name)
+
+    def describe(self, key: str) -> StoredEntry | None:
+        """See `ErasableStore.describe`."""
+        return require_erasable(self._store).describe(key)
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """See `ErasableStore.list_keys`."""
+        return require_erasable(self._store).list_keys(prefix)
+
+    def remove(self, keys: Sequence[str]) -> int:
+        """See `ErasableStore.remove`."""
+        return require_erasable(self._store).remove(keys)
+
+    def erase(self, prefix: str = "") -> Erasure:
+        """See `ErasableStore.erase`."""
+        return require_erasable(self._store).erase(prefix)
 
     def stats(self) -> StoreStats:
         """Returns the statistics of the inner store."""

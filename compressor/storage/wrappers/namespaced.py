@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from compressor.errors import ExpiredRefError, UnknownRefError
-from compressor.storage.base import BlobStore, get_many
+from compressor.storage import codec
+from compressor.storage.base import BlobStore, Erasure, StoredEntry, get_many
 from compressor.storage.wrappers.base import LogAppend, StoreWrapper
 
 
@@ -26,7 +26,7 @@ class NamespacedStore(StoreWrapper):
 
     def __init__(self, store: BlobStore, tenant: str) -> None:
         super().__init__(store)
-        self._prefix = f"t{hashlib.blake2b(tenant.encode(), digest_size=8).hexdigest()}:"
+        self._prefix = codec.namespace(tenant)
 
     def put(self, items: Mapping[str, bytes]) -> None:
         """See `BlobStore.put`."""
@@ -58,6 +58,22 @@ class NamespacedStore(StoreWrapper):
     def drop_log(self, name: str) -> None:
         """See `AppendLog.drop_log`."""
         self._log.drop_log(self._prefix + name)
+
+    def describe(self, key: str) -> StoredEntry | None:
+        """See `ErasableStore.describe`."""
+        return super().describe(self._prefix + key)
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """See `ErasableStore.list_keys`."""
+        return [key[len(self._prefix) :] for key in super().list_keys(self._prefix + prefix)]
+
+    def remove(self, keys: Sequence[str]) -> int:
+        """See `ErasableStore.remove`."""
+        return super().remove([self._prefix + key for key in keys])
+
+    def erase(self, prefix: str = "") -> Erasure:
+        """See `ErasableStore.erase`."""
+        return super().erase(self._prefix + prefix)
 
     def close(self) -> None:
         """Does nothing, because the store is shared."""

@@ -22,9 +22,19 @@ from typing import Any, Literal, Protocol, TypeVar
 from compressor.caches import LruCache
 from compressor.errors import RefError, StoreError
 from compressor.storage import codec
-from compressor.storage.base import AppendLog, BatchStore, LeaseStore, StoreStats
+from compressor.storage.base import (
+    AppendLog,
+    BatchStore,
+    ErasableStore,
+    Erasure,
+    LeaseStore,
+    StoredEntry,
+    StoreStats,
+    require_erasable,
+)
 from compressor.storage.circuit_breaker import CircuitBreaker, StoreUnavailableError
 from compressor.storage.memory import MemoryStore
+from compressor.storage.retention import TtlPolicy, as_policy
 from compressor.storage.wrappers.base import LogAppend, StoreWrapper
 from compressor.storage.wrappers.write_behind import WriteBehindBuffer
 
@@ -35,7 +45,7 @@ MAX_PENDING_BYTES = 16 * 2**20  # of keys and values in the write-behind queue
 _MAX_CONFIRMED = 50_000  # keys that the remote is known to have; for others it is asked
 
 
-class RemoteStore(BatchStore, AppendLog, LeaseStore, Protocol):
+class RemoteStore(BatchStore, AppendLog, LeaseStore, ErasableStore, Protocol):
     """A store that raises StoreUnavailableError when it cannot be used now."""
 
 
@@ -69,8 +79,9 @@ class ResilientStore(StoreWrapper):
     Args:
         remote: The remote store.
         local: The local cache; 64 MB of this process's memory by default.
-        ttl: The TTL of the remote in seconds; `local` should have the same. A value in `local` is read without the
-            remote for `ttl`/100 or 60 seconds, whichever is shorter, so the TTL is renewed at most that often.
+        ttl: The TTL of the remote in seconds, or its TTLs by key; `local` should have the same. A value in `local` is
+            read without the remote for a hundredth of its TTL or 60 seconds, whichever is shorter, so the TTL is
+            renewed at most that often.
         breaker: The circuit breaker, which several stores of one server may share.
         probe_interval: The seconds between attempts to reach a remote that is unavailable or full.
         max_pending_bytes: The memory of the write-behind queue. If it is full the oldest values are dropped.
@@ -84,22 +95,22 @@ class ResilientStore(StoreWrapper):
         remote: RemoteStore,
         local: BatchStore | None = None,
         *,
-        ttl: float = codec.DEFAULT_TTL,
+        ttl: float | TtlPolicy = codec.DEFAULT_TTL,
         breaker: CircuitBreaker | None = None,
         probe_interval: float = PROBE_INTERVAL,
         max_pending_bytes: int = MAX_PENDING_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        codec.validate_limits(ttl, max_pending_bytes)
+        policy = as_policy(ttl)
+        codec.validate_limit(max_pending_bytes)
         if not probe_interval > 0:
             raise StoreError(f"probe_interval must be a positive number of seconds, not {probe_interval!r}")
         super().__init__(remote)
         self._remote = remote
-        self._local: BatchStore = local if local is not None else MemoryStore(ttl=ttl, limit=LOCAL_BYTES)
+        self._local: BatchStore = local if local is not None else MemoryStore(ttl=policy, limit=LOCAL_BYTES)
         self._breaker = breaker if breaker is not None else CircuitBreaker()
         self._probe_interval, self._clock = probe_interval, clock
-        self._recheck_seconds = min(ttl / 100, codec.RENEW_SECONDS)
-        self._ttl, self._max_pending_bytes = ttl, max_pending_bytes
+        self._policy, self._max_pending_bytes = policy, max_pending_bytes
         self._pending = WriteBehindBuffer(max_pending_bytes)
         self._confirmed: LruCache[str, float] = LruCache(_MAX_CONFIRMED)  # key -> when the remote was known to have it
         self._closed = False
@@ -113,7 +124,7 @@ class ResilientStore(StoreWrapper):
         return {
             "remote": self._remote,
             "local": local.empty_copy() if isinstance(local, MemoryStore) else local,
-            "ttl": self._ttl,
+            "ttl": self._policy,
             "breaker": self._breaker,
             "probe_interval": self._probe_interval,
             "max_pending_bytes": self._max_pending_bytes,
@@ -180,6 +191,49 @@ class ResilientStore(StoreWrapper):
         breaker, pending = self._breaker, self._pending
         state: Literal["closed", "open"] = "open" if breaker.is_open else "closed"
         return StoreHealth(state, breaker.failures, breaker.opened, len(pending), pending.dropped, breaker.error)
+
+    def describe(self, key: str) -> StoredEntry | None:
+        """See `ErasableStore.describe`. Raises StoreError at once while the breaker is open."""
+        self._refuse_if_open()
+        return self._call_remote(lambda: self._remote.describe(key))
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """See `ErasableStore.list_keys`. Raises StoreError at once while the breaker is open."""
+        self._refuse_if_open()
+        return self._call_remote(lambda: self._remote.list_keys(prefix))
+
+    def remove(self, keys: Sequence[str]) -> int:
+        """See `ErasableStore.remove`. Raises StoreError at once while the breaker is open."""
+        self._refuse_if_open()
+        self.forget(keys)
+        removed = self._call_remote(lambda: self._remote.remove(keys))
+        self.forget(keys)
+        return removed
+
+    def erase(self, prefix: str = "") -> Erasure:
+        """See `ErasableStore.erase`. Raises StoreError at once while the breaker is open."""
+        self._refuse_if_open()
+        self._forget_prefix(prefix)
+        erased = self._call_remote(lambda: self._remote.erase(prefix))
+        self._forget_prefix(prefix)
+        return erased
+
+    def forget(self, keys: Sequence[str] | None = None) -> None:
+        """Drops values that this process has or was going to write, because another process has removed them.
+
+        Args:
+            keys: The keys; None for all.
+        """
+        if keys is None:
+            self._forget_prefix("")
+            return
+        require_erasable(self._local).remove(keys)
+        self._pending.discard(keys)
+
+    def _forget_prefix(self, prefix: str) -> None:
+        require_erasable(self._local).erase(prefix)
+        self._confirmed.clear()
+        self._pending.discard([key for key in self._pending.list_keys() if codec.is_below(prefix, key)])
 
     def close(self) -> None:
         """Tries once to write the queued values, counts the rest as dropped, and closes both stores.
@@ -262,10 +316,15 @@ class ResilientStore(StoreWrapper):
 
     def _local_get(self, keys: Sequence[str], accept_unconfirmed: bool) -> dict[str, bytes]:
         """Returns the local values; only those that the remote had lately, unless unconfirmed ones are accepted."""
-        since = self._clock() - self._recheck_seconds
+        now, ttl = self._clock(), self._policy.ttl
         found = self._pending.find(keys)
         if not accept_unconfirmed:
-            keys = [key for key in keys if (then := self._confirmed.get(key)) is not None and then > since]
+            keys = [
+                key
+                for key in keys
+                if (then := self._confirmed.get(key)) is not None
+                and then > now - min(ttl(key) / 100, codec.RENEW_SECONDS)
+            ]
         return self._local.get_many([key for key in keys if key not in found]) | found
 
     def _put_local(self, items: Mapping[str, bytes]) -> None:

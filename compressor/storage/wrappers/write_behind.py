@@ -85,6 +85,17 @@ class WriteBehindBuffer:
             self._size = 0
         return lost
 
+    def list_keys(self) -> list[str]:
+        """Returns the keys of all queued values."""
+        with self._lock:
+            return list(self._values)
+
+    def discard(self, keys: Sequence[str]) -> None:
+        """Removes queued values that are not wanted any more. They do not count as dropped."""
+        with self._lock:
+            for key in keys:
+                self._remove(key)
+
     def after_fork(self) -> None:
         """Replaces the lock in a forked child, where the thread that held it does not exist."""
         self._lock = threading.Lock()

@@ -24,7 +24,6 @@ pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from compressor.pipeline.result_cache import STORE_UNAVAILABLE
-from compressor.service import tenant_storage
 from compressor.service.settings import Settings
 from compressor.service.tenant_storage import TenantStores
 from compressor.service.tenants import LOCAL_TENANT
@@ -159,16 +158,15 @@ def test_without_a_cache_nothing_is_kept(url: str) -> None:
     assert not any(b"cache" in name for name in shared_server().names())
 
 
-def test_memory_in_front_of_redis_is_bounded_over_all_tenants(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenant_storage, "LOCAL_BYTES", 300_000)
-    all_of_them = TenantStores(Settings(store=url, keys=two_tenants()[1]["keys"]))
-    values = {name: {str(i): noise(i, 50_000) for i in range(4)} for name in ("red", "blue", "ops")}
+def test_memory_in_front_of_redis_is_bounded_over_all_tenants(url: str) -> None:
+    all_of_them = TenantStores(Settings(store=url, keys=two_tenants()[1]["keys"], near_cache_bytes=2**20))
+    values = {name: {str(i): noise(i, 150_000) for i in range(4)} for name in ("red", "blue", "ops")}
     for name, items in values.items():
         all_of_them.for_tenant(name).put(items)
-    assert all_of_them._local.stats().size <= 300_000
+    assert 100_000 < all_of_them._local.stats().size <= 2**20
     for name, items in values.items():
         assert {key: all_of_them.for_tenant(name).get(key) for key in items} == items
-    assert all_of_them._local.stats().size <= 300_000
+    assert 100_000 < all_of_them._local.stats().size <= 2**20
     all_of_them.close()
 
 

@@ -477,13 +477,19 @@ def test_openapi_has_every_route_with_an_example(service: Service) -> None:
         "/v1/examples",
         "/v1/tools",
         "/v1/retrieve/{ref}",
+        "/v1/sessions/{id}",
         "/healthz",
         "/readyz",
         "/metrics",
     }
+    admin = "audit keys keys/{id} keys/{id}/rotate sessions tenants tenants/{tenant} tenants/{tenant}/data"
+    admin += " tenants/{tenant}/refs/{ref} tenants/{tenant}/sessions/{id} tenants/{tenant}/settings"
+    wanted |= {f"/admin/v1/{path}" for path in f"{admin} tenants/{{tenant}}/usage".split()}
     assert set(described["paths"]) == wanted
     shapes = described["components"]["schemas"]
-    names = "Compress Documents Examples Tools Append View Recall Expand FindTool"
+    names = (
+        "Compress Documents Examples Tools Append View Recall Expand FindTool NewKey KeyChange Rotate TenantSettings"
+    )
     for name in (*(f"{name}Request" for name in names.split()), "ErrorResponse"):
         assert shapes[name]["examples"], name
     for path, name in (

@@ -255,7 +255,7 @@ def test_a_file_of_version_1_is_upgraded(old: Path, tmp_path: Path, clock: Clock
     clock.now += 150
     store = SQLiteStore(old, ttl=100.0, clock=clock)
     assert store.get("kept") == b"text " * 500
-    assert version(old) == 2
+    assert version(old) == 3
     assert store.get("small") == b"2"
     with pytest.raises(ExpiredRefError):
         store.get("gone")
@@ -302,7 +302,7 @@ def test_an_upgrade_that_fails_changes_nothing(old: Path, clock: Clock, monkeypa
     assert version(old) == 1
     assert tables(old) == before
     assert store.get("small") == b"2"  # and it works as soon as what was in the way has gone
-    assert version(old) == 2
+    assert version(old) == 3
     store.close()
 
 
@@ -311,5 +311,5 @@ def test_a_version_of_the_program_that_knows_no_logs_refuses(tmp_path: Path, mon
     assert store.append_log("log", 0, [b"1"])
     store.close()
     monkeypatch.setattr(schema, "_VERSION", 1)  # the check is the one that version 1 has
-    with pytest.raises(StoreError, match=r"newer version .*schema 2, this one reads 1"):
+    with pytest.raises(StoreError, match=r"newer version .*schema 3, this one reads 1"):
         SQLiteStore(tmp_path / "s.db").stats()
