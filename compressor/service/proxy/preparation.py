@@ -46,6 +46,10 @@ APIS: Mapping[str, ProviderApi] = {
 }
 
 
+#: Errors of requests that were not read in time, so that only a rollout of everything tells their group.
+TOO_LATE = ("latency_exceeded", "too_large_for_latency", "timeout")
+
+
 @dataclass
 class Prepared:
     """What was found out about a request, in a thread.
@@ -135,7 +139,12 @@ class Preparation:
     async def _run(self, exchange: Exchange, api: ProviderApi) -> None:
         delivery = make_delivery(exchange.mode.max_added_latency)
         with span("work", {"code.function.name": "conversation"}):
-            prepared = await exchange.tenant.executor.run(self._prepare, exchange, api, delivery, delivery=delivery)
+            try:
+                prepared = await exchange.tenant.executor.run(self._prepare, exchange, api, delivery, delivery=delivery)
+            except HttpError as error:
+                if error.kind in TOO_LATE and exchange.group is None and exchange.tenant.config.rollout >= 1:
+                    exchange.group, exchange.key = "compressed", f"{exchange.tenant.name}\0unread"
+                raise
         if prepared is None:  # nobody waits for it
             return
         exchange.call, exchange.response_headers = prepared.call, prepared.headers
@@ -152,13 +161,10 @@ class Preparation:
         tenant = exchange.tenant
         budget, options = self._read_options(exchange)
         if tenant.config.rollout >= 1:  # no need to read it to know its group
-            exchange.group, exchange.key = "compressed", f"{tenant.name}\0unread"
             check_size(tenant.work_rate, len(exchange.body) - tenant.conversations.largest_body(), delivery)
         body = exchange.request_body = read_body(
             exchange.body, self._config.max_json_depth, tenant.conversations.similar_bodies
         )
-        if not delivery.holds_background:
-            exchange.group = None
         session = exchange.get_option("session")
         group = self._find_group(exchange, api, session)
         if group == "holdout":
@@ -209,7 +215,6 @@ class Preparation:
         WARNINGS.set([])
         NOTICES.set([])
         delivery = make_delivery(exchange.mode.max_added_latency)
-        exchange.set_header(b"x-compressor-group", b"audit")
         try:
             done = await exchange.tenant.executor.run(self._audit, exchange, api, delivery, delivery=delivery)
             reasons = list(WARNINGS.get([]))
@@ -220,6 +225,7 @@ class Preparation:
             exchange.notices.append(f"audit: would not be compressed: {reason}")
             return
         report, cost, cost_after = done
+        exchange.set_header(b"x-compressor-group", b"audit")
         before, after = report.baseline_last, report.actual_last
         exchange.set_header(b"x-compressor-tokens-before", b"%d" % before)
         exchange.set_header(b"x-compressor-tokens-after", b"%d" % before)

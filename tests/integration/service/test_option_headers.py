@@ -14,11 +14,11 @@ from support.paths import ROOT
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
-from compressor.service.option_headers import OPTION_HEADERS  # noqa: E402
-from compressor.service.settings import Settings  # noqa: E402
-from compressor.service.tenants import Tenants  # noqa: E402
-from integration.service.test_proxy_modes import ask, is_cut, proxied, rounds  # noqa: E402
-from support.service_tools import two_tenants  # noqa: E402
+from compressor.service.option_headers import OPTION_HEADERS
+from compressor.service.settings import Settings
+from compressor.service.tenants import Tenants
+from integration.service.test_proxy_modes import ask, is_cut, proxied, rounds
+from support.service_tools import two_tenants
 
 
 def test_the_documentation_has_every_header_as_the_code_has_it() -> None:

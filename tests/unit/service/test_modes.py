@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def test_a_share_is_as_large_as_it_says_and_only_grows() -> None:
     shares = [0.0, 0.05, 0.2, 0.5, 1.0]
     chosen = [{key for key in KEYS if is_in_share(key, share)} for share in shares]
     assert all(abs(len(some) / len(KEYS) - share) < 0.03 for share, some in zip(shares, chosen, strict=True))
-    assert all(less <= more for less, more in zip(chosen, chosen[1:], strict=False))
+    assert all(less <= more for less, more in pairwise(chosen))
 
 
 def test_the_drawing_is_the_same_in_every_process_and_another_with_another_salt() -> None:
@@ -74,7 +75,7 @@ def draw(figures: GroupFigures, group: Group, tokens: int, conversations: int, s
 
 def test_a_difference_is_named_with_an_interval_that_holds_the_truth() -> None:
     hits = 0
-    for seed in range(40):
+    for seed in range(24):
         figures = GroupFigures(Metrics())
         draw(figures, "compressed", 4_000, 30, seed)
         draw(figures, "holdout", 10_000, 30, seed + 1_000)
@@ -83,7 +84,7 @@ def test_a_difference_is_named_with_an_interval_that_holds_the_truth() -> None:
         assert -0.75 < found["difference"] < -0.45 and found["reason"] == ""
         low, high = found["interval"]
         hits += low <= -0.6 + 0.004 <= high  # the answers cost the same in both
-    assert hits >= 35, "the interval says that it holds in 95 % of all drawings"
+    assert hits >= 20, "the interval says that it holds in 95 % of all drawings"
 
 
 def test_no_difference_is_claimed_where_there_is_none() -> None:
