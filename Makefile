@@ -51,10 +51,13 @@ models: $(MODELS)  ## what the model tiers need: torch, ONNX Runtime, llama.cpp
 
 clients: $(CLIENTS)/.stamp  ## the clients and gateways that tests/integration/clients runs
 
-$(CLIENTS)/.stamp: tests/integration/clients/requirements.txt
+# The JavaScript ones where there is npm, which installs them beside their programs.
+$(CLIENTS)/.stamp: tests/integration/clients/requirements.txt tests/integration/clients/programs/package.json
 	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
 	$(CLIENTS)/bin/python -m pip install -q -U pip
 	$(CLIENTS)/bin/python -m pip install -q -r $<
+	mkdir -p $(CLIENTS)/programs && cp tests/integration/clients/programs/package.json $(CLIENTS)/programs
+	! command -v npm >/dev/null || npm install --prefix $(CLIENTS)/programs --no-package-lock --no-audit --no-fund --silent
 	touch $@
 
 # pip first: the pip that comes with an older Python can backtrack into failure on the extras.

@@ -27,6 +27,7 @@ from compressor.service.settings_fields import (
     Seconds,
     Share,
 )
+from compressor.service.upstream_settings import KeyReference
 from compressor.sessions import Policy, ToolRule
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 
@@ -45,6 +46,9 @@ class TenantSettings(BaseSettings):
         examples_budget: The budget of the worked examples in system prompt and first messages: tokens, or a fraction of
             them. None keeps all.
         pinned_tools: Names of tools that are always listed unchanged.
+        provider_keys: The keys with which requests go to providers, by the name of the upstream ("default" and
+            "anthropic" are those of `upstream` and `upstream_anthropic`), each as "env:NAME" or "file:PATH". A client
+            then needs no key but the one of this service, and may send it where the provider's key would be.
         policy: Fields of `sessions.Policy`. `tools` maps tool names to rules: {"read": {"never_compress": true}}.
             Without `preset` and `trigger`, views are compacted at 0.85 of the budget, down to 0.6 of it.
         scorer: The scorer tier, as `Compressor` takes it. Tenants with the same one share it.
@@ -75,6 +79,7 @@ class TenantSettings(BaseSettings):
     tools_budget: PromptBudget | None = None
     examples_budget: PromptBudget | None = None
     pinned_tools: Annotated[tuple[str, ...], NoDecode, Json] = ()
+    provider_keys: Annotated[dict[str, KeyReference], NoDecode, Json] = Field(default_factory=dict)
     policy: Annotated[dict[str, Any], NoDecode, Json] = Field(default_factory=dict)
     scorer: str = "fast"
     mode: Mode = "enforce"

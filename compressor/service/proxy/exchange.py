@@ -14,6 +14,7 @@ from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service.http_errors import json_bytes
 from compressor.service.modes import Group
 from compressor.service.option_headers import RequestMode
+from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import RequestBody
 from compressor.service.proxy.upstream import Headers
 from compressor.service.proxy.usage_observer import UsageObserver
@@ -36,6 +37,7 @@ class Exchange:
         headers: The client's headers.
         body: The body as it was received.
         send: ASGI's function that sends a part of the response.
+        credentials: With whose key it goes to the provider.
         api: The provider's API, if its requests are compressed.
         call: The compressed call; None if the request goes out as it is.
         request_body: The parsed body, if it was parsed.
@@ -43,6 +45,7 @@ class Exchange:
         notices: What else the client should know about what was sent.
         response_headers: Headers to add to the response.
         response: The provider's response that is open.
+        upstream: The name of the upstream that gave it, or "".
         mode: How the request is treated.
         get_option: Returns the value of the header `x-compressor-<name>` if the tenant allows it, or "".
         group: The group of its conversation, if it has one.
@@ -60,6 +63,7 @@ class Exchange:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     send: Callable[[Any], Any]
+    credentials: ProviderCredentials = field(default_factory=ProviderCredentials)
     api: ProviderApi | None = None
     call: ResolvedCall | None = None
     request_body: RequestBody | None = None
@@ -74,6 +78,7 @@ class Exchange:
     observer: UsageObserver | None = None
     added_seconds: float = 0.0
     was_unreachable: bool = False
+    upstream: str = ""
 
     def __post_init__(self) -> None:
         self.get_option: Callable[[str], str] = self.get_header

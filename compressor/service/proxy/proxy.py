@@ -23,8 +23,9 @@ from compressor.service.http_errors import HttpError
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.proxy.exchange import Exchange
 from compressor.service.proxy.preparation import APIS, Preparation
+from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
-from compressor.service.proxy.upstream import Upstream, request_headers
+from compressor.service.proxy.upstream import UPSTREAM, Upstream, UpstreamRequest, read_model, request_headers
 from compressor.service.proxy.usage_observer import UsageObserver
 from compressor.service.settings import Settings
 from compressor.service.telemetry.metrics import Metrics
@@ -45,7 +46,7 @@ class Proxy:
     """
 
     def __init__(self, config: Settings, metrics: Metrics, figures: GroupFigures) -> None:
-        self._metrics, self._figures = metrics, figures
+        self._config, self._metrics, self._figures = config, metrics, figures
         self._preparation = Preparation(config, metrics, figures)
         self._upstream = Upstream(config)
         self._expand_loop = ExpandLoop(self._send, metrics)
@@ -72,7 +73,10 @@ class Proxy:
             raise HttpError(
                 501, "no_websockets", "Websockets are not forwarded: use HTTP, or connect to the provider directly"
             )
-        exchange = Exchange(tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send)
+        credentials = ProviderCredentials(tenant.config.provider_keys, scope.get("compressor.own_key", False))
+        exchange = Exchange(
+            tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send, credentials
+        )
         work = asyncio.ensure_future(self._serve(exchange))
         disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
@@ -165,12 +169,20 @@ class Proxy:
     async def _send(self, exchange: Exchange, body: bytes) -> httpx.Response:
         readable = exchange.call is not None or exchange.group is not None
         headers = request_headers(exchange.headers, readable)
+        model = str(exchange.data.get("model") or "")
+        if not model and self._config.upstreams:
+            model = read_model(body)
+        request = UpstreamRequest(
+            *(exchange.method, exchange.path, exchange.query, headers, body, model),
+            credentials=exchange.credentials,
+            pinned=exchange.upstream,
+        )
         try:
-            model = str(exchange.data.get("model") or "")
-            exchange.response = await self._upstream.send(
-                exchange.method, exchange.path, exchange.query, headers, body, model
-            )
-            return exchange.response
+            exchange.response = response = await self._upstream.send(request)
+            if self._config.upstreams:
+                exchange.upstream = response.extensions[UPSTREAM]
+                exchange.set_header(b"x-compressor-upstream", exchange.upstream.encode())
+            return response
         except HttpError as error:
             self._metrics.upstream_errors.labels(exchange.tenant.name, error.kind).inc()
             exchange.was_unreachable = True

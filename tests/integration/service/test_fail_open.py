@@ -163,7 +163,7 @@ def test_four_large_bodies_at_once_add_nothing_to_each_other() -> None:
     def large(number: int) -> list[Any]:
         return [
             {"role": "user", "content": f"task {number}"},
-            {"role": "assistant", "content": "\n".join(f"{number} {i * 7919 % 1009} done" for i in range(90_000))},
+            {"role": "assistant", "content": "\n".join(f"{number} {i * 7919 % 1009} done" for i in range(200_000))},
             {"role": "user", "content": "go on"},
         ]
 
