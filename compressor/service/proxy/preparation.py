@@ -40,6 +40,10 @@ from compressor.sessions.cost_report import CostReport
 log = logging.getLogger("compressor.service")
 
 
+#: Errors of requests that were not read in time, so that only a rollout of everything tells their group.
+TOO_LATE = ("latency_exceeded", "too_large_for_latency", "timeout")
+
+
 @dataclass
 class Prepared:
     """What was found out about a request, in a thread.
@@ -130,7 +134,12 @@ class Preparation:
     async def _run(self, exchange: Exchange, api: ProviderApi) -> None:
         delivery = make_delivery(exchange.mode.max_added_latency)
         with span("work", {"code.function.name": "conversation"}):
-            prepared = await exchange.tenant.executor.run(self._prepare, exchange, api, delivery, delivery=delivery)
+            try:
+                prepared = await exchange.tenant.executor.run(self._prepare, exchange, api, delivery, delivery=delivery)
+            except HttpError as error:
+                if error.kind in TOO_LATE and exchange.group is None and exchange.tenant.config.rollout >= 1:
+                    exchange.group, exchange.key = "compressed", f"{exchange.tenant.name}\0unread"
+                raise
         if prepared is None:  # nobody waits for it
             return
         exchange.call, exchange.response_headers = prepared.call, prepared.headers
@@ -148,13 +157,10 @@ class Preparation:
         tenant = exchange.tenant
         session, budget, options = read_options(exchange)
         if tenant.config.rollout >= 1:  # no need to read it to know its group
-            exchange.group, exchange.key = "compressed", f"{tenant.name}\0unread"
             check_size(tenant.work_rate, len(exchange.body) - tenant.conversations.largest_body(), delivery)
         body = exchange.request_body = read_body(
             exchange.body, self._config.max_json_depth, tenant.conversations.similar_bodies
         )
-        if not delivery.holds_background:
-            exchange.group = None
         group = self._find_group(exchange, api, session)
         if group == "holdout":
             tenant.raw_histories.note(exchange.key, api.read_messages(body.data))
@@ -196,7 +202,6 @@ class Preparation:
         WARNINGS.set([])
         NOTICES.set([])
         delivery = make_delivery(exchange.mode.max_added_latency)
-        exchange.set_header(b"x-compressor-group", b"audit")
         try:
             done = await exchange.tenant.executor.run(self._audit, exchange, api, delivery, delivery=delivery)
             reasons = list(WARNINGS.get([]))
@@ -207,6 +212,7 @@ class Preparation:
             exchange.notices.append(f"audit: would not be compressed: {reason}")
             return
         report, cost, cost_after = done
+        exchange.set_header(b"x-compressor-group", b"audit")
         before, after = report.baseline_last, report.actual_last
         exchange.set_header(b"x-compressor-tokens-before", b"%d" % before)
         exchange.set_header(b"x-compressor-tokens-after", b"%d" % before)

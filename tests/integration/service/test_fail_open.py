@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -156,6 +157,28 @@ def test_a_body_that_can_clearly_not_be_done_in_time_goes_out_at_once_and_is_don
         assert is_cut(server.requests[-1]), "only what is new counts, and that is little"
         again = ask(service, rounds(7, "third"), CLOSED)
         assert (again.status_code, error_of(again)) == (503, "too_large_for_latency")
+
+
+def test_four_large_bodies_at_once_add_nothing_to_each_other() -> None:
+    def large(number: int) -> list[Any]:
+        return [
+            {"role": "user", "content": f"task {number}"},
+            {"role": "assistant", "content": "\n".join(f"{number} {i * 7919 % 1009} done" for i in range(200_000))},
+            {"role": "user", "content": "go on"},
+        ]
+
+    with proxied(max_added_latency=0.8) as (server, service):
+        ask(service, rounds(1), {"x-compressor-max-added-latency": "60"})
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda number: ask(service, large(number)), range(4)))
+        assert all("too_large_for_latency" in answer.headers["x-compressor-warning"] for answer in answers)
+        assert sorted(request.messages[0]["content"] for request in server.requests[1:]) == [
+            f"task {i}" for i in range(4)
+        ]
+        assert tenant(service).executor.abandoned <= 1, "one of them is worked on, the others are not begun"
+        group = service.http.get("/v1/stats/rollout").json()["groups"]["compressed"]
+        assert (group["calls"], group["uncompressed_calls"]) == (5, 4), "they count in their group"
+        wait_for(lambda: tenant(service).executor.abandoned == 0, 60)
 
 
 def test_gateways_histories_obey_fail_open_too() -> None:

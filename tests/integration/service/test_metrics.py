@@ -27,10 +27,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from compressor.scoring.runtime.batch_scheduler import BatchLimits, BatchScheduler
 from compressor.scoring.runtime.executor import QUEUE_WAIT_HOOK
+from compressor.service.group_figures import GroupCall, GroupFigures
 from compressor.service.telemetry.metrics import Metrics
 from compressor.service.telemetry.no_savings_alert import MIN_CALLS, WINDOW_CALLS
 from compressor.service.telemetry.records import CompressionEvent, RequestRecord
 from compressor.storage.wrappers.resilient import StoreHealth
+from compressor.tokens.pricing import find_price
 from support.service_tools import Service, history
 from support.telemetry_tools import lines
 
@@ -69,6 +71,9 @@ def busy() -> Metrics:
     metrics.record_store_health(
         {"red": StoreHealth("open", 3, 1, 7, 2, "gone"), "blue": StoreHealth("open", 3, 1, 0, 0, "gone")}
     )
+    figures, usage = GroupFigures(metrics), {"prompt_tokens": 7, "completion_tokens": 1}
+    figures.record(GroupCall("red", "holdout", "key", find_price("gpt-4o"), 0.01, [usage], True))
+    figures.record_audit("red", (9, 5), (0.2, 0.1))
     return metrics
 
 
