@@ -120,7 +120,7 @@ def test_figures_of_two_workers_add_up_and_survive_a_restart(tmp_path: Path) -> 
                 if not (found["models"] and found["reasons"]):
                     return False
                 model, reason = found["models"][0], found["reasons"][0]
-                return model["calls"] == 20 == 2 * reason["count"] and model["billed_tokens"] == billed
+                return bool(model["calls"] == 20 == 2 * reason["count"] and model["billed_tokens"] == billed)
 
             wait_for(lambda: all(is_complete() for _ in range(6)), 40)  # each worker knows what both did
             (model,) = figures()["models"]
