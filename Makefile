@@ -8,12 +8,14 @@ BASE := $(VENV)/.stamp-base
 FAST := $(VENV)/.stamp-fast
 STAMP := $(VENV)/.stamp
 MODELS := $(VENV)/.stamp-models
+# Other people's clients and gateways, which pin packages of their own.
+CLIENTS := .venv-clients
 SOURCES := compressor agents tests benchmarks examples training
 # `make test-fast` runs the unit tests in two halves at once, so that it needs no pytest-xdist.
 FAST_PYTEST = HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -m "not slow and not moderate"
 FAST_HALF := $(addprefix tests/unit/,cli context scoring storage text tokens)
 
-.PHONY: demo test-fast test-fast-1 test-fast-2 test test-all check bench venv models
+.PHONY: demo test-fast test-fast-1 test-fast-2 test test-all check bench venv models clients
 
 demo: $(BASE)  ## compress a recorded agent session, check what survived, write demo-report.html
 	$(BIN)/python examples/demo.py
@@ -46,6 +48,17 @@ bench: $(MODELS)  ## all tables, or `make bench ONLY=sessions,qa LIMIT=10`
 venv: $(STAMP)  ## the developers' tools and every package that is tested with, without models
 
 models: $(MODELS)  ## what the model tiers need: torch, ONNX Runtime, llama.cpp
+
+clients: $(CLIENTS)/.stamp  ## the clients and gateways that tests/integration/clients runs
+
+# The JavaScript ones where there is npm, which installs them beside their programs.
+$(CLIENTS)/.stamp: tests/integration/clients/requirements.txt tests/integration/clients/programs/package.json
+	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install -q -U pip
+	$(CLIENTS)/bin/python -m pip install -q -r $<
+	mkdir -p $(CLIENTS)/programs && cp tests/integration/clients/programs/package.json $(CLIENTS)/programs
+	! command -v npm >/dev/null || npm install --prefix $(CLIENTS)/programs --no-package-lock --no-audit --no-fund --silent
+	touch $@
 
 # pip first: the pip that comes with an older Python can backtrack into failure on the extras.
 $(BASE): pyproject.toml constraints.txt

@@ -16,6 +16,7 @@ from compressor.service import gateway_compat, schemas
 from compressor.service.budget_options import parse_prompt_budget
 from compressor.service.http_errors import json_bytes
 from compressor.service.model_names import sanitize_model_name
+from compressor.service.result_rows import ResultRows, are_rows
 from compressor.service.telemetry.session_usage import describe_usage, model_name
 from compressor.service.tenants import Tenant
 from compressor.sessions.expand_tool import DEFAULT_MAX_TOKENS
@@ -72,15 +73,29 @@ def follow(tenant: Tenant, body: schemas.CompressRequest) -> dict[str, Any]:
     """Compresses a history so that it begins as its conversation was last sent, for the provider's prompt cache."""
     if not body.messages:
         return {"messages": [], **describe_sizes(0, 0), "warnings": [], "refs": [], "mode": "conversation"}
+    if are_rows(body.messages):
+        return _compress_rows(tenant, body)
     budgets = {"tools_budget": body.tools_budget, "examples_budget": body.examples_budget}
     options = {name: parse_prompt_budget(value, name) for name, value in budgets.items() if value is not None}
     tracked, messages, fields = tenant.conversations.view(body.messages, body.model, body.system, body.tools, options)
     id, report, saved = tenant.conversations.conversation_cost(tracked)
     messages, added = gateway_compat.add_placeholder_hashes(messages, tracked.conversation.runtime.counter.count)
-    more: dict[str, Any] = {"_usage": describe_usage(tracked.conversation, report)}
-    more |= {"warnings": tracked.conversation.warnings, "refs": _refs(json_bytes(messages)), "mode": "conversation"}
+    refs = _refs(json_bytes(messages))
+    more: dict[str, Any] = {"_usage": describe_usage(tracked.conversation, report), "mode": "conversation"}
+    more |= {"warnings": tracked.conversation.warnings, **gateway_compat.describe_refs(refs)}
     sizes = describe_sizes(report.baseline_last, report.actual_last + added)
     return {"messages": messages, **fields, **sizes, **more, "session": id, "_saved": saved}
+
+
+def _compress_rows(tenant: Tenant, body: schemas.CompressRequest) -> dict[str, Any]:
+    """Compresses what a gateway sends of a history that it holds back in part."""
+    model = sanitize_model_name(body.model, tenant.config.models)
+    rows = ResultRows(tenant.compressor, tenant.config.session_policy(), model)
+    messages, _ = gateway_compat.add_placeholder_hashes(rows.compress(body.messages), get_counter(model).count)
+    sizes = describe_sizes(rows.count(body.messages), rows.count(messages))
+    refs = _refs(json_bytes(messages))
+    more = {"warnings": rows.warnings, **gateway_compat.describe_refs(refs), "mode": "rows"}
+    return {"messages": messages, **sizes, **more}
 
 
 def documents(tenant: Tenant, body: schemas.DocumentsRequest) -> dict[str, Any]:

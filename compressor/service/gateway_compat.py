@@ -46,6 +46,15 @@ def add_placeholder_hashes(value: Any, count: Callable[[str], int]) -> tuple[Any
     return (made, added) if added else (value, 0)
 
 
+def describe_refs(refs: list[str]) -> dict[str, Any]:
+    """Returns the fields of a response that list its refs.
+
+    LiteLLM offers its retrieve tool, and answers a call of it, only for what `ccr_hashes` lists. A model may give the
+    hash of a placeholder or its ref.
+    """
+    return {"refs": refs, "ccr_hashes": [name for ref in refs for name in (ZEROS + ref, ref)]}
+
+
 def fallback_kind(error: BaseException) -> str:
     """Returns the type of an error that makes a history go back uncompressed; logs errors of the service itself."""
     if not isinstance(error, (CompressorError, HttpError)):

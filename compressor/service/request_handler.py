@@ -103,15 +103,20 @@ class RequestHandler:
             return ApiKey(LOCAL_TENANT, "", admin=True)
         given = path_key or headers.get(b"x-compressor-key", b"").decode("latin-1")
         other = [m[1].decode("latin-1") for m in [_BEARER.fullmatch(headers.get(b"authorization", b"").strip())] if m]
-        other.append(headers.get(b"x-api-key", b"").decode("latin-1"))
+        other += [headers.get(name, b"").decode("latin-1") for name in (b"x-api-key", b"api-key", b"x-goog-api-key")]
         if proxied:
-            if any(one and self._keys.find(one) for one in other):
-                self._metrics.auth_failures.labels("misplaced_key").inc()
-                raise HttpError(
-                    401,
-                    "misplaced_key",
-                    "Send the key of this service in x-compressor-key: other headers are forwarded to the provider",
-                )
+            misplaced = next(filter(None, (self._keys.find(one) for one in other if one)), None)
+            if misplaced is not None:
+                if not self._tenants.settings_of(misplaced.tenant).has_provider_keys:
+                    self._metrics.auth_failures.labels("misplaced_key").inc()
+                    raise HttpError(
+                        401,
+                        "misplaced_key",
+                        "Send the key of this service in x-compressor-key: other headers are forwarded to the provider",
+                    )
+                scope["compressor.own_key"] = True  # a provider's key replaces it
+                if not given:
+                    return misplaced
         else:
             if scope["method"] == "GET":  # a browser sends it unasked, so it may only read
                 other.append(_password(headers.get(b"authorization", b"")))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, InstanceOf, StrictBool, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -20,6 +19,7 @@ from compressor.service.auth import ApiKey
 from compressor.service.settings_errors import redact_url
 from compressor.service.settings_fields import MEGABYTE, Count, Json, Port, PositiveSeconds, Seconds
 from compressor.service.tenant_settings import TenantSettings
+from compressor.service.upstream_settings import UpstreamSettings, check_base_url
 from compressor.storage.redis.client import SCHEMES
 from compressor.storage.wrappers.encryption_keys import Keyring
 from compressor.text.redaction import check_level
@@ -41,6 +41,9 @@ class Settings(TenantSettings):
         device: The device of a model scorer: "cuda", "mps" or "cpu".
         upstream: The provider's base URL, with or without its `/v1`. Nothing is proxied without it.
         upstream_anthropic: The base URL for `/v1/messages`, if it differs from `upstream`.
+        upstreams: Providers by the models that they serve, as a list of `UpstreamSettings`. Those that serve the model
+            of a request are asked in this order. `upstream` and `upstream_anthropic` get what none of them serves.
+        upstream_http2: Whether HTTP/2 is spoken with providers that offer it.
         models: Maps model names that clients send to the name or the tokenizer file to count with.
         max_body_bytes: The maximum size of a request body. The default is what the providers accept.
         max_json_depth: How deep the JSON of a body may be nested.
@@ -81,6 +84,8 @@ class Settings(TenantSettings):
     device: str | None = None
     upstream: str = ""
     upstream_anthropic: str = ""
+    upstreams: Annotated[tuple[UpstreamSettings, ...], NoDecode, Json] = ()
+    upstream_http2: StrictBool = False
     models: Annotated[dict[str, str], NoDecode, Json] = Field(default_factory=dict)
     tenants: Annotated[dict[str, dict[str, Any]], NoDecode, Json] = Field(default_factory=dict)
     max_body_bytes: Count = 32 * MEGABYTE
@@ -114,10 +119,15 @@ class Settings(TenantSettings):
     @field_validator("upstream", "upstream_anthropic")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
-            raise ValueError("is not a base URL such as https://host/v1")
-        return url
+        return check_base_url(url)
+
+    @field_validator("upstreams")
+    @classmethod
+    def _check_names(cls, value: tuple[UpstreamSettings, ...]) -> tuple[UpstreamSettings, ...]:
+        names = [one.name for one in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"has a name twice: {', '.join(twice)}")
+        return value
 
     @field_validator("redact")
     @classmethod
@@ -157,8 +167,26 @@ class Settings(TenantSettings):
 
     def upstream_of(self, path: str) -> str:
         """Returns the provider's base URL for a path, without its `/v1`, or "" if there is none."""
-        url = (self.upstream_anthropic if path.startswith("/v1/messages") else "") or self.upstream
-        return url.rstrip("/").removesuffix("/v1")
+        found = self.find_upstreams(path)
+        return found[0].base if found else ""
+
+    def find_upstreams(self, path: str, model: str = "") -> list[UpstreamSettings]:
+        """Returns the providers of a request, the preferred one first.
+
+        Args:
+            path: The path.
+            model: The model that the request names, or "".
+        """
+        if found := [one for one in self.upstreams if one.serves(path, model)]:
+            return found
+        if self.upstream_anthropic and path.startswith("/v1/messages"):
+            return [UpstreamSettings(name="anthropic", url=self.upstream_anthropic)]
+        return [UpstreamSettings(name="default", url=self.upstream)] if self.upstream else []
+
+    @property
+    def has_provider_keys(self) -> bool:
+        """Whether requests go to a provider with a central key, so that clients need none."""
+        return bool(self.provider_keys) or any(one.key for one in self.upstreams)
 
     def for_tenant(self, name: str, overrides: Mapping[str, Any] | None = None) -> Self:
         """Returns the settings as they hold for one tenant.
@@ -192,6 +220,7 @@ class Settings(TenantSettings):
         out |= {name: dict(out[name]) for name in ("models", "policy", "tenants")}
         for name in ("store", "upstream", "upstream_anthropic"):
             out[name] = redact_url(out[name])
+        out["upstreams"] = [one.model_dump() | {"url": redact_url(one.url)} for one in self.upstreams]
         return out
 
 

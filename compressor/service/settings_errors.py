@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 MAX_VALUE_CHARS = 60
 _URLS = ("store", "upstream", "upstream_anthropic")
-_SECRETS = ("keys", "encryption_keys", "tenants")
+_SECRETS = ("keys", "encryption_keys", "tenants", "upstreams", "provider_keys")
 _REASONS = {
     "int_parsing": "is not a valid integer",
     "int_type": "is not a valid integer",
@@ -21,6 +21,10 @@ _REASONS = {
     "bool_type": "is not true or false",
     "string_type": "is not a string",
     "dict_type": "is not an object",
+    "model_type": "is not an object",
+    "tuple_type": "is not a list",
+    "missing": "is missing",
+    "string_pattern_mismatch": "has a character that is not allowed there, or is too long",
     "greater_than_equal": "is too small: the minimum is {ge}",
     "less_than_equal": "is too large: the maximum is {le}",
     "literal_error": "is not one of {expected}",

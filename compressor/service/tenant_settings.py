@@ -17,6 +17,7 @@ from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.service.policy_options import with_defaults
 from compressor.service.settings_errors import describe_errors
 from compressor.service.settings_fields import Budget, Count, Json, NonNegativeInteger, PromptBudget
+from compressor.service.upstream_settings import KeyReference
 from compressor.sessions import Policy, ToolRule
 from compressor.sessions.context_tools import CONTEXT_TOOL_NAMES
 
@@ -35,6 +36,9 @@ class TenantSettings(BaseSettings):
         examples_budget: The budget of the worked examples in system prompt and first messages: tokens, or a fraction of
             them. None keeps all.
         pinned_tools: Names of tools that are always listed unchanged.
+        provider_keys: The keys with which requests go to providers, by the name of the upstream ("default" and
+            "anthropic" are those of `upstream` and `upstream_anthropic`), each as "env:NAME" or "file:PATH". A client
+            then needs no key but the one of this service, and may send it where the provider's key would be.
         policy: Fields of `sessions.Policy`. `tools` maps tool names to rules: {"read": {"never_compress": true}}.
             Without `preset` and `trigger`, views are compacted at 0.85 of the budget, down to 0.6 of it.
         max_concurrent_requests: How many requests of one tenant may be in flight.
@@ -53,6 +57,7 @@ class TenantSettings(BaseSettings):
     tools_budget: PromptBudget | None = None
     examples_budget: PromptBudget | None = None
     pinned_tools: Annotated[tuple[str, ...], NoDecode, Json] = ()
+    provider_keys: Annotated[dict[str, KeyReference], NoDecode, Json] = Field(default_factory=dict)
     policy: Annotated[dict[str, Any], NoDecode, Json] = Field(default_factory=dict)
     max_concurrent_requests: Count = 64
     requests_per_minute: NonNegativeInteger = 0

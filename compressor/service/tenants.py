@@ -79,6 +79,11 @@ class Tenants:
         """Returns a tenant if it was created before. Never waits."""
         return self._tenants.get(name)
 
+    def settings_of(self, name: str) -> Settings:
+        """Returns the settings as they hold for a tenant, created or not."""
+        found = self._tenants.get(name)
+        return self._config.for_tenant(name) if found is None else found.config
+
     def list_created(self) -> list[Tenant]:
         """Returns the tenants created so far."""
         with self._lock:

@@ -72,12 +72,16 @@ else:
 
         settings = example = _unchanged
     else:
-        hypothesis.settings.register_profile("repeatable", derandomize=True)
-        hypothesis.settings.register_profile("fast", derandomize=True, max_examples=FAST_EXAMPLES)
-        hypothesis.settings.register_profile("search", derandomize=False)
+        # A busy machine makes no test fail: how fast an example is made, or runs, says nothing about the code.
+        calm: Any = {"suppress_health_check": [hypothesis.HealthCheck.too_slow], "deadline": None}
+        hypothesis.settings.register_profile("repeatable", derandomize=True, **calm)
+        hypothesis.settings.register_profile("fast", derandomize=True, max_examples=FAST_EXAMPLES, **calm)
+        hypothesis.settings.register_profile("search", derandomize=False, **calm)
         hypothesis.settings.load_profile(PROFILE)
 
         def settings(**options: Any) -> hypothesis.settings:
             if PROFILE == "fast" and "max_examples" in options:
                 options["max_examples"] = min(options["max_examples"], FAST_EXAMPLES)
+            if given := options.get("suppress_health_check"):
+                options["suppress_health_check"] = [*given, hypothesis.HealthCheck.too_slow]
             return hypothesis.settings(**options)

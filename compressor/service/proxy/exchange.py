@@ -11,6 +11,7 @@ import httpx
 from compressor.providers import Json, ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service.http_errors import json_bytes
+from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import RequestBody
 from compressor.service.proxy.upstream import Headers
 from compressor.service.telemetry.records import CompressionEvent
@@ -33,6 +34,7 @@ class Exchange:
         headers: The client's headers.
         body: The body as it was received.
         send: ASGI's function that sends a part of the response.
+        credentials: With whose key it goes to the provider.
         api: The provider's API, if its requests are compressed.
         call: The compressed call; None if the request goes out as it is.
         request_body: The parsed body, if it was parsed.
@@ -41,6 +43,7 @@ class Exchange:
         response_headers: Headers to add to the response.
         response: The provider's response that is open.
         event: The compression that was recorded for it.
+        upstream: The name of the upstream that gave it, or "".
     """
 
     tenant: Tenant
@@ -50,6 +53,7 @@ class Exchange:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     send: Callable[[Any], Any]
+    credentials: ProviderCredentials = field(default_factory=ProviderCredentials)
     api: ProviderApi | None = None
     call: ResolvedCall | None = None
     request_body: RequestBody | None = None
@@ -58,6 +62,7 @@ class Exchange:
     response_headers: Headers = field(default_factory=list)
     response: httpx.Response | None = None
     event: CompressionEvent | None = None
+    upstream: str = ""
 
     @property
     def data(self) -> Json:

@@ -25,9 +25,17 @@ from compressor.service.budget_options import read_budget_headers
 from compressor.service.failure_notices import ABOVE_BUDGET, NOTICES, WARNINGS
 from compressor.service.http_errors import HttpError, to_http_error, without_message
 from compressor.service.proxy.exchange import Exchange
+from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import read_body
 from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
-from compressor.service.proxy.upstream import Headers, Upstream, request_headers
+from compressor.service.proxy.upstream import (
+    UPSTREAM,
+    Headers,
+    Upstream,
+    UpstreamRequest,
+    read_model,
+    request_headers,
+)
 from compressor.service.request_limits import parse
 from compressor.service.settings import Settings
 from compressor.service.settings_fields import parse_budget
@@ -83,7 +91,10 @@ class Proxy:
         record = CURRENT_RECORD.get()
         if record is not None:
             send = watch_first_token(send, partial(self._metrics.record_first_token, tenant.name, record))
-        exchange = Exchange(tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send)
+        credentials = ProviderCredentials(tenant.config.provider_keys, scope.get("compressor.own_key", False))
+        exchange = Exchange(
+            tenant, scope["method"], path, scope["query_string"], scope["headers"], body, send, credentials
+        )
         work = asyncio.ensure_future(self._serve(exchange))
         disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
@@ -219,14 +230,21 @@ class Proxy:
             log.error("forwarded uncompressed: %s", type(error).__name__, exc_info=without_message(error))
 
     async def _send(self, exchange: Exchange, body: bytes) -> httpx.Response:
-        readable = exchange.call is not None
-        headers = request_headers(exchange.headers, readable)
+        headers = request_headers(exchange.headers, exchange.call is not None)
+        model = str(exchange.data.get("model") or "")
+        if not model and self._config.upstreams:
+            model = read_model(body)
+        request = UpstreamRequest(
+            *(exchange.method, exchange.path, exchange.query, headers, body, model),
+            credentials=exchange.credentials,
+            pinned=exchange.upstream,
+        )
         try:
-            model = str(exchange.data.get("model") or "")
-            exchange.response = await self._upstream.send(
-                exchange.method, exchange.path, exchange.query, headers, body, model
-            )
-            return exchange.response
+            exchange.response = response = await self._upstream.send(request)
+            if self._config.upstreams:
+                exchange.upstream = response.extensions[UPSTREAM]
+                exchange.set_header(b"x-compressor-upstream", exchange.upstream.encode())
+            return response
         except HttpError as error:
             self._metrics.upstream_errors.labels(exchange.tenant.name, error.kind).inc()
             error.headers |= {name.decode(): value.decode() for name, value in exchange.all_response_headers}

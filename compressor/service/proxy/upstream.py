@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
 from compressor.service.http_errors import HttpError
+from compressor.service.proxy.provider_credentials import ProviderCredentials
+from compressor.service.proxy.request_body import read_body
+from compressor.service.proxy.upstream_choice import UpstreamChoice
 from compressor.service.settings import Settings
 from compressor.service.telemetry.tracing import upstream_span
+from compressor.service.upstream_settings import UpstreamSettings
 
+log = logging.getLogger("compressor.service")
 Headers = list[tuple[bytes, bytes]]
+MAX_DEPTH = 1_000  # of JSON whose model is renamed: the client's own body was checked before
 KEEP_ALIVE = 4.0  # seconds an idle connection is kept: servers on uvicorn close theirs after 5
 STALE_WINDOW = 1.0  # seconds; a connection that closes later was not closed before the request was sent
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -27,8 +35,49 @@ _HOP_BY_HOP = frozenset(
 )
 
 
+_STATEFUL = re.compile(rb'"(previous_response_id|conversation|background)"\s*:\s*(?!null|false)')
+#: In a response's `extensions`: the name of the upstream that gave it.
+UPSTREAM = "compressor_upstream"
+
+
+@dataclass(frozen=True)
+class UpstreamRequest:
+    """One request to a provider.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path, quoted.
+        query: The query, quoted.
+        headers: The headers.
+        body: The body.
+        model: The model that it names, or "".
+        credentials: With whose key it goes.
+        pinned: The name of the upstream that has to answer, because it answered the round before; "" for any.
+    """
+
+    method: str
+    path: str
+    query: bytes
+    headers: Headers
+    body: bytes
+    model: str = ""
+    credentials: ProviderCredentials = field(default_factory=ProviderCredentials)
+    pinned: str = ""
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether it does no harm to send it twice: it generates an answer, or only reads."""
+        return self.method in _SAFE_METHODS or _GENERATION_PATHS.search(self.path) is not None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether any provider of the model may answer it: it does not refer to what one of them has stored."""
+        is_generation = self.method == "POST" and _GENERATION_PATHS.search(self.path) is not None
+        return is_generation and _STATEFUL.search(self.body) is None
+
+
 class Upstream:
-    """Sends requests to the provider. Call `close` at the end."""
+    """Sends requests to the provider, or to the next one if the first cannot answer. Call `close` at the end."""
 
     def __init__(self, config: Settings) -> None:
         self._config = config
@@ -42,42 +91,77 @@ class Upstream:
         )
         # Cookies of one client must not reach another.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        self._client = httpx.AsyncClient(limits=limits, cookies=no_cookies, follow_redirects=False)
+        http2 = config.upstream_http2
+        self._client = httpx.AsyncClient(limits=limits, cookies=no_cookies, follow_redirects=False, http2=http2)
         no_reuse = httpx.Limits(max_connections=config.max_connections, max_keepalive_connections=0)
         self._fresh = httpx.AsyncClient(limits=no_reuse, cookies=no_cookies, follow_redirects=False)
+        self._choice = UpstreamChoice()
 
-    async def send(
-        self, method: str, path: str, query: bytes, headers: Headers, body: bytes, model: str = ""
-    ) -> httpx.Response:
+    async def send(self, request: UpstreamRequest) -> httpx.Response:
         """Sends a request and returns the provider's response, whose body is not read yet.
 
-        Args:
-            method: The HTTP method.
-            path: The path, quoted.
-            query: The query, quoted.
-            headers: The headers to send.
-            body: The body to send.
-            model: The model's name, for the trace.
+        If several upstreams serve the model, and the first one cannot be reached, is overloaded or fails, the next one
+        is asked. The response's `extensions` say which one answered.
 
         Raises:
-            HttpError: 502 if the provider cannot be reached, 504 if it is too slow, 404 if none is configured.
+            HttpError: 502 if the provider cannot be reached, or there is no key for it; 504 if it is too slow; 404 if
+                none is configured.
         """
-        base = self._config.upstream_of(path)
-        if not base:
-            raise HttpError(404, "no_upstream", "No provider is configured: start the service with --upstream URL")
-        url = f"{base}{path}" + (f"?{query.decode('ascii', 'replace')}" if query else "")
-        span = upstream_span(method, path, base, model)
-        if span is None:
-            return await self._send(method, url, headers, body)
+        *others, last = self._order(request)
+        for upstream in others:
+            try:
+                response = await self._ask(upstream, request)
+            except HttpError as error:
+                self._choice.record(upstream, None)
+                log.warning("upstream %r failed (%s), the next one is asked", upstream.name, error.kind)
+                continue
+            if not self._choice.record(upstream, response):
+                return response
+            log.warning("upstream %r answered %d, the next one is asked", upstream.name, response.status_code)
+            await response.aclose()
+        return await self._ask(last, request)
+
+    def _order(self, request: UpstreamRequest) -> list[UpstreamSettings]:
+        """Returns the upstreams to ask, one after the other; at least one.
+
+        Raises:
+            HttpError: 404 if there is none.
+        """
+        found = self._config.find_upstreams(request.path, request.model)
+        if not found:
+            what = f"No provider is configured for the model {request.model!r:.200}" if self._config.upstreams else ""
+            raise HttpError(
+                404, "no_upstream", what or "No provider is configured: start the service with --upstream URL"
+            )
+        if request.pinned:
+            return [one for one in found if one.name == request.pinned] or found[:1]
+        return self._choice.order(found) if request.is_free else found[:1]
+
+    async def _ask(self, upstream: UpstreamSettings, request: UpstreamRequest) -> httpx.Response:
+        """Sends a request to one upstream, under the name that it has for the model."""
+        path, headers, body = (
+            request.path,
+            request.credentials.apply(request.headers, upstream, request.path),
+            request.body,
+        )
+        if (name := upstream.rename.get(request.model)) is not None:
+            body = rename_model(body, name)
+        url = f"{upstream.base}{path}" + (f"?{request.query.decode('ascii', 'replace')}" if request.query else "")
+        span = upstream_span(request.method, path, upstream.base, request.model)
+        if span is not None:
+            headers = span.headers(headers)
         try:
-            response = await self._send(method, url, span.headers(headers), body)
+            response = await self._send(request, url, headers, body)
         except BaseException as error:
-            span.on_error(error.kind if isinstance(error, HttpError) else type(error).__name__)
+            if span is not None:
+                span.on_error(error.kind if isinstance(error, HttpError) else type(error).__name__)
             raise
-        span.on_response(response)
+        if span is not None:
+            span.on_response(response)
+        response.extensions[UPSTREAM] = upstream.name
         return response
 
-    async def _send(self, method: str, url: str, headers: Headers, body: bytes) -> httpx.Response:
+    async def _send(self, request: UpstreamRequest, url: str, headers: Headers, body: bytes) -> httpx.Response:
         start, is_new_connection = time.monotonic(), False
 
         async def trace(event: str, _: object) -> None:
@@ -86,19 +170,17 @@ class Upstream:
 
         extensions = {"timeout": self._timeout, "trace": trace}
         try:
-            request = httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
+            sent = httpx.Request(request.method, url, headers=headers, content=body, extensions=extensions)
             try:
-                return await self._client.send(request, stream=True, auth=httpx.Auth())
+                return await self._client.send(sent, stream=True, auth=httpx.Auth())
+            except httpx.LocalProtocolError:  # nothing was sent: an HTTP/2 connection has no stream left
+                return await self._fresh.send(sent, stream=True, auth=httpx.Auth())
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                 # The provider closed an idle connection while the request was on its way. Whether it has read the
-                # request is unknown, so it is sent again only where that does no harm: where it generates an answer.
-                if (
-                    is_new_connection
-                    or time.monotonic() - start > STALE_WINDOW
-                    or not (method in _SAFE_METHODS or _GENERATION_PATHS.search(url))
-                ):
+                # request is unknown, so it is sent again only where that does no harm.
+                if is_new_connection or time.monotonic() - start > STALE_WINDOW or not request.may_be_repeated:
                     raise
-                return await self._fresh.send(request, stream=True, auth=httpx.Auth())
+                return await self._fresh.send(sent, stream=True, auth=httpx.Auth())
         except httpx.TimeoutException as error:
             raise HttpError(
                 504, "upstream_timeout", f"The provider did not answer in time ({type(error).__name__})"
@@ -112,6 +194,24 @@ class Upstream:
         """Closes the connections."""
         await self._client.aclose()
         await self._fresh.aclose()
+
+
+def read_model(body: bytes) -> str:
+    """Returns the model that a JSON body names, or ""."""
+    try:
+        model = read_body(body, MAX_DEPTH, lambda _: ()).data.get("model")
+    except HttpError:
+        return ""
+    return model if isinstance(model, str) else ""
+
+
+def rename_model(body: bytes, name: str) -> bytes:
+    """Returns a JSON body with another model, and everything else in the same characters."""
+    try:
+        known = read_body(body, MAX_DEPTH, lambda _: ())
+        return known.encode({**known.data, "model": name})
+    except (HttpError, ValueError):
+        return body
 
 
 def request_headers(headers: Iterable[tuple[bytes, bytes]], readable: bool) -> Headers:

@@ -171,9 +171,18 @@ def test_what_cannot_be_compressed_comes_back_as_it_was(service: Service) -> Non
     assert service.metric("fallbacks_total", reason="invalid_context") == 1
 
 
-@pytest.mark.parametrize(
-    "messages", [HISTORY[3:], [{"role": "wizard", "content": "?"}], [{"content": 1}]], ids=["result", "role", "content"]
-)
+def test_results_without_their_calls_are_compressed_each(service: Service) -> None:
+    """What LiteLLM sends since it holds back all that the assistant said."""
+    rows = [HISTORY[1], HISTORY[3], {**HISTORY[3], "tool_call_id": "c2", "content": LOG[::-1]}]
+    body = litellm(service, rows)
+    assert len(body["messages"]) == 3 and body["compression_ratio"] < 0.8 and body["mode"] == "rows"
+    assert {*hashes(body["messages"])} <= {*body["ccr_hashes"]}
+    assert [one["tool_call_id"] for one in body["messages"][1:]] == ["c1", "c2"]
+    assert litellm(service, rows[1:])["messages"] == body["messages"][1:]
+    assert service.metric("fallbacks_total") == 0
+
+
+@pytest.mark.parametrize("messages", [[{"role": "wizard", "content": "?"}], [{"content": 1}]], ids=["role", "content"])
 def test_what_no_provider_knows_is_left_as_it_is(service: Service, messages: list[Any]) -> None:
     body = litellm(service, messages)
     assert body["messages"] == messages and body["compression_ratio"] == 1.0
