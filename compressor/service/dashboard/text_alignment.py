@@ -21,6 +21,7 @@ from compressor.text.lossless import LOSSLESS_CODECS
 
 MAX_ORIGINAL_CHARS = 20_000_000  # longer texts are not aligned
 MAX_WINDOW_CHARS = 200_000  # in which a piece that was not found is aligned word by word
+MAX_MISSING = 100  # pieces that are searched in the whole text in vain
 _MIN_PIECE_CHARS = 3  # shorter pieces are not searched in the whole text
 _PLACEHOLDER = (
     r'\[…(?:words |only spacing |\d+ messages )?cut ref \d{12}\]|,?(?:"…":)?"(?:only spacing )?cut ref \d{12}"'
@@ -108,9 +109,14 @@ def _align_values(original: str, sent: str, ours: TokenizedText, theirs: Tokeniz
             token = next(tokens, None)
         spans += _fold_gap(original, at, start, gap, words, constants)
         if start < end:
-            spans.append(Span(start, end, "kept" if original[start:end] in sent else "folded"))
+            spans.append(Span(start, end, "kept" if _is_literal(original[start:end], sent) else "folded"))
         at = end
     return _merge_folded(original, spans)
+
+
+def _is_literal(value: str, sent: str) -> bool:
+    """Returns whether a value that was sent was sent letter for letter, and not with other escapes."""
+    return value in sent if "\\" in value or not value.isascii() else True
 
 
 def _fold_gap(
@@ -173,9 +179,11 @@ def _search(original: str, sent: str) -> list[Span]:
     """Searches piece by piece: whole if possible, else line by line between the pieces before and after it."""
     pieces = _pieces(sent)
     places: list[Span | None] = []
-    at = 0
+    at = missing = 0
     for piece in pieces:
-        place = _find(original, piece, at) if len(piece) >= _MIN_PIECE_CHARS else -1
+        end = len(original) if missing < MAX_MISSING else min(len(original), at + MAX_WINDOW_CHARS)
+        place = _find(original, piece, at, end) if len(piece) >= _MIN_PIECE_CHARS else -1
+        missing += place < 0
         places.append(Span(place, at := place + len(piece)) if place >= 0 else None)
     ends = [len(original)] * (len(pieces) + 1)  # where the next piece that was found begins
     for i in range(len(pieces) - 1, -1, -1):
@@ -240,13 +248,13 @@ def _pieces(sent: str) -> list[str]:
     return [piece for part in _CUT.split(sent) if (piece := part.strip())]
 
 
-def _find(text: str, piece: str, at: int) -> int:
-    """Returns where a piece occurs from `at` on; prefers the start of a word."""
-    first = place = text.find(piece, at)
+def _find(text: str, piece: str, at: int, end: int) -> int:
+    """Returns where a piece occurs in text[at:end]; prefers the start of a word."""
+    first = place = text.find(piece, at, end)
     for _ in range(100):
         if not (place > 0 and text[place - 1].isalnum() and piece[0].isalnum()):
             break
-        place = text.find(piece, place + 1)
+        place = text.find(piece, place + 1, end)
     return place if place >= 0 else first
 
 

@@ -94,7 +94,6 @@ class Exchange:
     observer: UsageObserver | None = None
     added_seconds: float = 0.0
     was_unreachable: bool = False
-    upstream: str = ""
 
     def __post_init__(self) -> None:
         self.get_option, _ = allowed_options(self.get_header, self.tenant.config.allow_overrides)

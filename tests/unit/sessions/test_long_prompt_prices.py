@@ -7,7 +7,7 @@ import pytest
 from compressor.sessions.compaction_trigger import prompt_cost, record_call, should_compact
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters
-from compressor.tokens.pricing import Price, PriceTier
+from compressor.tokens.pricing import Price, PriceTier, find_price
 
 TIER = PriceTier(200_000, 6, 22.5, 0.6, 7.5)
 PRICE = Price.custom(3, 15, 0.3, 3.75, tiers=[TIER], name="tiered", max_input_tokens=1_000_000)
@@ -44,6 +44,17 @@ def test_without_compression_a_prompt_counts_at_most_as_large_as_the_window(raw:
     assert report.baseline_tokens == 2 * raw and report.baseline_last == raw  # tokens are what they are
     assert report.calls_over_window == (2 if raw > 128_000 else 0) and report.is_over_window == (raw > 128_000)
     assert report.baseline_cost == pytest.approx(counted * (3.75 + 0.3) / 1e6)
+    assert ("2 calls would not have fitted the window of 128,000 tokens" in report.report()) == (raw > 128_000)
+
+
+def test_a_guessed_window_makes_no_call_possible() -> None:
+    """For a model that is not in the price table, dollars are capped at the guess, and no call counts as possible."""
+    price = find_price("nobody-knows-this-model")
+    counters = SessionCounters()
+    saved = record_call(price, counters, baseline_tokens=900_000, tokens=5_000, tokens_after=5_000)
+    report = CostReport.from_counters(counters, price, 5_000)
+    assert not price.is_known and report.calls_over_window == 0 and not report.is_over_window
+    assert saved == report.saved_cost < price.cache_write * price.max_input_tokens / 1e6
 
 
 def test_a_view_above_the_assumed_window_is_not_a_loss() -> None:
