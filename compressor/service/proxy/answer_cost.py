@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from compressor.service.limits.answer_watcher import AnswerWatcher
 from compressor.service.limits.request_cost import (
-    AnswerWatcher,
     RequestCost,
     find_model,
     price_tokens,

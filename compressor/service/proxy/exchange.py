@@ -12,6 +12,7 @@ import httpx
 from compressor.providers import Json, ProviderApi
 from compressor.providers.expand_resolver import ResolvedCall
 from compressor.service.http_errors import json_bytes
+from compressor.service.limits.answer_watcher import AnswerWatcher
 from compressor.service.limits.rate_limiter import Admission
 from compressor.service.modes import Group
 from compressor.service.option_headers import RequestMode, allowed_options
@@ -19,7 +20,6 @@ from compressor.service.proxy.provider_credentials import ProviderCredentials
 from compressor.service.proxy.request_body import RequestBody
 from compressor.service.proxy.routes import ProviderRoute
 from compressor.service.proxy.upstream import Headers
-from compressor.service.proxy.usage_observer import UsageObserver
 from compressor.service.session_ids import read_id_header
 from compressor.service.telemetry.records import CompressionEvent
 from compressor.service.tenants import Tenant
@@ -61,7 +61,7 @@ class Exchange:
         group: The group of its conversation, if it has one.
         key: What identifies the conversation.
         audit: The work of an audit.
-        observer: Reads the provider's usage from an answer that is forwarded as it is.
+        watcher: Finds the provider's usage in the answer.
         added_seconds: How long the request has waited for this service.
         was_unreachable: Whether the provider could not be reached.
     """
@@ -91,7 +91,7 @@ class Exchange:
     group: Group | None = None
     key: str = ""
     audit: asyncio.Future[None] | None = None
-    observer: UsageObserver | None = None
+    watcher: AnswerWatcher | None = None
     added_seconds: float = 0.0
     was_unreachable: bool = False
 

@@ -21,7 +21,8 @@ from compressor.scoring.runtime.executor import run_in_thread
 from compressor.service.failure_notices import WARNINGS
 from compressor.service.group_figures import GroupCall, GroupFigures
 from compressor.service.http_errors import HttpError, to_http_error
-from compressor.service.limits.request_cost import AnswerWatcher, find_token_use
+from compressor.service.limits.answer_watcher import AnswerWatcher
+from compressor.service.limits.request_cost import find_token_use
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.proxy.answer_cost import settle_cost
 from compressor.service.proxy.exchange import Exchange
@@ -32,7 +33,6 @@ from compressor.service.proxy.responses import REFUSED, ExpandLoop, is_readable
 from compressor.service.proxy.token_count import HEADER as COUNT_HEADER
 from compressor.service.proxy.token_count import count_view, wants_provider
 from compressor.service.proxy.upstream import UPSTREAM, Upstream, UpstreamRequest, read_model, request_headers
-from compressor.service.proxy.usage_observer import UsageObserver
 from compressor.service.proxy.websocket_relay import WebsocketRelay
 from compressor.service.settings import Settings
 from compressor.service.telemetry.first_token import watch_first_token
@@ -101,8 +101,8 @@ class Proxy:
         if record is not None:
             first_token = partial(self._metrics.record_first_token, tenant.name, record)
             exchange.send = watch_first_token(exchange.send, first_token)
-        watcher = AnswerWatcher(exchange.send) if admission.counts_cost else None
-        exchange.send = watcher or exchange.send
+        if admission.counts_cost or route.api is not None:
+            exchange.send = exchange.watcher = AnswerWatcher(exchange.send)
         if exchange.is_packed:
             self._preparation.fall_back(exchange, ENCODED)
             self._metrics.record_fallback(tenant.name, ENCODED)
@@ -120,8 +120,8 @@ class Proxy:
                 if not task.done():
                     task.cancel()
             await asyncio.gather(work, disconnect, return_exceptions=True)
-            if watcher is not None:
-                settle_cost(exchange, watcher)
+            if admission.counts_cost and exchange.watcher is not None:
+                settle_cost(exchange, exchange.watcher)
         if not work.cancelled() and (error := work.exception()) is not None:
             raise error
 
@@ -194,8 +194,6 @@ class Proxy:
             content_type = response.headers.get("content-type", "")
             if response.status_code >= 400:
                 self._metrics.upstream_errors.labels(exchange.tenant.name, str(response.status_code)).inc()
-            if exchange.group is not None and call is None:
-                exchange.observer = UsageObserver(content_type, response.headers.get("content-encoding", "").lower())
             if call is None or response.status_code != 200 or not is_readable(response):
                 await self._expand_loop.relay(exchange, response)
             elif content_type.startswith("text/event-stream"):
@@ -231,9 +229,9 @@ class Proxy:
         if exchange.group is None or exchange.mode.is_chosen or (response is None and not exchange.was_unreachable):
             return
         turns = [] if call is None else call.hidden_rounds.turns
-        usages = [turn.usage for turn in turns if turn.usage is not None]
-        if not usages and exchange.observer is not None:
-            usages = exchange.observer.finish()
+        usages: list[Any] = [turn.usage for turn in turns if turn.usage is not None]
+        if not usages and exchange.watcher is not None and (usage := exchange.watcher.usage()):
+            usages = [usage]
         config = exchange.tenant.config
         price = config.session_policy().pricing
         if price is None:

@@ -95,13 +95,10 @@ class ExpandLoop:
             await self._start(exchange, response.status_code, headers)
             await exchange.send({"type": "http.response.body", "body": body})
             return
-        observer = exchange.observer
         headers = response_headers(response.headers.raw, decoded=False)
         await self._start(exchange, response.status_code, headers)
         try:
             async for chunk in response.aiter_raw():
-                if observer is not None:
-                    observer.feed(chunk)
                 await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
         except httpx.HTTPError as error:
             raise UpstreamStreamError(type(error).__name__) from None

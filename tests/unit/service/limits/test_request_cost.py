@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from compressor.service.limits.answer_watcher import AnswerWatcher
 from compressor.service.limits.request_cost import (
     GENERATION_ROUTES,
-    AnswerWatcher,
     find_model,
     price_tokens,
     price_usages,
