@@ -75,7 +75,8 @@ def content_router(plane: ControlPlane, executor: AdminExecutor) -> APIRouter:
             session = plane.tenants.get(tenant).sessions.get(id, {})
             report = session.cost_report()
             more = {"saved_cost": report.saved_cost, "cached_fraction": report.cached_fraction}
-            made = {"tenant": tenant, "id": id, "model": session.model, "count": session.count}
+            model = (session.model or "").removeprefix(":")
+            made = {"tenant": tenant, "id": id, "model": model, "count": session.count}
             return {**made, "cost_report": {**asdict(report), **more}, "warnings": list(session.warnings)}
 
         return JsonResponse(await executor.run(run), headers=HEADERS)
