@@ -321,3 +321,28 @@ def test_a_quiet_connection_stays_open() -> None:
         time.sleep(HEADER_TIMEOUT + 2)
         line.send("still there?")
         assert line.recv(timeout=5) == "still there?"
+
+
+def test_a_central_key_replaces_ours_in_a_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_PROVIDER_KEY", "sk-central")
+    keys, known = two_tenants()
+    provider = WebsocketProvider([Reply("ok")])
+    tenants = {"red": {"provider_keys": {"default": "env:TEST_PROVIDER_KEY"}}}
+    with between(provider, tenants=tenants, **known) as service:
+        with dial(service, additional_headers={"authorization": f"Bearer {keys['red']}"}) as line:
+            assert text_of(answer(line, create())) == "ok"
+        with pytest.raises(InvalidStatus):  # it has no provider key
+            dial(service, additional_headers={"authorization": f"Bearer {keys['blue']}"})
+    sent = json.dumps(provider.handshakes)
+    assert "Bearer sk-central" in sent and not any(key in sent for key in keys.values())
+
+
+def test_the_messages_of_a_websocket_count_in_the_limits() -> None:
+    provider = WebsocketProvider([Reply("ok")] * 3)
+    with between(provider, requests_per_minute=3) as service, dial(service) as line:  # the handshake is one
+        found = [answer(line, create(str(number)))[-1] for number in range(3)]
+    assert [event["type"] for event in found] == ["response.completed"] * 2 + ["error"]
+    assert found[-1]["status"] == 429
+    with between(WebsocketProvider([Reply("ok")] * 2), tokens_per_minute=5) as service, dial(service) as line:
+        found = [answer(line, create(str(number)))[-1] for number in range(2)]
+        assert [event["type"] for event in found] == ["response.completed", "error"]
