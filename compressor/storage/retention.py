@@ -18,7 +18,22 @@ PERMANENT = 100 * 365 * codec.DAY
 #: The beginnings of the keys of what can be computed again.
 RESULT_PREFIXES = ("cache:", "vector:", "examples-ngrams:", "examples-values:")
 #: The beginnings of the keys and of the names of logs that belong to a session.
-SESSION_PREFIXES = ("session:", "options:", "tools:", "expansion:", "conversation:", "tracked:", "turn:")
+SESSION_PREFIXES = tuple(
+    f"{kind}:"
+    for kind in (
+        "session",
+        "options",
+        "tools",
+        "expansion",
+        "conversation",
+        "tracked",
+        "turn",
+        "response",
+        "result-row",
+    )
+)
+#: The beginnings of the names of logs of usage, and of the keys of example stores.
+OTHER_PREFIXES = ("examples:", "ledger:", "calls:", "calls-watched:")
 _PROMPT_EXAMPLES = re.compile(r"examples:[0-9a-f]{24}")  # what a session chose, not an example store
 
 
@@ -82,7 +97,7 @@ class Retention:
             return self.sessions
         if key.startswith(RESULT_PREFIXES):
             return self.results
-        return self.others if key.startswith(("examples:", "ledger:")) else self.originals
+        return self.others if key.startswith(OTHER_PREFIXES) else self.originals
 
 
 class NamespacedRetention:
