@@ -29,8 +29,8 @@ test-fast-1: $(FAST)
 test-fast-2: $(FAST)
 	$(FAST_PYTEST) tests/unit $(addprefix --ignore=,$(FAST_HALF))
 
-test: $(STAMP)  ## the quick tests, on both cores; what needs models, Redis or Chromium is skipped where these are missing
-	$(BIN)/python -m pytest $(or $(ARGS),-n 2)
+test: $(STAMP)  ## the quick tests (many of them wait for a server); what needs models, Redis or Chromium is skipped where these are missing
+	$(BIN)/python -m pytest $(or $(ARGS),-n 3)
 
 test-all: $(MODELS)  ## every test, with the models; the slow ones one at a time
 	$(BIN)/python -m pytest -n 2

@@ -95,7 +95,7 @@ def _split_lines(text: str, a: int, b: int, out: list[Piece], markup_only: bool)
         end = text.find("\n", at, b)
         end = b if end < 0 else end + 1
         if end - at > LONG_LINE:
-            if at > a:
+            if at > out[-1].start:  # after another long line, its piece is there already
                 out.append(Piece(at, -1, False))
             _split(text, at, end, 0, len(out) - 1, out, _MARKUP if markup_only else _SEPARATORS)
             if end < b:

@@ -60,7 +60,7 @@ def test_an_append_counts_as_time() -> None:
         assert service.metric("compressions_total") == 1  # an append compresses no context
         total = service.http.get("/v1/stats").json()["total"]
         assert total["calls"] == 1 and total["p99"] == pytest.approx(append, rel=0.11)
-        (line,) = [line for line in seen() if line.get("route") == "/v1/sessions/{id}/append"]
+        (line,) = wait_for(lambda: [line for line in seen() if line.get("route") == "/v1/sessions/{id}/append"])
         assert line["own_ms"] == pytest.approx(1000 * append, rel=0.01) and "tokens_before" not in line
 
 
@@ -70,7 +70,7 @@ def test_dollars_are_capped_by_what_the_provider_would_have_accepted() -> None:
         body = {"model": "gpt-4o", "messages": history(long_log(times=6))}
         with lines() as seen:
             answer = service.http.post("/v1/chat/completions", json=body, headers={"x-compressor-session": "big"})
-            line = next(line for line in seen() if line["event"] == "request")
+            line = wait_for(lambda: next((line for line in seen() if line["event"] == "request"), None))
         assert answer.status_code == 200, answer.text
         before, after = (int(answer.headers[f"x-compressor-tokens-{which}"]) for which in ("before", "after"))
         assert before > 850_000 and after < 20_000  # tokens are what they are
@@ -212,7 +212,7 @@ def test_the_first_token_is_timed(kind: str) -> None:
         own = service.metric("time_to_first_token_own_seconds_sum", route=route)
         assert 0 < own < first - 0.29
         wait_for(lambda: len([line for line in seen() if line["event"] == "request"]) == 2)
-        line = [line for line in seen() if line["event"] == "request"][-1]
+        line = wait_for(lambda: [line for line in seen() if line["event"] == "request"])[-1]
         assert 300 < line["ttft_ms"] < line["ms"] and 0 < line["own_ms"] < line["ttft_ms"]
         # Answers in one piece have no first token.
         server.script.append(Reply("Bye."))

@@ -74,3 +74,10 @@ def test_the_answer_in_one_long_line_survives() -> None:
     compressor = Compressor(store="memory")
     assert '"web-17","down"' in compressor.compress_text(LINES["dict"], 0.2, query="Which host is down?").text
     assert "TIMEOUT=4200" in compressor.compress_text(LINES["script"], 0.2, query="What is TIMEOUT?").text
+
+
+@pytest.mark.parametrize("markup_only", [False, True])
+def test_long_lines_behind_each_other_have_a_piece_each(markup_only: bool) -> None:
+    text = "".join(letter * 700 + "\n" for letter in "abc") + "short"
+    starts = [piece.start for piece in split_unit(text, 0, len(text), markup_only)]
+    assert starts == [0, 701, 1402, 2103]
