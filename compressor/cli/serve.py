@@ -17,9 +17,9 @@ import typer
 from compressor.errors import CompressorError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from compressor.service.server_commands import Command
+    from compressor.service.processes.server_commands import Command
+    from compressor.service.processes.settings_reloader import SettingsReloader
     from compressor.service.settings import Settings
-    from compressor.service.settings_reloader import SettingsReloader
     from compressor.service.settings_sources import LoadedSettings, SettingsSources
 
 ConfigOption = Annotated[
@@ -108,7 +108,7 @@ def serve(
             return
         _require_packages("uvicorn", "fastapi", "httpx", "prometheus_client")
         from compressor.service.environment_names import unknown_names
-        from compressor.service.listening_sockets import check_tls, listen
+        from compressor.service.processes.listening_sockets import check_tls, listen
         from compressor.service.telemetry.logging import set_logging
 
         check_tls(settings)
@@ -200,9 +200,9 @@ def _handle_signals(
     sources: SettingsSources, start: LoadedSettings, commands: queue.SimpleQueue[Command]
 ) -> SettingsReloader:
     """Makes SIGTERM end the process and SIGHUP reload the settings, until the server has handlers of its own."""
-    from compressor.service.server_commands import Reconfigure
-    from compressor.service.settings_reloader import SettingsReloader
-    from compressor.service.terminal import Terminal
+    from compressor.service.processes.server_commands import Reconfigure
+    from compressor.service.processes.settings_reloader import SettingsReloader
+    from compressor.service.processes.terminal import Terminal
 
     # PID 1 of a container ignores signals without a handler, and models may load for a while.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -224,12 +224,12 @@ def _run(
 ) -> None:
     """Serves until a signal ends it."""
     if start.settings.workers > 1:
-        from compressor.service.supervisor import Supervisor
+        from compressor.service.processes.supervisor import Supervisor
 
         Supervisor(start, sockets, probe_sockets, commands).run()
     else:
-        from compressor.service.process_link import ProcessLink
-        from compressor.service.uvicorn_server import serve
+        from compressor.service.processes.process_link import ProcessLink
+        from compressor.service.processes.uvicorn_server import serve
 
         serve(start, sockets, probe_sockets, ProcessLink(commands))
 

@@ -29,11 +29,11 @@ from compressor.service.failure_notices import LoggedFailures
 from compressor.service.http_errors import HttpError
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.modes import conversation_key
-from compressor.service.response_ids import ResponseIds
 from compressor.service.service_tracker import ServiceTracker
-from compressor.service.shared_conversations import SharedTracker
-from compressor.service.shared_sessions import SharedSessionTracker
-from compressor.service.shared_store import MAX_ATTEMPTS, SharedStore
+from compressor.service.sharing.response_ids import ResponseIds
+from compressor.service.sharing.shared_conversations import SharedTracker
+from compressor.service.sharing.shared_sessions import SharedSessionTracker
+from compressor.service.sharing.shared_store import MAX_ATTEMPTS, SharedStore
 from compressor.service.telemetry.session_usage import usage_notes
 from compressor.sessions.cost_report import CostReport
 from compressor.sessions.state import SessionCounters

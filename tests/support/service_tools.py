@@ -13,8 +13,8 @@ import uvicorn
 
 from compressor.service.app import create_app
 from compressor.service.auth import new_key
+from compressor.service.processes.uvicorn_server import server_options
 from compressor.service.settings import Settings
-from compressor.service.uvicorn_server import server_options
 from support.client_tools import LOG, TASK
 
 

@@ -29,7 +29,7 @@ pytest.importorskip("prometheus_client")
 from benchmarks.conversation_scripts import greeted, written  # noqa: E402
 from benchmarks.service_processes import Serve  # noqa: E402
 from benchmarks.shared_conversations import Processes, replay  # noqa: E402
-from compressor.service import shared_store  # noqa: E402
+from compressor.service.sharing import shared_store  # noqa: E402
 from compressor.storage.wrappers.encryption_keys import Keyring, new_encryption_key  # noqa: E402
 from support.service_tools import Service, history, two_tenants  # noqa: E402
 

@@ -28,10 +28,11 @@ from support.waiting import wait_for
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
-from compressor.service import http_protocol, tenants
+from compressor.service import tenants
 from compressor.service.auth import ApiKey, find_key, new_key, read_keys
 from compressor.service.http_errors import STATUS, HttpError, to_http_error
 from compressor.service.model_names import sanitize_model_name
+from compressor.service.processes import http_protocol
 from compressor.service.request_limits import parse
 from compressor.service.settings import Settings
 from compressor.service.settings_sources import load

@@ -255,7 +255,7 @@ def test_settings_of_the_environment() -> None:
 
 def test_every_address_of_a_name(tmp_path: Path) -> None:
     """localhost may be an IPv6 address first, and clients ask the other."""
-    from compressor.service.listening_sockets import listen
+    from compressor.service.processes.listening_sockets import listen
 
     sockets = listen("localhost", 0)
     try:

@@ -315,7 +315,7 @@ def test_they_can_be_turned_off() -> None:
 @pytest.mark.slow
 def test_a_quiet_connection_stays_open() -> None:
     """Longer than a request's head may take."""
-    from compressor.service.http_protocol import HEADER_TIMEOUT
+    from compressor.service.processes.http_protocol import HEADER_TIMEOUT
 
     with between(WebsocketProvider()) as service, dial(service, "/v1/realtime") as line:
         time.sleep(HEADER_TIMEOUT + 2)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from compressor.errors import CompressorError
-from compressor.service.listening_sockets import check_tls
+from compressor.service.processes.listening_sockets import check_tls
 from compressor.service.settings import Settings
 from compressor.service.settings_sources import LoadedSettings, SettingsSources
 

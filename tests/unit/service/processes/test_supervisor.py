@@ -15,7 +15,7 @@ pytest.importorskip("prometheus_client")
 pytest.importorskip("pydantic_settings")
 
 from compressor import CompressorError
-from compressor.service import supervisor
+from compressor.service.processes import supervisor
 from compressor.service.settings import Settings
 from compressor.service.settings_sources import LoadedSettings
 
@@ -53,7 +53,7 @@ def test_workers_that_crash_over_and_over_end_the_service(tmp_path: Path, monkey
     monkeypatch.setattr(supervisor, "RESTART_BACKOFF", 0.0)
     monkeypatch.setattr(supervisor, "prepare_multiprocess", lambda: str(tmp_path / "metrics"))
     monkeypatch.setattr(supervisor, "worker_ended", lambda slot: None)
-    monkeypatch.setattr("compressor.service.supervisor.connection.wait", lambda *_: [])
+    monkeypatch.setattr("compressor.service.processes.supervisor.connection.wait", lambda *_: [])
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(CompressorError, match="crash over and over, the last one: exited with code 3"):
         start = LoadedSettings(Settings(workers=2, store="s.db"))

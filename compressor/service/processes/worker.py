@@ -20,12 +20,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from compressor.errors import CompressorError
-from compressor.service.process_link import ProcessLink
-from compressor.service.server_commands import Command, Orphaned, Reconfigure
+from compressor.service.processes.process_link import ProcessLink
+from compressor.service.processes.server_commands import Command, Orphaned, Reconfigure
+from compressor.service.processes.uvicorn_server import serve
 from compressor.service.settings_sources import LoadedSettings
 from compressor.service.telemetry.logging import set_logging
 from compressor.service.telemetry.metrics import use_metrics_slot
-from compressor.service.uvicorn_server import serve
 
 STARTING, READY = "starting", "ready"
 _IGNORED = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]

@@ -21,12 +21,12 @@ from multiprocessing import connection
 from types import FrameType
 
 from compressor.errors import CompressorError
-from compressor.service.listening_sockets import refuse_new_connections
-from compressor.service.server_commands import Command, Drain, Reconfigure, Stop
+from compressor.service.processes.listening_sockets import refuse_new_connections
+from compressor.service.processes.server_commands import Command, Drain, Reconfigure, Stop
+from compressor.service.processes.uvicorn_server import CLEANUP_TIMEOUT
+from compressor.service.processes.worker import Worker
 from compressor.service.settings_sources import LoadedSettings
 from compressor.service.telemetry.metrics import prepare_multiprocess, worker_ended
-from compressor.service.uvicorn_server import CLEANUP_TIMEOUT
-from compressor.service.worker import Worker
 
 POLL_INTERVAL = 0.1  # seconds between two checks for signals and commands
 MIN_UPTIME = 10.0  # seconds; a worker that ends sooner has crashed early, and is replaced after a pause

@@ -14,7 +14,7 @@ from compressor.providers import tracked_state
 from compressor.providers.conversation_tracker import TrackedConversation
 from compressor.providers.tracked_state import HIDDEN, MAX_HIDDEN_BYTES, Parts
 from compressor.service.service_tracker import ServiceTracker
-from compressor.service.shared_store import MAX_ATTEMPTS, SharedState, SharedStore
+from compressor.service.sharing.shared_store import MAX_ATTEMPTS, SharedState, SharedStore
 from compressor.sessions import archive
 
 

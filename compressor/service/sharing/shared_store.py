@@ -12,7 +12,7 @@ from compressor.caches import LruCache
 from compressor.errors import StoreError
 from compressor.providers.tracked_state import Parts
 from compressor.service.failure_notices import NOTICES
-from compressor.service.state_log import StateLog
+from compressor.service.sharing.state_log import StateLog
 from compressor.storage.base import BlobStore, get_many
 from compressor.storage.circuit_breaker import StoreUnavailableError
 from compressor.text.redaction import redact

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from compressor.service.listening_sockets import accept_waiting, listen, refuse_new_connections
+from compressor.service.processes.listening_sockets import accept_waiting, listen, refuse_new_connections
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels cannot refuse connections to an open socket")

@@ -13,16 +13,16 @@ from compressor import Compressor, StoreError
 from compressor.providers import OpenAIChatApi, tracked_state
 from compressor.providers.base import ContextCall, HiddenRounds, ModelTurn
 from compressor.providers.tracked_state import hidden_from_json, hidden_to_json
-from compressor.service import shared_store, state_log
 from compressor.service.conversations import ConversationRegistry
 from compressor.service.failure_notices import NOTICES
 from compressor.service.modes import conversation_key
 from compressor.service.proxy.request_body import read_body
 from compressor.service.raw_histories import RawHistories
-from compressor.service.response_ids import ResponseIds
 from compressor.service.session_registry import SessionRegistry
 from compressor.service.settings import Settings
-from compressor.service.state_log import StateLog
+from compressor.service.sharing import shared_store, state_log
+from compressor.service.sharing.response_ids import ResponseIds
+from compressor.service.sharing.state_log import StateLog
 from compressor.storage.memory import MemoryStore
 from support.client_tools import LOG
 

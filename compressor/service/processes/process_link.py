@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 
-from compressor.service.server_commands import Command
+from compressor.service.processes.server_commands import Command
 
 
 class ProcessLink:

@@ -26,12 +26,17 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from compressor.errors import CompressorError, StoreError
-from compressor.service.drainable_app import DrainableApp
-from compressor.service.http_protocol import KEEP_ALIVE, TimeoutHttpProtocol
-from compressor.service.listening_sockets import BACKLOG, HANDSHAKE_TIME, accept_waiting, refuse_new_connections
-from compressor.service.probe_app import ProbeApp
-from compressor.service.process_link import ProcessLink
-from compressor.service.server_commands import Drain, Orphaned, Reconfigure, Stop
+from compressor.service.processes.drainable_app import DrainableApp
+from compressor.service.processes.http_protocol import KEEP_ALIVE, TimeoutHttpProtocol
+from compressor.service.processes.listening_sockets import (
+    BACKLOG,
+    HANDSHAKE_TIME,
+    accept_waiting,
+    refuse_new_connections,
+)
+from compressor.service.processes.probe_app import ProbeApp
+from compressor.service.processes.process_link import ProcessLink
+from compressor.service.processes.server_commands import Drain, Orphaned, Reconfigure, Stop
 from compressor.service.settings import Settings
 from compressor.service.settings_sources import LoadedSettings
 

@@ -42,8 +42,8 @@ from compressor.providers.prompt_budgets import PromptBudgets
 from compressor.providers.tracked_state import HIDDEN, MAX_HIDDEN_BYTES
 from compressor.service.model_names import sanitize_model_name
 from compressor.service.service_tracker import ServiceTracker
-from compressor.service.shared_store import MAX_ATTEMPTS, SharedState, SharedStore
-from compressor.service.state_log import StateLog
+from compressor.service.sharing.shared_store import MAX_ATTEMPTS, SharedState, SharedStore
+from compressor.service.sharing.state_log import StateLog
 from compressor.sessions import archive
 from compressor.sessions.conversation import Conversation
 from compressor.sessions.state import VERSION

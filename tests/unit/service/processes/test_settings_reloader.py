@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("pydantic_settings")
 
 from compressor.service.auth import new_key
-from compressor.service.settings_reloader import SettingsReloader
+from compressor.service.processes.settings_reloader import SettingsReloader
 from compressor.service.settings_sources import LoadedSettings, SettingsSources
 from compressor.storage.wrappers.encryption_keys import new_encryption_key
 from support.waiting import wait_for
