@@ -118,7 +118,9 @@ def check_budget(requests: Sequence[Sent], budget: int = BUDGET, used: float = 0
     assert max(request.tokens for request in requests[len(requests) // 2 :]) >= used * budget
 
 
-@pytest.mark.parametrize("name", DAYS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if number == 0 else pytest.mark.slow) for number, name in enumerate(DAYS)]
+)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_instructions_rules_and_state_stay_in_view(client: str, name: str) -> None:
     task, rule, ban, lifted, _, _ = DAYS[name]
@@ -198,7 +200,7 @@ def test_system_messages_in_the_middle_do_not_fill_the_budget(client: str, memor
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize("place", ["first", pytest.param("last", marks=pytest.mark.slow)])
 def test_a_huge_paste_of_the_user_is_cut_to_the_budget(client: str, place: str) -> None:
     paste = f"Why does job J-310 fail? Here is its log:\n\n```\n{log('paste', 400)}\n```\n\nAnswer in one sentence."
     short = "Hello. Look at job J-310 later."
