@@ -116,7 +116,7 @@ class Workers:
     async def close(self) -> None:
         """Closes their connections to the provider."""
         for app in self._all:
-            await app._proxy.close()
+            await app.proxy.close()
 
     def _make(self) -> Any:
         from compressor.service.app import create_app
