@@ -120,6 +120,8 @@ def test_figures_of_two_workers_add_up_and_survive_a_restart(tmp_path: Path) -> 
                 if not (found["models"] and found["reasons"]):
                     return False
                 model, reason = found["models"][0], found["reasons"][0]
+                if [tool["results"] for tool in found["tools"]] != [11]:  # ten single calls, and one in the session
+                    return False
                 return bool(model["calls"] == 20 == 2 * reason["count"] and model["billed_tokens"] == billed)
 
             wait_for(lambda: all(is_complete() for _ in range(6)), 40)  # each worker knows what both did
@@ -129,7 +131,7 @@ def test_figures_of_two_workers_add_up_and_survive_a_restart(tmp_path: Path) -> 
             assert gauge(url, "compressor_saved_dollars") == pytest.approx(report["saved_cost"], abs=1e-6)
             assert model["billed_tokens"] == report["billed_tokens"] > 0
             (tool,) = figures()["tools"]
-            assert tool["name"] == "read_log" and tool["results"] == 11  # ten single calls, and one in the session
+            assert tool["name"] == "read_log"
             seen: list[dict[str, Any]] = []
             last = 0
 
