@@ -165,12 +165,17 @@ class ConversationTracker:
             model: The model that is called.
             kind: The message format.
         """
-        key = f"{kind}:{model}"
         with self._lock:
-            chain = self._digest_chain(messages)
-            tracked = self._find_extended(chain, key) or self._fork(chain, key) or self._create(model, key)
+            tracked, chain = self._find_or_create(messages, model, kind)
             self._take(tracked, chain, messages)
         return tracked
+
+    def _find_or_create(
+        self, messages: Sequence[Any], model: str | None, kind: str
+    ) -> tuple[TrackedConversation, list[str]]:
+        """Returns the conversation that the messages continue, or a new one, and their digests. Needs the lock."""
+        key, chain = f"{kind}:{model}", self._digest_chain(messages)
+        return self._find_extended(chain, key) or self._fork(chain, key) or self._create(model, key), chain
 
     def save(self, tracked: TrackedConversation) -> bool:
         """Saves a conversation where other processes find it.
@@ -211,10 +216,8 @@ class ConversationTracker:
             model: The model that is called.
             kind: The message format.
         """
-        key = f"{kind}:{model}"
         with self._lock:
-            chain = self._digest_chain(messages)
-            tracked = self._find_extended(chain, key) or self._fork(chain, key) or self._create(model, key)
+            tracked, chain = self._find_or_create(messages, model, kind)
         return self._copy(tracked, chain)
 
     def _copy(self, tracked: TrackedConversation, chain: list[str]) -> TrackedConversation:

@@ -17,7 +17,7 @@ class FileStamp(NamedTuple):
 
 
 def stamp_file(path: str) -> FileStamp | None:
-    """Returns the stamp of the file that a path leads to, or None if there is none that can be seen.
+    """Returns the stamp of the file that a path leads to, or None if the file cannot be seen.
 
     Symbolic links are followed, because Kubernetes replaces a mounted secret by turning a link to another folder.
     """

@@ -33,6 +33,8 @@ def are_rows(messages: Sequence[Any]) -> bool:
     Raises:
         ContextError: The messages are of no known format.
     """
+    if any(isinstance(one, dict) and one.get("role") == "assistant" for one in messages):
+        return False  # a whole history, as nearly always: it need not be parsed for this
     turns = _read(messages).turns
     return any(map(_lone_ids, turns)) and not any(turn.role == "assistant" for turn in turns)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from compressor.service.admin.control_plane import ControlPlane
 from compressor.service.admin.ref_entries import delete_ref, describe_ref
 from compressor.service.admin.requests import (
-    ADMIN_RESPONSES,
     HEADERS,
     NOT_FOUND,
     AdminExecutor,
@@ -18,8 +17,8 @@ from compressor.service.admin.requests import (
     Offset,
     RefPath,
     TenantPath,
+    make_admin_router,
     page,
-    require_admin,
     who,
 )
 from compressor.service.admin.session_deletion import delete_session, delete_unnamed
@@ -37,9 +36,7 @@ def content_router(plane: ControlPlane, executor: AdminExecutor) -> APIRouter:
         plane: The control plane.
         executor: Runs the work.
     """
-    routes = APIRouter(
-        prefix="/admin/v1", dependencies=[Depends(require_admin)], responses=ADMIN_RESPONSES, tags=["admin"]
-    )
+    routes = make_admin_router("/admin/v1")
 
     @routes.get("/sessions")
     async def list_sessions(

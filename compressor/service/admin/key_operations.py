@@ -137,7 +137,7 @@ def require_other_admin(keys: Sequence[ApiKey], id: str) -> None:
     """Checks that a valid admin key is left if this one ends.
 
     Raises:
-        HttpError: 409 if there is none.
+        HttpError: 409 if this is the last valid admin key.
     """
     key = find_by_id(keys, id)
     others = [one for one in keys if one.admin and one.hash != key.hash and one.state() == "valid"]

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from compressor.service.admin import key_operations as operations
 from compressor.service.admin.key_database import describe_keys
 from compressor.service.admin.requests import (
-    ADMIN_RESPONSES,
     CONFLICT,
     HEADERS,
     NOT_FOUND,
@@ -20,8 +19,8 @@ from compressor.service.admin.requests import (
     KeyPath,
     Limit,
     Offset,
+    make_admin_router,
     page,
-    require_admin,
     who,
 )
 from compressor.service.admin.schemas import (
@@ -68,13 +67,7 @@ def key_router(plane: KeyPlane, executor: AdminExecutor) -> APIRouter:
         plane: Has the keys.
         executor: Runs the work.
     """
-    routes = APIRouter(
-        prefix="/admin/v1/keys",
-        route_class=JsonRoute,
-        dependencies=[Depends(require_admin)],
-        responses=ADMIN_RESPONSES,
-        tags=["admin"],
-    )
+    routes = make_admin_router("/admin/v1/keys", JsonRoute)
 
     def answer(key: ApiKey, plain: str = "", **more: Any) -> JsonResponse:
         (described,) = describe_keys([key], plane.directory.file_keys())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.routing import APIRoute
 
 from compressor.service.api import ERROR_RESPONSES
 from compressor.service.auth import TENANT_NAME
@@ -42,6 +43,22 @@ def require_admin(request: Request) -> None:
             "This needs an admin key: `compressor admin key create --admin` makes one, and in a key file it is the "
             "word admin after the hash",
         )
+
+
+def make_admin_router(prefix: str, route_class: type[APIRoute] = APIRoute) -> APIRouter:
+    """Returns a router whose routes are for admin keys only.
+
+    Args:
+        prefix: The beginning of their paths.
+        route_class: What serves each of them; `JsonRoute` for those that take a body.
+    """
+    return APIRouter(
+        prefix=prefix,
+        route_class=route_class,
+        dependencies=[Depends(require_admin)],
+        responses=ADMIN_RESPONSES,
+        tags=["admin"],
+    )
 
 
 def who(request: Request) -> str:

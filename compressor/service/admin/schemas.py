@@ -37,7 +37,7 @@ def parse_overlap(value: Any) -> float:
     """Returns a duration in seconds.
 
     Raises:
-        HttpError: 422 if the value is none.
+        HttpError: 422 if the value is not a duration.
     """
     try:
         return parse_duration(value)

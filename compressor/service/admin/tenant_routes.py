@@ -6,18 +6,17 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from compressor.service.admin.control_plane import ControlPlane
 from compressor.service.admin.requests import (
-    ADMIN_RESPONSES,
     HEADERS,
     AdminExecutor,
     Limit,
     Offset,
     TenantPath,
+    make_admin_router,
     page,
-    require_admin,
     who,
 )
 from compressor.service.admin.schemas import TenantSettingsRequest
@@ -37,13 +36,7 @@ def tenant_router(plane: ControlPlane, executor: AdminExecutor) -> APIRouter:
         plane: The control plane.
         executor: Runs the work.
     """
-    routes = APIRouter(
-        prefix="/admin/v1",
-        route_class=JsonRoute,
-        dependencies=[Depends(require_admin)],
-        responses=ADMIN_RESPONSES,
-        tags=["admin"],
-    )
+    routes = make_admin_router("/admin/v1", JsonRoute)
 
     @routes.get("/tenants")
     async def list_tenants(

@@ -61,7 +61,7 @@ class CallLog:
         """Returns calls, oldest first, the id of the last one, and whose calls they are.
 
         Args:
-            journal: The tenant's store, None if there is none.
+            journal: The tenant's store, or None if it has no store yet.
             after: Return calls with larger ids.
             limit: The maximum number of calls; the newest are returned.
             now: The time.

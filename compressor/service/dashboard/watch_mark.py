@@ -63,7 +63,7 @@ class WatchMark:
 
 
 def _read(journal: Any) -> list[tuple[int, float]]:
-    """Returns the numbers of the marks in a store, and until when they hold; a 0 if there is none."""
+    """Returns the numbers of the marks in a store, and until when they hold; 0 for a store without marks."""
     try:
         marks = cast(AppendLog, journal).read_log(LOG_NAME)
         return [(number, float(mark)) for number, mark in marks] or [(0, 0.0)]

@@ -103,7 +103,7 @@ class RedisCounters:
 
 
 def _parse(operation: Operation, answer: Any) -> Any:
-    """Returns the outcome of an operation. Raises one of the errors of a malformed answer if it is none."""
+    """Returns the outcome of an operation. An answer of another form raises one of the errors of such answers."""
     if isinstance(operation, Admit):
         number, wait_ms, second, micros = map(int, answer)
         now = second + micros / 1e6

@@ -271,7 +271,7 @@ class _TenantCounters:
             raise StoreError("the shared counters do not answer, so they were not reset: retry later")
 
     async def _ask(self, operation: Operation) -> Any:
-        """Returns the outcome of an operation, or None if there is none in time."""
+        """Returns the outcome of an operation, or None if it takes too long."""
         operation.result = asyncio.get_running_loop().create_future()
         self._shared.submit(operation)
         with suppress(asyncio.TimeoutError):

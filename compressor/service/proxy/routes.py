@@ -127,7 +127,7 @@ class ProviderRoute:
         provider: "openai", "anthropic", "azure", "gemini", "vertex" or "bedrock".
         label: The name of the route in logs and metrics, without ids.
         path: The path to send to the provider, percent-encoded.
-        canonical: The path under /v1 that has the same meaning, "" if there is none.
+        canonical: The path under /v1 that has the same meaning, or "".
         api: The API whose requests are compressed here, if they are.
         counts: The API whose requests are counted here, if they are.
         deployment: Azure's deployment, which names the model; "" elsewhere.

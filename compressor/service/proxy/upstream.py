@@ -127,7 +127,7 @@ class Upstream:
         """Returns the upstreams to ask, one after the other; at least one.
 
         Raises:
-            HttpError: 404 if there is none.
+            HttpError: 404 if no provider is configured for the request.
         """
         found = self._config.find_upstreams(request.path, request.model, request.provider)
         if not found:

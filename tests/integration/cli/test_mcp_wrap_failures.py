@@ -17,6 +17,7 @@ import pytest
 
 from compressor.cli.main import main
 from support.mcp_wrapping import SERVER, Agent, upstream, wrapped
+from support.redis_tools import free_port
 
 pytestmark = pytest.mark.moderate
 
@@ -98,12 +99,6 @@ def test_what_does_not_start_or_answer_stops_nobody(tmp_path: Path) -> None:
     assert "ghost: not available: /no/such/command: no such file or command" in errors
     assert "odd: its tool 'no_schema' is left out: inputSchema: Field required" in errors
     assert "web: not available: " in errors and "hunter2" not in errors
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start_http_office(port: int) -> subprocess.Popen[bytes]:
