@@ -14,13 +14,14 @@ FROM python:3.12-slim AS build-cpu
 ARG EXTRAS=service,redis,encryption,otel,mcp
 ARG PIP_EXTRA_INDEX_URL=""
 ARG CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_OPENMP=OFF -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=/src/.ci/llama.cmake"
-# Compilers for the one package without a wheel. Debian removes superseded versions, so a pin would break the build.
+# A compiler for our own kernels, and for the one package without a wheel. Debian removes superseded versions, so a pin
+# would break the build.
 # hadolint ignore=DL3008
-RUN case ",$EXTRAS," in *,llama,*|*,llama-server,*) apt-get update \
+RUN apt-get update \
     && apt-get install -y --no-install-recommends build-essential \
-    && rm -rf /var/lib/apt/lists/* ;; esac
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
+COPY pyproject.toml hatch_build.py constraints.txt README.md LICENSE NOTICE ./
 COPY .ci/llama.cmake .ci/
 COPY agents agents
 COPY compressor compressor
@@ -42,7 +43,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends build-essential python3 python3-dev python3-pip python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
+COPY pyproject.toml hatch_build.py constraints.txt README.md LICENSE NOTICE ./
 COPY .ci/llama.cmake .ci/
 COPY agents agents
 COPY compressor compressor

@@ -10,12 +10,12 @@ STAMP := $(VENV)/.stamp
 MODELS := $(VENV)/.stamp-models
 # Other people's clients and gateways, which pin packages of their own.
 CLIENTS := .venv-clients
-SOURCES := compressor agents tests benchmarks examples training
+SOURCES := compressor agents tests benchmarks examples training hatch_build.py
 # `make test-fast` runs the unit tests in two halves at once, so that it needs no pytest-xdist.
 FAST_PYTEST = HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -m "not slow and not moderate"
 FAST_HALF := $(addprefix tests/unit/,cli context scoring storage text tokens)
 
-.PHONY: demo test-fast test-fast-1 test-fast-2 test test-all check bench venv models clients
+.PHONY: demo test-fast test-fast-1 test-fast-2 test test-all check bench venv models clients native
 
 demo: $(BASE)  ## compress a recorded agent session, check what survived, write demo-report.html
 	$(BIN)/python examples/demo.py
@@ -49,6 +49,9 @@ venv: $(STAMP)  ## the developers' tools and every package that is tested with, 
 
 models: $(MODELS)  ## what the model tiers need: torch, ONNX Runtime, llama.cpp
 
+native: $(STAMP)  ## compile the kernels of compressor/native again, after a change to one of them
+	$(BIN)/python hatch_build.py
+
 clients: $(CLIENTS)/.stamp  ## the clients and gateways that tests/integration/clients runs
 
 # The JavaScript ones where there is npm, which installs them beside their programs.
@@ -61,7 +64,7 @@ $(CLIENTS)/.stamp: tests/integration/clients/requirements.txt tests/integration/
 	touch $@
 
 # pip first: the pip that comes with an older Python can backtrack into failure on the extras.
-$(BASE): pyproject.toml constraints.txt
+$(BASE): pyproject.toml constraints.txt hatch_build.py $(wildcard compressor/native/*.pyx)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -U pip
 	$(PIP) -e .
