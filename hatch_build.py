@@ -28,8 +28,16 @@ except ImportError:  # only to build in place
     BuildHookInterface = object  # type: ignore[assignment,misc]
 
 
-def build_kernels(root: Path = ROOT) -> list[str]:
-    """Compiles each kernel beside its source and returns the paths of the compiled files, relative to `root`."""
+def build_kernels(root: Path = ROOT, anew: bool = False) -> list[str]:
+    """Compiles the kernels beside their sources.
+
+    Args:
+        root: The folder of this file.
+        anew: Whether to compile those too that are newer than their source.
+
+    Returns:
+        The paths of the compiled files, relative to `root`.
+    """
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
 
@@ -50,7 +58,7 @@ def build_kernels(root: Path = ROOT) -> list[str]:
             extensions, build_dir="build/cython", compiler_directives=DIRECTIVES, quiet=True
         )
         command = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
-        command.inplace, command.build_temp = True, "build/native"
+        command.inplace, command.force, command.build_temp = True, anew, "build/native"
         command.ensure_finalized()
         command.run()
         return [os.path.relpath(command.get_ext_fullpath(module.name), root) for module in modules]
@@ -69,7 +77,7 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if self.target_name != "wheel" or wish == "0":
             return
         try:
-            built = build_kernels(Path(self.root))
+            built = build_kernels(Path(self.root), anew=version != "editable")
         except (Exception, SystemExit) as error:
             if wish == "1":
                 raise
